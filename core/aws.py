@@ -1,0 +1,108 @@
+"""The way to AWS: clients, and one place that calls them.
+
+Endpoints, region and credentials come from the SDK's own variables (AWS_ENDPOINT_URL, AWS_REGION, …).
+"""
+
+import time
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+import aiohttp
+from aiobotocore.config import AioConfig
+from aiobotocore.session import get_session
+from botocore.exceptions import BotoCoreError, ClientError
+
+from core.errors import DependencyUnavailable
+from core.metrics import AWS_CALL_SECONDS, AWS_CALLS
+
+if TYPE_CHECKING:
+    from types_aiobotocore_cloudwatch import CloudWatchClient
+    from types_aiobotocore_dynamodb import DynamoDBClient
+    from types_aiobotocore_s3 import S3Client
+    from types_aiobotocore_sns import SNSClient
+    from types_aiobotocore_sqs import SQSClient
+
+R = TypeVar("R")
+
+
+class RequestRejected(Exception):
+    """AWS refused the call for what it says (a 400 that is no throttle). `code` is the service's error code."""
+
+    def __init__(self, operation: str, code: str, message: str) -> None:
+        super().__init__(f"{operation}: {code}: {message}")
+        self.code = code
+
+
+_REJECTIONS = frozenset(
+    {
+        "ValidationException",
+        "ConditionalCheckFailedException",
+        "InvalidMessageContents",
+        "BatchRequestTooLong",
+        "AWS.SimpleQueueService.BatchRequestTooLong",
+        "InvalidParameter",
+        "ParameterValueInvalid",
+    }
+)
+"""Codes that speak of the request's content. Any other (throttling, internal errors, missing tables, refused
+permissions, expired credentials) is our own installation's trouble and never an image's."""
+
+
+async def call(operation: str, response: Awaitable[R]) -> R:
+    """Await a client's call; measure it; raise RequestRejected or DependencyUnavailable."""
+    started = time.perf_counter()
+    outcome = "ok"
+    try:
+        return await response
+    except ClientError as error:
+        outcome = error.response["Error"]["Code"]
+        if outcome in _REJECTIONS:
+            message = error.response["Error"].get("Message", "")
+            raise RequestRejected(operation, outcome, message) from error
+        raise DependencyUnavailable(f"{operation}: {error}") from error
+    except (BotoCoreError, aiohttp.ClientError, OSError, TimeoutError) as error:
+        outcome = type(error).__name__
+        raise DependencyUnavailable(f"{operation}: {type(error).__name__}: {error}") from error
+    finally:
+        AWS_CALLS.labels(operation, outcome).inc()
+        AWS_CALL_SECONDS.labels(operation).observe(time.perf_counter() - started)
+
+
+@dataclass(frozen=True, slots=True)
+class Aws:
+    """The clients of one process. They share no connection pool; each holds up to 64 connections."""
+
+    dynamodb: "DynamoDBClient"
+    sqs: "SQSClient"
+    s3: "S3Client"
+    sns: "SNSClient"
+    cloudwatch: "CloudWatchClient"
+
+
+_CONFIG = AioConfig(
+    connect_timeout=3,
+    # Above SQS's longest long poll of 20 s.
+    read_timeout=25,
+    retries={"mode": "standard", "total_max_attempts": 3},
+    # The default of 10 caps throughput silently.
+    max_pool_connections=64,
+    # Half of the SDK's cost for a batch; what we send is built by typed code.
+    parameter_validation=False,
+    tcp_keepalive=True,
+)
+
+
+@asynccontextmanager
+async def open_aws() -> AsyncIterator[Aws]:
+    session = get_session()
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        yield Aws(
+            dynamodb=await enter(session.create_client("dynamodb", config=_CONFIG)),
+            sqs=await enter(session.create_client("sqs", config=_CONFIG)),
+            s3=await enter(session.create_client("s3", config=_CONFIG)),
+            sns=await enter(session.create_client("sns", config=_CONFIG)),
+            cloudwatch=await enter(session.create_client("cloudwatch", config=_CONFIG)),
+        )

@@ -1,0 +1,186 @@
+"""Many callers, few calls: items that wait together are committed together.
+
+One flush runs whenever anything waits; a further one starts only when a whole batch waits, up to `max_flushes`. So an
+idle process adds no delay, a busy one fills its batches by itself, and no timer is involved.
+"""
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from core.errors import DependencyUnavailable, Overloaded
+from core.metrics import GROUP_COMMIT_BATCH_SIZE
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class BatchRefused(Exception):
+    """The call as a whole was refused (a request-level 400): one item may be to blame, so each is sent alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done(Generic[R]):
+    value: R
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """This item failed for good; its caller gets `error`."""
+
+    error: Exception
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """This item was throttled or hit an internal error inside a successful call; it is tried again."""
+
+    reason: str
+
+
+Outcome = Done[R] | Refused | Again
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting(Generic[T, R]):
+    item: T
+    key: Hashable
+    future: asyncio.Future[R]
+    attempts: int = 0
+
+
+class GroupCommit(Generic[T, R]):
+    """Commits items in batches through `commit`, which answers one outcome per item, in order.
+
+    `max_batch` is the API's limit of items a call; `max_pending` bounds what waits, beyond it `submit` raises
+    Overloaded. Items of equal `key` never share a batch (DynamoDB refuses two statements on one key). A caller that
+    is cancelled takes its item back only while that still waits; once taken it is committed all the same.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        commit: Callable[[Sequence[T]], Awaitable[Sequence[Outcome[R]]]],
+        *,
+        max_batch: int,
+        max_pending: int = 10_000,
+        max_flushes: int = 4,
+        max_attempts: int = 5,
+        key: Callable[[T], Hashable] = id,
+    ) -> None:
+        self._commit = commit
+        self._max_batch = max_batch
+        self._max_pending = max_pending
+        self._max_flushes = max_flushes
+        self._max_attempts = max_attempts
+        self._key = key
+        self._pending: deque[_Waiting[T, R]] = deque()
+        self._flushes: set[asyncio.Task[None]] = set()
+        self._running = 0
+        self._starting = 0
+        self._name = name
+        self._batch_size = GROUP_COMMIT_BATCH_SIZE.labels(name)
+
+    async def submit(self, item: T) -> R:
+        """Commit one item. Raises what its outcome says, Overloaded, or DependencyUnavailable."""
+        if len(self._pending) >= self._max_pending:
+            raise Overloaded(f"{self._name}: {self._max_pending} items wait already")
+        future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        self._pending.append(_Waiting(item, self._key(item), future))
+        self._start_flushes()
+        return await future
+
+    async def drain(self) -> None:
+        """Wait until nothing waits and nothing is under way."""
+        while self._flushes:
+            await asyncio.wait(self._flushes)
+
+    def _start_flushes(self) -> None:
+        while self._running < self._max_flushes and (
+            self._running == 0 or len(self._pending) >= self._max_batch * (self._starting + 1)
+        ):
+            self._running += 1
+            self._starting += 1
+            task = asyncio.create_task(self._flush(), name=f"flush {self._name}")
+            self._flushes.add(task)
+            task.add_done_callback(self._flushes.discard)
+
+    async def _flush(self) -> None:
+        self._starting -= 1
+        try:
+            while self._running == 1 or len(self._pending) >= self._max_batch:
+                batch = self._take()
+                if not batch:
+                    return
+                await self._settle(batch)
+        finally:
+            self._running -= 1
+
+    def _take(self) -> list[_Waiting[T, R]]:
+        batch: list[_Waiting[T, R]] = []
+        keys: set[Hashable] = set()
+        put_back: list[_Waiting[T, R]] = []
+        while self._pending and len(batch) < self._max_batch:
+            waiting = self._pending.popleft()
+            if waiting.future.cancelled():
+                continue
+            if waiting.key in keys:
+                put_back.append(waiting)
+                continue
+            keys.add(waiting.key)
+            batch.append(waiting)
+        self._pending.extendleft(reversed(put_back))
+        return batch
+
+    async def _settle(self, batch: list[_Waiting[T, R]]) -> None:
+        self._batch_size.observe(len(batch))
+        try:
+            outcomes = await self._commit([waiting.item for waiting in batch])
+        except BatchRefused as refusal:
+            await self._settle_alone(batch, refusal)
+        except Exception as error:  # noqa: BLE001  every caller must hear of it, whatever it is
+            for waiting in batch:
+                _fail(waiting, error)
+        else:
+            again = [
+                waiting
+                for waiting, outcome in zip(batch, outcomes, strict=True)
+                if not self._resolve(waiting, outcome)
+            ]
+            if again:
+                await self._put_back(again)
+
+    async def _settle_alone(self, batch: list[_Waiting[T, R]], refusal: BatchRefused) -> None:
+        if len(batch) == 1:
+            _fail(batch[0], refusal.__cause__ or refusal)
+            return
+        for waiting in batch:
+            await self._settle([waiting])
+
+    def _resolve(self, waiting: _Waiting[T, R], outcome: Outcome[R]) -> bool:
+        match outcome:
+            case Done(value):
+                if not waiting.future.done():
+                    waiting.future.set_result(value)
+            case Refused(error):
+                _fail(waiting, error)
+            case Again(reason):
+                waiting.attempts += 1
+                if waiting.attempts < self._max_attempts:
+                    return False
+                _fail(waiting, DependencyUnavailable(f"{self._name}: {reason}"))
+        return True
+
+    async def _put_back(self, again: list[_Waiting[T, R]]) -> None:
+        # The flush itself waits: what is throttled is not hammered by the next batch either.
+        ceiling = min(2.0, 0.05 * 2 ** max(waiting.attempts for waiting in again))
+        await asyncio.sleep(random.uniform(0, ceiling))  # noqa: S311  jitter, not a secret
+        self._pending.extendleft(reversed(again))
+
+
+def _fail(waiting: _Waiting[T, R], error: BaseException) -> None:
+    if not waiting.future.done():
+        waiting.future.set_exception(error)

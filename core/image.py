@@ -1,0 +1,59 @@
+"""A published image: its record and what was read from the picture."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class PictureMetadata:
+    """What was read from the picture itself. The contract's ImageMetadata describes each field."""
+
+    format: str
+    media_type: str
+    width: int
+    height: int
+    mode: str
+    frames: int
+    bytes: int
+    sha256: str
+    source_sha256: str
+    perceptual_hash: str
+    dominant_color: str
+    capture_time: str
+    camera: str
+    had_location: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where the bytes came from. Empty strings where the origin said nothing."""
+
+    final_url: str = ""
+    redirects: int = 0
+    etag: str = ""
+    last_modified: str = ""
+    declared_media_type: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRecord:
+    """A row of PROCESSEDIMAGES, written once and never changed.
+
+    `s3_url` is `s3://<bucket>/<key>`; times are milliseconds since the epoch.
+    """
+
+    image_id: str
+    request_id: str
+    customer_id: str
+    s3_url: str
+    created_at: int
+    picture: PictureMetadata
+    provenance: Provenance
+
+    @property
+    def key(self) -> str:
+        """The object's key in the bucket."""
+        return self.s3_url.removeprefix("s3://").split("/", 1)[1]
+
+    def public_url(self, base: str) -> str:
+        """Where anyone may read the image. `base` ends with a slash."""
+        return base + self.key

@@ -1,0 +1,56 @@
+"""The queue's message: all that a worker needs, so that a first delivery reads no row."""
+
+import json
+from dataclasses import asdict, dataclass, replace
+
+from core.errors import ImageServiceError
+from core.request import ImageRequest
+
+MAX_DELAY_S = 900
+"""SQS's longest delay of one message, in seconds."""
+
+
+class MalformedMessage(ImageServiceError):
+    """The body is not one of ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageMessage:
+    """`revision` is that of the PENDING state which the message is to end.
+
+    `attempts` counts how often the origin was asked. `resent` marks any message but a request's first: its row is
+    read before anything is fetched. `suspect` marks one whose run may have killed a process; it runs alone.
+    """
+
+    request_id: str
+    customer_id: str
+    url: str
+    revision: int
+    attempts: int = 0
+    resent: bool = False
+    suspect: bool = False
+
+    def encode(self) -> str:
+        return json.dumps(asdict(self), separators=(",", ":"))
+
+    def again(self, *, attempts: int | None = None, suspect: bool = False) -> "ImageMessage":
+        """The same message, as it is sent when it is given back."""
+        count = self.attempts if attempts is None else attempts
+        return replace(self, attempts=count, resent=True, suspect=suspect)
+
+
+def first_message(request: ImageRequest) -> ImageMessage:
+    return ImageMessage(
+        request_id=request.request_id,
+        customer_id=request.customer_id,
+        url=request.origin_url,
+        revision=request.revision,
+    )
+
+
+def decode_message(body: str) -> ImageMessage:
+    """Raises MalformedMessage."""
+    try:
+        return ImageMessage(**json.loads(body))
+    except (ValueError, TypeError) as error:
+        raise MalformedMessage(str(error)) from error

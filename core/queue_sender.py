@@ -1,0 +1,71 @@
+"""Sending to an SQS queue; concurrent callers share their calls."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from core.aws import RequestRejected, call
+from core.errors import DependencyUnavailable
+from core.group_commit import Again, BatchRefused, Done, GroupCommit, Outcome, Refused
+
+if TYPE_CHECKING:
+    from types_aiobotocore_sqs import SQSClient
+
+MAX_BATCH = 10
+"""Entries in one SQS batch call (AWS limit)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """`delay` is in whole seconds, 0 to 900 (AWS limit)."""
+
+    body: str
+    delay: int = 0
+
+
+class QueueSender:
+    def __init__(self, sqs: "SQSClient", queue_url: str, name: str = "sqs sends") -> None:
+        self._sqs = sqs
+        self._queue_url = queue_url
+        self._sends: GroupCommit[Outgoing, None] = GroupCommit(
+            name, self._send, max_batch=MAX_BATCH
+        )
+
+    async def send(self, body: str, *, delay: int = 0) -> None:
+        """Returns once SQS has acknowledged. Raises Overloaded or DependencyUnavailable."""
+        await self._sends.submit(Outgoing(body, delay))
+
+    async def drain(self) -> None:
+        await self._sends.drain()
+
+    async def _send(self, batch: Sequence[Outgoing]) -> Sequence[Outcome[None]]:
+        entries: list[Any] = [_entry(position, item) for position, item in enumerate(batch)]
+        try:
+            response = await call(
+                "sqs:SendMessageBatch",
+                self._sqs.send_message_batch(QueueUrl=self._queue_url, Entries=entries),
+            )
+        except RequestRejected as rejection:
+            raise BatchRefused from rejection
+        failed = {entry["Id"]: entry for entry in response.get("Failed", [])}
+        return [batch_outcome(failed.get(str(position))) for position in range(len(batch))]
+
+
+def _entry(position: int, item: Outgoing) -> dict[str, Any]:
+    entry: dict[str, Any] = {"Id": str(position), "MessageBody": item.body}
+    if item.delay:
+        entry["DelaySeconds"] = item.delay
+    return entry
+
+
+def batch_outcome(failure: Any) -> Outcome[None]:
+    """What an entry of an SQS or SNS batch answer says; None is success.
+
+    Throttling and internal errors arrive inside a successful answer; they are the receiver's fault.
+    """
+    if failure is None:
+        return Done(None)
+    reason = f"{failure['Code']}: {failure.get('Message', '')}"
+    if failure.get("SenderFault"):
+        return Refused(DependencyUnavailable(reason))
+    return Again(reason)

@@ -1,0 +1,165 @@
+"""The tables' attribute names, and how rows are written and read. Nobody else knows them.
+
+DynamoDB's typed form is built by hand: rows are small and known, and boto's general serialiser costs several times
+as much.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from core.image import ImageRecord, PictureMetadata, Provenance
+from core.request import Failure, ImageRequest, State, customer_shard
+
+Attribute = dict[str, Any]
+Item = dict[str, Attribute]
+
+REQUEST_ID = "requestId"
+CUSTOMER_ID = "customerId"
+CUSTOMER_SHARD = "customerShard"
+ORIGIN_URL = "originUrl"
+STATUS = "status"
+REVISION = "revision"
+RETRY_COUNT = "retryCount"
+CLAIMS = "claims"
+CREATED_AT = "createdAt"
+UPDATED_AT = "updatedAt"
+PAYLOAD_HASH = "payloadHash"
+LABELS = "labels"
+IMAGE_ID = "imageId"
+FAILURE_SHARD = "failureShard"
+FAILURE_CODE = "failureCode"
+FAILURE_MESSAGE = "failureMessage"
+FAILURE_ATTEMPTS = "failureAttempts"
+EXPIRES_AT = "expiresAt"
+S3_URL = "s3Url"
+METADATA = "metadata"
+PROVENANCE = "provenance"
+
+
+def string(value: str) -> Attribute:
+    return {"S": value}
+
+
+def number(value: int) -> Attribute:
+    return {"N": str(value)}
+
+
+def request_key(request_id: str) -> Item:
+    return {REQUEST_ID: string(request_id)}
+
+
+def image_key(image_id: str) -> Item:
+    return {IMAGE_ID: string(image_id)}
+
+
+def new_request_item(request: ImageRequest, *, shards: int) -> Item:
+    """The row of a request that was just accepted."""
+    shard = customer_shard(request.customer_id, request.request_id, shards)
+    item = {
+        REQUEST_ID: string(request.request_id),
+        CUSTOMER_ID: string(request.customer_id),
+        CUSTOMER_SHARD: string(shard),
+        ORIGIN_URL: string(request.origin_url),
+        STATUS: string(request.state),
+        REVISION: number(request.revision),
+        RETRY_COUNT: number(request.retry_count),
+        CREATED_AT: number(request.created_at),
+        UPDATED_AT: number(request.updated_at),
+        PAYLOAD_HASH: string(request.payload_hash),
+    }
+    if request.labels:
+        item[LABELS] = _strings(request.labels)
+    return item
+
+
+def request_from_item(item: Mapping[str, Attribute]) -> ImageRequest:
+    return ImageRequest(
+        request_id=item[REQUEST_ID]["S"],
+        customer_id=item[CUSTOMER_ID]["S"],
+        origin_url=item[ORIGIN_URL]["S"],
+        payload_hash=item[PAYLOAD_HASH]["S"],
+        created_at=int(item[CREATED_AT]["N"]),
+        updated_at=int(item[UPDATED_AT]["N"]),
+        labels={name: value["S"] for name, value in item.get(LABELS, {"M": {}})["M"].items()},
+        state=State(item[STATUS]["S"]),
+        revision=int(item[REVISION]["N"]),
+        retry_count=int(item[RETRY_COUNT]["N"]),
+        claims=int(item[CLAIMS]["N"]) if CLAIMS in item else 0,
+        image_id=item[IMAGE_ID]["S"] if IMAGE_ID in item else None,
+        failure=_failure(item),
+    )
+
+
+def _failure(item: Mapping[str, Attribute]) -> Failure | None:
+    if FAILURE_CODE not in item:
+        return None
+    return Failure(
+        code=item[FAILURE_CODE]["S"],
+        message=item[FAILURE_MESSAGE]["S"],
+        attempts=int(item[FAILURE_ATTEMPTS]["N"]),
+    )
+
+
+def image_item(record: ImageRecord) -> Item:
+    return {
+        IMAGE_ID: string(record.image_id),
+        REQUEST_ID: string(record.request_id),
+        CUSTOMER_ID: string(record.customer_id),
+        S3_URL: string(record.s3_url),
+        CREATED_AT: number(record.created_at),
+        METADATA: _map_of(record.picture),
+        PROVENANCE: _map_of(record.provenance),
+    }
+
+
+def image_from_item(item: Mapping[str, Attribute]) -> ImageRecord:
+    return ImageRecord(
+        image_id=item[IMAGE_ID]["S"],
+        request_id=item[REQUEST_ID]["S"],
+        customer_id=item[CUSTOMER_ID]["S"],
+        s3_url=item[S3_URL]["S"],
+        created_at=int(item[CREATED_AT]["N"]),
+        picture=PictureMetadata(**_values_of(PictureMetadata, item[METADATA]["M"])),
+        provenance=Provenance(**_values_of(Provenance, item[PROVENANCE]["M"])),
+    )
+
+
+_DEFAULTS: dict[str, Any] = {"str": "", "int": 0, "bool": False}
+
+
+def _map_of(record: PictureMetadata | Provenance) -> Attribute:
+    """A map of what is not empty: an absent attribute costs no bytes."""
+    values = {_camel(field.name): getattr(record, field.name) for field in fields(record)}
+    return {"M": {name: _attribute(value) for name, value in values.items() if value}}
+
+
+def _values_of(
+    kind: type[PictureMetadata | Provenance], stored: Mapping[str, Attribute]
+) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for field in fields(kind):
+        kind_name = field.type if isinstance(field.type, str) else field.type.__name__
+        attribute = stored.get(_camel(field.name))
+        values[field.name] = _DEFAULTS[kind_name] if attribute is None else _value(attribute)
+    return values
+
+
+def _camel(name: str) -> str:
+    return re.sub(r"_(\w)", lambda match: match[1].upper(), name)
+
+
+def _attribute(value: str | int) -> Attribute:
+    if isinstance(value, bool):
+        return {"BOOL": value}
+    return number(value) if isinstance(value, int) else string(value)
+
+
+def _value(attribute: Attribute) -> str | int | bool:
+    ((kind, value),) = attribute.items()
+    return int(value) if kind == "N" else value
+
+
+def _strings(values: Mapping[str, str]) -> Attribute:
+    return {"M": {name: string(value) for name, value in values.items()}}

@@ -1,0 +1,58 @@
+"""Settings that both processes have, and how settings are read: once, as a whole, every fault at once."""
+
+import sys
+from typing import Literal, TypeVar
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+S = TypeVar("S", bound=BaseSettings)
+
+
+class CoreSettings(BaseSettings):
+    """Read from the environment; a variable's name is the field's in upper case."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+
+    requests_table: str = Field(
+        description="DynamoDB table IMAGEREQUESTS (stack output RequestsTable)."
+    )
+    images_table: str = Field(
+        description="DynamoDB table PROCESSEDIMAGES (stack output ImagesTable)."
+    )
+    queue_url: str = Field(description="SQS queue of requests (stack output QueueUrl).")
+    public_base_url: str = Field(
+        pattern=r"^https?://.+/$",
+        description="Where published objects are read, ending in a slash (stack output PublicBaseUrl).",
+    )
+    customer_shards: int = Field(
+        8,
+        ge=1,
+        le=1_000,
+        description="Index partitions over which one customer's requests are spread; 1,000 writes a second each. "
+        "Raise it only: rows keep the shard they were written with.",
+    )
+    metrics_host: str = Field(
+        "0.0.0.0",  # noqa: S104  a scraper is outside the pod
+        description="Address on which Prometheus metrics are served.",
+    )
+    metrics_port: int = Field(
+        9464, ge=1, le=65_535, description="Port on which Prometheus metrics are served."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severe line that is logged."
+    )
+    log_format: Literal["json", "console"] = Field(
+        "json", description="JSON for machines, console for people."
+    )
+
+
+def load(kind: type[S]) -> S:
+    """Read settings, or exit with status 2 after a line for each fault, by its variable's name."""
+    try:
+        return kind()
+    except ValidationError as error:
+        for fault in error.errors():
+            name = "_".join(str(part) for part in fault["loc"]).upper() or "SETTINGS"
+            sys.stderr.write(f"{name}: {fault['msg']}\n")
+        raise SystemExit(2) from None

@@ -1,0 +1,149 @@
+"""The writes to both tables, as PartiQL: one conditional statement each, so that they can share a call.
+
+Identifiers are double-quoted, because `status` is a reserved word. A condition stands in the WHERE clause; where it
+does not hold, the statement alone fails with ConditionalCheckFailed (an INSERT: DuplicateItem).
+"""
+
+from dataclasses import dataclass
+
+from core import schema
+from core.image import ImageRecord
+from core.request import Failure, ImageRequest, State, customer_shard, next_revision
+from core.schema import Attribute, number, string
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """`key` names the row: two statements of one key never share a batch."""
+
+    key: tuple[str, str]
+    text: str
+    parameters: tuple[Attribute, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Statements:
+    """Makes the statements for one pair of tables. `shards` is that of the index by customer."""
+
+    requests_table: str
+    images_table: str
+    shards: int = 8
+    retention_s: int = 0
+    """Seconds after its end at which a request's row expires; 0 keeps it for ever."""
+
+    def insert_request(self, request: ImageRequest) -> Statement:
+        item = schema.new_request_item(request, shards=self.shards)
+        return _insert(self.requests_table, request.request_id, item)
+
+    def insert_image(self, record: ImageRecord) -> Statement:
+        return _insert(self.images_table, record.image_id, schema.image_item(record))
+
+    def complete(self, request_id: str, revision: int, *, image_id: str, now: int) -> Statement:
+        """PENDING at `revision` becomes COMPLETED at the next."""
+        changes = {
+            schema.STATUS: string(State.COMPLETED),
+            schema.REVISION: number(next_revision(revision)),
+            schema.UPDATED_AT: number(now),
+            schema.IMAGE_ID: string(image_id),
+        }
+        return self._end(request_id, revision, changes, now)
+
+    def fail(
+        self, request_id: str, revision: int, *, customer_id: str, failure: Failure, now: int
+    ) -> Statement:
+        """PENDING at `revision` becomes FAILED at the next, and enters the index of failures."""
+        changes = {
+            schema.STATUS: string(State.FAILED),
+            schema.REVISION: number(next_revision(revision)),
+            schema.UPDATED_AT: number(now),
+            schema.FAILURE_SHARD: string(customer_shard(customer_id, request_id, self.shards)),
+            schema.FAILURE_CODE: string(failure.code),
+            schema.FAILURE_MESSAGE: string(failure.message),
+            schema.FAILURE_ATTEMPTS: number(failure.attempts),
+        }
+        return self._end(request_id, revision, changes, now)
+
+    def begin_alone(self, request_id: str, revision: int, *, retry_count: int) -> Statement:
+        """Count a run that is about to begin alone. `retry_count` is what was read; another writer wins."""
+        return self._update(
+            request_id,
+            revision,
+            {schema.RETRY_COUNT: number(retry_count + 1)},
+            where={schema.RETRY_COUNT: number(retry_count)},
+        )
+
+    def claim(self, request: ImageRequest, *, now: int) -> Statement:
+        """Reconcile takes up a request that nothing has touched since it was read."""
+        return self._update(
+            request.request_id,
+            request.revision,
+            {schema.CLAIMS: number(request.claims + 1), schema.UPDATED_AT: number(now)},
+            where={schema.UPDATED_AT: number(request.updated_at)},
+        )
+
+    def reopen(self, request_id: str, failed_revision: int, *, now: int) -> Statement:
+        """FAILED at `failed_revision` becomes PENDING at the next, with a clean record; it leaves the index."""
+        assignments = {
+            schema.STATUS: string(State.PENDING),
+            schema.REVISION: number(next_revision(failed_revision)),
+            schema.UPDATED_AT: number(now),
+            schema.RETRY_COUNT: number(0),
+            schema.CLAIMS: number(0),
+        }
+        removals = (
+            schema.FAILURE_SHARD,
+            schema.FAILURE_CODE,
+            schema.FAILURE_MESSAGE,
+            schema.FAILURE_ATTEMPTS,
+            schema.EXPIRES_AT,
+        )
+        conditions = {
+            schema.REQUEST_ID: string(request_id),
+            schema.STATUS: string(State.FAILED),
+            schema.REVISION: number(failed_revision),
+        }
+        return _update(self.requests_table, request_id, assignments, conditions, removals)
+
+    def _end(
+        self, request_id: str, revision: int, changes: dict[str, Attribute], now: int
+    ) -> Statement:
+        if self.retention_s:
+            changes[schema.EXPIRES_AT] = number(now // 1000 + self.retention_s)
+        return self._update(request_id, revision, changes, where={})
+
+    def _update(
+        self,
+        request_id: str,
+        revision: int,
+        changes: dict[str, Attribute],
+        *,
+        where: dict[str, Attribute],
+    ) -> Statement:
+        """Change a row that is PENDING at `revision`."""
+        conditions = {
+            schema.REQUEST_ID: string(request_id),
+            schema.STATUS: string(State.PENDING),
+            schema.REVISION: number(revision),
+            **where,
+        }
+        return _update(self.requests_table, request_id, changes, conditions)
+
+
+def _insert(table: str, key: str, item: schema.Item) -> Statement:
+    names = ", ".join(f"'{name}': ?" for name in item)
+    text = f'INSERT INTO "{table}" VALUE {{{names}}}'
+    return Statement((table, key), text, tuple(item.values()))
+
+
+def _update(
+    table: str,
+    key: str,
+    changes: dict[str, Attribute],
+    conditions: dict[str, Attribute],
+    removals: tuple[str, ...] = (),
+) -> Statement:
+    sets = " ".join(f'SET "{name}"=?' for name in changes)
+    removes = "".join(f' REMOVE "{name}"' for name in removals)
+    where = " AND ".join(f'"{name}"=?' for name in conditions)
+    text = f'UPDATE "{table}" {sets}{removes} WHERE {where}'
+    return Statement((table, key), text, (*changes.values(), *conditions.values()))

@@ -1,0 +1,163 @@
+"""Reading and writing both tables; concurrent callers share their calls."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from core import schema
+from core.aws import RequestRejected, call
+from core.errors import DependencyUnavailable, ImageServiceError
+from core.group_commit import Again, BatchRefused, Done, GroupCommit, Outcome, Refused
+from core.image import ImageRecord
+from core.request import ImageRequest, State, image_id_of
+from core.statements import Statement, Statements
+
+if TYPE_CHECKING:
+    from types_aiobotocore_dynamodb import DynamoDBClient
+
+MAX_STATEMENTS = 25
+"""Statements in one BatchExecuteStatement (AWS limit)."""
+MAX_KEYS = 100
+"""Keys in one BatchGetItem (AWS limit)."""
+
+_NOT_MET = frozenset({"ConditionalCheckFailed", "DuplicateItem"})
+_RETRYABLE = frozenset(
+    {
+        "InternalServerError",
+        "ProvisionedThroughputExceeded",
+        "RequestLimitExceeded",
+        "ThrottlingError",
+        "TransactionConflict",
+    }
+)
+
+
+class ConditionNotMet(ImageServiceError):
+    """The row is not as the write requires: it exists already, or has moved on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """What a watcher needs to see of a request."""
+
+    state: State
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    table: str
+    name: str
+    value: str
+
+
+class Tables:
+    def __init__(self, dynamodb: "DynamoDBClient", statements: Statements) -> None:
+        self._dynamodb = dynamodb
+        self.statements = statements
+        self._writes: GroupCommit[Statement, None] = GroupCommit(
+            "dynamodb writes",
+            self._execute,
+            max_batch=MAX_STATEMENTS,
+            key=lambda statement: statement.key,
+        )
+        self._reads: GroupCommit[_Key, schema.Item | None] = GroupCommit(
+            "dynamodb reads", self._get, max_batch=MAX_KEYS, key=lambda key: key
+        )
+
+    async def write(self, statement: Statement) -> None:
+        """Raises ConditionNotMet, Overloaded or DependencyUnavailable."""
+        await self._writes.submit(statement)
+
+    async def read_request(self, request_id: str) -> ImageRequest | None:
+        """Strongly consistent. Raises Overloaded or DependencyUnavailable."""
+        key = _Key(self.statements.requests_table, schema.REQUEST_ID, request_id)
+        item = await self._reads.submit(key)
+        return None if item is None else schema.request_from_item(item)
+
+    async def read_image(self, request_id: str) -> ImageRecord | None:
+        """The image of a request, strongly consistent."""
+        key = _Key(self.statements.images_table, schema.IMAGE_ID, image_id_of(request_id))
+        item = await self._reads.submit(key)
+        return None if item is None else schema.image_from_item(item)
+
+    async def glance(self, request_ids: Sequence[str]) -> dict[str, Glance]:
+        """State and revision of up to MAX_KEYS requests; eventually consistent, at half the price.
+
+        A request that is not in the answer was not read this time.
+        """
+        table = self.statements.requests_table
+        response = await call(
+            "dynamodb:BatchGetItem",
+            self._dynamodb.batch_get_item(
+                RequestItems={
+                    table: {
+                        "Keys": [schema.request_key(request_id) for request_id in request_ids],
+                        "ProjectionExpression": "#id, #status, #revision",
+                        "ExpressionAttributeNames": {
+                            "#id": schema.REQUEST_ID,
+                            "#status": schema.STATUS,
+                            "#revision": schema.REVISION,
+                        },
+                    }
+                }
+            ),
+        )
+        return {
+            item[schema.REQUEST_ID]["S"]: Glance(
+                State(item[schema.STATUS]["S"]), int(item[schema.REVISION]["N"])
+            )
+            for item in response["Responses"].get(table, [])
+        }
+
+    async def drain(self) -> None:
+        await self._writes.drain()
+        await self._reads.drain()
+
+    async def _execute(self, batch: Sequence[Statement]) -> Sequence[Outcome[None]]:
+        statements: list[Any] = [
+            {"Statement": statement.text, "Parameters": statement.parameters} for statement in batch
+        ]
+        try:
+            response = await call(
+                "dynamodb:BatchExecuteStatement",
+                self._dynamodb.batch_execute_statement(Statements=statements),
+            )
+        except RequestRejected as rejection:
+            raise BatchRefused from rejection
+        return [_outcome(answer.get("Error")) for answer in response["Responses"]]
+
+    async def _get(self, batch: Sequence[_Key]) -> Sequence[Outcome[schema.Item | None]]:
+        by_table: dict[str, Any] = {}
+        for key in batch:
+            keys = by_table.setdefault(key.table, {"ConsistentRead": True, "Keys": []})["Keys"]
+            keys.append({key.name: schema.string(key.value)})
+        response = await call(
+            "dynamodb:BatchGetItem", self._dynamodb.batch_get_item(RequestItems=by_table)
+        )
+        found = response["Responses"]
+        left: Mapping[str, Any] = response.get("UnprocessedKeys", {})
+        return [_found(key, found.get(key.table, []), left) for key in batch]
+
+
+def _outcome(error: Mapping[str, Any] | None) -> Outcome[None]:
+    if not error:
+        return Done(None)
+    code, message = error["Code"], error.get("Message", "")
+    if code in _NOT_MET:
+        return Refused(ConditionNotMet(code))
+    if code in _RETRYABLE:
+        return Again(code)
+    return Refused(DependencyUnavailable(f"dynamodb:BatchExecuteStatement: {code}: {message}"))
+
+
+def _found(
+    key: _Key, items: Sequence[Mapping[str, Any]], left: Mapping[str, Any]
+) -> Outcome[schema.Item | None]:
+    for item in items:
+        if item[key.name]["S"] == key.value:
+            return Done(dict(item))
+    skipped = left.get(key.table, {}).get("Keys", [])
+    if any(unread[key.name]["S"] == key.value for unread in skipped):
+        return Again("unprocessed key")
+    return Done(None)

@@ -139,17 +139,14 @@ class GroupCommit(Generic[T, R]):
         self._batch_size.observe(len(batch))
         try:
             outcomes = await self._commit([waiting.item for waiting in batch])
+            settled = list(zip(batch, outcomes, strict=True))
         except BatchRefused as refusal:
             await self._settle_alone(batch, refusal)
         except Exception as error:  # noqa: BLE001  every caller must hear of it, whatever it is
             for waiting in batch:
                 _fail(waiting, error)
         else:
-            again = [
-                waiting
-                for waiting, outcome in zip(batch, outcomes, strict=True)
-                if not self._resolve(waiting, outcome)
-            ]
+            again = [waiting for waiting, outcome in settled if not self._resolve(waiting, outcome)]
             if again:
                 await self._put_back(again)
 

@@ -1,6 +1,6 @@
 """Sending to an SQS queue; concurrent callers share their calls."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -47,8 +47,7 @@ class QueueSender:
             )
         except RequestRejected as rejection:
             raise BatchRefused from rejection
-        failed = {entry["Id"]: entry for entry in response.get("Failed", [])}
-        return [batch_outcome(failed.get(str(position))) for position in range(len(batch))]
+        return batch_outcomes(response, len(batch))
 
 
 def _entry(position: int, item: Outgoing) -> dict[str, Any]:
@@ -56,6 +55,14 @@ def _entry(position: int, item: Outgoing) -> dict[str, Any]:
     if item.delay:
         entry["DelaySeconds"] = item.delay
     return entry
+
+
+def batch_outcomes(
+    response: Any, count: int, outcome: Callable[[Any], Outcome[None]] | None = None
+) -> list[Outcome[None]]:
+    """The outcomes of an SQS or SNS batch whose entries' ids are their positions."""
+    failed = {entry["Id"]: entry for entry in response.get("Failed", [])}
+    return [(outcome or batch_outcome)(failed.get(str(at))) for at in range(count)]
 
 
 def batch_outcome(failure: Any) -> Outcome[None]:

@@ -10,7 +10,7 @@ from dataclasses import fields
 from typing import Any
 
 from core.image import ImageRecord, PictureMetadata, Provenance
-from core.request import Failure, ImageRequest, State, customer_shard
+from core.request import Failure, ImageRequest, State, customer_shard, next_revision
 
 Attribute = dict[str, Any]
 Item = dict[str, Attribute]
@@ -102,6 +102,35 @@ def _failure(item: Mapping[str, Attribute]) -> Failure | None:
     )
 
 
+def reopening(failed_revision: int, now: int) -> dict[str, Any]:
+    """The arguments of an UpdateItem that makes a FAILED request PENDING at the next revision.
+
+    With the failure's attributes the row leaves the index of failures.
+    """
+    changes = {
+        STATUS: string(State.PENDING),
+        REVISION: number(next_revision(failed_revision)),
+        UPDATED_AT: number(now),
+        RETRY_COUNT: number(0),
+        CLAIMS: number(0),
+    }
+    removals = (FAILURE_SHARD, FAILURE_CODE, FAILURE_MESSAGE, FAILURE_ATTEMPTS, EXPIRES_AT)
+    names = {f"#{name}": name for name in (*changes, *removals)}
+    sets = ", ".join(f"#{name} = :{name}" for name in changes)
+    removes = ", ".join(f"#{name}" for name in removals)
+    values = {f":{name}": value for name, value in changes.items()}
+    return {
+        "UpdateExpression": f"SET {sets} REMOVE {removes}",
+        "ConditionExpression": f"#{STATUS} = :failed AND #{REVISION} = :before",
+        "ExpressionAttributeNames": names,
+        "ExpressionAttributeValues": {
+            **values,
+            ":failed": string(State.FAILED),
+            ":before": number(failed_revision),
+        },
+    }
+
+
 def image_item(record: ImageRecord) -> Item:
     return {
         IMAGE_ID: string(record.image_id),
@@ -131,7 +160,7 @@ _DEFAULTS: dict[str, Any] = {"str": "", "int": 0, "bool": False}
 
 def _map_of(record: PictureMetadata | Provenance) -> Attribute:
     """A map of what is not empty: an absent attribute costs no bytes."""
-    values = {_camel(field.name): getattr(record, field.name) for field in fields(record)}
+    values = {camel(field.name): getattr(record, field.name) for field in fields(record)}
     return {"M": {name: _attribute(value) for name, value in values.items() if value}}
 
 
@@ -141,12 +170,12 @@ def _values_of(
     values: dict[str, Any] = {}
     for field in fields(kind):
         kind_name = field.type if isinstance(field.type, str) else field.type.__name__
-        attribute = stored.get(_camel(field.name))
+        attribute = stored.get(camel(field.name))
         values[field.name] = _DEFAULTS[kind_name] if attribute is None else _value(attribute)
     return values
 
 
-def _camel(name: str) -> str:
+def camel(name: str) -> str:
     return re.sub(r"_(\w)", lambda match: match[1].upper(), name)
 
 

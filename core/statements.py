@@ -81,29 +81,6 @@ class Statements:
             where={schema.UPDATED_AT: number(request.updated_at)},
         )
 
-    def reopen(self, request_id: str, failed_revision: int, *, now: int) -> Statement:
-        """FAILED at `failed_revision` becomes PENDING at the next, with a clean record; it leaves the index."""
-        assignments = {
-            schema.STATUS: string(State.PENDING),
-            schema.REVISION: number(next_revision(failed_revision)),
-            schema.UPDATED_AT: number(now),
-            schema.RETRY_COUNT: number(0),
-            schema.CLAIMS: number(0),
-        }
-        removals = (
-            schema.FAILURE_SHARD,
-            schema.FAILURE_CODE,
-            schema.FAILURE_MESSAGE,
-            schema.FAILURE_ATTEMPTS,
-            schema.EXPIRES_AT,
-        )
-        conditions = {
-            schema.REQUEST_ID: string(request_id),
-            schema.STATUS: string(State.FAILED),
-            schema.REVISION: number(failed_revision),
-        }
-        return _update(self.requests_table, request_id, assignments, conditions, removals)
-
     def _end(
         self, request_id: str, revision: int, changes: dict[str, Attribute], now: int
     ) -> Statement:
@@ -140,10 +117,8 @@ def _update(
     key: str,
     changes: dict[str, Attribute],
     conditions: dict[str, Attribute],
-    removals: tuple[str, ...] = (),
 ) -> Statement:
-    sets = " ".join(f'SET "{name}"=?' for name in changes)
-    removes = "".join(f' REMOVE "{name}"' for name in removals)
+    sets = ", ".join(f'"{name}"=?' for name in changes)
     where = " AND ".join(f'"{name}"=?' for name in conditions)
-    text = f'UPDATE "{table}" {sets}{removes} WHERE {where}'
+    text = f'UPDATE "{table}" SET {sets} WHERE {where}'  # noqa: S608  a setting, not input
     return Statement((table, key), text, (*changes.values(), *conditions.values()))

@@ -110,6 +110,26 @@ class Tables:
             for item in response["Responses"].get(table, [])
         }
 
+    async def reopen(self, request_id: str, failed_revision: int, *, now: int) -> None:
+        """FAILED at `failed_revision` becomes PENDING at the next, with a clean record.
+
+        Raises ConditionNotMet. An operator's write, so it shares no call; and by UpdateItem, because emulators and
+        DynamoDB disagree on how PartiQL removes several attributes.
+        """
+        try:
+            await call(
+                "dynamodb:UpdateItem",
+                self._dynamodb.update_item(
+                    TableName=self.statements.requests_table,
+                    Key=schema.request_key(request_id),
+                    **schema.reopening(failed_revision, now),
+                ),
+            )
+        except RequestRejected as rejection:
+            if rejection.code == "ConditionalCheckFailedException":
+                raise ConditionNotMet(rejection.code) from rejection
+            raise DependencyUnavailable(str(rejection)) from rejection
+
     async def drain(self) -> None:
         await self._writes.drain()
         await self._reads.drain()

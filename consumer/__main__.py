@@ -1,0 +1,76 @@
+"""`python -m consumer`: work on the queue until SIGTERM. `reconcile` and `redrive` are the operator's commands."""
+
+import argparse
+import asyncio
+import contextlib
+import signal
+import sys
+
+import structlog
+import uvloop
+
+from consumer import reconcile, redrive
+from consumer.assembly import open_stores, open_workplace
+from consumer.heartbeat import beat
+from consumer.loop import Loop
+from consumer.settings import ConsumerSettings
+from core.errors import DependencyUnavailable
+from core.logs import configure_logs
+from core.metrics import serve_metrics
+from core.settings import load
+
+_log = structlog.get_logger()
+
+
+def main() -> int:
+    arguments = _parser().parse_args()
+    settings = load(ConsumerSettings)
+    configure_logs(settings.log_level, settings.log_format, "consumer")
+    command = {"reconcile": reconcile.run, "redrive": redrive.run}.get(arguments.command)
+    try:
+        if command is None:
+            return uvloop.run(_consume(settings))
+        return uvloop.run(command(settings, arguments))
+    except (DependencyUnavailable, OSError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="consumer", description=__doc__)
+    commands = parser.add_subparsers(dest="command")
+    reconcile.add_parser(commands)
+    redrive.add_parser(commands)
+    return parser
+
+
+async def _consume(settings: ConsumerSettings) -> int:
+    async with open_stores(settings) as stores, open_workplace(settings, stores) as workplace:
+        loop = Loop(
+            workplace.inbox,
+            workplace.worker,
+            concurrency=settings.concurrency,
+            receive_wait=settings.receive_wait_s,
+            drain_grace=settings.drain_grace_s,
+        )
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, loop.stop)
+        timeout = await workplace.inbox.visibility_timeout()
+        heartbeat = asyncio.create_task(beat(workplace.inbox, timeout))
+        # It ends only by a fault; without it others would be given what is held here.
+        heartbeat.add_done_callback(lambda _: loop.stop())
+        # Last, because a scrape that answers says that this consumer is at work.
+        serve_metrics(settings.metrics_host, settings.metrics_port)
+        _log.info("consuming", queue=settings.queue_url, concurrency=settings.concurrency)
+        try:
+            await loop.run()
+        finally:
+            heartbeat.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await heartbeat
+    _log.info("drained")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

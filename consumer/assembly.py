@@ -1,0 +1,119 @@
+"""Putting a consumer together from its settings."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from consumer.bucket import Bucket
+from consumer.decoder import Decoder
+from consumer.fetch import Fetcher
+from consumer.fetch_policy import FetchPolicy
+from consumer.inbox import Inbox
+from consumer.notifier import Notifier
+from consumer.picture import PicturePolicy
+from consumer.pipeline import Pipeline
+from consumer.settings import ConsumerSettings
+from consumer.worker import Worker
+from core.aws import Aws, open_aws
+from core.queue_sender import QueueSender
+from core.statements import Statements
+from core.tables import Tables
+
+_DAY_S = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """What every command of the consumer reads and writes."""
+
+    aws: Aws
+    tables: Tables
+    sender: QueueSender
+    notifier: Notifier
+
+
+@asynccontextmanager
+async def open_stores(settings: ConsumerSettings) -> AsyncIterator[Stores]:
+    """Flushes what is under way before the clients close."""
+    async with open_aws() as aws:
+        statements = Statements(
+            requests_table=settings.requests_table,
+            images_table=settings.images_table,
+            shards=settings.customer_shards,
+            retention_s=settings.retention_days * _DAY_S,
+        )
+        stores = Stores(
+            aws=aws,
+            tables=Tables(aws.dynamodb, statements),
+            sender=QueueSender(aws.sqs, settings.queue_url),
+            notifier=Notifier(
+                aws.sns,
+                settings.topic_arn,
+                settings.public_base_url,
+                QueueSender(aws.sqs, settings.dead_letter_queue_url, "sqs dead letters"),
+            ),
+        )
+        try:
+            yield stores
+        finally:
+            await stores.tables.drain()
+            await stores.notifier.drain()
+            await stores.sender.drain()
+
+
+@dataclass(frozen=True, slots=True)
+class Workplace:
+    inbox: Inbox
+    worker: Worker
+
+
+@asynccontextmanager
+async def open_workplace(settings: ConsumerSettings, stores: Stores) -> AsyncIterator[Workplace]:
+    inbox = Inbox(stores.aws.sqs, settings.queue_url, stores.sender)
+    fetcher = Fetcher(fetch_policy(settings))
+    decoder = Decoder(
+        PicturePolicy(
+            max_pixels=settings.max_pixels,
+            max_frames=settings.max_frames,
+            verification=settings.verification,
+        ),
+        threads=settings.decode_threads,
+        budget_bytes=settings.decode_budget_bytes,
+    )
+    secret = settings.customer_tag_key.get_secret_value().encode()
+    pipeline = Pipeline(
+        fetcher=fetcher,
+        decoder=decoder,
+        bucket=Bucket(stores.aws.s3, settings.bucket, secret),
+        tables=stores.tables,
+        max_attempts=settings.max_attempts,
+    )
+    worker = Worker(
+        inbox=inbox,
+        pipeline=pipeline,
+        tables=stores.tables,
+        notifier=stores.notifier,
+        max_attempts=settings.max_attempts,
+        max_runs_alone=settings.max_runs_alone,
+    )
+    try:
+        yield Workplace(inbox, worker)
+    finally:
+        await inbox.drain()
+        await fetcher.close()
+        decoder.close()
+
+
+def fetch_policy(settings: ConsumerSettings) -> FetchPolicy:
+    return FetchPolicy(
+        connect_timeout=settings.connect_timeout_s,
+        total_timeout=settings.total_timeout_s,
+        min_rate=settings.min_rate_bytes_s,
+        max_bytes=settings.max_body_bytes,
+        max_redirects=settings.max_redirects,
+        per_host_limit=settings.per_host_limit,
+        body_budget_bytes=settings.body_budget_bytes,
+        allowed_networks=settings.allowed_networks,
+        nat64_allowed=settings.allow_nat64,
+        user_agent=settings.user_agent,
+    )

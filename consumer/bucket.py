@@ -1,0 +1,50 @@
+"""Storing images. An object's key says what it is; objects are immutable, so a repeated upload is harmless."""
+
+import base64
+import hashlib
+import hmac
+from typing import TYPE_CHECKING
+
+from core.aws import call
+
+if TYPE_CHECKING:
+    from types_aiobotocore_s3 import S3Client
+
+CACHE_CONTROL = "public, max-age=31536000, immutable"
+_TAG_HEX = 20
+
+
+def customer_tag(secret: bytes, customer_id: str) -> str:
+    """A keyed hash: customers share no object, and nobody can tell whose an object is."""
+    return hmac.new(secret, customer_id.encode(), hashlib.sha256).hexdigest()[:_TAG_HEX]
+
+
+def object_key(tag: str, sha256: str, extension: str) -> str:
+    """`images/<2 hex>/<customer tag>/<sha256>.<ext>`: S3 takes 3,500 PUTs a second for each prefix."""
+    return f"images/{sha256[:2]}/{tag}/{sha256}.{extension}"
+
+
+class Bucket:
+    def __init__(self, s3: "S3Client", name: str, tag_secret: bytes) -> None:
+        self._s3 = s3
+        self._name = name
+        self._tag_secret = tag_secret
+
+    async def store(
+        self, body: bytes, *, customer_id: str, sha256: str, extension: str, media_type: str
+    ) -> str:
+        """Answer the object's `s3://` URL once S3 has it. Raises DependencyUnavailable."""
+        key = object_key(customer_tag(self._tag_secret, customer_id), sha256, extension)
+        await call(
+            "s3:PutObject",
+            self._s3.put_object(
+                Bucket=self._name,
+                Key=key,
+                Body=body,
+                ContentType=media_type,
+                CacheControl=CACHE_CONTROL,
+                # S3 checks what arrives against it, and the SDK computes no checksum of its own.
+                ChecksumSHA256=base64.b64encode(bytes.fromhex(sha256)).decode(),
+            ),
+        )
+        return f"s3://{self._name}/{key}"

@@ -1,0 +1,33 @@
+"""Ending a request as FAILED, by whoever finds that it cannot succeed."""
+
+from consumer.metrics import ENDED
+from consumer.outcome import Outcome
+from core.clock import now_ms
+from core.errors import ImageFailure
+from core.message import ImageMessage
+from core.request import Failure, State, next_revision
+from core.tables import Tables
+
+
+async def fail_request(
+    tables: Tables, message: ImageMessage, failure: ImageFailure, attempts: int
+) -> Outcome:
+    """Raises ConditionNotMet where the request is no longer PENDING at the message's revision."""
+    ended = Failure(failure.code, str(failure), attempts)
+    await tables.write(
+        tables.statements.fail(
+            message.request_id,
+            message.revision,
+            customer_id=message.customer_id,
+            failure=ended,
+            now=now_ms(),
+        )
+    )
+    ENDED.labels(State.FAILED, failure.code).inc()
+    return Outcome(
+        request_id=message.request_id,
+        customer_id=message.customer_id,
+        url=message.url,
+        revision=next_revision(message.revision),
+        failure=ended,
+    )

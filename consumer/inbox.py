@@ -1,0 +1,142 @@
+"""The queue as the consumer sees it: receive, hold, delete, give back."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from consumer.delivery import Delivery, fold
+from consumer.metrics import GIVEN_BACK, IN_FLIGHT
+from core.aws import call
+from core.group_commit import Done, GroupCommit, Outcome
+from core.message import MAX_DELAY_S, MalformedMessage, decode_message
+from core.queue_sender import MAX_BATCH, QueueSender, batch_outcome, batch_outcomes
+
+if TYPE_CHECKING:
+    from types_aiobotocore_sqs import SQSClient
+
+_log = structlog.get_logger()
+
+
+class Inbox:
+    """Every message received is held, and so kept invisible by the heartbeat, until `finish` or `give_back`."""
+
+    def __init__(self, sqs: "SQSClient", queue_url: str, sender: QueueSender) -> None:
+        self._sqs = sqs
+        self._queue_url = queue_url
+        self._sender = sender
+        self._held: set[str] = set()
+        self._deletes: GroupCommit[str, None] = GroupCommit(
+            "sqs deletes", self._delete, max_batch=MAX_BATCH
+        )
+
+    @property
+    def held(self) -> Sequence[str]:
+        """Receipt handles of all that is held."""
+        return tuple(self._held)
+
+    async def visibility_timeout(self) -> int:
+        """The queue's own, in seconds."""
+        response = await call(
+            "sqs:GetQueueAttributes",
+            self._sqs.get_queue_attributes(
+                QueueUrl=self._queue_url, AttributeNames=["VisibilityTimeout"]
+            ),
+        )
+        return int(response["Attributes"]["VisibilityTimeout"])
+
+    async def receive(self, count: int, *, wait: int) -> list[Delivery]:
+        """Up to `count` (at most 10) messages, folded. Raises DependencyUnavailable."""
+        response = await call(
+            "sqs:ReceiveMessage",
+            self._sqs.receive_message(
+                QueueUrl=self._queue_url,
+                MaxNumberOfMessages=min(count, MAX_BATCH),
+                WaitTimeSeconds=wait,
+                MessageSystemAttributeNames=["ApproximateReceiveCount", "SentTimestamp"],
+            ),
+        )
+        deliveries = [
+            delivery
+            for raw in response.get("Messages", [])
+            if (delivery := _delivery(raw)) is not None
+        ]
+        self._held.update(receipt for delivery in deliveries for receipt in delivery.receipts)
+        IN_FLIGHT.set(len(self._held))
+        return fold(deliveries)
+
+    async def finish(self, delivery: Delivery) -> None:
+        """Delete the message: all that it asked for is done."""
+        for receipt in delivery.receipts:
+            await self._deletes.submit(receipt)
+        self._release(delivery)
+
+    async def give_back(
+        self,
+        delivery: Delivery,
+        *,
+        reason: str,
+        delay: float = 0,
+        attempts: int | None = None,
+        suspect: bool = False,
+    ) -> None:
+        """Send the message anew, then delete it: the receive count starts over and nothing stays in flight.
+
+        `delay` is in seconds and at most 900 count.
+        """
+        message = delivery.message.again(attempts=attempts, suspect=suspect)
+        await self._sender.send(message.encode(), delay=min(MAX_DELAY_S, round(delay)))
+        await self.finish(delivery)
+        GIVEN_BACK.labels(reason).inc()
+
+    async def extend(self, receipts: Sequence[str], seconds: int) -> None:
+        """Keep up to 10 messages invisible for `seconds` from now."""
+        entries: list[Any] = [
+            {"Id": str(position), "ReceiptHandle": receipt, "VisibilityTimeout": seconds}
+            for position, receipt in enumerate(receipts)
+        ]
+        await call(
+            "sqs:ChangeMessageVisibilityBatch",
+            self._sqs.change_message_visibility_batch(QueueUrl=self._queue_url, Entries=entries),
+        )
+
+    async def drain(self) -> None:
+        await self._deletes.drain()
+
+    def _release(self, delivery: Delivery) -> None:
+        self._held.difference_update(delivery.receipts)
+        IN_FLIGHT.set(len(self._held))
+
+    async def _delete(self, batch: Sequence[str]) -> Sequence[Outcome[None]]:
+        entries: list[Any] = [
+            {"Id": str(position), "ReceiptHandle": receipt}
+            for position, receipt in enumerate(batch)
+        ]
+        response = await call(
+            "sqs:DeleteMessageBatch",
+            self._sqs.delete_message_batch(QueueUrl=self._queue_url, Entries=entries),
+        )
+        return batch_outcomes(response, len(batch), _deleted)
+
+
+def _deleted(failure: Any) -> Outcome[None]:
+    """A receipt that has expired belongs to a later delivery, whose worker finds the request ended."""
+    if failure is not None and failure.get("SenderFault"):
+        return Done(None)
+    return batch_outcome(failure)
+
+
+def _delivery(raw: Any) -> Delivery | None:
+    try:
+        message = decode_message(raw["Body"])
+    except MalformedMessage as error:
+        # Not ours: left alone, it reaches the queue of undelivered messages, on which the alarm stands.
+        _log.error("malformed message left to the redrive policy", error=str(error))
+        return None
+    attributes = raw["Attributes"]
+    return Delivery(
+        message=message,
+        receipts=(raw["ReceiptHandle"],),
+        receive_count=int(attributes["ApproximateReceiveCount"]),
+        sent_at=int(attributes["SentTimestamp"]),
+    )

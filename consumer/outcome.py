@@ -1,0 +1,65 @@
+"""How a request ended: what the customer is told, and what the dead letter says."""
+
+import json
+from dataclasses import asdict, dataclass
+
+from core.image import ImageRecord
+from core.request import Failure, ImageRequest, State, notification_id
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """`revision` is that of the terminal state. Exactly one of image and failure is set."""
+
+    request_id: str
+    customer_id: str
+    url: str
+    revision: int
+    image: ImageRecord | None = None
+    failure: Failure | None = None
+
+    @property
+    def state(self) -> State:
+        return State.COMPLETED if self.image else State.FAILED
+
+    @property
+    def notification_id(self) -> str:
+        return notification_id(self.request_id, self.revision)
+
+
+def outcome_of(request: ImageRequest, image: ImageRecord | None) -> Outcome:
+    """The outcome of a request that is terminal already; `image` is its record where it has one."""
+    return Outcome(
+        request_id=request.request_id,
+        customer_id=request.customer_id,
+        url=request.origin_url,
+        revision=request.revision,
+        image=image if request.state is State.COMPLETED else None,
+        failure=request.failure,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A FAILED request in the dead-letter queue. `revision` is that of the FAILED state."""
+
+    request_id: str
+    customer_id: str
+    url: str
+    revision: int
+    failure_code: str
+    failure_message: str
+
+    def encode(self) -> str:
+        return json.dumps(asdict(self), separators=(",", ":"))
+
+
+def dead_letter_of(outcome: Outcome, failure: Failure) -> DeadLetter:
+    return DeadLetter(
+        request_id=outcome.request_id,
+        customer_id=outcome.customer_id,
+        url=outcome.url,
+        revision=outcome.revision,
+        failure_code=failure.code,
+        failure_message=failure.message,
+    )

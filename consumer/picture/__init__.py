@@ -1,0 +1,8 @@
+"""What counts as a processed image. Pure and synchronous; to be run in a pool of threads."""
+
+from consumer.picture.header import Probe, probe
+from consumer.picture.inspection import Inspected, inspect
+from consumer.picture.metadata import PictureMetadata
+from consumer.picture.policy import PicturePolicy
+
+__all__ = ["Inspected", "PictureMetadata", "PicturePolicy", "Probe", "inspect", "probe"]

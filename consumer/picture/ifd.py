@@ -1,0 +1,152 @@
+"""TIFF image file directories, which EXIF uses too (TIFF 6.0, section 2; EXIF 3.0, 4.6)."""
+
+import struct
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from core.errors import CorruptImage
+
+MAX_DIRECTORIES = 10_000
+MAX_NUMBERS = 65_536
+"""Numbers in one entry that are read: the strips or tiles of one frame."""
+
+# Directories may overlap, so their number is not bounded by the size of the block.
+_MAX_ENTRIES = 4_096
+_MAX_ALL_ENTRIES = 200_000
+_MAX_POINTERS = 64
+
+_ENTRY_SIZE = 12
+_INLINE = 4
+_KIND_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
+_NUMBER_CODES = {1: "B", 3: "H", 4: "I", 13: "I"}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """at: the entry's own offset. data and size: its value, inline or elsewhere, in bytes."""
+
+    tag: int
+    kind: int
+    count: int
+    at: int
+    data: int
+    size: int
+
+    @property
+    def inline(self) -> bool:
+        return self.size <= _INLINE
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """stop: after the pointer to the following directory, or the block's end where that is missing.
+
+    following: the offset of the following directory, 0 for none.
+    """
+
+    at: int
+    stop: int
+    entries: tuple[Entry, ...]
+    following: int
+
+    @property
+    def whole(self) -> bool:
+        return self.stop == self.at + 2 + len(self.entries) * _ENTRY_SIZE + _INLINE
+
+    def entry(self, tag: int) -> Entry | None:
+        return next((entry for entry in self.entries if entry.tag == tag), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Bytes that begin with a TIFF header; offsets count from there."""
+
+    data: bytes
+    order: Literal["<", ">"]
+
+    def directory(self, at: int) -> Directory | None:
+        """The directory at an offset, or None where it does not fit into the block.
+
+        Raises CorruptImage for more entries than any writer has use for.
+        """
+        if at + 2 > len(self.data):
+            return None
+        (count,) = struct.unpack_from(f"{self.order}H", self.data, at)
+        stop = at + 2 + count * _ENTRY_SIZE + _INLINE
+        if stop - _INLINE > len(self.data):
+            return None
+        if count > _MAX_ENTRIES:
+            raise CorruptImage(f"a directory has more than {_MAX_ENTRIES:,} entries")
+        table = self.data[at + 2 : stop - _INLINE]
+        fields = struct.Struct(f"{self.order}HHII").iter_unpack(table)
+        entries = tuple(
+            self._entry(at + 2 + index * _ENTRY_SIZE, *field) for index, field in enumerate(fields)
+        )
+        # EXIF writers sometimes leave out the last pointer.
+        pointer = self.data[stop - _INLINE : stop].ljust(_INLINE, b"\0")
+        return Directory(
+            at, min(stop, len(self.data)), entries, struct.unpack(f"{self.order}I", pointer)[0]
+        )
+
+    def _entry(self, at: int, tag: int, kind: int, count: int, value: int) -> Entry:
+        size = _KIND_SIZES.get(kind, 1) * count
+        return Entry(tag, kind, count, at, at + 8 if size <= _INLINE else value, size)
+
+    def first(self) -> int:
+        return int(struct.unpack_from(f"{self.order}I", self.data, 4)[0])
+
+    def walk(self, below: Sequence[int] = ()) -> Iterator[Directory]:
+        """The main chain in order, and the directories that the tags `below` point to; each once.
+
+        One that does not fit is passed over. Raises CorruptImage beyond MAX_DIRECTORIES or
+        200,000 entries in all.
+        """
+        waiting, seen, entries = deque([self.first()]), set[int](), 0
+        while waiting:
+            at = waiting.popleft()
+            directory = self.directory(at) if at and at not in seen else None
+            if directory is None:
+                continue
+            seen.add(at)
+            entries += len(directory.entries)
+            if len(seen) > MAX_DIRECTORIES or entries > _MAX_ALL_ENTRIES:
+                raise CorruptImage("it has too many directories")
+            yield directory
+            waiting.append(directory.following)
+            for tag in below:
+                waiting.extend(self._pointers(directory.entry(tag)))
+
+    def _pointers(self, entry: Entry | None) -> tuple[int, ...]:
+        if entry and entry.count > _MAX_POINTERS:
+            raise CorruptImage(f"an entry points to more than {_MAX_POINTERS} directories")
+        return self.numbers(entry)
+
+    def raw(self, entry: Entry) -> bytes:
+        return self.data[entry.data : entry.data + entry.size]
+
+    def numbers(self, entry: Entry | None) -> tuple[int, ...]:
+        """The entry's unsigned integers; empty where it is missing, of another kind or cut."""
+        code = _NUMBER_CODES.get(entry.kind) if entry else None
+        if entry is None or code is None or entry.count > MAX_NUMBERS:
+            return ()
+        raw = self.raw(entry)
+        if len(raw) < entry.size:
+            return ()
+        return struct.unpack(f"{self.order}{entry.count}{code}", raw)
+
+    def number(self, entry: Entry | None, default: int = 0) -> int:
+        numbers = self.numbers(entry)
+        return numbers[0] if numbers else default
+
+
+def block(data: bytes) -> Block | None:
+    """None where the bytes do not begin with a TIFF header."""
+    if len(data) < 8:  # noqa: PLR2004 - the header's size
+        return None
+    if data.startswith(b"II*\0"):
+        return Block(data, "<")
+    if data.startswith(b"MM\0*"):
+        return Block(data, ">")
+    return None

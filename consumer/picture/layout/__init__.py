@@ -1,0 +1,23 @@
+from collections.abc import Callable
+
+from consumer.picture import formats
+from consumer.picture.formats import Format
+from consumer.picture.layout import avif, bmp, gif, jpeg, png, tiff, webp
+from consumer.picture.layout.parts import Layout, Part
+
+__all__ = ["Layout", "Part", "read"]
+
+_READERS: dict[Format, Callable[[bytes], Layout]] = {
+    formats.JPEG: jpeg.read,
+    formats.PNG: png.read,
+    formats.GIF: gif.read,
+    formats.WEBP: webp.read,
+    formats.AVIF: avif.read,
+    formats.TIFF: tiff.read,
+    formats.BMP: bmp.read,
+}
+
+
+def read(kind: Format, body: bytes) -> Layout:
+    """The shape of `body`, walked from its first byte to its last; see each format's reader."""
+    return _READERS[kind](body)

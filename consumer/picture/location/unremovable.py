@@ -1,0 +1,44 @@
+"""Formats in which a location is found but not removed: GIF, TIFF, AVIF and BMP.
+
+Their metadata is reached by offsets from all over the file. Rewriting them would mean
+re-encoding, which changes the picture.
+"""
+
+from consumer.picture import formats
+from consumer.picture.formats import Format
+from consumer.picture.ifd import Block, Directory, block
+from consumer.picture.layout import Layout
+from consumer.picture.location import gps, iptc, xmp
+from consumer.picture.location.cleaned import Cleaned, splice
+from core.errors import LocationNotRemovable
+
+_IPTC, _IMAGE_RESOURCES = 33723, 34377
+_GEOTIFF = (33922, 34264, 34735)
+"""Tie points, transformation and keys (OGC 19-008r4, GeoTIFF 1.1)."""
+
+
+def refuse(kind: Format, body: bytes, layout: Layout) -> Cleaned:
+    """The body up to its end; raises LocationNotRemovable where it tells a place.
+
+    An XMP packet stands in the clear in all four formats, so the whole file is searched for one.
+    """
+    kept = splice(body, (), layout.end)
+    exif = kept if kind == formats.TIFF else layout.exif
+    if xmp.names_place(kept) or gps.tells_place(exif) or _tiff_names_place(exif):
+        raise LocationNotRemovable(f"{kind.name} cannot be rewritten")
+    return Cleaned(kept, had_location=False, exif=exif)
+
+
+def _tiff_names_place(data: bytes) -> bool:
+    tiff = block(data)
+    return tiff is not None and any(_names_place(tiff, each) for each in tiff.walk())
+
+
+def _names_place(tiff: Block, directory: Directory) -> bool:
+    if any(directory.entry(tag) for tag in _GEOTIFF):
+        return True
+    records, resources = directory.entry(_IPTC), directory.entry(_IMAGE_RESOURCES)
+    if records and iptc.names_place(tiff.raw(records)):
+        return True
+    held = tiff.raw(resources) if resources else b""
+    return iptc.without_place(held) is not held

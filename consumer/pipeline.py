@@ -1,0 +1,189 @@
+"""From a message to a published image: fetch → inspect → store → record → complete.
+
+Telling the customer and deleting the message follow in the worker, which does the same for failures. Each step takes
+the frozen result of the one before.
+"""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+
+from consumer.bucket import Bucket
+from consumer.decoder import Decoder
+from consumer.fetch import Fetched, Fetcher
+from consumer.metrics import BYTES_IN, BYTES_OUT, ENDED, STEP_SECONDS
+from consumer.outcome import Outcome
+from consumer.picture import Inspected
+from consumer.verdict import LONGEST_WAIT_HERE_S, retry_here
+from core.clock import now_ms
+from core.errors import ImageFailure, ImageServiceError
+from core.image import ImageRecord, Provenance
+from core.message import ImageMessage
+from core.request import State, image_id_of, next_revision
+from core.tables import ConditionNotMet, Tables
+
+_BACKOFF_BASE_S = 0.2
+
+
+class RunFailed(ImageServiceError):
+    """A failure of the image or its origin; `attempts` counts all that were made for this request."""
+
+    def __init__(self, failure: ImageFailure, attempts: int) -> None:
+        super().__init__(str(failure))
+        self.failure = failure
+        self.attempts = attempts
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedImage:
+    message: ImageMessage
+    fetched: Fetched
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class InspectedImage:
+    message: ImageMessage
+    inspected: Inspected
+    provenance: Provenance
+
+
+@dataclass(frozen=True, slots=True)
+class StoredImage:
+    message: ImageMessage
+    inspected: Inspected
+    provenance: Provenance
+    s3_url: str
+
+
+class Pipeline:
+    def __init__(
+        self,
+        *,
+        fetcher: Fetcher,
+        decoder: Decoder,
+        bucket: Bucket,
+        tables: Tables,
+        max_attempts: int,
+    ) -> None:
+        self._fetcher = fetcher
+        self._decoder = decoder
+        self._bucket = bucket
+        self._tables = tables
+        self._max_attempts = max_attempts
+
+    async def run(self, message: ImageMessage) -> Outcome:
+        """Every step, in order.
+
+        Raises RunFailed; HostBusy; ConditionNotMet where the request is no longer as the message says; and
+        DependencyUnavailable.
+        """
+        async with self._fetch(message) as fetched:
+            inspected = await self._inspect(fetched)
+            stored = await self._store(inspected)
+        record = await self._record(stored)
+        return await self.complete(message, record)
+
+    @asynccontextmanager
+    async def _fetch(self, message: ImageMessage) -> AsyncIterator[FetchedImage]:
+        """Hold the body, and the memory reserved for it, while the caller needs it."""
+        retrying = AsyncRetrying(
+            stop=stop_after_attempt(max(1, self._max_attempts - message.attempts)),
+            wait=wait_random_exponential(multiplier=_BACKOFF_BASE_S, max=LONGEST_WAIT_HERE_S),
+            retry=retry_if_exception(retry_here),
+            reraise=True,
+        )
+        attempts = message.attempts
+        started = time.perf_counter()
+        async with AsyncExitStack() as held:
+
+            async def attempt() -> Fetched:
+                nonlocal attempts
+                attempts += 1
+                return await held.enter_async_context(self._fetcher.fetch(message.url))
+
+            try:
+                fetched: Fetched = await retrying(attempt)
+            except ImageFailure as failure:
+                raise RunFailed(failure, attempts) from failure
+            _observe("fetch", started)
+            BYTES_IN.inc(len(fetched.body))
+            yield FetchedImage(message, fetched, attempts)
+
+    async def _inspect(self, image: FetchedImage) -> InspectedImage:
+        started = time.perf_counter()
+        try:
+            inspected = await self._decoder.inspect(image.fetched.body)
+        except ImageFailure as failure:
+            raise RunFailed(failure, image.attempts) from failure
+        _observe("inspect", started)
+        return InspectedImage(image.message, inspected, _provenance(image.fetched))
+
+    async def _store(self, image: InspectedImage) -> StoredImage:
+        started = time.perf_counter()
+        metadata = image.inspected.metadata
+        s3_url = await self._bucket.store(
+            image.inspected.body,
+            customer_id=image.message.customer_id,
+            sha256=metadata.sha256,
+            extension=image.inspected.extension,
+            media_type=metadata.media_type,
+        )
+        _observe("store", started)
+        BYTES_OUT.inc(metadata.bytes)
+        return StoredImage(image.message, image.inspected, image.provenance, s3_url)
+
+    async def _record(self, image: StoredImage) -> ImageRecord:
+        """Write the image's record once; whoever comes second adopts what is there."""
+        started = time.perf_counter()
+        message = image.message
+        record = ImageRecord(
+            image_id=image_id_of(message.request_id),
+            request_id=message.request_id,
+            customer_id=message.customer_id,
+            s3_url=image.s3_url,
+            created_at=now_ms(),
+            picture=image.inspected.metadata,
+            provenance=image.provenance,
+        )
+        try:
+            await self._tables.write(self._tables.statements.insert_image(record))
+        except ConditionNotMet:
+            record = await self._tables.read_image(message.request_id) or record
+        _observe("record", started)
+        return record
+
+    async def complete(self, message: ImageMessage, record: ImageRecord) -> Outcome:
+        """End the request with `record`. Raises ConditionNotMet where it is no longer open."""
+        started = time.perf_counter()
+        await self._tables.write(
+            self._tables.statements.complete(
+                message.request_id, message.revision, image_id=record.image_id, now=now_ms()
+            )
+        )
+        ENDED.labels(State.COMPLETED, "").inc()
+        _observe("complete", started)
+        return Outcome(
+            request_id=message.request_id,
+            customer_id=message.customer_id,
+            url=message.url,
+            revision=next_revision(message.revision),
+            image=record,
+        )
+
+
+def _provenance(fetched: Fetched) -> Provenance:
+    return Provenance(
+        final_url=fetched.final_url,
+        redirects=fetched.redirects,
+        etag=fetched.etag,
+        last_modified=fetched.last_modified,
+        declared_media_type=fetched.declared_media_type,
+    )
+
+
+def _observe(step: str, started: float) -> None:
+    STEP_SECONDS.labels(step).observe(time.perf_counter() - started)

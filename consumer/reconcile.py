@@ -1,0 +1,119 @@
+"""`python -m consumer reconcile`: take up what was left behind.
+
+Two kinds of request are left behind: those whose message was never sent (the server died between the two writes), and
+those whose message nobody could process (it is in the queue of undelivered messages). The first are claimed and sent
+again; the second, and those claimed too often, end FAILED UNDELIVERABLE.
+
+Cost: one scan of the table of requests at half a read unit for 4 KB, eventually consistent. Rows of 1 KB: 1 million
+rows are 125,000 read units (about $0.02) and take 200 s at the default 5,000 rows a second; 100 million are 12.5
+million units (about $1.60) and take 5.6 h, or less at a higher --rate. The filter runs in DynamoDB: only what is left
+behind travels.
+"""
+
+import argparse
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import structlog
+
+from consumer.assembly import Stores, open_stores
+from consumer.dead_queue import DeadQueue
+from consumer.ending import fail_request
+from consumer.queue_age import oldest_age
+from consumer.settings import ConsumerSettings
+from consumer.stale_scan import Checkpoint, StaleScan
+from core.clock import now_ms
+from core.errors import Undeliverable
+from core.message import MalformedMessage, decode_message, first_message
+from core.request import ImageRequest, Standing, standing
+from core.tables import ConditionNotMet
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What one run did."""
+
+    resent: int = 0
+    failed: int = 0
+
+    def __add__(self, other: "Tally") -> "Tally":
+        return Tally(self.resent + other.resent, self.failed + other.failed)
+
+
+def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser("reconcile", help="send again, or fail, what was left behind")
+    parser.add_argument(
+        "--margin", type=float, default=900, help="seconds beyond the queue's oldest message (900)"
+    )
+    parser.add_argument(
+        "--max-claims", type=int, default=5, help="claims before a request is FAILED (5)"
+    )
+    parser.add_argument("--segments", type=int, default=4, help="segments of the scan (4)")
+    parser.add_argument("--rate", type=float, default=5_000, help="rows read a second (5000)")
+    parser.add_argument(
+        "--checkpoint", type=Path, help="file that keeps the scan's position, to resume from"
+    )
+
+
+async def run(settings: ConsumerSettings, arguments: argparse.Namespace) -> int:
+    async with open_stores(settings) as stores:
+        tally = await fail_undelivered(stores, settings.undelivered_queue_url)
+        age = await oldest_age(stores.aws, settings.queue_url)
+        scan = StaleScan(
+            stores.aws.dynamodb,
+            settings.requests_table,
+            cutoff=now_ms() - round((age + arguments.margin) * 1000),
+            rate=arguments.rate,
+            checkpoint=Checkpoint(arguments.checkpoint, arguments.segments),
+        )
+        async for page in scan.pages(arguments.segments):
+            for request in page:
+                tally += await take_up(stores, request, arguments.max_claims)
+            _log.info("reconciling", rows_read=scan.rows_read, resent=tally.resent)
+    sys.stdout.write(
+        f"{scan.rows_read} rows read, {tally.resent} requests sent again, {tally.failed} failed\n"
+    )
+    return 0
+
+
+async def take_up(stores: Stores, request: ImageRequest, max_claims: int) -> Tally:
+    """Claim one request and send it again, or fail it after `max_claims`."""
+    message = replace(first_message(request), resent=True)
+    try:
+        if request.claims >= max_claims:
+            outcome = await fail_request(stores.tables, message, Undeliverable(), 0)
+            await stores.notifier.tell(outcome)
+            return Tally(failed=1)
+        await stores.tables.write(stores.tables.statements.claim(request, now=now_ms()))
+    except ConditionNotMet:
+        # A worker, or another reconcile, was there first.
+        return Tally()
+    await stores.sender.send(message.encode())
+    return Tally(resent=1)
+
+
+async def fail_undelivered(stores: Stores, queue_url: str) -> Tally:
+    """Fail the PENDING requests of what the redrive policy moved away; what is no message of ours stays."""
+    tally = Tally()
+    queue = DeadQueue(stores.aws.sqs, queue_url)
+    async for letter in queue.letters():
+        try:
+            message = decode_message(letter.body)
+        except MalformedMessage:
+            _log.exception("left in the queue of undelivered messages", body=letter.body[:200])
+            continue
+        request = await stores.tables.read_request(message.request_id)
+        if standing(request, message.revision) is Standing.OPEN:
+            try:
+                outcome = await fail_request(
+                    stores.tables, message, Undeliverable(), message.attempts
+                )
+            except ConditionNotMet:
+                continue
+            await stores.notifier.tell(outcome)
+            tally += Tally(failed=1)
+        await queue.delete(letter)
+    return tally

@@ -1,0 +1,101 @@
+"""Finding requests that are PENDING and have not been touched for long: a segmented, filtered, rate-limited scan."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core import schema
+from core.aws import call
+from core.request import ImageRequest, State
+
+if TYPE_CHECKING:
+    from types_aiobotocore_dynamodb import DynamoDBClient
+
+_PAGE_ROWS = 1_000
+
+
+class Checkpoint:
+    """How far each segment has come, kept in a file after every page, so that a scan cut short goes on from there.
+
+    Without a path nothing is kept.
+    """
+
+    def __init__(self, path: Path | None, segments: int) -> None:
+        self._path = path
+        self._segments = segments
+        self._positions: dict[str, Any] = {}
+        if path is not None and path.exists():
+            kept = json.loads(path.read_text())
+            if kept["segments"] == segments:
+                self._positions = kept["positions"]
+
+    def position(self, segment: int) -> Mapping[str, Any] | None:
+        return self._positions.get(str(segment))
+
+    def done(self, segment: int) -> bool:
+        return str(segment) in self._positions and self._positions[str(segment)] is None
+
+    def keep(self, segment: int, position: Mapping[str, Any] | None) -> None:
+        """None says that the segment is done."""
+        self._positions[str(segment)] = position
+        if self._path is not None:
+            kept = {"segments": self._segments, "positions": self._positions}
+            self._path.write_text(json.dumps(kept))
+
+    def clear(self) -> None:
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
+
+
+class StaleScan:
+    """`rate` bounds the rows read a second, over all segments."""
+
+    def __init__(
+        self,
+        dynamodb: "DynamoDBClient",
+        table: str,
+        *,
+        cutoff: int,
+        rate: float,
+        checkpoint: Checkpoint,
+    ) -> None:
+        self._dynamodb = dynamodb
+        self._table = table
+        self._cutoff = cutoff
+        self._rate = rate
+        self._checkpoint = checkpoint
+        self.rows_read = 0
+
+    async def pages(self, segments: int) -> AsyncIterator[list[ImageRequest]]:
+        """Pages of requests that are PENDING and were last touched before `cutoff`, in ms since the epoch.
+
+        A page is checkpointed when the next one is asked for, that is, when it has been dealt with.
+        """
+        for segment in range(segments):
+            while not self._checkpoint.done(segment):
+                response = await self._read(segment, segments)
+                self.rows_read += response["ScannedCount"]
+                yield [schema.request_from_item(item) for item in response["Items"]]
+                self._checkpoint.keep(segment, response.get("LastEvaluatedKey"))
+                await asyncio.sleep(response["ScannedCount"] / self._rate)
+        self._checkpoint.clear()
+
+    async def _read(self, segment: int, segments: int) -> Any:
+        arguments: dict[str, Any] = {
+            "TableName": self._table,
+            "Segment": segment,
+            "TotalSegments": segments,
+            "Limit": _PAGE_ROWS,
+            "FilterExpression": "#status = :pending AND #updated < :cutoff",
+            "ExpressionAttributeNames": {"#status": schema.STATUS, "#updated": schema.UPDATED_AT},
+            "ExpressionAttributeValues": {
+                ":pending": schema.string(State.PENDING),
+                ":cutoff": schema.number(self._cutoff),
+            },
+        }
+        position = self._checkpoint.position(segment)
+        if position is not None:
+            arguments["ExclusiveStartKey"] = position
+        return await call("dynamodb:Scan", self._dynamodb.scan(**arguments))

@@ -1,0 +1,55 @@
+"""What to do about a failed run. Pure.
+
+permanent failure                          fail
+transient, attempts spent                  fail
+transient, the origin asks for a long wait give back, delayed
+transient otherwise                        retry here, after a short wait
+the host is busy with our own requests     give back, no attempt spent
+a fault of our own code                    give back, one attempt spent; then fail
+"""
+
+from dataclasses import dataclass
+
+from core.errors import ImageFailure, Internal, PermanentFailure, TransientFailure
+
+LONGEST_WAIT_HERE_S = 2.0
+"""A longer wait gives the message back, so that one slow host does not fill the slots."""
+INTERNAL_DELAY_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class GiveBack:
+    """`delay` is in seconds."""
+
+    delay: float
+    attempts: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    failure: ImageFailure
+    attempts: int
+
+
+Verdict = GiveBack | Fail
+
+
+def retry_here(error: BaseException) -> bool:
+    """Whether another attempt may follow at once, after a backoff of up to 2 s."""
+    return isinstance(error, TransientFailure) and (error.retry_after or 0) <= LONGEST_WAIT_HERE_S
+
+
+def judge(failure: ImageFailure, *, attempts: int, max_attempts: int) -> Verdict:
+    """`attempts` counts those that were made, this one included."""
+    if isinstance(failure, PermanentFailure) or attempts >= max_attempts:
+        return Fail(failure, attempts)
+    return GiveBack(failure.retry_after or 0, attempts, failure.code.lower())
+
+
+def judge_unexpected(*, attempts: int, max_attempts: int) -> Verdict:
+    """For an exception that is nobody's: a fault of our own, which may yet be a passing one."""
+    spent = attempts + 1
+    if spent >= max_attempts:
+        return Fail(Internal(), spent)
+    return GiveBack(INTERNAL_DELAY_S, spent, "internal")

@@ -1,0 +1,70 @@
+"""Settings are read once, as a whole, and every fault is named."""
+
+import ipaddress
+
+import pytest
+
+from consumer.settings import ConsumerSettings
+from core.settings import load
+
+VALID = {
+    "REQUESTS_TABLE": "requests",
+    "IMAGES_TABLE": "images",
+    "QUEUE_URL": "http://127.0.0.1/0/queue",
+    "DEAD_LETTER_QUEUE_URL": "http://127.0.0.1/0/dead",
+    "UNDELIVERED_QUEUE_URL": "http://127.0.0.1/0/undelivered",
+    "BUCKET": "bucket",
+    "TOPIC_ARN": "arn:aws:sns:us-east-1:0:topic",
+    "PUBLIC_BASE_URL": "https://cdn.example/",
+    "CUSTOMER_TAG_KEY": "0123456789abcdef",
+}
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    for name, value in VALID.items():
+        monkeypatch.setenv(name, value)
+    return monkeypatch
+
+
+def test_networks_are_read_as_a_comma_separated_list(environment: pytest.MonkeyPatch) -> None:
+    """An operator opens private networks by name, and only those."""
+    environment.setenv("ALLOWED_NETWORKS", "127.0.0.1/32, fd00::/8")
+    assert load(ConsumerSettings).allowed_networks == (
+        ipaddress.ip_network("127.0.0.1/32"),
+        ipaddress.ip_network("fd00::/8"),
+    )
+
+
+def test_no_network_is_open_by_default(environment: pytest.MonkeyPatch) -> None:
+    """Safe unless told otherwise."""
+    assert load(ConsumerSettings).allowed_networks == ()
+
+
+def test_every_fault_is_reported_at_once_by_its_variable(
+    environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An operator mends all faults in one go."""
+    environment.delenv("BUCKET")
+    environment.setenv("CONCURRENCY", "none")
+    environment.setenv("PUBLIC_BASE_URL", "cdn.example")
+    with pytest.raises(SystemExit) as exit_:
+        load(ConsumerSettings)
+    assert exit_.value.code == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["PUBLIC_BASE_URL", "BUCKET", "CONCURRENCY"]
+
+
+def test_a_budget_that_holds_no_body_is_refused(
+    environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Otherwise every fetch would wait for ever."""
+    environment.setenv("BODY_BUDGET_BYTES", "1000")
+    with pytest.raises(SystemExit):
+        load(ConsumerSettings)
+    assert "BODY_BUDGET_BYTES" in capsys.readouterr().err
+
+
+def test_the_secret_does_not_show(environment: pytest.MonkeyPatch) -> None:
+    """Settings may end in a log; the key must not."""
+    assert VALID["CUSTOMER_TAG_KEY"] not in repr(load(ConsumerSettings))

@@ -1,0 +1,88 @@
+"""The server from its first call to its last."""
+
+import asyncio
+
+import grpc
+import structlog
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import SERVICE_NAME as HEALTH
+from grpc_health.v1.health import aio as health  # type: ignore[attr-defined]  # the stubs lack it
+from grpc_reflection.v1alpha import reflection
+
+from core.queue_sender import QueueSender
+from core.tables import Tables
+from imageservice.v1 import image_service_pb2 as pb
+from imageservice.v1.image_service_pb2_grpc import add_ImageServiceServicer_to_server
+from server.calls import Calls
+from server.listener import listen, listener_options
+from server.service import ImageService
+from server.settings import ServerSettings
+from server.status_reader import StatusReader
+from server.submission import Submissions
+from server.watch_schedule import WatchSchedule
+from server.watcher import Watcher
+
+log = structlog.get_logger()
+
+SERVICE = pb.DESCRIPTOR.services_by_name["ImageService"].full_name
+
+_LAST_CALLS_S = 1.0
+"""Time for what is still open when all of our own calls are answered: health watches, reflection streams."""
+
+
+class Lifecycle:
+    """`open` once, `drain` once."""
+
+    def __init__(self, settings: ServerSettings, tables: Tables, sender: QueueSender) -> None:
+        self._settings = settings
+        self._tables = tables
+        self._sender = sender
+        self._calls = Calls()
+        self._submissions = Submissions(tables, sender, max_pending=settings.max_pending_submits)
+        statuses = StatusReader(tables, settings.public_base_url)
+        schedule = WatchSchedule(
+            settings.watch_shortest_interval_s, settings.watch_longest_interval_s
+        )
+        self.watcher = Watcher(tables, statuses, schedule, max_watched=settings.max_watched)
+        self._watching: asyncio.Task[None] | None = None
+        self._health = health.HealthServicer()
+        self._server = grpc.aio.server(options=listener_options(settings))
+        service = ImageService(self._submissions, statuses, self.watcher, self._calls)
+        add_ImageServiceServicer_to_server(service, self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        reflection.enable_server_reflection(
+            (SERVICE, HEALTH, reflection.SERVICE_NAME), self._server
+        )
+
+    async def open(self) -> int:
+        """Start to serve; returns the port. Raises CannotListen."""
+        port = await listen(self._server, self._settings.grpc_address)
+        await self._server.start()
+        self._watching = asyncio.create_task(self.watcher.run(), name="watcher")
+        await self._health.set(SERVICE, health_pb2.HealthCheckResponse.SERVING)
+        log.info("serving", address=self._settings.grpc_address, port=port)
+        return port
+
+    async def drain(self) -> None:
+        """Stop without losing what was begun: unready, unwilling, done, closed."""
+        await self._health.enter_graceful_shutdown()
+        log.info("draining", delay_s=self._settings.drain_delay_s)
+        await asyncio.sleep(self._settings.drain_delay_s)
+        self._submissions.close()
+        self.watcher.close()
+        try:
+            async with asyncio.timeout(self._settings.drain_grace_s):
+                await self._finish()
+        except TimeoutError:
+            log.warning("calls are cut off", under_way=self._calls.under_way)
+        if self._watching is not None:
+            self._watching.cancel()
+        # `stop` cancels what its grace leaves over, but does not wait for handlers by itself.
+        await self._server.stop(_LAST_CALLS_S)
+        log.info("drained")
+
+    async def _finish(self) -> None:
+        await self._calls.settled()
+        await self._submissions.settled()
+        await self._tables.drain()
+        await self._sender.drain()

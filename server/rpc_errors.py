@@ -1,0 +1,117 @@
+"""The one map from errors to gRPC status."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import Enum
+
+import grpc
+from google.protobuf.any_pb2 import Any
+from google.protobuf.message import Message
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
+from google.rpc.status_pb2 import Status
+from grpc_status import rpc_status
+
+from core.errors import DependencyUnavailable, Overloaded, RequestIdReused, RequestNotFound
+from server.refusals import FieldViolation, InvalidRequest, ServerDraining, TooManyWatched
+
+DOMAIN = "imageservice"
+
+_RETRY_AFTER_S = 1.0
+
+
+class Reason(Enum):
+    """What ErrorInfo's `reason` can be: the name, its status code, and what it means to the caller."""
+
+    INVALID_REQUEST = (
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "The message breaks the contract; BadRequest lists each field. Sending it again cannot help.",
+    )
+    REQUEST_ID_REUSED = (
+        grpc.StatusCode.ALREADY_EXISTS,
+        "The request_id was accepted before with another content. Choose a new id.",
+    )
+    REQUEST_NOT_FOUND = (
+        grpc.StatusCode.NOT_FOUND,
+        "No request bears this id, or its record has expired.",
+    )
+    OVERLOADED = (
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        "The server has as many calls under way as it may. Call again after RetryInfo's delay.",
+    )
+    TOO_MANY_WATCHED = (
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        "The server watches as many requests as it may. Call again after RetryInfo's delay, or ask GetStatus.",
+    )
+    DEPENDENCY_UNAVAILABLE = (
+        grpc.StatusCode.UNAVAILABLE,
+        "The database or the queue did not answer. A submit may still run: repeat it under the same request_id.",
+    )
+    SERVER_DRAINING = (
+        grpc.StatusCode.UNAVAILABLE,
+        "The server is about to end. Call again after RetryInfo's delay; another one answers.",
+    )
+    INTERNAL = (
+        grpc.StatusCode.INTERNAL,
+        "A fault of the server, which it has logged.",
+    )
+
+    def __init__(self, code: grpc.StatusCode, description: str) -> None:
+        self.code = code
+        self.description = description
+
+
+@dataclass(frozen=True, slots=True)
+class RpcError:
+    """How a call ends. `retry_after` is in seconds."""
+
+    reason: Reason
+    message: str
+    retry_after: float | None = None
+    violations: tuple[FieldViolation, ...] = ()
+
+
+def rpc_error(error: Exception) -> RpcError:  # noqa: PLR0911  a map, one line an error
+    """What the caller is told. Neither our own addresses nor an unforeseen error's text get out."""
+    match error:
+        case InvalidRequest():
+            return RpcError(Reason.INVALID_REQUEST, str(error), violations=error.violations)
+        case RequestIdReused():
+            return RpcError(Reason.REQUEST_ID_REUSED, str(error))
+        case RequestNotFound():
+            return RpcError(Reason.REQUEST_NOT_FOUND, str(error))
+        case TooManyWatched():
+            return RpcError(Reason.TOO_MANY_WATCHED, str(error), error.retry_after)
+        case Overloaded():
+            return RpcError(Reason.OVERLOADED, str(error), error.retry_after)
+        case ServerDraining():
+            return RpcError(Reason.SERVER_DRAINING, str(error), _RETRY_AFTER_S)
+        case DependencyUnavailable():
+            message = "The database or the queue did not answer."
+            return RpcError(Reason.DEPENDENCY_UNAVAILABLE, message, _RETRY_AFTER_S)
+        case _:
+            return RpcError(Reason.INTERNAL, "A fault of the server.")
+
+
+def status_of(error: RpcError) -> grpc.Status:
+    """The status with its google.rpc details, as the contract promises them."""
+    details: list[Message] = [ErrorInfo(reason=error.reason.name, domain=DOMAIN)]
+    if error.violations:
+        fields = [
+            BadRequest.FieldViolation(field=fault.field, description=fault.description)
+            for fault in error.violations
+        ]
+        details.append(BadRequest(field_violations=fields))
+    if error.retry_after is not None:
+        details.append(RetryInfo(retry_delay=timedelta(seconds=error.retry_after)))
+    status = Status(
+        code=error.reason.code.value[0],
+        message=error.message,
+        details=[_packed(detail) for detail in details],
+    )
+    return rpc_status.to_status(status)
+
+
+def _packed(message: Message) -> Any:
+    packed = Any()
+    packed.Pack(message)
+    return packed

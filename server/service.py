@@ -1,0 +1,79 @@
+"""The RPCs: validate, hand on, translate."""
+
+import uuid
+from typing import Any
+
+from grpc.aio import ServicerContext
+
+from core.clock import now_ms
+from core.request import new_request
+from imageservice.v1 import image_service_pb2 as pb
+from imageservice.v1.image_service_pb2_grpc import ImageServiceServicer
+from server.calls import Calls
+from server.metrics import MethodMetrics
+from server.status_reader import StatusReader
+from server.submission import Submissions
+from server.translation import STATES
+from server.validation import valid_request_id, valid_submit, valid_watch
+from server.watcher import Watcher
+
+Context = ServicerContext[Any, Any]
+
+_SUBMIT_IMAGE = MethodMetrics("SubmitImage")
+_GET_STATUS = MethodMetrics("GetStatus")
+_WATCH_REQUEST = MethodMetrics("WatchRequest")
+
+# ruff: noqa: N802  the contract names the methods
+
+
+class ImageService(ImageServiceServicer):
+    def __init__(
+        self, submissions: Submissions, statuses: StatusReader, watcher: Watcher, calls: Calls
+    ) -> None:
+        self._submissions = submissions
+        self._statuses = statuses
+        self._watcher = watcher
+        self._calls = calls
+
+    async def SubmitImage(
+        self, request: pb.SubmitImageRequest, context: Context
+    ) -> pb.SubmitImageResponse:
+        return await self._calls.answer(_SUBMIT_IMAGE, context, self._submit(request))
+
+    async def GetStatus(
+        self, request: pb.GetStatusRequest, context: Context
+    ) -> pb.GetStatusResponse:
+        return await self._calls.answer(_GET_STATUS, context, self._status(request))
+
+    # A coroutine that writes, not a generator: a generator that is cancelled between two states is closed whenever
+    # it is collected, this one leaves the watcher at once.
+    async def WatchRequest(  # type: ignore[override]  # the stub knows generators only; grpc.aio takes both
+        self, request: pb.WatchRequestRequest, context: Context
+    ) -> None:
+        await self._calls.answer(_WATCH_REQUEST, context, self._watch(request, context))
+
+    async def _submit(self, request: pb.SubmitImageRequest) -> pb.SubmitImageResponse:
+        valid = valid_submit(request)
+        accepted = await self._submissions.submit(
+            new_request(
+                request_id=valid.request_id or str(uuid.uuid4()),
+                customer_id=valid.customer_id,
+                url=valid.url,
+                labels=valid.labels,
+                now=now_ms(),
+            )
+        )
+        return pb.SubmitImageResponse(
+            request_id=accepted.request_id,
+            state=STATES[accepted.state],
+            revision=accepted.revision,
+        )
+
+    async def _status(self, request: pb.GetStatusRequest) -> pb.GetStatusResponse:
+        status = await self._statuses.read(valid_request_id(request))
+        return pb.GetStatusResponse(request=status.message)
+
+    async def _watch(self, request: pb.WatchRequestRequest, context: Context) -> None:
+        async with self._watcher.subscribe(valid_watch(request)) as subscription:
+            while (status := await subscription.next_status()) is not None:
+                await context.write(pb.WatchRequestResponse(request=status.message))

@@ -1,0 +1,83 @@
+"""The server's settings."""
+
+from pydantic import Field, model_validator
+
+from core.settings import CoreSettings
+
+
+class ServerSettings(CoreSettings):
+    """Read from the environment; a variable's name is the field's in upper case."""
+
+    grpc_address: str = Field(
+        "0.0.0.0:50051",
+        pattern=r"^.+:\d{1,5}$",
+        description="Address and port on which gRPC is served, without TLS. Port 0 takes a free one.",
+    )
+    max_pending_submits: int = Field(
+        10_000,
+        ge=1,
+        description="Submits under way in this process; beyond it a submit is RESOURCE_EXHAUSTED.",
+    )
+    max_queued_calls: int = Field(
+        20_000,
+        ge=1,
+        description="Calls that have arrived and not been looked at; beyond it gRPC ends a call as CANCELLED, without "
+        "a reason, so keep it above MAX_PENDING_SUBMITS.",
+    )
+    max_concurrent_streams: int = Field(
+        10_000,
+        ge=1,
+        description="Calls under way on one connection; beyond it gRPC ends a call as UNAVAILABLE, without a reason.",
+    )
+    max_watched: int = Field(
+        20_000,
+        ge=1,
+        description="Ids watched by all streams of this process together, an id counted once for each stream.",
+    )
+    watch_shortest_interval_s: float = Field(
+        0.25,
+        gt=0,
+        description="Seconds between two reads of a watched request that was submitted just now.",
+    )
+    watch_longest_interval_s: float = Field(
+        30.0, gt=0, description="Seconds between two reads of a watched request, however old it is."
+    )
+    keepalive_time_s: float = Field(
+        60.0,
+        gt=0,
+        description="Seconds of silence on a connection after which the server asks whether the client lives.",
+    )
+    keepalive_timeout_s: float = Field(
+        20.0, gt=0, description="Seconds for that answer; without it the connection is closed."
+    )
+    keepalive_min_client_interval_s: float = Field(
+        5.0,
+        ge=0,
+        description="Seconds that a client must let pass between two pings of its own (else: too_many_pings).",
+    )
+    max_connection_age_s: float = Field(
+        1_800.0,
+        gt=0,
+        description="Seconds after which a connection is asked to close, so that clients spread over new servers. "
+        "gRPC varies it by 10 percent.",
+    )
+    max_connection_age_grace_s: float = Field(
+        60.0,
+        gt=0,
+        description="Seconds that calls on such a connection have left; then watch streams break and resume.",
+    )
+    drain_delay_s: float = Field(
+        5.0,
+        ge=0,
+        description="Seconds from SIGTERM, with readiness off, in which the server still accepts everything, "
+        "so that load balancers notice.",
+    )
+    drain_grace_s: float = Field(
+        25.0, ge=0, description="Seconds after that in which submits under way are finished."
+    )
+
+    @model_validator(mode="after")
+    def _intervals_are_ordered(self) -> "ServerSettings":
+        if self.watch_shortest_interval_s > self.watch_longest_interval_s:
+            raise ValueError("WATCH_SHORTEST_INTERVAL_S must not be above WATCH_LONGEST_INTERVAL_S")
+        return self

@@ -1,0 +1,39 @@
+"""Reading what became of a request."""
+
+from dataclasses import dataclass
+
+from core.errors import DependencyUnavailable, RequestNotFound
+from core.request import ImageRequest, State
+from core.tables import Tables
+from imageservice.v1 import image_service_pb2 as pb
+from server.translation import request_message
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A request as it was read. `message` is built once, however many streams it goes to."""
+
+    request: ImageRequest
+    message: pb.ImageRequest
+
+
+class StatusReader:
+    """`public_base_url` ends with a slash."""
+
+    def __init__(self, tables: Tables, public_base_url: str) -> None:
+        self._tables = tables
+        self._public_base_url = public_base_url
+
+    async def read(self, request_id: str) -> Status:
+        """Strongly consistent. Raises RequestNotFound, Overloaded or DependencyUnavailable."""
+        request = await self._tables.read_request(request_id)
+        if request is None:
+            raise RequestNotFound(f"There is no request {request_id}.")
+        image = None
+        if request.state is State.COMPLETED:
+            image = await self._tables.read_image(request_id)
+            if image is None:
+                # The record is written before the state, so it has been lost: COMPLETED without an image would be
+                # a lie, and NOT_FOUND too.
+                raise DependencyUnavailable(f"the image's record of {request_id} is missing")
+        return Status(request, request_message(request, image, self._public_base_url))

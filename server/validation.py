@@ -1,0 +1,111 @@
+"""Whether a request message keeps to the contract's limits. Pure; every fault is found, not the first alone."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from core.origin_url import InvalidOriginUrl, parse_origin_url
+from imageservice.v1 import image_service_pb2 as pb
+from server.refusals import FieldViolation, InvalidRequest
+
+MAX_LABELS = 10
+MAX_LABEL_BYTES = 64
+MAX_WATCHED_IDS = 100
+"""Ids in one watch."""
+
+_CUSTOMER_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+# RFC 9562, section 4: lower case on output, either case on input.
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+# RFC 9562, sections 5.9 and 5.10: these stand for "none", so two callers would meet under them.
+_RESERVED_UUIDS = frozenset(
+    {"00000000-0000-0000-0000-000000000000", "ffffffff-ffff-ffff-ffff-ffffffffffff"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ValidSubmit:
+    """`request_id` is in lower case, or None where the caller chose none."""
+
+    url: str
+    customer_id: str
+    request_id: str | None
+    labels: Mapping[str, str]
+
+
+def valid_submit(request: pb.SubmitImageRequest) -> ValidSubmit:
+    """Raises InvalidRequest."""
+    labels = dict(request.labels)
+    _raise_any(
+        *_url_faults(request.url),
+        *_customer_faults(request.customer_id),
+        *(_id_faults("request_id", request.request_id) if request.request_id else ()),
+        *_label_faults(labels),
+    )
+    return ValidSubmit(
+        url=request.url,
+        customer_id=request.customer_id,
+        request_id=request.request_id.lower() or None,
+        labels=labels,
+    )
+
+
+def valid_request_id(request: pb.GetStatusRequest) -> str:
+    """Raises InvalidRequest."""
+    _raise_any(*_id_faults("request_id", request.request_id))
+    return request.request_id.lower()
+
+
+def valid_watch(request: pb.WatchRequestRequest) -> tuple[str, ...]:
+    """Raises InvalidRequest."""
+    ids = tuple(request_id.lower() for request_id in request.request_ids)
+    _raise_any(*_watch_faults(ids))
+    return ids
+
+
+def _raise_any(*violations: FieldViolation) -> None:
+    if violations:
+        raise InvalidRequest(violations)
+
+
+def _url_faults(url: str) -> Iterator[FieldViolation]:
+    try:
+        parse_origin_url(url)
+    except InvalidOriginUrl as error:
+        yield FieldViolation("url", str(error))
+
+
+def _customer_faults(customer_id: str) -> Iterator[FieldViolation]:
+    if not _CUSTOMER_ID.fullmatch(customer_id):
+        yield FieldViolation("customer_id", "Must be 1 to 128 of A-Z a-z 0-9 _ . : and -.")
+
+
+def _id_faults(field: str, request_id: str) -> Iterator[FieldViolation]:
+    canonical = request_id.lower()
+    if not _UUID.fullmatch(canonical):
+        yield FieldViolation(field, "Must be a UUID of 32 hexadecimal digits in five groups.")
+    elif canonical in _RESERVED_UUIDS:
+        yield FieldViolation(field, "Must not be the nil or the max UUID, which name nothing.")
+
+
+def _label_faults(labels: Mapping[str, str]) -> Iterator[FieldViolation]:
+    if len(labels) > MAX_LABELS:
+        yield FieldViolation("labels", f"Must be at most {MAX_LABELS}.")
+        return
+    for key, value in labels.items():
+        if not 1 <= len(key.encode()) <= MAX_LABEL_BYTES:
+            yield FieldViolation("labels", f"Keys must be 1 to {MAX_LABEL_BYTES} bytes.")
+        elif len(value.encode()) > MAX_LABEL_BYTES:
+            yield FieldViolation(f'labels["{key}"]', f"Must be at most {MAX_LABEL_BYTES} bytes.")
+
+
+def _watch_faults(ids: tuple[str, ...]) -> Iterator[FieldViolation]:
+    if not 1 <= len(ids) <= MAX_WATCHED_IDS:
+        yield FieldViolation("request_ids", f"Must be 1 to {MAX_WATCHED_IDS} ids.")
+        return
+    seen: set[str] = set()
+    for position, request_id in enumerate(ids):
+        field = f"request_ids[{position}]"
+        yield from _id_faults(field, request_id)
+        if request_id in seen:
+            yield FieldViolation(field, "Must not name an id a second time.")
+        seen.add(request_id)

@@ -1,0 +1,163 @@
+"""One watcher per process: every watched id is read with the others, never by a poll per stream."""
+
+import asyncio
+import math
+import random
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import structlog
+
+from core.clock import now_ms
+from core.tables import MAX_KEYS, Tables
+from server.metrics import WATCHED_REQUESTS
+from server.refusals import ServerDraining, TooManyWatched
+from server.status_reader import Status, StatusReader
+from server.subscription import Subscription
+from server.watch_schedule import WatchSchedule
+
+log = structlog.get_logger()
+
+MAX_READS_AT_ONCE = 8
+"""Calls of MAX_KEYS ids that a round has under way."""
+
+
+@dataclass(slots=True, eq=False)
+class _Watched:
+    """`due` is on the loop's clock; infinite before the first read and where nothing can change any more."""
+
+    subscriptions: set[Subscription] = field(default_factory=set)
+    status: Status | None = None
+    due: float = math.inf
+
+
+class Watcher:
+    """`max_watched` bounds the ids of all streams together, an id counted once for each stream.
+
+    `run` must be running for states to arrive. An id is forgotten with its last stream.
+    """
+
+    def __init__(
+        self, tables: Tables, statuses: StatusReader, schedule: WatchSchedule, *, max_watched: int
+    ) -> None:
+        self._tables = tables
+        self._statuses = statuses
+        self._schedule = schedule
+        self._max_watched = max_watched
+        self._watched: dict[str, _Watched] = {}
+        self._subscriptions: set[Subscription] = set()
+        self._places_taken = 0
+        self._anything = asyncio.Event()
+        self._closed: ServerDraining | None = None
+        self._failures = 0
+
+    @property
+    def watched(self) -> int:
+        """How many ids are watched."""
+        return len(self._watched)
+
+    @asynccontextmanager
+    async def subscribe(self, request_ids: Sequence[str]) -> AsyncIterator[Subscription]:
+        """A stream over distinct ids, in which the current state of each waits already.
+
+        Raises RequestNotFound, TooManyWatched, ServerDraining, Overloaded or DependencyUnavailable.
+        """
+        if self._closed is not None:
+            raise self._closed
+        if self._places_taken + len(request_ids) > self._max_watched:
+            raise TooManyWatched(f"This server watches {self._places_taken} requests already.")
+        subscription = Subscription(request_ids)
+        self._enter(subscription, request_ids)
+        try:
+            # After entering, so that a change between this read and the first round is not missed.
+            await asyncio.gather(*(self._refresh(request_id) for request_id in request_ids))
+            yield subscription
+        finally:
+            self._leave(subscription, request_ids)
+
+    def close(self) -> None:
+        """End every stream, and refuse further ones, with ServerDraining."""
+        self._closed = ServerDraining("This server is about to end; watch again.")
+        for subscription in self._subscriptions:
+            subscription.end(self._closed)
+
+    async def run(self) -> None:
+        """Read what is due, for ever."""
+        while True:
+            await self._anything.wait()
+            await asyncio.sleep(await self._round())
+
+    def _enter(self, subscription: Subscription, request_ids: Sequence[str]) -> None:
+        self._subscriptions.add(subscription)
+        self._places_taken += len(request_ids)
+        for request_id in request_ids:
+            watched = self._watched.setdefault(request_id, _Watched())
+            watched.subscriptions.add(subscription)
+        self._anything.set()
+        WATCHED_REQUESTS.set(len(self._watched))
+
+    def _leave(self, subscription: Subscription, request_ids: Sequence[str]) -> None:
+        self._subscriptions.discard(subscription)
+        self._places_taken -= len(request_ids)
+        for request_id in request_ids:
+            watched = self._watched[request_id]
+            watched.subscriptions.discard(subscription)
+            if not watched.subscriptions:
+                del self._watched[request_id]
+        if not self._watched:
+            self._anything.clear()
+        WATCHED_REQUESTS.set(len(self._watched))
+
+    async def _round(self) -> float:
+        """Read what is due once; return the seconds to wait before the next round."""
+        now = asyncio.get_running_loop().time()
+        due = [request_id for request_id, watched in self._watched.items() if watched.due <= now]
+        chunks = [due[start : start + MAX_KEYS] for start in range(0, len(due), MAX_KEYS)]
+        try:
+            for start in range(0, len(chunks), MAX_READS_AT_ONCE):
+                together = chunks[start : start + MAX_READS_AT_ONCE]
+                await asyncio.gather(*(self._look(chunk) for chunk in together))
+        except Exception as error:  # noqa: BLE001  whatever it is, it must not end every watch of this process
+            return self._failed(error)
+        if self._failures:
+            log.info("watching goes on", failures=self._failures)
+            self._failures = 0
+        return self._schedule.shortest
+
+    def _failed(self, error: Exception) -> float:
+        self._failures += 1
+        if self._failures == 1:
+            log.warning("watched requests cannot be read", error=str(error))
+        # At least the usual pause: jitter spreads servers, it must not make a failing one eager.
+        return self._schedule.shortest + random.uniform(0, self._schedule.backoff(self._failures))  # noqa: S311  jitter
+
+    async def _look(self, request_ids: Sequence[str]) -> None:
+        glances = await self._tables.glance(request_ids)
+        risen = []
+        for request_id in request_ids:
+            watched = self._watched.get(request_id)
+            if watched is None or watched.status is None:
+                continue
+            self._reschedule(watched, watched.status)
+            glance = glances.get(request_id)
+            if glance is not None and glance.revision > watched.status.request.revision:
+                risen.append(request_id)
+        await asyncio.gather(*(self._refresh(request_id) for request_id in risen))
+
+    async def _refresh(self, request_id: str) -> None:
+        """Read the whole state and offer it to everyone who watches."""
+        status = await self._statuses.read(request_id)
+        watched = self._watched.get(request_id)
+        if watched is None:
+            return
+        if watched.status is None or status.request.revision > watched.status.request.revision:
+            watched.status = status
+        self._reschedule(watched, watched.status)
+        for subscription in watched.subscriptions:
+            subscription.offer(watched.status)
+
+    def _reschedule(self, watched: _Watched, status: Status) -> None:
+        age = (now_ms() - status.request.updated_at) / 1000
+        interval = self._schedule.interval(status.request.state, age)
+        watched.due = asyncio.get_running_loop().time() + interval

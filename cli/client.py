@@ -1,0 +1,136 @@
+"""The service as this command calls it: one channel, retries that are safe, watches that resume."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import grpc
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
+
+from cli.errors import CommandFailed
+from cli.rpc_fault import RpcFault, fault_of
+from imageservice.v1 import image_service_pb2 as pb
+from imageservice.v1 import image_service_pb2_grpc as pb_grpc
+
+ATTEMPTS = 6
+CALL_SECONDS = 30.0
+FIRST_BACKOFF_SECONDS = 0.25
+LONGEST_BACKOFF_SECONDS = 8.0
+LONGEST_RETRY_AFTER_SECONDS = 60.0
+WATCHED_AT_ONCE = 100
+"""The contract's limit of ids in one watch."""
+
+TERMINAL = frozenset({pb.STATE_COMPLETED, pb.STATE_FAILED})
+
+OPTIONS = [
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.max_reconnect_backoff_ms", 5_000),
+]
+
+
+class Refused(CommandFailed):
+    """The service refused a call, or did not answer after all attempts."""
+
+    def __init__(self, fault: RpcFault) -> None:
+        super().__init__(fault.sentence())
+        self.fault = fault
+
+
+def backoff(attempt: int, fault: RpcFault, chance: float) -> float:
+    """Seconds to wait after failed attempt number `attempt` (from 1); `chance` is between 0 and 1.
+
+    Exponential with full jitter; what the server asks for comes on top, so that those who were told the same do not
+    come back together.
+    """
+    jitter = chance * min(LONGEST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2.0 ** min(attempt, 30))
+    return min(fault.retry_after or 0.0, LONGEST_RETRY_AFTER_SECONDS) + jitter
+
+
+class Client:
+    """Calls raise Refused. Open one by `connect`."""
+
+    def __init__(self, stub: "pb_grpc.ImageServiceAsyncStub", address: str) -> None:
+        self._stub = stub
+        self._address = address
+
+    async def submit(self, url: str, customer: str, request_id: str) -> pb.SubmitImageResponse:
+        """Submit under an id of the caller's: only that makes the retries safe, which this does."""
+        asked = pb.SubmitImageRequest(url=url, customer_id=customer, request_id=request_id)
+        retrying = AsyncRetrying(
+            stop=stop_after_attempt(ATTEMPTS),
+            wait=_wait,
+            retry=retry_if_exception(lambda e: isinstance(e, Refused) and e.fault.retryable),
+            reraise=True,
+        )
+        async for attempt in retrying:
+            with attempt:
+                return await self._submit_once(asked)
+        raise AssertionError("tenacity ends by a result or an error")
+
+    async def _submit_once(self, asked: pb.SubmitImageRequest) -> pb.SubmitImageResponse:
+        try:
+            return await self._stub.SubmitImage(asked, timeout=CALL_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            raise Refused(fault_of(error, self._address)) from None
+
+    async def status(self, request_id: str) -> pb.ImageRequest:
+        try:
+            asked = pb.GetStatusRequest(request_id=request_id)
+            answer = await self._stub.GetStatus(asked, timeout=CALL_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            raise Refused(fault_of(error, self._address)) from None
+        return answer.request
+
+    async def watch(self, request_ids: Sequence[str]) -> AsyncIterator[pb.ImageRequest]:
+        """Each id's current state, then each later one, until all are terminal. 1 to 100 ids, each once.
+
+        A stream that breaks off is opened again for the ids that are not terminal; the attempts are counted anew
+        whenever it told something.
+        """
+        revisions = dict.fromkeys(request_ids, -1)
+        failures = 0
+        while revisions:
+            try:
+                async for request in self._states(list(revisions)):
+                    failures = 0
+                    # An id that has ended is not in the dictionary any more: what repeats it is dropped.
+                    if request.revision > revisions.get(request.request_id, request.revision):
+                        revisions[request.request_id] = request.revision
+                        if request.state in TERMINAL:
+                            del revisions[request.request_id]
+                        yield request
+            except Refused as refused:
+                failures += 1
+                if not refused.fault.retryable or failures >= ATTEMPTS:
+                    raise
+                pause = backoff(failures, refused.fault, random.random())  # noqa: S311  jitter
+                await asyncio.sleep(pause)
+            else:
+                return
+
+    async def _states(self, request_ids: list[str]) -> AsyncIterator[pb.ImageRequest]:
+        call = self._stub.WatchRequest(pb.WatchRequestRequest(request_ids=request_ids))
+        try:
+            async for answer in call:
+                yield answer.request
+        except grpc.aio.AioRpcError as error:
+            raise Refused(fault_of(error, self._address)) from None
+        finally:
+            call.cancel()
+
+
+def _wait(state: RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome is not None else None
+    if not isinstance(error, Refused):
+        return 0.0
+    return backoff(state.attempt_number, error.fault, random.random())  # noqa: S311  jitter
+
+
+@asynccontextmanager
+async def connect(address: str) -> AsyncIterator[Client]:
+    """A client for HOST:PORT. Connects when first used."""
+    async with grpc.aio.insecure_channel(address, options=OPTIONS) as channel:
+        yield Client(pb_grpc.ImageServiceStub(channel), address)

@@ -1,0 +1,197 @@
+"""MiniStack, an emulator of AWS, as a child process on loopback.
+
+A supervisor uses it as a command and an environment (`command`, `environment`, `wait_ready`);
+whoever just needs an AWS uses `EmbeddedAws`. Everything is kept in memory and is gone when the
+process ends.
+"""
+
+import asyncio
+import os
+import socket
+import sys
+from asyncio.subprocess import DEVNULL, Process
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Self
+
+HOST = "127.0.0.1"
+REGION = "us-east-1"
+EMULATOR = "cli.local.emulator"
+READY_SECONDS = 30.0
+STOP_SECONDS = 5.0
+# Between two questions whether it is up yet; tighter ones would take the CPU it starts on.
+POLL_SECONDS = 0.05
+
+
+class EmbeddedAwsFailed(Exception):
+    """The emulator ended before it was ready, or was not ready in time."""
+
+
+def free_port() -> int:
+    """Return a port that is free now. The child ends at once should another program take it."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def endpoint_of(port: int) -> str:
+    return f"http://{HOST}:{port}"
+
+
+def command(port: int, leash_fd: int, *, module: str = EMULATOR) -> list[str]:
+    """Return the child's command. The parent holds the other end of the pipe `leash_fd` open."""
+    leash = [sys.executable, "-m", "cli.local.leash", "--fd", str(leash_fd)]
+    return [*leash, "--", "-m", module, str(port)]
+
+
+def environment(port: int) -> dict[str, str]:
+    """Return what the child's environment must say, whatever else it inherits.
+
+    Most of it switches off what MiniStack would otherwise do on somebody's machine: listen on all
+    interfaces and on fixed ports for SFTP and MQTT, keep state in /tmp, and at start and end remove
+    every container that bears its label, also those of another MiniStack.
+    """
+    return {
+        "GATEWAY_PORT": str(port),
+        "BIND_HOST": HOST,
+        # Also the host in every queue's URL.
+        "MINISTACK_HOST": HOST,
+        "MINISTACK_REGION": REGION,
+        "MINISTACK_ACCOUNT_ID": "000000000000",
+        "SFTP_ENABLED": "0",
+        "IOT_MTLS_ENABLED": "0",
+        "USE_SSL": "0",
+        "SERVICES": "",
+        "PERSIST_STATE": "0",
+        "S3_PERSIST": "0",
+        "LOCALSTACK_PERSISTENCE": "0",
+        "DOCKER_HOST": "unix:///nonexistent/docker.sock",
+        "LOG_LEVEL": "ERROR",
+    }
+
+
+def client_environment(endpoint: str, role: str) -> dict[str, str]:
+    """Return what leads an AWS SDK to the emulator, to be laid over `without_aws(os.environ)`.
+
+    `role` is the access key id: MiniStack takes any that is not 12 digits for its one account, and
+    the test suite reads from it which role of the template a call must be allowed by.
+    """
+    return {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_ACCESS_KEY_ID": role,
+        "AWS_SECRET_ACCESS_KEY": "embedded",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        # Else a proxy variable would send calls to loopback out of the machine.
+        "NO_PROXY": f"{HOST},localhost",
+        "no_proxy": f"{HOST},localhost",
+    }
+
+
+def without_aws(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return `environ` without somebody's real profile, token or endpoints."""
+    return {name: value for name, value in environ.items() if not name.startswith("AWS_")}
+
+
+async def wait_ready(endpoint: str, timeout_seconds: float = READY_SECONDS) -> None:
+    """Return when the emulator answers; raise EmbeddedAwsFailed after `timeout_seconds`."""
+    port = int(endpoint.rpartition(":")[2])
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            while not await _healthy(port):  # noqa: ASYNC110  another process has no Event
+                await asyncio.sleep(POLL_SECONDS)
+    except TimeoutError:
+        raise EmbeddedAwsFailed(f"not ready at {endpoint} after {timeout_seconds:g} s") from None
+
+
+async def _healthy(port: int) -> bool:
+    try:
+        reader, writer = await asyncio.open_connection(HOST, port)
+    except OSError:
+        return False
+    try:
+        writer.write(f"GET /_ministack/health HTTP/1.0\r\nHost: {HOST}\r\n\r\n".encode())
+        status_line = await reader.readline()
+    except OSError:
+        return False
+    finally:
+        writer.close()
+    return b" 200 " in status_line
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedAws:
+    """A running emulator. Start it by `start`, end it by `stop`."""
+
+    port: int
+    process: Process
+    leash: int
+    """The writing end of the child's leash; the child leaves when it is closed."""
+
+    @classmethod
+    async def start(
+        cls, *, module: str = EMULATOR, extra_environment: Mapping[str, str] | None = None
+    ) -> Self:
+        """Start the child and wait until it answers; raise EmbeddedAwsFailed."""
+        port = free_port()
+        reading, writing = os.pipe()
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *command(port, reading, module=module),
+                env={**os.environ, **environment(port), **(extra_environment or {})},
+                stdin=DEVNULL,
+                stdout=DEVNULL,
+                pass_fds=(reading,),
+                # The terminal's Ctrl-C is for the parent, which then ends its children in order.
+                start_new_session=True,
+            )
+        except BaseException:
+            os.close(writing)
+            raise
+        finally:
+            os.close(reading)
+        aws = cls(port, process, writing)
+        try:
+            await aws._wait_until_ready()
+        except BaseException:
+            await aws.stop()
+            raise
+        return aws
+
+    @property
+    def endpoint(self) -> str:
+        return endpoint_of(self.port)
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def environment(self, role: str) -> dict[str, str]:
+        return client_environment(self.endpoint, role)
+
+    async def stop(self) -> None:
+        """End the child, by SIGKILL if SIGTERM does not within 5 s."""
+        with suppress(ProcessLookupError):
+            self.process.terminate()
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                await self.process.wait()
+        except TimeoutError:
+            self.process.kill()
+            await self.process.wait()
+        os.close(self.leash)
+
+    async def _wait_until_ready(self) -> None:
+        ready = asyncio.create_task(wait_ready(self.endpoint))
+        ended = asyncio.create_task(self.process.wait())
+        try:
+            await asyncio.wait({ready, ended}, return_when=asyncio.FIRST_COMPLETED)
+            if not ready.done():
+                raise EmbeddedAwsFailed(f"ended with status {self.process.returncode} at its start")
+            ready.result()
+        finally:
+            ready.cancel()
+            ended.cancel()

@@ -1,0 +1,52 @@
+"""How one sees from outside that a process does its work. Nothing here gives up; the caller sets the time."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import aiohttp
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+POLL_SECONDS = 0.05
+ANSWER_SECONDS = 2.0
+# The default waits a second after the first refused connection, which is the server's whole start.
+RECONNECT = [
+    ("grpc.initial_reconnect_backoff_ms", 50),
+    ("grpc.min_reconnect_backoff_ms", 50),
+    ("grpc.max_reconnect_backoff_ms", 200),
+]
+
+
+async def grpc_serving(address: str) -> None:
+    """Return once the standard health service says SERVING for the server as a whole."""
+    async with grpc.aio.insecure_channel(address, options=RECONNECT) as channel:
+        health = health_pb2_grpc.HealthStub(channel)
+        await _until(lambda: _serving(health))
+
+
+async def _serving(health: health_pb2_grpc.HealthStub) -> bool:
+    try:
+        answer = await health.Check(health_pb2.HealthCheckRequest(), timeout=ANSWER_SECONDS)
+    except grpc.aio.AioRpcError:
+        return False
+    return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+
+async def http_ok(url: str) -> None:
+    """Return once a GET of `url` answers 200."""
+    timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS)
+    async with aiohttp.ClientSession(timeout=timeout, trust_env=False) as session:
+        await _until(lambda: _ok(session, url))
+
+
+async def _until(ready: Callable[[], Awaitable[bool]]) -> None:
+    while not await ready():  # noqa: ASYNC110  what is awaited is another process, which sets no event here
+        await asyncio.sleep(POLL_SECONDS)
+
+
+async def _ok(session: aiohttp.ClientSession, url: str) -> bool:
+    try:
+        async with session.get(url) as answer:
+            return answer.status == 200  # noqa: PLR2004  HTTP's OK
+    except (aiohttp.ClientError, TimeoutError):
+        return False

@@ -1,0 +1,43 @@
+"""The file that tells programs where everything is."""
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A system that is ready. The fields are the file's."""
+
+    address: str
+    """host:port of the gRPC server."""
+    aws_endpoint: str
+    metrics: tuple[str, ...]
+    """URLs, the server's first."""
+    pids: Mapping[str, int | list[int]]
+    """"aws" and "server" are numbers (no "aws" where it was given), "consumer" is a list."""
+    environment: Mapping[str, str]
+    """The settings of server and consumer, for a process that joins them."""
+
+
+def write(path: Path, running: Running) -> None:
+    """Replace the file at once, so that nobody reads a half; readable by its owner only, as it holds a key."""
+    handle, partial = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(asdict(running), file, indent=2)
+            file.write("\n")
+        Path(partial).replace(path)
+    except BaseException:
+        Path(partial).unlink()
+        raise
+
+
+def remove(path: Path) -> None:
+    """Say that nothing is ready (any more)."""
+    with suppress(FileNotFoundError):
+        path.unlink()

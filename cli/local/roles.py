@@ -1,0 +1,78 @@
+"""Which children a local system has, and what each finds in its environment."""
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+from cli.local import embedded_aws, readiness
+from cli.local.child import ChildSpec, leashed
+from cli.local.plan import METRICS_HOST, Plan
+from cli.local.stack import StackOutputs
+
+AWS_GRACE_SECONDS = 5.0
+
+
+def settings(plan: Plan, endpoint: str, outputs: StackOutputs) -> dict[str, str]:
+    """What server and consumers read from their environment, less what sets one process apart from another."""
+    return {
+        **outputs.environment(),
+        **_aws_of("imageservice", endpoint),
+        "CUSTOMER_TAG_KEY": plan.customer_tag_key,
+        "ALLOWED_NETWORKS": ",".join(plan.networks),
+        "METRICS_HOST": METRICS_HOST,
+        "LOG_FORMAT": plan.log_format,
+    }
+
+
+def aws(plan: Plan, port: int, environ: Mapping[str, str]) -> ChildSpec:
+    endpoint = embedded_aws.endpoint_of(port)
+    return ChildSpec(
+        name="the embedded AWS",
+        role="aws",
+        command=partial(embedded_aws.command, port),
+        environment={**environ, **embedded_aws.environment(port)},
+        ready=partial(embedded_aws.wait_ready, endpoint),
+        grace=AWS_GRACE_SECONDS,
+        log=_log(plan, "aws"),
+    )
+
+
+def workers(plan: Plan, endpoint: str, environ: Mapping[str, str]) -> tuple[ChildSpec, ...]:
+    """The server, the consumers and the plan's extra children. `environ` holds their settings already."""
+    consumers = (
+        _consumer(plan, number, port, {**environ, **_aws_of("consumer", endpoint)})
+        for number, port in enumerate(plan.consumer_ports, 1)
+    )
+    server = _server(plan, {**environ, **_aws_of("server", endpoint)})
+    return (server, *consumers, *plan.extra_children)
+
+
+def _server(plan: Plan, environ: Mapping[str, str]) -> ChildSpec:
+    own = {"GRPC_ADDRESS": str(plan.address), "METRICS_PORT": str(plan.server_port)}
+    return ChildSpec(
+        name="server",
+        role="server",
+        command=leashed("server"),
+        environment={**environ, **own},
+        ready=partial(readiness.grpc_serving, str(plan.address)),
+        log=_log(plan, "server"),
+    )
+
+
+def _consumer(plan: Plan, number: int, port: int, environ: Mapping[str, str]) -> ChildSpec:
+    return ChildSpec(
+        name=f"consumer {number}",
+        role="consumer",
+        command=leashed("consumer"),
+        environment={**environ, "METRICS_PORT": str(port)},
+        ready=partial(readiness.http_ok, f"http://{METRICS_HOST}:{port}/metrics"),
+        log=_log(plan, f"consumer-{number}"),
+    )
+
+
+def _aws_of(role: str, endpoint: str) -> dict[str, str]:
+    return embedded_aws.client_environment(endpoint, role)
+
+
+def _log(plan: Plan, name: str) -> Path | None:
+    return None if plan.logs is None else plan.logs / f"{name}.log"

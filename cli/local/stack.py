@@ -1,0 +1,210 @@
+"""Deploys core/stack.yaml as `aws cloudformation deploy` does: by a change set."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Self, cast
+
+from aiobotocore.config import AioConfig
+from aiobotocore.session import get_session
+from botocore.exceptions import ClientError, WaiterError
+
+from cli.local.embedded_aws import REGION
+
+if TYPE_CHECKING:
+    from types_aiobotocore_cloudformation import CloudFormationClient
+    from types_aiobotocore_cloudformation.type_defs import (
+        OutputTypeDef,
+        StackEventTypeDef,
+        WaiterConfigTypeDef,
+    )
+
+TEMPLATE = Path(__file__).parents[2] / "core" / "stack.yaml"
+# A CloudFront distribution takes minutes on AWS; the emulator takes none.
+AWS_POLL_SECONDS = 5.0
+EMBEDDED_POLL_SECONDS = 0.05
+TIMEOUT_SECONDS = 1_800.0
+# `aws cloudformation deploy` knows a change set without changes by the same words.
+NO_CHANGES = ("The submitted information didn't contain changes.", "No updates are to be performed")
+
+
+class StackFailed(Exception):
+    """CloudFormation refused the template, or a resource failed; `str()` names it and says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class StackOutputs:
+    """The template's outputs."""
+
+    requests_table: str
+    images_table: str
+    queue_url: str
+    dead_letter_queue_url: str
+    undelivered_queue_url: str
+    bucket: str
+    topic_arn: str
+    public_base_url: str
+    distribution_id: str
+    server_role_arn: str
+    consumer_role_arn: str
+    operator_role_arn: str
+
+    @classmethod
+    def parse(cls, outputs: "Sequence[OutputTypeDef]") -> Self:
+        values = {output["OutputKey"]: output["OutputValue"] for output in outputs}
+        return cls(
+            requests_table=values["RequestsTable"],
+            images_table=values["ImagesTable"],
+            queue_url=values["QueueUrl"],
+            dead_letter_queue_url=values["DeadLetterQueueUrl"],
+            undelivered_queue_url=values["UndeliveredQueueUrl"],
+            bucket=values["Bucket"],
+            topic_arn=values["TopicArn"],
+            public_base_url=values["PublicBaseUrl"],
+            distribution_id=values["DistributionId"],
+            server_role_arn=values["ServerRoleArn"],
+            consumer_role_arn=values["ConsumerRoleArn"],
+            operator_role_arn=values["OperatorRoleArn"],
+        )
+
+    def environment(self) -> dict[str, str]:
+        """Return the settings' variables that server and consumer read."""
+        return {
+            "REQUESTS_TABLE": self.requests_table,
+            "IMAGES_TABLE": self.images_table,
+            "QUEUE_URL": self.queue_url,
+            "DEAD_LETTER_QUEUE_URL": self.dead_letter_queue_url,
+            "UNDELIVERED_QUEUE_URL": self.undelivered_queue_url,
+            "BUCKET": self.bucket,
+            "TOPIC_ARN": self.topic_arn,
+            "PUBLIC_BASE_URL": self.public_base_url,
+        }
+
+
+async def deploy(
+    endpoint: str | None,
+    *,
+    name_prefix: str = "imageservice",
+    parameters: Mapping[str, str] | None = None,
+    template: Path = TEMPLATE,
+) -> StackOutputs:
+    """Create the stack named `name_prefix`, or bring it up to date; raise StackFailed.
+
+    `endpoint` is the embedded AWS; None is AWS itself, by the SDK's own variables. On the embedded
+    AWS, which has no CDN, public objects are read from the bucket, as it lets anybody read.
+    """
+    body = await asyncio.to_thread(template.read_text, encoding="utf-8")
+    values = {"NamePrefix": name_prefix, **(parameters or {})}
+    async with _client(endpoint) as client:
+        poll = AWS_POLL_SECONDS if endpoint is None else EMBEDDED_POLL_SECONDS
+        outputs = await _Deployment(client, name_prefix, poll).run(body, values)
+    if endpoint is None:
+        return outputs
+    return replace(outputs, public_base_url=f"{endpoint}/{outputs.bucket}/")
+
+
+@asynccontextmanager
+async def _client(endpoint: str | None) -> "AsyncIterator[CloudFormationClient]":
+    session = get_session()
+    if endpoint is None:
+        async with session.create_client("cloudformation") as client:
+            yield client
+        return
+    async with session.create_client(
+        "cloudformation",
+        endpoint_url=endpoint,
+        region_name=REGION,
+        aws_access_key_id="deployer",
+        aws_secret_access_key="embedded",  # noqa: S106  the emulator asks for none
+        # An empty mapping keeps the SDK from a proxy variable, which would lead off the machine.
+        config=AioConfig(proxies={}),
+    ) as client:
+        yield client
+
+
+@dataclass(frozen=True, slots=True)
+class _Deployment:
+    client: "CloudFormationClient"
+    stack: str
+    poll_seconds: float
+
+    async def run(self, body: str, parameters: Mapping[str, str]) -> StackOutputs:
+        kind: Literal["CREATE", "UPDATE"] = "UPDATE" if await self._exists() else "CREATE"
+        change_set = await self._create_change_set(kind, body, parameters)
+        if await self._has_changes(change_set):
+            await self.client.execute_change_set(ChangeSetName=change_set)
+            await self._wait_for_stack(kind)
+        described = await self.client.describe_stacks(StackName=self.stack)
+        return StackOutputs.parse(described["Stacks"][0]["Outputs"])
+
+    async def _create_change_set(
+        self, kind: Literal["CREATE", "UPDATE"], body: str, parameters: Mapping[str, str]
+    ) -> str:
+        try:
+            created = await self.client.create_change_set(
+                StackName=self.stack,
+                ChangeSetName=f"deploy-{time.time_ns()}",
+                ChangeSetType=kind,
+                TemplateBody=body,
+                Parameters=[
+                    {"ParameterKey": key, "ParameterValue": value}
+                    for key, value in parameters.items()
+                ],
+                Capabilities=["CAPABILITY_IAM"],
+            )
+        except ClientError as error:
+            raise StackFailed(f"stack {self.stack}: {error}") from error
+        return created["Id"]
+
+    async def _exists(self) -> bool:
+        """A stack that only ever was under review is created anew, as the AWS CLI does."""
+        try:
+            described = await self.client.describe_stacks(StackName=self.stack)
+        except ClientError as error:
+            if "does not exist" in str(error):
+                return False
+            raise
+        return described["Stacks"][0]["StackStatus"] != "REVIEW_IN_PROGRESS"
+
+    async def _has_changes(self, change_set: str) -> bool:
+        waiter = self.client.get_waiter("change_set_create_complete")
+        try:
+            await waiter.wait(ChangeSetName=change_set, WaiterConfig=self._patience())
+        except WaiterError:
+            described = await self.client.describe_change_set(ChangeSetName=change_set)
+            reason = described.get("StatusReason", "")
+            if any(words in reason for words in NO_CHANGES):
+                return False
+            raise StackFailed(f"stack {self.stack}: {reason}") from None
+        return True
+
+    async def _wait_for_stack(self, kind: Literal["CREATE", "UPDATE"]) -> None:
+        try:
+            if kind == "CREATE":
+                created = self.client.get_waiter("stack_create_complete")
+                await created.wait(StackName=self.stack, WaiterConfig=self._patience())
+            else:
+                updated = self.client.get_waiter("stack_update_complete")
+                await updated.wait(StackName=self.stack, WaiterConfig=self._patience())
+        except WaiterError as error:
+            events = await self.client.describe_stack_events(StackName=self.stack)
+            reasons = failures(events["StackEvents"])
+            raise StackFailed(f"stack {self.stack}: {reasons or error}") from None
+
+    def _patience(self) -> "WaiterConfigTypeDef":
+        # The SDK's type says whole seconds; the waiter only ever sleeps for them.
+        delay = cast("int", self.poll_seconds)
+        return {"Delay": delay, "MaxAttempts": int(TIMEOUT_SECONDS / self.poll_seconds)}
+
+
+def failures(events: "Sequence[StackEventTypeDef]") -> str:
+    """Return what failed and why, without what was only cancelled for another's sake."""
+    return "; ".join(
+        f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason', 'no reason given')}"
+        for event in events
+        if event["ResourceStatus"].endswith("_FAILED")
+        and "cancelled" not in event.get("ResourceStatusReason", "")
+    )

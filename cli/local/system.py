@@ -1,0 +1,194 @@
+"""The whole system on this machine: an embedded AWS, the server and the consumers."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, Protocol
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from cli.errors import CommandFailed
+from cli.local import embedded_aws, roles, stack
+from cli.local.child import Child, ChildSpec, describe_exit
+from cli.local.embedded_aws import EmbeddedAwsFailed
+from cli.local.interruption import Interrupted, unless
+from cli.local.lifeline import lifeline
+from cli.local.plan import Plan
+from cli.local.ready_file import Running
+from cli.local.restart import RestartPolicy
+from cli.local.stack import StackFailed
+from cli.local.supervisor import Supervisor
+
+READY_SECONDS = 60.0
+ORPHANED_SECONDS = 3.0
+"""What server and consumers get to leave in when the AWS under them is gone: they cannot drain into it."""
+
+STARTS_OF_AWS = 3
+"""An embedded AWS that ends so often in a row before anything was ever ready is given up."""
+
+
+class Audience(Protocol):
+    """Who is told how the system fares."""
+
+    def step(self, what: str) -> None:
+        """It is now `what`: "starting …"."""
+
+    def trouble(self, what: str) -> None:
+        """Something ended that should not have, and is started again."""
+
+    async def running(self, running: Running) -> None:
+        """All is ready; again whenever a process was replaced."""
+
+    async def not_running(self) -> None:
+        """It is not ready yet, or not any more."""
+
+
+class System:
+    """Runs a plan: `run` once, `stop` to end it in order, `kill` where that takes too long."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        environ: Mapping[str, str],
+        audience: Audience,
+        policy: RestartPolicy | None = None,
+    ) -> None:
+        """`environ` is what the children inherit, above all settings of server and consumer."""
+        embedded = plan.aws_endpoint is None
+        self._plan = plan
+        self._environ = embedded_aws.without_aws(environ) if embedded else dict(environ)
+        self._audience = audience
+        self._policy = policy or RestartPolicy()
+        self._stopping = asyncio.Event()
+        self._changed = asyncio.Event()
+        self._workers: Supervisor | None = None
+        self._aws: Child | None = None
+        self._been_ready = False
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    def kill(self) -> None:
+        """End all children now. `run` ends soon after."""
+        self._stopping.set()
+        if self._workers is not None:
+            self._workers.kill()
+        if self._aws is not None:
+            self._aws.kill()
+
+    def ready(self, spec: ChildSpec) -> None:
+        """A child is ready (part of `keeper.Notices`)."""
+        self._audience.step(f"{spec.name} is ready")
+        self._changed.set()
+
+    def died(self, spec: ChildSpec, how: str, delay: float) -> None:
+        """A child ended by itself (part of `keeper.Notices`)."""
+        self._audience.trouble(f"{spec.name} ended ({how}); starting it again in {delay:g} s")
+
+    async def run(self) -> None:
+        """Until `stop`; no child is left after it. Raises CommandFailed where the system cannot run."""
+        await self._audience.not_running()
+        with lifeline() as leash:
+            deaths = 0
+            while True:
+                began = time.monotonic()
+                code = await self._one_life(leash)
+                if code is None:
+                    return
+                restart = self._policy.after(deaths, time.monotonic() - began)
+                deaths = restart.deaths
+                if deaths >= STARTS_OF_AWS and not self._been_ready:
+                    raise CommandFailed(f"the embedded AWS does not start: {describe_exit(code)}")
+                self._audience.trouble(
+                    f"the embedded AWS ended ({describe_exit(code)}), and all its data with it; "
+                    f"starting everything anew in {restart.delay:g} s"
+                )
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(restart.delay):
+                        await self._stopping.wait()
+
+    async def _one_life(self, leash: int) -> int | None:
+        """All from the AWS's start to its end. Returns how it ended, None where `stop` was first."""
+        stopped = asyncio.create_task(self._stopping.wait())
+        try:
+            if self._plan.aws_endpoint is not None:
+                with suppress(Interrupted):
+                    await self._serve(leash, self._plan.aws_endpoint, stopped)
+                return None
+            return await self._serve_on_embedded_aws(leash, stopped)
+        finally:
+            stopped.cancel()
+
+    async def _serve_on_embedded_aws(self, leash: int, stopped: asyncio.Task[Any]) -> int | None:
+        self._audience.step("starting the embedded AWS")
+        port = await asyncio.to_thread(embedded_aws.free_port)
+        spec = roles.aws(self._plan, port, self._environ)
+        self._aws = aws = await Child.start(spec, leash)
+        try:
+            with suppress(Interrupted):
+                await unless(_ready(spec), stopped, aws.ended)
+                await self._serve(leash, embedded_aws.endpoint_of(port), stopped, aws.ended)
+            return None if self._stopping.is_set() else await aws.ended
+        finally:
+            await aws.stop()
+
+    async def _serve(self, leash: int, endpoint: str, *interruptions: asyncio.Task[Any]) -> None:
+        """Deploy, start server and consumers, and keep them until an interruption. Then drain them."""
+        self._audience.step("deploying core/stack.yaml")
+        settings = await unless(self._deploy(endpoint), *interruptions)
+        self._audience.step("starting the server and the consumers")
+        specs = roles.workers(self._plan, endpoint, {**self._environ, **settings})
+        async with Supervisor(specs, leash, self, self._policy) as workers:
+            self._workers = workers
+            try:
+                await unless(workers.ready(READY_SECONDS), *interruptions)
+                self._been_ready = True
+                await unless(self._tell(workers, endpoint, settings), *interruptions)
+            finally:
+                await self._audience.not_running()
+                self._audience.step("stopping")
+                if not self._stopping.is_set():
+                    workers.hurry(ORPHANED_SECONDS)
+
+    async def _deploy(self, endpoint: str) -> dict[str, str]:
+        try:
+            outputs = await stack.deploy(
+                endpoint, name_prefix=self._plan.name_prefix, parameters=self._plan.parameters
+            )
+        except (StackFailed, BotoCoreError, ClientError) as error:
+            raise CommandFailed(str(error)) from error
+        return roles.settings(self._plan, endpoint, outputs)
+
+    async def _tell(self, workers: Supervisor, endpoint: str, settings: Mapping[str, str]) -> None:
+        """Say that all is ready, now and whenever a child was replaced. Raises what ends a keeper."""
+        while True:
+            self._changed.clear()
+            running = Running(
+                str(self._plan.address), endpoint, self._plan.metrics, self._pids(workers), settings
+            )
+            await self._audience.running(running)
+            changed = asyncio.create_task(self._changed.wait())
+            try:
+                with suppress(Interrupted):
+                    await unless(workers.failed(), changed)
+            finally:
+                changed.cancel()
+
+    def _pids(self, workers: Supervisor) -> dict[str, int | list[int]]:
+        pids: dict[str, int | list[int]] = {}
+        if self._aws is not None:
+            pids["aws"] = self._aws.pid
+        for role, running in workers.pids().items():
+            if role == "consumer":
+                pids[role] = running
+            elif running:
+                pids[role] = running[0]
+        return pids
+
+
+async def _ready(spec: ChildSpec) -> None:
+    try:
+        await spec.ready()
+    except EmbeddedAwsFailed as error:
+        raise CommandFailed(f"{spec.name}: {error}") from error

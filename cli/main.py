@@ -1,0 +1,80 @@
+"""The `imageservice` command."""
+
+import sys
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from cli import reconcile, status, submit, up, watch
+from cli.errors import CommandFailed
+from cli.outcome import printable
+
+DISTRIBUTION = "imageservice-app"
+USAGE = 2
+INTERRUPTED = 130
+"""What a shell reports for a command that SIGINT ended."""
+
+app = typer.Typer(
+    name="imageservice",
+    help="Takes in images by URL: run it on this machine, submit to it, look at what became of it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("up")(up.up)
+app.command("submit")(submit.submit)
+app.command("status")(status.status)
+app.command("watch")(watch.watch)
+app.command("reconcile", context_settings=reconcile.FORWARDING)(reconcile.reconcile)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        sys.stdout.write(f"imageservice {version(DISTRIBUTION)}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """What comes before the command."""
+
+
+def run(arguments: list[str]) -> int:
+    """The exit code. Whatever goes wrong with the request is one line on stderr."""
+    try:
+        # Not standalone: typer would frame its complaints in a box of several lines.
+        code = app(arguments, prog_name="imageservice", standalone_mode=False)
+    except CommandFailed as error:
+        return _complain(str(error), error.exit_code)
+    except typer.TyperException as error:
+        return _complain(error.format_message(), USAGE)
+    except (KeyboardInterrupt, typer.Abort):
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read the output has enough. Python would complain once more when it closes stdout.
+        sys.stdout = None
+        return 1
+    return code if isinstance(code, int) else 0
+
+
+def _complain(message: str, code: int) -> int:
+    line = printable(" ".join(message.split()))
+    if line:
+        sys.stderr.write(f"imageservice: {line}\n")
+    return code
+
+
+def main() -> None:
+    sys.exit(run(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

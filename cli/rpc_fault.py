@@ -1,0 +1,86 @@
+"""What an RPC error says, read from google.rpc's details: for people a line, for programs a reason."""
+
+from dataclasses import dataclass
+from typing import cast
+
+import grpc
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+
+RETRYABLE = frozenset({"UNAVAILABLE", "RESOURCE_EXHAUSTED"})
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A field of the request and what is wrong with it."""
+
+    field: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class RpcFault:
+    code: str
+    """gRPC's, for example INVALID_ARGUMENT."""
+    reason: str
+    """The server's, as in the contract; the code where none came (when no server answered, for one)."""
+    message: str
+    violations: tuple[Violation, ...] = ()
+    retry_after: float | None = None
+    """Seconds that the server asks to wait."""
+
+    @property
+    def retryable(self) -> bool:
+        return self.code in RETRYABLE
+
+    def sentence(self) -> str:
+        """One line: the reason, and the fields at fault or else the server's words."""
+        fields = "; ".join(f"{each.field}: {each.description}" for each in self.violations)
+        return f"{self.reason}: {fields or self.message or 'the server gave no explanation'}"
+
+
+def _last_cause(message: str) -> str:
+    """GRPC nests its causes by colons and names the address in front: the last one says what happened."""
+    return message.rpartition(": ")[2].strip() or "no cause given"
+
+
+def fault_of(error: grpc.aio.AioRpcError, address: str) -> RpcFault:
+    """Read the details; an error without any still has a code and a message.
+
+    `address` is where the call went, for the message when nobody answered there.
+    """
+    code = error.code().name
+    reason, violations, retry_after = code, [], None
+    for detail in _details(error):
+        match detail:
+            case error_details_pb2.ErrorInfo():
+                reason = detail.reason
+            case error_details_pb2.BadRequest():
+                violations += [Violation(v.field, v.description) for v in detail.field_violations]
+            case error_details_pb2.RetryInfo():
+                delay = detail.retry_delay
+                retry_after = delay.seconds + delay.nanos / 1e9
+    message = error.details() or ""
+    if code == reason == "UNAVAILABLE":
+        message = f"no server answers at {address} ({_last_cause(message)})"
+    return RpcFault(code, reason, message, tuple(violations), retry_after)
+
+
+def _details(error: grpc.aio.AioRpcError) -> list[Message]:
+    try:
+        # It reads no more of a call than the error has, too.
+        status = rpc_status.from_call(cast("grpc.Call", error))
+    except ValueError:
+        # Details that contradict their own status: somebody between the server and us made them up.
+        return []
+    if status is None:
+        return []
+    kinds = (error_details_pb2.ErrorInfo, error_details_pb2.BadRequest, error_details_pb2.RetryInfo)
+    found: list[Message] = []
+    for packed in status.details:
+        for kind in kinds:
+            detail = kind()
+            if packed.Unpack(detail):
+                found.append(detail)
+    return found

@@ -1,0 +1,71 @@
+"""`imageservice status`: what became of one request."""
+
+import asyncio
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from cli import address
+from cli.address import AddressOption
+from cli.client import connect
+from cli.outcome import Outcome, printable
+from cli.report import STYLES
+from imageservice.v1 import image_service_pb2 as pb
+
+
+def status(
+    request_id: Annotated[str, typer.Argument(metavar="ID", help="What submit answered with.")],
+    server: AddressOption = address.DEFAULT,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Show what became of one request."""
+    request = asyncio.run(_read(str(address.parse(server)), request_id))
+    outcome = Outcome.of(request)
+    if as_json:
+        sys.stdout.write(outcome.as_json() + "\n")
+    else:
+        Console().print(_table(request, outcome), soft_wrap=True)
+
+
+async def _read(server: str, request_id: str) -> pb.ImageRequest:
+    async with connect(server) as client:
+        return await client.status(request_id)
+
+
+def _table(request: pb.ImageRequest, outcome: Outcome) -> Table:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_row("request", outcome.request_id)
+    table.add_row("state", Text(outcome.state or "", STYLES.get(outcome.state, "")))
+    for name, value in _facts(request, outcome):
+        if value:
+            table.add_row(name, Text(printable(value)))
+    return table
+
+
+def _facts(request: pb.ImageRequest, outcome: Outcome) -> list[tuple[str, str]]:
+    facts = [
+        ("customer", request.customer_id),
+        ("url", request.url),
+        ("created", request.create_time.ToJsonString()),
+        ("updated", request.update_time.ToJsonString()),
+        ("labels", " ".join(f"{key}={value}" for key, value in sorted(request.labels.items()))),
+        ("public url", outcome.public_url or ""),
+    ]
+    if outcome.failure_code:
+        facts.append(("failure", f"{outcome.failure_code}: {outcome.failure_message}"))
+        facts.append(("attempts", str(request.failure.attempts)))
+    if outcome.metadata:
+        facts.append(("picture", _picture(request.image.metadata)))
+        facts.append(("sha256", request.image.metadata.sha256))
+    return facts
+
+
+def _picture(metadata: pb.ImageMetadata) -> str:
+    size = f"{metadata.format} {metadata.width}x{metadata.height}, {metadata.bytes:,} bytes"
+    return size if metadata.frames <= 1 else f"{size}, {metadata.frames} frames"

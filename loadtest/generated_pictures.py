@@ -1,0 +1,89 @@
+"""Small valid pictures without end: picture number n is the same every time, and differs from every other's bytes.
+
+A body is cheap because one picture a format is encoded once and the number goes into a comment. WebP has no place
+for a comment that every decoder accepts, so there the number goes into the pixels.
+"""
+
+import io
+import struct
+import zlib
+from collections.abc import Callable
+from functools import cache, lru_cache
+
+from PIL import Image
+
+SIDE = 48
+"""Width and height in pixels."""
+
+KEPT = 2_048
+"""How many bodies are kept; each is under 2 KB."""
+
+_MEDIA_TYPES = {
+    "png": "image/png",
+    "jpg": "image/jpeg",
+    "webp": "image/webp",
+    "gif": "image/gif",
+}
+
+
+def media_type(extension: str) -> str | None:
+    """The media type of pictures with this extension (no dot), None where none are made."""
+    return _MEDIA_TYPES.get(extension)
+
+
+@lru_cache(maxsize=KEPT)
+def picture(number: int, extension: str) -> bytes:
+    """Body of picture `number` (0 and up); KeyError for an extension that `media_type` does not know."""
+    return _MAKERS[extension](number)
+
+
+@cache
+def _encoded(extension: str) -> bytes:
+    gradient = Image.linear_gradient("L").resize((SIDE, SIDE))
+    bands = (gradient, gradient.rotate(90), gradient.rotate(180))
+    return _saved(Image.merge("RGB", bands), {"jpg": "JPEG"}.get(extension, extension.upper()))
+
+
+def _saved(image: Image.Image, image_format: str) -> bytes:
+    body = io.BytesIO()
+    image.save(body, image_format)
+    return body.getvalue()
+
+
+def _png(number: int) -> bytes:
+    """A tEXt chunk after IHDR, which is always the first 33 bytes (PNG, third edition, 5.6 and 11.3.3)."""
+    head, tail = _encoded("png")[:33], _encoded("png")[33:]
+    chunk = b"tEXtComment\0" + str(number).encode()
+    return head + struct.pack(">I", len(chunk) - 4) + chunk + _crc(chunk) + tail
+
+
+def _crc(chunk: bytes) -> bytes:
+    return struct.pack(">I", zlib.crc32(chunk))
+
+
+def _jpg(number: int) -> bytes:
+    """A COM segment after the JFIF header (ITU-T T.81, B.2.4.5)."""
+    body = _encoded("jpg")
+    after_header = 4 + struct.unpack(">H", body[4:6])[0]
+    comment = str(number).encode()
+    segment = b"\xff\xfe" + struct.pack(">H", len(comment) + 2) + comment
+    return body[:after_header] + segment + body[after_header:]
+
+
+def _gif(number: int) -> bytes:
+    """A comment extension before the trailer (GIF89a, section 24); the version must then be 89a."""
+    comment = str(number).encode()
+    extension = b"\x21\xfe" + bytes([len(comment)]) + comment + b"\0"
+    return b"GIF89a" + _encoded("gif")[6:-1] + extension + b"\x3b"
+
+
+def _webp(number: int) -> bytes:
+    image = Image.new("RGB", (16, 16))
+    digits = number.to_bytes(8)
+    image.putdata([(digits[i % 8], i, digits[(i + 3) % 8]) for i in range(256)])
+    body = io.BytesIO()
+    image.save(body, "WEBP", lossless=True, quality=0, method=0)
+    return body.getvalue()
+
+
+_MAKERS: dict[str, Callable[[int], bytes]] = {"png": _png, "jpg": _jpg, "gif": _gif, "webp": _webp}

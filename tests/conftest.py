@@ -1,0 +1,51 @@
+"""What every test may ask for."""
+
+import inspect
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+import pytest_asyncio
+from blockbuster import BlockBuster
+
+from cli.local.stack import TEMPLATE
+from harness.aws import DeployStack, RecordingAws
+from harness.permissions import Permissions, load_template
+
+# Where the loop may be blocked: the SDK reads its description of a service from disk when a client
+# or a waiter is made, which a process does once, before it serves.
+MAY_BLOCK = (
+    ("aiobotocore/session.py", "_create_client"),
+    ("aiobotocore/client.py", "get_waiter"),
+)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_blocks_the_loop(request: pytest.FixtureRequest) -> Iterator[None]:
+    """An asynchronous test fails when anything in it blocks the event loop."""
+    if not inspect.iscoroutinefunction(getattr(request.node, "obj", None)):
+        yield
+        return
+    detector = BlockBuster()
+    for function in detector.functions.values():
+        for file, name in MAY_BLOCK:
+            function.can_block_in(file, name)
+    detector.activate()
+    yield
+    detector.deactivate()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def embedded_aws(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RecordingAws]:
+    """One AWS for the whole run; at its end, every call that a role made must be allowed by it."""
+    record = tmp_path_factory.mktemp("aws") / "calls.jsonl"
+    aws = await RecordingAws.start(record)
+    yield aws
+    await aws.stop()
+    refused = Permissions.parse(load_template(TEMPLATE)).refused(await aws.recorded())
+    assert not refused, f"the roles in {TEMPLATE.name} do not allow: {refused}"
+
+
+@pytest.fixture(scope="session")
+def deploy_stack(embedded_aws: RecordingAws) -> DeployStack:
+    """Deploy the template under a prefix of one's own, which takes a third of a second."""
+    return embedded_aws.deploy

@@ -1,0 +1,104 @@
+"""A way to AWS that a test can break: it stands between a process and the embedded AWS."""
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from urllib.parse import parse_qs
+
+import aiohttp
+from aiohttp import web
+
+Forward = Callable[[], Awaitable[web.Response]]
+
+_HOP_HEADERS = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length"})
+
+
+@dataclass(frozen=True, slots=True)
+class ProxiedCall:
+    """`operation` is the API's name, such as SendMessageBatch, or for S3 the HTTP method."""
+
+    operation: str
+    body: bytes
+
+
+Hook = Callable[[ProxiedCall, Forward], Awaitable[web.Response]]
+
+
+class Unreachable(Exception):
+    """Raised by a hook: the connection is cut without an answer."""
+
+
+async def pass_on(_call: ProxiedCall, forward: Forward) -> web.Response:
+    return await forward()
+
+
+async def cut(_call: ProxiedCall, _forward: Forward) -> web.Response:
+    """An outage: nothing reaches AWS, nothing answers."""
+    raise Unreachable
+
+
+class AwsProxy:
+    """Give processes `endpoint`; set `hook` to what shall happen to their calls."""
+
+    def __init__(self, target: str, session: aiohttp.ClientSession) -> None:
+        self._target = target
+        self._session = session
+        self.endpoint = ""
+        self.hook: Hook = pass_on
+
+    async def handle(self, request: web.Request) -> web.Response:
+        body = await request.read()
+
+        async def forward() -> web.Response:
+            headers = {k: v for k, v in request.headers.items() if k.lower() not in _HOP_HEADERS}
+            async with self._session.request(
+                request.method,
+                self._target + request.raw_path,
+                data=body,
+                headers=headers,
+                skip_auto_headers=("Content-Type", "User-Agent", "Accept"),
+            ) as answer:
+                kept = {k: v for k, v in answer.headers.items() if k.lower() not in _HOP_HEADERS}
+                return web.Response(body=await answer.read(), status=answer.status, headers=kept)
+
+        try:
+            return await self.hook(ProxiedCall(_operation(request, body), body), forward)
+        except Unreachable:
+            if request.transport is not None:
+                request.transport.abort()
+            return web.Response(status=503)
+
+
+def _operation(request: web.Request, body: bytes) -> str:
+    target = request.headers.get("X-Amz-Target")
+    if target:
+        return target.rpartition(".")[2]
+    if request.content_type == "application/x-www-form-urlencoded":
+        return parse_qs(body.decode())["Action"][0]
+    return request.method
+
+
+def statements(call: ProxiedCall) -> list[str]:
+    """The PartiQL of a BatchExecuteStatement."""
+    return [entry["Statement"] for entry in json.loads(call.body)["Statements"]]
+
+
+@asynccontextmanager
+async def aws_proxy(target: str) -> AsyncIterator[AwsProxy]:
+    async with aiohttp.ClientSession(
+        auto_decompress=False, connector=aiohttp.TCPConnector(limit=0)
+    ) as session:
+        proxy = AwsProxy(target, session)
+        app = web.Application(client_max_size=64 * 1024 * 1024)
+        app.router.add_route("*", "/{path:.*}", proxy.handle)
+        runner = web.AppRunner(app, shutdown_timeout=1)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        host, port = runner.addresses[0][:2]
+        proxy.endpoint = f"http://{host}:{port}"
+        try:
+            yield proxy
+        finally:
+            await runner.cleanup()

@@ -1,0 +1,141 @@
+"""What an HTTP request to AWS asks for: who, which API, on which resource."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs
+
+ACCOUNT = "000000000000"
+_CREDENTIAL = re.compile(r"Credential=([^/]+)/\d{8}/([^/]+)/([^/]+)/aws4_request")
+_STATEMENT = re.compile(
+    r"\s*(INSERT\s+INTO|UPDATE|DELETE\s+FROM|SELECT\b.*?\bFROM)\s+"
+    r'"?([\w.-]+?)"?(?:\."?([\w-]+)"?)?(?=\s|$)',
+    re.IGNORECASE | re.DOTALL,
+)
+_OBJECT_APIS = {"PUT": "PutObject", "GET": "GetObject", "HEAD": "HeadObject"}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Call:
+    """One API call on one resource. `api` is like `dynamodb:GetItem`; `resource` is an ARN or `*`."""
+
+    principal: str
+    api: str
+    resource: str
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """What a signature (version 4) says in the Authorization header."""
+
+    principal: str
+    region: str
+    service: str
+
+    @classmethod
+    def parse(cls, authorization: str) -> "Signed | None":
+        found = _CREDENTIAL.search(authorization)
+        if found is None:
+            return None
+        principal, region, service = found.groups()
+        # CloudWatch signs as "monitoring" and is "cloudwatch" to IAM.
+        return cls(principal, region, {"monitoring": "cloudwatch"}.get(service, service))
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    signed: Signed
+    method: str
+    path: str
+    query: str
+    target: str
+    """The header X-Amz-Target, empty where there is none."""
+    body: bytes
+
+
+def calls(request: Request) -> Iterator[Call]:
+    """Yield what must be allowed. What is not understood is yielded as it is, so that it is refused."""
+    service = request.signed.service
+    if service == "s3":
+        pairs: Iterator[tuple[str, str]] = _s3(request)
+    elif service == "dynamodb":
+        pairs = _dynamodb(request)
+    else:
+        pairs = iter([(_operation(request), _resource(request))])
+    for operation, resource in pairs:
+        yield Call(request.signed.principal, f"{service}:{operation}", resource)
+
+
+def _operation(request: Request) -> str:
+    if request.target:
+        return request.target.rpartition(".")[2]
+    if "/operation/" in request.path:
+        return request.path.rpartition("/")[2]
+    return parse_qs(request.body.decode()).get("Action", ["unknown"])[0]
+
+
+def _resource(request: Request) -> str:
+    named = json.loads(request.body) if request.target else _form(request.body)
+    if url := named.get("QueueUrl"):
+        return _arn(request, str(url).rpartition("/")[2])
+    return str(named.get("TopicArn", "*"))
+
+
+def _form(body: bytes) -> Mapping[str, str]:
+    try:
+        return {key: values[0] for key, values in parse_qs(body.decode()).items()}
+    except UnicodeDecodeError:
+        return {}
+
+
+def _arn(request: Request, name: str) -> str:
+    return f"arn:aws:{request.signed.service}:{request.signed.region}:{ACCOUNT}:{name}"
+
+
+def _s3(request: Request) -> Iterator[tuple[str, str]]:
+    bucket, _, key = request.path.lstrip("/").partition("/")
+    if not key or (request.query and not request.query.startswith("x-id=")):
+        yield f"{request.method}?{request.query}", f"arn:aws:s3:::{bucket}"
+        return
+    # One line for a folder: keys are hashes, and each would be a new one.
+    folder, slash, _ = key.partition("/")
+    operation = _OBJECT_APIS.get(request.method, f"{request.method}Object")
+    yield operation, f"arn:aws:s3:::{bucket}/{folder}{slash}{'…' if slash else ''}"
+
+
+def _dynamodb(request: Request) -> Iterator[tuple[str, str]]:
+    operation = _operation(request)
+    asked = json.loads(request.body)
+    statements = _statements(asked)
+    if statements:
+        for statement in statements:
+            found = _STATEMENT.match(statement)
+            if found is None:
+                yield "PartiQLUnknown", "*"
+                continue
+            verb, table, index = found.groups()
+            suffix = f"/index/{index}" if index else ""
+            yield f"PartiQL{verb.split()[0].capitalize()}", _arn(request, f"table/{table}{suffix}")
+    elif "RequestItems" in asked:
+        for table in asked["RequestItems"]:
+            yield operation, _arn(request, f"table/{table}")
+    elif "TransactItems" in asked:
+        for item in asked["TransactItems"]:
+            for verb, part in item.items():
+                name = "ConditionCheckItem" if verb == "ConditionCheck" else f"{verb}Item"
+                yield name, _arn(request, f"table/{part['TableName']}")
+    elif "TableName" in asked:
+        index = f"/index/{asked['IndexName']}" if "IndexName" in asked else ""
+        yield operation, _arn(request, f"table/{asked['TableName']}{index}")
+    else:
+        yield operation, "*"
+
+
+def _statements(asked: Mapping[str, Any]) -> list[str]:
+    if "Statement" in asked:
+        return [asked["Statement"]]
+    return [
+        each["Statement"] for each in asked.get("Statements", asked.get("TransactStatements", []))
+    ]

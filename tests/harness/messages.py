@@ -1,0 +1,24 @@
+"""Reading the queue as a consumer does."""
+
+from types_aiobotocore_sqs import SQSClient
+
+from core.message import ImageMessage, decode_message
+
+
+async def take(sqs: SQSClient, queue_url: str, count: int) -> list[ImageMessage]:
+    """Take `count` messages out of the queue, waiting for them, and make sure that there are no more."""
+    taken: list[ImageMessage] = []
+    while len(taken) < count:
+        taken += await _receive(sqs, queue_url, wait=20)
+    assert taken[count:] + await _receive(sqs, queue_url, wait=0) == []
+    return taken
+
+
+async def _receive(sqs: SQSClient, queue_url: str, wait: int) -> list[ImageMessage]:
+    answer = await sqs.receive_message(
+        QueueUrl=queue_url, MaxNumberOfMessages=10, WaitTimeSeconds=wait
+    )
+    received = answer.get("Messages", [])
+    for message in received:
+        await sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
+    return [decode_message(message["Body"]) for message in received]

@@ -1,0 +1,54 @@
+"""What a consumer would write, so that the server can be tested without one."""
+
+from core.clock import now_ms
+from core.image import ImageRecord, PictureMetadata, Provenance
+from core.request import Failure, image_id_of
+from core.tables import Tables
+
+PICTURE = PictureMetadata(
+    format="JPEG",
+    media_type="image/jpeg",
+    width=640,
+    height=480,
+    mode="RGB",
+    frames=1,
+    bytes=12_345,
+    sha256="a" * 64,
+    source_sha256="a" * 64,
+    perceptual_hash="0" * 16,
+    dominant_color="#336699",
+    capture_time="",
+    camera="",
+    had_location=False,
+)
+
+
+def image_record(request_id: str) -> ImageRecord:
+    return ImageRecord(
+        image_id=image_id_of(request_id),
+        request_id=request_id,
+        customer_id="acme",
+        s3_url="s3://bucket/images/aa/tag/a.jpg",
+        created_at=now_ms(),
+        picture=PICTURE,
+        provenance=Provenance(etag='"1"'),
+    )
+
+
+async def complete(tables: Tables, request_id: str, revision: int = 1) -> None:
+    """PENDING at `revision` becomes COMPLETED with an image."""
+    record = image_record(request_id)
+    await tables.write(tables.statements.insert_image(record))
+    await tables.write(
+        tables.statements.complete(request_id, revision, image_id=record.image_id, now=now_ms())
+    )
+
+
+async def fail(tables: Tables, request_id: str, revision: int = 1) -> None:
+    """PENDING at `revision` becomes FAILED: the origin knew nothing of it."""
+    failure = Failure("NOT_FOUND", "There is nothing at this URL", 1)
+    await tables.write(
+        tables.statements.fail(
+            request_id, revision, customer_id="acme", failure=failure, now=now_ms()
+        )
+    )

@@ -1,0 +1,142 @@
+"""What the template's roles allow. No emulator enforces it, so the suite's own calls are judged by it."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from harness.calls import Call
+
+# An access key id of the suite, and the role that it stands for.
+ROLES = {"server": "ServerRole", "consumer": "ConsumerRole", "operator": "OperatorRole"}
+
+# Where IAM's action is not named after the API.
+# https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
+_ACTIONS = {
+    "sqs:SendMessageBatch": "sqs:SendMessage",
+    "sqs:DeleteMessageBatch": "sqs:DeleteMessage",
+    "sqs:ChangeMessageVisibilityBatch": "sqs:ChangeMessageVisibility",
+    "sns:PublishBatch": "sns:Publish",
+    "s3:HeadObject": "s3:GetObject",
+}
+_NAMES = {
+    "AWS::DynamoDB::Table": ("TableName", "arn:aws:dynamodb:*:*:table/{}"),
+    "AWS::SQS::Queue": ("QueueName", "arn:aws:sqs:*:*:{}"),
+    "AWS::SNS::Topic": ("TopicName", "arn:aws:sns:*:*:{}"),
+    "AWS::S3::Bucket": ("BucketName", "arn:aws:s3:::{}"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """An action on resources that match an ARN in which `*` stands for anything."""
+
+    action: str
+    resource: str
+
+
+class _TemplateLoader(yaml.SafeLoader):
+    """YAML with CloudFormation's short forms, read into their long forms."""
+
+
+def _long_form(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[str, Any]:
+    if isinstance(node, yaml.ScalarNode):
+        value: Any = loader.construct_scalar(node)
+    elif isinstance(node, yaml.SequenceNode):
+        value = loader.construct_sequence(node, deep=True)
+    else:
+        raise yaml.constructor.ConstructorError(
+            None, None, f"!{suffix} of a mapping", node.start_mark
+        )
+    return {suffix if suffix == "Ref" else f"Fn::{suffix}": value}
+
+
+_TemplateLoader.add_multi_constructor("!", _long_form)
+
+
+def load_template(path: Path) -> dict[str, Any]:
+    template: dict[str, Any] = yaml.load(path.read_bytes(), Loader=_TemplateLoader)  # noqa: S506  it is a SafeLoader
+    return template
+
+
+@dataclass(frozen=True, slots=True)
+class Permissions:
+    """The grants of each access key id of the suite."""
+
+    grants: Mapping[str, tuple[Grant, ...]]
+
+    @classmethod
+    def parse(cls, template: Mapping[str, Any]) -> "Permissions":
+        resources = template["Resources"]
+        return cls(
+            {
+                key: tuple(_grants(resources[role]["Properties"], resources))
+                for key, role in ROLES.items()
+            }
+        )
+
+    def allowed(self, role: str, api: str, resource: str) -> bool:
+        action = _ACTIONS.get(api, api)
+        return any(
+            grant.action == action and _matches(grant.resource, resource)
+            for grant in self.grants[role]
+        )
+
+    def refused(self, calls: Iterable[Call]) -> list[Call]:
+        """Return the calls that AWS would refuse. A principal that is no role is free."""
+        return sorted(
+            call
+            for call in calls
+            if call.principal in self.grants
+            and not self.allowed(call.principal, call.api, call.resource)
+        )
+
+
+def _grants(role: Mapping[str, Any], resources: Mapping[str, Any]) -> Iterable[Grant]:
+    if "ManagedPolicyArns" in role:
+        raise ValueError("managed policies are not read here")
+    for policy in role["Policies"]:
+        for statement in policy["PolicyDocument"]["Statement"]:
+            if statement.keys() - {"Sid"} != {"Effect", "Action", "Resource"}:
+                raise ValueError(f"not understood: {statement}")
+            if statement["Effect"] != "Allow":
+                raise ValueError(f"only grants are understood: {statement}")
+            for action in _listed(statement["Action"]):
+                for resource in _listed(statement["Resource"]):
+                    yield Grant(action, _pattern(resource, resources))
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _pattern(value: Any, resources: Mapping[str, Any]) -> str:
+    """Return a resource's ARN; what only a deployment knows becomes `*`."""
+    match value:
+        case str():
+            return value
+        case {"Fn::GetAtt": str(reference)}:
+            return _reference(reference, resources)
+        case {"Ref": str(reference)}:
+            return _reference(reference, resources)
+        case {"Fn::Sub": str(text)}:
+            return re.sub(r"\$\{([^}]+)\}", lambda found: _reference(found[1], resources), text)
+    raise ValueError(f"not understood: {value}")
+
+
+def _reference(reference: str, resources: Mapping[str, Any]) -> str:
+    logical_id = reference.removesuffix(".Arn")
+    if logical_id not in resources:
+        return "*"
+    kind = resources[logical_id]["Type"]
+    if kind not in _NAMES or (reference == logical_id and kind != "AWS::SNS::Topic"):
+        raise ValueError(f"not an ARN that is understood: {reference}")
+    name, arn = _NAMES[kind]
+    return arn.format(_pattern(resources[logical_id]["Properties"][name], resources))
+
+
+def _matches(pattern: str, resource: str) -> bool:
+    return re.fullmatch(re.escape(pattern).replace(r"\*", ".*"), resource) is not None

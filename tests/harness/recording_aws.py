@@ -1,0 +1,78 @@
+"""The embedded AWS, writing down what each role asks of it: `python -m harness.recording_aws PORT`.
+
+Each distinct call is one JSON line in the file that RECORD_CALLS_TO names.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import astuple
+from pathlib import Path
+from typing import IO, Any
+
+from ministack import app as gateway
+
+from cli.local import emulator
+from harness.calls import Call, Request, Signed, calls
+from harness.permissions import ROLES
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class Recorder:
+    """ASGI middleware: looks at a role's requests as they pass, and lets all others alone."""
+
+    def __init__(self, app: App, record: IO[str]) -> None:
+        self._app = app
+        self._record = record
+        self._seen: set[Call] = set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = dict(scope.get("headers", ()))
+        signed = Signed.parse(headers.get(b"authorization", b"").decode("latin-1"))
+        if scope["type"] != "http" or signed is None or signed.principal not in ROLES:
+            await self._app(scope, receive, send)
+            return
+        body = bytearray()
+
+        async def looked_at() -> MutableMapping[str, Any]:
+            message = await receive()
+            # An object's bytes say nothing about what is asked for.
+            if signed.service != "s3":
+                body.extend(message.get("body", b""))
+            return message
+
+        try:
+            await self._app(scope, looked_at, send)
+        finally:
+            self._note(
+                Request(
+                    signed,
+                    scope["method"],
+                    scope["path"],
+                    scope.get("query_string", b"").decode(),
+                    headers.get(b"x-amz-target", b"").decode(),
+                    bytes(body),
+                )
+            )
+
+    def _note(self, request: Request) -> None:
+        for call in calls(request):
+            if call not in self._seen:
+                self._seen.add(call)
+                self._record.write(json.dumps(astuple(call)) + "\n")
+                self._record.flush()
+
+
+def main() -> None:
+    with Path(os.environ["RECORD_CALLS_TO"]).open("a", encoding="utf-8") as record:
+        gateway.app = Recorder(gateway.app, record)
+        emulator.main(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+"""What the stores say in the end, read with the suite's own hands."""
+
+import json
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from aiobotocore.session import get_session
+
+from harness.system import System
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """`sent` is the JSON for queues; `attributes` are the message's."""
+
+    sent: dict[str, Any]
+    attributes: dict[str, str]
+
+    @property
+    def id(self) -> str:
+        return str(self.sent["notificationId"])
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """Reads the tables, the queues, and a queue subscribed to the topic."""
+
+    system: System
+    dynamodb: Any
+    sqs: Any
+    sns: Any
+    inbox_url: str
+
+    async def requests(self) -> list[dict[str, Any]]:
+        return await self._scan(self.system.stack.requests_table)
+
+    async def images(self) -> list[dict[str, Any]]:
+        return await self._scan(self.system.stack.images_table)
+
+    async def notifications(self, expected: Iterable[str]) -> list[Notification]:
+        """Receive until every notification id of `expected` came and nothing more is there."""
+        missing = set(expected)
+        received: list[Notification] = []
+        while True:
+            batch = await self.receive(self.inbox_url, wait=1 if missing else 0)
+            if not batch and not missing:
+                return received
+            for message in batch:
+                received.append(_notification(message["Body"]))
+                missing.discard(received[-1].id)
+
+    async def receive(self, queue_url: str, *, wait: int = 0) -> list[dict[str, Any]]:
+        """Receive up to 10 messages and delete them."""
+        response = await self.sqs.receive_message(
+            QueueUrl=queue_url, MaxNumberOfMessages=10, WaitTimeSeconds=wait
+        )
+        messages: list[dict[str, Any]] = response.get("Messages", [])
+        for message in messages:
+            await self.sqs.delete_message(
+                QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"]
+            )
+        return messages
+
+    async def dead_letters(self) -> list[dict[str, Any]]:
+        url = self.system.stack.dead_letter_queue_url
+        letters: list[dict[str, Any]] = []
+        while batch := await self.receive(url):
+            letters += [json.loads(message["Body"]) for message in batch]
+        return letters
+
+    async def depth(self, queue_url: str) -> int:
+        """Messages in a queue, also those in flight or delayed."""
+        answer = await self.sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["All"])
+        return sum(
+            int(value)
+            for name, value in answer["Attributes"].items()
+            if name.startswith("ApproximateNumberOfMessages")
+        )
+
+    async def prove_each_ended_once(self, request_ids: Iterable[str]) -> None:
+        """One row at revision 2, one image record and one distinct notification for each id."""
+        ids = set(request_ids)
+        rows = await self.requests()
+        assert {row["requestId"]["S"] for row in rows} == ids
+        assert Counter(row["status"]["S"] for row in rows) == {"COMPLETED": len(ids)}
+        assert {row["revision"]["N"] for row in rows} == {"2"}
+        images = await self.images()
+        assert Counter(image["requestId"]["S"] for image in images) == Counter(ids)
+        expected = {f"{request_id}:2" for request_id in ids}
+        told = await self.notifications(expected)
+        assert {notification.id for notification in told} == expected
+
+    async def _scan(self, table: str) -> list[dict[str, Any]]:
+        items: list[dict[str, Any]] = []
+        arguments: dict[str, Any] = {"TableName": table, "ConsistentRead": True}
+        while True:
+            page = await self.dynamodb.scan(**arguments)
+            items += page["Items"]
+            if "LastEvaluatedKey" not in page:
+                return items
+            arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+
+def _notification(body: str) -> Notification:
+    envelope = json.loads(body)
+    attributes = envelope.get("MessageAttributes", {})
+    return Notification(
+        sent=json.loads(envelope["Message"]),
+        attributes={name: value["Value"] for name, value in attributes.items()},
+    )
+
+
+@asynccontextmanager
+async def records(system: System) -> AsyncIterator[Records]:
+    """Subscribes at once: what is told from now on is seen."""
+    session = get_session()
+    async with AsyncExitStack() as stack:
+        clients = {
+            name: await stack.enter_async_context(session.create_client(name, **system.aws.sdk()))
+            for name in ("dynamodb", "sqs", "sns")
+        }
+        reading = Records(system, **clients, inbox_url="")
+        inbox = await subscribe(reading, "inbox")
+        yield Records(system, **clients, inbox_url=inbox)
+
+
+async def subscribe(reading: Records, name: str, *, customer: str | None = None) -> str:
+    """Subscribe a new queue to the topic, filtered by customer if one is named; answer its URL."""
+    queue_name = f"{reading.system.stack.requests_table}-{name}"
+    queue = await reading.sqs.create_queue(QueueName=queue_name)
+    url = str(queue["QueueUrl"])
+    answer = await reading.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+    policy = {"FilterPolicy": json.dumps({"customerId": [customer]})} if customer else {}
+    await reading.sns.subscribe(
+        TopicArn=reading.system.stack.topic_arn,
+        Protocol="sqs",
+        Endpoint=answer["Attributes"]["QueueArn"],
+        Attributes=policy,
+    )
+    return url

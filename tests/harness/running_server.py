@@ -1,0 +1,76 @@
+"""The server, in the test's own process."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from cli.local.stack import StackOutputs
+from core.aws import Aws
+from core.queue_sender import QueueSender
+from core.statements import Statements
+from core.tables import Tables
+from harness.grpc_client import connected
+from imageservice.v1 import image_service_pb2_grpc
+from server.lifecycle import Lifecycle
+from server.settings import ServerSettings
+
+T = TypeVar("T", bound=Tables)
+S = TypeVar("S", bound=QueueSender)
+
+
+@dataclass(frozen=True, slots=True)
+class RunningServer:
+    lifecycle: Lifecycle
+    port: int
+    stub: "image_service_pb2_grpc.ImageServiceAsyncStub"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerFactory:
+    """Starts servers on one stack; `aws` calls in the server's role."""
+
+    aws: Aws
+    stack: StackOutputs
+
+    @asynccontextmanager
+    async def running(
+        self,
+        *,
+        tables: Tables | None = None,
+        sender: QueueSender | None = None,
+        **settings: Any,
+    ) -> AsyncIterator[RunningServer]:
+        """A server that drains when the block ends. `settings` are ServerSettings' fields."""
+        lifecycle = Lifecycle(
+            self.settings(**settings),
+            tables or self.tables(Tables),
+            sender or self.sender(QueueSender),
+        )
+        port = await lifecycle.open()
+        try:
+            async with connected(port) as stub:
+                yield RunningServer(lifecycle, port, stub)
+        finally:
+            await lifecycle.drain()
+
+    def settings(self, **settings: Any) -> ServerSettings:
+        return ServerSettings(
+            **{
+                "requests_table": self.stack.requests_table,
+                "images_table": self.stack.images_table,
+                "queue_url": self.stack.queue_url,
+                "public_base_url": self.stack.public_base_url,
+                "grpc_address": "127.0.0.1:0",
+                "watch_shortest_interval_s": 0.05,
+                "drain_delay_s": 0,
+                **settings,
+            }
+        )
+
+    def tables(self, kind: type[T]) -> T:
+        statements = Statements(self.stack.requests_table, self.stack.images_table)
+        return kind(self.aws.dynamodb, statements)
+
+    def sender(self, kind: type[S]) -> S:
+        return kind(self.aws.sqs, self.stack.queue_url)

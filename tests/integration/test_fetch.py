@@ -1,0 +1,309 @@
+"""One attempt at a URL, against servers on the loopback."""
+
+import asyncio
+import ssl
+import struct
+from collections.abc import AsyncIterator
+from ipaddress import ip_network
+from pathlib import Path
+from socket import SO_LINGER, SOL_SOCKET
+
+import pytest
+from aiohttp import web
+
+from consumer.fetch import Fetched, Fetcher, FetchPolicy
+from core.errors import (
+    BadRedirect,
+    BadResponse,
+    BlockedAddress,
+    ConnectFailed,
+    DnsFailed,
+    ImageFailure,
+    NotFound,
+    OriginError,
+    OriginRefused,
+    RateLimited,
+    TlsFailed,
+    TooManyRedirects,
+)
+from harness.loopback_origin import (
+    HttpOrigin,
+    Script,
+    TableResolver,
+    closed_port,
+    http_origin,
+    raw_origin,
+    redirecting,
+    replying,
+    saying,
+)
+
+UNTRUSTED = Path(__file__).parents[1] / "vectors" / "untrusted.pem"
+POLICY = FetchPolicy(
+    allowed_networks=(ip_network("127.0.0.1/32"),), user_agent="imageservice/1 (tests)"
+)
+
+
+@pytest.fixture
+async def origin() -> AsyncIterator[HttpOrigin]:
+    async with http_origin() as server:
+        yield server
+
+
+@pytest.fixture
+async def fetcher() -> AsyncIterator[Fetcher]:
+    names = TableResolver({"a.example": ("127.0.0.1",), "b.example": ("127.0.0.1",)})
+    fetcher = Fetcher(POLICY, resolver=names)
+    yield fetcher
+    await fetcher.close()
+
+
+async def get(fetcher: Fetcher, url: str) -> Fetched:
+    async with fetcher.fetch(url) as fetched:
+        return fetched
+
+
+async def test_a_picture_comes_with_what_its_origin_says(
+    fetcher: Fetcher, origin: HttpOrigin
+) -> None:
+    """Body and provenance are those of the response."""
+    headers = {
+        "Content-Type": "image/PNG; x=y",
+        "ETag": '"v1"',
+        "Last-Modified": "Sun, 01 Mar 2026 12:00:00 GMT",
+    }
+    origin.routes["/p.png"] = replying(body=b"picture", headers=headers)
+    assert await get(fetcher, origin.url("/p.png")) == Fetched(
+        body=b"picture",
+        final_url="",
+        redirects=0,
+        etag='"v1"',
+        last_modified="Sun, 01 Mar 2026 12:00:00 GMT",
+        declared_media_type="image/png",
+    )
+
+
+async def test_the_request_names_us_and_accepts_no_coding(
+    fetcher: Fetcher, origin: HttpOrigin
+) -> None:
+    """Origins see who asks, for what, and that the body must come as it is."""
+    origin.routes["/p"] = replying(body=b"picture")
+    await get(fetcher, origin.url("/p"))
+    ((_, headers),) = origin.asked
+    assert headers["User-Agent"] == "imageservice/1 (tests)"
+    assert headers["Accept"] == "image/*"
+    assert headers["Accept-Encoding"] == "identity"
+    assert "Cookie" not in headers
+    assert "Authorization" not in headers
+
+
+async def test_a_signed_url_is_sent_as_it_was_given(fetcher: Fetcher, origin: HttpOrigin) -> None:
+    """No escape is rewritten, because a signature covers each."""
+    origin.routes["/a/b"] = replying(body=b"picture")
+    await get(fetcher, origin.url("/a%2fb?sig=%2b%2F+x&e=%7E~#part"))
+    assert origin.asked[0][0] == "/a%2fb?sig=%2b%2F+x&e=%7E~"
+
+
+async def test_an_empty_body_is_fetched_as_it_is(fetcher: Fetcher, origin: HttpOrigin) -> None:
+    """That it is no picture is for the inspection to say."""
+    origin.routes["/empty"] = replying(body=b"")
+    assert (await get(fetcher, origin.url("/empty"))).body == b""
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_redirects_are_followed_and_recorded(
+    fetcher: Fetcher, origin: HttpOrigin, status: int
+) -> None:
+    """Relative and absolute hops lead on; the last URL and their number are recorded."""
+    origin.routes["/1"] = redirecting("2", status)
+    origin.routes["/2"] = redirecting(origin.url("/3"), status)
+    origin.routes["/3"] = replying(body=b"picture")
+    fetched = await get(fetcher, origin.url("/1"))
+    assert (fetched.body, fetched.redirects) == (b"picture", 2)
+    assert fetched.final_url == origin.url("/3")
+
+
+async def test_nothing_is_carried_from_hop_to_hop(fetcher: Fetcher, origin: HttpOrigin) -> None:
+    """Cookies set on the way are not sent back, neither to the same host nor to another."""
+
+    async def set_cookie(_: web.BaseRequest) -> web.StreamResponse:
+        location = origin.url("/2", host="b.example")
+        headers = {"Location": location, "Set-Cookie": "session=1; Path=/"}
+        return web.Response(status=302, headers=headers)
+
+    origin.routes["/1"] = set_cookie
+    origin.routes["/2"] = redirecting(origin.url("/3", host="a.example"))
+    origin.routes["/3"] = replying(body=b"picture")
+    await get(fetcher, origin.url("/1", host="a.example"))
+    assert [path for path, _ in origin.asked] == ["/1", "/2", "/3"]
+    assert not any("Cookie" in headers or "Referer" in headers for _, headers in origin.asked)
+
+
+async def test_a_redirect_loop_ends(fetcher: Fetcher, origin: HttpOrigin) -> None:
+    """Five hops are followed and no more."""
+    origin.routes["/loop"] = redirecting("/loop")
+    with pytest.raises(TooManyRedirects):
+        await get(fetcher, origin.url("/loop"))
+    assert len(origin.asked) == 1 + POLICY.max_redirects
+
+
+@pytest.mark.parametrize(
+    "location", ["ftp://a.example/", "http://2130706433/", "http://u:p@a.example/"]
+)
+async def test_a_redirect_to_a_bad_url_is_not_followed(
+    fetcher: Fetcher, origin: HttpOrigin, location: str
+) -> None:
+    """The rules of submit hold on the way too."""
+    origin.routes["/away"] = redirecting(location)
+    with pytest.raises(BadRedirect):
+        await get(fetcher, origin.url("/away"))
+
+
+async def test_a_redirect_without_a_location_is_a_bad_one(
+    fetcher: Fetcher, origin: HttpOrigin
+) -> None:
+    """There is nowhere to go."""
+    origin.routes["/nowhere"] = replying(status=302)
+    with pytest.raises(BadRedirect):
+        await get(fetcher, origin.url("/nowhere"))
+
+
+@pytest.mark.parametrize(
+    ("status", "failure", "retry_after"),
+    [
+        (404, NotFound, None),
+        (403, OriginRefused, None),
+        (429, RateLimited, 7),
+        (503, OriginError, 7),
+        (500, OriginError, None),
+        (206, BadResponse, None),
+    ],
+)
+async def test_a_status_becomes_a_failure(
+    fetcher: Fetcher,
+    origin: HttpOrigin,
+    status: int,
+    failure: type[ImageFailure],
+    retry_after: float | None,
+) -> None:
+    """The kind tells whether to ask again, and the origin's wish tells when."""
+    origin.routes["/p"] = replying(status=status, body=b"picture", headers={"Retry-After": "7"})
+    with pytest.raises(ImageFailure) as raised:
+        await get(fetcher, origin.url("/p"))
+    assert type(raised.value) is failure
+    assert raised.value.retry_after == retry_after
+
+
+async def test_a_coded_body_is_refused(fetcher: Fetcher, origin: HttpOrigin) -> None:
+    """It was not asked for, and what it unfolds to is unknown."""
+    origin.routes["/p"] = replying(body=b"\x1f\x8b", headers={"Content-Encoding": "gzip"})
+    with pytest.raises(BadResponse):
+        await get(fetcher, origin.url("/p"))
+
+
+async def reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Hang up with an RST instead of a FIN."""
+    await reader.readuntil(b"\r\n\r\n")
+    linger_no_time = struct.pack("ii", 1, 0)
+    writer.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_LINGER, linger_no_time)
+
+
+@pytest.mark.parametrize(
+    ("script", "failure"),
+    [
+        (reset, ConnectFailed),
+        (saying(), ConnectFailed),
+        (saying(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort"), BadResponse),
+        (saying(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nsh"), BadResponse),
+        (saying(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n"), BadResponse),
+        (saying(b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n"), BadResponse),
+        (saying(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 20_000 + b"\r\n\r\n"), BadResponse),
+        (saying(b"SSH-2.0-OpenSSH_9.6\r\n\r\n"), BadResponse),
+    ],
+    ids=[
+        "reset",
+        "hangs-up",
+        "short",
+        "short-chunk",
+        "bad-chunk",
+        "bad-length",
+        "long-header",
+        "not-http",
+    ],
+)
+async def test_a_broken_exchange_becomes_a_failure(
+    fetcher: Fetcher, script: Script, failure: type[ImageFailure]
+) -> None:
+    """Resets and nonsense are failures of the origin, never errors of ours."""
+    async with raw_origin(script) as origin:
+        with pytest.raises(ImageFailure) as raised:
+            await get(fetcher, origin.url)
+    assert type(raised.value) is failure
+    assert "127.0.0.1" not in str(raised.value)
+
+
+async def test_a_refused_connection_is_a_failure_to_connect(fetcher: Fetcher) -> None:
+    """Nobody listens there now, but may later."""
+    with closed_port() as port, pytest.raises(ConnectFailed):
+        await get(fetcher, f"http://127.0.0.1:{port}/")
+
+
+async def test_a_name_that_does_not_exist_is_a_failure_of_dns(fetcher: Fetcher) -> None:
+    """It may exist at the next attempt."""
+    with pytest.raises(DnsFailed):
+        await get(fetcher, "http://nowhere.example/")
+
+
+async def test_a_url_that_submit_would_refuse_is_never_fetched(fetcher: Fetcher) -> None:
+    """A row written past the server does not get round its rules."""
+    with pytest.raises(BlockedAddress):
+        await get(fetcher, "http://0x7f.1/")
+
+
+@pytest.fixture
+def untrusted_tls() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(UNTRUSTED)
+    return context
+
+
+async def test_an_untrusted_certificate_is_refused(
+    fetcher: Fetcher, untrusted_tls: ssl.SSLContext
+) -> None:
+    """Nothing is asked of a server that cannot prove who it is."""
+    async with http_origin(untrusted_tls) as origin:
+        with pytest.raises(TlsFailed):
+            await get(fetcher, f"https://127.0.0.1:{origin.port}/p.png")
+        assert origin.asked == []
+
+
+async def test_a_server_that_speaks_no_tls_is_a_failure_to_connect(
+    fetcher: Fetcher, origin: HttpOrigin
+) -> None:
+    """A broken handshake is no statement about the certificate."""
+    with pytest.raises(ConnectFailed):
+        await get(fetcher, f"https://127.0.0.1:{origin.port}/p.png")
+
+
+async def test_the_systems_resolver_is_judged_like_any_other(origin: HttpOrigin) -> None:
+    """Looked up in its own threads, localhost is reached where allowed and refused by default."""
+    origin.routes["/p"] = replying(body=b"picture")
+    url = origin.url("/p", host="localhost")
+    opened, closed = Fetcher(POLICY), Fetcher(FetchPolicy())
+    try:
+        assert (await get(opened, url)).body == b"picture"
+        with pytest.raises(BlockedAddress):
+            await get(closed, url)
+    finally:
+        await opened.close()
+        await closed.close()
+
+
+async def test_the_environments_proxy_is_ignored(
+    origin: HttpOrigin, fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy would connect in our place, past the guard."""
+    origin.routes["/p"] = replying(body=b"picture")
+    with closed_port() as port:
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{port}")
+        assert (await get(fetcher, origin.url("/p", host="a.example"))).body == b"picture"

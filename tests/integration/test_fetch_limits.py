@@ -1,0 +1,241 @@
+"""What a fetch may cost: bytes, time, and requests to one host."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from ipaddress import ip_network
+
+import pytest
+from aiohttp import web
+
+from consumer.fetch import Fetched, Fetcher, FetchPolicy
+from consumer.politeness import HostBusy
+from core.errors import ImageServiceError, Timeout, TooLarge, TooSlow
+from harness.loopback_origin import (
+    Handler,
+    HttpOrigin,
+    Script,
+    TableResolver,
+    http_origin,
+    raw_origin,
+    replying,
+    saying,
+)
+
+POLICY = FetchPolicy(allowed_networks=(ip_network("127.0.0.1/32"),), max_bytes=1_000)
+HEAD = b"HTTP/1.1 200 OK\r\n\r\n"
+
+
+@pytest.fixture
+async def origin() -> AsyncIterator[HttpOrigin]:
+    async with http_origin() as server:
+        yield server
+
+
+@contextlib.asynccontextmanager
+async def fetching(policy: FetchPolicy) -> AsyncIterator[Fetcher]:
+    """A fetcher that must hold nothing any more when it is closed."""
+    names = TableResolver({"a.example": ("127.0.0.1",), "b.example": ("127.0.0.1",)})
+    fetcher = Fetcher(policy, resolver=names)
+    try:
+        yield fetcher
+        assert fetcher._budget.free == policy.body_budget_bytes
+        assert len(fetcher._hosts) == 0
+    finally:
+        await fetcher.close()
+
+
+async def get(fetcher: Fetcher, url: str) -> Fetched:
+    async with fetcher.fetch(url) as fetched:
+        return fetched
+
+
+async def failure(policy: FetchPolicy, url: str) -> type[ImageServiceError]:
+    """How a fetch fails; whatever it held must be given back."""
+    async with fetching(policy) as fetcher:
+        with pytest.raises(ImageServiceError) as raised:
+            await get(fetcher, url)
+    return type(raised.value)
+
+
+def undeclared(body: bytes) -> Handler:
+    """An answer in chunks, whose size shows only at its end."""
+
+    async def reply(request: web.BaseRequest) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(body)
+        return response
+
+    return reply
+
+
+async def until_hung_up(reader: asyncio.StreamReader) -> None:
+    while await reader.read(1_000):
+        pass
+
+
+async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Take the request and never answer."""
+    await until_hung_up(reader)
+
+
+async def silent_after_head(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Begin a body and never go on."""
+    writer.write(HEAD + b"p")
+    await until_hung_up(reader)
+
+
+async def dripping(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Send one byte after another, slowly, for ever."""
+    writer.write(HEAD)
+    while not writer.is_closing():
+        writer.write(b"x")
+        await writer.drain()
+        await asyncio.sleep(0.01)
+
+
+async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Send as fast as it goes, for ever."""
+    writer.write(HEAD)
+    while not writer.is_closing():
+        writer.write(b"x" * 65_536)
+        await writer.drain()
+
+
+async def test_a_body_of_exactly_the_limit_passes(origin: HttpOrigin) -> None:
+    """The limit itself is still allowed, whether it is declared or not."""
+    origin.routes["/declared"] = replying(body=b"x" * 1_000)
+    origin.routes["/undeclared"] = undeclared(b"x" * 1_000)
+    async with fetching(POLICY) as fetcher:
+        assert len((await get(fetcher, origin.url("/declared"))).body) == 1_000
+        assert len((await get(fetcher, origin.url("/undeclared"))).body) == 1_000
+
+
+async def test_a_declared_size_over_the_limit_is_refused_unread() -> None:
+    """The origin declares a gigabyte and sends nothing; the failure does not wait for it."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n"
+    async with raw_origin(saying(head)) as origin:
+        assert await failure(POLICY, origin.url) is TooLarge
+
+
+async def test_an_endless_body_is_cut_off() -> None:
+    """Without a declared size the limit holds on what arrives."""
+    async with raw_origin(endless) as origin:
+        assert await failure(POLICY, origin.url) is TooLarge
+
+
+@pytest.mark.parametrize("script", [dripping, silent_after_head], ids=["drip", "silence"])
+async def test_a_slow_drip_is_too_slow(script: Script) -> None:
+    """A body below the minimum rate is given up long before the total time is over."""
+    policy = replace(POLICY, min_rate=5_000, rate_window=0.1, rate_grace=0.05)
+    async with raw_origin(script) as origin:
+        assert await failure(policy, origin.url) is TooSlow
+
+
+async def test_a_body_that_takes_many_windows_loses_nothing() -> None:
+    """Judging the rate interrupts the reading, and no byte of it."""
+    policy = replace(POLICY, min_rate=0, rate_window=0.005, rate_grace=0)
+    numbers = bytes(range(30))
+
+    async def slowly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD)
+        for number in numbers:
+            writer.write(bytes([number]))
+            await writer.drain()
+            await asyncio.sleep(0.006)
+
+    async with raw_origin(slowly) as origin, fetching(policy) as fetcher:
+        assert (await get(fetcher, origin.url)).body == numbers
+
+
+async def test_an_origin_that_never_answers_is_a_timeout() -> None:
+    """The total time bounds the wait for the head of the response."""
+    async with raw_origin(silent) as origin:
+        assert await failure(replace(POLICY, total_timeout=0.1), origin.url) is Timeout
+
+
+async def test_a_drip_above_the_minimum_rate_ends_all_the_same() -> None:
+    """The total time bounds the body too, as of a live stream that is fast enough."""
+    policy = replace(POLICY, total_timeout=0.1, min_rate=0)
+    async with raw_origin(dripping) as origin:
+        assert await failure(policy, origin.url) is Timeout
+
+
+async def test_a_body_counts_until_its_caller_lets_go(origin: HttpOrigin) -> None:
+    """What was reserved shrinks to what arrived, and is free again after the block."""
+    origin.routes["/p"] = undeclared(b"x" * 300)
+    policy = replace(POLICY, body_budget_bytes=1_000)
+    async with fetching(policy) as fetcher:
+        async with fetcher.fetch(origin.url("/p")):
+            assert fetcher._budget.free == 700
+        assert fetcher._budget.free == 1_000
+
+
+async def test_fetches_that_share_a_small_budget_all_come_through(origin: HttpOrigin) -> None:
+    """Each needs most of the budget, so they take turns; waiting uses up none of their time."""
+    origin.routes["/p"] = replying(body=b"x" * 900)
+    policy = replace(POLICY, body_budget_bytes=1_000, per_host_wait=60)
+    async with fetching(policy) as fetcher:
+        fetched = await asyncio.gather(*(get(fetcher, origin.url("/p")) for _ in range(20)))
+    assert [len(one.body) for one in fetched] == [900] * 20
+
+
+async def test_waiting_for_the_budget_does_not_use_up_the_origins_time(origin: HttpOrigin) -> None:
+    """A fetch that waits for memory far longer than its total time is still completed."""
+    origin.routes["/p"] = replying(body=b"x" * 900)
+    policy = replace(POLICY, body_budget_bytes=1_000, total_timeout=0.5)
+    async with fetching(policy) as fetcher:
+        async with fetcher.fetch(origin.url("/p")):
+            waiting = asyncio.create_task(get(fetcher, origin.url("/p")))
+            await asyncio.wait({waiting}, timeout=2 * policy.total_timeout)
+        assert len((await waiting).body) == 900
+
+
+async def test_a_host_over_its_limit_is_busy_and_others_are_not(origin: HttpOrigin) -> None:
+    """The message can be given back without an attempt spent; another host is not held up."""
+    asked, answer = asyncio.Event(), asyncio.Event()
+
+    async def hold(_: web.BaseRequest) -> web.StreamResponse:
+        asked.set()
+        await answer.wait()
+        return web.Response(body=b"picture")
+
+    origin.routes["/held"] = hold
+    origin.routes["/p"] = replying(body=b"picture")
+    policy = replace(POLICY, per_host_limit=1, per_host_wait=0.05)
+    async with fetching(policy) as fetcher:
+        held = asyncio.create_task(get(fetcher, origin.url("/held", host="a.example")))
+        await asked.wait()
+        with pytest.raises(HostBusy):
+            await get(fetcher, origin.url("/p", host="a.example"))
+        assert (await get(fetcher, origin.url("/p", host="b.example"))).body == b"picture"
+        answer.set()
+        assert (await held).body == b"picture"
+
+
+async def test_a_cancelled_fetch_holds_nothing(origin: HttpOrigin) -> None:
+    """Slot and bytes come back when a drain ends a fetch half way."""
+    begun = asyncio.Event()
+
+    async def begin(request: web.BaseRequest) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"x")
+        begun.set()
+        await asyncio.Event().wait()
+        return response
+
+    origin.routes["/p"] = begin
+    async with fetching(POLICY) as fetcher:
+        fetch = asyncio.create_task(get(fetcher, origin.url("/p")))
+        await begun.wait()
+        fetch.cancel()
+        await asyncio.gather(fetch, return_exceptions=True)
+
+
+def test_a_budget_too_small_for_one_body_is_refused() -> None:
+    """Every fetch without a declared size would wait for ever."""
+    with pytest.raises(ValueError, match="body_budget_bytes"):
+        replace(POLICY, body_budget_bytes=999)

@@ -1,0 +1,213 @@
+"""Submitting images: what is acknowledged is durable, and the same id is accepted once."""
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+import grpc
+import pytest
+from types_aiobotocore_sqs import SQSClient
+
+from cli.local.stack import StackOutputs
+from core.errors import DependencyUnavailable
+from core.message import ImageMessage
+from core.queue_sender import QueueSender
+from core.tables import Tables
+from harness.grpc_client import refused, submit_request
+from harness.messages import take
+from harness.outcomes import complete, fail
+from harness.running_server import ServerFactory
+from imageservice.v1 import image_service_pb2 as pb
+
+
+class FailsOnce(QueueSender):
+    """The first send fails, as when the process ends between insert and send."""
+
+    failed = False
+
+    async def send(self, body: str, *, delay: int = 0) -> None:
+        if not self.failed:
+            self.failed = True
+            raise DependencyUnavailable("the queue is away")
+        await super().send(body, delay=delay)
+
+
+class Counting(QueueSender):
+    """Counts what is sent."""
+
+    sent = 0
+
+    async def send(self, body: str, *, delay: int = 0) -> None:
+        self.sent += 1
+        await super().send(body, delay=delay)
+
+
+class Held(QueueSender):
+    """Sends wait until they are let go."""
+
+    reached: asyncio.Event
+    released: asyncio.Event
+
+    async def send(self, body: str, *, delay: int = 0) -> None:
+        self.reached.set()
+        await self.released.wait()
+        await super().send(body, delay=delay)
+
+
+def held(servers: ServerFactory) -> Held:
+    sender = servers.sender(Held)
+    sender.reached, sender.released = asyncio.Event(), asyncio.Event()
+    return sender
+
+
+@pytest.fixture
+def own_servers(servers: ServerFactory, own_stack: StackOutputs) -> ServerFactory:
+    """Servers whose queue holds this test's messages alone."""
+    return replace(servers, stack=own_stack)
+
+
+def new_id() -> str:
+    return str(uuid.uuid4())
+
+
+async def test_an_acknowledged_request_is_in_the_table_and_in_the_queue(
+    own_servers: ServerFactory, sqs: SQSClient
+) -> None:
+    """Without an id of its own the caller gets one, under which the request can be read at once."""
+    async with own_servers.running() as server:
+        response = await server.stub.SubmitImage(
+            pb.SubmitImageRequest(
+                url="https://a.example/ü", customer_id="acme", labels={"order": "7"}
+            )
+        )
+        assert (response.state, response.revision) == (pb.STATE_PENDING, 1)
+        answer = await server.stub.GetStatus(
+            pb.GetStatusRequest(request_id=response.request_id.upper())
+        )
+    assert (answer.request.url, dict(answer.request.labels)) == (
+        "https://a.example/ü",
+        {"order": "7"},
+    )
+    expected = ImageMessage(response.request_id, "acme", "https://a.example/ü", revision=1)
+    assert await take(sqs, own_servers.stack.queue_url, 1) == [expected]
+
+
+async def test_the_same_id_and_content_is_accepted_once(
+    own_servers: ServerFactory, sqs: SQSClient
+) -> None:
+    """A repeat is answered like the first; its message is marked, so that nothing is done twice."""
+    request = submit_request(new_id())
+    async with own_servers.running() as server:
+        first = await server.stub.SubmitImage(request)
+        second = await server.stub.SubmitImage(request)
+    assert first == second
+    messages = await take(sqs, own_servers.stack.queue_url, 2)
+    assert sorted(message.resent for message in messages) == [False, True]
+
+
+async def test_one_id_from_many_callers_at_once_is_accepted_once(
+    own_servers: ServerFactory, sqs: SQSClient
+) -> None:
+    """Repeats that arrive together, and share calls to the database, meet one row."""
+    request = submit_request(new_id())
+    async with own_servers.running() as server:
+        answers = await asyncio.gather(*(server.stub.SubmitImage(request) for _ in range(20)))
+    assert {(answer.request_id, answer.revision) for answer in answers} == {(request.request_id, 1)}
+    messages = await take(sqs, own_servers.stack.queue_url, 20)
+    assert [message.resent for message in messages].count(False) == 1
+
+
+async def test_another_content_under_an_id_is_refused(servers: ServerFactory) -> None:
+    """An id stands for one content; ALREADY_EXISTS tells so, by its reason."""
+    request_id = new_id()
+    async with servers.running() as server:
+        await server.stub.SubmitImage(submit_request(request_id))
+        other = submit_request(request_id, url="https://a.example/other")
+        refusal = await refused(server.stub.SubmitImage(other))
+    assert (refusal.code, refusal.reason) == (
+        grpc.StatusCode.ALREADY_EXISTS,
+        "REQUEST_ID_REUSED",
+    )
+
+
+@pytest.mark.parametrize(
+    ("end", "state"), [(complete, pb.STATE_COMPLETED), (fail, pb.STATE_FAILED)]
+)
+async def test_a_repeat_of_a_finished_request_tells_its_state(
+    servers: ServerFactory,
+    tables: Tables,
+    end: Callable[[Tables, str], Awaitable[None]],
+    state: int,
+) -> None:
+    """A terminal request is not sent again."""
+    request = submit_request(new_id())
+    sender = servers.sender(Counting)
+    async with servers.running(sender=sender) as server:
+        await server.stub.SubmitImage(request)
+        await end(tables, request.request_id)
+        answer = await server.stub.SubmitImage(request)
+    assert (answer.state, answer.revision) == (state, 2)
+    assert sender.sent == 1
+
+
+async def test_a_submission_whose_send_failed_is_completed_by_its_repeat(
+    own_servers: ServerFactory, sqs: SQSClient
+) -> None:
+    """A row without a message is not stuck: the caller's retry sends it, marked as sent again."""
+    request = submit_request(new_id())
+    sender = own_servers.sender(FailsOnce)
+    async with own_servers.running(sender=sender) as server:
+        refusal = await refused(server.stub.SubmitImage(request))
+        assert (refusal.code, refusal.reason) == (
+            grpc.StatusCode.UNAVAILABLE,
+            "DEPENDENCY_UNAVAILABLE",
+        )
+        assert refusal.retry_after is not None
+        answer = await server.stub.SubmitImage(request)
+    assert (answer.request_id, answer.state) == (request.request_id, pb.STATE_PENDING)
+    (message,) = await take(sqs, own_servers.stack.queue_url, 1)
+    assert (message.request_id, message.resent) == (request.request_id, True)
+
+
+async def test_a_caller_that_hangs_up_leaves_no_row_without_a_message(
+    own_servers: ServerFactory, sqs: SQSClient
+) -> None:
+    """A submission goes on when its caller is gone, and a drain waits for it."""
+    sender = held(own_servers)
+    request = submit_request(new_id())
+    async with own_servers.running(sender=sender) as server:
+        call = server.stub.SubmitImage(request)
+        await sender.reached.wait()
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        draining = asyncio.create_task(server.lifecycle.drain())
+        sender.released.set()
+        await draining
+    (message,) = await take(sqs, own_servers.stack.queue_url, 1)
+    assert message.request_id == request.request_id
+
+
+async def test_a_server_with_too_much_under_way_refuses(servers: ServerFactory) -> None:
+    """Beyond the bound a submit is refused at once and told when to come back; what is under way is answered."""
+    sender = held(servers)
+    async with servers.running(sender=sender, max_pending_submits=1) as server:
+        first = asyncio.ensure_future(server.stub.SubmitImage(submit_request(new_id())))
+        await sender.reached.wait()
+        refusal = await refused(server.stub.SubmitImage(submit_request(new_id())))
+        sender.released.set()
+        answer = await first
+    assert (refusal.code, refusal.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED")
+    assert refusal.retry_after is not None
+    assert answer.state == pb.STATE_PENDING
+
+
+async def test_a_burst_is_answered_call_by_call(servers: ServerFactory) -> None:
+    """Thousands of calls on one connection at once: each gets our answer, none is dropped by gRPC."""
+    faulty = pb.SubmitImageRequest(customer_id="acme")
+    async with servers.running() as server:
+        refusals = await asyncio.gather(
+            *(refused(server.stub.SubmitImage(faulty)) for _ in range(3_000))
+        )
+    assert {refusal.reason for refusal in refusals} == {"INVALID_REQUEST"}

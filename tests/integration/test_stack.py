@@ -1,0 +1,190 @@
+"""The template deployed to the embedded AWS, looked at through AWS's own APIs."""
+
+import json
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiobotocore.session import get_session
+
+from cli.local.stack import StackFailed, StackOutputs, deploy
+from harness.aws import DeployStack, RecordingAws
+
+
+@pytest.fixture
+async def stack(deploy_stack: DeployStack) -> StackOutputs:
+    return await deploy_stack("template", VisibilityTimeoutSeconds="7", MaxReceiveCount="2")
+
+
+async def test_tables_have_their_indexes_expiry_and_backups(
+    embedded_aws: RecordingAws, stack: StackOutputs
+) -> None:
+    """Requests are found by customer and by failure, expire, and can be restored."""
+    async with get_session().create_client("dynamodb", **embedded_aws.sdk()) as client:
+        table = (await client.describe_table(TableName=stack.requests_table))["Table"]
+        expiry = await client.describe_time_to_live(TableName=stack.requests_table)
+        backups = await client.describe_continuous_backups(TableName=stack.requests_table)
+        images = (await client.describe_table(TableName=stack.images_table))["Table"]
+    indexes = {
+        index["IndexName"]: (
+            [key["AttributeName"] for key in index["KeySchema"]],
+            index["Projection"],
+        )
+        for index in table["GlobalSecondaryIndexes"]
+    }
+    assert indexes == {
+        "byCustomer": (["customerShard", "createdAt"], {"ProjectionType": "KEYS_ONLY"}),
+        "byFailure": (
+            ["failureShard", "updatedAt"],
+            {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["failureCode", "revision"]},
+        ),
+    }
+    assert expiry["TimeToLiveDescription"] == {
+        "AttributeName": "expiresAt",
+        "TimeToLiveStatus": "ENABLED",
+    }
+    recovery = backups["ContinuousBackupsDescription"]["PointInTimeRecoveryDescription"]
+    assert recovery["PointInTimeRecoveryStatus"] == "ENABLED"
+    assert images["KeySchema"] == [{"AttributeName": "imageId", "KeyType": "HASH"}]
+    assert not images.get("GlobalSecondaryIndexes")
+
+
+async def test_queues_have_their_times_and_redrive_policy(
+    embedded_aws: RecordingAws, stack: StackOutputs
+) -> None:
+    """Only the main queue is redriven, into the undelivered queue, at the count that was asked for."""
+    urls = (stack.queue_url, stack.dead_letter_queue_url, stack.undelivered_queue_url)
+    async with get_session().create_client("sqs", **embedded_aws.sdk()) as client:
+        queue, dead, undelivered = [
+            (await client.get_queue_attributes(QueueUrl=url, AttributeNames=["All"]))["Attributes"]
+            for url in urls
+        ]
+    assert json.loads(queue["RedrivePolicy"]) == {
+        "deadLetterTargetArn": undelivered["QueueArn"],
+        "maxReceiveCount": "2",
+    }
+    assert queue["VisibilityTimeout"] == "7"
+    assert queue["ReceiveMessageWaitTimeSeconds"] == "20"
+    for each in (queue, dead, undelivered):
+        assert each["MessageRetentionPeriod"] == "1209600"
+        assert each["SqsManagedSseEnabled"] == "true"
+    assert "RedrivePolicy" not in dead
+    assert "RedrivePolicy" not in undelivered
+
+
+async def test_a_message_received_too_often_goes_to_the_undelivered_queue(
+    embedded_aws: RecordingAws, stack: StackOutputs
+) -> None:
+    """The net behind the consumer holds: after the last receive SQS itself moves the message."""
+    async with get_session().create_client("sqs", **embedded_aws.sdk()) as client:
+        await client.send_message(QueueUrl=stack.queue_url, MessageBody="poison")
+        for expected in (1, 1, 0):
+            received = await client.receive_message(
+                QueueUrl=stack.queue_url, VisibilityTimeout=0, WaitTimeSeconds=0
+            )
+            assert len(received.get("Messages", [])) == expected
+        moved = await client.receive_message(QueueUrl=stack.undelivered_queue_url)
+        assert [each["Body"] for each in moved["Messages"]] == ["poison"]
+        await client.delete_message(
+            QueueUrl=stack.undelivered_queue_url,
+            ReceiptHandle=moved["Messages"][0]["ReceiptHandle"],
+        )
+
+
+async def test_the_bucket_is_private_and_tidy(
+    embedded_aws: RecordingAws, stack: StackOutputs
+) -> None:
+    """Public access is blocked in all four ways, and unfinished uploads are aborted after a day."""
+    async with get_session().create_client("s3", **embedded_aws.sdk()) as client:
+        block = await client.get_public_access_block(Bucket=stack.bucket)
+        lifecycle = await client.get_bucket_lifecycle_configuration(Bucket=stack.bucket)
+        policy = await client.get_bucket_policy(Bucket=stack.bucket)
+    assert set(block["PublicAccessBlockConfiguration"].values()) == {True}
+    assert len(block["PublicAccessBlockConfiguration"]) == 4
+    (rule,) = lifecycle["Rules"]
+    assert rule["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
+    allow, deny = json.loads(policy["Policy"])["Statement"]
+    assert allow["Principal"] == {"Service": "cloudfront.amazonaws.com"}
+    source = allow["Condition"]["StringEquals"]["AWS:SourceArn"]
+    assert source.endswith(f":distribution/{stack.distribution_id}")
+    assert deny["Effect"] == "Deny"
+
+
+async def test_the_distribution_signs_its_requests_and_disarms_the_bytes(
+    embedded_aws: RecordingAws, stack: StackOutputs
+) -> None:
+    """CloudFront reads by origin access control, over HTTPS, and forbids sniffing and scripts."""
+    async with get_session().create_client("cloudfront", **embedded_aws.sdk()) as client:
+        found = await client.get_distribution(Id=stack.distribution_id)
+        config = found["Distribution"]["DistributionConfig"]
+        (origin,) = config["Origins"]["Items"]
+        control = await client.get_origin_access_control(Id=origin["OriginAccessControlId"])
+        behavior = config["DefaultCacheBehavior"]
+        headers = await client.get_response_headers_policy(Id=behavior["ResponseHeadersPolicyId"])
+    assert behavior["ViewerProtocolPolicy"] == "redirect-to-https"
+    signing = control["OriginAccessControl"]["OriginAccessControlConfig"]
+    assert (signing["SigningBehavior"], signing["SigningProtocol"]) == ("always", "sigv4")
+    security = headers["ResponseHeadersPolicy"]["ResponseHeadersPolicyConfig"][
+        "SecurityHeadersConfig"
+    ]
+    assert security["ContentTypeOptions"] == {"Override": True}
+    assert "sandbox" in security["ContentSecurityPolicy"]["ContentSecurityPolicy"]
+
+
+async def test_topic_roles_and_alarms_are_there(
+    embedded_aws: RecordingAws, deploy_stack: DeployStack
+) -> None:
+    """Alarms watch the undelivered queue and the oldest message, and tell the topic they are given."""
+    told = "arn:aws:sns:us-east-1:000000000000:on-call"
+    stack = await deploy_stack("alarmed", AlarmTopicArn=told)
+    async with get_session().create_client("cloudwatch", **embedded_aws.sdk()) as client:
+        found = await client.describe_alarms(AlarmNamePrefix="alarmed-")
+    alarms = {
+        alarm["MetricName"]: (alarm["Dimensions"][0]["Value"], alarm["AlarmActions"])
+        for alarm in found["MetricAlarms"]
+    }
+    assert alarms == {
+        "ApproximateNumberOfMessagesVisible": ("alarmed-undelivered", [told]),
+        "ApproximateAgeOfOldestMessage": ("alarmed-queue", [told]),
+    }
+    async with get_session().create_client("sns", **embedded_aws.sdk()) as client:
+        assert await client.get_topic_attributes(TopicArn=stack.topic_arn)
+    async with get_session().create_client("iam", **embedded_aws.sdk()) as client:
+        for arn in (stack.server_role_arn, stack.consumer_role_arn, stack.operator_role_arn):
+            role = await client.get_role(RoleName=arn.rpartition("/")[2])
+            assert role["Role"]["Arn"] == arn
+
+
+async def test_a_published_object_is_read_at_its_public_url(
+    embedded_aws: RecordingAws, stack: StackOutputs
+) -> None:
+    """On the laptop the public URL leads to the object without any signature."""
+    async with get_session().create_client("s3", **embedded_aws.sdk()) as client:
+        await client.put_object(Bucket=stack.bucket, Key="images/ab/x.png", Body=b"bytes")
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"{stack.public_base_url}images/ab/x.png") as response,
+    ):
+        assert (response.status, await response.read()) == (200, b"bytes")
+
+
+async def test_deploying_again_changes_only_what_changed(deploy_stack: DeployStack) -> None:
+    """An unchanged template is no error, and a changed parameter updates the stack in place."""
+    first = await deploy_stack("again")
+    assert await deploy_stack("again") == first
+    assert await deploy_stack("again", VisibilityTimeoutSeconds="9") == first
+
+
+@pytest.fixture
+def broken_template(tmp_path: Path) -> Path:
+    template = tmp_path / "broken.yaml"
+    template.write_text("Resources: {Broken: {Type: 'AWS::No::Such'}}")
+    return template
+
+
+async def test_a_failed_deployment_names_the_resource_and_the_reason(
+    embedded_aws: RecordingAws, broken_template: Path
+) -> None:
+    """Who deploys reads which resource failed and why."""
+    with pytest.raises(StackFailed, match="Broken: Unsupported resource type: AWS::No::Such"):
+        await deploy(embedded_aws.endpoint, name_prefix="broken", template=broken_template)

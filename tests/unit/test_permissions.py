@@ -1,0 +1,185 @@
+"""How calls are read from requests, and judged by the template's roles."""
+
+import copy
+import json
+from typing import Any
+
+import pytest
+
+from cli.local.stack import TEMPLATE
+from harness.calls import Call, Request, Signed, calls
+from harness.permissions import Permissions, load_template
+
+TABLE = "arn:aws:dynamodb:us-east-1:000000000000:table/t-requests"
+IMAGES = "arn:aws:dynamodb:us-east-1:000000000000:table/t-images"
+QUEUE = "arn:aws:sqs:us-east-1:000000000000:t-queue"
+UNDELIVERED = "arn:aws:sqs:us-east-1:000000000000:t-undelivered"
+DEAD_LETTERS = "arn:aws:sqs:us-east-1:000000000000:t-dead-letters"
+TOPIC = "arn:aws:sns:us-east-1:000000000000:t-notifications"
+
+
+@pytest.fixture(scope="module")
+def permissions() -> Permissions:
+    return Permissions.parse(load_template(TEMPLATE))
+
+
+def request(service: str, **parts: Any) -> Request:
+    body = parts.pop("body", b"")
+    return Request(
+        Signed("consumer", "us-east-1", service),
+        parts.pop("method", "POST"),
+        parts.pop("path", "/"),
+        parts.pop("query", ""),
+        parts.pop("target", ""),
+        body if isinstance(body, bytes) else json.dumps(body).encode(),
+    )
+
+
+def dynamodb(operation: str, body: Any) -> Request:
+    return request("dynamodb", target=f"DynamoDB_20120810.{operation}", body=body)
+
+
+def batch(*statements: str) -> Request:
+    return dynamodb(
+        "BatchExecuteStatement", {"Statements": [{"Statement": each} for each in statements]}
+    )
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        (dynamodb("GetItem", {"TableName": "t-requests"}), [("dynamodb:GetItem", TABLE)]),
+        (
+            dynamodb("Query", {"TableName": "t-requests", "IndexName": "byFailure"}),
+            [("dynamodb:Query", f"{TABLE}/index/byFailure")],
+        ),
+        (
+            dynamodb("BatchGetItem", {"RequestItems": {"t-requests": {}, "t-images": {}}}),
+            [("dynamodb:BatchGetItem", TABLE), ("dynamodb:BatchGetItem", IMAGES)],
+        ),
+        (
+            dynamodb("TransactWriteItems", {"TransactItems": [{"Put": {"TableName": "t-images"}}]}),
+            [("dynamodb:PutItem", IMAGES)],
+        ),
+        (
+            batch('INSERT INTO "t-requests" VALUE {}', "update t-images\n SET a=1"),
+            [("dynamodb:PartiQLInsert", TABLE), ("dynamodb:PartiQLUpdate", IMAGES)],
+        ),
+        (
+            batch('SELECT "a" FROM "t-requests"."byFailure" WHERE x=1', 'DELETE FROM "t-images"'),
+            [
+                ("dynamodb:PartiQLSelect", f"{TABLE}/index/byFailure"),
+                ("dynamodb:PartiQLDelete", IMAGES),
+            ],
+        ),
+        (batch("EXPLAIN"), [("dynamodb:PartiQLUnknown", "*")]),
+        (
+            request(
+                "sqs",
+                target="AmazonSQS.SendMessageBatch",
+                body={"QueueUrl": "http://127.0.0.1:1/000000000000/t-queue"},
+            ),
+            [("sqs:SendMessageBatch", QUEUE)],
+        ),
+        (
+            request("sns", body=f"Action=PublishBatch&TopicArn={TOPIC}".encode()),
+            [("sns:PublishBatch", TOPIC)],
+        ),
+        (
+            request(
+                "cloudwatch",
+                path="/service/GraniteServiceVersion20100801/operation/GetMetricData",
+                body=b"\xbf\xff",
+            ),
+            [("cloudwatch:GetMetricData", "*")],
+        ),
+        (
+            request("s3", method="PUT", path="/t-images-0/images/ab/c/d.jpg"),
+            [("s3:PutObject", "arn:aws:s3:::t-images-0/images/…")],
+        ),
+        (
+            request("s3", method="GET", path="/t-images-0", query="list-type=2"),
+            [("s3:GET?list-type=2", "arn:aws:s3:::t-images-0")],
+        ),
+    ],
+)
+def test_a_request_is_read_as_calls(asked: Request, expected: list[tuple[str, str]]) -> None:
+    """A request names every action that AWS would authorise, with its resource."""
+    assert [(call.api, call.resource) for call in calls(asked)] == expected
+
+
+def test_the_signature_names_the_caller_and_the_service() -> None:
+    """The access key id and IAM's name of the service are read from the Authorization header."""
+    header = "AWS4-HMAC-SHA256 Credential=server/20260101/us-east-1/monitoring/aws4_request, …"
+    assert Signed.parse(header) == Signed("server", "us-east-1", "cloudwatch")
+    assert Signed.parse("Bearer token") is None
+
+
+@pytest.mark.parametrize(
+    ("role", "api", "resource", "allowed"),
+    [
+        ("server", "dynamodb:PartiQLInsert", TABLE, True),
+        ("server", "dynamodb:PartiQLInsert", IMAGES, False),
+        ("server", "dynamodb:PartiQLUpdate", TABLE, False),
+        ("server", "sqs:SendMessageBatch", QUEUE, True),
+        ("server", "sqs:SendMessage", DEAD_LETTERS, False),
+        ("server", "sqs:ReceiveMessage", QUEUE, False),
+        ("consumer", "dynamodb:PartiQLUpdate", TABLE, True),
+        ("consumer", "dynamodb:Scan", TABLE, False),
+        ("consumer", "sqs:ChangeMessageVisibilityBatch", QUEUE, True),
+        ("consumer", "sqs:ReceiveMessage", DEAD_LETTERS, False),
+        ("consumer", "sns:PublishBatch", TOPIC, True),
+        ("consumer", "s3:PutObject", "arn:aws:s3:::t-images-000000000000/images/…", True),
+        ("consumer", "s3:PutObject", "arn:aws:s3:::t-images-000000000000/other/…", False),
+        ("consumer", "s3:DELETEObject", "arn:aws:s3:::t-images-000000000000/images/…", False),
+        ("operator", "dynamodb:Scan", TABLE, True),
+        ("operator", "dynamodb:Query", f"{TABLE}/index/byFailure", True),
+        ("operator", "dynamodb:Query", f"{TABLE}/index/byCustomer", False),
+        ("operator", "sqs:DeleteMessage", UNDELIVERED, True),
+        ("operator", "sqs:ReceiveMessage", QUEUE, False),
+        ("operator", "cloudwatch:GetMetricData", "*", True),
+    ],
+)
+def test_a_role_is_allowed_its_own_actions_only(
+    permissions: Permissions, role: str, api: str, resource: str, *, allowed: bool
+) -> None:
+    """A call is allowed when the role's policy names its action and its resource."""
+    assert permissions.allowed(role, api, resource) is allowed
+
+
+def test_only_calls_that_a_role_may_not_make_are_refused(permissions: Permissions) -> None:
+    """Refused calls are listed; the suite's own hand is free."""
+    drained = Call("consumer", "sqs:PurgeQueue", QUEUE)
+    made = [
+        drained,
+        Call("consumer", "sqs:ReceiveMessage", QUEUE),
+        Call("tests", "sqs:PurgeQueue", QUEUE),
+    ]
+    assert permissions.refused(made) == [drained]
+
+
+def test_an_action_taken_from_the_template_is_missed() -> None:
+    """A permission that the template loses makes the call that needed it refused."""
+    template = copy.deepcopy(load_template(TEMPLATE))
+    policy = template["Resources"]["ServerRole"]["Properties"]["Policies"][0]["PolicyDocument"]
+    policy["Statement"][0]["Action"].remove("dynamodb:PartiQLInsert")
+    insert = Call("server", "dynamodb:PartiQLInsert", TABLE)
+    assert Permissions.parse(template).refused([insert]) == [insert]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        {"Effect": "Deny", "Action": "s3:*", "Resource": "*"},
+        {"Effect": "Allow", "NotAction": "s3:*", "Resource": "*"},
+        {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*", "Condition": {}},
+        {"Effect": "Allow", "Action": "s3:GetObject", "Resource": {"Ref": "Bucket"}},
+    ],
+)
+def test_a_policy_that_is_not_understood_is_an_error(statement: dict[str, Any]) -> None:
+    """A statement of a kind that this reading does not know is never taken for a grant."""
+    template = copy.deepcopy(load_template(TEMPLATE))
+    policy = template["Resources"]["ServerRole"]["Properties"]["Policies"][0]["PolicyDocument"]
+    policy["Statement"].append(statement)
+    with pytest.raises(ValueError, match="understood"):
+        Permissions.parse(template)

@@ -1,0 +1,103 @@
+"""The template itself, and what is read from CloudFormation's answers."""
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from cli.local.stack import TEMPLATE, StackOutputs, failures
+from harness.permissions import ROLES, load_template
+
+OUTPUTS = {
+    "RequestsTable": "requests",
+    "ImagesTable": "images",
+    "QueueUrl": "https://queue",
+    "DeadLetterQueueUrl": "https://dead",
+    "UndeliveredQueueUrl": "https://undelivered",
+    "Bucket": "bucket",
+    "TopicArn": "arn:topic",
+    "PublicBaseUrl": "https://cdn/",
+    "DistributionId": "E1",
+    "ServerRoleArn": "arn:server",
+    "ConsumerRoleArn": "arn:consumer",
+    "OperatorRoleArn": "arn:operator",
+}
+
+
+@pytest.fixture(scope="module")
+def template() -> dict[str, Any]:
+    return load_template(TEMPLATE)
+
+
+def test_cfn_lint_finds_nothing() -> None:
+    """AWS's own linter accepts the template without a warning."""
+    run = subprocess.run(
+        [sys.executable, "-c", "from cfnlint.runner import main; main()", str(TEMPLATE)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (run.returncode, run.stdout) == (0, "")
+
+
+def test_the_template_fits_into_one_call(template: dict[str, Any]) -> None:
+    """CloudFormation takes a template of at most 51,200 bytes without a bucket to put it in."""
+    assert len(TEMPLATE.read_bytes()) <= 51_200
+    assert template["Outputs"].keys() == OUTPUTS.keys()
+
+
+def test_what_customers_gave_us_outlives_the_stack(template: dict[str, Any]) -> None:
+    """Tables and bucket are retained when the stack is deleted or would replace them."""
+    kinds = {"AWS::DynamoDB::Table", "AWS::S3::Bucket"}
+    kept = [each for each in template["Resources"].values() if each["Type"] in kinds]
+    assert len(kept) == 3
+    for each in kept:
+        assert (each["DeletionPolicy"], each["UpdateReplacePolicy"]) == ("Retain", "Retain")
+
+
+def test_every_role_is_trusted_by_pods_and_by_oidc(template: dict[str, Any]) -> None:
+    """A role is taken by its one service account only, whichever way the cluster hands it out."""
+    for key, role in ROLES.items():
+        trust = template["Resources"][role]["Properties"]["AssumeRolePolicyDocument"]
+        condition, oidc, pods = trust["Fn::If"]
+        account = f"{key.capitalize()}ServiceAccount"
+        assert condition == "UsesOidc"
+        assert f"${{ServiceAccountNamespace}}:${{{account}}}" in oidc["Fn::Sub"]
+        (statement,) = pods["Statement"]
+        assert statement["Principal"] == {"Service": "pods.eks.amazonaws.com"}
+        assert statement["Condition"]["StringEquals"] == {
+            "aws:RequestTag/kubernetes-namespace": {"Ref": "ServiceAccountNamespace"},
+            "aws:RequestTag/kubernetes-service-account": {"Ref": account},
+        }
+
+
+def test_outputs_become_the_settings_variables() -> None:
+    """What the template puts out is what the processes read."""
+    outputs = StackOutputs.parse(
+        [{"OutputKey": key, "OutputValue": value} for key, value in OUTPUTS.items()]
+    )
+    assert outputs.environment() == {
+        "REQUESTS_TABLE": "requests",
+        "IMAGES_TABLE": "images",
+        "QUEUE_URL": "https://queue",
+        "DEAD_LETTER_QUEUE_URL": "https://dead",
+        "UNDELIVERED_QUEUE_URL": "https://undelivered",
+        "BUCKET": "bucket",
+        "TOPIC_ARN": "arn:topic",
+        "PUBLIC_BASE_URL": "https://cdn/",
+    }
+
+
+def test_only_the_first_cause_is_told() -> None:
+    """Resources that CloudFormation cancelled because another failed are not named."""
+    reasons = [
+        ("Queue", "CREATE_FAILED", "the name is taken"),
+        ("Topic", "CREATE_FAILED", "Resource creation cancelled"),
+        ("Bucket", "CREATE_COMPLETE", ""),
+    ]
+    events: list[Any] = [
+        {"LogicalResourceId": name, "ResourceStatus": status, "ResourceStatusReason": reason}
+        for name, status, reason in reasons
+    ]
+    assert failures(events) == "Queue: the name is taken"

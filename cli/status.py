@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from cli import address
@@ -28,7 +27,7 @@ def status(
     if as_json:
         sys.stdout.write(outcome.as_json() + "\n")
     else:
-        Console().print(_table(request, outcome), soft_wrap=True)
+        _show(Console(), request, outcome)
 
 
 async def _read(server: str, request_id: str) -> pb.ImageRequest:
@@ -36,16 +35,12 @@ async def _read(server: str, request_id: str) -> pb.ImageRequest:
         return await client.status(request_id)
 
 
-def _table(request: pb.ImageRequest, outcome: Outcome) -> Table:
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
-    table.add_row("request", outcome.request_id)
-    table.add_row("state", Text(outcome.state or "", STYLES.get(outcome.state, "")))
-    for name, value in _facts(request, outcome):
-        if value:
-            table.add_row(name, Text(printable(value)))
-    return table
+def _show(console: Console, request: pb.ImageRequest, outcome: Outcome) -> None:
+    """A line a fact, never folded: a URL stays one that can be opened."""
+    state = Text(outcome.state or "", STYLES.get(outcome.state, ""))
+    facts = [(name, Text(printable(value))) for name, value in _facts(request, outcome) if value]
+    for name, value in [("request", Text(request.request_id)), ("state", state), *facts]:
+        console.print(Text.assemble((f"{name:<12}", "bold"), value), soft_wrap=True)
 
 
 def _facts(request: pb.ImageRequest, outcome: Outcome) -> list[tuple[str, str]]:

@@ -83,6 +83,7 @@ def up(
         name_prefix=name_prefix,
         parameters=parameters,
         log_format=os.environ.get("LOG_FORMAT", "console"),
+        customer_tag_key=os.environ.get("CUSTOMER_TAG_KEY") or planning.random_key(),
     )
     asyncio.run(_run(plan, Terminal(Console(), ready_file)))
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from consumer.bucket import Bucket
 from consumer.decoder import Decoder
-from consumer.fetch import Fetcher
-from consumer.fetch_policy import FetchPolicy
+from consumer.fetching.fetch_policy import FetchPolicy
+from consumer.fetching.fetcher import Fetcher
 from consumer.inbox import Inbox
 from consumer.notifier import Notifier
 from consumer.picture import PicturePolicy

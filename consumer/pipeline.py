@@ -13,7 +13,7 @@ from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait
 
 from consumer.bucket import Bucket
 from consumer.decoder import Decoder
-from consumer.fetch import Fetched, Fetcher
+from consumer.fetching.fetcher import Fetched, Fetcher
 from consumer.metrics import BYTES_IN, BYTES_OUT, ENDED, STEP_SECONDS
 from consumer.outcome import Outcome
 from consumer.picture import Inspected

@@ -6,12 +6,12 @@ import structlog
 
 from consumer.delivery import Delivery
 from consumer.ending import fail_request
+from consumer.fetching.politeness import HostBusy
 from consumer.inbox import Inbox
 from consumer.metrics import STEP_SECONDS
 from consumer.notifier import Notifier
 from consumer.outcome import Outcome, outcome_of
 from consumer.pipeline import Pipeline, RunFailed
-from consumer.politeness import HostBusy
 from consumer.verdict import Fail, GiveBack, Verdict, judge, judge_unexpected
 from core.errors import Crashed, DependencyUnavailable, ImageFailure, Overloaded
 from core.request import ImageRequest, Standing, standing

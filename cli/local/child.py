@@ -25,7 +25,7 @@ class ChildSpec:
     environment: Mapping[str, str]
     ready: Callable[[], Awaitable[None]]
     """Returns once the child does its work; need not notice that it died."""
-    grace: float = 20.0
+    grace: float = 10.0
     """Seconds from SIGTERM to SIGKILL."""
     log: Path | None = None
     """Gets all that the child says; None leaves it on the terminal."""

@@ -7,7 +7,6 @@ from hypercorn.asyncio import serve
 from hypercorn.config import Config
 from ministack import app as gateway
 
-from cli.local import provisioners
 from cli.local.embedded_aws import HOST
 
 # A long poll that nobody awaits any more must not hold up the end of the process.
@@ -16,7 +15,6 @@ GRACEFUL_SECONDS = 1.0
 
 def main(arguments: list[str]) -> None:
     """Serve until SIGTERM. After kill -9, MiniStack's own entry point would leave a pid file."""
-    provisioners.extend()
     config = Config()
     config.bind = [f"{HOST}:{int(arguments[0])}"]
     config.keep_alive_timeout = 75

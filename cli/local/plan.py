@@ -16,6 +16,10 @@ from cli.local.ports import Wanted
 METRICS_HOST = "127.0.0.1"
 
 
+def random_key() -> str:
+    return secrets.token_hex(32)
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """All ports are chosen and were free when the plan was made."""
@@ -37,7 +41,7 @@ class Plan:
     """A folder that gets a file for each process; None leaves what they say on the terminal."""
     extra_children: Sequence[ChildSpec] = ()
     """What else belongs to the system, ready before it is."""
-    customer_tag_key: str = field(default_factory=lambda: secrets.token_hex(32), repr=False)
+    customer_tag_key: str = field(default_factory=random_key, repr=False)
     """The key behind the customers' part of object names. One for the plan, so that names outlast a restart."""
 
     @property

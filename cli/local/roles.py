@@ -10,13 +10,18 @@ from cli.local.plan import METRICS_HOST, Plan
 from cli.local.stack import StackOutputs
 
 AWS_GRACE_SECONDS = 5.0
+WORKER_GRACE_SECONDS = 25.0
+"""Above what a worker takes by the settings below, and one long poll."""
+
+LOCAL_DEFAULTS = {"DRAIN_DELAY_S": "0", "DRAIN_GRACE_S": "10"}
+"""No load balancer has to notice a drain here, and somebody waits for it."""
 
 
 def settings(plan: Plan, endpoint: str, outputs: StackOutputs) -> dict[str, str]:
     """What server and consumers read from their environment, less what sets one process apart from another."""
     return {
         **outputs.environment(),
-        **_aws_of("imageservice", endpoint),
+        **_aws_of("operator", endpoint),
         "CUSTOMER_TAG_KEY": plan.customer_tag_key,
         "ALLOWED_NETWORKS": ",".join(plan.networks),
         "METRICS_HOST": METRICS_HOST,
@@ -39,6 +44,7 @@ def aws(plan: Plan, port: int, environ: Mapping[str, str]) -> ChildSpec:
 
 def workers(plan: Plan, endpoint: str, environ: Mapping[str, str]) -> tuple[ChildSpec, ...]:
     """The server, the consumers and the plan's extra children. `environ` holds their settings already."""
+    environ = {**LOCAL_DEFAULTS, **environ}
     consumers = (
         _consumer(plan, number, port, {**environ, **_aws_of("consumer", endpoint)})
         for number, port in enumerate(plan.consumer_ports, 1)
@@ -55,6 +61,7 @@ def _server(plan: Plan, environ: Mapping[str, str]) -> ChildSpec:
         command=leashed("server"),
         environment={**environ, **own},
         ready=partial(readiness.grpc_serving, str(plan.address)),
+        grace=WORKER_GRACE_SECONDS,
         log=_log(plan, "server"),
     )
 
@@ -66,6 +73,7 @@ def _consumer(plan: Plan, number: int, port: int, environ: Mapping[str, str]) ->
         command=leashed("consumer"),
         environment={**environ, "METRICS_PORT": str(port)},
         ready=partial(readiness.http_ok, f"http://{METRICS_HOST}:{port}/metrics"),
+        grace=WORKER_GRACE_SECONDS,
         log=_log(plan, f"consumer-{number}"),
     )
 

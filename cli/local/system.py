@@ -147,9 +147,11 @@ class System:
                 await unless(self._tell(workers, endpoint, settings), *interruptions)
             finally:
                 await self._audience.not_running()
-                self._audience.step("stopping")
-                if not self._stopping.is_set():
+                if self._aws is not None and not self._aws.running:
+                    self._audience.trouble("the embedded AWS is gone; stopping what stood on it")
                     workers.hurry(ORPHANED_SECONDS)
+                else:
+                    self._audience.step("stopping")
 
     async def _deploy(self, endpoint: str) -> dict[str, str]:
         try:

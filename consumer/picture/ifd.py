@@ -13,7 +13,7 @@ MAX_NUMBERS = 65_536
 """Numbers in one entry that are read: the strips or tiles of one frame."""
 
 # Directories may overlap, so their number is not bounded by the size of the block.
-_MAX_ENTRIES = 4_096
+_MAX_ENTRIES = 6_000
 _MAX_ALL_ENTRIES = 200_000
 _MAX_POINTERS = 64
 
@@ -44,16 +44,14 @@ class Directory:
     """stop: after the pointer to the following directory, or the block's end where that is missing.
 
     following: the offset of the following directory, 0 for none.
+    whole: whether every entry and that pointer are there. EXIF writers sometimes leave it out.
     """
 
     at: int
     stop: int
     entries: tuple[Entry, ...]
     following: int
-
-    @property
-    def whole(self) -> bool:
-        return self.stop == self.at + 2 + len(self.entries) * _ENTRY_SIZE + _INLINE
+    whole: bool
 
     def entry(self, tag: int) -> Entry | None:
         return next((entry for entry in self.entries if entry.tag == tag), None)
@@ -67,28 +65,29 @@ class Block:
     order: Literal["<", ">"]
 
     def directory(self, at: int) -> Directory | None:
-        """The directory at an offset, or None where it does not fit into the block.
+        """The directory at an offset, with as many of its entries as fit; None where none can be.
 
         Raises CorruptImage for more entries than any writer has use for.
         """
         if at + 2 > len(self.data):
             return None
-        (count,) = struct.unpack_from(f"{self.order}H", self.data, at)
-        stop = at + 2 + count * _ENTRY_SIZE + _INLINE
-        if stop - _INLINE > len(self.data):
-            return None
+        (declared,) = struct.unpack_from(f"{self.order}H", self.data, at)
+        count = min(declared, (len(self.data) - at - 2) // _ENTRY_SIZE)
         if count > _MAX_ENTRIES:
             raise CorruptImage(f"a directory has more than {_MAX_ENTRIES:,} entries")
-        table = self.data[at + 2 : stop - _INLINE]
-        fields = struct.Struct(f"{self.order}HHII").iter_unpack(table)
+        table_end = at + 2 + count * _ENTRY_SIZE
+        fields = struct.Struct(f"{self.order}HHII").iter_unpack(self.data[at + 2 : table_end])
         entries = tuple(
             self._entry(at + 2 + index * _ENTRY_SIZE, *field) for index, field in enumerate(fields)
         )
-        # EXIF writers sometimes leave out the last pointer.
-        pointer = self.data[stop - _INLINE : stop].ljust(_INLINE, b"\0")
-        return Directory(
-            at, min(stop, len(self.data)), entries, struct.unpack(f"{self.order}I", pointer)[0]
-        )
+        stop = min(table_end + _INLINE, len(self.data))
+        whole = count == declared and stop == table_end + _INLINE
+        following = int.from_bytes(self.data[table_end:stop], self.byteorder) if whole else 0
+        return Directory(at, stop, entries, following, whole)
+
+    @property
+    def byteorder(self) -> Literal["little", "big"]:
+        return "little" if self.order == "<" else "big"
 
     def _entry(self, at: int, tag: int, kind: int, count: int, value: int) -> Entry:
         size = _KIND_SIZES.get(kind, 1) * count

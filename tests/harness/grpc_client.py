@@ -73,3 +73,11 @@ async def states(
         assert isinstance(response, pb.WatchRequestResponse), "the stream ended too early"
         got[response.request.request_id] = (response.request.state, response.request.revision)
     return got
+
+
+async def ended_ok(
+    call: "grpc.aio.UnaryStreamCall[pb.WatchRequestRequest, pb.WatchRequestResponse]",
+) -> bool:
+    """Whether the stream is over, by its server's will and without an error."""
+    over = not isinstance(await call.read(), pb.WatchRequestResponse)
+    return over and await call.code() is grpc.StatusCode.OK

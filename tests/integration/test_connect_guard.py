@@ -7,7 +7,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from consumer.fetch import Fetcher, FetchPolicy
+from consumer.fetching.fetcher import Fetcher, FetchPolicy
 from core.errors import BlockedAddress, ConnectFailed, ImageFailure
 from harness.address_vectors import address_vectors
 from harness.loopback_origin import (

@@ -1,44 +1,32 @@
 """One attempt at a URL, against servers on the loopback."""
 
-import asyncio
-import ssl
-import struct
 from collections.abc import AsyncIterator
 from ipaddress import ip_network
-from pathlib import Path
-from socket import SO_LINGER, SOL_SOCKET
 
 import pytest
 from aiohttp import web
 
-from consumer.fetch import Fetched, Fetcher, FetchPolicy
+from consumer.fetching.fetcher import Fetched, Fetcher, FetchPolicy
 from core.errors import (
     BadRedirect,
     BadResponse,
     BlockedAddress,
-    ConnectFailed,
-    DnsFailed,
     ImageFailure,
     NotFound,
     OriginError,
     OriginRefused,
     RateLimited,
-    TlsFailed,
     TooManyRedirects,
 )
 from harness.loopback_origin import (
     HttpOrigin,
-    Script,
     TableResolver,
     closed_port,
     http_origin,
-    raw_origin,
     redirecting,
     replying,
-    saying,
 )
 
-UNTRUSTED = Path(__file__).parents[1] / "vectors" / "untrusted.pem"
 POLICY = FetchPolicy(
     allowed_networks=(ip_network("127.0.0.1/32"),), user_agent="imageservice/1 (tests)"
 )
@@ -201,88 +189,10 @@ async def test_a_coded_body_is_refused(fetcher: Fetcher, origin: HttpOrigin) -> 
         await get(fetcher, origin.url("/p"))
 
 
-async def reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Hang up with an RST instead of a FIN."""
-    await reader.readuntil(b"\r\n\r\n")
-    linger_no_time = struct.pack("ii", 1, 0)
-    writer.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_LINGER, linger_no_time)
-
-
-@pytest.mark.parametrize(
-    ("script", "failure"),
-    [
-        (reset, ConnectFailed),
-        (saying(), ConnectFailed),
-        (saying(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort"), BadResponse),
-        (saying(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nsh"), BadResponse),
-        (saying(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n"), BadResponse),
-        (saying(b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n"), BadResponse),
-        (saying(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 20_000 + b"\r\n\r\n"), BadResponse),
-        (saying(b"SSH-2.0-OpenSSH_9.6\r\n\r\n"), BadResponse),
-    ],
-    ids=[
-        "reset",
-        "hangs-up",
-        "short",
-        "short-chunk",
-        "bad-chunk",
-        "bad-length",
-        "long-header",
-        "not-http",
-    ],
-)
-async def test_a_broken_exchange_becomes_a_failure(
-    fetcher: Fetcher, script: Script, failure: type[ImageFailure]
-) -> None:
-    """Resets and nonsense are failures of the origin, never errors of ours."""
-    async with raw_origin(script) as origin:
-        with pytest.raises(ImageFailure) as raised:
-            await get(fetcher, origin.url)
-    assert type(raised.value) is failure
-    assert "127.0.0.1" not in str(raised.value)
-
-
-async def test_a_refused_connection_is_a_failure_to_connect(fetcher: Fetcher) -> None:
-    """Nobody listens there now, but may later."""
-    with closed_port() as port, pytest.raises(ConnectFailed):
-        await get(fetcher, f"http://127.0.0.1:{port}/")
-
-
-async def test_a_name_that_does_not_exist_is_a_failure_of_dns(fetcher: Fetcher) -> None:
-    """It may exist at the next attempt."""
-    with pytest.raises(DnsFailed):
-        await get(fetcher, "http://nowhere.example/")
-
-
 async def test_a_url_that_submit_would_refuse_is_never_fetched(fetcher: Fetcher) -> None:
     """A row written past the server does not get round its rules."""
     with pytest.raises(BlockedAddress):
         await get(fetcher, "http://0x7f.1/")
-
-
-@pytest.fixture
-def untrusted_tls() -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(UNTRUSTED)
-    return context
-
-
-async def test_an_untrusted_certificate_is_refused(
-    fetcher: Fetcher, untrusted_tls: ssl.SSLContext
-) -> None:
-    """Nothing is asked of a server that cannot prove who it is."""
-    async with http_origin(untrusted_tls) as origin:
-        with pytest.raises(TlsFailed):
-            await get(fetcher, f"https://127.0.0.1:{origin.port}/p.png")
-        assert origin.asked == []
-
-
-async def test_a_server_that_speaks_no_tls_is_a_failure_to_connect(
-    fetcher: Fetcher, origin: HttpOrigin
-) -> None:
-    """A broken handshake is no statement about the certificate."""
-    with pytest.raises(ConnectFailed):
-        await get(fetcher, f"https://127.0.0.1:{origin.port}/p.png")
 
 
 async def test_the_systems_resolver_is_judged_like_any_other(origin: HttpOrigin) -> None:

@@ -9,8 +9,8 @@ from ipaddress import ip_network
 import pytest
 from aiohttp import web
 
-from consumer.fetch import Fetched, Fetcher, FetchPolicy
-from consumer.politeness import HostBusy
+from consumer.fetching.fetcher import Fetched, Fetcher, FetchPolicy
+from consumer.fetching.politeness import HostBusy
 from core.errors import ImageServiceError, Timeout, TooLarge, TooSlow
 from harness.loopback_origin import (
     Handler,

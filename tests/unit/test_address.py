@@ -6,8 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.address import judge_address
-from consumer.special_networks import IPV4_SPECIAL, IPV6_SPECIAL, METADATA_ENDPOINTS, IPNetwork
+from consumer.fetching.address import judge_address
+from consumer.fetching.special_networks import (
+    IPV4_SPECIAL,
+    IPV6_SPECIAL,
+    METADATA_ENDPOINTS,
+    IPNetwork,
+)
 from harness.address_vectors import AddressVector, address_vectors
 
 EVERYTHING: tuple[IPNetwork, ...] = (ip_network("0.0.0.0/0"), ip_network("::/0"))

@@ -5,7 +5,7 @@ from collections.abc import Awaitable
 
 import pytest
 
-from consumer.deadline import Deadline
+from consumer.fetching.deadline import Deadline
 
 
 async def test_time_is_up_after_the_limit() -> None:
@@ -17,9 +17,10 @@ async def test_time_is_up_after_the_limit() -> None:
 
 async def test_a_pause_does_not_count() -> None:
     """A wait many times longer than the limit, inside a pause, uses none of it up."""
-    async with Deadline(0.05) as deadline:
+    async with Deadline(0.1) as deadline:
         with deadline.paused():
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.3)
+        await asyncio.sleep(0.001)
 
 
 async def pause_then(end: Awaitable[object], *, limit: float) -> None:

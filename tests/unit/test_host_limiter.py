@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from consumer.politeness import HostBusy, HostLimiter
+from consumer.fetching.politeness import HostBusy, HostLimiter
 
 
 async def test_a_host_at_its_limit_is_busy_after_the_wait() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from consumer.redirects import next_hop
+from consumer.fetching.redirects import next_hop
 from core.errors import BadRedirect, TooManyRedirects
 from core.origin_url import parse_origin_url
 

@@ -4,7 +4,13 @@ from datetime import UTC, datetime
 
 import pytest
 
-from consumer.response import check_coding, check_status, declared_size, media_type, recorded
+from consumer.fetching.response import (
+    check_coding,
+    check_status,
+    declared_size,
+    media_type,
+    recorded,
+)
 from core.errors import (
     BadResponse,
     ImageFailure,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.retry_after import MAX_RETRY_AFTER_S, parse_retry_after
+from consumer.fetching.retry_after import MAX_RETRY_AFTER_S, parse_retry_after
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 

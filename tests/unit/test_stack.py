@@ -56,6 +56,22 @@ def test_what_customers_gave_us_outlives_the_stack(template: dict[str, Any]) -> 
         assert (each["DeletionPolicy"], each["UpdateReplacePolicy"]) == ("Retain", "Retain")
 
 
+@pytest.mark.parametrize("table", ["RequestsTable", "ImagesTable"])
+def test_tables_can_be_restored(template: dict[str, Any], table: str) -> None:
+    """To any second of the last 35 days; the emulator keeps no backups, so the template is read."""
+    backups = template["Resources"][table]["Properties"]["PointInTimeRecoverySpecification"]
+    assert backups == {"PointInTimeRecoveryEnabled": True}
+
+
+def test_what_is_finished_goes_away(template: dict[str, Any]) -> None:
+    """Rows expire and unfinished uploads are aborted; the emulator does neither, so the template is read."""
+    resources = template["Resources"]
+    expiry = resources["RequestsTable"]["Properties"]["TimeToLiveSpecification"]
+    assert expiry == {"AttributeName": "expiresAt", "Enabled": True}
+    (rule,) = resources["Bucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
+    assert rule["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
+
+
 def test_every_role_is_trusted_by_pods_and_by_oidc(template: dict[str, Any]) -> None:
     """A role is taken by its one service account only, whichever way the cluster hands it out."""
     for key, role in ROLES.items():

@@ -9,7 +9,7 @@ from aiohttp.client_reqrep import ConnectionKey
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
-from consumer.transport_error import as_failure
+from consumer.fetching.transport_error import as_failure
 from core.errors import (
     BadResponse,
     BlockedAddress,

@@ -130,7 +130,7 @@ def _rewrite(edited: bytearray, found: Block, finding: _Finding) -> None:
     """Closes the table's ranks; its end, now free, is zeroed."""
     directory, gone = finding.directory, {entry.at for entry in finding.entries}
     kept = [entry.at for entry in directory.entries if entry.at not in gone]
-    table = len(kept).to_bytes(2, "little" if found.order == "<" else "big")
+    table = len(kept).to_bytes(2, found.byteorder)
     table += b"".join(found.data[at : at + _ENTRY_SIZE] for at in kept)
     entries_end = directory.at + 2 + len(directory.entries) * _ENTRY_SIZE
     table += found.data[entries_end : directory.stop]

@@ -45,6 +45,15 @@ def tiff_directory(*entries: tuple[int, int, int]) -> bytes:
     return b"II*\0\x08\0\0\0" + len(entries).to_bytes(2, "little") + table + bytes(4)
 
 
+def overlapping_directories() -> bytes:
+    """A chain of 2,000 directories of 1,000 entries each in 20 KB, one four bytes after another."""
+    starts = range(8, 8 + 4 * 2_000, 4)
+    counts = (1_000).to_bytes(4, "little") * len(starts)
+    gap = bytes(8 + 2 + 12 * 1_000 - 8 - len(counts))
+    pointers = b"".join((start + 4).to_bytes(4, "little") for start in starts)
+    return b"II*\0\x08\0\0\0" + counts + gap + pointers
+
+
 OVER_PIXELS = {
     "jpeg": picture("JPEG", (101, 100)),
     "png": picture("PNG", (101, 100)),
@@ -92,7 +101,7 @@ def test_bombs_are_refused_unopened(body: bytes) -> None:
 
 
 CRAFTED = {
-    "tiff directories that overlap": b"II*\0\x08\0\0\0" + b"\xff\x0f" * 400_000,
+    "tiff directories that overlap": overlapping_directories(),
     "tiff with a huge directory": b"II*\0\x08\0\0\0" + b"\xff\xff" * 400_000,
     "tiff strips that are decoded again and again": tiff_directory(
         (256, 1, 8), (257, 1, 8), (278, 1, 4), (273, 1_000, 8), (279, 1_000, 8)
@@ -100,7 +109,7 @@ CRAFTED = {
     + bytes(4_000),
     "tiff with two widths": tiff_directory((256, 1, 8), (256, 1, 8_000), (257, 1, 8)),
     "exif directories that overlap": jpeg_with(
-        jpeg_segment(0xE1, b"Exif\0\0II*\0\x08\0\0\0" + b"\xe8\x03" * 30_000)
+        jpeg_segment(0xE1, b"Exif\0\0" + overlapping_directories())
     ),
     "exif of nothing but suspects": png_with(
         png_chunk(b"eXIf", tiff_directory(*(((0x8825), 1, 8) for _ in range(1_000))))

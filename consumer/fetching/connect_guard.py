@@ -14,8 +14,8 @@ from ipaddress import ip_address
 
 from aiohttp import AddrInfoType
 
-from consumer.address import Refusal, judge_address
-from consumer.special_networks import IPNetwork
+from consumer.fetching.address import Refusal, judge_address
+from consumer.fetching.special_networks import IPNetwork
 
 
 class AddressRefused(OSError):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from consumer.retry_after import parse_retry_after
+from consumer.fetching.retry_after import parse_retry_after
 from core.errors import BadResponse, NotFound, OriginError, OriginRefused, RateLimited, TooLarge
 
 _OK = 200

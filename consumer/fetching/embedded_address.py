@@ -2,7 +2,7 @@
 
 from ipaddress import IPv4Address, IPv6Address, IPv6Network
 
-from consumer.special_networks import NAT64_LOCAL_PREFIX, NAT64_PREFIX
+from consumer.fetching.special_networks import NAT64_LOCAL_PREFIX, NAT64_PREFIX
 
 _IPV4_COMPATIBLE = IPv6Network("::/96")
 _IPV4_TRANSLATED = IPv6Network("::ffff:0:0:0/96")

@@ -13,16 +13,22 @@ import aiohttp
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
-from consumer.body import read_body
 from consumer.byte_budget import ByteBudget
-from consumer.connect_guard import ConnectGuard
-from consumer.deadline import Deadline
-from consumer.fetch_policy import FetchPolicy
-from consumer.politeness import HostLimiter
-from consumer.redirects import REDIRECT_STATUSES, next_hop
-from consumer.resolver import PooledResolver
-from consumer.response import check_coding, check_status, declared_size, media_type, recorded
-from consumer.transport_error import TRANSPORT_ERRORS, as_failure
+from consumer.fetching.body import read_body
+from consumer.fetching.connect_guard import ConnectGuard
+from consumer.fetching.deadline import Deadline
+from consumer.fetching.fetch_policy import FetchPolicy
+from consumer.fetching.politeness import HostLimiter
+from consumer.fetching.redirects import REDIRECT_STATUSES, next_hop
+from consumer.fetching.resolver import PooledResolver
+from consumer.fetching.response import (
+    check_coding,
+    check_status,
+    declared_size,
+    media_type,
+    recorded,
+)
+from consumer.fetching.transport_error import TRANSPORT_ERRORS, as_failure
 from core.errors import BlockedAddress, Timeout
 from core.origin_url import InvalidOriginUrl, OriginUrl, parse_origin_url
 
@@ -102,7 +108,8 @@ class Fetcher:
     async def fetch(self, url: str) -> AsyncIterator[Fetched]:
         """Make one attempt; the body counts against the byte budget until the block is left.
 
-        A block must not fetch again: it would wait for bytes that it holds itself.
+        A block must not fetch again: it would wait for bytes that it holds itself. A connection
+        that breaks before the answer is asked anew once by aiohttp (RFC 9110, section 9.2.2).
         Raises core.errors.ImageFailure, or HostBusy when the host had no slot in time.
         """
         try:

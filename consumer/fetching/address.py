@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
-from consumer.embedded_address import embedded_addresses
-from consumer.special_networks import (
+from consumer.fetching.embedded_address import embedded_addresses
+from consumer.fetching.special_networks import (
     GLOBAL_UNICAST_V6,
     IPV4_SPECIAL,
     IPV6_SPECIAL,

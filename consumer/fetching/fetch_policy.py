@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from consumer.special_networks import IPNetwork
+from consumer.fetching.special_networks import IPNetwork
 
 
 @dataclass(frozen=True, slots=True)

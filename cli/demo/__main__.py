@@ -1,0 +1,103 @@
+"""`python -m cli.demo`, run by `make demo`. Exit 0 only when every request ended as it should."""
+
+import asyncio
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from cli.client import connect
+from cli.demo import published
+from cli.demo.items import Item, items, list_pictures
+from cli.demo.run import Result, submit_and_follow
+from cli.demo.stage import set_up
+from cli.demo.table import table
+from cli.errors import CommandFailed, UsageFault
+from cli.local.plan import require_embedded_aws
+from cli.outcome import printable
+
+PICTURES = Path(__file__).parents[2] / "tests" / "images"
+LONGEST_SECONDS = 90.0
+"""For all requests together; the slowest of them waits out one 503."""
+
+
+async def _demonstrate(console: Console, logs: Path) -> list[str]:
+    """What did not go as it should."""
+    names = await asyncio.to_thread(list_pictures, PICTURES)
+    if not names:
+        raise CommandFailed(f"no pictures in {PICTURES}")
+    began = time.monotonic()
+    with console.status("starting") as status:
+        async with set_up(PICTURES, logs, status) as (address, origin):
+            status.stop()
+            results = await _submit(console, address, items(origin, names))
+            console.print(table(results, console.width))
+            good = [result for result in results if result.published]
+            faults = _unexpected(results) + await published.wrong(good)
+            status.start()
+    console.print(
+        f"{len(results)} requests; {len(good)} pictures published and fetched again, "
+        f"{len(results) - len(good)} not published. {time.monotonic() - began:.0f} s in all.",
+        highlight=False,
+    )
+    return faults
+
+
+async def _submit(console: Console, address: str, chosen: Sequence[Item]) -> list[Result]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task("fetching, checking, publishing", total=len(chosen))
+        async with connect(address) as client, asyncio.timeout(LONGEST_SECONDS):
+            return await submit_and_follow(client, chosen, lambda _: progress.advance(task))
+
+
+def _unexpected(results: Sequence[Result]) -> list[str]:
+    return [
+        f"{result.item.name}: ended {result.ended}, and should have ended {result.item.expected}"
+        for result in results
+        if not result.expected
+    ]
+
+
+async def _run(console: Console, logs: Path) -> list[str]:
+    """As `_demonstrate`; SIGTERM ends it as Ctrl-C does, so that it can clear up."""
+    task = asyncio.current_task()
+    if task is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    try:
+        return await _demonstrate(console, logs)
+    except TimeoutError:
+        return [f"not every request ended within {LONGEST_SECONDS:g} s"]
+
+
+def main() -> int:
+    console, logs = Console(), Path(tempfile.mkdtemp(prefix="imageservice-demo-"))
+    try:
+        require_embedded_aws()
+        faults = asyncio.run(_run(console, logs))
+        code = 1 if faults else 0
+    except CommandFailed as error:
+        faults, code = [str(error)], error.exit_code
+        if isinstance(error, UsageFault):
+            shutil.rmtree(logs)
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        shutil.rmtree(logs)
+        return 130
+    for fault in faults:
+        sys.stderr.write(f"demo: {printable(fault)}\n")
+    if faults and logs.exists():
+        sys.stderr.write(f"demo: what the processes said is in {logs}\n")
+    elif not faults:
+        shutil.rmtree(logs)
+        console.print("every request ended as it should", style="bold green")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

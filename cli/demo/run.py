@@ -1,0 +1,64 @@
+"""Submits the items and follows each to its end."""
+
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from cli.client import TERMINAL, WATCHED_AT_ONCE, Client, Refused
+from cli.demo.items import Item
+from cli.outcome import COMPLETED, Outcome
+
+CUSTOMER = "demo"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    item: Item
+    outcome: Outcome
+    seconds: float
+    """From the submission to the end, as this client saw it."""
+
+    @property
+    def ended(self) -> str:
+        """COMPLETED, the failure's code, or the reason of a refusal."""
+        if self.outcome.error is not None:
+            return self.outcome.error.reason
+        return self.outcome.failure_code or self.outcome.state or ""
+
+    @property
+    def expected(self) -> bool:
+        return self.ended == self.item.expected
+
+    @property
+    def published(self) -> bool:
+        return self.outcome.state == COMPLETED
+
+
+async def submit_and_follow(
+    client: Client, items: Sequence[Item], tell: Callable[[Result], None]
+) -> list[Result]:
+    """At most 100 items, one watch's worth. `tell` gets each result when it comes; the list is in the items' order."""
+    if len(items) > WATCHED_AT_ONCE:
+        raise ValueError(f"{len(items)} items are more than one watch follows")
+    results: dict[str, Result] = {}
+    begun: dict[str, float] = {}
+    submitted: dict[str, Item] = {}
+
+    def ended(item: Item, outcome: Outcome) -> None:
+        results[item.url] = Result(item, outcome, time.monotonic() - begun[item.url])
+        tell(results[item.url])
+
+    for item in items:
+        begun[item.url] = time.monotonic()
+        request_id = str(uuid.uuid4())
+        try:
+            await client.submit(item.url, CUSTOMER, request_id)
+            submitted[request_id] = item
+        except Refused as refused:
+            ended(item, Outcome(request_id, item.url, error=refused.fault))
+    if submitted:
+        async for request in client.watch(list(submitted)):
+            if request.state in TERMINAL:
+                ended(submitted[request.request_id], Outcome.of(request))
+    return [results[item.url] for item in items]

@@ -1,0 +1,90 @@
+"""The system that the demonstration runs on: ports that are free, logs in a folder, an origin of its own."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+from rich.status import Status
+
+from cli.address import Address
+from cli.errors import CommandFailed
+from cli.local import ports, readiness
+from cli.local.child import ChildSpec, leashed
+from cli.local.plan import Plan
+from cli.local.ports import Wanted
+from cli.local.ready_file import Running
+from cli.local.system import System
+
+HOST = "127.0.0.1"
+PURPOSES = ("the gRPC server", "the server's metrics", "the consumer's metrics", "the origin")
+
+
+class Spectator:
+    """Shows each step while the system starts, and knows when it is ready."""
+
+    def __init__(self, status: Status) -> None:
+        self._status = status
+        self._ready = asyncio.Event()
+
+    async def ready(self) -> None:
+        await self._ready.wait()
+
+    def step(self, what: str) -> None:
+        self._status.update(what)
+        if not self._status.console.is_terminal:
+            self._status.console.print(what, highlight=False)
+
+    def trouble(self, what: str) -> None:
+        self._status.console.print(what, style="yellow", highlight=False)
+
+    async def running(self, running: Running) -> None:
+        del running
+        self._ready.set()
+
+    async def not_running(self) -> None:
+        self._ready.clear()
+
+
+@asynccontextmanager
+async def set_up(pictures: Path, logs: Path, status: Status) -> AsyncIterator[tuple[str, str]]:
+    """The addresses of the gRPC server and of the origin (a URL), while both run. Raises CommandFailed."""
+    wanted = [Wanted(HOST, 0, purpose) for purpose in PURPOSES]
+    grpc_port, server_port, consumer_port, origin_port = ports.choose(wanted)
+    origin = f"http://{HOST}:{origin_port}"
+    plan = Plan(
+        address=Address(HOST, grpc_port),
+        server_port=server_port,
+        consumer_ports=(consumer_port,),
+        networks=(f"{HOST}/32",),
+        logs=logs,
+        extra_children=(_origin(pictures, origin_port, origin, logs),),
+    )
+    spectator = Spectator(status)
+    system = System(plan, os.environ, spectator)
+    running = asyncio.create_task(system.run())
+    ready = asyncio.create_task(spectator.ready())
+    try:
+        await asyncio.wait({running, ready}, return_when=asyncio.FIRST_COMPLETED)
+        if running.done():
+            await running
+            raise CommandFailed("the system ended before it was ready")
+        yield str(plan.address), origin
+    finally:
+        ready.cancel()
+        system.stop()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+def _origin(pictures: Path, port: int, url: str, logs: Path) -> ChildSpec:
+    arguments = ["--pictures", str(pictures), "--host", HOST, "--port", str(port)]
+    return ChildSpec(
+        name="the origin of pictures",
+        role="origin",
+        command=leashed("loadtest.origin", *arguments),
+        environment=dict(os.environ),
+        ready=partial(readiness.http_ok, f"{url}/_hits"),
+        log=logs / "origin.log",
+    )

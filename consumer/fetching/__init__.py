@@ -1,0 +1,1 @@
+"""Fetching on a stranger's behalf: one attempt, within limits, to addresses that may be talked to."""

@@ -1,0 +1,169 @@
+"""The contract as a client meets it: reflection, health, violations, states."""
+
+import asyncio
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
+    ProtoReflectionDescriptorDatabase,
+)
+
+from core.request import image_id_of
+from core.tables import Tables
+from harness.grpc_client import refused, submit_request
+from harness.outcomes import PICTURE, complete, fail
+from harness.running_server import ServerFactory
+from imageservice.v1 import image_service_pb2 as pb
+
+SERVICE = "imageservice.v1.ImageService"
+
+
+class ReflectionClient:
+    """Knows nothing but the address, as grpcurl does. Blocking: use it in a thread."""
+
+    def __init__(self, port: int) -> None:
+        self._channel = grpc.insecure_channel(f"127.0.0.1:{port}")
+        self._database = ProtoReflectionDescriptorDatabase(self._channel)
+        self._service = DescriptorPool(self._database).FindServiceByName(SERVICE)
+
+    def services(self) -> set[str]:
+        return set(self._database.get_services())
+
+    def methods(self) -> set[str]:
+        return set(self._service.methods_by_name)
+
+    def call(self, name: str, **fields: object) -> list[dict[str, object]]:
+        """Call a method; returns each message of its answer as JSON."""
+        method = self._service.methods_by_name[name]
+        request = GetMessageClass(method.input_type)(**fields)
+        make = self._channel.unary_stream if method.server_streaming else self._channel.unary_unary
+        rpc: Callable[[Message], Any] = make(
+            f"/{SERVICE}/{name}",
+            request_serializer=lambda message: message.SerializeToString(),
+            response_deserializer=GetMessageClass(method.output_type).FromString,
+        )
+        answer = rpc(request)
+        messages = list(answer) if method.server_streaming else [answer]
+        return [MessageToDict(message) for message in messages]
+
+    def close(self) -> None:
+        self._channel.close()
+
+
+async def test_a_client_that_only_knows_reflection_can_call_every_method(
+    servers: ServerFactory, tables: Tables
+) -> None:
+    """Reflection lists the service, and what it tells is enough to call the three methods."""
+    request_id = str(uuid.uuid4())
+    async with servers.running() as server:
+        client = await asyncio.to_thread(ReflectionClient, server.port)
+        try:
+            services = await asyncio.to_thread(client.services)
+            assert {SERVICE, "grpc.health.v1.Health"} <= services
+            assert client.methods() == {"SubmitImage", "GetStatus", "WatchRequest"}
+            fields = {"url": "https://a.example/", "customer_id": "a", "request_id": request_id}
+            submitted = await asyncio.to_thread(client.call, "SubmitImage", **fields)
+            assert submitted[0]["state"] == "STATE_PENDING"
+            await complete(tables, request_id)
+            (status,) = await asyncio.to_thread(client.call, "GetStatus", request_id=request_id)
+            watched = await asyncio.to_thread(client.call, "WatchRequest", request_ids=[request_id])
+            assert watched == [status]
+        finally:
+            await asyncio.to_thread(client.close)
+
+
+@pytest.mark.parametrize("name", ["", SERVICE])
+async def test_health_follows_the_drain(servers: ServerFactory, name: str) -> None:
+    """SERVING from the start, for the server and for the service; NOT_SERVING once it drains."""
+    request = health_pb2.HealthCheckRequest(service=name)
+    async with (
+        servers.running() as server,
+        grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel,
+    ):
+        watch = health_pb2_grpc.HealthStub(channel).Watch(request)
+        assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
+        draining = asyncio.create_task(server.lifecycle.drain())
+        assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        await draining
+
+
+@pytest.mark.parametrize(
+    ("request_", "field"),
+    [
+        (pb.SubmitImageRequest(url="ftp://a.example/", customer_id="acme"), "url"),
+        (pb.SubmitImageRequest(url="http://127.1/", customer_id="acme"), "url"),
+        (pb.SubmitImageRequest(url="https://a.example/"), "customer_id"),
+        (submit_request("not-a-uuid"), "request_id"),
+        (
+            pb.SubmitImageRequest(
+                url="https://a.example/", customer_id="acme", labels={"key": "v" * 65}
+            ),
+            'labels["key"]',
+        ),
+    ],
+)
+async def test_a_bad_field_is_named(
+    servers: ServerFactory, request_: pb.SubmitImageRequest, field: str
+) -> None:
+    """INVALID_ARGUMENT says by BadRequest which field is at fault."""
+    async with servers.running() as server:
+        refusal = await refused(server.stub.SubmitImage(request_))
+    assert (refusal.code, refusal.reason, refusal.fields) == (
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "INVALID_REQUEST",
+        (field,),
+    )
+
+
+async def test_a_status_without_a_request_is_refused(servers: ServerFactory) -> None:
+    """An id that nobody submitted is NOT_FOUND, one that is no id INVALID_ARGUMENT."""
+    async with servers.running() as server:
+        unknown = pb.GetStatusRequest(request_id=str(uuid.uuid4()))
+        refusal = await refused(server.stub.GetStatus(unknown))
+        assert (refusal.code, refusal.reason) == (
+            grpc.StatusCode.NOT_FOUND,
+            "REQUEST_NOT_FOUND",
+        )
+        refusal = await refused(server.stub.GetStatus(pb.GetStatusRequest()))
+        assert (refusal.reason, refusal.fields) == ("INVALID_REQUEST", ("request_id",))
+
+
+async def test_a_completed_request_carries_its_image(
+    servers: ServerFactory, tables: Tables
+) -> None:
+    """COMPLETED comes with the public URL and what was read from the picture."""
+    request_id = str(uuid.uuid4())
+    async with servers.running() as server:
+        await server.stub.SubmitImage(submit_request(request_id))
+        await complete(tables, request_id)
+        answer = await server.stub.GetStatus(pb.GetStatusRequest(request_id=request_id))
+    request = answer.request
+    assert (request.state, request.revision) == (pb.STATE_COMPLETED, 2)
+    assert request.image.image_id == image_id_of(request_id)
+    assert request.image.public_url == f"{servers.stack.public_base_url}images/aa/tag/a.jpg"
+    assert request.image.metadata.sha256 == PICTURE.sha256
+    assert request.image.metadata.provenance.etag == '"1"'
+    assert not request.HasField("failure")
+
+
+async def test_a_failed_request_is_an_ok_answer(servers: ServerFactory, tables: Tables) -> None:
+    """A failed image is no RPC error: the answer carries code, sentence and attempts."""
+    request_id = str(uuid.uuid4())
+    async with servers.running() as server:
+        await server.stub.SubmitImage(submit_request(request_id))
+        await fail(tables, request_id)
+        answer = await server.stub.GetStatus(pb.GetStatusRequest(request_id=request_id))
+    request = answer.request
+    assert (request.state, request.revision) == (pb.STATE_FAILED, 2)
+    assert request.failure == pb.Failure(
+        code=pb.FAILURE_CODE_NOT_FOUND, message="There is nothing at this URL", attempts=1
+    )
+    assert not request.HasField("image")

@@ -1,0 +1,156 @@
+"""The process: what it does at a signal, and what it says when it cannot start."""
+
+import asyncio
+import os
+import signal
+import sys
+import uuid
+from collections.abc import AsyncIterator
+
+import grpc
+import pytest_asyncio
+from aiohttp import web
+
+from cli.local.embedded_aws import free_port, without_aws
+from harness.aws import RecordingAws
+from harness.aws_proxy import AwsProxy, Forward, ProxiedCall, aws_proxy
+from harness.grpc_client import refused, submit_request
+from harness.system import System, system
+from imageservice.v1 import image_service_pb2 as pb
+
+
+class Gate:
+    """Holds the queue's answers back until it is opened."""
+
+    def __init__(self) -> None:
+        self.reached = asyncio.Event()
+        self.opened = asyncio.Event()
+
+    async def hook(self, call: ProxiedCall, forward: Forward) -> web.Response:
+        if call.operation == "SendMessageBatch":
+            self.reached.set()
+            await self.opened.wait()
+        return await forward()
+
+
+@pytest_asyncio.fixture
+async def proxy(embedded_aws: RecordingAws) -> AsyncIterator[AwsProxy]:
+    async with aws_proxy(embedded_aws.endpoint) as running:
+        yield running
+
+
+@pytest_asyncio.fixture
+async def server_system(embedded_aws: RecordingAws, proxy: AwsProxy) -> AsyncIterator[System]:
+    async with system(embedded_aws, endpoint=proxy.endpoint) as running:
+        yield running
+
+
+async def test_a_submit_under_way_at_sigterm_is_answered(
+    server_system: System, proxy: AwsProxy
+) -> None:
+    """The drain waits for what was begun, refuses what comes later, and the process exits 0."""
+    gate = Gate()
+    proxy.hook = gate.hook
+    process = await server_system.start_server()
+    async with server_system.stub() as stub:
+        request = submit_request(str(uuid.uuid4()))
+        submit = asyncio.ensure_future(stub.SubmitImage(request))
+        await gate.reached.wait()
+        watch = stub.WatchRequest(pb.WatchRequestRequest(request_ids=[request.request_id]))
+        await watch.read()
+        process.send_signal(signal.SIGTERM)
+        told = await refused(watch.read())
+        assert (told.code, told.reason) == (grpc.StatusCode.UNAVAILABLE, "SERVER_DRAINING")
+        late = await refused(stub.SubmitImage(submit_request(str(uuid.uuid4()))))
+        assert (late.code, late.reason) == (grpc.StatusCode.UNAVAILABLE, "SERVER_DRAINING")
+        assert late.retry_after is not None
+        gate.opened.set()
+        answer = await submit
+        assert (answer.request_id, answer.state) == (request.request_id, pb.STATE_PENDING)
+        assert await process.wait() == 0
+
+
+async def test_a_drain_does_not_wait_for_ever(server_system: System, proxy: AwsProxy) -> None:
+    """What is not done within the grace is cut off, unacknowledged, and the process still exits 0."""
+    gate = Gate()
+    proxy.hook = gate.hook
+    process = await server_system.start_server(DRAIN_GRACE_S="0.2")
+    async with server_system.stub() as stub:
+        submit = asyncio.ensure_future(stub.SubmitImage(submit_request()))
+        await gate.reached.wait()
+        process.send_signal(signal.SIGTERM)
+        told = await refused(submit)
+        assert told.code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
+        assert await process.wait() == 0
+        gate.opened.set()
+
+
+async def test_the_second_signal_ends_the_process_at_once(
+    server_system: System, proxy: AwsProxy
+) -> None:
+    """Who asks twice does not want to wait."""
+    gate = Gate()
+    proxy.hook = gate.hook
+    process = await server_system.start_server()
+    async with server_system.stub() as stub:
+        request = submit_request(str(uuid.uuid4()))
+        submit = asyncio.ensure_future(stub.SubmitImage(request))
+        await gate.reached.wait()
+        watch = stub.WatchRequest(pb.WatchRequestRequest(request_ids=[request.request_id]))
+        await watch.read()
+        process.send_signal(signal.SIGTERM)
+        await refused(watch.read())
+        process.send_signal(signal.SIGINT)
+        assert await process.wait() == -signal.SIGINT
+        await refused(submit)
+    gate.opened.set()
+
+
+async def started(environment: dict[str, str]) -> tuple[int, list[str]]:
+    """Run the server to its end; its exit status and what it wrote on standard error."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "server",
+        env={**without_aws(os.environ), **environment},
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, errors = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, errors.decode().splitlines()
+
+
+async def test_a_taken_port_is_one_readable_line(server_system: System) -> None:
+    """Two servers never share a port; the second one says which setting is at fault."""
+    await server_system.start_server()
+    environment = {
+        **server_system.aws.environment("server"),
+        **server_system.stack.environment(),
+        "GRPC_ADDRESS": server_system.address,
+        "METRICS_HOST": "127.0.0.1",
+        "METRICS_PORT": str(free_port()),
+    }
+    status, lines = await started(environment)
+    assert status == 1
+    (line,) = lines
+    assert line.startswith("GRPC_ADDRESS: ")
+    assert "already in use" in line
+
+
+async def test_every_faulty_setting_is_named() -> None:
+    """A server that cannot know its tables does not start, and tells all faults at once."""
+    environment = {
+        "REQUESTS_TABLE": "requests",
+        "IMAGES_TABLE": "images",
+        "GRPC_ADDRESS": "50051",
+        "MAX_WATCHED": "many",
+        "PUBLIC_BASE_URL": "https://cdn.example",
+    }
+    status, lines = await started(environment)
+    assert status == 2
+    assert {line.partition(":")[0] for line in lines} == {
+        "QUEUE_URL",
+        "GRPC_ADDRESS",
+        "MAX_WATCHED",
+        "PUBLIC_BASE_URL",
+    }

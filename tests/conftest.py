@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import AsyncIterator, Iterator
 
+import grpc
 import pytest
 import pytest_asyncio
 from blockbuster import BlockBuster
@@ -17,6 +18,14 @@ MAY_BLOCK = (
     ("aiobotocore/session.py", "_create_client"),
     ("aiobotocore/client.py", "get_waiter"),
 )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _grpc_stays_up() -> Iterator[None]:
+    """Keep grpc.aio's polling thread: with its last object it would be joined on a test's event loop."""
+    grpc.aio.init_grpc_aio()
+    yield
+    grpc.aio.shutdown_grpc_aio()
 
 
 @pytest.fixture(autouse=True)

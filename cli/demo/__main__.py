@@ -18,7 +18,7 @@ from cli.demo.items import Item, items, list_pictures
 from cli.demo.run import Result, submit_and_follow
 from cli.demo.stage import set_up
 from cli.demo.table import table
-from cli.errors import CommandFailed, UsageFault
+from cli.errors import CommandFailed
 from cli.local.plan import require_embedded_aws
 from cli.outcome import printable
 
@@ -45,6 +45,7 @@ async def _demonstrate(console: Console, logs: Path) -> list[str]:
         f"{len(results)} requests; {len(good)} pictures published and fetched again, "
         f"{len(results) - len(good)} not published. {time.monotonic() - began:.0f} s in all.",
         highlight=False,
+        soft_wrap=True,
     )
     return faults
 
@@ -84,17 +85,15 @@ def main() -> int:
         code = 1 if faults else 0
     except CommandFailed as error:
         faults, code = [str(error)], error.exit_code
-        if isinstance(error, UsageFault):
-            shutil.rmtree(logs)
     except (KeyboardInterrupt, asyncio.CancelledError):
-        shutil.rmtree(logs)
-        return 130
+        faults, code = ["interrupted"], 130
     for fault in faults:
         sys.stderr.write(f"demo: {printable(fault)}\n")
-    if faults and logs.exists():
+    if code == 1:
         sys.stderr.write(f"demo: what the processes said is in {logs}\n")
-    elif not faults:
+    else:
         shutil.rmtree(logs)
+    if code == 0:
         console.print("every request ended as it should", style="bold green")
     return code
 

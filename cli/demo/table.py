@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from rich import box
 from rich.table import Table
 from rich.text import Text
 
@@ -11,10 +10,11 @@ from cli.report import STYLES
 
 ID_WIDTH = 8
 NAME_WIDTH = 19
-FIXED_WIDTH = 61
+FIXED_WIDTH = 60
 """All columns but the one for URLs and failures, with the gaps."""
 
-SHORTEST_RESULT = 19
+SHORTEST_RESULT = 20
+"""Holds every failure's code that the demonstration leads to."""
 
 
 def shorten(text: str, width: int) -> str:
@@ -30,7 +30,7 @@ def size(count: int) -> str:
 def table(results: Sequence[Result], width: int) -> Table:
     """For a terminal of `width` columns."""
     room = max(SHORTEST_RESULT, width - FIXED_WIDTH)
-    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold underline")
     for heading in ("request", "picture", "state", "public URL or failure"):
         shown.add_column(heading, no_wrap=True)
     for heading in ("size", "time"):

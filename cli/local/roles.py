@@ -13,8 +13,8 @@ AWS_GRACE_SECONDS = 5.0
 WORKER_GRACE_SECONDS = 25.0
 """Above what a worker takes by the settings below, and one long poll."""
 
-LOCAL_DEFAULTS = {"DRAIN_DELAY_S": "0", "DRAIN_GRACE_S": "10"}
-"""No load balancer has to notice a drain here, and somebody waits for it."""
+LOCAL_DEFAULTS = {"DRAIN_DELAY_S": "0", "DRAIN_GRACE_S": "10", "RECEIVE_WAIT_S": "1"}
+"""No load balancer has to notice a drain here, a poll costs nothing, and somebody waits for the end."""
 
 
 def settings(plan: Plan, endpoint: str, outputs: StackOutputs) -> dict[str, str]:

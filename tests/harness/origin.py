@@ -24,6 +24,10 @@ class Origin:
         self._handlers[path] = handler
         return self.base + path
 
+    def forget(self, path: str) -> None:
+        """Undo `serve`."""
+        del self._handlers[path]
+
     def serve_body(self, path: str, body: bytes, content_type: str = "image/png") -> str:
         async def answer(_request: web.Request) -> web.Response:
             return web.Response(body=body, content_type=content_type)

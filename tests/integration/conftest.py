@@ -1,9 +1,8 @@
 """What integration tests of the server and of the tables may ask for."""
 
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
-import grpc
 import pytest
 import pytest_asyncio
 from aiobotocore.session import get_session
@@ -15,14 +14,6 @@ from core.statements import Statements
 from core.tables import Tables
 from harness.aws import DeployStack, RecordingAws
 from harness.running_server import ServerFactory
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _grpc_stays_up() -> Iterator[None]:
-    """Keep grpc.aio's polling thread: with its last object it would be joined on a test's event loop."""
-    grpc.aio.init_grpc_aio()  # type: ignore[attr-defined]  # the stubs lack it
-    yield
-    grpc.aio.shutdown_grpc_aio()  # type: ignore[attr-defined]  # the stubs lack it
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from PIL import ExifTags, ImageFile
 
-from consumer.picture import formats
+from consumer.picture import exif, formats
 from consumer.picture.formats import Format
 from consumer.picture.layout import Layout
 from consumer.picture.layout import read as read_layout
@@ -29,17 +29,17 @@ _GPS_VERSION = 0
 def clean(kind: Format, body: bytes, layout: Layout) -> Cleaned:
     """The body without location and without what follows the picture's end.
 
-    Raises LocationNotRemovable for a location in a format that cannot be cleaned, or one that a
-    second pass finds again.
+    Raises LocationNotRemovable where the format cannot be cleaned, where a second pass finds a
+    location again, and where removing it would change other facts.
     """
     cleaner = _CLEANERS.get(kind)
     if cleaner is None:
         return refuse(kind, body, layout)
     cleaned = cleaner(body, layout)
     if cleaned.had_location:
-        # Directories that overlap could bring back what was blanked.
+        # In a damaged EXIF block, directories overlap and what is blanked may not be all, or more.
         again = cleaner(cleaned.body, read_layout(kind, cleaned.body))
-        if again.body is not cleaned.body:
+        if again.body is not cleaned.body or exif.read(again.exif) != exif.read(cleaned.exif):
             raise LocationNotRemovable
     return cleaned
 

@@ -52,7 +52,7 @@ def without_place(data: bytes) -> bytes:
     for finding in findings:
         for entry in finding.entries:
             _erase(edited, found, finding.directory, entry)
-    # Tables are written after all erasing: a value that overlaps one must not take it along.
+    # Tables are closed last: where a damaged one overlaps what was erased, that stays erased.
     for finding in findings:
         _rewrite(edited, found, finding)
     return data[:offset] + bytes(edited)
@@ -131,9 +131,9 @@ def _rewrite(edited: bytearray, found: Block, finding: _Finding) -> None:
     directory, gone = finding.directory, {entry.at for entry in finding.entries}
     kept = [entry.at for entry in directory.entries if entry.at not in gone]
     table = len(kept).to_bytes(2, found.byteorder)
-    table += b"".join(found.data[at : at + _ENTRY_SIZE] for at in kept)
+    table += b"".join(edited[at : at + _ENTRY_SIZE] for at in kept)
     entries_end = directory.at + 2 + len(directory.entries) * _ENTRY_SIZE
-    table += found.data[entries_end : directory.stop]
+    table += edited[entries_end : directory.stop]
     edited[directory.at : directory.stop] = table.ljust(directory.stop - directory.at, b"\0")
 
 

@@ -2,7 +2,6 @@
 
 from consumer.picture.header import Probe, probe
 from consumer.picture.inspection import Inspected, inspect
-from consumer.picture.metadata import PictureMetadata
 from consumer.picture.policy import PicturePolicy
 
-__all__ = ["Inspected", "PictureMetadata", "PicturePolicy", "Probe", "inspect", "probe"]
+__all__ = ["Inspected", "PicturePolicy", "Probe", "inspect", "probe"]

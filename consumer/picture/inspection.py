@@ -4,8 +4,8 @@ from hashlib import sha256
 from consumer.picture import budget, exif, layout, location
 from consumer.picture.decode import decode
 from consumer.picture.formats import sniff
-from consumer.picture.metadata import PictureMetadata
 from consumer.picture.policy import PicturePolicy
+from core.image import PictureMetadata
 
 _QUARTER_TURNS = range(5, 9)
 

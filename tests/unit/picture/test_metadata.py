@@ -5,7 +5,8 @@ from typing import Literal
 import pytest
 from PIL import Image, ImageOps
 
-from consumer.picture import PictureMetadata, PicturePolicy, exif, inspect, perceptual
+from consumer.picture import PicturePolicy, exif, inspect, perceptual
+from core.image import PictureMetadata
 from harness.pictures import (
     exif_block,
     jpeg_segment,

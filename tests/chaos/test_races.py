@@ -1,0 +1,106 @@
+"""Two workers, one request."""
+
+import asyncio
+
+from aiohttp import web
+
+from core.message import ImageMessage
+from harness.aws import RecordingAws
+from harness.origin import numbered_png, origin
+from harness.records import Records, records
+from harness.system import System, system
+
+
+async def send_copy(stores: Records, running: System, request_id: str, url: str) -> None:
+    """The same message once more, as SQS may deliver it."""
+    message = ImageMessage(request_id=request_id, customer_id="acme", url=url, revision=1)
+    await stores.sqs.send_message(QueueUrl=running.stack.queue_url, MessageBody=message.encode())
+
+
+class Meeting:
+    """Holds every fetch until `expected` are there, then answers each with another body."""
+
+    def __init__(self, expected: int) -> None:
+        self._barrier = asyncio.Barrier(expected)
+        self.answered = 0
+
+    async def answer(self, _request: web.Request) -> web.Response:
+        await self._barrier.wait()
+        self.answered += 1
+        return web.Response(body=numbered_png(self.answered), content_type="image/png")
+
+
+async def test_two_consumers_with_one_message_and_a_changing_origin_make_one_image(
+    embedded_aws: RecordingAws,
+) -> None:
+    """Whoever records first decides; the other adopts what is there."""
+    async with origin() as images, system(embedded_aws) as running, records(running) as stores:
+        meeting = Meeting(expected=2)
+        url = images.serve("/changing", meeting.answer)
+        await running.start_server()
+        request_id = await running.submit(url)
+        await send_copy(stores, running, request_id, url)
+        # One slot each, so that each takes one copy.
+        await running.start_consumer(CONCURRENCY="1")
+        await running.start_consumer(CONCURRENCY="1")
+        states = await running.wait_terminal([request_id])
+        await running.stop()
+        assert meeting.answered == 2
+        await stores.prove_each_ended_once([request_id])
+        (image,) = await stores.images()
+        published = states[request_id].image
+        assert published.metadata.sha256 == image["metadata"]["M"]["sha256"]["S"]
+        assert image["s3Url"]["S"].endswith(f"{published.metadata.sha256}.png")
+
+
+class Staller:
+    """The first fetch gets a 404, but only when told; every later one gets what is set."""
+
+    def __init__(self) -> None:
+        self.stalled = asyncio.Event()
+        self.resume = asyncio.Event()
+        self._fetches = 0
+
+    async def answer(self, _request: web.Request) -> web.Response:
+        self._fetches += 1
+        if self._fetches == 1:
+            self.stalled.set()
+            await self.resume.wait()
+            return web.Response(status=404)
+        if self._fetches == 2:
+            return web.Response(status=410)
+        return web.Response(body=numbered_png(1), content_type="image/png")
+
+
+async def test_a_worker_that_stalls_across_fail_and_redrive_has_no_say(
+    embedded_aws: RecordingAws,
+) -> None:
+    """Its verdict is about a revision that is gone: the redriven request ends by its own fetch."""
+    async with origin() as images, system(embedded_aws) as running, records(running) as stores:
+        staller = Staller()
+        url = images.serve("/stalling", staller.answer)
+        await running.start_server()
+        request_id = await running.submit(url)
+        await running.start_consumer()
+        await staller.stalled.wait()
+        await send_copy(stores, running, request_id, url)
+        await _fails(running, request_id)
+        await running.run_operator("redrive")
+        states = await running.wait_terminal([request_id])
+        assert (states[request_id].state, states[request_id].revision) == (2, 4)
+        staller.resume.set()
+        await running.stop()
+        (row,) = await stores.requests()
+        assert (row["status"]["S"], row["revision"]["N"]) == ("COMPLETED", "4")
+        assert "failureCode" not in row
+        assert "failureShard" not in row
+        told = await stores.notifications([f"{request_id}:2", f"{request_id}:4"])
+        assert {notification.id for notification in told} == {
+            f"{request_id}:2",
+            f"{request_id}:4",
+        }
+
+
+async def _fails(running: System, request_id: str) -> None:
+    states = await running.wait_terminal([request_id])
+    assert states[request_id].failure.code == 7, states

@@ -109,6 +109,8 @@ def fetch_policy(settings: ConsumerSettings) -> FetchPolicy:
         connect_timeout=settings.connect_timeout_s,
         total_timeout=settings.total_timeout_s,
         min_rate=settings.min_rate_bytes_s,
+        rate_window=settings.min_rate_window_s,
+        rate_grace=settings.min_rate_window_s,
         max_bytes=settings.max_body_bytes,
         max_redirects=settings.max_redirects,
         per_host_limit=settings.per_host_limit,

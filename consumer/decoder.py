@@ -6,6 +6,8 @@ The seam behind which threads can become sandboxed processes; only then is decod
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
+from PIL import AvifImagePlugin
+
 from consumer.byte_budget import ByteBudget
 from consumer.picture import Inspected, PicturePolicy, inspect, probe
 
@@ -15,6 +17,8 @@ class Decoder:
 
     def __init__(self, policy: PicturePolicy, *, threads: int, budget_bytes: int) -> None:
         self._policy = policy
+        # Its decoder would start a thread for each core, beside the pool's own.
+        AvifImagePlugin.DEFAULT_MAX_THREADS = 1
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
         self._budget = ByteBudget(budget_bytes)
         self._budget_bytes = budget_bytes

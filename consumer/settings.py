@@ -77,6 +77,12 @@ class ConsumerSettings(CoreSettings):
     min_rate_bytes_s: int = Field(
         1_024, ge=0, description="Bytes a second below which an origin is too slow."
     )
+    min_rate_window_s: float = Field(
+        5,
+        gt=0,
+        le=60,
+        description="Seconds before the rate is judged, and over which it is then judged.",
+    )
     max_body_bytes: int = Field(
         20 * MIB, ge=1, description="Largest body that is accepted, in bytes."
     )
@@ -96,7 +102,9 @@ class ConsumerSettings(CoreSettings):
         "finds truncation as well, everything else in full; header: trusts origins that are known good.",
     )
     max_pixels: int = Field(
-        100_000_000, ge=1, description="Largest picture: frames times width times height."
+        100_000_000,
+        ge=1,
+        description="Largest picture: frames times width times height. One frame has at most 89,478,485 as well.",
     )
     max_frames: int = Field(1_000, ge=1, description="Most frames of an animation.")
     decode_threads: int = Field(2, ge=1, le=64, description="Pictures decoded at the same time.")

@@ -1,0 +1,43 @@
+"""Addresses that are not talked to, through the whole system."""
+
+import asyncio
+from collections import Counter
+
+import grpc
+import pytest
+
+from harness.address_vectors import AddressVector, address_vectors
+from harness.sample_origin import sample_origin
+from harness.system import System
+
+
+ROWS = address_vectors("blocked")
+
+
+async def test_every_blocked_address_fails_directly_and_by_redirect(running: System) -> None:
+    """Each row of the vectors ends FAILED BLOCKED_ADDRESS, and nothing is connected to."""
+
+    async with sample_origin() as base:
+        urls = [row.url() for row in ROWS]
+        urls += [f"{base}/behave/redirect?to={row.url()}" for row in ROWS]
+        ids = await asyncio.gather(*(running.submit(url) for url in urls))
+        states = await running.wait_terminal(ids)
+    ended = Counter(states[request_id].failure.code for request_id in ids)
+    wrong = [
+        (url, states[request_id])
+        for url, request_id in zip(urls, ids, strict=True)
+        if states[request_id].failure.code != 1
+    ]
+    assert not wrong, wrong[:3]
+    assert ended == {1: len(urls)}
+    assert len(urls) >= 200
+
+
+@pytest.mark.parametrize("row", address_vectors("odd"), ids=lambda row: repr(row.host))
+async def test_odd_spellings_of_addresses_are_refused_at_submit(
+    running: System, row: AddressVector
+) -> None:
+    """Parsers disagree on what they mean, so nobody gets to read them."""
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await running.submit(row.url())
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT

@@ -1,0 +1,202 @@
+"""The command against the real processes, as a person uses it."""
+
+import asyncio
+import hashlib
+import os
+import signal
+import sys
+import uuid
+from asyncio.subprocess import PIPE, STDOUT
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp.test_utils import TestServer
+
+from harness.aws import RecordingAws
+from harness.command import ROOT, Up, imageservice, python_path, up
+from loadtest.origin import create_app
+
+PICTURE = "/pictures/astronaut.png"
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """A system that `up` runs on the suite's AWS, and an origin."""
+
+    up: Up
+    ready: dict[str, Any]
+    origin: str
+
+    @property
+    def address(self) -> str:
+        return str(self.ready["address"])
+
+
+@pytest.fixture
+async def origin() -> AsyncIterator[str]:
+    server = TestServer(create_app(ROOT / "tests" / "images"))
+    await server.start_server()
+    yield str(server.make_url("")).rstrip("/")
+    await server.close()
+
+
+@pytest.fixture
+async def local(embedded_aws: RecordingAws, tmp_path: Path, origin: str) -> AsyncIterator[Local]:
+    prefix = f"c{uuid.uuid4().hex[:10]}"
+    options = ["--aws-endpoint", embedded_aws.endpoint, "--name-prefix", prefix]
+    async with up(tmp_path, *options, "--consumers", "2") as running:
+        yield Local(running, await running.ready(), origin)
+
+
+async def read(url: str) -> bytes:
+    async with aiohttp.ClientSession() as session, session.get(url) as answer:
+        assert answer.status == 200
+        return await answer.read()
+
+
+async def test_outcomes_as_json(local: Local) -> None:
+    """Of a good and a missing picture, each is one object; the published bytes are those recorded; exit 1."""
+    good, missing = f"{local.origin}{PICTURE}", f"{local.origin}/behave/status/404"
+    ran = await imageservice("submit", good, missing, "--watch", "--json", address=local.address)
+    ends = {told["url"]: told for told in ran.objects}
+    assert (ends[good]["state"], ends[missing]["state"]) == ("COMPLETED", "FAILED")
+    assert ends[missing]["failure_code"] == "NOT_FOUND"
+    body = await read(ends[good]["public_url"])
+    assert hashlib.sha256(body).hexdigest() == ends[good]["metadata"]["sha256"]
+    assert ran.code == 1
+
+
+async def test_a_file_of_urls(local: Local) -> None:
+    """URLs come from standard input, a line is printed for each in a pipe, without control codes; exit 0."""
+    urls = [f"{local.origin}/generated/{number}.png" for number in range(40)]
+    text = "# forty\n\n" + "\n".join(urls)
+    ran = await imageservice("submit", "--file", "-", "--watch", address=local.address, stdin=text)
+    lines = ran.out.splitlines()
+    assert len(lines) == 40
+    assert all(line.startswith("COMPLETED  ") for line in lines)
+    assert "\x1b" not in ran.out
+    assert (ran.code, ran.err) == (0, "")
+
+
+async def test_a_refused_url(local: Local) -> None:
+    """A URL that the server refuses is told with its reason and field; exit 1."""
+    ran = await imageservice("submit", "ftp://origin/a", "--json", address=local.address)
+    [told] = ran.objects
+    assert told["error"]["reason"] == "INVALID_REQUEST"
+    assert [violation["field"] for violation in told["error"]["violations"]] == ["url"]
+    assert ran.code == 1
+
+
+async def test_a_request_from_submit_to_its_end(local: Local) -> None:
+    """A chosen id can be watched and looked at; submitted again it is told as it ended, and not for another URL."""
+    url, request_id = f"{local.origin}{PICTURE}", str(uuid.uuid4())
+    chosen = ["--request-id", request_id]
+    first = await imageservice("submit", url, *chosen, address=local.address)
+    assert first.out.startswith(f"PENDING    {request_id}")
+    watched = await imageservice("watch", request_id, address=local.address)
+    assert watched.out.splitlines()[-1].startswith(f"COMPLETED  {request_id}  http")
+    assert watched.code == 0
+    status = await imageservice("status", request_id, address=local.address)
+    public_url = watched.out.split()[-1]
+    assert public_url in status.out
+    again = await imageservice("submit", url, *chosen, "--json", address=local.address)
+    assert [told["public_url"] for told in again.objects] == [public_url]
+    other = await imageservice("submit", f"{url}?other", *chosen, address=local.address)
+    assert "REQUEST_ID_REUSED" in other.out
+    assert other.code == 1
+
+
+async def test_a_watch_of_a_failure(local: Local) -> None:
+    """A watched request that fails makes exit 1."""
+    url, request_id = f"{local.origin}/behave/status/410", str(uuid.uuid4())
+    await imageservice("submit", url, "--request-id", request_id, address=local.address)
+    ran = await imageservice("watch", request_id, "--json", address=local.address)
+    assert ran.objects[-1]["failure_code"] == "NOT_FOUND"
+    assert ran.code == 1
+
+
+async def test_an_unknown_id(local: Local) -> None:
+    """An id that nobody knows is one line on stderr."""
+    ran = await imageservice("status", str(uuid.uuid4()), address=local.address)
+    assert ran.err.startswith("imageservice: REQUEST_NOT_FOUND: ")
+    assert ran.err.count("\n") == 1
+    assert (ran.code, ran.out) == (1, "")
+
+
+async def test_reconcile_runs_as_the_consumer(local: Local) -> None:
+    """Reconcile takes the environment that `up` wrote down, and its exit code is passed on."""
+    ran = await imageservice("reconcile", environment=local.ready["environment"])
+    assert ran.code == 0, ran.err
+    broken = {**local.ready["environment"], "QUEUE_URL": "", "METRICS_PORT": "none"}
+    assert (await imageservice("reconcile", environment=broken)).code == 2
+
+
+@pytest.mark.parametrize("role", ["server", "consumer"])
+async def test_a_process_that_dies_is_started_again(local: Local, role: str) -> None:
+    """A killed process is named, replaced and written down; requests go on as before."""
+    before = local.ready["pids"][role]
+    os.kill(before if role == "server" else before[0], signal.SIGKILL)
+    await local.up.says("ended (killed by SIGKILL); starting it again")
+    await local.up.says("ready again")
+    after = (await local.up.running())["pids"][role]
+    assert after != before
+    url = f"{local.origin}{PICTURE}"
+    ran = await imageservice("submit", url, "--watch", address=local.address)
+    assert ran.code == 0, ran.out + ran.err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_one_signal_drains(local: Local, number: signal.Signals) -> None:
+    """One Ctrl-C or SIGTERM ends all processes in order, with exit 0 and without a ready file."""
+    local.up.process.send_signal(number)
+    last_words = await local.up.all_gone()
+    assert last_words.endswith("stopped\n")
+    assert await local.up.process.wait() == 0
+    assert not await asyncio.to_thread(local.up.ready_file.exists)
+
+
+async def test_no_child_outlives_up(tmp_path: Path) -> None:
+    """When `up` itself is killed, the embedded AWS, the server and the consumers leave."""
+    async with up(tmp_path) as running:
+        ready = await running.ready()
+        running.process.kill()
+        await running.all_gone()
+        pids = [ready["pids"]["aws"], ready["pids"]["server"], *ready["pids"]["consumer"]]
+        for pid in pids:
+            with pytest.raises(ProcessLookupError):
+                os.kill(pid, 0)
+
+
+async def test_an_embedded_aws_that_dies_is_replaced(tmp_path: Path, origin: str) -> None:
+    """When the embedded AWS dies, `up` says that its data is gone, and all is ready anew on another one."""
+    async with up(tmp_path) as running:
+        before = await running.ready()
+        os.kill(before["pids"]["aws"], signal.SIGKILL)
+        await running.says("and all its data with it")
+        after = await running.ready()
+        assert after["pids"]["aws"] != before["pids"]["aws"]
+        ran = await imageservice(
+            "submit", f"{origin}{PICTURE}", "--watch", address=after["address"]
+        )
+        assert ran.code == 0, ran.out + ran.err
+
+
+async def test_the_demo_ends_as_it_should() -> None:
+    """The demonstration exits 0 and shows a row for each request, plain text in a pipe."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "cli.demo"), stdout=PIPE, stderr=STDOUT, env=python_path()
+    )
+    out = (await process.communicate())[0].decode()
+    assert process.returncode == 0, out
+    for row in (
+        "astronaut.png",
+        "NOT_FOUND",
+        "BLOCKED_ADDRESS",
+        "every request ended as it should",
+    ):
+        assert row in out
+    assert "\x1b" not in out

@@ -1,0 +1,44 @@
+"""Where a picture was taken is not published."""
+
+from io import BytesIO
+
+import aiohttp
+import pytest
+from PIL import Image
+
+from harness import pictures
+from harness.sample_origin import sample_origin
+from harness.system import System
+
+TELLING = {
+    "exif.jpg": pictures.jpeg_with_gps(),
+    "xmp.jpg": pictures.jpeg_with_xmp_location(),
+    "text.png": pictures.png_with_location_text(),
+    "palace.jpg": pictures.sample("palace-exif-location.jpg"),
+    "flower.jpg": pictures.sample("flower-xmp-location.jpg"),
+    "coffee.png": pictures.sample("coffee-text-location.png"),
+}
+
+
+@pytest.mark.parametrize("name", TELLING)
+async def test_a_location_is_taken_out_and_the_pixels_stay(running: System, name: str) -> None:
+    """In EXIF, in XMP and in PNG text; the metadata says that there was one."""
+    async with sample_origin(TELLING) as base:
+        request_id = await running.submit(f"{base}/bodies/{name}")
+        image = (await running.wait_terminal([request_id]))[request_id].image
+    async with aiohttp.ClientSession() as session, session.get(image.public_url) as answer:
+        published = await answer.read()
+    assert image.metadata.had_location
+    assert image.metadata.source_sha256 != image.metadata.sha256
+    assert b"GPS" not in published
+    with Image.open(BytesIO(published)) as after, Image.open(BytesIO(TELLING[name])) as before:
+        assert not after.getexif().get_ifd(0x8825)
+        assert after.tobytes() == before.tobytes()
+
+
+async def test_a_location_that_cannot_be_taken_out_is_not_published(running: System) -> None:
+    """A TIFF with GPS fails, rather than being published with it or re-encoded."""
+    async with sample_origin({"gps.tiff": pictures.tiff_with_gps()}) as base:
+        request_id = await running.submit(f"{base}/bodies/gps.tiff")
+        ended = (await running.wait_terminal([request_id]))[request_id]
+    assert ended.failure.code == 19

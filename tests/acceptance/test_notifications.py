@@ -1,0 +1,39 @@
+"""Who is told what."""
+
+import json
+
+from harness.aws import RecordingAws
+from harness.origin import origin
+from harness.records import records, subscribe
+from harness.system import system
+
+
+async def test_a_filtered_subscription_gets_its_customers_outcomes_and_no_others(
+    embedded_aws: RecordingAws,
+) -> None:
+    """Success and failure of one customer, none of another's."""
+    async with origin() as images, system(embedded_aws) as running, records(running) as stores:
+        queue = await subscribe(stores, "acme", customer="acme")
+        await running.start_server()
+        good = await running.submit(images.picture(1))
+        bad = await running.submit(f"{images.base}/missing")
+        others = await running.submit(images.picture(2), customer="other")
+        await running.start_consumer()
+        everyone = await stores.notifications(f"{each}:2" for each in (good, bad, others))
+        assert len(everyone) == 3
+        received = []
+        while batch := await stores.receive(queue):
+            received += [json.loads(json.loads(message["Body"])["Message"]) for message in batch]
+        told = {each["requestId"]: each for each in received}
+        assert told.keys() == {good, bad}
+        assert told[good]["status"] == "COMPLETED"
+        assert told[bad]["failure"]["code"] == "NOT_FOUND"
+        attributes = {each.sent["requestId"]: each.attributes for each in everyone}
+        assert attributes[good] == {
+            "customerId": "acme",
+            "status": "COMPLETED",
+            "requestId": good,
+            "revision": "2",
+        }
+        (letter,) = await stores.dead_letters()
+        assert (letter["request_id"], letter["failure_code"]) == (bad, "NOT_FOUND")

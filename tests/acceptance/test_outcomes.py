@@ -1,0 +1,102 @@
+"""What becomes of every kind of origin and picture, through the whole system."""
+
+import asyncio
+from dataclasses import dataclass
+
+import pytest
+
+from cli.local.embedded_aws import free_port
+from core.errors import FailureCode
+from harness import pictures
+from harness.sample_origin import PICTURES, sample_origin
+from harness.system import System
+from imageservice.v1 import image_service_pb2 as pb
+
+SAMPLES = sorted(path.name for path in PICTURES.glob("*.*") if path.suffix != ".md")
+CUT = {
+    f"cut.{extension}": pictures.truncated(pictures.sample(name), 0.7)
+    for extension, name in {
+        "jpg": "rocket-progressive.jpg",
+        "png": "astronaut.png",
+        "gif": "rocket-animated.gif",
+        "webp": "coffee.webp",
+        "tiff": "flower.tiff",
+    }.items()
+}
+BODIES = {
+    **CUT,
+    "bomb.png": pictures.bomb_png(),
+    "drawing.svg": pictures.svg(),
+    "page.jpg": pictures.html(),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """`code` is None where the image shall be published."""
+
+    path: str
+    code: FailureCode | None
+    attempts: int = 1
+
+
+ORIGINS = [
+    *(Expected(f"/bodies/{name}", FailureCode.CORRUPT_IMAGE) for name in CUT),
+    Expected("/bodies/bomb.png", FailureCode.TOO_MANY_PIXELS),
+    Expected("/bodies/drawing.svg", FailureCode.UNSUPPORTED_FORMAT),
+    Expected("/bodies/page.jpg", FailureCode.NOT_AN_IMAGE),
+    Expected("/behave/oversized?bytes=3000000", FailureCode.TOO_LARGE),
+    Expected("/behave/oversized?bytes=3000000&chunked=1", FailureCode.TOO_LARGE),
+    Expected("/behave/endless", FailureCode.TOO_LARGE),
+    Expected("/behave/slow-drip?rate=100", FailureCode.TOO_SLOW, attempts=3),
+    Expected("/behave/hang", FailureCode.TIMEOUT, attempts=3),
+    Expected("/behave/redirect-loop", FailureCode.TOO_MANY_REDIRECTS),
+    Expected("/behave/redirect?to=ftp://127.0.0.1/", FailureCode.BAD_REDIRECT),
+    Expected("/behave/redirect?to=http://169.254.169.254/", FailureCode.BLOCKED_ADDRESS),
+    Expected("/behave/status/404", FailureCode.NOT_FOUND),
+    Expected("/behave/status/403", FailureCode.ORIGIN_REFUSED),
+    Expected("/behave/status/500", FailureCode.ORIGIN_ERROR, attempts=3),
+    Expected("/behave/status/429", FailureCode.RATE_LIMITED, attempts=3),
+    Expected("/behave/gzip", FailureCode.BAD_RESPONSE, attempts=3),
+    Expected("/behave/reset", FailureCode.BAD_RESPONSE, attempts=3),
+    Expected("/behave/short", FailureCode.BAD_RESPONSE, attempts=3),
+    Expected("/behave/retry-after/429/1?key=short", None),
+    Expected("/behave/retry-after/429/3?key=long", None),
+    Expected("/behave/flaky?key=flaky", None),
+    Expected("/behave/redirect-chain/3", None),
+    Expected("/behave/changing?key=changing", None),
+    *(Expected(f"/pictures/{name}", None) for name in SAMPLES),
+]
+
+
+async def test_each_origin_and_picture_ends_as_the_reference_says(running: System) -> None:
+    """All at once, so that no bad one holds up a good one."""
+    async with sample_origin(BODIES) as base:
+        ids = await asyncio.gather(*(running.submit(base + each.path) for each in ORIGINS))
+        states = await running.wait_terminal(ids)
+    ended = {
+        each.path: (outcome_of(states[request_id]), states[request_id].failure.attempts)
+        for each, request_id in zip(ORIGINS, ids, strict=True)
+    }
+    assert ended == {
+        each.path: (each.code or "COMPLETED", each.attempts if each.code else 0) for each in ORIGINS
+    }
+
+
+def outcome_of(request: pb.ImageRequest) -> str:
+    if request.state == pb.STATE_FAILED:
+        return pb.FailureCode.Name(request.failure.code).removeprefix("FAILURE_CODE_")
+    return pb.State.Name(request.state).removeprefix("STATE_")
+
+
+async def test_an_origin_that_refuses_connections_is_asked_three_times(running: System) -> None:
+    """Nobody listens there now; somebody may a moment later."""
+    request_id = await running.submit(f"http://127.0.0.1:{free_port()}/picture.png")
+    ended = (await running.wait_terminal([request_id]))[request_id]
+    assert (outcome_of(ended), ended.failure.attempts) == (FailureCode.CONNECT_FAILED, 3)
+
+
+@pytest.mark.parametrize("code", list(FailureCode))
+def test_every_failure_code_is_in_the_contract(code: FailureCode) -> None:
+    """A failure that the contract cannot name would reach customers as UNSPECIFIED."""
+    assert pb.FailureCode.Value(f"FAILURE_CODE_{code}") > 0

@@ -1,0 +1,75 @@
+"""Tiny child processes that call in when they live, so that a test can wait for their lives and deaths."""
+
+import asyncio
+import sys
+from asyncio import Queue, StreamReader, StreamWriter
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+_CALL = """\
+import os, signal, socket, subprocess, sys, time
+{before}
+line = socket.create_connection(("127.0.0.1", {port}))
+line.sendall(b"%d\\n" % os.getpid())
+{after}
+"""
+FOREVER = "while True: time.sleep(60)"
+
+
+@dataclass(slots=True)
+class Caller:
+    """A process that called in."""
+
+    pid: int
+    _reader: StreamReader
+
+    async def gone(self) -> None:
+        """Wait until its connection is closed, which the kernel does for a process that ends in any way."""
+        while await self._reader.read(1_024):
+            pass
+
+    async def hear(self, count: int) -> str:
+        """The next `count` bytes of what it says."""
+        return (await self._reader.readexactly(count)).decode()
+
+    async def said(self) -> str:
+        """What it says until it is gone."""
+        return (await self._reader.read()).decode()
+
+
+@dataclass(slots=True)
+class Callers:
+    port: int = 0
+    _calls: "Queue[Caller]" = field(default_factory=Queue)
+    _writers: list[StreamWriter] = field(default_factory=list)
+
+    async def next(self) -> Caller:
+        return await self._calls.get()
+
+    def code(self, before: str = "", after: str = FOREVER) -> str:
+        """A program that does `before`, calls in, then does `after`; `line` is its connection."""
+        return _CALL.format(port=self.port, before=before, after=after)
+
+    def command(self, before: str = "", after: str = FOREVER) -> Callable[[int], Sequence[str]]:
+        """As a child's command."""
+        return lambda _leash: [sys.executable, "-c", self.code(before, after)]
+
+    async def answer(self, reader: StreamReader, writer: StreamWriter) -> None:
+        self._writers.append(writer)
+        pid = int(await reader.readline())
+        await self._calls.put(Caller(pid, reader))
+
+    async def close(self) -> None:
+        for writer in self._writers:
+            writer.close()
+
+
+@asynccontextmanager
+async def callers() -> AsyncIterator[Callers]:
+    answering = Callers()
+    server = await asyncio.start_server(answering.answer, "127.0.0.1", 0)
+    answering.port = server.sockets[0].getsockname()[1]
+    async with server:
+        yield answering
+        await answering.close()

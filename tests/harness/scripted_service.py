@@ -1,0 +1,155 @@
+"""A server of the contract that answers as a test tells it to: what clients are tested against."""
+
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+from google.protobuf.any_pb2 import Any as Packed
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2, status_pb2
+from grpc.aio import ServicerContext
+from grpc_status import rpc_status
+
+from imageservice.v1 import image_service_pb2 as pb
+from imageservice.v1.image_service_pb2_grpc import (
+    ImageServiceServicer,
+    add_ImageServiceServicer_to_server,
+)
+
+Context = ServicerContext[Any, Any]
+
+# ruff: noqa: N802  the contract names the methods
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An error with google.rpc's details; without any, an error as a proxy would make it."""
+
+    code: grpc.StatusCode
+    message: str
+    details: tuple[Message, ...] = ()
+
+    async def abort(self, context: Context) -> None:
+        if not self.details:
+            await context.abort(self.code, self.message)
+        status = status_pb2.Status(code=self.code.value[0], message=self.message)
+        for detail in self.details:
+            packed = Packed()
+            packed.Pack(detail)
+            status.details.append(packed)
+        await context.abort_with_status(rpc_status.to_status(status))
+
+
+def overloaded(retry_after_ms: int = 0) -> Refusal:
+    retry = error_details_pb2.RetryInfo()
+    retry.retry_delay.FromMilliseconds(retry_after_ms)
+    info = error_details_pb2.ErrorInfo(reason="OVERLOADED", domain="imageservice")
+    return Refusal(grpc.StatusCode.RESOURCE_EXHAUSTED, "Too many calls.", (info, retry))
+
+
+def draining() -> Refusal:
+    info = error_details_pb2.ErrorInfo(reason="SERVER_DRAINING", domain="imageservice")
+    return Refusal(grpc.StatusCode.UNAVAILABLE, "The server is about to end.", (info,))
+
+
+def invalid(name: str, description: str) -> Refusal:
+    bad = error_details_pb2.BadRequest()
+    bad.field_violations.add(field=name, description=description)
+    info = error_details_pb2.ErrorInfo(reason="INVALID_REQUEST", domain="imageservice")
+    return Refusal(grpc.StatusCode.INVALID_ARGUMENT, "Broken message.", (info, bad))
+
+
+@dataclass
+class ScriptedService(ImageServiceServicer):
+    """Submits go by the URL: `refusals` are given in turn, then it is accepted.
+
+    A watch tells each of `watches` in turn, one stream each, and then `ends` for what was asked.
+    """
+
+    refusals: dict[str, list[Refusal]] = field(default_factory=dict)
+    ends: dict[str, pb.ImageRequest] = field(default_factory=dict)
+    """By URL: how a submitted request ends; COMPLETED where nothing is said."""
+    watches: list[tuple[list[pb.ImageRequest], Refusal]] = field(default_factory=list)
+    submitted: dict[str, str] = field(default_factory=dict)
+    """URL by request id."""
+    asked: Counter[str] = field(default_factory=Counter)
+    """How often each URL was submitted."""
+    watched: list[list[str]] = field(default_factory=list)
+    most_at_once: int = 0
+    _at_once: int = 0
+
+    async def SubmitImage(
+        self, request: pb.SubmitImageRequest, context: Context
+    ) -> pb.SubmitImageResponse:
+        self._at_once += 1
+        self.most_at_once = max(self.most_at_once, self._at_once)
+        try:
+            self.asked[request.url] += 1
+            if refusals := self.refusals.get(request.url):
+                await refusals.pop(0).abort(context)
+        finally:
+            self._at_once -= 1
+        known = request.request_id in self.submitted
+        self.submitted[request.request_id] = request.url
+        state = self._end(request.request_id).state if known else pb.STATE_PENDING
+        return pb.SubmitImageResponse(request_id=request.request_id, state=state, revision=1)
+
+    async def GetStatus(
+        self, request: pb.GetStatusRequest, context: Context
+    ) -> pb.GetStatusResponse:
+        if request.request_id not in self.submitted:
+            info = error_details_pb2.ErrorInfo(reason="REQUEST_NOT_FOUND", domain="imageservice")
+            await Refusal(grpc.StatusCode.NOT_FOUND, "No such request.", (info,)).abort(context)
+        return pb.GetStatusResponse(request=self._end(request.request_id))
+
+    async def WatchRequest(
+        self, request: pb.WatchRequestRequest, context: Context
+    ) -> AsyncIterator[pb.WatchRequestResponse]:
+        self.watched.append(list(request.request_ids))
+        if self.watches:
+            told, refusal = self.watches.pop(0)
+            for state in told:
+                yield pb.WatchRequestResponse(request=state)
+            await refusal.abort(context)
+        for request_id in request.request_ids:
+            yield pb.WatchRequestResponse(request=self._end(request_id))
+
+    def _end(self, request_id: str) -> pb.ImageRequest:
+        url = self.submitted.get(request_id, "")
+        end = self.ends.get(url) or completed(url)
+        ended = pb.ImageRequest()
+        ended.CopyFrom(end)
+        ended.request_id = request_id
+        return ended
+
+
+def completed(url: str, request_id: str = "") -> pb.ImageRequest:
+    request = pb.ImageRequest(request_id=request_id, url=url, state=pb.STATE_COMPLETED, revision=2)
+    request.image.public_url = "http://cdn/images/aa/tag/0123.png"
+    request.image.metadata.format = "PNG"
+    request.image.metadata.bytes = 5_000_000_000
+    return request
+
+
+def failed(url: str, request_id: str = "") -> pb.ImageRequest:
+    request = pb.ImageRequest(request_id=request_id, url=url, state=pb.STATE_FAILED, revision=2)
+    request.failure.code = pb.FAILURE_CODE_NOT_FOUND
+    request.failure.message = "Nothing there"
+    request.failure.attempts = 1
+    return request
+
+
+@asynccontextmanager
+async def serving(service: ImageServiceServicer) -> AsyncIterator[str]:
+    """The address of a server in this process."""
+    server = grpc.aio.server()
+    add_ImageServiceServicer_to_server(service, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        await server.stop(None)

@@ -60,7 +60,7 @@ class _FailureCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FailureCo
     FAILURE_CODE_DNS_FAILED: _FailureCode.ValueType  # 2
     """The origin's name could not be resolved."""
     FAILURE_CODE_CONNECT_FAILED: _FailureCode.ValueType  # 3
-    """No connection could be made, or it broke."""
+    """No connection could be made, or it broke before the answer began."""
     FAILURE_CODE_TLS_FAILED: _FailureCode.ValueType  # 4
     """The origin's certificate was not valid."""
     FAILURE_CODE_TIMEOUT: _FailureCode.ValueType  # 5
@@ -82,7 +82,7 @@ class _FailureCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FailureCo
     FAILURE_CODE_TOO_LARGE: _FailureCode.ValueType  # 13
     """The body is larger than the limit."""
     FAILURE_CODE_BAD_RESPONSE: _FailureCode.ValueType  # 14
-    """The origin sent an answer that is not HTTP as asked for: a coding, or a body shorter than declared."""
+    """The origin's answer is not HTTP as asked for: a content coding, or a body that ended or broke off early."""
     FAILURE_CODE_NOT_AN_IMAGE: _FailureCode.ValueType  # 15
     """The bytes are not a picture."""
     FAILURE_CODE_UNSUPPORTED_FORMAT: _FailureCode.ValueType  # 16
@@ -109,7 +109,7 @@ FAILURE_CODE_BLOCKED_ADDRESS: FailureCode.ValueType  # 1
 FAILURE_CODE_DNS_FAILED: FailureCode.ValueType  # 2
 """The origin's name could not be resolved."""
 FAILURE_CODE_CONNECT_FAILED: FailureCode.ValueType  # 3
-"""No connection could be made, or it broke."""
+"""No connection could be made, or it broke before the answer began."""
 FAILURE_CODE_TLS_FAILED: FailureCode.ValueType  # 4
 """The origin's certificate was not valid."""
 FAILURE_CODE_TIMEOUT: FailureCode.ValueType  # 5
@@ -131,7 +131,7 @@ FAILURE_CODE_BAD_REDIRECT: FailureCode.ValueType  # 12
 FAILURE_CODE_TOO_LARGE: FailureCode.ValueType  # 13
 """The body is larger than the limit."""
 FAILURE_CODE_BAD_RESPONSE: FailureCode.ValueType  # 14
-"""The origin sent an answer that is not HTTP as asked for: a coding, or a body shorter than declared."""
+"""The origin's answer is not HTTP as asked for: a content coding, or a body that ended or broke off early."""
 FAILURE_CODE_NOT_AN_IMAGE: FailureCode.ValueType  # 15
 """The bytes are not a picture."""
 FAILURE_CODE_UNSUPPORTED_FORMAT: FailureCode.ValueType  # 16

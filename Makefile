@@ -1,0 +1,70 @@
+# Two commands for newcomers: `make demo` and `make test`. `make` lists the rest.
+
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
+MANIFESTS := pyproject.toml protos/pyproject.toml constraints.txt
+CODE := server consumer core cli loadtest tests docs protos/stubs.py
+PROTO := imageservice/v1/image_service.proto
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up test check format stubs docs reference constraints buf clean
+
+help:  ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.venv/created:
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed; PYTHON=… names one")'
+	@$(PYTHON) -m venv .venv
+	@touch $@
+
+# One command with both distributions, so that neither name is looked up on an index.
+.venv/local: .venv/created $(MANIFESTS)
+	@echo "installing into .venv …"
+	@$(INSTALL) --editable './[local]' --editable ./protos
+	@touch $@
+
+.venv/dev: .venv/local
+	@echo "installing the development tools …"
+	@$(INSTALL) --editable './[local,dev]' --editable ./protos
+	@touch $@
+
+demo: .venv/local  ## Submit real pictures to the whole system on this machine, and check what comes out
+	@$(BIN)/python -m cli.demo
+
+up: .venv/local  ## Run the whole system on this machine until Ctrl-C
+	@$(BIN)/imageservice up
+
+test: .venv/dev  ## Run the whole test suite
+	$(BIN)/python -m pytest
+
+check: .venv/dev  ## Lint, types, layers, freshness of stubs and docs
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/mypy $(CODE)
+	$(BIN)/lint-imports
+	$(BIN)/python protos/stubs.py --check
+	$(BIN)/python docs/reference.py --check
+
+format: .venv/dev  ## Put the code into shape
+	$(BIN)/ruff check --fix $(CODE)
+	$(BIN)/ruff format $(CODE)
+
+stubs: .venv/dev  ## Generate the Python stubs of the contract
+	$(BIN)/python protos/stubs.py
+
+reference: .venv/dev  ## Generate docs/reference.md
+	$(BIN)/python docs/reference.py
+
+constraints: .venv/dev  ## Renew constraints.txt with the newest releases
+	@rm -rf .venv/fresh && $(PYTHON) -m venv .venv/fresh
+	@.venv/fresh/bin/pip install --quiet --editable './[local,dev]' --editable ./protos
+	@{ sed -n '/^#/p' constraints.txt; .venv/fresh/bin/pip freeze --exclude-editable --exclude pip --exclude setuptools; } > .venv/constraints.txt
+	@mv .venv/constraints.txt constraints.txt && rm -rf .venv/fresh
+
+buf:  ## Lint the contract (needs npm)
+	@command -v npx >/dev/null || { echo "make buf needs npm, which installs buf" >&2; exit 1; }
+	cd protos && npx --yes @bufbuild/buf@1.75.0 lint
+
+clean:  ## Remove the virtual environment and caches
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

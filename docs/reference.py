@@ -1,0 +1,125 @@
+"""Generates docs/reference.md from the code, or checks that it is fresh.
+
+python docs/reference.py [--check]
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from consumer.settings import ConsumerSettings
+from core.errors import ImageFailure, PermanentFailure
+from core.settings import CoreSettings
+from server.rpc_errors import Reason
+from server.settings import ServerSettings
+
+PAGE = Path(__file__).with_name("reference.md")
+
+HEAD = """# Reference
+
+Generated from the code by `make reference`; `make check` fails when it is stale.
+
+Settings are environment variables, read once at the start. A process that finds a fault names every faulty variable
+and exits with status 2. Endpoints, region and credentials of AWS come from the SDK's own variables
+(`AWS_ENDPOINT_URL`, `AWS_REGION`, …).
+"""
+
+FAILURES = """## Failure codes
+
+A FAILED request carries one of these; the names are those of the contract's `FailureCode`, less its prefix.
+A *permanent* failure ends a request at once. A *transient* one is tried again, three times in all by default, with
+backoff and jitter; an origin that asks for a longer wait (`Retry-After`) is asked again after it.
+The attempts are counted in `failure.attempts`.
+
+| code | kind | what the customer reads |
+|---|---|---|
+"""
+
+UNDETECTED = """## What is not detected
+
+Every frame is decoded, and whatever its decoder reports is `CORRUPT_IMAGE`. No decoder reports a JPEG whose end marker
+comes too early but in order, or a scan that was filled with zeros: such a picture is published as it came.
+A location that is written as prose in a comment, or in a camera maker's private notes, is not found.
+"""
+
+REASONS = """## Reasons of RPC errors
+
+An RPC that is refused carries `google.rpc.ErrorInfo` with the domain `imageservice` and one of these reasons.
+`INVALID_REQUEST` also carries `BadRequest` with a violation for each field; those that are worth calling again carry
+`RetryInfo`.
+
+| reason | status | what it means |
+|---|---|---|
+"""
+
+
+def page() -> str:
+    own_server = {n: f for n, f in ServerSettings.model_fields.items() if _is_own(n)}
+    own_consumer = {n: f for n, f in ConsumerSettings.model_fields.items() if _is_own(n)}
+    parts = [
+        HEAD,
+        _settings("Settings of both processes", CoreSettings.model_fields),
+        _settings("Settings of the server", own_server),
+        _settings("Settings of the consumer", own_consumer),
+        FAILURES + "".join(_failures()),
+        UNDETECTED,
+        REASONS + "".join(_reasons()),
+    ]
+    return "\n".join(parts)
+
+
+def _is_own(name: str) -> bool:
+    return name not in CoreSettings.model_fields
+
+
+def _settings(title: str, fields: dict[str, FieldInfo]) -> str:
+    rows = "".join(
+        f"| `{name.upper()}` | {_default(field)} | {field.description} |\n"
+        for name, field in fields.items()
+    )
+    return f"## {title}\n\n| variable | default | what it does |\n|---|---|---|\n{rows}"
+
+
+def _default(field: FieldInfo) -> str:
+    if field.default is PydanticUndefined:
+        return "*required*"
+    return f"`{field.default}`" if field.default != () else "*none*"
+
+
+def _failures() -> Iterator[str]:
+    for failure in sorted(_leaves(ImageFailure), key=lambda each: each.code):
+        kind = "permanent" if issubclass(failure, PermanentFailure) else "transient"
+        yield f"| `{failure.code}` | {kind} | {failure.summary} |\n"
+
+
+def _leaves(kind: type[ImageFailure]) -> Iterator[type[ImageFailure]]:
+    for each in kind.__subclasses__():
+        if hasattr(each, "code"):
+            yield each
+        else:
+            yield from _leaves(each)
+
+
+def _reasons() -> Iterator[str]:
+    for reason in Reason:
+        yield f"| `{reason.name}` | `{reason.code.name}` | {reason.description} |\n"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Generate docs/reference.md.")
+    parser.add_argument("--check", action="store_true", help="only say whether it is stale")
+    if not parser.parse_args().check:
+        PAGE.write_text(page())
+        return 0
+    if not PAGE.exists() or PAGE.read_text() != page():
+        sys.stderr.write("docs/reference.md is stale; run 'make reference'\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

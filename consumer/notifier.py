@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from consumer.notification import notification_entry
 from consumer.outcome import Outcome, dead_letter_of
-from core.aws import RequestRejected, call
+from core.aws import call
+from core.errors import RequestRejected
 from core.group_commit import BatchRefused, GroupCommit
 from core.group_commit import Outcome as Committed
 from core.queue_sender import MAX_BATCH, QueueSender, batch_outcomes

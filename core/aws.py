@@ -1,6 +1,6 @@
 """The way to AWS: clients, and one place that calls them.
 
-Endpoints, region and credentials come from the SDK's own variables (AWS_ENDPOINT_URL, AWS_REGION, …).
+Endpoints, region and credentials come from the SDK's own variables (AWS_ENDPOINT_URL, AWS_DEFAULT_REGION, …).
 """
 
 import time
@@ -14,7 +14,7 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 from botocore.exceptions import BotoCoreError, ClientError
 
-from core.errors import DependencyUnavailable
+from core.errors import DependencyUnavailable, RequestRejected
 from core.metrics import AWS_CALL_SECONDS, AWS_CALLS
 
 if TYPE_CHECKING:
@@ -25,14 +25,6 @@ if TYPE_CHECKING:
     from types_aiobotocore_sqs import SQSClient
 
 R = TypeVar("R")
-
-
-class RequestRejected(Exception):
-    """AWS refused the call for what it says (a 400 that is no throttle). `code` is the service's error code."""
-
-    def __init__(self, operation: str, code: str, message: str) -> None:
-        super().__init__(f"{operation}: {code}: {message}")
-        self.code = code
 
 
 _REJECTIONS = frozenset(
@@ -53,9 +45,9 @@ permissions, expired credentials) is our own installation's trouble and never an
 async def call(operation: str, response: Awaitable[R]) -> R:
     """Await a client's call; measure it; raise RequestRejected or DependencyUnavailable."""
     started = time.perf_counter()
-    outcome = "ok"
+    outcome = "cancelled"
     try:
-        return await response
+        answer = await response
     except ClientError as error:
         outcome = error.response["Error"]["Code"]
         if outcome in _REJECTIONS:
@@ -65,6 +57,9 @@ async def call(operation: str, response: Awaitable[R]) -> R:
     except (BotoCoreError, aiohttp.ClientError, OSError, TimeoutError) as error:
         outcome = type(error).__name__
         raise DependencyUnavailable(f"{operation}: {type(error).__name__}: {error}") from error
+    else:
+        outcome = "ok"
+        return answer
     finally:
         AWS_CALLS.labels(operation, outcome).inc()
         AWS_CALL_SECONDS.labels(operation).observe(time.perf_counter() - started)

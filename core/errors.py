@@ -9,6 +9,7 @@
     │   └── TransientFailure        asking again may help, within the attempts
     │         DnsFailed, ConnectFailed, Timeout, TooSlow, RateLimited, OriginError, BadResponse, Internal
     ├── DependencyUnavailable       one of our own AWS services is down; never the customer's fault
+    ├── RequestRejected             AWS refused a call for what it says: a fault of our code or an outsized item
     ├── Overloaded                  a bounded list is full; the caller comes back later
     ├── RequestIdReused             the id was accepted with another content
     └── RequestNotFound             no such request
@@ -184,6 +185,14 @@ class Internal(TransientFailure):
 
 class DependencyUnavailable(ImageServiceError):
     """One of our own AWS services cannot be reached, throttles, or refuses us."""
+
+
+class RequestRejected(ImageServiceError):
+    """AWS refused a call for what it says (a 400 that is no throttle). `code` is the service's error code."""
+
+    def __init__(self, operation: str, code: str, message: str) -> None:
+        super().__init__(f"{operation}: {code}: {message}")
+        self.code = code
 
 
 class Overloaded(ImageServiceError):

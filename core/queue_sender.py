@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from core.aws import RequestRejected, call
-from core.errors import DependencyUnavailable
+from core.aws import call
+from core.errors import DependencyUnavailable, RequestRejected
 from core.group_commit import Again, BatchRefused, Done, GroupCommit, Outcome, Refused
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class QueueSender:
         )
 
     async def send(self, body: str, *, delay: int = 0) -> None:
-        """Returns once SQS has acknowledged. Raises Overloaded or DependencyUnavailable."""
+        """Returns once SQS has acknowledged. Raises Overloaded, DependencyUnavailable or RequestRejected."""
         await self._sends.submit(Outgoing(body, delay))
 
     async def drain(self) -> None:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from core import schema
-from core.aws import RequestRejected, call
-from core.errors import DependencyUnavailable, ImageServiceError
+from core.aws import call
+from core.errors import DependencyUnavailable, ImageServiceError, RequestRejected
 from core.group_commit import Again, BatchRefused, Done, GroupCommit, Outcome, Refused
 from core.image import ImageRecord
 from core.request import ImageRequest, State, image_id_of
@@ -66,7 +66,7 @@ class Tables:
         )
 
     async def write(self, statement: Statement) -> None:
-        """Raises ConditionNotMet, Overloaded or DependencyUnavailable."""
+        """Raises ConditionNotMet, Overloaded, DependencyUnavailable or RequestRejected."""
         await self._writes.submit(statement)
 
     async def read_request(self, request_id: str) -> ImageRequest | None:

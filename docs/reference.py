@@ -25,7 +25,7 @@ Generated from the code by `make reference`; `make check` fails when it is stale
 
 Settings are environment variables, read once at the start. A process that finds a fault names every faulty variable
 and exits with status 2. Endpoints, region and credentials of AWS come from the SDK's own variables
-(`AWS_ENDPOINT_URL`, `AWS_REGION`, …).
+(`AWS_ENDPOINT_URL`, `AWS_DEFAULT_REGION`, …).
 """
 
 FAILURES = """## Failure codes

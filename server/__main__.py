@@ -5,6 +5,7 @@ import signal
 import sys
 
 import uvloop
+from botocore.exceptions import BotoCoreError
 
 from core.aws import open_aws
 from core.logs import configure_logs
@@ -29,6 +30,9 @@ def main() -> None:
         uvloop.run(_serve(settings))
     except CannotListen as error:
         sys.exit(str(error))
+    except BotoCoreError as error:
+        # Calls end as DependencyUnavailable, so this is about the SDK's own settings: no region, no credentials.
+        sys.exit(f"AWS: {error}")
 
 
 async def _serve(settings: ServerSettings) -> None:

@@ -6,7 +6,7 @@ import grpc
 import structlog
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import SERVICE_NAME as HEALTH
-from grpc_health.v1.health import aio as health  # type: ignore[attr-defined]  # the stubs lack it
+from grpc_health.v1.health import aio as health
 from grpc_reflection.v1alpha import reflection
 
 from core.queue_sender import QueueSender

@@ -2,14 +2,12 @@
 
 import asyncio
 import uuid
-from collections.abc import Callable
 from typing import Any
 
 import grpc
 import pytest
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.json_format import MessageToDict
-from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
@@ -44,8 +42,10 @@ class ReflectionClient:
         """Call a method; returns each message of its answer as JSON."""
         method = self._service.methods_by_name[name]
         request = GetMessageClass(method.input_type)(**fields)
-        make = self._channel.unary_stream if method.server_streaming else self._channel.unary_unary
-        rpc: Callable[[Message], Any] = make(
+        make: Any = (
+            self._channel.unary_stream if method.server_streaming else self._channel.unary_unary
+        )
+        rpc = make(
             f"/{SERVICE}/{name}",
             request_serializer=lambda message: message.SerializeToString(),
             response_deserializer=GetMessageClass(method.output_type).FromString,

@@ -14,7 +14,7 @@ from core.errors import DependencyUnavailable
 from core.message import ImageMessage
 from core.queue_sender import QueueSender
 from core.tables import Tables
-from harness.grpc_client import refused, submit_request
+from harness.grpc_client import refused, states, submit_request
 from harness.messages import take
 from harness.outcomes import complete, fail
 from harness.running_server import ServerFactory
@@ -182,7 +182,13 @@ async def test_a_caller_that_hangs_up_leaves_no_row_without_a_message(
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call
+        await server.lifecycle._calls.settled()
+        watch = server.stub.WatchRequest(pb.WatchRequestRequest(request_ids=[request.request_id]))
+        await states(watch, 1)
         draining = asyncio.create_task(server.lifecycle.drain())
+        await refused(watch.read())
+        refusal = await refused(server.stub.SubmitImage(submit_request(new_id())))
+        assert refusal.reason == "SERVER_DRAINING"
         sender.released.set()
         await draining
     (message,) = await take(sqs, own_servers.stack.queue_url, 1)

@@ -1,0 +1,148 @@
+"""What reconcile takes up."""
+
+import uuid
+from pathlib import Path
+from typing import Any
+
+from aiobotocore.session import get_session
+
+from core.clock import now_ms
+from core.message import ImageMessage
+from core.request import new_request
+from core.statements import Statements
+from core.tables import Tables
+from harness.aws import RecordingAws
+from harness.aws_proxy import AwsProxy, Forward, ProxiedCall, Unreachable, aws_proxy
+from harness.origin import numbered_png, origin
+from harness.records import Records, records
+from harness.system import System, system
+
+HOUR_MS = 3_600_000
+
+
+async def insert(running: System, url: str, *, age_ms: int) -> str:
+    """A row whose message was never sent, as a server leaves it that dies between its two writes."""
+    request_id = str(uuid.uuid4())
+    request = new_request(
+        request_id=request_id, customer_id="acme", url=url, labels={}, now=now_ms() - age_ms
+    )
+    async with get_session().create_client("dynamodb", **running.aws.sdk()) as dynamodb:
+        statements = Statements(running.stack.requests_table, running.stack.images_table)
+        await Tables(dynamodb, statements).write(statements.insert_request(request))
+    return request_id
+
+
+async def row_of(stores: Records, request_id: str) -> dict[str, Any]:
+    (row,) = [row for row in await stores.requests() if row["requestId"]["S"] == request_id]
+    return row
+
+
+async def test_a_request_whose_message_was_never_sent_is_sent_and_completes(
+    embedded_aws: RecordingAws,
+) -> None:
+    """Only one that is older than the margin: a younger one may be about to be sent."""
+    async with origin() as images, system(embedded_aws) as running, records(running) as stores:
+        await running.start_server()
+        old = await insert(running, images.picture(1), age_ms=HOUR_MS)
+        young = await insert(running, images.picture(2), age_ms=0)
+        assert await running.run_operator("reconcile") == 0
+        await running.start_consumer()
+        await running.wait_terminal([old])
+        assert (await row_of(stores, old))["status"]["S"] == "COMPLETED"
+        assert (await row_of(stores, young))["status"]["S"] == "PENDING"
+        assert await stores.depth(running.stack.queue_url) == 0
+
+
+async def test_a_request_that_was_claimed_too_often_fails_undeliverable(
+    embedded_aws: RecordingAws,
+) -> None:
+    """It ends, its customer is told, and it can be redriven."""
+    async with origin() as images, system(embedded_aws) as running, records(running) as stores:
+        request_id = await insert(running, images.picture(1), age_ms=HOUR_MS)
+        # Nobody consumes; a claim makes the row young, so the margin goes below zero.
+        arguments = ("reconcile", "--max-claims", "1", "--margin", "-1")
+        assert await running.run_operator(*arguments) == 0
+        assert (await row_of(stores, request_id))["claims"]["N"] == "1"
+        assert len(await stores.receive(running.stack.queue_url)) == 1
+        assert await running.run_operator(*arguments) == 0
+        assert (await row_of(stores, request_id))["failureCode"]["S"] == "UNDELIVERABLE"
+        (told,) = await stores.notifications([f"{request_id}:2"])
+        assert told.attributes["status"] == "FAILED"
+        (letter,) = await stores.dead_letters()
+        assert letter["request_id"] == request_id
+
+
+async def test_what_the_redrive_policy_moved_away_fails_undeliverable(
+    embedded_aws: RecordingAws,
+) -> None:
+    """A message that nobody could process ends its request; what is no message of ours is left to be looked at."""
+    async with origin() as images, system(embedded_aws) as running, records(running) as stores:
+        url = images.picture(1)
+        request_id = await insert(running, url, age_ms=0)
+        message = ImageMessage(request_id, "acme", url, revision=1)
+        for body in (message.encode(), "not a message of ours"):
+            await stores.sqs.send_message(
+                QueueUrl=running.stack.undelivered_queue_url, MessageBody=body
+            )
+        assert await running.run_operator("reconcile") == 0
+        assert (await row_of(stores, request_id))["failureCode"]["S"] == "UNDELIVERABLE"
+        assert await stores.depth(running.stack.undelivered_queue_url) == 1
+
+
+async def test_a_scan_that_was_cut_short_resumes_from_its_checkpoint(
+    embedded_aws: RecordingAws, tmp_path: Path
+) -> None:
+    """The second run reads only the segments that the first did not finish, and then forgets the checkpoint."""
+    async with (
+        origin() as images,
+        aws_proxy(embedded_aws.endpoint) as proxy,
+        system(embedded_aws, endpoint=proxy.endpoint) as running,
+    ):
+        await insert(running, images.picture(1), age_ms=HOUR_MS)
+        checkpoint = str(tmp_path / "checkpoint.json")
+        arguments = ("reconcile", "--segments", "4", "--checkpoint", checkpoint)
+        scans = count_scans(proxy, fail_from=2)
+        assert await running.run_operator(*arguments) == 1
+        scans.clear()
+        count_scans(proxy, scans=scans)
+        assert await running.run_operator(*arguments) == 0
+        assert len(scans) == 2
+        scans.clear()
+        assert await running.run_operator(*arguments) == 0
+        assert len(scans) == 4
+
+
+def count_scans(
+    proxy: AwsProxy, *, fail_from: int | None = None, scans: list[str] | None = None
+) -> list[str]:
+    """Note each scan; from the one with index `fail_from` on, none gets through."""
+    seen = [] if scans is None else scans
+
+    async def hook(call: ProxiedCall, forward: Forward) -> Any:
+        if call.operation == "Scan":
+            if fail_from is not None and len(seen) >= fail_from:
+                raise Unreachable
+            seen.append(call.operation)
+        return await forward()
+
+    proxy.hook = hook
+    return seen
+
+
+async def test_redriving_twice_processes_once(embedded_aws: RecordingAws) -> None:
+    """A redrive that was cut short after it reopened is finished by the next one."""
+    async with origin() as images, system(embedded_aws) as running, records(running) as stores:
+        await running.start_server()
+        await running.start_consumer()
+        request_id = await running.submit(f"{images.base}/late.png")
+        states = await running.wait_terminal([request_id])
+        assert states[request_id].failure.code == 7
+        images.serve_body("/late.png", numbered_png(1))
+        letters = await stores.receive(running.stack.dead_letter_queue_url)
+        for _ in range(2):
+            await stores.sqs.send_message(
+                QueueUrl=running.stack.dead_letter_queue_url, MessageBody=letters[0]["Body"]
+            )
+        assert await running.run_operator("redrive") == 0
+        states = await running.wait_terminal([request_id])
+        assert (states[request_id].state, states[request_id].revision) == (2, 4)

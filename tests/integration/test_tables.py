@@ -1,0 +1,236 @@
+"""The tables: conditional writes, shared calls, indexes."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from aiobotocore.session import get_session
+from types_aiobotocore_dynamodb import DynamoDBClient
+
+from cli.local.stack import StackOutputs
+from core.request import Failure, ImageRequest, State, customer_shard, image_id_of, new_request
+from core.statements import Statements
+from core.tables import ConditionNotMet, Glance, Tables
+from harness.aws import RecordingAws
+from harness.outcomes import complete, fail, image_record
+
+FAILURE = Failure("NOT_FOUND", "There is nothing at this URL", 1)
+
+
+@pytest_asyncio.fixture
+async def dynamodb(embedded_aws: RecordingAws) -> AsyncIterator[DynamoDBClient]:
+    async with get_session().create_client("dynamodb", **embedded_aws.sdk()) as client:
+        yield client
+
+
+async def inserted(tables: Tables, customer_id: str = "acme") -> ImageRequest:
+    request = new_request(
+        request_id=str(uuid.uuid4()),
+        customer_id=customer_id,
+        url="https://a.example/ü?q=1",
+        labels={"order": "7", "empty": ""},
+        now=1_000,
+    )
+    await tables.write(tables.statements.insert_request(request))
+    return request
+
+
+async def indexed(
+    dynamodb: DynamoDBClient, stack: StackOutputs, index: str, attribute: str, shard: str
+) -> list[dict[str, Any]]:
+    """What one partition of an index holds."""
+    answer = await dynamodb.query(
+        TableName=stack.requests_table,
+        IndexName=index,
+        KeyConditionExpression=f"{attribute} = :shard",
+        ExpressionAttributeValues={":shard": {"S": shard}},
+    )
+    return answer["Items"]
+
+
+async def test_a_request_is_read_as_it_was_written(tables: Tables) -> None:
+    """Every field survives the way into the table and back."""
+    request = await inserted(tables)
+    assert await tables.read_request(request.request_id) == request
+    assert await tables.read_request(str(uuid.uuid4())) is None
+
+
+async def test_an_image_is_read_as_it_was_written(tables: Tables) -> None:
+    """The record comes back whole, also fields that are empty and so not stored."""
+    record = image_record(str(uuid.uuid4()))
+    await tables.write(tables.statements.insert_image(record))
+    assert await tables.read_image(record.request_id) == record
+    with pytest.raises(ConditionNotMet):
+        await tables.write(tables.statements.insert_image(record))
+
+
+async def test_an_id_is_inserted_once(tables: Tables) -> None:
+    """Of inserts that come together one succeeds, and the others hear that they did not."""
+    request = await inserted(tables)
+    insert = tables.statements.insert_request(request)
+    answers = await asyncio.gather(
+        *(tables.write(insert) for _ in range(5)), return_exceptions=True
+    )
+    assert [type(answer) for answer in answers] == [ConditionNotMet] * 5
+
+
+async def test_one_refused_write_does_not_touch_its_neighbours(tables: Tables) -> None:
+    """Statements share a call, but each has its own outcome."""
+    existing = await inserted(tables)
+    fresh = [
+        new_request(
+            request_id=str(uuid.uuid4()), customer_id="acme", url="u", labels={}, now=number
+        )
+        for number in range(60)
+    ]
+    answers = await asyncio.gather(
+        *(tables.write(tables.statements.insert_request(each)) for each in [*fresh, existing]),
+        return_exceptions=True,
+    )
+    assert answers[:60] == [None] * 60
+    assert isinstance(answers[60], ConditionNotMet)
+    read = await asyncio.gather(*(tables.read_request(each.request_id) for each in fresh))
+    assert read == fresh
+
+
+async def test_of_two_verdicts_one_is_written(tables: Tables) -> None:
+    """A terminal write requires PENDING at the message's revision, so a late verdict changes nothing."""
+    request = await inserted(tables)
+    await complete(tables, request.request_id)
+    with pytest.raises(ConditionNotMet):
+        await fail(tables, request.request_id)
+    read = await tables.read_request(request.request_id)
+    assert read is not None
+    assert (read.state, read.revision, read.failure) == (State.COMPLETED, 2, None)
+    assert read.image_id == image_id_of(request.request_id)
+
+
+async def test_a_stale_verdict_is_refused_after_a_redrive(tables: Tables) -> None:
+    """A worker that slept through fail and redrive has no say any more."""
+    request = await inserted(tables)
+    await fail(tables, request.request_id)
+    await tables.reopen(request.request_id, 2, now=3_000)
+    with pytest.raises(ConditionNotMet):
+        await complete(tables, request.request_id, revision=1)
+    await fail(tables, request.request_id, revision=3)
+    read = await tables.read_request(request.request_id)
+    assert read is not None
+    assert (read.state, read.revision) == (State.FAILED, 4)
+
+
+async def test_only_a_failed_request_is_reopened(tables: Tables) -> None:
+    """A redrive requires FAILED at the revision that it saw."""
+    request = await inserted(tables)
+    with pytest.raises(ConditionNotMet):
+        await tables.reopen(request.request_id, 1, now=2_000)
+    await fail(tables, request.request_id)
+    with pytest.raises(ConditionNotMet):
+        await tables.reopen(request.request_id, 1, now=2_000)
+    await tables.reopen(request.request_id, 2, now=2_000)
+    read = await tables.read_request(request.request_id)
+    assert read is not None
+    assert (read.state, read.revision, read.failure, read.retry_count) == (
+        State.PENDING,
+        3,
+        None,
+        0,
+    )
+
+
+async def test_failures_are_found_by_their_index_while_they_last(
+    tables: Tables, dynamodb: DynamoDBClient, server_stack: StackOutputs
+) -> None:
+    """A request is in the index of failures exactly while it is FAILED."""
+    customer = f"customer-{uuid.uuid4()}"
+    request = await inserted(tables, customer)
+    shard = customer_shard(customer, request.request_id, 8)
+
+    async def found() -> list[str]:
+        items = await indexed(dynamodb, server_stack, "byFailure", "failureShard", shard)
+        return [item["requestId"]["S"] for item in items]
+
+    assert await found() == []
+    await tables.write(
+        tables.statements.fail(
+            request.request_id, 1, customer_id=customer, failure=FAILURE, now=2_000
+        )
+    )
+    assert await found() == [request.request_id]
+    await tables.reopen(request.request_id, 2, now=3_000)
+    assert await found() == []
+
+
+async def test_a_customers_requests_are_spread_over_shards(
+    tables: Tables, dynamodb: DynamoDBClient, server_stack: StackOutputs
+) -> None:
+    """The index by customer holds each request in the shard of its id."""
+    customer = f"customer-{uuid.uuid4()}"
+    requests = [await inserted(tables, customer) for _ in range(12)]
+    ids = set()
+    for number in range(8):
+        items = await indexed(
+            dynamodb, server_stack, "byCustomer", "customerShard", f"{customer}#{number}"
+        )
+        ids |= {item["requestId"]["S"] for item in items}
+    assert ids == {request.request_id for request in requests}
+
+
+async def test_a_run_alone_is_counted_by_one_worker(tables: Tables) -> None:
+    """Of two workers that saw the same count, one begins."""
+    request = await inserted(tables)
+    begin = tables.statements.begin_alone(request.request_id, 1, retry_count=0)
+    answers = await asyncio.gather(tables.write(begin), tables.write(begin), return_exceptions=True)
+    assert sorted(type(answer).__name__ for answer in answers) == ["ConditionNotMet", "NoneType"]
+    read = await tables.read_request(request.request_id)
+    assert read is not None
+    assert (read.state, read.revision, read.retry_count) == (State.PENDING, 1, 1)
+
+
+async def test_a_claim_needs_an_untouched_request(tables: Tables) -> None:
+    """Reconcile takes up only what nobody has touched since it was read."""
+    request = await inserted(tables)
+    claim = tables.statements.claim(request, now=5_000)
+    await tables.write(claim)
+    with pytest.raises(ConditionNotMet):
+        await tables.write(claim)
+    read = await tables.read_request(request.request_id)
+    assert read is not None
+    assert (read.claims, read.updated_at, read.revision) == (1, 5_000, 1)
+
+
+async def test_a_glance_shows_state_and_revision(tables: Tables) -> None:
+    """A watcher sees what it asked for as far as it exists."""
+    pending, completed = await inserted(tables), await inserted(tables)
+    await complete(tables, completed.request_id)
+    unknown = str(uuid.uuid4())
+    assert await tables.glance([pending.request_id, completed.request_id, unknown]) == {
+        pending.request_id: Glance(State.PENDING, 1),
+        completed.request_id: Glance(State.COMPLETED, 2),
+    }
+
+
+async def test_a_row_expires_only_after_its_end(
+    dynamodb: DynamoDBClient, server_stack: StackOutputs
+) -> None:
+    """With a retention a terminal row carries the second at which it goes; a PENDING one never does."""
+    statements = Statements(
+        server_stack.requests_table, server_stack.images_table, retention_s=86_400
+    )
+    tables = Tables(dynamodb, statements)
+    request = await inserted(tables)
+    key = {"requestId": {"S": request.request_id}}
+
+    async def expiry() -> object:
+        answer = await dynamodb.get_item(TableName=server_stack.requests_table, Key=key)
+        return answer["Item"].get("expiresAt")
+
+    assert await expiry() is None
+    await tables.write(
+        statements.fail(request.request_id, 1, customer_id="acme", failure=FAILURE, now=10_000_000)
+    )
+    assert await expiry() == {"N": str(10_000 + 86_400)}
+    await tables.reopen(request.request_id, 2, now=20_000_000)
+    assert await expiry() is None

@@ -6,18 +6,15 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import grpc
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
 from cli.errors import CommandFailed
+from cli.retry import RetryPolicy
 from cli.rpc_fault import RpcFault, fault_of
 from imageservice.v1 import image_service_pb2 as pb
 from imageservice.v1 import image_service_pb2_grpc as pb_grpc
 
-ATTEMPTS = 6
 CALL_SECONDS = 30.0
-FIRST_BACKOFF_SECONDS = 0.25
-LONGEST_BACKOFF_SECONDS = 8.0
-LONGEST_RETRY_AFTER_SECONDS = 60.0
 WATCHED_AT_ONCE = 100
 """The contract's limit of ids in one watch."""
 
@@ -39,30 +36,23 @@ class Refused(CommandFailed):
         self.fault = fault
 
 
-def backoff(attempt: int, fault: RpcFault, chance: float) -> float:
-    """Seconds to wait after failed attempt number `attempt` (from 1); `chance` is between 0 and 1.
-
-    Exponential with full jitter; what the server asks for comes on top, so that those who were told the same do not
-    come back together.
-    """
-    jitter = chance * min(LONGEST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2.0 ** min(attempt, 30))
-    return min(fault.retry_after or 0.0, LONGEST_RETRY_AFTER_SECONDS) + jitter
-
-
 class Client:
     """Calls raise Refused. Open one by `connect`."""
 
-    def __init__(self, stub: "pb_grpc.ImageServiceAsyncStub", address: str) -> None:
+    def __init__(
+        self, stub: "pb_grpc.ImageServiceAsyncStub", address: str, retry: RetryPolicy
+    ) -> None:
         self._stub = stub
         self._address = address
+        self._retry = retry
 
     async def submit(self, url: str, customer: str, request_id: str) -> pb.SubmitImageResponse:
         """Submit under an id of the caller's: only that makes the retries safe, which this does."""
         asked = pb.SubmitImageRequest(url=url, customer_id=customer, request_id=request_id)
         retrying = AsyncRetrying(
-            stop=stop_after_attempt(ATTEMPTS),
-            wait=_wait,
-            retry=retry_if_exception(lambda e: isinstance(e, Refused) and e.fault.retryable),
+            stop=lambda state: self._retry.gives_up(state.attempt_number, _fault(state)),
+            wait=lambda state: self._pause(state.attempt_number, _fault(state)),
+            retry=retry_if_exception_type(Refused),
             reraise=True,
         )
         async for attempt in retrying:
@@ -104,12 +94,14 @@ class Client:
                         yield request
             except Refused as refused:
                 failures += 1
-                if not refused.fault.retryable or failures >= ATTEMPTS:
+                if self._retry.gives_up(failures, refused.fault):
                     raise
-                pause = backoff(failures, refused.fault, random.random())  # noqa: S311  jitter
-                await asyncio.sleep(pause)
+                await asyncio.sleep(self._pause(failures, refused.fault))
             else:
                 return
+
+    def _pause(self, attempt: int, fault: RpcFault) -> float:
+        return self._retry.wait(attempt, fault, random.random())  # noqa: S311  jitter
 
     async def _states(self, request_ids: list[str]) -> AsyncIterator[pb.ImageRequest]:
         call = self._stub.WatchRequest(pb.WatchRequestRequest(request_ids=request_ids))
@@ -122,15 +114,16 @@ class Client:
             call.cancel()
 
 
-def _wait(state: RetryCallState) -> float:
+def _fault(state: RetryCallState) -> RpcFault:
+    """Tenacity asks only after an error, and only Refused is retried."""
     error = state.outcome.exception() if state.outcome is not None else None
     if not isinstance(error, Refused):
-        return 0.0
-    return backoff(state.attempt_number, error.fault, random.random())  # noqa: S311  jitter
+        raise TypeError(f"asked to retry after {error!r}")
+    return error.fault
 
 
 @asynccontextmanager
-async def connect(address: str) -> AsyncIterator[Client]:
+async def connect(address: str, retry: RetryPolicy | None = None) -> AsyncIterator[Client]:
     """A client for HOST:PORT. Connects when first used."""
     async with grpc.aio.insecure_channel(address, options=OPTIONS) as channel:
-        yield Client(pb_grpc.ImageServiceStub(channel), address)
+        yield Client(pb_grpc.ImageServiceStub(channel), address, retry or RetryPolicy())

@@ -45,26 +45,27 @@ def submit(
         raise UsageFault("nothing to submit: give a URL, or --file")
     if request_id is not None and (len(given) != 1 or file is not None):
         raise UsageFault("--request-id goes with exactly one URL")
-    where = str(address.parse(server))
+    where, sources = str(address.parse(server)), _all(given, file)
     with _report(given, file, as_json=as_json) as tell:
         submission = asyncio.run(
             _submit(
-                where,
-                _all(given, file),
-                customer=customer,
-                request_id=request_id,
-                tell=tell,
-                watch=watch,
+                where, sources, customer=customer, request_id=request_id, tell=tell, watch=watch
             )
         )
+    _judge(submission, file)
+
+
+def _judge(submission: Submission, file: str | None) -> None:
+    """End the command by what became of the submission."""
+    tally = submission.tally
     if submission.unreachable is not None:
         raise CommandFailed(
-            f"stopped after {submission.tally.read} URLs, {submission.tally.submitted} of them submitted: "
+            f"stopped after {tally.read} URLs, {tally.submitted} of them submitted: "
             f"{submission.unreachable}"
         )
-    if submission.tally.read == 0:
+    if tally.read == 0:
         raise UsageFault(f"nothing to submit: no URL in {file}")
-    if submission.tally.bad:
+    if tally.bad:
         raise typer.Exit(1)
 
 

@@ -9,7 +9,7 @@ from cli.demo.run import Result
 from cli.report import STYLES
 
 ID_WIDTH = 8
-NAME_WIDTH = 19
+NAME_WIDTH = 18
 FIXED_WIDTH = 60
 """All columns but the one for URLs and failures, with the gaps."""
 
@@ -31,7 +31,7 @@ def table(results: Sequence[Result], width: int) -> Table:
     """For a terminal of `width` columns."""
     room = max(SHORTEST_RESULT, width - FIXED_WIDTH)
     shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold underline")
-    for heading in ("request", "picture", "state", "public URL or failure"):
+    for heading in ("request", "picture", "state", "public URL / failure"):
         shown.add_column(heading, no_wrap=True)
     for heading in ("size", "time"):
         shown.add_column(heading, no_wrap=True, justify="right")

@@ -51,6 +51,11 @@ class Plan:
         return tuple(f"http://{METRICS_HOST}:{port}/metrics" for port in every)
 
 
+def metrics_ports(first: int, consumers: int) -> list[int]:
+    """The server's and the consumers': counted up from `first`, or all any that are free where it is 0."""
+    return [first + number if first else 0 for number in range(consumers + 1)]
+
+
 def choose_ports(
     address: Address, consumers: int, metrics_port: int
 ) -> tuple[Address, tuple[int, ...]]:
@@ -59,8 +64,7 @@ def choose_ports(
     Port 0 takes a free one. Metrics ports count up from `metrics_port`, where that is not 0.
     """
     metrics = (
-        Wanted(METRICS_HOST, metrics_port and metrics_port + number, "metrics")
-        for number in range(consumers + 1)
+        Wanted(METRICS_HOST, port, "metrics") for port in metrics_ports(metrics_port, consumers)
     )
     port, *others = ports.choose([Wanted(address.host, address.port, "the gRPC server"), *metrics])
     return Address(address.host, port), tuple(others)

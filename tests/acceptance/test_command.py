@@ -165,10 +165,9 @@ async def test_no_child_outlives_up(tmp_path: Path) -> None:
         ready = await running.ready()
         running.process.kill()
         await running.all_gone()
-        pids = [ready["pids"]["aws"], ready["pids"]["server"], *ready["pids"]["consumer"]]
-        for pid in pids:
-            with pytest.raises(ProcessLookupError):
-                os.kill(pid, 0)
+        for url in (f"http://{ready['address']}", ready["aws_endpoint"], *ready["metrics"]):
+            with pytest.raises(aiohttp.ClientConnectorError):
+                await read(url)
 
 
 async def test_an_embedded_aws_that_dies_is_replaced(tmp_path: Path, origin: str) -> None:

@@ -16,9 +16,7 @@ async def stack(deploy_stack: DeployStack) -> StackOutputs:
     return await deploy_stack("template", VisibilityTimeoutSeconds="7", MaxReceiveCount="2")
 
 
-async def test_tables_have_their_indexes(
-    embedded_aws: RecordingAws, stack: StackOutputs
-) -> None:
+async def test_tables_have_their_indexes(embedded_aws: RecordingAws, stack: StackOutputs) -> None:
     """Requests are found by customer and by failure; images by their id alone."""
     async with get_session().create_client("dynamodb", **embedded_aws.sdk()) as client:
         table = (await client.describe_table(TableName=stack.requests_table))["Table"]

@@ -252,15 +252,15 @@ async def test_the_command_serves_and_says_where(tmp_path: Path, pictures: Path)
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=PIPE,
     )
-    assert process.stdout is not None
-    said = (await process.stdout.readline()).decode()
-    told = json.loads(await asyncio.to_thread(ready.read_text))
-    assert told["url"] in said
-    assert told["pid"] == process.pid
-    async with (
-        aiohttp.ClientSession() as session,
-        session.get(f"{told['url']}/generated/1.png") as answer,
-    ):
-        assert answer.status == 200
-    process.terminate()
+    try:
+        assert process.stdout is not None
+        said = (await process.stdout.readline()).decode()
+        told = json.loads(await asyncio.to_thread(ready.read_text))
+        assert told["url"] in said
+        assert told["pid"] == process.pid
+        url = f"{told['url']}/generated/1.png"
+        async with aiohttp.ClientSession() as session, session.get(url) as answer:
+            assert answer.status == 200
+    finally:
+        process.terminate()
     assert await process.wait() == 0

@@ -1,0 +1,97 @@
+"""The command's own ways: usage errors, exit codes, one line on stderr."""
+
+import re
+import socket
+from pathlib import Path
+
+import pytest
+
+from cli.main import run
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["submit"], "nothing to submit: give a URL, or --file"),
+        (["submit", "--file", "/dev/null"], "nothing to submit: no URL in /dev/null"),
+        (["submit", "--file", "/no/such"], "--file /no/such: No such file or directory"),
+        (
+            ["submit", "--request-id", "x", "http://a/", "http://b/"],
+            "--request-id goes with exactly one URL",
+        ),
+        (["submit", "http://a/", "--address", "nowhere"], "--address nowhere: not HOST:PORT"),
+        (["submit", "--bogus"], "No such option: --bogus"),
+        (["status"], "Missing argument 'ID'."),
+        (["watch"], "Missing argument 'ID…'."),
+        (["nonsense"], "No such command 'nonsense'."),
+        (
+            ["up", "--allow-network", "10.0.0.1/8"],
+            "--allow-network 10.0.0.1/8: 10.0.0.1/8 has host bits set",
+        ),
+        (
+            ["up", "--aws-endpoint", "localhost:1"],
+            "--aws-endpoint localhost:1: not an http or https URL",
+        ),
+        (["up", "--parameter", "Nothing"], "--parameter Nothing: not NAME=VALUE"),
+        (
+            ["up", "--ready-file", "/no/such/file"],
+            "--ready-file /no/such/file: there is no folder /no/such",
+        ),
+    ],
+)
+def test_usage_errors(arguments: list[str], line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """What cannot be tried is one line on stderr and exit 2."""
+    assert run(arguments) == 2
+    printed = capsys.readouterr()
+    assert printed.err == f"imageservice: {line}\n"
+    assert not printed.out
+
+
+def test_a_missing_embedded_aws_says_what_to_install(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the extra, `up` says how to install it."""
+    monkeypatch.setattr("cli.local.plan.find_spec", lambda _name: None)
+    assert run(["up"]) == 2
+    assert "pip install -e '.[local]'" in capsys.readouterr().err
+
+
+def test_a_port_in_use(capsys: pytest.CaptureFixture[str]) -> None:
+    """`up` on a port that is taken starts nothing and says so."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        where = f"127.0.0.1:{taken.getsockname()[1]}"
+        assert run(["up", "--address", where, "--aws-endpoint", "http://127.0.0.1:1"]) == 2
+    line = capsys.readouterr().err
+    assert line.startswith(f"imageservice: cannot use {where} for the gRPC server: ")
+    assert line.count("\n") == 1
+
+
+def test_nobody_there(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that does not answer is one line and exit 1; the address may come from the environment."""
+    monkeypatch.setenv("IMAGESERVICE_ADDRESS", "127.0.0.1:1")
+    assert run(["status", "6d2f0c1e-3a5b-4a53-9a35-0a4d8f0c2a11"]) == 1
+    line = capsys.readouterr().err
+    assert re.fullmatch(
+        r"imageservice: UNAVAILABLE: no server answers at 127\.0\.0\.1:1 .*\n", line
+    )
+
+
+def test_version(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--version` prints the distribution's."""
+    monkeypatch.setattr("cli.main.version", lambda name: f"1.2.3 of {name}")
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out == "imageservice 1.2.3 of imageservice-app\n"
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    """Help lists the five commands."""
+    assert run(["--help"]) == 0
+    printed = capsys.readouterr().out
+    for command in ("up", "submit", "status", "watch", "reconcile"):
+        assert re.search(rf"\b{command}\b", printed)
+
+
+def test_a_line_is_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A name with a newline or an escape in it does not break the error's line."""
+    assert run(["submit", "--file", str(tmp_path / "a\nb\x1b[31m")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1

@@ -1,0 +1,98 @@
+"""A submission is bounded, tells one outcome for each URL, and stops where nobody answers."""
+
+from collections.abc import AsyncIterator, Iterable
+
+import pytest
+
+from cli.client import WATCHED_AT_ONCE, connect
+from cli.outcome import COMPLETED, FAILED, PENDING, Outcome
+from cli.retry import RetryPolicy
+from cli.submission import SUBMITS_AT_ONCE, Submission
+from harness.scripted_service import ScriptedService, failed, invalid, serving
+
+
+async def each(urls: Iterable[str]) -> AsyncIterator[str]:
+    for url in urls:
+        yield url
+
+
+async def submit(
+    service: ScriptedService,
+    urls: Iterable[str],
+    *,
+    watch: bool = False,
+    request_id: str | None = None,
+) -> tuple[Submission, list[Outcome]]:
+    told: list[Outcome] = []
+    async with serving(service) as address, connect(address) as client:
+        submission = Submission(client, "acme", told.append, request_id=request_id, watch=watch)
+        await submission.run(each(urls))
+    return submission, told
+
+
+def numbered(count: int) -> list[str]:
+    return [f"http://origin/{number}.png" for number in range(count)]
+
+
+async def test_each_url_is_told_once() -> None:
+    """Without a watch each URL is told as PENDING, under an id of its own, with bounded work under way."""
+    service = ScriptedService()
+    _, told = await submit(service, numbered(300))
+    assert sorted(outcome.url for outcome in told) == sorted(numbered(300))
+    assert len({outcome.request_id for outcome in told}) == 300
+    assert {outcome.state for outcome in told} == {PENDING}
+    assert service.most_at_once <= SUBMITS_AT_ONCE
+
+
+async def test_a_watched_submission_tells_ends() -> None:
+    """With a watch each URL is told once, as it ended, by streams of at most 100 ids."""
+    service = ScriptedService(ends={"http://origin/7.png": failed("http://origin/7.png")})
+    submission, told = await submit(service, numbered(500), watch=True)
+    ends = {outcome.url: outcome.state for outcome in told}
+    assert ends == dict.fromkeys(numbered(500), COMPLETED) | {"http://origin/7.png": FAILED}
+    assert len(told) == 500
+    assert max(map(len, service.watched)) <= WATCHED_AT_ONCE
+    assert submission.tally.bad == 1
+
+
+async def test_a_refused_url_does_not_stop_the_others() -> None:
+    """What is refused is told with its reason; the rest goes on."""
+    refusal = invalid("url", "Must be http or https.")
+    service = ScriptedService(refusals={"ftp://x": [refusal]})
+    submission, told = await submit(service, ["ftp://x", "http://origin/1.png"], watch=True)
+    by_url = {outcome.url: outcome for outcome in told}
+    error = by_url["ftp://x"].error
+    assert error is not None
+    assert error.reason == "INVALID_REQUEST"
+    assert by_url["http://origin/1.png"].state == COMPLETED
+    assert (submission.tally.submitted, submission.tally.bad) == (1, 1)
+
+
+@pytest.mark.parametrize("watch", [False, True])
+async def test_a_repeated_id_tells_how_it_ended(watch: bool) -> None:
+    """An id whose request has ended is told with its public URL, watched or not."""
+    url, request_id = "http://origin/1.png", "6d2f0c1e-3a5b-4a53-9a35-0a4d8f0c2a11"
+    service = ScriptedService(submitted={request_id: url})
+    _, told = await submit(service, [url], request_id=request_id, watch=watch)
+    assert [(o.request_id, o.state, o.public_url) for o in told] == [
+        (request_id, COMPLETED, "http://cdn/images/aa/tag/0123.png")
+    ]
+
+
+async def test_a_watch_that_is_refused_is_told_for_each() -> None:
+    """When the watch itself is refused, each URL in it is told with the reason."""
+    service = ScriptedService(watches=[([], invalid("request_ids", "No."))] * 3)
+    _, told = await submit(service, numbered(3), watch=True)
+    assert len(told) == 3
+    assert {outcome.error.reason for outcome in told if outcome.error} == {"INVALID_REQUEST"}
+
+
+async def test_nobody_answers() -> None:
+    """When no server answers after all attempts, no further URL is read."""
+    told: list[Outcome] = []
+    async with connect("127.0.0.1:1", RetryPolicy(first=0.001)) as client:
+        submission = Submission(client, "acme", told.append)
+        await submission.run(each(numbered(100_000)))
+    assert submission.unreachable is not None
+    assert submission.tally.read == len(told) <= 2 * SUBMITS_AT_ONCE
+    assert {outcome.error.reason for outcome in told if outcome.error} == {"UNAVAILABLE"}

@@ -10,7 +10,6 @@ from harness.address_vectors import AddressVector, address_vectors
 from harness.sample_origin import sample_origin
 from harness.system import System
 
-
 ROWS = address_vectors("blocked")
 
 

@@ -36,7 +36,7 @@ up: .venv/local  ## Run the whole system on this machine until Ctrl-C
 	@$(BIN)/imageservice up
 
 test: .venv/dev  ## Run the whole test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
 check: .venv/dev  ## Lint, types, layers, freshness of stubs and docs
 	$(BIN)/ruff check $(CODE)

@@ -1,5 +1,6 @@
 """An origin that a test writes as it needs it: a handler for each path, and a count of hits."""
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -18,6 +19,7 @@ class Origin:
         self.base = ""
         self.hits: Counter[str] = Counter()
         self._handlers: dict[str, Handler] = {}
+        self._let_go = asyncio.Event()
 
     def serve(self, path: str, handler: Handler) -> str:
         """Answer the URL at which `handler` now answers."""
@@ -33,6 +35,18 @@ class Origin:
             return web.Response(body=body, content_type=content_type)
 
         return self.serve(path, answer)
+
+    def hold(self, path: str) -> str:
+        """A picture that is answered only after `let_go`."""
+
+        async def answer(_request: web.Request) -> web.Response:
+            await self._let_go.wait()
+            return web.Response(body=numbered_png(0), content_type="image/png")
+
+        return self.serve(path, answer)
+
+    def let_go(self) -> None:
+        self._let_go.set()
 
     def picture(self, number: int) -> str:
         return f"{self.base}/n/{number}"

@@ -6,26 +6,11 @@ import pytest
 
 from consumer.notification import SUBJECT_LIMIT, notification_entry
 from consumer.outcome import Outcome
-from core.image import ImageRecord, PictureMetadata, Provenance
+from core.image import ImageRecord, Provenance
 from core.request import Failure
+from harness.outcomes import PICTURE
 
 BASE = "https://cdn.example/"
-PICTURE = PictureMetadata(
-    format="PNG",
-    media_type="image/png",
-    width=3,
-    height=2,
-    mode="RGB",
-    frames=1,
-    bytes=70,
-    sha256="ab" * 32,
-    source_sha256="ab" * 32,
-    perceptual_hash="0" * 16,
-    dominant_color="#102030",
-    capture_time="",
-    camera="",
-    had_location=False,
-)
 RECORD = ImageRecord(
     "image-1", "request-1", "acme", "s3://bucket/images/ab/tag/x.png", 5, PICTURE, Provenance()
 )
@@ -64,7 +49,7 @@ def test_queues_and_webhooks_get_json_with_the_notification_id() -> None:
     event = json.loads(json.loads(notification_entry(COMPLETED, BASE)["Message"])["default"])
     assert event["notificationId"] == "request-1:2"
     assert event["publicUrl"] == "https://cdn.example/images/ab/tag/x.png"
-    assert event["metadata"]["sourceSha256"] == "ab" * 32
+    assert event["metadata"]["sourceSha256"] == "a" * 64
 
 
 def test_a_failure_says_code_message_and_attempts() -> None:

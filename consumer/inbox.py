@@ -69,7 +69,7 @@ class Inbox:
         """Delete the message: all that it asked for is done."""
         for receipt in delivery.receipts:
             await self._deletes.submit(receipt)
-        self._release(delivery)
+        self.let_go(delivery)
 
     async def give_back(
         self,
@@ -103,7 +103,8 @@ class Inbox:
     async def drain(self) -> None:
         await self._deletes.drain()
 
-    def _release(self, delivery: Delivery) -> None:
+    def let_go(self, delivery: Delivery) -> None:
+        """Hold it no longer: it comes back once its visibility lapses, as a suspect."""
         self._held.difference_update(delivery.receipts)
         IN_FLIGHT.set(len(self._held))
 

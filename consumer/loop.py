@@ -131,15 +131,27 @@ class Loop:
     async def _guard(
         self, delivery: Delivery, work: Awaitable[T], *, suspect: bool | None = None
     ) -> T | None:
-        """Do `work`; if AWS is down or a drain cuts it short, give the message back."""
+        """Do `work`; whatever happens, the message is finished, given back or let go in the end."""
         still_suspect = delivery.suspect if suspect is None else suspect
+        try:
+            return await self._or_give_back(delivery, work, still_suspect)
+        except Exception:  # noqa: BLE001  whatever it is, one message must not stop the others
+            # A fault of ours that the worker did not foresee. The message comes back when its visibility lapses, and
+            # the queue's redrive policy bounds how often.
+            _log.exception("message let go", request_id=delivery.message.request_id)
+            self._inbox.let_go(delivery)
+        return None
+
+    async def _or_give_back(
+        self, delivery: Delivery, work: Awaitable[T], suspect: bool
+    ) -> T | None:
         try:
             return await work
         except (DependencyUnavailable, Overloaded) as error:
             self._trip(error)
-            await self._give_back(delivery, reason="outage", suspect=still_suspect)
+            await self._give_back(delivery, reason="outage", suspect=suspect)
         except asyncio.CancelledError:
-            await self._give_back(delivery, reason="drain", suspect=still_suspect)
+            await self._give_back(delivery, reason="drain", suspect=suspect)
         return None
 
     async def _give_back(self, delivery: Delivery, *, reason: str, suspect: bool) -> None:

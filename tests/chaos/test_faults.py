@@ -1,0 +1,49 @@
+"""Faults of our own, which nobody foresaw."""
+
+from aiohttp import web
+
+from harness.aws import RecordingAws
+from harness.aws_proxy import Forward, Hook, ProxiedCall, aws_proxy
+from harness.origin import origin
+from harness.records import records
+from harness.system import system
+
+VISIBILITY_S = "3"
+REJECTION = """<ErrorResponse><Error><Type>Sender</Type><Code>InvalidParameter</Code>
+<Message>Invalid parameter</Message></Error><RequestId>1</RequestId></ErrorResponse>"""
+
+
+def reject_the_first_notification() -> Hook:
+    """SNS takes the message for invalid, once."""
+    rejections = iter(range(1))
+
+    async def hook(call: ProxiedCall, forward: Forward) -> web.Response:
+        if call.operation == "PublishBatch" and next(rejections, None) is not None:
+            return web.Response(status=400, text=REJECTION, content_type="text/xml")
+        return await forward()
+
+    return hook
+
+
+async def test_a_message_that_meets_a_fault_comes_back_and_stops_no_other(
+    embedded_aws: RecordingAws,
+) -> None:
+    """It is let go, so that its visibility lapses; the consumer lives and works on."""
+    async with (
+        origin() as images,
+        aws_proxy(embedded_aws.endpoint) as proxy,
+        system(
+            embedded_aws, endpoint=proxy.endpoint, VisibilityTimeoutSeconds=VISIBILITY_S
+        ) as running,
+        records(running) as stores,
+    ):
+        await running.start_server()
+        unlucky = await running.submit(images.picture(1))
+        proxy.hook = reject_the_first_notification()
+        consumer = await running.start_consumer()
+        await running.wait_terminal([unlucky])
+        others = [await running.submit(images.picture(n)) for n in range(2, 12)]
+        await running.wait_terminal(others)
+        await stores.prove_each_ended_once([unlucky, *others])
+        assert consumer.returncode is None
+        assert images.hits["/n/1"] == 1

@@ -1,8 +1,11 @@
 """Putting a consumer together from its settings."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+
+import structlog
 
 from consumer.bucket import Bucket
 from consumer.decoder import Decoder
@@ -20,6 +23,8 @@ from core.statements import Statements
 from core.tables import Tables
 
 _DAY_S = 86_400
+_DRAIN_S = 5.0
+_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +61,7 @@ async def open_stores(settings: ConsumerSettings) -> AsyncIterator[Stores]:
         try:
             yield stores
         finally:
-            await stores.tables.drain()
-            await stores.notifier.drain()
-            await stores.sender.drain()
+            await _bounded(stores.tables.drain(), stores.notifier.drain(), stores.sender.drain())
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +102,18 @@ async def open_workplace(settings: ConsumerSettings, stores: Stores) -> AsyncIte
     try:
         yield Workplace(inbox, worker)
     finally:
-        await inbox.drain()
+        await _bounded(inbox.drain())
         await fetcher.close()
         decoder.close()
+
+
+async def _bounded(*drains: Awaitable[None]) -> None:
+    """What AWS does not acknowledge within a few seconds of a process's end is left to redelivery."""
+    try:
+        async with asyncio.timeout(_DRAIN_S):
+            await asyncio.gather(*drains)
+    except TimeoutError:
+        _log.warning("not all was flushed", seconds=_DRAIN_S)
 
 
 def fetch_policy(settings: ConsumerSettings) -> FetchPolicy:

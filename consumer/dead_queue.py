@@ -5,10 +5,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from core.aws import call
+from core.clock import now_ms
 from core.queue_sender import MAX_BATCH
 
 if TYPE_CHECKING:
     from types_aiobotocore_sqs import SQSClient
+
+
+_INVISIBLE_S = 900
+"""While one pass reads the queue; what it leaves there is visible again after this, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,18 +28,33 @@ class DeadQueue:
         self._url = url
 
     async def letters(self) -> AsyncIterator[Letter]:
-        """Every letter that is visible now; ends when a receive brings none."""
+        """Every letter that is there now, once.
+
+        Letters that arrive meanwhile are left for the next pass: what is redriven may fail again at once. Ends when a
+        receive brings nothing that was there before this pass and is new to it.
+        """
+        began = now_ms()
+        seen: set[str] = set()
         while True:
             response = await call(
                 "sqs:ReceiveMessage",
                 self._sqs.receive_message(
-                    QueueUrl=self._url, MaxNumberOfMessages=MAX_BATCH, WaitTimeSeconds=1
+                    QueueUrl=self._url,
+                    MaxNumberOfMessages=MAX_BATCH,
+                    WaitTimeSeconds=1,
+                    VisibilityTimeout=_INVISIBLE_S,
+                    MessageSystemAttributeNames=["SentTimestamp"],
                 ),
             )
-            messages = response.get("Messages", [])
-            if not messages:
+            fresh = [
+                raw
+                for raw in response.get("Messages", [])
+                if int(raw["Attributes"]["SentTimestamp"]) <= began and raw["MessageId"] not in seen
+            ]
+            if not fresh:
                 return
-            for raw in messages:
+            seen.update(raw["MessageId"] for raw in fresh)
+            for raw in fresh:
                 yield Letter(raw["Body"], raw["ReceiptHandle"])
 
     async def delete(self, letter: Letter) -> None:

@@ -28,6 +28,12 @@ class Delivery:
         """Whether nothing can have been done for this message yet."""
         return not (self.message.resent or self.suspect)
 
+    def cleared(self) -> "Delivery":
+        """The same delivery, once its run alone has begun: if this process lives, it is no suspect any more."""
+        return replace(
+            self, message=replace(self.message, resent=True, suspect=False), receive_count=1
+        )
+
 
 def fold(deliveries: Iterable[Delivery]) -> list[Delivery]:
     """Join deliveries of one message: SQS may hand the same one out twice, even in one batch."""

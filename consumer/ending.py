@@ -1,11 +1,12 @@
-"""Ending a request as FAILED, by whoever finds that it cannot succeed."""
+"""Ending a request as FAILED by whoever finds that it cannot succeed, and telling of an end again."""
 
 from consumer.metrics import ENDED
-from consumer.outcome import Outcome
+from consumer.notifier import Notifier
+from consumer.outcome import Outcome, outcome_of
 from core.clock import now_ms
 from core.errors import ImageFailure
 from core.message import ImageMessage
-from core.request import Failure, State, next_revision
+from core.request import Failure, ImageRequest, State, next_revision
 from core.tables import Tables
 
 
@@ -31,3 +32,9 @@ async def fail_request(
         revision=next_revision(message.revision),
         failure=ended,
     )
+
+
+async def retell(tables: Tables, notifier: Notifier, request: ImageRequest) -> None:
+    """Tell how a request ended, under the same id: whoever ended it may have died before telling anyone."""
+    image = await tables.read_image(request.request_id) if request.image_id else None
+    await notifier.tell(outcome_of(request, image))

@@ -1,12 +1,13 @@
 """Keeps what is held invisible to others, also what has not begun yet."""
 
 import asyncio
+from collections.abc import Sequence
 
 import structlog
 
 from consumer.inbox import Inbox
 from consumer.metrics import HEARTBEAT_FAILURES
-from core.errors import DependencyUnavailable
+from core.errors import DependencyUnavailable, RequestRejected
 from core.queue_sender import MAX_BATCH
 
 _log = structlog.get_logger()
@@ -16,17 +17,27 @@ _BEATS_PER_TIMEOUT = 3
 
 
 async def beat(inbox: Inbox, visibility_timeout: int) -> None:
-    """Run until cancelled. `visibility_timeout` is the queue's, in seconds."""
+    """Run until cancelled. `visibility_timeout` is the queue's, in seconds.
+
+    The schedule is fixed, and no call outlasts its beat: one that hangs delays neither the next nor the others.
+    """
+    period = visibility_timeout / _BEATS_PER_TIMEOUT
+    loop = asyncio.get_running_loop()
+    due = loop.time()
     while True:
-        await asyncio.sleep(visibility_timeout / _BEATS_PER_TIMEOUT)
-        held = inbox.held
-        batches = (held[at : at + MAX_BATCH] for at in range(0, len(held), MAX_BATCH))
-        results = await asyncio.gather(
-            *(inbox.extend(batch, visibility_timeout) for batch in batches), return_exceptions=True
+        due += period
+        await asyncio.sleep(due - loop.time())
+        receipts = inbox.receipts
+        batches = (receipts[at : at + MAX_BATCH] for at in range(0, len(receipts), MAX_BATCH))
+        await asyncio.gather(
+            *(_extend(inbox, batch, visibility_timeout, period) for batch in batches)
         )
-        for failure in results:
-            if isinstance(failure, DependencyUnavailable):
-                HEARTBEAT_FAILURES.inc()
-                _log.warning("heartbeat missed", error=str(failure))
-            elif isinstance(failure, BaseException):
-                raise failure
+
+
+async def _extend(inbox: Inbox, batch: Sequence[str], seconds: int, period: float) -> None:
+    try:
+        async with asyncio.timeout(period):
+            await inbox.extend(batch, seconds)
+    except (DependencyUnavailable, RequestRejected, TimeoutError) as error:
+        HEARTBEAT_FAILURES.inc()
+        _log.warning("heartbeat missed", error=f"{type(error).__name__}: {error}")

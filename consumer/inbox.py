@@ -7,8 +7,9 @@ import structlog
 
 from consumer.delivery import Delivery, fold
 from consumer.metrics import GIVEN_BACK, IN_FLIGHT
-from core.aws import call
-from core.group_commit import Done, GroupCommit, Outcome
+from core.aws import CALL_SECONDS, call
+from core.errors import RequestRejected
+from core.group_commit import BatchRefused, Done, GroupCommit, Outcome
 from core.message import MAX_DELAY_S, MalformedMessage, decode_message
 from core.queue_sender import MAX_BATCH, QueueSender, batch_outcome, batch_outcomes
 
@@ -25,15 +26,21 @@ class Inbox:
         self._sqs = sqs
         self._queue_url = queue_url
         self._sender = sender
-        self._held: set[str] = set()
+        self._held: set[Delivery] = set()
+        self._sent_anew: set[Delivery] = set()
         self._deletes: GroupCommit[str, None] = GroupCommit(
             "sqs deletes", self._delete, max_batch=MAX_BATCH
         )
 
     @property
-    def held(self) -> Sequence[str]:
-        """Receipt handles of all that is held."""
+    def held(self) -> tuple[Delivery, ...]:
+        """All that was received and neither finished nor given back."""
         return tuple(self._held)
+
+    @property
+    def receipts(self) -> tuple[str, ...]:
+        """Receipt handles of all that is held."""
+        return tuple(receipt for delivery in self._held for receipt in delivery.receipts)
 
     async def visibility_timeout(self) -> int:
         """The queue's own, in seconds."""
@@ -55,15 +62,13 @@ class Inbox:
                 WaitTimeSeconds=wait,
                 MessageSystemAttributeNames=["ApproximateReceiveCount", "SentTimestamp"],
             ),
+            seconds=wait + CALL_SECONDS,
         )
-        deliveries = [
-            delivery
-            for raw in response.get("Messages", [])
-            if (delivery := _delivery(raw)) is not None
-        ]
-        self._held.update(receipt for delivery in deliveries for receipt in delivery.receipts)
+        received = [_delivery(raw) for raw in response.get("Messages", [])]
+        deliveries = fold(delivery for delivery in received if delivery is not None)
+        self._held.update(deliveries)
         IN_FLIGHT.set(len(self._held))
-        return fold(deliveries)
+        return deliveries
 
     async def finish(self, delivery: Delivery) -> None:
         """Delete the message: all that it asked for is done."""
@@ -72,22 +77,26 @@ class Inbox:
         self.let_go(delivery)
 
     async def give_back(
-        self,
-        delivery: Delivery,
-        *,
-        reason: str,
-        delay: float = 0,
-        attempts: int | None = None,
-        suspect: bool = False,
+        self, delivery: Delivery, *, reason: str, delay: float = 0, attempts: int | None = None
     ) -> None:
         """Send the message anew, then delete it: the receive count starts over and nothing stays in flight.
 
-        `delay` is in seconds and at most 900 count.
+        `delay` is in seconds and at most 900 count. May be repeated when it fails: what was sent is not sent again.
+        A suspect stays one.
         """
-        message = delivery.message.again(attempts=attempts, suspect=suspect)
-        await self._sender.send(message.encode(), delay=min(MAX_DELAY_S, round(delay)))
+        if delivery not in self._sent_anew:
+            message = delivery.message.again(attempts=attempts, suspect=delivery.suspect)
+            await self._sender.send(message.encode(), delay=min(MAX_DELAY_S, round(delay)))
+            self._sent_anew.add(delivery)
         await self.finish(delivery)
         GIVEN_BACK.labels(reason).inc()
+
+    def clear(self, delivery: Delivery) -> Delivery:
+        """Lift the suspicion from a delivery that is held."""
+        cleared = delivery.cleared()
+        self._held.remove(delivery)
+        self._held.add(cleared)
+        return cleared
 
     async def extend(self, receipts: Sequence[str], seconds: int) -> None:
         """Keep up to 10 messages invisible for `seconds` from now."""
@@ -105,7 +114,8 @@ class Inbox:
 
     def let_go(self, delivery: Delivery) -> None:
         """Hold it no longer: it comes back once its visibility lapses, as a suspect."""
-        self._held.difference_update(delivery.receipts)
+        self._held.discard(delivery)
+        self._sent_anew.discard(delivery)
         IN_FLIGHT.set(len(self._held))
 
     async def _delete(self, batch: Sequence[str]) -> Sequence[Outcome[None]]:
@@ -113,10 +123,13 @@ class Inbox:
             {"Id": str(position), "ReceiptHandle": receipt}
             for position, receipt in enumerate(batch)
         ]
-        response = await call(
-            "sqs:DeleteMessageBatch",
-            self._sqs.delete_message_batch(QueueUrl=self._queue_url, Entries=entries),
-        )
+        try:
+            response = await call(
+                "sqs:DeleteMessageBatch",
+                self._sqs.delete_message_batch(QueueUrl=self._queue_url, Entries=entries),
+            )
+        except RequestRejected as rejection:
+            raise BatchRefused from rejection
         return batch_outcomes(response, len(batch), _deleted)
 
 

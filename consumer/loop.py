@@ -23,6 +23,8 @@ _log = structlog.get_logger()
 _GATHER_S = 0.05
 """How long a nearly full process waits for room for a whole batch."""
 _OUTAGE_DELAY_S = 5.0
+_RECEIVE_MARGIN_S = 2.0
+_GIVE_BACK_S = 10.0
 _SUSPECT_DELAY_S = 1.0
 
 
@@ -48,18 +50,33 @@ class Loop:
         self._breaker = Breaker()
         self._failures = 0
         self._cautious = False
+        self._receiving = False
 
     def stop(self) -> None:
         """Receive no more; `run` returns once what is held is finished or given back."""
         self._stopping.set()
 
     async def run(self) -> None:
+        """Work until `stop`, then drain: within the receive's wait, `drain_grace` and 15 s."""
+        cycle = asyncio.create_task(self._cycle())
+        stopping = asyncio.create_task(self._stopping.wait())
+        await asyncio.wait({cycle, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if self._receiving:
+            # What SQS is about to hand over is taken, to be given back at once rather than after its visibility.
+            await asyncio.wait({cycle}, timeout=self._receive_wait + _RECEIVE_MARGIN_S)
+        cycle.cancel()
+        await asyncio.wait({cycle})
+        await self._drain()
+        if not cycle.cancelled():
+            cycle.result()
+
+    async def _cycle(self) -> None:
         while not self._stopping.is_set():
             if self._breaker.open:
                 await self._probe()
             else:
                 await self._take(1 if self._cautious else await self._capacity())
-        await self._drain()
 
     async def _capacity(self) -> int:
         """How many messages to ask for: at least one, a whole batch if that is soon possible."""
@@ -72,15 +89,17 @@ class Loop:
         return min(MAX_BATCH, self._concurrency - len(self._running))
 
     async def _take(self, count: int) -> None:
+        self._receiving = True
         try:
             deliveries = await self._inbox.receive(count, wait=self._receive_wait)
         except DependencyUnavailable as error:
             self._trip(error)
             return
+        finally:
+            self._receiving = False
         for delivery in deliveries:
             _count(delivery)
         if self._stopping.is_set():
-            await self._return_all(deliveries, reason="drain")
             return
         suspects = [delivery for delivery in deliveries if delivery.suspect]
         for delivery in deliveries:
@@ -101,23 +120,21 @@ class Loop:
         if not open_ones:
             return
         (delivery, request), *others = open_ones
-        await self._return_all([other for other, _ in others], reason="suspect")
+        for other, _ in others:
+            self._start(self._give_back(other, reason="suspect", delay=_SUSPECT_DELAY_S))
         await self._idle()
-        if self._stopping.is_set():
-            await self._return_all([delivery], reason="drain")
+        if not await self._guard(delivery, self._worker.begin_alone(delivery, request)):
             return
         _log.warning("running alone", request_id=request.request_id, begun=request.retry_count)
-        run = self._worker.run_alone(delivery, request)
-        # Once it has run and the process lives, it is no suspect any more, whatever else went wrong.
-        self._start(self._guard(delivery, run, suspect=False))
+        # Its run is counted. If the process lives, it is no suspect any more, whatever else goes wrong.
+        cleared = self._inbox.clear(delivery)
+        self._start(self._guard(cleared, self._worker.run(cleared)))
         await self._idle()
 
     async def _probe(self) -> None:
         """One message at a time shows whether the outage is over."""
         await self._idle()
-        await self._pause(self._breaker.probe_delay)
-        if self._stopping.is_set():
-            return
+        await asyncio.sleep(self._breaker.probe_delay)
         before = self._failures
         await self._take(1)
         await self._idle()
@@ -128,58 +145,37 @@ class Loop:
             OUTAGE.set(0)
             _log.warning("outage over")
 
-    async def _guard(
-        self, delivery: Delivery, work: Awaitable[T], *, suspect: bool | None = None
-    ) -> T | None:
-        """Do `work`; whatever happens, the message is finished, given back or let go in the end."""
-        still_suspect = delivery.suspect if suspect is None else suspect
+    async def _guard(self, delivery: Delivery, work: Awaitable[T]) -> T | None:
+        """Do `work`; afterwards the message is finished, given back or let go, unless a drain cut it short."""
         try:
-            return await self._or_give_back(delivery, work, still_suspect)
+            return await work
+        except (DependencyUnavailable, Overloaded) as error:
+            self._trip(error)
         except Exception:  # noqa: BLE001  whatever it is, one message must not stop the others
             # A fault of ours that the worker did not foresee. The message comes back when its visibility lapses, and
             # the queue's redrive policy bounds how often.
             _log.exception("message let go", request_id=delivery.message.request_id)
             self._inbox.let_go(delivery)
+            return None
+        delay = random.uniform(1, 2) * _OUTAGE_DELAY_S  # noqa: S311  jitter
+        await self._give_back(delivery, reason="outage", delay=delay)
         return None
 
-    async def _or_give_back(
-        self, delivery: Delivery, work: Awaitable[T], suspect: bool
-    ) -> T | None:
-        try:
-            return await work
-        except (DependencyUnavailable, Overloaded) as error:
-            self._trip(error)
-            await self._give_back(delivery, reason="outage", suspect=suspect)
-        except asyncio.CancelledError:
-            await self._give_back(delivery, reason="drain", suspect=suspect)
-        return None
-
-    async def _give_back(self, delivery: Delivery, *, reason: str, suspect: bool) -> None:
+    async def _give_back(self, delivery: Delivery, *, reason: str, delay: float = 0) -> None:
         """Until it works or is cancelled: meanwhile the heartbeat keeps what is held."""
         pause = 0.2
-        delay = random.uniform(1, 2) * _OUTAGE_DELAY_S if reason == "outage" else 0  # noqa: S311  jitter
         while True:
             try:
-                await self._inbox.give_back(delivery, reason=reason, delay=delay, suspect=suspect)
+                await self._inbox.give_back(delivery, reason=reason, delay=delay)
             except (DependencyUnavailable, Overloaded):
                 await asyncio.sleep(random.uniform(0, pause))  # noqa: S311  jitter
                 pause = min(5.0, pause * 2)
+            except Exception:  # noqa: BLE001  as in _guard
+                _log.exception("message let go", request_id=delivery.message.request_id)
+                self._inbox.let_go(delivery)
+                return
             else:
                 return
-
-    async def _return_all(self, deliveries: list[Delivery], *, reason: str) -> None:
-        delay = _SUSPECT_DELAY_S if reason == "suspect" else 0
-        await asyncio.gather(
-            *(
-                self._guard(
-                    delivery,
-                    self._inbox.give_back(
-                        delivery, reason=reason, delay=delay, suspect=delivery.suspect
-                    ),
-                )
-                for delivery in deliveries
-            )
-        )
 
     def _trip(self, error: Exception) -> None:
         if not self._breaker.open:
@@ -197,21 +193,25 @@ class Loop:
         while self._running:
             await asyncio.wait(self._running)
 
-    async def _pause(self, seconds: float) -> None:
-        try:
-            await asyncio.wait_for(self._stopping.wait(), seconds)
-        except TimeoutError:
-            return
-
     async def _drain(self) -> None:
+        """Let work finish within the grace, then give back all that is still held, in any state."""
         if self._running:
             await asyncio.wait(self._running, timeout=self._drain_grace)
-        left = set(self._running)
-        for task in left:
+        for task in set(self._running):
             task.cancel()
-        if left:
-            _log.warning("giving back what is unfinished", count=len(left))
-            await asyncio.wait(left, timeout=10)
+        await self._idle()
+        held = self._inbox.held
+        if not held:
+            return
+        _log.warning("giving back what is unfinished", count=len(held))
+        for delivery in held:
+            self._start(self._give_back(delivery, reason="drain"))
+        _, late = await asyncio.wait(self._running, timeout=_GIVE_BACK_S)
+        for task in late:
+            task.cancel()
+        if late:
+            _log.error("left to the visibility timeout", count=len(late))
+            await asyncio.wait(late)
 
 
 def _count(delivery: Delivery) -> None:

@@ -1,5 +1,8 @@
 """`python -m consumer reconcile`: take up what was left behind.
 
+A request whose message is alive is left alone: it is younger than the queue's oldest message, or its row was touched
+when its message was last received (see worker.TOUCH_AFTER_S).
+
 Two kinds of request are left behind: those whose message was never sent (the server died between the two writes), and
 those whose message nobody could process (it is in the queue of undelivered messages). The first are claimed and sent
 again; the second, and those claimed too often, end FAILED UNDELIVERABLE.
@@ -19,13 +22,13 @@ import structlog
 
 from consumer.assembly import Stores, open_stores
 from consumer.dead_queue import DeadQueue
-from consumer.ending import fail_request
+from consumer.ending import fail_request, retell
 from consumer.queue_age import oldest_age
 from consumer.settings import ConsumerSettings
 from consumer.stale_scan import Checkpoint, StaleScan
 from core.clock import now_ms
-from core.errors import Undeliverable
-from core.message import MalformedMessage, decode_message, first_message
+from core.errors import RequestRejected, Undeliverable
+from core.message import ImageMessage, MalformedMessage, decode_message, first_message
 from core.request import ImageRequest, Standing, standing
 from core.tables import ConditionNotMet
 
@@ -46,7 +49,11 @@ class Tally:
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser("reconcile", help="send again, or fail, what was left behind")
     parser.add_argument(
-        "--margin", type=float, default=900, help="seconds beyond the queue's oldest message (900)"
+        "--margin",
+        type=float,
+        default=3_600,
+        help="seconds beyond the queue's oldest message (3600). Keep it above 1500: a living message may be delayed "
+        "for 900, and shows itself only every 600",
     )
     parser.add_argument(
         "--max-claims", type=int, default=5, help="claims before a request is FAILED (5)"
@@ -82,11 +89,11 @@ async def run(settings: ConsumerSettings, arguments: argparse.Namespace) -> int:
 async def take_up(stores: Stores, request: ImageRequest, max_claims: int) -> Tally:
     """Claim one request and send it again, or fail it after `max_claims`."""
     message = replace(first_message(request), resent=True)
+    if request.claims >= max_claims:
+        # Sent first: should this process die in between, whoever receives the message tells of the end.
+        await stores.sender.send(message.encode())
+        return await _fail(stores, message)
     try:
-        if request.claims >= max_claims:
-            outcome = await fail_request(stores.tables, message, Undeliverable(), 0)
-            await stores.notifier.tell(outcome)
-            return Tally(failed=1)
         await stores.tables.write(stores.tables.statements.claim(request, now=now_ms()))
     except ConditionNotMet:
         # A worker, or another reconcile, was there first.
@@ -101,19 +108,22 @@ async def fail_undelivered(stores: Stores, queue_url: str) -> Tally:
     queue = DeadQueue(stores.aws.sqs, queue_url)
     async for letter in queue.letters():
         try:
-            message = decode_message(letter.body)
-        except MalformedMessage:
+            tally += await _fail(stores, decode_message(letter.body))
+        except (MalformedMessage, RequestRejected):
             _log.exception("left in the queue of undelivered messages", body=letter.body[:200])
-            continue
-        request = await stores.tables.read_request(message.request_id)
-        if standing(request, message.revision) is Standing.OPEN:
-            try:
-                outcome = await fail_request(
-                    stores.tables, message, Undeliverable(), message.attempts
-                )
-            except ConditionNotMet:
-                continue
-            await stores.notifier.tell(outcome)
-            tally += Tally(failed=1)
-        await queue.delete(letter)
+        else:
+            await queue.delete(letter)
     return tally
+
+
+async def _fail(stores: Stores, message: ImageMessage) -> Tally:
+    """Fail a request that is open, and tell; tell again of one that has ended, which nobody may have done."""
+    try:
+        outcome = await fail_request(stores.tables, message, Undeliverable(), message.attempts)
+    except ConditionNotMet:
+        request = await stores.tables.read_request(message.request_id)
+        if request is not None and standing(request, message.revision) is Standing.ENDED:
+            await retell(stores.tables, stores.notifier, request)
+        return Tally()
+    await stores.notifier.tell(outcome)
+    return Tally(failed=1)

@@ -42,7 +42,10 @@ class Checkpoint:
         self._positions[str(segment)] = position
         if self._path is not None:
             kept = {"segments": self._segments, "positions": self._positions}
-            self._path.write_text(json.dumps(kept))
+            # Whole or not at all: half a checkpoint would stop every later run.
+            fresh = self._path.with_name(self._path.name + ".new")
+            fresh.write_text(json.dumps(kept))
+            fresh.replace(self._path)
 
     def clear(self) -> None:
         if self._path is not None:

@@ -1,23 +1,30 @@
 """One message from delivery to its end, whatever that is."""
 
+import contextlib
 import time
+import uuid
 
 import structlog
 
 from consumer.delivery import Delivery
-from consumer.ending import fail_request
+from consumer.ending import fail_request, retell
 from consumer.fetching.politeness import HostBusy
 from consumer.inbox import Inbox
 from consumer.metrics import STEP_SECONDS
 from consumer.notifier import Notifier
-from consumer.outcome import Outcome, outcome_of
+from consumer.outcome import Outcome
 from consumer.pipeline import Pipeline, RunFailed
 from consumer.verdict import Fail, GiveBack, Verdict, judge, judge_unexpected
-from core.errors import Crashed, DependencyUnavailable, ImageFailure, Overloaded
+from core.clock import now_ms
+from core.errors import Crashed, DependencyUnavailable, ImageFailure, Overloaded, RequestRejected
 from core.request import ImageRequest, Standing, standing
 from core.tables import ConditionNotMet, Tables
 
 _log = structlog.get_logger()
+
+TOUCH_AFTER_S = 600
+"""Seconds since a row was written after which it is touched when its message is received again. Reconcile waits for
+longer than this and the longest delay of a message together: it never takes up a request whose message is alive."""
 
 
 class Worker:
@@ -41,27 +48,26 @@ class Worker:
     async def handle(self, delivery: Delivery) -> None:
         """Work on a message beside others. Raises DependencyUnavailable; the message is then still held."""
         if delivery.first or await self.open_request(delivery):
-            await self._run(delivery)
+            await self.run(delivery)
 
-    async def run_alone(self, delivery: Delivery, request: ImageRequest) -> None:
-        """Work on a suspect whose request is open, while the process holds nothing else.
+    async def begin_alone(self, delivery: Delivery, request: ImageRequest) -> bool:
+        """Count a suspect's run before it begins: if it kills the process, the count stands.
 
-        The run is counted before it begins: if it kills the process, the count stands.
+        False where it must not run: it has killed too often, or another process has taken it up.
         """
         if request.retry_count >= self._max_runs_alone:
             await self._fail(delivery, Crashed(), delivery.message.attempts)
-            return
+            return False
+        run_id = uuid.uuid4().hex
+        statement = self._tables.statements.begin_alone(request, run_id=run_id)
         try:
-            await self._tables.write(
-                self._tables.statements.begin_alone(
-                    request.request_id, request.revision, retry_count=request.retry_count
-                )
-            )
+            await self._tables.write(statement)
         except ConditionNotMet:
-            # Another process has begun, or ended, the same request since it was read.
-            await self._inbox.give_back(delivery, reason="raced", delay=1, suspect=True)
-            return
-        await self._run(delivery)
+            now = await self._tables.read_request(request.request_id)
+            if now is None or now.run_id != run_id:
+                await self._inbox.give_back(delivery, reason="raced", delay=1)
+                return False
+        return True
 
     async def open_request(self, delivery: Delivery) -> ImageRequest | None:
         """The request, if there is still something to fetch; otherwise finish what an earlier run began."""
@@ -71,7 +77,7 @@ class Worker:
             case Standing.OPEN if request is not None:
                 record = await self._tables.read_image(message.request_id)
                 if record is None:
-                    return request
+                    return await self._touched(delivery, request)
                 try:
                     outcome = await self._pipeline.complete(message, record)
                 except ConditionNotMet:
@@ -85,7 +91,23 @@ class Worker:
                 await self._inbox.finish(delivery)
         return None
 
-    async def _run(self, delivery: Delivery) -> None:
+    async def _touched(self, delivery: Delivery, request: ImageRequest) -> ImageRequest:
+        """The request, after its row was told that its message is alive, if that is worth a write.
+
+        A message that was given back after a run alone shows that the run killed nobody: its count is taken back.
+        """
+        now = now_ms()
+        survived = bool(request.retry_count) and not delivery.suspect
+        if not survived and now - request.updated_at < TOUCH_AFTER_S * 1000:
+            return request
+        retry_count = 0 if survived else request.retry_count
+        with contextlib.suppress(ConditionNotMet):
+            await self._tables.write(
+                self._tables.statements.touch(request, retry_count=retry_count, now=now)
+            )
+        return request
+
+    async def run(self, delivery: Delivery) -> None:
         try:
             outcome = await self._pipeline.run(delivery.message)
         except RunFailed as run:
@@ -96,7 +118,7 @@ class Worker:
             await self._carry_out(delivery, GiveBack(busy.retry_after, attempts, "host_busy"))
         except ConditionNotMet:
             await self._settle_raced(delivery)
-        except (DependencyUnavailable, Overloaded):
+        except (DependencyUnavailable, Overloaded, RequestRejected):
             raise
         except Exception:  # noqa: BLE001  whatever it is, the request must end
             _log.exception("unexpected fault", request_id=delivery.message.request_id)
@@ -133,8 +155,7 @@ class Worker:
 
     async def _retell(self, delivery: Delivery, request: ImageRequest) -> None:
         """Another run ended this request and may have died before it told anyone: the same id again."""
-        image = await self._tables.read_image(request.request_id) if request.image_id else None
-        await self._notifier.tell(outcome_of(request, image))
+        await retell(self._tables, self._notifier, request)
         await self._inbox.finish(delivery)
 
     async def _conclude(self, delivery: Delivery, outcome: Outcome) -> None:

@@ -3,6 +3,7 @@
 Endpoints, region and credentials come from the SDK's own variables (AWS_ENDPOINT_URL, AWS_DEFAULT_REGION, …).
 """
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -42,12 +43,18 @@ _REJECTIONS = frozenset(
 permissions, expired credentials) is our own installation's trouble and never an image's."""
 
 
-async def call(operation: str, response: Awaitable[R]) -> R:
+CALL_SECONDS = 15.0
+"""The longest that a call may take, the SDK's retries included. A connection that answers nothing must not hold up what
+waits behind it."""
+
+
+async def call(operation: str, response: Awaitable[R], *, seconds: float = CALL_SECONDS) -> R:
     """Await a client's call; measure it; raise RequestRejected or DependencyUnavailable."""
     started = time.perf_counter()
     outcome = "cancelled"
     try:
-        answer = await response
+        async with asyncio.timeout(seconds):
+            answer = await response
     except ClientError as error:
         outcome = error.response["Error"]["Code"]
         if outcome in _REJECTIONS:

@@ -1,7 +1,8 @@
 """The queue's message: all that a worker needs, so that a first delivery reads no row."""
 
 import json
-from dataclasses import dataclass, replace
+import uuid
+from dataclasses import dataclass, fields, replace
 
 from core.errors import ImageServiceError
 from core.request import ImageRequest
@@ -51,8 +52,13 @@ def first_message(request: ImageRequest) -> ImageMessage:
 
 
 def decode_message(body: str) -> ImageMessage:
-    """Raises MalformedMessage."""
+    """Raises MalformedMessage for what a sender other than this system may have put into the queue."""
     try:
-        return ImageMessage(**json.loads(body))
-    except (ValueError, TypeError) as error:
+        message = ImageMessage(**json.loads(body))
+        uuid.UUID(message.request_id)
+    except (ValueError, TypeError, AttributeError) as error:
         raise MalformedMessage(str(error)) from error
+    for field in fields(message):
+        if type(getattr(message, field.name)) is not field.type:
+            raise MalformedMessage(f"{field.name} is of another type")
+    return message

@@ -15,6 +15,11 @@ MAX_BATCH = 10
 """Entries in one SQS batch call (AWS limit)."""
 
 
+_REJECTED = frozenset(
+    {"InvalidMessageContents", "InvalidParameter", "InvalidParameterValue", "ParameterValueInvalid"}
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Outgoing:
     """`delay` is in whole seconds, 0 to 900 (AWS limit)."""
@@ -68,11 +73,14 @@ def batch_outcomes(
 def batch_outcome(failure: Any) -> Outcome[None]:
     """What an entry of an SQS or SNS batch answer says; None is success.
 
-    Throttling and internal errors arrive inside a successful answer; they are the receiver's fault.
+    Throttling and internal errors arrive inside a successful answer; they are the receiver's fault. A fault of ours
+    in the entry's content rejects that entry; any other, such as a missing permission, is an outage.
     """
     if failure is None:
         return Done(None)
     reason = f"{failure['Code']}: {failure.get('Message', '')}"
+    if failure["Code"] in _REJECTED:
+        return Refused(RequestRejected("batch entry", failure["Code"], failure.get("Message", "")))
     if failure.get("SenderFault"):
         return Refused(DependencyUnavailable(reason))
     return Again(reason)

@@ -38,7 +38,8 @@ class Failure:
 class ImageRequest:
     """A row of IMAGEREQUESTS. Times are milliseconds since the epoch.
 
-    `retry_count` counts runs begun alone after a crash; `claims` counts how often reconcile took the request up.
+    `retry_count` counts runs begun alone after a crash, `run_id` is that of the last; `claims` counts how often
+    reconcile took the request up.
     """
 
     request_id: str
@@ -52,6 +53,7 @@ class ImageRequest:
     revision: int = FIRST_REVISION
     retry_count: int = 0
     claims: int = 0
+    run_id: str | None = None
     image_id: str | None = None
     failure: Failure | None = None
 

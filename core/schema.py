@@ -23,6 +23,7 @@ STATUS = "status"
 REVISION = "revision"
 RETRY_COUNT = "retryCount"
 CLAIMS = "claims"
+RUN_ID = "runId"
 CREATED_AT = "createdAt"
 UPDATED_AT = "updatedAt"
 PAYLOAD_HASH = "payloadHash"
@@ -87,6 +88,7 @@ def request_from_item(item: Mapping[str, Attribute]) -> ImageRequest:
         revision=int(item[REVISION]["N"]),
         retry_count=int(item[RETRY_COUNT]["N"]),
         claims=int(item[CLAIMS]["N"]) if CLAIMS in item else 0,
+        run_id=item[RUN_ID]["S"] if RUN_ID in item else None,
         image_id=item[IMAGE_ID]["S"] if IMAGE_ID in item else None,
         failure=_failure(item),
     )

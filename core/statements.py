@@ -63,13 +63,33 @@ class Statements:
         }
         return self._end(request_id, revision, changes, now)
 
-    def begin_alone(self, request_id: str, revision: int, *, retry_count: int) -> Statement:
-        """Count a run that is about to begin alone. `retry_count` is what was read; another writer wins."""
+    def begin_alone(self, request: ImageRequest, *, run_id: str) -> Statement:
+        """Count a run that is about to begin alone. Requires the count that was read.
+
+        Whoever is refused reads the row again: under its own token the write had succeeded, and only its answer was
+        lost.
+        """
         return self._update(
-            request_id,
-            revision,
-            {schema.RETRY_COUNT: number(retry_count + 1)},
-            where={schema.RETRY_COUNT: number(retry_count)},
+            request.request_id,
+            request.revision,
+            {
+                schema.RETRY_COUNT: number(request.retry_count + 1),
+                schema.RUN_ID: string(run_id),
+            },
+            where={schema.RETRY_COUNT: number(request.retry_count)},
+        )
+
+    def touch(self, request: ImageRequest, *, retry_count: int, now: int) -> Statement:
+        """Show that the request's message is alive, so that reconcile leaves it alone."""
+        return self._update(
+            request.request_id,
+            request.revision,
+            {
+                schema.UPDATED_AT: number(now),
+                schema.CLAIMS: number(0),
+                schema.RETRY_COUNT: number(retry_count),
+            },
+            where={schema.UPDATED_AT: number(request.updated_at)},
         )
 
     def claim(self, request: ImageRequest, *, now: int) -> Statement:

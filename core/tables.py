@@ -21,6 +21,7 @@ MAX_KEYS = 100
 """Keys in one BatchGetItem (AWS limit)."""
 
 _NOT_MET = frozenset({"ConditionalCheckFailed", "DuplicateItem"})
+_REJECTED = frozenset({"ItemCollectionSizeLimitExceeded", "ValidationError"})
 _RETRYABLE = frozenset(
     {
         "InternalServerError",
@@ -152,9 +153,12 @@ class Tables:
         for key in batch:
             keys = by_table.setdefault(key.table, {"ConsistentRead": True, "Keys": []})["Keys"]
             keys.append({key.name: schema.string(key.value)})
-        response = await call(
-            "dynamodb:BatchGetItem", self._dynamodb.batch_get_item(RequestItems=by_table)
-        )
+        try:
+            response = await call(
+                "dynamodb:BatchGetItem", self._dynamodb.batch_get_item(RequestItems=by_table)
+            )
+        except RequestRejected as rejection:
+            raise BatchRefused from rejection
         found = response["Responses"]
         left: Mapping[str, Any] = response.get("UnprocessedKeys", {})
         return [_found(key, found.get(key.table, []), left) for key in batch]
@@ -168,6 +172,8 @@ def _outcome(error: Mapping[str, Any] | None) -> Outcome[None]:
         return Refused(ConditionNotMet(code))
     if code in _RETRYABLE:
         return Again(code)
+    if code in _REJECTED:
+        return Refused(RequestRejected("dynamodb:BatchExecuteStatement", code, message))
     return Refused(DependencyUnavailable(f"dynamodb:BatchExecuteStatement: {code}: {message}"))
 
 

@@ -13,12 +13,19 @@ class FieldViolation:
     description: str
 
 
+MAX_VIOLATIONS = 10
+"""More would not fit into the trailers that gRPC allows (8 KiB), and the caller would get another error instead."""
+
+
 class InvalidRequest(ImageServiceError):
-    """The request message breaks the contract's limits; every fault is listed."""
+    """The request message breaks the contract's limits; its first faults are listed, up to MAX_VIOLATIONS."""
 
     def __init__(self, violations: tuple[FieldViolation, ...]) -> None:
-        super().__init__("; ".join(f"{fault.field}: {fault.description}" for fault in violations))
-        self.violations = violations
+        listed = violations[:MAX_VIOLATIONS]
+        text = "; ".join(f"{fault.field}: {fault.description}" for fault in listed)
+        more = len(violations) - len(listed)
+        super().__init__(f"{text}; and {more} more" if more else text)
+        self.violations = listed
 
 
 class ServerDraining(ImageServiceError):

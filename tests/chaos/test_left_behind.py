@@ -1,10 +1,13 @@
 """What reconcile takes up."""
 
+import asyncio
+import json
 import uuid
 from pathlib import Path
 from typing import Any
 
 from aiobotocore.session import get_session
+from aiohttp import web
 
 from core.clock import now_ms
 from core.message import ImageMessage
@@ -12,7 +15,7 @@ from core.request import new_request
 from core.statements import Statements
 from core.tables import Tables
 from harness.aws import RecordingAws
-from harness.aws_proxy import AwsProxy, Forward, ProxiedCall, Unreachable, aws_proxy
+from harness.aws_proxy import AwsProxy, Forward, Hook, ProxiedCall, Unreachable, aws_proxy, pass_on
 from harness.origin import numbered_png, origin
 from harness.records import Records, records
 from harness.system import System, system
@@ -68,7 +71,7 @@ async def test_a_request_that_was_claimed_too_often_fails_undeliverable(
         assert (await row_of(stores, request_id))["failureCode"]["S"] == "UNDELIVERABLE"
         (told,) = await stores.notifications([f"{request_id}:2"])
         assert told.attributes["status"] == "FAILED"
-        (letter,) = await stores.dead_letters()
+        (letter,) = await stores.dead_letters(1)
         assert letter["request_id"] == request_id
 
 
@@ -138,11 +141,97 @@ async def test_redriving_twice_processes_once(embedded_aws: RecordingAws) -> Non
         states = await running.wait_terminal([request_id])
         assert states[request_id].failure.code == 7
         images.serve_body("/late.png", numbered_png(1))
-        letters = await stores.receive(running.stack.dead_letter_queue_url)
+        (letter,) = await stores.dead_letters(1)
         for _ in range(2):
             await stores.sqs.send_message(
-                QueueUrl=running.stack.dead_letter_queue_url, MessageBody=letters[0]["Body"]
+                QueueUrl=running.stack.dead_letter_queue_url, MessageBody=json.dumps(letter)
             )
         assert await running.run_operator("redrive") == 0
         states = await running.wait_terminal([request_id])
         assert (states[request_id].state, states[request_id].revision) == (2, 4)
+
+
+async def test_redriving_what_fails_again_ends(embedded_aws: RecordingAws) -> None:
+    """Letters that come back while it runs are left for the next redrive."""
+    async with origin() as images, system(embedded_aws) as running, records(running) as stores:
+        await running.start_server()
+        await running.start_consumer()
+        request_id = await running.submit(f"{images.base}/never.png")
+        await stores.notifications([f"{request_id}:2"])
+        assert await running.run_operator("redrive") == 0
+        await stores.notifications([f"{request_id}:4"])
+        assert images.hits["/never.png"] == 2
+
+
+def s3_is_down(touched: asyncio.Event) -> Hook:
+    """Nothing can be stored; `touched` is set once a row was told that its message is alive."""
+
+    async def hook(call: ProxiedCall, forward: Forward) -> web.Response:
+        if call.operation == "PUT":
+            raise Unreachable
+        answer = await forward()
+        if call.operation == "BatchExecuteStatement" and b"claims" in call.body:
+            touched.set()
+        return answer
+
+    return hook
+
+
+async def test_a_message_that_circulates_for_long_is_not_taken_for_lost(
+    embedded_aws: RecordingAws,
+) -> None:
+    """In a long outage its row is touched, so that reconcile neither sends a copy nor fails it."""
+    async with (
+        origin() as images,
+        aws_proxy(embedded_aws.endpoint) as proxy,
+        system(embedded_aws, endpoint=proxy.endpoint) as running,
+        records(running) as stores,
+    ):
+        await running.start_server()
+        request_id = await insert(running, images.picture(1), age_ms=2 * HOUR_MS)
+        message = ImageMessage(request_id, "acme", images.picture(1), revision=1, resent=True)
+        await stores.sqs.send_message(
+            QueueUrl=running.stack.queue_url, MessageBody=message.encode()
+        )
+        touched = asyncio.Event()
+        proxy.hook = s3_is_down(touched)
+        await running.start_consumer()
+        await touched.wait()
+        assert await running.run_operator("reconcile") == 0
+        assert (await row_of(stores, request_id))["claims"]["N"] == "0"
+        proxy.hook = pass_on
+        await running.wait_terminal([request_id])
+        await stores.prove_each_ended_once([request_id])
+
+
+async def test_a_reconcile_that_died_before_it_told_is_made_good(
+    embedded_aws: RecordingAws,
+) -> None:
+    """SNS is down after the request was failed: the next run tells, and only then deletes the letter."""
+    async with (
+        origin() as images,
+        aws_proxy(embedded_aws.endpoint) as proxy,
+        system(embedded_aws, endpoint=proxy.endpoint) as running,
+        records(running) as stores,
+    ):
+        request_id = await insert(running, images.picture(1), age_ms=0)
+        message = ImageMessage(request_id, "acme", images.picture(1), revision=1)
+        url = running.stack.undelivered_queue_url
+        await stores.sqs.send_message(QueueUrl=url, MessageBody=message.encode())
+        proxy.hook = sns_is_down
+        assert await running.run_operator("reconcile") == 1
+        assert (await row_of(stores, request_id))["status"]["S"] == "FAILED"
+        # The letter is invisible for a while to a pass of its own; here it is sent once more.
+        await stores.sqs.send_message(QueueUrl=url, MessageBody=message.encode())
+        proxy.hook = pass_on
+        assert await running.run_operator("reconcile") == 0
+        (told,) = await stores.notifications([f"{request_id}:2"])
+        assert told.attributes["status"] == "FAILED"
+        (letter,) = await stores.dead_letters(1)
+        assert letter["request_id"] == request_id
+
+
+async def sns_is_down(call: ProxiedCall, forward: Forward) -> web.Response:
+    if call.operation == "PublishBatch":
+        raise Unreachable
+    return await forward()

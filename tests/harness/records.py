@@ -64,12 +64,15 @@ class Records:
             )
         return messages
 
-    async def dead_letters(self) -> list[dict[str, Any]]:
+    async def dead_letters(self, expected: int) -> list[dict[str, Any]]:
+        """Receive until `expected` letters came and nothing more is there; they follow the notification."""
         url = self.system.stack.dead_letter_queue_url
         letters: list[dict[str, Any]] = []
-        while batch := await self.receive(url):
+        while True:
+            batch = await self.receive(url, wait=1 if len(letters) < expected else 0)
+            if not batch and len(letters) >= expected:
+                return letters
             letters += [json.loads(message["Body"]) for message in batch]
-        return letters
 
     async def depth(self, queue_url: str) -> int:
         """Messages in a queue, also those in flight or delayed."""

@@ -181,12 +181,13 @@ async def test_a_customers_requests_are_spread_over_shards(
 async def test_a_run_alone_is_counted_by_one_worker(tables: Tables) -> None:
     """Of two workers that saw the same count, one begins."""
     request = await inserted(tables)
-    begin = tables.statements.begin_alone(request.request_id, 1, retry_count=0)
-    answers = await asyncio.gather(tables.write(begin), tables.write(begin), return_exceptions=True)
+    begins = [tables.statements.begin_alone(request, run_id=worker) for worker in ("one", "two")]
+    answers = await asyncio.gather(*map(tables.write, begins), return_exceptions=True)
     assert sorted(type(answer).__name__ for answer in answers) == ["ConditionNotMet", "NoneType"]
     read = await tables.read_request(request.request_id)
     assert read is not None
     assert (read.state, read.revision, read.retry_count) == (State.PENDING, 1, 1)
+    assert read.run_id in {"one", "two"}
 
 
 async def test_a_claim_needs_an_untouched_request(tables: Tables) -> None:

@@ -1,0 +1,48 @@
+"""What comes out of the queue."""
+
+import json
+from dataclasses import asdict
+
+import pytest
+
+from core.message import ImageMessage, MalformedMessage, decode_message
+
+MESSAGE = ImageMessage(
+    request_id="2f1c1d4e-7f0a-4a53-9d0e-0b0f6f1f3b11",
+    customer_id="acme",
+    url="http://h/i",
+    revision=1,
+)
+
+
+def test_a_message_survives_the_queue() -> None:
+    """What is encoded is decoded as it was."""
+    again = MESSAGE.again(attempts=2, suspect=True)
+    assert decode_message(again.encode()) == again
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"request_id": []},
+        {"request_id": ""},
+        {"request_id": "x"},
+        {"url": None},
+        {"revision": "1"},
+        {"revision": True},
+        {"attempts": 1.5},
+        {"suspect": "yes"},
+        {"unknown": 1},
+    ],
+)
+def test_a_field_of_another_type_makes_the_message_malformed(change: dict[str, object]) -> None:
+    """One bad message must not take its neighbours along."""
+    with pytest.raises(MalformedMessage):
+        decode_message(json.dumps({**asdict(MESSAGE), **change}))
+
+
+@pytest.mark.parametrize("body", ["", "null", "[]", "{}", "{", '"text"', "\ud800"])
+def test_what_is_no_message_of_ours_is_malformed(body: str) -> None:
+    """Whatever another sender put into the queue."""
+    with pytest.raises(MalformedMessage):
+        decode_message(body)

@@ -44,7 +44,7 @@ class ConsumerSettings(CoreSettings):
         25,
         ge=0,
         description="Seconds after SIGTERM in which work may finish; what is left then is given back. "
-        "Keep it, and 10 s more, below the pod's grace period.",
+        "Keep it, RECEIVE_WAIT_S and 25 s more, below the pod's grace period.",
     )
     max_attempts: int = Field(
         3, ge=1, le=10, description="How often an origin is asked for one image."

@@ -14,8 +14,6 @@ _FIXED = 1_000_000
 _BYTES_PER_PIXEL = {JPEG: 4, PNG: 4, GIF: 20, WEBP: 20, AVIF: 16, TIFF: 12, BMP: 4}
 """Peak of a whole decode as measured, rounded up: the picture plus each decoder's own copies."""
 _ANIMATED_PNG = 20
-_COEFFICIENTS = 6
-"""Bytes a pixel of a progressive JPEG without subsampling: three components of two bytes."""
 _DRAFT_SCALE = 64
 """A draft has an eighth of the width and of the height."""
 
@@ -45,6 +43,6 @@ def _pixel_bytes(kind: Format, layout: Layout, policy: PicturePolicy) -> int:
         return layout.largest * _ANIMATED_PNG
     if kind != JPEG:
         return layout.largest * _BYTES_PER_PIXEL[kind]
-    coefficients = layout.largest * _COEFFICIENTS if layout.buffered else 0
+    coefficients = layout.largest * layout.coefficients
     shrunk = _DRAFT_SCALE if policy.verification == "draft" else 1
     return coefficients + layout.largest * _BYTES_PER_PIXEL[JPEG] // shrunk

@@ -28,7 +28,7 @@ def probe(body: bytes, policy: PicturePolicy) -> Probe:
     TooManyPixels.
     """
     kind = sniff(body)
-    shape = layout.read(kind, body)
+    shape = layout.read(kind, body, policy.max_frames)
     budget.charge(shape, policy)
     return Probe(
         kind.name,

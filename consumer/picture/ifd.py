@@ -3,7 +3,7 @@
 import struct
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from core.errors import CorruptImage
@@ -14,13 +14,36 @@ MAX_NUMBERS = 65_536
 
 # Directories may overlap, so their number is not bounded by the size of the block.
 _MAX_ENTRIES = 6_000
-_MAX_ALL_ENTRIES = 200_000
+_MAX_ALL_ENTRIES = 50_000
+_MAX_BYTES = 16_777_216
 _MAX_POINTERS = 64
 
 _ENTRY_SIZE = 12
 _INLINE = 4
 _KIND_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 _NUMBER_CODES = {1: "B", 3: "H", 4: "I", 13: "I"}
+
+
+@dataclass(slots=True)
+class WalkBudget:
+    """What walking all the blocks of one file may still cost; a file may repeat its blocks.
+
+    entries: directories and their entries that are parsed. size: bytes of values that are searched
+    or blanked, for values may overlap. Both raise CorruptImage once spent.
+    """
+
+    entries: int = _MAX_ALL_ENTRIES
+    size: int = _MAX_BYTES
+
+    def spend_entries(self, count: int) -> None:
+        self.entries -= count
+        if self.entries < 0:
+            raise CorruptImage("it has too many directories")
+
+    def spend_bytes(self, size: int) -> None:
+        self.size -= size
+        if self.size < 0:
+            raise CorruptImage("its metadata overlaps too often")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,18 +86,21 @@ class Block:
 
     data: bytes
     order: Literal["<", ">"]
+    budget: WalkBudget = field(default_factory=WalkBudget, compare=False)
 
     def directory(self, at: int) -> Directory | None:
         """The directory at an offset, with as many of its entries as fit; None where none can be.
 
-        Raises CorruptImage for more entries than any writer has use for.
+        Offset 0, the header's, stands for a pointer that is not there. Raises CorruptImage for
+        more entries than any writer has use for, and where the budget is spent.
         """
-        if at + 2 > len(self.data):
+        if not at or at + 2 > len(self.data):
             return None
         (declared,) = struct.unpack_from(f"{self.order}H", self.data, at)
         count = min(declared, (len(self.data) - at - 2) // _ENTRY_SIZE)
         if count > _MAX_ENTRIES:
             raise CorruptImage(f"a directory has more than {_MAX_ENTRIES:,} entries")
+        self.budget.spend_entries(1 + count)
         table_end = at + 2 + count * _ENTRY_SIZE
         fields = struct.Struct(f"{self.order}HHII").iter_unpack(self.data[at + 2 : table_end])
         entries = tuple(
@@ -99,18 +125,17 @@ class Block:
     def walk(self, below: Sequence[int] = ()) -> Iterator[Directory]:
         """The main chain in order, and the directories that the tags `below` point to; each once.
 
-        One that does not fit is passed over. Raises CorruptImage beyond MAX_DIRECTORIES or
-        200,000 entries in all.
+        One that does not fit is passed over. Raises CorruptImage beyond MAX_DIRECTORIES and
+        where the budget is spent.
         """
-        waiting, seen, entries = deque([self.first()]), set[int](), 0
+        waiting, seen = deque([self.first()]), set[int]()
         while waiting:
             at = waiting.popleft()
-            directory = self.directory(at) if at and at not in seen else None
+            directory = self.directory(at) if at not in seen else None
             if directory is None:
                 continue
             seen.add(at)
-            entries += len(directory.entries)
-            if len(seen) > MAX_DIRECTORIES or entries > _MAX_ALL_ENTRIES:
+            if len(seen) > MAX_DIRECTORIES:
                 raise CorruptImage("it has too many directories")
             yield directory
             waiting.append(directory.following)
@@ -125,27 +150,31 @@ class Block:
     def raw(self, entry: Entry) -> bytes:
         return self.data[entry.data : entry.data + entry.size]
 
-    def numbers(self, entry: Entry | None) -> tuple[int, ...]:
-        """The entry's unsigned integers; empty where it is missing, of another kind or cut."""
+    def numbers(self, entry: Entry | None, most: int = MAX_NUMBERS) -> tuple[int, ...]:
+        """The entry's unsigned integers, the first `most` of them.
+
+        Empty where the entry is missing, of another kind, cut, or longer than MAX_NUMBERS.
+        """
         code = _NUMBER_CODES.get(entry.kind) if entry else None
         if entry is None or code is None or entry.count > MAX_NUMBERS:
             return ()
-        raw = self.raw(entry)
-        if len(raw) < entry.size:
+        if entry.data + entry.size > len(self.data):
             return ()
-        return struct.unpack(f"{self.order}{entry.count}{code}", raw)
+        count = min(entry.count, most)
+        return struct.unpack_from(f"{self.order}{count}{code}", self.data, entry.data)
 
     def number(self, entry: Entry | None, default: int = 0) -> int:
-        numbers = self.numbers(entry)
+        numbers = self.numbers(entry, most=1)
         return numbers[0] if numbers else default
 
 
-def block(data: bytes) -> Block | None:
-    """None where the bytes do not begin with a TIFF header."""
+def block(data: bytes, budget: WalkBudget | None = None) -> Block | None:
+    """None where the bytes do not begin with a TIFF header. Without a budget it gets its own."""
+    budget = budget or WalkBudget()
     if len(data) < 8:  # noqa: PLR2004 - the header's size
         return None
     if data.startswith(b"II*\0"):
-        return Block(data, "<")
+        return Block(data, "<", budget)
     if data.startswith(b"MM\0*"):
-        return Block(data, ">")
+        return Block(data, ">", budget)
     return None

@@ -29,7 +29,7 @@ def inspect(body: bytes, policy: PicturePolicy) -> Inspected:
     MemoryError passes.
     """
     kind = sniff(body)
-    shape = layout.read(kind, body)
+    shape = layout.read(kind, body, policy.max_frames)
     budget.charge(shape, policy)
     cleaned = location.clean(kind, body, shape)
     facts = exif.read(cleaned.exif)

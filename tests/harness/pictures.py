@@ -139,6 +139,18 @@ def riff_chunk(name: bytes, payload: bytes) -> bytes:
     return name + len(payload).to_bytes(4, "little") + payload + b"\0" * (len(payload) % 2)
 
 
+def tiff_directory(*entries: tuple[int, int, int]) -> bytes:
+    """A little-endian TIFF of one directory: tag, count, value as LONG."""
+    table = b"".join(
+        tag.to_bytes(2, "little")
+        + b"\4\0"
+        + count.to_bytes(4, "little")
+        + value.to_bytes(4, "little")
+        for tag, count, value in entries
+    )
+    return b"II*\0\x08\0\0\0" + len(entries).to_bytes(2, "little") + table + bytes(4)
+
+
 def jpeg_with_gps(order: Literal["<", ">"] = ">") -> bytes:
     return jpeg_with(jpeg_segment(0xE1, b"Exif\0\0" + exif_block(order)))
 

@@ -2,6 +2,7 @@ from collections.abc import Callable
 
 from consumer.picture import formats
 from consumer.picture.formats import Format
+from consumer.picture.ifd import MAX_DIRECTORIES
 from consumer.picture.layout import avif, bmp, gif, jpeg, png, tiff, webp
 from consumer.picture.layout.parts import Layout, Part
 
@@ -13,11 +14,15 @@ _READERS: dict[Format, Callable[[bytes], Layout]] = {
     formats.GIF: gif.read,
     formats.WEBP: webp.read,
     formats.AVIF: avif.read,
-    formats.TIFF: tiff.read,
     formats.BMP: bmp.read,
 }
 
 
-def read(kind: Format, body: bytes) -> Layout:
-    """The shape of `body`, walked from its first byte to its last; see each format's reader."""
+def read(kind: Format, body: bytes, max_frames: int = MAX_DIRECTORIES) -> Layout:
+    """The shape of `body`, walked from its first byte to its last; see each format's reader.
+
+    max_frames: where directories end to be walked, for those of a TIFF take long.
+    """
+    if kind == formats.TIFF:
+        return tiff.read(body, max_frames)
     return _READERS[kind](body)

@@ -1,15 +1,20 @@
 """BMP: the two headers in front (Microsoft's BITMAPFILEHEADER and BITMAPINFOHEADER)."""
 
 from consumer.picture.layout.parts import Layout, still
-from core.errors import CorruptImage
+from core.errors import CorruptImage, UnsupportedFormat
 
 _CORE_HEADER = 12
+_RUN_LENGTHS = frozenset({1, 2})
 _UNCOMPRESSED = frozenset({0, 3})
 _HEADERS_MIN = 34
 
 
 def read(body: bytes) -> Layout:
-    """Raises CorruptImage where uncompressed pixels reach past the end of the body."""
+    """Raises CorruptImage where uncompressed pixels reach past the end of the body.
+
+    Raises UnsupportedFormat for run lengths (BI_RLE8, BI_RLE4): Pillow decodes them in Python, a
+    pixel at a time and without regard for the size of the body.
+    """
     if int.from_bytes(body[14:18], "little") == _CORE_HEADER:
         width, height, depth = (_u16(body, at) for at in (18, 20, 24))
         compression = 0
@@ -20,6 +25,8 @@ def read(body: bytes) -> Layout:
         # A negative height means that the rows run from top to bottom.
         height = abs(int.from_bytes(body[22:26], "little", signed=True))
         depth, compression = _u16(body, 28), int.from_bytes(body[30:34], "little")
+    if compression in _RUN_LENGTHS:
+        raise UnsupportedFormat("BMP compressed by run lengths")
     row = (width * depth + 31) // 32 * 4
     if compression in _UNCOMPRESSED and _pixels_at(body) + row * height > len(body):
         raise CorruptImage("its pixels are cut short")

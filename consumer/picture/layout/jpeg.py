@@ -8,6 +8,15 @@ from core.errors import CorruptImage, TooManyPixels
 MAX_SCANS = 100
 """Each scan of a progressive picture passes over all of it; encoders write about ten."""
 
+EXIF_LABEL = b"Exif\0"
+"""Readers differ on whether the byte that follows must be zero."""
+_MAX_EXIF = 128
+_MAX_PROFILE = 255
+"""Parts of a colour profile: their number is one byte (ICC.1:2022, B.4)."""
+_PROFILE_LABEL = b"ICC_PROFILE\0"
+_APP1, _APP2 = b"\xe1", b"\xe2"
+
+_COEFFICIENT_SIZE = 2
 _SOI, _EOI, _SOS, _TEM = 0xD8, 0xD9, 0xDA, 0x01
 _RESTARTS = range(0xD0, 0xD8)
 _FRAME_HEADERS = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
@@ -21,7 +30,8 @@ def read(body: bytes) -> Layout:
     """Every segment up to the end marker of the first picture, those between scans included.
 
     Pictures that follow (MPF, motion photos) are after the end. Raises CorruptImage without an
-    end marker or a frame header, TooManyPixels for more than MAX_SCANS scans.
+    end marker or a frame header, and for more segments of EXIF or of a colour profile than any
+    writer makes, which Pillow joins one by one; TooManyPixels for more than MAX_SCANS scans.
     """
     parts: list[Part] = []
     at, scans = 2, 0
@@ -54,6 +64,7 @@ def _layout(body: bytes, parts: list[Part], end: int) -> Layout:
     headers = [part for part in parts if part.name[0] in _FRAME_HEADERS]
     if len(headers) != 1 or headers[0].size < _FRAME_HEADER_MIN:
         raise CorruptImage("it does not have one frame header")
+    _check_joined(body, parts)
     header = headers[0].payload(body)
     height, width = int.from_bytes(header[1:3], "big"), int.from_bytes(header[3:5], "big")
     return Layout(
@@ -64,5 +75,22 @@ def _layout(body: bytes, parts: list[Part], end: int) -> Layout:
         largest=width * height,
         end=end,
         parts=tuple(parts),
-        buffered=headers[0].name[0] in _PROGRESSIVE,
+        coefficients=_coefficients(body, parts, headers[0]),
     )
+
+
+def _check_joined(body: bytes, parts: list[Part]) -> None:
+    for name, label, most in (
+        (_APP1, EXIF_LABEL, _MAX_EXIF),
+        (_APP2, _PROFILE_LABEL, _MAX_PROFILE),
+    ):
+        if sum(part.name == name and body.startswith(label, part.data) for part in parts) > most:
+            raise CorruptImage(f"metadata in more than {most} segments")
+
+
+def _coefficients(body: bytes, parts: list[Part], header: Part) -> int:
+    """Bytes a pixel, without subsampling. A decoder keeps them where no scan holds all components."""
+    components = body[header.data + _FRAME_HEADER_MIN - 1]
+    scans = (body[part.data] for part in parts if part.name[0] == _SOS and part.size)
+    buffered = header.name[0] in _PROGRESSIVE or any(scan < components for scan in scans)
+    return components * _COEFFICIENT_SIZE if buffered else 0

@@ -30,7 +30,8 @@ class Layout:
 
     frames: at least 1. pixels: the sum over all frames. largest: pixels of the largest frame, or
     of the largest tile where that is more. end: offset of the first byte after the picture.
-    buffered: a decoder keeps all coefficients of the picture at once (progressive JPEG).
+    coefficients: bytes for each pixel in which a decoder keeps the coefficients of the whole picture
+    at once, 0 where it does not (JPEG of several scans).
     exif: the EXIF block, where finding the shape has already met it.
     """
 
@@ -41,7 +42,7 @@ class Layout:
     largest: int
     end: int
     parts: tuple[Part, ...] = ()
-    buffered: bool = False
+    coefficients: int = 0
     exif: bytes = b""
 
 

@@ -10,7 +10,10 @@ _FRAME = 12
 
 
 def read(body: bytes) -> Layout:
-    """Raises CorruptImage unless there is one header, in front, and an end chunk."""
+    """Raises CorruptImage unless there is one header, in front, and an end chunk.
+
+    More than one EXIF chunk is CorruptImage as well (section 11.3.4.5 allows one).
+    """
     parts: list[Part] = []
     at = SIGNATURE_SIZE
     while True:
@@ -28,6 +31,8 @@ def _layout(body: bytes, parts: list[Part], end: int) -> Layout:
     names = [part.name for part in parts]
     if names[0] != b"IHDR" or names.count(b"IHDR") != 1 or parts[0].size != _HEADER_SIZE:
         raise CorruptImage("it does not begin with one header")
+    if names.count(b"eXIf") > 1:
+        raise CorruptImage("it has more than one EXIF chunk")
     header = parts[0].payload(body)
     width, height = int.from_bytes(header[:4], "big"), int.from_bytes(header[4:8], "big")
     frames = _frames(body, parts, names)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from consumer.picture.ifd import MAX_DIRECTORIES, MAX_NUMBERS, Block, Directory, block
+from consumer.picture.ifd import MAX_NUMBERS, Block, Directory, WalkBudget, block
 from consumer.picture.layout.parts import Layout
 from core.errors import CorruptImage, TooManyPixels, UnsupportedFormat
 
@@ -24,8 +24,11 @@ _SHAPE = frozenset(
         _PLANAR,
     }
 )
+_SINGLE = _SHAPE - {_STRIPS, _TILES}
 _PIECES_MAX = 262_144
 """Strips and tiles of all frames, for tables may overlap."""
+_VALUES_MIN = 67_108_864
+"""Bytes of all values, which Pillow copies for each directory; pages may share a colour profile."""
 _DNG_VERSION = 50706
 _CANON_RAW = b"CR"
 
@@ -38,13 +41,14 @@ class _Frame:
     pieces: int
 
 
-def read(body: bytes) -> Layout:
+def read(body: bytes, max_frames: int) -> Layout:
     """Every directory of the main chain is a frame; frames may differ in size.
 
     Raises CorruptImage where a strip or tile reaches past the end, UnsupportedFormat for camera
-    raw files in TIFF's clothes, TooManyPixels for more frames or pieces than can be walked.
+    raw files in TIFF's clothes, TooManyPixels for more than `max_frames`, at which the walk stops,
+    and for more pieces than can be walked.
     """
-    tiff = block(body)
+    tiff = block(body, WalkBudget(size=max(len(body), _VALUES_MIN)))
     if tiff is None:
         raise CorruptImage("its header is cut short")
     if body[8:10] == _CANON_RAW:
@@ -53,11 +57,13 @@ def read(body: bytes) -> Layout:
     pieces = 0
     following = tiff.first()
     for directory in tiff.walk():
+        if len(frames) == max_frames:
+            raise TooManyPixels(f"more than {max_frames:,} frames")
         frames.append(_frame(tiff, directory))
         pieces += frames[-1].pieces
         following = directory.following
-        if len(frames) >= MAX_DIRECTORIES or pieces > _PIECES_MAX:
-            raise TooManyPixels("more frames or strips than can be walked")
+        if pieces > _PIECES_MAX:
+            raise TooManyPixels("more strips than can be walked")
     if not frames or (following and tiff.directory(following) is None):
         raise CorruptImage("a directory is cut short")
     return Layout(
@@ -99,9 +105,12 @@ def _check_whole(tiff: Block, directory: Directory) -> None:
     shape = [entry.tag for entry in directory.entries if entry.tag in _SHAPE]
     if len(shape) != len(set(shape)):
         raise CorruptImage("it gives its shape twice")
+    if any(entry.tag in _SINGLE and entry.count > 1 for entry in directory.entries):
+        raise CorruptImage("it gives its shape more than once")
     values_end = max((entry.data + entry.size for entry in directory.entries), default=0)
     if not directory.whole or values_end > len(tiff.data):
         raise CorruptImage("a directory is cut short")
+    tiff.budget.spend_bytes(sum(entry.size for entry in directory.entries))
 
 
 def _pieces(tiff: Block, directory: Directory, where: int, length: int) -> int:
@@ -114,7 +123,7 @@ def _pieces(tiff: Block, directory: Directory, where: int, length: int) -> int:
         return 0
     if offsets.count > MAX_NUMBERS:
         raise TooManyPixels(f"more than {MAX_NUMBERS:,} strips or tiles")
-    starts, sizes = tiff.numbers(offsets), tiff.numbers(lengths)
+    starts, sizes = tiff.numbers(offsets), tiff.numbers(lengths, most=offsets.count)
     # Old writers leave the lengths out; then only the decoder can tell.
     sizes = sizes or (0,) * len(starts)
     if len(starts) != offsets.count or len(sizes) < len(starts):

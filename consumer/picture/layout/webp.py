@@ -8,7 +8,10 @@ _DIMENSION_BITS = 0x3FFF
 
 
 def read(body: bytes) -> Layout:
-    """Raises CorruptImage where the body is shorter than its RIFF size, or a chunk too long."""
+    """Raises CorruptImage where the body is shorter than its RIFF size, or a chunk too long.
+
+    More than one EXIF chunk is CorruptImage as well (section 2.7.1.5 allows one).
+    """
     end = 8 + int.from_bytes(body[4:8], "little")
     if end > len(body):
         raise CorruptImage("it is shorter than it says")
@@ -24,6 +27,8 @@ def read(body: bytes) -> Layout:
         at = stop
     if not parts:
         raise CorruptImage("it has no chunk")
+    if sum(part.name == b"EXIF" for part in parts) > 1:
+        raise CorruptImage("it has more than one EXIF chunk")
     width, height = _canvas(parts[0].name, parts[0].payload(body)[:10])
     frames = max(1, sum(part.name == b"ANMF" for part in parts))
     area = width * height

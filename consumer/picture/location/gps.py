@@ -6,7 +6,7 @@ Maker notes are opaque and stay as they are: what a maker hides in them is not l
 from dataclasses import dataclass
 
 from consumer.picture.exif import EXIF_DIRECTORY, PREFIX
-from consumer.picture.ifd import Block, Directory, Entry, block
+from consumer.picture.ifd import Block, Directory, Entry, WalkBudget, block
 from consumer.picture.location import xmp
 from core.errors import CorruptImage
 
@@ -30,21 +30,21 @@ class _Finding:
     entries: tuple[Entry, ...]
 
 
-def tells_place(data: bytes) -> bool:
+def tells_place(data: bytes, budget: WalkBudget) -> bool:
     """Whether a block, with or without its prefix, holds a location. Raises CorruptImage."""
-    found = block(data.removeprefix(PREFIX))
+    found = block(data.removeprefix(PREFIX), budget)
     return found is not None and bool(_findings(found))
 
 
-def without_place(data: bytes) -> bytes:
+def without_place(data: bytes, budget: WalkBudget) -> bytes:
     """The block, as long as before, without its location; the same object where it holds none.
 
     Dropped are the pointers to GPS directories, with the directories and their values zeroed, XMP
-    packets that name a place, and thumbnails that hold either. Raises CorruptImage for a block
-    that would take too long to search.
+    packets that name a place, and thumbnails that hold either. `budget` is that of the file.
+    Raises CorruptImage for a block that would take too long to search.
     """
     offset = len(PREFIX) if data.startswith(PREFIX) else 0
-    found = block(data[offset:])
+    found = block(data[offset:], budget)
     findings = _findings(found) if found else []
     if found is None or not findings:
         return data
@@ -82,7 +82,7 @@ def _tells_place(found: Block, directory: Directory, entry: Entry, place_in_xmp:
         return place_in_xmp
     if entry.tag == GPS_DIRECTORY:
         return _gps_tells_place(found, entry)
-    return _thumbnail_tells_place(_thumbnail(found, directory))
+    return _thumbnail_tells_place(_thumbnail(found, directory), found.budget)
 
 
 def _gps_tells_place(found: Block, entry: Entry) -> bool:
@@ -96,15 +96,17 @@ def _gps_tells_place(found: Block, entry: Entry) -> bool:
 
 def _thumbnail(found: Block, directory: Directory) -> bytes:
     at, size = (found.number(directory.entry(tag)) for tag in (_THUMBNAIL, _THUMBNAIL_SIZE))
-    return found.data[at : at + size] if at else b""
+    thumbnail = found.data[at : at + size] if at else b""
+    found.budget.spend_bytes(len(thumbnail))
+    return thumbnail
 
 
-def _thumbnail_tells_place(thumbnail: bytes) -> bool:
+def _thumbnail_tells_place(thumbnail: bytes, budget: WalkBudget) -> bool:
     """A thumbnail is a JPEG of its own. Its own thumbnail is not followed further."""
     if xmp.names_place(thumbnail):
         return True
     at = thumbnail.find(PREFIX)
-    inner = block(thumbnail[at + len(PREFIX) :]) if at >= 0 else None
+    inner = block(thumbnail[at + len(PREFIX) :], budget) if at >= 0 else None
     main = inner.directory(inner.first()) if inner else None
     pointer = main.entry(GPS_DIRECTORY) if main else None
     return inner is not None and pointer is not None and _gps_tells_place(inner, pointer)
@@ -113,17 +115,17 @@ def _thumbnail_tells_place(thumbnail: bytes) -> bool:
 def _erase(edited: bytearray, found: Block, directory: Directory, entry: Entry) -> None:
     if entry.tag == _THUMBNAIL:
         size = found.number(directory.entry(_THUMBNAIL_SIZE))
-        _zero(edited, found.number(entry), size)
+        _zero(edited, found, found.number(entry), size)
         return
     if not entry.inline:
-        _zero(edited, entry.data, entry.size)
+        _zero(edited, found, entry.data, entry.size)
     gps = found.directory(found.number(entry)) if entry.tag == GPS_DIRECTORY else None
     if gps is None:
         return
     for each in gps.entries:
         if not each.inline:
-            _zero(edited, each.data, each.size)
-    _zero(edited, gps.at, gps.stop - gps.at)
+            _zero(edited, found, each.data, each.size)
+    _zero(edited, found, gps.at, gps.stop - gps.at)
 
 
 def _rewrite(edited: bytearray, found: Block, finding: _Finding) -> None:
@@ -137,7 +139,8 @@ def _rewrite(edited: bytearray, found: Block, finding: _Finding) -> None:
     edited[directory.at : directory.stop] = table.ljust(directory.stop - directory.at, b"\0")
 
 
-def _zero(edited: bytearray, at: int, size: int) -> None:
+def _zero(edited: bytearray, found: Block, at: int, size: int) -> None:
     stop = min(at + size, len(edited))
     if at < stop:
+        found.budget.spend_bytes(stop - at)
         edited[at:stop] = bytes(stop - at)

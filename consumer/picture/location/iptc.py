@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from consumer.picture.ifd import WalkBudget
 from consumer.picture.location import gps, xmp
 
 _PLACES = frozenset({26, 27, 90, 92, 95, 100, 101})
@@ -32,22 +33,25 @@ def names_place(records: bytes) -> bool:
     return False
 
 
-def without_place(resources: bytes) -> bytes:
-    """Image resource blocks less those that name a place; the same object where none does."""
+def without_place(resources: bytes, budget: WalkBudget) -> bytes:
+    """Image resource blocks less those that name a place; the same object where none does.
+
+    `budget` is that of the file, for the EXIF blocks among them. Raises CorruptImage.
+    """
     kept = bytearray()
     at = 0
     for identifier, start, stop, payload in _resources(resources):
-        if not _resource_names_place(identifier, payload):
+        if not _resource_names_place(identifier, payload, budget):
             kept += resources[start:stop]
         at = stop
     return resources if len(kept) == at else bytes(kept) + resources[at:]
 
 
-def _resource_names_place(identifier: int, payload: bytes) -> bool:
+def _resource_names_place(identifier: int, payload: bytes, budget: WalkBudget) -> bool:
     if identifier == _IPTC:
         return names_place(payload)
     if identifier in (_EXIF_1, _EXIF_3):
-        return gps.tells_place(payload)
+        return gps.tells_place(payload, budget)
     return identifier == _XMP and xmp.names_place(payload)
 
 

@@ -1,7 +1,9 @@
 """Location in JPEG segments: EXIF, XMP with its extension, and IPTC in Photoshop's segment."""
 
 from consumer.picture import exif
+from consumer.picture.ifd import WalkBudget
 from consumer.picture.layout import Layout, Part
+from consumer.picture.layout.jpeg import EXIF_LABEL
 from consumer.picture.location import gps, iptc, xmp
 from consumer.picture.location.cleaned import Cleaned, Edit, splice
 
@@ -18,15 +20,19 @@ _SEGMENT_MAX = 65_533
 def clean(body: bytes, layout: Layout) -> Cleaned:
     """Drops or blanks segments; entropy-coded data is never touched.
 
-    Where pictures followed the end, their index (CIPA DC-007) goes with them.
+    Where pictures followed the end, their index (CIPA DC-007) goes with them. Raises CorruptImage
+    for EXIF that takes too long to search.
     """
+    budget = WalkBudget()
     exif_parts = _starting(body, layout, _APP1, exif.PREFIX)
+    odd_parts = _oddly_labelled(body, layout)
     edits = [
-        *_exif_edits(body, exif_parts),
+        *_exif_edits(body, exif_parts, budget),
         *_xmp_edits(body, layout),
-        *_photoshop_edits(body, layout),
+        *_photoshop_edits(body, layout, budget),
     ]
-    had_location = bool(edits)
+    had_location = bool(edits) or _tell_place(body, odd_parts, budget)
+    edits += [_dropped(part) for part in odd_parts]
     if layout.end < len(body):
         edits += [_dropped(part) for part in _starting(body, layout, _APP2, _MULTI_PICTURE)]
     block = exif_parts[0].payload(body) if exif_parts else b""
@@ -41,16 +47,30 @@ def _starting(body: bytes, layout: Layout, name: bytes, label: bytes) -> list[Pa
     ]
 
 
+def _oddly_labelled(body: bytes, layout: Layout) -> list[Part]:
+    """EXIF whose label ends in some other byte than zero, as some cameras wrote it.
+
+    Few readers see it, and those that do disagree on what it is a part of.
+    """
+    labelled = _starting(body, layout, _APP1, EXIF_LABEL)
+    return [part for part in labelled if not body.startswith(exif.PREFIX, part.data)]
+
+
+def _tell_place(body: bytes, parts: list[Part], budget: WalkBudget) -> bool:
+    pieces = [part.payload(body)[len(exif.PREFIX) :] for part in parts]
+    return any(gps.tells_place(block, budget) for block in (b"".join(pieces), *pieces))
+
+
 def _dropped(part: Part) -> Edit:
     return part.start, part.stop, b""
 
 
-def _exif_edits(body: bytes, parts: list[Part]) -> list[Edit]:
+def _exif_edits(body: bytes, parts: list[Part], budget: WalkBudget) -> list[Edit]:
     """Some readers join several segments into one block, others read the first or the last."""
     pieces = [part.payload(body)[len(exif.PREFIX) :] for part in parts]
-    cleaned = _split(gps.without_place(b"".join(pieces)), pieces)
+    cleaned = _split(gps.without_place(b"".join(pieces), budget), pieces)
     if len(parts) > 1:
-        cleaned = [gps.without_place(piece) for piece in cleaned]
+        cleaned = [gps.without_place(piece, budget) for piece in cleaned]
     return [
         (part.data + len(exif.PREFIX), part.data + part.size, after)
         for part, before, after in zip(parts, pieces, cleaned, strict=True)
@@ -80,11 +100,11 @@ def _xmp_edits(body: bytes, layout: Layout) -> list[Edit]:
     return [_dropped(part) for part in (*packets, *extensions)]
 
 
-def _photoshop_edits(body: bytes, layout: Layout) -> list[Edit]:
+def _photoshop_edits(body: bytes, layout: Layout, budget: WalkBudget) -> list[Edit]:
     """Resources run on from segment to segment; what is kept is laid out anew."""
     parts = _starting(body, layout, _APP13, _PHOTOSHOP)
     resources = b"".join(part.payload(body)[len(_PHOTOSHOP) :] for part in parts)
-    kept = iptc.without_place(resources)
+    kept = iptc.without_place(resources, budget)
     if kept is resources:
         return []
     first = parts[0]

@@ -2,13 +2,16 @@
 
 import re
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from consumer.picture import exif
+from consumer.picture.ifd import WalkBudget
 from consumer.picture.layout import Layout, Part
 from consumer.picture.location import gps, iptc, xmp
 from consumer.picture.location.cleaned import Cleaned, Edit, splice
 
+_PACKED_EXIF = b"zxIf"
+"""A proposal that was never adopted: EXIF, deflated. ExifTool reads it."""
 _TEXT_CHUNKS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
 _PLACE_KEYWORD = re.compile(
     rb"gps|latitude|longitude|geo.?(?:tag|loc|code|url)|\bgeo\b|location|coordinates"
@@ -25,9 +28,10 @@ _ALL_TEXT_MAX = 16_777_216
 
 @dataclass(slots=True)
 class _TextBudget:
-    """Bytes that may still be inflated in this file."""
+    """Bytes that may still be inflated in this file, and what walking them may cost."""
 
     left: int = _ALL_TEXT_MAX
+    walk: WalkBudget = field(default_factory=WalkBudget)
 
     def inflate(self, data: bytes) -> bytes | None:
         """None where the text is damaged or beyond the budget."""
@@ -44,7 +48,8 @@ class _TextBudget:
 def clean(body: bytes, layout: Layout) -> Cleaned:
     """Drops text chunks and blanks eXIf in place; pixel data is never touched.
 
-    Text that cannot be read within bounds cannot be cleared of the suspicion, and goes as well.
+    Text that cannot be read within bounds cannot be cleared of the suspicion, and goes as well;
+    so does deflated EXIF, unread. Raises CorruptImage for EXIF that takes too long to search.
     """
     edits: list[Edit] = []
     had_location, block = False, b""
@@ -52,10 +57,12 @@ def clean(body: bytes, layout: Layout) -> Cleaned:
     for part in layout.parts:
         if part.name == b"eXIf":
             block = block or part.payload(body)
-            after = gps.without_place(part.payload(body))
+            after = gps.without_place(part.payload(body), budget.walk)
             if after != part.payload(body):
                 edits.append((part.start, part.stop, _chunk(part.name, after)))
                 had_location = True
+        elif part.name == _PACKED_EXIF:
+            edits.append((part.start, part.stop, b""))
         elif part.name in _TEXT_CHUNKS:
             verdict = _text_tells_place(part, body, budget)
             if verdict is not False:
@@ -78,7 +85,7 @@ def _text_tells_place(part: Part, body: bytes, budget: _TextBudget) -> bool | No
     if text is None:
         return None
     if keyword.lower().startswith(_RAW_PROFILE):
-        return _profile_tells_place(text)
+        return _profile_tells_place(text, budget.walk)
     return xmp.names_place(text)
 
 
@@ -93,7 +100,7 @@ def _text(name: bytes, rest: bytes, budget: _TextBudget) -> bytes | None:
     return budget.inflate(text) if compressed == b"\x01" else text
 
 
-def _profile_tells_place(text: bytes) -> bool | None:
+def _profile_tells_place(text: bytes, budget: WalkBudget) -> bool | None:
     """ImageMagick's form: a line with the type, one with the length, then hexadecimal digits."""
     lines = text.strip().split(b"\n", 2)
     try:
@@ -101,8 +108,8 @@ def _profile_tells_place(text: bytes) -> bool | None:
     except ValueError:
         return None
     if profile.startswith(_PHOTOSHOP):
-        return iptc.without_place(profile) is not profile
+        return iptc.without_place(profile, budget) is not profile
     if profile.startswith(_XMP_LABEL):
         return xmp.names_place(profile)
-    tells = gps.tells_place(profile.removeprefix(exif.PREFIX))
+    tells = gps.tells_place(profile.removeprefix(exif.PREFIX), budget)
     return tells or iptc.names_place(profile) or xmp.names_place(profile)

@@ -1,5 +1,6 @@
 """Location in WebP chunks: EXIF and XMP (RFC 9649, section 2.7.1.5)."""
 
+from consumer.picture.ifd import WalkBudget
 from consumer.picture.layout import Layout
 from consumer.picture.location import gps, xmp
 from consumer.picture.location.cleaned import Cleaned, Edit, splice
@@ -11,12 +12,12 @@ _RIFF_SIZE = slice(4, 8)
 def clean(body: bytes, layout: Layout) -> Cleaned:
     """Blanks EXIF in place and drops XMP with its flag; pixel data is never touched."""
     edits: list[Edit] = []
-    block = b""
+    block, budget = b"", WalkBudget()
     for part in layout.parts:
         payload = part.payload(body) if part.name in (b"EXIF", b"XMP ") else b""
         if part.name == b"EXIF":
             block = block or payload
-            after = gps.without_place(payload)
+            after = gps.without_place(payload, budget)
             if after != payload:
                 edits.append((part.data, part.data + part.size, after))
         elif part.name == b"XMP " and xmp.names_place(payload):

@@ -13,6 +13,7 @@ from harness.pictures import (
     png_chunk,
     png_with,
     sample,
+    tiff_directory,
     webp_with,
 )
 
@@ -31,18 +32,6 @@ def tiff_of_pages(*sizes: tuple[int, int]) -> bytes:
     pages = [Image.new("L", size) for size in sizes]
     pages[0].save(out, "TIFF", save_all=True, append_images=pages[1:])
     return out.getvalue()
-
-
-def tiff_directory(*entries: tuple[int, int, int]) -> bytes:
-    """A little-endian TIFF of one directory: tag, count, value as LONG."""
-    table = b"".join(
-        tag.to_bytes(2, "little")
-        + b"\4\0"
-        + count.to_bytes(4, "little")
-        + value.to_bytes(4, "little")
-        for tag, count, value in entries
-    )
-    return b"II*\0\x08\0\0\0" + len(entries).to_bytes(2, "little") + table + bytes(4)
 
 
 def overlapping_directories() -> bytes:
@@ -78,7 +67,7 @@ BOMBS = {
     "tiff": tiff_directory((256, 1, 1 << 20), (257, 1, 1 << 20)),
     "tiff tile": tiff_directory((256, 1, 8), (257, 1, 8), (322, 1, 1 << 16), (323, 1, 1 << 16)),
     "tiff with very many tiles": tiff_directory((256, 1, 8), (257, 1, 8), (324, 1 << 20, 8)) + bytes(4 << 20),
-    "bmp": b"BM" + bytes(12) + (40).to_bytes(4, "little") + b"\xff\xff\xff\x7f" * 2 + b"\1\0\x08\0\1" + bytes(40),
+    "bmp": b"BM" + bytes(12) + (40).to_bytes(4, "little") + b"\xff\xff\xff\x7f" * 2 + b"\1\0\x08\0\4" + bytes(40),
 }  # fmt: skip
 
 
@@ -167,3 +156,38 @@ def test_a_draft_is_admitted_at_less_weight() -> None:
     assert header < draft < full
     assert progressive - len(out.getvalue()) * 3 >= draft - len(body) * 3 + 2_000_000 * 6
     assert full >= 2_000_000 * 4
+
+
+def test_a_tiff_is_walked_no_further_than_its_frames_may_go() -> None:
+    """What follows the last allowed directory is not looked at, be it damaged."""
+    whole = tiff_of_pages((16, 16), (16, 16), (16, 16))
+    cut = whole[:-40]
+    with pytest.raises(CorruptImage):
+        probe(cut, PicturePolicy(max_frames=3))
+    with pytest.raises(TooManyPixels, match="more than 1 frames"):
+        probe(cut, PicturePolicy(max_frames=1))
+
+
+@pytest.mark.parametrize("components", [3, 4])
+def test_scans_of_single_components_are_charged_for_their_coefficients(components: int) -> None:
+    """A decoder keeps two bytes for each component and pixel until the last scan is read."""
+    together, apart = (
+        probe(jpeg_of_scans(components, apart=apart), PicturePolicy()).decode_bytes
+        for apart in (False, True)
+    )
+    assert apart - together >= 2_000 * 1_000 * 2 * components
+
+
+def jpeg_of_scans(components: int, *, apart: bool) -> bytes:
+    """The structure of a baseline JPEG of 2,000 x 1,000 pixels, its components in scans of one."""
+    numbers = range(1, components + 1)
+    size = (1_000).to_bytes(2, "big") + (2_000).to_bytes(2, "big")
+    header = b"\x08" + size + bytes((components,))
+    header += b"".join(bytes((number, 0x11, 0)) for number in numbers)
+    scans = [[number] for number in numbers] if apart else [[*numbers]]
+    segments = [
+        bytes((len(scan),)) + b"".join(bytes((number, 0)) for number in scan) + b"\0\x3f\0"
+        for scan in scans
+    ]
+    body = b"".join(jpeg_segment(0xDA, segment) + bytes(8) for segment in segments)
+    return b"\xff\xd8" + jpeg_segment(0xC0, header) + body + b"\xff\xd9"

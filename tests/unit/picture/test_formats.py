@@ -39,6 +39,9 @@ REFUSED = {
     "pnm": b"P6\n1 1\n255\n\0\0\0",
     "eps": b"%!PS-Adobe-3.0 EPSF-3.0\n",
     "bigtiff": b"II+\0\x08\0\0\0" + bytes(16),
+    "bmp compressed by run lengths": picture("BMP", (8, 8)).replace(
+        b"\x18\0\0\0\0\0", b"\x08\0\1\0\0\0", 1
+    ),
     "canon raw": b"II*\0\x10\0\0\0CR\x02\0" + bytes(32),
 }
 

@@ -1,3 +1,4 @@
+import zlib
 from io import BytesIO
 from typing import Literal
 
@@ -76,6 +77,11 @@ REMOVABLE = {
         jpeg_segment(0xE1, EXIF + exif_block()[:8] + b"\0\xff" + exif_block()[10:])
     ),
     "jpeg exif, in the thumbnail": jpeg_with(jpeg_segment(0xE1, EXIF + thumbnail_block(gps=True))),
+    "jpeg exif, oddly labelled": jpeg_with(jpeg_segment(0xE1, b"Exif\0\xff" + exif_block())),
+    "jpeg exif, split over odd labels": jpeg_with(
+        jpeg_segment(0xE1, EXIF + exif_block()[:60]),
+        jpeg_segment(0xE1, b"Exif\0\x01" + exif_block()[60:]),
+    ),
     "jpeg xmp": jpeg_with_xmp_location(),
     "jpeg xmp, extension": jpeg_with(
         jpeg_segment(0xE1, XMP + PLAIN_XMP), *extended_xmp(xmp_packet(), split=150)
@@ -245,6 +251,12 @@ def test_png_text_that_cannot_be_read_is_dropped() -> None:
         inspected = inspect(png_with(chunk), POLICY)
         assert inspected.body == picture("PNG")
         assert not inspected.metadata.had_location
+
+
+def test_deflated_exif_in_png_is_dropped() -> None:
+    """A chunk that only ExifTool reads is not published, whatever it holds."""
+    body = png_with(png_chunk(b"zxIf", b"\0" + zlib.compress(exif_block())))
+    assert inspect(body, POLICY).body == picture("PNG")
 
 
 def _chunks(body: bytes) -> list[bytes]:

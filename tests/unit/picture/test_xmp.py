@@ -51,3 +51,20 @@ def test_xmp_that_names_no_place_is_left_alone(properties: str) -> None:
     """Empty location properties and look-alikes are no location."""
     body = jpeg_with(jpeg_segment(0xE1, XMP + xmp_packet(properties)))
     assert inspect(body, POLICY).body is body
+
+
+@pytest.mark.parametrize(
+    ("plain", "disguised"),
+    [
+        (b"rdf-syntax-ns#", b"rdf-syntax&#45;ns#"),
+        (b"rdf-syntax-ns#", b"&#x72;df-syntax-n&#115;#"),
+        (b"<x:xmpmeta", b'<!DOCTYPE x [<!ENTITY e "&#60;">]><x:xmpmeta'),
+    ],
+)
+def test_a_packet_in_disguise_is_dropped(plain: bytes, disguised: bytes) -> None:
+    """References in a namespace hide no location, and entities are not waited for to show one."""
+    properties = 'exif:GPSLatitude="1"' if b"ENTITY" not in disguised else 'x:a="&e;"'
+    packet = xmp_packet(properties).replace(plain, disguised)
+    inspected = inspect(jpeg_with(jpeg_segment(0xE1, XMP + packet)), POLICY)
+    assert inspected.metadata.had_location
+    assert packet not in inspected.body

@@ -1,0 +1,98 @@
+"""AV1: how large the frames of a coded sequence may be (AV1 specification, sections 5.3 to 5.5)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from core.errors import CorruptImage
+
+SEQUENCE_HEADER = 1
+_EXTENSION, _HAS_SIZE = 0x04, 0x02
+_LEB128_MAX = 8
+_TIERED_LEVEL = 7
+_ZEROS_MAX = 32
+
+
+def units(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Type and payload of each open bitstream unit. Raises CorruptImage where one is cut short."""
+    at = 0
+    while at < len(data):
+        header = data[at]
+        at += 2 if header & _EXTENSION else 1
+        size = len(data) - at
+        if header & _HAS_SIZE:
+            size, at = _leb128(data, at)
+        if size < 0 or at + size > len(data):
+            raise CorruptImage("its coded picture is cut short")
+        yield header >> 3 & 0x0F, data[at : at + size]
+        at += size
+
+
+def _leb128(data: bytes, at: int) -> tuple[int, int]:
+    """The number, and where what follows it begins."""
+    number = 0
+    for index, byte in enumerate(data[at : at + _LEB128_MAX]):
+        number |= (byte & 0x7F) << index * 7
+        if byte < 0x80:  # noqa: PLR2004 - the bit that says that more follows
+            return number, at + index + 1
+    raise CorruptImage("its coded picture is cut short")
+
+
+@dataclass(slots=True)
+class _Bits:
+    """A sequence header is read bit by bit; it is a few dozen bytes long."""
+
+    data: bytes
+    at: int = 0
+
+    def read(self, count: int) -> int:
+        stop = self.at + count
+        if stop > len(self.data) * 8:
+            raise CorruptImage("its sequence header is cut short")
+        window = int.from_bytes(self.data[self.at // 8 : (stop + 7) // 8], "big")
+        self.at = stop
+        return window >> -stop % 8 & (1 << count) - 1
+
+    def skip_uvlc(self) -> None:
+        zeros = 0
+        while not self.read(1):
+            zeros += 1
+        if zeros < _ZEROS_MAX:
+            self.read(zeros)
+
+
+def largest_frame(header: bytes) -> tuple[int, int]:
+    """Width and height in pixels from the payload of a sequence header. Raises CorruptImage."""
+    bits = _Bits(header)
+    bits.read(4)
+    reduced = bits.read(1)
+    if reduced:
+        bits.read(5)
+    else:
+        _skip_operating_points(bits)
+    width_bits, height_bits = 1 + bits.read(4), 1 + bits.read(4)
+    return 1 + bits.read(width_bits), 1 + bits.read(height_bits)
+
+
+def _skip_operating_points(bits: _Bits) -> None:
+    delay_bits = _skip_timing(bits) if bits.read(1) else 0
+    display_delays = bits.read(1)
+    for _ in range(1 + bits.read(5)):
+        bits.read(12)
+        if bits.read(5) > _TIERED_LEVEL:
+            bits.read(1)
+        if delay_bits and bits.read(1):
+            bits.read(2 * delay_bits + 1)
+        if display_delays and bits.read(1):
+            bits.read(4)
+
+
+def _skip_timing(bits: _Bits) -> int:
+    """The bits in each delay of the decoder model, 0 where there is none."""
+    bits.read(64)
+    if bits.read(1):
+        bits.skip_uvlc()
+    if not bits.read(1):
+        return 0
+    delay_bits = 1 + bits.read(5)
+    bits.read(42)
+    return delay_bits

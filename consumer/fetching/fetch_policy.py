@@ -18,7 +18,8 @@ class FetchPolicy:
     max_redirects       hops followed
     per_host_limit      requests at a time to one host, in this process
     per_host_wait       seconds to wait for that limit before giving up with HostBusy
-    body_budget_bytes   bytes of all bodies held in this process; at least max_bytes
+    body_budget_bytes   bytes of all bodies held in this process; at least max_bytes. Large bodies,
+                        and those of unknown size, take half at most while they arrive
     allowed_networks    networks opened in spite of the guard
     nat64_allowed       open 64:ff9b::/96 around public addresses (IPv6-only clusters)
     user_agent          names us to origins; an operator adds where to complain

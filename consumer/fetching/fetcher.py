@@ -1,7 +1,8 @@
 """Fetching one image from a stranger's server: one attempt, all its redirects, every limit.
 
 Order of what a hop holds: a slot of its host, then bytes of the budget. Nobody waits for a slot
-with bytes in hand, and each fetch reserves once, so waiting cannot become a circle.
+with bytes in hand, and each fetch reserves once, so waiting cannot become a circle. A look-up waits
+for nothing: without a free thread it fails at once.
 """
 
 import contextlib
@@ -13,9 +14,10 @@ import aiohttp
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
-from consumer.byte_budget import ByteBudget
 from consumer.fetching.body import read_body
+from consumer.fetching.body_budget import BodyBudget
 from consumer.fetching.connect_guard import ConnectGuard
+from consumer.fetching.connector import BoundedConnector
 from consumer.fetching.deadline import Deadline
 from consumer.fetching.fetch_policy import FetchPolicy
 from consumer.fetching.politeness import HostLimiter
@@ -33,9 +35,6 @@ from core.errors import BlockedAddress, Timeout
 from core.origin_url import InvalidOriginUrl, OriginUrl, parse_origin_url
 
 __all__ = ["FetchPolicy", "Fetched", "Fetcher"]
-
-_DNS_CACHE_S = 10
-_KEEPALIVE_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +74,10 @@ class Fetcher:
         self._policy = policy
         self._guard = ConnectGuard(policy.allowed_networks, nat64_allowed=policy.nat64_allowed)
         self._hosts = HostLimiter(policy.per_host_limit, max_wait=policy.per_host_wait)
-        self._budget = ByteBudget(policy.body_budget_bytes)
+        self._budget = BodyBudget(policy.body_budget_bytes, max_bytes=policy.max_bytes)
         self._resolver = resolver or PooledResolver()
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                # The worker's slots bound it; waiting here would count against the origin's time.
-                limit=0,
-                ttl_dns_cache=_DNS_CACHE_S,
-                # A million images may lie on as many hosts, and each keeps a descriptor.
-                keepalive_timeout=_KEEPALIVE_S,
-                resolver=self._resolver,
-                socket_factory=self._guard.open_socket,
-            ),
+            connector=BoundedConnector(self._resolver, self._guard),
             # Cookies and the environment's proxies and passwords belong to nobody's image.
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
@@ -110,7 +101,8 @@ class Fetcher:
 
         A block must not fetch again: it would wait for bytes that it holds itself. A connection
         that breaks before the answer is asked anew once by aiohttp (RFC 9110, section 9.2.2).
-        Raises core.errors.ImageFailure, or HostBusy when the host had no slot in time.
+        Raises core.errors.ImageFailure, or HostBusy when the host had no slot in time or its
+        name no thread to be looked up in.
         """
         try:
             origin = parse_origin_url(url)
@@ -178,9 +170,7 @@ class Fetcher:
         check_coding(headers.get("Content-Encoding"))
         size = declared_size(headers, policy.max_bytes)
         with deadline.paused():
-            reservation = await held.enter_async_context(
-                self._budget.reserve(policy.max_bytes if size is None else size)
-            )
+            reservation = await held.enter_async_context(self._budget.reserve(size))
         body = await read_body(
             response.content,
             max_bytes=reservation.size,
@@ -188,7 +178,7 @@ class Fetcher:
             window=policy.rate_window,
             grace=policy.rate_grace,
         )
-        reservation.shrink(len(body))
+        reservation.settle(len(body))
         return _Content(
             body=body,
             etag=recorded(headers.get("ETag")),

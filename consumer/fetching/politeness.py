@@ -1,22 +1,24 @@
 """How many requests one host gets from this process at a time."""
 
 import asyncio
+import random
 from dataclasses import dataclass
 
 from core.errors import ImageServiceError
 
-_RETRY_AFTER_S = 5.0
+_RETRY_AFTER_S = (4.0, 8.0)
 
 
 class HostBusy(ImageServiceError):
-    """The host has as many of our requests as it should; nothing was asked of it, no attempt spent.
+    """The host has as many of our requests as it should, or its look-up would exceed our threads.
 
-    `retry_after` is in seconds and the same for all: the caller adds jitter.
+    Nothing was asked of it, and no attempt is spent.
+    `retry_after` is in seconds, drawn between 4 and 8 so that those refused together spread out.
     """
 
-    def __init__(self, retry_after: float = _RETRY_AFTER_S) -> None:
-        super().__init__("too many requests to this host are under way")
-        self.retry_after = retry_after
+    def __init__(self) -> None:
+        super().__init__("too many requests or look-ups of this kind are under way")
+        self.retry_after = random.uniform(*_RETRY_AFTER_S)  # noqa: S311  spreads load, no secret
 
 
 @dataclass(slots=True)

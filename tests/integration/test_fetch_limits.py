@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import socket
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from ipaddress import ip_network
@@ -11,6 +13,7 @@ from aiohttp import web
 
 from consumer.fetching.fetcher import Fetched, Fetcher, FetchPolicy
 from consumer.fetching.politeness import HostBusy
+from consumer.fetching.resolver import PooledResolver
 from core.errors import ImageServiceError, Timeout, TooLarge, TooSlow
 from harness.loopback_origin import (
     Handler,
@@ -191,6 +194,55 @@ async def test_waiting_for_the_budget_does_not_use_up_the_origins_time(origin: H
             waiting = asyncio.create_task(get(fetcher, origin.url("/p")))
             await asyncio.wait({waiting}, timeout=2 * policy.total_timeout)
         assert len((await waiting).body) == 900
+
+
+async def test_bodies_of_unknown_size_leave_room_for_a_small_one(origin: HttpOrigin) -> None:
+    """However many of them drip, a body that declares a few bytes does not wait for their end."""
+    end = asyncio.Event()
+
+    async def drip(request: web.BaseRequest) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"x")
+        await end.wait()
+        return response
+
+    origin.routes["/drip"], origin.routes["/small"] = drip, replying(body=b"abc")
+    policy = replace(POLICY, body_budget_bytes=2_000)
+    async with fetching(policy) as fetcher, asyncio.timeout(10):
+        drips = origin.url("/drip", host="a.example")
+        fetches = [asyncio.create_task(get(fetcher, drips)) for _ in range(3)]
+        # Nothing announces a reservation.
+        while fetcher._budget.free == policy.body_budget_bytes:  # noqa: ASYNC110  see above
+            await asyncio.sleep(0)
+        small = await get(fetcher, origin.url("/small", host="b.example"))
+        end.set()
+        assert small.body == b"abc"
+        assert [one.body for one in await asyncio.gather(*fetches)] == [b"x"] * 3
+
+
+async def test_names_that_cannot_be_looked_up_now_are_busy(
+    origin: HttpOrigin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With each thread of DNS taken by a name that hangs, another name's fetch is given back."""
+    hanging, end = threading.Event(), threading.Event()
+
+    def hang(*_: object) -> list[object]:
+        hanging.set()
+        end.wait()
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    fetcher = Fetcher(POLICY, resolver=PooledResolver(threads=1))
+    slow = asyncio.create_task(get(fetcher, origin.url("/p", host="slow.example")))
+    try:
+        await asyncio.to_thread(hanging.wait)
+        with pytest.raises(HostBusy):
+            await get(fetcher, origin.url("/p", host="other.test"))
+    finally:
+        end.set()
+        await asyncio.gather(slow, return_exceptions=True)
+        await fetcher.close()
 
 
 async def test_a_host_over_its_limit_is_busy_and_others_are_not(origin: HttpOrigin) -> None:

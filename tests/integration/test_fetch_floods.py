@@ -1,0 +1,80 @@
+"""Origins that send more than they were asked for, as fast as it goes."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from ipaddress import ip_network
+
+import pytest
+
+from consumer.fetching.fetcher import Fetcher, FetchPolicy
+from core.errors import BadResponse
+from harness.loopback_origin import Script, raw_origin, saying
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc"
+EARLY_HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+@pytest.fixture
+async def fetcher() -> AsyncIterator[Fetcher]:
+    policy = FetchPolicy(allowed_networks=(ip_network("127.0.0.1/32"),), total_timeout=2)
+    fetcher = Fetcher(policy)
+    yield fetcher
+    await fetcher.close()
+
+
+async def get(fetcher: Fetcher, url: str) -> bytes:
+    async with fetcher.fetch(url) as fetched:
+        return fetched.body
+
+
+def flooding(message: bytes) -> Script:
+    """Answer with one message after another, until the client hangs up."""
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        while not writer.is_closing():
+            writer.write(message * 500)
+            await writer.drain()
+
+    return script
+
+
+@pytest.mark.parametrize("message", [EARLY_HINTS, CONTINUE], ids=["103", "100"])
+async def test_endless_interim_responses_are_a_bad_one(fetcher: Fetcher, message: bytes) -> None:
+    """The connection is ended at once: neither memory nor the fetch's time is used up."""
+    async with raw_origin(flooding(message)) as origin:
+        with pytest.raises(BadResponse):
+            await get(fetcher, origin.url)
+
+
+async def test_a_few_interim_responses_are_passed_over(fetcher: Fetcher) -> None:
+    """Early hints are honest (RFC 8297) and do not matter to a picture."""
+    async with raw_origin(saying(CONTINUE, EARLY_HINTS * 3, OK)) as origin:
+        assert await get(fetcher, origin.url) == b"abc"
+
+
+async def test_a_large_body_in_tiny_and_in_huge_chunks_arrives_whole(fetcher: Fetcher) -> None:
+    """Bounding the heads cuts what arrives into slices, and loses no byte of it."""
+    numbers = bytes(range(256)) * 4
+    tiny = b"".join(b"1\r\n%c\r\n" % number for number in numbers)
+    huge = b"%x\r\n%b\r\n" % (len(numbers) * 2_000, numbers * 2_000)
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    async with raw_origin(saying(head, tiny, huge, b"0\r\n\r\n")) as origin:
+        assert await get(fetcher, origin.url) == numbers * 2_001
+
+
+async def test_no_connection_outlives_its_exchange(fetcher: Fetcher) -> None:
+    """An origin that would keep it open is hung up on: nobody would stop a flood of an idle one."""
+
+    async def keep_alive(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            try:
+                await reader.readuntil(b"\r\n\r\n")
+            except asyncio.IncompleteReadError:
+                return
+            writer.write(OK)
+
+    async with raw_origin(keep_alive) as origin:
+        assert [await get(fetcher, origin.url) for _ in range(2)] == [b"abc", b"abc"]
+        assert origin.connections == 2

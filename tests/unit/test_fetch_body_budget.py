@@ -1,0 +1,64 @@
+"""Who may reserve how many bytes for a body."""
+
+import asyncio
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consumer.fetching.body_budget import SMALL_BODY_BYTES, BodyBudget
+
+LARGE = SMALL_BODY_BYTES + 1
+CAPACITY = 4 * LARGE
+
+
+@pytest.mark.parametrize("declared", [None, LARGE], ids=["undeclared", "large"])
+async def test_a_small_body_waits_for_no_large_one(declared: int | None) -> None:
+    """Large bodies hold half at most while they arrive, and small ones need not queue with them."""
+    budget = BodyBudget(CAPACITY, max_bytes=LARGE)
+    end = asyncio.Event()
+
+    async def drip() -> None:
+        async with budget.reserve(declared):
+            await end.wait()
+
+    dripping = [asyncio.create_task(drip()) for _ in range(10)]
+    async with asyncio.timeout(10):
+        await asyncio.sleep(0)
+        async with budget.reserve(SMALL_BODY_BYTES) as small:
+            assert small.size == SMALL_BODY_BYTES
+            assert budget.free == CAPACITY - 2 * LARGE - SMALL_BODY_BYTES
+    end.set()
+    await asyncio.gather(*dripping)
+    assert budget.free == CAPACITY
+
+
+async def test_a_large_body_that_has_arrived_makes_room_for_the_next() -> None:
+    """Only those still to come count as large; what arrived is held in the budget alone."""
+    budget = BodyBudget(2 * LARGE, max_bytes=LARGE)
+    async with budget.reserve(None) as first:
+        first.settle(10)
+        assert budget.free == 2 * LARGE - 10
+        async with asyncio.timeout(10), budget.reserve(None) as second:
+            assert second.size == LARGE
+    assert budget.free == 2 * LARGE
+
+
+@given(st.lists(st.none() | st.integers(0, LARGE), max_size=30), st.integers(LARGE, CAPACITY))
+def test_everybody_is_served_whatever_the_sizes(sizes: list[int | None], capacity: int) -> None:
+    """Any mixture of declared and undeclared sizes comes to an end with the whole budget free."""
+
+    async def run() -> None:
+        budget = BodyBudget(capacity, max_bytes=LARGE)
+
+        async def receive(declared: int | None) -> None:
+            async with budget.reserve(declared) as reservation:
+                await asyncio.sleep(0)
+                reservation.settle(reservation.size // 2)
+                await asyncio.sleep(0)
+
+        async with asyncio.timeout(10):
+            await asyncio.gather(*map(receive, sizes))
+        assert budget.free == capacity
+
+    asyncio.run(run())

@@ -1,0 +1,73 @@
+"""The protocol of our connections."""
+
+import asyncio
+
+import aiohttp
+import pytest
+
+from consumer.fetching.connect_guard import ConnectGuard
+from consumer.fetching.connector import MAX_QUEUED_MESSAGES, BoundedConnector, BoundedHandler
+from harness.loopback_origin import TableResolver
+
+INTERIM = b"HTTP/1.1 103 Early Hints\r\n\r\n"
+
+
+class OpenTransport(asyncio.Transport):
+    """Open until it is closed or aborted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._is_closing = False
+
+    def is_closing(self) -> bool:
+        return self._is_closing
+
+    def close(self) -> None:
+        self._is_closing = True
+
+    def abort(self) -> None:
+        self._is_closing = True
+
+
+@pytest.fixture
+async def handler() -> BoundedHandler:
+    """A handler that awaits a response."""
+    handler = BoundedHandler(asyncio.get_running_loop())
+    handler.connection_made(OpenTransport())
+    handler.set_response_params()
+    return handler
+
+
+async def test_every_connection_gets_the_bounded_handler() -> None:
+    """The seam in aiohttp is where we put ours, and makes what we put there."""
+    connector = BoundedConnector(TableResolver({}), ConnectGuard())
+    assert "_factory" in vars(aiohttp.TCPConnector(resolver=TableResolver({})))
+    assert isinstance(connector._factory(), BoundedHandler)
+    await connector.close()
+
+
+async def test_heads_up_to_the_limit_wait_to_be_read(handler: BoundedHandler) -> None:
+    """As many as the limit are queued, and the connection goes on."""
+    handler.data_received(INTERIM * MAX_QUEUED_MESSAGES)
+    assert len(handler) == MAX_QUEUED_MESSAGES
+    assert handler.exception() is None
+
+
+async def test_one_head_over_the_limit_ends_the_connection(handler: BoundedHandler) -> None:
+    """It is aborted, and whoever reads learns why."""
+    handler.data_received(INTERIM * (MAX_QUEUED_MESSAGES + 1))
+    assert isinstance(handler.exception(), aiohttp.ClientPayloadError)
+    assert not handler.is_connected()
+
+
+async def test_one_large_read_is_not_parsed_to_its_end(handler: BoundedHandler) -> None:
+    """What arrives at once is cut: a quarter of a megabyte does not become ten thousand heads."""
+    handler.data_received(INTERIM * 10_000)
+    assert len(handler) < 1_000
+
+
+async def test_what_arrives_after_the_end_is_dropped(handler: BoundedHandler) -> None:
+    """A peer may go on sending while TLS says good-bye."""
+    handler.close()
+    handler.data_received(INTERIM)
+    assert len(handler) == 0

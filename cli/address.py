@@ -9,6 +9,7 @@ from cli.errors import UsageFault
 
 DEFAULT = "127.0.0.1:50051"
 VARIABLE = "IMAGESERVICE_ADDRESS"
+LARGEST_PORT = 65_535
 
 AddressOption = Annotated[
     str,
@@ -34,6 +35,8 @@ def parse(text: str) -> Address:
     if bracketed:
         host = host[1:-1]
     plain = colon and host and port.isascii() and port.isdigit()
-    if not plain or (":" in host and not bracketed) or int(port) > 65_535:  # noqa: PLR2004  16 bits
+    if not plain or (":" in host and not bracketed):
         raise UsageFault(f"--address {text}: not HOST:PORT")
+    if int(port) > LARGEST_PORT:
+        raise UsageFault(f"--address {text}: the port is larger than {LARGEST_PORT}")
     return Address(host, int(port))

@@ -2,12 +2,15 @@
 
 import asyncio
 import random
+import sys
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import grpc
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
+from cli import prose
 from cli.errors import CommandFailed
 from cli.retry import RetryPolicy
 from cli.rpc_fault import RpcFault, fault_of
@@ -45,6 +48,7 @@ class Client:
         self._stub = stub
         self._address = address
         self._retry = retry
+        self._said_nobody_there = False
 
     async def submit(self, url: str, customer: str, request_id: str) -> pb.SubmitImageResponse:
         """Submit under an id of the caller's: only that makes the retries safe, which this does."""
@@ -77,11 +81,11 @@ class Client:
     async def watch(self, request_ids: Sequence[str]) -> AsyncIterator[pb.ImageRequest]:
         """Each id's current state, then each later one, until all are terminal. 1 to 100 ids, each once.
 
-        A stream that breaks off is opened again for the ids that are not terminal; the attempts are counted anew
-        whenever it told something.
+        A stream that breaks off is opened again for the ids that are not terminal; the time without it is counted
+        anew whenever it told something.
         """
         revisions = dict.fromkeys(request_ids, -1)
-        failures = 0
+        failures, lost = 0, 0.0
         while revisions:
             try:
                 async for request in self._states(list(revisions)):
@@ -93,14 +97,18 @@ class Client:
                             del revisions[request.request_id]
                         yield request
             except Refused as refused:
+                lost = lost if failures else time.monotonic()
                 failures += 1
-                if self._retry.gives_up(failures, refused.fault):
+                if self._retry.loses_sight(time.monotonic() - lost, refused.fault):
                     raise
                 await asyncio.sleep(self._pause(failures, refused.fault))
             else:
                 return
 
     def _pause(self, attempt: int, fault: RpcFault) -> float:
+        if fault.nobody_there and not self._said_nobody_there:
+            self._said_nobody_there = True
+            prose.say(sys.stderr, f"imageservice: no server at {self._address} yet, trying again")
         return self._retry.wait(attempt, fault, random.random())  # noqa: S311  jitter
 
     async def _states(self, request_ids: list[str]) -> AsyncIterator[pb.ImageRequest]:

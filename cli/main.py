@@ -6,14 +6,12 @@ from typing import Annotated
 
 import typer
 
-from cli import reconcile, status, submit, up, watch
-from cli.errors import CommandFailed
+from cli import prose, reconcile, redrive, status, submit, up, watch
+from cli.errors import CommandFailed, OutputClosed, Stopped
 from cli.outcome import printable
 
 DISTRIBUTION = "imageservice-app"
 USAGE = 2
-INTERRUPTED = 130
-"""What a shell reports for a command that SIGINT ended."""
 
 app = typer.Typer(
     name="imageservice",
@@ -21,12 +19,15 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    # Plain help: the boxes show a flag as if it took a value.
+    rich_markup_mode=None,
 )
 app.command("up")(up.up)
 app.command("submit")(submit.submit)
 app.command("status")(status.status)
 app.command("watch")(watch.watch)
-app.command("reconcile", context_settings=reconcile.FORWARDING)(reconcile.reconcile)
+app.command("reconcile")(reconcile.reconcile)
+app.command("redrive")(redrive.redrive)
 
 
 def _print_version(asked: bool) -> None:
@@ -52,23 +53,24 @@ def run(arguments: list[str]) -> int:
     try:
         # Not standalone: typer would frame its complaints in a box of several lines.
         code = app(arguments, prog_name="imageservice", standalone_mode=False)
+        sys.stdout.flush()
+    except (BrokenPipeError, OutputClosed):
+        # Whoever read the output has enough. Python would complain once more when it closes stdout.
+        sys.stdout = None
+        return 1
     except CommandFailed as error:
         return _complain(str(error), error.exit_code)
     except typer.TyperException as error:
         return _complain(error.format_message(), USAGE)
     except (KeyboardInterrupt, typer.Abort):
-        return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read the output has enough. Python would complain once more when it closes stdout.
-        sys.stdout = None
-        return 1
+        return Stopped.exit_code
     return code if isinstance(code, int) else 0
 
 
 def _complain(message: str, code: int) -> int:
     line = printable(" ".join(message.split()))
     if line:
-        sys.stderr.write(f"imageservice: {line}\n")
+        prose.say(sys.stderr, f"imageservice: {line}")
     return code
 
 

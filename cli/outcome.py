@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from google.protobuf.json_format import MessageToDict
@@ -13,11 +13,16 @@ from imageservice.v1 import image_service_pb2 as pb
 PENDING = "PENDING"
 COMPLETED = "COMPLETED"
 FAILED = "FAILED"
+REFUSED = "REFUSED"
+UNKNOWN = "UNKNOWN"
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`state` is PENDING, COMPLETED or FAILED; None where the call was refused, and then `error` says why."""
+    """`state` is PENDING, COMPLETED or FAILED, the last that was seen; None where the request was not acknowledged.
+
+    `error` says why it was not, or why no more is known of a request that was.
+    """
 
     request_id: str | None
     url: str
@@ -25,8 +30,12 @@ class Outcome:
     public_url: str | None = None
     failure_code: str | None = None
     failure_message: str | None = None
+    attempts: int | None = None
+    """How often the origin was asked; None unless FAILED."""
     metadata: Mapping[str, Any] | None = field(default=None, hash=False)
     error: RpcFault | None = None
+    record: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """What else the service keeps of the request, where it was asked."""
 
     @classmethod
     def of(cls, request: pb.ImageRequest) -> Self:
@@ -40,39 +49,66 @@ class Outcome:
             public_url=request.image.public_url if completed else None,
             failure_code=code if failed else None,
             failure_message=request.failure.message if failed else None,
+            attempts=request.failure.attempts if failed else None,
             metadata=_metadata(request.image.metadata) if completed else None,
         )
+
+    @classmethod
+    def with_record(cls, request: pb.ImageRequest) -> Self:
+        """As `of`, with all that the service keeps of the request."""
+        return replace(
+            cls.of(request),
+            record={
+                "customer_id": request.customer_id,
+                "labels": dict(request.labels),
+                "create_time": request.create_time.ToJsonString(),
+                "update_time": request.update_time.ToJsonString(),
+            },
+        )
+
+    @property
+    def word(self) -> str:
+        """The state; for a request that was not acknowledged, whether it was refused or nobody knows."""
+        if self.state is not None or self.error is None:
+            return self.state or "?"
+        return UNKNOWN if self.error.undecided else REFUSED
 
     @property
     def bad(self) -> bool:
         return self.error is not None or self.state == FAILED
 
     def as_json(self) -> str:
-        """One object. `error` is there only where the call was refused."""
+        """One object. `error` is there only where the call was refused, or the request lost sight of."""
         told: dict[str, Any] = {
             "request_id": self.request_id,
             "url": self.url,
             "state": self.state,
             "public_url": self.public_url,
             "failure_code": self.failure_code,
+            "failure_message": self.failure_message,
+            "attempts": self.attempts,
             "metadata": self.metadata,
+            **self.record,
         }
         if self.error is not None:
             told["error"] = _error(self.error)
         return json.dumps(told, ensure_ascii=False)
 
     def as_text(self) -> str:
-        """State, id, then what there is to say; without control characters, whatever the URL holds."""
+        """State, id, URL, then what there is to say; without control characters, whatever the URL holds.
+
+        A request that was refused has no id: there is none to ask about.
+        """
+        named = [] if self.word == REFUSED else [self.request_id or "?"]
+        return printable("  ".join([f"{self.word:<9}", *named, self.url + self._ending()]))
+
+    def _ending(self) -> str:
         if self.error is not None:
-            said = f"REFUSED    {self.url}  {self.error.sentence()}"
-        elif self.state == COMPLETED:
-            said = f"COMPLETED  {self.request_id}  {self.public_url or self.url}"
-        elif self.state == FAILED:
-            why = f"{self.failure_code}: {self.failure_message}"
-            said = f"FAILED     {self.request_id}  {self.url}  {why}"
-        else:
-            said = f"{self.state or '?':<9}  {self.request_id}  {self.url}"
-        return printable(said)
+            lost = "" if self.state is None else "lost sight of it: "
+            return f"  {lost}{self.error.sentence()}"
+        if self.state == FAILED:
+            return f"  {self.failure_code}: {self.failure_message}"
+        return f" → {self.public_url}" if self.public_url else ""
 
 
 def state_name(state: "pb.State.ValueType") -> str:

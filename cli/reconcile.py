@@ -1,20 +1,47 @@
-"""`imageservice reconcile`: takes up again what was left behind."""
+"""`imageservice reconcile`: takes up again what was left behind. What it does is in consumer/reconcile.py."""
 
-import os
-import sys
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
-FORWARDING = {"allow_extra_args": True, "ignore_unknown_options": True}
-"""Arguments are the consumer's to understand."""
+from cli import operation
 
 
-def reconcile(context: typer.Context) -> None:
-    """Take up requests that were left PENDING and that no message speaks of any more.
+def reconcile(
+    *,
+    margin: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            help="Beyond the queue's oldest message; what is younger is left alone (3600).",
+        ),
+    ] = None,
+    max_claims: Annotated[
+        int | None, typer.Option(metavar="N", help="Claims before a request is FAILED (5).")
+    ] = None,
+    segments: Annotated[
+        int | None, typer.Option(metavar="N", help="Segments of the scan (4).")
+    ] = None,
+    rate: Annotated[
+        float | None, typer.Option(metavar="ROWS", help="Rows read a second (5000).")
+    ] = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", help="Keeps the scan's position, to resume from."),
+    ] = None,
+    ready_file: operation.ReadyFile = None,
+) -> None:
+    """Take up requests that were left PENDING. No message speaks of them any more.
 
-    Runs `python -m consumer reconcile` with the same arguments and environment, which must hold the consumer's
-    settings. Its exit code is this command's.
+    Runs `python -m consumer reconcile`. Its settings come from the environment or from --ready-file, its exit code is
+    this command's.
     """
-    command = [sys.executable, "-m", "consumer", "reconcile", *context.args]
-    # Replaced, not started: signals and the exit code need no forwarding.
-    os.execv(sys.executable, command)  # noqa: S606  our own module, no shell
+    options = {
+        "--margin": margin,
+        "--max-claims": max_claims,
+        "--segments": segments,
+        "--rate": rate,
+        "--checkpoint": checkpoint,
+    }
+    operation.run("reconcile", options, ready_file)

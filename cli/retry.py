@@ -14,10 +14,16 @@ class RetryPolicy:
     longest: float = 8.0
     longest_asked: float = 60.0
     """A server that asks for more is asked again all the same."""
+    longest_watch_gap: float = 60.0
+    """So long a watch tells nothing before it is given up: what it follows is safe, and servers restart."""
 
     def gives_up(self, attempt: int, fault: RpcFault) -> bool:
         """After failed attempt number `attempt`, from 1."""
         return not fault.retryable or attempt >= self.attempts
+
+    def loses_sight(self, seconds: float, fault: RpcFault) -> bool:
+        """Whether a watch that could not be opened for so many seconds is given up."""
+        return not fault.retryable or seconds >= self.longest_watch_gap
 
     def wait(self, attempt: int, fault: RpcFault, chance: float) -> float:
         """How long to wait after failed attempt number `attempt`; `chance` is between 0 and 1.

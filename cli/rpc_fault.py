@@ -9,6 +9,8 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 RETRYABLE = frozenset({"UNAVAILABLE", "RESOURCE_EXHAUSTED"})
+UNDECIDED = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "INTERNAL", "UNKNOWN"})
+"""What was asked for may have been done all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,15 @@ class RpcFault:
     def retryable(self) -> bool:
         return self.code in RETRYABLE
 
+    @property
+    def undecided(self) -> bool:
+        return self.code in UNDECIDED
+
+    @property
+    def nobody_there(self) -> bool:
+        """No server spoke: one that did gives a reason of its own."""
+        return self.code == self.reason == "UNAVAILABLE"
+
     def sentence(self) -> str:
         """One line: the reason, and the fields at fault or else the server's words."""
         fields = "; ".join(f"{each.field}: {each.description}" for each in self.violations)
@@ -42,7 +53,9 @@ class RpcFault:
 
 def _last_cause(message: str) -> str:
     """GRPC nests its causes by colons and names the address in front: the last one says what happened."""
-    return message.rpartition(": ")[2].strip() or "no cause given"
+    cause = message.rpartition(": ")[2].strip() or "no cause given"
+    # The cause of a failed look-up stands in brackets, whose beginning is cut off.
+    return cause.removesuffix("]") if "[" not in cause else cause
 
 
 def fault_of(error: grpc.aio.AioRpcError, address: str) -> RpcFault:

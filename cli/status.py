@@ -8,36 +8,37 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from cli import address
+from cli import address, request_id
 from cli.address import AddressOption
 from cli.client import connect
 from cli.outcome import Outcome, printable
-from cli.report import STYLES
+from cli.report import STYLES, Output
 from imageservice.v1 import image_service_pb2 as pb
 
 
 def status(
-    request_id: Annotated[str, typer.Argument(metavar="ID", help="What submit answered with.")],
+    given: Annotated[str, typer.Argument(metavar="ID", help="The id that submit printed.")],
     server: AddressOption = address.DEFAULT,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Show what became of one request."""
-    request = asyncio.run(_read(str(address.parse(server)), request_id))
-    outcome = Outcome.of(request)
+    where, asked = str(address.parse(server)), request_id.parse(given)
+    request = asyncio.run(_read(where, asked))
+    outcome = Outcome.with_record(request)
     if as_json:
         sys.stdout.write(outcome.as_json() + "\n")
     else:
-        _show(Console(), request, outcome)
+        _show(Output(), request, outcome)
 
 
-async def _read(server: str, request_id: str) -> pb.ImageRequest:
+async def _read(server: str, asked: str) -> pb.ImageRequest:
     async with connect(server) as client:
-        return await client.status(request_id)
+        return await client.status(asked)
 
 
 def _show(console: Console, request: pb.ImageRequest, outcome: Outcome) -> None:
     """A line a fact, never folded: a URL stays one that can be opened."""
-    state = Text(outcome.state or "", STYLES.get(outcome.state, ""))
+    state = Text(outcome.state or "", STYLES.get(outcome.word, ""))
     facts = [(name, Text(printable(value))) for name, value in _facts(request, outcome) if value]
     for name, value in [("request", Text(request.request_id)), ("state", state), *facts]:
         console.print(Text.assemble((f"{name:<12}", "bold"), value), soft_wrap=True)

@@ -6,28 +6,26 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
 from cli.client import TERMINAL, WATCHED_AT_ONCE, Client, Refused
+from cli.errors import CommandFailed
 from cli.outcome import Outcome, state_name
+from cli.rpc_fault import RpcFault
+from cli.tally import Tally
 from imageservice.v1 import image_service_pb2 as pb
 
 SUBMITS_AT_ONCE = 32
 WATCHES_AT_ONCE = 16
 """Streams; each follows up to 100 requests, so that many are under way before submitting has to wait."""
 
-
-@dataclass(slots=True)
-class Tally:
-    """How many URLs came to what."""
-
-    read: int = 0
-    submitted: int = 0
-    told: int = 0
-    bad: int = 0
+INTERRUPTED = RpcFault("CANCELLED", "CANCELLED", "interrupted before the service answered")
 
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
+    """A request that the service acknowledged."""
+
     request_id: str
     url: str
+    state: str
 
 
 @dataclass(slots=True)
@@ -44,48 +42,77 @@ class Submission:
     tally: Tally = field(default_factory=Tally)
     unreachable: Refused | None = None
     """Set when the service did not answer after all attempts: then no further URL is read."""
+    unreadable: CommandFailed | None = None
+    """Set when the source of URLs broke off: what was read until then is brought to its end."""
+    _open: dict[str, Submitted] = field(default_factory=dict)
+    """Acknowledged and not told yet: their ids are to reach the person whatever happens. By id."""
     _waiting: asyncio.Queue[Submitted | None] = field(
         default_factory=lambda: asyncio.Queue(WATCHED_AT_ONCE)
     )
 
-    async def run(self, urls: AsyncIterator[str]) -> Tally:
-        async with asyncio.TaskGroup() as group:
-            following = group.create_task(self._follow()) if self.watch else None
-            await self._submit_all(urls)
-            if following is not None:
-                await self._waiting.put(None)
-        return self.tally
+    async def run(self, urls: AsyncIterator[str]) -> None:
+        """Cancelled, it still tells what was acknowledged or under way."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                following = group.create_task(self._follow()) if self.watch else None
+                await self._submit_all(urls)
+                if following is not None:
+                    await self._waiting.put(None)
+        except asyncio.CancelledError:
+            for submitted in list(self._open.values()):
+                self._told(Outcome(submitted.request_id, submitted.url, state=submitted.state))
+            raise
 
     async def _submit_all(self, urls: AsyncIterator[str]) -> None:
         slots = asyncio.Semaphore(SUBMITS_AT_ONCE)
         async with asyncio.TaskGroup() as group:
-            async for url in urls:
+            async for url in self._readable(urls):
                 await slots.acquire()
                 if self.unreachable is not None:
-                    break
+                    return
                 self.tally.read += 1
                 task = group.create_task(self._submit(url))
                 task.add_done_callback(lambda _: slots.release())
+            self.tally.all_read = self.unreadable is None
+
+    async def _readable(self, urls: AsyncIterator[str]) -> AsyncIterator[str]:
+        try:
+            async for url in urls:
+                yield url
+        except CommandFailed as error:
+            self.unreadable = error
 
     async def _submit(self, url: str) -> None:
         request_id = self.request_id or str(uuid.uuid4())
         try:
             answer = await self.client.submit(url, self.customer, request_id)
-            self.tally.submitted += 1
-            if self.watch:
-                await self._waiting.put(Submitted(answer.request_id, url))
-            else:
-                self._told(await self._outcome(answer, url))
         except Refused as refused:
             if refused.fault.code == "UNAVAILABLE":
                 self.unreachable = refused
             self._told(Outcome(request_id, url, error=refused.fault))
+        except asyncio.CancelledError:
+            self._told(Outcome(request_id, url, error=INTERRUPTED))
+            raise
+        else:
+            await self._acknowledged(answer, url)
 
-    async def _outcome(self, answer: pb.SubmitImageResponse, url: str) -> Outcome:
-        """An id that was submitted before may have ended, and the answer does not say how."""
-        if answer.state in TERMINAL:
-            return Outcome.of(await self.client.status(answer.request_id))
-        return Outcome(answer.request_id, url, state=state_name(answer.state))
+    async def _acknowledged(self, answer: pb.SubmitImageResponse, url: str) -> None:
+        submitted = Submitted(answer.request_id, url, state_name(answer.state))
+        self.tally.submitted += 1
+        self._open[submitted.request_id] = submitted
+        if self.watch:
+            await self._waiting.put(submitted)
+        elif answer.state in TERMINAL:
+            # An id that was submitted before has ended, and the answer does not say how.
+            self._told(await self._ended(submitted))
+        else:
+            self._told(Outcome(submitted.request_id, url, state=submitted.state))
+
+    async def _ended(self, submitted: Submitted) -> Outcome:
+        try:
+            return Outcome.of(await self.client.status(submitted.request_id))
+        except Refused as refused:
+            return _lost(submitted, refused)
 
     async def _follow(self) -> None:
         streams = asyncio.Semaphore(WATCHES_AT_ONCE)
@@ -99,26 +126,31 @@ class Submission:
                 if not more:
                     return
 
-    def _with_what_waits(self, first: Submitted) -> tuple[dict[str, str], bool]:
-        chunk = {first.request_id: first.url}
+    def _with_what_waits(self, first: Submitted) -> tuple[dict[str, Submitted], bool]:
+        chunk = {first.request_id: first}
         while len(chunk) < WATCHED_AT_ONCE and not self._waiting.empty():
             submitted = self._waiting.get_nowait()
             if submitted is None:
                 return chunk, False
-            chunk[submitted.request_id] = submitted.url
+            chunk[submitted.request_id] = submitted
         return chunk, True
 
-    async def _follow_chunk(self, urls: dict[str, str]) -> None:
+    async def _follow_chunk(self, chunk: dict[str, Submitted]) -> None:
         try:
-            async for request in self.client.watch(list(urls)):
+            async for request in self.client.watch(list(chunk)):
                 if request.state in TERMINAL:
-                    urls.pop(request.request_id, None)
+                    chunk.pop(request.request_id, None)
                     self._told(Outcome.of(request))
         except Refused as refused:
-            for request_id, url in urls.items():
-                self._told(Outcome(request_id, url, error=refused.fault))
+            for submitted in chunk.values():
+                self._told(_lost(submitted, refused))
 
     def _told(self, outcome: Outcome) -> None:
-        self.tally.told += 1
-        self.tally.bad += outcome.bad
+        self._open.pop(outcome.request_id or "", None)
+        self.tally.count(outcome)
         self.tell(outcome)
+
+
+def _lost(submitted: Submitted, refused: Refused) -> Outcome:
+    """It was acknowledged, so it goes on; only this client does not see how."""
+    return Outcome(submitted.request_id, submitted.url, state=submitted.state, error=refused.fault)

@@ -1,37 +1,41 @@
 """`imageservice submit`: hands over the URLs of images."""
 
 import asyncio
+import re
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from cli import address, url_list
+from cli import address, request_id, url_list
 from cli.address import AddressOption
 from cli.client import connect
-from cli.errors import CommandFailed, UsageFault
+from cli.errors import CommandFailed, Stopped, UsageFault
 from cli.outcome import Outcome
-from cli.report import JsonReport, LineReport, ProgressReport
+from cli.report import JsonReport, LineReport, Output, ProgressReport
 from cli.submission import Submission
+from cli.tally import Tally
 
 DEFAULT_CUSTOMER = "local"
-ALL_LINES_UP_TO = 20
-"""So many URLs on the command line are each worth a line on a terminal; of more, only what went wrong."""
+CUSTOMER = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+"""The contract's rule for customer_id."""
 
 
 def submit(
-    urls: Annotated[list[str] | None, typer.Argument(metavar="[URL]…")] = None,
+    urls: Annotated[
+        list[str] | None, typer.Argument(metavar="URL", help="Address of an image, http or https.")
+    ] = None,
     *,
     file: Annotated[
-        str | None, typer.Option("--file", metavar="PATH", help="URLs, one a line; - is stdin.")
+        str | None,
+        typer.Option("--file", metavar="PATH", help="URLs, one a line; - is standard input."),
     ] = None,
     customer: Annotated[
         str, typer.Option("--customer", metavar="ID", help="Who is asking.")
     ] = DEFAULT_CUSTOMER,
-    request_id: Annotated[
+    chosen_id: Annotated[
         str | None,
         typer.Option("--request-id", metavar="UUID", help="For one URL: makes a repeat harmless."),
     ] = None,
@@ -40,31 +44,49 @@ def submit(
     server: AddressOption = address.DEFAULT,
 ) -> None:
     """Submit images by URL. Exit 1 when one was refused or failed."""
-    given = urls or []
+    given, where = urls or [], str(address.parse(server))
+    _require(given, file, customer)
+    chosen = _only_id(chosen_id, given, file)
+    tally = Tally()
+    with _report(given, file, tally, as_json=as_json) as tell:
+        run = _submit(
+            where, _all(given, file), tell, tally, customer=customer, chosen_id=chosen, watch=watch
+        )
+        try:
+            submission = asyncio.run(run)
+        except KeyboardInterrupt:
+            raise Stopped(tally.so_far) from None
+    _judge(submission, file)
+
+
+def _require(given: Sequence[str], file: str | None, customer: str) -> None:
     if not given and file is None:
         raise UsageFault("nothing to submit: give a URL, or --file")
-    if request_id is not None and (len(given) != 1 or file is not None):
-        raise UsageFault("--request-id goes with exactly one URL")
-    where, sources = str(address.parse(server)), _all(given, file)
-    with _report(given, file, as_json=as_json) as tell:
-        submission = asyncio.run(
-            _submit(
-                where, sources, customer=customer, request_id=request_id, tell=tell, watch=watch
-            )
+    if "-" in given:
+        raise UsageFault("- is not a URL; for URLs from standard input give --file -")
+    if not CUSTOMER.fullmatch(customer):
+        raise UsageFault(
+            f"--customer '{customer}': not 1 to 128 of letters, digits, and the characters _ . : -"
         )
-    _judge(submission, file)
+
+
+def _only_id(chosen: str | None, given: Sequence[str], file: str | None) -> str | None:
+    if chosen is not None and (len(given) != 1 or file is not None):
+        raise UsageFault("--request-id goes with exactly one URL")
+    return None if chosen is None else request_id.parse(chosen)
 
 
 def _judge(submission: Submission, file: str | None) -> None:
     """End the command by what became of the submission."""
-    tally = submission.tally
+    tally, unreadable = submission.tally, submission.unreadable
+    if unreadable is not None:
+        raise unreadable if tally.read == 0 else CommandFailed(f"{unreadable}; {tally.so_far}")
     if submission.unreachable is not None:
-        raise CommandFailed(
-            f"stopped after {tally.read} URLs, {tally.submitted} of them submitted: "
-            f"{submission.unreachable}"
-        )
+        # Each line has told the cause.
+        raise CommandFailed(tally.so_far)
     if tally.read == 0:
-        raise UsageFault(f"nothing to submit: no URL in {file}")
+        where = "on standard input" if file == "-" else f"in {file}"
+        raise UsageFault(f"nothing to submit: no URL {where}")
     if tally.bad:
         raise typer.Exit(1)
 
@@ -72,18 +94,24 @@ def _judge(submission: Submission, file: str | None) -> None:
 async def _submit(
     server: str,
     urls: AsyncIterator[str],
+    tell: Callable[[Outcome], None],
+    tally: Tally,
     *,
     customer: str,
-    request_id: str | None,
-    tell: Callable[[Outcome], None],
+    chosen_id: str | None,
     watch: bool,
 ) -> Submission:
     async with connect(server) as client:
-        submission = Submission(client, customer, tell, request_id=request_id, watch=watch)
+        submission = Submission(
+            client, customer, tell, request_id=chosen_id, watch=watch, tally=tally
+        )
         try:
             await submission.run(urls)
-        except* CommandFailed as failures:
-            raise _first(failures) from None
+        except BaseExceptionGroup as failures:
+            expected, other = failures.split(CommandFailed)
+            if expected is None or other is not None:
+                raise
+            raise _first(expected) from None
         return submission
 
 
@@ -97,17 +125,17 @@ async def _all(given: Sequence[str], file: str | None) -> AsyncIterator[str]:
 
 @contextmanager
 def _report(
-    given: Sequence[str], file: str | None, *, as_json: bool
+    given: Sequence[str], file: str | None, tally: Tally, *, as_json: bool
 ) -> Iterator[Callable[[Outcome], None]]:
-    console = Console()
+    output = Output()
+    # A bar would be drawn over what is being typed.
+    typed = file == "-" and sys.stdin.isatty()
     if as_json:
         yield JsonReport(sys.stdout).tell
-    elif not console.is_terminal:
-        yield LineReport(console).tell
+    elif not output.is_terminal or typed:
+        yield LineReport(output).tell
     else:
-        total = len(given) if file is None else None
-        few = total is not None and total <= ALL_LINES_UP_TO
-        report = ProgressReport(console, total=total, only_bad=not few)
+        report = ProgressReport(output, tally, len(given) if file is None else None)
         with report.shown():
             yield report.tell
 

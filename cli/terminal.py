@@ -8,6 +8,7 @@ from rich.console import Console
 
 from cli.local import ready_file as files
 from cli.local.ready_file import Running
+from cli.prose import folded
 
 
 class Terminal:
@@ -19,10 +20,10 @@ class Terminal:
         self._told = False
 
     def step(self, what: str) -> None:
-        self._console.print(what, style="dim", highlight=False, markup=False, soft_wrap=True)
+        self._say(what, "dim")
 
     def trouble(self, what: str) -> None:
-        self._console.print(what, style="yellow", highlight=False, markup=False, soft_wrap=True)
+        self._say(what, "yellow")
 
     async def running(self, running: Running) -> None:
         if self._ready_file is not None:
@@ -39,15 +40,30 @@ class Terminal:
             await asyncio.to_thread(files.remove, self._ready_file)
 
     def _say_where(self, running: Running) -> None:
-        lines: Sequence[tuple[str, str]] = [
-            ("gRPC", running.address),
-            ("AWS", running.aws_endpoint),
-            ("images", running.environment["PUBLIC_BASE_URL"]),
-            *(("metrics", url) for url in running.metrics),
-        ]
-        self._console.print("ready", style="bold green")
-        for name, where in lines:
-            self._console.print(
-                f"  {name:<9}{where}", highlight=False, markup=False, soft_wrap=True
+        self._say("ready", "bold green")
+        for name, where in places(running):
+            self._say(f"  {name:<24}{where}")
+        if not running.environment.get("ALLOWED_NETWORKS"):
+            self._say(
+                "  Pictures on this machine are refused as BLOCKED_ADDRESS; "
+                "--allow-network 127.0.0.1/32 allows them.",
+                "dim",
             )
-        self._console.print("  Ctrl-C drains and ends it; twice ends it at once", style="dim")
+        self._say("  Ctrl-C drains and ends it; twice ends it at once", "dim")
+
+    def _say(self, what: str, style: str = "") -> None:
+        if self._console.is_terminal:
+            what = folded(what, self._console.width)
+        self._console.print(what, style=style, highlight=False, markup=False, soft_wrap=True)
+
+
+def places(running: Running) -> Sequence[tuple[str, str]]:
+    """What is where, for people."""
+    server, *consumers = running.metrics
+    return [
+        ("gRPC", running.address),
+        ("AWS", running.aws_endpoint),
+        ("images", running.environment["PUBLIC_BASE_URL"]),
+        ("server's metrics", server),
+        *((f"consumer {n}'s metrics", url) for n, url in enumerate(consumers, 1)),
+    ]

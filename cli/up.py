@@ -11,7 +11,9 @@ from cli import address
 from cli.address import AddressOption
 from cli.errors import UsageFault
 from cli.local import plan as planning
+from cli.local import stack, template
 from cli.local.plan import Plan
+from cli.local.roles import WORKER_GRACE_SECONDS
 from cli.local.system import System
 from cli.terminal import Terminal
 from cli.up_options import (
@@ -36,9 +38,12 @@ def up(
     name_prefix: NamePrefix = "imageservice",
     parameter: Parameters = None,
 ) -> None:
-    """Run the whole system on this machine, on an embedded AWS that forgets all when it ends. Ctrl-C ends it."""
+    """Run the whole system on this machine. Ctrl-C ends it, and the embedded AWS forgets all."""
     networks = tuple(planning.parse_network(text) for text in allow_network or [])
     parameters = dict(planning.parse_parameter(text) for text in parameter or [])
+    known = template.parameters(stack.TEMPLATE.read_text(encoding="utf-8"))
+    template.check(known, parameters)
+    template.check_value(f"--name-prefix {name_prefix}", known["NamePrefix"], name_prefix)
     _require(aws_endpoint, ready_file)
     where, metrics = planning.choose_ports(address.parse(listen), consumers, metrics_port)
     plan = Plan(
@@ -74,6 +79,10 @@ async def _run(plan: Plan, terminal: Terminal) -> None:
             system.kill()
         else:
             leaving = True
+            terminal.step(
+                f"waiting for the consumers to finish what they hold, up to {WORKER_GRACE_SECONDS:g} s; "
+                "Ctrl-C again ends it"
+            )
             system.stop()
 
     loop = asyncio.get_running_loop()

@@ -8,7 +8,10 @@ import typer
 MOST_CONSUMERS = 64
 
 Consumers = Annotated[
-    int, typer.Option("--consumers", min=1, max=MOST_CONSUMERS, help="How many consumer processes.")
+    int,
+    typer.Option(
+        "--consumers", metavar="N", min=1, max=MOST_CONSUMERS, help="How many consumer processes."
+    ),
 ]
 MetricsPort = Annotated[
     int,
@@ -17,7 +20,7 @@ MetricsPort = Annotated[
         metavar="PORT",
         min=0,
         max=65_535,
-        help="The server's; consumers count up from it. 0: free ones.",
+        help="Of the server's metrics; the consumers' count up from it. 0 takes free ones.",
     ),
 ]
 AllowNetwork = Annotated[
@@ -25,7 +28,7 @@ AllowNetwork = Annotated[
     typer.Option(
         "--allow-network",
         metavar="CIDR",
-        help="Fetch from this network though it is not public. Repeatable.",
+        help="Fetch from this network though it is not public, as 127.0.0.1/32 for this machine. Repeatable.",
     ),
 ]
 ReadyFile = Annotated[

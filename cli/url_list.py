@@ -21,14 +21,14 @@ class Lines:
         self._rest = b""
         self._number = 0
 
-    def feed(self, piece: bytes) -> list[str]:
-        """The URLs completed by `piece`. Raises UsageFault for a line that is too long or not UTF-8."""
+    def feed(self, piece: bytes) -> Iterator[str]:
+        """The URLs completed by `piece`, up to a line that is too long or not UTF-8: for that, UsageFault."""
         *lines, self._rest = (self._rest + piece).split(b"\n")
+        for line in lines:
+            if url := self._url(line):
+                yield url
         if len(self._rest) > LONGEST_LINE:
-            raise UsageFault(
-                f"line {self._number + len(lines) + 1} is longer than {LONGEST_LINE:,} bytes"
-            )
-        return [url for line in lines if (url := self._url(line))]
+            raise UsageFault(f"line {self._number + 1} is longer than {LONGEST_LINE:,} bytes")
 
     def end(self) -> list[str]:
         """The last line's URL, where the file does not end in a newline."""
@@ -48,12 +48,21 @@ class Lines:
 async def read(source: str) -> AsyncIterator[str]:
     """The URLs in the file `source`; "-" is standard input. Raises UsageFault where it cannot be read."""
     lines = Lines()
-    with _opened(source) as descriptor:
-        while piece := await _available(descriptor):
-            for url in lines.feed(piece):
-                yield url
-    for url in lines.end():
-        yield url
+    try:
+        with _opened(source) as descriptor:
+            while piece := await _available(descriptor):
+                for url in lines.feed(piece):
+                    yield url
+        for url in lines.end():
+            yield url
+    except (OSError, UsageFault) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UsageFault(f"{name(source)}: {reason}") from None
+
+
+def name(source: str) -> str:
+    """What a person calls it."""
+    return "standard input" if source == "-" else f"--file {source}"
 
 
 @contextmanager
@@ -61,10 +70,7 @@ def _opened(source: str) -> Iterator[int]:
     if source == "-":
         yield 0
         return
-    try:
-        descriptor = os.open(Path(source), os.O_RDONLY)
-    except OSError as error:
-        raise UsageFault(f"--file {source}: {error.strerror}") from None
+    descriptor = os.open(Path(source), os.O_RDONLY)
     try:
         yield descriptor
     finally:
@@ -79,10 +85,7 @@ async def _available(descriptor: int) -> bytes:
     """
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         await _readable(descriptor)
-    try:
-        return await asyncio.to_thread(os.read, descriptor, PIECE)
-    except OSError as error:
-        raise UsageFault(f"--file: {error.strerror}") from None
+    return await asyncio.to_thread(os.read, descriptor, PIECE)
 
 
 async def _readable(descriptor: int) -> None:

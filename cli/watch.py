@@ -6,26 +6,23 @@ from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from cli import address
+from cli import address, request_id
 from cli.address import AddressOption
 from cli.client import WATCHED_AT_ONCE, Client, connect
 from cli.outcome import Outcome
-from cli.report import JsonReport, LineReport
+from cli.report import JsonReport, LineReport, Output
 
 
 def watch(
-    request_ids: Annotated[
-        list[str], typer.Argument(metavar="ID…", help="What submit answered with.")
-    ],
+    given: Annotated[list[str], typer.Argument(metavar="ID", help="The ids that submit printed.")],
     server: AddressOption = address.DEFAULT,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
-    """Print each state of some requests as they change, until all have ended. Exit 1 when one failed."""
-    report = JsonReport(sys.stdout) if as_json else LineReport(Console())
-    ids = list(dict.fromkeys(request_ids))
-    if asyncio.run(_watch(str(address.parse(server)), ids, report.tell)):
+    """Follow requests until all have ended. Prints each state; exit 1 when one failed."""
+    report = JsonReport(sys.stdout) if as_json else LineReport(Output())
+    where, ids = str(address.parse(server)), list(dict.fromkeys(map(request_id.parse, given)))
+    if asyncio.run(_watch(where, ids, report.tell)):
         raise typer.Exit(1)
 
 
@@ -45,7 +42,7 @@ async def _watch(server: str, ids: Sequence[str], tell: Callable[[Outcome], None
 async def _watch_chunk(client: Client, ids: Sequence[str], tell: Callable[[Outcome], None]) -> bool:
     failed = False
     async for request in client.watch(ids):
-        outcome = Outcome.of(request)
+        outcome = Outcome.with_record(request)
         tell(outcome)
         failed = failed or outcome.bad
     return failed

@@ -12,6 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from cli import prose
 from cli.client import connect
 from cli.demo import published
 from cli.demo.items import Item, items, list_pictures
@@ -41,11 +42,10 @@ async def _demonstrate(console: Console, logs: Path) -> list[str]:
             good = [result for result in results if result.published]
             faults = _unexpected(results) + await published.wrong(good)
             status.start()
-    console.print(
+    prose.say(
+        sys.stdout,
         f"{len(results)} requests; {len(good)} pictures published and fetched again, "
         f"{len(results) - len(good)} not published. {time.monotonic() - began:.0f} s in all.",
-        highlight=False,
-        soft_wrap=True,
     )
     return faults
 
@@ -88,9 +88,9 @@ def main() -> int:
     except (KeyboardInterrupt, asyncio.CancelledError):
         faults, code = ["interrupted"], 130
     for fault in faults:
-        sys.stderr.write(f"demo: {printable(fault)}\n")
+        prose.say(sys.stderr, f"demo: {printable(fault)}")
     if code == 1:
-        sys.stderr.write(f"demo: what the processes said is in {logs}\n")
+        prose.say(sys.stderr, f"demo: what the processes said is in {logs}")
     else:
         shutil.rmtree(logs)
     if code == 0:

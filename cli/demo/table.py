@@ -1,4 +1,4 @@
-"""The table at the demonstration's end; fits 80 columns."""
+"""The table at the demonstration's end; fits any terminal of 80 columns or more, and shows URLs and codes whole."""
 
 from collections.abc import Sequence
 
@@ -8,18 +8,16 @@ from rich.text import Text
 from cli.demo.run import Result
 from cli.report import STYLES
 
-ID_WIDTH = 8
+SHORT_ID = 8
+WHOLE_ID = 36
 NAME_WIDTH = 18
-FIXED_WIDTH = 60
-"""All columns but the one for URLs and failures, with the gaps."""
-
-SHORTEST_RESULT = 20
-"""Holds every failure's code that the demonstration leads to."""
+FIXED_WIDTH = 52
+"""All columns but those for ids and for URLs or failures, with the gaps."""
 
 
 def shorten(text: str, width: int) -> str:
-    """The end of `text`: of a URL, the part that tells pictures apart."""
-    return text if len(text) <= width else "…" + text[1 - width :]
+    """The beginning of `text`."""
+    return text if len(text) <= width else text[: width - 1] + "…"
 
 
 def size(count: int) -> str:
@@ -28,34 +26,32 @@ def size(count: int) -> str:
 
 
 def table(results: Sequence[Result], width: int) -> Table:
-    """For a terminal of `width` columns."""
-    room = max(SHORTEST_RESULT, width - FIXED_WIDTH)
+    """For a terminal of `width` columns. What does not fit into a line is folded; ids are whole where all fits."""
+    longest = max((len(_ending(result)) for result in results), default=0)
+    id_width = WHOLE_ID if FIXED_WIDTH + WHOLE_ID + longest <= width else SHORT_ID
     shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold underline")
-    for heading in ("request", "picture", "state", "public URL / failure"):
+    for heading in ("request", "picture", "state"):
         shown.add_column(heading, no_wrap=True)
+    shown.add_column("public URL / failure", overflow="fold")
     for heading in ("size", "time"):
         shown.add_column(heading, no_wrap=True, justify="right")
     for result in results:
-        shown.add_row(*_row(result, room))
+        shown.add_row(*_row(result, id_width))
     return shown
 
 
-def _row(result: Result, room: int) -> tuple[Text, ...]:
+def _row(result: Result, id_width: int) -> tuple[Text, ...]:
     outcome = result.outcome
-    state = outcome.state or "REFUSED"
     metadata = outcome.metadata
     return (
-        Text((outcome.request_id or "")[:ID_WIDTH], "dim"),
+        Text((outcome.request_id or "")[:id_width], "dim"),
         Text(shorten(result.item.name, NAME_WIDTH)),
-        Text(state, STYLES.get(outcome.state, "") if result.expected else "bold red"),
-        _ending(result, room),
+        Text(outcome.word, STYLES.get(outcome.word, "") if result.expected else "bold red"),
+        Text(_ending(result)),
         Text(size(metadata["bytes"]) if metadata else ""),
         Text(f"{result.seconds:.2f} s"),
     )
 
 
-def _ending(result: Result, room: int) -> Text:
-    url = result.outcome.public_url
-    if url is not None:
-        return Text(shorten(url, room), f"link {url}")
-    return Text(shorten(result.ended, room))
+def _ending(result: Result) -> str:
+    return result.outcome.public_url or result.ended

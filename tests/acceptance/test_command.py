@@ -131,6 +131,9 @@ async def test_reconcile_runs_as_the_consumer(local: Local) -> None:
     """Reconcile takes the environment that `up` wrote down, and its exit code is passed on."""
     ran = await imageservice("reconcile", environment=local.ready["environment"])
     assert ran.code == 0, ran.err
+    for command in ("reconcile", "redrive"):
+        joined = await imageservice(command, "--ready-file", str(local.up.ready_file))
+        assert joined.code == 0, joined.err
     broken = {**local.ready["environment"], "QUEUE_URL": "", "METRICS_PORT": "none"}
     assert (await imageservice("reconcile", environment=broken)).code == 2
 
@@ -154,6 +157,7 @@ async def test_one_signal_drains(local: Local, number: signal.Signals) -> None:
     """One Ctrl-C or SIGTERM ends all processes in order, with exit 0 and without a ready file."""
     local.up.process.send_signal(number)
     last_words = await local.up.all_gone()
+    assert "waiting for the consumers to finish what they hold" in last_words
     assert last_words.endswith("stopped\n")
     assert await local.up.process.wait() == 0
     assert not await asyncio.to_thread(local.up.ready_file.exists)

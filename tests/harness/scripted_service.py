@@ -1,5 +1,6 @@
 """A server of the contract that answers as a test tells it to: what clients are tested against."""
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -78,6 +79,10 @@ class ScriptedService(ImageServiceServicer):
     asked: Counter[str] = field(default_factory=Counter)
     """How often each URL was submitted."""
     watched: list[list[str]] = field(default_factory=list)
+    watching: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once anybody watches."""
+    held: asyncio.Event | None = None
+    """A watch tells nothing until it is set."""
     most_at_once: int = 0
     _at_once: int = 0
 
@@ -109,6 +114,9 @@ class ScriptedService(ImageServiceServicer):
         self, request: pb.WatchRequestRequest, context: Context
     ) -> AsyncIterator[pb.WatchRequestResponse]:
         self.watched.append(list(request.request_ids))
+        self.watching.set()
+        if self.held is not None:
+            await self.held.wait()
         if self.watches:
             told, refusal = self.watches.pop(0)
             for state in told:

@@ -8,7 +8,7 @@ import pytest
 
 from cli.client import Client, Refused, connect
 from cli.retry import RetryPolicy
-from cli.rpc_fault import RpcFault, Violation
+from cli.rpc_fault import RpcFault, Violation, _last_cause
 from harness.scripted_service import (
     Refusal,
     ScriptedService,
@@ -99,6 +99,21 @@ async def test_nobody_there() -> None:
     async with connect("127.0.0.1:1", QUICK) as client:
         with pytest.raises(Refused, match=r"no server answers at 127\.0\.0\.1:1 "):
             await client.status(new_id())
+
+
+def test_a_cause_without_its_bracket() -> None:
+    """The end of a bracket whose beginning was cut off is no part of the cause."""
+    nested = "DNS resolution failed for x:1: [C-ares status: Domain name not found]"
+    assert _last_cause(nested) == "Domain name not found"
+
+
+async def test_waiting_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """While no server is there the person is told so, once."""
+    async with connect("127.0.0.1:1", QUICK) as client:
+        await refused(client)
+        await refused(client)
+    line = "imageservice: no server at 127.0.0.1:1 yet, trying again\n"
+    assert capsys.readouterr().err == line
 
 
 async def test_a_watch_resumes(service: ScriptedService, client: Client) -> None:

@@ -70,7 +70,7 @@ def test_published_bytes_are_compared() -> None:
 
 @pytest.mark.parametrize("width", [80, 120])
 def test_the_table_fits(width: int) -> None:
-    """Each row is one line within the width, with the end of the public URL or the failure's whole code."""
+    """Each row is within the width; nothing of the public URL or the failure's code is lost, it is folded."""
     good = completed("http://origin/a", ID)
     good.image.public_url = URL
     good.image.metadata.bytes = 123_456
@@ -82,19 +82,34 @@ def test_the_table_fits(width: int) -> None:
     ]
     file = io.StringIO()
     Console(file=file, width=width).print(table(results, width))
-    _, first, second = file.getvalue().splitlines()
-    assert max(len(first), len(second)) <= width
-    assert "COMPLETED" in first
-    assert "9f246c.png" in first
-    assert "123.5 kB" in first
-    assert "UNSUPPORTED_FORMAT" in second
-    assert "12.34 s" in second
+    lines = file.getvalue().splitlines()
+    assert max(map(len, lines)) <= width
+    assert "COMPLETED" in lines[1]
+    assert "123.5 kB" in lines[1]
+    assert "12.34 s" in lines[-1]
+    words = [word for line in lines for word in line.split()]
+    assert "UNSUPPORTED_FORMAT" in words
+    start = next(number for number, word in enumerate(words) if word.startswith("http://"))
+    pieces = [word for word in words[start:] if len(word) > 1 and word in URL]
+    assert "".join(pieces) == URL
 
 
-def test_long_names_keep_their_end() -> None:
-    """What is shortened has the width asked for and keeps its end."""
+def test_a_wide_table_is_not_cut() -> None:
+    """Where there is room, id and URL stand whole in one line."""
+    good = completed("http://origin/a", ID)
+    good.image.public_url = URL
+    file = io.StringIO()
+    results = [Result(Item("a.png", "", "COMPLETED"), Outcome.of(good), 1.2)]
+    Console(file=file, width=200).print(table(results, 200))
+    _, row = file.getvalue().splitlines()
+    assert ID in row
+    assert URL in row
+
+
+def test_long_names_keep_their_beginning() -> None:
+    """What is shortened has the width asked for and keeps its beginning."""
     assert shorten("abcdef", 6) == "abcdef"
-    assert shorten("abcdefg", 4) == "…efg"
+    assert shorten("abcdefg", 4) == "abc…"
 
 
 @pytest.mark.parametrize(

@@ -6,15 +6,17 @@ import stat
 from pathlib import Path
 
 import pytest
+import yaml
 
 from cli import address
 from cli.address import Address
 from cli.errors import UsageFault
-from cli.local import ports, ready_file, roles
+from cli.local import ports, ready_file, roles, stack, template
 from cli.local.plan import Plan, choose_ports, metrics_ports, parse_network, parse_parameter
 from cli.local.ports import Wanted
 from cli.local.ready_file import Running
 from cli.local.stack import StackOutputs
+from cli.terminal import places
 
 ENDPOINT = "http://127.0.0.1:4566"
 OUTPUTS = StackOutputs(
@@ -56,7 +58,7 @@ def test_addresses(text: str, host: str, port: int) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "localhost", ":50051", "a:b", "::1:50051", "a:65536", "a:-1", "a:", "a:²", "http://a:1"],
+    ["", "localhost", ":50051", "a:b", "::1:50051", "a:-1", "a:", "a:²", "http://a:1"],
 )
 def test_no_addresses(text: str) -> None:
     """What is no address is a usage error."""
@@ -170,3 +172,35 @@ def test_a_ready_file_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="directory"):
         ready_file.write(path, Running("", "", (), {}, {}))
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_ready_file_environment(tmp_path: Path) -> None:
+    """A command that joins the system reads its settings from the file; another file is refused."""
+    path = tmp_path / "ready.json"
+    ready_file.write(path, Running("", "", (), {}, {"QUEUE_URL": "q"}))
+    assert ready_file.read_environment(path) == {"QUEUE_URL": "q"}
+    for other in ("no json", "[]", '{"environment": 1}'):
+        path.write_text(other)
+        with pytest.raises(UsageFault, match="not a file that"):
+            ready_file.read_environment(path)
+
+
+def test_the_templates_parameters() -> None:
+    """All parameters of core/stack.yaml are known with their patterns, as a real YAML parser finds them."""
+    text = stack.TEMPLATE.read_text()
+    section = text[text.index("Parameters:") : text.index("Rules:")]
+    expected = {
+        name: facts.get("AllowedPattern", "")
+        for name, facts in yaml.safe_load(section)["Parameters"].items()
+    }
+    found = template.parameters(text)
+    assert {name: parameter.pattern for name, parameter in found.items()} == expected
+
+
+def test_places_say_whose_metrics() -> None:
+    """Each metrics URL is labelled with the process that serves it."""
+    running = Running(
+        "a:1", ENDPOINT, ("http://s", "http://c"), {}, {"PUBLIC_BASE_URL": "http://p"}
+    )
+    assert dict(places(running))["server's metrics"] == "http://s"
+    assert dict(places(running))["consumer 1's metrics"] == "http://c"

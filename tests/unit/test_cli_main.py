@@ -1,12 +1,20 @@
 """The command's own ways: usage errors, exit codes, one line on stderr."""
 
+import argparse
 import re
 import socket
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+from typer.main import get_group
 
-from cli.main import run
+from cli import required_settings
+from cli.main import app, run
+from consumer import reconcile, redrive
+from consumer.settings import ConsumerSettings
+
+NO_ID = "is not a request id: that is a UUID, 32 hexadecimal digits in five groups"
 
 
 @pytest.mark.parametrize(
@@ -20,9 +28,30 @@ from cli.main import run
             "--request-id goes with exactly one URL",
         ),
         (["submit", "http://a/", "--address", "nowhere"], "--address nowhere: not HOST:PORT"),
+        (
+            ["submit", "http://a/", "--address", "localhost:99999"],
+            "--address localhost:99999: the port is larger than 65535",
+        ),
+        (["submit", "-"], "- is not a URL; for URLs from standard input give --file -"),
+        (
+            ["submit", "http://a/", "--customer", ""],
+            "--customer '': not 1 to 128 of letters, digits, and the characters _ . : -",
+        ),
+        (["submit", "http://a/", "--request-id", "xx"], f"xx {NO_ID}"),
+        (["status", "xx"], f"xx {NO_ID}"),
+        (["watch", "6d2f0c1e-3a5b-4a53-9a35-0a4d8f0c2a11", "xx"], f"xx {NO_ID}"),
+        (
+            ["up", "--name-prefix", "A_"],
+            "--name-prefix A_: 2 to 31 of a-z, 0-9 and hyphen, beginning with a letter.",
+        ),
+        (
+            ["reconcile", "--ready-file", "/no/such"],
+            "--ready-file /no/such: No such file or directory",
+        ),
+        (["redrive", "--bogus"], "No such option: --bogus"),
         (["submit", "--bogus"], "No such option: --bogus"),
         (["status"], "Missing argument 'ID'."),
-        (["watch"], "Missing argument 'ID…'."),
+        (["watch"], "Missing argument 'ID'."),
         (["nonsense"], "No such command 'nonsense'."),
         (
             ["up", "--allow-network", "10.0.0.1/8"],
@@ -84,10 +113,10 @@ def test_version(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyP
 
 
 def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
-    """Help lists the five commands."""
+    """Help lists every command."""
     assert run(["--help"]) == 0
     printed = capsys.readouterr().out
-    for command in ("up", "submit", "status", "watch", "reconcile"):
+    for command in ("up", "submit", "status", "watch", "reconcile", "redrive"):
         assert re.search(rf"\b{command}\b", printed)
 
 
@@ -95,3 +124,52 @@ def test_a_line_is_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     """A name with a newline or an escape in it does not break the error's line."""
     assert run(["submit", "--file", str(tmp_path / "a\nb\x1b[31m")]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["submit", "status", "watch"])
+def test_flags_take_no_value(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Help does not make a flag look as if it took a value."""
+    assert run([command, "--help"]) == 0
+    printed = capsys.readouterr().out
+    assert "--json" in printed
+    assert "bool" not in printed
+
+
+def test_a_typo_in_a_parameter(capsys: pytest.CaptureFixture[str]) -> None:
+    """A parameter that the template does not have starts nothing; the line lists those that it has."""
+    assert run(["up", "--parameter", "MaxRecieveCount=3"]) == 2
+    line = capsys.readouterr().err
+    assert line.startswith("imageservice: --parameter MaxRecieveCount: core/stack.yaml has only ")
+    assert "MaxReceiveCount" in line
+
+
+@pytest.mark.parametrize("command", ["reconcile", "redrive"])
+def test_an_operation_without_settings(
+    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the consumer's settings one line says what is missing and where to get it."""
+    for name in required_settings.NAMES:
+        monkeypatch.setenv(name, "x")
+    monkeypatch.delenv("QUEUE_URL")
+    assert run([command]) == 2
+    line = capsys.readouterr().err
+    assert "--ready-file" in line
+    assert line.endswith("(missing: QUEUE_URL)\n")
+
+
+def test_required_settings_are_the_consumers() -> None:
+    """The settings that are asked for are those that the consumer cannot do without."""
+    fields = ConsumerSettings.model_fields
+    needed = {name.upper() for name, field in fields.items() if field.is_required()}
+    assert set(required_settings.NAMES) == needed
+
+
+@pytest.mark.parametrize(("command", "theirs"), [("reconcile", reconcile), ("redrive", redrive)])
+def test_operations_have_the_consumers_options(command: str, theirs: ModuleType) -> None:
+    """Each option of the consumer's command can be given under this command's name."""
+    commands = argparse.ArgumentParser().add_subparsers()
+    theirs.add_parser(commands)
+    parser = commands.choices[command]
+    offered = {option for action in parser._actions for option in action.option_strings} - {"-h"}
+    ours = {option for each in get_group(app).commands[command].params for option in each.opts}
+    assert offered - {"--help"} == ours - {"--ready-file"}

@@ -6,14 +6,18 @@ import json
 import pytest
 from rich.console import Console
 
+from cli.errors import OutputClosed
 from cli.outcome import Outcome, printable
-from cli.report import JsonReport, LineReport, ProgressReport
+from cli.prose import folded
+from cli.report import JsonReport, LineReport, Output, ProgressReport
 from cli.rpc_fault import RpcFault, Violation
+from cli.tally import Tally
 from harness.scripted_service import completed, failed
 
 URL = "http://origin/a.png"
 ID = "6d2f0c1e-3a5b-4a53-9a35-0a4d8f0c2a11"
-KEYS = ["request_id", "url", "state", "public_url", "failure_code", "metadata"]
+KEYS = ["request_id", "url", "state", "public_url", "failure_code"]
+KEYS += ["failure_message", "attempts", "metadata"]
 REFUSED = Outcome(
     ID,
     URL,
@@ -22,6 +26,9 @@ REFUSED = Outcome(
     ),
 )
 PENDING = Outcome(ID, URL, state="PENDING")
+GONE = RpcFault("UNAVAILABLE", "UNAVAILABLE", "Gone")
+LOST = Outcome(ID, URL, state="PENDING", error=GONE)
+UNKNOWN = Outcome(ID, URL, error=GONE)
 COMPLETED = Outcome.of(completed(URL, ID))
 FAILED = Outcome.of(failed(URL, ID))
 
@@ -50,6 +57,24 @@ def test_json_of_a_failed_request() -> None:
         "url": URL,
         "state": "FAILED",
         "failure_code": "NOT_FOUND",
+        "failure_message": "Nothing there",
+        "attempts": 1,
+    }
+
+
+def test_json_with_the_record() -> None:
+    """Status and watch tell all that the service keeps of the request as well."""
+    request = completed(URL, ID)
+    request.customer_id = "acme"
+    request.labels["shop"] = "1"
+    request.create_time.FromSeconds(0)
+    request.update_time.FromSeconds(1)
+    told = json.loads(Outcome.with_record(request).as_json())
+    assert {key: told[key] for key in told if key not in KEYS} == {
+        "customer_id": "acme",
+        "labels": {"shop": "1"},
+        "create_time": "1970-01-01T00:00:00Z",
+        "update_time": "1970-01-01T00:00:01Z",
     }
 
 
@@ -69,8 +94,10 @@ def test_json_of_a_refused_call() -> None:
     ("outcome", "line", "bad"),
     [
         (PENDING, f"PENDING    {ID}  {URL}", False),
-        (COMPLETED, f"COMPLETED  {ID}  http://cdn/images/aa/tag/0123.png", False),
+        (COMPLETED, f"COMPLETED  {ID}  {URL} → http://cdn/images/aa/tag/0123.png", False),
         (FAILED, f"FAILED     {ID}  {URL}  NOT_FOUND: Nothing there", True),
+        (LOST, f"PENDING    {ID}  {URL}  lost sight of it: UNAVAILABLE: Gone", True),
+        (UNKNOWN, f"UNKNOWN    {ID}  {URL}  UNAVAILABLE: Gone", True),
         (REFUSED, f"REFUSED    {URL}  INVALID_REQUEST: url: Too long.", True),
     ],
 )
@@ -105,15 +132,38 @@ def test_json_lines() -> None:
     ]
 
 
-@pytest.mark.parametrize(("only_bad", "lines"), [(True, 1), (False, 2)])
-def test_a_bar_shows_what_went_wrong(only_bad: bool, lines: int) -> None:
-    """Above the bar stands a line for each outcome that went wrong, and for the others where asked to."""
-    file = io.StringIO()
-    console = Console(file=file, force_terminal=True, width=300)
-    report = ProgressReport(console, total=2, only_bad=only_bad)
+def test_a_bar_shows_what_went_wrong() -> None:
+    """Above the bar stands a line for each outcome; the bar ends at the total and counts each kind of trouble apart."""
+    file, tally = io.StringIO(), Tally(read=4, all_read=True)
+    report = ProgressReport(Console(file=file, force_terminal=True, width=300), tally, None)
     with report.shown():
-        report.tell(FAILED)
-        report.tell(COMPLETED)
-    assert sum(ID in line for line in file.getvalue().splitlines()) == lines
-    assert "2/2" in file.getvalue()
-    assert "1 failed" in file.getvalue()
+        for outcome in (FAILED, COMPLETED, REFUSED, LOST):
+            tally.count(outcome)
+            report.tell(outcome)
+    assert sum(URL in line for line in file.getvalue().splitlines()) == 4
+    assert "4/4" in file.getvalue()
+    assert "1 failed, 1 refused, 1 unknown" in file.getvalue()
+
+
+def test_a_line_is_folded_between_words() -> None:
+    """On a terminal a URL that is longer than a line is kept whole, and what follows is indented."""
+    file = io.StringIO()
+    url = f"http://origin/{'x-' * 60}"
+    LineReport(Console(file=file, force_terminal=True, width=80)).tell(Outcome(ID, url, "PENDING"))
+    assert file.getvalue().splitlines()[1] == f"  {url}"
+    assert folded("the gRPC server is here", 20) == "the gRPC server is\n  here"
+
+
+class ClosedPipe(io.StringIO):
+    def write(self, text: str) -> int:
+        del text
+        raise BrokenPipeError
+
+
+@pytest.mark.parametrize(
+    "report", [LineReport(Output(file=ClosedPipe())), JsonReport(ClosedPipe())]
+)
+def test_a_reader_that_has_gone_ends_the_command(report: LineReport | JsonReport) -> None:
+    """Output that nobody reads any more is an ordinary error, which tasks and groups carry."""
+    with pytest.raises(OutputClosed):
+        report.tell(PENDING)

@@ -33,6 +33,13 @@ def test_a_call_is_given_up() -> None:
     assert CALLS.gives_up(1, RpcFault("INVALID_ARGUMENT", "INVALID_REQUEST", ""))
 
 
+def test_a_watch_is_patient() -> None:
+    """A watch is given up a minute after it broke off, or at once after an error that a repeat cannot help."""
+    assert not CALLS.loses_sight(59, UNAVAILABLE)
+    assert CALLS.loses_sight(60, UNAVAILABLE)
+    assert CALLS.loses_sight(0, RpcFault("NOT_FOUND", "REQUEST_NOT_FOUND", ""))
+
+
 def test_a_childs_delay_doubles() -> None:
     """A child that keeps dying is started again ever later, up to the bound."""
     delays, deaths = [], 0

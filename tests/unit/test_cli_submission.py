@@ -1,10 +1,12 @@
 """A submission is bounded, tells one outcome for each URL, and stops where nobody answers."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable
 
 import pytest
 
 from cli.client import WATCHED_AT_ONCE, connect
+from cli.errors import OutputClosed, UsageFault
 from cli.outcome import COMPLETED, FAILED, PENDING, Outcome
 from cli.retry import RetryPolicy
 from cli.submission import SUBMITS_AT_ONCE, Submission
@@ -84,6 +86,7 @@ async def test_a_watch_that_is_refused_is_told_for_each() -> None:
     service = ScriptedService(watches=[([], invalid("request_ids", "No."))] * 3)
     _, told = await submit(service, numbered(3), watch=True)
     assert len(told) == 3
+    assert {outcome.state for outcome in told} == {PENDING}
     assert {outcome.error.reason for outcome in told if outcome.error} == {"INVALID_REQUEST"}
 
 
@@ -96,3 +99,55 @@ async def test_nobody_answers() -> None:
     assert submission.unreachable is not None
     assert submission.tally.read == len(told) <= 2 * SUBMITS_AT_ONCE
     assert {outcome.error.reason for outcome in told if outcome.error} == {"UNAVAILABLE"}
+
+
+async def test_a_source_that_breaks_off() -> None:
+    """When the URLs cannot be read on, those before are submitted and told, and the fault is kept."""
+
+    async def broken() -> AsyncIterator[str]:
+        for url in numbered(50):
+            yield url
+        raise UsageFault("line 51 is not UTF-8")
+
+    told: list[Outcome] = []
+    async with serving(ScriptedService()) as address, connect(address) as client:
+        submission = Submission(client, "acme", told.append)
+        await submission.run(broken())
+    assert len(told) == submission.tally.submitted == 50
+    assert str(submission.unreadable) == "line 51 is not UTF-8"
+    assert submission.tally.so_far == "stopped after 50 URLs, 50 submitted"
+
+
+async def test_an_interrupted_watch_tells_the_ids() -> None:
+    """Cancelled while it reads and watches, a submission still tells what was acknowledged."""
+    told: list[Outcome] = []
+    service = ScriptedService(held=asyncio.Event())
+
+    async def endless() -> AsyncIterator[str]:
+        yield "http://origin/1.png"
+        await asyncio.Event().wait()
+
+    async with serving(service) as address, connect(address) as client:
+        submission = Submission(client, "acme", told.append, watch=True)
+        running = asyncio.create_task(submission.run(endless()))
+        await service.watching.wait()
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+    assert [(o.request_id, o.state, o.url) for o in told] == [
+        (request_id, PENDING, url) for request_id, url in service.submitted.items()
+    ]
+    assert submission.tally.so_far == "stopped after 1 URL, 1 submitted"
+
+
+async def test_output_that_nobody_reads_ends_it() -> None:
+    """When an outcome cannot be told any more, the run ends by that error alone."""
+
+    def closed(outcome: Outcome) -> None:
+        raise OutputClosed(outcome.url)
+
+    async with serving(ScriptedService()) as address, connect(address) as client:
+        submission = Submission(client, "acme", closed, watch=True)
+        with pytest.raises(BaseExceptionGroup) as raised:
+            await submission.run(each(numbered(300)))
+    assert raised.value.split(OutputClosed)[1] is None

@@ -50,16 +50,18 @@ def test_pieces_do_not_matter(lines: list[str], data: st.DataObject) -> None:
 def test_an_endless_line_is_refused() -> None:
     """A line without an end is not held in memory for ever; the message says which line."""
     lines = Lines()
-    lines.feed(b"http://a/\n")
-    lines.feed(bytes(LONGEST_LINE))
+    assert list(lines.feed(b"http://a/\n")) == ["http://a/"]
+    assert not list(lines.feed(bytes(LONGEST_LINE)))
     with pytest.raises(UsageFault, match="line 2 is longer"):
-        lines.feed(b"x")
+        list(lines.feed(b"x"))
 
 
 def test_a_line_that_is_no_text_is_refused() -> None:
-    """A line that is not UTF-8 is named by its number."""
+    """A line that is not UTF-8 is named by its number, after what stands before it."""
+    urls = Lines().feed(b"http://a/\n\n\xff\nhttp://b/\n")
+    assert next(urls) == "http://a/"
     with pytest.raises(UsageFault, match="line 3 is not UTF-8"):
-        Lines().feed(b"http://a/\n\n\xff\n")
+        next(urls)
 
 
 async def test_a_file_larger_than_a_piece(tmp_path: Path) -> None:
@@ -88,3 +90,9 @@ async def test_a_missing_file(tmp_path: Path) -> None:
     """A file that is not there is a usage error that names it."""
     with pytest.raises(UsageFault, match=r"none\.txt: No such file"):
         [url async for url in read(str(tmp_path / "none.txt"))]
+
+
+async def test_a_folder_is_named(tmp_path: Path) -> None:
+    """What opens and cannot be read is named as well."""
+    with pytest.raises(UsageFault, match=f"--file {tmp_path}: Is a directory"):
+        [url async for url in read(str(tmp_path))]

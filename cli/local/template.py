@@ -1,0 +1,48 @@
+"""What core/stack.yaml lets its deployer choose. Asked before anything starts, so that a slip costs no start."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from cli.errors import UsageFault
+
+_SECTION = re.compile(r"^Parameters:\n((?:[ #].*\n|\n)+)", re.MULTILINE)
+_PARAMETER = re.compile(r"^  (\w+):\n((?:    .*\n|  #.*\n|\n)+)", re.MULTILINE)
+_FACT = re.compile(r"^    (AllowedPattern|ConstraintDescription): (.+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    pattern: str = ""
+    """A regular expression for the whole value."""
+    rule: str = ""
+    """The pattern, for people."""
+
+
+def parameters(template: str) -> dict[str, Parameter]:
+    """Of our own template, by name; not of any YAML: a parser of that is no dependency of the command's."""
+    section = _SECTION.search(template)
+    if section is None:
+        raise ValueError("the template has no parameters")
+    found = {}
+    for name, body in _PARAMETER.findall(section.group(1)):
+        facts = dict(_FACT.findall(body))
+        # A quoted scalar of ours is JSON as well.
+        pattern = json.loads(facts.get("AllowedPattern", '""'))
+        found[name] = Parameter(pattern, facts.get("ConstraintDescription", ""))
+    return found
+
+
+def check(known: Mapping[str, Parameter], values: Mapping[str, str]) -> None:
+    """Raises UsageFault for a parameter that the template does not have."""
+    for name, value in values.items():
+        if name not in known:
+            raise UsageFault(f"--parameter {name}: core/stack.yaml has only {', '.join(known)}")
+        check_value(f"--parameter {name}={value}", known[name], value)
+
+
+def check_value(option: str, parameter: Parameter, value: str) -> None:
+    """Raises UsageFault, which begins with `option`, for a value that the template does not allow."""
+    if parameter.pattern and not re.fullmatch(parameter.pattern, value):
+        raise UsageFault(f"{option}: {parameter.rule or f'must match {parameter.pattern}'}")

@@ -1,0 +1,28 @@
+"""The settings that the consumer cannot start without, for commands that run it."""
+
+from collections.abc import Mapping
+
+from cli.errors import UsageFault
+
+NAMES = (
+    "REQUESTS_TABLE",
+    "IMAGES_TABLE",
+    "QUEUE_URL",
+    "DEAD_LETTER_QUEUE_URL",
+    "UNDELIVERED_QUEUE_URL",
+    "BUCKET",
+    "TOPIC_ARN",
+    "PUBLIC_BASE_URL",
+    "CUSTOMER_TAG_KEY",
+)
+
+
+def require(environ: Mapping[str, str]) -> None:
+    """Raises UsageFault that names what `environ` lacks."""
+    missing = [name for name in NAMES if name not in environ]
+    if missing:
+        raise UsageFault(
+            "the consumer's settings are needed: give --ready-file, the file that `imageservice up --ready-file` "
+            "writes, or set the environment variables that docs/reference.md lists "
+            f"(missing: {', '.join(missing)})"
+        )

@@ -44,8 +44,8 @@ UNDETECTED = """## What is not detected
 Every frame is decoded, and whatever its decoder reports is `CORRUPT_IMAGE`. No decoder reports a JPEG whose end marker
 comes too early but in order, or a scan that was filled with zeros: such a picture is published as it came.
 A location that is written as prose in a comment, or in a camera maker's private notes, is not found, nor is one in a
-GIF whose XMP was cut into pieces. Pictures whose parts are arranged as no camera or editor arranges them (two EXIF blocks,
-hundreds of ICC segments, a BMP compressed by run lengths) are refused rather than read.
+GIF whose XMP was cut into pieces. Pictures whose parts are arranged as no camera or editor arranges them (two EXIF
+blocks, hundreds of ICC segments, a BMP compressed by run lengths) are refused rather than read.
 """
 
 REASONS = """## Reasons of RPC errors

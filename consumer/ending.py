@@ -2,11 +2,11 @@
 
 from consumer.metrics import ENDED
 from consumer.notifier import Notifier
-from consumer.outcome import Outcome, outcome_of
+from consumer.outcome import Outcome, outcome_for, outcome_of
 from core.clock import now_ms
 from core.errors import ImageFailure
 from core.message import ImageMessage
-from core.request import Failure, ImageRequest, State, next_revision
+from core.request import Failure, ImageRequest, State
 from core.tables import Tables
 
 
@@ -25,13 +25,7 @@ async def fail_request(
         )
     )
     ENDED.labels(State.FAILED, failure.code).inc()
-    return Outcome(
-        request_id=message.request_id,
-        customer_id=message.customer_id,
-        url=message.url,
-        revision=next_revision(message.revision),
-        failure=ended,
-    )
+    return outcome_for(message, failure=ended)
 
 
 async def retell(tables: Tables, notifier: Notifier, request: ImageRequest) -> None:

@@ -4,7 +4,8 @@ import json
 from dataclasses import asdict, dataclass
 
 from core.image import ImageRecord
-from core.request import Failure, ImageRequest, State, notification_id
+from core.message import ImageMessage
+from core.request import Failure, ImageRequest, State, next_revision, notification_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,20 @@ class Outcome:
     @property
     def notification_id(self) -> str:
         return notification_id(self.request_id, self.revision)
+
+
+def outcome_for(
+    message: ImageMessage, *, image: ImageRecord | None = None, failure: Failure | None = None
+) -> Outcome:
+    """The outcome of the request that `message` asked for, as it was just written."""
+    return Outcome(
+        request_id=message.request_id,
+        customer_id=message.customer_id,
+        url=message.url,
+        revision=next_revision(message.revision),
+        image=image,
+        failure=failure,
+    )
 
 
 def outcome_of(request: ImageRequest, image: ImageRecord | None) -> Outcome:

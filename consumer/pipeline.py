@@ -15,14 +15,14 @@ from consumer.bucket import Bucket
 from consumer.decoder import Decoder
 from consumer.fetching.fetcher import Fetched, Fetcher
 from consumer.metrics import BYTES_IN, BYTES_OUT, ENDED, STEP_SECONDS
-from consumer.outcome import Outcome
+from consumer.outcome import Outcome, outcome_for
 from consumer.picture import Inspected
 from consumer.verdict import LONGEST_WAIT_HERE_S, retry_here
 from core.clock import now_ms
 from core.errors import ImageFailure, ImageServiceError
 from core.image import ImageRecord, Provenance
 from core.message import ImageMessage
-from core.request import State, image_id_of, next_revision
+from core.request import State, image_id_of
 from core.tables import ConditionNotMet, Tables
 
 _BACKOFF_BASE_S = 0.2
@@ -166,13 +166,7 @@ class Pipeline:
         )
         ENDED.labels(State.COMPLETED, "").inc()
         _observe("complete", started)
-        return Outcome(
-            request_id=message.request_id,
-            customer_id=message.customer_id,
-            url=message.url,
-            revision=next_revision(message.revision),
-            image=record,
-        )
+        return outcome_for(message, image=record)
 
 
 def _provenance(fetched: Fetched) -> Provenance:

@@ -51,10 +51,6 @@ def request_key(request_id: str) -> Item:
     return {REQUEST_ID: string(request_id)}
 
 
-def image_key(image_id: str) -> Item:
-    return {IMAGE_ID: string(image_id)}
-
-
 def new_request_item(request: ImageRequest, *, shards: int) -> Item:
     """The row of a request that was just accepted."""
     shard = customer_shard(request.customer_id, request.request_id, shards)

@@ -1,6 +1,5 @@
 """A way to AWS that a test can break: it stands between a process and the embedded AWS."""
 
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -77,11 +76,6 @@ def _operation(request: web.Request, body: bytes) -> str:
     if request.content_type == "application/x-www-form-urlencoded":
         return parse_qs(body.decode())["Action"][0]
     return request.method
-
-
-def statements(call: ProxiedCall) -> list[str]:
-    """The PartiQL of a BatchExecuteStatement."""
-    return [entry["Statement"] for entry in json.loads(call.body)["Statements"]]
 
 
 @asynccontextmanager

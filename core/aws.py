@@ -17,6 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from core.errors import DependencyUnavailable, RequestRejected
 from core.metrics import AWS_CALL_SECONDS, AWS_CALLS
+from core.wire import Limits, Wire, open_wire
 
 if TYPE_CHECKING:
     from types_aiobotocore_cloudwatch import CloudWatchClient
@@ -74,22 +75,31 @@ async def call(operation: str, response: Awaitable[R], *, seconds: float = CALL_
 
 @dataclass(frozen=True, slots=True)
 class Aws:
-    """The clients of one process. They share no connection pool; each holds up to 64 connections."""
+    """The clients of one process, and the short way for the calls that every image needs.
+
+    They share no connection pool; each holds up to 64 connections.
+    """
 
     dynamodb: "DynamoDBClient"
     sqs: "SQSClient"
     s3: "S3Client"
     sns: "SNSClient"
     cloudwatch: "CloudWatchClient"
+    wire: Wire
 
 
-_CONFIG = AioConfig(
+_LIMITS = Limits(
     connect_timeout=3,
     # Above SQS's longest long poll of 20 s.
     read_timeout=25,
+    # The SDK's default of 10 caps throughput silently.
+    connections=64,
+)
+_CONFIG = AioConfig(
+    connect_timeout=_LIMITS.connect_timeout,
+    read_timeout=_LIMITS.read_timeout,
     retries={"mode": "standard", "total_max_attempts": 3},
-    # The default of 10 caps throughput silently.
-    max_pool_connections=64,
+    max_pool_connections=_LIMITS.connections,
     # Half of the SDK's cost for a batch; what we send is built by typed code.
     parameter_validation=False,
     tcp_keepalive=True,
@@ -101,10 +111,17 @@ async def open_aws() -> AsyncIterator[Aws]:
     session = get_session()
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
+        dynamodb = await enter(session.create_client("dynamodb", config=_CONFIG))
+        sqs = await enter(session.create_client("sqs", config=_CONFIG))
+        s3 = await enter(session.create_client("s3", config=_CONFIG))
+        sns = await enter(session.create_client("sns", config=_CONFIG))
         yield Aws(
-            dynamodb=await enter(session.create_client("dynamodb", config=_CONFIG)),
-            sqs=await enter(session.create_client("sqs", config=_CONFIG)),
-            s3=await enter(session.create_client("s3", config=_CONFIG)),
-            sns=await enter(session.create_client("sns", config=_CONFIG)),
+            dynamodb=dynamodb,
+            sqs=sqs,
+            s3=s3,
+            sns=sns,
             cloudwatch=await enter(session.create_client("cloudwatch", config=_CONFIG)),
+            wire=await enter(
+                open_wire(session, _LIMITS, dynamodb=dynamodb, sqs=sqs, s3=s3, sns=sns)
+            ),
         )

@@ -1,7 +1,8 @@
 """Many callers, few calls: items that wait together are committed together.
 
-One flush runs whenever anything waits; a further one starts only when a whole batch waits, up to `max_flushes`. So an
-idle process adds no delay, a busy one fills its batches by itself, and no timer is involved.
+One flush runs whenever anything waits; a further one starts only when a whole batch waits, up to `max_flushes`. While
+flushes carry more than one item, a lone flush lingers a moment for its batch to fill. So an idle process adds no delay,
+and a busy one fills its batches.
 """
 
 import asyncio
@@ -44,6 +45,20 @@ class Again:
 Outcome = Done[R] | Refused | Again
 
 
+@dataclass(frozen=True, slots=True)
+class Batching:
+    """How much shares a call. `linger` is in seconds; a `max_batch` above the API's limit is cut to it.
+
+    A batch of one is no group commit at all; it is there to be compared with.
+    """
+
+    max_batch: int = 100
+    linger: float = 0.0
+
+
+NO_LINGER = Batching()
+
+
 @dataclass(slots=True, eq=False)
 class _Waiting(Generic[T, R]):
     item: T
@@ -66,13 +81,15 @@ class GroupCommit(Generic[T, R]):
         commit: Callable[[Sequence[T]], Awaitable[Sequence[Outcome[R]]]],
         *,
         max_batch: int,
+        batching: Batching = NO_LINGER,
         max_pending: int = 10_000,
         max_flushes: int = 4,
         max_attempts: int = 5,
         key: Callable[[T], Hashable] = id,
     ) -> None:
         self._commit = commit
-        self._max_batch = max_batch
+        self._max_batch = min(max_batch, batching.max_batch)
+        self._linger = batching.linger
         self._max_pending = max_pending
         self._max_flushes = max_flushes
         self._max_attempts = max_attempts
@@ -81,6 +98,8 @@ class GroupCommit(Generic[T, R]):
         self._flushes: set[asyncio.Task[None]] = set()
         self._running = 0
         self._starting = 0
+        self._last_batch = 0
+        self._lingering: asyncio.Future[None] | None = None
         self._name = name
         self._batch_size = GROUP_COMMIT_BATCH_SIZE.labels(name)
 
@@ -90,7 +109,8 @@ class GroupCommit(Generic[T, R]):
             raise Overloaded(f"{self._name}: {self._max_pending} items wait already")
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._pending.append(_Waiting(item, self._key(item), future))
-        self._start_flushes()
+        if len(self._pending) >= self._max_batch or not self._running:
+            self._start_flushes()
         return await future
 
     async def drain(self) -> None:
@@ -99,6 +119,8 @@ class GroupCommit(Generic[T, R]):
             await asyncio.wait(self._flushes)
 
     def _start_flushes(self) -> None:
+        if self._lingering:
+            _wake(self._lingering)
         while self._running < self._max_flushes and (
             self._running == 0 or len(self._pending) >= self._max_batch * (self._starting + 1)
         ):
@@ -112,12 +134,31 @@ class GroupCommit(Generic[T, R]):
         self._starting -= 1
         try:
             while self._running == 1 or len(self._pending) >= self._max_batch:
+                if (
+                    self._linger
+                    and 0 < len(self._pending) < self._max_batch
+                    and self._last_batch > 1
+                ):
+                    await self._fill()
                 batch = self._take()
                 if not batch:
                     return
                 await self._settle(batch)
         finally:
             self._running -= 1
+
+    async def _fill(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._lingering = loop.create_future()
+        # Meanwhile this flush is as good as about to start: what makes its batch full needs no other.
+        self._starting += 1
+        timer = loop.call_later(self._linger, _wake, self._lingering)
+        try:
+            await self._lingering
+        finally:
+            timer.cancel()
+            self._starting -= 1
+            self._lingering = None
 
     def _take(self) -> list[_Waiting[T, R]]:
         batch: list[_Waiting[T, R]] = []
@@ -133,6 +174,7 @@ class GroupCommit(Generic[T, R]):
             keys.add(waiting.key)
             batch.append(waiting)
         self._pending.extendleft(reversed(put_back))
+        self._last_batch = len(batch) or self._last_batch
         return batch
 
     async def _settle(self, batch: list[_Waiting[T, R]]) -> None:
@@ -176,6 +218,11 @@ class GroupCommit(Generic[T, R]):
         ceiling = min(2.0, 0.05 * 2 ** max(waiting.attempts for waiting in again))
         await asyncio.sleep(random.uniform(0, ceiling))  # noqa: S311  jitter, not a secret
         self._pending.extendleft(reversed(again))
+
+
+def _wake(lingering: asyncio.Future[None]) -> None:
+    if not lingering.done():
+        lingering.set_result(None)
 
 
 def _fail(waiting: _Waiting[T, R], error: BaseException) -> None:

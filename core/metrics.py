@@ -1,6 +1,6 @@
 """Metrics that both processes have. Seconds and bytes; labels of low cardinality, never a URL or an id."""
 
-from prometheus_client import Counter, Histogram, start_http_server
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, start_http_server
 
 AWS_CALLS = Counter(
     "aws_calls_total", "Calls to AWS by operation and outcome.", ["operation", "outcome"]
@@ -19,6 +19,6 @@ GROUP_COMMIT_BATCH_SIZE = Histogram(
 )
 
 
-def serve_metrics(host: str, port: int) -> None:
+def serve_metrics(host: str, port: int, registry: CollectorRegistry = REGISTRY) -> None:
     """Serve /metrics from a thread of its own, so that a scrape never waits for the event loop."""
-    start_http_server(port, addr=host)
+    start_http_server(port, addr=host, registry=registry)

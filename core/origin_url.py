@@ -9,7 +9,6 @@ Grammar: RFC 3986, appendix B. Hosts: WHATWG URL Standard, section 3.5 (host par
 """
 
 import re
-import unicodedata
 from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from urllib.parse import quote
@@ -31,14 +30,19 @@ _BAD_PORTS = frozenset(
 _URL = re.compile(
     r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<authority>[^/?#]*).*", re.IGNORECASE | re.DOTALL
 )
-_AUTHORITY = re.compile(r"^[^/?]*")
+_TARGET = re.compile(r"[^/?#]*(?P<target>[^#]*)")
 _HOST_AND_PORT = re.compile(r"(?P<host>\[[^\]]*\]|[^:\[\]]*)(?::(?P<port>[0-9]{0,5}))?")
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 _MAX_NAME = 254  # RFC 1035, section 2.3.4, as text with its final dot
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
+# Parsers disagree about these: some strip or skip spaces and control characters (Unicode's Cc), some read a backslash
+# as a slash. SQS takes no message with U+FFFE or U+FFFF, which are no characters.
+_AMBIGUOUS = re.compile(r"[\\\s\x00-\x1f\x7f-\x9f\ufffe\uffff]")
+
 # RFC 3986: reserved and unreserved characters, and "%" of what is already escaped.
 _KEPT_IN_TARGET = "%/?:@!$&'()*+,;=-._~[]"
+_PLAIN_TARGET = re.compile(rf"[A-Za-z0-9{re.escape(_KEPT_IN_TARGET)}]*")
 
 
 class InvalidOriginUrl(ValueError):
@@ -59,16 +63,27 @@ class OriginUrl:
     port: int
 
     @property
-    def request_url(self) -> str:
-        """The ASCII form to send: host as above, no fragment, non-ASCII escaped as UTF-8.
+    def authority(self) -> str:
+        """Host and port as a URL writes them; the port only where it is not the scheme's own."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+
+    @property
+    def target(self) -> str:
+        """Path and query to ask for, in ASCII: no fragment, non-ASCII escaped as UTF-8.
 
         What is escaped already stays byte for byte as it is, because signatures cover it.
         """
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        port = "" if self.port == _DEFAULT_PORTS[self.scheme] else f":{self.port}"
-        _, _, rest = self.url.partition("#")[0].partition("://")
-        target = quote(_AUTHORITY.sub("", rest), safe=_KEPT_IN_TARGET)
-        return f"{self.scheme}://{host}{port}{target if target.startswith('/') else '/' + target}"
+        parts = _TARGET.match(self.url, len(self.scheme) + len("://"))
+        target = parts["target"] if parts else ""
+        if not _PLAIN_TARGET.fullmatch(target):
+            target = quote(target, safe=_KEPT_IN_TARGET)
+        return target if target.startswith("/") else f"/{target}"
+
+    @property
+    def request_url(self) -> str:
+        """The ASCII form to send: host as above, and the target."""
+        return f"{self.scheme}://{self.authority}{self.target}"
 
 
 def parse_origin_url(text: str, *, max_bytes: int = MAX_URL_BYTES) -> OriginUrl:
@@ -95,13 +110,12 @@ def _check_characters(text: str, max_bytes: int) -> None:
     if not text:
         raise InvalidOriginUrl("The URL is empty.")
     try:
-        size = len(text.encode())
+        size = len(text) if text.isascii() else len(text.encode())
     except UnicodeEncodeError:
         raise InvalidOriginUrl("The URL is not valid Unicode.") from None
     if size > max_bytes:
         raise InvalidOriginUrl(f"The URL is longer than {max_bytes:,} bytes.")
-    # Parsers disagree about these: some strip or skip them, some read a backslash as a slash.
-    if any(c == "\\" or c.isspace() or unicodedata.category(c) == "Cc" for c in text):
+    if _AMBIGUOUS.search(text):
         raise InvalidOriginUrl(
             "The URL must not contain spaces, control characters or backslashes."
         )

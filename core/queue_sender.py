@@ -2,17 +2,26 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from core.aws import call
 from core.errors import DependencyUnavailable, RequestRejected
-from core.group_commit import Again, BatchRefused, Done, GroupCommit, Outcome, Refused
-
-if TYPE_CHECKING:
-    from types_aiobotocore_sqs import SQSClient
+from core.group_commit import (
+    NO_LINGER,
+    Again,
+    Batching,
+    BatchRefused,
+    Done,
+    GroupCommit,
+    Outcome,
+    Refused,
+)
+from core.wire import JsonService
 
 MAX_BATCH = 10
 """Entries in one SQS batch call (AWS limit)."""
+MAX_FLUSHES = 8
+"""Calls at once: batches are smaller than the tables', and as many items must pass."""
 
 
 _REJECTED = frozenset(
@@ -29,11 +38,17 @@ class Outgoing:
 
 
 class QueueSender:
-    def __init__(self, sqs: "SQSClient", queue_url: str, name: str = "sqs sends") -> None:
+    def __init__(
+        self,
+        sqs: JsonService,
+        queue_url: str,
+        name: str = "sqs sends",
+        batching: Batching = NO_LINGER,
+    ) -> None:
         self._sqs = sqs
         self._queue_url = queue_url
         self._sends: GroupCommit[Outgoing, None] = GroupCommit(
-            name, self._send, max_batch=MAX_BATCH
+            name, self._send, max_batch=MAX_BATCH, batching=batching, max_flushes=MAX_FLUSHES
         )
 
     async def send(self, body: str, *, delay: int = 0) -> None:
@@ -48,7 +63,9 @@ class QueueSender:
         try:
             response = await call(
                 "sqs:SendMessageBatch",
-                self._sqs.send_message_batch(QueueUrl=self._queue_url, Entries=entries),
+                self._sqs.invoke(
+                    "SendMessageBatch", {"QueueUrl": self._queue_url, "Entries": entries}
+                ),
             )
         except RequestRejected as rejection:
             raise BatchRefused from rejection
@@ -65,9 +82,17 @@ def _entry(position: int, item: Outgoing) -> dict[str, Any]:
 def batch_outcomes(
     response: Any, count: int, outcome: Callable[[Any], Outcome[None]] | None = None
 ) -> list[Outcome[None]]:
-    """The outcomes of an SQS or SNS batch whose entries' ids are their positions."""
+    """The outcomes of an SQS or SNS batch whose entries' ids are their positions.
+
+    An entry of which the answer says nothing is tried again: only what it names as successful was taken.
+    """
     failed = {entry["Id"]: entry for entry in response.get("Failed", [])}
-    return [(outcome or batch_outcome)(failed.get(str(at))) for at in range(count)]
+    taken = {entry["Id"] for entry in response.get("Successful", [])}
+    judge = outcome or batch_outcome
+    return [
+        judge(failed.get(position)) if position in failed or position in taken else Again("no word")
+        for position in map(str, range(count))
+    ]
 
 
 def batch_outcome(failure: Any) -> Outcome[None]:

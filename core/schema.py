@@ -5,7 +5,7 @@ as much.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -158,8 +158,7 @@ _DEFAULTS: dict[str, Any] = {"str": "", "int": 0, "bool": False}
 
 def _map_of(record: PictureMetadata | Provenance) -> Attribute:
     """A map of what is not empty: an absent attribute costs no bytes."""
-    values = {camel(field.name): getattr(record, field.name) for field in fields(record)}
-    return {"M": {name: _attribute(value) for name, value in values.items() if value}}
+    return {"M": {name: _attribute(value) for name, value in camel_items(record) if value}}
 
 
 def _values_of(
@@ -171,6 +170,12 @@ def _values_of(
         attribute = stored.get(camel(field.name))
         values[field.name] = _DEFAULTS[kind_name] if attribute is None else _value(attribute)
     return values
+
+
+def camel_items(record: PictureMetadata | Provenance) -> Iterator[tuple[str, str | int]]:
+    """A record's fields by the names that rows and notifications give them."""
+    for name, cased in _CAMEL_NAMES[type(record)]:
+        yield cased, getattr(record, name)
 
 
 def camel(name: str) -> str:
@@ -190,3 +195,9 @@ def _value(attribute: Attribute) -> str | int | bool:
 
 def _strings(values: Mapping[str, str]) -> Attribute:
     return {"M": {name: string(value) for name, value in values.items()}}
+
+
+_CAMEL_NAMES = {
+    kind: tuple((field.name, camel(field.name)) for field in fields(kind))
+    for kind in (PictureMetadata, Provenance)
+}

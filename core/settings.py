@@ -6,6 +6,8 @@ from typing import Literal, TypeVar
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from core.group_commit import Batching
+
 S = TypeVar("S", bound=BaseSettings)
 
 
@@ -32,6 +34,19 @@ class CoreSettings(BaseSettings):
         description="Index partitions over which one customer's requests are spread; 1,000 writes a second each. "
         "Raise it only: rows keep the shard they were written with.",
     )
+    commit_linger_s: float = Field(
+        0.005,
+        ge=0,
+        le=1,
+        description="Seconds that a call to DynamoDB, SQS or SNS may wait for its batch to fill while the process is "
+        "busy; an idle one never waits.",
+    )
+    commit_max_batch: int = Field(
+        25,
+        ge=1,
+        le=25,
+        description="Items that share a call, where the service's own limit is not lower; 1 sends each alone.",
+    )
     metrics_host: str = Field(
         "0.0.0.0",  # noqa: S104  a scraper is outside the pod
         description="Address on which Prometheus metrics are served.",
@@ -45,6 +60,10 @@ class CoreSettings(BaseSettings):
     log_format: Literal["json", "console"] = Field(
         "json", description="JSON for machines, console for people."
     )
+
+    @property
+    def batching(self) -> Batching:
+        return Batching(self.commit_max_batch, self.commit_linger_s)
 
 
 def load(kind: type[S]) -> S:

@@ -5,6 +5,7 @@ does not hold, the statement alone fails with ConditionalCheckFailed (an INSERT:
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from core import schema
 from core.image import ImageRecord
@@ -127,9 +128,13 @@ class Statements:
 
 
 def _insert(table: str, key: str, item: schema.Item) -> Statement:
-    names = ", ".join(f"'{name}': ?" for name in item)
-    text = f'INSERT INTO "{table}" VALUE {{{names}}}'
-    return Statement((table, key), text, tuple(item.values()))
+    return Statement((table, key), _insert_text(table, tuple(item)), tuple(item.values()))
+
+
+@lru_cache(maxsize=64)
+def _insert_text(table: str, names: tuple[str, ...]) -> str:
+    values = ", ".join(f"'{name}': ?" for name in names)
+    return f'INSERT INTO "{table}" VALUE {{{values}}}'
 
 
 def _update(
@@ -138,7 +143,12 @@ def _update(
     changes: dict[str, Attribute],
     conditions: dict[str, Attribute],
 ) -> Statement:
-    sets = ", ".join(f'"{name}"=?' for name in changes)
-    where = " AND ".join(f'"{name}"=?' for name in conditions)
-    text = f'UPDATE "{table}" SET {sets} WHERE {where}'  # noqa: S608  a setting, not input
+    text = _update_text(table, tuple(changes), tuple(conditions))
     return Statement((table, key), text, (*changes.values(), *conditions.values()))
+
+
+@lru_cache(maxsize=64)
+def _update_text(table: str, changed: tuple[str, ...], required: tuple[str, ...]) -> str:
+    sets = ", ".join(f'"{name}"=?' for name in changed)
+    where = " AND ".join(f'"{name}"=?' for name in required)
+    return f'UPDATE "{table}" SET {sets} WHERE {where}'  # noqa: S608  a setting, not input

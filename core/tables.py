@@ -7,10 +7,20 @@ from typing import TYPE_CHECKING, Any
 from core import schema
 from core.aws import call
 from core.errors import DependencyUnavailable, ImageServiceError, RequestRejected
-from core.group_commit import Again, BatchRefused, Done, GroupCommit, Outcome, Refused
+from core.group_commit import (
+    NO_LINGER,
+    Again,
+    Batching,
+    BatchRefused,
+    Done,
+    GroupCommit,
+    Outcome,
+    Refused,
+)
 from core.image import ImageRecord
 from core.request import ImageRequest, State, image_id_of
 from core.statements import Statement, Statements
+from core.wire import JsonService
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient
@@ -53,13 +63,21 @@ class _Key:
 
 
 class Tables:
-    def __init__(self, dynamodb: "DynamoDBClient", statements: Statements) -> None:
+    def __init__(
+        self,
+        dynamodb: "DynamoDBClient",
+        wire: JsonService,
+        statements: Statements,
+        batching: Batching = NO_LINGER,
+    ) -> None:
         self._dynamodb = dynamodb
+        self._wire = wire
         self.statements = statements
         self._writes: GroupCommit[Statement, None] = GroupCommit(
             "dynamodb writes",
             self._execute,
             max_batch=MAX_STATEMENTS,
+            batching=batching,
             key=lambda statement: statement.key,
         )
         self._reads: GroupCommit[_Key, schema.Item | None] = GroupCommit(
@@ -90,18 +108,21 @@ class Tables:
         table = self.statements.requests_table
         response = await call(
             "dynamodb:BatchGetItem",
-            self._dynamodb.batch_get_item(
-                RequestItems={
-                    table: {
-                        "Keys": [schema.request_key(request_id) for request_id in request_ids],
-                        "ProjectionExpression": "#id, #status, #revision",
-                        "ExpressionAttributeNames": {
-                            "#id": schema.REQUEST_ID,
-                            "#status": schema.STATUS,
-                            "#revision": schema.REVISION,
-                        },
+            self._wire.invoke(
+                "BatchGetItem",
+                {
+                    "RequestItems": {
+                        table: {
+                            "Keys": [schema.request_key(request_id) for request_id in request_ids],
+                            "ProjectionExpression": "#id, #status, #revision",
+                            "ExpressionAttributeNames": {
+                                "#id": schema.REQUEST_ID,
+                                "#status": schema.STATUS,
+                                "#revision": schema.REVISION,
+                            },
+                        }
                     }
-                }
+                },
             ),
         )
         return {
@@ -142,7 +163,7 @@ class Tables:
         try:
             response = await call(
                 "dynamodb:BatchExecuteStatement",
-                self._dynamodb.batch_execute_statement(Statements=statements),
+                self._wire.invoke("BatchExecuteStatement", {"Statements": statements}),
             )
         except RequestRejected as rejection:
             raise BatchRefused from rejection
@@ -155,7 +176,8 @@ class Tables:
             keys.append({key.name: schema.string(key.value)})
         try:
             response = await call(
-                "dynamodb:BatchGetItem", self._dynamodb.batch_get_item(RequestItems=by_table)
+                "dynamodb:BatchGetItem",
+                self._wire.invoke("BatchGetItem", {"RequestItems": by_table}),
             )
         except RequestRejected as rejection:
             raise BatchRefused from rejection

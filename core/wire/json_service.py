@@ -1,0 +1,51 @@
+"""Services of the AWS JSON protocol: DynamoDB and SQS."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import aiohttp
+import orjson
+
+from core.wire.exchange import Exchange, retried
+from core.wire.faults import raise_for_json
+
+
+class JsonService:
+    """Calls one service. `prefix` and `version` are the service model's `targetPrefix` and `jsonVersion`."""
+
+    def __init__(self, exchange: Exchange, *, prefix: str, version: str) -> None:
+        self._exchange = exchange
+        self._prefix = prefix
+        self._content_type = f"application/x-amz-json-{version}"
+
+    async def invoke(self, operation: str, members: Mapping[str, Any]) -> dict[str, Any]:
+        """The answer's members, as the SDK gives them for shapes of text, numbers, lists and maps.
+
+        Raises botocore's ClientError, or what aiohttp raises.
+        """
+        body = orjson.dumps(members)
+        digest = hashlib.sha256(body).hexdigest()
+        headers = {
+            "content-type": self._content_type,
+            "x-amz-target": f"{self._prefix}.{operation}",
+        }
+
+        async def attempt() -> dict[str, Any]:
+            answer = await self._exchange.send(
+                "POST", "/", headers, body=body, payload_sha256=digest
+            )
+            raise_for_json(operation, answer.status, answer.headers, answer.body)
+            return _members(answer.body)
+
+        return await retried(attempt)
+
+
+def _members(body: bytes) -> dict[str, Any]:
+    try:
+        members = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise aiohttp.ClientPayloadError("the answer is not JSON") from error
+    if not isinstance(members, dict):
+        raise aiohttp.ClientPayloadError("the answer is not a JSON object")
+    return members

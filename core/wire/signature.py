@@ -1,0 +1,81 @@
+"""AWS Signature Version 4 for requests without a query string. Pure.
+
+Source: "Create a signed AWS API request", AWS Identity and Access Management User Guide. Tested against the SDK's
+signer.
+"""
+
+import hashlib
+import hmac
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Protocol
+
+
+class Credentials(Protocol):
+    """What the SDK calls frozen credentials."""
+
+    @property
+    def access_key(self) -> str: ...
+    @property
+    def secret_key(self) -> str: ...
+    @property
+    def token(self) -> str | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a signature is good for, besides its day."""
+
+    region: str
+    service: str
+
+
+def signed(
+    headers: Mapping[str, str],
+    *,
+    method: str,
+    path: str,
+    payload_sha256: str,
+    credentials: Credentials,
+    scope: Scope,
+    now: float,
+) -> dict[str, str]:
+    """The headers with date, token and signature added; every one of them is signed.
+
+    Names are in lower case and `host` is among them; `path` is percent-encoded as it is sent; `payload_sha256` is in
+    hexadecimal; `now` in seconds since the epoch.
+    """
+    date = _amz_date(int(now))
+    all_headers = {**headers, "x-amz-date": date}
+    if credentials.token:
+        all_headers["x-amz-security-token"] = credentials.token
+    names = sorted(all_headers)
+    canonical = "".join([f"{name}:{all_headers[name]}\n" for name in names])
+    joined = ";".join(names)
+    request = f"{method}\n{path}\n\n{canonical}\n{joined}\n{payload_sha256}"
+    day = date[:8]
+    valid_for = f"{day}/{scope.region}/{scope.service}/aws4_request"
+    digest = hashlib.sha256(request.encode()).hexdigest()
+    to_sign = f"AWS4-HMAC-SHA256\n{date}\n{valid_for}\n{digest}"
+    key = _signing_key(credentials.secret_key, day, scope)
+    signature = hmac.digest(key, to_sign.encode(), "sha256").hex()
+    all_headers["authorization"] = (
+        f"AWS4-HMAC-SHA256 Credential={credentials.access_key}/{valid_for}, "
+        f"SignedHeaders={joined}, Signature={signature}"
+    )
+    return all_headers
+
+
+@lru_cache(maxsize=2)
+def _amz_date(now: int) -> str:
+    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
+
+
+@lru_cache(maxsize=16)
+def _signing_key(secret_key: str, day: str, scope: Scope) -> bytes:
+    key = f"AWS4{secret_key}".encode()
+    for part in (day, scope.region, scope.service, "aws4_request"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    return key

@@ -1,0 +1,188 @@
+"""The short way to AWS does what the SDK does: same requests, same answers, same errors, same persistence."""
+
+import hashlib
+import json
+from collections.abc import Awaitable
+from typing import Any
+
+import pytest
+
+from core.aws import Aws, call
+from core.errors import DependencyUnavailable
+from harness.counterpart import Call, Counterpart, Scripted, outcome
+
+BODY = b"the picture"
+SHA256 = hashlib.sha256(BODY).hexdigest()
+STATEMENTS = [{"Statement": "INSERT …", "Parameters": [{"S": "ü"}, {"N": "1"}]}]
+ENTRIES = [{"Id": "0", "MessageBody": '{"a":1}', "DelaySeconds": 3}]
+SENT = {"Successful": [{"Id": "0", "MessageId": "m", "MD5OfMessageBody": "0"}]}
+
+
+def sdk_insert(aws: Aws) -> Awaitable[Any]:
+    return aws.dynamodb.batch_execute_statement(Statements=STATEMENTS)  # type: ignore[arg-type]
+
+
+def wire_insert(aws: Aws) -> Awaitable[Any]:
+    return aws.wire.dynamodb.invoke("BatchExecuteStatement", {"Statements": STATEMENTS})
+
+
+def sdk_send(aws: Aws) -> Awaitable[Any]:
+    return aws.sqs.send_message_batch(QueueUrl="http://q/1", Entries=ENTRIES)  # type: ignore[arg-type]
+
+
+def wire_send(aws: Aws) -> Awaitable[Any]:
+    return aws.wire.sqs.invoke("SendMessageBatch", {"QueueUrl": "http://q/1", "Entries": ENTRIES})
+
+
+def sdk_put(aws: Aws) -> Awaitable[Any]:
+    return aws.s3.put_object(
+        Bucket="pics",
+        Key="images/ab/c~d e.jpg",
+        Body=BODY,
+        ContentType="image/jpeg",
+        CacheControl="public, max-age=1",
+        ChecksumSHA256="",
+    )
+
+
+def wire_put(aws: Aws) -> Awaitable[Any]:
+    return aws.wire.bucket("pics").put_object(
+        "images/ab/c~d e.jpg",
+        BODY,
+        sha256=SHA256,
+        content_type="image/jpeg",
+        cache_control="public, max-age=1",
+    )
+
+
+def json_fault(status: int, code: str, **headers: str) -> Scripted:
+    body = json.dumps({"__type": f"com.amazonaws.v2012#{code}", "message": "because"}).encode()
+    return Scripted(status, body, {k.replace("_", "-"): v for k, v in headers.items()})
+
+
+def xml_fault(status: int, code: str) -> Scripted:
+    body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>because</Message></Error>"
+    return Scripted(status, body.encode())
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        (Scripted(body=json.dumps({"Responses": [{}]}).encode()),),
+        (json_fault(400, "ValidationException"),),
+        (json_fault(400, "ResourceNotFoundException"),),
+        (json_fault(400, "ThrottlingException"), Scripted()),
+        (json_fault(400, "ProvisionedThroughputExceededException"),),
+        (json_fault(500, "InternalServerError"), json_fault(503, "Busy"), Scripted()),
+        (Scripted(502, b"<html>a proxy's page</html>"),),
+        (Scripted(cut=True), Scripted()),
+        (Scripted(cut=True),),
+        (Scripted(403, b""),),
+        (Scripted(502, b'{"code": 502}'),),
+    ],
+    ids=lambda script: "-".join(str("cut" if each.cut else each.status) for each in script),
+)
+async def test_dynamodb_answers_mean_the_same(
+    script: tuple[Scripted, ...], scripted_aws: Aws, counterpart: Counterpart
+) -> None:
+    """Success, refusal, throttling, faults and broken connections: same outcome after as many tries."""
+    counterpart.restart(*script)
+    expected = await outcome(sdk_insert, scripted_aws, counterpart)
+    counterpart.restart(*script)
+    assert await outcome(wire_insert, scripted_aws, counterpart) == expected
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        (Scripted(body=json.dumps(SENT).encode()),),
+        (
+            json_fault(
+                400, "QueueDoesNotExist", x_amzn_query_error="AWS.SimpleQueueService.Gone;Sender"
+            ),
+        ),
+        (json_fault(400, "RequestThrottled"), Scripted(body=json.dumps(SENT).encode())),
+    ],
+    ids=["sent", "no queue", "throttled once"],
+)
+async def test_sqs_answers_mean_the_same(
+    script: tuple[Scripted, ...], scripted_aws: Aws, counterpart: Counterpart
+) -> None:
+    """SQS tells its older protocol's codes in a header, which the SDK prefers."""
+    counterpart.restart(*script)
+    expected = await outcome(sdk_send, scripted_aws, counterpart)
+    counterpart.restart(*script)
+    assert await outcome(wire_send, scripted_aws, counterpart) == expected
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        (xml_fault(404, "NoSuchBucket"),),
+        (xml_fault(503, "SlowDown"), Scripted(body=b"")),
+        (xml_fault(400, "RequestTimeout"), Scripted(body=b"")),
+        (Scripted(500, b""),),
+    ],
+    ids=["no bucket", "slow down", "timed out", "fault"],
+)
+async def test_s3_answers_mean_the_same(
+    script: tuple[Scripted, ...], scripted_aws: Aws, counterpart: Counterpart
+) -> None:
+    """The same errors after as many tries; of a success nothing but that is of use."""
+    counterpart.restart(*script)
+    seen, tries = await outcome(sdk_put, scripted_aws, counterpart)
+    counterpart.restart(*script)
+    ours, our_tries = await outcome(wire_put, scripted_aws, counterpart)
+    assert our_tries == tries
+    assert ours == (seen if isinstance(seen, str) else None)
+
+
+@pytest.mark.parametrize(
+    ("sdk", "wire", "compared"),
+    [
+        (sdk_insert, wire_insert, {"x-amz-target", "x-amz-security-token"}),
+        (sdk_send, wire_send, {"x-amz-target", "x-amz-security-token"}),
+        (sdk_put, wire_put, {"content-type", "cache-control", "x-amz-security-token"}),
+    ],
+)
+async def test_the_request_is_the_same(
+    sdk: Call, wire: Call, compared: set[str], scripted_aws: Aws, counterpart: Counterpart
+) -> None:
+    """Method, path, what the headers ask for and the body's content."""
+    counterpart.restart(Scripted(body=b"" if sdk is sdk_put else b"{}"))
+    await sdk(scripted_aws)
+    await wire(scripted_aws)
+    theirs, ours = counterpart.asked
+    assert (ours.method, ours.raw_path) == (theirs.method, theirs.raw_path)
+    for name in compared:
+        assert ours.headers[name] == theirs.headers[name]
+    their_body, our_body = counterpart.bodies
+    if ours.method == "POST":
+        assert json.loads(our_body) == json.loads(their_body)
+        assert ours.content_type == theirs.content_type
+    else:
+        assert our_body == their_body
+
+
+async def test_a_connection_closed_in_idle_time_is_replaced(
+    scripted_aws: Aws, counterpart: Counterpart
+) -> None:
+    """AWS closes what is idle; the next call does not fail for it."""
+    counterpart.restart(Scripted(headers={"Connection": "keep-alive"}))
+    await wire_send(scripted_aws)
+    transport = counterpart.asked[0].transport
+    assert transport is not None
+    transport.abort()
+    await wire_send(scripted_aws)
+    assert len(counterpart.asked) == 2
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]"], ids=["empty", "cut", "no object"])
+async def test_an_answer_that_cannot_be_read_is_tried_again_and_then_an_outage(
+    body: bytes, scripted_aws: Aws, counterpart: Counterpart
+) -> None:
+    """Never an error that would be taken for a fault of the item's own."""
+    counterpart.restart(Scripted(body=body))
+    with pytest.raises(DependencyUnavailable):
+        await call("sqs:SendMessageBatch", wire_send(scripted_aws))
+    assert len(counterpart.asked) == 3

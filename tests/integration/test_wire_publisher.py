@@ -1,0 +1,83 @@
+"""Publishing the short way does what the SDK does."""
+
+import json
+from collections.abc import Awaitable
+from typing import Any
+from urllib.parse import parse_qsl
+
+import pytest
+
+from core.aws import Aws
+from harness.counterpart import Counterpart, Scripted, outcome
+
+TOPIC = "arn:aws:sns:eu-west-1:000000000000:topic"
+NOTES = [
+    {
+        "Id": str(position),
+        "Message": json.dumps({"default": 'a "b" & c=d; +e%20ü€\n', "sms": "/?#"}),
+        "MessageStructure": "json",
+        "Subject": "Image published",
+        "MessageAttributes": {
+            "customerId": {"DataType": "String", "StringValue": "a:b & c"},
+            "revision": {"DataType": "Number", "StringValue": "2"},
+        },
+    }
+    for position in range(2)
+]
+PUBLISHED = b"""<PublishBatchResponse xmlns="http://sns.amazonaws.com/doc/2010-03-31/"><PublishBatchResult>
+<Successful><member><MessageId>m-1</MessageId><Id>0</Id></member></Successful>
+<Failed><member><Id>1</Id><Code>InternalError</Code><Message>a &amp; b</Message>
+<SenderFault>false</SenderFault></member></Failed></PublishBatchResult><ResponseMetadata><RequestId>r</RequestId></ResponseMetadata></PublishBatchResponse>"""
+
+
+def sdk_publish(aws: Aws) -> Awaitable[Any]:
+    return aws.sns.publish_batch(TopicArn=TOPIC, PublishBatchRequestEntries=NOTES)  # type: ignore[arg-type]
+
+
+def wire_publish(aws: Aws) -> Awaitable[Any]:
+    return aws.wire.sns.publish_batch(TOPIC, NOTES)
+
+
+def sns_fault(status: int, code: str) -> Scripted:
+    fault = f"<Error><Type>Sender</Type><Code>{code}</Code><Message>because</Message></Error>"
+    return Scripted(status, f"<ErrorResponse>{fault}</ErrorResponse>".encode())
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        (Scripted(body=PUBLISHED),),
+        (
+            Scripted(
+                body=PUBLISHED.partition(b"<Failed>")[0]
+                + b"</PublishBatchResult></PublishBatchResponse>"
+            ),
+        ),
+        (sns_fault(404, "NotFound"),),
+        (sns_fault(400, "Throttling"), Scripted(body=PUBLISHED)),
+        (sns_fault(503, "ServiceUnavailable"),),
+    ],
+    ids=["one failed", "all published", "no topic", "throttled once", "down"],
+)
+async def test_sns_answers_mean_the_same(
+    script: tuple[Scripted, ...], scripted_aws: Aws, counterpart: Counterpart
+) -> None:
+    """Which entries were published and which were not, and why."""
+    counterpart.restart(*script)
+    seen, tries = await outcome(sdk_publish, scripted_aws, counterpart)
+    counterpart.restart(*script)
+    ours, our_tries = await outcome(wire_publish, scripted_aws, counterpart)
+    if isinstance(seen, dict):
+        seen.setdefault("Failed", [])
+    assert (ours, our_tries) == (seen, tries)
+
+
+async def test_a_published_form_is_the_same(scripted_aws: Aws, counterpart: Counterpart) -> None:
+    """Every parameter arrives under its name and with its text, whatever characters it has."""
+    counterpart.restart(Scripted(body=PUBLISHED))
+    await sdk_publish(scripted_aws)
+    await wire_publish(scripted_aws)
+    theirs, ours = (sorted(parse_qsl(body.decode())) for body in counterpart.bodies)
+    assert ours == theirs
+    their_request, our_request = counterpart.asked
+    assert our_request.content_type == their_request.content_type

@@ -1,68 +1,60 @@
-"""`python -m server`: the gRPC front door."""
+"""`python -m server`: the gRPC front door.
 
-import asyncio
-import signal
+With `--workers`, this process only keeps the workers, and never loads gRPC: its threads would not survive a fork, and
+what a parent has loaded all of its children would pay for.
+"""
+
+import argparse
 import sys
 
-import uvloop
-from botocore.exceptions import BotoCoreError
-
-from core.aws import open_aws
 from core.logs import configure_logs
 from core.metrics import serve_metrics
-from core.queue_sender import QueueSender
 from core.settings import load
-from core.statements import Statements
-from core.tables import Tables
-from server.lifecycle import Lifecycle
-from server.listener import CannotListen
+from server import workers
 from server.settings import ServerSettings
 
 
-def main() -> None:
+def main(arguments: list[str]) -> None:
+    options = _parse(arguments)
     settings = load(ServerSettings)
     configure_logs(settings.log_level, settings.log_format, "server")
+    if options.workers > 1:
+        workers.run(settings, options.workers)
+    else:
+        _run_alone(settings)
+
+
+def _run_alone(settings: ServerSettings) -> None:
+    from server import process  # noqa: PLC0415  loads gRPC
+
     try:
         serve_metrics(settings.metrics_host, settings.metrics_port)
     except OSError as error:
         sys.exit(f"METRICS_PORT: {error}")
-    try:
-        uvloop.run(_serve(settings))
-    except CannotListen as error:
-        sys.exit(str(error))
-    except BotoCoreError as error:
-        # Calls end as DependencyUnavailable, so this is about the SDK's own settings: no region, no credentials.
-        sys.exit(f"AWS: {error}")
+    process.run(settings)
 
 
-async def _serve(settings: ServerSettings) -> None:
-    stop = _stop_on_signal()
-    async with open_aws() as aws:
-        statements = Statements(
-            settings.requests_table, settings.images_table, shards=settings.customer_shards
-        )
-        tables = Tables(aws.dynamodb, statements)
-        lifecycle = Lifecycle(settings, tables, QueueSender(aws.sqs, settings.queue_url))
-        await lifecycle.open()
-        await stop.wait()
-        await lifecycle.drain()
+def _parse(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m server",
+        description="The gRPC front door. Settings are environment variables.",
+    )
+    parser.add_argument(
+        "--workers",
+        type=_at_least_one,
+        default=1,
+        metavar="N",
+        help="processes that share the port and the metrics (default: 1, this one); limits in settings hold for each",
+    )
+    return parser.parse_args(arguments)
 
 
-def _stop_on_signal() -> asyncio.Event:
-    """Set by the first SIGTERM or SIGINT; the second finds the system's own handler and ends the process."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def first() -> None:
-        stop.set()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)
-            signal.signal(number, signal.SIG_DFL)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, first)
-    return stop
+def _at_least_one(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return number
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -10,7 +10,7 @@ from grpc import StatusCode
 from grpc.aio import ServicerContext
 
 from server.metrics import MethodMetrics
-from server.rpc_errors import Reason, rpc_error, status_of
+from server.rpc_errors import Reason, RpcError, rpc_error, status_of
 
 log = structlog.get_logger()
 
@@ -48,9 +48,8 @@ class Calls:
             code = StatusCode.CANCELLED
             raise
         except Exception as error:  # noqa: BLE001  the map knows what each means, and what is a fault of ours
-            failure = rpc_error(error)
+            failure = self.failure(error)
             code = failure.reason.code
-            self._log(failure.reason, error)
             status = status_of(failure)
             await context.abort(status.code, status.details, status.trailing_metadata)
         finally:
@@ -59,7 +58,13 @@ class Calls:
             if not self._under_way:
                 self._none.set()
 
-    def _log(self, reason: Reason, error: Exception) -> None:
+    def failure(self, error: BaseException) -> RpcError:
+        """What the caller is told of it; what only we may know goes to the log."""
+        failure = rpc_error(error)
+        self._log(failure.reason, error)
+        return failure
+
+    def _log(self, reason: Reason, error: BaseException) -> None:
         if reason is Reason.INTERNAL:
             log.error("a call failed", exc_info=error)
         elif reason is Reason.DEPENDENCY_UNAVAILABLE and time.monotonic() >= self._silent_until:

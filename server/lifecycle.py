@@ -19,6 +19,7 @@ from server.service import ImageService
 from server.settings import ServerSettings
 from server.status_reader import StatusReader
 from server.submission import Submissions
+from server.submit_stream import SubmitStreams
 from server.watch_schedule import WatchSchedule
 from server.watcher import Watcher
 
@@ -31,14 +32,25 @@ _LAST_CALLS_S = 1.0
 
 
 class Lifecycle:
-    """`open` once, `drain` once."""
+    """`open` once, `drain` once. `shares_port`: it is one of several processes on a port reserved for them."""
 
-    def __init__(self, settings: ServerSettings, tables: Tables, sender: QueueSender) -> None:
+    def __init__(
+        self,
+        settings: ServerSettings,
+        tables: Tables,
+        sender: QueueSender,
+        *,
+        shares_port: bool = False,
+    ) -> None:
         self._settings = settings
+        self._shares_port = shares_port
         self._tables = tables
         self._sender = sender
         self._calls = Calls()
         self._submissions = Submissions(tables, sender, max_pending=settings.max_pending_submits)
+        self._streams = SubmitStreams(
+            self._submissions, self._calls.failure, max_open=settings.max_stream_submits
+        )
         statuses = StatusReader(tables, settings.public_base_url)
         schedule = WatchSchedule(
             settings.watch_shortest_interval_s, settings.watch_longest_interval_s
@@ -46,8 +58,10 @@ class Lifecycle:
         self.watcher = Watcher(tables, statuses, schedule, max_watched=settings.max_watched)
         self._watching: asyncio.Task[None] | None = None
         self._health = health.HealthServicer()
-        self._server = grpc.aio.server(options=listener_options(settings))
-        service = ImageService(self._submissions, statuses, self.watcher, self._calls)
+        self._server = grpc.aio.server(options=listener_options(settings, shares_port=shares_port))
+        service = ImageService(
+            self._submissions, self._streams, statuses, self.watcher, self._calls
+        )
         add_ImageServiceServicer_to_server(service, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection(
@@ -56,7 +70,9 @@ class Lifecycle:
 
     async def open(self) -> int:
         """Start to serve; returns the port. Raises CannotListen."""
-        port = await listen(self._server, self._settings.grpc_address)
+        port = await listen(
+            self._server, self._settings.grpc_address, shares_port=self._shares_port
+        )
         await self._server.start()
         self._watching = asyncio.create_task(self.watcher.run(), name="watcher")
         await self._health.set(SERVICE, health_pb2.HealthCheckResponse.SERVING)
@@ -68,6 +84,7 @@ class Lifecycle:
         await self._health.enter_graceful_shutdown()
         log.info("draining", delay_s=self._settings.drain_delay_s)
         await asyncio.sleep(self._settings.drain_delay_s)
+        self._streams.close()
         self._submissions.close()
         self.watcher.close()
         try:

@@ -1,24 +1,21 @@
 """The gRPC server's transport: its limits, its patience, its port."""
 
-import asyncio
-
 import grpc
 
+from server.port import CannotListen, reserve
 from server.settings import ServerSettings
 
 MAX_MESSAGE_BYTES = 256 * 1024
 """Far above the largest valid message (a watch of 100 ids, 4 KB), so that a fault is answered with its field."""
 
 
-class CannotListen(Exception):
-    """The address is taken, or is none of this machine's."""
-
-
-def listener_options(settings: ServerSettings) -> list[tuple[str, int]]:
+def listener_options(
+    settings: ServerSettings, *, shares_port: bool = False
+) -> list[tuple[str, int]]:
     """Channel arguments of gRPC core (grpc/impl/channel_arg_names.h)."""
     return [
-        # Two processes on one port would share it silently; a conflict is to be an error.
-        ("grpc.so_reuseport", 0),
+        # By default two processes on one port would share it silently; a conflict is to be an error.
+        ("grpc.so_reuseport", int(shares_port)),
         ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
         ("grpc.max_concurrent_streams", settings.max_concurrent_streams),
         # By default gRPC drops calls at random, without a reason, as soon as a burst leaves 1,000 of them untaken.
@@ -39,27 +36,19 @@ def listener_options(settings: ServerSettings) -> list[tuple[str, int]]:
     ]
 
 
-async def listen(server: grpc.aio.Server, address: str) -> int:
-    """Bind the address; returns the port. Raises CannotListen."""
-    await _check_free(address)
+async def listen(server: grpc.aio.Server, address: str, *, shares_port: bool = False) -> int:
+    """Bind the address; returns the port. Raises CannotListen.
+
+    `shares_port`: a parent process has reserved the port, for this process among others.
+    """
+    if not shares_port:
+        probe = await reserve(address)
+        probe.close()
+        await probe.wait_closed()
     try:
         return server.add_insecure_port(address)
     except RuntimeError as error:
         raise CannotListen(f"GRPC_ADDRESS: cannot listen on {address}") from error
-
-
-async def _check_free(address: str) -> None:
-    """Bind and let go: gRPC itself tells no reason, and writes a page to standard error."""
-    host, _, port = address.rpartition(":")
-    loop = asyncio.get_running_loop()
-    try:
-        probe = await loop.create_server(
-            asyncio.Protocol, host.strip("[]"), int(port), start_serving=False
-        )
-    except (OSError, OverflowError) as error:
-        raise CannotListen(f"GRPC_ADDRESS: {error}") from error
-    probe.close()
-    await probe.wait_closed()
 
 
 def _milliseconds(seconds: float) -> int:

@@ -12,6 +12,7 @@ from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
 
 from core.errors import DependencyUnavailable, Overloaded, RequestIdReused, RequestNotFound
+from imageservice.v1 import image_service_pb2 as pb
 from server.refusals import FieldViolation, InvalidRequest, ServerDraining, TooManyWatched
 
 DOMAIN = "imageservice"
@@ -70,7 +71,7 @@ class RpcError:
     violations: tuple[FieldViolation, ...] = ()
 
 
-def rpc_error(error: Exception) -> RpcError:  # noqa: PLR0911  a map, one line an error
+def rpc_error(error: BaseException) -> RpcError:  # noqa: PLR0911  a map, one line an error
     """What the caller is told. Neither our own addresses nor an unforeseen error's text get out."""
     match error:
         case InvalidRequest():
@@ -109,6 +110,22 @@ def status_of(error: RpcError) -> grpc.Status:
         details=[_packed(detail) for detail in details],
     )
     return rpc_status.to_status(status)
+
+
+def item_error(error: RpcError) -> pb.SubmitImagesError:
+    """What a stream says of one item: the same as `status_of`, in a message of the contract."""
+    message = pb.SubmitImagesError(
+        code=error.reason.code.value[0],
+        reason=error.reason.name,
+        message=error.message,
+        field_violations=[
+            pb.FieldViolation(field=fault.field, description=fault.description)
+            for fault in error.violations
+        ],
+    )
+    if error.retry_after is not None:
+        message.retry_delay.FromTimedelta(timedelta(seconds=error.retry_after))
+    return message
 
 
 def _packed(message: Message) -> Any:

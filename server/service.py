@@ -1,25 +1,25 @@
 """The RPCs: validate, hand on, translate."""
 
-import uuid
 from typing import Any
 
 from grpc.aio import ServicerContext
 
-from core.clock import now_ms
-from core.request import new_request
 from imageservice.v1 import image_service_pb2 as pb
 from imageservice.v1.image_service_pb2_grpc import ImageServiceServicer
 from server.calls import Calls
 from server.metrics import MethodMetrics
+from server.offer import offered_request
 from server.status_reader import StatusReader
 from server.submission import Submissions
-from server.translation import STATES
+from server.submit_stream import SubmitStreams
+from server.translation import submit_response
 from server.validation import valid_request_id, valid_submit, valid_watch
 from server.watcher import Watcher
 
 Context = ServicerContext[Any, Any]
 
 _SUBMIT_IMAGE = MethodMetrics("SubmitImage")
+_SUBMIT_IMAGES = MethodMetrics("SubmitImages")
 _GET_STATUS = MethodMetrics("GetStatus")
 _WATCH_REQUEST = MethodMetrics("WatchRequest")
 
@@ -28,9 +28,15 @@ _WATCH_REQUEST = MethodMetrics("WatchRequest")
 
 class ImageService(ImageServiceServicer):
     def __init__(
-        self, submissions: Submissions, statuses: StatusReader, watcher: Watcher, calls: Calls
+        self,
+        submissions: Submissions,
+        streams: SubmitStreams,
+        statuses: StatusReader,
+        watcher: Watcher,
+        calls: Calls,
     ) -> None:
         self._submissions = submissions
+        self._streams = streams
         self._statuses = statuses
         self._watcher = watcher
         self._calls = calls
@@ -39,6 +45,12 @@ class ImageService(ImageServiceServicer):
         self, request: pb.SubmitImageRequest, context: Context
     ) -> pb.SubmitImageResponse:
         return await self._calls.answer(_SUBMIT_IMAGE, context, self._submit(request))
+
+    # A coroutine that reads and writes by the context: an iterator of requests adds a call for each message.
+    async def SubmitImages(  # type: ignore[override]  # the stub knows generators only; grpc.aio takes both
+        self, _requests: object, context: Context
+    ) -> None:
+        await self._calls.answer(_SUBMIT_IMAGES, context, self._streams.serve(context))
 
     async def GetStatus(
         self, request: pb.GetStatusRequest, context: Context
@@ -53,21 +65,8 @@ class ImageService(ImageServiceServicer):
         await self._calls.answer(_WATCH_REQUEST, context, self._watch(request, context))
 
     async def _submit(self, request: pb.SubmitImageRequest) -> pb.SubmitImageResponse:
-        valid = valid_submit(request)
-        accepted = await self._submissions.submit(
-            new_request(
-                request_id=valid.request_id or str(uuid.uuid4()),
-                customer_id=valid.customer_id,
-                url=valid.url,
-                labels=valid.labels,
-                now=now_ms(),
-            )
-        )
-        return pb.SubmitImageResponse(
-            request_id=accepted.request_id,
-            state=STATES[accepted.state],
-            revision=accepted.revision,
-        )
+        offered = offered_request(valid_submit(request))
+        return submit_response(await self._submissions.submit(offered))
 
     async def _status(self, request: pb.GetStatusRequest) -> pb.GetStatusResponse:
         status = await self._statuses.read(valid_request_id(request))

@@ -16,7 +16,14 @@ class ServerSettings(CoreSettings):
     max_pending_submits: int = Field(
         10_000,
         ge=1,
-        description="Submits under way in this process; beyond it a submit is RESOURCE_EXHAUSTED.",
+        description="Submits under way in this process; beyond it a SubmitImage is RESOURCE_EXHAUSTED. SubmitImages "
+        "streams may take half of it, and wait beyond.",
+    )
+    max_stream_submits: int = Field(
+        1_000,
+        ge=1,
+        description="Items of one SubmitImages stream that are read and not answered yet; then the server stops "
+        "reading it, and flow control holds the client back.",
     )
     max_queued_calls: int = Field(
         20_000,

@@ -13,6 +13,14 @@ STATES = {state: pb.State.Value(f"STATE_{state}") for state in State}
 FAILURE_CODES = {str(code): pb.FailureCode.Value(f"FAILURE_CODE_{code}") for code in FailureCode}
 
 
+def submit_response(accepted: ImageRequest) -> pb.SubmitImageResponse:
+    return pb.SubmitImageResponse(
+        request_id=accepted.request_id,
+        state=STATES[accepted.state],
+        revision=accepted.revision,
+    )
+
+
 def request_message(
     request: ImageRequest, image: ImageRecord | None, public_base_url: str
 ) -> pb.ImageRequest:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from core.origin_url import InvalidOriginUrl, parse_origin_url
 from imageservice.v1 import image_service_pb2 as pb
@@ -10,6 +10,7 @@ from server.refusals import FieldViolation, InvalidRequest
 
 MAX_LABELS = 10
 MAX_LABEL_BYTES = 64
+MAX_ITEM_ID_BYTES = 64
 MAX_WATCHED_IDS = 100
 """Ids in one watch."""
 
@@ -34,19 +35,24 @@ class ValidSubmit:
 
 def valid_submit(request: pb.SubmitImageRequest) -> ValidSubmit:
     """Raises InvalidRequest."""
-    labels = dict(request.labels)
+    submit = _submit_fields(request)
+    _raise_any(*_submit_faults(submit))
+    return submit
+
+
+def valid_item(item: pb.SubmitImagesRequest) -> ValidSubmit:
+    """Raises InvalidRequest, whose fields are paths within the item."""
+    submit = _submit_fields(item.image)
     _raise_any(
-        *_url_faults(request.url),
-        *_customer_faults(request.customer_id),
-        *(_id_faults("request_id", request.request_id) if request.request_id else ()),
-        *_label_faults(labels),
+        *_item_id_faults(item.item_id),
+        *[replace(fault, field=f"image.{fault.field}") for fault in _submit_faults(submit)],
     )
-    return ValidSubmit(
-        url=request.url,
-        customer_id=request.customer_id,
-        request_id=request.request_id.lower() or None,
-        labels=labels,
-    )
+    return submit
+
+
+def echoed_item_id(item: pb.SubmitImagesRequest) -> str:
+    """The item's id as it is sent back: one that is too long is cut to the longest that is allowed."""
+    return item.item_id.encode()[:MAX_ITEM_ID_BYTES].decode(errors="ignore")
 
 
 def valid_request_id(request: pb.GetStatusRequest) -> str:
@@ -65,6 +71,29 @@ def valid_watch(request: pb.WatchRequestRequest) -> tuple[str, ...]:
 def _raise_any(*violations: FieldViolation) -> None:
     if violations:
         raise InvalidRequest(violations)
+
+
+def _submit_fields(request: pb.SubmitImageRequest) -> ValidSubmit:
+    return ValidSubmit(
+        url=request.url,
+        customer_id=request.customer_id,
+        request_id=request.request_id.lower() or None,
+        labels=dict(request.labels),
+    )
+
+
+def _submit_faults(submit: ValidSubmit) -> list[FieldViolation]:
+    faults = [*_url_faults(submit.url), *_customer_faults(submit.customer_id)]
+    if submit.request_id:
+        faults += _id_faults("request_id", submit.request_id)
+    if submit.labels:
+        faults += _label_faults(submit.labels)
+    return faults
+
+
+def _item_id_faults(item_id: str) -> Iterator[FieldViolation]:
+    if not 1 <= len(item_id.encode()) <= MAX_ITEM_ID_BYTES:
+        yield FieldViolation("item_id", f"Must be 1 to {MAX_ITEM_ID_BYTES} bytes.")
 
 
 def _url_faults(url: str) -> Iterator[FieldViolation]:

@@ -5,17 +5,23 @@ from dataclasses import dataclass
 
 from core.request import State
 
-_AGE_SHARE = 0.1
-"""An interval is this share of the age, so that news are late by a tenth of the time waited, at most."""
+_AGE_SHARE = 0.05
+"""An interval is this share of the age, so that news are late by a twentieth of the time waited, at most."""
+_TICK_SHARE = 0.2
 _LONGEST_BACKOFF_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class WatchSchedule:
-    """With 0.25 and 30 s: four reads a second for 2.5 s, then ever fewer; two a minute after five minutes."""
+    """With 0.25 and 30 s: four reads a second for 5 s, then ever fewer; two a minute after ten minutes."""
 
     shortest: float
     longest: float
+
+    @property
+    def tick(self) -> float:
+        """Time between two looks at what is due, so that a read is late by little against its interval."""
+        return self.shortest * _TICK_SHARE
 
     def interval(self, state: State, age: float) -> float:
         """Time until the next read of a request that has been in `state` for `age`; infinite means never.

@@ -3,6 +3,7 @@
 import asyncio
 import math
 import random
+from bisect import bisect_right
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from server.watch_schedule import WatchSchedule
 log = structlog.get_logger()
 
 MAX_READS_AT_ONCE = 8
-"""Calls of MAX_KEYS ids that a round has under way."""
+"""Calls of MAX_KEYS ids under way."""
 
 
 @dataclass(slots=True, eq=False)
@@ -51,6 +52,8 @@ class Watcher:
         self._anything = asyncio.Event()
         self._closed: ServerDraining | None = None
         self._failures = 0
+        self._reads = asyncio.Semaphore(MAX_READS_AT_ONCE)
+        self._next_few = 0.0
 
     @property
     def watched(self) -> int:
@@ -111,19 +114,36 @@ class Watcher:
 
     async def _round(self) -> float:
         """Read what is due once; return the seconds to wait before the next round."""
-        now = asyncio.get_running_loop().time()
-        due = [request_id for request_id, watched in self._watched.items() if watched.due <= now]
+        due = self._due()
         chunks = [due[start : start + MAX_KEYS] for start in range(0, len(due), MAX_KEYS)]
         try:
-            for start in range(0, len(chunks), MAX_READS_AT_ONCE):
-                together = chunks[start : start + MAX_READS_AT_ONCE]
-                await asyncio.gather(*(self._look(chunk) for chunk in together))
+            await asyncio.gather(*(self._look(chunk) for chunk in chunks))
         except Exception as error:  # noqa: BLE001  whatever it is, it must not end every watch of this process
             return self._failed(error)
         if self._failures:
             log.info("watching goes on", failures=self._failures)
             self._failures = 0
-        return self._schedule.shortest
+        return self._schedule.tick
+
+    def _due(self) -> list[str]:
+        """Who is to be read now, the most overdue first.
+
+        Whole calls at every tick. What would fill only a part of one waits for company, but not longer than the
+        shortest interval, and is then filled up with who is due soon: so a few ids fall into step and cost few calls.
+        """
+        now = asyncio.get_running_loop().time()
+        soon = now + self._schedule.tick
+        waiting = sorted(
+            (watched.due, request_id)
+            for request_id, watched in self._watched.items()
+            if watched.due <= soon
+        )
+        overdue = bisect_right(waiting, now, key=lambda entry: entry[0])
+        count = overdue - overdue % MAX_KEYS
+        if count < overdue and now >= self._next_few:
+            self._next_few = now + self._schedule.shortest
+            count += MAX_KEYS
+        return [request_id for _, request_id in waiting[:count]]
 
     def _failed(self, error: Exception) -> float:
         self._failures += 1
@@ -133,7 +153,8 @@ class Watcher:
         return self._schedule.shortest + random.uniform(0, self._schedule.backoff(self._failures))  # noqa: S311  jitter
 
     async def _look(self, request_ids: Sequence[str]) -> None:
-        glances = await self._tables.glance(request_ids)
+        async with self._reads:
+            glances = await self._tables.glance(request_ids)
         risen = []
         for request_id in request_ids:
             watched = self._watched.get(request_id)

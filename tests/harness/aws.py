@@ -1,12 +1,15 @@
-"""The suite's AWS: the embedded one with a recorder, and stacks of one's own."""
+"""The suite's AWS: the embedded one with a recorder, stacks of one's own, and real backends if they are asked for."""
 
 import asyncio
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, Self
 
+from aiobotocore.session import get_session
+
+from backends.real_backends import RealBackends
 from cli.local.embedded_aws import REGION, EmbeddedAws, client_environment
 from cli.local.stack import StackOutputs, deploy
 from harness.calls import Call
@@ -22,27 +25,49 @@ class DeployStack(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RecordingAws:
-    """An embedded AWS that writes down what the roles ask for."""
+    """An embedded AWS that writes down what the roles ask for.
+
+    With real backends its endpoint still is all of AWS, and what passes there is written down; processes that
+    are given `environment` call tables and queues directly.
+    """
 
     aws: EmbeddedAws
     record: Path
+    real: RealBackends | None = None
 
     @classmethod
-    async def start(cls, record: Path) -> Self:
+    async def start(cls, record: Path, *, jars: Path | None = None) -> Self:
+        """`jars` holds the real backends; None is the embedded AWS alone."""
         path = os.pathsep.join([str(ROOT), str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")])
-        aws = await EmbeddedAws.start(
-            module="harness.recording_aws",
-            extra_environment={"RECORD_CALLS_TO": str(record), "PYTHONPATH": path},
-        )
-        return cls(aws, record)
+        real = None if jars is None else await RealBackends.start(jars, record.parent)
+        try:
+            aws = await EmbeddedAws.start(
+                module="harness.recording_aws",
+                extra_environment={
+                    "RECORD_CALLS_TO": str(record),
+                    "PYTHONPATH": path,
+                    **({} if real is None else real.endpoints()),
+                },
+            )
+        except BaseException:
+            if real is not None:
+                await real.stop()
+            raise
+        return cls(aws, record, real)
 
     @property
     def endpoint(self) -> str:
         return self.aws.endpoint
 
-    def environment(self, role: str) -> dict[str, str]:
-        """Return the SDK's variables for a process in `role`: server, consumer, operator or tests."""
-        return client_environment(self.endpoint, role)
+    def environment(self, role: str, endpoint: str | None = None) -> dict[str, str]:
+        """Return the SDK's variables for a process in `role`: server, consumer, operator or tests.
+
+        `endpoint` is a proxy that all calls shall pass, if there is one.
+        """
+        if endpoint not in {None, self.endpoint}:
+            return client_environment(str(endpoint), role)
+        direct = {} if self.real is None else self.real.endpoints()
+        return {**client_environment(self.endpoint, role), **direct}
 
     def sdk(self, role: str = "tests") -> dict[str, Any]:
         """Return the arguments for `create_client`; `tests` is the suite's own hand, allowed all."""
@@ -54,7 +79,8 @@ class RecordingAws:
         }
 
     async def deploy(self, prefix: str, **parameters: str) -> StackOutputs:
-        return await deploy(self.endpoint, name_prefix=prefix, parameters=parameters)
+        outputs = await deploy(self.endpoint, name_prefix=prefix, parameters=parameters)
+        return outputs if self.real is None else await self._mirrored(outputs)
 
     async def recorded(self) -> list[Call]:
         text = await asyncio.to_thread(self.record.read_text, encoding="utf-8")
@@ -62,3 +88,23 @@ class RecordingAws:
 
     async def stop(self) -> None:
         await self.aws.stop()
+        if self.real is not None:
+            await self.real.stop()
+
+    async def _mirrored(self, outputs: StackOutputs) -> StackOutputs:
+        """Ask for each table and queue, which makes them on the real backends; the queues' URLs are theirs."""
+        async with get_session().create_client("dynamodb", **self.sdk()) as dynamodb:
+            for table in (outputs.requests_table, outputs.images_table):
+                await dynamodb.describe_table(TableName=table)
+        async with get_session().create_client("sqs", **self.sdk()) as sqs:
+
+            async def real_url(embedded: str) -> str:
+                answer = await sqs.get_queue_url(QueueName=embedded.rpartition("/")[2])
+                return answer["QueueUrl"]
+
+            return replace(
+                outputs,
+                queue_url=await real_url(outputs.queue_url),
+                dead_letter_queue_url=await real_url(outputs.dead_letter_queue_url),
+                undelivered_queue_url=await real_url(outputs.undelivered_queue_url),
+            )

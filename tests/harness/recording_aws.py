@@ -1,6 +1,7 @@
 """The embedded AWS, writing down what each role asks of it: `python -m harness.recording_aws PORT`.
 
-Each distinct call is one JSON line in the file that RECORD_CALLS_TO names.
+Each distinct call is one JSON line in the file that RECORD_CALLS_TO names. With AWS_ENDPOINT_URL_DYNAMODB and
+AWS_ENDPOINT_URL_SQS, calls on tables and on the template's queues are passed on to those.
 """
 
 import json
@@ -13,7 +14,10 @@ from typing import IO, Any
 
 from ministack import app as gateway
 
+from backends.mirror import Mirror
+from backends.router import Router
 from cli.local import emulator
+from cli.local.embedded_aws import endpoint_of
 from harness.calls import Call, Request, Signed, calls
 from harness.permissions import ROLES
 
@@ -70,8 +74,17 @@ class Recorder:
 
 def main() -> None:
     with Path(os.environ["RECORD_CALLS_TO"]).open("a", encoding="utf-8") as record:
-        gateway.app = Recorder(gateway.app, record)
+        gateway.app = Recorder(_routed(gateway.app, int(sys.argv[1])), record)
         emulator.main(sys.argv[1:])
+
+
+def _routed(app: App, port: int) -> App:
+    dynamodb, sqs = (
+        os.environ.pop(f"AWS_ENDPOINT_URL_{name}", None) for name in ("DYNAMODB", "SQS")
+    )
+    if dynamodb is None or sqs is None:
+        return app
+    return Router(app, Mirror(endpoint_of(port), dynamodb, sqs))
 
 
 if __name__ == "__main__":

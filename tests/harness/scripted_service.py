@@ -1,6 +1,7 @@
 """A server of the contract that answers as a test tells it to: what clients are tested against."""
 
 import asyncio
+import math
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -44,6 +45,23 @@ class Refusal:
         await context.abort_with_status(rpc_status.to_status(status))
 
 
+def item_error(refusal: Refusal) -> pb.SubmitImagesError:
+    """What the refusal says in a stream, of one item."""
+    error = pb.SubmitImagesError(code=refusal.code.value[0], message=refusal.message)
+    for detail in refusal.details:
+        match detail:
+            case error_details_pb2.ErrorInfo():
+                error.reason = detail.reason
+            case error_details_pb2.RetryInfo():
+                error.retry_delay.CopyFrom(detail.retry_delay)
+            case error_details_pb2.BadRequest():
+                for each in detail.field_violations:
+                    error.field_violations.add(
+                        field=f"image.{each.field}", description=each.description
+                    )
+    return error
+
+
 def overloaded(retry_after_ms: int = 0) -> Refusal:
     retry = error_details_pb2.RetryInfo()
     retry.retry_delay.FromMilliseconds(retry_after_ms)
@@ -73,6 +91,10 @@ class ScriptedService(ImageServiceServicer):
     refusals: dict[str, list[Refusal]] = field(default_factory=dict)
     ends: dict[str, pb.ImageRequest] = field(default_factory=dict)
     """By URL: how a submitted request ends; COMPLETED where nothing is said."""
+    streams: list[tuple[int, Refusal | None]] = field(default_factory=list)
+    """Of streams of submits, each in turn: how many items it answers; it takes a further one and ends."""
+    opened: int = 0
+    """Streams of submits."""
     watches: list[tuple[list[pb.ImageRequest], Refusal]] = field(default_factory=list)
     submitted: dict[str, str] = field(default_factory=dict)
     """URL by request id."""
@@ -97,6 +119,28 @@ class ScriptedService(ImageServiceServicer):
                 await refusals.pop(0).abort(context)
         finally:
             self._at_once -= 1
+        return self._accept(request)
+
+    async def SubmitImages(
+        self, requests: AsyncIterator[pb.SubmitImagesRequest], context: Context
+    ) -> AsyncIterator[pb.SubmitImagesResponse]:
+        self.opened += 1
+        answers, end = self.streams.pop(0) if self.streams else (math.inf, None)
+        async for item in requests:
+            self.asked[item.image.url] += 1
+            result = pb.SubmitImagesResult(item_id=item.item_id)
+            if refusals := self.refusals.get(item.image.url):
+                result.error.CopyFrom(item_error(refusals.pop(0)))
+            else:
+                result.accepted.CopyFrom(self._accept(item.image))
+            if not answers:
+                if end is not None:
+                    await end.abort(context)
+                return
+            answers -= 1
+            yield pb.SubmitImagesResponse(results=[result])
+
+    def _accept(self, request: pb.SubmitImageRequest) -> pb.SubmitImageResponse:
         known = request.request_id in self.submitted
         self.submitted[request.request_id] = request.url
         state = self._end(request.request_id).state if known else pb.STATE_PENDING

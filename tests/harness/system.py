@@ -110,8 +110,7 @@ class System:
     ) -> Process:
         environment = {
             **without_aws(os.environ),
-            **self.aws.environment(role or module),
-            "AWS_ENDPOINT_URL": self.endpoint,
+            **self.aws.environment(role or module, self.endpoint),
             **self.stack.environment(),
             "METRICS_HOST": "127.0.0.1",
             "METRICS_PORT": str(free_port()),

@@ -39,18 +39,21 @@ class ReflectionClient:
         return set(self._service.methods_by_name)
 
     def call(self, name: str, **fields: object) -> list[dict[str, object]]:
-        """Call a method; returns each message of its answer as JSON."""
+        """Call a method with one message; returns each message of its answer as JSON."""
         method = self._service.methods_by_name[name]
         request = GetMessageClass(method.input_type)(**fields)
-        make: Any = (
-            self._channel.unary_stream if method.server_streaming else self._channel.unary_unary
-        )
+        kinds = {
+            (False, False): self._channel.unary_unary,
+            (False, True): self._channel.unary_stream,
+            (True, True): self._channel.stream_stream,
+        }
+        make: Any = kinds[method.client_streaming, method.server_streaming]
         rpc = make(
             f"/{SERVICE}/{name}",
             request_serializer=lambda message: message.SerializeToString(),
             response_deserializer=GetMessageClass(method.output_type).FromString,
         )
-        answer = rpc(request)
+        answer = rpc(iter([request]) if method.client_streaming else request)
         messages = list(answer) if method.server_streaming else [answer]
         return [MessageToDict(message) for message in messages]
 
@@ -61,17 +64,20 @@ class ReflectionClient:
 async def test_a_client_that_only_knows_reflection_can_call_every_method(
     servers: ServerFactory, tables: Tables
 ) -> None:
-    """Reflection lists the service, and what it tells is enough to call the three methods."""
+    """Reflection lists the service, and what it tells is enough to call each method."""
     request_id = str(uuid.uuid4())
     async with servers.running() as server:
         client = await asyncio.to_thread(ReflectionClient, server.port)
         try:
             services = await asyncio.to_thread(client.services)
             assert {SERVICE, "grpc.health.v1.Health"} <= services
-            assert client.methods() == {"SubmitImage", "GetStatus", "WatchRequest"}
+            assert client.methods() == {"SubmitImage", "SubmitImages", "GetStatus", "WatchRequest"}
             fields = {"url": "https://a.example/", "customer_id": "a", "request_id": request_id}
             submitted = await asyncio.to_thread(client.call, "SubmitImage", **fields)
             assert submitted[0]["state"] == "STATE_PENDING"
+            item = {"item_id": "one", "image": fields}
+            (streamed,) = await asyncio.to_thread(client.call, "SubmitImages", **item)
+            assert streamed["results"] == [{"itemId": "one", "accepted": submitted[0]}]
             await complete(tables, request_id)
             (status,) = await asyncio.to_thread(client.call, "GetStatus", request_id=request_id)
             watched = await asyncio.to_thread(client.call, "WatchRequest", request_ids=[request_id])

@@ -22,10 +22,11 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#imageservice/v1/image_service.proto\x12\x0fimageservice.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xba\x01\n\x12SubmitImageRequest\x12\x0b\n\x03url\x18\x01 \x01(\t\x12\x13\n\x0b\x63ustomer_id\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12?\n\x06labels\x18\x04 \x03(\x0b\x32/.imageservice.v1.SubmitImageRequest.LabelsEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"b\n\x13SubmitImageResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12%\n\x05state\x18\x02 \x01(\x0e\x32\x16.imageservice.v1.State\x12\x10\n\x08revision\x18\x03 \x01(\x03\"&\n\x10GetStatusRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\"C\n\x11GetStatusResponse\x12.\n\x07request\x18\x01 \x01(\x0b\x32\x1d.imageservice.v1.ImageRequest\"*\n\x13WatchRequestRequest\x12\x13\n\x0brequest_ids\x18\x01 \x03(\t\"F\n\x14WatchRequestResponse\x12.\n\x07request\x18\x01 \x01(\x0b\x32\x1d.imageservice.v1.ImageRequest\"\x9b\x03\n\x0cImageRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63ustomer_id\x18\x02 \x01(\t\x12\x0b\n\x03url\x18\x03 \x01(\t\x12%\n\x05state\x18\x04 \x01(\x0e\x32\x16.imageservice.v1.State\x12\x10\n\x08revision\x18\x05 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x39\n\x06labels\x18\x08 \x03(\x0b\x32).imageservice.v1.ImageRequest.LabelsEntry\x12%\n\x05image\x18\t \x01(\x0b\x32\x16.imageservice.v1.Image\x12)\n\x07\x66\x61ilure\x18\n \x01(\x0b\x32\x18.imageservice.v1.Failure\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"X\n\x07\x46\x61ilure\x12*\n\x04\x63ode\x18\x01 \x01(\x0e\x32\x1c.imageservice.v1.FailureCode\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x10\n\x08\x61ttempts\x18\x03 \x01(\x05\"_\n\x05Image\x12\x10\n\x08image_id\x18\x01 \x01(\t\x12\x12\n\npublic_url\x18\x02 \x01(\t\x12\x30\n\x08metadata\x18\x03 \x01(\x0b\x32\x1e.imageservice.v1.ImageMetadata\"\xc4\x02\n\rImageMetadata\x12\x0e\n\x06\x66ormat\x18\x01 \x01(\t\x12\x12\n\nmedia_type\x18\x02 \x01(\t\x12\r\n\x05width\x18\x03 \x01(\x05\x12\x0e\n\x06height\x18\x04 \x01(\x05\x12\x0c\n\x04mode\x18\x05 \x01(\t\x12\x0e\n\x06\x66rames\x18\x06 \x01(\x05\x12\r\n\x05\x62ytes\x18\x07 \x01(\x03\x12\x0e\n\x06sha256\x18\x08 \x01(\t\x12\x15\n\rsource_sha256\x18\t \x01(\t\x12\x17\n\x0fperceptual_hash\x18\n \x01(\t\x12\x16\n\x0e\x64ominant_color\x18\x0b \x01(\t\x12\x14\n\x0c\x63\x61pture_time\x18\x0c \x01(\t\x12\x0e\n\x06\x63\x61mera\x18\r \x01(\t\x12\x14\n\x0chad_location\x18\x0e \x01(\x08\x12/\n\nprovenance\x18\x0f \x01(\x0b\x32\x1b.imageservice.v1.Provenance\"t\n\nProvenance\x12\x11\n\tfinal_url\x18\x01 \x01(\t\x12\x11\n\tredirects\x18\x02 \x01(\x05\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12\x15\n\rlast_modified\x18\x04 \x01(\t\x12\x1b\n\x13\x64\x65\x63lared_media_type\x18\x05 \x01(\t*X\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n\rSTATE_PENDING\x10\x01\x12\x13\n\x0fSTATE_COMPLETED\x10\x02\x12\x10\n\x0cSTATE_FAILED\x10\x03*\xdb\x05\n\x0b\x46\x61ilureCode\x12\x1c\n\x18\x46\x41ILURE_CODE_UNSPECIFIED\x10\x00\x12 \n\x1c\x46\x41ILURE_CODE_BLOCKED_ADDRESS\x10\x01\x12\x1b\n\x17\x46\x41ILURE_CODE_DNS_FAILED\x10\x02\x12\x1f\n\x1b\x46\x41ILURE_CODE_CONNECT_FAILED\x10\x03\x12\x1b\n\x17\x46\x41ILURE_CODE_TLS_FAILED\x10\x04\x12\x18\n\x14\x46\x41ILURE_CODE_TIMEOUT\x10\x05\x12\x19\n\x15\x46\x41ILURE_CODE_TOO_SLOW\x10\x06\x12\x1a\n\x16\x46\x41ILURE_CODE_NOT_FOUND\x10\x07\x12\x1f\n\x1b\x46\x41ILURE_CODE_ORIGIN_REFUSED\x10\x08\x12\x1d\n\x19\x46\x41ILURE_CODE_RATE_LIMITED\x10\t\x12\x1d\n\x19\x46\x41ILURE_CODE_ORIGIN_ERROR\x10\n\x12#\n\x1f\x46\x41ILURE_CODE_TOO_MANY_REDIRECTS\x10\x0b\x12\x1d\n\x19\x46\x41ILURE_CODE_BAD_REDIRECT\x10\x0c\x12\x1a\n\x16\x46\x41ILURE_CODE_TOO_LARGE\x10\r\x12\x1d\n\x19\x46\x41ILURE_CODE_BAD_RESPONSE\x10\x0e\x12\x1d\n\x19\x46\x41ILURE_CODE_NOT_AN_IMAGE\x10\x0f\x12#\n\x1f\x46\x41ILURE_CODE_UNSUPPORTED_FORMAT\x10\x10\x12\x1e\n\x1a\x46\x41ILURE_CODE_CORRUPT_IMAGE\x10\x11\x12 \n\x1c\x46\x41ILURE_CODE_TOO_MANY_PIXELS\x10\x12\x12\'\n#FAILURE_CODE_LOCATION_NOT_REMOVABLE\x10\x13\x12\x18\n\x14\x46\x41ILURE_CODE_CRASHED\x10\x14\x12\x1e\n\x1a\x46\x41ILURE_CODE_UNDELIVERABLE\x10\x15\x12\x19\n\x15\x46\x41ILURE_CODE_INTERNAL\x10\x16\x32\x9b\x02\n\x0cImageService\x12X\n\x0bSubmitImage\x12#.imageservice.v1.SubmitImageRequest\x1a$.imageservice.v1.SubmitImageResponse\x12R\n\tGetStatus\x12!.imageservice.v1.GetStatusRequest\x1a\".imageservice.v1.GetStatusResponse\x12]\n\x0cWatchRequest\x12$.imageservice.v1.WatchRequestRequest\x1a%.imageservice.v1.WatchRequestResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#imageservice/v1/image_service.proto\x12\x0fimageservice.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xba\x01\n\x12SubmitImageRequest\x12\x0b\n\x03url\x18\x01 \x01(\t\x12\x13\n\x0b\x63ustomer_id\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12?\n\x06labels\x18\x04 \x03(\x0b\x32/.imageservice.v1.SubmitImageRequest.LabelsEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"b\n\x13SubmitImageResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12%\n\x05state\x18\x02 \x01(\x0e\x32\x16.imageservice.v1.State\x12\x10\n\x08revision\x18\x03 \x01(\x03\"Z\n\x13SubmitImagesRequest\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x32\n\x05image\x18\x02 \x01(\x0b\x32#.imageservice.v1.SubmitImageRequest\"L\n\x14SubmitImagesResponse\x12\x34\n\x07results\x18\x01 \x03(\x0b\x32#.imageservice.v1.SubmitImagesResult\"\x9f\x01\n\x12SubmitImagesResult\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x38\n\x08\x61\x63\x63\x65pted\x18\x02 \x01(\x0b\x32$.imageservice.v1.SubmitImageResponseH\x00\x12\x33\n\x05\x65rror\x18\x03 \x01(\x0b\x32\".imageservice.v1.SubmitImagesErrorH\x00\x42\t\n\x07outcome\"\xad\x01\n\x11SubmitImagesError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x39\n\x10\x66ield_violations\x18\x04 \x03(\x0b\x32\x1f.imageservice.v1.FieldViolation\x12.\n\x0bretry_delay\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\"4\n\x0e\x46ieldViolation\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\"&\n\x10GetStatusRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\"C\n\x11GetStatusResponse\x12.\n\x07request\x18\x01 \x01(\x0b\x32\x1d.imageservice.v1.ImageRequest\"*\n\x13WatchRequestRequest\x12\x13\n\x0brequest_ids\x18\x01 \x03(\t\"F\n\x14WatchRequestResponse\x12.\n\x07request\x18\x01 \x01(\x0b\x32\x1d.imageservice.v1.ImageRequest\"\x9b\x03\n\x0cImageRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63ustomer_id\x18\x02 \x01(\t\x12\x0b\n\x03url\x18\x03 \x01(\t\x12%\n\x05state\x18\x04 \x01(\x0e\x32\x16.imageservice.v1.State\x12\x10\n\x08revision\x18\x05 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x39\n\x06labels\x18\x08 \x03(\x0b\x32).imageservice.v1.ImageRequest.LabelsEntry\x12%\n\x05image\x18\t \x01(\x0b\x32\x16.imageservice.v1.Image\x12)\n\x07\x66\x61ilure\x18\n \x01(\x0b\x32\x18.imageservice.v1.Failure\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"X\n\x07\x46\x61ilure\x12*\n\x04\x63ode\x18\x01 \x01(\x0e\x32\x1c.imageservice.v1.FailureCode\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x10\n\x08\x61ttempts\x18\x03 \x01(\x05\"_\n\x05Image\x12\x10\n\x08image_id\x18\x01 \x01(\t\x12\x12\n\npublic_url\x18\x02 \x01(\t\x12\x30\n\x08metadata\x18\x03 \x01(\x0b\x32\x1e.imageservice.v1.ImageMetadata\"\xc4\x02\n\rImageMetadata\x12\x0e\n\x06\x66ormat\x18\x01 \x01(\t\x12\x12\n\nmedia_type\x18\x02 \x01(\t\x12\r\n\x05width\x18\x03 \x01(\x05\x12\x0e\n\x06height\x18\x04 \x01(\x05\x12\x0c\n\x04mode\x18\x05 \x01(\t\x12\x0e\n\x06\x66rames\x18\x06 \x01(\x05\x12\r\n\x05\x62ytes\x18\x07 \x01(\x03\x12\x0e\n\x06sha256\x18\x08 \x01(\t\x12\x15\n\rsource_sha256\x18\t \x01(\t\x12\x17\n\x0fperceptual_hash\x18\n \x01(\t\x12\x16\n\x0e\x64ominant_color\x18\x0b \x01(\t\x12\x14\n\x0c\x63\x61pture_time\x18\x0c \x01(\t\x12\x0e\n\x06\x63\x61mera\x18\r \x01(\t\x12\x14\n\x0chad_location\x18\x0e \x01(\x08\x12/\n\nprovenance\x18\x0f \x01(\x0b\x32\x1b.imageservice.v1.Provenance\"t\n\nProvenance\x12\x11\n\tfinal_url\x18\x01 \x01(\t\x12\x11\n\tredirects\x18\x02 \x01(\x05\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12\x15\n\rlast_modified\x18\x04 \x01(\t\x12\x1b\n\x13\x64\x65\x63lared_media_type\x18\x05 \x01(\t*X\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n\rSTATE_PENDING\x10\x01\x12\x13\n\x0fSTATE_COMPLETED\x10\x02\x12\x10\n\x0cSTATE_FAILED\x10\x03*\xdb\x05\n\x0b\x46\x61ilureCode\x12\x1c\n\x18\x46\x41ILURE_CODE_UNSPECIFIED\x10\x00\x12 \n\x1c\x46\x41ILURE_CODE_BLOCKED_ADDRESS\x10\x01\x12\x1b\n\x17\x46\x41ILURE_CODE_DNS_FAILED\x10\x02\x12\x1f\n\x1b\x46\x41ILURE_CODE_CONNECT_FAILED\x10\x03\x12\x1b\n\x17\x46\x41ILURE_CODE_TLS_FAILED\x10\x04\x12\x18\n\x14\x46\x41ILURE_CODE_TIMEOUT\x10\x05\x12\x19\n\x15\x46\x41ILURE_CODE_TOO_SLOW\x10\x06\x12\x1a\n\x16\x46\x41ILURE_CODE_NOT_FOUND\x10\x07\x12\x1f\n\x1b\x46\x41ILURE_CODE_ORIGIN_REFUSED\x10\x08\x12\x1d\n\x19\x46\x41ILURE_CODE_RATE_LIMITED\x10\t\x12\x1d\n\x19\x46\x41ILURE_CODE_ORIGIN_ERROR\x10\n\x12#\n\x1f\x46\x41ILURE_CODE_TOO_MANY_REDIRECTS\x10\x0b\x12\x1d\n\x19\x46\x41ILURE_CODE_BAD_REDIRECT\x10\x0c\x12\x1a\n\x16\x46\x41ILURE_CODE_TOO_LARGE\x10\r\x12\x1d\n\x19\x46\x41ILURE_CODE_BAD_RESPONSE\x10\x0e\x12\x1d\n\x19\x46\x41ILURE_CODE_NOT_AN_IMAGE\x10\x0f\x12#\n\x1f\x46\x41ILURE_CODE_UNSUPPORTED_FORMAT\x10\x10\x12\x1e\n\x1a\x46\x41ILURE_CODE_CORRUPT_IMAGE\x10\x11\x12 \n\x1c\x46\x41ILURE_CODE_TOO_MANY_PIXELS\x10\x12\x12\'\n#FAILURE_CODE_LOCATION_NOT_REMOVABLE\x10\x13\x12\x18\n\x14\x46\x41ILURE_CODE_CRASHED\x10\x14\x12\x1e\n\x1a\x46\x41ILURE_CODE_UNDELIVERABLE\x10\x15\x12\x19\n\x15\x46\x41ILURE_CODE_INTERNAL\x10\x16\x32\xfc\x02\n\x0cImageService\x12X\n\x0bSubmitImage\x12#.imageservice.v1.SubmitImageRequest\x1a$.imageservice.v1.SubmitImageResponse\x12_\n\x0cSubmitImages\x12$.imageservice.v1.SubmitImagesRequest\x1a%.imageservice.v1.SubmitImagesResponse(\x01\x30\x01\x12R\n\tGetStatus\x12!.imageservice.v1.GetStatusRequest\x1a\".imageservice.v1.GetStatusResponse\x12]\n\x0cWatchRequest\x12$.imageservice.v1.WatchRequestRequest\x1a%.imageservice.v1.WatchRequestResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,36 +37,46 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SUBMITIMAGEREQUEST_LABELSENTRY']._serialized_options = b'8\001'
   _globals['_IMAGEREQUEST_LABELSENTRY']._loaded_options = None
   _globals['_IMAGEREQUEST_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_STATE']._serialized_start=1649
-  _globals['_STATE']._serialized_end=1737
-  _globals['_FAILURECODE']._serialized_start=1740
-  _globals['_FAILURECODE']._serialized_end=2471
-  _globals['_SUBMITIMAGEREQUEST']._serialized_start=90
-  _globals['_SUBMITIMAGEREQUEST']._serialized_end=276
-  _globals['_SUBMITIMAGEREQUEST_LABELSENTRY']._serialized_start=231
-  _globals['_SUBMITIMAGEREQUEST_LABELSENTRY']._serialized_end=276
-  _globals['_SUBMITIMAGERESPONSE']._serialized_start=278
-  _globals['_SUBMITIMAGERESPONSE']._serialized_end=376
-  _globals['_GETSTATUSREQUEST']._serialized_start=378
-  _globals['_GETSTATUSREQUEST']._serialized_end=416
-  _globals['_GETSTATUSRESPONSE']._serialized_start=418
-  _globals['_GETSTATUSRESPONSE']._serialized_end=485
-  _globals['_WATCHREQUESTREQUEST']._serialized_start=487
-  _globals['_WATCHREQUESTREQUEST']._serialized_end=529
-  _globals['_WATCHREQUESTRESPONSE']._serialized_start=531
-  _globals['_WATCHREQUESTRESPONSE']._serialized_end=601
-  _globals['_IMAGEREQUEST']._serialized_start=604
-  _globals['_IMAGEREQUEST']._serialized_end=1015
-  _globals['_IMAGEREQUEST_LABELSENTRY']._serialized_start=231
-  _globals['_IMAGEREQUEST_LABELSENTRY']._serialized_end=276
-  _globals['_FAILURE']._serialized_start=1017
-  _globals['_FAILURE']._serialized_end=1105
-  _globals['_IMAGE']._serialized_start=1107
-  _globals['_IMAGE']._serialized_end=1202
-  _globals['_IMAGEMETADATA']._serialized_start=1205
-  _globals['_IMAGEMETADATA']._serialized_end=1529
-  _globals['_PROVENANCE']._serialized_start=1531
-  _globals['_PROVENANCE']._serialized_end=1647
-  _globals['_IMAGESERVICE']._serialized_start=2474
-  _globals['_IMAGESERVICE']._serialized_end=2757
+  _globals['_STATE']._serialized_start=2243
+  _globals['_STATE']._serialized_end=2331
+  _globals['_FAILURECODE']._serialized_start=2334
+  _globals['_FAILURECODE']._serialized_end=3065
+  _globals['_SUBMITIMAGEREQUEST']._serialized_start=122
+  _globals['_SUBMITIMAGEREQUEST']._serialized_end=308
+  _globals['_SUBMITIMAGEREQUEST_LABELSENTRY']._serialized_start=263
+  _globals['_SUBMITIMAGEREQUEST_LABELSENTRY']._serialized_end=308
+  _globals['_SUBMITIMAGERESPONSE']._serialized_start=310
+  _globals['_SUBMITIMAGERESPONSE']._serialized_end=408
+  _globals['_SUBMITIMAGESREQUEST']._serialized_start=410
+  _globals['_SUBMITIMAGESREQUEST']._serialized_end=500
+  _globals['_SUBMITIMAGESRESPONSE']._serialized_start=502
+  _globals['_SUBMITIMAGESRESPONSE']._serialized_end=578
+  _globals['_SUBMITIMAGESRESULT']._serialized_start=581
+  _globals['_SUBMITIMAGESRESULT']._serialized_end=740
+  _globals['_SUBMITIMAGESERROR']._serialized_start=743
+  _globals['_SUBMITIMAGESERROR']._serialized_end=916
+  _globals['_FIELDVIOLATION']._serialized_start=918
+  _globals['_FIELDVIOLATION']._serialized_end=970
+  _globals['_GETSTATUSREQUEST']._serialized_start=972
+  _globals['_GETSTATUSREQUEST']._serialized_end=1010
+  _globals['_GETSTATUSRESPONSE']._serialized_start=1012
+  _globals['_GETSTATUSRESPONSE']._serialized_end=1079
+  _globals['_WATCHREQUESTREQUEST']._serialized_start=1081
+  _globals['_WATCHREQUESTREQUEST']._serialized_end=1123
+  _globals['_WATCHREQUESTRESPONSE']._serialized_start=1125
+  _globals['_WATCHREQUESTRESPONSE']._serialized_end=1195
+  _globals['_IMAGEREQUEST']._serialized_start=1198
+  _globals['_IMAGEREQUEST']._serialized_end=1609
+  _globals['_IMAGEREQUEST_LABELSENTRY']._serialized_start=263
+  _globals['_IMAGEREQUEST_LABELSENTRY']._serialized_end=308
+  _globals['_FAILURE']._serialized_start=1611
+  _globals['_FAILURE']._serialized_end=1699
+  _globals['_IMAGE']._serialized_start=1701
+  _globals['_IMAGE']._serialized_end=1796
+  _globals['_IMAGEMETADATA']._serialized_start=1799
+  _globals['_IMAGEMETADATA']._serialized_end=2123
+  _globals['_PROVENANCE']._serialized_start=2125
+  _globals['_PROVENANCE']._serialized_end=2241
+  _globals['_IMAGESERVICE']._serialized_start=3068
+  _globals['_IMAGESERVICE']._serialized_end=3448
 # @@protoc_insertion_point(module_scope)

@@ -51,6 +51,11 @@ class ImageServiceStub(object):
                 request_serializer=imageservice_dot_v1_dot_image__service__pb2.SubmitImageRequest.SerializeToString,
                 response_deserializer=imageservice_dot_v1_dot_image__service__pb2.SubmitImageResponse.FromString,
                 _registered_method=True)
+        self.SubmitImages = channel.stream_stream(
+                '/imageservice.v1.ImageService/SubmitImages',
+                request_serializer=imageservice_dot_v1_dot_image__service__pb2.SubmitImagesRequest.SerializeToString,
+                response_deserializer=imageservice_dot_v1_dot_image__service__pb2.SubmitImagesResponse.FromString,
+                _registered_method=True)
         self.GetStatus = channel.unary_unary(
                 '/imageservice.v1.ImageService/GetStatus',
                 request_serializer=imageservice_dot_v1_dot_image__service__pb2.GetStatusRequest.SerializeToString,
@@ -90,6 +95,29 @@ class ImageServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SubmitImages(self, request_iterator, context):
+        """Takes in many images over one stream: one message for each image, answers in any order. What SubmitImage promises
+        of a request holds for each item: accepted means durable.
+
+        Errors are per item: one that is refused carries the code and reason that SubmitImage would have ended with, and
+        the stream goes on. Every item gets exactly one result, unless the stream breaks. Once the client has closed its
+        side, the remaining results come and the stream ends OK.
+
+        The server takes no more than a limit of items whose results it has not sent, so it stops reading while it is busy
+        or while the client does not read: flow control then holds the client back. Send and read at the same time; a
+        client that sends everything before it reads the first result may wait for ever.
+
+        A stream that ends with an error says nothing of the items without a result: each may have been accepted. Send
+        them again on a new stream. Only an image.request_id chosen by the caller makes that safe, as for SubmitImage. A
+        cancelled stream does not undo the items that the server has taken.
+
+        A server that drains takes no further item, sends the results of those it took, and ends the stream with
+        UNAVAILABLE (reason SERVER_DRAINING). Send the items without a result again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetStatus(self, request, context):
         """Reads one request, strongly consistent: an acknowledged id is never NOT_FOUND while its record is retained.
         A failed image is an OK answer that carries a failure, not an RPC error.
@@ -116,6 +144,11 @@ def add_ImageServiceServicer_to_server(servicer, server):
                     servicer.SubmitImage,
                     request_deserializer=imageservice_dot_v1_dot_image__service__pb2.SubmitImageRequest.FromString,
                     response_serializer=imageservice_dot_v1_dot_image__service__pb2.SubmitImageResponse.SerializeToString,
+            ),
+            'SubmitImages': grpc.stream_stream_rpc_method_handler(
+                    servicer.SubmitImages,
+                    request_deserializer=imageservice_dot_v1_dot_image__service__pb2.SubmitImagesRequest.FromString,
+                    response_serializer=imageservice_dot_v1_dot_image__service__pb2.SubmitImagesResponse.SerializeToString,
             ),
             'GetStatus': grpc.unary_unary_rpc_method_handler(
                     servicer.GetStatus,
@@ -167,6 +200,33 @@ class ImageService(object):
             '/imageservice.v1.ImageService/SubmitImage',
             imageservice_dot_v1_dot_image__service__pb2.SubmitImageRequest.SerializeToString,
             imageservice_dot_v1_dot_image__service__pb2.SubmitImageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SubmitImages(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/imageservice.v1.ImageService/SubmitImages',
+            imageservice_dot_v1_dot_image__service__pb2.SubmitImagesRequest.SerializeToString,
+            imageservice_dot_v1_dot_image__service__pb2.SubmitImagesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -53,6 +53,25 @@ class ImageServiceStub:
     chosen by the caller makes a retry safe: the same id with the same content is accepted once, however often it is
     sent; the same id with other content is ALREADY_EXISTS (reason REQUEST_ID_REUSED).
     """
+    SubmitImages: _grpc.StreamStreamMultiCallable[_image_service_pb2.SubmitImagesRequest, _image_service_pb2.SubmitImagesResponse]
+    """Takes in many images over one stream: one message for each image, answers in any order. What SubmitImage promises
+    of a request holds for each item: accepted means durable.
+
+    Errors are per item: one that is refused carries the code and reason that SubmitImage would have ended with, and
+    the stream goes on. Every item gets exactly one result, unless the stream breaks. Once the client has closed its
+    side, the remaining results come and the stream ends OK.
+
+    The server takes no more than a limit of items whose results it has not sent, so it stops reading while it is busy
+    or while the client does not read: flow control then holds the client back. Send and read at the same time; a
+    client that sends everything before it reads the first result may wait for ever.
+
+    A stream that ends with an error says nothing of the items without a result: each may have been accepted. Send
+    them again on a new stream. Only an image.request_id chosen by the caller makes that safe, as for SubmitImage. A
+    cancelled stream does not undo the items that the server has taken.
+
+    A server that drains takes no further item, sends the results of those it took, and ends the stream with
+    UNAVAILABLE (reason SERVER_DRAINING). Send the items without a result again.
+    """
     GetStatus: _grpc.UnaryUnaryMultiCallable[_image_service_pb2.GetStatusRequest, _image_service_pb2.GetStatusResponse]
     """Reads one request, strongly consistent: an acknowledged id is never NOT_FOUND while its record is retained.
     A failed image is an OK answer that carries a failure, not an RPC error.
@@ -89,6 +108,25 @@ class ImageServiceAsyncStub(ImageServiceStub):
     A call that ends without an answer (deadline, lost connection) may still have been accepted. Only a request_id
     chosen by the caller makes a retry safe: the same id with the same content is accepted once, however often it is
     sent; the same id with other content is ALREADY_EXISTS (reason REQUEST_ID_REUSED).
+    """
+    SubmitImages: _aio.StreamStreamMultiCallable[_image_service_pb2.SubmitImagesRequest, _image_service_pb2.SubmitImagesResponse]  # type: ignore[assignment]
+    """Takes in many images over one stream: one message for each image, answers in any order. What SubmitImage promises
+    of a request holds for each item: accepted means durable.
+
+    Errors are per item: one that is refused carries the code and reason that SubmitImage would have ended with, and
+    the stream goes on. Every item gets exactly one result, unless the stream breaks. Once the client has closed its
+    side, the remaining results come and the stream ends OK.
+
+    The server takes no more than a limit of items whose results it has not sent, so it stops reading while it is busy
+    or while the client does not read: flow control then holds the client back. Send and read at the same time; a
+    client that sends everything before it reads the first result may wait for ever.
+
+    A stream that ends with an error says nothing of the items without a result: each may have been accepted. Send
+    them again on a new stream. Only an image.request_id chosen by the caller makes that safe, as for SubmitImage. A
+    cancelled stream does not undo the items that the server has taken.
+
+    A server that drains takes no further item, sends the results of those it took, and ends the stream with
+    UNAVAILABLE (reason SERVER_DRAINING). Send the items without a result again.
     """
     GetStatus: _aio.UnaryUnaryMultiCallable[_image_service_pb2.GetStatusRequest, _image_service_pb2.GetStatusResponse]  # type: ignore[assignment]
     """Reads one request, strongly consistent: an acknowledged id is never NOT_FOUND while its record is retained.
@@ -129,6 +167,31 @@ class ImageServiceServicer(metaclass=_abc_1.ABCMeta):
         A call that ends without an answer (deadline, lost connection) may still have been accepted. Only a request_id
         chosen by the caller makes a retry safe: the same id with the same content is accepted once, however often it is
         sent; the same id with other content is ALREADY_EXISTS (reason REQUEST_ID_REUSED).
+        """
+
+    @_abc_1.abstractmethod
+    def SubmitImages(
+        self,
+        request_iterator: _MaybeAsyncIterator[_image_service_pb2.SubmitImagesRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_image_service_pb2.SubmitImagesResponse], _abc.AsyncIterator[_image_service_pb2.SubmitImagesResponse]]:
+        """Takes in many images over one stream: one message for each image, answers in any order. What SubmitImage promises
+        of a request holds for each item: accepted means durable.
+
+        Errors are per item: one that is refused carries the code and reason that SubmitImage would have ended with, and
+        the stream goes on. Every item gets exactly one result, unless the stream breaks. Once the client has closed its
+        side, the remaining results come and the stream ends OK.
+
+        The server takes no more than a limit of items whose results it has not sent, so it stops reading while it is busy
+        or while the client does not read: flow control then holds the client back. Send and read at the same time; a
+        client that sends everything before it reads the first result may wait for ever.
+
+        A stream that ends with an error says nothing of the items without a result: each may have been accepted. Send
+        them again on a new stream. Only an image.request_id chosen by the caller makes that safe, as for SubmitImage. A
+        cancelled stream does not undo the items that the server has taken.
+
+        A server that drains takes no further item, sends the results of those it took, and ends the stream with
+        UNAVAILABLE (reason SERVER_DRAINING). Send the items without a result again.
         """
 
     @_abc_1.abstractmethod

@@ -1,0 +1,27 @@
+"""The tables in the suite's own hand, which may do what a server and a consumer do."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from unittest.mock import patch
+
+from cli.local.stack import StackOutputs
+from core.aws import Aws, open_aws
+from core.statements import Statements
+from core.tables import Tables
+
+
+@asynccontextmanager
+async def aws_with(environment: Mapping[str, str]) -> AsyncIterator[Aws]:
+    """What a process with these variables opens."""
+    with patch.dict("os.environ", environment):
+        async with open_aws() as aws:
+            yield aws
+
+
+@asynccontextmanager
+async def tables_of(
+    environment: Mapping[str, str], stack: StackOutputs, *, retention_s: int = 0
+) -> AsyncIterator[Tables]:
+    statements = Statements(stack.requests_table, stack.images_table, retention_s=retention_s)
+    async with aws_with(environment) as aws:
+        yield Tables(aws.dynamodb, aws.wire.dynamodb, statements)

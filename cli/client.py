@@ -4,7 +4,7 @@ import asyncio
 import random
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import grpc
@@ -31,12 +31,20 @@ OPTIONS = [
 ]
 
 
+SubmitOnce = Callable[[pb.SubmitImageRequest], Awaitable[pb.SubmitImageResponse]]
+Items = grpc.aio.StreamStreamCall[pb.SubmitImagesRequest, pb.SubmitImagesResponse]
+
+
 class Refused(CommandFailed):
     """The service refused a call, or did not answer after all attempts."""
 
     def __init__(self, fault: RpcFault) -> None:
         super().__init__(fault.sentence())
         self.fault = fault
+
+
+class GivenUp(Refused):
+    """All attempts are made already."""
 
 
 class Client:
@@ -47,35 +55,45 @@ class Client:
     ) -> None:
         self._stub = stub
         self._address = address
-        self._retry = retry
+        self.retry = retry
         self._said_nobody_there = False
 
     async def submit(self, url: str, customer: str, request_id: str) -> pb.SubmitImageResponse:
         """Submit under an id of the caller's: only that makes the retries safe, which this does."""
         asked = pb.SubmitImageRequest(url=url, customer_id=customer, request_id=request_id)
+        return await self.retried(self._submit_once, asked)
+
+    async def retried(
+        self, once: SubmitOnce, asked: pb.SubmitImageRequest
+    ) -> pb.SubmitImageResponse:
+        """Submit until it is accepted, refused for good, or given up."""
         retrying = AsyncRetrying(
-            stop=lambda state: self._retry.gives_up(state.attempt_number, _fault(state)),
-            wait=lambda state: self._pause(state.attempt_number, _fault(state)),
+            stop=self._gives_up,
+            wait=lambda state: self.pause(state.attempt_number, _refused(state).fault),
             retry=retry_if_exception_type(Refused),
             reraise=True,
         )
         async for attempt in retrying:
             with attempt:
-                return await self._submit_once(asked)
+                return await once(asked)
         raise AssertionError("tenacity ends by a result or an error")
 
     async def _submit_once(self, asked: pb.SubmitImageRequest) -> pb.SubmitImageResponse:
         try:
             return await self._stub.SubmitImage(asked, timeout=CALL_SECONDS)
         except grpc.aio.AioRpcError as error:
-            raise Refused(fault_of(error, self._address)) from None
+            raise self.refused(error) from None
+
+    def open_items(self) -> Items:
+        """A stream of submits, which tells of a broken connection by AioRpcError."""
+        return self._stub.SubmitImages()
 
     async def status(self, request_id: str) -> pb.ImageRequest:
         try:
             asked = pb.GetStatusRequest(request_id=request_id)
             answer = await self._stub.GetStatus(asked, timeout=CALL_SECONDS)
         except grpc.aio.AioRpcError as error:
-            raise Refused(fault_of(error, self._address)) from None
+            raise self.refused(error) from None
         return answer.request
 
     async def watch(self, request_ids: Sequence[str]) -> AsyncIterator[pb.ImageRequest]:
@@ -99,17 +117,26 @@ class Client:
             except Refused as refused:
                 lost = lost if failures else time.monotonic()
                 failures += 1
-                if self._retry.loses_sight(time.monotonic() - lost, refused.fault):
+                if self.retry.loses_sight(time.monotonic() - lost, refused.fault):
                     raise
-                await asyncio.sleep(self._pause(failures, refused.fault))
+                await asyncio.sleep(self.pause(failures, refused.fault))
             else:
                 return
 
-    def _pause(self, attempt: int, fault: RpcFault) -> float:
+    def _gives_up(self, state: RetryCallState) -> bool:
+        refused = _refused(state)
+        spent = isinstance(refused, GivenUp)
+        return spent or self.retry.gives_up(state.attempt_number, refused.fault)
+
+    def refused(self, error: grpc.aio.AioRpcError) -> Refused:
+        return Refused(fault_of(error, self._address))
+
+    def pause(self, attempt: int, fault: RpcFault) -> float:
+        """Seconds to wait after failed attempt number `attempt`; says once when nobody is there."""
         if fault.nobody_there and not self._said_nobody_there:
             self._said_nobody_there = True
             prose.say(sys.stderr, f"imageservice: no server at {self._address} yet, trying again")
-        return self._retry.wait(attempt, fault, random.random())  # noqa: S311  jitter
+        return self.retry.wait(attempt, fault, random.random())  # noqa: S311  jitter
 
     async def _states(self, request_ids: list[str]) -> AsyncIterator[pb.ImageRequest]:
         call = self._stub.WatchRequest(pb.WatchRequestRequest(request_ids=request_ids))
@@ -117,17 +144,17 @@ class Client:
             async for answer in call:
                 yield answer.request
         except grpc.aio.AioRpcError as error:
-            raise Refused(fault_of(error, self._address)) from None
+            raise self.refused(error) from None
         finally:
             call.cancel()
 
 
-def _fault(state: RetryCallState) -> RpcFault:
+def _refused(state: RetryCallState) -> Refused:
     """Tenacity asks only after an error, and only Refused is retried."""
     error = state.outcome.exception() if state.outcome is not None else None
     if not isinstance(error, Refused):
         raise TypeError(f"asked to retry after {error!r}")
-    return error.fault
+    return error
 
 
 @asynccontextmanager

@@ -8,9 +8,13 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
+from imageservice.v1 import image_service_pb2 as pb
+
 RETRYABLE = frozenset({"UNAVAILABLE", "RESOURCE_EXHAUSTED"})
 UNDECIDED = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "INTERNAL", "UNKNOWN"})
 """What was asked for may have been done all the same."""
+
+_CODES = {code.value[0]: code.name for code in grpc.StatusCode}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,21 @@ def fault_of(error: grpc.aio.AioRpcError, address: str) -> RpcFault:
     if code == reason == "UNAVAILABLE":
         message = f"no server answers at {address} ({_last_cause(message)})"
     return RpcFault(code, reason, message, tuple(violations), retry_after)
+
+
+def fault_of_item(error: pb.SubmitImagesError) -> RpcFault:
+    """The same of one item of a stream. Its fields are named as if the image had been submitted alone."""
+    violations = tuple(
+        Violation(v.field.removeprefix("image."), v.description) for v in error.field_violations
+    )
+    delay = error.retry_delay
+    return RpcFault(
+        code=_CODES.get(error.code, "UNKNOWN"),
+        reason=error.reason,
+        message=error.message,
+        violations=violations,
+        retry_after=delay.seconds + delay.nanos / 1e9 if error.HasField("retry_delay") else None,
+    )
 
 
 def _details(error: grpc.aio.AioRpcError) -> list[Message]:

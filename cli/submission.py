@@ -4,6 +4,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from cli.client import TERMINAL, WATCHED_AT_ONCE, Client, Refused
 from cli.errors import CommandFailed
@@ -17,6 +18,12 @@ WATCHES_AT_ONCE = 16
 """Streams; each follows up to 100 requests, so that many are under way before submitting has to wait."""
 
 INTERRUPTED = RpcFault("CANCELLED", "CANCELLED", "interrupted before the service answered")
+
+
+class Submits(Protocol):
+    """A way to submit: Client, a call for each URL, or ItemStream, one stream for all. Raises Refused."""
+
+    async def submit(self, url: str, customer: str, request_id: str) -> pb.SubmitImageResponse: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +43,9 @@ class Submission:
     customer: str
     tell: Callable[[Outcome], None]
     """Gets one outcome for each URL, in the order in which they come about."""
+    submits: Submits | None = None
+    """The client's own calls where it is None."""
+    at_once: int = SUBMITS_AT_ONCE
     request_id: str | None = None
     """For the only URL; otherwise an id is chosen for each."""
     watch: bool = False
@@ -64,7 +74,7 @@ class Submission:
             raise
 
     async def _submit_all(self, urls: AsyncIterator[str]) -> None:
-        slots = asyncio.Semaphore(SUBMITS_AT_ONCE)
+        slots = asyncio.Semaphore(self.at_once)
         async with asyncio.TaskGroup() as group:
             async for url in self._readable(urls):
                 await slots.acquire()
@@ -85,7 +95,7 @@ class Submission:
     async def _submit(self, url: str) -> None:
         request_id = self.request_id or str(uuid.uuid4())
         try:
-            answer = await self.client.submit(url, self.customer, request_id)
+            answer = await (self.submits or self.client).submit(url, self.customer, request_id)
         except Refused as refused:
             if refused.fault.code == "UNAVAILABLE":
                 self.unreachable = refused

@@ -13,6 +13,7 @@ from cli import address, request_id, url_list
 from cli.address import AddressOption
 from cli.client import connect
 from cli.errors import CommandFailed, Stopped, UsageFault
+from cli.item_stream import ITEMS_AT_ONCE, item_stream
 from cli.outcome import Outcome
 from cli.report import JsonReport, LineReport, Output, ProgressReport
 from cli.submission import Submission
@@ -50,7 +51,14 @@ def submit(
     tally = Tally()
     with _report(given, file, tally, as_json=as_json) as tell:
         run = _submit(
-            where, _all(given, file), tell, tally, customer=customer, chosen_id=chosen, watch=watch
+            where,
+            _all(given, file),
+            tell,
+            tally,
+            customer=customer,
+            chosen_id=chosen,
+            watch=watch,
+            many=file is not None,
         )
         try:
             submission = asyncio.run(run)
@@ -100,11 +108,14 @@ async def _submit(
     customer: str,
     chosen_id: str | None,
     watch: bool,
+    many: bool,
 ) -> Submission:
-    async with connect(server) as client:
+    async with connect(server) as client, item_stream(client) as stream:
         submission = Submission(
             client, customer, tell, request_id=chosen_id, watch=watch, tally=tally
         )
+        if many:
+            submission.submits, submission.at_once = stream, ITEMS_AT_ONCE
         try:
             await submission.run(urls)
         except BaseExceptionGroup as failures:

@@ -15,6 +15,7 @@ from consumer.heartbeat import beat
 from consumer.loop import Loop
 from consumer.settings import ConsumerSettings
 from core.errors import DependencyUnavailable
+from core.garbage import settle_garbage_collection
 from core.logs import configure_logs
 from core.metrics import serve_metrics
 from core.settings import load
@@ -61,6 +62,7 @@ async def _consume(settings: ConsumerSettings) -> int:
         heartbeat.add_done_callback(lambda _: loop.stop())
         # Last, because a scrape that answers says that this consumer is at work.
         serve_metrics(settings.metrics_host, settings.metrics_port)
+        settle_garbage_collection()
         _log.info("consuming", queue=settings.queue_url, concurrency=settings.concurrency)
         try:
             await loop.run()

@@ -49,13 +49,19 @@ async def open_stores(settings: ConsumerSettings) -> AsyncIterator[Stores]:
         )
         stores = Stores(
             aws=aws,
-            tables=Tables(aws.dynamodb, statements),
-            sender=QueueSender(aws.sqs, settings.queue_url),
+            tables=Tables(aws.dynamodb, aws.wire.dynamodb, statements, settings.batching),
+            sender=QueueSender(aws.wire.sqs, settings.queue_url, batching=settings.batching),
             notifier=Notifier(
-                aws.sns,
+                aws.wire.sns,
                 settings.topic_arn,
                 settings.public_base_url,
-                QueueSender(aws.sqs, settings.dead_letter_queue_url, "sqs dead letters"),
+                QueueSender(
+                    aws.wire.sqs,
+                    settings.dead_letter_queue_url,
+                    "sqs dead letters",
+                    settings.batching,
+                ),
+                settings.batching,
             ),
         )
         try:
@@ -72,7 +78,7 @@ class Workplace:
 
 @asynccontextmanager
 async def open_workplace(settings: ConsumerSettings, stores: Stores) -> AsyncIterator[Workplace]:
-    inbox = Inbox(stores.aws.sqs, settings.queue_url, stores.sender)
+    inbox = Inbox(stores.aws.wire.sqs, settings.queue_url, stores.sender, settings.batching)
     fetcher = Fetcher(fetch_policy(settings))
     decoder = Decoder(
         PicturePolicy(
@@ -87,7 +93,7 @@ async def open_workplace(settings: ConsumerSettings, stores: Stores) -> AsyncIte
     pipeline = Pipeline(
         fetcher=fetcher,
         decoder=decoder,
-        bucket=Bucket(stores.aws.s3, settings.bucket, secret),
+        bucket=Bucket(stores.aws.wire.bucket(settings.bucket), settings.bucket, secret),
         tables=stores.tables,
         max_attempts=settings.max_attempts,
     )

@@ -1,14 +1,10 @@
 """Storing images. An object's key says what it is; objects are immutable, so a repeated upload is harmless."""
 
-import base64
 import hashlib
 import hmac
-from typing import TYPE_CHECKING
 
 from core.aws import call
-
-if TYPE_CHECKING:
-    from types_aiobotocore_s3 import S3Client
+from core.wire import ObjectStore
 
 CACHE_CONTROL = "public, max-age=31536000, immutable"
 _TAG_HEX = 20
@@ -25,8 +21,8 @@ def object_key(tag: str, sha256: str, extension: str) -> str:
 
 
 class Bucket:
-    def __init__(self, s3: "S3Client", name: str, tag_secret: bytes) -> None:
-        self._s3 = s3
+    def __init__(self, objects: ObjectStore, name: str, tag_secret: bytes) -> None:
+        self._objects = objects
         self._name = name
         self._tag_secret = tag_secret
 
@@ -37,14 +33,8 @@ class Bucket:
         key = object_key(customer_tag(self._tag_secret, customer_id), sha256, extension)
         await call(
             "s3:PutObject",
-            self._s3.put_object(
-                Bucket=self._name,
-                Key=key,
-                Body=body,
-                ContentType=media_type,
-                CacheControl=CACHE_CONTROL,
-                # S3 checks what arrives against it, and the SDK computes no checksum of its own.
-                ChecksumSHA256=base64.b64encode(bytes.fromhex(sha256)).decode(),
+            self._objects.put_object(
+                key, body, sha256=sha256, content_type=media_type, cache_control=CACHE_CONTROL
             ),
         )
         return f"s3://{self._name}/{key}"

@@ -1,13 +1,12 @@
 """A bound on the bytes that this process holds at a time."""
 
 import asyncio
-import contextlib
 from collections import deque
-from collections.abc import AsyncIterator
+from typing import Self
 
 
 class Reservation:
-    """A share of a budget, held until its block is left."""
+    """A share of a budget, held in its `async with` block, on entry to which it is waited for."""
 
     def __init__(self, budget: "ByteBudget", size: int) -> None:
         self._budget = budget
@@ -23,6 +22,17 @@ class Reservation:
         kept = min(size, self._size)
         self._budget.give_back(self._size - kept)
         self._size = kept
+
+    async def take(self) -> None:
+        """Wait for the bytes; `shrink` gives them back."""
+        await self._budget.take(self._size)
+
+    async def __aenter__(self) -> Self:
+        await self.take()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.shrink(0)
 
 
 class ByteBudget:
@@ -41,23 +51,19 @@ class ByteBudget:
         """Bytes not lent."""
         return self._free
 
-    @contextlib.asynccontextmanager
-    async def reserve(self, size: int) -> AsyncIterator[Reservation]:
-        """Hold `size` bytes in this block; waits for them on entry.
+    def fits(self, size: int) -> bool:
+        """Whether a reservation of `size` bytes would not wait."""
+        return not self._waiting and size <= self._free
 
-        Raises ValueError for more than the whole budget.
-        """
+    def reserve(self, size: int) -> Reservation:
+        """`size` bytes, to be held in a block. Raises ValueError for more than the whole budget."""
         if not 0 <= size <= self._capacity:
             raise ValueError(f"{size} bytes can never fit a budget of {self._capacity}")
-        await self._take(size)
-        reservation = Reservation(self, size)
-        try:
-            yield reservation
-        finally:
-            reservation.shrink(0)
+        return Reservation(self, size)
 
-    async def _take(self, size: int) -> None:
-        if not self._waiting and size <= self._free:
+    async def take(self, size: int) -> None:
+        """Wait for bytes; a reservation does."""
+        if self.fits(size):
             self._free -= size
             return
         granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -9,7 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from PIL import AvifImagePlugin
 
 from consumer.byte_budget import ByteBudget
-from consumer.picture import Inspected, PicturePolicy, inspect, probe
+from consumer.picture import Inspected, PicturePolicy, Probe, inspect, probe
+
+SMALL_BYTES = 8 * 1024 * 1024
+"""Lent to every picture before its weight is known. Most need less, and go to a thread only once."""
 
 
 class Decoder:
@@ -22,13 +25,24 @@ class Decoder:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
         self._budget = ByteBudget(budget_bytes)
         self._budget_bytes = budget_bytes
+        self._small_bytes = min(SMALL_BYTES, budget_bytes)
 
     async def inspect(self, body: bytes) -> Inspected:
         """Check, read and clean one picture. Raises the permanent failures of consumer.picture."""
         loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(self._pool, probe, body, self._policy)
+        async with self._budget.reserve(self._small_bytes):
+            found = await loop.run_in_executor(self._pool, self._inspect_small, body)
+        if isinstance(found, Inspected):
+            return found
         async with self._budget.reserve(min(found.decode_bytes, self._budget_bytes)):
-            return await loop.run_in_executor(self._pool, inspect, body, self._policy)
+            return await loop.run_in_executor(self._pool, inspect, body, self._policy, found)
+
+    def _inspect_small(self, body: bytes) -> Inspected | Probe:
+        """All of the work where it fits what is lent already; otherwise what the picture needs."""
+        found = probe(body, self._policy)
+        if found.decode_bytes > self._small_bytes:
+            return found
+        return inspect(body, self._policy, found)
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)

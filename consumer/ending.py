@@ -1,6 +1,6 @@
 """Ending a request as FAILED by whoever finds that it cannot succeed, and telling of an end again."""
 
-from consumer.metrics import ENDED
+from consumer.metrics import ended
 from consumer.notifier import Notifier
 from consumer.outcome import Outcome, outcome_for, outcome_of
 from core.clock import now_ms
@@ -14,18 +14,18 @@ async def fail_request(
     tables: Tables, message: ImageMessage, failure: ImageFailure, attempts: int
 ) -> Outcome:
     """Raises ConditionNotMet where the request is no longer PENDING at the message's revision."""
-    ended = Failure(failure.code, str(failure), attempts)
+    end = Failure(failure.code, str(failure), attempts)
     await tables.write(
         tables.statements.fail(
             message.request_id,
             message.revision,
             customer_id=message.customer_id,
-            failure=ended,
+            failure=end,
             now=now_ms(),
         )
     )
-    ENDED.labels(State.FAILED, failure.code).inc()
-    return outcome_for(message, failure=ended)
+    ended(State.FAILED, failure.code).inc()
+    return outcome_for(message, failure=end)
 
 
 async def retell(tables: Tables, notifier: Notifier, request: ImageRequest) -> None:

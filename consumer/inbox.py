@@ -1,7 +1,7 @@
 """The queue as the consumer sees it: receive, hold, delete, give back."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import structlog
 
@@ -9,12 +9,10 @@ from consumer.delivery import Delivery, fold
 from consumer.metrics import GIVEN_BACK, IN_FLIGHT
 from core.aws import CALL_SECONDS, call
 from core.errors import RequestRejected
-from core.group_commit import BatchRefused, Done, GroupCommit, Outcome
+from core.group_commit import NO_LINGER, Batching, BatchRefused, Done, GroupCommit, Outcome
 from core.message import MAX_DELAY_S, MalformedMessage, decode_message
-from core.queue_sender import MAX_BATCH, QueueSender, batch_outcome, batch_outcomes
-
-if TYPE_CHECKING:
-    from types_aiobotocore_sqs import SQSClient
+from core.queue_sender import MAX_BATCH, MAX_FLUSHES, QueueSender, batch_outcome, batch_outcomes
+from core.wire import JsonService
 
 _log = structlog.get_logger()
 
@@ -22,14 +20,24 @@ _log = structlog.get_logger()
 class Inbox:
     """Every message received is held, and so kept invisible by the heartbeat, until `finish` or `give_back`."""
 
-    def __init__(self, sqs: "SQSClient", queue_url: str, sender: QueueSender) -> None:
+    def __init__(
+        self,
+        sqs: JsonService,
+        queue_url: str,
+        sender: QueueSender,
+        batching: Batching = NO_LINGER,
+    ) -> None:
         self._sqs = sqs
         self._queue_url = queue_url
         self._sender = sender
         self._held: set[Delivery] = set()
         self._sent_anew: set[Delivery] = set()
         self._deletes: GroupCommit[str, None] = GroupCommit(
-            "sqs deletes", self._delete, max_batch=MAX_BATCH
+            "sqs deletes",
+            self._delete,
+            max_batch=MAX_BATCH,
+            batching=batching,
+            max_flushes=MAX_FLUSHES,
         )
 
     @property
@@ -46,8 +54,9 @@ class Inbox:
         """The queue's own, in seconds."""
         response = await call(
             "sqs:GetQueueAttributes",
-            self._sqs.get_queue_attributes(
-                QueueUrl=self._queue_url, AttributeNames=["VisibilityTimeout"]
+            self._sqs.invoke(
+                "GetQueueAttributes",
+                {"QueueUrl": self._queue_url, "AttributeNames": ["VisibilityTimeout"]},
             ),
         )
         return int(response["Attributes"]["VisibilityTimeout"])
@@ -56,11 +65,14 @@ class Inbox:
         """Up to `count` (at most 10) messages, folded. Raises DependencyUnavailable."""
         response = await call(
             "sqs:ReceiveMessage",
-            self._sqs.receive_message(
-                QueueUrl=self._queue_url,
-                MaxNumberOfMessages=min(count, MAX_BATCH),
-                WaitTimeSeconds=wait,
-                MessageSystemAttributeNames=["ApproximateReceiveCount", "SentTimestamp"],
+            self._sqs.invoke(
+                "ReceiveMessage",
+                {
+                    "QueueUrl": self._queue_url,
+                    "MaxNumberOfMessages": min(count, MAX_BATCH),
+                    "WaitTimeSeconds": wait,
+                    "MessageSystemAttributeNames": ["ApproximateReceiveCount", "SentTimestamp"],
+                },
             ),
             seconds=wait + CALL_SECONDS,
         )
@@ -106,7 +118,9 @@ class Inbox:
         ]
         await call(
             "sqs:ChangeMessageVisibilityBatch",
-            self._sqs.change_message_visibility_batch(QueueUrl=self._queue_url, Entries=entries),
+            self._sqs.invoke(
+                "ChangeMessageVisibilityBatch", {"QueueUrl": self._queue_url, "Entries": entries}
+            ),
         )
 
     async def drain(self) -> None:
@@ -126,7 +140,9 @@ class Inbox:
         try:
             response = await call(
                 "sqs:DeleteMessageBatch",
-                self._sqs.delete_message_batch(QueueUrl=self._queue_url, Entries=entries),
+                self._sqs.invoke(
+                    "DeleteMessageBatch", {"QueueUrl": self._queue_url, "Entries": entries}
+                ),
             )
         except RequestRejected as rejection:
             raise BatchRefused from rejection

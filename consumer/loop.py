@@ -1,6 +1,7 @@
 """The consumer's loop: capacity first, then messages; suspects alone; outages waited out; nothing lost by a drain."""
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Awaitable, Coroutine
 from typing import Any, TypeVar
@@ -10,7 +11,7 @@ import structlog
 from consumer.breaker import Breaker
 from consumer.delivery import Delivery
 from consumer.inbox import Inbox
-from consumer.metrics import OUTAGE, QUEUE_AGE_SECONDS, RECEIVED
+from consumer.metrics import OUTAGE, QUEUE_AGE_SECONDS, received
 from consumer.worker import Worker
 from core.clock import now_ms
 from core.errors import DependencyUnavailable, Overloaded
@@ -46,6 +47,7 @@ class Loop:
         self._receive_wait = receive_wait
         self._drain_grace = drain_grace
         self._running: set[asyncio.Task[None]] = set()
+        self._ended = asyncio.Event()
         self._stopping = asyncio.Event()
         self._breaker = Breaker()
         self._failures = 0
@@ -81,12 +83,19 @@ class Loop:
     async def _capacity(self) -> int:
         """How many messages to ask for: at least one, a whole batch if that is soon possible."""
         while len(self._running) >= self._concurrency:
-            await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
-        if self._concurrency - len(self._running) < MAX_BATCH and self._running:
-            await asyncio.wait(
-                self._running, timeout=_GATHER_S, return_when=asyncio.FIRST_COMPLETED
-            )
+            await self._one_ends()
+        enough = min(MAX_BATCH, max(1, self._concurrency // 2))
+        if self._concurrency - len(self._running) < enough:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_GATHER_S):
+                    while self._concurrency - len(self._running) < enough:
+                        await self._one_ends()
         return min(MAX_BATCH, self._concurrency - len(self._running))
+
+    async def _one_ends(self) -> None:
+        # Not asyncio.wait, which would hang a callback on each of them, every time.
+        self._ended.clear()
+        await self._ended.wait()
 
     async def _take(self, count: int) -> None:
         self._receiving = True
@@ -187,7 +196,11 @@ class Loop:
     def _start(self, work: Coroutine[Any, Any, Any]) -> None:
         task = asyncio.create_task(work)
         self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        self._ended.set()
 
     async def _idle(self) -> None:
         while self._running:
@@ -216,5 +229,5 @@ class Loop:
 
 def _count(delivery: Delivery) -> None:
     kind = "first" if delivery.first else "suspect" if delivery.suspect else "again"
-    RECEIVED.labels(kind).inc()
+    received(kind).inc()
     QUEUE_AGE_SECONDS.observe(max(0.0, (now_ms() - delivery.sent_at) / 1000))

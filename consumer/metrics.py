@@ -1,5 +1,8 @@
 """Metrics of the consumer, named after OpenTelemetry's meanings for messaging."""
 
+import time
+from functools import cache
+
 from prometheus_client import Counter, Gauge, Histogram
 
 RECEIVED = Counter(
@@ -31,3 +34,26 @@ OUTAGE = Gauge("consumer_outage", "1 while an AWS service that we need is down, 
 HEARTBEAT_FAILURES = Counter(
     "consumer_heartbeat_failures_total", "Calls that could not extend what is held."
 )
+
+
+@cache
+def _step(name: str) -> Histogram:
+    # Looking a label up costs more than counting.
+    return STEP_SECONDS.labels(name)
+
+
+def observe_step(name: str, started: float) -> None:
+    """Record a step that began at `started`, in seconds of `time.perf_counter`."""
+    _step(name).observe(time.perf_counter() - started)
+
+
+@cache
+def received(kind: str) -> Counter:
+    """The counter of messages of one kind."""
+    return RECEIVED.labels(kind)
+
+
+@cache
+def ended(state: str, failure_code: str = "") -> Counter:
+    """The counter of requests that ended so."""
+    return ENDED.labels(state, failure_code)

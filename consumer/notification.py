@@ -3,12 +3,13 @@
 Queues and webhooks get JSON (SNS's `default`), people get a sentence by email and SMS.
 """
 
-import json
 from dataclasses import asdict
 from typing import Any
 
+import orjson
+
 from consumer.outcome import Outcome
-from core.schema import camel
+from core.schema import camel_items
 
 SUBJECT_LIMIT = 100
 """Characters of an email's subject (SNS limit)."""
@@ -16,11 +17,11 @@ SUBJECT_LIMIT = 100
 
 def notification_entry(outcome: Outcome, public_base_url: str) -> dict[str, Any]:
     """An entry of SNS PublishBatch, less its Id."""
-    event = json.dumps(_event(outcome, public_base_url), separators=(",", ":"))
+    event = orjson.dumps(_event(outcome, public_base_url)).decode()
     text = _sentence(outcome, public_base_url)
     return {
         "Subject": _subject(outcome)[:SUBJECT_LIMIT],
-        "Message": json.dumps({"default": event, "email": text, "sms": text}),
+        "Message": orjson.dumps({"default": event, "email": text, "sms": text}).decode(),
         "MessageStructure": "json",
         "MessageAttributes": {
             "customerId": _string(outcome.customer_id),
@@ -43,7 +44,7 @@ def _event(outcome: Outcome, public_base_url: str) -> dict[str, Any]:
     if outcome.image:
         event["imageId"] = outcome.image.image_id
         event["publicUrl"] = outcome.image.public_url(public_base_url)
-        event["metadata"] = _camel_keys(asdict(outcome.image.picture))
+        event["metadata"] = dict(camel_items(outcome.image.picture))
     if outcome.failure:
         event["failure"] = asdict(outcome.failure)
     return event
@@ -63,7 +64,3 @@ def _subject(outcome: Outcome) -> str:
 
 def _string(value: str) -> dict[str, str]:
     return {"DataType": "String", "StringValue": value}
-
-
-def _camel_keys(values: dict[str, Any]) -> dict[str, Any]:
-    return {camel(name): value for name, value in values.items()}

@@ -1,30 +1,33 @@
 """Telling of outcomes: a notification to SNS and, for a failure, a copy in the dead-letter queue."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from consumer.notification import notification_entry
 from consumer.outcome import Outcome, dead_letter_of
 from core.aws import call
 from core.errors import RequestRejected
-from core.group_commit import BatchRefused, GroupCommit
+from core.group_commit import NO_LINGER, Batching, BatchRefused, GroupCommit
 from core.group_commit import Outcome as Committed
 from core.queue_sender import MAX_BATCH, QueueSender, batch_outcomes
-
-if TYPE_CHECKING:
-    from types_aiobotocore_sns import SNSClient
+from core.wire import Publisher
 
 
 class Notifier:
     def __init__(
-        self, sns: "SNSClient", topic_arn: str, public_base_url: str, dead_letters: QueueSender
+        self,
+        sns: Publisher,
+        topic_arn: str,
+        public_base_url: str,
+        dead_letters: QueueSender,
+        batching: Batching = NO_LINGER,
     ) -> None:
         self._sns = sns
         self._topic_arn = topic_arn
         self._public_base_url = public_base_url
         self._dead_letters = dead_letters
         self._publishes: GroupCommit[dict[str, Any], None] = GroupCommit(
-            "sns publishes", self._publish, max_batch=MAX_BATCH
+            "sns publishes", self._publish, max_batch=MAX_BATCH, batching=batching
         )
 
     async def tell(self, outcome: Outcome) -> None:
@@ -42,9 +45,7 @@ class Notifier:
         try:
             response = await call(
                 "sns:PublishBatch",
-                self._sns.publish_batch(
-                    TopicArn=self._topic_arn, PublishBatchRequestEntries=entries
-                ),
+                self._sns.publish_batch(self._topic_arn, entries),
             )
         except RequestRejected as rejection:
             raise BatchRefused from rejection

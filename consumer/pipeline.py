@@ -4,28 +4,25 @@ Telling the customer and deleting the message follow in the worker, which does t
 the frozen result of the one before.
 """
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
-
 from consumer.bucket import Bucket
 from consumer.decoder import Decoder
 from consumer.fetching.fetcher import Fetched, Fetcher
-from consumer.metrics import BYTES_IN, BYTES_OUT, ENDED, STEP_SECONDS
+from consumer.metrics import BYTES_IN, BYTES_OUT, ended, observe_step
 from consumer.outcome import Outcome, outcome_for
 from consumer.picture import Inspected
-from consumer.verdict import LONGEST_WAIT_HERE_S, retry_here
+from consumer.verdict import backoff, retry_here
 from core.clock import now_ms
 from core.errors import ImageFailure, ImageServiceError
 from core.image import ImageRecord, Provenance
 from core.message import ImageMessage
 from core.request import State, image_id_of
 from core.tables import ConditionNotMet, Tables
-
-_BACKOFF_BASE_S = 0.2
 
 
 class RunFailed(ImageServiceError):
@@ -90,28 +87,26 @@ class Pipeline:
     @asynccontextmanager
     async def _fetch(self, message: ImageMessage) -> AsyncIterator[FetchedImage]:
         """Hold the body, and the memory reserved for it, while the caller needs it."""
-        retrying = AsyncRetrying(
-            stop=stop_after_attempt(max(1, self._max_attempts - message.attempts)),
-            wait=wait_random_exponential(multiplier=_BACKOFF_BASE_S, max=LONGEST_WAIT_HERE_S),
-            retry=retry_if_exception(retry_here),
-            reraise=True,
-        )
-        attempts = message.attempts
         started = time.perf_counter()
         async with AsyncExitStack() as held:
-
-            async def attempt() -> Fetched:
-                nonlocal attempts
-                attempts += 1
-                return await held.enter_async_context(self._fetcher.fetch(message.url))
-
-            try:
-                fetched: Fetched = await retrying(attempt)
-            except ImageFailure as failure:
-                raise RunFailed(failure, attempts) from failure
-            _observe("fetch", started)
+            fetched, attempts = await self._attempt(message, held)
+            observe_step("fetch", started)
             BYTES_IN.inc(len(fetched.body))
             yield FetchedImage(message, fetched, attempts)
+
+    async def _attempt(self, message: ImageMessage, held: AsyncExitStack) -> tuple[Fetched, int]:
+        """The first attempt that succeeds, and how many were made for this request. Raises RunFailed."""
+        attempts = message.attempts
+        while True:
+            attempts += 1
+            try:
+                fetched = await held.enter_async_context(self._fetcher.fetch(message.url))
+            except ImageFailure as failure:
+                if attempts >= self._max_attempts or not retry_here(failure):
+                    raise RunFailed(failure, attempts) from failure
+            else:
+                return fetched, attempts
+            await asyncio.sleep(backoff(attempts - message.attempts))
 
     async def _inspect(self, image: FetchedImage) -> InspectedImage:
         started = time.perf_counter()
@@ -119,7 +114,7 @@ class Pipeline:
             inspected = await self._decoder.inspect(image.fetched.body)
         except ImageFailure as failure:
             raise RunFailed(failure, image.attempts) from failure
-        _observe("inspect", started)
+        observe_step("inspect", started)
         return InspectedImage(image.message, inspected, _provenance(image.fetched))
 
     async def _store(self, image: InspectedImage) -> StoredImage:
@@ -132,7 +127,7 @@ class Pipeline:
             extension=image.inspected.extension,
             media_type=metadata.media_type,
         )
-        _observe("store", started)
+        observe_step("store", started)
         BYTES_OUT.inc(metadata.bytes)
         return StoredImage(image.message, image.inspected, image.provenance, s3_url)
 
@@ -153,7 +148,7 @@ class Pipeline:
             await self._tables.write(self._tables.statements.insert_image(record))
         except ConditionNotMet:
             record = await self._tables.read_image(message.request_id) or record
-        _observe("record", started)
+        observe_step("record", started)
         return record
 
     async def complete(self, message: ImageMessage, record: ImageRecord) -> Outcome:
@@ -164,8 +159,8 @@ class Pipeline:
                 message.request_id, message.revision, image_id=record.image_id, now=now_ms()
             )
         )
-        ENDED.labels(State.COMPLETED, "").inc()
-        _observe("complete", started)
+        ended(State.COMPLETED).inc()
+        observe_step("complete", started)
         return outcome_for(message, image=record)
 
 
@@ -177,7 +172,3 @@ def _provenance(fetched: Fetched) -> Provenance:
         last_modified=fetched.last_modified,
         declared_media_type=fetched.declared_media_type,
     )
-
-
-def _observe(step: str, started: float) -> None:
-    STEP_SECONDS.labels(step).observe(time.perf_counter() - started)

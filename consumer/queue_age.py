@@ -14,6 +14,8 @@ _COUNTS: "tuple[QueueAttributeNameType, ...]" = (
     "ApproximateNumberOfMessagesDelayed",
 )
 _WINDOW = timedelta(minutes=15)
+_LONGEST_RETENTION_S = 1_209_600.0
+"""SQS's longest retention, for a queue that tells none of its own."""
 
 
 async def oldest_age(aws: Aws, queue_url: str) -> float:
@@ -32,7 +34,9 @@ async def oldest_age(aws: Aws, queue_url: str) -> float:
     if not any(int(attributes[name]) for name in _COUNTS):
         return 0
     measured = await _measured_age(aws, queue_url.rsplit("/", 1)[-1])
-    return float(attributes["MessageRetentionPeriod"]) if measured is None else measured
+    if measured is not None:
+        return measured
+    return float(attributes.get("MessageRetentionPeriod", _LONGEST_RETENTION_S))
 
 
 async def _measured_age(aws: Aws, queue_name: str) -> float | None:

@@ -14,6 +14,7 @@ behind travels.
 """
 
 import argparse
+import contextlib
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -78,7 +79,7 @@ async def run(settings: ConsumerSettings, arguments: argparse.Namespace) -> int:
         )
         async for page in scan.pages(arguments.segments):
             for request in page:
-                tally += await take_up(stores, request, arguments.max_claims)
+                tally += await _take_up_or_skip(stores, request, arguments.max_claims)
             _log.info("reconciling", rows_read=scan.rows_read, resent=tally.resent)
     sys.stdout.write(
         f"{scan.rows_read} rows read, {tally.resent} requests sent again, {tally.failed} failed\n"
@@ -86,12 +87,22 @@ async def run(settings: ConsumerSettings, arguments: argparse.Namespace) -> int:
     return 0
 
 
+async def _take_up_or_skip(stores: Stores, request: ImageRequest, max_claims: int) -> Tally:
+    try:
+        return await take_up(stores, request, max_claims)
+    except RequestRejected as rejection:
+        # One row that a service will not take must not keep reconcile from the others.
+        _log.error("cannot be taken up", request_id=request.request_id, error=str(rejection))
+        return Tally()
+
+
 async def take_up(stores: Stores, request: ImageRequest, max_claims: int) -> Tally:
     """Claim one request and send it again, or fail it after `max_claims`."""
     message = replace(first_message(request), resent=True)
     if request.claims >= max_claims:
         # Sent first: should this process die in between, whoever receives the message tells of the end.
-        await stores.sender.send(message.encode())
+        with contextlib.suppress(RequestRejected):
+            await stores.sender.send(message.encode())
         return await _fail(stores, message)
     try:
         await stores.tables.write(stores.tables.statements.claim(request, now=now_ms()))

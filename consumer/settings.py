@@ -121,6 +121,13 @@ class ConsumerSettings(CoreSettings):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
+    @field_validator("user_agent")
+    @classmethod
+    def _is_a_header(cls, value: str) -> str:
+        if not value.isprintable():
+            raise ValueError("it must be one printable line, for it is sent as a header")
+        return value
+
     @model_validator(mode="after")
     def _budget_holds_a_body(self) -> "ConsumerSettings":
         if self.body_budget_bytes < self.max_body_bytes:

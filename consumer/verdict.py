@@ -8,12 +8,14 @@ the host is busy with our own requests     give back, no attempt spent
 a fault of our own code                    give back, one attempt spent; then fail
 """
 
+import random
 from dataclasses import dataclass
 
 from core.errors import ImageFailure, Internal, PermanentFailure, TransientFailure
 
 LONGEST_WAIT_HERE_S = 2.0
 """A longer wait gives the message back, so that one slow host does not fill the slots."""
+_BACKOFF_BASE_S = 0.2
 INTERNAL_DELAY_S = 5.0
 
 
@@ -38,6 +40,12 @@ Verdict = GiveBack | Fail
 def retry_here(error: BaseException) -> bool:
     """Whether another attempt may follow at once, after a backoff of up to 2 s."""
     return isinstance(error, TransientFailure) and (error.retry_after or 0) <= LONGEST_WAIT_HERE_S
+
+
+def backoff(made: int) -> float:
+    """Seconds to wait after so many attempts of this run: exponential, with full jitter."""
+    ceiling = min(LONGEST_WAIT_HERE_S, _BACKOFF_BASE_S * 2 ** (made - 1))
+    return random.uniform(0, ceiling)  # noqa: S311  spreads load, no secret
 
 
 def judge(failure: ImageFailure, *, attempts: int, max_attempts: int) -> Verdict:

@@ -10,7 +10,7 @@ from consumer.delivery import Delivery
 from consumer.ending import fail_request, retell
 from consumer.fetching.politeness import HostBusy
 from consumer.inbox import Inbox
-from consumer.metrics import STEP_SECONDS
+from consumer.metrics import observe_step
 from consumer.notifier import Notifier
 from consumer.outcome import Outcome
 from consumer.pipeline import Pipeline, RunFailed
@@ -162,5 +162,5 @@ class Worker:
         _log.debug("ended", request_id=outcome.request_id, state=outcome.state)
         started = time.perf_counter()
         await self._notifier.tell(outcome)
-        STEP_SECONDS.labels("notify").observe(time.perf_counter() - started)
+        observe_step("notify", started)
         await self._inbox.finish(delivery)

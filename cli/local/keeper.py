@@ -7,7 +7,7 @@ from typing import Protocol
 
 from cli.errors import CommandFailed
 from cli.local.child import Child, ChildSpec, describe_exit
-from cli.local.restart import RestartPolicy
+from core.restart import RestartPolicy
 
 DEATHS_BEFORE_READY = 3
 """A child that has never been ready is given up after so many deaths: another start would not help."""

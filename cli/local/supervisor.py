@@ -8,7 +8,7 @@ from typing import Self
 from cli.errors import CommandFailed
 from cli.local.child import ChildSpec
 from cli.local.keeper import Keeper, Notices
-from cli.local.restart import RestartPolicy
+from core.restart import RestartPolicy
 
 
 class Supervisor:

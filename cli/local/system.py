@@ -16,9 +16,9 @@ from cli.local.interruption import Interrupted, unless
 from cli.local.lifeline import lifeline
 from cli.local.plan import Plan
 from cli.local.ready_file import Running
-from cli.local.restart import RestartPolicy
 from cli.local.stack import StackFailed
 from cli.local.supervisor import Supervisor
+from core.restart import RestartPolicy
 
 READY_SECONDS = 60.0
 ORPHANED_SECONDS = 3.0

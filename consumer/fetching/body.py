@@ -16,6 +16,9 @@ async def read_body(
     begins after `grace` seconds. Raises TooSlow, and TooLarge as soon as more than `max_bytes` have
     arrived. The last copy doubles the body, but without a pause in which another could do so too.
     """
+    if stream.is_eof():
+        # It came with its head, as small ones do.
+        return _within(stream.read_nowait(), max_bytes)
     # One buffer: a list of the tiny chunks that an origin may choose to send outgrows any limit.
     body = bytearray()
     patience = grace + window
@@ -32,3 +35,9 @@ async def read_body(
             if len(body) - size_before < min_rate * window:
                 raise TooSlow from None
         patience = window
+
+
+def _within(body: bytes, max_bytes: int) -> bytes:
+    if len(body) > max_bytes:
+        raise TooLarge(f"{max_bytes:,} bytes")
+    return body

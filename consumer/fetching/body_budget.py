@@ -1,7 +1,6 @@
 """Who may reserve how many bytes for a body that is about to arrive."""
 
-import contextlib
-from collections.abc import AsyncIterator
+from typing import Self
 
 from consumer.byte_budget import ByteBudget, Reservation
 
@@ -10,7 +9,10 @@ SMALL_BODY_BYTES = 1_024 * 1_024
 
 
 class BodyReservation:
-    """Bytes for one body, until it is received, and for what arrived of it from then on."""
+    """Bytes for one body, until it is received, and for what arrived of it from then on.
+
+    Held in its `async with` block, on entry to which they are waited for.
+    """
 
     def __init__(self, body: Reservation, bulk: Reservation | None) -> None:
         self._body = body
@@ -26,6 +28,26 @@ class BodyReservation:
         if self._bulk is not None:
             self._bulk.shrink(0)
         self._body.shrink(size)
+
+    async def take(self) -> None:
+        """Wait for the bytes; `settle` gives them back."""
+        if self._bulk is None:
+            await self._body.take()
+            return
+        # First by all, and nobody waits for it with bytes in hand: no circle.
+        await self._bulk.take()
+        try:
+            await self._body.take()
+        except BaseException:
+            self._bulk.shrink(0)
+            raise
+
+    async def __aenter__(self) -> Self:
+        await self.take()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.settle(0)
 
 
 class BodyBudget:
@@ -46,14 +68,17 @@ class BodyBudget:
         """Bytes not lent."""
         return self._bytes.free
 
-    @contextlib.asynccontextmanager
-    async def reserve(self, declared: int | None) -> AsyncIterator[BodyReservation]:
-        """Hold bytes for a body of the declared size, or of any; waits for them on entry."""
+    def fits(self, declared: int | None) -> bool:
+        """Whether a reservation would not wait."""
         size = self._max_bytes if declared is None else declared
-        async with contextlib.AsyncExitStack() as held:
-            bulk = None
-            if declared is None or declared > SMALL_BODY_BYTES:
-                # First by all, and nobody waits for it with bytes in hand: no circle.
-                bulk = await held.enter_async_context(self._bulk.reserve(size))
-            body = await held.enter_async_context(self._bytes.reserve(size))
-            yield BodyReservation(body, bulk)
+        return self._bytes.fits(size) and (not _is_bulk(declared) or self._bulk.fits(size))
+
+    def reserve(self, declared: int | None) -> BodyReservation:
+        """Bytes for a body of the declared size, or of any."""
+        size = self._max_bytes if declared is None else declared
+        bulk = self._bulk.reserve(size) if _is_bulk(declared) else None
+        return BodyReservation(self._bytes.reserve(size), bulk)
+
+
+def _is_bulk(declared: int | None) -> bool:
+    return declared is None or declared > SMALL_BODY_BYTES

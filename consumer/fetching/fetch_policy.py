@@ -42,3 +42,5 @@ class FetchPolicy:
     def __post_init__(self) -> None:
         if self.body_budget_bytes < self.max_bytes:
             raise ValueError("body_budget_bytes must be at least max_bytes, or no body would fit")
+        if not self.user_agent.isprintable():
+            raise ValueError("user_agent must be one printable line, for it is sent as a header")

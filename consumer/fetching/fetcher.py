@@ -5,20 +5,19 @@ with bytes in hand, and each fetch reserves once, so waiting cannot become a cir
 for nothing: without a free thread it fails at once.
 """
 
-import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
-import aiohttp
 from aiohttp.abc import AbstractResolver
-from yarl import URL
 
 from consumer.fetching.body import read_body
-from consumer.fetching.body_budget import BodyBudget
+from consumer.fetching.body_budget import BodyBudget, BodyReservation
 from consumer.fetching.connect_guard import ConnectGuard
 from consumer.fetching.connector import BoundedConnector
 from consumer.fetching.deadline import Deadline
+from consumer.fetching.exchange import Answer, Exchanges
 from consumer.fetching.fetch_policy import FetchPolicy
 from consumer.fetching.politeness import HostLimiter
 from consumer.fetching.redirects import REDIRECT_STATUSES, next_hop
@@ -64,6 +63,23 @@ class _Content:
     etag: str
     last_modified: str
     declared_media_type: str
+    reservation: BodyReservation
+
+
+class Attempt:
+    """One fetch, made on entry to its `async with` block; its body is held until the block is left."""
+
+    def __init__(self, attempt: Coroutine[Any, Any, tuple[Fetched, BodyReservation]]) -> None:
+        self._attempt = attempt
+        self._reservation: BodyReservation | None = None
+
+    async def __aenter__(self) -> Fetched:
+        fetched, self._reservation = await self._attempt
+        return fetched
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._reservation is not None:
+            self._reservation.settle(0)
 
 
 class Fetcher:
@@ -76,112 +92,115 @@ class Fetcher:
         self._hosts = HostLimiter(policy.per_host_limit, max_wait=policy.per_host_wait)
         self._budget = BodyBudget(policy.body_budget_bytes, max_bytes=policy.max_bytes)
         self._resolver = resolver or PooledResolver()
-        self._session = aiohttp.ClientSession(
-            connector=BoundedConnector(self._resolver, self._guard),
-            # Cookies and the environment's proxies and passwords belong to nobody's image.
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=False,
-            auto_decompress=False,
-            timeout=aiohttp.ClientTimeout(total=None, connect=policy.connect_timeout),
-            headers={
-                "User-Agent": policy.user_agent,
-                "Accept": "image/*",
-                "Accept-Encoding": "identity",
-            },
+        self._exchanges = Exchanges(
+            BoundedConnector(self._resolver, self._guard),
+            user_agent=policy.user_agent,
+            connect_timeout=policy.connect_timeout,
+            per_host=policy.per_host_limit,
         )
 
     async def close(self) -> None:
         """Close connections and resolver."""
-        await self._session.close()
+        await self._exchanges.close()
         await self._resolver.close()
 
-    @contextlib.asynccontextmanager
-    async def fetch(self, url: str) -> AsyncIterator[Fetched]:
+    def fetch(self, url: str) -> "Attempt":
         """Make one attempt; the body counts against the byte budget until the block is left.
 
         A block must not fetch again: it would wait for bytes that it holds itself. A connection
-        that breaks before the answer is asked anew once by aiohttp (RFC 9110, section 9.2.2).
+        that breaks before the answer is asked anew once (RFC 9110, section 9.2.2).
         Raises core.errors.ImageFailure, or HostBusy when the host had no slot in time or its
         name no thread to be looked up in.
         """
+        return Attempt(self._attempt(url))
+
+    async def _attempt(self, url: str) -> tuple[Fetched, BodyReservation]:
         try:
             origin = parse_origin_url(url)
         except InvalidOriginUrl as fault:
             # Submit refuses these; one that is stored all the same is the guard's to stop.
             raise BlockedAddress(str(fault)) from fault
-        async with contextlib.AsyncExitStack() as held:
-            try:
-                async with Deadline(self._policy.total_timeout) as deadline:
-                    fetched = await self._follow(origin, deadline, held)
-            except TimeoutError:
-                raise Timeout from None
-            yield fetched
+        try:
+            async with Deadline(self._policy.total_timeout) as deadline:
+                hop, redirects, content = await self._follow(origin, deadline)
+        except TimeoutError:
+            raise Timeout from None
+        fetched = Fetched(
+            body=content.body,
+            final_url="" if hop.url == origin.url else hop.url,
+            redirects=redirects,
+            etag=content.etag,
+            last_modified=content.last_modified,
+            declared_media_type=content.declared_media_type,
+        )
+        return fetched, content.reservation
 
     async def _follow(
-        self, origin: OriginUrl, deadline: Deadline, held: contextlib.AsyncExitStack
-    ) -> Fetched:
+        self, origin: OriginUrl, deadline: Deadline
+    ) -> tuple[OriginUrl, int, _Content]:
+        """The last hop, the number of redirects before it, and what it gave."""
         hop, redirects = origin, 0
         while True:
-            async with self._slot(hop.host, deadline):
-                outcome = await self._ask(hop, deadline, held)
+            outcome = await self._ask(hop, deadline)
             if isinstance(outcome, _Content):
-                break
+                return hop, redirects, outcome
             limit = self._policy.max_redirects
             hop = next_hop(hop, outcome.location, followed=redirects, limit=limit)
             redirects += 1
-        return Fetched(
-            body=outcome.body,
-            final_url="" if hop.url == origin.url else hop.url,
-            redirects=redirects,
-            etag=outcome.etag,
-            last_modified=outcome.last_modified,
-            declared_media_type=outcome.declared_media_type,
-        )
 
-    @contextlib.asynccontextmanager
-    async def _slot(self, host: str, deadline: Deadline) -> AsyncIterator[None]:
-        name = host.removesuffix(".")
-        with deadline.paused():
+    async def _ask(self, hop: OriginUrl, deadline: Deadline) -> _Redirect | _Content:
+        """One hop, in a slot of its host."""
+        name = hop.host.removesuffix(".")
+        if self._hosts.is_free(name):
             await self._hosts.acquire(name)
+        else:
+            with deadline.paused():
+                await self._hosts.acquire(name)
         try:
-            yield
+            with self._guard.recording() as recording:
+                try:
+                    return await self._exchange(hop, deadline)
+                except TRANSPORT_ERRORS as error:
+                    raise as_failure(error, refused=bool(recording.refusals)) from error
         finally:
             self._hosts.release(name)
 
-    async def _ask(
-        self, hop: OriginUrl, deadline: Deadline, held: contextlib.AsyncExitStack
-    ) -> _Redirect | _Content:
-        # `encoded`: yarl would rewrite escapes, and with them break signed URLs.
-        url = URL(hop.request_url, encoded=True)
-        with self._guard.recording() as recording:
-            try:
-                async with self._session.get(url, allow_redirects=False) as response:
-                    if response.status in REDIRECT_STATUSES:
-                        return _Redirect(response.headers.get("Location"))
-                    return await self._receive(response, deadline, held)
-            except TRANSPORT_ERRORS as error:
-                raise as_failure(error, refused=bool(recording.refusals)) from error
+    async def _exchange(self, hop: OriginUrl, deadline: Deadline) -> _Redirect | _Content:
+        answer = await self._exchanges.get(hop)
+        try:
+            if answer.status in REDIRECT_STATUSES:
+                return _Redirect(answer.headers.get("Location"))
+            return await self._receive(answer, deadline)
+        finally:
+            answer.let_go()
 
-    async def _receive(
-        self, response: aiohttp.ClientResponse, deadline: Deadline, held: contextlib.AsyncExitStack
-    ) -> _Content:
-        policy, headers = self._policy, response.headers
-        check_status(response.status, headers.get("Retry-After"), datetime.now(UTC))
+    async def _receive(self, answer: Answer, deadline: Deadline) -> _Content:
+        policy, headers = self._policy, answer.headers
+        check_status(answer.status, headers.get("Retry-After"), datetime.now(UTC))
         check_coding(headers.get("Content-Encoding"))
         size = declared_size(headers, policy.max_bytes)
-        with deadline.paused():
-            reservation = await held.enter_async_context(self._budget.reserve(size))
-        body = await read_body(
-            response.content,
-            max_bytes=reservation.size,
-            min_rate=policy.min_rate,
-            window=policy.rate_window,
-            grace=policy.rate_grace,
-        )
+        reservation = self._budget.reserve(size)
+        if self._budget.fits(size):
+            await reservation.take()
+        else:
+            with deadline.paused():
+                await reservation.take()
+        try:
+            body = await read_body(
+                answer.content,
+                max_bytes=reservation.size,
+                min_rate=policy.min_rate,
+                window=policy.rate_window,
+                grace=policy.rate_grace,
+            )
+        except BaseException:
+            reservation.settle(0)
+            raise
         reservation.settle(len(body))
         return _Content(
             body=body,
             etag=recorded(headers.get("ETag")),
             last_modified=recorded(headers.get("Last-Modified")),
             declared_media_type=media_type(headers.get("Content-Type")),
+            reservation=reservation,
         )

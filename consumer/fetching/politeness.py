@@ -1,8 +1,10 @@
 """How many requests one host gets from this process at a time."""
 
 import asyncio
+import contextlib
 import random
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, field
 
 from core.errors import ImageServiceError
 
@@ -23,8 +25,10 @@ class HostBusy(ImageServiceError):
 
 @dataclass(slots=True)
 class _Host:
-    slots: asyncio.Semaphore
+    """`users` hold a slot or wait for one; those beyond the limit wait."""
+
     users: int = 0
+    waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
 
 
 class HostLimiter:
@@ -43,25 +47,43 @@ class HostLimiter:
         """Hosts that are remembered."""
         return len(self._hosts)
 
+    def is_free(self, host: str) -> bool:
+        """Whether `acquire` would not wait."""
+        entry = self._hosts.get(host)
+        return entry is None or entry.users < self._limit
+
     async def acquire(self, host: str) -> None:
         """Take a slot, to be given back by `release`. Raises HostBusy after `max_wait`."""
         entry = self._hosts.get(host)
         if entry is None:
-            entry = self._hosts[host] = _Host(asyncio.Semaphore(self._limit))
+            entry = self._hosts[host] = _Host()
         entry.users += 1
+        if entry.users <= self._limit:
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        entry.waiting.append(turn)
         try:
             async with asyncio.timeout(self._max_wait):
-                await entry.slots.acquire()
-        except TimeoutError:
-            self._leave(host)
-            raise HostBusy from None
-        except asyncio.CancelledError:
-            self._leave(host)
+                await turn
+        except (TimeoutError, asyncio.CancelledError) as end:
+            if turn.cancelled():
+                with contextlib.suppress(ValueError):  # a release may have passed it over
+                    entry.waiting.remove(turn)
+                self._leave(host)
+            else:  # granted, but given up before it could be used
+                self.release(host)
+            if isinstance(end, TimeoutError):
+                raise HostBusy from None
             raise
 
     def release(self, host: str) -> None:
         """Give a slot back."""
-        self._hosts[host].slots.release()
+        entry = self._hosts[host]
+        while entry.waiting:
+            turn = entry.waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                break
         self._leave(host)
 
     def _leave(self, host: str) -> None:

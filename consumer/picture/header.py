@@ -1,23 +1,20 @@
 from dataclasses import dataclass
 
 from consumer.picture import budget, layout
-from consumer.picture.formats import sniff
+from consumer.picture.formats import Format, sniff
+from consumer.picture.layout import Layout
 from consumer.picture.policy import PicturePolicy
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """width, height: pixels as stored, before any orientation. extension: without a dot.
+    """What a body is, by its structure.
 
     decode_bytes: estimated peak memory in bytes of inspecting this body, the body included.
     """
 
-    format: str
-    media_type: str
-    extension: str
-    width: int
-    height: int
-    frames: int
+    kind: Format
+    layout: Layout
     decode_bytes: int
 
 
@@ -30,12 +27,4 @@ def probe(body: bytes, policy: PicturePolicy) -> Probe:
     kind = sniff(body)
     shape = layout.read(kind, body, policy.max_frames)
     budget.charge(shape, policy)
-    return Probe(
-        kind.name,
-        kind.media_type,
-        kind.extension,
-        shape.width,
-        shape.height,
-        shape.frames,
-        budget.decode_bytes(kind, shape, len(body), policy),
-    )
+    return Probe(kind, shape, budget.decode_bytes(kind, shape, len(body), policy))

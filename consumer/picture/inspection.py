@@ -1,9 +1,9 @@
 from dataclasses import dataclass, field
 from hashlib import sha256
 
-from consumer.picture import budget, exif, layout, location
+from consumer.picture import exif, location
 from consumer.picture.decode import decode
-from consumer.picture.formats import sniff
+from consumer.picture.header import Probe, probe
 from consumer.picture.policy import PicturePolicy
 from core.image import PictureMetadata
 
@@ -22,15 +22,16 @@ class Inspected:
     extension: str
 
 
-def inspect(body: bytes, policy: PicturePolicy) -> Inspected:
+def inspect(body: bytes, policy: PicturePolicy, probed: Probe | None = None) -> Inspected:
     """Checks a picture, takes its location out, and reads its metadata. Synchronous, CPU-bound.
+
+    `probed` is what `probe` said of this very body under this policy, where that is known already.
 
     Raises NotAnImage, UnsupportedFormat, CorruptImage, TooManyPixels and LocationNotRemovable.
     MemoryError passes.
     """
-    kind = sniff(body)
-    shape = layout.read(kind, body, policy.max_frames)
-    budget.charge(shape, policy)
+    found = probed or probe(body, policy)
+    kind, shape = found.kind, found.layout
     cleaned = location.clean(kind, body, shape)
     facts = exif.read(cleaned.exif)
     decoded = decode(kind, cleaned, shape, policy, facts.orientation)

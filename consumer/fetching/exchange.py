@@ -1,0 +1,132 @@
+"""One GET and the head of its answer, over a connection that may have served before.
+
+aiohttp makes the connection and parses what arrives. Its session is left out: cookies, proxies, stored passwords,
+decompression and redirects are all to be kept off here, and make up most of a small request's cost.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import aiohttp
+from aiohttp import ClientRequest, ClientTimeout, StreamReader
+from aiohttp.http_exceptions import HttpProcessingError
+from yarl import URL
+
+from consumer.fetching.connector import BoundedConnector, BoundedHandler
+from consumer.fetching.idle_connections import Endpoint, IdleConnections, OriginConnection
+from core.origin_url import OriginUrl
+
+_INTERIM = frozenset({100, *range(102, 200)})
+"""101 would change the protocol, and is final."""
+_SWITCHING_PROTOCOLS = 101
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The head of a final response, and the body that follows it.
+
+    Holds its connection until `let_go`, which must be called whatever happens.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    content: StreamReader
+    _connection: OriginConnection
+    _idle: IdleConnections
+
+    def let_go(self) -> None:
+        """Keep the connection where the exchange has ended in full; close it otherwise.
+
+        After 101 it no longer speaks HTTP, whatever else the answer says.
+        """
+        if self.content.at_eof() and self.status != _SWITCHING_PROTOCOLS:
+            self._idle.keep(self._connection)
+        else:
+            self._connection.close()
+
+
+class Exchanges:
+    """Asks origins. `per_host` bounds the connections that rest for one host."""
+
+    def __init__(
+        self,
+        connector: BoundedConnector,
+        *,
+        user_agent: str,
+        connect_timeout: float,
+        per_host: int,
+    ) -> None:
+        """The connector becomes this object's own. `connect_timeout` is in seconds, the look-up included."""
+        self._connector = connector
+        self._timeout = ClientTimeout(total=None, connect=connect_timeout)
+        self._idle = IdleConnections(per_host=per_host)
+        self._loop = asyncio.get_running_loop()
+        self._fields = (
+            f"User-Agent: {user_agent}\r\nAccept: image/*\r\nAccept-Encoding: identity\r\n\r\n"
+        ).encode()
+
+    async def close(self) -> None:
+        """Close every connection."""
+        self._idle.close()
+        await self._connector.close()
+
+    async def get(self, hop: OriginUrl) -> Answer:
+        """Ask once, and once more over a new connection where the first breaks before it answers.
+
+        RFC 9110, section 9.2.2: a GET may be repeated. One that had rested may have been closed by the origin just
+        then, or hold what the origin sent after the last answer, so there anything but an answer counts as a break.
+        Raises transport_error.TRANSPORT_ERRORS.
+        """
+        endpoint = Endpoint(hop.scheme, hop.host, hop.port)
+        request = (
+            f"GET {hop.target} HTTP/1.1\r\nHost: {_host_field(hop)}\r\n".encode() + self._fields
+        )
+        rested = self._idle.take(endpoint)
+        connection = rested or await self._connect(endpoint, hop)
+        try:
+            return await self._ask(connection, request)
+        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError):
+            pass
+        except aiohttp.ClientError:
+            if rested is None:
+                raise
+        return await self._ask(await self._connect(endpoint, hop), request)
+
+    async def _connect(self, endpoint: Endpoint, hop: OriginUrl) -> OriginConnection:
+        url = URL(f"{hop.scheme}://{hop.authority}/", encoded=True)
+        request = ClientRequest("GET", url, loop=self._loop)
+        try:
+            connection = await self._connector.connect(request, [], self._timeout)
+        except TimeoutError as error:
+            raise aiohttp.ConnectionTimeoutError from error
+        return OriginConnection(endpoint, connection, self._loop.time())
+
+    async def _ask(self, connection: OriginConnection, request: bytes) -> Answer:
+        protocol = connection.protocol
+        if protocol is None or protocol.transport is None:
+            connection.close()
+            raise aiohttp.ServerDisconnectedError
+        try:
+            # What is coded could unfold to any size.
+            protocol.set_response_params(auto_decompress=False, read_until_eof=True)
+            protocol.transport.write(request)
+            return await self._read_head(connection, protocol)
+        except HttpProcessingError as fault:
+            connection.close()
+            raise aiohttp.ClientPayloadError("the answer is not HTTP") from fault
+        except BaseException:
+            connection.close()
+            raise
+
+    async def _read_head(self, connection: OriginConnection, protocol: BoundedHandler) -> Answer:
+        """Pass over interim responses (RFC 9110, section 15.2); their number is the handler's to bound."""
+        while True:
+            message, content = await protocol.read()
+            if message.code not in _INTERIM:
+                return Answer(message.code, message.headers, content, connection, self._idle)
+
+
+def _host_field(hop: OriginUrl) -> str:
+    """Servers compare it to the names they know, which are written without the final dot."""
+    return hop.authority.replace(hop.host, hop.host.removesuffix("."), 1)

@@ -12,13 +12,16 @@ A request with `?key=K` is also counted as "<path>?key=K". Generated pictures ar
 
 import argparse
 import asyncio
+import ipaddress
 import json
 import os
 import signal
 import socket
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import uvloop
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
@@ -84,8 +87,11 @@ async def _generated(request: web.Request) -> web.Response:
     )
 
 
-async def serve(pictures: Path, host: str, port: int, ready_file: Path | None) -> None:
-    """Serve until SIGINT or SIGTERM. `ready_file` gets {"url", "pid"} once the port is open."""
+async def serve(pictures: Path, hosts: Sequence[str], port: int, ready_file: Path | None) -> None:
+    """Serve until SIGINT or SIGTERM. `ready_file` gets {"url", "urls", "pid"} once the port is open.
+
+    The port is the same on all hosts; the first of them is the one in "url".
+    """
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -97,22 +103,37 @@ async def serve(pictures: Path, host: str, port: int, ready_file: Path | None) -
     )
     await runner.setup()
     try:
-        opened = socket.create_server((host, port), backlog=1_024)
-        await web.SockSite(runner, opened).start()
-        url = f"http://{host}:{opened.getsockname()[1]}"
+        urls = []
+        for host in hosts:
+            opened = socket.create_server((host, port), backlog=1_024)
+            port = opened.getsockname()[1]
+            await web.SockSite(runner, opened).start()
+            urls.append(f"http://{host}:{port}")
         if ready_file is not None:
-            await asyncio.to_thread(_write_atomically, ready_file, {"url": url, "pid": os.getpid()})
-        sys.stdout.write(f"serving {pictures} at {url}\n")
+            ready = {"url": urls[0], "urls": urls, "pid": os.getpid()}
+            await asyncio.to_thread(_write_atomically, ready_file, ready)
+        sys.stdout.write(f"serving {pictures} at {urls[0]}\n")
         sys.stdout.flush()
         await stop.wait()
     finally:
         await runner.cleanup()
 
 
-def _write_atomically(path: Path, content: dict[str, str | int]) -> None:
+def _write_atomically(path: Path, content: Mapping[str, object]) -> None:
     partial = path.with_name(f"{path.name}.{os.getpid()}")
     partial.write_text(json.dumps(content) + "\n")
     partial.replace(path)
+
+
+def counted_up(host: str, count: int) -> tuple[str, ...]:
+    """So many addresses from `host` on, which must be a literal if there is more than one.
+
+    Consumers limit what they ask of one host at a time; a load test needs several. Linux answers on all of 127.0.0.0/8.
+    """
+    if count == 1:
+        return (host,)
+    first = ipaddress.ip_address(host)
+    return tuple(str(first + number) for number in range(count))
 
 
 def main() -> None:
@@ -121,10 +142,14 @@ def main() -> None:
     )
     parser.add_argument("--pictures", type=Path, default=Path("tests/images"), help="folder")
     parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument(
+        "--hosts", type=int, default=1, help="addresses to serve on, counted up from --host"
+    )
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     parser.add_argument("--ready-file", type=Path, help="gets the address as JSON once it serves")
     given = parser.parse_args()
-    asyncio.run(serve(given.pictures, given.host, given.port, given.ready_file))
+    hosts = counted_up(given.host, given.hosts)
+    uvloop.run(serve(given.pictures, hosts, given.port, given.ready_file))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""Benchmarks: each is a ratio in one run. `python -m loadtest.bench` lists them."""

@@ -1,0 +1,127 @@
+"""The `imageservice-loadtest` command."""
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvloop
+from rich.console import Console
+
+from loadtest.million import command
+from loadtest.million.command import Cannot, Target
+from loadtest.million.items import TooFewCustomers
+from loadtest.million.settings import RunSettings
+
+USAGE, INTERRUPTED = 2, 130
+
+app = typer.Typer(
+    name="imageservice-loadtest",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+@app.callback()
+def _group() -> None:
+    """Puts load on the image service, and reports what it did."""
+
+
+@app.command()
+def million(
+    *,
+    requests: Annotated[int, typer.Option(min=1, help="How many images to submit.")] = 1_000_000,
+    window: Annotated[
+        int,
+        typer.Option(min=1, help="Most requests unfinished at a time: keeps the queue shallow."),
+    ] = 400,
+    rate: Annotated[
+        float | None,
+        typer.Option(min=0.1, help="Submit so many a second whatever becomes of them (open loop)."),
+    ] = None,
+    customers: Annotated[int, typer.Option(min=1, help="Customers to submit for.")] = 100,
+    bodies: Annotated[
+        int | None,
+        typer.Option(min=1, help="Distinct pictures. As many as give ten submits each by default."),
+    ] = None,
+    streams: Annotated[int, typer.Option(min=1, max=64, help="SubmitImages streams.")] = 4,
+    unary: Annotated[bool, typer.Option("--unary", help="Submit by SubmitImage.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Learn of ends by WatchRequest, not by notifications.")
+    ] = False,
+    address: Annotated[
+        str,
+        typer.Option(envvar="IMAGESERVICE_ADDRESS", metavar="HOST:PORT", help="The gRPC server."),
+    ] = "127.0.0.1:50051",
+    ready_file: Annotated[
+        Path | None,
+        typer.Option(help="That `imageservice up --ready-file` wrote: address, AWS and processes."),
+    ] = None,
+    up: Annotated[
+        bool, typer.Option("--up", help="Start the whole system on this machine, for this run.")
+    ] = False,
+    consumers: Annotated[int, typer.Option(min=1, help="Consumers of --up.")] = 1,
+    origin: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="URL", help="Where loadtest.origin runs. One is started here by default."
+        ),
+    ] = None,
+    hosts: Annotated[
+        int, typer.Option(min=1, max=200, help="Loopback addresses of the origin started here.")
+    ] = 16,
+    patience: Annotated[
+        float, typer.Option(min=1, help="Seconds without news after which waiting ends.")
+    ] = 120.0,
+    report: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Gets the report and the processes' logs.")
+    ] = Path("million-report"),
+) -> int:
+    """Submit images by the million, follow each to its end, and prove that none was lost or doubled.
+
+    Exit 1 if one was, if one FAILED, or if not all were acknowledged. With --ready-file, --up, or a server's settings
+    in the environment (REQUESTS_TABLE, IMAGES_TABLE, QUEUE_URL, TOPIC_ARN and the AWS SDK's own) the ends are learnt
+    from notifications and the proof reads the tables; otherwise WatchRequest and GetStatus serve.
+    """
+    settings = RunSettings(
+        requests=requests,
+        window=window,
+        rate=rate,
+        customers=customers,
+        bodies=bodies,
+        streams=streams,
+        unary=unary,
+        watch=watch,
+        patience=patience,
+    )
+    target = Target(address, ready_file, up, consumers, tuple(origin or ()), hosts)
+    return uvloop.run(command.million(settings, target, report, Console()))
+
+
+def run(arguments: list[str]) -> int:
+    """The exit code. What goes wrong with the request is one line on stderr."""
+    try:
+        code = app(arguments, prog_name="imageservice-loadtest", standalone_mode=False)
+    except (Cannot, TooFewCustomers) as error:
+        return _complain(str(error), USAGE)
+    except typer.TyperException as error:
+        return _complain(error.format_message(), USAGE)
+    except (KeyboardInterrupt, asyncio.CancelledError, typer.Abort):
+        return INTERRUPTED
+    return code if isinstance(code, int) else 0
+
+
+def _complain(message: str, code: int) -> int:
+    sys.stderr.write(f"imageservice-loadtest: {message}\n")
+    return code
+
+
+def main() -> None:
+    sys.exit(run(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""Where and on what a run took place, found out from this machine."""
+
+import platform
+import subprocess
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psutil
+
+from loadtest.run_report.record import Cell, Heading
+
+_ROOT = Path(__file__).parents[2]
+_GIB = 1024**3
+
+
+def heading(title: str, settings: Mapping[str, Cell]) -> Heading:
+    """Of a run that starts now. Reads files and asks git: not for the event loop."""
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    return Heading(title, _commit(), _machine(), started, dict(settings))
+
+
+def _commit() -> str:
+    head, changes = _git("rev-parse", "--short=12", "HEAD"), _git("status", "--porcelain")
+    return "unknown" if head is None else head + ("-dirty" if changes else "")
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        ran = subprocess.run(  # noqa: S603
+            ("git", *arguments),  # noqa: S607  as the person's own shell finds it
+            cwd=_ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return ran.stdout.strip()
+
+
+def _machine() -> str:
+    memory = round(psutil.virtual_memory().total / _GIB)
+    return (
+        f"{processor()}, {psutil.cpu_count()} cores, {memory} GiB, {platform.system()} "
+        f"{platform.release()}, {platform.python_implementation()} {platform.python_version()}"
+    )
+
+
+def processor() -> str:
+    """Linux tells the model in a file only; `platform.processor` is empty there."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()

@@ -1,0 +1,135 @@
+"""The record of one run: plain values, the same in memory and as JSON."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+Line = tuple[float | None, ...]
+"""One value for each point of the timeline; None where nothing was measured."""
+
+Cell = str | int | float
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """What was run, where and when."""
+
+    title: str
+    commit: str
+    """Of the working tree; "-dirty" is appended where it had changes."""
+    machine: str
+    started: str
+    """UTC, ISO 8601."""
+    settings: Mapping[str, Cell] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyLines:
+    """Milliseconds. In an open loop measured from the moment the schedule intended, see `schedule`."""
+
+    p50: Line
+    p90: Line
+    p99: Line
+    max: Line
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """What was sampled, each second unless it was thinned. All lines are as long as `seconds`."""
+
+    seconds: tuple[float, ...] = ()
+    """Since the start."""
+    rates: Mapping[str, Line] = field(default_factory=dict)
+    """Items a second: submitted, acknowledged, terminal."""
+    latencies: Mapping[str, LatencyLines] = field(default_factory=dict)
+    """By stage."""
+    depth: Mapping[str, Line] = field(default_factory=dict)
+    """Messages in the queue: visible, in flight. Empty where the queue could not be seen."""
+    memory: Mapping[str, Line] = field(default_factory=dict)
+    """MiB resident, by process."""
+    cpu: Mapping[str, Line] = field(default_factory=dict)
+    """Cores used, by process: 1.0 is one core for all of the time."""
+    errors: Mapping[str, Line] = field(default_factory=dict)
+    """A second, by reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class LatencySummary:
+    """Milliseconds, over the whole run."""
+
+    count: int
+    mean: float
+    p50: float
+    p90: float
+    p99: float
+    p999: float
+    max: float
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Figures that belong together, as "CPU by tenth of the run"."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    passed: bool
+    sentences: tuple[str, ...] = ()
+    """What was proven, or what is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    heading: Heading
+    seconds: float
+    """How long it took."""
+    totals: Mapping[str, Cell]
+    latencies: Mapping[str, LatencySummary]
+    """By stage."""
+    errors: Mapping[str, int]
+    """By reason, over the whole run."""
+    timeline: Timeline
+    tables: tuple[Table, ...]
+    verdict: Verdict
+
+    def to_json(self, path: Path) -> None:
+        path.write_text(json.dumps(asdict(self), separators=(",", ":")) + "\n", encoding="utf-8")
+
+    @classmethod
+    def from_json(cls, path: Path) -> Self:
+        """Raises KeyError, TypeError or ValueError for a file that `to_json` did not write."""
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        return cls(
+            heading=Heading(**stored["heading"]),
+            seconds=stored["seconds"],
+            totals=stored["totals"],
+            latencies={k: LatencySummary(**v) for k, v in stored["latencies"].items()},
+            errors=stored["errors"],
+            timeline=_timeline(stored["timeline"]),
+            tables=tuple(_table(table) for table in stored["tables"]),
+            verdict=Verdict(stored["verdict"]["passed"], tuple(stored["verdict"]["sentences"])),
+        )
+
+
+def _timeline(stored: Mapping[str, Any]) -> Timeline:
+    latencies = {
+        stage: LatencyLines(**{name: tuple(line) for name, line in lines.items()})
+        for stage, lines in stored["latencies"].items()
+    }
+    plain = {
+        group: {name: tuple(line) for name, line in stored[group].items()}
+        for group in ("rates", "depth", "memory", "cpu", "errors")
+    }
+    return Timeline(seconds=tuple(stored["seconds"]), latencies=latencies, **plain)
+
+
+def _table(stored: Mapping[str, Any]) -> Table:
+    rows = tuple(tuple(row) for row in stored["rows"])
+    return Table(stored["title"], tuple(stored["columns"]), rows, stored["note"])

@@ -1,0 +1,138 @@
+"""Locust as a person starts it, against a running system."""
+
+import asyncio
+import os
+import signal
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from cli.local.embedded_aws import free_port
+from harness.command import ROOT, python_path
+from harness.sample_origin import sample_origin
+from harness.system import System
+from loadtest.run_report.record import RunRecord
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    code: int
+    said: str
+    folder: Path
+
+    async def record(self) -> RunRecord:
+        return await asyncio.to_thread(RunRecord.from_json, self.folder / "locust.json")
+
+    async def page(self) -> str:
+        return await asyncio.to_thread((self.folder / "locust.html").read_text, encoding="utf-8")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def origin() -> AsyncIterator[str]:
+    async with sample_origin() as url:
+        yield url
+
+
+async def locust(folder: Path, host: str, *arguments: str) -> Ran:
+    """Run it to its end."""
+    return await ended(await start(folder, host, *arguments), folder)
+
+
+async def start(folder: Path, host: str, *arguments: str) -> Process:
+    """Headless. What ends it is a bound among `arguments`; the time is for a run that hangs."""
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "locust", "--locustfile", "loadtest/locustfile.py", "--headless"),
+        *("--host", host, "--report", str(folder), "--run-time", "60s", "--only-summary"),
+        *arguments,
+        cwd=ROOT,
+        env={**os.environ, **python_path()},
+        stdin=DEVNULL,
+        stdout=PIPE,
+        stderr=STDOUT,
+    )
+
+
+async def ended(process: Process, folder: Path) -> Ran:
+    out, _ = await process.communicate()
+    return Ran(process.returncode or 0, out.decode(), folder)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ("UnarySubmit --requests 20 --users 2", {"SubmitImage": 20}),
+        ("BulkSubmit --requests 40 --users 2 --bulk-images 15", {"SubmitImages": 40}),
+        ("Status --requests 20 --users 1", {"SubmitImage": 1, "GetStatus": 20}),
+        (
+            "Watch --requests 3 --users 2 --watch-ids 2",
+            {"SubmitImage": 6, "WatchRequest": 3, "WatchRequest to the end": 3},
+        ),
+    ],
+)
+async def test_each_user_makes_its_calls_and_leaves_a_report(
+    running: System, origin: str, tmp_path: Path, arguments: str, told: dict[str, int]
+) -> None:
+    ran = await locust(tmp_path, running.address, "--origin", origin, *arguments.split())
+    assert ran.code == 0, ran.said
+    record = await ran.record()
+    assert record.totals == {**told, "failed": 0}
+    assert record.verdict.passed
+    assert set(record.latencies) == set(told)
+    assert "<svg" in await ran.page()
+
+
+async def test_an_open_loop_makes_all_its_calls_over_two_processes(
+    running: System, origin: str, tmp_path: Path
+) -> None:
+    port = ("--master-bind-port", str(free_port()), "--master-bind-host", "127.0.0.1")
+    ran = await locust(
+        *(tmp_path, running.address, "--origin", origin, "--processes", "2", *port),
+        *("--master-port", port[1], "--rate", "20", "--users", "8", "--requests", "30"),
+        "UnarySubmit",
+    )
+    assert ran.code == 0, ran.said
+    record = await ran.record()
+    assert record.totals == {"SubmitImage": 30, "failed": 0}
+    assert {"locust", "locust worker 0", "locust worker 1"} == set(record.timeline.memory)
+
+
+async def test_a_server_that_is_not_there_counts_by_reason_and_fails_the_run(
+    tmp_path: Path,
+) -> None:
+    nobody = f"127.0.0.1:{free_port()}"
+    ran = await locust(tmp_path, nobody, "--users", "3", "--spawn-rate", "3", "--requests", "9")
+    assert ran.code == 1, ran.said
+    record = await ran.record()
+    assert set(record.errors) == {"UNAVAILABLE"}
+    assert record.totals["failed"] == sum(record.errors.values())
+    assert not record.verdict.passed
+    assert "RpcFailed('UNAVAILABLE')" in ran.said
+
+
+async def test_sigterm_ends_a_run_with_its_report(
+    running: System, origin: str, tmp_path: Path
+) -> None:
+    process = await start(tmp_path, running.address, "--origin", origin, "Watch", "BulkSubmit")
+    assert process.stdout is not None
+    heard = ""
+    while "All users spawned" not in heard:
+        line = await process.stdout.readline()
+        assert line, heard
+        heard += line.decode()
+    process.send_signal(signal.SIGTERM)
+    ran = await ended(process, tmp_path)
+    assert ran.code == 0, ran.said
+    assert (await ran.record()).heading.settings["user classes"] == "BulkSubmit Watch"
+
+
+async def test_a_faulty_option_ends_it_with_one_line(tmp_path: Path) -> None:
+    ran = await locust(tmp_path, "127.0.0.1:1", "--watch-ids", "101")
+    assert ran.code == 2
+    assert "locust: --watch-ids 101: one watch has at most 100" in ran.said.splitlines()

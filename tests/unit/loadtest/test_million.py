@@ -1,0 +1,294 @@
+"""The million driver's pure parts: what it sends, when, and what it makes of the answers."""
+
+import asyncio
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+
+from imageservice.v1 import image_service_pb2 as pb
+from loadtest.million.items import Items, TooFewCustomers
+from loadtest.million.ledger import COMPLETED, Ledger
+from loadtest.million.looking_up import chunks, found_of
+from loadtest.million.measuring import Mark, Tenths, calls_table
+from loadtest.million.proof import Found, Proof, RowCounts
+from loadtest.million.work import Work
+from loadtest.run_report.processes import ProcessSample
+from loadtest.run_report.schedule import Schedule
+
+ORIGINS = ("http://127.0.0.1:1", "http://127.0.0.2:1", "http://127.0.0.3:1")
+RUN = "0123456789abcdef01"
+
+
+def items(total: int = 1_000, bodies: int = 100, customers: int = 10) -> Items:
+    return Items(total, bodies, customers, ORIGINS, RUN)
+
+
+@pytest.mark.parametrize(
+    ("total", "bodies", "customers"),
+    [(1_000, 100, 10), (1_000, 100, 37), (995, 100, 100), (5, 5, 1)],
+)
+def test_no_customer_submits_a_body_twice(total: int, bodies: int, customers: int) -> None:
+    """Else the second upload would only repeat the first."""
+    some = items(total, bodies, customers)
+    assert len({(some.url(n), some.customer(n)) for n in range(total)}) == total
+    assert len({some.url(n) for n in range(total)}) == bodies
+
+
+def test_all_formats_origins_and_customers_take_part() -> None:
+    some = items()
+    urls = [some.url(n) for n in range(some.total)]
+    assert {url.rpartition(".")[2] for url in urls} == {"jpg", "png", "webp", "gif"}
+    assert {url.partition("/generated")[0] for url in urls} == set(ORIGINS)
+    by_customer = Counter(some.customer(n) for n in range(some.total))
+    assert len(by_customer) == 10
+    assert set(by_customer.values()) == {100}
+
+
+def test_too_few_customers_are_refused() -> None:
+    with pytest.raises(TooFewCustomers, match="10 submits of each body"):
+        items(customers=9)
+
+
+def test_an_id_is_a_uuid_that_tells_its_number() -> None:
+    some = items()
+    ids = [some.request_id(n) for n in range(some.total)]
+    assert [str(uuid.UUID(one)) for one in ids] == ids
+    assert {uuid.UUID(one).version for one in ids} == {4}
+    assert [some.number(one) for one in ids] == list(range(some.total))
+
+
+@pytest.mark.parametrize(
+    "request_id",
+    ["0f8fad5b-d9cb-469f-a165-70867728950e", items(total=2_000, bodies=200).request_id(1_000), ""],
+)
+def test_an_id_of_another_run_has_no_number(request_id: str) -> None:
+    assert items().number(request_id) is None
+
+
+async def out_of(work: Work) -> list[int | None]:
+    """All that is handed out before a sender would have to wait."""
+    taken: list[int | None] = []
+    for _ in range(200):
+        await asyncio.sleep(0)
+        if work.waiting:
+            taken.append(await work.take())
+    return taken
+
+
+async def test_no_more_than_the_window_is_unfinished() -> None:
+    work = Work(Ledger(100), 100, window=5, schedule=None)
+    feeding = asyncio.create_task(work.feed())
+    assert await out_of(work) == [0, 1, 2, 3, 4]
+    work.leave_window()
+    work.leave_window()
+    assert await out_of(work) == [5, 6]
+    feeding.cancel()
+
+
+async def test_an_open_loop_waits_for_nobody() -> None:
+    """What is overdue is sent at once, with the moment at which it should have been sent."""
+    ledger = Ledger(50)
+    start = time.monotonic() - 10
+    work = Work(ledger, 50, window=1, schedule=Schedule(start, rate=100.0))
+    feeding = asyncio.create_task(work.feed())
+    assert await out_of(work) == list(range(50))
+    assert ledger.begun(40) == pytest.approx(start + 0.4)
+    await feeding
+
+
+async def test_senders_are_let_go_once_all_is_settled() -> None:
+    ledger = Ledger(2)
+    work = Work(ledger, 2, window=2, schedule=None)
+    await work.feed()
+    assert await out_of(work) == [0, 1]
+    senders = [asyncio.create_task(work.take()) for _ in range(3)]
+    ledger.acknowledge(0)
+    work.settled()
+    work.again(1, 0)
+    assert await asyncio.wait_for(_first(senders), 5) == 1
+    ledger.refuse(1)
+    work.settled()
+    assert Counter(await asyncio.gather(*senders)) == {None: 2, 1: 1}
+    assert await work.take() is None
+
+
+async def _first(senders: list[asyncio.Task[int | None]]) -> int | None:
+    done, _ = await asyncio.wait(senders, return_when=asyncio.FIRST_COMPLETED)
+    return done.pop().result()
+
+
+def _twice_acknowledged(ledger: Ledger) -> None:
+    ledger.acknowledge(1)
+
+
+def _told_again(ledger: Ledger) -> None:
+    ledger.tell(1, 2, COMPLETED)
+
+
+def _told_otherwise(ledger: Ledger) -> None:
+    ledger.tell(1, 3, "NOT_FOUND")
+
+
+def _nothing(ledger: Ledger) -> None:
+    del ledger
+
+
+GOOD = Found(COMPLETED, 2, has_image=True)
+AS_IT_SHOULD = RowCounts(requests=3, images=3)
+
+
+@pytest.mark.parametrize(
+    ("happens", "found", "rows", "faults"),
+    [
+        (_nothing, GOOD, AS_IT_SHOULD, {}),
+        (_nothing, GOOD, None, {}),
+        (_told_again, GOOD, AS_IT_SHOULD, {}),
+        (_nothing, Found("FAILED", 2, has_image=False), RowCounts(3, 2), {"failed": "FAILED"}),
+        (_nothing, None, RowCounts(2, 2), {"lost": "absent", "rows": "2 request rows"}),
+        (_nothing, Found("PENDING", 1, has_image=False), RowCounts(3, 2), {"lost": "pending"}),
+        (_nothing, Found(COMPLETED, 4, has_image=True), None, {"doubled": "revision 4"}),
+        (_nothing, Found(COMPLETED, 2, has_image=False), None, {"image": "has no image"}),
+        (
+            _nothing,
+            Found("FAILED", 2, has_image=True),
+            None,
+            {"failed": "FAILED", "image": "has an image"},
+        ),
+        (_nothing, GOOD, RowCounts(3, 4), {"rows": "4 image rows"}),
+        (_twice_acknowledged, GOOD, None, {"doubled": "acknowledged twice"}),
+        (_told_otherwise, GOOD, None, {"doubled": "two terminal revisions"}),
+    ],
+)
+def test_the_proof_names_what_is_lost_or_doubled(
+    happens: Callable[[Ledger], None],
+    found: Found | None,
+    rows: RowCounts | None,
+    faults: dict[str, str],
+) -> None:
+    """Three items of which the middle one is looked at."""
+    some, ledger = items(3, 3), Ledger(3)
+    for number in range(3):
+        ledger.acknowledge(number)
+        ledger.tell(number, 2, COMPLETED)
+    happens(ledger)
+    proof = Proof(some, ledger)
+    for number in range(3):
+        proof.look_at(number, found if number == 1 else GOOD)
+    proof.close(rows)
+    assert set(proof.faults) == set(faults)
+    for kind, words in faults.items():
+        assert words in " ".join(proof.faults[kind])
+        assert kind == "rows" or some.request_id(1) in proof.faults[kind][0]
+    assert proof.verdict().passed == (not faults)
+
+
+def test_what_nobody_was_told_of_is_a_fault() -> None:
+    ledger = Ledger(1)
+    ledger.acknowledge(0)
+    proof = Proof(items(1, 1), ledger)
+    proof.look_at(0, GOOD)
+    proof.close(None)
+    assert list(proof.faults) == ["untold"]
+
+
+def test_a_run_that_did_not_get_everything_in_has_not_passed() -> None:
+    ledger = Ledger(2)
+    ledger.acknowledge(0)
+    ledger.tell(0, 2, COMPLETED)
+    ledger.refuse(1)
+    proof = Proof(items(2, 2), ledger)
+    proof.look_at(0, GOOD)
+    proof.close(None)
+    assert not proof.verdict().passed
+    assert "1 were not acknowledged." in proof.verdict().sentences
+
+
+def test_a_long_list_of_faults_is_cut_in_the_verdict_alone() -> None:
+    ledger = Ledger(50)
+    proof = Proof(items(50, 50), ledger)
+    for number in range(50):
+        ledger.acknowledge(number)
+        ledger.tell(number, 2, COMPLETED)
+        proof.look_at(number, None)
+    proof.close(None)
+    assert len(proof.faults["lost"]) == 50
+    assert "and 30 more" in " ".join(proof.verdict().sentences)
+
+
+def test_an_item_is_finished_when_acknowledged_and_told_in_either_order() -> None:
+    ledger = Ledger(3)
+    assert ledger.tell(0, 2, COMPLETED)
+    assert not ledger.finished(0)
+    assert ledger.acknowledge(0)
+    assert ledger.finished(0)
+    ledger.refuse(1)
+    assert ledger.finished(1)
+    assert not ledger.finished(2)
+    assert not ledger.tell(0, 2, COMPLETED)
+    assert (ledger.repeats, ledger.told_otherwise) == (1, [])
+
+
+def mark(ended: int, seconds: float, cpu: float) -> Mark:
+    server = ProcessSample(cpu, 80.0)
+    return Mark(ended, seconds, {"server": server, "driver": ProcessSample(cpu * 5, 50.0)})
+
+
+def test_tenths_are_cut_by_what_has_ended() -> None:
+    """Samples do not hit the tenths; each first one in a new tenth counts. The driver is none of ours."""
+    tenths = Tenths(total=1_000)
+    for ended in range(0, 1_001, 40):
+        tenths.see(mark(ended, ended / 10, cpu=ended / 500))
+    assert [one.items for one in tenths.marks] == [
+        *(0, 120, 200, 320, 400, 520, 600, 720, 800, 920, 1_000)
+    ]
+    rows = tenths.table().rows
+    assert {row[2] for row in rows} == {2.0}
+    assert tenths.growth() == pytest.approx(1.0)
+
+
+def test_growth_compares_the_last_tenth_with_the_first() -> None:
+    tenths = Tenths(total=10)
+    for ended in range(11):
+        tenths.see(mark(ended, ended, cpu=ended + (0.5 if ended == 10 else 0)))
+    assert tenths.growth() == pytest.approx(1.5)
+
+
+def test_a_run_without_ten_tenths_tells_no_growth() -> None:
+    tenths = Tenths(total=10)
+    tenths.see(mark(0, 0, 0))
+    tenths.see(mark(10, 1, 1))
+    assert tenths.growth() is None
+
+
+def test_aws_calls_are_those_made_meanwhile() -> None:
+    before = {"s3:PutObject": 5.0, "sqs:ReceiveMessage": 3.0}
+    after = {"s3:PutObject": 105.0, "sqs:ReceiveMessage": 3.0, "sns:PublishBatch": 10.0}
+    assert calls_table(before, after, 100).rows == (
+        ("all", 110, 1.1),
+        ("s3:PutObject", 100, 1.0),
+        ("sns:PublishBatch", 10, 0.1),
+    )
+
+
+@pytest.mark.parametrize(
+    ("request_", "found"),
+    [
+        (pb.ImageRequest(state=pb.STATE_PENDING, revision=1), Found("PENDING", 1, has_image=False)),
+        (
+            pb.ImageRequest(state=pb.STATE_COMPLETED, revision=2, image=pb.Image(image_id="x")),
+            Found(COMPLETED, 2, has_image=True),
+        ),
+        (pb.ImageRequest(state=pb.STATE_FAILED, revision=2), Found("FAILED", 2, has_image=False)),
+    ],
+)
+def test_the_public_contract_serves_the_proof_as_well(
+    request_: pb.ImageRequest, found: Found
+) -> None:
+    assert found_of(request_) == found
+
+
+def test_chunks_hold_everything_once() -> None:
+    assert list(chunks(iter(range(7)), 3)) == [[0, 1, 2], [3, 4, 5], [6]]

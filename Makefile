@@ -8,10 +8,10 @@ CODE := server consumer core cli loadtest tests docs protos/stubs.py
 PROTO := imageservice/v1/image_service.proto
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check format stubs docs reference constraints buf clean
+.PHONY: help demo up test test-real check format stubs reference constraints buf load-smoke bench clean
 
 help:  ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .venv/created:
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed; PYTHON=… names one")'
@@ -26,7 +26,12 @@ help:  ## List the targets
 
 .venv/dev: .venv/local
 	@echo "installing the development tools …"
-	@$(INSTALL) --editable './[local,dev]' --editable ./protos
+	@$(INSTALL) --editable './[local,loadtest,dev]' --editable ./protos
+	@touch $@
+
+.venv/loadtest: .venv/local
+	@echo "installing the load tests' tools …"
+	@$(INSTALL) --editable './[local,loadtest]' --editable ./protos
 	@touch $@
 
 demo: .venv/local  ## Submit real pictures to the whole system on this machine, and check what comes out
@@ -37,6 +42,15 @@ up: .venv/local  ## Run the whole system on this machine until Ctrl-C
 
 test: .venv/dev  ## Run the whole test suite
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+
+test-real: .venv/dev  ## Run the system's tests on Amazon's DynamoDB Local and on ElasticMQ (needs a JDK 17 and Maven)
+	$(BIN)/python -m pytest --backend=real tests/acceptance tests/chaos tests/integration/test_tables.py
+
+load-smoke: .venv/loadtest  ## Take 10,000 requests to their end and prove that none was lost
+	@$(BIN)/imageservice-loadtest million --up --requests 10000 --report .load-smoke
+
+bench: .venv/dev  ## Measure everything side by side, and renew docs/performance.md (half an hour on a quiet machine)
+	$(BIN)/python -m loadtest.bench
 
 check: .venv/dev  ## Lint, types, layers, freshness of stubs and docs
 	$(BIN)/ruff check $(CODE)
@@ -58,7 +72,7 @@ reference: .venv/dev  ## Generate docs/reference.md
 
 constraints: .venv/dev  ## Renew constraints.txt with the newest releases
 	@rm -rf .venv/fresh && $(PYTHON) -m venv .venv/fresh
-	@.venv/fresh/bin/pip install --quiet --editable './[local,dev]' --editable ./protos
+	@.venv/fresh/bin/pip install --quiet --editable './[local,loadtest,dev]' --editable ./protos
 	@{ sed -n '/^#/p' constraints.txt; .venv/fresh/bin/pip freeze --exclude-editable --exclude pip --exclude setuptools; } > .venv/constraints.txt
 	@mv .venv/constraints.txt constraints.txt && rm -rf .venv/fresh
 
@@ -67,4 +81,4 @@ buf:  ## Lint the contract (needs npm)
 	cd protos && npx --yes @bufbuild/buf@1.75.0 lint
 
 clean:  ## Remove the virtual environment and caches
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .load-smoke .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -59,6 +59,12 @@ An RPC that is refused carries `google.rpc.ErrorInfo` with the domain `imageserv
 """
 
 
+WORKERS = """`python -m server --workers N` runs N processes on one port (Linux, SO_REUSEPORT; by default 1).
+Limits hold for each worker. The kernel spreads connections, not calls: a client with one connection uses one worker.
+`/metrics` adds the workers up; `process_*` has a label `worker`, 0 being the parent. It needs a writable `TMPDIR`.
+"""
+
+
 def page() -> str:
     own_server = {n: f for n, f in ServerSettings.model_fields.items() if _is_own(n)}
     own_consumer = {n: f for n, f in ConsumerSettings.model_fields.items() if _is_own(n)}
@@ -66,6 +72,7 @@ def page() -> str:
         HEAD,
         _settings("Settings of both processes", CoreSettings.model_fields),
         _settings("Settings of the server", own_server),
+        WORKERS,
         _settings("Settings of the consumer", own_consumer),
         FAILURES + "".join(_failures()),
         UNDETECTED,

@@ -2,12 +2,14 @@
 
 import inspect
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import grpc
 import pytest
 import pytest_asyncio
 from blockbuster import BlockBuster
 
+from backends import jars
 from cli.local.stack import TEMPLATE
 from harness.aws import DeployStack, RecordingAws
 from harness.permissions import Permissions, load_template
@@ -18,6 +20,26 @@ MAY_BLOCK = (
     ("aiobotocore/session.py", "_create_client"),
     ("aiobotocore/client.py", "get_waiter"),
 )
+
+
+JARS = pytest.StashKey[Path | None]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--backend",
+        choices=["embedded", "real"],
+        default="embedded",
+        help="real: tables on Amazon's DynamoDB Local, queues on ElasticMQ (needs a JDK 17; Maven fetches them once)",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    real = config.getoption("--backend") == "real"
+    try:
+        config.stash[JARS] = jars.fetch() if real else None
+    except jars.BackendMissing as missing:
+        raise pytest.UsageError(str(missing)) from None
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -44,10 +66,12 @@ def _nothing_blocks_the_loop(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def embedded_aws(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RecordingAws]:
+async def embedded_aws(
+    tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
+) -> AsyncIterator[RecordingAws]:
     """One AWS for the whole run; at its end, every call that a role made must be allowed by it."""
     record = tmp_path_factory.mktemp("aws") / "calls.jsonl"
-    aws = await RecordingAws.start(record)
+    aws = await RecordingAws.start(record, jars=pytestconfig.stash[JARS])
     yield aws
     await aws.stop()
     refused = Permissions.parse(load_template(TEMPLATE)).refused(await aws.recorded())

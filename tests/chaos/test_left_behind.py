@@ -6,19 +6,17 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from aiobotocore.session import get_session
 from aiohttp import web
 
 from core.clock import now_ms
 from core.message import ImageMessage
 from core.request import new_request
-from core.statements import Statements
-from core.tables import Tables
 from harness.aws import RecordingAws
 from harness.aws_proxy import AwsProxy, Forward, Hook, ProxiedCall, Unreachable, aws_proxy, pass_on
 from harness.origin import numbered_png, origin
 from harness.records import Records, records
 from harness.system import System, system
+from harness.tables import tables_of
 
 HOUR_MS = 3_600_000
 
@@ -29,9 +27,8 @@ async def insert(running: System, url: str, *, age_ms: int) -> str:
     request = new_request(
         request_id=request_id, customer_id="acme", url=url, labels={}, now=now_ms() - age_ms
     )
-    async with get_session().create_client("dynamodb", **running.aws.sdk()) as dynamodb:
-        statements = Statements(running.stack.requests_table, running.stack.images_table)
-        await Tables(dynamodb, statements).write(statements.insert_request(request))
+    async with tables_of(running.aws.environment("tests"), running.stack) as tables:
+        await tables.write(tables.statements.insert_request(request))
     return request_id
 
 

@@ -9,11 +9,12 @@ from aiobotocore.session import get_session
 from types_aiobotocore_sqs import SQSClient
 
 from cli.local.stack import StackOutputs
-from core.aws import open_aws
-from core.statements import Statements
+from core.aws import Aws, open_aws
 from core.tables import Tables
 from harness.aws import DeployStack, RecordingAws
+from harness.counterpart import Counterpart, aws_of, served
 from harness.running_server import ServerFactory
+from harness.tables import tables_of
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -42,9 +43,8 @@ async def servers(
 @pytest_asyncio.fixture
 async def tables(embedded_aws: RecordingAws, server_stack: StackOutputs) -> AsyncIterator[Tables]:
     """The shared stack's tables in the suite's own hand, which may do what a consumer does."""
-    async with get_session().create_client("dynamodb", **embedded_aws.sdk()) as dynamodb:
-        statements = Statements(server_stack.requests_table, server_stack.images_table)
-        yield Tables(dynamodb, statements)
+    async with tables_of(embedded_aws.environment("tests"), server_stack) as opened:
+        yield opened
 
 
 @pytest_asyncio.fixture
@@ -52,3 +52,17 @@ async def sqs(embedded_aws: RecordingAws) -> AsyncIterator[SQSClient]:
     """The suite's own hand in the queues."""
     async with get_session().create_client("sqs", **embedded_aws.sdk()) as client:
         yield client
+
+
+@pytest_asyncio.fixture
+async def counterpart() -> AsyncIterator[Counterpart]:
+    standing = Counterpart()
+    async with served(standing):
+        yield standing
+
+
+@pytest_asyncio.fixture
+async def scripted_aws(counterpart: Counterpart) -> AsyncIterator[Aws]:
+    """Both ways to AWS, the SDK's and ours, to a service that answers by script."""
+    async with aws_of(counterpart) as aws:
+        yield aws

@@ -62,19 +62,3 @@ async def test_a_large_body_in_tiny_and_in_huge_chunks_arrives_whole(fetcher: Fe
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     async with raw_origin(saying(head, tiny, huge, b"0\r\n\r\n")) as origin:
         assert await get(fetcher, origin.url) == numbers * 2_001
-
-
-async def test_no_connection_outlives_its_exchange(fetcher: Fetcher) -> None:
-    """An origin that would keep it open is hung up on: nobody would stop a flood of an idle one."""
-
-    async def keep_alive(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while True:
-            try:
-                await reader.readuntil(b"\r\n\r\n")
-            except asyncio.IncompleteReadError:
-                return
-            writer.write(OK)
-
-    async with raw_origin(keep_alive) as origin:
-        assert [await get(fetcher, origin.url) for _ in range(2)] == [b"abc", b"abc"]
-        assert origin.connections == 2

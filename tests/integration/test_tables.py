@@ -12,10 +12,10 @@ from types_aiobotocore_dynamodb import DynamoDBClient
 
 from cli.local.stack import StackOutputs
 from core.request import Failure, ImageRequest, State, customer_shard, image_id_of, new_request
-from core.statements import Statements
 from core.tables import ConditionNotMet, Glance, Tables
 from harness.aws import RecordingAws
 from harness.outcomes import complete, fail, image_record
+from harness.tables import tables_of
 
 FAILURE = Failure("NOT_FOUND", "There is nothing at this URL", 1)
 
@@ -214,24 +214,25 @@ async def test_a_glance_shows_state_and_revision(tables: Tables) -> None:
 
 
 async def test_a_row_expires_only_after_its_end(
-    dynamodb: DynamoDBClient, server_stack: StackOutputs
+    dynamodb: DynamoDBClient, embedded_aws: RecordingAws, server_stack: StackOutputs
 ) -> None:
     """With a retention a terminal row carries the second at which it goes; a PENDING one never does."""
-    statements = Statements(
-        server_stack.requests_table, server_stack.images_table, retention_s=86_400
-    )
-    tables = Tables(dynamodb, statements)
-    request = await inserted(tables)
-    key = {"requestId": {"S": request.request_id}}
+    async with tables_of(
+        embedded_aws.environment("tests"), server_stack, retention_s=86_400
+    ) as tables:
+        request = await inserted(tables)
+        key = {"requestId": {"S": request.request_id}}
 
-    async def expiry() -> object:
-        answer = await dynamodb.get_item(TableName=server_stack.requests_table, Key=key)
-        return answer["Item"].get("expiresAt")
+        async def expiry() -> object:
+            answer = await dynamodb.get_item(TableName=server_stack.requests_table, Key=key)
+            return answer["Item"].get("expiresAt")
 
-    assert await expiry() is None
-    await tables.write(
-        statements.fail(request.request_id, 1, customer_id="acme", failure=FAILURE, now=10_000_000)
-    )
-    assert await expiry() == {"N": str(10_000 + 86_400)}
-    await tables.reopen(request.request_id, 2, now=20_000_000)
-    assert await expiry() is None
+        assert await expiry() is None
+        await tables.write(
+            tables.statements.fail(
+                request.request_id, 1, customer_id="acme", failure=FAILURE, now=10_000_000
+            )
+        )
+        assert await expiry() == {"N": str(10_000 + 86_400)}
+        await tables.reopen(request.request_id, 2, now=20_000_000)
+        assert await expiry() is None

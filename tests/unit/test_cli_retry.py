@@ -3,9 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.local.restart import RestartPolicy
 from cli.retry import RetryPolicy
 from cli.rpc_fault import RpcFault
+from core.restart import RestartPolicy
 
 UNAVAILABLE = RpcFault("UNAVAILABLE", "SERVER_DRAINING", "")
 CALLS = RetryPolicy()

@@ -13,8 +13,8 @@ import pytest
 from cli.errors import CommandFailed
 from cli.local.child import ChildSpec, describe_exit
 from cli.local.lifeline import lifeline
-from cli.local.restart import RestartPolicy
 from cli.local.supervisor import Supervisor
+from core.restart import RestartPolicy
 from harness.callers import FOREVER, Callers, callers
 
 ROOT = Path(__file__).parents[2]

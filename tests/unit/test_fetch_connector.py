@@ -9,6 +9,7 @@ from consumer.fetching.connect_guard import ConnectGuard
 from consumer.fetching.connector import MAX_QUEUED_MESSAGES, BoundedConnector, BoundedHandler
 from harness.loopback_origin import TableResolver
 
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc"
 INTERIM = b"HTTP/1.1 103 Early Hints\r\n\r\n"
 
 
@@ -64,6 +65,50 @@ async def test_one_large_read_is_not_parsed_to_its_end(handler: BoundedHandler) 
     """What arrives at once is cut: a quarter of a megabyte does not become ten thousand heads."""
     handler.data_received(INTERIM * 10_000)
     assert len(handler) < 1_000
+
+
+async def test_whatever_arrives_between_two_exchanges_ends_the_connection(
+    handler: BoundedHandler,
+) -> None:
+    """Nothing of it is parsed, and a next exchange would not see it."""
+    handler.data_received(ANSWER)
+    await handler.read()
+    assert handler.rest()
+    handler.data_received(b"H")
+    assert len(handler) == 0
+    assert not handler.is_connected()
+
+
+@pytest.mark.parametrize(
+    "received",
+    [
+        ANSWER + ANSWER,
+        ANSWER + b"H",
+        ANSWER + INTERIM,
+        ANSWER[:-1],
+        ANSWER.replace(b"1.1", b"1.0"),
+        ANSWER.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"),
+        b"HTTP/1.1 200 OK\r\n\r\nabc",
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
+    ],
+    ids=[
+        "two",
+        "one-and-a-byte",
+        "one-and-an-interim",
+        "cut",
+        "1.0",
+        "close",
+        "unbounded",
+        "upgrade",
+    ],
+)
+async def test_a_connection_rests_only_where_its_answer_ended_the_exchange(
+    handler: BoundedHandler, received: bytes
+) -> None:
+    """What came beyond the answer, or could still come, may not meet the next request."""
+    handler.data_received(received)
+    await handler.read()
+    assert not handler.rest()
 
 
 async def test_what_arrives_after_the_end_is_dropped(handler: BoundedHandler) -> None:

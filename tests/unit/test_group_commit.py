@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -60,7 +61,7 @@ class Backend:
         return Done(item.name)
 
 
-def commits_of(backend: Backend, **bounds: int) -> GroupCommit[Item, int]:
+def commits_of(backend: Backend, **bounds: Any) -> GroupCommit[Item, int]:
     return GroupCommit(
         "test",
         backend.commit,

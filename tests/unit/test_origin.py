@@ -17,7 +17,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from PIL import Image
 
 from loadtest import generated_pictures
-from loadtest.origin import create_app
+from loadtest.origin import counted_up, create_app
 from loadtest.origin_counts import Counts
 
 Client = TestClient[aiohttp.web.Request, aiohttp.web.Application]
@@ -62,7 +62,6 @@ def test_generated_bodies_differ(extension: str) -> None:
         hashlib.sha256(generated_pictures.picture(n, extension)).digest() for n in range(1_000)
     }
     assert len(digests) == 1_000
-    generated_pictures.picture.cache_clear()
     assert hashlib.sha256(generated_pictures.picture(7, extension)).digest() in digests
 
 
@@ -264,3 +263,16 @@ async def test_the_command_serves_and_says_where(tmp_path: Path, pictures: Path)
     finally:
         process.terminate()
     assert await process.wait() == 0
+
+
+@pytest.mark.parametrize(
+    ("host", "count", "hosts"),
+    [
+        ("localhost", 1, ("localhost",)),
+        ("127.0.0.1", 3, ("127.0.0.1", "127.0.0.2", "127.0.0.3")),
+        ("127.0.0.255", 2, ("127.0.0.255", "127.0.1.0")),
+    ],
+)
+def test_hosts_are_counted_up(host: str, count: int, hosts: tuple[str, ...]) -> None:
+    """Several addresses of one origin, for consumers that limit what they ask of one host."""
+    assert counted_up(host, count) == hosts

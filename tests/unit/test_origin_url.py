@@ -1,6 +1,8 @@
 """Which URLs are taken in."""
 
 import contextlib
+import sys
+import unicodedata
 
 import pytest
 from hypothesis import given
@@ -133,3 +135,37 @@ def test_any_text_is_taken_or_refused(text: str) -> None:
         assert origin.url == text
         assert origin.request_url.isascii()
         assert parse_origin_url(origin.request_url, max_bytes=100_000).host == origin.host
+
+
+def test_no_character_is_taken_that_parsers_disagree_about() -> None:
+    """Of all Unicode: spaces, control characters, the backslash, and what SQS takes in no message."""
+    characters = [chr(point) for point in range(sys.maxunicode + 1) if not 0xD800 <= point < 0xE000]
+    for character in characters:
+        ambiguous = (
+            character in "\\\ufffe\uffff"
+            or character.isspace()
+            or unicodedata.category(character) == "Cc"
+        )
+        try:
+            parse_origin_url(f"http://e.com/{character}")
+        except InvalidOriginUrl:
+            assert ambiguous, ascii(character)
+        else:
+            assert not ambiguous, ascii(character)
+
+
+@pytest.mark.parametrize(
+    ("url", "authority", "target"),
+    [
+        ("http://e.com", "e.com", "/"),
+        ("http://e.com?a=/b#c/d", "e.com", "/?a=/b"),
+        ("http://e.com#/a?b", "e.com", "/"),
+        ("https://e.com:443/a?#", "e.com", "/a?"),
+        ("http://e.com:443/a b".replace(" ", "%20"), "e.com:443", "/a%20b"),
+        ("http://[::ffff:1.2.3.4]:8080/<>", "[::ffff:102:304]:8080", "/%3C%3E"),
+    ],
+)
+def test_what_is_sent_is_host_and_target(url: str, authority: str, target: str) -> None:
+    """The two parts of a request's head, neither with room for another line."""
+    origin = parse_origin_url(url)
+    assert (origin.authority, origin.target) == (authority, target)

@@ -4,7 +4,7 @@ import pytest
 
 from imageservice.v1 import image_service_pb2 as pb
 from server.refusals import InvalidRequest
-from server.validation import valid_request_id, valid_submit, valid_watch
+from server.validation import valid_item, valid_request_id, valid_submit, valid_watch
 
 ID = "0b8f4a5e-7a59-4c39-9d0f-3c3a9b0a1f11"
 OTHER_ID = "1b8f4a5e-7a59-4c39-9d0f-3c3a9b0a1f11"
@@ -121,3 +121,27 @@ def test_a_watch_keeps_the_order_of_its_ids() -> None:
     """100 distinct ids are the most, and they stay in order."""
     ids = [f"{number:08x}-7a59-4c39-9d0f-3c3a9b0a1f11" for number in range(100)]
     assert valid_watch(pb.WatchRequestRequest(request_ids=ids)) == tuple(ids)
+
+
+@pytest.mark.parametrize(
+    ("item", "fields"),
+    [
+        (pb.SubmitImagesRequest(item_id="1", image=submit()), []),
+        (pb.SubmitImagesRequest(item_id="é" * 32, image=submit(request_id=ID)), []),
+        (pb.SubmitImagesRequest(image=submit()), ["item_id"]),
+        (pb.SubmitImagesRequest(item_id="é" * 32 + "a", image=submit()), ["item_id"]),
+        (pb.SubmitImagesRequest(item_id="1"), ["image.url", "image.customer_id"]),
+        (
+            pb.SubmitImagesRequest(image=submit(labels={"key": "é" * 33})),
+            ["item_id", 'image.labels["key"]'],
+        ),
+    ],
+)
+def test_an_item_is_judged_as_its_image_is(item: pb.SubmitImagesRequest, fields: list[str]) -> None:
+    """The limits of a single submit hold for each item of a stream; fields are paths within the item."""
+    try:
+        assert valid_item(item) == valid_submit(item.image)
+        found = []
+    except InvalidRequest as refused:
+        found = [violation.field for violation in refused.violations]
+    assert found == fields

@@ -17,9 +17,10 @@ ages = st.floats(-60, 1e9)
     ("state", "age", "expected"),
     [
         (State.PENDING, 0, 0.25),
-        (State.PENDING, 2.5, 0.25),
-        (State.PENDING, 10, 1.0),
-        (State.PENDING, 300, 30),
+        (State.PENDING, 5, 0.25),
+        (State.PENDING, 20, 1.0),
+        (State.PENDING, 300, 15),
+        (State.PENDING, 600, 30),
         (State.PENDING, 86_400, 30),
         (State.PENDING, -5, 0.25),
         (State.FAILED, 0, 30),

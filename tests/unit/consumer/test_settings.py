@@ -65,6 +65,16 @@ def test_a_budget_that_holds_no_body_is_refused(
     assert "BODY_BUDGET_BYTES" in capsys.readouterr().err
 
 
+def test_a_user_agent_is_one_line(
+    environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is sent as a header; a second line would be another."""
+    environment.setenv("USER_AGENT", "images/1\r\nX-Other: 1")
+    with pytest.raises(SystemExit):
+        load(ConsumerSettings)
+    assert "USER_AGENT" in capsys.readouterr().err
+
+
 def test_the_secret_does_not_show(environment: pytest.MonkeyPatch) -> None:
     """Settings may end in a log; the key must not."""
     assert VALID["CUSTOMER_TAG_KEY"] not in repr(load(ConsumerSettings))

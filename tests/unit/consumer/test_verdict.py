@@ -2,7 +2,15 @@
 
 import pytest
 
-from consumer.verdict import Fail, GiveBack, judge, judge_unexpected, retry_here
+from consumer.verdict import (
+    LONGEST_WAIT_HERE_S,
+    Fail,
+    GiveBack,
+    backoff,
+    judge,
+    judge_unexpected,
+    retry_here,
+)
 from core.errors import (
     BlockedAddress,
     ConnectFailed,
@@ -57,3 +65,11 @@ def test_an_unexpected_fault_is_tried_again_and_then_ends_the_request() -> None:
     last = judge_unexpected(attempts=2, max_attempts=3)
     assert isinstance(last, Fail)
     assert last.failure.code is FailureCode.INTERNAL
+
+
+def test_the_wait_before_another_attempt_grows_and_is_spread() -> None:
+    """Doubling from 0.2 s to the longest wait here, each drawn from nothing up to that."""
+    for made, ceiling in ((1, 0.2), (2, 0.4), (3, 0.8), (10, LONGEST_WAIT_HERE_S)):
+        waits = [backoff(made) for _ in range(200)]
+        assert 0 <= min(waits) < ceiling / 4
+        assert ceiling * 3 / 4 < max(waits) <= ceiling

@@ -60,7 +60,7 @@ def test_coded_data_is_found_inside_the_metadata_box() -> None:
 def test_an_honest_container_is_charged_once() -> None:
     """Where both sizes agree, the pixels are those of the picture."""
     exact = PicturePolicy(max_pixels=400 * 266)
-    assert probe(sample("cat.avif"), exact).width == 400
+    assert probe(sample("cat.avif"), exact).layout.width == 400
     with pytest.raises(TooManyPixels):
         probe(sample("cat.avif"), PicturePolicy(max_pixels=400 * 266 - 1))
 

@@ -1,0 +1,51 @@
+"""What a completed image costs in calls to AWS, from submit to delete."""
+
+import asyncio
+from asyncio.subprocess import Process
+from collections.abc import Callable
+
+from cli.local.embedded_aws import free_port
+from harness.aws import RecordingAws
+from harness.sample_origin import sample_origin
+from harness.system import System, system
+from imageservice.v1 import image_service_pb2 as pb
+from loadtest.bench.metrics_page import MetricsPage
+from loadtest.bench.stages import pictures
+
+IMAGES = 300
+MOST_CALLS = 1.8
+"""Full batches give 1.52: one PutObject, 1/25 for each of three writes, 1/10 each for send, receive, notify, delete."""
+
+
+async def test_a_completed_image_takes_two_calls_to_aws_at_most(embedded_aws: RecordingAws) -> None:
+    """All are submitted at once, and wait in the queue before a consumer starts, so that batches can fill."""
+    async with sample_origin() as origin, system(embedded_aws) as running:
+        where, page = _metrics()
+        await running.start_server(**where)
+        await _submit(running, pictures(origin, IMAGES))
+        calls = await page.aws_calls()
+        where, page = _metrics()
+        consumer = await running.start_consumer(**where)
+        await page.until_ready(_alive(consumer))
+        await page.until_finished(IMAGES, _alive(consumer))
+        calls += await page.aws_calls()
+    assert calls["s3:PutObject"] == IMAGES, "a picture was stored twice, or never"
+    assert calls.total() / IMAGES <= MOST_CALLS, calls
+
+
+async def _submit(running: System, urls: list[str]) -> None:
+    async with running.stub() as stub:
+        requests = (pb.SubmitImageRequest(url=url, customer_id="acme") for url in urls)
+        await asyncio.gather(*(stub.SubmitImage(request, timeout=60) for request in requests))
+
+
+def _metrics() -> tuple[dict[str, str], MetricsPage]:
+    environment = {"METRICS_HOST": "127.0.0.1", "METRICS_PORT": str(free_port())}
+    return environment, MetricsPage(environment)
+
+
+def _alive(process: Process) -> Callable[[], None]:
+    def check() -> None:
+        assert process.returncode is None
+
+    return check

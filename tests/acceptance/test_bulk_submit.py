@@ -1,0 +1,68 @@
+"""A long list of URLs is submitted over a stream that outlives its server."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import uuid
+from asyncio.subprocess import PIPE, Process
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestServer
+
+from harness.aws import RecordingAws
+from harness.command import ROOT, python_path, up
+from loadtest.origin import create_app
+
+COUNT = 300
+
+
+async def submitting(address: str) -> Process:
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "cli.main", "submit", "--file", "-", "--watch", "--json"),
+        stdin=PIPE,
+        stdout=PIPE,
+        stderr=PIPE,
+        env={**python_path(), "IMAGESERVICE_ADDRESS": address},
+    )
+
+
+async def told(process: Process, count: int) -> list[dict[str, Any]]:
+    assert process.stdout is not None
+    return [json.loads(await process.stdout.readline()) for _ in range(count)]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+async def test_a_server_that_is_replaced_meanwhile_loses_nothing(
+    embedded_aws: RecordingAws, tmp_path: Path, number: signal.Signals
+) -> None:
+    """The server drains or dies in the middle: each URL ends once, under an id of its own, and the exit code is 0."""
+    origin = TestServer(create_app(ROOT / "tests" / "images"))
+    await origin.start_server()
+    urls = [str(origin.make_url(f"/generated/{each}.png")) for each in range(COUNT)]
+    options = [
+        "--aws-endpoint",
+        embedded_aws.endpoint,
+        "--name-prefix",
+        f"b{uuid.uuid4().hex[:10]}",
+    ]
+    async with up(tmp_path, *options, DRAIN_DELAY_S="0") as running:
+        ready = await running.ready()
+        process = await submitting(ready["address"])
+        assert process.stdin is not None
+        process.stdin.write("".join(f"{url}\n" for url in urls[: COUNT // 2]).encode())
+        ends = await told(process, 20)
+        os.kill(ready["pids"]["server"], number)
+        await running.says("starting it again")
+        process.stdin.write("".join(f"{url}\n" for url in urls[COUNT // 2 :]).encode())
+        process.stdin.close()
+        ends += await told(process, COUNT - 20)
+        assert process.stderr is not None
+        assert await process.wait() == 0, (await process.stderr.read()).decode()
+    await origin.close()
+    assert sorted(end["url"] for end in ends) == sorted(urls)
+    assert {end["state"] for end in ends} == {"COMPLETED"}
+    assert len({end["request_id"] for end in ends}) == COUNT

@@ -1,0 +1,55 @@
+import java.lang.reflect.Field;
+import org.eclipse.jetty.server.Connector;
+import org.eclipse.jetty.server.Server;
+import org.eclipse.jetty.server.ServerConnector;
+import software.amazon.dynamodb.services.local.main.ServerRunner;
+import software.amazon.dynamodb.services.local.server.DynamoDBProxyServer;
+
+/** Runs DynamoDB Local or ElasticMQ until its standard input ends: then whoever started it is gone. */
+final class Backend {
+    public static void main(String[] arguments) throws Exception {
+        Thread leash = new Thread(Backend::haltAtEndOfInput, "leash");
+        leash.setDaemon(true);
+        leash.start();
+        switch (arguments[0]) {
+            case "dynamodb" -> dynamodb(arguments[1]);
+            case "elasticmq" -> elasticmq(arguments[1]);
+            default -> throw new IllegalArgumentException(arguments[0]);
+        }
+    }
+
+    /** By itself it listens on every interface, and has no option for it. */
+    private static void dynamodb(String port) throws Exception {
+        DynamoDBProxyServer dynamodb = ServerRunner.createServerFromCommandLineArgs(
+                new String[] {"-inMemory", "-sharedDb", "-disableTelemetry", "-port", port});
+        Field server = DynamoDBProxyServer.class.getDeclaredField("server");
+        server.setAccessible(true);
+        for (Connector connector : ((Server) server.get(dynamodb)).getConnectors()) {
+            ((ServerConnector) connector).setHost("127.0.0.1");
+        }
+        // Not start(), which reports to Amazon that it runs.
+        dynamodb.safeStart();
+        dynamodb.join();
+    }
+
+    private static void elasticmq(String port) {
+        System.setProperty("rest-sqs.bind-hostname", "127.0.0.1");
+        System.setProperty("rest-sqs.bind-port", port);
+        System.setProperty("node-address.host", "127.0.0.1");
+        System.setProperty("node-address.port", port);
+        System.setProperty("rest-stats.enabled", "false");
+        System.setProperty("aws.region", "us-east-1");
+        System.setProperty("aws.accountId", "000000000000");
+        org.elasticmq.server.Main.main(new String[0]);
+    }
+
+    private static void haltAtEndOfInput() {
+        try {
+            while (System.in.read() >= 0) {
+            }
+        } catch (java.io.IOException closed) {
+            // It ends all the same.
+        }
+        Runtime.getRuntime().halt(0);
+    }
+}

@@ -1,0 +1,115 @@
+"""The real backends outside pytest, for load tests: `PYTHONPATH=tests python -m backends`.
+
+aws --ready-file FILE [--name-prefix PREFIX]
+    Deploys the template, writes FILE, and stays until SIGTERM or Ctrl-C. FILE is JSON: `environment` for server
+    and consumer (the SDK's variables, tables, queues, bucket, topic), `aws_endpoint`, which is all of AWS in
+    one, also for SNS to send to a queue, and `pids`.
+up [OPTION…]
+    Runs `imageservice up` with these options on them. Its ready file leads to all of AWS in one; its server
+    and consumers call tables and queues directly.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from backends import jars
+from cli.local.embedded_aws import without_aws
+from cli.local.stack import StackOutputs
+from harness.aws import ROOT, RecordingAws
+
+DEFAULT_PREFIX = "imageservice"
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m backends", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    aws = commands.add_parser("aws")
+    aws.add_argument("--ready-file", type=Path, required=True)
+    aws.add_argument("--name-prefix", default=DEFAULT_PREFIX)
+    up = commands.add_parser("up", add_help=False)
+    up.add_argument("--name-prefix", default=DEFAULT_PREFIX)
+    options, rest = parser.parse_known_args(arguments)
+    if rest and options.command == "aws":
+        parser.error(f"not understood: {' '.join(rest)}")
+    try:
+        folder = jars.fetch()
+    except jars.BackendMissing as missing:
+        print(missing, file=sys.stderr)  # noqa: T201  what is missing is for a person
+        return 1
+    if options.command == "aws":
+        return asyncio.run(_stay(folder, options.name_prefix, options.ready_file))
+    return asyncio.run(_up(folder, options.name_prefix, rest))
+
+
+@asynccontextmanager
+async def _deployed(
+    folder: Path, prefix: str
+) -> AsyncIterator[tuple[RecordingAws, StackOutputs, asyncio.Event]]:
+    """Everything that runs, and an event for being told to leave."""
+    told = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    with tempfile.TemporaryDirectory(prefix="imageservice-backends-") as logs:
+        aws = await RecordingAws.start(Path(logs) / "calls.jsonl", jars=folder)
+        try:
+            yield aws, await aws.deploy(prefix), told
+        finally:
+            await aws.stop()
+
+
+async def _stay(folder: Path, prefix: str, ready_file: Path) -> int:
+    async with _deployed(folder, prefix) as (aws, stack, told):
+        assert aws.real is not None
+        content = {
+            "aws_endpoint": aws.endpoint,
+            "environment": {**aws.environment("tests"), **stack.environment()},
+            "pids": {
+                "aws": aws.aws.pid,
+                "dynamodb": aws.real.dynamodb.process.pid,
+                "elasticmq": aws.real.elasticmq.process.pid,
+            },
+        }
+        await asyncio.to_thread(_write, ready_file, content)
+        await told.wait()
+        await asyncio.to_thread(ready_file.unlink, missing_ok=True)
+    return 0
+
+
+def _write(ready_file: Path, content: Mapping[str, Any]) -> None:
+    """Put the file there at once, so that nobody reads a half."""
+    partial = ready_file.with_name(f".{ready_file.name}.partial")
+    partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    partial.replace(ready_file)
+
+
+async def _up(folder: Path, prefix: str, options: list[str]) -> int:
+    async with _deployed(folder, prefix) as (aws, _, told):
+        assert aws.real is not None
+        given = ["--aws-endpoint", aws.endpoint, "--name-prefix", prefix]
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "cli.main", "up", *given, *options),
+            env={**without_aws(os.environ), **aws.real.endpoints()},
+            cwd=ROOT,
+            # The terminal's Ctrl-C comes here first, so that AWS outlives what drains on it.
+            start_new_session=True,
+        )
+        ended = asyncio.create_task(process.wait())
+        leave = asyncio.create_task(told.wait())
+        await asyncio.wait({ended, leave}, return_when=asyncio.FIRST_COMPLETED)
+        leave.cancel()
+        with suppress(ProcessLookupError):
+            process.terminate()
+        return await ended
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

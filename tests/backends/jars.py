@@ -1,0 +1,109 @@
+"""The backends' jars, fetched by Maven once into a cache outside the clone. pom.xml pins the versions."""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).parent
+POM = HERE / "pom.xml"
+LAUNCHER = HERE / "Backend.java"
+JAVA_MAJOR = 17
+_PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
+_FETCH_SECONDS = 600
+
+
+class BackendMissing(Exception):
+    """The real backends cannot run here; `str()` is one line that names what is missing."""
+
+
+def fetch() -> Path:
+    """Return the folder with all jars, native libraries and the launcher; raise BackendMissing."""
+    _require_java()
+    made_of = POM.read_bytes() + LAUNCHER.read_bytes()
+    folder = _cache() / f"backends-{hashlib.sha256(made_of).hexdigest()[:12]}"
+    if not folder.exists():
+        _download(folder)
+    return folder
+
+
+def _require_java() -> None:
+    needed = f"--backend=real needs a JDK of Java {JAVA_MAJOR} or newer"
+    if shutil.which("java") is None or shutil.which("javac") is None:
+        raise BackendMissing(f"{needed}: java and javac are not both installed")
+    told = subprocess.run(["java", "-version"], capture_output=True, text=True, check=False).stderr  # noqa: S607
+    if java_major(told) < JAVA_MAJOR:
+        raise BackendMissing(f"{needed}: java says {told.partition(chr(10))[0]!r}")
+
+
+def java_major(told: str) -> int:
+    """Return the major version out of what `java -version` says; 0 if it says none."""
+    found = re.search(r'version "(?:1\.)?(\d+)', told)
+    return int(found[1]) if found else 0
+
+
+def _cache() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "imageservice-tools"
+
+
+def _download(folder: Path) -> None:
+    if shutil.which("mvn") is None:
+        raise BackendMissing(
+            "--backend=real needs Maven, which fetches its jars: mvn is not installed"
+        )
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # Into a place of its own first, so that nobody sees half of it.
+    with tempfile.TemporaryDirectory(dir=folder.parent) as place:
+        jars = Path(place) / "jars"
+        _maven(jars)
+        _compile(jars)
+        try:
+            jars.rename(folder)
+        except OSError:
+            # Another run was faster, and its jars are the same.
+            if not folder.exists():
+                raise
+
+
+def _maven(jars: Path) -> None:
+    command = ["mvn", "--quiet", "--batch-mode", "--file", str(POM), _PLUGIN]
+    ran = _run(*command, f"-DoutputDirectory={jars}", "-DincludeScope=runtime")
+    if ran.returncode != 0:
+        told = first_complaint(ran.stdout)
+        raise BackendMissing(f"--backend=real: Maven could not fetch the jars: {told}")
+
+
+def _compile(jars: Path) -> None:
+    ran = _run("javac", "-cp", f"{jars}{os.sep}*", "-d", str(jars), str(LAUNCHER))
+    if ran.returncode != 0:
+        raise BackendMissing(f"--backend=real: javac refused {LAUNCHER.name}: {ran.stdout.strip()}")
+
+
+def _run(*command: str) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=_FETCH_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise BackendMissing(
+            f"--backend=real: {command[0]} is not done after {_FETCH_SECONDS} s"
+        ) from None
+
+
+def first_complaint(told: str) -> str:
+    """Return the first line of Maven's output that is an error, without its mark."""
+    for line in told.splitlines():
+        plain = re.sub(r"\x1b\[[0-9;]*m", "", line)
+        if plain.startswith("[ERROR] "):
+            return plain.removeprefix("[ERROR] ").strip()
+    return "it did not say why"

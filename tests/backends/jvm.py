@@ -1,0 +1,91 @@
+"""A backend as a child process on loopback, which leaves with its parent."""
+
+import asyncio
+import os
+from asyncio.subprocess import STDOUT, Process
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Self
+
+from cli.local.embedded_aws import HOST, endpoint_of, free_port
+
+Kind = Literal["dynamodb", "elasticmq"]
+
+READY_SECONDS = 60.0
+POLL_SECONDS = 0.05
+# Serial collection: on a few cores that the system under test needs, parallel collectors only take them away.
+_OPTIONS = ("-Xmx2g", "-XX:+UseSerialGC", "-XX:-UsePerfData")
+
+
+class BackendFailed(Exception):
+    """A backend ended before it was ready, or was not ready in time; `str()` has its last words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Jvm:
+    """A running backend."""
+
+    kind: Kind
+    port: int
+    process: Process
+    log: Path
+
+    @classmethod
+    async def start(cls, kind: Kind, jars: Path, logs: Path) -> Self:
+        """Start it and wait until it answers; what it prints is kept in the folder `logs`."""
+        port, log = free_port(), logs / f"{kind}.log"
+        with await asyncio.to_thread(log.open, "wb") as out:
+            process = await asyncio.create_subprocess_exec(
+                "java",
+                *_OPTIONS,
+                f"-Djava.library.path={jars}",
+                *("-cp", f"{jars}{os.pathsep}{jars}{os.sep}*"),
+                *("Backend", kind, str(port)),
+                # It ends when this pipe does, so also after kill -9 of this process.
+                stdin=asyncio.subprocess.PIPE,
+                stdout=out,
+                stderr=STDOUT,
+                # The terminal's Ctrl-C is for the parent, which then ends its children in order.
+                start_new_session=True,
+            )
+        started = cls(kind, port, process, log)
+        try:
+            await started._wait_until_ready()
+        except BaseException:
+            await started.stop()
+            raise
+        return started
+
+    @property
+    def endpoint(self) -> str:
+        return endpoint_of(self.port)
+
+    async def stop(self) -> None:
+        """End it. It keeps nothing, so that it need not be asked twice."""
+        if self.process.returncode is None:
+            self.process.kill()
+        await self.process.wait()
+
+    async def _wait_until_ready(self) -> None:
+        try:
+            async with asyncio.timeout(READY_SECONDS):
+                while not await _listens(self.port):
+                    if self.process.returncode is not None:
+                        raise BackendFailed(
+                            f"{self.kind} ended at its start: {await self._words()}"
+                        )
+                    await asyncio.sleep(POLL_SECONDS)
+        except TimeoutError:
+            raise BackendFailed(f"{self.kind} is not ready after {READY_SECONDS:g} s") from None
+
+    async def _words(self) -> str:
+        return (await asyncio.to_thread(self.log.read_text, errors="replace"))[-2_000:]
+
+
+async def _listens(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection(HOST, port)
+    except OSError:
+        return False
+    writer.close()
+    return True

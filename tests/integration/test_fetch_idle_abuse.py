@@ -1,0 +1,150 @@
+"""What an origin sends on a connection that nobody asked anything on."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from consumer.fetching.fetcher import Fetcher
+from core.errors import ImageFailure
+from harness.keep_alive_origin import Origin, answer, at, get, two_names, until_hung_up
+from harness.loopback_origin import Script, raw_origin
+
+TRUSTED_HERE = Path(__file__).parents[1] / "vectors" / "untrusted.pem"
+RECEIVE_BUFFERS = 64 * 1024 * 1024
+"""More than the kernel takes on both sides of a loopback connection that nobody reads."""
+
+
+@pytest.fixture
+async def fetcher() -> AsyncIterator[Fetcher]:
+    async with two_names() as opened:
+        yield opened
+
+
+def flooding(message: bytes, then: bytes = b"") -> Script:
+    """Send without being asked for as long as the client listens."""
+
+    async def flood(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        sent = 0
+        piece = message
+        while sent < RECEIVE_BUFFERS:
+            writer.write(piece)
+            sent += len(piece)
+            piece = then or piece
+            await writer.drain()
+        raise AssertionError("an idle connection took it all")
+
+    return flood
+
+
+@pytest.mark.parametrize(
+    "flood",
+    [
+        flooding(answer(b"forged") * 1_000),
+        flooding(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 1_000),
+        flooding(b"HTTP/1.1 200 OK\r\nX: ", b"x" * 65_536),
+        flooding(b"HTTP/1.1 200 OK\r\nContent-Length: 999999999999\r\n\r\n", b"x" * 65_536),
+    ],
+    ids=["answers", "interim", "head", "body"],
+)
+async def test_a_flood_of_an_idle_connection_ends_it(fetcher: Fetcher, flood: Script) -> None:
+    """The first read of it is the last: nothing is kept, and the next fetch has a connection of its own."""
+    origin = Origin(flood)
+    async with raw_origin(origin.script) as server:
+        assert await get(fetcher, at(server.url, "/1")) == b"/1"
+        await origin.misbehave()
+        assert await get(fetcher, at(server.url, "/2")) == b"/2"
+        assert server.connections == 2
+
+
+async def test_a_flood_inside_tls_ends_it_too(
+    fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TLS connections rest under the same rule."""
+    trusting = ssl.create_default_context(cafile=str(TRUSTED_HERE))
+    monkeypatch.setattr(aiohttp.connector, "_SSL_CONTEXT_VERIFIED", trusting)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(TRUSTED_HERE)
+    origin, honest = Origin(flooding(answer(b"forged") * 1_000)), Origin()
+    for each, connections in ((honest, 1), (origin, 2)):
+        server = await asyncio.start_server(each.script, "127.0.0.1", 0, ssl=context)
+        url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with server:
+            assert await get(fetcher, f"{url}/1") == b"/1"
+            if each is origin:
+                await origin.misbehave()
+            assert await get(fetcher, f"{url}/2") == b"/2"
+            assert each.connections == connections
+
+
+async def test_a_connection_that_switched_protocols_is_not_used_again(fetcher: Fetcher) -> None:
+    """After 101, even one that names no protocol, the answer that follows is not the next fetch's."""
+    connections = 0
+
+    async def switching(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        await reader.readuntil(b"\r\n\r\n")
+        if connections == 1:
+            writer.write(b"HTTP/1.1 101 Switching Protocols\r\n\r\n")
+            await reader.read(1)
+            writer.write(answer(b"the first fetch's"))
+            await until_hung_up(reader, writer)
+            return
+        writer.write(answer(b"the second fetch's"))
+        await until_hung_up(reader, writer)
+
+    async with raw_origin(switching) as server:
+        with pytest.raises(ImageFailure):
+            await get(fetcher, at(server.url, "/1"))
+        assert await get(fetcher, at(server.url, "/2")) == b"the second fetch's"
+
+
+async def test_an_answer_to_nothing_is_nobodys(fetcher: Fetcher) -> None:
+    """An answer sent ahead, while the connection rests, does not become the next fetch's."""
+
+    async def answer_ahead(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer(b"forged"))
+        await until_hung_up(reader, writer)
+
+    origin = Origin(answer_ahead)
+    async with raw_origin(origin.script) as server:
+        assert await get(fetcher, at(server.url, "/1")) == b"/1"
+        await origin.misbehave()
+        assert await get(fetcher, at(server.url, "/2")) == b"/2"
+
+
+@pytest.mark.parametrize(
+    ("surplus", "connections"),
+    [
+        (answer(b"forged"), 2),
+        (b"HTTP/1.1 200 OK\r\nContent-Le", 2),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nforg", 2),
+        (b"H", 2),
+        (b"\r\n", 1),
+    ],
+    ids=["whole-answer", "half-a-head", "half-a-body", "one-byte", "line-end"],
+)
+async def test_what_follows_an_answer_is_nobodys(
+    fetcher: Fetcher, surplus: bytes, connections: int
+) -> None:
+    """More than was asked for, in the very same segment, ends the connection; an empty line is none (RFC 9112, 2.2)."""
+    origin = Origin(surplus=surplus)
+    async with raw_origin(origin.script) as server:
+        assert await get(fetcher, at(server.url, "/1")) == b"/1"
+        assert await get(fetcher, at(server.url, "/2")) == b"/2"
+        assert server.connections == connections
+
+
+@pytest.mark.parametrize("surplus", [b"garbage", b"\0" * 20_000], ids=["garbage", "zeros"])
+async def test_nonsense_after_an_answer_fails_no_other_fetch(
+    fetcher: Fetcher, surplus: bytes
+) -> None:
+    """The answer that it came with may be refused for it; the next is asked for over another connection."""
+    origin = Origin(surplus=surplus)
+    async with raw_origin(origin.script) as server:
+        await asyncio.gather(get(fetcher, at(server.url, "/1")), return_exceptions=True)
+        assert await get(fetcher, at(server.url, "/2")) == b"/2"

@@ -1,0 +1,170 @@
+"""Connections that serve more than one fetch."""
+
+import asyncio
+import struct
+from collections.abc import AsyncIterator
+from ipaddress import ip_network
+from socket import SO_LINGER, SOL_SOCKET
+
+import pytest
+
+from consumer.fetching.fetcher import Fetcher, FetchPolicy
+from core.errors import BlockedAddress, ImageFailure
+from harness.keep_alive_origin import PATIENCE_S, Origin, answer, at, get, two_names, until_hung_up
+from harness.loopback_origin import Script, TableResolver, http_origin, raw_origin, replying
+
+
+@pytest.fixture
+async def fetcher() -> AsyncIterator[Fetcher]:
+    async with two_names() as opened:
+        yield opened
+
+
+async def test_a_connection_serves_one_fetch_after_another(fetcher: Fetcher) -> None:
+    """One handshake is enough for as long as the exchanges end in full."""
+    origin = Origin()
+    async with raw_origin(origin.script) as server:
+        bodies = [await get(fetcher, at(server.url, f"/{number}")) for number in range(5)]
+        assert bodies == [b"/0", b"/1", b"/2", b"/3", b"/4"]
+        assert server.connections == 1
+
+
+async def test_fetches_at_the_same_time_share_no_connection(fetcher: Fetcher) -> None:
+    """Nothing is sent on a connection that still owes an answer."""
+    origin = Origin()
+    async with raw_origin(origin.script) as server:
+        urls = [at(server.url, f"/{number}") for number in range(6)]
+        assert await asyncio.gather(*(get(fetcher, url) for url in urls)) == [
+            b"/0", b"/1", b"/2", b"/3", b"/4", b"/5"
+        ]  # fmt: skip
+        assert server.connections == len(urls)
+
+
+async def test_each_host_has_its_own_connections(fetcher: Fetcher) -> None:
+    """Two names of one address are two origins, and so are two ports."""
+    async with http_origin() as one, http_origin() as other:
+        peers = set()
+        for server, host in ((one, "a.example"), (one, "b.example"), (other, "a.example")):
+            server.routes["/p"] = replying(body=b"picture")
+            assert await get(fetcher, server.url("/p", host=host)) == b"picture"
+            peers.add((server.port, host))
+        assert len(fetcher._exchanges._idle) == len(peers)
+
+
+async def hang_up(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+    """Close it as soon as it rests, as a server does after its own time."""
+
+
+async def hang_up_when_asked(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+    """Close it just when the next request is under way."""
+    await reader.readuntil(b"\r\n\r\n")
+
+
+async def reset_when_asked(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Do so with an RST."""
+    await reader.readuntil(b"\r\n\r\n")
+    linger_no_time = struct.pack("ii", 1, 0)
+    writer.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_LINGER, linger_no_time)
+
+
+async def nonsense_when_asked(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Say something that is no answer."""
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"SSH-2.0-OpenSSH_9.6\r\n\r\n")
+    await until_hung_up(reader, writer)
+
+
+@pytest.mark.parametrize(
+    "misbehave", [hang_up, hang_up_when_asked, reset_when_asked, nonsense_when_asked]
+)
+async def test_a_connection_that_broke_while_it_rested_costs_no_attempt(
+    fetcher: Fetcher, misbehave: Script
+) -> None:
+    """The same fetch asks again over a new connection."""
+    origin = Origin(misbehave)
+    async with raw_origin(origin.script) as server:
+        assert await get(fetcher, at(server.url, "/1")) == b"/1"
+        origin.now.set()
+        assert await get(fetcher, at(server.url, "/2")) == b"/2"
+        assert server.connections == 2
+
+
+async def test_an_origin_that_always_hangs_up_is_asked_twice_at_most(fetcher: Fetcher) -> None:
+    """Asking again is for a connection that had rested, and once."""
+
+    async def hang_up_always(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+
+    async with raw_origin(hang_up_always) as server:
+        with pytest.raises(ImageFailure):
+            await get(fetcher, server.url)
+        assert server.connections == 2
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        answer(b"body", b"Connection: close"),
+        b"HTTP/1.0 200 OK\r\nContent-Length: 4\r\n\r\nbody",
+        b"HTTP/1.1 404 Not Found\r\nContent-Length: 9\r\n\r\nnot",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\nbody",
+        b"HTTP/1.1 302 Found\r\nLocation: ftp://x/\r\nContent-Length: 9\r\n\r\nlook",
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 9\r\n\r\nbody",
+    ],
+    ids=["close", "http-1.0", "unread-error", "too-large", "unread-redirect", "coded"],
+)
+async def test_an_exchange_that_did_not_end_in_full_ends_its_connection(
+    fetcher: Fetcher, said: bytes
+) -> None:
+    """What was not read to its end could become the next answer."""
+    hung_up = asyncio.Event()
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(said)
+        await until_hung_up(reader, writer)
+        hung_up.set()
+
+    async with raw_origin(script) as server:
+        await asyncio.gather(get(fetcher, server.url), return_exceptions=True)
+        async with asyncio.timeout(PATIENCE_S):
+            await hung_up.wait()
+        assert len(fetcher._exchanges._idle) == 0
+
+
+async def test_a_fetch_that_is_cancelled_ends_its_connection(fetcher: Fetcher) -> None:
+    """Its answer may still come, and must not be another's."""
+    asked, hung_up = asyncio.Event(), asyncio.Event()
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        asked.set()
+        await until_hung_up(reader, writer)
+        hung_up.set()
+
+    async with raw_origin(script) as server:
+        fetch = asyncio.create_task(get(fetcher, server.url))
+        await asked.wait()
+        fetch.cancel()
+        async with asyncio.timeout(PATIENCE_S):
+            await hung_up.wait()
+        assert len(fetcher._exchanges._idle) == 0
+
+
+async def test_a_name_that_turns_to_a_blocked_address_reaches_nothing_new() -> None:
+    """DNS rebinding: what rests was judged when it was made, and what is made next is judged then."""
+    answers = {"a.example": ("127.0.0.1",)}
+    policy = FetchPolicy(allowed_networks=(ip_network("127.0.0.1/32"),))
+    fetcher = Fetcher(policy, resolver=TableResolver(answers))
+    origin = Origin()
+    async with raw_origin(origin.script) as server:
+        url = f"http://a.example:{server.port}"
+        assert await get(fetcher, f"{url}/1") == b"/1"
+        fetcher._resolver._answers["a.example"] = ("127.0.0.2",)  # type: ignore[attr-defined]
+        fetcher._exchanges._connector.clear_dns_cache()
+        assert await get(fetcher, f"{url}/2") == b"/2"
+        fetcher._exchanges._idle.close()
+        with pytest.raises(BlockedAddress):
+            await get(fetcher, f"{url}/3")
+        assert server.connections == 1
+    await fetcher.close()

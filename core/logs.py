@@ -24,7 +24,9 @@ def configure_logs(level: str, format_: Literal["json", "console"], process: str
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.getLevelNamesMapping()[level.upper()]
         ),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        # One write a line: printing writes the line's end by itself where Python is unbuffered, as in most
+        # containers, and the lines of two workers on one pipe then run into each other.
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(process=process)

@@ -76,6 +76,16 @@ def million(
     patience: Annotated[
         float, typer.Option(min=1, help="Seconds without news after which waiting ends.")
     ] = 120.0,
+    note: Annotated[
+        str, typer.Option(help="What the report shall say of the system: machines, settings.")
+    ] = "",
+    sample: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=PID",
+            help="Show a further process of this machine in the report. May be repeated.",
+        ),
+    ] = None,
     report: Annotated[
         Path, typer.Option(metavar="FOLDER", help="Gets the report and the processes' logs.")
     ] = Path("million-report"),
@@ -96,9 +106,23 @@ def million(
         unary=unary,
         watch=watch,
         patience=patience,
+        note=note,
     )
-    target = Target(address, ready_file, up, consumers, tuple(origin or ()), hosts)
+    target = Target(
+        address, ready_file, up, consumers, tuple(origin or ()), hosts, _sampled(sample or [])
+    )
     return uvloop.run(command.million(settings, target, report, Console()))
+
+
+def _sampled(options: list[str]) -> dict[str, int]:
+    """Process ids by name. Raises Cannot."""
+    sampled = {}
+    for option in options:
+        name, _, pid = option.rpartition("=")
+        if not name or not pid.isdecimal():
+            raise Cannot(f"--sample {option}: give a name and a process id, as in DynamoDB=1234")
+        sampled[name] = int(pid)
+    return sampled
 
 
 def run(arguments: list[str]) -> int:

@@ -25,6 +25,8 @@ class AwsAccess:
     images_table: str
     queue_url: str
     topic_arn: str
+    public_base_url: str
+    """Where the bucket's objects are published, with a slash at its end; empty where it is not known."""
     counts_rows: bool
     """Whether a table's ItemCount is exact: emulators count at once, DynamoDB every six hours."""
 
@@ -42,5 +44,6 @@ async def open_access(environment: Mapping[str, str]) -> AsyncIterator[AwsAccess
             images_table=environment[IMAGES_TABLE],
             queue_url=environment[QUEUE_URL],
             topic_arn=environment[TOPIC_ARN],
+            public_base_url=environment.get("PUBLIC_BASE_URL", ""),
             counts_rows=any(name.startswith("AWS_ENDPOINT_URL") for name in environment),
         )

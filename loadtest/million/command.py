@@ -3,14 +3,13 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
 import grpc
-from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
 from imageservice.v1 import image_service_pb2_grpc as pb_grpc
@@ -23,7 +22,7 @@ from loadtest.million.settings import RunSettings
 from loadtest.run_report import report as pages
 from loadtest.run_report.heading import heading
 from loadtest.run_report.processes import ProcessSampler
-from loadtest.run_report.record import RunRecord
+from loadtest.run_report.record import Cell, RunRecord
 from loadtest.run_report.thinning import thinned
 
 POINTS = 600
@@ -52,18 +51,21 @@ class Target:
     origins: tuple[str, ...]
     """Base URLs; none starts an origin here."""
     hosts: int
+    sampled: Mapping[str, int]
+    """Further processes of this machine whose CPU and memory are to be shown: ids by name."""
 
 
 async def million(settings: RunSettings, target: Target, folder: Path, console: Console) -> int:
     """The exit code. Raises Cannot."""
     bar = ProgressBar(console)
-    await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
+    await asyncio.to_thread(_clear, folder)
     title = await asyncio.to_thread(heading, _title(settings), settings.for_report())
     try:
-        async with _prepared(settings, target, folder, bar) as run:
+        async with _prepared(settings, target, folder, bar) as (run, system):
             failure = await _executed(run, bar)
     except NotStarted as error:
         raise Cannot(str(error)) from None
+    title = replace(title, settings={**title.settings, **system})
     record = run.record(title, failure or "")
     await asyncio.to_thread(_write, record, run, folder)
     _tell(record, folder, bar)
@@ -72,6 +74,22 @@ async def million(settings: RunSettings, target: Target, folder: Path, console: 
     return 0 if record.verdict.passed else 1
 
 
+def _clear(folder: Path) -> None:
+    """No file of an earlier run is left to be taken for one of this run. Raises Cannot."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in _FILES:
+            (folder / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise Cannot(f"--report {folder}: {error.strerror}") from None
+
+
+_FILES = _JSON, _PAGE, _PICTURE, _FAULTS = (
+    "report.json",
+    "report.html",
+    "report.png",
+    "faults.txt",
+)
 _STOPPED = "Interrupted."
 
 
@@ -85,7 +103,7 @@ async def _executed(run: Run, bar: ProgressBar) -> str | None:
         await execution
     except asyncio.CancelledError:
         return _STOPPED
-    except (grpc.aio.AioRpcError, BotoCoreError, ClientError, OSError, ExceptionGroup) as error:
+    except Exception as error:  # noqa: BLE001  whatever ends a run, what was measured until then is reported
         return f"It broke off: {type(error).__name__}: {error}"
     finally:
         bar.end()
@@ -102,31 +120,46 @@ def _title(settings: RunSettings) -> str:
 @asynccontextmanager
 async def _prepared(
     settings: RunSettings, target: Target, folder: Path, bar: ProgressBar
-) -> AsyncIterator[Run]:
-    """Everything that the run needs, running and connected."""
+) -> AsyncIterator[tuple[Run, dict[str, Cell]]]:
+    """Everything that the run needs, running and connected, and what the report says of it."""
     async with AsyncExitStack() as stack:
         around = await _surroundings(stack, target, folder, bar)
         # The SDK reads its endpoint and credentials nowhere else.
         os.environ.update(around.environment)
-        origins, pids = target.origins, {**around.pids, "driver": os.getpid()}
+        origins, own = target.origins, {**target.sampled, "driver": os.getpid()}
         if not origins:
             bar.say("starting the origin")
-            origins, pids["origin"] = await stack.enter_async_context(
+            origins, own["origin"] = await stack.enter_async_context(
                 local_origin(target.hosts, folder / "origin.log")
             )
         channel = await stack.enter_async_context(
             grpc.aio.insecure_channel(around.address, options=_CHANNEL)
         )
         await _connected(channel, around.address)
-        yield Run(
+        aws = await stack.enter_async_context(open_access(os.environ))
+        run = Run(
             settings=settings,
             items=Items(settings.requests, settings.distinct_bodies, settings.customers, origins),
             stub=pb_grpc.ImageServiceStub(channel),
-            aws=await stack.enter_async_context(open_access(os.environ)),
-            sampler=ProcessSampler(lambda: pids),
+            aws=aws,
+            sampler=ProcessSampler(lambda: {**around.pids(), **own}),
             metrics=around.metrics,
             bar=bar,
         )
+        yield run, _system(around, len(origins), by_watching=settings.watch or aws is None)
+
+
+def _system(around: Surroundings, origins: int, *, by_watching: bool) -> dict[str, Cell]:
+    """What was put under load, for the report."""
+    endpoints = (url for name, url in os.environ.items() if name.startswith("AWS_ENDPOINT_URL"))
+    consumers = sum(name.startswith("consumer") for name in around.pids())
+    return {
+        "server": around.address,
+        "AWS": around.backend or ", ".join(sorted(set(endpoints))) or "by the SDK's configuration",
+        "consumers": consumers or "not known",
+        "hosts of the origin": origins,
+        "ends learnt from": "WatchRequest" if by_watching else "notifications",
+    }
 
 
 async def _surroundings(
@@ -155,12 +188,13 @@ async def _connected(channel: grpc.aio.Channel, address: str) -> None:
 
 def _write(record: RunRecord, run: Run, folder: Path) -> None:
     short = thinned(record, POINTS)
-    short.to_json(folder / "report.json")
-    faults = [f"{kind}: {fault}\n" for kind, faults in run.proof.faults.items() for fault in faults]
-    (folder / "faults.txt").write_text("".join(faults), encoding="utf-8")
+    short.to_json(folder / _JSON)
+    if run.proven:
+        faults = (f"{kind}: {one}\n" for kind, all_ in run.proof.faults.items() for one in all_)
+        (folder / _FAULTS).write_text("".join(faults), encoding="utf-8")
     if find_spec("matplotlib") is not None:
-        pages.to_html(short, folder / "report.html")
-        pages.to_png(short, folder / "report.png")
+        pages.to_html(short, folder / _PAGE)
+        pages.to_png(short, folder / _PICTURE)
 
 
 def _tell(record: RunRecord, folder: Path, bar: ProgressBar) -> None:

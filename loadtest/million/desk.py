@@ -19,8 +19,11 @@ class Desk:
         self._recorder = recorder
         self.on_acknowledged: Callable[[int], None] = _nothing
         """Called once for each item, for who has to ask what becomes of it."""
+        self.last_sent = 0.0
+        """On the monotonic clock."""
 
     def sent(self) -> None:
+        self.last_sent = time.monotonic()
         self._recorder.count("submitted")
 
     def acknowledged(self, number: int) -> None:
@@ -45,10 +48,10 @@ class Desk:
         """Something that concerns no single item."""
         self._recorder.error(reason)
 
-    def told(self, request_id: str, revision: int, outcome: str) -> None:
-        """`outcome` is COMPLETED or a failure code. Ids of other runs are passed over."""
+    def told(self, request_id: str, revision: int, outcome: str, message: str = "") -> None:
+        """`outcome` is COMPLETED or a failure code, `message` an id. Requests of other runs are passed over."""
         number = self.items.number(request_id)
-        if number is None or not self._ledger.tell(number, revision, outcome):
+        if number is None or not self._ledger.tell(number, revision, outcome, message):
             return
         self._recorder.count("terminal")
         self._recorder.latency(TERMINAL, time.monotonic() - self._ledger.begun(number))

@@ -9,11 +9,15 @@ from loadtest.million.aws_access import AwsAccess
 from loadtest.million.desk import Desk
 from loadtest.million.notifications import subscribed
 from loadtest.million.watching import Watching
+from loadtest.run_report.recorder import Depth
 
 
 class Follower(Protocol):
     async def follow(self) -> None:
         """Tell the desk of every end, until cancelled."""
+
+    async def waiting(self) -> Depth | None:
+        """News that are on their way and can be counted; None where they cannot."""
 
 
 @asynccontextmanager

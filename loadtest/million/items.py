@@ -51,9 +51,10 @@ class Items:
         return f"{base}/generated/{body}.{extension}"
 
     def customer(self, number: int) -> str:
+        """The run is part of its name, so that every object in the bucket is this run's own."""
         repeat, body = divmod(number, self.bodies)
         stride = self.customers // self.submits_of_a_body
-        return f"load-{(body + repeat * stride) % self.customers}"
+        return f"load-{self.run[:8]}-{(body + repeat * stride) % self.customers}"
 
     def request_id(self, number: int) -> str:
         """A UUID (RFC 9562, version 4 by its digits) that ends in the item's number."""

@@ -4,6 +4,7 @@ import enum
 from array import array
 from collections import Counter
 from collections.abc import Iterator
+from typing import NamedTuple
 
 COMPLETED, FAILED = "COMPLETED", "FAILED"
 
@@ -13,11 +14,20 @@ class Mark(enum.IntFlag):
     TOLD = 2
     REFUSED = 4
     """The service said no, for good."""
+    FAILED = 8
+    """Told that it failed."""
 
 
-_ACKNOWLEDGED, _TOLD, _REFUSED = (
-    int(mark) for mark in (Mark.ACKNOWLEDGED, Mark.TOLD, Mark.REFUSED)
+_ACKNOWLEDGED, _TOLD, _REFUSED, _FAILED = (
+    int(mark) for mark in (Mark.ACKNOWLEDGED, Mark.TOLD, Mark.REFUSED, Mark.FAILED)
 )
+
+
+class Told(NamedTuple):
+    """What the customer was told of an item's end."""
+
+    state: str
+    revision: int
 
 
 class Ledger:
@@ -27,11 +37,14 @@ class Ledger:
         self._marks = bytearray(total)
         self._revisions = array("L", bytes(total * array("L").itemsize))
         self._begun = array("d", bytes(total * array("d").itemsize))
+        self._messages = array("q", bytes(total * array("q").itemsize))
         self.acknowledged_twice: list[int] = []
         self.told_otherwise: list[int] = []
         """Told of a second terminal revision, without a redrive having been asked for."""
         self.repeats = 0
         """Notifications of a revision that was told before: allowed, and counted."""
+        self.redelivered = 0
+        """The same notification once more, as a standard queue may deliver it."""
         self.ended: Counter[str] = Counter()
         """Items told of, by COMPLETED or failure code."""
         self.acknowledged = 0
@@ -59,22 +72,28 @@ class Ledger:
         self.refused += 1
         return True
 
-    def tell(self, number: int, revision: int, outcome: str) -> bool:
-        """`outcome` is COMPLETED or a failure code."""
+    def tell(self, number: int, revision: int, outcome: str, message: str = "") -> bool:
+        """`outcome` is COMPLETED or a failure code; `message` is the id of the message that brought it."""
         if self._marks[number] & _TOLD:
-            if self._revisions[number] == revision:
-                self.repeats += 1
-            else:
+            if self._revisions[number] != revision:
                 self.told_otherwise.append(number)
+            elif message and self._messages[number] == hash(message):
+                self.redelivered += 1
+            else:
+                self.repeats += 1
             return False
-        self._marks[number] |= _TOLD
+        self._marks[number] |= _TOLD if outcome == COMPLETED else _TOLD | _FAILED
         self._revisions[number] = revision
+        self._messages[number] = hash(message)
         self.ended[outcome] += 1
         return True
 
-    def revision(self, number: int) -> int:
-        """The terminal revision that was told; 0 where none was."""
-        return self._revisions[number]
+    def told_of(self, number: int) -> Told | None:
+        """The end that was told first; None where nothing was told."""
+        marks = self._marks[number]
+        if not marks & _TOLD:
+            return None
+        return Told(FAILED if marks & _FAILED else COMPLETED, self._revisions[number])
 
     def finished(self, number: int) -> bool:
         """Acknowledged and told, or refused."""

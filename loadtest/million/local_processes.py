@@ -7,7 +7,7 @@ import signal
 import sys
 import tempfile
 from asyncio.subprocess import DEVNULL, STDOUT, Process
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,19 +30,41 @@ class Surroundings:
     environment: dict[str, str] = field(default_factory=dict)
     """Settings of server and consumers; they lead to AWS as well."""
     metrics: tuple[str, ...] = ()
-    pids: dict[str, int] = field(default_factory=dict)
-    """By the name that the report gives each process."""
+    pids: Callable[[], dict[str, int]] = dict
+    """Of the processes that run now, by the name that the report gives each."""
+    backend: str = ""
+    """What its AWS is."""
 
     @classmethod
     def read(cls, path: Path) -> "Surroundings":
         """Raises OSError, ValueError or KeyError where it is no such file."""
-        ready = json.loads(path.read_text(encoding="utf-8"))
+        ready = _read(path)
         return cls(
             address=ready["address"],
             environment={str(k): str(v) for k, v in ready["environment"].items()},
             metrics=tuple(ready["metrics"]),
-            pids=_named(ready["pids"]),
+            pids=_Pids(path, _named(ready["pids"])),
+            backend="embedded AWS" if "aws" in ready["pids"] else "",
         )
+
+
+@dataclass(slots=True)
+class _Pids:
+    """Read again each time: `imageservice up` writes the file anew when it has replaced a process."""
+
+    path: Path
+    last: dict[str, int]
+    """Good while there is no file, which is so while a process is being replaced."""
+
+    def __call__(self) -> dict[str, int]:
+        with suppress(OSError, ValueError, LookupError):
+            self.last = _named(_read(self.path)["pids"])
+        return self.last
+
+
+def _read(path: Path) -> dict[str, Any]:
+    ready: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return ready
 
 
 def _named(pids: dict[str, Any]) -> dict[str, int]:
@@ -70,7 +92,7 @@ async def local_origin(hosts: int, log: Path) -> AsyncIterator[tuple[tuple[str, 
     """Base URLs of the origin on as many loopback addresses, and its process id."""
     arguments = ["-m", "loadtest.origin", "--hosts", str(hosts)]
     async with _running(arguments, "--ready-file", log) as ready_file:
-        ready = json.loads(ready_file.read_text(encoding="utf-8"))
+        ready = _read(ready_file)
         yield tuple(ready["urls"]), ready["pid"]
 
 

@@ -18,7 +18,7 @@ from imageservice.v1 import image_service_pb2_grpc as pb_grpc
 from loadtest.million.aws_access import AwsAccess
 from loadtest.million.items import Items
 from loadtest.million.ledger import COMPLETED, FAILED
-from loadtest.million.proof import Found
+from loadtest.million.proof import Found, StoredImage
 
 REQUESTS_OF_A_CALL = 50
 """Two keys for each, and BatchGetItem takes 100."""
@@ -52,21 +52,28 @@ class TableLookUp:
                     schema.REQUEST_ID, list(ids.values()), (schema.STATUS, schema.REVISION)
                 ),
                 self._aws.images_table: _keys(
-                    schema.IMAGE_ID, [image_id_of(one) for one in ids.values()], ()
+                    schema.IMAGE_ID,
+                    [image_id_of(one) for one in ids.values()],
+                    (schema.S3_URL, schema.METADATA),
                 ),
             }
         )
         rows = {row[schema.REQUEST_ID]["S"]: row for row in requests}
-        with_image = {row[schema.IMAGE_ID]["S"] for row in images}
+        stored = {row[schema.IMAGE_ID]["S"]: self._stored(row) for row in images}
         return {
             number: Found(
                 state=rows[request_id][schema.STATUS]["S"],
                 revision=int(rows[request_id][schema.REVISION]["N"]),
-                has_image=image_id_of(request_id) in with_image,
+                image=stored.get(image_id_of(request_id)),
             )
             for number, request_id in ids.items()
             if request_id in rows
         }
+
+    def _stored(self, row: dict[str, Any]) -> StoredImage:
+        base = self._aws.public_base_url
+        key = row[schema.S3_URL]["S"].removeprefix("s3://").split("/", 1)[1]
+        return StoredImage(base and base + key, row[schema.METADATA]["M"]["sha256"]["S"])
 
     async def _read(self, wanted: dict[str, Any]) -> tuple[list[Any], list[Any]]:
         found: dict[str, list[Any]] = {name: [] for name in wanted}
@@ -120,7 +127,10 @@ class StatusLookUp:
 def found_of(request: pb.ImageRequest) -> Found:
     states = {pb.STATE_COMPLETED: COMPLETED, pb.STATE_FAILED: FAILED}
     state = states.get(request.state, pb.State.Name(request.state).removeprefix("STATE_"))
-    return Found(state, request.revision, request.HasField("image"))
+    image = None
+    if request.HasField("image"):
+        image = StoredImage(request.image.public_url, request.image.metadata.sha256)
+    return Found(state, request.revision, image)
 
 
 def chunks(numbers: Iterator[int], size: int) -> Iterator[list[int]]:

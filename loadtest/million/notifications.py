@@ -16,6 +16,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from loadtest.million.aws_access import AwsAccess
 from loadtest.million.desk import Desk
 from loadtest.million.ledger import COMPLETED
+from loadtest.million.queues import queue_depth
+from loadtest.run_report.recorder import Depth
 
 RECEIVERS = 4
 WAIT_SECONDS = 5
@@ -55,7 +57,7 @@ class Notifications:
         received = await sqs.invoke("ReceiveMessage", {"QueueUrl": self._queue_url, **wanted})
         messages = received.get("Messages", [])
         for message in messages:
-            self._read(json.loads(message["Body"]))
+            self._read(json.loads(message["Body"]), message["MessageId"])
         if messages:
             entries = [
                 {"Id": str(at), "ReceiptHandle": message["ReceiptHandle"]}
@@ -65,9 +67,13 @@ class Notifications:
                 "DeleteMessageBatch", {"QueueUrl": self._queue_url, "Entries": entries}
             )
 
-    def _read(self, event: dict[str, Any]) -> None:
+    def _read(self, event: dict[str, Any], message: str) -> None:
         outcome = event["failure"]["code"] if "failure" in event else COMPLETED
-        self._desk.told(event["requestId"], event["revision"], outcome)
+        self._desk.told(event["requestId"], event["revision"], outcome, message)
+
+    async def waiting(self) -> Depth | None:
+        """What was told and not read yet; None where it cannot be seen just now."""
+        return await queue_depth(self._aws, self._queue_url)
 
 
 @asynccontextmanager

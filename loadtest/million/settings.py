@@ -21,7 +21,9 @@ class RunSettings:
     watch: bool
     """Learn of ends by WatchRequest even where notifications could tell."""
     patience: float
-    """Seconds without any news after which waiting ends."""
+    """Seconds without any news after which waiting ends, and for which a read of the proof is tried."""
+    note: str
+    """What the report shall say of the system, in its user's words."""
 
     @property
     def distinct_bodies(self) -> int:
@@ -39,4 +41,5 @@ class RunSettings:
             "submitted by": "SubmitImage"
             if self.unary
             else f"SubmitImages, {self.streams} streams",
+            **({"note": self.note} if self.note else {}),
         }

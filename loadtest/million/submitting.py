@@ -1,8 +1,7 @@
 """Senders: the bulk stream, and one call for each item."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import Protocol
+from typing import Any, Protocol
 
 import grpc
 
@@ -82,34 +81,44 @@ class StreamSender:
         self._stub = stub
         self._work = work
         self._desk = desk
-        self._unanswered: set[int] = set()
-        self._all_taken = False
 
     async def run(self) -> None:
-        while not self._all_taken:
+        while not self._work.over:
+            unanswered: set[int] = set()
             try:
-                async for response in self._stub.SubmitImages(self._requests()):
-                    for result in response.results:
-                        self._answered(result)
+                await self._one_stream(unanswered)
             except grpc.aio.AioRpcError as error:
                 self._desk.trouble(f"stream {error.code().name}")
-                await asyncio.sleep(PAUSE_SECONDS)
-            for number in self._unanswered:
+            for number in unanswered:
                 self._work.again(number, 0)
-            self._unanswered.clear()
+            if not self._work.over:
+                await asyncio.sleep(PAUSE_SECONDS)
 
-    async def _requests(self) -> AsyncIterator[pb.SubmitImagesRequest]:
+    async def _one_stream(self, unanswered: set[int]) -> None:
+        """Until it ends. What it took and was not told of is left in `unanswered`. Raises AioRpcError."""
+        call = self._stub.SubmitImages()
+        writing = asyncio.create_task(self._write(call, unanswered))
+        try:
+            async for response in call:
+                for result in response.results:
+                    self._answered(result, unanswered)
+        finally:
+            call.cancel()
+            # Taken numbers belong to this stream: none may be taken once they have been counted.
+            writing.cancel()
+            await asyncio.gather(writing, return_exceptions=True)
+
+    async def _write(self, call: Any, unanswered: set[int]) -> None:
         while (number := await self._work.take()) is not None:
-            self._unanswered.add(number)
+            unanswered.add(number)
             self._desk.sent()
-            yield pb.SubmitImagesRequest(
-                item_id=format(number, "x"), image=image_of(self._desk.items, number)
-            )
-        self._all_taken = True
+            image = image_of(self._desk.items, number)
+            await call.write(pb.SubmitImagesRequest(item_id=format(number, "x"), image=image))
+        await call.done_writing()
 
-    def _answered(self, result: pb.SubmitImagesResult) -> None:
+    def _answered(self, result: pb.SubmitImagesResult, unanswered: set[int]) -> None:
         number = int(result.item_id, 16)
-        self._unanswered.discard(number)
+        unanswered.discard(number)
         if result.HasField("accepted"):
             self._desk.acknowledged(number)
         elif result.error.code in _AGAIN_NUMBERS:

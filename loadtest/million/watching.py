@@ -11,6 +11,7 @@ from imageservice.v1 import image_service_pb2 as pb
 from imageservice.v1 import image_service_pb2_grpc as pb_grpc
 from loadtest.million.desk import Desk
 from loadtest.million.ledger import COMPLETED
+from loadtest.run_report.recorder import Depth
 
 IDS_OF_A_STREAM = 100
 """The contract's limit."""
@@ -42,14 +43,15 @@ class Watching:
         """Until cancelled."""
         async with asyncio.TaskGroup() as group:
             while True:
-                group.create_task(
-                    self._watch({await self._acknowledged.get(), *await self._more()})
-                )
+                gathered = [await self._acknowledged.get()]
+                await asyncio.sleep(GATHER_SECONDS)
+                while not self._acknowledged.empty():
+                    gathered.append(self._acknowledged.get_nowait())
+                for at in range(0, len(gathered), IDS_OF_A_STREAM):
+                    group.create_task(self._watch(set(gathered[at : at + IDS_OF_A_STREAM])))
 
-    async def _more(self) -> set[str]:
-        await asyncio.sleep(GATHER_SECONDS)
-        waiting = min(self._acknowledged.qsize(), IDS_OF_A_STREAM - 1)
-        return {self._acknowledged.get_nowait() for _ in range(waiting)}
+    async def waiting(self) -> Depth | None:
+        return Depth(0, 0)
 
     async def _watch(self, ids: set[str]) -> None:
         while ids:

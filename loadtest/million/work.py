@@ -6,22 +6,15 @@ import time
 from loadtest.million.ledger import Ledger
 from loadtest.run_report.schedule import Schedule
 
-_AHEAD = 64
-"""Items that wait for a sender at most."""
-
 
 class Work:
     """Hands out items until each has been acknowledged or refused. One feeder, any number of senders."""
 
-    def __init__(
-        self, ledger: Ledger, total: int, *, window: int, schedule: Schedule | None
-    ) -> None:
-        """With a schedule the window does not count: what is slow must not slow down the load."""
+    def __init__(self, ledger: Ledger, total: int, *, window: int) -> None:
         self._ledger = ledger
         self._total = total
         self._window = asyncio.Semaphore(window)
-        self._schedule = schedule
-        self._waiting: asyncio.Queue[int | None] = asyncio.Queue(_AHEAD)
+        self._waiting: asyncio.Queue[int | None] = asyncio.Queue()
         self._again: set[asyncio.Task[None]] = set()
         self._over = asyncio.Event()
 
@@ -30,17 +23,25 @@ class Work:
         """Items that are put up and wait for a sender."""
         return self._waiting.qsize()
 
-    async def feed(self) -> None:
-        """Put every item up in its turn."""
-        for number in range(self._total):
-            self._ledger.begin(number, await self._turn(number))
-            await self._waiting.put(number)
+    @property
+    def over(self) -> bool:
+        """Every item has been acknowledged or refused."""
+        return self._over.is_set()
 
-    async def _turn(self, number: int) -> float:
-        if self._schedule is None:
+    async def feed(self, schedule: Schedule | None) -> None:
+        """Put every item up in its turn.
+
+        With a schedule the window does not count: what is slow must not slow down the load.
+        """
+        for number in range(self._total):
+            self._ledger.begin(number, await self._turn(number, schedule))
+            self._waiting.put_nowait(number)
+
+    async def _turn(self, number: int, schedule: Schedule | None) -> float:
+        if schedule is None:
             await self._window.acquire()
             return time.monotonic()
-        intended = self._schedule.intended(number)
+        intended = schedule.intended(number)
         if (wait := intended - time.monotonic()) > 0:
             await asyncio.sleep(wait)
         return intended
@@ -63,7 +64,7 @@ class Work:
 
     async def _put_again(self, number: int, delay: float) -> None:
         await asyncio.sleep(delay)
-        await self._waiting.put(number)
+        self._waiting.put_nowait(number)
 
     def leave_window(self) -> None:
         """An item has finished: there is room for another."""

@@ -9,17 +9,21 @@ from collections.abc import Callable
 import pytest
 
 from imageservice.v1 import image_service_pb2 as pb
+from loadtest.million.aws_calls import calls_table
 from loadtest.million.items import Items, TooFewCustomers
 from loadtest.million.ledger import COMPLETED, Ledger
 from loadtest.million.looking_up import chunks, found_of
-from loadtest.million.measuring import Mark, Tenths, calls_table
-from loadtest.million.proof import Found, Proof, RowCounts
+from loadtest.million.proof import Found, Proof, RowCounts, StoredImage
+from loadtest.million.steadiness import Steadiness, steadiness
+from loadtest.million.tenths import Mark, Tenths
 from loadtest.million.work import Work
 from loadtest.run_report.processes import ProcessSample
 from loadtest.run_report.schedule import Schedule
 
 ORIGINS = ("http://127.0.0.1:1", "http://127.0.0.2:1", "http://127.0.0.3:1")
 RUN = "0123456789abcdef01"
+IMAGE = StoredImage("http://127.0.0.1/a.jpg", "5e")
+STEADY = Steadiness(passed=True, sentences=())
 
 
 def items(total: int = 1_000, bodies: int = 100, customers: int = 10) -> Items:
@@ -79,8 +83,8 @@ async def out_of(work: Work) -> list[int | None]:
 
 
 async def test_no_more_than_the_window_is_unfinished() -> None:
-    work = Work(Ledger(100), 100, window=5, schedule=None)
-    feeding = asyncio.create_task(work.feed())
+    work = Work(Ledger(100), 100, window=5)
+    feeding = asyncio.create_task(work.feed(None))
     assert await out_of(work) == [0, 1, 2, 3, 4]
     work.leave_window()
     work.leave_window()
@@ -92,8 +96,8 @@ async def test_an_open_loop_waits_for_nobody() -> None:
     """What is overdue is sent at once, with the moment at which it should have been sent."""
     ledger = Ledger(50)
     start = time.monotonic() - 10
-    work = Work(ledger, 50, window=1, schedule=Schedule(start, rate=100.0))
-    feeding = asyncio.create_task(work.feed())
+    work = Work(ledger, 50, window=1)
+    feeding = asyncio.create_task(work.feed(Schedule(start, rate=100.0)))
     assert await out_of(work) == list(range(50))
     assert ledger.begun(40) == pytest.approx(start + 0.4)
     await feeding
@@ -101,8 +105,8 @@ async def test_an_open_loop_waits_for_nobody() -> None:
 
 async def test_senders_are_let_go_once_all_is_settled() -> None:
     ledger = Ledger(2)
-    work = Work(ledger, 2, window=2, schedule=None)
-    await work.feed()
+    work = Work(ledger, 2, window=2)
+    await work.feed(None)
     assert await out_of(work) == [0, 1]
     senders = [asyncio.create_task(work.take()) for _ in range(3)]
     ledger.acknowledge(0)
@@ -136,7 +140,7 @@ def _nothing(ledger: Ledger) -> None:
     del ledger
 
 
-GOOD = Found(COMPLETED, 2, has_image=True)
+GOOD = Found(COMPLETED, 2, image=IMAGE)
 AS_IT_SHOULD = RowCounts(requests=3, images=3)
 
 
@@ -146,16 +150,21 @@ AS_IT_SHOULD = RowCounts(requests=3, images=3)
         (_nothing, GOOD, AS_IT_SHOULD, {}),
         (_nothing, GOOD, None, {}),
         (_told_again, GOOD, AS_IT_SHOULD, {}),
-        (_nothing, Found("FAILED", 2, has_image=False), RowCounts(3, 2), {"failed": "FAILED"}),
-        (_nothing, None, RowCounts(2, 2), {"lost": "absent", "rows": "2 request rows"}),
-        (_nothing, Found("PENDING", 1, has_image=False), RowCounts(3, 2), {"lost": "pending"}),
-        (_nothing, Found(COMPLETED, 4, has_image=True), None, {"doubled": "revision 4"}),
-        (_nothing, Found(COMPLETED, 2, has_image=False), None, {"image": "has no image"}),
         (
             _nothing,
-            Found("FAILED", 2, has_image=True),
+            Found("FAILED", 2, image=None),
+            RowCounts(3, 2),
+            {"failed": "FAILED", "doubled": "stored FAILED"},
+        ),
+        (_nothing, None, RowCounts(2, 2), {"lost": "absent", "rows": "2 request rows"}),
+        (_nothing, Found("PENDING", 1, image=None), RowCounts(3, 2), {"lost": "pending"}),
+        (_nothing, Found(COMPLETED, 4, image=IMAGE), None, {"doubled": "revision 4"}),
+        (_nothing, Found(COMPLETED, 2, image=None), None, {"image": "has no image"}),
+        (
+            _nothing,
+            Found("FAILED", 2, image=IMAGE),
             None,
-            {"failed": "FAILED", "image": "has an image"},
+            {"failed": "FAILED", "doubled": "stored FAILED", "image": "has an image"},
         ),
         (_nothing, GOOD, RowCounts(3, 4), {"rows": "4 image rows"}),
         (_twice_acknowledged, GOOD, None, {"doubled": "acknowledged twice"}),
@@ -182,7 +191,47 @@ def test_the_proof_names_what_is_lost_or_doubled(
     for kind, words in faults.items():
         assert words in " ".join(proof.faults[kind])
         assert kind == "rows" or some.request_id(1) in proof.faults[kind][0]
-    assert proof.verdict().passed == (not faults)
+    assert proof.verdict(STEADY).passed == (not faults)
+
+
+def test_what_was_told_must_be_what_is_stored() -> None:
+    ledger = Ledger(1)
+    ledger.acknowledge(0)
+    ledger.tell(0, 2, "NOT_FOUND")
+    proof = Proof(items(1, 1), ledger)
+    proof.look_at(0, GOOD)
+    proof.close(None)
+    assert "told of FAILED at revision 2, stored COMPLETED" in proof.faults["doubled"][0]
+
+
+def test_a_picture_that_is_not_published_is_a_fault() -> None:
+    ledger = Ledger(1)
+    ledger.acknowledge(0)
+    ledger.tell(0, 2, COMPLETED)
+    proof = Proof(items(1, 1), ledger)
+    proof.look_at(0, GOOD)
+    proof.fetch(0, "http://127.0.0.1/a.jpg answers 404")
+    proof.close(None)
+    assert list(proof.faults) == ["published"]
+
+
+def test_what_was_not_looked_up_is_a_fault() -> None:
+    ledger = Ledger(2)
+    for number in range(2):
+        ledger.acknowledge(number)
+        ledger.tell(number, 2, COMPLETED)
+    proof = Proof(items(2, 2), ledger)
+    proof.look_at(0, GOOD)
+    proof.close(None)
+    assert proof.faults == {"unread": ["1 acknowledged requests were not looked up"]}
+    assert not proof.verdict(STEADY).passed
+
+
+def test_a_message_that_comes_twice_is_no_second_notification() -> None:
+    ledger = Ledger(1)
+    for message in ("a", "a", "b"):
+        ledger.tell(0, 2, COMPLETED, message)
+    assert (ledger.redelivered, ledger.repeats) == (1, 1)
 
 
 def test_what_nobody_was_told_of_is_a_fault() -> None:
@@ -202,8 +251,8 @@ def test_a_run_that_did_not_get_everything_in_has_not_passed() -> None:
     proof = Proof(items(2, 2), ledger)
     proof.look_at(0, GOOD)
     proof.close(None)
-    assert not proof.verdict().passed
-    assert "1 were not acknowledged." in proof.verdict().sentences
+    assert not proof.verdict(STEADY).passed
+    assert "1 were not acknowledged." in proof.verdict(STEADY).sentences
 
 
 def test_a_long_list_of_faults_is_cut_in_the_verdict_alone() -> None:
@@ -215,7 +264,7 @@ def test_a_long_list_of_faults_is_cut_in_the_verdict_alone() -> None:
         proof.look_at(number, None)
     proof.close(None)
     assert len(proof.faults["lost"]) == 50
-    assert "and 30 more" in " ".join(proof.verdict().sentences)
+    assert "and 30 more" in " ".join(proof.verdict(STEADY).sentences)
 
 
 def test_an_item_is_finished_when_acknowledged_and_told_in_either_order() -> None:
@@ -263,6 +312,43 @@ def test_a_run_without_ten_tenths_tells_no_growth() -> None:
     assert tenths.growth() is None
 
 
+def long_run(*, cpu: float = 0.0, memory: float = 100.0) -> Tenths:
+    """Of 100,000 items, whose last tenth spends `cpu` seconds more and ends with `memory` MiB."""
+    tenths = Tenths(total=100_000)
+    for tenth in range(11):
+        spent = tenth + (cpu if tenth == 10 else 0)
+        sample = ProcessSample(spent, memory if tenth == 10 else 100.0)
+        tenths.see(Mark(tenth * 10_000, tenth, {"server": sample, "consumer 1": sample}))
+    return tenths
+
+
+@pytest.mark.parametrize(
+    ("tenths", "passed"),
+    [
+        (long_run(), True),
+        (long_run(cpu=0.09, memory=115), True),
+        (long_run(cpu=0.2), False),
+        (long_run(memory=130), False),
+        (Tenths(total=100_000), False),
+        (Tenths(total=10_000), True),
+    ],
+)
+def test_a_long_run_must_be_measured_and_steady(tenths: Tenths, *, passed: bool) -> None:
+    assert steadiness(tenths).passed == passed
+
+
+def test_a_run_that_was_not_steady_has_not_passed() -> None:
+    ledger = Ledger(1)
+    ledger.acknowledge(0)
+    ledger.tell(0, 2, COMPLETED)
+    proof = Proof(items(1, 1), ledger)
+    proof.look_at(0, GOOD)
+    proof.close(None)
+    verdict = proof.verdict(Steadiness(passed=False, sentences=("It grew.",)))
+    assert not verdict.passed
+    assert verdict.sentences[-1] == "It grew."
+
+
 def test_aws_calls_are_those_made_meanwhile() -> None:
     before = {"s3:PutObject": 5.0, "sqs:ReceiveMessage": 3.0}
     after = {"s3:PutObject": 105.0, "sqs:ReceiveMessage": 3.0, "sns:PublishBatch": 10.0}
@@ -273,15 +359,18 @@ def test_aws_calls_are_those_made_meanwhile() -> None:
     )
 
 
+STORED = pb.Image(public_url=IMAGE.public_url, metadata=pb.ImageMetadata(sha256=IMAGE.sha256))
+
+
 @pytest.mark.parametrize(
     ("request_", "found"),
     [
-        (pb.ImageRequest(state=pb.STATE_PENDING, revision=1), Found("PENDING", 1, has_image=False)),
+        (pb.ImageRequest(state=pb.STATE_PENDING, revision=1), Found("PENDING", 1, image=None)),
         (
-            pb.ImageRequest(state=pb.STATE_COMPLETED, revision=2, image=pb.Image(image_id="x")),
-            Found(COMPLETED, 2, has_image=True),
+            pb.ImageRequest(state=pb.STATE_COMPLETED, revision=2, image=STORED),
+            Found(COMPLETED, 2, image=IMAGE),
         ),
-        (pb.ImageRequest(state=pb.STATE_FAILED, revision=2), Found("FAILED", 2, has_image=False)),
+        (pb.ImageRequest(state=pb.STATE_FAILED, revision=2), Found("FAILED", 2, image=None)),
     ],
 )
 def test_the_public_contract_serves_the_proof_as_well(

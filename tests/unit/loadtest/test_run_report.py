@@ -2,8 +2,11 @@
 
 import os
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 
@@ -189,3 +192,44 @@ def test_processes_are_sampled_by_name_and_the_dead_are_left_out() -> None:
     assert list(samples) == ["this"]
     assert samples["this"].memory_mib > 1
     assert samples["this"].cpu_seconds > 0
+
+
+def test_a_child_that_ends_takes_neither_its_name_nor_its_cpu_time_along() -> None:
+    """Its parent waits for it, so the kernel keeps its time (getrusage(2), RUSAGE_CHILDREN)."""
+    burns = "import time; end = time.process_time() + 0.3\nwhile time.process_time() < end: pass"
+    parent = (
+        "import subprocess, sys; child = subprocess.Popen([sys.executable, '-c', sys.argv[1]]); print(child.pid);"
+        "sys.stdout.flush(); child.wait(); print('ended'); sys.stdout.flush(); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", parent, burns], stdin=PIPE, stdout=PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        sampler = ProcessSampler(lambda: {"server": process.pid})
+        before = sampler.sample()["server"].cpu_seconds
+        process.stdout.readline()
+        after = sampler.sample()["server"].cpu_seconds
+        process.communicate()
+    assert before <= after
+    assert after >= 0.3
+
+
+def test_a_process_that_was_replaced_goes_on_where_the_earlier_one_ended() -> None:
+    burns = (
+        "import time, sys; end = time.process_time() + 0.2\nwhile time.process_time() < end: pass\n"
+        "print(); sys.stdout.flush(); sys.stdin.read()"
+    )
+    spent, pids = [], {"consumer 1": 0}
+    sampler = ProcessSampler(lambda: pids)
+    for _ in range(2):
+        with subprocess.Popen(
+            [sys.executable, "-c", burns], stdin=PIPE, stdout=PIPE, text=True
+        ) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            pids["consumer 1"] = process.pid
+            spent.append(sampler.sample()["consumer 1"].cpu_seconds)
+            process.communicate()
+    assert spent[0] >= 0.2
+    assert spent[1] >= spent[0] + 0.2

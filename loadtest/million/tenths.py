@@ -1,21 +1,12 @@
-"""What is sampled each second, and what is summed up by tenths of the run."""
+"""What a run cost, summed up by tenths of it."""
 
-import asyncio
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import aiohttp
-from botocore.exceptions import BotoCoreError, ClientError
-
-from loadtest.million.aws_access import AwsAccess
 from loadtest.run_report.processes import ProcessSample
 from loadtest.run_report.record import Cell, Table
-from loadtest.run_report.recorder import Depth
 
 TENTHS = 10
-SCRAPE_SECONDS = 5.0
-_CALLS = re.compile(r'^aws_calls_total\{[^}]*operation="([^"]+)"[^}]*\} (\S+)$', re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +64,20 @@ class Tenths:
         )
         return last / first if first else None
 
+    def memory_growth(self) -> dict[str, float]:
+        """Resident memory at the end of each process of ours, as a multiple of that after the first tenth.
+
+        Empty for too short a run. A process that was not there at both moments is left out.
+        """
+        if len(self.marks) <= TENTHS:
+            return {}
+        first, last = self.marks[1].processes, self.marks[-1].processes
+        return {
+            name: sample.memory_mib / first[name].memory_mib
+            for name, sample in last.items()
+            if name.startswith(self.ours) and name in first
+        }
+
     def _order(self, name: str) -> tuple[bool, str]:
         return (not name.startswith(self.ours), name)
 
@@ -102,47 +107,3 @@ def _cpu_ms(before: Mark, after: Mark, beginnings: tuple[str, ...]) -> float:
         if name.startswith(beginnings) and name in before.processes
     )
     return spent / max(1, after.items - before.items) * 1e3
-
-
-async def queue_depth(aws: AwsAccess) -> Depth | None:
-    """None where it cannot be read just now."""
-    names = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
-    try:
-        answer = await aws.clients.wire.sqs.invoke(
-            "GetQueueAttributes", {"QueueUrl": aws.queue_url, "AttributeNames": names}
-        )
-    except (BotoCoreError, ClientError, aiohttp.ClientError, OSError, TimeoutError):
-        return None
-    return Depth(*(int(answer["Attributes"].get(name, 0)) for name in names))
-
-
-async def aws_calls(metrics: Sequence[str]) -> dict[str, float]:
-    """Calls that server and consumers have made since they began, by operation. `metrics` are URLs."""
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(SCRAPE_SECONDS)) as session:
-        pages = await asyncio.gather(*(_page(session, url) for url in metrics))
-    calls: dict[str, float] = {}
-    for page in pages:
-        for operation, count in _CALLS.findall(page):
-            calls[operation] = calls.get(operation, 0.0) + float(count)
-    return calls
-
-
-async def _page(session: aiohttp.ClientSession, url: str) -> str:
-    """Empty where nobody answers: a report without this figure is better than none."""
-    try:
-        async with session.get(url) as response:
-            return await response.text()
-    except (aiohttp.ClientError, OSError, TimeoutError):
-        return ""
-
-
-def calls_table(before: Mapping[str, float], after: Mapping[str, float], items: int) -> Table:
-    """`items` ended between the two readings."""
-    made = {name: count - before.get(name, 0.0) for name, count in after.items()}
-    rows = [(name, count) for name, count in sorted(made.items(), key=lambda one: -one[1]) if count]
-    every = [("all", sum(count for _, count in rows)), *rows]
-    return Table(
-        "AWS calls of server and consumers",
-        ("operation", "calls", "an item"),
-        tuple((name, round(count), round(count / max(1, items), 4)) for name, count in every),
-    )

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from consumer.bucket import Bucket
 from consumer.decoder import Decoder
 from consumer.fetching.fetcher import Fetched, Fetcher
+from consumer.fetching.politeness import HostBusy
 from consumer.metrics import BYTES_IN, BYTES_OUT, ended, observe_step
 from consumer.outcome import Outcome, outcome_for
 from consumer.picture import Inspected
@@ -31,6 +32,18 @@ class RunFailed(ImageServiceError):
     def __init__(self, failure: ImageFailure, attempts: int) -> None:
         super().__init__(str(failure))
         self.failure = failure
+        self.attempts = attempts
+
+
+class RunPutOff(ImageServiceError):
+    """The origin's host is busy with our own requests; `attempts` counts those made before for this request.
+
+    `retry_after` is in seconds.
+    """
+
+    def __init__(self, retry_after: float, attempts: int) -> None:
+        super().__init__("put off until the host is less busy")
+        self.retry_after = retry_after
         self.attempts = attempts
 
 
@@ -75,7 +88,7 @@ class Pipeline:
     async def run(self, message: ImageMessage) -> Outcome:
         """Every step, in order.
 
-        Raises RunFailed; HostBusy; ConditionNotMet where the request is no longer as the message says; and
+        Raises RunFailed; RunPutOff; ConditionNotMet where the request is no longer as the message says; and
         DependencyUnavailable.
         """
         async with self._fetch(message) as fetched:
@@ -95,18 +108,21 @@ class Pipeline:
             yield FetchedImage(message, fetched, attempts)
 
     async def _attempt(self, message: ImageMessage, held: AsyncExitStack) -> tuple[Fetched, int]:
-        """The first attempt that succeeds, and how many were made for this request. Raises RunFailed."""
+        """The first attempt that succeeds, and how many were made for this request. Raises RunFailed and RunPutOff."""
         attempts = message.attempts
         while True:
-            attempts += 1
             try:
                 fetched = await held.enter_async_context(self._fetcher.fetch(message.url))
+            except HostBusy as busy:
+                raise RunPutOff(busy.retry_after, attempts) from busy
             except ImageFailure as failure:
+                attempts += 1
                 if attempts >= self._max_attempts or not retry_here(failure):
                     raise RunFailed(failure, attempts) from failure
+                wait = backoff(attempts - message.attempts, asked=failure.retry_after)
             else:
-                return fetched, attempts
-            await asyncio.sleep(backoff(attempts - message.attempts))
+                return fetched, attempts + 1
+            await asyncio.sleep(wait)
 
     async def _inspect(self, image: FetchedImage) -> InspectedImage:
         started = time.perf_counter()

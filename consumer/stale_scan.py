@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import structlog
+
 from core import schema
 from core.aws import call
 from core.request import ImageRequest, State
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient
 
 _PAGE_ROWS = 1_000
+_log = structlog.get_logger()
 
 
 class Checkpoint:
@@ -74,13 +77,14 @@ class StaleScan:
     async def pages(self, segments: int) -> AsyncIterator[list[ImageRequest]]:
         """Pages of requests that are PENDING and were last touched before `cutoff`, in ms since the epoch.
 
-        A page is checkpointed when the next one is asked for, that is, when it has been dealt with.
+        A page is checkpointed when the next one is asked for, that is, when it has been dealt with. A row that cannot
+        be read is logged and left out.
         """
         for segment in range(segments):
             while not self._checkpoint.done(segment):
                 response = await self._read(segment, segments)
                 self.rows_read += response["ScannedCount"]
-                yield [schema.request_from_item(item) for item in response["Items"]]
+                yield [request for item in response["Items"] if (request := _readable(item))]
                 self._checkpoint.keep(segment, response.get("LastEvaluatedKey"))
                 await asyncio.sleep(response["ScannedCount"] / self._rate)
         self._checkpoint.clear()
@@ -102,3 +106,12 @@ class StaleScan:
         if position is not None:
             arguments["ExclusiveStartKey"] = position
         return await call("dynamodb:Scan", self._dynamodb.scan(**arguments))
+
+
+def _readable(item: schema.Item) -> ImageRequest | None:
+    """One row that is none of ours must not keep reconcile from the others, on this run and on every later one."""
+    try:
+        return schema.request_from_item(item)
+    except (KeyError, ValueError):
+        _log.exception("row cannot be read", key=item.get(schema.REQUEST_ID))
+        return None

@@ -3,8 +3,8 @@
 permanent failure                          fail
 transient, attempts spent                  fail
 transient, the origin asks for a long wait give back, delayed
-transient otherwise                        retry here, after a short wait
-the host is busy with our own requests     give back, no attempt spent
+transient otherwise                        retry here, after a short wait, the origin's own if it named one
+the host is busy with our own requests     give back with the attempts spent before, and no further one
 a fault of our own code                    give back, one attempt spent; then fail
 """
 
@@ -42,10 +42,13 @@ def retry_here(error: BaseException) -> bool:
     return isinstance(error, TransientFailure) and (error.retry_after or 0) <= LONGEST_WAIT_HERE_S
 
 
-def backoff(made: int) -> float:
-    """Seconds to wait after so many attempts of this run: exponential, with full jitter."""
+def backoff(made: int, *, asked: float | None) -> float:
+    """Seconds to wait after so many attempts of this run: exponential, with full jitter.
+
+    Never less than the `asked` seconds of the origin's Retry-After (RFC 9110, section 10.2.3).
+    """
     ceiling = min(LONGEST_WAIT_HERE_S, _BACKOFF_BASE_S * 2 ** (made - 1))
-    return random.uniform(0, ceiling)  # noqa: S311  spreads load, no secret
+    return max(random.uniform(0, ceiling), asked or 0)  # noqa: S311  spreads load, no secret
 
 
 def judge(failure: ImageFailure, *, attempts: int, max_attempts: int) -> Verdict:

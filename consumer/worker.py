@@ -8,12 +8,11 @@ import structlog
 
 from consumer.delivery import Delivery
 from consumer.ending import fail_request, retell
-from consumer.fetching.politeness import HostBusy
 from consumer.inbox import Inbox
 from consumer.metrics import observe_step
 from consumer.notifier import Notifier
 from consumer.outcome import Outcome
-from consumer.pipeline import Pipeline, RunFailed
+from consumer.pipeline import Pipeline, RunFailed, RunPutOff
 from consumer.verdict import Fail, GiveBack, Verdict, judge, judge_unexpected
 from core.clock import now_ms
 from core.errors import Crashed, DependencyUnavailable, ImageFailure, Overloaded, RequestRejected
@@ -113,9 +112,8 @@ class Worker:
         except RunFailed as run:
             verdict = judge(run.failure, attempts=run.attempts, max_attempts=self._max_attempts)
             await self._carry_out(delivery, verdict)
-        except HostBusy as busy:
-            attempts = delivery.message.attempts
-            await self._carry_out(delivery, GiveBack(busy.retry_after, attempts, "host_busy"))
+        except RunPutOff as busy:
+            await self._carry_out(delivery, GiveBack(busy.retry_after, busy.attempts, "host_busy"))
         except ConditionNotMet:
             await self._settle_raced(delivery)
         except (DependencyUnavailable, Overloaded, RequestRejected):

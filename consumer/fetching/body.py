@@ -2,7 +2,7 @@
 
 import asyncio
 
-from aiohttp import StreamReader
+from aiohttp import ServerDisconnectedError, StreamReader
 
 from core.errors import TooLarge, TooSlow
 
@@ -14,7 +14,8 @@ async def read_body(
 
     The rate (bytes a second) is judged at the end of each `window` seconds, the first of which
     begins after `grace` seconds. Raises TooSlow, and TooLarge as soon as more than `max_bytes` have
-    arrived. The last copy doubles the body, but without a pause in which another could do so too.
+    arrived; and aiohttp.ClientError where the body breaks off or its connection is gone. The last
+    copy doubles the body, but without a pause in which another could do so too.
     """
     if stream.is_eof():
         # It came with its head, as small ones do.
@@ -34,6 +35,9 @@ async def read_body(
         except TimeoutError:
             if len(body) - size_before < min_rate * window:
                 raise TooSlow from None
+        except RuntimeError as error:
+            # aiohttp's way to say that the connection had gone before anybody read from it.
+            raise ServerDisconnectedError from error
         patience = window
 
 

@@ -5,6 +5,7 @@ decompression and redirects are all to be kept off here, and make up most of a s
 """
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -13,12 +14,11 @@ from aiohttp import ClientRequest, ClientTimeout, StreamReader
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
-from consumer.fetching.connector import BoundedConnector, BoundedHandler
+from consumer.fetching.bounded_handler import INTERIM, BoundedHandler
+from consumer.fetching.connector import BoundedConnector
 from consumer.fetching.idle_connections import Endpoint, IdleConnections, OriginConnection
 from core.origin_url import OriginUrl
 
-_INTERIM = frozenset({100, *range(102, 200)})
-"""101 would change the protocol, and is final."""
 _SWITCHING_PROTOCOLS = 101
 
 
@@ -55,10 +55,16 @@ class Exchanges:
         *,
         user_agent: str,
         connect_timeout: float,
+        reuse_timeout: float,
         per_host: int,
     ) -> None:
-        """The connector becomes this object's own. `connect_timeout` is in seconds, the look-up included."""
+        """The connector becomes this object's own.
+
+        `connect_timeout` is in seconds, the look-up included. Within `reuse_timeout`, in seconds too, a connection that
+        had rested must give its first byte.
+        """
         self._connector = connector
+        self._reuse_timeout = reuse_timeout
         self._timeout = ClientTimeout(total=None, connect=connect_timeout)
         self._idle = IdleConnections(per_host=per_host)
         self._loop = asyncio.get_running_loop()
@@ -75,7 +81,8 @@ class Exchanges:
         """Ask once, and once more over a new connection where the first breaks before it answers.
 
         RFC 9110, section 9.2.2: a GET may be repeated. One that had rested may have been closed by the origin just
-        then, or hold what the origin sent after the last answer, so there anything but an answer counts as a break.
+        then, hold what the origin sent after the last answer, or lead nowhere since something on the way forgot it; so
+        there anything but an answer counts as a break, and so does silence.
         Raises transport_error.TRANSPORT_ERRORS.
         """
         endpoint = Endpoint(hop.scheme, hop.host, hop.port)
@@ -84,8 +91,9 @@ class Exchanges:
         )
         rested = self._idle.take(endpoint)
         connection = rested or await self._connect(endpoint, hop)
+        patience = None if rested is None else self._reuse_timeout
         try:
-            return await self._ask(connection, request)
+            return await self._ask(connection, request, patience)
         except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError):
             pass
         except aiohttp.ClientError:
@@ -102,7 +110,10 @@ class Exchanges:
             raise aiohttp.ConnectionTimeoutError from error
         return OriginConnection(endpoint, connection, self._loop.time())
 
-    async def _ask(self, connection: OriginConnection, request: bytes) -> Answer:
+    async def _ask(
+        self, connection: OriginConnection, request: bytes, patience: float | None = None
+    ) -> Answer:
+        """`patience` is in seconds, for the first byte; None for as long as the caller waits."""
         protocol = connection.protocol
         if protocol is None or protocol.transport is None:
             connection.close()
@@ -111,7 +122,7 @@ class Exchanges:
             # What is coded could unfold to any size.
             protocol.set_response_params(auto_decompress=False, read_until_eof=True)
             protocol.transport.write(request)
-            return await self._read_head(connection, protocol)
+            return await self._hear(connection, protocol, patience)
         except HttpProcessingError as fault:
             connection.close()
             raise aiohttp.ClientPayloadError("the answer is not HTTP") from fault
@@ -119,11 +130,22 @@ class Exchanges:
             connection.close()
             raise
 
+    async def _hear(
+        self, connection: OriginConnection, protocol: BoundedHandler, patience: float | None
+    ) -> Answer:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                return await self._read_head(connection, protocol)
+        if not protocol.heard:
+            raise aiohttp.SocketTimeoutError
+        # It has begun to answer, if slowly: from here on it is an origin like any other.
+        return await self._read_head(connection, protocol)
+
     async def _read_head(self, connection: OriginConnection, protocol: BoundedHandler) -> Answer:
         """Pass over interim responses (RFC 9110, section 15.2); their number is the handler's to bound."""
         while True:
             message, content = await protocol.read()
-            if message.code not in _INTERIM:
+            if message.code not in INTERIM:
                 return Answer(message.code, message.headers, content, connection, self._idle)
 
 

@@ -10,6 +10,8 @@ class FetchPolicy:
     """Limits of the fetcher; the defaults are safe.
 
     connect_timeout     seconds for DNS, TCP and TLS together, per hop
+    reuse_timeout       seconds in which a connection that had rested must give its first byte; then
+                        a new one is asked, within total_timeout
     total_timeout       seconds for all hops and the body; waiting for our own limits does not count
     min_rate            bytes a second that a body must reach in each window
     rate_window         seconds over which the rate is judged
@@ -26,6 +28,7 @@ class FetchPolicy:
     """
 
     connect_timeout: float = 5.0
+    reuse_timeout: float = 5.0
     total_timeout: float = 30.0
     min_rate: int = 1_024
     rate_window: float = 5.0

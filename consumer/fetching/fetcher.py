@@ -96,6 +96,7 @@ class Fetcher:
             BoundedConnector(self._resolver, self._guard),
             user_agent=policy.user_agent,
             connect_timeout=policy.connect_timeout,
+            reuse_timeout=policy.reuse_timeout,
             per_host=policy.per_host_limit,
         )
 
@@ -107,8 +108,9 @@ class Fetcher:
     def fetch(self, url: str) -> "Attempt":
         """Make one attempt; the body counts against the byte budget until the block is left.
 
-        A block must not fetch again: it would wait for bytes that it holds itself. A connection
-        that breaks before the answer is asked anew once (RFC 9110, section 9.2.2).
+        A block must not fetch again: it would wait for bytes that it holds itself. Where a connection
+        breaks before the answer, or one that had rested is silent, a new one is asked, once (RFC
+        9110, section 9.2.2).
         Raises core.errors.ImageFailure, or HostBusy when the host had no slot in time or its
         name no thread to be looked up in.
         """

@@ -3,8 +3,8 @@
 A handshake costs more than the rest of a small fetch, and a TLS one several times as much. What makes
 keeping a connection safe: it was judged when it was made and can reach no other address; it serves
 the very scheme, host and port that it was made for; its exchange ended in full, and whatever arrives
-while it rests ends it (`BoundedHandler.rest`); and both rest and age are short, so that a name that
-has moved is soon followed.
+while it rests ends it, read or unread (`BoundedHandler.rest` and `is_quiet`); and both rest and age
+are short, so that a name that has moved is soon followed.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from aiohttp.connector import Connection
 
-from consumer.fetching.connector import BoundedHandler
+from consumer.fetching.bounded_handler import BoundedHandler
 
 IDLE_S = 3.0
 """Below the five seconds after which common servers hang up, which would meet the next request."""
@@ -70,14 +70,14 @@ class IdleConnections:
         return len(self._by_age)
 
     def take(self, endpoint: Endpoint) -> OriginConnection | None:
-        """One that is still open, the last used first. It belongs to the caller."""
+        """One that is open and quiet, the last used first. It belongs to the caller."""
         while resting := self._of.get(endpoint):
             connection = resting[-1]
             self._remove(connection)
             protocol = connection.protocol
             if (
                 protocol is not None
-                and protocol.is_connected()
+                and protocol.is_quiet()
                 and self._loop.time() - connection.made_at < AGE_S
             ):
                 return connection

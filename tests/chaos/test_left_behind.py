@@ -53,6 +53,59 @@ async def test_a_request_whose_message_was_never_sent_is_sent_and_completes(
         assert await stores.depth(running.stack.queue_url) == 0
 
 
+async def test_a_row_that_cannot_be_read_keeps_reconcile_from_no_other(
+    embedded_aws: RecordingAws,
+) -> None:
+    """It is not one of ours any more; it is left as it is, and whoever looks after the table is told."""
+    async with origin() as images, system(embedded_aws) as running, records(running) as stores:
+        urls = [images.picture(number) for number in range(5)]
+        strange, *others = [await insert(running, url, age_ms=HOUR_MS) for url in urls]
+        row = await row_of(stores, strange)
+        del row["originUrl"]
+        await stores.dynamodb.put_item(TableName=running.stack.requests_table, Item=row)
+        assert await running.run_operator("reconcile") == 0
+        assert await row_of(stores, strange) == row
+        assert await sent_again(running, stores) == set(others)
+
+
+async def test_a_row_that_a_service_will_not_take_keeps_reconcile_from_no_other(
+    embedded_aws: RecordingAws,
+) -> None:
+    """SQS refuses its message for what it says, which no outage is: the next run tries again."""
+    async with (
+        origin() as images,
+        aws_proxy(embedded_aws.endpoint) as proxy,
+        system(embedded_aws, endpoint=proxy.endpoint) as running,
+        records(running) as stores,
+    ):
+        urls = [images.picture(number) for number in range(5)]
+        refused, *others = [await insert(running, url, age_ms=HOUR_MS) for url in urls]
+        proxy.hook = refuse_to_send(refused)
+        assert await running.run_operator("reconcile") == 0
+        assert (await row_of(stores, refused))["status"]["S"] == "PENDING"
+        assert await sent_again(running, stores) == set(others)
+
+
+def refuse_to_send(request_id: str) -> Hook:
+    """SQS takes no message of this request."""
+
+    async def hook(call: ProxiedCall, forward: Forward) -> web.Response:
+        if call.operation != "SendMessageBatch" or request_id.encode() not in call.body:
+            return await forward()
+        failed = {"Id": "0", "Code": "InvalidMessageContents", "SenderFault": True, "Message": ""}
+        return web.json_response({"Successful": [], "Failed": [failed]})
+
+    return hook
+
+
+async def sent_again(running: System, stores: Records) -> set[str]:
+    """The requests of the messages in the queue, which has no consumer. Empties it."""
+    ids: set[str] = set()
+    while batch := await stores.receive(running.stack.queue_url):
+        ids |= {json.loads(message["Body"])["request_id"] for message in batch}
+    return ids
+
+
 async def test_a_request_that_was_claimed_too_often_fails_undeliverable(
     embedded_aws: RecordingAws,
 ) -> None:

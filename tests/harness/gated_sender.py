@@ -16,7 +16,10 @@ class Gated(QueueSender):
         self.waiting = 0
         self.most = 0
 
-    async def send(self, body: str, *, delay: int = 0) -> None:
+    def begin_send(self, body: str, *, delay: int = 0) -> asyncio.Future[None]:
+        return asyncio.ensure_future(self._send_when_released(body, delay))
+
+    async def _send_when_released(self, body: str, delay: int) -> None:
         async with self.changed:
             self.waiting += 1
             self.most = max(self.most, self.waiting)
@@ -24,7 +27,7 @@ class Gated(QueueSender):
         await self.released.wait()
         self.waiting -= 1
         self.sent += 1
-        await super().send(body, delay=delay)
+        await super().begin_send(body, delay=delay)
 
     async def reached(self, waiting: int) -> None:
         async with self.changed:

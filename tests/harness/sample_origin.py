@@ -6,7 +6,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from loadtest.origin import create_app
+from loadtest.origin.app import create_app
 
 PICTURES = Path(__file__).parents[1] / "images"
 

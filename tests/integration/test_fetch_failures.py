@@ -10,8 +10,10 @@ from socket import SO_LINGER, SOL_SOCKET
 
 import pytest
 
+from consumer.fetching.bounded_handler import SLICE_BYTES
 from consumer.fetching.fetcher import Fetcher, FetchPolicy
 from core.errors import BadResponse, ConnectFailed, DnsFailed, ImageFailure, TlsFailed
+from harness.keep_alive_origin import until_hung_up
 from harness.loopback_origin import (
     Script,
     TableResolver,
@@ -76,6 +78,22 @@ async def test_a_broken_exchange_becomes_a_failure(
             await get(fetcher, origin.url)
     assert type(raised.value) is failure
     assert "127.0.0.1" not in str(raised.value)
+
+
+async def malformed_after_much(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Begin a body in more than one slice, break it, and keep the connection."""
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    writer.write(b"%x\r\n%b\r\nxyz\r\n" % (4 * SLICE_BYTES, b"p" * 4 * SLICE_BYTES))
+    await until_hung_up(reader, writer)
+
+
+async def test_a_body_that_breaks_off_later_is_not_waited_for(fetcher: Fetcher) -> None:
+    """What follows a malformed chunk is never read: the fetch fails by it, not by its slowness."""
+    async with raw_origin(malformed_after_much) as origin:
+        with pytest.raises(ImageFailure) as raised:
+            await get(fetcher, origin.url)
+    assert type(raised.value) is BadResponse
 
 
 async def test_a_refused_connection_is_a_failure_to_connect(fetcher: Fetcher) -> None:

@@ -54,6 +54,41 @@ async def test_a_few_interim_responses_are_passed_over(fetcher: Fetcher) -> None
         assert await get(fetcher, origin.url) == b"abc"
 
 
+def head(fields: int, size: int) -> bytes:
+    """An answer with so many fields of so many bytes each, line ends included."""
+    field = b"X-%04d: ".ljust(size - 2, b"x") + b"\r\n"
+    return b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n%b\r\nabc" % b"".join(
+        field % number for number in range(fields)
+    )
+
+
+async def test_a_head_as_long_as_honest_ones_get_is_read(fetcher: Fetcher) -> None:
+    """Cookies and policies make long heads."""
+    async with raw_origin(saying(head(90, 500))) as origin:
+        assert await get(fetcher, origin.url) == b"abc"
+
+
+@pytest.mark.parametrize(
+    ("fields", "size"), [(120, 20), (90, 1_000), (12, 8_000)], ids=["many", "much", "long"]
+)
+async def test_a_head_without_measure_is_a_bad_one(
+    fetcher: Fetcher, fields: int, size: int
+) -> None:
+    """Each field is short enough; all of them would be held while the fetch waits for memory."""
+    async with raw_origin(saying(head(fields, size))) as origin:
+        with pytest.raises(BadResponse):
+            await get(fetcher, origin.url)
+
+
+async def test_chunks_without_content_are_a_bad_answer(fetcher: Fetcher) -> None:
+    """Extensions of a chunk (RFC 9112, section 7.1.1) may be of any length, and say nothing."""
+    extension = b"1;" + b"x" * 200_000
+    chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    async with raw_origin(saying(chunked, extension, b"\r\na\r\n0\r\n\r\n")) as origin:
+        with pytest.raises(BadResponse):
+            await get(fetcher, origin.url)
+
+
 async def test_a_large_body_in_tiny_and_in_huge_chunks_arrives_whole(fetcher: Fetcher) -> None:
     """Bounding the heads cuts what arrives into slices, and loses no byte of it."""
     numbers = bytes(range(256)) * 4

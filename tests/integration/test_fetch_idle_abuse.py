@@ -1,8 +1,10 @@
 """What an origin sends on a connection that nobody asked anything on."""
 
 import asyncio
+import contextlib
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import aiohttp
@@ -60,24 +62,61 @@ async def test_a_flood_of_an_idle_connection_ends_it(fetcher: Fetcher, flood: Sc
         assert server.connections == 2
 
 
-async def test_a_flood_inside_tls_ends_it_too(
-    fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """TLS connections rest under the same rule."""
-    trusting = ssl.create_default_context(cafile=str(TRUSTED_HERE))
-    monkeypatch.setattr(aiohttp.connector, "_SSL_CONTEXT_VERIFIED", trusting)
+@contextlib.asynccontextmanager
+async def tls_origin(script: Script) -> AsyncIterator[str]:
+    """The URL of an origin that plays one script on each TLS connection."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(TRUSTED_HERE)
+    server = await asyncio.start_server(script, "127.0.0.1", 0, ssl=context)
+    async with server:
+        yield f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/picture.png"
+
+
+@pytest.fixture
+def _trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The certificate of tls_origin is one that clients trust."""
+    trusting = ssl.create_default_context(cafile=str(TRUSTED_HERE))
+    monkeypatch.setattr(aiohttp.connector, "_SSL_CONTEXT_VERIFIED", trusting)
+
+
+@pytest.mark.usefixtures("_trusted")
+async def test_a_flood_inside_tls_ends_it_too(fetcher: Fetcher) -> None:
+    """TLS connections rest under the same rule."""
     origin, honest = Origin(flooding(answer(b"forged") * 1_000)), Origin()
     for each, connections in ((honest, 1), (origin, 2)):
-        server = await asyncio.start_server(each.script, "127.0.0.1", 0, ssl=context)
-        url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        async with server:
-            assert await get(fetcher, f"{url}/1") == b"/1"
+        async with tls_origin(each.script) as url:
+            assert await get(fetcher, at(url, "/1")) == b"/1"
             if each is origin:
                 await origin.misbehave()
-            assert await get(fetcher, f"{url}/2") == b"/2"
+            assert await get(fetcher, at(url, "/2")) == b"/2"
             assert each.connections == connections
+
+
+@contextlib.asynccontextmanager
+async def plain_origin(script: Script) -> AsyncIterator[str]:
+    async with raw_origin(script) as server:
+        yield server.url
+
+
+@pytest.mark.usefixtures("_trusted")
+@pytest.mark.parametrize("served", [plain_origin, tls_origin])
+async def test_an_answer_prepared_for_the_next_request_is_nobodys(
+    fetcher: Fetcher, served: Callable[[Script], AbstractAsyncContextManager[str]]
+) -> None:
+    """It waits in the socket, unread, when the connection is wanted again at once."""
+    writers: list[asyncio.StreamWriter] = []
+    origin = Origin()
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        await origin.script(reader, writer)
+
+    async with served(script) as url:
+        assert await get(fetcher, at(url, "/1")) == b"/1"
+        # Sent at once, and the loop reads nothing before the next fetch has taken its connection.
+        writers[0].write(answer(b"forged"))
+        assert await get(fetcher, at(url, "/2")) == b"/2"
+        assert origin.connections == 2
 
 
 async def test_a_connection_that_switched_protocols_is_not_used_again(fetcher: Fetcher) -> None:

@@ -1,6 +1,7 @@
 """Connections that serve more than one fetch."""
 
 import asyncio
+import contextlib
 import struct
 from collections.abc import AsyncIterator
 from ipaddress import ip_network
@@ -87,6 +88,48 @@ async def test_a_connection_that_broke_while_it_rested_costs_no_attempt(
         origin.now.set()
         assert await get(fetcher, at(server.url, "/2")) == b"/2"
         assert server.connections == 2
+
+
+@contextlib.asynccontextmanager
+async def impatient(reuse_timeout: float) -> AsyncIterator[Fetcher]:
+    """A fetcher that soon gives up a silent connection that had rested, and takes its time otherwise."""
+    fetcher = Fetcher(
+        FetchPolicy(
+            allowed_networks=(ip_network("127.0.0.1/32"),),
+            reuse_timeout=reuse_timeout,
+            total_timeout=PATIENCE_S,
+        )
+    )
+    yield fetcher
+    await fetcher.close()
+
+
+async def test_a_connection_that_leads_nowhere_any_more_costs_no_attempt() -> None:
+    """Something on the way forgot it while it rested: no byte comes back, and the request goes out anew."""
+    origin = Origin(until_hung_up)
+    async with impatient(0.1) as fetcher, raw_origin(origin.script) as server:
+        assert await get(fetcher, at(server.url, "/1")) == b"/1"
+        origin.now.set()
+        assert await get(fetcher, at(server.url, "/2")) == b"/2"
+        assert server.connections == 2
+
+
+async def test_an_origin_that_thinks_about_its_answer_is_asked_once() -> None:
+    """The first byte is what counts on a connection that had rested, and a new one has the whole time."""
+    reuse_timeout = 0.5
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for first_byte, rest in ((b"", answer(b"1")), (b"H", answer(b"2").removeprefix(b"H"))):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(first_byte)
+            await asyncio.sleep(1.2 * reuse_timeout)
+            writer.write(rest)
+        await until_hung_up(reader, writer)
+
+    async with impatient(reuse_timeout) as fetcher, raw_origin(script) as server:
+        assert await get(fetcher, server.url) == b"1"
+        assert await get(fetcher, server.url) == b"2"
+        assert server.connections == 1
 
 
 async def test_an_origin_that_always_hangs_up_is_asked_twice_at_most(fetcher: Fetcher) -> None:

@@ -5,8 +5,9 @@ import asyncio
 import aiohttp
 import pytest
 
+from consumer.fetching.bounded_handler import MAX_QUEUED_MESSAGES, BoundedHandler
 from consumer.fetching.connect_guard import ConnectGuard
-from consumer.fetching.connector import MAX_QUEUED_MESSAGES, BoundedConnector, BoundedHandler
+from consumer.fetching.connector import BoundedConnector
 from harness.loopback_origin import TableResolver
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc"
@@ -65,6 +66,17 @@ async def test_one_large_read_is_not_parsed_to_its_end(handler: BoundedHandler) 
     """What arrives at once is cut: a quarter of a megabyte does not become ten thousand heads."""
     handler.data_received(INTERIM * 10_000)
     assert len(handler) < 1_000
+
+
+@pytest.mark.parametrize("surplus", [ANSWER, INTERIM], ids=["answer", "interim"])
+async def test_no_head_is_held_behind_the_answers(handler: BoundedHandler, surplus: bytes) -> None:
+    """Where it comes with the answer, that is kept, and the connection is not."""
+    handler.data_received(INTERIM + ANSWER + surplus)
+    assert len(handler) == 2
+    assert not handler.is_connected()
+    await handler.read()
+    _, body = await handler.read()
+    assert await body.read() == b"abc"
 
 
 async def test_whatever_arrives_between_two_exchanges_ends_the_connection(

@@ -6,7 +6,7 @@ from typing import cast
 
 from aiohttp.connector import Connection
 
-from consumer.fetching.connector import BoundedHandler
+from consumer.fetching.bounded_handler import BoundedHandler
 from consumer.fetching.idle_connections import (
     AGE_S,
     IDLE_S,
@@ -29,7 +29,7 @@ class Protocol(BoundedHandler):
     def rest(self) -> bool:
         return self.is_open
 
-    def is_connected(self) -> bool:
+    def is_quiet(self) -> bool:
         return self.is_open
 
 

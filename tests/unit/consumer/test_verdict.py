@@ -70,6 +70,13 @@ def test_an_unexpected_fault_is_tried_again_and_then_ends_the_request() -> None:
 def test_the_wait_before_another_attempt_grows_and_is_spread() -> None:
     """Doubling from 0.2 s to the longest wait here, each drawn from nothing up to that."""
     for made, ceiling in ((1, 0.2), (2, 0.4), (3, 0.8), (10, LONGEST_WAIT_HERE_S)):
-        waits = [backoff(made) for _ in range(200)]
+        waits = [backoff(made, asked=None) for _ in range(200)]
         assert 0 <= min(waits) < ceiling / 4
         assert ceiling * 3 / 4 < max(waits) <= ceiling
+
+
+def test_the_wait_before_another_attempt_is_the_origins_where_that_is_longer() -> None:
+    """A short Retry-After counts as a long one does; a shorter one than ours changes nothing."""
+    assert {backoff(1, asked=1.5) for _ in range(200)} == {1.5}
+    waits = [backoff(4, asked=0.1) for _ in range(200)]
+    assert 0.1 <= min(waits) < max(waits)

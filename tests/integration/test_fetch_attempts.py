@@ -1,0 +1,102 @@
+"""How often an origin is asked for one image."""
+
+import asyncio
+import json
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from ipaddress import ip_network
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from consumer.delivery import Delivery
+from consumer.fetching.fetcher import Fetcher, FetchPolicy
+from consumer.inbox import Inbox
+from consumer.pipeline import Pipeline
+from consumer.worker import Worker
+from core.aws import Aws
+from core.clock import now_ms
+from core.message import ImageMessage
+from core.queue_sender import QueueSender
+from harness.counterpart import Counterpart, Scripted
+from harness.keep_alive_origin import PATIENCE_S, get
+from harness.loopback_origin import HttpOrigin, http_origin
+
+NOTHING: Any = None
+"""For what lies beyond the fetch: it is not reached."""
+
+
+@pytest.fixture
+async def origin() -> AsyncIterator[HttpOrigin]:
+    async with http_origin() as server:
+        yield server
+
+
+@pytest.fixture
+async def fetcher() -> AsyncIterator[Fetcher]:
+    """Asks a host one thing at a time."""
+    policy = FetchPolicy(
+        allowed_networks=(ip_network("127.0.0.1/32"),), per_host_limit=1, per_host_wait=1
+    )
+    fetcher = Fetcher(policy)
+    yield fetcher
+    await fetcher.close()
+
+
+def worker_of(fetcher: Fetcher, aws: Aws, queue_url: str) -> Worker:
+    """A worker that gets no further than the fetch."""
+    return Worker(
+        inbox=Inbox(aws.wire.sqs, queue_url, QueueSender(aws.wire.sqs, queue_url)),
+        pipeline=Pipeline(
+            fetcher=fetcher, decoder=NOTHING, bucket=NOTHING, tables=NOTHING, max_attempts=3
+        ),
+        tables=NOTHING,
+        notifier=NOTHING,
+        max_attempts=3,
+        max_runs_alone=2,
+    )
+
+
+def sent_anew(counterpart: Counterpart) -> list[dict[str, Any]]:
+    """The messages that SQS was given."""
+    entries = [entry for body in counterpart.bodies for entry in json.loads(body)["Entries"]]
+    return [json.loads(entry["MessageBody"]) for entry in entries if "MessageBody" in entry]
+
+
+@dataclass
+class CrowdedOrigin:
+    """Fails at /p, but not before another request waits for the host's one slot, and holds that one at /held."""
+
+    http: HttpOrigin
+    fetcher: Fetcher
+    end: asyncio.Event = field(default_factory=asyncio.Event)
+    others: list[asyncio.Task[bytes]] = field(default_factory=list)
+
+    async def fail(self, _: web.BaseRequest) -> web.StreamResponse:
+        self.others.append(asyncio.create_task(get(self.fetcher, self.http.url("/held"))))
+        await asyncio.sleep(0)
+        return web.Response(status=500)
+
+    async def hold(self, _: web.BaseRequest) -> web.StreamResponse:
+        await self.end.wait()
+        return web.Response(body=b"picture")
+
+
+async def test_a_host_that_gets_busy_costs_no_attempt_and_forgives_none(
+    origin: HttpOrigin, fetcher: Fetcher, scripted_aws: Aws, counterpart: Counterpart
+) -> None:
+    """Asked once in vain, then crowded out by another request: the message that goes back says so."""
+    counterpart.script = (Scripted(body=b'{"Successful": [{"Id": "0"}], "Failed": []}'),)
+    crowded = CrowdedOrigin(origin, fetcher)
+    origin.routes["/p"], origin.routes["/held"] = crowded.fail, crowded.hold
+    message = ImageMessage(str(uuid.uuid4()), "acme", origin.url("/p"), revision=1)
+    async with asyncio.timeout(PATIENCE_S):
+        await worker_of(fetcher, scripted_aws, f"{counterpart.url}/queue").handle(
+            Delivery(message, receipts=("r",), receive_count=1, sent_at=now_ms())
+        )
+    crowded.end.set()
+    await asyncio.gather(*crowded.others)
+    assert [each["attempts"] for each in sent_anew(counterpart)] == [1]
+    assert [path for path, _ in origin.asked] == ["/p", "/held"]

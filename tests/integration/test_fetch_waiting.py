@@ -1,0 +1,132 @@
+"""What an origin does while a fetch of it waits for memory."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from ipaddress import ip_network
+
+import pytest
+
+from consumer.fetching.fetcher import Fetcher, FetchPolicy
+from core.errors import BadResponse, ConnectFailed, ImageFailure
+from harness.keep_alive_origin import PATIENCE_S, answer, get, until_hung_up
+from harness.loopback_origin import raw_origin, saying
+
+LIMIT = 1_000
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@dataclass
+class SlyOrigin:
+    """Says `first`; once told to, says `then` and waits for the client to hang up."""
+
+    first: bytes
+    then: bytes
+    now: asyncio.Event = field(default_factory=asyncio.Event)
+    hung_up: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def script(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(self.first)
+        await self.now.wait()
+        writer.write(self.then)
+        with contextlib.suppress(ConnectionError):
+            await until_hung_up(reader, writer)
+        self.hung_up.set()
+
+    async def hears_the_end(self) -> None:
+        """Returns once the client has hung up."""
+        async with asyncio.timeout(PATIENCE_S):
+            await self.hung_up.wait()
+
+
+@pytest.fixture
+async def fetcher() -> AsyncIterator[Fetcher]:
+    policy = FetchPolicy(
+        allowed_networks=(ip_network("127.0.0.1/32"),), max_bytes=LIMIT, body_budget_bytes=LIMIT
+    )
+    fetcher = Fetcher(policy)
+    yield fetcher
+    assert fetcher._budget.free == LIMIT
+    await fetcher.close()
+
+
+async def until_it_waits(fetcher: Fetcher) -> None:
+    """Returns once a fetch has read its head and waits for bytes. Nothing announces that."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not fetcher._budget._bytes._waiting:  # noqa: ASYNC110  see above
+            await asyncio.sleep(0)
+
+
+@contextlib.asynccontextmanager
+async def waiting(fetcher: Fetcher, url: str) -> AsyncIterator[asyncio.Task[bytes]]:
+    """A fetch that waits for memory, which is free after the block."""
+    async with raw_origin(saying(answer(b"x" * LIMIT))) as other, fetcher.fetch(other.url):
+        fetch = asyncio.create_task(get(fetcher, url))
+        await until_it_waits(fetcher)
+        yield fetch
+
+
+async def test_an_origin_that_breaks_its_body_meanwhile_fails_the_fetch(fetcher: Fetcher) -> None:
+    """It is the origin's bad answer, to be asked for again, and no fault of ours."""
+    sly = SlyOrigin(CHUNKED, b"xyz\r\n")
+    async with raw_origin(sly.script) as origin:
+        async with waiting(fetcher, origin.url) as fetch:
+            sly.now.set()
+            await sly.hears_the_end()
+        with pytest.raises(ImageFailure) as raised:
+            await fetch
+        assert type(raised.value) is BadResponse
+
+
+async def test_a_connection_that_is_closed_meanwhile_is_a_failure_to_connect(
+    fetcher: Fetcher,
+) -> None:
+    """Whoever closed it: asking again may help."""
+    sly = SlyOrigin(CHUNKED, b"")
+    async with raw_origin(sly.script) as origin:
+        async with waiting(fetcher, origin.url) as fetch:
+            sly.now.set()
+            await fetcher._exchanges.close()
+            await sly.hears_the_end()
+        with pytest.raises(ImageFailure) as raised:
+            await fetch
+        assert type(raised.value) is ConnectFailed
+
+
+BODY = answer(b"x" * LIMIT)
+
+
+@pytest.mark.parametrize(
+    "surplus",
+    [
+        answer(b"forged"),
+        b"HTTP/1.1 103 Early Hints\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX: " + b"x" * 1_000,
+        b"H",
+    ],
+    ids=["answer", "interim", "half-a-head", "one-byte"],
+)
+async def test_what_follows_an_answer_meanwhile_ends_the_connection(
+    fetcher: Fetcher, surplus: bytes
+) -> None:
+    """It would be held beside the budget, by every fetch that waits. The answer itself is not lost."""
+    sly = SlyOrigin(BODY, surplus)
+    async with raw_origin(sly.script) as origin:
+        async with waiting(fetcher, origin.url) as fetch:
+            sly.now.set()
+            await sly.hears_the_end()
+        assert await fetch == b"x" * LIMIT
+
+
+async def test_trailers_that_fill_the_memory_meanwhile_end_the_connection(fetcher: Fetcher) -> None:
+    """Fields after a body count like those before it."""
+    field = b"X: " + b"x" * 1_000 + b"\r\n"
+    sly = SlyOrigin(CHUNKED + b"3\r\nabc\r\n0\r\n", field * 90)
+    async with raw_origin(sly.script) as origin:
+        async with waiting(fetcher, origin.url) as fetch:
+            sly.now.set()
+            await sly.hears_the_end()
+        with pytest.raises(BadResponse):
+            await fetch

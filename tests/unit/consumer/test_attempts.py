@@ -1,0 +1,61 @@
+"""What the pipeline does between two attempts at one image."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from consumer.fetching.fetcher import Fetched
+from consumer.fetching.politeness import HostBusy
+from consumer.pipeline import Pipeline, RunFailed, RunPutOff
+from core.errors import ConnectFailed, ImageServiceError, NotFound, OriginError, RateLimited
+from core.message import ImageMessage
+from harness.virtual_time import run_virtually
+
+NOTHING: Any = None
+"""For what lies beyond the fetch: it is not reached."""
+
+
+class FailingFetcher:
+    """Fails with one error after another, and notes when it was asked, in seconds of the loop's clock."""
+
+    def __init__(self, *failures: ImageServiceError) -> None:
+        self._failures = list(failures)
+        self.asked_at: list[float] = []
+
+    @asynccontextmanager
+    async def fetch(self, _url: str) -> AsyncIterator[Fetched]:
+        self.asked_at.append(asyncio.get_running_loop().time())
+        raise self._failures.pop(0)
+        yield
+
+
+async def attempt(fetcher: Any, *, attempts: int = 0) -> None:
+    pipeline = Pipeline(
+        fetcher=fetcher, decoder=NOTHING, bucket=NOTHING, tables=NOTHING, max_attempts=3
+    )
+    await pipeline.run(ImageMessage("id", "acme", "http://a.example/", 1, attempts))
+
+
+@pytest.mark.parametrize("failure", [RateLimited(retry_after=1), OriginError(retry_after=2)])
+def test_a_short_wait_that_the_origin_asks_for_is_granted(failure: OriginError) -> None:
+    """Not only one so long that the message is given back for it."""
+    fetcher = FailingFetcher(failure, NotFound())
+    with pytest.raises(RunFailed) as run:
+        run_virtually(attempt(fetcher))
+    assert run.value.attempts == 2
+    first, second = fetcher.asked_at
+    assert second - first == failure.retry_after
+
+
+@pytest.mark.parametrize("before", [0, 1])
+def test_a_busy_host_costs_no_attempt_and_forgives_none(before: int) -> None:
+    """Those of this run count as those of earlier ones do."""
+    with pytest.raises(RunPutOff) as run:
+        run_virtually(attempt(FailingFetcher(ConnectFailed(), HostBusy()), attempts=before))
+    assert run.value.attempts == before + 1
+    with pytest.raises(RunPutOff) as run:
+        run_virtually(attempt(FailingFetcher(HostBusy()), attempts=before))
+    assert run.value.attempts == before

@@ -74,7 +74,8 @@ class Inbox:
                     "MessageSystemAttributeNames": ["ApproximateReceiveCount", "SentTimestamp"],
                 },
             ),
-            seconds=wait + CALL_SECONDS,
+            # A poll that falls silent is known only after its wait; the next one is to have its own.
+            seconds=2 * wait + CALL_SECONDS,
         )
         received = [_delivery(raw) for raw in response.get("Messages", [])]
         deliveries = fold(delivery for delivery in received if delivery is not None)

@@ -77,7 +77,7 @@ async def call(operation: str, response: Awaitable[R], *, seconds: float = CALL_
 class Aws:
     """The clients of one process, and the short way for the calls that every image needs.
 
-    They share no connection pool; each holds up to 64 connections.
+    They share no connection pool, and on the short way no two services do; each pool holds up to 64 connections.
     """
 
     dynamodb: "DynamoDBClient"
@@ -88,16 +88,11 @@ class Aws:
     wire: Wire
 
 
-_LIMITS = Limits(
-    connect_timeout=3,
-    # Above SQS's longest long poll of 20 s.
-    read_timeout=25,
-    # The SDK's default of 10 caps throughput silently.
-    connections=64,
-)
+_LIMITS = Limits()
 _CONFIG = AioConfig(
     connect_timeout=_LIMITS.connect_timeout,
-    read_timeout=_LIMITS.read_timeout,
+    # Above SQS's longest long poll of 20 s: the SDK has one for all calls.
+    read_timeout=25,
     retries={"mode": "standard", "total_max_attempts": 3},
     max_pool_connections=_LIMITS.connections,
     # Half of the SDK's cost for a batch; what we send is built by typed code.
@@ -107,7 +102,8 @@ _CONFIG = AioConfig(
 
 
 @asynccontextmanager
-async def open_aws() -> AsyncIterator[Aws]:
+async def open_aws(limits: Limits = _LIMITS) -> AsyncIterator[Aws]:
+    """`limits` are the short way's."""
     session = get_session()
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
@@ -122,6 +118,6 @@ async def open_aws() -> AsyncIterator[Aws]:
             sns=sns,
             cloudwatch=await enter(session.create_client("cloudwatch", config=_CONFIG)),
             wire=await enter(
-                open_wire(session, _LIMITS, dynamodb=dynamodb, sqs=sqs, s3=s3, sns=sns)
+                open_wire(session, limits, dynamodb=dynamodb, sqs=sqs, s3=s3, sns=sns)
             ),
         )

@@ -1,23 +1,23 @@
 """Sending signed requests to one endpoint: connections, time-outs, retries.
 
-aiohttp makes and keeps the connections and parses what arrives. Its session is left out: cookies, redirects, proxies by
-environment and bodies of every kind are not needed here, and make up most of a small request's cost.
+aiohttp makes and keeps the connections. Its session is left out: cookies, redirects, proxies by environment and bodies
+of every kind are not needed here, and make up most of a small request's cost.
 """
 
 import asyncio
 import random
 import time
+import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 import aiohttp
-from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
-from aiohttp.http_exceptions import HttpProcessingError
 from botocore.exceptions import NoCredentialsError
 from yarl import URL
 
+from core.wire.conversation import Answer, converse, hang_up
 from core.wire.faults import Retryable
 from core.wire.signature import Credentials, Scope, signed
 
@@ -32,7 +32,6 @@ _TRANSIENT = (
     aiohttp.ClientPayloadError,
     TimeoutError,
 )
-_INTERIM = range(100, 200)
 
 
 class CredentialSource(Protocol):
@@ -43,24 +42,24 @@ class CredentialSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Seconds to connect, seconds between two bytes of an answer, connections at once."""
+    """What a service is given before it counts as failed, and how much of this process it can hold up."""
 
-    connect_timeout: float
-    read_timeout: float
-    connections: int
+    connect_timeout: float = 3
+    """Seconds to connect to one address."""
 
+    read_timeout: float = 4
+    """Seconds without a byte taken or given, beyond those that a call asks the service to wait. Three tries must fit
+    into `core.aws.CALL_SECONDS`, or a connection gone silent costs the call rather than a try."""
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """Header names are case-insensitive."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
+    connections: int = 64
+    """At once to each service. The SDK's default of 10 caps throughput silently."""
 
 
 class Exchange:
-    """Signs and sends. `endpoint` is a URL whose path counts for nothing; `proxy` that of an HTTP proxy on the way."""
+    """Signs and sends. `endpoint` is a URL whose path counts for nothing; `proxy` that of an HTTP proxy on the way.
+
+    What shares a connector shares its limit.
+    """
 
     def __init__(
         self,
@@ -98,9 +97,12 @@ class Exchange:
         *,
         body: bytes,
         payload_sha256: str,
+        wait: float = 0,
+        fresh: bool = False,
     ) -> Answer:
         """One try, signed now. `path` is percent-encoded, header names are in lower case, their values our own.
 
+        `wait` is what the request allows the service to wait, in seconds; `fresh` asks for a connection never used.
         Raises aiohttp's ClientError, TimeoutError or NoCredentialsError.
         """
         all_headers = signed(
@@ -114,35 +116,23 @@ class Exchange:
         )
         fields = "".join([f"{name}: {value}\r\n" for name, value in all_headers.items()])
         head = f"{method} {path} HTTP/1.1\r\n{fields}content-length: {len(body)}\r\n\r\n"
-        connection = await self._connector.connect(self._destination, [], self._connect_timeout)
         try:
-            answer = await self._ask(connection.protocol, head.encode() + body)
-        except HttpProcessingError as fault:
-            _hang_up(connection)
-            raise aiohttp.ClientPayloadError("the answer is not HTTP") from fault
-        except BaseException:
-            _hang_up(connection)
+            connection = await self._connect(fresh=fresh)
+            return await converse(
+                connection, head.encode(), body, silence=self._read_timeout + wait
+            )
+        except BaseException as fault:
+            _forget_frames(fault)
             raise
-        if connection.transport is None or connection.transport.get_write_buffer_size():
-            # Answered before it had the whole body: what is left would go before the next request.
-            _hang_up(connection)
-        else:
-            connection.release()
-        return answer
 
-    async def _ask(self, protocol: ResponseHandler | None, request: bytes) -> Answer:
-        # `should_close` also tells of an answer that came while nobody had asked.
-        if protocol is None or protocol.transport is None or protocol.should_close:
-            raise aiohttp.ServerDisconnectedError
-        protocol.set_response_params(
-            read_until_eof=True, auto_decompress=False, read_timeout=self._read_timeout
-        )
-        protocol.transport.write(request)
-        protocol.start_timeout()
+    async def _connect(self, *, fresh: bool) -> Connection:
         while True:
-            message, content = await protocol.read()
-            if message.code not in _INTERIM:
-                return Answer(message.code, message.headers, await content.read())
+            connection = await self._connector.connect(self._destination, [], self._connect_timeout)
+            protocol = connection.protocol
+            # Only a connection that was asked before has a read time-out.
+            if not fresh or protocol is None or protocol.read_timeout is None:
+                return connection
+            hang_up(connection)
 
     async def _credentials(self) -> Credentials:
         if self._source is None:
@@ -151,21 +141,33 @@ class Exchange:
         return frozen
 
 
-def _hang_up(connection: Connection) -> None:
-    """Now, and without sending what is still to be sent: it would count against no limit."""
-    if connection.protocol is not None:
-        connection.protocol.abort()
-    connection.close()
+def _forget_frames(fault: BaseException) -> None:
+    """Empty the frames that an error came through; it can still be read and raised.
+
+    Some of aiohttp's keep the error that keeps them, and with it every frame down to the one that has the body: in an
+    outage, memory that grows until the garbage collector comes to its last generation.
+    """
+    link: BaseException | None = fault
+    seen: set[int] = set()
+    while link is not None and id(link) not in seen:
+        seen.add(id(link))
+        traceback.clear_frames(link.__traceback__)
+        link = link.__cause__ or link.__context__
 
 
-async def retried(attempt: Callable[[], Awaitable[R]]) -> R:
+async def retried(attempt: Callable[[bool], Awaitable[R]]) -> R:
     """Try again what may succeed in a moment; raises the last error.
+
+    An attempt is told whether it needs a fresh connection. It does after silence: what silenced one connection, such as
+    a gateway that lost its table, has silenced those that idle beside it.
 
     By hand, because a retry library's bookkeeping costs as much as the signature, and nearly every first try succeeds.
     """
+    fresh = False
     for ceiling in WAITS_S:
         try:
-            return await attempt()
-        except _TRANSIENT:
+            return await attempt(fresh)
+        except _TRANSIENT as fault:
+            fresh = fresh or isinstance(fault, TimeoutError)
             await asyncio.sleep(random.uniform(0, ceiling))  # noqa: S311  jitter, not a secret
-    return await attempt()
+    return await attempt(fresh)

@@ -10,12 +10,16 @@ import orjson
 from core.wire.exchange import Exchange, retried
 from core.wire.faults import raise_for_json
 
+_LONG_POLL = "WaitTimeSeconds"
+"""The one member by which a caller lets a service be silent: SQS's ReceiveMessage has it."""
+
 
 class JsonService:
-    """Calls one service. `prefix` and `version` are the service model's `targetPrefix` and `jsonVersion`."""
+    """Calls one service at `path`. `prefix` and `version` are the service model's `targetPrefix` and `jsonVersion`."""
 
-    def __init__(self, exchange: Exchange, *, prefix: str, version: str) -> None:
+    def __init__(self, exchange: Exchange, path: str, *, prefix: str, version: str) -> None:
         self._exchange = exchange
+        self._path = path
         self._prefix = prefix
         self._content_type = f"application/x-amz-json-{version}"
 
@@ -31,9 +35,15 @@ class JsonService:
             "x-amz-target": f"{self._prefix}.{operation}",
         }
 
-        async def attempt() -> dict[str, Any]:
+        async def attempt(fresh: bool) -> dict[str, Any]:
             answer = await self._exchange.send(
-                "POST", "/", headers, body=body, payload_sha256=digest
+                "POST",
+                self._path,
+                headers,
+                body=body,
+                payload_sha256=digest,
+                wait=members.get(_LONG_POLL, 0),
+                fresh=fresh,
             )
             raise_for_json(operation, answer.status, answer.headers, answer.body)
             return _members(answer.body)

@@ -30,9 +30,9 @@ class ObjectStore:
             "x-amz-content-sha256": sha256,
         }
 
-        async def attempt() -> None:
+        async def attempt(fresh: bool) -> None:
             answer = await self._exchange.send(
-                "PUT", path, headers, body=body, payload_sha256=sha256
+                "PUT", path, headers, body=body, payload_sha256=sha256, fresh=fresh
             )
             raise_for_xml("PutObject", answer.status, answer.body)
 

@@ -16,10 +16,11 @@ _HEADERS = {"content-type": "application/x-www-form-urlencoded; charset=utf-8"}
 
 
 class Publisher:
-    """Publishes to one service; `version` is the service model's `apiVersion`."""
+    """Publishes to one service at `path`; `version` is the service model's `apiVersion`."""
 
-    def __init__(self, exchange: Exchange, *, version: str) -> None:
+    def __init__(self, exchange: Exchange, path: str, *, version: str) -> None:
         self._exchange = exchange
+        self._path = path
         self._version = version
 
     async def publish_batch(
@@ -39,9 +40,9 @@ class Publisher:
         )
         digest = hashlib.sha256(body).hexdigest()
 
-        async def attempt() -> dict[str, list[dict[str, Any]]]:
+        async def attempt(fresh: bool) -> dict[str, list[dict[str, Any]]]:
             answer = await self._exchange.send(
-                "POST", "/", _HEADERS, body=body, payload_sha256=digest
+                "POST", self._path, _HEADERS, body=body, payload_sha256=digest, fresh=fresh
             )
             raise_for_xml("PublishBatch", answer.status, answer.body)
             return _result(answer.body)

@@ -11,6 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
+from urllib.parse import quote
+
+from botocore.utils import normalize_url_path
+
+_S3 = "s3"
 
 
 class Credentials(Protocol):
@@ -54,7 +59,8 @@ def signed(
     names = sorted(all_headers)
     canonical = "".join([f"{name}:{all_headers[name]}\n" for name in names])
     joined = ";".join(names)
-    request = f"{method}\n{path}\n\n{canonical}\n{joined}\n{payload_sha256}"
+    canonical_path = path if scope.service == _S3 else _canonical_path(path)
+    request = f"{method}\n{canonical_path}\n\n{canonical}\n{joined}\n{payload_sha256}"
     day = date[:8]
     valid_for = f"{day}/{scope.region}/{scope.service}/aws4_request"
     digest = hashlib.sha256(request.encode()).hexdigest()
@@ -66,6 +72,12 @@ def signed(
         f"SignedHeaders={joined}, Signature={signature}"
     )
     return all_headers
+
+
+@lru_cache(maxsize=16)
+def _canonical_path(path: str) -> str:
+    """Encoded a second time and without dots, which S3 alone takes as they are."""
+    return quote(normalize_url_path(path), safe="/~")
 
 
 @lru_cache(maxsize=2)

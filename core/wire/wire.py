@@ -2,14 +2,14 @@
 
 import ssl
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import aiohttp
 from aiobotocore.session import AioSession
-from botocore.httpsession import get_cert_path
+from botocore.httpsession import ProxyConfiguration, get_cert_path
 from botocore.utils import get_environ_proxies
 
 from core.wire.exchange import Exchange, Limits
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _IDLE_S = 12
 """Seconds that an unused connection is kept, as by the SDK; S3 closes after 20."""
 
-ExchangeWith = Callable[[Any, str], Exchange]
+ExchangeAt = Callable[[str], Exchange]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,51 +52,75 @@ async def open_wire(
 ) -> AsyncIterator[Wire]:
     """Endpoints, regions and protocols are those of the SDK's clients; credentials and certificates the session's."""
     credentials = await session.get_credentials()
-    async with _connector(session, limits) as connector:
+    trusted = _trusted(session)
+    async with AsyncExitStack() as stack:
 
-        def exchange_with(client: Any, endpoint: str) -> Exchange:
-            return Exchange(
-                endpoint,
-                Scope(client.meta.region_name, client.meta.service_model.signing_name),
-                connector=connector,
-                credentials=credentials,
-                limits=limits,
-                proxy=_proxy(endpoint),
-            )
+        async def to(client: Any) -> ExchangeAt:
+            # A connector each: all of them may have one host, and one that stalls would hold every connection.
+            connector = await stack.enter_async_context(_connector(limits, trusted))
+            scope = Scope(client.meta.region_name, client.meta.service_model.signing_name)
 
-        def bucket(name: str) -> ObjectStore:
-            url = bucket_url(s3.meta.endpoint_url, name)
-            return ObjectStore(exchange_with(s3, url), urlsplit(url).path)
+            def exchange_at(endpoint: str) -> Exchange:
+                return Exchange(
+                    endpoint,
+                    scope,
+                    connector=connector,
+                    credentials=credentials,
+                    limits=limits,
+                    proxy=_proxy(endpoint),
+                )
+
+            return exchange_at
 
         yield Wire(
-            dynamodb=_json_service(dynamodb, exchange_with),
-            sqs=_json_service(sqs, exchange_with),
-            sns=Publisher(
-                exchange_with(sns, sns.meta.endpoint_url),
-                version=sns.meta.service_model.api_version,
-            ),
-            bucket=bucket,
+            dynamodb=_json_service(dynamodb, await to(dynamodb)),
+            sqs=_json_service(sqs, await to(sqs)),
+            sns=_publisher(sns, await to(sns)),
+            bucket=_buckets(s3, await to(s3)),
         )
 
 
-def _json_service(client: Any, exchange_with: ExchangeWith) -> JsonService:
+def _json_service(client: Any, exchange_at: ExchangeAt) -> JsonService:
+    endpoint = client.meta.endpoint_url
     metadata = client.meta.service_model.metadata
     return JsonService(
-        exchange_with(client, client.meta.endpoint_url),
+        exchange_at(endpoint),
+        _path(endpoint),
         prefix=metadata["targetPrefix"],
         version=metadata["jsonVersion"],
     )
 
 
-def _connector(session: AioSession, limits: Limits) -> aiohttp.TCPConnector:
-    authorities = session.get_config_variable("ca_bundle") or get_cert_path(verify=True)
-    return aiohttp.TCPConnector(
-        limit=limits.connections,
-        keepalive_timeout=_IDLE_S,
-        ssl=ssl.create_default_context(cafile=authorities),
+def _publisher(sns: Any, exchange_at: ExchangeAt) -> Publisher:
+    endpoint = sns.meta.endpoint_url
+    return Publisher(
+        exchange_at(endpoint), _path(endpoint), version=sns.meta.service_model.api_version
     )
 
 
+def _buckets(s3: Any, exchange_at: ExchangeAt) -> Callable[[str], ObjectStore]:
+    def bucket(name: str) -> ObjectStore:
+        url = bucket_url(s3.meta.endpoint_url, name)
+        return ObjectStore(exchange_at(url), _path(url))
+
+    return bucket
+
+
+def _connector(limits: Limits, trusted: ssl.SSLContext) -> aiohttp.TCPConnector:
+    return aiohttp.TCPConnector(limit=limits.connections, keepalive_timeout=_IDLE_S, ssl=trusted)
+
+
+def _trusted(session: AioSession) -> ssl.SSLContext:
+    authorities = session.get_config_variable("ca_bundle") or get_cert_path(verify=True)
+    return ssl.create_default_context(cafile=authorities)
+
+
+def _path(endpoint: str) -> str:
+    return urlsplit(endpoint).path or "/"
+
+
 def _proxy(endpoint: str) -> str | None:
-    proxies: dict[str, str] = get_environ_proxies(endpoint)
-    return proxies.get(urlsplit(endpoint).scheme)
+    """As the SDK reads the variables: `host:port` alone is a proxy that speaks HTTP."""
+    proxies = ProxyConfiguration(proxies=get_environ_proxies(endpoint))
+    proxy: str | None = proxies.proxy_url_for(endpoint)
+    return proxy

@@ -9,7 +9,7 @@ import pytest
 
 from core.aws import Aws, call
 from core.errors import DependencyUnavailable
-from harness.counterpart import Call, Counterpart, Scripted, outcome
+from harness.counterpart import Call, Counterpart, Scripted, aws_of, outcome
 
 BODY = b"the picture"
 SHA256 = hashlib.sha256(BODY).hexdigest()
@@ -162,6 +162,22 @@ async def test_the_request_is_the_same(
         assert ours.content_type == theirs.content_type
     else:
         assert our_body == their_body
+
+
+@pytest.mark.parametrize("path", ["/aws", "/aws/"])
+@pytest.mark.parametrize(
+    ("sdk", "wire"), [(sdk_insert, wire_insert), (sdk_send, wire_send), (sdk_put, wire_put)]
+)
+async def test_an_endpoint_may_have_a_path(
+    path: str, sdk: Call, wire: Call, counterpart: Counterpart
+) -> None:
+    """A gateway tells its backends apart by it."""
+    counterpart.restart(Scripted(body=b"" if sdk is sdk_put else b"{}"))
+    async with aws_of(Counterpart(url=counterpart.url + path)) as aws:
+        await sdk(aws)
+        await wire(aws)
+    theirs, ours = counterpart.asked
+    assert ours.raw_path == theirs.raw_path
 
 
 async def test_a_connection_closed_in_idle_time_is_replaced(

@@ -1,65 +1,45 @@
 """Connections to AWS: what a service that misbehaves on one of them does to the next call."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+import ssl
+from pathlib import Path
 
 import pytest
 
-from core.aws import Aws
-from harness.counterpart import Counterpart, aws_of
+from core.wire import Limits
+from harness.raw_aws import (
+    OK,
+    PATIENCE_S,
+    listening,
+    put,
+    request,
+    send,
+    until_hung_up,
+    wire_at,
+    wire_of,
+)
 
-PATIENCE_S = 30
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+CERTIFICATE = Path(__file__).parents[1] / "vectors/untrusted.pem"
 BUSY = b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\n\r\n"
 LARGE = b"\0" * (32 * 1024 * 1024)
 """More than the kernel takes on both sides of a connection that nobody reads."""
 
-Serve = Callable[[int, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+@pytest.fixture
+def tls(monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
+    """A certificate for 127.0.0.1 that AWS's callers trust."""
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(CERTIFICATE))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(CERTIFICATE)
+    return context
 
 
-@asynccontextmanager
-async def aws_at(serve: Serve) -> AsyncIterator[Aws]:
-    """AWS as `serve` plays it; it is told the number of the connection, from 1."""
-    connections = 0
-
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal connections
-        connections += 1
-        try:
-            await serve(connections, reader, writer)
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass
-        finally:
-            writer.close()
-
-    server = await asyncio.start_server(connected, "127.0.0.1", 0)
-    host, port = server.sockets[0].getsockname()
-    try:
-        async with aws_of(Counterpart(url=f"http://{host}:{port}")) as aws:
-            yield aws
-    finally:
-        server.close()
-
-
-async def request(reader: asyncio.StreamReader) -> None:
-    head = await reader.readuntil(b"\r\n\r\n")
-    length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
-    await reader.readexactly(length)
-
-
-async def put(aws: Aws) -> None:
-    await aws.wire.bucket("pics").put_object(
-        "a.jpg", LARGE, sha256="0" * 64, content_type="image/jpeg", cache_control="public"
-    )
-
-
-async def send(aws: Aws) -> None:
-    await aws.wire.sqs.invoke("SendMessageBatch", {})
-
-
-async def test_an_early_answer_leaves_no_half_sent_body_before_the_next_call() -> None:
-    """A 503 after the headers: the retry has a connection of its own."""
+@pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "TLS"])
+async def test_an_early_answer_leaves_no_half_sent_body_before_the_next_call(
+    encrypted: bool, tls: ssl.SSLContext
+) -> None:
+    """A 503 after the headers: the retry has a connection of its own, and the first gets zeros or nothing."""
+    rest: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
     async def serve(
         number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -67,12 +47,17 @@ async def test_an_early_answer_leaves_no_half_sent_body_before_the_next_call() -
         if number == 1:
             await reader.readuntil(b"\r\n\r\n")
             writer.write(BUSY)
-            await asyncio.sleep(PATIENCE_S)
+            rest.set_result(await until_hung_up(reader))
         await request(reader)
         writer.write(OK)
 
-    async with asyncio.timeout(PATIENCE_S), aws_at(serve) as aws:
-        await put(aws)
+    async with (
+        asyncio.timeout(PATIENCE_S),
+        listening(serve, tls if encrypted else None) as url,
+        wire_of(url, Limits()) as wire,
+    ):
+        await put(wire, LARGE)
+    assert not (await rest).strip(b"\0")
 
 
 async def test_a_call_that_is_cancelled_sends_no_more() -> None:
@@ -86,15 +71,10 @@ async def test_a_call_that_is_cancelled_sends_no_more() -> None:
         await reader.readuntil(b"\r\n\r\n")
         begun.set()
         await cancelled.wait()
-        count = 0
-        try:
-            while chunk := await reader.read(1_000_000):
-                count += len(chunk)
-        finally:
-            received.set_result(count)
+        received.set_result(len(await until_hung_up(reader)))
 
-    async with asyncio.timeout(PATIENCE_S), aws_at(serve) as aws:
-        storing = asyncio.create_task(put(aws))
+    async with asyncio.timeout(PATIENCE_S), wire_at(serve) as wire:
+        storing = asyncio.create_task(put(wire, LARGE))
         await begun.wait()
         storing.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -118,7 +98,7 @@ async def test_an_answer_that_nobody_asked_for_is_nobodys() -> None:
             said.set()
             await asyncio.sleep(PATIENCE_S)
 
-    async with asyncio.timeout(PATIENCE_S), aws_at(serve) as aws:
-        await send(aws)
+    async with asyncio.timeout(PATIENCE_S), wire_at(serve) as wire:
+        await send(wire)
         await said.wait()
-        await send(aws)
+        await send(wire)

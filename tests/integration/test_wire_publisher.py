@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 import pytest
 
 from core.aws import Aws
-from harness.counterpart import Counterpart, Scripted, outcome
+from harness.counterpart import Counterpart, Scripted, aws_of, outcome
 
 TOPIC = "arn:aws:sns:eu-west-1:000000000000:topic"
 NOTES = [
@@ -81,3 +81,13 @@ async def test_a_published_form_is_the_same(scripted_aws: Aws, counterpart: Coun
     assert ours == theirs
     their_request, our_request = counterpart.asked
     assert our_request.content_type == their_request.content_type
+
+
+async def test_a_topics_endpoint_may_have_a_path(counterpart: Counterpart) -> None:
+    """A gateway tells its backends apart by it."""
+    counterpart.restart(Scripted(body=PUBLISHED))
+    async with aws_of(Counterpart(url=f"{counterpart.url}/aws")) as aws:
+        await sdk_publish(aws)
+        await wire_publish(aws)
+    theirs, ours = counterpart.asked
+    assert ours.raw_path == theirs.raw_path

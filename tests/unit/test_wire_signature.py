@@ -22,6 +22,7 @@ NOW = 1_790_000_000
     [
         ("dynamodb", "POST", "/", {"x-amz-target": "DynamoDB_20120810.PutItem"}),
         ("sqs", "POST", "/", {"content-type": "application/x-amz-json-1.0"}),
+        ("sqs", "POST", "/a%20gateway/./aws/", {}),
         ("s3", "PUT", "/bucket/images/ab/0f/a~b.jpg", {"cache-control": "public, max-age=1"}),
         ("s3", "PUT", "/a%20key", {"content-type": "image/jpeg", "x-amz-meta-a": "b"}),
     ],

@@ -1,0 +1,149 @@
+"""What the short way keeps of a body: nothing after a failure, and no copy of a large one."""
+
+import asyncio
+import gc
+import socket
+import tracemalloc
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import aiohttp
+import pytest
+from botocore.exceptions import ClientError
+
+from core.wire import Limits
+from harness.raw_aws import PATIENCE_S, listening, put, request, until_hung_up, wire_at, wire_of
+
+LARGE = 32 * 1024 * 1024
+"""Bytes; more than the kernel takes on both sides of a connection that nobody reads."""
+
+FAILURES = 3
+
+
+class Picture(bytes):
+    """Bytes that the garbage collector lists."""
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    """Nothing is freed but by its last reference."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@asynccontextmanager
+async def refusing(host: str) -> AsyncIterator[str]:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield f"http://{host}:{bound.getsockname()[1]}"
+
+
+@asynccontextmanager
+async def unknown() -> AsyncIterator[str]:
+    yield "http://nowhere.invalid"
+
+
+def answering(answer: bytes) -> AbstractAsyncContextManager[str]:
+    """A service that says this and then nothing more."""
+
+    async def serve(
+        _number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        await request(reader)
+        writer.write(answer)
+        await until_hung_up(reader)
+
+    return listening(serve)
+
+
+def cutting() -> AbstractAsyncContextManager[str]:
+    """A service that breaks the connection in the middle of a body."""
+
+    async def serve(
+        _number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.transport.abort()
+
+    return listening(serve)
+
+
+@pytest.mark.parametrize(
+    "outage",
+    [
+        lambda: refusing("127.0.0.1"),
+        lambda: refusing("localhost"),
+        unknown,
+        lambda: answering(b""),
+        lambda: answering(b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\n\r\n"),
+        lambda: answering(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"),
+        lambda: answering(b"no HTTP\r\n\r\n"),
+        cutting,
+    ],
+    ids=["refused", "two addresses", "no name", "silent", "busy", "denied", "not HTTP", "cut"],
+)
+async def test_a_failed_call_keeps_nothing_of_its_body(
+    outage: Callable[[], AbstractAsyncContextManager[str]], no_collector: None
+) -> None:
+    """Without waiting for the garbage collector, which an outage would outrun."""
+    failed = 0
+    async with (
+        asyncio.timeout(PATIENCE_S),
+        outage() as url,
+        wire_of(url, Limits(read_timeout=0.2)) as wire,
+    ):
+        for _ in range(FAILURES):
+            try:
+                await put(wire, Picture(1_000_000))
+            except (aiohttp.ClientError, ClientError):
+                failed += 1
+    assert failed == FAILURES
+    assert not [kept for kept in gc.get_objects() if isinstance(kept, Picture)]
+
+
+async def test_a_call_cancelled_in_midbody_keeps_nothing_of_it(no_collector: None) -> None:
+    """What still waits to be sent goes with the call."""
+    begun = asyncio.Event()
+
+    async def serve(
+        _number: int, reader: asyncio.StreamReader, _writer: asyncio.StreamWriter
+    ) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        begun.set()
+        await until_hung_up(reader)
+
+    async with asyncio.timeout(PATIENCE_S), wire_at(serve) as wire:
+        storing = asyncio.create_task(put(wire, Picture(LARGE)))
+        await begun.wait()
+        storing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await storing
+        del storing
+    assert not [kept for kept in gc.get_objects() if isinstance(kept, Picture)]
+
+
+async def test_a_large_body_is_sent_without_a_copy() -> None:
+    """While a service takes its time to read, the process holds the picture once."""
+    body = bytes(LARGE)
+    begun, measured = asyncio.Event(), asyncio.Event()
+
+    async def serve(
+        _number: int, reader: asyncio.StreamReader, _writer: asyncio.StreamWriter
+    ) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        begun.set()
+        await measured.wait()
+
+    async with asyncio.timeout(PATIENCE_S), wire_at(serve) as wire:
+        tracemalloc.start()
+        try:
+            storing = asyncio.create_task(put(wire, body))
+            await begun.wait()
+            held, _peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        measured.set()
+        storing.cancel()
+    assert held < LARGE / 4

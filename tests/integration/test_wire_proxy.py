@@ -1,0 +1,33 @@
+"""Proxies, named as the SDK lets them be named."""
+
+import asyncio
+
+import aiohttp
+import pytest
+
+from core.wire import Limits
+from harness.raw_aws import PATIENCE_S, listening, send, wire_of
+
+
+@pytest.mark.parametrize("scheme", ["http://", ""], ids=["with scheme", "host and port alone"])
+async def test_a_proxy_is_asked_for_the_way_to_an_endpoint(
+    scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HTTPS_PROXY often has no scheme; curl and the SDK take it so."""
+    asked: list[bytes] = []
+
+    async def serve(
+        _number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        asked.append(await reader.readline())
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+
+    async with asyncio.timeout(PATIENCE_S), listening(serve) as url:
+        monkeypatch.setenv("HTTPS_PROXY", url.replace("http://", scheme))
+        for name in ("https_proxy", "NO_PROXY", "no_proxy"):
+            monkeypatch.delenv(name, raising=False)
+        async with wire_of("https://aws.invalid", Limits()) as wire:
+            with pytest.raises(aiohttp.ClientHttpProxyError):
+                await send(wire)
+    assert asked == [b"CONNECT aws.invalid:443 HTTP/1.1\r\n"]

@@ -1,0 +1,168 @@
+"""Connections and services that fall silent: what it costs the call, and what it costs the others."""
+
+import asyncio
+from collections import Counter
+
+import aiohttp
+import pytest
+
+from core.aws import call
+from core.wire import Limits, Wire
+from harness.raw_aws import OK, PATIENCE_S, put, request, send, until_hung_up, wire_at
+
+LARGE = b"\0" * (32 * 1024 * 1024)
+"""More than the kernel takes on both sides of a connection that nobody reads."""
+
+PUBLISHED = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n<a/>"
+
+
+async def poll(wire: Wire) -> None:
+    await wire.sqs.invoke("ReceiveMessage", {"WaitTimeSeconds": 20})
+
+
+async def insert(wire: Wire) -> None:
+    await wire.dynamodb.invoke("BatchExecuteStatement", {})
+
+
+async def store(wire: Wire) -> None:
+    await put(wire, b"the picture")
+
+
+async def publish(wire: Wire) -> None:
+    await wire.sns.publish_batch("arn", [])
+
+
+CALLS = {"dynamodb": insert, "sqs": send, "s3": store, "sns": publish}
+
+
+async def test_a_silent_connection_costs_a_try_and_not_the_call() -> None:
+    """Under the limits of production there is time for another."""
+
+    async def serve(
+        number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        await request(reader)
+        if number == 1:
+            await until_hung_up(reader)
+        writer.write(OK)
+
+    async with asyncio.timeout(PATIENCE_S), wire_at(serve) as wire:
+        await call("sqs:SendMessageBatch", send(wire))
+
+
+async def test_a_try_after_silence_has_a_new_connection() -> None:
+    """A gateway that forgot one connection forgot all; more are idle than there are tries."""
+    idle = 5
+    together = asyncio.Barrier(idle)
+
+    async def serve(
+        number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        await request(reader)
+        if number <= idle:
+            await together.wait()
+            writer.write(OK)
+            await until_hung_up(reader)
+        writer.write(OK)
+
+    limits = Limits(read_timeout=1)
+    async with asyncio.timeout(PATIENCE_S), wire_at(serve, limits) as wire:
+        await asyncio.gather(*[send(wire) for _ in range(idle)])
+        await send(wire)
+
+
+async def test_a_long_poll_may_be_silent_as_long_as_it_asked_to_wait() -> None:
+    """Beside it, a call that asked for no wait is given up as often as it is tried."""
+    polls = 0
+    polled, given_up = asyncio.Event(), asyncio.Event()
+
+    async def serve(
+        _number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        nonlocal polls
+        if b"ReceiveMessage" in await request(reader):
+            polls += 1
+            polled.set()
+            await given_up.wait()
+            writer.write(OK)
+        await until_hung_up(reader)
+
+    limits = Limits(read_timeout=0.2)
+    async with asyncio.timeout(PATIENCE_S), wire_at(serve, limits) as wire:
+        polling = asyncio.create_task(poll(wire))
+        await polled.wait()
+        with pytest.raises(aiohttp.ServerTimeoutError):
+            await send(wire)
+        given_up.set()
+        await polling
+    assert polls == 1
+
+
+async def test_a_body_that_is_taken_slowly_is_no_silence() -> None:
+    """One try, however long it takes in all."""
+    connections = 0
+
+    async def serve(
+        number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        nonlocal connections
+        connections = number
+        await reader.readuntil(b"\r\n\r\n")
+        for _ in range(8):
+            await reader.readexactly(len(LARGE) // 8)
+            await asyncio.sleep(0.25)
+        writer.write(OK)
+
+    limits = Limits(read_timeout=1)
+    async with asyncio.timeout(PATIENCE_S), wire_at(serve, limits) as wire:
+        await put(wire, LARGE)
+    assert connections == 1
+
+
+async def test_a_body_that_is_not_taken_is_silence() -> None:
+    """A service that stops reading is left like one that stops answering."""
+    gone = asyncio.Event()
+
+    async def serve(
+        _number: int, reader: asyncio.StreamReader, _writer: asyncio.StreamWriter
+    ) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        await gone.wait()
+
+    limits = Limits(read_timeout=0.2)
+    async with asyncio.timeout(PATIENCE_S), wire_at(serve, limits) as wire:
+        with pytest.raises(aiohttp.ServerTimeoutError):
+            await put(wire, LARGE)
+        gone.set()
+
+
+@pytest.mark.parametrize("stalled", CALLS)
+async def test_a_stalled_service_leaves_the_others_working(stalled: str) -> None:
+    """Behind one host too: it holds its own connections and nobody else's."""
+    held = 2
+    asked: Counter[str] = Counter()
+    all_held, others_served = asyncio.Event(), asyncio.Event()
+
+    async def serve(
+        _number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        while True:
+            head = await request(reader)
+            service = head.partition(b"/aws4_request")[0].rpartition(b"/")[2].decode()
+            asked[service] += 1
+            if service == stalled:
+                if asked[service] == held:
+                    all_held.set()
+                await others_served.wait()
+            writer.write(PUBLISHED if service == "sns" else OK)
+
+    limits = Limits(connections=held)
+    async with asyncio.timeout(PATIENCE_S), wire_at(serve, limits) as wire:
+        waiting = asyncio.gather(*[CALLS[stalled](wire) for _ in range(held)])
+        await all_held.wait()
+        for service, other in CALLS.items():
+            if service != stalled:
+                await other(wire)
+        others_served.set()
+        await waiting
+    assert asked == {**dict.fromkeys(CALLS, 1), stalled: held}

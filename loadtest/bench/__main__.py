@@ -4,40 +4,43 @@ python -m loadtest.bench                         all, on every backend
 python -m loadtest.bench unary bulk --quick      some, in less time
 python -m loadtest.bench unary --backend null    one backend
 python -m loadtest.bench table                   only renew the table from the results that are there
+
+A benchmark that fails stops no other, and keeps its last result in the table. Exits with 0 when all have run, with 1
+when one has failed, with 130 when it was interrupted. A goal that is missed is no failure: the table says so.
 """
 
 import argparse
 import asyncio
-import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from loadtest.bench import outcome, table
-from loadtest.bench.benchmark import NULL, Benchmark, Figure, Trial
+from loadtest.bench import suite
+from loadtest.bench.benchmark import EMBEDDED, NULL, Trial
 from loadtest.bench.catalogue import BENCHMARKS
-from loadtest.bench.process import BenchFailed
-from loadtest.bench.spread import spread
+from loadtest.bench.results import outcome, table
+from loadtest.bench.suite import Planned
 
 TABLE = "table"
-INTERRUPTED = 130
+FAILED, INTERRUPTED = 1, 130
 
 
-def main() -> int:
-    given = _parser().parse_args()
-    names = set(given.names) - {TABLE}
-    if names or TABLE not in given.names:
-        chosen = [each for each in BENCHMARKS if not names or each.name in names]
-        try:
-            asyncio.run(_run(chosen, given.backend, given.rounds, quick=given.quick))
-        except BenchFailed as failure:
-            sys.stderr.write(f"{failure}\n")
-            return 1
-        except (KeyboardInterrupt, asyncio.CancelledError):
-            return INTERRUPTED
-    if not given.quick:
-        _renew_table()
-    return 0
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    planned = _planned(given)
+    if not planned and given.names != [TABLE]:
+        parser.error(f"none of {', '.join(given.names)} runs on {given.backend}")
+    try:
+        failed = asyncio.run(_run(planned))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        return INTERRUPTED
+    finally:
+        if not given.quick:
+            _renew_table()
+    for name in failed:
+        sys.stderr.write(f"failed: {name}\n")
+    return FAILED if failed else 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -50,8 +53,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "names", nargs="*", metavar="NAME", type=_one_of(names), help=", ".join(names)
     )
-    parser.add_argument("--backend", help="only this one: null, embedded or none")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--backend", choices=(NULL, EMBEDDED), help="only this one")
+    parser.add_argument("--rounds", type=_positive, default=5)
     parser.add_argument("--quick", action="store_true", help="short parts; the table stays")
     return parser
 
@@ -66,37 +69,29 @@ def _one_of(names: list[str]) -> Callable[[str], str]:
     return parse
 
 
-async def _run(
-    benchmarks: list[Benchmark], backend: str | None, rounds: int, *, quick: bool
-) -> None:
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError("not a whole number above 0")
+    return int(text)
+
+
+def _planned(given: argparse.Namespace) -> list[Planned]:
+    """What is named, or all where nothing is; on the backend that is named, or on each that makes sense."""
+    return [
+        Planned(benchmark, Trial(backend, given.rounds, given.quick))
+        for benchmark in BENCHMARKS
+        if not given.names or benchmark.name in given.names
+        for backend in benchmark.backends
+        if given.backend in (None, backend)
+    ]
+
+
+async def _run(planned: Sequence[Planned]) -> list[str]:
     # The processes under measurement end with the blocks that hold them, so the run must unwind.
     ending = asyncio.current_task()
     if ending is not None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ending.cancel)
-    for benchmark in benchmarks:
-        for each in benchmark.backends:
-            if backend not in (None, each):
-                continue
-            _say(f"\n{benchmark.title} ({each})")
-            trial = Trial(each, rounds, quick)
-            load = os.getloadavg()[0]
-            figures = await benchmark.run(trial)
-            for figure in figures:
-                _say(_line(figure))
-            if not quick:
-                outcome.write(outcome.outcome(benchmark, trial, figures, load=load))
-
-
-def _line(figure: Figure) -> str:
-    found = spread(figure.values)
-    extent = f"{table.number(found.lowest)} to {table.number(found.highest)}"
-    median = f"{table.number(found.median)} {figure.unit}"
-    return f"  {figure.name:<58} {median:>14}  {extent:<20} {figure.goal}"
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
+    return await suite.run(planned)
 
 
 def _renew_table() -> None:

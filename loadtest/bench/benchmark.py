@@ -3,24 +3,23 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+from loadtest.bench.goal import Goal
+
 NULL = "null"
 EMBEDDED = "embedded"
-NONE = "none"
-"""Of a benchmark that asks nothing of AWS."""
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
     """One measured quantity, with a value for each round.
 
-    `goal` is what it must reach, in words ("at most 2.0"), empty for a figure that only explains others. `note` is one
-    sentence about what it means.
+    `goal` is what it must reach, None for a figure that only explains others. `note` says in a few words what it means.
     """
 
     name: str
     unit: str
     values: tuple[float, ...]
-    goal: str = ""
+    goal: Goal | None = None
     note: str = ""
 
 

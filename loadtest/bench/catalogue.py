@@ -1,7 +1,14 @@
 """All benchmarks, in the order of the table."""
 
-from loadtest.bench import against_img2dataset, aws_calls, growth, submitting, watching
 from loadtest.bench.benchmark import Benchmark
+from loadtest.bench.benchmarks import (
+    against_img2dataset,
+    aws_calls,
+    growth,
+    memory,
+    submitting,
+    watching,
+)
 
 BENCHMARKS: tuple[Benchmark, ...] = (
     submitting.UNARY,
@@ -12,5 +19,5 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     aws_calls.CALLS,
     watching.WATCH,
     growth.GROWTH,
-    growth.MEMORY,
+    memory.MEMORY,
 )

@@ -9,8 +9,8 @@ from harness.aws import RecordingAws
 from harness.sample_origin import sample_origin
 from harness.system import System, system
 from imageservice.v1 import image_service_pb2 as pb
-from loadtest.bench.metrics_page import MetricsPage
-from loadtest.bench.stages import pictures
+from loadtest.bench.system.metrics_page import MetricsPage
+from loadtest.bench.system.stages import pictures
 
 IMAGES = 300
 MOST_CALLS = 1.8

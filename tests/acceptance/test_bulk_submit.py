@@ -15,7 +15,7 @@ from aiohttp.test_utils import TestServer
 
 from harness.aws import RecordingAws
 from harness.command import ROOT, python_path, up
-from loadtest.origin import create_app
+from loadtest.origin.app import create_app
 
 COUNT = 300
 

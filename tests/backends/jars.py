@@ -8,6 +8,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from loadtest.tool_cache import tool_cache
+
 HERE = Path(__file__).parent
 POM = HERE / "pom.xml"
 LAUNCHER = HERE / "Backend.java"
@@ -24,7 +26,7 @@ def fetch() -> Path:
     """Return the folder with all jars, native libraries and the launcher; raise BackendMissing."""
     _require_java()
     made_of = POM.read_bytes() + LAUNCHER.read_bytes()
-    folder = _cache() / f"backends-{hashlib.sha256(made_of).hexdigest()[:12]}"
+    folder = tool_cache() / f"backends-{hashlib.sha256(made_of).hexdigest()[:12]}"
     if not folder.exists():
         _download(folder)
     return folder
@@ -43,11 +45,6 @@ def java_major(told: str) -> int:
     """Return the major version out of what `java -version` says; 0 if it says none."""
     found = re.search(r'version "(?:1\.)?(\d+)', told)
     return int(found[1]) if found else 0
-
-
-def _cache() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "imageservice-tools"
 
 
 def _download(folder: Path) -> None:

@@ -1,28 +1,25 @@
-"""The benchmarks' own arithmetic: what a figure is, what AWS charges, what the table says."""
-
-import re
-from dataclasses import replace
-from pathlib import Path
+"""The benchmarks' own arithmetic: what a figure is, and what AWS charges."""
 
 import pytest
 
 from core import schema
 from core.image import ImageRecord, PictureMetadata, Provenance
-from core.request import new_request
-from loadtest.bench import outcome as outcomes
-from loadtest.bench import table
-from loadtest.bench.benchmark import Figure
-from loadtest.bench.outcome import Outcome
-from loadtest.bench.prices import (
+from core.request import State, new_request
+from loadtest.bench import goals
+from loadtest.bench.benchmarks import growth, watching
+from loadtest.bench.benchmarks.prices import (
     ONE_CALL_PER_STEP,
     Rows,
     item_bytes,
     per_million,
     write_units,
 )
-from loadtest.bench.spread import Spread, ratios, spread
+from loadtest.bench.benchmarks.submitting import Pace, pace
+from loadtest.bench.benchmarks.turns import there_and_back
+from loadtest.bench.load.generator import Load
+from loadtest.bench.results.spread import Spread, ratios, spread
+from server.watch_schedule import WatchSchedule
 
-ROOT = Path(__file__).parents[2]
 FULL_BATCHES = {
     "dynamodb:BatchExecuteStatement": 3 / 25,
     "sqs:SendMessageBatch": 0.1,
@@ -31,17 +28,6 @@ FULL_BATCHES = {
     "s3:PutObject": 1.0,
     "sns:PublishBatch": 0.1,
 }
-OUTCOME = Outcome(
-    benchmark="unary",
-    title="Unary",
-    backend="null",
-    quick=False,
-    date="2026-11-22T12:00:00+00:00",
-    machine="2 cores",
-    versions={"python": "3.11"},
-    load=0.5,
-    figures=(Figure("CPU", "x", (1.5, 1.4, 1.9), "at most 2.0"), Figure("calls", "", (8.0,))),
-)
 
 
 @pytest.mark.parametrize(
@@ -142,45 +128,56 @@ def test_a_million_images_cost_what_the_lists_say(
     assert per_million(calls, Rows(request=1, record=1)) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [(0.123, "0.12"), (9.876, "9.88"), (12.34, "12.3"), (123.4, "123"), (1_234_567.0, "1,234,567")],
-)
-def test_numbers_are_as_long_as_they_are_true(value: float, text: str) -> None:
-    assert table.number(value) == text
+def test_what_drifts_evenly_through_a_round_weighs_on_all_alike() -> None:
+    order = there_and_back(("ours", "other", "third"))
+    assert order == ("ours", "other", "third", "third", "other", "ours")
+    drifting = list(zip(order, range(100, 106), strict=True))
+    costs = {name: sum(cost for each, cost in drifting if each == name) for name in order}
+    assert len(set(costs.values())) == 1
 
 
-def test_a_row_tells_median_range_and_goal() -> None:
-    bound, other = OUTCOME.figures
-    assert table.row(OUTCOME, bound) == ("| **CPU** | null | 1.50 x | 1.40 to 1.90 | at most 2.0 |")
-    assert table.row(OUTCOME, other) == "| calls | null | 8.00 |  |  |"
+def test_a_rounds_pace_is_that_of_its_turns_together() -> None:
+    """Weighed by their images, as a turn's own ratio would not be."""
+    turns = [
+        Load(images=100, seconds=1.0, server_cpu=0.1, own_cpu=0.01),
+        Load(images=300, seconds=1.0, server_cpu=0.1, own_cpu=0.01),
+    ]
+    assert pace(turns) == Pace(cpu=500.0, rate=200.0, load_cpu=50.0)
 
 
-def test_backends_of_a_benchmark_share_a_table() -> None:
-    rendered = table.render([OUTCOME, replace(OUTCOME, backend="embedded")])
-    assert rendered.count("### Unary") == 1
-    assert "| null |" in rendered
-    assert "| embedded |" in rendered
-    assert "2026-11-22, 3 rounds, 2 cores" in rendered
+def test_a_size_is_reached_when_half_of_its_rounds_are_done() -> None:
+    """What is measured adds rows itself: a warm-up and its rounds, of 500 each."""
+    at_first = growth.missing(2_000, 0, rounds=4)
+    assert at_first + 500 + 2 * 500 == 2_000
+    rows = at_first + 5 * 500
+    assert rows + growth.missing(20_000, rows, rounds=4) + 500 + 2 * 500 == 20_000
 
 
-def test_only_the_generated_part_of_a_page_is_replaced() -> None:
-    page = f"before {table.BEGIN} old {table.END} after"
-    assert table.replaced(page, "new") == (f"before {table.BEGIN}\n\nnew\n\n{table.END} after")
-    with pytest.raises(ValueError, match="no generated part"):
-        table.replaced("nothing", "new")
+def test_growth_is_told_by_the_rows_that_there_were_and_held_against_flat() -> None:
+    def size(rows: int, *cpu: float) -> growth.Size:
+        costs = (dict.fromkeys(("server", "consumer", "load generator"), each) for each in cpu)
+        return growth.Size(rows, tuple(growth.Cost(each) for each in costs))
+
+    figures = growth.figures([size(2_000, 100, 200), size(20_000, 110, 250)])
+    told = {figure.name: figure for figure in figures}
+    grown = told["server CPU per image, 20,000 rows over 2,000"]
+    assert grown.values == pytest.approx((1.1, 1.25))
+    assert str(grown.goal) == "at most 1.1"
+    assert told["load generator CPU per image at 20,000 rows"].values == (110, 250)
+    assert told["consumer CPU per image at 2,000 rows"].note == "its 2 rounds add 1,000 rows"
 
 
-def test_a_result_survives_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outcomes, "FOLDER", tmp_path / "reports")
-    path = outcomes.write(OUTCOME)
-    assert path.name == "unary-null.json"
-    assert outcomes.read_all(path.parent) == [OUTCOME]
+def test_old_requests_are_told_beside_new_ones() -> None:
+    """Only the news of new ones have a goal."""
+    news = watching.News(tuple(number / 100 for number in range(101)), 1.0, 0.5, 0.25)
+    new = watching.figures("new", [news], goals.WATCH_P99)
+    old = watching.figures("old", [news])
+    assert [figure.goal for figure in (new[0], old[0])] == [goals.WATCH_P99, None]
+    assert new[0].values == old[0].values == pytest.approx((990.0,))
 
 
-def test_the_page_shows_the_results_that_are_committed() -> None:
-    """`python -m loadtest.bench table` was run after the last benchmark."""
-    page = (ROOT / table.PAGE).read_text(encoding="utf-8")
-    for result in outcomes.read_all(ROOT / outcomes.FOLDER):
-        for figure in result.figures:
-            assert re.search(re.escape(table.row(result, figure)), page), result.path.name
+def test_the_age_of_old_requests_decides_when_they_are_read() -> None:
+    schedule = WatchSchedule(shortest=0.25, longest=30)
+    interval = schedule.interval(State.PENDING, watching.OLD_S)
+    assert interval == pytest.approx(watching.OLD_S * watching.AGE_SHARE)
+    assert schedule.interval(State.PENDING, watching.NEW_S) == 0.25

@@ -11,13 +11,14 @@ import aiohttp
 import pytest
 from PIL import Image
 
-from loadtest.bench import against_img2dataset, img2dataset_environment
 from loadtest.bench.benchmark import NULL, Figure, Trial
-from loadtest.bench.contestant import Lap
-from loadtest.bench.photograph_origin import Gate
-from loadtest.bench.photographs import LARGE, SMALL, Kind, photograph, photographs
-from loadtest.bench.process import BenchFailed
-from loadtest.bench.published_photographs import published
+from loadtest.bench.benchmarks import against_img2dataset
+from loadtest.bench.contestants.contestant import Lap
+from loadtest.bench.img2dataset import environment
+from loadtest.bench.photographs.collection import LARGE, SMALL, Kind, photograph, photographs
+from loadtest.bench.photographs.origin import Gate
+from loadtest.bench.photographs.published import published
+from loadtest.bench.system.process import BenchFailed
 
 TINY = Kind("tiny", 9_000, 1, 9)
 
@@ -40,7 +41,7 @@ def test_header_is_set_against_the_cheapest_download_that_keeps_the_pictures() -
     figures = named(against_img2dataset.download_figures(measured))
     goal = figures["CPU an image, header against img2dataset's download to parquet", "x"]
     assert goal.values == pytest.approx((0.5, 0.6))
-    assert goal.goal == "at most 1.1"
+    assert str(goal.goal) == "at most 1.1"
     nothing = figures["CPU an image, the same, keeping nothing", "x"]
     assert nothing.values == pytest.approx((2.0, 2.0))
     assert not nothing.goal
@@ -61,7 +62,7 @@ def test_encoding_is_taken_off_before_full_decoding_is_compared() -> None:
     )
     goal = figures["CPU an image, full decode against img2dataset's less encoding", "x"]
     assert goal.values == pytest.approx((1.0, 1.1))
-    assert goal.goal == "at most 1.1"
+    assert str(goal.goal) == "at most 1.1"
     check = figures["CPU an image, the same, against its decoding of JPEG alone", "x"]
     assert check.values == pytest.approx((1.0, 1.1))
 
@@ -71,7 +72,33 @@ def test_img2dataset_is_given_a_url_for_every_lap(kind: Kind) -> None:
     amount = against_img2dataset.volume(kind, Trial(NULL, rounds=5))
     quick = against_img2dataset.volume(kind, Trial(NULL, rounds=5, quick=True))
     assert amount.total(5) == amount.warm_up + 5 * amount.lap
+    assert amount.lap % 2 == quick.lap % 2 == 0, "a round's two turns share a lap's images"
     assert quick.lap < amount.lap
+
+
+class Entrant:
+    """Writes down whose turn it was."""
+
+    def __init__(self, name: str, turns: list[tuple[str, int]]) -> None:
+        self._name = name
+        self._turns = turns
+
+    async def lap(self, images: int) -> Lap:
+        self._turns.append((self._name, images))
+        return Lap(images=images, cpu_s=len(self._turns) / 10, seconds=1)
+
+
+async def test_a_round_gives_each_its_turns_there_and_back() -> None:
+    turns: list[tuple[str, int]] = []
+    entrants = {name: Entrant(name, turns) for name in ("ours", "parquet", "dummy")}
+    laps = await against_img2dataset.race(entrants, 100)
+    assert turns == [
+        *(("ours", 50), ("parquet", 50), ("dummy", 50)),
+        *(("dummy", 50), ("parquet", 50), ("ours", 50)),
+    ]
+    # Costs that rise from turn to turn are the same for all.
+    assert [lap.cpu_s for lap in laps.values()] == pytest.approx([0.7, 0.7, 0.7])
+    assert {lap.images for lap in laps.values()} == {100}
 
 
 def sample() -> Image.Image:
@@ -161,23 +188,23 @@ def test_what_cannot_be_installed_is_said_in_one_line_and_leaves_nothing_behind(
     requirements.write_text(
         "no-such-distribution @ file:///nonexistent/no_such-1-py3-none-any.whl\n"
     )
-    monkeypatch.setattr(img2dataset_environment, "REQUIREMENTS", requirements)
+    monkeypatch.setattr(environment, "REQUIREMENTS", requirements)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     with pytest.raises(BenchFailed, match=r"could not install: .+") as failure:
-        img2dataset_environment.environment()
+        environment.environment()
     assert "\n" not in str(failure.value)
     assert list((tmp_path / "cache" / "imageservice-tools").iterdir()) == []
 
 
 def test_the_pinned_version_is_the_one_that_is_named() -> None:
-    pinned = img2dataset_environment.REQUIREMENTS.read_text().splitlines()
-    assert f"img2dataset=={img2dataset_environment.VERSION}" in pinned
+    pinned = environment.REQUIREMENTS.read_text().splitlines()
+    assert f"img2dataset=={environment.VERSION}" in pinned
     assert all("==" in line for line in pinned if line and not line.startswith("#"))
 
 
 def test_the_codec_needs_nothing_of_the_project() -> None:
     """It runs in img2dataset's environment; here it must get as far as that environment's packages."""
-    script = Path(img2dataset_environment.__file__).parent / "img2dataset_codec.py"
+    script = Path(environment.__file__).parent / "codec.py"
     ran = subprocess.run(
         [sys.executable, "-I", str(script), "."], capture_output=True, text=True, check=False
     )

@@ -17,9 +17,9 @@ from core.queue_sender import QueueSender
 from core.request import ImageRequest, State, new_request
 from core.statements import Statements
 from core.tables import Tables
-from loadtest.bench.backend import NullControl
-from loadtest.bench.null_aws import NullAws
-from loadtest.bench.null_connection import Connection, Request
+from loadtest.bench.null_aws.connection import Connection, Request
+from loadtest.bench.null_aws.service import NullAws
+from loadtest.bench.system.backend import NullControl
 
 URL = "https://images.example/a.jpg"
 
@@ -78,6 +78,22 @@ async def test_a_row_is_pending_until_it_is_completed(aws: Aws, null: NullContro
     assert (completed.state, completed.revision) == (State.COMPLETED, pending.revision + 1)
     assert isinstance(await rows.read_image(asked), ImageRecord)
     assert (await rows.glance([asked]))[asked].revision == completed.revision
+
+
+async def test_a_row_is_as_old_as_was_asked_for_when_it_is_first_read(
+    aws: Aws, null: NullControl
+) -> None:
+    rows, first, second = tables(aws), request().request_id, request().request_id
+    await null.age(60)
+    old = await rows.read_request(first)
+    await null.age(0)
+    new = await rows.read_request(second)
+    assert old is not None
+    assert new is not None
+    assert new.updated_at - old.updated_at >= 60_000
+    again = await rows.read_request(first)
+    assert again is not None
+    assert again.updated_at == old.updated_at
 
 
 async def test_a_filled_queue_hands_out_each_message_once(aws: Aws, null: NullControl) -> None:

@@ -9,7 +9,7 @@ import grpc
 import pytest
 
 from imageservice.v1 import image_service_pb2 as pb
-from loadtest.bench.unary_caller import UnaryCaller, grpc_message, request_headers
+from loadtest.bench.load.unary_caller import UnaryCaller, grpc_message, request_headers
 
 METHOD = "/imageservice.v1.ImageService/SubmitImage"
 REQUEST = pb.SubmitImageRequest(url="https://images.example/a.jpg", customer_id="acme")

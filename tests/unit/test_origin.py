@@ -16,9 +16,10 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from PIL import Image
 
-from loadtest import generated_pictures
-from loadtest.origin import counted_up, create_app
-from loadtest.origin_counts import Counts
+from loadtest.origin import generated_pictures
+from loadtest.origin.app import create_app
+from loadtest.origin.counts import Counts
+from loadtest.origin.hosts import counted_up
 
 Client = TestClient[aiohttp.web.Request, aiohttp.web.Application]
 FORMATS = ["png", "jpg", "webp", "gif"]

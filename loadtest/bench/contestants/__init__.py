@@ -1,0 +1,1 @@
+"""Programs that are set against each other."""

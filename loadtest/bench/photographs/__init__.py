@@ -1,0 +1,1 @@
+"""Photographs of given sizes, and an origin that serves them."""

@@ -1,0 +1,183 @@
+"""One process under measurement: started, watched from outside, ended."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+import tempfile
+import time
+from asyncio.subprocess import Process as Child
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+import psutil
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+READY_S = 60.0
+STOP_S = 30.0
+_POLL_S = 0.05
+HOST = "127.0.0.1"
+
+
+class BenchFailed(Exception):
+    """What was to be measured did not run, or did not do its work."""
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of a process, its living children and those it has waited for.
+
+    On Linux in nanoseconds, less what has ended, which is told in steps of 10 ms; elsewhere all is.
+    """
+    process = psutil.Process(pid)
+    total = 0.0
+    for each in (process, *process.children(recursive=True)):
+        with suppress(psutil.NoSuchProcess):
+            times = each.cpu_times()
+            ended = times.children_user + times.children_system
+            total += ended + (_clock(each.pid) or times.user + times.system)
+    return total
+
+
+def _clock(pid: int) -> float | None:
+    """CPU seconds of another process by its clock, whose id clock_getcpuclockid(3) makes so; None without one."""
+    try:
+        return time.clock_gettime((~pid << 3) | 2)
+    except OSError:
+        return None
+
+
+def resident_bytes(pid: int) -> int:
+    """Resident memory of a process and its living children."""
+    process = psutil.Process(pid)
+    total = 0
+    for each in (process, *process.children(recursive=True)):
+        with suppress(psutil.NoSuchProcess):
+            total += each.memory_info().rss
+    return total
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    child: Child
+    log: Path
+
+    @property
+    def pid(self) -> int:
+        return self.child.pid
+
+    def cpu_seconds(self) -> float:
+        return cpu_seconds(self.pid)
+
+    def resident_mib(self) -> float:
+        return resident_bytes(self.pid) / 2**20
+
+    def fail_if_ended(self) -> None:
+        """Raises BenchFailed with the last lines that it wrote."""
+        if self.child.returncode is not None:
+            raise BenchFailed(f"ended with {self.child.returncode}: {self.said()}")
+
+    def said(self) -> str:
+        return self.log.read_text(encoding="utf-8", errors="replace")[-2_000:]
+
+    async def stop(self) -> None:
+        """SIGTERM, and SIGKILL where that does not end it within STOP_S."""
+        with suppress(ProcessLookupError):
+            self.child.send_signal(signal.SIGTERM)
+        try:
+            async with asyncio.timeout(STOP_S):
+                await self.child.wait()
+        except TimeoutError:
+            self.child.kill()
+            await self.child.wait()
+
+
+@asynccontextmanager
+async def running(
+    module: str, *arguments: str, environment: Mapping[str, str] | None = None
+) -> AsyncIterator[Running]:
+    """A Python module as a process of its own, ended with the block."""
+    handle, name = tempfile.mkstemp(prefix="bench-", suffix=".log")
+    log = Path(name)
+    try:
+        child = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            module,
+            *arguments,
+            env={**_inherited(), **(environment or {})},
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=handle,
+            stderr=handle,
+        )
+    finally:
+        os.close(handle)
+    process = Running(child, log)
+    try:
+        yield process
+    finally:
+        await process.stop()
+        await asyncio.to_thread(log.unlink)
+
+
+def _inherited() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+
+
+async def ready_file(process: Running, path: Path) -> dict[str, Any]:
+    """What the process writes once it is ready. Raises BenchFailed."""
+    async with asyncio.timeout(READY_S):
+        while not await asyncio.to_thread(path.exists):
+            process.fail_if_ended()
+            await asyncio.sleep(_POLL_S)
+    content: dict[str, Any] = json.loads(await asyncio.to_thread(path.read_text))
+    return content
+
+
+async def grpc_ready(process: Running, address: str) -> None:
+    """Return once a gRPC server answers its health check. Raises BenchFailed."""
+    async with asyncio.timeout(READY_S), grpc.aio.insecure_channel(address) as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        while True:
+            process.fail_if_ended()
+            try:
+                await stub.Check(health_pb2.HealthCheckRequest(), timeout=1)
+            except grpc.aio.AioRpcError:
+                await asyncio.sleep(_POLL_S)
+            else:
+                return
+
+
+async def json_of(module: str, arguments: Sequence[str]) -> dict[str, Any]:
+    """Run a module to its end; the last line it writes is JSON. Raises BenchFailed."""
+    child = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        module,
+        *arguments,
+        env=_inherited(),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        out, _ = await child.communicate()
+    except BaseException:
+        child.terminate()
+        await child.wait()
+        raise
+    if child.returncode:
+        raise BenchFailed(f"{module} ended with {child.returncode}")
+    answer: dict[str, Any] = json.loads(out.splitlines()[-1])
+    return answer

@@ -40,8 +40,9 @@ demo: .venv/local  ## Submit real pictures to the whole system on this machine, 
 up: .venv/local  ## Run the whole system on this machine until Ctrl-C
 	@$(BIN)/imageservice up
 
+# Four at a time even on two cores: most of these tests wait for processes and ports.
 test: .venv/dev  ## Run the whole test suite
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+	$(BIN)/python -m pytest --numprocesses 4 --dist worksteal
 
 test-real: .venv/dev  ## Run the system's tests on Amazon's DynamoDB Local and on ElasticMQ (needs a JDK 17 and Maven)
 	$(BIN)/python -m pytest --backend=real tests/acceptance tests/chaos tests/integration/test_tables.py

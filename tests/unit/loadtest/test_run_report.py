@@ -196,7 +196,7 @@ def test_processes_are_sampled_by_name_and_the_dead_are_left_out() -> None:
 
 def test_a_child_that_ends_takes_neither_its_name_nor_its_cpu_time_along() -> None:
     """Its parent waits for it, so the kernel keeps its time (getrusage(2), RUSAGE_CHILDREN)."""
-    burns = "import time; end = time.process_time() + 0.3\nwhile time.process_time() < end: pass"
+    burns = "import time; end = time.process_time() + 0.4\nwhile time.process_time() < end: pass"
     parent = (
         "import subprocess, sys; child = subprocess.Popen([sys.executable, '-c', sys.argv[1]]); print(child.pid);"
         "sys.stdout.flush(); child.wait(); print('ended'); sys.stdout.flush(); sys.stdin.read()"
@@ -217,7 +217,7 @@ def test_a_child_that_ends_takes_neither_its_name_nor_its_cpu_time_along() -> No
 
 def test_a_process_that_was_replaced_goes_on_where_the_earlier_one_ended() -> None:
     burns = (
-        "import time, sys; end = time.process_time() + 0.2\nwhile time.process_time() < end: pass\n"
+        "import time, sys; end = time.process_time() + 0.3\nwhile time.process_time() < end: pass\n"
         "print(); sys.stdout.flush(); sys.stdin.read()"
     )
     spent, pids = [], {"consumer 1": 0}
@@ -232,5 +232,5 @@ def test_a_process_that_was_replaced_goes_on_where_the_earlier_one_ended() -> No
             spent.append(sampler.sample()["consumer 1"].cpu_seconds)
             process.communicate()
     assert spent[0] >= 0.2
-    # psutil counts in hundredths.
-    assert spent[1] >= spent[0] + 0.15
+    # Less than each has burnt: the kernel counts in hundredths.
+    assert spent[1] >= spent[0] + 0.2

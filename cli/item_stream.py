@@ -52,6 +52,8 @@ class ItemStream:
         self._answered = False
         self._failures = 0
         self._lost = 0.0
+        self._fault: Exception | None = None
+        """Of `run`, once it has ended by one."""
 
     async def submit(self, url: str, customer: str, request_id: str) -> pb.SubmitImageResponse:
         """As Client.submit: under an id of the caller's, which makes the retries safe. Raises Refused."""
@@ -59,7 +61,15 @@ class ItemStream:
         return await self._client.retried(self._submit_once, asked)
 
     async def run(self) -> None:
-        """Carry what is submitted, until `close`."""
+        """Carry what is submitted, until `close`. Whatever ends it earlier, no submit waits for ever."""
+        try:
+            await self._run()
+        except BaseException as error:
+            self._fault = error if isinstance(error, Exception) else GivenUp(_ENDED)
+            self._fail(self._fault)
+            raise
+
+    async def _run(self) -> None:
         while await self._anything():
             self._unsent = deque(self._unanswered.values())
             try:
@@ -79,6 +89,8 @@ class ItemStream:
         return not self._closing
 
     async def _submit_once(self, asked: pb.SubmitImageRequest) -> pb.SubmitImageResponse:
+        if self._fault is not None:
+            raise self._fault
         name = str(next(self._numbers))
         item = _Item(
             pb.SubmitImagesRequest(item_id=name, image=asked),
@@ -148,14 +160,17 @@ class ItemStream:
         self._lost = self._lost if self._failures else time.monotonic()
         self._failures += 1
         if self._gives_up(refused.fault):
-            for item in self._unanswered.values():
-                if not item.answer.done():
-                    item.answer.set_exception(GivenUp(refused.fault))
-            self._unanswered.clear()
+            self._fail(GivenUp(refused.fault))
         else:
             await asyncio.sleep(self._client.pause(self._failures, refused.fault))
         if not self._unanswered:
             self._failures = 0
+
+    def _fail(self, error: Exception) -> None:
+        for item in self._unanswered.values():
+            if not item.answer.done():
+                item.answer.set_exception(error)
+        self._unanswered.clear()
 
     def _gives_up(self, fault: RpcFault) -> bool:
         retry = self._client.retry

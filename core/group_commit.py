@@ -1,8 +1,12 @@
 """Many callers, few calls: items that wait together are committed together.
 
-One flush runs whenever anything waits; a further one starts only when a whole batch waits, up to `max_flushes`. While
-flushes carry more than one item, a lone flush lingers a moment for its batch to fill. So an idle process adds no delay,
-and a busy one fills its batches.
+What waits leaves in one of two ways:
+
+    full       a whole batch waits: it leaves at once, beside up to `max_flushes` - 1 calls under way
+    gathered   less waits and no call is under way: it leaves after one turn of the event loop; where the last call was
+               shared, after up to `linger`
+
+What is neither waits for the end of a call. So an idle process adds no delay, and a busy one fills its batches.
 """
 
 import asyncio
@@ -10,6 +14,7 @@ import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Generic, TypeVar
 
 from core.errors import DependencyUnavailable, Overloaded
@@ -43,6 +48,8 @@ class Again:
 
 
 Outcome = Done[R] | Refused | Again
+DONE = Done(None)
+"""Of an item that has no value to answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,69 +103,63 @@ class GroupCommit(Generic[T, R]):
         self._key = key
         self._pending: deque[_Waiting[T, R]] = deque()
         self._flushes: set[asyncio.Task[None]] = set()
-        self._running = 0
-        self._starting = 0
+        self._gathering: asyncio.Handle | None = None
         self._last_batch = 0
-        self._lingering: asyncio.Future[None] | None = None
         self._name = name
         self._batch_size = GROUP_COMMIT_BATCH_SIZE.labels(name)
 
+    @cached_property
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        # Kept, because asking costs a system call each time (until Python 3.12 it compares process ids).
+        return asyncio.get_running_loop()
+
     async def submit(self, item: T) -> R:
         """Commit one item. Raises what its outcome says, Overloaded, or DependencyUnavailable."""
+        return await self.begin(item)
+
+    def begin(self, item: T) -> asyncio.Future[R]:
+        """Like `submit`, without a task: the future ends as `submit` would. Raises Overloaded at once."""
         if len(self._pending) >= self._max_pending:
             raise Overloaded(f"{self._name}: {self._max_pending} items wait already")
-        future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[R] = self._loop.create_future()
         self._pending.append(_Waiting(item, self._key(item), future))
-        if len(self._pending) >= self._max_batch or not self._running:
-            self._start_flushes()
-        return await future
+        self._send_off()
+        return future
 
     async def drain(self) -> None:
         """Wait until nothing waits and nothing is under way."""
-        while self._flushes:
-            await asyncio.wait(self._flushes)
+        while self._pending or self._flushes:
+            if self._flushes:
+                await asyncio.wait(self._flushes)
+            else:
+                self._flush()
 
-    def _start_flushes(self) -> None:
-        if self._lingering:
-            _wake(self._lingering)
-        while self._running < self._max_flushes and (
-            self._running == 0 or len(self._pending) >= self._max_batch * (self._starting + 1)
-        ):
-            self._running += 1
-            self._starting += 1
-            task = asyncio.create_task(self._flush(), name=f"flush {self._name}")
-            self._flushes.add(task)
-            task.add_done_callback(self._flushes.discard)
+    def _send_off(self) -> None:
+        """Let leave what may leave; to be called whenever something came or a call ended."""
+        while len(self._pending) >= self._max_batch and len(self._flushes) < self._max_flushes:
+            self._flush()
+        if self._pending and not self._flushes and self._gathering is None:
+            if self._linger and self._last_batch > 1:
+                self._gathering = self._loop.call_later(self._linger, self._flush)
+            else:
+                self._gathering = self._loop.call_soon(self._flush)
 
-    async def _flush(self) -> None:
-        self._starting -= 1
-        try:
-            while self._running == 1 or len(self._pending) >= self._max_batch:
-                if (
-                    self._linger
-                    and 0 < len(self._pending) < self._max_batch
-                    and self._last_batch > 1
-                ):
-                    await self._fill()
-                batch = self._take()
-                if not batch:
-                    return
-                await self._settle(batch)
-        finally:
-            self._running -= 1
+    def _flush(self) -> None:
+        # Whichever batch leaves, what it leaves over gathers behind it.
+        if self._gathering is not None:
+            self._gathering.cancel()
+            self._gathering = None
+        batch = self._take()
+        if batch:
+            self._last_batch = len(batch)
+            flush = asyncio.create_task(self._settle(batch), name=f"flush {self._name}")
+            self._flushes.add(flush)
+            flush.add_done_callback(self._flushed)
 
-    async def _fill(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._lingering = loop.create_future()
-        # Meanwhile this flush is as good as about to start: what makes its batch full needs no other.
-        self._starting += 1
-        timer = loop.call_later(self._linger, _wake, self._lingering)
-        try:
-            await self._lingering
-        finally:
-            timer.cancel()
-            self._starting -= 1
-            self._lingering = None
+    def _flushed(self, flush: asyncio.Task[None]) -> None:
+        self._flushes.discard(flush)
+        if not flush.cancelled():  # Else the event loop is being closed.
+            self._send_off()
 
     def _take(self) -> list[_Waiting[T, R]]:
         batch: list[_Waiting[T, R]] = []
@@ -174,7 +175,6 @@ class GroupCommit(Generic[T, R]):
             keys.add(waiting.key)
             batch.append(waiting)
         self._pending.extendleft(reversed(put_back))
-        self._last_batch = len(batch) or self._last_batch
         return batch
 
     async def _settle(self, batch: list[_Waiting[T, R]]) -> None:
@@ -200,17 +200,16 @@ class GroupCommit(Generic[T, R]):
             await self._settle([waiting])
 
     def _resolve(self, waiting: _Waiting[T, R], outcome: Outcome[R]) -> bool:
-        match outcome:
-            case Done(value):
-                if not waiting.future.done():
-                    waiting.future.set_result(value)
-            case Refused(error):
-                _fail(waiting, error)
-            case Again(reason):
-                waiting.attempts += 1
-                if waiting.attempts < self._max_attempts:
-                    return False
-                _fail(waiting, DependencyUnavailable(f"{self._name}: {reason}"))
+        if isinstance(outcome, Done):
+            if not waiting.future.done():
+                waiting.future.set_result(outcome.value)
+        elif isinstance(outcome, Refused):
+            _fail(waiting, outcome.error)
+        else:
+            waiting.attempts += 1
+            if waiting.attempts < self._max_attempts:
+                return False
+            _fail(waiting, DependencyUnavailable(f"{self._name}: {outcome.reason}"))
         return True
 
     async def _put_back(self, again: list[_Waiting[T, R]]) -> None:
@@ -218,11 +217,6 @@ class GroupCommit(Generic[T, R]):
         ceiling = min(2.0, 0.05 * 2 ** max(waiting.attempts for waiting in again))
         await asyncio.sleep(random.uniform(0, ceiling))  # noqa: S311  jitter, not a secret
         self._pending.extendleft(reversed(again))
-
-
-def _wake(lingering: asyncio.Future[None]) -> None:
-    if not lingering.done():
-        lingering.set_result(None)
 
 
 def _fail(waiting: _Waiting[T, R], error: BaseException) -> None:

@@ -1,5 +1,6 @@
 """Sending to an SQS queue; concurrent callers share their calls."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -7,11 +8,11 @@ from typing import Any
 from core.aws import call
 from core.errors import DependencyUnavailable, RequestRejected
 from core.group_commit import (
+    DONE,
     NO_LINGER,
     Again,
     Batching,
     BatchRefused,
-    Done,
     GroupCommit,
     Outcome,
     Refused,
@@ -53,7 +54,11 @@ class QueueSender:
 
     async def send(self, body: str, *, delay: int = 0) -> None:
         """Returns once SQS has acknowledged. Raises Overloaded, DependencyUnavailable or RequestRejected."""
-        await self._sends.submit(Outgoing(body, delay))
+        await self.begin_send(body, delay=delay)
+
+    def begin_send(self, body: str, *, delay: int = 0) -> asyncio.Future[None]:
+        """Like `send`, without a task: the future ends as `send` would. Raises Overloaded at once."""
+        return self._sends.begin(Outgoing(body, delay))
 
     async def drain(self) -> None:
         await self._sends.drain()
@@ -102,7 +107,7 @@ def batch_outcome(failure: Any) -> Outcome[None]:
     in the entry's content rejects that entry; any other, such as a missing permission, is an outage.
     """
     if failure is None:
-        return Done(None)
+        return DONE
     reason = f"{failure['Code']}: {failure.get('Message', '')}"
     if failure["Code"] in _REJECTED:
         return Refused(RequestRejected("batch entry", failure["Code"], failure.get("Message", "")))

@@ -1,5 +1,6 @@
 """Reading and writing both tables; concurrent callers share their calls."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -8,6 +9,7 @@ from core import schema
 from core.aws import call
 from core.errors import DependencyUnavailable, ImageServiceError, RequestRejected
 from core.group_commit import (
+    DONE,
     NO_LINGER,
     Again,
     Batching,
@@ -86,7 +88,11 @@ class Tables:
 
     async def write(self, statement: Statement) -> None:
         """Raises ConditionNotMet, Overloaded, DependencyUnavailable or RequestRejected."""
-        await self._writes.submit(statement)
+        await self.begin_write(statement)
+
+    def begin_write(self, statement: Statement) -> asyncio.Future[None]:
+        """Like `write`, without a task: the future ends as `write` would. Raises Overloaded at once."""
+        return self._writes.begin(statement)
 
     async def read_request(self, request_id: str) -> ImageRequest | None:
         """Strongly consistent. Raises Overloaded or DependencyUnavailable."""
@@ -188,7 +194,7 @@ class Tables:
 
 def _outcome(error: Mapping[str, Any] | None) -> Outcome[None]:
     if not error:
-        return Done(None)
+        return DONE
     code, message = error["Code"], error.get("Message", "")
     if code in _NOT_MET:
         return Refused(ConditionNotMet(code))

@@ -99,7 +99,8 @@ class Lifecycle:
         log.info("drained")
 
     async def _finish(self) -> None:
-        await self._calls.settled()
+        # What was taken comes first: a client that does not read its stream's results holds up nothing but its answer.
         await self._submissions.settled()
         await self._tables.drain()
         await self._sender.drain()
+        await self._calls.settled()

@@ -66,7 +66,7 @@ class ImageService(ImageServiceServicer):
 
     async def _submit(self, request: pb.SubmitImageRequest) -> pb.SubmitImageResponse:
         offered = offered_request(valid_submit(request))
-        return submit_response(await self._submissions.submit(offered))
+        return submit_response(await self._submissions.begin(offered))
 
     async def _status(self, request: pb.GetStatusRequest) -> pb.GetStatusResponse:
         status = await self._statuses.read(valid_request_id(request))

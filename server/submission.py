@@ -1,62 +1,48 @@
-"""Taking in a request: insert, send, answer. An answer means that both are durable."""
+"""The submits under way: how many there may be, who waits for room, when all are done."""
 
 import asyncio
 from collections import deque
-from typing import Protocol
 
-from core.errors import DependencyUnavailable, Overloaded, RequestIdReused
-from core.message import ImageMessage, first_message
-from core.request import ImageRequest, Repeat, repeat
-from core.tables import ConditionNotMet, Tables
+from core.errors import Overloaded
+from core.request import ImageRequest
+from core.tables import Tables
+from server.acceptance import Acceptance, Sender
 from server.refusals import ServerDraining
 
 
-class Sender(Protocol):
-    """Puts a message into the queue; returns once that is durable. core.queue_sender.QueueSender is one."""
-
-    async def send(self, body: str) -> None: ...
-
-
 class Submissions:
-    """The submits under way, at most `max_pending`.
-
-    Each runs in a task of its own: a caller that hangs up between insert and send must not leave a row without a
-    message, and a drain waits for those whose caller has gone as well.
-    """
+    """At most `max_pending` submits; one whose caller has gone counts until it is done, and a drain waits for it."""
 
     def __init__(self, tables: Tables, sender: Sender, *, max_pending: int) -> None:
         self._tables = tables
         self._sender = sender
         self._max_pending = max_pending
-        self._under_way: set[asyncio.Task[ImageRequest]] = set()
+        self._under_way = 0
+        self._none = asyncio.Event()
+        self._none.set()
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._closed = False
 
-    async def submit(self, offered: ImageRequest) -> ImageRequest:
-        """Returns the request as it stands: the offered one, or what is accepted under its id already.
-
-        Raises RequestIdReused, Overloaded, DependencyUnavailable or ServerDraining.
-        """
-        return await asyncio.shield(self.begin(offered))
-
     def begin(self, offered: ImageRequest) -> asyncio.Future[ImageRequest]:
-        """Like `submit`, for many callers in one task: what it returns is not to be cancelled.
+        """The answer is the request as it stands: the offered one, or what is accepted under its id already.
 
-        Raises Overloaded and ServerDraining at once.
+        An answer means that row and message are durable. Whoever waits for it may be cancelled: the submit goes on.
+        Raises Overloaded and ServerDraining at once; the answer may raise RequestIdReused, Overloaded or
+        DependencyUnavailable.
         """
         if self._closed:
             raise ServerDraining("This server takes no further submits.")
-        if len(self._under_way) >= self._max_pending:
+        if self._under_way >= self._max_pending:
             raise Overloaded(f"{self._max_pending} submits are under way already.")
-        task = asyncio.create_task(self._accept(offered))
-        self._under_way.add(task)
-        task.add_done_callback(self._finished)
-        return task
+        answer = Acceptance(offered, self._tables, self._sender, self._settled).insert()
+        self._under_way += 1
+        self._none.clear()
+        return answer
 
     @property
     def crowded(self) -> bool:
         """Whether callers that can wait should: the other half of the places is for those that cannot."""
-        return 2 * len(self._under_way) >= self._max_pending and not self._closed
+        return 2 * self._under_way >= self._max_pending and not self._closed
 
     async def room(self) -> None:
         """Wait while it is crowded. In turn, but the place is not kept: look again."""
@@ -78,16 +64,14 @@ class Submissions:
 
     async def settled(self) -> None:
         """Wait until no submit is under way."""
-        while self._under_way:
-            await asyncio.wait(self._under_way)
+        await self._none.wait()
 
-    def _finished(self, task: asyncio.Task[ImageRequest]) -> None:
-        self._under_way.discard(task)
+    def _settled(self) -> None:
+        self._under_way -= 1
+        if not self._under_way:
+            self._none.set()
         if self._waiting and not self.crowded:
             self._let_in()
-        if not task.cancelled():
-            # Looked at, because the caller may have gone and asyncio reports what nobody looked at.
-            task.exception()
 
     def _let_in(self) -> None:
         while self._waiting:
@@ -95,28 +79,3 @@ class Submissions:
             if not turn.done():
                 turn.set_result(None)
                 return
-
-    async def _accept(self, offered: ImageRequest) -> ImageRequest:
-        try:
-            await self._tables.write(self._tables.statements.insert_request(offered))
-        except ConditionNotMet:
-            # Also where the SDK repeated an insert whose answer was lost: then the row is our own.
-            return await self._accept_again(offered)
-        await self._send(first_message(offered))
-        return offered
-
-    async def _accept_again(self, offered: ImageRequest) -> ImageRequest:
-        existing = await self._tables.read_request(offered.request_id)
-        if existing is None:
-            raise DependencyUnavailable("the row expired between insert and read")
-        match repeat(existing, offered):
-            case Repeat.CONFLICT:
-                raise RequestIdReused("This request_id was accepted with another content.")
-            case Repeat.UNFINISHED:
-                await self._send(first_message(existing).again())
-            case Repeat.FINISHED:
-                pass
-        return existing
-
-    async def _send(self, message: ImageMessage) -> None:
-        await self._sender.send(message.encode())

@@ -36,18 +36,22 @@ class ValidSubmit:
 def valid_submit(request: pb.SubmitImageRequest) -> ValidSubmit:
     """Raises InvalidRequest."""
     submit = _submit_fields(request)
-    _raise_any(*_submit_faults(submit))
+    if faults := _submit_faults(submit):
+        raise InvalidRequest(tuple(faults))
     return submit
 
 
 def valid_item(item: pb.SubmitImagesRequest) -> ValidSubmit:
     """Raises InvalidRequest, whose fields are paths within the item."""
     submit = _submit_fields(item.image)
-    _raise_any(
-        *_item_id_faults(item.item_id),
-        *[replace(fault, field=f"image.{fault.field}") for fault in _submit_faults(submit)],
-    )
-    return submit
+    faults = _submit_faults(submit)
+    id_fits = 1 <= len(item.item_id.encode()) <= MAX_ITEM_ID_BYTES
+    if id_fits and not faults:
+        return submit
+    within = [replace(fault, field=f"image.{fault.field}") for fault in faults]
+    if not id_fits:
+        within.insert(0, FieldViolation("item_id", f"Must be 1 to {MAX_ITEM_ID_BYTES} bytes."))
+    raise InvalidRequest(tuple(within))
 
 
 def echoed_item_id(item: pb.SubmitImagesRequest) -> str:
@@ -83,29 +87,18 @@ def _submit_fields(request: pb.SubmitImageRequest) -> ValidSubmit:
 
 
 def _submit_faults(submit: ValidSubmit) -> list[FieldViolation]:
-    faults = [*_url_faults(submit.url), *_customer_faults(submit.customer_id)]
+    faults: list[FieldViolation] = []
+    try:
+        parse_origin_url(submit.url)
+    except InvalidOriginUrl as error:
+        faults.append(FieldViolation("url", str(error)))
+    if not _CUSTOMER_ID.fullmatch(submit.customer_id):
+        faults.append(FieldViolation("customer_id", "Must be 1 to 128 of A-Z a-z 0-9 _ . : and -."))
     if submit.request_id:
         faults += _id_faults("request_id", submit.request_id)
     if submit.labels:
         faults += _label_faults(submit.labels)
     return faults
-
-
-def _item_id_faults(item_id: str) -> Iterator[FieldViolation]:
-    if not 1 <= len(item_id.encode()) <= MAX_ITEM_ID_BYTES:
-        yield FieldViolation("item_id", f"Must be 1 to {MAX_ITEM_ID_BYTES} bytes.")
-
-
-def _url_faults(url: str) -> Iterator[FieldViolation]:
-    try:
-        parse_origin_url(url)
-    except InvalidOriginUrl as error:
-        yield FieldViolation("url", str(error))
-
-
-def _customer_faults(customer_id: str) -> Iterator[FieldViolation]:
-    if not _CUSTOMER_ID.fullmatch(customer_id):
-        yield FieldViolation("customer_id", "Must be 1 to 128 of A-Z a-z 0-9 _ . : and -.")
 
 
 def _id_faults(field: str, request_id: str) -> Iterator[FieldViolation]:

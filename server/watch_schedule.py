@@ -40,3 +40,13 @@ class WatchSchedule:
         """Longest wait after `failures` rounds in a row that could not read; to be taken with jitter."""
         # The exponent is bounded, because an outage may last and floats overflow.
         return min(self.shortest * 2.0 ** min(failures, 16), _LONGEST_BACKOFF_S)
+
+
+def to_read(overdue: int, *, call_size: int, waited_enough: bool) -> int:
+    """How many ids to read now, the most overdue first, where `call_size` share a call.
+
+    Whole calls always. What would fill only a part of one waits for company, but not for ever: then one more call
+    leaves, and what it has room for goes to ids that are due soon. So a few ids fall into step and cost few calls.
+    """
+    whole = overdue - overdue % call_size
+    return whole + call_size if overdue > whole and waited_enough else whole

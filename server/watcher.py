@@ -3,7 +3,6 @@
 import asyncio
 import math
 import random
-from bisect import bisect_right
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -16,12 +15,15 @@ from server.metrics import WATCHED_REQUESTS
 from server.refusals import ServerDraining, TooManyWatched
 from server.status_reader import Status, StatusReader
 from server.subscription import Subscription
-from server.watch_schedule import WatchSchedule
+from server.watch_schedule import WatchSchedule, to_read
 
 log = structlog.get_logger()
 
 MAX_READS_AT_ONCE = 8
 """Calls of MAX_KEYS ids under way."""
+
+_SILENCE_S = 10.0
+"""Time after a line about a row that cannot be read in which there is no further one."""
 
 
 @dataclass(slots=True, eq=False)
@@ -53,7 +55,9 @@ class Watcher:
         self._closed: ServerDraining | None = None
         self._failures = 0
         self._reads = asyncio.Semaphore(MAX_READS_AT_ONCE)
-        self._next_few = 0.0
+        self._next_part = 0.0
+        """From when on a call that is not full may leave."""
+        self._silent_until = 0.0
 
     @property
     def watched(self) -> int:
@@ -126,24 +130,18 @@ class Watcher:
         return self._schedule.tick
 
     def _due(self) -> list[str]:
-        """Who is to be read now, the most overdue first.
-
-        Whole calls at every tick. What would fill only a part of one waits for company, but not longer than the
-        shortest interval, and is then filled up with who is due soon: so a few ids fall into step and cost few calls.
-        """
-        now = asyncio.get_running_loop().time()
-        soon = now + self._schedule.tick
-        waiting = sorted(
+        """Who is to be read now, the most overdue first, and then whoever will be within a tick."""
+        now = self._now()
+        candidates = sorted(
             (watched.due, request_id)
             for request_id, watched in self._watched.items()
-            if watched.due <= soon
+            if watched.due <= now + self._schedule.tick
         )
-        overdue = bisect_right(waiting, now, key=lambda entry: entry[0])
-        count = overdue - overdue % MAX_KEYS
-        if count < overdue and now >= self._next_few:
-            self._next_few = now + self._schedule.shortest
-            count += MAX_KEYS
-        return [request_id for _, request_id in waiting[:count]]
+        overdue = sum(due <= now for due, _ in candidates)
+        count = to_read(overdue, call_size=MAX_KEYS, waited_enough=now >= self._next_part)
+        if count > overdue:
+            self._next_part = now + self._schedule.shortest
+        return [request_id for _, request_id in candidates[:count]]
 
     def _failed(self, error: Exception) -> float:
         self._failures += 1
@@ -153,18 +151,37 @@ class Watcher:
         return self._schedule.shortest + random.uniform(0, self._schedule.backoff(self._failures))  # noqa: S311  jitter
 
     async def _look(self, request_ids: Sequence[str]) -> None:
-        async with self._reads:
-            glances = await self._tables.glance(request_ids)
-        risen = []
+        risen = await self._risen(request_ids)
+        await asyncio.gather(*(self._try_refresh(request_id) for request_id in risen))
+
+    async def _risen(self, request_ids: Sequence[str]) -> list[str]:
+        """Whose revision is above the one that we know; everybody, where one row among them makes no sense."""
+        known = {}
+        try:
+            async with self._reads:
+                glances = await self._tables.glance(request_ids)
+        except (LookupError, TypeError, ValueError):
+            glances = None
         for request_id in request_ids:
             watched = self._watched.get(request_id)
-            if watched is None or watched.status is None:
-                continue
-            self._reschedule(watched, watched.status)
-            glance = glances.get(request_id)
-            if glance is not None and glance.revision > watched.status.request.revision:
-                risen.append(request_id)
-        await asyncio.gather(*(self._refresh(request_id) for request_id in risen))
+            if watched is not None and watched.status is not None:
+                self._reschedule(watched, watched.status)
+                known[request_id] = watched.status.request.revision
+        if glances is None:
+            return list(known)
+        return [
+            each for each, glance in glances.items() if glance.revision > known.get(each, math.inf)
+        ]
+
+    async def _try_refresh(self, request_id: str) -> None:
+        try:
+            await self._refresh(request_id)
+        except Exception as error:  # noqa: BLE001  whatever is wrong with one row, the others are read as ever
+            if self._now() >= self._silent_until:
+                self._silent_until = self._now() + _SILENCE_S
+                log.warning(
+                    "a watched request cannot be read", request_id=request_id, error=str(error)
+                )
 
     async def _refresh(self, request_id: str) -> None:
         """Read the whole state and offer it to everyone who watches."""
@@ -181,4 +198,7 @@ class Watcher:
     def _reschedule(self, watched: _Watched, status: Status) -> None:
         age = (now_ms() - status.request.updated_at) / 1000
         interval = self._schedule.interval(status.request.state, age)
-        watched.due = asyncio.get_running_loop().time() + interval
+        watched.due = self._now() + interval
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()

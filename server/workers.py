@@ -68,6 +68,7 @@ class Workers:
         self._processes: dict[int, WorkerProcess] = {}
         self._stopping = asyncio.Event()
         self._first_decided = asyncio.Event()
+        """Set once a worker has served, or when all are to stop."""
         self.killed_by: signal.Signals | None = None
 
     def pids(self) -> Mapping[int, int]:
@@ -102,18 +103,20 @@ class Workers:
             process.terminate()
 
     async def _keep_one(self, number: int, address: str) -> int:
-        """Replace the worker whenever it dies; answer the exit status with which it left when told to."""
+        """Replace the worker whenever it dies; answer the exit status with which it left when told to.
+
+        Only a death before any worker has served ends the whole: what one has done the others can do, in time.
+        """
         if number > 1:
             await self._first_decided.wait()
-        consecutive, ever_served = 0, False
+        consecutive = 0
         while not self._stopping.is_set():
             began = time.monotonic()
             served, code = await self._one_life(number, address)
-            ever_served = ever_served or served
             if self._stopping.is_set():
                 # Told to leave before it could listen for signals: it held nothing.
                 return 0 if not served and code == -signal.SIGTERM else exit_status(code)
-            if not ever_served:
+            if not self._first_decided.is_set():
                 return self._give_up(number, code)
             self._deaths[number] += 1
             restart = self._policy.after(consecutive, time.monotonic() - began)

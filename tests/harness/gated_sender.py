@@ -15,6 +15,7 @@ class Gated(QueueSender):
         self.sent = 0
         self.waiting = 0
         self.most = 0
+        self.drained = False
 
     def begin_send(self, body: str, *, delay: int = 0) -> asyncio.Future[None]:
         return asyncio.ensure_future(self._send_when_released(body, delay))
@@ -28,6 +29,10 @@ class Gated(QueueSender):
         self.waiting -= 1
         self.sent += 1
         await super().begin_send(body, delay=delay)
+
+    async def drain(self) -> None:
+        await super().drain()
+        self.drained = True
 
     async def reached(self, waiting: int) -> None:
         async with self.changed:

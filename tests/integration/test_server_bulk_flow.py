@@ -9,13 +9,13 @@ import pytest
 from types_aiobotocore_sqs import SQSClient
 
 from cli.local.stack import StackOutputs
-from harness.gated_sender import gated
+from harness.gated_sender import Gated, gated
 from harness.grpc_client import refusal, refused, submit_request
 from harness.item_stream import ItemStream, item, names, numbered
 from harness.messages import take
-from harness.running_server import ServerFactory
+from harness.running_server import RunningServer, ServerFactory
 from imageservice.v1 import image_service_pb2 as pb
-from server.metrics import PAUSED_STREAMS
+from server.metrics import ITEMS, PAUSED_STREAMS
 
 UNKNOWN_REQUEST = pb.GetStatusRequest(request_id="6d2f0c1e-3a5b-4a53-9a35-0a4d8f0c2a11")
 
@@ -33,6 +33,23 @@ def new_id() -> str:
 def paused_streams() -> float:
     (metric,) = PAUSED_STREAMS.collect()
     return metric.samples[0].value
+
+
+def items_counted() -> float:
+    """Items of streams that were accepted, since the tests began."""
+    (metric,) = ITEMS.collect()
+    labels = {"grpc_method": "SubmitImages", "grpc_code": "OK"}
+    totals = [each for each in metric.samples if each.name.endswith("_total")]
+    return sum(each.value for each in totals if each.labels == labels)
+
+
+async def stalled(server: RunningServer, sender: Gated) -> None:
+    """Return once two single submits pass by, all the way to the queue, while none of a stream does."""
+    before = -1
+    while sender.sent != before + 2:
+        before = sender.sent
+        for _ in range(2):
+            await server.stub.SubmitImage(submit_request())
 
 
 async def test_a_stream_holds_no_more_than_its_limit(servers: ServerFactory) -> None:
@@ -117,6 +134,39 @@ async def test_a_cancelled_stream_leaves_no_row_without_a_message(
         await draining
     messages = await take(sqs, own_servers.stack.queue_url, 30)
     assert {message.request_id for message in messages} == {each.image.request_id for each in items}
+
+
+async def test_items_of_a_cancelled_stream_are_counted(servers: ServerFactory) -> None:
+    """What was taken counts by how it ended, whether or not its client was there to hear of it."""
+    sender = gated(servers)
+    before = items_counted()
+    async with servers.running(sender=sender) as server:
+        stream = ItemStream(server.stub)
+        for each in numbered(30):
+            await stream.send(each)
+        await sender.reached(30)
+        stream.cancel()
+        await server.lifecycle._calls.settled()
+        sender.released.set()
+    assert items_counted() == before + 30
+
+
+async def test_a_drain_settles_what_was_taken_before_a_client_has_read_it(
+    servers: ServerFactory,
+) -> None:
+    """A client that does not read its results holds up its own answer, and nothing else of the drain."""
+    window_only = [("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 64 * 1024)]
+    sender = gated(servers, opened=True)
+    async with servers.running(sender=sender, max_stream_submits=50, drain_grace_s=2) as server:
+        address = f"127.0.0.1:{server.port}"
+        async with grpc.aio.insecure_channel(address, options=window_only) as channel:
+            stream = ItemStream.on(channel)
+            sending = stream.send_all(numbered(4_000))
+            await stalled(server, sender)
+            await server.lifecycle.drain()
+            assert sender.drained
+            stream.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
 
 
 async def test_a_drain_ends_an_idle_stream_at_once(servers: ServerFactory) -> None:

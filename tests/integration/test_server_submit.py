@@ -26,11 +26,13 @@ class FailsOnce(QueueSender):
 
     failed = False
 
-    async def send(self, body: str, *, delay: int = 0) -> None:
-        if not self.failed:
-            self.failed = True
-            raise DependencyUnavailable("the queue is away")
-        await super().send(body, delay=delay)
+    def begin_send(self, body: str, *, delay: int = 0) -> asyncio.Future[None]:
+        if self.failed:
+            return super().begin_send(body, delay=delay)
+        self.failed = True
+        failing: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        failing.set_exception(DependencyUnavailable("the queue is away"))
+        return failing
 
 
 class Counting(QueueSender):
@@ -38,9 +40,9 @@ class Counting(QueueSender):
 
     sent = 0
 
-    async def send(self, body: str, *, delay: int = 0) -> None:
+    def begin_send(self, body: str, *, delay: int = 0) -> asyncio.Future[None]:
         self.sent += 1
-        await super().send(body, delay=delay)
+        return super().begin_send(body, delay=delay)
 
 
 class Held(QueueSender):
@@ -49,10 +51,13 @@ class Held(QueueSender):
     reached: asyncio.Event
     released: asyncio.Event
 
-    async def send(self, body: str, *, delay: int = 0) -> None:
+    def begin_send(self, body: str, *, delay: int = 0) -> asyncio.Future[None]:
         self.reached.set()
+        return asyncio.ensure_future(self._send_when_released(body, delay))
+
+    async def _send_when_released(self, body: str, delay: int) -> None:
         await self.released.wait()
-        await super().send(body, delay=delay)
+        await super().begin_send(body, delay=delay)
 
 
 def held(servers: ServerFactory) -> Held:

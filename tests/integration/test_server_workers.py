@@ -151,6 +151,29 @@ async def test_a_killed_worker_takes_only_its_own_connections_along(pair: Worker
         assert (len(after), set(before) - set(after)) == (2, {before[0]})
 
 
+async def test_a_worker_that_dies_as_it_starts_is_started_again(
+    server_system: System, tmp_path: Path
+) -> None:
+    """Once one serves, another that dies before it does so takes nothing down; it is counted and replaced."""
+    started = tmp_path / "started"
+    dies_once = f"""
+import os, pathlib, sys
+if "--number=2" in sys.orig_argv:
+    try:
+        pathlib.Path({str(started)!r}).touch(exist_ok=False)
+        os._exit(3)
+    except FileExistsError:
+        pass
+"""
+    # Python runs a module of this name, where there is one, before anything else (docs of `site`).
+    await asyncio.to_thread((tmp_path / "sitecustomize.py").write_text, dies_once)
+    environment = worker_environment(server_system, tmp_path, PYTHONPATH=str(tmp_path))
+    async with worker_group(2, environment) as group:
+        assert any('"exit_code": 3' in line for line in group.heard)
+        assert await group.metric("server_worker_deaths_total", worker="2") == 1
+        assert len(await group.children()) == 2
+
+
 async def test_gauges_of_a_dead_worker_end_with_it(pair: WorkerGroup) -> None:
     """What its streams watched is not watched any more."""
     async with pair.connections(CONNECTIONS) as channels:

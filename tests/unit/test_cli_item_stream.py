@@ -1,13 +1,15 @@
 """Submitting over one stream: it is opened again where it breaks, and each URL is told once all the same."""
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator, Iterable
+from typing import Any, cast
 
 import grpc
 import pytest
 
-from cli.client import connect
-from cli.item_stream import ITEMS_AT_ONCE, item_stream
+from cli.client import Client, GivenUp, Items, connect
+from cli.item_stream import ITEMS_AT_ONCE, ItemStream, item_stream
 from cli.outcome import PENDING, Outcome
 from cli.retry import RetryPolicy
 from cli.submission import Submission
@@ -19,6 +21,7 @@ from harness.scripted_service import (
     overloaded,
     serving,
 )
+from harness.virtual_time import run_virtually
 
 QUICK = RetryPolicy(first=0.001, longest=0.01)
 
@@ -30,6 +33,10 @@ async def each(urls: Iterable[str]) -> AsyncIterator[str]:
 
 def numbered(count: int) -> list[str]:
     return [f"http://origin/{number}.png" for number in range(count)]
+
+
+def new_id() -> str:
+    return str(uuid.uuid4())
 
 
 async def submit(
@@ -145,3 +152,37 @@ async def test_an_interrupted_submission_tells_the_ids() -> None:
             await running
     assert {outcome.request_id: outcome.url for outcome in told} == service.submitted
     assert [outcome.error.code for outcome in told if outcome.error] == ["CANCELLED"]
+
+
+class Broken(Client):
+    """Opening a stream meets a fault that nobody foresaw."""
+
+    def __init__(self, fault: BaseException) -> None:
+        super().__init__(cast("Any", None), "nowhere", QUICK)
+        self.fault = fault
+
+    def open_items(self) -> Items:
+        raise self.fault
+
+
+@pytest.mark.parametrize(
+    ("fault", "heard"),
+    [(RuntimeError("a fault"), RuntimeError), (asyncio.CancelledError(), GivenUp)],
+    ids=["an error", "a cancelled call"],
+)
+def test_a_stream_that_dies_leaves_nobody_waiting(
+    fault: BaseException, heard: type[Exception]
+) -> None:
+    """Who waits for an answer and who asks later both hear of what ended the stream."""
+
+    async def scenario() -> None:
+        stream = ItemStream(Broken(fault))
+        waiting = asyncio.create_task(stream.submit("http://origin/1.png", "acme", new_id()))
+        with pytest.raises(type(fault)):
+            await stream.run()
+        with pytest.raises(heard):
+            await waiting
+        with pytest.raises(heard):
+            await stream.submit("http://origin/2.png", "acme", new_id())
+
+    run_virtually(scenario())

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.request import State
-from server.watch_schedule import WatchSchedule
+from server.watch_schedule import WatchSchedule, to_read
 
 SCHEDULE = WatchSchedule(shortest=0.25, longest=30)
 ages = st.floats(-60, 1e9)
@@ -44,3 +44,23 @@ def test_an_older_request_is_never_read_more_often(one: float, other: float) -> 
 def test_an_outage_is_met_with_ever_longer_pauses(failures: int, expected: float) -> None:
     """Pauses double up to ten seconds, however long the outage lasts."""
     assert SCHEDULE.backoff(failures) == expected
+
+
+@pytest.mark.parametrize(
+    ("overdue", "waited_enough", "expected"),
+    [
+        (0, True, 0),
+        (1, False, 0),
+        (1, True, 100),
+        (99, False, 0),
+        (100, False, 100),
+        (100, True, 100),
+        (250, False, 200),
+        (250, True, 300),
+    ],
+)
+def test_what_does_not_fill_a_call_waits_for_company(
+    overdue: int, waited_enough: bool, expected: int
+) -> None:
+    """Whole calls leave at once; the rest leaves when it has waited enough, in a call with room for others."""
+    assert to_read(overdue, call_size=100, waited_enough=waited_enough) == expected

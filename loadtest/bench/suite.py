@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from loadtest.bench.benchmark import Benchmark, Figure, Trial
 from loadtest.bench.results import outcome, table
-from loadtest.bench.results.commit import commit
 from loadtest.bench.results.spread import spread
 from loadtest.bench.system.process import BenchFailed
+from loadtest.run_report.commit import commit
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,43 +1,22 @@
 """Where and on what a run took place, found out from this machine."""
 
 import platform
-import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
 
+from loadtest.run_report.commit import commit
 from loadtest.run_report.record import Cell, Heading
 
-_ROOT = Path(__file__).parents[2]
 _GIB = 1024**3
 
 
 def heading(title: str, settings: Mapping[str, Cell]) -> Heading:
     """Of a run that starts now. Reads files and asks git: not for the event loop."""
     started = datetime.now(UTC).isoformat(timespec="seconds")
-    return Heading(title, _commit(), _machine(), started, dict(settings))
-
-
-def _commit() -> str:
-    head, changes = _git("rev-parse", "--short=12", "HEAD"), _git("status", "--porcelain")
-    return "unknown" if head is None else head + ("-dirty" if changes else "")
-
-
-def _git(*arguments: str) -> str | None:
-    try:
-        ran = subprocess.run(  # noqa: S603
-            ("git", *arguments),  # noqa: S607  as the person's own shell finds it
-            cwd=_ROOT,
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=10,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return ran.stdout.strip()
+    return Heading(title, commit(), _machine(), started, dict(settings))
 
 
 def _machine() -> str:

@@ -1,6 +1,5 @@
 """What becomes of a benchmark's figures: the goal they are held against, the file that keeps them, the table."""
 
-import json
 import re
 import subprocess
 from dataclasses import replace
@@ -12,9 +11,9 @@ from loadtest.bench.benchmark import Figure
 from loadtest.bench.goal import Goal, Verdict
 from loadtest.bench.results import outcome as outcomes
 from loadtest.bench.results import table
-from loadtest.bench.results.commit import commit
 from loadtest.bench.results.outcome import Outcome
 from loadtest.bench.results.python_build import PythonBuild
+from loadtest.run_report.commit import commit
 
 ROOT = Path(__file__).parents[2]
 OUTCOME = Outcome(
@@ -26,7 +25,7 @@ OUTCOME = Outcome(
     commit="0123456789ab-dirty",
     date="2026-11-22T12:00:00+00:00",
     machine="2 cores",
-    python=PythonBuild("3.11.7", "GCC 12.2.0", optimised=False),
+    python=PythonBuild("3.11.7", "GCC 12.2.0", "Nov  1 2026", ""),
     versions={"grpcio": "1.85.1"},
     load_at_start=0.5,
     load_at_end=2.25,
@@ -96,7 +95,7 @@ def test_the_table_begins_with_what_is_missed() -> None:
 def test_a_table_tells_commit_date_build_and_load() -> None:
     assert (
         "null: 2026-11-22, commit 0123456789ab-dirty, 3 rounds, 2 cores, "
-        "Python 3.11.7 (GCC 12.2.0, not profile-guided), load 0.5 to 2.25."
+        "Python 3.11.7 (GCC 12.2.0, of Nov  1 2026), load 0.5 to 2.25."
     ) in table.render([OUTCOME])
 
 
@@ -112,35 +111,6 @@ def test_a_result_survives_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     path = outcomes.write(OUTCOME)
     assert path.name == "unary-null.json"
     assert outcomes.read_all(path.parent) == [OUTCOME]
-
-
-def test_a_result_of_the_first_schema_is_shown_with_what_it_knows(tmp_path: Path) -> None:
-    figures = [
-        {"name": name, "unit": "ms", "values": [1.5], "goal": goal, "note": ""}
-        for name, goal in (("p99", "at most 1,000"), ("rate", "at least 3.5"), ("rows", "flat"))
-    ]
-    first = {
-        "benchmark": "unary",
-        "title": "Unary",
-        "backend": "null",
-        "quick": False,
-        "date": "2026-11-22T12:00:00+00:00",
-        "machine": "2 cores",
-        "versions": {"python": "3.11.7", "grpcio": "1.85.1"},
-        "load": 0.92,
-        "figures": [*figures, {**figures[0], "name": "p50", "goal": ""}],
-    }
-    (tmp_path / "unary-null.json").write_text(json.dumps(first))
-    (result,) = outcomes.read_all(tmp_path)
-    assert [figure.goal for figure in result.figures] == [
-        Goal(1_000),
-        Goal(3.5, at_least=True),
-        Goal(1.1),
-        None,
-    ]
-    assert "commit unknown, 1 rounds, 2 cores, Python 3.11.7, load 0.92 at the start." in (
-        table.render([result])
-    )
 
 
 def test_a_commit_is_dirty_by_what_is_changed_and_not_by_the_results_themselves(

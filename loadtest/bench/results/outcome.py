@@ -3,7 +3,6 @@
 import json
 import os
 import platform
-import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -15,8 +14,6 @@ import psutil
 
 from loadtest.bench.benchmark import Benchmark, Figure, Trial
 from loadtest.bench.goal import Goal
-from loadtest.bench.goals import FLAT
-from loadtest.bench.results.commit import UNKNOWN
 from loadtest.bench.results.python_build import PythonBuild, python_build
 from loadtest.run_report.heading import processor
 
@@ -24,7 +21,6 @@ FOLDER = Path("loadtest/reports/bench")
 SCHEMA = 2
 
 _VERSIONS = ("grpcio", "aiobotocore", "aiohttp", "uvloop", "pillow")
-_GOAL_IN_WORDS = re.compile(r"at (least|most) ([\d.,]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +41,7 @@ class Outcome:
     python: PythonBuild
     versions: dict[str, str]
     load_at_start: float
-    load_at_end: float | None
-    """None in a result of the first schema."""
+    load_at_end: float
     figures: tuple[Figure, ...]
 
     @property
@@ -93,10 +88,8 @@ def write(measured: Outcome) -> Path:
 
 
 def read(path: Path) -> Outcome:
-    """A result of this schema or of the first."""
+    """Raises KeyError or TypeError for a result of another schema."""
     values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    if "schema" not in values:
-        values = _of_first_schema(values)
     values["python"] = PythonBuild(**values["python"])
     values["figures"] = tuple(_figure(figure) for figure in values["figures"])
     return Outcome(**values)
@@ -111,29 +104,3 @@ def _figure(values: dict[str, Any]) -> Figure:
     return Figure(
         **{**values, "values": tuple(values["values"]), "goal": Goal(**goal) if goal else None}
     )
-
-
-def _of_first_schema(values: dict[str, Any]) -> dict[str, Any]:
-    """It knew no commit, no build of Python and no load at the end, and told goals in words."""
-    versions = dict(values["versions"])
-    python = {"version": versions.pop("python"), "compiler": UNKNOWN, "optimised": None}
-    kept = {name: value for name, value in values.items() if name != "load"}
-    return {
-        **kept,
-        "schema": SCHEMA,
-        "commit": UNKNOWN,
-        "python": python,
-        "versions": versions,
-        "load_at_start": values["load"],
-        "load_at_end": None,
-        "figures": [{**each, "goal": _told_goal(each["goal"])} for each in values["figures"]],
-    }
-
-
-def _told_goal(words: str) -> dict[str, Any] | None:
-    if words == "flat":
-        return asdict(FLAT)
-    found = _GOAL_IN_WORDS.fullmatch(words)
-    if found is None:
-        return None
-    return asdict(Goal(float(found[2].replace(",", "")), at_least=found[1] == "least"))

@@ -1,33 +1,36 @@
-"""How the Python that ran was built: a tenth of a figure, and more, hangs on it."""
+"""How the Python that ran was built: a quarter of a figure, and more, hangs on it."""
 
 import platform
 import sysconfig
 from dataclasses import dataclass
 
-_OPTIONS = ("CONFIG_ARGS", "CFLAGS", "PY_CFLAGS", "PY_CORE_CFLAGS")
-_SIGNS = ("--enable-optimizations", "-fprofile-use")
+_OPTION = "--enable-optimizations"
 
 
 @dataclass(frozen=True, slots=True)
 class PythonBuild:
-    """`optimised`: sysconfig says that it was built with profile-guided optimisation; None where nobody noted it."""
+    """`options` names the build's own option for optimisation, where it was given.
+
+    Without it nothing is known: Debian optimises its Python by profile too, and does not tell.
+    """
 
     version: str
     compiler: str
-    optimised: bool | None
+    built: str
+    """When, as the interpreter says it."""
+    options: str
 
     def __str__(self) -> str:
-        if self.optimised is None:
-            return f"Python {self.version}"
-        optimised = "" if self.optimised else "not "
-        return f"Python {self.version} ({self.compiler}, {optimised}profile-guided)"
+        details = ", ".join(filter(None, (self.compiler, self.options, f"of {self.built}")))
+        return f"Python {self.version} ({details})"
 
 
 def python_build() -> PythonBuild:
     """Of this process, and so of every Python process that a benchmark starts."""
-    said = " ".join(str(sysconfig.get_config_var(option)) for option in _OPTIONS)
+    given = str(sysconfig.get_config_var("CONFIG_ARGS"))
     return PythonBuild(
         version=platform.python_version(),
         compiler=platform.python_compiler(),
-        optimised=any(sign in said for sign in _SIGNS),
+        built=platform.python_build()[1],
+        options=_OPTION if _OPTION in given else "",
     )

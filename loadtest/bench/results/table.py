@@ -83,10 +83,9 @@ def _summary(outcomes: Sequence[Outcome]) -> str:
 
 def _provenance(outcome: Outcome) -> str:
     rounds = len(outcome.figures[0].values)
-    end = "at the start" if outcome.load_at_end is None else f"to {outcome.load_at_end:g}"
     return (
         f"{outcome.backend}: {outcome.date[:10]}, commit {outcome.commit}, {rounds} rounds, "
-        f"{outcome.machine}, {outcome.python}, load {outcome.load_at_start:g} {end}.  "
+        f"{outcome.machine}, {outcome.python}, load {outcome.load_at_start:g} to {outcome.load_at_end:g}.  "
     )
 
 

@@ -3,9 +3,9 @@
 import subprocess
 from pathlib import Path
 
-_ROOT = Path(__file__).parents[3]
+_ROOT = Path(__file__).parents[2]
 _OWN_OUTPUT = (":(exclude)loadtest/reports", ":(exclude)docs/performance.md")
-"""What benchmarks write is no change of the code: else only the first of a run would be of a clean commit."""
+"""What runs and benchmarks write is no change of the code: else only the first would be of a clean commit."""
 _LONGEST_S = 10
 UNKNOWN = "unknown"
 

@@ -152,7 +152,7 @@ class GroupCommit(Generic[T, R]):
         batch = self._take()
         if batch:
             self._last_batch = len(batch)
-            flush = asyncio.create_task(self._settle(batch), name=f"flush {self._name}")
+            flush = self._loop.create_task(self._settle(batch), name=f"flush {self._name}")
             self._flushes.add(flush)
             flush.add_done_callback(self._flushed)
 

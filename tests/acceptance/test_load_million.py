@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from aiobotocore.session import get_session
 
+from cli.local.embedded_aws import client_environment
 from harness.command import python_path
 from harness.system import System
 from loadtest.run_report.record import RunRecord
@@ -21,7 +22,9 @@ pytestmark = pytest.mark.timeout(240)
 
 async def start(running: System, folder: Path, *arguments: str) -> Process:
     """The driver as its user starts it, with a ready file that leads to the test system."""
-    environment = {**running.aws.environment("tests"), **running.stack.environment()}
+    # All of AWS by one address: the topic can send only to a queue that is beside it.
+    aws = client_environment(running.aws.endpoint, "tests")
+    environment = {**aws, **running.stack.environment()}
     ready = {"address": running.address, "environment": environment, "metrics": [], "pids": {}}
     ready_file = folder / "ready.json"
     await asyncio.to_thread(ready_file.write_text, json.dumps(ready))

@@ -134,7 +134,7 @@ class Run:
             await asyncio.sleep(SAMPLE_SECONDS)
 
     async def _until_quiet(self, learning: Follower) -> None:
-        """Until nothing is on its way that could still be doubled, or patience ends: it must not need it all."""
+        """Until the queues are empty, or patience ends: what is on its way could still double something."""
         if self.aws is None:
             return
         quiet, since = 0, time.monotonic()

@@ -51,6 +51,10 @@ Outcome = Done[R] | Refused | Again
 DONE = Done(None)
 """Of an item that has no value to answer."""
 
+_PASSED_OVER = 4
+"""Batches' worth of items that one batch may pass over because their keys are in it: many with one key must not all be
+looked at for each that leaves."""
+
 
 @dataclass(frozen=True, slots=True)
 class Batching:
@@ -165,7 +169,8 @@ class GroupCommit(Generic[T, R]):
         batch: list[_Waiting[T, R]] = []
         keys: set[Hashable] = set()
         put_back: list[_Waiting[T, R]] = []
-        while self._pending and len(batch) < self._max_batch:
+        passed_over = _PASSED_OVER * self._max_batch
+        while self._pending and len(batch) < self._max_batch and len(put_back) < passed_over:
             waiting = self._pending.popleft()
             if waiting.future.cancelled():
                 continue

@@ -153,9 +153,14 @@ def _parse_ipv6(text: str) -> str:
     if "%" in text:
         raise InvalidOriginUrl("The URL's IPv6 address must not have a zone.")
     try:
-        return str(IPv6Address(text))
+        address = IPv6Address(text)
     except AddressValueError:
         raise InvalidOriginUrl("The URL's host is not a valid IPv6 address.") from None
+    if address.ipv4_mapped is None:
+        return str(address)
+    # In hexadecimal, as WHATWG's serializer has it; Python writes a dotted quad from 3.13 on.
+    high, low = divmod(int(address.ipv4_mapped), 1 << 16)
+    return f"::ffff:{high:x}:{low:x}"
 
 
 def _to_a_labels(host: str) -> str:

@@ -5,8 +5,9 @@ from typing import Any
 
 import aiohttp
 from aiohttp import StreamReader
-from aiohttp.client_proto import ResponseHandler
 from aiohttp.http import RawResponseMessage
+
+from core.wire.handler import TellingHandler
 
 INTERIM = frozenset({100, *range(102, 200)})
 """Statuses after which the answer is still to come (RFC 9110, section 15.2). 101 would change the protocol, and is
@@ -25,7 +26,7 @@ takes as long a head."""
 SLICE_BYTES = 16 * 1_024
 
 
-class BoundedHandler(ResponseHandler):
+class BoundedHandler(TellingHandler):
     """Hangs up on an origin that sends more heads than are read, or anything that nobody asked for.
 
     aiohttp parses all that arrives into a queue without a bound and drops interim responses one by one. An endless run
@@ -100,13 +101,6 @@ class BoundedHandler(ResponseHandler):
         if message.code not in INTERIM:
             self._body = body
         super().feed_data(data, size)
-
-    def set_exception(self, exc: BaseException, exc_cause: BaseException | None = None) -> None:
-        """Fail whoever reads, also where a body had begun: aiohttp would let that wait for ever."""
-        super().set_exception(exc, exc if exc_cause is None else exc_cause)
-        body = self._payload
-        if body is not None and not body.is_eof() and body.exception() is None:
-            body.set_exception(aiohttp.ClientPayloadError("the body broke off"), exc)
 
     def _bound(self, received: int) -> None:
         body_bytes = 0 if self._body is None else self._body.total_bytes

@@ -25,9 +25,9 @@ class HostBusy(ImageServiceError):
 
 @dataclass(slots=True)
 class _Host:
-    """`users` hold a slot or wait for one; those beyond the limit wait."""
+    """`held` slots are taken, or granted to somebody whose task has yet to run."""
 
-    users: int = 0
+    held: int = 0
     waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
 
 
@@ -50,15 +50,15 @@ class HostLimiter:
     def is_free(self, host: str) -> bool:
         """Whether `acquire` would not wait."""
         entry = self._hosts.get(host)
-        return entry is None or entry.users < self._limit
+        return entry is None or entry.held < self._limit
 
     async def acquire(self, host: str) -> None:
         """Take a slot, to be given back by `release`. Raises HostBusy after `max_wait`."""
         entry = self._hosts.get(host)
         if entry is None:
             entry = self._hosts[host] = _Host()
-        entry.users += 1
-        if entry.users <= self._limit:
+        if entry.held < self._limit:
+            entry.held += 1
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         entry.waiting.append(turn)
@@ -69,7 +69,7 @@ class HostLimiter:
             if turn.cancelled():
                 with contextlib.suppress(ValueError):  # a release may have passed it over
                     entry.waiting.remove(turn)
-                self._leave(host)
+                self._forget(host)
             else:  # granted, but given up before it could be used
                 self.release(host)
             if isinstance(end, TimeoutError):
@@ -77,17 +77,17 @@ class HostLimiter:
             raise
 
     def release(self, host: str) -> None:
-        """Give a slot back."""
+        """Give a slot back, or on to the first who still waits."""
         entry = self._hosts[host]
         while entry.waiting:
             turn = entry.waiting.popleft()
             if not turn.done():
                 turn.set_result(None)
-                break
-        self._leave(host)
+                return
+        entry.held -= 1
+        self._forget(host)
 
-    def _leave(self, host: str) -> None:
-        entry = self._hosts[host]
-        entry.users -= 1
-        if not entry.users:
+    def _forget(self, host: str) -> None:
+        entry = self._hosts.get(host)
+        if entry is not None and not entry.held and not entry.waiting:
             del self._hosts[host]

@@ -4,15 +4,18 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import aiohttp
 from aiobotocore.session import AioSession
+from aiohttp.client_proto import ResponseHandler
 from botocore.httpsession import ProxyConfiguration, get_cert_path
 from botocore.utils import get_environ_proxies
 
 from core.wire.exchange import Exchange, Limits
+from core.wire.handler import TellingHandler
 from core.wire.json_service import JsonService
 from core.wire.object_store import ObjectStore, bucket_url
 from core.wire.publisher import Publisher
@@ -57,7 +60,7 @@ async def open_wire(
 
         async def to(client: Any) -> ExchangeAt:
             # A connector each: all of them may have one host, and one that stalls would hold every connection.
-            connector = await stack.enter_async_context(_connector(limits, trusted))
+            connector = await stack.enter_async_context(WireConnector(limits, trusted))
             scope = Scope(client.meta.region_name, client.meta.service_model.signing_name)
 
             def exchange_at(endpoint: str) -> Exchange:
@@ -106,8 +109,14 @@ def _buckets(s3: Any, exchange_at: ExchangeAt) -> Callable[[str], ObjectStore]:
     return bucket
 
 
-def _connector(limits: Limits, trusted: ssl.SSLContext) -> aiohttp.TCPConnector:
-    return aiohttp.TCPConnector(limit=limits.connections, keepalive_timeout=_IDLE_S, ssl=trusted)
+class WireConnector(aiohttp.TCPConnector):
+    """Keeps at most so many connections."""
+
+    def __init__(self, limits: Limits, trusted: ssl.SSLContext | bool) -> None:
+        super().__init__(limit=limits.connections, keepalive_timeout=_IDLE_S, ssl=trusted)
+        # Private, but the only seam. tests/integration/test_wire_silence.py fails where an update moves it.
+        handler: type[ResponseHandler] = TellingHandler
+        self._factory = partial(handler, loop=self._loop)
 
 
 def _trusted(session: AioSession) -> ssl.SSLContext:

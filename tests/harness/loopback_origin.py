@@ -84,10 +84,12 @@ class RawOrigin:
 
 
 @contextlib.asynccontextmanager
-async def raw_origin(script: Script, host: str = "127.0.0.1") -> AsyncIterator[RawOrigin]:
+async def raw_origin(
+    script: Script, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None
+) -> AsyncIterator[RawOrigin]:
     """A script must end when its client goes away: this waits for nothing else on the way out."""
     origin = RawOrigin(script)
-    server = await asyncio.start_server(origin.serve, host, 0)
+    server = await asyncio.start_server(origin.serve, host, 0, ssl=tls)
     origin.port = server.sockets[0].getsockname()[1]
     async with server:
         yield origin

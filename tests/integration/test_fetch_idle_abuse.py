@@ -67,9 +67,8 @@ async def tls_origin(script: Script) -> AsyncIterator[str]:
     """The URL of an origin that plays one script on each TLS connection."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(TRUSTED_HERE)
-    server = await asyncio.start_server(script, "127.0.0.1", 0, ssl=context)
-    async with server:
-        yield f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/picture.png"
+    async with raw_origin(script, tls=context) as origin:
+        yield f"https://127.0.0.1:{origin.port}/picture.png"
 
 
 @pytest.fixture

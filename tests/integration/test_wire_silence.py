@@ -166,3 +166,21 @@ async def test_a_stalled_service_leaves_the_others_working(stalled: str) -> None
         others_served.set()
         await waiting
     assert asked == {**dict.fromkeys(CALLS, 1), stalled: held}
+
+
+async def test_an_answer_that_breaks_off_is_tried_again_at_once() -> None:
+    """Its head is there, and its body is no HTTP: aiohttp alone would wait for the rest until the call's own end."""
+
+    async def serve(
+        number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        await request(reader)
+        if number == 1:
+            writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n")
+            await writer.drain()
+            writer.write(b"ZZZ\r\n")
+            await until_hung_up(reader)
+        writer.write(OK)
+
+    async with asyncio.timeout(PATIENCE_S), wire_at(serve, Limits(read_timeout=1_000)) as wire:
+        await send(wire)

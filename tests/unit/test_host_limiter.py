@@ -30,6 +30,23 @@ async def test_hosts_do_not_wait_for_one_another() -> None:
     assert len(limiter) == 2
 
 
+async def test_who_has_waited_too_long_leaves_its_turn_to_a_newcomer() -> None:
+    """In one turn of the loop its time runs out and a slot comes free, before its own task has heard of either."""
+    limiter = HostLimiter(1, max_wait=60)
+    await limiter.acquire("a.example")
+    late = asyncio.create_task(limiter.acquire("a.example"))
+    await asyncio.sleep(0)
+    late.cancel()
+    limiter.release("a.example")
+    assert limiter.is_free("a.example")
+    async with asyncio.timeout(1):
+        await limiter.acquire("a.example")
+    with pytest.raises(asyncio.CancelledError):
+        await late
+    limiter.release("a.example")
+    assert len(limiter) == 0
+
+
 async def test_a_slot_goes_to_the_one_who_waits() -> None:
     """A release wakes whoever came first."""
     limiter = HostLimiter(1, max_wait=60)

@@ -14,6 +14,7 @@ from loadtest.million.items import Items, TooFewCustomers
 from loadtest.million.ledger import COMPLETED, Ledger
 from loadtest.million.looking_up import chunks, found_of
 from loadtest.million.proof import Found, Proof, RowCounts, StoredImage
+from loadtest.million.published import FETCHED, is_fetched
 from loadtest.million.steadiness import Steadiness, steadiness
 from loadtest.million.tenths import Mark, Tenths
 from loadtest.million.work import Work
@@ -213,6 +214,24 @@ def test_a_picture_that_is_not_published_is_a_fault() -> None:
     proof.fetch(0, "http://127.0.0.1/a.jpg answers 404")
     proof.close(None)
     assert list(proof.faults) == ["published"]
+
+
+@pytest.mark.parametrize("origins", [1, 4, 16])
+def test_the_pictures_that_are_fetched_are_of_every_kind(origins: int) -> None:
+    """Evenly over bodies, hosts and formats, which are chosen by remainders of an item's number."""
+    total = 1_000_000
+    some = Items(total, total // 10, 10, tuple(f"http://o{n}" for n in range(origins)), RUN)
+    fetched = [number for number in range(total) if is_fetched(number, total)]
+    assert len(fetched) == pytest.approx(FETCHED, rel=0.01)
+    urls = [some.url(number) for number in fetched]
+    assert len(set(urls)) > 0.9 * FETCHED
+    kinds = Counter((url.split("/")[2], url.rpartition(".")[2]) for url in urls)
+    assert len(kinds) == 4 * origins
+    assert max(kinds.values()) < 2 * min(kinds.values())
+
+
+def test_every_picture_of_a_short_run_is_fetched() -> None:
+    assert all(is_fetched(number, FETCHED) for number in range(FETCHED))
 
 
 def test_what_was_not_looked_up_is_a_fault() -> None:

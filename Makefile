@@ -50,7 +50,7 @@ test-real: .venv/dev  ## Run the system's tests on Amazon's DynamoDB Local and o
 load-smoke: .venv/loadtest  ## Take 10,000 requests to their end and prove that none was lost
 	@$(BIN)/imageservice-loadtest million --up --requests 10000 --report .load-smoke
 
-bench: .venv/dev  ## Measure everything side by side, and renew docs/performance.md (half an hour on a quiet machine)
+bench: .venv/dev  ## Measure everything side by side, and renew docs/performance.md (20 minutes on a quiet machine)
 	$(BIN)/python -m loadtest.bench
 
 check: .venv/dev  ## Lint, types, layers, freshness of stubs and docs

@@ -8,7 +8,7 @@ CODE := server consumer core cli loadtest tests docs protos/stubs.py
 PROTO := imageservice/v1/image_service.proto
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-real check format stubs reference constraints buf load-smoke bench clean
+.PHONY: help demo up test test-real check format stubs reference metrics constraints buf load-smoke bench clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,7 @@ check: .venv/dev  ## Lint, types, layers, freshness of stubs and docs
 	$(BIN)/lint-imports
 	$(BIN)/python protos/stubs.py --check
 	$(BIN)/python docs/reference.py --check
+	$(BIN)/python docs/metrics.py --check
 
 format: .venv/dev  ## Put the code into shape
 	$(BIN)/ruff check --fix $(CODE)
@@ -70,6 +71,9 @@ stubs: .venv/dev  ## Generate the Python stubs of the contract
 
 reference: .venv/dev  ## Generate docs/reference.md
 	$(BIN)/python docs/reference.py
+
+metrics: .venv/dev  ## Generate docs/metrics.md
+	$(BIN)/python docs/metrics.py
 
 constraints: .venv/dev  ## Renew constraints.txt with the newest releases
 	@rm -rf .venv/fresh && $(PYTHON) -m venv .venv/fresh

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli import prose, reconcile, redrive, status, submit, up, watch
+from cli import prose, reconcile, redrive, stack_settings, status, submit, up, watch
 from cli.errors import CommandFailed, OutputClosed, Stopped
 from cli.outcome import printable
 
@@ -28,6 +28,7 @@ app.command("status")(status.status)
 app.command("watch")(watch.watch)
 app.command("reconcile")(reconcile.reconcile)
 app.command("redrive")(redrive.redrive)
+app.command("stack-settings")(stack_settings.stack_settings)
 
 
 def _print_version(asked: bool) -> None:

@@ -1,15 +1,21 @@
-"""`python -m consumer`: work on the queue until SIGTERM. `reconcile` and `redrive` are the operator's commands."""
+"""`python -m consumer`: work on the queue until SIGTERM.
+
+`reconcile` and `redrive` are the operator's commands, `queue-exporter` tells Prometheus of the queues.
+"""
 
 import argparse
 import asyncio
 import contextlib
 import signal
 import sys
+from collections.abc import Coroutine
+from typing import Any
 
 import structlog
 import uvloop
+from botocore.exceptions import BotoCoreError
 
-from consumer import reconcile, redrive
+from consumer import queue_exporter, reconcile, redrive
 from consumer.assembly import open_stores, open_workplace
 from consumer.heartbeat import beat
 from consumer.loop import Loop
@@ -18,6 +24,7 @@ from core.errors import DependencyUnavailable
 from core.garbage import settle_garbage_collection
 from core.logs import configure_logs
 from core.metrics import serve_metrics
+from core.pulse import Pulse
 from core.settings import load
 
 _log = structlog.get_logger()
@@ -25,16 +32,29 @@ _log = structlog.get_logger()
 
 def main() -> int:
     arguments = _parser().parse_args()
-    settings = load(ConsumerSettings)
-    configure_logs(settings.log_level, settings.log_format, "consumer")
-    command = {"reconcile": reconcile.run, "redrive": redrive.run}.get(arguments.command)
     try:
-        if command is None:
-            return uvloop.run(_consume(settings))
-        return uvloop.run(command(settings, arguments))
+        return uvloop.run(_work(arguments))
     except (DependencyUnavailable, OSError) as error:
         sys.stderr.write(f"{error}\n")
-        return 1
+    except BotoCoreError as error:
+        # Calls end as DependencyUnavailable, so this is about the SDK's own settings: no region, no credentials.
+        sys.stderr.write(f"AWS: {error}\n")
+    return 1
+
+
+def _work(arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
+    if arguments.command == queue_exporter.COMMAND:
+        exporter = load(queue_exporter.QueueExporterSettings)
+        configure_logs(exporter.log_level, exporter.log_format, queue_exporter.COMMAND)
+        return queue_exporter.run(exporter)
+    settings = load(ConsumerSettings)
+    configure_logs(settings.log_level, settings.log_format, "consumer")
+    match arguments.command:
+        case "reconcile":
+            return reconcile.run(settings, arguments)
+        case "redrive":
+            return redrive.run(settings, arguments)
+    return _consume(settings)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -42,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command")
     reconcile.add_parser(commands)
     redrive.add_parser(commands)
+    commands.add_parser(queue_exporter.COMMAND, help="tell Prometheus how full the queues are")
     return parser
 
 
@@ -60,13 +81,16 @@ async def _consume(settings: ConsumerSettings) -> int:
         heartbeat = asyncio.create_task(beat(workplace.inbox, timeout))
         # It ends only by a fault; without it others would be given what is held here.
         heartbeat.add_done_callback(lambda _: loop.stop())
+        pulse = Pulse()
+        beating = asyncio.create_task(pulse.run(), name="pulse")
         # Last, because a scrape that answers says that this consumer is at work.
-        serve_metrics(settings.metrics_host, settings.metrics_port)
+        serve_metrics(settings.metrics_host, settings.metrics_port, pulse.alive)
         settle_garbage_collection()
         _log.info("consuming", queue=settings.queue_url, concurrency=settings.concurrency)
         try:
             await loop.run()
         finally:
+            beating.cancel()
             heartbeat.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await heartbeat

@@ -1,6 +1,6 @@
 """Ending a request as FAILED by whoever finds that it cannot succeed, and telling of an end again."""
 
-from consumer.metrics import ended
+from consumer.metrics import observe_end
 from consumer.notifier import Notifier
 from consumer.outcome import Outcome, outcome_for, outcome_of
 from core.clock import now_ms
@@ -14,17 +14,17 @@ async def fail_request(
     tables: Tables, message: ImageMessage, failure: ImageFailure, attempts: int
 ) -> Outcome:
     """Raises ConditionNotMet where the request is no longer PENDING at the message's revision."""
-    end = Failure(failure.code, str(failure), attempts)
+    end, now = Failure(failure.code, str(failure), attempts), now_ms()
     await tables.write(
         tables.statements.fail(
             message.request_id,
             message.revision,
             customer_id=message.customer_id,
             failure=end,
-            now=now_ms(),
+            now=now,
         )
     )
-    ended(State.FAILED, failure.code).inc()
+    observe_end(State.FAILED, failure.code, pending_since=message.pending_since, now=now)
     return outcome_for(message, failure=end)
 
 

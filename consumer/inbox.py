@@ -1,13 +1,20 @@
 """The queue as the consumer sees it: receive, hold, delete, give back."""
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
 import structlog
 
 from consumer.delivery import Delivery, fold
-from consumer.metrics import GIVEN_BACK, IN_FLIGHT
+from consumer.metrics import (
+    GIVEN_BACK,
+    IN_FLIGHT,
+    OLDEST_MESSAGE_AGE_SECONDS,
+    process_seconds,
+)
 from core.aws import CALL_SECONDS, call
+from core.clock import now_ms
 from core.errors import RequestRejected
 from core.group_commit import NO_LINGER, Batching, BatchRefused, Done, GroupCommit, Outcome
 from core.message import MAX_DELAY_S, MalformedMessage, decode_message
@@ -30,15 +37,17 @@ class Inbox:
         self._sqs = sqs
         self._queue_url = queue_url
         self._sender = sender
-        self._held: set[Delivery] = set()
+        self._held: dict[Delivery, float] = {}
+        """Since when, in seconds of the monotonic clock."""
         self._sent_anew: set[Delivery] = set()
         self._deletes: GroupCommit[str, None] = GroupCommit(
             "sqs deletes",
-            self._delete,
+            self._delete_batch,
             max_batch=MAX_BATCH,
             batching=batching,
             max_flushes=MAX_FLUSHES,
         )
+        OLDEST_MESSAGE_AGE_SECONDS.set_function(self._oldest_age)
 
     @property
     def held(self) -> tuple[Delivery, ...]:
@@ -79,15 +88,15 @@ class Inbox:
         )
         received = [_delivery(raw) for raw in response.get("Messages", [])]
         deliveries = fold(delivery for delivery in received if delivery is not None)
-        self._held.update(deliveries)
+        now = time.monotonic()
+        self._held.update((delivery, now) for delivery in deliveries)
         IN_FLIGHT.set(len(self._held))
         return deliveries
 
     async def finish(self, delivery: Delivery) -> None:
         """Delete the message: all that it asked for is done."""
-        for receipt in delivery.receipts:
-            await self._deletes.submit(receipt)
-        self.let_go(delivery)
+        await self._delete(delivery)
+        self._release(delivery, "finished")
 
     async def give_back(
         self, delivery: Delivery, *, reason: str, delay: float = 0, attempts: int | None = None
@@ -101,14 +110,14 @@ class Inbox:
             message = delivery.message.again(attempts=attempts, suspect=delivery.suspect)
             await self._sender.send(message.encode(), delay=min(MAX_DELAY_S, round(delay)))
             self._sent_anew.add(delivery)
-        await self.finish(delivery)
+        await self._delete(delivery)
+        self._release(delivery, "given_back")
         GIVEN_BACK.labels(reason).inc()
 
     def clear(self, delivery: Delivery) -> Delivery:
         """Lift the suspicion from a delivery that is held."""
         cleared = delivery.cleared()
-        self._held.remove(delivery)
-        self._held.add(cleared)
+        self._held[cleared] = self._held.pop(delivery)
         return cleared
 
     async def extend(self, receipts: Sequence[str], seconds: int) -> None:
@@ -129,11 +138,25 @@ class Inbox:
 
     def let_go(self, delivery: Delivery) -> None:
         """Hold it no longer: it comes back once its visibility lapses, as a suspect."""
-        self._held.discard(delivery)
+        self._release(delivery, "let_go")
+
+    def _release(self, delivery: Delivery, outcome: str) -> None:
+        since = self._held.pop(delivery, None)
+        if since is not None:
+            process_seconds(outcome).observe(time.monotonic() - since)
         self._sent_anew.discard(delivery)
         IN_FLIGHT.set(len(self._held))
 
-    async def _delete(self, batch: Sequence[str]) -> Sequence[Outcome[None]]:
+    def _oldest_age(self) -> float:
+        # Called from the metrics server's thread; the copy is one step of the interpreter.
+        sent = min((delivery.sent_at for delivery in tuple(self._held)), default=None)
+        return 0.0 if sent is None else max(0.0, (now_ms() - sent) / 1000)
+
+    async def _delete(self, delivery: Delivery) -> None:
+        for receipt in delivery.receipts:
+            await self._deletes.submit(receipt)
+
+    async def _delete_batch(self, batch: Sequence[str]) -> Sequence[Outcome[None]]:
         entries: list[Any] = [
             {"Id": str(position), "ReceiptHandle": receipt}
             for position, receipt in enumerate(batch)

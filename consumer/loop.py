@@ -11,7 +11,7 @@ import structlog
 from consumer.breaker import Breaker
 from consumer.delivery import Delivery
 from consumer.inbox import Inbox
-from consumer.metrics import OUTAGE, QUEUE_AGE_SECONDS, received
+from consumer.metrics import CONCURRENCY, OUTAGE, QUEUE_AGE_SECONDS, received
 from consumer.worker import Worker
 from core.clock import now_ms
 from core.errors import DependencyUnavailable, Overloaded
@@ -44,6 +44,7 @@ class Loop:
         self._inbox = inbox
         self._worker = worker
         self._concurrency = concurrency
+        CONCURRENCY.set(concurrency)
         self._receive_wait = receive_wait
         self._drain_grace = drain_grace
         self._running: set[asyncio.Task[None]] = set()

@@ -1,4 +1,8 @@
-"""Metrics of the consumer, named after OpenTelemetry's meanings for messaging."""
+"""Metrics of the consumer. What they count follows OpenTelemetry's meanings for messaging, where it has one.
+
+Source: "Semantic conventions for messaging client metrics": `messaging.client.consumed.messages`,
+`messaging.process.duration`.
+"""
 
 import time
 from functools import cache
@@ -9,6 +13,23 @@ RECEIVED = Counter(
     "consumer_received_messages_total", "Messages received, by what they are.", ["kind"]
 )
 IN_FLIGHT = Gauge("consumer_in_flight_messages", "Messages held: worked on or waiting to be.")
+CONCURRENCY = Gauge("consumer_concurrency", "Messages that may be held at the same time.")
+OLDEST_MESSAGE_AGE_SECONDS = Gauge(
+    "consumer_oldest_message_age_seconds",
+    "Age of the oldest message held, since it was last sent (SentTimestamp); 0 when none is held.",
+)
+PROCESS_SECONDS = Histogram(
+    "consumer_process_duration_seconds",
+    "Time that a message was held, from its receive until it was finished, given back or let go.",
+    ["outcome"],
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300),
+)
+REQUEST_SECONDS = Histogram(
+    "consumer_request_seconds",
+    "Time from a request's acceptance, or its redrive, to its end: what its customer waited.",
+    ["state"],
+    buckets=(0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1_800, 3_600, 21_600, 86_400),
+)
 ENDED = Counter(
     "consumer_ended_requests_total",
     "Requests that this process ended, by state and failure code.",
@@ -27,6 +48,11 @@ STEP_SECONDS = Histogram(
     "Time of one step of the pipeline.",
     ["step"],
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 90),
+)
+FETCH_FAILURES = Counter(
+    "consumer_fetch_failures_total",
+    "Attempts to fetch that failed, those that were followed by another included.",
+    ["failure_code"],
 )
 BYTES_IN = Counter("consumer_fetched_bytes_total", "Bytes of bodies fetched from origins.")
 BYTES_OUT = Counter("consumer_stored_bytes_total", "Bytes of objects stored.")
@@ -54,6 +80,30 @@ def received(kind: str) -> Counter:
 
 
 @cache
-def ended(state: str, failure_code: str = "") -> Counter:
-    """The counter of requests that ended so."""
+def fetch_failed(failure_code: str) -> Counter:
+    """The counter of attempts that failed so."""
+    return FETCH_FAILURES.labels(failure_code)
+
+
+def observe_end(state: str, failure_code: str = "", *, pending_since: int, now: int) -> None:
+    """Count a request that ended. Times are milliseconds since the epoch; `pending_since` may be 0 for unknown."""
+    _ended(state, failure_code).inc()
+    if pending_since:
+        # Clocks of two machines may disagree by more than a short wait.
+        _request(state).observe(max(0, now - pending_since) / 1000)
+
+
+@cache
+def _ended(state: str, failure_code: str) -> Counter:
     return ENDED.labels(state, failure_code)
+
+
+@cache
+def _request(state: str) -> Histogram:
+    return REQUEST_SECONDS.labels(state)
+
+
+@cache
+def process_seconds(outcome: str) -> Histogram:
+    """The histogram of messages that were let out of hand so."""
+    return PROCESS_SECONDS.labels(outcome)

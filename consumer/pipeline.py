@@ -14,7 +14,7 @@ from consumer.bucket import Bucket
 from consumer.decoder import Decoder
 from consumer.fetching.fetcher import Fetched, Fetcher
 from consumer.fetching.politeness import HostBusy
-from consumer.metrics import BYTES_IN, BYTES_OUT, ended, observe_step
+from consumer.metrics import BYTES_IN, BYTES_OUT, fetch_failed, observe_end, observe_step
 from consumer.outcome import Outcome, outcome_for
 from consumer.picture import Inspected
 from consumer.verdict import backoff, retry_here
@@ -117,6 +117,7 @@ class Pipeline:
                 raise RunPutOff(busy.retry_after, attempts) from busy
             except ImageFailure as failure:
                 attempts += 1
+                fetch_failed(failure.code).inc()
                 if attempts >= self._max_attempts or not retry_here(failure):
                     raise RunFailed(failure, attempts) from failure
                 wait = backoff(attempts - message.attempts, asked=failure.retry_after)
@@ -169,13 +170,13 @@ class Pipeline:
 
     async def complete(self, message: ImageMessage, record: ImageRecord) -> Outcome:
         """End the request with `record`. Raises ConditionNotMet where it is no longer open."""
-        started = time.perf_counter()
+        started, now = time.perf_counter(), now_ms()
         await self._tables.write(
             self._tables.statements.complete(
-                message.request_id, message.revision, image_id=record.image_id, now=now_ms()
+                message.request_id, message.revision, image_id=record.image_id, now=now
             )
         )
-        ended(State.COMPLETED).inc()
+        observe_end(State.COMPLETED, pending_since=message.pending_since, now=now)
         observe_step("complete", started)
         return outcome_for(message, image=record)
 

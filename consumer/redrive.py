@@ -43,8 +43,9 @@ async def run(settings: ConsumerSettings, arguments: argparse.Namespace) -> int:
 
 async def redrive(stores: Stores, dead: DeadLetter) -> bool:
     """Reopen one request; False where it has moved on since, and there is nothing to do."""
+    now = now_ms()
     try:
-        await stores.tables.reopen(dead.request_id, dead.revision, now=now_ms())
+        await stores.tables.reopen(dead.request_id, dead.revision, now=now)
     except ConditionNotMet:
         request = await stores.tables.read_request(dead.request_id)
         reopened_before = (
@@ -60,6 +61,7 @@ async def redrive(stores: Stores, dead: DeadLetter) -> bool:
         url=dead.url,
         revision=next_revision(dead.revision),
         resent=True,
+        pending_since=now,
     )
     await stores.sender.send(message.encode())
     return True

@@ -6,13 +6,13 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode
 
-from core.settings import CoreSettings
+from core.settings import CoreSettings, ProcessSettings
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 MIB = 1024 * 1024
 
 
-class ConsumerSettings(CoreSettings):
+class DeadQueueSettings(ProcessSettings):
     dead_letter_queue_url: str = Field(
         description="SQS queue that gets a copy of each FAILED request (stack output DeadLetterQueueUrl)."
     )
@@ -20,6 +20,9 @@ class ConsumerSettings(CoreSettings):
         description="SQS queue to which the redrive policy moves what nobody could process "
         "(stack output UndeliveredQueueUrl)."
     )
+
+
+class ConsumerSettings(CoreSettings, DeadQueueSettings):
     bucket: str = Field(description="S3 bucket of published images (stack output Bucket).")
     topic_arn: str = Field(description="SNS topic of notifications (stack output TopicArn).")
     customer_tag_key: SecretStr = Field(

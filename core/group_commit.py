@@ -18,7 +18,7 @@ from functools import cached_property
 from typing import Generic, TypeVar
 
 from core.errors import DependencyUnavailable, Overloaded
-from core.metrics import GROUP_COMMIT_BATCH_SIZE
+from core.metrics import GROUP_COMMIT_BATCH_SIZE, GROUP_COMMIT_RETRIES
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -111,6 +111,7 @@ class GroupCommit(Generic[T, R]):
         self._last_batch = 0
         self._name = name
         self._batch_size = GROUP_COMMIT_BATCH_SIZE.labels(name)
+        self._retries = GROUP_COMMIT_RETRIES.labels(name)
 
     @cached_property
     def _loop(self) -> asyncio.AbstractEventLoop:
@@ -212,6 +213,7 @@ class GroupCommit(Generic[T, R]):
             _fail(waiting, outcome.error)
         else:
             waiting.attempts += 1
+            self._retries.inc()
             if waiting.attempts < self._max_attempts:
                 return False
             _fail(waiting, DependencyUnavailable(f"{self._name}: {outcome.reason}"))

@@ -22,6 +22,7 @@ class ImageMessage:
 
     `attempts` counts how often the origin was asked. `resent` marks any message but a request's first: its row is
     read before anything is fetched. `suspect` marks one whose run may have killed a process; it runs alone.
+    `pending_since` is when that state began, in milliseconds since the epoch; 0 where a sender did not say.
     """
 
     request_id: str
@@ -31,6 +32,7 @@ class ImageMessage:
     attempts: int = 0
     resent: bool = False
     suspect: bool = False
+    pending_since: int = 0
 
     def encode(self) -> str:
         return orjson.dumps(self).decode()
@@ -47,13 +49,18 @@ def first_message(request: ImageRequest) -> ImageMessage:
         customer_id=request.customer_id,
         url=request.origin_url,
         revision=request.revision,
+        pending_since=request.created_at,
     )
 
 
 def decode_message(body: str) -> ImageMessage:
-    """Raises MalformedMessage for what a sender other than this system may have put into the queue."""
+    """Raises MalformedMessage for what a sender other than this system may have put into the queue.
+
+    Members that are not known are left out: while a new version rolls out, its servers send to older consumers.
+    """
     try:
-        message = ImageMessage(**orjson.loads(body))
+        members = orjson.loads(body).items()
+        message = ImageMessage(**{name: value for name, value in members if name in _NAMES})
         uuid.UUID(message.request_id)
     except (ValueError, TypeError, AttributeError) as error:
         raise MalformedMessage(str(error)) from error
@@ -64,3 +71,4 @@ def decode_message(body: str) -> ImageMessage:
 
 
 _TYPES = tuple((field.name, field.type) for field in fields(ImageMessage))
+_NAMES = frozenset(name for name, _ in _TYPES)

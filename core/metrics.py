@@ -1,15 +1,33 @@
 """Metrics that both processes have. Seconds and bytes; labels of low cardinality, never a URL or an id."""
 
-from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, start_http_server
+from collections.abc import Callable, Iterable
+from typing import Any
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+from prometheus_client import (
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    disable_created_metrics,
+    start_http_server,
+)
 
 AWS_CALLS = Counter(
-    "aws_calls_total", "Calls to AWS by operation and outcome.", ["operation", "outcome"]
+    "aws_calls_total",
+    "Calls to AWS by operation and outcome: ok, or the code or kind of the error. Tries within a call are one.",
+    ["operation", "outcome"],
 )
 AWS_CALL_SECONDS = Histogram(
     "aws_call_seconds",
-    "Time of a call to AWS, the SDK's retries included.",
+    "Time of a call to AWS, its tries included.",
     ["operation"],
     buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25),
+)
+AWS_THROTTLES = Counter(
+    "aws_throttles_total",
+    "Tries that AWS refused because there were too many. Most succeed at the next try.",
+    ["operation"],
 )
 GROUP_COMMIT_BATCH_SIZE = Histogram(
     "group_commit_batch_size",
@@ -17,8 +35,39 @@ GROUP_COMMIT_BATCH_SIZE = Histogram(
     ["commit"],
     buckets=(1, 2, 3, 5, 8, 10, 15, 20, 25),
 )
+GROUP_COMMIT_RETRIES = Counter(
+    "group_commit_retried_items_total",
+    "Items that a successful call did not take, throttled or by an internal error, and that went into a later one.",
+    ["commit"],
+)
+
+LIVENESS_PATH = "/livez"
 
 
-def serve_metrics(host: str, port: int, registry: CollectorRegistry = REGISTRY) -> None:
-    """Serve /metrics from a thread of its own, so that a scrape never waits for the event loop."""
-    start_http_server(port, addr=host, registry=registry)
+def serve_metrics(
+    host: str, port: int, alive: Callable[[], bool], registry: CollectorRegistry = REGISTRY
+) -> None:
+    """Serve /metrics, and /livez for a liveness probe, from a thread of its own: neither waits for the event loop.
+
+    /livez is 200 while `alive`, else 503. It knows nothing of AWS: to start a process again heals no outage.
+    """
+    # When a counter was made is half of what a page would hold, and nobody asks for it.
+    disable_created_metrics()  # type: ignore[no-untyped-call]
+    server, _ = start_http_server(port, addr=host, registry=registry)
+    server.set_app(_with_liveness(server.get_app(), alive))
+
+
+def _with_liveness(metrics: Any, alive: Callable[[], bool]) -> WSGIApplication:
+    def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if environ["PATH_INFO"] != LIVENESS_PATH:
+            answer: Iterable[bytes] = metrics(environ, start_response)
+            return answer
+        status, body = (
+            ("200 OK", b"alive\n")
+            if alive()
+            else ("503 Service Unavailable", b"the event loop is stuck\n")
+        )
+        start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
+        return [body]
+
+    return app

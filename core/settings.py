@@ -1,4 +1,4 @@
-"""Settings that both processes have, and how settings are read: once, as a whole, every fault at once."""
+"""Settings that several processes have, and how settings are read: once, as a whole, every fault at once."""
 
 import sys
 from typing import Literal, TypeVar
@@ -11,10 +11,29 @@ from core.group_commit import Batching
 S = TypeVar("S", bound=BaseSettings)
 
 
-class CoreSettings(BaseSettings):
+class ProcessSettings(BaseSettings):
     """Read from the environment; a variable's name is the field's in upper case."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore")
+
+    queue_url: str = Field(description="SQS queue of requests (stack output QueueUrl).")
+    metrics_host: str = Field(
+        "0.0.0.0",  # noqa: S104  a scraper is outside the pod
+        description="Address on which Prometheus metrics are served.",
+    )
+    metrics_port: int = Field(
+        9464, ge=1, le=65_535, description="Port on which Prometheus metrics are served."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severe line that is logged."
+    )
+    log_format: Literal["json", "console"] = Field(
+        "json", description="JSON for machines, console for people."
+    )
+
+
+class CoreSettings(ProcessSettings):
+    """What the server and the consumer share beyond that."""
 
     requests_table: str = Field(
         description="DynamoDB table IMAGEREQUESTS (stack output RequestsTable)."
@@ -22,7 +41,6 @@ class CoreSettings(BaseSettings):
     images_table: str = Field(
         description="DynamoDB table PROCESSEDIMAGES (stack output ImagesTable)."
     )
-    queue_url: str = Field(description="SQS queue of requests (stack output QueueUrl).")
     public_base_url: str = Field(
         pattern=r"^https?://.+/$",
         description="Where published objects are read, ending in a slash (stack output PublicBaseUrl).",
@@ -46,19 +64,6 @@ class CoreSettings(BaseSettings):
         ge=1,
         le=25,
         description="Items that share a call, where the service's own limit is not lower; 1 sends each alone.",
-    )
-    metrics_host: str = Field(
-        "0.0.0.0",  # noqa: S104  a scraper is outside the pod
-        description="Address on which Prometheus metrics are served.",
-    )
-    metrics_port: int = Field(
-        9464, ge=1, le=65_535, description="Port on which Prometheus metrics are served."
-    )
-    log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="Least severe line that is logged."
-    )
-    log_format: Literal["json", "console"] = Field(
-        "json", description="JSON for machines, console for people."
     )
 
     @property

@@ -3,7 +3,6 @@
 python docs/reference.py [--check]
 """
 
-import argparse
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,9 +10,11 @@ from pathlib import Path
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from consumer.queue_exporter import QueueExporterSettings
 from consumer.settings import ConsumerSettings
 from core.errors import ImageFailure, PermanentFailure
 from core.settings import CoreSettings
+from generated_page import write_or_check
 from server.rpc_errors import Reason
 from server.settings import ServerSettings
 
@@ -65,15 +66,23 @@ Limits hold for each worker. The kernel spreads connections, not calls: a client
 """
 
 
+EXPORTER = """
+`python -m consumer queue-exporter` also reads `QUEUE_URL`, `DEAD_LETTER_QUEUE_URL`, `UNDELIVERED_QUEUE_URL`, and the
+settings of metrics and logs.
+"""
+
+
 def page() -> str:
     own_server = {n: f for n, f in ServerSettings.model_fields.items() if _is_own(n)}
     own_consumer = {n: f for n, f in ConsumerSettings.model_fields.items() if _is_own(n)}
+    own_exporter = {"read_interval_s": QueueExporterSettings.model_fields["read_interval_s"]}
     parts = [
         HEAD,
         _settings("Settings of both processes", CoreSettings.model_fields),
         _settings("Settings of the server", own_server),
         WORKERS,
         _settings("Settings of the consumer", own_consumer),
+        _settings("Settings of the queue exporter", own_exporter) + EXPORTER,
         FAILURES + "".join(_failures()),
         UNDETECTED,
         REASONS + "".join(_reasons()),
@@ -118,17 +127,5 @@ def _reasons() -> Iterator[str]:
         yield f"| `{reason.name}` | `{reason.code.name}` | {reason.description} |\n"
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description="Generate docs/reference.md.")
-    parser.add_argument("--check", action="store_true", help="only say whether it is stale")
-    if not parser.parse_args().check:
-        PAGE.write_text(page())
-        return 0
-    if not PAGE.exists() or PAGE.read_text() != page():
-        sys.stderr.write("docs/reference.md is stale; run 'make reference'\n")
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write_or_check(PAGE, page(), "reference"))

@@ -9,6 +9,7 @@ import sys
 
 from core.logs import configure_logs
 from core.metrics import serve_metrics
+from core.pulse import Pulse
 from core.settings import load
 from server import workers
 from server.settings import ServerSettings
@@ -27,11 +28,12 @@ def main(arguments: list[str]) -> None:
 def _run_alone(settings: ServerSettings) -> None:
     from server import process  # noqa: PLC0415  loads gRPC
 
+    pulse = Pulse()
     try:
-        serve_metrics(settings.metrics_host, settings.metrics_port)
+        serve_metrics(settings.metrics_host, settings.metrics_port, pulse.alive)
     except OSError as error:
         sys.exit(f"METRICS_PORT: {error}")
-    process.run(settings)
+    process.run(settings, pulse)
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:

@@ -9,6 +9,7 @@ from botocore.exceptions import BotoCoreError
 
 from core.aws import open_aws
 from core.garbage import settle_garbage_collection
+from core.pulse import Pulse
 from core.queue_sender import QueueSender
 from core.statements import Statements
 from core.tables import Tables
@@ -18,13 +19,13 @@ from server.settings import ServerSettings
 from server.tether import Tether
 
 
-def run(settings: ServerSettings, parent: Tether | None = None) -> None:
+def run(settings: ServerSettings, pulse: Pulse, parent: Tether | None = None) -> None:
     """Serve until SIGTERM or SIGINT, then drain; where that cannot begin, exit with its reason.
 
     With a `parent`, the process is one of several on a port that the parent has reserved.
     """
     try:
-        uvloop.run(_serve(settings, parent))
+        uvloop.run(_serve(settings, pulse, parent))
     except CannotListen as error:
         sys.exit(str(error))
     except BotoCoreError as error:
@@ -32,8 +33,9 @@ def run(settings: ServerSettings, parent: Tether | None = None) -> None:
         sys.exit(f"AWS: {error}")
 
 
-async def _serve(settings: ServerSettings, parent: Tether | None) -> None:
+async def _serve(settings: ServerSettings, pulse: Pulse, parent: Tether | None) -> None:
     stop = _stop_on_signal(second_ends=parent is None)
+    beating = asyncio.create_task(pulse.run(), name="pulse")
     async with open_aws() as aws:
         statements = Statements(
             settings.requests_table, settings.images_table, shards=settings.customer_shards
@@ -47,6 +49,7 @@ async def _serve(settings: ServerSettings, parent: Tether | None) -> None:
             parent.say_serving()
         await stop.wait()
         await lifecycle.drain()
+    beating.cancel()
 
 
 def _stop_on_signal(*, second_ends: bool) -> asyncio.Event:

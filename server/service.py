@@ -18,10 +18,11 @@ from server.watcher import Watcher
 
 Context = ServicerContext[Any, Any]
 
-_SUBMIT_IMAGE = MethodMetrics("SubmitImage")
-_SUBMIT_IMAGES = MethodMetrics("SubmitImages")
-_GET_STATUS = MethodMetrics("GetStatus")
-_WATCH_REQUEST = MethodMetrics("WatchRequest")
+_METHODS = pb.DESCRIPTOR.services_by_name["ImageService"].methods_by_name
+_SUBMIT_IMAGE = MethodMetrics(_METHODS["SubmitImage"])
+_SUBMIT_IMAGES = MethodMetrics(_METHODS["SubmitImages"])
+_GET_STATUS = MethodMetrics(_METHODS["GetStatus"])
+_WATCH_REQUEST = MethodMetrics(_METHODS["WatchRequest"])
 
 # ruff: noqa: N802  the contract names the methods
 

@@ -7,6 +7,7 @@ from core.errors import Overloaded
 from core.request import ImageRequest
 from core.tables import Tables
 from server.acceptance import Acceptance, Sender
+from server.metrics import PENDING_SUBMITS
 from server.refusals import ServerDraining
 
 
@@ -36,6 +37,7 @@ class Submissions:
             raise Overloaded(f"{self._max_pending} submits are under way already.")
         answer = Acceptance(offered, self._tables, self._sender, self._settled).insert()
         self._under_way += 1
+        PENDING_SUBMITS.inc()
         self._none.clear()
         return answer
 
@@ -68,6 +70,7 @@ class Submissions:
 
     def _settled(self) -> None:
         self._under_way -= 1
+        PENDING_SUBMITS.dec()
         if not self._under_way:
             self._none.set()
         if self._waiting and not self.crowded:

@@ -26,6 +26,7 @@ def main(arguments: list[str]) -> None:
     # was: sums never fall, and there are never more files than workers.
     values.ValueClass = values.MultiProcessValue(lambda: options.number)  # type: ignore[no-untyped-call]
     # A metric is bound to its file when it is made, which is when its module is imported.
+    from core.pulse import Pulse  # noqa: PLC0415
     from server.process import run  # noqa: PLC0415
 
     settings = load(ServerSettings)
@@ -34,7 +35,7 @@ def main(arguments: list[str]) -> None:
     parent = Tether(options.tether)
     parent.watch(settings.drain_delay_s + settings.drain_grace_s + _LAST_WORDS_S)
     try:
-        run(settings, parent)
+        run(settings, Pulse(), parent)
     finally:
         if parent.cut:
             shutil.rmtree(os.environ[METRICS_FOLDER], ignore_errors=True)

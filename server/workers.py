@@ -14,6 +14,7 @@ import structlog
 from prometheus_client.multiprocess import mark_process_dead
 
 from core.metrics import serve_metrics
+from core.pulse import Pulse
 from core.restart import RestartPolicy
 from server.port import CannotListen, reserve, share
 from server.settings import ServerSettings
@@ -28,15 +29,16 @@ def run(settings: ServerSettings, count: int) -> None:
 
     The status is 0 if theirs all were. A second signal kills them and then this process, as it would without workers.
     """
+    pulse = Pulse()
     try:
         with TemporaryDirectory(prefix="imageservice-metrics-") as folder:
             workers = Workers(count, Path(folder))
             registry = worker_registry(Path(folder), WorkerProcesses(workers.pids, workers.deaths))
             try:
-                serve_metrics(settings.metrics_host, settings.metrics_port, registry)
+                serve_metrics(settings.metrics_host, settings.metrics_port, pulse.alive, registry)
             except OSError as error:
                 sys.exit(f"METRICS_PORT: {error}")
-            status = asyncio.run(_keep(workers, settings.grpc_address))
+            status = asyncio.run(_keep(workers, settings.grpc_address, pulse))
     except CannotListen as error:
         sys.exit(str(error))
     if workers.killed_by is not None:
@@ -45,8 +47,9 @@ def run(settings: ServerSettings, count: int) -> None:
     sys.exit(status)
 
 
-async def _keep(workers: "Workers", address: str) -> int:
+async def _keep(workers: "Workers", address: str, pulse: Pulse) -> int:
     loop = asyncio.get_running_loop()
+    beating = asyncio.create_task(pulse.run(), name="pulse")
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, workers.heed, number)
     reservation = await reserve(address)
@@ -54,6 +57,7 @@ async def _keep(workers: "Workers", address: str) -> int:
         return await workers.keep(share(reservation, address))
     finally:
         reservation.close()
+        beating.cancel()
 
 
 class Workers:

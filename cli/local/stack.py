@@ -51,6 +51,8 @@ class StackOutputs:
     server_role_arn: str
     consumer_role_arn: str
     operator_role_arn: str
+    exporter_role_arn: str
+    customer_tag_key_arn: str
 
     @classmethod
     def parse(cls, outputs: "Sequence[OutputTypeDef]") -> Self:
@@ -68,10 +70,12 @@ class StackOutputs:
             server_role_arn=values["ServerRoleArn"],
             consumer_role_arn=values["ConsumerRoleArn"],
             operator_role_arn=values["OperatorRoleArn"],
+            exporter_role_arn=values["ExporterRoleArn"],
+            customer_tag_key_arn=values["CustomerTagKeyArn"],
         )
 
     def environment(self) -> dict[str, str]:
-        """Return the settings' variables that server and consumer read."""
+        """Return the settings' variables that the processes read."""
         return {
             "REQUESTS_TABLE": self.requests_table,
             "IMAGES_TABLE": self.images_table,

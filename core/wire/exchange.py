@@ -17,8 +17,9 @@ from aiohttp.connector import Connection
 from botocore.exceptions import NoCredentialsError
 from yarl import URL
 
+from core.metrics import AWS_THROTTLES
 from core.wire.conversation import Answer, converse, hang_up
-from core.wire.faults import Retryable
+from core.wire.faults import Retryable, Throttled
 from core.wire.signature import Credentials, Scope, signed
 
 R = TypeVar("R")
@@ -89,6 +90,11 @@ class Exchange:
             proxy=URL(proxy) if proxy and url.scheme == "https" else None,
         )
 
+    @property
+    def service(self) -> str:
+        """As AWS signs it: dynamodb, sqs, sns or s3."""
+        return self._scope.service
+
     async def send(
         self,
         method: str,
@@ -155,8 +161,8 @@ def _forget_frames(fault: BaseException) -> None:
         link = link.__cause__ or link.__context__
 
 
-async def retried(attempt: Callable[[bool], Awaitable[R]]) -> R:
-    """Try again what may succeed in a moment; raises the last error.
+async def retried(operation: str, attempt: Callable[[bool], Awaitable[R]]) -> R:
+    """Try again what may succeed in a moment; raises the last error. `operation` is for the metrics.
 
     An attempt is told whether it needs a fresh connection. It does after silence: what silenced one connection, such as
     a gateway that lost its table, has silenced those that idle beside it.
@@ -168,6 +174,16 @@ async def retried(attempt: Callable[[bool], Awaitable[R]]) -> R:
         try:
             return await attempt(fresh)
         except _TRANSIENT as fault:
+            _count(operation, fault)
             fresh = fresh or isinstance(fault, TimeoutError)
             await asyncio.sleep(random.uniform(0, ceiling))  # noqa: S311  jitter, not a secret
-    return await attempt(fresh)
+    try:
+        return await attempt(fresh)
+    except Throttled as fault:
+        _count(operation, fault)
+        raise
+
+
+def _count(operation: str, fault: Exception) -> None:
+    if isinstance(fault, Throttled):
+        AWS_THROTTLES.labels(operation).inc()

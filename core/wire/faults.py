@@ -11,7 +11,7 @@ _OK = 200
 
 # The SDK's standard retry mode ("Retry behavior", AWS SDKs and Tools Reference Guide).
 _RETRIED_STATUSES = frozenset({500, 502, 503, 504})
-_RETRIED_CODES = frozenset(
+_THROTTLES = frozenset(
     {
         "BandwidthLimitExceeded",
         "EC2ThrottledException",
@@ -21,8 +21,6 @@ _RETRIED_CODES = frozenset(
         "RequestLimitExceeded",
         "RequestThrottled",
         "RequestThrottledException",
-        "RequestTimeout",
-        "RequestTimeoutException",
         "SlowDown",
         "ThrottledException",
         "Throttling",
@@ -31,10 +29,15 @@ _RETRIED_CODES = frozenset(
         "TransactionInProgressException",
     }
 )
+_TRANSIENT_CODES = frozenset({"RequestTimeout", "RequestTimeoutException"})
 
 
 class Retryable(ClientError):
-    """Throttling, or a fault of the service's own: the same request may succeed in a moment."""
+    """The same request may succeed in a moment: a fault of the service's own, or its subclass."""
+
+
+class Throttled(Retryable):
+    """There were too many requests."""
 
 
 def raise_for_json(operation: str, status: int, headers: Mapping[str, str], body: bytes) -> None:
@@ -67,8 +70,11 @@ def _raise(operation: str, status: int, code: str, message: str) -> None:
         "Error": {"Code": code, "Message": message},
         "ResponseMetadata": {"HTTPStatusCode": status},
     }
-    retried = status in _RETRIED_STATUSES or code in _RETRIED_CODES
-    raise (Retryable if retried else ClientError)(response, operation)
+    if code in _THROTTLES:
+        raise Throttled(response, operation)
+    if status in _RETRIED_STATUSES or code in _TRANSIENT_CODES:
+        raise Retryable(response, operation)
+    raise ClientError(response, operation)
 
 
 def _short(code: str) -> str:

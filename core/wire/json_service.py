@@ -48,7 +48,7 @@ class JsonService:
             raise_for_json(operation, answer.status, answer.headers, answer.body)
             return _members(answer.body)
 
-        return await retried(attempt)
+        return await retried(f"{self._exchange.service}:{operation}", attempt)
 
 
 def _members(body: bytes) -> dict[str, Any]:

@@ -36,7 +36,7 @@ class ObjectStore:
             )
             raise_for_xml("PutObject", answer.status, answer.body)
 
-        await retried(attempt)
+        await retried("s3:PutObject", attempt)
 
 
 def bucket_url(endpoint: str, bucket: str) -> str:

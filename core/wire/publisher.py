@@ -47,7 +47,7 @@ class Publisher:
             raise_for_xml("PublishBatch", answer.status, answer.body)
             return _result(answer.body)
 
-        return await retried(attempt)
+        return await retried("sns:PublishBatch", attempt)
 
 
 def _parameters(entries: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:

@@ -60,7 +60,7 @@ class RecordingAws:
         return self.aws.endpoint
 
     def environment(self, role: str, endpoint: str | None = None) -> dict[str, str]:
-        """Return the SDK's variables for a process in `role`: server, consumer, operator or tests.
+        """Return the SDK's variables for a process in `role`: server, consumer, operator, exporter or tests.
 
         `endpoint` is a proxy that all calls shall pass, if there is one.
         """

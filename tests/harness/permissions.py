@@ -11,7 +11,12 @@ import yaml
 from harness.calls import Call
 
 # An access key id of the suite, and the role that it stands for.
-ROLES = {"server": "ServerRole", "consumer": "ConsumerRole", "operator": "OperatorRole"}
+ROLES = {
+    "server": "ServerRole",
+    "consumer": "ConsumerRole",
+    "operator": "OperatorRole",
+    "exporter": "ExporterRole",
+}
 
 # Where IAM's action is not named after the API.
 # https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html

@@ -48,6 +48,9 @@ class System:
     async def start_consumer(self, **settings: str) -> Process:
         return await self._start("consumer", settings)
 
+    async def start_exporter(self, **settings: str) -> Process:
+        return await self._start("consumer", settings, ("queue-exporter",), role="exporter")
+
     async def run_operator(self, *arguments: str) -> int:
         """Run a command of the consumer, such as reconcile, to its end; answer its exit status."""
         process = await self._start("consumer", {}, arguments, role="operator")

@@ -66,7 +66,14 @@ class WorkerGroup:
         return {(s.name, tuple(sorted(s.labels.items()))): s.value for s in samples}
 
     async def metric(self, name: str, **labels: str) -> float:
-        return (await self.metrics())[name, tuple(sorted(labels.items()))]
+        """The sum of the samples of this name that have at least these labels."""
+        found = [
+            value
+            for (sample, its), value in (await self.metrics()).items()
+            if sample == name and labels.items() <= dict(its).items()
+        ]
+        assert found, f"{name} {labels} is not there"
+        return sum(found)
 
     @asynccontextmanager
     async def connections(self, count: int) -> AsyncIterator[list[grpc.aio.Channel]]:

@@ -94,7 +94,13 @@ async def test_an_acknowledged_request_is_in_the_table_and_in_the_queue(
         "https://a.example/ü",
         {"order": "7"},
     )
-    expected = ImageMessage(response.request_id, "acme", "https://a.example/ü", revision=1)
+    expected = ImageMessage(
+        response.request_id,
+        "acme",
+        "https://a.example/ü",
+        revision=1,
+        pending_since=answer.request.create_time.ToMilliseconds(),
+    )
     assert await take(sqs, own_servers.stack.queue_url, 1) == [expected]
 
 

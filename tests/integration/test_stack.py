@@ -135,7 +135,12 @@ async def test_topic_roles_and_alarms_are_there(
     async with get_session().create_client("sns", **embedded_aws.sdk()) as client:
         assert await client.get_topic_attributes(TopicArn=stack.topic_arn)
     async with get_session().create_client("iam", **embedded_aws.sdk()) as client:
-        for arn in (stack.server_role_arn, stack.consumer_role_arn, stack.operator_role_arn):
+        for arn in (
+            stack.server_role_arn,
+            stack.consumer_role_arn,
+            stack.operator_role_arn,
+            stack.exporter_role_arn,
+        ):
             role = await client.get_role(RoleName=arn.rpartition("/")[2])
             assert role["Role"]["Arn"] == arn
 

@@ -32,6 +32,8 @@ OUTPUTS = StackOutputs(
     server_role_arn="arn:aws:iam::0:role/server",
     consumer_role_arn="arn:aws:iam::0:role/consumer",
     operator_role_arn="arn:aws:iam::0:role/operator",
+    exporter_role_arn="arn:aws:iam::0:role/exporter",
+    customer_tag_key_arn="arn:aws:secretsmanager:us-east-1:0:secret:key",
 )
 PLAN = Plan(
     address=Address("127.0.0.1", 50051),

@@ -22,6 +22,8 @@ OUTPUTS = {
     "ServerRoleArn": "arn:server",
     "ConsumerRoleArn": "arn:consumer",
     "OperatorRoleArn": "arn:operator",
+    "ExporterRoleArn": "arn:exporter",
+    "CustomerTagKeyArn": "arn:key",
 }
 
 
@@ -48,10 +50,10 @@ def test_the_template_fits_into_one_call(template: dict[str, Any]) -> None:
 
 
 def test_what_customers_gave_us_outlives_the_stack(template: dict[str, Any]) -> None:
-    """Tables and bucket are retained when the stack is deleted or would replace them."""
-    kinds = {"AWS::DynamoDB::Table", "AWS::S3::Bucket"}
+    """Tables, bucket and the key to its names are retained when the stack is deleted or would replace them."""
+    kinds = {"AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::SecretsManager::Secret"}
     kept = [each for each in template["Resources"].values() if each["Type"] in kinds]
-    assert len(kept) == 3
+    assert len(kept) == 4
     for each in kept:
         assert (each["DeletionPolicy"], each["UpdateReplacePolicy"]) == ("Retain", "Retain")
 

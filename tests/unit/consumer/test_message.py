@@ -32,13 +32,17 @@ def test_a_message_survives_the_queue() -> None:
         {"revision": True},
         {"attempts": 1.5},
         {"suspect": "yes"},
-        {"unknown": 1},
     ],
 )
 def test_a_field_of_another_type_makes_the_message_malformed(change: dict[str, object]) -> None:
     """One bad message must not take its neighbours along."""
     with pytest.raises(MalformedMessage):
         decode_message(json.dumps({**asdict(MESSAGE), **change}))
+
+
+def test_a_member_of_a_later_version_is_left_out() -> None:
+    """While a version rolls out, its servers send to consumers of the one before."""
+    assert decode_message(json.dumps({**asdict(MESSAGE), "later": 1})) == MESSAGE
 
 
 @pytest.mark.parametrize("body", ["", "null", "[]", "{}", "{", '"text"', "\ud800"])

@@ -1,0 +1,119 @@
+"""Generates docs/metrics.md from the code, or checks that it is fresh.
+
+python docs/metrics.py [--check]
+"""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import yaml
+from prometheus_client import Counter
+from prometheus_client.metrics import MetricWrapperBase
+
+import consumer.metrics
+import consumer.queue_exporter
+import core.metrics
+import core.pulse
+import server.metrics
+from generated_page import write_or_check
+
+PAGE = Path(__file__).with_name("metrics.md")
+RULES = Path(__file__).parent.parent / "k8s" / "components" / "monitoring"
+
+HEAD = """# Metrics
+
+Generated from the code by `make metrics`; `make check` fails when it is stale.
+
+Each process serves `/metrics` on `METRICS_PORT` (9464), for Prometheus. Durations are in seconds, sizes in bytes. No
+label holds a URL, an id or a customer. A histogram is in `_bucket`, `_sum` and `_count`. `/livez` on the same port
+answers 503 once the event loop has not turned for 30 s, and 200 before; it knows nothing of AWS.
+
+All processes have the metrics of `prometheus_client` as well: `process_cpu_seconds_total`,
+`process_resident_memory_bytes`, `process_open_fds`, `python_gc_*` and so on. With `python -m server --workers N` these
+have a label `worker`, and `server_worker_deaths_total` counts workers that ended unasked.
+"""
+
+PROCESSES: dict[str, tuple[ModuleType, ...]] = {
+    "Every process": (core.metrics, core.pulse),
+    "Server": (server.metrics,),
+    "Consumer": (consumer.metrics,),
+    "Queue exporter": (consumer.queue_exporter,),
+}
+
+NOTES = {
+    "Server": "Names and labels are those of the gRPC ecosystem's middleware, so that its dashboards fit.\n",
+    "Consumer": "Meanings are those of OpenTelemetry's messaging metrics, where it has one: "
+    "`consumer_received_messages_total` is `messaging.client.consumed.messages`, `consumer_process_duration_seconds` "
+    "is `messaging.process.duration`, `aws_call_seconds` of the operations of SQS is "
+    "`messaging.client.operation.duration`.\n",
+    "Queue exporter": "`python -m consumer queue-exporter`, once for an installation.\n",
+}
+
+RECORDED = """## Recorded by Prometheus
+
+The rules in `k8s/components/monitoring` add these series.
+
+| series | expression |
+|---|---|
+"""
+
+
+def page() -> str:
+    parts = [HEAD]
+    for title, modules in PROCESSES.items():
+        parts.append(f"## {title}\n")
+        if title in NOTES:
+            parts.append(NOTES[title])
+        rows = "".join(_row(metric) for module in modules for metric in metrics_of(module))
+        parts.append(f"| metric | kind | labels | what it is |\n|---|---|---|---|\n{rows}")
+    parts.append(RECORDED + "".join(_recorded()))
+    return "\n".join(parts)
+
+
+def metrics_of(module: ModuleType) -> Iterator[MetricWrapperBase]:
+    """A module's metrics in the order of their definition."""
+    for value in vars(module).values():
+        if isinstance(value, MetricWrapperBase):
+            yield value
+
+
+def name_of(metric: MetricWrapperBase) -> str:
+    """The name under which a query finds it."""
+    (described,) = metric.describe()
+    return f"{described.name}_total" if isinstance(metric, Counter) else described.name
+
+
+def labels_of(metric: MetricWrapperBase) -> tuple[str, ...]:
+    return tuple(metric._labelnames)  # noqa: SLF001  the client tells them nowhere else
+
+
+def _row(metric: MetricWrapperBase) -> str:
+    (described,) = metric.describe()
+    labels = ", ".join(f"`{label}`" for label in labels_of(metric)) or "*none*"
+    return f"| `{name_of(metric)}` | {described.type} | {labels} | {described.documentation} |\n"
+
+
+def _recorded() -> Iterator[str]:
+    seen: set[str] = set()
+    for path in sorted(RULES.glob("*.yaml")):
+        for document in yaml.safe_load_all(path.read_text()):
+            if not document or document.get("kind") != "PrometheusRule":
+                continue
+            for rule in _rules(document):
+                name = rule.get("record")
+                if name and name not in seen:
+                    seen.add(name)
+                    expression = " ".join(str(rule["expr"]).split()).replace("|", "\\|")
+                    yield f"| `{name}` | `{expression}` |\n"
+
+
+def _rules(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for group in document["spec"]["groups"]:
+        yield from group["rules"]
+
+
+if __name__ == "__main__":
+    sys.exit(write_or_check(PAGE, page(), "metrics"))

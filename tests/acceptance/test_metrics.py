@@ -1,0 +1,166 @@
+"""What the processes tell Prometheus after work of which the outcome is known."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+from aiohttp import web
+
+from harness.aws import RecordingAws
+from harness.aws_proxy import AwsProxy, Forward, ProxiedCall, aws_proxy, cut
+from harness.metrics import MetricsPort, Scrape
+from harness.origin import Origin, origin
+from harness.system import System, system
+
+WAIT_S = 30
+
+
+async def scraped(port: MetricsPort, there: Callable[[Scrape], bool]) -> Scrape:
+    """The first page on which it is `there`; a process that is starting has none."""
+    page = Scrape("")
+    try:
+        async with asyncio.timeout(WAIT_S):
+            while True:
+                try:
+                    page = await port.scrape()
+                except OSError:
+                    page = Scrape("")
+                if there(page):
+                    return page
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        pytest.fail(f"never seen on:\n{page.text}")
+
+
+async def broken(_request: web.Request) -> web.Response:
+    return web.Response(status=500)
+
+
+async def submit_all(running: System, images: Origin) -> list[str]:
+    urls = [images.picture(1), images.picture(2), images.base + "/none"]
+    return [await running.submit(url) for url in [*urls, images.serve("/broken", broken)]]
+
+
+def settled(page: Scrape) -> bool:
+    """Nothing is held any more, and the event loop was looked at."""
+    return page.value("consumer_in_flight_messages") == 0 and bool(
+        page.value("event_loop_lag_seconds_count")
+    )
+
+
+async def test_each_outcome_is_counted_once(embedded_aws: RecordingAws) -> None:
+    """Two completed, one without an image, one whose origin fails three times."""
+    server, consumer = MetricsPort(), MetricsPort()
+    async with origin() as images, system(embedded_aws) as running:
+        await running.start_server(**server.settings)
+        ids = await submit_all(running, images)
+        await running.start_consumer(**consumer.settings)
+        await running.wait_terminal(ids)
+        seen = await scraped(consumer, settled)
+        front = await server.scrape()
+    assert seen.value("consumer_received_messages_total", kind="first") == 4
+    assert seen.value("consumer_ended_requests_total", state="COMPLETED", failure_code="") == 2
+    assert seen.value("consumer_ended_requests_total", failure_code="NOT_FOUND") == 1
+    assert seen.value("consumer_ended_requests_total", failure_code="ORIGIN_ERROR") == 1
+    assert seen.value("consumer_fetch_failures_total", failure_code="NOT_FOUND") == 1
+    assert seen.value("consumer_fetch_failures_total", failure_code="ORIGIN_ERROR") == 3
+    assert seen.value("consumer_process_duration_seconds_count", outcome="finished") == 4
+    assert seen.value("consumer_request_seconds_count", state="COMPLETED") == 2
+    assert seen.value("consumer_request_seconds_count", state="FAILED") == 2
+    waited, held = (
+        seen.value("consumer_request_seconds_sum") or 0,
+        seen.value("consumer_process_duration_seconds_sum") or 0,
+    )
+    assert waited > held > 0, "they waited for the consumer to start, and were then worked on"
+    assert seen.value("consumer_oldest_message_age_seconds") == 0
+    assert seen.value("consumer_concurrency") == 64
+    assert seen.value("aws_calls_total", operation="s3:PutObject", outcome="ok") == 2
+    call = {"grpc_type": "unary", "grpc_service": "imageservice.v1.ImageService"}
+    submit = {**call, "grpc_method": "SubmitImage"}
+    assert front.value("grpc_server_handled_total", **submit, grpc_code="OK") == 4
+    assert front.value("pending_submits") == 0
+    assert front.value("event_loop_lag_seconds_count")
+
+
+async def test_what_is_held_has_an_age(embedded_aws: RecordingAws) -> None:
+    """While an origin holds its answer back, the message that waits for it is the oldest."""
+    consumer = MetricsPort()
+    async with origin() as images, system(embedded_aws) as running:
+        await running.start_server()
+        request_id = await running.submit(images.hold("/held"))
+        await running.start_consumer(**consumer.settings)
+        await scraped(
+            consumer, lambda page: (page.value("consumer_oldest_message_age_seconds") or 0) > 1
+        )
+        images.let_go()
+        await running.wait_terminal([request_id])
+
+
+async def test_a_throttled_try_is_counted_and_its_call_succeeds(
+    embedded_aws: RecordingAws,
+) -> None:
+    """One SendMessageBatch is refused once: one throttle, one call that is ok."""
+    server = MetricsPort()
+    async with (
+        aws_proxy(embedded_aws.endpoint) as proxy,
+        system(embedded_aws, endpoint=proxy.endpoint) as running,
+    ):
+        await running.start_server(**server.settings)
+        proxy.hook = throttle_once(proxy, "SendMessageBatch")
+        await running.submit("http://127.0.0.1/picture.png")
+        page = await server.scrape()
+    assert page.value("aws_throttles_total", operation="sqs:SendMessageBatch") == 1
+    assert page.value("aws_calls_total", operation="sqs:SendMessageBatch", outcome="ok") == 1
+
+
+def throttle_once(
+    proxy: AwsProxy, operation: str
+) -> Callable[[ProxiedCall, Forward], Awaitable[web.Response]]:
+    async def hook(call: ProxiedCall, forward: Forward) -> web.Response:
+        if call.operation != operation:
+            return await forward()
+        proxy.hook = pass_everything
+        return web.json_response({"__type": "ThrottlingException", "message": "slowly"}, status=400)
+
+    return hook
+
+
+async def pass_everything(_call: ProxiedCall, forward: Forward) -> web.Response:
+    return await forward()
+
+
+async def test_the_exporter_tells_each_queue_and_never_takes_an_error_for_empty(
+    embedded_aws: RecordingAws,
+) -> None:
+    """Waiting messages are seen without a consumer; while SQS is away the series are gone, not 0."""
+    exporter = MetricsPort()
+    async with (
+        aws_proxy(embedded_aws.endpoint) as proxy,
+        system(embedded_aws, endpoint=proxy.endpoint) as running,
+    ):
+        await running.start_server()
+        for number in range(3):
+            await running.submit(f"http://127.0.0.1/{number}.png")
+        await running.start_exporter(**exporter.settings, READ_INTERVAL_S="0.1")
+        page = await scraped(exporter, lambda page: page.value("queue_messages") is not None)
+        assert page.value("queue_messages", queue="requests", state="visible") == 3
+        for queue in ("dead_letters", "undelivered"):
+            for state in ("visible", "in_flight", "delayed"):
+                assert page.value("queue_messages", queue=queue, state=state) == 0
+        proxy.hook = cut
+        gone = await scraped(exporter, lambda page: page.value("queue_messages") is None)
+        assert gone.value("queue_read_failures_total", queue="requests")
+        proxy.hook = pass_everything
+        await scraped(exporter, lambda page: page.value("queue_messages", queue="requests") == 3)
+
+
+async def test_a_process_without_aws_is_alive_all_the_same(embedded_aws: RecordingAws) -> None:
+    """/livez asks the event loop, not AWS: starting again would heal no outage."""
+    server = MetricsPort()
+    async with (
+        aws_proxy(embedded_aws.endpoint) as proxy,
+        system(embedded_aws, endpoint=proxy.endpoint) as running,
+    ):
+        await running.start_server(**server.settings)
+        proxy.hook = cut
+        assert await server.get("/livez") == (200, "alive\n")

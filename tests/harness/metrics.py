@@ -1,0 +1,46 @@
+"""A process's /metrics as a scraper sees it."""
+
+from dataclasses import dataclass
+
+import aiohttp
+from prometheus_client.parser import text_string_to_metric_families
+
+from cli.local.embedded_aws import free_port
+
+
+@dataclass(frozen=True, slots=True)
+class Scrape:
+    """One page. Nothing is what is not there."""
+
+    text: str
+
+    def value(self, name: str, **labels: str) -> float | None:
+        """The sum of the samples of this name that have at least these labels; None where there is none."""
+        values = [
+            sample.value
+            for family in text_string_to_metric_families(self.text)
+            for sample in family.samples
+            if sample.name == name and labels.items() <= sample.labels.items()
+        ]
+        return sum(values) if values else None
+
+
+class MetricsPort:
+    """A port for one process, to be given to it by `settings`."""
+
+    def __init__(self) -> None:
+        self._port = free_port()
+
+    @property
+    def settings(self) -> dict[str, str]:
+        return {"METRICS_HOST": "127.0.0.1", "METRICS_PORT": str(self._port)}
+
+    async def scrape(self) -> Scrape:
+        status, text = await self.get("/metrics")
+        assert status == 200
+        return Scrape(text)
+
+    async def get(self, path: str) -> tuple[int, str]:
+        url = f"http://127.0.0.1:{self._port}{path}"
+        async with aiohttp.ClientSession() as session, session.get(url) as answer:
+            return answer.status, await answer.text()

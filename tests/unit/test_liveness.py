@@ -1,0 +1,64 @@
+"""The liveness probe: what it answers, and what makes it."""
+
+import asyncio
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter
+
+from cli.local.embedded_aws import free_port
+from core.metrics import serve_metrics
+from core.pulse import EVENT_LOOP_LAG_SECONDS, Pulse
+
+
+def get(url: str) -> tuple[int, bytes]:
+    try:
+        with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310  our own page
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read()
+
+
+def test_the_probe_follows_the_pulse_and_the_metrics_do_not() -> None:
+    """A stuck loop fails the probe; its metrics can still be read."""
+    registry = CollectorRegistry()
+    Counter("seen", "A metric.", registry=registry).inc()
+    port, alive = free_port(), [True]
+    serve_metrics("127.0.0.1", port, lambda: alive[0], registry)
+    probe, metrics = f"http://127.0.0.1:{port}/livez", f"http://127.0.0.1:{port}/metrics"
+    assert get(probe) == (200, b"alive\n")
+    alive[0] = False
+    assert get(probe) == (503, b"the event loop is stuck\n")
+    status, page = get(metrics)
+    assert status == 200
+    assert b"seen_total 1.0" in page
+
+
+async def until(there: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            if there():
+                return
+            await asyncio.sleep(0.01)
+
+
+async def test_a_loop_that_turns_is_alive_and_one_that_stands_is_not() -> None:
+    """A loop that never began is starting; one whose beats stay away for long enough is stuck."""
+    pulse = Pulse(stuck_s=1)
+    assert pulse.alive()
+    before = _beats()
+    beating = asyncio.create_task(pulse.run())
+    await until(lambda: _beats() >= before + 2)
+    assert pulse.alive()
+    beating.cancel()
+    await until(lambda: not pulse.alive())
+
+
+def _beats() -> float:
+    return sum(
+        sample.value
+        for metric in EVENT_LOOP_LAG_SECONDS.collect()
+        for sample in metric.samples
+        if sample.name.endswith("_count")
+    )

@@ -6,6 +6,7 @@ from loadtest.bench.benchmarks import (
     aws_calls,
     growth,
     memory,
+    pod,
     submitting,
     watching,
 )
@@ -20,4 +21,5 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     watching.WATCH,
     growth.GROWTH,
     memory.MEMORY,
+    pod.POD,
 )

@@ -54,16 +54,19 @@ class OurConsumer:
 
 @asynccontextmanager
 async def our_consumer(
-    aws: Backend, kind: Kind, verification: Verification
+    aws: Backend, kind: Kind, verification: Verification, *, delay_ms: int = 0
 ) -> AsyncIterator[OurConsumer]:
-    """A consumer with default settings, less the network that is opened and how far pictures are decoded."""
+    """A consumer with default settings, less the network that is opened and how far pictures are decoded.
+
+    `delay_ms` is what the origin waits before each answer.
+    """
     settings = {
         **aws.settings("consumer"),
         "ALLOWED_NETWORKS": "127.0.0.0/8",
         "VERIFICATION": verification,
     }
     async with (
-        published(kind, gated=False) as origin,
+        published(kind, gated=False, delay_ms=delay_ms) as origin,
         running("consumer", environment=settings) as process,
     ):
         await _ready(process, int(settings["METRICS_PORT"]))

@@ -6,7 +6,7 @@
 
 It listens on several addresses of loopback, so that a client's limit for one host is as it is in production.
 
-    python -m loadtest.bench.photographs.origin --folder F --ready-file R [--gated]
+    python -m loadtest.bench.photographs.origin --folder F --ready-file R [--gated] [--delay-ms N]
 """
 
 import argparse
@@ -26,11 +26,12 @@ _END = b"\r\n\r\n"
 
 
 class Gate:
-    """Lets a number of answers through, and keeps the others until more are admitted."""
+    """Lets a number of answers through, each after a delay, and keeps the others until more are admitted."""
 
-    def __init__(self, admitted: int | None) -> None:
-        """None admits all."""
+    def __init__(self, admitted: int | None, delay: float = 0) -> None:
+        """None admits all. `delay` is in seconds."""
         self._left = admitted
+        self._delay = delay
         self._held: deque[Callable[[], None]] = deque()
         self.served = 0
 
@@ -41,7 +42,10 @@ class Gate:
         if self._left is not None:
             self._left -= 1
         self.served += 1
-        answer()
+        if self._delay:
+            asyncio.get_running_loop().call_later(self._delay, answer)
+        else:
+            answer()
 
     def admit(self, count: int) -> None:
         self._left = (self._left or 0) + count
@@ -103,13 +107,13 @@ def load(folder: Path) -> list[bytes]:
     return [_response(path.read_bytes(), "image/jpeg") for path in paths]
 
 
-async def serve(folder: Path, ready_file: Path, *, gated: bool) -> None:
-    """Until SIGTERM. `ready_file` gets {"port"}."""
+async def serve(folder: Path, ready_file: Path, *, gated: bool, delay: float) -> None:
+    """Until SIGTERM. `ready_file` gets {"port"}; `delay` is in seconds."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     photographs = await asyncio.to_thread(load, folder)
-    gate = Gate(0 if gated else None)
+    gate = Gate(0 if gated else None, delay)
     first = await loop.create_server(lambda: Connection(photographs, gate), HOSTS[0], 0)
     port = first.sockets[0].getsockname()[1]
     others = await loop.create_server(
@@ -127,8 +131,11 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--ready-file", type=Path, required=True)
     parser.add_argument("--gated", action="store_true", help="answer only what is admitted")
+    parser.add_argument("--delay-ms", type=int, default=0, help="before each photograph")
     given = parser.parse_args()
-    uvloop.run(serve(given.folder, given.ready_file, gated=given.gated))
+    uvloop.run(
+        serve(given.folder, given.ready_file, gated=given.gated, delay=given.delay_ms / 1000)
+    )
 
 
 if __name__ == "__main__":

@@ -40,12 +40,13 @@ class Published:
 
 
 @asynccontextmanager
-async def published(kind: Kind, *, gated: bool) -> AsyncIterator[Published]:
+async def published(kind: Kind, *, gated: bool, delay_ms: int = 0) -> AsyncIterator[Published]:
     """The photographs of a kind, made if they are not there yet, behind an origin of their own."""
     folder = await asyncio.to_thread(photographs, kind)
     with tempfile.TemporaryDirectory() as temporary:
         ready = Path(temporary) / "ready.json"
         arguments = ["--folder", str(folder), "--ready-file", str(ready)]
+        arguments += ["--delay-ms", str(delay_ms)]
         if gated:
             arguments.append("--gated")
         async with running("loadtest.bench.photographs.origin", *arguments) as process:

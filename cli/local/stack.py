@@ -52,6 +52,7 @@ class StackOutputs:
     consumer_role_arn: str
     operator_role_arn: str
     exporter_role_arn: str
+    scaler_role_arn: str
     customer_tag_key_arn: str
 
     @classmethod
@@ -71,6 +72,7 @@ class StackOutputs:
             consumer_role_arn=values["ConsumerRoleArn"],
             operator_role_arn=values["OperatorRoleArn"],
             exporter_role_arn=values["ExporterRoleArn"],
+            scaler_role_arn=values["ScalerRoleArn"],
             customer_tag_key_arn=values["CustomerTagKeyArn"],
         )
 

@@ -16,6 +16,7 @@ ROLES = {
     "consumer": "ConsumerRole",
     "operator": "OperatorRole",
     "exporter": "ExporterRole",
+    "scaler": "ScalerRole",
 }
 
 # Where IAM's action is not named after the API.

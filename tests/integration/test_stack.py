@@ -140,6 +140,7 @@ async def test_topic_roles_and_alarms_are_there(
             stack.consumer_role_arn,
             stack.operator_role_arn,
             stack.exporter_role_arn,
+            stack.scaler_role_arn,
         ):
             role = await client.get_role(RoleName=arn.rpartition("/")[2])
             assert role["Role"]["Arn"] == arn

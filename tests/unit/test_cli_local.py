@@ -33,6 +33,7 @@ OUTPUTS = StackOutputs(
     consumer_role_arn="arn:aws:iam::0:role/consumer",
     operator_role_arn="arn:aws:iam::0:role/operator",
     exporter_role_arn="arn:aws:iam::0:role/exporter",
+    scaler_role_arn="arn:aws:iam::0:role/scaler",
     customer_tag_key_arn="arn:aws:secretsmanager:us-east-1:0:secret:key",
 )
 PLAN = Plan(

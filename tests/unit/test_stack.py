@@ -23,6 +23,7 @@ OUTPUTS = {
     "ConsumerRoleArn": "arn:consumer",
     "OperatorRoleArn": "arn:operator",
     "ExporterRoleArn": "arn:exporter",
+    "ScalerRoleArn": "arn:scaler",
     "CustomerTagKeyArn": "arn:key",
 }
 
@@ -79,13 +80,17 @@ def test_every_role_is_trusted_by_pods_and_by_oidc(template: dict[str, Any]) -> 
     for key, role in ROLES.items():
         trust = template["Resources"][role]["Properties"]["AssumeRolePolicyDocument"]
         condition, oidc, pods = trust["Fn::If"]
-        account = f"{key.capitalize()}ServiceAccount"
+        namespace, account = (
+            ("KedaNamespace", "KedaServiceAccount")
+            if key == "scaler"
+            else ("ServiceAccountNamespace", f"{key.capitalize()}ServiceAccount")
+        )
         assert condition == "UsesOidc"
-        assert f"${{ServiceAccountNamespace}}:${{{account}}}" in oidc["Fn::Sub"]
+        assert f"${{{namespace}}}:${{{account}}}" in oidc["Fn::Sub"]
         (statement,) = pods["Statement"]
         assert statement["Principal"] == {"Service": "pods.eks.amazonaws.com"}
         assert statement["Condition"]["StringEquals"] == {
-            "aws:RequestTag/kubernetes-namespace": {"Ref": "ServiceAccountNamespace"},
+            "aws:RequestTag/kubernetes-namespace": {"Ref": namespace},
             "aws:RequestTag/kubernetes-service-account": {"Ref": account},
         }
 

@@ -47,6 +47,9 @@ test: .venv/dev  ## Run the whole test suite
 test-real: .venv/dev  ## Run the system's tests on Amazon's DynamoDB Local and on ElasticMQ (needs a JDK 17 and Maven)
 	$(BIN)/python -m pytest --backend=real tests/acceptance tests/chaos tests/integration/test_tables.py
 
+verify-image: .venv/dev  ## Build the image and run it as a restricted pod would (root, docker.io and debootstrap, or DOCKER_HOST)
+	$(BIN)/python -m pytest tests/cluster/image
+
 load-smoke: .venv/loadtest  ## Take 10,000 requests to their end and prove that none was lost
 	@$(BIN)/imageservice-loadtest million --up --requests 10000 --report .load-smoke
 

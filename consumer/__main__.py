@@ -49,12 +49,16 @@ def _work(arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
         return queue_exporter.run(exporter)
     settings = load(ConsumerSettings)
     configure_logs(settings.log_level, settings.log_format, "consumer")
-    match arguments.command:
-        case "reconcile":
-            return reconcile.run(settings, arguments)
-        case "redrive":
-            return redrive.run(settings, arguments)
-    return _consume(settings)
+    if arguments.command is None:
+        return _consume(settings)
+    # Both may be cut short anywhere. Without a handler of its own, the first process of a container ignores the signal.
+    signal.signal(signal.SIGTERM, _end)
+    command = {"reconcile": reconcile.run, "redrive": redrive.run}[arguments.command]
+    return command(settings, arguments)
+
+
+def _end(number: int, _frame: object) -> None:
+    raise SystemExit(128 + number)
 
 
 def _parser() -> argparse.ArgumentParser:

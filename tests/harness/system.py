@@ -6,7 +6,7 @@ import signal
 import sys
 import uuid
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -51,9 +51,13 @@ class System:
     async def start_exporter(self, **settings: str) -> Process:
         return await self._start("consumer", settings, ("queue-exporter",), role="exporter")
 
+    async def start_operator(self, *arguments: str) -> Process:
+        """Start a command of the consumer."""
+        return await self._start("consumer", {}, arguments, role="operator")
+
     async def run_operator(self, *arguments: str) -> int:
         """Run a command of the consumer, such as reconcile, to its end; answer its exit status."""
-        process = await self._start("consumer", {}, arguments, role="operator")
+        process = await self.start_operator(*arguments)
         return await process.wait()
 
     @asynccontextmanager
@@ -111,9 +115,17 @@ class System:
         *,
         role: str | None = None,
     ) -> Process:
-        environment = {
-            **without_aws(os.environ),
-            **self.aws.environment(role or module, self.endpoint),
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", module, *arguments),
+            env={**without_aws(os.environ), **self._environment(role or module, settings)},
+        )
+        self.processes.append(process)
+        return process
+
+    def _environment(self, role: str, settings: Mapping[str, str]) -> dict[str, str]:
+        """What a process in `role` must find in its environment."""
+        return {
+            **self.aws.environment(role, self.endpoint),
             **self.stack.environment(),
             "METRICS_HOST": "127.0.0.1",
             "METRICS_PORT": str(free_port()),
@@ -124,11 +136,6 @@ class System:
             "LOG_FORMAT": "console",
             **settings,
         }
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", module, *arguments, env=environment
-        )
-        self.processes.append(process)
-        return process
 
 
 @asynccontextmanager

@@ -1,0 +1,133 @@
+"""The whole system out of the image: a server and consumers in hardened containers, on a stack of their own."""
+
+import asyncio
+import json
+import uuid
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from cli.local.embedded_aws import free_port
+from cluster.image.built_image import HARDENED, BuiltImage
+from harness.aws import RecordingAws
+from harness.system import System
+
+_POLL_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """`process` is its `docker run`: it passes signals on, and ends with the container's status."""
+
+    image: BuiltImage
+    name: str
+    metrics_port: int
+    process: Process
+
+    async def signal(self, name: str) -> None:
+        """Return once the signal has been sent."""
+        await asyncio.to_thread(self.image.docker, "kill", "--signal", name, self.name)
+
+    async def stop(self, seconds: int) -> int:
+        """End it as an operator does, killed after `seconds`; answer its exit status."""
+        await asyncio.to_thread(self.image.docker, "stop", "--time", str(seconds), self.name)
+        return await self.process.wait()
+
+    async def metrics(self) -> str:
+        """What Prometheus reads, as soon as it is served."""
+        while True:
+            try:
+                return await _get(f"http://127.0.0.1:{self.metrics_port}/metrics")
+            except aiohttp.ClientConnectionError:
+                ended = self.process.returncode
+                assert ended is None, f"{self.name} ended with {ended} instead of serving metrics"
+                await asyncio.sleep(_POLL_S)
+
+    async def state(self) -> dict[str, Any]:
+        told = await asyncio.to_thread(self.image.docker, "container", "inspect", self.name)
+        (container,) = json.loads(told)
+        return dict(container["State"])
+
+    async def resident_bytes(self) -> tuple[int, int]:
+        """Memory of its process, now and at its highest."""
+        path = Path("/proc", str((await self.state())["Pid"]), "status")
+        told = await asyncio.to_thread(path.read_text, encoding="utf-8")
+        fields = dict(line.split(":\t") for line in told.splitlines() if line.startswith("Vm"))
+        return _bytes(fields["VmRSS"]), _bytes(fields["VmHWM"])
+
+
+def _bytes(told: str) -> int:
+    return int(told.strip().removesuffix(" kB")) * 1024
+
+
+async def _get(url: str) -> str:
+    async with aiohttp.ClientSession() as session, session.get(url) as response:
+        return await response.text()
+
+
+@dataclass(slots=True, kw_only=True)
+class ContainedSystem(System):
+    """Starts containers where a System starts processes."""
+
+    image: BuiltImage
+    containers: list[Container] = field(default_factory=list)
+
+    async def run_server(self, **settings: str) -> Container:
+        await self.start_server(**settings)
+        return self.containers[-1]
+
+    async def run_consumer(self, **settings: str) -> Container:
+        await self.start_consumer(**settings)
+        return self.containers[-1]
+
+    async def run_exporter(self, **settings: str) -> Container:
+        await self.start_exporter(**settings)
+        return self.containers[-1]
+
+    async def remove(self) -> None:
+        """Remove what is left of all containers, running or not."""
+        names = [container.name for container in self.containers]
+        if names:
+            await asyncio.to_thread(self.image.docker, "rm", "--force", *names)
+        for container in self.containers:
+            await container.process.wait()
+
+    async def _start(
+        self,
+        module: str,
+        settings: dict[str, str],
+        arguments: tuple[str, ...] = (),
+        *,
+        role: str | None = None,
+    ) -> Process:
+        port = free_port()
+        environment = self._environment(role or module, {"METRICS_PORT": str(port), **settings})
+        name = f"imageservice-{module}-{uuid.uuid4().hex[:10]}"
+        variables = (f"--env={variable}={value}" for variable, value in environment.items())
+        process = await asyncio.create_subprocess_exec(
+            *(self.image.docker.client, "run", "--name", name, "--network", "host", *HARDENED),
+            *(*variables, self.image.tag, module, *arguments),
+            env=self.image.docker.environment,
+        )
+        self.containers.append(Container(self.image, name, port, process))
+        self.processes.append(process)
+        return process
+
+
+@asynccontextmanager
+async def contained_system(
+    image: BuiltImage, aws: RecordingAws, *, endpoint: str | None = None, **parameters: str
+) -> AsyncIterator[ContainedSystem]:
+    """As `harness.system.system`. Nothing is left of it, also where a container does not leave cleanly."""
+    stack = await aws.deploy(f"t{uuid.uuid4().hex[:10]}", **parameters)
+    running = ContainedSystem(aws, stack, endpoint or aws.endpoint, image=image)
+    try:
+        yield running
+        await running.stop()
+    finally:
+        await running.remove()

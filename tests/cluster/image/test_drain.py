@@ -1,0 +1,73 @@
+"""`docker stop`, which is what a pod's end looks like to a process: SIGTERM, and SIGKILL after the grace."""
+
+import asyncio
+import uuid
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from cluster.image.contained_system import ContainedSystem
+from harness.grpc_client import submit_request
+from harness.origin import Origin, origin
+from harness.records import records
+from imageservice.v1 import image_service_pb2 as pb
+
+pytestmark = pytest.mark.timeout(900)
+
+GRACE_S = 60
+PATIENCE_S = 60
+
+
+async def asked_for(images: Origin, path: str) -> None:
+    """Wait until somebody fetches it."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not images.hits[path]:  # noqa: ASYNC110  a count, in another task
+            await asyncio.sleep(0.05)
+
+
+async def test_a_stopped_consumer_gives_back_what_it_cannot_finish(
+    contained: ContainedSystem,
+) -> None:
+    """It leaves with 0 and its message is on the queue, where the next one finds it."""
+    async with origin() as images, records(contained) as stores:
+        await contained.run_server()
+        request_id = await contained.submit(images.hold("/slow.png"))
+        consumer = await contained.run_consumer(DRAIN_GRACE_S="1")
+        await asked_for(images, "/slow.png")
+        assert await consumer.stop(GRACE_S) == 0
+        assert not (await consumer.state())["OOMKilled"]
+        assert await stores.depth(contained.stack.queue_url) == 1
+        images.let_go()
+        await contained.run_consumer()
+        await contained.wait_terminal([request_id])
+        await stores.prove_each_ended_once([request_id])
+
+
+async def test_a_stopped_consumer_finishes_what_it_can(contained: ContainedSystem) -> None:
+    """Within its grace, a picture that was being fetched is published and told of."""
+    async with origin() as images, records(contained) as stores:
+        await contained.run_server()
+        request_id = await contained.submit(images.hold("/slow.png"))
+        consumer = await contained.run_consumer()
+        await asked_for(images, "/slow.png")
+        await consumer.signal("TERM")
+        images.let_go()
+        assert await consumer.process.wait() == 0
+        await contained.wait_terminal([request_id])
+        await stores.prove_each_ended_once([request_id])
+
+
+async def test_a_stopped_server_is_unready_before_it_refuses(contained: ContainedSystem) -> None:
+    """Load balancers get time to notice, in which calls are still served; then it leaves with 0."""
+    server = await contained.run_server(DRAIN_DELAY_S="3")
+    async with grpc.aio.insecure_channel(contained.address) as channel, contained.stub() as stub:
+        watch = health_pb2_grpc.HealthStub(channel).Watch(
+            health_pb2.HealthCheckRequest(service="imageservice.v1.ImageService")
+        )
+        assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
+        stopping = asyncio.create_task(server.stop(GRACE_S))
+        assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        answer = await stub.SubmitImage(submit_request(str(uuid.uuid4())), timeout=30)
+        assert answer.state == pb.STATE_PENDING
+        assert await stopping == 0

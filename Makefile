@@ -47,6 +47,15 @@ test: .venv/dev  ## Run the whole test suite
 test-real: .venv/dev  ## Run the system's tests on Amazon's DynamoDB Local and on ElasticMQ (needs a JDK 17 and Maven)
 	$(BIN)/python -m pytest --backend=real tests/acceptance tests/chaos tests/integration/test_tables.py
 
+# Its pins are not ours, so it has an environment of its own.
+.venv/checkov/created: tests/cluster/manifests/checkov.txt .venv/created
+	@$(PYTHON) -m venv --clear .venv/checkov
+	@.venv/checkov/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+verify-k8s: .venv/dev .venv/checkov/created  ## Check the manifests without a cluster (needs kubectl, Go, Debian's prometheus)
+	$(BIN)/python -m pytest tests/cluster/manifests
+
 verify-image: .venv/dev  ## Build the image and run it as a restricted pod would (root, docker.io and debootstrap, or DOCKER_HOST)
 	$(BIN)/python -m pytest tests/cluster/image
 

@@ -1,0 +1,194 @@
+"""Is it well? What is promised, what comes and goes, what it costs."""
+
+from k8s.components.monitoring.generator.dashboard import Dashboard, Row
+from k8s.components.monitoring.generator.panel import Panel, Query
+
+_BUDGET = "on (slo) group_left () (1 - imageservice:slo_objective:ratio)"
+
+_PROMISES = Row(
+    "Promises",
+    (
+        Panel(
+            "Error budget left",
+            "Share of the 30 days' budget that is left, by objective: 100 % is untouched, 0 is spent. "
+            "With less than 30 days of data it covers what there is.",
+            "percentunit",
+            (
+                Query(
+                    'imageservice:slo_error_budget_remaining:ratio{namespace="$namespace"}',
+                    "{{slo}}",
+                ),
+            ),
+            kind="stat",
+            width=12,
+        ),
+        Panel(
+            "Kept in the last 6 hours",
+            "Share of submits that were answered (availability), of SubmitImage calls within 250 ms (latency), of "
+            "requests that ended within 5 minutes of acceptance (freshness).",
+            "percentunit",
+            (Query('1 - imageservice:slo_errors:ratio_rate6h{namespace="$namespace"}', "{{slo}}"),),
+            kind="stat",
+            width=12,
+        ),
+        Panel(
+            "Burn rate, 1 hour",
+            "How many times faster than the budget allows it is being spent. Above 14.4 somebody is woken.",
+            "none",
+            (
+                Query(
+                    f'imageservice:slo_errors:ratio_rate1h{{namespace="$namespace"}} / {_BUDGET}',
+                    "{{slo}}",
+                ),
+            ),
+            limit=14.4,
+        ),
+        Panel(
+            "Burn rate, 3 days",
+            "The same over 3 days. Above 1 the budget will not last the month, and a ticket is opened.",
+            "none",
+            (
+                Query(
+                    f'imageservice:slo_errors:ratio_rate3d{{namespace="$namespace"}} / {_BUDGET}',
+                    "{{slo}}",
+                ),
+            ),
+            limit=1,
+        ),
+        Panel(
+            "Alerts",
+            "Alerts that fire, or will if their cause lasts. docs/runbook.md has an entry for each.",
+            "none",
+            (
+                Query(
+                    'sort_desc(count by (alertname, severity, alertstate) (ALERTS{alertname=~"Imageservice.+"}))',
+                    "",
+                ),
+            ),
+            kind="table",
+        ),
+    ),
+)
+
+_WORK = Row(
+    "Work",
+    (
+        Panel(
+            "Requests accepted and ended",
+            "Accepted: submits that were answered OK, repeats of an id included. Ended: COMPLETED or FAILED.",
+            "reqps",
+            (
+                Query(
+                    'sum(rate(grpc_server_handled_total{<server>, grpc_method="SubmitImage", grpc_code="OK"}'
+                    "[$__rate_interval])) + sum(rate(grpc_server_items_total{<server>, "
+                    'grpc_method="SubmitImages", grpc_code="OK"}[$__rate_interval]))',
+                    "accepted",
+                ),
+                Query(
+                    "sum by (state) (rate(consumer_ended_requests_total{<consumer>}[$__rate_interval]))",
+                    "{{state}}",
+                ),
+            ),
+        ),
+        Panel(
+            "Failures by code",
+            "Requests that ended FAILED. Most codes are the customer's or the origin's affair; INTERNAL, CRASHED and "
+            "UNDELIVERABLE are ours.",
+            "reqps",
+            (
+                Query(
+                    "sum by (failure_code) (rate(consumer_ended_requests_total"
+                    '{<consumer>, state="FAILED"}[$__rate_interval]))',
+                    "{{failure_code}}",
+                ),
+            ),
+            stacked=True,
+        ),
+        Panel(
+            "What customers wait",
+            "Time from a request's acceptance to its end.",
+            "s",
+            tuple(
+                Query(
+                    f"histogram_quantile({q}, sum by (le) "
+                    "(rate(consumer_request_seconds_bucket{<consumer>}[$__rate_interval])))",
+                    name,
+                )
+                for q, name in ((0.5, "median"), (0.9, "90 %"), (0.99, "99 %"))
+            ),
+            limit=300,
+        ),
+        Panel(
+            "Latency of SubmitImage",
+            "Time until a submit is answered, which is after the database and the queue have acknowledged it.",
+            "s",
+            tuple(
+                Query(
+                    f"histogram_quantile({q}, sum by (le) (rate(grpc_server_handling_seconds_bucket"
+                    '{<server>, grpc_method="SubmitImage"}[$__rate_interval])))',
+                    name,
+                )
+                for q, name in ((0.5, "median"), (0.9, "90 %"), (0.99, "99 %"))
+            ),
+            limit=0.25,
+        ),
+        Panel(
+            "Waiting",
+            "Messages in the queue that no consumer holds, and those that nobody could process.",
+            "short",
+            (
+                Query('imageservice:backlog:messages{namespace="$namespace"}', "backlog"),
+                Query(
+                    'max(queue_messages{<exporter>, queue="undelivered", state="visible"})',
+                    "undelivered",
+                ),
+            ),
+        ),
+        Panel(
+            "Age of the oldest message",
+            "Of those that consumers hold, since it was last sent. Above 15 minutes somebody is woken.",
+            "s",
+            (Query("max(consumer_oldest_message_age_seconds{<consumer>})", "oldest"),),
+            limit=900,
+        ),
+    ),
+)
+
+_COST = Row(
+    "Cost",
+    (
+        Panel(
+            "Cost of a million images",
+            "Calls and writes at list prices over the last hour, for each million images completed. Without storage, "
+            "traffic, compute, and the reads of watched requests.",
+            "currencyUSD",
+            (
+                Query(
+                    'imageservice:cost_per_image_usd{namespace="$namespace"} * 1000000',
+                    "a million images",
+                ),
+            ),
+            kind="stat",
+            width=12,
+        ),
+        Panel(
+            "Cost a day at the present pace",
+            "The same calls and writes, at the pace of the last 5 minutes.",
+            "currencyUSD",
+            (
+                Query(
+                    'sum(imageservice:aws_cost_usd:rate5m{namespace="$namespace"}) * 86400', "a day"
+                ),
+            ),
+            kind="stat",
+            width=12,
+        ),
+    ),
+)
+
+OVERVIEW = Dashboard(
+    "overview",
+    "overview",
+    "Is it well? What is promised, what comes and goes, what it costs.",
+    (_PROMISES, _WORK, _COST),
+)

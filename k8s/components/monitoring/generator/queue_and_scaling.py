@@ -1,0 +1,207 @@
+"""The queues, and how many pods follow from them."""
+
+from k8s.components.monitoring.generator.dashboard import Dashboard, Row
+from k8s.components.monitoring.generator.panel import Panel, Query, quantiles
+
+_CONSUMER = 'namespace="$namespace", deployment="imageservice-consumer"'
+_CONSUMER_HPA = 'namespace="$namespace", horizontalpodautoscaler="keda-hpa-imageservice-consumer"'
+_SERVER = 'namespace="$namespace", deployment="imageservice-server"'
+_SERVER_HPA = 'namespace="$namespace", horizontalpodautoscaler="imageservice-server"'
+# KEDA's label `namespace` is lost where its scrape does not honour labels, so that none is asked for.
+_SCALER = 'scaledObject="imageservice-consumer"'
+
+_QUEUES = Row(
+    "Queues",
+    (
+        Panel(
+            "Requests",
+            "visible: waiting. in_flight: held by a consumer. delayed: given back with a wait. As SQS approximates.",
+            "short",
+            (
+                Query(
+                    'max by (state) (queue_messages{<exporter>, queue="requests"})',
+                    "{{state}}",
+                ),
+            ),
+            stacked=True,
+        ),
+        Panel(
+            "Dead letters and undelivered",
+            "dead_letters: a copy of each FAILED request, for redrive; it grows with the customers' mistakes. "
+            "undelivered: what nobody could process, which is to be none.",
+            "short",
+            (
+                Query(
+                    'max by (queue) (queue_messages{<exporter>, queue=~"dead_letters|undelivered", state="visible"})',
+                    "{{queue}}",
+                ),
+            ),
+        ),
+        Panel(
+            "Time to empty",
+            "The backlog, divided by the requests that ended a second in the last minutes. Gone where none ended.",
+            "s",
+            (
+                Query(
+                    'imageservice:backlog:messages{namespace="$namespace"} / on (namespace) '
+                    "(sum by (namespace) (rate(consumer_ended_requests_total{<consumer>}[$__rate_interval])) > 0)",
+                    "to empty",
+                ),
+            ),
+        ),
+        Panel(
+            "Age of the oldest message",
+            "Of those that consumers hold, since it was last sent.",
+            "s",
+            (Query("max by (pod) (consumer_oldest_message_age_seconds{<consumer>})", "{{pod}}"),),
+            limit=900,
+        ),
+        Panel(
+            "Age at receive",
+            "How long messages waited in the queue, since they were last sent.",
+            "s",
+            quantiles("consumer_queue_age_seconds", "<consumer>", "job", ""),
+        ),
+        Panel(
+            "Readings that failed",
+            "Readings of a queue that SQS did not answer; its figures are gone until it does.",
+            "cps",
+            (
+                Query(
+                    "sum by (queue) (rate(queue_read_failures_total{<exporter>}[$__rate_interval]))",
+                    "{{queue}}",
+                ),
+            ),
+        ),
+    ),
+)
+
+_CONSUMERS = Row(
+    "Consumers",
+    (
+        Panel(
+            "Backlog",
+            "What KEDA scales by: messages that wait and those in flight.",
+            "short",
+            (
+                Query(
+                    'sum(max by (state) (queue_messages{<exporter>, queue="requests", state=~"visible|in_flight"}))',
+                    "waiting and in flight",
+                ),
+            ),
+        ),
+        Panel(
+            "Replicas",
+            "desired: what the autoscaler asks for. ready: what works. The maximum is what stands downstream.",
+            "short",
+            (
+                Query(
+                    f"max(kube_horizontalpodautoscaler_status_desired_replicas{{{_CONSUMER_HPA}}})",
+                    "desired",
+                ),
+                Query(f"max(kube_deployment_spec_replicas{{{_CONSUMER}}})", "asked for"),
+                Query(f"max(kube_deployment_status_replicas_ready{{{_CONSUMER}}})", "ready"),
+                Query(
+                    f"max(kube_horizontalpodautoscaler_spec_max_replicas{{{_CONSUMER_HPA}}})",
+                    "maximum",
+                ),
+            ),
+        ),
+        Panel(
+            "What KEDA reads",
+            "The figure that KEDA hands to the autoscaler.",
+            "short",
+            (
+                Query(
+                    f"max by (metric) (keda_scaler_metrics_value{{{_SCALER}}})",
+                    "{{metric}}",
+                ),
+            ),
+        ),
+        Panel(
+            "KEDA's scaler is active",
+            "1 while there is work; 0 lets the deployment go to its minimum after the cooldown.",
+            "none",
+            (Query(f"max by (scaler) (keda_scaler_active{{{_SCALER}}})", "{{scaler}}"),),
+        ),
+        Panel(
+            "KEDA's errors",
+            "Readings of the queue that failed. After some in a row the fallback holds.",
+            "cps",
+            (
+                Query(
+                    f"sum by (scaler) (rate(keda_scaler_detail_errors_total{{{_SCALER}}}[$__rate_interval]))",
+                    "{{scaler}}",
+                ),
+                Query(
+                    f"sum by (scaledObject) (rate(keda_scaled_object_errors_total{{{_SCALER}}}[$__rate_interval]))",
+                    "all of the ScaledObject",
+                ),
+            ),
+        ),
+        Panel(
+            "KEDA's latency",
+            "Time of its last reading of the queue.",
+            "s",
+            (
+                Query(
+                    f"max by (scaler) (keda_scaler_metrics_latency_seconds{{{_SCALER}}})",
+                    "{{scaler}}",
+                ),
+            ),
+        ),
+    ),
+)
+
+_SERVERS = Row(
+    "Servers and budgets",
+    (
+        Panel(
+            "Replicas of the server",
+            "desired: what the autoscaler asks for, by CPU. ready: what answers.",
+            "short",
+            (
+                Query(
+                    f"max(kube_horizontalpodautoscaler_status_desired_replicas{{{_SERVER_HPA}}})",
+                    "desired",
+                ),
+                Query(f"max(kube_deployment_status_replicas_ready{{{_SERVER}}})", "ready"),
+                Query(
+                    f"max(kube_horizontalpodautoscaler_spec_max_replicas{{{_SERVER_HPA}}})",
+                    "maximum",
+                ),
+            ),
+        ),
+        Panel(
+            "Disruption budgets",
+            "Pods that may be evicted at present; at 0 a node cannot be drained.",
+            "short",
+            (
+                Query(
+                    "kube_poddisruptionbudget_status_pod_disruptions_allowed"
+                    '{namespace="$namespace", poddisruptionbudget=~"imageservice-.+"}',
+                    "{{poddisruptionbudget}}",
+                ),
+            ),
+        ),
+        Panel(
+            "Since reconcile succeeded",
+            "Time since the last run of the CronJob that succeeded.",
+            "s",
+            (
+                Query(
+                    "time() - max(kube_cronjob_status_last_successful_time"
+                    '{namespace="$namespace", cronjob="imageservice-reconcile"})',
+                    "reconcile",
+                ),
+            ),
+        ),
+    ),
+)
+
+QUEUE_AND_SCALING = Dashboard(
+    "queue-and-scaling",
+    "queue and scaling",
+    "The queues, and how many pods follow from them.",
+    (_QUEUES, _CONSUMERS, _SERVERS),
+)

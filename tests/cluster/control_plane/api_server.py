@@ -1,0 +1,77 @@
+"""etcd and kube-apiserver, with role-based access control and the admission plugins that are on by default."""
+
+import asyncio
+from contextlib import AsyncExitStack
+
+from cli.local.embedded_aws import free_port
+from cluster.control_plane.binaries import ETCD, KUBERNETES
+from cluster.control_plane.certificates import Authority, Identity, signing_pair
+from cluster.control_plane.ground import Ground
+from cluster.control_plane.program import Program
+
+
+async def start_api_server(ground: Ground, running: AsyncExitStack) -> Identity:
+    """Start both and wait until they serve; return the key that signs service accounts' tokens."""
+    storage = await _start_etcd(ground, running)
+    tokens = await asyncio.to_thread(signing_pair, ground.folder, "service-accounts")
+    arguments = await asyncio.to_thread(_arguments, ground, storage, tokens)
+    path = await asyncio.to_thread(KUBERNETES.binary, "kube-apiserver")
+    program = await Program.start(
+        path, *arguments, name="kube-apiserver", logs=ground.logs, environment={}
+    )
+    running.push_async_callback(program.stop)
+    await program.answers(f"{ground.server}/readyz", authority=ground.authority.certificate)
+    return tokens
+
+
+async def _start_etcd(ground: Ground, running: AsyncExitStack) -> str:
+    """Return its URL. It keeps nothing for after the run, so that it need not wait for the disk."""
+    url = f"http://127.0.0.1:{free_port()}"
+    program = await Program.start(
+        await asyncio.to_thread(ETCD.binary, "server"),
+        f"--data-dir={ground.folder / 'etcd'}",
+        f"--listen-client-urls={url}",
+        f"--advertise-client-urls={url}",
+        "--listen-peer-urls=http://127.0.0.1:0",
+        "--unsafe-no-fsync",
+        name="etcd",
+        logs=ground.logs,
+        environment={},
+    )
+    running.push_async_callback(program.stop)
+    await program.answers(f"{url}/health")
+    return url
+
+
+def _arguments(ground: Ground, storage: str, tokens: Identity) -> list[str]:
+    serving = ground.authority.issue(
+        "kube-apiserver", hosts=("10.96.0.1", "kubernetes.default.svc")
+    )
+    front = Authority.create(ground.folder, "front-proxy-ca")
+    proxy = front.issue("front-proxy-client")
+    return [
+        f"--etcd-servers={storage}",
+        "--bind-address=127.0.0.1",
+        "--advertise-address=127.0.0.1",
+        f"--secure-port={ground.server.rpartition(':')[2]}",
+        # A Service's endpoints may not be on loopback, and nothing here needs that of `kubernetes`.
+        "--endpoint-reconciler-type=none",
+        "--service-cluster-ip-range=10.96.0.0/16",
+        "--authorization-mode=Node,RBAC",
+        # As on a real cluster, where it is the namespace's pod security that says no.
+        "--allow-privileged=true",
+        f"--client-ca-file={ground.authority.certificate}",
+        *_pair("tls-cert-file", "tls-private-key-file", serving),
+        "--service-account-issuer=https://kubernetes.default.svc",
+        *_pair("service-account-key-file", "service-account-signing-key-file", tokens),
+        f"--requestheader-client-ca-file={front.certificate}",
+        "--requestheader-allowed-names=front-proxy-client",
+        "--requestheader-username-headers=X-Remote-User",
+        "--requestheader-group-headers=X-Remote-Group",
+        "--requestheader-extra-headers-prefix=X-Remote-Extra-",
+        *_pair("proxy-client-cert-file", "proxy-client-key-file", proxy),
+    ]
+
+
+def _pair(certificate: str, key: str, identity: Identity) -> tuple[str, str]:
+    return (f"--{certificate}={identity.certificate}", f"--{key}={identity.key}")

@@ -1,0 +1,105 @@
+"""kube-controller-manager, kube-scheduler, and kwok, whose nodes run every pod at once and ready."""
+
+import asyncio
+from collections.abc import Iterable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+from cli.local.embedded_aws import free_port
+from cluster.control_plane.binaries import KUBERNETES, KWOK
+from cluster.control_plane.certificates import Identity
+from cluster.control_plane.ground import ADMIN, Ground
+from cluster.control_plane.program import Program
+
+ZONES = ("us-east-1a", "us-east-1b", "us-east-1c")
+NODES_PER_ZONE = 2
+_STAGES = (
+    "node/fast/node-initialize.yaml",
+    "node/heartbeat-with-lease/node-heartbeat-with-lease.yaml",
+    "pod/fast/pod-ready.yaml",
+    "pod/fast/pod-complete.yaml",
+    "pod/fast/pod-delete.yaml",
+)
+
+
+async def start_controllers(ground: Ground, tokens: Identity, running: AsyncExitStack) -> None:
+    """Start all three; wait until those that have a probe answer it."""
+    await asyncio.gather(
+        _start_controller(
+            ground,
+            running,
+            "kube-controller-manager",
+            f"--root-ca-file={ground.authority.certificate}",
+            f"--service-account-private-key-file={tokens.key}",
+            # As on a real cluster: the autoscaler may only do what its own account may.
+            "--use-service-account-credentials",
+        ),
+        _start_controller(ground, running, "kube-scheduler"),
+        _start_kwok(ground, running),
+    )
+
+
+async def _start_controller(
+    ground: Ground, running: AsyncExitStack, name: str, *further: str
+) -> None:
+    kubeconfig = await asyncio.to_thread(ground.kubeconfig, f"system:{name}")
+    serving = await asyncio.to_thread(ground.authority.issue, name)
+    port = free_port()
+    program = await Program.start(
+        await asyncio.to_thread(KUBERNETES.binary, name),
+        *(f"--{use}kubeconfig={kubeconfig}" for use in ("", "authentication-", "authorization-")),
+        "--bind-address=127.0.0.1",
+        f"--secure-port={port}",
+        f"--tls-cert-file={serving.certificate}",
+        f"--tls-private-key-file={serving.key}",
+        "--leader-elect=false",
+        *further,
+        name=name,
+        logs=ground.logs,
+        environment={},
+    )
+    running.push_async_callback(program.stop)
+    url = f"https://127.0.0.1:{port}/healthz"
+    await program.answers(url, authority=ground.authority.certificate)
+
+
+async def _start_kwok(ground: Ground, running: AsyncExitStack) -> None:
+    stages = await asyncio.to_thread(_stages)
+    kubeconfig = await asyncio.to_thread(ground.kubeconfig, *ADMIN)
+    program = await Program.start(
+        await asyncio.to_thread(KWOK.binary, "kwok"),
+        f"--kubeconfig={kubeconfig}",
+        *(f"--config={stage}" for stage in stages),
+        "--manage-all-nodes",
+        "--node-lease-duration-seconds=40",
+        name="kwok",
+        logs=ground.logs,
+        environment={},
+    )
+    running.push_async_callback(program.stop)
+
+
+def _stages() -> list[Path]:
+    return [KWOK.source() / "kustomize" / "stage" / stage for stage in _STAGES]
+
+
+def nodes() -> Iterable[dict[str, Any]]:
+    """Yield the nodes: of EKS's common size, m7i.xlarge, in three zones."""
+    size = {"cpu": "4", "memory": "16Gi", "pods": "58", "ephemeral-storage": "20Gi"}
+    for zone in ZONES:
+        for number in range(NODES_PER_ZONE):
+            name = f"node-{zone}-{number}"
+            labels = {
+                "kubernetes.io/hostname": name,
+                "kubernetes.io/os": "linux",
+                "kubernetes.io/arch": "amd64",
+                "topology.kubernetes.io/region": zone[:-1],
+                "topology.kubernetes.io/zone": zone,
+            }
+            yield {
+                "apiVersion": "v1",
+                "kind": "Node",
+                "metadata": {"name": name, "labels": labels},
+                "status": {"allocatable": size, "capacity": size},
+            }

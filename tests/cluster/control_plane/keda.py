@@ -1,0 +1,163 @@
+"""KEDA's operator and metrics adapter on this machine, installed in the cluster as its own manifests say."""
+
+import asyncio
+import base64
+import shutil
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cli.local.embedded_aws import free_port
+from cluster.control_plane.binaries import KEDA
+from cluster.control_plane.ground import Ground
+from cluster.control_plane.kubectl import Kubectl
+from cluster.control_plane.program import Program
+
+NAMESPACE = "keda"
+API_SERVICE = "v1beta1.external.metrics.k8s.io"
+_ADAPTER = "keda-metrics-apiserver"
+_ACCOUNT = f"system:serviceaccount:{NAMESPACE}:keda-operator"
+_GROUPS = ("system:serviceaccounts", f"system:serviceaccounts:{NAMESPACE}")
+_INSTALLED = ("general", "crd", "service_account", "rbac")
+_ADAPTER_INSTALLED = ("role.yaml", "role_binding.yaml")
+_AVAILABLE_SECONDS = 90
+
+
+async def start_keda(ground: Ground, kubectl: Kubectl, running: AsyncExitStack) -> str:
+    """Install and start it; return the URL of its operator's Prometheus metrics once external metrics are served."""
+    await _install(kubectl)
+    certificates = await asyncio.to_thread(_certificates, ground)
+    kubeconfig = await asyncio.to_thread(ground.kubeconfig, _ACCOUNT, _GROUPS)
+    keda = _Keda(ground, certificates, kubeconfig, running)
+    service, metrics = await keda.start_operator()
+    await keda.start_adapter(service, kubectl)
+    return metrics
+
+
+async def _install(kubectl: Kubectl) -> None:
+    config = await asyncio.to_thread(KEDA.source) / "config"
+    for part in _INSTALLED:
+        await kubectl.apply("-k", str(config / part))
+    for part in _ADAPTER_INSTALLED:
+        await kubectl.apply("-f", str(config / "metrics-server" / part))
+
+
+def _certificates(ground: Ground) -> Path:
+    """Lay out what KEDA finds in its secret: the authority, and one certificate that both programs show."""
+    folder = ground.folder / "keda-certificates"
+    folder.mkdir()
+    shown = ground.authority.issue(_ADAPTER, hosts=(f"{_ADAPTER}.{NAMESPACE}.svc",))
+    for source, name in (
+        (ground.authority.certificate, "ca.crt"),
+        (shown.certificate, "tls.crt"),
+        (shown.key, "tls.key"),
+    ):
+        shutil.copy(source, folder / name)
+    return folder
+
+
+@dataclass(frozen=True, slots=True)
+class _Keda:
+    """Both programs, which share an account and a certificate as they do in a cluster."""
+
+    ground: Ground
+    certificates: Path
+    kubeconfig: Path
+    running: AsyncExitStack
+
+    async def start_operator(self) -> tuple[str, str]:
+        """Return the address of its metrics service for the adapter, and the URL of its Prometheus metrics."""
+        metrics, probe, service = (f"127.0.0.1:{free_port()}" for _ in range(3))
+        program = await self._start(
+            "operator",
+            "keda-operator",
+            f"--metrics-bind-address={metrics}",
+            f"--health-probe-bind-address={probe}",
+            f"--metrics-service-bind-address={service}",
+            # The certificates are ours, and the API service is written with their authority.
+            "--enable-cert-rotation=false",
+            "--enable-apiservice-patching=false",
+            "--enable-webhook-patching=false",
+            "--zap-encoder=console",
+        )
+        await program.answers(f"http://{probe}/readyz")
+        return service, f"http://{metrics}/metrics"
+
+    async def start_adapter(self, service: str, kubectl: Kubectl) -> None:
+        """Wait until the API server has found it too."""
+        port = free_port()
+        uses = ("authentication", "authorization", "lister")
+        program = await self._start(
+            "adapter",
+            _ADAPTER,
+            "--bind-address=127.0.0.1",
+            f"--secure-port={port}",
+            f"--port={free_port()}",
+            f"--metrics-service-address={service}",
+            *(f"--{use}-kubeconfig={self.kubeconfig}" for use in uses),
+            f"--client-ca-file={self.certificates / 'ca.crt'}",
+            f"--tls-cert-file={self.certificates / 'tls.crt'}",
+            f"--tls-private-key-file={self.certificates / 'tls.key'}",
+        )
+        trusted = await asyncio.to_thread(self.ground.authority.certificate.read_bytes)
+        await kubectl.apply_objects(_reached_at(port, trusted))
+
+        async def available() -> bool:
+            told = (await kubectl.get("apiservice", API_SERVICE)).get("status", {})
+            conditions = told.get("conditions", ())
+            return any(c["type"] == "Available" and c["status"] == "True" for c in conditions)
+
+        await program.until(available, "serve external metrics", seconds=_AVAILABLE_SECONDS)
+
+    async def _start(self, program: str, name: str, *arguments: str) -> Program:
+        started = await Program.start(
+            await asyncio.to_thread(KEDA.binary, program),
+            f"--cert-dir={self.certificates}",
+            *arguments,
+            name=name,
+            logs=self.ground.logs,
+            environment={
+                "KUBECONFIG": str(self.kubeconfig),
+                "POD_NAMESPACE": NAMESPACE,
+                "KEDA_CLUSTER_OBJECT_NAMESPACE": NAMESPACE,
+                "WATCH_NAMESPACE": "",
+                # Without it the SDK looks for a role at an address that no machine outside AWS has.
+                "AWS_EC2_METADATA_DISABLED": "true",
+            },
+        )
+        self.running.push_async_callback(started.stop)
+        return started
+
+
+def _reached_at(port: int, trusted: bytes) -> list[dict[str, Any]]:
+    """Return how the API server finds the adapter.
+
+    By the name `localhost`: a Service's endpoints may not be on loopback, but an external name is not looked into.
+    """
+    group, version = "external.metrics.k8s.io", "v1beta1"
+    return [
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": _ADAPTER, "namespace": NAMESPACE},
+            "spec": {
+                "type": "ExternalName",
+                "externalName": "localhost",
+                "ports": [{"port": port}],
+            },
+        },
+        {
+            "apiVersion": "apiregistration.k8s.io/v1",
+            "kind": "APIService",
+            "metadata": {"name": API_SERVICE},
+            "spec": {
+                "group": group,
+                "version": version,
+                "groupPriorityMinimum": 100,
+                "versionPriority": 100,
+                "caBundle": base64.b64encode(trusted).decode(),
+                "service": {"name": _ADAPTER, "namespace": NAMESPACE, "port": port},
+            },
+        },
+    ]

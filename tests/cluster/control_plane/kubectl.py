@@ -1,0 +1,67 @@
+"""kubectl on one cluster."""
+
+import asyncio
+import json
+import os
+from asyncio.subprocess import PIPE
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cli.local.embedded_aws import without_aws
+
+_SECONDS = 120.0
+
+
+class Refused(Exception):
+    """kubectl ended with an error; `str()` is what it said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kubectl:
+    """Runs commands as the user of a kubeconfig. `cache` is where it keeps what it learns of the API."""
+
+    program: Path
+    kubeconfig: Path
+    cache: Path | None = None
+
+    async def run(self, *arguments: str, stdin: str = "") -> str:
+        """Run a command and return what it prints; raise Refused."""
+        process = await asyncio.create_subprocess_exec(
+            str(self.program),
+            *arguments,
+            env={**without_aws(os.environ), **self._environment()},
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=PIPE,
+        )
+        try:
+            async with asyncio.timeout(_SECONDS):
+                out, err = await process.communicate(stdin.encode())
+        except BaseException:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+            raise
+        if process.returncode != 0:
+            raise Refused(f"kubectl {' '.join(arguments)}: {err.decode(errors='replace').strip()}")
+        return out.decode()
+
+    def _environment(self) -> dict[str, str]:
+        cache = {} if self.cache is None else {"KUBECACHEDIR": str(self.cache)}
+        return {"KUBECONFIG": str(self.kubeconfig), **cache}
+
+    async def apply(self, *arguments: str) -> str:
+        """Apply on the server's side, where each object is validated in full."""
+        return await self.run("apply", "--server-side", "--validate=strict", *arguments)
+
+    async def apply_objects(self, objects: Iterable[Mapping[str, Any]]) -> str:
+        items = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
+        return await self.run(
+            "apply", "--server-side", "--validate=strict", "-f", "-", stdin=json.dumps(items)
+        )
+
+    async def get(self, *arguments: str) -> Any:
+        """Return an object, or a list of them, as the server has it."""
+        return json.loads(await self.run("get", *arguments, "--output", "json"))

@@ -1,0 +1,52 @@
+"""The overlay in a real control plane, so that kube-state-metrics and KEDA tell what they tell of a cluster."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from cluster.control_plane import ControlPlane, control_plane
+from cluster.dashboards.panels import NAMESPACE
+from cluster.dashboards.prometheus import Target
+from cluster.scaling.overlays import Overlays
+
+_IN = ("-n", NAMESPACE)
+
+
+@asynccontextmanager
+async def cluster() -> AsyncIterator[ControlPlane]:
+    async with control_plane(kube_state_metrics=True) as plane:
+        if not plane.ours:
+            raise pytest.UsageError("unset KUBECONFIG: this needs a control plane of its own")
+        yield plane
+
+
+def targets(plane: ControlPlane) -> list[Target]:
+    assert plane.keda_metrics_url
+    assert plane.kube_state_metrics_url
+    return [
+        Target("keda-operator", plane.keda_metrics_url),
+        Target("kube-state-metrics", plane.kube_state_metrics_url),
+    ]
+
+
+async def install(plane: ControlPlane, place: Path, *, queue_url: str, endpoint: str) -> None:
+    """Apply the local overlay, with KEDA on a queue of this machine, and let some time seem to have passed."""
+    overlays = Overlays.copy(place)
+    local = overlays.with_settings("local", QUEUE_URL=queue_url)
+    (local / "endpoint.env").write_text(f"AWS_ENDPOINT_URL={endpoint}\n", encoding="utf-8")
+    await plane.kubectl.apply("-k", str(local))
+    # One consumer at least, so that there is a pod to tell of when the queue is empty.
+    await _patch(plane, "scaledobject/imageservice-consumer", {"spec": {"minReplicaCount": 1}})
+    # Nobody runs the containers of this cluster, so that the CronJob cannot succeed by itself.
+    succeeded = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    status = {"status": {"lastSuccessfulTime": succeeded, "lastScheduleTime": succeeded}}
+    await _patch(plane, "cronjob/imageservice-reconcile", status, "--subresource=status")
+
+
+async def _patch(plane: ControlPlane, what: str, change: object, *options: str) -> None:
+    merge = ("--type=merge", f"--patch={json.dumps(change)}")
+    await plane.kubectl.run("patch", what, *_IN, *merge, *options)

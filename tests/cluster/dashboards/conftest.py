@@ -1,0 +1,54 @@
+"""One run of everything under the eyes of a Prometheus, for all tests that ask it."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from cli.local.embedded_aws import free_port
+from cluster.dashboards import scene
+from cluster.dashboards.cluster import cluster, install, targets
+from cluster.dashboards.panels import NAMESPACE
+from cluster.dashboards.prometheus import Prometheus, Target, prometheus
+from harness.aws import RecordingAws
+from harness.aws_proxy import aws_proxy
+from harness.origin import origin
+from harness.system import system
+
+
+def target(component: str, port: int) -> Target:
+    """A process, with the labels that its PodMonitor gives it."""
+    job = f"imageservice-{component}"
+    url = f"http://127.0.0.1:{port}/metrics"
+    return Target(job, url, {"namespace": NAMESPACE, "pod": f"{job}-0"})
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def watched(
+    embedded_aws: RecordingAws, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Prometheus]:
+    """A Prometheus that has seen all of `scene`."""
+    place = tmp_path_factory.mktemp("watched")
+    ports = {component: free_port() for component in ("server", "consumer", "queue-exporter")}
+    async with (
+        origin() as images,
+        aws_proxy(embedded_aws.endpoint) as proxy,
+        system(embedded_aws, endpoint=proxy.endpoint) as running,
+        cluster() as plane,
+        prometheus(
+            place, [*(target(name, port) for name, port in ports.items()), *targets(plane)]
+        ) as watching,
+    ):
+        await install(
+            plane, place, queue_url=running.stack.queue_url, endpoint=embedded_aws.endpoint
+        )
+        await running.start_server(METRICS_PORT=str(ports["server"]))
+        await running.start_consumer(METRICS_PORT=str(ports["consumer"]), **scene.CONSUMER)
+        await running.start_exporter(METRICS_PORT=str(ports["queue-exporter"]), READ_INTERVAL_S="1")
+        await scene.play(running, images, proxy, watching)
+        # KEDA's first reading, and an autoscaler's first look.
+        await watching.until("keda_scaler_metrics_value")
+        await watching.until(
+            'kube_horizontalpodautoscaler_status_condition{condition="ScalingActive"}'
+        )
+        yield watching

@@ -1,0 +1,138 @@
+"""What happens while Prometheus looks on: all that a panel or an alert speaks of, success and failure."""
+
+import asyncio
+import uuid
+from collections.abc import Iterator
+
+import grpc
+from aiohttp import web
+
+from cluster.dashboards.prometheus import Prometheus
+from harness.aws_proxy import AwsProxy, Forward, Hook, ProxiedCall, cut, pass_on
+from harness.grpc_client import refused
+from harness.item_stream import item
+from harness.origin import Origin
+from harness.system import System
+from imageservice.v1 import image_service_pb2 as pb
+
+IMAGES = 500
+"""Enough that what a process asks of AWS by itself, such as an empty long poll, weighs little beside them."""
+CONSUMER = {"TOTAL_TIMEOUT_S": "1", "CONNECT_TIMEOUT_S": "1"}
+"""Its patience with origins, scaled down."""
+
+_ENDED = "sum(consumer_ended_requests_total)"
+_SERVER_WROTE = 'group_commit_batch_size_sum{job="imageservice-server", commit="sqs sends"} >= 1'
+_THROTTLED = (
+    '{"__type": "com.amazonaws.dynamodb.v20120810#ThrottlingException", "message": "slower"}'
+)
+_ITEM_THROTTLED = '{"Responses": [{"Error": {"Code": "ThrottlingError", "Message": "slower"}}]}'
+
+
+async def play(running: System, images: Origin, proxy: AwsProxy, prometheus: Prometheus) -> None:
+    """All of it, in order. Returns when Prometheus has seen the end."""
+    await _ordinary_images(running, images, prometheus)
+    await _callers_mistakes(running, images)
+    ids = [await running.submit(url) for url in _bad_origins(images)]
+    await running.wait_terminal(ids)
+    await _throttling(running, images, proxy)
+    await _outage(running, images, proxy, prometheus)
+    await prometheus.until(f"{_ENDED} >= {IMAGES + len(ids) + 3}")
+
+
+async def _ordinary_images(running: System, images: Origin, prometheus: Prometheus) -> None:
+    """One first: a counter that is not there before it has grown has no rate, and each process is scraped by itself."""
+    first = await running.submit(images.picture(0))
+    await running.wait_terminal([first])
+    async with running.stub() as stub:
+        await stub.GetStatus(pb.GetStatusRequest(request_id=first))
+    for seen in (f"{_ENDED} >= 1", _SERVER_WROTE, "queue_messages"):
+        await prometheus.until(seen)
+    await running.wait_terminal(await _submit_in_bulk(running, images))
+
+
+async def _submit_in_bulk(running: System, images: Origin) -> list[str]:
+    ids = [str(uuid.uuid4()) for _ in range(IMAGES)]
+    async with running.stub() as stub:
+
+        def asked() -> Iterator[pb.SubmitImagesRequest]:
+            for number, request_id in enumerate(ids, start=1):
+                image = pb.SubmitImageRequest(
+                    url=images.picture(number), customer_id="acme", request_id=request_id
+                )
+                yield item(str(number), image)
+
+        async for _ in stub.SubmitImages(asked()):
+            pass
+    return ids
+
+
+async def _callers_mistakes(running: System, images: Origin) -> None:
+    taken = await running.submit(images.picture(1))
+    async with running.stub() as stub:
+        bad = pb.SubmitImageRequest(url="ftp://a.example/", customer_id="acme")
+        assert (await refused(stub.SubmitImage(bad))).code is grpc.StatusCode.INVALID_ARGUMENT
+        again = pb.SubmitImageRequest(url=images.picture(2), customer_id="acme", request_id=taken)
+        assert (await refused(stub.SubmitImage(again))).code is grpc.StatusCode.ALREADY_EXISTS
+
+
+def _bad_origins(images: Origin) -> list[str]:
+    """URLs; each ends FAILED in its own way, but for the last, which asks for patience."""
+
+    async def never(_request: web.Request) -> web.Response:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def broken(_request: web.Request) -> web.Response:
+        return web.Response(status=500)
+
+    async def busy(_request: web.Request) -> web.Response:
+        images.serve_body("/busy.png", b"", "image/png")
+        return web.Response(status=429, headers={"Retry-After": "3"})
+
+    return [
+        f"{images.base}/nothing-there.png",
+        images.serve_body("/page.png", b"<html>no picture</html>", "text/html"),
+        "http://10.0.0.1/blocked.png",
+        images.serve("/never.png", never),
+        images.serve("/broken.png", broken),
+        images.serve("/busy.png", busy),
+    ]
+
+
+async def _throttling(running: System, images: Origin, proxy: AwsProxy) -> None:
+    """DynamoDB refuses a whole call, then one item of a call; both are tried again."""
+    refusals = iter(
+        [
+            web.Response(status=400, text=_THROTTLED),
+            web.Response(status=200, text=_ITEM_THROTTLED),
+        ]
+    )
+    proxy.hook = _answer_writes(refusals)
+    await running.submit(images.picture(IMAGES + 1))
+    proxy.hook = pass_on
+    assert next(refusals, None) is None
+
+
+def _answer_writes(answers: Iterator[web.Response]) -> Hook:
+    async def hook(call: ProxiedCall, forward: Forward) -> web.Response:
+        if call.operation == "BatchExecuteStatement" and (answer := next(answers, None)):
+            return answer
+        return await forward()
+
+    return hook
+
+
+async def _outage(running: System, images: Origin, proxy: AwsProxy, prometheus: Prometheus) -> None:
+    """AWS is gone until the consumer, the exporter and a caller have noticed."""
+    held = await running.submit(images.hold("/held.png"))
+    await prometheus.until("consumer_in_flight_messages > 0")
+    proxy.hook = cut
+    images.let_go()
+    async with running.stub() as stub:
+        asked = pb.SubmitImageRequest(url=images.picture(0), customer_id="acme")
+        assert (await refused(stub.SubmitImage(asked))).code is grpc.StatusCode.UNAVAILABLE
+    await prometheus.until("consumer_outage == 1")
+    await prometheus.until("sum(queue_read_failures_total) > 0")
+    proxy.hook = pass_on
+    await running.wait_terminal([held])
+    await prometheus.until('queue_messages{queue="requests", state="visible"}')

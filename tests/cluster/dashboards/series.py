@@ -1,0 +1,90 @@
+"""Every metric that may be asked for, with its labels: ours out of the code, others by an explicit list."""
+
+from prometheus_client import REGISTRY
+from prometheus_client.metrics import MetricWrapperBase
+
+import consumer.metrics
+import consumer.queue_exporter
+import core.metrics
+import core.pulse
+import server.metrics
+from cluster.dashboards.promql import Series, labels
+from cluster.dashboards.rules import recordings
+
+OURS = (core.metrics, core.pulse, server.metrics, consumer.metrics, consumer.queue_exporter)
+
+TARGET = frozenset({"job", "namespace", "pod", "instance"})
+"""Labels that the scrape adds to what a process tells."""
+
+_DEPLOYMENT = TARGET | {"deployment"}
+_AUTOSCALER = TARGET | {"horizontalpodautoscaler"}
+_BUDGET = TARGET | {"poddisruptionbudget"}
+_SCALER = TARGET | {"metric", "scaledObject", "scaler", "triggerIndex", "type"}
+
+# kube-state-metrics 2.18 (docs/metrics/workload), KEDA 2.21 (pkg/metricscollector/prommetrics.go), Prometheus itself.
+OTHERS: Series = {
+    "up": TARGET,
+    "ALERTS": TARGET | {"alertname", "alertstate", "severity", "slo"},
+    "kube_cronjob_status_last_successful_time": TARGET | {"cronjob"},
+    "kube_deployment_spec_replicas": _DEPLOYMENT,
+    "kube_deployment_status_condition": _DEPLOYMENT | {"condition", "status", "reason"},
+    "kube_deployment_status_replicas_available": _DEPLOYMENT,
+    "kube_deployment_status_replicas_ready": _DEPLOYMENT,
+    "kube_deployment_status_replicas_updated": _DEPLOYMENT,
+    "kube_horizontalpodautoscaler_spec_max_replicas": _AUTOSCALER,
+    "kube_horizontalpodautoscaler_status_condition": _AUTOSCALER | {"condition", "status"},
+    "kube_horizontalpodautoscaler_status_desired_replicas": _AUTOSCALER,
+    "kube_pod_container_status_restarts_total": TARGET | {"uid", "container"},
+    "kube_poddisruptionbudget_status_current_healthy": _BUDGET,
+    "kube_poddisruptionbudget_status_desired_healthy": _BUDGET,
+    "kube_poddisruptionbudget_status_pod_disruptions_allowed": _BUDGET,
+    "keda_scaled_object_errors_total": TARGET | {"scaledObject"},
+    "keda_scaler_active": _SCALER,
+    "keda_scaler_detail_errors_total": _SCALER,
+    "keda_scaler_metrics_latency_seconds": _SCALER,
+    "keda_scaler_metrics_value": _SCALER,
+}
+
+
+def ours() -> Series:
+    """What our processes tell, the client library's figures of the process itself included."""
+    known: dict[str, frozenset[str]] = {}
+    for module in OURS:
+        for metric in vars(module).values():
+            if isinstance(metric, MetricWrapperBase):
+                known.update(_samples(metric))
+    for family in REGISTRY.collect():
+        if family.name.startswith(("process_", "python_")):
+            known.update({sample.name: TARGET | sample.labels.keys() for sample in family.samples})
+    return known
+
+
+def _samples(metric: MetricWrapperBase) -> Series:
+    (family,) = metric.describe()
+    own = TARGET | frozenset(metric._labelnames)
+    match family.type:
+        case "counter":
+            return {f"{family.name}_total": own}
+        case "histogram":
+            counts = {f"{family.name}_{part}": own for part in ("sum", "count")}
+            return {**counts, f"{family.name}_bucket": own | {"le"}}
+    return {family.name: own}
+
+
+def recorded(known: Series) -> Series:
+    """What the rules record out of `known`. Raises BadQuery for a rule that asks for what does not exist."""
+    found: dict[str, frozenset[str]] = {}
+    for rule in recordings():
+        has = labels(rule.expr, {**known, **found}) | rule.labels.keys()
+        found[rule.name] = found.get(rule.name, frozenset()) | has
+    return found
+
+
+def every() -> Series:
+    known = {**ours(), **OTHERS}
+    return {**known, **recorded(known)}
+
+
+def is_counter(name: str) -> bool:
+    """Whether a metric only grows: a counter, or a part of a histogram."""
+    return name.endswith(("_total", "_bucket", "_sum", "_count"))

@@ -1,0 +1,38 @@
+"""The overlays, built once, and copies of them to plant faults in."""
+
+from collections.abc import Mapping
+from copy import deepcopy
+from pathlib import Path
+
+import pytest
+
+from cluster.manifests.overlays import NAMES, Object, Tree
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, list[Object]]:
+    tree = Tree.copied_to(tmp_path_factory.mktemp("manifests") / "k8s")
+    return {name: tree.build(name) for name in NAMES}
+
+
+@pytest.fixture(params=NAMES)
+def objects(request: pytest.FixtureRequest, built: Mapping[str, list[Object]]) -> list[Object]:
+    """Each overlay in turn."""
+    return built[request.param]
+
+
+@pytest.fixture
+def eks(built: Mapping[str, list[Object]]) -> list[Object]:
+    """A copy of the overlay for EKS, to be changed at will."""
+    return deepcopy(built["eks"])
+
+
+@pytest.fixture
+def local(built: Mapping[str, list[Object]]) -> list[Object]:
+    return deepcopy(built["local"])
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Tree:
+    """A copy of k8s/, to be changed at will."""
+    return Tree.copied_to(tmp_path / "k8s")

@@ -1,0 +1,92 @@
+"""Overlays build with kubectl alone, from what the repository has and a stack's settings."""
+
+from pathlib import Path
+
+import pytest
+
+from cli.local.stack import StackOutputs
+from cluster.manifests import overlays
+from cluster.manifests.overlays import BuildRefused, KubectlMissing, Object, Tree
+from cluster.manifests.pods import pod_templates
+
+IMAGE = "imageservice"
+
+
+def test_an_overlay_has_all_workloads(objects: list[Object]) -> None:
+    """Every overlay brings the server, the consumer, the exporter and reconcile."""
+    assert {pod.component for pod in pod_templates(objects)} == {
+        "server",
+        "consumer",
+        "queue-exporter",
+        "reconcile",
+    }
+
+
+def test_one_image_serves_all(objects: list[Object]) -> None:
+    """What an overlay says of the image reaches every workload."""
+    images = {pod.container["image"] for pod in pod_templates(objects)}
+    assert len(images) == 1
+    assert IMAGE not in images
+
+
+def test_a_file_that_is_missing_is_told(tree: Tree) -> None:
+    """An overlay without its stack's settings does not build, and the file is named."""
+    (tree.folder / "overlays" / "eks" / "stack.env").unlink()
+    with pytest.raises(BuildRefused, match=r"stack\.env"):
+        tree.build("eks")
+
+
+def test_a_missing_kubectl_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Without kubectl the reader learns how to get one."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(KubectlMissing, match="make verify-cluster"):
+        overlays.find_kubectl()
+
+
+def test_a_stack_of_ones_own_is_not_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The gate judges the examples, whatever stack this clone belongs to."""
+    own = Tree.copied_to(tmp_path / "own").folder
+    (own / "overlays" / "eks" / "stack.env").write_text("AWS_REGION=somewhere-else\n")
+    monkeypatch.setattr(overlays, "SOURCE", own)
+    copied = Tree.copied_to(tmp_path / "copy").folder / "overlays" / "eks" / "stack.env"
+    assert copied.read_text() == copied.with_name("stack.env.example").read_text()
+
+
+@pytest.mark.parametrize("overlay", ["local", "staging", "eks"])
+def test_settings_are_those_of_the_stack(tree: Tree, overlay: str) -> None:
+    """stack.env has the names that `imageservice stack-settings` writes, no less and no more."""
+    outputs = StackOutputs(**dict.fromkeys(StackOutputs.__dataclass_fields__, ""))
+    roles = {
+        name.upper() for name in StackOutputs.__dataclass_fields__ if name.endswith("role_arn")
+    }
+    lines = (tree.folder / "overlays" / overlay / "stack.env").read_text().splitlines()
+    names = {line.partition("=")[0] for line in lines}
+    assert names == {"AWS_REGION", *outputs.environment(), *roles}
+
+
+def test_a_changed_setting_rolls_the_pods(tree: Tree) -> None:
+    """A ConfigMap's name follows what it holds, and the pods' templates follow its name."""
+    before = {pod.owner: pod.spec for pod in pod_templates(tree.build("local"))}
+    tree.change("base/server.env", "MAX_CONNECTION_AGE_S=300", "MAX_CONNECTION_AGE_S=301")
+    after = {pod.owner: pod.spec for pod in pod_templates(tree.build("local"))}
+    changed = {owner for owner, spec in after.items() if spec != before[owner]}
+    assert changed == {"Deployment/imageservice-server"}
+
+
+def test_irsa_is_a_line(tree: Tree) -> None:
+    """With irsa in the place of pod-identity each service account names its role."""
+    tree.change(
+        "overlays/eks/kustomization.yaml",
+        "  - ../../components/pod-identity",
+        "  - ../../components/irsa",
+    )
+    roles = {
+        each["metadata"]["name"]: each["metadata"]["annotations"]["eks.amazonaws.com/role-arn"]
+        for each in tree.build("eks")
+        if each["kind"] == "ServiceAccount"
+    }
+    assert {name: role.partition("/")[2] for name, role in roles.items()} == {
+        f"imageservice-{name}": f"imageservice-{name.capitalize()}Role-EXAMPLE"
+        for name in ("server", "consumer", "operator", "exporter")
+    }

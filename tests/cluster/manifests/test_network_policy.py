@@ -1,0 +1,167 @@
+"""Network policies, judged as a whole: pods reach what they must and nothing private."""
+
+from collections.abc import Mapping
+from ipaddress import ip_network
+from typing import Any
+
+import pytest
+
+from cluster.manifests.egress import EVERY_PORT, Egress
+from cluster.manifests.overlays import Object, Tree
+from cluster.manifests.plants import find
+from cluster.manifests.pods import PodTemplate, of_kind, pod_templates
+from consumer.fetching.special_networks import IPV4_SPECIAL, IPV6_SPECIAL, METADATA_ENDPOINTS
+from core.origin_url import InvalidOriginUrl, parse_origin_url
+
+AGENTS = ("169.254.170.23", "fd00:ec2::23")
+SPECIAL = [ip_network(each.network) for each in (*IPV4_SPECIAL, *IPV6_SPECIAL)]
+METADATA = [ip_network(str(each)) for each in METADATA_ENDPOINTS]
+INTERNET = ("1.1.1.1", "52.94.5.1", "2606:4700::1111", "2600:1f18::1")
+OVERLAYS = ("staging", "eks")
+POLICIES = ["imageservice-aws", "imageservice-origins"]
+
+
+@pytest.fixture(params=OVERLAYS)
+def guarded(request: pytest.FixtureRequest, built: Mapping[str, list[Object]]) -> list[Object]:
+    """Each overlay that has policies, in turn."""
+    return built[request.param]
+
+
+def egresses(objects: list[Object]) -> dict[str, Egress]:
+    return {pod.component: Egress.of(pod, objects) for pod in pod_templates(objects)}
+
+
+def private_faults(objects: list[Object]) -> list[str]:
+    """What pods may reach of what the consumer refuses, the agent for credentials apart."""
+    agents = {ip_network(agent) for agent in AGENTS}
+    return [
+        f"{component}: {network} of {special}"
+        for component, egress in egresses(objects).items()
+        for block in egress.blocks
+        for network in block.networks()
+        for special in [*SPECIAL, *METADATA]
+        if network.version == special.version
+        and network.overlaps(special)
+        and network not in agents
+    ]
+
+
+def test_everything_is_closed_at_first(guarded: list[Object]) -> None:
+    """One policy selects every pod of the namespace for both directions and allows nothing."""
+    spec = find(guarded, "NetworkPolicy/default-deny")["spec"]
+    assert spec == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    assert all(egress.isolated for egress in egresses(guarded).values())
+
+
+def test_nothing_private_is_reached(guarded: list[Object]) -> None:
+    """No policy of any pod allows an address that the consumer's own guard refuses, on any port."""
+    assert private_faults(guarded) == []
+
+
+def test_nothing_public_is_closed(guarded: list[Object]) -> None:
+    """Only what the guard refuses is excepted, so that a policy never fails a picture which the guard allows."""
+    for block in (block for egress in egresses(guarded).values() for block in egress.blocks):
+        for excepted in block.excepted:
+            judged = [each for each in [*SPECIAL, *METADATA] if each.version == excepted.version]
+            assert any(excepted.subnet_of(each) for each in judged), excepted  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("address", [str(each) for each in METADATA_ENDPOINTS])
+def test_metadata_is_not_reached(guarded: list[Object], address: str) -> None:
+    """No endpoint that hands out credentials is reached, but for the agent on its own port."""
+    for egress in egresses(guarded).values():
+        assert egress.ports(address) == ({80} if address in AGENTS else set())
+        assert egress.ports(address, "UDP") == set()
+
+
+def test_without_pod_identity_the_agent_is_closed(tree: Tree) -> None:
+    """The agent is reached by way of the component alone."""
+    tree.change("overlays/eks/kustomization.yaml", "  - ../../components/pod-identity\n", "")
+    for egress in egresses(tree.build("eks")).values():
+        assert not any(egress.ports(agent) for agent in AGENTS)
+
+
+def test_pod_identity_alone_closes_nothing(tree: Tree) -> None:
+    """Without policies the component makes none, which would cut off everything but the agent."""
+    tree.change("overlays/eks/kustomization.yaml", "  - ../../components/network-policy\n", "")
+    assert of_kind(tree.build("eks"), "NetworkPolicy") == []
+
+
+@pytest.mark.parametrize("address", INTERNET)
+def test_aws_is_reached_by_all(guarded: list[Object], address: str) -> None:
+    """Every pod reaches port 443 of public addresses, and all but the consumer nothing else."""
+    for component, egress in egresses(guarded).items():
+        assert 443 in egress.ports(address)
+        assert component == "consumer" or egress.ports(address) == {443}
+
+
+@pytest.mark.parametrize("address", INTERNET)
+def test_origins_are_reached_on_their_ports(guarded: list[Object], address: str) -> None:
+    """The consumer reaches every port that a URL may name, and no privileged one besides."""
+    reached = egresses(guarded)["consumer"].ports(address)
+    assert {port for port in EVERY_PORT if _may_be_named(port)} <= reached
+    assert {port for port in reached if port < 1_024} == {80, 443}
+
+
+def _may_be_named(port: int) -> bool:
+    try:
+        parse_origin_url(f"http://example.com:{port}/")
+    except InvalidOriginUrl:
+        return False
+    return True
+
+
+def test_names_are_resolved_by_the_cluster(guarded: list[Object]) -> None:
+    """Every pod reaches the cluster's DNS, and no other pod."""
+    dns = {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}},
+        "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}},
+    }
+    ports = [{"protocol": protocol, "port": 53} for protocol in ("UDP", "TCP")]
+    for egress in egresses(guarded).values():
+        assert egress.peers == ({"to": [dns], "ports": ports},)
+
+
+def callers(objects: list[Object], pod: PodTemplate) -> dict[Any, list[Any]]:
+    """Who may connect to a pod, by port."""
+    found: dict[Any, list[Any]] = {}
+    for policy in of_kind(objects, "NetworkPolicy"):
+        if pod.matches(policy["spec"]["podSelector"]):
+            for rule in policy["spec"].get("ingress", []):
+                for port in rule["ports"]:
+                    found.setdefault(port["port"], []).extend(rule["from"])
+    return found
+
+
+def test_pods_are_called_by_whom_they_are_for(guarded: list[Object]) -> None:
+    """gRPC is open to labelled namespaces and metrics to Prometheus; nothing else is open."""
+    clients = {"namespaceSelector": {"matchLabels": {"imageservice-client": "true"}}}
+    prometheus = {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}
+    }
+    found = {pod.component: callers(guarded, pod) for pod in pod_templates(guarded)}
+    assert found == {
+        "server": {"grpc": [clients], "metrics": [prometheus]},
+        "consumer": {"metrics": [prometheus]},
+        "queue-exporter": {"metrics": [prometheus]},
+        "reconcile": {},
+    }
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_a_range_that_is_not_excepted_is_seen(eks: list[Object], name: str) -> None:
+    """A private range that one of two policies forgets is reached, whatever the other says."""
+    block = find(eks, f"NetworkPolicy/{name}")["spec"]["egress"][0]["to"][0]["ipBlock"]
+    block["except"].remove("100.64.0.0/10")
+    assert any("100.64.0.0/10" in fault for fault in private_faults(eks))
+
+
+def test_a_policy_too_many_is_seen(eks: list[Object]) -> None:
+    """A further policy opens what all others close, for policies add up."""
+    narrow = find(eks, "NetworkPolicy/imageservice-aws")
+    rule = {
+        "to": [{"ipBlock": {"cidr": "10.1.0.0/16"}}],
+        "ports": [{"protocol": "TCP", "port": 443}],
+    }
+    eks.append({**narrow, "spec": {**narrow["spec"], "egress": [rule]}})
+    assert any("10.1.0.0/16" in fault for fault in private_faults(eks))

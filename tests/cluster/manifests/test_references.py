@@ -1,0 +1,148 @@
+"""What an object names is there, and is what it is taken for."""
+
+from typing import Any
+
+import pytest
+
+from cluster.manifests import references, targets
+from cluster.manifests.overlays import Object
+from cluster.manifests.plants import REMOVED, find, plant
+
+SERVER = "Deployment/imageservice-server"
+CONSUMER = "Deployment/imageservice-consumer"
+CONTAINER = "spec.template.spec.containers.0"
+LABEL = "app|kubernetes|io/component"
+
+
+def test_names_are_there(objects: list[Object]) -> None:
+    """Settings, secrets, keys, accounts, ports and volumes exist where they are referred to."""
+    assert references.faults(objects) == []
+
+
+def test_targets_are_right(objects: list[Object]) -> None:
+    """Selectors select what they are for; autoscalers have a target, and targets one autoscaler or a number."""
+    assert targets.faults(objects) == []
+
+
+@pytest.mark.parametrize(
+    ("title", "path", "value", "told"),
+    [
+        (SERVER, f"{CONTAINER}.envFrom.0.configMapRef.name", "stack", "no ConfigMap stack"),
+        (CONSUMER, f"{CONTAINER}.envFrom.2.secretRef.name", "secret", "no Secret secret"),
+        (SERVER, f"{CONTAINER}.env.0.valueFrom.configMapKeyRef.key", "REGION", "has no REGION"),
+        (SERVER, "spec.template.spec.serviceAccountName", "default", "no ServiceAccount default"),
+        (SERVER, f"{CONTAINER}.readinessProbe.grpc.port", 50052, "readinessProbe: no port 50052"),
+        (
+            CONSUMER,
+            f"{CONTAINER}.livenessProbe.httpGet.port",
+            "http",
+            "livenessProbe: no port http",
+        ),
+        (SERVER, f"{CONTAINER}.volumeMounts.0.name", "temp", "volume temp is not both"),
+        ("Service/imageservice-server", "spec.ports.0.targetPort", "http", "has no port http"),
+        (
+            "NetworkPolicy/imageservice-clients",
+            "spec.ingress.0.ports.0.port",
+            50052,
+            "has no port 50052",
+        ),
+        (
+            "PodMonitor/imageservice-server",
+            "spec.podMetricsEndpoints.0.port",
+            "http",
+            "has no port http",
+        ),
+        (
+            "ScaledObject/imageservice",
+            "spec.triggers.0.authenticationRef.name",
+            "queue",
+            "no TriggerAuthentication queue",
+        ),
+    ],
+)
+def test_a_name_of_nothing_is_seen(
+    eks: list[Object], title: str, path: str, value: Any, told: str
+) -> None:
+    """Each kind of reference is a fault when it leads nowhere."""
+    plant(eks, title, path, value)
+    assert any(told in fault for fault in references.faults(eks))
+
+
+def test_a_missing_key_of_the_scaler_is_seen(local: list[Object]) -> None:
+    """The credentials that the scaler reads are looked for in the secret."""
+    plant(local, "Secret/imageservice-aws-credentials", "data.AWS_ACCESS_KEY_ID", REMOVED)
+    (fault,) = references.faults(local)
+    assert fault.endswith("has no AWS_ACCESS_KEY_ID")
+
+
+@pytest.mark.parametrize(
+    ("title", "path", "value", "told"),
+    [
+        ("Service/imageservice-server", f"spec.selector.{LABEL}", "grpc", "selects no pod"),
+        ("Service/imageservice-server", f"spec.selector.{LABEL}", REMOVED, "selects Deployment/"),
+        (
+            "PodDisruptionBudget/imageservice-server",
+            f"spec.selector.matchLabels.{LABEL}",
+            "grpc",
+            "selects no pod",
+        ),
+        (
+            "PodMonitor/imageservice-server",
+            f"spec.selector.matchLabels.{LABEL}",
+            "grpc",
+            "selects no pod",
+        ),
+        (
+            "NetworkPolicy/imageservice-origins",
+            f"spec.podSelector.matchLabels.{LABEL}",
+            "worker",
+            "selects no pod",
+        ),
+        (SERVER, f"spec.selector.matchLabels.{LABEL}", "grpc", "its selector selects no pod"),
+        (
+            SERVER,
+            f"spec.template.spec.topologySpreadConstraints.0.labelSelector.matchLabels.{LABEL}",
+            REMOVED,
+            "its selector selects",
+        ),
+        (
+            "HorizontalPodAutoscaler/imageservice",
+            "spec.scaleTargetRef.name",
+            "server",
+            "no Deployment server",
+        ),
+        (
+            "HorizontalPodAutoscaler/imageservice",
+            "spec.metrics.0.containerResource.container",
+            "grpc",
+            "no container grpc",
+        ),
+        (
+            "ScaledObject/imageservice",
+            "spec.scaleTargetRef.name",
+            "consumer",
+            "no Deployment consumer",
+        ),
+        (
+            "ScaledObject/imageservice",
+            "spec.scaleTargetRef.name",
+            "imageservice-server",
+            "two autoscalers",
+        ),
+        (CONSUMER, "spec.replicas", 3, "not by both or none"),
+        ("Deployment/imageservice-queue-exporter", "spec.replicas", REMOVED, "not by both or none"),
+        (
+            "ConfigMap/imageservice-stack",
+            "metadata.namespace",
+            "default",
+            "is in the namespace default",
+        ),
+    ],
+)
+def test_a_target_that_is_wrong_is_seen(
+    eks: list[Object], title: str, path: str, value: Any, told: str
+) -> None:
+    """Each kind of selector and target is a fault when it misses."""
+    assert find(eks, title)
+    plant(eks, title, path, value)
+    assert any(told in fault for fault in targets.faults(eks))

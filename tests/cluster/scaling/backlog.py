@@ -1,0 +1,122 @@
+"""The queue on ElasticMQ, reached by KEDA through a proxy that can be made to fail."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aiobotocore.config import AioConfig
+from aiobotocore.session import get_session
+from aiohttp import web
+
+from backends.jvm import Jvm
+from cli.local.embedded_aws import REGION
+from harness.aws_proxy import AwsProxy, Forward, ProxiedCall, aws_proxy, pass_on
+
+if TYPE_CHECKING:
+    from types_aiobotocore_sqs import SQSClient
+
+_BATCH = 10
+_NAME = "imageservice-requests"
+# Longer than any run, so that what a test holds stays in flight until it lets go.
+_HELD_SECONDS = 3_600
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """Messages, as SQS counts them."""
+
+    visible: int
+    in_flight: int
+
+    @property
+    def total(self) -> int:
+        return self.visible + self.in_flight
+
+
+@dataclass(slots=True)
+class Backlog:
+    """A test's hand on the queue, past the proxy."""
+
+    url: str
+    proxy: AwsProxy
+    _sqs: "SQSClient"
+    _held: list[str] = field(default_factory=list)
+
+    async def send(self, messages: int) -> None:
+        for start in range(0, messages, _BATCH):
+            entries = [
+                {"Id": str(number), "MessageBody": json.dumps({"number": number})}
+                for number in range(start, min(start + _BATCH, messages))
+            ]
+            sent = await self._sqs.send_message_batch(QueueUrl=self.url, Entries=entries)  # type: ignore[arg-type]
+            assert len(sent["Successful"]) == len(entries)
+
+    async def hold(self, messages: int) -> None:
+        """Take messages as a worker does, and keep them."""
+        wanted = len(self._held) + messages
+        while len(self._held) < wanted:
+            limit = min(_BATCH, wanted - len(self._held))
+            self._held += [each["ReceiptHandle"] for each in await self._receive(limit)]
+
+    async def drain(self) -> None:
+        """Finish every message, those that are held first."""
+        while self._held:
+            await self._finish(self._held[:_BATCH])
+            del self._held[:_BATCH]
+        while (await self.depth()).total:
+            received = await self._receive(_BATCH)
+            if received:
+                await self._finish([each["ReceiptHandle"] for each in received])
+
+    async def depth(self) -> Depth:
+        told = await self._sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=["All"])
+        counted = told["Attributes"]
+        return Depth(
+            int(counted["ApproximateNumberOfMessages"]),
+            int(counted["ApproximateNumberOfMessagesNotVisible"]),
+        )
+
+    def break_it(self) -> None:
+        """From now on the queue answers KEDA with errors."""
+        self.proxy.hook = _errors
+
+    def mend(self) -> None:
+        self.proxy.hook = pass_on
+
+    async def _receive(self, limit: int) -> list[Any]:
+        received = await self._sqs.receive_message(QueueUrl=self.url, MaxNumberOfMessages=limit)
+        return received.get("Messages", [])
+
+    async def _finish(self, handles: list[str]) -> None:
+        entries = [{"Id": str(at), "ReceiptHandle": handle} for at, handle in enumerate(handles)]
+        await self._sqs.delete_message_batch(QueueUrl=self.url, Entries=entries)  # type: ignore[arg-type]
+
+
+async def _errors(_call: ProxiedCall, _forward: Forward) -> web.Response:
+    return web.Response(status=500, text="this queue is out of order")
+
+
+@asynccontextmanager
+async def backlog(jars: Path, logs: Path) -> AsyncIterator[Backlog]:
+    """Start ElasticMQ with an empty queue, and the proxy before it."""
+    elasticmq = await Jvm.start("elasticmq", jars, logs)
+    try:
+        async with (
+            aws_proxy(elasticmq.endpoint) as proxy,
+            get_session().create_client(
+                "sqs",
+                endpoint_url=elasticmq.endpoint,
+                region_name=REGION,
+                aws_access_key_id="tests",
+                aws_secret_access_key="elasticmq",
+                config=AioConfig(proxies={}),
+            ) as sqs,
+        ):
+            attributes = {"VisibilityTimeout": str(_HELD_SECONDS)}
+            made = await sqs.create_queue(QueueName=_NAME, Attributes=attributes)  # type: ignore[arg-type]
+            yield Backlog(made["QueueUrl"], proxy, sqs)
+    finally:
+        await elasticmq.stop()

@@ -1,0 +1,60 @@
+"""One control plane with the local overlay for all tests of this folder."""
+
+import os
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+import pytest_asyncio
+
+from backends import jars
+from cluster.control_plane import ControlPlane, control_plane
+from cluster.scaling.backlog import Backlog, backlog
+from cluster.scaling.overlays import Overlays
+from cluster.scaling.relay import relay
+from cluster.scaling.timeline import NAME, NAMESPACE
+
+# Where a cluster that KUBECONFIG names reaches this machine, such as kind's bridge; the queue is offered at it.
+HOST_VARIABLE = "IMAGESERVICE_CLUSTER_HOST"
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def plane() -> AsyncIterator[ControlPlane]:
+    async with control_plane() as running:
+        if not running.ours and not os.environ.get(HOST_VARIABLE):
+            raise pytest.UsageError(
+                f"with KUBECONFIG, {HOST_VARIABLE} must say where this machine is"
+            )
+        yield running
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def queue(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Backlog]:
+    async with backlog(jars.fetch(), tmp_path_factory.mktemp("elasticmq")) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def overlays(
+    plane: ControlPlane, queue: Backlog, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Overlays]:
+    """The overlays, the local one applied and pointing to the queue."""
+    copied = Overlays.copy(tmp_path_factory.mktemp("overlays"))
+    async with relay(os.environ.get(HOST_VARIABLE), queue.proxy.endpoint) as endpoint:
+        local = copied.with_settings("local", QUEUE_URL=queue.url, AWS_ENDPOINT_URL=endpoint)
+        await plane.kubectl.apply("-k", str(local))
+        ready = ("--for=condition=Ready", "--timeout=60s")
+        await plane.kubectl.run("wait", f"scaledobject/{NAME}", "-n", NAMESPACE, *ready)
+        yield copied
+        if not plane.ours:
+            await plane.kubectl.run("delete", "-k", str(local), "--ignore-not-found")
+
+
+@pytest.fixture
+def say(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
+    """Print to the terminal while the test runs."""
+
+    def printed(line: str) -> None:
+        with capsys.disabled():
+            print(line, flush=True)  # noqa: T201  it is for whoever watches
+
+    return printed

@@ -1,0 +1,80 @@
+"""A run's timeline as files: JSON and CSV for programs, a plot for people."""
+
+import csv
+import json
+from dataclasses import asdict, fields
+from itertools import groupby
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from cluster.scaling.scaling import Scaling
+from cluster.scaling.timeline import Sample, Timeline
+
+REPORTS = Path(__file__).parent / "reports"
+
+
+def write_report(run: Timeline, scaling: Scaling, folder: Path = REPORTS) -> None:
+    """Write timeline.json, timeline.csv and timeline.svg, over those of the run before."""
+    folder.mkdir(exist_ok=True)
+    samples = [asdict(sample) for sample in run.samples]
+    content = {"scaling": asdict(scaling), "samples": samples}
+    (folder / "timeline.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    with (folder / "timeline.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, [each.name for each in fields(Sample)], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(samples)
+    _plot(run.samples, scaling).savefig(folder / "timeline.svg", metadata={"Date": None})
+
+
+def _plot(samples: list[Sample], scaling: Scaling) -> Figure:
+    figure = Figure(figsize=(11, 6), layout="constrained")
+    depth, pods = figure.subplots(2, 1, sharex=True)
+    seconds = [sample.seconds for sample in samples]
+    depth.step(
+        seconds, [each.visible + each.in_flight for each in samples], where="post", label="depth"
+    )
+    depth.step(seconds, [each.in_flight for each in samples], where="post", label="of it in flight")
+    depth.set_ylabel("messages")
+    depth.set_title(
+        f"One pod for {scaling.queue_length} messages, {scaling.minimum} to {scaling.maximum} pods,"
+        f" {scaling.fallback} at least when the depth cannot be read"
+    )
+    pods.step(seconds, [each.desired for each in samples], where="post", label="desired")
+    pods.step(
+        seconds, [each.ready for each in samples], where="post", linestyle="--", label="ready"
+    )
+    pods.set_ylabel("pods")
+    pods.set_xlabel("seconds")
+    pods.yaxis.get_major_locator().set_params(integer=True)
+    _mark(samples, (depth, pods))
+    return figure
+
+
+def _mark(samples: list[Sample], axes: tuple[Axes, Axes]) -> None:
+    """Name the phases, and shade the time in which KEDA fell back."""
+    depth, _ = axes
+    for phase, within in groupby(samples, lambda sample: sample.phase):
+        start = next(within).seconds
+        for axis in axes:
+            axis.axvline(start, color="grey", linewidth=0.6, linestyle=":")
+        depth.text(
+            start,
+            1,
+            f" {phase}",
+            transform=depth.get_xaxis_transform(),
+            rotation=90,
+            va="top",
+            size=8,
+        )
+    for fallen, within in groupby(samples, lambda sample: sample.fallback):
+        spell = list(within)
+        for axis in axes if fallen else ():
+            axis.axvspan(
+                spell[0].seconds, spell[-1].seconds, color="tab:red", alpha=0.12, label="fallback"
+            )
+    for axis in axes:
+        axis.set_ylim(bottom=0)
+        axis.legend(loc="upper right")
+        axis.grid(alpha=0.3)

@@ -1,0 +1,16 @@
+"""How many pods a depth means."""
+
+import pytest
+
+from cluster.scaling.scaling import Scaling
+
+SCALING = Scaling(
+    minimum=2, maximum=6, queue_length=100, fallback=3, cooldown=60, until_fallback=20
+)
+
+
+@pytest.mark.parametrize(
+    ("messages", "pods"), [(0, 2), (200, 2), (201, 3), (500, 5), (501, 6), (9_000, 6)]
+)
+def test_a_depth_means_pods_between_the_minimum_and_the_maximum(messages: int, pods: int) -> None:
+    assert SCALING.pods_for(messages) == pods

@@ -1,0 +1,187 @@
+"""The consumer's pods follow the depth of its queue, by the real KEDA and the real autoscaler."""
+
+import asyncio
+import json
+from collections.abc import Callable
+
+import pytest
+
+from cluster.control_plane import ControlPlane, Refused
+from cluster.scaling.backlog import Backlog
+from cluster.scaling.overlays import Overlays
+from cluster.scaling.report import write_report
+from cluster.scaling.scaling import Scaling
+from cluster.scaling.timeline import NAME, NAMESPACE, NotSo, Sample, Timeline, timeline
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(1_200)]
+
+MESSAGES = 500
+
+
+@pytest.mark.usefixtures("overlays")
+async def test_the_consumers_follow_their_queue_and_stay_when_it_cannot_be_read(
+    plane: ControlPlane, queue: Backlog, say: Callable[[str], None]
+) -> None:
+    scaling = Scaling.parse(await plane.kubectl.get("scaledobject", NAME, "-n", NAMESPACE))
+    assert scaling.pods_for(MESSAGES) > max(scaling.minimum, 1), (
+        "500 messages must mean several pods"
+    )
+    async with timeline(plane.kubectl, queue, say) as run:
+        story = Story(run, queue, scaling, fake_nodes=plane.ours)
+        try:
+            await story.empty()
+            await story.filled()
+            await story.worked_on()
+            await story.drained()
+            await story.unreadable_with_work()
+            await story.readable_again()
+            await story.unreadable_and_empty()
+            await story.readable_again()
+        except NotSo:
+            say(await plane.last_words())
+            raise
+        finally:
+            await asyncio.to_thread(write_report, run, scaling)
+
+
+class Story:
+    """The phases of one run, each with what must be so in it."""
+
+    def __init__(
+        self, run: Timeline, queue: Backlog, scaling: Scaling, *, fake_nodes: bool
+    ) -> None:
+        self.run = run
+        self.queue = queue
+        self.scaling = scaling
+        # Elsewhere a pod's readiness depends on images and credentials that are none of this test's business.
+        self.sees_ready = fake_nodes
+
+    async def empty(self) -> None:
+        self.run.enter("empty")
+        await self._settles_at(self.scaling.minimum)
+        await self._stays(self.scaling.minimum, looks=10)
+
+    async def filled(self) -> None:
+        self.run.enter(f"{MESSAGES} sent")
+        await self.queue.send(MESSAGES)
+        await self._settles_at(self.scaling.pods_for(MESSAGES))
+        assert max(s.desired for s in self._samples()) == self.scaling.pods_for(MESSAGES)
+
+    async def worked_on(self) -> None:
+        """Half is held by workers and as much as one pod's share comes: what is in flight counts."""
+        self.run.enter("half in flight")
+        await self.queue.hold(MESSAGES // 2)
+        await self.queue.send(self.scaling.queue_length)
+        grown = self.scaling.pods_for(MESSAGES + self.scaling.queue_length)
+        assert grown > self.scaling.pods_for(MESSAGES), "the maximum leaves no room for one more"
+        await self._settles_at(grown)
+        assert min(s.desired for s in self._samples()) == self.scaling.pods_for(MESSAGES)
+
+    async def drained(self) -> None:
+        self.run.enter("drained")
+        await self.queue.drain()
+        await self._settles_at(self.scaling.minimum)
+
+    async def unreadable_with_work(self) -> None:
+        """The depth becomes unreadable while pods work: they stay, though nothing is left to do."""
+        self.run.enter("filled again")
+        await self.queue.send(MESSAGES)
+        working = self.scaling.pods_for(MESSAGES)
+        await self._settles_at(working)
+        self.run.enter("unreadable")
+        self.queue.break_it()
+        await self.queue.drain()
+        await self.run.until(lambda s: s.fallback, "falling back")
+        await self._stays(max(working, self.scaling.fallback))
+        assert min(s.desired for s in self._samples()) == working
+
+    async def unreadable_and_empty(self) -> None:
+        """The depth becomes unreadable while nothing runs: as many pods as the fallback says come."""
+        self.run.enter("unreadable at rest")
+        self.queue.break_it()
+        await self.run.until(lambda s: s.fallback, "falling back")
+        blind = max(self.scaling.minimum, self.scaling.fallback)
+        await self._settles_at(blind)
+        await self._stays(blind)
+
+    async def readable_again(self) -> None:
+        self.run.enter("readable again")
+        self.queue.mend()
+        await self.run.until(lambda s: not s.fallback, "out of the fallback")
+        await self._settles_at(self.scaling.minimum)
+
+    async def _settles_at(self, pods: int) -> None:
+        def settled(sample: Sample) -> bool:
+            return sample.desired == pods and (not self.sees_ready or sample.ready == pods)
+
+        await self.run.until(settled, f"at {pods} pods")
+
+    async def _stays(self, pods: int, looks: int = 30) -> None:
+        """Look again, for longer than the autoscaler takes from one decision to the next."""
+        first = len(self.run.samples)
+        await self.run.until(lambda _: len(self.run.samples) >= first + looks, "looked at again")
+        assert {s.desired for s in self.run.samples[first:]} == {pods}
+
+    def _samples(self) -> list[Sample]:
+        return self.run.of(self.run.phase)
+
+
+@pytest.mark.usefixtures("overlays")
+async def test_pods_that_may_all_leave_do_not_leave_before_keda_falls_back(
+    plane: ControlPlane,
+) -> None:
+    """KEDA 2.21 now and then takes a failed reading for a queue at rest: when both of its readers fail at once."""
+    scaling = Scaling.parse(await plane.kubectl.get("scaledobject", NAME, "-n", NAMESPACE))
+    assert scaling.minimum > 0 or scaling.cooldown > scaling.until_fallback
+
+
+@pytest.mark.parametrize("overlay", ["staging", "eks"])
+async def test_the_api_server_accepts_every_object_of_an_overlay(
+    plane: ControlPlane, overlays: Overlays, overlay: str
+) -> None:
+    folder = await asyncio.to_thread(overlays.with_settings, overlay)
+    accepted = await plane.kubectl.apply("--dry-run=server", "-k", str(folder))
+    assert f"{NAME} serverside-applied (server dry run)" in accepted
+
+
+@pytest.mark.usefixtures("overlays")
+async def test_a_misspelt_field_is_refused(plane: ControlPlane) -> None:
+    """Without this, acceptance would prove nothing."""
+    scaled = await plane.kubectl.get("scaledobject", NAME, "-n", NAMESPACE)
+    misspelt = {
+        "apiVersion": scaled["apiVersion"],
+        "kind": scaled["kind"],
+        "metadata": {"name": "misspelt", "namespace": NAMESPACE},
+        "spec": {**scaled["spec"], "maxReplicasCount": 3},
+    }
+    with pytest.raises(Refused, match="maxReplicasCount"):
+        await plane.kubectl.apply_objects([misspelt])
+
+
+@pytest.mark.usefixtures("overlays")
+async def test_the_namespace_refuses_a_pod_with_privileges(plane: ControlPlane) -> None:
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "privileged", "namespace": NAMESPACE},
+        "spec": {
+            "containers": [
+                {"name": "it", "image": "it", "securityContext": {"privileged": True}},
+            ]
+        },
+    }
+    with pytest.raises(Refused, match='violates PodSecurity "restricted'):
+        await plane.kubectl.run("create", "-f", "-", stdin=json.dumps(pod))
+
+
+@pytest.mark.usefixtures("overlays")
+async def test_every_pod_of_the_overlay_is_admitted_and_ready(plane: ControlPlane) -> None:
+    if not plane.ours:
+        return
+    deployments = await plane.kubectl.get("deployments", "-n", NAMESPACE)
+    names = {each["metadata"]["name"] for each in deployments["items"]}
+    assert names >= {"imageservice-server", NAME, "imageservice-queue-exporter"}
+    for name in names - {NAME}:
+        await plane.kubectl.run(
+            "rollout", "status", f"deployment/{name}", "-n", NAMESPACE, "--timeout=60s"
+        )

@@ -1,0 +1,128 @@
+"""What happened, second by second: the queue's depth, and the pods that are desired and ready."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from cluster.control_plane import Kubectl
+from cluster.scaling.backlog import Backlog
+
+NAMESPACE = "imageservice"
+NAME = "imageservice-consumer"
+_INTERVAL_SECONDS = 1.0
+_POLL_SECONDS = 0.2
+_SILENCE_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One look at everything; `seconds` since the first. `fallback` is KEDA's word that it cannot read the depth."""
+
+    seconds: float
+    phase: str
+    visible: int
+    in_flight: int
+    desired: int
+    ready: int
+    fallback: bool
+
+    @property
+    def state(self) -> tuple[object, ...]:
+        return (self.phase, self.visible, self.in_flight, self.desired, self.ready, self.fallback)
+
+
+class NotSo(AssertionError):
+    """What was waited for did not come; `str()` says what was there instead."""
+
+
+@dataclass(slots=True)
+class Timeline:
+    """Samples since the start. `say` is told of every change."""
+
+    kubectl: Kubectl
+    backlog: Backlog
+    say: Callable[[str], None]
+    samples: list[Sample] = field(default_factory=list)
+    phase: str = ""
+    watching: "asyncio.Task[None] | None" = None
+    _started: float = field(default_factory=time.monotonic)
+    _said: float = 0.0
+
+    def enter(self, phase: str) -> None:
+        self.phase = phase
+        self.say(f"-- {phase}")
+
+    def of(self, phase: str) -> list[Sample]:
+        return [sample for sample in self.samples if sample.phase == phase]
+
+    async def until(
+        self, condition: Callable[[Sample], bool], what: str, *, seconds: float = 180
+    ) -> Sample:
+        """Wait for a sample of this phase that fulfils the condition."""
+        end, seen = time.monotonic() + seconds, len(self.samples)
+        while time.monotonic() < end:
+            for sample in self.samples[seen:]:
+                if sample.phase == self.phase and condition(sample):
+                    return sample
+            seen = len(self.samples)
+            if self.watching is not None and self.watching.done():
+                self.watching.result()
+            await asyncio.sleep(_POLL_SECONDS)
+        last = self.samples[-1] if self.samples else None
+        raise NotSo(f"{self.phase}: not {what} within {seconds:g} s; last seen: {last}")
+
+    async def watch(self) -> None:
+        """Take samples until cancelled."""
+        while True:
+            self._add(await self._look())
+            await asyncio.sleep(_INTERVAL_SECONDS)
+
+    async def _look(self) -> Sample:
+        phase = self.phase
+        objects, depth = await asyncio.gather(
+            self.kubectl.get(f"deployment/{NAME}", f"scaledobject/{NAME}", "-n", NAMESPACE),
+            self.backlog.depth(),
+        )
+        deployment, scaled = objects["items"]
+        return Sample(
+            seconds=round(time.monotonic() - self._started, 1),
+            phase=phase,
+            visible=depth.visible,
+            in_flight=depth.in_flight,
+            desired=deployment["spec"]["replicas"],
+            ready=deployment["status"].get("readyReplicas", 0),
+            fallback=condition_of(scaled, "Fallback") == "True",
+        )
+
+    def _add(self, sample: Sample) -> None:
+        changed = not self.samples or sample.state != self.samples[-1].state
+        self.samples.append(sample)
+        if changed or sample.seconds - self._said >= _SILENCE_SECONDS:
+            self._said = sample.seconds
+            self.say(
+                f"{sample.seconds:7.1f} s  depth {sample.visible + sample.in_flight:4} ({sample.in_flight:3} in flight)"
+                f"  desired {sample.desired:2}  ready {sample.ready:2}{'  fallback' if sample.fallback else ''}"
+            )
+
+
+def condition_of(scaled_object: dict[str, Any], kind: str) -> str:
+    """Return the status of a ScaledObject's condition; empty while KEDA has not set it."""
+    conditions = scaled_object.get("status", {}).get("conditions", ())
+    return next((each["status"] for each in conditions if each["type"] == kind), "")
+
+
+@asynccontextmanager
+async def timeline(
+    kubectl: Kubectl, backlog: Backlog, say: Callable[[str], None]
+) -> AsyncIterator[Timeline]:
+    """Take samples as long as the block runs; an error in taking them fails whoever waits for one."""
+    running = Timeline(kubectl, backlog, say)
+    running.watching = asyncio.create_task(running.watch())
+    try:
+        yield running
+    finally:
+        running.watching.cancel()
+        await asyncio.wait({running.watching})

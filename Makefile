@@ -4,14 +4,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 MANIFESTS := pyproject.toml protos/pyproject.toml constraints.txt
-CODE := server consumer core cli loadtest tests docs protos/stubs.py
+CODE := server consumer core cli loadtest tests docs k8s protos/stubs.py
 PROTO := imageservice/v1/image_service.proto
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-real check format stubs reference metrics constraints buf load-smoke bench clean
+.PHONY: help demo up test test-real verify-k8s verify-dashboards verify-cluster verify-image check format stubs reference metrics dashboards constraints buf load-smoke bench clean
 
 help:  ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .venv/created:
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed; PYTHON=… names one")'
@@ -54,7 +54,13 @@ test-real: .venv/dev  ## Run the system's tests on Amazon's DynamoDB Local and o
 	@touch $@
 
 verify-k8s: .venv/dev .venv/checkov/created  ## Check the manifests without a cluster (needs kubectl, Go, Debian's prometheus)
-	$(BIN)/python -m pytest tests/cluster/manifests
+	$(BIN)/python -m pytest tests/cluster/manifests tests/cluster/dashboards/test_rules.py
+
+verify-dashboards: .venv/dev  ## Ask a real Prometheus for every panel and every alert while all runs and fails (needs Go, Debian's prometheus)
+	$(BIN)/python -m pytest tests/cluster/dashboards
+
+verify-cluster: .venv/dev  ## See it scale on a real control plane with the real KEDA (needs Go, a JDK 17, Maven), or on KUBECONFIG's
+	$(BIN)/python -m pytest -s tests/cluster/control_plane tests/cluster/scaling
 
 verify-image: .venv/dev  ## Build the image and run it as a restricted pod would (root, docker.io and debootstrap, or DOCKER_HOST)
 	$(BIN)/python -m pytest tests/cluster/image
@@ -73,6 +79,7 @@ check: .venv/dev  ## Lint, types, layers, freshness of stubs and docs
 	$(BIN)/python protos/stubs.py --check
 	$(BIN)/python docs/reference.py --check
 	$(BIN)/python docs/metrics.py --check
+	$(BIN)/python -m k8s.components.monitoring.generator --check
 
 format: .venv/dev  ## Put the code into shape
 	$(BIN)/ruff check --fix $(CODE)
@@ -83,6 +90,9 @@ stubs: .venv/dev  ## Generate the Python stubs of the contract
 
 reference: .venv/dev  ## Generate docs/reference.md
 	$(BIN)/python docs/reference.py
+
+dashboards: .venv/dev  ## Generate the dashboards
+	$(BIN)/python -m k8s.components.monitoring.generator
 
 metrics: .venv/dev  ## Generate docs/metrics.md
 	$(BIN)/python docs/metrics.py

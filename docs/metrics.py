@@ -21,7 +21,7 @@ import server.metrics
 from generated_page import write_or_check
 
 PAGE = Path(__file__).with_name("metrics.md")
-RULES = Path(__file__).parent.parent / "k8s" / "components" / "monitoring"
+RULES = Path(__file__).parent.parent / "k8s" / "components" / "monitoring" / "rules"
 
 HEAD = """# Metrics
 
@@ -54,7 +54,7 @@ NOTES = {
 
 RECORDED = """## Recorded by Prometheus
 
-The rules in `k8s/components/monitoring` add these series.
+The rules in `k8s/components/monitoring/rules` add these series.
 
 | series | expression |
 |---|---|
@@ -97,22 +97,17 @@ def _row(metric: MetricWrapperBase) -> str:
 
 
 def _recorded() -> Iterator[str]:
-    seen: set[str] = set()
     for path in sorted(RULES.glob("*.yaml")):
-        for document in yaml.safe_load_all(path.read_text()):
-            if not document or document.get("kind") != "PrometheusRule":
-                continue
-            for rule in _rules(document):
-                name = rule.get("record")
-                if name and name not in seen:
-                    seen.add(name)
+        for group in yaml.safe_load(path.read_text())["spec"]["groups"]:
+            for rule in group["rules"]:
+                if "record" in rule:
                     expression = " ".join(str(rule["expr"]).split()).replace("|", "\\|")
-                    yield f"| `{name}` | `{expression}` |\n"
+                    yield f"| `{_series(rule)}` | `{expression}` |\n"
 
 
-def _rules(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for group in document["spec"]["groups"]:
-        yield from group["rules"]
+def _series(rule: dict[str, Any]) -> str:
+    labels = ", ".join(f'{name}="{value}"' for name, value in rule.get("labels", {}).items())
+    return f"{rule['record']}{{{labels}}}" if labels else str(rule["record"])
 
 
 if __name__ == "__main__":

@@ -28,7 +28,8 @@ def targets(plane: ControlPlane) -> list[Target]:
     assert plane.keda_metrics_url
     assert plane.kube_state_metrics_url
     return [
-        Target("keda-operator", plane.keda_metrics_url),
+        # As its chart has it scraped: a label `namespace` that is KEDA's own.
+        Target("keda-operator", plane.keda_metrics_url, {"namespace": "keda", "pod": "keda-0"}),
         Target("kube-state-metrics", plane.kube_state_metrics_url),
     ]
 

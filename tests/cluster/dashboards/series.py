@@ -19,7 +19,9 @@ TARGET = frozenset({"job", "namespace", "pod", "instance"})
 _DEPLOYMENT = TARGET | {"deployment"}
 _AUTOSCALER = TARGET | {"horizontalpodautoscaler"}
 _BUDGET = TARGET | {"poddisruptionbudget"}
-_SCALER = TARGET | {"metric", "scaledObject", "scaler", "triggerIndex", "type"}
+# KEDA's chart does not honour labels, so that `namespace` would be KEDA's own: nothing may ask for it.
+_SCALED_OBJECT = TARGET - {"namespace"} | {"scaledObject"}
+_SCALER = _SCALED_OBJECT | {"metric", "scaler", "triggerIndex", "type"}
 
 # kube-state-metrics 2.18 (docs/metrics/workload), KEDA 2.21 (pkg/metricscollector/prommetrics.go), Prometheus itself.
 OTHERS: Series = {
@@ -38,7 +40,7 @@ OTHERS: Series = {
     "kube_poddisruptionbudget_status_current_healthy": _BUDGET,
     "kube_poddisruptionbudget_status_desired_healthy": _BUDGET,
     "kube_poddisruptionbudget_status_pod_disruptions_allowed": _BUDGET,
-    "keda_scaled_object_errors_total": TARGET | {"scaledObject"},
+    "keda_scaled_object_errors_total": _SCALED_OBJECT,
     "keda_scaler_active": _SCALER,
     "keda_scaler_detail_errors_total": _SCALER,
     "keda_scaler_metrics_latency_seconds": _SCALER,

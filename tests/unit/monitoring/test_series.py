@@ -1,0 +1,90 @@
+"""Dashboards and rules ask for nothing that does not exist."""
+
+import re
+
+import pytest
+
+from cluster.dashboards import panels, promql, rules
+from cluster.dashboards.promql import BadQuery, Series
+from cluster.dashboards.series import every, is_counter, ours
+
+KNOWN = every()
+OURS = ours()
+QUERIES = panels.queries()
+RULES = list(rules.rules())
+
+LOST = [
+    ("rate(no_such_metric_total[5m])", "no metric no_such_metric_total"),
+    ('rate(aws_calls_total{outcom="ok"}[5m])', "no label outcom"),
+    ("sum by (operatoin) (rate(aws_calls_total[5m]))", "operatoin"),
+    ("histogram_quantile(0.9, sum by (operation) (rate(aws_call_seconds_bucket[5m])))", "buckets"),
+    ("histogram_quantile(0.9, rate(aws_calls_total[5m]))", "buckets"),
+    ("sum by (job) (up) / on (deployment) sum by (job) (up)", "deployment"),
+    ("up and on (cronjob) kube_cronjob_status_last_successful_time", "cronjob"),
+]
+
+
+@pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.where)
+def test_a_panel_asks_for_metrics_and_labels_that_exist(query: panels.Query) -> None:
+    """And its legend shows labels that its answer has."""
+    has = promql.labels(query.promql, KNOWN)
+    shown = set(re.findall(r"{{(\w+)}}", query.legend))
+    assert shown <= has, query.where
+
+
+def test_the_marks_on_a_page_ask_for_what_exists() -> None:
+    """Alerts that fired, drawn into every panel."""
+    for dashboard in panels.dashboards().values():
+        for mark in dashboard["annotations"]["list"]:
+            has = promql.labels(mark["expr"], KNOWN)
+            assert set(re.findall(r"{{(\w+)}}", mark["titleFormat"])) <= has
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.variant)
+def test_a_rule_asks_for_metrics_and_labels_that_exist(rule: rules.Rule) -> None:
+    """And an alert's words use labels that it has."""
+    has = promql.labels(rule.expr, KNOWN) | rule.labels.keys()
+    used = set(re.findall(r"\$labels\.(\w+)", " ".join(rule.annotations.values())))
+    assert used <= has, rule.variant
+
+
+@pytest.mark.parametrize(("expr", "told"), LOST, ids=lambda each: each)
+def test_what_does_not_exist_is_noticed(expr: str, told: str) -> None:
+    """The check can fail: a misspelt metric, a misspelt label, anywhere that one may stand."""
+    with pytest.raises(BadQuery, match=told):
+        promql.labels(expr, KNOWN)
+
+
+def test_the_registry_is_read_with_its_labels() -> None:
+    """Each kind of metric becomes the series that Prometheus sees."""
+    own: Series = {
+        name: has - {"job", "namespace", "pod", "instance"} for name, has in OURS.items()
+    }
+    assert own["aws_calls_total"] == {"operation", "outcome"}
+    assert own["aws_call_seconds_bucket"] == {"operation", "le"}
+    assert own["consumer_outage"] == frozenset()
+    assert "process_resident_memory_bytes" in own
+
+
+@pytest.mark.parametrize(
+    ("where", "expr"),
+    [(query.where, query.promql) for query in QUERIES] + [(r.variant, r.expr) for r in RULES],
+)
+def test_a_counter_is_seen_by_its_growth_alone(where: str, expr: str) -> None:
+    """Its height says nothing: it falls to 0 whenever a pod is replaced."""
+    for selector in promql.selectors(expr):
+        if is_counter(selector.metric):
+            assert selector.within in promql.GROWTH, f"{where}: {selector.text}"
+
+
+@pytest.mark.parametrize(
+    ("where", "expr"),
+    [(query.where, query.promql) for query in QUERIES] + [(r.variant, r.expr) for r in RULES],
+)
+def test_our_metrics_are_asked_of_our_jobs(where: str, expr: str) -> None:
+    """Names such as process_cpu_seconds_total are everybody's."""
+    for selector in promql.selectors(expr):
+        if selector.metric in OURS:
+            assert selector.matchers.get("job", "").startswith("imageservice-"), (
+                f"{where}: {selector.text}"
+            )

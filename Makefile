@@ -57,9 +57,11 @@ verify-k8s: .venv/dev .venv/checkov/created  ## Check the manifests without a cl
 	$(BIN)/python -m pytest tests/cluster/manifests tests/cluster/dashboards/test_rules.py
 
 verify-dashboards: .venv/dev  ## Ask a real Prometheus for every panel and every alert while all runs and fails (needs Go, Debian's prometheus)
+	PYTHONPATH=tests $(BIN)/python -m cluster.control_plane
 	$(BIN)/python -m pytest tests/cluster/dashboards
 
 verify-cluster: .venv/dev  ## See it scale on a real control plane with the real KEDA (needs Go, a JDK 17, Maven), or on KUBECONFIG's
+	PYTHONPATH=tests $(BIN)/python -m cluster.control_plane
 	$(BIN)/python -m pytest -s tests/cluster/control_plane tests/cluster/scaling
 
 verify-image: .venv/dev  ## Build the image and run it as a restricted pod would (root, docker.io and debootstrap, or DOCKER_HOST)

@@ -17,9 +17,14 @@ from loadtest.tool_cache import tool_cache
 TOOLS = Path(__file__).parents[1] / "tools"
 _BUILD_SECONDS = 1_800
 _KUBERNETES = "k8s.io/kubernetes"
-# KEDA's adapter offers its own metrics on every interface and has no flag for the address.
-_ADAPTER_LISTENS = 'fmt.Sprintf(":%v", metricsAPIServerPort)'
-_ADAPTER_ON_LOOPBACK = 'fmt.Sprintf("127.0.0.1:%v", metricsAPIServerPort)'
+# Where two programs of KEDA listen on every interface, without a flag for it: by program, a line and its replacement.
+_ON_LOOPBACK = {
+    "adapter": (
+        'fmt.Sprintf(":%v", metricsAPIServerPort)',
+        'fmt.Sprintf("127.0.0.1:%v", metricsAPIServerPort)',
+    ),
+    "webhooks": ("Port:    webhooksPort,", 'Host: "127.0.0.1", Port: webhooksPort,'),
+}
 
 
 class BuildFailed(Exception):
@@ -54,7 +59,8 @@ class Tool:
 
     def _built(self) -> Path:
         made_of = b"".join((self.folder / name).read_bytes() for name in ("go.mod", "go.sum"))
-        made_of += f"{self._link_flags()}{_ADAPTER_ON_LOOPBACK}".encode()
+        changes = _ON_LOOPBACK if self == KEDA else {}
+        made_of += f"{self._link_flags()}{changes}".encode()
         folder = (
             tool_cache() / "cluster" / f"{self.name}-{hashlib.sha256(made_of).hexdigest()[:12]}"
         )
@@ -70,10 +76,9 @@ class Tool:
             made = Path(place) / "bin"
             linked = f"-ldflags={self._link_flags()}"
             self._go("install", linked, "tool", GOBIN=str(made))
-            if self == KEDA:
-                self._go(
-                    "build", linked, "-o", str(made / "adapter"), str(self._adapter(Path(place)))
-                )
+            for program in _ON_LOOPBACK if self == KEDA else ():
+                source = self._on_loopback(program, Path(place))
+                self._go("build", linked, "-o", str(made / program), str(source))
             try:
                 made.rename(folder)
             except OSError:
@@ -92,13 +97,14 @@ class Tool:
             ["-s -w", *(f"-X k8s.io/component-base/version.{k}={v}" for k, v in named.items())]
         )
 
-    def _adapter(self, place: Path) -> Path:
-        """Write KEDA's adapter with its address changed; a file that is named may be built from anywhere."""
-        text = (self.source() / "cmd" / "adapter" / "main.go").read_text(encoding="utf-8")
-        if text.count(_ADAPTER_LISTENS) != 1:
-            raise BuildFailed(f"{self.name}: its adapter no longer says {_ADAPTER_LISTENS}")
-        changed = place / "main.go"
-        changed.write_text(text.replace(_ADAPTER_LISTENS, _ADAPTER_ON_LOOPBACK), encoding="utf-8")
+    def _on_loopback(self, program: str, place: Path) -> Path:
+        """Write a program with its address changed; a file that is named may be built from anywhere."""
+        line, replacement = _ON_LOOPBACK[program]
+        text = (self.source() / "cmd" / program / "main.go").read_text(encoding="utf-8")
+        if text.count(line) != 1:
+            raise BuildFailed(f"{self.name}: its {program} no longer says {line}")
+        changed = place / f"{program}.go"
+        changed.write_text(text.replace(line, replacement), encoding="utf-8")
         return changed
 
     def _go(self, *arguments: str, **environment: str) -> str:

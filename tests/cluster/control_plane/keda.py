@@ -1,4 +1,4 @@
-"""KEDA's operator and metrics adapter on this machine, installed in the cluster as its own manifests say."""
+"""KEDA's operator, metrics adapter and admission webhooks on this machine, installed as its own manifests say."""
 
 import asyncio
 import base64
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cli.local.embedded_aws import free_port
+from cluster.control_plane import admission
 from cluster.control_plane.binaries import KEDA
 from cluster.control_plane.ground import Ground
 from cluster.control_plane.kubectl import Kubectl
@@ -21,6 +22,7 @@ _ACCOUNT = f"system:serviceaccount:{NAMESPACE}:keda-operator"
 _GROUPS = ("system:serviceaccounts", f"system:serviceaccounts:{NAMESPACE}")
 _INSTALLED = ("general", "crd", "service_account", "rbac")
 _ADAPTER_INSTALLED = ("role.yaml", "role_binding.yaml")
+_WEBHOOKS = "validation_webhooks.yaml"
 _AVAILABLE_SECONDS = 90
 
 
@@ -32,6 +34,7 @@ async def start_keda(ground: Ground, kubectl: Kubectl, running: AsyncExitStack) 
     keda = _Keda(ground, certificates, kubeconfig, running)
     service, metrics = await keda.start_operator()
     await keda.start_adapter(service, kubectl)
+    await keda.start_webhooks(kubectl)
     return metrics
 
 
@@ -44,10 +47,11 @@ async def _install(kubectl: Kubectl) -> None:
 
 
 def _certificates(ground: Ground) -> Path:
-    """Lay out what KEDA finds in its secret: the authority, and one certificate that both programs show."""
+    """Lay out what KEDA finds in its secret: the authority, and one certificate that all its programs show."""
     folder = ground.folder / "keda-certificates"
     folder.mkdir()
-    shown = ground.authority.issue(_ADAPTER, hosts=(f"{_ADAPTER}.{NAMESPACE}.svc",))
+    hosts = [f"{service}.{NAMESPACE}.svc" for service in (_ADAPTER, admission.SERVICE)]
+    shown = ground.authority.issue("keda", hosts=hosts)
     for source, name in (
         (ground.authority.certificate, "ca.crt"),
         (shown.certificate, "tls.crt"),
@@ -59,7 +63,7 @@ def _certificates(ground: Ground) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class _Keda:
-    """Both programs, which share an account and a certificate as they do in a cluster."""
+    """Its programs, which share an account and a certificate as they do in a cluster."""
 
     ground: Ground
     certificates: Path
@@ -110,6 +114,22 @@ class _Keda:
 
         await program.until(available, "serve external metrics", seconds=_AVAILABLE_SECONDS)
 
+    async def start_webhooks(self, kubectl: Kubectl) -> None:
+        """Wait until they listen: from then on no object of KEDA's kinds is taken without their word."""
+        port, probe = free_port(), f"127.0.0.1:{free_port()}"
+        program = await self._start(
+            "webhooks",
+            admission.SERVICE,
+            f"--port={port}",
+            "--metrics-bind-address=0",
+            f"--health-probe-bind-address={probe}",
+        )
+        await program.listens(port)
+        trusted = await asyncio.to_thread(self.ground.authority.certificate.read_bytes)
+        manifest = await asyncio.to_thread(KEDA.source) / "config" / "webhooks" / _WEBHOOKS
+        asked = await asyncio.to_thread(admission.asked_at, manifest, port, trusted)
+        await kubectl.apply_objects([_on_this_machine(admission.SERVICE, port), asked])
+
     async def _start(self, program: str, name: str, *arguments: str) -> Program:
         started = await Program.start(
             await asyncio.to_thread(KEDA.binary, program),
@@ -131,22 +151,10 @@ class _Keda:
 
 
 def _reached_at(port: int, trusted: bytes) -> list[dict[str, Any]]:
-    """Return how the API server finds the adapter.
-
-    By the name `localhost`: a Service's endpoints may not be on loopback, but an external name is not looked into.
-    """
+    """Return how the API server finds the adapter."""
     group, version = "external.metrics.k8s.io", "v1beta1"
     return [
-        {
-            "apiVersion": "v1",
-            "kind": "Service",
-            "metadata": {"name": _ADAPTER, "namespace": NAMESPACE},
-            "spec": {
-                "type": "ExternalName",
-                "externalName": "localhost",
-                "ports": [{"port": port}],
-            },
-        },
+        _on_this_machine(_ADAPTER, port),
         {
             "apiVersion": "apiregistration.k8s.io/v1",
             "kind": "APIService",
@@ -161,3 +169,13 @@ def _reached_at(port: int, trusted: bytes) -> list[dict[str, Any]]:
             },
         },
     ]
+
+
+def _on_this_machine(service: str, port: int) -> dict[str, Any]:
+    """Return a Service for a port of loopback, where endpoints may not be; an external name is not looked into."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": service, "namespace": NAMESPACE},
+        "spec": {"type": "ExternalName", "externalName": "localhost", "ports": [{"port": port}]},
+    }

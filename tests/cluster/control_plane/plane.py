@@ -63,7 +63,7 @@ async def control_plane(*, kube_state_metrics: bool = False) -> AsyncIterator[Co
         program = await asyncio.to_thread(KUBERNETES.binary, "kubectl")
         yield ControlPlane(Kubectl(program, Path(given)), ours=False)
         return
-    await asyncio.to_thread(_build, kube_state_metrics)
+    await asyncio.to_thread(build, kube_state_metrics=kube_state_metrics)
     async with AsyncExitStack() as running:
         folder = await asyncio.to_thread(tempfile.mkdtemp, prefix="imageservice-cluster-")
         running.push_async_callback(asyncio.to_thread, shutil.rmtree, folder)
@@ -75,7 +75,7 @@ def _tails(logs: Path) -> str:
     return "\n".join(f"== {name}\n{text[-_TAIL_CHARACTERS:]}" for name, text in told)
 
 
-def _build(kube_state_metrics: bool) -> None:
+def build(*, kube_state_metrics: bool) -> None:
     """Build before anything runs, so that no deadline covers minutes of compiling."""
     for tool, program in _PROGRAMS:
         tool.binary(program)

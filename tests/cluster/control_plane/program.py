@@ -70,6 +70,19 @@ class Program:
 
             await self.until(ready, f"answer at {url}", seconds=seconds)
 
+    async def listens(self, port: int, *, seconds: float = 60) -> None:
+        """Wait until it takes connections on a port of loopback."""
+
+        async def ready() -> bool:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except OSError:
+                return False
+            writer.close()
+            return True
+
+        await self.until(ready, f"listen on port {port}", seconds=seconds)
+
     async def until(
         self, condition: Callable[[], Awaitable[bool]], what: str, *, seconds: float
     ) -> None:

@@ -39,6 +39,8 @@ async def overlays(
 ) -> AsyncIterator[Overlays]:
     """The overlays, the local one applied and pointing to the queue."""
     copied = Overlays.copy(tmp_path_factory.mktemp("overlays"))
+    if not plane.ours:
+        copied.without_image("local")
     async with relay(os.environ.get(HOST_VARIABLE), queue.proxy.endpoint) as endpoint:
         local = copied.with_settings("local", QUEUE_URL=queue.url, AWS_ENDPOINT_URL=endpoint)
         await plane.kubectl.apply("-k", str(local))

@@ -33,6 +33,14 @@ class Overlays:
             assert any(changed), f"no env file of {overlay} has {name}"
         return folder
 
+    def without_image(self, overlay: str) -> None:
+        """Let pods be made that never start: where nodes are real, nobody but the test may take messages."""
+        path = self.folder / overlay / "kustomization.yaml"
+        text = path.read_text(encoding="utf-8")
+        changed, count = re.subn("newTag: .*", "newTag: never-built", text)
+        assert count == 1, f"{overlay} names no image's tag"
+        path.write_text(changed, encoding="utf-8")
+
 
 def _set(path: Path, name: str, value: str) -> bool:
     text = path.read_text(encoding="utf-8")

@@ -6,6 +6,7 @@ from dataclasses import asdict, fields
 from itertools import groupby
 from pathlib import Path
 
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -25,7 +26,9 @@ def write_report(run: Timeline, scaling: Scaling, folder: Path = REPORTS) -> Non
         writer = csv.DictWriter(file, [each.name for each in fields(Sample)], lineterminator="\n")
         writer.writeheader()
         writer.writerows(samples)
-    _plot(run.samples, scaling).savefig(folder / "timeline.svg", metadata={"Date": None})
+    # The same run gives the same bytes.
+    with rc_context({"svg.hashsalt": "timeline", "svg.fonttype": "none"}):
+        _plot(run.samples, scaling).savefig(folder / "timeline.svg", metadata={"Date": None})
 
 
 def _plot(samples: list[Sample], scaling: Scaling) -> Figure:
@@ -68,13 +71,20 @@ def _mark(samples: list[Sample], axes: tuple[Axes, Axes]) -> None:
             va="top",
             size=8,
         )
-    for fallen, within in groupby(samples, lambda sample: sample.fallback):
-        spell = list(within)
-        for axis in axes if fallen else ():
-            axis.axvspan(
-                spell[0].seconds, spell[-1].seconds, color="tab:red", alpha=0.12, label="fallback"
-            )
     for axis in axes:
+        for spell in fallbacks(samples):
+            axis.axvspan(*spell, color="tab:red", alpha=0.12)
+        axis.plot([], [], color="tab:red", alpha=0.3, linewidth=8, label="fallback")
         axis.set_ylim(bottom=0)
-        axis.legend(loc="upper right")
+        axis.legend(loc="upper left", bbox_to_anchor=(1, 1))
         axis.grid(alpha=0.3)
+
+
+def fallbacks(samples: list[Sample]) -> list[tuple[float, float]]:
+    """Return when KEDA fell back, and when it could read again, in seconds."""
+    spells = [
+        [sample.seconds for sample in within]
+        for fallen, within in groupby(samples, lambda sample: sample.fallback)
+        if fallen
+    ]
+    return [(spell[0], spell[-1]) for spell in spells]

@@ -1,7 +1,6 @@
 """`imageservice stack-settings`: what a cluster needs to know of a deployed stack, as files for kustomize."""
 
 import asyncio
-import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +10,8 @@ import typer
 from aiobotocore.session import AioSession, get_session
 from botocore.exceptions import BotoCoreError, ClientError
 
-from cli import prose
+from cli import env_files, prose
+from cli.env_files import EnvFile
 from cli.errors import CommandFailed, UsageFault
 from cli.local.stack import StackOutputs
 
@@ -27,6 +27,13 @@ def stack_settings(
     stack: Annotated[
         str, typer.Option(metavar="NAME", help="The CloudFormation stack.")
     ] = "imageservice",
+    replace_key: Annotated[
+        bool,
+        typer.Option(
+            "--replace-key",
+            help="Take the stack's CUSTOMER_TAG_KEY although secret.env has another one; new pictures get other names.",
+        ),
+    ] = False,
 ) -> None:
     """Write what pods need to know of a deployed stack: stack.env, and the secret.env that is for your eyes only.
 
@@ -40,11 +47,24 @@ def stack_settings(
     except (BotoCoreError, ClientError) as error:
         raise CommandFailed(f"stack {stack}: {error}") from error
     try:
-        _write(folder / SETTINGS_FILE, settings, mode=0o644)
-        _write(folder / SECRET_FILE, secret, mode=0o600)
+        if not replace_key:
+            _refuse_another_key(folder / SECRET_FILE, secret)
+        env_files.write(
+            EnvFile(folder / SECRET_FILE, secret, mode=0o600),
+            EnvFile(folder / SETTINGS_FILE, settings, mode=0o644),
+        )
     except OSError as error:
         raise CommandFailed(str(error)) from error
     prose.say(sys.stderr, f"wrote {folder / SETTINGS_FILE} and {folder / SECRET_FILE}")
+
+
+def _refuse_another_key(path: Path, secret: Mapping[str, str]) -> None:
+    """Raise CommandFailed where another key is in use: from then on repeated uploads would get other names."""
+    if path.exists() and env_files.read(path) != secret:
+        raise CommandFailed(
+            f"{path} has another CUSTOMER_TAG_KEY than the stack; put yours into the stack "
+            "(aws secretsmanager put-secret-value), or give --replace-key"
+        )
 
 
 async def _read(stack: str) -> tuple[dict[str, str], dict[str, str]]:
@@ -73,13 +93,6 @@ async def _read(stack: str) -> tuple[dict[str, str], dict[str, str]]:
 async def _secret(session: AioSession, arn: str) -> str:
     async with session.create_client("secretsmanager") as client:
         value = await client.get_secret_value(SecretId=arn)
+    if "SecretString" not in value:
+        raise CommandFailed(f"{arn} is no text")
     return value["SecretString"]
-
-
-def _write(path: Path, values: Mapping[str, str], *, mode: int) -> None:
-    # Made anew beside and moved there: nobody reads half of it, nor a secret in a file that was open to others.
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(descriptor, "w") as file:
-        file.write("".join(f"{name}={value}\n" for name, value in values.items()))
-    fresh.replace(path)

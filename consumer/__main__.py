@@ -15,9 +15,10 @@ import structlog
 import uvloop
 from botocore.exceptions import BotoCoreError
 
-from consumer import queue_exporter, reconcile, redrive
+from consumer import metrics, queue_exporter, reconcile, redrive
 from consumer.assembly import open_stores, open_workplace
 from consumer.heartbeat import beat
+from consumer.inbox import Inbox
 from consumer.loop import Loop
 from consumer.settings import ConsumerSettings
 from core.errors import DependencyUnavailable
@@ -28,6 +29,9 @@ from core.pulse import Pulse
 from core.settings import load
 
 _log = structlog.get_logger()
+
+_ASK_AGAIN_S = 2.0
+"""Between two questions to a queue that does not answer at the start."""
 
 
 def main() -> int:
@@ -81,12 +85,16 @@ async def _consume(settings: ConsumerSettings) -> int:
         )
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, loop.stop)
-        timeout = await workplace.inbox.visibility_timeout()
+        timeout = await _visibility_timeout(workplace.inbox, loop)
+        if timeout is None:
+            return 0
         heartbeat = asyncio.create_task(beat(workplace.inbox, timeout))
         # It ends only by a fault; without it others would be given what is held here.
         heartbeat.add_done_callback(lambda _: loop.stop())
+        metrics.prepare()
         pulse = Pulse()
         beating = asyncio.create_task(pulse.run(), name="pulse")
+        await asyncio.sleep(0)  # Its first beat comes before the first message.
         # Last, because a scrape that answers says that this consumer is at work.
         serve_metrics(settings.metrics_host, settings.metrics_port, pulse.alive)
         settle_garbage_collection()
@@ -100,6 +108,27 @@ async def _consume(settings: ConsumerSettings) -> int:
                 await heartbeat
     _log.info("drained")
     return 0
+
+
+async def _visibility_timeout(inbox: Inbox, loop: Loop) -> int | None:
+    """Ask the queue until it answers, for to be started again heals no outage. None where `loop` is stopped first."""
+    asking = asyncio.create_task(_answered(inbox))
+    stopped = asyncio.create_task(loop.stopped())
+    try:
+        await asyncio.wait({asking, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        return await asking if asking.done() else None
+    finally:
+        asking.cancel()
+        stopped.cancel()
+
+
+async def _answered(inbox: Inbox) -> int:
+    while True:
+        try:
+            return await inbox.visibility_timeout()
+        except DependencyUnavailable as error:
+            _log.warning("the queue does not answer yet", error=str(error))
+            await asyncio.sleep(_ASK_AGAIN_S)
 
 
 if __name__ == "__main__":

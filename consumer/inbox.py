@@ -12,6 +12,7 @@ from consumer.metrics import (
     IN_FLIGHT,
     OLDEST_MESSAGE_AGE_SECONDS,
     process_seconds,
+    received,
 )
 from core.aws import CALL_SECONDS, call
 from core.clock import now_ms
@@ -186,6 +187,7 @@ def _delivery(raw: Any) -> Delivery | None:
     except MalformedMessage as error:
         # Not ours: left alone, it reaches the queue of undelivered messages, on which the alarm stands.
         _log.error("malformed message left to the redrive policy", error=str(error))
+        received("malformed").inc()
         return None
     attributes = raw["Attributes"]
     return Delivery(

@@ -59,6 +59,10 @@ class Loop:
         """Receive no more; `run` returns once what is held is finished or given back."""
         self._stopping.set()
 
+    async def stopped(self) -> None:
+        """Wait for `stop`."""
+        await self._stopping.wait()
+
     async def run(self) -> None:
         """Work until `stop`, then drain: within the receive's wait, `drain_grace` and 15 s."""
         cycle = asyncio.create_task(self._cycle())

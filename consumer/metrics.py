@@ -9,11 +9,19 @@ from functools import cache
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from core.errors import FailureCode
+from core.request import State
+
 RECEIVED = Counter(
-    "consumer_received_messages_total", "Messages received, by what they are.", ["kind"]
+    "consumer_received_messages_total",
+    "Messages received: first for a request, again, suspect of having killed a process, or malformed.",
+    ["kind"],
 )
 IN_FLIGHT = Gauge("consumer_in_flight_messages", "Messages held: worked on or waiting to be.")
-CONCURRENCY = Gauge("consumer_concurrency", "Messages that may be held at the same time.")
+CONCURRENCY = Gauge(
+    "consumer_concurrency",
+    "CONCURRENCY: messages that may be held at the same time, but for an outage or a run alone, when it is one.",
+)
 OLDEST_MESSAGE_AGE_SECONDS = Gauge(
     "consumer_oldest_message_age_seconds",
     "Age of the oldest message held, since it was last sent (SentTimestamp); 0 when none is held.",
@@ -32,7 +40,7 @@ REQUEST_SECONDS = Histogram(
 )
 ENDED = Counter(
     "consumer_ended_requests_total",
-    "Requests that this process ended, by state and failure code.",
+    "Requests that consumers ended, by state and failure code. Those that reconcile fails are in its log alone.",
     ["state", "failure_code"],
 )
 GIVEN_BACK = Counter(
@@ -66,6 +74,20 @@ HEARTBEAT_FAILURES = Counter(
 def _step(name: str) -> Histogram:
     # Looking a label up costs more than counting.
     return STEP_SECONDS.labels(name)
+
+
+def prepare() -> None:
+    """Tell of what has not happened yet as 0: a series that is born at 1 has no rate, and its first event is lost."""
+    for state in (State.COMPLETED, State.FAILED):
+        _request(state)
+    _ended(State.COMPLETED, "")
+    for code in FailureCode:
+        _ended(State.FAILED, code)
+        fetch_failed(code)
+    for outcome in ("finished", "given_back", "let_go"):
+        process_seconds(outcome)
+    for kind in ("first", "again", "suspect", "malformed"):
+        received(kind)
 
 
 def observe_step(name: str, started: float) -> None:

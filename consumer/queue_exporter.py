@@ -11,11 +11,12 @@ import signal
 from typing import TYPE_CHECKING
 
 import structlog
+from aiobotocore.session import get_session
 from prometheus_client import Counter, Gauge
 from pydantic import Field
 
 from consumer.settings import DeadQueueSettings
-from core.aws import call, open_aws
+from core.aws import call
 from core.errors import DependencyUnavailable, RequestRejected
 from core.metrics import serve_metrics
 from core.pulse import Pulse
@@ -42,6 +43,8 @@ _STATES: "dict[QueueAttributeNameType, str]" = {
     "ApproximateNumberOfMessagesDelayed": "delayed",
 }
 
+_PATIENCE_S = 5.0
+
 _log = structlog.get_logger()
 
 
@@ -53,43 +56,55 @@ class QueueExporterSettings(DeadQueueSettings):
 
 async def run(settings: QueueExporterSettings) -> int:
     """Read until SIGTERM."""
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    pulse = Pulse()
-    beating = asyncio.create_task(pulse.run(), name="pulse")
     queues = {
         "requests": settings.queue_url,
         "dead_letters": settings.dead_letter_queue_url,
         "undelivered": settings.undelivered_queue_url,
     }
-    async with open_aws() as aws:
+    for queue in queues:
+        # A counter that is not there before it counts has no rate.
+        READ_FAILURES.labels(queue)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    pulse = Pulse()
+    async with get_session().create_client("sqs") as sqs:
         serve_metrics(settings.metrics_host, settings.metrics_port, pulse.alive)
-        while not stop.is_set():
-            await asyncio.gather(*(_read(aws.sqs, name, url) for name, url in queues.items()))
-            await _until(stop, settings.read_interval_s)
-    beating.cancel()
+        tasks = [
+            asyncio.create_task(pulse.run(), name="pulse"),
+            *(
+                asyncio.create_task(_follow(sqs, name, url, settings.read_interval_s))
+                for name, url in queues.items()
+            ),
+        ]
+        await stop.wait()
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
     return 0
 
 
-async def _until(stop: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await stop.wait()
-    except TimeoutError:
-        return
+async def _follow(sqs: "SQSClient", queue: str, url: str, interval: float) -> None:
+    """Read one queue again and again; the others do not wait for it."""
+    while True:
+        try:
+            counts = await _read(sqs, url)
+        except (DependencyUnavailable, RequestRejected, LookupError, ValueError) as error:
+            _log.warning("a queue cannot be read", queue=queue, error=str(error))
+            READ_FAILURES.labels(queue).inc()
+            QUEUE_MESSAGES.remove_by_labels({"queue": queue})
+        else:
+            for state, count in counts.items():
+                QUEUE_MESSAGES.labels(queue, state).set(count)
+        await asyncio.sleep(interval)
 
 
-async def _read(sqs: "SQSClient", queue: str, url: str) -> None:
-    try:
-        answer = await call(
-            "sqs:GetQueueAttributes",
-            sqs.get_queue_attributes(QueueUrl=url, AttributeNames=list(_STATES)),
-        )
-    except (DependencyUnavailable, RequestRejected) as error:
-        _log.warning("a queue cannot be read", queue=queue, error=str(error))
-        READ_FAILURES.labels(queue).inc()
-        QUEUE_MESSAGES.remove_by_labels({"queue": queue})
-        return
-    for attribute, state in _STATES.items():
-        QUEUE_MESSAGES.labels(queue, state).set(int(answer["Attributes"][attribute]))
+async def _read(sqs: "SQSClient", url: str) -> dict[str, int]:
+    """Messages by state. Raises DependencyUnavailable, RequestRejected, and LookupError or ValueError."""
+    answer = await call(
+        "sqs:GetQueueAttributes",
+        sqs.get_queue_attributes(QueueUrl=url, AttributeNames=list(_STATES)),
+        seconds=_PATIENCE_S,
+    )
+    attributes = answer["Attributes"]
+    return {state: int(attributes[attribute]) for attribute, state in _STATES.items()}

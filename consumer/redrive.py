@@ -43,9 +43,9 @@ async def run(settings: ConsumerSettings, arguments: argparse.Namespace) -> int:
 
 async def redrive(stores: Stores, dead: DeadLetter) -> bool:
     """Reopen one request; False where it has moved on since, and there is nothing to do."""
-    now = now_ms()
+    pending_since = now_ms()
     try:
-        await stores.tables.reopen(dead.request_id, dead.revision, now=now)
+        await stores.tables.reopen(dead.request_id, dead.revision, now=pending_since)
     except ConditionNotMet:
         request = await stores.tables.read_request(dead.request_id)
         reopened_before = (
@@ -55,13 +55,14 @@ async def redrive(stores: Stores, dead: DeadLetter) -> bool:
         )
         if not reopened_before:
             return False
+        pending_since = 0
     message = ImageMessage(
         request_id=dead.request_id,
         customer_id=dead.customer_id,
         url=dead.url,
         revision=next_revision(dead.revision),
         resent=True,
-        pending_since=now,
+        pending_since=pending_since,
     )
     await stores.sender.send(message.encode())
     return True

@@ -213,8 +213,8 @@ class GroupCommit(Generic[T, R]):
             _fail(waiting, outcome.error)
         else:
             waiting.attempts += 1
-            self._retries.inc()
             if waiting.attempts < self._max_attempts:
+                self._retries.inc()
                 return False
             _fail(waiting, DependencyUnavailable(f"{self._name}: {outcome.reason}"))
         return True

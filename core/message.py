@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields, replace
 import orjson
 
 from core.errors import ImageServiceError
-from core.request import ImageRequest
+from core.request import FIRST_REVISION, ImageRequest
 
 MAX_DELAY_S = 900
 """SQS's longest delay of one message, in seconds."""
@@ -49,7 +49,8 @@ def first_message(request: ImageRequest) -> ImageMessage:
         customer_id=request.customer_id,
         url=request.origin_url,
         revision=request.revision,
-        pending_since=request.created_at,
+        # When a redrive reopened it, the row does not say.
+        pending_since=request.created_at if request.revision == FIRST_REVISION else 0,
     )
 
 

@@ -1,4 +1,4 @@
-"""Metrics that both processes have. Seconds and bytes; labels of low cardinality, never a URL or an id."""
+"""Metrics that several processes have. Seconds and bytes; labels of low cardinality, never a URL or an id."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -15,7 +15,8 @@ from prometheus_client import (
 
 AWS_CALLS = Counter(
     "aws_calls_total",
-    "Calls to AWS by operation and outcome: ok, or the code or kind of the error. Tries within a call are one.",
+    "Calls to AWS by operation and outcome: ok, cancelled, or the code or kind of the error. Tries within a call are "
+    "one.",
     ["operation", "outcome"],
 )
 AWS_CALL_SECONDS = Histogram(
@@ -26,7 +27,8 @@ AWS_CALL_SECONDS = Histogram(
 )
 AWS_THROTTLES = Counter(
     "aws_throttles_total",
-    "Tries that AWS refused because there were too many. Most succeed at the next try.",
+    "Tries that AWS refused because there were too many; most succeed at the next. Throttled items of a call that "
+    "succeeds are among group_commit_retried_items_total. Operators' calls by the SDK are not counted.",
     ["operation"],
 )
 GROUP_COMMIT_BATCH_SIZE = Histogram(
@@ -37,11 +39,9 @@ GROUP_COMMIT_BATCH_SIZE = Histogram(
 )
 GROUP_COMMIT_RETRIES = Counter(
     "group_commit_retried_items_total",
-    "Items that a successful call did not take, throttled or by an internal error, and that went into a later one.",
+    "Items that a successful call did not take, throttled or by a passing fault, and that went into a later one.",
     ["commit"],
 )
-
-LIVENESS_PATH = "/livez"
 
 
 def serve_metrics(
@@ -51,7 +51,7 @@ def serve_metrics(
 
     /livez is 200 while `alive`, else 503. It knows nothing of AWS: to start a process again heals no outage.
     """
-    # When a counter was made is half of what a page would hold, and nobody asks for it.
+    # When a counter was made is a third of what a page would hold, and nobody asks for it.
     disable_created_metrics()  # type: ignore[no-untyped-call]
     server, _ = start_http_server(port, addr=host, registry=registry)
     server.set_app(_with_liveness(server.get_app(), alive))
@@ -59,14 +59,17 @@ def serve_metrics(
 
 def _with_liveness(metrics: Any, alive: Callable[[], bool]) -> WSGIApplication:
     def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        if environ["PATH_INFO"] != LIVENESS_PATH:
-            answer: Iterable[bytes] = metrics(environ, start_response)
-            return answer
-        status, body = (
-            ("200 OK", b"alive\n")
-            if alive()
-            else ("503 Service Unavailable", b"the event loop is stuck\n")
-        )
+        match environ["PATH_INFO"]:
+            case "/metrics":
+                answer: Iterable[bytes] = metrics(environ, start_response)
+                return answer
+            case "/livez" if alive():
+                status, body = "200 OK", b"alive\n"
+            case "/livez":
+                status, body = "503 Service Unavailable", b"the event loop is stuck\n"
+            case _:
+                # The client answers any path with its page, so that no probe could be misspelt.
+                status, body = "404 Not Found", b"/metrics and /livez are here\n"
         start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
         return [body]
 

@@ -44,7 +44,8 @@ PROCESSES: dict[str, tuple[ModuleType, ...]] = {
 }
 
 NOTES = {
-    "Server": "Names and labels are those of the gRPC ecosystem's middleware, so that its dashboards fit.\n",
+    "Server": "The first three bear the names and labels of the gRPC ecosystem's middleware, so that its dashboards "
+    "fit.\n",
     "Consumer": "Meanings are those of OpenTelemetry's messaging metrics, where it has one: "
     "`consumer_received_messages_total` is `messaging.client.consumed.messages`, `consumer_process_duration_seconds` "
     "is `messaging.process.duration`, `aws_call_seconds` of the operations of SQS is "

@@ -1,4 +1,4 @@
-"""The server's metrics. Names follow the gRPC ecosystem's (go-grpc-middleware), so that dashboards fit."""
+"""The server's metrics. What go-grpc-middleware has bears its names and labels, so that dashboards fit."""
 
 from google.protobuf.descriptor import MethodDescriptor
 from grpc import StatusCode

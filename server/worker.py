@@ -25,7 +25,8 @@ def main(arguments: list[str]) -> None:
     # The client names files by pid. By the worker's number, who takes a dead worker's place counts on from where it
     # was: sums never fall, and there are never more files than workers.
     values.ValueClass = values.MultiProcessValue(lambda: options.number)  # type: ignore[no-untyped-call]
-    # A metric is bound to its file when it is made, which is when its module is imported.
+    # A metric without labels is bound to its file when it is made, which is when its module is imported; those of
+    # core.metrics, which is here already, have labels, and are bound when they are first used.
     from core.pulse import Pulse  # noqa: PLC0415
     from server.process import run  # noqa: PLC0415
 

@@ -129,6 +129,20 @@ async def pass_everything(_call: ProxiedCall, forward: Forward) -> web.Response:
     return await forward()
 
 
+async def answer_oddly(_call: ProxiedCall, _forward: Forward) -> web.Response:
+    """Without what was asked for."""
+    return web.json_response({"Attributes": {"ApproximateNumberOfMessages": "1"}})
+
+
+def failures_beyond(seen: Scrape) -> Callable[[Scrape], bool]:
+    """Whether a reading failed that had not when `seen` was scraped, and none has an answer since."""
+    before = seen.value("queue_read_failures_total") or 0
+    return lambda page: (
+        (page.value("queue_read_failures_total") or 0) > before + 9
+        and page.value("queue_messages") is None
+    )
+
+
 def all_queues_were_read(page: Scrape) -> bool:
     queues = ("requests", "dead_letters", "undelivered")
     return all(
@@ -157,17 +171,53 @@ async def test_the_exporter_tells_each_queue_and_never_takes_an_error_for_empty(
         proxy.hook = cut
         gone = await scraped(exporter, lambda page: page.value("queue_messages") is None)
         assert gone.value("queue_read_failures_total", queue="requests")
+        proxy.hook = answer_oddly
+        await scraped(exporter, failures_beyond(gone))
         proxy.hook = pass_everything
         await scraped(exporter, lambda page: page.value("queue_messages", queue="requests") == 3)
 
 
+async def test_a_consumer_that_starts_in_an_outage_waits_for_its_end(
+    embedded_aws: RecordingAws,
+) -> None:
+    """It neither ends nor is at work; when AWS is back, so is it."""
+    consumer = MetricsPort()
+    async with (
+        origin() as images,
+        aws_proxy(embedded_aws.endpoint) as proxy,
+        system(embedded_aws, endpoint=proxy.endpoint) as running,
+    ):
+        await running.start_server()
+        request_id = await running.submit(images.picture(1))
+        asked = asyncio.Event()
+
+        async def away(call: ProxiedCall, forward: Forward) -> web.Response:
+            if call.operation == "GetQueueAttributes":
+                asked.set()
+                return await cut(call, forward)
+            return await forward()
+
+        proxy.hook = away
+        process = await running.start_consumer(**consumer.settings)
+        await asked.wait()
+        with pytest.raises(OSError, match="Cannot connect"):
+            await consumer.scrape()
+        proxy.hook = pass_everything
+        await running.wait_terminal([request_id])
+        assert process.returncode is None
+
+
 async def test_a_process_without_aws_is_alive_all_the_same(embedded_aws: RecordingAws) -> None:
     """/livez asks the event loop, not AWS: starting again would heal no outage."""
-    server = MetricsPort()
+    server, consumer = MetricsPort(), MetricsPort()
     async with (
         aws_proxy(embedded_aws.endpoint) as proxy,
         system(embedded_aws, endpoint=proxy.endpoint) as running,
     ):
         await running.start_server(**server.settings)
+        await running.start_consumer(**consumer.settings)
+        await scraped(consumer, lambda page: bool(page.value("event_loop_lag_seconds_count")))
         proxy.hook = cut
+        await scraped(consumer, lambda page: page.value("consumer_outage") == 1)
         assert await server.get("/livez") == (200, "alive\n")
+        assert await consumer.get("/livez") == (200, "alive\n")

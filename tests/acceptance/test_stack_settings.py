@@ -51,6 +51,25 @@ async def test_the_files_hold_what_pods_need(
     assert await names_in(tmp_path) == {"stack.env", "secret.env"}
 
 
+async def test_a_key_in_use_is_not_replaced_unasked(
+    embedded_aws: RecordingAws, sdk: dict[str, str], tmp_path: Path
+) -> None:
+    """Another key gives repeated uploads other names, so nothing is written until somebody says so."""
+    name = f"s{uuid.uuid4().hex[:10]}"
+    await embedded_aws.deploy(name)
+    in_use = tmp_path / "secret.env"
+    await asyncio.to_thread(in_use.write_text, "CUSTOMER_TAG_KEY=the-key-in-use\n")
+    arguments = ("stack-settings", str(tmp_path), "--stack", name)
+    ran = await imageservice(*arguments, environment=sdk)
+    assert ran.code == 1
+    assert "--replace-key" in ran.err
+    assert await names_in(tmp_path) == {"secret.env"}
+    assert await read(in_use) == {"CUSTOMER_TAG_KEY": "the-key-in-use"}
+
+    assert (await imageservice(*arguments, "--replace-key", environment=sdk)).code == 0
+    assert (await read(in_use))["CUSTOMER_TAG_KEY"] != "the-key-in-use"
+
+
 async def test_a_stack_that_is_not_there_is_named(sdk: dict[str, str], tmp_path: Path) -> None:
     """One line, and nothing is written."""
     ran = await imageservice("stack-settings", str(tmp_path), "--stack", "nowhere", environment=sdk)

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 
+import pytest
 from aiohttp import web
 
 from harness.aws import RecordingAws
@@ -10,13 +11,18 @@ from harness.aws_proxy import Forward, ProxiedCall, aws_proxy
 from harness.system import system
 
 
-async def test_reconcile_ends_at_once_by_a_handler_of_its_own(embedded_aws: RecordingAws) -> None:
+@pytest.mark.parametrize(
+    ("command", "operation"), [("reconcile", "Scan"), ("redrive", "ReceiveMessage")]
+)
+async def test_a_command_ends_by_a_handler_of_its_own_without_waiting_for_aws(
+    embedded_aws: RecordingAws, command: str, operation: str
+) -> None:
     """By exit status, not by the signal: as the first process of a container it would ignore that."""
-    scanning, over = asyncio.Event(), asyncio.Event()
+    asked, over = asyncio.Event(), asyncio.Event()
 
     async def hold(call: ProxiedCall, forward: Forward) -> web.Response:
-        if call.operation == "Scan":
-            scanning.set()
+        if call.operation == operation:
+            asked.set()
             await over.wait()
         return await forward()
 
@@ -25,9 +31,10 @@ async def test_reconcile_ends_at_once_by_a_handler_of_its_own(embedded_aws: Reco
         system(embedded_aws, endpoint=proxy.endpoint) as running,
     ):
         proxy.hook = hold
-        process = await running.start_operator("reconcile")
-        await scanning.wait()
+        process = await running.start_operator(command)
+        await asked.wait()
         process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(30):
+        # Well below the 15 s that a call may take.
+        async with asyncio.timeout(8):
             assert await process.wait() == 128 + signal.SIGTERM
         over.set()

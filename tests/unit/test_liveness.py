@@ -1,6 +1,8 @@
 """The liveness probe: what it answers, and what makes it."""
 
 import asyncio
+import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -9,7 +11,7 @@ from prometheus_client import CollectorRegistry, Counter
 
 from cli.local.embedded_aws import free_port
 from core.metrics import serve_metrics
-from core.pulse import EVENT_LOOP_LAG_SECONDS, Pulse
+from core.pulse import EVENT_LOOP_LAG_SECONDS, INTERVAL_S, Pulse
 
 
 def get(url: str) -> tuple[int, bytes]:
@@ -30,9 +32,49 @@ def test_the_probe_follows_the_pulse_and_the_metrics_do_not() -> None:
     assert get(probe) == (200, b"alive\n")
     alive[0] = False
     assert get(probe) == (503, b"the event loop is stuck\n")
+    assert get(f"http://127.0.0.1:{port}/livz")[0] == 404, "a misspelt probe must not pass"
     status, page = get(metrics)
     assert status == 200
     assert b"seen_total 1.0" in page
+
+
+def test_a_loop_that_stands_is_stuck_from_its_first_turn_on() -> None:
+    """It stands before its first beat, as where the first message hangs it; a thread asks, as the probe does."""
+    pulse, let_go, stands = Pulse(stuck_s=0.2), threading.Event(), threading.Event()
+
+    async def stand() -> None:
+        beating = asyncio.create_task(pulse.run())
+        await asyncio.sleep(0)
+        stands.set()
+        let_go.wait(10)
+        beating.cancel()
+
+    loop = threading.Thread(target=asyncio.run, args=(stand(),))
+    loop.start()
+    try:
+        assert stands.wait(10)
+        deadline = time.monotonic() + 10
+        while pulse.alive() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert not pulse.alive()
+    finally:
+        let_go.set()
+        loop.join()
+
+
+def test_a_long_block_weighs_as_many_samples_as_beats_were_due() -> None:
+    """Or blocking for two seconds would be one late beat among two hundred."""
+    before = _samples()
+
+    async def block() -> None:
+        beating = asyncio.create_task(Pulse().run())
+        await asyncio.sleep(0)
+        time.sleep(4 * INTERVAL_S)  # noqa: ASYNC251  the loop is to be blocked
+        await asyncio.sleep(0.01)
+        beating.cancel()
+
+    asyncio.run(block())
+    assert _samples() - before >= 3
 
 
 async def until(there: Callable[[], bool]) -> None:
@@ -47,15 +89,15 @@ async def test_a_loop_that_turns_is_alive_and_one_that_stands_is_not() -> None:
     """A loop that never began is starting; one whose beats stay away for long enough is stuck."""
     pulse = Pulse(stuck_s=1)
     assert pulse.alive()
-    before = _beats()
+    before = _samples()
     beating = asyncio.create_task(pulse.run())
-    await until(lambda: _beats() >= before + 2)
+    await until(lambda: _samples() >= before + 2)
     assert pulse.alive()
     beating.cancel()
     await until(lambda: not pulse.alive())
 
 
-def _beats() -> float:
+def _samples() -> float:
     return sum(
         sample.value
         for metric in EVENT_LOOP_LAG_SECONDS.collect()

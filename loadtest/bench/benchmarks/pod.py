@@ -6,6 +6,7 @@ that waits is bounded by its slots (64 by default, over the time that an image t
 
 import asyncio
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from loadtest.bench.benchmark import NULL, Benchmark, Figure, Trial
@@ -45,8 +46,11 @@ def _images(delay_ms: int, trial: Trial) -> int:
 
 
 def _give_one_core(pid: int) -> None:
+    core = min(os.sched_getaffinity(pid))
     for thread in Path(f"/proc/{pid}/task").iterdir():
-        os.sched_setaffinity(int(thread.name), {0})
+        # One that ends meanwhile needs none.
+        with suppress(ProcessLookupError):
+            os.sched_setaffinity(int(thread.name), {core})
 
 
 def _figures(delay_ms: int, laps: list[Lap], resident_mib: float) -> list[Figure]:

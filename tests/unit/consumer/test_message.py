@@ -1,11 +1,12 @@
 """What comes out of the queue."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 
-from core.message import ImageMessage, MalformedMessage, decode_message
+from core.message import ImageMessage, MalformedMessage, decode_message, first_message
+from core.request import new_request
 
 MESSAGE = ImageMessage(
     request_id="2f1c1d4e-7f0a-4a53-9d0e-0b0f6f1f3b11",
@@ -43,6 +44,22 @@ def test_a_field_of_another_type_makes_the_message_malformed(change: dict[str, o
 def test_a_member_of_a_later_version_is_left_out() -> None:
     """While a version rolls out, its servers send to consumers of the one before."""
     assert decode_message(json.dumps({**asdict(MESSAGE), "later": 1})) == MESSAGE
+
+
+def test_a_message_of_the_version_before_is_read() -> None:
+    """Its servers and consumers still send while this version rolls out."""
+    before = {name: value for name, value in asdict(MESSAGE).items() if name != "pending_since"}
+    assert decode_message(json.dumps(before)) == MESSAGE
+
+
+def test_a_reopened_request_does_not_count_from_its_first_acceptance() -> None:
+    """Days may lie between; the row does not say when the redrive was."""
+    request = new_request(
+        request_id=MESSAGE.request_id, customer_id="acme", url="http://h/i", labels={}, now=1_000
+    )
+    assert first_message(request).pending_since == 1_000
+    reopened = replace(request, revision=request.revision + 2)
+    assert first_message(reopened).pending_since == 0
 
 
 @pytest.mark.parametrize("body", ["", "null", "[]", "{}", "{", '"text"', "\ud800"])

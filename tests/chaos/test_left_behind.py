@@ -2,39 +2,20 @@
 
 import asyncio
 import json
-import uuid
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
-from core.clock import now_ms
 from core.message import ImageMessage
-from core.request import new_request
 from harness.aws import RecordingAws
 from harness.aws_proxy import AwsProxy, Forward, Hook, ProxiedCall, Unreachable, aws_proxy, pass_on
+from harness.left_behind import insert, row_of
 from harness.origin import numbered_png, origin
 from harness.records import Records, records
 from harness.system import System, system
-from harness.tables import tables_of
 
 HOUR_MS = 3_600_000
-
-
-async def insert(running: System, url: str, *, age_ms: int) -> str:
-    """A row whose message was never sent, as a server leaves it that dies between its two writes."""
-    request_id = str(uuid.uuid4())
-    request = new_request(
-        request_id=request_id, customer_id="acme", url=url, labels={}, now=now_ms() - age_ms
-    )
-    async with tables_of(running.aws.environment("tests"), running.stack) as tables:
-        await tables.write(tables.statements.insert_request(request))
-    return request_id
-
-
-async def row_of(stores: Records, request_id: str) -> dict[str, Any]:
-    (row,) = [row for row in await stores.requests() if row["requestId"]["S"] == request_id]
-    return row
 
 
 async def test_a_request_whose_message_was_never_sent_is_sent_and_completes(
@@ -123,23 +104,6 @@ async def test_a_request_that_was_claimed_too_often_fails_undeliverable(
         assert told.attributes["status"] == "FAILED"
         (letter,) = await stores.dead_letters(1)
         assert letter["request_id"] == request_id
-
-
-async def test_what_the_redrive_policy_moved_away_fails_undeliverable(
-    embedded_aws: RecordingAws,
-) -> None:
-    """A message that nobody could process ends its request; what is no message of ours is left to be looked at."""
-    async with origin() as images, system(embedded_aws) as running, records(running) as stores:
-        url = images.picture(1)
-        request_id = await insert(running, url, age_ms=0)
-        message = ImageMessage(request_id, "acme", url, revision=1)
-        for body in (message.encode(), "not a message of ours"):
-            await stores.sqs.send_message(
-                QueueUrl=running.stack.undelivered_queue_url, MessageBody=body
-            )
-        assert await running.run_operator("reconcile") == 0
-        assert (await row_of(stores, request_id))["failureCode"]["S"] == "UNDELIVERABLE"
-        assert await stores.depth(running.stack.undelivered_queue_url) == 1
 
 
 async def test_a_scan_that_was_cut_short_resumes_from_its_checkpoint(

@@ -56,7 +56,8 @@ def test_what_customers_gave_us_outlives_the_stack(template: dict[str, Any]) -> 
     kept = [each for each in template["Resources"].values() if each["Type"] in kinds]
     assert len(kept) == 4
     for each in kept:
-        assert (each["DeletionPolicy"], each["UpdateReplacePolicy"]) == ("Retain", "Retain")
+        assert each["DeletionPolicy"] == "RetainExceptOnCreate"
+        assert each["UpdateReplacePolicy"] == "Retain"
 
 
 @pytest.mark.parametrize("table", ["RequestsTable", "ImagesTable"])

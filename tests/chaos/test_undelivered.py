@@ -1,0 +1,47 @@
+"""What reconcile does about messages that nobody could process."""
+
+from core.message import ImageMessage
+from harness.aws import RecordingAws
+from harness.left_behind import insert, row_of
+from harness.origin import origin
+from harness.records import records
+from harness.system import system
+
+
+async def test_what_the_redrive_policy_moved_away_fails_undeliverable(
+    embedded_aws: RecordingAws,
+) -> None:
+    """A message that nobody could process ends its request; what is no message of ours is left to be looked at."""
+    async with origin() as images, system(embedded_aws) as running, records(running) as stores:
+        url = images.picture(1)
+        request_id = await insert(running, url, age_ms=0)
+        message = ImageMessage(request_id, "acme", url, revision=1)
+        for body in (message.encode(), "not a message of ours"):
+            await stores.sqs.send_message(
+                QueueUrl=running.stack.undelivered_queue_url, MessageBody=body
+            )
+        assert await running.run_operator("reconcile") == 0
+        assert (await row_of(stores, request_id))["failureCode"]["S"] == "UNDELIVERABLE"
+        assert await stores.depth(running.stack.undelivered_queue_url) == 1
+
+
+async def test_an_undelivered_message_of_a_request_that_is_complete_is_told_again(
+    embedded_aws: RecordingAws,
+) -> None:
+    """Whoever ended it may have told nobody: the same outcome again, under the same id, and nothing else changes."""
+    async with origin() as images, system(embedded_aws) as running, records(running) as stores:
+        url = images.picture(1)
+        await running.start_server()
+        await running.start_consumer()
+        request_id = await running.submit(url)
+        await running.wait_terminal([request_id])
+        await running.stop()
+        (told,) = await stores.notifications({f"{request_id}:2"})
+        await stores.sqs.send_message(
+            QueueUrl=running.stack.undelivered_queue_url,
+            MessageBody=ImageMessage(request_id, "acme", url, revision=1).encode(),
+        )
+        assert await running.run_operator("reconcile") == 0
+        assert (await row_of(stores, request_id))["status"]["S"] == "COMPLETED"
+        assert await stores.depth(running.stack.undelivered_queue_url) == 0
+        assert await stores.notifications({told.id}) == [told]

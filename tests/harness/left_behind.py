@@ -1,0 +1,26 @@
+"""Requests as a process leaves them that dies in between."""
+
+import uuid
+from typing import Any
+
+from core.clock import now_ms
+from core.request import new_request
+from harness.records import Records
+from harness.system import System
+from harness.tables import tables_of
+
+
+async def insert(running: System, url: str, *, age_ms: int) -> str:
+    """A row whose message was never sent, as a server leaves it that dies between its two writes."""
+    request_id = str(uuid.uuid4())
+    request = new_request(
+        request_id=request_id, customer_id="acme", url=url, labels={}, now=now_ms() - age_ms
+    )
+    async with tables_of(running.aws.environment("tests"), running.stack) as tables:
+        await tables.write(tables.statements.insert_request(request))
+    return request_id
+
+
+async def row_of(stores: Records, request_id: str) -> dict[str, Any]:
+    (row,) = [row for row in await stores.requests() if row["requestId"]["S"] == request_id]
+    return row

@@ -78,7 +78,7 @@ def page() -> str:
     own_exporter = {"read_interval_s": QueueExporterSettings.model_fields["read_interval_s"]}
     parts = [
         HEAD,
-        _settings("Settings of both processes", CoreSettings.model_fields),
+        _settings("Settings of server and consumer", CoreSettings.model_fields),
         _settings("Settings of the server", own_server),
         WORKERS,
         _settings("Settings of the consumer", own_consumer),

@@ -83,7 +83,7 @@ class Prometheus:
 
 @asynccontextmanager
 async def prometheus(folder: Path, targets: Iterable[Target]) -> AsyncIterator[Prometheus]:
-    """Start one in `folder`. The rules are ours but for the alerts' patience, for which no test has time."""
+    """Start one in `folder`. The rules are ours but for intervals and patience, for which no test has time."""
     port = free_port()
     configuration = _configure(folder, targets)
     program = await Program.start(
@@ -109,6 +109,7 @@ def _configure(folder: Path, targets: Iterable[Target]) -> Path:
     for path in RULE_FILES:
         content = groups(path)
         for group in content["groups"]:
+            group.pop("interval", None)
             for rule in group["rules"]:
                 rule.pop("for", None)
         _write(folder / path.name, content)

@@ -1,17 +1,17 @@
 """Every metric that may be asked for, with its labels: ours out of the code, others by an explicit list."""
 
+import re
+from importlib import import_module
+from pathlib import Path
+
 from prometheus_client import REGISTRY
 from prometheus_client.metrics import MetricWrapperBase
 
-import consumer.metrics
-import consumer.queue_exporter
-import core.metrics
-import core.pulse
-import server.metrics
 from cluster.dashboards.promql import Series, labels
-from cluster.dashboards.rules import recordings
+from cluster.dashboards.rules import ROOT, recordings
 
-OURS = (core.metrics, core.pulse, server.metrics, consumer.metrics, consumer.queue_exporter)
+PACKAGES = ("core", "server", "consumer")
+_DEFINITION = re.compile(r'\b(?:Counter|Gauge|Histogram|Summary)\(\s*"(\w+)"')
 
 TARGET = frozenset({"job", "namespace", "pod", "instance"})
 """Labels that the scrape adds to what a process tells."""
@@ -27,6 +27,7 @@ _SCALER = _SCALED_OBJECT | {"metric", "scaler", "triggerIndex", "type"}
 OTHERS: Series = {
     "up": TARGET,
     "ALERTS": TARGET | {"alertname", "alertstate", "severity", "slo"},
+    "kube_cronjob_created": TARGET | {"cronjob"},
     "kube_cronjob_status_last_successful_time": TARGET | {"cronjob"},
     "kube_deployment_spec_replicas": _DEPLOYMENT,
     "kube_deployment_status_condition": _DEPLOYMENT | {"condition", "status", "reason"},
@@ -48,11 +49,21 @@ OTHERS: Series = {
 }
 
 
+def defined(root: Path = ROOT) -> dict[str, str]:
+    """Each metric that the sources below `root` define, with the module that does."""
+    return {
+        name: ".".join(path.relative_to(root).with_suffix("").parts)
+        for package in PACKAGES
+        for path in sorted((root / package).rglob("*.py"))
+        for name in _DEFINITION.findall(path.read_text(encoding="utf-8"))
+    }
+
+
 def ours() -> Series:
     """What our processes tell, the client library's figures of the process itself included."""
     known: dict[str, frozenset[str]] = {}
-    for module in OURS:
-        for metric in vars(module).values():
+    for module in sorted(set(defined().values())):
+        for metric in vars(import_module(module)).values():
             if isinstance(metric, MetricWrapperBase):
                 known.update(_samples(metric))
     for family in REGISTRY.collect():

@@ -10,7 +10,7 @@ _MESSAGES = Row(
         Panel(
             "Received",
             "first: never handed out before. again: given back or sent anew. suspect: it may have killed its process, "
-            "and runs alone.",
+            "and runs alone. malformed: nothing that we send; it is left, and reaches the undelivered.",
             "cps",
             (
                 Query(

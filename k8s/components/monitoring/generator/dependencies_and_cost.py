@@ -34,7 +34,7 @@ _AWS = Row(
         ),
         Panel(
             "Throttled tries",
-            "Tries that AWS refused because there were too many. Most succeed at the next try.",
+            "Whole calls that AWS refused because there were too many, each try by itself. Most succeed at the next.",
             "reqps",
             (
                 Query(
@@ -66,7 +66,8 @@ _AWS = Row(
         ),
         Panel(
             "Items sent once more",
-            "Items of a batch that a successful call did not take, and that went into a later one.",
+            "Items of a batch that a successful call did not take, and that went into a later one: DynamoDB, SQS and "
+            "SNS throttle items, which the throttled tries do not count.",
             "cps",
             (
                 Query(

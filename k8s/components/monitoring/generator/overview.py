@@ -33,7 +33,8 @@ _PROMISES = Row(
         ),
         Panel(
             "Burn rate, 1 hour",
-            "How many times faster than the budget allows it is being spent. Above 14.4 somebody is woken.",
+            "How many times faster than the budget allows it is being spent. Above 14.4 somebody is woken, unless it "
+            "was by fewer than five events.",
             "none",
             (
                 Query(
@@ -92,8 +93,8 @@ _WORK = Row(
         ),
         Panel(
             "Failures by code",
-            "Requests that ended FAILED. Most codes are the customer's or the origin's affair; INTERNAL, CRASHED and "
-            "UNDELIVERABLE are ours.",
+            "Requests that consumers ended FAILED. Most codes are the customer's or the origin's affair; INTERNAL and "
+            "CRASHED are ours. UNDELIVERABLE is reconcile's, and in its log alone.",
             "reqps",
             (
                 Query(

@@ -7,6 +7,7 @@ _CONSUMER = 'namespace="$namespace", deployment="imageservice-consumer"'
 _CONSUMER_HPA = 'namespace="$namespace", horizontalpodautoscaler="keda-hpa-imageservice-consumer"'
 _SERVER = 'namespace="$namespace", deployment="imageservice-server"'
 _SERVER_HPA = 'namespace="$namespace", horizontalpodautoscaler="imageservice-server"'
+_RECONCILE = 'namespace="$namespace", cronjob="imageservice-reconcile"'
 # No namespace: KEDA's chart has it scraped in a way that makes this label KEDA's own.
 _SCALER = 'scaledObject="imageservice-consumer"'
 
@@ -174,7 +175,7 @@ _SERVERS = Row(
         ),
         Panel(
             "Disruption budgets",
-            "Pods that may be evicted at present; at 0 a node cannot be drained.",
+            "Pods that may be evicted at present; at 0 a node with a healthy one waits to be drained.",
             "short",
             (
                 Query(
@@ -186,12 +187,12 @@ _SERVERS = Row(
         ),
         Panel(
             "Since reconcile succeeded",
-            "Time since the last run of the CronJob that succeeded.",
+            "Time since the last run of the CronJob that succeeded; where none did yet, since it was made.",
             "s",
             (
                 Query(
-                    "time() - max(kube_cronjob_status_last_successful_time"
-                    '{namespace="$namespace", cronjob="imageservice-reconcile"})',
+                    f"time() - (max(kube_cronjob_status_last_successful_time{{{_RECONCILE}}})"
+                    f" or max(kube_cronjob_created{{{_RECONCILE}}}))",
                     "reconcile",
                 ),
             ),

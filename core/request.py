@@ -40,7 +40,7 @@ class ImageRequest:
     """A row of IMAGEREQUESTS. Times are milliseconds since the epoch.
 
     `retry_count` counts runs begun alone after a crash, `run_id` is that of the last; `claims` counts how often
-    reconcile took the request up.
+    reconcile took the request up. `expires_at` is in seconds since the epoch, None where the row is kept for ever.
     """
 
     request_id: str
@@ -57,6 +57,7 @@ class ImageRequest:
     run_id: str | None = None
     image_id: str | None = None
     failure: Failure | None = None
+    expires_at: int | None = None
 
     @property
     def terminal(self) -> bool:

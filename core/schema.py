@@ -87,6 +87,7 @@ def request_from_item(item: Mapping[str, Attribute]) -> ImageRequest:
         run_id=item[RUN_ID]["S"] if RUN_ID in item else None,
         image_id=item[IMAGE_ID]["S"] if IMAGE_ID in item else None,
         failure=_failure(item),
+        expires_at=int(item[EXPIRES_AT]["N"]) if EXPIRES_AT in item else None,
     )
 
 

@@ -14,6 +14,7 @@ from core.tables import Tables
 from imageservice.v1 import image_service_pb2 as pb
 from imageservice.v1.image_service_pb2_grpc import add_ImageServiceServicer_to_server
 from server.calls import Calls
+from server.completed_cache import CompletedCache
 from server.listener import listen, listener_options
 from server.service import ImageService
 from server.settings import ServerSettings
@@ -51,7 +52,11 @@ class Lifecycle:
         self._streams = SubmitStreams(
             self._submissions, self._calls.failure, max_open=settings.max_stream_submits
         )
-        statuses = StatusReader(tables, settings.public_base_url)
+        statuses = StatusReader(
+            tables,
+            settings.public_base_url,
+            CompletedCache(settings.cached_requests, settings.cached_request_age_s),
+        )
         schedule = WatchSchedule(
             settings.watch_shortest_interval_s, settings.watch_longest_interval_s
         )

@@ -21,6 +21,13 @@ ITEMS = Counter(
     "Items of streams that carry many, by the status code of each.",
     ["grpc_method", "grpc_code"],
 )
+STATUS_READS = Counter(
+    "status_reads_total",
+    "States of requests that calls and watches asked for: out of this process's memory, or of the tables.",
+    ["source"],
+)
+STATUS_READS_CACHED = STATUS_READS.labels("memory")
+STATUS_READS_MADE = STATUS_READS.labels("tables")
 PENDING_SUBMITS = Gauge(
     "pending_submits",
     "Submits under way, those whose caller has gone included; MAX_PENDING_SUBMITS bounds them.",

@@ -41,6 +41,18 @@ class ServerSettings(CoreSettings):
         ge=1,
         description="Ids watched by all streams of this process together, an id counted once for each stream.",
     )
+    cached_requests: int = Field(
+        10_000,
+        ge=0,
+        description="COMPLETED requests kept in this process's memory, about 4 KB each: asking for them again reads no "
+        "table. 0 keeps none.",
+    )
+    cached_request_age_s: float = Field(
+        600.0,
+        gt=0,
+        le=86_400,
+        description="Seconds for which one is kept at most: how late this process notices that somebody deleted a row.",
+    )
     watch_shortest_interval_s: float = Field(
         0.25,
         gt=0,

@@ -6,6 +6,8 @@ from core.errors import DependencyUnavailable, RequestNotFound
 from core.request import ImageRequest, State
 from core.tables import Tables
 from imageservice.v1 import image_service_pb2 as pb
+from server.completed_cache import CompletedCache
+from server.metrics import STATUS_READS_CACHED, STATUS_READS_MADE
 from server.translation import request_message
 
 
@@ -18,14 +20,26 @@ class Status:
 
 
 class StatusReader:
-    """`public_base_url` ends with a slash."""
+    """`public_base_url` ends with a slash. `cache` is for this reader alone."""
 
-    def __init__(self, tables: Tables, public_base_url: str) -> None:
+    def __init__(self, tables: Tables, public_base_url: str, cache: CompletedCache[Status]) -> None:
         self._tables = tables
         self._public_base_url = public_base_url
+        self._cache = cache
 
     async def read(self, request_id: str) -> Status:
         """Strongly consistent. Raises RequestNotFound, Overloaded or DependencyUnavailable."""
+        kept = self._cache.get(request_id)
+        if kept is not None:
+            STATUS_READS_CACHED.inc()
+            return kept
+        STATUS_READS_MADE.inc()
+        status = await self._read(request_id)
+        if status.request.state is State.COMPLETED:
+            self._cache.keep(request_id, status, status.request.expires_at)
+        return status
+
+    async def _read(self, request_id: str) -> Status:
         request = await self._tables.read_request(request_id)
         if request is None:
             raise RequestNotFound(f"There is no request {request_id}.")

@@ -12,6 +12,7 @@ from core.errors import DependencyUnavailable
 from core.request import ImageRequest, State, new_request
 from core.tables import Glance, Tables
 from harness.virtual_time import run_virtually
+from server.completed_cache import CompletedCache
 from server.status_reader import StatusReader
 from server.watch_schedule import WatchSchedule
 from server.watcher import Watcher
@@ -49,7 +50,10 @@ async def watched_beside(kind: str) -> list[float]:
     rows = Rows([good, bad])
     tables = cast("Tables", cast("Any", rows))
     watcher = Watcher(
-        tables, StatusReader(tables, "http://i/"), WatchSchedule(SHORTEST, 30), max_watched=10
+        tables,
+        StatusReader(tables, "http://i/", CompletedCache(0, 1)),
+        WatchSchedule(SHORTEST, 30),
+        max_watched=10,
     )
     running = asyncio.create_task(watcher.run())
     async with watcher.subscribe([good]) as subscription, watcher.subscribe([bad]):

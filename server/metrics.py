@@ -26,8 +26,6 @@ STATUS_READS = Counter(
     "States of requests that calls and watches asked for: out of this process's memory, or of the tables.",
     ["source"],
 )
-STATUS_READS_CACHED = STATUS_READS.labels("memory")
-STATUS_READS_MADE = STATUS_READS.labels("tables")
 PENDING_SUBMITS = Gauge(
     "pending_submits",
     "Submits under way, those whose caller has gone included; MAX_PENDING_SUBMITS bounds them.",

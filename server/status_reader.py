@@ -7,7 +7,7 @@ from core.request import ImageRequest, State
 from core.tables import Tables
 from imageservice.v1 import image_service_pb2 as pb
 from server.completed_cache import CompletedCache
-from server.metrics import STATUS_READS_CACHED, STATUS_READS_MADE
+from server.metrics import STATUS_READS
 from server.translation import request_message
 
 
@@ -26,14 +26,16 @@ class StatusReader:
         self._tables = tables
         self._public_base_url = public_base_url
         self._cache = cache
+        self._remembered = STATUS_READS.labels("memory")
+        self._read_anew = STATUS_READS.labels("tables")
 
     async def read(self, request_id: str) -> Status:
         """Strongly consistent. Raises RequestNotFound, Overloaded or DependencyUnavailable."""
         kept = self._cache.get(request_id)
         if kept is not None:
-            STATUS_READS_CACHED.inc()
+            self._remembered.inc()
             return kept
-        STATUS_READS_MADE.inc()
+        self._read_anew.inc()
         status = await self._read(request_id)
         if status.request.state is State.COMPLETED:
             self._cache.keep(request_id, status, status.request.expires_at)

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
 import grpc
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
@@ -31,7 +32,8 @@ OPTIONS = [
 ]
 
 
-SubmitOnce = Callable[[pb.SubmitImageRequest], Awaitable[pb.SubmitImageResponse]]
+Q = TypeVar("Q")
+A = TypeVar("A")
 Items = grpc.aio.StreamStreamCall[pb.SubmitImagesRequest, pb.SubmitImagesResponse]
 
 
@@ -63,10 +65,8 @@ class Client:
         asked = pb.SubmitImageRequest(url=url, customer_id=customer, request_id=request_id)
         return await self.retried(self._submit_once, asked)
 
-    async def retried(
-        self, once: SubmitOnce, asked: pb.SubmitImageRequest
-    ) -> pb.SubmitImageResponse:
-        """Submit until it is accepted, refused for good, or given up."""
+    async def retried(self, once: Callable[[Q], Awaitable[A]], asked: Q) -> A:
+        """Ask until it is answered, refused for good, or given up. Asking twice must be harmless."""
         retrying = AsyncRetrying(
             stop=self._gives_up,
             wait=lambda state: self.pause(state.attempt_number, _refused(state).fault),
@@ -95,6 +95,32 @@ class Client:
         except grpc.aio.AioRpcError as error:
             raise self.refused(error) from None
         return answer.request
+
+    async def image(self, image_id: str) -> pb.Image:
+        try:
+            asked = pb.GetImageRequest(image_id=image_id)
+            answer = await self._stub.GetImage(asked, timeout=CALL_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            raise self.refused(error) from None
+        return answer.image
+
+    async def requests(self, asked: pb.ListRequestsRequest) -> AsyncIterator[pb.ImageRequest]:
+        """All that is listed, page by page as it is read on; a page that is refused for load is asked for again."""
+        page = pb.ListRequestsRequest()
+        page.CopyFrom(asked)
+        while True:
+            answer = await self.retried(self._list_once, page)
+            for request in answer.requests:
+                yield request
+            page.page_token = answer.next_page_token
+            if not page.page_token:
+                return
+
+    async def _list_once(self, asked: pb.ListRequestsRequest) -> pb.ListRequestsResponse:
+        try:
+            return await self._stub.ListRequests(asked, timeout=CALL_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            raise self.refused(error) from None
 
     async def watch(self, request_ids: Sequence[str]) -> AsyncIterator[pb.ImageRequest]:
         """Each id's current state, then each later one, until all are terminal. 1 to 100 ids, each once.

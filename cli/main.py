@@ -6,7 +6,18 @@ from typing import Annotated
 
 import typer
 
-from cli import prose, reconcile, redrive, stack_settings, status, submit, up, watch
+from cli import (
+    image,
+    listing,
+    prose,
+    reconcile,
+    redrive,
+    stack_settings,
+    status,
+    submit,
+    up,
+    watch,
+)
 from cli.errors import CommandFailed, OutputClosed, Stopped
 from cli.outcome import printable
 
@@ -26,6 +37,8 @@ app.command("up")(up.up)
 app.command("submit")(submit.submit)
 app.command("status")(status.status)
 app.command("watch")(watch.watch)
+app.command("list")(listing.listing)
+app.command("image")(image.image)
 app.command("reconcile")(reconcile.reconcile)
 app.command("redrive")(redrive.redrive)
 app.command("stack-settings")(stack_settings.stack_settings)

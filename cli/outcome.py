@@ -50,7 +50,7 @@ class Outcome:
             failure_code=code if failed else None,
             failure_message=request.failure.message if failed else None,
             attempts=request.failure.attempts if failed else None,
-            metadata=_metadata(request.image.metadata) if completed else None,
+            metadata=metadata_of(request.image) if completed else None,
         )
 
     @classmethod
@@ -60,6 +60,7 @@ class Outcome:
             cls.of(request),
             record={
                 "customer_id": request.customer_id,
+                "image_id": request.image.image_id or None,
                 "labels": dict(request.labels),
                 "create_time": request.create_time.ToJsonString(),
                 "update_time": request.update_time.ToJsonString(),
@@ -120,12 +121,13 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def _metadata(metadata: pb.ImageMetadata) -> dict[str, Any]:
+def metadata_of(image: pb.Image) -> dict[str, Any]:
+    """As JSON, with a value for each of the contract's fields."""
     told: dict[str, Any] = MessageToDict(
-        metadata, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+        image.metadata, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
     )
     # protobuf's JSON writes 64-bit numbers as text; a picture's size is well within a number's range.
-    told["bytes"] = metadata.bytes
+    told["bytes"] = image.metadata.bytes
     return told
 
 

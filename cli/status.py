@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from collections.abc import Iterable
 from typing import Annotated
 
 import typer
@@ -37,10 +38,15 @@ async def _read(server: str, asked: str) -> pb.ImageRequest:
 
 
 def _show(console: Console, request: pb.ImageRequest, outcome: Outcome) -> None:
-    """A line a fact, never folded: a URL stays one that can be opened."""
     state = Text(outcome.state or "", STYLES.get(outcome.word, ""))
-    facts = [(name, Text(printable(value))) for name, value in _facts(request, outcome) if value]
-    for name, value in [("request", Text(request.request_id)), ("state", state), *facts]:
+    show_facts(console, [("request", Text(request.request_id)), ("state", state)])
+    facts = _facts(request, outcome)
+    show_facts(console, [(name, Text(printable(value))) for name, value in facts if value])
+
+
+def show_facts(console: Console, facts: Iterable[tuple[str, Text]]) -> None:
+    """A line a fact, never folded: a URL stays one that can be opened."""
+    for name, value in facts:
         console.print(Text.assemble((f"{name:<12}", "bold"), value), soft_wrap=True)
 
 
@@ -51,17 +57,18 @@ def _facts(request: pb.ImageRequest, outcome: Outcome) -> list[tuple[str, str]]:
         ("created", request.create_time.ToJsonString()),
         ("updated", request.update_time.ToJsonString()),
         ("labels", " ".join(f"{key}={value}" for key, value in sorted(request.labels.items()))),
+        ("image", request.image.image_id),
         ("public url", outcome.public_url or ""),
     ]
     if outcome.failure_code:
         facts.append(("failure", f"{outcome.failure_code}: {outcome.failure_message}"))
         facts.append(("attempts", str(request.failure.attempts)))
     if outcome.metadata:
-        facts.append(("picture", _picture(request.image.metadata)))
+        facts.append(("picture", picture(request.image.metadata)))
         facts.append(("sha256", request.image.metadata.sha256))
     return facts
 
 
-def _picture(metadata: pb.ImageMetadata) -> str:
+def picture(metadata: pb.ImageMetadata) -> str:
     size = f"{metadata.format} {metadata.width}x{metadata.height}, {metadata.bytes:,} bytes"
     return size if metadata.frames <= 1 else f"{size}, {metadata.frames} frames"

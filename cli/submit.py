@@ -1,7 +1,6 @@
 """`imageservice submit`: hands over the URLs of images."""
 
 import asyncio
-import re
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -9,19 +8,16 @@ from typing import Annotated
 
 import typer
 
-from cli import address, request_id, url_list
+from cli import address, customer_id, request_id, url_list
 from cli.address import AddressOption
 from cli.client import connect
+from cli.customer_id import CustomerOption
 from cli.errors import CommandFailed, Stopped, UsageFault
 from cli.item_stream import ITEMS_AT_ONCE, item_stream
 from cli.outcome import Outcome
 from cli.report import JsonReport, LineReport, Output, ProgressReport
 from cli.submission import Submission
 from cli.tally import Tally
-
-DEFAULT_CUSTOMER = "local"
-CUSTOMER = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
-"""The contract's rule for customer_id."""
 
 
 def submit(
@@ -33,9 +29,7 @@ def submit(
         str | None,
         typer.Option("--file", metavar="PATH", help="URLs, one a line; - is standard input."),
     ] = None,
-    customer: Annotated[
-        str, typer.Option("--customer", metavar="ID", help="Who is asking.")
-    ] = DEFAULT_CUSTOMER,
+    customer: CustomerOption = customer_id.DEFAULT,
     chosen_id: Annotated[
         str | None,
         typer.Option("--request-id", metavar="UUID", help="For one URL: makes a repeat harmless."),
@@ -72,10 +66,7 @@ def _require(given: Sequence[str], file: str | None, customer: str) -> None:
         raise UsageFault("nothing to submit: give a URL, or --file")
     if "-" in given:
         raise UsageFault("- is not a URL; for URLs from standard input give --file -")
-    if not CUSTOMER.fullmatch(customer):
-        raise UsageFault(
-            f"--customer '{customer}': not 1 to 128 of letters, digits, and the characters _ . : -"
-        )
+    customer_id.require(customer)
 
 
 def _only_id(chosen: str | None, given: Sequence[str], file: str | None) -> str | None:

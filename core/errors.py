@@ -12,7 +12,8 @@
     ├── RequestRejected             AWS refused a call for what it says: a fault of our code or an outsized item
     ├── Overloaded                  a bounded list is full; the caller comes back later
     ├── RequestIdReused             the id was accepted with another content
-    └── RequestNotFound             no such request
+    ├── RequestNotFound             no such request
+    └── ImageNotFound               no such image
 
 Each failure owns its code (the metric label, and the contract's FailureCode by name) and a sentence for the
 customer. Neither names addresses, credentials or internals of ours.
@@ -209,3 +210,7 @@ class RequestIdReused(ImageServiceError):
 
 class RequestNotFound(ImageServiceError):
     """No request bears this id."""
+
+
+class ImageNotFound(ImageServiceError):
+    """No image bears this id."""

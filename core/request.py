@@ -146,4 +146,9 @@ def customer_shard(customer_id: str, request_id: str, shards: int) -> str:
     DynamoDB takes 1,000 writes a second on one key value; a hot value in an index throttles the whole table.
     """
     digest = hashlib.blake2b(request_id.encode(), digest_size=4).digest()
-    return f"{customer_id}#{int.from_bytes(digest) % shards}"
+    return shard_name(customer_id, int.from_bytes(digest) % shards)
+
+
+def shard_name(customer_id: str, number: int) -> str:
+    """The index key of one shard. A customer's id holds no `#`, so no two customers share one."""
+    return f"{customer_id}#{number}"

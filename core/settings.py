@@ -50,7 +50,7 @@ class CoreSettings(ProcessSettings):
         ge=1,
         le=1_000,
         description="Index partitions over which one customer's requests are spread; 1,000 writes a second each. "
-        "Raise it only: rows keep the shard they were written with.",
+        "Raise it only: rows keep the shard they were written with, and a server lists no shard that it does not know.",
     )
     commit_linger_s: float = Field(
         0.005,

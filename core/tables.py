@@ -20,6 +20,7 @@ from core.group_commit import (
     Refused,
 )
 from core.image import ImageRecord
+from core.indexes import Index, IndexKey, Slice, Span, query_members, slice_of
 from core.request import ImageRequest, State, image_id_of
 from core.statements import Statement, Statements
 from core.wire import JsonService
@@ -102,7 +103,11 @@ class Tables:
 
     async def read_image(self, request_id: str) -> ImageRecord | None:
         """The image of a request, strongly consistent."""
-        key = _Key(self.statements.images_table, schema.IMAGE_ID, image_id_of(request_id))
+        return await self.read_image_by_id(image_id_of(request_id))
+
+    async def read_image_by_id(self, image_id: str) -> ImageRecord | None:
+        """Strongly consistent. Raises Overloaded or DependencyUnavailable."""
+        key = _Key(self.statements.images_table, schema.IMAGE_ID, image_id)
         item = await self._reads.submit(key)
         return None if item is None else schema.image_from_item(item)
 
@@ -137,6 +142,17 @@ class Tables:
             )
             for item in response["Responses"].get(table, [])
         }
+
+    async def query(
+        self, index: Index, shard: str, span: Span, *, after: IndexKey | None, limit: int
+    ) -> Slice:
+        """Up to `limit` keys of one shard of an index, newest first; eventually consistent.
+
+        `after` is where an earlier slice ended, within `span`. Raises DependencyUnavailable or RequestRejected.
+        """
+        table = self.statements.requests_table
+        members = query_members(table, index, shard, span, after=after, limit=limit)
+        return slice_of(index, await call("dynamodb:Query", self._wire.invoke("Query", members)))
 
     async def reopen(self, request_id: str, failed_revision: int, *, now: int) -> None:
         """FAILED at `failed_revision` becomes PENDING at the next, with a clean record.

@@ -15,7 +15,10 @@ from imageservice.v1 import image_service_pb2 as pb
 from imageservice.v1.image_service_pb2_grpc import add_ImageServiceServicer_to_server
 from server.calls import Calls
 from server.completed_cache import CompletedCache
+from server.image_reader import ImageReader
 from server.listener import listen, listener_options
+from server.listing.listings import Listings
+from server.listing.rows import Rows
 from server.service import ImageService
 from server.settings import ServerSettings
 from server.status_reader import StatusReader
@@ -65,7 +68,13 @@ class Lifecycle:
         self._health = health.HealthServicer()
         self._server = grpc.aio.server(options=listener_options(settings, shares_port=shares_port))
         service = ImageService(
-            self._submissions, self._streams, statuses, self.watcher, self._calls
+            submissions=self._submissions,
+            streams=self._streams,
+            statuses=statuses,
+            watcher=self.watcher,
+            images=ImageReader(tables, settings.public_base_url),
+            listings=_listings(settings, tables),
+            calls=self._calls,
         )
         add_ImageServiceServicer_to_server(service, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
@@ -109,3 +118,8 @@ class Lifecycle:
         await self._tables.drain()
         await self._sender.drain()
         await self._calls.settled()
+
+
+def _listings(settings: ServerSettings, tables: Tables) -> Listings:
+    rows = Rows(tables, settings.public_base_url)
+    return Listings(tables, rows, shards=settings.customer_shards, max_open=settings.max_listings)

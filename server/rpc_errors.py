@@ -11,7 +11,13 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
 
-from core.errors import DependencyUnavailable, Overloaded, RequestIdReused, RequestNotFound
+from core.errors import (
+    DependencyUnavailable,
+    ImageNotFound,
+    Overloaded,
+    RequestIdReused,
+    RequestNotFound,
+)
 from imageservice.v1 import image_service_pb2 as pb
 from server.refusals import FieldViolation, InvalidRequest, ServerDraining, TooManyWatched
 
@@ -34,6 +40,10 @@ class Reason(Enum):
     REQUEST_NOT_FOUND = (
         grpc.StatusCode.NOT_FOUND,
         "No request bears this id, or its record has expired.",
+    )
+    IMAGE_NOT_FOUND = (
+        grpc.StatusCode.NOT_FOUND,
+        "No image bears this id. GetStatus tells what became of the request.",
     )
     OVERLOADED = (
         grpc.StatusCode.RESOURCE_EXHAUSTED,
@@ -80,6 +90,8 @@ def rpc_error(error: BaseException) -> RpcError:  # noqa: PLR0911  a map, one li
             return RpcError(Reason.REQUEST_ID_REUSED, str(error))
         case RequestNotFound():
             return RpcError(Reason.REQUEST_NOT_FOUND, str(error))
+        case ImageNotFound():
+            return RpcError(Reason.IMAGE_NOT_FOUND, str(error))
         case TooManyWatched():
             return RpcError(Reason.TOO_MANY_WATCHED, str(error), error.retry_after)
         case Overloaded():

@@ -7,13 +7,16 @@ from grpc.aio import ServicerContext
 from imageservice.v1 import image_service_pb2 as pb
 from imageservice.v1.image_service_pb2_grpc import ImageServiceServicer
 from server.calls import Calls
+from server.image_reader import ImageReader
+from server.listing.asked import asked_images, asked_requests
+from server.listing.listings import Listings
 from server.metrics import MethodMetrics
 from server.offer import offered_request
 from server.status_reader import StatusReader
 from server.submission import Submissions
 from server.submit_stream import SubmitStreams
 from server.translation import submit_response
-from server.validation import valid_request_id, valid_submit, valid_watch
+from server.validation import valid_image_id, valid_request_id, valid_submit, valid_watch
 from server.watcher import Watcher
 
 Context = ServicerContext[Any, Any]
@@ -23,6 +26,9 @@ _SUBMIT_IMAGE = MethodMetrics(_METHODS["SubmitImage"])
 _SUBMIT_IMAGES = MethodMetrics(_METHODS["SubmitImages"])
 _GET_STATUS = MethodMetrics(_METHODS["GetStatus"])
 _WATCH_REQUEST = MethodMetrics(_METHODS["WatchRequest"])
+_LIST_REQUESTS = MethodMetrics(_METHODS["ListRequests"])
+_GET_IMAGE = MethodMetrics(_METHODS["GetImage"])
+_LIST_IMAGES = MethodMetrics(_METHODS["ListImages"])
 
 # ruff: noqa: N802  the contract names the methods
 
@@ -30,16 +36,21 @@ _WATCH_REQUEST = MethodMetrics(_METHODS["WatchRequest"])
 class ImageService(ImageServiceServicer):
     def __init__(
         self,
+        *,
         submissions: Submissions,
         streams: SubmitStreams,
         statuses: StatusReader,
         watcher: Watcher,
+        images: ImageReader,
+        listings: Listings,
         calls: Calls,
     ) -> None:
         self._submissions = submissions
         self._streams = streams
         self._statuses = statuses
         self._watcher = watcher
+        self._images = images
+        self._listings = listings
         self._calls = calls
 
     async def SubmitImage(
@@ -65,6 +76,19 @@ class ImageService(ImageServiceServicer):
     ) -> None:
         await self._calls.answer(_WATCH_REQUEST, context, self._watch(request, context))
 
+    async def ListRequests(
+        self, request: pb.ListRequestsRequest, context: Context
+    ) -> pb.ListRequestsResponse:
+        return await self._calls.answer(_LIST_REQUESTS, context, self._list_requests(request))
+
+    async def GetImage(self, request: pb.GetImageRequest, context: Context) -> pb.GetImageResponse:
+        return await self._calls.answer(_GET_IMAGE, context, self._image(request))
+
+    async def ListImages(
+        self, request: pb.ListImagesRequest, context: Context
+    ) -> pb.ListImagesResponse:
+        return await self._calls.answer(_LIST_IMAGES, context, self._list_images(request))
+
     async def _submit(self, request: pb.SubmitImageRequest) -> pb.SubmitImageResponse:
         offered = offered_request(valid_submit(request))
         return submit_response(await self._submissions.begin(offered))
@@ -77,3 +101,12 @@ class ImageService(ImageServiceServicer):
         async with self._watcher.subscribe(valid_watch(request)) as subscription:
             while (status := await subscription.next_status()) is not None:
                 await context.write(pb.WatchRequestResponse(request=status.message))
+
+    async def _list_requests(self, request: pb.ListRequestsRequest) -> pb.ListRequestsResponse:
+        return await self._listings.requests(asked_requests(request))
+
+    async def _image(self, request: pb.GetImageRequest) -> pb.GetImageResponse:
+        return pb.GetImageResponse(image=await self._images.read(valid_image_id(request)))
+
+    async def _list_images(self, request: pb.ListImagesRequest) -> pb.ListImagesResponse:
+        return await self._listings.images(asked_images(request))

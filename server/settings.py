@@ -61,6 +61,12 @@ class ServerSettings(CoreSettings):
     watch_longest_interval_s: float = Field(
         30.0, gt=0, description="Seconds between two reads of a watched request, however old it is."
     )
+    max_listings: int = Field(
+        64,
+        ge=1,
+        description="ListRequests and ListImages calls under way in this process; beyond it a further one is "
+        "RESOURCE_EXHAUSTED.",
+    )
     keepalive_time_s: float = Field(
         60.0,
         gt=0,

@@ -39,18 +39,22 @@ def request_message(
         create_time=_timestamp(request.created_at),
         update_time=_timestamp(request.updated_at),
         labels=request.labels,
-        image=None if image is None else _image_message(image, public_base_url),
+        image=None if image is None else image_message(image, public_base_url),
         failure=None if request.failure is None else _failure_message(request.failure),
     )
 
 
-def _image_message(image: ImageRecord, public_base_url: str) -> pb.Image:
+def image_message(image: ImageRecord, public_base_url: str) -> pb.Image:
+    """`public_base_url` ends with a slash."""
     return pb.Image(
         image_id=image.image_id,
         public_url=image.public_url(public_base_url),
         metadata=pb.ImageMetadata(
             **asdict(image.picture), provenance=pb.Provenance(**asdict(image.provenance))
         ),
+        request_id=image.request_id,
+        customer_id=image.customer_id,
+        create_time=_timestamp(image.created_at),
     )
 
 

@@ -65,11 +65,22 @@ def valid_request_id(request: pb.GetStatusRequest) -> str:
     return request.request_id.lower()
 
 
+def valid_image_id(request: pb.GetImageRequest) -> str:
+    """Raises InvalidRequest."""
+    _raise_any(*_id_faults("image_id", request.image_id))
+    return request.image_id.lower()
+
+
 def valid_watch(request: pb.WatchRequestRequest) -> tuple[str, ...]:
     """Raises InvalidRequest."""
     ids = tuple(request_id.lower() for request_id in request.request_ids)
     _raise_any(*_watch_faults(ids))
     return ids
+
+
+def customer_faults(customer_id: str) -> Iterator[FieldViolation]:
+    if not _CUSTOMER_ID.fullmatch(customer_id):
+        yield FieldViolation("customer_id", "Must be 1 to 128 of A-Z a-z 0-9 _ . : and -.")
 
 
 def _raise_any(*violations: FieldViolation) -> None:
@@ -92,8 +103,7 @@ def _submit_faults(submit: ValidSubmit) -> list[FieldViolation]:
         parse_origin_url(submit.url)
     except InvalidOriginUrl as error:
         faults.append(FieldViolation("url", str(error)))
-    if not _CUSTOMER_ID.fullmatch(submit.customer_id):
-        faults.append(FieldViolation("customer_id", "Must be 1 to 128 of A-Z a-z 0-9 _ . : and -."))
+    faults += customer_faults(submit.customer_id)
     if submit.request_id:
         faults += _id_faults("request_id", submit.request_id)
     if submit.labels:

@@ -23,11 +23,11 @@ PICTURE = PictureMetadata(
 )
 
 
-def image_record(request_id: str) -> ImageRecord:
+def image_record(request_id: str, customer: str = "acme") -> ImageRecord:
     return ImageRecord(
         image_id=image_id_of(request_id),
         request_id=request_id,
-        customer_id="acme",
+        customer_id=customer,
         s3_url="s3://bucket/images/aa/tag/a.jpg",
         created_at=now_ms(),
         picture=PICTURE,
@@ -35,20 +35,24 @@ def image_record(request_id: str) -> ImageRecord:
     )
 
 
-async def complete(tables: Tables, request_id: str, revision: int = 1) -> None:
+async def complete(
+    tables: Tables, request_id: str, revision: int = 1, *, customer: str = "acme"
+) -> None:
     """PENDING at `revision` becomes COMPLETED with an image."""
-    record = image_record(request_id)
+    record = image_record(request_id, customer)
     await tables.write(tables.statements.insert_image(record))
     await tables.write(
         tables.statements.complete(request_id, revision, image_id=record.image_id, now=now_ms())
     )
 
 
-async def fail(tables: Tables, request_id: str, revision: int = 1) -> None:
+async def fail(
+    tables: Tables, request_id: str, revision: int = 1, *, customer: str = "acme"
+) -> None:
     """PENDING at `revision` becomes FAILED: the origin knew nothing of it."""
     failure = Failure("NOT_FOUND", "There is nothing at this URL", 1)
     await tables.write(
         tables.statements.fail(
-            request_id, revision, customer_id="acme", failure=failure, now=now_ms()
+            request_id, revision, customer_id=customer, failure=failure, now=now_ms()
         )
     )

@@ -96,6 +96,9 @@ class ScriptedService(ImageServiceServicer):
     opened: int = 0
     """Streams of submits."""
     watches: list[tuple[list[pb.ImageRequest], Refusal]] = field(default_factory=list)
+    pages: list[pb.ListRequestsResponse | Refusal] = field(default_factory=list)
+    """Of lists, each in turn."""
+    listed: list[pb.ListRequestsRequest] = field(default_factory=list)
     submitted: dict[str, str] = field(default_factory=dict)
     """URL by request id."""
     asked: Counter[str] = field(default_factory=Counter)
@@ -168,6 +171,24 @@ class ScriptedService(ImageServiceServicer):
             await refusal.abort(context)
         for request_id in request.request_ids:
             yield pb.WatchRequestResponse(request=self._end(request_id))
+
+    async def ListRequests(
+        self, request: pb.ListRequestsRequest, context: Context
+    ) -> pb.ListRequestsResponse:
+        self.listed.append(request)
+        page = self.pages.pop(0)
+        if isinstance(page, pb.ListRequestsResponse):
+            return page
+        await page.abort(context)
+        raise AssertionError("abort ends the call")
+
+    async def GetImage(self, request: pb.GetImageRequest, context: Context) -> pb.GetImageResponse:
+        raise NotImplementedError
+
+    async def ListImages(
+        self, request: pb.ListImagesRequest, context: Context
+    ) -> pb.ListImagesResponse:
+        raise NotImplementedError
 
     def _end(self, request_id: str) -> pb.ImageRequest:
         url = self.submitted.get(request_id, "")

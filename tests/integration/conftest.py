@@ -29,6 +29,12 @@ async def own_stack(deploy_stack: DeployStack) -> StackOutputs:
     return await deploy_stack(f"own-{uuid.uuid4().hex[:12]}")
 
 
+@pytest.fixture
+def customer() -> str:
+    """A customer whose requests are the test's own."""
+    return f"customer-{uuid.uuid4()}"
+
+
 @pytest_asyncio.fixture
 async def servers(
     embedded_aws: RecordingAws, server_stack: StackOutputs, monkeypatch: pytest.MonkeyPatch

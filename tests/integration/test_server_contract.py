@@ -22,6 +22,15 @@ from harness.running_server import ServerFactory
 from imageservice.v1 import image_service_pb2 as pb
 
 SERVICE = "imageservice.v1.ImageService"
+METHODS = {
+    "SubmitImage",
+    "SubmitImages",
+    "GetStatus",
+    "WatchRequest",
+    "ListRequests",
+    "GetImage",
+    "ListImages",
+}
 
 
 class ReflectionClient:
@@ -38,7 +47,7 @@ class ReflectionClient:
     def methods(self) -> set[str]:
         return set(self._service.methods_by_name)
 
-    def call(self, name: str, **fields: object) -> list[dict[str, object]]:
+    def call(self, name: str, **fields: object) -> list[dict[str, Any]]:
         """Call a method with one message; returns each message of its answer as JSON."""
         method = self._service.methods_by_name[name]
         request = GetMessageClass(method.input_type)(**fields)
@@ -71,8 +80,13 @@ async def test_a_client_that_only_knows_reflection_can_call_every_method(
         try:
             services = await asyncio.to_thread(client.services)
             assert {SERVICE, "grpc.health.v1.Health"} <= services
-            assert client.methods() == {"SubmitImage", "SubmitImages", "GetStatus", "WatchRequest"}
-            fields = {"url": "https://a.example/", "customer_id": "a", "request_id": request_id}
+            assert client.methods() == METHODS
+            customer = f"reflection-{request_id}"
+            fields = {
+                "url": "https://a.example/",
+                "customer_id": customer,
+                "request_id": request_id,
+            }
             submitted = await asyncio.to_thread(client.call, "SubmitImage", **fields)
             assert submitted[0]["state"] == "STATE_PENDING"
             item = {"item_id": "one", "image": fields}
@@ -82,6 +96,13 @@ async def test_a_client_that_only_knows_reflection_can_call_every_method(
             (status,) = await asyncio.to_thread(client.call, "GetStatus", request_id=request_id)
             watched = await asyncio.to_thread(client.call, "WatchRequest", request_ids=[request_id])
             assert watched == [status]
+            (requests,) = await asyncio.to_thread(client.call, "ListRequests", customer_id=customer)
+            assert requests == {"requests": [status["request"]]}
+            image = {"image": status["request"]["image"]}
+            image_id = image["image"]["imageId"]
+            assert await asyncio.to_thread(client.call, "GetImage", image_id=image_id) == [image]
+            (images,) = await asyncio.to_thread(client.call, "ListImages", customer_id=customer)
+            assert images == {"images": [image["image"]]}
         finally:
             await asyncio.to_thread(client.close)
 

@@ -143,3 +143,20 @@ async def test_a_failed_request_ends_a_watch(service: ScriptedService, client: C
     service.ends[URL] = failed(URL)
     states = [request.state async for request in client.watch([request_id])]
     assert states == [pb.STATE_FAILED]
+
+
+async def test_a_list_is_walked_page_by_page(service: ScriptedService, client: Client) -> None:
+    """Empty pages do not end it, one that is refused for load is asked for again, and the fields stay the same."""
+    first, last = (pb.ImageRequest(request_id=new_id()) for _ in range(2))
+    service.pages = [
+        pb.ListRequestsResponse(requests=[first], next_page_token="one"),
+        overloaded(),
+        pb.ListRequestsResponse(next_page_token="two"),
+        pb.ListRequestsResponse(requests=[last]),
+    ]
+    asked = pb.ListRequestsRequest(customer_id="acme", state=pb.STATE_PENDING, page_size=7)
+    assert [request async for request in client.requests(asked)] == [first, last]
+    assert [each.page_token for each in service.listed] == ["", "one", "one", "two"]
+    for each in service.listed:
+        each.page_token = ""
+        assert each == asked

@@ -39,6 +39,15 @@ NO_ID = "is not a request id: that is a UUID, 32 hexadecimal digits in five grou
         ),
         (["submit", "http://a/", "--request-id", "xx"], f"xx {NO_ID}"),
         (["status", "xx"], f"xx {NO_ID}"),
+        (["image", "xx"], f"xx {NO_ID.replace('a request', 'an image')}"),
+        (
+            ["list", "--after", "noon"],
+            "--after noon: not a time as in 2026-11-24, or 2026-11-24T09:30:00Z",
+        ),
+        (
+            ["list", "--customer", "a#b"],
+            "--customer 'a#b': not 1 to 128 of letters, digits, and the characters _ . : -",
+        ),
         (["watch", "6d2f0c1e-3a5b-4a53-9a35-0a4d8f0c2a11", "xx"], f"xx {NO_ID}"),
         (
             ["up", "--name-prefix", "A_"],

@@ -66,12 +66,14 @@ def test_json_with_the_record() -> None:
     """Status and watch tell all that the service keeps of the request as well."""
     request = completed(URL, ID)
     request.customer_id = "acme"
+    request.image.image_id = "an image"
     request.labels["shop"] = "1"
     request.create_time.FromSeconds(0)
     request.update_time.FromSeconds(1)
     told = json.loads(Outcome.with_record(request).as_json())
     assert {key: told[key] for key in told if key not in KEYS} == {
         "customer_id": "acme",
+        "image_id": "an image",
         "labels": {"shop": "1"},
         "create_time": "1970-01-01T00:00:00Z",
         "update_time": "1970-01-01T00:00:01Z",

@@ -5,7 +5,13 @@ import pytest
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
-from core.errors import DependencyUnavailable, Overloaded, RequestIdReused, RequestNotFound
+from core.errors import (
+    DependencyUnavailable,
+    ImageNotFound,
+    Overloaded,
+    RequestIdReused,
+    RequestNotFound,
+)
 from server.refusals import FieldViolation, InvalidRequest, ServerDraining, TooManyWatched
 from server.rpc_errors import Reason, rpc_error, status_of
 
@@ -19,6 +25,7 @@ ERRORS: list[tuple[Exception, Reason, grpc.StatusCode, float | None]] = [
     ),
     (RequestIdReused(), Reason.REQUEST_ID_REUSED, grpc.StatusCode.ALREADY_EXISTS, None),
     (RequestNotFound(), Reason.REQUEST_NOT_FOUND, grpc.StatusCode.NOT_FOUND, None),
+    (ImageNotFound(), Reason.IMAGE_NOT_FOUND, grpc.StatusCode.NOT_FOUND, None),
     (
         Overloaded("full", retry_after=2.5),
         Reason.OVERLOADED,

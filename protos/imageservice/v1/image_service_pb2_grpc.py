@@ -66,6 +66,21 @@ class ImageServiceStub(object):
                 request_serializer=imageservice_dot_v1_dot_image__service__pb2.WatchRequestRequest.SerializeToString,
                 response_deserializer=imageservice_dot_v1_dot_image__service__pb2.WatchRequestResponse.FromString,
                 _registered_method=True)
+        self.ListRequests = channel.unary_unary(
+                '/imageservice.v1.ImageService/ListRequests',
+                request_serializer=imageservice_dot_v1_dot_image__service__pb2.ListRequestsRequest.SerializeToString,
+                response_deserializer=imageservice_dot_v1_dot_image__service__pb2.ListRequestsResponse.FromString,
+                _registered_method=True)
+        self.GetImage = channel.unary_unary(
+                '/imageservice.v1.ImageService/GetImage',
+                request_serializer=imageservice_dot_v1_dot_image__service__pb2.GetImageRequest.SerializeToString,
+                response_deserializer=imageservice_dot_v1_dot_image__service__pb2.GetImageResponse.FromString,
+                _registered_method=True)
+        self.ListImages = channel.unary_unary(
+                '/imageservice.v1.ImageService/ListImages',
+                request_serializer=imageservice_dot_v1_dot_image__service__pb2.ListImagesRequest.SerializeToString,
+                response_deserializer=imageservice_dot_v1_dot_image__service__pb2.ListImagesResponse.FromString,
+                _registered_method=True)
 
 
 class ImageServiceServicer(object):
@@ -137,6 +152,38 @@ class ImageServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListRequests(self, request, context):
+        """Lists the requests of one customer, newest first: by create_time, and where only FAILED ones are asked for by
+        update_time, which is when they failed. Requests of the same millisecond come in no particular order.
+
+        Pages: call again with the same fields and with the answer's next_page_token as page_token, until that is empty.
+        A page may be short or empty and yet have a token, for one call looks at 1,000 requests at most.
+
+        A walk to the end lists each request that was there when it began exactly once, whatever is submitted meanwhile.
+        What is submitted meanwhile is not listed, as a rule. With a state, each is judged when its page is read; one that
+        is reopened and fails again during a walk of FAILED ones may be missed by it. The list of ids follows a submit
+        within a moment, normally far less than a second; what a page says of each is strongly consistent.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetImage(self, request, context):
+        """Reads one image, strongly consistent. NOT_FOUND (reason IMAGE_NOT_FOUND) where there is none under this id.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListImages(self, request, context):
+        """Lists the images of one customer in the order of their requests, newest first. Pages, and promises, as in
+        ListRequests. An image is there from the moment that it is recorded, which is just before its request is COMPLETED;
+        requests without one are left out, so that pages may be short or empty and yet have a token.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ImageServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -159,6 +206,21 @@ def add_ImageServiceServicer_to_server(servicer, server):
                     servicer.WatchRequest,
                     request_deserializer=imageservice_dot_v1_dot_image__service__pb2.WatchRequestRequest.FromString,
                     response_serializer=imageservice_dot_v1_dot_image__service__pb2.WatchRequestResponse.SerializeToString,
+            ),
+            'ListRequests': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRequests,
+                    request_deserializer=imageservice_dot_v1_dot_image__service__pb2.ListRequestsRequest.FromString,
+                    response_serializer=imageservice_dot_v1_dot_image__service__pb2.ListRequestsResponse.SerializeToString,
+            ),
+            'GetImage': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetImage,
+                    request_deserializer=imageservice_dot_v1_dot_image__service__pb2.GetImageRequest.FromString,
+                    response_serializer=imageservice_dot_v1_dot_image__service__pb2.GetImageResponse.SerializeToString,
+            ),
+            'ListImages': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListImages,
+                    request_deserializer=imageservice_dot_v1_dot_image__service__pb2.ListImagesRequest.FromString,
+                    response_serializer=imageservice_dot_v1_dot_image__service__pb2.ListImagesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -281,6 +343,87 @@ class ImageService(object):
             '/imageservice.v1.ImageService/WatchRequest',
             imageservice_dot_v1_dot_image__service__pb2.WatchRequestRequest.SerializeToString,
             imageservice_dot_v1_dot_image__service__pb2.WatchRequestResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRequests(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imageservice.v1.ImageService/ListRequests',
+            imageservice_dot_v1_dot_image__service__pb2.ListRequestsRequest.SerializeToString,
+            imageservice_dot_v1_dot_image__service__pb2.ListRequestsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetImage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imageservice.v1.ImageService/GetImage',
+            imageservice_dot_v1_dot_image__service__pb2.GetImageRequest.SerializeToString,
+            imageservice_dot_v1_dot_image__service__pb2.GetImageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListImages(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imageservice.v1.ImageService/ListImages',
+            imageservice_dot_v1_dot_image__service__pb2.ListImagesRequest.SerializeToString,
+            imageservice_dot_v1_dot_image__service__pb2.ListImagesResponse.FromString,
             options,
             channel_credentials,
             insecure,

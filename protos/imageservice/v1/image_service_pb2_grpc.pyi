@@ -83,6 +83,25 @@ class ImageServiceStub:
     A server that drains ends the stream with UNAVAILABLE (reason SERVER_DRAINING). Call again: since the current
     state comes first, nothing is lost.
     """
+    ListRequests: _grpc.UnaryUnaryMultiCallable[_image_service_pb2.ListRequestsRequest, _image_service_pb2.ListRequestsResponse]
+    """Lists the requests of one customer, newest first: by create_time, and where only FAILED ones are asked for by
+    update_time, which is when they failed. Requests of the same millisecond come in no particular order.
+
+    Pages: call again with the same fields and with the answer's next_page_token as page_token, until that is empty.
+    A page may be short or empty and yet have a token, for one call looks at 1,000 requests at most.
+
+    A walk to the end lists each request that was there when it began exactly once, whatever is submitted meanwhile.
+    What is submitted meanwhile is not listed, as a rule. With a state, each is judged when its page is read; one that
+    is reopened and fails again during a walk of FAILED ones may be missed by it. The list of ids follows a submit
+    within a moment, normally far less than a second; what a page says of each is strongly consistent.
+    """
+    GetImage: _grpc.UnaryUnaryMultiCallable[_image_service_pb2.GetImageRequest, _image_service_pb2.GetImageResponse]
+    """Reads one image, strongly consistent. NOT_FOUND (reason IMAGE_NOT_FOUND) where there is none under this id."""
+    ListImages: _grpc.UnaryUnaryMultiCallable[_image_service_pb2.ListImagesRequest, _image_service_pb2.ListImagesResponse]
+    """Lists the images of one customer in the order of their requests, newest first. Pages, and promises, as in
+    ListRequests. An image is there from the moment that it is recorded, which is just before its request is COMPLETED;
+    requests without one are left out, so that pages may be short or empty and yet have a token.
+    """
 
 @_typing.type_check_only
 class ImageServiceAsyncStub(ImageServiceStub):
@@ -138,6 +157,25 @@ class ImageServiceAsyncStub(ImageServiceStub):
 
     A server that drains ends the stream with UNAVAILABLE (reason SERVER_DRAINING). Call again: since the current
     state comes first, nothing is lost.
+    """
+    ListRequests: _aio.UnaryUnaryMultiCallable[_image_service_pb2.ListRequestsRequest, _image_service_pb2.ListRequestsResponse]  # type: ignore[assignment]
+    """Lists the requests of one customer, newest first: by create_time, and where only FAILED ones are asked for by
+    update_time, which is when they failed. Requests of the same millisecond come in no particular order.
+
+    Pages: call again with the same fields and with the answer's next_page_token as page_token, until that is empty.
+    A page may be short or empty and yet have a token, for one call looks at 1,000 requests at most.
+
+    A walk to the end lists each request that was there when it began exactly once, whatever is submitted meanwhile.
+    What is submitted meanwhile is not listed, as a rule. With a state, each is judged when its page is read; one that
+    is reopened and fails again during a walk of FAILED ones may be missed by it. The list of ids follows a submit
+    within a moment, normally far less than a second; what a page says of each is strongly consistent.
+    """
+    GetImage: _aio.UnaryUnaryMultiCallable[_image_service_pb2.GetImageRequest, _image_service_pb2.GetImageResponse]  # type: ignore[assignment]
+    """Reads one image, strongly consistent. NOT_FOUND (reason IMAGE_NOT_FOUND) where there is none under this id."""
+    ListImages: _aio.UnaryUnaryMultiCallable[_image_service_pb2.ListImagesRequest, _image_service_pb2.ListImagesResponse]  # type: ignore[assignment]
+    """Lists the images of one customer in the order of their requests, newest first. Pages, and promises, as in
+    ListRequests. An image is there from the moment that it is recorded, which is just before its request is COMPLETED;
+    requests without one are left out, so that pages may be short or empty and yet have a token.
     """
 
 class ImageServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -215,6 +253,43 @@ class ImageServiceServicer(metaclass=_abc_1.ABCMeta):
 
         A server that drains ends the stream with UNAVAILABLE (reason SERVER_DRAINING). Call again: since the current
         state comes first, nothing is lost.
+        """
+
+    @_abc_1.abstractmethod
+    def ListRequests(
+        self,
+        request: _image_service_pb2.ListRequestsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_image_service_pb2.ListRequestsResponse, _abc.Awaitable[_image_service_pb2.ListRequestsResponse]]:
+        """Lists the requests of one customer, newest first: by create_time, and where only FAILED ones are asked for by
+        update_time, which is when they failed. Requests of the same millisecond come in no particular order.
+
+        Pages: call again with the same fields and with the answer's next_page_token as page_token, until that is empty.
+        A page may be short or empty and yet have a token, for one call looks at 1,000 requests at most.
+
+        A walk to the end lists each request that was there when it began exactly once, whatever is submitted meanwhile.
+        What is submitted meanwhile is not listed, as a rule. With a state, each is judged when its page is read; one that
+        is reopened and fails again during a walk of FAILED ones may be missed by it. The list of ids follows a submit
+        within a moment, normally far less than a second; what a page says of each is strongly consistent.
+        """
+
+    @_abc_1.abstractmethod
+    def GetImage(
+        self,
+        request: _image_service_pb2.GetImageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_image_service_pb2.GetImageResponse, _abc.Awaitable[_image_service_pb2.GetImageResponse]]:
+        """Reads one image, strongly consistent. NOT_FOUND (reason IMAGE_NOT_FOUND) where there is none under this id."""
+
+    @_abc_1.abstractmethod
+    def ListImages(
+        self,
+        request: _image_service_pb2.ListImagesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_image_service_pb2.ListImagesResponse, _abc.Awaitable[_image_service_pb2.ListImagesResponse]]:
+        """Lists the images of one customer in the order of their requests, newest first. Pages, and promises, as in
+        ListRequests. An image is there from the moment that it is recorded, which is just before its request is COMPLETED;
+        requests without one are left out, so that pages may be short or empty and yet have a token.
         """
 
 def add_ImageServiceServicer_to_server(servicer: ImageServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

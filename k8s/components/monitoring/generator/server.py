@@ -60,7 +60,7 @@ _CALLS = Row(
             stacked=True,
         ),
         Panel(
-            "Latency of SubmitImage and GetStatus",
+            "Latency of unary calls",
             "Time until the answer. Streams have none: they last as long as their callers want.",
             "s",
             quantiles(

@@ -1,0 +1,1 @@
+"""Lists of one customer's requests and images, page by page."""

@@ -1,0 +1,124 @@
+"""Walks through long lists while requests come in, on the real processes."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from itertools import cycle
+
+import pytest
+
+from core.clock import now_ms
+from core.tables import Tables
+from harness.aws import RecordingAws
+from harness.command import imageservice
+from harness.lists import insert, listed, listed_images
+from harness.outcomes import complete, fail
+from harness.system import System, system
+from harness.tables import tables_of
+from imageservice.v1 import image_service_pb2 as pb
+
+CUSTOMERS = [f"customer-{number}" for number in range(5)]
+REQUESTS = 1_000
+"""Of each customer, ten in each millisecond."""
+PAGE_SIZES = (33, 50, 177, 400, 1_000)
+COMMAND_LISTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Lists:
+    running: System
+    tables: Tables
+
+
+@pytest.fixture
+async def lists(embedded_aws: RecordingAws) -> AsyncIterator[Lists]:
+    """A server, and its tables in the suite's own hand."""
+    async with system(embedded_aws) as running:
+        await running.start_server()
+        async with tables_of(embedded_aws.environment("tests"), running.stack) as tables:
+            yield Lists(running, tables)
+
+
+async def test_walks_list_each_request_once_while_others_come(lists: Lists) -> None:
+    """Of several customers at a time, with pages of every size; nobody sees another's."""
+    start = now_ms()
+    ids = {
+        customer: await insert(
+            lists.tables, customer, (start - 1_000 + at // 10 for at in range(REQUESTS))
+        )
+        for customer in CUSTOMERS
+    }
+    came: dict[str, list[str]] = {customer: [] for customer in CUSTOMERS}
+    over = asyncio.Event()
+
+    async def write_on() -> None:
+        for customer in cycle(CUSTOMERS):
+            came[customer] += await insert(lists.tables, customer, [now_ms()] * 10)
+            if over.is_set():
+                return
+
+    writing = asyncio.create_task(write_on())
+    try:
+        async with lists.running.stub() as stub:
+            walks = await asyncio.gather(
+                *(
+                    listed(stub, customer_id=customer, page_size=size)
+                    for customer, size in zip(CUSTOMERS, PAGE_SIZES, strict=True)
+                )
+            )
+    finally:
+        over.set()
+        await writing
+    assert all(came.values()), "too little came meanwhile"
+    for customer, walked in zip(CUSTOMERS, walks, strict=True):
+        assert len(walked) == len(set(walked)), "one is listed twice"
+        assert set(ids[customer]) <= set(walked) <= {*ids[customer], *came[customer]}
+
+
+async def test_failures_are_listed_while_they_last(lists: Lists) -> None:
+    """Those that are reopened leave the list of failures, those that fail again come back first."""
+    customer = f"customer-{uuid.uuid4()}"
+    ids = await insert(lists.tables, customer, [now_ms()] * 300)
+    failed, reopened = ids[:200], ids[:50]
+    for request_id in ids[200:220]:
+        await complete(lists.tables, request_id, customer=customer)
+    await asyncio.gather(*(fail(lists.tables, each, customer=customer) for each in failed))
+
+    async def failures() -> list[str]:
+        async with lists.running.stub() as stub:
+            return await listed(stub, customer_id=customer, state=pb.STATE_FAILED, page_size=30)
+
+    assert sorted(await failures()) == sorted(failed)
+    for request_id in reopened:
+        await lists.tables.reopen(request_id, 2, now=now_ms())
+    assert sorted(await failures()) == sorted(failed[50:])
+    await fail(lists.tables, reopened[0], 3, customer=customer)
+    assert (await failures())[0] == reopened[0]
+    async with lists.running.stub() as stub:
+        images = await listed_images(stub, customer_id=customer, page_size=7)
+    assert sorted(image.request_id for image in images) == sorted(ids[200:220])
+
+
+async def test_the_command_lists(lists: Lists) -> None:
+    """Newest first, as many as are asked for, by state and time; an image by its id."""
+    customer, start = f"customer-{uuid.uuid4()}", now_ms()
+    ids = await insert(lists.tables, customer, range(start - 9, start + 1))
+    await complete(lists.tables, ids[4], customer=customer)
+    address = lists.running.address
+    asked = ["list", "--customer", customer]
+    ran = await imageservice(*asked, address=address)
+    assert [line.split()[1] for line in ran.out.splitlines()] == ids[::-1]
+    assert (ran.code, ran.err) == (0, "")
+    ran = await imageservice(*asked, "--limit", str(COMMAND_LISTS), "--json", address=address)
+    assert [told["request_id"] for told in ran.objects] == ids[: -COMMAND_LISTS - 1 : -1]
+    ran = await imageservice(*asked, "--state", "completed", "--json", address=address)
+    [completed] = ran.objects
+    assert completed["request_id"] == ids[4]
+    ran = await imageservice(*asked, "--before", "2020-01-01", address=address)
+    assert (ran.code, ran.out) == (0, "")
+    ran = await imageservice("image", completed["image_id"], "--json", address=address)
+    [image] = ran.objects
+    assert (image["request_id"], image["public_url"]) == (ids[4], completed["public_url"])
+    ran = await imageservice("image", ids[0], address=address)
+    assert (ran.code, ran.err.startswith("imageservice: IMAGE_NOT_FOUND: ")) == (1, True)

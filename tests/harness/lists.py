@@ -1,0 +1,75 @@
+"""Rows as a server would have written them, and walks through the lists of them."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Iterable
+from typing import Any
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from core.request import new_request
+from core.statements import Statements
+from core.tables import Tables
+from imageservice.v1 import image_service_pb2 as pb
+from imageservice.v1 import image_service_pb2_grpc
+
+
+def at(milliseconds: int) -> Timestamp:
+    """A time of the contract."""
+    time = Timestamp()
+    time.FromMilliseconds(milliseconds)
+    return time
+
+
+async def insert(
+    tables: Tables, customer: str, times: Iterable[int], statements: Statements | None = None
+) -> list[str]:
+    """PENDING requests created at `times`, in milliseconds since the epoch; answers their ids in that order."""
+    requests = [
+        new_request(
+            request_id=str(uuid.uuid4()),
+            customer_id=customer,
+            url="https://a.example/1",
+            labels={},
+            now=time,
+        )
+        for time in times
+    ]
+    make = (statements or tables.statements).insert_request
+    await asyncio.gather(*(tables.write(make(request)) for request in requests))
+    return [request.request_id for request in requests]
+
+
+async def request_pages(
+    stub: "image_service_pb2_grpc.ImageServiceAsyncStub", **fields: Any
+) -> AsyncIterator[pb.ListRequestsResponse]:
+    """The pages of a list, to the end; `fields` are those of the first call."""
+    asked = pb.ListRequestsRequest(**fields)
+    while True:
+        page = await stub.ListRequests(asked, timeout=30)
+        yield page
+        asked.page_token = page.next_page_token
+        if not asked.page_token:
+            return
+
+
+async def listed(stub: "image_service_pb2_grpc.ImageServiceAsyncStub", **fields: Any) -> list[str]:
+    """The ids of all requests of a list."""
+    return [
+        request.request_id
+        async for page in request_pages(stub, **fields)
+        for request in page.requests
+    ]
+
+
+async def listed_images(
+    stub: "image_service_pb2_grpc.ImageServiceAsyncStub", **fields: Any
+) -> list[pb.Image]:
+    """All images of a list."""
+    asked, images = pb.ListImagesRequest(**fields), list[pb.Image]()
+    while True:
+        page = await stub.ListImages(asked, timeout=30)
+        images += page.images
+        asked.page_token = page.next_page_token
+        if not asked.page_token:
+            return images

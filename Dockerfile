@@ -4,7 +4,7 @@
 #     docker run IMAGE consumer reconcile
 # BuildKit builds it, from the root of the clone: docker build --tag imageservice .
 #
-# Where pip must not ask pypi.org, its configuration is handed over as a secret, which stays in no layer:
+# Where pip must not ask PyPI itself, its configuration is handed over as a secret, which stays in no layer:
 #     docker build --secret id=pip.conf,src=$HOME/.config/pip/pip.conf …
 # With a certificate of one's own, also `--secret id=pip.pem,src=…`, and in pip.conf `cert = /run/secrets/pip.pem`.
 

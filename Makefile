@@ -8,7 +8,7 @@ CODE := server consumer core cli loadtest tests docs k8s protos/stubs.py
 PROTO := imageservice/v1/image_service.proto
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-real verify-k8s verify-dashboards verify-cluster verify-image check format stubs reference metrics dashboards constraints buf load-smoke bench clean
+.PHONY: help demo up test test-real verify-redis verify-k8s verify-dashboards verify-cluster verify-image check format stubs reference metrics dashboards constraints buf load-smoke bench clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ test: .venv/dev  ## Run the whole test suite
 
 test-real: .venv/dev  ## Run the system's tests on Amazon's DynamoDB Local and on ElasticMQ (needs a JDK 17 and Maven)
 	$(BIN)/python -m pytest --backend=real tests/acceptance tests/chaos tests/integration/test_tables.py
+
+verify-redis: .venv/dev  ## Kill, hang and corrupt a real Redis under the system (needs Debian's redis-server)
+	$(BIN)/python -m pytest tests/cluster/redis
 
 # Its pins are not ours, so it has an environment of its own.
 .venv/checkov/created: tests/cluster/manifests/checkov.txt .venv/created

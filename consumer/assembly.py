@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from consumer.announcer import Announcer
 from consumer.bucket import Bucket
 from consumer.decoder import Decoder
 from consumer.fetching.fetch_policy import FetchPolicy
@@ -19,6 +20,7 @@ from consumer.settings import ConsumerSettings
 from consumer.worker import Worker
 from core.aws import Aws, open_aws
 from core.queue_sender import QueueSender
+from core.shared.outcomes import shared_outcomes
 from core.statements import Statements
 from core.tables import Tables
 
@@ -47,9 +49,11 @@ async def open_stores(settings: ConsumerSettings) -> AsyncIterator[Stores]:
             shards=settings.customer_shards,
             retention_s=settings.retention_days * _DAY_S,
         )
+        tables = Tables(aws.dynamodb, aws.wire.dynamodb, statements, settings.batching)
+        shared = shared_outcomes(settings)
         stores = Stores(
             aws=aws,
-            tables=Tables(aws.dynamodb, aws.wire.dynamodb, statements, settings.batching),
+            tables=tables,
             sender=QueueSender(aws.wire.sqs, settings.queue_url, batching=settings.batching),
             notifier=Notifier(
                 aws.wire.sns,
@@ -62,12 +66,15 @@ async def open_stores(settings: ConsumerSettings) -> AsyncIterator[Stores]:
                     settings.batching,
                 ),
                 settings.batching,
+                announcer=None if shared is None else Announcer(tables, shared),
             ),
         )
         try:
             yield stores
         finally:
             await _bounded(stores.tables.drain(), stores.notifier.drain(), stores.sender.drain())
+            if shared is not None:
+                await shared.close()
 
 
 @dataclass(frozen=True, slots=True)

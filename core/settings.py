@@ -2,8 +2,9 @@
 
 import sys
 from typing import Literal, TypeVar
+from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core.group_commit import Batching
@@ -65,6 +66,31 @@ class CoreSettings(ProcessSettings):
         le=25,
         description="Items that share a call, where the service's own limit is not lower; 1 sends each alone.",
     )
+
+    redis_url: SecretStr | None = Field(
+        None,
+        description="Redis (or Valkey, or ElastiCache without cluster mode) through which consumers tell servers of "
+        "outcomes: redis:// or, with TLS, rediss://. Without it servers read the tables, and watches poll.",
+    )
+    redis_ttl_s: int = Field(
+        86_400,
+        ge=1,
+        le=31_536_000,
+        description="Seconds for which a COMPLETED request is kept there at most.",
+    )
+
+    @field_validator("redis_url")
+    @classmethod
+    def _names_a_redis(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None:
+            return None
+        if not value.get_secret_value().startswith(("redis://", "rediss://")):
+            raise ValueError("it must begin with redis:// or rediss://")
+        parts = urlsplit(value.get_secret_value())
+        # Reading the port raises ValueError where it is none.
+        if not parts.hostname or parts.port == 0:
+            raise ValueError("it must name a host, and a port where that is not 6379")
+        return value
 
     @property
     def batching(self) -> Batching:

@@ -17,6 +17,7 @@ import consumer.metrics
 import consumer.queue_exporter
 import core.metrics
 import core.pulse
+import core.shared.metrics
 import server.metrics
 from generated_page import write_or_check
 
@@ -38,6 +39,7 @@ have a label `worker`, and `server_worker_deaths_total` counts workers that ende
 
 PROCESSES: dict[str, tuple[ModuleType, ...]] = {
     "Every process": (core.metrics, core.pulse),
+    "Server and consumer, through Redis": (core.shared.metrics,),
     "Server": (server.metrics,),
     "Consumer": (consumer.metrics,),
     "Queue exporter": (consumer.queue_exporter,),

@@ -105,7 +105,7 @@ def _settings(title: str, fields: dict[str, FieldInfo]) -> str:
 def _default(field: FieldInfo) -> str:
     if field.default is PydanticUndefined:
         return "*required*"
-    return f"`{field.default}`" if field.default != () else "*none*"
+    return f"`{field.default}`" if field.default not in ((), None) else "*none*"
 
 
 def _failures() -> Iterator[str]:

@@ -10,6 +10,7 @@ from grpc_health.v1.health import aio as health
 from grpc_reflection.v1alpha import reflection
 
 from core.queue_sender import QueueSender
+from core.shared.outcomes import shared_outcomes
 from core.tables import Tables
 from imageservice.v1 import image_service_pb2 as pb
 from imageservice.v1.image_service_pb2_grpc import add_ImageServiceServicer_to_server
@@ -19,6 +20,7 @@ from server.image_reader import ImageReader
 from server.listener import listen, listener_options
 from server.listing.listings import Listings
 from server.listing.rows import Rows
+from server.news import NewsFeed
 from server.service import ImageService
 from server.settings import ServerSettings
 from server.status_reader import StatusReader
@@ -55,16 +57,18 @@ class Lifecycle:
         self._streams = SubmitStreams(
             self._submissions, self._calls.failure, max_open=settings.max_stream_submits
         )
+        self._shared = shared_outcomes(settings)
         statuses = StatusReader(
             tables,
             settings.public_base_url,
             CompletedCache(settings.cached_requests, settings.cached_request_age_s),
+            self._shared,
         )
         schedule = WatchSchedule(
             settings.watch_shortest_interval_s, settings.watch_longest_interval_s
         )
         self.watcher = Watcher(tables, statuses, schedule, max_watched=settings.max_watched)
-        self._watching: asyncio.Task[None] | None = None
+        self._background: list[asyncio.Task[None]] = []
         self._health = health.HealthServicer()
         self._server = grpc.aio.server(options=listener_options(settings, shares_port=shares_port))
         service = ImageService(
@@ -88,7 +92,10 @@ class Lifecycle:
             self._server, self._settings.grpc_address, shares_port=self._shares_port
         )
         await self._server.start()
-        self._watching = asyncio.create_task(self.watcher.run(), name="watcher")
+        self._background.append(asyncio.create_task(self.watcher.run(), name="watcher"))
+        if self._shared is not None:
+            feed = NewsFeed(self._shared, self.watcher.hasten)
+            self._background.append(asyncio.create_task(feed.run(), name="news feed"))
         await self._health.set(SERVICE, health_pb2.HealthCheckResponse.SERVING)
         log.info("serving", address=self._settings.grpc_address, port=port)
         return port
@@ -106,10 +113,14 @@ class Lifecycle:
                 await self._finish()
         except TimeoutError:
             log.warning("calls are cut off", under_way=self._calls.under_way)
-        if self._watching is not None:
-            self._watching.cancel()
+        for task in self._background:
+            task.cancel()
+        if self._background:
+            await asyncio.wait(self._background, timeout=_LAST_CALLS_S)
         # `stop` cancels what its grace leaves over, but does not wait for handlers by itself.
         await self._server.stop(_LAST_CALLS_S)
+        if self._shared is not None:
+            await self._shared.close()
         log.info("drained")
 
     async def _finish(self) -> None:

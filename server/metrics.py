@@ -23,7 +23,8 @@ ITEMS = Counter(
 )
 STATUS_READS = Counter(
     "status_reads_total",
-    "States of requests that calls and watches asked for: out of this process's memory, or of the tables.",
+    "States of requests that calls and watches asked for: out of this process's memory, of redis, or of the"
+    " tables.",
     ["source"],
 )
 PENDING_SUBMITS = Gauge(

@@ -58,6 +58,9 @@ class Watcher:
         self._next_part = 0.0
         """From when on a call that is not full may leave."""
         self._silent_until = 0.0
+        self._hastened: dict[str, int] = {}
+        """Revisions that were heard of and are being read."""
+        self._hurries: set[asyncio.Task[None]] = set()
 
     @property
     def watched(self) -> int:
@@ -88,6 +91,21 @@ class Watcher:
         self._closed = ServerDraining("This server is about to end; watch again.")
         for subscription in self._subscriptions:
             subscription.end(self._closed)
+
+    def hasten(self, request_id: str, revision: int) -> None:
+        """Read a request now that is said to be at `revision`, if it is watched and that is news."""
+        watched = self._watched.get(request_id)
+        if watched is None or self._closed is not None:
+            return
+        # Where the first read is under way still, it may have begun before that revision was written.
+        if watched.status is not None and revision <= watched.status.request.revision:
+            return
+        under_way = request_id in self._hastened
+        self._hastened[request_id] = max(revision, self._hastened.get(request_id, 0))
+        if not under_way:
+            hurry = asyncio.create_task(self._hurry(request_id), name="hastened read")
+            self._hurries.add(hurry)
+            hurry.add_done_callback(self._hurries.discard)
 
     async def run(self) -> None:
         """Read what is due, for ever."""
@@ -172,6 +190,14 @@ class Watcher:
         return [
             each for each, glance in glances.items() if glance.revision > known.get(each, math.inf)
         ]
+
+    async def _hurry(self, request_id: str) -> None:
+        wanted = 0
+        # What is heard of during a read may be later than what that read found.
+        while wanted < (latest := self._hastened[request_id]):
+            wanted = latest
+            await self._try_refresh(request_id)
+        del self._hastened[request_id]
 
     async def _try_refresh(self, request_id: str) -> None:
         try:

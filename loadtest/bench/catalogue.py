@@ -7,6 +7,8 @@ from loadtest.bench.benchmarks import (
     growth,
     memory,
     pod,
+    pushing,
+    sharing,
     submitting,
     watching,
 )
@@ -19,6 +21,8 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     against_img2dataset.LARGE_IMAGES,
     aws_calls.CALLS,
     watching.WATCH,
+    sharing.REDIS,
+    pushing.PUSH,
     growth.GROWTH,
     memory.MEMORY,
     pod.POD,

@@ -18,6 +18,8 @@ PRICE_PER_MILLION = Goal(8.0, aim=7.7)
 """USD."""
 WATCH_P99 = Goal(1_000, aim=250)
 """Milliseconds."""
+PUSHED_P99 = Goal(100, aim=25)
+"""Milliseconds, with Redis."""
 FLAT = Goal(1.1)
 """Our reading of flat: what ten and a hundred times as many rows may cost over the fewest."""
 MEMORY = Goal(1.2)

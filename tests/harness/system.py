@@ -33,11 +33,11 @@ class System:
     address: str = ""
     processes: list[Process] = field(default_factory=list)
 
-    async def start_server(self, **settings: str) -> Process:
+    async def start_server(self, *arguments: str, **settings: str) -> Process:
         """Start a server at an address that stays the same, and wait until it serves."""
         self.address = self.address or f"127.0.0.1:{free_port()}"
         process = await self._start(
-            "server", {"GRPC_ADDRESS": self.address, "DRAIN_DELAY_S": "0", **settings}
+            "server", {"GRPC_ADDRESS": self.address, "DRAIN_DELAY_S": "0", **settings}, arguments
         )
         async with grpc.aio.insecure_channel(self.address) as channel:
             await health_pb2_grpc.HealthStub(channel).Check(

@@ -8,7 +8,7 @@ import asyncio
 import random
 import time
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -38,6 +38,8 @@ PER_SECOND = 200
 _TICK_S = 0.05
 _LATE_S = 60.0
 _READS = "dynamodb:BatchGetItem"
+
+Tell = Callable[[Sequence[str]], Awaitable[None]]
 
 
 @dataclass(slots=True)
@@ -107,22 +109,27 @@ async def _watched(target: Target, ids: Sequence[str]) -> AsyncIterator[Audience
             await channel.close()
 
 
-async def _round(target: Target, null: NullControl, seconds: float) -> News:
+async def watch_round(
+    target: Target, null: NullControl, seconds: float, tell: Tell | None = None
+) -> News:
+    """`tell` is called with those that have just completed."""
     ids = [str(uuid.uuid4()) for _ in range(WATCHED)]
     chosen = random.sample(ids, int(PER_SECOND * seconds))
     async with _watched(target, ids) as audience:
         await asyncio.sleep(PENDING_S)
-        reads, cpu = await _reads(null), cpu_seconds(target.pid)
+        reads, cpu = await rows_read(null), cpu_seconds(target.pid)
         began, own = time.perf_counter(), time.process_time()
-        completed = await _complete(null, chosen)
+        completed = await _complete(null, chosen, tell)
         took, own = time.perf_counter() - began, time.process_time() - own
-        reads, cpu = await _reads(null) - reads, cpu_seconds(target.pid) - cpu
+        reads, cpu = await rows_read(null) - reads, cpu_seconds(target.pid) - cpu
         await audience.until(seen=len(ids) + len(chosen))
         latencies = sorted(audience.completed[each] - completed[each] for each in chosen)
     return News(tuple(latencies), reads / took, cpu / took, own / took)
 
 
-async def _complete(null: NullControl, chosen: Sequence[str]) -> dict[str, float]:
+async def _complete(
+    null: NullControl, chosen: Sequence[str], tell: Tell | None
+) -> dict[str, float]:
     """Complete them at an even pace; answer when each was."""
     times: dict[str, float] = {}
     began = time.perf_counter()
@@ -132,10 +139,12 @@ async def _complete(null: NullControl, chosen: Sequence[str]) -> dict[str, float
         now = time.perf_counter()
         times.update(dict.fromkeys(chosen[start : start + some], now))
         await null.complete(chosen[start : start + some])
+        if tell is not None:
+            await tell(chosen[start : start + some])
     return times
 
 
-async def _reads(null: NullControl) -> int:
+async def rows_read(null: NullControl) -> int:
     calls: dict[str, Any] = await null.calls()
     return int(calls["items"].get(_READS, 0))
 
@@ -150,7 +159,7 @@ async def _watch(trial: Trial) -> list[Figure]:
                 await null.age(age)
                 # Old ones are read in step: over whole intervals it matters little when that happens.
                 seconds = max(trial.seconds, 2 * age * AGE_SHARE)
-                measured.append(await _round(target, null, seconds))
+                measured.append(await watch_round(target, null, seconds))
     old = f"{OLD_S:g} s old when watched"
     return [
         *figures("new", rounds[NEW_S], goals.WATCH_P99),

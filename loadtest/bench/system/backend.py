@@ -4,7 +4,7 @@ import re
 import tempfile
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,10 @@ class Backend:
     endpoint: str
     pid: int
     stack: Mapping[str, str]
+
+    def with_settings(self, **settings: str) -> "Backend":
+        """The same, on which processes have these settings too."""
+        return replace(self, stack={**self.stack, **settings})
 
     def settings(self, role: str) -> dict[str, str]:
         """The environment of a server or consumer on it; free ports for metrics, and quiet logs."""

@@ -6,8 +6,10 @@ import pytest
 
 from cli.local.stack import StackOutputs
 from cluster.manifests import overlays
+from cluster.manifests.egress import Egress
 from cluster.manifests.overlays import BuildRefused, KubectlMissing, Object, Tree
 from cluster.manifests.pods import pod_templates
+from cluster.manifests.references import faults
 
 IMAGE = "imageservice"
 
@@ -72,6 +74,44 @@ def test_a_changed_setting_rolls_the_pods(tree: Tree) -> None:
     after = {pod.owner: pod.spec for pod in pod_templates(tree.build("local"))}
     changed = {owner for owner, spec in after.items() if spec != before[owner]}
     assert changed == {"Deployment/imageservice-server"}
+
+
+def test_redis_is_a_component(tree: Tree) -> None:
+    """With it server, consumer and reconcile know where Redis is, by a Secret that the overlay makes, and reach it."""
+    (tree.folder / "overlays" / "eks" / "redis.env").write_text("REDIS_URL=rediss://cache.example")
+    component = (tree.folder / "components" / "redis" / "kustomization.yaml").read_text()
+    (rule,) = (
+        line[1:] for line in component.splitlines() if "op: add, path: /spec/egress/-" in line
+    )
+    tree.change(
+        "overlays/eks/kustomization.yaml",
+        "  - ../../components/pod-identity\n",
+        "  - ../../components/pod-identity\n  - ../../components/redis\n"
+        "patches:\n- target: {kind: NetworkPolicy, name: imageservice-aws}\n  patch: |-\n" + rule,
+    )
+    tree.change(
+        "overlays/eks/kustomization.yaml",
+        "secretGenerator:\n",
+        "secretGenerator:\n  - name: imageservice-redis\n    envs: [redis.env]\n",
+    )
+    objects = tree.build("eks")
+    assert faults(objects) == []
+    pods = {pod.owner: pod for pod in pod_templates(objects)}
+    told = {
+        owner
+        for owner, pod in pods.items()
+        for source in pod.container.get("envFrom", [])
+        if "imageservice-redis" in source.get("secretRef", {}).get("name", "")
+    }
+    assert told == {
+        "Deployment/imageservice-server",
+        "Deployment/imageservice-consumer",
+        "CronJob/imageservice-reconcile",
+    }
+    for owner in told:
+        reached = Egress.of(pods[owner], objects)
+        assert reached.ports("10.0.32.7") == {6379}
+        assert reached.ports("10.0.33.7") == set()
 
 
 def test_irsa_is_a_line(tree: Tree) -> None:

@@ -1,0 +1,66 @@
+"""A Redis of the test's own, and servers that use it."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from cli.local.stack import StackOutputs
+from consumer.announcer import Announcer
+from core.aws import open_aws
+from core.settings import CoreSettings
+from core.shared.outcomes import SharedOutcomes, shared_outcomes
+from core.tables import Tables
+from harness.aws import DeployStack, RecordingAws
+from harness.redis_server import RedisServer, redis_program, redis_server
+from harness.running_server import ServerFactory
+from harness.tables import tables_of
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _redis_is_installed() -> None:
+    redis_program()
+
+
+@pytest_asyncio.fixture
+async def redis(tmp_path: Path) -> AsyncIterator[RedisServer]:
+    async with redis_server(tmp_path) as server:
+        yield server
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def stack(deploy_stack: DeployStack) -> StackOutputs:
+    return await deploy_stack("redis-tests")
+
+
+@pytest_asyncio.fixture
+async def servers(
+    embedded_aws: RecordingAws, stack: StackOutputs, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[ServerFactory]:
+    for name, value in embedded_aws.environment("server").items():
+        monkeypatch.setenv(name, value)
+    async with open_aws() as aws:
+        yield ServerFactory(aws, stack)
+
+
+@pytest_asyncio.fixture
+async def tables(embedded_aws: RecordingAws, stack: StackOutputs) -> AsyncIterator[Tables]:
+    """The tables in a consumer's hand."""
+    async with tables_of(embedded_aws.environment("tests"), stack) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture
+async def shared(servers: ServerFactory, redis: RedisServer) -> AsyncIterator[SharedOutcomes]:
+    """A consumer's way to Redis."""
+    settings: CoreSettings = servers.settings(redis_url=redis.url)
+    outcomes = shared_outcomes(settings)
+    assert outcomes is not None
+    yield outcomes
+    await outcomes.close()
+
+
+@pytest.fixture
+def announcer(tables: Tables, shared: SharedOutcomes) -> Announcer:
+    return Announcer(tables, shared)

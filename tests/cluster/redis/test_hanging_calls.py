@@ -1,0 +1,65 @@
+"""Calls that were given up leave nothing behind that a later one could take for its answer."""
+
+import asyncio
+import uuid
+from dataclasses import replace
+
+from redis.asyncio import Redis
+
+from core.clock import now_ms
+from core.request import State, image_id_of, new_request
+from core.shared.document import Completed
+from core.shared.link import RedisLink
+from core.shared.outcomes import News, SharedOutcomes
+from harness.outcomes import image_record
+from harness.redis_server import RedisServer
+
+IDS = 60
+
+
+def completed(request_id: str) -> Completed:
+    request = new_request(
+        request_id=request_id, customer_id="acme", url="u", labels={}, now=now_ms()
+    )
+    ended = replace(request, state=State.COMPLETED, revision=2, image_id=image_id_of(request_id))
+    return Completed(ended, image_record(request_id))
+
+
+async def read_all(shared: SharedOutcomes, ids: list[str]) -> list[Completed | None]:
+    return await asyncio.gather(*(shared.read(each) for each in ids))
+
+
+async def test_after_a_hang_each_read_gets_its_own_answer(redis: RedisServer) -> None:
+    """Reads that were under way while Redis hung are answered by nothing, and those after it by what they asked for."""
+    shared = SharedOutcomes(RedisLink(redis.url), "table", 600)
+    known = {each: completed(each) for each in (str(uuid.uuid4()) for _ in range(IDS))}
+    ids = list(known)
+    await shared.tell([News(keep=each) for each in known.values()])
+    assert await read_all(shared, ids) == list(known.values())
+    redis.hang()
+    assert await read_all(shared, ids) == [None] * IDS
+    redis.go_on()
+    async with asyncio.timeout(30):
+        while not shared.link.passable:  # noqa: ASYNC110  it is a matter of time alone
+            await asyncio.sleep(0.02)
+    for each in reversed(ids):
+        assert await shared.read(each) == known[each]
+    await shared.close()
+
+
+async def test_callers_that_are_cancelled_leave_nothing_behind(redis: RedisServer) -> None:
+    """Whoever hangs up in the middle of a call to Redis gives nobody else their answer."""
+    shared = SharedOutcomes(RedisLink(redis.url), "table", 600)
+    known = {each: completed(each) for each in (str(uuid.uuid4()) for _ in range(IDS))}
+    await shared.tell([News(keep=each) for each in known.values()])
+    for request_id, told in known.items():
+        key = f"{shared.channel}:{request_id}"
+
+        async def get(client: Redis, key: str = key) -> object:
+            return await client.get(key)
+
+        call = asyncio.create_task(shared.link.call("read", get))
+        await asyncio.sleep(0)
+        call.cancel()
+        assert await shared.read(request_id) == told
+    await shared.close()

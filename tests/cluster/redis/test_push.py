@@ -1,0 +1,114 @@
+"""Watches hear of an end at once, where polling alone would take minutes."""
+
+import asyncio
+import uuid
+from typing import Any
+
+from consumer.announcer import Announcer
+from consumer.outcome import outcome_of
+from core.clock import now_ms
+from core.shared.outcomes import SharedOutcomes
+from core.tables import Tables
+from harness.counting_tables import CountingTables
+from harness.grpc_client import ended_ok, states, submit_request
+from harness.outcomes import complete, fail
+from harness.redis_server import RedisServer
+from harness.running_server import RunningServer, ServerFactory
+from imageservice.v1 import image_service_pb2 as pb
+
+MINUTES: dict[str, Any] = {"watch_shortest_interval_s": 300, "watch_longest_interval_s": 600}
+PENDING = (pb.STATE_PENDING, 1)
+PUSHED_S = 20
+"""Long before the first poll, however slow the machine."""
+
+
+async def submitted(server: RunningServer) -> str:
+    request_id = str(uuid.uuid4())
+    await server.stub.SubmitImage(submit_request(request_id))
+    return request_id
+
+
+async def announce(announcer: Announcer, tables: Tables, request_id: str) -> None:
+    """What a consumer does after it has ended a request."""
+    request = await tables.read_request(request_id)
+    assert request is not None
+    announcer.announce(outcome_of(request, await tables.read_image(request_id)))
+    await announcer.drain()
+
+
+def watch(server: RunningServer, *ids: str) -> Any:
+    return server.stub.WatchRequest(pb.WatchRequestRequest(request_ids=ids))
+
+
+async def test_every_end_is_pushed(
+    servers: ServerFactory,
+    tables: Tables,
+    redis: RedisServer,
+    shared: SharedOutcomes,
+    announcer: Announcer,
+) -> None:
+    """COMPLETED and FAILED, and what follows a redrive; a COMPLETED one without a row being read by the server."""
+    counting = servers.tables(CountingTables)
+    async with servers.running(tables=counting, redis_url=redis.url, **MINUTES) as server:
+        await redis.heard_by(shared.channel, 1)
+        good, bad = await submitted(server), await submitted(server)
+        call = watch(server, good, bad)
+        assert await states(call, 2) == {good: PENDING, bad: PENDING}
+        async with asyncio.timeout(PUSHED_S):
+            await fail(tables, bad)
+            await announce(announcer, tables, bad)
+            assert await states(call, 1) == {bad: (pb.STATE_FAILED, 2)}
+            await tables.reopen(bad, 2, now=now_ms())
+            await complete(tables, bad, revision=3)
+            await announce(announcer, tables, bad)
+            assert await states(call, 1) == {bad: (pb.STATE_COMPLETED, 4)}
+            before = counting.reads
+            await complete(tables, good)
+            await announce(announcer, tables, good)
+            assert await states(call, 1) == {good: (pb.STATE_COMPLETED, 2)}
+            assert await ended_ok(call)
+        assert (counting.reads, counting.glances) == (before, 0)
+
+
+async def test_news_of_requests_that_nobody_watches_cost_nothing(
+    servers: ServerFactory, tables: Tables, redis: RedisServer, shared: SharedOutcomes
+) -> None:
+    """Nor do news that are none: the feed goes on, and what comes behind them is heard."""
+    counting = servers.tables(CountingTables)
+    async with servers.running(tables=counting, redis_url=redis.url, **MINUTES) as server:
+        await redis.heard_by(shared.channel, 1)
+        request_id = await submitted(server)
+        call = watch(server, request_id)
+        assert await states(call, 1) == {request_id: PENDING}
+        before = counting.reads
+        strange = [f"{uuid.uuid4()}:2", "", ":", "nonsense", f"{request_id}:", f"{request_id}:-1"]
+        old = [f"{request_id}:1", f"{request_id}:{'9' * 400}", "\N{SNOWMAN}:\N{SUPERSCRIPT TWO}"]
+        await complete(tables, request_id)
+        async with redis.client as client, asyncio.timeout(PUSHED_S):
+            await client.publish(shared.channel, b"\xff\xfe:3")
+            await client.publish(shared.channel, "\n".join([*strange, *old]))
+            await client.publish(shared.channel, f"{request_id}:2")
+            assert await states(call, 1) == {request_id: (pb.STATE_COMPLETED, 2)}
+        assert counting.reads == before + 2
+
+
+async def test_a_feed_that_was_cut_off_is_taken_up_again(
+    servers: ServerFactory,
+    tables: Tables,
+    redis: RedisServer,
+    shared: SharedOutcomes,
+    announcer: Announcer,
+) -> None:
+    """Killed and started anew, Redis is listened to again, and pushes."""
+    async with servers.running(redis_url=redis.url, **MINUTES) as server:
+        await redis.heard_by(shared.channel, 1)
+        request_id = await submitted(server)
+        call = watch(server, request_id)
+        assert await states(call, 1) == {request_id: PENDING}
+        await redis.kill()
+        await redis.start()
+        await redis.heard_by(shared.channel, 1)
+        await complete(tables, request_id)
+        async with asyncio.timeout(PUSHED_S):
+            await announce(announcer, tables, request_id)
+            assert await states(call, 1) == {request_id: (pb.STATE_COMPLETED, 2)}

@@ -1,0 +1,126 @@
+"""A real Redis on a port of its own, to be killed, stopped and started again."""
+
+import asyncio
+import os
+import shutil
+import signal
+from asyncio.subprocess import DEVNULL, Process
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from cli.local.embedded_aws import HOST, free_port
+from core.shared.link import connect
+
+_START_S = 10.0
+_PATIENCE_S = 60.0
+_POLL_S = 0.02
+
+
+def redis_program() -> str:
+    """Raises UsageError, which says what to install."""
+    found = shutil.which("redis-server")
+    if found is None:
+        raise pytest.UsageError("redis-server is not installed: apt-get install redis-server")
+    return found
+
+
+@dataclass(slots=True)
+class RedisServer:
+    """It keeps nothing on disk: whoever is killed has forgotten all."""
+
+    folder: Path
+    port: int = field(default_factory=free_port)
+    process: Process | None = None
+
+    @property
+    def url(self) -> str:
+        return f"redis://{HOST}:{self.port}"
+
+    @property
+    def client(self) -> "Redis":
+        """A client of the suite's own; close it."""
+        return connect(self.url, socket_timeout=10)
+
+    async def start(self) -> None:
+        self.process = await asyncio.create_subprocess_exec(
+            await asyncio.to_thread(redis_program),
+            *("--port", str(self.port), "--bind", HOST, "--dir", str(self.folder)),
+            *("--save", "", "--appendonly", "no", "--loglevel", "warning"),
+            stdout=DEVNULL,
+        )
+        async with asyncio.timeout(_START_S), self.client as client:
+            while not await _answers(client):
+                assert self.process.returncode is None, "redis-server ended"
+                await asyncio.sleep(_POLL_S)
+
+    async def kill(self) -> None:
+        """Like kill -9."""
+        if self.process is not None and self.process.returncode is None:
+            self.process.kill()
+            await self.process.wait()
+
+    def hang(self) -> None:
+        """Its connections stay open, and nothing answers."""
+        self._signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    async def listeners(self, channel: str) -> int:
+        async with self.client as client:
+            ((_, count),) = await client.pubsub_numsub(channel)
+            return int(count)
+
+    async def heard_by(self, channel: str, count: int) -> None:
+        """Wait until so many processes listen to a channel."""
+
+        async def heard() -> bool:
+            return await self.listeners(channel) >= count
+
+        await _until(heard)
+
+    async def holds(self, count: int) -> None:
+        """Wait until it keeps so many documents: a server does not wait for what it writes."""
+
+        async def held() -> bool:
+            return len(await self.documents()) >= count
+
+        await _until(held)
+
+    async def documents(self) -> dict[str, bytes | str | None]:
+        async with self.client as client:
+            keys: list[Any] = await client.keys()
+            return {key.decode(): await client.get(key) for key in keys}
+
+    def _signal(self, number: int) -> None:
+        assert self.process is not None
+        os.kill(self.process.pid, number)
+
+
+async def _until(condition: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(_PATIENCE_S):
+        while not await condition():  # noqa: ASYNC110  another process changes it
+            await asyncio.sleep(_POLL_S)
+
+
+async def _answers(client: "Redis") -> bool:
+    with suppress(RedisError, OSError):
+        return bool(await client.ping())
+    return False
+
+
+@asynccontextmanager
+async def redis_server(folder: Path) -> AsyncIterator[RedisServer]:
+    server = RedisServer(folder)
+    try:
+        await server.start()
+        yield server
+    finally:
+        await server.kill()

@@ -1,0 +1,100 @@
+"""REDIS_URL names a port where nobody listens: everything is as it would be without it."""
+
+import asyncio
+import uuid
+
+import pytest
+from prometheus_client.metrics import MetricWrapperBase
+
+from cli.local.embedded_aws import HOST, free_port
+from consumer.announcer import Announcer
+from consumer.outcome import outcome_of
+from core.shared.circuit import Circuit
+from core.shared.link import RedisLink, RedisUnavailable
+from core.shared.metrics import REDIS_CALLS, REDIS_DROPPED, REDIS_UP
+from core.shared.outcomes import shared_outcomes
+from core.tables import Tables
+from harness.grpc_client import ended_ok, states, submit_request
+from harness.outcomes import complete
+from harness.running_server import ServerFactory
+from imageservice.v1 import image_service_pb2 as pb
+
+
+@pytest.fixture
+def nobody() -> str:
+    return f"redis://{HOST}:{free_port()}"
+
+
+def value(metric: MetricWrapperBase, **labels: str) -> float:
+    """The sum of the samples that have these labels."""
+    (family,) = metric.collect()
+    return sum(
+        sample.value
+        for sample in family.samples
+        if labels.items() <= sample.labels.items() and not sample.name.endswith("_created")
+    )
+
+
+async def test_answers_are_right_and_watches_end(
+    servers: ServerFactory, tables: Tables, nobody: str
+) -> None:
+    """By the tables and by polls, at the pace that they have without Redis."""
+    async with servers.running(redis_url=nobody) as server:
+        request_id = str(uuid.uuid4())
+        await server.stub.SubmitImage(submit_request(request_id))
+        call = server.stub.WatchRequest(pb.WatchRequestRequest(request_ids=[request_id]))
+        assert await states(call, 1) == {request_id: (pb.STATE_PENDING, 1)}
+        await complete(tables, request_id)
+        assert await states(call, 1) == {request_id: (pb.STATE_COMPLETED, 2)}
+        assert await ended_ok(call)
+        answer = await server.stub.GetStatus(pb.GetStatusRequest(request_id=request_id))
+        assert answer.request.state == pb.STATE_COMPLETED
+        assert answer.request.image.image_id
+
+
+async def test_who_announces_neither_waits_nor_fails(
+    servers: ServerFactory, tables: Tables, nobody: str
+) -> None:
+    """What cannot be told is dropped and counted."""
+    shared = shared_outcomes(servers.settings(redis_url=nobody))
+    assert shared is not None
+    announcer = Announcer(tables, shared)
+    request_id = str(uuid.uuid4())
+    async with servers.running() as server:
+        await server.stub.SubmitImage(submit_request(request_id))
+    await complete(tables, request_id)
+    request = await tables.read_request(request_id)
+    assert request is not None
+    outcome = outcome_of(request, await tables.read_image(request_id))
+    dropped = value(REDIS_DROPPED)
+    for _ in range(5_000):
+        announcer.announce(outcome)
+    await announcer.drain()
+    assert value(REDIS_DROPPED) == dropped + 5_000
+    await shared.close()
+
+
+async def test_what_is_down_is_not_called(nobody: str) -> None:
+    """After one failure a thousand calls cost nothing."""
+    link = RedisLink(nobody)
+    link._circuit = Circuit(lambda: 100.0)
+
+    async def ping() -> None:
+        with pytest.raises(RedisUnavailable):
+            await link.call("read", lambda client: client.get("key"))
+
+    await ping()
+    called = value(REDIS_CALLS)
+    await asyncio.gather(*(ping() for _ in range(1_000)))
+    assert value(REDIS_CALLS) == called
+    assert value(REDIS_UP, use="calls") == 0
+    await link.close()
+
+
+@pytest.mark.parametrize(
+    "url", ["http://cache.example", "cache.example:6379", "", "redis://", "redis://a:b"]
+)
+def test_what_names_no_redis_is_refused(servers: ServerFactory, url: str) -> None:
+    """At the start, by the variable's name."""
+    with pytest.raises(ValueError, match="redis_url"):
+        servers.settings(redis_url=url)

@@ -59,7 +59,7 @@ verify-redis: .venv/dev  ## Kill, hang and corrupt a real Redis under the system
 verify-k8s: .venv/dev .venv/checkov/created  ## Check the manifests without a cluster (needs kubectl, Go, Debian's prometheus)
 	$(BIN)/python -m pytest tests/cluster/manifests tests/cluster/dashboards/test_rules.py
 
-verify-dashboards: .venv/dev  ## Ask a real Prometheus for every panel and every alert while all runs and fails (needs Go, Debian's prometheus)
+verify-dashboards: .venv/dev  ## Ask a real Prometheus for every panel and every alert while all runs and fails (needs Go, Debian's prometheus, redis-server)
 	PYTHONPATH=tests $(BIN)/python -m cluster.control_plane
 	$(BIN)/python -m pytest tests/cluster/dashboards
 

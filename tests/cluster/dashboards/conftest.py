@@ -13,6 +13,7 @@ from cluster.dashboards.prometheus import Prometheus, Target, prometheus
 from harness.aws import RecordingAws
 from harness.aws_proxy import aws_proxy
 from harness.origin import origin
+from harness.redis_server import redis_server
 from harness.system import system
 
 
@@ -32,6 +33,7 @@ async def watched(
     ports = {component: free_port() for component in ("server", "consumer", "queue-exporter")}
     async with (
         origin() as images,
+        redis_server(place) as redis,
         aws_proxy(embedded_aws.endpoint) as proxy,
         system(embedded_aws, endpoint=proxy.endpoint) as running,
         cluster() as plane,
@@ -42,8 +44,11 @@ async def watched(
         await install(
             plane, place, queue_url=running.stack.queue_url, endpoint=embedded_aws.endpoint
         )
-        await running.start_server(METRICS_PORT=str(ports["server"]))
-        await running.start_consumer(METRICS_PORT=str(ports["consumer"]), **scene.CONSUMER)
+        shared = {"REDIS_URL": redis.url}
+        await running.start_server(METRICS_PORT=str(ports["server"]), **shared)
+        await running.start_consumer(
+            METRICS_PORT=str(ports["consumer"]), **shared, **scene.CONSUMER
+        )
         await running.start_exporter(METRICS_PORT=str(ports["queue-exporter"]), READ_INTERVAL_S="1")
         await scene.play(running, images, proxy, watching)
         # KEDA's first reading, and an autoscaler's first look.

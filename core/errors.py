@@ -9,11 +9,13 @@
     │   └── TransientFailure        asking again may help, within the attempts
     │         DnsFailed, ConnectFailed, Timeout, TooSlow, RateLimited, OriginError, BadResponse, Internal
     ├── DependencyUnavailable       one of our own AWS services is down; never the customer's fault
+    │     SearchUnavailable         the search engine is, which concerns searches alone
     ├── RequestRejected             AWS refused a call for what it says: a fault of our code or an outsized item
     ├── Overloaded                  a bounded list is full; the caller comes back later
     ├── RequestIdReused             the id was accepted with another content
     ├── RequestNotFound             no such request
-    └── ImageNotFound               no such image
+    ├── ImageNotFound               no such image
+    └── SearchNotConfigured         this installation has no search engine
 
 Each failure owns its code (the metric label, and the contract's FailureCode by name) and a sentence for the
 customer. Neither names addresses, credentials or internals of ours.
@@ -188,6 +190,10 @@ class DependencyUnavailable(ImageServiceError):
     """One of our own AWS services cannot be reached, throttles, or refuses us."""
 
 
+class SearchUnavailable(DependencyUnavailable):
+    """The search engine does not answer, or is known not to. Nothing but searches and the index waits for it."""
+
+
 class RequestRejected(ImageServiceError):
     """AWS refused a call for what it says (a 400 that is no throttle). `code` is the service's error code."""
 
@@ -214,3 +220,7 @@ class RequestNotFound(ImageServiceError):
 
 class ImageNotFound(ImageServiceError):
     """No image bears this id."""
+
+
+class SearchNotConfigured(ImageServiceError):
+    """This installation has no search engine."""

@@ -1,6 +1,7 @@
 """What every test may ask for."""
 
 import inspect
+import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from blockbuster import BlockBuster
 from backends import jars
 from cli.local.stack import TEMPLATE
 from harness.aws import DeployStack, RecordingAws
+from harness.opensearch import opensearch
 from harness.permissions import Permissions, load_template
+from harness.search_engines import Engine, opened, settings_for
 
 # Where the loop may be blocked: the SDK reads its description of a service from disk when a client
 # or a waiter is made, which a process does once, before it serves.
@@ -30,7 +33,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--backend",
         choices=["embedded", "real"],
         default="embedded",
-        help="real: tables on Amazon's DynamoDB Local, queues on ElasticMQ (needs a JDK 17; Maven fetches them once)",
+        help="real: tables on Amazon's DynamoDB Local, queues on ElasticMQ, searches on OpenSearch too "
+        "(needs a JDK 17; Maven fetches them once)",
     )
 
 
@@ -40,6 +44,14 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[JARS] = jars.fetch() if real else None
     except jars.BackendMissing as missing:
         raise pytest.UsageError(str(missing)) from None
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """What is asked of a search engine is asked of SQLite, and of OpenSearch where the backends are real."""
+    if "engine" in metafunc.fixturenames:
+        real = metafunc.config.getoption("--backend") == "real"
+        names = ["sqlite", "opensearch"] if real else ["sqlite"]
+        metafunc.parametrize("engine", names, indirect=True)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -82,3 +94,27 @@ async def embedded_aws(
 def deploy_stack(embedded_aws: RecordingAws) -> DeployStack:
     """Deploy the template under a prefix of one's own, which takes a third of a second."""
     return embedded_aws.deploy
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def opensearch_url(
+    tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
+) -> AsyncIterator[str | None]:
+    """One OpenSearch for the whole run; None where the backends are not real."""
+    if pytestconfig.getoption("--backend") != "real":
+        yield None
+        return
+    async with opensearch(tmp_path_factory.mktemp("opensearch")) as server:
+        yield server.url
+
+
+@pytest_asyncio.fixture
+async def engine(
+    request: pytest.FixtureRequest, opensearch_url: str | None, tmp_path: Path
+) -> AsyncIterator[Engine]:
+    """A search engine with an empty index that is the test's own."""
+    sqlite = f"sqlite:///{tmp_path / 'search.db'}"
+    url = opensearch_url if request.param == "opensearch" else sqlite
+    assert url is not None
+    async with opened(settings_for(url, f"test-{uuid.uuid4().hex}")) as ready:
+        yield ready

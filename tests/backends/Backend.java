@@ -8,9 +8,7 @@ import software.amazon.dynamodb.services.local.server.DynamoDBProxyServer;
 /** Runs DynamoDB Local or ElasticMQ until its standard input ends: then whoever started it is gone. */
 final class Backend {
     public static void main(String[] arguments) throws Exception {
-        Thread leash = new Thread(Backend::haltAtEndOfInput, "leash");
-        leash.setDaemon(true);
-        leash.start();
+        Leash.fasten();
         switch (arguments[0]) {
             case "dynamodb" -> dynamodb(arguments[1]);
             case "elasticmq" -> elasticmq(arguments[1]);
@@ -41,15 +39,5 @@ final class Backend {
         System.setProperty("aws.region", "us-east-1");
         System.setProperty("aws.accountId", "000000000000");
         org.elasticmq.server.Main.main(new String[0]);
-    }
-
-    private static void haltAtEndOfInput() {
-        try {
-            while (System.in.read() >= 0) {
-            }
-        } catch (java.io.IOException closed) {
-            // It ends all the same.
-        }
-        Runtime.getRuntime().halt(0);
     }
 }

@@ -6,7 +6,8 @@ aws --ready-file FILE [--name-prefix PREFIX]
     one, also for SNS to send to a queue, and `pids`.
 up [OPTION…]
     Runs `imageservice up` with these options on them. Its ready file leads to all of AWS in one; its server
-    and consumers call tables and queues directly.
+    and consumers call tables and queues directly. Without search: SNS is inside the embedded AWS, and an indexer
+    would have to ask there for events and elsewhere for rows.
 """
 
 import argparse
@@ -52,7 +53,7 @@ def main(arguments: list[str]) -> int:
 
 @asynccontextmanager
 async def _deployed(
-    folder: Path, prefix: str
+    folder: Path, prefix: str, **parameters: str
 ) -> AsyncIterator[tuple[RecordingAws, StackOutputs, asyncio.Event]]:
     """Everything that runs, and an event for being told to leave."""
     told = asyncio.Event()
@@ -61,7 +62,7 @@ async def _deployed(
     with tempfile.TemporaryDirectory(prefix="imageservice-backends-") as logs:
         aws = await RecordingAws.start(Path(logs) / "calls.jsonl", jars=folder)
         try:
-            yield aws, await aws.deploy(prefix), told
+            yield aws, await aws.deploy(prefix, **parameters), told
         finally:
             await aws.stop()
 
@@ -92,9 +93,10 @@ def _write(ready_file: Path, content: Mapping[str, Any]) -> None:
 
 
 async def _up(folder: Path, prefix: str, options: list[str]) -> int:
-    async with _deployed(folder, prefix) as (aws, _, told):
+    async with _deployed(folder, prefix, Search="off") as (aws, _, told):
         assert aws.real is not None
         given = ["--aws-endpoint", aws.endpoint, "--name-prefix", prefix]
+        given += ["--parameter", "Search=off"]
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "cli.main", "up", *given, *options),
             env={**without_aws(os.environ), **aws.real.endpoints()},

@@ -1,4 +1,4 @@
-"""The backends' jars, fetched by Maven once into a cache outside the clone. pom.xml pins the versions."""
+"""The backends' jars, fetched by Maven once into a cache outside the clone. The files pom.xml pin the versions."""
 
 import hashlib
 import os
@@ -6,13 +6,13 @@ import re
 import shutil
 import subprocess
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from loadtest.tool_cache import tool_cache
 
 HERE = Path(__file__).parent
-POM = HERE / "pom.xml"
-LAUNCHER = HERE / "Backend.java"
+LEASH = HERE / "Leash.java"
 JAVA_MAJOR = 17
 _PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
 _FETCH_SECONDS = 600
@@ -22,18 +22,43 @@ class BackendMissing(Exception):
     """The real backends cannot run here; `str()` is one line that names what is missing."""
 
 
-def fetch() -> Path:
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """What shares a class path: a pom.xml and a Backend.java in `folder`. `wanted_by` is who asks, for a person."""
+
+    name: str
+    folder: Path
+    wanted_by: str
+
+    @property
+    def pom(self) -> Path:
+        return self.folder / "pom.xml"
+
+    @property
+    def sources(self) -> tuple[Path, ...]:
+        return self.folder / "Backend.java", LEASH
+
+
+AWS = Bundle("backends", HERE, "--backend=real")
+"""DynamoDB Local and ElasticMQ."""
+OPENSEARCH = Bundle("opensearch", HERE / "opensearch", "OpenSearch")
+
+
+def fetch(bundle: Bundle = AWS) -> Path:
     """Return the folder with all jars, native libraries and the launcher; raise BackendMissing."""
-    _require_java()
-    made_of = POM.read_bytes() + LAUNCHER.read_bytes()
-    folder = tool_cache() / f"backends-{hashlib.sha256(made_of).hexdigest()[:12]}"
-    if not folder.exists():
-        _download(folder)
+    try:
+        _require_java()
+        made_of = b"".join(path.read_bytes() for path in (bundle.pom, *bundle.sources))
+        folder = tool_cache() / f"{bundle.name}-{hashlib.sha256(made_of).hexdigest()[:12]}"
+        if not folder.exists():
+            _download(bundle, folder)
+    except BackendMissing as missing:
+        raise BackendMissing(f"{bundle.wanted_by}: {missing}") from None
     return folder
 
 
 def _require_java() -> None:
-    needed = f"--backend=real needs a JDK of Java {JAVA_MAJOR} or newer"
+    needed = f"needs a JDK of Java {JAVA_MAJOR} or newer"
     if shutil.which("java") is None or shutil.which("javac") is None:
         raise BackendMissing(f"{needed}: java and javac are not both installed")
     told = subprocess.run(["java", "-version"], capture_output=True, text=True, check=False).stderr  # noqa: S607
@@ -47,17 +72,15 @@ def java_major(told: str) -> int:
     return int(found[1]) if found else 0
 
 
-def _download(folder: Path) -> None:
+def _download(bundle: Bundle, folder: Path) -> None:
     if shutil.which("mvn") is None:
-        raise BackendMissing(
-            "--backend=real needs Maven, which fetches its jars: mvn is not installed"
-        )
+        raise BackendMissing("needs Maven, which fetches its jars: mvn is not installed")
     folder.parent.mkdir(parents=True, exist_ok=True)
     # Into a place of its own first, so that nobody sees half of it.
     with tempfile.TemporaryDirectory(dir=folder.parent) as place:
         jars = Path(place) / "jars"
-        _maven(jars)
-        _compile(jars)
+        _maven(bundle.pom, jars)
+        _compile(bundle.sources, jars)
         try:
             jars.rename(folder)
         except OSError:
@@ -66,18 +89,19 @@ def _download(folder: Path) -> None:
                 raise
 
 
-def _maven(jars: Path) -> None:
-    command = ["mvn", "--quiet", "--batch-mode", "--file", str(POM), _PLUGIN]
+def _maven(pom: Path, jars: Path) -> None:
+    command = ["mvn", "--quiet", "--batch-mode", "--file", str(pom), _PLUGIN]
     ran = _run(*command, f"-DoutputDirectory={jars}", "-DincludeScope=runtime")
     if ran.returncode != 0:
         told = first_complaint(ran.stdout)
-        raise BackendMissing(f"--backend=real: Maven could not fetch the jars: {told}")
+        raise BackendMissing(f"Maven could not fetch the jars: {told}")
 
 
-def _compile(jars: Path) -> None:
-    ran = _run("javac", "-cp", f"{jars}{os.sep}*", "-d", str(jars), str(LAUNCHER))
+def _compile(sources: tuple[Path, ...], jars: Path) -> None:
+    names = [str(source) for source in sources]
+    ran = _run("javac", "-cp", f"{jars}{os.sep}*", "-d", str(jars), *names)
     if ran.returncode != 0:
-        raise BackendMissing(f"--backend=real: javac refused {LAUNCHER.name}: {ran.stdout.strip()}")
+        raise BackendMissing(f"javac refused {sources[0].name}: {ran.stdout.strip()}")
 
 
 def _run(*command: str) -> subprocess.CompletedProcess[str]:
@@ -92,9 +116,7 @@ def _run(*command: str) -> subprocess.CompletedProcess[str]:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise BackendMissing(
-            f"--backend=real: {command[0]} is not done after {_FETCH_SECONDS} s"
-        ) from None
+        raise BackendMissing(f"{command[0]} is not done after {_FETCH_SECONDS} s") from None
 
 
 def first_complaint(told: str) -> str:

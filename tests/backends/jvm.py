@@ -9,12 +9,12 @@ from typing import Literal, Self
 
 from cli.local.embedded_aws import HOST, endpoint_of, free_port
 
-Kind = Literal["dynamodb", "elasticmq"]
+Kind = Literal["dynamodb", "elasticmq", "opensearch"]
 
 READY_SECONDS = 60.0
 POLL_SECONDS = 0.05
 # Serial collection: on a few cores that the system under test needs, parallel collectors only take them away.
-_OPTIONS = ("-Xmx2g", "-XX:+UseSerialGC", "-XX:-UsePerfData")
+_OPTIONS = ("-XX:+UseSerialGC", "-XX:-UsePerfData")
 
 
 class BackendFailed(Exception):
@@ -31,16 +31,31 @@ class Jvm:
     log: Path
 
     @classmethod
-    async def start(cls, kind: Kind, jars: Path, logs: Path) -> Self:
-        """Start it and wait until it answers; what it prints is kept in the folder `logs`."""
-        port, log = free_port(), logs / f"{kind}.log"
+    async def start(
+        cls,
+        kind: Kind,
+        jars: Path,
+        logs: Path,
+        *,
+        port: int | None = None,
+        heap: str = "2g",
+        arguments: tuple[str, ...] = (),
+    ) -> Self:
+        """Start it and wait until it answers; what it prints is kept in the folder `logs`.
+
+        Without `port` it has one of its own. `heap` is the most that it may take, as Java writes it; `arguments` are
+        its launcher's.
+        """
+        port, log = port or free_port(), logs / f"{kind}.log"
         with await asyncio.to_thread(log.open, "wb") as out:
             process = await asyncio.create_subprocess_exec(
                 "java",
-                *_OPTIONS,
+                *(f"-Xmx{heap}", *_OPTIONS),
+                # What they unpack there is left behind by whoever is killed.
+                f"-Djava.io.tmpdir={logs}",
                 f"-Djava.library.path={jars}",
                 *("-cp", f"{jars}{os.pathsep}{jars}{os.sep}*"),
-                *("Backend", kind, str(port)),
+                *("Backend", kind, str(port), *arguments),
                 # It ends when this pipe does, so also after kill -9 of this process.
                 stdin=asyncio.subprocess.PIPE,
                 stdout=out,

@@ -20,6 +20,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
+# SNS, which is inside the embedded AWS, fills these there.
+_FILLED_BY_SNS = ("-search", "-search-dead-letters")
 _HOP_HEADERS = frozenset({b"connection", b"keep-alive", b"transfer-encoding", b"content-length"})
 
 
@@ -61,7 +63,7 @@ class Router:
         name = str(asked.get("QueueUrl", asked.get("QueueName", ""))).rpartition("/")[2]
         if request.target.endswith(".CreateQueue"):
             self._own_queues.add(name)
-        if not name or name in self._own_queues:
+        if not name or name in self._own_queues or name.endswith(_FILLED_BY_SNS):
             return None
         return self.mirror.sqs if await self.mirror.queue(name) else None
 

@@ -15,6 +15,8 @@ from cli.local.stack import StackOutputs, deploy
 from harness.calls import Call
 
 ROOT = Path(__file__).parents[2]
+# They ask for queues on either side: the template's, and the one that SNS fills inside the embedded AWS.
+_OF_ALL_QUEUES = frozenset({"indexer", "exporter"})
 
 
 class DeployStack(Protocol):
@@ -60,13 +62,15 @@ class RecordingAws:
         return self.aws.endpoint
 
     def environment(self, role: str, endpoint: str | None = None) -> dict[str, str]:
-        """Return the SDK's variables for a process in `role`: server, consumer, operator, exporter or tests.
+        """Return the SDK's variables for a process in `role`: one of the template's, or `tests`.
 
         `endpoint` is a proxy that all calls shall pass, if there is one.
         """
         if endpoint not in {None, self.endpoint}:
             return client_environment(str(endpoint), role)
         direct = {} if self.real is None else self.real.endpoints()
+        if role in _OF_ALL_QUEUES:
+            direct.pop("AWS_ENDPOINT_URL_SQS", None)
         return {**client_environment(self.endpoint, role), **direct}
 
     def sdk(self, role: str = "tests") -> dict[str, Any]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
+from cli.local import readiness
 from cli.local.embedded_aws import free_port
 
 
@@ -34,6 +35,9 @@ class MetricsPort:
     @property
     def settings(self) -> dict[str, str]:
         return {"METRICS_HOST": "127.0.0.1", "METRICS_PORT": str(self._port)}
+
+    async def until_served(self) -> None:
+        await readiness.http_ok(f"http://127.0.0.1:{self._port}/metrics")
 
     async def scrape(self) -> Scrape:
         status, text = await self.get("/metrics")

@@ -16,6 +16,7 @@ ROLES = {
     "consumer": "ConsumerRole",
     "operator": "OperatorRole",
     "exporter": "ExporterRole",
+    "indexer": "IndexerRole",
     "scaler": "ScalerRole",
 }
 
@@ -128,6 +129,9 @@ def _pattern(value: Any, resources: Mapping[str, Any]) -> str:
             return _reference(reference, resources)
         case {"Ref": str(reference)}:
             return _reference(reference, resources)
+        case {"Fn::If": [str(), granted, {"Ref": "AWS::NoValue"}]}:
+            # The suite deploys all that a queue can be made for.
+            return _pattern(granted, resources)
         case {"Fn::Sub": str(text)}:
             return re.sub(r"\$\{([^}]+)\}", lambda found: _reference(found[1], resources), text)
     raise ValueError(f"not understood: {value}")

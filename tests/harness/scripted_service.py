@@ -99,6 +99,10 @@ class ScriptedService(ImageServiceServicer):
     pages: list[pb.ListRequestsResponse | Refusal] = field(default_factory=list)
     """Of lists, each in turn."""
     listed: list[pb.ListRequestsRequest] = field(default_factory=list)
+    images: dict[str, pb.Image] = field(default_factory=dict)
+    found: list[pb.SearchImagesResponse | Refusal] = field(default_factory=list)
+    """Of searches, each in turn."""
+    searched: list[pb.SearchImagesRequest] = field(default_factory=list)
     submitted: dict[str, str] = field(default_factory=dict)
     """URL by request id."""
     asked: Counter[str] = field(default_factory=Counter)
@@ -182,13 +186,23 @@ class ScriptedService(ImageServiceServicer):
         await page.abort(context)
         raise AssertionError("abort ends the call")
 
-    async def GetImage(self, request: pb.GetImageRequest, context: Context) -> pb.GetImageResponse:
-        raise NotImplementedError
+    async def GetImage(self, request: pb.GetImageRequest, _context: Context) -> pb.GetImageResponse:
+        return pb.GetImageResponse(image=self.images[request.image_id])
 
     async def ListImages(
         self, request: pb.ListImagesRequest, context: Context
     ) -> pb.ListImagesResponse:
         raise NotImplementedError
+
+    async def SearchImages(
+        self, request: pb.SearchImagesRequest, context: Context
+    ) -> pb.SearchImagesResponse:
+        self.searched.append(request)
+        page = self.found.pop(0)
+        if isinstance(page, pb.SearchImagesResponse):
+            return page
+        await page.abort(context)
+        raise AssertionError("abort ends the call")
 
     def _end(self, request_id: str) -> pb.ImageRequest:
         url = self.submitted.get(request_id, "")

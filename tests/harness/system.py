@@ -1,11 +1,11 @@
-"""The whole system as real processes: a server and consumers on a stack of their own."""
+"""The whole system as real processes: a server, consumers and indexers on a stack of their own."""
 
 import asyncio
 import os
 import signal
 import sys
 import uuid
-from asyncio.subprocess import Process
+from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from cli.local import readiness
 from cli.local.embedded_aws import free_port, without_aws
+from cli.local.search_engine import search_engine
 from cli.local.stack import StackOutputs
 from harness.aws import RecordingAws
 from imageservice.v1 import image_service_pb2 as pb
@@ -25,11 +27,15 @@ _WATCH_CHUNK = 100
 
 @dataclass(slots=True)
 class System:
-    """`endpoint` is where the processes find AWS: the embedded one, or a proxy before it."""
+    """`endpoint` is where the processes find AWS: the embedded one, or a proxy before it.
+
+    `search` are the settings of its search engine, a file of its own unless a test puts another there.
+    """
 
     aws: RecordingAws
     stack: StackOutputs
     endpoint: str
+    search: dict[str, str]
     address: str = ""
     processes: list[Process] = field(default_factory=list)
 
@@ -50,6 +56,18 @@ class System:
 
     async def start_exporter(self, **settings: str) -> Process:
         return await self._start("consumer", settings, ("queue-exporter",), role="exporter")
+
+    async def start_indexer(self, **settings: str) -> Process:
+        """Start an indexer, and wait until it serves its metrics, which it does whatever is down."""
+        settings = {"METRICS_PORT": str(free_port()), **settings}
+        process = await self._start("consumer", settings, ("indexer",), role="indexer")
+        await readiness.http_ok(f"http://127.0.0.1:{settings['METRICS_PORT']}/metrics")
+        return process
+
+    async def start_reindex(self, *arguments: str, **settings: str) -> Process:
+        """Its standard output is the test's to read."""
+        command = ("reindex", *arguments)
+        return await self._start("consumer", settings, command, role="indexer", stdout=PIPE)
 
     async def start_operator(self, *arguments: str) -> Process:
         """Start a command of the consumer."""
@@ -114,10 +132,12 @@ class System:
         arguments: tuple[str, ...] = (),
         *,
         role: str | None = None,
+        stdout: int | None = None,
     ) -> Process:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", module, *arguments),
             env={**without_aws(os.environ), **self._environment(role or module, settings)},
+            stdout=stdout,
         )
         self.processes.append(process)
         return process
@@ -127,6 +147,7 @@ class System:
         return {
             **self.aws.environment(role, self.endpoint),
             **self.stack.environment(),
+            **self.search,
             "METRICS_HOST": "127.0.0.1",
             "METRICS_PORT": str(free_port()),
             "ALLOWED_NETWORKS": "127.0.0.1/32",
@@ -140,12 +161,23 @@ class System:
 
 @asynccontextmanager
 async def system(
-    aws: RecordingAws, *, endpoint: str | None = None, **parameters: str
+    aws: RecordingAws,
+    *,
+    endpoint: str | None = None,
+    opensearch_url: str | None = None,
+    **parameters: str,
 ) -> AsyncIterator[System]:
-    """A stack of one's own, without a process yet. `parameters` are the template's."""
-    stack = await aws.deploy(f"t{uuid.uuid4().hex[:10]}", **parameters)
-    running = System(aws, stack, endpoint or aws.endpoint)
-    try:
-        yield running
-    finally:
-        await running.stop()
+    """A stack of one's own, without a process yet. `parameters` are the template's.
+
+    Its search engine is a file, unless there is an OpenSearch, in which it has an index of its own.
+    """
+    name = f"t{uuid.uuid4().hex[:10]}"
+    stack = await aws.deploy(name, **parameters)
+    given = {"SEARCH_URL": opensearch_url} if opensearch_url else {}
+    async with search_engine(given) as search:
+        search["SEARCH_INDEX"] = name
+        running = System(aws, stack, endpoint or aws.endpoint, search)
+        try:
+            yield running
+        finally:
+            await running.stop()

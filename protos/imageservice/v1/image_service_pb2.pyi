@@ -151,6 +151,44 @@ FAILURE_CODE_INTERNAL: FailureCode.ValueType  # 22
 """A fault of this service that repeated on every attempt."""
 Global___FailureCode: _TypeAlias = FailureCode  # noqa: Y015
 
+class _Color:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ColorEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Color.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    COLOR_UNSPECIFIED: _Color.ValueType  # 0
+    COLOR_BLACK: _Color.ValueType  # 1
+    COLOR_WHITE: _Color.ValueType  # 2
+    COLOR_GRAY: _Color.ValueType  # 3
+    COLOR_RED: _Color.ValueType  # 4
+    COLOR_ORANGE: _Color.ValueType  # 5
+    COLOR_BROWN: _Color.ValueType  # 6
+    COLOR_YELLOW: _Color.ValueType  # 7
+    COLOR_GREEN: _Color.ValueType  # 8
+    COLOR_CYAN: _Color.ValueType  # 9
+    COLOR_BLUE: _Color.ValueType  # 10
+    COLOR_PURPLE: _Color.ValueType  # 11
+    COLOR_PINK: _Color.ValueType  # 12
+
+class Color(_Color, metaclass=_ColorEnumTypeWrapper):
+    """The name of a picture's dominant colour."""
+
+COLOR_UNSPECIFIED: Color.ValueType  # 0
+COLOR_BLACK: Color.ValueType  # 1
+COLOR_WHITE: Color.ValueType  # 2
+COLOR_GRAY: Color.ValueType  # 3
+COLOR_RED: Color.ValueType  # 4
+COLOR_ORANGE: Color.ValueType  # 5
+COLOR_BROWN: Color.ValueType  # 6
+COLOR_YELLOW: Color.ValueType  # 7
+COLOR_GREEN: Color.ValueType  # 8
+COLOR_CYAN: Color.ValueType  # 9
+COLOR_BLUE: Color.ValueType  # 10
+COLOR_PURPLE: Color.ValueType  # 11
+COLOR_PINK: Color.ValueType  # 12
+Global___Color: _TypeAlias = Color  # noqa: Y015
+
 @_typing.final
 class SubmitImageRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
@@ -644,6 +682,251 @@ class ListImagesResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListImagesResponse: _TypeAlias = ListImagesResponse  # noqa: Y015
+
+@_typing.final
+class SearchImagesRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class LabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    CUSTOMER_ID_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    FORMATS_FIELD_NUMBER: _builtins.int
+    COLORS_FIELD_NUMBER: _builtins.int
+    CAMERAS_FIELD_NUMBER: _builtins.int
+    ORIGIN_HOSTS_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
+    WIDTH_FIELD_NUMBER: _builtins.int
+    HEIGHT_FIELD_NUMBER: _builtins.int
+    BYTES_FIELD_NUMBER: _builtins.int
+    CREATED_AFTER_FIELD_NUMBER: _builtins.int
+    CREATED_BEFORE_FIELD_NUMBER: _builtins.int
+    SIMILAR_TO_FIELD_NUMBER: _builtins.int
+    MAX_DISTANCE_FIELD_NUMBER: _builtins.int
+    FACETS_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    customer_id: _builtins.str
+    """Whose images. Required."""
+    text: _builtins.str
+    """Words that must all be there, in the camera's name, the labels (keys and values) or the host of the submitted URL;
+    at most 16, 256 bytes in all. Case and accents do not matter. A word with * at its end stands for all that begin so.
+    """
+    similar_to: _builtins.str
+    """Only those whose perceptual_hash is near this one: 16 hexadecimal digits."""
+    max_distance: _builtins.int
+    """In how many of the 64 bits it may differ: 0 to 11; 6 where it is not set. Goes with similar_to only."""
+    facets: _builtins.bool
+    """Whether facets are wanted."""
+    page_size: _builtins.int
+    """At most so many in a page: 0 is 20, more than 100 is 100. It may differ from page to page."""
+    page_token: _builtins.str
+    """The next_page_token of the page before; empty for the first. One that was made for other fields, page_size and
+    facets aside, is INVALID_ARGUMENT.
+    """
+    @_builtins.property
+    def formats(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """One of these formats, for example JPEG; at most 20."""
+
+    @_builtins.property
+    def colors(self) -> _containers.RepeatedScalarFieldContainer[Global___Color.ValueType]:
+        """One of these colours; at most 20."""
+
+    @_builtins.property
+    def cameras(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """One of these cameras, exactly as ImageMetadata.camera says; at most 20."""
+
+    @_builtins.property
+    def origin_hosts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """One of these hosts of the submitted URL, in lower case; at most 20."""
+
+    @_builtins.property
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """All of these labels, key and value."""
+
+    @_builtins.property
+    def width(self) -> Global___IntRange:
+        """Pixels as displayed."""
+
+    @_builtins.property
+    def height(self) -> Global___IntRange:
+        """Pixels as displayed."""
+
+    @_builtins.property
+    def bytes(self) -> Global___IntRange:
+        """Size of the stored object."""
+
+    @_builtins.property
+    def created_after(self) -> _timestamp_pb2.Timestamp:
+        """Only those recorded at this time or later."""
+
+    @_builtins.property
+    def created_before(self) -> _timestamp_pb2.Timestamp:
+        """Only those recorded before this time."""
+
+    def __init__(
+        self,
+        *,
+        customer_id: _builtins.str = ...,
+        text: _builtins.str = ...,
+        formats: _abc.Iterable[_builtins.str] | None = ...,
+        colors: _abc.Iterable[Global___Color.ValueType] | None = ...,
+        cameras: _abc.Iterable[_builtins.str] | None = ...,
+        origin_hosts: _abc.Iterable[_builtins.str] | None = ...,
+        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        width: Global___IntRange | None = ...,
+        height: Global___IntRange | None = ...,
+        bytes: Global___IntRange | None = ...,
+        created_after: _timestamp_pb2.Timestamp | None = ...,
+        created_before: _timestamp_pb2.Timestamp | None = ...,
+        similar_to: _builtins.str = ...,
+        max_distance: _builtins.int | None = ...,
+        facets: _builtins.bool = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_distance", b"_max_distance", "bytes", b"bytes", "created_after", b"created_after", "created_before", b"created_before", "height", b"height", "max_distance", b"max_distance", "width", b"width"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_distance", b"_max_distance", "bytes", b"bytes", "cameras", b"cameras", "colors", b"colors", "created_after", b"created_after", "created_before", b"created_before", "customer_id", b"customer_id", "facets", b"facets", "formats", b"formats", "height", b"height", "labels", b"labels", "max_distance", b"max_distance", "origin_hosts", b"origin_hosts", "page_size", b"page_size", "page_token", b"page_token", "similar_to", b"similar_to", "text", b"text", "width", b"width"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__max_distance: _TypeAlias = _typing.Literal["max_distance"]  # noqa: Y015
+    _WhichOneofArgType__max_distance: _TypeAlias = _typing.Literal["_max_distance", b"_max_distance"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_distance) -> _WhichOneofReturnType__max_distance | None: ...
+
+Global___SearchImagesRequest: _TypeAlias = SearchImagesRequest  # noqa: Y015
+
+@_typing.final
+class IntRange(_message.Message):
+    """Both ends are included; one that is not set is none."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MIN_FIELD_NUMBER: _builtins.int
+    MAX_FIELD_NUMBER: _builtins.int
+    min: _builtins.int
+    max: _builtins.int
+    def __init__(
+        self,
+        *,
+        min: _builtins.int | None = ...,
+        max: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max", b"_max", "_min", b"_min", "max", b"max", "min", b"min"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max", b"_max", "_min", b"_min", "max", b"max", "min", b"min"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__max: _TypeAlias = _typing.Literal["max"]  # noqa: Y015
+    _WhichOneofArgType__max: _TypeAlias = _typing.Literal["_max", b"_max"]  # noqa: Y015
+    _WhichOneofReturnType__min: _TypeAlias = _typing.Literal["min"]  # noqa: Y015
+    _WhichOneofArgType__min: _TypeAlias = _typing.Literal["_min", b"_min"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max) -> _WhichOneofReturnType__max | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__min) -> _WhichOneofReturnType__min | None: ...
+
+Global___IntRange: _TypeAlias = IntRange  # noqa: Y015
+
+@_typing.final
+class SearchImagesResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IMAGES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    TOTAL_FIELD_NUMBER: _builtins.int
+    FACETS_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty at the end, and only there. Opaque; it does not expire."""
+    total: _builtins.int
+    """How many images meet the conditions, on all pages, at the time of this one."""
+    @_builtins.property
+    def images(self) -> _containers.RepeatedCompositeFieldContainer[Global___Image]: ...
+    @_builtins.property
+    def facets(self) -> _containers.RepeatedCompositeFieldContainer[Global___Facet]:
+        """Set where asked for: format, color, camera and origin_host, of all images that meet the conditions."""
+
+    def __init__(
+        self,
+        *,
+        images: _abc.Iterable[Global___Image] | None = ...,
+        next_page_token: _builtins.str = ...,
+        total: _builtins.int = ...,
+        facets: _abc.Iterable[Global___Facet] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["facets", b"facets", "images", b"images", "next_page_token", b"next_page_token", "total", b"total"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SearchImagesResponse: _TypeAlias = SearchImagesResponse  # noqa: Y015
+
+@_typing.final
+class Facet(_message.Message):
+    """How many images have each value of a field."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIELD_FIELD_NUMBER: _builtins.int
+    VALUES_FIELD_NUMBER: _builtins.int
+    field: _builtins.str
+    """format, color, camera or origin_host."""
+    @_builtins.property
+    def values(self) -> _containers.RepeatedCompositeFieldContainer[Global___FacetValue]:
+        """The 20 most frequent, the most frequent first. A color is a name of Color, less COLOR_."""
+
+    def __init__(
+        self,
+        *,
+        field: _builtins.str = ...,
+        values: _abc.Iterable[Global___FacetValue] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["field", b"field", "values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Facet: _TypeAlias = Facet  # noqa: Y015
+
+@_typing.final
+class FacetValue(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUE_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    value: _builtins.str
+    count: _builtins.int
+    def __init__(
+        self,
+        *,
+        value: _builtins.str = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FacetValue: _TypeAlias = FacetValue  # noqa: Y015
 
 @_typing.final
 class ImageRequest(_message.Message):

@@ -81,6 +81,11 @@ class ImageServiceStub(object):
                 request_serializer=imageservice_dot_v1_dot_image__service__pb2.ListImagesRequest.SerializeToString,
                 response_deserializer=imageservice_dot_v1_dot_image__service__pb2.ListImagesResponse.FromString,
                 _registered_method=True)
+        self.SearchImages = channel.unary_unary(
+                '/imageservice.v1.ImageService/SearchImages',
+                request_serializer=imageservice_dot_v1_dot_image__service__pb2.SearchImagesRequest.SerializeToString,
+                response_deserializer=imageservice_dot_v1_dot_image__service__pb2.SearchImagesResponse.FromString,
+                _registered_method=True)
 
 
 class ImageServiceServicer(object):
@@ -184,6 +189,22 @@ class ImageServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SearchImages(self, request, context):
+        """Finds images of one customer by what was read from them: every condition that is set must hold. Newest first by
+        create_time; with similar_to the nearest first.
+
+        Search is a view of its own that follows a COMPLETED request within seconds, as a rule. What is answered of each
+        image is read from the database, as GetImage does. Pages as in ListImages: call again with the same fields and with
+        next_page_token. A page may be short, or empty, and yet have a token. A walk to the end lists each image that could
+        be found when it began exactly once; images that become searchable meanwhile may or may not be among them.
+
+        UNIMPLEMENTED (reason SEARCH_NOT_CONFIGURED) where an installation has no search engine; UNAVAILABLE (reason
+        SEARCH_UNAVAILABLE) while that is down, which no other call notices.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ImageServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -221,6 +242,11 @@ def add_ImageServiceServicer_to_server(servicer, server):
                     servicer.ListImages,
                     request_deserializer=imageservice_dot_v1_dot_image__service__pb2.ListImagesRequest.FromString,
                     response_serializer=imageservice_dot_v1_dot_image__service__pb2.ListImagesResponse.SerializeToString,
+            ),
+            'SearchImages': grpc.unary_unary_rpc_method_handler(
+                    servicer.SearchImages,
+                    request_deserializer=imageservice_dot_v1_dot_image__service__pb2.SearchImagesRequest.FromString,
+                    response_serializer=imageservice_dot_v1_dot_image__service__pb2.SearchImagesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -424,6 +450,33 @@ class ImageService(object):
             '/imageservice.v1.ImageService/ListImages',
             imageservice_dot_v1_dot_image__service__pb2.ListImagesRequest.SerializeToString,
             imageservice_dot_v1_dot_image__service__pb2.ListImagesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SearchImages(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imageservice.v1.ImageService/SearchImages',
+            imageservice_dot_v1_dot_image__service__pb2.SearchImagesRequest.SerializeToString,
+            imageservice_dot_v1_dot_image__service__pb2.SearchImagesResponse.FromString,
             options,
             channel_credentials,
             insecure,

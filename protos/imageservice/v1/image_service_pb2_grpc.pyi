@@ -102,6 +102,18 @@ class ImageServiceStub:
     ListRequests. An image is there from the moment that it is recorded, which is just before its request is COMPLETED;
     requests without one are left out, so that pages may be short or empty and yet have a token.
     """
+    SearchImages: _grpc.UnaryUnaryMultiCallable[_image_service_pb2.SearchImagesRequest, _image_service_pb2.SearchImagesResponse]
+    """Finds images of one customer by what was read from them: every condition that is set must hold. Newest first by
+    create_time; with similar_to the nearest first.
+
+    Search is a view of its own that follows a COMPLETED request within seconds, as a rule. What is answered of each
+    image is read from the database, as GetImage does. Pages as in ListImages: call again with the same fields and with
+    next_page_token. A page may be short, or empty, and yet have a token. A walk to the end lists each image that could
+    be found when it began exactly once; images that become searchable meanwhile may or may not be among them.
+
+    UNIMPLEMENTED (reason SEARCH_NOT_CONFIGURED) where an installation has no search engine; UNAVAILABLE (reason
+    SEARCH_UNAVAILABLE) while that is down, which no other call notices.
+    """
 
 @_typing.type_check_only
 class ImageServiceAsyncStub(ImageServiceStub):
@@ -176,6 +188,18 @@ class ImageServiceAsyncStub(ImageServiceStub):
     """Lists the images of one customer in the order of their requests, newest first. Pages, and promises, as in
     ListRequests. An image is there from the moment that it is recorded, which is just before its request is COMPLETED;
     requests without one are left out, so that pages may be short or empty and yet have a token.
+    """
+    SearchImages: _aio.UnaryUnaryMultiCallable[_image_service_pb2.SearchImagesRequest, _image_service_pb2.SearchImagesResponse]  # type: ignore[assignment]
+    """Finds images of one customer by what was read from them: every condition that is set must hold. Newest first by
+    create_time; with similar_to the nearest first.
+
+    Search is a view of its own that follows a COMPLETED request within seconds, as a rule. What is answered of each
+    image is read from the database, as GetImage does. Pages as in ListImages: call again with the same fields and with
+    next_page_token. A page may be short, or empty, and yet have a token. A walk to the end lists each image that could
+    be found when it began exactly once; images that become searchable meanwhile may or may not be among them.
+
+    UNIMPLEMENTED (reason SEARCH_NOT_CONFIGURED) where an installation has no search engine; UNAVAILABLE (reason
+    SEARCH_UNAVAILABLE) while that is down, which no other call notices.
     """
 
 class ImageServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -290,6 +314,24 @@ class ImageServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lists the images of one customer in the order of their requests, newest first. Pages, and promises, as in
         ListRequests. An image is there from the moment that it is recorded, which is just before its request is COMPLETED;
         requests without one are left out, so that pages may be short or empty and yet have a token.
+        """
+
+    @_abc_1.abstractmethod
+    def SearchImages(
+        self,
+        request: _image_service_pb2.SearchImagesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_image_service_pb2.SearchImagesResponse, _abc.Awaitable[_image_service_pb2.SearchImagesResponse]]:
+        """Finds images of one customer by what was read from them: every condition that is set must hold. Newest first by
+        create_time; with similar_to the nearest first.
+
+        Search is a view of its own that follows a COMPLETED request within seconds, as a rule. What is answered of each
+        image is read from the database, as GetImage does. Pages as in ListImages: call again with the same fields and with
+        next_page_token. A page may be short, or empty, and yet have a token. A walk to the end lists each image that could
+        be found when it began exactly once; images that become searchable meanwhile may or may not be among them.
+
+        UNIMPLEMENTED (reason SEARCH_NOT_CONFIGURED) where an installation has no search engine; UNAVAILABLE (reason
+        SEARCH_UNAVAILABLE) while that is down, which no other call notices.
         """
 
 def add_ImageServiceServicer_to_server(servicer: ImageServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

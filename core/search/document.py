@@ -1,0 +1,64 @@
+"""What an index holds of an image. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from core.image import ImageRecord
+from core.request import FIRST_REVISION, ImageRequest
+from core.search.color import Color, color_of
+from core.search.words import words
+
+
+@dataclass(frozen=True, slots=True)
+class SearchDocument:
+    """A COMPLETED request's image, by what it is found by.
+
+    `revision` is that of the COMPLETED state: of two documents of one image the higher one is right. `created_at` is
+    when the image was recorded, in milliseconds since the epoch. Width and height are pixels. `origin_host` is the host
+    of the address that was submitted, in lower case. `color` is None and `perceptual_hash` empty where only the
+    picture's header was looked at; otherwise the latter is 16 hexadecimal digits.
+    """
+
+    image_id: str
+    request_id: str
+    customer_id: str
+    revision: int
+    created_at: int
+    format: str
+    width: int
+    height: int
+    bytes: int
+    camera: str = ""
+    origin_host: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    color: Color | None = None
+    perceptual_hash: str = ""
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What the document is found by as text: its camera, its labels, keys and values, and its origin's host."""
+        texts = (self.camera, self.origin_host, *self.labels.keys(), *self.labels.values())
+        return words(" ".join(texts))
+
+
+def document_of(record: ImageRecord, request: ImageRequest | None) -> SearchDocument:
+    """`request` is None where its row has expired: then its labels are gone, and its URL where no redirect kept one."""
+    picture = record.picture
+    url = request.origin_url if request else record.provenance.final_url
+    return SearchDocument(
+        image_id=record.image_id,
+        request_id=record.request_id,
+        customer_id=record.customer_id,
+        revision=request.revision if request else FIRST_REVISION,
+        created_at=record.created_at,
+        format=picture.format,
+        width=picture.width,
+        height=picture.height,
+        bytes=picture.bytes,
+        camera=picture.camera,
+        origin_host=urlsplit(url).hostname or "",
+        labels=dict(request.labels) if request else {},
+        color=color_of(picture.dominant_color) if picture.dominant_color else None,
+        perceptual_hash=picture.perceptual_hash,
+    )

@@ -1,0 +1,91 @@
+"""The port to a search engine: OpenSearch in production, SQLite on a laptop."""
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib import import_module
+from typing import Any, Protocol
+
+from core.search.document import SearchDocument
+from core.search.query import Found, Position, SearchQuery
+from core.search.settings import SearchSettings
+
+
+class Outcome(StrEnum):
+    """What became of a document that was written."""
+
+    INDEXED = "indexed"
+    STALE = "stale"
+    """The index has it, at this revision or a higher one."""
+    REJECTED = "rejected"
+    """The engine will not take this document, however often it is offered."""
+    UNAVAILABLE = "unavailable"
+    """Not now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    outcome: Outcome
+    reason: str = ""
+    """The engine's words, where it did not take the document."""
+
+
+class SearchReader(Protocol):
+    async def search(
+        self,
+        query: SearchQuery,
+        *,
+        limit: int,
+        after: Position | None = None,
+        facets: bool = False,
+    ) -> Found:
+        """The `limit` hits behind `after`. Raises SearchUnavailable."""
+
+    async def close(self) -> None: ...
+
+
+class Rebuild(Protocol):
+    """A new index beside the one that is read."""
+
+    async def write(self, documents: Sequence[SearchDocument]) -> tuple[Written, ...]:
+        """Raises SearchUnavailable."""
+
+    async def finish(self) -> None:
+        """Put it in the other's place. What others wrote since the rebuild began is in it. Raises SearchUnavailable."""
+
+
+class SearchWriter(Protocol):
+    async def prepare(self) -> None:
+        """Make what is missing for writing and reading; harmless when repeated. Raises SearchUnavailable."""
+
+    async def write(self, documents: Sequence[SearchDocument]) -> tuple[Written, ...]:
+        """What became of each, in their order. Raises SearchUnavailable where none was taken."""
+
+    async def refresh(self) -> None:
+        """Return once everything that was written can be found. Raises SearchUnavailable."""
+
+    async def ping(self) -> None:
+        """Raises SearchUnavailable."""
+
+    def rebuild(self) -> AbstractAsyncContextManager[Rebuild]:
+        """Left without `finish`, it leaves everything as it was."""
+
+    async def close(self) -> None: ...
+
+
+def open_reader(settings: SearchSettings) -> SearchReader:
+    """The reader of the engine that SEARCH_URL names, which must be set."""
+    reader: SearchReader = _engine(settings).open_reader(settings)
+    return reader
+
+
+def open_writer(settings: SearchSettings) -> SearchWriter:
+    """The writer of the engine that SEARCH_URL names, which must be set."""
+    writer: SearchWriter = _engine(settings).open_writer(settings)
+    return writer
+
+
+def _engine(settings: SearchSettings) -> Any:
+    """Imported only where it is used: who keeps a file does without OpenSearch's client, 9 MB of a process."""
+    return import_module(f"core.search.{settings.search_engine}.engine")

@@ -1,0 +1,16 @@
+"""How a search engine fares."""
+
+from prometheus_client import Counter, Histogram
+
+SEARCH_ENGINE_CALLS = Counter(
+    "search_engine_calls_total",
+    "Calls to the search engine by operation and outcome: ok, cancelled, unavailable, or refused, which is without a "
+    "call, because it is known to be down.",
+    ["operation", "outcome"],
+)
+SEARCH_ENGINE_CALL_SECONDS = Histogram(
+    "search_engine_call_seconds",
+    "Time of a call to the search engine.",
+    ["operation"],
+    buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25),
+)

@@ -1,0 +1,25 @@
+"""How core.search.engine comes to this engine."""
+
+from core.search.opensearch.link import Link
+from core.search.opensearch.reader import OpenSearchReader
+from core.search.opensearch.writer import OpenSearchWriter
+from core.search.settings import SearchSettings
+
+_WRITE_PATIENCE = 10
+"""A write may take that many times as long as a search, as SEARCH_TIMEOUT_S tells."""
+
+
+def open_reader(settings: SearchSettings) -> OpenSearchReader:
+    return OpenSearchReader(_link(settings, settings.search_timeout_s), settings.search_index)
+
+
+def open_writer(settings: SearchSettings) -> OpenSearchWriter:
+    return OpenSearchWriter(
+        _link(settings, settings.search_timeout_s * _WRITE_PATIENCE),
+        settings.search_index,
+        search_seconds=settings.search_timeout_s,
+    )
+
+
+def _link(settings: SearchSettings, seconds: float) -> Link:
+    return Link(settings.search_location, seconds=seconds, signed=settings.search_signed)

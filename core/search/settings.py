@@ -1,0 +1,72 @@
+"""The settings of whoever reads or writes the index."""
+
+from typing import Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings
+
+SQLITE = "sqlite:///"
+_OPENSEARCH = ("https://", "http://")
+
+
+class SearchSettings(BaseSettings):
+    search_url: SecretStr | None = Field(
+        None,
+        description="Search engine of images: https:// or http:// of an OpenSearch, or sqlite:/// and an absolute path "
+        "for a file on this machine. Without it SearchImages is UNIMPLEMENTED, and an indexer does not start.",
+    )
+    search_index: str = Field(
+        "imageservice-images",
+        pattern=r"^[a-z][a-z0-9-]{0,79}$",
+        description="Alias under which the index is read and written; an OpenSearch may serve several installations.",
+    )
+    search_signed: bool = Field(
+        False,
+        description="Sign calls to OpenSearch with the process's AWS credentials (SigV4), as an Amazon OpenSearch "
+        "Service domain asks.",
+    )
+    search_timeout_s: float = Field(
+        2.0,
+        gt=0,
+        le=60,
+        description="Seconds for one search; an engine that needs longer counts as down. Writes may take ten times "
+        "as long.",
+    )
+
+    @field_validator("search_url", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, value: object) -> object:
+        # A stack without a domain of its own has no URL to tell, and manifests cannot leave a variable out.
+        return None if value == "" else value
+
+    @field_validator("search_url")
+    @classmethod
+    def _names_an_engine(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None:
+            return None
+        url = value.get_secret_value()
+        if url.startswith(SQLITE):
+            if not url.removeprefix(SQLITE).startswith("/"):
+                raise ValueError(
+                    "sqlite:/// must be followed by an absolute path, as in sqlite:////var/search.db"
+                )
+            return value
+        if not url.startswith(_OPENSEARCH):
+            raise ValueError("it must begin with https://, http:// or sqlite:///")
+        parts = urlsplit(url)
+        # Reading the port raises ValueError where it is none.
+        if not parts.hostname or parts.port == 0:
+            raise ValueError("it must name a host, and a port where that is not the scheme's own")
+        return value
+
+    @property
+    def search_engine(self) -> Literal["opensearch", "sqlite"]:
+        return "sqlite" if self.search_location.startswith(SQLITE) else "opensearch"
+
+    @property
+    def search_location(self) -> str:
+        """SEARCH_URL, which must be set."""
+        if self.search_url is None:
+            raise ValueError("SEARCH_URL is not set")
+        return self.search_url.get_secret_value()

@@ -1,0 +1,128 @@
+"""What OpenSearch is told, item by item, and the index that it is told to."""
+
+import asyncio
+import uuid
+from contextlib import AsyncExitStack
+from dataclasses import replace
+
+import pytest
+
+from core.errors import SearchUnavailable
+from core.search.engine import Outcome, open_writer
+from core.search.opensearch.bulk import CALL_BYTES
+from core.search.settings import SearchSettings
+from harness.opensearch import OpenSearchServer, indexes, raw
+from harness.search_documents import document
+from harness.search_engines import Engine, opened
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+LONGEST_TERM = 32_766
+
+
+async def test_a_document_that_is_refused_spoils_no_other(index: Engine) -> None:
+    """Each is told what became of it, in the order given: taken, known already, or refused with the engine's words."""
+    newer = document(revision=4)
+    await index.put(newer)
+    good, last = document(), document()
+    batch = [
+        good,
+        document(camera="x" * (LONGEST_TERM + 1)),
+        replace(newer, revision=2),
+        document(width=2**63),
+        document(image_id=""),
+        document(image_id="é" * 257),
+        document(camera="\ud800"),
+        last,
+    ]
+    written = await index.writer.write(batch)
+    assert [each.outcome for each in written] == [
+        Outcome.INDEXED,
+        Outcome.REJECTED,
+        Outcome.STALE,
+        *[Outcome.REJECTED] * 4,
+        Outcome.INDEXED,
+    ]
+    assert "immense term" in written[1].reason
+    assert "width" in written[3].reason
+    assert all(each.reason for each in written if each.outcome is Outcome.REJECTED)
+    await index.writer.refresh()
+    assert await index.ids() == [last.image_id, good.image_id, newer.image_id]
+
+
+async def test_more_than_a_call_may_hold_is_written_in_several(index: Engine) -> None:
+    """Of a batch without bounds nothing is lost or mixed up."""
+    long = {f"label {number}": "x" * 20_000 for number in range(20)}
+    batch = [document(labels=long) for _ in range(3 * CALL_BYTES // 400_000)]
+    await index.put(*batch)
+    assert set(await index.ids()) == {each.image_id for each in batch}
+
+
+async def test_what_is_written_is_found_within_moments(index: Engine) -> None:
+    """Also where nobody searched for long, and in an index that a rebuild made: nobody has to ask for it."""
+    async with asyncio.timeout(60):
+        for _ in range(2):
+            image = document()
+            await index.writer.write([image])
+            while image.image_id not in await index.ids():  # noqa: ASYNC110  the engine does it
+                await asyncio.sleep(0.05)
+            async with index.writer.rebuild() as rebuild:
+                await rebuild.finish()
+
+
+async def test_many_prepare_at_once(server: OpenSearchServer, settings: SearchSettings) -> None:
+    """All indexers of an installation may start at the same moment: there is one index, and it is usable."""
+    async with AsyncExitStack() as stack:
+        writers = [open_writer(settings) for _ in range(12)]
+        for writer in writers:
+            stack.push_async_callback(writer.close)
+        await asyncio.gather(*(writer.prepare() for writer in writers))
+        (aliases,) = (await indexes(server.url, settings.search_index)).values()
+        assert aliases == [settings.search_index]
+        written = await asyncio.gather(*(writer.write([document()]) for writer in writers))
+        assert {each.outcome for (each,) in written} == {Outcome.INDEXED}
+
+
+async def test_an_index_of_another_version_is_not_written_to(
+    server: OpenSearchServer, index: Engine
+) -> None:
+    """Its mapping may know other fields; a rebuild makes one that is right."""
+    alias = index.settings.search_index
+    await index.put(document())
+    async with raw(server.url) as client:
+        await client.indices.put_mapping(index=alias, body={"_meta": {"version": 0}})
+    with pytest.raises(SearchUnavailable, match="of version 0, and this is 1: reindex"):
+        await index.writer.prepare()
+    async with index.writer.rebuild() as rebuild:
+        await rebuild.finish()
+    await index.writer.prepare()
+
+
+async def test_an_index_that_has_the_aliass_name_is_told_of(
+    server: OpenSearchServer, settings: SearchSettings
+) -> None:
+    """Somebody wrote there before anything was prepared; nothing of theirs is taken away."""
+    async with raw(server.url) as client:
+        await client.index(index=settings.search_index, body={"theirs": 1})
+        writer = open_writer(settings)
+        with pytest.raises(SearchUnavailable, match="exists with the same name as the alias"):
+            await writer.prepare()
+        assert await client.indices.exists(index=settings.search_index)
+    await writer.close()
+
+
+async def test_an_alias_that_begins_like_another_is_another(index: Engine) -> None:
+    """Several installations share an engine: what one rebuilds takes nothing from another."""
+    longer = index.settings.model_copy(
+        update={"search_index": f"{index.settings.search_index}-{uuid.uuid4().hex[:8]}"}
+    )
+    async with opened(longer) as other:
+        ours, theirs = document(), document()
+        await index.put(ours)
+        await other.put(theirs)
+        for engine, image in ((index, ours), (other, theirs)):
+            async with engine.writer.rebuild() as rebuild:
+                await rebuild.write([image])
+                await rebuild.finish()
+        assert await index.ids() == [ours.image_id]
+        assert await other.ids() == [theirs.image_id]

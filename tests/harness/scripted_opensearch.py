@@ -1,0 +1,33 @@
+"""An OpenSearch that answers as a test tells it to: what the client is tested against."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiohttp import web
+
+from cli.local.embedded_aws import HOST, free_port
+from core.search.settings import SearchSettings
+
+Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@asynccontextmanager
+async def engine(answer: Answer) -> AsyncIterator[str]:
+    """The URL of one that answers so."""
+    application = web.Application()
+    application.router.add_route("*", "/{path:.*}", answer)
+    runner = web.AppRunner(application, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, HOST, free_port())
+        await site.start()
+        yield site.name
+    finally:
+        await runner.cleanup()
+
+
+def settings(url: str, **others: Any) -> SearchSettings:
+    return SearchSettings.model_validate(
+        {"search_url": url, "search_index": "images", "search_timeout_s": 30} | others
+    )

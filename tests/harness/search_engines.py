@@ -1,0 +1,83 @@
+"""The search engines that one suite asks the same of."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from core.search.document import SearchDocument
+from core.search.engine import (
+    Outcome,
+    SearchReader,
+    SearchWriter,
+    open_reader,
+    open_writer,
+)
+from core.search.query import Found, Position, SearchQuery
+from core.search.settings import SearchSettings
+from harness.search_documents import ACME
+
+_PATIENT_S = 30.0
+"""Seconds for a search: on a busy machine a slow answer is no wrong one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """An index that is the test's own, and its reader and writer."""
+
+    settings: SearchSettings
+    reader: SearchReader
+    writer: SearchWriter
+
+    @property
+    def name(self) -> str:
+        return self.settings.search_engine
+
+    async def put(self, *documents: SearchDocument) -> None:
+        """Write them, so that they are found."""
+        for written in await self.writer.write(documents):
+            assert written.outcome is Outcome.INDEXED, written
+        await self.writer.refresh()
+
+    async def ask(
+        self,
+        query: SearchQuery,
+        *,
+        limit: int = 100,
+        after: Position | None = None,
+        facets: bool = False,
+    ) -> Found:
+        return await self.reader.search(query, limit=limit, after=after, facets=facets)
+
+    async def ids(self, customer_id: str = ACME, **conditions: Any) -> list[str]:
+        """The images that are found, in the order they come."""
+        found = await self.ask(SearchQuery(customer_id, **conditions))
+        assert found.total == len(found.hits), "more than a page"
+        return [hit.image_id for hit in found.hits]
+
+    async def walk(self, query: SearchQuery, size: int) -> AsyncIterator[Sequence[Position]]:
+        """Page by page to the end."""
+        after = None
+        while True:
+            found = await self.ask(query, limit=size, after=after)
+            yield found.hits
+            if not found.more:
+                return
+            assert len(found.hits) == size, "a page before the last is full"
+            after = found.hits[-1]
+
+
+def settings_for(url: str, index: str) -> SearchSettings:
+    return SearchSettings.model_validate(
+        {"search_url": url, "search_index": index, "search_timeout_s": _PATIENT_S}
+    )
+
+
+@asynccontextmanager
+async def opened(settings: SearchSettings) -> AsyncIterator[Engine]:
+    async with AsyncExitStack() as stack:
+        reader, writer = open_reader(settings), open_writer(settings)
+        stack.push_async_callback(reader.close)
+        stack.push_async_callback(writer.close)
+        await writer.prepare()
+        yield Engine(settings, reader, writer)

@@ -1,0 +1,91 @@
+"""Images as a consumer and an indexer would have written them, and walks through searches of them."""
+
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from core.image import ImageRecord
+from core.request import new_request
+from core.search.document import SearchDocument, document_of
+from core.search.engine import Outcome, SearchWriter, open_writer
+from core.search.settings import SearchSettings
+from core.tables import Tables
+from harness.outcomes import image_record
+from imageservice.v1 import image_service_pb2 as pb
+from imageservice.v1 import image_service_pb2_grpc
+
+
+def search_url(folder: Path) -> str:
+    return f"sqlite:///{folder / 'search.db'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """An index in the suite's own hand, beside the tables that it is a view of."""
+
+    settings: dict[str, Any]
+    """What a server must be told to search in it."""
+    writer: SearchWriter
+    tables: Tables
+
+    async def add(
+        self,
+        customer: str,
+        *,
+        created_at: int,
+        url: str = "https://a.example/1",
+        labels: Mapping[str, str] | None = None,
+        **picture: Any,
+    ) -> ImageRecord:
+        """An image that can be found; `picture` are what differs from the suite's picture."""
+        request_id = str(uuid.uuid4())
+        plain = image_record(request_id, customer)
+        record = replace(plain, created_at=created_at, picture=replace(plain.picture, **picture))
+        request = new_request(
+            request_id=request_id,
+            customer_id=customer,
+            url=url,
+            labels=dict(labels or {}),
+            now=created_at,
+        )
+        await self.tables.write(self.tables.statements.insert_image(record))
+        await self.write(document_of(record, request))
+        return record
+
+    async def write(self, *documents: SearchDocument) -> None:
+        written = await self.writer.write(documents)
+        assert {each.outcome for each in written} == {Outcome.INDEXED}, written
+        await self.writer.refresh()
+
+
+@asynccontextmanager
+async def index(url: str, tables: Tables) -> AsyncIterator[Index]:
+    """The one that a system's SEARCH_URL names."""
+    settings: dict[str, Any] = {"search_url": url}
+    writer = open_writer(SearchSettings(**settings))
+    try:
+        await writer.prepare()
+        yield Index(settings, writer, tables)
+    finally:
+        await writer.close()
+
+
+async def search_pages(
+    stub: "image_service_pb2_grpc.ImageServiceAsyncStub", **fields: Any
+) -> AsyncIterator[pb.SearchImagesResponse]:
+    """The pages of a search, to the end; `fields` are those of the first call."""
+    asked = pb.SearchImagesRequest(**fields)
+    while True:
+        page = await stub.SearchImages(asked, timeout=30)
+        yield page
+        asked.page_token = page.next_page_token
+        if not asked.page_token:
+            return
+
+
+async def found(stub: "image_service_pb2_grpc.ImageServiceAsyncStub", **fields: Any) -> list[str]:
+    """The ids of all images of a search."""
+    return [image.image_id async for page in search_pages(stub, **fields) for image in page.images]

@@ -1,0 +1,194 @@
+"""Every engine finds the same by each condition alone and by all of them together, for one customer."""
+
+# Letters that look like others are what some cases are about.
+# ruff: noqa: RUF001
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from core.search.color import Color
+from core.search.query import Range, Similar, Word
+from harness.search_corpus import CORPUS, EVERY, HASH, LONG, QUOTED
+from harness.search_documents import ACME, RIVAL, asked
+from harness.search_engines import Engine
+
+WORDS: list[tuple[str, tuple[Word, ...], tuple[str, ...]]] = [
+    ("of the camera", asked("canon"), ("coast", "alps")),
+    ("in another case", asked("CaNoN"), ("coast", "alps")),
+    ("two of the camera", asked("5d canon"), ("coast", "alps")),
+    ("of which one is elsewhere", asked("canon nikon"), ()),
+    ("of camera, label and host", asked("eos zurich photos"), ("alps",)),
+    ("of a label's key", asked("place"), ("alps",)),
+    ("of a host", asked("example"), ("signs", "tower", "coast", "alps")),
+    ("of a host in ACE form", asked("xn bcher kva"), ("tower",)),
+    ("of an address", asked("10 0 1"), ("shop",)),
+    ("with the accent", asked("ZÜRICH"), ("alps",)),
+    ("without the accent", asked("cafe naive"), ("tower",)),
+    ("with a decomposed accent", asked("cafe\u0301"), ("tower",)),
+    ("in Greek, without the accent", asked("ελλαδα"), ("coast",)),
+    ("in Cyrillic", asked("МОСКВА"), ("tower",)),
+    ("in Japanese", asked("東京"), ("tower",)),
+    ("in half-width kana", asked("ﾀﾜｰ"), ("tower",)),
+    ("with a sharp s", asked("STRASSE"), ("tower",)),
+    ("in full width", asked("fuji"), ("signs",)),
+    ("of a ligature", asked("fine"), ("signs",)),
+    ("of another ligature", asked("ŒUVRE"), ("signs",)),
+    ("between underscores", asked("2 z"), ("tower",)),
+    ("beside an apostrophe", asked("o'neill"), ("shop",)),
+    ("that are operators", asked("AND OR NOT"), ("signs",)),
+    ("that are operators elsewhere", asked("NEAR"), ()),
+    ("beside quotes", asked('"hi'), ("signs",)),
+    ("of a path", asked("c:\\temp"), ("signs",)),
+    ("beside emoji", asked("📷great"), ()),
+    ("parted by emoji", asked("gr eat"), ("signs",)),
+    ("of SQL", asked("drop table"), ("shop",)),
+    ("in parts", asked("cano"), ()),
+    ("by their beginning", asked("cano", prefix=True), ("coast", "alps")),
+    ("whole, as a beginning", asked("canon", prefix=True), ("coast", "alps")),
+    ("by more than a beginning", asked("canonical", prefix=True), ()),
+    ("by their middle", asked("anon", prefix=True), ()),
+    ("by a beginning and another one", asked("canon e", prefix=True), ("coast", "alps")),
+    ("by a beginning in Japanese", asked("東", prefix=True), ("tower",)),
+    ("by a beginning in Greek", asked("Ἑλλ", prefix=True), ("coast",)),
+    ("by a digit", asked("7"), ("shop", "alps")),
+    ("too long", asked(LONG), ("shop",)),
+    ("cut as documents' are", asked("x" * 64), ("shop",)),
+    ("not as long as documents'", asked("x" * 63), ()),
+    ("begun as documents'", asked("x" * 63, prefix=True), ("shop",)),
+    ("none, of signs alone", asked('"*%\\📷'), EVERY),
+    ("one sign that is no word", (Word('"'),), ()),
+    ("a wildcard that is no word", (Word("c*"),), ()),
+    ("twice", (*asked("canon"), *asked("canon")), ("coast", "alps")),
+]
+
+CHOICES: list[tuple[str, dict[str, Any], tuple[str, ...]]] = [
+    ("nothing", {}, EVERY),
+    ("a format", {"formats": ("JPEG",)}, ("signs", "alps")),
+    ("one of two formats", {"formats": ("GIF", "JPEG")}, ("signs", "tower", "alps")),
+    ("a format in another case", {"formats": ("jpeg",)}, ()),
+    ("a format twice", {"formats": ("GIF", "GIF")}, ("tower",)),
+    ("an unknown format", {"formats": ("BMP",)}, ()),
+    ("a colour", {"colors": (Color.RED,)}, ("signs", "alps")),
+    ("one of two colours", {"colors": ("BLACK", "GREEN")}, ("shop", "coast")),
+    ("a colour of none", {"colors": (Color.PINK,)}, ()),
+    ("a camera in its case", {"cameras": ("Canon EOS 5D",)}, ("alps",)),
+    ("a camera with signs", {"cameras": ("O'Neill; DROP TABLE documents--",)}, ("shop",)),
+    ("a part of a camera", {"cameras": ("Canon",)}, ()),
+    ("a wildcard", {"cameras": ("Canon*", "%", "*", "_")}, ()),
+    ("one of two cameras", {"cameras": ("canon eos 5d", "NIKON Z 6_2")}, ("tower", "coast")),
+    ("an empty camera", {"cameras": ("",)}, ()),
+    ("an empty host or another", {"origin_hosts": ("", "10.0.0.1")}, ("shop",)),
+    ("an empty colour", {"colors": ("",)}, ()),
+    ("a camera of full width", {"cameras": ("Œuvre ﬁne Ｆｕｊｉ",)}, ("signs",)),
+    ("a host", {"origin_hosts": ("photos.example",)}, ("coast", "alps")),
+    (
+        "one of two hosts",
+        {"origin_hosts": ("10.0.0.1", "photos.example")},
+        ("shop", "coast", "alps"),
+    ),
+    ("a host's end", {"origin_hosts": ("example",)}, ()),
+    ("a label", {"labels": (("order", "7"),)}, ("shop", "alps")),
+    ("two labels", {"labels": (("order", "7"), ("place", "Zürich"))}, ("alps",)),
+    ("two labels of two documents", {"labels": (("order", "8"), ("place", "Zürich"))}, ()),
+    ("a label in another case", {"labels": (("place", "zürich"),)}, ()),
+    ("a label without the accent", {"labels": (("place", "Zurich"),)}, ()),
+    ("a key in another case", {"labels": (("ort", "Ελλάδα"),)}, ()),
+    ("another key's value", {"labels": (("place", "7"),)}, ()),
+    ("a label with quotes", {"labels": (("quote", QUOTED),)}, ("signs",)),
+    ("a label with backslashes", {"labels": (("path", "C:\\temp\\new"),)}, ("signs",)),
+    ("a label with emoji", {"labels": (("emoji", "📷 gr👍🏽eat"),)}, ("signs",)),
+    ("a label without its emoji's tone", {"labels": (("emoji", "📷 gr👍eat"),)}, ()),
+    ("an empty label", {"labels": (("empty", ""),)}, ("shop",)),
+    ("an empty label that is not", {"labels": (("order", ""),)}, ()),
+    ("a label that is not there, empty", {"labels": (("none", ""),)}, ()),
+    ("a key with an equals sign", {"labels": (("a=b", "c"),)}, ("signs",)),
+    ("a value with an equals sign", {"labels": (("a", "b=c"),)}, ("shop",)),
+    ("a label's wildcard", {"labels": (("order", "*"),)}, ()),
+    ("a width", {"width": Range(640, 640)}, ("shop", "coast")),
+    ("at least a width", {"width": Range(first=641)}, ("signs", "alps")),
+    ("at most a width", {"width": Range(last=640)}, ("shop", "tower", "coast", "bare")),
+    ("less than every width", {"width": Range(last=0)}, ()),
+    ("a height", {"height": Range(480, 481)}, ("signs", "coast")),
+    ("a height beyond 32 bits", {"height": Range(first=2**31)}, ("shop",)),
+    ("bytes", {"bytes": Range(70_000, 70_000)}, ("coast",)),
+    ("bytes that no float tells apart", {"bytes": Range(2**53 + 1, 2**53 + 1)}, ("shop",)),
+    ("a byte less", {"bytes": Range(2**53, 2**53)}, ()),
+    ("a byte more", {"bytes": Range(first=2**53 + 2)}, ()),
+    ("a moment", {"created": Range(3_000, 3_000)}, ("coast",)),
+    ("from a moment on", {"created": Range(first=5_000)}, ("shop", "signs")),
+    ("until before a moment", {"created": Range(last=1_999)}, ("alps",)),
+    ("a range of nothing", {"created": Range(3_001, 3_000)}, ()),
+    ("all numbers", {"bytes": Range(-(2**63), 2**63 - 1)}, EVERY),
+    ("the same picture", {"similar": Similar(HASH, 0)}, ("alps",)),
+    ("a like picture", {"similar": Similar(HASH, 8)}, ("alps", "signs")),
+    ("a bit less like", {"similar": Similar(HASH, 7)}, ("alps",)),
+    ("like a picture in one colour", {"similar": Similar("0000000000000000", 11)}, ("coast",)),
+    (
+        "everything",
+        {
+            "words": (*asked("canon zurich"), *asked("phot", prefix=True)),
+            "formats": ("JPEG", "PNG"),
+            "colors": (Color.RED, Color.BLUE),
+            "cameras": ("Canon EOS 5D", "Leica"),
+            "origin_hosts": ("photos.example",),
+            "labels": (("place", "Zürich"), ("order", "7")),
+            "width": Range(4000, 4000),
+            "height": Range(2999, 3001),
+            "bytes": Range(last=2_000_000),
+            "created": Range(first=1_000),
+            "similar": Similar("ffff0000ffff00fe", 1),
+        },
+        ("alps",),
+    ),
+    ("words and a range", {"words": asked("canon"), "width": Range(last=641)}, ("coast",)),
+    ("a label and a format", {"labels": (("order", "7"),), "formats": ("AVIF",)}, ("shop",)),
+    ("a likeness and a word", {"similar": Similar(HASH, 11), "words": asked("fuji")}, ("signs",)),
+]
+
+
+async def put_twice(engine: Engine) -> None:
+    """Two customers have the same pictures."""
+    rivals = (
+        replace(each, image_id=f"{each.image_id}-{RIVAL}", customer_id=RIVAL)
+        for each in CORPUS.values()
+    )
+    await engine.put(*CORPUS.values(), *rivals)
+
+
+async def found_by_both(
+    engine: Engine, conditions: dict[str, Any], expected: tuple[str, ...]
+) -> None:
+    """Each customer finds these, the customer's own ones and in this order."""
+    await put_twice(engine)
+    ids = [CORPUS[name].image_id for name in expected]
+    assert await engine.ids(ACME, **conditions) == ids
+    assert await engine.ids(RIVAL, **conditions) == [f"{each}-{RIVAL}" for each in ids]
+    assert await engine.ids("nobody", **conditions) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"), [case[1:] for case in WORDS], ids=[case[0] for case in WORDS]
+)
+async def test_images_are_found_by_words(
+    engine: Engine, words: tuple[Word, ...], expected: tuple[str, ...]
+) -> None:
+    """All words must be there, in whatever case and with whatever accents."""
+    await found_by_both(engine, {"words": words}, expected)
+
+
+@pytest.mark.parametrize(
+    ("conditions", "expected"), [case[1:] for case in CHOICES], ids=[case[0] for case in CHOICES]
+)
+async def test_images_are_found_by_what_they_are(
+    engine: Engine, conditions: dict[str, Any], expected: tuple[str, ...]
+) -> None:
+    """Formats, colours, cameras, hosts and labels are compared letter by letter; ranges include their ends."""
+    await found_by_both(engine, conditions, expected)
+
+
+async def test_an_index_without_documents_finds_nothing(engine: Engine) -> None:
+    """It answers, and the answer is empty."""
+    assert await engine.ids() == []
+    assert await engine.ids(words=asked("canon"), similar=Similar(HASH, 11)) == []

@@ -1,0 +1,167 @@
+"""Every engine tells hits in one order, page by page, and counts them."""
+
+import itertools
+from collections import Counter
+
+import pytest
+
+from core.search.color import Color
+from core.search.query import Facet, FacetValue, Position, Range, SearchQuery, Similar
+from harness.search_documents import ACME, RIVAL, asked, document, flipped
+from harness.search_engines import Engine
+
+SIZES = (1, 3, 100)
+HASH = "00ff00ff00ff00ff"
+
+
+async def test_the_newest_comes_first_and_then_the_lower_id(engine: Engine) -> None:
+    """Of one moment the ids are in the order of their letters, and 10 is before 9."""
+    await engine.put(
+        *(document(image_id=f"image-{name}", created_at=5) for name in ("9", "b", "10", "a", "1")),
+        document(image_id="oldest", created_at=4),
+        document(image_id="newest", created_at=6),
+        document(image_id="first", created_at=0),
+    )
+    same = [f"image-{name}" for name in ("1", "10", "9", "a", "b")]
+    assert await engine.ids() == ["newest", *same, "oldest", "first"]
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_pages_list_each_hit_once(engine: Engine, size: int) -> None:
+    """Also where many are of one moment. Every page tells the total, and the last one that it is the last."""
+    await engine.put(*(document(created_at=number // 8) for number in range(30)))
+    await engine.put(*(document(customer_id=RIVAL, created_at=number) for number in range(5)))
+    query = SearchQuery(ACME)
+    everything = (await engine.ask(query)).hits
+    assert len(everything) == 30
+    walked = [hit async for page in engine.walk(query, size) for hit in page]
+    assert walked == list(everything)
+    for place in (0, 14, 29):
+        found = await engine.ask(query, limit=size, after=everything[place])
+        assert found.total == 30
+        assert found.more == (place + size < 29)
+
+
+async def test_a_page_that_ends_with_the_last_hit_is_the_last(engine: Engine) -> None:
+    """Nobody is sent for an empty page."""
+    await engine.put(*(document() for _ in range(3)))
+    assert not (await engine.ask(SearchQuery(ACME), limit=3)).more
+    assert (await engine.ask(SearchQuery(ACME), limit=2)).more
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_pages_list_each_once_while_newer_ones_come(engine: Engine, size: int) -> None:
+    """What is written meanwhile is before the first page, and shifts nothing."""
+    first = [document(created_at=1_000 + number // 4) for number in range(20)]
+    await engine.put(*first)
+    walked = []
+    moments = itertools.count(2_000)
+    async for page in engine.walk(SearchQuery(ACME), size):
+        walked += [hit.image_id for hit in page]
+        await engine.put(document(created_at=next(moments)), document(created_at=next(moments)))
+    assert sorted(walked) == sorted(each.image_id for each in first)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_pages_go_through_equal_distances(engine: Engine, size: int) -> None:
+    """The nearest first; of one distance the newest first, and of one moment the lower id."""
+    documents = [
+        document(
+            created_at=moment,
+            perceptual_hash=flipped(HASH, range(away)),
+            image_id=f"{away}-{moment}-{name}",
+        )
+        for away, moment, name in itertools.product((0, 1, 6, 7), (1, 2), "bca")
+    ]
+    await engine.put(*documents)
+    query = SearchQuery(ACME, similar=Similar(HASH, 6))
+    walked = [hit async for page in engine.walk(query, size) for hit in page]
+    assert walked == [
+        Position(away, moment, f"{away}-{moment}-{name}")
+        for away in (0, 1, 6)
+        for moment in (2, 1)
+        for name in "abc"
+    ]
+    found = await engine.ask(query, limit=size, after=walked[-1])
+    assert (found.hits, found.total, found.more) == ((), 18, False)
+
+
+async def test_a_page_may_begin_where_nothing_is(engine: Engine) -> None:
+    """The hit that a page ended with may be gone since."""
+    await engine.put(*(document(image_id=f"at-{moment}", created_at=moment) for moment in (10, 20)))
+    query = SearchQuery(ACME)
+    for after, expected in (
+        (Position(0, 15, "gone"), ["at-10"]),
+        (Position(0, 20, "at-1"), ["at-20", "at-10"]),
+        (Position(0, 10, "at-100"), []),
+        (Position(0, 2**53, ""), ["at-20", "at-10"]),
+    ):
+        hits = (await engine.ask(query, after=after)).hits
+        assert [hit.image_id for hit in hits] == expected
+
+
+async def test_facets_count_all_hits(engine: Engine) -> None:
+    """Of every page, of this customer, and without images that have no such value."""
+    await engine.put(
+        document(format="JPEG", color=Color.RED, camera="Canon", origin_host="a.example"),
+        document(format="JPEG", color=Color.RED, camera="canon", origin_host="b.example"),
+        document(format="PNG", color=Color.BLUE, camera="Canon"),
+        document(format="GIF"),
+        document(customer_id=RIVAL, format="WEBP", color=Color.PINK, camera="Nikon"),
+    )
+    expected = (
+        Facet("format", (FacetValue("JPEG", 2), FacetValue("GIF", 1), FacetValue("PNG", 1))),
+        Facet("color", (FacetValue("RED", 2), FacetValue("BLUE", 1))),
+        Facet("camera", (FacetValue("Canon", 2), FacetValue("canon", 1))),
+        Facet("origin_host", (FacetValue("a.example", 1), FacetValue("b.example", 1))),
+    )
+    first = await engine.ask(SearchQuery(ACME), limit=1, facets=True)
+    assert first.facets == expected
+    assert (
+        await engine.ask(SearchQuery(ACME), limit=1, after=first.hits[0], facets=True)
+    ).facets == expected
+    assert (await engine.ask(SearchQuery(ACME))).facets == ()
+
+
+async def test_facets_are_of_what_is_asked_for(engine: Engine) -> None:
+    """Every condition narrows them, also likeness."""
+    await engine.put(
+        document(camera="Canon", width=10, perceptual_hash=HASH),
+        document(camera="Canon", width=20, perceptual_hash=flipped(HASH, [63])),
+        document(camera="Nikon", width=10, perceptual_hash=flipped(HASH, range(12))),
+        document(camera="Leica", width=10, labels={"camera": "canon"}),
+    )
+
+    async def cameras(**conditions: object) -> dict[str, int]:
+        found = await engine.ask(SearchQuery(ACME, **conditions), facets=True)  # type: ignore[arg-type]
+        return {value.value: value.count for value in found.facets[2].values}
+
+    assert await cameras(similar=Similar(HASH, 11)) == {"Canon": 2}
+    assert await cameras(words=asked("canon")) == {"Canon": 2, "Leica": 1}
+    assert await cameras(width=Range(10, 10), similar=Similar(HASH, 1)) == {"Canon": 1}
+    assert await cameras(cameras=("Sony",)) == {}
+
+
+async def test_facets_tell_the_twenty_most_frequent_values(engine: Engine) -> None:
+    """Of values that are as frequent the lower ones by their letters, which are compared by code point."""
+    often = {f"often-{number}": 2 for number in (1, 2, 10)}
+    once = [
+        "Z",
+        "a",
+        "zz",
+        "é",
+        "東",
+        "\uff5a",
+        "😀",
+        *(f"camera-{number}" for number in range(20)),
+    ]
+    counts = Counter(often) + Counter(once)
+    await engine.put(*(document(camera=camera) for camera in counts.elements()))
+    found = await engine.ask(SearchQuery(ACME), limit=1, facets=True)
+    values = found.facets[2].values
+    ranked = [*sorted(often), *sorted(once)][:20]
+    assert [(value.value, value.count) for value in values] == [
+        (name, counts[name]) for name in ranked
+    ]
+    found = await engine.ask(SearchQuery(ACME, cameras=tuple(once[:7])), limit=1, facets=True)
+    assert [value.value for value in found.facets[2].values] == sorted(once[:7])

@@ -1,0 +1,69 @@
+"""What an OpenSearch tells of each document that was written, and what is made of that."""
+
+import pytest
+from aiohttp import web
+
+from core.search.engine import Outcome
+
+# An import blocks the loop.
+from core.search.opensearch import engine as opensearch
+from harness.scripted_opensearch import engine, settings
+from harness.search_documents import document
+
+
+async def test_a_batch_that_is_taken_in_part_is_told_in_part() -> None:
+    """What went with the first call is known to be there; what did not go is to be tried again."""
+    counts = []
+
+    async def once(request: web.Request) -> web.Response:
+        count = (await request.read()).count(b"\n") // 2
+        counts.append(count)
+        if len(counts) > 1:
+            return web.Response(status=503)
+        return web.json_response({"items": [{"index": {"status": 201}}] * count})
+
+    big = [document(labels={"k": "x" * 300_000}) for _ in range(10)]
+    async with engine(once) as url:
+        writer = opensearch.open_writer(settings(url))
+        written = [each.outcome for each in await writer.write(big)]
+        await writer.close()
+    assert len(counts) == 2
+    assert 0 < counts[0] < len(big)
+    assert written == [Outcome.INDEXED] * counts[0] + [Outcome.UNAVAILABLE] * (len(big) - counts[0])
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "outcome"),
+    [
+        (400, "mapper_parsing_exception", Outcome.REJECTED),
+        (400, "strict_dynamic_mapping_exception", Outcome.REJECTED),
+        (400, "index_closed_exception", Outcome.UNAVAILABLE),
+        (403, "cluster_block_exception", Outcome.UNAVAILABLE),
+        (403, "security_exception", Outcome.UNAVAILABLE),
+        (404, "index_not_found_exception", Outcome.UNAVAILABLE),
+        (409, "version_conflict_engine_exception", Outcome.STALE),
+        (429, "rejected_execution_exception", Outcome.UNAVAILABLE),
+        (500, "exception", Outcome.UNAVAILABLE),
+        (503, "unavailable_shards_exception", Outcome.UNAVAILABLE),
+    ],
+)
+async def test_an_item_is_rejected_for_what_it_says_alone(
+    status: int, kind: str, outcome: Outcome
+) -> None:
+    """Whatever is the installation's fault passes, and then the same document is taken."""
+    error = {"type": kind, "reason": "why", "caused_by": {"type": "c", "reason": "deeper"}}
+
+    async def one_of_three(request: web.Request) -> web.Response:
+        await request.read()
+        fine = {"index": {"status": 200}}
+        return web.json_response(
+            {"items": [fine, {"index": {"status": status, "error": error}}, fine]}
+        )
+
+    async with engine(one_of_three) as url:
+        writer = opensearch.open_writer(settings(url))
+        first, odd, last = await writer.write([document() for _ in range(3)])
+        await writer.close()
+    assert first.outcome is last.outcome is Outcome.INDEXED
+    assert odd.outcome is outcome
+    assert odd.reason == ("" if outcome is Outcome.STALE else f"{kind}: why: deeper")

@@ -1,0 +1,62 @@
+"""Colours have the names that people give them."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.search.color import Color, color_of
+
+
+@pytest.mark.parametrize(
+    ("hexadecimal", "name"),
+    [
+        ("#000000", "BLACK"),
+        ("#0a0a20", "BLACK"),
+        ("#260000", "BLACK"),
+        ("#ffffff", "WHITE"),
+        ("#f8f4f0", "WHITE"),
+        ("#808080", "GRAY"),
+        ("#d0d0d0", "GRAY"),
+        ("#404448", "GRAY"),
+        ("#ff0000", "RED"),
+        ("#b01020", "RED"),
+        ("#ff0040", "RED"),
+        ("#600000", "RED"),
+        ("#ff8000", "ORANGE"),
+        ("#ffa500", "ORANGE"),
+        ("#8b4513", "BROWN"),
+        ("#5a3a1a", "BROWN"),
+        ("#ffff00", "YELLOW"),
+        ("#f0e040", "YELLOW"),
+        ("#00ff00", "GREEN"),
+        ("#228b22", "GREEN"),
+        ("#6b8e23", "GREEN"),
+        ("#00ffff", "CYAN"),
+        ("#20b2c0", "CYAN"),
+        ("#0000ff", "BLUE"),
+        ("#4169e1", "BLUE"),
+        ("#800080", "PURPLE"),
+        ("#8a2be2", "PURPLE"),
+        ("#ff69b4", "PINK"),
+        ("#ffb6c1", "PINK"),
+        ("#ff1493", "PINK"),
+    ],
+)
+def test_a_colour_has_the_name_that_people_give_it(hexadecimal: str, name: str) -> None:
+    """Dark orange is brown, and light red is pink."""
+    assert color_of(hexadecimal) == name
+
+
+@given(st.tuples(*[st.integers(0, 255)] * 3))
+def test_every_colour_has_a_name(levels: tuple[int, int, int]) -> None:
+    """Whatever the picture, also where a hue is on the border of two; digits may be capitals."""
+    hexadecimal = "#{:02x}{:02x}{:02x}".format(*levels)
+    assert color_of(hexadecimal) in Color
+    assert color_of(hexadecimal.upper()) is color_of(hexadecimal)
+
+
+@given(st.integers(0, 255))
+def test_a_picture_without_colour_is_never_colourful(level: int) -> None:
+    """From black over gray to white, in this order."""
+    name = color_of(f"#{level:02x}{level:02x}{level:02x}")
+    assert name in (Color.BLACK, Color.GRAY, Color.WHITE)

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -22,12 +22,21 @@ ReadyFile = Annotated[
 ]
 
 
-def run(command: str, options: Mapping[str, object], ready_file: Path | None) -> NoReturn:
+def run(
+    command: str,
+    options: Mapping[str, object],
+    ready_file: Path | None,
+    *,
+    needed: Sequence[str] = required_settings.NAMES,
+    role: str = "operator",
+) -> NoReturn:
     """Become `python -m consumer COMMAND`; an option that is None is left to the consumer. Raises UsageFault."""
     environ = dict(os.environ)
     if ready_file is not None:
         environ |= files.read_environment(ready_file)
-    required_settings.require(environ)
+        # As roles.py does for the system's own processes: an emulator takes any key, and the suite reads a role in it.
+        environ["AWS_ACCESS_KEY_ID"] = role
+    required_settings.require(environ, needed)
     # Replaced, not started: signals and the exit code need no forwarding.
     os.execve(sys.executable, command_line(command, options), environ)  # noqa: S606  our own module, no shell
 

@@ -1,6 +1,6 @@
 """The settings that the consumer cannot start without, for commands that run it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from cli.errors import UsageFault
 
@@ -17,9 +17,9 @@ NAMES = (
 )
 
 
-def require(environ: Mapping[str, str]) -> None:
+def require(environ: Mapping[str, str], names: Sequence[str] = NAMES) -> None:
     """Raises UsageFault that names what `environ` lacks."""
-    missing = [name for name in NAMES if name not in environ]
+    missing = [name for name in names if name not in environ]
     if missing:
         raise UsageFault(
             "the consumer's settings are needed: give --ready-file, the file that `imageservice up --ready-file` "

@@ -85,6 +85,7 @@ async def _read(stack: str) -> tuple[dict[str, str], dict[str, str]]:
         "CONSUMER_ROLE_ARN": outputs.consumer_role_arn,
         "OPERATOR_ROLE_ARN": outputs.operator_role_arn,
         "EXPORTER_ROLE_ARN": outputs.exporter_role_arn,
+        "INDEXER_ROLE_ARN": outputs.indexer_role_arn,
         "SCALER_ROLE_ARN": outputs.scaler_role_arn,
     }
     return settings, {"CUSTOMER_TAG_KEY": await _secret(session, outputs.customer_tag_key_arn)}

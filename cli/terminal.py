@@ -59,11 +59,13 @@ class Terminal:
 
 def places(running: Running) -> Sequence[tuple[str, str]]:
     """What is where, for people."""
-    server, *consumers = running.metrics
+    server, *others = running.metrics
+    indexer = [others.pop()] if "indexer" in running.pids else []
     return [
         ("gRPC", running.address),
         ("AWS", running.aws_endpoint),
         ("images", running.environment["PUBLIC_BASE_URL"]),
         ("server's metrics", server),
-        *((f"consumer {n}'s metrics", url) for n, url in enumerate(consumers, 1)),
+        *((f"consumer {n}'s metrics", url) for n, url in enumerate(others, 1)),
+        *(("indexer's metrics", url) for url in indexer),
     ]

@@ -49,7 +49,8 @@ def up(
     plan = Plan(
         address=where,
         server_port=metrics[0],
-        consumer_ports=metrics[1:],
+        consumer_ports=metrics[1:-1],
+        indexer_port=metrics[-1],
         networks=networks,
         aws_endpoint=aws_endpoint,
         name_prefix=name_prefix,

@@ -1,6 +1,7 @@
 """`python -m consumer`: work on the queue until SIGTERM.
 
-`reconcile` and `redrive` are the operator's commands, `queue-exporter` tells Prometheus of the queues.
+`reconcile` and `redrive` are the operator's commands, `queue-exporter` tells Prometheus of the queues. `indexer` keeps
+the index of search up with the tables, `reindex` builds it anew.
 """
 
 import argparse
@@ -19,6 +20,9 @@ from consumer import metrics, queue_exporter, reconcile, redrive
 from consumer.assembly import open_stores, open_workplace
 from consumer.heartbeat import beat
 from consumer.inbox import Inbox
+from consumer.indexing import process as indexer
+from consumer.indexing import reindex
+from consumer.indexing.settings import IndexerSettings, ReindexSettings
 from consumer.loop import Loop
 from consumer.settings import ConsumerSettings
 from core.errors import DependencyUnavailable
@@ -51,6 +55,14 @@ def _work(arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
         exporter = load(queue_exporter.QueueExporterSettings)
         configure_logs(exporter.log_level, exporter.log_format, queue_exporter.COMMAND)
         return queue_exporter.run(exporter)
+    if arguments.command == indexer.COMMAND:
+        indexing = load(IndexerSettings)
+        configure_logs(indexing.log_level, indexing.log_format, indexer.COMMAND)
+        return indexer.run(indexing)
+    if arguments.command == reindex.COMMAND:
+        rebuilding = load(ReindexSettings)
+        configure_logs(rebuilding.log_level, rebuilding.log_format, reindex.COMMAND)
+        return reindex.run(rebuilding, arguments)
     settings = load(ConsumerSettings)
     configure_logs(settings.log_level, settings.log_format, "consumer")
     if arguments.command is None:
@@ -71,6 +83,8 @@ def _parser() -> argparse.ArgumentParser:
     reconcile.add_parser(commands)
     redrive.add_parser(commands)
     commands.add_parser(queue_exporter.COMMAND, help="tell Prometheus how full the queues are")
+    commands.add_parser(indexer.COMMAND, help="keep the index of search up with the tables")
+    reindex.add_parser(commands)
     return parser
 
 

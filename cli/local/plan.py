@@ -29,6 +29,8 @@ class Plan:
     """Metrics ports, one for each consumer process."""
     server_port: int
     """The server's metrics port."""
+    indexer_port: int | None = None
+    """The indexer's metrics port; None runs none, and what is published cannot be searched."""
     networks: tuple[str, ...] = ()
     """Networks that consumers may fetch from although they are not public, as CIDR."""
     aws_endpoint: str | None = None
@@ -52,14 +54,16 @@ class Plan:
 
 
 def metrics_ports(first: int, consumers: int) -> list[int]:
-    """The server's and the consumers': counted up from `first`, or all any that are free where it is 0."""
-    return [first + number if first else 0 for number in range(consumers + 1)]
+    """The server's, the consumers' and the indexer's: counted up from `first`, or any that are free where it is 0."""
+    return [first + number if first else 0 for number in range(consumers + 2)]
 
 
 def choose_ports(
     address: Address, consumers: int, metrics_port: int
 ) -> tuple[Address, tuple[int, ...]]:
-    """The server's address, and the metrics ports, the server's first. Raises UsageFault where one is taken.
+    """The server's address, and the metrics ports: the server's first, the indexer's last.
+
+    Raises UsageFault where one is taken.
 
     Port 0 takes a free one. Metrics ports count up from `metrics_port`, where that is not 0.
     """

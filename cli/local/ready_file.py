@@ -19,9 +19,9 @@ class Running:
     """host:port of the gRPC server."""
     aws_endpoint: str
     metrics: tuple[str, ...]
-    """URLs, the server's first."""
+    """URLs, the server's first, the indexer's last where there is one."""
     pids: Mapping[str, int | list[int]]
-    """"aws" and "server" are numbers (no "aws" where it was given), "consumer" is a list."""
+    """"aws", "server" and "indexer" are numbers (no "aws" where it was given), "consumer" is a list."""
     environment: Mapping[str, str]
     """The settings of server and consumer, for a process that joins them."""
 

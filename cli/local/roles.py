@@ -17,10 +17,16 @@ LOCAL_DEFAULTS = {"DRAIN_DELAY_S": "0", "DRAIN_GRACE_S": "10", "RECEIVE_WAIT_S":
 """No load balancer has to notice a drain here, a poll costs nothing, and somebody waits for the end."""
 
 
-def settings(plan: Plan, endpoint: str, outputs: StackOutputs) -> dict[str, str]:
-    """What server and consumers read from their environment, less what sets one process apart from another."""
+def settings(
+    plan: Plan, endpoint: str, outputs: StackOutputs, search: Mapping[str, str]
+) -> dict[str, str]:
+    """What server and consumers read from their environment, less what sets one process apart from another.
+
+    `search` says which search engine there is; an emulator's domain would be none.
+    """
     return {
         **outputs.environment(),
+        **search,
         **_aws_of("operator", endpoint),
         "CUSTOMER_TAG_KEY": plan.customer_tag_key,
         "ALLOWED_NETWORKS": ",".join(plan.networks),
@@ -43,14 +49,21 @@ def aws(plan: Plan, port: int, environ: Mapping[str, str]) -> ChildSpec:
 
 
 def workers(plan: Plan, endpoint: str, environ: Mapping[str, str]) -> tuple[ChildSpec, ...]:
-    """The server, the consumers and the plan's extra children. `environ` holds their settings already."""
+    """The server, the consumers, the indexer and the plan's extra children. `environ` holds their settings already."""
     environ = {**LOCAL_DEFAULTS, **environ}
     consumers = (
         _consumer(plan, number, port, {**environ, **_aws_of("consumer", endpoint)})
         for number, port in enumerate(plan.consumer_ports, 1)
     )
     server = _server(plan, {**environ, **_aws_of("server", endpoint)})
-    return (server, *consumers, *plan.extra_children)
+    indexer = _indexer(plan, {**environ, **_aws_of("indexer", endpoint)})
+    return (server, *consumers, *indexer, *plan.extra_children)
+
+
+def metrics(plan: Plan, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """URLs: the server's first, the indexer's last where there is one."""
+    indexer = _indexer_url(plan, environ)
+    return plan.metrics if indexer is None else (*plan.metrics, indexer)
 
 
 def _server(plan: Plan, environ: Mapping[str, str]) -> ChildSpec:
@@ -76,6 +89,29 @@ def _consumer(plan: Plan, number: int, port: int, environ: Mapping[str, str]) ->
         grace=WORKER_GRACE_SECONDS,
         log=_log(plan, f"consumer-{number}"),
     )
+
+
+def _indexer(plan: Plan, environ: Mapping[str, str]) -> tuple[ChildSpec, ...]:
+    """None where the plan has none, or the stack has no queue for it."""
+    url = _indexer_url(plan, environ)
+    if url is None:
+        return ()
+    spec = ChildSpec(
+        name="indexer",
+        role="indexer",
+        command=leashed("consumer", "indexer"),
+        environment={**environ, "METRICS_PORT": str(plan.indexer_port)},
+        ready=partial(readiness.http_ok, url),
+        grace=WORKER_GRACE_SECONDS,
+        log=_log(plan, "indexer"),
+    )
+    return (spec,)
+
+
+def _indexer_url(plan: Plan, environ: Mapping[str, str]) -> str | None:
+    if plan.indexer_port is None or not environ.get("SEARCH_QUEUE_URL"):
+        return None
+    return f"http://{METRICS_HOST}:{plan.indexer_port}/metrics"
 
 
 def _aws_of(role: str, endpoint: str) -> dict[str, str]:

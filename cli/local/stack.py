@@ -54,6 +54,12 @@ class StackOutputs:
     exporter_role_arn: str
     scaler_role_arn: str
     customer_tag_key_arn: str
+    search_queue_url: str = ""
+    """Empty where the stack was deployed with Search=off, and so are the next two."""
+    search_dead_letter_queue_url: str = ""
+    indexer_role_arn: str = ""
+    search_url: str = ""
+    """Empty unless the stack was deployed with Search=domain."""
 
     @classmethod
     def parse(cls, outputs: "Sequence[OutputTypeDef]") -> Self:
@@ -74,6 +80,10 @@ class StackOutputs:
             exporter_role_arn=values["ExporterRoleArn"],
             scaler_role_arn=values["ScalerRoleArn"],
             customer_tag_key_arn=values["CustomerTagKeyArn"],
+            search_queue_url=values.get("SearchQueueUrl", ""),
+            search_dead_letter_queue_url=values.get("SearchDeadLetterQueueUrl", ""),
+            indexer_role_arn=values.get("IndexerRoleArn", ""),
+            search_url=values.get("SearchUrl", ""),
         )
 
     def environment(self) -> dict[str, str]:
@@ -87,6 +97,11 @@ class StackOutputs:
             "BUCKET": self.bucket,
             "TOPIC_ARN": self.topic_arn,
             "PUBLIC_BASE_URL": self.public_base_url,
+            "SEARCH_QUEUE_URL": self.search_queue_url,
+            "SEARCH_DEAD_LETTER_QUEUE_URL": self.search_dead_letter_queue_url,
+            "SEARCH_URL": self.search_url,
+            # A domain of the stack's answers to its roles alone.
+            "SEARCH_SIGNED": "true" if self.search_url else "false",
         }
 
 

@@ -1,4 +1,4 @@
-"""The whole system on this machine: an embedded AWS, the server and the consumers."""
+"""The whole system on this machine: an embedded AWS, the server, the consumers and the indexer."""
 
 import asyncio
 import time
@@ -16,6 +16,7 @@ from cli.local.interruption import Interrupted, unless
 from cli.local.lifeline import lifeline
 from cli.local.plan import Plan
 from cli.local.ready_file import Running
+from cli.local.search_engine import search_engine
 from cli.local.stack import StackFailed
 from cli.local.supervisor import Supervisor
 from core.restart import RestartPolicy
@@ -134,10 +135,20 @@ class System:
             await aws.stop()
 
     async def _serve(self, leash: int, endpoint: str, *interruptions: asyncio.Task[Any]) -> None:
-        """Deploy, start server and consumers, and keep them until an interruption. Then drain them."""
+        """Deploy, start what works on it, and keep that until an interruption. Then drain it."""
+        async with search_engine(self._environ) as search:
+            await self._work(leash, endpoint, search, *interruptions)
+
+    async def _work(
+        self,
+        leash: int,
+        endpoint: str,
+        search: Mapping[str, str],
+        *interruptions: asyncio.Task[Any],
+    ) -> None:
         self._audience.step("deploying core/stack.yaml")
-        settings = await unless(self._deploy(endpoint), *interruptions)
-        self._audience.step("starting the server and the consumers")
+        settings = await unless(self._deploy(endpoint, search), *interruptions)
+        self._audience.step("starting the server, the consumers and the indexer")
         specs = roles.workers(self._plan, endpoint, {**self._environ, **settings})
         async with Supervisor(specs, leash, self, self._policy) as workers:
             self._workers = workers
@@ -153,21 +164,25 @@ class System:
                 else:
                     self._audience.step("stopping")
 
-    async def _deploy(self, endpoint: str) -> dict[str, str]:
+    async def _deploy(self, endpoint: str, search: Mapping[str, str]) -> dict[str, str]:
         try:
             outputs = await stack.deploy(
                 endpoint, name_prefix=self._plan.name_prefix, parameters=self._plan.parameters
             )
         except (StackFailed, BotoCoreError, ClientError) as error:
             raise CommandFailed(str(error)) from error
-        return roles.settings(self._plan, endpoint, outputs)
+        return roles.settings(self._plan, endpoint, outputs, search)
 
     async def _tell(self, workers: Supervisor, endpoint: str, settings: Mapping[str, str]) -> None:
         """Say that all is ready, now and whenever a child was replaced. Raises what ends a keeper."""
         while True:
             self._changed.clear()
             running = Running(
-                str(self._plan.address), endpoint, self._plan.metrics, self._pids(workers), settings
+                str(self._plan.address),
+                endpoint,
+                roles.metrics(self._plan, settings),
+                self._pids(workers),
+                settings,
             )
             await self._audience.running(running)
             changed = asyncio.create_task(self._changed.wait())

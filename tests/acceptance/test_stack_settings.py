@@ -39,6 +39,9 @@ async def test_the_files_hold_what_pods_need(
     assert settings["AWS_REGION"] == REGION
     assert settings["REQUESTS_TABLE"] == stack.requests_table
     assert settings["EXPORTER_ROLE_ARN"] == stack.exporter_role_arn
+    assert settings["INDEXER_ROLE_ARN"] == stack.indexer_role_arn
+    assert settings["SEARCH_QUEUE_URL"] == stack.search_queue_url
+    assert (settings["SEARCH_URL"], settings["SEARCH_SIGNED"]) == ("", "false")
     assert secret.keys() == {"CUSTOMER_TAG_KEY"}
     assert len(secret["CUSTOMER_TAG_KEY"]) == 64
     found = await asyncio.to_thread((tmp_path / "secret.env").stat)

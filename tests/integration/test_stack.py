@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -81,6 +82,60 @@ async def test_a_message_received_too_often_goes_to_the_undelivered_queue(
         )
 
 
+async def test_the_indexer_is_told_of_what_is_completed(
+    embedded_aws: RecordingAws, stack: StackOutputs
+) -> None:
+    """Its queue gets COMPLETED outcomes as they were published, and nobody but the topic sends to it."""
+    async with get_session().create_client("sns", **embedded_aws.sdk()) as sns:
+        for status in ("COMPLETED", "FAILED", "COMPLETED"):
+            attribute: Any = {"DataType": "String", "StringValue": status}
+            await sns.publish(
+                TopicArn=stack.topic_arn,
+                Message=f'{{"status": "{status}"}}',
+                MessageAttributes={"status": attribute},
+            )
+    async with get_session().create_client("sqs", **embedded_aws.sdk()) as client:
+        received = await client.receive_message(
+            QueueUrl=stack.search_queue_url, MaxNumberOfMessages=10
+        )
+        told = await client.get_queue_attributes(
+            QueueUrl=stack.search_queue_url, AttributeNames=["All"]
+        )
+        dead = await client.get_queue_attributes(
+            QueueUrl=stack.search_dead_letter_queue_url, AttributeNames=["All"]
+        )
+    assert [each["Body"] for each in received["Messages"]] == ['{"status": "COMPLETED"}'] * 2
+    queue = told["Attributes"]
+    assert json.loads(queue["RedrivePolicy"]) == {
+        "deadLetterTargetArn": dead["Attributes"]["QueueArn"],
+        "maxReceiveCount": "20",
+    }
+    assert queue["MessageRetentionPeriod"] == "1209600"
+    assert dead["Attributes"]["MessageRetentionPeriod"] == "1209600"
+    (statement,) = json.loads(queue["Policy"])["Statement"]
+    assert statement["Principal"] == {"Service": "sns.amazonaws.com"}
+    assert statement["Condition"] == {"ArnEquals": {"aws:SourceArn": stack.topic_arn}}
+
+
+async def test_a_stack_without_search(deploy_stack: DeployStack) -> None:
+    """Search=off makes nothing of it, and all else as ever."""
+    stack = await deploy_stack("unsearched", Search="off")
+    assert (stack.search_queue_url, stack.search_dead_letter_queue_url) == ("", "")
+    assert (stack.indexer_role_arn, stack.search_url) == ("", "")
+    assert stack.queue_url.endswith("/unsearched-queue")
+
+
+async def test_a_stack_with_a_domain(embedded_aws: RecordingAws, deploy_stack: DeployStack) -> None:
+    """Search=domain tells where the engine is, and that requests are to be signed."""
+    stack = await deploy_stack("searched", Search="domain")
+    assert stack.environment()["SEARCH_URL"].startswith("https://")
+    assert stack.environment()["SEARCH_SIGNED"] == "true"
+    async with get_session().create_client("iam", **embedded_aws.sdk()) as client:
+        for arn in (stack.server_role_arn, stack.indexer_role_arn):
+            policies = await client.list_role_policies(RoleName=arn.rpartition("/")[2])
+            assert "search" in policies["PolicyNames"]
+
+
 async def test_the_bucket_is_private(embedded_aws: RecordingAws, stack: StackOutputs) -> None:
     """Public access is blocked in all four ways; only CloudFront may read, and only over TLS."""
     async with get_session().create_client("s3", **embedded_aws.sdk()) as client:
@@ -119,18 +174,19 @@ async def test_the_distribution_signs_its_requests_and_disarms_the_bytes(
 async def test_topic_roles_and_alarms_are_there(
     embedded_aws: RecordingAws, deploy_stack: DeployStack
 ) -> None:
-    """Alarms watch the undelivered queue and the oldest message, and tell the topic they are given."""
+    """Alarms watch what nobody could process and the oldest message, and tell the topic they are given."""
     told = "arn:aws:sns:us-east-1:000000000000:on-call"
     stack = await deploy_stack("alarmed", AlarmTopicArn=told)
     async with get_session().create_client("cloudwatch", **embedded_aws.sdk()) as client:
         found = await client.describe_alarms(AlarmNamePrefix="alarmed-")
     alarms = {
-        alarm["MetricName"]: (alarm["Dimensions"][0]["Value"], alarm["AlarmActions"])
+        alarm["Dimensions"][0]["Value"]: (alarm["MetricName"], alarm["AlarmActions"])
         for alarm in found["MetricAlarms"]
     }
     assert alarms == {
-        "ApproximateNumberOfMessagesVisible": ("alarmed-undelivered", [told]),
-        "ApproximateAgeOfOldestMessage": ("alarmed-queue", [told]),
+        "alarmed-undelivered": ("ApproximateNumberOfMessagesVisible", [told]),
+        "alarmed-search-dead-letters": ("ApproximateNumberOfMessagesVisible", [told]),
+        "alarmed-queue": ("ApproximateAgeOfOldestMessage", [told]),
     }
     async with get_session().create_client("sns", **embedded_aws.sdk()) as client:
         assert await client.get_topic_attributes(TopicArn=stack.topic_arn)
@@ -140,6 +196,7 @@ async def test_topic_roles_and_alarms_are_there(
             stack.consumer_role_arn,
             stack.operator_role_arn,
             stack.exporter_role_arn,
+            stack.indexer_role_arn,
             stack.scaler_role_arn,
         ):
             role = await client.get_role(RoleName=arn.rpartition("/")[2])

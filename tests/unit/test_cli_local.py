@@ -3,6 +3,7 @@
 import json
 import socket
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -35,11 +36,14 @@ OUTPUTS = StackOutputs(
     exporter_role_arn="arn:aws:iam::0:role/exporter",
     scaler_role_arn="arn:aws:iam::0:role/scaler",
     customer_tag_key_arn="arn:aws:secretsmanager:us-east-1:0:secret:key",
+    search_queue_url=f"{ENDPOINT}/0/search",
 )
+SEARCH = {"SEARCH_URL": "sqlite:////nowhere/search.db", "SEARCH_SIGNED": "false"}
 PLAN = Plan(
     address=Address("127.0.0.1", 50051),
     server_port=9464,
     consumer_ports=(9465, 9466),
+    indexer_port=9467,
     networks=("127.0.0.1/32", "10.0.0.0/8"),
 )
 
@@ -108,13 +112,13 @@ def test_a_port_that_is_shared_is_in_use() -> None:
 def test_free_ports_differ() -> None:
     """Ports that may be any are free and all different."""
     where, metrics = choose_ports(Address("127.0.0.1", 0), 8, 0)
-    assert len({where.port, *metrics, 0}) == 11
+    assert len({where.port, *metrics, 0}) == 12
 
 
 def test_metrics_ports_count_up() -> None:
-    """The server's metrics port is the one given, consumers take those after it; 0 leaves all open."""
-    assert metrics_ports(9464, 2) == [9464, 9465, 9466]
-    assert metrics_ports(0, 2) == [0, 0, 0]
+    """The server's metrics port is the one given, consumers and indexer take those after it; 0 leaves all open."""
+    assert metrics_ports(9464, 2) == [9464, 9465, 9466, 9467]
+    assert metrics_ports(0, 2) == [0, 0, 0, 0]
 
 
 def test_a_metrics_port_that_is_the_address() -> None:
@@ -125,9 +129,11 @@ def test_a_metrics_port_that_is_the_address() -> None:
 
 
 def test_children_of_a_plan() -> None:
-    """A server and the consumers: each with its ports, and with the role's own name for AWS."""
-    settings = roles.settings(PLAN, ENDPOINT, OUTPUTS)
-    server, *consumers = roles.workers(PLAN, ENDPOINT, {"RECEIVE_WAIT_S": "20", **settings})
+    """A server, the consumers and an indexer: each with its ports, and with the role's own name for AWS."""
+    settings = roles.settings(PLAN, ENDPOINT, OUTPUTS, SEARCH)
+    server, *consumers, indexer = roles.workers(
+        PLAN, ENDPOINT, {"RECEIVE_WAIT_S": "20", **settings}
+    )
     assert server.environment["GRPC_ADDRESS"] == "127.0.0.1:50051"
     assert server.environment["METRICS_PORT"] == "9464"
     assert server.environment["AWS_ACCESS_KEY_ID"] == "server"
@@ -139,6 +145,20 @@ def test_children_of_a_plan() -> None:
         assert child.environment["RECEIVE_WAIT_S"] == "20"
         assert child.environment["QUEUE_URL"] == OUTPUTS.queue_url
         assert child.environment["CUSTOMER_TAG_KEY"] == PLAN.customer_tag_key
+    assert indexer.environment["METRICS_PORT"] == "9467"
+    assert indexer.environment["AWS_ACCESS_KEY_ID"] == "indexer"
+    for child in (server, indexer):
+        assert child.environment["SEARCH_URL"] == SEARCH["SEARCH_URL"]
+    urls = [f"http://127.0.0.1:{port}/metrics" for port in (9464, 9465, 9466, 9467)]
+    assert list(roles.metrics(PLAN, settings)) == urls
+
+
+def test_no_queue_of_search_no_indexer() -> None:
+    """A stack that was deployed with Search=off has nothing for an indexer to do."""
+    settings = roles.settings(PLAN, ENDPOINT, replace(OUTPUTS, search_queue_url=""), SEARCH)
+    children = roles.workers(PLAN, ENDPOINT, settings)
+    assert [child.role for child in children] == ["server", "consumer", "consumer"]
+    assert roles.metrics(PLAN, settings) == PLAN.metrics
 
 
 def test_a_plans_key_is_secret_and_its_own() -> None:
@@ -207,3 +227,6 @@ def test_places_say_whose_metrics() -> None:
     )
     assert dict(places(running))["server's metrics"] == "http://s"
     assert dict(places(running))["consumer 1's metrics"] == "http://c"
+    searched = replace(running, metrics=(*running.metrics, "http://i"), pids={"indexer": 1})
+    assert dict(places(searched))["consumer 1's metrics"] == "http://c"
+    assert dict(places(searched))["indexer's metrics"] == "http://i"

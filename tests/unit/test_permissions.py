@@ -13,6 +13,7 @@ from harness.permissions import Permissions, load_template
 TABLE = "arn:aws:dynamodb:us-east-1:000000000000:table/t-requests"
 IMAGES = "arn:aws:dynamodb:us-east-1:000000000000:table/t-images"
 QUEUE = "arn:aws:sqs:us-east-1:000000000000:t-queue"
+SEARCH = "arn:aws:sqs:us-east-1:000000000000:t-search"
 UNDELIVERED = "arn:aws:sqs:us-east-1:000000000000:t-undelivered"
 DEAD_LETTERS = "arn:aws:sqs:us-east-1:000000000000:t-dead-letters"
 TOPIC = "arn:aws:sns:us-east-1:000000000000:t-notifications"
@@ -135,6 +136,13 @@ def test_the_signature_names_the_caller_and_the_service() -> None:
         ("server", "dynamodb:Query", f"{TABLE}/index/byCustomer", True),
         ("server", "dynamodb:Query", f"{TABLE}/index/byFailure", True),
         ("server", "dynamodb:Query", TABLE, False),
+        ("indexer", "dynamodb:Scan", IMAGES, True),
+        ("indexer", "dynamodb:Scan", TABLE, False),
+        ("indexer", "sqs:DeleteMessageBatch", SEARCH, True),
+        ("indexer", "sqs:SendMessage", SEARCH, False),
+        ("indexer", "sqs:ReceiveMessage", QUEUE, False),
+        ("exporter", "sqs:GetQueueAttributes", SEARCH, True),
+        ("scaler", "sqs:GetQueueAttributes", SEARCH, True),
         ("operator", "dynamodb:Scan", TABLE, True),
         ("operator", "dynamodb:Query", f"{TABLE}/index/byFailure", False),
         ("operator", "sqs:DeleteMessage", UNDELIVERED, True),

@@ -25,6 +25,10 @@ OUTPUTS = {
     "ExporterRoleArn": "arn:exporter",
     "ScalerRoleArn": "arn:scaler",
     "CustomerTagKeyArn": "arn:key",
+    "SearchQueueUrl": "https://search",
+    "SearchDeadLetterQueueUrl": "https://search-dead",
+    "IndexerRoleArn": "arn:indexer",
+    "SearchUrl": "https://domain",
 }
 
 
@@ -110,7 +114,70 @@ def test_outputs_become_the_settings_variables() -> None:
         "BUCKET": "bucket",
         "TOPIC_ARN": "arn:topic",
         "PUBLIC_BASE_URL": "https://cdn/",
+        "SEARCH_QUEUE_URL": "https://search",
+        "SEARCH_DEAD_LETTER_QUEUE_URL": "https://search-dead",
+        "SEARCH_URL": "https://domain",
+        "SEARCH_SIGNED": "true",
     }
+
+
+def test_what_a_stack_lacks_is_an_empty_setting() -> None:
+    """Without a domain, or without search at all, the variables are there and empty, which is unset."""
+    search = {"SearchQueueUrl", "SearchDeadLetterQueueUrl", "IndexerRoleArn", "SearchUrl"}
+    outputs = StackOutputs.parse(
+        [
+            {"OutputKey": key, "OutputValue": value}
+            for key, value in OUTPUTS.items()
+            if key not in search
+        ]
+    )
+    found = {name: v for name, v in outputs.environment().items() if name.startswith("SEARCH_")}
+    assert found == {
+        "SEARCH_QUEUE_URL": "",
+        "SEARCH_DEAD_LETTER_QUEUE_URL": "",
+        "SEARCH_URL": "",
+        "SEARCH_SIGNED": "false",
+    }
+
+
+def test_a_search_domain_is_closed_to_all_but_two_roles(template: dict[str, Any]) -> None:
+    """Encrypted at rest and on the way, HTTPS alone, and signed requests of indexer and server only."""
+    domain = template["Resources"]["SearchDomain"]["Properties"]
+    assert domain["EncryptionAtRestOptions"] == {"Enabled": True}
+    assert domain["NodeToNodeEncryptionOptions"] == {"Enabled": True}
+    assert domain["DomainEndpointOptions"]["EnforceHTTPS"] is True
+    assert "TLS-1-2" in domain["DomainEndpointOptions"]["TLSSecurityPolicy"]
+    statements = domain["AccessPolicies"]["Statement"]
+    assert [statement["Principal"] for statement in statements] == [
+        {"AWS": {"Fn::GetAtt": "IndexerRole.Arn"}},
+        {"AWS": {"Fn::GetAtt": "ServerRole.Arn"}},
+    ]
+
+
+def test_what_is_added_to_roles_is_about_the_domain(template: dict[str, Any]) -> None:
+    """Policies beside the roles are not judged by the suite's calls, so they grant nothing but the domain."""
+    apart = [
+        statement
+        for each in template["Resources"].values()
+        if each["Type"] == "AWS::IAM::Policy"
+        for statement in each["Properties"]["PolicyDocument"]["Statement"]
+    ]
+    assert [statement["Resource"] for statement in apart] == [
+        {"Fn::Sub": "${SearchDomain.Arn}/*"},
+        {"Fn::Sub": "${SearchDomain.Arn}/*/_search"},
+    ]
+
+
+def test_search_is_all_or_nothing(template: dict[str, Any]) -> None:
+    """With Search=off nothing of it is made, and what is made of it is told."""
+    search = {"HasSearch", "HasSearchDomain"}
+    named = {name: each for name, each in template["Resources"].items() if "Search" in name}
+    named["IndexerRole"] = template["Resources"]["IndexerRole"]
+    assert len(named) == 9
+    for each in named.values():
+        assert each["Condition"] in search
+    told = {name for name, each in template["Outputs"].items() if each.get("Condition") in search}
+    assert told == {"SearchQueueUrl", "SearchDeadLetterQueueUrl", "IndexerRoleArn", "SearchUrl"}
 
 
 def test_only_the_first_cause_is_told() -> None:

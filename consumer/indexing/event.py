@@ -1,0 +1,40 @@
+"""What the topic tells of a COMPLETED request. Only a hint: what is indexed is read from the tables."""
+
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import orjson
+
+from core.errors import ImageServiceError
+
+
+class MalformedEvent(ImageServiceError):
+    """The body is no notification of ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """`receipts` are those of every message that told of this request."""
+
+    request_id: str
+    receipts: tuple[str, ...]
+
+
+def decode_event(body: str, receipt: str) -> Event:
+    """Raises MalformedEvent."""
+    try:
+        request_id = str(uuid.UUID(orjson.loads(body)["requestId"]))
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        raise MalformedEvent(f"{type(error).__name__}: {error}") from error
+    return Event(request_id, (receipt,))
+
+
+def fold(events: Iterable[Event]) -> list[Event]:
+    """One for each request: SQS may deliver a message twice, and reconcile tells of an end again."""
+    folded: dict[str, Event] = {}
+    for event in events:
+        known = folded.get(event.request_id)
+        receipts = event.receipts if known is None else known.receipts + event.receipts
+        folded[event.request_id] = replace(event, receipts=receipts)
+    return list(folded.values())

@@ -1,0 +1,89 @@
+"""The indexer's queue: receive, delete, release."""
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import structlog
+
+from consumer.indexing.event import Event, MalformedEvent, decode_event
+from consumer.indexing.metrics import DOCUMENTS, MALFORMED, RECEIVED
+from core.aws import CALL_SECONDS, call
+from core.errors import DependencyUnavailable, RequestRejected
+from core.queue_sender import MAX_BATCH
+from core.wire import JsonService
+
+_log = structlog.get_logger()
+
+
+class EventQueue:
+    def __init__(self, sqs: JsonService, queue_url: str) -> None:
+        self._sqs = sqs
+        self._queue_url = queue_url
+
+    async def receive(self, count: int, *, wait: int) -> list[Event]:
+        """Up to `count` (at most 10) events, after at most `wait` seconds. Raises DependencyUnavailable."""
+        answer = await self._call(
+            "ReceiveMessage",
+            {"MaxNumberOfMessages": min(count, MAX_BATCH), "WaitTimeSeconds": wait},
+            seconds=2 * wait + CALL_SECONDS,
+        )
+        messages = answer.get("Messages", [])
+        RECEIVED.inc(len(messages))
+        events = (_event(message) for message in messages)
+        return [event for event in events if event is not None]
+
+    async def delete(self, events: Iterable[Event]) -> None:
+        """All that they asked for is done. What SQS does not take now comes back, and is found stale."""
+        await self._each_batch("DeleteMessageBatch", events, {})
+
+    async def release(self, events: Iterable[Event]) -> None:
+        """Let them be received again at once; where SQS does not answer, when their visibility lapses."""
+        await self._each_batch("ChangeMessageVisibilityBatch", events, {"VisibilityTimeout": 0})
+
+    async def _each_batch(
+        self, operation: str, events: Iterable[Event], more: dict[str, Any]
+    ) -> None:
+        await asyncio.gather(
+            *(
+                self._batch(operation, [{**entry, **more} for entry in entries])
+                for entries in _batches(events)
+            )
+        )
+
+    async def _batch(self, operation: str, entries: list[dict[str, Any]]) -> None:
+        try:
+            answer = await self._call(operation, {"Entries": entries})
+        except (DependencyUnavailable, RequestRejected) as error:
+            _log.warning("left to the visibility timeout", count=len(entries), error=str(error))
+            return
+        if failed := answer.get("Failed"):
+            _log.warning("left to the visibility timeout", count=len(failed), error=str(failed[0]))
+
+    async def _call(
+        self, operation: str, members: dict[str, Any], *, seconds: float = CALL_SECONDS
+    ) -> dict[str, Any]:
+        return await call(
+            f"sqs:{operation}",
+            self._sqs.invoke(operation, {"QueueUrl": self._queue_url, **members}),
+            seconds=seconds,
+        )
+
+
+def _batches(events: Iterable[Event]) -> Iterator[list[dict[str, Any]]]:
+    receipts = [receipt for event in events for receipt in event.receipts]
+    for at in range(0, len(receipts), MAX_BATCH):
+        yield [
+            {"Id": str(number), "ReceiptHandle": receipt}
+            for number, receipt in enumerate(receipts[at : at + MAX_BATCH])
+        ]
+
+
+def _event(message: Any) -> Event | None:
+    try:
+        return decode_event(message["Body"], message["ReceiptHandle"])
+    except MalformedEvent as error:
+        # Left alone, it reaches the search dead letters, on which an alarm stands.
+        _log.error("malformed event left to the redrive policy", error=str(error))
+        DOCUMENTS.labels(MALFORMED).inc()
+        return None

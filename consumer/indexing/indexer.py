@@ -1,0 +1,201 @@
+"""The indexer's loop: receives events, reads what they are about, writes it to the engine, deletes them.
+
+An event is deleted only after its image is in the index, or nowhere; so to be killed anywhere loses nothing, and what
+is done twice is stale the second time. While the engine or a table does not answer, nothing is received: events wait
+in the queue, where no receive counts against them.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+import structlog
+
+from consumer.indexing.buffer import Buffer
+from consumer.indexing.event import Event
+from consumer.indexing.event_queue import EventQueue
+from consumer.indexing.lookup import Looked, Unreadable, look_up
+from consumer.indexing.metrics import BATCH_SIZE, DOCUMENTS, GONE, LAG_SECONDS, WAITING
+from consumer.indexing.pauses import Pauses
+from core.clock import now_ms
+from core.errors import DependencyUnavailable, Overloaded, SearchUnavailable
+from core.queue_sender import MAX_BATCH
+from core.search.document import SearchDocument
+from core.search.engine import Outcome, SearchWriter, Written
+from core.tables import Tables
+
+_log = structlog.get_logger()
+
+_LEFT = frozenset({Outcome.REJECTED, Outcome.UNAVAILABLE})
+"""Events whose image has no place in the index yet: they come back until the redrive policy moves them."""
+_WIDEST = 8
+"""Receives at the same time, at most."""
+_RECEIVE_MARGIN_S = 2.0
+
+
+class Indexer:
+    """`run` once; `stop` ends it. `receive_wait` and `drain_grace` are in seconds."""
+
+    def __init__(
+        self,
+        queue: EventQueue,
+        tables: Tables,
+        engine: SearchWriter,
+        *,
+        receive_wait: int,
+        drain_grace: float,
+    ) -> None:
+        self._queue = queue
+        self._tables = tables
+        self._engine = engine
+        self._receive_wait = receive_wait
+        self._drain_grace = drain_grace
+        self._buffer = Buffer()
+        self._stopping = asyncio.Event()
+        self._pauses = Pauses(self._stopping)
+
+    def stop(self) -> None:
+        """Receive no more; `run` returns once the batch under way is done."""
+        self._stopping.set()
+        self._buffer.stop()
+
+    async def run(self) -> None:
+        receiving = asyncio.create_task(self._receive())
+        working = asyncio.create_task(self._work())
+        both = {receiving, working}
+        try:
+            # Either ends only by `stop`, or by a fault of ours, which ends the other as well.
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            self.stop()
+            patience = max(self._drain_grace, self._receive_wait + _RECEIVE_MARGIN_S)
+            await asyncio.wait(both, timeout=patience)
+        finally:
+            for task in both:
+                task.cancel()
+            await asyncio.wait(both)
+        await self._queue.release(self._buffer.close())
+        for task in both:
+            if not task.cancelled():
+                task.result()
+
+    async def _receive(self) -> None:
+        pauses, width = Pauses(self._stopping), 1
+        while room := await self._buffer.room():
+            calls = max(1, min(width, room // MAX_BATCH))
+            # Only a single call may wait: what the others brought would wait with it.
+            wait = self._receive_wait if calls == 1 else 0
+            answers = await asyncio.gather(
+                *(self._queue.receive(room, wait=wait) for _ in range(calls)),
+                return_exceptions=True,
+            )
+            events, failure = _sorted_out(answers)
+            await self._queue.release(self._buffer.put(events))
+            if failure is not None:
+                _log.warning("the queue does not answer", error=str(failure))
+                await pauses.wait()
+                continue
+            pauses.over()
+            full = len(events) >= calls * MAX_BATCH
+            width = min(_WIDEST, width * 2) if full else 1
+
+    async def _work(self) -> None:
+        await self._until_ready()
+        self._buffer.open()
+        while events := await self._buffer.take():
+            try:
+                await self._index(events)
+            except (DependencyUnavailable, Overloaded) as error:
+                _log.warning("waiting for what the index needs", error=str(error))
+                WAITING.set(1)
+                await self._queue.release([*events, *self._buffer.close()])
+                await self._pauses.wait()
+                await self._until_ready()
+                self._buffer.open(cautious=True)
+            else:
+                self._pauses.over()
+                self._buffer.trust()
+            finally:
+                self._buffer.done()
+
+    async def _until_ready(self) -> None:
+        """Ask the engine until it answers. An index that is gone, as after a lost disk, is made again."""
+        while not self._stopping.is_set():
+            try:
+                await self._engine.prepare()
+            except SearchUnavailable as error:
+                WAITING.set(1)
+                _log.warning("the search engine does not answer", error=str(error))
+                await self._pauses.wait()
+            else:
+                WAITING.set(0)
+                return
+
+    async def _index(self, events: Sequence[Event]) -> None:
+        """Raises DependencyUnavailable or Overloaded; whatever else goes wrong concerns an event alone."""
+        try:
+            await self._index_together(events)
+        except (DependencyUnavailable, Overloaded):
+            raise
+        except Exception as error:  # noqa: BLE001  whatever it is, one event must not stop the others
+            if len(events) == 1:
+                # A fault of ours that nobody foresaw. The redrive policy bounds how often it is met.
+                _log.exception("event left", request_id=events[0].request_id)
+                DOCUMENTS.labels(Outcome.REJECTED).inc()
+                return
+            _log.warning("one by one, to find what went wrong", error=repr(error))
+            for event in events:
+                await self._index([event])
+
+    async def _index_together(self, events: Sequence[Event]) -> None:
+        looked = await look_up(self._tables, [event.request_id for event in events])
+        documents = [each for each in looked if isinstance(each, SearchDocument)]
+        written = await self._write(documents) if documents else ()
+        answers = iter(written)
+        done = []
+        for event, each in zip(events, looked, strict=True):
+            outcome = (
+                next(answers).outcome if isinstance(each, SearchDocument) else _unwritten(each)
+            )
+            DOCUMENTS.labels(outcome).inc()
+            if outcome not in _LEFT:
+                done.append(event)
+        await self._queue.delete(done)
+
+    async def _write(self, documents: Sequence[SearchDocument]) -> Sequence[Written]:
+        BATCH_SIZE.observe(len(documents))
+        written = await self._engine.write(documents)
+        if all(each.outcome is Outcome.UNAVAILABLE for each in written):
+            raise SearchUnavailable(written[0].reason)
+        now = now_ms()
+        for document, each in zip(documents, written, strict=True):
+            if each.outcome is Outcome.INDEXED:
+                # Clocks of two machines may disagree by more than a short wait.
+                LAG_SECONDS.observe(max(0, now - document.created_at) / 1000)
+            elif each.outcome in _LEFT:
+                _log.error(
+                    "not indexed, left to the redrive policy",
+                    request_id=document.request_id,
+                    image_id=document.image_id,
+                    outcome=each.outcome,
+                    reason=each.reason,
+                )
+        return written
+
+
+def _unwritten(looked: Looked) -> str:
+    return Outcome.REJECTED if isinstance(looked, Unreadable) else GONE
+
+
+def _sorted_out(
+    answers: Sequence[list[Event] | BaseException],
+) -> tuple[list[Event], DependencyUnavailable | None]:
+    """What was received, and why not all could be. Raises what is a fault of ours."""
+    events: list[Event] = []
+    failure = None
+    for answer in answers:
+        if isinstance(answer, DependencyUnavailable):
+            failure = answer
+        elif isinstance(answer, BaseException):
+            raise answer
+        else:
+            events.extend(answer)
+    return events, failure

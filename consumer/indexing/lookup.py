@@ -1,0 +1,59 @@
+"""From request ids to what is to be indexed, read from both tables in calls that many share."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+import structlog
+
+from core.errors import ImageServiceError, RequestRejected
+from core.image import ImageRecord
+from core.request import ImageRequest, State
+from core.search.document import SearchDocument, document_of
+from core.tables import Tables
+
+_log = structlog.get_logger()
+
+
+class Unreadable(ImageServiceError):
+    """A row that none of our versions wrote."""
+
+
+Looked = SearchDocument | Unreadable | None
+"""A document; None where there is no image to be found."""
+
+
+async def look_up(tables: Tables, request_ids: Sequence[str]) -> list[Looked]:
+    """One for each id, in order. Raises DependencyUnavailable or Overloaded."""
+    return await asyncio.gather(*(_look_up(tables, request_id) for request_id in request_ids))
+
+
+async def _look_up(tables: Tables, request_id: str) -> Looked:
+    async def read() -> SearchDocument | None:
+        record, request = await asyncio.gather(
+            tables.read_image(request_id), tables.read_request(request_id)
+        )
+        return document_from(record, request)
+
+    return await readable(read, request_id)
+
+
+def document_from(
+    record: ImageRecord | None, request: ImageRequest | None
+) -> SearchDocument | None:
+    """None where there is nothing to be found: no image, or one whose request has not come to its end.
+
+    A request without a row had ended, or its row would not have expired. One that FAILED after its image was recorded,
+    which only reconcile brings about, cannot be told from the others then.
+    """
+    if record is None or (request is not None and request.state is not State.COMPLETED):
+        return None
+    return document_of(record, request)
+
+
+async def readable(read: Callable[[], Awaitable[SearchDocument | None]], request_id: str) -> Looked:
+    """One row that is none of ours must not keep the others from the index."""
+    try:
+        return await read()
+    except (RequestRejected, LookupError, ValueError, TypeError) as error:
+        _log.error("a row cannot be read", request_id=request_id, error=repr(error))
+        return Unreadable(repr(error))

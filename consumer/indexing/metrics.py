@@ -1,0 +1,38 @@
+"""Metrics of the indexer."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from core.search.engine import Outcome
+
+GONE = "gone"
+MALFORMED = "malformed"
+
+RECEIVED = Counter(
+    "indexer_received_messages_total", "Events received, repeated ones and malformed ones included."
+)
+DOCUMENTS = Counter(
+    "indexer_documents_total",
+    "What became of images: indexed; stale, which the index had already; rejected by the engine, or not readable; "
+    "unavailable, to be tried again; gone, which no table has; malformed, an event that is none.",
+    ["outcome"],
+)
+LAG_SECONDS = Histogram(
+    "indexer_lag_seconds",
+    "Time from an image's record to its place in the index.",
+    buckets=(0.5, 1, 2.5, 5, 10, 30, 60, 300, 1_800, 7_200),
+)
+BATCH_SIZE = Histogram(
+    "indexer_batch_size",
+    "Images that shared one write to the engine.",
+    buckets=(1, 2, 5, 10, 20, 50, 100, 150, 200),
+)
+WAITING = Gauge(
+    "indexer_waiting",
+    "1 while the search engine, or a table, does not answer and nothing is received, else 0.",
+)
+
+
+def prepare() -> None:
+    """Tell of what has not happened yet as 0: a series that is born at 1 has no rate."""
+    for outcome in (*Outcome, GONE, MALFORMED):
+        DOCUMENTS.labels(outcome)

@@ -1,0 +1,237 @@
+"""The indexer's loop on real queues and tables, with a search engine that answers as a test wants it to."""
+
+import asyncio
+import json
+import uuid
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from structlog.testing import capture_logs
+from types_aiobotocore_sqs import SQSClient
+
+from cli.local.stack import StackOutputs
+from consumer.indexing.event_queue import EventQueue
+from consumer.indexing.indexer import Indexer
+from core.search.document import SearchDocument
+from core.search.engine import Outcome, Rebuild, Written
+from core.tables import Tables
+from harness.aws import DeployStack, RecordingAws
+from harness.lists import insert
+from harness.outcomes import complete
+from harness.tables import aws_with, tables_of
+
+INDEXED = Written(Outcome.INDEXED)
+PATIENCE_S = 60
+
+
+@dataclass(slots=True)
+class ScriptedEngine:
+    """`judge` says what becomes of a batch. `took` are the request ids of each batch in which something was indexed."""
+
+    judge: Callable[[Sequence[SearchDocument]], Sequence[Written]]
+    took: list[list[str]] = field(default_factory=list)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def prepare(self) -> None: ...
+
+    async def ping(self) -> None: ...
+
+    async def refresh(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    def rebuild(self) -> AbstractAsyncContextManager[Rebuild]:
+        raise NotImplementedError
+
+    async def write(self, documents: Sequence[SearchDocument]) -> tuple[Written, ...]:
+        written = tuple(self.judge(documents))
+        pairs = zip(documents, written, strict=True)
+        taken = [document.request_id for document, each in pairs if each is INDEXED]
+        if taken:
+            self.took.append(taken)
+        self.changed.set()
+        return written
+
+    @property
+    def indexed(self) -> set[str]:
+        return {request_id for batch in self.took for request_id in batch}
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            while not condition():
+                self.changed.clear()
+                await self.changed.wait()
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """A stack of the test's own, with rows and events but without an indexer."""
+
+    aws: RecordingAws
+    stack: StackOutputs
+    sqs: SQSClient
+    tables: Tables
+
+    async def completed(self, count: int) -> list[str]:
+        """Images that are recorded and told of."""
+        ids = await insert(self.tables, "acme", range(count))
+        await asyncio.gather(*(complete(self.tables, each) for each in ids))
+        for at in range(0, count, 10):
+            entries: list[Any] = [
+                {"Id": each, "MessageBody": json.dumps({"requestId": each, "revision": 2})}
+                for each in ids[at : at + 10]
+            ]
+            await self.sqs.send_message_batch(QueueUrl=self.stack.search_queue_url, Entries=entries)
+        return ids
+
+    @asynccontextmanager
+    async def indexing(self, engine: ScriptedEngine) -> AsyncIterator[None]:
+        """An indexer in its role, which is stopped in the end."""
+        environment = self.aws.environment("indexer")
+        async with aws_with(environment) as aws, tables_of(environment, self.stack) as tables:
+            queue = EventQueue(aws.wire.sqs, self.stack.search_queue_url)
+            indexer = Indexer(queue, tables, engine, receive_wait=1, drain_grace=10)
+            running = asyncio.create_task(indexer.run())
+            try:
+                yield
+            finally:
+                indexer.stop()
+                await running
+
+    async def dead_letters(self, count: int) -> set[str]:
+        """The request ids of as many events that the redrive policy moved."""
+        found: set[str] = set()
+        async with asyncio.timeout(PATIENCE_S):
+            while len(found) < count:
+                answer = await self.sqs.receive_message(
+                    QueueUrl=self.stack.search_dead_letter_queue_url, WaitTimeSeconds=1
+                )
+                found |= {
+                    json.loads(message["Body"])["requestId"]
+                    for message in answer.get("Messages", [])
+                }
+        return found
+
+    async def left(self) -> int:
+        """Events in the queue, visible or not."""
+        names: Any = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        answer = await self.sqs.get_queue_attributes(
+            QueueUrl=self.stack.search_queue_url, AttributeNames=names
+        )
+        return sum(int(answer["Attributes"][name]) for name in names)
+
+
+@asynccontextmanager
+async def workshop(
+    aws: RecordingAws, deploy_stack: DeployStack, sqs: SQSClient, **parameters: str
+) -> AsyncIterator[Workshop]:
+    stack = await deploy_stack(f"own-{uuid.uuid4().hex[:12]}", **parameters)
+    hand = aws.environment("tests")
+    # The variables stay set meanwhile, and the indexer's queue is not where the others may be.
+    hand.pop("AWS_ENDPOINT_URL_SQS", None)
+    async with tables_of(hand, stack) as tables:
+        yield Workshop(aws, stack, sqs, tables)
+
+
+async def test_many_events_share_a_write(
+    embedded_aws: RecordingAws, deploy_stack: DeployStack, sqs: SQSClient
+) -> None:
+    """A backlog leaves in batches, each image once, and its events are deleted."""
+    engine = ScriptedEngine(lambda documents: [INDEXED] * len(documents))
+    async with workshop(embedded_aws, deploy_stack, sqs) as shop:
+        ids = await shop.completed(300)
+        async with shop.indexing(engine):
+            await engine.until(lambda: len(engine.indexed) == len(ids))
+        assert sorted(each for batch in engine.took for each in batch) == sorted(ids)
+        assert len(engine.took) <= 30
+        assert max(map(len, engine.took)) <= 200
+        assert await shop.left() == 0
+
+
+async def test_a_refused_image_ends_in_the_dead_letters_and_costs_its_neighbours_nothing(
+    embedded_aws: RecordingAws, deploy_stack: DeployStack, sqs: SQSClient
+) -> None:
+    """Those beside it are indexed at once; what is refused again and again is there for a person to look at."""
+    async with workshop(
+        embedded_aws, deploy_stack, sqs, VisibilityTimeoutSeconds="1", SearchMaxReceiveCount="2"
+    ) as shop:
+        ids = await shop.completed(20)
+        refused = set(ids[::7])
+
+        def judge(documents: Sequence[SearchDocument]) -> list[Written]:
+            no = Written(Outcome.REJECTED, "it has no such field")
+            return [no if each.request_id in refused else INDEXED for each in documents]
+
+        async with shop.indexing(ScriptedEngine(judge)):
+            assert await shop.dead_letters(len(refused)) == refused
+
+
+async def test_a_fault_that_nobody_foresaw_is_met_alone(
+    embedded_aws: RecordingAws, deploy_stack: DeployStack, sqs: SQSClient
+) -> None:
+    """A document at which the client breaks keeps no other from the index, nor the indexer from its work."""
+    async with workshop(embedded_aws, deploy_stack, sqs) as shop:
+        ids = await shop.completed(20)
+
+        def judge(documents: Sequence[SearchDocument]) -> list[Written]:
+            if ids[3] in {each.request_id for each in documents}:
+                raise TypeError("not serialisable")
+            return [INDEXED] * len(documents)
+
+        engine = ScriptedEngine(judge)
+        # Not written out: to find the lines of a traceback reads files, which a test may not do on the loop.
+        with capture_logs() as logs:
+            async with shop.indexing(engine):
+                await engine.until(lambda: engine.indexed == set(ids) - {ids[3]})
+                later = await shop.completed(3)
+                await engine.until(lambda: engine.indexed >= set(later))
+        assert [each["request_id"] for each in logs if each["event"] == "event left"] == [ids[3]]
+        assert await shop.left() == 1
+
+
+async def test_after_trouble_one_event_is_tried_first(
+    embedded_aws: RecordingAws, deploy_stack: DeployStack, sqs: SQSClient
+) -> None:
+    """An engine that answers but takes nothing costs the events one receive, and one event those that follow."""
+    full = True
+    offered: list[int] = []
+
+    def judge(documents: Sequence[SearchDocument]) -> list[Written]:
+        offered.append(len(documents))
+        no = Written(Outcome.UNAVAILABLE, "the disk is full")
+        return [no if full else INDEXED] * len(documents)
+
+    engine = ScriptedEngine(judge)
+    async with workshop(embedded_aws, deploy_stack, sqs) as shop:
+        ids = await shop.completed(30)
+        async with shop.indexing(engine):
+            await engine.until(lambda: len(offered) == 3)
+            full = False
+            await engine.until(lambda: engine.indexed == set(ids))
+        assert offered[1:4] == [1, 1, 1]
+        assert await shop.left() == 0
+
+
+async def test_what_is_not_taken_now_is_offered_again(
+    embedded_aws: RecordingAws, deploy_stack: DeployStack, sqs: SQSClient
+) -> None:
+    """An image that a busy engine turns away comes back when its visibility lapses."""
+    turned_away: set[str] = set()
+
+    def judge(documents: Sequence[SearchDocument]) -> list[Written]:
+        (first, *_) = documents
+        if len(documents) < 2 or turned_away:
+            return [INDEXED] * len(documents)
+        turned_away.add(first.request_id)
+        return [Written(Outcome.UNAVAILABLE, "too busy"), *[INDEXED] * (len(documents) - 1)]
+
+    engine = ScriptedEngine(judge)
+    async with workshop(embedded_aws, deploy_stack, sqs, VisibilityTimeoutSeconds="2") as shop:
+        ids = await shop.completed(20)
+        async with shop.indexing(engine):
+            await engine.until(lambda: engine.indexed == set(ids))
+        assert turned_away
+        assert engine.took[-1] == list(turned_away)
+        assert await shop.left() == 0

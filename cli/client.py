@@ -4,7 +4,7 @@ import asyncio
 import random
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
@@ -60,9 +60,17 @@ class Client:
         self.retry = retry
         self._said_nobody_there = False
 
-    async def submit(self, url: str, customer: str, request_id: str) -> pb.SubmitImageResponse:
+    async def submit(
+        self,
+        url: str,
+        customer: str,
+        request_id: str,
+        labels: Mapping[str, str] | None = None,
+    ) -> pb.SubmitImageResponse:
         """Submit under an id of the caller's: only that makes the retries safe, which this does."""
-        asked = pb.SubmitImageRequest(url=url, customer_id=customer, request_id=request_id)
+        asked = pb.SubmitImageRequest(
+            url=url, customer_id=customer, request_id=request_id, labels=labels
+        )
         return await self.retried(self._submit_once, asked)
 
     async def retried(self, once: Callable[[Q], Awaitable[A]], asked: Q) -> A:
@@ -119,6 +127,26 @@ class Client:
     async def _list_once(self, asked: pb.ListRequestsRequest) -> pb.ListRequestsResponse:
         try:
             return await self._stub.ListRequests(asked, timeout=CALL_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            raise self.refused(error) from None
+
+    async def search(self, asked: pb.SearchImagesRequest) -> AsyncIterator[pb.SearchImagesResponse]:
+        """The pages of a search as they are read on; facets are with the first alone."""
+        page = pb.SearchImagesRequest()
+        page.CopyFrom(asked)
+        while True:
+            answer = await self.search_page(page)
+            yield answer
+            page.facets, page.page_token = False, answer.next_page_token
+            if not page.page_token:
+                return
+
+    async def search_page(self, asked: pb.SearchImagesRequest) -> pb.SearchImagesResponse:
+        return await self.retried(self._search_once, asked)
+
+    async def _search_once(self, asked: pb.SearchImagesRequest) -> pb.SearchImagesResponse:
+        try:
+            return await self._stub.SearchImages(asked, timeout=CALL_SECONDS)
         except grpc.aio.AioRpcError as error:
             raise self.refused(error) from None
 

@@ -11,7 +11,8 @@ from rich.text import Text
 from cli import address, request_id
 from cli.address import AddressOption
 from cli.client import connect
-from cli.outcome import metadata_of, printable
+from cli.found import as_object
+from cli.outcome import printable
 from cli.report import Output
 from cli.status import picture, show_facts
 from imageservice.v1 import image_service_pb2 as pb
@@ -26,7 +27,7 @@ def image(
     where, asked = str(address.parse(server)), request_id.parse(given, "an image id")
     found = asyncio.run(_read(where, asked))
     if as_json:
-        sys.stdout.write(_as_json(found) + "\n")
+        sys.stdout.write(json.dumps(as_object(found), ensure_ascii=False) + "\n")
     else:
         facts = [
             ("image", found.image_id),
@@ -43,15 +44,3 @@ def image(
 async def _read(server: str, asked: str) -> pb.Image:
     async with connect(server) as client:
         return await client.image(asked)
-
-
-def _as_json(found: pb.Image) -> str:
-    told = {
-        "image_id": found.image_id,
-        "request_id": found.request_id,
-        "customer_id": found.customer_id,
-        "create_time": found.create_time.ToJsonString(),
-        "public_url": found.public_url,
-        "metadata": metadata_of(found),
-    }
-    return json.dumps(told, ensure_ascii=False)

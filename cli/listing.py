@@ -3,18 +3,15 @@
 import asyncio
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated
 
 import typer
-from google.protobuf.timestamp_pb2 import Timestamp
 
-from cli import address, customer_id
+from cli import address, customer_id, moment
 from cli.address import AddressOption
 from cli.client import connect
 from cli.customer_id import CustomerOption
-from cli.errors import UsageFault
 from cli.outcome import Outcome
 from cli.report import JsonReport, LineReport, Output
 from imageservice.v1 import image_service_pb2 as pb
@@ -52,8 +49,8 @@ def listing(
     customer_id.require(customer)
     asked = pb.ListRequestsRequest(
         customer_id=customer,
-        created_after=_time("--after", after),
-        created_before=_time("--before", before),
+        created_after=moment.parse("--after", after),
+        created_before=moment.parse("--before", before),
         page_size=min(limit or LARGEST_PAGE, LARGEST_PAGE),
     )
     if state is not None:
@@ -72,17 +69,3 @@ async def _list(
             told += 1
             if told == limit:
                 return
-
-
-def _time(option: str, text: str | None) -> Timestamp | None:
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-        time = Timestamp()
-        time.FromDatetime(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
-    except (OverflowError, ValueError):
-        raise UsageFault(
-            f"{option} {text}: not a time as in 2026-11-24, or 2026-11-24T09:30:00Z"
-        ) from None
-    return time

@@ -12,6 +12,8 @@ from cli import (
     prose,
     reconcile,
     redrive,
+    reindex,
+    search,
     stack_settings,
     status,
     submit,
@@ -39,8 +41,10 @@ app.command("status")(status.status)
 app.command("watch")(watch.watch)
 app.command("list")(listing.listing)
 app.command("image")(image.image)
+app.command("search")(search.search)
 app.command("reconcile")(reconcile.reconcile)
 app.command("redrive")(redrive.redrive)
+app.command("reindex")(reindex.reindex)
 app.command("stack-settings")(stack_settings.stack_settings)
 
 

@@ -10,6 +10,7 @@ from grpc_health.v1.health import aio as health
 from grpc_reflection.v1alpha import reflection
 
 from core.queue_sender import QueueSender
+from core.search.engine import open_reader
 from core.shared.outcomes import shared_outcomes
 from core.tables import Tables
 from imageservice.v1 import image_service_pb2 as pb
@@ -21,6 +22,8 @@ from server.listener import listen, listener_options
 from server.listing.listings import Listings
 from server.listing.rows import Rows
 from server.news import NewsFeed
+from server.searching.found_images import FoundImages
+from server.searching.searches import Searches
 from server.service import ImageService
 from server.settings import ServerSettings
 from server.status_reader import StatusReader
@@ -58,6 +61,7 @@ class Lifecycle:
             self._submissions, self._calls.failure, max_open=settings.max_stream_submits
         )
         self._shared = shared_outcomes(settings)
+        self._search = open_reader(settings) if settings.search_url is not None else None
         statuses = StatusReader(
             tables,
             settings.public_base_url,
@@ -78,6 +82,11 @@ class Lifecycle:
             watcher=self.watcher,
             images=ImageReader(tables, settings.public_base_url),
             listings=_listings(settings, tables),
+            searches=Searches(
+                self._search,
+                FoundImages(tables, settings.public_base_url),
+                max_open=settings.max_searches,
+            ),
             calls=self._calls,
         )
         add_ImageServiceServicer_to_server(service, self._server)
@@ -121,6 +130,8 @@ class Lifecycle:
         await self._server.stop(_LAST_CALLS_S)
         if self._shared is not None:
             await self._shared.close()
+        if self._search is not None:
+            await self._search.close()
         log.info("drained")
 
     async def _finish(self) -> None:

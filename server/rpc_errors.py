@@ -17,6 +17,8 @@ from core.errors import (
     Overloaded,
     RequestIdReused,
     RequestNotFound,
+    SearchNotConfigured,
+    SearchUnavailable,
 )
 from imageservice.v1 import image_service_pb2 as pb
 from server.refusals import FieldViolation, InvalidRequest, ServerDraining, TooManyWatched
@@ -57,6 +59,14 @@ class Reason(Enum):
         grpc.StatusCode.UNAVAILABLE,
         "The database or the queue did not answer. A submit may still run: repeat it under the same request_id.",
     )
+    SEARCH_UNAVAILABLE = (
+        grpc.StatusCode.UNAVAILABLE,
+        "The search engine did not answer, which no other call needs. Search again after RetryInfo's delay.",
+    )
+    SEARCH_NOT_CONFIGURED = (
+        grpc.StatusCode.UNIMPLEMENTED,
+        "This installation has no search engine.",
+    )
     SERVER_DRAINING = (
         grpc.StatusCode.UNAVAILABLE,
         "The server is about to end. Call again after RetryInfo's delay; another one answers.",
@@ -81,7 +91,7 @@ class RpcError:
     violations: tuple[FieldViolation, ...] = ()
 
 
-def rpc_error(error: BaseException) -> RpcError:  # noqa: PLR0911  a map, one line an error
+def rpc_error(error: BaseException) -> RpcError:  # noqa: C901, PLR0911  a map, one line an error
     """What the caller is told. Neither our own addresses nor an unforeseen error's text get out."""
     match error:
         case InvalidRequest():
@@ -98,6 +108,11 @@ def rpc_error(error: BaseException) -> RpcError:  # noqa: PLR0911  a map, one li
             return RpcError(Reason.OVERLOADED, str(error), error.retry_after)
         case ServerDraining():
             return RpcError(Reason.SERVER_DRAINING, str(error), _RETRY_AFTER_S)
+        case SearchNotConfigured():
+            return RpcError(Reason.SEARCH_NOT_CONFIGURED, "This installation has no search engine.")
+        case SearchUnavailable():
+            message = "The search engine did not answer. No other call needs it."
+            return RpcError(Reason.SEARCH_UNAVAILABLE, message, _RETRY_AFTER_S)
         case DependencyUnavailable():
             message = "The database or the queue did not answer."
             return RpcError(Reason.DEPENDENCY_UNAVAILABLE, message, _RETRY_AFTER_S)

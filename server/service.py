@@ -12,6 +12,8 @@ from server.listing.asked import asked_images, asked_requests
 from server.listing.listings import Listings
 from server.metrics import MethodMetrics
 from server.offer import offered_request
+from server.searching.asked import asked_search
+from server.searching.searches import Searches
 from server.status_reader import StatusReader
 from server.submission import Submissions
 from server.submit_stream import SubmitStreams
@@ -29,6 +31,7 @@ _WATCH_REQUEST = MethodMetrics(_METHODS["WatchRequest"])
 _LIST_REQUESTS = MethodMetrics(_METHODS["ListRequests"])
 _GET_IMAGE = MethodMetrics(_METHODS["GetImage"])
 _LIST_IMAGES = MethodMetrics(_METHODS["ListImages"])
+_SEARCH_IMAGES = MethodMetrics(_METHODS["SearchImages"])
 
 # ruff: noqa: N802  the contract names the methods
 
@@ -43,6 +46,7 @@ class ImageService(ImageServiceServicer):
         watcher: Watcher,
         images: ImageReader,
         listings: Listings,
+        searches: Searches,
         calls: Calls,
     ) -> None:
         self._submissions = submissions
@@ -51,6 +55,7 @@ class ImageService(ImageServiceServicer):
         self._watcher = watcher
         self._images = images
         self._listings = listings
+        self._searches = searches
         self._calls = calls
 
     async def SubmitImage(
@@ -89,6 +94,11 @@ class ImageService(ImageServiceServicer):
     ) -> pb.ListImagesResponse:
         return await self._calls.answer(_LIST_IMAGES, context, self._list_images(request))
 
+    async def SearchImages(
+        self, request: pb.SearchImagesRequest, context: Context
+    ) -> pb.SearchImagesResponse:
+        return await self._calls.answer(_SEARCH_IMAGES, context, self._search(request))
+
     async def _submit(self, request: pb.SubmitImageRequest) -> pb.SubmitImageResponse:
         offered = offered_request(valid_submit(request))
         return submit_response(await self._submissions.begin(offered))
@@ -110,3 +120,6 @@ class ImageService(ImageServiceServicer):
 
     async def _list_images(self, request: pb.ListImagesRequest) -> pb.ListImagesResponse:
         return await self._listings.images(asked_images(request))
+
+    async def _search(self, request: pb.SearchImagesRequest) -> pb.SearchImagesResponse:
+        return await self._searches.page(asked_search(request))

@@ -2,10 +2,11 @@
 
 from pydantic import Field, model_validator
 
+from core.search.settings import SearchSettings
 from core.settings import CoreSettings
 
 
-class ServerSettings(CoreSettings):
+class ServerSettings(SearchSettings, CoreSettings):
     """Read from the environment; a variable's name is the field's in upper case."""
 
     grpc_address: str = Field(
@@ -66,6 +67,11 @@ class ServerSettings(CoreSettings):
         ge=1,
         description="ListRequests and ListImages calls under way in this process; beyond it a further one is "
         "RESOURCE_EXHAUSTED.",
+    )
+    max_searches: int = Field(
+        64,
+        ge=1,
+        description="SearchImages calls under way in this process; beyond it a further one is RESOURCE_EXHAUSTED.",
     )
     keepalive_time_s: float = Field(
         60.0,

@@ -83,6 +83,17 @@ def customer_faults(customer_id: str) -> Iterator[FieldViolation]:
         yield FieldViolation("customer_id", "Must be 1 to 128 of A-Z a-z 0-9 _ . : and -.")
 
 
+def label_faults(labels: Mapping[str, str]) -> Iterator[FieldViolation]:
+    if len(labels) > MAX_LABELS:
+        yield FieldViolation("labels", f"Must be at most {MAX_LABELS}.")
+        return
+    for key, value in labels.items():
+        if not 1 <= len(key.encode()) <= MAX_LABEL_BYTES:
+            yield FieldViolation("labels", f"Keys must be 1 to {MAX_LABEL_BYTES} bytes.")
+        elif len(value.encode()) > MAX_LABEL_BYTES:
+            yield FieldViolation(f'labels["{key}"]', f"Must be at most {MAX_LABEL_BYTES} bytes.")
+
+
 def _raise_any(*violations: FieldViolation) -> None:
     if violations:
         raise InvalidRequest(violations)
@@ -107,7 +118,7 @@ def _submit_faults(submit: ValidSubmit) -> list[FieldViolation]:
     if submit.request_id:
         faults += _id_faults("request_id", submit.request_id)
     if submit.labels:
-        faults += _label_faults(submit.labels)
+        faults += label_faults(submit.labels)
     return faults
 
 
@@ -117,17 +128,6 @@ def _id_faults(field: str, request_id: str) -> Iterator[FieldViolation]:
         yield FieldViolation(field, "Must be a UUID of 32 hexadecimal digits in five groups.")
     elif canonical in _RESERVED_UUIDS:
         yield FieldViolation(field, "Must not be the nil or the max UUID, which name nothing.")
-
-
-def _label_faults(labels: Mapping[str, str]) -> Iterator[FieldViolation]:
-    if len(labels) > MAX_LABELS:
-        yield FieldViolation("labels", f"Must be at most {MAX_LABELS}.")
-        return
-    for key, value in labels.items():
-        if not 1 <= len(key.encode()) <= MAX_LABEL_BYTES:
-            yield FieldViolation("labels", f"Keys must be 1 to {MAX_LABEL_BYTES} bytes.")
-        elif len(value.encode()) > MAX_LABEL_BYTES:
-            yield FieldViolation(f'labels["{key}"]', f"Must be at most {MAX_LABEL_BYTES} bytes.")
 
 
 def _watch_faults(ids: tuple[str, ...]) -> Iterator[FieldViolation]:

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from cli import prose
 from cli.client import connect
-from cli.demo import published
+from cli.demo import published, searching
 from cli.demo.items import Item, items, list_pictures
 from cli.demo.run import Result, submit_and_follow
 from cli.demo.stage import set_up
@@ -41,6 +41,8 @@ async def _demonstrate(console: Console, logs: Path) -> list[str]:
             console.print(table(results, console.width))
             good = [result for result in results if result.published]
             faults = _unexpected(results) + await published.wrong(good)
+            if good:
+                faults += await searching.wrong(console, status, address, good)
             status.start()
     prose.say(
         sys.stdout,

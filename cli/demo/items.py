@@ -1,7 +1,7 @@
 """What the demonstration submits, and how each must end."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cli.outcome import COMPLETED
@@ -22,6 +22,10 @@ MANNERS = {
 METADATA_SERVICE = "http://169.254.169.254/latest/meta-data/"
 """Where a cloud keeps its machines' credentials: the address that a stranger would most like to have fetched."""
 
+PICTURES_SET = {"set": "pictures"}
+"""The labels of the pictures that come as pictures should."""
+MANNERS_SET = {"set": "manners"}
+
 
 @dataclass(frozen=True, slots=True)
 class Item:
@@ -29,6 +33,7 @@ class Item:
     url: str
     expected: str
     """COMPLETED, or the failure's code."""
+    labels: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 def list_pictures(folder: Path) -> list[str]:
@@ -38,9 +43,9 @@ def list_pictures(folder: Path) -> list[str]:
 
 def items(origin: str, pictures: Iterable[str]) -> list[Item]:
     """`origin` is a URL without a slash at its end; there must be a picture at least."""
-    good = [Item(name, f"{origin}/pictures/{name}", COMPLETED) for name in pictures]
+    good = [Item(name, f"{origin}/pictures/{name}", COMPLETED, PICTURES_SET) for name in pictures]
     manners = [
-        Item(name, f"{origin}/{path.format(picture=good[0].name)}", COMPLETED)
+        Item(name, f"{origin}/{path.format(picture=good[0].name)}", COMPLETED, MANNERS_SET)
         for name, path in MANNERS.items()
     ]
     bad = [Item(path.rpartition("/")[2], f"{origin}/{path}", code) for path, code in BAD.items()]

@@ -53,7 +53,7 @@ async def submit_and_follow(
         begun[item.url] = time.monotonic()
         request_id = str(uuid.uuid4())
         try:
-            await client.submit(item.url, CUSTOMER, request_id)
+            await client.submit(item.url, CUSTOMER, request_id, item.labels)
             submitted[request_id] = item
         except Refused as refused:
             ended(item, Outcome(request_id, item.url, error=refused.fault))

@@ -19,7 +19,13 @@ from cli.local.ready_file import Running
 from cli.local.system import System
 
 HOST = "127.0.0.1"
-PURPOSES = ("the gRPC server", "the server's metrics", "the consumer's metrics", "the origin")
+PURPOSES = (
+    "the gRPC server",
+    "the server's metrics",
+    "the consumer's metrics",
+    "the indexer's metrics",
+    "the origin",
+)
 
 
 class Spectator:
@@ -52,12 +58,13 @@ class Spectator:
 async def set_up(pictures: Path, logs: Path, status: Status) -> AsyncIterator[tuple[str, str]]:
     """The addresses of the gRPC server and of the origin (a URL), while both run. Raises CommandFailed."""
     wanted = [Wanted(HOST, 0, purpose) for purpose in PURPOSES]
-    grpc_port, server_port, consumer_port, origin_port = ports.choose(wanted)
+    grpc_port, server_port, consumer_port, indexer_port, origin_port = ports.choose(wanted)
     origin = f"http://{HOST}:{origin_port}"
     plan = Plan(
         address=Address(HOST, grpc_port),
         server_port=server_port,
         consumer_ports=(consumer_port,),
+        indexer_port=indexer_port,
         networks=(f"{HOST}/32",),
         logs=logs,
         extra_children=(_origin(pictures, origin_port, origin, logs),),

@@ -199,6 +199,7 @@ async def test_the_demo_ends_as_it_should() -> None:
         "astronaut.png",
         "NOT_FOUND",
         "BLOCKED_ADDRESS",
+        "$ imageservice search --customer demo --similar-to",
         "every request ended as it should",
     ):
         assert row in out

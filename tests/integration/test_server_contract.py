@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -19,6 +20,7 @@ from core.tables import Tables
 from harness.grpc_client import refused, submit_request
 from harness.outcomes import PICTURE, complete, fail
 from harness.running_server import ServerFactory
+from harness.searchable import search_url
 from imageservice.v1 import image_service_pb2 as pb
 
 SERVICE = "imageservice.v1.ImageService"
@@ -30,6 +32,7 @@ METHODS = {
     "ListRequests",
     "GetImage",
     "ListImages",
+    "SearchImages",
 }
 
 
@@ -71,11 +74,11 @@ class ReflectionClient:
 
 
 async def test_a_client_that_only_knows_reflection_can_call_every_method(
-    servers: ServerFactory, tables: Tables
+    servers: ServerFactory, tables: Tables, tmp_path: Path
 ) -> None:
     """Reflection lists the service, and what it tells is enough to call each method."""
     request_id = str(uuid.uuid4())
-    async with servers.running() as server:
+    async with servers.running(search_url=search_url(tmp_path)) as server:
         client = await asyncio.to_thread(ReflectionClient, server.port)
         try:
             services = await asyncio.to_thread(client.services)
@@ -103,6 +106,10 @@ async def test_a_client_that_only_knows_reflection_can_call_every_method(
             assert await asyncio.to_thread(client.call, "GetImage", image_id=image_id) == [image]
             (images,) = await asyncio.to_thread(client.call, "ListImages", customer_id=customer)
             assert images == {"images": [image["image"]]}
+            # Nobody has indexed it.
+            assert await asyncio.to_thread(client.call, "SearchImages", customer_id=customer) == [
+                {}
+            ]
         finally:
             await asyncio.to_thread(client.close)
 

@@ -11,6 +11,8 @@ from core.errors import (
     Overloaded,
     RequestIdReused,
     RequestNotFound,
+    SearchNotConfigured,
+    SearchUnavailable,
 )
 from server.refusals import FieldViolation, InvalidRequest, ServerDraining, TooManyWatched
 from server.rpc_errors import Reason, rpc_error, status_of
@@ -44,6 +46,8 @@ ERRORS: list[tuple[Exception, Reason, grpc.StatusCode, float | None]] = [
         grpc.StatusCode.UNAVAILABLE,
         1,
     ),
+    (SearchUnavailable(SECRET), Reason.SEARCH_UNAVAILABLE, grpc.StatusCode.UNAVAILABLE, 1),
+    (SearchNotConfigured(), Reason.SEARCH_NOT_CONFIGURED, grpc.StatusCode.UNIMPLEMENTED, None),
     (ServerDraining(), Reason.SERVER_DRAINING, grpc.StatusCode.UNAVAILABLE, 1),
     (ZeroDivisionError(SECRET), Reason.INTERNAL, grpc.StatusCode.INTERNAL, None),
 ]

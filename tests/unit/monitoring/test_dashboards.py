@@ -11,7 +11,14 @@ from cluster.dashboards import promql
 from cluster.dashboards.panels import DASHBOARD_FILES, dashboards, panels
 from cluster.dashboards.rules import ROOT
 
-NAMES = {"overview", "server", "consumer", "queue-and-scaling", "dependencies-and-cost"}
+NAMES = {
+    "overview",
+    "server",
+    "read-side",
+    "consumer",
+    "queue-and-scaling",
+    "dependencies-and-cost",
+}
 DATA_SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 # What `kubectl apply` keeps in an annotation of the ConfigMap is bounded.
 MOST_BYTES = 200_000
@@ -26,7 +33,7 @@ PANELS = [
 ]
 
 
-def test_there_are_the_five_that_the_runbook_speaks_of() -> None:
+def test_there_are_those_that_the_runbook_speaks_of() -> None:
     """Each under a uid of its own that does not change."""
     assert {path.stem for path in DASHBOARD_FILES} == NAMES
     assert {each["uid"] for each in dashboards().values()} == {f"imageservice-{n}" for n in NAMES}

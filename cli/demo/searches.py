@@ -1,0 +1,73 @@
+"""What the demonstration searches for, and what must be found. Pure."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from cli.demo.items import PICTURES_SET
+from cli.demo.run import CUSTOMER, Result
+from core.search.similarity import distance
+from imageservice.v1 import image_service_pb2 as pb
+
+FORMATS = ("PNG", "WEBP")
+DISTANCE = 6
+PAGE = 100
+"""More than the demonstration publishes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """`words` are what a person would type after `imageservice search`, `expected` the ids of requests."""
+
+    words: str
+    asked: pb.SearchImagesRequest
+    expected: frozenset[str]
+
+
+def searches(published: Sequence[Result]) -> Iterator[Search]:
+    """`published` are all that this customer has, one at least."""
+    yield _labelled(published)
+    yield _near(published, like=str(_read(published[0], "perceptual_hash")))
+
+
+def _labelled(published: Sequence[Result]) -> Search:
+    """A set of pictures, in two formats."""
+    labels = " ".join(f"--label {key}={value}" for key, value in PICTURES_SET.items())
+    formats = " ".join(f"--format {name.lower()}" for name in FORMATS)
+    return Search(
+        f"--customer {CUSTOMER} {labels} {formats} --facets",
+        pb.SearchImagesRequest(
+            customer_id=CUSTOMER,
+            labels=PICTURES_SET,
+            formats=FORMATS,
+            facets=True,
+            page_size=PAGE,
+        ),
+        _ids(
+            result
+            for result in published
+            if result.item.labels == PICTURES_SET and _read(result, "format") in FORMATS
+        ),
+    )
+
+
+def _near(published: Sequence[Result], like: str) -> Search:
+    """Near-duplicates of a picture, itself among them."""
+    return Search(
+        f"--customer {CUSTOMER} --similar-to {like}",
+        pb.SearchImagesRequest(
+            customer_id=CUSTOMER, similar_to=like, max_distance=DISTANCE, page_size=PAGE
+        ),
+        _ids(
+            result
+            for result in published
+            if (read := str(_read(result, "perceptual_hash"))) and distance(like, read) <= DISTANCE
+        ),
+    )
+
+
+def _ids(results: Iterator[Result]) -> frozenset[str]:
+    return frozenset(result.outcome.request_id or "" for result in results)
+
+
+def _read(result: Result, name: str) -> object:
+    return (result.outcome.metadata or {}).get(name, "")

@@ -1,0 +1,84 @@
+"""The demonstration's last part: what was published is found again by what was read from it."""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+
+from rich.console import Console
+from rich.status import Status
+from rich.table import Table
+from rich.text import Text
+
+from cli.client import Client, connect
+from cli.demo.run import CUSTOMER, Result
+from cli.demo.searches import Search, searches
+from cli.demo.table import NAME_WIDTH, shorten, size
+from cli.found import facet_table
+from imageservice.v1 import image_service_pb2 as pb
+
+LONGEST_SECONDS = 30.0
+"""An index follows within a second or two, where nothing else keeps the machine busy."""
+POLL_SECONDS = 0.2
+
+
+async def wrong(
+    console: Console, status: Status, address: str, published: Sequence[Result]
+) -> list[str]:
+    """Search for what was published, and show what is found; a line for each search that found something else."""
+    async with connect(address) as client:
+        searchable = await _searchable(client, status, len(published))
+        status.stop()
+        if searchable < len(published):
+            waited = f"after {LONGEST_SECONDS:g} s"
+            return [f"{searchable} of {len(published)} pictures can be searched {waited}"]
+        faults = [await _shown(console, client, each, published) for each in searches(published)]
+    return [fault for fault in faults if fault]
+
+
+async def _searchable(client: Client, status: Status, count: int) -> int:
+    """How many pictures can be searched, once all can or the time is over."""
+    asked = pb.SearchImagesRequest(customer_id=CUSTOMER, page_size=1)
+    waiting = "waiting until all can be searched"
+    if not status.console.is_terminal:
+        status.console.print(waiting)
+    status.update(waiting)
+    status.start()
+    end = time.monotonic() + LONGEST_SECONDS
+    while (found := (await client.search_page(asked)).total) < count and time.monotonic() < end:
+        status.update(f"{waiting}: {found} of {count}")
+        await asyncio.sleep(POLL_SECONDS)
+    return found
+
+
+async def _shown(
+    console: Console, client: Client, search: Search, published: Sequence[Result]
+) -> str | None:
+    """Print what a search finds; how that differs from what it should find, if it does."""
+    names = {result.outcome.request_id or "": result.item.name for result in published}
+    page = await client.search_page(search.asked)
+    command = f"imageservice search {search.words}"
+    console.print(Text.assemble("\n", ("$ ", "dim"), (command, "bold")), soft_wrap=True)
+    console.print(_table(page.images, names))
+    for facet in page.facets:
+        if facet.values:
+            console.print(facet_table(facet))
+    found = sorted(image.request_id for image in page.images)
+    if found == sorted(search.expected) and page.total == len(found):
+        return None
+    return f"{command}: found {len(found)} of {page.total}, and should find {len(search.expected)}"
+
+
+def _table(images: Sequence[pb.Image], names: Mapping[str, str]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold underline")
+    for heading in ("picture", "format", "pixels"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("size", no_wrap=True, justify="right")
+    for image in images:
+        metadata = image.metadata
+        table.add_row(
+            Text(shorten(names.get(image.request_id, "?"), NAME_WIDTH)),
+            Text(metadata.format),
+            Text(f"{metadata.width}x{metadata.height}"),
+            Text(size(metadata.bytes)),
+        )
+    return table

@@ -1,0 +1,1 @@
+"""Searches of one customer's images, page by page."""

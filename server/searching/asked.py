@@ -1,0 +1,160 @@
+"""Whether a message that searches keeps to the contract, and what it asks for. Pure."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from core.search.color import Color
+from core.search.query import Position, Range, SearchQuery, Similar
+from core.search.similarity import MAX_DISTANCE
+from imageservice.v1 import image_service_pb2 as pb
+from server.created import first_created, last_created, time_faults
+from server.refusals import FieldViolation, InvalidRequest
+from server.searching.page_token import BadToken, decode
+from server.searching.text import BadText, asked_words
+from server.validation import customer_faults, label_faults
+
+DEFAULT_PAGE_SIZE = 20
+MAX_PAGE_SIZE = 100
+DEFAULT_DISTANCE = 6
+MAX_VALUES = 20
+"""Of one list."""
+MAX_VALUE_BYTES = 512
+"""A camera is at most 128 characters, a host at most 253 bytes."""
+
+FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "AVIF", "TIFF", "BMP")
+COLORS = {pb.Color.Value(f"COLOR_{color}"): color for color in Color}
+
+_HASH = re.compile(r"[0-9A-Fa-f]{16}")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One page of a search. `after` is the position of its token, None for the first page."""
+
+    query: SearchQuery
+    page_size: int
+    facets: bool
+    after: Position | None = None
+
+
+def asked_search(request: pb.SearchImagesRequest) -> Asked:
+    """Raises InvalidRequest."""
+    if faults := tuple(_faults(request)):
+        raise InvalidRequest(faults)
+    query = _query(request)
+    size = min(request.page_size or DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)
+    return Asked(query, size, request.facets, _after(query, request.page_token))
+
+
+def _query(request: pb.SearchImagesRequest) -> SearchQuery:
+    """In an order of its own where the caller's means nothing, so that tokens do not depend on it."""
+    return SearchQuery(
+        customer_id=request.customer_id,
+        words=asked_words(request.text),
+        formats=_each_once(request.formats),
+        colors=_each_once([COLORS[color] for color in request.colors]),
+        cameras=_each_once(request.cameras),
+        origin_hosts=_each_once([host.lower() for host in request.origin_hosts]),
+        labels=tuple(sorted(request.labels.items())),
+        width=_range(request.width),
+        height=_range(request.height),
+        bytes=_range(request.bytes),
+        created=Range(first_created(request), last_created(request)),
+        similar=_similar(request),
+    )
+
+
+def _after(query: SearchQuery, token: str) -> Position | None:
+    if not token:
+        return None
+    try:
+        return decode(query, token)
+    except BadToken:
+        fault = "Must be a next_page_token that was answered to the same fields."
+        raise InvalidRequest((FieldViolation("page_token", fault),)) from None
+
+
+def _each_once(values: Sequence[str]) -> tuple[str, ...]:
+    return tuple(sorted({str(value) for value in values}))
+
+
+def _range(given: pb.IntRange) -> Range:
+    return Range(
+        given.min if given.HasField("min") else None, given.max if given.HasField("max") else None
+    )
+
+
+def _similar(request: pb.SearchImagesRequest) -> Similar | None:
+    if not request.similar_to:
+        return None
+    given = request.HasField("max_distance")
+    return Similar(request.similar_to.lower(), request.max_distance if given else DEFAULT_DISTANCE)
+
+
+def _faults(request: pb.SearchImagesRequest) -> Iterator[FieldViolation]:
+    yield from customer_faults(request.customer_id)
+    yield from _text_faults(request.text)
+    yield from _list_faults(request)
+    yield from label_faults(request.labels)
+    for field in ("width", "height", "bytes"):
+        yield from _range_faults(field, getattr(request, field))
+    yield from time_faults(request)
+    yield from _similar_faults(request)
+    if request.page_size < 0:
+        yield FieldViolation("page_size", "Must not be negative.")
+
+
+def _text_faults(text: str) -> Iterator[FieldViolation]:
+    try:
+        asked_words(text)
+    except BadText as fault:
+        yield FieldViolation("text", str(fault))
+
+
+def _list_faults(request: pb.SearchImagesRequest) -> Iterator[FieldViolation]:
+    fits = f"Must be 1 to {MAX_VALUE_BYTES} bytes."
+    lists: tuple[tuple[str, list[bool], str], ...] = (
+        ("formats", [each in FORMATS for each in request.formats], f"Must be {_or(FORMATS)}."),
+        (
+            "colors",
+            [each in COLORS for each in request.colors],
+            "Must be a color of this contract.",
+        ),
+        ("cameras", [_fits(each) for each in request.cameras], fits),
+        ("origin_hosts", [_fits(each) for each in request.origin_hosts], fits),
+    )
+    for field, judged, rule in lists:
+        if len(judged) > MAX_VALUES:
+            yield FieldViolation(field, f"Must be at most {MAX_VALUES}.")
+            continue
+        for position, right in enumerate(judged):
+            if not right:
+                yield FieldViolation(f"{field}[{position}]", rule)
+
+
+def _fits(value: str) -> bool:
+    return 1 <= len(value.encode()) <= MAX_VALUE_BYTES
+
+
+def _or(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} or {names[-1]}"
+
+
+def _range_faults(field: str, given: pb.IntRange) -> Iterator[FieldViolation]:
+    for end in ("min", "max"):
+        if getattr(given, end) < 0:
+            yield FieldViolation(f"{field}.{end}", "Must not be negative.")
+    if given.HasField("min") and given.HasField("max") and given.min > given.max:
+        yield FieldViolation(f"{field}.max", f"Must not be below {field}.min.")
+
+
+def _similar_faults(request: pb.SearchImagesRequest) -> Iterator[FieldViolation]:
+    if request.similar_to and not _HASH.fullmatch(request.similar_to):
+        yield FieldViolation("similar_to", "Must be 16 hexadecimal digits.")
+    if not request.HasField("max_distance"):
+        return
+    if not 0 <= request.max_distance <= MAX_DISTANCE:
+        yield FieldViolation("max_distance", f"Must be 0 to {MAX_DISTANCE}.")
+    if not request.similar_to:
+        yield FieldViolation("max_distance", "Must not be set without similar_to.")

@@ -1,0 +1,92 @@
+"""Pages of a search: ids from the engine, then what the tables say of each."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import structlog
+
+from core.errors import Overloaded, SearchNotConfigured, SearchUnavailable
+from core.search.engine import SearchReader
+from core.search.query import Facet, Found
+from imageservice.v1 import image_service_pb2 as pb
+from server.listing.listings import MAX_PAGE_BYTES
+from server.searching.asked import Asked
+from server.searching.found_images import FoundImages
+from server.searching.page_token import encode
+
+log = structlog.get_logger()
+
+
+class Searches:
+    """`reader` is None where there is no engine; `max_open` bounds the calls under way.
+
+    An engine that is down costs its callers nothing but an error, and nobody else anything: no other call is made here.
+    """
+
+    def __init__(self, reader: SearchReader | None, images: FoundImages, *, max_open: int) -> None:
+        self._reader = reader
+        self._images = images
+        self._max_open = max_open
+        self._open = 0
+        self._answers = True
+
+    async def page(self, asked: Asked) -> pb.SearchImagesResponse:
+        """Raises SearchNotConfigured, SearchUnavailable, Overloaded or DependencyUnavailable."""
+        if self._reader is None:
+            raise SearchNotConfigured("This installation has no search engine.")
+        with self._place():
+            found = await self._found(self._reader, asked)
+            ids = [hit.image_id for hit in found.hits]
+            images = await self._images.read(asked.query.customer_id, ids)
+        return response(asked, found, images)
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        if self._open >= self._max_open:
+            raise Overloaded(f"This server searches {self._open} times already.")
+        self._open += 1
+        try:
+            yield
+        finally:
+            self._open -= 1
+
+    async def _found(self, reader: SearchReader, asked: Asked) -> Found:
+        """In an outage a line is logged at its beginning and at its end; the metrics count the calls."""
+        try:
+            found = await reader.search(
+                asked.query, limit=asked.page_size, after=asked.after, facets=asked.facets
+            )
+        except SearchUnavailable as error:
+            if self._answers:
+                log.warning("the search engine is unavailable", error=str(error))
+            self._answers = False
+            raise
+        if not self._answers:
+            log.info("the search engine answers again")
+        self._answers = True
+        return found
+
+
+def response(
+    asked: Asked, found: Found, images: Sequence[pb.Image | None]
+) -> pb.SearchImagesResponse:
+    """The page; `images` are those of the hits, in their order. It ends early where it is as large as may be."""
+    answer = pb.SearchImagesResponse(total=found.total, facets=map(_facet_message, found.facets))
+    examined, size = 0, answer.ByteSize()
+    for image in images:
+        if size >= MAX_PAGE_BYTES:
+            break
+        examined += 1
+        if image is not None:
+            answer.images.append(image)
+            size += image.ByteSize()
+    if examined and (found.more or examined < len(images)):
+        answer.next_page_token = encode(asked.query, found.hits[examined - 1])
+    return answer
+
+
+def _facet_message(facet: Facet) -> pb.Facet:
+    return pb.Facet(
+        field=facet.field,
+        values=[pb.FacetValue(value=each.value, count=each.count) for each in facet.values],
+    )

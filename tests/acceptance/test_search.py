@@ -1,0 +1,219 @@
+"""From a submitted picture to a search that finds it, through the real processes."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from itertools import cycle
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestServer
+
+from core.clock import now_ms
+from harness.aws import RecordingAws
+from harness.command import ROOT, Ran, imageservice
+from harness.searchable import Index, found, index, search_pages
+from harness.system import System, system
+from harness.tables import tables_of
+from imageservice.v1 import image_service_pb2 as pb
+from loadtest.origin.app import create_app
+
+PATIENCE_S = 60
+CUSTOMERS = [f"customer-{number}" for number in range(3)]
+IMAGES = 120
+"""Of each customer, two in each millisecond."""
+PAGE_SIZES = (7, 33, 100)
+PICTURES = {
+    "astronaut.png": {"subject": "Astronaut", "set": "people"},
+    "astronaut.bmp": {"subject": "Astronaut", "set": "people"},
+    "coffee.webp": {"subject": "Café crème", "set": "drinks"},
+    "rocket-progressive.jpg": {"subject": "rocket", "set": "machines"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """Pictures that went all the way, by the name of each."""
+
+    running: System
+    customer: str
+    images: Mapping[str, pb.Image]
+
+    async def names(self, **fields: Any) -> list[str]:
+        """What a search finds, in its order."""
+        by_id = {image.image_id: name for name, image in self.images.items()}
+        async with self.running.stub() as stub:
+            ids = await found(stub, **{"customer_id": self.customer, **fields})
+        return [by_id[each] for each in ids]
+
+    async def search(self, *arguments: str) -> Ran:
+        """Run the command."""
+        asked = ("search", "--customer", self.customer, *arguments)
+        return await imageservice(*asked, address=self.running.address)
+
+
+async def submitted(running: System, origin: str, customer: str) -> dict[str, pb.Image]:
+    """Submit the pictures one after another, so that the last one is the newest; answer what became of them."""
+    images = {}
+    for name, labels in PICTURES.items():
+        request = pb.SubmitImageRequest(
+            url=f"{origin}/pictures/{name}",
+            customer_id=customer,
+            request_id=str(uuid.uuid4()),
+            labels=labels,
+        )
+        async with running.stub() as stub:
+            await stub.SubmitImage(request, timeout=30)
+        ended = await running.wait_terminal([request.request_id])
+        images[name] = ended[request.request_id].image
+    return images
+
+
+async def until_total(running: System, customer: str, total: int) -> None:
+    """Wait until so many images of a customer can be found."""
+    asked = pb.SearchImagesRequest(customer_id=customer, page_size=1)
+    async with asyncio.timeout(PATIENCE_S), running.stub() as stub:
+        while (await stub.SearchImages(asked, timeout=30)).total != total:  # noqa: ASYNC110  another process comes to it
+            await asyncio.sleep(0.1)
+
+
+@pytest.fixture
+async def origin() -> AsyncIterator[str]:
+    server = TestServer(create_app(ROOT / "tests" / "images"))
+    await server.start_server()
+    yield str(server.make_url("")).rstrip("/")
+    await server.close()
+
+
+@pytest.fixture
+async def published(embedded_aws: RecordingAws, origin: str) -> AsyncIterator[Published]:
+    """A system of its own, whose indexer has caught up."""
+    customer = f"customer-{uuid.uuid4()}"
+    async with system(embedded_aws) as running:
+        await running.start_server()
+        await running.start_consumer()
+        await running.start_indexer()
+        images = await submitted(running, origin, customer)
+        await until_total(running, customer, len(images))
+        yield Published(running, customer, images)
+
+
+async def test_a_picture_is_found_by_what_it_is(published: Published) -> None:
+    """By words of its labels, by format, size and colour, and by its likeness; what is told is what GetImage tells."""
+    names, images = published.names, published.images
+    assert await names() == list(PICTURES)[::-1]
+    assert await names(text="cafe CREM*") == ["coffee.webp"]
+    assert await names(formats=["PNG", "BMP"]) == ["astronaut.bmp", "astronaut.png"]
+    assert await names(labels={"set": "people", "subject": "Astronaut"}, formats=["PNG"]) == [
+        "astronaut.png"
+    ]
+    assert await names(origin_hosts=["127.0.0.1"], width=pb.IntRange(min=400, max=450)) == [
+        "coffee.webp"
+    ]
+    like = images["astronaut.png"].metadata.perceptual_hash
+    assert (await names(similar_to=like))[0] == "astronaut.png"
+    assert set(await names(similar_to=like)) == {"astronaut.png", "astronaut.bmp"}
+    async with published.running.stub() as stub:
+        asked = pb.SearchImagesRequest(customer_id=published.customer, facets=True)
+        page = await stub.SearchImages(asked)
+        for image in page.images:
+            got = await stub.GetImage(pb.GetImageRequest(image_id=image.image_id))
+            assert got.image == image
+    counted = {facet.field: {v.value: v.count for v in facet.values} for facet in page.facets}
+    assert counted["format"] == {"BMP": 1, "JPEG": 1, "PNG": 1, "WEBP": 1}
+    assert counted["origin_host"] == {"127.0.0.1": 4}
+    assert sum(counted["color"].values()) == 4
+
+
+async def test_the_command_searches(published: Published) -> None:
+    """Lines for people, objects for programs, a count on stderr; near-duplicates by a hash or by an image."""
+    ran = await published.search("astronaut", "--facets")
+    lines = ran.out.splitlines()
+    url = published.images["astronaut.bmp"].public_url
+    assert lines[0].endswith(f"  {url}")
+    assert "  BMP   " in lines[0]
+    assert ["BMP", "1"] in [line.split() for line in lines[2:]]
+    assert (ran.code, ran.err) == (0, "2 found\n")
+    ran = await published.search("--format", "webp", "--label", "set=drinks", "--json")
+    assert [told["public_url"] for told in ran.objects] == [
+        published.images["coffee.webp"].public_url
+    ]
+    ran = await published.search("--limit", "1", "--json", "--facets")
+    image, facets = ran.objects
+    assert image["metadata"]["format"] == "JPEG"
+    assert (facets["total"], set(facets["facets"])) == (
+        4,
+        {"format", "color", "camera", "origin_host"},
+    )
+    assert ran.err == "4 found, 1 of them shown: --limit shows more\n"
+    original = published.images["astronaut.png"]
+    for like in (original.image_id, original.metadata.perceptual_hash):
+        ran = await published.search("--similar-to", like, "--json")
+        assert ran.objects[0]["image_id"] == original.image_id
+        assert len(ran.objects) == 2
+    ran = await published.search("--before", "2020-01-01")
+    assert (ran.code, ran.out, ran.err) == (0, "", "0 found\n")
+    ran = await published.search("--max-distance", "3")
+    assert (ran.code, ran.err.count("\n")) == (1, 1)
+    assert ran.err.startswith("imageservice: INVALID_REQUEST: max_distance: ")
+
+
+async def test_a_server_without_an_engine_says_so(embedded_aws: RecordingAws) -> None:
+    """The command tells the reason in a line."""
+    async with system(embedded_aws) as running:
+        await running.start_server(SEARCH_URL="")
+        ran = await imageservice("search", "anything", address=running.address)
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.startswith("imageservice: SEARCH_NOT_CONFIGURED: ")
+
+
+@pytest.fixture
+async def filled(embedded_aws: RecordingAws) -> AsyncIterator[tuple[System, Index]]:
+    """A server, and its tables and its index in the suite's own hand."""
+    async with system(embedded_aws) as running:
+        await running.start_server()
+        async with (
+            tables_of(embedded_aws.environment("tests"), running.stack) as tables,
+            index(running.search["SEARCH_URL"], tables) as own,
+        ):
+            yield running, own
+
+
+async def test_walks_find_each_image_once_while_others_come(
+    filled: tuple[System, Index],
+) -> None:
+    """Of several customers at a time, with pages of every size; nobody sees another's."""
+    running, own = filled
+    start = now_ms()
+    ids = {
+        customer: [
+            (await own.add(customer, created_at=start - 1_000 + at // 2)).image_id
+            for at in range(IMAGES)
+        ]
+        for customer in CUSTOMERS
+    }
+    came: dict[str, set[str]] = {customer: set() for customer in CUSTOMERS}
+    over = asyncio.Event()
+
+    async def write_on() -> None:
+        for customer in cycle(CUSTOMERS):
+            came[customer].add((await own.add(customer, created_at=now_ms())).image_id)
+            if over.is_set():
+                return
+
+    async def walked(customer: str, size: int) -> list[str]:
+        async with running.stub() as stub:
+            walk = search_pages(stub, customer_id=customer, text="a.example", page_size=size)
+            return [image.image_id async for page in walk for image in page.images]
+
+    writing = asyncio.create_task(write_on())
+    try:
+        walks = await asyncio.gather(*map(walked, CUSTOMERS, PAGE_SIZES))
+    finally:
+        over.set()
+        await writing
+    for customer, walk in zip(CUSTOMERS, walks, strict=True):
+        assert len(walk) == len(set(walk)), "one is found twice"
+        assert set(ids[customer]) <= set(walk) <= {*ids[customer], *came[customer]}
+    assert any(came.values()), "nothing came meanwhile"

@@ -1,0 +1,259 @@
+"""Searches where the index errs, the engine or the tables are away, or the server is full or leaves."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from aiobotocore.session import get_session
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from structlog.testing import capture_logs
+
+from cli.local.embedded_aws import free_port
+from core.errors import DependencyUnavailable
+from core.image import ImageRecord
+from core.search.document import document_of
+from core.tables import Tables
+from harness.aws import RecordingAws
+from harness.grpc_client import connected, refused, submit_request
+from harness.lists import listed, listed_images
+from harness.outcomes import image_record
+from harness.running_server import ServerFactory
+from harness.search_engines import Engine
+from harness.searchable import Index, found, index, search_pages, search_url
+from imageservice.v1 import image_service_pb2 as pb
+from server.lifecycle import SERVICE
+
+FIRST = 1_700_000_000_000
+
+
+class Held(Tables):
+    """Reads of images wait until they are let go."""
+
+    def hold(self) -> None:
+        self.asked = asyncio.Event()
+        self.released = asyncio.Event()
+
+    async def read_image_by_id(self, image_id: str) -> ImageRecord | None:
+        self.asked.set()
+        await self.released.wait()
+        return await super().read_image_by_id(image_id)
+
+
+class Away(Tables):
+    """The table of images does not answer."""
+
+    async def read_image_by_id(self, image_id: str) -> ImageRecord | None:
+        raise DependencyUnavailable(image_id)
+
+
+async def unready(port: int) -> None:
+    """Wait until the server says that it takes no more calls."""
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        asked = health_pb2.HealthCheckRequest(service=SERVICE)
+        async for answer in health_pb2_grpc.HealthStub(channel).Watch(asked, timeout=30):
+            if answer.status == health_pb2.HealthCheckResponse.NOT_SERVING:
+                return
+
+
+@pytest.fixture
+async def silent_port() -> AsyncIterator[int]:
+    """Of somebody who takes connections and never says a word."""
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(listen, "127.0.0.1", 0) as server:
+        yield server.sockets[0].getsockname()[1]
+
+
+@pytest.fixture
+def own_index(engine: Engine, tables: Tables) -> Index:
+    settings = engine.settings.model_dump(
+        include={"search_url", "search_index", "search_timeout_s"}
+    )
+    return Index(settings, engine.writer, tables)
+
+
+async def test_an_index_that_errs_shows_nobody_anothers_image(
+    servers: ServerFactory, own_index: Index, customer: str
+) -> None:
+    """What the table says of whose an image is holds; the difference is logged."""
+    ours = await own_index.add(customer, created_at=FIRST)
+    theirs = image_record(str(uuid.uuid4()), f"{customer}-other")
+    await own_index.tables.write(own_index.tables.statements.insert_image(theirs))
+    await own_index.write(replace(document_of(theirs, None), customer_id=customer))
+    async with servers.running(**own_index.settings) as server:
+        with capture_logs() as logs:
+            answer = await server.stub.SearchImages(pb.SearchImagesRequest(customer_id=customer))
+    assert [image.image_id for image in answer.images] == [ours.image_id]
+    errors = [line for line in logs if line["log_level"] == "error"]
+    assert [line["id"] for line in errors] == [theirs.image_id]
+
+
+async def test_what_the_table_does_not_have_is_left_out(
+    servers: ServerFactory, own_index: Index, embedded_aws: RecordingAws, customer: str
+) -> None:
+    """An image that is gone, or cannot be read, makes a page shorter; the walk goes on behind it."""
+    records = [await own_index.add(customer, created_at=FIRST + n) for n in range(4)]
+    keys = [{"imageId": {"S": record.image_id}} for record in records]
+    table = own_index.tables.statements.images_table
+    async with get_session().create_client("dynamodb", **embedded_aws.sdk()) as dynamodb:
+        await dynamodb.delete_item(TableName=table, Key=keys[2])
+        await dynamodb.put_item(TableName=table, Item=keys[1])
+    async with servers.running(**own_index.settings) as server:
+        walk = search_pages(server.stub, customer_id=customer, page_size=1)
+        pages = [[image.image_id for image in page.images] async for page in walk]
+    assert pages == [[records[3].image_id], [], [], [records[0].image_id]]
+
+
+@pytest.mark.parametrize("settings", [{}, {"search_url": ""}], ids=["unset", "empty"])
+async def test_an_installation_without_an_engine(
+    servers: ServerFactory, customer: str, settings: dict[str, Any]
+) -> None:
+    """UNIMPLEMENTED, which no client repeats; everything else is as ever."""
+    async with servers.running(**settings) as server:
+        refusal = await refused(
+            server.stub.SearchImages(pb.SearchImagesRequest(customer_id=customer))
+        )
+        assert await listed(server.stub, customer_id=customer) == []
+    assert (refusal.code, refusal.reason) == (
+        grpc.StatusCode.UNIMPLEMENTED,
+        "SEARCH_NOT_CONFIGURED",
+    )
+    assert refusal.retry_after is None
+
+
+@pytest.mark.parametrize("kind", ["opensearch", "silent", "sqlite"])
+async def test_an_engine_that_is_away_concerns_searches_alone(
+    servers: ServerFactory, tmp_path: Path, silent_port: int, customer: str, kind: str
+) -> None:
+    """They are told to come back; the server is ready, and every other call is answered."""
+    urls = {
+        "opensearch": f"http://127.0.0.1:{free_port()}",
+        "silent": f"http://127.0.0.1:{silent_port}",
+        "sqlite": search_url(tmp_path / "missing"),
+    }
+    asked = pb.SearchImagesRequest(customer_id=customer)
+    async with servers.running(search_url=urls[kind], search_timeout_s=0.2) as server:
+        for _ in range(20):
+            refusal = await refused(server.stub.SearchImages(asked))
+            assert (refusal.code, refusal.reason) == (
+                grpc.StatusCode.UNAVAILABLE,
+                "SEARCH_UNAVAILABLE",
+            )
+            assert refusal.retry_after is not None
+        request_id = str(uuid.uuid4())
+        await server.stub.SubmitImage(submit_request(request_id))
+        status = await server.stub.GetStatus(pb.GetStatusRequest(request_id=request_id))
+        assert status.request.state == pb.STATE_PENDING
+        assert await listed_images(server.stub, customer_id=customer) == []
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+            health = await health_pb2_grpc.HealthStub(channel).Check(
+                health_pb2.HealthCheckRequest(service=SERVICE)
+            )
+        assert health.status == health_pb2.HealthCheckResponse.SERVING
+
+
+async def test_an_engine_that_comes_back_is_used(
+    servers: ServerFactory, tables: Tables, tmp_path: Path, customer: str
+) -> None:
+    """Without a restart; an outage is logged at its beginning and at its end."""
+    folder = tmp_path / "later"
+    asked = pb.SearchImagesRequest(customer_id=customer)
+    with capture_logs() as logs:
+        async with servers.running(search_url=search_url(folder)) as server:
+            for _ in range(3):
+                await refused(server.stub.SearchImages(asked))
+            await asyncio.to_thread(folder.mkdir)
+            async with index(search_url(folder), tables) as own:
+                record = await own.add(customer, created_at=FIRST)
+                assert await found(server.stub, customer_id=customer) == [record.image_id]
+    words = [line["event"] for line in logs if "the search engine" in line["event"]]
+    assert words == ["the search engine is unavailable", "the search engine answers again"]
+
+
+async def test_tables_that_are_away_are_not_taken_for_the_engine(
+    servers: ServerFactory, own_index: Index, customer: str
+) -> None:
+    """The reason names what really is down."""
+    await own_index.add(customer, created_at=FIRST)
+    async with servers.running(tables=servers.tables(Away), **own_index.settings) as server:
+        refusal = await refused(
+            server.stub.SearchImages(pb.SearchImagesRequest(customer_id=customer))
+        )
+    assert (refusal.code, refusal.reason) == (
+        grpc.StatusCode.UNAVAILABLE,
+        "DEPENDENCY_UNAVAILABLE",
+    )
+
+
+async def test_searches_under_way_are_bounded(
+    servers: ServerFactory, own_index: Index, customer: str
+) -> None:
+    """One more than MAX_SEARCHES is told to come back; once one is answered there is room again."""
+    await own_index.add(customer, created_at=FIRST)
+    held = servers.tables(Held)
+    held.hold()
+    asked = pb.SearchImagesRequest(customer_id=customer)
+    async with servers.running(tables=held, **own_index.settings, max_searches=1) as server:
+        first = asyncio.ensure_future(server.stub.SearchImages(asked))
+        await held.asked.wait()
+        refusal = await refused(server.stub.SearchImages(asked))
+        assert (refusal.code, refusal.reason) == (
+            grpc.StatusCode.RESOURCE_EXHAUSTED,
+            "OVERLOADED",
+        )
+        assert refusal.retry_after is not None
+        assert await listed(server.stub, customer_id=customer) == []
+        held.released.set()
+        assert await first == await server.stub.SearchImages(asked)
+
+
+async def test_a_drain_waits_for_searches(
+    servers: ServerFactory, own_index: Index, customer: str
+) -> None:
+    """One that is under way is answered before the server ends."""
+    await own_index.add(customer, created_at=FIRST)
+    held = servers.tables(Held)
+    held.hold()
+    running = AsyncExitStack()
+    server = await running.enter_async_context(servers.running(tables=held, **own_index.settings))
+    async with connected(server.port) as stub:
+        asked = pb.SearchImagesRequest(customer_id=customer)
+        search = asyncio.ensure_future(stub.SearchImages(asked))
+        await held.asked.wait()
+        drain = asyncio.create_task(running.aclose())
+        await unready(server.port)
+        assert not drain.done()
+        held.released.set()
+        assert len((await search).images) == 1
+        await drain
+
+
+async def test_a_drain_does_not_wait_for_a_search_for_ever(
+    servers: ServerFactory, own_index: Index, customer: str
+) -> None:
+    """What is not answered within the grace is cut off, and counted."""
+    await own_index.add(customer, created_at=FIRST)
+    held = servers.tables(Held)
+    held.hold()
+    running = AsyncExitStack()
+    server = await running.enter_async_context(
+        servers.running(tables=held, **own_index.settings, drain_grace_s=0.05)
+    )
+    async with connected(server.port) as stub:
+        asked = pb.SearchImagesRequest(customer_id=customer)
+        search = asyncio.ensure_future(stub.SearchImages(asked))
+        await held.asked.wait()
+        with capture_logs() as logs:
+            await running.aclose()
+        told = await refused(search)
+    assert told.code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
+    assert {"under_way": 1, "event": "calls are cut off", "log_level": "warning"} in logs

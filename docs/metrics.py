@@ -13,10 +13,12 @@ import yaml
 from prometheus_client import Counter
 from prometheus_client.metrics import MetricWrapperBase
 
+import consumer.indexing.metrics
 import consumer.metrics
 import consumer.queue_exporter
 import core.metrics
 import core.pulse
+import core.search.metrics
 import core.shared.metrics
 import server.metrics
 from generated_page import write_or_check
@@ -40,8 +42,10 @@ have a label `worker`, and `server_worker_deaths_total` counts workers that ende
 PROCESSES: dict[str, tuple[ModuleType, ...]] = {
     "Every process": (core.metrics, core.pulse),
     "Server and consumer, through Redis": (core.shared.metrics,),
+    "Server and indexer, with the search engine": (core.search.metrics,),
     "Server": (server.metrics,),
     "Consumer": (consumer.metrics,),
+    "Indexer": (consumer.indexing.metrics,),
     "Queue exporter": (consumer.queue_exporter,),
 }
 
@@ -52,6 +56,7 @@ NOTES = {
     "`consumer_received_messages_total` is `messaging.client.consumed.messages`, `consumer_process_duration_seconds` "
     "is `messaging.process.duration`, `aws_call_seconds` of the operations of SQS is "
     "`messaging.client.operation.duration`.\n",
+    "Indexer": "`python -m consumer indexer`, where there is a search engine.\n",
     "Queue exporter": "`python -m consumer queue-exporter`, once for an installation.\n",
 }
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from cli.local.stack import StackOutputs
 from cluster.control_plane import ControlPlane, control_plane
 from cluster.dashboards.panels import NAMESPACE
 from cluster.dashboards.prometheus import Target
@@ -34,10 +35,13 @@ def targets(plane: ControlPlane) -> list[Target]:
     ]
 
 
-async def install(plane: ControlPlane, place: Path, *, queue_url: str, endpoint: str) -> None:
-    """Apply the local overlay, with KEDA on a queue of this machine, and let some time seem to have passed."""
+async def install(plane: ControlPlane, place: Path, stack: StackOutputs, *, endpoint: str) -> None:
+    """Apply the local overlay, with KEDA on queues of this machine, and let some time seem to have passed."""
     overlays = Overlays.copy(place)
-    local = overlays.with_settings("local", QUEUE_URL=queue_url)
+    overlays.with_search("local")
+    local = overlays.with_settings(
+        "local", QUEUE_URL=stack.queue_url, SEARCH_QUEUE_URL=stack.search_queue_url
+    )
     (local / "endpoint.env").write_text(f"AWS_ENDPOINT_URL={endpoint}\n", encoding="utf-8")
     await plane.kubectl.apply("-k", str(local))
     # One consumer at least, so that there is a pod to tell of when the queue is empty.

@@ -16,6 +16,8 @@ from harness.origin import origin
 from harness.redis_server import redis_server
 from harness.system import system
 
+COMPONENTS = ("server", "consumer", "indexer", "queue-exporter")
+
 
 def target(component: str, port: int) -> Target:
     """A process, with the labels that its PodMonitor gives it."""
@@ -30,7 +32,7 @@ async def watched(
 ) -> AsyncIterator[Prometheus]:
     """A Prometheus that has seen all of `scene`."""
     place = tmp_path_factory.mktemp("watched")
-    ports = {component: free_port() for component in ("server", "consumer", "queue-exporter")}
+    ports = {component: free_port() for component in COMPONENTS}
     async with (
         origin() as images,
         redis_server(place) as redis,
@@ -41,14 +43,13 @@ async def watched(
             place, [*(target(name, port) for name, port in ports.items()), *targets(plane)]
         ) as watching,
     ):
-        await install(
-            plane, place, queue_url=running.stack.queue_url, endpoint=embedded_aws.endpoint
-        )
+        await install(plane, place, running.stack, endpoint=embedded_aws.endpoint)
         shared = {"REDIS_URL": redis.url}
         await running.start_server(METRICS_PORT=str(ports["server"]), **shared)
         await running.start_consumer(
             METRICS_PORT=str(ports["consumer"]), **shared, **scene.CONSUMER
         )
+        await running.start_indexer(METRICS_PORT=str(ports["indexer"]))
         await running.start_exporter(METRICS_PORT=str(ports["queue-exporter"]), READ_INTERVAL_S="1")
         await scene.play(running, images, proxy, watching)
         # KEDA's first reading, and an autoscaler's first look.

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import grpc
 from aiohttp import web
 
+from cluster.dashboards import reads
 from cluster.dashboards.prometheus import Prometheus
 from harness.aws_proxy import AwsProxy, Forward, Hook, ProxiedCall, cut, pass_on
 from harness.grpc_client import refused
@@ -31,12 +32,14 @@ _ITEM_THROTTLED = '{"Responses": [{"Error": {"Code": "ThrottlingError", "Message
 async def play(running: System, images: Origin, proxy: AwsProxy, prometheus: Prometheus) -> None:
     """All of it, in order. Returns when Prometheus has seen the end."""
     await _ordinary_images(running, images, prometheus)
+    await reads.everything(running, prometheus)
     await _callers_mistakes(running, images)
     ids = [await running.submit(url) for url in _bad_origins(images)]
     await running.wait_terminal(ids)
     await _throttling(running, images, proxy)
     await _outage(running, images, proxy, prometheus)
-    await prometheus.until(f"{_ENDED} >= {IMAGES + len(ids) + 3}")
+    await reads.engine_away(running, images, prometheus)
+    await prometheus.until(f"{_ENDED} >= {IMAGES + len(ids) + 4}")
 
 
 async def _ordinary_images(running: System, images: Origin, prometheus: Prometheus) -> None:

@@ -85,6 +85,10 @@ class ContainedSystem(System):
         await self.start_consumer(**settings)
         return self.containers[-1]
 
+    async def run_indexer(self, **settings: str) -> Container:
+        await self.start_indexer(**settings)
+        return self.containers[-1]
+
     async def run_exporter(self, **settings: str) -> Container:
         await self.start_exporter(**settings)
         return self.containers[-1]
@@ -104,8 +108,9 @@ class ContainedSystem(System):
         arguments: tuple[str, ...] = (),
         *,
         role: str | None = None,
+        stdout: int | None = None,
     ) -> Process:
-        port = free_port()
+        port = int(settings.get("METRICS_PORT") or free_port())
         environment = self._environment(role or module, {"METRICS_PORT": str(port), **settings})
         name = f"imageservice-{module}-{uuid.uuid4().hex[:10]}"
         variables = (f"--env={variable}={value}" for variable, value in environment.items())
@@ -113,6 +118,7 @@ class ContainedSystem(System):
             *(self.image.docker.client, "run", "--name", name, "--network", "host", *HARDENED),
             *(*variables, self.image.tag, module, *arguments),
             env=self.image.docker.environment,
+            stdout=stdout,
         )
         self.containers.append(Container(self.image, name, port, process))
         self.processes.append(process)
@@ -125,7 +131,8 @@ async def contained_system(
 ) -> AsyncIterator[ContainedSystem]:
     """As `harness.system.system`. Nothing is left of it, also where a container does not leave cleanly."""
     stack = await aws.deploy(f"t{uuid.uuid4().hex[:10]}", **parameters)
-    running = ContainedSystem(aws, stack, endpoint or aws.endpoint, image=image)
+    # No engine: containers share no folder in which there could be a file of SQLite's.
+    running = ContainedSystem(aws, stack, endpoint or aws.endpoint, {}, image=image)
     try:
         yield running
         await running.stop()

@@ -59,9 +59,12 @@ async def test_health_and_metrics_are_served(contained: ContainedSystem) -> None
             assert answer.status == health_pb2.HealthCheckResponse.SERVING
     consumer = await contained.run_consumer()
     exporter = await contained.run_exporter()
+    # Nobody is there, for which it waits.
+    indexer = await contained.run_indexer(SEARCH_URL=f"http://127.0.0.1:{free_port()}")
     assert "grpc_server_handled_total" in await server.metrics()
     assert "consumer_in_flight_messages" in await consumer.metrics()
     assert "queue_read_failures_total" in await exporter.metrics()
+    assert "indexer_documents_total" in await indexer.metrics()
 
 
 async def test_reconcile_runs_to_its_end(contained: ContainedSystem) -> None:

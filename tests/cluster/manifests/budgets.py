@@ -6,13 +6,14 @@ from typing import Any
 from cluster.manifests.environments import settings_of
 from cluster.manifests.overlays import Object
 from cluster.manifests.pods import PodTemplate, of_kind, pod_templates
+from consumer.indexing.settings import IndexerSettings
 from consumer.settings import MIB, ConsumerSettings
 from server.lifecycle import SERVICE
 from server.settings import ServerSettings
 
 SERVER_LAST_CALLS_S = 1
 CONSUMER_GIVE_BACK_S = 25
-"""Seconds that a drain takes beyond its settings; docs/reference.md has the consumer's."""
+"""Seconds that a drain takes beyond its settings; docs/reference.md has the consumer's, which the indexer shares."""
 LONGEST_WAIT_S = 2
 """Seconds between two attempts; a longer wait gives the message back."""
 PROCESS_BYTES = 125 * MIB
@@ -36,6 +37,9 @@ def _pod_faults(pod: PodTemplate, objects: Iterable[Object]) -> Iterator[str]:
         yield from _server_faults(pod, settings, objects)
     if isinstance(settings, ConsumerSettings):
         yield from _consumer_faults(pod, settings)
+    if isinstance(settings, IndexerSettings):
+        longest = max(settings.receive_wait_s, settings.drain_grace_s)
+        yield from _too_short(pod, "a drain", longest + CONSUMER_GIVE_BACK_S)
 
 
 def _server_faults(

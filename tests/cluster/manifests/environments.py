@@ -16,6 +16,9 @@ import server.__main__
 from cluster.manifests.overlays import Object
 from cluster.manifests.pods import PodTemplate, pod_templates
 from consumer import queue_exporter
+from consumer.indexing import process as indexer
+from consumer.indexing import reindex
+from consumer.indexing.settings import IndexerSettings, ReindexSettings
 from consumer.settings import ConsumerSettings
 from core.settings import ProcessSettings
 from server.settings import ServerSettings
@@ -51,6 +54,10 @@ def process_of(arguments: Sequence[str]) -> Process | None:
             return Process(ServerSettings, lambda given: server.__main__._parse(list(given)))
         case ["consumer", queue_exporter.COMMAND, *_]:
             return Process(queue_exporter.QueueExporterSettings, _consumer)
+        case ["consumer", indexer.COMMAND, *_]:
+            return Process(IndexerSettings, _consumer)
+        case ["consumer", reindex.COMMAND, *_]:
+            return Process(ReindexSettings, _consumer)
         case ["consumer", *_]:
             return Process(ConsumerSettings, _consumer)
     return None

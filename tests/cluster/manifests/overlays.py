@@ -13,6 +13,15 @@ from loadtest.tool_cache import tool_cache
 ROOT = Path(__file__).parents[3]
 SOURCE = ROOT / "k8s"
 NAMES = ("local", "staging", "eks")
+SEARCH = "components/search"
+WITH_SEARCH = {name: f"{name} with search" for name in ("local", "eks")}
+"""Overlays in which somebody took the comment sign off search; staging says the same as eks."""
+ENGINES = {
+    "local": "SEARCH_URL=http://host.docker.internal:9200\nSEARCH_SIGNED=false",
+    "eks": "SEARCH_URL=https://search-example.eu-central-1.es.amazonaws.com\nSEARCH_SIGNED=true",
+}
+"""What stack.env then says: on AWS by itself, where the stack has a domain."""
+NO_ENGINE = "SEARCH_URL=\nSEARCH_SIGNED=false"
 EXAMPLES = ("stack.env", "secret.env")
 _SECONDS = 60
 
@@ -54,6 +63,16 @@ class Tree:
         if ran.returncode != 0:
             raise BuildRefused(f"{overlay}: {ran.stderr.strip()}")
         return [each for each in yaml.safe_load_all(ran.stdout) if each]
+
+    def with_search(self, overlay: str) -> None:
+        """Do as the overlay says: take the comment sign off its component for search."""
+        line = f"- ../../{SEARCH}\n"
+        self.change(f"overlays/{overlay}/kustomization.yaml", f"  # {line}", f"  {line}")
+
+    def with_engine(self, overlay: str) -> None:
+        """The same, with a stack that names an engine."""
+        self.with_search(overlay)
+        self.change(f"overlays/{overlay}/stack.env", NO_ENGINE, ENGINES[overlay])
 
     def change(self, path: str, old: str, new: str) -> None:
         """Replace a text that must be in a file, so that a test which changes nothing is seen."""

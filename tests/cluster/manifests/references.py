@@ -32,15 +32,15 @@ def _pod_faults(objects: Iterable[Object], names: Names) -> Iterator[str]:
 
 
 def _configuration(pod: PodTemplate) -> Iterator[tuple[str, str, str | None]]:
-    """Kind, name and key of what the environment comes from."""
+    """Kind, name and key of what the environment comes from, but for what may be missing."""
     for source in pod.container.get("envFrom", []):
         for field, kind in (("configMapRef", "ConfigMap"), ("secretRef", "Secret")):
-            if field in source:
+            if field in source and not source[field].get("optional"):
                 yield kind, source[field]["name"], None
     for variable in pod.container.get("env", []):
         source = variable.get("valueFrom", {})
         for field, kind in (("configMapKeyRef", "ConfigMap"), ("secretKeyRef", "Secret")):
-            if field in source:
+            if field in source and not source[field].get("optional"):
                 yield kind, source[field]["name"], source[field]["key"]
 
 

@@ -6,11 +6,11 @@ import pytest
 
 from cluster.manifests import linters
 from cluster.manifests.linters import LEFT_OUT, LEFT_OUT_LOCALLY
-from cluster.manifests.overlays import ROOT, Object
+from cluster.manifests.overlays import ROOT, WITH_SEARCH, Object
 from cluster.manifests.plants import plant
 
 
-@pytest.mark.parametrize("overlay", ["staging", "eks"])
+@pytest.mark.parametrize("overlay", ["staging", "eks", WITH_SEARCH["eks"]])
 def test_checkov_is_content(built: dict[str, list[Object]], overlay: str, tmp_path: Path) -> None:
     """checkov passes what is for AWS."""
     assert linters.checkov(built[overlay], tmp_path, [*LEFT_OUT]) == []

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cluster.manifests.egress import EVERY_PORT, Egress
-from cluster.manifests.overlays import Object, Tree
+from cluster.manifests.overlays import WITH_SEARCH, Object, Tree
 from cluster.manifests.plants import find
 from cluster.manifests.pods import PodTemplate, of_kind, pod_templates
 from consumer.fetching.special_networks import IPV4_SPECIAL, IPV6_SPECIAL, METADATA_ENDPOINTS
@@ -17,7 +17,7 @@ AGENTS = ("169.254.170.23", "fd00:ec2::23")
 SPECIAL = [ip_network(each.network) for each in (*IPV4_SPECIAL, *IPV6_SPECIAL)]
 METADATA = [ip_network(str(each)) for each in METADATA_ENDPOINTS]
 INTERNET = ("1.1.1.1", "52.94.5.1", "2606:4700::1111", "2600:1f18::1")
-OVERLAYS = ("staging", "eks")
+OVERLAYS = ("staging", "eks", WITH_SEARCH["eks"])
 POLICIES = ["imageservice-aws", "imageservice-origins"]
 
 
@@ -140,12 +140,15 @@ def test_pods_are_called_by_whom_they_are_for(guarded: list[Object]) -> None:
         "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}
     }
     found = {pod.component: callers(guarded, pod) for pod in pod_templates(guarded)}
-    assert found == {
+    open_to = {
         "server": {"grpc": [clients], "metrics": [prometheus]},
         "consumer": {"metrics": [prometheus]},
+        "indexer": {"metrics": [prometheus]},
         "queue-exporter": {"metrics": [prometheus]},
         "reconcile": {},
+        "reindex": {},
     }
+    assert found == {component: open_to[component] for component in found}
 
 
 @pytest.mark.parametrize("name", POLICIES)

@@ -10,6 +10,7 @@ from cluster.manifests.plants import REMOVED, plant
 
 SERVER = "Deployment/imageservice-server"
 CONSUMER = "Deployment/imageservice-consumer"
+INDEXER = "Deployment/imageservice-indexer"
 POD = "spec.template.spec"
 CONTAINER = f"{POD}.containers.0"
 
@@ -69,6 +70,7 @@ def test_a_wrong_environment_is_seen(
     ("title", "path", "value", "told"),
     [
         (SERVER, f"{POD}.terminationGracePeriodSeconds", 31, "below a drain of 31 s"),
+        (INDEXER, f"{POD}.terminationGracePeriodSeconds", 50, "below a drain of 50 s"),
         (CONSUMER, f"{POD}.terminationGracePeriodSeconds", 55, "below a drain of 55 s"),
         (CONSUMER, f"{POD}.terminationGracePeriodSeconds", 90, "below the longest job of 94 s"),
         (CONSUMER, f"{CONTAINER}.resources.limits.memory", "512Mi", "512 MiB is below 893 MiB"),
@@ -85,11 +87,11 @@ def test_a_wrong_environment_is_seen(
     ],
 )
 def test_a_budget_that_does_not_fit_is_seen(
-    eks: list[Object], title: str, path: str, value: Any, told: str
+    searching: list[Object], title: str, path: str, value: Any, told: str
 ) -> None:
     """Too short a grace, too little memory and a port that nobody serves are faults."""
-    plant(eks, title, path, value)
-    assert any(told in fault for fault in budgets.faults(eks))
+    plant(searching, title, path, value)
+    assert any(told in fault for fault in budgets.faults(searching))
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,12 @@ def test_a_name_of_nothing_is_seen(
     assert any(told in fault for fault in references.faults(eks))
 
 
+def test_what_may_be_missing_is_no_fault(eks: list[Object]) -> None:
+    """The settings of a stack that is older than search do not keep the exporter from its start."""
+    plant(eks, "ConfigMap/imageservice-stack", "data.SEARCH_QUEUE_URL", REMOVED)
+    assert references.faults(eks) == []
+
+
 def test_a_missing_key_of_the_scaler_is_seen(local: list[Object]) -> None:
     """The credentials that the scaler reads are looked for in the secret."""
     plant(local, "Secret/imageservice-aws-credentials", "data.AWS_ACCESS_KEY_ID", REMOVED)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from cluster.manifests.overlays import Tree
 from harness.aws import ROOT
 
 _EXAMPLE = ".example"
@@ -32,6 +33,10 @@ class Overlays:
             changed = [_set(path, name, value) for path in folder.glob("*.env")]
             assert any(changed), f"no env file of {overlay} has {name}"
         return folder
+
+    def with_search(self, overlay: str) -> None:
+        """Let the overlay have its component for search."""
+        Tree(self.folder.parent).with_search(overlay)
 
     def without_image(self, overlay: str) -> None:
         """Let pods be made that never start: where nodes are real, nobody but the test may take messages."""

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -142,6 +143,15 @@ async def test_the_api_server_accepts_every_object_of_an_overlay(
     folder = await asyncio.to_thread(overlays.with_settings, overlay)
     accepted = await plane.kubectl.apply("--dry-run=server", "-k", str(folder))
     assert f"{NAME} serverside-applied (server dry run)" in accepted
+
+
+@pytest.mark.usefixtures("overlays")
+async def test_the_api_server_accepts_search(plane: ControlPlane, tmp_path: Path) -> None:
+    with_search = await asyncio.to_thread(Overlays.copy, tmp_path)
+    await asyncio.to_thread(with_search.with_search, "eks")
+    accepted = await plane.kubectl.apply("--dry-run=server", "-k", str(with_search.folder / "eks"))
+    for made in ("deployment.apps/imageservice-indexer", "cronjob.batch/imageservice-reindex"):
+        assert f"{made} serverside-applied (server dry run)" in accepted
 
 
 @pytest.mark.usefixtures("overlays")

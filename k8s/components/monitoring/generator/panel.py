@@ -11,8 +11,10 @@ DATA_SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 SELECTORS = {
     "<server>": 'namespace="$namespace", job="imageservice-server"',
     "<consumer>": 'namespace="$namespace", job="imageservice-consumer"',
+    "<indexer>": 'namespace="$namespace", job="imageservice-indexer"',
+    "<search>": 'namespace="$namespace", job=~"imageservice-(server|indexer)"',
     "<exporter>": 'namespace="$namespace", job="imageservice-queue-exporter"',
-    "<processes>": 'namespace="$namespace", job=~"imageservice-(server|consumer|queue-exporter)"',
+    "<processes>": 'namespace="$namespace", job=~"imageservice-(server|consumer|indexer|queue-exporter)"',
 }
 
 

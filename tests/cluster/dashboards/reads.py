@@ -1,0 +1,60 @@
+"""What is read while Prometheus looks on: lists, images, searches, and a search engine that is away for a while."""
+
+import asyncio
+from pathlib import Path
+
+import grpc
+
+from cluster.dashboards.prometheus import Prometheus
+from core.request import image_id_of
+from harness.grpc_client import refused
+from harness.origin import Origin
+from harness.system import System
+from imageservice.v1 import image_service_pb2 as pb
+
+CUSTOMER = "acme"
+_ROUNDS = 3
+_ASKED = 'search_engine_calls_total{job="imageservice-server", operation="search", outcome="ok"}'
+_UNANSWERED = _ASKED.replace("ok", "unavailable")
+
+
+async def everything(running: System, prometheus: Prometheus) -> None:
+    """Each method that reads, again once Prometheus knows of it: a counter that is born at 1 has no rate."""
+    await prometheus.until('sum(indexer_documents_total{outcome="indexed"}) > 0')
+    await _each(running)
+    await prometheus.until(f"{_ASKED} >= 1")
+    for _ in range(_ROUNDS):
+        await _each(running)
+    await prometheus.until(f"{_ASKED} >= {1 + _ROUNDS}")
+
+
+async def _each(running: System) -> None:
+    async with running.stub() as stub:
+        listed = await stub.ListRequests(pb.ListRequestsRequest(customer_id=CUSTOMER))
+        request_id = listed.requests[0].request_id
+        await stub.GetStatus(pb.GetStatusRequest(request_id=request_id))
+        await stub.ListImages(pb.ListImagesRequest(customer_id=CUSTOMER))
+        image = await stub.GetImage(pb.GetImageRequest(image_id=image_id_of(request_id)))
+        assert image.image.customer_id == CUSTOMER
+        found = await stub.SearchImages(
+            pb.SearchImagesRequest(customer_id=CUSTOMER, formats=["PNG"], facets=True)
+        )
+        assert found.total > 0
+
+
+async def engine_away(running: System, images: Origin, prometheus: Prometheus) -> None:
+    """The index is gone until the indexer and a caller have noticed, and then it is there again."""
+    file = Path(running.search["SEARCH_URL"].removeprefix("sqlite:///"))
+    away = file.parent.with_name(f"{file.parent.name}-away")
+    await asyncio.to_thread(file.parent.rename, away)
+    try:
+        await running.submit(images.picture(0))
+        async with running.stub() as stub:
+            asked = pb.SearchImagesRequest(customer_id=CUSTOMER)
+            refusal = await refused(stub.SearchImages(asked))
+            assert refusal.code is grpc.StatusCode.UNAVAILABLE
+            await prometheus.until("indexer_waiting == 1")
+            await prometheus.until(f"{_UNANSWERED} >= 1")
+    finally:
+        await asyncio.to_thread(away.rename, file.parent)
+    await prometheus.until("indexer_waiting == 0")

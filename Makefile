@@ -8,7 +8,7 @@ CODE := server consumer core cli loadtest tests docs k8s protos/stubs.py
 PROTO := imageservice/v1/image_service.proto
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-real verify-redis verify-k8s verify-dashboards verify-cluster verify-image check format stubs reference metrics dashboards constraints buf load-smoke bench clean
+.PHONY: help demo up test test-real verify-redis verify-search verify-k8s verify-dashboards verify-cluster verify-image check format stubs reference metrics dashboards constraints buf load-smoke bench clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,11 +44,15 @@ up: .venv/local  ## Run the whole system on this machine until Ctrl-C
 test: .venv/dev  ## Run the whole test suite
 	$(BIN)/python -m pytest --numprocesses 4 --dist worksteal
 
-test-real: .venv/dev  ## Run the system's tests on Amazon's DynamoDB Local and on ElasticMQ (needs a JDK 17 and Maven)
-	$(BIN)/python -m pytest --backend=real tests/acceptance tests/chaos tests/integration/test_tables.py
+test-real: .venv/dev  ## Run the system's tests on Amazon's DynamoDB Local, on ElasticMQ and OpenSearch (needs a JDK 17 and Maven)
+	$(BIN)/python -m pytest --backend=real tests/acceptance tests/chaos tests/integration/test_tables.py \
+		tests/integration/test_search_engine*.py tests/integration/test_server_search*.py tests/cluster/opensearch
 
 verify-redis: .venv/dev  ## Kill, hang and corrupt a real Redis under the system (needs Debian's redis-server)
 	$(BIN)/python -m pytest tests/cluster/redis
+
+verify-search: .venv/dev  ## Kill OpenSearch, Redis and the indexer under load (needs a JDK 17, Maven, Debian's redis-server)
+	$(BIN)/python -m pytest tests/cluster/readside
 
 # Its pins are not ours, so it has an environment of its own.
 .venv/checkov/created: tests/cluster/manifests/checkov.txt .venv/created
@@ -73,7 +77,7 @@ verify-image: .venv/dev  ## Build the image and run it as a restricted pod would
 load-smoke: .venv/loadtest  ## Take 10,000 requests to their end and prove that none was lost
 	@$(BIN)/imageservice-loadtest million --up --requests 10000 --report .load-smoke
 
-bench: .venv/dev  ## Measure everything side by side, and renew docs/performance.md (20 minutes on a quiet machine)
+bench: .venv/dev  ## Measure everything side by side, and renew docs/performance.md (23 minutes on a quiet machine; needs Debian's redis-server, a JDK 17 and Maven)
 	$(BIN)/python -m loadtest.bench
 
 check: .venv/dev  ## Lint, types, layers, freshness of stubs and docs

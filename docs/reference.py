@@ -9,10 +9,13 @@ from pathlib import Path
 
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
+from pydantic_settings import BaseSettings
 
+from consumer.indexing.settings import IndexerSettings
 from consumer.queue_exporter import QueueExporterSettings
 from consumer.settings import ConsumerSettings
 from core.errors import ImageFailure, PermanentFailure
+from core.search.settings import SearchSettings
 from core.settings import CoreSettings
 from generated_page import write_or_check
 from server.rpc_errors import Reason
@@ -72,16 +75,25 @@ settings of metrics and logs.
 """
 
 
+INDEXER = """
+`python -m consumer indexer` also reads the settings of server and consumer, and those of search, where `SEARCH_URL` is
+*required*. `python -m consumer reindex` reads the same, less those of this table.
+"""
+
+
 def page() -> str:
-    own_server = {n: f for n, f in ServerSettings.model_fields.items() if _is_own(n)}
-    own_consumer = {n: f for n, f in ConsumerSettings.model_fields.items() if _is_own(n)}
-    own_exporter = {"read_interval_s": QueueExporterSettings.model_fields["read_interval_s"]}
+    own_exporter = {
+        name: QueueExporterSettings.model_fields[name]
+        for name in QueueExporterSettings.__annotations__
+    }
     parts = [
         HEAD,
         _settings("Settings of server and consumer", CoreSettings.model_fields),
-        _settings("Settings of the server", own_server),
+        _settings("Settings of search, of server and indexer", SearchSettings.model_fields),
+        _settings("Settings of the server", _own(ServerSettings)),
         WORKERS,
-        _settings("Settings of the consumer", own_consumer),
+        _settings("Settings of the consumer", _own(ConsumerSettings)),
+        _settings("Settings of the indexer", _own(IndexerSettings)) + INDEXER,
         _settings("Settings of the queue exporter", own_exporter) + EXPORTER,
         FAILURES + "".join(_failures()),
         UNDETECTED,
@@ -90,8 +102,10 @@ def page() -> str:
     return "\n".join(parts)
 
 
-def _is_own(name: str) -> bool:
-    return name not in CoreSettings.model_fields
+def _own(settings: type[BaseSettings]) -> dict[str, FieldInfo]:
+    """What it has beyond that which several have."""
+    shared = {*CoreSettings.model_fields, *SearchSettings.model_fields}
+    return {name: field for name, field in settings.model_fields.items() if name not in shared}
 
 
 def _settings(title: str, fields: dict[str, FieldInfo]) -> str:
@@ -105,7 +119,7 @@ def _settings(title: str, fields: dict[str, FieldInfo]) -> str:
 def _default(field: FieldInfo) -> str:
     if field.default is PydanticUndefined:
         return "*required*"
-    return f"`{field.default}`" if field.default not in ((), None) else "*none*"
+    return f"`{field.default}`" if field.default not in ((), None, "") else "*none*"
 
 
 def _failures() -> Iterator[str]:

@@ -13,8 +13,47 @@ from loadtest.million import command
 from loadtest.million.command import Cannot, Target
 from loadtest.million.items import TooFewCustomers
 from loadtest.million.settings import RunSettings
+from loadtest.walk import command as walks
+from loadtest.walk.settings import WalkSettings
 
 USAGE, INTERRUPTED = 2, 130
+
+DEFAULT_ADDRESS = "127.0.0.1:50051"
+
+Address = Annotated[
+    str, typer.Option(envvar="IMAGESERVICE_ADDRESS", metavar="HOST:PORT", help="The gRPC server.")
+]
+ReadyFile = Annotated[
+    Path | None,
+    typer.Option(help="That `imageservice up --ready-file` wrote: address, AWS and processes."),
+]
+Up = Annotated[
+    bool, typer.Option("--up", help="Start the whole system on this machine, for this run.")
+]
+Consumers = Annotated[int, typer.Option(min=1, help="Consumers of --up.")]
+Origin = Annotated[
+    list[str] | None,
+    typer.Option(metavar="URL", help="Where loadtest.origin runs. One is started here by default."),
+]
+Hosts = Annotated[
+    int, typer.Option(min=1, max=200, help="Loopback addresses of the origin started here.")
+]
+Patience = Annotated[
+    float, typer.Option(min=1, help="Seconds without news after which waiting ends.")
+]
+Note = Annotated[
+    str, typer.Option(help="What the report shall say of the system: machines, settings.")
+]
+Sample = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=PID",
+        help="Show a further process of this machine in the report. May be repeated.",
+    ),
+]
+Report = Annotated[
+    Path, typer.Option(metavar="FOLDER", help="Gets the report and the processes' logs.")
+]
 
 app = typer.Typer(
     name="imageservice-loadtest",
@@ -52,43 +91,16 @@ def million(
     watch: Annotated[
         bool, typer.Option("--watch", help="Learn of ends by WatchRequest, not by notifications.")
     ] = False,
-    address: Annotated[
-        str,
-        typer.Option(envvar="IMAGESERVICE_ADDRESS", metavar="HOST:PORT", help="The gRPC server."),
-    ] = "127.0.0.1:50051",
-    ready_file: Annotated[
-        Path | None,
-        typer.Option(help="That `imageservice up --ready-file` wrote: address, AWS and processes."),
-    ] = None,
-    up: Annotated[
-        bool, typer.Option("--up", help="Start the whole system on this machine, for this run.")
-    ] = False,
-    consumers: Annotated[int, typer.Option(min=1, help="Consumers of --up.")] = 1,
-    origin: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="URL", help="Where loadtest.origin runs. One is started here by default."
-        ),
-    ] = None,
-    hosts: Annotated[
-        int, typer.Option(min=1, max=200, help="Loopback addresses of the origin started here.")
-    ] = 16,
-    patience: Annotated[
-        float, typer.Option(min=1, help="Seconds without news after which waiting ends.")
-    ] = 120.0,
-    note: Annotated[
-        str, typer.Option(help="What the report shall say of the system: machines, settings.")
-    ] = "",
-    sample: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=PID",
-            help="Show a further process of this machine in the report. May be repeated.",
-        ),
-    ] = None,
-    report: Annotated[
-        Path, typer.Option(metavar="FOLDER", help="Gets the report and the processes' logs.")
-    ] = Path("million-report"),
+    address: Address = DEFAULT_ADDRESS,
+    ready_file: ReadyFile = None,
+    up: Up = False,
+    consumers: Consumers = 1,
+    origin: Origin = None,
+    hosts: Hosts = 16,
+    patience: Patience = 120.0,
+    note: Note = "",
+    sample: Sample = None,
+    report: Report = Path("million-report"),
 ) -> int:
     """Submit images by the million, follow each to its end, and prove that none was lost or doubled.
 
@@ -112,6 +124,43 @@ def million(
         address, ready_file, up, consumers, tuple(origin or ()), hosts, _sampled(sample or [])
     )
     return uvloop.run(command.million(settings, target, report, Console()))
+
+
+@app.command()
+def walk(
+    *,
+    requests: Annotated[
+        int, typer.Option(min=1, help="How many requests to submit before the first walk.")
+    ] = 100_000,
+    customers: Annotated[int, typer.Option(min=2, help="Customers to submit for.")] = 50,
+    rate: Annotated[
+        float, typer.Option(min=0.1, help="Requests a second to submit during the walks.")
+    ] = 50.0,
+    at_once: Annotated[
+        int, typer.Option(min=1, max=64, help="Customers whose lists are walked at a time.")
+    ] = 4,
+    streams: Annotated[int, typer.Option(min=1, max=64, help="SubmitImages streams.")] = 4,
+    address: Address = DEFAULT_ADDRESS,
+    ready_file: ReadyFile = None,
+    up: Up = False,
+    consumers: Consumers = 1,
+    origin: Origin = None,
+    hosts: Hosts = 16,
+    patience: Patience = 120.0,
+    note: Note = "",
+    sample: Sample = None,
+    report: Report = Path("walk-report"),
+) -> int:
+    """Walk every list of every customer to its end while more is submitted, and prove what was listed.
+
+    Exit 1 unless each request that was there when a walk began is listed by it exactly once, none is listed to
+    another customer, and no page token of one customer is taken for another's list. Needs the public contract only.
+    """
+    settings = WalkSettings(requests, customers, rate, at_once, streams, patience, note)
+    target = Target(
+        address, ready_file, up, consumers, tuple(origin or ()), hosts, _sampled(sample or [])
+    )
+    return uvloop.run(walks.walk(settings, target, report, Console()))
 
 
 def _sampled(options: list[str]) -> dict[str, int]:

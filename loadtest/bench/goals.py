@@ -20,6 +20,8 @@ WATCH_P99 = Goal(1_000, aim=250)
 """Milliseconds."""
 PUSHED_P99 = Goal(100, aim=25)
 """Milliseconds, with Redis."""
+SEARCH_P99 = Goal(500, aim=100)
+"""Milliseconds, among a million images; after two seconds a search engine counts as down."""
 FLAT = Goal(1.1)
 """Our reading of flat: what ten and a hundred times as many rows may cost over the fewest."""
 MEMORY = Goal(1.2)

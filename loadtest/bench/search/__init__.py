@@ -1,0 +1,1 @@
+"""A million images that never were, and what is asked about them."""

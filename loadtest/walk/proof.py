@@ -1,0 +1,129 @@
+"""The proof: what a walk listed, against what was known when it began. Pure.
+
+missing    there when the walk began, and not listed
+twice      listed more than once
+stranger   another customer's, or nobody's: never submitted
+state      listed in another state than was asked for, or outside of the span of time
+order      listed behind an older one
+token      a token of one customer was taken for another's list
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from imageservice.v1 import image_service_pb2 as pb
+from loadtest.run_report.record import Verdict
+from loadtest.walk.items import WalkItems
+from loadtest.walk.lists import FAILED, IMAGES, Entry, Question, Walked
+
+SHOWN = 20
+"""Ids that a report shows of each kind; the file beside it lists all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """One customer's requests that were there before a walk began, as GetStatus told of them."""
+
+    requests: Mapping[str, Entry]
+
+    def expected(self, question: Question) -> set[str]:
+        """What a walk must list."""
+        return {entry.request_id for entry in self.requests.values() if _belongs(question, entry)}
+
+
+@dataclass(slots=True)
+class Proof:
+    items: WalkItems
+    walks: Counter[str] = field(default_factory=Counter)
+    """By kind of list."""
+    proven: Counter[str] = field(default_factory=Counter)
+    """By kind of list: requests of which it was known that each must be listed once."""
+    tokens: int = 0
+    """Tokens that were tried on another's list, and refused."""
+    faults: dict[str, list[str]] = field(default_factory=dict)
+    """By kind: sentences that begin with an id."""
+
+    def look_at(self, walked: Walked, known: Known) -> None:
+        question, entries = walked.question, walked.entries
+        times = Counter(entry.request_id for entry in entries)
+        expected = known.expected(question)
+        self.walks[question.kind] += 1
+        self.proven[question.kind] += len(expected)
+        for request_id in sorted(expected - times.keys()):
+            self._fault("missing", request_id, question)
+        for request_id, count in times.items():
+            if count > 1:
+                self._fault("twice", request_id, question)
+        self._judge_each(question, entries)
+        self._judge_order(question, entries, known)
+
+    def token(self, text: str, owner: str, other: str, *, refused: bool) -> None:
+        """`other` gave the token of `owner` for a list of its own."""
+        if refused:
+            self.tokens += 1
+        else:
+            self.faults.setdefault("token", []).append(f"{text} of {owner} was taken for {other}")
+
+    def verdict(self, submitted: int, meanwhile: int) -> Verdict:
+        walks = self.walks.total()
+        proven = ", ".join(f"{count:,} by {kind}" for kind, count in self.proven.items())
+        sentences = [
+            f"{submitted:,} requests were there before the first walk, {meanwhile:,} came during {walks:,} walks.",
+            f"Known to be there before its walk, and to be listed once: {proven}.",
+            f"{self.tokens:,} tokens were refused for another's list.",
+            *self._sentences(),
+        ]
+        idle = [kind for kind in self.walks if not self.proven[kind]]
+        if idle:
+            sentences.append(f"Nothing was there to be listed by: {', '.join(idle)}.")
+        if not meanwhile:
+            sentences.append("Nothing came during the walks.")
+        if not self.faults:
+            sentences.append("Each was listed once, and none to a stranger.")
+        passed = bool(walks and self.tokens and meanwhile) and not self.faults and not idle
+        return Verdict(passed, tuple(sentences))
+
+    def _judge_each(self, question: Question, entries: Iterable[Entry]) -> None:
+        for entry in entries:
+            number = self.items.number(entry.request_id)
+            owner = None if number is None else self.items.customer(number)
+            if not owner == entry.customer == question.customer:
+                self._fault("stranger", f"{entry.request_id} of {entry.customer}", question)
+            elif not _belongs(question, entry):
+                self._fault("state", entry.request_id, question)
+
+    def _judge_order(self, question: Question, entries: Sequence[Entry], known: Known) -> None:
+        """Images are in the order of their requests, of which those that came since are not known."""
+        if question.kind == IMAGES:
+            entries = [
+                known.requests[e.request_id] for e in entries if e.request_id in known.requests
+            ]
+        for before, entry in pairwise(entries):
+            newer = (
+                entry.updated > before.updated
+                if question.kind == FAILED
+                else entry.created > before.created
+            )
+            if newer:
+                self._fault("order", entry.request_id, question)
+
+    def _fault(self, kind: str, request_id: str, question: Question) -> None:
+        where = f"{question.kind} of {question.customer} by pages of {question.page_size}"
+        self.faults.setdefault(kind, []).append(f"{request_id} in {where}")
+
+    def _sentences(self) -> Iterable[str]:
+        for kind, sentences in self.faults.items():
+            more = f" … and {len(sentences) - SHOWN:,} more" if len(sentences) > SHOWN else ""
+            yield f"{len(sentences):,} {kind}: {'; '.join(sentences[:SHOWN])}{more}."
+
+
+def _belongs(question: Question, entry: Entry) -> bool:
+    """Whether the list that is asked for has a place for it."""
+    if question.kind == IMAGES:
+        return entry.state == pb.STATE_COMPLETED
+    if question.state not in {pb.STATE_UNSPECIFIED, entry.state}:
+        return False
+    after, before = question.after, question.before
+    return (after is None or after <= entry.created) and (before is None or entry.created < before)

@@ -2,12 +2,12 @@
 
 import sys
 from typing import Literal, TypeVar
-from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core.group_commit import Batching
+from core.host_url import names_host
 
 S = TypeVar("S", bound=BaseSettings)
 
@@ -86,10 +86,10 @@ class CoreSettings(ProcessSettings):
             return None
         if not value.get_secret_value().startswith(("redis://", "rediss://")):
             raise ValueError("it must begin with redis:// or rediss://")
-        parts = urlsplit(value.get_secret_value())
-        # Reading the port raises ValueError where it is none.
-        if not parts.hostname or parts.port == 0:
-            raise ValueError("it must name a host, and a port where that is not 6379")
+        if not names_host(value.get_secret_value()):
+            raise ValueError(
+                "it must name a host, and a port where that is not 6379; name and password are percent-encoded"
+            )
         return value
 
     @property

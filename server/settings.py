@@ -71,7 +71,8 @@ class ServerSettings(SearchSettings, CoreSettings):
     max_searches: int = Field(
         64,
         ge=1,
-        description="SearchImages calls under way in this process; beyond it a further one is RESOURCE_EXHAUSTED.",
+        description="SearchImages calls under way in this process, of which one customer has a quarter at most; beyond "
+        "it a further one is RESOURCE_EXHAUSTED.",
     )
     keepalive_time_s: float = Field(
         60.0,

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
+
+import idna
 
 from core.image import ImageRecord
+from core.origin_url import InvalidOriginUrl, parse_origin_url
 from core.request import FIRST_REVISION, ImageRequest
 from core.search.color import Color, color_of
 from core.search.words import words
@@ -16,8 +18,9 @@ class SearchDocument:
 
     `revision` is that of the COMPLETED state: of two documents of one image the higher one is right. `created_at` is
     when the image was recorded, in milliseconds since the epoch. Width and height are pixels. `origin_host` is the host
-    of the address that was submitted, in lower case. `color` is None and `perceptual_hash` empty where only the
-    picture's header was looked at; otherwise the latter is 16 hexadecimal digits.
+    of the address that was submitted, as it was asked: in lower case, an international name in its ASCII form. `color`
+    is None and `perceptual_hash` empty where only the picture's header was looked at; otherwise the latter is 16
+    hexadecimal digits.
     """
 
     image_id: str
@@ -38,14 +41,14 @@ class SearchDocument:
     @property
     def words(self) -> tuple[str, ...]:
         """What the document is found by as text: its camera, its labels, keys and values, and its origin's host."""
-        texts = (self.camera, self.origin_host, *self.labels.keys(), *self.labels.values())
+        hosts = (self.origin_host, _as_written(self.origin_host))
+        texts = (self.camera, *hosts, *self.labels.keys(), *self.labels.values())
         return words(" ".join(texts))
 
 
 def document_of(record: ImageRecord, request: ImageRequest | None) -> SearchDocument:
-    """`request` is None where its row has expired: then its labels are gone, and its URL where no redirect kept one."""
+    """`request` is None where its row has expired: then its labels and its host are not known any more."""
     picture = record.picture
-    url = request.origin_url if request else record.provenance.final_url
     return SearchDocument(
         image_id=record.image_id,
         request_id=record.request_id,
@@ -57,8 +60,24 @@ def document_of(record: ImageRecord, request: ImageRequest | None) -> SearchDocu
         height=picture.height,
         bytes=picture.bytes,
         camera=picture.camera,
-        origin_host=urlsplit(url).hostname or "",
+        origin_host=_host(request.origin_url) if request else "",
         labels=dict(request.labels) if request else {},
         color=color_of(picture.dominant_color) if picture.dominant_color else None,
         perceptual_hash=picture.perceptual_hash,
     )
+
+
+def _as_written(host: str) -> str:
+    """An international name in its own letters, by which people look for it."""
+    try:
+        return idna.decode(host) if "xn--" in host else ""
+    except idna.IDNAError:
+        return ""
+
+
+def _host(url: str) -> str:
+    try:
+        return parse_origin_url(url).host
+    except InvalidOriginUrl:
+        # Accepted by an earlier version, under other rules.
+        return ""

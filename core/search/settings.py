@@ -1,10 +1,11 @@
 """The settings of whoever reads or writes the index."""
 
 from typing import Literal
-from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings
+
+from core.host_url import names_host
 
 SQLITE = "sqlite:///"
 _OPENSEARCH = ("https://", "http://")
@@ -54,10 +55,11 @@ class SearchSettings(BaseSettings):
             return value
         if not url.startswith(_OPENSEARCH):
             raise ValueError("it must begin with https://, http:// or sqlite:///")
-        parts = urlsplit(url)
-        # Reading the port raises ValueError where it is none.
-        if not parts.hostname or parts.port == 0:
-            raise ValueError("it must name a host, and a port where that is not the scheme's own")
+        if not names_host(url):
+            raise ValueError(
+                "it must name a host, and a port where that is not the scheme's own; "
+                "name and password are percent-encoded"
+            )
         return value
 
     @property

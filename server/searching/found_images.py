@@ -12,6 +12,9 @@ from server.translation import image_message
 
 log = structlog.get_logger()
 
+_PAGES_AT_ONCE = 4
+"""Of this process, so that the rows of many pages do not stand in line before those that GetStatus waits for."""
+
 
 class FoundImages:
     """Reads are strongly consistent, and shared with all others of the process. `public_base_url` ends with a slash.
@@ -23,13 +26,15 @@ class FoundImages:
     def __init__(self, tables: Tables, public_base_url: str) -> None:
         self._tables = tables
         self._public_base_url = public_base_url
+        self._pages = asyncio.Semaphore(_PAGES_AT_ONCE)
 
     async def read(self, customer_id: str, image_ids: Sequence[str]) -> list[pb.Image | None]:
         """Each image in the order of the ids; None where there is none of this customer.
 
         Raises Overloaded or DependencyUnavailable.
         """
-        return await asyncio.gather(*(self._read(customer_id, each) for each in image_ids))
+        async with self._pages:
+            return await asyncio.gather(*(self._read(customer_id, each) for each in image_ids))
 
     async def _read(self, customer_id: str, image_id: str) -> pb.Image | None:
         record = await _readable(image_id, self._tables.read_image_by_id(image_id))

@@ -54,9 +54,13 @@ def _bytes_of(text: str) -> bytes:
     if len(text) != _LENGTH:
         raise BadToken
     try:
-        return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        packed = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
         raise BadToken from None
+    # Padding of the caller's own makes it shorter.
+    if len(packed) != _TOKEN.size:
+        raise BadToken
+    return packed
 
 
 def _digest(query: SearchQuery) -> bytes:

@@ -1,5 +1,6 @@
 """Pages of a search: ids from the engine, then what the tables say of each."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -16,39 +17,47 @@ from server.searching.page_token import encode
 
 log = structlog.get_logger()
 
+_SHARES = 4
+
 
 class Searches:
     """`reader` is None where there is no engine; `max_open` bounds the calls under way.
 
-    An engine that is down costs its callers nothing but an error, and nobody else anything: no other call is made here.
+    One customer has a quarter of them at most, so that who searches most does not search alone. An engine that is down
+    costs its callers nothing but an error, and nobody else anything: no other call is made here.
     """
 
     def __init__(self, reader: SearchReader | None, images: FoundImages, *, max_open: int) -> None:
         self._reader = reader
         self._images = images
         self._max_open = max_open
-        self._open = 0
+        self._share = max(1, max_open // _SHARES)
+        self._open: Counter[str] = Counter()
         self._answers = True
 
     async def page(self, asked: Asked) -> pb.SearchImagesResponse:
         """Raises SearchNotConfigured, SearchUnavailable, Overloaded or DependencyUnavailable."""
         if self._reader is None:
             raise SearchNotConfigured("This installation has no search engine.")
-        with self._place():
+        with self._place(asked.query.customer_id):
             found = await self._found(self._reader, asked)
             ids = [hit.image_id for hit in found.hits]
             images = await self._images.read(asked.query.customer_id, ids)
         return response(asked, found, images)
 
     @contextmanager
-    def _place(self) -> Iterator[None]:
-        if self._open >= self._max_open:
-            raise Overloaded(f"This server searches {self._open} times already.")
-        self._open += 1
+    def _place(self, customer_id: str) -> Iterator[None]:
+        if (open_ := self._open.total()) >= self._max_open:
+            raise Overloaded(f"This server searches {open_} times already.")
+        if (own := self._open[customer_id]) >= self._share:
+            raise Overloaded(f"This server searches {own} times for this customer already.")
+        self._open[customer_id] += 1
         try:
             yield
         finally:
-            self._open -= 1
+            self._open[customer_id] -= 1
+            if not self._open[customer_id]:
+                del self._open[customer_id]
 
     async def _found(self, reader: SearchReader, asked: Asked) -> Found:
         """In an outage a line is logged at its beginning and at its end; the metrics count the calls."""

@@ -7,6 +7,10 @@ from core.search.query import Word
 from core.search.words import words
 
 MAX_WORDS = 16
+MAX_BEGINNINGS = 3
+"""Words with a * in one text: each stands for all words of the customer that begin so."""
+SHORTEST_BEGINNING = 2
+"""Characters; one would stand for a good part of all words."""
 MAX_TEXT_BYTES = 256
 
 
@@ -34,6 +38,11 @@ def asked_words(text: str) -> tuple[Word, ...]:
         raise BadText("Must have a letter or a digit.")
     if len(asked) > MAX_WORDS:
         raise BadText(f"Must be at most {MAX_WORDS} words.")
+    beginnings = [word for word in asked if word.prefix]
+    if len(beginnings) > MAX_BEGINNINGS:
+        raise BadText(f"Must have at most {MAX_BEGINNINGS} words with a *.")
+    if any(len(word.text) < SHORTEST_BEGINNING for word in beginnings):
+        raise BadText(f"Must have {SHORTEST_BEGINNING} letters or digits at least before a *.")
     return tuple(asked)
 
 

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,8 +14,10 @@ from core.errors import SearchUnavailable
 from core.search.engine import Outcome, open_reader, open_writer
 from core.search.query import SearchQuery
 from core.search.settings import SearchSettings
+from core.search.sqlite.generations import current
 from core.search.sqlite.schema import APPLICATION_ID, SCHEMA_VERSION
-from harness.search_documents import ACME, document
+from core.search.sqlite.selection import Selection
+from harness.search_documents import ACME, asked, document
 from harness.search_engines import opened, settings_for
 
 QUERY = SearchQuery(ACME)
@@ -38,6 +41,43 @@ async def test_a_reader_may_come_before_every_writer(url: str) -> None:
         await engine.put(document())
         assert (await reader.search(QUERY, limit=10)).total == 1
     await reader.close()
+
+
+@pytest.mark.parametrize(
+    ("theirs", "nobodys"),
+    [
+        ({"words": asked("falcon")}, {"words": asked("owl")}),
+        ({"words": asked("fal", prefix=True)}, {"words": asked("ow", prefix=True)}),
+        ({"labels": (("project", "falcon"),)}, {"labels": (("project", "owl"),)}),
+    ],
+)
+async def test_a_question_costs_the_same_whatever_others_have(
+    url: str, path: Path, theirs: dict[str, Any], nobodys: dict[str, Any]
+) -> None:
+    """Or the time that it takes would tell of others' images; and they could make it long."""
+    async with opened(settings_for(url, "index")) as engine:
+        await engine.put(*(document(labels={"project": "falcon"}) for _ in range(300)))
+    owners, strangers, idle = [
+        await asyncio.to_thread(steps, path, SearchQuery(customer, **question))
+        for customer, question in ((ACME, theirs), ("another", theirs), ("another", nobodys))
+    ]
+    assert strangers == idle < owners
+
+
+def steps(path: Path, query: SearchQuery) -> int:
+    """Of SQLite's machine, for all hits."""
+    counted = 0
+
+    def count() -> int:
+        nonlocal counted
+        counted += 1
+        return 0
+
+    with closing(sqlite3.connect(path)) as connection:
+        total = Selection(query, current(connection)).total
+        connection.set_progress_handler(count, 1)
+        connection.execute(total.sql, total.values).fetchall()
+    return counted
 
 
 async def test_processes_that_start_at_once_make_one_index(url: str) -> None:

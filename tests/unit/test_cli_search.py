@@ -6,6 +6,8 @@ import json
 import grpc
 import pytest
 from google.rpc import error_details_pb2
+from hypothesis import example, given
+from hypothesis import strategies as st
 from rich.console import Console
 
 from cli import search
@@ -13,9 +15,11 @@ from cli.client import Refused
 from cli.errors import CommandFailed
 from cli.found import FoundLines, FoundObjects, as_text
 from cli.main import run
+from cli.prose import NARROWEST
 from harness.scripted_service import Refusal, ScriptedService, overloaded, serving
 from imageservice.v1 import image_service_pb2 as pb
 
+LINE = "2023-11-14T22:13:20Z  PNG       640x480  5,000,000,000 bytes  http://cdn/0.png"
 HASH = "00000000000000ff"
 ID = "0b8f4a5e-7a59-5c39-9d0f-3c3a9b0a1f11"
 OTHER_ID = "1b8f4a5e-7a59-5c39-9d0f-3c3a9b0a1f11"
@@ -138,13 +142,44 @@ def test_usage_errors(arguments: list[str], line: str, capsys: pytest.CaptureFix
 
 
 def test_a_line_says_what_a_person_looks_for() -> None:
-    """When, format, pixels, bytes, camera, URL, in columns; nothing that a terminal would obey."""
+    """When, format, pixels, bytes, URL, in columns, and the camera where one is known."""
     found = image(0)
-    assert as_text(found) == (
-        "2023-11-14T22:13:20Z  PNG       640x480  5,000,000,000 bytes  -  http://cdn/0.png"
-    )
-    found.metadata.camera = "Fuji\x1b[31m X100"
-    assert "  Fuji\\x1b[31m X100  " in as_text(found)
+    assert as_text(found) == LINE
+    found.metadata.camera = "Fuji X100"
+    assert as_text(found) == f'{LINE}  "Fuji X100"'
+
+
+@pytest.mark.parametrize(
+    ("camera", "quoted"),
+    [
+        ("A   http://evil.example/x.png", '"A   http://evil.example/x.png"'),
+        ('A"  http://evil.example/x.png', '"A\\"  http://evil.example/x.png"'),
+        ("A\\", '"A\\\\"'),
+        ("Fuji\x1b[31m\u202e X100", '"Fuji\\u001b[31m\\u202e X100"'),
+    ],
+)
+def test_a_camera_is_not_taken_for_a_url(camera: str, quoted: str) -> None:
+    """The first URL of a line is the image's; behind it the camera is in quotes that it cannot end itself."""
+    found = image(0)
+    found.metadata.camera = camera
+    assert as_text(found) == f"{LINE}  {quoted}"
+
+
+@given(st.text(min_size=1, max_size=128), st.integers(1, 250))
+@example("A" * 60 + " http://evil.example/x.png", 80)
+@example("\u3164" * 40 + "http://evil.example/x.png", 80)
+@example("\u6f22" * 40 + "http://evil.example/x.png", 80)
+def test_no_part_of_a_camera_begins_a_line(camera: str, width: int) -> None:
+    """On a terminal it is cut before it is folded, by us or by a terminal that draws its letters twice as wide."""
+    found, file = image(0), io.StringIO()
+    found.metadata.camera = camera
+    FoundLines(Console(file=file, force_terminal=True, width=width)).image(found)
+    first, quote, rest = file.getvalue().partition('"')
+    assert " ".join(first.split()) == " ".join(LINE.split())
+    assert rest.endswith('"\n')
+    *_, line = (first + quote + rest).removesuffix("\n").split("\n")
+    assert quote in line
+    assert sum(1 if letter.isascii() else 2 for letter in line) <= max(width, NARROWEST)
 
 
 def test_facets_are_a_table() -> None:
@@ -154,7 +189,27 @@ def test_facets_are_a_table() -> None:
     FoundLines(Console(file=file, width=80)).facets(5, facets)
     heading, *rows = [line.split() for line in file.getvalue().splitlines()]
     assert heading == ["origin", "host", "images"]
-    assert rows == [["a.example", "1,234"], ["b", "1"]]
+    assert rows == [['"a.example"', "1,234"], ['"b"', "1"]]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "shown"),
+    [
+        ("format", "PNG", "PNG"),
+        ("color", "red", "red"),
+        ("camera", 'A"  http://evil.example', '"A\\"  http://evil.example"'),
+        ("origin_host", "a.example", '"a.example"'),
+        ("a later one", "\u202e", '"\\u202e"'),
+    ],
+)
+def test_strangers_values_are_in_quotes(field: str, value: str, shown: str) -> None:
+    """What the service has named itself stands as it is; quotes cannot be ended from within."""
+    file = io.StringIO()
+    facet = pb.Facet(field=field, values=[pb.FacetValue(value=value, count=7)])
+    FoundLines(Console(file=file, width=80)).facets(7, [facet])
+    row = file.getvalue().splitlines()[1]
+    assert row.split() == [*shown.split(), "7"]
+    assert row.startswith(f"{shown} ")
 
 
 @pytest.mark.parametrize(

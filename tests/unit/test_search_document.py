@@ -60,13 +60,32 @@ def test_a_document_is_of_the_image_and_its_request() -> None:
 
 
 def test_a_document_outlives_its_request() -> None:
-    """When the row has expired, nobody knows the labels any more; and the revision is lower than that of any event."""
+    """When the row has expired, nobody knows labels and host any more; where a redirect led to is another thing.
+
+    The revision is lower than that of any event.
+    """
     alone = document_of(record(), None)
-    assert (alone.labels, alone.revision) == ({}, FIRST_REVISION)
-    assert alone.origin_host == "cdn.elsewhere.example"
+    assert (alone.labels, alone.origin_host, alone.revision) == ({}, "", FIRST_REVISION)
     assert alone.revision < completed().revision
-    unmoved = replace(record(), provenance=Provenance())
-    assert document_of(unmoved, None).origin_host == ""
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "found_by"),
+    [
+        ("http://BÜCHER.example/a", "xn--bcher-kva.example", "bucher"),
+        ("http://\uff45xample.com:8080/", "example.com", "example"),
+        ("http://ex\u00adample.com/", "example.com", "example"),
+        ("http://[::1]/a", "::1", "1"),
+        ("http://refused by now/a", "", None),
+    ],
+)
+def test_a_documents_host_is_the_one_that_was_asked(
+    url: str, host: str, found_by: str | None
+) -> None:
+    """Not as it was spelt, though people find it by its own letters."""
+    document = document_of(record(camera=""), replace(completed({}), origin_url=url))
+    assert document.origin_host == host
+    assert found_by is None or found_by in document.words
 
 
 def test_a_picture_that_was_not_decoded_has_no_colour_and_no_likeness() -> None:

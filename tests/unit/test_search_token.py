@@ -93,13 +93,15 @@ def test_a_distance_that_no_hit_has_is_refused(query: SearchQuery) -> None:
         "ümläut" * 9,
         "A" * 10_000_000,
         "A" * 54,
+        "A" * 52 + "==",
+        "A" * 53 + "=",
         TOKEN[:-1],
         TOKEN + "A",
         TOKEN + "\n",
         TOKEN[:-1] + "\n",
         text(b"\x02" + packed(TOKEN)[1:]),
     ],
-    ids=range(10),
+    ids=range(12),
 )
 def test_what_is_no_token_is_refused(token: str) -> None:
     """Text that no server has made is a fault of the caller's, never one of ours."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from core.search.opensearch.schema import band, label, signed
+from core.search.opensearch.schema import band, label, own, signed
 from core.search.query import (
     FACET_FIELDS,
     FACET_VALUES,
@@ -50,7 +50,7 @@ def body(query: SearchQuery, limit: int, after: Position | None, *, facets: bool
 
 def _filters(query: SearchQuery) -> Iterator[Clause]:
     yield {"term": {"customer_id": query.customer_id}}
-    yield from (_word(word) for word in query.words)
+    yield from (_word(query.customer_id, word) for word in query.words)
     yield from ({"term": {"labels": label(*each)}} for each in query.labels)
     for field, values in (
         ("format", query.formats),
@@ -72,8 +72,8 @@ def _filters(query: SearchQuery) -> Iterator[Clause]:
         yield from _similar(query.similar)
 
 
-def _word(word: Word) -> Clause:
-    return {"prefix" if word.prefix else "term": {"words": word.text}}
+def _word(customer_id: str, word: Word) -> Clause:
+    return {"prefix" if word.prefix else "term": {"words": own(customer_id, word.text)}}
 
 
 def _range(range_: Range) -> Clause:

@@ -8,7 +8,7 @@ import sqlite3
 from core.search.document import SearchDocument
 from core.search.engine import Outcome, Written
 from core.search.similarity import bands
-from core.search.sqlite.schema import BAND_COLUMNS, names
+from core.search.sqlite.schema import BAND_COLUMNS, names, own
 
 _STALE = Written(Outcome.STALE)
 _INDEXED = Written(Outcome.INDEXED)
@@ -45,12 +45,11 @@ def _put(connection: sqlite3.Connection, generation: int, document: SearchDocume
         tuple(columns.values()),
     ).lastrowid
     connection.executemany(
-        f"INSERT INTO {labels} VALUES (?, ?, ?)",
-        [(key, value, row) for key, value in document.labels.items()],
+        f"INSERT INTO {labels} VALUES (?, ?, ?, ?)",
+        [(document.customer_id, *label, row) for label in document.labels.items()],
     )
-    connection.execute(
-        f"INSERT INTO {words} (rowid, words) VALUES (?, ?)", (row, " ".join(document.words))
-    )
+    kept = " ".join(own(document.customer_id, word) for word in document.words)
+    connection.execute(f"INSERT INTO {words} (rowid, words) VALUES (?, ?)", (row, kept))
     return _INDEXED
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from core.search.query import FACET_FIELDS, FACET_VALUES, Position, Range, SearchQuery, Similar
 from core.search.similarity import candidates
-from core.search.sqlite.schema import BAND_COLUMNS, names
+from core.search.sqlite.schema import BAND_COLUMNS, names, own
 from core.search.words import words
 
 Value = str | int
@@ -104,8 +104,8 @@ class Selection:
             if wanted:
                 yield Part(f"{column} IN ({_marks(wanted)})", tuple(wanted))
         for label in query.labels:
-            chosen = f"SELECT document FROM {self._labels} WHERE key = ? AND value = ?"
-            yield Part(f"id IN ({chosen})", label)
+            chosen = f"SELECT document FROM {self._labels} WHERE customer_id = ? AND key = ? AND value = ?"
+            yield Part(f"id IN ({chosen})", (query.customer_id, *label))
         for column, span in (
             ("width", query.width),
             ("height", query.height),
@@ -122,7 +122,8 @@ class Selection:
             return Part("FALSE")
         # In quotes, as AND, OR and NOT are words like others.
         wanted = " AND ".join(
-            f'"{word.text}"*' if word.prefix else f'"{word.text}"' for word in self._query.words
+            f'"{own(self._query.customer_id, word.text)}"{"*" * word.prefix}'
+            for word in self._query.words
         )
         return Part(
             f"id IN (SELECT rowid FROM {self._words} WHERE {self._words} MATCH ?)", (wanted,)

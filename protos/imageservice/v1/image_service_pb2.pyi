@@ -728,7 +728,8 @@ class SearchImagesRequest(_message.Message):
     """Whose images. Required."""
     text: _builtins.str
     """Words that must all be there, in the camera's name, the labels (keys and values) or the host of the submitted URL;
-    at most 16, 256 bytes in all. Case and accents do not matter. A word with * at its end stands for all that begin so.
+    at most 16, 256 bytes in all. Case and accents do not matter. A word of two letters or more with * at its end stands
+    for all that begin so; at most 3 of these.
     """
     similar_to: _builtins.str
     """Only those whose perceptual_hash is near this one: 16 hexadecimal digits."""
@@ -756,7 +757,7 @@ class SearchImagesRequest(_message.Message):
 
     @_builtins.property
     def origin_hosts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """One of these hosts of the submitted URL, in lower case; at most 20."""
+        """One of these hosts of the submitted URL; at most 20. Facets tell an international name in its ASCII form."""
 
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:

@@ -193,6 +193,9 @@ class ImageServiceServicer(object):
         """Finds images of one customer by what was read from them: every condition that is set must hold. Newest first by
         create_time; with similar_to the nearest first.
 
+        Labels and host are those of the request: once its row has expired, and the index was built anew, the image is not
+        found by them any more.
+
         Search is a view of its own that follows a COMPLETED request within seconds, as a rule. What is answered of each
         image is read from the database, as GetImage does. Pages as in ListImages: call again with the same fields and with
         next_page_token. A page may be short, or empty, and yet have a token. A walk to the end lists each image that could

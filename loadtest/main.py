@@ -9,14 +9,16 @@ import typer
 import uvloop
 from rich.console import Console
 
+from loadtest.driver.errors import Cannot
+from loadtest.driver.execution import INTERRUPTED
+from loadtest.driver.target import Target
 from loadtest.million import command
-from loadtest.million.command import Cannot, Target
 from loadtest.million.items import TooFewCustomers
 from loadtest.million.settings import RunSettings
 from loadtest.walk import command as walks
 from loadtest.walk.settings import WalkSettings
 
-USAGE, INTERRUPTED = 2, 130
+USAGE = 2
 
 DEFAULT_ADDRESS = "127.0.0.1:50051"
 

@@ -9,16 +9,13 @@ unread     acknowledged, and not looked up
 """
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from loadtest.million.items import Items
 from loadtest.million.ledger import COMPLETED, FAILED, Ledger
 from loadtest.million.steadiness import Steadiness
+from loadtest.run_report import faults
 from loadtest.run_report.record import Verdict
-
-SHOWN = 20
-"""Ids that a report shows of each kind; the file beside it lists all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,18 +99,13 @@ class Proof:
             f"{self.states.total():,} looked up: {states}."
         )
         fetched = f"{self.fetched:,} of the pictures fetched from their public URLs."
-        sentences = [known, fetched, *self._sentences()]
+        sentences = [known, fetched, *faults.sentences(self.faults)]
         if ledger.acknowledged < total:
             sentences.append(f"{total - ledger.acknowledged:,} were not acknowledged.")
         if not self.faults:
             sentences.append("None lost, none doubled.")
         passed = not self.faults and ledger.acknowledged == total and steady.passed
         return Verdict(passed, (*sentences, *steady.sentences))
-
-    def _sentences(self) -> Iterable[str]:
-        for kind, sentences in self.faults.items():
-            more = f" … and {len(sentences) - SHOWN:,} more" if len(sentences) > SHOWN else ""
-            yield f"{len(sentences):,} {kind}: {'; '.join(sentences[:SHOWN])}{more}."
 
     def _count_rows(self, rows: RowCounts) -> None:
         for table, counted, expected in (

@@ -17,9 +17,9 @@ from tenacity import (
     wait_random_exponential,
 )
 
+from loadtest.driver.progress_bar import ProgressBar
 from loadtest.million.aws_access import AwsAccess
 from loadtest.million.looking_up import LookUp, chunks
-from loadtest.million.progress_bar import ProgressBar
 from loadtest.million.proof import Found, Proof, RowCounts
 from loadtest.million.published import Published, is_fetched, published
 

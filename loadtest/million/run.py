@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from imageservice.v1 import image_service_pb2_grpc as pb_grpc
+from loadtest.cancellation import cancelled
+from loadtest.driver.progress_bar import ProgressBar
 from loadtest.million.aws_access import AwsAccess
 from loadtest.million.aws_calls import calls_made, calls_table
 from loadtest.million.desk import ACKNOWLEDGE, TERMINAL, Desk
@@ -13,7 +15,6 @@ from loadtest.million.follower import Follower, follower
 from loadtest.million.items import Items
 from loadtest.million.ledger import COMPLETED, Ledger
 from loadtest.million.looking_up import LookUp, StatusLookUp, TableLookUp
-from loadtest.million.progress_bar import ProgressBar
 from loadtest.million.proof import Proof
 from loadtest.million.proving import Prover
 from loadtest.million.queues import queue_depth
@@ -92,7 +93,7 @@ class Run:
                 await self._until_quiet(learning)
             finally:
                 self._seconds = self._seconds or self.recorder.elapsed
-                await _cancelled([following])
+                await cancelled([following])
 
     @property
     def _told_by(self) -> AwsAccess | None:
@@ -107,7 +108,7 @@ class Run:
             await self._sample_until_told([following, feeding, *sending])
         finally:
             self._sent_seconds = desk.last_sent - self.recorder.started
-            await _cancelled([feeding, *sending])
+            await cancelled([feeding, *sending])
 
     def _senders(self, work: Work, desk: Desk) -> list[Sender]:
         if self.settings.unary:
@@ -207,10 +208,3 @@ class Run:
         if failed:
             tables.append(Table("Failed requests", ("code", "count"), tuple(failed)))
         return tables
-
-
-async def _cancelled(tasks: list[asyncio.Task[None]]) -> None:
-    """Cancel, and wait until they have ended."""
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

@@ -14,12 +14,10 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from imageservice.v1 import image_service_pb2 as pb
+from loadtest.run_report import faults
 from loadtest.run_report.record import Verdict
 from loadtest.walk.items import WalkItems
 from loadtest.walk.lists import FAILED, IMAGES, Entry, Question, Walked
-
-SHOWN = 20
-"""Ids that a report shows of each kind; the file beside it lists all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +71,7 @@ class Proof:
             f"{submitted:,} requests were there before the first walk, {meanwhile:,} came during {walks:,} walks.",
             f"Known to be there before its walk, and to be listed once: {proven}.",
             f"{self.tokens:,} tokens were refused for another's list.",
-            *self._sentences(),
+            *faults.sentences(self.faults),
         ]
         idle = [kind for kind in self.walks if not self.proven[kind]]
         if idle:
@@ -112,11 +110,6 @@ class Proof:
     def _fault(self, kind: str, request_id: str, question: Question) -> None:
         where = f"{question.kind} of {question.customer} by pages of {question.page_size}"
         self.faults.setdefault(kind, []).append(f"{request_id} in {where}")
-
-    def _sentences(self) -> Iterable[str]:
-        for kind, sentences in self.faults.items():
-            more = f" … and {len(sentences) - SHOWN:,} more" if len(sentences) > SHOWN else ""
-            yield f"{len(sentences):,} {kind}: {'; '.join(sentences[:SHOWN])}{more}."
 
 
 def _belongs(question: Question, entry: Entry) -> bool:

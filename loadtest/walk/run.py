@@ -8,9 +8,10 @@ from functools import partial
 
 from imageservice.v1 import image_service_pb2 as pb
 from imageservice.v1 import image_service_pb2_grpc as pb_grpc
+from loadtest.cancellation import cancelled
+from loadtest.driver.progress_bar import ProgressBar
 from loadtest.million.aws_calls import calls_made
 from loadtest.million.desk import ACKNOWLEDGE
-from loadtest.million.progress_bar import ProgressBar
 from loadtest.run_report.processes import ProcessSampler
 from loadtest.run_report.record import Cell, Heading, RunRecord, Verdict
 from loadtest.run_report.recorder import Recorder
@@ -81,7 +82,7 @@ class Run:
             await self._until_some_ended()
             await self._walk_meanwhile()
         finally:
-            await _cancelled(sampling)
+            await cancelled([sampling])
         self._verdict = self.proof.verdict(self.items.total, self._steady.came)
 
     async def _sample(self) -> None:
@@ -109,7 +110,7 @@ class Run:
             await walking
         finally:
             self._seconds = time.monotonic() - began
-            await _cancelled(walking, submitting)
+            await cancelled([walking, submitting])
         after = await calls_made(self.metrics)
         if after:
             self._queries = after.get(_QUERY, 0.0) - before.get(_QUERY, 0.0)
@@ -195,10 +196,3 @@ def _questions(at: int, customer: str, known: Known) -> Iterator[Question]:
     yield Question(lists.COMPLETED, customer, LARGEST_PAGE, pb.STATE_COMPLETED)
     yield Question(lists.FAILED, customer, LARGEST_PAGE, pb.STATE_FAILED)
     yield Question(lists.IMAGES, customer, LARGEST_PAGE)
-
-
-async def _cancelled(*tasks: asyncio.Task[None]) -> None:
-    """Cancel, and wait until they have ended."""
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

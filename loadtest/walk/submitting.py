@@ -5,9 +5,10 @@ import time
 from functools import partial
 
 from imageservice.v1 import image_service_pb2_grpc as pb_grpc
+from loadtest.cancellation import cancelled
+from loadtest.driver.progress_bar import ProgressBar
 from loadtest.million.desk import ACKNOWLEDGE, Desk
 from loadtest.million.ledger import Ledger
-from loadtest.million.progress_bar import ProgressBar
 from loadtest.million.submitting import CALL_SECONDS, StreamSender, image_of
 from loadtest.million.work import Work
 from loadtest.run_report.recorder import Recorder
@@ -45,9 +46,7 @@ async def submit_all(
     try:
         await _until_settled(ledger, tasks, items.total, bar, patience)
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancelled(tasks)
     if ledger.refused:
         raise NotSubmitted(f"{ledger.refused:,} requests were refused")
 

@@ -23,6 +23,7 @@ from loadtest.bench.benchmarks.submitting import Target, server
 from loadtest.bench.goal import Goal
 from loadtest.bench.system.backend import NullControl, backend
 from loadtest.bench.system.process import BenchFailed, cpu_seconds
+from loadtest.cancellation import cancelled
 
 WATCHED = 10_000
 STREAM = 100
@@ -102,9 +103,7 @@ async def _watched(target: Target, ids: Sequence[str]) -> AsyncIterator[Audience
         await audience.until(seen=len(ids))
         yield audience
     finally:
-        for stream in streams:
-            stream.cancel()
-        await asyncio.gather(*streams, return_exceptions=True)
+        await cancelled(streams)
         for channel in channels:
             await channel.close()
 

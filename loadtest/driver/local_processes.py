@@ -1,81 +1,21 @@
 """Processes that the driver starts on this machine: the origin of pictures, and, if asked to, the whole system."""
 
 import asyncio
-import json
 import os
 import signal
 import sys
 import tempfile
 from asyncio.subprocess import DEVNULL, STDOUT, Process
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+
+from loadtest.driver.errors import NotStarted
+from loadtest.driver.surroundings import Surroundings, ready
 
 READY_SECONDS = 90.0
 STOP_SECONDS = 60.0
 POLL_SECONDS = 0.1
-
-
-class NotStarted(Exception):
-    """A process ended, or was not ready in time. What it said is in the log that is named."""
-
-
-@dataclass(slots=True)
-class Surroundings:
-    """Where everything is: read from the file that `imageservice up --ready-file` writes."""
-
-    address: str
-    environment: dict[str, str] = field(default_factory=dict)
-    """Settings of server and consumers; they lead to AWS as well."""
-    metrics: tuple[str, ...] = ()
-    pids: Callable[[], dict[str, int]] = dict
-    """Of the processes that run now, by the name that the report gives each."""
-    backend: str = ""
-    """What its AWS is."""
-
-    @classmethod
-    def read(cls, path: Path) -> "Surroundings":
-        """Raises OSError, ValueError or KeyError where it is no such file."""
-        ready = _read(path)
-        return cls(
-            address=ready["address"],
-            environment={str(k): str(v) for k, v in ready["environment"].items()},
-            metrics=tuple(ready["metrics"]),
-            pids=_Pids(path, _named(ready["pids"])),
-            backend="embedded AWS" if "aws" in ready["pids"] else "",
-        )
-
-
-@dataclass(slots=True)
-class _Pids:
-    """Read again each time: `imageservice up` writes the file anew when it has replaced a process."""
-
-    path: Path
-    last: dict[str, int]
-    """Good while there is no file, which is so while a process is being replaced."""
-
-    def __call__(self) -> dict[str, int]:
-        with suppress(OSError, ValueError, LookupError):
-            self.last = _named(_read(self.path)["pids"])
-        return self.last
-
-
-def _read(path: Path) -> dict[str, Any]:
-    ready: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return ready
-
-
-def _named(pids: dict[str, Any]) -> dict[str, int]:
-    names = {"aws": "embedded AWS"}
-    named: dict[str, int] = {}
-    for role, pid in pids.items():
-        if isinstance(pid, list):
-            named |= {f"{role} {number}": one for number, one in enumerate(pid, 1)}
-        else:
-            named[names.get(role, role)] = pid
-    return named
 
 
 @asynccontextmanager
@@ -92,8 +32,8 @@ async def local_origin(hosts: int, log: Path) -> AsyncIterator[tuple[tuple[str, 
     """Base URLs of the origin on as many loopback addresses, and its process id."""
     arguments = ["-m", "loadtest.origin", "--hosts", str(hosts)]
     async with _running(arguments, "--ready-file", log) as ready_file:
-        ready = _read(ready_file)
-        yield tuple(ready["urls"]), ready["pid"]
+        told = ready(ready_file)
+        yield tuple(told["urls"]), told["pid"]
 
 
 @asynccontextmanager

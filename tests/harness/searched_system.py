@@ -1,0 +1,36 @@
+"""A system whose images are searched for, with its origin, its stores and its index at hand."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from harness.aws import RecordingAws
+from harness.index import Index, index_of
+from harness.metrics import MetricsPort
+from harness.origin import Origin, origin
+from harness.records import Records, records
+from harness.system import System, system
+
+
+@asynccontextmanager
+async def searched(
+    aws: RecordingAws, opensearch_url: str | None, **parameters: str
+) -> AsyncIterator[tuple[System, Origin, Records, Index]]:
+    """A system whose server and consumer run; its indexer is the test's to start."""
+    async with (
+        origin() as images,
+        system(aws, opensearch_url=opensearch_url, **parameters) as running,
+        records(running) as stores,
+        index_of(running) as index,
+    ):
+        await running.start_server()
+        at_work = MetricsPort()
+        await running.start_consumer(**at_work.settings)
+        await at_work.until_served()
+        yield running, images, stores, index
+
+
+async def completed(running: System, images: Origin, count: int, first: int = 0) -> list[str]:
+    """Submit so many pictures, and answer the ids of their requests when all have ended."""
+    ids = [await running.submit(images.picture(first + n)) for n in range(count)]
+    await running.wait_terminal(ids)
+    return ids

@@ -1,6 +1,5 @@
 """What a search has found: lines and a table for people, lines of JSON for programs. Raises OutputClosed."""
 
-import json
 from collections.abc import Sequence
 from typing import Any, Protocol, TextIO
 
@@ -9,9 +8,13 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.errors import OutputClosed
+from cli.json_text import json_text
 from cli.outcome import metadata_of, printable
-from cli.prose import folded
+from cli.prose import INDENT, NARROWEST, folded
 from imageservice.v1 import image_service_pb2 as pb
+
+_OUR_WORDS = frozenset({"format", "color"})
+"""Facets whose values the service itself has chosen."""
 
 
 class FoundReport(Protocol):
@@ -27,10 +30,9 @@ class FoundLines:
         self._console = console
 
     def image(self, image: pb.Image) -> None:
-        line = as_text(image)
-        if self._console.is_terminal:
-            line = folded(line, self._console.width)
+        terminal = self._console.is_terminal
         # In a pipe a line stays a line.
+        line = fitted(image, self._console.width) if terminal else as_text(image)
         self._console.print(Text(line), soft_wrap=True)
 
     def facets(self, total: int, facets: Sequence[pb.Facet]) -> None:
@@ -58,14 +60,32 @@ class FoundObjects:
 
     def _write(self, told: dict[str, Any]) -> None:
         try:
-            self._file.write(json.dumps(told, ensure_ascii=False) + "\n")
+            self._file.write(json_text(told) + "\n")
             self._file.flush()
         except BrokenPipeError:
             raise OutputClosed from None
 
 
 def as_text(image: pb.Image) -> str:
-    """When it was recorded, format, pixels, bytes, camera if one is known, public URL; no control characters."""
+    """When it was recorded, format, pixels, bytes, public URL, camera if one is known; no control characters.
+
+    The camera is what a stranger wrote into the file, and may read like a URL: it stands behind ours, in quotes.
+    """
+    return "  ".join(filter(None, [_ours(image), _camera(image)]))
+
+
+def fitted(image: pb.Image, width: int) -> str:
+    """The same on a terminal of `width` columns. The camera is cut, not folded: nothing in it begins a line."""
+    line, camera = as_text(image), _camera(image)
+    if _columns(line) <= width:
+        return line
+    line = folded(_ours(image), width)
+    if camera:
+        line += f"\n{INDENT}{_cut(camera, max(width, NARROWEST) - len(INDENT))}"
+    return line
+
+
+def _ours(image: pb.Image) -> str:
     metadata = image.metadata
     pixels = f"{metadata.width}x{metadata.height}"
     columns = [
@@ -73,10 +93,27 @@ def as_text(image: pb.Image) -> str:
         f"{metadata.format:<4}",
         f"{pixels:>11}",
         f"{metadata.bytes:>12,} bytes",
-        metadata.camera or "-",
         image.public_url,
     ]
     return printable("  ".join(columns))
+
+
+def _camera(image: pb.Image) -> str:
+    # As JSON has it, a quote within is escaped, and the name ends where it seems to.
+    return json_text(image.metadata.camera) if image.metadata.camera else ""
+
+
+def _cut(quoted: str, width: int) -> str:
+    if _columns(quoted) <= width:
+        return quoted
+    while _columns(end := f'{quoted}…"') > width:
+        quoted = quoted[:-1]
+    return end
+
+
+def _columns(text: str) -> int:
+    """At most so many, whichever letters a terminal draws twice as wide: terminals do not agree."""
+    return sum(1 if c.isascii() else 2 for c in text)
 
 
 def as_object(image: pb.Image) -> dict[str, Any]:
@@ -95,5 +132,6 @@ def facet_table(facet: pb.Facet) -> Table:
     table.add_column(facet.field.replace("_", " "), overflow="fold", min_width=16)
     table.add_column("images", justify="right")
     for each in facet.values:
-        table.add_row(Text(printable(each.value)), f"{each.count:,}")
+        value = printable(each.value) if facet.field in _OUR_WORDS else json_text(each.value)
+        table.add_row(Text(value), f"{each.count:,}")
     return table

@@ -1,7 +1,6 @@
 """`imageservice image`: one published image."""
 
 import asyncio
-import json
 import sys
 from typing import Annotated
 
@@ -11,7 +10,7 @@ from rich.text import Text
 from cli import address, request_id
 from cli.address import AddressOption
 from cli.client import connect
-from cli.found import as_object
+from cli.found import FoundObjects
 from cli.outcome import printable
 from cli.report import Output
 from cli.status import picture, show_facts
@@ -27,7 +26,7 @@ def image(
     where, asked = str(address.parse(server)), request_id.parse(given, "an image id")
     found = asyncio.run(_read(where, asked))
     if as_json:
-        sys.stdout.write(json.dumps(as_object(found), ensure_ascii=False) + "\n")
+        FoundObjects(sys.stdout).image(found)
     else:
         facts = [
             ("image", found.image_id),

@@ -1,12 +1,12 @@
 """What became of one URL, as a line for people or a line of JSON for programs."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from google.protobuf.json_format import MessageToDict
 
+from cli.json_text import json_text
 from cli.rpc_fault import RpcFault
 from imageservice.v1 import image_service_pb2 as pb
 
@@ -93,7 +93,7 @@ class Outcome:
         }
         if self.error is not None:
             told["error"] = _error(self.error)
-        return json.dumps(told, ensure_ascii=False)
+        return json_text(told)
 
     def as_text(self) -> str:
         """State, id, URL, then what there is to say; without control characters, whatever the URL holds.

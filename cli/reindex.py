@@ -6,7 +6,7 @@ import typer
 
 from cli import operation
 
-NEEDED = ("REQUESTS_TABLE", "IMAGES_TABLE", "QUEUE_URL", "PUBLIC_BASE_URL", "SEARCH_URL")
+NEEDED = ("REQUESTS_TABLE", "IMAGES_TABLE", "SEARCH_URL")
 
 
 def reindex(

@@ -6,13 +6,13 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode
 
-from core.settings import CoreSettings, ProcessSettings
+from core.settings import CoreSettings, QueueSettings
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 MIB = 1024 * 1024
 
 
-class DeadQueueSettings(ProcessSettings):
+class DeadQueueSettings(QueueSettings):
     dead_letter_queue_url: str = Field(
         description="SQS queue that gets a copy of each FAILED request (stack output DeadLetterQueueUrl)."
     )

@@ -17,7 +17,6 @@ class ProcessSettings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore")
 
-    queue_url: str = Field(description="SQS queue of requests (stack output QueueUrl).")
     metrics_host: str = Field(
         "0.0.0.0",  # noqa: S104  a scraper is outside the pod
         description="Address on which Prometheus metrics are served.",
@@ -33,15 +32,22 @@ class ProcessSettings(BaseSettings):
     )
 
 
-class CoreSettings(ProcessSettings):
-    """What the server and the consumer share beyond that."""
+class QueueSettings(ProcessSettings):
+    queue_url: str = Field(description="SQS queue of requests (stack output QueueUrl).")
 
+
+class TableSettings(ProcessSettings):
     requests_table: str = Field(
         description="DynamoDB table IMAGEREQUESTS (stack output RequestsTable)."
     )
     images_table: str = Field(
         description="DynamoDB table PROCESSEDIMAGES (stack output ImagesTable)."
     )
+
+
+class CoreSettings(QueueSettings, TableSettings):
+    """What the server and the consumer share."""
+
     public_base_url: str = Field(
         pattern=r"^https?://.+/$",
         description="Where published objects are read, ending in a slash (stack output PublicBaseUrl).",

@@ -76,8 +76,8 @@ settings of metrics and logs.
 
 
 INDEXER = """
-`python -m consumer indexer` also reads the settings of server and consumer, and those of search, where `SEARCH_URL` is
-*required*. `python -m consumer reindex` reads the same, less those of this table.
+`python -m consumer indexer` also reads the settings of search, where `SEARCH_URL` is *required*, `REQUESTS_TABLE`,
+`IMAGES_TABLE`, and the settings of metrics and logs. `python -m consumer reindex` reads the same, less those of this table.
 """
 
 
@@ -89,7 +89,7 @@ def page() -> str:
     parts = [
         HEAD,
         _settings("Settings of server and consumer", CoreSettings.model_fields),
-        _settings("Settings of search, of server and indexer", SearchSettings.model_fields),
+        _settings("Settings of search, for server and indexer", SearchSettings.model_fields),
         _settings("Settings of the server", _own(ServerSettings)),
         WORKERS,
         _settings("Settings of the consumer", _own(ConsumerSettings)),

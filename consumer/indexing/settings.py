@@ -4,10 +4,10 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from core.search.settings import SearchSettings
-from core.settings import CoreSettings
+from core.settings import TableSettings
 
 
-class ReindexSettings(SearchSettings, CoreSettings):
+class ReindexSettings(SearchSettings, TableSettings):
     # A default is not validated otherwise, and unset is what SEARCH_URL must not be here.
     model_config = SettingsConfigDict(validate_default=True)
 
@@ -25,7 +25,7 @@ class IndexerSettings(ReindexSettings):
         description="SQS queue that is told of each COMPLETED request (stack output SearchQueueUrl).",
     )
     receive_wait_s: int = Field(
-        5, ge=0, le=20, description="Long poll of one receive, in seconds. A drain waits for it."
+        5, ge=1, le=20, description="Long poll of one receive, in seconds. A drain waits for it."
     )
     drain_grace_s: float = Field(
         25,

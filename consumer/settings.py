@@ -34,8 +34,8 @@ class ConsumerSettings(CoreSettings, DeadQueueSettings):
         0,
         ge=0,
         le=3_650,
-        description="Days after its end at which a request's row expires, and its id and labels with it; the image stays. "
-        "0 keeps rows for ever.",
+        description="Days after its end at which a request's row expires, and its id and labels with it; the image "
+        "stays. 0 keeps rows for ever.",
     )
 
     concurrency: int = Field(

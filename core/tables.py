@@ -203,9 +203,15 @@ class Tables:
             )
         except RequestRejected as rejection:
             raise BatchRefused from rejection
-        found = response["Responses"]
-        left: Mapping[str, Any] = response.get("UnprocessedKeys", {})
-        return [_found(key, found.get(key.table, []), left) for key in batch]
+        try:
+            found = response["Responses"]
+            left: Mapping[str, Any] = response.get("UnprocessedKeys", {})
+            return [_found(key, found.get(key.table, []), left) for key in batch]
+        except (LookupError, TypeError, AttributeError) as error:
+            # Whoever reads tells a row that cannot be read by these errors, and this is about no row.
+            raise DependencyUnavailable(
+                f"dynamodb:BatchGetItem: malformed answer: {error!r}"
+            ) from error
 
 
 def _outcome(error: Mapping[str, Any] | None) -> Outcome[None]:

@@ -77,7 +77,8 @@ settings of metrics and logs.
 
 INDEXER = """
 `python -m consumer indexer` also reads the settings of search, where `SEARCH_URL` is *required*, `REQUESTS_TABLE`,
-`IMAGES_TABLE`, and the settings of metrics and logs. `python -m consumer reindex` reads the same, less those of this table.
+`IMAGES_TABLE`, and the settings of metrics and logs. `python -m consumer reindex` reads the same, less those of this
+table.
 """
 
 

@@ -12,13 +12,12 @@ _LINGER_S = 0.25
 
 
 class Buffer:
-    """Holds two batches at most, one of which is under way. While cautious, it holds a single event."""
+    """Holds two batches at most, one of which is under way."""
 
     def __init__(self) -> None:
         self._waiting: list[Event] = []
         self._under_way = 0
         self._closed = True
-        self._cautious = False
         self._stopped = False
         self._moved = asyncio.Event()
 
@@ -33,13 +32,8 @@ class Buffer:
         waiting, self._waiting = self._waiting, []
         return waiting
 
-    def open(self, *, cautious: bool = False) -> None:
-        """Let events in. Cautious, one at a time: it shows whether the trouble is over, and `trust` ends that."""
-        self._closed, self._cautious = False, cautious
-        self._moved.set()
-
-    def trust(self) -> None:
-        self._cautious = False
+    def open(self) -> None:
+        self._closed = False
         self._moved.set()
 
     async def room(self) -> int:
@@ -74,16 +68,15 @@ class Buffer:
         self._moved.set()
 
     def _full(self) -> bool:
-        return self._stopped or self._cautious or len(self._waiting) >= BATCH
+        return self._stopped or len(self._waiting) >= BATCH
 
     def _worth_a_call(self) -> bool:
-        return self._free() >= (1 if self._cautious else BATCH // 4)
+        return self._free() >= BATCH // 4
 
     def _free(self) -> int:
         if self._closed:
             return 0
-        most = 1 if self._cautious else 2 * BATCH
-        return max(0, most - len(self._waiting) - self._under_way)
+        return max(0, 2 * BATCH - len(self._waiting) - self._under_way)
 
     async def _until(self, condition: Callable[[], bool]) -> None:
         while not condition():

@@ -15,19 +15,20 @@ class MalformedEvent(ImageServiceError):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """`receipts` are those of every message that told of this request."""
+    """`receipts` are those of every message that told of this request; `first` is whether none was received before."""
 
     request_id: str
     receipts: tuple[str, ...]
+    first: bool = True
 
 
-def decode_event(body: str, receipt: str) -> Event:
+def decode_event(body: str, receipt: str, *, first: bool = True) -> Event:
     """Raises MalformedEvent."""
     try:
         request_id = str(uuid.UUID(orjson.loads(body)["requestId"]))
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise MalformedEvent(f"{type(error).__name__}: {error}") from error
-    return Event(request_id, (receipt,))
+    return Event(request_id, (receipt,), first)
 
 
 def fold(events: Iterable[Event]) -> list[Event]:
@@ -35,6 +36,9 @@ def fold(events: Iterable[Event]) -> list[Event]:
     folded: dict[str, Event] = {}
     for event in events:
         known = folded.get(event.request_id)
-        receipts = event.receipts if known is None else known.receipts + event.receipts
-        folded[event.request_id] = replace(event, receipts=receipts)
+        folded[event.request_id] = event if known is None else _join(known, event)
     return list(folded.values())
+
+
+def _join(one: Event, other: Event) -> Event:
+    return replace(one, receipts=one.receipts + other.receipts, first=one.first and other.first)

@@ -15,6 +15,8 @@ from core.wire import JsonService
 
 _log = structlog.get_logger()
 
+_RECEIVES = "ApproximateReceiveCount"
+
 
 class EventQueue:
     def __init__(self, sqs: JsonService, queue_url: str) -> None:
@@ -25,7 +27,11 @@ class EventQueue:
         """Up to `count` (at most 10) events, after at most `wait` seconds. Raises DependencyUnavailable."""
         answer = await self._call(
             "ReceiveMessage",
-            {"MaxNumberOfMessages": min(count, MAX_BATCH), "WaitTimeSeconds": wait},
+            {
+                "MaxNumberOfMessages": min(count, MAX_BATCH),
+                "WaitTimeSeconds": wait,
+                "MessageSystemAttributeNames": [_RECEIVES],
+            },
             seconds=2 * wait + CALL_SECONDS,
         )
         messages = answer.get("Messages", [])
@@ -34,7 +40,7 @@ class EventQueue:
         return [event for event in events if event is not None]
 
     async def delete(self, events: Iterable[Event]) -> None:
-        """All that they asked for is done. What SQS does not take now comes back, and is found stale."""
+        """All that they asked for is done. What SQS does not take now comes back, and is written again."""
         await self._each_batch("DeleteMessageBatch", events, {})
 
     async def release(self, events: Iterable[Event]) -> None:
@@ -81,7 +87,8 @@ def _batches(events: Iterable[Event]) -> Iterator[list[dict[str, Any]]]:
 
 def _event(message: Any) -> Event | None:
     try:
-        return decode_event(message["Body"], message["ReceiptHandle"])
+        first = message["Attributes"][_RECEIVES] == "1"
+        return decode_event(message["Body"], message["ReceiptHandle"], first=first)
     except MalformedEvent as error:
         # Left alone, it reaches the search dead letters, on which an alarm stands.
         _log.error("malformed event left to the redrive policy", error=str(error))

@@ -1,10 +1,17 @@
-"""Reads the whole table of images: segments beside one another, a page at a time, at a bounded rate."""
+"""Reads the whole table of images: segments beside one another, a page at a time, at a bounded rate.
+
+Strongly consistent, which costs a read unit for 4 KB, twice as much as else: rows of 1 KB are 250,000 units a million,
+and $0.016 of their $0.03 are for it. An image that was recorded just before a rebuild began may be missing in a
+replica; and what is neither scanned nor written by an indexer after the beginning is not in the new index.
+"""
 
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from consumer.indexing.patience import patiently
 from core import schema
 from core.aws import call
 
@@ -33,11 +40,11 @@ class ImageScan:
         return described["Table"].get("ItemCount", 0)
 
     async def pages(self, segment: int) -> AsyncIterator[list[schema.Item]]:
-        """Raises DependencyUnavailable; whoever goes on afterwards begins anew."""
+        """Waits out what `patiently` does, where it is. Raises DependencyUnavailable: what goes on then begins anew."""
         position: Any = None
         while True:
             started = time.monotonic()
-            answer = await self._read(segment, position)
+            answer = await patiently(partial(self._read, segment, position))
             yield answer["Items"]
             position = answer.get("LastEvaluatedKey")
             if position is None:
@@ -51,6 +58,7 @@ class ImageScan:
             "Segment": segment,
             "TotalSegments": self._segments,
             "Limit": _PAGE_ROWS,
+            "ConsistentRead": True,
         }
         if position is not None:
             arguments["ExclusiveStartKey"] = position

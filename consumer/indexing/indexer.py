@@ -1,12 +1,13 @@
 """The indexer's loop: receives events, reads what they are about, writes it to the engine, deletes them.
 
 An event is deleted only after its image is in the index, or nowhere; so to be killed anywhere loses nothing, and what
-is done twice is stale the second time. While the engine or a table does not answer, nothing is received: events wait
-in the queue, where no receive counts against them.
+is done twice is written twice, to the same effect. While the engine or a table does not do its part, nothing is
+received: events wait in the queue, and what failed once is tried without receiving it, for each receive counts.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 import structlog
 
@@ -16,6 +17,7 @@ from consumer.indexing.event_queue import EventQueue
 from consumer.indexing.lookup import Looked, Unreadable, look_up
 from consumer.indexing.metrics import BATCH_SIZE, DOCUMENTS, GONE, LAG_SECONDS, WAITING
 from consumer.indexing.pauses import Pauses
+from consumer.indexing.probe import Probe
 from core.clock import now_ms
 from core.errors import DependencyUnavailable, Overloaded, SearchUnavailable
 from core.queue_sender import MAX_BATCH
@@ -25,6 +27,7 @@ from core.tables import Tables
 
 _log = structlog.get_logger()
 
+_TAKEN = frozenset({Outcome.INDEXED, Outcome.STALE})
 _LEFT = frozenset({Outcome.REJECTED, Outcome.UNAVAILABLE})
 """Events whose image has no place in the index yet: they come back until the redrive policy moves them."""
 _WIDEST = 8
@@ -49,7 +52,11 @@ class Indexer:
         self._engine = engine
         self._receive_wait = receive_wait
         self._drain_grace = drain_grace
+        self._probe = Probe(tables, engine)
         self._buffer = Buffer()
+        self._none_under_way = asyncio.Event()
+        """Whether no receive is."""
+        self._none_under_way.set()
         self._stopping = asyncio.Event()
         self._pauses = Pauses(self._stopping)
 
@@ -83,10 +90,14 @@ class Indexer:
             calls = max(1, min(width, room // MAX_BATCH))
             # Only a single call may wait: what the others brought would wait with it.
             wait = self._receive_wait if calls == 1 else 0
-            answers = await asyncio.gather(
-                *(self._queue.receive(room, wait=wait) for _ in range(calls)),
-                return_exceptions=True,
-            )
+            self._none_under_way.clear()
+            try:
+                answers = await asyncio.gather(
+                    *(self._queue.receive(room, wait=wait) for _ in range(calls)),
+                    return_exceptions=True,
+                )
+            finally:
+                self._none_under_way.set()
             events, failure = _sorted_out(answers)
             await self._queue.release(self._buffer.put(events))
             if failure is not None:
@@ -98,7 +109,7 @@ class Indexer:
             width = min(_WIDEST, width * 2) if full else 1
 
     async def _work(self) -> None:
-        await self._until_ready()
+        await self._until_well(self._engine.prepare)
         self._buffer.open()
         while events := await self._buffer.take():
             try:
@@ -106,24 +117,31 @@ class Indexer:
             except (DependencyUnavailable, Overloaded) as error:
                 _log.warning("waiting for what the index needs", error=str(error))
                 WAITING.set(1)
-                await self._queue.release([*events, *self._buffer.close()])
+                await self._give_back([*events, *self._buffer.close()])
                 await self._pauses.wait()
-                await self._until_ready()
-                self._buffer.open(cautious=True)
+                # An index that is gone, as after a lost disk, is made again by it.
+                await self._until_well(
+                    partial(self._probe.ask, [event.request_id for event in events])
+                )
+                self._buffer.open()
             else:
                 self._pauses.over()
-                self._buffer.trust()
             finally:
                 self._buffer.done()
 
-    async def _until_ready(self) -> None:
-        """Ask the engine until it answers. An index that is gone, as after a lost disk, is made again."""
+    async def _give_back(self, events: Sequence[Event]) -> None:
+        """So that each is received once in an outage: a receive under way would take them again at once."""
+        await self._none_under_way.wait()
+        await self._queue.release(events)
+
+    async def _until_well(self, asked: Callable[[], Awaitable[None]]) -> None:
+        """Ask until there is no complaint. Nothing is received meanwhile."""
         while not self._stopping.is_set():
             try:
-                await self._engine.prepare()
-            except SearchUnavailable as error:
+                await asked()
+            except (DependencyUnavailable, Overloaded) as error:
                 WAITING.set(1)
-                _log.warning("the search engine does not answer", error=str(error))
+                _log.warning("still waiting for what the index needs", error=str(error))
                 await self._pauses.wait()
             else:
                 WAITING.set(0)
@@ -153,7 +171,9 @@ class Indexer:
         done = []
         for event, each in zip(events, looked, strict=True):
             outcome = (
-                next(answers).outcome if isinstance(each, SearchDocument) else _unwritten(each)
+                _told(event, each, next(answers))
+                if isinstance(each, SearchDocument)
+                else _unwritten(each)
             )
             DOCUMENTS.labels(outcome).inc()
             if outcome not in _LEFT:
@@ -161,24 +181,33 @@ class Indexer:
         await self._queue.delete(done)
 
     async def _write(self, documents: Sequence[SearchDocument]) -> Sequence[Written]:
+        """Raises SearchUnavailable where the engine takes nothing, and not for these documents' sake."""
         BATCH_SIZE.observe(len(documents))
         written = await self._engine.write(documents)
-        if all(each.outcome is Outcome.UNAVAILABLE for each in written):
-            raise SearchUnavailable(written[0].reason)
-        now = now_ms()
         for document, each in zip(documents, written, strict=True):
-            if each.outcome is Outcome.INDEXED:
-                # Clocks of two machines may disagree by more than a short wait.
-                LAG_SECONDS.observe(max(0, now - document.created_at) / 1000)
-            elif each.outcome in _LEFT:
-                _log.error(
-                    "not indexed, left to the redrive policy",
-                    request_id=document.request_id,
-                    image_id=document.image_id,
-                    outcome=each.outcome,
-                    reason=each.reason,
-                )
+            if each.outcome in _TAKEN:
+                self._probe.remember(document.request_id)
+                return written
+        turned_away = [each for each in written if each.outcome is Outcome.UNAVAILABLE]
+        if turned_away and not await self._probe.takes_another():
+            raise SearchUnavailable(turned_away[0].reason)
         return written
+
+
+def _told(event: Event, document: SearchDocument, written: Written) -> Outcome:
+    """Tell of an outcome by metrics and log."""
+    if written.outcome is Outcome.INDEXED and event.first:
+        # Clocks of two machines may disagree by more than a short wait.
+        LAG_SECONDS.observe(max(0, now_ms() - document.created_at) / 1000)
+    elif written.outcome in _LEFT:
+        _log.error(
+            "not indexed, left to the redrive policy",
+            request_id=document.request_id,
+            image_id=document.image_id,
+            outcome=written.outcome,
+            reason=written.reason,
+        )
+    return written.outcome
 
 
 def _unwritten(looked: Looked) -> str:

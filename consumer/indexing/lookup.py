@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
-from core.errors import ImageServiceError, RequestRejected
+from core.errors import DependencyUnavailable, ImageServiceError, RequestRejected
 from core.image import ImageRecord
 from core.request import ImageRequest, State
 from core.search.document import SearchDocument, document_of
@@ -51,9 +51,16 @@ def document_from(
 
 
 async def readable(read: Callable[[], Awaitable[SearchDocument | None]], request_id: str) -> Looked:
-    """One row that is none of ours must not keep the others from the index."""
+    """One row that is none of ours must not keep the others from the index.
+
+    Raises DependencyUnavailable or Overloaded.
+    """
     try:
         return await read()
-    except (RequestRejected, LookupError, ValueError, TypeError) as error:
+    except RequestRejected as rejection:
+        # Tables has sent this key alone by then. Keys are UUIDs, so what is refused of one is refused of all, as by a
+        # table with other keys: no row is to blame.
+        raise DependencyUnavailable(str(rejection)) from rejection
+    except (LookupError, ValueError, TypeError) as error:
         _log.error("a row cannot be read", request_id=request_id, error=repr(error))
         return Unreadable(repr(error))

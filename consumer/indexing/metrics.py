@@ -12,13 +12,15 @@ RECEIVED = Counter(
 )
 DOCUMENTS = Counter(
     "indexer_documents_total",
-    "What became of images: indexed; stale, which the index had already; rejected by the engine, or not readable; "
-    "unavailable, to be tried again; gone, which no table has; malformed, an event that is none.",
+    "What became of images: indexed, repeats included; stale, which the index had at a higher revision; rejected by "
+    "the engine, or not readable; unavailable, to be tried again; gone, which no table has; malformed, an event that "
+    "is none.",
     ["outcome"],
 )
 LAG_SECONDS = Histogram(
     "indexer_lag_seconds",
-    "Time from an image's record to its place in the index.",
+    "Time from an image's record to its place in the index, of events that are received for the first time. One that "
+    "reconcile told again counts from the record too.",
     buckets=(0.5, 1, 2.5, 5, 10, 30, 60, 300, 1_800, 7_200),
 )
 BATCH_SIZE = Histogram(
@@ -28,7 +30,8 @@ BATCH_SIZE = Histogram(
 )
 WAITING = Gauge(
     "indexer_waiting",
-    "1 while the search engine, or a table, does not answer and nothing is received, else 0.",
+    "1 while nothing is received, because the search engine or a table does not do its part, else 0: from a failure "
+    "until a try went well.",
 )
 
 

@@ -1,15 +1,15 @@
 """Fills a new index with every image of the table."""
 
 import asyncio
-import random
-from collections.abc import Awaitable, Callable, Sequence
+import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import structlog
 
 from consumer.indexing.image_scan import ImageScan
 from consumer.indexing.lookup import Looked, Unreadable, document_from, readable
+from consumer.indexing.patience import patiently
 from consumer.indexing.progress import Progress
 from core import schema
 from core.errors import DependencyUnavailable
@@ -17,14 +17,10 @@ from core.search.document import SearchDocument
 from core.search.engine import Outcome, Rebuild
 from core.tables import Tables
 
-R = TypeVar("R")
 _log = structlog.get_logger()
 
 MOST_SEGMENTS = 16
 """A page of each of them waits for its requests' rows at the same time, and Tables lets 10,000 wait."""
-_TRIES = 8
-_LONGEST_PAUSE_S = 30.0
-"""With it a minute's outage is waited out; a longer one ends the rebuild, and the index is as it was."""
 
 
 @dataclass(slots=True)
@@ -68,7 +64,7 @@ class Refill:
 
     async def _segment(self, segment: int) -> None:
         async for items in self._scan.pages(segment):
-            looked = await _patiently(lambda items=items: self._documents(items))  # type: ignore[misc]
+            looked = await patiently(lambda items=items: self._documents(items))  # type: ignore[misc]
             documents = [each for each in looked if isinstance(each, SearchDocument)]
             self._tally.rejected += sum(isinstance(each, Unreadable) for each in looked)
             self._tally.passed_over += sum(each is None for each in looked)
@@ -81,6 +77,7 @@ class Refill:
     async def _document(self, item: schema.Item) -> Looked:
         async def read() -> SearchDocument | None:
             record = schema.image_from_item(item)
+            uuid.UUID(record.request_id)  # Else DynamoDB may refuse the key, and no other row's.
             return document_from(record, await self._tables.read_request(record.request_id))
 
         return await readable(read, str(item.get(schema.REQUEST_ID)))
@@ -110,17 +107,4 @@ class Refill:
             if documents:
                 raise DependencyUnavailable(f"{len(documents)} documents are not taken now")
 
-        await _patiently(write)
-
-
-async def _patiently(attempt: Callable[[], Awaitable[R]]) -> R:
-    pause = 0.5
-    for _ in range(_TRIES - 1):
-        try:
-            return await attempt()
-        except DependencyUnavailable as error:
-            _log.warning("trying again", error=str(error))
-            # Jitter, or all segments would come back at the same moment.
-            await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311
-            pause = min(_LONGEST_PAUSE_S, 2 * pause)
-    return await attempt()
+        await patiently(write)

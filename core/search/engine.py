@@ -17,7 +17,7 @@ class Outcome(StrEnum):
 
     INDEXED = "indexed"
     STALE = "stale"
-    """The index has it, at this revision or a higher one."""
+    """The index has it at a higher revision. What is written again at the same one is INDEXED again."""
     REJECTED = "rejected"
     """The engine will not take this document, however often it is offered."""
     UNAVAILABLE = "unavailable"
@@ -52,7 +52,10 @@ class Rebuild(Protocol):
         """Raises SearchUnavailable."""
 
     async def finish(self) -> None:
-        """Put it in the other's place. What others wrote since the rebuild began is in it. Raises SearchUnavailable."""
+        """Put it in the other's place. What others wrote since the rebuild began is in it. Raises SearchUnavailable.
+
+        Whoever is cancelled once it is read hears nothing of that: it returns, for all is done.
+        """
 
 
 class SearchWriter(Protocol):

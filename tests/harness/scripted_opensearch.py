@@ -7,7 +7,13 @@ from typing import Any
 from aiohttp import web
 
 from cli.local.embedded_aws import HOST, free_port
+from core.search.opensearch import engine as opensearch
+from core.search.opensearch.reader import OpenSearchReader
+from core.search.query import SearchQuery
 from core.search.settings import SearchSettings
+from harness.search_documents import ACME
+
+NOTHING = {"hits": {"total": {"value": 0, "relation": "eq"}, "hits": []}}
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -31,3 +37,16 @@ def settings(url: str, **others: Any) -> SearchSettings:
     return SearchSettings.model_validate(
         {"search_url": url, "search_index": "images", "search_timeout_s": 30} | others
     )
+
+
+@asynccontextmanager
+async def reader(url: str, **others: Any) -> AsyncIterator[OpenSearchReader]:
+    opened = opensearch.open_reader(settings(url, **others))
+    try:
+        yield opened
+    finally:
+        await opened.close()
+
+
+async def ask(asking: OpenSearchReader, customer: str = ACME) -> int:
+    return (await asking.search(SearchQuery(customer), limit=10)).total

@@ -3,66 +3,38 @@
 import asyncio
 import json
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
+from prometheus_client import Gauge, Histogram
 from structlog.testing import capture_logs
 from types_aiobotocore_sqs import SQSClient
 
 from cli.local.stack import StackOutputs
 from consumer.indexing.event_queue import EventQueue
 from consumer.indexing.indexer import Indexer
+from consumer.indexing.metrics import LAG_SECONDS, WAITING
 from core.search.document import SearchDocument
-from core.search.engine import Outcome, Rebuild, Written
+from core.search.engine import Outcome, Written
 from core.tables import Tables
 from harness.aws import DeployStack, RecordingAws
 from harness.lists import insert
 from harness.outcomes import complete
+from harness.scripted_engine import ScriptedEngine
 from harness.tables import aws_with, tables_of
 
 INDEXED = Written(Outcome.INDEXED)
 PATIENCE_S = 60
+TWICE = "2"
+"""Receives that an event may have: one that fails, and one that goes well."""
 
 
-@dataclass(slots=True)
-class ScriptedEngine:
-    """`judge` says what becomes of a batch. `took` are the request ids of each batch in which something was indexed."""
-
-    judge: Callable[[Sequence[SearchDocument]], Sequence[Written]]
-    took: list[list[str]] = field(default_factory=list)
-    changed: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def prepare(self) -> None: ...
-
-    async def ping(self) -> None: ...
-
-    async def refresh(self) -> None: ...
-
-    async def close(self) -> None: ...
-
-    def rebuild(self) -> AbstractAsyncContextManager[Rebuild]:
-        raise NotImplementedError
-
-    async def write(self, documents: Sequence[SearchDocument]) -> tuple[Written, ...]:
-        written = tuple(self.judge(documents))
-        pairs = zip(documents, written, strict=True)
-        taken = [document.request_id for document, each in pairs if each is INDEXED]
-        if taken:
-            self.took.append(taken)
-        self.changed.set()
-        return written
-
-    @property
-    def indexed(self) -> set[str]:
-        return {request_id for batch in self.took for request_id in batch}
-
-    async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(PATIENCE_S):
-            while not condition():
-                self.changed.clear()
-                await self.changed.wait()
+def sample(metric: Gauge | Histogram, name: str) -> float:
+    """Of this metric alone: the whole registry reads files, which a test may not do on the loop."""
+    (family,) = metric.collect()
+    return next(each.value for each in family.samples if each.name == name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,27 +163,82 @@ async def test_a_fault_that_nobody_foresaw_is_met_alone(
         assert await shop.left() == 1
 
 
-async def test_after_trouble_one_event_is_tried_first(
+async def test_an_engine_that_takes_nothing_costs_the_events_one_receive(
     embedded_aws: RecordingAws, deploy_stack: DeployStack, sqs: SQSClient
 ) -> None:
-    """An engine that answers but takes nothing costs the events one receive, and one event those that follow."""
+    """It is tried with one image, which is not received for that. All the time the indexer says that it waits."""
     full = True
     offered: list[int] = []
+    told: list[float] = []
 
     def judge(documents: Sequence[SearchDocument]) -> list[Written]:
         offered.append(len(documents))
+        told.append(sample(WAITING, "indexer_waiting"))
         no = Written(Outcome.UNAVAILABLE, "the disk is full")
         return [no if full else INDEXED] * len(documents)
 
     engine = ScriptedEngine(judge)
-    async with workshop(embedded_aws, deploy_stack, sqs) as shop:
-        ids = await shop.completed(30)
+    async with workshop(embedded_aws, deploy_stack, sqs, SearchMaxReceiveCount=TWICE) as shop:
+        ids = await shop.completed(3)
         async with shop.indexing(engine):
-            await engine.until(lambda: len(offered) == 3)
+            await engine.until(lambda: len(offered) == 5)
             full = False
             await engine.until(lambda: engine.indexed == set(ids))
-        assert offered[1:4] == [1, 1, 1]
+            assert sample(WAITING, "indexer_waiting") == 0
+        assert offered[1:6] == [1] * 5
+        assert told[:6] == [0, *[1] * 5]
         assert await shop.left() == 0
+
+
+async def test_what_alone_is_not_taken_keeps_no_other_from_the_index(
+    embedded_aws: RecordingAws, deploy_stack: DeployStack, sqs: SQSClient
+) -> None:
+    """An engine that takes another image is well: this one is left to the redrive policy, and nothing waits for it."""
+    async with workshop(
+        embedded_aws,
+        deploy_stack,
+        sqs,
+        VisibilityTimeoutSeconds="1",
+        SearchMaxReceiveCount=TWICE,
+    ) as shop:
+        good = await shop.completed(1)
+
+        def judge(documents: Sequence[SearchDocument]) -> list[Written]:
+            no = Written(Outcome.UNAVAILABLE, "null_pointer_exception")
+            return [INDEXED if each.request_id in good else no for each in documents]
+
+        engine = ScriptedEngine(judge)
+        async with shop.indexing(engine):
+            await engine.until(lambda: engine.indexed == set(good))
+            (odd,) = await shop.completed(1)
+            assert await shop.dead_letters(1) == {odd}
+            later = await shop.completed(1)
+            good += later
+            await engine.until(lambda: engine.indexed >= set(later))
+
+
+async def test_a_delay_is_measured_once_for_an_image(
+    embedded_aws: RecordingAws, deploy_stack: DeployStack, sqs: SQSClient
+) -> None:
+    """What is received again was late for a reason of its own, which says nothing of how far search is behind."""
+    measured = "indexer_lag_seconds_count"
+    refused = True
+
+    def judge(documents: Sequence[SearchDocument]) -> list[Written]:
+        no = Written(Outcome.UNAVAILABLE, "the disk is full")
+        return [no if refused else INDEXED] * len(documents)
+
+    engine = ScriptedEngine(judge)
+    async with workshop(embedded_aws, deploy_stack, sqs) as shop:
+        again = await shop.completed(2)
+        before = sample(LAG_SECONDS, measured)
+        async with shop.indexing(engine):
+            await engine.until(lambda: sample(WAITING, "indexer_waiting") == 1)
+            refused = False
+            await engine.until(lambda: {*again} in map(set, engine.took))
+            first = await shop.completed(3)
+            await engine.until(lambda: engine.indexed >= set(first))
+        assert sample(LAG_SECONDS, measured) == before + len(first)
 
 
 async def test_what_is_not_taken_now_is_offered_again(

@@ -6,42 +6,21 @@ What a real one does is in tests/cluster/opensearch.
 import asyncio
 import base64
 import hashlib
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
+from dataclasses import replace
 
-import orjson
 import pytest
 from aiohttp import web
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from cli.local.embedded_aws import HOST
 from core.errors import SearchUnavailable
 
 # An import blocks the loop.
 from core.search.opensearch import engine as opensearch
-from core.search.opensearch.reader import OpenSearchReader
-from core.search.query import SearchQuery
-from harness.scripted_opensearch import engine, settings
+from core.search.query import Position, SearchQuery, Word
+from harness.scripted_opensearch import NOTHING, ask, engine, reader, settings
 from harness.search_documents import ACME, document
-
-NOTHING = {"hits": {"total": {"value": 0, "relation": "eq"}, "hits": []}}
-SOON_S = 0.5
-
-
-@asynccontextmanager
-async def reader(url: str, **others: Any) -> AsyncIterator[OpenSearchReader]:
-    opened = opensearch.open_reader(settings(url, **others))
-    try:
-        yield opened
-    finally:
-        await opened.close()
-
-
-async def ask(asking: OpenSearchReader, customer: str = ACME) -> int:
-    return (await asking.search(SearchQuery(customer), limit=10)).total
 
 
 async def empty(request: web.Request) -> web.Response:
@@ -169,65 +148,21 @@ async def test_whoever_is_no_opensearch_is_no_search(answer: web.Response) -> No
         await writer.close()
 
 
-@pytest.mark.parametrize(
-    ("status", "outage"), [(429, True), (503, True), (400, False), (403, False)]
-)
-async def test_what_keeps_callers_away_is_an_outage(status: int, *, outage: bool) -> None:
-    """An engine that refuses is well; one that is overloaded or broken is left alone for a moment."""
-    calls = []
+async def test_all_pages_of_a_walk_come_from_one_copy() -> None:
+    """A query has a preference, wherever in it the page is; another query may have another."""
+    preferences: list[str] = []
 
-    async def refuse(request: web.Request) -> web.Response:
-        calls.append(await request.read())
-        return web.json_response({"error": {"type": "t", "reason": "because"}}, status=status)
+    async def take(request: web.Request) -> web.Response:
+        preferences.append(request.query["preference"])
+        return await empty(request)
 
-    async with engine(refuse) as url, reader(url) as asking:
-        asking._circuit._clock = lambda: 100.0
-        for _ in range(5):
-            with pytest.raises(SearchUnavailable):
-                await ask(asking)
-    assert len(calls) == (1 if outage else 5)
-
-
-async def test_a_slow_question_keeps_no_other_from_the_engine() -> None:
-    """Who asks what takes too long is told so, while others are answered; one who is alone takes it for an outage."""
-    asked = asyncio.Event()
-
-    async def slow_for_one(request: web.Request) -> web.Response:
-        content = orjson.loads(await request.read())
-        if content["query"]["bool"]["filter"][0] == {"term": {"customer_id": "slow"}}:
-            asked.set()
-            await asyncio.sleep(30)
-        return web.json_response(NOTHING)
-
-    async with engine(slow_for_one) as url, reader(url, search_timeout_s=SOON_S) as asking:
-        asking._circuit._clock = lambda: 100.0
-        slow = asyncio.create_task(ask(asking, "slow"))
-        await asked.wait()
-        assert await ask(asking) == 0
-        with pytest.raises(SearchUnavailable, match="TimeoutError"):
-            await slow
-        assert await ask(asking) == 0
-        with pytest.raises(SearchUnavailable, match="TimeoutError"):
-            await ask(asking, "slow")
-        with pytest.raises(SearchUnavailable, match="known to be down"):
-            await ask(asking)
-
-
-async def test_who_listens_and_says_nothing_is_down() -> None:
-    """A connection that is taken and never answered costs the time-out."""
-
-    hung_up = asyncio.Event()
-
-    async def silence(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read()
-        writer.close()
-        await writer.wait_closed()
-        hung_up.set()
-
-    server = await asyncio.start_server(silence, HOST, 0)
-    port = server.sockets[0].getsockname()[1]
-    async with server:
-        async with reader(f"http://{HOST}:{port}", search_timeout_s=SOON_S) as asking:
-            with pytest.raises(SearchUnavailable, match="TimeoutError"):
-                await ask(asking)
-        await hung_up.wait()
+    async with engine(take) as url, reader(url) as asking:
+        query = SearchQuery(ACME, words=(Word("é"),), formats=("PNG",))
+        await asking.search(query, limit=10)
+        await asking.search(query, limit=20, after=Position(0, 5, "a"))
+        await asking.search(replace(query, formats=("JPEG",)), limit=10)
+    first, second, other = preferences
+    assert first == second != other
+    assert 0 < len(first) <= 32
+    # With it would begin what has a meaning of its own, such as _local.
+    assert not first.startswith("_")

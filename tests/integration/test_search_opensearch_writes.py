@@ -32,6 +32,25 @@ async def test_a_batch_that_is_taken_in_part_is_told_in_part() -> None:
     assert written == [Outcome.INDEXED] * counts[0] + [Outcome.UNAVAILABLE] * (len(big) - counts[0])
 
 
+async def test_an_alias_that_leads_nowhere_is_no_documents_fault() -> None:
+    """The engine calls it an illegal argument, as it does what a document is refused for."""
+    kind = "illegal_argument_exception"
+    reasons = ["no write index is defined for alias [images]. The write", "immense term"]
+
+    async def refuse(request: web.Request) -> web.Response:
+        await request.read()
+        errors = [{"type": kind, "reason": reason} for reason in reasons]
+        return web.json_response(
+            {"items": [{"index": {"status": 400, "error": error}} for error in errors]}
+        )
+
+    async with engine(refuse) as url:
+        writer = opensearch.open_writer(settings(url))
+        written = await writer.write([document() for _ in reasons])
+        await writer.close()
+    assert [each.outcome for each in written] == [Outcome.UNAVAILABLE, Outcome.REJECTED]
+
+
 @pytest.mark.parametrize(
     ("status", "kind", "outcome"),
     [

@@ -23,6 +23,8 @@ _REASON = 300
 _BAD_REQUEST = 400
 _CONFLICT = 409
 _NOT_OF_THE_DOCUMENT = frozenset({"index_closed_exception", "index_not_found_exception"})
+_NO_WRITE_INDEX = "no write index is defined"
+"""What the engine says of an alias that somebody has put before several indexes. It has no type of its own for that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,11 @@ def outcome(item: Mapping[str, Any]) -> Written:
     if status == _CONFLICT:
         return Written(Outcome.STALE)
     kind, reason = item["error"]["type"], _reason(item["error"])
-    if status == _BAD_REQUEST and kind not in _NOT_OF_THE_DOCUMENT:
+    if (
+        status == _BAD_REQUEST
+        and kind not in _NOT_OF_THE_DOCUMENT
+        and _NO_WRITE_INDEX not in reason
+    ):
         return Written(Outcome.REJECTED, reason)
     # Refused permissions, an index that a full disk made read-only or that is not there: none is the document's.
     return Written(Outcome.UNAVAILABLE, reason)

@@ -1,7 +1,7 @@
 """How core.search.engine comes to this engine."""
 
 from core.search.opensearch.link import Link
-from core.search.opensearch.reader import OpenSearchReader
+from core.search.opensearch.reader import PROBE_S, OpenSearchReader
 from core.search.opensearch.writer import OpenSearchWriter
 from core.search.settings import SearchSettings
 
@@ -10,7 +10,10 @@ _WRITE_PATIENCE = 10
 
 
 def open_reader(settings: SearchSettings) -> OpenSearchReader:
-    return OpenSearchReader(_link(settings, settings.search_timeout_s), settings.search_index)
+    seconds = settings.search_timeout_s
+    # With connections of its own: those of the searches may all wait for slow ones.
+    probe = _link(settings, min(PROBE_S, seconds))
+    return OpenSearchReader(_link(settings, seconds), probe, settings.search_index)
 
 
 def open_writer(settings: SearchSettings) -> OpenSearchWriter:

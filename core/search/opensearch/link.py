@@ -1,4 +1,4 @@
-"""The way to an OpenSearch: one pool of connections, no second tries, and two kinds of trouble."""
+"""The way to an OpenSearch: one pool of connections, no second tries, and three kinds of trouble."""
 
 import asyncio
 import logging
@@ -26,6 +26,7 @@ CONNECTIONS = 64
 _TOO_MANY_REQUESTS = 429
 _SERVER_ERROR = 500
 _REASON = 300
+_UNREACHED = (TransportError, BotoCoreError, OSError)
 
 R = TypeVar("R")
 
@@ -36,6 +37,10 @@ class SearchRefused(SearchUnavailable):
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
         self.status = status
+
+
+class SearchUnreachable(SearchUnavailable):
+    """It cannot be asked anything: nobody listens, or there are no credentials."""
 
 
 class Link:
@@ -114,7 +119,10 @@ def _told(operation: str, error: Exception) -> SearchUnavailable:
     status = error.status_code if isinstance(error, TransportError) else None
     if not isinstance(status, int):
         # Every TimeoutError is empty.
-        return SearchUnavailable(f"{operation}: {str(error) or type(error).__name__}")
+        message = f"{operation}: {str(error) or type(error).__name__}"
+        if isinstance(error, _UNREACHED) and not isinstance(error, TimeoutError):
+            return SearchUnreachable(message)
+        return SearchUnavailable(message)
     message = f"{operation}: {status} {_reason(str(error.args[1]))}"
     if status < _SERVER_ERROR and status != _TOO_MANY_REQUESTS:
         return SearchRefused(message, status)

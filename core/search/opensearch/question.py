@@ -1,5 +1,6 @@
 """A query in OpenSearch's language, and what it answers. Pure."""
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -20,6 +21,7 @@ from core.search.similarity import candidates
 
 _DISTANCE = "Long.bitCount(doc['hash'].value ^ params.hash)"
 _WITHIN = f"{_DISTANCE} <= params.distance"
+_DIGEST_BYTES = 16
 _COUNTED = 1_000
 """Values of a facet that each shard, or part of one, counts: where there are several, the totals are exact as long as
 there are fewer values than that."""
@@ -46,6 +48,11 @@ def body(query: SearchQuery, limit: int, after: Position | None, *, facets: bool
     if facets:
         asked["aggs"] = {field: _facet(field) for field in FACET_FIELDS}
     return asked
+
+
+def preference(query: SearchQuery) -> str:
+    """The same for all pages, which then come from one copy of the index: another is refreshed at another moment."""
+    return hashlib.blake2b(repr(query).encode(), digest_size=_DIGEST_BYTES).hexdigest()
 
 
 def _filters(query: SearchQuery) -> Iterator[Clause]:

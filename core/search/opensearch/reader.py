@@ -1,28 +1,39 @@
 """Searches."""
 
-import time
+import asyncio
+from typing import Any
 
-import structlog
 from opensearchpy import AsyncOpenSearch
 
 from core.errors import SearchUnavailable
 from core.search.metrics import SEARCH_ENGINE_CALLS
-from core.search.opensearch.link import Link, SearchRefused
-from core.search.opensearch.question import body, found
+from core.search.opensearch.link import Link, SearchRefused, SearchUnreachable
+from core.search.opensearch.question import MalformedAnswer, body, found, preference
 from core.search.query import Found, Position, SearchQuery
 from core.shared.circuit import Circuit
 
-_log = structlog.get_logger()
+PROBE_S = 1.0
+"""The longest that an engine which is well needs to find nothing."""
+_LOOK_S = 0.05
+"""Shortest time between two looks whether it is to be asked."""
+_NOTHING: dict[str, Any] = {"query": {"match_none": {}}, "size": 0}
+_WHOLE = "false"
+"""Of allow_partial_search_results: what some shards know is not the answer."""
 
 
 class OpenSearchReader:
-    """An engine that is down costs a caller nothing, and one that hangs costs one of them its time-out now and then."""
+    """An engine that is down costs a caller nothing, and one that hangs costs its time-out to those who are there.
 
-    def __init__(self, link: Link, alias: str) -> None:
+    A question that fails tells nothing of the engine: it may take too long by itself. So a cheap one is asked after it,
+    over the link `probe`, and its answer alone decides for everybody; but where nobody listens, nothing is asked first.
+    """
+
+    def __init__(self, link: Link, probe: Link, alias: str) -> None:
         self._link = link
+        self._probe = probe
         self._alias = alias
         self._circuit = Circuit()
-        self._answered = 0.0
+        self._probing: asyncio.Task[None] | None = None
 
     async def search(
         self,
@@ -32,46 +43,67 @@ class OpenSearchReader:
         after: Position | None = None,
         facets: bool = False,
     ) -> Found:
-        if not self._circuit.enter():
+        if self._circuit.broken:
+            self._doubt()
             SEARCH_ENGINE_CALLS.labels("search", "refused").inc()
             raise SearchUnavailable("search: it is known to be down")
         asked = body(query, limit, after, facets=facets)
+        params = {"allow_partial_search_results": _WHOLE, "preference": preference(query)}
 
         async def search(client: AsyncOpenSearch) -> Found:
-            answer = await client.search(
-                body=asked,
-                index=self._alias,
-                # What some shards know is not the answer.
-                params={"allow_partial_search_results": "false"},
-            )
+            answer = await client.search(body=asked, index=self._alias, params=params)
             return found(answer, query, limit, facets=facets)
 
-        started = time.monotonic()
         try:
-            hits = await self._link.call("search", search)
+            return await self._link.call("search", search)
         except SearchRefused:
             # It is well; or one question that it does not like would keep all others from it.
-            self._succeeded()
             raise
         except SearchUnavailable as error:
-            self._failed(started, error)
+            if isinstance(error, SearchUnreachable):
+                self._circuit.failed()
+            self._doubt()
             raise
-        self._succeeded()
-        return hits
 
     async def close(self) -> None:
+        if self._probing is not None:
+            self._probing.cancel()
+            await asyncio.wait([self._probing])
         await self._link.close()
+        await self._probe.close()
 
-    def _failed(self, started: float, error: SearchUnavailable) -> None:
-        if self._answered > started:
-            # Others were answered meanwhile: this question takes too long, and it alone.
-            return
-        if not self._circuit.broken:
-            _log.warning("search is down", error=str(error))
-        self._circuit.failed()
+    def _doubt(self) -> None:
+        if self._probing is None or self._probing.done():
+            self._probing = asyncio.create_task(self._ask_until_it_answers(), name="search probe")
 
-    def _succeeded(self) -> None:
-        self._answered = time.monotonic()
-        if self._circuit.broken:
-            _log.info("search is there again")
-        self._circuit.succeeded()
+    async def _ask_until_it_answers(self) -> None:
+        """At once, and while it is down after each pause: so no caller waits for it, and none can keep it down."""
+        while True:
+            if self._circuit.broken:
+                await asyncio.sleep(max(self._circuit.wait, _LOOK_S))
+            if not self._circuit.enter():
+                continue
+            if await self._answers():
+                self._circuit.succeeded()
+                return
+            self._circuit.failed()
+
+    async def _answers(self) -> bool:
+        async def ask(client: AsyncOpenSearch) -> None:
+            answer = await client.search(
+                body=_NOTHING,
+                index=self._alias,
+                params={"allow_partial_search_results": _WHOLE},
+            )
+            try:
+                answer["hits"]["hits"]
+            except (LookupError, TypeError) as error:
+                raise MalformedAnswer(str(error)) from error
+
+        try:
+            await self._probe.call("probe", ask)
+        except SearchRefused:
+            return True
+        except SearchUnavailable:
+            return False
+        return True

@@ -1,9 +1,11 @@
 """A new index beside the one that is read, and the moment at which it takes its place.
 
-While it is built, writers write to the old one. At the end, what they wrote since the beginning is copied, the alias is
-moved, and the old index is closed to writes, which waits for those that are under way; then the rest is copied. A write
-that came too late for the old index is refused as unavailable and so comes again, to the new one. What is copied twice
-does no harm: versions tell.
+While it is built, writers write to the old one. At the end, what they wrote since the beginning is copied, and then
+what they wrote meanwhile, which is little; now the old index is closed to writes, the rest is copied, and the alias is
+moved. A write that comes while the old index is closed is refused as unavailable, and so comes again, to the new one.
+What is copied twice does no harm: versions tell. So the index that is read has all that was acknowledged, at every
+moment and whatever ends the rebuild. Who is killed while the old index is closed leaves it so: indexers wait, and say
+so, until another rebuild has made a new one.
 
 A rebuild that is killed leaves its index behind. Nobody can tell it from one that is still being built, so it stays
 until a later rebuild has succeeded, which removes every index of this alias but its own. Of two that run at once the
@@ -15,7 +17,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import structlog
 from opensearchpy import AsyncOpenSearch
@@ -26,7 +28,16 @@ from core.search.engine import Outcome, Written
 from core.search.opensearch.bulk import Entry, entry, put
 from core.search.opensearch.copying import Moment, moment, written_since
 from core.search.opensearch.link import Link, SearchRefused
+from core.search.opensearch.places import (
+    DECISION_S,
+    behind,
+    called_off,
+    close,
+    open_again,
+    swap,
+)
 from core.search.opensearch.schema import BUILDING, BUILT, index_name, pattern
+from core.search.opensearch.unbroken import to_its_end
 
 STEP_S = 120.0
 """The longest that one step of the end may take: making millions of documents searchable is one."""
@@ -34,6 +45,11 @@ _PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Before a document is copied again that was not taken."""
 _LOOK_S = 0.25
 """Between two looks whether the old index is still read."""
+_LEFT = "an index is left behind, and goes with the next rebuild"
+_CLOSED = "rebuild: the index may take no writes until it is built anew"
+_UNKNOWN = (
+    "rebuild: the engine does not say whether the old index is read or the new one: build it anew"
+)
 
 R = TypeVar("R")
 _log = structlog.get_logger()
@@ -49,63 +65,101 @@ class OpenSearchRebuild:
         self._search_seconds = search_seconds
         self._index = index_name(alias)
         self._own_alias = f"{self._index}_building"
-        self._may_be_read = False
+        self._closed: Sequence[str] = ()
+        self._read: bool | None = False
+        """Whether the alias leads to the new index. None where nobody knows."""
 
     async def begin(self) -> None:
-        self._began = await moment(self._link, await self._indexes())
+        self._began = await moment(self._link, await behind(self._link, self._alias))
         body = {"settings": {"index": BUILDING}, "aliases": {self._own_alias: {}}}
-        await self._step(lambda client: client.indices.create(index=self._index, body=body))
+        # Cut off, it might be made after `leave` has removed it.
+        await to_its_end(
+            self._step(
+                lambda client: client.indices.create(index=self._index, body=body), DECISION_S
+            )
+        )
 
     async def write(self, documents: Sequence[SearchDocument]) -> tuple[Written, ...]:
         entries = [entry(document) for document in documents]
         return await put(self._link, "rebuild", self._own_alias, entries)
 
     async def finish(self) -> None:
+        """Who is cancelled before the swap hears of it; afterwards all is done but clearing away, and so it returns."""
         await self._step(
             lambda client: client.indices.put_settings(index=self._index, body={"index": BUILT})
         )
         await self._refresh(self._index)
-        old = await self._indexes()
+        old = await behind(self._link, self._alias)
         copied = await self._copy(old, self._began)
+        # Until now it was long, and much may have come.
         await self._refresh(self._index)
-        await self._swap(old)
-        if old:
-            await self._close(old)
-            await self._copy(old, copied)
-        await self._wait_for_readers(old)
-        await self._remove_others()
+        copied = await self._copy(old, copied)
+        await self._close(old)
+        await self._copy(old, copied)
+        await self._refresh(self._index)
+        try:
+            await to_its_end(self._swap(old))
+            await self._clear_away(old)
+        except asyncio.CancelledError as cancelled:
+            if self._read is None:
+                raise SearchUnavailable(_UNKNOWN) from cancelled
+            if not self._read:
+                raise
+            if (task := asyncio.current_task()) is not None:
+                task.uncancel()
+            _log.warning(_LEFT, index=old)
 
     async def leave(self) -> None:
-        """Remove the index, unless it may be the one that is read."""
-        if self._may_be_read:
+        """Unless the new index is read, or may be: let writers write to the old one again, and remove the new one.
+
+        Raises SearchUnavailable where they may not be able to.
+        """
+        if self._read is not False:
             return
         try:
-            await self._delete([self._index])
+            if self._closed:
+                await open_again(self._link, self._closed)
         except SearchUnavailable as error:
-            _log.warning("an index is left behind", index=self._index, error=str(error))
+            raise SearchUnavailable(f"{_CLOSED} ({error})") from error
+        finally:
+            await self._remove_own()
+
+    async def _remove_own(self) -> None:
+        try:
+            await self._delete([self._index], DECISION_S)
+        except SearchUnavailable as error:
+            _log.warning(_LEFT, index=self._index, error=str(error))
+
+    async def _close(self, old: Sequence[str]) -> None:
+        if old:
+            # Told before it is done: it may be done though nobody answers.
+            self._closed = old
+            # Cut off, it might come to pass after `leave` has undone it.
+            await to_its_end(close(self._link, old))
 
     async def _swap(self, old: Sequence[str]) -> None:
-        actions: list[dict[str, Any]] = [
-            {"remove": {"index": index, "alias": self._alias}} for index in old
-        ]
-        actions.append({"remove": {"index": self._index, "alias": self._own_alias}})
-        new = {"index": self._index, "alias": self._alias, "is_write_index": True}
-        actions.append({"add": new})
-        # From here on nobody knows, until it says no.
-        self._may_be_read = True
+        self._read = None
         try:
-            await self._step(
-                lambda client: client.indices.update_aliases(body={"actions": actions})
-            )
+            await swap(self._link, self._alias, old, self._index, self._own_alias)
         except SearchRefused:
-            self._may_be_read = False
+            self._read = False
             raise
+        except SearchUnavailable as error:
+            try:
+                off = await called_off(self._link, self._index, self._own_alias)
+            except SearchUnavailable:
+                raise SearchUnavailable(_UNKNOWN) from error
+            if off:
+                self._read = False
+                raise
+        self._read = True
 
-    async def _close(self, indexes: Sequence[str]) -> None:
-        """Let nobody write to them any more; returns once nobody does."""
-        await self._step(
-            lambda client: client.indices.add_block(index=",".join(indexes), block="write")
-        )
+    async def _clear_away(self, old: Sequence[str]) -> None:
+        try:
+            await self._wait_for_readers(old)
+            await self._remove_others()
+        except SearchUnavailable as error:
+            _log.warning(_LEFT, index=old, error=str(error))
 
     async def _copy(self, indexes: Sequence[str], since: Moment) -> Moment:
         """Tells the moment up to which everything was copied."""
@@ -117,10 +171,8 @@ class OpenSearchRebuild:
         return now
 
     async def _put(self, entries: Sequence[Entry]) -> None:
-        """Write what was copied; after the swap the own alias is gone, and the other leads here."""
-        alias = self._alias if self._may_be_read else self._own_alias
         for pause in (*_PAUSES_S, None):
-            written = await put(self._link, "rebuild", alias, entries)
+            written = await put(self._link, "rebuild", self._own_alias, entries)
             for each in written:
                 if each.outcome is Outcome.REJECTED:
                     raise SearchUnavailable(f"rebuild: a document cannot be copied: {each.reason}")
@@ -134,14 +186,6 @@ class OpenSearchRebuild:
 
     async def _refresh(self, *indexes: str) -> None:
         await self._step(lambda client: client.indices.refresh(index=",".join(indexes)))
-
-    async def _indexes(self) -> list[str]:
-        """Those behind the alias: one, but where somebody has put it before several."""
-
-        async def ask(client: AsyncOpenSearch) -> list[str]:
-            return sorted(await client.indices.get_alias(name=self._alias))
-
-        return await self._step(ask)
 
     async def _wait_for_readers(self, indexes: Sequence[str]) -> None:
         """Nobody comes any more. Those who are there have an answer within `search_seconds`, or have gone by then."""
@@ -171,17 +215,20 @@ class OpenSearchRebuild:
 
         others = await self._step(ask)
         if others:
-            await self._delete(others)
+            await self._delete(others, STEP_S)
 
-    async def _delete(self, indexes: Sequence[str]) -> None:
+    async def _delete(self, indexes: Sequence[str], seconds: float) -> None:
         await self._step(
             lambda client: client.indices.delete(
                 index=",".join(indexes), params={"ignore_unavailable": "true"}
-            )
+            ),
+            seconds,
         )
 
-    async def _step(self, command: Callable[[AsyncOpenSearch], Awaitable[R]]) -> R:
-        return await self._link.call("rebuild", command, seconds=STEP_S)
+    async def _step(
+        self, command: Callable[[AsyncOpenSearch], Awaitable[R]], seconds: float = STEP_S
+    ) -> R:
+        return await self._link.call("rebuild", command, seconds=seconds)
 
 
 @asynccontextmanager
@@ -191,8 +238,8 @@ async def rebuilding(
     """`prepare` makes what writers need meanwhile."""
     rebuild = OpenSearchRebuild(link, alias, search_seconds=search_seconds)
     await prepare()
-    await rebuild.begin()
     try:
+        await rebuild.begin()
         yield rebuild
     finally:
-        await rebuild.leave()
+        await to_its_end(rebuild.leave())

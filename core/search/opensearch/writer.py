@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 
+import structlog
 from opensearchpy import AsyncOpenSearch, NotFoundError
 
 from core.errors import SearchUnavailable
@@ -12,6 +13,8 @@ from core.search.opensearch.bulk import entry, put
 from core.search.opensearch.link import Link
 from core.search.opensearch.rebuild import OpenSearchRebuild, rebuilding
 from core.search.opensearch.schema import VERSION, index_name, template
+
+_log = structlog.get_logger()
 
 
 class OpenSearchWriter:
@@ -28,6 +31,10 @@ class OpenSearchWriter:
         if found != VERSION:
             raise SearchUnavailable(
                 f"the index behind {self._alias} is of version {found}, and this is {VERSION}: reindex makes a new one"
+            )
+        if not await self._has_write_index():
+            raise SearchUnavailable(
+                f"none of the indexes that {self._alias} stands for is to be written to: reindex makes one that is"
             )
 
     async def write(self, documents: Sequence[SearchDocument]) -> tuple[Written, ...]:
@@ -64,16 +71,21 @@ class OpenSearchWriter:
             return
         # An alias has one write index at most: of all that try, one succeeds.
         aliases = {self._alias: {"is_write_index": True}}
+        index = index_name(self._alias)
         try:
             await self._link.call(
                 "prepare",
-                lambda client: client.indices.create(
-                    index=index_name(self._alias), body={"aliases": aliases}
-                ),
+                lambda client: client.indices.create(index=index, body={"aliases": aliases}),
             )
         except SearchUnavailable:
             if not await self._exists("prepare"):
                 raise
+            return
+        _log.warning(
+            "there was no index, and a new one was made, which is empty: `imageservice reindex` brings back what the "
+            "tables have",
+            index=index,
+        )
 
     async def _exists(self, operation: str) -> bool:
         return bool(
@@ -81,6 +93,16 @@ class OpenSearchWriter:
                 operation, lambda client: client.indices.exists_alias(name=self._alias)
             )
         )
+
+    async def _has_write_index(self) -> bool:
+        """One index is written to unless it says no, and of several the one that says yes."""
+
+        async def ask(client: AsyncOpenSearch) -> bool:
+            known = await client.indices.get_alias(name=self._alias)
+            said = [each["aliases"][self._alias].get("is_write_index") for each in known.values()]
+            return True in said or said == [None]
+
+        return await self._link.call("prepare", ask)
 
     async def _version(self) -> object:
         """That of the index behind the alias."""

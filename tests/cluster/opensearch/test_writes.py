@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 
 import pytest
+from structlog.testing import capture_logs
 
 from core.errors import SearchUnavailable
 from core.search.engine import Outcome, open_writer
@@ -96,6 +97,51 @@ async def test_an_index_of_another_version_is_not_written_to(
     async with index.writer.rebuild() as rebuild:
         await rebuild.finish()
     await index.writer.prepare()
+
+
+async def test_an_alias_without_a_write_index_is_told_of(
+    server: OpenSearchServer, index: Engine
+) -> None:
+    """Somebody has put it before several: nobody begins to write, no document is at fault, and a rebuild mends it."""
+    alias = index.settings.search_index
+    image = document()
+    await index.put(image)
+    async with raw(server.url) as client:
+        (ours,) = await indexes(server.url, alias)
+        await client.indices.create(index=f"{alias}_theirs")
+        for said in (None, False):
+            for name in (ours, f"{alias}_theirs"):
+                body = {} if said is None else {"is_write_index": said}
+                await client.indices.put_alias(index=name, name=alias, body=body)
+            with pytest.raises(SearchUnavailable, match=r"none of the indexes .* reindex makes"):
+                await index.writer.prepare()
+            (written,) = await index.writer.write([document()])
+            assert written.outcome is Outcome.UNAVAILABLE
+        await client.indices.put_alias(index=ours, name=alias, body={"is_write_index": True})
+        await index.writer.prepare()
+        await client.indices.put_alias(index=ours, name=alias, body={"is_write_index": False})
+    async with index.writer.rebuild() as rebuild:
+        await rebuild.write([image])
+        await rebuild.finish()
+    await index.writer.prepare()
+    assert await index.ids() == [image.image_id]
+
+
+async def test_an_empty_index_is_not_made_without_a_word(
+    server: OpenSearchServer, index: Engine
+) -> None:
+    """Where there was one its alias is gone, and nobody would know why nothing is found: the log says what to do."""
+    with capture_logs() as logs:
+        await index.writer.prepare()
+        assert logs == []
+        async with raw(server.url) as client:
+            await client.indices.delete(index=f"{index.settings.search_index}_*")
+        await index.writer.prepare()
+        await index.writer.prepare()
+    (told,) = logs
+    assert told["log_level"] == "warning"
+    assert "`imageservice reindex`" in told["event"]
+    assert [told["index"]] == list(await indexes(server.url, index.settings.search_index))
 
 
 async def test_an_index_that_has_the_aliass_name_is_told_of(

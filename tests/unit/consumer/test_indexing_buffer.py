@@ -39,20 +39,6 @@ async def test_two_batches_are_held_at_most() -> None:
     assert await waiting == BATCH
 
 
-async def test_a_caution_lasts_until_one_event_went_well() -> None:
-    """After trouble one event is tried at a time."""
-    buffer = Buffer()
-    buffer.open(cautious=True)
-    assert await buffer.room() == 1
-    buffer.put(events(1))
-    assert await buffer.take() == events(1)
-    waiting = asyncio.create_task(buffer.room())
-    assert await blocked(waiting)
-    buffer.done()
-    buffer.trust()
-    assert await waiting == 2 * BATCH
-
-
 async def test_what_waits_when_it_closes_is_handed_back() -> None:
     """So that it can be received by others."""
     buffer = Buffer()

@@ -1,0 +1,50 @@
+"""A search engine that answers writes as a test wants it to."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+
+from core.search.document import SearchDocument
+from core.search.engine import Outcome, Rebuild, Written
+
+PATIENCE_S = 60
+
+
+@dataclass(slots=True)
+class ScriptedEngine:
+    """`judge` says what becomes of a batch. `took` are the request ids of each batch in which something was indexed."""
+
+    judge: Callable[[Sequence[SearchDocument]], Sequence[Written]]
+    took: list[list[str]] = field(default_factory=list)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def prepare(self) -> None: ...
+
+    async def ping(self) -> None: ...
+
+    async def refresh(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    def rebuild(self) -> AbstractAsyncContextManager[Rebuild]:
+        raise NotImplementedError
+
+    async def write(self, documents: Sequence[SearchDocument]) -> tuple[Written, ...]:
+        written = tuple(self.judge(documents))
+        pairs = zip(documents, written, strict=True)
+        taken = [document.request_id for document, each in pairs if each.outcome is Outcome.INDEXED]
+        if taken:
+            self.took.append(taken)
+        self.changed.set()
+        return written
+
+    @property
+    def indexed(self) -> set[str]:
+        return {request_id for batch in self.took for request_id in batch}
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            while not condition():
+                self.changed.clear()
+                await self.changed.wait()

@@ -118,5 +118,5 @@ async def ids(running: System) -> set[str]:
 async def rows(running: System) -> list[dict[str, Any]]:
     async with get_session().create_client("dynamodb", **running.aws.sdk()) as dynamodb:
         table = running.stack.requests_table
-        answer = await dynamodb.scan(TableName=table, ConsistentRead=True)
-        return list(answer["Items"])
+        pages = dynamodb.get_paginator("scan").paginate(TableName=table, ConsistentRead=True)
+        return [item async for page in pages for item in page["Items"]]

@@ -118,5 +118,12 @@ async def ids(running: System) -> set[str]:
 async def rows(running: System) -> list[dict[str, Any]]:
     async with get_session().create_client("dynamodb", **running.aws.sdk()) as dynamodb:
         table = running.stack.requests_table
-        pages = dynamodb.get_paginator("scan").paginate(TableName=table, ConsistentRead=True)
-        return [item async for page in pages for item in page["Items"]]
+        asked: dict[str, Any] = {"TableName": table, "ConsistentRead": True}
+        found: list[dict[str, Any]] = []
+        while True:
+            # Others have filled the table, beyond a page.
+            answer = await dynamodb.scan(**asked)
+            found += answer["Items"]
+            if "LastEvaluatedKey" not in answer:
+                return found
+            asked["ExclusiveStartKey"] = answer["LastEvaluatedKey"]

@@ -10,7 +10,7 @@ from grpc_health.v1.health import aio as health
 from grpc_reflection.v1alpha import reflection
 
 from core.queue_sender import QueueSender
-from core.search.engine import open_reader
+from core.search.engine import SearchReader, open_reader
 from core.shared.outcomes import shared_outcomes
 from core.tables import Tables
 from imageservice.v1 import image_service_pb2 as pb
@@ -68,10 +68,7 @@ class Lifecycle:
             CompletedCache(settings.cached_requests, settings.cached_request_age_s),
             self._shared,
         )
-        schedule = WatchSchedule(
-            settings.watch_shortest_interval_s, settings.watch_longest_interval_s
-        )
-        self.watcher = Watcher(tables, statuses, schedule, max_watched=settings.max_watched)
+        self.watcher = _watcher(settings, tables, statuses)
         self._background: list[asyncio.Task[None]] = []
         self._health = health.HealthServicer()
         self._server = grpc.aio.server(options=listener_options(settings, shares_port=shares_port))
@@ -82,11 +79,7 @@ class Lifecycle:
             watcher=self.watcher,
             images=ImageReader(tables, settings.public_base_url),
             listings=_listings(settings, tables),
-            searches=Searches(
-                self._search,
-                FoundImages(tables, settings.public_base_url),
-                max_open=settings.max_searches,
-            ),
+            searches=_searches(settings, tables, self._search),
             calls=self._calls,
         )
         add_ImageServiceServicer_to_server(service, self._server)
@@ -140,6 +133,16 @@ class Lifecycle:
         await self._tables.drain()
         await self._sender.drain()
         await self._calls.settled()
+
+
+def _watcher(settings: ServerSettings, tables: Tables, statuses: StatusReader) -> Watcher:
+    schedule = WatchSchedule(settings.watch_shortest_interval_s, settings.watch_longest_interval_s)
+    return Watcher(tables, statuses, schedule, max_watched=settings.max_watched)
+
+
+def _searches(settings: ServerSettings, tables: Tables, reader: SearchReader | None) -> Searches:
+    images = FoundImages(tables, settings.public_base_url)
+    return Searches(reader, images, max_open=settings.max_searches)
 
 
 def _listings(settings: ServerSettings, tables: Tables) -> Listings:

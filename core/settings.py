@@ -1,15 +1,26 @@
 """Settings that several processes have, and how settings are read: once, as a whole, every fault at once."""
 
 import sys
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core.group_commit import Batching
-from core.host_url import names_host
+from core.host_url import names_web_host
+from core.shared.place import RedisPlace
 
 S = TypeVar("S", bound=BaseSettings)
+
+
+def _is_web_url(url: str) -> str:
+    if not names_web_host(url):
+        raise ValueError("it must be an http or https URL with a host")
+    return url
+
+
+QueueUrl = Annotated[str, AfterValidator(_is_web_url)]
+"""Of an SQS queue."""
 
 
 class ProcessSettings(BaseSettings):
@@ -33,7 +44,7 @@ class ProcessSettings(BaseSettings):
 
 
 class QueueSettings(ProcessSettings):
-    queue_url: str = Field(description="SQS queue of requests (stack output QueueUrl).")
+    queue_url: QueueUrl = Field(description="SQS queue of requests (stack output QueueUrl).")
 
 
 class TableSettings(ProcessSettings):
@@ -76,7 +87,9 @@ class CoreSettings(QueueSettings, TableSettings):
     redis_url: SecretStr | None = Field(
         None,
         description="Redis (or Valkey, or ElastiCache without cluster mode) through which consumers tell servers of "
-        "outcomes: redis:// or, with TLS, rediss://. Without it servers read the tables, and watches poll.",
+        "outcomes: redis://name:password@host:port/database, of which the host suffices, or rediss:// for TLS. "
+        "Certificates are always checked, against the system's authorities or those of "
+        "?ssl_ca_certs=/path/to.pem. Without it servers read the tables, and watches poll.",
     )
     redis_ttl_s: int = Field(
         86_400,
@@ -88,14 +101,8 @@ class CoreSettings(QueueSettings, TableSettings):
     @field_validator("redis_url")
     @classmethod
     def _names_a_redis(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is None:
-            return None
-        if not value.get_secret_value().startswith(("redis://", "rediss://")):
-            raise ValueError("it must begin with redis:// or rediss://")
-        if not names_host(value.get_secret_value()):
-            raise ValueError(
-                "it must name a host, and a port where that is not 6379; name and password are percent-encoded"
-            )
+        if value is not None:
+            RedisPlace.parse(value.get_secret_value())
         return value
 
     @property

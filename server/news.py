@@ -32,6 +32,7 @@ class NewsFeed:
         self._shared = shared
         self._hear = hear
         self._failures = 0
+        self._told: type[Exception] | None = None
         self._up = REDIS_UP.labels("news")
 
     async def run(self) -> None:
@@ -43,8 +44,9 @@ class NewsFeed:
             except Exception as error:  # noqa: BLE001  whatever it is, the next try may go well
                 self._up.set(0)
                 self._failures += 1
-                if self._failures == 1:
+                if type(error) is not self._told:
                     _log.warning("news are not heard", error=f"{type(error).__name__}: {error}")
+                    self._told = type(error)
             longest = min(_FIRST_BACKOFF_S * 2.0 ** min(self._failures, 16), _LONGEST_BACKOFF_S)
             await sleep(random.uniform(longest / 2, longest))  # noqa: S311  jitter
 
@@ -81,6 +83,7 @@ class NewsFeed:
         if self._failures:
             _log.info("news are heard again", failures=self._failures)
             self._failures = 0
+            self._told = None
 
 
 def _lines(data: bytes) -> Iterator[tuple[str, int]]:

@@ -6,7 +6,7 @@ import orjson
 from pydantic import TypeAdapter, ValidationError
 
 from core.image import ImageRecord
-from core.request import ImageRequest, State, image_id_of
+from core.request import ImageRequest, State
 
 
 class MalformedDocument(ValueError):
@@ -37,6 +37,8 @@ def decode(document: bytes | str, request_id: str) -> Completed:
     request, image = completed.request, completed.image
     if request.request_id != request_id or request.state is not State.COMPLETED:
         raise MalformedDocument(f"not the end of {request_id}")
-    if image.request_id != request_id or image.image_id != image_id_of(request_id):
+    # Which id an image has is the row's to say: it need not be the one that is made from the request's.
+    theirs = (image.request_id, image.image_id, image.customer_id)
+    if theirs != (request_id, request.image_id, request.customer_id):
         raise MalformedDocument(f"not the image of {request_id}")
     return completed

@@ -24,8 +24,8 @@ REDIS_MALFORMED = Counter(
 )
 REDIS_UP = Gauge(
     "redis_up",
-    "0 while Redis does not answer, else 1, by use: calls, or news (the subscription). With "
-    "--workers, 1 while it answers each of them. No series without REDIS_URL.",
+    "0 while Redis does not answer, or has refused a call in the last 30 seconds, else 1, by use: calls, or news (the "
+    "subscription). With --workers, 1 while it answers each of them. No series without REDIS_URL.",
     ["use"],
     # A sum would hide one worker that cannot reach it behind those that can.
     multiprocess_mode="livemin",

@@ -143,8 +143,9 @@ def _decoded(document: bytes | str | None, request_id: str) -> Completed | None:
 
 
 def shared_outcomes(settings: CoreSettings) -> SharedOutcomes | None:
-    """None where REDIS_URL is not set."""
+    """None where REDIS_URL is not set. Begins to look whether it can be used, so that a fault is told at the start."""
     if settings.redis_url is None:
         return None
     link = RedisLink(settings.redis_url.get_secret_value())
+    link.begin()
     return SharedOutcomes(link, settings.requests_table, settings.redis_ttl_s)

@@ -2,11 +2,12 @@
 
 import asyncio
 import uuid
+from collections.abc import Iterator
 
 import pytest
 from prometheus_client.metrics import MetricWrapperBase
 
-from cli.local.embedded_aws import HOST, free_port
+from cli.local.embedded_aws import HOST
 from consumer.announcer import Announcer
 from consumer.outcome import outcome_of
 from core.shared.circuit import Circuit
@@ -15,14 +16,16 @@ from core.shared.metrics import REDIS_CALLS, REDIS_DROPPED, REDIS_UP
 from core.shared.outcomes import shared_outcomes
 from core.tables import Tables
 from harness.grpc_client import ended_ok, states, submit_request
+from harness.loopback_origin import closed_port
 from harness.outcomes import complete
 from harness.running_server import ServerFactory
 from imageservice.v1 import image_service_pb2 as pb
 
 
 @pytest.fixture
-def nobody() -> str:
-    return f"redis://{HOST}:{free_port()}"
+def nobody() -> Iterator[str]:
+    with closed_port() as port:
+        yield f"redis://{HOST}:{port}"
 
 
 def value(metric: MetricWrapperBase, **labels: str) -> float:

@@ -10,17 +10,29 @@ from cli.local.stack import StackOutputs
 from consumer.announcer import Announcer
 from core.aws import open_aws
 from core.settings import CoreSettings
+from core.shared import client, link
 from core.shared.outcomes import SharedOutcomes, shared_outcomes
 from core.tables import Tables
 from harness.aws import DeployStack, RecordingAws
 from harness.redis_server import RedisServer, redis_program, redis_server
 from harness.running_server import ServerFactory
 from harness.tables import tables_of
+from server import news
+
+_PATIENCE_S = 20.0
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _redis_is_installed() -> None:
     redis_program()
+
+
+@pytest.fixture
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests of answers: on a busy machine a right one may come too late to be used."""
+    monkeypatch.setattr(link, "CALL_S", _PATIENCE_S)
+    monkeypatch.setattr(client, "CONNECT_S", _PATIENCE_S)
+    monkeypatch.setattr(news, "_SUBSCRIBE_S", _PATIENCE_S)
 
 
 @pytest_asyncio.fixture

@@ -2,28 +2,17 @@
 
 import asyncio
 import uuid
-from dataclasses import replace
 
 from redis.asyncio import Redis
 
-from core.clock import now_ms
-from core.request import State, image_id_of, new_request
+from cluster.redis.documents import completed
 from core.shared.document import Completed
 from core.shared.link import RedisLink
 from core.shared.metrics import REDIS_MALFORMED
 from core.shared.outcomes import News, SharedOutcomes
-from harness.outcomes import image_record
 from harness.redis_server import RedisServer
 
 IDS = 60
-
-
-def completed(request_id: str) -> Completed:
-    request = new_request(
-        request_id=request_id, customer_id="acme", url="u", labels={}, now=now_ms()
-    )
-    ended = replace(request, state=State.COMPLETED, revision=2, image_id=image_id_of(request_id))
-    return Completed(ended, image_record(request_id))
 
 
 async def read_all(shared: SharedOutcomes, ids: list[str]) -> list[Completed | None]:

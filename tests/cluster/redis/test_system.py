@@ -1,9 +1,11 @@
 """The whole system with Redis: real processes, and polls so rare that only pushes can explain what is heard."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
+from cluster.redis.secured_redis import PASSWORD, Certificates, secured
 from harness.aws import RecordingAws
 from harness.metrics import MetricsPort
 from harness.origin import origin
@@ -14,6 +16,7 @@ from imageservice.v1 import image_service_pb2 as pb
 MINUTES = {"WATCH_SHORTEST_INTERVAL_S": "300", "WATCH_LONGEST_INTERVAL_S": "600"}
 PUSHED_S = 30
 IMAGES = 10
+WRONG = "not-the-p4ssword"
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -42,3 +45,47 @@ async def test_a_consumer_pushes_to_every_server_process(
         assert page.value("redis_up", use="news") == 1
         assert page.value("redis_up", use="calls") == 1
         assert page.value("status_reads_total", source="redis") == IMAGES
+
+
+@pytest.mark.parametrize("right", [True, False])
+async def test_by_tls_and_with_a_password(
+    embedded_aws: RecordingAws, tmp_path: Path, capfd: pytest.CaptureFixture[str], *, right: bool
+) -> None:
+    """Pushed and shared as without; with a wrong password all ends as without Redis, and each process tells why."""
+    server_port, consumer_port = MetricsPort(), MetricsPort()
+    certificates = await asyncio.to_thread(Certificates.in_folder, tmp_path)
+    async with (
+        redis_server(tmp_path) as plain,
+        origin() as images,
+        system(embedded_aws) as running,
+    ):
+        redis = await secured(plain, certificates)
+        url = redis.url if right else redis.url_of(password=WRONG)
+        await running.start_server(
+            REDIS_URL=url, **(MINUTES if right else {}), **server_port.settings
+        )
+        await running.start_consumer(REDIS_URL=url, **consumer_port.settings)
+        await consumer_port.until_served()
+        if right:
+            await plain.heard_by(f"imageservice:{running.stack.requests_table}", 1)
+        ids = [await running.submit(images.picture(number)) for number in range(IMAGES)]
+        ended = await running.wait_terminal(ids, seconds=PUSHED_S)
+        assert {ended[each].state for each in ids} == {pb.STATE_COMPLETED}
+        await until_up_is(right, server_port, "calls")
+        await until_up_is(right, server_port, "news")
+        await until_up_is(right, consumer_port, "calls")
+    told = (await asyncio.to_thread(capfd.readouterr)).err
+    assert PASSWORD not in told
+    assert WRONG not in told
+    refused = [line for line in told.splitlines() if "AuthenticationError: invalid" in line]
+    unused = [line for line in refused if "redis is not used" in line]
+    assert {line.rpartition("process=")[2] for line in unused} == (
+        set() if right else {"server", "consumer"}
+    )
+    assert any("news are not heard" in line for line in refused) != right
+
+
+async def until_up_is(up: bool, port: MetricsPort, use: str) -> None:
+    async with asyncio.timeout(PUSHED_S):
+        while (await port.scrape()).value("redis_up", use=use) != up:  # noqa: ASYNC110  another process finds out
+            await asyncio.sleep(0.05)

@@ -1,0 +1,16 @@
+"""Requests that have ended well, as they are kept in Redis."""
+
+from dataclasses import replace
+
+from core.clock import now_ms
+from core.request import State, image_id_of, new_request
+from core.shared.document import Completed
+from harness.outcomes import image_record
+
+
+def completed(request_id: str) -> Completed:
+    request = new_request(
+        request_id=request_id, customer_id="acme", url="u", labels={}, now=now_ms()
+    )
+    ended = replace(request, state=State.COMPLETED, revision=2, image_id=image_id_of(request_id))
+    return Completed(ended, image_record(request_id))

@@ -1,0 +1,182 @@
+"""Redis by TLS and with a user's password: all goes that way, or nothing does, and why is told without the password."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Callable, MutableMapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from structlog.testing import capture_logs
+
+from cluster.redis.secured_redis import (
+    OTHER_HOST,
+    PASSWORD,
+    USER,
+    Certificates,
+    SecuredRedis,
+    secured,
+)
+from consumer.announcer import Announcer
+from consumer.outcome import outcome_of
+from core.shared.metrics import REDIS_UP
+from core.shared.outcomes import shared_outcomes
+from core.tables import Tables
+from harness.counting_tables import CountingTables
+from harness.grpc_client import ended_ok, states, submit_request
+from harness.outcomes import complete
+from harness.redis_server import RedisServer
+from harness.running_server import ServerFactory
+from imageservice.v1 import image_service_pb2 as pb
+
+pytestmark = pytest.mark.usefixtures("_patient")
+MINUTES: dict[str, Any] = {"watch_shortest_interval_s": 300, "watch_longest_interval_s": 600}
+PUSHED_S = 20
+"""Long before the first poll, however slow the machine."""
+WRONG = "not-the-p4ssword"
+UNUSED = ["news are not heard", "redis is not used"]
+
+
+@pytest.fixture
+def certificates(tmp_path: Path) -> Certificates:
+    return Certificates.in_folder(tmp_path)
+
+
+@pytest_asyncio.fixture
+async def tls(redis: RedisServer, certificates: Certificates) -> AsyncIterator[SecuredRedis]:
+    yield await secured(redis, certificates)
+
+
+def up(use: str) -> float:
+    (metric,) = REDIS_UP.collect()
+    return sum(each.value for each in metric.samples if each.labels["use"] == use)
+
+
+async def test_cache_and_push_go_by_tls(
+    servers: ServerFactory, tables: Tables, tls: SecuredRedis
+) -> None:
+    """Each connection, that of the subscription too; and as a user who may do nothing but what we do."""
+    counting = servers.tables(CountingTables)
+    shared = shared_outcomes(servers.settings(redis_url=tls.url))
+    assert shared is not None
+    async with servers.running(tables=counting, redis_url=tls.url, **MINUTES) as server:
+        await tls.plain.heard_by(shared.channel, 1)
+        request_id = str(uuid.uuid4())
+        await server.stub.SubmitImage(submit_request(request_id))
+        call = server.stub.WatchRequest(pb.WatchRequestRequest(request_ids=[request_id]))
+        assert await states(call, 1) == {request_id: (pb.STATE_PENDING, 1)}
+        before = counting.reads
+        await complete(tables, request_id)
+        request = await tables.read_request(request_id)
+        assert request is not None
+        announcer = Announcer(tables, shared)
+        async with asyncio.timeout(PUSHED_S):
+            announcer.announce(outcome_of(request, await tables.read_image(request_id)))
+            await announcer.drain()
+            assert await states(call, 1) == {request_id: (pb.STATE_COMPLETED, 2)}
+            assert await ended_ok(call)
+        assert (counting.reads, counting.glances) == (before, 0)
+        connections = await tls.customers()
+        assert {each["laddr"] for each in connections} == {f"127.0.0.1:{tls.tls_port}"}
+        assert sorted({each["sub"] for each in connections}) == ["0", "1"]
+        assert (up("calls"), up("news")) == (1, 1)
+    await shared.close()
+
+
+def unknown_authority(tls: SecuredRedis) -> str:
+    return tls.url_of(authority=tls.certificates.unknown)
+
+
+def system_authorities(tls: SecuredRedis) -> str:
+    return tls.url.partition("?")[0]
+
+
+def other_host(tls: SecuredRedis) -> str:
+    return tls.url_of(host=OTHER_HOST)
+
+
+def wrong_password(tls: SecuredRedis) -> str:
+    return tls.url_of(password=WRONG)
+
+
+def unknown_user(tls: SecuredRedis) -> str:
+    return tls.url_of(user="nobody")
+
+
+def without_tls(tls: SecuredRedis) -> str:
+    return f"redis://{USER}:{WRONG}@127.0.0.1:{tls.tls_port}"
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        (unknown_authority, "CERTIFICATE_VERIFY_FAILED"),
+        (system_authorities, "CERTIFICATE_VERIFY_FAILED"),
+        (other_host, "not valid for '127.0.0.2'"),
+        (wrong_password, "AuthenticationError: invalid username-password pair"),
+        (unknown_user, "AuthenticationError: invalid username-password pair"),
+        (without_tls, "ConnectionError"),
+    ],
+    ids=lambda fault: fault[0].__name__,
+)
+async def test_what_cannot_be_trusted_is_not_used(
+    servers: ServerFactory,
+    tables: Tables,
+    tls: SecuredRedis,
+    capfd: pytest.CaptureFixture[str],
+    fault: tuple[Callable[[SecuredRedis], str], str],
+) -> None:
+    """Answers are those of the tables, and one line of each use says why, before anybody has asked for anything."""
+    wrong, why = fault
+    with capture_logs() as lines:
+        async with servers.running(redis_url=wrong(tls)) as server:
+            await until_told(lines)
+            assert (up("calls"), up("news")) == (0, 0)
+            request_id = str(uuid.uuid4())
+            await server.stub.SubmitImage(submit_request(request_id))
+            call = server.stub.WatchRequest(pb.WatchRequestRequest(request_ids=[request_id]))
+            assert await states(call, 1) == {request_id: (pb.STATE_PENDING, 1)}
+            await complete(tables, request_id)
+            assert await states(call, 1) == {request_id: (pb.STATE_COMPLETED, 2)}
+            assert await ended_ok(call)
+            answer = await server.stub.GetStatus(pb.GetStatusRequest(request_id=request_id))
+            assert answer.request.state == pb.STATE_COMPLETED
+    told = [line for line in lines if line["log_level"] == "warning"]
+    assert sorted(line["event"] for line in told) == UNUSED
+    for line in told:
+        assert why in line["error"]
+        assert "\n" not in line["error"]
+    everything = f"{lines} {await asyncio.to_thread(capfd.readouterr)}"
+    assert PASSWORD not in everything
+    assert WRONG not in everything
+    assert await tls.customers() == []
+    assert await tls.plain.documents() == {}
+
+
+async def until_told(lines: list[MutableMapping[str, Any]]) -> None:
+    async with asyncio.timeout(PUSHED_S):
+        while not set(UNUSED) <= {line["event"] for line in lines}:  # noqa: ASYNC110  background tasks find out
+            await asyncio.sleep(0.02)
+
+
+async def test_what_a_user_may_not_do_is_told(
+    servers: ServerFactory, tables: Tables, tls: SecuredRedis
+) -> None:
+    """One who may not write still hears and reads; whoever looks at the metric sees that something is wrong."""
+    async with tls.plain.client as client:
+        await client.acl_setuser(USER, enabled=True, commands=["-set"], keys=["imageservice:*"])
+    with capture_logs() as lines:
+        async with servers.running(redis_url=tls.url) as server:
+            request_id = str(uuid.uuid4())
+            await server.stub.SubmitImage(submit_request(request_id))
+            await complete(tables, request_id)
+            answer = await server.stub.GetStatus(pb.GetStatusRequest(request_id=request_id))
+            assert answer.request.state == pb.STATE_COMPLETED
+            async with asyncio.timeout(PUSHED_S):
+                while up("calls") or not up("news"):  # noqa: ASYNC110  a server does not wait for what it writes
+                    await asyncio.sleep(0.02)
+    (line,) = [line for line in lines if line["log_level"] == "warning"]
+    assert line["event"] == "redis refuses"
+    assert line["operation"] == "write"
+    assert "NoPermissionError" in line["error"]

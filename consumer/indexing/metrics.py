@@ -33,6 +33,11 @@ WAITING = Gauge(
     "1 while nothing is received, because the search engine or a table does not do its part, else 0: from a failure "
     "until a try went well.",
 )
+INCOMPLETE = Gauge(
+    "search_index_incomplete",
+    "1 while the index lacks images, because it was made empty when there were some already, as after a loss of the "
+    "engine's data; 0 once reindex has made another. As it was last found.",
+)
 
 
 def prepare() -> None:

@@ -16,12 +16,12 @@ import signal
 import sys
 
 from consumer.indexing.image_scan import ImageScan
-from consumer.indexing.process import tables_of
+from consumer.indexing.process import tables_of, writer_of
 from consumer.indexing.progress import Progress
 from consumer.indexing.refill import MOST_SEGMENTS, Refill
 from consumer.indexing.settings import ReindexSettings
 from core.aws import Aws, open_aws
-from core.search.engine import SearchWriter, open_writer
+from core.search.engine import SearchWriter
 
 COMMAND = "reindex"
 
@@ -81,7 +81,7 @@ async def _reindex(
 ) -> None:
     """`status` is set as soon as the new index is read."""
     async with open_aws() as aws:
-        engine = open_writer(settings)
+        engine = writer_of(aws, settings)
         try:
             await _build(aws, engine, settings, arguments, status)
         finally:

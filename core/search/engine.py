@@ -1,6 +1,6 @@
 """The port to a search engine: OpenSearch in production, SQLite on a laptop."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -29,6 +29,15 @@ class Written:
     outcome: Outcome
     reason: str = ""
     """The engine's words, where it did not take the document."""
+
+
+ImagesExist = Callable[[], Awaitable[bool]]
+"""Whether there are images to be found at all. Raises DependencyUnavailable."""
+
+
+async def none_exist() -> bool:
+    """For who has no tables: every index that is made is then whole."""
+    return False
 
 
 class SearchReader(Protocol):
@@ -60,16 +69,23 @@ class Rebuild(Protocol):
 
 class SearchWriter(Protocol):
     async def prepare(self) -> None:
-        """Make what is missing for writing and reading; harmless when repeated. Raises SearchUnavailable."""
+        """Make what is missing for writing and reading; harmless when repeated.
+
+        An index that is made while there are images is marked as incomplete. Raises SearchUnavailable, and what asking
+        for images raises.
+        """
+
+    async def incomplete(self) -> bool:
+        """Whether the index was made empty although there were images, and no rebuild has made another since.
+
+        The mark is the index's own, so that it outlives all who write. Raises as `prepare` does.
+        """
 
     async def write(self, documents: Sequence[SearchDocument]) -> tuple[Written, ...]:
         """What became of each, in their order. Raises SearchUnavailable where none was taken."""
 
     async def refresh(self) -> None:
         """Return once everything that was written can be found. Raises SearchUnavailable."""
-
-    async def ping(self) -> None:
-        """Raises SearchUnavailable."""
 
     def rebuild(self) -> AbstractAsyncContextManager[Rebuild]:
         """Left without `finish`, it leaves everything as it was."""
@@ -83,9 +99,9 @@ def open_reader(settings: SearchSettings) -> SearchReader:
     return reader
 
 
-def open_writer(settings: SearchSettings) -> SearchWriter:
+def open_writer(settings: SearchSettings, images_exist: ImagesExist = none_exist) -> SearchWriter:
     """The writer of the engine that SEARCH_URL names, which must be set."""
-    writer: SearchWriter = _engine(settings).open_writer(settings)
+    writer: SearchWriter = _engine(settings).open_writer(settings, images_exist)
     return writer
 
 

@@ -21,7 +21,8 @@ class ScriptedEngine:
 
     async def prepare(self) -> None: ...
 
-    async def ping(self) -> None: ...
+    async def incomplete(self) -> bool:
+        return False
 
     async def refresh(self) -> None: ...
 

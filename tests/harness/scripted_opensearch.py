@@ -6,7 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
-from cli.local.embedded_aws import HOST, free_port
+from cli.local.embedded_aws import HOST
 from core.search.opensearch import engine as opensearch
 from core.search.opensearch.reader import OpenSearchReader
 from core.search.query import SearchQuery
@@ -26,9 +26,9 @@ async def engine(answer: Answer) -> AsyncIterator[str]:
     runner = web.AppRunner(application, shutdown_timeout=0.1)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, HOST, free_port())
-        await site.start()
-        yield site.name
+        await web.TCPSite(runner, HOST, 0).start()
+        host, port = runner.addresses[0][:2]
+        yield f"http://{host}:{port}"
     finally:
         await runner.cleanup()
 

@@ -126,7 +126,6 @@ async def test_preparing_again_changes_nothing(engine: Engine) -> None:
     (image,) = versions(2)
     await engine.put(image)
     await asyncio.gather(*(engine.writer.prepare() for _ in range(4)))
-    await engine.writer.ping()
     assert await engine.ids() == [image.image_id]
 
 

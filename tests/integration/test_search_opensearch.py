@@ -49,12 +49,17 @@ def test_calls_are_signed_as_amazon_checks_them(monkeypatch: pytest.MonkeyPatch)
             writer = opensearch.open_writer(settings(url, search_signed=True))
             with pytest.raises(SearchUnavailable):
                 await writer.write([document(camera="é ü")])
-            await writer.ping()
+            with pytest.raises(SearchUnavailable, match="KeyError"):
+                await writer.incomplete()
             await writer.close()
 
     # Not on a loop that may not block: the SDK reads its files when it first looks for credentials.
     asyncio.run(call())
-    assert [path for path, _ in expected] == ["/images/_search", "/images/_bulk", "/_alias/images"]
+    assert [path for path, _ in expected] == [
+        "/images/_search",
+        "/images/_bulk",
+        "/images/_mapping",
+    ]
     assert arrived == [header for _, header in expected]
 
 

@@ -12,7 +12,8 @@ from core.errors import SearchUnavailable
 from core.search.opensearch.link import CONNECTIONS
 from harness.scripted_opensearch import NOTHING, ask, engine, reader
 
-SOON_S = 0.5
+SOON_S = 2.0
+"""Long enough for an answer on a busy machine, and no longer: some tests wait for it several times."""
 
 
 @pytest.mark.parametrize(
@@ -78,8 +79,8 @@ async def test_slow_questions_keep_no_other_from_the_engine() -> None:
         async with asyncio.TaskGroup() as group:
             for _ in range(5):
                 group.create_task(ask_slowly())
-            await until(lambda: slow.probes >= 3)
-            while slow.probes < 6:
+            await until(lambda: slow.probes >= 2)
+            while slow.probes < 4:
                 assert await ask(asking) == 0
                 await asyncio.sleep(0.01)
             over.set()

@@ -163,7 +163,7 @@ def _another_version(path: Path) -> None:
         (_another_application, "belongs to another application"),
         (
             _another_version,
-            r"has schema 2, .* schema 1: delete .*search\.db-shm, and run `imageservice reindex`",
+            rf"has schema {SCHEMA_VERSION + 1}, .*: delete .*search\.db-shm, and run `imageservice reindex`",
         ),
         (Path.mkdir, "cannot be opened: its folder must exist"),
     ],
@@ -178,7 +178,7 @@ async def test_a_file_that_is_no_index_is_left_alone(
     size = (await asyncio.to_thread(path.stat)).st_size
     for attempt in (
         writer.prepare,
-        writer.ping,
+        writer.incomplete,
         lambda: writer.write([document()]),
         lambda: reader.search(QUERY, limit=1),
         lambda: writer.rebuild().__aenter__(),

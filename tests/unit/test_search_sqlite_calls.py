@@ -20,7 +20,7 @@ def path(tmp_path: Path) -> Path:
 
 async def test_a_call_that_takes_too_long_is_ended(path: Path) -> None:
     """Its thread is free again: here there is but one."""
-    calls = Calls(IndexFile(path), threads=1, seconds=0.5)
+    calls = Calls(IndexFile(path), threads=1, seconds=2)
     await calls.run("ping", lambda connection: connection.execute("SELECT 1"))
     with pytest.raises(SearchUnavailable, match=r"search\.db"):
         await calls.run("search", lambda connection: connection.execute(ENDLESS).fetchone())

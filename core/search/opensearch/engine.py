@@ -1,5 +1,6 @@
 """How core.search.engine comes to this engine."""
 
+from core.search.engine import ImagesExist, none_exist
 from core.search.opensearch.link import Link
 from core.search.opensearch.reader import PROBE_S, OpenSearchReader
 from core.search.opensearch.writer import OpenSearchWriter
@@ -16,11 +17,14 @@ def open_reader(settings: SearchSettings) -> OpenSearchReader:
     return OpenSearchReader(_link(settings, seconds), probe, settings.search_index)
 
 
-def open_writer(settings: SearchSettings) -> OpenSearchWriter:
+def open_writer(
+    settings: SearchSettings, images_exist: ImagesExist = none_exist
+) -> OpenSearchWriter:
     return OpenSearchWriter(
         _link(settings, settings.search_timeout_s * _WRITE_PATIENCE),
         settings.search_index,
         search_seconds=settings.search_timeout_s,
+        images_exist=images_exist,
     )
 
 

@@ -18,16 +18,20 @@ VERSION = 1
 SHARDS = 1
 """Enough for tens of millions of documents, of half a kilobyte each; with one, facets are exact."""
 
+INCOMPLETE = "incomplete"
+"""In `_meta` of an index that was made empty although there were images. No rebuild writes it."""
+
 _BITS = 64
 _FOUND = {"type": "keyword"}
 _ONLY_FOUND = {"type": "keyword", "doc_values": False}
 _ONLY_SORTED = {"type": "keyword", "index": False}
 _ONLY_KEPT = {"type": "keyword", "index": False, "doc_values": False}
 
+_META = {"version": VERSION}
 _MAPPING = {
     # A field that is not named here is refused, and with it the document.
     "dynamic": "strict",
-    "_meta": {"version": VERSION},
+    "_meta": _META,
     "properties": {
         "image_id": _ONLY_SORTED,
         "request_id": _ONLY_KEPT,
@@ -78,6 +82,18 @@ def template(alias: str) -> dict[str, Any]:
         "template": {"settings": {"index": _SETTINGS}, "mappings": _MAPPING},
         "version": VERSION,
     }
+
+
+def empty(alias: str, *, incomplete: bool) -> dict[str, Any]:
+    """The body of an index that is written to by its alias from the beginning, where the template makes the rest.
+
+    The mark is in it from the first moment: whoever is killed leaves no index that nobody knows to be incomplete.
+    """
+    body: dict[str, Any] = {"aliases": {alias: {"is_write_index": True}}}
+    if incomplete:
+        # The whole of it, as it takes the place of the template's.
+        body["mappings"] = {"_meta": _META | {INCOMPLETE: True}}
+    return body
 
 
 def source(document: SearchDocument) -> bytes:

@@ -1,18 +1,20 @@
 """Writes, and the index that they need."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from typing import Any
 
 import structlog
-from opensearchpy import AsyncOpenSearch, NotFoundError
+from opensearchpy import AsyncOpenSearch
 
 from core.errors import SearchUnavailable
 from core.search.document import SearchDocument
-from core.search.engine import Written
+from core.search.engine import ImagesExist, Written
 from core.search.opensearch.bulk import entry, put
 from core.search.opensearch.link import Link
+from core.search.opensearch.question import MalformedAnswer
 from core.search.opensearch.rebuild import OpenSearchRebuild, rebuilding
-from core.search.opensearch.schema import VERSION, index_name, template
+from core.search.opensearch.schema import INCOMPLETE, VERSION, empty, index_name, template
 
 _log = structlog.get_logger()
 
@@ -20,14 +22,19 @@ _log = structlog.get_logger()
 class OpenSearchWriter:
     """`search_seconds` is the longest that readers wait for an answer."""
 
-    def __init__(self, link: Link, alias: str, *, search_seconds: float) -> None:
+    def __init__(
+        self, link: Link, alias: str, *, search_seconds: float, images_exist: ImagesExist
+    ) -> None:
         self._link = link
         self._alias = alias
         self._search_seconds = search_seconds
+        self._images_exist = images_exist
 
     async def prepare(self) -> None:
         await self._ensure_index()
-        found = await self._version()
+        # Of one index by the alias, and of all where somebody has put it before several.
+        metas = await self._metas("prepare")
+        found = max((meta.get("version", 0) for meta in metas), default=None)
         if found != VERSION:
             raise SearchUnavailable(
                 f"the index behind {self._alias} is of version {found}, and this is {VERSION}: reindex makes a new one"
@@ -37,16 +44,15 @@ class OpenSearchWriter:
                 f"none of the indexes that {self._alias} stands for is to be written to: reindex makes one that is"
             )
 
+    async def incomplete(self) -> bool:
+        return any(meta.get(INCOMPLETE) for meta in await self._metas("inspect"))
+
     async def write(self, documents: Sequence[SearchDocument]) -> tuple[Written, ...]:
         entries = [entry(document) for document in documents]
         return await put(self._link, "write", self._alias, entries)
 
     async def refresh(self) -> None:
         await self._link.call("refresh", lambda client: client.indices.refresh(index=self._alias))
-
-    async def ping(self) -> None:
-        if not await self._exists("ping"):
-            raise SearchUnavailable(f"ping: there is no alias {self._alias}")
 
     def rebuild(self) -> AbstractAsyncContextManager[OpenSearchRebuild]:
         return rebuilding(
@@ -67,30 +73,32 @@ class OpenSearchWriter:
                 name=self._alias, body=template(self._alias)
             ),
         )
-        if await self._exists("prepare"):
+        if await self._exists():
             return
-        # An alias has one write index at most: of all that try, one succeeds.
-        aliases = {self._alias: {"is_write_index": True}}
+        # Asked now, while there is no index: what is recorded later has an event that waits for one.
+        incomplete = await self._images_exist()
+        body = empty(self._alias, incomplete=incomplete)
         index = index_name(self._alias)
+        # An alias has one write index at most: of all that try, one succeeds.
         try:
             await self._link.call(
-                "prepare",
-                lambda client: client.indices.create(index=index, body={"aliases": aliases}),
+                "prepare", lambda client: client.indices.create(index=index, body=body)
             )
         except SearchUnavailable:
-            if not await self._exists("prepare"):
+            if not await self._exists():
                 raise
             return
-        _log.warning(
-            "there was no index, and a new one was made, which is empty: `imageservice reindex` brings back what the "
-            "tables have",
-            index=index,
-        )
+        if incomplete:
+            _log.warning(
+                "there was no index, and a new one was made, which is empty: `imageservice reindex` brings back what "
+                "the tables have",
+                index=index,
+            )
 
-    async def _exists(self, operation: str) -> bool:
+    async def _exists(self) -> bool:
         return bool(
             await self._link.call(
-                operation, lambda client: client.indices.exists_alias(name=self._alias)
+                "prepare", lambda client: client.indices.exists_alias(name=self._alias)
             )
         )
 
@@ -104,16 +112,14 @@ class OpenSearchWriter:
 
         return await self._link.call("prepare", ask)
 
-    async def _version(self) -> object:
-        """That of the index behind the alias."""
+    async def _metas(self, operation: str) -> Sequence[Mapping[str, Any]]:
+        """What the index behind the alias says of itself. Raises SearchUnavailable, also where there is none."""
 
-        async def ask(client: AsyncOpenSearch) -> object:
+        async def ask(client: AsyncOpenSearch) -> Sequence[Mapping[str, Any]]:
+            answer = await client.indices.get_mapping(index=self._alias)
             try:
-                answer = await client.indices.get_mapping(index=self._alias)
-            except NotFoundError:
-                return None
-            # One by the alias, and the highest where somebody has put it before several.
-            metas = [each["mappings"].get("_meta", {}) for each in answer.values()]
-            return max((meta.get("version", 0) for meta in metas), default=None)
+                return [dict(each["mappings"].get("_meta", {})) for each in answer.values()]
+            except (AttributeError, LookupError, TypeError, ValueError) as error:
+                raise MalformedAnswer(f"{type(error).__name__}: {error}") from error
 
-        return await self._link.call("prepare", ask)
+        return await self._link.call(operation, ask)

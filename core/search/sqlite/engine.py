@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from core.search.engine import ImagesExist, none_exist
 from core.search.settings import SQLITE, SearchSettings
 from core.search.sqlite.calls import Calls
 from core.search.sqlite.file import IndexFile
@@ -19,10 +20,11 @@ def open_reader(settings: SearchSettings) -> SqliteReader:
     return SqliteReader(Calls(file, threads=_READING_THREADS, seconds=settings.search_timeout_s))
 
 
-def open_writer(settings: SearchSettings) -> SqliteWriter:
+def open_writer(settings: SearchSettings, images_exist: ImagesExist = none_exist) -> SqliteWriter:
     file = IndexFile(_path(settings))
     seconds = settings.search_timeout_s * _WRITES_LONGER
-    return SqliteWriter(Calls(file, threads=_WRITING_THREADS, seconds=seconds), file.path)
+    calls = Calls(file, threads=_WRITING_THREADS, seconds=seconds)
+    return SqliteWriter(calls, file.path, images_exist)
 
 
 def _path(settings: SearchSettings) -> Path:

@@ -9,8 +9,8 @@ from pathlib import Path
 from core.errors import SearchUnavailable
 from core.search import similarity
 from core.search.sqlite.faults import again
-from core.search.sqlite.generations import add
-from core.search.sqlite.schema import APPLICATION_ID, CURRENT, GENERATIONS, SCHEMA_VERSION
+from core.search.sqlite.generations import first
+from core.search.sqlite.schema import APPLICATION_ID, GENERATIONS, SCHEMA_VERSION
 
 _POLL_S = 0.01
 _CACHE_KIB = 16 * 1024
@@ -118,7 +118,7 @@ def _wal(connection: sqlite3.Connection) -> str | None:
 def _create(connection: sqlite3.Connection) -> None:
     for statement in GENERATIONS:
         connection.execute(statement)
-    add(connection, CURRENT)
+    first(connection)
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 

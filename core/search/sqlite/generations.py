@@ -23,11 +23,35 @@ def begin(connection: sqlite3.Connection) -> int:
     """Make an empty one, in the caller's transaction, and remove all that were left behind."""
     for left_behind in building(connection):
         remove(connection, left_behind)
-    return add(connection, BUILDING)
+    return _add(connection, BUILDING, incomplete=False)
 
 
-def add(connection: sqlite3.Connection, state: str) -> int:
-    connection.execute("INSERT INTO generations (state) VALUES (?)", (state,))
+def first(connection: sqlite3.Connection) -> None:
+    """Make the one of a new file, which is empty; nobody knows yet whether it should be."""
+    _add(connection, CURRENT, incomplete=None)
+
+
+def incomplete(connection: sqlite3.Connection) -> bool | None:
+    """Whether the current one lacks what was there before it; None where nobody has said so yet."""
+    (mark,) = connection.execute(
+        "SELECT incomplete FROM generations WHERE state = ?", (CURRENT,)
+    ).fetchone()
+    return None if mark is None else bool(mark)
+
+
+def judge(connection: sqlite3.Connection, verdict: bool) -> bool:
+    """Say so, in the caller's transaction, and answer what holds: where somebody was faster, that is their word."""
+    connection.execute(
+        "UPDATE generations SET incomplete = ? WHERE state = ? AND incomplete IS NULL",
+        (verdict, CURRENT),
+    )
+    return bool(incomplete(connection))
+
+
+def _add(connection: sqlite3.Connection, state: str, *, incomplete: bool | None) -> int:
+    connection.execute(
+        "INSERT INTO generations (state, incomplete) VALUES (?, ?)", (state, incomplete)
+    )
     (number,) = connection.execute("SELECT last_insert_rowid()").fetchone()
     for statement in tables(number):
         connection.execute(statement)

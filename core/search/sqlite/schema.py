@@ -11,7 +11,7 @@ from core.search.similarity import BANDS
 
 APPLICATION_ID = 0x696D6778
 """Tells an index from other files of SQLite ("imgx")."""
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Raise it with every change here: a file of another version is refused, deleted by its owner, and built again."""
 
 CURRENT = "current"
@@ -20,7 +20,10 @@ BUILDING = "building"
 BAND_COLUMNS = tuple(f"band{number}" for number in range(BANDS))
 
 GENERATIONS = (
-    "CREATE TABLE generations (number INTEGER PRIMARY KEY AUTOINCREMENT, state TEXT NOT NULL)",
+    # `incomplete` is NULL in a new file until somebody who knows whether there are images has come by.
+    """CREATE TABLE generations (
+        number INTEGER PRIMARY KEY AUTOINCREMENT, state TEXT NOT NULL, incomplete INTEGER
+    )""",
     f"CREATE UNIQUE INDEX one_current ON generations (state) WHERE state = '{CURRENT}'",
 )
 

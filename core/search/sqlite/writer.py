@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 from core.search.document import SearchDocument
-from core.search.engine import Written
+from core.search.engine import ImagesExist, Written
 from core.search.sqlite import generations
 from core.search.sqlite.calls import Calls
 from core.search.sqlite.file import transaction
@@ -15,13 +15,17 @@ from core.search.sqlite.rows import put
 
 
 class SqliteWriter:
-    def __init__(self, calls: Calls, path: Path) -> None:
+    def __init__(self, calls: Calls, path: Path, images_exist: ImagesExist) -> None:
         self._calls = calls
         self._path = path
+        self._images_exist = images_exist
 
     async def prepare(self) -> None:
-        """Every call makes what is missing; this one does nothing else."""
-        await self.ping()
+        """Every call makes what is missing; this one does nothing else but to judge it."""
+        await self._judged("prepare")
+
+    async def incomplete(self) -> bool:
+        return await self._judged("inspect")
 
     async def write(self, documents: Sequence[SearchDocument]) -> tuple[Written, ...]:
         def write(connection: sqlite3.Connection) -> tuple[Written, ...]:
@@ -32,16 +36,26 @@ class SqliteWriter:
 
     async def refresh(self) -> None:
         """Whatever was written is seen by every transaction that begins later."""
-        await self.ping()
-
-    async def ping(self) -> None:
-        await self._calls.run("ping", generations.current)
+        await self._calls.run("refresh", generations.current)
 
     def rebuild(self) -> AbstractAsyncContextManager[SqliteRebuild]:
         return rebuilding(self._calls, self._path)
 
     async def close(self) -> None:
         await self._calls.close()
+
+    async def _judged(self, operation: str) -> bool:
+        """A reader may have made the file, and a file that was deleted comes again with any call."""
+        known = await self._calls.run(operation, generations.incomplete)
+        if known is not None:
+            return known
+        verdict = await self._images_exist()
+
+        def judge(connection: sqlite3.Connection) -> bool:
+            with transaction(connection):
+                return generations.judge(connection, verdict)
+
+        return await self._calls.run(operation, judge)
 
 
 def _write(

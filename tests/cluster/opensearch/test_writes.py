@@ -128,20 +128,68 @@ async def test_an_alias_without_a_write_index_is_told_of(
 
 
 async def test_an_empty_index_is_not_made_without_a_word(
-    server: OpenSearchServer, index: Engine
+    server: OpenSearchServer, settings: SearchSettings
 ) -> None:
-    """Where there was one its alias is gone, and nobody would know why nothing is found: the log says what to do."""
+    """Beside images nobody would know why nothing is found: the log says what to do. Where none are, all is well."""
+    exist = False
+
+    async def images_exist() -> bool:
+        return exist
+
+    writer = open_writer(settings, images_exist)
     with capture_logs() as logs:
-        await index.writer.prepare()
+        await writer.prepare()
+        await writer.prepare()
         assert logs == []
+        assert not await writer.incomplete()
+        exist = True
         async with raw(server.url) as client:
-            await client.indices.delete(index=f"{index.settings.search_index}_*")
-        await index.writer.prepare()
-        await index.writer.prepare()
+            await client.indices.delete(index=f"{settings.search_index}_*")
+        await writer.prepare()
+        await writer.prepare()
     (told,) = logs
     assert told["log_level"] == "warning"
     assert "`imageservice reindex`" in told["event"]
-    assert [told["index"]] == list(await indexes(server.url, index.settings.search_index))
+    assert [told["index"]] == list(await indexes(server.url, settings.search_index))
+    assert await writer.incomplete()
+    await writer.close()
+
+
+async def test_an_incomplete_index_is_as_good_as_another(
+    server: OpenSearchServer, settings: SearchSettings
+) -> None:
+    """Its mark takes nothing of the template's away: what is new is refused or found as ever."""
+
+    async def images_exist() -> bool:
+        return True
+
+    writer = open_writer(settings, images_exist)
+    await writer.prepare()
+    async with opened(settings) as index:
+        image = document(camera="Canon")
+        await index.put(image)
+        assert await index.ids(cameras=("Canon",)) == [image.image_id]
+    async with raw(server.url) as client:
+        (made,) = (await client.indices.get_mapping(index=settings.search_index)).values()
+    assert made["mappings"]["dynamic"] == "strict"
+    assert made["mappings"]["_meta"] == {"version": 1, "incomplete": True}
+    await writer.close()
+
+
+async def test_until_a_first_rebuild_has_ended_the_index_is_incomplete(
+    settings: SearchSettings,
+) -> None:
+    """It makes one for those who write meanwhile, which stays where the rebuild is killed, and lacks all the rest."""
+
+    async def images_exist() -> bool:
+        return True
+
+    writer = open_writer(settings, images_exist)
+    async with writer.rebuild() as rebuild:
+        assert await writer.incomplete()
+        await rebuild.finish()
+    assert not await writer.incomplete()
+    await writer.close()
 
 
 async def test_an_index_that_has_the_aliass_name_is_told_of(

@@ -42,7 +42,8 @@ class Engine:
 
     async def refresh(self) -> None: ...
 
-    async def ping(self) -> None: ...
+    async def incomplete(self) -> bool:
+        raise NotImplementedError
 
     def rebuild(self) -> AbstractAsyncContextManager[Rebuild]:
         raise NotImplementedError

@@ -239,6 +239,13 @@ _INDEX = Row(
             (Query("max by (pod) (indexer_waiting{<indexer>})", "{{pod}}"),),
         ),
         Panel(
+            "Incomplete",
+            "1 while the index lacks images, because it was made empty when there were some already. Reindex ends it.",
+            "none",
+            (Query("max by (pod) (search_index_incomplete{<indexer>})", "{{pod}}"),),
+            limit=1,
+        ),
+        Panel(
             "Events received",
             "Repeated ones included.",
             "cps",

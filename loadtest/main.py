@@ -16,6 +16,7 @@ from loadtest.million import command
 from loadtest.million.items import TooFewCustomers
 from loadtest.million.settings import RunSettings
 from loadtest.walk import command as walks
+from loadtest.walk.choice import EVERYTHING, Choice
 from loadtest.walk.settings import WalkSettings
 
 USAGE = 2
@@ -142,6 +143,10 @@ def walk(
         int, typer.Option(min=1, max=64, help="Customers whose lists are walked at a time.")
     ] = 4,
     streams: Annotated[int, typer.Option(min=1, max=64, help="SubmitImages streams.")] = 4,
+    only: Annotated[
+        list[Choice] | None,
+        typer.Option(help="Walk nothing but this. May be repeated. Everything by default."),
+    ] = None,
     address: Address = DEFAULT_ADDRESS,
     ready_file: ReadyFile = None,
     up: Up = False,
@@ -153,12 +158,13 @@ def walk(
     sample: Sample = None,
     report: Report = Path("walk-report"),
 ) -> int:
-    """Walk every list of every customer to its end while more is submitted, and prove what was listed.
+    """Walk every list and search of every customer to its end while more is submitted, and prove what was listed.
 
     Exit 1 unless each request that was there when a walk began is listed by it exactly once, none is listed to
     another customer, and no page token of one customer is taken for another's list. Needs the public contract only.
     """
-    settings = WalkSettings(requests, customers, rate, at_once, streams, patience, note)
+    chosen = frozenset(only) if only else EVERYTHING
+    settings = WalkSettings(requests, customers, rate, at_once, streams, patience, note, chosen)
     target = Target(
         address, ready_file, up, consumers, tuple(origin or ()), hosts, _sampled(sample or [])
     )

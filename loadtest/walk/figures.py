@@ -4,7 +4,8 @@ from collections import Counter, defaultdict
 
 from loadtest.run_report.record import Cell, Table
 from loadtest.run_report.recorder import Recorder
-from loadtest.walk.lists import LISTS, Question, Walked
+from loadtest.walk.lists import LISTS, SEARCHES, Question
+from loadtest.walk.pages import Walked
 
 LISTED = "listed"
 
@@ -15,6 +16,7 @@ def stage(kind: str, page_size: int) -> str:
 
 
 STAGES = tuple(stage(kind, size) for kind, size in LISTS)
+_OF_SEARCHES = frozenset(stage(kind, size) for kind, size in LISTS if kind in SEARCHES)
 
 
 class Figures:
@@ -32,6 +34,11 @@ class Figures:
     @property
     def calls(self) -> int:
         return self._calls.total()
+
+    @property
+    def calls_for_lists(self) -> int:
+        """Less those for searches, which query no index of DynamoDB."""
+        return self.calls - sum(self._calls[name] for name in _OF_SEARCHES)
 
     @property
     def listed(self) -> int:
@@ -53,7 +60,7 @@ class Figures:
             "Walks by list",
             columns,
             tuple(self._row(name) for name in STAGES if self._walks[name]),
-            "A call that lists COMPLETED requests or images looks at up to 1,000 keys, and lists what is there.",
+            "A call for PENDING or COMPLETED requests, or images, looks at up to 1,000 keys, and lists what is there.",
         )
 
     def _row(self, name: str) -> tuple[Cell, ...]:

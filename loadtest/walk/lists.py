@@ -1,34 +1,55 @@
-"""The lists that are walked, and one walk through one of them."""
+"""The lists that are walked. A search is one of them."""
 
-import time
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from imageservice.v1 import image_service_pb2 as pb
-from imageservice.v1 import image_service_pb2_grpc as pb_grpc
-from loadtest.walk.calling import CALL_SECONDS, again
+from loadtest.walk.choice import Choice
 
 LARGEST_PAGE, USUAL_PAGE, SMALL_PAGE = 1_000, 50, 7
+LARGEST_SEARCH_PAGE = 100
 SPANS = 3
+EVERY = 10
+"""One of so many customers is walked by small pages as well."""
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
+"""Each customer's images are searched for by one of these as well."""
 
-ALL, COMPLETED, FAILED, IMAGES, SPAN = (
+ALL, PENDING, COMPLETED, FAILED, IMAGES, SPAN, SEARCH, SEARCH_FORMAT = (
     "all requests",
+    "PENDING requests",
     "COMPLETED requests",
     "FAILED requests",
     "images",
     "a span of time",
+    "search",
+    "search for a format",
 )
+
+SEARCHES = (SEARCH, SEARCH_FORMAT)
+
+CHOICES = {
+    ALL: Choice.REQUESTS,
+    PENDING: Choice.PENDING,
+    COMPLETED: Choice.COMPLETED,
+    FAILED: Choice.FAILED,
+    IMAGES: Choice.IMAGES,
+    SPAN: Choice.SPANS,
+    SEARCH: Choice.SEARCH,
+    SEARCH_FORMAT: Choice.SEARCH,
+}
+"""By what each kind of list is chosen."""
 
 LISTS = (
     *((ALL, size) for size in (LARGEST_PAGE, USUAL_PAGE, SMALL_PAGE)),
-    *((kind, LARGEST_PAGE) for kind in (SPAN, COMPLETED, FAILED, IMAGES)),
+    *((kind, LARGEST_PAGE) for kind in (SPAN, PENDING, COMPLETED, FAILED, IMAGES)),
+    *((SEARCH, size) for size in (LARGEST_SEARCH_PAGE, SMALL_PAGE)),
+    (SEARCH_FORMAT, LARGEST_SEARCH_PAGE),
 )
 """What is walked, with the sizes of its pages."""
 
-Message = pb.ListRequestsRequest | pb.ListImagesRequest
+Message = pb.ListRequestsRequest | pb.ListImagesRequest | pb.SearchImagesRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +63,18 @@ class Question:
     after: int | None = None
     """Milliseconds since the epoch, as `before`."""
     before: int | None = None
+    format: str = ""
+    """The only one that is searched for."""
 
     def message(self) -> Message:
         """Of the first page."""
         if self.kind == IMAGES:
             return pb.ListImagesRequest(customer_id=self.customer, page_size=self.page_size)
+        if self.kind in SEARCHES:
+            formats = [self.format] if self.format else []
+            return pb.SearchImagesRequest(
+                customer_id=self.customer, page_size=self.page_size, formats=formats
+            )
         return pb.ListRequestsRequest(
             customer_id=self.customer,
             page_size=self.page_size,
@@ -56,85 +84,32 @@ class Question:
         )
 
 
-class Entry(NamedTuple):
-    """What a list says of one request. Times are milliseconds since the epoch."""
+def questions(
+    at: int, customer: str, times: Sequence[int], chosen: frozenset[Choice]
+) -> Iterator[Question]:
+    """What is walked of the customer numbered `at`, whose known requests were created at these `times`.
 
-    request_id: str
-    customer: str
-    state: "pb.State.ValueType"
-    created: int
-    updated: int
-
-
-@dataclass(slots=True)
-class Walked:
-    question: Question
-    entries: list[Entry] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)
-    """Of each call that was answered."""
-    first_token: str = ""
-
-    @property
-    def calls(self) -> int:
-        return len(self.seconds)
+    PENDING ones come first, while what is known of them is fresh; searches last, since their index is behind.
+    """
+    return (each for each in _all_questions(at, customer, times) if CHOICES[each.kind] in chosen)
 
 
-async def walk(
-    stub: "pb_grpc.ImageServiceAsyncStub", question: Question, patience: float
-) -> Walked:
-    """From the first page to the end. Raises AioRpcError where a page is refused for longer than `patience`."""
-    walked = Walked(question)
-    async for token, entries in _pages(stub, question, patience, walked.seconds):
-        walked.entries += entries
-        walked.first_token = walked.first_token or token
-    return walked
-
-
-async def _pages(
-    stub: "pb_grpc.ImageServiceAsyncStub",
-    question: Question,
-    patience: float,
-    seconds: list[float],
-) -> AsyncIterator[tuple[str, Sequence[Entry]]]:
-    asked = question.message()
-    while True:
-
-        async def call(asked: Message = asked) -> tuple[str, Sequence[Entry]]:
-            began = time.monotonic()
-            page = await ask(stub, asked)
-            seconds.append(time.monotonic() - began)
-            return page
-
-        token, entries = await again(patience, call)
-        yield token, entries
-        if not token:
-            return
-        asked.page_token = token
-
-
-async def ask(stub: "pb_grpc.ImageServiceAsyncStub", asked: Message) -> tuple[str, Sequence[Entry]]:
-    """One page: the token of the next, and what it lists. Raises AioRpcError."""
-    if isinstance(asked, pb.ListImagesRequest):
-        images = await stub.ListImages(asked, timeout=CALL_SECONDS)
-        return images.next_page_token, [entry_of_image(image) for image in images.images]
-    requests = await stub.ListRequests(asked, timeout=CALL_SECONDS)
-    return requests.next_page_token, [entry_of(request) for request in requests.requests]
-
-
-def entry_of(request: pb.ImageRequest) -> Entry:
-    return Entry(
-        request.request_id,
-        request.customer_id,
-        request.state,
-        request.create_time.ToMilliseconds(),
-        request.update_time.ToMilliseconds(),
-    )
-
-
-def entry_of_image(image: pb.Image) -> Entry:
-    """Its times are the image's own, by which the list is not ordered."""
-    recorded = image.create_time.ToMilliseconds()
-    return Entry(image.request_id, image.customer_id, pb.STATE_COMPLETED, recorded, recorded)
+def _all_questions(at: int, customer: str, times: Sequence[int]) -> Iterator[Question]:
+    small = at % EVERY == 0
+    yield Question(PENDING, customer, LARGEST_PAGE, pb.STATE_PENDING)
+    yield Question(ALL, customer, LARGEST_PAGE)
+    if small:
+        yield Question(ALL, customer, USUAL_PAGE)
+        yield Question(ALL, customer, SMALL_PAGE)
+    yield from spans(customer, times)
+    yield Question(COMPLETED, customer, LARGEST_PAGE, pb.STATE_COMPLETED)
+    yield Question(FAILED, customer, LARGEST_PAGE, pb.STATE_FAILED)
+    yield Question(IMAGES, customer, LARGEST_PAGE)
+    yield Question(SEARCH, customer, LARGEST_SEARCH_PAGE)
+    if small:
+        yield Question(SEARCH, customer, SMALL_PAGE)
+    wanted = FORMATS[at % len(FORMATS)]
+    yield Question(SEARCH_FORMAT, customer, LARGEST_SEARCH_PAGE, format=wanted)
 
 
 def spans(customer: str, times: Sequence[int]) -> list[Question]:

@@ -3,10 +3,8 @@
 import asyncio
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import dataclass, field
 
-from imageservice.v1 import image_service_pb2 as pb
 from imageservice.v1 import image_service_pb2_grpc as pb_grpc
 from loadtest.cancellation import cancelled
 from loadtest.driver.progress_bar import ProgressBar
@@ -15,26 +13,20 @@ from loadtest.million.desk import ACKNOWLEDGE
 from loadtest.run_report.processes import ProcessSampler
 from loadtest.run_report.record import Cell, Heading, RunRecord, Verdict
 from loadtest.run_report.recorder import Recorder
-from loadtest.walk import lists
-from loadtest.walk.calling import again
+from loadtest.walk.choice import Choice
+from loadtest.walk.customer import CustomerWalks
 from loadtest.walk.figures import STAGES, Figures
 from loadtest.walk.items import WalkItems
-from loadtest.walk.lists import LARGEST_PAGE, SMALL_PAGE, USUAL_PAGE, Question, Walked, ask, walk
 from loadtest.walk.looking import Looking
-from loadtest.walk.proof import Known, Proof
+from loadtest.walk.proof import Proof
 from loadtest.walk.settings import WalkSettings
 from loadtest.walk.submitting import Steady, submit_all
-from loadtest.walk.tokens import refused
 
 SAMPLE_SECONDS = 1.0
-INDEX_SECONDS = 2.0
-"""After which an index surely tells of what a table holds: it follows within a moment."""
 ENDED_SHARE = 10
 """One of so many requests shall have ended before the first walk."""
-EVERY = 10
-"""One of so many customers is walked by small pages as well."""
-
 _QUERY = "dynamodb:Query"
+_NO_SEARCH = "The server has no search: no search was walked."
 
 
 @dataclass(slots=True)
@@ -44,6 +36,8 @@ class Run:
     settings: WalkSettings
     items: WalkItems
     stub: "pb_grpc.ImageServiceAsyncStub"
+    chosen: frozenset[Choice]
+    """What is walked: `settings.only`, less a search that the server does not have."""
     sampler: ProcessSampler
     metrics: tuple[str, ...]
     bar: ProgressBar
@@ -83,7 +77,12 @@ class Run:
             await self._walk_meanwhile()
         finally:
             await cancelled([sampling])
-        self._verdict = self.proof.verdict(self.items.total, self._steady.came)
+        self._verdict = self._told(self.proof.verdict(self.items.total, self._steady.came))
+
+    def _told(self, verdict: Verdict) -> Verdict:
+        """With a sentence on what could not be walked."""
+        more = () if self.chosen == self.settings.only else (_NO_SEARCH,)
+        return Verdict(verdict.passed, (*verdict.sentences, *more))
 
     async def _sample(self) -> None:
         while True:
@@ -91,10 +90,11 @@ class Run:
             await asyncio.sleep(SAMPLE_SECONDS)
 
     async def _until_some_ended(self) -> None:
-        some = max(1, self.items.total // ENDED_SHARE)
-        self.bar.begin("ended", some)
-        for number in range(some):
-            await self._looking.until_ended(number)
+        some = range(max(1, self.items.total // ENDED_SHARE))
+        self.bar.begin("ended", len(some))
+        for number in some:
+            if not self.items.late(number):
+                await self._looking.until_ended(number)
             self.bar.show(number + 1)
 
     async def _walk_meanwhile(self) -> None:
@@ -117,44 +117,25 @@ class Run:
 
     async def _walk_all(self) -> None:
         waiting = iter(range(self.settings.customers))
+        walks = CustomerWalks(
+            stub=self.stub,
+            items=self.items,
+            chosen=self.chosen,
+            patience=self.settings.patience,
+            steady=self._steady,
+            looking=self._looking,
+            proof=self.proof,
+            figures=self._figures,
+        )
         async with asyncio.TaskGroup() as group:
             for _ in range(self.settings.at_once):
-                group.create_task(self._walk_customers(waiting))
+                group.create_task(self._walk_customers(walks, waiting))
 
-    async def _walk_customers(self, waiting: Iterator[int]) -> None:
+    async def _walk_customers(self, walks: CustomerWalks, waiting: Iterator[int]) -> None:
         for at in waiting:
-            known = await self._known(at)
-            for question in _questions(at, self.items.customer_at(at), known):
-                walked = await walk(self.stub, question, self.settings.patience)
-                self._figures.add(walked)
-                self.proof.look_at(walked, known)
-                await self._try_token(walked, at)
+            await walks.walk(at)
             self._customers += 1
             self.bar.show(self._customers, f"{self._figures.calls:,} calls")
-
-    async def _known(self, at: int) -> Known:
-        """All of one customer's requests, long enough ago for an index to tell of them."""
-        customers, before = self.settings.customers, time.monotonic()
-        numbers = [
-            *range(at, self.items.total, customers),
-            *(n for n in self._steady.acknowledged(before) if n % customers == at),
-        ]
-        known = await self._looking.known(numbers)
-        await asyncio.sleep(INDEX_SECONDS)
-        return known
-
-    async def _try_token(self, walked: Walked, at: int) -> None:
-        """A token of one customer's list, for the next customer's list of the same kind."""
-        question, patience = walked.question, self.settings.patience
-        token = walked.first_token
-        if not token:
-            short = replace(question, page_size=SMALL_PAGE).message()
-            token, _ = await again(patience, partial(ask, self.stub, short))
-        if not token:
-            return
-        other = self.items.customer_at((at + 1) % self.settings.customers)
-        taken = await refused(self.stub, token, replace(question, customer=other), patience)
-        self.proof.token(token, question.customer, other, refused=taken)
 
     @property
     def proven(self) -> bool:
@@ -164,7 +145,7 @@ class Run:
     def record(self, heading: Heading, why_unproven: str) -> RunRecord:
         """`why_unproven` is told where the proof was not reached."""
         far = f"The lists of {self._customers:,} of {self.settings.customers:,} customers were walked."
-        unproven = Verdict(passed=False, sentences=(why_unproven, far))
+        unproven = self._told(Verdict(passed=False, sentences=(why_unproven, far)))
         return self.recorder.finish(
             heading,
             verdict=self._verdict or unproven,
@@ -174,25 +155,14 @@ class Run:
         )
 
     def _totals(self) -> dict[str, Cell]:
-        calls = self._figures.calls
+        calls, for_lists = self._figures.calls, self._figures.calls_for_lists
         return {
             "submitted meanwhile": self._steady.came,
             "walks": self._figures.walks,
             "calls": calls,
             "listed a call": round(self._figures.listed / max(1, calls), 1),
-            "queries a call": "not measured"
-            if self._queries is None
-            else round(self._queries / max(1, calls), 2),
-            "tokens refused": self.proof.tokens,
+            "queries a call for a list": "not measured"
+            if self._queries is None or not for_lists
+            else round(self._queries / for_lists, 2),
+            "tokens refused": self.proof.tokens.total(),
         }
-
-
-def _questions(at: int, customer: str, known: Known) -> Iterator[Question]:
-    yield Question(lists.ALL, customer, LARGEST_PAGE)
-    if at % EVERY == 0:
-        yield Question(lists.ALL, customer, USUAL_PAGE)
-        yield Question(lists.ALL, customer, SMALL_PAGE)
-    yield from lists.spans(customer, [entry.created for entry in known.requests.values()])
-    yield Question(lists.COMPLETED, customer, LARGEST_PAGE, pb.STATE_COMPLETED)
-    yield Question(lists.FAILED, customer, LARGEST_PAGE, pb.STATE_FAILED)
-    yield Question(lists.IMAGES, customer, LARGEST_PAGE)

@@ -6,7 +6,8 @@ import grpc
 
 from imageservice.v1 import image_service_pb2_grpc as pb_grpc
 from loadtest.walk.calling import again
-from loadtest.walk.lists import Question, ask
+from loadtest.walk.lists import Question
+from loadtest.walk.pages import ask
 
 
 async def refused(

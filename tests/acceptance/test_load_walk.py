@@ -5,15 +5,27 @@ import os
 import signal
 import sys
 from asyncio.subprocess import PIPE, STDOUT, Process
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from harness.aws import RecordingAws
 from harness.command import python_path
-from harness.system import System
+from harness.system import System, system
 from loadtest.run_report.record import RunRecord
 
 pytestmark = pytest.mark.timeout(240)
+
+
+@pytest.fixture
+async def indexed(embedded_aws: RecordingAws) -> AsyncIterator[System]:
+    """A system of its own, whose images can be searched for."""
+    async with system(embedded_aws) as running:
+        await running.start_server()
+        await running.start_consumer()
+        await running.start_indexer()
+        yield running
 
 
 async def start(running: System, folder: Path, *arguments: str) -> Process:
@@ -31,26 +43,67 @@ async def report_of(folder: Path) -> RunRecord:
     return await asyncio.to_thread(RunRecord.from_json, folder / "report" / "report.json")
 
 
-async def test_each_is_listed_once_while_more_come(running: System, tmp_path: Path) -> None:
-    """All lists of five customers, to their ends."""
-    process = await start(running, tmp_path, "--requests", "1000", "--customers", "5")
+def walked(record: RunRecord) -> set[str]:
+    """The kinds of lists that the report has figures of."""
+    [table] = record.tables
+    return {str(row[0]).partition(",")[0] for row in table.rows}
+
+
+async def test_each_is_listed_once_while_more_come(indexed: System, tmp_path: Path) -> None:
+    """All lists of five customers, PENDING requests and searches among them, to their ends."""
+    few = ("--requests", "500", "--customers", "5", "--rate", "10")
+    process = await start(indexed, tmp_path, *few)
     said, _ = await process.communicate()
     assert process.returncode == 0, said.decode()
     record = await report_of(tmp_path)
     assert record.verdict.passed
     totals = record.totals
     assert int(totals["submitted meanwhile"]) > 0
-    assert int(totals["tokens refused"]) == int(totals["walks"])
-    [table] = record.tables
-    assert {str(row[0]).partition(",")[0] for row in table.rows} == {
+    assert 0 < int(totals["tokens refused"]) <= int(totals["walks"])
+    assert walked(record) == {
         "all requests",
         "a span of time",
+        "PENDING requests",
         "COMPLETED requests",
         "FAILED requests",
         "images",
+        "search",
+        "search for a format",
     }
     files = await asyncio.to_thread(os.listdir, tmp_path / "report")
     assert {"report.html", "report.json", "report.png", "faults.txt"} <= set(files)
+
+
+async def test_only_what_was_chosen_is_walked(indexed: System, tmp_path: Path) -> None:
+    only = ("--only", "search", "--only", "pending")
+    process = await start(indexed, tmp_path, "--requests", "200", "--customers", "2", *only)
+    said, _ = await process.communicate()
+    assert process.returncode == 0, said.decode()
+    record = await report_of(tmp_path)
+    assert walked(record) == {"PENDING requests", "search", "search for a format"}
+    assert record.heading.settings["walked only"] == "pending, search"
+
+
+async def test_a_search_that_is_not_there_is_left_out(
+    embedded_aws: RecordingAws, tmp_path: Path
+) -> None:
+    """And said; where nothing else is to be walked, nothing is submitted."""
+    async with system(embedded_aws) as running:
+        await running.start_server(SEARCH_URL="")
+        await running.start_consumer()
+        few = ("--requests", "100", "--customers", "2", "--only", "search")
+        process = await start(running, tmp_path, *few, "--only", "requests")
+        said, _ = await process.communicate()
+        assert process.returncode == 0, said.decode()
+        record = await report_of(tmp_path)
+        process = await start(running, tmp_path, *few)
+        said, _ = await process.communicate()
+    assert record.verdict.sentences[-1] == "The server has no search: no search was walked."
+    assert walked(record) == {"all requests"}
+    assert process.returncode == 2
+    assert said.decode().splitlines()[-1] == (
+        "imageservice-loadtest: --only search: the server has no search"
+    )
 
 
 async def test_an_interrupted_walk_proves_nothing(running: System, tmp_path: Path) -> None:

@@ -5,9 +5,9 @@ aws --ready-file FILE [--name-prefix PREFIX]
     and consumer (the SDK's variables, tables, queues, bucket, topic), `aws_endpoint`, which is all of AWS in
     one, also for SNS to send to a queue, and `pids`.
 up [OPTION…]
-    Runs `imageservice up` with these options on them. Its ready file leads to all of AWS in one; its server
-    and consumers call tables and queues directly. Without search: SNS is inside the embedded AWS, and an indexer
-    would have to ask there for events and elsewhere for rows.
+    Runs `imageservice up` with these options on them. Its ready file leads to all of AWS in one; its server,
+    consumers and indexer call tables and queues directly. SNS is inside the embedded AWS: what it tells the
+    indexer is carried over to ElasticMQ. `--parameter Search=off` does without search.
 """
 
 import argparse
@@ -18,11 +18,14 @@ import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from backends import jars
+from backends.search_bridge import search_bridge
+from cli.errors import UsageFault
+from cli.local import plan
 from cli.local.embedded_aws import without_aws
 from cli.local.stack import StackOutputs
 from harness.aws import ROOT, RecordingAws
@@ -38,6 +41,7 @@ def main(arguments: list[str]) -> int:
     aws.add_argument("--name-prefix", default=DEFAULT_PREFIX)
     up = commands.add_parser("up", add_help=False)
     up.add_argument("--name-prefix", default=DEFAULT_PREFIX)
+    up.add_argument("--parameter", type=_parameter, action="append", default=[])
     options, rest = parser.parse_known_args(arguments)
     if rest and options.command == "aws":
         parser.error(f"not understood: {' '.join(rest)}")
@@ -48,7 +52,14 @@ def main(arguments: list[str]) -> int:
         return 1
     if options.command == "aws":
         return asyncio.run(_stay(folder, options.name_prefix, options.ready_file))
-    return asyncio.run(_up(folder, options.name_prefix, rest))
+    return asyncio.run(_up(folder, options.name_prefix, dict(options.parameter), rest))
+
+
+def _parameter(text: str) -> tuple[str, str]:
+    try:
+        return plan.parse_parameter(text)
+    except UsageFault as fault:
+        raise argparse.ArgumentTypeError(str(fault)) from None
 
 
 @asynccontextmanager
@@ -92,11 +103,17 @@ def _write(ready_file: Path, content: Mapping[str, Any]) -> None:
     partial.replace(ready_file)
 
 
-async def _up(folder: Path, prefix: str, options: list[str]) -> int:
-    async with _deployed(folder, prefix, Search="off") as (aws, _, told):
+async def _up(folder: Path, prefix: str, parameters: Mapping[str, str], options: list[str]) -> int:
+    async with (
+        _deployed(folder, prefix, **parameters) as (aws, stack, told),
+        AsyncExitStack() as around,
+    ):
         assert aws.real is not None
+        ends: list[asyncio.Task[Any]] = [asyncio.create_task(told.wait())]
+        if stack.search_queue_url:
+            ends.append(await around.enter_async_context(search_bridge(aws, stack)))
         given = ["--aws-endpoint", aws.endpoint, "--name-prefix", prefix]
-        given += ["--parameter", "Search=off"]
+        given += [f"--parameter={name}={value}" for name, value in parameters.items()]
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "cli.main", "up", *given, *options),
             env={**without_aws(os.environ), **aws.real.endpoints()},
@@ -105,12 +122,14 @@ async def _up(folder: Path, prefix: str, options: list[str]) -> int:
             start_new_session=True,
         )
         ended = asyncio.create_task(process.wait())
-        leave = asyncio.create_task(told.wait())
-        await asyncio.wait({ended, leave}, return_when=asyncio.FIRST_COMPLETED)
-        leave.cancel()
+        await asyncio.wait({ended, *ends}, return_when=asyncio.FIRST_COMPLETED)
         with suppress(ProcessLookupError):
             process.terminate()
-        return await ended
+        code = await ended
+        for end in ends:
+            if end.done():
+                end.result()
+        return code
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from cli.errors import OutputClosed
 from cli.json_text import json_text
 from cli.outcome import metadata_of, printable
 from cli.prose import INDENT, NARROWEST, folded
+from cli.quotation import columns, cut
 from imageservice.v1 import image_service_pb2 as pb
 
 _OUR_WORDS = frozenset({"format", "color"})
@@ -77,11 +78,11 @@ def as_text(image: pb.Image) -> str:
 def fitted(image: pb.Image, width: int) -> str:
     """The same on a terminal of `width` columns. The camera is cut, not folded: nothing in it begins a line."""
     line, camera = as_text(image), _camera(image)
-    if _columns(line) <= width:
+    if columns(line) <= width:
         return line
     line = folded(_ours(image), width)
     if camera:
-        line += f"\n{INDENT}{_cut(camera, max(width, NARROWEST) - len(INDENT))}"
+        line += f"\n{INDENT}{cut(camera, max(width, NARROWEST) - len(INDENT))}"
     return line
 
 
@@ -101,19 +102,6 @@ def _ours(image: pb.Image) -> str:
 def _camera(image: pb.Image) -> str:
     # As JSON has it, a quote within is escaped, and the name ends where it seems to.
     return json_text(image.metadata.camera) if image.metadata.camera else ""
-
-
-def _cut(quoted: str, width: int) -> str:
-    if _columns(quoted) <= width:
-        return quoted
-    while _columns(end := f'{quoted}…"') > width:
-        quoted = quoted[:-1]
-    return end
-
-
-def _columns(text: str) -> int:
-    """At most so many, whichever letters a terminal draws twice as wide: terminals do not agree."""
-    return sum(1 if c.isascii() else 2 for c in text)
 
 
 def as_object(image: pb.Image) -> dict[str, Any]:

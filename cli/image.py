@@ -5,13 +5,11 @@ import sys
 from typing import Annotated
 
 import typer
-from rich.text import Text
 
 from cli import address, request_id
 from cli.address import AddressOption
 from cli.client import connect
 from cli.found import FoundObjects
-from cli.outcome import printable
 from cli.report import Output
 from cli.status import picture, show_facts
 from imageservice.v1 import image_service_pb2 as pb
@@ -37,7 +35,7 @@ def image(
             ("picture", picture(found.metadata)),
             ("sha256", found.metadata.sha256),
         ]
-        show_facts(Output(), [(name, Text(printable(value))) for name, value in facts])
+        show_facts(Output(), facts)
 
 
 async def _read(server: str, asked: str) -> pb.Image:

@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
@@ -55,9 +55,13 @@ class ItemStream:
         self._fault: Exception | None = None
         """Of `run`, once it has ended by one."""
 
-    async def submit(self, url: str, customer: str, request_id: str) -> pb.SubmitImageResponse:
+    async def submit(
+        self, url: str, customer: str, request_id: str, labels: Mapping[str, str] | None = None
+    ) -> pb.SubmitImageResponse:
         """As Client.submit: under an id of the caller's, which makes the retries safe. Raises Refused."""
-        asked = pb.SubmitImageRequest(url=url, customer_id=customer, request_id=request_id)
+        asked = pb.SubmitImageRequest(
+            url=url, customer_id=customer, request_id=request_id, labels=labels
+        )
         return await self._client.retried(self._submit_once, asked)
 
     async def run(self) -> None:

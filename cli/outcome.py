@@ -7,6 +7,8 @@ from typing import Any, Self
 from google.protobuf.json_format import MessageToDict
 
 from cli.json_text import json_text
+from cli.prose import INDENT, NARROWEST, folded
+from cli.quotation import columns, cut, quoted, url_text
 from cli.rpc_fault import RpcFault
 from imageservice.v1 import image_service_pb2 as pb
 
@@ -96,20 +98,33 @@ class Outcome:
         return json_text(told)
 
     def as_text(self) -> str:
-        """State, id, URL, then what there is to say; without control characters, whatever the URL holds.
+        """State, id, URL, then what there is to say, in a line; the URL is a stranger's, and may stand in quotes."""
+        return f"{self._beginning()}  {url_text(self.url)}{self._ending()}"
 
-        A request that was refused has no id: there is none to ask about.
-        """
+    def fitted(self, width: int) -> str:
+        """The same on a terminal of `width` columns: folded between words, but a URL in quotes is cut."""
+        line, url = self.as_text(), url_text(self.url)
+        if not quoted(url):
+            return folded(line, width)
+        if columns(line) <= width:
+            return line
+        within = max(width, NARROWEST) - len(INDENT)
+        below = [cut(url, within), *folded(self._ending().strip(), within).splitlines()]
+        return "\n".join([folded(self._beginning(), width), *(INDENT + each for each in below)])
+
+    def _beginning(self) -> str:
+        """A request that was refused has no id: there is none to ask about."""
         named = [] if self.word == REFUSED else [self.request_id or "?"]
-        return printable("  ".join([f"{self.word:<9}", *named, self.url + self._ending()]))
+        return printable("  ".join([f"{self.word:<9}", *named]))
 
     def _ending(self) -> str:
+        """Words of the service's, without control characters."""
         if self.error is not None:
             lost = "" if self.state is None else "lost sight of it: "
-            return f"  {lost}{self.error.sentence()}"
+            return printable(f"  {lost}{self.error.sentence()}")
         if self.state == FAILED:
-            return f"  {self.failure_code}: {self.failure_message}"
-        return f" → {self.public_url}" if self.public_url else ""
+            return printable(f"  {self.failure_code}: {self.failure_message}")
+        return printable(f" → {self.public_url}") if self.public_url else ""
 
 
 def state_name(state: "pb.State.ValueType") -> str:

@@ -21,7 +21,7 @@ def reconcile(
         int | None, typer.Option(metavar="N", help="Claims before a request is FAILED (5).")
     ] = None,
     segments: Annotated[
-        int | None, typer.Option(metavar="N", help="Segments of the scan (4).")
+        int | None, typer.Option(metavar="N", help="Segments of the scan (4, at most 16).")
     ] = None,
     rate: Annotated[
         float | None, typer.Option(metavar="ROWS", help="Rows read a second (5000).")

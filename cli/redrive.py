@@ -1,22 +1,66 @@
 """`imageservice redrive`: processes FAILED requests again. What it does is in consumer/redrive.py."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
-from cli import operation
+from cli import customer_id, moment, operation, request_id
+from cli.errors import UsageFault
+from core import failure_code as failure_codes
 
 
 def redrive(
+    *,
+    customer: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="Those of this customer, by the index of failures."),
+    ] = None,
+    request_ids: Annotated[
+        list[str] | None,
+        typer.Option("--request-id", metavar="ID", help="This request. Repeatable."),
+    ] = None,
     failure_code: Annotated[
         str | None,
         typer.Option(metavar="CODE", help="Only those that failed with it, such as TIMEOUT."),
     ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="With --customer: only those that failed since then."),
+    ] = None,
+    rate: Annotated[
+        float | None, typer.Option(metavar="N", help="Requests reopened a second (500).")
+    ] = None,
     ready_file: operation.ReadyFile = None,
 ) -> None:
-    """Process FAILED requests again. They are reopened out of the dead letters.
+    """Process FAILED requests again: a customer's, those that are named, or all that have a dead letter.
 
     Runs `python -m consumer redrive`. Its settings come from the environment or from --ready-file, its exit code is
-    this command's.
+    this command's: 1 where one that is named does not exist.
     """
-    operation.run("redrive", {"--failure-code": failure_code}, ready_file)
+    options = {
+        "--customer": customer,
+        "--request-id": _joined(request_ids or []),
+        "--failure-code": _known(failure_code),
+        "--since": since,
+        "--rate": rate,
+    }
+    if customer is not None:
+        customer_id.require(customer)
+        if request_ids:
+            raise UsageFault("--customer and --request-id: only one of them")
+    elif since is not None:
+        raise UsageFault("--since goes with --customer")
+    moment.parse("--since", since)
+    operation.run("redrive", options, ready_file)
+
+
+def _joined(given: Sequence[str]) -> str | None:
+    return ",".join(map(request_id.parse, given)) or None
+
+
+def _known(code: str | None) -> str | None:
+    try:
+        return None if code is None else failure_codes.parse(code)
+    except ValueError as error:
+        raise UsageFault(f"--failure-code {error}") from None

@@ -10,7 +10,6 @@ from rich.text import Text
 
 from cli.errors import OutputClosed
 from cli.outcome import COMPLETED, FAILED, PENDING, REFUSED, UNKNOWN, Outcome
-from cli.prose import folded
 from cli.tally import Tally
 
 STYLES = {COMPLETED: "green", FAILED: "red", PENDING: "cyan", REFUSED: "red", UNKNOWN: "yellow"}
@@ -26,15 +25,14 @@ class Output(Console):
 
 
 class LineReport:
-    """A line an outcome; on a terminal in colour, folded between words."""
+    """A line an outcome; on a terminal in colour, as wide as that is."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
 
     def tell(self, outcome: Outcome) -> None:
-        line = outcome.as_text()
-        if self._console.is_terminal:
-            line = folded(line, self._console.width)
+        terminal = self._console.is_terminal
+        line = outcome.fitted(self._console.width) if terminal else outcome.as_text()
         state, space, rest = line.partition(" ")
         # In a pipe a line stays a line: whoever reads it may cut it up or open the URL.
         text = Text.assemble((state, STYLES.get(state, "")), space, rest)

@@ -3,7 +3,6 @@
 import asyncio
 import re
 import sys
-from collections.abc import Iterable, Mapping
 from typing import Annotated
 
 import typer
@@ -15,6 +14,7 @@ from cli.client import Client, connect
 from cli.customer_id import CustomerOption
 from cli.errors import CommandFailed, UsageFault
 from cli.found import FoundLines, FoundObjects, FoundReport
+from cli.labels import parse as parse_labels
 from cli.report import Output
 from imageservice.v1 import image_service_pb2 as pb
 
@@ -58,7 +58,7 @@ def search(
         colors=[_color(name) for name in colors or []],
         cameras=cameras,
         origin_hosts=origin_hosts,
-        labels=_labels(labels or []),
+        labels=parse_labels(labels or []),
         width=_range(min_width, max_width),
         height=_range(min_height, max_height),
         bytes=_range(min_bytes, max_bytes),
@@ -124,16 +124,6 @@ def _color(name: str) -> "pb.Color.ValueType":
         known = ", ".join(each.lower() for each in names)
         raise UsageFault(f"--color {name}: not one of {known}")
     return pb.Color.Value(f"COLOR_{name.upper()}")
-
-
-def _labels(given: Iterable[str]) -> Mapping[str, str]:
-    labels: dict[str, str] = {}
-    for label in given:
-        key, equals, value = label.partition("=")
-        if not equals or labels.get(key, value) != value:
-            raise UsageFault(f"--label {label}: not KEY=VALUE, or a second value of one key")
-        labels[key] = value
-    return labels
 
 
 def _range(least: int | None, most: int | None) -> pb.IntRange:

@@ -12,7 +12,10 @@ from rich.text import Text
 from cli import address, request_id
 from cli.address import AddressOption
 from cli.client import connect
+from cli.json_text import json_text
 from cli.outcome import Outcome, printable
+from cli.prose import NARROWEST
+from cli.quotation import cut, quoted, url_text
 from cli.report import STYLES, Output
 from imageservice.v1 import image_service_pb2 as pb
 
@@ -38,25 +41,31 @@ async def _read(server: str, asked: str) -> pb.ImageRequest:
 
 
 def _show(console: Console, request: pb.ImageRequest, outcome: Outcome) -> None:
+    show_facts(console, [("request", request.request_id)])
     state = Text(outcome.state or "", STYLES.get(outcome.word, ""))
-    show_facts(console, [("request", Text(request.request_id)), ("state", state)])
-    facts = _facts(request, outcome)
-    show_facts(console, [(name, Text(printable(value))) for name, value in facts if value])
+    console.print(Text.assemble((_name("state"), "bold"), state))
+    show_facts(console, [(name, value) for name, value in _facts(request, outcome) if value])
 
 
-def show_facts(console: Console, facts: Iterable[tuple[str, Text]]) -> None:
-    """A line a fact, never folded: a URL stays one that can be opened."""
+def show_facts(console: Console, facts: Iterable[tuple[str, str]]) -> None:
+    """A line a fact. None is folded, so that a URL can be opened; a stranger's text in quotes is cut on a terminal."""
     for name, value in facts:
-        console.print(Text.assemble((f"{name:<12}", "bold"), value), soft_wrap=True)
+        room = max(console.width, NARROWEST) - len(_name(name))
+        shown = cut(value, room) if console.is_terminal and quoted(value) else printable(value)
+        console.print(Text.assemble((_name(name), "bold"), shown), soft_wrap=True)
+
+
+def _name(fact: str) -> str:
+    return f"{fact:<12}"
 
 
 def _facts(request: pb.ImageRequest, outcome: Outcome) -> list[tuple[str, str]]:
     facts = [
         ("customer", request.customer_id),
-        ("url", request.url),
+        ("url", url_text(request.url)),
         ("created", request.create_time.ToJsonString()),
         ("updated", request.update_time.ToJsonString()),
-        ("labels", " ".join(f"{key}={value}" for key, value in sorted(request.labels.items()))),
+        *(("label", _label(*each)) for each in sorted(request.labels.items())),
         ("image", request.image.image_id),
         ("public url", outcome.public_url or ""),
     ]
@@ -67,6 +76,10 @@ def _facts(request: pb.ImageRequest, outcome: Outcome) -> list[tuple[str, str]]:
         facts.append(("picture", picture(request.image.metadata)))
         facts.append(("sha256", request.image.metadata.sha256))
     return facts
+
+
+def _label(key: str, value: str) -> str:
+    return f"{json_text(key)}: {json_text(value)}"
 
 
 def picture(metadata: pb.ImageMetadata) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -23,7 +23,9 @@ INTERRUPTED = RpcFault("CANCELLED", "CANCELLED", "interrupted before the service
 class Submits(Protocol):
     """A way to submit: Client, a call for each URL, or ItemStream, one stream for all. Raises Refused."""
 
-    async def submit(self, url: str, customer: str, request_id: str) -> pb.SubmitImageResponse: ...
+    async def submit(
+        self, url: str, customer: str, request_id: str, labels: Mapping[str, str]
+    ) -> pb.SubmitImageResponse: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,8 @@ class Submission:
     at_once: int = SUBMITS_AT_ONCE
     request_id: str | None = None
     """For the only URL; otherwise an id is chosen for each."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Of each."""
     watch: bool = False
     tally: Tally = field(default_factory=Tally)
     unreachable: Refused | None = None
@@ -95,7 +99,8 @@ class Submission:
     async def _submit(self, url: str) -> None:
         request_id = self.request_id or str(uuid.uuid4())
         try:
-            answer = await (self.submits or self.client).submit(url, self.customer, request_id)
+            submits = self.submits or self.client
+            answer = await submits.submit(url, self.customer, request_id, self.labels)
         except Refused as refused:
             if refused.fault.code == "UNAVAILABLE":
                 self.unreachable = refused

@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Annotated
 
@@ -14,6 +14,7 @@ from cli.client import connect
 from cli.customer_id import CustomerOption
 from cli.errors import CommandFailed, Stopped, UsageFault
 from cli.item_stream import ITEMS_AT_ONCE, item_stream
+from cli.labels import parse as parse_labels
 from cli.outcome import Outcome
 from cli.report import JsonReport, LineReport, Output, ProgressReport
 from cli.submission import Submission
@@ -34,6 +35,12 @@ def submit(
         str | None,
         typer.Option("--request-id", metavar="UUID", help="For one URL: makes a repeat harmless."),
     ] = None,
+    given_labels: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--label", metavar="KEY=VALUE", help="Repeatable: words that searches find each by."
+        ),
+    ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Wait for what becomes of each.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
     server: AddressOption = address.DEFAULT,
@@ -42,7 +49,7 @@ def submit(
     given, where = urls or [], str(address.parse(server))
     _require(given, file, customer)
     chosen = _only_id(chosen_id, given, file)
-    tally = Tally()
+    labelled, tally = parse_labels(given_labels or []), Tally()
     with _report(given, file, tally, as_json=as_json) as tell:
         run = _submit(
             where,
@@ -51,6 +58,7 @@ def submit(
             tally,
             customer=customer,
             chosen_id=chosen,
+            labels=labelled,
             watch=watch,
             many=file is not None,
         )
@@ -98,12 +106,19 @@ async def _submit(
     *,
     customer: str,
     chosen_id: str | None,
+    labels: Mapping[str, str],
     watch: bool,
     many: bool,
 ) -> Submission:
     async with connect(server) as client, item_stream(client) as stream:
         submission = Submission(
-            client, customer, tell, request_id=chosen_id, watch=watch, tally=tally
+            client,
+            customer,
+            tell,
+            request_id=chosen_id,
+            labels=labels,
+            watch=watch,
+            tally=tally,
         )
         if many:
             submission.submits, submission.at_once = stream, ITEMS_AT_ONCE

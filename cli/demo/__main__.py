@@ -18,7 +18,7 @@ from cli.demo import published, searching
 from cli.demo.items import Item, items, list_pictures
 from cli.demo.run import Result, submit_and_follow
 from cli.demo.stage import set_up
-from cli.demo.table import table
+from cli.demo.table import show
 from cli.errors import CommandFailed
 from cli.local.plan import require_embedded_aws
 from cli.outcome import printable
@@ -38,7 +38,7 @@ async def _demonstrate(console: Console, logs: Path) -> list[str]:
         async with set_up(PICTURES, logs, status) as (address, origin):
             status.stop()
             results = await _submit(console, address, items(origin, names))
-            console.print(table(results, console.width))
+            show(console, results)
             good = [result for result in results if result.published]
             faults = _unexpected(results) + await published.wrong(good)
             if good:

@@ -1,7 +1,8 @@
-"""The table at the demonstration's end; fits any terminal of 80 columns or more, and shows URLs and codes whole."""
+"""The table at the demonstration's end; fits any terminal of 80 columns or more. URLs are whole, to be opened."""
 
 from collections.abc import Sequence
 
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -25,29 +26,42 @@ def size(count: int) -> str:
     return f"{count} B" if count < 1_000 else f"{count / 1_000:.1f} kB"  # noqa: PLR2004  kilo
 
 
-def table(results: Sequence[Result], width: int) -> Table:
-    """For a terminal of `width` columns. What does not fit into a line is folded; ids are whole where all fits."""
+def show(console: Console, results: Sequence[Result]) -> None:
+    """The table, with public URLs where each fits into its line; otherwise they follow, one a line."""
     longest = max((len(_ending(result)) for result in results), default=0)
-    id_width = WHOLE_ID if FIXED_WIDTH + WHOLE_ID + longest <= width else SHORT_ID
+    room = console.width - FIXED_WIDTH - longest
+    console.print(
+        _table(results, WHOLE_ID if room >= WHOLE_ID else SHORT_ID, urls=room >= SHORT_ID)
+    )
+    if room >= SHORT_ID:
+        return
+    for result in results:
+        if url := result.outcome.public_url:
+            name = shorten(result.item.name, NAME_WIDTH)
+            # Broken by the terminal alone, if at all, so that it can be copied.
+            console.print(Text(f"{name:{NAME_WIDTH}}  {url}"), soft_wrap=True)
+
+
+def _table(results: Sequence[Result], id_width: int, *, urls: bool) -> Table:
     shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold underline")
     for heading in ("request", "picture", "state"):
         shown.add_column(heading, no_wrap=True)
-    shown.add_column("public URL / failure", overflow="fold")
+    shown.add_column("public URL / failure" if urls else "failure", no_wrap=True)
     for heading in ("size", "time"):
         shown.add_column(heading, no_wrap=True, justify="right")
     for result in results:
-        shown.add_row(*_row(result, id_width))
+        shown.add_row(*_row(result, id_width, urls=urls))
     return shown
 
 
-def _row(result: Result, id_width: int) -> tuple[Text, ...]:
+def _row(result: Result, id_width: int, *, urls: bool) -> tuple[Text, ...]:
     outcome = result.outcome
     metadata = outcome.metadata
     return (
         Text((outcome.request_id or "")[:id_width], "dim"),
         Text(shorten(result.item.name, NAME_WIDTH)),
         Text(outcome.word, STYLES.get(outcome.word, "") if result.expected else "bold red"),
-        Text(_ending(result)),
+        Text(_ending(result) if urls or not result.outcome.public_url else ""),
         Text(size(metadata["bytes"]) if metadata else ""),
         Text(f"{result.seconds:.2f} s"),
     )

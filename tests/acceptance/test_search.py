@@ -126,6 +126,16 @@ async def test_a_picture_is_found_by_what_it_is(published: Published) -> None:
     assert sum(counted["color"].values()) == 4
 
 
+async def test_the_command_submits_what_it_finds(published: Published, origin: str) -> None:
+    """As in README: the label that a picture was submitted with is a word that finds it."""
+    url, label = f"{origin}/pictures/astronaut.png?again", "set=logos"
+    asked = ("submit", "--watch", "--customer", published.customer, "--label", label, url)
+    ran = await imageservice(*asked, address=published.running.address)
+    assert ran.code == 0, ran.err
+    await until_total(published.running, published.customer, len(PICTURES) + 1)
+    assert (await published.search("logos")).err.strip().startswith("1 found")
+
+
 async def test_the_command_searches(published: Published) -> None:
     """Lines for people, objects for programs, a count on stderr; near-duplicates by a hash or by an image."""
     ran = await published.search("astronaut", "--facets")
@@ -194,26 +204,30 @@ async def test_walks_find_each_image_once_while_others_come(
         for customer in CUSTOMERS
     }
     came: dict[str, set[str]] = {customer: set() for customer in CUSTOMERS}
-    over = asyncio.Event()
+    all_came, over = asyncio.Event(), asyncio.Event()
 
     async def write_on() -> None:
         for customer in cycle(CUSTOMERS):
             came[customer].add((await own.add(customer, created_at=now_ms())).image_id)
+            if all(came.values()):
+                all_came.set()
             if over.is_set():
                 return
 
     async def walked(customer: str, size: int) -> list[str]:
+        ids: list[str] = []
+        asked: dict[str, Any] = {"customer_id": customer, "text": "a.example", "page_size": size}
         async with running.stub() as stub:
-            walk = search_pages(stub, customer_id=customer, text="a.example", page_size=size)
-            return [image.image_id async for page in walk for image in page.images]
+            async for page in search_pages(stub, **asked):
+                ids += [image.image_id for image in page.images]
+                # However fast the walk is, something comes before its second page.
+                await all_came.wait()
+        return ids
 
-    writing = asyncio.create_task(write_on())
-    try:
+    async with asyncio.TaskGroup() as group:
+        group.create_task(write_on())
         walks = await asyncio.gather(*map(walked, CUSTOMERS, PAGE_SIZES))
-    finally:
         over.set()
-        await writing
     for customer, walk in zip(CUSTOMERS, walks, strict=True):
         assert len(walk) == len(set(walk)), "one is found twice"
         assert set(ids[customer]) <= set(walk) <= {*ids[customer], *came[customer]}
-    assert any(came.values()), "nothing came meanwhile"

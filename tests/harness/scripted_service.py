@@ -105,6 +105,8 @@ class ScriptedService(ImageServiceServicer):
     searched: list[pb.SearchImagesRequest] = field(default_factory=list)
     submitted: dict[str, str] = field(default_factory=dict)
     """URL by request id."""
+    labels: dict[str, dict[str, str]] = field(default_factory=dict)
+    """By request id."""
     asked: Counter[str] = field(default_factory=Counter)
     """How often each URL was submitted."""
     watched: list[list[str]] = field(default_factory=list)
@@ -150,6 +152,7 @@ class ScriptedService(ImageServiceServicer):
     def _accept(self, request: pb.SubmitImageRequest) -> pb.SubmitImageResponse:
         known = request.request_id in self.submitted
         self.submitted[request.request_id] = request.url
+        self.labels[request.request_id] = dict(request.labels)
         state = self._end(request.request_id).state if known else pb.STATE_PENDING
         return pb.SubmitImageResponse(request_id=request.request_id, state=state, revision=1)
 

@@ -18,6 +18,7 @@ from cli.local.ports import Wanted
 from cli.local.ready_file import Running
 from cli.local.stack import StackOutputs
 from cli.terminal import places
+from harness.held_port import HeldPort
 
 ENDPOINT = "http://127.0.0.1:4566"
 OUTPUTS = StackOutputs(
@@ -123,9 +124,9 @@ def test_metrics_ports_count_up() -> None:
 
 def test_a_metrics_port_that_is_the_address() -> None:
     """Two of our own that want the same port are told so before anything starts."""
-    [port] = ports.choose([Wanted("127.0.0.1", 0, "a test")])
-    with pytest.raises(UsageFault, match=f"127.0.0.1:{port} for metrics"):
-        choose_ports(Address("127.0.0.1", port), 0, port)
+    held = HeldPort()
+    with pytest.raises(UsageFault, match=f"127.0.0.1:{held.number} for metrics"):
+        choose_ports(Address("127.0.0.1", held.number), 0, held.number)
 
 
 def test_children_of_a_plan() -> None:

@@ -13,6 +13,7 @@ from cli import required_settings
 from cli.main import app, run
 from consumer import reconcile, redrive
 from consumer.settings import ConsumerSettings
+from core.errors import FailureCode
 
 NO_ID = "is not a request id: that is a UUID, 32 hexadecimal digits in five groups"
 
@@ -38,6 +39,10 @@ NO_ID = "is not a request id: that is a UUID, 32 hexadecimal digits in five grou
             "--customer '': not 1 to 128 of letters, digits, and the characters _ . : -",
         ),
         (["submit", "http://a/", "--request-id", "xx"], f"xx {NO_ID}"),
+        (
+            ["submit", "http://a/", "--label", "logos"],
+            "--label logos: not KEY=VALUE, or a second value of one key",
+        ),
         (["status", "xx"], f"xx {NO_ID}"),
         (["image", "xx"], f"xx {NO_ID.replace('a request', 'an image')}"),
         (
@@ -58,6 +63,28 @@ NO_ID = "is not a request id: that is a UUID, 32 hexadecimal digits in five grou
             "--ready-file /no/such: No such file or directory",
         ),
         (["redrive", "--bogus"], "No such option: --bogus"),
+        (
+            ["redrive", "--failure-code", "TIME_OUT"],
+            "--failure-code TIME_OUT is no failure code; there are "
+            + ", ".join(sorted(FailureCode)),
+        ),
+        (["redrive", "--request-id", "xx"], f"xx {NO_ID}"),
+        (
+            ["redrive", "--customer", "a#b"],
+            "--customer 'a#b': not 1 to 128 of letters, digits, and the characters _ . : -",
+        ),
+        (
+            ["redrive", "--customer", "acme", "--since", "noon"],
+            "--since noon: not a time as in 2026-11-24, or 2026-11-24T09:30:00Z",
+        ),
+        (["redrive", "--since", "2026-11-24"], "--since goes with --customer"),
+        (
+            [
+                *("redrive", "--customer", "acme"),
+                *("--request-id", "6d2f0c1e-3a5b-4a53-9a35-0a4d8f0c2a11"),
+            ],
+            "--customer and --request-id: only one of them",
+        ),
         (["submit", "--bogus"], "No such option: --bogus"),
         (["status"], "Missing argument 'ID'."),
         (["watch"], "Missing argument 'ID'."),

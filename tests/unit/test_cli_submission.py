@@ -7,6 +7,7 @@ import pytest
 
 from cli.client import WATCHED_AT_ONCE, connect
 from cli.errors import OutputClosed, UsageFault
+from cli.item_stream import item_stream
 from cli.outcome import COMPLETED, FAILED, PENDING, Outcome
 from cli.retry import RetryPolicy
 from cli.submission import SUBMITS_AT_ONCE, Submission
@@ -55,6 +56,22 @@ async def test_a_watched_submission_tells_ends() -> None:
     assert len(told) == 500
     assert max(map(len, service.watched)) <= WATCHED_AT_ONCE
     assert submission.tally.bad == 1
+
+
+@pytest.mark.parametrize("by_stream", [False, True], ids=["by calls", "by a stream"])
+async def test_labels_go_with_each(by_stream: bool) -> None:
+    """Each request is submitted with all labels, whichever way it goes."""
+    labels, service = {"set": "logos", "year": "2026"}, ScriptedService()
+    async with (
+        serving(service) as address,
+        connect(address) as client,
+        item_stream(client) as stream,
+    ):
+        submission = Submission(client, "acme", lambda _: None, labels=labels)
+        if by_stream:
+            submission.submits = stream
+        await submission.run(each(numbered(3)))
+    assert list(service.labels.values()) == [labels] * 3
 
 
 async def test_a_refused_url_does_not_stop_the_others() -> None:

@@ -30,5 +30,5 @@ async def fail_request(
 
 async def retell(tables: Tables, notifier: Notifier, request: ImageRequest) -> None:
     """Tell how a request ended, under the same id: whoever ended it may have died before telling anyone."""
-    image = await tables.read_image(request.request_id) if request.image_id else None
+    image = await tables.read_image_of(request) if request.image_id else None
     await notifier.tell(outcome_of(request, image))

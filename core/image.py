@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass
 
+CLOCKS_DIFFER_MS = 60_000
+"""A consumer's clock may be behind a server's by so much, so that an image is recorded before its request was made.
+What an earlier request left behind is older by far: a row expires a day after its end, or later."""
+
 
 @dataclass(frozen=True, slots=True)
 class PictureMetadata:
@@ -56,6 +60,13 @@ class ImageRecord:
     created_at: int
     picture: PictureMetadata
     provenance: Provenance
+
+    def belongs_to(self, customer_id: str, created_at: int) -> bool:
+        """Whether it is of the request that this customer made then, in milliseconds since the epoch.
+
+        Else it is of an earlier request: the id was used again after that one's row was gone.
+        """
+        return self.customer_id == customer_id and self.created_at >= created_at - CLOCKS_DIFFER_MS
 
     @property
     def key(self) -> str:

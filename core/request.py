@@ -86,9 +86,21 @@ def payload_hash(customer_id: str, url: str, labels: Mapping[str, str]) -> str:
 
 def image_id_of(request_id: str) -> str:
     """The one image that a request can have: a UUID (RFC 9562, version 5) made from the request's."""
-    name = bytes.fromhex(request_id.replace("-", "")) + b"image"
+    return _made_from(request_id, b"image")
+
+
+def later_image_id(request_id: str, created_at: int) -> str:
+    """The image's, where an earlier request had the same id and its image is there: made from both.
+
+    `created_at` is the later request's, in milliseconds since the epoch.
+    """
+    return _made_from(request_id, b"image" + created_at.to_bytes(8))
+
+
+def _made_from(request_id: str, name: bytes) -> str:
     # uuid.uuid5 does the same, and reads the request's id into a UUID first.
-    digest = hashlib.sha1(name, usedforsecurity=False).digest()
+    named = bytes.fromhex(request_id.replace("-", "")) + name
+    digest = hashlib.sha1(named, usedforsecurity=False).digest()
     return str(uuid.UUID(bytes=digest[:16], version=5))
 
 

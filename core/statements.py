@@ -39,20 +39,25 @@ class Statements:
     def insert_image(self, record: ImageRecord) -> Statement:
         return _insert(self.images_table, record.image_id, schema.image_item(record))
 
-    def complete(self, request_id: str, revision: int, *, image_id: str, now: int) -> Statement:
-        """PENDING at `revision` becomes COMPLETED at the next."""
+    def complete(
+        self, request_id: str, revision: int, *, customer_id: str, image_id: str, now: int
+    ) -> Statement:
+        """PENDING at `revision` becomes COMPLETED at the next. Requires the customer whose image it is.
+
+        A message that outlived its request's row must not end a later request that has the same id.
+        """
         changes = {
             schema.STATUS: string(State.COMPLETED),
             schema.REVISION: number(next_revision(revision)),
             schema.UPDATED_AT: number(now),
             schema.IMAGE_ID: string(image_id),
         }
-        return self._end(request_id, revision, changes, now)
+        return self._end(request_id, revision, customer_id, changes, now)
 
     def fail(
         self, request_id: str, revision: int, *, customer_id: str, failure: Failure, now: int
     ) -> Statement:
-        """PENDING at `revision` becomes FAILED at the next, and enters the index of failures."""
+        """PENDING at `revision` becomes FAILED at the next, and enters the index of failures; as `complete`."""
         changes = {
             schema.STATUS: string(State.FAILED),
             schema.REVISION: number(next_revision(revision)),
@@ -62,7 +67,7 @@ class Statements:
             schema.FAILURE_MESSAGE: string(failure.message),
             schema.FAILURE_ATTEMPTS: number(failure.attempts),
         }
-        return self._end(request_id, revision, changes, now)
+        return self._end(request_id, revision, customer_id, changes, now)
 
     def begin_alone(self, request: ImageRequest, *, run_id: str) -> Statement:
         """Count a run that is about to begin alone. Requires the count that was read.
@@ -103,11 +108,17 @@ class Statements:
         )
 
     def _end(
-        self, request_id: str, revision: int, changes: dict[str, Attribute], now: int
+        self,
+        request_id: str,
+        revision: int,
+        customer_id: str,
+        changes: dict[str, Attribute],
+        now: int,
     ) -> Statement:
         if self.retention_s:
             changes[schema.EXPIRES_AT] = number(now // 1000 + self.retention_s)
-        return self._update(request_id, revision, changes, where={})
+        where = {schema.CUSTOMER_ID: string(customer_id)}
+        return self._update(request_id, revision, changes, where=where)
 
     def _update(
         self,

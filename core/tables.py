@@ -21,7 +21,7 @@ from core.group_commit import (
 )
 from core.image import ImageRecord
 from core.indexes import Index, IndexKey, Slice, Span, query_members, slice_of
-from core.request import ImageRequest, State, image_id_of
+from core.request import ImageRequest, State, image_id_of, later_image_id
 from core.statements import Statement, Statements
 from core.wire import JsonService
 
@@ -102,8 +102,24 @@ class Tables:
         return None if item is None else schema.request_from_item(item)
 
     async def read_image(self, request_id: str) -> ImageRecord | None:
-        """The image of a request, strongly consistent."""
+        """The image of the first request that had one under this id, strongly consistent."""
         return await self.read_image_by_id(image_id_of(request_id))
+
+    async def read_image_of(self, request: ImageRequest) -> ImageRecord | None:
+        """The image of this request, and of no earlier one that had its id; strongly consistent.
+
+        It is there as soon as it is recorded, which is before the request is COMPLETED. Raises Overloaded or
+        DependencyUnavailable.
+        """
+        if request.image_id is None:
+            record = await self.read_image(request.request_id)
+            if record is None or record.belongs_to(request.customer_id, request.created_at):
+                return record
+            later = later_image_id(request.request_id, request.created_at)
+            return await self.read_image_by_id(later)
+        record = await self.read_image_by_id(request.image_id)
+        ours = record is not None and record.customer_id == request.customer_id
+        return record if ours else None
 
     async def read_image_by_id(self, image_id: str) -> ImageRecord | None:
         """Strongly consistent. Raises Overloaded or DependencyUnavailable."""

@@ -90,7 +90,7 @@ class StatusReader:
             raise RequestNotFound(f"There is no request {request_id}.")
         if request.state is not State.COMPLETED:
             return self._status(request)
-        image = await self._tables.read_image(request_id)
+        image = await self._tables.read_image_of(request)
         if image is None:
             # The record is written before the state, so it has been lost: COMPLETED without an image would be
             # a lie, and NOT_FOUND too.

@@ -14,11 +14,30 @@ from typing import TYPE_CHECKING, Any
 from consumer.indexing.patience import patiently
 from core import schema
 from core.aws import call
+from core.errors import DependencyUnavailable, RequestRejected
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient
 
 _PAGE_ROWS = 500
+
+
+async def images_exist(dynamodb: "DynamoDBClient", table: str) -> bool:
+    """Whether the table has a row, strongly consistent, for one read unit. Raises DependencyUnavailable."""
+    position: dict[str, Any] = {}
+    while True:
+        rows = dynamodb.scan(TableName=table, Limit=1, ConsistentRead=True, **position)
+        try:
+            answer = await call("dynamodb:Scan", rows)
+        except RequestRejected as rejection:
+            # Nothing in it is a customer's: it is the table that is not as it should be.
+            raise DependencyUnavailable(str(rejection)) from rejection
+        if answer["Items"]:
+            return True
+        # A page without rows need not be the last one.
+        if "LastEvaluatedKey" not in answer:
+            return False
+        position = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
 
 
 class ImageScan:

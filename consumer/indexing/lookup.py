@@ -32,6 +32,8 @@ async def _look_up(tables: Tables, request_id: str) -> Looked:
         record, request = await asyncio.gather(
             tables.read_image(request_id), tables.read_request(request_id)
         )
+        if request is not None and request.image_id not in {None, record and record.image_id}:
+            record = await tables.read_image_of(request)
         return document_from(record, request)
 
     return await readable(read, request_id)
@@ -43,11 +45,21 @@ def document_from(
     """None where there is nothing to be found: no image, or one whose request has not come to its end.
 
     A request without a row had ended, or its row would not have expired. One that FAILED after its image was recorded,
-    which only reconcile brings about, cannot be told from the others then.
+    which only reconcile brings about, cannot be told from the others then. Where the row is a later request's, which
+    has the same id, the image's own request has none.
     """
-    if record is None or (request is not None and request.state is not State.COMPLETED):
+    if record is None:
         return None
-    return document_of(record, request)
+    own = request if request is not None and _is_of(record, request) else None
+    if own is not None and own.state is not State.COMPLETED:
+        return None
+    return document_of(record, own)
+
+
+def _is_of(record: ImageRecord, request: ImageRequest) -> bool:
+    if request.image_id is None:
+        return record.belongs_to(request.customer_id, request.created_at)
+    return (record.image_id, record.customer_id) == (request.image_id, request.customer_id)
 
 
 async def readable(read: Callable[[], Awaitable[SearchDocument | None]], request_id: str) -> Looked:

@@ -4,7 +4,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from core.search.settings import SearchSettings
-from core.settings import TableSettings
+from core.settings import QueueUrl, TableSettings
 
 
 class ReindexSettings(SearchSettings, TableSettings):
@@ -20,8 +20,7 @@ class ReindexSettings(SearchSettings, TableSettings):
 
 
 class IndexerSettings(ReindexSettings):
-    search_queue_url: str = Field(
-        min_length=1,
+    search_queue_url: QueueUrl = Field(
         description="SQS queue that is told of each COMPLETED request (stack output SearchQueueUrl).",
     )
     receive_wait_s: int = Field(

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Generic, TypeVar
 
 from core.errors import Overloaded
-from core.indexes import NOTHING, Slice, Span
+from core.indexes import NOTHING, IndexKey, Slice, Span
 from core.request import shard_name
 from core.tables import MAX_KEYS as ROWS_AT_ONCE
 from core.tables import Tables
@@ -77,7 +77,7 @@ class Listings:
     async def images(self, asked: Asked) -> pb.ListImagesResponse:
         """Raises Overloaded or DependencyUnavailable."""
         with self._place():
-            images, token = await self._page(asked, self._rows.image)
+            images, token = await self._page(asked, partial(self._rows.image, asked.query))
             return pb.ListImagesResponse(images=images, next_page_token=token)
 
     @contextmanager
@@ -91,7 +91,7 @@ class Listings:
             self._open -= 1
 
     async def _page(
-        self, asked: Asked, read: Callable[[str], Awaitable[M | None]]
+        self, asked: Asked, read: Callable[[IndexKey], Awaitable[M | None]]
     ) -> tuple[list[M], str]:
         """What one page lists, and the token of the next."""
         query = asked.query
@@ -130,7 +130,7 @@ class Listings:
 
 
 async def filled(
-    asked: Asked, listed: Sequence[Listed], read: Callable[[str], Awaitable[M | None]]
+    asked: Asked, listed: Sequence[Listed], read: Callable[[IndexKey], Awaitable[M | None]]
 ) -> Page[M]:
     page: Page[M] = Page()
     while page.examined < len(listed) and not page.full(asked):
@@ -138,7 +138,7 @@ async def filled(
         # Where much is passed over, ever more is read at once: the last row of a page may be far away.
         passed_over = page.examined - len(page.messages)
         chunk = listed[page.examined :][: min(max(missing, passed_over), ROWS_AT_ONCE)]
-        for message in await asyncio.gather(*(read(each.key.request_id) for each in chunk)):
+        for message in await asyncio.gather(*(read(each.key) for each in chunk)):
             page.look_at(message)
             if page.full(asked):
                 break

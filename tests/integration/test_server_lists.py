@@ -198,7 +198,8 @@ async def test_a_row_that_cannot_be_read_is_left_out(
     """One row that is none of ours, or has lost its image, does not end a customer's list."""
     ids = await insert(tables, customer, range(FIRST, FIRST + 3))
     lost = await insert(tables, customer, [FIRST])
-    await tables.write(tables.statements.complete(lost[0], 1, image_id="gone", now=FIRST))
+    gone = tables.statements.complete(lost[0], 1, customer_id=customer, image_id="gone", now=FIRST)
+    await tables.write(gone)
     name = str(uuid.uuid4())
     broken = new_request(request_id=name, customer_id=customer, url="u", labels={}, now=FIRST)
     item = {**new_request_item(broken, shards=8), "status": {"S": "LATER"}}

@@ -30,11 +30,11 @@ class Table:
         self.url = url
         self.read: list[str] = []
 
-    async def request(self, request_id: str) -> pb.ImageRequest | None:
-        self.read.append(request_id)
-        if request_id not in self.held:
+    async def request(self, key: IndexKey) -> pb.ImageRequest | None:
+        self.read.append(key.request_id)
+        if key.request_id not in self.held:
             return None
-        return pb.ImageRequest(request_id=request_id, url=self.url)
+        return pb.ImageRequest(request_id=key.request_id, url=self.url)
 
 
 async def test_a_page_reads_what_it_lists() -> None:

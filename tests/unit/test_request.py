@@ -18,6 +18,7 @@ from core.request import (
     State,
     customer_shard,
     image_id_of,
+    later_image_id,
     new_request,
     next_revision,
     notification_id,
@@ -109,6 +110,15 @@ def test_ids_are_made_from_the_request() -> None:
     assert image_id_of(REQUEST_ID) == image_id_of(REQUEST_ID) != image_id_of(other)
     assert uuid.UUID(image_id_of(REQUEST_ID)).version == 5
     assert notification_id(REQUEST_ID, 2) == f"{REQUEST_ID}:2"
+
+
+def test_a_later_request_with_the_same_id_has_another_image() -> None:
+    """The same however often it is made, another for each time of creation."""
+    now = 1_700_000_000_000
+    ids = {later_image_id(REQUEST_ID, created_at) for created_at in (now, now, now + 1)}
+    assert len(ids) == 2
+    assert image_id_of(REQUEST_ID) not in ids
+    assert {uuid.UUID(each).version for each in ids} == {5}
 
 
 @given(st.uuids().map(str), st.integers(1, 50))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from core.image import ImageRecord, PictureMetadata, Provenance
-from core.request import ImageRequest, State, image_id_of, new_request
+from core.request import ImageRequest, State, image_id_of, later_image_id, new_request
 from core.shared.document import Completed, MalformedDocument, decode, encode
 from harness.outcomes import image_record
 
@@ -46,9 +46,10 @@ def test_it_comes_out_as_it_went_in(
 def test_members_of_a_later_version_are_passed_over() -> None:
     """Servers and consumers may roll in any order."""
     request_id = str(uuid.uuid4())
-    document = orjson.loads(encode(completed(request_id)))
+    known = completed(request_id)
+    document = orjson.loads(encode(known))
     document["later"] = document["request"]["later"] = document["image"]["picture"]["later"] = [1]
-    assert decode(orjson.dumps(document), request_id) == completed(request_id)
+    assert decode(orjson.dumps(document), request_id) == known
 
 
 @pytest.mark.parametrize(
@@ -72,13 +73,26 @@ def test_bytes_of_somebody_else_are_none(document: bytes) -> None:
         decode(document, str(uuid.uuid4()))
 
 
+def test_the_image_has_the_id_that_the_row_says() -> None:
+    """It need not be made from the request's alone: an earlier request may have had that."""
+    request_id = str(uuid.uuid4())
+    known, later = completed(request_id), later_image_id(request_id, 1)
+    image = replace(known.image, image_id=later)
+    named = Completed(replace(known.request, image_id=later), image)
+    assert decode(encode(named), request_id) == named
+    for wrong in (replace(known, image=image), replace(named, image=known.image)):
+        with pytest.raises(MalformedDocument):
+            decode(encode(wrong), request_id)
+
+
 def test_the_end_of_another_request_is_none() -> None:
-    """Nor is another's image, nor a request that has not ended well."""
+    """Nor is another's image, or another customer's, nor a request that has not ended well."""
     request_id, other = str(uuid.uuid4()), str(uuid.uuid4())
     known = completed(request_id)
     wrong = [
         completed(other),
         replace(known, image=image_record(other)),
+        replace(known, image=image_record(request_id, "globex")),
         replace(known, request=replace(known.request, state=State.FAILED)),
     ]
     for each in wrong:

@@ -42,8 +42,8 @@ class Row:
         await asyncio.sleep(READ_S)
         return seen
 
-    async def read_image(self, request_id: str) -> ImageRecord:
-        return image_record(request_id)
+    async def read_image_of(self, request: ImageRequest) -> ImageRecord:
+        return image_record(request.request_id)
 
 
 def reader_of(row: Row) -> StatusReader:

@@ -1,0 +1,185 @@
+"""A request id that is used again after its row was gone, with real processes: nobody sees another's picture."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+
+from core.clock import now_ms
+from core.message import ImageMessage
+from harness.aws import RecordingAws
+from harness.lists import listed_images, request_pages
+from harness.origin import Origin, numbered_png, origin
+from harness.records import Records, records
+from harness.searchable import found
+from harness.system import System, system
+from imageservice.v1 import image_service_pb2 as pb
+
+ACME, GLOBEX = "acme", "globex"
+PATIENCE_S = 60
+DAY_MS = 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    running: System
+    images: Origin
+    stores: Records
+
+    async def submit(self, url: str, request_id: str, customer: str, **labels: str) -> None:
+        async with self.running.stub() as stub:
+            request = pb.SubmitImageRequest(
+                url=url, customer_id=customer, request_id=request_id, labels=labels
+            )
+            await stub.SubmitImage(request, timeout=30)
+
+    async def ended(self, request_id: str) -> pb.ImageRequest:
+        return (await self.running.wait_terminal([request_id]))[request_id]
+
+    async def expire(self, request_id: str) -> None:
+        """As RETENTION_DAYS does, but earlier: servers must not keep what they read before."""
+        await self.stores.dynamodb.delete_item(
+            TableName=self.running.stack.requests_table, Key={"requestId": {"S": request_id}}
+        )
+
+    async def age(self, image_id: str) -> None:
+        """The image was recorded a day ago."""
+        await self.stores.dynamodb.update_item(
+            TableName=self.running.stack.images_table,
+            Key={"imageId": {"S": image_id}},
+            UpdateExpression="SET createdAt = :then",
+            ExpressionAttributeValues={":then": {"N": str(now_ms() - DAY_MS)}},
+        )
+
+    async def send(self, message: ImageMessage) -> None:
+        await self.stores.sqs.send_message(
+            QueueUrl=self.running.stack.queue_url, MessageBody=message.encode()
+        )
+
+    async def seen_by(self, customer: str) -> tuple[list[pb.ImageRequest], list[pb.Image]]:
+        """What both lists say."""
+        async with self.running.stub() as stub:
+            pages = request_pages(stub, customer_id=customer)
+            requests = [request async for page in pages for request in page.requests]
+            return requests, await listed_images(stub, customer_id=customer)
+
+    async def status(self, request_id: str) -> pb.ImageRequest:
+        async with self.running.stub() as stub:
+            asked = pb.GetStatusRequest(request_id=request_id)
+            return (await stub.GetStatus(asked, timeout=30)).request
+
+    async def search(self, customer: str, **fields: Any) -> list[str]:
+        async with self.running.stub() as stub:
+            return await found(stub, customer_id=customer, **fields)
+
+    async def until_found(self, customer: str, image_ids: list[str]) -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            while await self.search(customer) != image_ids:  # noqa: ASYNC110  the indexer does it
+                await asyncio.sleep(0.1)
+
+
+@asynccontextmanager
+async def installed(
+    aws: RecordingAws, opensearch_url: str | None = None
+) -> AsyncIterator[Installation]:
+    """Its server runs; consumers and indexers are the test's to start."""
+    async with (
+        origin() as images,
+        system(aws, opensearch_url=opensearch_url) as running,
+        records(running) as stores,
+    ):
+        await running.start_server(CACHED_REQUESTS="0")
+        yield Installation(running, images, stores)
+
+
+async def test_two_customers_with_one_id_see_their_own_picture_only(
+    embedded_aws: RecordingAws, opensearch_url: str | None
+) -> None:
+    """By status, lists, images, searches, and after a reindex; labels and host are the later request's alone."""
+    request_id = str(uuid.uuid4())
+    async with installed(embedded_aws, opensearch_url) as at:
+        await at.running.start_consumer()
+        await at.running.start_indexer()
+        await at.submit(at.images.picture(1), request_id, ACME, set="first")
+        first = (await at.ended(request_id)).image
+        await at.until_found(ACME, [first.image_id])
+        await at.expire(request_id)
+        await at.submit(at.images.picture(2), request_id, GLOBEX, set="second")
+        told = await at.ended(request_id)
+        second = told.image
+        assert (told.state, told.customer_id) == (pb.STATE_COMPLETED, GLOBEX)
+        assert (second.customer_id, second.request_id) == (GLOBEX, request_id)
+        assert second.metadata.sha256 != first.metadata.sha256
+        assert await at.status(request_id) == told
+        assert await at.seen_by(GLOBEX) == ([told], [second])
+        assert await at.seen_by(ACME) == ([], [])
+        async with at.running.stub() as stub:
+            for image in (first, second):
+                asked = pb.GetImageRequest(image_id=image.image_id)
+                assert (await stub.GetImage(asked, timeout=30)).image == image
+        await at.until_found(GLOBEX, [second.image_id])
+        reindex = await at.running.start_reindex()
+        assert await reindex.wait() == 0
+        await at.until_found(ACME, [first.image_id])
+        await at.until_found(GLOBEX, [second.image_id])
+        assert await at.search(GLOBEX, labels={"set": "second"}) == [second.image_id]
+        for labels in ({"set": "first"}, {"set": "second"}):
+            assert await at.search(ACME, labels=labels) == []
+        assert await at.search(ACME, origin_hosts=["127.0.0.1"]) == []
+
+
+async def test_a_customer_who_uses_an_id_again_gets_what_is_there_now(
+    embedded_aws: RecordingAws,
+) -> None:
+    """The URL is fetched anew, though an image of it was recorded a day ago."""
+    request_id, hits = str(uuid.uuid4()), iter(range(9))
+
+    async def changing(_request: web.Request) -> web.Response:
+        return web.Response(body=numbered_png(next(hits)), content_type="image/png")
+
+    async with installed(embedded_aws) as at:
+        await at.running.start_consumer()
+        url = at.images.serve("/changing", changing)
+        await at.submit(url, request_id, ACME)
+        first = (await at.ended(request_id)).image
+        await at.age(first.image_id)
+        await at.expire(request_id)
+        await at.submit(url, request_id, ACME)
+        told = await at.ended(request_id)
+        assert told.state == pb.STATE_COMPLETED
+        assert told.image.metadata.sha256 != first.metadata.sha256
+        assert told.image.image_id != first.image_id
+        assert await at.seen_by(ACME) == ([told], [told.image])
+        assert next(hits) == 2
+
+
+async def test_a_message_that_outlived_its_row_shows_nobody_its_picture(
+    embedded_aws: RecordingAws,
+) -> None:
+    """It leaves the later request open; what comes for that, resent and repeated, ends and tells of its own picture."""
+    request_id = str(uuid.uuid4())
+    async with installed(embedded_aws) as at:
+        await at.submit(at.images.picture(2), request_id, GLOBEX)
+        assert len(await at.stores.receive(at.running.stack.queue_url, wait=20)) == 1
+        late = ImageMessage(request_id, ACME, at.images.picture(1), revision=1)
+        await at.send(late)
+        await at.running.start_consumer()
+        await at.stores.until_depth(at.running.stack.queue_url, 0)
+        assert at.images.hits["/n/1"] == 1
+        assert (await at.status(request_id)).state == pb.STATE_PENDING
+        own = ImageMessage(request_id, GLOBEX, at.images.picture(2), revision=1, resent=True)
+        await at.send(own)
+        told = await at.ended(request_id)
+        await at.send(own)
+        await at.stores.until_depth(at.running.stack.queue_url, 0)
+        assert (told.state, told.image.customer_id) == (pb.STATE_COMPLETED, GLOBEX)
+        assert await at.seen_by(GLOBEX) == ([told], [told.image])
+        assert at.images.hits["/n/2"] == 1
+        notices = await at.stores.notifications([f"{request_id}:2"])
+        assert len(notices) >= 2
+        named = {(each.sent["customerId"], each.sent["imageId"]) for each in notices}
+        assert named == {(GLOBEX, told.image.image_id)}

@@ -9,11 +9,13 @@ again; the second, and those claimed too often, end FAILED UNDELIVERABLE.
 
 Cost: one scan of the table of requests at half a read unit for 4 KB, eventually consistent. Rows of 1 KB: 1 million
 rows are 125,000 read units (about $0.02) and take 200 s at the default 5,000 rows a second; 100 million are 12.5
-million units (about $1.60) and take 5.6 h, or less at a higher --rate. The filter runs in DynamoDB: only what is left
-behind travels.
+million units (about $1.60) and take 5.6 h, or less at a higher --rate. Segments are read beside one another under
+that one rate; it is met while a page of 1,000 rows takes less than 1,000 * segments / rate seconds, 0.8 by default. The
+filter runs in DynamoDB: only what is left behind travels.
 """
 
 import argparse
+import asyncio
 import contextlib
 import sys
 from dataclasses import dataclass, replace
@@ -22,8 +24,9 @@ from pathlib import Path
 import structlog
 
 from consumer.assembly import Stores, open_stores
-from consumer.dead_queue import DeadQueue
+from consumer.dead_queue import Letter, dead_queue
 from consumer.ending import fail_request, retell
+from consumer.pace import Pace
 from consumer.queue_age import oldest_age
 from consumer.settings import ConsumerSettings
 from consumer.stale_scan import Checkpoint, StaleScan
@@ -34,6 +37,9 @@ from core.request import ImageRequest, Standing, standing
 from core.tables import ConditionNotMet
 
 _log = structlog.get_logger()
+
+MOST_SEGMENTS = 16
+"""As many calls and pages at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,32 +65,66 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument(
         "--max-claims", type=int, default=5, help="claims before a request is FAILED (5)"
     )
-    parser.add_argument("--segments", type=int, default=4, help="segments of the scan (4)")
-    parser.add_argument("--rate", type=float, default=5_000, help="rows read a second (5000)")
+    parser.add_argument(
+        "--segments",
+        type=int,
+        default=4,
+        choices=range(1, MOST_SEGMENTS + 1),
+        metavar="N",
+        help=f"segments of the scan, read at the same time (4; at most {MOST_SEGMENTS})",
+    )
+    parser.add_argument("--rate", type=_rate, default=5_000, help="rows read a second (5000)")
     parser.add_argument(
         "--checkpoint", type=Path, help="file that keeps the scan's position, to resume from"
     )
+
+
+def _rate(text: str) -> float:
+    rate = float(text)
+    if not rate > 0:
+        raise argparse.ArgumentTypeError("it must be above 0")
+    return rate
 
 
 async def run(settings: ConsumerSettings, arguments: argparse.Namespace) -> int:
     async with open_stores(settings) as stores:
         tally = await fail_undelivered(stores, settings.undelivered_queue_url)
         age = await oldest_age(stores.aws, settings.queue_url)
+        checkpoint = Checkpoint(arguments.checkpoint, arguments.segments)
         scan = StaleScan(
             stores.aws.dynamodb,
             settings.requests_table,
             cutoff=now_ms() - round((age + arguments.margin) * 1000),
-            rate=arguments.rate,
-            checkpoint=Checkpoint(arguments.checkpoint, arguments.segments),
+            segments=arguments.segments,
+            pace=Pace(arguments.rate),
+            checkpoint=checkpoint,
         )
-        async for page in scan.pages(arguments.segments):
-            for request in page:
-                tally += await _take_up_or_skip(stores, request, arguments.max_claims)
-            _log.info("reconciling", rows_read=scan.rows_read, resent=tally.resent)
+        tally += await _take_up_all(stores, scan, arguments)
+        checkpoint.clear()
     sys.stdout.write(
         f"{scan.rows_read} rows read, {tally.resent} requests sent again, {tally.failed} failed\n"
     )
     return 0
+
+
+async def _take_up_all(stores: Stores, scan: StaleScan, arguments: argparse.Namespace) -> Tally:
+    """Raises DependencyUnavailable where a segment could not be read, once the others are: they are checkpointed."""
+
+    async def take_up_segment(segment: int) -> Tally:
+        tally = Tally()
+        async for page in scan.pages(segment):
+            for request in page:
+                tally += await _take_up_or_skip(stores, request, arguments.max_claims)
+            _log.info("reconciling", segment=segment, rows_read=scan.rows_read, resent=tally.resent)
+        return tally
+
+    segments = [take_up_segment(segment) for segment in range(arguments.segments)]
+    tally = Tally()
+    for each in await asyncio.gather(*segments, return_exceptions=True):
+        if isinstance(each, BaseException):
+            raise each
+        tally += each
+    return tally
 
 
 async def _take_up_or_skip(stores: Stores, request: ImageRequest, max_claims: int) -> Tally:
@@ -116,14 +156,19 @@ async def take_up(stores: Stores, request: ImageRequest, max_claims: int) -> Tal
 async def fail_undelivered(stores: Stores, queue_url: str) -> Tally:
     """Fail the PENDING requests of what the redrive policy moved away; what is no message of ours stays."""
     tally = Tally()
-    queue = DeadQueue(stores.aws.sqs, queue_url)
-    async for letter in queue.letters():
-        try:
-            tally += await _fail(stores, decode_message(letter.body))
-        except (MalformedMessage, RequestRejected):
-            _log.exception("left in the queue of undelivered messages", body=letter.body[:200])
-        else:
-            await queue.delete(letter)
+    async with dead_queue(stores.aws.sqs, queue_url) as queue:
+        async for letters in queue.batches():
+            done: list[Letter] = []
+            for letter in letters:
+                try:
+                    tally += await _fail(stores, decode_message(letter.body))
+                except (MalformedMessage, RequestRejected):
+                    _log.exception(
+                        "left in the queue of undelivered messages", body=letter.body[:200]
+                    )
+                else:
+                    done.append(letter)
+            await queue.delete(done)
     return tally
 
 

@@ -1,76 +1,153 @@
-"""`python -m consumer redrive`: reopen FAILED requests out of the dead-letter queue and process them again.
+"""`python -m consumer redrive`: reopen FAILED requests and process them again.
+
+Which ones is told in one of three ways: by customer, through the index of failures, which knows all that are FAILED; by
+request id; or else by the dead letters, those of all customers, for as long as SQS keeps them (14 days).
 
 Each is reopened (FAILED → PENDING, one revision up), sent, and only then deleted from the dead letters. Cut short at
-any point, a second redrive does the rest: where it finds the request PENDING at the next revision, it only sends again.
+any point, a second redrive does the rest. What was reopened is not FAILED any more. What was reopened and not sent is
+only sent, where its dead letter is come by or its id is given; else reconcile takes it up. The dead letter of a request
+that was reopened without it is of an older revision: it reopens nothing, and is deleted.
 """
 
 import argparse
-import json
+import asyncio
+import signal
 import sys
+from collections.abc import Sequence
 
 import structlog
 
+from consumer import redrive_options
 from consumer.assembly import Stores, open_stores
-from consumer.dead_queue import DeadQueue, Letter
+from consumer.dead_letter import decode_dead_letter
+from consumer.dead_queue import DeadQueue, Letter, dead_queue
+from consumer.failed_requests import AT_ONCE, FailedRequests
 from consumer.outcome import DeadLetter
+from consumer.pace import Pace
+from consumer.progress import Progress
+from consumer.reopening import Reopening, Tally, failure_of
 from consumer.settings import ConsumerSettings
 from core.clock import now_ms
-from core.message import ImageMessage
-from core.request import State, next_revision
-from core.tables import ConditionNotMet
+from core.indexes import Span
+from core.message import MalformedMessage
 
 _log = structlog.get_logger()
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = commands.add_parser("redrive", help="process FAILED requests again")
-    parser.add_argument("--failure-code", help="only those that failed with this code")
+    redrive_options.add_options(
+        commands.add_parser("redrive", help="process FAILED requests again")
+    )
 
 
 async def run(settings: ConsumerSettings, arguments: argparse.Namespace) -> int:
-    reopened = 0
-    async with open_stores(settings) as stores:
-        queue = DeadQueue(stores.aws.sqs, settings.dead_letter_queue_url)
-        async for letter in queue.letters():
-            dead = _decode(letter)
-            if dead is None or arguments.failure_code not in (None, dead.failure_code):
-                continue
-            reopened += await redrive(stores, dead)
-            await queue.delete(letter)
-    sys.stdout.write(f"{reopened} requests reopened\n")
-    return 0
+    """0; 1 where there is no such request; 2 for options that do not go together; 128 and the signal's number."""
+    if fault := redrive_options.fault(arguments):
+        sys.stderr.write(f"redrive: {fault}\n")
+        return 2
+    tally = Tally()
+    work = asyncio.create_task(_redrive(settings, arguments, tally))
+    caught: list[int] = []
 
+    def leave(number: int) -> None:
+        # Once: what is under way takes a moment, and whoever is impatient would have it done by half.
+        if not caught:
+            work.cancel()
+        caught.append(number)
 
-async def redrive(stores: Stores, dead: DeadLetter) -> bool:
-    """Reopen one request; False where it has moved on since, and there is nothing to do."""
-    pending_since = now_ms()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, leave, number)
     try:
-        await stores.tables.reopen(dead.request_id, dead.revision, now=pending_since)
-    except ConditionNotMet:
-        request = await stores.tables.read_request(dead.request_id)
-        reopened_before = (
-            request is not None
-            and request.state is State.PENDING
-            and request.revision == next_revision(dead.revision)
+        return await work
+    except asyncio.CancelledError:
+        if not caught:
+            raise
+        sys.stderr.write("redrive: ended before its end; run again, it does the rest\n")
+        return 128 + caught[0]
+    finally:
+        sys.stdout.write(f"{tally}\n")
+
+
+async def _redrive(settings: ConsumerSettings, arguments: argparse.Namespace, tally: Tally) -> int:
+    async with open_stores(settings) as stores:
+        redrive = Redrive(stores, arguments, tally)
+        if arguments.customer is not None:
+            await redrive.of_customer(arguments.customer, arguments.since or 0)
+        elif arguments.request_id is not None:
+            await redrive.named(list(dict.fromkeys(arguments.request_id)))
+        else:
+            await redrive.out_of_letters(settings.dead_letter_queue_url)
+        return redrive.status
+
+
+class Redrive:
+    """`status` is the command's exit status."""
+
+    def __init__(self, stores: Stores, arguments: argparse.Namespace, tally: Tally) -> None:
+        self._stores = stores
+        self._tally = tally
+        self._pace = Pace(arguments.rate)
+        self._failures = FailedRequests(
+            stores.tables, stores.aws.wire.dynamodb, arguments.failure_code
         )
-        if not reopened_before:
-            return False
-        pending_since = 0
-    message = ImageMessage(
-        request_id=dead.request_id,
-        customer_id=dead.customer_id,
-        url=dead.url,
-        revision=next_revision(dead.revision),
-        resent=True,
-        pending_since=pending_since,
-    )
-    await stores.sender.send(message.encode())
-    return True
+        self._reopening = Reopening(stores, arguments.failure_code, tally)
+        self._unknown = 0
+
+    @property
+    def status(self) -> int:
+        return 1 if self._unknown else 0
+
+    async def of_customer(self, customer_id: str, since: int) -> None:
+        """Those that failed from `since`, in ms since the epoch, until now: what fails again meanwhile is not."""
+        with Progress("redrive", None) as progress:
+            async for found in self._failures.of_customer(customer_id, Span(since, now_ms())):
+                self._tally.passed_over(other_code=found.other_code, moved_on=found.moved_on)
+                await self._reopen([failure_of(request) for request in found.requests])
+                progress.advance(self._tally.looked_at, self._tally)
+
+    async def named(self, request_ids: Sequence[str]) -> None:
+        with Progress("redrive", len(request_ids)) as progress:
+            for at in range(0, len(request_ids), AT_ONCE):
+                ids = request_ids[at : at + AT_ONCE]
+                requests = {each.request_id: each for each in await self._failures.read(ids)}
+                for unknown in [each for each in ids if each not in requests]:
+                    self._unknown += 1
+                    sys.stderr.write(
+                        f"redrive: there is no request {unknown}, or none to be read\n"
+                    )
+                await self._reopen([failure_of(request) for request in requests.values()])
+                progress.advance(self._tally.looked_at, self._tally)
+
+    async def out_of_letters(self, queue_url: str) -> None:
+        """Those that are in the queue. What is passed over is there for others again at the end."""
+        async with dead_queue(self._stores.aws.sqs, queue_url) as queue:
+            with Progress("redrive", await queue.waiting()) as progress:
+                async for letters in queue.batches():
+                    await self._reopen_letters(queue, letters)
+                    progress.advance(self._tally.looked_at, self._tally)
+        if queue.not_handed_out:
+            sys.stderr.write(
+                f"redrive: about {queue.not_handed_out} letters were not handed out, because so many of another code "
+                "are held; give --customer\n"
+            )
+
+    async def _reopen_letters(self, queue: DeadQueue, letters: Sequence[Letter]) -> None:
+        read = [(letter, dead) for letter in letters if (dead := _decode(letter))]
+        self._tally.passed_over(at_fault=len(letters) - len(read))
+        done = await self._reopening.reopen_all([dead for _, dead in read])
+        await queue.delete([letter for (letter, _), gone in zip(read, done, strict=True) if gone])
+        await self._pace.spend(sum(done))
+
+    async def _reopen(self, failures: Sequence[DeadLetter | None]) -> None:
+        failed = [each for each in failures if each is not None]
+        self._tally.passed_over(moved_on=len(failures) - len(failed))
+        await self._reopening.reopen_all(failed)
+        await self._pace.spend(len(failed))
 
 
 def _decode(letter: Letter) -> DeadLetter | None:
     try:
-        return DeadLetter(**json.loads(letter.body))
-    except (ValueError, TypeError):
+        return decode_dead_letter(letter.body)
+    except MalformedMessage:
         _log.exception("left in the dead-letter queue", body=letter.body[:200])
         return None

@@ -1,6 +1,5 @@
 """Finding requests that are PENDING and have not been touched for long: a segmented, filtered, rate-limited scan."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from consumer.pace import Pace
 from core import schema
 from core.aws import call
 from core.request import ImageRequest, State
@@ -56,7 +56,7 @@ class Checkpoint:
 
 
 class StaleScan:
-    """`rate` bounds the rows read a second, over all segments."""
+    """`pace` bounds the rows read a second, over all segments, which are meant to be read beside one another."""
 
     def __init__(
         self,
@@ -64,36 +64,36 @@ class StaleScan:
         table: str,
         *,
         cutoff: int,
-        rate: float,
+        segments: int,
+        pace: Pace,
         checkpoint: Checkpoint,
     ) -> None:
         self._dynamodb = dynamodb
         self._table = table
         self._cutoff = cutoff
-        self._rate = rate
+        self._segments = segments
+        self._pace = pace
         self._checkpoint = checkpoint
         self.rows_read = 0
 
-    async def pages(self, segments: int) -> AsyncIterator[list[ImageRequest]]:
+    async def pages(self, segment: int) -> AsyncIterator[list[ImageRequest]]:
         """Pages of requests that are PENDING and were last touched before `cutoff`, in ms since the epoch.
 
         A page is checkpointed when the next one is asked for, that is, when it has been dealt with. A row that cannot
         be read is logged and left out.
         """
-        for segment in range(segments):
-            while not self._checkpoint.done(segment):
-                response = await self._read(segment, segments)
-                self.rows_read += response["ScannedCount"]
-                yield [request for item in response["Items"] if (request := _readable(item))]
-                self._checkpoint.keep(segment, response.get("LastEvaluatedKey"))
-                await asyncio.sleep(response["ScannedCount"] / self._rate)
-        self._checkpoint.clear()
+        while not self._checkpoint.done(segment):
+            response = await self._read(segment)
+            self.rows_read += response["ScannedCount"]
+            yield [request for item in response["Items"] if (request := _readable(item))]
+            self._checkpoint.keep(segment, response.get("LastEvaluatedKey"))
+            await self._pace.spend(response["ScannedCount"])
 
-    async def _read(self, segment: int, segments: int) -> Any:
+    async def _read(self, segment: int) -> Any:
         arguments: dict[str, Any] = {
             "TableName": self._table,
             "Segment": segment,
-            "TotalSegments": segments,
+            "TotalSegments": self._segments,
             "Limit": _PAGE_ROWS,
             "FilterExpression": "#status = :pending AND #updated < :cutoff",
             "ExpressionAttributeNames": {"#status": schema.STATUS, "#updated": schema.UPDATED_AT},

@@ -1,0 +1,99 @@
+"""Requests that have FAILED, as consumers leave them, and an operator who redrives them."""
+
+import asyncio
+import json
+import uuid
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+
+from consumer.outcome import dead_letter_of, outcome_of
+from core.clock import now_ms
+from core.request import Failure, ImageRequest, State, new_request
+from harness.command import Ran, imageservice
+from harness.records import Records
+from harness.system import System
+from harness.tables import tables_of
+
+
+@dataclass(frozen=True, slots=True)
+class Failures:
+    """A system in which requests have FAILED, as consumers leave them. Nobody consumes."""
+
+    running: System
+    stores: Records
+    shards: int = 8
+
+    async def add(
+        self,
+        count: int,
+        code: str,
+        *,
+        customer: str = "acme",
+        age_ms: int = 0,
+        letters: bool = True,
+    ) -> list[str]:
+        """Their ids."""
+        requests = [
+            new_request(
+                request_id=str(uuid.uuid4()),
+                customer_id=customer,
+                url="http://127.0.0.1:1/picture.png",
+                labels={},
+                now=now_ms() - age_ms,
+            )
+            for _ in range(count)
+        ]
+        failure = Failure(code, "it failed", 3)
+        environment = self.running.aws.environment("tests")
+        async with tables_of(environment, self.running.stack) as tables:
+            tables.statements = replace(tables.statements, shards=self.shards)
+
+            async def fail(request: ImageRequest) -> None:
+                await tables.write(tables.statements.insert_request(request))
+                await tables.write(
+                    tables.statements.fail(
+                        request.request_id,
+                        1,
+                        customer_id=customer,
+                        failure=failure,
+                        now=request.created_at,
+                    )
+                )
+                failed = replace(request, state=State.FAILED, revision=2, failure=failure)
+                if letters:
+                    await self.letter(dead_letter_of(outcome_of(failed, None), failure).encode())
+
+            await asyncio.gather(*map(fail, requests))
+        return [request.request_id for request in requests]
+
+    async def letter(self, body: str) -> None:
+        await self.stores.sqs.send_message(
+            QueueUrl=self.running.stack.dead_letter_queue_url, MessageBody=body
+        )
+
+    async def redrive(self, *arguments: str) -> Ran:
+        environment = {
+            **self.running.aws.environment("operator"),
+            **self.running.stack.environment(),
+            "CUSTOMER_TAG_KEY": "a key of the test suite",
+            "CUSTOMER_SHARDS": str(self.shards),
+            "LOG_LEVEL": "error",
+        }
+        return await imageservice("redrive", *arguments, environment=environment)
+
+    async def reopened(self, *, but: Collection[str] = ()) -> set[str]:
+        """The ids of those that are PENDING again, but some, each of which was sent once. Empties the queue."""
+        sent: list[str] = []
+        while batch := await self.stores.receive(self.running.stack.queue_url):
+            sent += [json.loads(message["Body"])["request_id"] for message in batch]
+        rows = await self.stores.requests()
+        pending = {row["requestId"]["S"] for row in rows if row["revision"]["N"] == "3"}
+        assert sorted(sent) == sorted(pending - set(but))
+        return pending - set(but)
+
+    async def visible_letters(self) -> list[str]:
+        """The ids of requests whose letter can be received now. Takes them out."""
+        url, ids = self.running.stack.dead_letter_queue_url, list[str]()
+        while batch := await self.stores.receive(url):
+            ids += [json.loads(message["Body"])["request_id"] for message in batch]
+        return ids

@@ -17,6 +17,7 @@ from consumer.notifier import Notifier
 from consumer.picture import PicturePolicy
 from consumer.pipeline import Pipeline
 from consumer.settings import ConsumerSettings
+from consumer.verdict import RetryPolicy
 from consumer.worker import Worker
 from core.aws import Aws, open_aws
 from core.queue_sender import QueueSender
@@ -97,19 +98,20 @@ async def open_workplace(settings: ConsumerSettings, stores: Stores) -> AsyncIte
         budget_bytes=settings.decode_budget_bytes,
     )
     secret = settings.customer_tag_key.get_secret_value().encode()
+    retries = RetryPolicy(settings.max_attempts, settings.retry_delay_s)
     pipeline = Pipeline(
         fetcher=fetcher,
         decoder=decoder,
         bucket=Bucket(stores.aws.wire.bucket(settings.bucket), settings.bucket, secret),
         tables=stores.tables,
-        max_attempts=settings.max_attempts,
+        retries=retries,
     )
     worker = Worker(
         inbox=inbox,
         pipeline=pipeline,
         tables=stores.tables,
         notifier=stores.notifier,
-        max_attempts=settings.max_attempts,
+        retries=retries,
         max_runs_alone=settings.max_runs_alone,
     )
     try:

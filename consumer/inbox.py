@@ -1,7 +1,7 @@
 """The queue as the consumer sees it: receive, hold, delete, give back."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import structlog
@@ -11,9 +11,11 @@ from consumer.metrics import (
     GIVEN_BACK,
     IN_FLIGHT,
     OLDEST_MESSAGE_AGE_SECONDS,
+    OLDEST_PENDING_AGE_SECONDS,
     process_seconds,
     received,
 )
+from consumer.pending_age import PendingAge
 from core.aws import CALL_SECONDS, call
 from core.clock import now_ms
 from core.errors import RequestRejected
@@ -48,7 +50,9 @@ class Inbox:
             batching=batching,
             max_flushes=MAX_FLUSHES,
         )
+        self._pending = PendingAge()
         OLDEST_MESSAGE_AGE_SECONDS.set_function(self._oldest_age)
+        OLDEST_PENDING_AGE_SECONDS.set_function(self._oldest_pending_age)
 
     @property
     def held(self) -> tuple[Delivery, ...]:
@@ -91,6 +95,7 @@ class Inbox:
         deliveries = fold(delivery for delivery in received if delivery is not None)
         now = time.monotonic()
         self._held.update((delivery, now) for delivery in deliveries)
+        self._see(deliveries)
         IN_FLIGHT.set(len(self._held))
         return deliveries
 
@@ -144,6 +149,7 @@ class Inbox:
     def _release(self, delivery: Delivery, outcome: str) -> None:
         since = self._held.pop(delivery, None)
         if since is not None:
+            self._see((delivery,))
             process_seconds(outcome).observe(time.monotonic() - since)
         self._sent_anew.discard(delivery)
         IN_FLIGHT.set(len(self._held))
@@ -152,6 +158,16 @@ class Inbox:
         # Called from the metrics server's thread; the copy is one step of the interpreter.
         sent = min((delivery.sent_at for delivery in tuple(self._held)), default=None)
         return 0.0 if sent is None else max(0.0, (now_ms() - sent) / 1000)
+
+    def _see(self, deliveries: Iterable[Delivery]) -> None:
+        now = now_ms()
+        for delivery in deliveries:
+            self._pending = self._pending.saw(delivery.message.pending_since, now)
+
+    def _oldest_pending_age(self) -> float:
+        # As above.
+        held = [delivery.message.pending_since for delivery in tuple(self._held)]
+        return self._pending.seconds(now_ms(), held)
 
     async def _delete(self, delivery: Delivery) -> None:
         for receipt in delivery.receipts:

@@ -26,6 +26,11 @@ OLDEST_MESSAGE_AGE_SECONDS = Gauge(
     "consumer_oldest_message_age_seconds",
     "Age of the oldest message held, since it was last sent (SentTimestamp); 0 when none is held.",
 )
+OLDEST_PENDING_AGE_SECONDS = Gauge(
+    "consumer_oldest_pending_age_seconds",
+    "Longest time since acceptance, or redrive, of the requests whose messages were held in the last minute; 0 where "
+    "none was. To be given back does not begin it anew.",
+)
 PROCESS_SECONDS = Histogram(
     "consumer_process_duration_seconds",
     "Time that a message was held, from its receive until it was finished, given back or let go.",

@@ -17,13 +17,14 @@ from consumer.fetching.politeness import HostBusy
 from consumer.metrics import BYTES_IN, BYTES_OUT, fetch_failed, observe_end, observe_step
 from consumer.outcome import Outcome, outcome_for
 from consumer.picture import Inspected
-from consumer.verdict import backoff, retry_here
+from consumer.recorder import record_image
+from consumer.verdict import RetryPolicy, backoff
 from core.clock import now_ms
 from core.errors import ImageFailure, ImageServiceError
 from core.image import ImageRecord, Provenance
 from core.message import ImageMessage
 from core.request import State, image_id_of
-from core.tables import ConditionNotMet, Tables
+from core.tables import Tables
 
 
 class RunFailed(ImageServiceError):
@@ -77,13 +78,13 @@ class Pipeline:
         decoder: Decoder,
         bucket: Bucket,
         tables: Tables,
-        max_attempts: int,
+        retries: RetryPolicy,
     ) -> None:
         self._fetcher = fetcher
         self._decoder = decoder
         self._bucket = bucket
         self._tables = tables
-        self._max_attempts = max_attempts
+        self._retries = retries
 
     async def run(self, message: ImageMessage) -> Outcome:
         """Every step, in order.
@@ -118,7 +119,7 @@ class Pipeline:
             except ImageFailure as failure:
                 attempts += 1
                 fetch_failed(failure.code).inc()
-                if attempts >= self._max_attempts or not retry_here(failure):
+                if not self._retries.retry_here(failure, attempts=attempts):
                     raise RunFailed(failure, attempts) from failure
                 wait = backoff(attempts - message.attempts, asked=failure.retry_after)
             else:
@@ -161,10 +162,7 @@ class Pipeline:
             picture=image.inspected.metadata,
             provenance=image.provenance,
         )
-        try:
-            await self._tables.write(self._tables.statements.insert_image(record))
-        except ConditionNotMet:
-            record = await self._tables.read_image(message.request_id) or record
+        record = await record_image(self._tables, record)
         observe_step("record", started)
         return record
 
@@ -173,7 +171,11 @@ class Pipeline:
         started, now = time.perf_counter(), now_ms()
         await self._tables.write(
             self._tables.statements.complete(
-                message.request_id, message.revision, image_id=record.image_id, now=now
+                message.request_id,
+                message.revision,
+                customer_id=message.customer_id,
+                image_id=record.image_id,
+                now=now,
             )
         )
         observe_end(State.COMPLETED, pending_since=message.pending_since, now=now)

@@ -6,17 +6,17 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode
 
-from core.settings import CoreSettings, QueueSettings
+from core.settings import CoreSettings, QueueSettings, QueueUrl
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 MIB = 1024 * 1024
 
 
 class DeadQueueSettings(QueueSettings):
-    dead_letter_queue_url: str = Field(
+    dead_letter_queue_url: QueueUrl = Field(
         description="SQS queue that gets a copy of each FAILED request (stack output DeadLetterQueueUrl)."
     )
-    undelivered_queue_url: str = Field(
+    undelivered_queue_url: QueueUrl = Field(
         description="SQS queue to which the redrive policy moves what nobody could process "
         "(stack output UndeliveredQueueUrl)."
     )
@@ -24,7 +24,10 @@ class DeadQueueSettings(QueueSettings):
 
 class ConsumerSettings(CoreSettings, DeadQueueSettings):
     bucket: str = Field(description="S3 bucket of published images (stack output Bucket).")
-    topic_arn: str = Field(description="SNS topic of notifications (stack output TopicArn).")
+    topic_arn: str = Field(
+        pattern=r"^arn:[^:]+:sns:[^:]+:[^:]+:.+$",
+        description="SNS topic of notifications (stack output TopicArn).",
+    )
     customer_tag_key: SecretStr = Field(
         min_length=16,
         description="Secret with which customer ids are hashed into object keys. Keep it: another key stores repeated "
@@ -35,7 +38,8 @@ class ConsumerSettings(CoreSettings, DeadQueueSettings):
         ge=0,
         le=3_650,
         description="Days after its end at which a request's row expires, and its id and labels with it; the image "
-        "stays. 0 keeps rows for ever.",
+        "stays. An id that is used again then is a new request, of any customer, with an image of its own. 0 keeps "
+        "rows for ever.",
     )
 
     concurrency: int = Field(
@@ -52,6 +56,13 @@ class ConsumerSettings(CoreSettings, DeadQueueSettings):
     )
     max_attempts: int = Field(
         3, ge=1, le=10, description="How often an origin is asked for one image."
+    )
+    retry_delay_s: int = Field(
+        30,
+        ge=0,
+        le=600,
+        description="Seconds, a third more or less, before each attempt after the second; the last always comes after "
+        "it. Meanwhile the message waits in the queue. 0 makes all attempts at once.",
     )
     max_runs_alone: int = Field(
         2,
@@ -92,7 +103,10 @@ class ConsumerSettings(CoreSettings, DeadQueueSettings):
     )
     max_redirects: int = Field(5, ge=0, le=20, description="Redirects that are followed.")
     per_host_limit: int = Field(
-        8, ge=1, description="Requests to one origin host at the same time by this process."
+        8,
+        ge=1,
+        description="Requests to one origin host at the same time by this process. A fleet asks it for as many times "
+        "that as it has consumers: 8 by one, 128 by sixteen.",
     )
     body_budget_bytes: int = Field(
         256 * MIB,

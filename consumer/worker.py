@@ -13,7 +13,7 @@ from consumer.metrics import observe_step
 from consumer.notifier import Notifier
 from consumer.outcome import Outcome
 from consumer.pipeline import Pipeline, RunFailed, RunPutOff
-from consumer.verdict import Fail, GiveBack, Verdict, judge, judge_unexpected
+from consumer.verdict import Fail, GiveBack, RetryPolicy, Verdict
 from core.clock import now_ms
 from core.errors import Crashed, DependencyUnavailable, ImageFailure, Overloaded, RequestRejected
 from core.request import ImageRequest, Standing, standing
@@ -34,14 +34,14 @@ class Worker:
         pipeline: Pipeline,
         tables: Tables,
         notifier: Notifier,
-        max_attempts: int,
+        retries: RetryPolicy,
         max_runs_alone: int,
     ) -> None:
         self._inbox = inbox
         self._pipeline = pipeline
         self._tables = tables
         self._notifier = notifier
-        self._max_attempts = max_attempts
+        self._retries = retries
         self._max_runs_alone = max_runs_alone
 
     async def handle(self, delivery: Delivery) -> None:
@@ -74,7 +74,7 @@ class Worker:
         request = await self._tables.read_request(message.request_id)
         match standing(request, message.revision):
             case Standing.OPEN if request is not None:
-                record = await self._tables.read_image(message.request_id)
+                record = await self._tables.read_image_of(request)
                 if record is None:
                     return await self._touched(delivery, request)
                 try:
@@ -110,7 +110,7 @@ class Worker:
         try:
             outcome = await self._pipeline.run(delivery.message)
         except RunFailed as run:
-            verdict = judge(run.failure, attempts=run.attempts, max_attempts=self._max_attempts)
+            verdict = self._retries.judge(run.failure, attempts=run.attempts)
             await self._carry_out(delivery, verdict)
         except RunPutOff as busy:
             await self._carry_out(delivery, GiveBack(busy.retry_after, busy.attempts, "host_busy"))
@@ -120,9 +120,7 @@ class Worker:
             raise
         except Exception:  # noqa: BLE001  whatever it is, the request must end
             _log.exception("unexpected fault", request_id=delivery.message.request_id)
-            verdict = judge_unexpected(
-                attempts=delivery.message.attempts, max_attempts=self._max_attempts
-            )
+            verdict = self._retries.judge_unexpected(attempts=delivery.message.attempts)
             await self._carry_out(delivery, verdict)
         else:
             await self._conclude(delivery, outcome)

@@ -35,8 +35,10 @@ and exits with status 2. Endpoints, region and credentials of AWS come from the 
 FAILURES = """## Failure codes
 
 A FAILED request carries one of these; the names are those of the contract's `FailureCode`, less its prefix.
-A *permanent* failure ends a request at once. A *transient* one is tried again, three times in all by default, with
-backoff and jitter; an origin that asks for a longer wait (`Retry-After`) is asked again after it.
+A *permanent* failure ends a request at once. A *transient* one is tried again, three times in all by default
+(`MAX_ATTEMPTS`): the second within 0.2 s, the third after 20 to 40 s (`RETRY_DELAY_S`), so that an origin that is back
+within 20 s fails nobody. An origin that asks for a longer wait (`Retry-After`, up to 15 minutes) is asked again after
+it. To be put off because a host has as many of our requests as it should is no attempt.
 The attempts are counted in `failure.attempts`.
 
 | code | kind | what the customer reads |

@@ -19,7 +19,8 @@ class FetchPolicy:
     max_bytes           bytes of body that may arrive
     max_redirects       hops followed
     per_host_limit      requests at a time to one host, in this process
-    per_host_wait       seconds to wait for that limit before giving up with HostBusy
+    per_host_wait       seconds to wait for that limit before giving up with HostBusy; few may wait, one
+                        more gives up at once
     body_budget_bytes   bytes of all bodies held in this process; at least max_bytes. Large bodies,
                         and those of unknown size, take half at most while they arrive
     allowed_networks    networks opened in spite of the guard

@@ -19,7 +19,7 @@ from consumer.fetching.connector import BoundedConnector
 from consumer.fetching.deadline import Deadline
 from consumer.fetching.exchange import Answer, Exchanges
 from consumer.fetching.fetch_policy import FetchPolicy
-from consumer.fetching.politeness import HostLimiter
+from consumer.fetching.politeness import HostBusy, HostLimiter
 from consumer.fetching.redirects import REDIRECT_STATUSES, next_hop
 from consumer.fetching.resolver import PooledResolver
 from consumer.fetching.response import (
@@ -111,8 +111,8 @@ class Fetcher:
         A block must not fetch again: it would wait for bytes that it holds itself. Where a connection
         breaks before the answer, or one that had rested is silent, a new one is asked, once (RFC
         9110, section 9.2.2).
-        Raises core.errors.ImageFailure, or HostBusy when the host had no slot in time or its
-        name no thread to be looked up in.
+        Raises core.errors.ImageFailure, or HostBusy when the host had no slot, at once or in time, or
+        its name no thread to be looked up in.
         """
         return Attempt(self._attempt(url))
 
@@ -154,18 +154,22 @@ class Fetcher:
         """One hop, in a slot of its host."""
         name = hop.host.removesuffix(".")
         if self._hosts.is_free(name):
-            await self._hosts.acquire(name)
+            slot = await self._hosts.acquire(name)
         else:
             with deadline.paused():
-                await self._hosts.acquire(name)
+                slot = await self._hosts.acquire(name)
+        served = True
         try:
             with self._guard.recording() as recording:
                 try:
                     return await self._exchange(hop, deadline)
                 except TRANSPORT_ERRORS as error:
                     raise as_failure(error, refused=bool(recording.refusals)) from error
+        except HostBusy:  # no thread to look its name up
+            served = False
+            raise
         finally:
-            self._hosts.release(name)
+            self._hosts.release(slot, served=served)
 
     async def _exchange(self, hop: OriginUrl, deadline: Deadline) -> _Redirect | _Content:
         answer = await self._exchanges.get(hop)

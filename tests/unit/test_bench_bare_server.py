@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from cli.local.embedded_aws import free_port
+from harness.held_port import HeldPort
 
 ROOT = Path(__file__).parents[2]
 SERVE_AND_TELL = """
@@ -30,8 +30,8 @@ asyncio.run(main(sys.argv[1]))
 
 def test_it_looks_for_garbage_as_seldom_as_the_real_one() -> None:
     """Else the comparison would count that as a merit of ours."""
-    address = f"127.0.0.1:{free_port()}"
-    command = [sys.executable, "-c", SERVE_AND_TELL, address]
+    port = HeldPort()
+    command = [sys.executable, "-c", SERVE_AND_TELL, f"127.0.0.1:{port.number}"]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     as_served, settled = json.loads(ran.stdout)
     assert as_served == settled

@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter
 
-from cli.local.embedded_aws import free_port
 from core.metrics import serve_metrics
 from core.pulse import EVENT_LOOP_LAG_SECONDS, INTERVAL_S, Pulse
+from harness.held_port import HeldPort
 
 
 def get(url: str) -> tuple[int, bytes]:
@@ -26,16 +26,17 @@ def test_the_probe_follows_the_pulse_and_the_metrics_do_not() -> None:
     """A stuck loop fails the probe; its metrics can still be read."""
     registry = CollectorRegistry()
     Counter("seen", "A metric.", registry=registry).inc()
-    port, alive = free_port(), [True]
-    serve_metrics("127.0.0.1", port, lambda: alive[0], registry)
-    probe, metrics = f"http://127.0.0.1:{port}/livez", f"http://127.0.0.1:{port}/metrics"
+    port, alive = HeldPort(), [True]
+    serve_metrics("127.0.0.1", port.number, lambda: alive[0], registry)
+    page = f"http://127.0.0.1:{port.number}"
+    probe, metrics = f"{page}/livez", f"{page}/metrics"
     assert get(probe) == (200, b"alive\n")
     alive[0] = False
     assert get(probe) == (503, b"the event loop is stuck\n")
-    assert get(f"http://127.0.0.1:{port}/livz")[0] == 404, "a misspelt probe must not pass"
-    status, page = get(metrics)
+    assert get(f"{page}/livz")[0] == 404, "a misspelt probe must not pass"
+    status, told = get(metrics)
     assert status == 200
-    assert b"seen_total 1.0" in page
+    assert b"seen_total 1.0" in told
 
 
 def test_a_loop_that_stands_is_stuck_from_its_first_turn_on() -> None:
@@ -87,13 +88,14 @@ async def until(there: Callable[[], bool]) -> None:
 
 async def test_a_loop_that_turns_is_alive_and_one_that_stands_is_not() -> None:
     """A loop that never began is starting; one whose beats stay away for long enough is stuck."""
-    pulse = Pulse(stuck_s=1)
+    pulse = Pulse(stuck_s=60)
     assert pulse.alive()
     before = _samples()
     beating = asyncio.create_task(pulse.run())
     await until(lambda: _samples() >= before + 2)
     assert pulse.alive()
     beating.cancel()
+    pulse._stuck_s = 0.1
     await until(lambda: not pulse.alive())
 
 

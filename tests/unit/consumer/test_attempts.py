@@ -10,6 +10,7 @@ import pytest
 from consumer.fetching.fetcher import Fetched
 from consumer.fetching.politeness import HostBusy
 from consumer.pipeline import Pipeline, RunFailed, RunPutOff
+from consumer.verdict import RetryPolicy
 from core.errors import ConnectFailed, ImageServiceError, NotFound, OriginError, RateLimited
 from core.message import ImageMessage
 from harness.virtual_time import run_virtually
@@ -32,9 +33,13 @@ class FailingFetcher:
         yield
 
 
-async def attempt(fetcher: Any, *, attempts: int = 0) -> None:
+async def attempt(fetcher: Any, *, attempts: int = 0, delay: float = 0) -> None:
     pipeline = Pipeline(
-        fetcher=fetcher, decoder=NOTHING, bucket=NOTHING, tables=NOTHING, max_attempts=3
+        fetcher=fetcher,
+        decoder=NOTHING,
+        bucket=NOTHING,
+        tables=NOTHING,
+        retries=RetryPolicy(3, delay),
     )
     await pipeline.run(ImageMessage("id", "acme", "http://a.example/", 1, attempts))
 
@@ -48,6 +53,25 @@ def test_a_short_wait_that_the_origin_asks_for_is_granted(failure: OriginError) 
     assert run.value.attempts == 2
     first, second = fetcher.asked_at
     assert second - first == failure.retry_after
+
+
+def test_the_last_attempt_is_not_made_in_the_slot() -> None:
+    """Two follow one another closely; the third is left to a message that comes later, and holds no slot till then."""
+    fetcher = FailingFetcher(ConnectFailed(), ConnectFailed(), NotFound())
+    with pytest.raises(RunFailed) as run:
+        run_virtually(attempt(fetcher, delay=30))
+    assert run.value.attempts == 2
+    first, second = fetcher.asked_at
+    assert second - first < 1
+
+
+def test_an_attempt_that_came_late_is_the_last() -> None:
+    """The message that came back carries the count."""
+    fetcher = FailingFetcher(ConnectFailed(), NotFound())
+    with pytest.raises(RunFailed) as run:
+        run_virtually(attempt(fetcher, attempts=2, delay=30))
+    assert run.value.attempts == 3
+    assert len(fetcher.asked_at) == 1
 
 
 @pytest.mark.parametrize("before", [0, 1])

@@ -55,6 +55,25 @@ def test_every_fault_is_reported_at_once_by_its_variable(
     assert [line.split(":")[0] for line in lines] == ["PUBLIC_BASE_URL", "BUCKET", "CONCURRENCY"]
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("QUEUE_URL", "foo"),
+        ("DEAD_LETTER_QUEUE_URL", "https:///0/dead"),
+        ("UNDELIVERED_QUEUE_URL", "sqs://127.0.0.1/0/undelivered"),
+        ("TOPIC_ARN", "topic"),
+    ],
+)
+def test_what_cannot_be_a_resource_is_refused(
+    name: str, value: str, environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """At the start, and not at the first message."""
+    environment.setenv(name, value)
+    with pytest.raises(SystemExit):
+        load(ConsumerSettings)
+    assert [line.split(":")[0] for line in capsys.readouterr().err.splitlines()] == [name]
+
+
 def test_a_budget_that_holds_no_body_is_refused(
     environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

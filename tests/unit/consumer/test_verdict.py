@@ -6,10 +6,8 @@ from consumer.verdict import (
     LONGEST_WAIT_HERE_S,
     Fail,
     GiveBack,
+    RetryPolicy,
     backoff,
-    judge,
-    judge_unexpected,
-    retry_here,
 )
 from core.errors import (
     BlockedAddress,
@@ -36,33 +34,72 @@ from core.errors import (
 )
 def test_only_a_short_wait_is_waited_here(error: BaseException, expected: bool) -> None:
     """A wait of over 2 s would let one slow host fill the slots."""
-    assert retry_here(error) is expected
+    assert RetryPolicy(3).retry_here(error, attempts=1) is expected
+    assert RetryPolicy(3, 30).retry_here(error, attempts=1) is expected
 
 
 @pytest.mark.parametrize("failure", [NotFound(), BlockedAddress()])
 def test_a_permanent_failure_ends_the_request_at_its_first_attempt(failure: ImageFailure) -> None:
     """Asking again cannot help."""
-    assert judge(failure, attempts=1, max_attempts=3) == Fail(failure, 1)
+    assert RetryPolicy(3, 30).judge(failure, attempts=1) == Fail(failure, 1)
 
 
 def test_a_transient_failure_ends_the_request_once_attempts_are_spent() -> None:
     """The third attempt is the last."""
     failure = OriginError()
-    assert judge(failure, attempts=3, max_attempts=3) == Fail(failure, 3)
+    assert RetryPolicy(3, 30).judge(failure, attempts=3) == Fail(failure, 3)
 
 
 def test_a_long_wait_gives_the_message_back_with_its_attempts() -> None:
     """The delayed message carries the count, so that attempts stay bounded."""
-    verdict = judge(RateLimited(retry_after=30), attempts=1, max_attempts=3)
+    verdict = RetryPolicy(3, 60).judge(RateLimited(retry_after=30), attempts=1)
     assert verdict == GiveBack(30, 1, "rate_limited")
+
+
+@pytest.mark.parametrize(
+    ("max_attempts", "delay", "here"),
+    [
+        (3, 30, [True, False, False]),
+        (3, 0, [True, True, False]),
+        (2, 30, [False, False]),
+        (1, 30, [False]),
+        (5, 30, [True, False, False, False, False]),
+    ],
+)
+def test_which_attempts_follow_at_once(max_attempts: int, delay: float, here: list[bool]) -> None:
+    """The second, unless it is the last; without a delay all of them."""
+    policy = RetryPolicy(max_attempts, delay)
+    made = range(1, max_attempts + 1)
+    assert [policy.retry_here(OriginError(), attempts=attempts) for attempts in made] == here
+
+
+def delays(policy: RetryPolicy, failure: ImageFailure, attempts: int) -> list[float]:
+    verdicts = [policy.judge(failure, attempts=attempts) for _ in range(200)]
+    assert all(isinstance(verdict, GiveBack) for verdict in verdicts)
+    return [verdict.delay for verdict in verdicts if isinstance(verdict, GiveBack)]
+
+
+@pytest.mark.parametrize(("max_attempts", "attempts"), [(3, 2), (2, 1), (5, 3)])
+def test_a_late_attempt_is_made_half_a_minute_later(max_attempts: int, attempts: int) -> None:
+    """Time for an origin to start again; spread, or all that failed together would come back together."""
+    waits = delays(RetryPolicy(max_attempts, 30), OriginError(), attempts)
+    assert 20 <= min(waits) < 23
+    assert 37 < max(waits) <= 40
+
+
+def test_a_late_attempt_is_no_earlier_than_the_origin_asks_for() -> None:
+    """Nor earlier than it would be without its asking: a short wait may be one too short."""
+    assert set(delays(RetryPolicy(3, 30), RateLimited(retry_after=100), 2)) == {100}
+    assert min(delays(RetryPolicy(3, 30), RateLimited(retry_after=3), 2)) >= 20
 
 
 def test_an_unexpected_fault_is_tried_again_and_then_ends_the_request() -> None:
     """Every request ends, also one that meets a bug of ours on each run."""
-    first = judge_unexpected(attempts=0, max_attempts=3)
+    policy = RetryPolicy(3)
+    first = policy.judge_unexpected(attempts=0)
     assert isinstance(first, GiveBack)
     assert first.attempts == 1
-    last = judge_unexpected(attempts=2, max_attempts=3)
+    last = policy.judge_unexpected(attempts=2)
     assert isinstance(last, Fail)
     assert last.failure.code is FailureCode.INTERNAL
 

@@ -36,7 +36,7 @@ _MESSAGES = Row(
         Panel(
             "Given back, by reason",
             "outage: AWS failed. drain: the pod ended. host_busy: one host has its share of us. The others are "
-            "failure codes, of an origin that asks for patience.",
+            "failure codes, of an origin that asks for patience, or that is given some before its last attempt.",
             "cps",
             (
                 Query(
@@ -67,11 +67,13 @@ _MESSAGES = Row(
         ),
         Panel(
             "Age at receive",
-            "How long messages waited in the queue, since they were last sent; and the oldest that is held.",
+            "How long messages waited in the queue, since they were last sent; the oldest that is held; and how long "
+            "requests have been PENDING at most, however often their messages were sent.",
             "s",
             (
                 *quantiles("consumer_queue_age_seconds", "<consumer>", "job", ""),
                 Query("max(consumer_oldest_message_age_seconds{<consumer>})", "oldest held"),
+                Query("max(consumer_oldest_pending_age_seconds{<consumer>})", "longest PENDING"),
             ),
         ),
     ),

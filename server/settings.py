@@ -1,9 +1,13 @@
 """The server's settings."""
 
-from pydantic import Field, model_validator
+import re
+
+from pydantic import Field, field_validator, model_validator
 
 from core.search.settings import SearchSettings
 from core.settings import CoreSettings
+
+LARGEST_PORT = 65_535
 
 
 class ServerSettings(SearchSettings, CoreSettings):
@@ -11,7 +15,6 @@ class ServerSettings(SearchSettings, CoreSettings):
 
     grpc_address: str = Field(
         "0.0.0.0:50051",
-        pattern=r"^.+:\d{1,5}$",
         description="Address and port on which gRPC is served, without TLS. Port 0 takes a free one.",
     )
     max_pending_submits: int = Field(
@@ -107,6 +110,15 @@ class ServerSettings(SearchSettings, CoreSettings):
     drain_grace_s: float = Field(
         25.0, ge=0, description="Seconds after that in which submits under way are finished."
     )
+
+    @field_validator("grpc_address")
+    @classmethod
+    def _has_a_port(cls, value: str) -> str:
+        host, _, port = value.rpartition(":")
+        # gRPC takes a larger one modulo 65,536.
+        if not host or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > LARGEST_PORT:
+            raise ValueError("it must be HOST:PORT, with a port of 0 to 65535")
+        return value
 
     @model_validator(mode="after")
     def _intervals_are_ordered(self) -> "ServerSettings":

@@ -9,6 +9,7 @@ import grpc
 import pytest
 import pytest_asyncio
 from blockbuster import BlockBuster
+from hypothesis import HealthCheck, settings
 
 from backends import jars
 from cli.local.stack import TEMPLATE
@@ -18,12 +19,20 @@ from harness.permissions import Permissions, load_template
 from harness.search_engines import Engine, opened, settings_for
 
 # Where the loop may be blocked: the SDK reads its description of a service from disk when a client
-# or a waiter is made, which a process does once, before it serves.
+# or a waiter is made, which a process does once, before it serves; and a test whose time is up is
+# told of by a signal's handler, which would else be what is complained of.
 MAY_BLOCK = (
     ("aiobotocore/session.py", "_create_client"),
     ("aiobotocore/client.py", "get_waiter"),
+    ("pytest_timeout.py", "timeout_sigalrm"),
 )
 
+
+# How long an example takes tells of the machine, which runs four tests at a time, and not of the code.
+settings.register_profile(
+    "suite", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("suite")
 
 JARS = pytest.StashKey[Path | None]()
 

@@ -10,10 +10,8 @@ from harness.system import System, system
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def running(embedded_aws: RecordingAws) -> AsyncIterator[System]:
-    """A server and a consumer whose patience with origins is scaled down."""
+    """A server and a consumer that takes no large bodies."""
     async with system(embedded_aws) as started:
         await started.start_server()
-        await started.start_consumer(
-            MIN_RATE_WINDOW_S="0.5", TOTAL_TIMEOUT_S="4", MAX_BODY_BYTES="2000000"
-        )
+        await started.start_consumer(MAX_BODY_BYTES="2000000")
         yield started

@@ -4,7 +4,6 @@ import asyncio
 from asyncio.subprocess import Process
 from collections.abc import Callable
 
-from cli.local.embedded_aws import free_port
 from harness.aws import RecordingAws
 from harness.sample_origin import sample_origin
 from harness.system import System, system
@@ -20,11 +19,11 @@ MOST_CALLS = 1.8
 async def test_a_completed_image_takes_two_calls_to_aws_at_most(embedded_aws: RecordingAws) -> None:
     """All are submitted at once, and wait in the queue before a consumer starts, so that batches can fill."""
     async with sample_origin() as origin, system(embedded_aws) as running:
-        where, page = _metrics()
+        where, page = _metrics(running)
         await running.start_server(**where)
         await _submit(running, pictures(origin, IMAGES))
         calls = await page.aws_calls()
-        where, page = _metrics()
+        where, page = _metrics(running)
         consumer = await running.start_consumer(**where)
         await page.until_ready(_alive(consumer))
         await page.until_finished(IMAGES, _alive(consumer))
@@ -39,8 +38,8 @@ async def _submit(running: System, urls: list[str]) -> None:
         await asyncio.gather(*(stub.SubmitImage(request, timeout=60) for request in requests))
 
 
-def _metrics() -> tuple[dict[str, str], MetricsPage]:
-    environment = {"METRICS_HOST": "127.0.0.1", "METRICS_PORT": str(free_port())}
+def _metrics(running: System) -> tuple[dict[str, str], MetricsPage]:
+    environment = {"METRICS_HOST": "127.0.0.1", "METRICS_PORT": str(running.port())}
     return environment, MetricsPage(environment)
 
 

@@ -18,6 +18,7 @@ from aiohttp.test_utils import TestServer
 
 from harness.aws import RecordingAws
 from harness.command import ROOT, Up, imageservice, python_path, up
+from harness.worker_group import gone
 from loadtest.origin.app import create_app
 
 PICTURE = "/pictures/astronaut.png"
@@ -50,6 +51,12 @@ async def local(embedded_aws: RecordingAws, tmp_path: Path, origin: str) -> Asyn
     options = ["--aws-endpoint", embedded_aws.endpoint, "--name-prefix", prefix]
     async with up(tmp_path, *options, "--consumers", "2") as running:
         yield Local(running, await running.ready(), origin)
+
+
+def pids_of(ready: dict[str, Any]) -> list[int]:
+    """Of all that `up` has started."""
+    grouped = [each if isinstance(each, list) else [each] for each in ready["pids"].values()]
+    return [pid for group in grouped for pid in group]
 
 
 async def read(url: str) -> bytes:
@@ -169,6 +176,8 @@ async def test_no_child_outlives_up(tmp_path: Path) -> None:
         ready = await running.ready()
         running.process.kill()
         await running.all_gone()
+        # A process that ends closes its output before its port.
+        await asyncio.gather(*(gone(pid) for pid in pids_of(ready)))
         for url in (f"http://{ready['address']}", ready["aws_endpoint"], *ready["metrics"]):
             with pytest.raises(aiohttp.ClientConnectorError):
                 await read(url)

@@ -12,7 +12,7 @@ from core.clock import now_ms
 from core.tables import Tables
 from harness.aws import RecordingAws
 from harness.command import imageservice
-from harness.lists import insert, listed, listed_images
+from harness.lists import insert, listed, listed_images, request_pages
 from harness.outcomes import complete, fail
 from harness.system import System, system
 from harness.tables import tables_of
@@ -50,27 +50,29 @@ async def test_walks_list_each_request_once_while_others_come(lists: Lists) -> N
         for customer in CUSTOMERS
     }
     came: dict[str, list[str]] = {customer: [] for customer in CUSTOMERS}
-    over = asyncio.Event()
+    all_came, over = asyncio.Event(), asyncio.Event()
 
     async def write_on() -> None:
         for customer in cycle(CUSTOMERS):
             came[customer] += await insert(lists.tables, customer, [now_ms()] * 10)
+            if all(came.values()):
+                all_came.set()
             if over.is_set():
                 return
 
-    writing = asyncio.create_task(write_on())
-    try:
+    async def walked_by(customer: str, size: int) -> list[str]:
+        ids: list[str] = []
         async with lists.running.stub() as stub:
-            walks = await asyncio.gather(
-                *(
-                    listed(stub, customer_id=customer, page_size=size)
-                    for customer, size in zip(CUSTOMERS, PAGE_SIZES, strict=True)
-                )
-            )
-    finally:
+            async for page in request_pages(stub, customer_id=customer, page_size=size):
+                ids += [request.request_id for request in page.requests]
+                # However fast the walk is, something comes before its second page.
+                await all_came.wait()
+        return ids
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(write_on())
+        walks = await asyncio.gather(*map(walked_by, CUSTOMERS, PAGE_SIZES))
         over.set()
-        await writing
-    assert all(came.values()), "too little came meanwhile"
     for customer, walked in zip(CUSTOMERS, walks, strict=True):
         assert len(walked) == len(set(walked)), "one is listed twice"
         assert set(ids[customer]) <= set(walked) <= {*ids[customer], *came[customer]}

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from cli.local.embedded_aws import free_port
 from harness.command import ROOT, python_path
+from harness.held_port import HeldPort
+from harness.loopback_origin import closed_port
 from harness.sample_origin import sample_origin
 from harness.system import System
 from loadtest.run_report.record import RunRecord
@@ -49,7 +50,7 @@ async def start(folder: Path, host: str, *arguments: str) -> Process:
     """Headless. What ends it is a bound among `arguments`; the time is for a run that hangs."""
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "locust", "--locustfile", "loadtest/locustfile.py", "--headless"),
-        *("--host", host, "--report", str(folder), "--run-time", "60s", "--only-summary"),
+        *("--host", host, "--report", str(folder), "--run-time", "90s", "--only-summary"),
         *arguments,
         cwd=ROOT,
         env={**os.environ, **python_path()},
@@ -91,7 +92,8 @@ async def test_each_user_makes_its_calls_and_leaves_a_report(
 async def test_an_open_loop_makes_all_its_calls_over_two_processes(
     running: System, origin: str, tmp_path: Path
 ) -> None:
-    port = ("--master-bind-port", str(free_port()), "--master-bind-host", "127.0.0.1")
+    held = HeldPort()
+    port = ("--master-bind-port", str(held.number), "--master-bind-host", "127.0.0.1")
     ran = await locust(
         *(tmp_path, running.address, "--origin", origin, "--processes", "2", *port),
         *("--master-port", port[1], "--rate", "20", "--users", "8", "--requests", "30"),
@@ -106,8 +108,11 @@ async def test_an_open_loop_makes_all_its_calls_over_two_processes(
 async def test_a_server_that_is_not_there_counts_by_reason_and_fails_the_run(
     tmp_path: Path,
 ) -> None:
-    nobody = f"127.0.0.1:{free_port()}"
-    ran = await locust(tmp_path, nobody, "--users", "3", "--spawn-rate", "3", "--requests", "9")
+    with closed_port() as nobody:
+        ran = await locust(
+            *(tmp_path, f"127.0.0.1:{nobody}"),
+            *("--users", "3", "--spawn-rate", "3", "--requests", "9"),
+        )
     assert ran.code == 1, ran.said
     record = await ran.record()
     assert set(record.errors) == {"UNAVAILABLE"}

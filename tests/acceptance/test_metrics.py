@@ -12,7 +12,7 @@ from harness.metrics import MetricsPort, Scrape
 from harness.origin import Origin, origin
 from harness.system import System, system
 
-WAIT_S = 30
+WAIT_S = 60
 
 
 async def scraped(port: MetricsPort, there: Callable[[Scrape], bool]) -> Scrape:

@@ -3,11 +3,12 @@
 import asyncio
 from dataclasses import dataclass
 
-from cli.local.embedded_aws import free_port
 from core.errors import FailureCode
 from harness import pictures
+from harness.aws import RecordingAws
+from harness.loopback_origin import closed_port
 from harness.sample_origin import PICTURES, sample_origin
-from harness.system import System
+from harness.system import System, system
 from imageservice.v1 import image_service_pb2 as pb
 
 SAMPLES = sorted(path.name for path in PICTURES.glob("*.*") if path.suffix != ".md")
@@ -46,8 +47,6 @@ ORIGINS = [
     Expected("/behave/oversized?bytes=3000000", FailureCode.TOO_LARGE),
     Expected("/behave/oversized?bytes=3000000&chunked=1", FailureCode.TOO_LARGE),
     Expected("/behave/endless", FailureCode.TOO_LARGE),
-    Expected("/behave/slow-drip?rate=100", FailureCode.TOO_SLOW, attempts=3),
-    Expected("/behave/hang", FailureCode.TIMEOUT, attempts=3),
     Expected("/behave/redirect-loop", FailureCode.TOO_MANY_REDIRECTS),
     Expected("/behave/redirect?to=ftp://127.0.0.1/", FailureCode.BAD_REDIRECT),
     Expected("/behave/redirect?to=http://169.254.169.254/", FailureCode.BLOCKED_ADDRESS),
@@ -65,19 +64,35 @@ ORIGINS = [
     Expected("/behave/changing?key=changing", None),
     *(Expected(f"/pictures/{name}", None) for name in SAMPLES),
 ]
+ENDLESS = [
+    Expected("/behave/slow-drip?rate=100", FailureCode.TOO_SLOW, attempts=3),
+    Expected("/behave/hang", FailureCode.TIMEOUT, attempts=3),
+]
 
 
 async def test_each_origin_and_picture_ends_as_the_reference_says(running: System) -> None:
     """All at once, so that no bad one holds up a good one."""
+    await all_end_as_expected(running, ORIGINS)
+
+
+async def test_an_origin_without_end_is_given_up(embedded_aws: RecordingAws) -> None:
+    """By a consumer of little patience, which a busy machine would try with good origins as well."""
+    async with system(embedded_aws) as running:
+        await running.start_server()
+        await running.start_consumer(MIN_RATE_WINDOW_S="0.5", TOTAL_TIMEOUT_S="4")
+        await all_end_as_expected(running, ENDLESS)
+
+
+async def all_end_as_expected(running: System, origins: list[Expected]) -> None:
     async with sample_origin(BODIES) as base:
-        ids = await asyncio.gather(*(running.submit(base + each.path) for each in ORIGINS))
+        ids = await asyncio.gather(*(running.submit(base + each.path) for each in origins))
         states = await running.wait_terminal(ids)
     ended = {
         each.path: (outcome_of(states[request_id]), states[request_id].failure.attempts)
-        for each, request_id in zip(ORIGINS, ids, strict=True)
+        for each, request_id in zip(origins, ids, strict=True)
     }
     assert ended == {
-        each.path: (each.code or "COMPLETED", each.attempts if each.code else 0) for each in ORIGINS
+        each.path: (each.code or "COMPLETED", each.attempts if each.code else 0) for each in origins
     }
 
 
@@ -89,6 +104,7 @@ def outcome_of(request: pb.ImageRequest) -> str:
 
 async def test_an_origin_that_refuses_connections_is_asked_three_times(running: System) -> None:
     """Nobody listens there now; somebody may a moment later."""
-    request_id = await running.submit(f"http://127.0.0.1:{free_port()}/picture.png")
-    ended = (await running.wait_terminal([request_id]))[request_id]
+    with closed_port() as port:
+        request_id = await running.submit(f"http://127.0.0.1:{port}/picture.png")
+        ended = (await running.wait_terminal([request_id]))[request_id]
     assert (outcome_of(ended), ended.failure.attempts) == (FailureCode.CONNECT_FAILED, 3)

@@ -8,7 +8,7 @@ from harness.origin import origin
 from harness.records import records
 from harness.system import system
 
-VISIBILITY_S = "3"
+VISIBILITY_S = "6"
 REJECTION = """<ErrorResponse><Error><Type>Sender</Type><Code>InvalidParameter</Code>
 <Message>Invalid parameter</Message></Error><RequestId>1</RequestId></ErrorResponse>"""
 

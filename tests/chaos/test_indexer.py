@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from cli.local.embedded_aws import free_port
 from harness.aws import RecordingAws
 from harness.aws_proxy import AwsProxy, Forward, ProxiedCall, Unreachable, aws_proxy, pass_on
 from harness.index import index_of
+from harness.loopback_origin import closed_port
 from harness.metrics import MetricsPort, Scrape
 from harness.origin import origin
 from harness.records import Records, records
@@ -25,7 +25,8 @@ PATIENCE_S = 60
 VISIBILITY_S = "3"
 TWICE = "2"
 """Receives that an event may have: one that fails, and one that goes well."""
-FAILURES = 8
+ROUNDS = 4
+"""Tries in vain. Pauses double between them: eight would take a minute, and the next one half of that again."""
 
 
 @dataclass(slots=True)
@@ -53,12 +54,12 @@ def waiting(page: Scrape) -> bool:
     return page.value("indexer_waiting") == 1
 
 
-def failed(counter: str, **labels: str) -> Callable[[Scrape], bool]:
-    """Whether so many calls went wrong that an event received for each try would be a dead letter."""
+def failed(counter: str, calls: int, **labels: str) -> Callable[[Scrape], bool]:
+    """Whether so many calls went wrong that an event received for each round would be a dead letter."""
 
     def enough(page: Scrape) -> bool:
         well = page.value(counter, outcome="ok", **labels) or 0
-        return (page.value(counter, **labels) or 0) - well >= FAILURES
+        return (page.value(counter, **labels) or 0) - well >= calls
 
     return enough
 
@@ -146,17 +147,18 @@ async def test_an_engine_that_is_not_there_at_the_start_is_waited_for(
     ):
         await running.start_server()
         await running.start_consumer()
-        nowhere = {"SEARCH_URL": f"http://127.0.0.1:{free_port()}"}
-        indexer = await running.start_indexer(**port.settings, **nowhere)
-        await until(port, waiting)
-        ids = [await running.submit(images.picture(n)) for n in range(5)]
-        await running.wait_terminal(ids)
-        await held_by_none(stores, 5)
-        page = await port.scrape()
-        assert page.value("indexer_received_messages_total") == 0
-        assert await port.get("/livez") == (200, "alive\n")
-        indexer.send_signal(signal.SIGTERM)
-        assert await indexer.wait() == 0
+        with closed_port() as nobody:
+            nowhere = {"SEARCH_URL": f"http://127.0.0.1:{nobody}"}
+            indexer = await running.start_indexer(**port.settings, **nowhere)
+            await until(port, waiting)
+            ids = [await running.submit(images.picture(n)) for n in range(5)]
+            await running.wait_terminal(ids)
+            await held_by_none(stores, 5)
+            page = await port.scrape()
+            assert page.value("indexer_received_messages_total") == 0
+            assert await port.get("/livez") == (200, "alive\n")
+            indexer.send_signal(signal.SIGTERM)
+            assert await indexer.wait() == 0
         await running.start_indexer()
         await index.until_found(ids)
 
@@ -181,7 +183,10 @@ async def test_an_engine_that_goes_away_gets_all_when_it_is_back(
             more = [await running.submit(images.picture(n)) for n in range(10, 30)]
             await running.wait_terminal(more)
             # The file can be read, so the engine is ready by its own word.
-            page = await until(port, failed("search_engine_calls_total", operation="write"))
+            # A round tries two images: one that was not taken, and one that was taken before.
+            page = await until(
+                port, failed("search_engine_calls_total", 2 * ROUNDS, operation="write")
+            )
             assert waiting(page)
             await held_by_none(stores, 20)
         await index.until_found([*first, *more])
@@ -213,7 +218,9 @@ async def test_tables_that_go_away_are_waited_for(
         await running.start_indexer(**port.settings, **way_through(proxy))
         ids = [await running.submit(images.picture(n)) for n in range(2)]
         await running.wait_terminal(ids)
-        page = await until(port, failed("aws_calls_total", operation="dynamodb:BatchGetItem"))
+        page = await until(
+            port, failed("aws_calls_total", ROUNDS, operation="dynamodb:BatchGetItem")
+        )
         assert waiting(page)
         await held_by_none(stores, 2)
         proxy.hook = pass_on

@@ -119,8 +119,8 @@ async def test_a_kill_between_complete_and_notify_still_tells_the_customer(
         proxy.hook = kill_after_the_first_notification
         victims.append(await running.start_consumer())
         await killed.wait()
-        await running.start_consumer()
         first = await stores.notifications([f"{request_id}:2"])
+        await running.start_consumer()
         repeat = await stores.notifications([f"{request_id}:2"])
         assert [told.id for told in first + repeat] == [f"{request_id}:2"] * 2
         assert images.hits["/n/1"] == 1

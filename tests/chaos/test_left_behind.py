@@ -29,9 +29,9 @@ async def test_a_request_whose_message_was_never_sent_is_sent_and_completes(
         assert await running.run_operator("reconcile") == 0
         await running.start_consumer()
         await running.wait_terminal([old])
+        await stores.until_depth(running.stack.queue_url, 0)
         assert (await row_of(stores, old))["status"]["S"] == "COMPLETED"
         assert (await row_of(stores, young))["status"]["S"] == "PENDING"
-        assert await stores.depth(running.stack.queue_url) == 0
 
 
 async def test_a_row_that_cannot_be_read_keeps_reconcile_from_no_other(
@@ -68,11 +68,13 @@ async def test_a_row_that_a_service_will_not_take_keeps_reconcile_from_no_other(
 
 
 def refuse_to_send(request_id: str) -> Hook:
-    """SQS takes no message of this request."""
+    """SQS takes no message of this request, nor a batch that holds one beside others."""
 
     async def hook(call: ProxiedCall, forward: Forward) -> web.Response:
         if call.operation != "SendMessageBatch" or request_id.encode() not in call.body:
             return await forward()
+        if len(json.loads(call.body)["Entries"]) > 1:
+            return web.json_response({"__type": "InvalidMessageContents"}, status=400)
         failed = {"Id": "0", "Code": "InvalidMessageContents", "SenderFault": True, "Message": ""}
         return web.json_response({"Successful": [], "Failed": [failed]})
 
@@ -172,6 +174,8 @@ async def test_redriving_what_fails_again_ends(embedded_aws: RecordingAws) -> No
         await running.start_consumer()
         request_id = await running.submit(f"{images.base}/never.png")
         await stores.notifications([f"{request_id}:2"])
+        # The letter follows the notification.
+        await stores.until_depth(running.stack.dead_letter_queue_url, 1)
         assert await running.run_operator("redrive") == 0
         await stores.notifications([f"{request_id}:4"])
         assert images.hits["/never.png"] == 2
@@ -221,7 +225,7 @@ async def test_a_message_that_circulates_for_long_is_not_taken_for_lost(
 async def test_a_reconcile_that_died_before_it_told_is_made_good(
     embedded_aws: RecordingAws,
 ) -> None:
-    """SNS is down after the request was failed: the next run tells, and only then deletes the letter."""
+    """SNS is down after the request was failed: the next run finds the letter, tells, and only then deletes it."""
     async with (
         origin() as images,
         aws_proxy(embedded_aws.endpoint) as proxy,
@@ -235,8 +239,6 @@ async def test_a_reconcile_that_died_before_it_told_is_made_good(
         proxy.hook = sns_is_down
         assert await running.run_operator("reconcile") == 1
         assert (await row_of(stores, request_id))["status"]["S"] == "FAILED"
-        # The letter is invisible for a while to a pass of its own; here it is sent once more.
-        await stores.sqs.send_message(QueueUrl=url, MessageBody=message.encode())
         proxy.hook = pass_on
         assert await running.run_operator("reconcile") == 0
         (told,) = await stores.notifications([f"{request_id}:2"])

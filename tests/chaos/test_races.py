@@ -85,7 +85,9 @@ async def test_a_worker_that_stalls_across_fail_and_redrive_has_no_say(
         await staller.stalled.wait()
         await send_copy(stores, running, request_id, url)
         await _fails(running, request_id)
-        await running.run_operator("redrive")
+        # The letter follows the state and the notification.
+        await stores.until_depth(running.stack.dead_letter_queue_url, 1)
+        assert await running.run_operator("redrive") == 0
         states = await running.wait_terminal([request_id])
         assert (states[request_id].state, states[request_id].revision) == (2, 4)
         staller.resume.set()

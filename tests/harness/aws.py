@@ -10,7 +10,12 @@ from typing import Any, Protocol, Self
 from aiobotocore.session import get_session
 
 from backends.real_backends import RealBackends
-from cli.local.embedded_aws import REGION, EmbeddedAws, client_environment
+from cli.local.embedded_aws import (
+    REGION,
+    EmbeddedAws,
+    EmbeddedAwsFailed,
+    client_environment,
+)
 from cli.local.stack import StackOutputs, deploy
 from harness.calls import Call
 
@@ -23,6 +28,20 @@ class DeployStack(Protocol):
     """Deploys the template under a prefix of one's own; parameters are the template's."""
 
     async def __call__(self, prefix: str, **parameters: str) -> StackOutputs: ...
+
+
+async def _started(environment: dict[str, str]) -> EmbeddedAws:
+    """Its port may be taken before it listens, or the machine be too busy: then it is tried again."""
+    tries = 3
+    while True:
+        try:
+            return await EmbeddedAws.start(
+                module="harness.recording_aws", extra_environment=environment
+            )
+        except EmbeddedAwsFailed:
+            tries -= 1
+            if not tries:
+                raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +62,12 @@ class RecordingAws:
         path = os.pathsep.join([str(ROOT), str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")])
         real = None if jars is None else await RealBackends.start(jars, record.parent)
         try:
-            aws = await EmbeddedAws.start(
-                module="harness.recording_aws",
-                extra_environment={
+            aws = await _started(
+                {
                     "RECORD_CALLS_TO": str(record),
                     "PYTHONPATH": path,
                     **({} if real is None else real.endpoints()),
-                },
+                }
             )
         except BaseException:
             if real is not None:

@@ -6,7 +6,7 @@ import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
 from cli.local import readiness
-from cli.local.embedded_aws import free_port
+from harness.held_port import HeldPort
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,8 @@ class MetricsPort:
     """A port for one process, to be given to it by `settings`."""
 
     def __init__(self) -> None:
-        self._port = free_port()
+        self._held = HeldPort()
+        self._port = self._held.number
 
     @property
     def settings(self) -> dict[str, str]:

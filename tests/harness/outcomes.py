@@ -23,13 +23,16 @@ PICTURE = PictureMetadata(
 )
 
 
-def image_record(request_id: str, customer: str = "acme") -> ImageRecord:
+def image_record(
+    request_id: str, customer: str = "acme", *, created_at: int | None = None
+) -> ImageRecord:
+    """Recorded at `created_at`, in milliseconds since the epoch; now where that is None."""
     return ImageRecord(
         image_id=image_id_of(request_id),
         request_id=request_id,
         customer_id=customer,
         s3_url="s3://bucket/images/aa/tag/a.jpg",
-        created_at=now_ms(),
+        created_at=now_ms() if created_at is None else created_at,
         picture=PICTURE,
         provenance=Provenance(etag='"1"'),
     )
@@ -42,7 +45,9 @@ async def complete(
     record = image_record(request_id, customer)
     await tables.write(tables.statements.insert_image(record))
     await tables.write(
-        tables.statements.complete(request_id, revision, image_id=record.image_id, now=now_ms())
+        tables.statements.complete(
+            request_id, revision, customer_id=customer, image_id=record.image_id, now=now_ms()
+        )
     )
 
 

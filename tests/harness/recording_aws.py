@@ -50,9 +50,7 @@ class Recorder:
                 body.extend(message.get("body", b""))
             return message
 
-        try:
-            await self._app(scope, looked_at, send)
-        finally:
+        def note() -> None:
             self._note(
                 Request(
                     signed,
@@ -63,6 +61,16 @@ class Recorder:
                     bytes(body),
                 )
             )
+
+        async def noted(message: MutableMapping[str, Any]) -> None:
+            # Whoever has an answer may read the record at once.
+            note()
+            await send(message)
+
+        try:
+            await self._app(scope, looked_at, noted)
+        finally:
+            note()
 
     def _note(self, request: Request) -> None:
         for call in calls(request):

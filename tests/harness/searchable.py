@@ -17,6 +17,8 @@ from harness.outcomes import image_record
 from imageservice.v1 import image_service_pb2 as pb
 from imageservice.v1 import image_service_pb2_grpc
 
+_PATIENT_S = 30.0
+
 
 def search_url(folder: Path) -> str:
     return f"sqlite:///{folder / 'search.db'}"
@@ -65,7 +67,8 @@ class Index:
 async def index(url: str, tables: Tables) -> AsyncIterator[Index]:
     """The one that a system's SEARCH_URL names."""
     settings: dict[str, Any] = {"search_url": url}
-    writer = open_writer(SearchSettings(**settings))
+    # On a busy machine a slow write is no failed one.
+    writer = open_writer(SearchSettings(**settings, search_timeout_s=_PATIENT_S))
     try:
         await writer.prepare()
         yield Index(settings, writer, tables)

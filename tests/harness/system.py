@@ -3,21 +3,24 @@
 import asyncio
 import os
 import signal
-import sys
 import uuid
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from cli.local import readiness
-from cli.local.embedded_aws import free_port, without_aws
+from cli.local.child import leashed
+from cli.local.embedded_aws import HOST, without_aws
+from cli.local.interruption import Interrupted, unless
+from cli.local.lifeline import lifeline
 from cli.local.search_engine import search_engine
 from cli.local.stack import StackOutputs
 from harness.aws import RecordingAws
+from harness.held_port import HeldPort
 from imageservice.v1 import image_service_pb2 as pb
 from imageservice.v1 import image_service_pb2_grpc
 
@@ -29,26 +32,32 @@ _WATCH_CHUNK = 100
 class System:
     """`endpoint` is where the processes find AWS: the embedded one, or a proxy before it.
 
-    `search` are the settings of its search engine, a file of its own unless a test puts another there.
+    `search` are the settings of its search engine, a file of its own unless a test puts another there. `leash` ends the
+    processes with this one, in whatever way it ends.
     """
 
     aws: RecordingAws
     stack: StackOutputs
     endpoint: str
     search: dict[str, str]
+    leash: int | None = None
     address: str = ""
     processes: list[Process] = field(default_factory=list)
+    ports: list[HeldPort] = field(default_factory=list)
+    """Those of its processes: two starts never meet on one, and a server that is started again finds its own free."""
+
+    def port(self) -> int:
+        """A port for one of its processes, which nobody else gets while the system is there."""
+        self.ports.append(HeldPort())
+        return self.ports[-1].number
 
     async def start_server(self, *arguments: str, **settings: str) -> Process:
         """Start a server at an address that stays the same, and wait until it serves."""
-        self.address = self.address or f"127.0.0.1:{free_port()}"
+        self.address = self.address or f"{HOST}:{self.port()}"
         process = await self._start(
             "server", {"GRPC_ADDRESS": self.address, "DRAIN_DELAY_S": "0", **settings}, arguments
         )
-        async with grpc.aio.insecure_channel(self.address) as channel:
-            await health_pb2_grpc.HealthStub(channel).Check(
-                health_pb2.HealthCheckRequest(), wait_for_ready=True, timeout=30
-            )
+        await _unless_ended(process, readiness.grpc_serving(self.address))
         return process
 
     async def start_consumer(self, **settings: str) -> Process:
@@ -59,9 +68,10 @@ class System:
 
     async def start_indexer(self, **settings: str) -> Process:
         """Start an indexer, and wait until it serves its metrics, which it does whatever is down."""
-        settings = {"METRICS_PORT": str(free_port()), **settings}
+        settings = {"METRICS_PORT": str(self.port()), **settings}
         process = await self._start("consumer", settings, ("indexer",), role="indexer")
-        await readiness.http_ok(f"http://127.0.0.1:{settings['METRICS_PORT']}/metrics")
+        url = f"http://{HOST}:{settings['METRICS_PORT']}/metrics"
+        await _unless_ended(process, readiness.http_ok(url))
         return process
 
     async def start_reindex(self, *arguments: str, **settings: str) -> Process:
@@ -134,10 +144,12 @@ class System:
         role: str | None = None,
         stdout: int | None = None,
     ) -> Process:
+        assert self.leash is not None
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", module, *arguments),
+            *leashed(module, *arguments)(self.leash),
             env={**without_aws(os.environ), **self._environment(role or module, settings)},
             stdout=stdout,
+            pass_fds=(self.leash,),
         )
         self.processes.append(process)
         return process
@@ -149,14 +161,28 @@ class System:
             **self.stack.environment(),
             **self.search,
             "METRICS_HOST": "127.0.0.1",
-            "METRICS_PORT": str(free_port()),
+            "METRICS_PORT": str(self.port()),
             "ALLOWED_NETWORKS": "127.0.0.1/32",
             "CUSTOMER_TAG_KEY": "a key of the test suite",
             "RECEIVE_WAIT_S": "1",
+            # One origin plays many, and what fails for good is to do so soon. Tests of patience set their own.
+            "PER_HOST_LIMIT": "64",
+            "RETRY_DELAY_S": "0",
             "LOG_LEVEL": "warning",
             "LOG_FORMAT": "console",
             **settings,
         }
+
+
+async def _unless_ended(process: Process, ready: Coroutine[Any, Any, None]) -> None:
+    """Wait until it is ready; fail if it ends instead, or nobody would ever say why nothing happens."""
+    ended = asyncio.create_task(process.wait())
+    try:
+        await unless(ready, ended)
+    except Interrupted:
+        raise AssertionError(f"it ended with {process.returncode} at its start") from None
+    finally:
+        ended.cancel()
 
 
 @asynccontextmanager
@@ -176,8 +202,12 @@ async def system(
     given = {"SEARCH_URL": opensearch_url} if opensearch_url else {}
     async with search_engine(given) as search:
         search["SEARCH_INDEX"] = name
-        running = System(aws, stack, endpoint or aws.endpoint, search)
-        try:
-            yield running
-        finally:
-            await running.stop()
+        if opensearch_url is None:
+            # On a busy machine a slow answer is no wrong one.
+            search["SEARCH_TIMEOUT_S"] = "30"
+        with lifeline() as leash:
+            running = System(aws, stack, endpoint or aws.endpoint, search, leash=leash)
+            try:
+                yield running
+            finally:
+                await running.stop()

@@ -16,7 +16,7 @@ import aiohttp
 import grpc
 from prometheus_client.parser import text_string_to_metric_families
 
-from cli.local.embedded_aws import free_port, without_aws
+from cli.local.embedded_aws import without_aws
 from harness.system import System
 
 _OWN_CONNECTION = [
@@ -96,7 +96,7 @@ def worker_environment(system: System, folder: Path, **settings: str) -> dict[st
         **system.stack.environment(),
         "GRPC_ADDRESS": "127.0.0.1:0",
         "METRICS_HOST": "127.0.0.1",
-        "METRICS_PORT": str(free_port()),
+        "METRICS_PORT": str(system.port()),
         "DRAIN_DELAY_S": "0",
         "TMPDIR": str(folder),
         **settings,

@@ -16,12 +16,12 @@ from cli.local.embedded_aws import (
     EmbeddedAwsFailed,
     client_environment,
     endpoint_of,
-    free_port,
     wait_ready,
     without_aws,
 )
 from harness.aws import ROOT, DeployStack, RecordingAws
 from harness.calls import Call
+from harness.loopback_origin import closed_port
 
 # Holds the pipe, starts the module under the leash, says that it runs, and waits to be killed.
 PARENT = """
@@ -78,8 +78,10 @@ def test_a_child_that_ignores_its_parents_end_is_ended(tmp_path: Path) -> None:
     assert killed_parent(tmp_path, body, "--grace", "0.05") == ""
 
 
-async def test_it_stops_when_it_is_told_to() -> None:
+async def test_it_stops_when_it_is_told_to(monkeypatch: pytest.MonkeyPatch) -> None:
     """A stopped emulator has ended with status 0 and its port is closed."""
+    # On a busy machine it would be killed in the middle of leaving.
+    monkeypatch.setattr("cli.local.embedded_aws.STOP_SECONDS", 60.0)
     aws = await EmbeddedAws.start()
     await aws.stop()
     assert aws.process.returncode == 0
@@ -95,9 +97,10 @@ async def test_a_start_that_fails_says_so() -> None:
 
 async def test_waiting_for_readiness_has_an_end() -> None:
     """Where nothing answers, waiting fails in the time that it was given."""
-    endpoint = endpoint_of(free_port())
-    with pytest.raises(EmbeddedAwsFailed, match=f"not ready at {endpoint} after 0.1 s"):
-        await wait_ready(endpoint, 0.1)
+    with closed_port() as port:
+        endpoint = endpoint_of(port)
+        with pytest.raises(EmbeddedAwsFailed, match=f"not ready at {endpoint} after 0.1 s"):
+            await wait_ready(endpoint, 0.1)
 
 
 def test_somebodys_real_account_stays_out() -> None:

@@ -15,6 +15,7 @@ from consumer.delivery import Delivery
 from consumer.fetching.fetcher import Fetcher, FetchPolicy
 from consumer.inbox import Inbox
 from consumer.pipeline import Pipeline
+from consumer.verdict import RetryPolicy
 from consumer.worker import Worker
 from core.aws import Aws
 from core.clock import now_ms
@@ -50,11 +51,15 @@ def worker_of(fetcher: Fetcher, aws: Aws, queue_url: str) -> Worker:
     return Worker(
         inbox=Inbox(aws.wire.sqs, queue_url, QueueSender(aws.wire.sqs, queue_url)),
         pipeline=Pipeline(
-            fetcher=fetcher, decoder=NOTHING, bucket=NOTHING, tables=NOTHING, max_attempts=3
+            fetcher=fetcher,
+            decoder=NOTHING,
+            bucket=NOTHING,
+            tables=NOTHING,
+            retries=RetryPolicy(3),
         ),
         tables=NOTHING,
         notifier=NOTHING,
-        max_attempts=3,
+        retries=RetryPolicy(3),
         max_runs_alone=2,
     )
 

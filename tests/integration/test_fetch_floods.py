@@ -8,6 +8,7 @@ import pytest
 
 from consumer.fetching.fetcher import Fetcher, FetchPolicy
 from core.errors import BadResponse
+from harness.keep_alive_origin import PATIENCE_S
 from harness.loopback_origin import Script, raw_origin, saying
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc"
@@ -17,7 +18,7 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 @pytest.fixture
 async def fetcher() -> AsyncIterator[Fetcher]:
-    policy = FetchPolicy(allowed_networks=(ip_network("127.0.0.1/32"),), total_timeout=2)
+    policy = FetchPolicy(allowed_networks=(ip_network("127.0.0.1/32"),), total_timeout=PATIENCE_S)
     fetcher = Fetcher(policy)
     yield fetcher
     await fetcher.close()

@@ -116,7 +116,7 @@ async def test_a_connection_that_leads_nowhere_any_more_costs_no_attempt() -> No
 
 async def test_an_origin_that_thinks_about_its_answer_is_asked_once() -> None:
     """The first byte is what counts on a connection that had rested, and a new one has the whole time."""
-    reuse_timeout = 0.5
+    reuse_timeout = 1.0
 
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         for first_byte, rest in ((b"", answer(b"1")), (b"H", answer(b"2").removeprefix(b"H"))):

@@ -27,6 +27,8 @@ from harness.tables import aws_with, tables_of
 
 INDEXED = Written(Outcome.INDEXED)
 PATIENCE_S = 60
+LONG_ENOUGH_S = "3"
+"""For an event to be indexed on a busy machine; short, so that one that is not comes back soon."""
 TWICE = "2"
 """Receives that an event may have: one that fails, and one that goes well."""
 
@@ -127,7 +129,11 @@ async def test_a_refused_image_ends_in_the_dead_letters_and_costs_its_neighbours
 ) -> None:
     """Those beside it are indexed at once; what is refused again and again is there for a person to look at."""
     async with workshop(
-        embedded_aws, deploy_stack, sqs, VisibilityTimeoutSeconds="1", SearchMaxReceiveCount="2"
+        embedded_aws,
+        deploy_stack,
+        sqs,
+        VisibilityTimeoutSeconds=LONG_ENOUGH_S,
+        SearchMaxReceiveCount="2",
     ) as shop:
         ids = await shop.completed(20)
         refused = set(ids[::7])
@@ -198,7 +204,7 @@ async def test_what_alone_is_not_taken_keeps_no_other_from_the_index(
         embedded_aws,
         deploy_stack,
         sqs,
-        VisibilityTimeoutSeconds="1",
+        VisibilityTimeoutSeconds=LONG_ENOUGH_S,
         SearchMaxReceiveCount=TWICE,
     ) as shop:
         good = await shop.completed(1)

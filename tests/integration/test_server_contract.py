@@ -95,7 +95,7 @@ async def test_a_client_that_only_knows_reflection_can_call_every_method(
             item = {"item_id": "one", "image": fields}
             (streamed,) = await asyncio.to_thread(client.call, "SubmitImages", **item)
             assert streamed["results"] == [{"itemId": "one", "accepted": submitted[0]}]
-            await complete(tables, request_id)
+            await complete(tables, request_id, customer=customer)
             (status,) = await asyncio.to_thread(client.call, "GetStatus", request_id=request_id)
             watched = await asyncio.to_thread(client.call, "WatchRequest", request_ids=[request_id])
             assert watched == [status]

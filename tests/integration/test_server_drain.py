@@ -11,7 +11,7 @@ import grpc
 import pytest_asyncio
 from aiohttp import web
 
-from cli.local.embedded_aws import free_port, without_aws
+from cli.local.embedded_aws import without_aws
 from harness.aws import RecordingAws
 from harness.aws_proxy import AwsProxy, Forward, ProxiedCall, aws_proxy
 from harness.grpc_client import refused, submit_request
@@ -128,7 +128,7 @@ async def test_a_taken_port_is_one_readable_line(server_system: System) -> None:
         **server_system.stack.environment(),
         "GRPC_ADDRESS": server_system.address,
         "METRICS_HOST": "127.0.0.1",
-        "METRICS_PORT": str(free_port()),
+        "METRICS_PORT": str(server_system.port()),
     }
     status, lines = await started(environment)
     assert status == 1

@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +14,6 @@ from aiobotocore.session import get_session
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from structlog.testing import capture_logs
 
-from cli.local.embedded_aws import free_port
 from core.errors import DependencyUnavailable
 from core.image import ImageRecord
 from core.search.document import document_of
@@ -22,6 +21,7 @@ from core.tables import Tables
 from harness.aws import RecordingAws
 from harness.grpc_client import connected, refused, submit_request
 from harness.lists import listed, listed_images
+from harness.loopback_origin import closed_port
 from harness.outcomes import image_record
 from harness.running_server import ServerFactory
 from harness.search_engines import Engine
@@ -71,6 +71,17 @@ async def silent_port() -> AsyncIterator[int]:
 
     async with await asyncio.start_server(listen, "127.0.0.1", 0) as server:
         yield server.sockets[0].getsockname()[1]
+
+
+@pytest.fixture
+def away(tmp_path: Path, silent_port: int) -> Iterator[dict[str, str]]:
+    """Where no engine answers, by what is there instead."""
+    with closed_port() as port:
+        yield {
+            "opensearch": f"http://127.0.0.1:{port}",
+            "silent": f"http://127.0.0.1:{silent_port}",
+            "sqlite": search_url(tmp_path / "missing"),
+        }
 
 
 @pytest.fixture
@@ -132,16 +143,11 @@ async def test_an_installation_without_an_engine(
 
 @pytest.mark.parametrize("kind", ["opensearch", "silent", "sqlite"])
 async def test_an_engine_that_is_away_concerns_searches_alone(
-    servers: ServerFactory, tmp_path: Path, silent_port: int, customer: str, kind: str
+    servers: ServerFactory, away: dict[str, str], customer: str, kind: str
 ) -> None:
     """They are told to come back; the server is ready, and every other call is answered."""
-    urls = {
-        "opensearch": f"http://127.0.0.1:{free_port()}",
-        "silent": f"http://127.0.0.1:{silent_port}",
-        "sqlite": search_url(tmp_path / "missing"),
-    }
     asked = pb.SearchImagesRequest(customer_id=customer)
-    async with servers.running(search_url=urls[kind], search_timeout_s=0.2) as server:
+    async with servers.running(search_url=away[kind], search_timeout_s=0.2) as server:
         for _ in range(20):
             refusal = await refused(server.stub.SearchImages(asked))
             assert (refusal.code, refusal.reason) == (
@@ -168,7 +174,7 @@ async def test_an_engine_that_comes_back_is_used(
     folder = tmp_path / "later"
     asked = pb.SearchImagesRequest(customer_id=customer)
     with capture_logs() as logs:
-        async with servers.running(search_url=search_url(folder)) as server:
+        async with servers.running(search_url=search_url(folder), search_timeout_s=30) as server:
             for _ in range(3):
                 await refused(server.stub.SearchImages(asked))
             await asyncio.to_thread(folder.mkdir)

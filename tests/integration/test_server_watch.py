@@ -21,10 +21,9 @@ COMPLETED = (pb.STATE_COMPLETED, 2)
 FAILED = (pb.STATE_FAILED, 2)
 SCALED_DOWN: dict[str, Any] = {
     "keepalive_time_s": 60 / 60,
-    "keepalive_timeout_s": 20 / 60,
     "keepalive_min_client_interval_s": 5 / 60,
 }
-"""The defaults, 60 times faster."""
+"""The defaults, 60 times faster, but for the time to answer a ping in, which a busy machine may need."""
 
 
 class Glances(Tables):
@@ -142,7 +141,7 @@ async def test_a_watch_resumes_when_its_connection_is_too_old(
     servers: ServerFactory, tables: Tables
 ) -> None:
     """A connection's age ends a stream after its grace; the client, told UNAVAILABLE, goes on with a new one."""
-    async with servers.running(max_connection_age_s=0.3, max_connection_age_grace_s=0.2) as server:
+    async with servers.running(max_connection_age_s=1, max_connection_age_grace_s=1) as server:
         (request_id,) = await submitted(server, 1)
         call = server.stub.WatchRequest(watch_request([request_id]))
         assert await states(call, 1) == {request_id: PENDING}

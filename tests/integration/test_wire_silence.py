@@ -110,10 +110,10 @@ async def test_a_body_that_is_taken_slowly_is_no_silence() -> None:
         await reader.readuntil(b"\r\n\r\n")
         for _ in range(8):
             await reader.readexactly(len(LARGE) // 8)
-            await asyncio.sleep(0.25)
+            await asyncio.sleep(0.4)
         writer.write(OK)
 
-    limits = Limits(read_timeout=1)
+    limits = Limits(read_timeout=2)
     async with asyncio.timeout(PATIENCE_S), wire_at(serve, limits) as wire:
         await put(wire, LARGE)
     assert connections == 1

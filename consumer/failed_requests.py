@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from consumer.indexing.patience import patiently
+from consumer.patience import patiently
 from core import schema
 from core.aws import call
 from core.errors import FailureCode

@@ -19,6 +19,7 @@ class Progress:
         self._bar = rich.progress.Progress(
             rich.progress.TextColumn("{task.description}"),
             rich.progress.BarColumn(),
+            *(() if total is None else (rich.progress.TimeRemainingColumn(),)),
             rich.progress.TimeElapsedColumn(),
             console=console,
             disable=not console.is_terminal,
@@ -46,5 +47,14 @@ class Progress:
         total = None if self._total is None else max(self._total, done)
         self._bar.update(self._task, completed=done, total=total, description=f"{told}")
         if not self._console.is_terminal and time.monotonic() >= self._next_line:
-            self._next_line = time.monotonic() + _LINE_EVERY_S
-            self._console.print(f"{self._command}: {told}", highlight=False, soft_wrap=True)
+            self._line(told)
+
+    def say(self, what: str) -> None:
+        """It is now `what`."""
+        self._bar.update(self._task, description=what)
+        if not self._console.is_terminal:
+            self._line(what)
+
+    def _line(self, told: object) -> None:
+        self._next_line = time.monotonic() + _LINE_EVERY_S
+        self._console.print(f"{self._command}: {told}", highlight=False, soft_wrap=True)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import structlog
 
 from consumer.assembly import Stores
-from consumer.indexing.patience import patiently
 from consumer.outcome import DeadLetter, dead_letter_of, outcome_of
+from consumer.patience import patiently
 from core.clock import now_ms
 from core.errors import FailureCode, RequestRejected
 from core.message import ImageMessage

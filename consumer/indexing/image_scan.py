@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from consumer.indexing.patience import patiently
+from consumer.patience import patiently
 from core import schema
 from core.aws import call
 from core.errors import DependencyUnavailable, RequestRejected

@@ -9,8 +9,8 @@ import structlog
 
 from consumer.indexing.image_scan import ImageScan
 from consumer.indexing.lookup import Looked, Unreadable, document_from, readable
-from consumer.indexing.patience import patiently
-from consumer.indexing.progress import Progress
+from consumer.patience import patiently
+from consumer.progress import Progress
 from core import schema
 from core.errors import DependencyUnavailable
 from core.search.document import SearchDocument
@@ -69,7 +69,7 @@ class Refill:
             self._tally.rejected += sum(isinstance(each, Unreadable) for each in looked)
             self._tally.passed_over += sum(each is None for each in looked)
             await self._write(documents)
-            self._progress.advance(self._tally.seen, self._tally.rejected)
+            self._progress.advance(self._tally.seen, self._tally)
 
     async def _documents(self, items: Sequence[schema.Item]) -> list[Looked]:
         return await asyncio.gather(*(self._document(item) for item in items))

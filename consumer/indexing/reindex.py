@@ -17,9 +17,9 @@ import sys
 
 from consumer.indexing.image_scan import ImageScan
 from consumer.indexing.process import tables_of, writer_of
-from consumer.indexing.progress import Progress
 from consumer.indexing.refill import MOST_SEGMENTS, Refill
 from consumer.indexing.settings import ReindexSettings
+from consumer.progress import Progress
 from core.aws import Aws, open_aws
 from core.search.engine import SearchWriter
 
@@ -98,7 +98,7 @@ async def _build(
     scan = ImageScan(
         aws.dynamodb, settings.images_table, segments=arguments.segments, rate=arguments.rate
     )
-    with Progress(await scan.count()) as progress:
+    with Progress("reindex", await scan.count()) as progress:
         async with engine.rebuild() as rebuild:
             refill = Refill(scan, tables_of(aws, settings), rebuild, progress)
             tally = await refill.run(arguments.segments)

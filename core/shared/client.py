@@ -22,8 +22,10 @@ class _TlsConnection(SSLConnection):
         self.ssl_context.context = trusted
 
 
-def client_at(place: RedisPlace, *, socket_timeout: float | None) -> Redis:
-    """`socket_timeout` is in seconds, for each answer; None waits for ever."""
+def client_at(
+    place: RedisPlace, *, socket_timeout: float | None, connect_timeout: float = CONNECT_S
+) -> Redis:
+    """Time-outs are in seconds; `socket_timeout` is for each answer, and None waits for ever."""
     tls: dict[str, Any] = {}
     if place.trusted is not None:
         tls = {"connection_class": _TlsConnection, "trusted": place.trusted}
@@ -34,7 +36,7 @@ def client_at(place: RedisPlace, *, socket_timeout: float | None) -> Redis:
         db=place.database,
         username=place.username,
         password=place.password,
-        socket_connect_timeout=CONNECT_S,
+        socket_connect_timeout=connect_timeout,
         socket_timeout=socket_timeout,
         retry=Retry(NoBackoff(), 0),
         # The same answers from Redis 6 and from Valkey, and no greeting that an old one does not know.

@@ -185,8 +185,3 @@ async def _greet(client: Redis) -> None:
         )
     if told.get(b"role") not in {b"master", None}:
         raise Unsuitable("it is a replica; REDIS_URL must lead to the primary")
-
-
-def connect(url: str, *, socket_timeout: float | None) -> Redis:
-    """A client for whoever has nothing but the URL. Raises ValueError."""
-    return client_at(RedisPlace.parse(url), socket_timeout=socket_timeout)

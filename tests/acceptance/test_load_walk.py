@@ -17,6 +17,8 @@ from loadtest.run_report.record import RunRecord
 
 pytestmark = pytest.mark.timeout(240)
 
+FEW = ("--requests", "200", "--customers", "2", "--rate", "5")
+
 
 @pytest.fixture
 async def indexed(embedded_aws: RecordingAws) -> AsyncIterator[System]:
@@ -51,8 +53,8 @@ def walked(record: RunRecord) -> set[str]:
 
 async def test_each_is_listed_once_while_more_come(indexed: System, tmp_path: Path) -> None:
     """All lists of five customers, PENDING requests and searches among them, to their ends."""
-    few = ("--requests", "500", "--customers", "5", "--rate", "10")
-    process = await start(indexed, tmp_path, *few)
+    some = ("--requests", "500", "--customers", "5", "--rate", "10")
+    process = await start(indexed, tmp_path, *some)
     said, _ = await process.communicate()
     assert process.returncode == 0, said.decode()
     record = await report_of(tmp_path)
@@ -75,8 +77,7 @@ async def test_each_is_listed_once_while_more_come(indexed: System, tmp_path: Pa
 
 
 async def test_only_what_was_chosen_is_walked(indexed: System, tmp_path: Path) -> None:
-    only = ("--only", "search", "--only", "pending")
-    process = await start(indexed, tmp_path, "--requests", "200", "--customers", "2", *only)
+    process = await start(indexed, tmp_path, *FEW, "--only", "search", "--only", "pending")
     said, _ = await process.communicate()
     assert process.returncode == 0, said.decode()
     record = await report_of(tmp_path)
@@ -91,15 +92,15 @@ async def test_a_search_that_is_not_there_is_left_out(
     async with system(embedded_aws) as running:
         await running.start_server(SEARCH_URL="")
         await running.start_consumer()
-        few = ("--requests", "100", "--customers", "2", "--only", "search")
-        process = await start(running, tmp_path, *few, "--only", "requests")
+        only = (*FEW, "--only", "search")
+        process = await start(running, tmp_path, *only, "--only", "spans")
         said, _ = await process.communicate()
         assert process.returncode == 0, said.decode()
         record = await report_of(tmp_path)
-        process = await start(running, tmp_path, *few)
+        process = await start(running, tmp_path, *only)
         said, _ = await process.communicate()
     assert record.verdict.sentences[-1] == "The server has no search: no search was walked."
-    assert walked(record) == {"all requests"}
+    assert walked(record) == {"a span of time"}
     assert process.returncode == 2
     assert said.decode().splitlines()[-1] == (
         "imageservice-loadtest: --only search: the server has no search"

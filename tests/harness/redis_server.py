@@ -16,7 +16,8 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from cli.local.embedded_aws import HOST, free_port
-from core.shared.link import connect
+from core.shared.client import client_at
+from core.shared.place import RedisPlace
 
 _START_S = 10.0
 _PATIENCE_S = 60.0
@@ -29,6 +30,11 @@ def redis_program() -> str:
     if found is None:
         raise pytest.UsageError("redis-server is not installed: apt-get install redis-server")
     return found
+
+
+def patient_client(url: str) -> "Redis":
+    """A client that waits as long as a busy machine may need."""
+    return client_at(RedisPlace.parse(url), socket_timeout=10, connect_timeout=10)
 
 
 @dataclass(slots=True)
@@ -46,7 +52,7 @@ class RedisServer:
     @property
     def client(self) -> "Redis":
         """A client of the suite's own; close it."""
-        return connect(self.url, socket_timeout=10)
+        return patient_client(self.url)
 
     async def start(self) -> None:
         self.process = await asyncio.create_subprocess_exec(

@@ -16,10 +16,10 @@ from structlog.testing import capture_logs
 from cli.local.embedded_aws import HOST, free_port
 from cluster.redis.documents import completed
 from cluster.redis.secured_redis import Certificates, secured
-from core.shared.link import RedisLink, RedisUnavailable, connect
+from core.shared.link import RedisLink, RedisUnavailable
 from core.shared.metrics import REDIS_DROPPED, REDIS_UP
 from core.shared.outcomes import News, SharedOutcomes
-from harness.redis_server import RedisServer, redis_program
+from harness.redis_server import RedisServer, patient_client, redis_program
 
 pytestmark = pytest.mark.usefixtures("_patient")
 PATIENCE_S = 30
@@ -102,7 +102,7 @@ async def node(tmp_path: Path) -> AsyncIterator[str]:
     )
     url = f"redis://{HOST}:{port}"
     try:
-        async with asyncio.timeout(PATIENCE_S), connect(url, socket_timeout=10) as client:
+        async with asyncio.timeout(PATIENCE_S), patient_client(url) as client:
             while not await has_slots(client):
                 assert process.returncode is None, "redis-server ended"
                 await asyncio.sleep(0.02)

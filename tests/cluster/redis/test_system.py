@@ -34,13 +34,18 @@ async def test_a_consumer_pushes_to_every_server_process(
         await running.start_server(
             f"--workers={workers}", REDIS_URL=redis.url, **MINUTES, **port.settings
         )
-        await running.start_consumer(REDIS_URL=redis.url)
         await redis.heard_by(channel, workers)
         missing = await running.submit(f"{images.base}/nothing-here")
         ids = [await running.submit(images.picture(number)) for number in range(IMAGES)]
-        ended = await running.wait_terminal([*ids, missing], seconds=PUSHED_S)
-        assert ended[missing].state == pb.STATE_FAILED
-        assert {ended[each].state for each in ids} == {pb.STATE_COMPLETED}
+        async with running.stub() as stub, asyncio.timeout(PUSHED_S):
+            watch = stub.WatchRequest(pb.WatchRequestRequest(request_ids=[*ids, missing]))
+            told = aiter(watch)
+            # What has ended before its watch begins is read from the table.
+            first = [(await anext(told)).request.state for _ in range(IMAGES + 1)]
+            assert set(first) == {pb.STATE_PENDING}
+            await running.start_consumer(REDIS_URL=redis.url)
+            ended = {event.request.request_id: event.request.state async for event in told}
+        assert ended == {missing: pb.STATE_FAILED, **dict.fromkeys(ids, pb.STATE_COMPLETED)}
         page = await port.scrape()
         assert page.value("redis_up", use="news") == 1
         assert page.value("redis_up", use="calls") == 1

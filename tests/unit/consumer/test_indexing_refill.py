@@ -7,8 +7,8 @@ from typing import Any, cast
 from botocore.exceptions import ClientError
 
 from consumer.indexing.image_scan import ImageScan
-from consumer.indexing.progress import Progress
 from consumer.indexing.refill import Refill, Tally
+from consumer.progress import Progress
 from core.schema import image_item
 from core.search.document import SearchDocument
 from core.search.engine import Outcome, Written
@@ -50,5 +50,5 @@ async def test_a_row_whose_request_no_table_can_have_concerns_no_other() -> None
     service: Any = Service(str(uuid.uuid4()), "", str(uuid.uuid4()))
     scan = ImageScan(service, "images", segments=1, rate=1_000)
     tables = Tables(cast("Any", None), service, Statements("requests", "images"))
-    refill = Refill(scan, tables, NewIndex(), Progress(3))
+    refill = Refill(scan, tables, NewIndex(), Progress("reindex", 3))
     assert await refill.run(1) == Tally(indexed=2, rejected=1)

@@ -7,7 +7,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from consumer.indexing.image_scan import ImageScan
-from consumer.indexing.patience import TRIES
+from consumer.patience import TRIES
 from core.errors import DependencyUnavailable
 from harness.virtual_time import run_virtually
 

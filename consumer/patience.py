@@ -1,4 +1,4 @@
-"""How a rebuild meets what does not answer for a while: by trying again, where it is."""
+"""How a long command meets what does not answer for a while: by trying again, where it is."""
 
 import asyncio
 import random
@@ -15,7 +15,7 @@ _log = structlog.get_logger()
 TRIES = 8
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 30.0
-"""So the pauses are 31 to 62 s in all; an outage that lasts for minutes ends the rebuild."""
+"""So the pauses are 31 to 62 s in all; an outage that lasts for minutes ends the command."""
 
 
 async def patiently(attempt: Callable[[], Awaitable[R]]) -> R:

@@ -99,13 +99,21 @@ async def reopen(stores: Stores, failed: DeadLetter) -> bool:
     """Reopen one request and send it; False where it has moved on since, and there is nothing to do."""
     pending_since = now_ms()
     try:
-        await stores.tables.reopen(failed.request_id, failed.revision, now=pending_since)
+        # A letter may outlive its row, and another request have its id by now.
+        await stores.tables.reopen(
+            failed.request_id,
+            failed.revision,
+            now=pending_since,
+            customer_id=failed.customer_id,
+            url=failed.url,
+        )
     except ConditionNotMet:
         request = await stores.tables.read_request(failed.request_id)
         reopened_before = (
             request is not None
             and request.state is State.PENDING
             and request.revision == next_revision(failed.revision)
+            and (request.customer_id, request.origin_url) == (failed.customer_id, failed.url)
         )
         if not reopened_before:
             return False

@@ -101,10 +101,10 @@ def _failure(item: Mapping[str, Attribute]) -> Failure | None:
     )
 
 
-def reopening(failed_revision: int, now: int) -> dict[str, Any]:
+def reopening(failed_revision: int, now: int, sent: Mapping[str, str]) -> dict[str, Any]:
     """The arguments of an UpdateItem that makes a FAILED request PENDING at the next revision.
 
-    With the failure's attributes the row leaves the index of failures.
+    With the failure's attributes the row leaves the index of failures. `sent` are attributes that it must have.
     """
     changes = {
         STATUS: string(State.PENDING),
@@ -114,13 +114,15 @@ def reopening(failed_revision: int, now: int) -> dict[str, Any]:
         CLAIMS: number(0),
     }
     removals = (FAILURE_SHARD, FAILURE_CODE, FAILURE_MESSAGE, FAILURE_ATTEMPTS, EXPIRES_AT)
-    names = {f"#{name}": name for name in (*changes, *removals)}
+    names = {f"#{name}": name for name in (*changes, *removals, *sent)}
     sets = ", ".join(f"#{name} = :{name}" for name in changes)
     removes = ", ".join(f"#{name}" for name in removals)
     values = {f":{name}": value for name, value in changes.items()}
+    values |= {f":{name}": string(value) for name, value in sent.items()}
+    theirs = "".join(f" AND #{name} = :{name}" for name in sent)
     return {
         "UpdateExpression": f"SET {sets} REMOVE {removes}",
-        "ConditionExpression": f"#{STATUS} = :failed AND #{REVISION} = :before",
+        "ConditionExpression": f"#{STATUS} = :failed AND #{REVISION} = :before{theirs}",
         "ExpressionAttributeNames": names,
         "ExpressionAttributeValues": {
             **values,

@@ -170,19 +170,32 @@ class Tables:
         members = query_members(table, index, shard, span, after=after, limit=limit)
         return slice_of(index, await call("dynamodb:Query", self._wire.invoke("Query", members)))
 
-    async def reopen(self, request_id: str, failed_revision: int, *, now: int) -> None:
+    async def reopen(
+        self,
+        request_id: str,
+        failed_revision: int,
+        *,
+        now: int,
+        customer_id: str | None = None,
+        url: str | None = None,
+    ) -> None:
         """FAILED at `failed_revision` becomes PENDING at the next, with a clean record.
 
-        Raises ConditionNotMet. An operator's write, so it shares no call; and by UpdateItem, because emulators and
-        DynamoDB disagree on how PartiQL removes several attributes.
+        `customer_id` and `url`, where given, must be the row's own: whoever remembers them from before may speak of
+        an earlier request, whose id was used again. Raises ConditionNotMet.
+
+        An operator's write, so it shares no call; and by UpdateItem, because emulators and DynamoDB disagree on how
+        PartiQL removes several attributes.
         """
+        sent = {schema.CUSTOMER_ID: customer_id, schema.ORIGIN_URL: url}
+        known = {name: value for name, value in sent.items() if value is not None}
         try:
             await call(
                 "dynamodb:UpdateItem",
                 self._dynamodb.update_item(
                     TableName=self.statements.requests_table,
                     Key=schema.request_key(request_id),
-                    **schema.reopening(failed_revision, now),
+                    **schema.reopening(failed_revision, now, known),
                 ),
             )
         except RequestRejected as rejection:

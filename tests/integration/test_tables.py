@@ -140,6 +140,20 @@ async def test_only_a_failed_request_is_reopened(tables: Tables) -> None:
     )
 
 
+@pytest.mark.parametrize("other", [{"customer_id": "other"}, {"url": "http://origin/other.png"}])
+async def test_a_letter_reopens_its_own_request_only(tables: Tables, other: dict[str, str]) -> None:
+    """It outlives its row, and the id may be another request's by then, which FAILED at the same revision."""
+    request = await inserted(tables)
+    await fail(tables, request.request_id)
+    theirs = {"customer_id": request.customer_id, "url": request.origin_url}
+    with pytest.raises(ConditionNotMet):
+        await tables.reopen(request.request_id, 2, now=2_000, **{**theirs, **other})
+    await tables.reopen(request.request_id, 2, now=2_000, **theirs)
+    read = await tables.read_request(request.request_id)
+    assert read is not None
+    assert read.state is State.PENDING
+
+
 async def test_failures_are_found_by_their_index_while_they_last(
     tables: Tables, dynamodb: DynamoDBClient, server_stack: StackOutputs
 ) -> None:

@@ -109,7 +109,8 @@ class ImageServiceServicer(object):
 
         A call that ends without an answer (deadline, lost connection) may still have been accepted. Only a request_id
         chosen by the caller makes a retry safe: the same id with the same content is accepted once, however often it is
-        sent; the same id with other content is ALREADY_EXISTS (reason REQUEST_ID_REUSED).
+        sent; the same id with other content is ALREADY_EXISTS (reason REQUEST_ID_REUSED). Once a record is no longer
+        retained its id is free: what is submitted under it then is a new request.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -51,7 +51,8 @@ class ImageServiceStub:
 
     A call that ends without an answer (deadline, lost connection) may still have been accepted. Only a request_id
     chosen by the caller makes a retry safe: the same id with the same content is accepted once, however often it is
-    sent; the same id with other content is ALREADY_EXISTS (reason REQUEST_ID_REUSED).
+    sent; the same id with other content is ALREADY_EXISTS (reason REQUEST_ID_REUSED). Once a record is no longer
+    retained its id is free: what is submitted under it then is a new request.
     """
     SubmitImages: _grpc.StreamStreamMultiCallable[_image_service_pb2.SubmitImagesRequest, _image_service_pb2.SubmitImagesResponse]
     """Takes in many images over one stream: one message for each image, answers in any order. What SubmitImage promises
@@ -141,7 +142,8 @@ class ImageServiceAsyncStub(ImageServiceStub):
 
     A call that ends without an answer (deadline, lost connection) may still have been accepted. Only a request_id
     chosen by the caller makes a retry safe: the same id with the same content is accepted once, however often it is
-    sent; the same id with other content is ALREADY_EXISTS (reason REQUEST_ID_REUSED).
+    sent; the same id with other content is ALREADY_EXISTS (reason REQUEST_ID_REUSED). Once a record is no longer
+    retained its id is free: what is submitted under it then is a new request.
     """
     SubmitImages: _aio.StreamStreamMultiCallable[_image_service_pb2.SubmitImagesRequest, _image_service_pb2.SubmitImagesResponse]  # type: ignore[assignment]
     """Takes in many images over one stream: one message for each image, answers in any order. What SubmitImage promises
@@ -234,7 +236,8 @@ class ImageServiceServicer(metaclass=_abc_1.ABCMeta):
 
         A call that ends without an answer (deadline, lost connection) may still have been accepted. Only a request_id
         chosen by the caller makes a retry safe: the same id with the same content is accepted once, however often it is
-        sent; the same id with other content is ALREADY_EXISTS (reason REQUEST_ID_REUSED).
+        sent; the same id with other content is ALREADY_EXISTS (reason REQUEST_ID_REUSED). Once a record is no longer
+        retained its id is free: what is submitted under it then is a new request.
         """
 
     @_abc_1.abstractmethod

@@ -52,8 +52,8 @@ def walked(record: RunRecord) -> set[str]:
 
 
 async def test_each_is_listed_once_while_more_come(indexed: System, tmp_path: Path) -> None:
-    """All lists of five customers, PENDING requests and searches among them, to their ends."""
-    some = ("--requests", "500", "--customers", "5", "--rate", "10")
+    """All lists of three customers, PENDING requests and searches among them, to their ends."""
+    some = ("--requests", "300", "--customers", "3", "--rate", "10")
     process = await start(indexed, tmp_path, *some)
     said, _ = await process.communicate()
     assert process.returncode == 0, said.decode()
@@ -76,19 +76,10 @@ async def test_each_is_listed_once_while_more_come(indexed: System, tmp_path: Pa
     assert {"report.html", "report.json", "report.png", "faults.txt"} <= set(files)
 
 
-async def test_only_what_was_chosen_is_walked(indexed: System, tmp_path: Path) -> None:
-    process = await start(indexed, tmp_path, *FEW, "--only", "search", "--only", "pending")
-    said, _ = await process.communicate()
-    assert process.returncode == 0, said.decode()
-    record = await report_of(tmp_path)
-    assert walked(record) == {"PENDING requests", "search", "search for a format"}
-    assert record.heading.settings["walked only"] == "pending, search"
-
-
 async def test_a_search_that_is_not_there_is_left_out(
     embedded_aws: RecordingAws, tmp_path: Path
 ) -> None:
-    """And said; where nothing else is to be walked, nothing is submitted."""
+    """And said, and what else was chosen is walked alone; where nothing is left to walk, nothing is submitted."""
     async with system(embedded_aws) as running:
         await running.start_server(SEARCH_URL="")
         await running.start_consumer()
@@ -101,6 +92,7 @@ async def test_a_search_that_is_not_there_is_left_out(
         said, _ = await process.communicate()
     assert record.verdict.sentences[-1] == "The server has no search: no search was walked."
     assert walked(record) == {"a span of time"}
+    assert record.heading.settings["walked only"] == "search, spans"
     assert process.returncode == 2
     assert said.decode().splitlines()[-1] == (
         "imageservice-loadtest: --only search: the server has no search"

@@ -11,12 +11,12 @@ from harness.records import records
 from harness.system import System, system
 from imageservice.v1 import image_service_pb2 as pb
 
-SLOW = 200
-ANSWER_S = 1
+SLOW = 100
+ANSWER_S = 2
 
 
 def slow_pictures(images: Origin) -> list[str]:
-    """URLs of one host that takes a second for each."""
+    """URLs of one host that takes two seconds for each."""
 
     async def answer(request: web.Request) -> web.Response:
         await asyncio.sleep(ANSWER_S)
@@ -44,7 +44,7 @@ async def states(running: System, ids: list[str]) -> list[pb.State.ValueType]:
 
 
 async def test_a_slow_host_takes_nothing_from_the_others(embedded_aws: RecordingAws) -> None:
-    """An image behind two hundred of a slow host is done while many of those wait, and they are not moved in vain."""
+    """An image behind a hundred of a slow host is done while many of those wait, and they are not moved in vain."""
     consumer = MetricsPort()
     async with origin() as images, system(embedded_aws) as running, records(running) as stores:
         await running.start_server()

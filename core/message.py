@@ -1,12 +1,25 @@
 """The queue's message: all that a worker needs, so that a first delivery reads no row."""
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from functools import cache
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import orjson
 
 from core.errors import ImageServiceError
 from core.request import FIRST_REVISION, ImageRequest
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    class OfRequest(DataclassInstance, Protocol):
+        @property
+        def request_id(self) -> str: ...
+
+
+M = TypeVar("M", bound="OfRequest")
 
 MAX_DELAY_S = 900
 """SQS's longest delay of one message, in seconds."""
@@ -59,17 +72,27 @@ def decode_message(body: str) -> ImageMessage:
 
     Members that are not known are left out: while a new version rolls out, its servers send to older consumers.
     """
+    return decode_members(ImageMessage, body)
+
+
+def decode_members(kind: type[M], body: str) -> M:
+    """A dataclass with a request id and plain members, out of a JSON object. Raises MalformedMessage.
+
+    Members that are not known are left out.
+    """
+    types = _types_of(kind)
     try:
         members = orjson.loads(body).items()
-        message = ImageMessage(**{name: value for name, value in members if name in _NAMES})
+        message = kind(**{name: value for name, value in members if name in types})
         uuid.UUID(message.request_id)
     except (ValueError, TypeError, AttributeError) as error:
         raise MalformedMessage(str(error)) from error
-    for name, kind in _TYPES:
-        if type(getattr(message, name)) is not kind:
+    for name, member in types.items():
+        if type(getattr(message, name)) is not member:
             raise MalformedMessage(f"{name} is of another type")
     return message
 
 
-_TYPES = tuple((field.name, field.type) for field in fields(ImageMessage))
-_NAMES = frozenset(name for name, _ in _TYPES)
+@cache
+def _types_of(kind: "type[OfRequest]") -> Mapping[str, object]:
+    return {field.name: field.type for field in fields(kind)}

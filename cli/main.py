@@ -6,13 +6,11 @@ from typing import Annotated
 
 import typer
 
-from cli import (
-    image,
-    listing,
-    prose,
+from cli.commands import (
+    list_requests,
     reconcile,
-    redrive,
     reindex,
+    retry_failed,
     search,
     stack_settings,
     status,
@@ -21,7 +19,8 @@ from cli import (
     watch,
 )
 from cli.errors import CommandFailed, OutputClosed, Stopped
-from cli.outcome import printable
+from cli.output import text
+from cli.output.outcome import printable
 
 DISTRIBUTION = "imageservice-app"
 USAGE = 2
@@ -39,11 +38,11 @@ app.command("up")(up.up)
 app.command("submit")(submit.submit)
 app.command("status")(status.status)
 app.command("watch")(watch.watch)
-app.command("list")(listing.listing)
-app.command("image")(image.image)
+app.command("list")(list_requests.listing)
+app.command("image")(status.image)
 app.command("search")(search.search)
 app.command("reconcile")(reconcile.reconcile)
-app.command("redrive")(redrive.redrive)
+app.command("redrive")(retry_failed.redrive)
 app.command("reindex")(reindex.reindex)
 app.command("stack-settings")(stack_settings.stack_settings)
 
@@ -88,7 +87,7 @@ def run(arguments: list[str]) -> int:
 def _complain(message: str, code: int) -> int:
     line = printable(" ".join(message.split()))
     if line:
-        prose.say(sys.stderr, f"imageservice: {line}")
+        text.say(sys.stderr, f"imageservice: {line}")
     return code
 
 

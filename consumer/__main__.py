@@ -16,20 +16,21 @@ import structlog
 import uvloop
 from botocore.exceptions import BotoCoreError
 
-from consumer import metrics, queue_exporter, reconcile, redrive
-from consumer.assembly import open_stores, open_workplace
-from consumer.heartbeat import beat
-from consumer.inbox import Inbox
-from consumer.indexing import process as indexer
-from consumer.indexing import reindex
-from consumer.indexing.settings import IndexerSettings, ReindexSettings
-from consumer.loop import Loop
+from consumer import metrics
+from consumer.exporter import queue_exporter
+from consumer.indexer import app as indexer
+from consumer.indexer.settings import IndexerSettings, ReindexSettings
+from consumer.jobs import reconcile, reindex, retry_failed
 from consumer.settings import ConsumerSettings
+from consumer.worker.app import open_stores, open_workplace
+from consumer.worker.poller import Loop
+from consumer.worker.receive_queue import ReceiveQueue
+from consumer.worker.visibility_heartbeat import beat
 from core.errors import DependencyUnavailable
-from core.garbage import settle_garbage_collection
-from core.logs import configure_logs
-from core.metrics import serve_metrics
-from core.pulse import Pulse
+from core.runtime.event_loop_monitor import EventLoopMonitor
+from core.runtime.gc_tuning import freeze_gc
+from core.runtime.logging import configure_logs
+from core.runtime.metrics import serve_metrics
 from core.settings import load
 
 _log = structlog.get_logger()
@@ -69,7 +70,7 @@ def _work(arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
         return _consume(settings)
     # Both may be cut short anywhere. Without a handler of its own, the first process of a container ignores the signal.
     signal.signal(signal.SIGTERM, _end)
-    command = {"reconcile": reconcile.run, "redrive": redrive.run}[arguments.command]
+    command = {"reconcile": reconcile.run, "redrive": retry_failed.run}[arguments.command]
     return command(settings, arguments)
 
 
@@ -81,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="consumer", description=__doc__)
     commands = parser.add_subparsers(dest="command")
     reconcile.add_parser(commands)
-    redrive.add_parser(commands)
+    retry_failed.add_parser(commands)
     commands.add_parser(queue_exporter.COMMAND, help="tell Prometheus how full the queues are")
     commands.add_parser(indexer.COMMAND, help="keep the index of search up with the tables")
     reindex.add_parser(commands)
@@ -106,12 +107,12 @@ async def _consume(settings: ConsumerSettings) -> int:
         # It ends only by a fault; without it others would be given what is held here.
         heartbeat.add_done_callback(lambda _: loop.stop())
         metrics.prepare()
-        pulse = Pulse()
+        pulse = EventLoopMonitor()
         beating = asyncio.create_task(pulse.run(), name="pulse")
         await asyncio.sleep(0)  # Its first beat comes before the first message.
         # Last, because a scrape that answers says that this consumer is at work.
         serve_metrics(settings.metrics_host, settings.metrics_port, pulse.alive)
-        settle_garbage_collection()
+        freeze_gc()
         _log.info("consuming", queue=settings.queue_url, concurrency=settings.concurrency)
         try:
             await loop.run()
@@ -124,7 +125,7 @@ async def _consume(settings: ConsumerSettings) -> int:
     return 0
 
 
-async def _visibility_timeout(inbox: Inbox, loop: Loop) -> int | None:
+async def _visibility_timeout(inbox: ReceiveQueue, loop: Loop) -> int | None:
     """Ask the queue until it answers, for to be started again heals no outage. None where `loop` is stopped first."""
     asking = asyncio.create_task(_answered(inbox))
     stopped = asyncio.create_task(loop.stopped())
@@ -136,7 +137,7 @@ async def _visibility_timeout(inbox: Inbox, loop: Loop) -> int | None:
         stopped.cancel()
 
 
-async def _answered(inbox: Inbox) -> int:
+async def _answered(inbox: ReceiveQueue) -> int:
     while True:
         try:
             return await inbox.visibility_timeout()

@@ -10,7 +10,7 @@ from functools import cache
 from prometheus_client import Counter, Gauge, Histogram
 
 from core.errors import FailureCode
-from core.request import State
+from core.model.request import State
 
 RECEIVED = Counter(
     "consumer_received_messages_total",

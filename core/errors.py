@@ -224,3 +224,15 @@ class ImageNotFound(ImageServiceError):
 
 class SearchNotConfigured(ImageServiceError):
     """This installation has no search engine."""
+
+
+# Failure codes as people give them.
+
+
+def parse_failure_code(text: str) -> FailureCode:
+    """In any case. Raises ValueError, whose text lists the codes that there are."""
+    try:
+        return FailureCode(text.upper())
+    except ValueError:
+        known = ", ".join(sorted(FailureCode))
+        raise ValueError(f"{text} is no failure code; there are {known}") from None

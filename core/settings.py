@@ -6,9 +6,9 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from core.group_commit import Batching
-from core.host_url import names_web_host
-from core.shared.place import RedisPlace
+from core.batcher import Batching
+from core.model.origin_url import names_web_host
+from core.redis.url import RedisUrl
 
 S = TypeVar("S", bound=BaseSettings)
 
@@ -102,7 +102,7 @@ class CoreSettings(QueueSettings, TableSettings):
     @classmethod
     def _names_a_redis(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None:
-            RedisPlace.parse(value.get_secret_value())
+            RedisUrl.parse(value.get_secret_value())
         return value
 
     @property

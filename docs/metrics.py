@@ -13,13 +13,13 @@ import yaml
 from prometheus_client import Counter
 from prometheus_client.metrics import MetricWrapperBase
 
-import consumer.indexing.metrics
+import consumer.exporter.queue_exporter
+import consumer.indexer.metrics
 import consumer.metrics
-import consumer.queue_exporter
-import core.metrics
-import core.pulse
+import core.redis.metrics
+import core.runtime.event_loop_monitor
+import core.runtime.metrics
 import core.search.metrics
-import core.shared.metrics
 import server.metrics
 from generated_page import write_or_check
 
@@ -40,13 +40,13 @@ have a label `worker`, and `server_worker_deaths_total` counts workers that ende
 """
 
 PROCESSES: dict[str, tuple[ModuleType, ...]] = {
-    "Every process": (core.metrics, core.pulse),
-    "Server and consumer, through Redis": (core.shared.metrics,),
+    "Every process": (core.runtime.metrics, core.runtime.event_loop_monitor),
+    "Server and consumer, through Redis": (core.redis.metrics,),
     "Server and indexer, with the search engine": (core.search.metrics,),
     "Server": (server.metrics,),
     "Consumer": (consumer.metrics,),
-    "Indexer": (consumer.indexing.metrics,),
-    "Queue exporter": (consumer.queue_exporter,),
+    "Indexer": (consumer.indexer.metrics,),
+    "Queue exporter": (consumer.exporter.queue_exporter,),
 }
 
 NOTES = {

@@ -11,14 +11,14 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
-from consumer.indexing.settings import IndexerSettings
-from consumer.queue_exporter import QueueExporterSettings
+from consumer.exporter.queue_exporter import QueueExporterSettings
+from consumer.indexer.settings import IndexerSettings
 from consumer.settings import ConsumerSettings
 from core.errors import ImageFailure, PermanentFailure
 from core.search.settings import SearchSettings
 from core.settings import CoreSettings
 from generated_page import write_or_check
-from server.rpc_errors import Reason
+from server.errors import Reason
 from server.settings import ServerSettings
 
 PAGE = Path(__file__).with_name("reference.md")

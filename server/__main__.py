@@ -7,12 +7,12 @@ what a parent has loaded all of its children would pay for.
 import argparse
 import sys
 
-from core.logs import configure_logs
-from core.metrics import serve_metrics
-from core.pulse import Pulse
+from core.runtime.event_loop_monitor import EventLoopMonitor
+from core.runtime.logging import configure_logs
+from core.runtime.metrics import serve_metrics
 from core.settings import load
-from server import workers
 from server.settings import ServerSettings
+from server.workers import supervisor
 
 
 def main(arguments: list[str]) -> None:
@@ -20,20 +20,20 @@ def main(arguments: list[str]) -> None:
     settings = load(ServerSettings)
     configure_logs(settings.log_level, settings.log_format, "server")
     if options.workers > 1:
-        workers.run(settings, options.workers)
+        supervisor.run(settings, options.workers)
     else:
         _run_alone(settings)
 
 
 def _run_alone(settings: ServerSettings) -> None:
-    from server import process  # noqa: PLC0415  loads gRPC
+    from server import app  # noqa: PLC0415  loads gRPC
 
-    pulse = Pulse()
+    pulse = EventLoopMonitor()
     try:
         serve_metrics(settings.metrics_host, settings.metrics_port, pulse.alive)
     except OSError as error:
         sys.exit(f"METRICS_PORT: {error}")
-    process.run(settings, pulse)
+    app.run(settings, pulse)
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:

@@ -6,20 +6,18 @@ from grpc.aio import ServicerContext
 
 from imageservice.v1 import image_service_pb2 as pb
 from imageservice.v1.image_service_pb2_grpc import ImageServiceServicer
-from server.calls import Calls
-from server.image_reader import ImageReader
-from server.listing.asked import asked_images, asked_requests
-from server.listing.listings import Listings
+from server.converters import submit_response
+from server.listing.lister import Lister
+from server.listing.request import parse_list_images, parse_list_requests
 from server.metrics import MethodMetrics
-from server.offer import offered_request
-from server.searching.asked import asked_search
-from server.searching.searches import Searches
-from server.status_reader import StatusReader
-from server.submission import Submissions
-from server.submit_stream import SubmitStreams
-from server.translation import submit_response
+from server.rpc_middleware import Calls
+from server.search.request import parse_search
+from server.search.searcher import Searches
+from server.status.reader import ImageReader, StatusReader
+from server.submit.admission import SubmitAdmission, new_image_request
+from server.submit.stream import SubmitStreams
 from server.validation import valid_image_id, valid_request_id, valid_submit, valid_watch
-from server.watcher import Watcher
+from server.watch.watcher import Watcher
 
 Context = ServicerContext[Any, Any]
 
@@ -40,12 +38,12 @@ class ImageService(ImageServiceServicer):
     def __init__(
         self,
         *,
-        submissions: Submissions,
+        submissions: SubmitAdmission,
         streams: SubmitStreams,
         statuses: StatusReader,
         watcher: Watcher,
         images: ImageReader,
-        listings: Listings,
+        listings: Lister,
         searches: Searches,
         calls: Calls,
     ) -> None:
@@ -100,7 +98,7 @@ class ImageService(ImageServiceServicer):
         return await self._calls.answer(_SEARCH_IMAGES, context, self._search(request))
 
     async def _submit(self, request: pb.SubmitImageRequest) -> pb.SubmitImageResponse:
-        offered = offered_request(valid_submit(request))
+        offered = new_image_request(valid_submit(request))
         return submit_response(await self._submissions.begin(offered))
 
     async def _status(self, request: pb.GetStatusRequest) -> pb.GetStatusResponse:
@@ -113,13 +111,13 @@ class ImageService(ImageServiceServicer):
                 await context.write(pb.WatchRequestResponse(request=status.message))
 
     async def _list_requests(self, request: pb.ListRequestsRequest) -> pb.ListRequestsResponse:
-        return await self._listings.requests(asked_requests(request))
+        return await self._listings.requests(parse_list_requests(request))
 
     async def _image(self, request: pb.GetImageRequest) -> pb.GetImageResponse:
         return pb.GetImageResponse(image=await self._images.read(valid_image_id(request)))
 
     async def _list_images(self, request: pb.ListImagesRequest) -> pb.ListImagesResponse:
-        return await self._listings.images(asked_images(request))
+        return await self._listings.images(parse_list_images(request))
 
     async def _search(self, request: pb.SearchImagesRequest) -> pb.SearchImagesResponse:
-        return await self._searches.page(asked_search(request))
+        return await self._searches.page(parse_search(request))

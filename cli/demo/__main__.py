@@ -12,8 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from cli import prose
-from cli.client import connect
+from cli.client.client import connect
 from cli.demo import published, searching
 from cli.demo.items import Item, items, list_pictures
 from cli.demo.run import Result, submit_and_follow
@@ -21,7 +20,8 @@ from cli.demo.stage import set_up
 from cli.demo.table import show
 from cli.errors import CommandFailed
 from cli.local.plan import require_embedded_aws
-from cli.outcome import printable
+from cli.output import text
+from cli.output.outcome import printable
 
 PICTURES = Path(__file__).parents[2] / "tests" / "images"
 LONGEST_SECONDS = 90.0
@@ -44,7 +44,7 @@ async def _demonstrate(console: Console, logs: Path) -> list[str]:
             if good:
                 faults += await searching.wrong(console, status, address, good)
             status.start()
-    prose.say(
+    text.say(
         sys.stdout,
         f"{len(results)} requests; {len(good)} pictures published and fetched again, "
         f"{len(results) - len(good)} not published. {time.monotonic() - began:.0f} s in all.",
@@ -90,9 +90,9 @@ def main() -> int:
     except (KeyboardInterrupt, asyncio.CancelledError):
         faults, code = ["interrupted"], 130
     for fault in faults:
-        prose.say(sys.stderr, f"demo: {printable(fault)}")
+        text.say(sys.stderr, f"demo: {printable(fault)}")
     if code == 1:
-        prose.say(sys.stderr, f"demo: what the processes said is in {logs}")
+        text.say(sys.stderr, f"demo: what the processes said is in {logs}")
     else:
         shutil.rmtree(logs)
     if code == 0:

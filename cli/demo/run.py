@@ -5,9 +5,9 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from cli.client import TERMINAL, WATCHED_AT_ONCE, Client, Refused
+from cli.client.client import TERMINAL, WATCHED_AT_ONCE, Client, Refused
 from cli.demo.items import Item
-from cli.outcome import COMPLETED, Outcome
+from cli.output.outcome import COMPLETED, Outcome
 
 CUSTOMER = "demo"
 

@@ -9,11 +9,11 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
-from cli.client import Client, connect
+from cli.client.client import Client, connect
 from cli.demo.run import CUSTOMER, Result
 from cli.demo.searches import Search, searches
 from cli.demo.table import NAME_WIDTH, shorten, size
-from cli.found import facet_table
+from cli.output.search_results import facet_table
 from imageservice.v1 import image_service_pb2 as pb
 
 LONGEST_SECONDS = 30.0

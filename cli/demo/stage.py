@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.status import Status
 
-from cli.address import Address
+from cli.arguments import Address
 from cli.errors import CommandFailed
 from cli.local import ports, readiness
 from cli.local.child import ChildSpec, leashed

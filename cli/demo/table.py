@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.demo.run import Result
-from cli.report import STYLES
+from cli.output.report import STYLES
 
 SHORT_ID = 8
 WHOLE_ID = 36

@@ -5,11 +5,28 @@ import os
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, Process
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Self
+
+# The pipe that ends the children when their parent is gone.
+
+
+@contextmanager
+def lifeline() -> Iterator[int]:
+    """The reading end, for the children's leash. This process alone holds the writing end, to the end.
+
+    Python makes the ends non-inheritable (PEP 446), so no child can hold the writing end by accident. When this
+    process ends, in whatever way, the kernel closes it.
+    """
+    reading, writing = os.pipe()
+    try:
+        yield reading
+    finally:
+        os.close(writing)
+        os.close(reading)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +52,7 @@ def leashed(module: str, *arguments: str) -> Callable[[int], Sequence[str]]:
     """The command of a Python module that leaves when the leash's other end closes."""
 
     def command(leash: int) -> Sequence[str]:
-        bound = [sys.executable, "-m", "cli.local.leash", "--fd", str(leash)]
+        bound = [sys.executable, "-m", "cli.local.parent_watch", "--fd", str(leash)]
         return [*bound, "--", "-m", module, *arguments]
 
     return command

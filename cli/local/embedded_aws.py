@@ -42,7 +42,7 @@ def endpoint_of(port: int) -> str:
 
 def command(port: int, leash_fd: int, *, module: str = EMULATOR) -> list[str]:
     """Return the child's command. The parent holds the other end of the pipe `leash_fd` open."""
-    leash = [sys.executable, "-m", "cli.local.leash", "--fd", str(leash_fd)]
+    leash = [sys.executable, "-m", "cli.local.parent_watch", "--fd", str(leash_fd)]
     return [*leash, "--", "-m", module, str(port)]
 
 

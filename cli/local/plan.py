@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
-from cli.address import Address
+from cli.arguments import Address
 from cli.errors import UsageFault
 from cli.local import ports
 from cli.local.child import ChildSpec

@@ -7,8 +7,8 @@ from typing import Self
 
 from cli.errors import CommandFailed
 from cli.local.child import ChildSpec
-from cli.local.keeper import Keeper, Notices
-from core.restart import RestartPolicy
+from cli.local.restarter import Keeper, Notices
+from core.resilience.backoff import RestartPolicy
 
 
 class Supervisor:

@@ -1,25 +1,68 @@
 """The whole system on this machine: an embedded AWS, the server, the consumers and the indexer."""
 
 import asyncio
+import shutil
+import tempfile
 import time
-from collections.abc import Mapping
-from contextlib import suppress
-from typing import Any, Protocol
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Protocol, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from cli.errors import CommandFailed
-from cli.local import embedded_aws, roles, stack
-from cli.local.child import Child, ChildSpec, describe_exit
+from cli.local import embedded_aws, processes, stack
+from cli.local.child import Child, ChildSpec, describe_exit, lifeline
 from cli.local.embedded_aws import EmbeddedAwsFailed
-from cli.local.interruption import Interrupted, unless
-from cli.local.lifeline import lifeline
 from cli.local.plan import Plan
 from cli.local.ready_file import Running
-from cli.local.search_engine import search_engine
 from cli.local.stack import StackFailed
 from cli.local.supervisor import Supervisor
-from core.restart import RestartPolicy
+from core.resilience.backoff import RestartPolicy
+
+# Work that ends early because something else happened first.
+
+T = TypeVar("T")
+
+
+class Interrupted(Exception):
+    """Something else came first."""
+
+
+async def unless(work: Coroutine[Any, Any, T], *interruptions: asyncio.Task[Any]) -> T:
+    """The result of `work`; when an interruption is done first, `work` is cancelled and Interrupted raised."""
+    running = asyncio.create_task(work)
+    try:
+        await asyncio.wait({running, *interruptions}, return_when=asyncio.FIRST_COMPLETED)
+        # An interruption wins a tie: work often fails because of it.
+        if any(interruption.done() for interruption in interruptions):
+            raise Interrupted
+        return await running
+    finally:
+        if not running.done():
+            running.cancel()
+        with suppress(asyncio.CancelledError, Exception):
+            await running
+
+
+# The search engine of a local system: a file of SQLite's for as long as the system runs, or what SEARCH_URL names.
+
+PREFIX = "imageservice-search-"
+
+
+@asynccontextmanager
+async def search_engine(environ: Mapping[str, str]) -> AsyncIterator[dict[str, str]]:
+    """Its settings. The file is as short-lived as the embedded AWS that it is made of."""
+    signed = environ.get("SEARCH_SIGNED", "false")
+    if given := environ.get("SEARCH_URL"):
+        yield {"SEARCH_URL": given, "SEARCH_SIGNED": signed}
+        return
+    folder = await asyncio.to_thread(tempfile.mkdtemp, prefix=PREFIX)
+    try:
+        yield {"SEARCH_URL": f"sqlite:///{folder}/search.db", "SEARCH_SIGNED": "false"}
+    finally:
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
 
 READY_SECONDS = 60.0
 ORPHANED_SECONDS = 3.0
@@ -124,7 +167,7 @@ class System:
     async def _serve_on_embedded_aws(self, leash: int, stopped: asyncio.Task[Any]) -> int | None:
         self._audience.step("starting the embedded AWS")
         port = await asyncio.to_thread(embedded_aws.free_port)
-        spec = roles.aws(self._plan, port, self._environ)
+        spec = processes.aws(self._plan, port, self._environ)
         self._aws = aws = await Child.start(spec, leash)
         try:
             with suppress(Interrupted):
@@ -149,7 +192,7 @@ class System:
         self._audience.step("deploying core/stack.yaml")
         settings = await unless(self._deploy(endpoint, search), *interruptions)
         self._audience.step("starting the server, the consumers and the indexer")
-        specs = roles.workers(self._plan, endpoint, {**self._environ, **settings})
+        specs = processes.workers(self._plan, endpoint, {**self._environ, **settings})
         async with Supervisor(specs, leash, self, self._policy) as workers:
             self._workers = workers
             try:
@@ -171,7 +214,7 @@ class System:
             )
         except (StackFailed, BotoCoreError, ClientError) as error:
             raise CommandFailed(str(error)) from error
-        return roles.settings(self._plan, endpoint, outputs, search)
+        return processes.settings(self._plan, endpoint, outputs, search)
 
     async def _tell(self, workers: Supervisor, endpoint: str, settings: Mapping[str, str]) -> None:
         """Say that all is ready, now and whenever a child was replaced. Raises what ends a keeper."""
@@ -180,7 +223,7 @@ class System:
             running = Running(
                 str(self._plan.address),
                 endpoint,
-                roles.metrics(self._plan, settings),
+                processes.metrics(self._plan, settings),
                 self._pids(workers),
                 settings,
             )

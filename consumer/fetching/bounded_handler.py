@@ -1,13 +1,17 @@
 """The protocol of a connection to an origin: what may arrive on it, and when."""
 
 import select
+from functools import partial
 from typing import Any
 
 import aiohttp
 from aiohttp import StreamReader
+from aiohttp.abc import AbstractResolver
+from aiohttp.client_proto import ResponseHandler
 from aiohttp.http import RawResponseMessage
 
-from core.wire.handler import TellingHandler
+from consumer.fetching.connect_guard import ConnectGuard
+from core.aws.http.response_handler import PayloadErrorHandler
 
 INTERIM = frozenset({100, *range(102, 200)})
 """Statuses after which the answer is still to come (RFC 9110, section 15.2). 101 would change the protocol, and is
@@ -26,7 +30,7 @@ takes as long a head."""
 SLICE_BYTES = 16 * 1_024
 
 
-class BoundedHandler(TellingHandler):
+class BoundedHandler(PayloadErrorHandler):
     """Hangs up on an origin that sends more heads than are read, or anything that nobody asked for.
 
     aiohttp parses all that arrives into a queue without a bound and drops interim responses one by one. An endless run
@@ -115,3 +119,28 @@ class BoundedHandler(TellingHandler):
         self.set_exception(aiohttp.ClientPayloadError(reason))
         if self.transport is not None:
             self.transport.abort()
+
+
+# Connections that a stranger cannot flood.
+
+_DNS_CACHE_S = 10
+
+
+class BoundedConnector(aiohttp.TCPConnector):
+    """Makes each connection through the guard, bounded, and keeps none; see ConnectionPool."""
+
+    def __init__(self, resolver: AbstractResolver, guard: ConnectGuard) -> None:
+        """The resolver stays the caller's to close."""
+        super().__init__(
+            # The worker's slots bound it; waiting here would count against the origin's time.
+            limit=0,
+            # Its own pool would let an origin flood an idle connection, or leave an answer in it for the next request.
+            force_close=True,
+            ttl_dns_cache=_DNS_CACHE_S,
+            resolver=resolver,
+            socket_factory=guard.open_socket,
+        )
+        # Private, but the only seam: aiohttp has no limit of its own and takes no protocol from
+        # outside. tests/integration/test_fetch_floods.py fails where an update moves it.
+        handler: type[ResponseHandler] = BoundedHandler
+        self._factory = partial(handler, loop=self._loop)

@@ -14,8 +14,8 @@ from ipaddress import ip_address
 
 from aiohttp import AddrInfoType
 
-from consumer.fetching.address import Refusal, judge_address
-from consumer.fetching.special_networks import IPNetwork
+from consumer.fetching.address import Refusal, check_address
+from consumer.fetching.networks import IPNetwork
 
 
 class AddressRefused(OSError):
@@ -74,4 +74,4 @@ class ConnectGuard:
         except ValueError:
             # A socket would look this up by itself, past the guard.
             return Refusal(text, "not a numeric address", "RFC 6943, section 3.1.1")
-        return judge_address(ip, self._allowed_networks, nat64_allowed=self._nat64_allowed)
+        return check_address(ip, self._allowed_networks, nat64_allowed=self._nat64_allowed)

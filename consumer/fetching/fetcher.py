@@ -12,26 +12,26 @@ from typing import Any
 
 from aiohttp.abc import AbstractResolver
 
-from consumer.fetching.body import read_body
-from consumer.fetching.body_budget import BodyBudget, BodyReservation
+from consumer.fetching.body_budget import BodyBudget, BodyReservation, read_body
+from consumer.fetching.bounded_handler import BoundedConnector
 from consumer.fetching.connect_guard import ConnectGuard
-from consumer.fetching.connector import BoundedConnector
 from consumer.fetching.deadline import Deadline
-from consumer.fetching.exchange import Answer, Exchanges
-from consumer.fetching.fetch_policy import FetchPolicy
-from consumer.fetching.politeness import HostBusy, HostLimiter
-from consumer.fetching.redirects import REDIRECT_STATUSES, next_hop
+from consumer.fetching.errors import TRANSPORT_ERRORS, to_image_failure
+from consumer.fetching.host_limiter import HostBusy, HostLimiter
+from consumer.fetching.http_client import Answer, OriginClient
+from consumer.fetching.policy import FetchPolicy
 from consumer.fetching.resolver import PooledResolver
 from consumer.fetching.response import (
+    REDIRECT_STATUSES,
     check_coding,
     check_status,
     declared_size,
     media_type,
+    next_hop,
     recorded,
 )
-from consumer.fetching.transport_error import TRANSPORT_ERRORS, as_failure
 from core.errors import BlockedAddress, Timeout
-from core.origin_url import InvalidOriginUrl, OriginUrl, parse_origin_url
+from core.model.origin_url import InvalidOriginUrl, OriginUrl, parse_origin_url
 
 __all__ = ["FetchPolicy", "Fetched", "Fetcher"]
 
@@ -92,7 +92,7 @@ class Fetcher:
         self._hosts = HostLimiter(policy.per_host_limit, max_wait=policy.per_host_wait)
         self._budget = BodyBudget(policy.body_budget_bytes, max_bytes=policy.max_bytes)
         self._resolver = resolver or PooledResolver()
-        self._exchanges = Exchanges(
+        self._exchanges = OriginClient(
             BoundedConnector(self._resolver, self._guard),
             user_agent=policy.user_agent,
             connect_timeout=policy.connect_timeout,
@@ -164,7 +164,7 @@ class Fetcher:
                 try:
                     return await self._exchange(hop, deadline)
                 except TRANSPORT_ERRORS as error:
-                    raise as_failure(error, refused=bool(recording.refusals)) from error
+                    raise to_image_failure(error, refused=bool(recording.refusals)) from error
         except HostBusy:  # no thread to look its name up
             served = False
             raise

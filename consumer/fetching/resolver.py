@@ -8,7 +8,7 @@ from threading import Lock
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from consumer.fetching.politeness import HostBusy
+from consumer.fetching.host_limiter import HostBusy
 
 THREADS = 512
 """They sleep. A hanging look-up outlives the fetch that wanted it several times over."""

@@ -1,10 +1,81 @@
 """What a response's status and headers say, before any of its body is read."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from urllib.parse import urljoin
 
-from consumer.fetching.retry_after import parse_retry_after
-from core.errors import BadResponse, NotFound, OriginError, OriginRefused, RateLimited, TooLarge
+from core.errors import (
+    BadRedirect,
+    BadResponse,
+    NotFound,
+    OriginError,
+    OriginRefused,
+    RateLimited,
+    TooLarge,
+    TooManyRedirects,
+)
+from core.model.origin_url import InvalidOriginUrl, OriginUrl, parse_origin_url
+
+# The Retry-After header (RFC 9110, section 10.2.3).
+
+MAX_RETRY_AFTER_S = 900.0
+"""The longest delay that SQS grants a message; a longer wish is cut to it."""
+
+_MAX_DIGITS = 9
+
+
+def parse_retry_after(value: str | None, now: datetime) -> float | None:
+    """Give the seconds to wait, between 0 and MAX_RETRY_AFTER_S; None when absent or nonsense.
+
+    `value` is a number of seconds or an HTTP-date; `now` is aware.
+    """
+    text = (value or "").strip()
+    if text.isascii() and text.isdigit():
+        return MAX_RETRY_AFTER_S if len(text) > _MAX_DIGITS else _bounded(float(text))
+    try:
+        date = parsedate_to_datetime(text)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    if date.tzinfo is None:  # "-0000": UTC, from an unknown zone
+        date = date.replace(tzinfo=UTC)
+    return _bounded((date - now).total_seconds())
+
+
+def _bounded(seconds: float) -> float:
+    return min(max(seconds, 0.0), MAX_RETRY_AFTER_S)
+
+
+# Where a redirect leads, and whether it may be followed. The address behind it is the guard's.
+
+REDIRECT_STATUSES = frozenset({301, 302, 303, 307, 308})
+
+MAX_HOP_BYTES = 8_190
+"""Signed URLs of stores outgrow what is taken at submit; this is the longest header we read."""
+
+
+def next_hop(current: OriginUrl, location: str | None, *, followed: int, limit: int) -> OriginUrl:
+    """Give the URL that `location` leads to from `current`, after `followed` redirects.
+
+    Raises TooManyRedirects past `limit`, and BadRedirect for a missing or refused location and for
+    a step from https down to http.
+    """
+    if followed >= limit:
+        raise TooManyRedirects
+    if not location:
+        raise BadRedirect("it names no location")
+    try:
+        # A space is common in hand-made redirects, and every browser escapes it.
+        target = urljoin(current.request_url, location.strip().replace(" ", "%20"))
+        hop = parse_origin_url(target, max_bytes=MAX_HOP_BYTES)
+    except InvalidOriginUrl as fault:
+        raise BadRedirect(str(fault)) from fault
+    except ValueError as fault:
+        raise BadRedirect("its location cannot be read") from fault
+    if current.scheme == "https" and hop.scheme == "http":
+        raise BadRedirect("it leads from https to http")
+    return hop
+
 
 _OK = 200
 _NOT_FOUND = frozenset({404, 410})

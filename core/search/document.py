@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 
 import idna
 
-from core.image import ImageRecord
-from core.origin_url import InvalidOriginUrl, parse_origin_url
-from core.request import FIRST_REVISION, ImageRequest
+from core.model.image import ImageRecord
+from core.model.origin_url import InvalidOriginUrl, parse_origin_url
+from core.model.request import FIRST_REVISION, ImageRequest
 from core.search.color import Color, color_of
-from core.search.words import words
+from core.search.tokenizer import words
 
 
 @dataclass(frozen=True, slots=True)

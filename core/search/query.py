@@ -9,7 +9,7 @@ FACET_VALUES = 20
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """One of core.search.words; with `prefix` it is the beginning of one."""
+    """One of core.search.tokenizer; with `prefix` it is the beginning of one."""
 
     text: str
     prefix: bool = False

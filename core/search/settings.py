@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings
 
-from core.host_url import names_host
+from core.model.origin_url import names_host
 
 SQLITE = "sqlite:///"
 _OPENSEARCH = ("https://", "http://")

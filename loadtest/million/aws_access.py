@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from core.aws import Aws, open_aws
+from core.aws.client import Aws, open_aws
 
 REQUESTS_TABLE, IMAGES_TABLE, QUEUE_URL, TOPIC_ARN = NEEDED = (
     "REQUESTS_TABLE",

@@ -4,12 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import grpc
-from tenacity import (
-    AsyncRetrying,
-    retry_if_exception,
-    stop_after_delay,
-    wait_random_exponential,
-)
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 T = TypeVar("T")
 

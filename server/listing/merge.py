@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from heapq import merge
 from typing import NamedTuple
 
-from core.indexes import IndexKey, Slice, Span
+from core.dynamodb.indexes import IndexKey, IndexPage, TimeRange
 
 MAX_KEYS = 1_000
 """Index keys that one call reads at most, all shards together."""
@@ -53,7 +53,7 @@ class Listed(NamedTuple):
     last_known: bool
 
 
-def opened(positions: Sequence[Position], shards: int, span: Span) -> tuple[Position, ...]:
+def opened(positions: Sequence[Position], shards: int, span: TimeRange) -> tuple[Position, ...]:
     """The positions of all shards. `positions` are those of the page before, none on the first page.
 
     Shards that it did not know begin at the top: CUSTOMER_SHARDS was raised since, or is higher where other servers
@@ -69,7 +69,7 @@ def keys_per_shard(wanted: int, positions: Sequence[Position]) -> int:
     return max(1, min(wanted, MAX_KEYS // max(1, unfinished)))
 
 
-def merged(slices: Sequence[Slice]) -> list[Listed]:
+def merged(slices: Sequence[IndexPage]) -> list[Listed]:
     """What comes next; `slices` are in the order of the shards."""
     if any(not each.keys and each.resume for each in slices):
         return []
@@ -83,7 +83,7 @@ def merged(slices: Sequence[Slice]) -> list[Listed]:
 
 
 def advanced(
-    positions: Sequence[Position], slices: Sequence[Slice], examined: Sequence[Listed]
+    positions: Sequence[Position], slices: Sequence[IndexPage], examined: Sequence[Listed]
 ) -> tuple[Position, ...]:
     """The positions behind `examined`, which is the beginning of what was merged from `slices`."""
     taken = Counter(each.shard for each in examined)
@@ -93,12 +93,12 @@ def advanced(
     )
 
 
-def _stream(shard: int, read: Slice) -> list[Listed]:
+def _stream(shard: int, read: IndexPage) -> list[Listed]:
     ends = len(read.keys) if read.resume is None else len(read.keys) - 1
     return [Listed(key, shard, at >= ends) for at, key in enumerate(read.keys)]
 
 
-def _behind(position: Position, read: Slice, taken: int, last_time: int | None) -> Position:
+def _behind(position: Position, read: IndexPage, taken: int, last_time: int | None) -> Position:
     if taken == len(read.keys):
         return END if read.resume is None else After(read.resume)
     if taken:

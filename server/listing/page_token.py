@@ -16,7 +16,7 @@ import struct
 import uuid
 from collections.abc import Sequence
 
-from core.indexes import IndexKey
+from core.dynamodb.indexes import IndexKey
 from server.listing.merge import END, MAX_SHARDS, After, From, Position
 from server.listing.query import ListQuery
 

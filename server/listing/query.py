@@ -6,14 +6,14 @@ from enum import StrEnum
 
 import orjson
 
-from core.indexes import BY_CUSTOMER, BY_FAILURE, Index, Span
-from core.request import ImageRequest, State
+from core.dynamodb.indexes import BY_CUSTOMER, BY_FAILURE, Index, TimeRange
+from core.model.request import ImageRequest, State
 
 LATEST = 2**48 - 1
 """The latest time that is listed, in milliseconds since the epoch; 6 bytes hold it."""
-ALL_TIMES = Span(0, LATEST)
+ALL_TIMES = TimeRange(0, LATEST)
 
-_CLOCKS_DIFFER_MS = 3_600_000
+_MAX_CLOCK_SKEW_MS = 3_600_000
 """A consumer's clock may be behind a server's, so that a request fails before it was created."""
 
 
@@ -29,18 +29,18 @@ class ListQuery:
     kind: Kind
     customer_id: str
     state: State | None = None
-    created: Span = ALL_TIMES
+    created: TimeRange = ALL_TIMES
 
     @property
     def index(self) -> Index:
         return BY_FAILURE if self.state is State.FAILED else BY_CUSTOMER
 
     @property
-    def span(self) -> Span:
+    def span(self) -> TimeRange:
         """The times of the index's keys. Failures are indexed by the time at which they failed."""
         if self.state is not State.FAILED:
             return self.created
-        return Span(max(0, self.created.first - _CLOCKS_DIFFER_MS), LATEST)
+        return TimeRange(max(0, self.created.first - _MAX_CLOCK_SKEW_MS), LATEST)
 
     @property
     def picks(self) -> bool:

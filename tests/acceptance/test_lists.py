@@ -8,8 +8,8 @@ from itertools import cycle
 
 import pytest
 
-from core.clock import now_ms
-from core.tables import Tables
+from core.dynamodb.tables import Tables
+from core.runtime.clock import now_ms
 from harness.aws import RecordingAws
 from harness.command import imageservice
 from harness.lists import insert, listed, listed_images, request_pages

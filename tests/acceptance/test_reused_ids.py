@@ -9,8 +9,8 @@ from typing import Any
 
 from aiohttp import web
 
-from core.clock import now_ms
-from core.message import ImageMessage
+from core.model.message import ImageMessage
+from core.runtime.clock import now_ms
 from harness.aws import RecordingAws
 from harness.lists import listed_images, request_pages
 from harness.origin import Origin, numbered_png, origin

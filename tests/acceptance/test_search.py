@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestServer
 
-from core.clock import now_ms
+from core.runtime.clock import now_ms
 from harness.aws import RecordingAws
 from harness.command import ROOT, Ran, imageservice
 from harness.searchable import Index, found, index, search_pages

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from core.request import image_id_of
+from core.model.request import image_id_of
 from core.search.query import Range, SearchQuery, Word
 from harness.aws import RecordingAws
 from harness.metrics import MetricsPort, Scrape

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 
-from cli.client import connect
+from cli.client.client import connect
 from harness.aws import RecordingAws
 from harness.origin import origin
 from harness.records import records

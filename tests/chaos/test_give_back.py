@@ -7,7 +7,7 @@ import uuid
 
 from aiohttp import web
 
-from core.message import ImageMessage
+from core.model.message import ImageMessage
 from harness.aws import RecordingAws
 from harness.aws_proxy import Forward, Hook, ProxiedCall, Unreachable, aws_proxy, cut, pass_on
 from harness.origin import numbered_png, origin

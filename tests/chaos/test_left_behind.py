@@ -7,9 +7,17 @@ from typing import Any
 
 from aiohttp import web
 
-from core.message import ImageMessage
+from core.model.message import ImageMessage
 from harness.aws import RecordingAws
-from harness.aws_proxy import AwsProxy, Forward, Hook, ProxiedCall, Unreachable, aws_proxy, pass_on
+from harness.aws_proxy import (
+    AwsProxy,
+    Forward,
+    Hook,
+    ProxiedCall,
+    Unreachable,
+    aws_proxy,
+    pass_on,
+)
 from harness.left_behind import insert, row_of
 from harness.origin import numbered_png, origin
 from harness.records import Records, records

@@ -4,7 +4,7 @@ import asyncio
 
 from aiohttp import web
 
-from core.message import ImageMessage
+from core.model.message import ImageMessage
 from harness.aws import RecordingAws
 from harness.origin import numbered_png, origin
 from harness.records import Records, records

@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from aiohttp import web
 
-from core.clock import now_ms
-from core.request import Failure
+from core.model.request import Failure
+from core.runtime.clock import now_ms
 from harness.aws import RecordingAws
 from harness.aws_proxy import Forward, Hook, ProxiedCall, Unreachable, aws_proxy, pass_on
 from harness.failures import Failures

@@ -1,6 +1,6 @@
 """What reconcile does about messages that nobody could process."""
 
-from core.message import ImageMessage
+from core.model.message import ImageMessage
 from harness.aws import RecordingAws
 from harness.left_behind import insert, row_of
 from harness.origin import origin

@@ -10,12 +10,7 @@ from typing import Any, Protocol, Self
 from aiobotocore.session import get_session
 
 from backends.real_backends import RealBackends
-from cli.local.embedded_aws import (
-    REGION,
-    EmbeddedAws,
-    EmbeddedAwsFailed,
-    client_environment,
-)
+from cli.local.embedded_aws import REGION, EmbeddedAws, EmbeddedAwsFailed, client_environment
 from cli.local.stack import StackOutputs, deploy
 from harness.calls import Call
 

@@ -9,7 +9,7 @@ import aiohttp
 from aiohttp import web
 from botocore.exceptions import BotoCoreError, ClientError
 
-from core.aws import Aws
+from core.aws.client import Aws
 from harness.tables import aws_with
 
 Call = Callable[[Aws], Awaitable[Any]]
@@ -78,7 +78,7 @@ async def aws_of(counterpart: Counterpart) -> AsyncIterator[Aws]:
 
 
 async def outcome(call: Call, aws: Aws, counterpart: Counterpart) -> tuple[Any, int]:
-    """What the caller sees, as far as core.aws tells it apart, and the number of tries."""
+    """What the caller sees, as far as core.aws.client tells it apart, and the number of tries."""
     seen: Any
     try:
         seen = await call(aws)

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from core.image import ImageRecord
-from core.request import ImageRequest
-from core.tables import Glance, Tables
+from core.dynamodb.tables import StatusSnapshot, Tables
+from core.model.image import ImageRecord
+from core.model.request import ImageRequest
 
 
 class CountingTables(Tables):
@@ -21,6 +21,6 @@ class CountingTables(Tables):
         self.reads += 1
         return await super().read_image_by_id(image_id)
 
-    async def glance(self, request_ids: Sequence[str]) -> dict[str, Glance]:
+    async def read_statuses(self, request_ids: Sequence[str]) -> dict[str, StatusSnapshot]:
         self.glances += 1
-        return await super().glance(request_ids)
+        return await super().read_statuses(request_ids)

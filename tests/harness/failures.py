@@ -6,9 +6,9 @@ import uuid
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from consumer.outcome import dead_letter_of, outcome_of
-from core.clock import now_ms
-from core.request import Failure, ImageRequest, State, new_request
+from consumer.notify.outcome import failed_request_message_of, outcome_of
+from core.model.request import Failure, ImageRequest, State, new_request
+from core.runtime.clock import now_ms
 from harness.command import Ran, imageservice
 from harness.records import Records
 from harness.system import System
@@ -61,7 +61,9 @@ class Failures:
                 )
                 failed = replace(request, state=State.FAILED, revision=2, failure=failure)
                 if letters:
-                    await self.letter(dead_letter_of(outcome_of(failed, None), failure).encode())
+                    await self.letter(
+                        failed_request_message_of(outcome_of(failed, None), failure).encode()
+                    )
 
             await asyncio.gather(*map(fail, requests))
         return [request.request_id for request in requests]

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from core.queue_sender import QueueSender
+from core.aws.sqs import QueueSender
 from harness.running_server import ServerFactory
 
 

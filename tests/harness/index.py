@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pydantic import SecretStr
 
-from core.request import image_id_of
+from core.model.request import image_id_of
 from core.search.engine import SearchReader, open_reader, open_writer
 from core.search.query import Position, SearchQuery
 from core.search.settings import SearchSettings

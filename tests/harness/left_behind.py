@@ -3,8 +3,8 @@
 import uuid
 from typing import Any
 
-from core.clock import now_ms
-from core.request import new_request
+from core.model.request import new_request
+from core.runtime.clock import now_ms
 from harness.records import Records
 from harness.system import System
 from harness.tables import tables_of

@@ -7,9 +7,9 @@ from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from core.request import new_request
-from core.statements import Statements
-from core.tables import Tables
+from core.dynamodb.statements import Statements
+from core.dynamodb.tables import Tables
+from core.model.request import new_request
 from imageservice.v1 import image_service_pb2 as pb
 from imageservice.v1 import image_service_pb2_grpc
 

@@ -2,7 +2,7 @@
 
 from types_aiobotocore_sqs import SQSClient
 
-from core.message import ImageMessage, decode_message
+from core.model.message import ImageMessage, decode_message
 
 
 async def take(sqs: SQSClient, queue_url: str, count: int) -> list[ImageMessage]:

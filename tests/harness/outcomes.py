@@ -1,11 +1,11 @@
 """What a consumer would write, so that the server can be tested without one."""
 
-from core.clock import now_ms
-from core.image import ImageRecord, PictureMetadata, Provenance
-from core.request import Failure, image_id_of
-from core.tables import Tables
+from core.dynamodb.tables import Tables
+from core.model.image import ImageMetadata, ImageRecord, Provenance
+from core.model.request import Failure, image_id_of
+from core.runtime.clock import now_ms
 
-PICTURE = PictureMetadata(
+PICTURE = ImageMetadata(
     format="JPEG",
     media_type="image/jpeg",
     width=640,

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from unittest.mock import patch
 
-from core.aws import open_aws
-from core.wire import Limits, Wire
+from core.aws.client import open_aws
+from core.aws.http import Limits, Wire
 
 PATIENCE_S = 30
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"

@@ -16,8 +16,8 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from cli.local.embedded_aws import HOST, free_port
-from core.shared.client import client_at
-from core.shared.place import RedisPlace
+from core.redis.connection import client_at
+from core.redis.url import RedisUrl
 
 _START_S = 10.0
 _PATIENCE_S = 60.0
@@ -34,7 +34,7 @@ def redis_program() -> str:
 
 def patient_client(url: str) -> "Redis":
     """A client that waits as long as a busy machine may need."""
-    return client_at(RedisPlace.parse(url), socket_timeout=10, connect_timeout=10)
+    return client_at(RedisUrl.parse(url), socket_timeout=10, connect_timeout=10)
 
 
 @dataclass(slots=True)

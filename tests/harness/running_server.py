@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from cli.local.stack import StackOutputs
-from core.aws import Aws
-from core.queue_sender import QueueSender
-from core.statements import Statements
-from core.tables import Tables
+from core.aws.client import Aws
+from core.aws.sqs import QueueSender
+from core.dynamodb.statements import Statements
+from core.dynamodb.tables import Tables
 from harness.grpc_client import connected
 from imageservice.v1 import image_service_pb2_grpc
-from server.lifecycle import Lifecycle
+from server.app import Server
 from server.settings import ServerSettings
 
 T = TypeVar("T", bound=Tables)
@@ -21,7 +21,7 @@ S = TypeVar("S", bound=QueueSender)
 
 @dataclass(frozen=True, slots=True)
 class RunningServer:
-    lifecycle: Lifecycle
+    lifecycle: Server
     port: int
     stub: "image_service_pb2_grpc.ImageServiceAsyncStub"
 
@@ -42,7 +42,7 @@ class ServerFactory:
         **settings: Any,
     ) -> AsyncIterator[RunningServer]:
         """A server that drains when the block ends. `settings` are ServerSettings' fields."""
-        lifecycle = Lifecycle(
+        lifecycle = Server(
             self.settings(**settings),
             tables or self.tables(Tables),
             sender or self.sender(QueueSender),

@@ -18,7 +18,7 @@ from core.search.query import (
     Word,
 )
 from core.search.similarity import distance
-from core.search.words import words
+from core.search.tokenizer import words
 
 ACME = "acme"
 RIVAL = "rival"

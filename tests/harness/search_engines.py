@@ -6,13 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.search.document import SearchDocument
-from core.search.engine import (
-    Outcome,
-    SearchReader,
-    SearchWriter,
-    open_reader,
-    open_writer,
-)
+from core.search.engine import Outcome, SearchReader, SearchWriter, open_reader, open_writer
 from core.search.query import Found, Position, SearchQuery
 from core.search.settings import SearchSettings
 from harness.search_documents import ACME

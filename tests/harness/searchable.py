@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from core.image import ImageRecord
-from core.request import new_request
+from core.dynamodb.tables import Tables
+from core.model.image import ImageRecord
+from core.model.request import new_request
 from core.search.document import SearchDocument, document_of
 from core.search.engine import Outcome, SearchWriter, open_writer
 from core.search.settings import SearchSettings
-from core.tables import Tables
 from harness.outcomes import image_record
 from imageservice.v1 import image_service_pb2 as pb
 from imageservice.v1 import image_service_pb2_grpc

@@ -13,12 +13,10 @@ from typing import Any
 import grpc
 
 from cli.local import readiness
-from cli.local.child import leashed
+from cli.local.child import leashed, lifeline
 from cli.local.embedded_aws import HOST, without_aws
-from cli.local.interruption import Interrupted, unless
-from cli.local.lifeline import lifeline
-from cli.local.search_engine import search_engine
 from cli.local.stack import StackOutputs
+from cli.local.system import Interrupted, search_engine, unless
 from harness.aws import RecordingAws
 from harness.held_port import HeldPort
 from imageservice.v1 import image_service_pb2 as pb

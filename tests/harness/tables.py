@@ -5,9 +5,9 @@ from contextlib import asynccontextmanager
 from unittest.mock import patch
 
 from cli.local.stack import StackOutputs
-from core.aws import Aws, open_aws
-from core.statements import Statements
-from core.tables import Tables
+from core.aws.client import Aws, open_aws
+from core.dynamodb.statements import Statements
+from core.dynamodb.tables import Tables
 
 
 @asynccontextmanager

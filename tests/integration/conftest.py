@@ -9,8 +9,8 @@ from aiobotocore.session import get_session
 from types_aiobotocore_sqs import SQSClient
 
 from cli.local.stack import StackOutputs
-from core.aws import Aws, open_aws
-from core.tables import Tables
+from core.aws.client import Aws, open_aws
+from core.dynamodb.tables import Tables
 from harness.aws import DeployStack, RecordingAws
 from harness.counterpart import Counterpart, aws_of, served
 from harness.running_server import ServerFactory
@@ -62,9 +62,9 @@ async def sqs(embedded_aws: RecordingAws) -> AsyncIterator[SQSClient]:
 
 @pytest_asyncio.fixture
 async def counterpart() -> AsyncIterator[Counterpart]:
-    standing = Counterpart()
-    async with served(standing):
-        yield standing
+    message_status = Counterpart()
+    async with served(message_status):
+        yield message_status
 
 
 @pytest_asyncio.fixture

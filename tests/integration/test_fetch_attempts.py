@@ -11,16 +11,16 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from consumer.delivery import Delivery
 from consumer.fetching.fetcher import Fetcher, FetchPolicy
-from consumer.inbox import Inbox
-from consumer.pipeline import Pipeline
-from consumer.verdict import RetryPolicy
-from consumer.worker import Worker
-from core.aws import Aws
-from core.clock import now_ms
-from core.message import ImageMessage
-from core.queue_sender import QueueSender
+from consumer.worker.handler import MessageHandler
+from consumer.worker.pipeline import Pipeline
+from consumer.worker.receive_queue import ReceiveQueue
+from consumer.worker.received_message import ReceivedMessage
+from consumer.worker.retry_policy import RetryPolicy
+from core.aws.client import Aws
+from core.aws.sqs import QueueSender
+from core.model.message import ImageMessage
+from core.runtime.clock import now_ms
 from harness.counterpart import Counterpart, Scripted
 from harness.keep_alive_origin import PATIENCE_S, get
 from harness.loopback_origin import HttpOrigin, http_origin
@@ -46,10 +46,10 @@ async def fetcher() -> AsyncIterator[Fetcher]:
     await fetcher.close()
 
 
-def worker_of(fetcher: Fetcher, aws: Aws, queue_url: str) -> Worker:
+def worker_of(fetcher: Fetcher, aws: Aws, queue_url: str) -> MessageHandler:
     """A worker that gets no further than the fetch."""
-    return Worker(
-        inbox=Inbox(aws.wire.sqs, queue_url, QueueSender(aws.wire.sqs, queue_url)),
+    return MessageHandler(
+        inbox=ReceiveQueue(aws.wire.sqs, queue_url, QueueSender(aws.wire.sqs, queue_url)),
         pipeline=Pipeline(
             fetcher=fetcher,
             decoder=NOTHING,
@@ -99,7 +99,7 @@ async def test_a_host_that_gets_busy_costs_no_attempt_and_forgives_none(
     message = ImageMessage(str(uuid.uuid4()), "acme", origin.url("/p"), revision=1)
     async with asyncio.timeout(PATIENCE_S):
         await worker_of(fetcher, scripted_aws, f"{counterpart.url}/queue").handle(
-            Delivery(message, receipts=("r",), receive_count=1, sent_at=now_ms())
+            ReceivedMessage(message, receipts=("r",), receive_count=1, sent_at=now_ms())
         )
     crowded.end.set()
     await asyncio.gather(*crowded.others)

@@ -11,7 +11,15 @@ import pytest
 
 from consumer.fetching.fetcher import Fetcher, FetchPolicy
 from core.errors import BlockedAddress, ImageFailure
-from harness.keep_alive_origin import PATIENCE_S, Origin, answer, at, get, two_names, until_hung_up
+from harness.keep_alive_origin import (
+    PATIENCE_S,
+    Origin,
+    answer,
+    at,
+    get,
+    two_names,
+    until_hung_up,
+)
 from harness.loopback_origin import Script, TableResolver, http_origin, raw_origin, replying
 
 

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from consumer.fetching.fetcher import Fetched, Fetcher, FetchPolicy
-from consumer.fetching.politeness import HostBusy
+from consumer.fetching.host_limiter import HostBusy
 from consumer.fetching.resolver import PooledResolver
 from core.errors import ImageServiceError, Timeout, TooLarge, TooSlow
 from harness.loopback_origin import (

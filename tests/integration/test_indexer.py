@@ -13,12 +13,12 @@ from structlog.testing import capture_logs
 from types_aiobotocore_sqs import SQSClient
 
 from cli.local.stack import StackOutputs
-from consumer.indexing.event_queue import EventQueue
-from consumer.indexing.indexer import Indexer
-from consumer.indexing.metrics import LAG_SECONDS, WAITING
+from consumer.indexer.event_queue import EventQueue
+from consumer.indexer.indexer import Indexer
+from consumer.indexer.metrics import LAG_SECONDS, WAITING
+from core.dynamodb.tables import Tables
 from core.search.document import SearchDocument
 from core.search.engine import Outcome, Written
-from core.tables import Tables
 from harness.aws import DeployStack, RecordingAws
 from harness.lists import insert
 from harness.outcomes import complete

@@ -8,13 +8,13 @@ import pytest
 from prometheus_client.metrics import MetricWrapperBase
 
 from cli.local.embedded_aws import HOST
-from consumer.announcer import Announcer
-from consumer.outcome import outcome_of
-from core.shared.circuit import Circuit
-from core.shared.link import RedisLink, RedisUnavailable
-from core.shared.metrics import REDIS_CALLS, REDIS_DROPPED, REDIS_UP
-from core.shared.outcomes import shared_outcomes
-from core.tables import Tables
+from consumer.notify.outcome import outcome_of
+from consumer.notify.redis_publisher import RedisPublisher
+from core.dynamodb.tables import Tables
+from core.redis.completed_requests import open_completed_requests
+from core.redis.connection import RedisConnection, RedisUnavailable
+from core.redis.metrics import REDIS_CALLS, REDIS_DROPPED, REDIS_UP
+from core.resilience.circuit_breaker import CircuitBreaker
 from harness.grpc_client import ended_ok, states, submit_request
 from harness.loopback_origin import closed_port
 from harness.outcomes import complete
@@ -59,9 +59,9 @@ async def test_who_announces_neither_waits_nor_fails(
     servers: ServerFactory, tables: Tables, nobody: str
 ) -> None:
     """What cannot be told is dropped and counted."""
-    shared = shared_outcomes(servers.settings(redis_url=nobody))
+    shared = open_completed_requests(servers.settings(redis_url=nobody))
     assert shared is not None
-    announcer = Announcer(tables, shared)
+    announcer = RedisPublisher(tables, shared)
     request_id = str(uuid.uuid4())
     async with servers.running() as server:
         await server.stub.SubmitImage(submit_request(request_id))
@@ -79,8 +79,8 @@ async def test_who_announces_neither_waits_nor_fails(
 
 async def test_what_is_down_is_not_called(nobody: str) -> None:
     """After one failure a thousand calls cost nothing."""
-    link = RedisLink(nobody)
-    link._circuit = Circuit(lambda: 100.0)
+    link = RedisConnection(nobody)
+    link._circuit = CircuitBreaker(lambda: 100.0)
 
     async def ping() -> None:
         with pytest.raises(RedisUnavailable):

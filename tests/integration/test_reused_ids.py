@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 import pytest
 import pytest_asyncio
 
-from consumer.indexing.lookup import look_up
-from consumer.recorder import record_image
-from core.clock import now_ms
-from core.image import ImageRecord
-from core.request import ImageRequest, State, image_id_of, later_image_id, new_request
+from consumer.indexer.lookup import look_up
+from consumer.worker.pipeline import record_image
+from core.dynamodb.tables import ConditionNotMet, Tables
+from core.model.image import ImageRecord
+from core.model.request import ImageRequest, State, image_id_of, new_request, reused_image_id
+from core.runtime.clock import now_ms
 from core.search.document import document_of
-from core.tables import ConditionNotMet, Tables
 from harness.counting_tables import CountingTables
 from harness.lists import insert, listed, listed_images
 from harness.outcomes import complete, fail, image_record
@@ -32,7 +32,7 @@ class Reused:
 
     @property
     def later(self) -> str:
-        return later_image_id(self.request.request_id, self.request.created_at)
+        return reused_image_id(self.request.request_id, self.request.created_at)
 
     def record(self) -> ImageRecord:
         """What a consumer is about to record for it."""

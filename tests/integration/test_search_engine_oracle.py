@@ -12,7 +12,7 @@ from core.search.color import Color
 from core.search.document import SearchDocument
 from core.search.query import FACET_FIELDS, Range, SearchQuery, Similar, Word
 from core.search.similarity import MAX_DISTANCE
-from core.search.words import words
+from core.search.tokenizer import words
 from harness.search_documents import ACME, RIVAL, answer, asked, flipped
 from harness.search_engines import Engine
 

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from cli.local.embedded_aws import HOST
 from core.errors import SearchUnavailable
-from core.search.opensearch.link import CONNECTIONS
+from core.search.opensearch.client import CONNECTIONS
 from harness.scripted_opensearch import NOTHING, ask, engine, reader
 
 SOON_S = 2.0

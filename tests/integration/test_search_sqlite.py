@@ -16,7 +16,7 @@ from core.search.query import SearchQuery
 from core.search.settings import SearchSettings
 from core.search.sqlite.generations import current
 from core.search.sqlite.schema import APPLICATION_ID, SCHEMA_VERSION
-from core.search.sqlite.selection import Selection
+from core.search.sqlite.sql import Selection
 from harness.search_documents import ACME, asked, document
 from harness.search_engines import opened, settings_for
 

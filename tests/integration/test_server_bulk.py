@@ -11,7 +11,7 @@ from google.rpc import code_pb2
 from types_aiobotocore_sqs import SQSClient
 
 from cli.local.stack import StackOutputs
-from core.aws import open_aws
+from core.aws.client import open_aws
 from harness.aws import RecordingAws
 from harness.aws_proxy import AwsProxy, aws_proxy, cut, pass_on
 from harness.gated_sender import gated

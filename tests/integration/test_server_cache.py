@@ -2,9 +2,9 @@
 
 import uuid
 
-from core.clock import now_ms
-from core.request import ImageRequest
-from core.tables import Tables
+from core.dynamodb.tables import Tables
+from core.model.request import ImageRequest
+from core.runtime.clock import now_ms
 from harness.grpc_client import submit_request
 from harness.outcomes import complete, fail
 from harness.running_server import RunningServer, ServerFactory

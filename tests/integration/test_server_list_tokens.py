@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from core.statements import Statements
-from core.tables import Tables
+from core.dynamodb.statements import Statements
+from core.dynamodb.tables import Tables
 from harness.grpc_client import refused
 from harness.lists import at, insert, listed
 from harness.running_server import ServerFactory

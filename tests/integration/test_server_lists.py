@@ -8,11 +8,11 @@ import grpc
 import pytest
 from aiobotocore.session import get_session
 
+from core.dynamodb.indexes import Index, IndexKey, IndexPage, TimeRange
+from core.dynamodb.schema import new_request_item
+from core.dynamodb.tables import Tables
 from core.errors import DependencyUnavailable
-from core.indexes import Index, IndexKey, Slice, Span
-from core.request import image_id_of, new_request
-from core.schema import new_request_item
-from core.tables import Tables
+from core.model.request import image_id_of, new_request
 from harness.aws import RecordingAws
 from harness.grpc_client import refused
 from harness.lists import at, insert, listed, listed_images, request_pages
@@ -31,8 +31,8 @@ class Held(Tables):
         self.released = asyncio.Event()
 
     async def query(
-        self, index: Index, shard: str, span: Span, *, after: IndexKey | None, limit: int
-    ) -> Slice:
+        self, index: Index, shard: str, span: TimeRange, *, after: IndexKey | None, limit: int
+    ) -> IndexPage:
         self.asked.set()
         await self.released.wait()
         return await super().query(index, shard, span, after=after, limit=limit)
@@ -42,8 +42,8 @@ class Away(Tables):
     """The index does not answer."""
 
     async def query(
-        self, index: Index, shard: str, span: Span, *, after: IndexKey | None, limit: int
-    ) -> Slice:
+        self, index: Index, shard: str, span: TimeRange, *, after: IndexKey | None, limit: int
+    ) -> IndexPage:
         raise DependencyUnavailable(f"{index} {shard} {span} {after} {limit}")
 
 

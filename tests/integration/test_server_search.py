@@ -5,7 +5,7 @@ from typing import Any
 import grpc
 import pytest
 
-from core.tables import Tables
+from core.dynamodb.tables import Tables
 from harness.grpc_client import refused
 from harness.lists import at
 from harness.running_server import ServerFactory

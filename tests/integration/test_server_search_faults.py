@@ -14,10 +14,10 @@ from aiobotocore.session import get_session
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from structlog.testing import capture_logs
 
+from core.dynamodb.tables import Tables
 from core.errors import DependencyUnavailable
-from core.image import ImageRecord
+from core.model.image import ImageRecord
 from core.search.document import document_of
-from core.tables import Tables
 from harness.aws import RecordingAws
 from harness.grpc_client import connected, refused, submit_request
 from harness.lists import listed, listed_images
@@ -27,7 +27,7 @@ from harness.running_server import ServerFactory
 from harness.search_engines import Engine
 from harness.searchable import Index, found, index, search_pages, search_url
 from imageservice.v1 import image_service_pb2 as pb
-from server.lifecycle import SERVICE
+from server.app import SERVICE
 
 FIRST = 1_700_000_000_000
 

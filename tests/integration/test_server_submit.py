@@ -10,10 +10,10 @@ import pytest
 from types_aiobotocore_sqs import SQSClient
 
 from cli.local.stack import StackOutputs
+from core.aws.sqs import QueueSender
+from core.dynamodb.tables import Tables
 from core.errors import DependencyUnavailable
-from core.message import ImageMessage
-from core.queue_sender import QueueSender
-from core.tables import Tables
+from core.model.message import ImageMessage
 from harness.grpc_client import refused, states, submit_request
 from harness.messages import take
 from harness.outcomes import complete, fail

@@ -8,9 +8,9 @@ from typing import Any
 import grpc
 import pytest
 
-from core.clock import now_ms
+from core.dynamodb.tables import StatusSnapshot, Tables
 from core.errors import DependencyUnavailable
-from core.tables import Glance, Tables
+from core.runtime.clock import now_ms
 from harness.grpc_client import connected, ended_ok, refusal, refused, states, submit_request
 from harness.outcomes import complete, fail
 from harness.running_server import RunningServer, ServerFactory
@@ -33,13 +33,13 @@ class Glances(Tables):
     rounds = 0
     largest = 0
 
-    async def glance(self, request_ids: Sequence[str]) -> dict[str, Glance]:
+    async def read_statuses(self, request_ids: Sequence[str]) -> dict[str, StatusSnapshot]:
         self.rounds += 1
         self.largest = max(self.largest, len(request_ids))
         self._seen().set()
         if self.rounds <= self.failures:
             raise DependencyUnavailable("the table is away")
-        return await super().glance(request_ids)
+        return await super().read_statuses(request_ids)
 
     async def wait_for(self, rounds: int) -> None:
         while self.rounds < rounds:

@@ -11,8 +11,15 @@ from aiobotocore.session import get_session
 from types_aiobotocore_dynamodb import DynamoDBClient
 
 from cli.local.stack import StackOutputs
-from core.request import Failure, ImageRequest, State, customer_shard, image_id_of, new_request
-from core.tables import ConditionNotMet, Glance, Tables
+from core.dynamodb.tables import ConditionNotMet, StatusSnapshot, Tables
+from core.model.request import (
+    Failure,
+    ImageRequest,
+    State,
+    customer_shard,
+    image_id_of,
+    new_request,
+)
 from harness.aws import RecordingAws
 from harness.outcomes import complete, fail, image_record
 from harness.tables import tables_of
@@ -221,9 +228,9 @@ async def test_a_glance_shows_state_and_revision(tables: Tables) -> None:
     pending, completed = await inserted(tables), await inserted(tables)
     await complete(tables, completed.request_id)
     unknown = str(uuid.uuid4())
-    assert await tables.glance([pending.request_id, completed.request_id, unknown]) == {
-        pending.request_id: Glance(State.PENDING, 1),
-        completed.request_id: Glance(State.COMPLETED, 2),
+    assert await tables.read_statuses([pending.request_id, completed.request_id, unknown]) == {
+        pending.request_id: StatusSnapshot(State.PENDING, 1),
+        completed.request_id: StatusSnapshot(State.COMPLETED, 2),
     }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from core.aws import Aws, call
+from core.aws.client import Aws, call
 from core.errors import DependencyUnavailable
 from harness.counterpart import Call, Counterpart, Scripted, aws_of, outcome
 

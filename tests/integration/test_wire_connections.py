@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from core.wire import Limits
+from core.aws.http import Limits
 from harness.raw_aws import (
     OK,
     PATIENCE_S,

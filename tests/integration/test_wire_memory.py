@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 from botocore.exceptions import ClientError
 
-from core.wire import Limits
+from core.aws.http import Limits
 from harness.raw_aws import PATIENCE_S, listening, put, request, until_hung_up, wire_at, wire_of
 
 LARGE = 32 * 1024 * 1024

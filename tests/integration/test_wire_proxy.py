@@ -5,7 +5,7 @@ import asyncio
 import aiohttp
 import pytest
 
-from core.wire import Limits
+from core.aws.http import Limits
 from harness.raw_aws import PATIENCE_S, listening, send, wire_of
 
 

@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from core.aws import Aws
+from core.aws.client import Aws
 from harness.counterpart import Counterpart, Scripted, aws_of, outcome
 
 TOPIC = "arn:aws:sns:eu-west-1:000000000000:topic"

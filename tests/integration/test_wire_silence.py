@@ -6,8 +6,8 @@ from collections import Counter
 import aiohttp
 import pytest
 
-from core.aws import call
-from core.wire import Limits, Wire
+from core.aws.client import call
+from core.aws.http import Limits, Wire
 from harness.raw_aws import OK, PATIENCE_S, put, request, send, until_hung_up, wire_at
 
 LARGE = b"\0" * (32 * 1024 * 1024)

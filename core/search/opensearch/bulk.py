@@ -10,8 +10,8 @@ from opensearchpy import AsyncOpenSearch
 from core.errors import SearchUnavailable
 from core.search.document import SearchDocument
 from core.search.engine import Outcome, Written
-from core.search.opensearch.link import Link
-from core.search.opensearch.question import MalformedAnswer
+from core.search.opensearch.client import Link
+from core.search.opensearch.query_dsl import MalformedAnswer
 from core.search.opensearch.schema import source
 
 CALL_BYTES = 1024 * 1024

@@ -1,7 +1,7 @@
 """How core.search.engine comes to this engine."""
 
 from core.search.engine import ImagesExist, none_exist
-from core.search.opensearch.link import Link
+from core.search.opensearch.client import Link
 from core.search.opensearch.reader import PROBE_S, OpenSearchReader
 from core.search.opensearch.writer import OpenSearchWriter
 from core.search.settings import SearchSettings

@@ -6,11 +6,11 @@ from typing import Any
 from opensearchpy import AsyncOpenSearch
 
 from core.errors import SearchUnavailable
+from core.resilience.circuit_breaker import CircuitBreaker
 from core.search.metrics import SEARCH_ENGINE_CALLS
-from core.search.opensearch.link import Link, SearchRefused, SearchUnreachable
-from core.search.opensearch.question import MalformedAnswer, body, found, preference
+from core.search.opensearch.client import Link, SearchRefused, SearchUnreachable
+from core.search.opensearch.query_dsl import MalformedAnswer, body, found, preference
 from core.search.query import Found, Position, SearchQuery
-from core.shared.circuit import Circuit
 
 PROBE_S = 1.0
 """The longest that an engine which is well needs to find nothing."""
@@ -32,7 +32,7 @@ class OpenSearchReader:
         self._link = link
         self._probe = probe
         self._alias = alias
-        self._circuit = Circuit()
+        self._circuit = CircuitBreaker()
         self._probing: asyncio.Task[None] | None = None
 
     async def search(

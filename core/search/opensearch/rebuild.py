@@ -15,9 +15,9 @@ with its index.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
-from typing import TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any, TypeVar
 
 import structlog
 from opensearchpy import AsyncOpenSearch
@@ -25,10 +25,7 @@ from opensearchpy import AsyncOpenSearch
 from core.errors import SearchUnavailable
 from core.search.document import SearchDocument
 from core.search.engine import Outcome, Written
-from core.search.opensearch.bulk import Entry, entry, put
-from core.search.opensearch.copying import Moment, moment, written_since
-from core.search.opensearch.link import Link, SearchRefused
-from core.search.opensearch.places import (
+from core.search.opensearch.aliases import (
     DECISION_S,
     behind,
     called_off,
@@ -36,8 +33,32 @@ from core.search.opensearch.places import (
     open_again,
     swap,
 )
+from core.search.opensearch.bulk import Entry, entry, put
+from core.search.opensearch.changes import Moment, moment, written_since
+from core.search.opensearch.client import Link, SearchRefused
 from core.search.opensearch.schema import BUILDING, BUILT, index_name, pattern
-from core.search.opensearch.unbroken import to_its_end
+
+# Work that a cancellation does not break off.
+
+R = TypeVar("R")
+
+
+async def to_its_end(work: Coroutine[Any, Any, R]) -> R:
+    """Its answer. Whoever is cancelled meanwhile hears of it when the work has ended, whatever came of it.
+
+    So `work` must limit its own time.
+    """
+    task = asyncio.create_task(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        while not task.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([task])
+        # Or it would be logged that nobody asked.
+        task.exception()
+        raise
+
 
 STEP_S = 120.0
 """The longest that one step of the end may take: making millions of documents searchable is one."""
@@ -51,7 +72,6 @@ _UNKNOWN = (
     "rebuild: the engine does not say whether the old index is read or the new one: build it anew"
 )
 
-R = TypeVar("R")
 _log = structlog.get_logger()
 
 

@@ -1,6 +1,6 @@
 """What an index looks like, and a document in it. Pure.
 
-Everything is a keyword or a number: words are cut by core.search.words, and nothing is ranked by an analyser.
+Everything is a keyword or a number: words are cut by core.search.tokenizer, and nothing is ranked by an analyser.
 """
 
 import secrets

@@ -11,8 +11,8 @@ from core.errors import SearchUnavailable
 from core.search.document import SearchDocument
 from core.search.engine import ImagesExist, Written
 from core.search.opensearch.bulk import entry, put
-from core.search.opensearch.link import Link
-from core.search.opensearch.question import MalformedAnswer
+from core.search.opensearch.client import Link
+from core.search.opensearch.query_dsl import MalformedAnswer
 from core.search.opensearch.rebuild import OpenSearchRebuild, rebuilding
 from core.search.opensearch.schema import INCOMPLETE, VERSION, empty, index_name, template
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from core.search.engine import ImagesExist, none_exist
 from core.search.settings import SQLITE, SearchSettings
-from core.search.sqlite.calls import Calls
 from core.search.sqlite.file import IndexFile
 from core.search.sqlite.reader import SqliteReader
+from core.search.sqlite.thread_pool import Calls
 from core.search.sqlite.writer import SqliteWriter
 
 _READING_THREADS = 4

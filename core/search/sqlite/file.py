@@ -8,7 +8,7 @@ from pathlib import Path
 
 from core.errors import SearchUnavailable
 from core.search import similarity
-from core.search.sqlite.faults import again
+from core.search.sqlite.errors import again
 from core.search.sqlite.generations import first
 from core.search.sqlite.schema import APPLICATION_ID, GENERATIONS, SCHEMA_VERSION
 

@@ -5,9 +5,9 @@ from typing import Any
 
 from core.search.query import FACET_FIELDS, Facet, FacetValue, Found, Position, SearchQuery
 from core.search.sqlite import generations
-from core.search.sqlite.calls import Calls
 from core.search.sqlite.file import transaction
-from core.search.sqlite.selection import Part, Selection
+from core.search.sqlite.sql import Part, Selection
+from core.search.sqlite.thread_pool import Calls
 
 
 class SqliteReader:

@@ -14,9 +14,9 @@ from core.errors import SearchUnavailable
 from core.search.document import SearchDocument
 from core.search.engine import Written
 from core.search.sqlite import generations
-from core.search.sqlite.calls import Calls
+from core.search.sqlite.documents import put
 from core.search.sqlite.file import transaction
-from core.search.sqlite.rows import put
+from core.search.sqlite.thread_pool import Calls
 
 _log = structlog.get_logger()
 

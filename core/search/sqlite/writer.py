@@ -8,10 +8,10 @@ from pathlib import Path
 from core.search.document import SearchDocument
 from core.search.engine import ImagesExist, Written
 from core.search.sqlite import generations
-from core.search.sqlite.calls import Calls
+from core.search.sqlite.documents import put
 from core.search.sqlite.file import transaction
 from core.search.sqlite.rebuild import SqliteRebuild, rebuilding
-from core.search.sqlite.rows import put
+from core.search.sqlite.thread_pool import Calls
 
 
 class SqliteWriter:

@@ -13,9 +13,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from core import schema
-from core.clock import now_ms
-from core.request import new_request
+from core.dynamodb import schema
+from core.model.request import new_request
+from core.runtime.clock import now_ms
 from loadtest.bench import goals
 from loadtest.bench.benchmark import EMBEDDED, Benchmark, Figure, Trial
 from loadtest.bench.results.spread import ratios

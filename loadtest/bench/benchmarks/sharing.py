@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 import grpc
 
-from core.clock import now_ms
-from core.image import ImageRecord, PictureMetadata, Provenance
-from core.request import ImageRequest, State, image_id_of, payload_hash
-from core.shared.document import Completed
-from core.shared.link import RedisLink
-from core.shared.outcomes import SharedOutcomes, ended
+from core.model.image import ImageMetadata, ImageRecord, Provenance
+from core.model.request import ImageRequest, State, image_id_of, payload_hash
+from core.redis.codec import Completed
+from core.redis.completed_requests import CompletedRequestStore, ended
+from core.redis.connection import RedisConnection
+from core.runtime.clock import now_ms
 from imageservice.v1 import image_service_pb2 as pb
 from imageservice.v1 import image_service_pb2_grpc
 from loadtest.bench import goals
@@ -61,7 +61,7 @@ def _completed(request_id: str) -> Completed:
         revision=_REVISION,
         image_id=image_id_of(request_id),
     )
-    picture = PictureMetadata(
+    picture = ImageMetadata(
         format="JPEG",
         media_type="image/jpeg",
         width=640,
@@ -93,7 +93,7 @@ def _completed(request_id: str) -> Completed:
 class Consumer:
     """What a consumer does to Redis."""
 
-    shared: SharedOutcomes
+    shared: CompletedRequestStore
 
     async def tell(self, request_ids: Sequence[str]) -> None:
         await self.shared.tell([ended(each, _REVISION, _completed(each)) for each in request_ids])
@@ -134,7 +134,7 @@ async def _run(trial: Trial) -> list[Figure]:
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         aws, url = await enter(backend(trial)), await enter(redis())
-        shared = SharedOutcomes(RedisLink(url), aws.stack["REQUESTS_TABLE"], _TTL_S)
+        shared = CompletedRequestStore(RedisConnection(url), aws.stack["REQUESTS_TABLE"], _TTL_S)
         stack.push_async_callback(shared.close)
         consumer, null = Consumer(shared), NullControl(aws.endpoint)
         with_redis = aws.with_settings(REDIS_URL=url)

@@ -34,7 +34,7 @@ PENDING_S = 3.0
 NEW_S, OLD_S = 0.0, 60.0
 """How long they had been PENDING before they were watched."""
 AGE_SHARE = 0.05
-"""What part of its age passes between two reads of a request, as in server/watch_schedule.py."""
+"""What part of its age passes between two reads of a request, as in server/watch/schedule.py."""
 PER_SECOND = 200
 _TICK_S = 0.05
 _LATE_S = 60.0

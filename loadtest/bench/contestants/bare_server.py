@@ -19,12 +19,12 @@ import uvloop
 from grpc_health.v1 import health_pb2_grpc
 from grpc_health.v1.health import aio as health
 
-from core import schema
-from core.aws import Aws, open_aws
-from core.clock import now_ms
-from core.garbage import settle_garbage_collection
-from core.message import first_message
-from core.request import new_request
+from core.aws.client import Aws, open_aws
+from core.dynamodb import schema
+from core.model.message import first_message
+from core.model.request import new_request
+from core.runtime.clock import now_ms
+from core.runtime.gc_tuning import freeze_gc
 from imageservice.v1 import image_service_pb2 as pb
 from imageservice.v1.image_service_pb2_grpc import (
     ImageServiceServicer,
@@ -41,7 +41,7 @@ OPTIONS = [
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.max_pings_without_data", 0),
 ]
-"""As in server/listener.py by default, where they matter to a call's cost."""
+"""As in server/grpc_server.py by default, where they matter to a call's cost."""
 
 _SHARDS = 8
 
@@ -110,7 +110,7 @@ async def serve(kind: str, address: str) -> None:
         server.add_insecure_port(address)
         await server.start()
         # As the real one does: what it saves is no merit of what is compared.
-        settle_garbage_collection()
+        freeze_gc()
         await stop.wait()
         await server.stop(1)
 

@@ -8,19 +8,19 @@ import runpy
 from functools import wraps
 from typing import Any
 
-from core.group_commit import GroupCommit
+from core.batcher import Batcher
 
 _AS_MANY_AS_COME = 10_000
 
 
 def main() -> None:
-    original = GroupCommit.__init__
+    original = Batcher.__init__
 
     @wraps(original)
-    def unbatched(commit: GroupCommit[Any, Any], *arguments: Any, **options: Any) -> None:
+    def unbatched(commit: Batcher[Any, Any], *arguments: Any, **options: Any) -> None:
         original(commit, *arguments, **{**options, "max_batch": 1, "max_flushes": _AS_MANY_AS_COME})
 
-    setattr(GroupCommit, "__init__", unbatched)  # noqa: B010  mypy lets nobody assign to a method
+    setattr(Batcher, "__init__", unbatched)  # noqa: B010  mypy lets nobody assign to a method
     runpy.run_module("server", run_name="__main__", alter_sys=True)
 
 

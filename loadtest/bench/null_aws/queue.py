@@ -6,9 +6,9 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from core.clock import now_ms
-from core.message import ImageMessage
-from core.request import FIRST_REVISION
+from core.model.message import ImageMessage
+from core.model.request import FIRST_REVISION
+from core.runtime.clock import now_ms
 from loadtest.bench.null_aws.answers import response
 
 

@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from core import schema
-from core.clock import now_ms
-from core.request import FIRST_REVISION, State, image_id_of, new_request, next_revision
+from core.dynamodb import schema
+from core.model.request import FIRST_REVISION, State, image_id_of, new_request, next_revision
+from core.runtime.clock import now_ms
 from loadtest.bench.null_aws.answers import response
 
 _URL = "http://127.0.0.1/picture.jpg"

@@ -8,7 +8,7 @@ import hashlib
 import uuid
 from functools import cache
 
-from core.request import FIRST_REVISION, image_id_of, next_revision
+from core.model.request import FIRST_REVISION, image_id_of, next_revision
 from core.search.color import Color
 from core.search.document import SearchDocument
 

@@ -6,7 +6,7 @@ from random import Random
 
 from core.search.document import SearchDocument
 from core.search.query import Position, Range, SearchQuery, Similar, Word
-from core.search.words import words
+from core.search.tokenizer import words
 from loadtest.bench.search.documents import document
 
 DAY_MS = 86_400_000

@@ -13,7 +13,14 @@ from imageservice.v1 import image_service_pb2 as pb
 from imageservice.v1 import image_service_pb2_grpc
 from loadtest.bench.system.backend import Backend
 from loadtest.bench.system.metrics_page import MetricsPage
-from loadtest.bench.system.process import HOST, Running, free_port, grpc_ready, ready_file, running
+from loadtest.bench.system.process import (
+    HOST,
+    Running,
+    free_port,
+    grpc_ready,
+    ready_file,
+    running,
+)
 
 IN_FLIGHT = 200
 _PICTURES = "tests/images"

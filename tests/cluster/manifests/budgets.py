@@ -6,9 +6,9 @@ from typing import Any
 from cluster.manifests.environments import settings_of
 from cluster.manifests.overlays import Object
 from cluster.manifests.pods import PodTemplate, of_kind, pod_templates
-from consumer.indexing.settings import IndexerSettings
+from consumer.indexer.settings import IndexerSettings
 from consumer.settings import MIB, ConsumerSettings
-from server.lifecycle import SERVICE
+from server.app import SERVICE
 from server.settings import ServerSettings
 
 SERVER_LAST_CALLS_S = 1

@@ -15,10 +15,10 @@ import consumer.__main__
 import server.__main__
 from cluster.manifests.overlays import Object
 from cluster.manifests.pods import PodTemplate, pod_templates
-from consumer import queue_exporter
-from consumer.indexing import process as indexer
-from consumer.indexing import reindex
-from consumer.indexing.settings import IndexerSettings, ReindexSettings
+from consumer.exporter import queue_exporter
+from consumer.indexer import app as indexer
+from consumer.indexer.settings import IndexerSettings, ReindexSettings
+from consumer.jobs import reindex
 from consumer.settings import ConsumerSettings
 from core.settings import ProcessSettings
 from server.settings import ServerSettings

@@ -10,8 +10,8 @@ from cluster.manifests.egress import EVERY_PORT, Egress
 from cluster.manifests.overlays import WITH_SEARCH, Object, Tree
 from cluster.manifests.plants import find
 from cluster.manifests.pods import PodTemplate, of_kind, pod_templates
-from consumer.fetching.special_networks import IPV4_SPECIAL, IPV6_SPECIAL, METADATA_ENDPOINTS
-from core.origin_url import InvalidOriginUrl, parse_origin_url
+from consumer.fetching.networks import IPV4_SPECIAL, IPV6_SPECIAL, METADATA_ENDPOINTS
+from core.model.origin_url import InvalidOriginUrl, parse_origin_url
 
 AGENTS = ("169.254.170.23", "fd00:ec2::23")
 SPECIAL = [ip_network(each.network) for each in (*IPV4_SPECIAL, *IPV6_SPECIAL)]

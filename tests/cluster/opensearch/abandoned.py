@@ -10,7 +10,7 @@ import sys
 from typing import Any
 
 from core.search.engine import open_writer
-from core.search.opensearch.link import Link
+from core.search.opensearch.client import Link
 from harness.search_documents import document
 from harness.search_engines import settings_for
 

@@ -16,7 +16,7 @@ import pytest
 
 from cluster.opensearch.writing import Writing, writing
 from core.search.engine import SearchWriter
-from core.search.opensearch.link import Link
+from core.search.opensearch.client import Link
 from harness.aws import ROOT
 from harness.opensearch import OpenSearchServer, indexes
 from harness.search_engines import Engine, opened, settings_for

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import pytest
 
 from core.errors import SearchUnavailable
+from core.resilience.circuit_breaker import CircuitBreaker
 from core.search.engine import Outcome, SearchReader, open_reader, open_writer
 from core.search.metrics import SEARCH_ENGINE_CALLS
 from core.search.query import Found, SearchQuery
 from core.search.settings import SearchSettings
-from core.shared.circuit import Circuit
 from harness.opensearch import OpenSearchServer, raw
 from harness.search_documents import ACME, document
 from harness.search_engines import Engine
@@ -70,7 +70,7 @@ async def test_a_dead_engine_costs_nobody_anything(server: OpenSearchServer, ind
     await index.put(image)
     reader = open_reader(index.settings)
     circuit = vars(reader)["_circuit"]
-    assert isinstance(circuit, Circuit)
+    assert isinstance(circuit, CircuitBreaker)
     await server.kill()
     circuit._clock = lambda: 100.0
     with pytest.raises(SearchUnavailable):

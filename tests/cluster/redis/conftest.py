@@ -7,17 +7,17 @@ import pytest
 import pytest_asyncio
 
 from cli.local.stack import StackOutputs
-from consumer.announcer import Announcer
-from core.aws import open_aws
+from consumer.notify.redis_publisher import RedisPublisher
+from core.aws.client import open_aws
+from core.dynamodb.tables import Tables
+from core.redis import connection
+from core.redis.completed_requests import CompletedRequestStore, open_completed_requests
 from core.settings import CoreSettings
-from core.shared import client, link
-from core.shared.outcomes import SharedOutcomes, shared_outcomes
-from core.tables import Tables
 from harness.aws import DeployStack, RecordingAws
 from harness.redis_server import RedisServer, redis_program, redis_server
 from harness.running_server import ServerFactory
 from harness.tables import tables_of
-from server import news
+from server.watch import redis_subscriber
 
 _PATIENCE_S = 20.0
 
@@ -30,9 +30,9 @@ def _redis_is_installed() -> None:
 @pytest.fixture
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """For tests of answers: on a busy machine a right one may come too late to be used."""
-    monkeypatch.setattr(link, "CALL_S", _PATIENCE_S)
-    monkeypatch.setattr(client, "CONNECT_S", _PATIENCE_S)
-    monkeypatch.setattr(news, "_SUBSCRIBE_S", _PATIENCE_S)
+    monkeypatch.setattr(connection, "CALL_S", _PATIENCE_S)
+    monkeypatch.setattr(connection, "CONNECT_S", _PATIENCE_S)
+    monkeypatch.setattr(redis_subscriber, "_SUBSCRIBE_S", _PATIENCE_S)
 
 
 @pytest_asyncio.fixture
@@ -64,15 +64,17 @@ async def tables(embedded_aws: RecordingAws, stack: StackOutputs) -> AsyncIterat
 
 
 @pytest_asyncio.fixture
-async def shared(servers: ServerFactory, redis: RedisServer) -> AsyncIterator[SharedOutcomes]:
+async def shared(
+    servers: ServerFactory, redis: RedisServer
+) -> AsyncIterator[CompletedRequestStore]:
     """A consumer's way to Redis."""
     settings: CoreSettings = servers.settings(redis_url=redis.url)
-    outcomes = shared_outcomes(settings)
+    outcomes = open_completed_requests(settings)
     assert outcomes is not None
     yield outcomes
     await outcomes.close()
 
 
 @pytest.fixture
-def announcer(tables: Tables, shared: SharedOutcomes) -> Announcer:
-    return Announcer(tables, shared)
+def announcer(tables: Tables, shared: CompletedRequestStore) -> RedisPublisher:
+    return RedisPublisher(tables, shared)

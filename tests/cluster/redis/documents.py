@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from core.clock import now_ms
-from core.request import State, image_id_of, new_request
-from core.shared.document import Completed
+from core.model.request import State, image_id_of, new_request
+from core.redis.codec import Completed
+from core.runtime.clock import now_ms
 from harness.outcomes import image_record
 
 

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from consumer.announcer import Announcer
-from consumer.outcome import outcome_of
-from core.clock import now_ms
-from core.shared.document import Completed, encode
-from core.shared.outcomes import News, SharedOutcomes
-from core.tables import Tables
+from consumer.notify.outcome import outcome_of
+from consumer.notify.redis_publisher import RedisPublisher
+from core.dynamodb.tables import Tables
+from core.redis.codec import Completed, encode
+from core.redis.completed_requests import CompletedRequestStore, News
+from core.runtime.clock import now_ms
 from harness.counting_tables import CountingTables
 from harness.grpc_client import submit_request
 from harness.outcomes import complete, fail
@@ -38,7 +38,7 @@ async def completed_of(tables: Tables, request_id: str) -> Completed:
 
 
 async def test_what_a_consumer_announced_is_read_from_no_table(
-    servers: ServerFactory, tables: Tables, redis: RedisServer, announcer: Announcer
+    servers: ServerFactory, tables: Tables, redis: RedisServer, announcer: RedisPublisher
 ) -> None:
     """Not by the first server that is asked, and with the same answer as from the tables."""
     counting = servers.tables(CountingTables)
@@ -73,7 +73,7 @@ async def test_what_one_server_read_another_does_not(
 
 
 async def test_only_what_cannot_change_is_kept(
-    servers: ServerFactory, tables: Tables, redis: RedisServer, announcer: Announcer
+    servers: ServerFactory, tables: Tables, redis: RedisServer, announcer: RedisPublisher
 ) -> None:
     """PENDING, FAILED, reopened and COMPLETED after all: each is seen at once, and only the last is in Redis."""
     async with servers.running(redis_url=redis.url) as server:
@@ -95,7 +95,11 @@ async def test_only_what_cannot_change_is_kept(
 
 @pytest.mark.parametrize("kind", ["garbage", "another's", "not ended", "of other types", "empty"])
 async def test_a_document_that_is_none_is_ignored(
-    servers: ServerFactory, tables: Tables, redis: RedisServer, shared: SharedOutcomes, kind: str
+    servers: ServerFactory,
+    tables: Tables,
+    redis: RedisServer,
+    shared: CompletedRequestStore,
+    kind: str,
 ) -> None:
     """The tables are read, and a right document takes its place."""
     async with servers.running() as without:
@@ -122,7 +126,7 @@ async def test_a_document_that_is_none_is_ignored(
 
 
 async def test_what_expires_is_kept_until_then(
-    tables: Tables, redis: RedisServer, shared: SharedOutcomes, servers: ServerFactory
+    tables: Tables, redis: RedisServer, shared: CompletedRequestStore, servers: ServerFactory
 ) -> None:
     """By the row's own expiry, or by REDIS_TTL_S where that comes first; what has expired is not kept at all."""
     async with servers.running() as server:

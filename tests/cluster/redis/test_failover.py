@@ -14,9 +14,9 @@ from structlog.testing import capture_logs
 
 from cli.local.embedded_aws import HOST
 from cluster.redis.documents import completed
-from core.shared.link import RedisLink, RedisUnavailable
-from core.shared.outcomes import News, SharedOutcomes
-from core.tables import Tables
+from core.dynamodb.tables import Tables
+from core.redis.completed_requests import CompletedRequestStore, News
+from core.redis.connection import RedisConnection, RedisUnavailable
 from harness.counting_tables import CountingTables
 from harness.grpc_client import states, submit_request
 from harness.outcomes import complete
@@ -83,7 +83,7 @@ async def follow(client: Redis, primary: RedisServer) -> None:
             await asyncio.sleep(0.02)
 
 
-async def until_passable(link: RedisLink) -> None:
+async def until_passable(link: RedisConnection) -> None:
     async with asyncio.timeout(PATIENCE_S):
         while not link.passable:  # noqa: ASYNC110  a task of its own finds out
             await asyncio.sleep(0.02)
@@ -103,7 +103,7 @@ async def test_the_new_primary_is_found_by_its_name(
         servers.running(tables=counting, redis_url=name.url, **MINUTES) as server,
     ):
         await follow(new, redis)
-        shared = SharedOutcomes(RedisLink(name.url), servers.stack.requests_table, 600)
+        shared = CompletedRequestStore(RedisConnection(name.url), servers.stack.requests_table, 600)
         await redis.heard_by(shared.channel, 1)
         request_id = str(uuid.uuid4())
         await server.stub.SubmitImage(submit_request(request_id))
@@ -131,7 +131,7 @@ async def test_the_new_primary_is_found_by_its_name(
 
 async def test_a_replica_is_not_used_however_well_it_reads(redis: RedisServer) -> None:
     """It is told once, and not taken for a primary that is back: calls do not go to and fro until it is one."""
-    link = RedisLink(redis.url)
+    link = RedisConnection(redis.url)
     async with redis.client as client:
         await client.replicaof(HOST, redis.port + 1)
         with capture_logs() as lines:

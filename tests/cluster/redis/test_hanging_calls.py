@@ -6,20 +6,20 @@ import uuid
 from redis.asyncio import Redis
 
 from cluster.redis.documents import completed
-from core.shared.document import Completed
-from core.shared.link import RedisLink
-from core.shared.metrics import REDIS_MALFORMED
-from core.shared.outcomes import News, SharedOutcomes
+from core.redis.codec import Completed
+from core.redis.completed_requests import CompletedRequestStore, News
+from core.redis.connection import RedisConnection
+from core.redis.metrics import REDIS_MALFORMED
 from harness.redis_server import RedisServer
 
 IDS = 60
 
 
-async def read_all(shared: SharedOutcomes, ids: list[str]) -> list[Completed | None]:
+async def read_all(shared: CompletedRequestStore, ids: list[str]) -> list[Completed | None]:
     return await asyncio.gather(*(shared.read(each) for each in ids))
 
 
-async def kept(shared: SharedOutcomes) -> dict[str, Completed]:
+async def kept(shared: CompletedRequestStore) -> dict[str, Completed]:
     """Requests that Redis knows, by id; told until it does, for a busy machine may stall it for longer than a call."""
     known = {each: completed(each) for each in (str(uuid.uuid4()) for _ in range(IDS))}
     async with asyncio.timeout(30):
@@ -29,7 +29,7 @@ async def kept(shared: SharedOutcomes) -> dict[str, Completed]:
     return known
 
 
-async def answered(shared: SharedOutcomes, request_id: str) -> Completed:
+async def answered(shared: CompletedRequestStore, request_id: str) -> Completed:
     """What Redis says as soon as it says anything."""
     async with asyncio.timeout(30):
         while True:
@@ -47,7 +47,7 @@ def mixed_up() -> float:
 
 async def test_after_a_hang_each_read_gets_its_own_answer(redis: RedisServer) -> None:
     """Reads that were under way while Redis hung are answered by nothing, and those after it by what they asked for."""
-    shared = SharedOutcomes(RedisLink(redis.url), "table", 600)
+    shared = CompletedRequestStore(RedisConnection(redis.url), "table", 600)
     known, before = await kept(shared), mixed_up()
     redis.hang()
     assert await read_all(shared, list(known)) == [None] * IDS
@@ -60,7 +60,7 @@ async def test_after_a_hang_each_read_gets_its_own_answer(redis: RedisServer) ->
 
 async def test_callers_that_are_cancelled_leave_nothing_behind(redis: RedisServer) -> None:
     """Whoever hangs up in the middle of a call to Redis gives nobody else their answer."""
-    shared = SharedOutcomes(RedisLink(redis.url), "table", 600)
+    shared = CompletedRequestStore(RedisConnection(redis.url), "table", 600)
     known, before = await kept(shared), mixed_up()
     for request_id, told in known.items():
         key = f"{shared.channel}:{request_id}"

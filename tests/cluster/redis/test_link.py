@@ -6,7 +6,7 @@ import pytest
 from redis.asyncio import Redis
 
 from cli.local.embedded_aws import free_port
-from core.shared.link import RedisLink, RedisUnavailable
+from core.redis.connection import RedisConnection, RedisUnavailable
 from harness.redis_server import RedisServer
 
 
@@ -16,13 +16,13 @@ async def connections(client: Redis) -> int:
     return sum(int(each["id"]) != own for each in await client.client_list())
 
 
-async def write(link: RedisLink) -> None:
+async def write(link: RedisConnection) -> None:
     await link.call("write", lambda client: client.set("key", "value"))
 
 
 async def test_a_primary_that_has_become_a_replica_is_left(redis: RedisServer) -> None:
     """No connection to it is kept, because its name may lead elsewhere by now; when it takes writes, it is used."""
-    link = RedisLink(redis.url)
+    link = RedisConnection(redis.url)
     await write(link)
     async with redis.client as client:
         assert await connections(client) == 1
@@ -42,7 +42,7 @@ async def test_a_primary_that_has_become_a_replica_is_left(redis: RedisServer) -
 
 async def test_a_process_without_work_finds_it_back(redis: RedisServer) -> None:
     """Nobody has to call for it to be known that Redis is there again."""
-    link = RedisLink(redis.url)
+    link = RedisConnection(redis.url)
     await redis.kill()
     with pytest.raises(RedisUnavailable):
         await write(link)
@@ -55,7 +55,7 @@ async def test_a_process_without_work_finds_it_back(redis: RedisServer) -> None:
 
 async def test_a_password_that_is_wrong_is_an_outage(redis: RedisServer) -> None:
     """Nothing of it is in what is raised, and so in no log."""
-    link = RedisLink(redis.url.replace("redis://", "redis://:a-wrong-secret@"))
+    link = RedisConnection(redis.url.replace("redis://", "redis://:a-wrong-secret@"))
     async with redis.client as client:
         await client.config_set("requirepass", "right")
     with pytest.raises(RedisUnavailable) as raised:

@@ -16,9 +16,9 @@ from structlog.testing import capture_logs
 from cli.local.embedded_aws import HOST, free_port
 from cluster.redis.documents import completed
 from cluster.redis.secured_redis import Certificates, secured
-from core.shared.link import RedisLink, RedisUnavailable
-from core.shared.metrics import REDIS_DROPPED, REDIS_UP
-from core.shared.outcomes import News, SharedOutcomes
+from core.redis.completed_requests import CompletedRequestStore, News
+from core.redis.connection import RedisConnection, RedisUnavailable
+from core.redis.metrics import REDIS_DROPPED, REDIS_UP
 from harness.redis_server import RedisServer, patient_client, redis_program
 
 pytestmark = pytest.mark.usefixtures("_patient")
@@ -49,7 +49,7 @@ async def test_connections_that_it_closed_while_idle_are_replaced(
     url = redis.url
     if tls:
         url = (await secured(redis, await asyncio.to_thread(Certificates.in_folder, tmp_path))).url
-    shared = SharedOutcomes(RedisLink(url), "table", 600)
+    shared = CompletedRequestStore(RedisConnection(url), "table", 600)
     known = completed(str(uuid.uuid4()))
     with capture_logs() as lines:
         async with redis.client as client, asyncio.timeout(PATIENCE_S):
@@ -65,7 +65,7 @@ async def test_connections_that_it_closed_while_idle_are_replaced(
 
 async def test_a_full_one_is_still_read_and_tells_news(redis: RedisServer) -> None:
     """With maxmemory-policy noeviction it refuses documents alone, and each that was not kept is counted."""
-    shared = SharedOutcomes(RedisLink(redis.url), "table", 600)
+    shared = CompletedRequestStore(RedisConnection(redis.url), "table", 600)
     known, new = completed(str(uuid.uuid4())), completed(str(uuid.uuid4()))
     before = dropped()
     async with redis.client as client, client.pubsub() as heard, asyncio.timeout(PATIENCE_S):
@@ -122,7 +122,7 @@ async def has_slots(client: Redis) -> bool:
 
 async def test_a_cluster_is_not_used_and_told_at_the_start(node: str) -> None:
     """Before it has answered a single call wrongly: one line says what is to be changed."""
-    link = RedisLink(node)
+    link = RedisConnection(node)
     with capture_logs() as lines:
         link.begin()
         async with asyncio.timeout(PATIENCE_S):

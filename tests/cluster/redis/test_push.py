@@ -4,11 +4,11 @@ import asyncio
 import uuid
 from typing import Any
 
-from consumer.announcer import Announcer
-from consumer.outcome import outcome_of
-from core.clock import now_ms
-from core.shared.outcomes import SharedOutcomes
-from core.tables import Tables
+from consumer.notify.outcome import outcome_of
+from consumer.notify.redis_publisher import RedisPublisher
+from core.dynamodb.tables import Tables
+from core.redis.completed_requests import CompletedRequestStore
+from core.runtime.clock import now_ms
 from harness.counting_tables import CountingTables
 from harness.grpc_client import ended_ok, states, submit_request
 from harness.outcomes import complete, fail
@@ -28,7 +28,7 @@ async def submitted(server: RunningServer) -> str:
     return request_id
 
 
-async def announce(announcer: Announcer, tables: Tables, request_id: str) -> None:
+async def announce(announcer: RedisPublisher, tables: Tables, request_id: str) -> None:
     """What a consumer does after it has ended a request."""
     request = await tables.read_request(request_id)
     assert request is not None
@@ -44,8 +44,8 @@ async def test_every_end_is_pushed(
     servers: ServerFactory,
     tables: Tables,
     redis: RedisServer,
-    shared: SharedOutcomes,
-    announcer: Announcer,
+    shared: CompletedRequestStore,
+    announcer: RedisPublisher,
 ) -> None:
     """COMPLETED and FAILED, and what follows a redrive; a COMPLETED one without a row being read by the server."""
     counting = servers.tables(CountingTables)
@@ -71,7 +71,7 @@ async def test_every_end_is_pushed(
 
 
 async def test_news_of_requests_that_nobody_watches_cost_nothing(
-    servers: ServerFactory, tables: Tables, redis: RedisServer, shared: SharedOutcomes
+    servers: ServerFactory, tables: Tables, redis: RedisServer, shared: CompletedRequestStore
 ) -> None:
     """Nor do news that are none: the feed goes on, and what comes behind them is heard."""
     counting = servers.tables(CountingTables)
@@ -96,8 +96,8 @@ async def test_a_feed_that_was_cut_off_is_taken_up_again(
     servers: ServerFactory,
     tables: Tables,
     redis: RedisServer,
-    shared: SharedOutcomes,
-    announcer: Announcer,
+    shared: CompletedRequestStore,
+    announcer: RedisPublisher,
 ) -> None:
     """Killed and started anew, Redis is listened to again, and pushes."""
     async with servers.running(redis_url=redis.url, **MINUTES) as server:

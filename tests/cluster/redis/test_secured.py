@@ -18,11 +18,11 @@ from cluster.redis.secured_redis import (
     SecuredRedis,
     secured,
 )
-from consumer.announcer import Announcer
-from consumer.outcome import outcome_of
-from core.shared.metrics import REDIS_UP
-from core.shared.outcomes import shared_outcomes
-from core.tables import Tables
+from consumer.notify.outcome import outcome_of
+from consumer.notify.redis_publisher import RedisPublisher
+from core.dynamodb.tables import Tables
+from core.redis.completed_requests import open_completed_requests
+from core.redis.metrics import REDIS_UP
 from harness.counting_tables import CountingTables
 from harness.grpc_client import ended_ok, states, submit_request
 from harness.outcomes import complete
@@ -58,7 +58,7 @@ async def test_cache_and_push_go_by_tls(
 ) -> None:
     """Each connection, that of the subscription too; and as a user who may do nothing but what we do."""
     counting = servers.tables(CountingTables)
-    shared = shared_outcomes(servers.settings(redis_url=tls.url))
+    shared = open_completed_requests(servers.settings(redis_url=tls.url))
     assert shared is not None
     async with servers.running(tables=counting, redis_url=tls.url, **MINUTES) as server:
         await tls.plain.heard_by(shared.channel, 1)
@@ -70,7 +70,7 @@ async def test_cache_and_push_go_by_tls(
         await complete(tables, request_id)
         request = await tables.read_request(request_id)
         assert request is not None
-        announcer = Announcer(tables, shared)
+        announcer = RedisPublisher(tables, shared)
         async with asyncio.timeout(PUSHED_S):
             announcer.announce(outcome_of(request, await tables.read_image(request_id)))
             await announcer.drain()

@@ -1,0 +1,114 @@
+"""Where a gRPC server is: HOST:PORT, with an IPv6 host in brackets."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from cli.errors import UsageFault
+
+# The customer that a command speaks for.
+
+DEFAULT_CUSTOMER = "local"
+
+CustomerOption = Annotated[str, typer.Option("--customer", metavar="ID", help="Who is asking.")]
+
+_CUSTOMER = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+"""The contract's rule for customer_id."""
+
+
+def require_customer(customer: str) -> None:
+    """Raises UsageFault where the service would refuse it."""
+    if not _CUSTOMER.fullmatch(customer):
+        raise UsageFault(
+            f"--customer '{customer}': not 1 to 128 of letters, digits, and the characters _ . : -"
+        )
+
+
+# Ids of requests and images as people give them.
+
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+
+def parse_request_id(text: str, kind: str = "a request id") -> str:
+    """The id as the service writes it; raises UsageFault where it is no UUID, which the service would refuse."""
+    canonical = text.lower()
+    if not _UUID.fullmatch(canonical):
+        raise UsageFault(
+            f"{text} is not {kind}: that is a UUID, 32 hexadecimal digits in five groups"
+        )
+    return canonical
+
+
+# Labels as a person gives them: KEY=VALUE.
+
+
+def parse_labels(given: Iterable[str]) -> Mapping[str, str]:
+    """Raises UsageFault. How many there may be, and how long, is the service's to say."""
+    labels: dict[str, str] = {}
+    for label in given:
+        key, equals, value = label.partition("=")
+        if not equals or labels.get(key, value) != value:
+            raise UsageFault(f"--label {label}: not KEY=VALUE, or a second value of one key")
+        labels[key] = value
+    return labels
+
+
+# Moments as people give them.
+
+
+def parse_time(option: str, text: str | None) -> Timestamp | None:
+    """ISO 8601, UTC where no zone is named. Raises UsageFault, which names the option."""
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+        time = Timestamp()
+        time.FromDatetime(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+    except (OverflowError, ValueError):
+        raise UsageFault(
+            f"{option} {text}: not a time as in 2026-11-24, or 2026-11-24T09:30:00Z"
+        ) from None
+    return time
+
+
+DEFAULT_ADDRESS = "127.0.0.1:50051"
+ADDRESS_VARIABLE = "IMAGESERVICE_ADDRESS"
+LARGEST_PORT = 65_535
+
+AddressOption = Annotated[
+    str,
+    typer.Option(
+        "--address",
+        envvar=ADDRESS_VARIABLE,
+        metavar="HOST:PORT",
+        help="Address of the gRPC server.",
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def parse_address(text: str) -> Address:
+    """Raises UsageFault where `text` is not HOST:PORT with a port from 0 to 65535."""
+    host, colon, port = text.rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
+    if bracketed:
+        host = host[1:-1]
+    plain = colon and host and port.isascii() and port.isdigit()
+    if not plain or (":" in host and not bracketed):
+        raise UsageFault(f"--address {text}: not HOST:PORT")
+    if int(port) > LARGEST_PORT:
+        raise UsageFault(f"--address {text}: the port is larger than {LARGEST_PORT}")
+    return Address(host, int(port))

@@ -1,0 +1,218 @@
+"""The service as this command calls it: one channel, retries that are safe, watches that resume."""
+
+import asyncio
+import random
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+import grpc
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
+
+from cli.client.retry import RetryPolicy
+from cli.errors import CommandFailed
+from cli.output import text
+from cli.rpc_error import RpcFault, fault_of
+from imageservice.v1 import image_service_pb2 as pb
+from imageservice.v1 import image_service_pb2_grpc as pb_grpc
+
+CALL_SECONDS = 30.0
+WATCHED_AT_ONCE = 100
+"""The contract's limit of ids in one watch."""
+
+TERMINAL = frozenset({pb.STATE_COMPLETED, pb.STATE_FAILED})
+
+OPTIONS = [
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.max_reconnect_backoff_ms", 5_000),
+]
+
+
+Q = TypeVar("Q")
+A = TypeVar("A")
+Items = grpc.aio.StreamStreamCall[pb.SubmitImagesRequest, pb.SubmitImagesResponse]
+
+
+class Refused(CommandFailed):
+    """The service refused a call, or did not answer after all attempts."""
+
+    def __init__(self, fault: RpcFault) -> None:
+        super().__init__(fault.sentence())
+        self.fault = fault
+
+
+class GivenUp(Refused):
+    """All attempts are made already."""
+
+
+class Client:
+    """Calls raise Refused. Open one by `connect`."""
+
+    def __init__(
+        self, stub: "pb_grpc.ImageServiceAsyncStub", address: str, retry: RetryPolicy
+    ) -> None:
+        self._stub = stub
+        self._address = address
+        self.retry = retry
+        self._said_nobody_there = False
+
+    async def submit(
+        self,
+        url: str,
+        customer: str,
+        request_id: str,
+        labels: Mapping[str, str] | None = None,
+    ) -> pb.SubmitImageResponse:
+        """Submit under an id of the caller's: only that makes the retries safe, which this does."""
+        asked = pb.SubmitImageRequest(
+            url=url, customer_id=customer, request_id=request_id, labels=labels
+        )
+        return await self.retried(self._submit_once, asked)
+
+    async def retried(self, once: Callable[[Q], Awaitable[A]], asked: Q) -> A:
+        """Ask until it is answered, refused for good, or given up. Asking twice must be harmless."""
+        retrying = AsyncRetrying(
+            stop=self._gives_up,
+            wait=lambda state: self.pause(state.attempt_number, _refused(state).fault),
+            retry=retry_if_exception_type(Refused),
+            reraise=True,
+        )
+        async for attempt in retrying:
+            with attempt:
+                return await once(asked)
+        raise AssertionError("tenacity ends by a result or an error")
+
+    async def _submit_once(self, asked: pb.SubmitImageRequest) -> pb.SubmitImageResponse:
+        try:
+            return await self._stub.SubmitImage(asked, timeout=CALL_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            raise self.refused(error) from None
+
+    def open_items(self) -> Items:
+        """A stream of submits, which tells of a broken connection by AioRpcError."""
+        return self._stub.SubmitImages()
+
+    async def status(self, request_id: str) -> pb.ImageRequest:
+        try:
+            asked = pb.GetStatusRequest(request_id=request_id)
+            answer = await self._stub.GetStatus(asked, timeout=CALL_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            raise self.refused(error) from None
+        return answer.request
+
+    async def image(self, image_id: str) -> pb.Image:
+        try:
+            asked = pb.GetImageRequest(image_id=image_id)
+            answer = await self._stub.GetImage(asked, timeout=CALL_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            raise self.refused(error) from None
+        return answer.image
+
+    async def requests(self, asked: pb.ListRequestsRequest) -> AsyncIterator[pb.ImageRequest]:
+        """All that is listed, page by page as it is read on; a page that is refused for load is asked for again."""
+        page = pb.ListRequestsRequest()
+        page.CopyFrom(asked)
+        while True:
+            answer = await self.retried(self._list_once, page)
+            for request in answer.requests:
+                yield request
+            page.page_token = answer.next_page_token
+            if not page.page_token:
+                return
+
+    async def _list_once(self, asked: pb.ListRequestsRequest) -> pb.ListRequestsResponse:
+        try:
+            return await self._stub.ListRequests(asked, timeout=CALL_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            raise self.refused(error) from None
+
+    async def search(self, asked: pb.SearchImagesRequest) -> AsyncIterator[pb.SearchImagesResponse]:
+        """The pages of a search as they are read on; facets are with the first alone."""
+        page = pb.SearchImagesRequest()
+        page.CopyFrom(asked)
+        while True:
+            answer = await self.search_page(page)
+            yield answer
+            page.facets, page.page_token = False, answer.next_page_token
+            if not page.page_token:
+                return
+
+    async def search_page(self, asked: pb.SearchImagesRequest) -> pb.SearchImagesResponse:
+        return await self.retried(self._search_once, asked)
+
+    async def _search_once(self, asked: pb.SearchImagesRequest) -> pb.SearchImagesResponse:
+        try:
+            return await self._stub.SearchImages(asked, timeout=CALL_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            raise self.refused(error) from None
+
+    async def watch(self, request_ids: Sequence[str]) -> AsyncIterator[pb.ImageRequest]:
+        """Each id's current state, then each later one, until all are terminal. 1 to 100 ids, each once.
+
+        A stream that breaks off is opened again for the ids that are not terminal; the time without it is counted
+        anew whenever it told something.
+        """
+        revisions = dict.fromkeys(request_ids, -1)
+        failures, lost = 0, 0.0
+        while revisions:
+            try:
+                async for request in self._states(list(revisions)):
+                    failures = 0
+                    # An id that has ended is not in the dictionary any more: what repeats it is dropped.
+                    if request.revision > revisions.get(request.request_id, request.revision):
+                        revisions[request.request_id] = request.revision
+                        if request.state in TERMINAL:
+                            del revisions[request.request_id]
+                        yield request
+            except Refused as refused:
+                lost = lost if failures else time.monotonic()
+                failures += 1
+                if self.retry.loses_sight(time.monotonic() - lost, refused.fault):
+                    raise
+                await asyncio.sleep(self.pause(failures, refused.fault))
+            else:
+                return
+
+    def _gives_up(self, state: RetryCallState) -> bool:
+        refused = _refused(state)
+        spent = isinstance(refused, GivenUp)
+        return spent or self.retry.gives_up(state.attempt_number, refused.fault)
+
+    def refused(self, error: grpc.aio.AioRpcError) -> Refused:
+        return Refused(fault_of(error, self._address))
+
+    def pause(self, attempt: int, fault: RpcFault) -> float:
+        """Seconds to wait after failed attempt number `attempt`; says once when nobody is there."""
+        if fault.nobody_there and not self._said_nobody_there:
+            self._said_nobody_there = True
+            text.say(sys.stderr, f"imageservice: no server at {self._address} yet, trying again")
+        return self.retry.wait(attempt, fault, random.random())  # noqa: S311  jitter
+
+    async def _states(self, request_ids: list[str]) -> AsyncIterator[pb.ImageRequest]:
+        call = self._stub.WatchRequest(pb.WatchRequestRequest(request_ids=request_ids))
+        try:
+            async for answer in call:
+                yield answer.request
+        except grpc.aio.AioRpcError as error:
+            raise self.refused(error) from None
+        finally:
+            call.cancel()
+
+
+def _refused(state: RetryCallState) -> Refused:
+    """Tenacity asks only after an error, and only Refused is retried."""
+    error = state.outcome.exception() if state.outcome is not None else None
+    if not isinstance(error, Refused):
+        raise TypeError(f"asked to retry after {error!r}")
+    return error
+
+
+@asynccontextmanager
+async def connect(address: str, retry: RetryPolicy | None = None) -> AsyncIterator[Client]:
+    """A client for HOST:PORT. Connects when first used."""
+    async with grpc.aio.insecure_channel(address, options=OPTIONS) as channel:
+        yield Client(pb_grpc.ImageServiceStub(channel), address, retry or RetryPolicy())

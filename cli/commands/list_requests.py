@@ -1,0 +1,70 @@
+"""`imageservice list`: a customer's requests, newest first."""
+
+import asyncio
+import sys
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from cli import arguments
+from cli.arguments import AddressOption, CustomerOption
+from cli.client.client import connect
+from cli.output.outcome import Outcome
+from cli.output.report import JsonReport, LineReport, Output
+from imageservice.v1 import image_service_pb2 as pb
+
+LARGEST_PAGE = 1_000
+"""The contract's limit."""
+
+
+class StateName(StrEnum):
+    PENDING = "pending"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+def listing(
+    customer: CustomerOption = arguments.DEFAULT_CUSTOMER,
+    *,
+    state: Annotated[StateName | None, typer.Option(help="Only those in this state.")] = None,
+    after: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME", help="Only those created at this time (ISO 8601, UTC) or later."
+        ),
+    ] = None,
+    before: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Only those created before this time.")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="So many at most; all without it.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    server: AddressOption = arguments.DEFAULT_ADDRESS,
+) -> None:
+    """List a customer's requests, newest first; failed ones by when they failed."""
+    arguments.require_customer(customer)
+    asked = pb.ListRequestsRequest(
+        customer_id=customer,
+        created_after=arguments.parse_time("--after", after),
+        created_before=arguments.parse_time("--before", before),
+        page_size=min(limit or LARGEST_PAGE, LARGEST_PAGE),
+    )
+    if state is not None:
+        asked.state = pb.State.Value(f"STATE_{state.name}")
+    report = JsonReport(sys.stdout) if as_json else LineReport(Output())
+    asyncio.run(_list(str(arguments.parse_address(server)), asked, limit, report.tell))
+
+
+async def _list(
+    server: str, asked: pb.ListRequestsRequest, limit: int | None, tell: Callable[[Outcome], None]
+) -> None:
+    told = 0
+    async with connect(server) as client:
+        async for request in client.requests(asked):
+            tell(Outcome.with_record(request))
+            told += 1
+            if told == limit:
+                return

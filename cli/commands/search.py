@@ -1,0 +1,190 @@
+"""`imageservice search`: a customer's images, by what was read from them."""
+
+import asyncio
+import re
+import sys
+from typing import Annotated
+
+import typer
+
+from cli import arguments
+from cli.arguments import AddressOption, CustomerOption, parse_labels
+from cli.client.client import Client, connect
+from cli.errors import CommandFailed, UsageFault
+from cli.output import text
+from cli.output.report import Output
+from cli.output.search_results import FoundLines, FoundObjects, FoundReport
+from imageservice.v1 import image_service_pb2 as pb
+
+# The options of `imageservice search`.
+
+Words = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="WORDS",
+        help="Words of the camera's name, the labels or the origin's host; WOR* stands for all that begin so.",
+    ),
+]
+Formats = Annotated[
+    list[str] | None, typer.Option("--format", metavar="NAME", help="As in jpeg. Repeatable: any.")
+]
+Colors = Annotated[
+    list[str] | None, typer.Option("--color", metavar="NAME", help="As in red. Repeatable: any.")
+]
+Cameras = Annotated[
+    list[str] | None,
+    typer.Option("--camera", metavar="NAME", help="Exactly this one. Repeatable: any."),
+]
+OriginHosts = Annotated[
+    list[str] | None,
+    typer.Option("--origin-host", metavar="HOST", help="Of the URL as submitted. Repeatable: any."),
+]
+Labels = Annotated[
+    list[str] | None, typer.Option("--label", metavar="KEY=VALUE", help="Repeatable: all of them.")
+]
+MinWidth = Annotated[int | None, typer.Option(min=0, metavar="PIXELS")]
+MaxWidth = Annotated[int | None, typer.Option(min=0, metavar="PIXELS")]
+MinHeight = Annotated[int | None, typer.Option(min=0, metavar="PIXELS")]
+MaxHeight = Annotated[int | None, typer.Option(min=0, metavar="PIXELS")]
+MinBytes = Annotated[int | None, typer.Option(min=0, metavar="BYTES")]
+MaxBytes = Annotated[int | None, typer.Option(min=0, metavar="BYTES")]
+After = Annotated[
+    str | None,
+    typer.Option(metavar="TIME", help="Only those recorded at this time (ISO 8601, UTC) or later."),
+]
+Before = Annotated[
+    str | None, typer.Option(metavar="TIME", help="Only those recorded before this time.")
+]
+SimilarTo = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HASH|ID", help="Only near-duplicates of this perceptual hash, or of this image."
+    ),
+]
+MaxDistance = Annotated[
+    int | None,
+    typer.Option(
+        metavar="BITS", help="How far near-duplicates may be, 0 to 11 of 64 bits; 6 without it."
+    ),
+]
+Facets = Annotated[
+    bool, typer.Option("--facets", help="Count all that are found by format, color, camera, host.")
+]
+Limit = Annotated[int, typer.Option(min=1, metavar="N", help="Show so many at most.")]
+
+
+LARGEST_PAGE = 100
+"""The contract's limit."""
+DEFAULT_LIMIT = 20
+
+_HASH = re.compile(r"[0-9A-Fa-f]{16}")
+
+
+def search(
+    words: Words = None,
+    customer: CustomerOption = arguments.DEFAULT_CUSTOMER,
+    *,
+    formats: Formats = None,
+    colors: Colors = None,
+    cameras: Cameras = None,
+    origin_hosts: OriginHosts = None,
+    labels: Labels = None,
+    min_width: MinWidth = None,
+    max_width: MaxWidth = None,
+    min_height: MinHeight = None,
+    max_height: MaxHeight = None,
+    min_bytes: MinBytes = None,
+    max_bytes: MaxBytes = None,
+    after: After = None,
+    before: Before = None,
+    similar_to: SimilarTo = None,
+    max_distance: MaxDistance = None,
+    facets: Facets = False,
+    limit: Limit = DEFAULT_LIMIT,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    server: AddressOption = arguments.DEFAULT_ADDRESS,
+) -> None:
+    """Find a customer's images, newest first; near-duplicates nearest first."""
+    arguments.require_customer(customer)
+    asked = pb.SearchImagesRequest(
+        customer_id=customer,
+        text=" ".join(words or []),
+        formats=[name.upper() for name in formats or []],
+        colors=[_color(name) for name in colors or []],
+        cameras=cameras,
+        origin_hosts=origin_hosts,
+        labels=parse_labels(labels or []),
+        width=_range(min_width, max_width),
+        height=_range(min_height, max_height),
+        bytes=_range(min_bytes, max_bytes),
+        created_after=arguments.parse_time("--after", after),
+        created_before=arguments.parse_time("--before", before),
+        max_distance=max_distance,
+        facets=facets,
+        page_size=min(limit, LARGEST_PAGE),
+    )
+    similar_image = _similar_to(asked, similar_to)
+    report = FoundObjects(sys.stdout) if as_json else FoundLines(Output())
+    where = str(arguments.parse_address(server))
+    total = asyncio.run(_search(where, asked, similar_image, limit, report))
+    text.say(sys.stderr, _summary(total, limit))
+
+
+async def _search(
+    server: str,
+    asked: pb.SearchImagesRequest,
+    similar_image: str | None,
+    limit: int,
+    report: FoundReport,
+) -> int:
+    """How many there are; `limit` of them are told at most."""
+    first: pb.SearchImagesResponse | None = None
+    told = 0
+    async with connect(server) as client:
+        if similar_image is not None:
+            asked.similar_to = await _hash_of(client, similar_image)
+        async for page in client.search(asked):
+            first = first or page
+            for image in page.images[: limit - told]:
+                report.image(image)
+                told += 1
+            if told == limit:
+                break
+    total = first.total if first else 0
+    if first and asked.facets:
+        report.facets(total, first.facets)
+    return total
+
+
+async def _hash_of(client: Client, image_id: str) -> str:
+    image = await client.image(image_id)
+    if not image.metadata.perceptual_hash:
+        raise CommandFailed(f"image {image_id} has no perceptual hash: only its header was read")
+    return image.metadata.perceptual_hash
+
+
+def _similar_to(asked: pb.SearchImagesRequest, given: str | None) -> str | None:
+    """Put a hash into `asked`, or answer the id of the image whose hash it is."""
+    if given is None:
+        return None
+    if _HASH.fullmatch(given):
+        asked.similar_to = given
+        return None
+    return arguments.parse_request_id(given, "a hash of 16 hexadecimal digits, nor an image id")
+
+
+def _color(name: str) -> "pb.Color.ValueType":
+    names = [known.removeprefix("COLOR_") for known in pb.Color.keys()[1:]]
+    if name.upper() not in names:
+        known = ", ".join(each.lower() for each in names)
+        raise UsageFault(f"--color {name}: not one of {known}")
+    return pb.Color.Value(f"COLOR_{name.upper()}")
+
+
+def _range(least: int | None, most: int | None) -> pb.IntRange:
+    return pb.IntRange(min=least, max=most)
+
+
+def _summary(total: int, limit: int) -> str:
+    more = f", {limit:,} of them shown: --limit shows more" if total > limit else ""
+    return f"{total:,} found{more}"

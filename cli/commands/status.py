@@ -1,0 +1,120 @@
+"""`imageservice status`: what became of one request."""
+
+import asyncio
+import sys
+from collections.abc import Iterable
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from cli import arguments
+from cli.arguments import AddressOption
+from cli.client.client import connect
+from cli.output.outcome import Outcome, printable
+from cli.output.report import STYLES, Output
+from cli.output.search_results import FoundObjects
+from cli.output.text import NARROWEST, cut, json_text, quoted, url_text
+from imageservice.v1 import image_service_pb2 as pb
+
+
+def status(
+    given: Annotated[str, typer.Argument(metavar="ID", help="The id that submit printed.")],
+    server: AddressOption = arguments.DEFAULT_ADDRESS,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Show what became of one request."""
+    where, asked = str(arguments.parse_address(server)), arguments.parse_request_id(given)
+    request = asyncio.run(_read(where, asked))
+    outcome = Outcome.with_record(request)
+    if as_json:
+        sys.stdout.write(outcome.as_json() + "\n")
+    else:
+        _show(Output(), request, outcome)
+
+
+async def _read(server: str, asked: str) -> pb.ImageRequest:
+    async with connect(server) as client:
+        return await client.status(asked)
+
+
+def _show(console: Console, request: pb.ImageRequest, outcome: Outcome) -> None:
+    show_facts(console, [("request", request.request_id)])
+    state = Text(outcome.state or "", STYLES.get(outcome.word, ""))
+    console.print(Text.assemble((_name("state"), "bold"), state))
+    show_facts(console, [(name, value) for name, value in _facts(request, outcome) if value])
+
+
+def show_facts(console: Console, facts: Iterable[tuple[str, str]]) -> None:
+    """A line a fact. None is folded, so that a URL can be opened; a stranger's text in quotes is cut on a terminal."""
+    for name, value in facts:
+        room = max(console.width, NARROWEST) - len(_name(name))
+        shown = cut(value, room) if console.is_terminal and quoted(value) else printable(value)
+        console.print(Text.assemble((_name(name), "bold"), shown), soft_wrap=True)
+
+
+def _name(fact: str) -> str:
+    return f"{fact:<12}"
+
+
+def _facts(request: pb.ImageRequest, outcome: Outcome) -> list[tuple[str, str]]:
+    facts = [
+        ("customer", request.customer_id),
+        ("url", url_text(request.url)),
+        ("created", request.create_time.ToJsonString()),
+        ("updated", request.update_time.ToJsonString()),
+        *(("label", _label(*each)) for each in sorted(request.labels.items())),
+        ("image", request.image.image_id),
+        ("public url", outcome.public_url or ""),
+    ]
+    if outcome.failure_code:
+        facts.append(("failure", f"{outcome.failure_code}: {outcome.failure_message}"))
+        facts.append(("attempts", str(request.failure.attempts)))
+    if outcome.metadata:
+        facts.append(("picture", picture(request.image.metadata)))
+        facts.append(("sha256", request.image.metadata.sha256))
+    return facts
+
+
+def _label(key: str, value: str) -> str:
+    return f"{json_text(key)}: {json_text(value)}"
+
+
+def picture(metadata: pb.ImageMetadata) -> str:
+    size = f"{metadata.format} {metadata.width}x{metadata.height}, {metadata.bytes:,} bytes"
+    return size if metadata.frames <= 1 else f"{size}, {metadata.frames} frames"
+
+
+# `imageservice image`: one published image.
+
+
+def image(
+    given: Annotated[str, typer.Argument(metavar="ID", help="The image's id, as status tells it.")],
+    server: AddressOption = arguments.DEFAULT_ADDRESS,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Show one published image."""
+    where, asked = (
+        str(arguments.parse_address(server)),
+        arguments.parse_request_id(given, "an image id"),
+    )
+    found = asyncio.run(_read_image(where, asked))
+    if as_json:
+        FoundObjects(sys.stdout).image(found)
+    else:
+        facts = [
+            ("image", found.image_id),
+            ("request", found.request_id),
+            ("customer", found.customer_id),
+            ("created", found.create_time.ToJsonString()),
+            ("public url", found.public_url),
+            ("picture", picture(found.metadata)),
+            ("sha256", found.metadata.sha256),
+        ]
+        show_facts(Output(), facts)
+
+
+async def _read_image(server: str, asked: str) -> pb.Image:
+    async with connect(server) as client:
+        return await client.image(asked)

@@ -1,0 +1,163 @@
+"""`imageservice submit`: hands over the URLs of images."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+
+from cli import arguments, url_file
+from cli.arguments import AddressOption, CustomerOption, parse_labels
+from cli.client.client import connect
+from cli.client.submit_stream import ITEMS_AT_ONCE, item_stream
+from cli.commands.bulk_submit import Submission
+from cli.errors import CommandFailed, Stopped, UsageFault
+from cli.output.outcome import Outcome
+from cli.output.report import JsonReport, LineReport, Output, ProgressReport
+from cli.output.tally import Tally
+
+
+def submit(
+    urls: Annotated[
+        list[str] | None, typer.Argument(metavar="URL", help="Address of an image, http or https.")
+    ] = None,
+    *,
+    file: Annotated[
+        str | None,
+        typer.Option("--file", metavar="PATH", help="URLs, one a line; - is standard input."),
+    ] = None,
+    customer: CustomerOption = arguments.DEFAULT_CUSTOMER,
+    chosen_id: Annotated[
+        str | None,
+        typer.Option("--request-id", metavar="UUID", help="For one URL: makes a repeat harmless."),
+    ] = None,
+    given_labels: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--label", metavar="KEY=VALUE", help="Repeatable: words that searches find each by."
+        ),
+    ] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Wait for what becomes of each.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    server: AddressOption = arguments.DEFAULT_ADDRESS,
+) -> None:
+    """Submit images by URL. Exit 1 when one was refused or failed."""
+    given, where = urls or [], str(arguments.parse_address(server))
+    _require(given, file, customer)
+    chosen = _only_id(chosen_id, given, file)
+    labelled, tally = parse_labels(given_labels or []), Tally()
+    with _report(given, file, tally, as_json=as_json) as tell:
+        run = _submit(
+            where,
+            _all(given, file),
+            tell,
+            tally,
+            customer=customer,
+            chosen_id=chosen,
+            labels=labelled,
+            watch=watch,
+            many=file is not None,
+        )
+        try:
+            submission = asyncio.run(run)
+        except KeyboardInterrupt:
+            raise Stopped(tally.so_far) from None
+    _judge(submission, file)
+
+
+def _require(given: Sequence[str], file: str | None, customer: str) -> None:
+    if not given and file is None:
+        raise UsageFault("nothing to submit: give a URL, or --file")
+    if "-" in given:
+        raise UsageFault("- is not a URL; for URLs from standard input give --file -")
+    arguments.require_customer(customer)
+
+
+def _only_id(chosen: str | None, given: Sequence[str], file: str | None) -> str | None:
+    if chosen is not None and (len(given) != 1 or file is not None):
+        raise UsageFault("--request-id goes with exactly one URL")
+    return None if chosen is None else arguments.parse_request_id(chosen)
+
+
+def _judge(submission: Submission, file: str | None) -> None:
+    """End the command by what became of the submission."""
+    tally, unreadable = submission.tally, submission.unreadable
+    if unreadable is not None:
+        raise unreadable if tally.read == 0 else CommandFailed(f"{unreadable}; {tally.so_far}")
+    if submission.unreachable is not None:
+        # Each line has told the cause.
+        raise CommandFailed(tally.so_far)
+    if tally.read == 0:
+        where = "on standard input" if file == "-" else f"in {file}"
+        raise UsageFault(f"nothing to submit: no URL {where}")
+    if tally.bad:
+        raise typer.Exit(1)
+
+
+async def _submit(
+    server: str,
+    urls: AsyncIterator[str],
+    tell: Callable[[Outcome], None],
+    tally: Tally,
+    *,
+    customer: str,
+    chosen_id: str | None,
+    labels: Mapping[str, str],
+    watch: bool,
+    many: bool,
+) -> Submission:
+    async with connect(server) as client, item_stream(client) as stream:
+        submission = Submission(
+            client,
+            customer,
+            tell,
+            request_id=chosen_id,
+            labels=labels,
+            watch=watch,
+            tally=tally,
+        )
+        if many:
+            submission.submits, submission.at_once = stream, ITEMS_AT_ONCE
+        try:
+            await submission.run(urls)
+        except BaseExceptionGroup as failures:
+            expected, other = failures.split(CommandFailed)
+            if expected is None or other is not None:
+                raise
+            raise _first(expected) from None
+        return submission
+
+
+async def _all(given: Sequence[str], file: str | None) -> AsyncIterator[str]:
+    for url in given:
+        yield url
+    if file is not None:
+        async for url in url_file.read(file):
+            yield url
+
+
+@contextmanager
+def _report(
+    given: Sequence[str], file: str | None, tally: Tally, *, as_json: bool
+) -> Iterator[Callable[[Outcome], None]]:
+    output = Output()
+    # A bar would be drawn over what is being typed.
+    typed = file == "-" and sys.stdin.isatty()
+    if as_json:
+        yield JsonReport(sys.stdout).tell
+    elif not output.is_terminal or typed:
+        yield LineReport(output).tell
+    else:
+        report = ProgressReport(output, tally, len(given) if file is None else None)
+        with report.shown():
+            yield report.tell
+
+
+def _first(failures: BaseExceptionGroup[CommandFailed]) -> CommandFailed:
+    """Groups nest by task groups; a person is told of one fault at a time."""
+    failure: BaseException = failures
+    while isinstance(failure, BaseExceptionGroup):
+        failure = failure.exceptions[0]
+    return failure if isinstance(failure, CommandFailed) else CommandFailed(str(failure))

@@ -1,0 +1,207 @@
+"""`imageservice up`: the whole system on this machine, until Ctrl-C."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from cli import arguments
+from cli.arguments import AddressOption
+from cli.errors import UsageFault
+from cli.local import plan as planning
+from cli.local import ready_file as files
+from cli.local import stack, template
+from cli.local.plan import Plan
+from cli.local.processes import WORKER_GRACE_SECONDS
+from cli.local.ready_file import Running
+from cli.local.system import System
+from cli.output.text import folded
+
+# The options of `imageservice up`.
+
+MOST_CONSUMERS = 64
+
+Consumers = Annotated[
+    int,
+    typer.Option(
+        "--consumers", metavar="N", min=1, max=MOST_CONSUMERS, help="How many consumer processes."
+    ),
+]
+MetricsPort = Annotated[
+    int,
+    typer.Option(
+        "--metrics-port",
+        metavar="PORT",
+        min=0,
+        max=65_535,
+        help="Of the server's metrics; the consumers' count up from it. 0 takes free ones.",
+    ),
+]
+AllowNetwork = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-network",
+        metavar="CIDR",
+        help="Fetch from this network though it is not public, as 127.0.0.1/32 for this machine. Repeatable.",
+    ),
+]
+ReadyFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--ready-file",
+        metavar="PATH",
+        help="Gets addresses, pids and settings as JSON once all is ready.",
+    ),
+]
+AwsEndpoint = Annotated[
+    str | None,
+    typer.Option(
+        "--aws-endpoint",
+        metavar="URL",
+        help="Use an AWS-compatible endpoint that runs already, instead of starting one.",
+    ),
+]
+NamePrefix = Annotated[
+    str,
+    typer.Option("--name-prefix", metavar="NAME", help="Begins the name of every AWS resource."),
+]
+Parameters = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--parameter", metavar="NAME=VALUE", help="A parameter of core/stack.yaml. Repeatable."
+    ),
+]
+
+
+# The terminal that `imageservice up` runs on, and the ready file.
+
+
+class Terminal:
+    """Says how the system fares, to people and in the ready file."""
+
+    def __init__(self, console: Console, ready_file: Path | None) -> None:
+        self._console = console
+        self._ready_file = ready_file
+        self._told = False
+
+    def step(self, what: str) -> None:
+        self._say(what, "dim")
+
+    def trouble(self, what: str) -> None:
+        self._say(what, "yellow")
+
+    async def running(self, running: Running) -> None:
+        if self._ready_file is not None:
+            await asyncio.to_thread(files.write, self._ready_file, running)
+        if self._told:
+            self.step("ready again")
+            return
+        self._told = True
+        self._say_where(running)
+
+    async def not_running(self) -> None:
+        self._told = False
+        if self._ready_file is not None:
+            await asyncio.to_thread(files.remove, self._ready_file)
+
+    def _say_where(self, running: Running) -> None:
+        self._say("ready", "bold green")
+        for name, where in places(running):
+            self._say(f"  {name:<24}{where}")
+        if not running.environment.get("ALLOWED_NETWORKS"):
+            self._say(
+                "  Pictures on this machine are refused as BLOCKED_ADDRESS; "
+                "--allow-network 127.0.0.1/32 allows them.",
+                "dim",
+            )
+        self._say("  Ctrl-C drains and ends it; twice ends it at once", "dim")
+
+    def _say(self, what: str, style: str = "") -> None:
+        if self._console.is_terminal:
+            what = folded(what, self._console.width)
+        self._console.print(what, style=style, highlight=False, markup=False, soft_wrap=True)
+
+
+def places(running: Running) -> Sequence[tuple[str, str]]:
+    """What is where, for people."""
+    server, *others = running.metrics
+    indexer = [others.pop()] if "indexer" in running.pids else []
+    return [
+        ("gRPC", running.address),
+        ("AWS", running.aws_endpoint),
+        ("images", running.environment["PUBLIC_BASE_URL"]),
+        ("server's metrics", server),
+        *((f"consumer {n}'s metrics", url) for n, url in enumerate(others, 1)),
+        *(("indexer's metrics", url) for url in indexer),
+    ]
+
+
+def up(
+    *,
+    listen: AddressOption = arguments.DEFAULT_ADDRESS,
+    consumers: Consumers = 1,
+    metrics_port: MetricsPort = 0,
+    allow_network: AllowNetwork = None,
+    ready_file: ReadyFile = None,
+    aws_endpoint: AwsEndpoint = None,
+    name_prefix: NamePrefix = "imageservice",
+    parameter: Parameters = None,
+) -> None:
+    """Run the whole system on this machine. Ctrl-C ends it, and the embedded AWS forgets all."""
+    networks = tuple(planning.parse_network(text) for text in allow_network or [])
+    parameters = dict(planning.parse_parameter(text) for text in parameter or [])
+    known = template.parameters(stack.TEMPLATE.read_text(encoding="utf-8"))
+    template.check(known, parameters)
+    template.check_value(f"--name-prefix {name_prefix}", known["NamePrefix"], name_prefix)
+    _require(aws_endpoint, ready_file)
+    where, metrics = planning.choose_ports(arguments.parse_address(listen), consumers, metrics_port)
+    plan = Plan(
+        address=where,
+        server_port=metrics[0],
+        consumer_ports=metrics[1:-1],
+        indexer_port=metrics[-1],
+        networks=networks,
+        aws_endpoint=aws_endpoint,
+        name_prefix=name_prefix,
+        parameters=parameters,
+        log_format=os.environ.get("LOG_FORMAT", "console"),
+        customer_tag_key=os.environ.get("CUSTOMER_TAG_KEY") or planning.random_key(),
+    )
+    asyncio.run(_run(plan, Terminal(Console(), ready_file)))
+
+
+def _require(aws_endpoint: str | None, ready_file: Path | None) -> None:
+    if aws_endpoint is None:
+        planning.require_embedded_aws()
+    elif not aws_endpoint.startswith(("http://", "https://")):
+        raise UsageFault(f"--aws-endpoint {aws_endpoint}: not an http or https URL")
+    if ready_file is not None and not ready_file.parent.is_dir():
+        raise UsageFault(f"--ready-file {ready_file}: there is no folder {ready_file.parent}")
+
+
+async def _run(plan: Plan, terminal: Terminal) -> None:
+    system = System(plan, os.environ, terminal)
+    leaving = False
+
+    def leave() -> None:
+        nonlocal leaving
+        if leaving:
+            system.kill()
+        else:
+            leaving = True
+            terminal.step(
+                f"waiting for the consumers to finish what they hold, up to {WORKER_GRACE_SECONDS:g} s; "
+                "Ctrl-C again ends it"
+            )
+            system.stop()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, leave)
+    await system.run()
+    terminal.step("stopped")

@@ -1,0 +1,153 @@
+"""What became of one URL, as a line for people or a line of JSON for programs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+from google.protobuf.json_format import MessageToDict
+
+from cli.output.text import INDENT, NARROWEST, columns, cut, folded, json_text, quoted, url_text
+from cli.rpc_error import RpcFault
+from imageservice.v1 import image_service_pb2 as pb
+
+PENDING = "PENDING"
+COMPLETED = "COMPLETED"
+FAILED = "FAILED"
+REFUSED = "REFUSED"
+UNKNOWN = "UNKNOWN"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """`state` is PENDING, COMPLETED or FAILED, the last that was seen; None where the request was not acknowledged.
+
+    `error` says why it was not, or why no more is known of a request that was.
+    """
+
+    request_id: str | None
+    url: str
+    state: str | None = None
+    public_url: str | None = None
+    failure_code: str | None = None
+    failure_message: str | None = None
+    attempts: int | None = None
+    """How often the origin was asked; None unless FAILED."""
+    metadata: Mapping[str, Any] | None = field(default=None, hash=False)
+    error: RpcFault | None = None
+    record: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """What else the service keeps of the request, where it was asked."""
+
+    @classmethod
+    def of(cls, request: pb.ImageRequest) -> Self:
+        completed = request.state == pb.STATE_COMPLETED
+        failed = request.state == pb.STATE_FAILED
+        code = pb.FailureCode.Name(request.failure.code).removeprefix("FAILURE_CODE_")
+        return cls(
+            request_id=request.request_id,
+            url=request.url,
+            state=state_name(request.state),
+            public_url=request.image.public_url if completed else None,
+            failure_code=code if failed else None,
+            failure_message=request.failure.message if failed else None,
+            attempts=request.failure.attempts if failed else None,
+            metadata=metadata_of(request.image) if completed else None,
+        )
+
+    @classmethod
+    def with_record(cls, request: pb.ImageRequest) -> Self:
+        """As `of`, with all that the service keeps of the request."""
+        return replace(
+            cls.of(request),
+            record={
+                "customer_id": request.customer_id,
+                "image_id": request.image.image_id or None,
+                "labels": dict(request.labels),
+                "create_time": request.create_time.ToJsonString(),
+                "update_time": request.update_time.ToJsonString(),
+            },
+        )
+
+    @property
+    def word(self) -> str:
+        """The state; for a request that was not acknowledged, whether it was refused or nobody knows."""
+        if self.state is not None or self.error is None:
+            return self.state or "?"
+        return UNKNOWN if self.error.undecided else REFUSED
+
+    @property
+    def bad(self) -> bool:
+        return self.error is not None or self.state == FAILED
+
+    def as_json(self) -> str:
+        """One object. `error` is there only where the call was refused, or the request lost sight of."""
+        told: dict[str, Any] = {
+            "request_id": self.request_id,
+            "url": self.url,
+            "state": self.state,
+            "public_url": self.public_url,
+            "failure_code": self.failure_code,
+            "failure_message": self.failure_message,
+            "attempts": self.attempts,
+            "metadata": self.metadata,
+            **self.record,
+        }
+        if self.error is not None:
+            told["error"] = _error(self.error)
+        return json_text(told)
+
+    def as_text(self) -> str:
+        """State, id, URL, then what there is to say, in a line; the URL is a stranger's, and may stand in quotes."""
+        return f"{self._beginning()}  {url_text(self.url)}{self._ending()}"
+
+    def fitted(self, width: int) -> str:
+        """The same on a terminal of `width` columns: folded between words, but a URL in quotes is cut."""
+        line, url = self.as_text(), url_text(self.url)
+        if not quoted(url):
+            return folded(line, width)
+        if columns(line) <= width:
+            return line
+        within = max(width, NARROWEST) - len(INDENT)
+        below = [cut(url, within), *folded(self._ending().strip(), within).splitlines()]
+        return "\n".join([folded(self._beginning(), width), *(INDENT + each for each in below)])
+
+    def _beginning(self) -> str:
+        """A request that was refused has no id: there is none to ask about."""
+        named = [] if self.word == REFUSED else [self.request_id or "?"]
+        return printable("  ".join([f"{self.word:<9}", *named]))
+
+    def _ending(self) -> str:
+        """Words of the service's, without control characters."""
+        if self.error is not None:
+            lost = "" if self.state is None else "lost sight of it: "
+            return printable(f"  {lost}{self.error.sentence()}")
+        if self.state == FAILED:
+            return printable(f"  {self.failure_code}: {self.failure_message}")
+        return printable(f" → {self.public_url}") if self.public_url else ""
+
+
+def state_name(state: "pb.State.ValueType") -> str:
+    return pb.State.Name(state).removeprefix("STATE_")
+
+
+def printable(text: str) -> str:
+    """`text` with escapes for what a terminal might obey."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def metadata_of(image: pb.Image) -> dict[str, Any]:
+    """As JSON, with a value for each of the contract's fields."""
+    told: dict[str, Any] = MessageToDict(
+        image.metadata, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+    )
+    # protobuf's JSON writes 64-bit numbers as text; a picture's size is well within a number's range.
+    told["bytes"] = image.metadata.bytes
+    return told
+
+
+def _error(fault: RpcFault) -> dict[str, Any]:
+    return {
+        "reason": fault.reason,
+        "code": fault.code,
+        "message": fault.message,
+        "violations": [{"field": v.field, "description": v.description} for v in fault.violations],
+    }

@@ -1,0 +1,123 @@
+"""What a search has found: lines and a table for people, lines of JSON for programs. Raises OutputClosed."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol, TextIO
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from cli.errors import OutputClosed
+from cli.output.outcome import metadata_of, printable
+from cli.output.text import INDENT, NARROWEST, columns, cut, folded, json_text
+from imageservice.v1 import image_service_pb2 as pb
+
+_OUR_WORDS = frozenset({"format", "color"})
+"""Facets whose values the service itself has chosen."""
+
+
+class FoundReport(Protocol):
+    def image(self, image: pb.Image) -> None: ...
+
+    def facets(self, total: int, facets: Sequence[pb.Facet]) -> None: ...
+
+
+class FoundLines:
+    """A line an image, then the facets beside each other."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def image(self, image: pb.Image) -> None:
+        terminal = self._console.is_terminal
+        # In a pipe a line stays a line.
+        line = fitted(image, self._console.width) if terminal else as_text(image)
+        self._console.print(Text(line), soft_wrap=True)
+
+    def facets(self, total: int, facets: Sequence[pb.Facet]) -> None:
+        del total
+        for facet in facets:
+            if facet.values:
+                self._console.print(facet_table(facet))
+
+
+class FoundObjects:
+    """An object an image, and a last one with the facets where they are asked for."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def image(self, image: pb.Image) -> None:
+        self._write(as_object(image))
+
+    def facets(self, total: int, facets: Sequence[pb.Facet]) -> None:
+        told = {
+            facet.field: [{"value": each.value, "count": each.count} for each in facet.values]
+            for facet in facets
+        }
+        self._write({"total": total, "facets": told})
+
+    def _write(self, told: dict[str, Any]) -> None:
+        try:
+            self._file.write(json_text(told) + "\n")
+            self._file.flush()
+        except BrokenPipeError:
+            raise OutputClosed from None
+
+
+def as_text(image: pb.Image) -> str:
+    """When it was recorded, format, pixels, bytes, public URL, camera if one is known; no control characters.
+
+    The camera is what a stranger wrote into the file, and may read like a URL: it stands behind ours, in quotes.
+    """
+    return "  ".join(filter(None, [_ours(image), _camera(image)]))
+
+
+def fitted(image: pb.Image, width: int) -> str:
+    """The same on a terminal of `width` columns. The camera is cut, not folded: nothing in it begins a line."""
+    line, camera = as_text(image), _camera(image)
+    if columns(line) <= width:
+        return line
+    line = folded(_ours(image), width)
+    if camera:
+        line += f"\n{INDENT}{cut(camera, max(width, NARROWEST) - len(INDENT))}"
+    return line
+
+
+def _ours(image: pb.Image) -> str:
+    metadata = image.metadata
+    pixels = f"{metadata.width}x{metadata.height}"
+    columns = [
+        image.create_time.ToJsonString(),
+        f"{metadata.format:<4}",
+        f"{pixels:>11}",
+        f"{metadata.bytes:>12,} bytes",
+        image.public_url,
+    ]
+    return printable("  ".join(columns))
+
+
+def _camera(image: pb.Image) -> str:
+    # As JSON has it, a quote within is escaped, and the name ends where it seems to.
+    return json_text(image.metadata.camera) if image.metadata.camera else ""
+
+
+def as_object(image: pb.Image) -> dict[str, Any]:
+    return {
+        "image_id": image.image_id,
+        "request_id": image.request_id,
+        "customer_id": image.customer_id,
+        "create_time": image.create_time.ToJsonString(),
+        "public_url": image.public_url,
+        "metadata": metadata_of(image),
+    }
+
+
+def facet_table(facet: pb.Facet) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column(facet.field.replace("_", " "), overflow="fold", min_width=16)
+    table.add_column("images", justify="right")
+    for each in facet.values:
+        value = printable(each.value) if facet.field in _OUR_WORDS else json_text(each.value)
+        table.add_row(Text(value), f"{each.count:,}")
+    return table

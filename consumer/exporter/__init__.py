@@ -1,0 +1,1 @@
+"""The queue exporter: queue depths for Prometheus."""

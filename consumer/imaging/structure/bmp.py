@@ -1,0 +1,41 @@
+"""BMP: the two headers in front (Microsoft's BITMAPFILEHEADER and BITMAPINFOHEADER)."""
+
+from consumer.imaging.structure.segments import Layout, still
+from core.errors import CorruptImage, UnsupportedFormat
+
+_CORE_HEADER = 12
+_RUN_LENGTHS = frozenset({1, 2})
+_UNCOMPRESSED = frozenset({0, 3})
+_HEADERS_MIN = 34
+
+
+def read(body: bytes) -> Layout:
+    """Raises CorruptImage where uncompressed pixels reach past the end of the body.
+
+    Raises UnsupportedFormat for run lengths (BI_RLE8, BI_RLE4): Pillow decodes them in Python, a
+    pixel at a time and without regard for the size of the body.
+    """
+    if int.from_bytes(body[14:18], "little") == _CORE_HEADER:
+        width, height, depth = (_u16(body, at) for at in (18, 20, 24))
+        compression = 0
+    else:
+        if len(body) < _HEADERS_MIN:
+            raise CorruptImage("its header is cut short")
+        width = int.from_bytes(body[18:22], "little")
+        # A negative height means that the rows run from top to bottom.
+        height = abs(int.from_bytes(body[22:26], "little", signed=True))
+        depth, compression = _u16(body, 28), int.from_bytes(body[30:34], "little")
+    if compression in _RUN_LENGTHS:
+        raise UnsupportedFormat("BMP compressed by run lengths")
+    row = (width * depth + 31) // 32 * 4
+    if compression in _UNCOMPRESSED and _pixels_at(body) + row * height > len(body):
+        raise CorruptImage("its pixels are cut short")
+    return still(width, height, len(body), [])
+
+
+def _pixels_at(body: bytes) -> int:
+    return int.from_bytes(body[10:14], "little")
+
+
+def _u16(body: bytes, at: int) -> int:
+    return int.from_bytes(body[at : at + 2], "little")

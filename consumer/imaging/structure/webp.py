@@ -1,0 +1,46 @@
+"""WebP: RIFF chunks (RFC 9649)."""
+
+from consumer.imaging.structure.segments import Layout, Part, append
+from core.errors import CorruptImage
+
+RIFF_HEADER_SIZE = 12
+_DIMENSION_BITS = 0x3FFF
+
+
+def read(body: bytes) -> Layout:
+    """Raises CorruptImage where the body is shorter than its RIFF size, or a chunk too long.
+
+    More than one EXIF chunk is CorruptImage as well (section 2.7.1.5 allows one).
+    """
+    end = 8 + int.from_bytes(body[4:8], "little")
+    if end > len(body):
+        raise CorruptImage("it is shorter than it says")
+    parts: list[Part] = []
+    at = RIFF_HEADER_SIZE
+    while at + 8 <= end:
+        size = int.from_bytes(body[at + 4 : at + 8], "little")
+        if at + 8 + size > end:
+            raise CorruptImage("a chunk is cut short")
+        # Some writers leave out the padding byte of the last chunk.
+        stop = min(at + 8 + size + (size & 1), end)
+        append(parts, Part(body[at : at + 4], at, stop, at + 8, size))
+        at = stop
+    if not parts:
+        raise CorruptImage("it has no chunk")
+    if sum(part.name == b"EXIF" for part in parts) > 1:
+        raise CorruptImage("it has more than one EXIF chunk")
+    width, height = _canvas(parts[0].name, parts[0].payload(body)[:10])
+    frames = max(1, sum(part.name == b"ANMF" for part in parts))
+    area = width * height
+    return Layout(width, height, frames, frames * area, area, end, tuple(parts))
+
+
+def _canvas(name: bytes, head: bytes) -> tuple[int, int]:
+    """RFC 9649, sections 2.5 to 2.7: lossy, lossless and extended."""
+    if name == b"VP8X":
+        return 1 + int.from_bytes(head[4:7], "little"), 1 + int.from_bytes(head[7:10], "little")
+    if name == b"VP8L":
+        bits = int.from_bytes(head[1:5], "little")
+        return 1 + (bits & _DIMENSION_BITS), 1 + (bits >> 14 & _DIMENSION_BITS)
+    width, height = int.from_bytes(head[6:8], "little"), int.from_bytes(head[8:10], "little")
+    return width & _DIMENSION_BITS, height & _DIMENSION_BITS

@@ -1,0 +1,80 @@
+"""From request ids to what is to be indexed, read from both tables in calls that many share."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+import structlog
+
+from core.dynamodb.tables import Tables
+from core.errors import DependencyUnavailable, ImageServiceError, RequestRejected
+from core.model.image import ImageRecord
+from core.model.request import ImageRequest, State
+from core.search.document import SearchDocument, document_of
+
+_log = structlog.get_logger()
+
+
+class Unreadable(ImageServiceError):
+    """A row that none of our versions wrote."""
+
+
+LookupResult = SearchDocument | Unreadable | None
+"""A document; None where there is no image to be found."""
+
+
+async def look_up(tables: Tables, request_ids: Sequence[str]) -> list[LookupResult]:
+    """One for each id, in order. Raises DependencyUnavailable or Overloaded."""
+    return await asyncio.gather(*(_look_up(tables, request_id) for request_id in request_ids))
+
+
+async def _look_up(tables: Tables, request_id: str) -> LookupResult:
+    async def read() -> SearchDocument | None:
+        record, request = await asyncio.gather(
+            tables.read_image(request_id), tables.read_request(request_id)
+        )
+        if request is not None and request.image_id not in {None, record and record.image_id}:
+            record = await tables.read_image_of(request)
+        return document_from(record, request)
+
+    return await readable(read, request_id)
+
+
+def document_from(
+    record: ImageRecord | None, request: ImageRequest | None
+) -> SearchDocument | None:
+    """None where there is nothing to be found: no image, or one whose request has not come to its end.
+
+    A request without a row had ended, or its row would not have expired. One that FAILED after its image was recorded,
+    which only reconcile brings about, cannot be told from the others then. Where the row is a later request's, which
+    has the same id, the image's own request has none.
+    """
+    if record is None:
+        return None
+    own = request if request is not None and _is_of(record, request) else None
+    if own is not None and own.state is not State.COMPLETED:
+        return None
+    return document_of(record, own)
+
+
+def _is_of(record: ImageRecord, request: ImageRequest) -> bool:
+    if request.image_id is None:
+        return record.belongs_to(request.customer_id, request.created_at)
+    return (record.image_id, record.customer_id) == (request.image_id, request.customer_id)
+
+
+async def readable(
+    read: Callable[[], Awaitable[SearchDocument | None]], request_id: str
+) -> LookupResult:
+    """One row that is none of ours must not keep the others from the index.
+
+    Raises DependencyUnavailable or Overloaded.
+    """
+    try:
+        return await read()
+    except RequestRejected as rejection:
+        # Tables has sent this key alone by then. Keys are UUIDs, so what is refused of one is refused of all, as by a
+        # table with other keys: no row is to blame.
+        raise DependencyUnavailable(str(rejection)) from rejection
+    except (LookupError, ValueError, TypeError) as error:
+        _log.error("a row cannot be read", request_id=request_id, error=repr(error))
+        return Unreadable(repr(error))

@@ -1,0 +1,1 @@
+"""Operators' jobs: reconcile, retry-failed, reindex."""

@@ -1,0 +1,110 @@
+"""Fills a new index with every image of the table."""
+
+import asyncio
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from consumer.indexer.lookup import LookupResult, Unreadable, document_from, readable
+from consumer.jobs.progress import Progress
+from core.dynamodb import schema
+from core.dynamodb.image_scan import ImageScan
+from core.dynamodb.tables import Tables
+from core.errors import DependencyUnavailable
+from core.resilience.patience import patiently
+from core.search.document import SearchDocument
+from core.search.engine import Outcome, Rebuild
+
+_log = structlog.get_logger()
+
+MOST_SEGMENTS = 16
+"""A page of each of them waits for its requests' rows at the same time, and Tables lets 10,000 wait."""
+
+
+@dataclass(slots=True)
+class Tally:
+    indexed: int = 0
+    rejected: int = 0
+    passed_over: int = 0
+    """Images whose request has not come to its end."""
+
+    @property
+    def seen(self) -> int:
+        return self.indexed + self.rejected + self.passed_over
+
+    def __str__(self) -> str:
+        told = f"{self.indexed} images indexed, {self.rejected} rejected"
+        if self.passed_over:
+            told += f", {self.passed_over} passed over because their requests are not COMPLETED"
+        return told
+
+
+class IndexBuilder:
+    def __init__(
+        self, scan: ImageScan, tables: Tables, rebuild: Rebuild, progress: Progress
+    ) -> None:
+        self._scan = scan
+        self._tables = tables
+        self._rebuild = rebuild
+        self._progress = progress
+        self._tally = Tally()
+
+    async def run(self, segments: int) -> Tally:
+        """Raises DependencyUnavailable for what stays down."""
+        tasks = [asyncio.create_task(self._segment(number)) for number in range(segments)]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+        return self._tally
+
+    async def _segment(self, segment: int) -> None:
+        async for items in self._scan.pages(segment):
+            looked = await patiently(lambda items=items: self._documents(items))  # type: ignore[misc]
+            documents = [each for each in looked if isinstance(each, SearchDocument)]
+            self._tally.rejected += sum(isinstance(each, Unreadable) for each in looked)
+            self._tally.passed_over += sum(each is None for each in looked)
+            await self._write(documents)
+            self._progress.advance(self._tally.seen, self._tally)
+
+    async def _documents(self, items: Sequence[schema.Item]) -> list[LookupResult]:
+        return await asyncio.gather(*(self._document(item) for item in items))
+
+    async def _document(self, item: schema.Item) -> LookupResult:
+        async def read() -> SearchDocument | None:
+            record = schema.image_from_item(item)
+            uuid.UUID(record.request_id)  # Else DynamoDB may refuse the key, and no other row's.
+            return document_from(record, await self._tables.read_request(record.request_id))
+
+        return await readable(read, str(item.get(schema.REQUEST_ID)))
+
+    async def _write(self, documents: list[SearchDocument]) -> None:
+        """All of them; those that the engine has no room for now, again."""
+
+        async def write() -> None:
+            if not documents:
+                return
+            written = await self._rebuild.write(documents)
+            pairs = list(zip(documents, written, strict=True))
+            documents[:] = []
+            for document, each in pairs:
+                if each.outcome is Outcome.UNAVAILABLE:
+                    documents.append(document)
+                elif each.outcome is Outcome.REJECTED:
+                    self._tally.rejected += 1
+                    _log.error(
+                        "not indexed",
+                        request_id=document.request_id,
+                        image_id=document.image_id,
+                        reason=each.reason,
+                    )
+                else:
+                    self._tally.indexed += 1
+            if documents:
+                raise DependencyUnavailable(f"{len(documents)} documents are not taken now")
+
+        await patiently(write)

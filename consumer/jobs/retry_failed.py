@@ -1,0 +1,251 @@
+"""`python -m consumer redrive`: reopen FAILED requests and process them again.
+
+Which ones is told in one of three ways: by customer, through the index of failures, which knows all that are FAILED; by
+request id; or else by the dead letters, those of all customers, for as long as SQS keeps them (14 days).
+
+Each is reopened (FAILED → PENDING, one revision up), sent, and only then deleted from the dead letters. Cut short at
+any point, a second redrive does the rest. What was reopened is not FAILED any more. What was reopened and not sent is
+only sent, where its dead letter is come by or its id is given; else reconcile takes it up. The dead letter of a request
+that was reopened without it is of an older revision: it reopens nothing, and is deleted.
+"""
+
+import argparse
+import asyncio
+import re
+import signal
+import sys
+import uuid
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import TypeVar
+
+import structlog
+
+from consumer.jobs.failed_requests import AT_ONCE, FailedRequests
+from consumer.jobs.failed_requests_queue import FailedRequestsQueue, Letter, dead_queue
+from consumer.jobs.progress import Progress
+from consumer.jobs.rate_limiter import Pace
+from consumer.jobs.reopen import RequestReopener, Tally, failure_of
+from consumer.notify.outcome import FailedRequestMessage, decode_failed_request_message
+from consumer.settings import ConsumerSettings
+from consumer.worker.app import Clients, open_stores
+from core import errors
+from core.dynamodb.indexes import TimeRange
+from core.model.message import MalformedMessage
+from core.runtime.clock import now_ms
+
+# What `python -m consumer redrive` may be asked for. A value that cannot be meant ends it before AWS is asked.
+
+V = TypeVar("V")
+
+_CUSTOMER = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+"""The contract's rule for customer_id."""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
+        "--customer", metavar="ID", type=_checked(_customer), help="those of this customer"
+    )
+    which.add_argument(
+        "--request-id",
+        metavar="ID[,ID...]",
+        type=_checked(_request_ids),
+        action="extend",
+        help="these requests; repeatable",
+    )
+    parser.add_argument(
+        "--failure-code",
+        metavar="CODE",
+        type=_checked(errors.parse_failure_code),
+        help="only those that failed with this code",
+    )
+    parser.add_argument(
+        "--since",
+        metavar="TIME",
+        type=_checked(_moment),
+        help="with --customer: only those that failed at or after it, such as 2026-11-24T09:30:00Z",
+    )
+    parser.add_argument(
+        "--rate", metavar="N", type=_checked(_rate), default=500.0, help="requests a second (500)"
+    )
+
+
+def option_conflict(arguments: argparse.Namespace) -> str | None:
+    """What of the options does not go together."""
+    if arguments.since is not None and arguments.customer is None:
+        return "--since goes with --customer"
+    return None
+
+
+def _checked(parse: Callable[[str], V]) -> Callable[[str], V]:
+    """As `parse`, whose ValueErrors argparse would tell without their text."""
+
+    def parsed(text: str) -> V:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return parsed
+
+
+def _customer(text: str) -> str:
+    if not _CUSTOMER.fullmatch(text):
+        raise ValueError(f"{text} is not 1 to 128 of letters, digits, and the characters _ . : -")
+    return text
+
+
+def _request_ids(text: str) -> list[str]:
+    """As the service writes them."""
+    ids = text.lower().split(",")
+    for each in ids:
+        try:
+            canonical = str(uuid.UUID(each)) == each
+        except ValueError:
+            canonical = False
+        if not canonical:
+            raise ValueError(f"{each} is not a request id: that is a UUID")
+    return ids
+
+
+def _moment(text: str) -> int:
+    """Milliseconds since the epoch; UTC where no zone is named."""
+    try:
+        moment = datetime.fromisoformat(text)
+        aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        milliseconds = max(0, round(aware.timestamp() * 1000))
+    except (OverflowError, ValueError):
+        raise ValueError(
+            f"{text} is not a time as in 2026-11-24, or 2026-11-24T09:30:00Z"
+        ) from None
+    if milliseconds > now_ms():
+        raise ValueError(f"{text} is not in the past")
+    return milliseconds
+
+
+def _rate(text: str) -> float:
+    rate = float(text)
+    if not 0 < rate < float("inf"):
+        raise ValueError(f"{text} is not above 0")
+    return rate
+
+
+_log = structlog.get_logger()
+
+
+def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    add_options(commands.add_parser("redrive", help="process FAILED requests again"))
+
+
+async def run(settings: ConsumerSettings, arguments: argparse.Namespace) -> int:
+    """0; 1 where there is no such request; 2 for options that do not go together; 128 and the signal's number."""
+    if fault := option_conflict(arguments):
+        sys.stderr.write(f"redrive: {fault}\n")
+        return 2
+    tally = Tally()
+    work = asyncio.create_task(_redrive(settings, arguments, tally))
+    caught: list[int] = []
+
+    def leave(number: int) -> None:
+        # Once: what is under way takes a moment, and whoever is impatient would have it done by half.
+        if not caught:
+            work.cancel()
+        caught.append(number)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, leave, number)
+    try:
+        return await work
+    except asyncio.CancelledError:
+        if not caught:
+            raise
+        sys.stderr.write("redrive: ended before its end; run again, it does the rest\n")
+        return 128 + caught[0]
+    finally:
+        sys.stdout.write(f"{tally}\n")
+
+
+async def _redrive(settings: ConsumerSettings, arguments: argparse.Namespace, tally: Tally) -> int:
+    async with open_stores(settings) as stores:
+        redrive = Redrive(stores, arguments, tally)
+        if arguments.customer is not None:
+            await redrive.of_customer(arguments.customer, arguments.since or 0)
+        elif arguments.request_id is not None:
+            await redrive.named(list(dict.fromkeys(arguments.request_id)))
+        else:
+            await redrive.out_of_letters(settings.dead_letter_queue_url)
+        return redrive.status
+
+
+class Redrive:
+    """`status` is the command's exit status."""
+
+    def __init__(self, stores: Clients, arguments: argparse.Namespace, tally: Tally) -> None:
+        self._stores = stores
+        self._tally = tally
+        self._pace = Pace(arguments.rate)
+        self._failures = FailedRequests(
+            stores.tables, stores.aws.wire.dynamodb, arguments.failure_code
+        )
+        self._reopening = RequestReopener(stores, arguments.failure_code, tally)
+        self._unknown = 0
+
+    @property
+    def status(self) -> int:
+        return 1 if self._unknown else 0
+
+    async def of_customer(self, customer_id: str, since: int) -> None:
+        """Those that failed from `since`, in ms since the epoch, until now: what fails again meanwhile is not."""
+        with Progress("redrive", None) as progress:
+            async for found in self._failures.of_customer(customer_id, TimeRange(since, now_ms())):
+                self._tally.passed_over(other_code=found.other_code, moved_on=found.moved_on)
+                await self._reopen([failure_of(request) for request in found.requests])
+                progress.advance(self._tally.looked_at, self._tally)
+
+    async def named(self, request_ids: Sequence[str]) -> None:
+        with Progress("redrive", len(request_ids)) as progress:
+            for at in range(0, len(request_ids), AT_ONCE):
+                ids = request_ids[at : at + AT_ONCE]
+                requests = {each.request_id: each for each in await self._failures.read(ids)}
+                for unknown in [each for each in ids if each not in requests]:
+                    self._unknown += 1
+                    sys.stderr.write(
+                        f"redrive: there is no request {unknown}, or none to be read\n"
+                    )
+                await self._reopen([failure_of(request) for request in requests.values()])
+                progress.advance(self._tally.looked_at, self._tally)
+
+    async def out_of_letters(self, queue_url: str) -> None:
+        """Those that are in the queue. What is passed over is there for others again at the end."""
+        async with dead_queue(self._stores.aws.sqs, queue_url) as queue:
+            with Progress("redrive", await queue.waiting()) as progress:
+                async for letters in queue.batches():
+                    await self._reopen_letters(queue, letters)
+                    progress.advance(self._tally.looked_at, self._tally)
+        if queue.not_handed_out:
+            sys.stderr.write(
+                f"redrive: about {queue.not_handed_out} letters were not handed out, because so many of another code "
+                "are held; give --customer\n"
+            )
+
+    async def _reopen_letters(self, queue: FailedRequestsQueue, letters: Sequence[Letter]) -> None:
+        read = [(letter, dead) for letter in letters if (dead := _decode(letter))]
+        self._tally.passed_over(at_fault=len(letters) - len(read))
+        done = await self._reopening.reopen_all([dead for _, dead in read])
+        await queue.delete([letter for (letter, _), gone in zip(read, done, strict=True) if gone])
+        await self._pace.spend(sum(done))
+
+    async def _reopen(self, failures: Sequence[FailedRequestMessage | None]) -> None:
+        failed = [each for each in failures if each is not None]
+        self._tally.passed_over(moved_on=len(failures) - len(failed))
+        await self._reopening.reopen_all(failed)
+        await self._pace.spend(len(failed))
+
+
+def _decode(letter: Letter) -> FailedRequestMessage | None:
+    try:
+        return decode_failed_request_message(letter.body)
+    except MalformedMessage:
+        _log.exception("left in the dead-letter queue", body=letter.body[:200])
+        return None

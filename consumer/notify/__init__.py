@@ -1,0 +1,1 @@
+"""The end of a request: outcome, notification, the copy of a failure."""

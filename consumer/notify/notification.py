@@ -1,0 +1,66 @@
+"""The messages that tell a customer of an outcome, one per protocol. Pure.
+
+Queues and webhooks get JSON (SNS's `default`), people get a sentence by email and SMS.
+"""
+
+from dataclasses import asdict
+from typing import Any
+
+import orjson
+
+from consumer.notify.outcome import Outcome
+from core.dynamodb.schema import camel_items
+
+SUBJECT_LIMIT = 100
+"""Characters of an email's subject (SNS limit)."""
+
+
+def notification_entry(outcome: Outcome, public_base_url: str) -> dict[str, Any]:
+    """An entry of SNS PublishBatch, less its Id."""
+    event = orjson.dumps(_event(outcome, public_base_url)).decode()
+    text = _sentence(outcome, public_base_url)
+    return {
+        "Subject": _subject(outcome)[:SUBJECT_LIMIT],
+        "Message": orjson.dumps({"default": event, "email": text, "sms": text}).decode(),
+        "MessageStructure": "json",
+        "MessageAttributes": {
+            "customerId": _string(outcome.customer_id),
+            "status": _string(outcome.state),
+            "requestId": _string(outcome.request_id),
+            "revision": {"DataType": "Number", "StringValue": str(outcome.revision)},
+        },
+    }
+
+
+def _event(outcome: Outcome, public_base_url: str) -> dict[str, Any]:
+    event: dict[str, Any] = {
+        "notificationId": outcome.notification_id,
+        "requestId": outcome.request_id,
+        "customerId": outcome.customer_id,
+        "url": outcome.url,
+        "status": outcome.state,
+        "revision": outcome.revision,
+    }
+    if outcome.image:
+        event["imageId"] = outcome.image.image_id
+        event["publicUrl"] = outcome.image.public_url(public_base_url)
+        event["metadata"] = dict(camel_items(outcome.image.picture))
+    if outcome.failure:
+        event["failure"] = asdict(outcome.failure)
+    return event
+
+
+def _sentence(outcome: Outcome, public_base_url: str) -> str:
+    if outcome.image:
+        return f"Your image is published: {outcome.image.public_url(public_base_url)}"
+    reason = outcome.failure.message if outcome.failure else ""
+    return f"Your image could not be published: {reason}. URL: {outcome.url}"
+
+
+def _subject(outcome: Outcome) -> str:
+    said = "published" if outcome.image else "could not be published"
+    return f"Image {said} ({outcome.request_id})"
+
+
+def _string(value: str) -> dict[str, str]:
+    return {"DataType": "String", "StringValue": value}

@@ -1,0 +1,62 @@
+"""Telling of outcomes: a notification to SNS and, for a failure, a copy in the dead-letter queue."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from consumer.notify.notification import notification_entry
+from consumer.notify.outcome import Outcome, failed_request_message_of
+from consumer.notify.redis_publisher import RedisPublisher
+from core.aws.client import call
+from core.aws.http import Publisher
+from core.aws.sqs import MAX_BATCH, QueueSender, batch_outcomes
+from core.batcher import NO_LINGER, Batcher, Batching, BatchRejected
+from core.batcher import Outcome as Committed
+from core.errors import RequestRejected
+
+
+class Notifier:
+    def __init__(
+        self,
+        sns: Publisher,
+        topic_arn: str,
+        public_base_url: str,
+        dead_letters: QueueSender,
+        batching: Batching = NO_LINGER,
+        *,
+        announcer: RedisPublisher | None = None,
+    ) -> None:
+        self._sns = sns
+        self._topic_arn = topic_arn
+        self._public_base_url = public_base_url
+        self._dead_letters = dead_letters
+        self._announcer = announcer
+        self._publishes: Batcher[dict[str, Any], None] = Batcher(
+            "sns publishes", self._publish, max_batch=MAX_BATCH, batching=batching
+        )
+
+    async def tell(self, outcome: Outcome) -> None:
+        """Notify, then copy a failure to the dead letters. At least once: a repeat bears the same id."""
+        if self._announcer is not None:
+            self._announcer.announce(outcome)
+        await self._publishes.submit(notification_entry(outcome, self._public_base_url))
+        if outcome.failure:
+            await self._dead_letters.send(
+                failed_request_message_of(outcome, outcome.failure).encode()
+            )
+
+    async def drain(self) -> None:
+        await self._publishes.drain()
+        await self._dead_letters.drain()
+        if self._announcer is not None:
+            await self._announcer.drain()
+
+    async def _publish(self, batch: Sequence[dict[str, Any]]) -> Sequence[Committed[None]]:
+        entries: list[Any] = [{"Id": str(at), **entry} for at, entry in enumerate(batch)]
+        try:
+            response = await call(
+                "sns:PublishBatch",
+                self._sns.publish_batch(self._topic_arn, entries),
+            )
+        except RequestRejected as rejection:
+            raise BatchRejected from rejection
+        return batch_outcomes(response, len(batch))

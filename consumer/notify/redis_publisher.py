@@ -1,0 +1,58 @@
+"""Telling Redis how requests ended, for servers to hear at once; nobody waits for it and nobody relies on it."""
+
+import asyncio
+from collections.abc import Sequence
+
+from consumer.notify.outcome import Outcome
+from core.batcher import DONE, Batcher
+from core.batcher import Outcome as Committed
+from core.dynamodb.tables import Tables
+from core.errors import ImageServiceError, Overloaded
+from core.redis.codec import Completed
+from core.redis.completed_requests import CompletedRequestStore, News, ended
+from core.redis.metrics import REDIS_DROPPED
+
+_MAX_BATCH = 25
+_MAX_WAITING = 1_000
+
+
+class RedisPublisher:
+    """Reads a COMPLETED request's row once, so that no server has to read it and its image's."""
+
+    def __init__(self, tables: Tables, shared: CompletedRequestStore) -> None:
+        self._tables = tables
+        self._shared = shared
+        self._outcomes: Batcher[Outcome, None] = Batcher(
+            "redis news", self._announce, max_batch=_MAX_BATCH, max_pending=_MAX_WAITING
+        )
+
+    def announce(self, outcome: Outcome) -> None:
+        """Announce an end that the table knows already; drop it where Redis is down, or too much waits."""
+        if not self._shared.link.passable:
+            REDIS_DROPPED.inc()
+            return
+        try:
+            self._outcomes.begin(outcome)
+        except Overloaded:
+            REDIS_DROPPED.inc()
+
+    async def drain(self) -> None:
+        await self._outcomes.drain()
+
+    async def _announce(self, batch: Sequence[Outcome]) -> Sequence[Committed[None]]:
+        await self._shared.tell(await asyncio.gather(*map(self._news, batch)))
+        return [DONE] * len(batch)
+
+    async def _news(self, outcome: Outcome) -> News:
+        completed = None if outcome.image is None else await self._completed(outcome)
+        return ended(outcome.request_id, outcome.revision, completed)
+
+    async def _completed(self, outcome: Outcome) -> Completed | None:
+        """What a server would read; the message does not have all of it. None where the row cannot be read now."""
+        try:
+            request = await self._tables.read_request(outcome.request_id)
+        except (ImageServiceError, LookupError, TypeError, ValueError):
+            return None
+        if outcome.image is None or request is None or request.revision != outcome.revision:
+            return None
+        return Completed(request, outcome.image)

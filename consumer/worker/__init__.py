@@ -1,0 +1,1 @@
+"""The worker: receives messages and runs the pipeline."""

@@ -1,0 +1,123 @@
+"""The way to AWS: clients, and one place that calls them.
+
+Endpoints, region and credentials come from the SDK's own variables (AWS_ENDPOINT_URL, AWS_DEFAULT_REGION, …).
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+import aiohttp
+from aiobotocore.config import AioConfig
+from aiobotocore.session import get_session
+from botocore.exceptions import BotoCoreError, ClientError
+
+from core.aws.http import Limits, Wire, open_http_clients
+from core.errors import DependencyUnavailable, RequestRejected
+from core.runtime.metrics import AWS_CALL_SECONDS, AWS_CALLS
+
+if TYPE_CHECKING:
+    from types_aiobotocore_cloudwatch import CloudWatchClient
+    from types_aiobotocore_dynamodb import DynamoDBClient
+    from types_aiobotocore_s3 import S3Client
+    from types_aiobotocore_sns import SNSClient
+    from types_aiobotocore_sqs import SQSClient
+
+R = TypeVar("R")
+
+
+_REJECTIONS = frozenset(
+    {
+        "ValidationException",
+        "ConditionalCheckFailedException",
+        "InvalidMessageContents",
+        "BatchRequestTooLong",
+        "AWS.SimpleQueueService.BatchRequestTooLong",
+        "InvalidParameter",
+        "ParameterValueInvalid",
+    }
+)
+"""Codes that speak of the request's content. Any other (throttling, internal errors, missing tables, refused
+permissions, expired credentials) is our own installation's trouble and never an image's."""
+
+
+CALL_SECONDS = 15.0
+"""The longest that a call may take, the SDK's retries included. A connection that answers nothing must not hold up what
+waits behind it."""
+
+
+async def call(operation: str, response: Awaitable[R], *, seconds: float = CALL_SECONDS) -> R:
+    """Await a client's call; measure it; raise RequestRejected or DependencyUnavailable."""
+    started = time.perf_counter()
+    outcome = "cancelled"
+    try:
+        async with asyncio.timeout(seconds):
+            answer = await response
+    except ClientError as error:
+        outcome = error.response["Error"]["Code"]
+        if outcome in _REJECTIONS:
+            message = error.response["Error"].get("Message", "")
+            raise RequestRejected(operation, outcome, message) from error
+        raise DependencyUnavailable(f"{operation}: {error}") from error
+    except (BotoCoreError, aiohttp.ClientError, OSError, TimeoutError) as error:
+        outcome = type(error).__name__
+        raise DependencyUnavailable(f"{operation}: {type(error).__name__}: {error}") from error
+    else:
+        outcome = "ok"
+        return answer
+    finally:
+        AWS_CALLS.labels(operation, outcome).inc()
+        AWS_CALL_SECONDS.labels(operation).observe(time.perf_counter() - started)
+
+
+@dataclass(frozen=True, slots=True)
+class Aws:
+    """The clients of one process, and the short way for the calls that every image needs.
+
+    They share no connection pool, and on the short way no two services do; each pool holds up to 64 connections.
+    """
+
+    dynamodb: "DynamoDBClient"
+    sqs: "SQSClient"
+    s3: "S3Client"
+    sns: "SNSClient"
+    cloudwatch: "CloudWatchClient"
+    wire: Wire
+
+
+_LIMITS = Limits()
+_CONFIG = AioConfig(
+    connect_timeout=_LIMITS.connect_timeout,
+    # Above SQS's longest long poll of 20 s: the SDK has one for all calls.
+    read_timeout=25,
+    retries={"mode": "standard", "total_max_attempts": 3},
+    max_pool_connections=_LIMITS.connections,
+    # Half of the SDK's cost for a batch; what we send is built by typed code.
+    parameter_validation=False,
+    tcp_keepalive=True,
+)
+
+
+@asynccontextmanager
+async def open_aws(limits: Limits = _LIMITS) -> AsyncIterator[Aws]:
+    """`limits` are the short way's."""
+    session = get_session()
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        dynamodb = await enter(session.create_client("dynamodb", config=_CONFIG))
+        sqs = await enter(session.create_client("sqs", config=_CONFIG))
+        s3 = await enter(session.create_client("s3", config=_CONFIG))
+        sns = await enter(session.create_client("sns", config=_CONFIG))
+        yield Aws(
+            dynamodb=dynamodb,
+            sqs=sqs,
+            s3=s3,
+            sns=sns,
+            cloudwatch=await enter(session.create_client("cloudwatch", config=_CONFIG)),
+            wire=await enter(
+                open_http_clients(session, limits, dynamodb=dynamodb, sqs=sqs, s3=s3, sns=sns)
+            ),
+        )

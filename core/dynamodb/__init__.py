@@ -1,0 +1,1 @@
+"""The two DynamoDB tables: schema, statements, reads, indexes."""

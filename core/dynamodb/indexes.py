@@ -1,0 +1,92 @@
+"""The indexes of requests by customer, read newest first: what a query of one shard says and answers. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from core.dynamodb import schema
+from core.dynamodb.schema import Item, number, string
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """`shard` and `time` are the attributes of its key."""
+
+    name: str
+    shard: str
+    time: str
+
+
+BY_CUSTOMER = Index("byCustomer", schema.CUSTOMER_SHARD, schema.CREATED_AT)
+BY_FAILURE = Index("byFailure", schema.FAILURE_SHARD, schema.UPDATED_AT)
+
+
+class IndexKey(NamedTuple):
+    """A request in an index. `time` is in milliseconds since the epoch. A tuple, because it is compared often."""
+
+    time: int
+    request_id: str
+
+
+class TimeRange(NamedTuple):
+    """Times in milliseconds since the epoch, both inclusive; empty where `first` is the later one."""
+
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class IndexPage:
+    """What one query found, newest first. `resume` is the key to go on after; None where the shard has no more.
+
+    Keys of the same time are in an order that the database chooses and keeps.
+    """
+
+    keys: tuple[IndexKey, ...]
+    resume: IndexKey | None
+
+
+NOTHING = IndexPage((), None)
+
+
+def query_members(
+    table: str, index: Index, shard: str, span: TimeRange, *, after: IndexKey | None, limit: int
+) -> dict[str, Any]:
+    """The members of a Query. DynamoDB refuses an empty `span`, and an `after` outside of it."""
+    members: dict[str, Any] = {
+        "TableName": table,
+        "IndexName": index.name,
+        "KeyConditionExpression": "#shard = :shard AND #time BETWEEN :first AND :last",
+        "ProjectionExpression": "#time, #id",
+        "ExpressionAttributeNames": {
+            "#shard": index.shard,
+            "#time": index.time,
+            "#id": schema.REQUEST_ID,
+        },
+        "ExpressionAttributeValues": {
+            ":shard": string(shard),
+            ":first": number(span.first),
+            ":last": number(span.last),
+        },
+        "ScanIndexForward": False,
+        "Limit": limit,
+    }
+    if after is not None:
+        members["ExclusiveStartKey"] = {
+            **schema.request_key(after.request_id),
+            index.shard: string(shard),
+            index.time: number(after.time),
+        }
+    return members
+
+
+def slice_of(index: Index, response: Mapping[str, Any]) -> IndexPage:
+    last = response.get("LastEvaluatedKey")
+    return IndexPage(
+        keys=tuple(_key(index, item) for item in response["Items"]),
+        resume=None if last is None else _key(index, last),
+    )
+
+
+def _key(index: Index, item: Item) -> IndexKey:
+    return IndexKey(int(item[index.time]["N"]), item[schema.REQUEST_ID]["S"])

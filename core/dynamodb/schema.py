@@ -1,0 +1,206 @@
+"""The tables' attribute names, and how rows are written and read. Nobody else knows them.
+
+DynamoDB's typed form is built by hand: rows are small and known, and boto's general serialiser costs several times
+as much.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from typing import Any
+
+from core.model.image import ImageMetadata, ImageRecord, Provenance
+from core.model.request import Failure, ImageRequest, State, customer_shard, next_revision
+
+Attribute = dict[str, Any]
+Item = dict[str, Attribute]
+
+REQUEST_ID = "requestId"
+CUSTOMER_ID = "customerId"
+CUSTOMER_SHARD = "customerShard"
+ORIGIN_URL = "originUrl"
+STATUS = "status"
+REVISION = "revision"
+RETRY_COUNT = "retryCount"
+CLAIMS = "claims"
+RUN_ID = "runId"
+CREATED_AT = "createdAt"
+UPDATED_AT = "updatedAt"
+PAYLOAD_HASH = "payloadHash"
+LABELS = "labels"
+IMAGE_ID = "imageId"
+FAILURE_SHARD = "failureShard"
+FAILURE_CODE = "failureCode"
+FAILURE_MESSAGE = "failureMessage"
+FAILURE_ATTEMPTS = "failureAttempts"
+EXPIRES_AT = "expiresAt"
+S3_URL = "s3Url"
+METADATA = "metadata"
+PROVENANCE = "provenance"
+
+
+def string(value: str) -> Attribute:
+    return {"S": value}
+
+
+def number(value: int) -> Attribute:
+    return {"N": str(value)}
+
+
+def request_key(request_id: str) -> Item:
+    return {REQUEST_ID: string(request_id)}
+
+
+def new_request_item(request: ImageRequest, *, shards: int) -> Item:
+    """The row of a request that was just accepted."""
+    shard = customer_shard(request.customer_id, request.request_id, shards)
+    item = {
+        REQUEST_ID: string(request.request_id),
+        CUSTOMER_ID: string(request.customer_id),
+        CUSTOMER_SHARD: string(shard),
+        ORIGIN_URL: string(request.origin_url),
+        STATUS: string(request.state),
+        REVISION: number(request.revision),
+        RETRY_COUNT: number(request.retry_count),
+        CREATED_AT: number(request.created_at),
+        UPDATED_AT: number(request.updated_at),
+        PAYLOAD_HASH: string(request.payload_hash),
+    }
+    if request.labels:
+        item[LABELS] = _strings(request.labels)
+    return item
+
+
+def request_from_item(item: Mapping[str, Attribute]) -> ImageRequest:
+    return ImageRequest(
+        request_id=item[REQUEST_ID]["S"],
+        customer_id=item[CUSTOMER_ID]["S"],
+        origin_url=item[ORIGIN_URL]["S"],
+        payload_hash=item[PAYLOAD_HASH]["S"],
+        created_at=int(item[CREATED_AT]["N"]),
+        updated_at=int(item[UPDATED_AT]["N"]),
+        labels={name: value["S"] for name, value in item.get(LABELS, {"M": {}})["M"].items()},
+        state=State(item[STATUS]["S"]),
+        revision=int(item[REVISION]["N"]),
+        retry_count=int(item[RETRY_COUNT]["N"]),
+        claims=int(item[CLAIMS]["N"]) if CLAIMS in item else 0,
+        run_id=item[RUN_ID]["S"] if RUN_ID in item else None,
+        image_id=item[IMAGE_ID]["S"] if IMAGE_ID in item else None,
+        failure=_failure(item),
+        expires_at=int(item[EXPIRES_AT]["N"]) if EXPIRES_AT in item else None,
+    )
+
+
+def _failure(item: Mapping[str, Attribute]) -> Failure | None:
+    if FAILURE_CODE not in item:
+        return None
+    return Failure(
+        code=item[FAILURE_CODE]["S"],
+        message=item[FAILURE_MESSAGE]["S"],
+        attempts=int(item[FAILURE_ATTEMPTS]["N"]),
+    )
+
+
+def reopening(failed_revision: int, now: int, sent: Mapping[str, str]) -> dict[str, Any]:
+    """The arguments of an UpdateItem that makes a FAILED request PENDING at the next revision.
+
+    With the failure's attributes the row leaves the index of failures. `sent` are attributes that it must have.
+    """
+    changes = {
+        STATUS: string(State.PENDING),
+        REVISION: number(next_revision(failed_revision)),
+        UPDATED_AT: number(now),
+        RETRY_COUNT: number(0),
+        CLAIMS: number(0),
+    }
+    removals = (FAILURE_SHARD, FAILURE_CODE, FAILURE_MESSAGE, FAILURE_ATTEMPTS, EXPIRES_AT)
+    names = {f"#{name}": name for name in (*changes, *removals, *sent)}
+    sets = ", ".join(f"#{name} = :{name}" for name in changes)
+    removes = ", ".join(f"#{name}" for name in removals)
+    values = {f":{name}": value for name, value in changes.items()}
+    values |= {f":{name}": string(value) for name, value in sent.items()}
+    theirs = "".join(f" AND #{name} = :{name}" for name in sent)
+    return {
+        "UpdateExpression": f"SET {sets} REMOVE {removes}",
+        "ConditionExpression": f"#{STATUS} = :failed AND #{REVISION} = :before{theirs}",
+        "ExpressionAttributeNames": names,
+        "ExpressionAttributeValues": {
+            **values,
+            ":failed": string(State.FAILED),
+            ":before": number(failed_revision),
+        },
+    }
+
+
+def image_item(record: ImageRecord) -> Item:
+    return {
+        IMAGE_ID: string(record.image_id),
+        REQUEST_ID: string(record.request_id),
+        CUSTOMER_ID: string(record.customer_id),
+        S3_URL: string(record.s3_url),
+        CREATED_AT: number(record.created_at),
+        METADATA: _map_of(record.picture),
+        PROVENANCE: _map_of(record.provenance),
+    }
+
+
+def image_from_item(item: Mapping[str, Attribute]) -> ImageRecord:
+    return ImageRecord(
+        image_id=item[IMAGE_ID]["S"],
+        request_id=item[REQUEST_ID]["S"],
+        customer_id=item[CUSTOMER_ID]["S"],
+        s3_url=item[S3_URL]["S"],
+        created_at=int(item[CREATED_AT]["N"]),
+        picture=ImageMetadata(**_values_of(ImageMetadata, item[METADATA]["M"])),
+        provenance=Provenance(**_values_of(Provenance, item[PROVENANCE]["M"])),
+    )
+
+
+_DEFAULTS: dict[str, Any] = {"str": "", "int": 0, "bool": False}
+
+
+def _map_of(record: ImageMetadata | Provenance) -> Attribute:
+    """A map of what is not empty: an absent attribute costs no bytes."""
+    return {"M": {name: _attribute(value) for name, value in camel_items(record) if value}}
+
+
+def _values_of(
+    kind: type[ImageMetadata | Provenance], stored: Mapping[str, Attribute]
+) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for field in fields(kind):
+        kind_name = field.type if isinstance(field.type, str) else field.type.__name__
+        attribute = stored.get(camel(field.name))
+        values[field.name] = _DEFAULTS[kind_name] if attribute is None else _value(attribute)
+    return values
+
+
+def camel_items(record: ImageMetadata | Provenance) -> Iterator[tuple[str, str | int]]:
+    """A record's fields by the names that rows and notifications give them."""
+    for name, cased in _CAMEL_NAMES[type(record)]:
+        yield cased, getattr(record, name)
+
+
+def camel(name: str) -> str:
+    return re.sub(r"_(\w)", lambda match: match[1].upper(), name)
+
+
+def _attribute(value: str | int) -> Attribute:
+    if isinstance(value, bool):
+        return {"BOOL": value}
+    return number(value) if isinstance(value, int) else string(value)
+
+
+def _value(attribute: Attribute) -> str | int | bool:
+    ((kind, value),) = attribute.items()
+    return int(value) if kind == "N" else value
+
+
+def _strings(values: Mapping[str, str]) -> Attribute:
+    return {"M": {name: string(value) for name, value in values.items()}}
+
+
+_CAMEL_NAMES = {
+    kind: tuple((field.name, camel(field.name)) for field in fields(kind))
+    for kind in (ImageMetadata, Provenance)
+}

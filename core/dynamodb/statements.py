@@ -1,0 +1,165 @@
+"""The writes to both tables, as PartiQL: one conditional statement each, so that they can share a call.
+
+Identifiers are double-quoted, because `status` is a reserved word. A condition stands in the WHERE clause; where it
+does not hold, the statement alone fails with ConditionalCheckFailed (an INSERT: DuplicateItem).
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from core.dynamodb import schema
+from core.dynamodb.schema import Attribute, number, string
+from core.model.image import ImageRecord
+from core.model.request import Failure, ImageRequest, State, customer_shard, next_revision
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """`key` names the row: two statements of one key never share a batch."""
+
+    key: tuple[str, str]
+    text: str
+    parameters: tuple[Attribute, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Statements:
+    """Makes the statements for one pair of tables. `shards` is that of the index by customer."""
+
+    requests_table: str
+    images_table: str
+    shards: int = 8
+    retention_s: int = 0
+    """Seconds after its end at which a request's row expires; 0 keeps it for ever."""
+
+    def insert_request(self, request: ImageRequest) -> Statement:
+        item = schema.new_request_item(request, shards=self.shards)
+        return _insert(self.requests_table, request.request_id, item)
+
+    def insert_image(self, record: ImageRecord) -> Statement:
+        return _insert(self.images_table, record.image_id, schema.image_item(record))
+
+    def complete(
+        self, request_id: str, revision: int, *, customer_id: str, image_id: str, now: int
+    ) -> Statement:
+        """PENDING at `revision` becomes COMPLETED at the next. Requires the customer whose image it is.
+
+        A message that outlived its request's row must not end a later request that has the same id.
+        """
+        changes = {
+            schema.STATUS: string(State.COMPLETED),
+            schema.REVISION: number(next_revision(revision)),
+            schema.UPDATED_AT: number(now),
+            schema.IMAGE_ID: string(image_id),
+        }
+        return self._end(request_id, revision, customer_id, changes, now)
+
+    def fail(
+        self, request_id: str, revision: int, *, customer_id: str, failure: Failure, now: int
+    ) -> Statement:
+        """PENDING at `revision` becomes FAILED at the next, and enters the index of failures; as `complete`."""
+        changes = {
+            schema.STATUS: string(State.FAILED),
+            schema.REVISION: number(next_revision(revision)),
+            schema.UPDATED_AT: number(now),
+            schema.FAILURE_SHARD: string(customer_shard(customer_id, request_id, self.shards)),
+            schema.FAILURE_CODE: string(failure.code),
+            schema.FAILURE_MESSAGE: string(failure.message),
+            schema.FAILURE_ATTEMPTS: number(failure.attempts),
+        }
+        return self._end(request_id, revision, customer_id, changes, now)
+
+    def begin_alone(self, request: ImageRequest, *, run_id: str) -> Statement:
+        """Count a run that is about to begin alone. Requires the count that was read.
+
+        Whoever is refused reads the row again: under its own token the write had succeeded, and only its answer was
+        lost.
+        """
+        return self._update(
+            request.request_id,
+            request.revision,
+            {
+                schema.RETRY_COUNT: number(request.retry_count + 1),
+                schema.RUN_ID: string(run_id),
+            },
+            where={schema.RETRY_COUNT: number(request.retry_count)},
+        )
+
+    def touch(self, request: ImageRequest, *, retry_count: int, now: int) -> Statement:
+        """Show that the request's message is alive, so that reconcile leaves it alone."""
+        return self._update(
+            request.request_id,
+            request.revision,
+            {
+                schema.UPDATED_AT: number(now),
+                schema.CLAIMS: number(0),
+                schema.RETRY_COUNT: number(retry_count),
+            },
+            where={schema.UPDATED_AT: number(request.updated_at)},
+        )
+
+    def claim(self, request: ImageRequest, *, now: int) -> Statement:
+        """Reconcile takes up a request that nothing has touched since it was read."""
+        return self._update(
+            request.request_id,
+            request.revision,
+            {schema.CLAIMS: number(request.claims + 1), schema.UPDATED_AT: number(now)},
+            where={schema.UPDATED_AT: number(request.updated_at)},
+        )
+
+    def _end(
+        self,
+        request_id: str,
+        revision: int,
+        customer_id: str,
+        changes: dict[str, Attribute],
+        now: int,
+    ) -> Statement:
+        if self.retention_s:
+            changes[schema.EXPIRES_AT] = number(now // 1000 + self.retention_s)
+        where = {schema.CUSTOMER_ID: string(customer_id)}
+        return self._update(request_id, revision, changes, where=where)
+
+    def _update(
+        self,
+        request_id: str,
+        revision: int,
+        changes: dict[str, Attribute],
+        *,
+        where: dict[str, Attribute],
+    ) -> Statement:
+        """Change a row that is PENDING at `revision`."""
+        conditions = {
+            schema.REQUEST_ID: string(request_id),
+            schema.STATUS: string(State.PENDING),
+            schema.REVISION: number(revision),
+            **where,
+        }
+        return _update(self.requests_table, request_id, changes, conditions)
+
+
+def _insert(table: str, key: str, item: schema.Item) -> Statement:
+    return Statement((table, key), _insert_text(table, tuple(item)), tuple(item.values()))
+
+
+@lru_cache(maxsize=64)
+def _insert_text(table: str, names: tuple[str, ...]) -> str:
+    values = ", ".join(f"'{name}': ?" for name in names)
+    return f'INSERT INTO "{table}" VALUE {{{values}}}'
+
+
+def _update(
+    table: str,
+    key: str,
+    changes: dict[str, Attribute],
+    conditions: dict[str, Attribute],
+) -> Statement:
+    text = _update_text(table, tuple(changes), tuple(conditions))
+    return Statement((table, key), text, (*changes.values(), *conditions.values()))
+
+
+@lru_cache(maxsize=64)
+def _update_text(table: str, changed: tuple[str, ...], required: tuple[str, ...]) -> str:
+    sets = ", ".join(f'"{name}"=?' for name in changed)
+    where = " AND ".join(f'"{name}"=?' for name in required)
+    return f'UPDATE "{table}" SET {sets} WHERE {where}'  # noqa: S608  a setting, not input

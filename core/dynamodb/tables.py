@@ -1,0 +1,268 @@
+"""Reading and writing both tables; concurrent callers share their calls."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from core.aws.client import call
+from core.aws.http import JsonService
+from core.batcher import (
+    DONE,
+    NO_LINGER,
+    Again,
+    Batcher,
+    Batching,
+    BatchRejected,
+    Done,
+    Outcome,
+    Refused,
+)
+from core.dynamodb import schema
+from core.dynamodb.indexes import Index, IndexKey, IndexPage, TimeRange, query_members, slice_of
+from core.dynamodb.statements import Statement, Statements
+from core.errors import DependencyUnavailable, ImageServiceError, RequestRejected
+from core.model.image import ImageRecord
+from core.model.request import ImageRequest, State, image_id_of, reused_image_id
+
+if TYPE_CHECKING:
+    from types_aiobotocore_dynamodb import DynamoDBClient
+
+MAX_STATEMENTS = 25
+"""Statements in one BatchExecuteStatement (AWS limit)."""
+MAX_KEYS = 100
+"""Keys in one BatchGetItem (AWS limit)."""
+
+_NOT_MET = frozenset({"ConditionalCheckFailed", "DuplicateItem"})
+_REJECTED = frozenset({"ItemCollectionSizeLimitExceeded", "ValidationError"})
+_RETRYABLE = frozenset(
+    {
+        "InternalServerError",
+        "ProvisionedThroughputExceeded",
+        "RequestLimitExceeded",
+        "ThrottlingError",
+        "TransactionConflict",
+    }
+)
+
+
+class ConditionNotMet(ImageServiceError):
+    """The row is not as the write requires: it exists already, or has moved on."""
+
+
+@dataclass(frozen=True, slots=True)
+class StatusSnapshot:
+    """What a watcher needs to see of a request."""
+
+    state: State
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    table: str
+    name: str
+    value: str
+
+
+class Tables:
+    def __init__(
+        self,
+        dynamodb: "DynamoDBClient",
+        wire: JsonService,
+        statements: Statements,
+        batching: Batching = NO_LINGER,
+    ) -> None:
+        self._dynamodb = dynamodb
+        self._wire = wire
+        self.statements = statements
+        self._writes: Batcher[Statement, None] = Batcher(
+            "dynamodb writes",
+            self._execute,
+            max_batch=MAX_STATEMENTS,
+            batching=batching,
+            key=lambda statement: statement.key,
+        )
+        self._reads: Batcher[_Key, schema.Item | None] = Batcher(
+            "dynamodb reads", self._get, max_batch=MAX_KEYS, key=lambda key: key
+        )
+
+    async def write(self, statement: Statement) -> None:
+        """Raises ConditionNotMet, Overloaded, DependencyUnavailable or RequestRejected."""
+        await self.begin_write(statement)
+
+    def begin_write(self, statement: Statement) -> asyncio.Future[None]:
+        """Like `write`, without a task: the future ends as `write` would. Raises Overloaded at once."""
+        return self._writes.begin(statement)
+
+    async def read_request(self, request_id: str) -> ImageRequest | None:
+        """Strongly consistent. Raises Overloaded or DependencyUnavailable."""
+        key = _Key(self.statements.requests_table, schema.REQUEST_ID, request_id)
+        item = await self._reads.submit(key)
+        return None if item is None else schema.request_from_item(item)
+
+    async def read_image(self, request_id: str) -> ImageRecord | None:
+        """The image of the first request that had one under this id, strongly consistent."""
+        return await self.read_image_by_id(image_id_of(request_id))
+
+    async def read_image_of(self, request: ImageRequest) -> ImageRecord | None:
+        """The image of this request, and of no earlier one that had its id; strongly consistent.
+
+        It is there as soon as it is recorded, which is before the request is COMPLETED. Raises Overloaded or
+        DependencyUnavailable.
+        """
+        if request.image_id is None:
+            record = await self.read_image(request.request_id)
+            if record is None or record.belongs_to(request.customer_id, request.created_at):
+                return record
+            later = reused_image_id(request.request_id, request.created_at)
+            return await self.read_image_by_id(later)
+        record = await self.read_image_by_id(request.image_id)
+        ours = record is not None and record.customer_id == request.customer_id
+        return record if ours else None
+
+    async def read_image_by_id(self, image_id: str) -> ImageRecord | None:
+        """Strongly consistent. Raises Overloaded or DependencyUnavailable."""
+        key = _Key(self.statements.images_table, schema.IMAGE_ID, image_id)
+        item = await self._reads.submit(key)
+        return None if item is None else schema.image_from_item(item)
+
+    async def read_statuses(self, request_ids: Sequence[str]) -> dict[str, StatusSnapshot]:
+        """State and revision of up to MAX_KEYS requests; eventually consistent, at half the price.
+
+        A request that is not in the answer was not read this time.
+        """
+        table = self.statements.requests_table
+        response = await call(
+            "dynamodb:BatchGetItem",
+            self._wire.invoke(
+                "BatchGetItem",
+                {
+                    "RequestItems": {
+                        table: {
+                            "Keys": [schema.request_key(request_id) for request_id in request_ids],
+                            "ProjectionExpression": "#id, #status, #revision",
+                            "ExpressionAttributeNames": {
+                                "#id": schema.REQUEST_ID,
+                                "#status": schema.STATUS,
+                                "#revision": schema.REVISION,
+                            },
+                        }
+                    }
+                },
+            ),
+        )
+        return {
+            item[schema.REQUEST_ID]["S"]: StatusSnapshot(
+                State(item[schema.STATUS]["S"]), int(item[schema.REVISION]["N"])
+            )
+            for item in response["Responses"].get(table, [])
+        }
+
+    async def query(
+        self, index: Index, shard: str, span: TimeRange, *, after: IndexKey | None, limit: int
+    ) -> IndexPage:
+        """Up to `limit` keys of one shard of an index, newest first; eventually consistent.
+
+        `after` is where an earlier slice ended, within `span`. Raises DependencyUnavailable or RequestRejected.
+        """
+        table = self.statements.requests_table
+        members = query_members(table, index, shard, span, after=after, limit=limit)
+        return slice_of(index, await call("dynamodb:Query", self._wire.invoke("Query", members)))
+
+    async def reopen(
+        self,
+        request_id: str,
+        failed_revision: int,
+        *,
+        now: int,
+        customer_id: str | None = None,
+        url: str | None = None,
+    ) -> None:
+        """FAILED at `failed_revision` becomes PENDING at the next, with a clean record.
+
+        `customer_id` and `url`, where given, must be the row's own: whoever remembers them from before may speak of
+        an earlier request, whose id was used again. Raises ConditionNotMet.
+
+        An operator's write, so it shares no call; and by UpdateItem, because emulators and DynamoDB disagree on how
+        PartiQL removes several attributes.
+        """
+        sent = {schema.CUSTOMER_ID: customer_id, schema.ORIGIN_URL: url}
+        known = {name: value for name, value in sent.items() if value is not None}
+        try:
+            await call(
+                "dynamodb:UpdateItem",
+                self._dynamodb.update_item(
+                    TableName=self.statements.requests_table,
+                    Key=schema.request_key(request_id),
+                    **schema.reopening(failed_revision, now, known),
+                ),
+            )
+        except RequestRejected as rejection:
+            if rejection.code == "ConditionalCheckFailedException":
+                raise ConditionNotMet(rejection.code) from rejection
+            raise DependencyUnavailable(str(rejection)) from rejection
+
+    async def drain(self) -> None:
+        await self._writes.drain()
+        await self._reads.drain()
+
+    async def _execute(self, batch: Sequence[Statement]) -> Sequence[Outcome[None]]:
+        statements: list[Any] = [
+            {"Statement": statement.text, "Parameters": statement.parameters} for statement in batch
+        ]
+        try:
+            response = await call(
+                "dynamodb:BatchExecuteStatement",
+                self._wire.invoke("BatchExecuteStatement", {"Statements": statements}),
+            )
+        except RequestRejected as rejection:
+            raise BatchRejected from rejection
+        return [_outcome(answer.get("Error")) for answer in response["Responses"]]
+
+    async def _get(self, batch: Sequence[_Key]) -> Sequence[Outcome[schema.Item | None]]:
+        by_table: dict[str, Any] = {}
+        for key in batch:
+            keys = by_table.setdefault(key.table, {"ConsistentRead": True, "Keys": []})["Keys"]
+            keys.append({key.name: schema.string(key.value)})
+        try:
+            response = await call(
+                "dynamodb:BatchGetItem",
+                self._wire.invoke("BatchGetItem", {"RequestItems": by_table}),
+            )
+        except RequestRejected as rejection:
+            raise BatchRejected from rejection
+        try:
+            found = response["Responses"]
+            left: Mapping[str, Any] = response.get("UnprocessedKeys", {})
+            return [_found(key, found.get(key.table, []), left) for key in batch]
+        except (LookupError, TypeError, AttributeError) as error:
+            # Whoever reads tells a row that cannot be read by these errors, and this is about no row.
+            raise DependencyUnavailable(
+                f"dynamodb:BatchGetItem: malformed answer: {error!r}"
+            ) from error
+
+
+def _outcome(error: Mapping[str, Any] | None) -> Outcome[None]:
+    if not error:
+        return DONE
+    code, message = error["Code"], error.get("Message", "")
+    if code in _NOT_MET:
+        return Refused(ConditionNotMet(code))
+    if code in _RETRYABLE:
+        return Again(code)
+    if code in _REJECTED:
+        return Refused(RequestRejected("dynamodb:BatchExecuteStatement", code, message))
+    return Refused(DependencyUnavailable(f"dynamodb:BatchExecuteStatement: {code}: {message}"))
+
+
+def _found(
+    key: _Key, items: Sequence[Mapping[str, Any]], left: Mapping[str, Any]
+) -> Outcome[schema.Item | None]:
+    for item in items:
+        if item[key.name]["S"] == key.value:
+            return Done(dict(item))
+    skipped = left.get(key.table, {}).get("Keys", [])
+    if any(unread[key.name]["S"] == key.value for unread in skipped):
+        return Again("unprocessed key")
+    return Done(None)

@@ -1,0 +1,1 @@
+"""Requests, images, messages and origin URLs. Pure: no I/O."""

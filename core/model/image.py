@@ -1,0 +1,78 @@
+"""A published image: its record and what was read from the picture."""
+
+from dataclasses import dataclass
+
+MAX_CLOCK_SKEW_MS = 60_000
+"""A consumer's clock may be behind a server's by so much, so that an image is recorded before its request was made.
+What an earlier request left behind is older by far: a row expires a day after its end, or later."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageMetadata:
+    """What is kept of a picture. Coordinates are never among it.
+
+    format: JPEG, PNG, GIF, WEBP, AVIF, TIFF or BMP. width, height: pixels as displayed, the EXIF orientation applied.
+    mode: Pillow's name of the pixel format. bytes: size of the stored body. sha256: of the stored body, source_sha256:
+    of the body that came, both 64 hexadecimal digits. perceptual_hash: 16 hexadecimal digits, dominant_color: #rrggbb;
+    both of the first frame, and empty where only the header was looked at. capture_time: ISO 8601, without a zone where
+    EXIF names none, or empty. camera: maker and model, printable, at most 128 characters, or empty. had_location:
+    whether the body that came told where the picture was taken.
+    """
+
+    format: str
+    media_type: str
+    width: int
+    height: int
+    mode: str
+    frames: int
+    bytes: int
+    sha256: str
+    source_sha256: str
+    perceptual_hash: str
+    dominant_color: str
+    capture_time: str
+    camera: str
+    had_location: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where the bytes came from. Empty strings where the origin said nothing."""
+
+    final_url: str = ""
+    redirects: int = 0
+    etag: str = ""
+    last_modified: str = ""
+    declared_media_type: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRecord:
+    """A row of PROCESSEDIMAGES, written once and never changed.
+
+    `s3_url` is `s3://<bucket>/<key>`; times are milliseconds since the epoch.
+    """
+
+    image_id: str
+    request_id: str
+    customer_id: str
+    s3_url: str
+    created_at: int
+    picture: ImageMetadata
+    provenance: Provenance
+
+    def belongs_to(self, customer_id: str, created_at: int) -> bool:
+        """Whether it is of the request that this customer made then, in milliseconds since the epoch.
+
+        Else it is of an earlier request: the id was used again after that one's row was gone.
+        """
+        return self.customer_id == customer_id and self.created_at >= created_at - MAX_CLOCK_SKEW_MS
+
+    @property
+    def key(self) -> str:
+        """The object's key in the bucket."""
+        return self.s3_url.removeprefix("s3://").split("/", 1)[1]
+
+    def public_url(self, base: str) -> str:
+        """Where anyone may read the image. `base` ends with a slash."""
+        return base + self.key

@@ -1,0 +1,1 @@
+"""The process: logs, metrics, event loop, signals, clock."""

@@ -1,0 +1,69 @@
+"""From rows to the contract's messages."""
+
+from dataclasses import asdict
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from core.errors import FailureCode
+from core.model.image import ImageRecord
+from core.model.request import Failure, ImageRequest, State
+from imageservice.v1 import image_service_pb2 as pb
+
+STATES = {state: pb.State.Value(f"STATE_{state}") for state in State}
+FAILURE_CODES = {str(code): pb.FailureCode.Value(f"FAILURE_CODE_{code}") for code in FailureCode}
+
+
+def submit_response(accepted: ImageRequest) -> pb.SubmitImageResponse:
+    response = pb.SubmitImageResponse()
+    fill_submit_response(response, accepted)
+    return response
+
+
+def fill_submit_response(response: pb.SubmitImageResponse, accepted: ImageRequest) -> None:
+    """For a message within another one: to copy it there would cost twice as much as to fill it."""
+    response.request_id = accepted.request_id
+    response.state = STATES[accepted.state]
+    response.revision = accepted.revision
+
+
+def request_message(
+    request: ImageRequest, image: ImageRecord | None, public_base_url: str
+) -> pb.ImageRequest:
+    """`public_base_url` ends with a slash."""
+    return pb.ImageRequest(
+        request_id=request.request_id,
+        customer_id=request.customer_id,
+        url=request.origin_url,
+        state=STATES[request.state],
+        revision=request.revision,
+        create_time=_timestamp(request.created_at),
+        update_time=_timestamp(request.updated_at),
+        labels=request.labels,
+        image=None if image is None else image_message(image, public_base_url),
+        failure=None if request.failure is None else _failure_message(request.failure),
+    )
+
+
+def image_message(image: ImageRecord, public_base_url: str) -> pb.Image:
+    """`public_base_url` ends with a slash."""
+    return pb.Image(
+        image_id=image.image_id,
+        public_url=image.public_url(public_base_url),
+        metadata=pb.ImageMetadata(
+            **asdict(image.picture), provenance=pb.Provenance(**asdict(image.provenance))
+        ),
+        request_id=image.request_id,
+        customer_id=image.customer_id,
+        create_time=_timestamp(image.created_at),
+    )
+
+
+def _failure_message(failure: Failure) -> pb.Failure:
+    # A code that a newer consumer wrote is read as UNSPECIFIED, as the contract's clients would.
+    code = FAILURE_CODES.get(failure.code, pb.FAILURE_CODE_UNSPECIFIED)
+    return pb.Failure(code=code, message=failure.message, attempts=failure.attempts)
+
+
+def _timestamp(milliseconds: int) -> Timestamp:
+    seconds, rest = divmod(milliseconds, 1000)
+    return Timestamp(seconds=seconds, nanos=rest * 1_000_000)

@@ -1,0 +1,1 @@
+"""GetStatus and GetImage: reads and the cache of completed requests."""

@@ -1,0 +1,1 @@
+"""SubmitImage and SubmitImages: admission, durable acceptance, the stream."""

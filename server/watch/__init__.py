@@ -1,0 +1,1 @@
+"""WatchRequest: one watcher per process polls DynamoDB for all subscriptions."""

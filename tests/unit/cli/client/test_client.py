@@ -1,0 +1,162 @@
+"""The client retries what is safe to retry, resumes watches, and reads what errors say."""
+
+import uuid
+from collections.abc import AsyncIterator
+
+import grpc
+import pytest
+
+from cli.client.client import Client, Refused, connect
+from cli.client.retry import RetryPolicy
+from cli.rpc_error import RpcFault, Violation, _last_cause
+from harness.scripted_service import (
+    Refusal,
+    ScriptedService,
+    completed,
+    draining,
+    failed,
+    invalid,
+    overloaded,
+    serving,
+)
+from imageservice.v1 import image_service_pb2 as pb
+
+URL = "http://origin/a.png"
+QUICK = RetryPolicy(first=0.001, longest=0.01)
+
+
+@pytest.fixture
+def service() -> ScriptedService:
+    return ScriptedService()
+
+
+@pytest.fixture
+async def client(service: ScriptedService) -> AsyncIterator[Client]:
+    async with serving(service) as address, connect(address, QUICK) as client:
+        yield client
+
+
+def new_id() -> str:
+    return str(uuid.uuid4())
+
+
+async def refused(client: Client) -> RpcFault:
+    with pytest.raises(Refused) as raised:
+        await client.submit(URL, "acme", new_id())
+    return raised.value.fault
+
+
+def pending(request_id: str) -> pb.ImageRequest:
+    return pb.ImageRequest(request_id=request_id, state=pb.STATE_PENDING, revision=1)
+
+
+async def test_an_overloaded_server_is_asked_again(
+    service: ScriptedService, client: Client
+) -> None:
+    """A submit that was refused for load is repeated under the same id until it is accepted."""
+    service.refusals[URL] = [overloaded(), overloaded(retry_after_ms=20)]
+    request_id = new_id()
+    answer = await client.submit(URL, "acme", request_id)
+    assert answer.request_id == request_id
+    assert service.asked[URL] == 3
+    assert service.submitted == {request_id: URL}
+
+
+async def test_attempts_are_bounded(service: ScriptedService, client: Client) -> None:
+    """A server that stays overloaded is given up after a bounded number of attempts, with its reason."""
+    service.refusals[URL] = [overloaded()] * (QUICK.attempts + 1)
+    fault = await refused(client)
+    assert fault.reason == "OVERLOADED"
+    assert service.asked[URL] == QUICK.attempts
+
+
+async def test_violations_are_named_and_not_retried(
+    service: ScriptedService, client: Client
+) -> None:
+    """A broken message is refused once; the line names the reason and each field."""
+    service.refusals[URL] = [invalid("url", "Must be http or https.")]
+    fault = await refused(client)
+    assert fault.code == "INVALID_ARGUMENT"
+    assert fault.violations == (Violation("url", "Must be http or https."),)
+    assert fault.sentence() == "INVALID_REQUEST: url: Must be http or https."
+    assert service.asked[URL] == 1
+
+
+async def test_an_error_without_details(service: ScriptedService, client: Client) -> None:
+    """An error that carries no details still has a reason, its code, and its text."""
+    service.refusals[URL] = [Refusal(grpc.StatusCode.PERMISSION_DENIED, "not for you")]
+    assert (await refused(client)).sentence() == "PERMISSION_DENIED: not for you"
+
+
+async def test_an_unknown_request(client: Client) -> None:
+    """Asking for an id that nobody knows raises the server's reason."""
+    with pytest.raises(Refused, match=r"^REQUEST_NOT_FOUND: No such request\.$"):
+        await client.status(new_id())
+
+
+async def test_nobody_there() -> None:
+    """A server that does not answer is named by its address."""
+    async with connect("127.0.0.1:1", QUICK) as client:
+        with pytest.raises(Refused, match=r"no server answers at 127\.0\.0\.1:1 "):
+            await client.status(new_id())
+
+
+def test_a_cause_without_its_bracket() -> None:
+    """The end of a bracket whose beginning was cut off is no part of the cause."""
+    nested = "DNS resolution failed for x:1: [C-ares status: Domain name not found]"
+    assert _last_cause(nested) == "Domain name not found"
+
+
+async def test_waiting_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """While no server is there the person is told so, once."""
+    async with connect("127.0.0.1:1", QUICK) as client:
+        await refused(client)
+        await refused(client)
+    line = "imageservice: no server at 127.0.0.1:1 yet, trying again\n"
+    assert capsys.readouterr().err == line
+
+
+async def test_a_watch_resumes(service: ScriptedService, client: Client) -> None:
+    """A stream that breaks is opened again for what has not ended; no state is told twice."""
+    first, second = new_id(), new_id()
+    service.watches = [
+        ([completed("", first), pending(second)], draining()),
+        ([pending(second)], Refusal(grpc.StatusCode.UNAVAILABLE, "Socket closed")),
+    ]
+    seen = [(r.request_id, r.revision) async for r in client.watch([first, second])]
+    assert seen == [(first, 2), (second, 1), (second, 2)]
+    assert service.watched == [[first, second], [second], [second]]
+
+
+async def test_a_watch_gives_up(service: ScriptedService, client: Client) -> None:
+    """A watch that is refused for good raises the reason at once."""
+    service.watches = [([], invalid("request_ids[0]", "Must be a UUID."))]
+    with pytest.raises(Refused, match=r"request_ids\[0\]: Must be a UUID"):
+        [request async for request in client.watch(["x"])]
+    assert len(service.watched) == 1
+
+
+async def test_a_failed_request_ends_a_watch(service: ScriptedService, client: Client) -> None:
+    """FAILED is an end like COMPLETED."""
+    request_id = new_id()
+    service.submitted[request_id] = URL
+    service.ends[URL] = failed(URL)
+    states = [request.state async for request in client.watch([request_id])]
+    assert states == [pb.STATE_FAILED]
+
+
+async def test_a_list_is_walked_page_by_page(service: ScriptedService, client: Client) -> None:
+    """Empty pages do not end it, one that is refused for load is asked for again, and the fields stay the same."""
+    first, last = (pb.ImageRequest(request_id=new_id()) for _ in range(2))
+    service.pages = [
+        pb.ListRequestsResponse(requests=[first], next_page_token="one"),
+        overloaded(),
+        pb.ListRequestsResponse(next_page_token="two"),
+        pb.ListRequestsResponse(requests=[last]),
+    ]
+    asked = pb.ListRequestsRequest(customer_id="acme", state=pb.STATE_PENDING, page_size=7)
+    assert [request async for request in client.requests(asked)] == [first, last]
+    assert [each.page_token for each in service.listed] == ["", "one", "one", "two"]
+    for each in service.listed:
+        each.page_token = ""
+        assert each == asked

@@ -1,0 +1,62 @@
+"""The two backoffs: of calls, and of children."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cli.client.retry import RetryPolicy
+from cli.rpc_error import RpcFault
+from core.resilience.backoff import RestartPolicy
+
+UNAVAILABLE = RpcFault("UNAVAILABLE", "SERVER_DRAINING", "")
+CALLS = RetryPolicy()
+CHILDREN = RestartPolicy(first=0.5, longest=30, stable=60)
+
+
+@given(attempt=st.integers(1, 10_000), chance=st.floats(0, 1), asked=st.none() | st.floats(0, 1e9))
+def test_a_calls_wait_is_bounded(attempt: int, chance: float, asked: float | None) -> None:
+    """However often it failed and whatever the server asks, the wait is bounded, and no shorter than asked."""
+    fault = RpcFault("UNAVAILABLE", "X", "", retry_after=asked)
+    told = min(asked or 0.0, CALLS.longest_asked)
+    assert told <= CALLS.wait(attempt, fault, chance) <= told + CALLS.longest
+
+
+def test_a_calls_wait_doubles() -> None:
+    """Each attempt's longest wait is twice the one before, up to the bound."""
+    waits = [CALLS.wait(attempt, UNAVAILABLE, 1.0) for attempt in range(1, 7)]
+    assert waits == [0.5, 1, 2, 4, 8, 8]
+
+
+def test_a_call_is_given_up() -> None:
+    """After the last attempt, and at once after an error that a repeat cannot help."""
+    assert not CALLS.gives_up(CALLS.attempts - 1, UNAVAILABLE)
+    assert CALLS.gives_up(CALLS.attempts, UNAVAILABLE)
+    assert CALLS.gives_up(1, RpcFault("INVALID_ARGUMENT", "INVALID_REQUEST", ""))
+
+
+def test_a_watch_is_patient() -> None:
+    """A watch is given up a minute after it broke off, or at once after an error that a repeat cannot help."""
+    assert not CALLS.loses_sight(59, UNAVAILABLE)
+    assert CALLS.loses_sight(60, UNAVAILABLE)
+    assert CALLS.loses_sight(0, RpcFault("NOT_FOUND", "REQUEST_NOT_FOUND", ""))
+
+
+def test_a_childs_delay_doubles() -> None:
+    """A child that keeps dying is started again ever later, up to the bound."""
+    delays, deaths = [], 0
+    for _ in range(8):
+        restart = CHILDREN.after(deaths, lifetime=1)
+        delays.append(restart.delay)
+        deaths = restart.deaths
+    assert delays == [0.5, 1, 2, 4, 8, 16, 30, 30]
+
+
+def test_a_child_that_lived_is_forgiven() -> None:
+    """A child that lived long enough starts again as if it had never died."""
+    assert CHILDREN.after(7, lifetime=60) == CHILDREN.after(0, lifetime=1)
+    assert CHILDREN.after(7, lifetime=59.9).delay == 30
+
+
+@given(deaths=st.integers(0, 10**9), lifetime=st.floats(0, 1e9))
+def test_a_childs_delay_is_bounded(deaths: int, lifetime: float) -> None:
+    """There is always a delay, and never more than the longest."""
+    assert CHILDREN.first <= CHILDREN.after(deaths, lifetime).delay <= CHILDREN.longest

@@ -1,0 +1,189 @@
+"""Submitting over one stream: it is opened again where it breaks, and each URL is told once all the same."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Iterable
+from typing import Any, cast
+
+import grpc
+import pytest
+
+from cli.client.client import Client, GivenUp, Items, connect
+from cli.client.retry import RetryPolicy
+from cli.client.submit_stream import ITEMS_AT_ONCE, ItemStream, item_stream
+from cli.commands.bulk_submit import Submission
+from cli.output.outcome import PENDING, Outcome
+from harness.scripted_service import (
+    Refusal,
+    ScriptedService,
+    draining,
+    invalid,
+    overloaded,
+    serving,
+)
+from harness.virtual_time import run_virtually
+
+QUICK = RetryPolicy(first=0.001, longest=0.01)
+
+
+async def each(urls: Iterable[str]) -> AsyncIterator[str]:
+    for url in urls:
+        yield url
+
+
+def numbered(count: int) -> list[str]:
+    return [f"http://origin/{number}.png" for number in range(count)]
+
+
+def new_id() -> str:
+    return str(uuid.uuid4())
+
+
+async def submit(
+    address: str, urls: Iterable[str], retry: RetryPolicy = QUICK
+) -> tuple[Submission, list[Outcome]]:
+    told: list[Outcome] = []
+    async with connect(address, retry) as client, item_stream(client) as stream:
+        submission = Submission(client, "acme", told.append, submits=stream, at_once=ITEMS_AT_ONCE)
+        await submission.run(each(urls))
+    return submission, told
+
+
+async def test_all_go_over_one_stream() -> None:
+    """Each URL is told once as PENDING, under an id of its own, and one stream carries them all."""
+    service = ScriptedService()
+    async with serving(service) as address:
+        _, told = await submit(address, numbered(600))
+    assert sorted(outcome.url for outcome in told) == sorted(numbered(600))
+    assert {outcome.state for outcome in told} == {PENDING}
+    assert service.submitted == {outcome.request_id: outcome.url for outcome in told}
+    assert service.opened == 1
+
+
+@pytest.mark.parametrize(
+    "end", [draining(), Refusal(grpc.StatusCode.UNAVAILABLE, "Socket closed"), None]
+)
+async def test_a_broken_stream_is_resumed(end: Refusal | None) -> None:
+    """What a stream left unanswered is sent again under the same ids: each URL is accepted and told once."""
+    service = ScriptedService(streams=[(40, end), (0, end), (100, end)])
+    async with serving(service) as address:
+        submission, told = await submit(address, numbered(300))
+    assert sorted(outcome.url for outcome in told) == sorted(numbered(300))
+    assert service.submitted == {outcome.request_id: outcome.url for outcome in told}
+    assert service.opened == 4
+    assert submission.tally.bad == 0
+
+
+async def test_one_refused_item_does_not_stop_the_others() -> None:
+    """What is refused is told with its reason and field, named as for a single submit; the rest goes on."""
+    service = ScriptedService(refusals={"ftp://x": [invalid("url", "Must be http or https.")]})
+    async with serving(service) as address:
+        submission, told = await submit(address, ["ftp://x", *numbered(20)])
+    (fault,) = (outcome.error for outcome in told if outcome.error)
+    assert fault.sentence() == "INVALID_REQUEST: url: Must be http or https."
+    assert fault.code == "INVALID_ARGUMENT"
+    assert (submission.tally.submitted, submission.tally.bad) == (20, 1)
+    assert service.asked["ftp://x"] == 1
+
+
+async def test_an_overloaded_item_is_sent_again() -> None:
+    """An item that was refused for load alone is repeated after the delay that the server asks for."""
+    url = "http://origin/7.png"
+    service = ScriptedService(refusals={url: [overloaded(), overloaded(retry_after_ms=20)]})
+    async with serving(service) as address:
+        submission, told = await submit(address, numbered(10))
+    assert len(told) == submission.tally.submitted == 10
+    assert service.asked[url] == 3
+    assert service.opened == 1
+
+
+async def test_attempts_of_an_item_are_bounded() -> None:
+    """An item that stays refused for load is given up after as many attempts as a single submit."""
+    url = "http://origin/7.png"
+    service = ScriptedService(refusals={url: [overloaded()] * (QUICK.attempts + 1)})
+    async with serving(service) as address:
+        _, told = await submit(address, numbered(10))
+    assert [outcome.url for outcome in told if outcome.error] == [url]
+    assert service.asked[url] == QUICK.attempts
+
+
+async def test_nobody_answers() -> None:
+    """When no server answers after all attempts, no further URL is read and each is told why."""
+    submission, told = await submit("127.0.0.1:1", numbered(100_000))
+    assert submission.unreachable is not None
+    assert submission.tally.read == len(told) <= 2 * ITEMS_AT_ONCE
+    assert {outcome.error.reason for outcome in told if outcome.error} == {"UNAVAILABLE"}
+
+
+async def test_a_server_that_was_there_is_waited_for() -> None:
+    """A server that answered before and is away for longer than all attempts take is still resumed with."""
+    patient = RetryPolicy(attempts=1, first=0.001, longest=0.01)
+    service = ScriptedService(streams=[(5, draining()), *[(0, draining())] * 5])
+    async with serving(service) as address:
+        submission, told = await submit(address, numbered(50), patient)
+    assert len(told) == submission.tally.submitted == 50
+    assert service.opened == 7
+
+
+async def test_an_interrupted_submission_tells_the_ids() -> None:
+    """Cancelled while it reads and watches, it still tells each id: those acknowledged and those under way."""
+    told: list[Outcome] = []
+    service = ScriptedService(held=asyncio.Event(), streams=[(3, draining())])
+
+    async def endless() -> AsyncIterator[str]:
+        for url in numbered(3):
+            yield url
+        await service.watching.wait()
+        yield "http://origin/3.png"
+        await asyncio.Event().wait()
+
+    patient = RetryPolicy(first=3_600, longest=3_600)
+    async with (
+        serving(service) as address,
+        connect(address, patient) as client,
+        item_stream(client) as stream,
+    ):
+        submission = Submission(client, "acme", told.append, submits=stream, watch=True)
+        running = asyncio.create_task(submission.run(endless()))
+        # The server counts the fourth before the client has read the third one's answer.
+        while len(service.submitted) < 4 or submission.tally.submitted < 3:  # noqa: ASYNC110  neither has an Event
+            await asyncio.sleep(0)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+    assert {outcome.request_id: outcome.url for outcome in told} == service.submitted
+    assert [outcome.error.code for outcome in told if outcome.error] == ["CANCELLED"]
+
+
+class Broken(Client):
+    """Opening a stream meets a fault that nobody foresaw."""
+
+    def __init__(self, fault: BaseException) -> None:
+        super().__init__(cast("Any", None), "nowhere", QUICK)
+        self.fault = fault
+
+    def open_items(self) -> Items:
+        raise self.fault
+
+
+@pytest.mark.parametrize(
+    ("fault", "heard"),
+    [(RuntimeError("a fault"), RuntimeError), (asyncio.CancelledError(), GivenUp)],
+    ids=["an error", "a cancelled call"],
+)
+def test_a_stream_that_dies_leaves_nobody_waiting(
+    fault: BaseException, heard: type[Exception]
+) -> None:
+    """Who waits for an answer and who asks later both hear of what ended the stream."""
+
+    async def scenario() -> None:
+        stream = ItemStream(Broken(fault))
+        waiting = asyncio.create_task(stream.submit("http://origin/1.png", "acme", new_id()))
+        with pytest.raises(type(fault)):
+            await stream.run()
+        with pytest.raises(heard):
+            await waiting
+        with pytest.raises(heard):
+            await stream.submit("http://origin/2.png", "acme", new_id())
+
+    run_virtually(scenario())

@@ -1,0 +1,225 @@
+"""`imageservice search`: what it asks for, and how it tells what it is answered."""
+
+import io
+import json
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2
+from hypothesis import example, given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from cli.client.client import Refused
+from cli.commands import search
+from cli.errors import CommandFailed
+from cli.main import run
+from cli.output.search_results import FoundLines, FoundObjects, as_text
+from cli.output.text import NARROWEST
+from harness.scripted_service import Refusal, ScriptedService, overloaded, serving
+from imageservice.v1 import image_service_pb2 as pb
+
+LINE = "2023-11-14T22:13:20Z  PNG       640x480  5,000,000,000 bytes  http://cdn/0.png"
+HASH = "00000000000000ff"
+ID = "0b8f4a5e-7a59-5c39-9d0f-3c3a9b0a1f11"
+OTHER_ID = "1b8f4a5e-7a59-5c39-9d0f-3c3a9b0a1f11"
+
+
+def image(number: int) -> pb.Image:
+    found = pb.Image(image_id=f"id-{number}", public_url=f"http://cdn/{number}.png")
+    found.create_time.FromMilliseconds(1_700_000_000_000 + number)
+    found.metadata.format = "PNG"
+    found.metadata.width, found.metadata.height = 640, 480
+    found.metadata.bytes = 5_000_000_000
+    return found
+
+
+def page(*numbers: int, token: str = "", total: int = 5) -> pb.SearchImagesResponse:
+    images = [image(number) for number in numbers]
+    return pb.SearchImagesResponse(images=images, next_page_token=token, total=total)
+
+
+FACET = pb.Facet(
+    field="origin_host",
+    values=[pb.FacetValue(value="a.example", count=1_234), pb.FacetValue(value="b", count=1)],
+)
+
+
+async def objects(service: ScriptedService, asked: pb.SearchImagesRequest, limit: int) -> str:
+    """What is printed as JSON."""
+    file = io.StringIO()
+    async with serving(service) as address:
+        await search._search(address, asked, None, limit, FoundObjects(file))
+    return file.getvalue()
+
+
+async def test_a_search_is_walked_page_by_page() -> None:
+    """Each page goes on where the one before ended; an empty one, or one refused for load, is no end."""
+    service = ScriptedService(
+        found=[page(1, token="a"), overloaded(), page(token="b"), page(2, 3, token="c"), page(4)]
+    )
+    out = await objects(service, pb.SearchImagesRequest(customer_id="acme"), 100)
+    assert [json.loads(line)["image_id"] for line in out.splitlines()] == [
+        f"id-{number}" for number in (1, 2, 3, 4)
+    ]
+    assert [asked.page_token for asked in service.searched] == ["", "a", "a", "b", "c"]
+
+
+async def test_no_more_is_asked_for_than_is_shown() -> None:
+    """The limit ends a walk within a page, and no further page is read."""
+    service = ScriptedService(found=[page(1, 2, token="a"), page(3, 4, token="b")])
+    out = await objects(service, pb.SearchImagesRequest(customer_id="acme"), 3)
+    assert len(out.splitlines()) == 3
+    assert not service.found
+
+
+async def test_facets_are_asked_for_once() -> None:
+    """With the first page, even if that is empty; they are the last object, with the total."""
+    first = page(token="a")
+    first.facets.append(FACET)
+    service = ScriptedService(found=[first, page(1)])
+    out = await objects(service, pb.SearchImagesRequest(customer_id="acme", facets=True), 9)
+    assert [asked.facets for asked in service.searched] == [True, False]
+    values = [{"value": "a.example", "count": 1_234}, {"value": "b", "count": 1}]
+    assert json.loads(out.splitlines()[-1]) == {"total": 5, "facets": {"origin_host": values}}
+
+
+async def test_an_installation_without_an_engine() -> None:
+    """What cannot help is not repeated, and the reason is told."""
+    info = error_details_pb2.ErrorInfo(reason="SEARCH_NOT_CONFIGURED", domain="imageservice")
+    service = ScriptedService(found=[Refusal(grpc.StatusCode.UNIMPLEMENTED, "None.", (info,))])
+    with pytest.raises(Refused, match="SEARCH_NOT_CONFIGURED: None"):
+        await objects(service, pb.SearchImagesRequest(customer_id="acme"), 1)
+    assert len(service.searched) == 1
+
+
+async def test_an_image_stands_for_its_hash() -> None:
+    """It is read first; one without a hash is like nothing."""
+    hashed, plain = image(1), image(2)
+    hashed.metadata.perceptual_hash = HASH
+    service = ScriptedService(images={ID: hashed, OTHER_ID: plain}, found=[page(1)])
+    async with serving(service) as address:
+        asked = pb.SearchImagesRequest(customer_id="acme")
+        report = FoundObjects(io.StringIO())
+        assert await search._search(address, asked, ID, 1, report) == 5
+        with pytest.raises(CommandFailed, match="has no perceptual hash"):
+            await search._search(address, asked, OTHER_ID, 1, report)
+    assert [each.similar_to for each in service.searched] == [HASH]
+
+
+@pytest.mark.parametrize(
+    ("given", "image_id", "similar_to"),
+    [(None, None, ""), (HASH, None, HASH), (ID.upper(), ID, "")],
+)
+def test_a_hash_is_told_from_an_id(
+    given: str | None, image_id: str | None, similar_to: str
+) -> None:
+    """Sixteen hexadecimal digits are a hash, a UUID is an image."""
+    asked = pb.SearchImagesRequest()
+    assert search._similar_to(asked, given) == image_id
+    assert asked.similar_to == similar_to
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["--color", "mauve"], "--color mauve: not one of black, white, gray, red"),
+        (["--label", "holiday"], "--label holiday: not KEY=VALUE"),
+        (["--label", "a=1", "--label", "a=2"], "--label a=2: not KEY=VALUE, or a second value"),
+        (["--similar-to", "xyz"], "xyz is not a hash of 16 hexadecimal digits, nor an image id"),
+        (["--after", "noon"], "--after noon: not a time"),
+        (["--customer", "a#b"], "--customer 'a#b': not 1 to 128"),
+        (["--min-width", "-1"], "Invalid value for '--min-width': "),
+        (["--limit", "0"], "Invalid value for '--limit': "),
+    ],
+)
+def test_usage_errors(arguments: list[str], line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """What cannot be asked for is one line, before any server is called; exit 2."""
+    assert run(["search", *arguments]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith(f"imageservice: {line}")
+    assert captured.err.count("\n") == 1
+
+
+def test_a_line_says_what_a_person_looks_for() -> None:
+    """When, format, pixels, bytes, URL, in columns, and the camera where one is known."""
+    found = image(0)
+    assert as_text(found) == LINE
+    found.metadata.camera = "Fuji X100"
+    assert as_text(found) == f'{LINE}  "Fuji X100"'
+
+
+@pytest.mark.parametrize(
+    ("camera", "quoted"),
+    [
+        ("A   http://evil.example/x.png", '"A   http://evil.example/x.png"'),
+        ('A"  http://evil.example/x.png', '"A\\"  http://evil.example/x.png"'),
+        ("A\\", '"A\\\\"'),
+        ("Fuji\x1b[31m\u202e X100", '"Fuji\\u001b[31m\\u202e X100"'),
+    ],
+)
+def test_a_camera_is_not_taken_for_a_url(camera: str, quoted: str) -> None:
+    """The first URL of a line is the image's; behind it the camera is in quotes that it cannot end itself."""
+    found = image(0)
+    found.metadata.camera = camera
+    assert as_text(found) == f"{LINE}  {quoted}"
+
+
+@given(st.text(min_size=1, max_size=128), st.integers(1, 250))
+@example("A" * 60 + " http://evil.example/x.png", 80)
+@example("\u3164" * 40 + "http://evil.example/x.png", 80)
+@example("\u6f22" * 40 + "http://evil.example/x.png", 80)
+def test_no_part_of_a_camera_begins_a_line(camera: str, width: int) -> None:
+    """On a terminal it is cut before it is folded, by us or by a terminal that draws its letters twice as wide."""
+    found, file = image(0), io.StringIO()
+    found.metadata.camera = camera
+    FoundLines(Console(file=file, force_terminal=True, width=width)).image(found)
+    first, quote, rest = file.getvalue().partition('"')
+    assert " ".join(first.split()) == " ".join(LINE.split())
+    assert rest.endswith('"\n')
+    *_, line = (first + quote + rest).removesuffix("\n").split("\n")
+    assert quote in line
+    assert sum(1 if letter.isascii() else 2 for letter in line) <= max(width, NARROWEST)
+
+
+def test_facets_are_a_table() -> None:
+    """One for each field that has a value, the most frequent value first."""
+    file = io.StringIO()
+    facets = [FACET, pb.Facet(field="camera")]
+    FoundLines(Console(file=file, width=80)).facets(5, facets)
+    heading, *rows = [line.split() for line in file.getvalue().splitlines()]
+    assert heading == ["origin", "host", "images"]
+    assert rows == [['"a.example"', "1,234"], ['"b"', "1"]]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "shown"),
+    [
+        ("format", "PNG", "PNG"),
+        ("color", "red", "red"),
+        ("camera", 'A"  http://evil.example', '"A\\"  http://evil.example"'),
+        ("origin_host", "a.example", '"a.example"'),
+        ("a later one", "\u202e", '"\\u202e"'),
+    ],
+)
+def test_strangers_values_are_in_quotes(field: str, value: str, shown: str) -> None:
+    """What the service has named itself stands as it is; quotes cannot be ended from within."""
+    file = io.StringIO()
+    facet = pb.Facet(field=field, values=[pb.FacetValue(value=value, count=7)])
+    FoundLines(Console(file=file, width=80)).facets(7, [facet])
+    row = file.getvalue().splitlines()[1]
+    assert row.split() == [*shown.split(), "7"]
+    assert row.startswith(f"{shown} ")
+
+
+@pytest.mark.parametrize(
+    ("total", "limit", "line"),
+    [
+        (0, 20, "0 found"),
+        (20, 20, "20 found"),
+        (1_234, 20, "1,234 found, 20 of them shown: --limit shows more"),
+    ],
+)
+def test_the_last_line_counts(total: int, limit: int, line: str) -> None:
+    """All that is found, and whether there is more than what was shown."""
+    assert search._summary(total, limit) == line

@@ -1,0 +1,95 @@
+"""What the demonstration searches for, and that it notices what is not found."""
+
+import io
+
+import pytest
+from rich.console import Console
+from rich.status import Status
+
+from cli.demo import searching
+from cli.demo.items import MANNERS_SET, PICTURES_SET, Item
+from cli.demo.run import Result
+from cli.demo.searches import searches
+from cli.output.outcome import Outcome
+from harness.scripted_service import ScriptedService, completed, serving
+from imageservice.v1 import image_service_pb2 as pb
+
+
+def published(
+    request_id: str, format_: str, perceptual_hash: str, labels: dict[str, str] | None = None
+) -> Result:
+    request = completed(f"http://origin/{request_id}", request_id)
+    request.image.metadata.format = format_
+    request.image.metadata.perceptual_hash = perceptual_hash
+    item = Item(request_id, request.url, "COMPLETED", PICTURES_SET if labels is None else labels)
+    return Result(item, Outcome.of(request), 0.1)
+
+
+RESULTS = [
+    published("like", "PNG", "0000000000000000"),
+    published("near", "JPEG", "000000000000003f"),
+    published("far", "WEBP", "000000000000007f"),
+    published("header only", "GIF", ""),
+    published("odd", "PNG", "0000000000000001", MANNERS_SET),
+]
+LABELLED = ("like", "far")
+NEAR = ("like", "near", "odd")
+
+
+def answer(*request_ids: str) -> pb.SearchImagesResponse:
+    images = [pb.Image(request_id=each) for each in request_ids]
+    return pb.SearchImagesResponse(images=images, total=len(images))
+
+
+async def shown(service: ScriptedService) -> tuple[list[str], str]:
+    console = Console(file=io.StringIO(), width=100)
+    async with serving(service) as address:
+        faults = await searching.wrong(console, Status("", console=console), address, RESULTS)
+    assert isinstance(console.file, io.StringIO)
+    return faults, console.file.getvalue()
+
+
+def test_what_must_be_found_follows_from_what_was_read() -> None:
+    """By set and format, and by how far the hashes are apart; what has no hash is near nothing."""
+    labelled, near = searches(RESULTS)
+    assert (labelled.expected, near.expected) == (frozenset(LABELLED), frozenset(NEAR))
+    assert (
+        labelled.words == "--customer demo --label set=pictures --format png --format webp --facets"
+    )
+    assert near.words == "--customer demo --similar-to 0000000000000000"
+
+
+async def test_the_index_is_waited_for() -> None:
+    """Until it has all; then each search is shown as a person would type it, with the pictures' names."""
+    service = ScriptedService(
+        found=[answer(), answer("a"), answer(*"abcde"), answer(*LABELLED), answer(*NEAR)]
+    )
+    faults, out = await shown(service)
+    assert not faults
+    for words in ("waiting until", "$ imageservice search --customer demo --similar-to", "near"):
+        assert words in out
+
+
+@pytest.mark.parametrize("found", [LABELLED[:1], (*LABELLED, "near"), ()])
+async def test_a_search_that_finds_something_else_is_a_fault(found: tuple[str, ...]) -> None:
+    """Too little and too much alike; the other search is shown all the same."""
+    service = ScriptedService(found=[answer(*"abcde"), answer(*found), answer(*NEAR)])
+    faults, out = await shown(service)
+    (fault,) = faults
+    assert f"found {len(found)} of {len(found)}, and should find 2" in fault
+    assert "--similar-to" in out
+
+
+async def test_a_total_that_differs_is_a_fault() -> None:
+    """What is counted is what is found."""
+    odd = answer(*LABELLED)
+    odd.total = 3
+    faults, _ = await shown(ScriptedService(found=[answer(*"abcde"), odd, answer(*NEAR)]))
+    assert len(faults) == 1
+
+
+async def test_an_index_that_stays_behind_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The demonstration ends, and says how far the index came."""
+    monkeypatch.setattr(searching, "LONGEST_SECONDS", 0.0)
+    faults, _ = await shown(ScriptedService(found=[answer("a"), answer("a")]))
+    assert faults == ["1 of 5 pictures can be searched after 0 s"]

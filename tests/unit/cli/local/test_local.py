@@ -1,0 +1,233 @@
+"""What `imageservice up` decides before it starts anything, and what it leaves for programs to read."""
+
+import json
+import socket
+import stat
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from cli import arguments
+from cli.arguments import Address
+from cli.commands.up import places
+from cli.errors import UsageFault
+from cli.local import ports, processes, ready_file, stack, template
+from cli.local.plan import Plan, choose_ports, metrics_ports, parse_network, parse_parameter
+from cli.local.ports import Wanted
+from cli.local.ready_file import Running
+from cli.local.stack import StackOutputs
+from harness.held_port import HeldPort
+
+ENDPOINT = "http://127.0.0.1:4566"
+OUTPUTS = StackOutputs(
+    requests_table="requests",
+    images_table="images",
+    queue_url=f"{ENDPOINT}/0/queue",
+    dead_letter_queue_url=f"{ENDPOINT}/0/dead",
+    undelivered_queue_url=f"{ENDPOINT}/0/undelivered",
+    bucket="bucket",
+    topic_arn="arn:aws:sns:us-east-1:0:topic",
+    public_base_url=f"{ENDPOINT}/bucket/",
+    distribution_id="E1",
+    server_role_arn="arn:aws:iam::0:role/server",
+    consumer_role_arn="arn:aws:iam::0:role/consumer",
+    operator_role_arn="arn:aws:iam::0:role/operator",
+    exporter_role_arn="arn:aws:iam::0:role/exporter",
+    scaler_role_arn="arn:aws:iam::0:role/scaler",
+    customer_tag_key_arn="arn:aws:secretsmanager:us-east-1:0:secret:key",
+    search_queue_url=f"{ENDPOINT}/0/search",
+)
+SEARCH = {"SEARCH_URL": "sqlite:////nowhere/search.db", "SEARCH_SIGNED": "false"}
+PLAN = Plan(
+    address=Address("127.0.0.1", 50051),
+    server_port=9464,
+    consumer_ports=(9465, 9466),
+    indexer_port=9467,
+    networks=("127.0.0.1/32", "10.0.0.0/8"),
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "port"),
+    [
+        ("127.0.0.1:50051", "127.0.0.1", 50051),
+        ("localhost:1", "localhost", 1),
+        ("[::1]:50051", "::1", 50051),
+        ("127.0.0.1:0", "127.0.0.1", 0),
+    ],
+)
+def test_addresses(text: str, host: str, port: int) -> None:
+    """HOST:PORT, an IPv6 host in brackets, and it is written as it was read."""
+    assert arguments.parse_address(text) == Address(host, port)
+    assert str(arguments.parse_address(text)) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "localhost", ":50051", "a:b", "::1:50051", "a:-1", "a:", "a:²", "http://a:1"],
+)
+def test_no_addresses(text: str) -> None:
+    """What is no address is a usage error."""
+    with pytest.raises(UsageFault, match="not HOST:PORT"):
+        arguments.parse_address(text)
+
+
+def test_networks() -> None:
+    """A network is taken in CIDR; one with host bits set is refused, as it is likely a mistake."""
+    assert parse_network("127.0.0.1") == "127.0.0.1/32"
+    assert parse_network("fd00::/8") == "fd00::/8"
+    for text in ("10.0.0.1/8", "origin.local", "1.2.3.4/33"):
+        with pytest.raises(UsageFault, match=f"--allow-network {text}: "):
+            parse_network(text)
+
+
+def test_parameters() -> None:
+    """A parameter's value may hold anything, also an equals sign."""
+    assert parse_parameter("MaxReceiveCount=3") == ("MaxReceiveCount", "3")
+    assert parse_parameter("AlarmTopicArn=a=b") == ("AlarmTopicArn", "a=b")
+    for text in ("MaxReceiveCount", "=3", "a b=3"):
+        with pytest.raises(UsageFault, match="not NAME=VALUE"):
+            parse_parameter(text)
+
+
+def test_a_port_in_use_is_one_line() -> None:
+    """A port that somebody listens on is named with what it was wanted for."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(UsageFault, match=f"cannot use 127.0.0.1:{port} for metrics: "):
+            ports.choose([Wanted("127.0.0.1", port, "metrics")])
+
+
+def test_a_port_that_is_shared_is_in_use() -> None:
+    """A port held by SO_REUSEPORT, as gRPC does, counts as taken."""
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(UsageFault, match="the gRPC server"):
+            choose_ports(Address("127.0.0.1", taken.getsockname()[1]), 1, 0)
+
+
+def test_free_ports_differ() -> None:
+    """Ports that may be any are free and all different."""
+    where, metrics = choose_ports(Address("127.0.0.1", 0), 8, 0)
+    assert len({where.port, *metrics, 0}) == 12
+
+
+def test_metrics_ports_count_up() -> None:
+    """The server's metrics port is the one given, consumers and indexer take those after it; 0 leaves all open."""
+    assert metrics_ports(9464, 2) == [9464, 9465, 9466, 9467]
+    assert metrics_ports(0, 2) == [0, 0, 0, 0]
+
+
+def test_a_metrics_port_that_is_the_address() -> None:
+    """Two of our own that want the same port are told so before anything starts."""
+    held = HeldPort()
+    with pytest.raises(UsageFault, match=f"127.0.0.1:{held.number} for metrics"):
+        choose_ports(Address("127.0.0.1", held.number), 0, held.number)
+
+
+def test_children_of_a_plan() -> None:
+    """A server, the consumers and an indexer: each with its ports, and with the role's own name for AWS."""
+    settings = processes.settings(PLAN, ENDPOINT, OUTPUTS, SEARCH)
+    server, *consumers, indexer = processes.workers(
+        PLAN, ENDPOINT, {"RECEIVE_WAIT_S": "20", **settings}
+    )
+    assert server.environment["GRPC_ADDRESS"] == "127.0.0.1:50051"
+    assert server.environment["METRICS_PORT"] == "9464"
+    assert server.environment["AWS_ACCESS_KEY_ID"] == "server"
+    assert [child.environment["METRICS_PORT"] for child in consumers] == ["9465", "9466"]
+    for child in consumers:
+        assert child.environment["AWS_ACCESS_KEY_ID"] == "consumer"
+        assert child.environment["AWS_ENDPOINT_URL"] == ENDPOINT
+        assert child.environment["ALLOWED_NETWORKS"] == "127.0.0.1/32,10.0.0.0/8"
+        assert child.environment["RECEIVE_WAIT_S"] == "20"
+        assert child.environment["QUEUE_URL"] == OUTPUTS.queue_url
+        assert child.environment["CUSTOMER_TAG_KEY"] == PLAN.customer_tag_key
+    assert indexer.environment["METRICS_PORT"] == "9467"
+    assert indexer.environment["AWS_ACCESS_KEY_ID"] == "indexer"
+    for child in (server, indexer):
+        assert child.environment["SEARCH_URL"] == SEARCH["SEARCH_URL"]
+    urls = [f"http://127.0.0.1:{port}/metrics" for port in (9464, 9465, 9466, 9467)]
+    assert list(processes.metrics(PLAN, settings)) == urls
+
+
+def test_no_queue_of_search_no_indexer() -> None:
+    """A stack that was deployed with Search=off has nothing for an indexer to do."""
+    settings = processes.settings(PLAN, ENDPOINT, replace(OUTPUTS, search_queue_url=""), SEARCH)
+    children = processes.workers(PLAN, ENDPOINT, settings)
+    assert [child.role for child in children] == ["server", "consumer", "consumer"]
+    assert processes.metrics(PLAN, settings) == PLAN.metrics
+
+
+def test_a_plans_key_is_secret_and_its_own() -> None:
+    """Each plan has a key of its own, which does not show when the plan is printed."""
+    other = Plan(address=PLAN.address, server_port=1, consumer_ports=())
+    assert other.customer_tag_key != PLAN.customer_tag_key
+    assert PLAN.customer_tag_key not in repr(PLAN)
+
+
+def test_ready_file(tmp_path: Path) -> None:
+    """The file holds what programs need, is its owner's only, and nothing else is left in the folder."""
+    path = tmp_path / "ready.json"
+    running = Running("127.0.0.1:1", ENDPOINT, PLAN.metrics, {"consumer": [1, 2]}, {"A": "b"})
+    ready_file.write(path, running)
+    ready_file.write(path, running)
+    assert json.loads(path.read_text()) == {
+        "address": "127.0.0.1:1",
+        "aws_endpoint": ENDPOINT,
+        "metrics": [f"http://127.0.0.1:{port}/metrics" for port in (9464, 9465, 9466)],
+        "pids": {"consumer": [1, 2]},
+        "environment": {"A": "b"},
+    }
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert list(tmp_path.iterdir()) == [path]
+    ready_file.remove(path)
+    ready_file.remove(path)
+    assert not path.exists()
+
+
+def test_a_ready_file_that_cannot_be_written(tmp_path: Path) -> None:
+    """A file that cannot take its place leaves nothing behind."""
+    path = tmp_path / "ready.json"
+    path.mkdir()
+    with pytest.raises(OSError, match="directory"):
+        ready_file.write(path, Running("", "", (), {}, {}))
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_ready_file_environment(tmp_path: Path) -> None:
+    """A command that joins the system reads its settings from the file; another file is refused."""
+    path = tmp_path / "ready.json"
+    ready_file.write(path, Running("", "", (), {}, {"QUEUE_URL": "q"}))
+    assert ready_file.read_environment(path) == {"QUEUE_URL": "q"}
+    for other in ("no json", "[]", '{"environment": 1}'):
+        path.write_text(other)
+        with pytest.raises(UsageFault, match="not a file that"):
+            ready_file.read_environment(path)
+
+
+def test_the_templates_parameters() -> None:
+    """All parameters of core/stack.yaml are known with their patterns, as a real YAML parser finds them."""
+    text = stack.TEMPLATE.read_text()
+    section = text[text.index("Parameters:") : text.index("Rules:")]
+    expected = {
+        name: facts.get("AllowedPattern", "")
+        for name, facts in yaml.safe_load(section)["Parameters"].items()
+    }
+    found = template.parameters(text)
+    assert {name: parameter.pattern for name, parameter in found.items()} == expected
+
+
+def test_places_say_whose_metrics() -> None:
+    """Each metrics URL is labelled with the process that serves it."""
+    running = Running(
+        "a:1", ENDPOINT, ("http://s", "http://c"), {}, {"PUBLIC_BASE_URL": "http://p"}
+    )
+    assert dict(places(running))["server's metrics"] == "http://s"
+    assert dict(places(running))["consumer 1's metrics"] == "http://c"
+    searched = replace(running, metrics=(*running.metrics, "http://i"), pids={"indexer": 1})
+    assert dict(places(searched))["consumer 1's metrics"] == "http://c"
+    assert dict(places(searched))["indexer's metrics"] == "http://i"

@@ -1,0 +1,174 @@
+"""What strangers wrote among words of ours, as people read it: it cannot be taken for those, nor command a terminal."""
+
+import io
+import json
+import re
+from collections.abc import Callable
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from cli.output.outcome import Outcome
+from cli.output.report import LineReport
+from cli.output.text import NARROWEST, columns, cut, url_text
+from harness.command import imageservice
+from harness.scripted_service import ScriptedService, completed, failed, serving
+from imageservice.v1 import image_service_pb2 as pb
+
+ID = "6d2f0c1e-3a5b-4a53-9a35-0a4d8f0c2a11"
+PUBLIC = "http://cdn/images/aa/tag/0123.png"
+BLANK = "\u3164"
+"""A letter, to Python, that a terminal draws as a space."""
+FORGED = f"http://origin/{'x' * 40}\nstate       COMPLETED\r\x1b[2J\x9b31m\u202e\u2028 → http://evil.example/x.png"
+BLANKS = f"http://origin/{'x' * 40}{BLANK * 9}state{BLANK * 7}COMPLETED{BLANK}→{BLANK}http://evil.example/x.png"
+LABEL = ("shop\nstate       COMPLETED", '1", "state": "COMPLETED')
+WIDTH = 60
+TERMINAL = {"FORCE_COLOR": "1", "COLUMNS": str(WIDTH), "TERM": "xterm"}
+STYLE = re.compile(r"\x1b\[[0-9;]*m")
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("http://a.example/x.png?a=b&c=%20#d", "http://a.example/x.png?a=b&c=%20#d"),
+        ("http://a.example/x y.png", '"http://a.example/x y.png"'),
+        ('http://a.example/"', '"http://a.example/\\""'),
+        ("http://ä.example/\u202e", '"http://ä.example/\\u202e"'),
+        ("http://a.example/\x1b[2J", '"http://a.example/\\u001b[2J"'),
+        ("", '""'),
+    ],
+)
+def test_a_url_of_one_word_is_as_it_is(url: str, shown: str) -> None:
+    """It can be opened; any other is in quotes, which end where it does."""
+    assert url_text(url) == shown
+
+
+@given(st.text())
+def test_whatever_is_shown_is_the_url(url: str) -> None:
+    """In printable letters of one line, from which a person or a program has it back."""
+    shown = url_text(url)
+    assert shown.isprintable()
+    assert (json.loads(shown) if shown.startswith('"') else shown) == url
+
+
+def test_what_is_too_long_ends_within_its_quotes() -> None:
+    """A letter beyond ASCII may be drawn as two."""
+    assert cut('"abc"', 5) == '"abc"'
+    assert cut('"abcdef"', 7) == '"abc…"'
+    assert columns(cut(f'"{BLANK * 9}"', 9)) <= 9
+
+
+@given(st.text(max_size=200), st.integers(1, 250), st.sampled_from([completed, failed]))
+@example(FORGED, 60, failed)
+@example(BLANKS, 60, completed)
+@example("http://origin/ COMPLETED  " * 9, 80, completed)
+def test_no_part_of_an_odd_url_begins_a_line(
+    url: str, width: int, end: Callable[[str, str], pb.ImageRequest]
+) -> None:
+    """On a terminal it is cut before it is folded, by us or by a terminal that draws its letters twice as wide."""
+    file = io.StringIO()
+    outcome = Outcome.of(end(url, ID))
+    LineReport(Console(file=file, force_terminal=True, width=width, no_color=True)).tell(outcome)
+    text = STYLE.sub("", file.getvalue())
+    before, quote, rest = text.partition('"')
+    if not quote:
+        assert url in text
+        return
+    assert before.split() == [outcome.state, ID]
+    assert rest.split()[-1] == ("there" if outcome.bad else PUBLIC)
+    (line,) = (each for each in text.splitlines() if quote in each)
+    assert columns(line) <= max(width, NARROWEST)
+
+
+def forging(url: str) -> ScriptedService:
+    """Each request of it was submitted by somebody who would like others to read something else."""
+    request = failed(url, ID)
+    request.labels[LABEL[0]] = LABEL[1]
+    return ScriptedService(
+        submitted={ID: url},
+        ends={url: request},
+        pages=[pb.ListRequestsResponse(requests=[request])],
+    )
+
+
+LINES = {
+    "submit": ["submit", "--watch", "--request-id", ID],
+    "watch": ["watch", ID],
+    "list": ["list"],
+}
+
+
+@pytest.mark.parametrize("url", [FORGED, BLANKS])
+@pytest.mark.parametrize("command", LINES.values(), ids=LINES)
+async def test_a_line_in_a_pipe_is_one_request(command: list[str], url: str) -> None:
+    """Its state, its id, its URL in quotes, and why it failed: in this order, and nothing that a URL adds."""
+    given = [*command, url] if command[0] == "submit" else command
+    async with serving(forging(url)) as address:
+        ran = await imageservice(*given, address=address)
+    assert ran.out == f"FAILED     {ID}  {json_line(url)}  NOT_FOUND: Nothing there\n"
+
+
+def json_line(text: str) -> str:
+    shown = url_text(text)
+    assert json.loads(shown) == text
+    return shown
+
+
+@pytest.mark.parametrize("url", [FORGED, BLANKS])
+@pytest.mark.parametrize("command", [["watch", ID], ["list"]], ids=["watch", "list"])
+async def test_a_line_on_a_terminal_begins_with_words_of_ours(command: list[str], url: str) -> None:
+    """The state at the margin; below it the URL, in quotes and no wider than the terminal, and why it failed."""
+    async with serving(forging(url)) as address:
+        ran = await imageservice(*command, address=address, environment=TERMINAL)
+    head, odd, why = STYLE.sub("", ran.out).splitlines()
+    assert head == f"FAILED     {ID}"
+    assert odd.startswith('  "http://origin/xxx')
+    assert odd.endswith('…"')
+    assert columns(odd) <= WIDTH
+    assert why == "  NOT_FOUND: Nothing there"
+    assert odd.isprintable()
+
+
+@pytest.mark.parametrize("url", [FORGED, BLANKS])
+@pytest.mark.parametrize("environment", [{}, TERMINAL], ids=["pipe", "terminal"])
+async def test_status_says_each_fact_once(environment: dict[str, str], url: str) -> None:
+    """A line a fact, whatever URL and labels hold; on a terminal none of these is wider than that."""
+    async with serving(forging(url)) as address:
+        ran = await imageservice("status", ID, address=address, environment=environment)
+    lines = STYLE.sub("", ran.out).splitlines()
+    names = [line[:12].strip() for line in lines]
+    assert names == [
+        "request",
+        "state",
+        "url",
+        "created",
+        "updated",
+        "label",
+        "failure",
+        "attempts",
+    ]
+    told = {name: line[12:] for name, line in zip(names, lines, strict=True)}
+    assert told["state"] == "FAILED"
+    assert all(line.isprintable() for line in lines)
+    for name in ("url", "label"):
+        assert told[name].startswith('"')
+        assert told[name].endswith('"')
+    if environment:
+        assert all(columns(line) <= WIDTH for line in lines)
+    else:
+        assert json.loads(told["url"]) == url
+        assert json.loads(f"{{{told['label']}}}") == dict([LABEL])
+
+
+async def test_ordinary_text_is_easy_to_read() -> None:
+    """A URL of one word has no quotes and is not cut, so that it can be opened; labels of any script stay readable."""
+    url = f"https://a.example/{'long/' * 30}x.png?size=1"
+    request = completed(url, ID)
+    request.labels["Saison"] = "Frühling"
+    async with serving(ScriptedService(submitted={ID: url}, ends={url: request})) as address:
+        ran = await imageservice("status", ID, address=address, environment=TERMINAL)
+    lines = STYLE.sub("", ran.out).splitlines()
+    assert f"url         {url}" in lines
+    assert 'label       "Saison": "Frühling"' in lines

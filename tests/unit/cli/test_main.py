@@ -1,0 +1,213 @@
+"""The command's own ways: usage errors, exit codes, one line on stderr."""
+
+import argparse
+import re
+import socket
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from typer.main import get_group
+
+from cli.commands import required_settings
+from cli.main import app, run
+from consumer.jobs import reconcile, retry_failed
+from consumer.settings import ConsumerSettings
+from core.errors import FailureCode
+
+NO_ID = "is not a request id: that is a UUID, 32 hexadecimal digits in five groups"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["submit"], "nothing to submit: give a URL, or --file"),
+        (["submit", "--file", "/dev/null"], "nothing to submit: no URL in /dev/null"),
+        (["submit", "--file", "/no/such"], "--file /no/such: No such file or directory"),
+        (
+            ["submit", "--request-id", "x", "http://a/", "http://b/"],
+            "--request-id goes with exactly one URL",
+        ),
+        (["submit", "http://a/", "--address", "nowhere"], "--address nowhere: not HOST:PORT"),
+        (
+            ["submit", "http://a/", "--address", "localhost:99999"],
+            "--address localhost:99999: the port is larger than 65535",
+        ),
+        (["submit", "-"], "- is not a URL; for URLs from standard input give --file -"),
+        (
+            ["submit", "http://a/", "--customer", ""],
+            "--customer '': not 1 to 128 of letters, digits, and the characters _ . : -",
+        ),
+        (["submit", "http://a/", "--request-id", "xx"], f"xx {NO_ID}"),
+        (
+            ["submit", "http://a/", "--label", "logos"],
+            "--label logos: not KEY=VALUE, or a second value of one key",
+        ),
+        (["status", "xx"], f"xx {NO_ID}"),
+        (["image", "xx"], f"xx {NO_ID.replace('a request', 'an image')}"),
+        (
+            ["list", "--after", "noon"],
+            "--after noon: not a time as in 2026-11-24, or 2026-11-24T09:30:00Z",
+        ),
+        (
+            ["list", "--customer", "a#b"],
+            "--customer 'a#b': not 1 to 128 of letters, digits, and the characters _ . : -",
+        ),
+        (["watch", "6d2f0c1e-3a5b-4a53-9a35-0a4d8f0c2a11", "xx"], f"xx {NO_ID}"),
+        (
+            ["up", "--name-prefix", "A_"],
+            "--name-prefix A_: 2 to 31 of a-z, 0-9 and hyphen, beginning with a letter.",
+        ),
+        (
+            ["reconcile", "--ready-file", "/no/such"],
+            "--ready-file /no/such: No such file or directory",
+        ),
+        (["redrive", "--bogus"], "No such option: --bogus"),
+        (
+            ["redrive", "--failure-code", "TIME_OUT"],
+            "--failure-code TIME_OUT is no failure code; there are "
+            + ", ".join(sorted(FailureCode)),
+        ),
+        (["redrive", "--request-id", "xx"], f"xx {NO_ID}"),
+        (
+            ["redrive", "--customer", "a#b"],
+            "--customer 'a#b': not 1 to 128 of letters, digits, and the characters _ . : -",
+        ),
+        (
+            ["redrive", "--customer", "acme", "--since", "noon"],
+            "--since noon: not a time as in 2026-11-24, or 2026-11-24T09:30:00Z",
+        ),
+        (["redrive", "--since", "2026-11-24"], "--since goes with --customer"),
+        (
+            [
+                *("redrive", "--customer", "acme"),
+                *("--request-id", "6d2f0c1e-3a5b-4a53-9a35-0a4d8f0c2a11"),
+            ],
+            "--customer and --request-id: only one of them",
+        ),
+        (["submit", "--bogus"], "No such option: --bogus"),
+        (["status"], "Missing argument 'ID'."),
+        (["watch"], "Missing argument 'ID'."),
+        (["nonsense"], "No such command 'nonsense'."),
+        (
+            ["up", "--allow-network", "10.0.0.1/8"],
+            "--allow-network 10.0.0.1/8: 10.0.0.1/8 has host bits set",
+        ),
+        (
+            ["up", "--aws-endpoint", "localhost:1"],
+            "--aws-endpoint localhost:1: not an http or https URL",
+        ),
+        (["up", "--parameter", "Nothing"], "--parameter Nothing: not NAME=VALUE"),
+        (
+            ["up", "--ready-file", "/no/such/file"],
+            "--ready-file /no/such/file: there is no folder /no/such",
+        ),
+    ],
+)
+def test_usage_errors(arguments: list[str], line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """What cannot be tried is one line on stderr and exit 2."""
+    assert run(arguments) == 2
+    printed = capsys.readouterr()
+    assert printed.err == f"imageservice: {line}\n"
+    assert not printed.out
+
+
+def test_a_missing_embedded_aws_says_what_to_install(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the extra, `up` says how to install it."""
+    monkeypatch.setattr("cli.local.plan.find_spec", lambda _name: None)
+    assert run(["up"]) == 2
+    assert "pip install -e '.[local]'" in capsys.readouterr().err
+
+
+def test_a_port_in_use(capsys: pytest.CaptureFixture[str]) -> None:
+    """`up` on a port that is taken starts nothing and says so."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        where = f"127.0.0.1:{taken.getsockname()[1]}"
+        assert run(["up", "--address", where, "--aws-endpoint", "http://127.0.0.1:1"]) == 2
+    line = capsys.readouterr().err
+    assert line.startswith(f"imageservice: cannot use {where} for the gRPC server: ")
+    assert line.count("\n") == 1
+
+
+def test_nobody_there(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that does not answer is one line and exit 1; the address may come from the environment."""
+    monkeypatch.setenv("IMAGESERVICE_ADDRESS", "127.0.0.1:1")
+    assert run(["status", "6d2f0c1e-3a5b-4a53-9a35-0a4d8f0c2a11"]) == 1
+    line = capsys.readouterr().err
+    assert re.fullmatch(
+        r"imageservice: UNAVAILABLE: no server answers at 127\.0\.0\.1:1 .*\n", line
+    )
+
+
+def test_version(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--version` prints the distribution's."""
+    monkeypatch.setattr("cli.main.version", lambda name: f"1.2.3 of {name}")
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out == "imageservice 1.2.3 of imageservice-app\n"
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    """Help lists every command."""
+    assert run(["--help"]) == 0
+    printed = capsys.readouterr().out
+    for command in ("up", "submit", "status", "watch", "reconcile", "redrive"):
+        assert re.search(rf"\b{command}\b", printed)
+
+
+def test_a_line_is_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A name with a newline or an escape in it does not break the error's line."""
+    assert run(["submit", "--file", str(tmp_path / "a\nb\x1b[31m")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["submit", "status", "watch"])
+def test_flags_take_no_value(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Help does not make a flag look as if it took a value."""
+    assert run([command, "--help"]) == 0
+    printed = capsys.readouterr().out
+    assert "--json" in printed
+    assert "bool" not in printed
+
+
+def test_a_typo_in_a_parameter(capsys: pytest.CaptureFixture[str]) -> None:
+    """A parameter that the template does not have starts nothing; the line lists those that it has."""
+    assert run(["up", "--parameter", "MaxRecieveCount=3"]) == 2
+    line = capsys.readouterr().err
+    assert line.startswith("imageservice: --parameter MaxRecieveCount: core/stack.yaml has only ")
+    assert "MaxReceiveCount" in line
+
+
+@pytest.mark.parametrize("command", ["reconcile", "redrive"])
+def test_an_operation_without_settings(
+    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the consumer's settings one line says what is missing and where to get it."""
+    for name in required_settings.NAMES:
+        monkeypatch.setenv(name, "x")
+    monkeypatch.delenv("QUEUE_URL")
+    assert run([command]) == 2
+    line = capsys.readouterr().err
+    assert "--ready-file" in line
+    assert line.endswith("(missing: QUEUE_URL)\n")
+
+
+def test_required_settings_are_the_consumers() -> None:
+    """The settings that are asked for are those that the consumer cannot do without."""
+    fields = ConsumerSettings.model_fields
+    needed = {name.upper() for name, field in fields.items() if field.is_required()}
+    assert set(required_settings.NAMES) == needed
+
+
+@pytest.mark.parametrize(
+    ("command", "theirs"), [("reconcile", reconcile), ("redrive", retry_failed)]
+)
+def test_operations_have_the_consumers_options(command: str, theirs: ModuleType) -> None:
+    """Each option of the consumer's command can be given under this command's name."""
+    commands = argparse.ArgumentParser().add_subparsers()
+    theirs.add_parser(commands)
+    parser = commands.choices[command]
+    offered = {option for action in parser._actions for option in action.option_strings} - {"-h"}
+    ours = {option for each in get_group(app).commands[command].params for option in each.opts}
+    assert offered - {"--help"} == ours - {"--ready-file"}

@@ -1,0 +1,98 @@
+"""URLs are read a piece at a time, from files and pipes."""
+
+import asyncio
+import os
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cli.errors import UsageFault
+from cli.url_file import LONGEST_LINE, PIECE, Lines, read
+
+
+def urls_of(pieces: list[bytes]) -> list[str]:
+    lines = Lines()
+    urls = [url for piece in pieces for url in lines.feed(piece)]
+    return urls + lines.end()
+
+
+@pytest.mark.parametrize(
+    ("text", "urls"),
+    [
+        (b"", []),
+        (b"http://a/", ["http://a/"]),
+        (b"http://a/\nhttp://b/\n", ["http://a/", "http://b/"]),
+        (b"http://a/\r\nhttp://b/\r\n", ["http://a/", "http://b/"]),
+        (b"\n\n  \n# a comment\n  # another\n http://a/ \n", ["http://a/"]),
+        (b"http://a/#fragment\n", ["http://a/#fragment"]),
+        (b"\xef\xbb\xbfhttp://a/\n", ["http://a/"]),
+        ("http://ä/\n".encode(), ["http://ä/"]),
+    ],
+)
+def test_lines(text: bytes, urls: list[str]) -> None:
+    """A URL a line; blank lines, comments and what surrounds a URL are left out."""
+    assert urls_of([text]) == urls
+
+
+@given(st.lists(st.sampled_from(["http://a/", "http://ä/x", "", "# no"])), st.data())
+def test_pieces_do_not_matter(lines: list[str], data: st.DataObject) -> None:
+    """However the bytes are cut into pieces, also within a character, the URLs are the same."""
+    text = "\n".join(lines).encode()
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(text)))))
+    edges = [0, *cuts, len(text)]
+    pieces = [text[start:end] for start, end in pairwise(edges)]
+    assert urls_of(pieces) == urls_of([text])
+
+
+def test_an_endless_line_is_refused() -> None:
+    """A line without an end is not held in memory for ever; the message says which line."""
+    lines = Lines()
+    assert list(lines.feed(b"http://a/\n")) == ["http://a/"]
+    assert not list(lines.feed(bytes(LONGEST_LINE)))
+    with pytest.raises(UsageFault, match="line 2 is longer"):
+        list(lines.feed(b"x"))
+
+
+def test_a_line_that_is_no_text_is_refused() -> None:
+    """A line that is not UTF-8 is named by its number, after what stands before it."""
+    urls = Lines().feed(b"http://a/\n\n\xff\nhttp://b/\n")
+    assert next(urls) == "http://a/"
+    with pytest.raises(UsageFault, match="line 3 is not UTF-8"):
+        next(urls)
+
+
+async def test_a_file_larger_than_a_piece(tmp_path: Path) -> None:
+    """A file of many pieces is read to its end, in order."""
+    urls = [f"http://origin/{number:06}.png" for number in range(PIECE // 8)]
+    file = tmp_path / "urls.txt"
+    await asyncio.to_thread(file.write_text, "\n".join(urls))
+    assert [url async for url in read(str(file))] == urls
+
+
+async def test_a_pipe_is_read_as_it_comes(tmp_path: Path) -> None:
+    """A URL that a pipe delivers is there before the pipe ends."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writing = await asyncio.to_thread(os.open, pipe, os.O_RDWR)
+    urls = read(str(pipe))
+    await asyncio.to_thread(os.write, writing, b"http://a/\nhttp://b")
+    assert await anext(urls) == "http://a/"
+    await asyncio.to_thread(os.write, writing, b"/\n")
+    assert await anext(urls) == "http://b/"
+    await urls.aclose()  # type: ignore[attr-defined]  # read is an asynchronous generator
+    os.close(writing)
+
+
+async def test_a_missing_file(tmp_path: Path) -> None:
+    """A file that is not there is a usage error that names it."""
+    with pytest.raises(UsageFault, match=r"none\.txt: No such file"):
+        [url async for url in read(str(tmp_path / "none.txt"))]
+
+
+async def test_a_folder_is_named(tmp_path: Path) -> None:
+    """What opens and cannot be read is named as well."""
+    with pytest.raises(UsageFault, match=f"--file {tmp_path}: Is a directory"):
+        [url async for url in read(str(tmp_path))]

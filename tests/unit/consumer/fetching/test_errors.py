@@ -1,0 +1,81 @@
+"""What a failed exchange means."""
+
+import socket
+import ssl
+
+import aiohttp
+import pytest
+from aiohttp.client_reqrep import ConnectionKey
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
+
+from consumer.fetching.errors import to_image_failure
+from core.errors import (
+    BadResponse,
+    BlockedAddress,
+    ConnectFailed,
+    DnsFailed,
+    ImageFailure,
+    Timeout,
+    TlsFailed,
+)
+
+KEY = ConnectionKey(
+    "internal.example",
+    443,
+    is_ssl=True,
+    ssl=True,
+    proxy=None,
+    proxy_auth=None,
+    proxy_headers_hash=None,
+)
+REQUEST = aiohttp.RequestInfo(
+    URL("http://internal.example"),
+    "GET",
+    CIMultiDictProxy(CIMultiDict()),
+)
+
+REFUSED = aiohttp.ClientConnectorError(KEY, ConnectionRefusedError(111, "10.0.0.1"))
+CERTIFICATE = aiohttp.ClientConnectorCertificateError(KEY, ssl.SSLCertVerificationError("10.0.0.1"))
+DISCONNECTED = aiohttp.ServerDisconnectedError()
+CONNECT_TIMEOUT = aiohttp.ConnectionTimeoutError("10.0.0.1")
+
+
+@pytest.mark.parametrize(
+    ("error", "failure"),
+    [
+        (aiohttp.ClientConnectorDNSError(KEY, socket.gaierror(-2, "10.0.0.1")), DnsFailed),
+        (REFUSED, ConnectFailed),
+        (CERTIFICATE, TlsFailed),
+        (aiohttp.ClientConnectorSSLError(KEY, ssl.SSLError("10.0.0.1")), ConnectFailed),
+        (CONNECT_TIMEOUT, Timeout),
+        (DISCONNECTED, ConnectFailed),
+        (aiohttp.ClientOSError(104, "10.0.0.1"), ConnectFailed),
+        (aiohttp.ClientPayloadError("10.0.0.1"), BadResponse),
+        (aiohttp.ClientResponseError(REQUEST, (), message="10.0.0.1"), BadResponse),
+        (aiohttp.InvalidURL("http://10.0.0.1"), BadResponse),
+        (IndexError("10.0.0.1"), ConnectFailed),
+    ],
+)
+def test_each_error_has_its_failure(error: Exception, failure: type[ImageFailure]) -> None:
+    """Failures are named by phase, and their text shows nothing of the address."""
+    translated = to_image_failure(error, refused=False)
+    assert type(translated) is failure
+    assert "10.0.0.1" not in str(translated)
+    assert "internal" not in str(translated)
+
+
+@pytest.mark.parametrize("error", [REFUSED, CONNECT_TIMEOUT, IndexError()])
+def test_a_refusal_without_a_connection_is_a_blocked_address(error: Exception) -> None:
+    """Whatever the other addresses of the host failed with."""
+    assert type(to_image_failure(error, refused=True)) is BlockedAddress
+
+
+@pytest.mark.parametrize(
+    ("error", "failure"), [(DISCONNECTED, ConnectFailed), (CERTIFICATE, TlsFailed)]
+)
+def test_a_refusal_beside_a_connection_does_not_count(
+    error: Exception, failure: type[ImageFailure]
+) -> None:
+    """A host may have one blocked address and still be reached by another."""
+    assert type(to_image_failure(error, refused=True)) is failure

@@ -1,0 +1,125 @@
+import pytest
+
+from consumer.imaging import ImagePolicy, inspect, probe
+from consumer.imaging.structure import av1, avif
+from core.errors import CorruptImage, TooManyPixels
+from harness.pictures import picture, sample
+
+TINY = ImagePolicy(max_pixels=10_000)
+SIZE = (128).to_bytes(4, "big") + (96).to_bytes(4, "big")
+CLAIMED = (16).to_bytes(4, "big") * 2
+
+
+def understated(frames: int = 1) -> bytes:
+    """An AVIF of 128 x 96 pixels whose container says 16 x 16."""
+    body = picture("AVIF", (128, 96), frames=frames)
+    assert SIZE in body
+    tracks = (128 << 16).to_bytes(4, "big") + (96 << 16).to_bytes(4, "big")
+    entry = (128).to_bytes(2, "big") + (96).to_bytes(2, "big")
+    return (
+        body.replace(SIZE, CLAIMED)
+        .replace(tracks, (16 << 16).to_bytes(4, "big") * 2)
+        .replace(entry, (16).to_bytes(2, "big") * 2)
+    )
+
+
+def in_item_data(body: bytes) -> bytes:
+    """The same picture with its data inside the metadata box (construction method 1)."""
+    start = body.index(b"mdat") + 4
+    data = body[start:]
+    box = (len(data) + 8).to_bytes(4, "big") + b"idat" + data
+    at = body.index(b"meta") - 4
+    size = int.from_bytes(body[at : at + 4], "big")
+    meta = body[at + 4 : at + size] + box
+    locations = meta.index(b"iloc") + 4
+    old = meta[locations : locations + 22]
+    assert old[4:8] == b"\x44\0\0\1"
+    new = b"\1" + old[1:10] + b"\0\1" + old[10:14] + bytes(4) + old[18:22]
+    meta = meta.replace(old, new, 1).replace(
+        len(old + bytes(8)).to_bytes(4, "big") + b"iloc", (32).to_bytes(4, "big") + b"iloc", 1
+    )
+    return body[:at] + (len(meta) + 4).to_bytes(4, "big") + meta
+
+
+@pytest.mark.parametrize("frames", [1, 3])
+def test_what_is_coded_is_charged_and_not_what_the_container_says(frames: int) -> None:
+    """A small container around large pictures is TOO_MANY_PIXELS, still or in sequence."""
+    with pytest.raises(TooManyPixels):
+        probe(understated(frames), TINY)
+    with pytest.raises(TooManyPixels):
+        inspect(understated(frames), TINY)
+    assert probe(understated(frames), ImagePolicy()).decode_bytes > 128 * 96 * 16
+
+
+def test_coded_data_is_found_inside_the_metadata_box() -> None:
+    """An item may lie in the item data box; its size counts all the same."""
+    with pytest.raises(TooManyPixels, match="12,288"):
+        probe(in_item_data(understated()), TINY)
+
+
+def test_an_honest_container_is_charged_once() -> None:
+    """Where both sizes agree, the pixels are those of the picture."""
+    exact = ImagePolicy(max_pixels=400 * 266)
+    assert probe(sample("cat.avif"), exact).layout.width == 400
+    with pytest.raises(TooManyPixels):
+        probe(sample("cat.avif"), ImagePolicy(max_pixels=400 * 266 - 1))
+
+
+def bits(*fields: tuple[int, int]) -> bytes:
+    """Numbers, each with its width in bits, packed from the highest bit down."""
+    text = "".join(f"{number:0{width}b}" for number, width in fields)
+    text += "0" * (-len(text) % 8)
+    return int(text, 2).to_bytes(len(text) // 8, "big")
+
+
+FRAME = ((11, 4), (9, 4), (2_999, 12), (999, 10))
+TIMING = ((1, 1), (1, 32), (25, 32), (1, 1), (0b00101, 5))
+MODEL = ((1, 1), (9, 5), (1, 32), (9, 5), (9, 5))
+HEADERS = {
+    "reduced": bits((0, 3), (1, 1), (1, 1), (8, 5), *FRAME),
+    "plain": bits((0, 5), (0, 1), (0, 1), (0, 5), (0, 12), (7, 5), *FRAME),
+    "tier and display delay": bits(
+        (0, 5), (0, 1), (1, 1), (0, 5), (0, 12), (8, 5), (1, 1), (1, 1), (3, 4), *FRAME
+    ),
+    "timing": bits((0, 5), *TIMING, (0, 1), (0, 1), (0, 5), (0, 12), (7, 5), *FRAME),
+    "decoder model, two points": bits(
+        *((0, 5), *TIMING, *MODEL, (0, 1), (1, 5)),
+        *((0, 12), (7, 5), (1, 1), (5, 10), (6, 10), (1, 1)),
+        *((0, 12), (7, 5), (0, 1)),
+        *FRAME,
+    ),
+}
+
+
+@pytest.mark.parametrize("header", HEADERS.values(), ids=HEADERS.keys())
+def test_a_sequence_header_gives_its_size(header: bytes) -> None:
+    """The size is found behind every optional part of the header (AV1, 5.5)."""
+    assert av1.largest_frame(header) == (3_000, 1_000)
+
+
+def test_a_sequence_header_cut_short_is_corrupt() -> None:
+    """A header that ends before its size is CORRUPT_IMAGE."""
+    with pytest.raises(CorruptImage):
+        av1.largest_frame(HEADERS["timing"][:-3])
+
+
+def test_units_are_told_apart() -> None:
+    """Units with an extension, a long size and no size at all are all found."""
+    data = b"\x12\0" + b"\x0e\x08\x81\0a" + b"\x30bc"
+    assert [*av1.units(data)] == [(2, b""), (1, b"a"), (6, b"bc")]
+
+
+@pytest.mark.parametrize("data", [b"\x0a", b"\x0a\xff", b"\x0a\5abc", b"\x0a" + b"\x80" * 9])
+def test_a_unit_cut_short_is_corrupt(data: bytes) -> None:
+    """A size that reaches beyond the data, or has no end, is CORRUPT_IMAGE."""
+    with pytest.raises(CorruptImage):
+        [*av1.units(data)]
+
+
+def test_items_that_share_their_data_are_corrupt() -> None:
+    """A table of very many items over the same bytes is not read again and again."""
+    body = sample("cat.avif")
+    data = ((body.index(b"mdat") + 4, len(body) - body.index(b"mdat") - 4),)
+    assert [*avif._areas(body, [data] * 2)] == [400 * 266] * 2
+    with pytest.raises(CorruptImage):
+        [*avif._areas(body, [data] * 9)]

@@ -1,0 +1,193 @@
+from io import BytesIO
+
+import pytest
+from PIL import Image
+
+from consumer.imaging import ImagePolicy, inspect, probe
+from core.errors import CorruptImage, TooManyPixels
+from harness.pictures import (
+    bomb_png,
+    jpeg_segment,
+    jpeg_with,
+    picture,
+    png_chunk,
+    png_with,
+    sample,
+    tiff_directory,
+    webp_with,
+)
+
+TINY = ImagePolicy(max_pixels=10_000)
+
+
+def gif_with_wide_frame(width: int, height: int) -> bytes:
+    """A GIF of one small screen whose second frame claims to reach far beyond it."""
+    extent = width.to_bytes(2, "little") + height.to_bytes(2, "little")
+    frame = b"\x2c\0\0\0\0" + extent + b"\0" + b"\x02\x02\x44\x01\0"
+    return picture("GIF", (8, 8))[:-1] + frame + b";"
+
+
+def tiff_of_pages(*sizes: tuple[int, int]) -> bytes:
+    out = BytesIO()
+    pages = [Image.new("L", size) for size in sizes]
+    pages[0].save(out, "TIFF", save_all=True, append_images=pages[1:])
+    return out.getvalue()
+
+
+def overlapping_directories() -> bytes:
+    """A chain of 2,000 directories of 1,000 entries each in 20 KB, one four bytes after another."""
+    starts = range(8, 8 + 4 * 2_000, 4)
+    counts = (1_000).to_bytes(4, "little") * len(starts)
+    gap = bytes(8 + 2 + 12 * 1_000 - 8 - len(counts))
+    pointers = b"".join((start + 4).to_bytes(4, "little") for start in starts)
+    return b"II*\0\x08\0\0\0" + counts + gap + pointers
+
+
+OVER_PIXELS = {
+    "jpeg": picture("JPEG", (101, 100)),
+    "png": picture("PNG", (101, 100)),
+    "gif": picture("GIF", (101, 100)),
+    "webp": picture("WEBP", (101, 100)),
+    "avif": picture("AVIF", (101, 100)),
+    "tiff": picture("TIFF", (101, 100)),
+    "bmp": picture("BMP", (101, 100)),
+    "animated png": picture("PNG", (50, 50), frames=5),
+    "animated gif": picture("GIF", (50, 50), frames=5),
+    "animated webp": picture("WEBP", (50, 50), frames=5),
+    "avif sequence": picture("AVIF", (50, 50), frames=5),
+    "tiff pages": tiff_of_pages((60, 60), (70, 60), (60, 60)),
+    "gif frame beyond the screen": gif_with_wide_frame(101, 100),
+}
+
+BOMBS = {
+    "png": bomb_png(),
+    "png sample": sample("bad/bomb.png"),
+    "gif": gif_with_wide_frame(65_000, 65_000),
+    "webp canvas": webp_with([]).replace(b"VP8X\x0a\0\0\0\x0c\0\0\0\x3f\0\0", b"VP8X\x0a\0\0\0\x0c\0\0\0\xff\xff\xff"),
+    "tiff": tiff_directory((256, 1, 1 << 20), (257, 1, 1 << 20)),
+    "tiff tile": tiff_directory((256, 1, 8), (257, 1, 8), (322, 1, 1 << 16), (323, 1, 1 << 16)),
+    "tiff with very many tiles": tiff_directory((256, 1, 8), (257, 1, 8), (324, 1 << 20, 8)) + bytes(4 << 20),
+    "bmp": b"BM" + bytes(12) + (40).to_bytes(4, "little") + b"\xff\xff\xff\x7f" * 2 + b"\1\0\x08\0\4" + bytes(40),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("body", OVER_PIXELS.values(), ids=OVER_PIXELS.keys())
+def test_the_pixel_budget_covers_every_format_and_frame(body: bytes) -> None:
+    """Frames times pixels beyond the budget is TOO_MANY_PIXELS, in probing and inspecting."""
+    with pytest.raises(TooManyPixels):
+        probe(body, TINY)
+    with pytest.raises(TooManyPixels):
+        inspect(body, TINY)
+
+
+@pytest.mark.parametrize("body", BOMBS.values(), ids=BOMBS.keys())
+def test_bombs_are_refused_unopened(body: bytes) -> None:
+    """A small body that claims a huge picture is TOO_MANY_PIXELS under the default policy."""
+    with pytest.raises(TooManyPixels):
+        probe(body, ImagePolicy())
+    with pytest.raises(TooManyPixels):
+        inspect(body, ImagePolicy())
+
+
+CRAFTED = {
+    "tiff directories that overlap": overlapping_directories(),
+    "tiff with a huge directory": b"II*\0\x08\0\0\0" + b"\xff\xff" * 400_000,
+    "tiff strips that are decoded again and again": tiff_directory(
+        (256, 1, 8), (257, 1, 8), (278, 1, 4), (273, 1_000, 8), (279, 1_000, 8)
+    )
+    + bytes(4_000),
+    "tiff with two widths": tiff_directory((256, 1, 8), (256, 1, 8_000), (257, 1, 8)),
+    "exif directories that overlap": jpeg_with(
+        jpeg_segment(0xE1, b"Exif\0\0" + overlapping_directories())
+    ),
+    "exif of nothing but suspects": png_with(
+        png_chunk(b"eXIf", tiff_directory(*(((0x8825), 1, 8) for _ in range(1_000))))
+    ),
+}
+
+
+@pytest.mark.parametrize("body", CRAFTED.values(), ids=CRAFTED.keys())
+def test_tables_made_to_be_walked_for_ever_are_corrupt(body: bytes) -> None:
+    """Tables that overlap or repeat are given up after a bounded walk."""
+    with pytest.raises(CorruptImage):
+        inspect(body, ImagePolicy())
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "WEBP", "AVIF", "TIFF", "BMP"])
+def test_the_budget_itself_is_allowed(kind: str) -> None:
+    """A picture of exactly the budget passes."""
+    assert inspect(picture(kind, (100, 100)), TINY).metadata.width == 100
+
+
+@pytest.mark.parametrize("kind", ["PNG", "GIF", "WEBP", "TIFF", "AVIF"])
+def test_frames_are_counted_against_their_own_limit(kind: str) -> None:
+    """One frame more than allowed is TOO_MANY_PIXELS, however small the frames."""
+    body = picture(kind, (16, 16), frames=4)
+    assert inspect(body, ImagePolicy(max_frames=4)).metadata.frames == 4
+    with pytest.raises(TooManyPixels):
+        inspect(body, ImagePolicy(max_frames=3))
+
+
+def test_a_frame_beyond_pillows_own_limit_is_refused() -> None:
+    """A frame that Pillow would only warn of is refused, whatever the policy allows."""
+    with pytest.raises(TooManyPixels):
+        probe(sample("bad/bomb.png"), ImagePolicy(max_pixels=1_000_000_000))
+
+
+def test_a_picture_without_pixels_is_corrupt() -> None:
+    """A width of zero is CORRUPT_IMAGE."""
+    body = bytearray(picture("GIF"))
+    at = body.index(b"\x2c\0\0\0\0")
+    body[6:10] = body[at + 5 : at + 9] = bytes(4)
+    with pytest.raises(CorruptImage):
+        probe(bytes(body), ImagePolicy())
+
+
+def test_a_draft_is_admitted_at_less_weight() -> None:
+    """What a JPEG weighs depends on how far it is decoded; a progressive one keeps more."""
+    body = picture("JPEG", (2_000, 1_000))
+    out = BytesIO()
+    Image.open(BytesIO(body)).save(out, "JPEG", progressive=True)
+    header, draft, full = (
+        probe(body, ImagePolicy(verification=mode)).decode_bytes
+        for mode in ("header", "draft", "full")
+    )
+    progressive = probe(out.getvalue(), ImagePolicy()).decode_bytes
+    assert header < draft < full
+    assert progressive - len(out.getvalue()) * 3 >= draft - len(body) * 3 + 2_000_000 * 6
+    assert full >= 2_000_000 * 4
+
+
+def test_a_tiff_is_walked_no_further_than_its_frames_may_go() -> None:
+    """What follows the last allowed directory is not looked at, be it damaged."""
+    whole = tiff_of_pages((16, 16), (16, 16), (16, 16))
+    cut = whole[:-40]
+    with pytest.raises(CorruptImage):
+        probe(cut, ImagePolicy(max_frames=3))
+    with pytest.raises(TooManyPixels, match="more than 1 frames"):
+        probe(cut, ImagePolicy(max_frames=1))
+
+
+@pytest.mark.parametrize("components", [3, 4])
+def test_scans_of_single_components_are_charged_for_their_coefficients(components: int) -> None:
+    """A decoder keeps two bytes for each component and pixel until the last scan is read."""
+    together, apart = (
+        probe(jpeg_of_scans(components, apart=apart), ImagePolicy()).decode_bytes
+        for apart in (False, True)
+    )
+    assert apart - together >= 2_000 * 1_000 * 2 * components
+
+
+def jpeg_of_scans(components: int, *, apart: bool) -> bytes:
+    """The structure of a baseline JPEG of 2,000 x 1,000 pixels, its components in scans of one."""
+    numbers = range(1, components + 1)
+    size = (1_000).to_bytes(2, "big") + (2_000).to_bytes(2, "big")
+    header = b"\x08" + size + bytes((components,))
+    header += b"".join(bytes((number, 0x11, 0)) for number in numbers)
+    scans = [[number] for number in numbers] if apart else [[*numbers]]
+    segments = [
+        bytes((len(scan),)) + b"".join(bytes((number, 0)) for number in scan) + b"\0\x3f\0"
+        for scan in scans
+    ]
+    body = b"".join(jpeg_segment(0xDA, segment) + bytes(8) for segment in segments)
+    return b"\xff\xd8" + jpeg_segment(0xC0, header) + body + b"\xff\xd9"

@@ -1,0 +1,102 @@
+import pytest
+
+from consumer.imaging import ImagePolicy, Probe, probe
+from core.errors import CorruptImage, ImageFailure, NotAnImage, UnsupportedFormat
+from harness.pictures import html, picture, sample, svg
+
+POLICY = ImagePolicy()
+
+NOT_IMAGES = {
+    "empty": b"",
+    "html": html(),
+    "html with inline svg": b"<html><body><svg></svg></body></html>",
+    "text that begins like BMP": b"BMW makes cars, and this is a sentence about them.",
+    "mp4": b"\0\0\0\x18ftypisom\0\0\0\0isommp42",
+    "wave": b"RIFF\x24\0\0\0WAVEfmt ",
+    "zip": b"PK\x03\x04" + bytes(40),
+    "zeros": bytes(64),
+}
+
+REFUSED = {
+    "svg": svg(),
+    "svg with byte order mark": b"\xef\xbb\xbf" + svg(),
+    "svg in utf-16": svg().decode().encode("utf-16"),
+    "svg after white space": svg(prologue="\n\t  "),
+    "svg after comments": svg(prologue="<?xml version='1.0'?><!-- <html> --> <!-- b -->"),
+    "svg after a doctype": svg(
+        prologue='<!DOCTYPE svg PUBLIC "-//W3C//DTD SVG 1.1//EN" "svg11.dtd" [<!ENTITY a "b">]>'
+    ),
+    "svg with a prefix": b'<s:svg xmlns:s="http://www.w3.org/2000/svg"/>',
+    "heic": b"\0\0\0\x18ftypheic\0\0\0\0mif1heic",
+    "heif container": b"\0\0\0\x14ftypmif1\0\0\0\0mif1",
+    "pdf": b"%PDF-1.7\n",
+    "ico": b"\0\0\x01\0\x01\0\x10\x10" + bytes(30),
+    "jpeg xl": b"\xff\x0a\xfa\x7f",
+    "jpeg 2000": b"\0\0\0\x0cjP  \r\n\x87\n\0\0\0\x14ftypjp2 ",
+    "photoshop": b"8BPS\0\x01" + bytes(20),
+    "pnm": b"P6\n1 1\n255\n\0\0\0",
+    "eps": b"%!PS-Adobe-3.0 EPSF-3.0\n",
+    "bigtiff": b"II+\0\x08\0\0\0" + bytes(16),
+    "bmp compressed by run lengths": picture("BMP", (8, 8)).replace(
+        b"\x18\0\0\0\0\0", b"\x08\0\1\0\0\0", 1
+    ),
+    "canon raw": b"II*\0\x10\0\0\0CR\x02\0" + bytes(32),
+}
+
+ACCEPTED = {
+    "portrait-rotated.jpg": ("JPEG", "image/jpeg", "jpg", 400, 341, 1),
+    "rocket-progressive.jpg": ("JPEG", "image/jpeg", "jpg", 480, 320, 1),
+    "astronaut.png": ("PNG", "image/png", "png", 200, 200, 1),
+    "rocket-animated.gif": ("GIF", "image/gif", "gif", 144, 144, 6),
+    "coffee.webp": ("WEBP", "image/webp", "webp", 420, 280, 1),
+    "cat-animated.webp": ("WEBP", "image/webp", "webp", 160, 160, 6),
+    "cat.avif": ("AVIF", "image/avif", "avif", 400, 266, 1),
+    "flower.tiff": ("TIFF", "image/tiff", "tiff", 200, 133, 1),
+    "astronaut.bmp": ("BMP", "image/bmp", "bmp", 160, 160, 1),
+}
+
+
+@pytest.mark.parametrize("body", NOT_IMAGES.values(), ids=NOT_IMAGES.keys())
+def test_what_is_no_picture_is_said_to_be_none(body: bytes) -> None:
+    """A body that no picture begins with is NOT_AN_IMAGE, whatever its name was."""
+    with pytest.raises(NotAnImage):
+        probe(body, POLICY)
+
+
+@pytest.mark.parametrize("body", REFUSED.values(), ids=REFUSED.keys())
+def test_formats_off_the_allow_list_are_refused(body: bytes) -> None:
+    """A known format that is not on the allow list is UNSUPPORTED_FORMAT."""
+    with pytest.raises(UnsupportedFormat):
+        probe(body, POLICY)
+
+
+def facts(found: Probe) -> tuple[str, str, str, int, int, int]:
+    return (*found.kind, found.layout.width, found.layout.height, found.layout.frames)
+
+
+@pytest.mark.parametrize("name", ACCEPTED)
+def test_samples_are_known_by_their_bytes(name: str) -> None:
+    """Each accepted format is recognised, with its size as stored and its frames."""
+    assert facts(probe(sample(name), POLICY)) == ACCEPTED[name]
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "WEBP", "AVIF", "TIFF", "BMP"])
+def test_a_magic_number_alone_is_a_damaged_picture(kind: str) -> None:
+    """A body that begins right and then stops is CORRUPT_IMAGE."""
+    with pytest.raises(CorruptImage):
+        probe(picture(kind)[:20], POLICY)
+
+
+def test_avif_is_recognised_by_a_compatible_brand() -> None:
+    """A HEIF container whose compatible brands name AVIF is taken for one."""
+    body = sample("cat.avif").replace(b"ftypavif", b"ftypmif1", 1)
+    assert probe(body, POLICY).kind.name == "AVIF"
+
+
+@pytest.mark.parametrize(
+    "filler", [b" ", b"<!-- x -->", b"<?a?>", b"<!--", b"<?", b"<!DOCTYPE svg ["]
+)
+def test_a_long_prologue_is_judged_in_bounded_time(filler: bytes) -> None:
+    """Text made to keep the search for an SVG root busy is still judged."""
+    with pytest.raises(ImageFailure):
+        probe(filler * 200_000, POLICY)

@@ -1,0 +1,71 @@
+from contextlib import suppress
+from pathlib import PurePath
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from consumer.imaging import ImagePolicy, inspect, probe
+from core.errors import ImageFailure
+from harness.pictures import IMAGES, jpeg_with_gps, png_with_location_text, sample, tiff_with_gps
+
+# A damaged picture may be nearly as costly as a good one, so the budget is small.
+POLICY = ImagePolicy(max_pixels=2_000_000, max_frames=50)
+SEEDS = {
+    **{path.name: path.read_bytes() for path in sorted(IMAGES.glob("*.*")) if path.suffix != ".md"},
+    "jpeg gps": jpeg_with_gps(),
+    "png text": png_with_location_text(),
+    "tiff gps": tiff_with_gps(),
+}
+
+# Pillow warns of metadata that it skips; in production a warning stays a warning.
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+RELAXED = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+Edits = list[tuple[float, int]]
+EDITS = st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=8)
+HEAD_EDITS = st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), min_size=1, max_size=8)
+
+
+@pytest.mark.parametrize("name", SEEDS)
+@RELAXED
+@given(edits=EDITS, kept=st.floats(0, 1), tail=st.binary(max_size=32))
+def test_damaged_bodies_end_as_failures(name: str, edits: Edits, kept: float, tail: bytes) -> None:
+    """Flipped, cut and lengthened samples are inspected or fail by a code, never otherwise."""
+    body = bytearray(SEEDS[name])
+    for where, value in edits:
+        body[int(where * len(body))] = value
+    with suppress(ImageFailure):
+        inspect(bytes(body[: int(len(body) * max(kept, 0.01))]) + tail, POLICY)
+    with suppress(ImageFailure):
+        inspect(bytes(body) + tail, POLICY)
+
+
+@pytest.mark.parametrize("name", SEEDS)
+@RELAXED
+@given(edits=HEAD_EDITS)
+def test_damaged_headers_end_as_failures(name: str, edits: list[tuple[int, int]]) -> None:
+    """The same for damage where lengths, offsets and sizes stand."""
+    body = bytearray(SEEDS[name])
+    for at, value in edits:
+        body[min(at, len(body) - 1)] = value
+    with suppress(ImageFailure):
+        probe(bytes(body), POLICY)
+        inspect(bytes(body), POLICY)
+
+
+@RELAXED
+@given(
+    body=st.binary(max_size=256), prefix=st.sampled_from([b"", *(s[:16] for s in SEEDS.values())])
+)
+def test_any_bytes_end_as_failures(body: bytes, prefix: bytes) -> None:
+    """Arbitrary bytes, also behind a good beginning, fail by a code."""
+    with suppress(ImageFailure):
+        inspect(prefix + body, POLICY)
+
+
+def test_every_accepted_format_has_a_sample() -> None:
+    """No format escapes these tests for want of a sample."""
+    suffixes = {PurePath(name).suffix for name in SEEDS}
+    assert {".jpg", ".png", ".gif", ".webp", ".avif", ".tiff", ".bmp"} <= suffixes
+    assert inspect(sample("cat.avif"), POLICY).extension == "avif"

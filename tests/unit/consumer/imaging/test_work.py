@@ -1,0 +1,132 @@
+"""How much work the metadata of one file may make."""
+
+import pytest
+
+from consumer.imaging import ImagePolicy, inspect
+from core.errors import CorruptImage
+from harness.pictures import (
+    exif_block,
+    iptc_dataset,
+    jpeg_segment,
+    jpeg_with,
+    photoshop_resource,
+    picture,
+    png_chunk,
+    png_with,
+    raw_profile,
+    tiff_directory,
+    webp_with,
+)
+
+POLICY = ImagePolicy()
+EXIF, PROFILE, PHOTOSHOP = b"Exif\0\0", b"ICC_PROFILE\0\1\1", b"Photoshop 3.0\0"
+TABLE = tiff_directory(*[(1, 1, 8)] * 2_000)
+"""An EXIF block of 2,000 entries, none of which tells anything."""
+
+# Pillow warns of a damaged EXIF block and passes over it.
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+
+
+def tables(number: int) -> dict[str, bytes]:
+    """Files with so many blocks of EXIF, in every place that takes more than one."""
+    resource = photoshop_resource(0x0422, TABLE)
+    return {
+        "jpeg": jpeg_with(*[jpeg_segment(0xE1, EXIF + TABLE)] * number),
+        "jpeg, oddly labelled": jpeg_with(*[jpeg_segment(0xE1, b"Exif\0\1" + TABLE)] * number),
+        "photoshop": jpeg_with(*[jpeg_segment(0xED, PHOTOSHOP + resource)] * number),
+        "png text": png_with(*[raw_profile("exif", TABLE)] * number),
+    }
+
+
+@pytest.mark.parametrize("body", tables(30).values(), ids=tables(1).keys())
+def test_all_blocks_of_a_file_share_one_budget(body: bytes) -> None:
+    """EXIF blocks that are each within bounds are corrupt where together they are not."""
+    with pytest.raises(CorruptImage):
+        inspect(body, POLICY)
+
+
+@pytest.mark.parametrize("body", tables(10).values(), ids=tables(1).keys())
+def test_a_few_long_blocks_are_within_the_budget(body: bytes) -> None:
+    """The budget leaves room for more than any camera writes."""
+    assert not inspect(body, POLICY).metadata.had_location
+
+
+def overlapping_gps() -> bytes:
+    """A GPS directory of 1,500 values, each of them the whole block."""
+    values = tiff_directory(*[(2, 6_000, 8)] * 1_500)[8:]
+    pointer = tiff_directory((0x8825, 1, 26))
+    return pointer + values + bytes(4_000)
+
+
+OVERLAPPING = {
+    "gps": webp_with([(b"EXIF", overlapping_gps())]),
+    "thumbnails": png_with(
+        png_chunk(
+            b"eXIf",
+            tiff_directory(*[(0x0201, 1, 8)] * 200, (0x0202, 1, 200_000)) + bytes(200_000),
+        )
+    ),
+}
+
+
+@pytest.mark.parametrize("body", OVERLAPPING.values(), ids=OVERLAPPING.keys())
+def test_values_that_overlap_are_searched_within_bounds(body: bytes) -> None:
+    """Values that together are many times their file are corrupt."""
+    with pytest.raises(CorruptImage, match="overlaps"):
+        inspect(body, POLICY)
+
+
+def tiff_sharing_iptc(pages: int) -> bytes:
+    """Pages of one pixel whose IPTC entries all point to the same 4,000 bytes."""
+    records = iptc_dataset(120, b"A caption") * 300
+    body = b"II*\0" + (8 + len(records)).to_bytes(4, "little") + records
+    for page in range(pages):
+        entries = [(256, 1, 1), (257, 1, 1), (258, 1, 8), (262, 1, 1), (273, 1, 8), (278, 1, 1)]
+        table = tiff_directory(*entries, (279, 1, 1), (33723, len(records) // 4, 8))[8:-4]
+        following = len(body) + len(table) + 4 if page < pages - 1 else 0
+        body += table + following.to_bytes(4, "little")
+    return body
+
+
+def test_pages_share_a_budget_for_what_they_share() -> None:
+    """IPTC to which several directories point is searched at most as often as bytes allow."""
+    assert inspect(tiff_sharing_iptc(1), POLICY).metadata.frames == 1
+    with pytest.raises(CorruptImage, match="overlaps"):
+        inspect(tiff_sharing_iptc(3), POLICY)
+
+
+def test_a_tiff_gives_each_number_of_its_shape_once() -> None:
+    """A width of very many values is corrupt, for a decoder unpacks them all."""
+    with pytest.raises(CorruptImage, match="more than once"):
+        inspect(tiff_directory((256, 2, 8), (257, 1, 8)), POLICY)
+
+
+SEVERAL = {
+    "webp": webp_with([(b"EXIF", exif_block(gps=False))] * 2),
+    "png": png_with(*[png_chunk(b"eXIf", exif_block(gps=False))] * 2),
+    "jpeg": jpeg_with(*[jpeg_segment(0xE1, EXIF)] * 129),
+    "jpeg, oddly labelled": jpeg_with(*[jpeg_segment(0xE1, b"Exif\0\1")] * 129),
+    "jpeg profile": jpeg_with(*[jpeg_segment(0xE2, PROFILE)] * 256),
+}
+
+
+@pytest.mark.parametrize("body", SEVERAL.values(), ids=SEVERAL.keys())
+def test_blocks_without_number_are_refused(body: bytes) -> None:
+    """More EXIF or colour profile segments than a format allows are corrupt."""
+    with pytest.raises(CorruptImage, match="more than"):
+        inspect(body, POLICY)
+
+
+LONG_EXIF = exif_block(gps=False, texts={0x010E: "x" * 80_000})
+LARGE = {
+    "tiff": picture("TIFF", (200, 200)),
+    "png": png_with(png_chunk(b"eXIf", LONG_EXIF)),
+    "webp": webp_with([(b"EXIF", LONG_EXIF)]),
+}
+
+
+@pytest.mark.parametrize("body", LARGE.values(), ids=LARGE.keys())
+def test_a_large_block_without_an_exif_directory_is_read(body: bytes) -> None:
+    """A pointer that is missing points nowhere, not to the header."""
+    assert len(body) > 72_000
+    assert inspect(body, POLICY).body is body

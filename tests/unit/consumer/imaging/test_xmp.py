@@ -1,0 +1,70 @@
+import pytest
+
+from consumer.imaging import ImagePolicy, inspect
+from harness.pictures import jpeg_segment, jpeg_with, xmp_packet
+
+POLICY = ImagePolicy()
+XMP = b"http://ns.adobe.com/xap/1.0/\0"
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [
+        'exif:GPSLongitude="13,24.1E"',
+        "exif:GPSAltitude='34/1'",
+        'photoshop:City="Berlin"',
+        'photoshop:State="BE" ',
+        'photoshop:Country="Germany"',
+        'Iptc4xmpCore:Location="Gate"',
+        'Iptc4xmpCore:CountryCode="DE"',
+        'geo:lat="52.5"',
+        'geo:long = "13.4"',
+        'drone-dji:GpsLatitude="+52.5"',
+        'any.prefix:GPSLatitude="52,31.2N"',
+        '><Iptc4xmpExt:LocationShown><rdf:Bag/></Iptc4xmpExt:LocationShown><a:b c:d=""',
+        "><geo:lat>52.5</geo:lat><a:b",
+        '>\n<photoshop:City>Berlin</photoshop:City><a:b c:d=""',
+    ],
+)
+@pytest.mark.parametrize("coding", ["utf-8", "utf-16", "utf-16-be", "utf-32"])
+def test_every_spelling_of_a_place_in_xmp_is_found(properties: str, coding: str) -> None:
+    """Location properties are found as attributes and elements, in any Unicode encoding."""
+    packet = xmp_packet(properties).decode().encode(coding)
+    inspected = inspect(jpeg_with(jpeg_segment(0xE1, XMP + packet)), POLICY)
+    assert inspected.metadata.had_location
+    assert packet not in inspected.body
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [
+        'photoshop:City=""',
+        "photoshop:State=' '",
+        "><photoshop:City/><a:b",
+        'xmp:Label="City"',
+        'dc:title="geo:lat"',
+        'x:Cityscape="1"',
+        'tiff:Orientation="1"',
+    ],
+)
+def test_xmp_that_names_no_place_is_left_alone(properties: str) -> None:
+    """Empty location properties and look-alikes are no location."""
+    body = jpeg_with(jpeg_segment(0xE1, XMP + xmp_packet(properties)))
+    assert inspect(body, POLICY).body is body
+
+
+@pytest.mark.parametrize(
+    ("plain", "disguised"),
+    [
+        (b"rdf-syntax-ns#", b"rdf-syntax&#45;ns#"),
+        (b"rdf-syntax-ns#", b"&#x72;df-syntax-n&#115;#"),
+        (b"<x:xmpmeta", b'<!DOCTYPE x [<!ENTITY e "&#60;">]><x:xmpmeta'),
+    ],
+)
+def test_a_packet_in_disguise_is_dropped(plain: bytes, disguised: bytes) -> None:
+    """References in a namespace hide no location, and entities are not waited for to show one."""
+    properties = 'exif:GPSLatitude="1"' if b"ENTITY" not in disguised else 'x:a="&e;"'
+    packet = xmp_packet(properties).replace(plain, disguised)
+    inspected = inspect(jpeg_with(jpeg_segment(0xE1, XMP + packet)), POLICY)
+    assert inspected.metadata.had_location
+    assert packet not in inspected.body

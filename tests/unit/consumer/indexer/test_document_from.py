@@ -1,0 +1,70 @@
+"""What is indexed of an image and of the row that its request's id leads to."""
+
+import uuid
+from dataclasses import replace
+
+import pytest
+
+from consumer.indexer.lookup import document_from
+from core.model.image import ImageRecord
+from core.model.request import ImageRequest, State, image_id_of, new_request, reused_image_id
+from core.search.document import document_of
+from harness.outcomes import image_record
+
+ID = str(uuid.uuid4())
+CREATED = 1_700_000_000_000
+DAY_MS = 86_400_000
+OWN = image_record(ID, created_at=CREATED + 1_000)
+OLD = image_record(ID, created_at=CREATED - DAY_MS)
+THEIRS = image_record(ID, "globex", created_at=CREATED + 1_000)
+LATER_ID = reused_image_id(ID, CREATED)
+LATER = replace(OWN, image_id=LATER_ID)
+
+
+def row(state: State, image_id: str | None = None) -> ImageRequest:
+    request = new_request(
+        request_id=ID, customer_id="acme", url="https://a.example/", labels={"a": "b"}, now=CREATED
+    )
+    return replace(request, state=state, revision=2, image_id=image_id)
+
+
+@pytest.mark.parametrize(
+    ("record", "request_"),
+    [(OWN, row(State.COMPLETED, image_id_of(ID))), (LATER, row(State.COMPLETED, LATER_ID))],
+)
+def test_a_completed_requests_image_is_found_by_its_labels_and_host(
+    record: ImageRecord, request_: ImageRequest
+) -> None:
+    assert document_from(record, request_) == document_of(record, request_)
+
+
+@pytest.mark.parametrize("record", [OLD, THEIRS])
+@pytest.mark.parametrize(
+    "request_",
+    [
+        None,
+        row(State.PENDING),
+        row(State.FAILED),
+        row(State.COMPLETED, LATER_ID),
+    ],
+)
+def test_an_earlier_requests_image_takes_nothing_from_a_later_ones_row(
+    record: ImageRecord, request_: ImageRequest | None
+) -> None:
+    """It is found as before, by what was read from the picture."""
+    assert document_from(record, request_) == document_of(record, None)
+
+
+def test_another_customers_image_takes_nothing_even_from_a_row_that_names_it() -> None:
+    """As earlier versions wrote it."""
+    assert document_from(THEIRS, row(State.COMPLETED, THEIRS.image_id)) == document_of(THEIRS, None)
+
+
+@pytest.mark.parametrize(
+    ("record", "state"),
+    [(OWN, State.PENDING), (OWN, State.FAILED), (LATER, State.PENDING), (None, State.COMPLETED)],
+)
+def test_without_an_end_or_an_image_there_is_nothing_to_be_found(
+    record: ImageRecord | None, state: State
+) -> None:
+    assert document_from(record, row(state)) is None

@@ -1,0 +1,54 @@
+"""What the indexer takes for an event."""
+
+import json
+import uuid
+
+import pytest
+
+from consumer.indexer.event_queue import Event, MalformedEvent, decode_event, fold
+from consumer.notify.notification import notification_entry
+from consumer.notify.outcome import Outcome
+from core.model.request import Failure
+
+ID = "0b8f3b5e-97a1-4f0f-9d8c-0f2a3b4c5d6e"
+
+
+def test_what_consumers_publish_is_an_event() -> None:
+    """The indexer's queue gets the JSON that SNS sends to queues, as it was published."""
+    outcome = Outcome(ID, "acme", "https://a.example/1", 2, failure=Failure("TIMEOUT", "late"))
+    entry = notification_entry(outcome, "https://cdn.example/")
+    assert decode_event(json.loads(entry["Message"])["default"], "r") == Event(ID, ("r",))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        "7",
+        "{}",
+        '{"requestId": 1}',
+        '{"requestId": null}',
+        '{"requestId": "x"}',
+    ],
+)
+def test_what_is_none(body: str) -> None:
+    """Whatever somebody put into the queue is told apart, and is no crash."""
+    with pytest.raises(MalformedEvent):
+        decode_event(body, "r")
+
+
+def test_messages_of_one_request_are_one_event() -> None:
+    """All of its messages are deleted together; the order of others stays."""
+    other = str(uuid.uuid4())
+    events = [Event(ID, ("a",)), Event(other, ("b",)), Event(ID, ("c",))]
+    assert fold(events) == [Event(ID, ("a", "c")), Event(other, ("b",))]
+
+
+@pytest.mark.parametrize("firsts", [(True, False), (False, True)])
+def test_one_that_was_received_before_makes_it_a_repeat(firsts: tuple[bool, bool]) -> None:
+    """However the other messages of the request are received."""
+    one, other = (Event(ID, (str(n),), first) for n, first in enumerate(firsts))
+    assert fold([one, other]) == [Event(ID, ("0", "1"), first=False)]

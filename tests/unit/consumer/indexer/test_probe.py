@@ -1,0 +1,111 @@
+"""How an indexer learns, without an event, that tables and engine are well again."""
+
+import uuid
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pytest
+
+from consumer.indexer.probe import Probe
+from core.dynamodb.schema import image_item
+from core.dynamodb.statements import Statements
+from core.dynamodb.tables import Tables
+from core.errors import DependencyUnavailable, SearchUnavailable
+from core.model.request import image_id_of
+from core.search.document import SearchDocument
+from core.search.engine import Outcome, Rebuild, Written
+from harness.outcomes import image_record
+
+ONE, OTHER, GONE = (str(uuid.uuid4()) for _ in range(3))
+IMAGES = {image_id_of(each): image_item(image_record(each)) for each in (ONE, OTHER)}
+
+
+@dataclass(slots=True)
+class Engine:
+    """It takes what is not named in `answers`."""
+
+    answers: dict[str, Outcome] = field(default_factory=dict)
+    ready: bool = True
+    offered: list[str] = field(default_factory=list)
+
+    async def prepare(self) -> None:
+        if not self.ready:
+            raise SearchUnavailable("nobody listens")
+
+    async def write(self, documents: Sequence[SearchDocument]) -> tuple[Written, ...]:
+        self.offered += [each.request_id for each in documents]
+        return tuple(
+            Written(self.answers.get(each.request_id, Outcome.INDEXED), "why") for each in documents
+        )
+
+    async def refresh(self) -> None: ...
+
+    async def incomplete(self) -> bool:
+        raise NotImplementedError
+
+    def rebuild(self) -> AbstractAsyncContextManager[Rebuild]:
+        raise NotImplementedError
+
+    async def close(self) -> None: ...
+
+
+async def there(asked: dict[str, Any]) -> dict[str, Any]:
+    keys = asked["RequestItems"].get("images", {"Keys": []})["Keys"]
+    found = [IMAGES[key["imageId"]["S"]] for key in keys if key["imageId"]["S"] in IMAGES]
+    return {"Responses": {"images": found}}
+
+
+async def away(_asked: dict[str, Any]) -> dict[str, Any]:
+    raise OSError
+
+
+def probe(engine: Engine, answer: Callable[[dict[str, Any]], Any] = there) -> Probe:
+    class Service:
+        async def invoke(self, _operation: str, asked: dict[str, Any]) -> Any:
+            return await answer(asked)
+
+    service: Any = Service()
+    return Probe(Tables(cast("Any", None), service, Statements("requests", "images")), engine)
+
+
+async def test_one_image_that_is_taken_will_do() -> None:
+    """What is gone is passed over, and what the engine refuses for its own sake."""
+    engine = Engine({ONE: Outcome.REJECTED})
+    await probe(engine).ask([GONE, ONE, OTHER, ONE])
+    assert engine.offered == [ONE, OTHER]
+
+
+async def test_one_that_is_turned_away_is_waited_for() -> None:
+    """An engine that is ready by its own word, but takes nothing, is not well."""
+    engine = Engine({ONE: Outcome.UNAVAILABLE})
+    with pytest.raises(SearchUnavailable, match="why"):
+        await probe(engine).ask([GONE, ONE, OTHER])
+
+
+async def test_one_that_is_turned_away_while_another_is_taken_is_not() -> None:
+    """It would keep all others from the index."""
+    engine = Engine({ONE: Outcome.UNAVAILABLE})
+    asking = probe(engine)
+    asking.remember(OTHER)
+    await asking.ask([ONE])
+
+
+async def test_where_all_are_gone_one_that_was_taken_before_tells() -> None:
+    """Else an engine that takes nothing would cost the next events a receive."""
+    engine = Engine({OTHER: Outcome.UNAVAILABLE})
+    asking = probe(engine)
+    await asking.ask([GONE])
+    asking.remember(OTHER)
+    with pytest.raises(SearchUnavailable):
+        await asking.ask([GONE])
+
+
+async def test_where_all_are_gone_reads_and_a_ready_engine_will_do() -> None:
+    """Their events need no write; but without tables, or without an engine, they are waited for."""
+    await probe(Engine()).ask([GONE])
+    with pytest.raises(DependencyUnavailable, match="OSError"):
+        await probe(Engine(), away).ask([GONE])
+    with pytest.raises(SearchUnavailable, match="nobody listens"):
+        await probe(Engine(ready=False)).ask([GONE])

@@ -1,0 +1,54 @@
+"""How a rebuild is filled."""
+
+import uuid
+from collections.abc import Sequence
+from typing import Any, cast
+
+from botocore.exceptions import ClientError
+
+from consumer.jobs.index_builder import IndexBuilder, Tally
+from consumer.jobs.progress import Progress
+from core.dynamodb.image_scan import ImageScan
+from core.dynamodb.schema import image_item
+from core.dynamodb.statements import Statements
+from core.dynamodb.tables import Tables
+from core.search.document import SearchDocument
+from core.search.engine import Outcome, Written
+from harness.outcomes import image_record
+
+
+class Service:
+    """Tables as DynamoDB: it refuses an empty key, and with it the whole call."""
+
+    def __init__(self, *request_ids: str) -> None:
+        self._items = [image_item(image_record(str(uuid.uuid4()))) for _ in request_ids]
+        for item, request_id in zip(self._items, request_ids, strict=True):
+            item["requestId"] = {"S": request_id}
+
+    async def scan(self, **_arguments: Any) -> dict[str, Any]:
+        return {"Items": self._items, "ScannedCount": len(self._items)}
+
+    async def invoke(self, _operation: str, asked: dict[str, Any]) -> dict[str, Any]:
+        keys = asked["RequestItems"]["requests"]["Keys"]
+        if any(not key["requestId"]["S"] for key in keys):
+            told = {"Error": {"Code": "ValidationException", "Message": "an empty key"}}
+            raise ClientError(cast("Any", told), "BatchGetItem")
+        return {"Responses": {}}
+
+
+class NewIndex:
+    """It takes everything."""
+
+    async def write(self, documents: Sequence[SearchDocument]) -> tuple[Written, ...]:
+        return (Written(Outcome.INDEXED),) * len(documents)
+
+    async def finish(self) -> None: ...
+
+
+async def test_a_row_whose_request_no_table_can_have_concerns_no_other() -> None:
+    """It is told as rejected; to wait for it would end the rebuild."""
+    service: Any = Service(str(uuid.uuid4()), "", str(uuid.uuid4()))
+    scan = ImageScan(service, "images", segments=1, rate=1_000)
+    tables = Tables(cast("Any", None), service, Statements("requests", "images"))
+    refill = IndexBuilder(scan, tables, NewIndex(), Progress("reindex", 3))
+    assert await refill.run(1) == Tally(indexed=2, rejected=1)

@@ -1,0 +1,65 @@
+"""What customers are told, per protocol."""
+
+import json
+
+import pytest
+
+from consumer.notify.notification import SUBJECT_LIMIT, notification_entry
+from consumer.notify.outcome import Outcome
+from core.model.image import ImageRecord, Provenance
+from core.model.request import Failure
+from harness.outcomes import PICTURE
+
+BASE = "https://cdn.example/"
+RECORD = ImageRecord(
+    "image-1", "request-1", "acme", "s3://bucket/images/ab/tag/x.png", 5, PICTURE, Provenance()
+)
+COMPLETED = Outcome("request-1", "acme", "http://h/i.png", 2, image=RECORD)
+FAILED = Outcome(
+    "request-1", "acme", "http://h/i.png", 2, failure=Failure("NOT_FOUND", "Nothing there", 1)
+)
+
+
+@pytest.mark.parametrize("outcome", [COMPLETED, FAILED])
+def test_attributes_let_a_subscription_filter(outcome: Outcome) -> None:
+    """Customer, status, request and revision are message attributes."""
+    attributes = notification_entry(outcome, BASE)["MessageAttributes"]
+    assert {name: value["StringValue"] for name, value in attributes.items()} == {
+        "customerId": "acme",
+        "status": outcome.state,
+        "requestId": "request-1",
+        "revision": "2",
+    }
+
+
+@pytest.mark.parametrize(
+    ("outcome", "said"),
+    [(COMPLETED, "https://cdn.example/images/ab/tag/x.png"), (FAILED, "Nothing there")],
+)
+@pytest.mark.parametrize("protocol", ["email", "sms"])
+def test_people_read_the_url_or_the_reason(outcome: Outcome, said: str, protocol: str) -> None:
+    """Email and SMS carry a sentence, not JSON."""
+    text = json.loads(notification_entry(outcome, BASE)["Message"])[protocol]
+    assert said in text
+    assert not text.startswith("{")
+
+
+def test_queues_and_webhooks_get_json_with_the_notification_id() -> None:
+    """The id is made of request and revision, so that a repeat can be told."""
+    event = json.loads(json.loads(notification_entry(COMPLETED, BASE)["Message"])["default"])
+    assert event["notificationId"] == "request-1:2"
+    assert event["publicUrl"] == "https://cdn.example/images/ab/tag/x.png"
+    assert event["metadata"]["sourceSha256"] == "a" * 64
+
+
+def test_a_failure_says_code_message_and_attempts() -> None:
+    """Machines match the code; the message is for people."""
+    event = json.loads(json.loads(notification_entry(FAILED, BASE)["Message"])["default"])
+    assert event["failure"] == {"code": "NOT_FOUND", "message": "Nothing there", "attempts": 1}
+    assert "publicUrl" not in event
+
+
+def test_the_subject_fits_an_email() -> None:
+    """SNS refuses a subject of over 100 characters."""
+    outcome = Outcome("r" * 200, "acme", "http://h/i.png", 2, failure=FAILED.failure)
+    assert len(notification_entry(outcome, BASE)["Subject"]) == SUBJECT_LIMIT

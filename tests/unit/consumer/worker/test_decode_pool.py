@@ -1,0 +1,70 @@
+"""Where pictures are decoded, and how many at a time."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from io import BytesIO
+
+import pytest
+from PIL import Image
+
+from consumer.imaging import ImagePolicy, inspect, probe
+from consumer.worker.decode_pool import SMALL_BYTES, Decoder
+from core.errors import CorruptImage
+from harness.pictures import picture, sample
+
+POLICY = ImagePolicy(verification="full")
+BUDGET = 64 * 1024 * 1024
+SMALL = (sample("portrait-rotated.jpg"), sample("cat-animated.webp"))
+
+
+def large_png() -> bytes:
+    """Few bytes, and some 20 MB once decoded."""
+    out = BytesIO()
+    Image.new("RGB", (2_400, 2_000)).save(out, "PNG")
+    return out.getvalue()
+
+
+@pytest.fixture
+async def decoder() -> AsyncIterator[Decoder]:
+    decoder = Decoder(POLICY, threads=2, budget_bytes=BUDGET)
+    yield decoder
+    assert decoder._budget.free == BUDGET
+    decoder.close()
+
+
+async def test_small_and_large_pictures_are_inspected_alike(decoder: Decoder) -> None:
+    """What a picture weighs decides how it is admitted, and nothing of what is read from it."""
+    large = large_png()
+    assert probe(large, POLICY).decode_bytes > SMALL_BYTES
+    for body in (*SMALL, large):
+        assert await decoder.inspect(body) == inspect(body, POLICY)
+
+
+async def test_a_large_picture_waits_for_its_bytes(decoder: Decoder) -> None:
+    """It is not decoded with those lent to a small one."""
+    large = large_png()
+    async with decoder._budget.reserve(BUDGET - SMALL_BYTES):
+        waiting = asyncio.create_task(decoder.inspect(large))
+        for _ in range(10):
+            assert (await decoder.inspect(picture("PNG", (8, 8)))).metadata.width == 8
+            if decoder._budget._waiting:
+                break
+        assert not waiting.done()
+    assert (await waiting).metadata.width == 2_400
+
+
+async def test_a_picture_heavier_than_the_budget_runs_alone() -> None:
+    """A budget below one picture's weight, even below a small one's, slows down and does not stop."""
+    decoder = Decoder(POLICY, threads=2, budget_bytes=2_000_000)
+    bodies = [large_png(), picture("PNG", (8, 8)), large_png()]
+    widths = [found.metadata.width for found in await asyncio.gather(*map(decoder.inspect, bodies))]
+    assert widths == [2_400, 8, 2_400]
+    assert decoder._budget.free == 2_000_000
+    decoder.close()
+
+
+async def test_a_failure_gives_its_bytes_back(decoder: Decoder) -> None:
+    """Pictures that cannot be decoded leave room for the next."""
+    for body in (picture("PNG", (8, 8))[:40], large_png()[:-20]):
+        with pytest.raises(CorruptImage):
+            await decoder.inspect(body)

@@ -1,0 +1,63 @@
+"""What is told of a body while there is no memory to decode it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from consumer.imaging import ImagePolicy, inspect
+from consumer.worker.decode_pool import Decoder
+from core.errors import CorruptImage, ImageFailure, NotAnImage, TooManyPixels
+from harness.pictures import html, picture
+
+POLICY = ImagePolicy(max_pixels=10_000)
+BUDGET = 64 * 1024 * 1024
+PATIENCE_S = 30
+
+
+@pytest.fixture
+async def decoder() -> AsyncIterator[Decoder]:
+    decoder = Decoder(POLICY, threads=2, budget_bytes=BUDGET)
+    yield decoder
+    assert decoder._budget.free == BUDGET
+    assert not decoder._budget._waiting
+    decoder.close()
+
+
+@pytest.mark.parametrize(
+    ("body", "failure"),
+    [
+        (html(), NotAnImage),
+        (picture("PNG")[:20], CorruptImage),
+        (picture("PNG", (200, 200)), TooManyPixels),
+    ],
+    ids=["html", "cut", "large"],
+)
+async def test_what_is_no_picture_waits_for_no_memory(
+    decoder: Decoder, body: bytes, failure: type[ImageFailure]
+) -> None:
+    """Its structure alone tells, which costs next to nothing."""
+    async with decoder._budget.reserve(BUDGET), asyncio.timeout(PATIENCE_S):
+        with pytest.raises(failure):
+            await decoder.inspect(body)
+
+
+async def test_a_picture_that_had_to_wait_is_inspected_like_any_other(decoder: Decoder) -> None:
+    """Also where several stand in line."""
+    bodies = [picture("PNG", (8, 8)), picture("JPEG", (80, 80)), picture("GIF", (20, 20))]
+    async with decoder._budget.reserve(BUDGET):
+        waiting = [asyncio.create_task(decoder.inspect(body)) for body in bodies]
+        await asyncio.sleep(0)
+        assert not any(task.done() for task in waiting)
+    assert await asyncio.gather(*waiting) == [inspect(body, POLICY) for body in bodies]
+
+
+async def test_a_picture_that_is_given_up_in_line_leaves_no_trace(decoder: Decoder) -> None:
+    """A drain may cancel it while it waits."""
+    async with decoder._budget.reserve(BUDGET):
+        waiting = asyncio.create_task(decoder.inspect(picture("PNG", (8, 8))))
+        while not decoder._budget._waiting:  # noqa: ASYNC110  nothing announces it
+            await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting

@@ -1,0 +1,223 @@
+"""The state machine of a request, by tables and by a model of everyone who acts on it."""
+
+import uuid
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
+
+from core.model.message import ImageMessage, decode_message, first_message
+from core.model.request import (
+    FIRST_REVISION,
+    Failure,
+    ImageRequest,
+    MessageStatus,
+    Repeat,
+    State,
+    customer_shard,
+    image_id_of,
+    message_status,
+    new_request,
+    next_revision,
+    notification_id,
+    payload_hash,
+    repeat,
+    reused_image_id,
+)
+
+REQUEST_ID = "0b8f4a5e-7a59-4c39-9d0f-3c3a9b0a1f11"
+NEW = new_request(
+    request_id=REQUEST_ID, customer_id="acme", url="https://a.example/1", labels={}, now=1
+)
+
+
+@pytest.mark.parametrize(
+    ("state", "revision", "message_revision", "expected"),
+    [
+        (State.PENDING, 1, 1, MessageStatus.OPEN),
+        (State.PENDING, 3, 3, MessageStatus.OPEN),
+        (State.PENDING, 3, 1, MessageStatus.STALE),
+        (State.PENDING, 1, 3, MessageStatus.STALE),
+        (State.COMPLETED, 2, 1, MessageStatus.ENDED),
+        (State.FAILED, 2, 1, MessageStatus.ENDED),
+        (State.COMPLETED, 4, 3, MessageStatus.ENDED),
+        (State.COMPLETED, 4, 1, MessageStatus.STALE),
+        (State.FAILED, 2, 2, MessageStatus.STALE),
+        (State.FAILED, 2, 3, MessageStatus.STALE),
+    ],
+)
+def test_a_message_has_a_say_only_at_its_revision(
+    state: State, revision: int, message_revision: int, expected: MessageStatus
+) -> None:
+    """A message is open, ended, or stale, by the row's state and both revisions."""
+    assert (
+        message_status(replace(NEW, state=state, revision=revision), message_revision) is expected
+    )
+
+
+def test_a_message_without_a_row_is_unknown() -> None:
+    """A row that has expired leaves its message without a meaning."""
+    assert message_status(None, 1) is MessageStatus.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("existing", "expected"),
+    [
+        (NEW, Repeat.UNFINISHED),
+        (replace(NEW, revision=3), Repeat.UNFINISHED),
+        (replace(NEW, state=State.COMPLETED, revision=2), Repeat.FINISHED),
+        (replace(NEW, state=State.FAILED, revision=2), Repeat.FINISHED),
+        (replace(NEW, payload_hash="other"), Repeat.CONFLICT),
+        (replace(NEW, payload_hash="other", state=State.COMPLETED), Repeat.CONFLICT),
+    ],
+)
+def test_a_repeated_id_is_judged_by_content_and_state(
+    existing: ImageRequest, expected: Repeat
+) -> None:
+    """Another content is a conflict whatever the state; the same is sent again only while PENDING."""
+    assert repeat(existing, replace(NEW, created_at=99, updated_at=99)) is expected
+
+
+@pytest.mark.parametrize(
+    ("customer_id", "url", "labels"),
+    [
+        ("acme2", "https://a.example/1", {"a": "b"}),
+        ("acme", "https://a.example/2", {"a": "b"}),
+        ("acme", "https://a.example/1", {}),
+        ("acme", "https://a.example/1", {"a": "c"}),
+        ("acme", "https://a.example/1", {"b": "a"}),
+    ],
+)
+def test_each_part_of_the_content_changes_its_hash(
+    customer_id: str, url: str, labels: dict[str, str]
+) -> None:
+    """Customer, URL and labels are all part of what an id stands for."""
+    assert payload_hash(customer_id, url, labels) != payload_hash(
+        "acme", "https://a.example/1", {"a": "b"}
+    )
+
+
+@given(st.dictionaries(st.text(max_size=5), st.text(max_size=5), min_size=2, max_size=5))
+def test_the_order_of_labels_does_not_matter(labels: dict[str, str]) -> None:
+    """A map has no order, so a client may send its labels in any."""
+    backwards = dict(reversed(labels.items()))
+    assert payload_hash("acme", "u", labels) == payload_hash("acme", "u", backwards)
+
+
+def test_ids_are_made_from_the_request() -> None:
+    """The image's id is the same however often it is made, and no other request's."""
+    other = str(uuid.UUID(int=7))
+    assert image_id_of(REQUEST_ID) == image_id_of(REQUEST_ID) != image_id_of(other)
+    assert uuid.UUID(image_id_of(REQUEST_ID)).version == 5
+    assert notification_id(REQUEST_ID, 2) == f"{REQUEST_ID}:2"
+
+
+def test_a_later_request_with_the_same_id_has_another_image() -> None:
+    """The same however often it is made, another for each time of creation."""
+    now = 1_700_000_000_000
+    ids = {reused_image_id(REQUEST_ID, created_at) for created_at in (now, now, now + 1)}
+    assert len(ids) == 2
+    assert image_id_of(REQUEST_ID) not in ids
+    assert {uuid.UUID(each).version for each in ids} == {5}
+
+
+@given(st.uuids().map(str), st.integers(1, 50))
+def test_a_shard_is_one_of_those_that_exist(request_id: str, shards: int) -> None:
+    """The index key names the customer and a shard below the number of shards, always the same one."""
+    customer, _, shard = customer_shard("a#b", request_id, shards).rpartition("#")
+    assert customer == "a#b"
+    assert 0 <= int(shard) < shards
+    assert customer_shard("a#b", request_id, shards).endswith(f"#{shard}")
+
+
+class Life(RuleBasedStateMachine):
+    """One request, workers that may stall between reading and writing, callers and operators.
+
+    The row changes only as core.dynamodb.statements allows: by the state and revision that each write requires.
+    """
+
+    held = Bundle("held")
+    """Messages that a worker has found OPEN and is busy with, for as long as it likes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.row = NEW
+        self.queue = [first_message(NEW)]
+        self.outcomes: dict[int, State] = {}
+        self.history = [(State.PENDING, FIRST_REVISION)]
+
+    def write(self, required: tuple[State, int], state: State, failure: Failure | None) -> bool:
+        """A conditional write: it changes the row only if that is as required."""
+        if (self.row.state, self.row.revision) != required:
+            return False
+        revision = next_revision(self.row.revision)
+        self.row = replace(self.row, state=state, revision=revision, failure=failure)
+        self.history.append((state, revision))
+        if self.row.terminal:
+            self.outcomes[revision] = state
+        return True
+
+    @rule()
+    def submit_again(self) -> None:
+        if repeat(self.row, NEW) is Repeat.UNFINISHED:
+            self.queue.append(first_message(self.row).again())
+
+    @rule(target=held, at=st.integers(0, 20))
+    def receive(self, at: int) -> ImageMessage:
+        """Deliver any message, in any order; it stays in the queue, as an unacknowledged one does."""
+        message = decode_message(self.queue[at % len(self.queue)].encode())
+        match message_status(self.row, message.revision):
+            case MessageStatus.ENDED:
+                assert next_revision(message.revision) in self.outcomes
+            case MessageStatus.STALE:
+                assert message.revision < self.row.revision
+        return message
+
+    @rule(message=consumes(held), completes=st.booleans())
+    def decide(self, message: ImageMessage, *, completes: bool) -> None:
+        """A worker's verdict, however late it comes."""
+        open_now = message_status(self.row, message.revision) is MessageStatus.OPEN
+        state = State.COMPLETED if completes else State.FAILED
+        failure = None if completes else Failure("NOT_FOUND", "gone")
+        assert self.write((State.PENDING, message.revision), state, failure) == open_now
+
+    @rule()
+    def redrive(self) -> None:
+        failed = self.row.revision
+        if self.write((State.FAILED, failed), State.PENDING, None):
+            self.queue.append(first_message(self.row).again())
+
+    @invariant()
+    def revisions_rise_by_one(self) -> None:
+        assert [revision for _, revision in self.history] == list(range(1, self.row.revision + 1))
+
+    @invariant()
+    def terminal_states_change_only_by_redrive(self) -> None:
+        for (before, _), (after, _) in zip(self.history, self.history[1:], strict=False):
+            assert (before, after) in {
+                (State.PENDING, State.COMPLETED),
+                (State.PENDING, State.FAILED),
+                (State.FAILED, State.PENDING),
+            }
+
+    @invariant()
+    def a_pending_request_has_a_message_that_can_end_it(self) -> None:
+        if not self.row.terminal:
+            assert any(
+                message_status(self.row, m.revision) is MessageStatus.OPEN for m in self.queue
+            )
+
+    @invariant()
+    def the_outcome_is_known_to_its_own_messages_alone(self) -> None:
+        if self.row.terminal:
+            for message in self.queue:
+                ended = message_status(self.row, message.revision) is MessageStatus.ENDED
+                assert ended == (message.revision == self.row.revision - 1)
+
+
+TestLife = Life.TestCase
+TestLife.__doc__ = (
+    "However callers, workers and operators interleave, each revision has one outcome."
+)

@@ -1,0 +1,35 @@
+"""What a process writes to standard error."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+
+SAYS = """
+import structlog
+from core.runtime.logging import configure_logs
+configure_logs("info", "{format}", "server")
+structlog.get_logger().info("serving", port=50051)
+"""
+
+
+@pytest.mark.parametrize("format_", ["json", "console"])
+def test_a_line_is_one_write_even_where_python_does_not_buffer(format_: str) -> None:
+    """Else the lines of several workers on one pipe run into each other. A datagram is what one write(2) wrote."""
+    here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with here, there:
+        subprocess.run(
+            [sys.executable, "-c", SAYS.format(format=format_)],
+            stderr=there.fileno(),
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            check=True,
+        )
+        line = here.recv(65_536).decode()
+    assert line.endswith("\n")
+    assert "serving" in line
+    if format_ == "json":
+        entry = json.loads(line)
+        assert (entry["event"], entry["process"], entry["port"]) == ("serving", "server", 50051)

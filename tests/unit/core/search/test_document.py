@@ -1,0 +1,123 @@
+"""What an index holds of an image."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+
+from core.model.image import ImageRecord, Provenance
+from core.model.request import FIRST_REVISION, ImageRequest, State, new_request
+from core.search.color import Color
+from core.search.document import SearchDocument, document_of
+from harness.outcomes import PICTURE, image_record
+from harness.search_documents import document
+
+ID = "7f3b7a52-9d1c-4d65-8f0b-2f6f0a1c9e11"
+
+
+def completed(labels: Mapping[str, str] | None = None) -> ImageRequest:
+    request = new_request(
+        request_id=ID,
+        customer_id="acme",
+        url="https://Photos.Example:8443/a/b.jpg?size=1",
+        labels={"order": "7", "place": "Zürich"} if labels is None else labels,
+        now=1_000,
+    )
+    return replace(request, state=State.COMPLETED, revision=4)
+
+
+def record(**picture: object) -> ImageRecord:
+    """Of an image that was redirected to elsewhere."""
+    return replace(
+        image_record(ID),
+        created_at=1_700_000_000_123,
+        picture=replace(PICTURE, **picture),  # type: ignore[arg-type]
+        provenance=Provenance(final_url="https://cdn.elsewhere.example/b.jpg", redirects=1),
+    )
+
+
+def test_a_document_is_of_the_image_and_its_request() -> None:
+    """Its time is the image's; its revision, labels and host are the request's, the host in lower case."""
+    image = record(
+        camera="Canon EOS 5D", dominant_color="#ff0000", perceptual_hash="c3a5f00d1234beef"
+    )
+    assert document_of(image, completed()) == SearchDocument(
+        image_id=image.image_id,
+        request_id=ID,
+        customer_id="acme",
+        revision=4,
+        created_at=1_700_000_000_123,
+        format="JPEG",
+        width=640,
+        height=480,
+        bytes=12_345,
+        camera="Canon EOS 5D",
+        origin_host="photos.example",
+        labels={"order": "7", "place": "Zürich"},
+        color=Color.RED,
+        perceptual_hash="c3a5f00d1234beef",
+    )
+
+
+def test_a_document_outlives_its_request() -> None:
+    """When the row has expired, nobody knows labels and host any more; where a redirect led to is another thing.
+
+    The revision is lower than that of any event.
+    """
+    alone = document_of(record(), None)
+    assert (alone.labels, alone.origin_host, alone.revision) == ({}, "", FIRST_REVISION)
+    assert alone.revision < completed().revision
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "found_by"),
+    [
+        ("http://BÜCHER.example/a", "xn--bcher-kva.example", "bucher"),
+        ("http://\uff45xample.com:8080/", "example.com", "example"),
+        ("http://ex\u00adample.com/", "example.com", "example"),
+        ("http://[::1]/a", "::1", "1"),
+        ("http://refused by now/a", "", None),
+    ],
+)
+def test_a_documents_host_is_the_one_that_was_asked(
+    url: str, host: str, found_by: str | None
+) -> None:
+    """Not as it was spelt, though people find it by its own letters."""
+    document = document_of(record(camera=""), replace(completed({}), origin_url=url))
+    assert document.origin_host == host
+    assert found_by is None or found_by in document.words
+
+
+def test_a_picture_that_was_not_decoded_has_no_colour_and_no_likeness() -> None:
+    """Only its header was looked at."""
+    plain = document_of(record(dominant_color="", perceptual_hash=""), completed())
+    assert (plain.color, plain.perceptual_hash) == (None, "")
+
+
+def test_a_documents_labels_are_its_own() -> None:
+    """They do not change with the request they came from."""
+    labels = {"order": "7"}
+    indexed = document_of(record(), completed(labels=labels))
+    labels["order"] = "8"
+    assert indexed.labels == {"order": "7"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, ()),
+        ({"camera": "Canon EOS"}, ("canon", "eos")),
+        ({"origin_host": "cdn.example"}, ("cdn", "example")),
+        ({"labels": {"Order": "7", "empty": ""}}, ("order", "empty", "7")),
+        (
+            {"camera": "Eos", "origin_host": "eos.example", "labels": {"eos": "example"}},
+            ("eos", "example"),
+        ),
+        ({"camera": "a", "origin_host": "b", "labels": {"c": "d"}}, ("a", "b", "c", "d")),
+    ],
+)
+def test_a_documents_words_are_of_camera_host_and_labels(
+    fields: dict[str, object], expected: tuple[str, ...]
+) -> None:
+    """Keys as well as values, each word once; and none runs over from one text into the next."""
+    assert document(**fields).words == expected

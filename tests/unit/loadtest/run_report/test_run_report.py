@@ -1,0 +1,229 @@
+"""The record of a run: what is measured, what is kept of it, and how it is shown."""
+
+import os
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from subprocess import PIPE
+
+import pytest
+
+from loadtest.run_report import report
+from loadtest.run_report.processes import ProcessSample, ProcessSampler
+from loadtest.run_report.record import Heading, LatencyLines, RunRecord, Table, Timeline, Verdict
+from loadtest.run_report.recorder import Depth, Recorder
+from loadtest.run_report.schedule import Schedule
+from loadtest.run_report.thinning import thin_timeline
+
+HEADING = Heading("A run <of> tests", "abc123", "a machine", "2026-01-01T00:00:00+00:00", {"n": 1})
+PASSED = Verdict(passed=True, sentences=("All is well.",))
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def recorded(seconds: int) -> RunRecord:
+    """A run in which something of everything happens each second."""
+    clock = Clock()
+    recorder = Recorder(("acknowledge", "terminal"), clock)
+    for second in range(seconds):
+        clock.now += 1
+        recorder.count("submitted", 10 + second % 3)
+        recorder.latency("acknowledge", 0.010 + second / 1e5)
+        if second % 7 == 0:
+            recorder.error("RESOURCE_EXHAUSTED")
+        sample = ProcessSample(cpu_seconds=second / 2, memory_mib=100 + second)
+        recorder.sample(depth=Depth(second, 3), processes={"server": sample, "driver": sample})
+    tables = (Table("CPU", ("tenth", "ms"), ((1, 2.5),), "a note"),)
+    return recorder.finish(HEADING, verdict=PASSED, totals={"items/s": 10.5}, tables=tables)
+
+
+@pytest.mark.parametrize(
+    ("now", "due"), [(9.9, 0), (10.0, 1), (10.24, 1), (10.25, 2), (11.0, 5), (110.0, 401)]
+)
+def test_a_schedule_says_how_many_are_due(now: float, due: int) -> None:
+    assert Schedule(start=10.0, rate=4.0).due(now) == due
+
+
+def test_latency_counts_from_the_intended_moment() -> None:
+    """A service that stalls once delays all that should have been sent meanwhile, and the report says so."""
+    schedule, recorder = Schedule(start=0.0, rate=100.0), Recorder(("intended", "sent"))
+    free = 0.0
+    for number in range(1_000):
+        sent = max(free, schedule.intended(number))
+        free = sent + (2.0 if number == 100 else 0.001)
+        recorder.latency("intended", schedule.latency(number, free))
+        recorder.latency("sent", free - sent)
+    recorder.sample()
+    summary = recorder.latencies()
+    assert summary["sent"].p99 < 5
+    assert summary["intended"].p99 > 1_500
+    assert summary["intended"].p50 < 5
+    assert summary["intended"].max == pytest.approx(2_000, rel=0.02)
+
+
+def test_rates_are_per_second_however_long_the_second_was() -> None:
+    clock = Clock()
+    recorder = Recorder(("acknowledge",), clock)
+    recorder.count("submitted", 10)
+    clock.now += 2
+    recorder.sample()
+    recorder.count("terminal", 3)
+    clock.now += 1
+    recorder.sample()
+    timeline = recorder.timeline()
+    assert timeline.seconds == (2.0, 3.0)
+    assert timeline.rates == {"submitted": (5.0, 0.0), "terminal": (0.0, 3.0)}
+    assert recorder.counts == {"submitted": 10, "terminal": 3}
+
+
+def test_what_came_after_the_last_sample_is_kept() -> None:
+    """As when a run is interrupted."""
+    clock = Clock()
+    recorder = Recorder(("acknowledge",), clock)
+    recorder.count("acknowledged", 3)
+    recorder.latency("acknowledge", 0.1)
+    clock.now += 0.5
+    record = recorder.finish(HEADING, verdict=PASSED)
+    assert record.totals == {"acknowledged": 3}
+    assert record.latencies["acknowledge"].count == 1
+    assert record.seconds == 0.5
+
+
+def test_cpu_is_what_was_used_since_the_last_sample() -> None:
+    """A process that begins late, or begins anew, has no use before it."""
+    clock = Clock()
+    recorder = Recorder((), clock)
+    for samples in (
+        {"server": ProcessSample(5.0, 80.0)},
+        {"server": ProcessSample(5.5, 81.0), "consumer 1": ProcessSample(9.0, 90.0)},
+        {"server": ProcessSample(0.1, 60.0), "consumer 1": ProcessSample(9.2, 90.0)},
+    ):
+        clock.now += 1
+        recorder.sample(processes=samples)
+    timeline = recorder.timeline()
+    assert timeline.cpu == {"server": (None, 0.5, 0.0), "consumer 1": (None, None, 0.2)}
+    assert timeline.memory == {"server": (80.0, 81.0, 60.0), "consumer 1": (None, 90.0, 90.0)}
+
+
+def test_a_second_without_latencies_is_a_gap() -> None:
+    recorder = Recorder(("acknowledge",))
+    recorder.latency("acknowledge", 0.050)
+    recorder.sample()
+    recorder.sample()
+    lines = recorder.timeline().latencies["acknowledge"]
+    assert lines.p50[0] == pytest.approx(50, rel=0.02)
+    assert lines.p50[1] is None
+    assert lines.max[1] is None
+
+
+def test_thinning_keeps_peaks_and_totals() -> None:
+    """The worst second of a latency survives; a rate is the mean of its seconds."""
+    latency = (1.0, 2.0, 90.0, 3.0, None, None, 4.0)
+    flat = (2.0,) * 7
+    timeline = Timeline(
+        seconds=(1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0),
+        rates={"submitted": (10.0, 20.0, 30.0, 0.0, 0.0, 3.0, 8.0)},
+        latencies={"acknowledge": LatencyLines(flat, flat, latency, latency)},
+        depth={"visible": (1.0, 5.0, 2.0, 0.0, 0.0, 0.0, 9.0)},
+    )
+    thin = thin_timeline(timeline, 3)
+    assert thin.seconds == (3.0, 6.0, 7.0)
+    assert thin.rates == {"submitted": (20.0, 1.0, 8.0)}
+    assert thin.latencies["acknowledge"].max == (90.0, 3.0, 4.0)
+    assert thin.depth == {"visible": (5.0, 0.0, 9.0)}
+    assert thin_timeline(timeline, 7) == timeline
+
+
+@pytest.mark.parametrize("seconds", [1, 399, 400, 401, 3_600])
+def test_thinning_never_leaves_more_points_than_asked_for(seconds: int) -> None:
+    timeline = recorded(seconds).timeline
+    thin = thin_timeline(timeline, 400)
+    assert len(thin.seconds) <= 400
+    assert {len(line) for line in thin.memory.values()} == {len(thin.seconds)}
+    assert thin.seconds[-1] == timeline.seconds[-1]
+
+
+def test_json_gives_the_record_back(tmp_path: Path) -> None:
+    record = recorded(20)
+    record.to_json(tmp_path / "report.json")
+    assert RunRecord.from_json(tmp_path / "report.json") == record
+
+
+def test_the_page_of_an_hour_is_small_and_needs_nothing_else(tmp_path: Path) -> None:
+    report.to_html(recorded(3_600), tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert len(page) < 500_000
+    assert not re.search(r"<script|<link|<img|src=|url\((?!#)", page)
+    assert "A run &lt;of&gt; tests" in page
+    for words in ("Throughput", "Queue depth", "Memory", "Errors by reason", "RESOURCE_EXHAUSTED"):
+        assert words in page
+
+
+def test_a_failed_run_says_so(tmp_path: Path) -> None:
+    record = replace(recorded(3), verdict=Verdict(passed=False, sentences=("1 lost: abc",)))
+    report.to_html(record, tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "Failed" in page
+    assert "1 lost: abc" in page
+
+
+def test_the_picture_is_a_png(tmp_path: Path) -> None:
+    report.to_png(recorded(30), tmp_path / "report.png")
+    assert (tmp_path / "report.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_processes_are_sampled_by_name_and_the_dead_are_left_out() -> None:
+    samples = ProcessSampler(lambda: {"this": os.getpid(), "nobody": 2**30}).sample()
+    assert list(samples) == ["this"]
+    assert samples["this"].memory_mib > 1
+    assert samples["this"].cpu_seconds > 0
+
+
+def test_a_child_that_ends_takes_neither_its_name_nor_its_cpu_time_along() -> None:
+    """Its parent waits for it, so the kernel keeps its time (getrusage(2), RUSAGE_CHILDREN)."""
+    burns = "import time; end = time.process_time() + 0.4\nwhile time.process_time() < end: pass"
+    parent = (
+        "import subprocess, sys; child = subprocess.Popen([sys.executable, '-c', sys.argv[1]]); print(child.pid);"
+        "sys.stdout.flush(); child.wait(); print('ended'); sys.stdout.flush(); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", parent, burns], stdin=PIPE, stdout=PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        sampler = ProcessSampler(lambda: {"server": process.pid})
+        before = sampler.sample()["server"].cpu_seconds
+        process.stdout.readline()
+        after = sampler.sample()["server"].cpu_seconds
+        process.communicate()
+    assert before <= after
+    assert after >= 0.3
+
+
+def test_a_process_that_was_replaced_goes_on_where_the_earlier_one_ended() -> None:
+    burns = (
+        "import time, sys; end = time.process_time() + 0.3\nwhile time.process_time() < end: pass\n"
+        "print(); sys.stdout.flush(); sys.stdin.read()"
+    )
+    spent, pids = [], {"consumer 1": 0}
+    sampler = ProcessSampler(lambda: pids)
+    for _ in range(2):
+        with subprocess.Popen(
+            [sys.executable, "-c", burns], stdin=PIPE, stdout=PIPE, text=True
+        ) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            pids["consumer 1"] = process.pid
+            spent.append(sampler.sample()["consumer 1"].cpu_seconds)
+            process.communicate()
+    assert spent[0] >= 0.2
+    # Less than each has burnt: the kernel counts in hundredths.
+    assert spent[1] >= spent[0] + 0.2

@@ -1,0 +1,104 @@
+"""What a page token carries, and what is taken for none."""
+
+import base64
+import re
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.dynamodb.indexes import IndexKey, TimeRange
+from core.model.request import State
+from server.listing.merge import END, MAX_SHARDS, After, From, Position
+from server.listing.page_token import BadToken, decode, encode
+from server.listing.query import LATEST, Kind, ListQuery
+
+QUERY = ListQuery(Kind.REQUESTS, "acme")
+ID = "0b8f4a5e-7a59-4c39-9d0f-3c3a9b0a1f11"
+POSITIONS = (From(1_700_000_000_000), After(IndexKey(1_600_000_000_000, ID)), END)
+
+times = st.integers(0, LATEST)
+positions = st.one_of(
+    st.just(END),
+    times.map(From),
+    st.builds(lambda time, name: After(IndexKey(time, str(name))), times, st.uuids()),
+)
+
+
+def packed(token: str) -> bytes:
+    return base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
+
+
+def text(content: bytes) -> str:
+    return base64.urlsafe_b64encode(content).decode().rstrip("=")
+
+
+@given(st.lists(positions, min_size=1, max_size=20))
+def test_positions_survive_a_token(positions: list[Position]) -> None:
+    """What is written is read, and goes through a URL as it is."""
+    token = encode(QUERY, positions)
+    assert re.fullmatch(r"[A-Za-z0-9_-]+", token)
+    assert decode(QUERY, token) == tuple(positions)
+
+
+def test_the_largest_number_of_shards_fits() -> None:
+    """A token has no length that a server would not take back; that of 8 shards is short."""
+    largest = [After(IndexKey(LATEST, ID))] * MAX_SHARDS
+    assert decode(QUERY, encode(QUERY, largest)) == tuple(largest)
+    assert len(encode(QUERY, largest[:8])) == 268
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(QUERY, customer_id="acme2"),
+        replace(QUERY, kind=Kind.IMAGES),
+        replace(QUERY, state=State.PENDING),
+        replace(QUERY, created=TimeRange(1, LATEST)),
+        replace(QUERY, created=TimeRange(0, LATEST - 1)),
+    ],
+)
+def test_a_token_belongs_to_its_query(other: ListQuery) -> None:
+    """With any other field than the page's size it is refused."""
+    with pytest.raises(BadToken):
+        decode(other, encode(QUERY, POSITIONS))
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "x",
+        "!" * 268,
+        "ümläut",
+        "A" * 10_000_000,
+        encode(QUERY, POSITIONS)[:-1],
+        encode(QUERY, POSITIONS) + "AAAA",
+        encode(QUERY, POSITIONS) + "\n",
+        encode(QUERY, ()),
+        text(b"\x02" + packed(encode(QUERY, POSITIONS))[1:]),
+        text(packed(encode(QUERY, POSITIONS))[:17] + b"\x03" + bytes(22)),
+    ],
+    ids=range(10),
+)
+def test_what_is_no_token_is_refused(token: str) -> None:
+    """Text that no server has made is a fault of the caller's, never one of ours."""
+    with pytest.raises(BadToken):
+        decode(QUERY, token)
+
+
+@given(st.text(max_size=400))
+def test_any_text_is_a_token_or_refused(token: str) -> None:
+    """Nothing else comes out of reading a stranger's text."""
+    with pytest.raises(BadToken):
+        decode(QUERY, token)
+
+
+@pytest.mark.parametrize("time", [999, 2_001])
+@pytest.mark.parametrize("kind", [From, lambda time: After(IndexKey(time, ID))])
+def test_a_position_outside_the_span_is_refused(time: int, kind: type[From]) -> None:
+    """DynamoDB would refuse to go on there; only a forged token says so."""
+    query = replace(QUERY, created=TimeRange(1_000, 2_000))
+    assert decode(query, encode(query, [kind(1_500)])) == (kind(1_500),)
+    with pytest.raises(BadToken):
+        decode(query, encode(query, [kind(time)]))

@@ -1,0 +1,116 @@
+"""What a search's page token carries, and what is taken for none."""
+
+import base64
+import re
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.search.query import Position, Range, SearchQuery, Similar, Word
+from server.search.page_token import BadToken, decode, encode
+
+ID = "0b8f4a5e-7a59-5c39-9d0f-3c3a9b0a1f11"
+HASH = "0123456789abcdef"
+QUERY = SearchQuery("acme", formats=("PNG",))
+SIMILAR = replace(QUERY, similar=Similar(HASH, 6))
+HIT = Position(0, 1_700_000_000_000, ID)
+TOKEN = encode(QUERY, HIT)
+
+hits = st.builds(
+    lambda distance, time, name: Position(distance, time, str(name)),
+    st.integers(0, 6),
+    st.integers(0, 2**48 - 1),
+    st.uuids(),
+)
+
+
+def packed(token: str) -> bytes:
+    return base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
+
+
+def text(content: bytes) -> str:
+    return base64.urlsafe_b64encode(content).decode().rstrip("=")
+
+
+@given(hits)
+def test_a_hit_survives_a_token(hit: Position) -> None:
+    """What is written is read, and goes through a URL as it is; its length is always the same."""
+    token = encode(SIMILAR, hit)
+    assert re.fullmatch(r"[A-Za-z0-9_-]{54}", token)
+    assert decode(SIMILAR, token) == hit
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(QUERY, customer_id="acme2"),
+        replace(QUERY, words=(Word("a"),)),
+        replace(QUERY, words=(Word("a", prefix=True),)),
+        replace(QUERY, formats=()),
+        replace(QUERY, formats=("GIF", "PNG")),
+        replace(QUERY, formats=(), colors=("PNG",)),
+        replace(QUERY, cameras=("c",)),
+        replace(QUERY, origin_hosts=("h",)),
+        replace(QUERY, labels=(("k", "v"),)),
+        replace(QUERY, width=Range(0, None)),
+        replace(QUERY, width=Range(None, 0)),
+        replace(QUERY, height=Range(0, None)),
+        replace(QUERY, bytes=Range(0, None)),
+        replace(QUERY, created=Range(0, None)),
+        SIMILAR,
+    ],
+    ids=range(15),
+)
+def test_a_token_belongs_to_its_query(other: SearchQuery) -> None:
+    """With any other customer or condition it is refused; the same query made anew is the same."""
+    assert decode(replace(QUERY), TOKEN) == HIT
+    with pytest.raises(BadToken):
+        decode(other, TOKEN)
+
+
+def test_a_near_duplicates_token_belongs_to_its_hash() -> None:
+    """And to the distance that was asked for."""
+    token = encode(SIMILAR, replace(HIT, distance=6))
+    for similar in (Similar(HASH, 7), Similar(HASH, 5), Similar(HASH[::-1], 6)):
+        with pytest.raises(BadToken):
+            decode(replace(QUERY, similar=similar), token)
+
+
+@pytest.mark.parametrize("query", [QUERY, SIMILAR])
+def test_a_distance_that_no_hit_has_is_refused(query: SearchQuery) -> None:
+    """Only a forged token says so."""
+    with pytest.raises(BadToken):
+        decode(query, encode(query, replace(HIT, distance=7)))
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "x",
+        "!" * 54,
+        "ümläut" * 9,
+        "A" * 10_000_000,
+        "A" * 54,
+        "A" * 52 + "==",
+        "A" * 53 + "=",
+        TOKEN[:-1],
+        TOKEN + "A",
+        TOKEN + "\n",
+        TOKEN[:-1] + "\n",
+        text(b"\x02" + packed(TOKEN)[1:]),
+    ],
+    ids=range(12),
+)
+def test_what_is_no_token_is_refused(token: str) -> None:
+    """Text that no server has made is a fault of the caller's, never one of ours."""
+    with pytest.raises(BadToken):
+        decode(QUERY, token)
+
+
+@given(st.text(max_size=80) | st.text("ABCabc-_", min_size=54, max_size=54))
+def test_any_text_is_a_token_or_refused(token: str) -> None:
+    """Nothing else comes out of reading a stranger's text."""
+    with pytest.raises(BadToken):
+        decode(QUERY, token)

@@ -1,0 +1,54 @@
+"""What is kept of COMPLETED requests, and for how long."""
+
+import pytest
+
+from server.status.cache import CompletedCache
+
+
+class Clock:
+    """Seconds since the epoch, as a test sets them."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def test_what_was_asked_for_last_is_kept(clock: Clock) -> None:
+    """The one that nobody asked for makes room."""
+    cache: CompletedCache[int] = CompletedCache(2, 60, clock)
+    cache.keep("a", 1, None)
+    cache.keep("b", 2, None)
+    assert cache.get("a") == 1
+    cache.keep("c", 3, None)
+    assert [cache.get(each) for each in "abc"] == [1, None, 3]
+    assert len(cache) == 2
+
+
+@pytest.mark.parametrize(
+    ("expires_at", "last_second"), [(None, 1_059.0), (1_030, 1_029.0), (9_999, 1_059.0)]
+)
+def test_it_is_kept_until_its_age_or_its_rows_expiry(
+    clock: Clock, expires_at: int | None, last_second: float
+) -> None:
+    """Whichever comes first; then it is read anew."""
+    cache: CompletedCache[int] = CompletedCache(2, 60, clock)
+    cache.keep("a", 1, expires_at)
+    clock.now = last_second
+    assert cache.get("a") == 1
+    clock.now = last_second + 1
+    assert cache.get("a") is None
+    assert len(cache) == 0
+
+
+def test_without_room_nothing_is_kept(clock: Clock) -> None:
+    """0 entries switch it off."""
+    cache: CompletedCache[int] = CompletedCache(0, 60, clock)
+    cache.keep("a", 1, None)
+    assert cache.get("a") is None

@@ -1,0 +1,82 @@
+"""From rows to the contract's messages."""
+
+from dataclasses import replace
+
+from core.errors import FailureCode
+from core.model.image import ImageMetadata, ImageRecord, Provenance
+from core.model.request import Failure, State, new_request
+from imageservice.v1 import image_service_pb2 as pb
+from server.converters import FAILURE_CODES, STATES, request_message
+
+REQUEST = new_request(
+    request_id="r", customer_id="acme", url="https://a.example/1", labels={"a": "b"}, now=1_234
+)
+
+
+def test_every_state_and_code_has_its_own_value_in_the_contract() -> None:
+    """What we can write, a client can read; and the contract names nothing that we cannot write."""
+    assert set(STATES.values()) == set(pb.State.values()) - {pb.STATE_UNSPECIFIED}
+    codes = set(pb.FailureCode.values()) - {pb.FAILURE_CODE_UNSPECIFIED}
+    assert set(FAILURE_CODES.values()) == codes
+    assert len(FAILURE_CODES) == len(FailureCode)
+
+
+def test_a_pending_request_has_neither_image_nor_failure() -> None:
+    """The fields of a row arrive as they are, times to the millisecond."""
+    message = request_message(REQUEST, None, "https://cdn.example/")
+    assert (message.url, message.state, message.revision) == (
+        "https://a.example/1",
+        pb.STATE_PENDING,
+        1,
+    )
+    assert message.create_time.ToMilliseconds() == 1_234
+    assert dict(message.labels) == {"a": "b"}
+    assert not message.HasField("image")
+    assert not message.HasField("failure")
+
+
+def test_a_failure_carries_its_code() -> None:
+    """A code is a value of the contract; one that this version does not know is UNSPECIFIED."""
+    for code, expected in (
+        ("TIMEOUT", pb.FAILURE_CODE_TIMEOUT),
+        ("NEWER", pb.FAILURE_CODE_UNSPECIFIED),
+    ):
+        failed = replace(REQUEST, state=State.FAILED, failure=Failure(code, "why", 3))
+        failure = request_message(failed, None, "https://cdn.example/").failure
+        assert (failure.code, failure.message, failure.attempts) == (expected, "why", 3)
+
+
+def test_an_image_carries_all_that_was_read() -> None:
+    """Each field of the record has its field in the contract, and the public URL is base and key."""
+    picture = ImageMetadata(
+        format="JPEG",
+        media_type="image/jpeg",
+        width=2,
+        height=3,
+        mode="RGB",
+        frames=1,
+        bytes=99,
+        sha256="aa",
+        source_sha256="bb",
+        perceptual_hash="cc",
+        dominant_color="#010203",
+        capture_time="2020-01-01T00:00:00",
+        camera="Maker Model",
+        had_location=True,
+    )
+    record = ImageRecord(
+        image_id="i",
+        request_id="r",
+        customer_id="acme",
+        s3_url="s3://bucket/images/aa/x.jpg",
+        created_at=1,
+        picture=picture,
+        provenance=Provenance("https://b.example/", 1, "etag", "yesterday", "image/png"),
+    )
+    completed = replace(REQUEST, state=State.COMPLETED, revision=2, image_id="i")
+    image = request_message(completed, record, "https://cdn.example/").image
+    assert (image.image_id, image.public_url) == ("i", "https://cdn.example/images/aa/x.jpg")
+    metadata = image.metadata
+    assert all(getattr(metadata, field.name) for field in metadata.DESCRIPTOR.fields)
+    assert (metadata.width, metadata.source_sha256) == (2, "bb")
+    assert metadata.provenance.final_url == "https://b.example/"

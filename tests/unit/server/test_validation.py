@@ -1,0 +1,147 @@
+"""What a request message may say."""
+
+import pytest
+
+from imageservice.v1 import image_service_pb2 as pb
+from server.errors import InvalidRequest
+from server.validation import valid_item, valid_request_id, valid_submit, valid_watch
+
+ID = "0b8f4a5e-7a59-4c39-9d0f-3c3a9b0a1f11"
+OTHER_ID = "1b8f4a5e-7a59-4c39-9d0f-3c3a9b0a1f11"
+
+
+def submit(
+    url: str = "https://images.example/cat.jpg",
+    customer_id: str = "acme",
+    request_id: str = "",
+    labels: dict[str, str] | None = None,
+) -> pb.SubmitImageRequest:
+    return pb.SubmitImageRequest(
+        url=url, customer_id=customer_id, request_id=request_id, labels=labels
+    )
+
+
+def faults_of_submit(request: pb.SubmitImageRequest) -> list[str]:
+    with pytest.raises(InvalidRequest) as refused:
+        valid_submit(request)
+    return [violation.field for violation in refused.value.violations]
+
+
+@pytest.mark.parametrize(
+    ("request_", "field"),
+    [
+        (submit(url=""), "url"),
+        (submit(url="ftp://images.example/cat.jpg"), "url"),
+        (submit(url="https://user@images.example/cat.jpg"), "url"),
+        (submit(url="https://images.example/" + "a" * 2_048), "url"),
+        (submit(url="http://0x7f.1/"), "url"),
+        (submit(url="https://images.example:22/"), "url"),
+        (submit(customer_id=""), "customer_id"),
+        (submit(customer_id="a" * 129), "customer_id"),
+        (submit(customer_id="a b"), "customer_id"),
+        (submit(customer_id="a#b"), "customer_id"),
+        (submit(customer_id="acme\n"), "customer_id"),
+        (submit(customer_id="é"), "customer_id"),
+        (submit(request_id="1"), "request_id"),
+        (submit(request_id=ID.replace("-", "")), "request_id"),
+        (submit(request_id=f"{{{ID}}}"), "request_id"),
+        (submit(request_id=f"urn:uuid:{ID}"), "request_id"),
+        (submit(request_id=ID + "\n"), "request_id"),
+        (submit(request_id="00000000-0000-0000-0000-000000000000"), "request_id"),
+        (submit(request_id="FFFFFFFF-FFFF-FFFF-FFFF-FFFFFFFFFFFF"), "request_id"),
+        (submit(labels={str(number): "" for number in range(11)}), "labels"),
+        (submit(labels={"": "value"}), "labels"),
+        (submit(labels={"é" * 33: "value"}), "labels"),
+        (submit(labels={"key": "é" * 33}), 'labels["key"]'),
+    ],
+)
+def test_a_fault_is_told_by_its_field(request_: pb.SubmitImageRequest, field: str) -> None:
+    """Each limit of the contract is checked, and the violation names the field."""
+    assert faults_of_submit(request_) == [field]
+
+
+def test_all_faults_are_told_at_once() -> None:
+    """A caller need not send a message five times to learn of five faults."""
+    faulty = submit("x", "", "y", {"": "", "key": "v" * 65})
+    assert sorted(faults_of_submit(faulty)) == sorted(
+        ["url", "customer_id", "request_id", "labels", 'labels["key"]']
+    )
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        submit(),
+        submit(url="https://images.example/" + "a" * (2_048 - len("https://images.example/"))),
+        submit(customer_id="a" * 128),
+        submit(customer_id="A-Z_a.z:0-9"),
+        submit(labels={f"{number:064}": "v" * 64 for number in range(10)}),
+        submit(labels={"empty": ""}),
+    ],
+)
+def test_what_is_just_within_the_limits_is_taken_as_it_is(request_: pb.SubmitImageRequest) -> None:
+    """The limits are inclusive, and nothing is altered."""
+    valid = valid_submit(request_)
+    assert (valid.url, valid.customer_id) == (request_.url, request_.customer_id)
+    assert valid.labels == dict(request_.labels)
+    assert valid.request_id is None
+
+
+def test_an_id_is_compared_in_lower_case() -> None:
+    """RFC 9562 lets a UUID be written in either case, so both name the same request."""
+    assert valid_submit(submit(request_id=ID.upper())).request_id == ID
+    assert valid_request_id(pb.GetStatusRequest(request_id=ID.upper())) == ID
+
+
+@pytest.mark.parametrize("request_id", ["", "1", ID + "0"])
+def test_a_status_needs_an_id(request_id: str) -> None:
+    """GetStatus without a UUID is refused before anything is read."""
+    with pytest.raises(InvalidRequest) as refused:
+        valid_request_id(pb.GetStatusRequest(request_id=request_id))
+    assert [fault.field for fault in refused.value.violations] == ["request_id"]
+
+
+@pytest.mark.parametrize(
+    ("ids", "fields"),
+    [
+        ([], ["request_ids"]),
+        ([ID] * 101, ["request_ids"]),
+        ([ID, "x", OTHER_ID], ["request_ids[1]"]),
+        ([ID, OTHER_ID, ID.upper()], ["request_ids[2]"]),
+    ],
+)
+def test_a_watch_names_up_to_100_ids_each_once(ids: list[str], fields: list[str]) -> None:
+    """A fault in a list is told by its position."""
+    with pytest.raises(InvalidRequest) as refused:
+        valid_watch(pb.WatchRequestRequest(request_ids=ids))
+    assert [fault.field for fault in refused.value.violations] == fields
+
+
+def test_a_watch_keeps_the_order_of_its_ids() -> None:
+    """100 distinct ids are the most, and they stay in order."""
+    ids = [f"{number:08x}-7a59-4c39-9d0f-3c3a9b0a1f11" for number in range(100)]
+    assert valid_watch(pb.WatchRequestRequest(request_ids=ids)) == tuple(ids)
+
+
+@pytest.mark.parametrize(
+    ("item", "fields"),
+    [
+        (pb.SubmitImagesRequest(item_id="1", image=submit()), []),
+        (pb.SubmitImagesRequest(item_id="é" * 32, image=submit(request_id=ID)), []),
+        (pb.SubmitImagesRequest(image=submit()), ["item_id"]),
+        (pb.SubmitImagesRequest(item_id="é" * 32 + "a", image=submit()), ["item_id"]),
+        (pb.SubmitImagesRequest(item_id="1"), ["image.url", "image.customer_id"]),
+        (
+            pb.SubmitImagesRequest(image=submit(labels={"key": "é" * 33})),
+            ["item_id", 'image.labels["key"]'],
+        ),
+    ],
+)
+def test_an_item_is_judged_as_its_image_is(item: pb.SubmitImagesRequest, fields: list[str]) -> None:
+    """The limits of a single submit hold for each item of a stream; fields are paths within the item."""
+    try:
+        assert valid_item(item) == valid_submit(item.image)
+        found = []
+    except InvalidRequest as refused:
+        found = [violation.field for violation in refused.violations]
+    assert found == fields

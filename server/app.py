@@ -20,12 +20,12 @@ from core.dynamodb.tables import Tables
 from core.redis.completed_requests import open_completed_requests
 from core.runtime.event_loop_monitor import EventLoopMonitor
 from core.runtime.gc_tuning import freeze_gc
+from core.runtime.parent_watch import ParentWatch
 from core.search.engine import SearchReader, open_reader
 from imageservice.v1 import image_service_pb2 as pb
 from imageservice.v1.image_service_pb2_grpc import add_ImageServiceServicer_to_server
 from server.grpc_server import listen, listener_options
 from server.listing.lister import Lister, Rows
-from server.parent_watch import ParentWatch
 from server.port import CannotListen
 from server.rpc_middleware import Calls
 from server.search.searcher import ImageLoader, Searches
@@ -193,7 +193,7 @@ async def _serve(
         await lifecycle.open()
         freeze_gc()
         if parent is not None:
-            parent.say_serving()
+            parent.notify_serving()
         await stop.wait()
         await lifecycle.drain()
     beating.cancel()

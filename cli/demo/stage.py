@@ -12,7 +12,7 @@ from rich.status import Status
 from cli.arguments import Address
 from cli.errors import CommandFailed
 from cli.local import ports, readiness
-from cli.local.child import ChildSpec, leashed
+from cli.local.child import ChildSpec, watched
 from cli.local.plan import Plan
 from cli.local.ports import Wanted
 from cli.local.ready_file import Running
@@ -90,7 +90,7 @@ def _origin(pictures: Path, port: int, url: str, logs: Path) -> ChildSpec:
     return ChildSpec(
         name="the origin of pictures",
         role="origin",
-        command=leashed("loadtest.origin", *arguments),
+        command=watched("loadtest.origin", *arguments),
         environment=dict(os.environ),
         ready=partial(readiness.http_ok, f"{url}/_hits"),
         log=logs / "origin.log",

@@ -8,12 +8,13 @@ process ends.
 import asyncio
 import os
 import socket
-import sys
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
+
+from core.runtime.parent_watch import watched_command
 
 HOST = "127.0.0.1"
 REGION = "us-east-1"
@@ -40,10 +41,9 @@ def endpoint_of(port: int) -> str:
     return f"http://{HOST}:{port}"
 
 
-def command(port: int, leash_fd: int, *, module: str = EMULATOR) -> list[str]:
-    """Return the child's command. The parent holds the other end of the pipe `leash_fd` open."""
-    leash = [sys.executable, "-m", "cli.local.parent_watch", "--fd", str(leash_fd)]
-    return [*leash, "--", "-m", module, str(port)]
+def command(port: int, pipe: int, *, module: str = EMULATOR) -> list[str]:
+    """Return the child's command. `pipe` is the reading end of the parent pipe."""
+    return watched_command(pipe, module, str(port))
 
 
 def environment(port: int) -> dict[str, str]:

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from cli.local import embedded_aws, readiness
-from cli.local.child import ChildSpec, leashed
+from cli.local.child import ChildSpec, watched
 from cli.local.plan import METRICS_HOST, Plan
 from cli.local.stack import StackOutputs
 
@@ -43,7 +43,7 @@ def aws(plan: Plan, port: int, environ: Mapping[str, str]) -> ChildSpec:
         command=partial(embedded_aws.command, port),
         environment={**environ, **embedded_aws.environment(port)},
         ready=partial(embedded_aws.wait_ready, endpoint),
-        grace=AWS_GRACE_SECONDS,
+        grace_s=AWS_GRACE_SECONDS,
         log=_log(plan, "aws"),
     )
 
@@ -71,10 +71,10 @@ def _server(plan: Plan, environ: Mapping[str, str]) -> ChildSpec:
     return ChildSpec(
         name="server",
         role="server",
-        command=leashed("server"),
+        command=watched("server"),
         environment={**environ, **own},
         ready=partial(readiness.grpc_serving, str(plan.address)),
-        grace=WORKER_GRACE_SECONDS,
+        grace_s=WORKER_GRACE_SECONDS,
         log=_log(plan, "server"),
     )
 
@@ -83,10 +83,10 @@ def _consumer(plan: Plan, number: int, port: int, environ: Mapping[str, str]) ->
     return ChildSpec(
         name=f"consumer {number}",
         role="consumer",
-        command=leashed("consumer"),
+        command=watched("consumer"),
         environment={**environ, "METRICS_PORT": str(port)},
         ready=partial(readiness.http_ok, f"http://{METRICS_HOST}:{port}/metrics"),
-        grace=WORKER_GRACE_SECONDS,
+        grace_s=WORKER_GRACE_SECONDS,
         log=_log(plan, f"consumer-{number}"),
     )
 
@@ -99,10 +99,10 @@ def _indexer(plan: Plan, environ: Mapping[str, str]) -> tuple[ChildSpec, ...]:
     spec = ChildSpec(
         name="indexer",
         role="indexer",
-        command=leashed("consumer", "indexer"),
+        command=watched("consumer", "indexer"),
         environment={**environ, "METRICS_PORT": str(plan.indexer_port)},
         ready=partial(readiness.http_ok, url),
-        grace=WORKER_GRACE_SECONDS,
+        grace_s=WORKER_GRACE_SECONDS,
         log=_log(plan, "indexer"),
     )
     return (spec,)

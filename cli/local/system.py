@@ -3,22 +3,24 @@
 import asyncio
 import shutil
 import tempfile
-import time
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from cli.errors import CommandFailed
 from cli.local import embedded_aws, processes, stack
-from cli.local.child import Child, ChildSpec, describe_exit, lifeline
+from cli.local.child import ChildSpec
 from cli.local.embedded_aws import EmbeddedAwsFailed
 from cli.local.plan import Plan
 from cli.local.ready_file import Running
 from cli.local.stack import StackFailed
-from cli.local.supervisor import Supervisor
+from cli.local.supervisor import MAX_FAILED_STARTS, Supervisor
 from core.resilience.backoff import RestartPolicy
+from core.runtime.child_process import ChildProcess, describe_exit, run_with_restarts
+from core.runtime.parent_watch import parent_pipe
 
 # Work that ends early because something else happened first.
 
@@ -68,9 +70,6 @@ READY_SECONDS = 60.0
 ORPHANED_SECONDS = 3.0
 """What server and consumers get to leave in when the AWS under them is gone: they cannot drain into it."""
 
-STARTS_OF_AWS = 3
-"""An embedded AWS that ends so often in a row before anything was ever ready is given up."""
-
 
 class Audience(Protocol):
     """Who is told how the system fares."""
@@ -107,7 +106,7 @@ class System:
         self._stopping = asyncio.Event()
         self._changed = asyncio.Event()
         self._workers: Supervisor | None = None
-        self._aws: Child | None = None
+        self._aws: ChildProcess | None = None
         self._been_ready = False
 
     def stop(self) -> None:
@@ -122,69 +121,70 @@ class System:
             self._aws.kill()
 
     def ready(self, spec: ChildSpec) -> None:
-        """A child is ready (part of `keeper.Notices`)."""
+        """A child is ready (part of ChildObserver)."""
         self._audience.step(f"{spec.name} is ready")
         self._changed.set()
 
-    def died(self, spec: ChildSpec, how: str, delay: float) -> None:
-        """A child ended by itself (part of `keeper.Notices`)."""
-        self._audience.trouble(f"{spec.name} ended ({how}); starting it again in {delay:g} s")
+    def died(self, spec: ChildSpec, how: str, delay_s: float) -> None:
+        """A child ended by itself (part of ChildObserver)."""
+        self._audience.trouble(f"{spec.name} ended ({how}); starting it again in {delay_s:g} s")
 
     async def run(self) -> None:
         """Until `stop`; no child is left after it. Raises CommandFailed where the system cannot run."""
         await self._audience.not_running()
-        with lifeline() as leash:
-            deaths = 0
-            while True:
-                began = time.monotonic()
-                code = await self._one_life(leash)
-                if code is None:
-                    return
-                restart = self._policy.after(deaths, time.monotonic() - began)
-                deaths = restart.deaths
-                if deaths >= STARTS_OF_AWS and not self._been_ready:
-                    raise CommandFailed(f"the embedded AWS does not start: {describe_exit(code)}")
-                self._audience.trouble(
-                    f"the embedded AWS ended ({describe_exit(code)}), and all its data with it; "
-                    f"starting everything anew in {restart.delay:g} s"
-                )
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(restart.delay):
-                        await self._stopping.wait()
+        with parent_pipe() as pipe:
+            await run_with_restarts(
+                partial(self._run_once, pipe),
+                stopping=self._stopping,
+                policy=self._policy,
+                on_exit=self._on_aws_exit,
+            )
 
-    async def _one_life(self, leash: int) -> int | None:
-        """All from the AWS's start to its end. Returns how it ended, None where `stop` was first."""
+    def _on_aws_exit(self, code: int | None, failures: int, delay_s: float) -> bool:
+        if code is None:
+            return False
+        how = describe_exit(code)
+        if failures >= MAX_FAILED_STARTS and not self._been_ready:
+            raise CommandFailed(f"the embedded AWS does not start: {how}")
+        self._audience.trouble(
+            f"the embedded AWS ended ({how}) and lost its data; "
+            f"everything starts again in {delay_s:g} s"
+        )
+        return True
+
+    async def _run_once(self, pipe: int) -> int | None:
+        """Run the system on one AWS. Returns the exit code of the embedded AWS; None if `stop` came first."""
         stopped = asyncio.create_task(self._stopping.wait())
         try:
             if self._plan.aws_endpoint is not None:
                 with suppress(Interrupted):
-                    await self._serve(leash, self._plan.aws_endpoint, stopped)
+                    await self._serve(pipe, self._plan.aws_endpoint, stopped)
                 return None
-            return await self._serve_on_embedded_aws(leash, stopped)
+            return await self._serve_on_embedded_aws(pipe, stopped)
         finally:
             stopped.cancel()
 
-    async def _serve_on_embedded_aws(self, leash: int, stopped: asyncio.Task[Any]) -> int | None:
+    async def _serve_on_embedded_aws(self, pipe: int, stopped: asyncio.Task[Any]) -> int | None:
         self._audience.step("starting the embedded AWS")
         port = await asyncio.to_thread(embedded_aws.free_port)
         spec = processes.aws(self._plan, port, self._environ)
-        self._aws = aws = await Child.start(spec, leash)
+        self._aws = aws = await spec.start(pipe)
         try:
             with suppress(Interrupted):
-                await unless(_ready(spec), stopped, aws.ended)
-                await self._serve(leash, embedded_aws.endpoint_of(port), stopped, aws.ended)
-            return None if self._stopping.is_set() else await aws.ended
+                await unless(_ready(spec), stopped, aws.exited)
+                await self._serve(pipe, embedded_aws.endpoint_of(port), stopped, aws.exited)
+            return None if self._stopping.is_set() else await aws.exited
         finally:
-            await aws.stop()
+            await aws.stop(spec.grace_s)
 
-    async def _serve(self, leash: int, endpoint: str, *interruptions: asyncio.Task[Any]) -> None:
+    async def _serve(self, pipe: int, endpoint: str, *interruptions: asyncio.Task[Any]) -> None:
         """Deploy, start what works on it, and keep that until an interruption. Then drain it."""
         async with search_engine(self._environ) as search:
-            await self._work(leash, endpoint, search, *interruptions)
+            await self._work(pipe, endpoint, search, *interruptions)
 
     async def _work(
         self,
-        leash: int,
+        pipe: int,
         endpoint: str,
         search: Mapping[str, str],
         *interruptions: asyncio.Task[Any],
@@ -193,17 +193,17 @@ class System:
         settings = await unless(self._deploy(endpoint, search), *interruptions)
         self._audience.step("starting the server, the consumers and the indexer")
         specs = processes.workers(self._plan, endpoint, {**self._environ, **settings})
-        async with Supervisor(specs, leash, self, self._policy) as workers:
+        async with Supervisor(specs, pipe, self, self._policy) as workers:
             self._workers = workers
             try:
-                await unless(workers.ready(READY_SECONDS), *interruptions)
+                await unless(workers.wait_ready(READY_SECONDS), *interruptions)
                 self._been_ready = True
                 await unless(self._tell(workers, endpoint, settings), *interruptions)
             finally:
                 await self._audience.not_running()
                 if self._aws is not None and not self._aws.running:
                     self._audience.trouble("the embedded AWS is gone; stopping what stood on it")
-                    workers.hurry(ORPHANED_SECONDS)
+                    workers.shorten_grace(ORPHANED_SECONDS)
                 else:
                     self._audience.step("stopping")
 
@@ -217,7 +217,7 @@ class System:
         return processes.settings(self._plan, endpoint, outputs, search)
 
     async def _tell(self, workers: Supervisor, endpoint: str, settings: Mapping[str, str]) -> None:
-        """Say that all is ready, now and whenever a child was replaced. Raises what ends a keeper."""
+        """Say that all is ready, now and whenever a child was replaced. Raises CommandFailed if a child is given up."""
         while True:
             self._changed.clear()
             running = Running(
@@ -231,7 +231,7 @@ class System:
             changed = asyncio.create_task(self._changed.wait())
             try:
                 with suppress(Interrupted):
-                    await unless(workers.failed(), changed)
+                    await unless(workers.wait_failed(), changed)
             finally:
                 changed.cancel()
 

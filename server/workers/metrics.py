@@ -1,4 +1,4 @@
-"""What a parent's /metrics says about its workers: their metrics summed, their processes one by one."""
+"""The parent's /metrics: the workers' metrics as sums, their processes one by one."""
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
@@ -11,15 +11,16 @@ from prometheus_client.registry import Collector
 
 
 class WorkerProcesses(Collector):
-    """The client's metrics of a process (CPU, memory, files) with the label `worker`, which is 0 for the parent.
+    """Exports the process metrics (CPU, memory, files) with the label `worker`; 0 is the parent.
 
-    Not summed: each worker's CPU counter begins anew with its process, and shows how evenly connections are spread.
+    They are not summed. A CPU counter restarts with its process, and the difference between workers shows how evenly
+    connections are spread.
     """
 
     def __init__(
         self, pids: Callable[[], Mapping[int, int]], deaths: Callable[[], Mapping[int, int]]
     ) -> None:
-        """`pids` and `deaths` answer by worker; both are called from the metrics server's thread."""
+        """`pids` and `deaths` return values by worker number. The metrics server's thread calls both."""
         self._pids = pids
         self._deaths = deaths
 
@@ -35,7 +36,7 @@ class WorkerProcesses(Collector):
                     family.add_sample(sample.name, labels, sample.value)
         yield from families.values()
         deaths = CounterMetricFamily(
-            "server_worker_deaths", "Workers that ended unasked.", labels=["worker"]
+            "server_worker_deaths", "Workers that ended unexpectedly.", labels=["worker"]
         )
         for worker, count in self._deaths().items():
             deaths.add_metric([str(worker)], count)
@@ -43,7 +44,7 @@ class WorkerProcesses(Collector):
 
 
 def worker_registry(folder: Path, processes: WorkerProcesses) -> CollectorRegistry:
-    """Return what /metrics serves; `folder` is where the workers count."""
+    """Return the registry that /metrics serves; `folder` holds the workers' metric files."""
     registry = CollectorRegistry()
     MultiProcessCollector(registry, path=str(folder))  # type: ignore[no-untyped-call]
     registry.register(processes)

@@ -13,10 +13,11 @@ from typing import Any
 import grpc
 
 from cli.local import readiness
-from cli.local.child import leashed, lifeline
+from cli.local.child import watched
 from cli.local.embedded_aws import HOST, without_aws
 from cli.local.stack import StackOutputs
 from cli.local.system import Interrupted, search_engine, unless
+from core.runtime.parent_watch import parent_pipe
 from harness.aws import RecordingAws
 from harness.held_port import HeldPort
 from imageservice.v1 import image_service_pb2 as pb
@@ -144,7 +145,7 @@ class System:
     ) -> Process:
         assert self.leash is not None
         process = await asyncio.create_subprocess_exec(
-            *leashed(module, *arguments)(self.leash),
+            *watched(module, *arguments)(self.leash),
             env={**without_aws(os.environ), **self._environment(role or module, settings)},
             stdout=stdout,
             pass_fds=(self.leash,),
@@ -203,7 +204,7 @@ async def system(
         if opensearch_url is None:
             # On a busy machine a slow answer is no wrong one.
             search["SEARCH_TIMEOUT_S"] = "30"
-        with lifeline() as leash:
+        with parent_pipe() as leash:
             running = System(aws, stack, endpoint or aws.endpoint, search, leash=leash)
             try:
                 yield running

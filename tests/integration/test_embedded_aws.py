@@ -27,7 +27,7 @@ from harness.loopback_origin import closed_port
 PARENT = """
 import os, subprocess, sys
 reading, writing = os.pipe()
-leash = [sys.executable, "-m", "cli.local.parent_watch", "--fd", str(reading), *sys.argv[1:]]
+leash = [sys.executable, "-m", "core.runtime.parent_watch", "--fd", str(reading), *sys.argv[1:]]
 subprocess.Popen(leash, pass_fds=[reading], start_new_session=True)
 os.close(reading)
 sys.stdin.read()

@@ -138,7 +138,7 @@ async def test_a_killed_worker_takes_only_its_own_connections_along(pair: Worker
         await asyncio.gather(*(submit(channel) for channel in channels))
         before = await pair.children()
         os.kill(before[0], signal.SIGKILL)
-        died = await pair.says("a worker died", exit_code=-signal.SIGKILL)
+        died = await pair.says("worker died", exit_code=-signal.SIGKILL)
         await pair.says("serving", worker=died["worker"])
         await asyncio.gather(*(check(channel) for channel in channels))
         broken = [stream for stream in streams if stream.done()]
@@ -186,7 +186,7 @@ async def test_gauges_of_a_dead_worker_end_with_it(pair: WorkerGroup) -> None:
         ]
         await asyncio.gather(*(watch.read() for watch in watches))
         os.kill((await pair.children())[0], signal.SIGKILL)
-        died = await pair.says("a worker died")
+        died = await pair.says("worker died")
         await pair.says("serving", worker=died["worker"])
         await asyncio.gather(*(check(channel) for channel in channels))
         alive = [watch for watch in watches if not watch.done()]

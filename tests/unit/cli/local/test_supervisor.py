@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from cli.errors import CommandFailed
-from cli.local.child import ChildSpec, describe_exit, lifeline
+from cli.local.child import ChildSpec
 from cli.local.supervisor import Supervisor
 from core.resilience.backoff import RestartPolicy
+from core.runtime.child_process import describe_exit
+from core.runtime.parent_watch import parent_pipe
 from harness.callers import FOREVER, Callers, callers
 
 ROOT = Path(__file__).parents[4]
@@ -22,20 +24,20 @@ DEAF = "signal.signal(signal.SIGTERM, signal.SIG_IGN)"
 POLITE = "signal.signal(signal.SIGTERM, lambda *_: (line.sendall(b'drained'), sys.exit(0)))"
 PARENT = """\
 import asyncio, os
-from cli.local.child import ChildSpec, leashed
-from cli.local.child import lifeline
+from cli.local.child import ChildSpec, watched
+from core.runtime.parent_watch import parent_pipe
 from cli.local.supervisor import Supervisor
 
 class Silence:
     def ready(self, spec): pass
-    def died(self, spec, how, delay): pass
+    def died(self, spec, how, delay_s): pass
 
 async def ready(): pass
 
 async def main():
-    specs = [ChildSpec(f"child {n}", "child", leashed("calling"), os.environ, ready) for n in range(2)]
-    with lifeline() as leash:
-        async with Supervisor(specs, leash, Silence()):
+    specs = [ChildSpec(f"child {n}", "child", watched("calling"), os.environ, ready) for n in range(2)]
+    with parent_pipe() as pipe:
+        async with Supervisor(specs, pipe, Silence()):
             await asyncio.Event().wait()
 
 asyncio.run(main())
@@ -52,8 +54,8 @@ class Heard:
     def ready(self, spec: ChildSpec) -> None:
         self.ready_again.put_nowait(spec.name)
 
-    def died(self, spec: ChildSpec, how: str, delay: float) -> None:
-        self.deaths.append((spec.name, how, delay))
+    def died(self, spec: ChildSpec, how: str, delay_s: float) -> None:
+        self.deaths.append((spec.name, how, delay_s))
 
 
 @pytest.fixture
@@ -77,17 +79,17 @@ async def never() -> None:
 
 def child(calling: Callers, before: str = "", after: str = FOREVER) -> ChildSpec:
     command = calling.command(before, after)
-    return ChildSpec("child", "worker", command, os.environ, at_once, grace=30)
+    return ChildSpec("child", "worker", command, os.environ, at_once, grace_s=30)
 
 
-def supervising(spec: ChildSpec, heard: Heard, leash: int) -> Supervisor:
-    return Supervisor([spec], leash, heard, QUICK)
+def supervising(spec: ChildSpec, heard: Heard, pipe: int) -> Supervisor:
+    return Supervisor([spec], pipe, heard, QUICK)
 
 
 async def test_a_child_that_dies_is_started_again(calling: Callers, heard: Heard) -> None:
     """After a kill there is another process, what happened is said, and the pids are the new ones."""
-    with lifeline() as leash:
-        async with supervising(child(calling), heard, leash) as supervisor:
+    with parent_pipe() as pipe:
+        async with supervising(child(calling), heard, pipe) as supervisor:
             first = await calling.next()
             await heard.ready_again.get()
             assert supervisor.pids() == {"worker": [first.pid]}
@@ -101,9 +103,9 @@ async def test_a_child_that_dies_is_started_again(calling: Callers, heard: Heard
 
 async def test_a_child_may_finish(calling: Callers, heard: Heard) -> None:
     """At the end a child gets SIGTERM and the time to finish, and is not started again."""
-    with lifeline() as leash:
+    with parent_pipe() as pipe:
         spec = child(calling, after=f"{POLITE}\nline.sendall(b'handled ')\n{FOREVER}")
-        async with supervising(spec, heard, leash):
+        async with supervising(spec, heard, pipe):
             only = await calling.next()
             assert await only.hear(len(b"handled ")) == "handled "
         assert await only.said() == "drained"
@@ -115,9 +117,9 @@ async def test_a_deaf_child_is_killed(calling: Callers, heard: Heard) -> None:
     grandchild = (
         f"import subprocess\nsubprocess.Popen([sys.executable, '-c', {calling.code(DEAF)!r}])"
     )
-    with lifeline() as leash:
-        spec = replace(child(calling, before=f"{DEAF}\n{grandchild}"), grace=0.05)
-        async with supervising(spec, heard, leash):
+    with parent_pipe() as pipe:
+        spec = replace(child(calling, before=f"{DEAF}\n{grandchild}"), grace_s=0.05)
+        async with supervising(spec, heard, pipe):
             family = [await calling.next(), await calling.next()]
         for member in family:
             await member.gone()
@@ -125,17 +127,17 @@ async def test_a_deaf_child_is_killed(calling: Callers, heard: Heard) -> None:
 
 async def test_a_hurried_end_overrides_the_grace(calling: Callers, heard: Heard) -> None:
     """When there is nothing to finish for, a deaf child does not get its own long grace."""
-    with lifeline() as leash:
-        async with supervising(child(calling, before=DEAF), heard, leash) as supervisor:
+    with parent_pipe() as pipe:
+        async with supervising(child(calling, before=DEAF), heard, pipe) as supervisor:
             only = await calling.next()
-            supervisor.hurry(0.01)
+            supervisor.shorten_grace(0.01)
         await only.gone()
 
 
 async def test_killing_needs_no_grace(calling: Callers, heard: Heard) -> None:
     """A kill in the middle of the grace ends it."""
-    with lifeline() as leash:
-        async with supervising(child(calling, before=DEAF), heard, leash) as supervisor:
+    with parent_pipe() as pipe:
+        async with supervising(child(calling, before=DEAF), heard, pipe) as supervisor:
             only = await calling.next()
             asyncio.get_running_loop().call_later(0.05, supervisor.kill)
         await only.gone()
@@ -143,8 +145,8 @@ async def test_killing_needs_no_grace(calling: Callers, heard: Heard) -> None:
 
 async def test_a_child_has_a_session_of_its_own(calling: Callers, heard: Heard) -> None:
     """A terminal's Ctrl-C does not reach the children."""
-    with lifeline() as leash:
-        async with supervising(child(calling), heard, leash):
+    with parent_pipe() as pipe:
+        async with supervising(child(calling), heard, pipe):
             only = await calling.next()
             assert os.getsid(only.pid) == only.pid
 
@@ -153,20 +155,20 @@ async def test_a_child_that_cannot_start_is_given_up(heard: Heard) -> None:
     """A child that ends again and again before it was ever ready is an error that says how it ended."""
     command = [sys.executable, "-c", "raise SystemExit(3)"]
     spec = ChildSpec("server", "server", lambda _: command, os.environ, never)
-    with lifeline() as leash:
-        async with supervising(spec, heard, leash) as supervisor:
+    with parent_pipe() as pipe:
+        async with supervising(spec, heard, pipe) as supervisor:
             with pytest.raises(CommandFailed, match="server does not start: exit status 3"):
-                await supervisor.ready(within=60)
+                await supervisor.wait_ready(within_s=60)
 
 
 async def test_a_child_that_is_never_ready(calling: Callers, heard: Heard) -> None:
     """A child that runs and does not get ready in time is an error that names it."""
     spec = replace(child(calling), ready=never)
-    with lifeline() as leash:
-        async with supervising(spec, heard, leash) as supervisor:
+    with parent_pipe() as pipe:
+        async with supervising(spec, heard, pipe) as supervisor:
             await calling.next()
             with pytest.raises(CommandFailed, match=r"not ready within 0\.01 s: child"):
-                await supervisor.ready(within=0.01)
+                await supervisor.wait_ready(within_s=0.01)
 
 
 async def test_a_childs_words_go_to_its_log(tmp_path: Path, calling: Callers, heard: Heard) -> None:
@@ -174,8 +176,8 @@ async def test_a_childs_words_go_to_its_log(tmp_path: Path, calling: Callers, he
     log = tmp_path / "child.log"
     says = "print('out', flush=True)\nprint('err', file=sys.stderr, flush=True)"
     spec = replace(child(calling, before=says), log=log)
-    with lifeline() as leash:
-        async with supervising(spec, heard, leash):
+    with parent_pipe() as pipe:
+        async with supervising(spec, heard, pipe):
             await calling.next()
     assert await asyncio.to_thread(log.read_text) == "out\nerr\n"
 

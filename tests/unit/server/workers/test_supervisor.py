@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
+from core.runtime.child_process import shell_status
 from server.port import CannotListen, reserve, share
-from server.workers.process import exit_status
 
 
 def test_the_parent_loads_neither_grpc_nor_the_sdk() -> None:
@@ -28,7 +28,7 @@ def test_the_parent_loads_neither_grpc_nor_the_sdk() -> None:
     [(0, 0), (1, 1), (2, 2), (-signal.SIGKILL, 137), (-signal.SIGTERM, 143)],
 )
 def test_a_signals_end_is_a_shells_exit_status(code: int, status: int) -> None:
-    assert exit_status(code) == status
+    assert shell_status(code) == status
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "two"])

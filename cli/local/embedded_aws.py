@@ -1,18 +1,12 @@
 """MiniStack, an emulator of AWS, as a child process on loopback.
 
-A supervisor uses it as a command and an environment (`command`, `environment`, `wait_ready`);
-whoever just needs an AWS uses `EmbeddedAws`. Everything is kept in memory and is gone when the
-process ends.
+A supervisor starts it with `command` and `environment`, and then calls `wait_ready`. All data is in memory and is lost
+when the process ends.
 """
 
 import asyncio
-import os
 import socket
-from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import dataclass
-from typing import Self
 
 from core.runtime.parent_watch import watched_command
 
@@ -20,7 +14,6 @@ HOST = "127.0.0.1"
 REGION = "us-east-1"
 EMULATOR = "cli.local.emulator"
 READY_SECONDS = 30.0
-STOP_SECONDS = 5.0
 # Between two questions whether it is up yet; tighter ones would take the CPU it starts on.
 POLL_SECONDS = 0.05
 
@@ -120,78 +113,3 @@ async def _healthy(port: int) -> bool:
     finally:
         writer.close()
     return b" 200 " in status_line
-
-
-@dataclass(frozen=True, slots=True)
-class EmbeddedAws:
-    """A running emulator. Start it by `start`, end it by `stop`."""
-
-    port: int
-    process: Process
-    leash: int
-    """The writing end of the child's leash; the child leaves when it is closed."""
-
-    @classmethod
-    async def start(
-        cls, *, module: str = EMULATOR, extra_environment: Mapping[str, str] | None = None
-    ) -> Self:
-        """Start the child and wait until it answers; raise EmbeddedAwsFailed."""
-        port = free_port()
-        reading, writing = os.pipe()
-        try:
-            process = await asyncio.create_subprocess_exec(
-                *command(port, reading, module=module),
-                env={**os.environ, **environment(port), **(extra_environment or {})},
-                stdin=DEVNULL,
-                stdout=DEVNULL,
-                pass_fds=(reading,),
-                # The terminal's Ctrl-C is for the parent, which then ends its children in order.
-                start_new_session=True,
-            )
-        except BaseException:
-            os.close(writing)
-            raise
-        finally:
-            os.close(reading)
-        aws = cls(port, process, writing)
-        try:
-            await aws._wait_until_ready()
-        except BaseException:
-            await aws.stop()
-            raise
-        return aws
-
-    @property
-    def endpoint(self) -> str:
-        return endpoint_of(self.port)
-
-    @property
-    def pid(self) -> int:
-        return self.process.pid
-
-    def environment(self, role: str) -> dict[str, str]:
-        return client_environment(self.endpoint, role)
-
-    async def stop(self) -> None:
-        """End the child, by SIGKILL if SIGTERM does not within 5 s."""
-        with suppress(ProcessLookupError):
-            self.process.terminate()
-        try:
-            async with asyncio.timeout(STOP_SECONDS):
-                await self.process.wait()
-        except TimeoutError:
-            self.process.kill()
-            await self.process.wait()
-        os.close(self.leash)
-
-    async def _wait_until_ready(self) -> None:
-        ready = asyncio.create_task(wait_ready(self.endpoint))
-        ended = asyncio.create_task(self.process.wait())
-        try:
-            await asyncio.wait({ready, ended}, return_when=asyncio.FIRST_COMPLETED)
-            if not ready.done():
-                raise EmbeddedAwsFailed(f"ended with status {self.process.returncode} at its start")
-            ready.result()
-        finally:
-            ready.cancel()
-            ended.cancel()

@@ -13,8 +13,8 @@ import pytest
 import pytest_asyncio
 
 from harness.command import ROOT, python_path
-from harness.held_port import HeldPort
 from harness.loopback_origin import closed_port
+from harness.reserved_port import ReservedPort
 from harness.sample_origin import sample_origin
 from harness.system import System
 from loadtest.run_report.record import RunRecord
@@ -92,7 +92,7 @@ async def test_each_user_makes_its_calls_and_leaves_a_report(
 async def test_an_open_loop_makes_all_its_calls_over_two_processes(
     running: System, origin: str, tmp_path: Path
 ) -> None:
-    held = HeldPort()
+    held = ReservedPort()
     port = ("--master-bind-port", str(held.number), "--master-bind-host", "127.0.0.1")
     ran = await locust(
         *(tmp_path, running.address, "--origin", origin, "--processes", "2", *port),

@@ -4,7 +4,7 @@ import json
 
 from harness.aws import RecordingAws
 from harness.origin import origin
-from harness.records import records, subscribe
+from harness.stores import stores_of, subscribe
 from harness.system import system
 
 
@@ -12,7 +12,7 @@ async def test_a_filtered_subscription_gets_its_customers_outcomes_and_no_others
     embedded_aws: RecordingAws,
 ) -> None:
     """Success and failure of one customer, none of another's."""
-    async with origin() as images, system(embedded_aws) as running, records(running) as stores:
+    async with origin() as images, system(embedded_aws) as running, stores_of(running) as stores:
         queue = await subscribe(stores, "acme", customer="acme")
         await running.start_server()
         good = await running.submit(images.picture(1))

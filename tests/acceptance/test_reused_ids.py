@@ -14,8 +14,8 @@ from core.runtime.clock import now_ms
 from harness.aws import RecordingAws
 from harness.lists import listed_images, request_pages
 from harness.origin import Origin, numbered_png, origin
-from harness.records import Records, records
 from harness.searchable import found
+from harness.stores import Stores, stores_of
 from harness.system import System, system
 from imageservice.v1 import image_service_pb2 as pb
 
@@ -28,7 +28,7 @@ DAY_MS = 86_400_000
 class Installation:
     running: System
     images: Origin
-    stores: Records
+    stores: Stores
 
     async def submit(self, url: str, request_id: str, customer: str, **labels: str) -> None:
         async with self.running.stub() as stub:
@@ -90,7 +90,7 @@ async def installed(
     async with (
         origin() as images,
         system(aws, opensearch_url=opensearch_url) as running,
-        records(running) as stores,
+        stores_of(running) as stores,
     ):
         await running.start_server(CACHED_REQUESTS="0")
         yield Installation(running, images, stores)

@@ -11,8 +11,8 @@ from core.search.query import Range, SearchQuery, Word
 from harness.aws import RecordingAws
 from harness.metrics import MetricsPort, Scrape
 from harness.origin import origin
-from harness.records import Records
 from harness.searched_system import completed, searched
+from harness.stores import Stores
 from harness.system import system
 from imageservice.v1 import image_service_pb2 as pb
 
@@ -35,14 +35,14 @@ def looks(page: Scrape) -> float:
     return page.value("search_engine_calls_total", operation="inspect", outcome="ok") or 0
 
 
-async def drained(stores: Records) -> None:
+async def drained(stores: Stores) -> None:
     """Wait until the indexer has nothing left to do."""
     async with asyncio.timeout(PATIENCE_S):
         while await stores.depth(stores.system.stack.search_queue_url):  # noqa: ASYNC110
             await asyncio.sleep(0.1)
 
 
-async def publish(stores: Records, body: str) -> None:
+async def publish(stores: Stores, body: str) -> None:
     """As a consumer would tell of a COMPLETED request."""
     await stores.sns.publish(
         TopicArn=stores.system.stack.topic_arn,

@@ -6,7 +6,7 @@ import signal
 from cli.client.client import connect
 from harness.aws import RecordingAws
 from harness.origin import origin
-from harness.records import records
+from harness.stores import stores_of
 from harness.system import system
 from imageservice.v1 import image_service_pb2 as pb
 
@@ -38,7 +38,7 @@ async def test_a_watch_over_twenty_ids_survives_a_restart_of_its_server(
                 if sum(state == pb.STATE_COMPLETED for _, state in seen) == HALF:
                     half_done.set()
 
-    async with origin() as images, system(embedded_aws) as running, records(running) as stores:
+    async with origin() as images, system(embedded_aws) as running, stores_of(running) as stores:
         first = await running.start_server(**SCALED)
         ids = [await running.submit(images.picture(n)) for n in range(HALF)]
         late = [await running.submit(images.hold(f"/held/{n}")) for n in range(IDS - HALF)]

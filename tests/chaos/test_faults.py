@@ -5,7 +5,7 @@ from aiohttp import web
 from harness.aws import RecordingAws
 from harness.aws_proxy import Forward, Hook, ProxiedCall, aws_proxy
 from harness.origin import origin
-from harness.records import records
+from harness.stores import stores_of
 from harness.system import system
 
 VISIBILITY_S = "6"
@@ -35,7 +35,7 @@ async def test_a_message_that_meets_a_fault_comes_back_and_stops_no_other(
         system(
             embedded_aws, endpoint=proxy.endpoint, VisibilityTimeoutSeconds=VISIBILITY_S
         ) as running,
-        records(running) as stores,
+        stores_of(running) as stores,
     ):
         await running.start_server()
         unlucky = await running.submit(images.picture(1))

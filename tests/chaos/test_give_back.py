@@ -11,7 +11,7 @@ from core.model.message import ImageMessage
 from harness.aws import RecordingAws
 from harness.aws_proxy import Forward, Hook, ProxiedCall, Unreachable, aws_proxy, cut, pass_on
 from harness.origin import numbered_png, origin
-from harness.records import Records, records
+from harness.stores import Stores, stores_of
 from harness.system import System, system
 
 EXIT_S = 45
@@ -25,7 +25,7 @@ async def test_sigterm_in_an_outage_ends_the_consumer_within_its_bound(
         origin() as images,
         aws_proxy(embedded_aws.endpoint) as proxy,
         system(embedded_aws, endpoint=proxy.endpoint, VisibilityTimeoutSeconds="5") as running,
-        records(running) as stores,
+        stores_of(running) as stores,
     ):
         down = asyncio.Event()
 
@@ -72,7 +72,7 @@ async def test_a_delete_that_fails_after_the_send_makes_no_further_copy(
         origin() as images,
         aws_proxy(embedded_aws.endpoint) as proxy,
         system(embedded_aws, endpoint=proxy.endpoint) as running,
-        records(running) as stores,
+        stores_of(running) as stores,
     ):
         await running.start_server()
         request_id = await running.submit(images.picture(1))
@@ -89,7 +89,7 @@ async def test_a_delete_that_fails_after_the_send_makes_no_further_copy(
         await stores.prove_each_ended_once([request_id])
 
 
-async def send_suspect(stores: Records, running: System, request_id: str, url: str) -> None:
+async def send_suspect(stores: Stores, running: System, request_id: str, url: str) -> None:
     message = ImageMessage(request_id, "acme", url, revision=1, resent=True, suspect=True)
     await stores.sqs.send_message(QueueUrl=running.stack.queue_url, MessageBody=message.encode())
 
@@ -113,7 +113,7 @@ async def test_a_count_whose_answer_was_lost_is_no_race(embedded_aws: RecordingA
         origin() as images,
         aws_proxy(embedded_aws.endpoint) as proxy,
         system(embedded_aws, endpoint=proxy.endpoint) as running,
-        records(running) as stores,
+        stores_of(running) as stores,
     ):
         await running.start_server()
         request_id = str(uuid.uuid4())

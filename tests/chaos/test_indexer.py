@@ -16,7 +16,7 @@ from harness.index import index_of
 from harness.loopback_origin import closed_port
 from harness.metrics import MetricsPort, Scrape
 from harness.origin import origin
-from harness.records import Records, records
+from harness.stores import Stores, stores_of
 from harness.system import System, system
 
 IMAGES = 300
@@ -64,7 +64,7 @@ def failed(counter: str, calls: int, **labels: str) -> Callable[[Scrape], bool]:
     return enough
 
 
-async def held_by_none(stores: Records, count: int) -> None:
+async def held_by_none(stores: Stores, count: int) -> None:
     """Wait until that many events wait in the queue, and are visible."""
     url = stores.system.stack.search_queue_url
     visible = "ApproximateNumberOfMessages"
@@ -103,7 +103,7 @@ async def test_an_indexer_killed_at_the_worst_moments_loses_and_doubles_nothing(
         system(
             embedded_aws, opensearch_url=opensearch_url, VisibilityTimeoutSeconds=VISIBILITY_S
         ) as running,
-        records(running) as stores,
+        stores_of(running) as stores,
         index_of(running) as index,
     ):
         life = Life("", asyncio.Event())
@@ -142,7 +142,7 @@ async def test_an_engine_that_is_not_there_at_the_start_is_waited_for(
     async with (
         origin() as images,
         system(embedded_aws, opensearch_url=opensearch_url) as running,
-        records(running) as stores,
+        stores_of(running) as stores,
         index_of(running) as index,
     ):
         await running.start_server()
@@ -171,7 +171,7 @@ async def test_an_engine_that_goes_away_gets_all_when_it_is_back(
     async with (
         origin() as images,
         system(embedded_aws, SearchMaxReceiveCount=TWICE) as running,
-        records(running) as stores,
+        stores_of(running) as stores,
         index_of(running) as index,
     ):
         await running.start_server()
@@ -203,7 +203,7 @@ async def test_tables_that_go_away_are_waited_for(
         origin() as images,
         aws_proxy(embedded_aws.endpoint) as proxy,
         system(embedded_aws, opensearch_url=opensearch_url, SearchMaxReceiveCount=TWICE) as running,
-        records(running) as stores,
+        stores_of(running) as stores,
         index_of(running) as index,
     ):
 

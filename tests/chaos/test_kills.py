@@ -9,7 +9,7 @@ from aiohttp import web
 from harness.aws import RecordingAws
 from harness.aws_proxy import Forward, ProxiedCall, aws_proxy
 from harness.origin import origin
-from harness.records import records
+from harness.stores import stores_of
 from harness.system import System, system
 
 # Short, so that what a dead consumer held comes back soon.
@@ -26,7 +26,7 @@ async def test_a_consumer_killed_in_the_middle_of_500_loses_and_doubles_nothing(
     async with (
         origin() as images,
         system(embedded_aws, VisibilityTimeoutSeconds=VISIBILITY_S) as running,
-        records(running) as stores,
+        stores_of(running) as stores,
     ):
 
         async def last_before_the_kill(_request: web.Request) -> web.Response:
@@ -55,7 +55,7 @@ async def test_a_message_that_kills_its_process_ends_crashed_and_its_neighbours_
     async with (
         origin() as images,
         system(embedded_aws, VisibilityTimeoutSeconds=VISIBILITY_S) as running,
-        records(running) as stores,
+        stores_of(running) as stores,
     ):
         victims: list[Process] = []
         died = asyncio.Event()
@@ -100,7 +100,7 @@ async def test_a_kill_between_complete_and_notify_still_tells_the_customer(
         system(
             embedded_aws, endpoint=proxy.endpoint, VisibilityTimeoutSeconds=VISIBILITY_S
         ) as running,
-        records(running) as stores,
+        stores_of(running) as stores,
     ):
         victims: list[Process] = []
         killed = asyncio.Event()

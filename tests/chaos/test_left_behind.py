@@ -18,9 +18,9 @@ from harness.aws_proxy import (
     aws_proxy,
     pass_on,
 )
-from harness.left_behind import insert, row_of
 from harness.origin import numbered_png, origin
-from harness.records import Records, records
+from harness.orphaned_requests import insert, row_of
+from harness.stores import Stores, stores_of
 from harness.system import System, system
 
 HOUR_MS = 3_600_000
@@ -30,7 +30,7 @@ async def test_a_request_whose_message_was_never_sent_is_sent_and_completes(
     embedded_aws: RecordingAws,
 ) -> None:
     """Only one that is older than the margin: a younger one may be about to be sent."""
-    async with origin() as images, system(embedded_aws) as running, records(running) as stores:
+    async with origin() as images, system(embedded_aws) as running, stores_of(running) as stores:
         await running.start_server()
         old = await insert(running, images.picture(1), age_ms=HOUR_MS)
         young = await insert(running, images.picture(2), age_ms=0)
@@ -46,7 +46,7 @@ async def test_a_row_that_cannot_be_read_keeps_reconcile_from_no_other(
     embedded_aws: RecordingAws,
 ) -> None:
     """It is not one of ours any more; it is left as it is, and whoever looks after the table is told."""
-    async with origin() as images, system(embedded_aws) as running, records(running) as stores:
+    async with origin() as images, system(embedded_aws) as running, stores_of(running) as stores:
         urls = [images.picture(number) for number in range(5)]
         strange, *others = [await insert(running, url, age_ms=HOUR_MS) for url in urls]
         row = await row_of(stores, strange)
@@ -65,7 +65,7 @@ async def test_a_row_that_a_service_will_not_take_keeps_reconcile_from_no_other(
         origin() as images,
         aws_proxy(embedded_aws.endpoint) as proxy,
         system(embedded_aws, endpoint=proxy.endpoint) as running,
-        records(running) as stores,
+        stores_of(running) as stores,
     ):
         urls = [images.picture(number) for number in range(5)]
         refused, *others = [await insert(running, url, age_ms=HOUR_MS) for url in urls]
@@ -89,7 +89,7 @@ def refuse_to_send(request_id: str) -> Hook:
     return hook
 
 
-async def sent_again(running: System, stores: Records) -> set[str]:
+async def sent_again(running: System, stores: Stores) -> set[str]:
     """The requests of the messages in the queue, which has no consumer. Empties it."""
     ids: set[str] = set()
     while batch := await stores.receive(running.stack.queue_url):
@@ -101,7 +101,7 @@ async def test_a_request_that_was_claimed_too_often_fails_undeliverable(
     embedded_aws: RecordingAws,
 ) -> None:
     """It ends, its customer is told, and it can be redriven."""
-    async with origin() as images, system(embedded_aws) as running, records(running) as stores:
+    async with origin() as images, system(embedded_aws) as running, stores_of(running) as stores:
         request_id = await insert(running, images.picture(1), age_ms=HOUR_MS)
         # Nobody consumes; a claim makes the row young, so the margin goes below zero.
         arguments = ("reconcile", "--max-claims", "1", "--margin", "-1")
@@ -158,7 +158,7 @@ def count_scans(
 
 async def test_redriving_twice_processes_once(embedded_aws: RecordingAws) -> None:
     """A redrive that was cut short after it reopened is finished by the next one."""
-    async with origin() as images, system(embedded_aws) as running, records(running) as stores:
+    async with origin() as images, system(embedded_aws) as running, stores_of(running) as stores:
         await running.start_server()
         await running.start_consumer()
         request_id = await running.submit(f"{images.base}/late.png")
@@ -177,7 +177,7 @@ async def test_redriving_twice_processes_once(embedded_aws: RecordingAws) -> Non
 
 async def test_redriving_what_fails_again_ends(embedded_aws: RecordingAws) -> None:
     """Letters that come back while it runs are left for the next redrive."""
-    async with origin() as images, system(embedded_aws) as running, records(running) as stores:
+    async with origin() as images, system(embedded_aws) as running, stores_of(running) as stores:
         await running.start_server()
         await running.start_consumer()
         request_id = await running.submit(f"{images.base}/never.png")
@@ -211,7 +211,7 @@ async def test_a_message_that_circulates_for_long_is_not_taken_for_lost(
         origin() as images,
         aws_proxy(embedded_aws.endpoint) as proxy,
         system(embedded_aws, endpoint=proxy.endpoint) as running,
-        records(running) as stores,
+        stores_of(running) as stores,
     ):
         await running.start_server()
         request_id = await insert(running, images.picture(1), age_ms=2 * HOUR_MS)
@@ -238,7 +238,7 @@ async def test_a_reconcile_that_died_before_it_told_is_made_good(
         origin() as images,
         aws_proxy(embedded_aws.endpoint) as proxy,
         system(embedded_aws, endpoint=proxy.endpoint) as running,
-        records(running) as stores,
+        stores_of(running) as stores,
     ):
         request_id = await insert(running, images.picture(1), age_ms=0)
         message = ImageMessage(request_id, "acme", images.picture(1), revision=1)

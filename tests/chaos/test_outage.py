@@ -8,7 +8,7 @@ from aiohttp import web
 from harness.aws import RecordingAws
 from harness.aws_proxy import aws_proxy, cut, pass_on
 from harness.origin import numbered_png, origin
-from harness.records import records
+from harness.stores import stores_of
 from harness.system import system
 
 IMAGES = 200
@@ -23,7 +23,7 @@ async def test_an_outage_fails_no_request_and_makes_none_a_suspect(
         origin() as images,
         aws_proxy(embedded_aws.endpoint) as proxy,
         system(embedded_aws, endpoint=proxy.endpoint) as running,
-        records(running) as stores,
+        stores_of(running) as stores,
     ):
         middle = asyncio.Event()
 

@@ -7,11 +7,11 @@ from aiohttp import web
 from core.model.message import ImageMessage
 from harness.aws import RecordingAws
 from harness.origin import numbered_png, origin
-from harness.records import Records, records
+from harness.stores import Stores, stores_of
 from harness.system import System, system
 
 
-async def send_copy(stores: Records, running: System, request_id: str, url: str) -> None:
+async def send_copy(stores: Stores, running: System, request_id: str, url: str) -> None:
     """The same message once more, as SQS may deliver it."""
     message = ImageMessage(request_id=request_id, customer_id="acme", url=url, revision=1)
     await stores.sqs.send_message(QueueUrl=running.stack.queue_url, MessageBody=message.encode())
@@ -34,7 +34,7 @@ async def test_two_consumers_with_one_message_and_a_changing_origin_make_one_ima
     embedded_aws: RecordingAws,
 ) -> None:
     """Whoever records first decides; the other adopts what is there."""
-    async with origin() as images, system(embedded_aws) as running, records(running) as stores:
+    async with origin() as images, system(embedded_aws) as running, stores_of(running) as stores:
         meeting = Meeting(expected=2)
         url = images.serve("/changing", meeting.answer)
         await running.start_server()
@@ -76,7 +76,7 @@ async def test_a_worker_that_stalls_across_fail_and_redrive_has_no_say(
     embedded_aws: RecordingAws,
 ) -> None:
     """Its verdict is about a revision that is gone: the redriven request ends by its own fetch."""
-    async with origin() as images, system(embedded_aws) as running, records(running) as stores:
+    async with origin() as images, system(embedded_aws) as running, stores_of(running) as stores:
         staller = Staller()
         url = images.serve("/stalling", staller.answer)
         await running.start_server()

@@ -16,9 +16,9 @@ from core.runtime.clock import now_ms
 from harness.aws import RecordingAws
 from harness.aws_proxy import Forward, Hook, ProxiedCall, Unreachable, aws_proxy, pass_on
 from harness.failures import Failures
-from harness.left_behind import row_of
 from harness.origin import numbered_png, origin
-from harness.records import records
+from harness.orphaned_requests import row_of
+from harness.stores import stores_of
 from harness.system import system
 from harness.tables import tables_of
 
@@ -27,7 +27,7 @@ HOUR_MS = 3_600_000
 
 @pytest.fixture
 async def failures(embedded_aws: RecordingAws) -> AsyncIterator[Failures]:
-    async with system(embedded_aws) as running, records(running) as stores:
+    async with system(embedded_aws) as running, stores_of(running) as stores:
         yield Failures(running, stores)
 
 
@@ -73,7 +73,7 @@ async def test_a_letter_of_a_request_that_was_reopened_otherwise_reopens_nothing
     embedded_aws: RecordingAws,
 ) -> None:
     """Not while it is processed anew, nor after it is COMPLETED: the letter is of an older revision, and goes."""
-    async with origin() as images, system(embedded_aws) as running, records(running) as stores:
+    async with origin() as images, system(embedded_aws) as running, stores_of(running) as stores:
         await running.start_server()
         await running.start_consumer()
         request_id = await running.submit(f"{images.base}/late.png")
@@ -166,7 +166,7 @@ async def test_a_redrive_that_is_told_to_end_sends_what_it_has_reopened(
     async with (
         aws_proxy(embedded_aws.endpoint) as proxy,
         system(embedded_aws, endpoint=proxy.endpoint) as running,
-        records(running) as stores,
+        stores_of(running) as stores,
     ):
         failures = Failures(running, stores)
         ids = await failures.add(120, "TIMEOUT")
@@ -193,7 +193,7 @@ async def test_what_was_reopened_and_not_sent_is_sent_when_it_is_named(
     async with (
         aws_proxy(embedded_aws.endpoint) as proxy,
         system(embedded_aws, endpoint=proxy.endpoint) as running,
-        records(running) as stores,
+        stores_of(running) as stores,
     ):
         failures = Failures(running, stores)
         (request_id,) = await failures.add(1, "TIMEOUT", letters=False)

@@ -10,7 +10,7 @@ from aiohttp import web
 from harness.aws import RecordingAws
 from harness.aws_proxy import Forward, Hook, ProxiedCall, Unreachable, aws_proxy
 from harness.origin import origin
-from harness.records import records
+from harness.stores import stores_of
 from harness.system import system
 from imageservice.v1 import image_service_pb2 as pb
 
@@ -25,7 +25,7 @@ async def test_a_thousand_submits_of_which_a_third_are_repeats(embedded_aws: Rec
     async with (
         origin() as images,
         system(embedded_aws) as running,
-        records(running) as stores,
+        stores_of(running) as stores,
     ):
         await running.start_server()
         await running.start_consumer()
@@ -67,7 +67,7 @@ async def test_a_submit_whose_send_failed_completes_when_it_is_repeated(
         origin() as images,
         aws_proxy(embedded_aws.endpoint) as proxy,
         system(embedded_aws, endpoint=proxy.endpoint) as running,
-        records(running) as stores,
+        stores_of(running) as stores,
     ):
         proxy.hook = lose_the_first_send()
         await running.start_server()

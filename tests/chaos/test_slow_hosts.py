@@ -7,7 +7,7 @@ from aiohttp import web
 from harness.aws import RecordingAws
 from harness.metrics import MetricsPort
 from harness.origin import Origin, numbered_png, origin
-from harness.records import records
+from harness.stores import stores_of
 from harness.system import System, system
 from imageservice.v1 import image_service_pb2 as pb
 
@@ -46,7 +46,7 @@ async def states(running: System, ids: list[str]) -> list[pb.State.ValueType]:
 async def test_a_slow_host_takes_nothing_from_the_others(embedded_aws: RecordingAws) -> None:
     """An image behind a hundred of a slow host is done while many of those wait, and they are not moved in vain."""
     consumer = MetricsPort()
-    async with origin() as images, system(embedded_aws) as running, records(running) as stores:
+    async with origin() as images, system(embedded_aws) as running, stores_of(running) as stores:
         await running.start_server()
         slow = await submit_all(running, slow_pictures(images), "slow")
         elsewhere = images.picture(1).replace("127.0.0.1", "localhost")
@@ -65,7 +65,7 @@ async def test_a_slow_host_takes_nothing_from_the_others(embedded_aws: Recording
 async def test_an_origin_that_starts_again_fails_nobody(embedded_aws: RecordingAws) -> None:
     """Two attempts find it away; the last one comes later, by a message that waits in the queue."""
     consumer = MetricsPort()
-    async with origin() as images, system(embedded_aws) as running, records(running) as stores:
+    async with origin() as images, system(embedded_aws) as running, stores_of(running) as stores:
 
         async def away(_request: web.Request) -> web.Response:
             if images.hits["/restarted"] <= 2:

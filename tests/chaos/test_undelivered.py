@@ -2,9 +2,9 @@
 
 from core.model.message import ImageMessage
 from harness.aws import RecordingAws
-from harness.left_behind import insert, row_of
 from harness.origin import origin
-from harness.records import records
+from harness.orphaned_requests import insert, row_of
+from harness.stores import stores_of
 from harness.system import system
 
 
@@ -12,7 +12,7 @@ async def test_what_the_redrive_policy_moved_away_fails_undeliverable(
     embedded_aws: RecordingAws,
 ) -> None:
     """A message that nobody could process ends its request; what is no message of ours is left to be looked at."""
-    async with origin() as images, system(embedded_aws) as running, records(running) as stores:
+    async with origin() as images, system(embedded_aws) as running, stores_of(running) as stores:
         url = images.picture(1)
         request_id = await insert(running, url, age_ms=0)
         message = ImageMessage(request_id, "acme", url, revision=1)
@@ -29,7 +29,7 @@ async def test_an_undelivered_message_of_a_request_that_is_complete_is_told_agai
     embedded_aws: RecordingAws,
 ) -> None:
     """Whoever ended it may have told nobody: the same outcome again, under the same id, and nothing else changes."""
-    async with origin() as images, system(embedded_aws) as running, records(running) as stores:
+    async with origin() as images, system(embedded_aws) as running, stores_of(running) as stores:
         url = images.picture(1)
         await running.start_server()
         await running.start_consumer()

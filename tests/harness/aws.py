@@ -10,9 +10,10 @@ from typing import Any, Protocol, Self
 from aiobotocore.session import get_session
 
 from backends.real_backends import RealBackends
-from cli.local.embedded_aws import REGION, EmbeddedAws, EmbeddedAwsFailed, client_environment
+from cli.local.embedded_aws import REGION, EmbeddedAwsFailed, client_environment
 from cli.local.stack import StackOutputs, deploy
 from harness.calls import Call
+from harness.embedded_aws import EmbeddedAws
 
 ROOT = Path(__file__).parents[2]
 # They ask for queues on either side: the template's, and the one that SNS fills inside the embedded AWS.

@@ -10,7 +10,7 @@ from consumer.notify.outcome import failed_request_message_of, outcome_of
 from core.model.request import Failure, ImageRequest, State, new_request
 from core.runtime.clock import now_ms
 from harness.command import Ran, imageservice
-from harness.records import Records
+from harness.stores import Stores
 from harness.system import System
 from harness.tables import tables_of
 
@@ -20,7 +20,7 @@ class Failures:
     """A system in which requests have FAILED, as consumers leave them. Nobody consumes."""
 
     running: System
-    stores: Records
+    stores: Stores
     shards: int = 8
 
     async def add(

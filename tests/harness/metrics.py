@@ -6,7 +6,7 @@ import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
 from cli.local import readiness
-from harness.held_port import HeldPort
+from harness.reserved_port import ReservedPort
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class MetricsPort:
     """A port for one process, to be given to it by `settings`."""
 
     def __init__(self) -> None:
-        self._held = HeldPort()
+        self._held = ReservedPort()
         self._port = self._held.number
 
     @property

@@ -7,19 +7,19 @@ from harness.aws import RecordingAws
 from harness.index import Index, index_of
 from harness.metrics import MetricsPort
 from harness.origin import Origin, origin
-from harness.records import Records, records
+from harness.stores import Stores, stores_of
 from harness.system import System, system
 
 
 @asynccontextmanager
 async def searched(
     aws: RecordingAws, opensearch_url: str | None, **parameters: str
-) -> AsyncIterator[tuple[System, Origin, Records, Index]]:
+) -> AsyncIterator[tuple[System, Origin, Stores, Index]]:
     """A system whose server and consumer run; its indexer is the test's to start."""
     async with (
         origin() as images,
         system(aws, opensearch_url=opensearch_url, **parameters) as running,
-        records(running) as stores,
+        stores_of(running) as stores,
         index_of(running) as index,
     ):
         await running.start_server()

@@ -19,7 +19,7 @@ from cli.local.stack import StackOutputs
 from cli.local.system import Interrupted, search_engine, unless
 from core.runtime.parent_watch import parent_pipe
 from harness.aws import RecordingAws
-from harness.held_port import HeldPort
+from harness.reserved_port import ReservedPort
 from imageservice.v1 import image_service_pb2 as pb
 from imageservice.v1 import image_service_pb2_grpc
 
@@ -42,12 +42,12 @@ class System:
     leash: int | None = None
     address: str = ""
     processes: list[Process] = field(default_factory=list)
-    ports: list[HeldPort] = field(default_factory=list)
+    ports: list[ReservedPort] = field(default_factory=list)
     """Those of its processes: two starts never meet on one, and a server that is started again finds its own free."""
 
     def port(self) -> int:
         """A port for one of its processes, which nobody else gets while the system is there."""
-        self.ports.append(HeldPort())
+        self.ports.append(ReservedPort())
         return self.ports[-1].number
 
     async def start_server(self, *arguments: str, **settings: str) -> Process:

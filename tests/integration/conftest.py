@@ -12,7 +12,7 @@ from cli.local.stack import StackOutputs
 from core.aws.client import Aws, open_aws
 from core.dynamodb.tables import Tables
 from harness.aws import DeployStack, RecordingAws
-from harness.counterpart import Counterpart, aws_of, served
+from harness.fake_aws import FakeAws, aws_of, served
 from harness.running_server import ServerFactory
 from harness.tables import tables_of
 
@@ -61,14 +61,14 @@ async def sqs(embedded_aws: RecordingAws) -> AsyncIterator[SQSClient]:
 
 
 @pytest_asyncio.fixture
-async def counterpart() -> AsyncIterator[Counterpart]:
-    message_status = Counterpart()
+async def fake_aws() -> AsyncIterator[FakeAws]:
+    message_status = FakeAws()
     async with served(message_status):
         yield message_status
 
 
 @pytest_asyncio.fixture
-async def scripted_aws(counterpart: Counterpart) -> AsyncIterator[Aws]:
+async def scripted_aws(fake_aws: FakeAws) -> AsyncIterator[Aws]:
     """Both ways to AWS, the SDK's and ours, to a service that answers by script."""
-    async with aws_of(counterpart) as aws:
+    async with aws_of(fake_aws) as aws:
         yield aws

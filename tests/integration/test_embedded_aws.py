@@ -12,7 +12,6 @@ import pytest
 from aiobotocore.session import get_session
 
 from cli.local.embedded_aws import (
-    EmbeddedAws,
     EmbeddedAwsFailed,
     client_environment,
     endpoint_of,
@@ -21,6 +20,7 @@ from cli.local.embedded_aws import (
 )
 from harness.aws import ROOT, DeployStack, RecordingAws
 from harness.calls import Call
+from harness.embedded_aws import EmbeddedAws
 from harness.loopback_origin import closed_port
 
 # Holds the pipe, starts the module under the leash, says that it runs, and waits to be killed.
@@ -78,10 +78,8 @@ def test_a_child_that_ignores_its_parents_end_is_ended(tmp_path: Path) -> None:
     assert killed_parent(tmp_path, body, "--grace", "0.05") == ""
 
 
-async def test_it_stops_when_it_is_told_to(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_it_stops_when_it_is_told_to() -> None:
     """A stopped emulator has ended with status 0 and its port is closed."""
-    # On a busy machine it would be killed in the middle of leaving.
-    monkeypatch.setattr("cli.local.embedded_aws.STOP_SECONDS", 60.0)
     aws = await EmbeddedAws.start()
     await aws.stop()
     assert aws.process.returncode == 0

@@ -21,7 +21,7 @@ from core.aws.client import Aws
 from core.aws.sqs import QueueSender
 from core.model.message import ImageMessage
 from core.runtime.clock import now_ms
-from harness.counterpart import Counterpart, Scripted
+from harness.fake_aws import FakeAnswer, FakeAws
 from harness.keep_alive_origin import PATIENCE_S, get
 from harness.loopback_origin import HttpOrigin, http_origin
 
@@ -64,9 +64,9 @@ def worker_of(fetcher: Fetcher, aws: Aws, queue_url: str) -> MessageHandler:
     )
 
 
-def sent_anew(counterpart: Counterpart) -> list[dict[str, Any]]:
+def sent_anew(fake_aws: FakeAws) -> list[dict[str, Any]]:
     """The messages that SQS was given."""
-    entries = [entry for body in counterpart.bodies for entry in json.loads(body)["Entries"]]
+    entries = [entry for body in fake_aws.bodies for entry in json.loads(body)["Entries"]]
     return [json.loads(entry["MessageBody"]) for entry in entries if "MessageBody" in entry]
 
 
@@ -90,18 +90,18 @@ class CrowdedOrigin:
 
 
 async def test_a_host_that_gets_busy_costs_no_attempt_and_forgives_none(
-    origin: HttpOrigin, fetcher: Fetcher, scripted_aws: Aws, counterpart: Counterpart
+    origin: HttpOrigin, fetcher: Fetcher, scripted_aws: Aws, fake_aws: FakeAws
 ) -> None:
     """Asked once in vain, then crowded out by another request: the message that goes back says so."""
-    counterpart.script = (Scripted(body=b'{"Successful": [{"Id": "0"}], "Failed": []}'),)
+    fake_aws.script = (FakeAnswer(body=b'{"Successful": [{"Id": "0"}], "Failed": []}'),)
     crowded = CrowdedOrigin(origin, fetcher)
     origin.routes["/p"], origin.routes["/held"] = crowded.fail, crowded.hold
     message = ImageMessage(str(uuid.uuid4()), "acme", origin.url("/p"), revision=1)
     async with asyncio.timeout(PATIENCE_S):
-        await worker_of(fetcher, scripted_aws, f"{counterpart.url}/queue").handle(
+        await worker_of(fetcher, scripted_aws, f"{fake_aws.url}/queue").handle(
             ReceivedMessage(message, receipts=("r",), receive_count=1, sent_at=now_ms())
         )
     crowded.end.set()
     await asyncio.gather(*crowded.others)
-    assert [each["attempts"] for each in sent_anew(counterpart)] == [1]
+    assert [each["attempts"] for each in sent_anew(fake_aws)] == [1]
     assert [path for path, _ in origin.asked] == ["/p", "/held"]

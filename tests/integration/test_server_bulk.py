@@ -14,7 +14,7 @@ from cli.local.stack import StackOutputs
 from core.aws.client import open_aws
 from harness.aws import RecordingAws
 from harness.aws_proxy import AwsProxy, aws_proxy, cut, pass_on
-from harness.gated_sender import gated
+from harness.blocking_sender import blocking_sender
 from harness.grpc_client import submit_request
 from harness.item_stream import ItemStream, item, names, numbered
 from harness.messages import take
@@ -79,7 +79,7 @@ async def test_an_item_is_answered_while_the_stream_is_open(servers: ServerFacto
 
 async def test_answers_come_in_any_order(servers: ServerFactory) -> None:
     """An item that needs nothing is answered before an earlier one that waits for the queue."""
-    sender = gated(servers)
+    sender = blocking_sender(servers)
     async with servers.running(sender=sender) as server:
         stream = ItemStream(server.stub)
         await stream.send(item("slow", submit_request()))

@@ -9,7 +9,7 @@ import pytest
 from types_aiobotocore_sqs import SQSClient
 
 from cli.local.stack import StackOutputs
-from harness.gated_sender import Gated, gated
+from harness.blocking_sender import BlockingSender, blocking_sender
 from harness.grpc_client import refusal, refused, submit_request
 from harness.item_stream import ItemStream, item, names, numbered
 from harness.messages import take
@@ -43,7 +43,7 @@ def items_counted() -> float:
     return sum(each.value for each in totals if each.labels == labels)
 
 
-async def stalled(server: RunningServer, sender: Gated) -> None:
+async def stalled(server: RunningServer, sender: BlockingSender) -> None:
     """Return once two single submits pass by, all the way to the queue, while none of a stream does."""
     before = -1
     while sender.sent != before + 2:
@@ -54,7 +54,7 @@ async def stalled(server: RunningServer, sender: Gated) -> None:
 
 async def test_a_stream_holds_no_more_than_its_limit(servers: ServerFactory) -> None:
     """While as many items as allowed are under way no further one is read; none is refused."""
-    sender = gated(servers)
+    sender = blocking_sender(servers)
     async with servers.running(sender=sender, max_stream_submits=20) as server:
         stream = ItemStream(server.stub)
         stream.send_all(numbered(200))
@@ -79,7 +79,7 @@ async def test_a_stream_whose_client_does_not_read_is_not_read_either(
     # A window full of results for the client, and as much again for what is buffered on the way.
     bound = limit + 2 * window // shortest.ByteSize()
     assert bound < count
-    sender = gated(servers, opened=True)
+    sender = blocking_sender(servers, released=True)
     window_only = [("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", window)]
     async with (
         servers.running(sender=sender, max_stream_submits=limit) as server,
@@ -99,7 +99,7 @@ async def test_a_stream_whose_client_does_not_read_is_not_read_either(
 
 async def test_streams_leave_half_of_the_places_to_single_submits(servers: ServerFactory) -> None:
     """Streams together take half of what may be under way and wait for the rest; nothing is OVERLOADED."""
-    sender = gated(servers)
+    sender = blocking_sender(servers)
     async with servers.running(sender=sender, max_pending_submits=20) as server:
         streams = [ItemStream(server.stub) for _ in range(3)]
         for each in streams:
@@ -118,7 +118,7 @@ async def test_a_cancelled_stream_leaves_no_row_without_a_message(
     own_servers: ServerFactory, sqs: SQSClient
 ) -> None:
     """What was taken is accepted though its client has gone, and a drain waits for it."""
-    sender = gated(own_servers)
+    sender = blocking_sender(own_servers)
     items = numbered(30)
     async with own_servers.running(sender=sender) as server:
         stream = ItemStream(server.stub)
@@ -138,7 +138,7 @@ async def test_a_cancelled_stream_leaves_no_row_without_a_message(
 
 async def test_items_of_a_cancelled_stream_are_counted(servers: ServerFactory) -> None:
     """What was taken counts by how it ended, whether or not its client was there to hear of it."""
-    sender = gated(servers)
+    sender = blocking_sender(servers)
     before = items_counted()
     async with servers.running(sender=sender) as server:
         stream = ItemStream(server.stub)
@@ -156,7 +156,7 @@ async def test_a_drain_settles_what_was_taken_before_a_client_has_read_it(
 ) -> None:
     """A client that does not read its results holds up its own answer, and nothing else of the drain."""
     window_only = [("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 64 * 1024)]
-    sender = gated(servers, opened=True)
+    sender = blocking_sender(servers, released=True)
     async with servers.running(sender=sender, max_stream_submits=50, drain_grace_s=2) as server:
         address = f"127.0.0.1:{server.port}"
         async with grpc.aio.insecure_channel(address, options=window_only) as channel:
@@ -185,7 +185,7 @@ async def test_a_drain_ends_an_idle_stream_at_once(servers: ServerFactory) -> No
 
 async def test_a_drain_answers_what_a_stream_took(servers: ServerFactory) -> None:
     """Items under way are answered before the stream ends; what comes later gets no answer, or SERVER_DRAINING."""
-    sender = gated(servers)
+    sender = blocking_sender(servers)
     async with servers.running(sender=sender) as server:
         stream = ItemStream(server.stub)
         for each in numbered(30):
@@ -208,7 +208,7 @@ async def test_a_drain_answers_what_a_stream_took(servers: ServerFactory) -> Non
 
 async def test_a_stream_is_refused_while_draining(servers: ServerFactory) -> None:
     """A stream that opens during a drain ends with SERVER_DRAINING."""
-    sender = gated(servers)
+    sender = blocking_sender(servers)
     async with servers.running(sender=sender) as server:
         held = asyncio.ensure_future(server.stub.SubmitImage(submit_request()))
         await sender.reached(1)

@@ -9,7 +9,7 @@ import pytest
 
 from core.aws.client import Aws, call
 from core.errors import DependencyUnavailable
-from harness.counterpart import Call, Counterpart, Scripted, aws_of, outcome
+from harness.fake_aws import Call, FakeAnswer, FakeAws, aws_of, outcome
 
 BODY = b"the picture"
 SHA256 = hashlib.sha256(BODY).hexdigest()
@@ -55,84 +55,84 @@ def wire_put(aws: Aws) -> Awaitable[Any]:
     )
 
 
-def json_fault(status: int, code: str, **headers: str) -> Scripted:
+def json_fault(status: int, code: str, **headers: str) -> FakeAnswer:
     body = json.dumps({"__type": f"com.amazonaws.v2012#{code}", "message": "because"}).encode()
-    return Scripted(status, body, {k.replace("_", "-"): v for k, v in headers.items()})
+    return FakeAnswer(status, body, {k.replace("_", "-"): v for k, v in headers.items()})
 
 
-def xml_fault(status: int, code: str) -> Scripted:
+def xml_fault(status: int, code: str) -> FakeAnswer:
     body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>because</Message></Error>"
-    return Scripted(status, body.encode())
+    return FakeAnswer(status, body.encode())
 
 
 @pytest.mark.parametrize(
     "script",
     [
-        (Scripted(body=json.dumps({"Responses": [{}]}).encode()),),
+        (FakeAnswer(body=json.dumps({"Responses": [{}]}).encode()),),
         (json_fault(400, "ValidationException"),),
         (json_fault(400, "ResourceNotFoundException"),),
-        (json_fault(400, "ThrottlingException"), Scripted()),
+        (json_fault(400, "ThrottlingException"), FakeAnswer()),
         (json_fault(400, "ProvisionedThroughputExceededException"),),
-        (json_fault(500, "InternalServerError"), json_fault(503, "Busy"), Scripted()),
-        (Scripted(502, b"<html>a proxy's page</html>"),),
-        (Scripted(cut=True), Scripted()),
-        (Scripted(cut=True),),
-        (Scripted(403, b""),),
-        (Scripted(502, b'{"code": 502}'),),
+        (json_fault(500, "InternalServerError"), json_fault(503, "Busy"), FakeAnswer()),
+        (FakeAnswer(502, b"<html>a proxy's page</html>"),),
+        (FakeAnswer(cut=True), FakeAnswer()),
+        (FakeAnswer(cut=True),),
+        (FakeAnswer(403, b""),),
+        (FakeAnswer(502, b'{"code": 502}'),),
     ],
     ids=lambda script: "-".join(str("cut" if each.cut else each.status) for each in script),
 )
 async def test_dynamodb_answers_mean_the_same(
-    script: tuple[Scripted, ...], scripted_aws: Aws, counterpart: Counterpart
+    script: tuple[FakeAnswer, ...], scripted_aws: Aws, fake_aws: FakeAws
 ) -> None:
     """Success, refusal, throttling, faults and broken connections: same outcome after as many tries."""
-    counterpart.restart(*script)
-    expected = await outcome(sdk_insert, scripted_aws, counterpart)
-    counterpart.restart(*script)
-    assert await outcome(wire_insert, scripted_aws, counterpart) == expected
+    fake_aws.restart(*script)
+    expected = await outcome(sdk_insert, scripted_aws, fake_aws)
+    fake_aws.restart(*script)
+    assert await outcome(wire_insert, scripted_aws, fake_aws) == expected
 
 
 @pytest.mark.parametrize(
     "script",
     [
-        (Scripted(body=json.dumps(SENT).encode()),),
+        (FakeAnswer(body=json.dumps(SENT).encode()),),
         (
             json_fault(
                 400, "QueueDoesNotExist", x_amzn_query_error="AWS.SimpleQueueService.Gone;Sender"
             ),
         ),
-        (json_fault(400, "RequestThrottled"), Scripted(body=json.dumps(SENT).encode())),
+        (json_fault(400, "RequestThrottled"), FakeAnswer(body=json.dumps(SENT).encode())),
     ],
     ids=["sent", "no queue", "throttled once"],
 )
 async def test_sqs_answers_mean_the_same(
-    script: tuple[Scripted, ...], scripted_aws: Aws, counterpart: Counterpart
+    script: tuple[FakeAnswer, ...], scripted_aws: Aws, fake_aws: FakeAws
 ) -> None:
     """SQS tells its older protocol's codes in a header, which the SDK prefers."""
-    counterpart.restart(*script)
-    expected = await outcome(sdk_send, scripted_aws, counterpart)
-    counterpart.restart(*script)
-    assert await outcome(wire_send, scripted_aws, counterpart) == expected
+    fake_aws.restart(*script)
+    expected = await outcome(sdk_send, scripted_aws, fake_aws)
+    fake_aws.restart(*script)
+    assert await outcome(wire_send, scripted_aws, fake_aws) == expected
 
 
 @pytest.mark.parametrize(
     "script",
     [
         (xml_fault(404, "NoSuchBucket"),),
-        (xml_fault(503, "SlowDown"), Scripted(body=b"")),
-        (xml_fault(400, "RequestTimeout"), Scripted(body=b"")),
-        (Scripted(500, b""),),
+        (xml_fault(503, "SlowDown"), FakeAnswer(body=b"")),
+        (xml_fault(400, "RequestTimeout"), FakeAnswer(body=b"")),
+        (FakeAnswer(500, b""),),
     ],
     ids=["no bucket", "slow down", "timed out", "fault"],
 )
 async def test_s3_answers_mean_the_same(
-    script: tuple[Scripted, ...], scripted_aws: Aws, counterpart: Counterpart
+    script: tuple[FakeAnswer, ...], scripted_aws: Aws, fake_aws: FakeAws
 ) -> None:
     """The same errors after as many tries; of a success nothing but that is of use."""
-    counterpart.restart(*script)
-    seen, tries = await outcome(sdk_put, scripted_aws, counterpart)
-    counterpart.restart(*script)
-    ours, our_tries = await outcome(wire_put, scripted_aws, counterpart)
+    fake_aws.restart(*script)
+    seen, tries = await outcome(sdk_put, scripted_aws, fake_aws)
+    fake_aws.restart(*script)
+    ours, our_tries = await outcome(wire_put, scripted_aws, fake_aws)
     assert our_tries == tries
     assert ours == (seen if isinstance(seen, str) else None)
 
@@ -146,17 +146,17 @@ async def test_s3_answers_mean_the_same(
     ],
 )
 async def test_the_request_is_the_same(
-    sdk: Call, wire: Call, compared: set[str], scripted_aws: Aws, counterpart: Counterpart
+    sdk: Call, wire: Call, compared: set[str], scripted_aws: Aws, fake_aws: FakeAws
 ) -> None:
     """Method, path, what the headers ask for and the body's content."""
-    counterpart.restart(Scripted(body=b"" if sdk is sdk_put else b"{}"))
+    fake_aws.restart(FakeAnswer(body=b"" if sdk is sdk_put else b"{}"))
     await sdk(scripted_aws)
     await wire(scripted_aws)
-    theirs, ours = counterpart.asked
+    theirs, ours = fake_aws.requests
     assert (ours.method, ours.raw_path) == (theirs.method, theirs.raw_path)
     for name in compared:
         assert ours.headers[name] == theirs.headers[name]
-    their_body, our_body = counterpart.bodies
+    their_body, our_body = fake_aws.bodies
     if ours.method == "POST":
         assert json.loads(our_body) == json.loads(their_body)
         assert ours.content_type == theirs.content_type
@@ -169,36 +169,36 @@ async def test_the_request_is_the_same(
     ("sdk", "wire"), [(sdk_insert, wire_insert), (sdk_send, wire_send), (sdk_put, wire_put)]
 )
 async def test_an_endpoint_may_have_a_path(
-    path: str, sdk: Call, wire: Call, counterpart: Counterpart
+    path: str, sdk: Call, wire: Call, fake_aws: FakeAws
 ) -> None:
     """A gateway tells its backends apart by it."""
-    counterpart.restart(Scripted(body=b"" if sdk is sdk_put else b"{}"))
-    async with aws_of(Counterpart(url=counterpart.url + path)) as aws:
+    fake_aws.restart(FakeAnswer(body=b"" if sdk is sdk_put else b"{}"))
+    async with aws_of(FakeAws(url=fake_aws.url + path)) as aws:
         await sdk(aws)
         await wire(aws)
-    theirs, ours = counterpart.asked
+    theirs, ours = fake_aws.requests
     assert ours.raw_path == theirs.raw_path
 
 
 async def test_a_connection_closed_in_idle_time_is_replaced(
-    scripted_aws: Aws, counterpart: Counterpart
+    scripted_aws: Aws, fake_aws: FakeAws
 ) -> None:
     """AWS closes what is idle; the next call does not fail for it."""
-    counterpart.restart(Scripted(headers={"Connection": "keep-alive"}))
+    fake_aws.restart(FakeAnswer(headers={"Connection": "keep-alive"}))
     await wire_send(scripted_aws)
-    transport = counterpart.asked[0].transport
+    transport = fake_aws.requests[0].transport
     assert transport is not None
     transport.abort()
     await wire_send(scripted_aws)
-    assert len(counterpart.asked) == 2
+    assert len(fake_aws.requests) == 2
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]"], ids=["empty", "cut", "no object"])
 async def test_an_answer_that_cannot_be_read_is_tried_again_and_then_an_outage(
-    body: bytes, scripted_aws: Aws, counterpart: Counterpart
+    body: bytes, scripted_aws: Aws, fake_aws: FakeAws
 ) -> None:
     """Never an error that would be taken for a fault of the item's own."""
-    counterpart.restart(Scripted(body=body))
+    fake_aws.restart(FakeAnswer(body=body))
     with pytest.raises(DependencyUnavailable):
         await call("sqs:SendMessageBatch", wire_send(scripted_aws))
-    assert len(counterpart.asked) == 3
+    assert len(fake_aws.requests) == 3

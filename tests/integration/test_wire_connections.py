@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from core.aws.http import Limits
-from harness.raw_aws import (
+from harness.fake_aws import (
     OK,
     PATIENCE_S,
     listening,

@@ -13,7 +13,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from core.aws.http import Limits
-from harness.raw_aws import PATIENCE_S, listening, put, request, until_hung_up, wire_at, wire_of
+from harness.fake_aws import PATIENCE_S, listening, put, request, until_hung_up, wire_at, wire_of
 
 LARGE = 32 * 1024 * 1024
 """Bytes; more than the kernel takes on both sides of a connection that nobody reads."""

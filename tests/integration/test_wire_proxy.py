@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 
 from core.aws.http import Limits
-from harness.raw_aws import PATIENCE_S, listening, send, wire_of
+from harness.fake_aws import PATIENCE_S, listening, send, wire_of
 
 
 @pytest.mark.parametrize("scheme", ["http://", ""], ids=["with scheme", "host and port alone"])

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 import pytest
 
 from core.aws.client import Aws
-from harness.counterpart import Counterpart, Scripted, aws_of, outcome
+from harness.fake_aws import FakeAnswer, FakeAws, aws_of, outcome
 
 TOPIC = "arn:aws:sns:eu-west-1:000000000000:topic"
 NOTES = [
@@ -38,56 +38,56 @@ def wire_publish(aws: Aws) -> Awaitable[Any]:
     return aws.wire.sns.publish_batch(TOPIC, NOTES)
 
 
-def sns_fault(status: int, code: str) -> Scripted:
+def sns_fault(status: int, code: str) -> FakeAnswer:
     fault = f"<Error><Type>Sender</Type><Code>{code}</Code><Message>because</Message></Error>"
-    return Scripted(status, f"<ErrorResponse>{fault}</ErrorResponse>".encode())
+    return FakeAnswer(status, f"<ErrorResponse>{fault}</ErrorResponse>".encode())
 
 
 @pytest.mark.parametrize(
     "script",
     [
-        (Scripted(body=PUBLISHED),),
+        (FakeAnswer(body=PUBLISHED),),
         (
-            Scripted(
+            FakeAnswer(
                 body=PUBLISHED.partition(b"<Failed>")[0]
                 + b"</PublishBatchResult></PublishBatchResponse>"
             ),
         ),
         (sns_fault(404, "NotFound"),),
-        (sns_fault(400, "Throttling"), Scripted(body=PUBLISHED)),
+        (sns_fault(400, "Throttling"), FakeAnswer(body=PUBLISHED)),
         (sns_fault(503, "ServiceUnavailable"),),
     ],
     ids=["one failed", "all published", "no topic", "throttled once", "down"],
 )
 async def test_sns_answers_mean_the_same(
-    script: tuple[Scripted, ...], scripted_aws: Aws, counterpart: Counterpart
+    script: tuple[FakeAnswer, ...], scripted_aws: Aws, fake_aws: FakeAws
 ) -> None:
     """Which entries were published and which were not, and why."""
-    counterpart.restart(*script)
-    seen, tries = await outcome(sdk_publish, scripted_aws, counterpart)
-    counterpart.restart(*script)
-    ours, our_tries = await outcome(wire_publish, scripted_aws, counterpart)
+    fake_aws.restart(*script)
+    seen, tries = await outcome(sdk_publish, scripted_aws, fake_aws)
+    fake_aws.restart(*script)
+    ours, our_tries = await outcome(wire_publish, scripted_aws, fake_aws)
     if isinstance(seen, dict):
         seen.setdefault("Failed", [])
     assert (ours, our_tries) == (seen, tries)
 
 
-async def test_a_published_form_is_the_same(scripted_aws: Aws, counterpart: Counterpart) -> None:
+async def test_a_published_form_is_the_same(scripted_aws: Aws, fake_aws: FakeAws) -> None:
     """Every parameter arrives under its name and with its text, whatever characters it has."""
-    counterpart.restart(Scripted(body=PUBLISHED))
+    fake_aws.restart(FakeAnswer(body=PUBLISHED))
     await sdk_publish(scripted_aws)
     await wire_publish(scripted_aws)
-    theirs, ours = (sorted(parse_qsl(body.decode())) for body in counterpart.bodies)
+    theirs, ours = (sorted(parse_qsl(body.decode())) for body in fake_aws.bodies)
     assert ours == theirs
-    their_request, our_request = counterpart.asked
+    their_request, our_request = fake_aws.requests
     assert our_request.content_type == their_request.content_type
 
 
-async def test_a_topics_endpoint_may_have_a_path(counterpart: Counterpart) -> None:
+async def test_a_topics_endpoint_may_have_a_path(fake_aws: FakeAws) -> None:
     """A gateway tells its backends apart by it."""
-    counterpart.restart(Scripted(body=PUBLISHED))
-    async with aws_of(Counterpart(url=f"{counterpart.url}/aws")) as aws:
+    fake_aws.restart(FakeAnswer(body=PUBLISHED))
+    async with aws_of(FakeAws(url=f"{fake_aws.url}/aws")) as aws:
         await sdk_publish(aws)
         await wire_publish(aws)
-    theirs, ours = counterpart.asked
+    theirs, ours = fake_aws.requests
     assert ours.raw_path == theirs.raw_path

@@ -8,7 +8,7 @@ import pytest
 
 from core.aws.client import call
 from core.aws.http import Limits, Wire
-from harness.raw_aws import OK, PATIENCE_S, put, request, send, until_hung_up, wire_at
+from harness.fake_aws import OK, PATIENCE_S, put, request, send, until_hung_up, wire_at
 
 LARGE = b"\0" * (32 * 1024 * 1024)
 """More than the kernel takes on both sides of a connection that nobody reads."""

@@ -6,36 +6,36 @@ from contextlib import AsyncExitStack
 from cli.local.embedded_aws import free_port
 from cluster.control_plane.binaries import ETCD, KUBERNETES
 from cluster.control_plane.certificates import Authority, Identity, signing_pair
-from cluster.control_plane.ground import Ground
 from cluster.control_plane.program import Program
+from cluster.control_plane.workspace import Workspace
 
 
-async def start_api_server(ground: Ground, running: AsyncExitStack) -> Identity:
+async def start_api_server(workspace: Workspace, running: AsyncExitStack) -> Identity:
     """Start both and wait until they serve; return the key that signs service accounts' tokens."""
-    storage = await _start_etcd(ground, running)
-    tokens = await asyncio.to_thread(signing_pair, ground.folder, "service-accounts")
-    arguments = await asyncio.to_thread(_arguments, ground, storage, tokens)
+    storage = await _start_etcd(workspace, running)
+    tokens = await asyncio.to_thread(signing_pair, workspace.folder, "service-accounts")
+    arguments = await asyncio.to_thread(_arguments, workspace, storage, tokens)
     path = await asyncio.to_thread(KUBERNETES.binary, "kube-apiserver")
     program = await Program.start(
-        path, *arguments, name="kube-apiserver", logs=ground.logs, environment={}
+        path, *arguments, name="kube-apiserver", logs=workspace.logs, environment={}
     )
     running.push_async_callback(program.stop)
-    await program.answers(f"{ground.server}/readyz", authority=ground.authority.certificate)
+    await program.answers(f"{workspace.server}/readyz", authority=workspace.authority.certificate)
     return tokens
 
 
-async def _start_etcd(ground: Ground, running: AsyncExitStack) -> str:
+async def _start_etcd(workspace: Workspace, running: AsyncExitStack) -> str:
     """Return its URL. It keeps nothing for after the run, so that it need not wait for the disk."""
     url = f"http://127.0.0.1:{free_port()}"
     program = await Program.start(
         await asyncio.to_thread(ETCD.binary, "server"),
-        f"--data-dir={ground.folder / 'etcd'}",
+        f"--data-dir={workspace.folder / 'etcd'}",
         f"--listen-client-urls={url}",
         f"--advertise-client-urls={url}",
         "--listen-peer-urls=http://127.0.0.1:0",
         "--unsafe-no-fsync",
         name="etcd",
-        logs=ground.logs,
+        logs=workspace.logs,
         environment={},
     )
     running.push_async_callback(program.stop)
@@ -43,24 +43,24 @@ async def _start_etcd(ground: Ground, running: AsyncExitStack) -> str:
     return url
 
 
-def _arguments(ground: Ground, storage: str, tokens: Identity) -> list[str]:
-    serving = ground.authority.issue(
+def _arguments(workspace: Workspace, storage: str, tokens: Identity) -> list[str]:
+    serving = workspace.authority.issue(
         "kube-apiserver", hosts=("10.96.0.1", "kubernetes.default.svc")
     )
-    front = Authority.create(ground.folder, "front-proxy-ca")
+    front = Authority.create(workspace.folder, "front-proxy-ca")
     proxy = front.issue("front-proxy-client")
     return [
         f"--etcd-servers={storage}",
         "--bind-address=127.0.0.1",
         "--advertise-address=127.0.0.1",
-        f"--secure-port={ground.server.rpartition(':')[2]}",
+        f"--secure-port={workspace.server.rpartition(':')[2]}",
         # A Service's endpoints may not be on loopback, and nothing here needs that of `kubernetes`.
         "--endpoint-reconciler-type=none",
         "--service-cluster-ip-range=10.96.0.0/16",
         "--authorization-mode=Node,RBAC",
         # As on a real cluster, where it is the namespace's pod security that says no.
         "--allow-privileged=true",
-        f"--client-ca-file={ground.authority.certificate}",
+        f"--client-ca-file={workspace.authority.certificate}",
         *_pair("tls-cert-file", "tls-private-key-file", serving),
         "--service-account-issuer=https://kubernetes.default.svc",
         *_pair("service-account-key-file", "service-account-signing-key-file", tokens),

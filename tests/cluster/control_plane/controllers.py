@@ -9,8 +9,8 @@ from typing import Any
 from cli.local.embedded_aws import free_port
 from cluster.control_plane.binaries import KUBERNETES, KWOK
 from cluster.control_plane.certificates import Identity
-from cluster.control_plane.ground import ADMIN, Ground
 from cluster.control_plane.program import Program
+from cluster.control_plane.workspace import ADMIN, Workspace
 
 ZONES = ("us-east-1a", "us-east-1b", "us-east-1c")
 NODES_PER_ZONE = 2
@@ -23,28 +23,30 @@ _STAGES = (
 )
 
 
-async def start_controllers(ground: Ground, tokens: Identity, running: AsyncExitStack) -> None:
+async def start_controllers(
+    workspace: Workspace, tokens: Identity, running: AsyncExitStack
+) -> None:
     """Start all three; wait until those that have a probe answer it."""
     await asyncio.gather(
         _start_controller(
-            ground,
+            workspace,
             running,
             "kube-controller-manager",
-            f"--root-ca-file={ground.authority.certificate}",
+            f"--root-ca-file={workspace.authority.certificate}",
             f"--service-account-private-key-file={tokens.key}",
             # As on a real cluster: the autoscaler may only do what its own account may.
             "--use-service-account-credentials",
         ),
-        _start_controller(ground, running, "kube-scheduler"),
-        _start_kwok(ground, running),
+        _start_controller(workspace, running, "kube-scheduler"),
+        _start_kwok(workspace, running),
     )
 
 
 async def _start_controller(
-    ground: Ground, running: AsyncExitStack, name: str, *further: str
+    workspace: Workspace, running: AsyncExitStack, name: str, *further: str
 ) -> None:
-    kubeconfig = await asyncio.to_thread(ground.kubeconfig, f"system:{name}")
-    serving = await asyncio.to_thread(ground.authority.issue, name)
+    kubeconfig = await asyncio.to_thread(workspace.kubeconfig, f"system:{name}")
+    serving = await asyncio.to_thread(workspace.authority.issue, name)
     port = free_port()
     program = await Program.start(
         await asyncio.to_thread(KUBERNETES.binary, name),
@@ -56,17 +58,17 @@ async def _start_controller(
         "--leader-elect=false",
         *further,
         name=name,
-        logs=ground.logs,
+        logs=workspace.logs,
         environment={},
     )
     running.push_async_callback(program.stop)
     url = f"https://127.0.0.1:{port}/healthz"
-    await program.answers(url, authority=ground.authority.certificate)
+    await program.answers(url, authority=workspace.authority.certificate)
 
 
-async def _start_kwok(ground: Ground, running: AsyncExitStack) -> None:
+async def _start_kwok(workspace: Workspace, running: AsyncExitStack) -> None:
     stages = await asyncio.to_thread(_stages)
-    kubeconfig = await asyncio.to_thread(ground.kubeconfig, *ADMIN)
+    kubeconfig = await asyncio.to_thread(workspace.kubeconfig, *ADMIN)
     program = await Program.start(
         await asyncio.to_thread(KWOK.binary, "kwok"),
         f"--kubeconfig={kubeconfig}",
@@ -74,7 +76,7 @@ async def _start_kwok(ground: Ground, running: AsyncExitStack) -> None:
         "--manage-all-nodes",
         "--node-lease-duration-seconds=40",
         name="kwok",
-        logs=ground.logs,
+        logs=workspace.logs,
         environment={},
     )
     running.push_async_callback(program.stop)

@@ -11,9 +11,9 @@ from typing import Any
 from cli.local.embedded_aws import free_port
 from cluster.control_plane import admission
 from cluster.control_plane.binaries import KEDA
-from cluster.control_plane.ground import Ground
 from cluster.control_plane.kubectl import Kubectl
 from cluster.control_plane.program import Program
+from cluster.control_plane.workspace import Workspace
 
 NAMESPACE = "keda"
 API_SERVICE = "v1beta1.external.metrics.k8s.io"
@@ -26,12 +26,12 @@ _WEBHOOKS = "validation_webhooks.yaml"
 _AVAILABLE_SECONDS = 90
 
 
-async def start_keda(ground: Ground, kubectl: Kubectl, running: AsyncExitStack) -> str:
+async def start_keda(workspace: Workspace, kubectl: Kubectl, running: AsyncExitStack) -> str:
     """Install and start it; return the URL of its operator's Prometheus metrics once external metrics are served."""
     await _install(kubectl)
-    certificates = await asyncio.to_thread(_certificates, ground)
-    kubeconfig = await asyncio.to_thread(ground.kubeconfig, _ACCOUNT, _GROUPS)
-    keda = _Keda(ground, certificates, kubeconfig, running)
+    certificates = await asyncio.to_thread(_certificates, workspace)
+    kubeconfig = await asyncio.to_thread(workspace.kubeconfig, _ACCOUNT, _GROUPS)
+    keda = _Keda(workspace, certificates, kubeconfig, running)
     service, metrics = await keda.start_operator()
     await keda.start_adapter(service, kubectl)
     await keda.start_webhooks(kubectl)
@@ -46,14 +46,14 @@ async def _install(kubectl: Kubectl) -> None:
         await kubectl.apply("-f", str(config / "metrics-server" / part))
 
 
-def _certificates(ground: Ground) -> Path:
+def _certificates(workspace: Workspace) -> Path:
     """Lay out what KEDA finds in its secret: the authority, and one certificate that all its programs show."""
-    folder = ground.folder / "keda-certificates"
+    folder = workspace.folder / "keda-certificates"
     folder.mkdir()
     hosts = [f"{service}.{NAMESPACE}.svc" for service in (_ADAPTER, admission.SERVICE)]
-    shown = ground.authority.issue("keda", hosts=hosts)
+    shown = workspace.authority.issue("keda", hosts=hosts)
     for source, name in (
-        (ground.authority.certificate, "ca.crt"),
+        (workspace.authority.certificate, "ca.crt"),
         (shown.certificate, "tls.crt"),
         (shown.key, "tls.key"),
     ):
@@ -65,7 +65,7 @@ def _certificates(ground: Ground) -> Path:
 class _Keda:
     """Its programs, which share an account and a certificate as they do in a cluster."""
 
-    ground: Ground
+    workspace: Workspace
     certificates: Path
     kubeconfig: Path
     running: AsyncExitStack
@@ -104,7 +104,7 @@ class _Keda:
             f"--tls-cert-file={self.certificates / 'tls.crt'}",
             f"--tls-private-key-file={self.certificates / 'tls.key'}",
         )
-        trusted = await asyncio.to_thread(self.ground.authority.certificate.read_bytes)
+        trusted = await asyncio.to_thread(self.workspace.authority.certificate.read_bytes)
         await kubectl.apply_objects(_reached_at(port, trusted))
 
         async def available() -> bool:
@@ -125,7 +125,7 @@ class _Keda:
             f"--health-probe-bind-address={probe}",
         )
         await program.listens(port)
-        trusted = await asyncio.to_thread(self.ground.authority.certificate.read_bytes)
+        trusted = await asyncio.to_thread(self.workspace.authority.certificate.read_bytes)
         manifest = await asyncio.to_thread(KEDA.source) / "config" / "webhooks" / _WEBHOOKS
         asked = await asyncio.to_thread(admission.asked_at, manifest, port, trusted)
         await kubectl.apply_objects([_on_this_machine(admission.SERVICE, port), asked])
@@ -136,7 +136,7 @@ class _Keda:
             f"--cert-dir={self.certificates}",
             *arguments,
             name=name,
-            logs=self.ground.logs,
+            logs=self.workspace.logs,
             environment={
                 "KUBECONFIG": str(self.kubeconfig),
                 "POD_NAMESPACE": NAMESPACE,

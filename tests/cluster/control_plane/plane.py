@@ -21,10 +21,10 @@ from cluster.control_plane.binaries import (
     Tool,
 )
 from cluster.control_plane.controllers import nodes, start_controllers
-from cluster.control_plane.ground import ADMIN, Ground
 from cluster.control_plane.keda import start_keda
 from cluster.control_plane.kubectl import Kubectl
 from cluster.control_plane.program import Program
+from cluster.control_plane.workspace import ADMIN, Workspace
 
 _TAIL_CHARACTERS = 2_000
 _PROGRAMS: tuple[tuple[Tool, str], ...] = (
@@ -86,24 +86,24 @@ def build(*, kube_state_metrics: bool) -> None:
 async def _start(
     folder: Path, running: AsyncExitStack, *, kube_state_metrics: bool
 ) -> ControlPlane:
-    ground = await asyncio.to_thread(Ground.prepare, folder, free_port())
-    tokens = await start_api_server(ground, running)
+    workspace = await asyncio.to_thread(Workspace.prepare, folder, free_port())
+    tokens = await start_api_server(workspace, running)
     program = await asyncio.to_thread(KUBERNETES.binary, "kubectl")
-    admin = await asyncio.to_thread(ground.kubeconfig, *ADMIN)
+    admin = await asyncio.to_thread(workspace.kubeconfig, *ADMIN)
     kubectl = Kubectl(program, admin, cache=folder / "kubectl")
-    await start_controllers(ground, tokens, running)
+    await start_controllers(workspace, tokens, running)
     await kubectl.apply_objects(nodes())
     await kubectl.run("wait", "nodes", "--all", "--for=condition=Ready", "--timeout=60s")
     monitoring = await asyncio.to_thread(PROMETHEUS_OPERATOR.source)
     await kubectl.apply("-f", str(monitoring / "example" / "prometheus-operator-crd"))
-    metrics = await start_keda(ground, kubectl, running)
-    state = await _start_kube_state_metrics(ground, running) if kube_state_metrics else None
-    return ControlPlane(kubectl, True, metrics, state, ground.logs)
+    metrics = await start_keda(workspace, kubectl, running)
+    state = await _start_kube_state_metrics(workspace, running) if kube_state_metrics else None
+    return ControlPlane(kubectl, True, metrics, state, workspace.logs)
 
 
-async def _start_kube_state_metrics(ground: Ground, running: AsyncExitStack) -> str:
+async def _start_kube_state_metrics(workspace: Workspace, running: AsyncExitStack) -> str:
     kubeconfig = await asyncio.to_thread(
-        ground.kubeconfig, "kube-state-metrics", ("system:masters",)
+        workspace.kubeconfig, "kube-state-metrics", ("system:masters",)
     )
     port, telemetry = free_port(), free_port()
     program = await Program.start(
@@ -112,7 +112,7 @@ async def _start_kube_state_metrics(ground: Ground, running: AsyncExitStack) -> 
         *("--host=127.0.0.1", f"--port={port}"),
         *("--telemetry-host=127.0.0.1", f"--telemetry-port={telemetry}"),
         name="kube-state-metrics",
-        logs=ground.logs,
+        logs=workspace.logs,
         environment={},
     )
     running.push_async_callback(program.stop)

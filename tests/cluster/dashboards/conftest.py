@@ -6,7 +6,7 @@ import pytest
 import pytest_asyncio
 
 from cli.local.embedded_aws import free_port
-from cluster.dashboards import scene
+from cluster.dashboards import scenario
 from cluster.dashboards.cluster import cluster, install, targets
 from cluster.dashboards.panels import NAMESPACE
 from cluster.dashboards.prometheus import Prometheus, Target, prometheus
@@ -30,7 +30,7 @@ def target(component: str, port: int) -> Target:
 async def watched(
     embedded_aws: RecordingAws, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Prometheus]:
-    """A Prometheus that has seen all of `scene`."""
+    """A Prometheus that has seen all of `scenario`."""
     place = tmp_path_factory.mktemp("watched")
     ports = {component: free_port() for component in COMPONENTS}
     async with (
@@ -47,11 +47,11 @@ async def watched(
         shared = {"REDIS_URL": redis.url}
         await running.start_server(METRICS_PORT=str(ports["server"]), **shared)
         await running.start_consumer(
-            METRICS_PORT=str(ports["consumer"]), **shared, **scene.CONSUMER
+            METRICS_PORT=str(ports["consumer"]), **shared, **scenario.CONSUMER
         )
         await running.start_indexer(METRICS_PORT=str(ports["indexer"]))
         await running.start_exporter(METRICS_PORT=str(ports["queue-exporter"]), READ_INTERVAL_S="1")
-        await scene.play(running, images, proxy, watching)
+        await scenario.play(running, images, proxy, watching)
         # KEDA's first reading, and an autoscaler's first look.
         await watching.until("keda_scaler_metrics_value")
         await watching.until(

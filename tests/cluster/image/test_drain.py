@@ -10,7 +10,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from cluster.image.contained_system import ContainedSystem
 from harness.grpc_client import submit_request
 from harness.origin import Origin, origin
-from harness.records import records
+from harness.stores import stores_of
 from imageservice.v1 import image_service_pb2 as pb
 
 pytestmark = pytest.mark.timeout(900)
@@ -30,7 +30,7 @@ async def test_a_stopped_consumer_gives_back_what_it_cannot_finish(
     contained: ContainedSystem,
 ) -> None:
     """It leaves with 0 and its message is on the queue, where the next one finds it."""
-    async with origin() as images, records(contained) as stores:
+    async with origin() as images, stores_of(contained) as stores:
         await contained.run_server()
         request_id = await contained.submit(images.hold("/slow.png"))
         consumer = await contained.run_consumer(DRAIN_GRACE_S="1")
@@ -46,7 +46,7 @@ async def test_a_stopped_consumer_gives_back_what_it_cannot_finish(
 
 async def test_a_stopped_consumer_finishes_what_it_can(contained: ContainedSystem) -> None:
     """Within its grace, a picture that was being fetched is published and told of."""
-    async with origin() as images, records(contained) as stores:
+    async with origin() as images, stores_of(contained) as stores:
         await contained.run_server()
         request_id = await contained.submit(images.hold("/slow.png"))
         consumer = await contained.run_consumer()

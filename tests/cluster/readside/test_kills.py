@@ -10,8 +10,8 @@ from harness.aws import RecordingAws
 from harness.metrics import MetricsPort
 from harness.opensearch import OpenSearchServer, opensearch
 from harness.origin import origin
-from harness.records import Records, records
 from harness.redis_server import RedisServer, redis_server
+from harness.stores import Stores, stores_of
 from harness.system import System, system
 from imageservice.v1 import image_service_pb2 as pb
 
@@ -34,7 +34,7 @@ async def test_nothing_is_lost_whoever_is_killed(
         redis_server(tmp_path) as redis,
         origin() as images,
         system(embedded_aws, VisibilityTimeoutSeconds=HELD_S) as running,
-        records(running) as stores,
+        stores_of(running) as stores,
     ):
         running.search = {"SEARCH_URL": engine.url}
         await running.start_server(REDIS_URL=redis.url, **server_port.settings)
@@ -72,7 +72,7 @@ async def _redis_dies(redis: RedisServer, put: Load, server_port: MetricsPort) -
     await put.go_on(MEANWHILE)
 
 
-async def _all_is_there(running: System, stores: Records, put: Load) -> None:
+async def _all_is_there(running: System, stores: Stores, put: Load) -> None:
     """By the tables, which nobody but the consumer wrote, and by searches of every customer."""
     rows = {row["requestId"]["S"]: row["status"]["S"] for row in await stores.requests()}
     expected = {

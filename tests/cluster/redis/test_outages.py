@@ -9,8 +9,8 @@ import pytest
 from harness.aws import RecordingAws
 from harness.metrics import MetricsPort
 from harness.origin import Origin, origin
-from harness.records import records
 from harness.redis_server import RedisServer, redis_server
+from harness.stores import stores_of
 from harness.system import System, system
 from imageservice.v1 import image_service_pb2 as pb
 
@@ -61,7 +61,7 @@ async def test_an_outage_of_redis_is_no_outage(
         redis_server(tmp_path) as redis,
         origin() as images,
         system(embedded_aws) as running,
-        records(running) as stores,
+        stores_of(running) as stores,
     ):
         channel = f"imageservice:{running.stack.requests_table}"
         await running.start_server(REDIS_URL=redis.url, **server_port.settings)

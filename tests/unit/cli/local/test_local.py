@@ -18,7 +18,7 @@ from cli.local.plan import Plan, choose_ports, metrics_ports, parse_network, par
 from cli.local.ports import Wanted
 from cli.local.ready_file import Running
 from cli.local.stack import StackOutputs
-from harness.held_port import HeldPort
+from harness.reserved_port import ReservedPort
 
 ENDPOINT = "http://127.0.0.1:4566"
 OUTPUTS = StackOutputs(
@@ -124,7 +124,7 @@ def test_metrics_ports_count_up() -> None:
 
 def test_a_metrics_port_that_is_the_address() -> None:
     """Two of our own that want the same port are told so before anything starts."""
-    held = HeldPort()
+    held = ReservedPort()
     with pytest.raises(UsageFault, match=f"127.0.0.1:{held.number} for metrics"):
         choose_ports(Address("127.0.0.1", held.number), 0, held.number)
 

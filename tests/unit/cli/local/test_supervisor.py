@@ -16,7 +16,7 @@ from cli.local.supervisor import Supervisor
 from core.resilience.backoff import RestartPolicy
 from core.runtime.child_process import describe_exit
 from core.runtime.parent_watch import parent_pipe
-from harness.callers import FOREVER, Callers, callers
+from harness.child_probe import FOREVER, ChildProbes, child_probes
 
 ROOT = Path(__file__).parents[4]
 QUICK = RestartPolicy(first=0.01, longest=0.02)
@@ -59,8 +59,8 @@ class Heard:
 
 
 @pytest.fixture
-async def calling() -> AsyncIterator[Callers]:
-    async with callers() as answering:
+async def calling() -> AsyncIterator[ChildProbes]:
+    async with child_probes() as answering:
         yield answering
 
 
@@ -77,7 +77,7 @@ async def never() -> None:
     await asyncio.Event().wait()
 
 
-def child(calling: Callers, before: str = "", after: str = FOREVER) -> ChildSpec:
+def child(calling: ChildProbes, before: str = "", after: str = FOREVER) -> ChildSpec:
     command = calling.command(before, after)
     return ChildSpec("child", "worker", command, os.environ, at_once, grace_s=30)
 
@@ -86,7 +86,7 @@ def supervising(spec: ChildSpec, heard: Heard, pipe: int) -> Supervisor:
     return Supervisor([spec], pipe, heard, QUICK)
 
 
-async def test_a_child_that_dies_is_started_again(calling: Callers, heard: Heard) -> None:
+async def test_a_child_that_dies_is_started_again(calling: ChildProbes, heard: Heard) -> None:
     """After a kill there is another process, what happened is said, and the pids are the new ones."""
     with parent_pipe() as pipe:
         async with supervising(child(calling), heard, pipe) as supervisor:
@@ -101,7 +101,7 @@ async def test_a_child_that_dies_is_started_again(calling: Callers, heard: Heard
         await second.gone()
 
 
-async def test_a_child_may_finish(calling: Callers, heard: Heard) -> None:
+async def test_a_child_may_finish(calling: ChildProbes, heard: Heard) -> None:
     """At the end a child gets SIGTERM and the time to finish, and is not started again."""
     with parent_pipe() as pipe:
         spec = child(calling, after=f"{POLITE}\nline.sendall(b'handled ')\n{FOREVER}")
@@ -112,7 +112,7 @@ async def test_a_child_may_finish(calling: Callers, heard: Heard) -> None:
         assert not heard.deaths
 
 
-async def test_a_deaf_child_is_killed(calling: Callers, heard: Heard) -> None:
+async def test_a_deaf_child_is_killed(calling: ChildProbes, heard: Heard) -> None:
     """A child that ignores SIGTERM is killed after its grace, and what it started with it."""
     grandchild = (
         f"import subprocess\nsubprocess.Popen([sys.executable, '-c', {calling.code(DEAF)!r}])"
@@ -125,7 +125,7 @@ async def test_a_deaf_child_is_killed(calling: Callers, heard: Heard) -> None:
             await member.gone()
 
 
-async def test_a_hurried_end_overrides_the_grace(calling: Callers, heard: Heard) -> None:
+async def test_a_hurried_end_overrides_the_grace(calling: ChildProbes, heard: Heard) -> None:
     """When there is nothing to finish for, a deaf child does not get its own long grace."""
     with parent_pipe() as pipe:
         async with supervising(child(calling, before=DEAF), heard, pipe) as supervisor:
@@ -134,7 +134,7 @@ async def test_a_hurried_end_overrides_the_grace(calling: Callers, heard: Heard)
         await only.gone()
 
 
-async def test_killing_needs_no_grace(calling: Callers, heard: Heard) -> None:
+async def test_killing_needs_no_grace(calling: ChildProbes, heard: Heard) -> None:
     """A kill in the middle of the grace ends it."""
     with parent_pipe() as pipe:
         async with supervising(child(calling, before=DEAF), heard, pipe) as supervisor:
@@ -143,7 +143,7 @@ async def test_killing_needs_no_grace(calling: Callers, heard: Heard) -> None:
         await only.gone()
 
 
-async def test_a_child_has_a_session_of_its_own(calling: Callers, heard: Heard) -> None:
+async def test_a_child_has_a_session_of_its_own(calling: ChildProbes, heard: Heard) -> None:
     """A terminal's Ctrl-C does not reach the children."""
     with parent_pipe() as pipe:
         async with supervising(child(calling), heard, pipe):
@@ -161,7 +161,7 @@ async def test_a_child_that_cannot_start_is_given_up(heard: Heard) -> None:
                 await supervisor.wait_ready(within_s=60)
 
 
-async def test_a_child_that_is_never_ready(calling: Callers, heard: Heard) -> None:
+async def test_a_child_that_is_never_ready(calling: ChildProbes, heard: Heard) -> None:
     """A child that runs and does not get ready in time is an error that names it."""
     spec = replace(child(calling), ready=never)
     with parent_pipe() as pipe:
@@ -171,7 +171,9 @@ async def test_a_child_that_is_never_ready(calling: Callers, heard: Heard) -> No
                 await supervisor.wait_ready(within_s=0.01)
 
 
-async def test_a_childs_words_go_to_its_log(tmp_path: Path, calling: Callers, heard: Heard) -> None:
+async def test_a_childs_words_go_to_its_log(
+    tmp_path: Path, calling: ChildProbes, heard: Heard
+) -> None:
     """A child with a log says everything there, on both streams."""
     log = tmp_path / "child.log"
     says = "print('out', flush=True)\nprint('err', file=sys.stderr, flush=True)"
@@ -182,7 +184,7 @@ async def test_a_childs_words_go_to_its_log(tmp_path: Path, calling: Callers, he
     assert await asyncio.to_thread(log.read_text) == "out\nerr\n"
 
 
-async def test_no_child_outlives_a_killed_parent(tmp_path: Path, calling: Callers) -> None:
+async def test_no_child_outlives_a_killed_parent(tmp_path: Path, calling: ChildProbes) -> None:
     """When the parent is killed by SIGKILL, all its children leave."""
     await asyncio.to_thread((tmp_path / "calling.py").write_text, calling.code())
     path = os.pathsep.join([str(ROOT), str(tmp_path), os.environ.get("PYTHONPATH", "")])

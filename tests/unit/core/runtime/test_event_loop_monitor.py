@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, Counter
 
 from core.runtime.event_loop_monitor import EVENT_LOOP_LAG_SECONDS, INTERVAL_S, EventLoopMonitor
 from core.runtime.metrics import serve_metrics
-from harness.held_port import HeldPort
+from harness.reserved_port import ReservedPort
 
 
 def get(url: str) -> tuple[int, bytes]:
@@ -26,7 +26,7 @@ def test_the_probe_follows_the_pulse_and_the_metrics_do_not() -> None:
     """A stuck loop fails the probe; its metrics can still be read."""
     registry = CollectorRegistry()
     Counter("seen", "A metric.", registry=registry).inc()
-    port, alive = HeldPort(), [True]
+    port, alive = ReservedPort(), [True]
     serve_metrics("127.0.0.1", port.number, lambda: alive[0], registry)
     page = f"http://127.0.0.1:{port.number}"
     probe, metrics = f"{page}/livez", f"{page}/metrics"

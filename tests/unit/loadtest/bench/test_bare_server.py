@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from harness.held_port import HeldPort
+from harness.reserved_port import ReservedPort
 
 ROOT = Path(__file__).parents[4]
 SERVE_AND_TELL = """
@@ -30,7 +30,7 @@ asyncio.run(main(sys.argv[1]))
 
 def test_it_looks_for_garbage_as_seldom_as_the_real_one() -> None:
     """Else the comparison would count that as a merit of ours."""
-    port = HeldPort()
+    port = ReservedPort()
     command = [sys.executable, "-c", SERVE_AND_TELL, f"127.0.0.1:{port.number}"]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     as_served, settled = json.loads(ran.stdout)

@@ -1,4 +1,4 @@
-"""A way to the queue that a test opens."""
+"""A queue sender that a test blocks and releases."""
 
 import asyncio
 
@@ -6,10 +6,10 @@ from core.aws.sqs import QueueSender
 from harness.running_server import ServerFactory
 
 
-class Gated(QueueSender):
-    """Sends wait until they are let go; counts them, and how many waited at once."""
+class BlockingSender(QueueSender):
+    """Sends wait until `released` is set. `most` is the greatest number that waited at once."""
 
-    def gate(self) -> None:
+    def block(self) -> None:
         self.released = asyncio.Event()
         self.changed = asyncio.Condition()
         self.sent = 0
@@ -35,13 +35,14 @@ class Gated(QueueSender):
         self.drained = True
 
     async def reached(self, waiting: int) -> None:
+        """Wait until so many sends are blocked."""
         async with self.changed:
             await self.changed.wait_for(lambda: self.waiting >= waiting)
 
 
-def gated(servers: ServerFactory, *, opened: bool = False) -> Gated:
-    sender = servers.sender(Gated)
-    sender.gate()
-    if opened:
+def blocking_sender(servers: ServerFactory, *, released: bool = False) -> BlockingSender:
+    sender = servers.sender(BlockingSender)
+    sender.block()
+    if released:
         sender.released.set()
     return sender

@@ -29,7 +29,7 @@ class Notification:
 
 
 @dataclass(frozen=True, slots=True)
-class Records:
+class Stores:
     """Reads the tables, the queues, and a queue subscribed to the topic."""
 
     system: System
@@ -127,7 +127,7 @@ def _notification(body: str) -> Notification:
 
 
 @asynccontextmanager
-async def records(system: System) -> AsyncIterator[Records]:
+async def stores_of(system: System) -> AsyncIterator[Stores]:
     """Subscribes at once: what is told from now on is seen."""
     session = get_session()
     async with AsyncExitStack() as stack:
@@ -135,12 +135,12 @@ async def records(system: System) -> AsyncIterator[Records]:
             name: await stack.enter_async_context(session.create_client(name, **system.aws.sdk()))
             for name in ("dynamodb", "sqs", "sns")
         }
-        reading = Records(system, **clients, inbox_url="")
+        reading = Stores(system, **clients, inbox_url="")
         inbox = await subscribe(reading, "inbox")
-        yield Records(system, **clients, inbox_url=inbox)
+        yield Stores(system, **clients, inbox_url=inbox)
 
 
-async def subscribe(reading: Records, name: str, *, customer: str | None = None) -> str:
+async def subscribe(reading: Stores, name: str, *, customer: str | None = None) -> str:
     """Subscribe a new queue to the topic, filtered by customer if one is named; answer its URL."""
     queue_name = f"{reading.system.stack.requests_table}-{name}"
     queue = await reading.sqs.create_queue(QueueName=queue_name)

@@ -11,7 +11,7 @@ ADMIN = ("admin", ("system:masters",))
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
+class Workspace:
     """`folder` keeps certificates and kubeconfigs, `logs` one log for each program. Blocking: files are written."""
 
     folder: Path

@@ -5,7 +5,7 @@ from typing import Any
 
 from core.model.request import new_request
 from core.runtime.clock import now_ms
-from harness.records import Records
+from harness.stores import Stores
 from harness.system import System
 from harness.tables import tables_of
 
@@ -21,6 +21,6 @@ async def insert(running: System, url: str, *, age_ms: int) -> str:
     return request_id
 
 
-async def row_of(stores: Records, request_id: str) -> dict[str, Any]:
+async def row_of(stores: Stores, request_id: str) -> dict[str, Any]:
     (row,) = [row for row in await stores.requests() if row["requestId"]["S"] == request_id]
     return row

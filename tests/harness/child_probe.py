@@ -18,7 +18,7 @@ FOREVER = "while True: time.sleep(60)"
 
 
 @dataclass(slots=True)
-class Caller:
+class ProbedChild:
     """A process that called in."""
 
     pid: int
@@ -39,12 +39,12 @@ class Caller:
 
 
 @dataclass(slots=True)
-class Callers:
+class ChildProbes:
     port: int = 0
-    _calls: "Queue[Caller]" = field(default_factory=Queue)
+    _calls: "Queue[ProbedChild]" = field(default_factory=Queue)
     _writers: list[StreamWriter] = field(default_factory=list)
 
-    async def next(self) -> Caller:
+    async def next(self) -> ProbedChild:
         return await self._calls.get()
 
     def code(self, before: str = "", after: str = FOREVER) -> str:
@@ -58,7 +58,7 @@ class Callers:
     async def answer(self, reader: StreamReader, writer: StreamWriter) -> None:
         self._writers.append(writer)
         pid = int(await reader.readline())
-        await self._calls.put(Caller(pid, reader))
+        await self._calls.put(ProbedChild(pid, reader))
 
     async def close(self) -> None:
         for writer in self._writers:
@@ -66,8 +66,8 @@ class Callers:
 
 
 @asynccontextmanager
-async def callers() -> AsyncIterator[Callers]:
-    answering = Callers()
+async def child_probes() -> AsyncIterator[ChildProbes]:
+    answering = ChildProbes()
     server = await asyncio.start_server(answering.answer, "127.0.0.1", 0)
     answering.port = server.sockets[0].getsockname()[1]
     async with server:

@@ -7,7 +7,7 @@ import weakref
 from cli.local.embedded_aws import HOST
 
 
-class HeldPort:
+class ReservedPort:
     """Nobody else is given it for as long as this object is kept; whoever is told its `number` may listen there.
 
     The kernel lets two sockets have one address if both set SO_REUSEADDR, as servers do, and the first does not listen

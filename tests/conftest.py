@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 
 from backends import jars
 from cli.local.stack import TEMPLATE
-from harness.aws import DeployStack, RecordingAws
+from harness.aws import DeployStack, RecordingAws, recording_aws
 from harness.opensearch import opensearch
 from harness.permissions import Permissions, load_template
 from harness.search_engines import Engine, opened, settings_for
@@ -92,9 +92,8 @@ async def embedded_aws(
 ) -> AsyncIterator[RecordingAws]:
     """One AWS for the whole run; at its end, every call that a role made must be allowed by it."""
     record = tmp_path_factory.mktemp("aws") / "calls.jsonl"
-    aws = await RecordingAws.start(record, jars=pytestconfig.stash[JARS])
-    yield aws
-    await aws.stop()
+    async with recording_aws(record, jars=pytestconfig.stash[JARS]) as aws:
+        yield aws
     refused = Permissions.parse(load_template(TEMPLATE)).refused(await aws.recorded())
     assert not refused, f"the roles in {TEMPLATE.name} do not allow: {refused}"
 

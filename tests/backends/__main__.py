@@ -28,7 +28,7 @@ from cli.errors import UsageFault
 from cli.local import plan
 from cli.local.embedded_aws import without_aws
 from cli.local.stack import StackOutputs
-from harness.aws import ROOT, RecordingAws
+from harness.aws import ROOT, RecordingAws, recording_aws
 
 DEFAULT_PREFIX = "imageservice"
 
@@ -71,11 +71,8 @@ async def _deployed(
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, told.set)
     with tempfile.TemporaryDirectory(prefix="imageservice-backends-") as logs:
-        aws = await RecordingAws.start(Path(logs) / "calls.jsonl", jars=folder)
-        try:
+        async with recording_aws(Path(logs) / "calls.jsonl", jars=folder) as aws:
             yield aws, await aws.deploy(prefix, **parameters), told
-        finally:
-            await aws.stop()
 
 
 async def _stay(folder: Path, prefix: str, ready_file: Path) -> int:
@@ -85,7 +82,7 @@ async def _stay(folder: Path, prefix: str, ready_file: Path) -> int:
             "aws_endpoint": aws.endpoint,
             "environment": {**aws.environment("tests"), **stack.environment()},
             "pids": {
-                "aws": aws.aws.pid,
+                "aws": aws.aws.process.pid,
                 "dynamodb": aws.real.dynamodb.process.pid,
                 "elasticmq": aws.real.elasticmq.process.pid,
             },

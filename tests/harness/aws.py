@@ -3,17 +3,19 @@
 import asyncio
 import json
 import os
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 from aiobotocore.session import get_session
 
 from backends.real_backends import RealBackends
-from cli.local.embedded_aws import REGION, EmbeddedAwsFailed, client_environment
+from cli.local.embedded_aws import REGION, client_environment
 from cli.local.stack import StackOutputs, deploy
 from harness.calls import Call
-from harness.embedded_aws import EmbeddedAws
+from harness.embedded_aws import EmbeddedAws, embedded_aws
 
 ROOT = Path(__file__).parents[2]
 # They ask for queues on either side: the template's, and the one that SNS fills inside the embedded AWS.
@@ -24,20 +26,6 @@ class DeployStack(Protocol):
     """Deploys the template under a prefix of one's own; parameters are the template's."""
 
     async def __call__(self, prefix: str, **parameters: str) -> StackOutputs: ...
-
-
-async def _started(environment: dict[str, str]) -> EmbeddedAws:
-    """Its port may be taken before it listens, or the machine be too busy: then it is tried again."""
-    tries = 3
-    while True:
-        try:
-            return await EmbeddedAws.start(
-                module="harness.recording_aws", extra_environment=environment
-            )
-        except EmbeddedAwsFailed:
-            tries -= 1
-            if not tries:
-                raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,25 +39,6 @@ class RecordingAws:
     aws: EmbeddedAws
     record: Path
     real: RealBackends | None = None
-
-    @classmethod
-    async def start(cls, record: Path, *, jars: Path | None = None) -> Self:
-        """`jars` holds the real backends; None is the embedded AWS alone."""
-        path = os.pathsep.join([str(ROOT), str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")])
-        real = None if jars is None else await RealBackends.start(jars, record.parent)
-        try:
-            aws = await _started(
-                {
-                    "RECORD_CALLS_TO": str(record),
-                    "PYTHONPATH": path,
-                    **({} if real is None else real.endpoints()),
-                }
-            )
-        except BaseException:
-            if real is not None:
-                await real.stop()
-            raise
-        return cls(aws, record, real)
 
     @property
     def endpoint(self) -> str:
@@ -104,11 +73,6 @@ class RecordingAws:
         text = await asyncio.to_thread(self.record.read_text, encoding="utf-8")
         return [Call(*json.loads(line)) for line in text.splitlines()]
 
-    async def stop(self) -> None:
-        await self.aws.stop()
-        if self.real is not None:
-            await self.real.stop()
-
     async def _mirrored(self, outputs: StackOutputs) -> StackOutputs:
         """Ask for each table and queue, which makes them on the real backends; the queues' URLs are theirs."""
         async with get_session().create_client("dynamodb", **self.sdk()) as dynamodb:
@@ -126,3 +90,17 @@ class RecordingAws:
                 dead_letter_queue_url=await real_url(outputs.dead_letter_queue_url),
                 undelivered_queue_url=await real_url(outputs.undelivered_queue_url),
             )
+
+
+@asynccontextmanager
+async def recording_aws(record: Path, *, jars: Path | None = None) -> AsyncIterator[RecordingAws]:
+    """Run an AWS that writes the calls of all roles to `record`. `jars` holds the real backends; None is without."""
+    path = os.pathsep.join([str(ROOT), str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")])
+    async with AsyncExitStack() as stack:
+        real = None if jars is None else await RealBackends.start(jars, record.parent)
+        if real is not None:
+            stack.push_async_callback(real.stop)
+        environment = {"RECORD_CALLS_TO": str(record), "PYTHONPATH": path}
+        environment |= {} if real is None else real.endpoints()
+        embedded = embedded_aws(module="harness.recording_aws", extra_environment=environment)
+        yield RecordingAws(await stack.enter_async_context(embedded), record, real)

@@ -2,11 +2,9 @@
 
 import asyncio
 import os
-from asyncio.subprocess import DEVNULL, Process
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Self
 
 from cli.local.embedded_aws import (
     EMULATOR,
@@ -14,81 +12,56 @@ from cli.local.embedded_aws import (
     command,
     endpoint_of,
     environment,
-    free_port,
     wait_ready,
 )
+from core.runtime.child_process import ChildProcess, describe_exit
+from core.runtime.parent_watch import parent_pipe
+from harness.reserved_port import ReservedPort
 
 STOP_S = 60.0
 """A busy machine must not kill it in the middle of its shutdown."""
+READY_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedAws:
-    """A running emulator. Start it with `start`, end it with `stop`."""
+    """A running emulator."""
 
-    port: int
-    process: Process
-    leash: int
-    """The writing end of a pipe to the child. The child ends when this closes."""
+    reserved: ReservedPort
+    process: ChildProcess
 
-    @classmethod
-    async def start(
-        cls, *, module: str = EMULATOR, extra_environment: Mapping[str, str] | None = None
-    ) -> Self:
-        """Start the child and wait until it answers; raise EmbeddedAwsFailed."""
-        port = free_port()
-        reading, writing = os.pipe()
-        try:
-            process = await asyncio.create_subprocess_exec(
-                *command(port, reading, module=module),
-                env={**os.environ, **environment(port), **(extra_environment or {})},
-                stdin=DEVNULL,
-                stdout=DEVNULL,
-                pass_fds=(reading,),
-                # Ctrl-C in the terminal is for the parent, which then ends its children in order.
-                start_new_session=True,
-            )
-        except BaseException:
-            os.close(writing)
-            raise
-        finally:
-            os.close(reading)
-        aws = cls(port, process, writing)
-        try:
-            await aws._wait_until_ready()
-        except BaseException:
-            await aws.stop()
-            raise
-        return aws
+    @property
+    def port(self) -> int:
+        return self.reserved.number
 
     @property
     def endpoint(self) -> str:
         return endpoint_of(self.port)
 
-    @property
-    def pid(self) -> int:
-        return self.process.pid
 
-    async def stop(self) -> None:
-        """End the child with SIGTERM, and with SIGKILL if that takes longer than STOP_S."""
-        with suppress(ProcessLookupError):
-            self.process.terminate()
+@asynccontextmanager
+async def embedded_aws(
+    *, module: str = EMULATOR, extra_environment: Mapping[str, str] | None = None
+) -> AsyncIterator[EmbeddedAws]:
+    """Start the emulator, wait until it answers, and stop it at the end. Raises EmbeddedAwsFailed."""
+    reserved = ReservedPort()
+    port = reserved.number
+    settings = {**os.environ, **environment(port), **(extra_environment or {})}
+    with parent_pipe() as pipe:
+        process = await ChildProcess.start(command(port, pipe, module=module), settings, pipe)
         try:
-            async with asyncio.timeout(STOP_S):
-                await self.process.wait()
-        except TimeoutError:
-            self.process.kill()
-            await self.process.wait()
-        os.close(self.leash)
-
-    async def _wait_until_ready(self) -> None:
-        ready = asyncio.create_task(wait_ready(self.endpoint))
-        ended = asyncio.create_task(self.process.wait())
-        try:
-            await asyncio.wait({ready, ended}, return_when=asyncio.FIRST_COMPLETED)
-            if not ready.done():
-                raise EmbeddedAwsFailed(f"ended with status {self.process.returncode} at its start")
-            ready.result()
+            await _wait_until_ready(port, process)
+            yield EmbeddedAws(reserved, process)
         finally:
-            ready.cancel()
-            ended.cancel()
+            await process.stop(STOP_S)
+
+
+async def _wait_until_ready(port: int, process: ChildProcess) -> None:
+    ready = asyncio.create_task(wait_ready(endpoint_of(port), READY_S))
+    try:
+        await asyncio.wait({ready, process.exited}, return_when=asyncio.FIRST_COMPLETED)
+        if not ready.done():
+            raise EmbeddedAwsFailed(f"ended at its start: {describe_exit(await process.exited)}")
+        ready.result()
+    finally:
+        ready.cancel()

@@ -20,7 +20,7 @@ from cli.local.embedded_aws import (
 )
 from harness.aws import ROOT, DeployStack, RecordingAws
 from harness.calls import Call
-from harness.embedded_aws import EmbeddedAws
+from harness.embedded_aws import embedded_aws
 from harness.loopback_origin import closed_port
 
 # Holds the pipe, starts the module under the leash, says that it runs, and waits to be killed.
@@ -80,17 +80,18 @@ def test_a_child_that_ignores_its_parents_end_is_ended(tmp_path: Path) -> None:
 
 async def test_it_stops_when_it_is_told_to() -> None:
     """A stopped emulator has ended with status 0 and its port is closed."""
-    aws = await EmbeddedAws.start()
-    await aws.stop()
-    assert aws.process.returncode == 0
+    async with embedded_aws() as aws:
+        pass
+    assert await aws.process.exited == 0
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection("127.0.0.1", aws.port)
 
 
 async def test_a_start_that_fails_says_so() -> None:
     """A child that ends at its start is told at once, not after the whole time for readiness."""
-    with pytest.raises(EmbeddedAwsFailed, match="ended with status 1"):
-        await EmbeddedAws.start(module="no_such_module")
+    with pytest.raises(EmbeddedAwsFailed, match="ended at its start: exit status 1"):
+        async with embedded_aws(module="no_such_module"):
+            pass
 
 
 async def test_waiting_for_readiness_has_an_end() -> None:

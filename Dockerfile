@@ -16,8 +16,8 @@ FROM ${BASE} AS builder
 WORKDIR /source
 # Two environments: the one that is copied has no pip.
 RUN python3 -m venv /installer && python3 -m venv --without-pip /venv
-COPY pyproject.toml constraints.txt ./
-COPY protos/pyproject.toml protos/
+COPY pyproject.toml constraints.txt LICENSE ./
+COPY protos/pyproject.toml protos/LICENSE protos/
 # What changes rarely makes a layer of its own, so that a change of the code pushes and pulls the code alone. Hence
 # the two distributions, empty yet, for what they depend on; both at once, so that neither is looked up on an index.
 RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf --mount=type=secret,id=pip.pem \

@@ -1,4 +1,4 @@
-"""A bound on the bytes that this process holds at a time."""
+"""Limits the bytes that this process holds at the same time: bodies, and memory for decoding."""
 
 import asyncio
 from collections import deque
@@ -6,7 +6,7 @@ from typing import Self
 
 
 class Reservation:
-    """A share of a budget, held in its `async with` block, on entry to which it is waited for."""
+    """Async context manager that reserves `size` bytes of the budget; entering waits until they are free."""
 
     def __init__(self, budget: "ByteBudget", size: int) -> None:
         self._budget = budget
@@ -18,17 +18,17 @@ class Reservation:
         return self._size
 
     def shrink(self, size: int) -> None:
-        """Keep only `size` bytes. A reservation never grows: growing while holding could deadlock."""
+        """Keep `size` bytes at most. A reservation never grows: that could deadlock."""
         kept = min(size, self._size)
-        self._budget.give_back(self._size - kept)
+        self._budget.release(self._size - kept)
         self._size = kept
 
-    async def take(self) -> None:
-        """Wait for the bytes; `shrink` gives them back."""
-        await self._budget.take(self._size)
+    async def acquire(self) -> None:
+        """Wait for the bytes; `shrink` returns them."""
+        await self._budget.acquire(self._size)
 
     async def __aenter__(self) -> Self:
-        await self.take()
+        await self.acquire()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -36,9 +36,9 @@ class Reservation:
 
 
 class ByteBudget:
-    """Bytes lent first come, first served, so that small requests cannot starve a large one.
+    """A budget of bytes, first come, first served, so that small requests cannot starve a large one.
 
-    Free of deadlock as long as no task asks for a second reservation while it holds one.
+    There is no deadlock if no task asks for a second reservation while it holds one.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -48,21 +48,21 @@ class ByteBudget:
 
     @property
     def free(self) -> int:
-        """Bytes not lent."""
+        """Bytes not reserved."""
         return self._free
 
     def fits(self, size: int) -> bool:
-        """Whether a reservation of `size` bytes would not wait."""
+        """Return whether a reservation of `size` bytes would not wait."""
         return not self._waiting and size <= self._free
 
     def reserve(self, size: int) -> Reservation:
-        """`size` bytes, to be held in a block. Raises ValueError for more than the whole budget."""
+        """Create a reservation. Raises ValueError if `size` exceeds the whole budget."""
         if not 0 <= size <= self._capacity:
             raise ValueError(f"{size} bytes can never fit a budget of {self._capacity}")
         return Reservation(self, size)
 
-    async def take(self, size: int) -> None:
-        """Wait for bytes; a reservation does."""
+    async def acquire(self, size: int) -> None:
+        """Wait for bytes. Called by Reservation."""
         if self.fits(size):
             self._free -= size
             return
@@ -76,8 +76,8 @@ class ByteBudget:
             self._admit()
             raise
 
-    def give_back(self, size: int) -> None:
-        """Return bytes of a reservation and admit whom they suffice for."""
+    def release(self, size: int) -> None:
+        """Return bytes of a reservation, and grant those that wait first."""
         self._free += size
         self._admit()
 

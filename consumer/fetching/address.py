@@ -1,4 +1,4 @@
-"""Whether an address may be talked to: a pure decision, asked at every connection."""
+"""SSRF guard, the decision: whether the consumer may connect to an address. Pure."""
 
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, IPv6Network
@@ -14,29 +14,80 @@ from consumer.fetching.networks import (
     IPNetwork,
 )
 
-# The IPv4 addresses that an IPv6 address carries, and to which a tunnel or translator would forward.
-
+_NAT64_EMBEDDING_LENGTH = 96
 _IPV4_COMPATIBLE = IPv6Network("::/96")
 _IPV4_TRANSLATED = IPv6Network("::ffff:0:0:0/96")
 _SIX_TO_FOUR = IPv6Network("2002::/16")
 _TEREDO = IPv6Network("2001::/32")
-
-# RFC 5214, section 6.1, with the universal/local bit clear or set. The prefix may be any.
 _ISATAP_IDENTIFIERS = frozenset({0x0000_5EFE, 0x0200_5EFE})
+"""RFC 5214, section 6.1, with the universal/local bit clear or set. The prefix may be any."""
 
 _IN_LOW_BITS = (_IPV4_COMPATIBLE, _IPV4_TRANSLATED, NAT64_PREFIX, NAT64_LOCAL_PREFIX)
 _MASK = 0xFFFF_FFFF
 
 
-def embedded_addresses(ip: IPv6Address) -> tuple[IPv4Address, ...]:
-    """Give every IPv4 address that `ip` carries; empty for a native one.
+@dataclass(frozen=True, slots=True)
+class BlockedReason:
+    """Why an address is blocked. For logs only: it names networks, so customers never see it."""
 
-    Covered: IPv4-compatible (RFC 4291), IPv4-translated (RFC 2765), NAT64 with a prefix of 96 bits
-    (RFC 6052), 6to4 (RFC 3056), Teredo's server and client (RFC 4380) and ISATAP (RFC 5214).
-    IPv4-mapped is left to the caller: no tunnel, but IPv4 itself as a socket writes it.
+    network: str
+    reason: str
+    source: str
+
+
+def check_address(
+    ip: IPAddress,
+    allowed_networks: tuple[IPNetwork, ...],
+    *,
+    nat64_allowed: bool = False,
+) -> BlockedReason | None:
+    """Check one address. Returns None if the consumer may connect to it.
+
+    allowed_networks: networks that are open although they are not public. A metadata endpoint is
+        open only if it is listed exactly (/32 or /128). A tunnel is open only if the IPv4 address
+        inside it is open too.
+    nat64_allowed: opens 64:ff9b::/96 (RFC 6052) around public addresses. IPv6-only clusters need it.
+    """
+    if isinstance(ip, IPv6Address) and ip.ipv4_mapped is not None:
+        return check_address(ip.ipv4_mapped, allowed_networks)
+    if isinstance(ip, IPv6Address) and ip.scope_id is not None:
+        return check_address(IPv6Address(int(ip)), allowed_networks, nat64_allowed=nat64_allowed)
+    return (
+        _check_metadata(ip, allowed_networks)
+        or _check_embedded(ip, allowed_networks)
+        or _check_network(ip, allowed_networks, nat64_allowed=nat64_allowed)
+    )
+
+
+def _check_metadata(ip: IPAddress, allowed_networks: tuple[IPNetwork, ...]) -> BlockedReason | None:
+    endpoint = METADATA_ENDPOINTS.get(ip)
+    if endpoint is None or any(
+        network.num_addresses == 1 and ip in network for network in allowed_networks
+    ):
+        return None
+    name, source = endpoint
+    return BlockedReason(str(ip), name, source)
+
+
+def _check_embedded(ip: IPAddress, allowed_networks: tuple[IPNetwork, ...]) -> BlockedReason | None:
+    if not isinstance(ip, IPv6Address):
+        return None
+    reasons = (check_address(inner, allowed_networks) for inner in _embedded_addresses(ip))
+    blocked = next(filter(None, reasons), None)
+    if blocked is None:
+        return None
+    return BlockedReason(blocked.network, f"carries {blocked.reason}", blocked.source)
+
+
+def _embedded_addresses(ip: IPv6Address) -> tuple[IPv4Address, ...]:
+    """Return every IPv4 address inside `ip`, to which a tunnel or a translator would forward.
+
+    Covers IPv4-compatible (RFC 4291), IPv4-translated (RFC 2765), NAT64 with a prefix of 96 bits
+    (RFC 6052), 6to4 (RFC 3056), server and client of Teredo (RFC 4380) and ISATAP (RFC 5214).
+    The caller handles IPv4-mapped addresses: they are no tunnel, but IPv4 as a socket writes it.
     """
     bits = int(ip)
-    if bits <= 1:  # "::" and "::1" lie in the IPv4-compatible range without being of that kind
+    if bits <= 1:  # "::" and "::1" lie in the IPv4-compatible range but carry no address
         return ()
     if any(ip in network for network in _IN_LOW_BITS):
         return (IPv4Address(bits & _MASK),)
@@ -49,78 +100,22 @@ def embedded_addresses(ip: IPv6Address) -> tuple[IPv4Address, ...]:
     return ()
 
 
-_NAT64_EMBEDDING_LENGTH = 96
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why an address is not talked to. For our logs: it names networks, so customers never see it."""
-
-    network: str
-    reason: str
-    source: str
-
-
-def check_address(
-    ip: IPAddress,
-    allowed_networks: tuple[IPNetwork, ...],
-    *,
-    nat64_allowed: bool = False,
-) -> Refusal | None:
-    """Judge one address; None means that it may be talked to.
-
-    `allowed_networks` opens networks that are refused otherwise, but a metadata endpoint only when
-    it is named exactly (/32 or /128), and a tunnel only around an IPv4 address that may be talked
-    to itself. `nat64_allowed` opens 64:ff9b::/96 (RFC 6052) around public addresses, which
-    IPv6-only clusters need.
-    """
-    if isinstance(ip, IPv6Address) and ip.ipv4_mapped is not None:
-        return check_address(ip.ipv4_mapped, allowed_networks)
-    if isinstance(ip, IPv6Address) and ip.scope_id is not None:
-        return check_address(IPv6Address(int(ip)), allowed_networks, nat64_allowed=nat64_allowed)
-    return (
-        _judge_metadata(ip, allowed_networks)
-        or _judge_embedded(ip, allowed_networks)
-        or _judge_network(ip, allowed_networks, nat64_allowed=nat64_allowed)
-    )
-
-
-def _judge_metadata(ip: IPAddress, allowed_networks: tuple[IPNetwork, ...]) -> Refusal | None:
-    endpoint = METADATA_ENDPOINTS.get(ip)
-    if endpoint is None or any(
-        network.num_addresses == 1 and ip in network for network in allowed_networks
-    ):
-        return None
-    name, source = endpoint
-    return Refusal(str(ip), name, source)
-
-
-def _judge_embedded(ip: IPAddress, allowed_networks: tuple[IPNetwork, ...]) -> Refusal | None:
-    if not isinstance(ip, IPv6Address):
-        return None
-    verdicts = (check_address(inner, allowed_networks) for inner in embedded_addresses(ip))
-    refusal = next(filter(None, verdicts), None)
-    if refusal is None:
-        return None
-    return Refusal(refusal.network, f"carries {refusal.reason}", refusal.source)
-
-
-def _judge_network(
+def _check_network(
     ip: IPAddress, allowed_networks: tuple[IPNetwork, ...], *, nat64_allowed: bool
-) -> Refusal | None:
+) -> BlockedReason | None:
     if any(ip in network and _may_open(network, ip) for network in allowed_networks):
         return None
     if nat64_allowed and ip in NAT64_PREFIX:
         return None
     for special in IPV4_SPECIAL if isinstance(ip, IPv4Address) else IPV6_SPECIAL:
         if ip in special.network:
-            return Refusal(str(special.network), special.purpose, special.source)
+            return BlockedReason(str(special.network), special.purpose, special.source)
     if isinstance(ip, IPv6Address) and ip not in GLOBAL_UNICAST_V6:
-        return Refusal(f"outside {GLOBAL_UNICAST_V6}", "not global unicast", "RFC 4291")
+        return BlockedReason(f"outside {GLOBAL_UNICAST_V6}", "not global unicast", "RFC 4291")
     return None
 
 
 def _may_open(network: IPNetwork, ip: IPAddress) -> bool:
-    # A local NAT64 prefix may be shorter than 96 bits (RFC 8215), and nothing in the address tells
-    # where its IPv4 address then stands. So only a prefix whose embedding is known opens it.
+    # A local NAT64 prefix may be shorter than 96 bits (RFC 8215). Then the position of the IPv4
+    # address inside is unknown, so only a prefix of a known format may open it.
     return ip not in NAT64_LOCAL_PREFIX or network.prefixlen >= _NAT64_EMBEDDING_LENGTH

@@ -1,4 +1,4 @@
-"""Who may reserve how many bytes for a body that is about to arrive."""
+"""Reads a body within limits of bytes and rate, and reserves memory for bodies that arrive."""
 
 import asyncio
 from typing import Self
@@ -8,29 +8,32 @@ from aiohttp import ServerDisconnectedError, StreamReader
 from consumer.byte_budget import ByteBudget, Reservation
 from core.errors import TooLarge, TooSlow
 
-# Reading a body within a limit of bytes and above a minimum rate.
+SMALL_BODY_BYTES = 1_024 * 1_024
+"""A body that declares at most this size does not wait for a large one."""
 
 
 async def read_body(
     stream: StreamReader, *, max_bytes: int, min_rate: float, window: float, grace: float
 ) -> bytes:
-    """Read to the end.
+    """Read a body to its end.
 
-    The rate (bytes a second) is judged at the end of each `window` seconds, the first of which
-    begins after `grace` seconds. Raises TooSlow, and TooLarge as soon as more than `max_bytes` have
-    arrived; and aiohttp.ClientError where the body breaks off or its connection is gone. The last
-    copy doubles the body, but without a pause in which another could do so too.
+    min_rate: bytes per second, measured at the end of each `window` seconds. The first window begins
+        after `grace` seconds.
+    The last copy doubles the memory of the body, but without an await in which another body could do
+    the same.
+    Raises TooSlow. Raises TooLarge as soon as more than `max_bytes` have arrived. Raises
+    aiohttp.ClientError if the body breaks off or its connection is closed.
     """
     if stream.is_eof():
-        # It came with its head, as small ones do.
-        return _within(stream.read_nowait(), max_bytes)
-    # One buffer: a list of the tiny chunks that an origin may choose to send outgrows any limit.
+        # A small body arrives with its head.
+        return _check_size(stream.read_nowait(), max_bytes)
+    # One buffer: a list of tiny chunks, which the origin chooses, would exceed any limit.
     body = bytearray()
-    patience = grace + window
+    timeout = grace + window
     while True:
         size_before = len(body)
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(timeout):
                 while chunk := await stream.readany():
                     body += chunk
                     if len(body) > max_bytes:
@@ -40,92 +43,89 @@ async def read_body(
             if len(body) - size_before < min_rate * window:
                 raise TooSlow from None
         except RuntimeError as error:
-            # aiohttp's way to say that the connection had gone before anybody read from it.
+            # aiohttp raises this if the connection was closed before the first read.
             raise ServerDisconnectedError from error
-        patience = window
+        timeout = window
 
 
-def _within(body: bytes, max_bytes: int) -> bytes:
+def _check_size(body: bytes, max_bytes: int) -> bytes:
     if len(body) > max_bytes:
         raise TooLarge(f"{max_bytes:,} bytes")
     return body
 
 
-SMALL_BODY_BYTES = 1_024 * 1_024
-"""A body that declares no more than this waits for no large one."""
-
-
 class BodyReservation:
-    """Bytes for one body, until it is received, and for what arrived of it from then on.
+    """Bytes reserved for one body while it arrives, then for the bytes that arrived.
 
-    Held in its `async with` block, on entry to which they are waited for.
+    Use it as an async context manager: entering waits until the bytes are free.
     """
 
-    def __init__(self, body: Reservation, bulk: Reservation | None) -> None:
+    def __init__(self, body: Reservation, large: Reservation | None) -> None:
         self._body = body
-        self._bulk = bulk
+        self._large = large
 
     @property
     def size(self) -> int:
         """Bytes that may arrive."""
         return self._body.size
 
-    def settle(self, size: int) -> None:
-        """Keep only the `size` bytes that arrived; bulk is what is still to come."""
-        if self._bulk is not None:
-            self._bulk.shrink(0)
+    def shrink(self, size: int) -> None:
+        """Keep the `size` bytes that arrived. The body no longer counts as a large one that arrives."""
+        if self._large is not None:
+            self._large.shrink(0)
         self._body.shrink(size)
 
-    async def take(self) -> None:
-        """Wait for the bytes; `settle` gives them back."""
-        if self._bulk is None:
-            await self._body.take()
+    async def acquire(self) -> None:
+        """Wait for the bytes; `shrink` returns them."""
+        if self._large is None:
+            await self._body.acquire()
             return
-        # First by all, and nobody waits for it with bytes in hand: no circle.
-        await self._bulk.take()
+        # Every large body takes this budget first, and none waits for it holding bytes: no deadlock.
+        await self._large.acquire()
         try:
-            await self._body.take()
+            await self._body.acquire()
         except BaseException:
-            self._bulk.shrink(0)
+            self._large.shrink(0)
             raise
 
     async def __aenter__(self) -> Self:
-        await self.take()
+        await self.acquire()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self.settle(0)
+        self.shrink(0)
 
 
 class BodyBudget:
     """A budget of bytes, of which large bodies hold at most half while they arrive.
 
-    An origin that declares no size, or a large one, and then drips holds all of it for the total
-    time of a fetch. A dozen of those would hold the whole budget, and keep small bodies waiting.
+    An origin that declares no size, or a large one, and then sends slowly holds the full size until
+    the fetch times out. Without the second limit, a dozen of those would hold the whole budget and
+    make small bodies wait.
     """
 
     def __init__(self, capacity: int, *, max_bytes: int) -> None:
-        """`max_bytes` is reserved where no size is declared, and must fit."""
+        """`max_bytes` is reserved for a body of unknown size, and must fit into `capacity`."""
         self._max_bytes = max_bytes
         self._bytes = ByteBudget(capacity)
-        self._bulk = ByteBudget(max(capacity // 2, max_bytes))
+        self._large = ByteBudget(max(capacity // 2, max_bytes))
 
     @property
     def free(self) -> int:
-        """Bytes not lent."""
+        """Bytes not reserved."""
         return self._bytes.free
 
     def fits(self, declared: int | None) -> bool:
-        """Whether a reservation would not wait."""
+        """Return whether a reservation would not wait."""
         size = self._max_bytes if declared is None else declared
-        return self._bytes.fits(size) and (not _is_bulk(declared) or self._bulk.fits(size))
+        return self._bytes.fits(size) and (not _is_large(declared) or self._large.fits(size))
 
     def reserve(self, declared: int | None) -> BodyReservation:
-        """Bytes for a body of the declared size, or of any."""
+        """Create a reservation for a body of the declared size, None for an unknown size."""
         size = self._max_bytes if declared is None else declared
-        bulk = self._bulk.reserve(size) if _is_bulk(declared) else None
-        return BodyReservation(self._bytes.reserve(size), bulk)
+        large = self._large.reserve(size) if _is_large(declared) else None
+        return BodyReservation(self._bytes.reserve(size), large)
 
 
-def _is_bulk(declared: int | None) -> bool:
+def _is_large(declared: int | None) -> bool:
     return declared is None or declared > SMALL_BODY_BYTES

@@ -1,4 +1,4 @@
-"""The protocol of a connection to an origin: what may arrive on it, and when."""
+"""Limits on what an origin may send on a connection, and when."""
 
 import select
 from functools import partial
@@ -13,56 +13,57 @@ from aiohttp.http import RawResponseMessage
 from consumer.fetching.connect_guard import ConnectGuard
 from core.aws.http.response_handler import PayloadErrorHandler
 
-INTERIM = frozenset({100, *range(102, 200)})
-"""Statuses after which the answer is still to come (RFC 9110, section 15.2). 101 would change the protocol, and is
-final."""
+INTERIM_STATUSES = frozenset({100, *range(102, 200)})
+"""Statuses that precede the final response (RFC 9110, section 15.2). 101 changes the protocol and is final."""
 
 MAX_QUEUED_MESSAGES = 16
-"""Heads of responses that may wait to be read; an honest origin sends an interim one or two."""
+"""Response heads that may wait to be read. An honest origin sends one or two interim responses."""
 
-MAX_FIELDS = 100
-"""Header fields of a response, trailers included; Python's http.client takes as many."""
+MAX_HEADER_FIELDS = 100
+"""Header fields of a response, trailers included. Python's http.client has the same limit."""
 
-MAX_BARE_BYTES = 64 * 1_024
-"""Bytes that may arrive without one of a body among them: heads, trailers, extensions of chunks. .NET's HttpClient
-takes as long a head."""
+MAX_NON_BODY_BYTES = 64 * 1_024
+"""Consecutive bytes without a body byte: heads, trailers, chunk extensions. .NET limits a head to the same size."""
 
 SLICE_BYTES = 16 * 1_024
 
+_DNS_CACHE_S = 10
+
 
 class BoundedHandler(PayloadErrorHandler):
-    """Hangs up on an origin that sends more heads than are read, or anything that nobody asked for.
+    """Closes the connection if an origin sends too many heads, or bytes that belong to no response.
 
-    aiohttp parses all that arrives into a queue without a bound and drops interim responses one by one. An endless run
-    of them would fill the memory faster than it is read, and a read of a quarter of a megabyte alone holds ten
-    thousand. Only bodies are charged to a budget, and they wait for it with the connection open: so whatever is no
-    body is bounded here, and an answer is the last thing that may arrive.
+    aiohttp parses everything that arrives into an unbounded queue, and drops interim responses one by one. An endless
+    run of interim responses would fill the memory faster than it is read: one read of 256 KB holds ten thousand of
+    them. Only bodies are charged to the byte budget, and a body waits for the budget with its connection open. So this
+    class limits everything else, and accepts nothing after the response.
     """
 
-    heard = False
-    """Whether anything has arrived in this exchange."""
-    _resting = False
+    has_received = False
+    """Whether any byte of the current response has arrived."""
+    _idle = False
     _body: StreamReader | None = None
-    """Of the answer, once its head is there."""
+    """Body of the final response, set when its head is parsed."""
     _body_bytes = 0
-    _bare_bytes = 0
+    _non_body_bytes = 0
 
-    def rest(self) -> bool:
-        """Wait for the next exchange, if the last ended where its answer did.
+    def become_idle(self) -> bool:
+        """Wait for the next request. Returns False if the connection cannot be reused.
 
-        Meanwhile the origin owes nothing: the first byte it sends ends the connection.
+        While the connection is idle, the first byte from the origin closes it.
         """
-        self._resting = True
+        self._idle = True
         try:
-            begun = self._parser.feed_eof() if self._parser is not None else None
+            unfinished = self._parser.feed_eof() if self._parser is not None else None
         except aiohttp.http_exceptions.HttpProcessingError:
             return False
-        return begun is None and not self.should_close and self.is_connected()
+        return unfinished is None and not self.should_close and self.is_connected()
 
-    def is_quiet(self) -> bool:
-        """Whether it is open and nothing waits in its socket, where the loop may not have looked yet.
+    def is_reusable(self) -> bool:
+        """Return whether the connection is open and its socket has nothing to read.
 
-        What arrived before a request is no answer to it; and what can be read may also be the origin's end.
+        The event loop may not have polled the socket yet. Bytes that arrived before a request are not its response,
+        and a readable socket may also mean that the origin closed it.
         """
         if self.transport is None or self.transport.is_closing():
             return False
@@ -71,76 +72,77 @@ class BoundedHandler(PayloadErrorHandler):
         return not unread.poll(0)
 
     def set_response_params(self, **params: Any) -> None:
-        """Begin an exchange."""
-        self.heard = self._resting = False
+        """Prepare for the next response."""
+        self.has_received = self._idle = False
         self._body = None
-        self._body_bytes = self._bare_bytes = 0
-        super().set_response_params(max_headers=MAX_FIELDS, **params)
+        self._body_bytes = self._non_body_bytes = 0
+        super().set_response_params(max_headers=MAX_HEADER_FIELDS, **params)
 
     def data_received(self, data: bytes) -> None:
-        """Feed the parser in slices. Ends the connection with ClientPayloadError."""
-        if self._resting:
+        """Feed the parser in slices, and check the limits after each slice.
+
+        Over a limit, the connection is aborted, and its reader gets ClientPayloadError.
+        """
+        if self._idle:
             if self.transport is not None:
                 self.transport.abort()
             return
-        self.heard = self.heard or bool(data)
-        # Nothing received still counts: aiohttp lets a paused parser go on in this way.
+        self.has_received = self.has_received or bool(data)
+        # An empty chunk must reach the parser: aiohttp resumes a paused parser with it.
         for start in range(0, max(len(data), 1), SLICE_BYTES):
-            # The loop may deliver what arrived during a TLS shutdown, after the exchange ended.
+            # The loop may deliver bytes of a TLS shutdown after the response ended.
             if self.transport is None or self.transport.is_closing():
                 return
             piece = data[start : start + SLICE_BYTES]
             if piece and self._body is not None and self._body.is_eof():
-                self._hang_up("more than the answer")
+                self._abort_with("bytes after the response")
                 return
             super().data_received(piece)
-            self._bound(len(piece))
+            self._check_limits(len(piece))
 
     def feed_data(self, data: tuple[RawResponseMessage, StreamReader], size: int = 0) -> None:
-        """Queue a head that was parsed, unless the answer is there already."""
+        """Queue a parsed head. Aborts if the final response has arrived already."""
         if self._body is not None:
-            self._hang_up("more than the answer")
+            self._abort_with("bytes after the response")
             return
         message, body = data
-        if message.code not in INTERIM:
+        if message.code not in INTERIM_STATUSES:
             self._body = body
         super().feed_data(data, size)
 
-    def _bound(self, received: int) -> None:
+    def _check_limits(self, received: int) -> None:
         body_bytes = 0 if self._body is None else self._body.total_bytes
-        self._bare_bytes = self._bare_bytes + received if body_bytes == self._body_bytes else 0
+        if body_bytes == self._body_bytes:
+            self._non_body_bytes += received
+        else:
+            self._non_body_bytes = 0
         self._body_bytes = body_bytes
         if len(self) > MAX_QUEUED_MESSAGES:
-            self._hang_up("too many responses to one request")
-        elif self._bare_bytes > MAX_BARE_BYTES:
-            self._hang_up("too much beside the body")
+            self._abort_with("too many responses to one request")
+        elif self._non_body_bytes > MAX_NON_BODY_BYTES:
+            self._abort_with("too many bytes outside the body")
 
-    def _hang_up(self, reason: str) -> None:
+    def _abort_with(self, reason: str) -> None:
         self.set_exception(aiohttp.ClientPayloadError(reason))
         if self.transport is not None:
             self.transport.abort()
 
 
-# Connections that a stranger cannot flood.
-
-_DNS_CACHE_S = 10
-
-
 class BoundedConnector(aiohttp.TCPConnector):
-    """Makes each connection through the guard, bounded, and keeps none; see ConnectionPool."""
+    """Makes guarded connections with BoundedHandler. It keeps no connection; see ConnectionPool."""
 
     def __init__(self, resolver: AbstractResolver, guard: ConnectGuard) -> None:
-        """The resolver stays the caller's to close."""
+        """`resolver` is not closed by the connector."""
         super().__init__(
-            # The worker's slots bound it; waiting here would count against the origin's time.
+            # The worker's slots limit connections. A wait here would count against the origin's time.
             limit=0,
-            # Its own pool would let an origin flood an idle connection, or leave an answer in it for the next request.
+            # aiohttp's own pool would let an origin flood an idle connection, or leave bytes for the next request.
             force_close=True,
             ttl_dns_cache=_DNS_CACHE_S,
             resolver=resolver,
             socket_factory=guard.open_socket,
         )
-        # Private, but the only seam: aiohttp has no limit of its own and takes no protocol from
-        # outside. tests/integration/test_fetch_floods.py fails where an update moves it.
+        # Private, but the only way: aiohttp has no such limits and accepts no protocol class.
+        # tests/integration/test_fetch_floods.py fails if an update moves the attribute.
         handler: type[ResponseHandler] = BoundedHandler
         self._factory = partial(handler, loop=self._loop)

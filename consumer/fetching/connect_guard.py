@@ -1,7 +1,8 @@
-"""The guard at the socket: the only place that sees the address a connection is really made to.
+"""SSRF guard at connect time: checks the address that a socket is about to connect to.
 
-aiohttp calls the socket factory for each address of a host in turn, literals included, and connects
-the socket to that very address. A check of the URL or of a DNS answer would be another look-up.
+aiohttp calls the socket factory for each address of a host in turn, IP literals included, and
+connects the socket to exactly that address. A check of the URL or of a DNS answer would be a second
+look-up, which may give another address (DNS rebinding).
 """
 
 import contextlib
@@ -9,35 +10,27 @@ import errno
 import socket
 from collections.abc import Iterator
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 from ipaddress import ip_address
 
 from aiohttp import AddrInfoType
 
-from consumer.fetching.address import Refusal, check_address
+from consumer.fetching.address import BlockedReason, check_address
 from consumer.fetching.networks import IPNetwork
 
 
-class AddressRefused(OSError):
-    """Raised inside aiohttp, which takes it for a failed connection and tries the next address."""
+class AddressBlocked(OSError):
+    """Raised inside aiohttp, which treats it as a failed connection and tries the next address."""
 
 
-@dataclass(slots=True)
-class Recording:
-    """What the guard refused while one request was being connected."""
-
-    refusals: list[Refusal] = field(default_factory=list)
-
-
-_current: ContextVar[Recording] = ContextVar("connect_guard_recording")
+_blocked: ContextVar[list[BlockedReason]] = ContextVar("connect_guard_blocked")
 
 
 class ConnectGuard:
-    """Judges addresses at connect time; `open_socket` is aiohttp's `socket_factory`.
+    """Checks addresses at connect time. `open_socket` is aiohttp's `socket_factory`.
 
-    aiohttp may hide a refusal behind whatever another address of the host failed with, so each is
-    also recorded for the request that is being made. The context variable reaches the tasks that
-    aiohttp races addresses in, because they are started from the request's own.
+    If another address of the host fails too, aiohttp may raise that error instead of ours. So the
+    guard also records each blocked address for the current request. The context variable reaches
+    the tasks in which aiohttp races addresses, because they start from the task of the request.
     """
 
     def __init__(
@@ -47,31 +40,31 @@ class ConnectGuard:
         self._nat64_allowed = nat64_allowed
 
     @contextlib.contextmanager
-    def recording(self) -> Iterator[Recording]:
-        """Collect the refusals of the requests made in this block."""
-        recording = Recording()
-        token = _current.set(recording)
+    def record_blocked(self) -> Iterator[list[BlockedReason]]:
+        """Collect the addresses that are blocked during this block."""
+        blocked: list[BlockedReason] = []
+        token = _blocked.set(blocked)
         try:
-            yield recording
+            yield blocked
         finally:
-            _current.reset(token)
+            _blocked.reset(token)
 
     def open_socket(self, addr_info: AddrInfoType) -> socket.socket:
-        """Make the socket for one address. Raises AddressRefused."""
+        """Open the socket for one address. Raises AddressBlocked."""
         family, kind, protocol, _, address = addr_info
-        refusal = self._judge(str(address[0]))
-        if refusal is None:
+        reason = self._check(str(address[0]))
+        if reason is None:
             sock = socket.socket(family, kind, protocol)
             sock.setblocking(False)
             return sock
-        if (recording := _current.get(None)) is not None:
-            recording.refusals.append(refusal)
-        raise AddressRefused(errno.EACCES, "address refused by the guard")
+        if (blocked := _blocked.get(None)) is not None:
+            blocked.append(reason)
+        raise AddressBlocked(errno.EACCES, "address blocked by the guard")
 
-    def _judge(self, text: str) -> Refusal | None:
+    def _check(self, text: str) -> BlockedReason | None:
         try:
             ip = ip_address(text)
         except ValueError:
-            # A socket would look this up by itself, past the guard.
-            return Refusal(text, "not a numeric address", "RFC 6943, section 3.1.1")
+            # The socket would resolve this name itself, without the guard.
+            return BlockedReason(text, "not a numeric address", "RFC 6943, section 3.1.1")
         return check_address(ip, self._allowed_networks, nat64_allowed=self._nat64_allowed)

@@ -1,47 +1,132 @@
-"""Fetching one image from a stranger's server: one attempt, all its redirects, every limit.
+"""Fetches one image from an untrusted origin: one attempt with its redirects, within every limit.
 
-Order of what a hop holds: a slot of its host, then bytes of the budget. Nobody waits for a slot
-with bytes in hand, and each fetch reserves once, so waiting cannot become a circle. A look-up waits
-for nothing: without a free thread it fails at once.
+A hop holds a slot of its host first, then bytes of the budget. No fetch waits for a slot while it
+holds bytes, and each fetch reserves bytes once, so there is no deadlock. A DNS look-up never waits:
+without a free thread it fails at once.
 """
 
-from collections.abc import Coroutine
+import asyncio
+import contextlib
+from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from aiohttp.abc import AbstractResolver
 
 from consumer.fetching.body_budget import BodyBudget, BodyReservation, read_body
 from consumer.fetching.bounded_handler import BoundedConnector
 from consumer.fetching.connect_guard import ConnectGuard
-from consumer.fetching.deadline import Deadline
-from consumer.fetching.errors import TRANSPORT_ERRORS, to_image_failure
 from consumer.fetching.host_limiter import HostBusy, HostLimiter
-from consumer.fetching.http_client import Answer, OriginClient
-from consumer.fetching.policy import FetchPolicy
+from consumer.fetching.http_client import (
+    TRANSPORT_ERRORS,
+    OriginClient,
+    OriginResponse,
+    to_image_failure,
+)
+from consumer.fetching.networks import IPNetwork
 from consumer.fetching.resolver import PooledResolver
 from consumer.fetching.response import (
     REDIRECT_STATUSES,
-    check_coding,
+    check_content_encoding,
     check_status,
-    declared_size,
-    media_type,
-    next_hop,
-    recorded,
+    parse_content_length,
+    parse_media_type,
+    resolve_redirect,
+    sanitize_header,
 )
 from core.errors import BlockedAddress, Timeout
 from core.model.origin_url import InvalidOriginUrl, OriginUrl, parse_origin_url
 
-__all__ = ["FetchPolicy", "Fetched", "Fetcher"]
+
+@dataclass(frozen=True, slots=True)
+class FetchPolicy:
+    """Limits of the fetcher. The defaults are safe.
+
+    connect_timeout     seconds for DNS, TCP and TLS together, per hop
+    reuse_timeout       seconds in which a reused connection must receive its first byte; after that
+                        the request is sent on a new connection, within total_timeout
+    total_timeout       seconds for all hops and the body; waiting for our own limits does not count
+    min_rate            bytes per second that a body must reach in each window
+    rate_window         seconds over which the rate is measured
+    rate_grace          seconds before the first window begins
+    max_bytes           largest body
+    max_redirects       hops followed
+    per_host_limit      concurrent requests to one host from this process
+    per_host_wait       seconds to wait for that limit before HostBusy; few may wait, the next one
+                        gets HostBusy at once
+    body_budget_bytes   bytes of all bodies held in this process; at least max_bytes. Large bodies and
+                        those of unknown size use half of it at most while they arrive
+    allowed_networks    networks that the guard allows although they are not public
+    nat64_allowed       open 64:ff9b::/96 around public addresses (IPv6-only clusters)
+    user_agent          identifies us to origins; an operator adds a contact for complaints
+    """
+
+    connect_timeout: float = 5.0
+    reuse_timeout: float = 5.0
+    total_timeout: float = 30.0
+    min_rate: int = 1_024
+    rate_window: float = 5.0
+    rate_grace: float = 5.0
+    max_bytes: int = 20 * 1_024 * 1_024
+    max_redirects: int = 5
+    per_host_limit: int = 8
+    per_host_wait: float = 2.0
+    body_budget_bytes: int = 256 * 1_024 * 1_024
+    allowed_networks: tuple[IPNetwork, ...] = ()
+    nat64_allowed: bool = False
+    user_agent: str = "imageservice/1 (image fetcher)"
+
+    def __post_init__(self) -> None:
+        if self.body_budget_bytes < self.max_bytes:
+            raise ValueError("body_budget_bytes must be at least max_bytes, or no body would fit")
+        if not self.user_agent.isprintable():
+            raise ValueError("user_agent must be one printable line: it is sent as a header")
+
+
+class Deadline:
+    """`asyncio.timeout` that does not count the time spent in `paused` blocks.
+
+    Waiting for our own limits is not the origin's fault and must not use up its time.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._ends_at = asyncio.get_running_loop().time() + seconds
+        self._timeout = asyncio.timeout_at(self._ends_at)
+
+    async def __aenter__(self) -> Self:
+        await self._timeout.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Raise TimeoutError if the time is up."""
+        await self._timeout.__aexit__(kind, error, traceback)
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Stop the clock in this block."""
+        loop = asyncio.get_running_loop()
+        began_at = loop.time()
+        self._timeout.reschedule(None)
+        try:
+            yield
+        finally:
+            self._ends_at += loop.time() - began_at
+            self._timeout.reschedule(self._ends_at)
 
 
 @dataclass(frozen=True, slots=True)
-class Fetched:
-    """A body as it arrived, and what the origin said about it, which is recorded but not trusted.
+class FetchResult:
+    """A body as it arrived, and headers of the origin, which are recorded but not trusted.
 
-    `final_url` is empty where it is the URL asked for. Headers are empty where absent, longer than
-    256 characters or not printable ASCII.
+    `final_url` is empty if no redirect changed the URL. A header is empty if it is absent, longer
+    than 256 characters or not printable ASCII.
     """
 
     body: bytes
@@ -66,33 +151,33 @@ class _Content:
     reservation: BodyReservation
 
 
-class Attempt:
-    """One fetch, made on entry to its `async with` block; its body is held until the block is left."""
+class FetchAttempt:
+    """One fetch. It runs on entry to its `async with` block, which holds the bytes of the body."""
 
-    def __init__(self, attempt: Coroutine[Any, Any, tuple[Fetched, BodyReservation]]) -> None:
+    def __init__(self, attempt: Coroutine[Any, Any, tuple[FetchResult, BodyReservation]]) -> None:
         self._attempt = attempt
         self._reservation: BodyReservation | None = None
 
-    async def __aenter__(self) -> Fetched:
-        fetched, self._reservation = await self._attempt
-        return fetched
+    async def __aenter__(self) -> FetchResult:
+        result, self._reservation = await self._attempt
+        return result
 
     async def __aexit__(self, *_: object) -> None:
         if self._reservation is not None:
-            self._reservation.settle(0)
+            self._reservation.shrink(0)
 
 
 class Fetcher:
-    """Fetches URLs under one policy. Made inside the running loop; `close` ends it."""
+    """Fetches URLs under one policy. Create it inside the running loop, and `close` it."""
 
     def __init__(self, policy: FetchPolicy, *, resolver: AbstractResolver | None = None) -> None:
-        """`resolver` becomes the fetcher's own and is closed with it."""
+        """Take ownership of `resolver`."""
         self._policy = policy
         self._guard = ConnectGuard(policy.allowed_networks, nat64_allowed=policy.nat64_allowed)
         self._hosts = HostLimiter(policy.per_host_limit, max_wait=policy.per_host_wait)
         self._budget = BodyBudget(policy.body_budget_bytes, max_bytes=policy.max_bytes)
         self._resolver = resolver or PooledResolver()
-        self._exchanges = OriginClient(
+        self._client = OriginClient(
             BoundedConnector(self._resolver, self._guard),
             user_agent=policy.user_agent,
             connect_timeout=policy.connect_timeout,
@@ -102,32 +187,32 @@ class Fetcher:
 
     async def close(self) -> None:
         """Close connections and resolver."""
-        await self._exchanges.close()
+        await self._client.close()
         await self._resolver.close()
 
-    def fetch(self, url: str) -> "Attempt":
-        """Make one attempt; the body counts against the byte budget until the block is left.
+    def fetch(self, url: str) -> FetchAttempt:
+        """Make one attempt. The body counts against the byte budget until the block ends.
 
-        A block must not fetch again: it would wait for bytes that it holds itself. Where a connection
-        breaks before the answer, or one that had rested is silent, a new one is asked, once (RFC
-        9110, section 9.2.2).
-        Raises core.errors.ImageFailure, or HostBusy when the host had no slot, at once or in time, or
-        its name no thread to be looked up in.
+        Do not fetch inside the block: the second fetch could wait for bytes that the first holds.
+        If a connection breaks before the response, or a reused one stays silent, the request is sent
+        once more on a new connection (RFC 9110, section 9.2.2).
+        Raises core.errors.ImageFailure. Raises HostBusy if the host has no free slot, at once or
+        after `per_host_wait`, or if no thread is free to look up its name.
         """
-        return Attempt(self._attempt(url))
+        return FetchAttempt(self._attempt(url))
 
-    async def _attempt(self, url: str) -> tuple[Fetched, BodyReservation]:
+    async def _attempt(self, url: str) -> tuple[FetchResult, BodyReservation]:
         try:
             origin = parse_origin_url(url)
         except InvalidOriginUrl as fault:
-            # Submit refuses these; one that is stored all the same is the guard's to stop.
+            # SubmitImage rejects these. If one is stored all the same, it is blocked here.
             raise BlockedAddress(str(fault)) from fault
         try:
             async with Deadline(self._policy.total_timeout) as deadline:
-                hop, redirects, content = await self._follow(origin, deadline)
+                hop, redirects, content = await self._follow_redirects(origin, deadline)
         except TimeoutError:
             raise Timeout from None
-        fetched = Fetched(
+        result = FetchResult(
             body=content.body,
             final_url="" if hop.url == origin.url else hop.url,
             redirects=redirects,
@@ -135,23 +220,23 @@ class Fetcher:
             last_modified=content.last_modified,
             declared_media_type=content.declared_media_type,
         )
-        return fetched, content.reservation
+        return result, content.reservation
 
-    async def _follow(
+    async def _follow_redirects(
         self, origin: OriginUrl, deadline: Deadline
     ) -> tuple[OriginUrl, int, _Content]:
-        """The last hop, the number of redirects before it, and what it gave."""
+        """Return the last hop, the number of redirects before it, and its content."""
         hop, redirects = origin, 0
         while True:
-            outcome = await self._ask(hop, deadline)
+            outcome = await self._fetch_hop(hop, deadline)
             if isinstance(outcome, _Content):
                 return hop, redirects, outcome
             limit = self._policy.max_redirects
-            hop = next_hop(hop, outcome.location, followed=redirects, limit=limit)
+            hop = resolve_redirect(hop, outcome.location, followed=redirects, limit=limit)
             redirects += 1
 
-    async def _ask(self, hop: OriginUrl, deadline: Deadline) -> _Redirect | _Content:
-        """One hop, in a slot of its host."""
+    async def _fetch_hop(self, hop: OriginUrl, deadline: Deadline) -> _Redirect | _Content:
+        """Send one request while holding a slot of its host."""
         name = hop.host.removesuffix(".")
         if self._hosts.is_free(name):
             slot = await self._hosts.acquire(name)
@@ -160,53 +245,53 @@ class Fetcher:
                 slot = await self._hosts.acquire(name)
         served = True
         try:
-            with self._guard.recording() as recording:
+            with self._guard.record_blocked() as blocked:
                 try:
-                    return await self._exchange(hop, deadline)
+                    return await self._request(hop, deadline)
                 except TRANSPORT_ERRORS as error:
-                    raise to_image_failure(error, refused=bool(recording.refusals)) from error
-        except HostBusy:  # no thread to look its name up
+                    raise to_image_failure(error, blocked=bool(blocked)) from error
+        except HostBusy:  # no thread is free to look up its name
             served = False
             raise
         finally:
             self._hosts.release(slot, served=served)
 
-    async def _exchange(self, hop: OriginUrl, deadline: Deadline) -> _Redirect | _Content:
-        answer = await self._exchanges.get(hop)
+    async def _request(self, hop: OriginUrl, deadline: Deadline) -> _Redirect | _Content:
+        response = await self._client.get(hop)
         try:
-            if answer.status in REDIRECT_STATUSES:
-                return _Redirect(answer.headers.get("Location"))
-            return await self._receive(answer, deadline)
+            if response.status in REDIRECT_STATUSES:
+                return _Redirect(response.headers.get("Location"))
+            return await self._read_content(response, deadline)
         finally:
-            answer.let_go()
+            response.release()
 
-    async def _receive(self, answer: Answer, deadline: Deadline) -> _Content:
-        policy, headers = self._policy, answer.headers
-        check_status(answer.status, headers.get("Retry-After"), datetime.now(UTC))
-        check_coding(headers.get("Content-Encoding"))
-        size = declared_size(headers, policy.max_bytes)
+    async def _read_content(self, response: OriginResponse, deadline: Deadline) -> _Content:
+        policy, headers = self._policy, response.headers
+        check_status(response.status, headers.get("Retry-After"), datetime.now(UTC))
+        check_content_encoding(headers.get("Content-Encoding"))
+        size = parse_content_length(headers, policy.max_bytes)
         reservation = self._budget.reserve(size)
         if self._budget.fits(size):
-            await reservation.take()
+            await reservation.acquire()
         else:
             with deadline.paused():
-                await reservation.take()
+                await reservation.acquire()
         try:
             body = await read_body(
-                answer.content,
+                response.content,
                 max_bytes=reservation.size,
                 min_rate=policy.min_rate,
                 window=policy.rate_window,
                 grace=policy.rate_grace,
             )
         except BaseException:
-            reservation.settle(0)
+            reservation.shrink(0)
             raise
-        reservation.settle(len(body))
+        reservation.shrink(len(body))
         return _Content(
             body=body,
-            etag=recorded(headers.get("ETag")),
-            last_modified=recorded(headers.get("Last-Modified")),
-            declared_media_type=media_type(headers.get("Content-Type")),
+            etag=sanitize_header(headers.get("ETag")),
+            last_modified=sanitize_header(headers.get("Last-Modified")),
+            declared_media_type=parse_media_type(headers.get("Content-Type")),
             reservation=reservation,
         )

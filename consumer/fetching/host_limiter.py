@@ -1,4 +1,4 @@
-"""How many requests one host gets from this process at a time."""
+"""Limits the concurrent requests to each host, and schedules retries for a busy host (GCRA)."""
 
 import asyncio
 import contextlib
@@ -9,207 +9,209 @@ from dataclasses import dataclass, field
 from core.errors import ImageServiceError
 from core.model.message import MAX_DELAY_S
 
-# When those whom a busy host put off may come back: one turn each, as fast as the host is served. Pure.
-#
-# A leaky bucket by virtual scheduling (GCRA: ITU-T I.371, annex A): each turn is later than the one before by the time
-# in which the host serves one request. So those put off come back one after another, and not all at once.
-
-LEAST_WAIT_S = 4.0
+MIN_WAIT_S = 4.0
 """A shorter wait would cost more messages than it saves time."""
-SPREAD_S = 4.0
-"""A wait is made longer by up to this, so that the lines of many processes do not fall into step."""
-HORIZON_S = MAX_DELAY_S - SPREAD_S
-"""The farthest turn that is given away."""
-_BRIEF_S = 0.5
+JITTER_S = 4.0
+"""Random addition to each wait, so that the schedules of many processes do not synchronise."""
+MAX_WAIT_S = MAX_DELAY_S - JITTER_S
+"""The latest slot that is handed out: SQS delays a message by 900 s at most."""
+MAX_SCHEDULES = 4_096
+"""Schedules that are kept for hosts without a current request."""
+
+_SHORT_WAIT_S = 0.5
 _WEIGHT = 0.2
-_SHORTEST_S = 0.001
+_MIN_SERVICE_TIME_S = 0.001
 
 
-class Line:
-    """The line of one host that is asked `limit` things at a time. Times are seconds of one clock."""
+class HostSchedule:
+    """Computes retry times for requests that were deferred because their host is at its limit. Pure.
+
+    This is a leaky bucket by virtual scheduling (GCRA: ITU-T I.371, annex A): one slot per request, at
+    the rate at which the host serves requests. So deferred requests come back one after another, and
+    not all at once. `limit` is the number of concurrent requests. Times are seconds of one clock.
+    """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._held: float | None = None
+        self._average: float | None = None
         self._next = 0.0
 
-    def served(self, seconds: float) -> None:
-        """A request held its slot for so long: a moving average, in which the last five or so count."""
-        before = seconds if self._held is None else self._held
-        self._held = before + _WEIGHT * (seconds - before)
+    def record(self, seconds: float) -> None:
+        """Record how long a request held its slot. Moving average over the last five or so."""
+        before = seconds if self._average is None else self._average
+        self._average = before + _WEIGHT * (seconds - before)
 
-    def estimate(self, age: float) -> float:
-        """Seconds for which a request holds a slot: what was seen, or the mean `age` of those under way, if longer.
+    def service_time(self, age: float) -> float:
+        """Estimate the seconds for which a request holds a slot.
 
-        The ages tell of a host that hangs before its first request has timed out.
+        age: mean age of the current requests in seconds. It counts if it exceeds the average, so that
+        a host that hangs is known before its first request times out.
         """
-        return max(self._held or 0.0, age, _SHORTEST_S)
+        return max(self._average or 0.0, age, _MIN_SERVICE_TIME_S)
 
-    def room(self, age: float) -> int:
-        """How many may wait in the process: as many as are served at a time, or what is served in half a second.
+    def max_waiting(self, age: float) -> int:
+        """Return how many requests may wait in the process: the limit, or half a second's worth if more.
 
-        So a short list of a quick host is not put off, and a slow host's does not fill the process.
+        So a short list of images on a fast host is not deferred, and a slow host does not fill the process.
         """
-        return max(self._limit, int(_BRIEF_S * self._limit / self.estimate(age)))
+        return max(self._limit, int(_SHORT_WAIT_S * self._limit / self.service_time(age)))
 
-    def turn(self, now: float, age: float) -> float:
-        """Give a turn away: seconds until it comes, at least LEAST_WAIT_S.
+    def next_slot(self, now: float, age: float) -> float:
+        """Take the next slot, and return the seconds until it begins, at least MIN_WAIT_S.
 
-        HORIZON_S where all turns before that are given away. None is taken then: there will be one to give when
-        whoever was sent away comes back.
+        Returns MAX_WAIT_S without taking a slot if every slot before that time is taken. The request
+        gets a slot when it comes back.
         """
-        at = max(now + LEAST_WAIT_S, self._next)
-        if at - now >= HORIZON_S:
-            return HORIZON_S
-        self._next = at + self.estimate(age) / self._limit
+        at = max(now + MIN_WAIT_S, self._next)
+        if at - now >= MAX_WAIT_S:
+            return MAX_WAIT_S
+        self._next = at + self.service_time(age) / self._limit
         return at - now
 
-    def ahead(self, now: float) -> bool:
-        """Whether a turn lies in the future."""
+    def pending(self, now: float) -> bool:
+        """Return whether a slot that was taken is still in the future."""
         return self._next > now
 
 
-MAX_LINES = 4_096
-"""Hosts whose line is remembered while none of their requests is here."""
-
-
 class HostBusy(ImageServiceError):
-    """The host has as many of our requests as it should, or its look-up would exceed our threads.
+    """The host is at its request limit, or no thread is free to look up its name.
 
-    Nothing was asked of it, and no attempt is spent.
-    `retry_after` is in seconds, 4 to 900: until a turn in the host's line, spread so that those refused together come
-    back apart.
+    No request was sent, so no attempt is spent. `retry_after` is in seconds, 4 to 900: the time until
+    the host's next slot, with jitter so that requests deferred together come back apart.
     """
 
-    def __init__(self, wait: float = LEAST_WAIT_S) -> None:
-        """`wait` is in seconds. One as far as a line goes is shortened by up to a quarter, any other made longer."""
-        super().__init__("too many requests or look-ups of this kind are under way")
-        if wait >= HORIZON_S:
+    def __init__(self, wait: float = MIN_WAIT_S) -> None:
+        """`wait` is in seconds. MAX_WAIT_S is shortened by up to a quarter; less is extended by JITTER_S."""
+        super().__init__("too many requests to this host, or look-ups, are in progress")
+        if wait >= MAX_WAIT_S:
             self.retry_after = random.uniform(0.75, 1) * MAX_DELAY_S  # noqa: S311  spreads load, no secret
         else:
-            self.retry_after = wait + random.uniform(0, SPREAD_S)  # noqa: S311  as above
+            self.retry_after = wait + random.uniform(0, JITTER_S)  # noqa: S311  as above
 
 
 @dataclass(eq=False, frozen=True, slots=True)
 class Slot:
-    """One of a host's slots, held `since` a time of the loop's clock, in seconds."""
+    """One of a host's slots, held since `acquired_at`, in seconds of the loop's clock."""
 
     host: str
-    since: float
+    acquired_at: float
 
 
 @dataclass(slots=True)
 class _Host:
-    """`held` are taken, or granted to somebody whose task has yet to run."""
+    """`held` includes slots that were granted to a task that has not run yet."""
 
-    line: Line
+    schedule: HostSchedule
     held: set[Slot] = field(default_factory=set)
     waiting: deque[asyncio.Future[Slot]] = field(default_factory=deque)
 
     def age(self, now: float) -> float:
-        """Mean seconds since the slots that are held were taken."""
-        return sum(now - slot.since for slot in self.held) / len(self.held) if self.held else 0.0
+        """Return the mean seconds for which the current slots have been held."""
+        return (
+            sum(now - slot.acquired_at for slot in self.held) / len(self.held) if self.held else 0.0
+        )
 
 
 class HostLimiter:
-    """At most `limit` requests at a time to each host, first come, first served.
+    """At most `limit` concurrent requests to each host, first come, first served.
 
-    Few may wait for a slot here (see Line.room), for they hold up everybody else. One more is put off at once, until
-    its turn in the host's line. Turns come at the rate at which the host is served, so that a slot is there for most
-    who come back in theirs. One who loses it to a newcomer gets another turn, and nothing in how it is treated depends
-    on how often it lost. Each slot serves somebody, so what is put off grows fewer with each; as long as newcomers do
-    not outnumber what the host serves for ever, each ends.
+    A few requests may wait here (see HostSchedule.max_waiting), because waiting requests occupy the worker.
+    The next one is deferred at once, with a retry time from the host's schedule. Retry times follow the
+    rate at which the host serves requests, so most deferred requests find a free slot when they come
+    back. A request that loses its slot to a newcomer gets another one; the number of its losses does
+    not matter. Each slot serves one request, so the backlog shrinks, and each request is served unless
+    newcomers exceed the host's rate for ever.
 
-    A host is remembered while somebody holds or awaits one of its slots. Its line outlives that until its last turn
-    has come, at most MAX_LINES of them: beyond, those that rested longest are forgotten, which only brings those in
-    them back early.
+    A host is kept while a request holds or awaits one of its slots. Its schedule is kept until its last
+    slot has passed, at most MAX_SCHEDULES of them. Beyond that the schedule that has been idle longest is
+    dropped; its requests then come back early, without other harm.
     """
 
     def __init__(self, limit: int, *, max_wait: float) -> None:
-        """`max_wait` is in seconds: a slow host must not fill the worker with waiters."""
+        """`max_wait` is in seconds: a slow host must not fill the worker with waiting requests."""
         self._limit = limit
         self._max_wait = max_wait
         self._hosts: dict[str, _Host] = {}
-        self._resting: OrderedDict[str, Line] = OrderedDict()
+        self._idle_schedules: OrderedDict[str, HostSchedule] = OrderedDict()
 
     def __len__(self) -> int:
-        """Hosts of which somebody holds or awaits a slot."""
+        """Count hosts with a slot that is held or awaited."""
         return len(self._hosts)
 
     @property
-    def resting(self) -> int:
-        """Lines that are remembered beside those."""
-        return len(self._resting)
+    def idle_schedules(self) -> int:
+        """Number of schedules kept for other hosts."""
+        return len(self._idle_schedules)
 
     def is_free(self, host: str) -> bool:
-        """Whether `acquire` would not wait."""
+        """Return whether `acquire` would not wait."""
         entry = self._hosts.get(host)
         return entry is None or len(entry.held) < self._limit
 
     async def acquire(self, host: str) -> Slot:
-        """Take a slot, to be given back by `release`. Raises HostBusy, at once or after `max_wait`."""
+        """Take a slot; `release` returns it. Raises HostBusy, at once or after `max_wait`."""
         entry, now = self._entry(host), _now()
         if len(entry.held) < self._limit:
             return _grant(entry, host)
-        if len(entry.waiting) >= entry.line.room(entry.age(now)):
-            raise self._put_off(host)
-        turn: asyncio.Future[Slot] = asyncio.get_running_loop().create_future()
-        entry.waiting.append(turn)
+        if len(entry.waiting) >= entry.schedule.max_waiting(entry.age(now)):
+            raise self._defer(host)
+        granted: asyncio.Future[Slot] = asyncio.get_running_loop().create_future()
+        entry.waiting.append(granted)
         try:
             async with asyncio.timeout(self._max_wait):
-                return await turn
+                return await granted
         except (TimeoutError, asyncio.CancelledError) as end:
-            if turn.cancelled():
-                with contextlib.suppress(ValueError):  # a release may have passed it over
-                    entry.waiting.remove(turn)
-                self._forget(host)
-            else:  # granted, but given up before it could be used
-                self.release(turn.result(), served=False)
+            if granted.cancelled():
+                with contextlib.suppress(ValueError):  # `release` may have removed it
+                    entry.waiting.remove(granted)
+                self._forget_if_idle(host)
+            else:  # granted, but cancelled before it could be used
+                self.release(granted.result(), served=False)
             if isinstance(end, TimeoutError):
-                raise self._put_off(host) from None
+                raise self._defer(host) from None
             raise
 
     def release(self, slot: Slot, *, served: bool = True) -> None:
-        """Give a slot back, or on to the first who still waits.
+        """Return a slot, or pass it to the first waiting request.
 
-        `served` says that the host was asked: the time that it took is no measure otherwise.
+        served: whether a request was sent. Otherwise the time is no measure of the host.
         """
         entry = self._hosts[slot.host]
         entry.held.remove(slot)
         if served:
-            entry.line.served(_now() - slot.since)
+            entry.schedule.record(_now() - slot.acquired_at)
         while entry.waiting:
-            turn = entry.waiting.popleft()
-            if not turn.done():
-                turn.set_result(_grant(entry, slot.host))
+            granted = entry.waiting.popleft()
+            if not granted.done():
+                granted.set_result(_grant(entry, slot.host))
                 return
-        self._forget(slot.host)
+        self._forget_if_idle(slot.host)
 
     def _entry(self, host: str) -> _Host:
         entry = self._hosts.get(host)
         if entry is None:
-            line = self._resting.pop(host, None) or Line(self._limit)
-            entry = self._hosts[host] = _Host(line)
+            schedule = self._idle_schedules.pop(host, None) or HostSchedule(self._limit)
+            entry = self._hosts[host] = _Host(schedule)
         return entry
 
-    def _put_off(self, host: str) -> HostBusy:
+    def _defer(self, host: str) -> HostBusy:
         entry, now = self._entry(host), _now()
-        wait = entry.line.turn(now, entry.age(now))
-        self._forget(host)
+        wait = entry.schedule.next_slot(now, entry.age(now))
+        self._forget_if_idle(host)
         return HostBusy(wait)
 
-    def _forget(self, host: str) -> None:
+    def _forget_if_idle(self, host: str) -> None:
         entry = self._hosts.get(host)
         if entry is None or entry.held or entry.waiting:
             return
         del self._hosts[host]
         now = _now()
-        while self._resting and not next(iter(self._resting.values())).ahead(now):
-            self._resting.popitem(last=False)
-        if entry.line.ahead(now):
-            self._resting[host] = entry.line
-            if len(self._resting) > MAX_LINES:
-                self._resting.popitem(last=False)
+        while self._idle_schedules and not next(iter(self._idle_schedules.values())).pending(now):
+            self._idle_schedules.popitem(last=False)
+        if entry.schedule.pending(now):
+            self._idle_schedules[host] = entry.schedule
+            if len(self._idle_schedules) > MAX_SCHEDULES:
+                self._idle_schedules.popitem(last=False)
 
 
 def _now() -> float:

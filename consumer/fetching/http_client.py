@@ -1,7 +1,8 @@
-"""One GET and the head of its answer, over a connection that may have served before.
+"""HTTP client for origins: sends one GET and reads the head of its response.
 
-aiohttp makes the connection and parses what arrives. Its session is left out: cookies, proxies, stored passwords,
-decompression and redirects are all to be kept off here, and make up most of a small request's cost.
+aiohttp connects and parses. Its `ClientSession` is not used: cookies, proxies, stored passwords,
+decompression and redirects must all stay off here, and they make up most of the cost of a small
+request (ADR 12).
 """
 
 import asyncio
@@ -14,39 +15,51 @@ from aiohttp import ClientRequest, ClientTimeout, StreamReader
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
-from consumer.fetching.bounded_handler import INTERIM, BoundedConnector, BoundedHandler
+from consumer.fetching.bounded_handler import INTERIM_STATUSES, BoundedConnector, BoundedHandler
 from consumer.fetching.connection_pool import ConnectionPool, Endpoint, OriginConnection
+from core.errors import (
+    BadResponse,
+    BlockedAddress,
+    ConnectFailed,
+    DnsFailed,
+    ImageFailure,
+    Timeout,
+    TlsFailed,
+)
 from core.model.origin_url import OriginUrl
+
+TRANSPORT_ERRORS = (aiohttp.ClientError, OSError, IndexError)
+"""Errors that aiohttp raises. It raises IndexError if the guard blocks each address of a host."""
 
 _SWITCHING_PROTOCOLS = 101
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """The head of a final response, and the body that follows it.
+class OriginResponse:
+    """The head of a final response, and the stream of its body.
 
-    Holds its connection until `let_go`, which must be called whatever happens.
+    Holds its connection. The caller must call `release` in every case.
     """
 
     status: int
     headers: Mapping[str, str]
     content: StreamReader
     _connection: OriginConnection
-    _idle: ConnectionPool
+    _pool: ConnectionPool
 
-    def let_go(self) -> None:
-        """Keep the connection where the exchange has ended in full; close it otherwise.
+    def release(self) -> None:
+        """Return the connection to the pool if the response was read to its end, else close it.
 
-        After 101 it no longer speaks HTTP, whatever else the answer says.
+        After status 101 the connection no longer speaks HTTP, so it is closed.
         """
         if self.content.at_eof() and self.status != _SWITCHING_PROTOCOLS:
-            self._idle.keep(self._connection)
+            self._pool.release(self._connection)
         else:
             self._connection.close()
 
 
 class OriginClient:
-    """Asks origins. `per_host` bounds the connections that rest for one host."""
+    """Sends GET requests to origins over pooled connections."""
 
     def __init__(
         self,
@@ -57,15 +70,16 @@ class OriginClient:
         reuse_timeout: float,
         per_host: int,
     ) -> None:
-        """The connector becomes this object's own.
+        """Take ownership of the connector.
 
-        `connect_timeout` is in seconds, the look-up included. Within `reuse_timeout`, in seconds too, a connection that
-        had rested must give its first byte.
+        connect_timeout: seconds for the DNS look-up, TCP and TLS together.
+        reuse_timeout: seconds in which a reused connection must receive its first byte.
+        per_host: idle connections kept for one endpoint.
         """
         self._connector = connector
         self._reuse_timeout = reuse_timeout
         self._timeout = ClientTimeout(total=None, connect=connect_timeout)
-        self._idle = ConnectionPool(per_host=per_host)
+        self._pool = ConnectionPool(per_host=per_host)
         self._loop = asyncio.get_running_loop()
         self._fields = (
             f"User-Agent: {user_agent}\r\nAccept: image/*\r\nAccept-Encoding: identity\r\n\r\n"
@@ -73,32 +87,33 @@ class OriginClient:
 
     async def close(self) -> None:
         """Close every connection."""
-        self._idle.close()
+        self._pool.close()
         await self._connector.close()
 
-    async def get(self, hop: OriginUrl) -> Answer:
-        """Ask once, and once more over a new connection where the first breaks before it answers.
+    async def get(self, hop: OriginUrl) -> OriginResponse:
+        """Send a GET; if the connection breaks before the response, repeat it on a new connection.
 
-        RFC 9110, section 9.2.2: a GET may be repeated. One that had rested may have been closed by the origin just
-        then, hold what the origin sent after the last answer, or lead nowhere since something on the way forgot it; so
-        there anything but an answer counts as a break, and so does silence.
-        Raises transport_error.TRANSPORT_ERRORS.
+        RFC 9110, section 9.2.2 allows a client to repeat a GET. A reused connection is also replaced
+        if it stays silent for `reuse_timeout`, or if anything but a response arrives on it: the
+        origin may have closed it just before, it may hold bytes sent after the last response, or a
+        device on the way may have forgotten it.
+        Raises TRANSPORT_ERRORS.
         """
         endpoint = Endpoint(hop.scheme, hop.host, hop.port)
         request = (
             f"GET {hop.target} HTTP/1.1\r\nHost: {_host_field(hop)}\r\n".encode() + self._fields
         )
-        rested = self._idle.take(endpoint)
-        connection = rested or await self._connect(endpoint, hop)
-        patience = None if rested is None else self._reuse_timeout
+        reused = self._pool.acquire(endpoint)
+        connection = reused or await self._connect(endpoint, hop)
+        first_byte_timeout = None if reused is None else self._reuse_timeout
         try:
-            return await self._ask(connection, request, patience)
+            return await self._send(connection, request, first_byte_timeout)
         except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError):
             pass
         except aiohttp.ClientError:
-            if rested is None:
+            if reused is None:
                 raise
-        return await self._ask(await self._connect(endpoint, hop), request)
+        return await self._send(await self._connect(endpoint, hop), request)
 
     async def _connect(self, endpoint: Endpoint, hop: OriginUrl) -> OriginConnection:
         url = URL(f"{hop.scheme}://{hop.authority}/", encoded=True)
@@ -109,45 +124,88 @@ class OriginClient:
             raise aiohttp.ConnectionTimeoutError from error
         return OriginConnection(endpoint, connection, self._loop.time())
 
-    async def _ask(
-        self, connection: OriginConnection, request: bytes, patience: float | None = None
-    ) -> Answer:
-        """`patience` is in seconds, for the first byte; None for as long as the caller waits."""
+    async def _send(
+        self,
+        connection: OriginConnection,
+        request: bytes,
+        first_byte_timeout: float | None = None,
+    ) -> OriginResponse:
+        """Write the request and read the head of the response.
+
+        first_byte_timeout: seconds until the first byte; None leaves the limit to the caller.
+        """
         protocol = connection.protocol
         if protocol is None or protocol.transport is None:
             connection.close()
             raise aiohttp.ServerDisconnectedError
         try:
-            # What is coded could unfold to any size.
+            # No decompression: a compressed body can expand to any size.
             protocol.set_response_params(auto_decompress=False, read_until_eof=True)
             protocol.transport.write(request)
-            return await self._hear(connection, protocol, patience)
+            return await self._read_with_timeout(connection, protocol, first_byte_timeout)
         except HttpProcessingError as fault:
             connection.close()
-            raise aiohttp.ClientPayloadError("the answer is not HTTP") from fault
+            raise aiohttp.ClientPayloadError("the response is not HTTP") from fault
         except BaseException:
             connection.close()
             raise
 
-    async def _hear(
-        self, connection: OriginConnection, protocol: BoundedHandler, patience: float | None
-    ) -> Answer:
+    async def _read_with_timeout(
+        self,
+        connection: OriginConnection,
+        protocol: BoundedHandler,
+        first_byte_timeout: float | None,
+    ) -> OriginResponse:
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(first_byte_timeout):
                 return await self._read_head(connection, protocol)
-        if not protocol.heard:
+        if not protocol.has_received:
             raise aiohttp.SocketTimeoutError
-        # It has begun to answer, if slowly: from here on it is an origin like any other.
+        # The response has begun, slowly. The limits of a new connection apply from here on.
         return await self._read_head(connection, protocol)
 
-    async def _read_head(self, connection: OriginConnection, protocol: BoundedHandler) -> Answer:
-        """Pass over interim responses (RFC 9110, section 15.2); their number is the handler's to bound."""
+    async def _read_head(
+        self, connection: OriginConnection, protocol: BoundedHandler
+    ) -> OriginResponse:
+        """Skip interim responses (RFC 9110, section 15.2). BoundedHandler limits their number."""
         while True:
             message, content = await protocol.read()
-            if message.code not in INTERIM:
-                return Answer(message.code, message.headers, content, connection, self._idle)
+            if message.code not in INTERIM_STATUSES:
+                return OriginResponse(
+                    message.code, message.headers, content, connection, self._pool
+                )
 
 
 def _host_field(hop: OriginUrl) -> str:
-    """Servers compare it to the names they know, which are written without the final dot."""
+    """Return the Host header without a final dot: servers compare it to names without one."""
     return hop.authority.replace(hop.host, hop.host.removesuffix("."), 1)
+
+
+def to_image_failure(error: Exception, *, blocked: bool) -> ImageFailure:
+    """Translate one of TRANSPORT_ERRORS into a failure of the image.
+
+    blocked: whether the guard blocked an address. It decides only if no connection was made, for a
+    host may have other addresses.
+    The failures have no detail: aiohttp's texts contain addresses that customers must not see.
+    """
+    if blocked and _is_connect_error(error):
+        return BlockedAddress()
+    match error:
+        case aiohttp.ClientConnectorDNSError():
+            return DnsFailed()
+        case aiohttp.ClientConnectorCertificateError():
+            return TlsFailed()
+        case TimeoutError():
+            return Timeout()
+        case aiohttp.ClientPayloadError() | aiohttp.ClientResponseError() | aiohttp.InvalidURL():
+            return BadResponse()
+        case _:
+            return ConnectFailed()
+
+
+def _is_connect_error(error: Exception) -> bool:
+    if isinstance(error, aiohttp.ClientSSLError):
+        return False
+    return isinstance(
+        error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError | IndexError
+    )

@@ -1,8 +1,8 @@
-"""Networks that are not the public internet, and addresses that hand out credentials.
+"""Special-purpose networks and metadata endpoints, which the SSRF guard blocks.
 
 Sources: IANA's special-purpose registries for IPv4 and IPv6 (RFC 6890), the RFC named in each row,
-and the cloud providers' documentation. Python's `ipaddress.is_global` is no substitute: on 3.11 to
-3.13 it lets multicast, tunnels around private addresses and 192.0.0.192 through.
+and the documentation of the cloud providers. Python's `ipaddress.is_global` is no substitute: from
+3.11 to 3.13 it allows multicast, tunnels around private addresses and 192.0.0.192.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ IPNetwork = IPv4Network | IPv6Network
 
 @dataclass(frozen=True, slots=True)
 class SpecialNetwork:
-    """A network that is not talked to: what it is for, and the RFC or provider that says so."""
+    """A blocked network: its purpose, and the RFC or provider that defines it."""
 
     network: IPNetwork
     purpose: str
@@ -80,7 +80,7 @@ IPV6_SPECIAL = (
     _special("ff00::/8", "multicast", "RFC 4291"),
 )
 
-# Some of these are globally routable (Azure's), or lie in a network that an operator may well allow.
+# Some are globally routable (Azure), or lie in a network that an operator may allow.
 METADATA_ENDPOINTS = {
     ip_address(address): (name, source)
     for address, name, source in (

@@ -1,4 +1,4 @@
-"""What a response's status and headers say, before any of its body is read."""
+"""Checks the status and the headers of a response before its body is read."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -17,78 +17,28 @@ from core.errors import (
 )
 from core.model.origin_url import InvalidOriginUrl, OriginUrl, parse_origin_url
 
-# The Retry-After header (RFC 9110, section 10.2.3).
-
 MAX_RETRY_AFTER_S = 900.0
-"""The longest delay that SQS grants a message; a longer wish is cut to it."""
-
-_MAX_DIGITS = 9
-
-
-def parse_retry_after(value: str | None, now: datetime) -> float | None:
-    """Give the seconds to wait, between 0 and MAX_RETRY_AFTER_S; None when absent or nonsense.
-
-    `value` is a number of seconds or an HTTP-date; `now` is aware.
-    """
-    text = (value or "").strip()
-    if text.isascii() and text.isdigit():
-        return MAX_RETRY_AFTER_S if len(text) > _MAX_DIGITS else _bounded(float(text))
-    try:
-        date = parsedate_to_datetime(text)
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None
-    if date.tzinfo is None:  # "-0000": UTC, from an unknown zone
-        date = date.replace(tzinfo=UTC)
-    return _bounded((date - now).total_seconds())
-
-
-def _bounded(seconds: float) -> float:
-    return min(max(seconds, 0.0), MAX_RETRY_AFTER_S)
-
-
-# Where a redirect leads, and whether it may be followed. The address behind it is the guard's.
+"""The longest delay of an SQS message. A longer Retry-After is cut to it."""
 
 REDIRECT_STATUSES = frozenset({301, 302, 303, 307, 308})
 
 MAX_HOP_BYTES = 8_190
-"""Signed URLs of stores outgrow what is taken at submit; this is the longest header we read."""
-
-
-def next_hop(current: OriginUrl, location: str | None, *, followed: int, limit: int) -> OriginUrl:
-    """Give the URL that `location` leads to from `current`, after `followed` redirects.
-
-    Raises TooManyRedirects past `limit`, and BadRedirect for a missing or refused location and for
-    a step from https down to http.
-    """
-    if followed >= limit:
-        raise TooManyRedirects
-    if not location:
-        raise BadRedirect("it names no location")
-    try:
-        # A space is common in hand-made redirects, and every browser escapes it.
-        target = urljoin(current.request_url, location.strip().replace(" ", "%20"))
-        hop = parse_origin_url(target, max_bytes=MAX_HOP_BYTES)
-    except InvalidOriginUrl as fault:
-        raise BadRedirect(str(fault)) from fault
-    except ValueError as fault:
-        raise BadRedirect("its location cannot be read") from fault
-    if current.scheme == "https" and hop.scheme == "http":
-        raise BadRedirect("it leads from https to http")
-    return hop
-
+"""Longest URL of a redirect: our longest header line. Signed URLs of stores exceed the limit of SubmitImage."""
 
 _OK = 200
 _NOT_FOUND = frozenset({404, 410})
-_ASK_AGAIN = frozenset({408, 425})  # Request Timeout (RFC 9110), Too Early (RFC 8470)
+_TRANSIENT = frozenset({408, 425})
+"""Request Timeout (RFC 9110) and Too Early (RFC 8470)."""
 _TOO_MANY_REQUESTS = 429
 _UNAVAILABLE = 503
 
+_MAX_RETRY_DIGITS = 9
 _MAX_SIZE_DIGITS = 18
 _MAX_VALUE_LENGTH = 256
 
 
 def check_status(status: int, retry_after: str | None, now: datetime) -> None:
-    """Accept 200 alone: 204 has no body, and a 206 that nobody asked for is a part of one.
+    """Accept 200 only: 204 has no body, and an unrequested 206 is a part of one.
 
     Raises NotFound, OriginRefused, RateLimited, OriginError or BadResponse.
     """
@@ -100,27 +50,75 @@ def check_status(status: int, retry_after: str | None, now: datetime) -> None:
         raise RateLimited(retry_after=parse_retry_after(retry_after, now))
     if status == _UNAVAILABLE:
         raise OriginError(f"status {status}", retry_after=parse_retry_after(retry_after, now))
-    if status in _ASK_AGAIN or status >= 500:  # noqa: PLR2004  the class of server errors
+    if status in _TRANSIENT or status >= 500:  # noqa: PLR2004  the class of server errors
         raise OriginError(f"status {status}")
     if status >= 400:  # noqa: PLR2004  the class of client errors
         raise OriginRefused(f"status {status}")
     raise BadResponse(f"status {status}")
 
 
-def check_coding(content_encoding: str | None) -> None:
-    """Accept the body only as it is: what is coded could unfold to any size."""
+def parse_retry_after(value: str | None, now: datetime) -> float | None:
+    """Parse Retry-After (RFC 9110, section 10.2.3): a number of seconds or an HTTP-date.
+
+    `now` is aware. Returns seconds between 0 and MAX_RETRY_AFTER_S, or None if absent or invalid.
+    """
+    text = (value or "").strip()
+    if text.isascii() and text.isdigit():
+        too_long = len(text) > _MAX_RETRY_DIGITS
+        return MAX_RETRY_AFTER_S if too_long else _clamp_retry_after(float(text))
+    try:
+        date = parsedate_to_datetime(text)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    if date.tzinfo is None:  # "-0000": UTC, from an unknown zone
+        date = date.replace(tzinfo=UTC)
+    return _clamp_retry_after((date - now).total_seconds())
+
+
+def _clamp_retry_after(seconds: float) -> float:
+    return min(max(seconds, 0.0), MAX_RETRY_AFTER_S)
+
+
+def resolve_redirect(
+    current: OriginUrl, location: str | None, *, followed: int, limit: int
+) -> OriginUrl:
+    """Resolve `location` against `current`, after `followed` redirects.
+
+    ConnectGuard checks the address of the result, not this function.
+    Raises TooManyRedirects past `limit`. Raises BadRedirect if the location is missing or invalid, or
+    leads from https to http.
+    """
+    if followed >= limit:
+        raise TooManyRedirects
+    if not location:
+        raise BadRedirect("it names no location")
+    try:
+        # Many servers send a raw space, and every browser escapes it.
+        target = urljoin(current.request_url, location.strip().replace(" ", "%20"))
+        hop = parse_origin_url(target, max_bytes=MAX_HOP_BYTES)
+    except InvalidOriginUrl as fault:
+        raise BadRedirect(str(fault)) from fault
+    except ValueError as fault:
+        raise BadRedirect("its location cannot be read") from fault
+    if current.scheme == "https" and hop.scheme == "http":
+        raise BadRedirect("it leads from https to http")
+    return hop
+
+
+def check_content_encoding(content_encoding: str | None) -> None:
+    """Raise BadResponse for a compressed body: it could expand to any size."""
     codings = {coding.strip().lower() for coding in (content_encoding or "").split(",")}
     if not codings <= {"", "identity"}:
-        raise BadResponse("it is coded although no coding was accepted")
+        raise BadResponse("it is compressed although no compression was accepted")
 
 
-def declared_size(headers: Mapping[str, str], max_bytes: int) -> int | None:
-    """Give the body's size in bytes where the framing binds it; None otherwise.
+def parse_content_length(headers: Mapping[str, str], max_bytes: int) -> int | None:
+    """Return the body's size in bytes if the headers declare it, else None.
 
-    Raises TooLarge for more than `max_bytes`, and BadResponse for a length that is no number.
+    Raises TooLarge for more than `max_bytes`, and BadResponse for a length that is not a number.
     """
     length = headers.get("Content-Length")
-    # Beside Transfer-Encoding a length means nothing (RFC 9112, section 6.3).
+    # With Transfer-Encoding, the length means nothing (RFC 9112, section 6.3).
     if length is None or "Transfer-Encoding" in headers:
         return None
     if not (length.isascii() and length.isdigit()):
@@ -130,12 +128,12 @@ def declared_size(headers: Mapping[str, str], max_bytes: int) -> int | None:
     return int(length)
 
 
-def media_type(content_type: str | None) -> str:
-    """Give what Content-Type declares, without parameters, in lower case."""
-    return recorded(content_type).partition(";")[0].strip().lower()
+def parse_media_type(content_type: str | None) -> str:
+    """Return the media type in lower case, without parameters."""
+    return sanitize_header(content_type).partition(";")[0].strip().lower()
 
 
-def recorded(value: str | None) -> str:
-    """Keep a header for the record only if it is short printable ASCII: it is a stranger's text."""
+def sanitize_header(value: str | None) -> str:
+    """Return an untrusted header if it is short printable ASCII, else an empty string."""
     text = (value or "").strip()
     return text if text.isascii() and text.isprintable() and len(text) <= _MAX_VALUE_LENGTH else ""

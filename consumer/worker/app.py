@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from consumer.fetching.fetcher import Fetcher
-from consumer.fetching.policy import FetchPolicy
+from consumer.fetching.fetcher import Fetcher, FetchPolicy
 from consumer.imaging import ImagePolicy
 from consumer.notify.notifier import Notifier
 from consumer.notify.redis_publisher import RedisPublisher

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 
-from consumer.fetching.fetcher import Fetched, Fetcher
+from consumer.fetching.fetcher import Fetcher, FetchResult
 from consumer.fetching.host_limiter import HostBusy
 from consumer.imaging import Inspected
 from consumer.metrics import BYTES_IN, BYTES_OUT, fetch_failed, observe_end, observe_step
@@ -81,7 +81,7 @@ class RunDeferred(ImageServiceError):
 @dataclass(frozen=True, slots=True)
 class FetchedImage:
     message: ImageMessage
-    fetched: Fetched
+    fetched: FetchResult
     attempts: int
 
 
@@ -138,7 +138,9 @@ class Pipeline:
             BYTES_IN.inc(len(fetched.body))
             yield FetchedImage(message, fetched, attempts)
 
-    async def _attempt(self, message: ImageMessage, held: AsyncExitStack) -> tuple[Fetched, int]:
+    async def _attempt(
+        self, message: ImageMessage, held: AsyncExitStack
+    ) -> tuple[FetchResult, int]:
         """Return the first successful attempt and the number of attempts made. Raises RunFailed and RunDeferred."""
         attempts = message.attempts
         while True:
@@ -213,7 +215,7 @@ class Pipeline:
         return outcome_for(message, image=record)
 
 
-def _provenance(fetched: Fetched) -> Provenance:
+def _provenance(fetched: FetchResult) -> Provenance:
     return Provenance(
         final_url=fetched.final_url,
         redirects=fetched.redirects,

@@ -6,7 +6,7 @@ from ipaddress import ip_network
 import pytest
 from aiohttp import web
 
-from consumer.fetching.fetcher import Fetched, Fetcher, FetchPolicy
+from consumer.fetching.fetcher import Fetcher, FetchPolicy, FetchResult
 from core.errors import (
     BadRedirect,
     BadResponse,
@@ -46,7 +46,7 @@ async def fetcher() -> AsyncIterator[Fetcher]:
     await fetcher.close()
 
 
-async def get(fetcher: Fetcher, url: str) -> Fetched:
+async def get(fetcher: Fetcher, url: str) -> FetchResult:
     async with fetcher.fetch(url) as fetched:
         return fetched
 
@@ -61,7 +61,7 @@ async def test_a_picture_comes_with_what_its_origin_says(
         "Last-Modified": "Sun, 01 Mar 2026 12:00:00 GMT",
     }
     origin.routes["/p.png"] = replying(body=b"picture", headers=headers)
-    assert await get(fetcher, origin.url("/p.png")) == Fetched(
+    assert await get(fetcher, origin.url("/p.png")) == FetchResult(
         body=b"picture",
         final_url="",
         redirects=0,

@@ -30,7 +30,7 @@ async def get(fetcher: Fetcher, url: str) -> bytes:
 
 
 def flooding(message: bytes) -> Script:
-    """Answer with one message after another, until the client hangs up."""
+    """OriginResponse with one message after another, until the client hangs up."""
 
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")

@@ -57,7 +57,7 @@ async def test_each_host_has_its_own_connections(fetcher: Fetcher) -> None:
             server.routes["/p"] = replying(body=b"picture")
             assert await get(fetcher, server.url("/p", host=host)) == b"picture"
             peers.add((server.port, host))
-        assert len(fetcher._exchanges._idle) == len(peers)
+        assert len(fetcher._client._pool) == len(peers)
 
 
 async def hang_up(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
@@ -180,7 +180,7 @@ async def test_an_exchange_that_did_not_end_in_full_ends_its_connection(
         await asyncio.gather(get(fetcher, server.url), return_exceptions=True)
         async with asyncio.timeout(PATIENCE_S):
             await hung_up.wait()
-        assert len(fetcher._exchanges._idle) == 0
+        assert len(fetcher._client._pool) == 0
 
 
 async def test_a_fetch_that_is_cancelled_ends_its_connection(fetcher: Fetcher) -> None:
@@ -199,7 +199,7 @@ async def test_a_fetch_that_is_cancelled_ends_its_connection(fetcher: Fetcher) -
         fetch.cancel()
         async with asyncio.timeout(PATIENCE_S):
             await hung_up.wait()
-        assert len(fetcher._exchanges._idle) == 0
+        assert len(fetcher._client._pool) == 0
 
 
 async def test_a_name_that_turns_to_a_blocked_address_reaches_nothing_new() -> None:
@@ -212,9 +212,9 @@ async def test_a_name_that_turns_to_a_blocked_address_reaches_nothing_new() -> N
         url = f"http://a.example:{server.port}"
         assert await get(fetcher, f"{url}/1") == b"/1"
         fetcher._resolver._answers["a.example"] = ("127.0.0.2",)  # type: ignore[attr-defined]
-        fetcher._exchanges._connector.clear_dns_cache()
+        fetcher._client._connector.clear_dns_cache()
         assert await get(fetcher, f"{url}/2") == b"/2"
-        fetcher._exchanges._idle.close()
+        fetcher._client._pool.close()
         with pytest.raises(BlockedAddress):
             await get(fetcher, f"{url}/3")
         assert server.connections == 1

@@ -11,7 +11,7 @@ from ipaddress import ip_network
 import pytest
 from aiohttp import web
 
-from consumer.fetching.fetcher import Fetched, Fetcher, FetchPolicy
+from consumer.fetching.fetcher import Fetcher, FetchPolicy, FetchResult
 from consumer.fetching.host_limiter import HostBusy
 from consumer.fetching.resolver import PooledResolver
 from core.errors import ImageServiceError, Timeout, TooLarge, TooSlow
@@ -49,7 +49,7 @@ async def fetching(policy: FetchPolicy) -> AsyncIterator[Fetcher]:
         await fetcher.close()
 
 
-async def get(fetcher: Fetcher, url: str) -> Fetched:
+async def get(fetcher: Fetcher, url: str) -> FetchResult:
     async with fetcher.fetch(url) as fetched:
         return fetched
 

@@ -88,7 +88,7 @@ async def test_a_connection_that_is_closed_meanwhile_is_a_failure_to_connect(
     async with raw_origin(sly.script) as origin:
         async with waiting(fetcher, origin.url) as fetch:
             sly.now.set()
-            await fetcher._exchanges.close()
+            await fetcher._client.close()
             await sly.hears_the_end()
         with pytest.raises(ImageFailure) as raised:
             await fetch

@@ -37,7 +37,7 @@ async def test_a_large_body_that_has_arrived_makes_room_for_the_next() -> None:
     """Only those still to come count as large; what arrived is held in the budget alone."""
     budget = BodyBudget(2 * LARGE, max_bytes=LARGE)
     async with budget.reserve(None) as first:
-        first.settle(10)
+        first.shrink(10)
         assert budget.free == 2 * LARGE - 10
         async with asyncio.timeout(10), budget.reserve(None) as second:
             assert second.size == LARGE
@@ -54,7 +54,7 @@ def test_everybody_is_served_whatever_the_sizes(sizes: list[int | None], capacit
         async def receive(declared: int | None) -> None:
             async with budget.reserve(declared) as reservation:
                 await asyncio.sleep(0)
-                reservation.settle(reservation.size // 2)
+                reservation.shrink(reservation.size // 2)
                 await asyncio.sleep(0)
 
         async with asyncio.timeout(10):

@@ -84,7 +84,7 @@ async def test_whatever_arrives_between_two_exchanges_ends_the_connection(
     """Nothing of it is parsed, and a next exchange would not see it."""
     handler.data_received(ANSWER)
     await handler.read()
-    assert handler.rest()
+    assert handler.become_idle()
     handler.data_received(b"H")
     assert len(handler) == 0
     assert not handler.is_connected()
@@ -119,7 +119,7 @@ async def test_a_connection_rests_only_where_its_answer_ended_the_exchange(
     """What came beyond the answer, or could still come, may not meet the next request."""
     handler.data_received(received)
     await handler.read()
-    assert not handler.rest()
+    assert not handler.become_idle()
 
 
 async def test_what_arrives_after_the_end_is_dropped(handler: BoundedHandler) -> None:

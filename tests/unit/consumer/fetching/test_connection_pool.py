@@ -8,9 +8,9 @@ from aiohttp.connector import Connection
 
 from consumer.fetching.bounded_handler import BoundedHandler
 from consumer.fetching.connection_pool import (
-    AGE_S,
-    IDLE_S,
-    MAX_IDLE,
+    MAX_AGE_S,
+    MAX_IDLE_CONNECTIONS,
+    MAX_IDLE_S,
     ConnectionPool,
     Endpoint,
     OriginConnection,
@@ -26,10 +26,10 @@ class Protocol(BoundedHandler):
 
     is_open = True
 
-    def rest(self) -> bool:
+    def become_idle(self) -> bool:
         return self.is_open
 
-    def is_quiet(self) -> bool:
+    def is_reusable(self) -> bool:
         return self.is_open
 
 
@@ -66,104 +66,106 @@ def virtually(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:
 @virtually
 async def test_the_last_used_is_taken_first() -> None:
     """Those that are not needed any more grow old and go."""
-    idle = ConnectionPool(per_host=PER_HOST)
+    pool = ConnectionPool(per_host=PER_HOST)
     first, second = made(), made()
-    idle.keep(first)
-    idle.keep(second)
-    assert idle.take(HOST) is second
-    assert idle.take(HOST) is first
-    assert idle.take(HOST) is None
-    assert len(idle) == 0
+    pool.release(first)
+    pool.release(second)
+    assert pool.acquire(HOST) is second
+    assert pool.acquire(HOST) is first
+    assert pool.acquire(HOST) is None
+    assert len(pool) == 0
 
 
 @virtually
 async def test_a_connection_is_for_the_endpoint_that_it_was_made_for() -> None:
     """Scheme, host and port are all part of that."""
-    idle = ConnectionPool(per_host=PER_HOST)
-    idle.keep(made())
+    pool = ConnectionPool(per_host=PER_HOST)
+    pool.release(made())
     others = [HOST._replace(scheme="http"), HOST._replace(host="b.example"), HOST._replace(port=1)]
-    assert [idle.take(other) for other in others] == [None, None, None]
-    assert idle.take(HOST) is not None
+    assert [pool.acquire(other) for other in others] == [None, None, None]
+    assert pool.acquire(HOST) is not None
 
 
 @virtually
 async def test_rest_is_short() -> None:
     """Whatever is not used within seconds is closed, without anyone asking for it."""
-    idle = ConnectionPool(per_host=PER_HOST)
+    pool = ConnectionPool(per_host=PER_HOST)
     early, late = made(), made()
-    idle.keep(early)
-    await asyncio.sleep(IDLE_S / 2)
-    idle.keep(late)
-    await asyncio.sleep(IDLE_S * 0.6)
+    pool.release(early)
+    await asyncio.sleep(MAX_IDLE_S / 2)
+    pool.release(late)
+    await asyncio.sleep(MAX_IDLE_S * 0.6)
     assert (is_open(early), is_open(late)) == (False, True)
-    await asyncio.sleep(IDLE_S * 0.5)
+    await asyncio.sleep(MAX_IDLE_S * 0.5)
     assert not is_open(late)
-    assert len(idle) == 0
+    assert len(pool) == 0
 
 
 @virtually
 async def test_a_connection_in_constant_use_is_retired() -> None:
     """Its name may have moved meanwhile."""
-    idle = ConnectionPool(per_host=PER_HOST)
+    pool = ConnectionPool(per_host=PER_HOST)
     connection = made()
     uses = 0
-    idle.keep(connection)
-    while idle.take(HOST) is connection:
+    pool.release(connection)
+    while pool.acquire(HOST) is connection:
         uses += 1
-        idle.keep(connection)
+        pool.release(connection)
         await asyncio.sleep(1)
-    assert uses == AGE_S
+    assert uses == MAX_AGE_S
     assert not is_open(connection)
-    idle.keep(old := OriginConnection(HOST, cast("Connection", Made()), made_at=0))
+    pool.release(old := OriginConnection(HOST, cast("Connection", Made()), made_at=0))
     assert not is_open(old)
 
 
 @virtually
 async def test_the_oldest_of_a_host_makes_room() -> None:
     """No host keeps more than it may be asked at a time."""
-    idle = ConnectionPool(per_host=PER_HOST)
+    pool = ConnectionPool(per_host=PER_HOST)
     connections = [made() for _ in range(PER_HOST + 1)]
     for connection in connections:
-        idle.keep(connection)
+        pool.release(connection)
     assert [is_open(each) for each in connections] == [False] + [True] * PER_HOST
 
 
 @virtually
 async def test_the_oldest_of_all_makes_room() -> None:
     """A million hosts leave no more than a bounded number of connections."""
-    idle = ConnectionPool(per_host=PER_HOST)
-    connections = [made(HOST._replace(port=1_024 + port)) for port in range(MAX_IDLE + 10)]
+    pool = ConnectionPool(per_host=PER_HOST)
+    connections = [
+        made(HOST._replace(port=1_024 + port)) for port in range(MAX_IDLE_CONNECTIONS + 10)
+    ]
     for connection in connections:
-        idle.keep(connection)
-    assert len(idle) == MAX_IDLE
-    assert [is_open(each) for each in connections] == [False] * 10 + [True] * MAX_IDLE
+        pool.release(connection)
+    assert len(pool) == MAX_IDLE_CONNECTIONS
+    assert [is_open(each) for each in connections] == [False] * 10 + [True] * MAX_IDLE_CONNECTIONS
 
 
 @virtually
 async def test_one_that_the_origin_has_closed_is_not_taken() -> None:
     """Nor kept, if it was closed before."""
-    idle = ConnectionPool(per_host=PER_HOST)
+    pool = ConnectionPool(per_host=PER_HOST)
     closed, kept = made(), made()
-    idle.keep(kept)
-    idle.keep(closed)
+    pool.release(kept)
+    pool.release(closed)
     for connection in (closed, kept):
         cast("Protocol", connection.protocol).is_open = False
-    idle.keep(late := made())
-    assert idle.take(HOST) is late
-    assert idle.take(HOST) is None
+    pool.release(late := made())
+    assert pool.acquire(HOST) is late
+    assert pool.acquire(HOST) is None
     assert not is_open(closed)
     dead = made()
     cast("Protocol", dead.protocol).is_open = False
-    idle.keep(dead)
-    assert (is_open(dead), len(idle)) == (False, 0)
+    pool.release(dead)
+    assert (is_open(dead), len(pool)) == (False, 0)
 
 
 @virtually
 async def test_closing_leaves_nothing() -> None:
     """Neither connections nor a timer."""
-    idle = ConnectionPool(per_host=PER_HOST)
+    pool = ConnectionPool(per_host=PER_HOST)
     connection = made()
-    idle.keep(connection)
-    idle.close()
+    pool.release(connection)
+    pool.close()
     assert not is_open(connection)
-    assert (len(idle), idle._sweep) == (0, None)
+    assert (len(pool), pool._expiry) == (0, None)

@@ -5,7 +5,7 @@ from collections.abc import Awaitable
 
 import pytest
 
-from consumer.fetching.deadline import Deadline
+from consumer.fetching.fetcher import Deadline
 from harness.virtual_time import run_virtually
 
 LIMIT_S = 10

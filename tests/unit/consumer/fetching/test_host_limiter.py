@@ -99,7 +99,7 @@ async def test_an_idle_host_is_forgotten() -> None:
     cancelled.cancel()
     await asyncio.gather(cancelled, return_exceptions=True)
     limiter.release(slot)
-    assert (len(limiter), limiter.resting) == (0, 0)
+    assert (len(limiter), limiter.idle_schedules) == (0, 0)
 
 
 async def put_off(limiter: HostLimiter, host: str) -> float:
@@ -118,7 +118,7 @@ def test_a_line_is_remembered_until_its_last_turn_has_come() -> None:
     async def run() -> None:
         limiter = HostLimiter(1, max_wait=0.5)
         waits = [await put_off(limiter, HOST)]
-        assert (len(limiter), limiter.resting) == (0, 1)
+        assert (len(limiter), limiter.idle_schedules) == (0, 1)
         slot = await limiter.acquire(HOST)
         for _ in range(2):
             with pytest.raises(HostBusy) as busy:
@@ -129,14 +129,14 @@ def test_a_line_is_remembered_until_its_last_turn_has_come() -> None:
         assert (first < 10, 90 < second < 120, 180 < third < 220) == (True, True, True)
         await asyncio.sleep(1_000)
         await put_off(limiter, "b.example")
-        assert limiter.resting == 1
+        assert limiter.idle_schedules == 1
 
     run_virtually(run())
 
 
 def test_the_number_of_lines_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """The one that rested longest is forgotten for a new one."""
-    monkeypatch.setattr(host_limiter, "MAX_LINES", 3)
+    monkeypatch.setattr(host_limiter, "MAX_SCHEDULES", 3)
 
     async def run() -> None:
         limiter = HostLimiter(1, max_wait=0.5)
@@ -146,7 +146,7 @@ def test_the_number_of_lines_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None
             with pytest.raises(HostBusy):
                 await limiter.acquire(f"{number}.example")
             limiter.release(slot)
-        assert (len(limiter), limiter.resting) == (0, 3)
+        assert (len(limiter), limiter.idle_schedules) == (0, 3)
 
     run_virtually(run())
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from consumer.fetching.response import next_hop
+from consumer.fetching.response import resolve_redirect
 from core.errors import BadRedirect, TooManyRedirects
 from core.model.origin_url import parse_origin_url
 
@@ -25,12 +25,12 @@ HTTPS = parse_origin_url("https://a.example/dir/page?q=1")
 )
 def test_a_location_is_resolved_against_the_hop(location: str, url: str) -> None:
     """Relative and absolute locations lead where RFC 3986 says; addresses are left to the guard."""
-    assert next_hop(HTTPS, location, followed=0, limit=5).url == url
+    assert resolve_redirect(HTTPS, location, followed=0, limit=5).url == url
 
 
 def test_a_step_up_to_https_is_followed() -> None:
     """Only the way down is closed."""
-    assert next_hop(HTTP, "https://a.example/", followed=0, limit=5).scheme == "https"
+    assert resolve_redirect(HTTP, "https://a.example/", followed=0, limit=5).scheme == "https"
 
 
 @pytest.mark.parametrize(
@@ -53,11 +53,11 @@ def test_a_step_up_to_https_is_followed() -> None:
 def test_a_location_that_submit_would_refuse_is_not_followed(location: str | None) -> None:
     """A redirect is no way round the rules for URLs, and never leads from https to http."""
     with pytest.raises(BadRedirect):
-        next_hop(HTTPS, location, followed=0, limit=5)
+        resolve_redirect(HTTPS, location, followed=0, limit=5)
 
 
 def test_the_number_of_hops_is_bounded() -> None:
     """The hop after the limit is an error of its own."""
-    assert next_hop(HTTP, "/x", followed=4, limit=5).url == "http://a.example/x"
+    assert resolve_redirect(HTTP, "/x", followed=4, limit=5).url == "http://a.example/x"
     with pytest.raises(TooManyRedirects):
-        next_hop(HTTP, "/x", followed=5, limit=5)
+        resolve_redirect(HTTP, "/x", followed=5, limit=5)

@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 import pytest
 
 from consumer.fetching.response import (
-    check_coding,
+    check_content_encoding,
     check_status,
-    declared_size,
-    media_type,
-    recorded,
+    parse_content_length,
+    parse_media_type,
+    sanitize_header,
 )
 from core.errors import (
     BadResponse,
@@ -68,14 +68,14 @@ def test_the_wish_to_wait_travels_with_the_failure(status: int) -> None:
 @pytest.mark.parametrize("coding", [None, "", "identity", " Identity , identity"])
 def test_a_body_as_it_is_passes(coding: str | None) -> None:
     """Identity is no coding."""
-    check_coding(coding)
+    check_content_encoding(coding)
 
 
 @pytest.mark.parametrize("coding", ["gzip", "br", "identity, gzip", "zstd", "x"])
 def test_a_coded_body_is_refused(coding: str) -> None:
     """Nothing is unfolded, so nothing can explode."""
     with pytest.raises(BadResponse):
-        check_coding(coding)
+        check_content_encoding(coding)
 
 
 @pytest.mark.parametrize(
@@ -89,21 +89,21 @@ def test_a_coded_body_is_refused(coding: str) -> None:
 )
 def test_a_length_counts_where_it_binds(headers: dict[str, str], size: int | None) -> None:
     """Beside chunked framing a length says nothing about what arrives."""
-    assert declared_size(headers, 100) == size
+    assert parse_content_length(headers, 100) == size
 
 
 @pytest.mark.parametrize("length", ["101", "9" * 6_000])
 def test_a_declared_size_over_the_limit_is_refused(length: str) -> None:
     """Before a byte of it is read."""
     with pytest.raises(TooLarge):
-        declared_size({"Content-Length": length}, 100)
+        parse_content_length({"Content-Length": length}, 100)
 
 
 @pytest.mark.parametrize("length", ["-1", "+5", "1_0", "5, 5", "", "\u0665"])
 def test_a_length_that_is_no_number_is_refused(length: str) -> None:
     """Only digits are a length."""
     with pytest.raises(BadResponse):
-        declared_size({"Content-Length": length}, 100)
+        parse_content_length({"Content-Length": length}, 100)
 
 
 @pytest.mark.parametrize(
@@ -120,10 +120,10 @@ def test_a_length_that_is_no_number_is_refused(length: str) -> None:
 )
 def test_strange_header_values_are_not_recorded(value: str | None, kept: str) -> None:
     """What cannot be stored and shown safely is left out as a whole, never cut."""
-    assert recorded(value) == kept
+    assert sanitize_header(value) == kept
 
 
 def test_the_media_type_is_recorded_without_parameters() -> None:
     """Only type and subtype are of interest."""
-    assert media_type("Image/PNG; q=1") == "image/png"
-    assert media_type(None) == ""
+    assert parse_media_type("Image/PNG; q=1") == "image/png"
+    assert parse_media_type(None) == ""

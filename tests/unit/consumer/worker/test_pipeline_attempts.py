@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from consumer.fetching.fetcher import Fetched
+from consumer.fetching.fetcher import FetchResult
 from consumer.fetching.host_limiter import HostBusy
 from consumer.worker.pipeline import Pipeline, RunDeferred, RunFailed
 from consumer.worker.retry_policy import RetryPolicy
@@ -27,7 +27,7 @@ class FailingFetcher:
         self.asked_at: list[float] = []
 
     @asynccontextmanager
-    async def fetch(self, _url: str) -> AsyncIterator[Fetched]:
+    async def fetch(self, _url: str) -> AsyncIterator[FetchResult]:
         self.asked_at.append(asyncio.get_running_loop().time())
         raise self._failures.pop(0)
         yield

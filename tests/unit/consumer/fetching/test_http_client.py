@@ -9,7 +9,7 @@ from aiohttp.client_reqrep import ConnectionKey
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
-from consumer.fetching.errors import to_image_failure
+from consumer.fetching.http_client import to_image_failure
 from core.errors import (
     BadResponse,
     BlockedAddress,
@@ -59,7 +59,7 @@ CONNECT_TIMEOUT = aiohttp.ConnectionTimeoutError("10.0.0.1")
 )
 def test_each_error_has_its_failure(error: Exception, failure: type[ImageFailure]) -> None:
     """Failures are named by phase, and their text shows nothing of the address."""
-    translated = to_image_failure(error, refused=False)
+    translated = to_image_failure(error, blocked=False)
     assert type(translated) is failure
     assert "10.0.0.1" not in str(translated)
     assert "internal" not in str(translated)
@@ -68,7 +68,7 @@ def test_each_error_has_its_failure(error: Exception, failure: type[ImageFailure
 @pytest.mark.parametrize("error", [REFUSED, CONNECT_TIMEOUT, IndexError()])
 def test_a_refusal_without_a_connection_is_a_blocked_address(error: Exception) -> None:
     """Whatever the other addresses of the host failed with."""
-    assert type(to_image_failure(error, refused=True)) is BlockedAddress
+    assert type(to_image_failure(error, blocked=True)) is BlockedAddress
 
 
 @pytest.mark.parametrize(
@@ -78,4 +78,4 @@ def test_a_refusal_beside_a_connection_does_not_count(
     error: Exception, failure: type[ImageFailure]
 ) -> None:
     """A host may have one blocked address and still be reached by another."""
-    assert type(to_image_failure(error, refused=True)) is failure
+    assert type(to_image_failure(error, blocked=True)) is failure

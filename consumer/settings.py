@@ -3,7 +3,7 @@
 import ipaddress
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode
 
 from core.settings import CoreSettings, QueueSettings, QueueUrl
@@ -12,17 +12,21 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 MIB = 1024 * 1024
 
 
-class DeadQueueSettings(QueueSettings):
-    dead_letter_queue_url: QueueUrl = Field(
-        description="SQS queue that gets a copy of each FAILED request (stack output DeadLetterQueueUrl)."
+class RequestQueuesSettings(QueueSettings):
+    """The queue of requests and the two queues behind it."""
+
+    failed_requests_queue_url: QueueUrl = Field(
+        validation_alias=AliasChoices("failed_requests_queue_url", "dead_letter_queue_url"),
+        description="SQS queue that holds a record of each FAILED request (stack output FailedRequestsQueueUrl).",
     )
-    undelivered_queue_url: QueueUrl = Field(
-        description="SQS queue to which the redrive policy moves what nobody could process "
-        "(stack output UndeliveredQueueUrl)."
+    dlq_url: QueueUrl = Field(
+        validation_alias=AliasChoices("dlq_url", "undelivered_queue_url"),
+        description="Dead-letter queue of the queue of requests: SQS moves a message there after MaxReceiveCount "
+        "receives (stack output DlqUrl).",
     )
 
 
-class ConsumerSettings(CoreSettings, DeadQueueSettings):
+class ConsumerSettings(CoreSettings, RequestQueuesSettings):
     bucket: str = Field(description="S3 bucket of published images (stack output Bucket).")
     topic_arn: str = Field(
         pattern=r"^arn:[^:]+:sns:[^:]+:[^:]+:.+$",
@@ -64,8 +68,9 @@ class ConsumerSettings(CoreSettings, DeadQueueSettings):
         description="Seconds, a third more or less, before each attempt after the second; the last always comes after "
         "it. Meanwhile the message waits in the queue. 0 makes all attempts at once.",
     )
-    max_runs_alone: int = Field(
+    max_isolated_runs: int = Field(
         2,
+        validation_alias=AliasChoices("max_isolated_runs", "max_runs_alone"),
         ge=1,
         le=10,
         description="Runs begun alone, after a run that killed its process, before a request is FAILED CRASHED.",

@@ -1,9 +1,23 @@
-"""Settings that several processes have, and how settings are read: once, as a whole, every fault at once."""
+"""Settings that several programs share, and the function that reads the settings of one program.
 
+A program reads its settings once, from environment variables, and reports every fault at once. A renamed setting
+declares `validation_alias=AliasChoices("new_name", "former_name")`: the former variable is accepted for one release,
+the new one wins if both are set, and error messages name the new one.
+"""
+
+import os
 import sys
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core.batcher import Batching
@@ -20,11 +34,11 @@ def _is_web_url(url: str) -> str:
 
 
 QueueUrl = Annotated[str, AfterValidator(_is_web_url)]
-"""Of an SQS queue."""
+"""URL of an SQS queue."""
 
 
 class ProcessSettings(BaseSettings):
-    """Read from the environment; a variable's name is the field's in upper case."""
+    """Settings of every program. The name of a variable is the name of its field in upper case."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore")
 
@@ -57,7 +71,7 @@ class TableSettings(ProcessSettings):
 
 
 class CoreSettings(QueueSettings, TableSettings):
-    """What the server and the consumer share."""
+    """Settings that the server and the consumer share."""
 
     public_base_url: str = Field(
         pattern=r"^https?://.+/$",
@@ -70,15 +84,17 @@ class CoreSettings(QueueSettings, TableSettings):
         description="Index partitions over which one customer's requests are spread; 1,000 writes a second each. "
         "Raise it only: rows keep the shard they were written with, and a server lists no shard that it does not know.",
     )
-    commit_linger_s: float = Field(
+    batch_linger_s: float = Field(
         0.005,
+        validation_alias=AliasChoices("batch_linger_s", "commit_linger_s"),
         ge=0,
         le=1,
         description="Seconds that a call to DynamoDB, SQS or SNS may wait for its batch to fill while the process is "
         "busy; an idle one never waits.",
     )
-    commit_max_batch: int = Field(
+    batch_max_items: int = Field(
         25,
+        validation_alias=AliasChoices("batch_max_items", "commit_max_batch"),
         ge=1,
         le=25,
         description="Items that share a call, where the service's own limit is not lower; 1 sends each alone.",
@@ -107,11 +123,16 @@ class CoreSettings(QueueSettings, TableSettings):
 
     @property
     def batching(self) -> Batching:
-        return Batching(self.commit_max_batch, self.commit_linger_s)
+        return Batching(self.batch_max_items, self.batch_linger_s)
 
 
 def load(kind: type[S]) -> S:
-    """Read settings, or exit with status 2 after a line for each fault, by its variable's name."""
+    """Read the settings of a program from the environment.
+
+    Writes one line to standard error for each deprecated variable that is set. If the settings are faulty, writes one
+    line for each fault, which begins with the variable's name, and exits with status 2.
+    """
+    _report_deprecated(kind)
     try:
         return kind()
     except ValidationError as error:
@@ -119,3 +140,17 @@ def load(kind: type[S]) -> S:
             name = "_".join(str(part) for part in fault["loc"]).upper() or "SETTINGS"
             sys.stderr.write(f"{name}: {fault['msg']}\n")
         raise SystemExit(2) from None
+
+
+def _report_deprecated(kind: type[BaseSettings]) -> None:
+    for name, field in kind.model_fields.items():
+        former = former_variable(field)
+        if former is not None and former in os.environ:
+            sys.stderr.write(f"{former} is deprecated: set {name.upper()} instead\n")
+
+
+def former_variable(field: FieldInfo) -> str | None:
+    """Return the deprecated name of a setting's environment variable, or None if it was never renamed."""
+    if not isinstance(field.validation_alias, AliasChoices):
+        return None
+    return str(field.validation_alias.choices[1]).upper()

@@ -16,7 +16,7 @@ from consumer.indexer.settings import IndexerSettings
 from consumer.settings import ConsumerSettings
 from core.errors import ImageFailure, PermanentFailure
 from core.search.settings import SearchSettings
-from core.settings import CoreSettings
+from core.settings import CoreSettings, former_variable
 from generated_page import write_or_check
 from server.errors import Reason
 from server.settings import ServerSettings
@@ -29,7 +29,8 @@ Generated from the code by `make reference`; `make check` fails when it is stale
 
 Settings are environment variables, read once at the start. A process that finds a fault names every faulty variable
 and exits with status 2. Endpoints, region and credentials of AWS come from the SDK's own variables
-(`AWS_ENDPOINT_URL`, `AWS_DEFAULT_REGION`, …).
+(`AWS_ENDPOINT_URL`, `AWS_DEFAULT_REGION`, …). A deprecated name is accepted for one release: the process writes a line
+about it at the start, and the new name wins if both are set.
 """
 
 FAILURES = """## Failure codes
@@ -72,7 +73,7 @@ Limits hold for each worker. The kernel spreads connections, not calls: a client
 
 
 EXPORTER = """
-`python -m consumer queue-exporter` also reads `QUEUE_URL`, `DEAD_LETTER_QUEUE_URL`, `UNDELIVERED_QUEUE_URL`, and the
+`python -m consumer queue-exporter` also reads `QUEUE_URL`, `FAILED_REQUESTS_QUEUE_URL`, `DLQ_URL`, and the
 settings of metrics and logs.
 """
 
@@ -113,10 +114,16 @@ def _own(settings: type[BaseSettings]) -> dict[str, FieldInfo]:
 
 def _settings(title: str, fields: dict[str, FieldInfo]) -> str:
     rows = "".join(
-        f"| `{name.upper()}` | {_default(field)} | {field.description} |\n"
+        f"| `{name.upper()}` | {_default(field)} | {_description(field)} |\n"
         for name, field in fields.items()
     )
     return f"## {title}\n\n| variable | default | what it does |\n|---|---|---|\n{rows}"
+
+
+def _description(field: FieldInfo) -> str:
+    former = former_variable(field)
+    suffix = "" if former is None else f" Deprecated name: `{former}`."
+    return f"{field.description}{suffix}"
 
 
 def _default(field: FieldInfo) -> str:

@@ -146,7 +146,7 @@ class Server:
 
 def _watcher(settings: ServerSettings, tables: Tables, statuses: StatusReader) -> Watcher:
     schedule = WatchSchedule(settings.watch_shortest_interval_s, settings.watch_longest_interval_s)
-    return Watcher(tables, statuses, schedule, max_watched=settings.max_watched)
+    return Watcher(tables, statuses, schedule, max_watched=settings.max_watched_requests)
 
 
 def _searches(settings: ServerSettings, tables: Tables, reader: SearchReader | None) -> Searches:

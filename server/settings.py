@@ -2,7 +2,7 @@
 
 import re
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AliasChoices, Field, field_validator, model_validator
 
 from core.search.settings import SearchSettings
 from core.settings import CoreSettings
@@ -40,8 +40,9 @@ class ServerSettings(SearchSettings, CoreSettings):
         ge=1,
         description="Calls under way on one connection; beyond it gRPC ends a call as UNAVAILABLE, without a reason.",
     )
-    max_watched: int = Field(
+    max_watched_requests: int = Field(
         20_000,
+        validation_alias=AliasChoices("max_watched_requests", "max_watched"),
         ge=1,
         description="Ids watched by all streams of this process together, an id counted once for each stream.",
     )

@@ -30,6 +30,13 @@ TIMEOUT_SECONDS = 1_800.0
 # `aws cloudformation deploy` knows a change set without changes by the same words.
 NO_CHANGES = ("The submitted information didn't contain changes.", "No updates are to be performed")
 
+# Outputs of a stack that the previous release deployed. Remove them together with the template's deprecated outputs.
+_FORMER_OUTPUTS = {
+    "FailedRequestsQueueUrl": "DeadLetterQueueUrl",
+    "DlqUrl": "UndeliveredQueueUrl",
+    "SearchDlqUrl": "SearchDeadLetterQueueUrl",
+}
+
 
 class StackFailed(Exception):
     """CloudFormation refused the template, or a resource failed; `str()` names it and says why."""
@@ -42,8 +49,8 @@ class StackOutputs:
     requests_table: str
     images_table: str
     queue_url: str
-    dead_letter_queue_url: str
-    undelivered_queue_url: str
+    failed_requests_queue_url: str
+    dlq_url: str
     bucket: str
     topic_arn: str
     public_base_url: str
@@ -56,7 +63,7 @@ class StackOutputs:
     customer_tag_key_arn: str
     search_queue_url: str = ""
     """Empty where the stack was deployed with Search=off, and so are the next two."""
-    search_dead_letter_queue_url: str = ""
+    search_dlq_url: str = ""
     indexer_role_arn: str = ""
     search_url: str = ""
     """Empty unless the stack was deployed with Search=domain."""
@@ -64,12 +71,15 @@ class StackOutputs:
     @classmethod
     def parse(cls, outputs: "Sequence[OutputTypeDef]") -> Self:
         values = {output["OutputKey"]: output["OutputValue"] for output in outputs}
+        for name, former in _FORMER_OUTPUTS.items():
+            if name not in values and former in values:
+                values[name] = values[former]
         return cls(
             requests_table=values["RequestsTable"],
             images_table=values["ImagesTable"],
             queue_url=values["QueueUrl"],
-            dead_letter_queue_url=values["DeadLetterQueueUrl"],
-            undelivered_queue_url=values["UndeliveredQueueUrl"],
+            failed_requests_queue_url=values["FailedRequestsQueueUrl"],
+            dlq_url=values["DlqUrl"],
             bucket=values["Bucket"],
             topic_arn=values["TopicArn"],
             public_base_url=values["PublicBaseUrl"],
@@ -81,7 +91,7 @@ class StackOutputs:
             scaler_role_arn=values["ScalerRoleArn"],
             customer_tag_key_arn=values["CustomerTagKeyArn"],
             search_queue_url=values.get("SearchQueueUrl", ""),
-            search_dead_letter_queue_url=values.get("SearchDeadLetterQueueUrl", ""),
+            search_dlq_url=values.get("SearchDlqUrl", ""),
             indexer_role_arn=values.get("IndexerRoleArn", ""),
             search_url=values.get("SearchUrl", ""),
         )
@@ -92,13 +102,13 @@ class StackOutputs:
             "REQUESTS_TABLE": self.requests_table,
             "IMAGES_TABLE": self.images_table,
             "QUEUE_URL": self.queue_url,
-            "DEAD_LETTER_QUEUE_URL": self.dead_letter_queue_url,
-            "UNDELIVERED_QUEUE_URL": self.undelivered_queue_url,
+            "FAILED_REQUESTS_QUEUE_URL": self.failed_requests_queue_url,
+            "DLQ_URL": self.dlq_url,
             "BUCKET": self.bucket,
             "TOPIC_ARN": self.topic_arn,
             "PUBLIC_BASE_URL": self.public_base_url,
             "SEARCH_QUEUE_URL": self.search_queue_url,
-            "SEARCH_DEAD_LETTER_QUEUE_URL": self.search_dead_letter_queue_url,
+            "SEARCH_DLQ_URL": self.search_dlq_url,
             "SEARCH_URL": self.search_url,
             # A domain of the stack's answers to its roles alone.
             "SEARCH_SIGNED": "true" if self.search_url else "false",

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import structlog
 from aiobotocore.session import get_session
 from prometheus_client import Counter, Gauge
-from pydantic import Field
+from pydantic import AliasChoices, Field
 
-from consumer.settings import DeadQueueSettings
+from consumer.settings import RequestQueuesSettings
 from core.aws.client import call
 from core.errors import DependencyUnavailable, RequestRejected
 from core.runtime.event_loop_monitor import EventLoopMonitor
@@ -49,7 +49,7 @@ _PATIENCE_S = 5.0
 _log = structlog.get_logger()
 
 
-class QueueExporterSettings(DeadQueueSettings):
+class QueueExporterSettings(RequestQueuesSettings):
     read_interval_s: float = Field(
         15, gt=0, le=300, description="Seconds between two readings of the queues."
     )
@@ -57,10 +57,10 @@ class QueueExporterSettings(DeadQueueSettings):
         "",
         description="The indexer's queue; empty where there is none (stack output SearchQueueUrl).",
     )
-    search_dead_letter_queue_url: str = Field(
+    search_dlq_url: str = Field(
         "",
-        description="Where the redrive policy moves what the indexer could not index; empty where there is none "
-        "(stack output SearchDeadLetterQueueUrl).",
+        validation_alias=AliasChoices("search_dlq_url", "search_dead_letter_queue_url"),
+        description="Dead-letter queue of the indexer's queue; empty if there is none (stack output SearchDlqUrl).",
     )
 
     @property
@@ -68,10 +68,10 @@ class QueueExporterSettings(DeadQueueSettings):
         """URLs by what metrics call them."""
         every = {
             "requests": self.queue_url,
-            "dead_letters": self.dead_letter_queue_url,
-            "undelivered": self.undelivered_queue_url,
+            "failed_requests": self.failed_requests_queue_url,
+            "dlq": self.dlq_url,
             "search": self.search_queue_url,
-            "search_dead_letters": self.search_dead_letter_queue_url,
+            "search_dlq": self.search_dlq_url,
         }
         return {name: url for name, url in every.items() if url}
 

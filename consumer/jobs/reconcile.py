@@ -88,7 +88,7 @@ def _rate(text: str) -> float:
 
 async def run(settings: ConsumerSettings, arguments: argparse.Namespace) -> int:
     async with open_stores(settings) as stores:
-        tally = await fail_undelivered(stores, settings.undelivered_queue_url)
+        tally = await fail_undelivered(stores, settings.dlq_url)
         age = await oldest_age(stores.aws, settings.queue_url)
         checkpoint = Checkpoint(arguments.checkpoint, arguments.segments)
         scan = StaleScan(

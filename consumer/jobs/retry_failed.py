@@ -174,7 +174,7 @@ async def _redrive(settings: ConsumerSettings, arguments: argparse.Namespace, ta
         elif arguments.request_id is not None:
             await redrive.named(list(dict.fromkeys(arguments.request_id)))
         else:
-            await redrive.out_of_letters(settings.dead_letter_queue_url)
+            await redrive.out_of_letters(settings.failed_requests_queue_url)
         return redrive.status
 
 

@@ -61,7 +61,7 @@ async def open_stores(settings: ConsumerSettings) -> AsyncIterator[Clients]:
                 settings.public_base_url,
                 QueueSender(
                     aws.wire.sqs,
-                    settings.dead_letter_queue_url,
+                    settings.failed_requests_queue_url,
                     "sqs dead letters",
                     settings.batching,
                 ),
@@ -111,7 +111,7 @@ async def open_workplace(settings: ConsumerSettings, stores: Clients) -> AsyncIt
         tables=stores.tables,
         notifier=stores.notifier,
         retries=retries,
-        max_runs_alone=settings.max_runs_alone,
+        max_runs_alone=settings.max_isolated_runs,
     )
     try:
         yield WorkerApp(inbox, worker)

@@ -177,7 +177,7 @@ async def test_what_is_no_event_and_a_row_that_is_none_end_in_the_dead_letters(
         letters: set[str] = set()
         async with asyncio.timeout(PATIENCE_S):
             while letters != bodies:
-                url = running.stack.search_dead_letter_queue_url
+                url = running.stack.search_dlq_url
                 letters |= {message["Body"] for message in await stores.receive(url, wait=1)}
         # A letter is moved when its time is over, whether or not the indexer has come to count it.
         kinds = ("malformed", "rejected")

@@ -131,7 +131,7 @@ async def test_an_indexer_killed_at_the_worst_moments_loses_and_doubles_nothing(
         await running.start_indexer()
         await index.until_found(ids)
         await held_by_none(stores, 0)
-        assert await stores.depth(running.stack.search_dead_letter_queue_url) == 0
+        assert await stores.depth(running.stack.search_dlq_url) == 0
 
 
 async def test_an_engine_that_is_not_there_at_the_start_is_waited_for(
@@ -191,7 +191,7 @@ async def test_an_engine_that_goes_away_gets_all_when_it_is_back(
             await held_by_none(stores, 20)
         await index.until_found([*first, *more])
         await until(port, lambda page: not waiting(page))
-        assert await stores.depth(running.stack.search_dead_letter_queue_url) == 0
+        assert await stores.depth(running.stack.search_dlq_url) == 0
 
 
 async def test_tables_that_go_away_are_waited_for(
@@ -225,7 +225,7 @@ async def test_tables_that_go_away_are_waited_for(
         await held_by_none(stores, 2)
         proxy.hook = pass_on
         await index.until_found(ids)
-        assert await stores.depth(running.stack.search_dead_letter_queue_url) == 0
+        assert await stores.depth(running.stack.search_dlq_url) == 0
 
 
 async def test_sigterm_under_load_leaves_nothing_behind(

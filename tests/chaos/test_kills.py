@@ -81,7 +81,7 @@ async def test_a_message_that_kills_its_process_ends_crashed_and_its_neighbours_
         states = await ended
         assert states[guilty].failure.code == 20, states[guilty]
         assert {states[each].state for each in neighbours} == {2}
-        # Once beside the others, then as often alone as MAX_RUNS_ALONE says.
+        # Once beside the others, then as often alone as MAX_ISOLATED_RUNS says.
         assert kills == 3
         rows = {row["requestId"]["S"]: row for row in await stores.requests()}
         assert rows[guilty]["retryCount"]["N"] == "2"

@@ -168,7 +168,7 @@ async def test_redriving_twice_processes_once(embedded_aws: RecordingAws) -> Non
         (letter,) = await stores.dead_letters(1)
         for _ in range(2):
             await stores.sqs.send_message(
-                QueueUrl=running.stack.dead_letter_queue_url, MessageBody=json.dumps(letter)
+                QueueUrl=running.stack.failed_requests_queue_url, MessageBody=json.dumps(letter)
             )
         assert await running.run_operator("redrive") == 0
         states = await running.wait_terminal([request_id])
@@ -183,7 +183,7 @@ async def test_redriving_what_fails_again_ends(embedded_aws: RecordingAws) -> No
         request_id = await running.submit(f"{images.base}/never.png")
         await stores.notifications([f"{request_id}:2"])
         # The letter follows the notification.
-        await stores.until_depth(running.stack.dead_letter_queue_url, 1)
+        await stores.until_depth(running.stack.failed_requests_queue_url, 1)
         assert await running.run_operator("redrive") == 0
         await stores.notifications([f"{request_id}:4"])
         assert images.hits["/never.png"] == 2
@@ -242,7 +242,7 @@ async def test_a_reconcile_that_died_before_it_told_is_made_good(
     ):
         request_id = await insert(running, images.picture(1), age_ms=0)
         message = ImageMessage(request_id, "acme", images.picture(1), revision=1)
-        url = running.stack.undelivered_queue_url
+        url = running.stack.dlq_url
         await stores.sqs.send_message(QueueUrl=url, MessageBody=message.encode())
         proxy.hook = sns_is_down
         assert await running.run_operator("reconcile") == 1

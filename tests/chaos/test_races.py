@@ -86,7 +86,7 @@ async def test_a_worker_that_stalls_across_fail_and_redrive_has_no_say(
         await send_copy(stores, running, request_id, url)
         await _fails(running, request_id)
         # The letter follows the state and the notification.
-        await stores.until_depth(running.stack.dead_letter_queue_url, 1)
+        await stores.until_depth(running.stack.failed_requests_queue_url, 1)
         assert await running.run_operator("redrive") == 0
         states = await running.wait_terminal([request_id])
         assert (states[request_id].state, states[request_id].revision) == (2, 4)

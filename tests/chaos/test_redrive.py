@@ -78,15 +78,15 @@ async def test_a_letter_of_a_request_that_was_reopened_otherwise_reopens_nothing
         await running.start_consumer()
         request_id = await running.submit(f"{images.base}/late.png")
         await running.wait_terminal([request_id])
-        await stores.until_depth(running.stack.dead_letter_queue_url, 1)
+        await stores.until_depth(running.stack.failed_requests_queue_url, 1)
         images.serve_body("/late.png", numbered_png(1))
         assert await running.run_operator("redrive", "--request-id", request_id) == 0
         states = await running.wait_terminal([request_id])
         assert (states[request_id].state, states[request_id].revision) == (2, 4)
         hits = images.hits["/late.png"]
-        assert await stores.depth(running.stack.dead_letter_queue_url) == 1
+        assert await stores.depth(running.stack.failed_requests_queue_url) == 1
         assert await running.run_operator("redrive") == 0
-        assert await stores.depth(running.stack.dead_letter_queue_url) == 0
+        assert await stores.depth(running.stack.failed_requests_queue_url) == 0
         assert await stores.depth(running.stack.queue_url) == 0
         assert (await row_of(stores, request_id))["revision"]["N"] == "4"
         assert images.hits["/late.png"] == hits

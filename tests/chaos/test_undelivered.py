@@ -17,12 +17,10 @@ async def test_what_the_redrive_policy_moved_away_fails_undeliverable(
         request_id = await insert(running, url, age_ms=0)
         message = ImageMessage(request_id, "acme", url, revision=1)
         for body in (message.encode(), "not a message of ours"):
-            await stores.sqs.send_message(
-                QueueUrl=running.stack.undelivered_queue_url, MessageBody=body
-            )
+            await stores.sqs.send_message(QueueUrl=running.stack.dlq_url, MessageBody=body)
         assert await running.run_operator("reconcile") == 0
         assert (await row_of(stores, request_id))["failureCode"]["S"] == "UNDELIVERABLE"
-        assert await stores.depth(running.stack.undelivered_queue_url) == 1
+        assert await stores.depth(running.stack.dlq_url) == 1
 
 
 async def test_an_undelivered_message_of_a_request_that_is_complete_is_told_again(
@@ -38,10 +36,10 @@ async def test_an_undelivered_message_of_a_request_that_is_complete_is_told_agai
         await running.stop()
         (told,) = await stores.notifications({f"{request_id}:2"})
         await stores.sqs.send_message(
-            QueueUrl=running.stack.undelivered_queue_url,
+            QueueUrl=running.stack.dlq_url,
             MessageBody=ImageMessage(request_id, "acme", url, revision=1).encode(),
         )
         assert await running.run_operator("reconcile") == 0
         assert (await row_of(stores, request_id))["status"]["S"] == "COMPLETED"
-        assert await stores.depth(running.stack.undelivered_queue_url) == 0
+        assert await stores.depth(running.stack.dlq_url) == 0
         assert await stores.notifications({told.id}) == [told]

@@ -87,8 +87,8 @@ class RecordingAws:
             return replace(
                 outputs,
                 queue_url=await real_url(outputs.queue_url),
-                dead_letter_queue_url=await real_url(outputs.dead_letter_queue_url),
-                undelivered_queue_url=await real_url(outputs.undelivered_queue_url),
+                failed_requests_queue_url=await real_url(outputs.failed_requests_queue_url),
+                dlq_url=await real_url(outputs.dlq_url),
             )
 
 

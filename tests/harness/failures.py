@@ -70,7 +70,7 @@ class Failures:
 
     async def letter(self, body: str) -> None:
         await self.stores.sqs.send_message(
-            QueueUrl=self.running.stack.dead_letter_queue_url, MessageBody=body
+            QueueUrl=self.running.stack.failed_requests_queue_url, MessageBody=body
         )
 
     async def redrive(self, *arguments: str) -> Ran:
@@ -95,7 +95,7 @@ class Failures:
 
     async def visible_letters(self) -> list[str]:
         """The ids of requests whose letter can be received now. Takes them out."""
-        url, ids = self.running.stack.dead_letter_queue_url, list[str]()
+        url, ids = self.running.stack.failed_requests_queue_url, list[str]()
         while batch := await self.stores.receive(url):
             ids += [json.loads(message["Body"])["request_id"] for message in batch]
         return ids

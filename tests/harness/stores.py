@@ -70,7 +70,7 @@ class Stores:
 
     async def dead_letters(self, expected: int) -> list[dict[str, Any]]:
         """Receive until `expected` letters came and nothing more is there; they follow the notification."""
-        url = self.system.stack.dead_letter_queue_url
+        url = self.system.stack.failed_requests_queue_url
         letters: list[dict[str, Any]] = []
         while True:
             batch = await self.receive(url, wait=1 if len(letters) < expected else 0)

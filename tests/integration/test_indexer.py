@@ -80,7 +80,7 @@ class Workshop:
         async with asyncio.timeout(PATIENCE_S):
             while len(found) < count:
                 answer = await self.sqs.receive_message(
-                    QueueUrl=self.stack.search_dead_letter_queue_url, WaitTimeSeconds=1
+                    QueueUrl=self.stack.search_dlq_url, WaitTimeSeconds=1
                 )
                 found |= {
                     json.loads(message["Body"])["requestId"]

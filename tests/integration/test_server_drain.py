@@ -143,7 +143,7 @@ async def test_every_faulty_setting_is_named() -> None:
         "REQUESTS_TABLE": "requests",
         "IMAGES_TABLE": "images",
         "GRPC_ADDRESS": "50051",
-        "MAX_WATCHED": "many",
+        "MAX_WATCHED_REQUESTS": "many",
         "PUBLIC_BASE_URL": "https://cdn.example",
     }
     status, lines = await started(environment)
@@ -151,6 +151,6 @@ async def test_every_faulty_setting_is_named() -> None:
     assert {line.partition(":")[0] for line in lines} == {
         "QUEUE_URL",
         "GRPC_ADDRESS",
-        "MAX_WATCHED",
+        "MAX_WATCHED_REQUESTS",
         "PUBLIC_BASE_URL",
     }

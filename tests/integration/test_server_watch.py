@@ -231,7 +231,7 @@ async def test_a_watch_of_an_unknown_id_is_refused(servers: ServerFactory) -> No
 
 async def test_a_server_that_watches_enough_refuses(servers: ServerFactory) -> None:
     """Beyond the bound a watch is refused and told when to come back; a place that is left is free again."""
-    async with servers.running(max_watched=2) as server:
+    async with servers.running(max_watched_requests=2) as server:
         one, two, three = await submitted(server, 3)
         call = server.stub.WatchRequest(watch_request([one, two]))
         await states(call, 2)

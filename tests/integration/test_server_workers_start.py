@@ -58,7 +58,11 @@ async def test_a_taken_metrics_port_is_one_line(server_system: System, tmp_path:
 @pytest.mark.parametrize(
     ("settings", "status", "names"),
     [
-        pytest.param({"MAX_WATCHED": "many", "QUEUE_URL": None}, 2, ["QUEUE_URL", "MAX_WATCHED"]),
+        pytest.param(
+            {"MAX_WATCHED_REQUESTS": "many", "QUEUE_URL": None},
+            2,
+            ["QUEUE_URL", "MAX_WATCHED_REQUESTS"],
+        ),
         pytest.param({"AWS_REGION": None, "AWS_DEFAULT_REGION": None}, 1, ["AWS"]),
     ],
     ids=["our settings", "the SDK's settings"],

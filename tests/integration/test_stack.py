@@ -44,7 +44,7 @@ async def test_queues_have_their_times_and_redrive_policy(
     embedded_aws: RecordingAws, stack: StackOutputs
 ) -> None:
     """Only the main queue is redriven, into the undelivered queue, at the count that was asked for."""
-    urls = (stack.queue_url, stack.dead_letter_queue_url, stack.undelivered_queue_url)
+    urls = (stack.queue_url, stack.failed_requests_queue_url, stack.dlq_url)
     async with get_session().create_client("sqs", **embedded_aws.sdk()) as client:
         queue, dead, undelivered = [
             (await client.get_queue_attributes(QueueUrl=url, AttributeNames=["All"]))["Attributes"]
@@ -74,10 +74,10 @@ async def test_a_message_received_too_often_goes_to_the_undelivered_queue(
                 QueueUrl=stack.queue_url, VisibilityTimeout=0, WaitTimeSeconds=0
             )
             assert len(received.get("Messages", [])) == expected
-        moved = await client.receive_message(QueueUrl=stack.undelivered_queue_url)
+        moved = await client.receive_message(QueueUrl=stack.dlq_url)
         assert [each["Body"] for each in moved["Messages"]] == ["poison"]
         await client.delete_message(
-            QueueUrl=stack.undelivered_queue_url,
+            QueueUrl=stack.dlq_url,
             ReceiptHandle=moved["Messages"][0]["ReceiptHandle"],
         )
 
@@ -102,7 +102,7 @@ async def test_the_indexer_is_told_of_what_is_completed(
             QueueUrl=stack.search_queue_url, AttributeNames=["All"]
         )
         dead = await client.get_queue_attributes(
-            QueueUrl=stack.search_dead_letter_queue_url, AttributeNames=["All"]
+            QueueUrl=stack.search_dlq_url, AttributeNames=["All"]
         )
     assert [each["Body"] for each in received["Messages"]] == ['{"status": "COMPLETED"}'] * 2
     queue = told["Attributes"]
@@ -120,7 +120,7 @@ async def test_the_indexer_is_told_of_what_is_completed(
 async def test_a_stack_without_search(deploy_stack: DeployStack) -> None:
     """Search=off makes nothing of it, and all else as ever."""
     stack = await deploy_stack("unsearched", Search="off")
-    assert (stack.search_queue_url, stack.search_dead_letter_queue_url) == ("", "")
+    assert (stack.search_queue_url, stack.search_dlq_url) == ("", "")
     assert (stack.indexer_role_arn, stack.search_url) == ("", "")
     assert stack.queue_url.endswith("/unsearched-queue")
 

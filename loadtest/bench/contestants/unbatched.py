@@ -1,6 +1,6 @@
 """`python -m server` with batches of one: one insert and one send a request, everything else the same.
 
-COMMIT_MAX_BATCH=1 alone would leave the bound on calls at once, which is made for batches and would hold this back.
+BATCH_MAX_ITEMS=1 alone would leave the bound on calls at once, which is made for batches and would hold this back.
 Patched from outside, because a switch that nobody should use in production does not belong into the server.
 """
 

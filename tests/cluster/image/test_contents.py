@@ -143,7 +143,7 @@ def test_its_arguments_are_the_process(image: BuiltImage) -> None:
     run = ("run", "--rm", "--network", "none")
     with pytest.raises(DockerFailed, match="REQUESTS_TABLE: "):
         image.docker(*run, image.tag, "server")
-    with pytest.raises(DockerFailed, match="UNDELIVERED_QUEUE_URL: "):
+    with pytest.raises(DockerFailed, match="DLQ_URL: "):
         image.docker(*run, image.tag, "consumer", "reconcile")
 
 

@@ -91,9 +91,9 @@ async def _all_is_there(running: System, stores: Stores, put: Load) -> None:
     depths = [
         await stores.depth(url)
         for url in (
-            running.stack.dead_letter_queue_url,
-            running.stack.undelivered_queue_url,
-            running.stack.search_dead_letter_queue_url,
+            running.stack.failed_requests_queue_url,
+            running.stack.dlq_url,
+            running.stack.search_dlq_url,
         )
     ]
     failed = sum(each.expected == pb.STATE_FAILED for each in put.submitted.values())

@@ -13,8 +13,10 @@ OUTPUTS = {
     "RequestsTable": "requests",
     "ImagesTable": "images",
     "QueueUrl": "https://queue",
-    "DeadLetterQueueUrl": "https://dead",
-    "UndeliveredQueueUrl": "https://undelivered",
+    "FailedRequestsQueueUrl": "https://failed-requests",
+    "DlqUrl": "https://dlq",
+    "DeadLetterQueueUrl": "https://failed-requests",
+    "UndeliveredQueueUrl": "https://dlq",
     "Bucket": "bucket",
     "TopicArn": "arn:topic",
     "PublicBaseUrl": "https://cdn/",
@@ -26,9 +28,17 @@ OUTPUTS = {
     "ScalerRoleArn": "arn:scaler",
     "CustomerTagKeyArn": "arn:key",
     "SearchQueueUrl": "https://search",
-    "SearchDeadLetterQueueUrl": "https://search-dead",
+    "SearchDlqUrl": "https://search-dlq",
+    "SearchDeadLetterQueueUrl": "https://search-dlq",
     "IndexerRoleArn": "arn:indexer",
     "SearchUrl": "https://domain",
+}
+SEARCH_OUTPUTS = {
+    "SearchQueueUrl",
+    "SearchDlqUrl",
+    "SearchDeadLetterQueueUrl",
+    "IndexerRoleArn",
+    "SearchUrl",
 }
 
 
@@ -109,32 +119,39 @@ def test_outputs_become_the_settings_variables() -> None:
         "REQUESTS_TABLE": "requests",
         "IMAGES_TABLE": "images",
         "QUEUE_URL": "https://queue",
-        "DEAD_LETTER_QUEUE_URL": "https://dead",
-        "UNDELIVERED_QUEUE_URL": "https://undelivered",
+        "FAILED_REQUESTS_QUEUE_URL": "https://failed-requests",
+        "DLQ_URL": "https://dlq",
         "BUCKET": "bucket",
         "TOPIC_ARN": "arn:topic",
         "PUBLIC_BASE_URL": "https://cdn/",
         "SEARCH_QUEUE_URL": "https://search",
-        "SEARCH_DEAD_LETTER_QUEUE_URL": "https://search-dead",
+        "SEARCH_DLQ_URL": "https://search-dlq",
         "SEARCH_URL": "https://domain",
         "SEARCH_SIGNED": "true",
     }
 
 
+def test_a_stack_of_the_previous_release_is_read() -> None:
+    """A new CLI reads the outputs that an old template has, and gives them their new names."""
+    current = {"FailedRequestsQueueUrl", "DlqUrl", "SearchDlqUrl"}
+    every: Any = [{"OutputKey": key, "OutputValue": value} for key, value in OUTPUTS.items()]
+    former: Any = [output for output in every if output["OutputKey"] not in current]
+    assert StackOutputs.parse(former) == StackOutputs.parse(every)
+
+
 def test_what_a_stack_lacks_is_an_empty_setting() -> None:
     """Without a domain, or without search at all, the variables are there and empty, which is unset."""
-    search = {"SearchQueueUrl", "SearchDeadLetterQueueUrl", "IndexerRoleArn", "SearchUrl"}
     outputs = StackOutputs.parse(
         [
             {"OutputKey": key, "OutputValue": value}
             for key, value in OUTPUTS.items()
-            if key not in search
+            if key not in SEARCH_OUTPUTS
         ]
     )
     found = {name: v for name, v in outputs.environment().items() if name.startswith("SEARCH_")}
     assert found == {
         "SEARCH_QUEUE_URL": "",
-        "SEARCH_DEAD_LETTER_QUEUE_URL": "",
+        "SEARCH_DLQ_URL": "",
         "SEARCH_URL": "",
         "SEARCH_SIGNED": "false",
     }
@@ -177,7 +194,7 @@ def test_search_is_all_or_nothing(template: dict[str, Any]) -> None:
     for each in named.values():
         assert each["Condition"] in search
     told = {name for name, each in template["Outputs"].items() if each.get("Condition") in search}
-    assert told == {"SearchQueueUrl", "SearchDeadLetterQueueUrl", "IndexerRoleArn", "SearchUrl"}
+    assert told == SEARCH_OUTPUTS
 
 
 def test_only_the_first_cause_is_told() -> None:

@@ -27,6 +27,8 @@ from consumer.worker.poller import Loop
 from consumer.worker.receive_queue import ReceiveQueue
 from consumer.worker.visibility_heartbeat import beat
 from core.errors import DependencyUnavailable
+from core.resilience.backoff import Backoff
+from core.resilience.retry import retrying
 from core.runtime.event_loop_monitor import EventLoopMonitor
 from core.runtime.gc_tuning import freeze_gc
 from core.runtime.logging import configure_logs
@@ -35,8 +37,7 @@ from core.settings import load
 
 _log = structlog.get_logger()
 
-_ASK_AGAIN_S = 2.0
-"""Between two questions to a queue that does not answer at the start."""
+_QUEUE_BACKOFF = Backoff(2.0, 2.0)
 
 
 def main() -> int:
@@ -126,8 +127,9 @@ async def _consume(settings: ConsumerSettings) -> int:
 
 
 async def _visibility_timeout(inbox: ReceiveQueue, loop: Loop) -> int | None:
-    """Ask the queue until it answers, for to be started again heals no outage. None where `loop` is stopped first."""
-    asking = asyncio.create_task(_answered(inbox))
+    """Retry until SQS answers; a restart of the process would not help. Returns None if `loop` is stopped first."""
+    retries = retrying("read queue attributes", DependencyUnavailable, backoff=_QUEUE_BACKOFF)
+    asking: asyncio.Task[int] = asyncio.create_task(retries(inbox.visibility_timeout))
     stopped = asyncio.create_task(loop.stopped())
     try:
         await asyncio.wait({asking, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -135,15 +137,6 @@ async def _visibility_timeout(inbox: ReceiveQueue, loop: Loop) -> int | None:
     finally:
         asking.cancel()
         stopped.cancel()
-
-
-async def _answered(inbox: ReceiveQueue) -> int:
-    while True:
-        try:
-            return await inbox.visibility_timeout()
-        except DependencyUnavailable as error:
-            _log.warning("the queue does not answer yet", error=str(error))
-            await asyncio.sleep(_ASK_AGAIN_S)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ What is neither waits for the end of a call. So an idle process adds no delay, a
 """
 
 import asyncio
-import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from functools import cached_property
 from typing import Generic, TypeVar
 
 from core.errors import DependencyUnavailable, Overloaded
+from core.resilience.backoff import Backoff
 from core.runtime.metrics import GROUP_COMMIT_BATCH_SIZE, GROUP_COMMIT_RETRIES
 
 T = TypeVar("T")
@@ -51,6 +51,7 @@ Outcome = Done[R] | Refused | Again
 DONE = Done(None)
 """Of an item that has no value to answer."""
 
+_BACKOFF = Backoff(0.1, 2.0)
 _PASSED_OVER = 4
 """Batches' worth of items that one batch may pass over because their keys are in it: many with one key must not all be
 looked at for each that leaves."""
@@ -221,8 +222,7 @@ class Batcher(Generic[T, R]):
 
     async def _put_back(self, again: list[_Waiting[T, R]]) -> None:
         # The flush itself waits: what is throttled is not hammered by the next batch either.
-        ceiling = min(2.0, 0.05 * 2 ** max(waiting.attempts for waiting in again))
-        await asyncio.sleep(random.uniform(0, ceiling))  # noqa: S311  jitter, not a secret
+        await asyncio.sleep(_BACKOFF.delay(max(waiting.attempts for waiting in again)))
         self._pending.extendleft(reversed(again))
 
 

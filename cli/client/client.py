@@ -1,7 +1,6 @@
 """The service as this command calls it: one channel, retries that are safe, watches that resume."""
 
 import asyncio
-import random
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -190,7 +189,7 @@ class Client:
         if fault.nobody_there and not self._said_nobody_there:
             self._said_nobody_there = True
             text.say(sys.stderr, f"imageservice: no server at {self._address} yet, trying again")
-        return self.retry.wait(attempt, fault, random.random())  # noqa: S311  jitter
+        return self.retry.wait(attempt, fault)
 
     async def _states(self, request_ids: list[str]) -> AsyncIterator[pb.ImageRequest]:
         call = self._stub.WatchRequest(pb.WatchRequestRequest(request_ids=request_ids))

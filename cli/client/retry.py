@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 
 from cli.rpc_error import RpcFault
+from core.resilience.backoff import Backoff
+
+_BACKOFF = Backoff(0.5, 8.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -10,8 +13,7 @@ class RetryPolicy:
     """Times are in seconds."""
 
     attempts: int = 6
-    first: float = 0.5
-    longest: float = 8.0
+    backoff: Backoff = _BACKOFF
     longest_asked: float = 60.0
     """A server that asks for more is asked again all the same."""
     longest_watch_gap: float = 60.0
@@ -25,12 +27,9 @@ class RetryPolicy:
         """Whether a watch that could not be opened for so many seconds is given up."""
         return not fault.retryable or seconds >= self.longest_watch_gap
 
-    def wait(self, attempt: int, fault: RpcFault, chance: float) -> float:
-        """How long to wait after failed attempt number `attempt`; `chance` is between 0 and 1.
+    def wait(self, attempt: int, fault: RpcFault) -> float:
+        """Return the seconds to wait after failed attempt number `attempt`.
 
-        Exponential with full jitter. What the server asks for comes on top, so that those who were told the same do
-        not come back together.
+        The backoff is added to the server's Retry-After: clients that got the same value do not return together.
         """
-        # The exponent is bounded, as 2.0 ** 1024 overflows.
-        jitter = chance * min(self.longest, self.first * 2.0 ** min(attempt - 1, 30))
-        return min(fault.retry_after or 0.0, self.longest_asked) + jitter
+        return min(fault.retry_after or 0.0, self.longest_asked) + self.backoff.delay(attempt)

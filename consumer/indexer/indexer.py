@@ -7,6 +7,7 @@ received: events wait in the queue, and what failed once is tried without receiv
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from functools import partial
 
 import structlog
@@ -19,7 +20,7 @@ from consumer.indexer.probe import Probe
 from core.aws.sqs import MAX_BATCH
 from core.dynamodb.tables import Tables
 from core.errors import DependencyUnavailable, Overloaded, SearchUnavailable
-from core.resilience.pauses import Pauses
+from core.resilience.backoff import Backoff
 from core.runtime.clock import now_ms
 from core.search.document import SearchDocument
 from core.search.engine import Outcome, SearchWriter, Written
@@ -32,6 +33,7 @@ _LEFT = frozenset({Outcome.REJECTED, Outcome.UNAVAILABLE})
 _WIDEST = 8
 """Receives at the same time, at most."""
 _RECEIVE_MARGIN_S = 2.0
+_BACKOFF = Backoff(0.5, 30.0)
 
 
 class Indexer:
@@ -57,7 +59,7 @@ class Indexer:
         """Whether no receive is."""
         self._none_under_way.set()
         self._stopping = asyncio.Event()
-        self._pauses = Pauses(self._stopping)
+        self._failures = 0
 
     def stop(self) -> None:
         """Receive no more; `run` returns once the batch under way is done."""
@@ -84,7 +86,7 @@ class Indexer:
                 task.result()
 
     async def _receive(self) -> None:
-        pauses, width = Pauses(self._stopping), 1
+        failures, width = 0, 1
         while room := await self._buffer.room():
             calls = max(1, min(width, room // MAX_BATCH))
             # Only a single call may wait: what the others brought would wait with it.
@@ -101,9 +103,10 @@ class Indexer:
             await self._queue.release(self._buffer.put(events))
             if failure is not None:
                 _log.warning("the queue does not answer", error=str(failure))
-                await pauses.wait()
+                failures += 1
+                await self._pause(_BACKOFF.delay(failures))
                 continue
-            pauses.over()
+            failures = 0
             full = len(events) >= calls * MAX_BATCH
             width = min(_WIDEST, width * 2) if full else 1
 
@@ -117,14 +120,14 @@ class Indexer:
                 _log.warning("waiting for what the index needs", error=str(error))
                 WAITING.set(1)
                 await self._give_back([*events, *self._buffer.close()])
-                await self._pauses.wait()
+                await self._pause_after_failure()
                 # An index that is gone, as after a lost disk, is made again by it.
                 await self._until_well(
                     partial(self._probe.ask, [event.request_id for event in events])
                 )
                 self._buffer.open()
             else:
-                self._pauses.over()
+                self._failures = 0
             finally:
                 self._buffer.done()
 
@@ -134,17 +137,31 @@ class Indexer:
         await self._queue.release(events)
 
     async def _until_well(self, asked: Callable[[], Awaitable[None]]) -> None:
-        """Ask until there is no complaint. Nothing is received meanwhile."""
+        """Retry until it succeeds. Nothing is received meanwhile.
+
+        Without tenacity: `stop` ends the loop in the middle of a delay, without a further attempt.
+        """
         while not self._stopping.is_set():
             try:
                 await asked()
             except (DependencyUnavailable, Overloaded) as error:
                 WAITING.set(1)
                 _log.warning("still waiting for what the index needs", error=str(error))
-                await self._pauses.wait()
+                await self._pause_after_failure()
             else:
                 WAITING.set(0)
                 return
+
+    async def _pause_after_failure(self) -> None:
+        """Only a batch that is indexed resets the backoff."""
+        self._failures += 1
+        await self._pause(_BACKOFF.delay(self._failures))
+
+    async def _pause(self, delay_s: float) -> None:
+        """Sleep, but no longer than until `stop`."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(delay_s):
+                await self._stopping.wait()
 
     async def _index(self, events: Sequence[Event]) -> None:
         """Raises DependencyUnavailable or Overloaded; whatever else goes wrong concerns an event alone."""

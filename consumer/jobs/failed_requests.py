@@ -18,7 +18,7 @@ from core.dynamodb.indexes import BY_FAILURE, IndexKey, TimeRange, query_members
 from core.dynamodb.tables import Tables
 from core.errors import FailureCode
 from core.model.request import ImageRequest, State, shard_name
-from core.resilience.patience import patiently
+from core.resilience.retry import retry_unavailable
 
 _KEYS_A_QUERY = 500
 AT_ONCE = 50
@@ -69,7 +69,7 @@ class FailedRequests:
 
     async def _request(self, request_id: str) -> ImageRequest | None:
         try:
-            return await patiently(lambda: self._tables.read_request(request_id))
+            return await retry_unavailable("read request", self._tables.read_request, request_id)
         except (LookupError, TypeError, ValueError):
             _log.exception("row cannot be read", request_id=request_id)
             return None
@@ -82,8 +82,9 @@ class FailedRequests:
         members = query_members(table, BY_FAILURE, shard, failed, after=after, limit=_KEYS_A_QUERY)
         if self._failed_with is not None:
             _narrow(members, self._failed_with)
-        answer = await patiently(
-            lambda: call("dynamodb:Query", self._dynamodb.invoke("Query", members))
+        answer = await retry_unavailable(
+            "query failed requests",
+            lambda: call("dynamodb:Query", self._dynamodb.invoke("Query", members)),
         )
         found = slice_of(BY_FAILURE, answer)
         return found.keys, found.resume, answer["ScannedCount"] - len(found.keys)

@@ -13,7 +13,7 @@ from core.dynamodb import schema
 from core.dynamodb.image_scan import ImageScan
 from core.dynamodb.tables import Tables
 from core.errors import DependencyUnavailable
-from core.resilience.patience import patiently
+from core.resilience.retry import retry_unavailable
 from core.search.document import SearchDocument
 from core.search.engine import Outcome, Rebuild
 
@@ -64,7 +64,7 @@ class IndexBuilder:
 
     async def _segment(self, segment: int) -> None:
         async for items in self._scan.pages(segment):
-            looked = await patiently(lambda items=items: self._documents(items))  # type: ignore[misc]
+            looked = await retry_unavailable("read requests", self._documents, items)
             documents = [each for each in looked if isinstance(each, SearchDocument)]
             self._tally.rejected += sum(isinstance(each, Unreadable) for each in looked)
             self._tally.passed_over += sum(each is None for each in looked)
@@ -107,4 +107,4 @@ class IndexBuilder:
             if documents:
                 raise DependencyUnavailable(f"{len(documents)} documents are not taken now")
 
-        await patiently(write)
+        await retry_unavailable("write documents", write)

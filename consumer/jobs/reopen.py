@@ -16,7 +16,7 @@ from core.dynamodb.tables import ConditionNotMet
 from core.errors import FailureCode, RequestRejected
 from core.model.message import ImageMessage
 from core.model.request import FIRST_REVISION, ImageRequest, State, next_revision
-from core.resilience.patience import patiently
+from core.resilience.retry import retry_unavailable
 from core.runtime.clock import now_ms
 
 _GRACE_S = 5.0
@@ -82,7 +82,7 @@ class RequestReopener:
             self._tally.passed_over(other_code=1)
             return False
         try:
-            reopened = await patiently(lambda: reopen(self._stores, failed))
+            reopened = await retry_unavailable("reopen request", reopen, self._stores, failed)
         except RequestRejected as rejection:
             self._tally.passed_over(at_fault=1)
             _log.error("cannot be sent", request_id=failed.request_id, error=str(rejection))

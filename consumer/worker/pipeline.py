@@ -141,7 +141,12 @@ class Pipeline:
     async def _attempt(
         self, message: ImageMessage, held: AsyncExitStack
     ) -> tuple[FetchResult, int]:
-        """Return the first successful attempt and the number of attempts made. Raises RunFailed and RunDeferred."""
+        """Return the first successful attempt and the number of attempts made. Raises RunFailed and RunDeferred.
+
+        Without tenacity: its retry state refers to itself. So it would keep the last error, and with the error's frames
+        what had been read of the body, until the garbage collector finds the cycle (measured: one body per failed
+        request). The byte budget would not count that memory.
+        """
         attempts = message.attempts
         while True:
             try:

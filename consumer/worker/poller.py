@@ -2,11 +2,11 @@
 
 import asyncio
 import contextlib
-import random
 from collections.abc import Awaitable, Coroutine
 from typing import Any, TypeVar
 
 import structlog
+from tenacity import AsyncRetrying, retry_if_exception_type
 
 from consumer.metrics import CONCURRENCY, OUTAGE, QUEUE_AGE_SECONDS, received
 from consumer.worker.handler import MessageHandler
@@ -15,6 +15,7 @@ from consumer.worker.received_message import ReceivedMessage
 from core.aws.sqs import MAX_BATCH
 from core.errors import DependencyUnavailable, Overloaded
 from core.model.request import ImageRequest
+from core.resilience.backoff import Backoff
 from core.resilience.outage_breaker import Breaker
 from core.runtime.clock import now_ms
 
@@ -23,7 +24,9 @@ _log = structlog.get_logger()
 
 _GATHER_S = 0.05
 """How long a nearly full process waits for room for a whole batch."""
-_OUTAGE_DELAY_S = 5.0
+_OUTAGE_DELAY = Backoff.between(5.0, 10.0)
+"""Of a message that met an outage. Not full jitter: it must not come back at once."""
+_REQUEUE_BACKOFF = Backoff(0.2, 5.0)
 _RECEIVE_MARGIN_S = 2.0
 _GIVE_BACK_S = 10.0
 _SUSPECT_DELAY_S = 1.0
@@ -171,25 +174,20 @@ class Loop:
             _log.exception("message let go", request_id=delivery.message.request_id)
             self._inbox.let_go(delivery)
             return None
-        delay = random.uniform(1, 2) * _OUTAGE_DELAY_S  # noqa: S311  jitter
-        await self._give_back(delivery, reason="outage", delay=delay)
+        await self._give_back(delivery, reason="outage", delay=_OUTAGE_DELAY.delay(1))
         return None
 
     async def _give_back(self, delivery: ReceivedMessage, *, reason: str, delay: float = 0) -> None:
         """Until it works or is cancelled: meanwhile the heartbeat keeps what is held."""
-        pause = 0.2
-        while True:
-            try:
-                await self._inbox.give_back(delivery, reason=reason, delay=delay)
-            except (DependencyUnavailable, Overloaded):
-                await asyncio.sleep(random.uniform(0, pause))  # noqa: S311  jitter
-                pause = min(5.0, pause * 2)
-            except Exception:  # noqa: BLE001  as in _guard
-                _log.exception("message let go", request_id=delivery.message.request_id)
-                self._inbox.let_go(delivery)
-                return
-            else:
-                return
+        retries = AsyncRetrying(
+            retry=retry_if_exception_type((DependencyUnavailable, Overloaded)),
+            wait=_REQUEUE_BACKOFF,
+        )
+        try:
+            await retries(self._inbox.give_back, delivery, reason=reason, delay=delay)
+        except Exception:  # noqa: BLE001  as in _guard
+            _log.exception("message let go", request_id=delivery.message.request_id)
+            self._inbox.let_go(delivery)
 
     def _trip(self, error: Exception) -> None:
         if not self._breaker.open:

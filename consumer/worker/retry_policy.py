@@ -9,16 +9,15 @@ the host is busy with our own requests     give back with the attempts spent bef
 a fault of our own code                    give back, one attempt spent; then fail
 """
 
-import random
 from dataclasses import dataclass
 
 from core.errors import ImageFailure, Internal, PermanentFailure, TransientFailure
+from core.resilience.backoff import Backoff
 
 LONGEST_WAIT_HERE_S = 2.0
 """A longer wait gives the message back, so that one slow host does not fill the slots."""
-_BACKOFF_BASE_S = 0.2
+_BACKOFF = Backoff(0.2, LONGEST_WAIT_HERE_S)
 INTERNAL_DELAY_S = 5.0
-_SPREAD = (2 / 3, 4 / 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +68,9 @@ class RetryPolicy:
             return Fail(failure, attempts)
         delay = failure.retry_after or 0.0
         if self._late(attempts):
-            delay = max(delay, random.uniform(*_SPREAD) * self.delay)  # noqa: S311  spreads load, no secret
+            # Not full jitter: the origin needs this time to restart.
+            delayed = Backoff.between(2 / 3 * self.delay, 4 / 3 * self.delay)
+            delay = max(delay, delayed.delay(attempts))
         return Requeue(delay, attempts, failure.code.lower())
 
     def judge_unexpected(self, *, attempts: int) -> Verdict:
@@ -89,5 +90,4 @@ def backoff(made: int, *, asked: float | None) -> float:
 
     Never less than the `asked` seconds of the origin's Retry-After (RFC 9110, section 10.2.3).
     """
-    ceiling = min(LONGEST_WAIT_HERE_S, _BACKOFF_BASE_S * 2 ** (made - 1))
-    return max(random.uniform(0, ceiling), asked or 0)  # noqa: S311  spreads load, no secret
+    return max(_BACKOFF.delay(made), asked or 0)

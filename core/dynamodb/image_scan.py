@@ -8,13 +8,12 @@ replica; and what is neither scanned nor written by an indexer after the beginni
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from core.aws.client import call
 from core.dynamodb import schema
 from core.errors import DependencyUnavailable, RequestRejected
-from core.resilience.patience import patiently
+from core.resilience.retry import retry_unavailable
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient
@@ -59,11 +58,11 @@ class ImageScan:
         return described["Table"].get("ItemCount", 0)
 
     async def pages(self, segment: int) -> AsyncIterator[list[schema.Item]]:
-        """Waits out what `patiently` does, where it is. Raises DependencyUnavailable: what goes on then begins anew."""
+        """Yield the pages of a segment in order. Raises DependencyUnavailable when `retry_unavailable` gives up."""
         position: Any = None
         while True:
             started = time.monotonic()
-            answer = await patiently(partial(self._read, segment, position))
+            answer = await retry_unavailable("scan images", self._read, segment, position)
             yield answer["Items"]
             position = answer.get("LastEvaluatedKey")
             if position is None:

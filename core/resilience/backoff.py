@@ -1,11 +1,54 @@
-"""When a process that died is started again. Pure."""
+"""Delays between attempts, and before a process is restarted. Pure."""
 
-from dataclasses import dataclass
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Self
+
+from tenacity import RetryCallState
+
+_MAX_EXPONENT = 30
+"""An outage may last for thousands of attempts, and 2.0 ** 1024 overflows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """Exponential backoff: a random delay up to a ceiling that grows from `first_s` to `longest_s` seconds.
+
+    `floor` is the shortest delay as a share of the ceiling: 0 is full jitter, 1 is no jitter. Full jitter spreads
+    callers that failed together best, so each use of a floor states its reason. `jitter` draws from a range, as
+    random.uniform does. A Backoff is also a wait strategy for tenacity.
+    """
+
+    first_s: float
+    longest_s: float
+    factor: float = 2.0
+    floor: float = 0.0
+    jitter: Callable[[float, float], float] = field(
+        default=random.uniform, repr=False, compare=False
+    )
+
+    @classmethod
+    def between(cls, shortest_s: float, longest_s: float) -> Self:
+        """A delay that does not grow, from `shortest_s` to `longest_s` seconds."""
+        return cls(longest_s, longest_s, floor=shortest_s / longest_s)
+
+    def ceiling(self, attempt: int) -> float:
+        """Return the longest delay after failed attempt number `attempt`, counted from 1."""
+        return min(self.longest_s, self.first_s * self.factor ** min(attempt - 1, _MAX_EXPONENT))
+
+    def delay(self, attempt: int) -> float:
+        """Return the seconds to wait after failed attempt number `attempt`, counted from 1."""
+        ceiling = self.ceiling(attempt)
+        return self.jitter(self.floor * ceiling, ceiling)
+
+    def __call__(self, state: RetryCallState) -> float:
+        return self.delay(state.attempt_number)
 
 
 @dataclass(frozen=True, slots=True)
 class Restart:
-    """Wait `delay` seconds, then start; `deaths` in a row have been counted so far."""
+    """Start the process again after `delay` seconds. It has now died `deaths` times in a row."""
 
     delay: float
     deaths: int
@@ -13,9 +56,9 @@ class Restart:
 
 @dataclass(frozen=True, slots=True)
 class RestartPolicy:
-    """Exponential backoff from `first` seconds up to `longest`; forgotten after `stable` seconds of life.
+    """Exponential backoff from `first` to `longest` seconds; a process that ran for `stable` seconds starts over.
 
-    No jitter: the processes of one machine are few, and people watch.
+    No jitter: one machine runs few processes, and people watch them.
     """
 
     first: float = 0.5
@@ -23,8 +66,6 @@ class RestartPolicy:
     stable: float = 60.0
 
     def after(self, deaths: int, lifetime: float) -> Restart:
-        """What to do about a process that lived `lifetime` seconds, after `deaths` deaths in a row before."""
-        before = 0 if lifetime >= self.stable else deaths
-        # The exponent is bounded, as 2.0 ** 1024 overflows.
-        delay = min(self.longest, self.first * 2.0 ** min(before, 30))
-        return Restart(delay, before + 1)
+        """Decide about a process that ran for `lifetime` seconds and had died `deaths` times in a row before."""
+        deaths = 1 if lifetime >= self.stable else deaths + 1
+        return Restart(Backoff(self.first, self.longest, floor=1).delay(deaths), deaths)

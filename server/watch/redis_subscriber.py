@@ -4,23 +4,23 @@ Redis forgets a message that nobody hears: while the connection is lost, news ar
 missed, and nothing here tries to.
 """
 
-import random
-from asyncio import sleep, timeout
+from asyncio import timeout
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 import structlog
 from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
 from core.redis.completed_requests import CompletedRequestStore
 from core.redis.metrics import REDIS_MALFORMED, REDIS_UP
+from core.resilience.backoff import Backoff
 
 _SUBSCRIBE_S = 1.0
 _SILENCE_S = 5.0
 """Silence after which Redis is asked whether it lives, and after which it counts as gone if it does not answer."""
-_FIRST_BACKOFF_S = 0.5
-_LONGEST_BACKOFF_S = 30.0
+_BACKOFF = Backoff(1.0, 30.0)
 
 _log = structlog.get_logger()
 
@@ -32,23 +32,27 @@ class RequestEventSubscriber:
         self._shared = shared
         self._hear = hear
         self._failures = 0
-        self._told: type[Exception] | None = None
+        self._told: type[BaseException | None] | None = None
         self._up = REDIS_UP.labels("news")
 
     async def run(self) -> None:
         """Listen until cancelled."""
         self._up.set(0)
-        while True:
-            try:
-                await self._listen()
-            except Exception as error:  # noqa: BLE001  whatever it is, the next try may go well
-                self._up.set(0)
-                self._failures += 1
-                if type(error) is not self._told:
-                    _log.warning("news are not heard", error=f"{type(error).__name__}: {error}")
-                    self._told = type(error)
-            longest = min(_FIRST_BACKOFF_S * 2.0 ** min(self._failures, 16), _LONGEST_BACKOFF_S)
-            await sleep(random.uniform(longest / 2, longest))  # noqa: S311  jitter
+        # Any error may be gone at the next attempt. A subscription resets the failures, and so the backoff.
+        retries = AsyncRetrying(
+            retry=retry_if_exception_type(Exception),
+            after=self._failed,
+            wait=lambda _: _BACKOFF.delay(self._failures),
+        )
+        await retries(self._listen)
+
+    def _failed(self, state: RetryCallState) -> None:
+        self._up.set(0)
+        self._failures += 1
+        error = state.outcome.exception() if state.outcome is not None else None
+        if type(error) is not self._told:
+            _log.warning("news are not heard", error=f"{type(error).__name__}: {error}")
+            self._told = type(error)
 
     async def _listen(self) -> None:
         client = self._shared.link.subscriber()

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 from core.model.request import State
+from core.resilience.backoff import Backoff
 
 _AGE_SHARE = 0.05
 """An interval is this share of the age, so that news are late by a twentieth of the time waited, at most."""
@@ -36,10 +37,10 @@ class WatchSchedule:
             case State.PENDING:
                 return min(max(age * _AGE_SHARE, self.shortest), self.longest)
 
-    def backoff(self, failures: int) -> float:
-        """Longest wait after `failures` rounds in a row that could not read; to be taken with jitter."""
-        # The exponent is bounded, because an outage may last and floats overflow.
-        return min(self.shortest * 2.0 ** min(failures, 16), _LONGEST_BACKOFF_S)
+    @property
+    def backoff(self) -> Backoff:
+        """Added to the shortest interval after rounds that could not read."""
+        return Backoff(2 * self.shortest, _LONGEST_BACKOFF_S)
 
 
 def to_read(overdue: int, *, call_size: int, waited_enough: bool) -> int:

@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -166,7 +165,7 @@ class Watcher:
         if self._failures == 1:
             log.warning("watched requests cannot be read", error=str(error))
         # At least the usual pause: jitter spreads servers, it must not make a failing one eager.
-        return self._schedule.shortest + random.uniform(0, self._schedule.backoff(self._failures))  # noqa: S311  jitter
+        return self._schedule.shortest + self._schedule.backoff.delay(self._failures)
 
     async def _look(self, request_ids: Sequence[str]) -> None:
         risen = await self._risen(request_ids)

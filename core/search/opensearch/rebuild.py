@@ -21,8 +21,11 @@ from typing import Any, TypeVar
 
 import structlog
 from opensearchpy import AsyncOpenSearch
+from tenacity import stop_after_attempt
 
 from core.errors import SearchUnavailable
+from core.resilience.backoff import Backoff
+from core.resilience.retry import retrying
 from core.search.document import SearchDocument
 from core.search.engine import Outcome, Written
 from core.search.opensearch.aliases import (
@@ -62,8 +65,9 @@ async def to_its_end(work: Coroutine[Any, Any, R]) -> R:
 
 STEP_S = 120.0
 """The longest that one step of the end may take: making millions of documents searchable is one."""
-_PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0)
-"""Before a document is copied again that was not taken."""
+_COPY_ATTEMPTS = 6
+_COPY_BACKOFF = Backoff(0.5, 8.0, floor=1)
+"""No jitter: only one process copies, and the engine gets all of the 15 s to recover."""
 _LOOK_S = 0.25
 """Between two looks whether the old index is still read."""
 _LEFT = "an index is left behind, and goes with the next rebuild"
@@ -73,6 +77,10 @@ _UNKNOWN = (
 )
 
 _log = structlog.get_logger()
+
+
+class _NotTaken(SearchUnavailable):
+    """The engine was reached, but had no room for some of the documents."""
 
 
 class OpenSearchRebuild:
@@ -191,18 +199,25 @@ class OpenSearchRebuild:
         return now
 
     async def _put(self, entries: Sequence[Entry]) -> None:
-        for pause in (*_PAUSES_S, None):
-            written = await put(self._link, "rebuild", self._own_alias, entries)
+        """Copy all entries; retry those that the engine does not take now."""
+        left = list(entries)
+
+        async def copy() -> None:
+            written = await put(self._link, "rebuild", self._own_alias, left)
             for each in written:
                 if each.outcome is Outcome.REJECTED:
                     raise SearchUnavailable(f"rebuild: a document cannot be copied: {each.reason}")
-            pairs = zip(entries, written, strict=True)
-            entries = [each for each, to in pairs if to.outcome is Outcome.UNAVAILABLE]
-            if not entries:
-                return
-            if pause is not None:
-                await asyncio.sleep(pause)
-        raise SearchUnavailable("rebuild: some documents were not taken")
+            pairs = zip(left, written, strict=True)
+            left[:] = [each for each, to in pairs if to.outcome is Outcome.UNAVAILABLE]
+            if left:
+                raise _NotTaken("rebuild: some documents were not taken")
+
+        await retrying(
+            "copy documents",
+            _NotTaken,
+            backoff=_COPY_BACKOFF,
+            stop=stop_after_attempt(_COPY_ATTEMPTS),
+        )(copy)
 
     async def _refresh(self, *indexes: str) -> None:
         await self._step(lambda client: client.indices.refresh(index=",".join(indexes)))

@@ -9,6 +9,7 @@ import pytest
 from cli.client.client import Client, Refused, connect
 from cli.client.retry import RetryPolicy
 from cli.rpc_error import RpcFault, Violation, _last_cause
+from core.resilience.backoff import Backoff
 from harness.scripted_service import (
     Refusal,
     ScriptedService,
@@ -22,7 +23,7 @@ from harness.scripted_service import (
 from imageservice.v1 import image_service_pb2 as pb
 
 URL = "http://origin/a.png"
-QUICK = RetryPolicy(first=0.001, longest=0.01)
+QUICK = RetryPolicy(backoff=Backoff(0.001, 0.01))
 
 
 @pytest.fixture

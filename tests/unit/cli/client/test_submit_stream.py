@@ -13,6 +13,7 @@ from cli.client.retry import RetryPolicy
 from cli.client.submit_stream import ITEMS_AT_ONCE, ItemStream, item_stream
 from cli.commands.bulk_submit import Submission
 from cli.output.outcome import PENDING, Outcome
+from core.resilience.backoff import Backoff
 from harness.scripted_service import (
     Refusal,
     ScriptedService,
@@ -23,7 +24,7 @@ from harness.scripted_service import (
 )
 from harness.virtual_time import run_virtually
 
-QUICK = RetryPolicy(first=0.001, longest=0.01)
+QUICK = RetryPolicy(backoff=Backoff(0.001, 0.01))
 
 
 async def each(urls: Iterable[str]) -> AsyncIterator[str]:
@@ -117,7 +118,7 @@ async def test_nobody_answers() -> None:
 
 async def test_a_server_that_was_there_is_waited_for() -> None:
     """A server that answered before and is away for longer than all attempts take is still resumed with."""
-    patient = RetryPolicy(attempts=1, first=0.001, longest=0.01)
+    patient = RetryPolicy(attempts=1, backoff=Backoff(0.001, 0.01))
     service = ScriptedService(streams=[(5, draining()), *[(0, draining())] * 5])
     async with serving(service) as address:
         submission, told = await submit(address, numbered(50), patient)
@@ -137,7 +138,7 @@ async def test_an_interrupted_submission_tells_the_ids() -> None:
         yield "http://origin/3.png"
         await asyncio.Event().wait()
 
-    patient = RetryPolicy(first=3_600, longest=3_600)
+    patient = RetryPolicy(backoff=Backoff(3_600, 3_600))
     async with (
         serving(service) as address,
         connect(address, patient) as client,

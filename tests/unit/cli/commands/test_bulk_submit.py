@@ -11,6 +11,7 @@ from cli.client.submit_stream import item_stream
 from cli.commands.bulk_submit import SUBMITS_AT_ONCE, Submission
 from cli.errors import OutputClosed, UsageFault
 from cli.output.outcome import COMPLETED, FAILED, PENDING, Outcome
+from core.resilience.backoff import Backoff
 from harness.scripted_service import ScriptedService, failed, invalid, serving
 
 
@@ -110,7 +111,7 @@ async def test_a_watch_that_is_refused_is_told_for_each() -> None:
 async def test_nobody_answers() -> None:
     """When no server answers after all attempts, no further URL is read."""
     told: list[Outcome] = []
-    async with connect("127.0.0.1:1", RetryPolicy(first=0.001)) as client:
+    async with connect("127.0.0.1:1", RetryPolicy(backoff=Backoff(0.001, 8.0))) as client:
         submission = Submission(client, "acme", told.append)
         await submission.run(each(numbered(100_000)))
     assert submission.unreachable is not None

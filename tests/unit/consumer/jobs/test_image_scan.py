@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 
 from core.dynamodb.image_scan import ImageScan
 from core.errors import DependencyUnavailable
-from core.resilience.patience import TRIES
+from core.resilience.retry import MAX_ATTEMPTS
 from harness.virtual_time import run_virtually
 
 PAGES = 10
@@ -40,15 +40,15 @@ async def read(table: Table) -> list[int]:
 
 def test_a_failed_read_is_repeated_where_it_was() -> None:
     """A throttled call, or seven, throws no rebuild of hours away: no page is read twice, none is left out."""
-    assert run_virtually(read(Table({0: 1, 4: TRIES - 1, 9: 2}))) == list(range(PAGES))
+    assert run_virtually(read(Table({0: 1, 4: MAX_ATTEMPTS - 1, 9: 2}))) == list(range(PAGES))
 
 
 def test_what_stays_down_ends_the_scan() -> None:
     """After eight tries of one page."""
-    table = Table({4: TRIES})
+    table = Table({4: MAX_ATTEMPTS})
     with pytest.raises(DependencyUnavailable, match=THROTTLED):
         run_virtually(read(table))
-    assert len(table.asked) == 4 + TRIES
+    assert len(table.asked) == 4 + MAX_ATTEMPTS
 
 
 def test_what_was_just_recorded_is_seen() -> None:

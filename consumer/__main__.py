@@ -7,7 +7,6 @@ the index of search up with the tables, `reindex` builds it anew.
 import argparse
 import asyncio
 import contextlib
-import signal
 import sys
 from collections.abc import Coroutine
 from typing import Any
@@ -33,6 +32,7 @@ from core.runtime.event_loop_monitor import EventLoopMonitor
 from core.runtime.gc_tuning import freeze_gc
 from core.runtime.logging import configure_logs
 from core.runtime.metrics import serve_metrics
+from core.runtime.signals import run_until_signal
 from core.settings import load
 
 _log = structlog.get_logger()
@@ -69,14 +69,8 @@ def _work(arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
     configure_logs(settings.log_level, settings.log_format, "consumer")
     if arguments.command is None:
         return _consume(settings)
-    # Both may be cut short anywhere. Without a handler of its own, the first process of a container ignores the signal.
-    signal.signal(signal.SIGTERM, _end)
     command = {"reconcile": reconcile.run, "redrive": retry_failed.run}[arguments.command]
     return command(settings, arguments)
-
-
-def _end(number: int, _frame: object) -> None:
-    raise SystemExit(128 + number)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -99,30 +93,33 @@ async def _consume(settings: ConsumerSettings) -> int:
             receive_wait=settings.receive_wait_s,
             drain_grace=settings.drain_grace_s,
         )
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, loop.stop)
-        timeout = await _visibility_timeout(workplace.inbox, loop)
-        if timeout is None:
-            return 0
-        heartbeat = asyncio.create_task(beat(workplace.inbox, timeout))
-        # It ends only by a fault; without it others would be given what is held here.
-        heartbeat.add_done_callback(lambda _: loop.stop())
-        metrics.prepare()
-        pulse = EventLoopMonitor()
-        beating = asyncio.create_task(pulse.run(), name="pulse")
-        await asyncio.sleep(0)  # Its first beat comes before the first message.
-        # Last, because a scrape that answers says that this consumer is at work.
-        serve_metrics(settings.metrics_host, settings.metrics_port, pulse.alive)
-        freeze_gc()
-        _log.info("consuming", queue=settings.queue_url, concurrency=settings.concurrency)
-        try:
-            await loop.run()
-        finally:
-            beating.cancel()
-            heartbeat.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await heartbeat
+        status = await run_until_signal(_poll(loop, workplace.inbox, settings), stop=loop.stop)
     _log.info("drained")
+    return status
+
+
+async def _poll(loop: Loop, inbox: ReceiveQueue, settings: ConsumerSettings) -> int:
+    timeout = await _visibility_timeout(inbox, loop)
+    if timeout is None:
+        return 0
+    heartbeat = asyncio.create_task(beat(inbox, timeout))
+    # It ends only by a fault; without it others would be given what is held here.
+    heartbeat.add_done_callback(lambda _: loop.stop())
+    metrics.prepare()
+    pulse = EventLoopMonitor()
+    beating = asyncio.create_task(pulse.run(), name="pulse")
+    await asyncio.sleep(0)  # Its first beat comes before the first message.
+    # Last, because a scrape that answers says that this consumer is at work.
+    serve_metrics(settings.metrics_host, settings.metrics_port, pulse.alive)
+    freeze_gc()
+    _log.info("consuming", queue=settings.queue_url, concurrency=settings.concurrency)
+    try:
+        await loop.run()
+    finally:
+        beating.cancel()
+        heartbeat.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await heartbeat
     return 0
 
 

@@ -1,7 +1,6 @@
 """The server from its first call to its last."""
 
 import asyncio
-import signal
 import sys
 
 import grpc
@@ -21,6 +20,7 @@ from core.redis.completed_requests import open_completed_requests
 from core.runtime.event_loop_monitor import EventLoopMonitor
 from core.runtime.gc_tuning import freeze_gc
 from core.runtime.parent_watch import ParentWatch
+from core.runtime.signals import run_until_signal
 from core.search.engine import SearchReader, open_reader
 from imageservice.v1 import image_service_pb2 as pb
 from imageservice.v1.image_service_pb2_grpc import add_ImageServiceServicer_to_server
@@ -180,8 +180,23 @@ def run(
 
 async def _serve(
     settings: ServerSettings, pulse: EventLoopMonitor, parent: ParentWatch | None
-) -> None:
-    stop = _stop_on_signal(second_ends=parent is None)
+) -> int:
+    stop = asyncio.Event()
+    # A worker ignores a second signal: an init system may signal every process of a service, and then the parent
+    # passes its own signal on.
+    return await run_until_signal(
+        _serve_until(stop, settings, pulse, parent),
+        stop=stop.set,
+        second_signal_kills=parent is None,
+    )
+
+
+async def _serve_until(
+    stop: asyncio.Event,
+    settings: ServerSettings,
+    pulse: EventLoopMonitor,
+    parent: ParentWatch | None,
+) -> int:
     beating = asyncio.create_task(pulse.run(), name="pulse")
     async with open_aws() as aws:
         statements = Statements(
@@ -197,22 +212,4 @@ async def _serve(
         await stop.wait()
         await lifecycle.drain()
     beating.cancel()
-
-
-def _stop_on_signal(*, second_ends: bool) -> asyncio.Event:
-    """Set by the first SIGTERM or SIGINT; a second one finds the system's own handler and ends the process.
-
-    Not so in a worker: an init system may signal every process of a service, and then the parent passes it on.
-    """
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def first() -> None:
-        stop.set()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)
-            signal.signal(number, signal.SIG_DFL)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, first if second_ends else stop.set)
-    return stop
+    return 0

@@ -8,7 +8,6 @@ a month ($0.21), and the two of search 350,000 more ($0.14).
 """
 
 import asyncio
-import signal
 from typing import TYPE_CHECKING
 
 import structlog
@@ -21,6 +20,7 @@ from core.aws.client import call
 from core.errors import DependencyUnavailable, RequestRejected
 from core.runtime.event_loop_monitor import EventLoopMonitor
 from core.runtime.metrics import serve_metrics
+from core.runtime.signals import run_until_signal
 
 if TYPE_CHECKING:
     from types_aiobotocore_sqs import SQSClient
@@ -78,13 +78,15 @@ class QueueExporterSettings(RequestQueuesSettings):
 
 async def run(settings: QueueExporterSettings) -> int:
     """Read until SIGTERM."""
+    stop = asyncio.Event()
+    return await run_until_signal(_export_until(stop, settings), stop=stop.set)
+
+
+async def _export_until(stop: asyncio.Event, settings: QueueExporterSettings) -> int:
     queues = settings.queues
     for queue in queues:
         # A counter that is not there before it counts has no rate.
         READ_FAILURES.labels(queue)
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
     pulse = EventLoopMonitor()
     async with get_session().create_client("sqs") as sqs:
         serve_metrics(settings.metrics_host, settings.metrics_port, pulse.alive)

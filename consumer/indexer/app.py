@@ -1,7 +1,6 @@
 """`python -m consumer indexer`: index what the topic tells of, until SIGTERM."""
 
 import asyncio
-import signal
 from contextlib import suppress
 from functools import partial
 
@@ -20,6 +19,7 @@ from core.errors import DependencyUnavailable
 from core.runtime.event_loop_monitor import EventLoopMonitor
 from core.runtime.gc_tuning import freeze_gc
 from core.runtime.metrics import serve_metrics
+from core.runtime.signals import run_until_signal
 from core.search.engine import SearchWriter, open_writer
 
 # Whether the index has all that was there before it, told again and again: another process makes it whole.
@@ -53,23 +53,26 @@ async def run(settings: IndexerSettings) -> int:
             receive_wait=settings.receive_wait_s,
             drain_grace=settings.drain_grace_s,
         )
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, indexer.stop)
-        metrics.prepare()
-        pulse = EventLoopMonitor()
-        beating = asyncio.create_task(pulse.run(), name="pulse")
-        watching = asyncio.create_task(watch(engine), name="completeness")
-        serve_metrics(settings.metrics_host, settings.metrics_port, pulse.alive)
-        freeze_gc()
-        _log.info("indexing", queue=settings.search_queue_url, engine=settings.search_engine)
-        try:
-            await indexer.run()
-        finally:
-            beating.cancel()
-            watching.cancel()
-            await asyncio.wait([watching])
-            await engine.close()
+        status = await run_until_signal(_index(indexer, engine, settings), stop=indexer.stop)
     _log.info("drained")
+    return status
+
+
+async def _index(indexer: Indexer, engine: SearchWriter, settings: IndexerSettings) -> int:
+    metrics.prepare()
+    pulse = EventLoopMonitor()
+    beating = asyncio.create_task(pulse.run(), name="pulse")
+    watching = asyncio.create_task(watch(engine), name="completeness")
+    serve_metrics(settings.metrics_host, settings.metrics_port, pulse.alive)
+    freeze_gc()
+    _log.info("indexing", queue=settings.search_queue_url, engine=settings.search_engine)
+    try:
+        await indexer.run()
+    finally:
+        beating.cancel()
+        watching.cancel()
+        await asyncio.wait([watching])
+        await engine.close()
     return 0
 
 

@@ -35,6 +35,7 @@ from core.errors import RequestRejected, Undeliverable
 from core.model.message import ImageMessage, MalformedMessage, decode_message, first_message
 from core.model.request import ImageRequest, MessageStatus, message_status
 from core.runtime.clock import now_ms
+from core.runtime.signals import run_until_signal
 
 _log = structlog.get_logger()
 
@@ -87,6 +88,11 @@ def _rate(text: str) -> float:
 
 
 async def run(settings: ConsumerSettings, arguments: argparse.Namespace) -> int:
+    """0; 128 and the number of the signal that ended it. It may be cut short anywhere: the next run does the rest."""
+    return await run_until_signal(_reconcile(settings, arguments))
+
+
+async def _reconcile(settings: ConsumerSettings, arguments: argparse.Namespace) -> int:
     async with open_stores(settings) as stores:
         tally = await fail_undelivered(stores, settings.dlq_url)
         age = await oldest_age(stores.aws, settings.queue_url)

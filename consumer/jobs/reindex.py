@@ -12,8 +12,8 @@ second.
 
 import argparse
 import asyncio
-import signal
 import sys
+from dataclasses import dataclass
 
 from consumer.indexer.app import tables_of, writer_of
 from consumer.indexer.settings import ReindexSettings
@@ -21,6 +21,7 @@ from consumer.jobs.index_builder import MOST_SEGMENTS, IndexBuilder
 from consumer.jobs.progress import Progress
 from core.aws.client import Aws, open_aws
 from core.dynamodb.image_scan import ImageScan
+from core.runtime.signals import run_until_signal
 from core.search.engine import SearchWriter
 
 COMMAND = "reindex"
@@ -46,46 +47,42 @@ def _rate(text: str) -> float:
     return rate
 
 
+@dataclass(slots=True)
+class Result:
+    status: int | None = None
+    """The exit status, set as soon as searches read the new index."""
+
+
 async def run(settings: ReindexSettings, arguments: argparse.Namespace) -> int:
     """0; 1 where a document was rejected, and the new index is in place without it; 128 and the signal's number.
 
     A signal that comes when the new index is read changes neither the status nor the count that is told.
     """
-    status: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-    building = asyncio.create_task(_reindex(settings, arguments, status))
-    caught: list[int] = []
+    return await run_until_signal(_reindex(settings, arguments))
 
-    def leave(number: int) -> None:
-        # Once: what is undone takes a moment, and whoever is impatient would have it done by half.
-        if not caught:
-            building.cancel()
-        caught.append(number)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, leave, number)
+async def _reindex(settings: ReindexSettings, arguments: argparse.Namespace) -> int:
+    result = Result()
     try:
-        await building
+        async with open_aws() as aws:
+            engine = writer_of(aws, settings)
+            try:
+                await _build(aws, engine, settings, arguments, result)
+            finally:
+                await engine.close()
     except asyncio.CancelledError:
-        if not caught:
-            raise
-        if not status.done():
+        if result.status is None:
             sys.stderr.write("reindex: ended before its end; the index is as it was\n")
-            return 128 + caught[0]
-    if caught:
+            raise
+    if _cancelled():
         sys.stderr.write("reindex: ended after the swap; the new index is read\n")
-    return status.result()
+    return result.status or 0
 
 
-async def _reindex(
-    settings: ReindexSettings, arguments: argparse.Namespace, status: asyncio.Future[int]
-) -> None:
-    """`status` is set as soon as the new index is read."""
-    async with open_aws() as aws:
-        engine = writer_of(aws, settings)
-        try:
-            await _build(aws, engine, settings, arguments, status)
-        finally:
-            await engine.close()
+def _cancelled() -> bool:
+    """Return whether this task was cancelled, also if the code that it ran at that moment finished its work."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 async def _build(
@@ -93,7 +90,7 @@ async def _build(
     engine: SearchWriter,
     settings: ReindexSettings,
     arguments: argparse.Namespace,
-    status: asyncio.Future[int],
+    result: Result,
 ) -> None:
     scan = ImageScan(
         aws.dynamodb, settings.images_table, segments=arguments.segments, rate=arguments.rate
@@ -104,5 +101,5 @@ async def _build(
             tally = await refill.run(arguments.segments)
             progress.say("swapping")
             await rebuild.finish()
-            status.set_result(1 if tally.rejected else 0)
+            result.status = 1 if tally.rejected else 0
             sys.stdout.write(f"{tally}\n")

@@ -12,7 +12,6 @@ that was reopened without it is of an older revision: it reopens nothing, and is
 import argparse
 import asyncio
 import re
-import signal
 import sys
 import uuid
 from collections.abc import Callable, Sequence
@@ -33,6 +32,7 @@ from core import errors
 from core.dynamodb.indexes import TimeRange
 from core.model.message import MalformedMessage
 from core.runtime.clock import now_ms
+from core.runtime.signals import run_until_signal
 
 # What `python -m consumer redrive` may be asked for. A value that cannot be meant ends it before AWS is asked.
 
@@ -144,38 +144,31 @@ async def run(settings: ConsumerSettings, arguments: argparse.Namespace) -> int:
         sys.stderr.write(f"redrive: {fault}\n")
         return 2
     tally = Tally()
-    work = asyncio.create_task(_redrive(settings, arguments, tally))
-    caught: list[int] = []
-
-    def leave(number: int) -> None:
-        # Once: what is under way takes a moment, and whoever is impatient would have it done by half.
-        if not caught:
-            work.cancel()
-        caught.append(number)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, leave, number)
     try:
-        return await work
-    except asyncio.CancelledError:
-        if not caught:
-            raise
-        sys.stderr.write("redrive: ended before its end; run again, it does the rest\n")
-        return 128 + caught[0]
+        return await run_until_signal(_redrive(settings, arguments, tally))
     finally:
         sys.stdout.write(f"{tally}\n")
 
 
 async def _redrive(settings: ConsumerSettings, arguments: argparse.Namespace, tally: Tally) -> int:
-    async with open_stores(settings) as stores:
-        redrive = Redrive(stores, arguments, tally)
-        if arguments.customer is not None:
-            await redrive.of_customer(arguments.customer, arguments.since or 0)
-        elif arguments.request_id is not None:
-            await redrive.named(list(dict.fromkeys(arguments.request_id)))
-        else:
-            await redrive.out_of_letters(settings.failed_requests_queue_url)
-        return redrive.status
+    try:
+        async with open_stores(settings) as stores:
+            return await _reopen_chosen(Redrive(stores, arguments, tally), settings, arguments)
+    except asyncio.CancelledError:
+        sys.stderr.write("redrive: ended before its end; run again, it does the rest\n")
+        raise
+
+
+async def _reopen_chosen(
+    redrive: "Redrive", settings: ConsumerSettings, arguments: argparse.Namespace
+) -> int:
+    if arguments.customer is not None:
+        await redrive.of_customer(arguments.customer, arguments.since or 0)
+    elif arguments.request_id is not None:
+        await redrive.named(list(dict.fromkeys(arguments.request_id)))
+    else:
+        await redrive.out_of_letters(settings.failed_requests_queue_url)
+    return redrive.status
 
 
 class Redrive:

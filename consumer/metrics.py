@@ -71,7 +71,8 @@ BYTES_IN = Counter("consumer_fetched_bytes_total", "Bytes of bodies fetched from
 BYTES_OUT = Counter("consumer_stored_bytes_total", "Bytes of objects stored.")
 OUTAGE = Gauge("consumer_outage", "1 while an AWS service that we need is down, else 0.")
 HEARTBEAT_FAILURES = Counter(
-    "consumer_heartbeat_failures_total", "Calls that could not extend what is held."
+    "consumer_heartbeat_failures_total",
+    "Calls that could not extend the visibility timeout of held messages, and single messages that SQS refused.",
 )
 
 

@@ -13,7 +13,7 @@ from grpc_health.v1.health import aio as health
 from grpc_reflection.v1alpha import reflection
 
 from core.aws.client import open_aws
-from core.aws.sqs import QueueSender
+from core.aws.sqs import SqsQueue
 from core.dynamodb.statements import Statements
 from core.dynamodb.tables import Tables
 from core.redis.completed_requests import open_completed_requests
@@ -54,7 +54,7 @@ class Server:
         self,
         settings: ServerSettings,
         tables: Tables,
-        sender: QueueSender,
+        sender: SqsQueue,
         *,
         shares_port: bool = False,
     ) -> None:
@@ -203,7 +203,7 @@ async def _serve_until(
             settings.requests_table, settings.images_table, shards=settings.customer_shards
         )
         tables = Tables(aws.dynamodb, aws.wire.dynamodb, statements, settings.batching)
-        sender = QueueSender(aws.wire.sqs, settings.queue_url, batching=settings.batching)
+        sender = SqsQueue(aws.wire.sqs, settings.queue_url, batching=settings.batching)
         lifecycle = Server(settings, tables, sender, shares_port=parent is not None)
         await lifecycle.open()
         freeze_gc()

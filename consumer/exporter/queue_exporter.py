@@ -8,23 +8,18 @@ a month ($0.21), and the two of search 350,000 more ($0.14).
 """
 
 import asyncio
-from typing import TYPE_CHECKING
 
 import structlog
-from aiobotocore.session import get_session
 from prometheus_client import Counter, Gauge
 from pydantic import AliasChoices, Field
 
 from consumer.settings import RequestQueuesSettings
-from core.aws.client import call
+from core.aws.client import open_sqs
+from core.aws.sqs import SqsQueue
 from core.errors import DependencyUnavailable, RequestRejected
 from core.runtime.event_loop_monitor import EventLoopMonitor
 from core.runtime.metrics import serve_metrics
 from core.runtime.signals import run_until_signal
-
-if TYPE_CHECKING:
-    from types_aiobotocore_sqs import SQSClient
-    from types_aiobotocore_sqs.literals import QueueAttributeNameType
 
 COMMAND = "queue-exporter"
 
@@ -38,13 +33,13 @@ READ_FAILURES = Counter(
     "queue_read_failures_total", "Readings of a queue that SQS did not answer.", ["queue"]
 )
 
-_STATES: "dict[QueueAttributeNameType, str]" = {
+_STATES = {
     "ApproximateNumberOfMessages": "visible",
     "ApproximateNumberOfMessagesNotVisible": "in_flight",
     "ApproximateNumberOfMessagesDelayed": "delayed",
 }
 
-_PATIENCE_S = 5.0
+_TIMEOUT_S = 5.0
 
 _log = structlog.get_logger()
 
@@ -88,12 +83,12 @@ async def _export_until(stop: asyncio.Event, settings: QueueExporterSettings) ->
         # A counter that is not there before it counts has no rate.
         READ_FAILURES.labels(queue)
     pulse = EventLoopMonitor()
-    async with get_session().create_client("sqs") as sqs:
+    async with open_sqs() as sqs:
         serve_metrics(settings.metrics_host, settings.metrics_port, pulse.alive)
         tasks = [
             asyncio.create_task(pulse.run(), name="pulse"),
             *(
-                asyncio.create_task(_follow(sqs, name, url, settings.read_interval_s))
+                asyncio.create_task(_follow(name, SqsQueue(sqs, url), settings.read_interval_s))
                 for name, url in queues.items()
             ),
         ]
@@ -104,27 +99,22 @@ async def _export_until(stop: asyncio.Event, settings: QueueExporterSettings) ->
     return 0
 
 
-async def _follow(sqs: "SQSClient", queue: str, url: str, interval: float) -> None:
+async def _follow(name: str, queue: SqsQueue, interval: float) -> None:
     """Read one queue again and again; the others do not wait for it."""
     while True:
         try:
-            counts = await _read(sqs, url)
+            counts = await _read(queue)
         except (DependencyUnavailable, RequestRejected, LookupError, ValueError) as error:
-            _log.warning("a queue cannot be read", queue=queue, error=str(error))
-            READ_FAILURES.labels(queue).inc()
-            QUEUE_MESSAGES.remove_by_labels({"queue": queue})
+            _log.warning("a queue cannot be read", queue=name, error=str(error))
+            READ_FAILURES.labels(name).inc()
+            QUEUE_MESSAGES.remove_by_labels({"queue": name})
         else:
             for state, count in counts.items():
-                QUEUE_MESSAGES.labels(queue, state).set(count)
+                QUEUE_MESSAGES.labels(name, state).set(count)
         await asyncio.sleep(interval)
 
 
-async def _read(sqs: "SQSClient", url: str) -> dict[str, int]:
+async def _read(queue: SqsQueue) -> dict[str, int]:
     """Messages by state. Raises DependencyUnavailable, RequestRejected, and LookupError or ValueError."""
-    answer = await call(
-        "sqs:GetQueueAttributes",
-        sqs.get_queue_attributes(QueueUrl=url, AttributeNames=list(_STATES)),
-        seconds=_PATIENCE_S,
-    )
-    attributes = answer["Attributes"]
+    attributes = await queue.attributes(*_STATES, seconds=_TIMEOUT_S)
     return {state: int(attributes[attribute]) for attribute, state in _STATES.items()}

@@ -12,6 +12,7 @@ from consumer.indexer.indexer import Indexer
 from consumer.indexer.metrics import INCOMPLETE
 from consumer.indexer.settings import IndexerSettings, ReindexSettings
 from core.aws.client import Aws, open_aws
+from core.aws.sqs import SqsQueue
 from core.dynamodb.image_scan import images_exist
 from core.dynamodb.statements import Statements
 from core.dynamodb.tables import Tables
@@ -47,7 +48,7 @@ async def run(settings: IndexerSettings) -> int:
     async with open_aws() as aws:
         engine = writer_of(aws, settings)
         indexer = Indexer(
-            EventQueue(aws.wire.sqs, settings.search_queue_url),
+            EventQueue(SqsQueue(aws.wire.sqs, settings.search_queue_url)),
             tables_of(aws, settings),
             engine,
             receive_wait=settings.receive_wait_s,

@@ -2,18 +2,15 @@
 
 import asyncio
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import orjson
 import structlog
 
 from consumer.indexer.metrics import DOCUMENTS, MALFORMED, RECEIVED
-from core.aws.client import CALL_SECONDS, call
-from core.aws.http import JsonService
-from core.aws.sqs import MAX_BATCH
-from core.errors import DependencyUnavailable, ImageServiceError, RequestRejected
+from core.aws.sqs import IncomingMessage, SqsQueue
+from core.errors import ImageServiceError
 
 # What the topic tells of a COMPLETED request. Only a hint: what is indexed is read from the tables.
 
@@ -55,80 +52,42 @@ def _join(one: Event, other: Event) -> Event:
 
 _log = structlog.get_logger()
 
-_RECEIVES = "ApproximateReceiveCount"
-
 
 class EventQueue:
-    def __init__(self, sqs: JsonService, queue_url: str) -> None:
-        self._sqs = sqs
-        self._queue_url = queue_url
+    def __init__(self, queue: SqsQueue) -> None:
+        self._queue = queue
 
     async def receive(self, count: int, *, wait: int) -> list[Event]:
         """Up to `count` (at most 10) events, after at most `wait` seconds. Raises DependencyUnavailable."""
-        answer = await self._call(
-            "ReceiveMessage",
-            {
-                "MaxNumberOfMessages": min(count, MAX_BATCH),
-                "WaitTimeSeconds": wait,
-                "MessageSystemAttributeNames": [_RECEIVES],
-            },
-            seconds=2 * wait + CALL_SECONDS,
-        )
-        messages = answer.get("Messages", [])
+        messages = await self._queue.receive(count, wait=wait)
         RECEIVED.inc(len(messages))
         events = (_event(message) for message in messages)
         return [event for event in events if event is not None]
 
     async def delete(self, events: Iterable[Event]) -> None:
         """All that they asked for is done. What SQS does not take now comes back, and is written again."""
-        await self._each_batch("DeleteMessageBatch", events, {})
+        deletes = [self._queue.delete_nowait(receipt) for receipt in _receipts(events)]
+        results = await asyncio.gather(*deletes, return_exceptions=True)
+        _warn("not deleted", [result for result in results if result is not None])
 
     async def release(self, events: Iterable[Event]) -> None:
         """Let them be received again at once; where SQS does not answer, when their visibility lapses."""
-        await self._each_batch("ChangeMessageVisibilityBatch", events, {"VisibilityTimeout": 0})
-
-    async def _each_batch(
-        self, operation: str, events: Iterable[Event], more: dict[str, Any]
-    ) -> None:
-        await asyncio.gather(
-            *(
-                self._batch(operation, [{**entry, **more} for entry in entries])
-                for entries in _batches(events)
-            )
-        )
-
-    async def _batch(self, operation: str, entries: list[dict[str, Any]]) -> None:
-        try:
-            answer = await self._call(operation, {"Entries": entries})
-        except (DependencyUnavailable, RequestRejected) as error:
-            _log.warning("left to the visibility timeout", count=len(entries), error=str(error))
-            return
-        if failed := answer.get("Failed"):
-            _log.warning("left to the visibility timeout", count=len(failed), error=str(failed[0]))
-
-    async def _call(
-        self, operation: str, members: dict[str, Any], *, seconds: float = CALL_SECONDS
-    ) -> dict[str, Any]:
-        return await call(
-            f"sqs:{operation}",
-            self._sqs.invoke(operation, {"QueueUrl": self._queue_url, **members}),
-            seconds=seconds,
-        )
+        _warn("not released", await self._queue.change_visibility(_receipts(events), 0))
 
 
-def _batches(events: Iterable[Event]) -> Iterator[list[dict[str, Any]]]:
-    receipts = [receipt for event in events for receipt in event.receipts]
-    for at in range(0, len(receipts), MAX_BATCH):
-        yield [
-            {"Id": str(number), "ReceiptHandle": receipt}
-            for number, receipt in enumerate(receipts[at : at + MAX_BATCH])
-        ]
+def _receipts(events: Iterable[Event]) -> list[str]:
+    return [receipt for event in events for receipt in event.receipts]
 
 
-def _event(message: Any) -> Event | None:
+def _warn(event: str, errors: Sequence[object]) -> None:
+    """The visibility timeout makes these messages receivable again."""
+    if errors:
+        _log.warning(event, count=len(errors), error=str(errors[0]))
+
+
+def _event(message: IncomingMessage) -> Event | None:
     try:
-        first = message["Attributes"][_RECEIVES] == "1"
-        return decode_event(message["Body"], message["ReceiptHandle"], first=first)
+        return decode_event(message.body, message.receipt, first=message.receive_count == 1)
     except MalformedEvent as error:
         # Left alone, it reaches the search dead letters, on which an alarm stands.
         _log.error("malformed event left to the redrive policy", error=str(error))

@@ -17,7 +17,7 @@ from consumer.indexer.event_queue import Event, EventQueue
 from consumer.indexer.lookup import LookupResult, Unreadable, look_up
 from consumer.indexer.metrics import BATCH_SIZE, DOCUMENTS, GONE, LAG_SECONDS, WAITING
 from consumer.indexer.probe import Probe
-from core.aws.sqs import MAX_BATCH
+from core.aws.batch import MAX_BATCH
 from core.dynamodb.tables import Tables
 from core.errors import DependencyUnavailable, Overloaded, SearchUnavailable
 from core.resilience.backoff import Backoff

@@ -4,17 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from core.aws.client import call
-from core.aws.sqs import MAX_BATCH
+from core.aws.batch import MAX_BATCH
+from core.aws.sqs import SqsQueue
 from core.runtime.clock import now_ms
-
-if TYPE_CHECKING:
-    from types_aiobotocore_sqs import SQSClient
-
 
 _INVISIBLE_S = 900
 """Seconds for which a receive hides a letter. A longer pass receives what it holds again, and holds it again."""
@@ -22,7 +17,6 @@ _EMPTY_RECEIVES = 5
 """So many in a row end a pass, though the queue claims to have more: SQS hands out no more than it lets be held."""
 _VAIN_LETTERS = 100
 """So many letters in a row that are none of this pass's end it, beyond all that it holds, twice over."""
-_RELEASES_AT_ONCE = 8
 _HASTE_S = 5.0
 """How long a pass that is cut short takes to let go of what it holds, in seconds."""
 
@@ -62,9 +56,9 @@ class Round:
 
 
 @asynccontextmanager
-async def dead_queue(sqs: "SQSClient", url: str) -> "AsyncIterator[FailedRequestsQueue]":
+async def dead_queue(sqs: SqsQueue) -> "AsyncIterator[FailedRequestsQueue]":
     """A queue to read; in the end, what was received and not deleted is visible to others again."""
-    queue = FailedRequestsQueue(sqs, url)
+    queue = FailedRequestsQueue(sqs)
     within: float | None = _HASTE_S
     try:
         yield queue
@@ -77,8 +71,7 @@ async def dead_queue(sqs: "SQSClient", url: str) -> "AsyncIterator[FailedRequest
 class FailedRequestsQueue:
     """Holds what it received, invisible to others, until that is deleted or released."""
 
-    sqs: "SQSClient"
-    url: str
+    queue: SqsQueue
     not_handed_out: int = 0
     """About how many letters the last pass did not get to see. SQS lets 120,000 be held, and hands out no more."""
     _held: dict[str, str] = field(default_factory=dict)
@@ -91,17 +84,14 @@ class FailedRequestsQueue:
         """
         began, turn = now_ms(), Round()
         while True:
-            received = await self._receive()
+            received = await self.queue.receive(MAX_BATCH, wait=1, visibility_timeout=_INVISIBLE_S)
             fresh = [
-                raw
-                for raw in received
-                if int(raw["Attributes"]["SentTimestamp"]) <= began
-                and raw["MessageId"] not in self._held
+                each for each in received if each.sent_at <= began and each.id not in self._held
             ]
-            self._held.update((raw["MessageId"], raw["ReceiptHandle"]) for raw in received)
+            self._held.update((each.id, each.receipt) for each in received)
             if fresh:
                 turn.found(len(self._held))
-                yield [Letter(raw["MessageId"], raw["Body"], raw["ReceiptHandle"]) for raw in fresh]
+                yield [Letter(each.id, each.body, each.receipt) for each in fresh]
             elif received:
                 if turn.known(len(received)):
                     return
@@ -113,28 +103,19 @@ class FailedRequestsQueue:
 
     async def waiting(self) -> int:
         """About how many letters are there and not held by anyone."""
-        response = await call(
-            "sqs:GetQueueAttributes",
-            self.sqs.get_queue_attributes(
-                QueueUrl=self.url, AttributeNames=["ApproximateNumberOfMessages"]
-            ),
-        )
-        return int(response["Attributes"]["ApproximateNumberOfMessages"])
+        attributes = await self.queue.attributes("ApproximateNumberOfMessages")
+        return int(attributes["ApproximateNumberOfMessages"])
 
     async def delete(self, letters: Sequence[Letter]) -> None:
-        """Up to 10 letters. What SQS would not delete is held on. Raises DependencyUnavailable."""
-        if not letters:
-            return
-        entries: list[Any] = [
-            {"Id": str(position), "ReceiptHandle": letter.receipt}
-            for position, letter in enumerate(letters)
-        ]
-        response = await call(
-            "sqs:DeleteMessageBatch",
-            self.sqs.delete_message_batch(QueueUrl=self.url, Entries=entries),
-        )
-        for entry in response.get("Successful", []):
-            self._held.pop(letters[int(entry["Id"])].id, None)
+        """Up to 10 letters. What SQS would not delete is held on. Raises DependencyUnavailable or RequestRejected."""
+        deletes = [self.queue.delete_nowait(letter.receipt) for letter in letters]
+        results = await asyncio.gather(*deletes, return_exceptions=True)
+        for letter, result in zip(letters, results, strict=True):
+            if result is None:
+                self._held.pop(letter.id, None)
+        for result in results:
+            if result is not None:
+                raise result
 
     async def release(self, *, within: float | None) -> None:
         """Make visible again whatever is held, so that the next pass finds it. Nothing raises because of SQS.
@@ -143,42 +124,5 @@ class FailedRequestsQueue:
         """
         receipts = list(self._held.values())
         self._held.clear()
-        batches = iter([receipts[at : at + MAX_BATCH] for at in range(0, len(receipts), MAX_BATCH)])
-
-        async def release_some() -> None:
-            for batch in batches:
-                await self._release(batch)
-
-        lanes = (release_some() for _ in range(_RELEASES_AT_ONCE))
-        try:
-            async with asyncio.timeout(within):
-                faults = [
-                    each for each in await asyncio.gather(*lanes, return_exceptions=True) if each
-                ]
-        except TimeoutError as error:
-            faults = [error]
-        if faults:
-            _log.warning("letters stay invisible for a while", error=str(faults[0]))
-
-    async def _receive(self) -> list[Any]:
-        response = await call(
-            "sqs:ReceiveMessage",
-            self.sqs.receive_message(
-                QueueUrl=self.url,
-                MaxNumberOfMessages=MAX_BATCH,
-                WaitTimeSeconds=1,
-                VisibilityTimeout=_INVISIBLE_S,
-                MessageSystemAttributeNames=["SentTimestamp"],
-            ),
-        )
-        return list(response.get("Messages", []))
-
-    async def _release(self, receipts: Sequence[str]) -> None:
-        entries: list[Any] = [
-            {"Id": str(position), "ReceiptHandle": receipt, "VisibilityTimeout": 0}
-            for position, receipt in enumerate(receipts)
-        ]
-        await call(
-            "sqs:ChangeMessageVisibilityBatch",
-            self.sqs.change_message_visibility_batch(QueueUrl=self.url, Entries=entries),
-        )
+        if errors := await self.queue.change_visibility(receipts, 0, within=within):
+            _log.warning("messages not released", count=len(errors), error=str(errors[0]))

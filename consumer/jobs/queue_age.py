@@ -3,12 +3,13 @@
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from core.aws.client import Aws, call
+from core.aws.client import call
+from core.aws.sqs import SqsQueue
 
 if TYPE_CHECKING:
-    from types_aiobotocore_sqs.literals import QueueAttributeNameType
+    from types_aiobotocore_cloudwatch import CloudWatchClient
 
-_COUNTS: "tuple[QueueAttributeNameType, ...]" = (
+_COUNTS = (
     "ApproximateNumberOfMessages",
     "ApproximateNumberOfMessagesNotVisible",
     "ApproximateNumberOfMessagesDelayed",
@@ -18,32 +19,26 @@ _LONGEST_RETENTION_S = 1_209_600.0
 """SQS's longest retention, for a queue that tells none of its own."""
 
 
-async def oldest_age(aws: Aws, queue_url: str) -> float:
+async def oldest_age(queue: SqsQueue, cloudwatch: "CloudWatchClient", queue_url: str) -> float:
     """Seconds, erring on the old side.
 
     0 for an empty queue. Otherwise CloudWatch's ApproximateAgeOfOldestMessage; where that has no
     figure, the queue's retention period, beyond which no message can exist.
     """
-    response = await call(
-        "sqs:GetQueueAttributes",
-        aws.sqs.get_queue_attributes(
-            QueueUrl=queue_url, AttributeNames=[*_COUNTS, "MessageRetentionPeriod"]
-        ),
-    )
-    attributes = response["Attributes"]
+    attributes = await queue.attributes(*_COUNTS, "MessageRetentionPeriod")
     if not any(int(attributes[name]) for name in _COUNTS):
         return 0
-    measured = await _measured_age(aws, queue_url.rsplit("/", 1)[-1])
+    measured = await _measured_age(cloudwatch, queue_url.rsplit("/", 1)[-1])
     if measured is not None:
         return measured
     return float(attributes.get("MessageRetentionPeriod", _LONGEST_RETENTION_S))
 
 
-async def _measured_age(aws: Aws, queue_name: str) -> float | None:
+async def _measured_age(cloudwatch: "CloudWatchClient", queue_name: str) -> float | None:
     now = datetime.now(UTC)
     response = await call(
         "cloudwatch:GetMetricData",
-        aws.cloudwatch.get_metric_data(
+        cloudwatch.get_metric_data(
             MetricDataQueries=[
                 {
                     "Id": "age",

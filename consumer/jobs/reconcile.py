@@ -30,6 +30,7 @@ from consumer.jobs.stale_scan import Checkpoint, StaleScan
 from consumer.notify.finalize import fail_request, retell
 from consumer.settings import ConsumerSettings
 from consumer.worker.app import Clients, open_stores
+from core.aws.sqs import SqsQueue
 from core.dynamodb.tables import ConditionNotMet
 from core.errors import RequestRejected, Undeliverable
 from core.model.message import ImageMessage, MalformedMessage, decode_message, first_message
@@ -95,7 +96,7 @@ async def run(settings: ConsumerSettings, arguments: argparse.Namespace) -> int:
 async def _reconcile(settings: ConsumerSettings, arguments: argparse.Namespace) -> int:
     async with open_stores(settings) as stores:
         tally = await fail_undelivered(stores, settings.dlq_url)
-        age = await oldest_age(stores.aws, settings.queue_url)
+        age = await oldest_age(stores.queue, stores.aws.cloudwatch, settings.queue_url)
         checkpoint = Checkpoint(arguments.checkpoint, arguments.segments)
         scan = StaleScan(
             stores.aws.dynamodb,
@@ -148,21 +149,21 @@ async def take_up(stores: Clients, request: ImageRequest, max_claims: int) -> Ta
     if request.claims >= max_claims:
         # Sent first: should this process die in between, whoever receives the message tells of the end.
         with contextlib.suppress(RequestRejected):
-            await stores.sender.send(message.encode())
+            await stores.queue.send(message.encode())
         return await _fail(stores, message)
     try:
         await stores.tables.write(stores.tables.statements.claim(request, now=now_ms()))
     except ConditionNotMet:
         # A worker, or another reconcile, was there first.
         return Tally()
-    await stores.sender.send(message.encode())
+    await stores.queue.send(message.encode())
     return Tally(resent=1)
 
 
 async def fail_undelivered(stores: Clients, queue_url: str) -> Tally:
     """Fail the PENDING requests of what the redrive policy moved away; what is no message of ours stays."""
     tally = Tally()
-    async with dead_queue(stores.aws.sqs, queue_url) as queue:
+    async with dead_queue(SqsQueue(stores.aws.wire.sqs, queue_url)) as queue:
         async for letters in queue.batches():
             done: list[Letter] = []
             for letter in letters:

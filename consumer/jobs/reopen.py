@@ -126,7 +126,7 @@ async def reopen(stores: Clients, failed: FailedRequestMessage) -> bool:
         resent=True,
         pending_since=pending_since,
     )
-    await stores.sender.send(message.encode())
+    await stores.queue.send(message.encode())
     return True
 
 

@@ -29,6 +29,7 @@ from consumer.notify.outcome import FailedRequestMessage, decode_failed_request_
 from consumer.settings import ConsumerSettings
 from consumer.worker.app import Clients, open_stores
 from core import errors
+from core.aws.sqs import SqsQueue
 from core.dynamodb.indexes import TimeRange
 from core.model.message import MalformedMessage
 from core.runtime.clock import now_ms
@@ -211,7 +212,7 @@ class Redrive:
 
     async def out_of_letters(self, queue_url: str) -> None:
         """Those that are in the queue. What is passed over is there for others again at the end."""
-        async with dead_queue(self._stores.aws.sqs, queue_url) as queue:
+        async with dead_queue(SqsQueue(self._stores.aws.wire.sqs, queue_url)) as queue:
             with Progress("redrive", await queue.waiting()) as progress:
                 async for letters in queue.batches():
                     await self._reopen_letters(queue, letters)

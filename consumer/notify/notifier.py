@@ -1,14 +1,15 @@
 """Telling of outcomes: a notification to SNS and, for a failure, a copy in the dead-letter queue."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from consumer.notify.notification import notification_entry
 from consumer.notify.outcome import Outcome, failed_request_message_of
 from consumer.notify.redis_publisher import RedisPublisher
-from core.aws.client import call
+from core.aws.batch import MAX_BATCH, call_batch, entry_outcome
 from core.aws.http import Publisher
-from core.aws.sqs import MAX_BATCH, QueueSender, batch_outcomes
+from core.aws.sqs import SqsQueue
 from core.batcher import NO_LINGER, Batcher, Batching, BatchRejected
 from core.batcher import Outcome as Committed
 from core.errors import RequestRejected
@@ -20,7 +21,7 @@ class Notifier:
         sns: Publisher,
         topic_arn: str,
         public_base_url: str,
-        dead_letters: QueueSender,
+        dead_letters: SqsQueue,
         batching: Batching = NO_LINGER,
         *,
         announcer: RedisPublisher | None = None,
@@ -51,12 +52,10 @@ class Notifier:
             await self._announcer.drain()
 
     async def _publish(self, batch: Sequence[dict[str, Any]]) -> Sequence[Committed[None]]:
-        entries: list[Any] = [{"Id": str(at), **entry} for at, entry in enumerate(batch)]
         try:
-            response = await call(
-                "sns:PublishBatch",
-                self._sns.publish_batch(self._topic_arn, entries),
+            errors = await call_batch(
+                "sns:PublishBatch", partial(self._sns.publish_batch, self._topic_arn), batch
             )
         except RequestRejected as rejection:
             raise BatchRejected from rejection
-        return batch_outcomes(response, len(batch))
+        return [entry_outcome(error) for error in errors]

@@ -19,7 +19,7 @@ from consumer.worker.receive_queue import ReceiveQueue
 from consumer.worker.retry_policy import RetryPolicy
 from consumer.worker.storage import ImageStorage
 from core.aws.client import Aws, open_aws
-from core.aws.sqs import QueueSender
+from core.aws.sqs import SqsQueue
 from core.dynamodb.statements import Statements
 from core.dynamodb.tables import Tables
 from core.redis.completed_requests import open_completed_requests
@@ -35,7 +35,7 @@ class Clients:
 
     aws: Aws
     tables: Tables
-    sender: QueueSender
+    queue: SqsQueue
     notifier: Notifier
 
 
@@ -54,16 +54,16 @@ async def open_stores(settings: ConsumerSettings) -> AsyncIterator[Clients]:
         stores = Clients(
             aws=aws,
             tables=tables,
-            sender=QueueSender(aws.wire.sqs, settings.queue_url, batching=settings.batching),
+            queue=SqsQueue(aws.wire.sqs, settings.queue_url, batching=settings.batching),
             notifier=Notifier(
                 aws.wire.sns,
                 settings.topic_arn,
                 settings.public_base_url,
-                QueueSender(
+                SqsQueue(
                     aws.wire.sqs,
                     settings.failed_requests_queue_url,
-                    "sqs dead letters",
-                    settings.batching,
+                    batching=settings.batching,
+                    sends_name="sqs dead letters",
                 ),
                 settings.batching,
                 announcer=None if shared is None else RedisPublisher(tables, shared),
@@ -72,7 +72,7 @@ async def open_stores(settings: ConsumerSettings) -> AsyncIterator[Clients]:
         try:
             yield stores
         finally:
-            await _bounded(stores.tables.drain(), stores.notifier.drain(), stores.sender.drain())
+            await _bounded(stores.tables.drain(), stores.notifier.drain(), stores.queue.drain())
             if shared is not None:
                 await shared.close()
 
@@ -85,7 +85,7 @@ class WorkerApp:
 
 @asynccontextmanager
 async def open_workplace(settings: ConsumerSettings, stores: Clients) -> AsyncIterator[WorkerApp]:
-    inbox = ReceiveQueue(stores.aws.wire.sqs, settings.queue_url, stores.sender, settings.batching)
+    inbox = ReceiveQueue(stores.queue)
     fetcher = Fetcher(fetch_policy(settings))
     decoder = Decoder(
         ImagePolicy(

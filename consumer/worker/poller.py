@@ -12,7 +12,7 @@ from consumer.metrics import CONCURRENCY, OUTAGE, QUEUE_AGE_SECONDS, received
 from consumer.worker.handler import MessageHandler
 from consumer.worker.receive_queue import ReceiveQueue
 from consumer.worker.received_message import ReceivedMessage
-from core.aws.sqs import MAX_BATCH
+from core.aws.batch import MAX_BATCH
 from core.errors import DependencyUnavailable, Overloaded
 from core.model.request import ImageRequest
 from core.resilience.backoff import Backoff

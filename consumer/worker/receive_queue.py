@@ -1,8 +1,7 @@
 """The queue as the consumer sees it: receive, hold, delete, give back."""
 
 import time
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable
 
 import structlog
 
@@ -16,11 +15,8 @@ from consumer.metrics import (
 )
 from consumer.worker.pending_age import PendingAge
 from consumer.worker.received_message import ReceivedMessage, fold
-from core.aws.client import CALL_SECONDS, call
-from core.aws.http import JsonService
-from core.aws.sqs import MAX_BATCH, MAX_FLUSHES, QueueSender, batch_outcome, batch_outcomes
-from core.batcher import NO_LINGER, Batcher, Batching, BatchRejected, Done, Outcome
-from core.errors import RequestRejected
+from core.aws.batch import EntryError
+from core.aws.sqs import IncomingMessage, SqsQueue
 from core.model.message import MAX_DELAY_S, MalformedMessage, decode_message
 from core.runtime.clock import now_ms
 
@@ -30,26 +26,11 @@ _log = structlog.get_logger()
 class ReceiveQueue:
     """Every message received is held, and so kept invisible by the heartbeat, until `finish` or `give_back`."""
 
-    def __init__(
-        self,
-        sqs: JsonService,
-        queue_url: str,
-        sender: QueueSender,
-        batching: Batching = NO_LINGER,
-    ) -> None:
-        self._sqs = sqs
-        self._queue_url = queue_url
-        self._sender = sender
+    def __init__(self, queue: SqsQueue) -> None:
+        self._queue = queue
         self._held: dict[ReceivedMessage, float] = {}
         """Since when, in seconds of the monotonic clock."""
         self._sent_anew: set[ReceivedMessage] = set()
-        self._deletes: Batcher[str, None] = Batcher(
-            "sqs deletes",
-            self._delete_batch,
-            max_batch=MAX_BATCH,
-            batching=batching,
-            max_flushes=MAX_FLUSHES,
-        )
         self._pending = PendingAge()
         OLDEST_MESSAGE_AGE_SECONDS.set_function(self._oldest_age)
         OLDEST_PENDING_AGE_SECONDS.set_function(self._oldest_pending_age)
@@ -66,32 +47,12 @@ class ReceiveQueue:
 
     async def visibility_timeout(self) -> int:
         """The queue's own, in seconds."""
-        response = await call(
-            "sqs:GetQueueAttributes",
-            self._sqs.invoke(
-                "GetQueueAttributes",
-                {"QueueUrl": self._queue_url, "AttributeNames": ["VisibilityTimeout"]},
-            ),
-        )
-        return int(response["Attributes"]["VisibilityTimeout"])
+        attributes = await self._queue.attributes("VisibilityTimeout")
+        return int(attributes["VisibilityTimeout"])
 
     async def receive(self, count: int, *, wait: int) -> list[ReceivedMessage]:
         """Up to `count` (at most 10) messages, folded. Raises DependencyUnavailable."""
-        response = await call(
-            "sqs:ReceiveMessage",
-            self._sqs.invoke(
-                "ReceiveMessage",
-                {
-                    "QueueUrl": self._queue_url,
-                    "MaxNumberOfMessages": min(count, MAX_BATCH),
-                    "WaitTimeSeconds": wait,
-                    "MessageSystemAttributeNames": ["ApproximateReceiveCount", "SentTimestamp"],
-                },
-            ),
-            # A poll that falls silent is known only after its wait; the next one is to have its own.
-            seconds=2 * wait + CALL_SECONDS,
-        )
-        received = [_delivery(raw) for raw in response.get("Messages", [])]
+        received = [_delivery(each) for each in await self._queue.receive(count, wait=wait)]
         deliveries = fold(delivery for delivery in received if delivery is not None)
         now = time.monotonic()
         self._held.update((delivery, now) for delivery in deliveries)
@@ -119,7 +80,7 @@ class ReceiveQueue:
         """
         if delivery not in self._sent_anew:
             message = delivery.message.again(attempts=attempts, suspect=delivery.suspect)
-            await self._sender.send(message.encode(), delay=min(MAX_DELAY_S, round(delay)))
+            await self._queue.send(message.encode(), delay=min(MAX_DELAY_S, round(delay)))
             self._sent_anew.add(delivery)
         await self._delete(delivery)
         self._release(delivery, "given_back")
@@ -131,21 +92,12 @@ class ReceiveQueue:
         self._held[cleared] = self._held.pop(delivery)
         return cleared
 
-    async def extend(self, receipts: Sequence[str], seconds: int) -> None:
-        """Keep up to 10 messages invisible for `seconds` from now."""
-        entries: list[Any] = [
-            {"Id": str(position), "ReceiptHandle": receipt, "VisibilityTimeout": seconds}
-            for position, receipt in enumerate(receipts)
-        ]
-        await call(
-            "sqs:ChangeMessageVisibilityBatch",
-            self._sqs.invoke(
-                "ChangeMessageVisibilityBatch", {"QueueUrl": self._queue_url, "Entries": entries}
-            ),
-        )
+    async def extend(self, seconds: int, *, within: float) -> list[EntryError]:
+        """Keep all that is held invisible for `seconds` from now. Return what failed, as SqsQueue does."""
+        return await self._queue.change_visibility(self.receipts, seconds, within=within)
 
     async def drain(self) -> None:
-        await self._deletes.drain()
+        await self._queue.drain()
 
     def let_go(self, delivery: ReceivedMessage) -> None:
         """Hold it no longer: it comes back once its visibility lapses, as a suspect."""
@@ -176,44 +128,20 @@ class ReceiveQueue:
 
     async def _delete(self, delivery: ReceivedMessage) -> None:
         for receipt in delivery.receipts:
-            await self._deletes.submit(receipt)
-
-    async def _delete_batch(self, batch: Sequence[str]) -> Sequence[Outcome[None]]:
-        entries: list[Any] = [
-            {"Id": str(position), "ReceiptHandle": receipt}
-            for position, receipt in enumerate(batch)
-        ]
-        try:
-            response = await call(
-                "sqs:DeleteMessageBatch",
-                self._sqs.invoke(
-                    "DeleteMessageBatch", {"QueueUrl": self._queue_url, "Entries": entries}
-                ),
-            )
-        except RequestRejected as rejection:
-            raise BatchRejected from rejection
-        return batch_outcomes(response, len(batch), _deleted)
+            await self._queue.delete(receipt)
 
 
-def _deleted(failure: Any) -> Outcome[None]:
-    """A receipt that has expired belongs to a later delivery, whose worker finds the request ended."""
-    if failure is not None and failure.get("SenderFault"):
-        return Done(None)
-    return batch_outcome(failure)
-
-
-def _delivery(raw: Any) -> ReceivedMessage | None:
+def _delivery(incoming: IncomingMessage) -> ReceivedMessage | None:
     try:
-        message = decode_message(raw["Body"])
+        message = decode_message(incoming.body)
     except MalformedMessage as error:
         # Not ours: left alone, it reaches the queue of undelivered messages, on which the alarm stands.
         _log.error("malformed message left to the redrive policy", error=str(error))
         received("malformed").inc()
         return None
-    attributes = raw["Attributes"]
     return ReceivedMessage(
         message=message,
-        receipts=(raw["ReceiptHandle"],),
-        receive_count=int(attributes["ApproximateReceiveCount"]),
-        sent_at=int(attributes["SentTimestamp"]),
+        receipts=(incoming.receipt,),
+        receive_count=incoming.receive_count,
+        sent_at=incoming.sent_at,
     )

@@ -15,7 +15,7 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 from botocore.exceptions import BotoCoreError, ClientError
 
-from core.aws.http import Limits, Wire, open_http_clients
+from core.aws.http import JsonService, Limits, Wire, open_http_clients, open_sqs_client
 from core.errors import DependencyUnavailable, RequestRejected
 from core.runtime.metrics import AWS_CALL_SECONDS, AWS_CALLS
 
@@ -121,3 +121,14 @@ async def open_aws(limits: Limits = _LIMITS) -> AsyncIterator[Aws]:
                 open_http_clients(session, limits, dynamodb=dynamodb, sqs=sqs, s3=s3, sns=sns)
             ),
         )
+
+
+@asynccontextmanager
+async def open_sqs(limits: Limits = _LIMITS) -> AsyncIterator[JsonService]:
+    """Open SQS alone, for a process that needs no other service: each SDK client costs memory."""
+    session = get_session()
+    async with (
+        session.create_client("sqs", config=_CONFIG) as sqs,
+        open_sqs_client(session, limits, sqs) as service,
+    ):
+        yield service

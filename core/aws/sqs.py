@@ -1,33 +1,23 @@
-"""Sending to an SQS queue; concurrent callers share their calls."""
+"""The SQS client: one queue, to send to, receive from, delete from, and ask about."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-from core.aws.client import call
+from core.aws.batch import MAX_BATCH, EntryError, call_batch, entry_outcome
+from core.aws.client import CALL_SECONDS, call
 from core.aws.http import JsonService
-from core.batcher import (
-    DONE,
-    NO_LINGER,
-    Again,
-    Batcher,
-    Batching,
-    BatchRejected,
-    Outcome,
-    Refused,
-)
+from core.batcher import DONE, NO_LINGER, Batcher, Batching, BatchRejected, Outcome
 from core.errors import DependencyUnavailable, RequestRejected
 
-MAX_BATCH = 10
-"""Entries in one SQS batch call (AWS limit)."""
-MAX_FLUSHES = 8
-"""Calls at once: batches are smaller than the tables', and as many items must pass."""
-
-
-_REJECTED = frozenset(
-    {"InvalidMessageContents", "InvalidParameter", "InvalidParameterValue", "ParameterValueInvalid"}
-)
+_MAX_FLUSHES = 8
+"""Concurrent batch calls of a Batcher: SQS batches are smaller than DynamoDB's, and as many items must pass."""
+_VISIBILITY_CALLS = 32
+"""Concurrent calls of one `change_visibility`: half of the connections that a process has to SQS."""
+_RECEIVE_COUNT = "ApproximateReceiveCount"
+_SENT_AT = "SentTimestamp"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,79 +28,194 @@ class OutgoingMessage:
     delay: int = 0
 
 
-class QueueSender:
+@dataclass(frozen=True, slots=True)
+class IncomingMessage:
+    """A received message. `sent_at` is in milliseconds since the epoch."""
+
+    id: str
+    body: str
+    receipt: str
+    receive_count: int
+    sent_at: int
+
+
+class SqsQueue:
+    """One queue. Concurrent sends share their calls, and so do concurrent deletes.
+
+    `sends_name` is the label of the sends in the batcher's metrics.
+    """
+
     def __init__(
         self,
         sqs: JsonService,
-        queue_url: str,
-        name: str = "sqs sends",
+        url: str,
+        *,
         batching: Batching = NO_LINGER,
+        sends_name: str = "sqs sends",
     ) -> None:
         self._sqs = sqs
-        self._queue_url = queue_url
-        self._sends: Batcher[OutgoingMessage, None] = Batcher(
-            name, self._send, max_batch=MAX_BATCH, batching=batching, max_flushes=MAX_FLUSHES
+        self._url = url
+        self._batching = batching
+        self._sends_name = sends_name
+
+    # Lazy, so that a process has metrics of the batchers that it uses.
+    @cached_property
+    def _sends(self) -> Batcher[OutgoingMessage, None]:
+        return Batcher(
+            self._sends_name,
+            self._send_batch,
+            max_batch=MAX_BATCH,
+            batching=self._batching,
+            max_flushes=_MAX_FLUSHES,
+        )
+
+    @cached_property
+    def _deletes(self) -> Batcher[str, None]:
+        return Batcher(
+            "sqs deletes",
+            self._delete_batch,
+            max_batch=MAX_BATCH,
+            batching=self._batching,
+            max_flushes=_MAX_FLUSHES,
         )
 
     async def send(self, body: str, *, delay: int = 0) -> None:
-        """Returns once SQS has acknowledged. Raises Overloaded, DependencyUnavailable or RequestRejected."""
-        await self.begin_send(body, delay=delay)
+        """Return once SQS has stored the message; it is delivered after `delay` seconds, at most 900.
 
-    def begin_send(self, body: str, *, delay: int = 0) -> asyncio.Future[None]:
-        """Like `send`, without a task: the future ends as `send` would. Raises Overloaded at once."""
+        Raises Overloaded, DependencyUnavailable or RequestRejected.
+        """
+        await self.send_nowait(body, delay=delay)
+
+    def send_nowait(self, body: str, *, delay: int = 0) -> asyncio.Future[None]:
+        """Start a send without a task; the future ends as `send` would. Raises Overloaded at once."""
         return self._sends.begin(OutgoingMessage(body, delay))
 
-    async def drain(self) -> None:
-        await self._sends.drain()
+    async def receive(
+        self, count: int, *, wait: int, visibility_timeout: int | None = None
+    ) -> list[IncomingMessage]:
+        """Return up to `count` messages, at most 10, after at most `wait` seconds (long poll, 0 to 20).
 
-    async def _send(self, batch: Sequence[OutgoingMessage]) -> Sequence[Outcome[None]]:
-        entries: list[Any] = [_entry(position, item) for position, item in enumerate(batch)]
+        `visibility_timeout` is in seconds; None takes the queue's. Raises DependencyUnavailable or RequestRejected.
+        """
+        members: dict[str, Any] = {
+            "MaxNumberOfMessages": min(count, MAX_BATCH),
+            "WaitTimeSeconds": wait,
+            "MessageSystemAttributeNames": [_RECEIVE_COUNT, _SENT_AT],
+        }
+        if visibility_timeout is not None:
+            members["VisibilityTimeout"] = visibility_timeout
+        # A silent poll is only detected after its wait, and the retry needs a full wait of its own.
+        answer = await self._call("ReceiveMessage", members, seconds=2 * wait + CALL_SECONDS)
+        return [_message(raw) for raw in answer.get("Messages", [])]
+
+    async def delete(self, receipt: str) -> None:
+        """Return once SQS has deleted the message. Raises Overloaded, DependencyUnavailable or RequestRejected.
+
+        An expired receipt counts as success: the message then belongs to a later delivery.
+        """
+        await self.delete_nowait(receipt)
+
+    def delete_nowait(self, receipt: str) -> asyncio.Future[None]:
+        """Start a delete without a task; the future ends as `delete` would. Raises Overloaded at once."""
+        return self._deletes.begin(receipt)
+
+    async def change_visibility(
+        self, receipts: Sequence[str], seconds: int, *, within: float | None = None
+    ) -> list[EntryError]:
+        """Hide messages for `seconds` from now; 0 makes them visible at once.
+
+        Return an error for each message that SQS refused, and one for each call that failed or was not answered
+        `within` so many seconds. Nothing is raised because of SQS: the old visibility timeout then still applies.
+        """
+        batches = [receipts[at : at + MAX_BATCH] for at in range(0, len(receipts), MAX_BATCH)]
+        waiting, answers = iter(batches), list[list[EntryError]]()
+        lanes = (
+            self._change_batches(waiting, seconds, answers)
+            for _ in range(min(_VISIBILITY_CALLS, len(batches)))
+        )
         try:
-            response = await call(
-                "sqs:SendMessageBatch",
-                self._sqs.invoke(
-                    "SendMessageBatch", {"QueueUrl": self._queue_url, "Entries": entries}
-                ),
-            )
+            async with asyncio.timeout(within):
+                await asyncio.gather(*lanes)
+        except TimeoutError:
+            late = len(batches) - len(answers)
+            answers.append([EntryError("TimeoutError", f"no answer in {within} s")] * late)
+        return [error for answer in answers for error in answer]
+
+    async def attributes(self, *names: str, seconds: float = CALL_SECONDS) -> Mapping[str, str]:
+        """Return the queue's attributes of these names; SQS leaves out those that are not set.
+
+        `seconds` bounds the call. Raises DependencyUnavailable or RequestRejected.
+        """
+        answer = await self._call("GetQueueAttributes", {"AttributeNames": names}, seconds=seconds)
+        attributes: Mapping[str, str] = answer["Attributes"]
+        return attributes
+
+    async def drain(self) -> None:
+        """Wait until no send and no delete is waiting or in progress."""
+        await self._sends.drain()
+        await self._deletes.drain()
+
+    async def _call(
+        self, operation: str, members: Mapping[str, Any], *, seconds: float = CALL_SECONDS
+    ) -> dict[str, Any]:
+        arguments = {"QueueUrl": self._url, **members}
+        return await call(
+            f"sqs:{operation}", self._sqs.invoke(operation, arguments), seconds=seconds
+        )
+
+    async def _batch(
+        self, operation: str, entries: Sequence[Mapping[str, Any]]
+    ) -> list[EntryError | None]:
+        def invoke(numbered: list[dict[str, Any]]) -> Any:
+            return self._sqs.invoke(operation, {"QueueUrl": self._url, "Entries": numbered})
+
+        return await call_batch(f"sqs:{operation}", invoke, entries)
+
+    async def _send_batch(self, batch: Sequence[OutgoingMessage]) -> Sequence[Outcome[None]]:
+        entries = [
+            {"MessageBody": message.body, "DelaySeconds": message.delay}
+            if message.delay
+            else {"MessageBody": message.body}
+            for message in batch
+        ]
+        try:
+            errors = await self._batch("SendMessageBatch", entries)
         except RequestRejected as rejection:
             raise BatchRejected from rejection
-        return batch_outcomes(response, len(batch))
+        return [entry_outcome(error) for error in errors]
+
+    async def _delete_batch(self, batch: Sequence[str]) -> Sequence[Outcome[None]]:
+        entries = [{"ReceiptHandle": receipt} for receipt in batch]
+        try:
+            errors = await self._batch("DeleteMessageBatch", entries)
+        except RequestRejected as rejection:
+            raise BatchRejected from rejection
+        return [
+            # The receipt has expired.
+            DONE if error is not None and error.sender_fault else entry_outcome(error)
+            for error in errors
+        ]
+
+    async def _change_batches(
+        self, batches: Iterator[Sequence[str]], seconds: int, answers: list[list[EntryError]]
+    ) -> None:
+        for receipts in batches:
+            entries = [
+                {"ReceiptHandle": receipt, "VisibilityTimeout": seconds} for receipt in receipts
+            ]
+            try:
+                errors = await self._batch("ChangeMessageVisibilityBatch", entries)
+            except (DependencyUnavailable, RequestRejected) as error:
+                errors = [EntryError(type(error).__name__, str(error))]
+            answers.append([error for error in errors if error is not None])
 
 
-def _entry(position: int, item: OutgoingMessage) -> dict[str, Any]:
-    entry: dict[str, Any] = {"Id": str(position), "MessageBody": item.body}
-    if item.delay:
-        entry["DelaySeconds"] = item.delay
-    return entry
-
-
-def batch_outcomes(
-    response: Any, count: int, outcome: Callable[[Any], Outcome[None]] | None = None
-) -> list[Outcome[None]]:
-    """The outcomes of an SQS or SNS batch whose entries' ids are their positions.
-
-    An entry of which the answer says nothing is tried again: only what it names as successful was taken.
-    """
-    failed = {entry["Id"]: entry for entry in response.get("Failed", [])}
-    taken = {entry["Id"] for entry in response.get("Successful", [])}
-    judge = outcome or batch_outcome
-    return [
-        judge(failed.get(position)) if position in failed or position in taken else Again("no word")
-        for position in map(str, range(count))
-    ]
-
-
-def batch_outcome(failure: Any) -> Outcome[None]:
-    """What an entry of an SQS or SNS batch answer says; None is success.
-
-    Throttling and internal errors arrive inside a successful answer; they are the receiver's fault. A fault of ours
-    in the entry's content rejects that entry; any other, such as a missing permission, is an outage.
-    """
-    if failure is None:
-        return DONE
-    reason = f"{failure['Code']}: {failure.get('Message', '')}"
-    if failure["Code"] in _REJECTED:
-        return Refused(RequestRejected("batch entry", failure["Code"], failure.get("Message", "")))
-    if failure.get("SenderFault"):
-        return Refused(DependencyUnavailable(reason))
-    return Again(reason)
+def _message(raw: Mapping[str, Any]) -> IncomingMessage:
+    attributes = raw["Attributes"]
+    return IncomingMessage(
+        id=raw["MessageId"],
+        body=raw["Body"],
+        receipt=raw["ReceiptHandle"],
+        receive_count=int(attributes[_RECEIVE_COUNT]),
+        sent_at=int(attributes[_SENT_AT]),
+    )

@@ -11,9 +11,9 @@ from core.model.request import ImageRequest, Repeat, repeat
 
 
 class Sender(Protocol):
-    """Puts a message into the queue; its future ends once that is durable. core.aws.sqs.QueueSender is one."""
+    """Puts a message into the queue; its future ends once that is durable. core.aws.sqs.SqsQueue is one."""
 
-    def begin_send(self, body: str) -> asyncio.Future[None]: ...
+    def send_nowait(self, body: str) -> asyncio.Future[None]: ...
 
 
 class SubmitOperation:
@@ -85,7 +85,7 @@ class SubmitOperation:
 
     def _send(self, message: ImageMessage) -> None:
         try:
-            sending = self._sender.begin_send(message.encode())
+            sending = self._sender.send_nowait(message.encode())
         except Exception as error:  # noqa: BLE001  the caller must hear of it, whatever it is
             self._settle(error)
         else:

@@ -2,11 +2,11 @@
 
 import asyncio
 
-from core.aws.sqs import QueueSender
+from core.aws.sqs import SqsQueue
 from harness.running_server import ServerFactory
 
 
-class BlockingSender(QueueSender):
+class BlockingSender(SqsQueue):
     """Sends wait until `released` is set. `most` is the greatest number that waited at once."""
 
     def block(self) -> None:
@@ -17,7 +17,7 @@ class BlockingSender(QueueSender):
         self.most = 0
         self.drained = False
 
-    def begin_send(self, body: str, *, delay: int = 0) -> asyncio.Future[None]:
+    def send_nowait(self, body: str, *, delay: int = 0) -> asyncio.Future[None]:
         return asyncio.ensure_future(self._send_when_released(body, delay))
 
     async def _send_when_released(self, body: str, delay: int) -> None:
@@ -28,7 +28,7 @@ class BlockingSender(QueueSender):
         await self.released.wait()
         self.waiting -= 1
         self.sent += 1
-        await super().begin_send(body, delay=delay)
+        await super().send_nowait(body, delay=delay)
 
     async def drain(self) -> None:
         await super().drain()

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from cli.local.stack import StackOutputs
 from core.aws.client import Aws
-from core.aws.sqs import QueueSender
+from core.aws.sqs import SqsQueue
 from core.dynamodb.statements import Statements
 from core.dynamodb.tables import Tables
 from harness.grpc_client import connected
@@ -16,7 +16,7 @@ from server.app import Server
 from server.settings import ServerSettings
 
 T = TypeVar("T", bound=Tables)
-S = TypeVar("S", bound=QueueSender)
+S = TypeVar("S", bound=SqsQueue)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +38,14 @@ class ServerFactory:
         self,
         *,
         tables: Tables | None = None,
-        sender: QueueSender | None = None,
+        sender: SqsQueue | None = None,
         **settings: Any,
     ) -> AsyncIterator[RunningServer]:
         """A server that drains when the block ends. `settings` are ServerSettings' fields."""
         lifecycle = Server(
             self.settings(**settings),
             tables or self.tables(Tables),
-            sender or self.sender(QueueSender),
+            sender or self.sender(SqsQueue),
         )
         port = await lifecycle.open()
         try:

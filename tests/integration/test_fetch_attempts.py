@@ -18,7 +18,7 @@ from consumer.worker.receive_queue import ReceiveQueue
 from consumer.worker.received_message import ReceivedMessage
 from consumer.worker.retry_policy import RetryPolicy
 from core.aws.client import Aws
-from core.aws.sqs import QueueSender
+from core.aws.sqs import SqsQueue
 from core.model.message import ImageMessage
 from core.runtime.clock import now_ms
 from harness.fake_aws import FakeAnswer, FakeAws
@@ -49,7 +49,7 @@ async def fetcher() -> AsyncIterator[Fetcher]:
 def worker_of(fetcher: Fetcher, aws: Aws, queue_url: str) -> MessageHandler:
     """A worker that gets no further than the fetch."""
     return MessageHandler(
-        inbox=ReceiveQueue(aws.wire.sqs, queue_url, QueueSender(aws.wire.sqs, queue_url)),
+        inbox=ReceiveQueue(SqsQueue(aws.wire.sqs, queue_url)),
         pipeline=Pipeline(
             fetcher=fetcher,
             decoder=NOTHING,

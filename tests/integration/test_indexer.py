@@ -16,6 +16,7 @@ from cli.local.stack import StackOutputs
 from consumer.indexer.event_queue import EventQueue
 from consumer.indexer.indexer import Indexer
 from consumer.indexer.metrics import LAG_SECONDS, WAITING
+from core.aws.sqs import SqsQueue
 from core.dynamodb.tables import Tables
 from core.search.document import SearchDocument
 from core.search.engine import Outcome, Written
@@ -65,7 +66,7 @@ class Workshop:
         """An indexer in its role, which is stopped in the end."""
         environment = self.aws.environment("indexer")
         async with aws_with(environment) as aws, tables_of(environment, self.stack) as tables:
-            queue = EventQueue(aws.wire.sqs, self.stack.search_queue_url)
+            queue = EventQueue(SqsQueue(aws.wire.sqs, self.stack.search_queue_url))
             indexer = Indexer(queue, tables, engine, receive_wait=1, drain_grace=10)
             running = asyncio.create_task(indexer.run())
             try:

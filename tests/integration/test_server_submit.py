@@ -10,7 +10,7 @@ import pytest
 from types_aiobotocore_sqs import SQSClient
 
 from cli.local.stack import StackOutputs
-from core.aws.sqs import QueueSender
+from core.aws.sqs import SqsQueue
 from core.dynamodb.tables import Tables
 from core.errors import DependencyUnavailable
 from core.model.message import ImageMessage
@@ -21,43 +21,43 @@ from harness.running_server import ServerFactory
 from imageservice.v1 import image_service_pb2 as pb
 
 
-class FailsOnce(QueueSender):
+class FailsOnce(SqsQueue):
     """The first send fails, as when the process ends between insert and send."""
 
     failed = False
 
-    def begin_send(self, body: str, *, delay: int = 0) -> asyncio.Future[None]:
+    def send_nowait(self, body: str, *, delay: int = 0) -> asyncio.Future[None]:
         if self.failed:
-            return super().begin_send(body, delay=delay)
+            return super().send_nowait(body, delay=delay)
         self.failed = True
         failing: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         failing.set_exception(DependencyUnavailable("the queue is away"))
         return failing
 
 
-class Counting(QueueSender):
+class Counting(SqsQueue):
     """Counts what is sent."""
 
     sent = 0
 
-    def begin_send(self, body: str, *, delay: int = 0) -> asyncio.Future[None]:
+    def send_nowait(self, body: str, *, delay: int = 0) -> asyncio.Future[None]:
         self.sent += 1
-        return super().begin_send(body, delay=delay)
+        return super().send_nowait(body, delay=delay)
 
 
-class Held(QueueSender):
+class Held(SqsQueue):
     """Sends wait until they are let go."""
 
     reached: asyncio.Event
     released: asyncio.Event
 
-    def begin_send(self, body: str, *, delay: int = 0) -> asyncio.Future[None]:
+    def send_nowait(self, body: str, *, delay: int = 0) -> asyncio.Future[None]:
         self.reached.set()
         return asyncio.ensure_future(self._send_when_released(body, delay))
 
     async def _send_when_released(self, body: str, delay: int) -> None:
         await self.released.wait()
-        await super().begin_send(body, delay=delay)
+        await super().send_nowait(body, delay=delay)
 
 
 def held(servers: ServerFactory) -> Held:

@@ -8,7 +8,15 @@ SDK's, and so are the errors: whoever calls cannot tell which way a call went. d
 from core.aws.http.client import Limits
 from core.aws.http.json_protocol import JsonService
 from core.aws.http.s3 import ObjectStore
-from core.aws.http.session import Wire, open_http_clients
+from core.aws.http.session import Wire, open_http_clients, open_sqs_client
 from core.aws.http.sns import Publisher
 
-__all__ = ["JsonService", "Limits", "ObjectStore", "Publisher", "Wire", "open_http_clients"]
+__all__ = [
+    "JsonService",
+    "Limits",
+    "ObjectStore",
+    "Publisher",
+    "Wire",
+    "open_http_clients",
+    "open_sqs_client",
+]

@@ -54,26 +54,11 @@ async def open_http_clients(
     sns: "SNSClient",
 ) -> AsyncIterator[Wire]:
     """Endpoints, regions and protocols are those of the SDK's clients; credentials and certificates the session's."""
-    credentials = await session.get_credentials()
     trusted = _trusted(session)
     async with AsyncExitStack() as stack:
 
         async def to(client: Any) -> OpenClient:
-            # A connector each: all of them may have one host, and one that stalls would hold every connection.
-            connector = await stack.enter_async_context(WireConnector(limits, trusted))
-            scope = Scope(client.meta.region_name, client.meta.service_model.signing_name)
-
-            def exchange_at(endpoint: str) -> Exchange:
-                return Exchange(
-                    endpoint,
-                    scope,
-                    connector=connector,
-                    credentials=credentials,
-                    limits=limits,
-                    proxy=_proxy(endpoint),
-                )
-
-            return exchange_at
+            return await stack.enter_async_context(_open_client(session, limits, trusted, client))
 
         yield Wire(
             dynamodb=_json_service(dynamodb, await to(dynamodb)),
@@ -81,6 +66,37 @@ async def open_http_clients(
             sns=_publisher(sns, await to(sns)),
             bucket=_buckets(s3, await to(s3)),
         )
+
+
+@asynccontextmanager
+async def open_sqs_client(
+    session: AioSession, limits: Limits, sqs: "SQSClient"
+) -> AsyncIterator[JsonService]:
+    """Open SQS alone; arguments as of `open_http_clients`."""
+    async with _open_client(session, limits, _trusted(session), sqs) as exchange_at:
+        yield _json_service(sqs, exchange_at)
+
+
+@asynccontextmanager
+async def _open_client(
+    session: AioSession, limits: Limits, trusted: ssl.SSLContext, client: Any
+) -> AsyncIterator[OpenClient]:
+    credentials = await session.get_credentials()
+    scope = Scope(client.meta.region_name, client.meta.service_model.signing_name)
+    # A connector for each service: they may share a host, and one that stalls would hold every connection.
+    async with WireConnector(limits, trusted) as connector:
+
+        def exchange_at(endpoint: str) -> Exchange:
+            return Exchange(
+                endpoint,
+                scope,
+                connector=connector,
+                credentials=credentials,
+                limits=limits,
+                proxy=_proxy(endpoint),
+            )
+
+        yield exchange_at
 
 
 def _json_service(client: Any, exchange_at: OpenClient) -> JsonService:

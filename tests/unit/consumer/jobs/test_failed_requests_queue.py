@@ -1,13 +1,16 @@
 """How a pass over a dead-letter queue comes to its end, and what it leaves behind."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 import pytest
+from structlog.testing import capture_logs
 
 from consumer.jobs.failed_requests_queue import dead_queue
+from core.aws.sqs import SqsQueue
+from core.errors import DependencyUnavailable
 from harness.virtual_time import run_virtually
 
 HOURS_S = 3_600.0
@@ -23,6 +26,8 @@ class Sqs:
     most_held: int = 120_000
     sent: dict[str, str] = field(default_factory=dict)
     hidden_until: dict[str, float] = field(default_factory=dict)
+    refused: set[str] = field(default_factory=set)
+    """Letters that no delete and no release is done for."""
     receives: int = 0
     on_receive: Callable[["Sqs"], None] = lambda _: None
 
@@ -38,7 +43,18 @@ class Sqs:
         now = asyncio.get_running_loop().time()
         return [name for name, until in self.hidden_until.items() if until <= now]
 
-    async def receive_message(self, **asked: Any) -> dict[str, Any]:
+    async def invoke(self, operation: str, asked: Mapping[str, Any]) -> dict[str, Any]:
+        match operation:
+            case "ReceiveMessage":
+                return await self._receive(asked)
+            case "DeleteMessageBatch":
+                return self._delete(asked["Entries"])
+            case "ChangeMessageVisibilityBatch":
+                return self._change_visibility(asked["Entries"])
+        assert operation == "GetQueueAttributes"
+        return {"Attributes": {"ApproximateNumberOfMessages": str(len(self.visible))}}
+
+    async def _receive(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         self.receives += 1
         self.on_receive(self)
         await asyncio.sleep(0.01)
@@ -58,25 +74,37 @@ class Sqs:
                     "MessageId": name,
                     "Body": name,
                     "ReceiptHandle": name,
-                    "Attributes": {"SentTimestamp": self.sent[name]},
+                    "Attributes": {
+                        "SentTimestamp": self.sent[name],
+                        "ApproximateReceiveCount": "1",
+                    },
                 }
             )
         return {"Messages": messages}
 
-    async def delete_message_batch(self, **asked: Any) -> dict[str, Any]:
-        for entry in asked["Entries"]:
-            del self.sent[entry["ReceiptHandle"]], self.hidden_until[entry["ReceiptHandle"]]
-        return {"Successful": [{"Id": entry["Id"]} for entry in asked["Entries"]]}
+    def _delete(self, entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        return self._each(entries, self._delete_one)
 
-    async def change_message_visibility_batch(self, **asked: Any) -> dict[str, Any]:
-        assert 0 < len(asked["Entries"]) <= 10
-        for entry in asked["Entries"]:
-            assert entry["VisibilityTimeout"] == 0
-            self.hidden_until[entry["ReceiptHandle"]] = 0.0
-        return {}
+    def _delete_one(self, name: str) -> None:
+        del self.sent[name], self.hidden_until[name]
 
-    async def get_queue_attributes(self, **_asked: Any) -> dict[str, Any]:
-        return {"Attributes": {"ApproximateNumberOfMessages": str(len(self.visible))}}
+    def _change_visibility(self, entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        assert 0 < len(entries) <= 10
+        assert all(entry["VisibilityTimeout"] == 0 for entry in entries)
+        return self._each(entries, lambda name: self.hidden_until.update({name: 0.0}))
+
+    def _each(
+        self, entries: Sequence[Mapping[str, Any]], act: Callable[[str], None]
+    ) -> dict[str, Any]:
+        answer: dict[str, Any] = {"Successful": [], "Failed": []}
+        for entry in entries:
+            if entry["ReceiptHandle"] in self.refused:
+                failed = {"Id": entry["Id"], "Code": "InternalError", "SenderFault": False}
+                answer["Failed"].append(failed)
+            else:
+                act(entry["ReceiptHandle"])
+                answer["Successful"].append({"Id": entry["Id"]})
+        return answer
 
 
 @dataclass(slots=True)
@@ -91,7 +119,7 @@ class Pass:
 async def read_through(sqs: Sqs, *, batch_s: float = 0.0, keep_every: int = 1) -> Pass:
     """`batch_s` is how long ten letters take; of `keep_every` letters one is kept, the others are deleted."""
     seen: list[str] = []
-    async with dead_queue(cast("Any", sqs), "the queue") as queue:
+    async with dead_queue(SqsQueue(cast("Any", sqs), "the queue")) as queue:
         async for letters in queue.batches():
             await asyncio.sleep(batch_s)
             done = [
@@ -153,7 +181,7 @@ def test_a_pass_that_breaks_off_hides_nothing() -> None:
     sqs = Sqs(40)
 
     async def break_off() -> None:
-        async with dead_queue(cast("Any", sqs), "the queue") as queue:
+        async with dead_queue(SqsQueue(cast("Any", sqs), "the queue")) as queue:
             async for letters in queue.batches():
                 await queue.delete(letters[:1])
                 raise RuntimeError("broken")
@@ -164,3 +192,27 @@ def test_a_pass_that_breaks_off_hides_nothing() -> None:
         return len(sqs.visible)
 
     assert run_virtually(visible_afterwards()) == 39
+
+
+def test_a_message_that_is_not_released_is_logged() -> None:
+    """SQS answers 200 although it refused one of ten: the next pass will not find that one at once."""
+    sqs = Sqs(10, refused={"letter 3"})
+    with capture_logs() as logs:
+        ended = run_virtually(read_through(sqs))
+    assert len(ended.visible) == 9
+    assert [(log["log_level"], log["count"]) for log in logs] == [("warning", 1)]
+
+
+def test_a_message_that_is_not_deleted_stays_held() -> None:
+    """The pass ends with an error, and the message is released with the others."""
+    sqs = Sqs(10, refused={"letter 3"})
+
+    async def scenario() -> list[str]:
+        with pytest.raises(DependencyUnavailable, match="InternalError"):
+            await read_through(sqs, keep_every=0)
+        sqs.refused.clear()
+        return list(sqs.sent)
+
+    with capture_logs() as logs:
+        assert run_virtually(scenario()) == ["letter 3"]
+    assert [log["count"] for log in logs] == [1]

@@ -1,63 +1,111 @@
-"""The heartbeat keeps its time, whatever its calls do."""
+"""The heartbeat keeps its schedule, whatever its calls do, and tells of each message that it could not extend."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping
 from itertools import pairwise
-from typing import cast
+from typing import Any, cast
 
+import pytest
+from structlog.testing import capture_logs
+
+from consumer.metrics import HEARTBEAT_FAILURES
 from consumer.worker.receive_queue import ReceiveQueue
 from consumer.worker.visibility_heartbeat import beat
-from core.errors import DependencyUnavailable
+from core.aws.sqs import SqsQueue
+from core.model.message import ImageMessage
+from core.model.request import FIRST_REVISION
 from harness.virtual_time import run_virtually
 
 TIMEOUT_S = 120
+HELD = 11
+"""Messages held: two batches."""
 
 
-class SlowInbox:
-    """Holds eleven messages, that is two batches; `misbehave` is called before the first batch is extended."""
+class Sqs:
+    """Hands out HELD messages; `misbehave` is called before the first batch's visibility is extended."""
 
-    receipts = tuple(str(number) for number in range(11))
-
-    def __init__(self, misbehave: "Misbehaviour") -> None:
+    def __init__(self, misbehave: "Misbehaviour | None" = None, refused: int = 0) -> None:
         self._misbehave = misbehave
-        self.extended: dict[str, list[float]] = {receipt: [0.0] for receipt in self.receipts}
+        self._refused = refused
+        self._left = [str(number) for number in range(HELD)]
+        self.extended: dict[str, list[float]] = {receipt: [0.0] for receipt in self._left}
 
-    async def extend(self, receipts: Sequence[str], _seconds: int) -> None:
-        loop = asyncio.get_running_loop()
-        started = loop.time()
-        if receipts[0] == "0":
-            await self._misbehave(len(self.extended["0"]))
-        for receipt in receipts:
-            self.extended[receipt].append(started)
+    async def invoke(self, operation: str, members: Mapping[str, Any]) -> Mapping[str, Any]:
+        if operation == "ReceiveMessage":
+            count = members["MaxNumberOfMessages"]
+            receipts, self._left = self._left[:count], self._left[count:]
+            return {"Messages": [_message(receipt) for receipt in receipts]}
+        assert operation == "ChangeMessageVisibilityBatch"
+        started = asyncio.get_running_loop().time()
+        entries = members["Entries"]
+        if self._misbehave is not None and entries[0]["ReceiptHandle"] == "0":
+            await self._misbehave()
+        for entry in entries[self._refused :]:
+            self.extended[entry["ReceiptHandle"]].append(started)
+        return {
+            "Successful": [{"Id": entry["Id"]} for entry in entries[self._refused :]],
+            "Failed": [
+                {"Id": entry["Id"], "Code": "InternalError", "SenderFault": False}
+                for entry in entries[: self._refused]
+            ],
+        }
+
+
+def _message(receipt: str) -> dict[str, Any]:
+    message = ImageMessage(
+        request_id=f"00000000-0000-4000-8000-{int(receipt):012}",
+        customer_id="acme",
+        url="https://a.example/1",
+        revision=FIRST_REVISION,
+    )
+    return {
+        "MessageId": receipt,
+        "ReceiptHandle": receipt,
+        "Body": message.encode(),
+        "Attributes": {"ApproximateReceiveCount": "1", "SentTimestamp": "1"},
+    }
 
 
 class Misbehaviour:
-    """Each second extend hangs for ever, or fails."""
+    """Each second extension hangs for ever, or fails."""
 
     def __init__(self, *, hang: bool) -> None:
         self._hang = hang
         self._calls = 0
 
-    async def __call__(self, _extended: int) -> None:
+    async def __call__(self) -> None:
         self._calls += 1
         if self._calls % 2:
             if self._hang:
                 await asyncio.Event().wait()
-            raise DependencyUnavailable("sqs")
+            raise OSError("sqs")
 
 
-def test_a_call_that_hangs_or_fails_loses_no_lease() -> None:
+async def beat_for(sqs: Sqs, seconds: float) -> None:
+    inbox = ReceiveQueue(SqsQueue(cast("Any", sqs), "the queue"))
+    while len(inbox.held) < HELD:
+        await inbox.receive(10, wait=0)
+    beating = asyncio.create_task(beat(inbox, TIMEOUT_S))
+    await asyncio.sleep(seconds)
+    assert not beating.done()
+    beating.cancel()
+
+
+@pytest.mark.parametrize("hang", [True, False])
+def test_a_call_that_hangs_or_fails_loses_no_lease(hang: bool) -> None:
     """No message goes without an extension for as long as its visibility lasts."""
-    for hang in (True, False):
-        inbox = SlowInbox(Misbehaviour(hang=hang))
+    sqs = Sqs(Misbehaviour(hang=hang))
+    run_virtually(beat_for(sqs, 3_600))
+    for moments in sqs.extended.values():
+        gaps = [late - early for early, late in pairwise(moments)]
+        assert max(gaps) < TIMEOUT_S
+        assert len(moments) > 3_600 / TIMEOUT_S
 
-        async def an_hour(inbox: SlowInbox = inbox) -> None:
-            beating = asyncio.create_task(beat(cast("ReceiveQueue", inbox), TIMEOUT_S))
-            await asyncio.sleep(3_600)
-            beating.cancel()
 
-        run_virtually(an_hour())
-        for moments in inbox.extended.values():
-            gaps = [late - early for early, late in pairwise(moments)]
-            assert max(gaps) < TIMEOUT_S
-            assert len(moments) > 3_600 / TIMEOUT_S
+def test_each_message_that_sqs_refuses_to_extend_is_counted_and_logged() -> None:
+    """SQS answers 200 although it refused some: others will receive these messages."""
+    before = HEARTBEAT_FAILURES._value.get()
+    with capture_logs() as logs:
+        run_virtually(beat_for(Sqs(refused=3), TIMEOUT_S / 3 + 1))
+    assert HEARTBEAT_FAILURES._value.get() - before == 3 + 1
+    assert [(log["log_level"], log["count"]) for log in logs] == [("warning", 4)]

@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from core.aws.client import Aws, open_aws
-from core.aws.sqs import QueueSender
+from core.aws.sqs import SqsQueue
 from core.dynamodb.statements import Statements
 from core.dynamodb.tables import Tables
 from core.model.image import ImageRecord
@@ -54,7 +54,7 @@ def tables(aws: Aws) -> Tables:
 
 async def test_every_statement_and_message_of_a_batch_succeeds(aws: Aws, null: NullControl) -> None:
     """Also where a value holds what the counting looks for."""
-    rows, sender = tables(aws), QueueSender(aws.wire.sqs, f"{null.url}/0/queue")
+    rows, sender = tables(aws), SqsQueue(aws.wire.sqs, f"{null.url}/0/queue")
     requests = [request('https://a.example/"Statement":"Id":"x"') for _ in range(60)]
     await asyncio.gather(*(rows.write(rows.statements.insert_request(each)) for each in requests))
     await asyncio.gather(*(sender.send(json.dumps({"Id": "x"})) for _ in requests))

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from core.aws.http import JsonService
-from core.aws.sqs import QueueSender
+from core.aws.sqs import SqsQueue
 from core.dynamodb.statements import Statements
 from core.dynamodb.tables import Tables
 from core.errors import DependencyUnavailable, Overloaded
@@ -41,7 +41,7 @@ class Wire:
 def submissions_on(wire: Wire, max_pending: int = 100) -> SubmitAdmission:
     service = cast("JsonService", cast("Any", wire))
     tables = Tables(cast("Any", None), service, Statements("requests", "images"))
-    return SubmitAdmission(tables, QueueSender(service, "queue"), max_pending=max_pending)
+    return SubmitAdmission(tables, SqsQueue(service, "queue"), max_pending=max_pending)
 
 
 def offered() -> ImageRequest:
@@ -89,8 +89,8 @@ def test_an_error_reaches_whoever_waits_and_nobody_else(operation: str) -> None:
 def test_what_cannot_be_sent_leaves_nobody_waiting() -> None:
     """A queue whose list is full refuses at once, in the midst of a submit; the caller hears of that."""
 
-    class Full(QueueSender):
-        def begin_send(self, *_: object, **__: object) -> asyncio.Future[None]:
+    class Full(SqsQueue):
+        def send_nowait(self, *_: object, **__: object) -> asyncio.Future[None]:
             raise Overloaded("full")
 
     async def scenario() -> None:

@@ -1,0 +1,71 @@
+"""Batch calls of SQS and SNS. They answer 200 although single entries failed, so each entry is checked."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from core.aws.client import call
+from core.batcher import DONE, Again, Outcome, Refused
+from core.errors import DependencyUnavailable, RequestRejected
+
+MAX_BATCH = 10
+"""Entries in one batch call of SQS or SNS (AWS limit)."""
+
+_REJECTED = frozenset(
+    {"InvalidMessageContents", "InvalidParameter", "InvalidParameterValue", "ParameterValueInvalid"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class EntryError:
+    """Why the service did not take one entry of a batch. `sender_fault`: the same entry will fail again."""
+
+    code: str
+    message: str = ""
+    sender_fault: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}"
+
+
+_NO_RESULT = EntryError("NoResult", "the answer does not name the entry")
+
+
+async def call_batch(
+    operation: str,
+    invoke: Callable[[list[dict[str, Any]]], Awaitable[Any]],
+    entries: Sequence[Mapping[str, Any]],
+) -> list[EntryError | None]:
+    """Make one batch call with `entries`, at most MAX_BATCH, and return each entry's error or None, in order.
+
+    An entry that the answer does not name has an error: only entries named as successful were taken.
+    Raises DependencyUnavailable or RequestRejected if the call fails as a whole.
+    """
+    numbered = [{"Id": str(number), **entry} for number, entry in enumerate(entries)]
+    answer = await call(operation, invoke(numbered))
+    if not answer.get("Failed") and len(answer.get("Successful", ())) == len(numbered):
+        return [None] * len(numbered)
+    results: dict[str, EntryError | None] = {
+        entry["Id"]: None for entry in answer.get("Successful", ())
+    }
+    results |= {entry["Id"]: _error(entry) for entry in answer.get("Failed", ())}
+    return [results.get(entry["Id"], _NO_RESULT) for entry in numbered]
+
+
+def _error(entry: Mapping[str, Any]) -> EntryError:
+    return EntryError(entry["Code"], entry.get("Message", ""), bool(entry.get("SenderFault")))
+
+
+def entry_outcome(error: EntryError | None) -> Outcome[None]:
+    """Translate an entry's result for a Batcher.
+
+    Throttling and internal errors are retried. Faulty content rejects the entry. Any other fault of the sender, such
+    as a missing permission, is an outage.
+    """
+    if error is None:
+        return DONE
+    if error.code in _REJECTED:
+        return Refused(RequestRejected("batch entry", error.code, error.message))
+    if error.sender_fault:
+        return Refused(DependencyUnavailable(str(error)))
+    return Again(str(error))

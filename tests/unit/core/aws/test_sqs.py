@@ -1,0 +1,145 @@
+"""The SQS client checks the result of each entry of a batch."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import pytest
+
+from core.aws.batch import EntryError, call_batch
+from core.aws.sqs import SqsQueue
+from core.errors import DependencyUnavailable, RequestRejected
+from harness.virtual_time import run_virtually
+
+
+class Sqs:
+    """Answers each batch call with the next of `answers`, and afterwards takes every entry."""
+
+    def __init__(self, *answers: Mapping[str, Any] | Exception) -> None:
+        self._answers = list(answers)
+        self.batches: list[tuple[str, Sequence[Mapping[str, Any]]]] = []
+
+    async def invoke(self, operation: str, members: Mapping[str, Any]) -> Mapping[str, Any]:
+        entries = members["Entries"]
+        self.batches.append((operation, entries))
+        await asyncio.sleep(0.01)
+        if not self._answers:
+            return {"Successful": [{"Id": entry["Id"]} for entry in entries]}
+        answer = self._answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    @property
+    def queue(self) -> SqsQueue:
+        return SqsQueue(cast("Any", self), "the queue")
+
+
+def failed(number: int, code: str, *, sender_fault: bool) -> dict[str, Any]:
+    return {"Id": str(number), "Code": code, "SenderFault": sender_fault}
+
+
+def test_only_entries_named_as_successful_were_taken() -> None:
+    """An entry that the answer does not name counts as failed, and so does one that SQS failed."""
+    answer = {
+        "Successful": [{"Id": "1"}],
+        "Failed": [failed(2, "InternalError", sender_fault=False)],
+    }
+
+    async def invoke(entries: list[dict[str, Any]]) -> dict[str, Any]:
+        assert [entry["Id"] for entry in entries] == ["0", "1", "2"]
+        return answer
+
+    errors = run_virtually(call_batch("sqs:SendMessageBatch", invoke, [{}, {}, {}]))
+    assert [error and error.code for error in errors] == ["NoResult", None, "InternalError"]
+
+
+def test_a_failed_entry_is_sent_again_and_the_others_are_not() -> None:
+    """Throttling and internal errors arrive inside a successful answer."""
+    sqs = Sqs(
+        {
+            "Successful": [{"Id": "0"}],
+            "Failed": [failed(1, "InternalError", sender_fault=False)],
+        }
+    )
+
+    async def scenario() -> None:
+        queue = sqs.queue
+        await asyncio.gather(queue.send("a"), queue.send("b", delay=3))
+
+    run_virtually(scenario())
+    sent = [[entry["MessageBody"] for entry in entries] for _, entries in sqs.batches]
+    assert sent == [["a", "b"], ["b"]]
+    assert sqs.batches[1][1][0]["DelaySeconds"] == 3
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [("InvalidMessageContents", RequestRejected), ("AccessDenied", DependencyUnavailable)],
+)
+def test_a_fault_of_ours_fails_its_entry_alone(code: str, error: type[Exception]) -> None:
+    """It is not retried."""
+    sqs = Sqs({"Successful": [{"Id": "0"}], "Failed": [failed(1, code, sender_fault=True)]})
+
+    async def scenario() -> None:
+        queue = sqs.queue
+        one, other = queue.send_nowait("a"), queue.send_nowait("b")
+        await one
+        with pytest.raises(error):
+            await other
+
+    run_virtually(scenario())
+    assert len(sqs.batches) == 1
+
+
+def test_an_expired_receipt_counts_as_deleted() -> None:
+    """The message belongs to a later delivery; an internal error is retried."""
+    sqs = Sqs(
+        {
+            "Failed": [
+                failed(0, "ReceiptHandleIsInvalid", sender_fault=True),
+                failed(1, "InternalError", sender_fault=False),
+            ]
+        }
+    )
+
+    async def scenario() -> None:
+        queue = sqs.queue
+        await asyncio.gather(queue.delete("expired"), queue.delete("b"))
+
+    run_virtually(scenario())
+    assert [entry["ReceiptHandle"] for entry in sqs.batches[-1][1]] == ["b"]
+
+
+def test_each_message_whose_visibility_did_not_change_is_an_error() -> None:
+    """One error for a refused entry, one for a failed call; the other calls are made all the same."""
+    sqs = Sqs(
+        {
+            "Successful": [{"Id": str(number)} for number in range(8)],
+            "Failed": [failed(8, "InternalError", sender_fault=False)],
+        },
+        OSError("away"),
+    )
+    receipts = [str(number) for number in range(25)]
+    errors = run_virtually(sqs.queue.change_visibility(receipts, 120))
+    assert sorted(error.code for error in errors) == [
+        "DependencyUnavailable",
+        "InternalError",
+        "NoResult",
+    ]
+    assert [len(entries) for _, entries in sqs.batches] == [10, 10, 5]
+    assert {entry["VisibilityTimeout"] for _, entries in sqs.batches for entry in entries} == {120}
+
+
+def test_a_call_that_is_not_answered_in_time_is_an_error() -> None:
+    """It does not hold up the caller, and the other calls count."""
+
+    class Hanging(Sqs):
+        async def invoke(self, operation: str, members: Mapping[str, Any]) -> Mapping[str, Any]:
+            if members["Entries"][0]["ReceiptHandle"] == "0":
+                await asyncio.Event().wait()
+            return await super().invoke(operation, members)
+
+    receipts = [str(number) for number in range(25)]
+    errors = run_virtually(Hanging().queue.change_visibility(receipts, 0, within=2))
+    assert errors == [EntryError("TimeoutError", "no answer in 2 s")]

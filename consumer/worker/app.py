@@ -63,7 +63,7 @@ async def open_stores(settings: ConsumerSettings) -> AsyncIterator[Clients]:
                     aws.wire.sqs,
                     settings.failed_requests_queue_url,
                     batching=settings.batching,
-                    sends_name="sqs dead letters",
+                    sends_name="sqs failed requests",
                 ),
                 settings.batching,
                 announcer=None if shared is None else RedisPublisher(tables, shared),

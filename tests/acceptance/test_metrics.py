@@ -144,7 +144,7 @@ def failures_beyond(seen: Scrape) -> Callable[[Scrape], bool]:
 
 
 def all_queues_were_read(page: Scrape) -> bool:
-    queues = ("requests", "dead_letters", "undelivered", "search", "search_dead_letters")
+    queues = ("requests", "failed_requests", "dlq", "search", "search_dlq")
     return all(
         page.value("queue_messages", queue=queue, state="delayed") is not None for queue in queues
     )
@@ -165,7 +165,7 @@ async def test_the_exporter_tells_each_queue_and_never_takes_an_error_for_empty(
         await running.start_exporter(**exporter.settings, READ_INTERVAL_S="0.1")
         page = await scraped(exporter, all_queues_were_read)
         assert page.value("queue_messages", queue="requests", state="visible") == 3
-        for queue in ("dead_letters", "undelivered", "search", "search_dead_letters"):
+        for queue in ("failed_requests", "dlq", "search", "search_dlq"):
             for state in ("visible", "in_flight", "delayed"):
                 assert page.value("queue_messages", queue=queue, state=state) == 0
         proxy.hook = cut

@@ -10,7 +10,7 @@ _MESSAGES = Row(
         Panel(
             "Received",
             "first: never handed out before. again: given back or sent anew. suspect: it may have killed its process, "
-            "and runs alone. malformed: nothing that we send; it is left, and reaches the undelivered.",
+            "and runs alone. malformed: not a message of ours; it is left to the redrive policy and ends in the DLQ.",
             "cps",
             (
                 Query(

@@ -57,8 +57,10 @@ _AWS = Row(
             "short",
             (
                 Query(
-                    "sum by (job, commit) (rate(group_commit_batch_size_sum{<processes>}[$__rate_interval]))"
-                    " / sum by (job, commit) (rate(group_commit_batch_size_count{<processes>}[$__rate_interval]))",
+                    "sum by (job, commit) (rate(group_commit_batch_size_sum"
+                    '{<processes>, deprecated=""}[$__rate_interval]))'
+                    " / sum by (job, commit) (rate(group_commit_batch_size_count"
+                    '{<processes>, deprecated=""}[$__rate_interval]))',
                     "{{job}} {{commit}}",
                 ),
             ),
@@ -71,7 +73,8 @@ _AWS = Row(
             "cps",
             (
                 Query(
-                    "sum by (job, commit) (rate(group_commit_retried_items_total{<processes>}[$__rate_interval]))",
+                    "sum by (job, commit) (rate(group_commit_retried_items_total"
+                    '{<processes>, deprecated=""}[$__rate_interval]))',
                     "{{job}} {{commit}}",
                 ),
             ),

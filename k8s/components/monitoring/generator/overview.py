@@ -135,13 +135,13 @@ _WORK = Row(
         ),
         Panel(
             "Waiting",
-            "Messages in the queue that no consumer holds, and those that nobody could process.",
+            "Messages that wait in the queue of requests, and messages in its dead-letter queue (DLQ).",
             "short",
             (
                 Query('imageservice:backlog:messages{namespace="$namespace"}', "backlog"),
                 Query(
-                    'max(queue_messages{<exporter>, queue="undelivered", state="visible"})',
-                    "undelivered",
+                    'max(queue_messages{<exporter>, queue="dlq", state="visible"})',
+                    "DLQ",
                 ),
             ),
         ),

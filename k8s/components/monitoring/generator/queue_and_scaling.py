@@ -27,13 +27,13 @@ _QUEUES = Row(
             stacked=True,
         ),
         Panel(
-            "Dead letters and undelivered",
-            "dead_letters: a copy of each FAILED request, for redrive; it grows with the customers' mistakes. "
-            "undelivered: what nobody could process, which is to be none.",
+            "Failed requests and DLQ",
+            "failed_requests: a record of each FAILED request, for retry-failed; it grows with customers' mistakes. "
+            "dlq: messages that SQS moved to the dead-letter queue of requests; it is empty in normal operation.",
             "short",
             (
                 Query(
-                    'max by (queue) (queue_messages{<exporter>, queue=~"dead_letters|undelivered", state="visible"})',
+                    'max by (queue) (queue_messages{<exporter>, queue=~"failed_requests|dlq", state="visible"})',
                     "{{queue}}",
                 ),
             ),
@@ -69,7 +69,7 @@ _QUEUES = Row(
             "cps",
             (
                 Query(
-                    "sum by (queue) (rate(queue_read_failures_total{<exporter>}[$__rate_interval]))",
+                    'sum by (queue) (rate(queue_read_failures_total{<exporter>, deprecated=""}[$__rate_interval]))',
                     "{{queue}}",
                 ),
             ),

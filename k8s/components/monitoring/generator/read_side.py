@@ -198,7 +198,7 @@ _INDEX = Row(
         Panel(
             "Images, by what became of them",
             "indexed. stale: the index had it already. gone: no table has it. unavailable: again later. rejected and "
-            "malformed end among the search dead letters.",
+            "malformed end in the search DLQ.",
             "cps",
             (
                 Query(
@@ -221,13 +221,13 @@ _INDEX = Row(
             stacked=True,
         ),
         Panel(
-            "Search dead letters",
-            "Events whose image the engine would not take, or that are none. To be none at all.",
+            "Search DLQ",
+            "Events whose image the engine rejected, and malformed events. It is empty in normal operation.",
             "short",
             (
                 Query(
-                    'max(queue_messages{<exporter>, queue="search_dead_letters", state="visible"})',
-                    "dead letters",
+                    'max(queue_messages{<exporter>, queue="search_dlq", state="visible"})',
+                    "search DLQ",
                 ),
             ),
             limit=1,

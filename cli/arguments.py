@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from cli.errors import UsageFault
+from cli.errors import UsageError
 
 # The customer that a command speaks for.
 
@@ -22,9 +22,9 @@ _CUSTOMER = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 
 
 def require_customer(customer: str) -> None:
-    """Raises UsageFault where the service would refuse it."""
+    """Raises UsageError where the service would refuse it."""
     if not _CUSTOMER.fullmatch(customer):
-        raise UsageFault(
+        raise UsageError(
             f"--customer '{customer}': not 1 to 128 of letters, digits, and the characters _ . : -"
         )
 
@@ -35,10 +35,10 @@ _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12
 
 
 def parse_request_id(text: str, kind: str = "a request id") -> str:
-    """The id as the service writes it; raises UsageFault where it is no UUID, which the service would refuse."""
+    """The id as the service writes it; raises UsageError where it is no UUID, which the service would refuse."""
     canonical = text.lower()
     if not _UUID.fullmatch(canonical):
-        raise UsageFault(
+        raise UsageError(
             f"{text} is not {kind}: that is a UUID, 32 hexadecimal digits in five groups"
         )
     return canonical
@@ -48,12 +48,12 @@ def parse_request_id(text: str, kind: str = "a request id") -> str:
 
 
 def parse_labels(given: Iterable[str]) -> Mapping[str, str]:
-    """Raises UsageFault. How many there may be, and how long, is the service's to say."""
+    """Raises UsageError. How many there may be, and how long, is the service's to say."""
     labels: dict[str, str] = {}
     for label in given:
         key, equals, value = label.partition("=")
         if not equals or labels.get(key, value) != value:
-            raise UsageFault(f"--label {label}: not KEY=VALUE, or a second value of one key")
+            raise UsageError(f"--label {label}: not KEY=VALUE, or a second value of one key")
         labels[key] = value
     return labels
 
@@ -62,7 +62,7 @@ def parse_labels(given: Iterable[str]) -> Mapping[str, str]:
 
 
 def parse_time(option: str, text: str | None) -> Timestamp | None:
-    """ISO 8601, UTC where no zone is named. Raises UsageFault, which names the option."""
+    """ISO 8601, UTC where no zone is named. Raises UsageError, which names the option."""
     if text is None:
         return None
     try:
@@ -70,7 +70,7 @@ def parse_time(option: str, text: str | None) -> Timestamp | None:
         time = Timestamp()
         time.FromDatetime(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
     except (OverflowError, ValueError):
-        raise UsageFault(
+        raise UsageError(
             f"{option} {text}: not a time as in 2026-11-24, or 2026-11-24T09:30:00Z"
         ) from None
     return time
@@ -78,7 +78,7 @@ def parse_time(option: str, text: str | None) -> Timestamp | None:
 
 DEFAULT_ADDRESS = "127.0.0.1:50051"
 ADDRESS_VARIABLE = "IMAGESERVICE_ADDRESS"
-LARGEST_PORT = 65_535
+MAX_PORT = 65_535
 
 AddressOption = Annotated[
     str,
@@ -101,14 +101,14 @@ class Address:
 
 
 def parse_address(text: str) -> Address:
-    """Raises UsageFault where `text` is not HOST:PORT with a port from 0 to 65535."""
+    """Raises UsageError where `text` is not HOST:PORT with a port from 0 to 65535."""
     host, colon, port = text.rpartition(":")
     bracketed = host.startswith("[") and host.endswith("]")
     if bracketed:
         host = host[1:-1]
     plain = colon and host and port.isascii() and port.isdigit()
     if not plain or (":" in host and not bracketed):
-        raise UsageFault(f"--address {text}: not HOST:PORT")
-    if int(port) > LARGEST_PORT:
-        raise UsageFault(f"--address {text}: the port is larger than {LARGEST_PORT}")
+        raise UsageError(f"--address {text}: not HOST:PORT")
+    if int(port) > MAX_PORT:
+        raise UsageError(f"--address {text}: the port is larger than {MAX_PORT}")
     return Address(host, int(port))

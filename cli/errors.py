@@ -2,7 +2,7 @@
 
     CommandFailed           exit 1: it was tried and did not work
     ├── OutputClosed        exit 1, silently: whoever read the output has enough
-    ├── UsageFault          exit 2: what was asked for cannot be tried
+    ├── UsageError          exit 2: what was asked for cannot be tried
     └── Stopped             exit 130: Ctrl-C; the line says how far it came
 
 `str()` is the line; an empty one is not printed.
@@ -17,7 +17,7 @@ class CommandFailed(ImageServiceError):
     exit_code: ClassVar[int] = 1
 
 
-class UsageFault(CommandFailed):
+class UsageError(CommandFailed):
     exit_code: ClassVar[int] = 2
 
 

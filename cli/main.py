@@ -20,7 +20,7 @@ from cli.commands import (
 )
 from cli.errors import CommandFailed, OutputClosed, Stopped
 from cli.output import text
-from cli.output.outcome import printable
+from cli.output.outcome import escape_control
 
 DISTRIBUTION = "imageservice-app"
 USAGE = 2
@@ -85,9 +85,9 @@ def run(arguments: list[str]) -> int:
 
 
 def _complain(message: str, code: int) -> int:
-    line = printable(" ".join(message.split()))
+    line = escape_control(" ".join(message.split()))
     if line:
-        text.say(sys.stderr, f"imageservice: {line}")
+        text.print_message(sys.stderr, f"imageservice: {line}")
     return code
 
 

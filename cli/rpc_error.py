@@ -11,7 +11,7 @@ from grpc_status import rpc_status
 from imageservice.v1 import image_service_pb2 as pb
 
 RETRYABLE = frozenset({"UNAVAILABLE", "RESOURCE_EXHAUSTED"})
-UNDECIDED = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "INTERNAL", "UNKNOWN"})
+MAYBE_APPLIED = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "INTERNAL", "UNKNOWN"})
 """What was asked for may have been done all the same."""
 
 _CODES = {code.value[0]: code.name for code in grpc.StatusCode}
@@ -26,7 +26,7 @@ class Violation:
 
 
 @dataclass(frozen=True, slots=True)
-class RpcFault:
+class RpcError:
     code: str
     """gRPC's, for example INVALID_ARGUMENT."""
     reason: str
@@ -41,11 +41,11 @@ class RpcFault:
         return self.code in RETRYABLE
 
     @property
-    def undecided(self) -> bool:
-        return self.code in UNDECIDED
+    def maybe_applied(self) -> bool:
+        return self.code in MAYBE_APPLIED
 
     @property
-    def nobody_there(self) -> bool:
+    def unreachable_server(self) -> bool:
         """No server spoke: one that did gives a reason of its own."""
         return self.code == self.reason == "UNAVAILABLE"
 
@@ -62,7 +62,7 @@ def _last_cause(message: str) -> str:
     return cause.removesuffix("]") if "[" not in cause else cause
 
 
-def fault_of(error: grpc.aio.AioRpcError, address: str) -> RpcFault:
+def parse_rpc_error(error: grpc.aio.AioRpcError, address: str) -> RpcError:
     """Read the details; an error without any still has a code and a message.
 
     `address` is where the call went, for the message when nobody answered there.
@@ -81,16 +81,16 @@ def fault_of(error: grpc.aio.AioRpcError, address: str) -> RpcFault:
     message = error.details() or ""
     if code == reason == "UNAVAILABLE":
         message = f"no server answers at {address} ({_last_cause(message)})"
-    return RpcFault(code, reason, message, tuple(violations), retry_after)
+    return RpcError(code, reason, message, tuple(violations), retry_after)
 
 
-def fault_of_item(error: pb.SubmitImagesError) -> RpcFault:
+def parse_item_error(error: pb.SubmitImagesError) -> RpcError:
     """The same of one item of a stream. Its fields are named as if the image had been submitted alone."""
     violations = tuple(
         Violation(v.field.removeprefix("image."), v.description) for v in error.field_violations
     )
     delay = error.retry_delay
-    return RpcFault(
+    return RpcError(
         code=_CODES.get(error.code, "UNKNOWN"),
         reason=error.reason,
         message=error.message,

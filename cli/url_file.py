@@ -7,14 +7,14 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cli.errors import UsageFault
+from cli.errors import UsageError
 
-PIECE = 64 * 1024
-LONGEST_LINE = 64 * 1024
+CHUNK_BYTES = 64 * 1024
+MAX_LINE_BYTES = 64 * 1024
 """Far beyond the 2,048 bytes of a URL that the service takes, so that it is the service that refuses it."""
 
 
-class Lines:
+class LineSplitter:
     """Cuts what is read into URLs; holds no more than the line that is not complete yet."""
 
     def __init__(self) -> None:
@@ -22,13 +22,13 @@ class Lines:
         self._number = 0
 
     def feed(self, piece: bytes) -> Iterator[str]:
-        """The URLs completed by `piece`, up to a line that is too long or not UTF-8: for that, UsageFault."""
+        """The URLs completed by `piece`, up to a line that is too long or not UTF-8: for that, UsageError."""
         *lines, self._rest = (self._rest + piece).split(b"\n")
         for line in lines:
             if url := self._url(line):
                 yield url
-        if len(self._rest) > LONGEST_LINE:
-            raise UsageFault(f"line {self._number + 1} is longer than {LONGEST_LINE:,} bytes")
+        if len(self._rest) > MAX_LINE_BYTES:
+            raise UsageError(f"line {self._number + 1} is longer than {MAX_LINE_BYTES:,} bytes")
 
     def end(self) -> list[str]:
         """The last line's URL, where the file does not end in a newline."""
@@ -41,23 +41,23 @@ class Lines:
             # Files from Windows may begin with a byte order mark.
             text = line.decode("utf-8-sig" if self._number == 1 else "utf-8").strip()
         except UnicodeDecodeError:
-            raise UsageFault(f"line {self._number} is not UTF-8") from None
+            raise UsageError(f"line {self._number} is not UTF-8") from None
         return "" if text.startswith("#") else text
 
 
 async def read(source: str) -> AsyncIterator[str]:
-    """The URLs in the file `source`; "-" is standard input. Raises UsageFault where it cannot be read."""
-    lines = Lines()
+    """The URLs in the file `source`; "-" is standard input. Raises UsageError where it cannot be read."""
+    lines = LineSplitter()
     try:
-        with _opened(source) as descriptor:
-            while piece := await _available(descriptor):
+        with _open(source) as descriptor:
+            while piece := await _read_available(descriptor):
                 for url in lines.feed(piece):
                     yield url
         for url in lines.end():
             yield url
-    except (OSError, UsageFault) as error:
+    except (OSError, UsageError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise UsageFault(f"{name(source)}: {reason}") from None
+        raise UsageError(f"{name(source)}: {reason}") from None
 
 
 def name(source: str) -> str:
@@ -66,7 +66,7 @@ def name(source: str) -> str:
 
 
 @contextmanager
-def _opened(source: str) -> Iterator[int]:
+def _open(source: str) -> Iterator[int]:
     if source == "-":
         yield 0
         return
@@ -77,18 +77,18 @@ def _opened(source: str) -> Iterator[int]:
         os.close(descriptor)
 
 
-async def _available(descriptor: int) -> bytes:
+async def _read_available(descriptor: int) -> bytes:
     """What can be read now, at least a byte; empty at the end.
 
     A pipe or terminal is waited for by the loop: a thread that waits in read() could not be ended by Ctrl-C. A regular
     file is always "readable", and epoll takes none, so a thread reads it.
     """
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        await _readable(descriptor)
-    return await asyncio.to_thread(os.read, descriptor, PIECE)
+        await _read_urls(descriptor)
+    return await asyncio.to_thread(os.read, descriptor, CHUNK_BYTES)
 
 
-async def _readable(descriptor: int) -> None:
+async def _read_urls(descriptor: int) -> None:
     loop = asyncio.get_running_loop()
     readable = asyncio.Event()
     try:

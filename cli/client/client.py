@@ -13,12 +13,12 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 from cli.client.retry import RetryPolicy
 from cli.errors import CommandFailed
 from cli.output import text
-from cli.rpc_error import RpcFault, fault_of
+from cli.rpc_error import RpcError, parse_rpc_error
 from imageservice.v1 import image_service_pb2 as pb
 from imageservice.v1 import image_service_pb2_grpc as pb_grpc
 
-CALL_SECONDS = 30.0
-WATCHED_AT_ONCE = 100
+CALL_TIMEOUT_S = 30.0
+MAX_WATCHED_IDS = 100
 """The contract's limit of ids in one watch."""
 
 TERMINAL = frozenset({pb.STATE_COMPLETED, pb.STATE_FAILED})
@@ -33,23 +33,23 @@ OPTIONS = [
 
 Q = TypeVar("Q")
 A = TypeVar("A")
-Items = grpc.aio.StreamStreamCall[pb.SubmitImagesRequest, pb.SubmitImagesResponse]
+SubmitCall = grpc.aio.StreamStreamCall[pb.SubmitImagesRequest, pb.SubmitImagesResponse]
 
 
-class Refused(CommandFailed):
+class CallFailed(CommandFailed):
     """The service refused a call, or did not answer after all attempts."""
 
-    def __init__(self, fault: RpcFault) -> None:
+    def __init__(self, fault: RpcError) -> None:
         super().__init__(fault.sentence())
         self.fault = fault
 
 
-class GivenUp(Refused):
+class RetriesExhausted(CallFailed):
     """All attempts are made already."""
 
 
 class Client:
-    """Calls raise Refused. Open one by `connect`."""
+    """Calls raise CallFailed. Open one by `connect`."""
 
     def __init__(
         self, stub: "pb_grpc.ImageServiceAsyncStub", address: str, retry: RetryPolicy
@@ -57,7 +57,7 @@ class Client:
         self._stub = stub
         self._address = address
         self.retry = retry
-        self._said_nobody_there = False
+        self._unreachable_reported = False
 
     async def submit(
         self,
@@ -70,14 +70,14 @@ class Client:
         asked = pb.SubmitImageRequest(
             url=url, customer_id=customer, request_id=request_id, labels=labels
         )
-        return await self.retried(self._submit_once, asked)
+        return await self.call_with_retries(self._submit_once, asked)
 
-    async def retried(self, once: Callable[[Q], Awaitable[A]], asked: Q) -> A:
+    async def call_with_retries(self, once: Callable[[Q], Awaitable[A]], asked: Q) -> A:
         """Ask until it is answered, refused for good, or given up. Asking twice must be harmless."""
         retrying = AsyncRetrying(
-            stop=self._gives_up,
+            stop=self._exhausted,
             wait=lambda state: self.pause(state.attempt_number, _refused(state).fault),
-            retry=retry_if_exception_type(Refused),
+            retry=retry_if_exception_type(CallFailed),
             reraise=True,
         )
         async for attempt in retrying:
@@ -87,18 +87,18 @@ class Client:
 
     async def _submit_once(self, asked: pb.SubmitImageRequest) -> pb.SubmitImageResponse:
         try:
-            return await self._stub.SubmitImage(asked, timeout=CALL_SECONDS)
+            return await self._stub.SubmitImage(asked, timeout=CALL_TIMEOUT_S)
         except grpc.aio.AioRpcError as error:
             raise self.refused(error) from None
 
-    def open_items(self) -> Items:
+    def open_submit_stream_call(self) -> SubmitCall:
         """A stream of submits, which tells of a broken connection by AioRpcError."""
         return self._stub.SubmitImages()
 
     async def status(self, request_id: str) -> pb.ImageRequest:
         try:
             asked = pb.GetStatusRequest(request_id=request_id)
-            answer = await self._stub.GetStatus(asked, timeout=CALL_SECONDS)
+            answer = await self._stub.GetStatus(asked, timeout=CALL_TIMEOUT_S)
         except grpc.aio.AioRpcError as error:
             raise self.refused(error) from None
         return answer.request
@@ -106,7 +106,7 @@ class Client:
     async def image(self, image_id: str) -> pb.Image:
         try:
             asked = pb.GetImageRequest(image_id=image_id)
-            answer = await self._stub.GetImage(asked, timeout=CALL_SECONDS)
+            answer = await self._stub.GetImage(asked, timeout=CALL_TIMEOUT_S)
         except grpc.aio.AioRpcError as error:
             raise self.refused(error) from None
         return answer.image
@@ -116,7 +116,7 @@ class Client:
         page = pb.ListRequestsRequest()
         page.CopyFrom(asked)
         while True:
-            answer = await self.retried(self._list_once, page)
+            answer = await self.call_with_retries(self._list_once, page)
             for request in answer.requests:
                 yield request
             page.page_token = answer.next_page_token
@@ -125,7 +125,7 @@ class Client:
 
     async def _list_once(self, asked: pb.ListRequestsRequest) -> pb.ListRequestsResponse:
         try:
-            return await self._stub.ListRequests(asked, timeout=CALL_SECONDS)
+            return await self._stub.ListRequests(asked, timeout=CALL_TIMEOUT_S)
         except grpc.aio.AioRpcError as error:
             raise self.refused(error) from None
 
@@ -141,11 +141,11 @@ class Client:
                 return
 
     async def search_page(self, asked: pb.SearchImagesRequest) -> pb.SearchImagesResponse:
-        return await self.retried(self._search_once, asked)
+        return await self.call_with_retries(self._search_once, asked)
 
     async def _search_once(self, asked: pb.SearchImagesRequest) -> pb.SearchImagesResponse:
         try:
-            return await self._stub.SearchImages(asked, timeout=CALL_SECONDS)
+            return await self._stub.SearchImages(asked, timeout=CALL_TIMEOUT_S)
         except grpc.aio.AioRpcError as error:
             raise self.refused(error) from None
 
@@ -167,28 +167,30 @@ class Client:
                         if request.state in TERMINAL:
                             del revisions[request.request_id]
                         yield request
-            except Refused as refused:
+            except CallFailed as refused:
                 lost = lost if failures else time.monotonic()
                 failures += 1
-                if self.retry.loses_sight(time.monotonic() - lost, refused.fault):
+                if self.retry.watch_timed_out(time.monotonic() - lost, refused.fault):
                     raise
                 await asyncio.sleep(self.pause(failures, refused.fault))
             else:
                 return
 
-    def _gives_up(self, state: RetryCallState) -> bool:
+    def _exhausted(self, state: RetryCallState) -> bool:
         refused = _refused(state)
-        spent = isinstance(refused, GivenUp)
-        return spent or self.retry.gives_up(state.attempt_number, refused.fault)
+        spent = isinstance(refused, RetriesExhausted)
+        return spent or self.retry.exhausted(state.attempt_number, refused.fault)
 
-    def refused(self, error: grpc.aio.AioRpcError) -> Refused:
-        return Refused(fault_of(error, self._address))
+    def refused(self, error: grpc.aio.AioRpcError) -> CallFailed:
+        return CallFailed(parse_rpc_error(error, self._address))
 
-    def pause(self, attempt: int, fault: RpcFault) -> float:
+    def pause(self, attempt: int, fault: RpcError) -> float:
         """Seconds to wait after failed attempt number `attempt`; says once when nobody is there."""
-        if fault.nobody_there and not self._said_nobody_there:
-            self._said_nobody_there = True
-            text.say(sys.stderr, f"imageservice: no server at {self._address} yet, trying again")
+        if fault.unreachable_server and not self._unreachable_reported:
+            self._unreachable_reported = True
+            text.print_message(
+                sys.stderr, f"imageservice: no server at {self._address} yet, trying again"
+            )
         return self.retry.wait(attempt, fault)
 
     async def _states(self, request_ids: list[str]) -> AsyncIterator[pb.ImageRequest]:
@@ -202,10 +204,10 @@ class Client:
             call.cancel()
 
 
-def _refused(state: RetryCallState) -> Refused:
-    """Tenacity asks only after an error, and only Refused is retried."""
+def _refused(state: RetryCallState) -> CallFailed:
+    """Tenacity asks only after an error, and only CallFailed is retried."""
     error = state.outcome.exception() if state.outcome is not None else None
-    if not isinstance(error, Refused):
+    if not isinstance(error, CallFailed):
         raise TypeError(f"asked to retry after {error!r}")
     return error
 

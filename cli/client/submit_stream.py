@@ -10,22 +10,22 @@ from dataclasses import dataclass
 
 import grpc
 
-from cli.client.client import CALL_SECONDS, Client, GivenUp, Items, Refused
-from cli.rpc_error import RpcFault, fault_of_item
+from cli.client.client import CALL_TIMEOUT_S, CallFailed, Client, RetriesExhausted, SubmitCall
+from cli.rpc_error import RpcError, parse_item_error
 from imageservice.v1 import image_service_pb2 as pb
 
-ITEMS_AT_ONCE = 256
+MAX_UNANSWERED_ITEMS = 256
 """Without an answer. Enough for a server's batches to fill; below what it holds for one stream."""
 
-_GOODBYE_SECONDS = 2.0
+_CLOSE_TIMEOUT_S = 2.0
 
 
-def _broken_off(message: str) -> RpcFault:
-    return RpcFault("UNAVAILABLE", "STREAM_BROKEN", message)
+def _stream_broken(message: str) -> RpcError:
+    return RpcError("UNAVAILABLE", "STREAM_BROKEN", message)
 
 
-_SILENT = _broken_off(f"the server answered nothing for {CALL_SECONDS:g} s")
-_ENDED = _broken_off("the server ended the stream before it had answered")
+_NO_ANSWER = _stream_broken(f"the server answered nothing for {CALL_TIMEOUT_S:g} s")
+_ENDED_EARLY = _stream_broken("the server ended the stream before it had answered")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,8 +34,8 @@ class _Item:
     answer: asyncio.Future[pb.SubmitImageResponse]
 
 
-class ItemStream:
-    """Open one by `item_stream`.
+class SubmitStream:
+    """Open one by `open_submit_stream`.
 
     A stream that breaks is replaced, and what it left without an answer is sent again: under the ids that were sent
     before, so that nothing is accepted twice. A server that never answered is given up after the policy's attempts,
@@ -51,42 +51,42 @@ class ItemStream:
         self._closing = False
         self._answered = False
         self._failures = 0
-        self._lost = 0.0
+        self._disconnected_at = 0.0
         self._fault: Exception | None = None
         """Of `run`, once it has ended by one."""
 
     async def submit(
         self, url: str, customer: str, request_id: str, labels: Mapping[str, str] | None = None
     ) -> pb.SubmitImageResponse:
-        """As Client.submit: under an id of the caller's, which makes the retries safe. Raises Refused."""
+        """As Client.submit: under an id of the caller's, which makes the retries safe. Raises CallFailed."""
         asked = pb.SubmitImageRequest(
             url=url, customer_id=customer, request_id=request_id, labels=labels
         )
-        return await self._client.retried(self._submit_once, asked)
+        return await self._client.call_with_retries(self._submit_once, asked)
 
     async def run(self) -> None:
         """Carry what is submitted, until `close`. Whatever ends it earlier, no submit waits for ever."""
         try:
             await self._run()
         except BaseException as error:
-            self._fault = error if isinstance(error, Exception) else GivenUp(_ENDED)
+            self._fault = error if isinstance(error, Exception) else RetriesExhausted(_ENDED_EARLY)
             self._fail(self._fault)
             raise
 
     async def _run(self) -> None:
-        while await self._anything():
+        while await self._wait_for_items():
             self._unsent = deque(self._unanswered.values())
             try:
-                await self._carry(self._client.open_items())
-            except Refused as refused:
-                await self._broken(refused)
+                await self._run_stream(self._client.open_submit_stream_call())
+            except CallFailed as refused:
+                await self._on_disconnect(refused)
 
     def close(self) -> None:
         """End the stream in order; for when everything is answered."""
         self._closing = True
         self._asked.set()
 
-    async def _anything(self) -> bool:
+    async def _wait_for_items(self) -> bool:
         while not self._unanswered and not self._closing:
             self._asked.clear()
             await self._asked.wait()
@@ -108,19 +108,19 @@ class ItemStream:
         finally:
             self._unanswered.pop(name, None)
 
-    async def _carry(self, call: Items) -> None:
-        """Send and read until the stream breaks. Raises Refused."""
+    async def _run_stream(self, call: SubmitCall) -> None:
+        """Send and read until the stream breaks. Raises CallFailed."""
         writing = asyncio.create_task(self._write(call))
         try:
             await self._read(call)
         except grpc.aio.AioRpcError as error:
-            raise Refused(_end(self._client.refused(error).fault)) from None
+            raise CallFailed(_end(self._client.refused(error).fault)) from None
         finally:
             writing.cancel()
             await asyncio.gather(writing, return_exceptions=True)
             call.cancel()
 
-    async def _write(self, call: Items) -> None:
+    async def _write(self, call: SubmitCall) -> None:
         # A call that has ended is noticed by whoever reads it.
         with suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
             while not self._closing:
@@ -130,24 +130,24 @@ class ItemStream:
                 await self._asked.wait()
             await call.done_writing()
 
-    async def _read(self, call: Items) -> None:
+    async def _read(self, call: SubmitCall) -> None:
         # Also while nothing is asked, so that a drain is noticed before the next item.
         while isinstance(response := await self._next(call), pb.SubmitImagesResponse):
             self._answered, self._failures = True, 0
             for result in response.results:
                 self._settle(result)
         if not self._closing:
-            raise Refused(_ENDED)
+            raise CallFailed(_ENDED_EARLY)
 
-    async def _next(self, call: Items) -> object:
+    async def _next(self, call: SubmitCall) -> object:
         reading = asyncio.ensure_future(call.read())
         try:
             while True:
                 oldest = next(iter(self._unanswered), "")
-                if (await asyncio.wait({reading}, timeout=CALL_SECONDS))[0]:
+                if (await asyncio.wait({reading}, timeout=CALL_TIMEOUT_S))[0]:
                     return reading.result()
                 if oldest in self._unanswered:
-                    raise Refused(_SILENT)
+                    raise CallFailed(_NO_ANSWER)
         finally:
             reading.cancel()
 
@@ -156,15 +156,15 @@ class ItemStream:
         if item is None or item.answer.done():
             return
         if result.HasField("error"):
-            item.answer.set_exception(Refused(fault_of_item(result.error)))
+            item.answer.set_exception(CallFailed(parse_item_error(result.error)))
         else:
             item.answer.set_result(result.accepted)
 
-    async def _broken(self, refused: Refused) -> None:
-        self._lost = self._lost if self._failures else time.monotonic()
+    async def _on_disconnect(self, refused: CallFailed) -> None:
+        self._disconnected_at = self._disconnected_at if self._failures else time.monotonic()
         self._failures += 1
-        if self._gives_up(refused.fault):
-            self._fail(GivenUp(refused.fault))
+        if self._exhausted(refused.fault):
+            self._fail(RetriesExhausted(refused.fault))
         else:
             await asyncio.sleep(self._client.pause(self._failures, refused.fault))
         if not self._unanswered:
@@ -176,28 +176,28 @@ class ItemStream:
                 item.answer.set_exception(error)
         self._unanswered.clear()
 
-    def _gives_up(self, fault: RpcFault) -> bool:
+    def _exhausted(self, fault: RpcError) -> bool:
         retry = self._client.retry
         if self._answered:
-            return retry.loses_sight(time.monotonic() - self._lost, fault)
-        return retry.gives_up(self._failures, fault)
+            return retry.watch_timed_out(time.monotonic() - self._disconnected_at, fault)
+        return retry.exhausted(self._failures, fault)
 
 
-def _end(fault: RpcFault) -> RpcFault:
+def _end(fault: RpcError) -> RpcError:
     """Why the stream ended. grpc.aio calls it INTERNAL where a write was the first to meet the end."""
-    if fault.undecided and not fault.retryable:
-        return _broken_off(fault.sentence())
+    if fault.maybe_applied and not fault.retryable:
+        return _stream_broken(fault.sentence())
     return fault
 
 
 @asynccontextmanager
-async def item_stream(client: Client) -> AsyncIterator[ItemStream]:
-    stream = ItemStream(client)
+async def open_submit_stream(client: Client) -> AsyncIterator[SubmitStream]:
+    stream = SubmitStream(client)
     running = asyncio.create_task(stream.run())
     try:
         yield stream
         stream.close()
-        await asyncio.wait({running}, timeout=_GOODBYE_SECONDS)
+        await asyncio.wait({running}, timeout=_CLOSE_TIMEOUT_S)
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)

@@ -30,7 +30,7 @@ def run(
     needed: Sequence[str] = required_settings.NAMES,
     role: str = "operator",
 ) -> NoReturn:
-    """Become `python -m consumer COMMAND`; an option that is None is left to the consumer. Raises UsageFault."""
+    """Become `python -m consumer COMMAND`; an option that is None is left to the consumer. Raises UsageError."""
     environ = dict(os.environ)
     if ready_file is not None:
         environ |= files.read_environment(ready_file)

@@ -11,11 +11,11 @@ import typer
 from cli import arguments
 from cli.arguments import AddressOption, CustomerOption
 from cli.client.client import connect
-from cli.output.outcome import Outcome
-from cli.output.report import JsonReport, LineReport, Output
+from cli.output.outcome import RequestView
+from cli.output.report import JsonReport, Output, TextReport
 from imageservice.v1 import image_service_pb2 as pb
 
-LARGEST_PAGE = 1_000
+MAX_PAGE_SIZE = 1_000
 """The contract's limit."""
 
 
@@ -41,7 +41,7 @@ def listing(
     limit: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="So many at most; all without it.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    to_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
     server: AddressOption = arguments.DEFAULT_ADDRESS,
 ) -> None:
     """List a customer's requests, newest first; failed ones by when they failed."""
@@ -50,21 +50,24 @@ def listing(
         customer_id=customer,
         created_after=arguments.parse_time("--after", after),
         created_before=arguments.parse_time("--before", before),
-        page_size=min(limit or LARGEST_PAGE, LARGEST_PAGE),
+        page_size=min(limit or MAX_PAGE_SIZE, MAX_PAGE_SIZE),
     )
     if state is not None:
         asked.state = pb.State.Value(f"STATE_{state.name}")
-    report = JsonReport(sys.stdout) if as_json else LineReport(Output())
-    asyncio.run(_list(str(arguments.parse_address(server)), asked, limit, report.tell))
+    report = JsonReport(sys.stdout) if to_json else TextReport(Output())
+    asyncio.run(_list(str(arguments.parse_address(server)), asked, limit, report.report))
 
 
 async def _list(
-    server: str, asked: pb.ListRequestsRequest, limit: int | None, tell: Callable[[Outcome], None]
+    server: str,
+    asked: pb.ListRequestsRequest,
+    limit: int | None,
+    report: Callable[[RequestView], None],
 ) -> None:
-    told = 0
+    reported = 0
     async with connect(server) as client:
         async for request in client.requests(asked):
-            tell(Outcome.with_record(request))
-            told += 1
-            if told == limit:
+            report(RequestView.with_details(request))
+            reported += 1
+            if reported == limit:
                 return

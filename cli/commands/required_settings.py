@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from cli.errors import UsageFault
+from cli.errors import UsageError
 
 NAMES = (
     "REQUESTS_TABLE",
@@ -24,14 +24,14 @@ _FORMER_NAMES = {
 
 
 def require(environ: Mapping[str, str], names: Sequence[str] = NAMES) -> None:
-    """Raises UsageFault that names what `environ` lacks."""
+    """Raises UsageError that names what `environ` lacks."""
     missing = [
         name
         for name in names
         if name not in environ and _FORMER_NAMES.get(name, name) not in environ
     ]
     if missing:
-        raise UsageFault(
+        raise UsageError(
             "the consumer's settings are needed: give --ready-file, the file that `imageservice up --ready-file` "
             "writes, or set the environment variables that docs/reference.md lists "
             f"(missing: {', '.join(missing)})"

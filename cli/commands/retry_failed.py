@@ -7,7 +7,7 @@ import typer
 
 from cli import arguments
 from cli.commands import jobs
-from cli.errors import UsageFault
+from cli.errors import UsageError
 from core import errors
 
 
@@ -49,9 +49,9 @@ def redrive(
     if customer is not None:
         arguments.require_customer(customer)
         if request_ids:
-            raise UsageFault("--customer and --request-id: only one of them")
+            raise UsageError("--customer and --request-id: only one of them")
     elif since is not None:
-        raise UsageFault("--since goes with --customer")
+        raise UsageError("--since goes with --customer")
     arguments.parse_time("--since", since)
     jobs.run("redrive", options, ready_file)
 
@@ -64,4 +64,4 @@ def _known(code: str | None) -> str | None:
     try:
         return None if code is None else errors.parse_failure_code(code)
     except ValueError as error:
-        raise UsageFault(f"--failure-code {error}") from None
+        raise UsageError(f"--failure-code {error}") from None

@@ -10,10 +10,10 @@ import typer
 from cli import arguments
 from cli.arguments import AddressOption, CustomerOption, parse_labels
 from cli.client.client import Client, connect
-from cli.errors import CommandFailed, UsageFault
+from cli.errors import CommandFailed, UsageError
 from cli.output import text
 from cli.output.report import Output
-from cli.output.search_results import FoundLines, FoundObjects, FoundReport
+from cli.output.search_results import JsonResults, SearchResultWriter, TextResults
 from imageservice.v1 import image_service_pb2 as pb
 
 # The options of `imageservice search`.
@@ -73,7 +73,7 @@ Facets = Annotated[
 Limit = Annotated[int, typer.Option(min=1, metavar="N", help="Show so many at most.")]
 
 
-LARGEST_PAGE = 100
+MAX_PAGE_SIZE = 100
 """The contract's limit."""
 DEFAULT_LIMIT = 20
 
@@ -101,7 +101,7 @@ def search(
     max_distance: MaxDistance = None,
     facets: Facets = False,
     limit: Limit = DEFAULT_LIMIT,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    to_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
     server: AddressOption = arguments.DEFAULT_ADDRESS,
 ) -> None:
     """Find a customer's images, newest first; near-duplicates nearest first."""
@@ -121,13 +121,13 @@ def search(
         created_before=arguments.parse_time("--before", before),
         max_distance=max_distance,
         facets=facets,
-        page_size=min(limit, LARGEST_PAGE),
+        page_size=min(limit, MAX_PAGE_SIZE),
     )
     similar_image = _similar_to(asked, similar_to)
-    report = FoundObjects(sys.stdout) if as_json else FoundLines(Output())
+    report = JsonResults(sys.stdout) if to_json else TextResults(Output())
     where = str(arguments.parse_address(server))
     total = asyncio.run(_search(where, asked, similar_image, limit, report))
-    text.say(sys.stderr, _summary(total, limit))
+    text.print_message(sys.stderr, _summary(total, limit))
 
 
 async def _search(
@@ -135,20 +135,20 @@ async def _search(
     asked: pb.SearchImagesRequest,
     similar_image: str | None,
     limit: int,
-    report: FoundReport,
+    report: SearchResultWriter,
 ) -> int:
     """How many there are; `limit` of them are told at most."""
     first: pb.SearchImagesResponse | None = None
-    told = 0
+    reported = 0
     async with connect(server) as client:
         if similar_image is not None:
             asked.similar_to = await _hash_of(client, similar_image)
         async for page in client.search(asked):
             first = first or page
-            for image in page.images[: limit - told]:
+            for image in page.images[: limit - reported]:
                 report.image(image)
-                told += 1
-            if told == limit:
+                reported += 1
+            if reported == limit:
                 break
     total = first.total if first else 0
     if first and asked.facets:
@@ -177,7 +177,7 @@ def _color(name: str) -> "pb.Color.ValueType":
     names = [known.removeprefix("COLOR_") for known in pb.Color.keys()[1:]]
     if name.upper() not in names:
         known = ", ".join(each.lower() for each in names)
-        raise UsageFault(f"--color {name}: not one of {known}")
+        raise UsageError(f"--color {name}: not one of {known}")
     return pb.Color.Value(f"COLOR_{name.upper()}")
 
 

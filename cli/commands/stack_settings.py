@@ -14,7 +14,7 @@ import typer
 from aiobotocore.session import AioSession, get_session
 from botocore.exceptions import BotoCoreError, ClientError
 
-from cli.errors import CommandFailed, UsageFault
+from cli.errors import CommandFailed, UsageError
 from cli.local.stack import StackOutputs
 from cli.output import text
 
@@ -94,7 +94,7 @@ def stack_settings(
     stack; it changes nothing on AWS.
     """
     if not folder.is_dir():
-        raise UsageFault(f"{folder} is no folder")
+        raise UsageError(f"{folder} is no folder")
     try:
         settings, secret = asyncio.run(_read(stack))
     except (BotoCoreError, ClientError) as error:
@@ -108,7 +108,7 @@ def stack_settings(
         )
     except OSError as error:
         raise CommandFailed(str(error)) from error
-    text.say(sys.stderr, f"wrote {folder / SETTINGS_FILE} and {folder / SECRET_FILE}")
+    text.print_message(sys.stderr, f"wrote {folder / SETTINGS_FILE} and {folder / SECRET_FILE}")
 
 
 def _refuse_another_key(path: Path, secret: Mapping[str, str]) -> None:

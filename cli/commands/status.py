@@ -12,24 +12,24 @@ from rich.text import Text
 from cli import arguments
 from cli.arguments import AddressOption
 from cli.client.client import connect
-from cli.output.outcome import Outcome, printable
+from cli.output.outcome import RequestView, escape_control
 from cli.output.report import STYLES, Output
-from cli.output.search_results import FoundObjects
-from cli.output.text import NARROWEST, cut, json_text, quoted, url_text
+from cli.output.search_results import JsonResults
+from cli.output.text import MIN_WIDTH, is_quoted, quote_url, safe_json, truncate
 from imageservice.v1 import image_service_pb2 as pb
 
 
 def status(
     given: Annotated[str, typer.Argument(metavar="ID", help="The id that submit printed.")],
     server: AddressOption = arguments.DEFAULT_ADDRESS,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    to_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Show what became of one request."""
     where, asked = str(arguments.parse_address(server)), arguments.parse_request_id(given)
     request = asyncio.run(_read(where, asked))
-    outcome = Outcome.with_record(request)
-    if as_json:
-        sys.stdout.write(outcome.as_json() + "\n")
+    outcome = RequestView.with_details(request)
+    if to_json:
+        sys.stdout.write(outcome.to_json() + "\n")
     else:
         _show(Output(), request, outcome)
 
@@ -39,9 +39,9 @@ async def _read(server: str, asked: str) -> pb.ImageRequest:
         return await client.status(asked)
 
 
-def _show(console: Console, request: pb.ImageRequest, outcome: Outcome) -> None:
+def _show(console: Console, request: pb.ImageRequest, outcome: RequestView) -> None:
     show_facts(console, [("request", request.request_id)])
-    state = Text(outcome.state or "", STYLES.get(outcome.word, ""))
+    state = Text(outcome.state or "", STYLES.get(outcome.label, ""))
     console.print(Text.assemble((_name("state"), "bold"), state))
     show_facts(console, [(name, value) for name, value in _facts(request, outcome) if value])
 
@@ -49,8 +49,12 @@ def _show(console: Console, request: pb.ImageRequest, outcome: Outcome) -> None:
 def show_facts(console: Console, facts: Iterable[tuple[str, str]]) -> None:
     """A line a fact. None is folded, so that a URL can be opened; a stranger's text in quotes is cut on a terminal."""
     for name, value in facts:
-        room = max(console.width, NARROWEST) - len(_name(name))
-        shown = cut(value, room) if console.is_terminal and quoted(value) else printable(value)
+        room = max(console.width, MIN_WIDTH) - len(_name(name))
+        shown = (
+            truncate(value, room)
+            if console.is_terminal and is_quoted(value)
+            else escape_control(value)
+        )
         console.print(Text.assemble((_name(name), "bold"), shown), soft_wrap=True)
 
 
@@ -58,10 +62,10 @@ def _name(fact: str) -> str:
     return f"{fact:<12}"
 
 
-def _facts(request: pb.ImageRequest, outcome: Outcome) -> list[tuple[str, str]]:
+def _facts(request: pb.ImageRequest, outcome: RequestView) -> list[tuple[str, str]]:
     facts = [
         ("customer", request.customer_id),
-        ("url", url_text(request.url)),
+        ("url", quote_url(request.url)),
         ("created", request.create_time.ToJsonString()),
         ("updated", request.update_time.ToJsonString()),
         *(("label", _label(*each)) for each in sorted(request.labels.items())),
@@ -78,7 +82,7 @@ def _facts(request: pb.ImageRequest, outcome: Outcome) -> list[tuple[str, str]]:
 
 
 def _label(key: str, value: str) -> str:
-    return f"{json_text(key)}: {json_text(value)}"
+    return f"{safe_json(key)}: {safe_json(value)}"
 
 
 def picture(metadata: pb.ImageMetadata) -> str:
@@ -92,7 +96,7 @@ def picture(metadata: pb.ImageMetadata) -> str:
 def image(
     given: Annotated[str, typer.Argument(metavar="ID", help="The image's id, as status tells it.")],
     server: AddressOption = arguments.DEFAULT_ADDRESS,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    to_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Show one published image."""
     where, asked = (
@@ -100,8 +104,8 @@ def image(
         arguments.parse_request_id(given, "an image id"),
     )
     found = asyncio.run(_read_image(where, asked))
-    if as_json:
-        FoundObjects(sys.stdout).image(found)
+    if to_json:
+        JsonResults(sys.stdout).image(found)
     else:
         facts = [
             ("image", found.image_id),

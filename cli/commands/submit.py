@@ -11,12 +11,12 @@ import typer
 from cli import arguments, url_file
 from cli.arguments import AddressOption, CustomerOption, parse_labels
 from cli.client.client import connect
-from cli.client.submit_stream import ITEMS_AT_ONCE, item_stream
-from cli.commands.bulk_submit import Submission
-from cli.errors import CommandFailed, Stopped, UsageFault
-from cli.output.outcome import Outcome
-from cli.output.report import JsonReport, LineReport, Output, ProgressReport
-from cli.output.tally import Tally
+from cli.client.submit_stream import MAX_UNANSWERED_ITEMS, open_submit_stream
+from cli.commands.bulk_submit import BulkSubmit
+from cli.errors import CommandFailed, Stopped, UsageError
+from cli.output.outcome import RequestView
+from cli.output.report import JsonReport, Output, ProgressReport, TextReport
+from cli.output.stats import SubmitStats
 
 
 def submit(
@@ -40,19 +40,19 @@ def submit(
         ),
     ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Wait for what becomes of each.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    to_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
     server: AddressOption = arguments.DEFAULT_ADDRESS,
 ) -> None:
     """Submit images by URL. Exit 1 when one was refused or failed."""
     given, where = urls or [], str(arguments.parse_address(server))
     _require(given, file, customer)
     chosen = _only_id(chosen_id, given, file)
-    labelled, tally = parse_labels(given_labels or []), Tally()
-    with _report(given, file, tally, as_json=as_json) as tell:
+    labelled, tally = parse_labels(given_labels or []), SubmitStats()
+    with _report(given, file, tally, to_json=to_json) as report:
         run = _submit(
             where,
             _all(given, file),
-            tell,
+            report,
             tally,
             customer=customer,
             chosen_id=chosen,
@@ -63,63 +63,67 @@ def submit(
         try:
             submission = asyncio.run(run)
         except KeyboardInterrupt:
-            raise Stopped(tally.so_far) from None
+            raise Stopped(tally.progress_summary) from None
     _judge(submission, file)
 
 
 def _require(given: Sequence[str], file: str | None, customer: str) -> None:
     if not given and file is None:
-        raise UsageFault("nothing to submit: give a URL, or --file")
+        raise UsageError("nothing to submit: give a URL, or --file")
     if "-" in given:
-        raise UsageFault("- is not a URL; for URLs from standard input give --file -")
+        raise UsageError("- is not a URL; for URLs from standard input give --file -")
     arguments.require_customer(customer)
 
 
 def _only_id(chosen: str | None, given: Sequence[str], file: str | None) -> str | None:
     if chosen is not None and (len(given) != 1 or file is not None):
-        raise UsageFault("--request-id goes with exactly one URL")
+        raise UsageError("--request-id goes with exactly one URL")
     return None if chosen is None else arguments.parse_request_id(chosen)
 
 
-def _judge(submission: Submission, file: str | None) -> None:
+def _judge(submission: BulkSubmit, file: str | None) -> None:
     """End the command by what became of the submission."""
-    tally, unreadable = submission.tally, submission.unreadable
-    if unreadable is not None:
-        raise unreadable if tally.read == 0 else CommandFailed(f"{unreadable}; {tally.so_far}")
-    if submission.unreachable is not None:
+    tally, source_error = submission.tally, submission.source_error
+    if source_error is not None:
+        raise (
+            source_error
+            if tally.read == 0
+            else CommandFailed(f"{source_error}; {tally.progress_summary}")
+        )
+    if submission.server_unreachable is not None:
         # Each line has told the cause.
-        raise CommandFailed(tally.so_far)
+        raise CommandFailed(tally.progress_summary)
     if tally.read == 0:
         where = "on standard input" if file == "-" else f"in {file}"
-        raise UsageFault(f"nothing to submit: no URL {where}")
-    if tally.bad:
+        raise UsageError(f"nothing to submit: no URL {where}")
+    if tally.is_error:
         raise typer.Exit(1)
 
 
 async def _submit(
     server: str,
     urls: AsyncIterator[str],
-    tell: Callable[[Outcome], None],
-    tally: Tally,
+    report: Callable[[RequestView], None],
+    tally: SubmitStats,
     *,
     customer: str,
     chosen_id: str | None,
     labels: Mapping[str, str],
     watch: bool,
     many: bool,
-) -> Submission:
-    async with connect(server) as client, item_stream(client) as stream:
-        submission = Submission(
+) -> BulkSubmit:
+    async with connect(server) as client, open_submit_stream(client) as stream:
+        submission = BulkSubmit(
             client,
             customer,
-            tell,
+            report,
             request_id=chosen_id,
             labels=labels,
             watch=watch,
             tally=tally,
         )
         if many:
-            submission.submits, submission.at_once = stream, ITEMS_AT_ONCE
+            submission.submits, submission.at_once = stream, MAX_UNANSWERED_ITEMS
         try:
             await submission.run(urls)
         except BaseExceptionGroup as failures:
@@ -140,19 +144,19 @@ async def _all(given: Sequence[str], file: str | None) -> AsyncIterator[str]:
 
 @contextmanager
 def _report(
-    given: Sequence[str], file: str | None, tally: Tally, *, as_json: bool
-) -> Iterator[Callable[[Outcome], None]]:
+    given: Sequence[str], file: str | None, tally: SubmitStats, *, to_json: bool
+) -> Iterator[Callable[[RequestView], None]]:
     output = Output()
     # A bar would be drawn over what is being typed.
     typed = file == "-" and sys.stdin.isatty()
-    if as_json:
-        yield JsonReport(sys.stdout).tell
+    if to_json:
+        yield JsonReport(sys.stdout).report
     elif not output.is_terminal or typed:
-        yield LineReport(output).tell
+        yield TextReport(output).report
     else:
         report = ProgressReport(output, tally, len(given) if file is None else None)
         with report.shown():
-            yield report.tell
+            yield report.report
 
 
 def _first(failures: BaseExceptionGroup[CommandFailed]) -> CommandFailed:

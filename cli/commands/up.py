@@ -12,24 +12,24 @@ from rich.console import Console
 
 from cli import arguments
 from cli.arguments import AddressOption
-from cli.errors import UsageFault
+from cli.errors import UsageError
 from cli.local import plan as planning
 from cli.local import ready_file as files
 from cli.local import stack, template
 from cli.local.plan import Plan
-from cli.local.processes import WORKER_GRACE_SECONDS
+from cli.local.processes import WORKER_GRACE_S
 from cli.local.ready_file import Running
 from cli.local.system import System
-from cli.output.text import folded
+from cli.output.text import wrap
 
 # The options of `imageservice up`.
 
-MOST_CONSUMERS = 64
+MAX_CONSUMERS = 64
 
 Consumers = Annotated[
     int,
     typer.Option(
-        "--consumers", metavar="N", min=1, max=MOST_CONSUMERS, help="How many consumer processes."
+        "--consumers", metavar="N", min=1, max=MAX_CONSUMERS, help="How many consumer processes."
     ),
 ]
 MetricsPort = Annotated[
@@ -81,53 +81,53 @@ Parameters = Annotated[
 # The terminal that `imageservice up` runs on, and the ready file.
 
 
-class Terminal:
+class TerminalObserver:
     """Says how the system fares, to people and in the ready file."""
 
     def __init__(self, console: Console, ready_file: Path | None) -> None:
         self._console = console
         self._ready_file = ready_file
-        self._told = False
+        self._report = False
 
     def step(self, what: str) -> None:
-        self._say(what, "dim")
+        self._print(what, "dim")
 
-    def trouble(self, what: str) -> None:
-        self._say(what, "yellow")
+    def warn(self, what: str) -> None:
+        self._print(what, "yellow")
 
     async def running(self, running: Running) -> None:
         if self._ready_file is not None:
             await asyncio.to_thread(files.write, self._ready_file, running)
-        if self._told:
+        if self._report:
             self.step("ready again")
             return
-        self._told = True
-        self._say_where(running)
+        self._report = True
+        self._print_endpoints(running)
 
     async def not_running(self) -> None:
-        self._told = False
+        self._report = False
         if self._ready_file is not None:
             await asyncio.to_thread(files.remove, self._ready_file)
 
-    def _say_where(self, running: Running) -> None:
-        self._say("ready", "bold green")
-        for name, where in places(running):
-            self._say(f"  {name:<24}{where}")
+    def _print_endpoints(self, running: Running) -> None:
+        self._print("ready", "bold green")
+        for name, where in endpoints(running):
+            self._print(f"  {name:<24}{where}")
         if not running.environment.get("ALLOWED_NETWORKS"):
-            self._say(
+            self._print(
                 "  Pictures on this machine are refused as BLOCKED_ADDRESS; "
                 "--allow-network 127.0.0.1/32 allows them.",
                 "dim",
             )
-        self._say("  Ctrl-C drains and ends it; twice ends it at once", "dim")
+        self._print("  Ctrl-C drains and ends it; twice ends it at once", "dim")
 
-    def _say(self, what: str, style: str = "") -> None:
+    def _print(self, what: str, style: str = "") -> None:
         if self._console.is_terminal:
-            what = folded(what, self._console.width)
+            what = wrap(what, self._console.width)
         self._console.print(what, style=style, highlight=False, markup=False, soft_wrap=True)
 
 
-def places(running: Running) -> Sequence[tuple[str, str]]:
+def endpoints(running: Running) -> Sequence[tuple[str, str]]:
     """What is where, for people."""
     server, *others = running.metrics
     indexer = [others.pop()] if "indexer" in running.pids else []
@@ -172,19 +172,19 @@ def up(
         log_format=os.environ.get("LOG_FORMAT", "console"),
         customer_tag_key=os.environ.get("CUSTOMER_TAG_KEY") or planning.random_key(),
     )
-    asyncio.run(_run(plan, Terminal(Console(), ready_file)))
+    asyncio.run(_run(plan, TerminalObserver(Console(), ready_file)))
 
 
 def _require(aws_endpoint: str | None, ready_file: Path | None) -> None:
     if aws_endpoint is None:
         planning.require_embedded_aws()
     elif not aws_endpoint.startswith(("http://", "https://")):
-        raise UsageFault(f"--aws-endpoint {aws_endpoint}: not an http or https URL")
+        raise UsageError(f"--aws-endpoint {aws_endpoint}: not an http or https URL")
     if ready_file is not None and not ready_file.parent.is_dir():
-        raise UsageFault(f"--ready-file {ready_file}: there is no folder {ready_file.parent}")
+        raise UsageError(f"--ready-file {ready_file}: there is no folder {ready_file.parent}")
 
 
-async def _run(plan: Plan, terminal: Terminal) -> None:
+async def _run(plan: Plan, terminal: TerminalObserver) -> None:
     system = System(plan, os.environ, terminal)
     leaving = False
 
@@ -195,7 +195,7 @@ async def _run(plan: Plan, terminal: Terminal) -> None:
         else:
             leaving = True
             terminal.step(
-                f"waiting for the consumers to finish what they hold, up to {WORKER_GRACE_SECONDS:g} s; "
+                f"waiting for the consumers to finish what they hold, up to {WORKER_GRACE_S:g} s; "
                 "Ctrl-C again ends it"
             )
             system.stop()

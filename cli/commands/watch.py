@@ -9,31 +9,31 @@ import typer
 
 from cli import arguments
 from cli.arguments import AddressOption
-from cli.client.client import WATCHED_AT_ONCE, Client, connect
-from cli.output.outcome import Outcome
-from cli.output.report import JsonReport, LineReport, Output
+from cli.client.client import MAX_WATCHED_IDS, Client, connect
+from cli.output.outcome import RequestView
+from cli.output.report import JsonReport, Output, TextReport
 
 
 def watch(
     given: Annotated[list[str], typer.Argument(metavar="ID", help="The ids that submit printed.")],
     server: AddressOption = arguments.DEFAULT_ADDRESS,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    to_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """Follow requests until all have ended. Prints each state; exit 1 when one failed."""
-    report = JsonReport(sys.stdout) if as_json else LineReport(Output())
+    report = JsonReport(sys.stdout) if to_json else TextReport(Output())
     where, ids = (
         str(arguments.parse_address(server)),
         list(dict.fromkeys(map(arguments.parse_request_id, given))),
     )
-    if asyncio.run(_watch(where, ids, report.tell)):
+    if asyncio.run(_watch(where, ids, report.report)):
         raise typer.Exit(1)
 
 
-async def _watch(server: str, ids: Sequence[str], tell: Callable[[Outcome], None]) -> bool:
+async def _watch(server: str, ids: Sequence[str], report: Callable[[RequestView], None]) -> bool:
     """Whether one failed."""
-    chunks = [ids[i : i + WATCHED_AT_ONCE] for i in range(0, len(ids), WATCHED_AT_ONCE)]
+    chunks = [ids[i : i + MAX_WATCHED_IDS] for i in range(0, len(ids), MAX_WATCHED_IDS)]
     async with connect(server) as client:
-        watches = [asyncio.create_task(_watch_chunk(client, chunk, tell)) for chunk in chunks]
+        watches = [asyncio.create_task(_watch_chunk(client, chunk, report)) for chunk in chunks]
         try:
             return any(await asyncio.gather(*watches))
         finally:
@@ -42,10 +42,12 @@ async def _watch(server: str, ids: Sequence[str], tell: Callable[[Outcome], None
             await asyncio.gather(*watches, return_exceptions=True)
 
 
-async def _watch_chunk(client: Client, ids: Sequence[str], tell: Callable[[Outcome], None]) -> bool:
+async def _watch_chunk(
+    client: Client, ids: Sequence[str], report: Callable[[RequestView], None]
+) -> bool:
     failed = False
     async for request in client.watch(ids):
-        outcome = Outcome.with_record(request)
-        tell(outcome)
-        failed = failed or outcome.bad
+        outcome = RequestView.with_details(request)
+        report(outcome)
+        failed = failed or outcome.is_error
     return failed

@@ -13,38 +13,38 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from cli.client.client import connect
-from cli.demo import published, searching
-from cli.demo.items import Item, items, list_pictures
+from cli.demo import search_demo, verify
+from cli.demo.environment import open_environment
+from cli.demo.items import Item, items, list_images
 from cli.demo.run import Result, submit_and_follow
-from cli.demo.stage import set_up
 from cli.demo.table import show
 from cli.errors import CommandFailed
 from cli.local.plan import require_embedded_aws
 from cli.output import text
-from cli.output.outcome import printable
+from cli.output.outcome import escape_control
 
-PICTURES = Path(__file__).parents[2] / "tests" / "images"
-LONGEST_SECONDS = 90.0
+IMAGES = Path(__file__).parents[2] / "tests" / "images"
+TIMEOUT_S = 90.0
 """For all requests together; the slowest of them waits out one 503."""
 
 
 async def _demonstrate(console: Console, logs: Path) -> list[str]:
     """What did not go as it should."""
-    names = await asyncio.to_thread(list_pictures, PICTURES)
+    names = await asyncio.to_thread(list_images, IMAGES)
     if not names:
-        raise CommandFailed(f"no pictures in {PICTURES}")
+        raise CommandFailed(f"no pictures in {IMAGES}")
     began = time.monotonic()
     with console.status("starting") as status:
-        async with set_up(PICTURES, logs, status) as (address, origin):
+        async with open_environment(IMAGES, logs, status) as (address, origin):
             status.stop()
             results = await _submit(console, address, items(origin, names))
             show(console, results)
             good = [result for result in results if result.published]
-            faults = _unexpected(results) + await published.wrong(good)
+            faults = _unexpected(results) + await verify.find_mismatches(good)
             if good:
-                faults += await searching.wrong(console, status, address, good)
+                faults += await search_demo.find_mismatches(console, status, address, good)
             status.start()
-    text.say(
+    text.print_message(
         sys.stdout,
         f"{len(results)} requests; {len(good)} pictures published and fetched again, "
         f"{len(results) - len(good)} not published. {time.monotonic() - began:.0f} s in all.",
@@ -53,10 +53,10 @@ async def _demonstrate(console: Console, logs: Path) -> list[str]:
 
 
 async def _submit(console: Console, address: str, chosen: Sequence[Item]) -> list[Result]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+    display_width = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*display_width, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("fetching, checking, publishing", total=len(chosen))
-        async with connect(address) as client, asyncio.timeout(LONGEST_SECONDS):
+        async with connect(address) as client, asyncio.timeout(TIMEOUT_S):
             return await submit_and_follow(client, chosen, lambda _: progress.advance(task))
 
 
@@ -76,7 +76,7 @@ async def _run(console: Console, logs: Path) -> list[str]:
     try:
         return await _demonstrate(console, logs)
     except TimeoutError:
-        return [f"not every request ended within {LONGEST_SECONDS:g} s"]
+        return [f"not every request ended within {TIMEOUT_S:g} s"]
 
 
 def main() -> int:
@@ -90,9 +90,9 @@ def main() -> int:
     except (KeyboardInterrupt, asyncio.CancelledError):
         faults, code = ["interrupted"], 130
     for fault in faults:
-        text.say(sys.stderr, f"demo: {printable(fault)}")
+        text.print_message(sys.stderr, f"demo: {escape_control(fault)}")
     if code == 1:
-        text.say(sys.stderr, f"demo: what the processes said is in {logs}")
+        text.print_message(sys.stderr, f"demo: what the processes said is in {logs}")
     else:
         shutil.rmtree(logs)
     if code == 0:

@@ -15,16 +15,16 @@ BAD = {
     "pictures/bad/bomb.png": "TOO_MANY_PIXELS",
     "behave/status/404": "NOT_FOUND",
 }
-MANNERS = {
+BEHAVIOURS = {
     "503, then a picture": "behave/flaky?key=demo&times=1&picture={picture}",
     "two redirects": "behave/redirect-chain/2?picture={picture}",
 }
 METADATA_SERVICE = "http://169.254.169.254/latest/meta-data/"
 """Where a cloud keeps its machines' credentials: the address that a stranger would most like to have fetched."""
 
-PICTURES_SET = {"set": "pictures"}
+GOOD_LABELS = {"set": "pictures"}
 """The labels of the pictures that come as pictures should."""
-MANNERS_SET = {"set": "manners"}
+BEHAVIOUR_LABELS = {"set": "manners"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +36,20 @@ class Item:
     labels: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
-def list_pictures(folder: Path) -> list[str]:
+def list_images(folder: Path) -> list[str]:
     """Names of the pictures in the folder itself, in order. Reads the disk."""
     return sorted(path.name for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
 
 
 def items(origin: str, pictures: Iterable[str]) -> list[Item]:
     """`origin` is a URL without a slash at its end; there must be a picture at least."""
-    good = [Item(name, f"{origin}/pictures/{name}", COMPLETED, PICTURES_SET) for name in pictures]
+    good = [Item(name, f"{origin}/pictures/{name}", COMPLETED, GOOD_LABELS) for name in pictures]
     manners = [
-        Item(name, f"{origin}/{path.format(picture=good[0].name)}", COMPLETED, MANNERS_SET)
-        for name, path in MANNERS.items()
+        Item(name, f"{origin}/{path.format(picture=good[0].name)}", COMPLETED, BEHAVIOUR_LABELS)
+        for name, path in BEHAVIOURS.items()
     ]
-    bad = [Item(path.rpartition("/")[2], f"{origin}/{path}", code) for path, code in BAD.items()]
+    is_error = [
+        Item(path.rpartition("/")[2], f"{origin}/{path}", code) for path, code in BAD.items()
+    ]
     blocked = Item("metadata service", METADATA_SERVICE, "BLOCKED_ADDRESS")
-    return [*good, *manners, *bad, blocked]
+    return [*good, *manners, *is_error, blocked]

@@ -1,13 +1,13 @@
-"""Submits the items and follows each to its end."""
+"""Submitter the items and follows each to its end."""
 
 import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from cli.client.client import TERMINAL, WATCHED_AT_ONCE, Client, Refused
+from cli.client.client import MAX_WATCHED_IDS, TERMINAL, CallFailed, Client
 from cli.demo.items import Item
-from cli.output.outcome import COMPLETED, Outcome
+from cli.output.outcome import COMPLETED, RequestView
 
 CUSTOMER = "demo"
 
@@ -15,7 +15,7 @@ CUSTOMER = "demo"
 @dataclass(frozen=True, slots=True)
 class Result:
     item: Item
-    outcome: Outcome
+    outcome: RequestView
     seconds: float
     """From the submission to the end, as this client saw it."""
 
@@ -36,18 +36,18 @@ class Result:
 
 
 async def submit_and_follow(
-    client: Client, items: Sequence[Item], tell: Callable[[Result], None]
+    client: Client, items: Sequence[Item], report: Callable[[Result], None]
 ) -> list[Result]:
-    """At most 100 items, one watch's worth. `tell` gets each result when it comes; the list is in the items' order."""
-    if len(items) > WATCHED_AT_ONCE:
+    """At most 100 items, one watch's worth. `report` gets each result when it comes; the list is in the items' order."""
+    if len(items) > MAX_WATCHED_IDS:
         raise ValueError(f"{len(items)} items are more than one watch follows")
     results: dict[str, Result] = {}
     begun: dict[str, float] = {}
     submitted: dict[str, Item] = {}
 
-    def ended(item: Item, outcome: Outcome) -> None:
+    def ended(item: Item, outcome: RequestView) -> None:
         results[item.url] = Result(item, outcome, time.monotonic() - begun[item.url])
-        tell(results[item.url])
+        report(results[item.url])
 
     for item in items:
         begun[item.url] = time.monotonic()
@@ -55,10 +55,10 @@ async def submit_and_follow(
         try:
             await client.submit(item.url, CUSTOMER, request_id, item.labels)
             submitted[request_id] = item
-        except Refused as refused:
-            ended(item, Outcome(request_id, item.url, error=refused.fault))
+        except CallFailed as refused:
+            ended(item, RequestView(request_id, item.url, error=refused.fault))
     if submitted:
         async for request in client.watch(list(submitted)):
             if request.state in TERMINAL:
-                ended(submitted[request.request_id], Outcome.of(request))
+                ended(submitted[request.request_id], RequestView.of(request))
     return [results[item.url] for item in items]

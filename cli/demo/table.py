@@ -60,7 +60,7 @@ def _row(result: Result, id_width: int, *, urls: bool) -> tuple[Text, ...]:
     return (
         Text((outcome.request_id or "")[:id_width], "dim"),
         Text(shorten(result.item.name, NAME_WIDTH)),
-        Text(outcome.word, STYLES.get(outcome.word, "") if result.expected else "bold red"),
+        Text(outcome.label, STYLES.get(outcome.label, "") if result.expected else "bold red"),
         Text(_ending(result) if urls or not result.outcome.public_url else ""),
         Text(size(metadata["bytes"]) if metadata else ""),
         Text(f"{result.seconds:.2f} s"),

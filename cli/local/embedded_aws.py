@@ -13,9 +13,9 @@ from core.runtime.parent_watch import watched_command
 HOST = "127.0.0.1"
 REGION = "us-east-1"
 EMULATOR = "cli.local.emulator"
-READY_SECONDS = 30.0
+READY_TIMEOUT_S = 30.0
 # Between two questions whether it is up yet; tighter ones would take the CPU it starts on.
-POLL_SECONDS = 0.05
+POLL_INTERVAL_S = 0.05
 
 
 class EmbeddedAwsFailed(Exception):
@@ -89,15 +89,15 @@ def without_aws(environ: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environ.items() if not name.startswith("AWS_")}
 
 
-async def wait_ready(endpoint: str, timeout_seconds: float = READY_SECONDS) -> None:
-    """Return when the emulator answers; raise EmbeddedAwsFailed after `timeout_seconds`."""
+async def wait_ready(endpoint: str, timeout_s: float = READY_TIMEOUT_S) -> None:
+    """Return when the emulator answers; raise EmbeddedAwsFailed after `timeout_s`."""
     port = int(endpoint.rpartition(":")[2])
     try:
-        async with asyncio.timeout(timeout_seconds):
+        async with asyncio.timeout(timeout_s):
             while not await _healthy(port):  # noqa: ASYNC110  another process has no Event
-                await asyncio.sleep(POLL_SECONDS)
+                await asyncio.sleep(POLL_INTERVAL_S)
     except TimeoutError:
-        raise EmbeddedAwsFailed(f"not ready at {endpoint} after {timeout_seconds:g} s") from None
+        raise EmbeddedAwsFailed(f"not ready at {endpoint} after {timeout_s:g} s") from None
 
 
 async def _healthy(port: int) -> bool:

@@ -10,7 +10,7 @@ from ministack import app as gateway
 from cli.local.embedded_aws import HOST
 
 # A long poll that nobody awaits any more must not hold up the end of the process.
-GRACEFUL_SECONDS = 1
+SHUTDOWN_TIMEOUT_S = 1
 
 
 def main(arguments: list[str]) -> None:
@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> None:
         date_header=False,
         server_header=False,
         timeout_keep_alive=75,
-        timeout_graceful_shutdown=GRACEFUL_SECONDS,
+        timeout_graceful_shutdown=SHUTDOWN_TIMEOUT_S,
     )
 
 

@@ -8,10 +8,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from cli.arguments import Address
-from cli.errors import UsageFault
+from cli.errors import UsageError
 from cli.local import ports
 from cli.local.child import ChildSpec
-from cli.local.ports import Wanted
+from cli.local.ports import PortRequest
 
 METRICS_HOST = "127.0.0.1"
 
@@ -63,36 +63,39 @@ def choose_ports(
 ) -> tuple[Address, tuple[int, ...]]:
     """The server's address, and the metrics ports: the server's first, the indexer's last.
 
-    Raises UsageFault where one is taken.
+    Raises UsageError where one is taken.
 
     Port 0 takes a free one. Metrics ports count up from `metrics_port`, where that is not 0.
     """
     metrics = (
-        Wanted(METRICS_HOST, port, "metrics") for port in metrics_ports(metrics_port, consumers)
+        PortRequest(METRICS_HOST, port, "metrics")
+        for port in metrics_ports(metrics_port, consumers)
     )
-    port, *others = ports.choose([Wanted(address.host, address.port, "the gRPC server"), *metrics])
+    port, *others = ports.choose(
+        [PortRequest(address.host, address.port, "the gRPC server"), *metrics]
+    )
     return Address(address.host, port), tuple(others)
 
 
 def parse_network(text: str) -> str:
-    """A network in its usual spelling; raises UsageFault."""
+    """A network in its usual spelling; raises UsageError."""
     try:
         return str(ipaddress.ip_network(text))
     except ValueError as error:
-        raise UsageFault(f"--allow-network {text}: {error}") from None
+        raise UsageError(f"--allow-network {text}: {error}") from None
 
 
 def parse_parameter(text: str) -> tuple[str, str]:
-    """NAME=VALUE; raises UsageFault."""
+    """NAME=VALUE; raises UsageError."""
     name, equals, value = text.partition("=")
     if not equals or not name.isalnum():
-        raise UsageFault(f"--parameter {text}: not NAME=VALUE")
+        raise UsageError(f"--parameter {text}: not NAME=VALUE")
     return name, value
 
 
 def require_embedded_aws() -> None:
-    """Raise UsageFault where the embedded AWS is not installed; it is an extra, so that no image holds it."""
+    """Raise UsageError where the embedded AWS is not installed; it is an extra, so that no image holds it."""
     if find_spec("ministack") is None:
-        raise UsageFault(
+        raise UsageError(
             "the embedded AWS is not installed: pip install -e '.[local]' -e ./protos, or give --aws-endpoint"
         )

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from cli.errors import UsageFault
+from cli.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class PortRequest:
     """A port to listen on; 0 is any that is free."""
 
     host: str
@@ -19,8 +19,8 @@ class Wanted:
     """For people, should it be taken: "the gRPC server"."""
 
 
-def choose(wanted: Sequence[Wanted]) -> list[int]:
-    """A port for each, all different on one host. Raises UsageFault where one cannot be listened on.
+def choose(wanted: Sequence[PortRequest]) -> list[int]:
+    """A port for each, all different on one host. Raises UsageError where one cannot be listened on.
 
     Ask before anything is started: a server that shares its port by SO_REUSEPORT, as gRPC's does, does not notice
     another one there.
@@ -30,14 +30,14 @@ def choose(wanted: Sequence[Wanted]) -> list[int]:
         return [held.enter_context(_listening(one)).getsockname()[1] for one in wanted]
 
 
-def _listening(wanted: Wanted) -> socket.socket:
+def _listening(wanted: PortRequest) -> socket.socket:
     family = socket.AF_INET6 if _is_ipv6(wanted.host) else socket.AF_INET
     try:
         return socket.create_server((wanted.host, wanted.port), family=family)
     except (OSError, OverflowError) as error:
         reason = (getattr(error, "strerror", None) or str(error)).partition(" (")[0]
         where = f"{wanted.host}:{wanted.port}"
-        raise UsageFault(f"cannot use {where} for {wanted.purpose}: {reason}") from None
+        raise UsageError(f"cannot use {where} for {wanted.purpose}: {reason}") from None
 
 
 def _is_ipv6(host: str) -> bool:

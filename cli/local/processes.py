@@ -9,8 +9,8 @@ from cli.local.child import ChildSpec, watched
 from cli.local.plan import METRICS_HOST, Plan
 from cli.local.stack import StackOutputs
 
-AWS_GRACE_SECONDS = 5.0
-WORKER_GRACE_SECONDS = 25.0
+AWS_GRACE_S = 5.0
+WORKER_GRACE_S = 25.0
 """Above what a worker takes by the settings below, and one long poll."""
 
 LOCAL_DEFAULTS = {"DRAIN_DELAY_S": "0", "DRAIN_GRACE_S": "10", "RECEIVE_WAIT_S": "1"}
@@ -27,7 +27,7 @@ def settings(
     return {
         **outputs.environment(),
         **search,
-        **_aws_of("operator", endpoint),
+        **_aws_environment("operator", endpoint),
         "CUSTOMER_TAG_KEY": plan.customer_tag_key,
         "ALLOWED_NETWORKS": ",".join(plan.networks),
         "METRICS_HOST": METRICS_HOST,
@@ -43,7 +43,7 @@ def aws(plan: Plan, port: int, environ: Mapping[str, str]) -> ChildSpec:
         command=partial(embedded_aws.command, port),
         environment={**environ, **embedded_aws.environment(port)},
         ready=partial(embedded_aws.wait_ready, endpoint),
-        grace_s=AWS_GRACE_SECONDS,
+        grace_s=AWS_GRACE_S,
         log=_log(plan, "aws"),
     )
 
@@ -52,11 +52,11 @@ def workers(plan: Plan, endpoint: str, environ: Mapping[str, str]) -> tuple[Chil
     """The server, the consumers, the indexer and the plan's extra children. `environ` holds their settings already."""
     environ = {**LOCAL_DEFAULTS, **environ}
     consumers = (
-        _consumer(plan, number, port, {**environ, **_aws_of("consumer", endpoint)})
+        _consumer(plan, number, port, {**environ, **_aws_environment("consumer", endpoint)})
         for number, port in enumerate(plan.consumer_ports, 1)
     )
-    server = _server(plan, {**environ, **_aws_of("server", endpoint)})
-    indexer = _indexer(plan, {**environ, **_aws_of("indexer", endpoint)})
+    server = _server(plan, {**environ, **_aws_environment("server", endpoint)})
+    indexer = _indexer(plan, {**environ, **_aws_environment("indexer", endpoint)})
     return (server, *consumers, *indexer, *plan.extra_children)
 
 
@@ -74,7 +74,7 @@ def _server(plan: Plan, environ: Mapping[str, str]) -> ChildSpec:
         command=watched("server"),
         environment={**environ, **own},
         ready=partial(readiness.grpc_serving, str(plan.address)),
-        grace_s=WORKER_GRACE_SECONDS,
+        grace_s=WORKER_GRACE_S,
         log=_log(plan, "server"),
     )
 
@@ -86,7 +86,7 @@ def _consumer(plan: Plan, number: int, port: int, environ: Mapping[str, str]) ->
         command=watched("consumer"),
         environment={**environ, "METRICS_PORT": str(port)},
         ready=partial(readiness.http_ok, f"http://{METRICS_HOST}:{port}/metrics"),
-        grace_s=WORKER_GRACE_SECONDS,
+        grace_s=WORKER_GRACE_S,
         log=_log(plan, f"consumer-{number}"),
     )
 
@@ -102,7 +102,7 @@ def _indexer(plan: Plan, environ: Mapping[str, str]) -> tuple[ChildSpec, ...]:
         command=watched("consumer", "indexer"),
         environment={**environ, "METRICS_PORT": str(plan.indexer_port)},
         ready=partial(readiness.http_ok, url),
-        grace_s=WORKER_GRACE_SECONDS,
+        grace_s=WORKER_GRACE_S,
         log=_log(plan, "indexer"),
     )
     return (spec,)
@@ -114,7 +114,7 @@ def _indexer_url(plan: Plan, environ: Mapping[str, str]) -> str | None:
     return f"http://{METRICS_HOST}:{plan.indexer_port}/metrics"
 
 
-def _aws_of(role: str, endpoint: str) -> dict[str, str]:
+def _aws_environment(role: str, endpoint: str) -> dict[str, str]:
     return embedded_aws.client_environment(endpoint, role)
 
 

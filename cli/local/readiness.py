@@ -7,8 +7,8 @@ import aiohttp
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-POLL_SECONDS = 0.05
-ANSWER_SECONDS = 2.0
+POLL_INTERVAL_S = 0.05
+ANSWER_TIMEOUT_S = 2.0
 # The default waits a second after the first refused connection, which is the server's whole start.
 RECONNECT = [
     ("grpc.initial_reconnect_backoff_ms", 50),
@@ -26,7 +26,7 @@ async def grpc_serving(address: str) -> None:
 
 async def _serving(health: health_pb2_grpc.HealthStub) -> bool:
     try:
-        answer = await health.Check(health_pb2.HealthCheckRequest(), timeout=ANSWER_SECONDS)
+        answer = await health.Check(health_pb2.HealthCheckRequest(), timeout=ANSWER_TIMEOUT_S)
     except grpc.aio.AioRpcError:
         return False
     return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
@@ -34,14 +34,14 @@ async def _serving(health: health_pb2_grpc.HealthStub) -> bool:
 
 async def http_ok(url: str) -> None:
     """Return once a GET of `url` answers 200."""
-    timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS)
+    timeout = aiohttp.ClientTimeout(total=ANSWER_TIMEOUT_S)
     async with aiohttp.ClientSession(timeout=timeout, trust_env=False) as session:
         await _until(lambda: _ok(session, url))
 
 
 async def _until(ready: Callable[[], Awaitable[bool]]) -> None:
     while not await ready():  # noqa: ASYNC110  what is awaited is another process, which sets no event here
-        await asyncio.sleep(POLL_SECONDS)
+        await asyncio.sleep(POLL_INTERVAL_S)
 
 
 async def _ok(session: aiohttp.ClientSession, url: str) -> bool:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from cli.errors import UsageFault
+from cli.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +40,14 @@ def write(path: Path, running: Running) -> None:
 
 
 def read_environment(path: Path) -> dict[str, str]:
-    """The settings in it. Raises UsageFault where it is not there or is no such file."""
+    """The settings in it. Raises UsageError where it is not there or is no such file."""
     try:
         environment = json.loads(path.read_text(encoding="utf-8"))["environment"]
         return {str(name): str(value) for name, value in environment.items()}
     except OSError as error:
-        raise UsageFault(f"--ready-file {path}: {error.strerror}") from None
+        raise UsageError(f"--ready-file {path}: {error.strerror}") from None
     except (ValueError, LookupError, TypeError, AttributeError):
-        raise UsageFault(
+        raise UsageError(
             f"--ready-file {path}: not a file that `imageservice up --ready-file` wrote"
         ) from None
 

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 TEMPLATE = Path(__file__).parents[2] / "core" / "stack.yaml"
 # A CloudFront distribution takes minutes on AWS; the emulator takes none.
-AWS_POLL_SECONDS = 5.0
-EMBEDDED_POLL_SECONDS = 0.05
-TIMEOUT_SECONDS = 1_800.0
+AWS_POLL_INTERVAL_S = 5.0
+EMBEDDED_POLL_INTERVAL_S = 0.05
+STACK_TIMEOUT_S = 1_800.0
 # `aws cloudformation deploy` knows a change set without changes by the same words.
 NO_CHANGES = ("The submitted information didn't contain changes.", "No updates are to be performed")
 
@@ -130,7 +130,7 @@ async def deploy(
     body = await asyncio.to_thread(template.read_text, encoding="utf-8")
     values = {"NamePrefix": name_prefix, **(parameters or {})}
     async with _client(endpoint) as client:
-        poll = AWS_POLL_SECONDS if endpoint is None else EMBEDDED_POLL_SECONDS
+        poll = AWS_POLL_INTERVAL_S if endpoint is None else EMBEDDED_POLL_INTERVAL_S
         outputs = await _Deployment(client, name_prefix, poll).run(body, values)
     if endpoint is None:
         return outputs
@@ -160,7 +160,7 @@ async def _client(endpoint: str | None) -> "AsyncIterator[CloudFormationClient]"
 class _Deployment:
     client: "CloudFormationClient"
     stack: str
-    poll_seconds: float
+    poll_interval_s: float
 
     async def run(self, body: str, parameters: Mapping[str, str]) -> StackOutputs:
         kind: Literal["CREATE", "UPDATE"] = "UPDATE" if await self._exists() else "CREATE"
@@ -203,7 +203,7 @@ class _Deployment:
     async def _has_changes(self, change_set: str) -> bool:
         waiter = self.client.get_waiter("change_set_create_complete")
         try:
-            await waiter.wait(ChangeSetName=change_set, WaiterConfig=self._patience())
+            await waiter.wait(ChangeSetName=change_set, WaiterConfig=self._waiter_config())
         except WaiterError:
             described = await self.client.describe_change_set(ChangeSetName=change_set)
             reason = described.get("StatusReason", "")
@@ -216,19 +216,19 @@ class _Deployment:
         try:
             if kind == "CREATE":
                 created = self.client.get_waiter("stack_create_complete")
-                await created.wait(StackName=self.stack, WaiterConfig=self._patience())
+                await created.wait(StackName=self.stack, WaiterConfig=self._waiter_config())
             else:
                 updated = self.client.get_waiter("stack_update_complete")
-                await updated.wait(StackName=self.stack, WaiterConfig=self._patience())
+                await updated.wait(StackName=self.stack, WaiterConfig=self._waiter_config())
         except WaiterError as error:
             events = await self.client.describe_stack_events(StackName=self.stack)
             reasons = failures(events["StackEvents"])
             raise StackFailed(f"stack {self.stack}: {reasons or error}") from None
 
-    def _patience(self) -> "WaiterConfigTypeDef":
+    def _waiter_config(self) -> "WaiterConfigTypeDef":
         # The SDK's type says whole seconds; the waiter only ever sleeps for them.
-        delay = cast("int", self.poll_seconds)
-        return {"Delay": delay, "MaxAttempts": int(TIMEOUT_SECONDS / self.poll_seconds)}
+        delay = cast("int", self.poll_interval_s)
+        return {"Delay": delay, "MaxAttempts": int(STACK_TIMEOUT_S / self.poll_interval_s)}
 
 
 def failures(events: "Sequence[StackEventTypeDef]") -> str:

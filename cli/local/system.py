@@ -27,18 +27,18 @@ from core.runtime.parent_watch import parent_pipe
 T = TypeVar("T")
 
 
-class Interrupted(Exception):
+class Cancelled(Exception):
     """Something else came first."""
 
 
-async def unless(work: Coroutine[Any, Any, T], *interruptions: asyncio.Task[Any]) -> T:
-    """The result of `work`; when an interruption is done first, `work` is cancelled and Interrupted raised."""
+async def cancel_on(work: Coroutine[Any, Any, T], *interruptions: asyncio.Task[Any]) -> T:
+    """The result of `work`; when an interruption is done first, `work` is cancelled and Cancelled raised."""
     running = asyncio.create_task(work)
     try:
         await asyncio.wait({running, *interruptions}, return_when=asyncio.FIRST_COMPLETED)
         # An interruption wins a tie: work often fails because of it.
         if any(interruption.done() for interruption in interruptions):
-            raise Interrupted
+            raise Cancelled
         return await running
     finally:
         if not running.done():
@@ -66,18 +66,18 @@ async def search_engine(environ: Mapping[str, str]) -> AsyncIterator[dict[str, s
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
 
-READY_SECONDS = 60.0
-ORPHANED_SECONDS = 3.0
+READY_TIMEOUT_S = 60.0
+ORPHAN_GRACE_S = 3.0
 """What server and consumers get to leave in when the AWS under them is gone: they cannot drain into it."""
 
 
-class Audience(Protocol):
+class SystemObserver(Protocol):
     """Who is told how the system fares."""
 
     def step(self, what: str) -> None:
         """It is now `what`: "starting …"."""
 
-    def trouble(self, what: str) -> None:
+    def warn(self, what: str) -> None:
         """Something ended that should not have, and is started again."""
 
     async def running(self, running: Running) -> None:
@@ -94,7 +94,7 @@ class System:
         self,
         plan: Plan,
         environ: Mapping[str, str],
-        audience: Audience,
+        audience: SystemObserver,
         policy: RestartPolicy | None = None,
     ) -> None:
         """`environ` is what the children inherit, above all settings of server and consumer."""
@@ -127,7 +127,7 @@ class System:
 
     def died(self, spec: ChildSpec, how: str, delay_s: float) -> None:
         """A child ended by itself (part of ChildObserver)."""
-        self._audience.trouble(f"{spec.name} ended ({how}); starting it again in {delay_s:g} s")
+        self._audience.warn(f"{spec.name} ended ({how}); starting it again in {delay_s:g} s")
 
     async def run(self) -> None:
         """Until `stop`; no child is left after it. Raises CommandFailed where the system cannot run."""
@@ -146,7 +146,7 @@ class System:
         how = describe_exit(code)
         if failures >= MAX_FAILED_STARTS and not self._been_ready:
             raise CommandFailed(f"the embedded AWS does not start: {how}")
-        self._audience.trouble(
+        self._audience.warn(
             f"the embedded AWS ended ({how}) and lost its data; "
             f"everything starts again in {delay_s:g} s"
         )
@@ -157,7 +157,7 @@ class System:
         stopped = asyncio.create_task(self._stopping.wait())
         try:
             if self._plan.aws_endpoint is not None:
-                with suppress(Interrupted):
+                with suppress(Cancelled):
                     await self._serve(pipe, self._plan.aws_endpoint, stopped)
                 return None
             return await self._serve_on_embedded_aws(pipe, stopped)
@@ -170,8 +170,8 @@ class System:
         spec = processes.aws(self._plan, port, self._environ)
         self._aws = aws = await spec.start(pipe)
         try:
-            with suppress(Interrupted):
-                await unless(_ready(spec), stopped, aws.exited)
+            with suppress(Cancelled):
+                await cancel_on(_ready(spec), stopped, aws.exited)
                 await self._serve(pipe, embedded_aws.endpoint_of(port), stopped, aws.exited)
             return None if self._stopping.is_set() else await aws.exited
         finally:
@@ -190,20 +190,20 @@ class System:
         *interruptions: asyncio.Task[Any],
     ) -> None:
         self._audience.step("deploying core/stack.yaml")
-        settings = await unless(self._deploy(endpoint, search), *interruptions)
+        settings = await cancel_on(self._deploy(endpoint, search), *interruptions)
         self._audience.step("starting the server, the consumers and the indexer")
         specs = processes.workers(self._plan, endpoint, {**self._environ, **settings})
         async with Supervisor(specs, pipe, self, self._policy) as workers:
             self._workers = workers
             try:
-                await unless(workers.wait_ready(READY_SECONDS), *interruptions)
+                await cancel_on(workers.wait_ready(READY_TIMEOUT_S), *interruptions)
                 self._been_ready = True
-                await unless(self._tell(workers, endpoint, settings), *interruptions)
+                await cancel_on(self._tell(workers, endpoint, settings), *interruptions)
             finally:
                 await self._audience.not_running()
                 if self._aws is not None and not self._aws.running:
-                    self._audience.trouble("the embedded AWS is gone; stopping what stood on it")
-                    workers.shorten_grace(ORPHANED_SECONDS)
+                    self._audience.warn("the embedded AWS is gone; stopping what stood on it")
+                    workers.shorten_grace(ORPHAN_GRACE_S)
                 else:
                     self._audience.step("stopping")
 
@@ -230,8 +230,8 @@ class System:
             await self._audience.running(running)
             changed = asyncio.create_task(self._changed.wait())
             try:
-                with suppress(Interrupted):
-                    await unless(workers.wait_failed(), changed)
+                with suppress(Cancelled):
+                    await cancel_on(workers.wait_failed(), changed)
             finally:
                 changed.cancel()
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from cli.errors import UsageFault
+from cli.errors import UsageError
 
 _SECTION = re.compile(r"^Parameters:\n((?:[ #].*\n|\n)+)", re.MULTILINE)
 _PARAMETER = re.compile(r"^  (\w+):\n((?:    .*\n|  #.*\n|\n)+)", re.MULTILINE)
@@ -35,14 +35,14 @@ def parameters(template: str) -> dict[str, Parameter]:
 
 
 def check(known: Mapping[str, Parameter], values: Mapping[str, str]) -> None:
-    """Raises UsageFault for a parameter that the template does not have."""
+    """Raises UsageError for a parameter that the template does not have."""
     for name, value in values.items():
         if name not in known:
-            raise UsageFault(f"--parameter {name}: core/stack.yaml has only {', '.join(known)}")
+            raise UsageError(f"--parameter {name}: core/stack.yaml has only {', '.join(known)}")
         check_value(f"--parameter {name}={value}", known[name], value)
 
 
 def check_value(option: str, parameter: Parameter, value: str) -> None:
-    """Raises UsageFault, which begins with `option`, for a value that the template does not allow."""
+    """Raises UsageError, which begins with `option`, for a value that the template does not allow."""
     if parameter.pattern and not re.fullmatch(parameter.pattern, value):
-        raise UsageFault(f"{option}: {parameter.rule or f'must match {parameter.pattern}'}")
+        raise UsageError(f"{option}: {parameter.rule or f'must match {parameter.pattern}'}")

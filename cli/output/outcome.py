@@ -6,8 +6,17 @@ from typing import Any, Self
 
 from google.protobuf.json_format import MessageToDict
 
-from cli.output.text import INDENT, NARROWEST, columns, cut, folded, json_text, quoted, url_text
-from cli.rpc_error import RpcFault
+from cli.output.text import (
+    INDENT,
+    MIN_WIDTH,
+    display_width,
+    is_quoted,
+    quote_url,
+    safe_json,
+    truncate,
+    wrap,
+)
+from cli.rpc_error import RpcError
 from imageservice.v1 import image_service_pb2 as pb
 
 PENDING = "PENDING"
@@ -18,7 +27,7 @@ UNKNOWN = "UNKNOWN"
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RequestView:
     """`state` is PENDING, COMPLETED or FAILED, the last that was seen; None where the request was not acknowledged.
 
     `error` says why it was not, or why no more is known of a request that was.
@@ -33,7 +42,7 @@ class Outcome:
     attempts: int | None = None
     """How often the origin was asked; None unless FAILED."""
     metadata: Mapping[str, Any] | None = field(default=None, hash=False)
-    error: RpcFault | None = None
+    error: RpcError | None = None
     record: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """What else the service keeps of the request, where it was asked."""
 
@@ -54,7 +63,7 @@ class Outcome:
         )
 
     @classmethod
-    def with_record(cls, request: pb.ImageRequest) -> Self:
+    def with_details(cls, request: pb.ImageRequest) -> Self:
         """As `of`, with all that the service keeps of the request."""
         return replace(
             cls.of(request),
@@ -68,19 +77,19 @@ class Outcome:
         )
 
     @property
-    def word(self) -> str:
+    def label(self) -> str:
         """The state; for a request that was not acknowledged, whether it was refused or nobody knows."""
         if self.state is not None or self.error is None:
             return self.state or "?"
-        return UNKNOWN if self.error.undecided else REFUSED
+        return UNKNOWN if self.error.maybe_applied else REFUSED
 
     @property
-    def bad(self) -> bool:
+    def is_error(self) -> bool:
         return self.error is not None or self.state == FAILED
 
-    def as_json(self) -> str:
+    def to_json(self) -> str:
         """One object. `error` is there only where the call was refused, or the request lost sight of."""
-        told: dict[str, Any] = {
+        reported: dict[str, Any] = {
             "request_id": self.request_id,
             "url": self.url,
             "state": self.state,
@@ -92,59 +101,59 @@ class Outcome:
             **self.record,
         }
         if self.error is not None:
-            told["error"] = _error(self.error)
-        return json_text(told)
+            reported["error"] = _error(self.error)
+        return safe_json(reported)
 
-    def as_text(self) -> str:
+    def to_text(self) -> str:
         """State, id, URL, then what there is to say, in a line; the URL is a stranger's, and may stand in quotes."""
-        return f"{self._beginning()}  {url_text(self.url)}{self._ending()}"
+        return f"{self._beginning()}  {quote_url(self.url)}{self._ending()}"
 
-    def fitted(self, width: int) -> str:
+    def render(self, width: int) -> str:
         """The same on a terminal of `width` columns: folded between words, but a URL in quotes is cut."""
-        line, url = self.as_text(), url_text(self.url)
-        if not quoted(url):
-            return folded(line, width)
-        if columns(line) <= width:
+        line, url = self.to_text(), quote_url(self.url)
+        if not is_quoted(url):
+            return wrap(line, width)
+        if display_width(line) <= width:
             return line
-        within = max(width, NARROWEST) - len(INDENT)
-        below = [cut(url, within), *folded(self._ending().strip(), within).splitlines()]
-        return "\n".join([folded(self._beginning(), width), *(INDENT + each for each in below)])
+        within = max(width, MIN_WIDTH) - len(INDENT)
+        below = [truncate(url, within), *wrap(self._ending().strip(), within).splitlines()]
+        return "\n".join([wrap(self._beginning(), width), *(INDENT + each for each in below)])
 
     def _beginning(self) -> str:
         """A request that was refused has no id: there is none to ask about."""
-        named = [] if self.word == REFUSED else [self.request_id or "?"]
-        return printable("  ".join([f"{self.word:<9}", *named]))
+        named = [] if self.label == REFUSED else [self.request_id or "?"]
+        return escape_control("  ".join([f"{self.label:<9}", *named]))
 
     def _ending(self) -> str:
         """Words of the service's, without control characters."""
         if self.error is not None:
             lost = "" if self.state is None else "lost sight of it: "
-            return printable(f"  {lost}{self.error.sentence()}")
+            return escape_control(f"  {lost}{self.error.sentence()}")
         if self.state == FAILED:
-            return printable(f"  {self.failure_code}: {self.failure_message}")
-        return printable(f" → {self.public_url}") if self.public_url else ""
+            return escape_control(f"  {self.failure_code}: {self.failure_message}")
+        return escape_control(f" → {self.public_url}") if self.public_url else ""
 
 
 def state_name(state: "pb.State.ValueType") -> str:
     return pb.State.Name(state).removeprefix("STATE_")
 
 
-def printable(text: str) -> str:
+def escape_control(text: str) -> str:
     """`text` with escapes for what a terminal might obey."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def metadata_of(image: pb.Image) -> dict[str, Any]:
     """As JSON, with a value for each of the contract's fields."""
-    told: dict[str, Any] = MessageToDict(
+    reported: dict[str, Any] = MessageToDict(
         image.metadata, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
     )
     # protobuf's JSON writes 64-bit numbers as text; a picture's size is well within a number's range.
-    told["bytes"] = image.metadata.bytes
-    return told
+    reported["bytes"] = image.metadata.bytes
+    return reported
 
 
-def _error(fault: RpcFault) -> dict[str, Any]:
+def _error(fault: RpcError) -> dict[str, Any]:
     return {
         "reason": fault.reason,
         "code": fault.code,

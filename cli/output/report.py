@@ -9,8 +9,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from cli.errors import OutputClosed
-from cli.output.outcome import COMPLETED, FAILED, PENDING, REFUSED, UNKNOWN, Outcome
-from cli.output.tally import Tally
+from cli.output.outcome import COMPLETED, FAILED, PENDING, REFUSED, UNKNOWN, RequestView
+from cli.output.stats import SubmitStats
 
 STYLES = {COMPLETED: "green", FAILED: "red", PENDING: "cyan", REFUSED: "red", UNKNOWN: "yellow"}
 
@@ -24,15 +24,15 @@ class Output(Console):
         raise OutputClosed
 
 
-class LineReport:
+class TextReport:
     """A line an outcome; on a terminal in colour, as wide as that is."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
 
-    def tell(self, outcome: Outcome) -> None:
+    def report(self, outcome: RequestView) -> None:
         terminal = self._console.is_terminal
-        line = outcome.fitted(self._console.width) if terminal else outcome.as_text()
+        line = outcome.render(self._console.width) if terminal else outcome.to_text()
         state, space, rest = line.partition(" ")
         # In a pipe a line stays a line: whoever reads it may cut it up or open the URL.
         text = Text.assemble((state, STYLES.get(state, "")), space, rest)
@@ -45,9 +45,9 @@ class JsonReport:
     def __init__(self, file: TextIO) -> None:
         self._file = file
 
-    def tell(self, outcome: Outcome) -> None:
+    def report(self, outcome: RequestView) -> None:
         try:
-            self._file.write(outcome.as_json() + "\n")
+            self._file.write(outcome.to_json() + "\n")
             self._file.flush()
         except BrokenPipeError:
             raise OutputClosed from None
@@ -56,9 +56,9 @@ class JsonReport:
 class ProgressReport:
     """A bar on a terminal, with a line above it for each outcome. Reads the tally, which others keep."""
 
-    def __init__(self, console: Console, tally: Tally, total: int | None) -> None:
+    def __init__(self, console: Console, tally: SubmitStats, total: int | None) -> None:
         """`total` is None where it is known only once all URLs are read."""
-        self._lines = LineReport(console)
+        self._lines = TextReport(console)
         self._tally = tally
         self._progress = Progress(
             TextColumn("{task.description}"),
@@ -68,7 +68,7 @@ class ProgressReport:
             TimeElapsedColumn(),
             console=console,
         )
-        self._task = self._progress.add_task("images", total=total, troubles="")
+        self._task = self._progress.add_task("images", total=total, error_summary="")
 
     @contextmanager
     def shown(self) -> Iterator[None]:
@@ -78,12 +78,15 @@ class ProgressReport:
             finally:
                 self._draw()
 
-    def tell(self, outcome: Outcome) -> None:
-        self._lines.tell(outcome)
+    def report(self, outcome: RequestView) -> None:
+        self._lines.report(outcome)
         self._draw()
 
     def _draw(self) -> None:
         total = self._tally.read if self._tally.all_read else None
         self._progress.update(
-            self._task, completed=self._tally.told, total=total, troubles=self._tally.troubles
+            self._task,
+            completed=self._tally.reported,
+            total=total,
+            error_summary=self._tally.error_summary,
         )

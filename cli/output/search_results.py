@@ -8,21 +8,21 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.errors import OutputClosed
-from cli.output.outcome import metadata_of, printable
-from cli.output.text import INDENT, NARROWEST, columns, cut, folded, json_text
+from cli.output.outcome import escape_control, metadata_of
+from cli.output.text import INDENT, MIN_WIDTH, display_width, safe_json, truncate, wrap
 from imageservice.v1 import image_service_pb2 as pb
 
 _OUR_WORDS = frozenset({"format", "color"})
 """Facets whose values the service itself has chosen."""
 
 
-class FoundReport(Protocol):
+class SearchResultWriter(Protocol):
     def image(self, image: pb.Image) -> None: ...
 
     def facets(self, total: int, facets: Sequence[pb.Facet]) -> None: ...
 
 
-class FoundLines:
+class TextResults:
     """A line an image, then the facets beside each other."""
 
     def __init__(self, console: Console) -> None:
@@ -31,7 +31,7 @@ class FoundLines:
     def image(self, image: pb.Image) -> None:
         terminal = self._console.is_terminal
         # In a pipe a line stays a line.
-        line = fitted(image, self._console.width) if terminal else as_text(image)
+        line = render(image, self._console.width) if terminal else to_text(image)
         self._console.print(Text(line), soft_wrap=True)
 
     def facets(self, total: int, facets: Sequence[pb.Facet]) -> None:
@@ -41,7 +41,7 @@ class FoundLines:
                 self._console.print(facet_table(facet))
 
 
-class FoundObjects:
+class JsonResults:
     """An object an image, and a last one with the facets where they are asked for."""
 
     def __init__(self, file: TextIO) -> None:
@@ -51,21 +51,21 @@ class FoundObjects:
         self._write(as_object(image))
 
     def facets(self, total: int, facets: Sequence[pb.Facet]) -> None:
-        told = {
+        reported = {
             facet.field: [{"value": each.value, "count": each.count} for each in facet.values]
             for facet in facets
         }
-        self._write({"total": total, "facets": told})
+        self._write({"total": total, "facets": reported})
 
-    def _write(self, told: dict[str, Any]) -> None:
+    def _write(self, reported: dict[str, Any]) -> None:
         try:
-            self._file.write(json_text(told) + "\n")
+            self._file.write(safe_json(reported) + "\n")
             self._file.flush()
         except BrokenPipeError:
             raise OutputClosed from None
 
 
-def as_text(image: pb.Image) -> str:
+def to_text(image: pb.Image) -> str:
     """When it was recorded, format, pixels, bytes, public URL, camera if one is known; no control characters.
 
     The camera is what a stranger wrote into the file, and may read like a URL: it stands behind ours, in quotes.
@@ -73,33 +73,33 @@ def as_text(image: pb.Image) -> str:
     return "  ".join(filter(None, [_ours(image), _camera(image)]))
 
 
-def fitted(image: pb.Image, width: int) -> str:
+def render(image: pb.Image, width: int) -> str:
     """The same on a terminal of `width` columns. The camera is cut, not folded: nothing in it begins a line."""
-    line, camera = as_text(image), _camera(image)
-    if columns(line) <= width:
+    line, camera = to_text(image), _camera(image)
+    if display_width(line) <= width:
         return line
-    line = folded(_ours(image), width)
+    line = wrap(_ours(image), width)
     if camera:
-        line += f"\n{INDENT}{cut(camera, max(width, NARROWEST) - len(INDENT))}"
+        line += f"\n{INDENT}{truncate(camera, max(width, MIN_WIDTH) - len(INDENT))}"
     return line
 
 
 def _ours(image: pb.Image) -> str:
     metadata = image.metadata
     pixels = f"{metadata.width}x{metadata.height}"
-    columns = [
+    display_width = [
         image.create_time.ToJsonString(),
         f"{metadata.format:<4}",
         f"{pixels:>11}",
         f"{metadata.bytes:>12,} bytes",
         image.public_url,
     ]
-    return printable("  ".join(columns))
+    return escape_control("  ".join(display_width))
 
 
 def _camera(image: pb.Image) -> str:
     # As JSON has it, a quote within is escaped, and the name ends where it seems to.
-    return json_text(image.metadata.camera) if image.metadata.camera else ""
+    return safe_json(image.metadata.camera) if image.metadata.camera else ""
 
 
 def as_object(image: pb.Image) -> dict[str, Any]:
@@ -118,6 +118,6 @@ def facet_table(facet: pb.Facet) -> Table:
     table.add_column(facet.field.replace("_", " "), overflow="fold", min_width=16)
     table.add_column("images", justify="right")
     for each in facet.values:
-        value = printable(each.value) if facet.field in _OUR_WORDS else json_text(each.value)
+        value = escape_control(each.value) if facet.field in _OUR_WORDS else safe_json(each.value)
         table.add_row(Text(value), f"{each.count:,}")
     return table

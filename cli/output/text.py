@@ -10,13 +10,13 @@ from typing import Any, TextIO
 # JSON that is safe to print: readable letters stay readable, and nothing commands a terminal or hides on it.
 
 
-def json_text(told: Any) -> str:
-    """One line, which parses to what was `told`.
+def safe_json(reported: Any) -> str:
+    """One line, which parses to what was `reported`.
 
     Labels, URLs and cameras are strangers' text. What `str.isprintable` refuses (terminal controls, marks that turn
     the direction of text, spaces without a width, line separators) is written as JSON's escapes.
     """
-    text = json.dumps(told, ensure_ascii=False)
+    text = json.dumps(reported, ensure_ascii=False)
     if text.isprintable():
         return text
     # Outside its strings JSON is plain ASCII, so whatever is not printable may be escaped where it stands.
@@ -28,55 +28,55 @@ def json_text(told: Any) -> str:
 _BARE = re.compile(r"[!#-~]+")
 """Printable ASCII without a space and without quotes: one word to everybody, and on every terminal as long as it is."""
 
-_CUT = '…"'
+_ELLIPSIS = '…"'
 
 
-def url_text(url: str) -> str:
+def quote_url(url: str) -> str:
     """A URL as it is, so that it can be opened; in quotes, as JSON has it, where it may look like more than one word.
 
     Some letters beyond ASCII look like a space, and some turn the direction of what follows.
     """
-    return url if _BARE.fullmatch(url) else json_text(url)
+    return url if _BARE.fullmatch(url) else safe_json(url)
 
 
-def quoted(text: str) -> bool:
-    """Whether `url_text` has put it in quotes."""
+def is_quoted(text: str) -> bool:
+    """Whether `quote_url` has put it in quotes."""
     return text.startswith('"')
 
 
-def cut(quotation: str, width: int) -> str:
+def truncate(quotation: str, width: int) -> str:
     """One that is too long for `width` columns, cut within its quotes."""
-    if columns(quotation) <= width:
+    if display_width(quotation) <= width:
         return quotation
-    widths = accumulate(map(columns, quotation))
-    kept = sum(1 for each in widths if each <= width - columns(_CUT))
-    return quotation[:kept] + _CUT
+    widths = accumulate(map(display_width, quotation))
+    kept = sum(1 for each in widths if each <= width - display_width(_ELLIPSIS))
+    return quotation[:kept] + _ELLIPSIS
 
 
-def columns(text: str) -> int:
+def display_width(text: str) -> int:
     """At most so many, whichever letters a terminal draws twice as wide: terminals do not agree."""
     return sum(1 if c.isascii() else 2 for c in text)
 
 
 INDENT = "  "
-NARROWEST = 20
+MIN_WIDTH = 20
 """A terminal that claims to be narrower is not asked: some say 0."""
 
 
-def folded(text: str, width: int) -> str:
+def wrap(text: str, width: int) -> str:
     """`text` in lines of at most `width` columns, those after the first indented; a longer word has its own line."""
     return textwrap.fill(
         text,
-        max(width, NARROWEST),
+        max(width, MIN_WIDTH),
         subsequent_indent=INDENT,
         break_long_words=False,
         break_on_hyphens=False,
     )
 
 
-def say(file: TextIO, text: str) -> None:
+def print_message(file: TextIO, text: str) -> None:
     """Write a sentence: on a terminal folded, elsewhere a line, as programs read lines."""
     if file.isatty():
-        text = folded(text, shutil.get_terminal_size().columns)
+        text = wrap(text, shutil.get_terminal_size().columns)
     file.write(text + "\n")
     file.flush()

@@ -24,7 +24,7 @@ from typing import Any
 
 from backends import jars
 from backends.search_bridge import search_bridge
-from cli.errors import UsageFault
+from cli.errors import UsageError
 from cli.local import plan
 from cli.local.embedded_aws import without_aws
 from cli.local.stack import StackOutputs
@@ -58,7 +58,7 @@ def main(arguments: list[str]) -> int:
 def _parameter(text: str) -> tuple[str, str]:
     try:
         return plan.parse_parameter(text)
-    except UsageFault as fault:
+    except UsageError as fault:
         raise argparse.ArgumentTypeError(str(fault)) from None
 
 

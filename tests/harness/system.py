@@ -16,7 +16,7 @@ from cli.local import readiness
 from cli.local.child import watched
 from cli.local.embedded_aws import HOST, without_aws
 from cli.local.stack import StackOutputs
-from cli.local.system import Interrupted, search_engine, unless
+from cli.local.system import Cancelled, cancel_on, search_engine
 from core.runtime.parent_watch import parent_pipe
 from harness.aws import RecordingAws
 from harness.reserved_port import ReservedPort
@@ -31,7 +31,7 @@ _WATCH_CHUNK = 100
 class System:
     """`endpoint` is where the processes find AWS: the embedded one, or a proxy before it.
 
-    `search` are the settings of its search engine, a file of its own unless a test puts another there. `leash` ends the
+    `search` are the settings of its search engine, a file of its own cancel_on a test puts another there. `leash` ends the
     processes with this one, in whatever way it ends.
     """
 
@@ -177,8 +177,8 @@ async def _unless_ended(process: Process, ready: Coroutine[Any, Any, None]) -> N
     """Wait until it is ready; fail if it ends instead, or nobody would ever say why nothing happens."""
     ended = asyncio.create_task(process.wait())
     try:
-        await unless(ready, ended)
-    except Interrupted:
+        await cancel_on(ready, ended)
+    except Cancelled:
         raise AssertionError(f"it ended with {process.returncode} at its start") from None
     finally:
         ended.cancel()
@@ -194,7 +194,7 @@ async def system(
 ) -> AsyncIterator[System]:
     """A stack of one's own, without a process yet. `parameters` are the template's.
 
-    Its search engine is a file, unless there is an OpenSearch, in which it has an index of its own.
+    Its search engine is a file, cancel_on there is an OpenSearch, in which it has an index of its own.
     """
     name = f"t{uuid.uuid4().hex[:10]}"
     stack = await aws.deploy(name, **parameters)

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.errors import UsageFault
-from cli.url_file import LONGEST_LINE, PIECE, Lines, read
+from cli.errors import UsageError
+from cli.url_file import CHUNK_BYTES, MAX_LINE_BYTES, LineSplitter, read
 
 
 def urls_of(pieces: list[bytes]) -> list[str]:
-    lines = Lines()
+    lines = LineSplitter()
     urls = [url for piece in pieces for url in lines.feed(piece)]
     return urls + lines.end()
 
@@ -49,24 +49,24 @@ def test_pieces_do_not_matter(lines: list[str], data: st.DataObject) -> None:
 
 def test_an_endless_line_is_refused() -> None:
     """A line without an end is not held in memory for ever; the message says which line."""
-    lines = Lines()
+    lines = LineSplitter()
     assert list(lines.feed(b"http://a/\n")) == ["http://a/"]
-    assert not list(lines.feed(bytes(LONGEST_LINE)))
-    with pytest.raises(UsageFault, match="line 2 is longer"):
+    assert not list(lines.feed(bytes(MAX_LINE_BYTES)))
+    with pytest.raises(UsageError, match="line 2 is longer"):
         list(lines.feed(b"x"))
 
 
 def test_a_line_that_is_no_text_is_refused() -> None:
     """A line that is not UTF-8 is named by its number, after what stands before it."""
-    urls = Lines().feed(b"http://a/\n\n\xff\nhttp://b/\n")
+    urls = LineSplitter().feed(b"http://a/\n\n\xff\nhttp://b/\n")
     assert next(urls) == "http://a/"
-    with pytest.raises(UsageFault, match="line 3 is not UTF-8"):
+    with pytest.raises(UsageError, match="line 3 is not UTF-8"):
         next(urls)
 
 
 async def test_a_file_larger_than_a_piece(tmp_path: Path) -> None:
     """A file of many pieces is read to its end, in order."""
-    urls = [f"http://origin/{number:06}.png" for number in range(PIECE // 8)]
+    urls = [f"http://origin/{number:06}.png" for number in range(CHUNK_BYTES // 8)]
     file = tmp_path / "urls.txt"
     await asyncio.to_thread(file.write_text, "\n".join(urls))
     assert [url async for url in read(str(file))] == urls
@@ -88,11 +88,11 @@ async def test_a_pipe_is_read_as_it_comes(tmp_path: Path) -> None:
 
 async def test_a_missing_file(tmp_path: Path) -> None:
     """A file that is not there is a usage error that names it."""
-    with pytest.raises(UsageFault, match=r"none\.txt: No such file"):
+    with pytest.raises(UsageError, match=r"none\.txt: No such file"):
         [url async for url in read(str(tmp_path / "none.txt"))]
 
 
 async def test_a_folder_is_named(tmp_path: Path) -> None:
     """What opens and cannot be read is named as well."""
-    with pytest.raises(UsageFault, match=f"--file {tmp_path}: Is a directory"):
+    with pytest.raises(UsageError, match=f"--file {tmp_path}: Is a directory"):
         [url async for url in read(str(tmp_path))]

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 import grpc
 import pytest
 
-from cli.client.client import Client, Refused, connect
+from cli.client.client import CallFailed, Client, connect
 from cli.client.retry import RetryPolicy
-from cli.rpc_error import RpcFault, Violation, _last_cause
+from cli.rpc_error import RpcError, Violation, _last_cause
 from core.resilience.backoff import Backoff
 from harness.scripted_service import (
     Refusal,
@@ -41,8 +41,8 @@ def new_id() -> str:
     return str(uuid.uuid4())
 
 
-async def refused(client: Client) -> RpcFault:
-    with pytest.raises(Refused) as raised:
+async def refused(client: Client) -> RpcError:
+    with pytest.raises(CallFailed) as raised:
         await client.submit(URL, "acme", new_id())
     return raised.value.fault
 
@@ -91,14 +91,14 @@ async def test_an_error_without_details(service: ScriptedService, client: Client
 
 async def test_an_unknown_request(client: Client) -> None:
     """Asking for an id that nobody knows raises the server's reason."""
-    with pytest.raises(Refused, match=r"^REQUEST_NOT_FOUND: No such request\.$"):
+    with pytest.raises(CallFailed, match=r"^REQUEST_NOT_FOUND: No such request\.$"):
         await client.status(new_id())
 
 
 async def test_nobody_there() -> None:
     """A server that does not answer is named by its address."""
     async with connect("127.0.0.1:1", QUICK) as client:
-        with pytest.raises(Refused, match=r"no server answers at 127\.0\.0\.1:1 "):
+        with pytest.raises(CallFailed, match=r"no server answers at 127\.0\.0\.1:1 "):
             await client.status(new_id())
 
 
@@ -132,7 +132,7 @@ async def test_a_watch_resumes(service: ScriptedService, client: Client) -> None
 async def test_a_watch_gives_up(service: ScriptedService, client: Client) -> None:
     """A watch that is refused for good raises the reason at once."""
     service.watches = [([], invalid("request_ids[0]", "Must be a UUID."))]
-    with pytest.raises(Refused, match=r"request_ids\[0\]: Must be a UUID"):
+    with pytest.raises(CallFailed, match=r"request_ids\[0\]: Must be a UUID"):
         [request async for request in client.watch(["x"])]
     assert len(service.watched) == 1
 

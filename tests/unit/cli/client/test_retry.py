@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cli.client.retry import RetryPolicy
-from cli.rpc_error import RpcFault
+from cli.rpc_error import RpcError
 from core.resilience.backoff import RestartPolicy
 
-UNAVAILABLE = RpcFault("UNAVAILABLE", "SERVER_DRAINING", "")
+UNAVAILABLE = RpcError("UNAVAILABLE", "SERVER_DRAINING", "")
 CALLS = RetryPolicy()
 CHILDREN = RestartPolicy(first=0.5, longest=30, stable=60)
 
@@ -17,9 +17,9 @@ CHILDREN = RestartPolicy(first=0.5, longest=30, stable=60)
 @given(attempt=st.integers(1, 10_000), asked=st.none() | st.floats(0, 1e9))
 def test_a_calls_wait_is_bounded(attempt: int, asked: float | None) -> None:
     """However often it failed and whatever the server asks, the wait is bounded, and no shorter than asked."""
-    fault = RpcFault("UNAVAILABLE", "X", "", retry_after=asked)
-    told = min(asked or 0.0, CALLS.longest_asked)
-    assert told <= CALLS.wait(attempt, fault) <= told + CALLS.backoff.longest_s
+    fault = RpcError("UNAVAILABLE", "X", "", retry_after=asked)
+    reported = min(asked or 0.0, CALLS.longest_retry_after_s)
+    assert reported <= CALLS.wait(attempt, fault) <= reported + CALLS.backoff.longest_s
 
 
 def test_a_calls_wait_doubles() -> None:
@@ -31,16 +31,16 @@ def test_a_calls_wait_doubles() -> None:
 
 def test_a_call_is_given_up() -> None:
     """After the last attempt, and at once after an error that a repeat cannot help."""
-    assert not CALLS.gives_up(CALLS.attempts - 1, UNAVAILABLE)
-    assert CALLS.gives_up(CALLS.attempts, UNAVAILABLE)
-    assert CALLS.gives_up(1, RpcFault("INVALID_ARGUMENT", "INVALID_REQUEST", ""))
+    assert not CALLS.exhausted(CALLS.attempts - 1, UNAVAILABLE)
+    assert CALLS.exhausted(CALLS.attempts, UNAVAILABLE)
+    assert CALLS.exhausted(1, RpcError("INVALID_ARGUMENT", "INVALID_REQUEST", ""))
 
 
 def test_a_watch_is_patient() -> None:
     """A watch is given up a minute after it broke off, or at once after an error that a repeat cannot help."""
-    assert not CALLS.loses_sight(59, UNAVAILABLE)
-    assert CALLS.loses_sight(60, UNAVAILABLE)
-    assert CALLS.loses_sight(0, RpcFault("NOT_FOUND", "REQUEST_NOT_FOUND", ""))
+    assert not CALLS.watch_timed_out(59, UNAVAILABLE)
+    assert CALLS.watch_timed_out(60, UNAVAILABLE)
+    assert CALLS.watch_timed_out(0, RpcError("NOT_FOUND", "REQUEST_NOT_FOUND", ""))
 
 
 def test_a_childs_delay_doubles() -> None:

@@ -8,11 +8,11 @@ from typing import Any, cast
 import grpc
 import pytest
 
-from cli.client.client import Client, GivenUp, Items, connect
+from cli.client.client import Client, RetriesExhausted, SubmitCall, connect
 from cli.client.retry import RetryPolicy
-from cli.client.submit_stream import ITEMS_AT_ONCE, ItemStream, item_stream
-from cli.commands.bulk_submit import Submission
-from cli.output.outcome import PENDING, Outcome
+from cli.client.submit_stream import MAX_UNANSWERED_ITEMS, SubmitStream, open_submit_stream
+from cli.commands.bulk_submit import BulkSubmit
+from cli.output.outcome import PENDING, RequestView
 from core.resilience.backoff import Backoff
 from harness.scripted_service import (
     Refusal,
@@ -42,22 +42,24 @@ def new_id() -> str:
 
 async def submit(
     address: str, urls: Iterable[str], retry: RetryPolicy = QUICK
-) -> tuple[Submission, list[Outcome]]:
-    told: list[Outcome] = []
-    async with connect(address, retry) as client, item_stream(client) as stream:
-        submission = Submission(client, "acme", told.append, submits=stream, at_once=ITEMS_AT_ONCE)
+) -> tuple[BulkSubmit, list[RequestView]]:
+    reported: list[RequestView] = []
+    async with connect(address, retry) as client, open_submit_stream(client) as stream:
+        submission = BulkSubmit(
+            client, "acme", reported.append, submits=stream, at_once=MAX_UNANSWERED_ITEMS
+        )
         await submission.run(each(urls))
-    return submission, told
+    return submission, reported
 
 
 async def test_all_go_over_one_stream() -> None:
     """Each URL is told once as PENDING, under an id of its own, and one stream carries them all."""
     service = ScriptedService()
     async with serving(service) as address:
-        _, told = await submit(address, numbered(600))
-    assert sorted(outcome.url for outcome in told) == sorted(numbered(600))
-    assert {outcome.state for outcome in told} == {PENDING}
-    assert service.submitted == {outcome.request_id: outcome.url for outcome in told}
+        _, reported = await submit(address, numbered(600))
+    assert sorted(outcome.url for outcome in reported) == sorted(numbered(600))
+    assert {outcome.state for outcome in reported} == {PENDING}
+    assert service.submitted == {outcome.request_id: outcome.url for outcome in reported}
     assert service.opened == 1
 
 
@@ -68,22 +70,22 @@ async def test_a_broken_stream_is_resumed(end: Refusal | None) -> None:
     """What a stream left unanswered is sent again under the same ids: each URL is accepted and told once."""
     service = ScriptedService(streams=[(40, end), (0, end), (100, end)])
     async with serving(service) as address:
-        submission, told = await submit(address, numbered(300))
-    assert sorted(outcome.url for outcome in told) == sorted(numbered(300))
-    assert service.submitted == {outcome.request_id: outcome.url for outcome in told}
+        submission, reported = await submit(address, numbered(300))
+    assert sorted(outcome.url for outcome in reported) == sorted(numbered(300))
+    assert service.submitted == {outcome.request_id: outcome.url for outcome in reported}
     assert service.opened == 4
-    assert submission.tally.bad == 0
+    assert submission.tally.is_error == 0
 
 
 async def test_one_refused_item_does_not_stop_the_others() -> None:
     """What is refused is told with its reason and field, named as for a single submit; the rest goes on."""
     service = ScriptedService(refusals={"ftp://x": [invalid("url", "Must be http or https.")]})
     async with serving(service) as address:
-        submission, told = await submit(address, ["ftp://x", *numbered(20)])
-    (fault,) = (outcome.error for outcome in told if outcome.error)
+        submission, reported = await submit(address, ["ftp://x", *numbered(20)])
+    (fault,) = (outcome.error for outcome in reported if outcome.error)
     assert fault.sentence() == "INVALID_REQUEST: url: Must be http or https."
     assert fault.code == "INVALID_ARGUMENT"
-    assert (submission.tally.submitted, submission.tally.bad) == (20, 1)
+    assert (submission.tally.submitted, submission.tally.is_error) == (20, 1)
     assert service.asked["ftp://x"] == 1
 
 
@@ -92,8 +94,8 @@ async def test_an_overloaded_item_is_sent_again() -> None:
     url = "http://origin/7.png"
     service = ScriptedService(refusals={url: [overloaded(), overloaded(retry_after_ms=20)]})
     async with serving(service) as address:
-        submission, told = await submit(address, numbered(10))
-    assert len(told) == submission.tally.submitted == 10
+        submission, reported = await submit(address, numbered(10))
+    assert len(reported) == submission.tally.submitted == 10
     assert service.asked[url] == 3
     assert service.opened == 1
 
@@ -103,17 +105,17 @@ async def test_attempts_of_an_item_are_bounded() -> None:
     url = "http://origin/7.png"
     service = ScriptedService(refusals={url: [overloaded()] * (QUICK.attempts + 1)})
     async with serving(service) as address:
-        _, told = await submit(address, numbered(10))
-    assert [outcome.url for outcome in told if outcome.error] == [url]
+        _, reported = await submit(address, numbered(10))
+    assert [outcome.url for outcome in reported if outcome.error] == [url]
     assert service.asked[url] == QUICK.attempts
 
 
 async def test_nobody_answers() -> None:
     """When no server answers after all attempts, no further URL is read and each is told why."""
-    submission, told = await submit("127.0.0.1:1", numbered(100_000))
-    assert submission.unreachable is not None
-    assert submission.tally.read == len(told) <= 2 * ITEMS_AT_ONCE
-    assert {outcome.error.reason for outcome in told if outcome.error} == {"UNAVAILABLE"}
+    submission, reported = await submit("127.0.0.1:1", numbered(100_000))
+    assert submission.server_unreachable is not None
+    assert submission.tally.read == len(reported) <= 2 * MAX_UNANSWERED_ITEMS
+    assert {outcome.error.reason for outcome in reported if outcome.error} == {"UNAVAILABLE"}
 
 
 async def test_a_server_that_was_there_is_waited_for() -> None:
@@ -121,14 +123,14 @@ async def test_a_server_that_was_there_is_waited_for() -> None:
     patient = RetryPolicy(attempts=1, backoff=Backoff(0.001, 0.01))
     service = ScriptedService(streams=[(5, draining()), *[(0, draining())] * 5])
     async with serving(service) as address:
-        submission, told = await submit(address, numbered(50), patient)
-    assert len(told) == submission.tally.submitted == 50
+        submission, reported = await submit(address, numbered(50), patient)
+    assert len(reported) == submission.tally.submitted == 50
     assert service.opened == 7
 
 
 async def test_an_interrupted_submission_tells_the_ids() -> None:
     """Cancelled while it reads and watches, it still tells each id: those acknowledged and those under way."""
-    told: list[Outcome] = []
+    reported: list[RequestView] = []
     service = ScriptedService(held=asyncio.Event(), streams=[(3, draining())])
 
     async def endless() -> AsyncIterator[str]:
@@ -142,9 +144,9 @@ async def test_an_interrupted_submission_tells_the_ids() -> None:
     async with (
         serving(service) as address,
         connect(address, patient) as client,
-        item_stream(client) as stream,
+        open_submit_stream(client) as stream,
     ):
-        submission = Submission(client, "acme", told.append, submits=stream, watch=True)
+        submission = BulkSubmit(client, "acme", reported.append, submits=stream, watch=True)
         running = asyncio.create_task(submission.run(endless()))
         # The server counts the fourth before the client has read the third one's answer.
         while len(service.submitted) < 4 or submission.tally.submitted < 3:  # noqa: ASYNC110  neither has an Event
@@ -152,8 +154,8 @@ async def test_an_interrupted_submission_tells_the_ids() -> None:
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
-    assert {outcome.request_id: outcome.url for outcome in told} == service.submitted
-    assert [outcome.error.code for outcome in told if outcome.error] == ["CANCELLED"]
+    assert {outcome.request_id: outcome.url for outcome in reported} == service.submitted
+    assert [outcome.error.code for outcome in reported if outcome.error] == ["CANCELLED"]
 
 
 class Broken(Client):
@@ -163,13 +165,13 @@ class Broken(Client):
         super().__init__(cast("Any", None), "nowhere", QUICK)
         self.fault = fault
 
-    def open_items(self) -> Items:
+    def open_submit_stream_call(self) -> SubmitCall:
         raise self.fault
 
 
 @pytest.mark.parametrize(
     ("fault", "heard"),
-    [(RuntimeError("a fault"), RuntimeError), (asyncio.CancelledError(), GivenUp)],
+    [(RuntimeError("a fault"), RuntimeError), (asyncio.CancelledError(), RetriesExhausted)],
     ids=["an error", "a cancelled call"],
 )
 def test_a_stream_that_dies_leaves_nobody_waiting(
@@ -178,7 +180,7 @@ def test_a_stream_that_dies_leaves_nobody_waiting(
     """Who waits for an answer and who asks later both hear of what ended the stream."""
 
     async def scenario() -> None:
-        stream = ItemStream(Broken(fault))
+        stream = SubmitStream(Broken(fault))
         waiting = asyncio.create_task(stream.submit("http://origin/1.png", "acme", new_id()))
         with pytest.raises(type(fault)):
             await stream.run()

@@ -10,12 +10,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from cli.client.client import Refused
+from cli.client.client import CallFailed
 from cli.commands import search
 from cli.errors import CommandFailed
 from cli.main import run
-from cli.output.search_results import FoundLines, FoundObjects, as_text
-from cli.output.text import NARROWEST
+from cli.output.search_results import JsonResults, TextResults, to_text
+from cli.output.text import MIN_WIDTH
 from harness.scripted_service import Refusal, ScriptedService, overloaded, serving
 from imageservice.v1 import image_service_pb2 as pb
 
@@ -49,7 +49,7 @@ async def objects(service: ScriptedService, asked: pb.SearchImagesRequest, limit
     """What is printed as JSON."""
     file = io.StringIO()
     async with serving(service) as address:
-        await search._search(address, asked, None, limit, FoundObjects(file))
+        await search._search(address, asked, None, limit, JsonResults(file))
     return file.getvalue()
 
 
@@ -88,7 +88,7 @@ async def test_an_installation_without_an_engine() -> None:
     """What cannot help is not repeated, and the reason is told."""
     info = error_details_pb2.ErrorInfo(reason="SEARCH_NOT_CONFIGURED", domain="imageservice")
     service = ScriptedService(found=[Refusal(grpc.StatusCode.UNIMPLEMENTED, "None.", (info,))])
-    with pytest.raises(Refused, match="SEARCH_NOT_CONFIGURED: None"):
+    with pytest.raises(CallFailed, match="SEARCH_NOT_CONFIGURED: None"):
         await objects(service, pb.SearchImagesRequest(customer_id="acme"), 1)
     assert len(service.searched) == 1
 
@@ -100,7 +100,7 @@ async def test_an_image_stands_for_its_hash() -> None:
     service = ScriptedService(images={ID: hashed, OTHER_ID: plain}, found=[page(1)])
     async with serving(service) as address:
         asked = pb.SearchImagesRequest(customer_id="acme")
-        report = FoundObjects(io.StringIO())
+        report = JsonResults(io.StringIO())
         assert await search._search(address, asked, ID, 1, report) == 5
         with pytest.raises(CommandFailed, match="has no perceptual hash"):
             await search._search(address, asked, OTHER_ID, 1, report)
@@ -144,13 +144,13 @@ def test_usage_errors(arguments: list[str], line: str, capsys: pytest.CaptureFix
 def test_a_line_says_what_a_person_looks_for() -> None:
     """When, format, pixels, bytes, URL, in columns, and the camera where one is known."""
     found = image(0)
-    assert as_text(found) == LINE
+    assert to_text(found) == LINE
     found.metadata.camera = "Fuji X100"
-    assert as_text(found) == f'{LINE}  "Fuji X100"'
+    assert to_text(found) == f'{LINE}  "Fuji X100"'
 
 
 @pytest.mark.parametrize(
-    ("camera", "quoted"),
+    ("camera", "is_quoted"),
     [
         ("A   http://evil.example/x.png", '"A   http://evil.example/x.png"'),
         ('A"  http://evil.example/x.png', '"A\\"  http://evil.example/x.png"'),
@@ -158,11 +158,11 @@ def test_a_line_says_what_a_person_looks_for() -> None:
         ("Fuji\x1b[31m\u202e X100", '"Fuji\\u001b[31m\\u202e X100"'),
     ],
 )
-def test_a_camera_is_not_taken_for_a_url(camera: str, quoted: str) -> None:
+def test_a_camera_is_not_taken_for_a_url(camera: str, is_quoted: str) -> None:
     """The first URL of a line is the image's; behind it the camera is in quotes that it cannot end itself."""
     found = image(0)
     found.metadata.camera = camera
-    assert as_text(found) == f"{LINE}  {quoted}"
+    assert to_text(found) == f"{LINE}  {is_quoted}"
 
 
 @given(st.text(min_size=1, max_size=128), st.integers(1, 250))
@@ -173,20 +173,20 @@ def test_no_part_of_a_camera_begins_a_line(camera: str, width: int) -> None:
     """On a terminal it is cut before it is folded, by us or by a terminal that draws its letters twice as wide."""
     found, file = image(0), io.StringIO()
     found.metadata.camera = camera
-    FoundLines(Console(file=file, force_terminal=True, width=width)).image(found)
+    TextResults(Console(file=file, force_terminal=True, width=width)).image(found)
     first, quote, rest = file.getvalue().partition('"')
     assert " ".join(first.split()) == " ".join(LINE.split())
     assert rest.endswith('"\n')
     *_, line = (first + quote + rest).removesuffix("\n").split("\n")
     assert quote in line
-    assert sum(1 if letter.isascii() else 2 for letter in line) <= max(width, NARROWEST)
+    assert sum(1 if letter.isascii() else 2 for letter in line) <= max(width, MIN_WIDTH)
 
 
 def test_facets_are_a_table() -> None:
     """One for each field that has a value, the most frequent value first."""
     file = io.StringIO()
     facets = [FACET, pb.Facet(field="camera")]
-    FoundLines(Console(file=file, width=80)).facets(5, facets)
+    TextResults(Console(file=file, width=80)).facets(5, facets)
     heading, *rows = [line.split() for line in file.getvalue().splitlines()]
     assert heading == ["origin", "host", "images"]
     assert rows == [['"a.example"', "1,234"], ['"b"', "1"]]
@@ -206,7 +206,7 @@ def test_strangers_values_are_in_quotes(field: str, value: str, shown: str) -> N
     """What the service has named itself stands as it is; quotes cannot be ended from within."""
     file = io.StringIO()
     facet = pb.Facet(field=field, values=[pb.FacetValue(value=value, count=7)])
-    FoundLines(Console(file=file, width=80)).facets(7, [facet])
+    TextResults(Console(file=file, width=80)).facets(7, [facet])
     row = file.getvalue().splitlines()[1]
     assert row.split() == [*shown.split(), "7"]
     assert row.startswith(f"{shown} ")

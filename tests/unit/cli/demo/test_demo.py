@@ -8,11 +8,11 @@ import pytest
 from rich.console import Console
 
 from cli.client.client import connect
-from cli.demo.items import BAD, Item, items, list_pictures
-from cli.demo.published import mismatch
+from cli.demo.items import BAD, Item, items, list_images
 from cli.demo.run import Result, submit_and_follow
 from cli.demo.table import shorten, show, size
-from cli.output.outcome import Outcome
+from cli.demo.verify import mismatch
+from cli.output.outcome import RequestView
 from harness.scripted_service import ScriptedService, completed, failed, invalid, serving
 from imageservice.v1 import image_service_pb2 as pb
 
@@ -27,7 +27,7 @@ def test_pictures_are_found_at_run_time(tmp_path: Path) -> None:
     for name in ("b.png", "a.JPG", "SOURCES.md"):
         (tmp_path / name).touch()
     (tmp_path / "bad").mkdir()
-    assert list_pictures(tmp_path) == ["a.JPG", "b.png"]
+    assert list_images(tmp_path) == ["a.JPG", "b.png"]
 
 
 def test_every_item_has_an_end_of_the_contract() -> None:
@@ -74,11 +74,11 @@ def test_the_table_fits(width: int) -> None:
     good = completed("http://origin/a", ID)
     good.image.public_url = URL
     good.image.metadata.bytes = 123_456
-    bad = failed("http://origin/b", ID)
-    bad.failure.code = pb.FAILURE_CODE_UNSUPPORTED_FORMAT
+    is_error = failed("http://origin/b", ID)
+    is_error.failure.code = pb.FAILURE_CODE_UNSUPPORTED_FORMAT
     results = [
-        Result(Item("a-picture-with-a-long-name.png", "", "COMPLETED"), Outcome.of(good), 1.2),
-        Result(Item("drawing.svg", "", "UNSUPPORTED_FORMAT"), Outcome.of(bad), 12.34),
+        Result(Item("a-picture-with-a-long-name.png", "", "COMPLETED"), RequestView.of(good), 1.2),
+        Result(Item("drawing.svg", "", "UNSUPPORTED_FORMAT"), RequestView.of(is_error), 12.34),
     ]
     file = io.StringIO()
     show(Console(file=file, width=width), results)
@@ -96,7 +96,7 @@ def test_a_wide_table_is_not_cut() -> None:
     good = completed("http://origin/a", ID)
     good.image.public_url = URL
     file = io.StringIO()
-    results = [Result(Item("a.png", "", "COMPLETED"), Outcome.of(good), 1.2)]
+    results = [Result(Item("a.png", "", "COMPLETED"), RequestView.of(good), 1.2)]
     show(Console(file=file, width=200), results)
     _, row = file.getvalue().splitlines()
     assert ID in row

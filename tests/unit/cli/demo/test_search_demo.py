@@ -6,11 +6,11 @@ import pytest
 from rich.console import Console
 from rich.status import Status
 
-from cli.demo import searching
-from cli.demo.items import MANNERS_SET, PICTURES_SET, Item
+from cli.demo import search_demo
+from cli.demo.items import BEHAVIOUR_LABELS, GOOD_LABELS, Item
 from cli.demo.run import Result
-from cli.demo.searches import searches
-from cli.output.outcome import Outcome
+from cli.demo.search_cases import searches
+from cli.output.outcome import RequestView
 from harness.scripted_service import ScriptedService, completed, serving
 from imageservice.v1 import image_service_pb2 as pb
 
@@ -21,8 +21,8 @@ def published(
     request = completed(f"http://origin/{request_id}", request_id)
     request.image.metadata.format = format_
     request.image.metadata.perceptual_hash = perceptual_hash
-    item = Item(request_id, request.url, "COMPLETED", PICTURES_SET if labels is None else labels)
-    return Result(item, Outcome.of(request), 0.1)
+    item = Item(request_id, request.url, "COMPLETED", GOOD_LABELS if labels is None else labels)
+    return Result(item, RequestView.of(request), 0.1)
 
 
 RESULTS = [
@@ -30,7 +30,7 @@ RESULTS = [
     published("near", "JPEG", "000000000000003f"),
     published("far", "WEBP", "000000000000007f"),
     published("header only", "GIF", ""),
-    published("odd", "PNG", "0000000000000001", MANNERS_SET),
+    published("odd", "PNG", "0000000000000001", BEHAVIOUR_LABELS),
 ]
 LABELLED = ("like", "far")
 NEAR = ("like", "near", "odd")
@@ -44,7 +44,9 @@ def answer(*request_ids: str) -> pb.SearchImagesResponse:
 async def shown(service: ScriptedService) -> tuple[list[str], str]:
     console = Console(file=io.StringIO(), width=100)
     async with serving(service) as address:
-        faults = await searching.wrong(console, Status("", console=console), address, RESULTS)
+        faults = await search_demo.find_mismatches(
+            console, Status("", console=console), address, RESULTS
+        )
     assert isinstance(console.file, io.StringIO)
     return faults, console.file.getvalue()
 
@@ -90,6 +92,6 @@ async def test_a_total_that_differs_is_a_fault() -> None:
 
 async def test_an_index_that_stays_behind_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     """The demonstration ends, and says how far the index came."""
-    monkeypatch.setattr(searching, "LONGEST_SECONDS", 0.0)
+    monkeypatch.setattr(search_demo, "TIMEOUT_S", 0.0)
     faults, _ = await shown(ScriptedService(found=[answer("a"), answer("a")]))
     assert faults == ["1 of 5 pictures can be searched after 0 s"]

@@ -11,11 +11,11 @@ import yaml
 
 from cli import arguments
 from cli.arguments import Address
-from cli.commands.up import places
-from cli.errors import UsageFault
+from cli.commands.up import endpoints
+from cli.errors import UsageError
 from cli.local import ports, processes, ready_file, stack, template
 from cli.local.plan import Plan, choose_ports, metrics_ports, parse_network, parse_parameter
-from cli.local.ports import Wanted
+from cli.local.ports import PortRequest
 from cli.local.ready_file import Running
 from cli.local.stack import StackOutputs
 from harness.reserved_port import ReservedPort
@@ -70,7 +70,7 @@ def test_addresses(text: str, host: str, port: int) -> None:
 )
 def test_no_addresses(text: str) -> None:
     """What is no address is a usage error."""
-    with pytest.raises(UsageFault, match="not HOST:PORT"):
+    with pytest.raises(UsageError, match="not HOST:PORT"):
         arguments.parse_address(text)
 
 
@@ -79,7 +79,7 @@ def test_networks() -> None:
     assert parse_network("127.0.0.1") == "127.0.0.1/32"
     assert parse_network("fd00::/8") == "fd00::/8"
     for text in ("10.0.0.1/8", "origin.local", "1.2.3.4/33"):
-        with pytest.raises(UsageFault, match=f"--allow-network {text}: "):
+        with pytest.raises(UsageError, match=f"--allow-network {text}: "):
             parse_network(text)
 
 
@@ -88,7 +88,7 @@ def test_parameters() -> None:
     assert parse_parameter("MaxReceiveCount=3") == ("MaxReceiveCount", "3")
     assert parse_parameter("AlarmTopicArn=a=b") == ("AlarmTopicArn", "a=b")
     for text in ("MaxReceiveCount", "=3", "a b=3"):
-        with pytest.raises(UsageFault, match="not NAME=VALUE"):
+        with pytest.raises(UsageError, match="not NAME=VALUE"):
             parse_parameter(text)
 
 
@@ -96,8 +96,8 @@ def test_a_port_in_use_is_one_line() -> None:
     """A port that somebody listens on is named with what it was wanted for."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(UsageFault, match=f"cannot use 127.0.0.1:{port} for metrics: "):
-            ports.choose([Wanted("127.0.0.1", port, "metrics")])
+        with pytest.raises(UsageError, match=f"cannot use 127.0.0.1:{port} for metrics: "):
+            ports.choose([PortRequest("127.0.0.1", port, "metrics")])
 
 
 def test_a_port_that_is_shared_is_in_use() -> None:
@@ -106,7 +106,7 @@ def test_a_port_that_is_shared_is_in_use() -> None:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        with pytest.raises(UsageFault, match="the gRPC server"):
+        with pytest.raises(UsageError, match="the gRPC server"):
             choose_ports(Address("127.0.0.1", taken.getsockname()[1]), 1, 0)
 
 
@@ -125,7 +125,7 @@ def test_metrics_ports_count_up() -> None:
 def test_a_metrics_port_that_is_the_address() -> None:
     """Two of our own that want the same port are told so before anything starts."""
     held = ReservedPort()
-    with pytest.raises(UsageFault, match=f"127.0.0.1:{held.number} for metrics"):
+    with pytest.raises(UsageError, match=f"127.0.0.1:{held.number} for metrics"):
         choose_ports(Address("127.0.0.1", held.number), 0, held.number)
 
 
@@ -205,7 +205,7 @@ def test_ready_file_environment(tmp_path: Path) -> None:
     assert ready_file.read_environment(path) == {"QUEUE_URL": "q"}
     for other in ("no json", "[]", '{"environment": 1}'):
         path.write_text(other)
-        with pytest.raises(UsageFault, match="not a file that"):
+        with pytest.raises(UsageError, match="not a file that"):
             ready_file.read_environment(path)
 
 
@@ -226,8 +226,8 @@ def test_places_say_whose_metrics() -> None:
     running = Running(
         "a:1", ENDPOINT, ("http://s", "http://c"), {}, {"PUBLIC_BASE_URL": "http://p"}
     )
-    assert dict(places(running))["server's metrics"] == "http://s"
-    assert dict(places(running))["consumer 1's metrics"] == "http://c"
+    assert dict(endpoints(running))["server's metrics"] == "http://s"
+    assert dict(endpoints(running))["consumer 1's metrics"] == "http://c"
     searched = replace(running, metrics=(*running.metrics, "http://i"), pids={"indexer": 1})
-    assert dict(places(searched))["consumer 1's metrics"] == "http://c"
-    assert dict(places(searched))["indexer's metrics"] == "http://i"
+    assert dict(endpoints(searched))["consumer 1's metrics"] == "http://c"
+    assert dict(endpoints(searched))["indexer's metrics"] == "http://i"

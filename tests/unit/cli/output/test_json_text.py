@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.output.text import json_text
+from cli.output.text import safe_json
 from harness.command import imageservice
 from harness.scripted_service import ScriptedService, completed, serving
 from imageservice.v1 import image_service_pb2 as pb
@@ -29,15 +29,15 @@ values: st.SearchStrategy[Any] = st.recursive(
 @given(values)
 def test_a_value_is_read_as_it_was_told(value: Any) -> None:
     """In one line of printable characters, keys included."""
-    assert json.loads(json_text(value)) == value
-    assert json_text(value).isprintable()
+    assert json.loads(safe_json(value)) == value
+    assert safe_json(value).isprintable()
 
 
 @given(st.text().filter(str.isprintable))
 def test_readable_letters_stay(text: str) -> None:
     """Of every script; only JSON's own quotes and backslashes are escaped."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    assert json_text(text) == f'"{escaped}"'
+    assert safe_json(text) == f'"{escaped}"'
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_readable_letters_stay(text: str) -> None:
 )
 def test_what_is_no_letter_is_escaped(text: str, shown: str) -> None:
     """As every JSON parser reads it: four digits, and two halves for what lies beyond them."""
-    assert json_text(text) == shown
+    assert safe_json(text) == shown
     assert json.loads(shown) == text
 
 
@@ -74,14 +74,14 @@ def told_by_strangers() -> ScriptedService:
     )
 
 
-def strings(told: Any) -> Iterator[str]:
+def strings(reported: Any) -> Iterator[str]:
     """Every text in it, keys included."""
-    if isinstance(told, str):
-        yield told
-    elif isinstance(told, Mapping):
-        yield from chain(told, *map(strings, told.values()))
-    elif isinstance(told, list):
-        yield from chain(*map(strings, told))
+    if isinstance(reported, str):
+        yield reported
+    elif isinstance(reported, Mapping):
+        yield from chain(reported, *map(strings, reported.values()))
+    elif isinstance(reported, list):
+        yield from chain(*map(strings, reported))
 
 
 @pytest.mark.parametrize(

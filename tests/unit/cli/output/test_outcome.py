@@ -7,52 +7,52 @@ import pytest
 from rich.console import Console
 
 from cli.errors import OutputClosed
-from cli.output.outcome import Outcome, printable
-from cli.output.report import JsonReport, LineReport, Output, ProgressReport
-from cli.output.tally import Tally
-from cli.output.text import folded
-from cli.rpc_error import RpcFault, Violation
+from cli.output.outcome import RequestView, escape_control
+from cli.output.report import JsonReport, Output, ProgressReport, TextReport
+from cli.output.stats import SubmitStats
+from cli.output.text import wrap
+from cli.rpc_error import RpcError, Violation
 from harness.scripted_service import completed, failed
 
 URL = "http://origin/a.png"
 ID = "6d2f0c1e-3a5b-4a53-9a35-0a4d8f0c2a11"
 KEYS = ["request_id", "url", "state", "public_url", "failure_code"]
 KEYS += ["failure_message", "attempts", "metadata"]
-REFUSED = Outcome(
+REFUSED = RequestView(
     ID,
     URL,
-    error=RpcFault(
+    error=RpcError(
         "INVALID_ARGUMENT", "INVALID_REQUEST", "Broken.", (Violation("url", "Too long."),)
     ),
 )
-PENDING = Outcome(ID, URL, state="PENDING")
-GONE = RpcFault("UNAVAILABLE", "UNAVAILABLE", "Gone")
-LOST = Outcome(ID, URL, state="PENDING", error=GONE)
-UNKNOWN = Outcome(ID, URL, error=GONE)
-COMPLETED = Outcome.of(completed(URL, ID))
-FAILED = Outcome.of(failed(URL, ID))
+PENDING = RequestView(ID, URL, state="PENDING")
+GONE = RpcError("UNAVAILABLE", "UNAVAILABLE", "Gone")
+LOST = RequestView(ID, URL, state="PENDING", error=GONE)
+UNKNOWN = RequestView(ID, URL, error=GONE)
+COMPLETED = RequestView.of(completed(URL, ID))
+FAILED = RequestView.of(failed(URL, ID))
 
 
 @pytest.mark.parametrize("outcome", [PENDING, COMPLETED, FAILED])
-def test_json_has_the_same_keys_for_every_state(outcome: Outcome) -> None:
+def test_json_has_the_same_keys_for_every_state(outcome: RequestView) -> None:
     """A program finds every key whatever became of the request; `error` only where the call was refused."""
-    assert list(json.loads(outcome.as_json())) == KEYS
+    assert list(json.loads(outcome.to_json())) == KEYS
 
 
 def test_json_of_a_completed_request() -> None:
     """The public URL and the metadata, sizes as numbers and empty fields included."""
-    told = json.loads(COMPLETED.as_json())
-    assert told["state"] == "COMPLETED"
-    assert told["public_url"] == "http://cdn/images/aa/tag/0123.png"
-    assert told["failure_code"] is None
-    assert told["metadata"]["bytes"] == 5_000_000_000
-    assert told["metadata"]["had_location"] is False
+    reported = json.loads(COMPLETED.to_json())
+    assert reported["state"] == "COMPLETED"
+    assert reported["public_url"] == "http://cdn/images/aa/tag/0123.png"
+    assert reported["failure_code"] is None
+    assert reported["metadata"]["bytes"] == 5_000_000_000
+    assert reported["metadata"]["had_location"] is False
 
 
 def test_json_of_a_failed_request() -> None:
     """The failure's code without the contract's prefix, and neither URL nor metadata."""
-    told = json.loads(FAILED.as_json())
-    assert told == dict.fromkeys(KEYS) | {
+    reported = json.loads(FAILED.to_json())
+    assert reported == dict.fromkeys(KEYS) | {
         "request_id": ID,
         "url": URL,
         "state": "FAILED",
@@ -70,8 +70,8 @@ def test_json_with_the_record() -> None:
     request.labels["shop"] = "1"
     request.create_time.FromSeconds(0)
     request.update_time.FromSeconds(1)
-    told = json.loads(Outcome.with_record(request).as_json())
-    assert {key: told[key] for key in told if key not in KEYS} == {
+    reported = json.loads(RequestView.with_details(request).to_json())
+    assert {key: reported[key] for key in reported if key not in KEYS} == {
         "customer_id": "acme",
         "image_id": "an image",
         "labels": {"shop": "1"},
@@ -82,9 +82,9 @@ def test_json_with_the_record() -> None:
 
 def test_json_of_a_refused_call() -> None:
     """No state, and the error with its reason and fields."""
-    told = json.loads(REFUSED.as_json())
-    assert told["state"] is None
-    assert told["error"] == {
+    reported = json.loads(REFUSED.to_json())
+    assert reported["state"] is None
+    assert reported["error"] == {
         "reason": "INVALID_REQUEST",
         "code": "INVALID_ARGUMENT",
         "message": "Broken.",
@@ -93,7 +93,7 @@ def test_json_of_a_refused_call() -> None:
 
 
 @pytest.mark.parametrize(
-    ("outcome", "line", "bad"),
+    ("outcome", "line", "is_error"),
     [
         (PENDING, f"PENDING    {ID}  {URL}", False),
         (COMPLETED, f"COMPLETED  {ID}  {URL} → http://cdn/images/aa/tag/0123.png", False),
@@ -103,23 +103,23 @@ def test_json_of_a_refused_call() -> None:
         (REFUSED, f"REFUSED    {URL}  INVALID_REQUEST: url: Too long.", True),
     ],
 )
-def test_lines(outcome: Outcome, line: str, bad: bool) -> None:
+def test_lines(outcome: RequestView, line: str, is_error: bool) -> None:
     """A line says the state, the id, and the public URL or the reason."""
-    assert outcome.as_text() == line
-    assert outcome.bad is bad
+    assert outcome.to_text() == line
+    assert outcome.is_error is is_error
 
 
 def test_terminals_are_not_commanded() -> None:
     """Control characters of a stranger's URL or message are shown, not obeyed."""
-    assert printable("a\x1b[31mb\nc ä") == "a\\x1b[31mb\\nc ä"
+    assert escape_control("a\x1b[31mb\nc ä") == "a\\x1b[31mb\\nc ä"
 
 
 def test_a_line_in_a_pipe_is_plain() -> None:
     """In a pipe a long line stays one line, without control codes and markup."""
     file = io.StringIO()
-    outcome = Outcome(ID, f"http://origin/[bold]{'x' * 300}", state="PENDING")
-    LineReport(Console(file=file)).tell(outcome)
-    assert file.getvalue() == outcome.as_text() + "\n"
+    outcome = RequestView(ID, f"http://origin/[bold]{'x' * 300}", state="PENDING")
+    TextReport(Console(file=file)).report(outcome)
+    assert file.getvalue() == outcome.to_text() + "\n"
 
 
 def test_json_lines() -> None:
@@ -127,7 +127,7 @@ def test_json_lines() -> None:
     file = io.StringIO()
     report = JsonReport(file)
     for url in ("http://a/\n", "http://ä/"):
-        report.tell(Outcome(ID, url, state="PENDING"))
+        report.report(RequestView(ID, url, state="PENDING"))
     assert [json.loads(line)["url"] for line in file.getvalue().splitlines()] == [
         "http://a/\n",
         "http://ä/",
@@ -136,12 +136,12 @@ def test_json_lines() -> None:
 
 def test_a_bar_shows_what_went_wrong() -> None:
     """Above the bar stands a line for each outcome; the bar ends at the total and counts each kind of trouble apart."""
-    file, tally = io.StringIO(), Tally(read=4, all_read=True)
+    file, tally = io.StringIO(), SubmitStats(read=4, all_read=True)
     report = ProgressReport(Console(file=file, force_terminal=True, width=300), tally, None)
     with report.shown():
         for outcome in (FAILED, COMPLETED, REFUSED, LOST):
             tally.count(outcome)
-            report.tell(outcome)
+            report.report(outcome)
     assert sum(URL in line for line in file.getvalue().splitlines()) == 4
     assert "4/4" in file.getvalue()
     assert "1 failed, 1 refused, 1 unknown" in file.getvalue()
@@ -151,9 +151,11 @@ def test_a_line_is_folded_between_words() -> None:
     """On a terminal a URL that is longer than a line is kept whole, and what follows is indented."""
     file = io.StringIO()
     url = f"http://origin/{'x-' * 60}"
-    LineReport(Console(file=file, force_terminal=True, width=80)).tell(Outcome(ID, url, "PENDING"))
+    TextReport(Console(file=file, force_terminal=True, width=80)).report(
+        RequestView(ID, url, "PENDING")
+    )
     assert file.getvalue().splitlines()[1] == f"  {url}"
-    assert folded("the gRPC server is here", 20) == "the gRPC server is\n  here"
+    assert wrap("the gRPC server is here", 20) == "the gRPC server is\n  here"
 
 
 class ClosedPipe(io.StringIO):
@@ -163,9 +165,9 @@ class ClosedPipe(io.StringIO):
 
 
 @pytest.mark.parametrize(
-    "report", [LineReport(Output(file=ClosedPipe())), JsonReport(ClosedPipe())]
+    "report", [TextReport(Output(file=ClosedPipe())), JsonReport(ClosedPipe())]
 )
-def test_a_reader_that_has_gone_ends_the_command(report: LineReport | JsonReport) -> None:
+def test_a_reader_that_has_gone_ends_the_command(report: TextReport | JsonReport) -> None:
     """Output that nobody reads any more is an ordinary error, which tasks and groups carry."""
     with pytest.raises(OutputClosed):
-        report.tell(PENDING)
+        report.report(PENDING)

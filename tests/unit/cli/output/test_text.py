@@ -10,9 +10,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from cli.output.outcome import Outcome
-from cli.output.report import LineReport
-from cli.output.text import NARROWEST, columns, cut, url_text
+from cli.output.outcome import RequestView
+from cli.output.report import TextReport
+from cli.output.text import MIN_WIDTH, display_width, quote_url, truncate
 from harness.command import imageservice
 from harness.scripted_service import ScriptedService, completed, failed, serving
 from imageservice.v1 import image_service_pb2 as pb
@@ -42,22 +42,22 @@ STYLE = re.compile(r"\x1b\[[0-9;]*m")
 )
 def test_a_url_of_one_word_is_as_it_is(url: str, shown: str) -> None:
     """It can be opened; any other is in quotes, which end where it does."""
-    assert url_text(url) == shown
+    assert quote_url(url) == shown
 
 
 @given(st.text())
 def test_whatever_is_shown_is_the_url(url: str) -> None:
     """In printable letters of one line, from which a person or a program has it back."""
-    shown = url_text(url)
+    shown = quote_url(url)
     assert shown.isprintable()
     assert (json.loads(shown) if shown.startswith('"') else shown) == url
 
 
 def test_what_is_too_long_ends_within_its_quotes() -> None:
     """A letter beyond ASCII may be drawn as two."""
-    assert cut('"abc"', 5) == '"abc"'
-    assert cut('"abcdef"', 7) == '"abc…"'
-    assert columns(cut(f'"{BLANK * 9}"', 9)) <= 9
+    assert truncate('"abc"', 5) == '"abc"'
+    assert truncate('"abcdef"', 7) == '"abc…"'
+    assert display_width(truncate(f'"{BLANK * 9}"', 9)) <= 9
 
 
 @given(st.text(max_size=200), st.integers(1, 250), st.sampled_from([completed, failed]))
@@ -69,17 +69,17 @@ def test_no_part_of_an_odd_url_begins_a_line(
 ) -> None:
     """On a terminal it is cut before it is folded, by us or by a terminal that draws its letters twice as wide."""
     file = io.StringIO()
-    outcome = Outcome.of(end(url, ID))
-    LineReport(Console(file=file, force_terminal=True, width=width, no_color=True)).tell(outcome)
+    outcome = RequestView.of(end(url, ID))
+    TextReport(Console(file=file, force_terminal=True, width=width, no_color=True)).report(outcome)
     text = STYLE.sub("", file.getvalue())
     before, quote, rest = text.partition('"')
     if not quote:
         assert url in text
         return
     assert before.split() == [outcome.state, ID]
-    assert rest.split()[-1] == ("there" if outcome.bad else PUBLIC)
+    assert rest.split()[-1] == ("there" if outcome.is_error else PUBLIC)
     (line,) = (each for each in text.splitlines() if quote in each)
-    assert columns(line) <= max(width, NARROWEST)
+    assert display_width(line) <= max(width, MIN_WIDTH)
 
 
 def forging(url: str) -> ScriptedService:
@@ -111,7 +111,7 @@ async def test_a_line_in_a_pipe_is_one_request(command: list[str], url: str) -> 
 
 
 def json_line(text: str) -> str:
-    shown = url_text(text)
+    shown = quote_url(text)
     assert json.loads(shown) == text
     return shown
 
@@ -126,7 +126,7 @@ async def test_a_line_on_a_terminal_begins_with_words_of_ours(command: list[str]
     assert head == f"FAILED     {ID}"
     assert odd.startswith('  "http://origin/xxx')
     assert odd.endswith('…"')
-    assert columns(odd) <= WIDTH
+    assert display_width(odd) <= WIDTH
     assert why == "  NOT_FOUND: Nothing there"
     assert odd.isprintable()
 
@@ -149,17 +149,17 @@ async def test_status_says_each_fact_once(environment: dict[str, str], url: str)
         "failure",
         "attempts",
     ]
-    told = {name: line[12:] for name, line in zip(names, lines, strict=True)}
-    assert told["state"] == "FAILED"
+    reported = {name: line[12:] for name, line in zip(names, lines, strict=True)}
+    assert reported["state"] == "FAILED"
     assert all(line.isprintable() for line in lines)
     for name in ("url", "label"):
-        assert told[name].startswith('"')
-        assert told[name].endswith('"')
+        assert reported[name].startswith('"')
+        assert reported[name].endswith('"')
     if environment:
-        assert all(columns(line) <= WIDTH for line in lines)
+        assert all(display_width(line) <= WIDTH for line in lines)
     else:
-        assert json.loads(told["url"]) == url
-        assert json.loads(f"{{{told['label']}}}") == dict([LABEL])
+        assert json.loads(reported["url"]) == url
+        assert json.loads(f"{{{reported['label']}}}") == dict([LABEL])
 
 
 async def test_ordinary_text_is_easy_to_read() -> None:

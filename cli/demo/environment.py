@@ -14,7 +14,7 @@ from cli.errors import CommandFailed
 from cli.local import ports, readiness
 from cli.local.child import ChildSpec, watched
 from cli.local.plan import Plan
-from cli.local.ports import Wanted
+from cli.local.ports import PortRequest
 from cli.local.ready_file import Running
 from cli.local.system import System
 
@@ -28,7 +28,7 @@ PURPOSES = (
 )
 
 
-class Spectator:
+class DemoObserver:
     """Shows each step while the system starts, and knows when it is ready."""
 
     def __init__(self, status: Status) -> None:
@@ -43,7 +43,7 @@ class Spectator:
         if not self._status.console.is_terminal:
             self._status.console.print(what, highlight=False)
 
-    def trouble(self, what: str) -> None:
+    def warn(self, what: str) -> None:
         self._status.console.print(what, style="yellow", highlight=False)
 
     async def running(self, running: Running) -> None:
@@ -55,9 +55,11 @@ class Spectator:
 
 
 @asynccontextmanager
-async def set_up(pictures: Path, logs: Path, status: Status) -> AsyncIterator[tuple[str, str]]:
+async def open_environment(
+    pictures: Path, logs: Path, status: Status
+) -> AsyncIterator[tuple[str, str]]:
     """The addresses of the gRPC server and of the origin (a URL), while both run. Raises CommandFailed."""
-    wanted = [Wanted(HOST, 0, purpose) for purpose in PURPOSES]
+    wanted = [PortRequest(HOST, 0, purpose) for purpose in PURPOSES]
     grpc_port, server_port, consumer_port, indexer_port, origin_port = ports.choose(wanted)
     origin = f"http://{HOST}:{origin_port}"
     plan = Plan(
@@ -69,7 +71,7 @@ async def set_up(pictures: Path, logs: Path, status: Status) -> AsyncIterator[tu
         logs=logs,
         extra_children=(_origin(pictures, origin_port, origin, logs),),
     )
-    spectator = Spectator(status)
+    spectator = DemoObserver(status)
     system = System(plan, os.environ, spectator)
     running = asyncio.create_task(system.run())
     ready = asyncio.create_task(spectator.ready())

@@ -8,12 +8,12 @@ import aiohttp
 
 from cli.demo.run import Result
 
-TOTAL_SECONDS = 30.0
+TOTAL_TIMEOUT_S = 30.0
 
 
-async def wrong(results: Sequence[Result]) -> list[str]:
+async def find_mismatches(results: Sequence[Result]) -> list[str]:
     """Fetch each public URL; a line for each whose bytes are not those recorded. Empty when all is well."""
-    timeout = aiohttp.ClientTimeout(total=TOTAL_SECONDS)
+    timeout = aiohttp.ClientTimeout(total=TOTAL_TIMEOUT_S)
     async with aiohttp.ClientSession(timeout=timeout, trust_env=False) as session:
         faults = await asyncio.gather(*(_fault(session, result) for result in results))
     return [fault for fault in faults if fault]

@@ -11,17 +11,17 @@ from rich.text import Text
 
 from cli.client.client import Client, connect
 from cli.demo.run import CUSTOMER, Result
-from cli.demo.searches import Search, searches
+from cli.demo.search_cases import Search, searches
 from cli.demo.table import NAME_WIDTH, shorten, size
 from cli.output.search_results import facet_table
 from imageservice.v1 import image_service_pb2 as pb
 
-LONGEST_SECONDS = 30.0
+TIMEOUT_S = 30.0
 """An index follows within a second or two, where nothing else keeps the machine busy."""
-POLL_SECONDS = 0.2
+POLL_INTERVAL_S = 0.2
 
 
-async def wrong(
+async def find_mismatches(
     console: Console, status: Status, address: str, published: Sequence[Result]
 ) -> list[str]:
     """Search for what was published, and show what is found; a line for each search that found something else."""
@@ -29,7 +29,7 @@ async def wrong(
         searchable = await _searchable(client, status, len(published))
         status.stop()
         if searchable < len(published):
-            waited = f"after {LONGEST_SECONDS:g} s"
+            waited = f"after {TIMEOUT_S:g} s"
             return [f"{searchable} of {len(published)} pictures can be searched {waited}"]
         faults = [await _shown(console, client, each, published) for each in searches(published)]
     return [fault for fault in faults if fault]
@@ -43,10 +43,10 @@ async def _searchable(client: Client, status: Status, count: int) -> int:
         status.console.print(waiting)
     status.update(waiting)
     status.start()
-    end = time.monotonic() + LONGEST_SECONDS
+    end = time.monotonic() + TIMEOUT_S
     while (found := (await client.search_page(asked)).total) < count and time.monotonic() < end:
         status.update(f"{waiting}: {found} of {count}")
-        await asyncio.sleep(POLL_SECONDS)
+        await asyncio.sleep(POLL_INTERVAL_S)
     return found
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from cli.demo.items import PICTURES_SET
+from cli.demo.items import GOOD_LABELS
 from cli.demo.run import CUSTOMER, Result
 from core.search.similarity import distance
 from imageservice.v1 import image_service_pb2 as pb
@@ -31,13 +31,13 @@ def searches(published: Sequence[Result]) -> Iterator[Search]:
 
 def _labelled(published: Sequence[Result]) -> Search:
     """A set of pictures, in two formats."""
-    labels = " ".join(f"--label {key}={value}" for key, value in PICTURES_SET.items())
+    labels = " ".join(f"--label {key}={value}" for key, value in GOOD_LABELS.items())
     formats = " ".join(f"--format {name.lower()}" for name in FORMATS)
     return Search(
         f"--customer {CUSTOMER} {labels} {formats} --facets",
         pb.SearchImagesRequest(
             customer_id=CUSTOMER,
-            labels=PICTURES_SET,
+            labels=GOOD_LABELS,
             formats=FORMATS,
             facets=True,
             page_size=PAGE,
@@ -45,7 +45,7 @@ def _labelled(published: Sequence[Result]) -> Search:
         _ids(
             result
             for result in published
-            if result.item.labels == PICTURES_SET and _read(result, "format") in FORMATS
+            if result.item.labels == GOOD_LABELS and _read(result, "format") in FORMATS
         ),
     )
 

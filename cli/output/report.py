@@ -64,11 +64,11 @@ class ProgressReport:
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("[red]{task.fields[troubles]}"),
+            TextColumn("[red]{task.fields[errors]}"),
             TimeElapsedColumn(),
             console=console,
         )
-        self._task = self._progress.add_task("images", total=total, error_summary="")
+        self._task = self._progress.add_task("images", total=total, errors="")
 
     @contextmanager
     def shown(self) -> Iterator[None]:
@@ -88,5 +88,5 @@ class ProgressReport:
             self._task,
             completed=self._tally.reported,
             total=total,
-            error_summary=self._tally.error_summary,
+            errors=self._tally.error_summary,
         )

@@ -38,7 +38,7 @@ class Result:
 async def submit_and_follow(
     client: Client, items: Sequence[Item], report: Callable[[Result], None]
 ) -> list[Result]:
-    """At most 100 items, one watch's worth. `report` gets each result when it comes; the list is in the items' order."""
+    """Submit at most 100 items (one watch) and follow them. `report` gets each result; the list keeps the order."""
     if len(items) > MAX_WATCHED_IDS:
         raise ValueError(f"{len(items)} items are more than one watch follows")
     results: dict[str, Result] = {}

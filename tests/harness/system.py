@@ -31,8 +31,8 @@ _WATCH_CHUNK = 100
 class System:
     """`endpoint` is where the processes find AWS: the embedded one, or a proxy before it.
 
-    `search` are the settings of its search engine, a file of its own cancel_on a test puts another there. `leash` ends the
-    processes with this one, in whatever way it ends.
+    `search` holds the settings of the search engine: a file of its own by default. The processes end when the pipe
+    `leash` is closed, however this process ends.
     """
 
     aws: RecordingAws

@@ -16,7 +16,7 @@ from core.aws.batch import MAX_BATCH
 from core.errors import DependencyUnavailable, Overloaded
 from core.model.request import ImageRequest
 from core.resilience.backoff import Backoff
-from core.resilience.outage_breaker import Breaker
+from core.resilience.circuit_breaker import BreakerState, CircuitBreaker
 from core.runtime.clock import now_ms
 
 T = TypeVar("T")
@@ -27,6 +27,8 @@ _GATHER_S = 0.05
 _OUTAGE_DELAY = Backoff.between(5.0, 10.0)
 """Of a message that met an outage. Not full jitter: it must not come back at once."""
 _REQUEUE_BACKOFF = Backoff(0.2, 5.0)
+_OPEN_TIME = Backoff(1.0, 60.0, floor=0.5)
+"""The floor, because each trial receives a message, and receives are counted."""
 _RECEIVE_MARGIN_S = 2.0
 _GIVE_BACK_S = 10.0
 _SUSPECT_DELAY_S = 1.0
@@ -53,8 +55,7 @@ class Loop:
         self._running: set[asyncio.Task[None]] = set()
         self._ended = asyncio.Event()
         self._stopping = asyncio.Event()
-        self._breaker = Breaker()
-        self._failures = 0
+        self._breaker = CircuitBreaker(_OPEN_TIME)
         self._cautious = False
         self._receiving = False
 
@@ -83,10 +84,10 @@ class Loop:
 
     async def _cycle(self) -> None:
         while not self._stopping.is_set():
-            if self._breaker.open:
-                await self._probe()
-            else:
+            if self._breaker.closed:
                 await self._take(1 if self._cautious else await self._capacity())
+            else:
+                await self._probe()
 
     async def _capacity(self) -> int:
         """How many messages to ask for: at least one, a whole batch if that is soon possible."""
@@ -149,16 +150,13 @@ class Loop:
         await self._idle()
 
     async def _probe(self) -> None:
-        """One message at a time shows whether the outage is over."""
+        """Receive one message after the open time. The breaker closes unless something fails meanwhile."""
         await self._idle()
-        await asyncio.sleep(self._breaker.probe_delay)
-        before = self._failures
+        await self._breaker.wait_for_trial()
         await self._take(1)
         await self._idle()
-        if self._failures > before:
-            self._breaker = self._breaker.probe_failed()
-        else:
-            self._breaker = self._breaker.probe_succeeded()
+        if self._breaker.state is BreakerState.HALF_OPEN:
+            self._breaker.record_success()
             OUTAGE.set(0)
             _log.warning("outage over")
 
@@ -190,10 +188,9 @@ class Loop:
             self._inbox.let_go(delivery)
 
     def _trip(self, error: Exception) -> None:
-        if not self._breaker.open:
+        if self._breaker.closed:
             _log.error("outage: receiving stops", error=str(error))
-        self._failures += 1
-        self._breaker = self._breaker.tripped()
+        self._breaker.record_failure()
         OUTAGE.set(1)
 
     def _start(self, work: Coroutine[Any, Any, Any]) -> None:

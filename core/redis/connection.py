@@ -75,9 +75,6 @@ REFUSING_S = 30.0
 _START_S = 1.0
 """Time before the first look: a process that starts is too busy with itself to hear an answer in time."""
 
-_PROBE_S = 0.05
-"""Shortest time between two looks whether it is to be tried."""
-
 _ELSEWHERE = (AskError, ClusterCrossSlotError, ClusterError, ReadOnlyError, TryAgainError)
 """Answers of a replica, and of a node of a cluster: whoever is to be asked is another one."""
 
@@ -102,8 +99,7 @@ class RedisConnection:
     def __init__(self, url: str) -> None:
         self._place = RedisUrl.parse(url)
         self._client = client_at(self._place, socket_timeout=CALL_S)
-        self._circuit = CircuitBreaker()
-        self._probing: asyncio.Task[None] | None = None
+        self._breaker = CircuitBreaker(probe=self._probe)
         self._refusing: asyncio.TimerHandle | None = None
         self._told: type[Exception] | None = None
         self._up = REDIS_UP.labels("calls")
@@ -113,16 +109,16 @@ class RedisConnection:
     @property
     def passable(self) -> bool:
         """False while it is known to be down: then preparing a call is not worth the while."""
-        return not self._circuit.broken
+        return self._breaker.closed
 
     def begin(self) -> None:
         """Look soon whether it can be used, so that what is wrong is told at the start, not at the first end."""
-        self._probe_after(_START_S)
+        self._breaker.start_probe(_START_S)
 
     async def call(self, operation: str, command: Callable[[Redis], Awaitable[R]]) -> R:
         """Raises RedisUnavailable."""
         # A caller's success would prove little: a replica answers reads, and then refuses the next write.
-        if self._circuit.broken:
+        if not self._breaker.allow():
             raise RedisUnavailable("it is known to be down")
         return await self._attempt(operation, command)
 
@@ -133,9 +129,7 @@ class RedisConnection:
     async def close(self) -> None:
         if self._refusing is not None:
             self._refusing.cancel()
-        if self._probing is not None:
-            self._probing.cancel()
-            await asyncio.wait([self._probing])
+        await self._breaker.close()
         await self._client.aclose()
 
     async def _attempt(self, operation: str, command: Callable[[Redis], Awaitable[R]]) -> R:
@@ -174,7 +168,7 @@ class RedisConnection:
     def _refuses_no_more(self) -> None:
         self._refusing = None
         _log.info("redis refuses nothing any more", quiet_s=REFUSING_S)
-        if not self._circuit.broken:
+        if self._breaker.closed:
             self._up.set(1)
 
     async def _failed(self, error: Exception) -> None:
@@ -182,36 +176,24 @@ class RedisConnection:
         if type(error) is not self._told:
             _log.warning("redis is not used", error=f"{type(error).__name__}: {error}")
             self._told = type(error)
-        self._circuit.failed()
+        self._breaker.record_failure()
         self._up.set(0)
-        self._probe_after(self._circuit.wait)
         # The name may lead elsewhere by now: a primary that has become a replica answers for ever, and refuses writes.
         with suppress(RedisError, OSError, TimeoutError):
             async with asyncio.timeout(CONNECT_S):
                 await self._client.connection_pool.disconnect(inuse_connections=False)
 
-    def _probe_after(self, seconds: float) -> None:
-        if self._probing is None or self._probing.done():
-            self._probing = asyncio.create_task(self._probe(seconds), name="redis probe")
-
-    async def _probe(self, pause: float) -> None:
-        """Try until it answers: an idle process would never know, and a busy one would let a caller wait for it."""
-        while True:
-            await asyncio.sleep(pause)
-            if self._circuit.enter():
-                with suppress(RedisUnavailable):
-                    await self._attempt("ping", _greet)
-                    self._succeeded()
-                    return
-            pause = max(self._circuit.wait, _PROBE_S)
-
-    def _succeeded(self) -> None:
-        if self._circuit.broken:
+    async def _probe(self) -> bool:
+        try:
+            await self._attempt("ping", _greet)
+        except RedisUnavailable:
+            return False
+        if not self._breaker.closed:
             _log.info("redis is used again")
-        self._circuit.succeeded()
         self._told = None
         if self._refusing is None:
             self._up.set(1)
+        return True
 
 
 async def _greet(client: Redis) -> None:

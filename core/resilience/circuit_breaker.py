@@ -1,53 +1,116 @@
-"""Whether a dependency that one can do without is worth a try."""
+"""A circuit breaker: calls to a dependency that is down fail at once instead of waiting for it."""
 
-import time
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
+from enum import Enum
 
-FIRST_PAUSE_S = 0.25
-"""Short, because a stall of a moment is by far the likeliest reason."""
-LONGEST_PAUSE_S = 30.0
+import structlog
+
+from core.resilience.backoff import Backoff
+
+_log = structlog.get_logger()
+
+OPEN_TIME = Backoff(0.25, 30.0, floor=0.5)
+"""Short at first, because a stall of a moment is the likeliest cause. The floor, because a breaker that is open for no
+time spares nobody."""
+
+
+class BreakerState(Enum):
+    CLOSED = "closed"
+    """All calls pass."""
+    OPEN = "open"
+    """No call passes until the open time is over."""
+    HALF_OPEN = "half-open"
+    """One trial is under way. Its outcome closes the breaker, or opens it for longer."""
 
 
 class CircuitBreaker:
-    """Lets all calls pass until one fails; then a single one after each pause, until that succeeds.
+    """Opens at the first failure, for a time that grows with each failed trial.
 
-    A pause is twice as long as the one before. So what hangs costs its time-out to one caller now and then, and
-    nothing to the others. `clock` tells seconds.
+    Without `probe`, the first call after the open time is the trial. With `probe`, calls pass only while the breaker
+    is closed, and the trial is a call of `probe` in a task of the breaker's own; it returns whether the dependency
+    works. `clock` returns seconds, by default the event loop's time.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._pause = 0.0
-        self._until = 0.0
+    def __init__(
+        self,
+        open_time: Backoff = OPEN_TIME,
+        *,
+        probe: Callable[[], Awaitable[bool]] | None = None,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
+        self.state = BreakerState.CLOSED
+        self._open_time = open_time
+        self._probe = probe
+        self._clock = clock or (lambda: asyncio.get_running_loop().time())
+        self._failures = 0
+        self._trial_at = 0.0
+        self._probing: asyncio.Task[None] | None = None
 
     @property
-    def broken(self) -> bool:
-        return self._pause > 0
+    def closed(self) -> bool:
+        return self.state is BreakerState.CLOSED
 
     @property
-    def wait(self) -> float:
-        """Seconds until the next try; 0 or less where nothing is to be waited for."""
-        return self._until - self._clock() if self.broken else 0.0
+    def trial_in_s(self) -> float:
+        """Seconds until the next trial; 0 if there is nothing to wait for."""
+        return 0.0 if self.closed else max(0.0, self._trial_at - self._clock())
 
-    @property
-    def passable(self) -> bool:
-        """Whether `enter` would let a call pass now."""
-        return not self.broken or self._clock() >= self._until
-
-    def enter(self) -> bool:
-        """Whether the caller may call. Where the circuit is broken, this call is the one that tries."""
-        if not self.passable:
+    def allow(self) -> bool:
+        """Return whether the caller may call now. In the state half-open, this call is the trial."""
+        if self.closed:
+            return True
+        if self._probe is not None or self.trial_in_s > 0:
             return False
-        if self.broken:
-            self._pause = min(self._pause * 2, LONGEST_PAUSE_S)
-            self._until = self._clock() + self._pause
+        self.state = BreakerState.HALF_OPEN
+        # If the trial never reports, another call is the next one.
+        self._trial_at = self._clock() + self._open_time.delay(self._failures)
         return True
 
-    def succeeded(self) -> None:
-        self._pause = 0.0
+    async def wait_for_trial(self) -> None:
+        """Sleep until the open time is over; the caller's next call is the trial. Not for a breaker with a probe."""
+        while not self.allow():  # noqa: ASYNC110  only time has to pass
+            await asyncio.sleep(self.trial_in_s)
 
-    def failed(self) -> None:
-        # Many calls meet one outage: those after the first change nothing.
-        if not self.broken:
-            self._pause = FIRST_PAUSE_S
-            self._until = self._clock() + self._pause
+    def record_success(self) -> None:
+        self.state = BreakerState.CLOSED
+        self._failures = 0
+
+    def record_failure(self) -> None:
+        # Many calls fail in one outage: those after the first change nothing.
+        if self.state is BreakerState.OPEN:
+            return
+        self.state = BreakerState.OPEN
+        self._failures += 1
+        self._trial_at = self._clock() + self._open_time.delay(self._failures)
+        self.start_probe()
+
+    def start_probe(self, delay_s: float = 0.0) -> None:
+        """Probe after `delay_s` seconds, or when the open time is over, until a probe succeeds."""
+        if self._probe is not None and (self._probing is None or self._probing.done()):
+            probing = self._probe_until_closed(self._probe, delay_s)
+            self._probing = asyncio.create_task(probing, name="circuit breaker probe")
+
+    async def close(self) -> None:
+        """End the probe."""
+        if self._probing is not None:
+            self._probing.cancel()
+            await asyncio.wait([self._probing])
+
+    async def _probe_until_closed(
+        self, probe: Callable[[], Awaitable[bool]], delay_s: float
+    ) -> None:
+        await asyncio.sleep(delay_s)
+        while True:
+            if not self.closed:
+                await asyncio.sleep(self.trial_in_s)
+                self.state = BreakerState.HALF_OPEN
+            try:
+                works = await probe()
+            except Exception:  # noqa: BLE001  a fault of the probe must not leave the breaker open for ever
+                _log.exception("circuit breaker probe failed")
+                works = False
+            if works:
+                self.record_success()
+                return
+            self.record_failure()

@@ -14,7 +14,7 @@ from core.dynamodb.tables import Tables
 from core.redis.completed_requests import open_completed_requests
 from core.redis.connection import RedisConnection, RedisUnavailable
 from core.redis.metrics import REDIS_CALLS, REDIS_DROPPED, REDIS_UP
-from core.resilience.circuit_breaker import CircuitBreaker
+from core.resilience.backoff import Backoff
 from harness.grpc_client import ended_ok, states, submit_request
 from harness.loopback_origin import closed_port
 from harness.outcomes import complete
@@ -80,7 +80,7 @@ async def test_who_announces_neither_waits_nor_fails(
 async def test_what_is_down_is_not_called(nobody: str) -> None:
     """After one failure a thousand calls cost nothing."""
     link = RedisConnection(nobody)
-    link._circuit = CircuitBreaker(lambda: 100.0)
+    link._breaker._open_time = Backoff.between(60, 60)
 
     async def ping() -> None:
         with pytest.raises(RedisUnavailable):

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from cli.local.embedded_aws import HOST
 from core.errors import SearchUnavailable
+from core.resilience.backoff import Backoff
 from core.search.opensearch.client import CONNECTIONS
 from harness.scripted_opensearch import NOTHING, ask, engine, reader
 
@@ -28,11 +29,11 @@ async def test_what_keeps_callers_away_is_an_outage(status: int, *, outage: bool
         return web.json_response({"error": {"type": "t", "reason": "because"}}, status=status)
 
     async with engine(refuse) as url, reader(url) as asking:
-        asking._circuit._clock = lambda: 100.0
+        asking._breaker._open_time = Backoff.between(60, 60)
         with pytest.raises(SearchUnavailable, match="because"):
             await ask(asking)
         if outage:
-            await until(lambda: asking._circuit.broken)
+            await until(lambda: not asking._breaker.closed)
         asked = len(calls)
         for _ in range(4):
             with pytest.raises(SearchUnavailable):
@@ -84,7 +85,7 @@ async def test_slow_questions_keep_no_other_from_the_engine() -> None:
                 assert await ask(asking) == 0
                 await asyncio.sleep(0.01)
             over.set()
-        assert not asking._circuit.broken
+        assert asking._breaker.closed
         assert await ask(asking) == 0
 
 
@@ -110,10 +111,10 @@ async def test_slow_questions_take_all_connections_and_search_is_no_less_well() 
         fail.set()
         with pytest.raises(SearchUnavailable, match="500"):
             await failing
-        probing = asking._probing
+        probing = asking._breaker._probing
         assert probing is not None
         await until(probing.done)
-        assert not asking._circuit.broken
+        assert asking._breaker.closed
         let_go.set()
         assert set(await asyncio.gather(*slow)) == {0}
 
@@ -125,13 +126,13 @@ async def test_an_outage_ends_without_anybody_who_asks() -> None:
     async with engine(slow.answer) as url, reader(url, search_timeout_s=SOON_S) as asking:
         with pytest.raises(SearchUnavailable, match="TimeoutError"):
             await ask(asking)
-        await until(lambda: asking._circuit.broken)
+        await until(lambda: not asking._breaker.closed)
         asked = slow.probes
         await until(lambda: slow.probes > asked)
         with pytest.raises(SearchUnavailable, match="known to be down"):
             await ask(asking)
         slow.hangs = False
-        await until(lambda: not asking._circuit.broken)
+        await until(lambda: asking._breaker.closed)
         assert await ask(asking) == 0
 
 

@@ -1,6 +1,5 @@
 """Searches."""
 
-import asyncio
 from typing import Any
 
 from opensearchpy import AsyncOpenSearch
@@ -14,8 +13,6 @@ from core.search.query import Found, Position, SearchQuery
 
 PROBE_S = 1.0
 """The longest that an engine which is well needs to find nothing."""
-_LOOK_S = 0.05
-"""Shortest time between two looks whether it is to be asked."""
 _NOTHING: dict[str, Any] = {"query": {"match_none": {}}, "size": 0}
 _WHOLE = "false"
 """Of allow_partial_search_results: what some shards know is not the answer."""
@@ -32,8 +29,7 @@ class OpenSearchReader:
         self._link = link
         self._probe = probe
         self._alias = alias
-        self._circuit = CircuitBreaker()
-        self._probing: asyncio.Task[None] | None = None
+        self._breaker = CircuitBreaker(probe=self._answers)
 
     async def search(
         self,
@@ -43,8 +39,7 @@ class OpenSearchReader:
         after: Position | None = None,
         facets: bool = False,
     ) -> Found:
-        if self._circuit.broken:
-            self._doubt()
+        if not self._breaker.allow():
             SEARCH_ENGINE_CALLS.labels("search", "refused").inc()
             raise SearchUnavailable("search: it is known to be down")
         asked = body(query, limit, after, facets=facets)
@@ -61,32 +56,14 @@ class OpenSearchReader:
             raise
         except SearchUnavailable as error:
             if isinstance(error, SearchUnreachable):
-                self._circuit.failed()
-            self._doubt()
+                self._breaker.record_failure()
+            self._breaker.start_probe()
             raise
 
     async def close(self) -> None:
-        if self._probing is not None:
-            self._probing.cancel()
-            await asyncio.wait([self._probing])
+        await self._breaker.close()
         await self._link.close()
         await self._probe.close()
-
-    def _doubt(self) -> None:
-        if self._probing is None or self._probing.done():
-            self._probing = asyncio.create_task(self._ask_until_it_answers(), name="search probe")
-
-    async def _ask_until_it_answers(self) -> None:
-        """At once, and while it is down after each pause: so no caller waits for it, and none can keep it down."""
-        while True:
-            if self._circuit.broken:
-                await asyncio.sleep(max(self._circuit.wait, _LOOK_S))
-            if not self._circuit.enter():
-                continue
-            if await self._answers():
-                self._circuit.succeeded()
-                return
-            self._circuit.failed()
 
     async def _answers(self) -> bool:
         async def ask(client: AsyncOpenSearch) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pytest
 
 from core.errors import SearchUnavailable
+from core.resilience.backoff import Backoff
 from core.resilience.circuit_breaker import CircuitBreaker
 from core.search.engine import Outcome, SearchReader, open_reader, open_writer
 from core.search.metrics import SEARCH_ENGINE_CALLS
@@ -69,10 +70,10 @@ async def test_a_dead_engine_costs_nobody_anything(server: OpenSearchServer, ind
     image = document()
     await index.put(image)
     reader = open_reader(index.settings)
-    circuit = vars(reader)["_circuit"]
-    assert isinstance(circuit, CircuitBreaker)
+    breaker = vars(reader)["_breaker"]
+    assert isinstance(breaker, CircuitBreaker)
     await server.kill()
-    circuit._clock = lambda: 100.0
+    opened, breaker._open_time = breaker._open_time, Backoff.between(60, 60)
     with pytest.raises(SearchUnavailable):
         await ask(reader)
     calls = Calls()
@@ -80,9 +81,11 @@ async def test_a_dead_engine_costs_nobody_anything(server: OpenSearchServer, ind
         with pytest.raises(SearchUnavailable, match="known to be down"):
             await ask(reader)
     assert calls.since() == (0, 1_000)
-    circuit._clock = asyncio.get_running_loop().time
-    circuit._until = 0.0
     await server.start()
+    breaker._open_time = opened
+    await breaker.close()
+    breaker._trial_at = 0.0
+    breaker.start_probe()
     assert [hit.image_id for hit in (await answered(reader)).hits] == [image.image_id]
     await reader.close()
 

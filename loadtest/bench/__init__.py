@@ -1,9 +1,8 @@
-"""Benchmarks: each is a ratio in one run. `python -m loadtest.bench` lists them.
+"""Benchmarks: each compares two programs in one run. `python -m loadtest.bench` lists them.
 
-catalogue           all of them; `suite` runs them, `goals` says what each figure must reach
-benchmarks/         what is measured
-contestants/        programs that are set against each other; img2dataset/ is one that others made
-system/             AWS, servers and consumers as processes; null_aws/ is an AWS that does nothing
-load/               what drives the servers; photographs/ is what the consumers fetch
-results/            files and the table
+benchmarks/     the measurements; `thresholds` holds limit and target of each figure
+subjects/       the programs that are compared with ours
+system/         servers, consumers, AWS, Redis and OpenSearch as processes; null_aws/ is the AWS stub
+load/           the load generator; images/ and search/ are generated data
+results         result files and the table of docs/performance.md
 """

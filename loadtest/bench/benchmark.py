@@ -1,31 +1,35 @@
-"""What a benchmark is: something that is run for some rounds and answers figures."""
+"""The types of a benchmark, and the arithmetic of its rounds."""
 
+import statistics
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
-from loadtest.bench.goal import Goal
+from loadtest.bench.thresholds import Threshold
 
 NULL = "null"
 EMBEDDED = "embedded"
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
     """One measured quantity, with a value for each round.
 
-    `goal` is what it must reach, None for a figure that only explains others. `note` says in a few words what it means.
+    `threshold` is None for a figure that only explains others. `note` explains the figure in a few words.
     """
 
     name: str
     unit: str
     values: tuple[float, ...]
-    goal: Goal | None = None
+    threshold: Threshold | None = None
     note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """How to run: `rounds` pairs, each of parts of `seconds`, on `backend`."""
+    """How to run a benchmark: on which backend, and how many rounds."""
 
     backend: str
     rounds: int = 5
@@ -39,9 +43,38 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """`backends` are those on which it makes sense; `title` is the row's in the table."""
+    """`title` is the heading of its table. `backends` are those that `run` supports."""
 
     name: str
     title: str
     backends: tuple[str, ...]
     run: Callable[[Trial], Awaitable[Sequence[Figure]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    median: float
+    lowest: float
+    highest: float
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """Return median and range. Raises ValueError without values."""
+    if not values:
+        raise ValueError("no round was measured")
+    return Spread(statistics.median(values), min(values), max(values))
+
+
+def ratios(numerators: Sequence[float], denominators: Sequence[float]) -> tuple[float, ...]:
+    """Divide round by round, because the load of the machine differs between rounds."""
+    return tuple(over / under for over, under in zip(numerators, denominators, strict=True))
+
+
+def percentile(ordered: Sequence[float], share: float) -> float:
+    """Return the value below which `share` (0 to 1) of the sorted values lie."""
+    return ordered[int(share * (len(ordered) - 1))]
+
+
+def balanced_order(subjects: Sequence[T]) -> tuple[T, ...]:
+    """Order the turns of a round as A, B, B, A, so that an even drift of the machine affects all subjects alike."""
+    return (*subjects, *reversed(subjects))

@@ -1,8 +1,8 @@
-"""`python -m loadtest.bench.profile STAGE`: where a stage spends its CPU, on the null AWS and under full load.
+"""`python -m loadtest.bench.profile STAGE`: profile the CPU of a stage under full load on the null AWS.
 
-Samples the process with py-spy (which needs the right to trace it), frames of C libraries included where they have
-symbols, and prints the shares of functions: by themselves, and with what they call. Only threads that run count. The
-profile slows down what it looks at: the shares stand, the times do not.
+Samples the process with py-spy, which needs the permission to trace it. C frames are included if the library has
+symbols. Prints the share of each function, alone and with its callees. Only running threads count. Profiling slows the
+process down: the shares are valid, absolute times are not.
 """
 
 import argparse
@@ -17,20 +17,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from loadtest.bench.benchmarks.submitting import measure, server
-from loadtest.bench.contestants.our_consumer import OurConsumer, Verification, our_consumer
-from loadtest.bench.photographs.collection import LARGE, SMALL, Kind
+from loadtest.bench.benchmarks.submit import Target, measure
+from loadtest.bench.images.collection import LARGE, SMALL, Kind
+from loadtest.bench.subjects.consumer import OurConsumer, Verification, our_consumer
 from loadtest.bench.system.backend import null_aws
 from loadtest.bench.system.process import BenchFailed
+from loadtest.bench.system.stages import server_stage
 
 _PY_SPY = Path(sys.executable).with_name("py-spy")
 SECONDS = 15
 _WARM_UP_S = 3
 _RATE = 200
-"""Samples a second."""
+"""Samples per second."""
 _SHOWN = 25
 _LAP = 400
-"""Images that the consumer gets at a time."""
+"""Images that the consumer receives at once."""
 
 _WAITS = frozenset(
     {
@@ -38,12 +39,12 @@ _WAITS = frozenset(
         *("pthread_cond_timedwait", "PyThread_acquire_lock_timed"),
     }
 )
-"""A thread in one of these waits, for others or for the interpreter; py-spy cannot always tell."""
+"""Functions in which a thread waits. py-spy does not detect every idle thread itself."""
 _DEEPEST = 4
-"""Frames of the C library may lie within them."""
+"""Frames of the C library may be called by them, so this many innermost frames are checked."""
 
 SHAPES = ("unary", "bulk")
-PICTURES: dict[str, tuple[Kind, Verification]] = {
+IMAGES: dict[str, tuple[Kind, Verification]] = {
     "images-20kb-header": (SMALL, "header"),
     "images-20kb-full": (SMALL, "full"),
     "images-150kb-header": (LARGE, "header"),
@@ -53,14 +54,14 @@ PICTURES: dict[str, tuple[Kind, Verification]] = {
 
 @dataclass(slots=True)
 class Shares:
-    """How often a function was seen: innermost, and anywhere in the stack."""
+    """Sample counts by function: as the innermost frame, and anywhere in the stack."""
 
     total: int = 0
     own: Counter[str] = field(default_factory=Counter)
     inclusive: Counter[str] = field(default_factory=Counter)
 
     def add(self, line: str) -> None:
-        """A line of py-spy's raw format: frames from the outermost, and how often they were seen together."""
+        """Add a line of py-spy's raw format: the stack from the outermost frame, and its number of samples."""
         stack, _, count = line.rpartition(" ")
         frames = [frame.rpartition(":")[0] or frame for frame in stack.split(";")]
         if _WAITS & {frame.partition(" ")[0] for frame in frames[-_DEEPEST:]}:
@@ -76,15 +77,15 @@ class Shares:
 
 @asynccontextmanager
 async def _loaded(stage: str) -> AsyncIterator[int]:
-    """The process id of a stage that is busy while the block lasts."""
+    """Keep a stage busy and yield its process id."""
     async with AsyncExitStack() as stack:
         aws = await stack.enter_async_context(null_aws())
         if stage in SHAPES:
-            target = await stack.enter_async_context(server("server", aws, shape=stage))
-            load: Coroutine[Any, Any, object] = measure(target, _WARM_UP_S + SECONDS)
-            pid = target.pid
+            server = await stack.enter_async_context(server_stage(aws))
+            load: Coroutine[Any, Any, object] = measure(Target(server, stage), _WARM_UP_S + SECONDS)
+            pid = server.process.pid
         else:
-            consumer = await stack.enter_async_context(our_consumer(aws, *PICTURES[stage]))
+            consumer = await stack.enter_async_context(our_consumer(aws, *IMAGES[stage]))
             load, pid = _laps(consumer), consumer.process.pid
         task = asyncio.create_task(load)
         try:
@@ -105,14 +106,14 @@ async def profile(stage: str) -> Shares:
         raw = Path(folder) / "stacks.txt"
         async with _loaded(stage) as pid:
             await asyncio.sleep(_WARM_UP_S)
-            await _sampled(pid, raw)
+            await _sample(pid, raw)
         shares = Shares()
         for line in (await asyncio.to_thread(raw.read_text)).splitlines():
             shares.add(line)
     return shares
 
 
-async def _sampled(pid: int, raw: Path) -> None:
+async def _sample(pid: int, raw: Path) -> None:
     options = ("--native", "--format", "raw", "--rate", str(_RATE), "--duration", str(SECONDS))
     try:
         sampler = await asyncio.create_subprocess_exec(
@@ -122,9 +123,9 @@ async def _sampled(pid: int, raw: Path) -> None:
         )
     except FileNotFoundError:
         raise BenchFailed("py-spy is not installed: pip install py-spy") from None
-    _, said = await sampler.communicate()
+    _, errors = await sampler.communicate()
     if sampler.returncode:
-        raise BenchFailed(f"py-spy: {said.decode().strip()}")
+        raise BenchFailed(f"py-spy: {errors.decode().strip()}")
 
 
 def main() -> int:
@@ -133,14 +134,14 @@ def main() -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("stage", choices=(*SHAPES, *PICTURES))
+    parser.add_argument("stage", choices=(*SHAPES, *IMAGES))
     stage = parser.parse_args().stage
     try:
         shares = asyncio.run(profile(stage))
     except BenchFailed as failure:
         sys.stderr.write(f"{failure}\n")
         return 1
-    parts = (("by itself", shares.own), ("with what it calls", shares.inclusive))
+    parts = (("own time", shares.own), ("with callees", shares.inclusive))
     for title, counted in parts:
         sys.stdout.write("\n".join([f"{stage}, {title}", *shares.lines(counted), "", ""]))
     return 0

@@ -1,14 +1,13 @@
 """The folder of one run's report: its files, and the logs of what was started for it."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 from loadtest.driver.errors import Cannot
 from loadtest.driver.progress_bar import ProgressBar
-from loadtest.run_report import faults, report
-from loadtest.run_report.record import RunRecord
+from loadtest.run_report import report
+from loadtest.run_report.record import Faults, RunRecord, fault_lines
 from loadtest.run_report.thinning import thinned
 
 POINTS = 600
@@ -38,12 +37,12 @@ class ReportFolder:
     def log(self, name: str) -> Path:
         return self.path / f"{name}.log"
 
-    def write(self, record: RunRecord, found: Mapping[str, Sequence[str]] | None) -> None:
+    def write(self, record: RunRecord, found: Faults | None) -> None:
         """`found` are the faults, None where nobody came to look for them all. Without matplotlib, JSON only."""
         short = thinned(record, POINTS)
         short.to_json(self.path / _JSON)
         if found is not None:
-            (self.path / _FAULTS).write_text("".join(faults.lines(found)), encoding="utf-8")
+            (self.path / _FAULTS).write_text("".join(fault_lines(found)), encoding="utf-8")
         if find_spec("matplotlib") is not None:
             report.to_html(short, self.path / _PAGE)
             report.to_png(short, self.path / _PICTURE)

@@ -14,8 +14,7 @@ from dataclasses import dataclass, field
 from loadtest.million.items import Items
 from loadtest.million.ledger import COMPLETED, FAILED, Ledger
 from loadtest.million.steadiness import Steadiness
-from loadtest.run_report import faults
-from loadtest.run_report.record import Verdict
+from loadtest.run_report.record import Verdict, fault_sentences
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +98,7 @@ class Proof:
             f"{self.states.total():,} looked up: {states}."
         )
         fetched = f"{self.fetched:,} of the pictures fetched from their public URLs."
-        sentences = [known, fetched, *faults.sentences(self.faults)]
+        sentences = [known, fetched, *fault_sentences(self.faults)]
         if ledger.acknowledged < total:
             sentences.append(f"{total - ledger.acknowledged:,} were not acknowledged.")
         if not self.faults:

@@ -1,7 +1,7 @@
 """The record of one run: plain values, the same in memory and as JSON."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -10,6 +10,12 @@ Line = tuple[float | None, ...]
 """One value for each point of the timeline; None where nothing was measured."""
 
 Cell = str | int | float
+
+Faults = Mapping[str, Sequence[str]]
+"""What a verification found wrong, by kind: sentences that begin with an id."""
+
+MAX_SHOWN_FAULTS = 20
+"""Faults of each kind in a report. The file faults.txt lists all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,3 +139,16 @@ def _timeline(stored: Mapping[str, Any]) -> Timeline:
 def _table(stored: Mapping[str, Any]) -> Table:
     rows = tuple(tuple(row) for row in stored["rows"])
     return Table(stored["title"], tuple(stored["columns"]), rows, stored["note"])
+
+
+def fault_sentences(faults: Faults) -> Iterator[str]:
+    """Yield one sentence per kind, for the verdict."""
+    for kind, found in faults.items():
+        hidden = len(found) - MAX_SHOWN_FAULTS
+        more = f" … and {hidden:,} more" if hidden > 0 else ""
+        yield f"{len(found):,} {kind}: {'; '.join(found[:MAX_SHOWN_FAULTS])}{more}."
+
+
+def fault_lines(faults: Faults) -> Iterator[str]:
+    """Yield all faults, for the file."""
+    return (f"{kind}: {one}\n" for kind, found in faults.items() for one in found)

@@ -16,8 +16,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from imageservice.v1 import image_service_pb2 as pb
-from loadtest.run_report import faults
-from loadtest.run_report.record import Verdict
+from loadtest.run_report.record import Verdict, fault_sentences
 from loadtest.walk.entry import ENDED, Entry
 from loadtest.walk.items import WalkItems
 from loadtest.walk.lists import FAILED, IMAGES, SEARCHES, Question
@@ -88,7 +87,7 @@ class Proof:
             f"{submitted:,} requests were there before the first walk, {meanwhile:,} came during {walks:,} walks.",
             f"Known to be there before its walk, and to be listed once: {_by_kind(self.proven)}.",
             f"Tokens refused for another's list: {_by_kind(self.tokens)}.",
-            *faults.sentences(self.faults),
+            *fault_sentences(self.faults),
         ]
         idle = [kind for kind in self.walks if not self.proven[kind]]
         if idle:

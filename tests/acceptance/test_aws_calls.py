@@ -1,4 +1,4 @@
-"""What a completed image costs in calls to AWS, from submit to delete."""
+"""The number of AWS calls per completed image, from submit to delete."""
 
 import asyncio
 from asyncio.subprocess import Process
@@ -9,26 +9,26 @@ from harness.sample_origin import sample_origin
 from harness.system import System, system
 from imageservice.v1 import image_service_pb2 as pb
 from loadtest.bench.system.metrics_page import MetricsPage
-from loadtest.bench.system.stages import pictures
+from loadtest.bench.system.stages import image_urls
 
 IMAGES = 300
 MOST_CALLS = 1.8
-"""Full batches give 1.52: one PutObject, 1/25 for each of three writes, 1/10 each for send, receive, notify, delete."""
+"""Full batches make 1.52: one PutObject, 3/25 for three writes, 4/10 for send, receive, notify and delete."""
 
 
-async def test_a_completed_image_takes_two_calls_to_aws_at_most(embedded_aws: RecordingAws) -> None:
-    """All are submitted at once, and wait in the queue before a consumer starts, so that batches can fill."""
+async def test_a_completed_image_takes_at_most_two_aws_calls(embedded_aws: RecordingAws) -> None:
+    """All images wait in the queue before the consumer starts, so that batches can fill."""
     async with sample_origin() as origin, system(embedded_aws) as running:
         where, page = _metrics(running)
         await running.start_server(**where)
-        await _submit(running, pictures(origin, IMAGES))
+        await _submit(running, image_urls(origin, IMAGES))
         calls = await page.aws_calls()
         where, page = _metrics(running)
         consumer = await running.start_consumer(**where)
         await page.until_ready(_alive(consumer))
         await page.until_finished(IMAGES, _alive(consumer))
         calls += await page.aws_calls()
-    assert calls["s3:PutObject"] == IMAGES, "a picture was stored twice, or never"
+    assert calls["s3:PutObject"] == IMAGES, "an image was stored twice, or never"
     assert calls.total() / IMAGES <= MOST_CALLS, calls
 
 

@@ -1,1 +1,1 @@
-"""What is measured: each module has one benchmark or several of a kind, and answers figures."""
+"""The benchmarks: each module measures one subject and declares its Benchmark objects."""

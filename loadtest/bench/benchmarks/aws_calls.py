@@ -1,12 +1,12 @@
-"""Benchmark of what AWS is asked for: calls and list price an image, from submit to delete.
+"""Benchmark of AWS calls and list price per image, from submit to delete.
 
-Calls are counted by our own metric. On the null AWS they are counted by the receiver too, and both must agree.
+Our own metric counts the calls. The null AWS counts them as well, and both counts must agree.
 """
 
 from collections import Counter
 from collections.abc import Mapping
 
-from loadtest.bench import goals
+from loadtest.bench import thresholds
 from loadtest.bench.benchmark import EMBEDDED, NULL, Benchmark, Figure, Trial
 from loadtest.bench.benchmarks.prices import (
     ONE_CALL_PER_STEP,
@@ -17,7 +17,7 @@ from loadtest.bench.benchmarks.prices import (
 )
 from loadtest.bench.system.backend import Backend, NullControl, backend, client
 from loadtest.bench.system.process import BenchFailed
-from loadtest.bench.system.stages import consumer_stage, origin, pictures, server_stage, submit
+from loadtest.bench.system.stages import consumer_stage, image_urls, origin, server_stage, submit
 
 IMAGES = 3_000
 QUICK_IMAGES = 500
@@ -26,11 +26,11 @@ _SAMPLE = 100
 
 
 async def _round(aws: Backend, origin_url: str, images: int) -> dict[str, float]:
-    """Calls an image by operation."""
+    """Return calls per image by operation."""
     null = NullControl(aws.endpoint) if aws.name == NULL else None
     if null:
         await null.reset()
-    urls = pictures(origin_url, images)
+    urls = image_urls(origin_url, images)
     async with server_stage(aws) as server:
         await submit(server, urls)
         calls = await server.metrics.aws_calls()
@@ -40,23 +40,23 @@ async def _round(aws: Backend, origin_url: str, images: int) -> dict[str, float]
         await consumer.metrics.until_finished(images, consumer.process.fail_if_ended)
         calls += await consumer.metrics.aws_calls()
     if null:
-        _agree(calls, (await null.calls())["calls"])
+        _require_agreement(calls, (await null.calls())["calls"])
     return {operation: count / images for operation, count in sorted(calls.items())}
 
 
-def _agree(ours: Mapping[str, int], received: Mapping[str, int]) -> None:
-    """Raises BenchFailed. Long polls that are under way at the end are counted by the receiver alone."""
+def _require_agreement(ours: Mapping[str, int], received: Mapping[str, int]) -> None:
+    """Raises BenchFailed if the counts differ. Long polls in flight at the end are counted only by the receiver."""
     differing = {
         operation: (ours.get(operation, 0), received.get(operation, 0))
         for operation in {*ours, *received} - {_RECEIVE}
         if ours.get(operation, 0) != received.get(operation, 0)
     }
     if differing:
-        raise BenchFailed(f"counted by us and by AWS: {differing}")
+        raise BenchFailed(f"calls counted by our metric and by the null AWS differ: {differing}")
 
 
 async def _rows(aws: Backend) -> Rows:
-    """What the images of the run wrote, by the rows that are there."""
+    """Return the mean write units of the rows that the run wrote."""
     request = await _sizes(aws, aws.stack["REQUESTS_TABLE"])
     record = await _sizes(aws, aws.stack["IMAGES_TABLE"])
     return Rows(_mean_units(request), _mean_units(record))
@@ -82,7 +82,7 @@ async def _count(trial: Trial) -> list[Figure]:
             "AWS calls per completed image",
             "",
             tuple(sum(calls.values()) for calls in rounds),
-            goals.CALLS_PER_IMAGE,
+            thresholds.CALLS_PER_IMAGE,
         ),
         *_by_operation(rounds),
         Figure("the same, one call per step", "", (sum(ONE_CALL_PER_STEP.values()),)),
@@ -101,7 +101,7 @@ def _prices(rounds: list[dict[str, float]], rows: Rows) -> list[Figure]:
     totals = tuple(sum(per_million(calls, rows).values()) for calls in rounds)
     single = sum(per_million(ONE_CALL_PER_STEP, rows).values())
     return [
-        Figure("list price per million images", "USD", totals, goals.PRICE_PER_MILLION),
+        Figure("list price per million images", "USD", totals, thresholds.PRICE_PER_MILLION),
         Figure("the same, one call per step", "USD", (single,)),
         Figure("write units per image", "", (rows.units,)),
     ]

@@ -1,8 +1,8 @@
-"""What AWS charges, and what a run would have cost there. Pure.
+"""AWS list prices, and the price of a number of calls.
 
 List prices of us-east-1, on-demand tables, without free tiers and discounts, as published in November 2026:
-aws.amazon.com/dynamodb/pricing/on-demand, /sqs/pricing, /sns/pricing, /s3/pricing. Storage, traffic and logs are not
-in it: they do not depend on how many calls are made.
+aws.amazon.com/dynamodb/pricing/on-demand, /sqs/pricing, /sns/pricing, /s3/pricing. Storage, traffic and logs are
+excluded, because they do not depend on the number of calls.
 """
 
 import math
@@ -13,13 +13,13 @@ from typing import Any
 MILLION = 1_000_000
 
 WRITE_UNIT = 0.625 / MILLION
-"""USD for one write of up to 1 KB."""
+"""USD per write of up to 1 KB."""
 READ_UNIT = 0.125 / MILLION
-"""USD for one strongly consistent read of up to 4 KB; an eventually consistent one is half a unit."""
+"""USD per strongly consistent read of up to 4 KB. An eventually consistent read costs half."""
 SQS_REQUEST = 0.40 / MILLION
-"""USD for one call of any kind to a standard queue, batches too, of up to 64 KB."""
+"""USD per call to a standard queue of up to 64 KB, batch or not."""
 SNS_REQUEST = 0.50 / MILLION
-"""USD for one Publish or PublishBatch of up to 64 KB. Deliveries to SQS are free."""
+"""USD per Publish or PublishBatch of up to 64 KB. Deliveries to SQS are free."""
 S3_PUT = 0.005 / 1_000
 
 _WRITE_UNIT_BYTES = 1_024
@@ -28,7 +28,7 @@ _ELEMENT_OVERHEAD_BYTES = 1
 
 
 def item_bytes(item: Mapping[str, Mapping[str, Any]]) -> int:
-    """Size of a typed item by DynamoDB's rules (Developer Guide, "DynamoDB item sizes and formats")."""
+    """Return the size of a typed item (DynamoDB Developer Guide, "DynamoDB item sizes and formats")."""
     return sum(len(name.encode()) + _value_bytes(value) for name, value in item.items())
 
 
@@ -45,7 +45,7 @@ def _value_bytes(value: Mapping[str, Any]) -> int:
             return _MAP_OVERHEAD_BYTES + entries + item_bytes(content)
         case "BOOL":
             return 1
-    raise ValueError(f"no rule for {kind}")
+    raise ValueError(f"no size rule for attribute type {kind}")
 
 
 def write_units(size: int) -> int:
@@ -54,10 +54,10 @@ def write_units(size: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Mean write units of what one image writes: its request, inserted and completed, and its record.
+    """Mean write units of one image: its request row, written twice, and its image row.
 
-    `index` is what its insert writes to indexes; completing changes none (byCustomer holds keys only, byFailure nothing
-    but failures).
+    `index` is what the insert writes to indexes. Completion writes none: byCustomer holds only keys, and byFailure only
+    failures.
     """
 
     request: float
@@ -70,7 +70,7 @@ class Rows:
 
 
 def per_million(calls: Mapping[str, float], rows: Rows) -> dict[str, float]:
-    """USD for a million images by service, given the calls an image by operation and the rows it writes."""
+    """Return USD per million images by service, from the calls per image by operation and the rows per image."""
     by_service: dict[str, float] = {"dynamodb": rows.units * WRITE_UNIT * MILLION}
     units = {"sqs": SQS_REQUEST, "sns": SNS_REQUEST, "s3": S3_PUT}
     for operation, count in calls.items():
@@ -90,4 +90,4 @@ ONE_CALL_PER_STEP = {
     "s3:PutObject": 1.0,
     "sns:Publish": 1.0,
 }
-"""The design as first drawn: eight calls an image."""
+"""The first design: eight calls per image, none batched."""

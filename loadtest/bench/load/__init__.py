@@ -1,1 +1,1 @@
-"""The load of the submit benchmarks."""
+"""The load generator of the submit benchmarks."""

@@ -1,9 +1,9 @@
-"""The load of a submit benchmark: a closed loop of a fixed number of images in flight, from a process of its own.
+"""Keep a fixed number of images in flight (closed loop). Runs as a separate process.
 
     python -m loadtest.bench.load.generator --address A --pid P [--shape unary|bulk] [--in-flight 200] [--seconds 5]
 
-After a warm-up it counts answers for a time and reads the CPU time of the server (process P) at both ends, so that
-nothing but the load is in the figure. It writes one line of JSON. Any answer but an acceptance ends it as a failure.
+After a warm-up it counts acknowledgements for a time and reads the CPU time of the server (process P) at both ends. It
+writes one line of JSON. Any response other than an acknowledgement ends it with an error.
 """
 
 import argparse
@@ -21,7 +21,7 @@ import uvloop
 
 from imageservice.v1 import image_service_pb2 as pb
 from imageservice.v1 import image_service_pb2_grpc
-from loadtest.bench.load.unary_caller import UnaryCaller, grpc_message, request_headers
+from loadtest.bench.load.unary_client import UnaryClient, grpc_message, request_headers
 from loadtest.bench.system.process import cpu_seconds
 
 CONNECTIONS = 4
@@ -34,7 +34,7 @@ _SUBMIT_IMAGE = "/imageservice.v1.ImageService/SubmitImage"
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What was measured between the two readings. CPU is in seconds; `own_cpu` is the generator's."""
+    """The measurement between the two readings. CPU is in seconds; `own_cpu` is the generator's."""
 
     images: int
     seconds: float
@@ -45,16 +45,16 @@ class Load:
 class Generator:
     def __init__(self, address: str) -> None:
         self._address = address
-        self._callers: list[UnaryCaller] = []
+        self._clients: list[UnaryClient] = []
         self._received = 0
 
     @property
     def answered(self) -> int:
-        """How many images were accepted."""
-        return self._received + sum(caller.answered for caller in self._callers)
+        """The number of accepted images."""
+        return self._received + sum(client.answered for client in self._clients)
 
     async def unary(self, in_flight: int) -> None:
-        """Keep so many calls under way, spread over connections. Ends only by an error."""
+        """Keep `in_flight` unary calls in flight over all connections. Ends only with an error."""
         loop = asyncio.get_running_loop()
         failure = loop.create_future()
 
@@ -66,13 +66,13 @@ class Generator:
         headers = request_headers(_SUBMIT_IMAGE, self._address)
         message = grpc_message(_IMAGE.SerializeToString())
         for _ in range(CONNECTIONS):
-            caller = UnaryCaller(headers, message, in_flight // CONNECTIONS, failed)
-            self._callers.append(caller)
-            await loop.create_connection(partial(_same, caller), host, int(port))
+            client = UnaryClient(headers, message, in_flight // CONNECTIONS, failed)
+            self._clients.append(client)
+            await loop.create_connection(partial(_return, client), host, int(port))
         await failure
 
     async def bulk(self, in_flight: int) -> None:
-        """Keep so many items under way, on one stream a connection. Ends only by an error."""
+        """Keep `in_flight` items in flight, on one stream per connection. Ends only with an error."""
         async with asyncio.TaskGroup() as group:
             for _ in range(CONNECTIONS):
                 group.create_task(self._stream(in_flight // CONNECTIONS))
@@ -90,12 +90,12 @@ class Generator:
                     room.release()
 
     async def measure(self, load: Awaitable[None], pid: int, seconds: float) -> Load:
-        driving = asyncio.ensure_future(load)
+        driver = asyncio.ensure_future(load)
         try:
-            await _unless_failed(driving, WARM_UP_S)
+            await _run_for(driver, WARM_UP_S)
             before, began = self.answered, time.perf_counter()
             server, own = cpu_seconds(pid), time.process_time()
-            await _unless_failed(driving, seconds)
+            await _run_for(driver, seconds)
             return Load(
                 images=self.answered - before,
                 seconds=time.perf_counter() - began,
@@ -103,12 +103,12 @@ class Generator:
                 own_cpu=time.process_time() - own,
             )
         finally:
-            driving.cancel()
-            await asyncio.wait({driving})
+            driver.cancel()
+            await asyncio.wait({driver})
 
 
-def _same(caller: UnaryCaller) -> UnaryCaller:
-    return caller
+def _return(client: UnaryClient) -> UnaryClient:
+    return client
 
 
 async def _items(room: asyncio.Semaphore) -> AsyncIterator[pb.SubmitImagesRequest]:
@@ -117,8 +117,8 @@ async def _items(room: asyncio.Semaphore) -> AsyncIterator[pb.SubmitImagesReques
         yield pb.SubmitImagesRequest(item_id=str(number), image=_IMAGE)
 
 
-async def _unless_failed(driving: asyncio.Future[None], seconds: float) -> None:
-    done, _ = await asyncio.wait({driving}, timeout=seconds)
+async def _run_for(driver: asyncio.Future[None], seconds: float) -> None:
+    done, _ = await asyncio.wait({driver}, timeout=seconds)
     for each in done:
         each.result()
 

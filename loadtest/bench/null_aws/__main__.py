@@ -1,6 +1,6 @@
-"""The null AWS as a process.
+"""Run the null AWS as a process.
 
-python -m loadtest.bench.null_aws --port 0 --ready-file null.json [--delay 0.005]
+python -m loadtest.bench.null_aws --ready-file null.json [--delay 0.005]
 """
 
 import argparse
@@ -18,21 +18,20 @@ HOST = "127.0.0.1"
 _BACKLOG = 1_024
 
 
-async def serve(port: int, ready_file: Path | None, delay: float) -> None:
-    """Serve until SIGINT or SIGTERM. `ready_file` gets {"url", "pid"} once the port is open."""
+async def serve(ready_file: Path, delay: float) -> None:
+    """Serve until SIGINT or SIGTERM. Writes {"url"} into `ready_file` once it listens."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    server = await loop.create_server(NullAws(delay).connection, HOST, port, backlog=_BACKLOG)
+    server = await loop.create_server(NullAws(delay).connection, HOST, 0, backlog=_BACKLOG)
     url = f"http://{HOST}:{server.sockets[0].getsockname()[1]}"
-    if ready_file is not None:
-        await asyncio.to_thread(_write_atomically, ready_file, {"url": url, "pid": os.getpid()})
+    await asyncio.to_thread(_write_atomically, ready_file, {"url": url})
     await stop.wait()
     server.close()
 
 
-def _write_atomically(path: Path, content: dict[str, str | int]) -> None:
+def _write_atomically(path: Path, content: dict[str, str]) -> None:
     partial = path.with_name(f"{path.name}.{os.getpid()}")
     partial.write_text(json.dumps(content) + "\n")
     partial.replace(path)
@@ -40,13 +39,12 @@ def _write_atomically(path: Path, content: dict[str, str | int]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        prog="python -m loadtest.bench.null_aws", description="An AWS that does nothing."
+        prog="python -m loadtest.bench.null_aws", description="A stub of AWS."
     )
-    parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
-    parser.add_argument("--ready-file", type=Path, help="gets the address as JSON once it serves")
-    parser.add_argument("--delay", type=float, default=DELAY_S, help="seconds before each answer")
+    parser.add_argument("--ready-file", type=Path, required=True, help="receives the URL as JSON")
+    parser.add_argument("--delay", type=float, default=DELAY_S, help="seconds before each response")
     given = parser.parse_args()
-    uvloop.run(serve(given.port, given.ready_file, given.delay))
+    uvloop.run(serve(given.ready_file, given.delay))
 
 
 if __name__ == "__main__":

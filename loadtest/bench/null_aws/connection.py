@@ -1,4 +1,4 @@
-"""One HTTP/1.1 connection to the null AWS: framing and nothing else."""
+"""The framing of one HTTP/1.1 connection to the null AWS."""
 
 import asyncio
 import re
@@ -14,7 +14,7 @@ _HEAD_END = b"\r\n\r\n"
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """`target` is what X-Amz-Target names ("DynamoDB_20120810.PutItem"), or empty."""
+    """`target` is the value of X-Amz-Target ("DynamoDB_20120810.BatchGetItem"), or empty."""
 
     method: str
     path: str
@@ -23,10 +23,10 @@ class Request:
 
 
 class Connection(asyncio.Protocol):
-    """Requests are served one at a time and in order; what is pipelined waits in the buffer.
+    """Serves requests one at a time and in order; pipelined requests wait in the buffer.
 
-    A body's end is told by its Content-Length alone: every SDK call of this project has one. Whoever serves a request
-    calls `answer` once for it, at any time.
+    Only Content-Length delimits a body, because every AWS call of this project has one. The callback that serves a
+    request must call `answer` once, at any later time.
     """
 
     def __init__(self, serve: Callable[[Request, "Connection"], None]) -> None:
@@ -41,7 +41,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
 
-    def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002  as in asyncio.Protocol
+    def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002  required by asyncio.Protocol
         self._transport = None
 
     def data_received(self, data: bytes) -> None:
@@ -50,11 +50,11 @@ class Connection(asyncio.Protocol):
 
     @property
     def closed(self) -> bool:
-        """Whether nobody would hear an answer."""
+        """Whether the peer has disconnected."""
         return self._transport is None
 
     def answer(self, response: bytes) -> None:
-        """Send a whole HTTP response."""
+        """Send a complete HTTP response."""
         self._busy = False
         if self._transport is not None:
             self._transport.write(response)

@@ -1,40 +1,37 @@
-"""An AWS that does nothing: canned answers after 5 ms, so that an emulator's share of the cores is out of a figure.
+"""A stub of AWS that answers each call after 5 ms, so that figures do not include the CPU of an emulator.
 
-An emulator on the same machine takes more CPU than what is measured, and its pace caps ours. This one answers what the
-hot path asks for (and nothing else), keeps no data, and takes a few per cent of a core at thousands of items a second.
-It stands for no AWS behaviour: correctness is the test suite's business, on emulators that keep state.
+An emulator on the same machine takes more CPU than the measured process and limits its rate. The stub answers only the
+calls of the hot path, stores no data, and takes a few percent of a core at thousands of items per second. It proves
+nothing about AWS behaviour; the test suite does, on emulators that keep state.
 
-Beside the AWS calls, without delay:
+Control endpoints, answered without delay:
 
-    GET  /_calls                                             calls, items, request bytes by operation; CPU seconds
-    POST /_reset                                             counts from zero
-    POST /_fill     {"urls": […], "customer_id": "bench"}    one request a URL into the queue, any queue
-    GET  /_queue                                             what waits and what was handed out
-    POST /_complete {"request_ids": […]}                     from now on BatchGetItem says COMPLETED
-    POST /_age      {"seconds": 60}                          how old a row is when it is first read, 0 at first
+    GET  /_calls                                             calls and items by operation
+    POST /_reset                                             set all counts to zero
+    POST /_fill     {"urls": […], "customer_id": "bench"}    put one message per URL into the queue
+    POST /_complete {"request_ids": […]}                     BatchGetItem answers COMPLETED from now on
+    POST /_age      {"seconds": 60}                          the age of a row when it is first read; 0 by default
 """
 
 import asyncio
 import json
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from loadtest.bench.null_aws import answers
+from loadtest.bench.null_aws import responses
 from loadtest.bench.null_aws.connection import Connection, Request
-from loadtest.bench.null_aws.queue import NullQueue, Poll
-from loadtest.bench.null_aws.rows import NullRows
+from loadtest.bench.null_aws.state import NullQueue, NullRows, Poll
 
 DELAY_S = 0.005
-"""A round trip within one region of AWS, roughly."""
+"""About one round trip within an AWS region."""
 MAX_RECEIVED = 10
 
-Counted = tuple[int, bytes]
-"""How many items a call carried, and its answer."""
+CountedResponse = tuple[int, bytes]
+"""The number of items in a call, and its response."""
 
 
 class NullAws:
-    """`delay` is in seconds, from a call's last byte to its answer."""
+    """`delay` is in seconds, from the last byte of a call to its response."""
 
     def __init__(self, delay: float) -> None:
         self._delay = delay
@@ -43,7 +40,6 @@ class NullAws:
         self._queue = NullQueue()
         self._calls: Counter[str] = Counter()
         self._items: Counter[str] = Counter()
-        self._bytes: Counter[str] = Counter()
 
     def connection(self) -> Connection:
         return Connection(self._serve)
@@ -53,35 +49,34 @@ class NullAws:
             connection.answer(self._control(request))
             return
         operation = _operation(request)
-        items, response = self._counted(operation, request)
+        items, response = self._respond(operation, request)
         self._calls[operation] += 1
         self._items[operation] += items
-        self._bytes[operation] += len(request.body)
         if operation == "sqs:ReceiveMessage":
             self._receive(request.body, connection)
         else:
             self._loop.call_later(self._delay, connection.answer, response)
 
-    def _counted(self, operation: str, request: Request) -> Counted:
+    def _respond(self, operation: str, request: Request) -> CountedResponse:
         if operation == "dynamodb:BatchGetItem":
             return self._rows.batch_get(request.body)
         if operation == "sqs:ReceiveMessage":
             return 0, b""
-        canned = _CANNED.get(operation)
-        return canned(request.body) if canned else (0, answers.UNKNOWN)
+        respond = _RESPONSES.get(operation)
+        return respond(request.body) if respond else (0, responses.UNKNOWN)
 
     def _receive(self, body: bytes, connection: Connection) -> None:
-        asked = json.loads(body)
-        wait = asked.get("WaitTimeSeconds", 0)
+        query = json.loads(body)
+        wait = query.get("WaitTimeSeconds", 0)
 
-        def ready(response: bytes) -> None:
+        def answer(response: bytes) -> None:
             self._loop.call_later(self._delay, connection.answer, response)
 
         poll = Poll(
-            min(MAX_RECEIVED, asked["MaxNumberOfMessages"]), ready, lambda: connection.closed
+            min(MAX_RECEIVED, query["MaxNumberOfMessages"]), answer, lambda: connection.closed
         )
         if len(self._queue) or not wait:
-            ready(self._queue.take(poll.count))
+            answer(self._queue.take(poll.count))
         else:
             self._queue.hold(poll)
             self._loop.call_later(wait, self._queue.release, poll)
@@ -89,74 +84,53 @@ class NullAws:
     def _control(self, request: Request) -> bytes:
         match request.path:
             case "/_calls":
-                return answers.response(json.dumps(self._counts()))
+                return responses.response(json.dumps({"calls": self._calls, "items": self._items}))
             case "/_reset":
-                for counter in (self._calls, self._items, self._bytes):
-                    counter.clear()
-            case "/_queue":
-                state = {"waiting": len(self._queue), "handed_out": self._queue.handed_out}
-                return answers.response(json.dumps(state))
+                self._calls.clear()
+                self._items.clear()
             case "/_fill":
-                asked = json.loads(request.body)
-                self._queue.fill(asked["urls"], customer_id=asked.get("customer_id", "bench"))
+                body = json.loads(request.body)
+                self._queue.fill(body["urls"], customer_id=body.get("customer_id", "bench"))
             case "/_complete":
                 self._rows.complete(json.loads(request.body)["request_ids"])
             case "/_age":
                 self._rows.age(json.loads(request.body)["seconds"])
             case _:
-                return answers.UNKNOWN
-        return answers.EMPTY
-
-    def _counts(self) -> dict[str, object]:
-        return {
-            "calls": self._calls,
-            "items": self._items,
-            "bytes": self._bytes,
-            "cpu_s": time.process_time(),
-        }
+                return responses.UNKNOWN
+        return responses.EMPTY
 
 
 def _operation(request: Request) -> str:
-    """As our metrics name it: "dynamodb:PutItem"."""
+    """Return the name that our metrics use, such as "dynamodb:BatchGetItem"."""
     if request.target:
         service, _, name = request.target.partition(".")
         return f"{'dynamodb' if service.startswith('DynamoDB') else 'sqs'}:{name}"
-    match request.method:
-        case "PUT":
-            return "s3:PutObject"
-        case "HEAD":
-            return "s3:HeadObject"
-        case _:
-            return f"sns:{answers.sns_action(request.body)}"
+    if request.method == "PUT":
+        return "s3:PutObject"
+    return f"sns:{responses.sns_action(request.body)}"
 
 
 def _batch(
     ids: Callable[[bytes], Sequence[str]], answer: Callable[[Sequence[str]], bytes]
-) -> Callable[[bytes], Counted]:
-    def canned(body: bytes) -> Counted:
+) -> Callable[[bytes], CountedResponse]:
+    def respond(body: bytes) -> CountedResponse:
         found = ids(body)
         return len(found), answer(found)
 
-    return canned
+    return respond
 
 
-def _executed(body: bytes) -> Counted:
-    count = answers.statements(body)
-    return count, answers.executed(count)
+def _execute_batch(body: bytes) -> CountedResponse:
+    count = responses.statements(body)
+    return count, responses.executed(count)
 
 
-_CANNED: dict[str, Callable[[bytes], Counted]] = {
-    "dynamodb:BatchExecuteStatement": _executed,
-    "dynamodb:PutItem": lambda _: (1, answers.EMPTY),
-    "dynamodb:UpdateItem": lambda _: (1, answers.EMPTY),
-    "sqs:SendMessage": lambda _: (1, answers.sent()),
-    "sqs:SendMessageBatch": _batch(answers.entry_ids, answers.sent_batch),
-    "sqs:DeleteMessage": lambda _: (1, answers.EMPTY),
-    "sqs:DeleteMessageBatch": _batch(answers.entry_ids, answers.done_batch),
-    "sqs:ChangeMessageVisibilityBatch": _batch(answers.entry_ids, answers.done_batch),
-    "sqs:GetQueueAttributes": lambda _: (1, answers.queue_attributes()),
-    "sns:Publish": lambda _: (1, answers.published()),
-    "sns:PublishBatch": _batch(answers.member_ids, answers.published_batch),
-    "s3:PutObject": lambda _: (1, answers.STORED),
-    "s3:HeadObject": lambda _: (1, answers.STORED),
+_RESPONSES: dict[str, Callable[[bytes], CountedResponse]] = {
+    "dynamodb:BatchExecuteStatement": _execute_batch,
+    "sqs:SendMessageBatch": _batch(responses.entry_ids, responses.sent_batch),
+    "sqs:DeleteMessageBatch": _batch(responses.entry_ids, responses.done_batch),
+    "sqs:ChangeMessageVisibilityBatch": _batch(responses.entry_ids, responses.done_batch),
+    "sqs:GetQueueAttributes": lambda _: (1, responses.queue_attributes()),
+    "sns:PublishBatch": _batch(responses.member_ids, responses.published_batch),
+    "s3:PutObject": lambda _: (1, responses.STORED),
 }

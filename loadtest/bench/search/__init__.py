@@ -1,1 +1,1 @@
-"""A million images that never were, and what is asked about them."""
+"""Generated documents, and search queries for them."""

@@ -1,1 +1,1 @@
-"""What runs while something is measured: AWS, servers and consumers as processes, and their metrics."""
+"""The processes of a benchmark: AWS, servers, consumers, Redis, OpenSearch."""

@@ -1,10 +1,10 @@
-"""The AWS under a benchmark: the null one, or the embedded one with its stack."""
+"""The AWS of a benchmark: the null AWS, or the embedded AWS with a stack of its own."""
 
 import re
 import tempfile
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +24,15 @@ _FILL_AT_ONCE = 10_000
 
 
 def client(service: str, endpoint: str) -> AbstractAsyncContextManager[Any]:
-    """A client of the SDK: the benchmark's own hand."""
-    # Its type has a case for each service by name.
+    """Open an SDK client for the benchmark itself."""
+    # The type of create_client has an overload for each service name.
     create: Any = get_session().create_client
     opened: AbstractAsyncContextManager[Any] = create(
         service,
         endpoint_url=endpoint,
         region_name=_REGION,
         aws_access_key_id="bench",
-        aws_secret_access_key="bench",  # noqa: S106  the emulator asks for none
+        aws_secret_access_key="bench",  # noqa: S106  the emulator ignores it
     )
     return opened
 
@@ -50,19 +50,19 @@ def _sdk(endpoint: str, role: str) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """`pid` is of the process that plays AWS."""
+    """`stack` holds the outputs of the stack by setting, `overrides` further settings of servers and consumers."""
 
     name: str
     endpoint: str
-    pid: int
     stack: Mapping[str, str]
+    overrides: Mapping[str, str] = field(default_factory=dict)
 
     def with_settings(self, **settings: str) -> "Backend":
-        """The same, on which processes have these settings too."""
-        return replace(self, stack={**self.stack, **settings})
+        """Return a copy whose servers and consumers also have these settings."""
+        return replace(self, overrides={**self.overrides, **settings})
 
     def settings(self, role: str) -> dict[str, str]:
-        """The environment of a server or consumer on it; free ports for metrics, and quiet logs."""
+        """Return the environment of a server or consumer, with a free port for metrics and logs from WARNING."""
         return {
             **self.stack,
             **_sdk(self.endpoint, role),
@@ -74,27 +74,25 @@ class Backend:
             "RECEIVE_WAIT_S": "1",
             "LOG_LEVEL": "warning",
             "LOG_FORMAT": "console",
+            **self.overrides,
         }
 
 
 @dataclass(frozen=True, slots=True)
 class NullControl:
-    """The null AWS's levers, see `loadtest.bench.null_aws`."""
+    """A client of the control endpoints of `loadtest.bench.null_aws`."""
 
     url: str
 
     async def calls(self) -> dict[str, Any]:
-        """`calls`, `items` and `bytes` by operation; `cpu_s`, its own CPU time."""
+        """Return `calls` and `items` by operation."""
         return await self._ask("/_calls")
-
-    async def queue(self) -> dict[str, int]:
-        return await self._ask("/_queue")
 
     async def reset(self) -> None:
         await self._ask("/_reset", {})
 
     async def fill(self, urls: Iterable[str]) -> None:
-        """One request a URL into the queue."""
+        """Put one message per URL into the queue."""
         urls = list(urls)
         for start in range(0, len(urls), _FILL_AT_ONCE):
             await self._ask("/_fill", {"urls": urls[start : start + _FILL_AT_ONCE]})
@@ -103,7 +101,7 @@ class NullControl:
         await self._ask("/_complete", {"request_ids": list(request_ids)})
 
     async def age(self, seconds: float) -> None:
-        """Rows that are read for the first time are so old."""
+        """Set the age that a row has when it is first read."""
         await self._ask("/_age", {"seconds": seconds})
 
     async def _ask(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -124,7 +122,7 @@ async def null_aws(delay: float = DELAY_S) -> AsyncIterator[Backend]:
         arguments = ("--ready-file", str(path), "--delay", str(delay))
         async with running("loadtest.bench.null_aws", *arguments) as process:
             url = (await ready_file(process, path))["url"]
-            yield Backend(NULL, url, process.pid, _null_stack(url))
+            yield Backend(NULL, url, _null_stack(url))
 
 
 def _null_stack(url: str) -> dict[str, str]:
@@ -142,7 +140,7 @@ def _null_stack(url: str) -> dict[str, str]:
 
 @asynccontextmanager
 async def embedded_aws() -> AsyncIterator[Backend]:
-    """`imageservice up`'s AWS, with a stack of its own, so that nobody else works on its queue."""
+    """Start the AWS of `imageservice up` with a separate stack, so that its own consumer does not read the queue."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "ready.json"
         arguments = ("up", "--address", f"{HOST}:{free_port()}", "--ready-file", str(path))
@@ -150,11 +148,11 @@ async def embedded_aws() -> AsyncIterator[Backend]:
         async with running("cli.main", *arguments, environment=idle) as process:
             ready = await ready_file(process, path)
             endpoint = ready["aws_endpoint"]
-            yield Backend(EMBEDDED, endpoint, ready["pids"]["aws"], await _deploy(endpoint))
+            yield Backend(EMBEDDED, endpoint, await _deploy(endpoint))
 
 
 async def _deploy(endpoint: str) -> dict[str, str]:
-    """A further stack of core/stack.yaml; its outputs by the names of our settings."""
+    """Create another stack from core/stack.yaml and return its outputs by the names of our settings."""
     async with client("cloudformation", endpoint) as cloudformation:
         await cloudformation.create_stack(
             StackName=_STACK,
@@ -170,7 +168,7 @@ async def _deploy(endpoint: str) -> dict[str, str]:
 
 
 def _setting(output: str) -> str:
-    """RequestsTable as REQUESTS_TABLE."""
+    """Convert RequestsTable to REQUESTS_TABLE."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", output).upper()
 
 

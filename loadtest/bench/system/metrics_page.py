@@ -1,4 +1,4 @@
-"""Reading a process's own metrics."""
+"""Read the Prometheus metrics of a process."""
 
 import asyncio
 from collections import Counter
@@ -13,7 +13,7 @@ _PATIENCE_S = 300.0
 
 
 class MetricsPage:
-    """One process's /metrics. Counters start with the process."""
+    """The /metrics endpoint of one process. Counters start at 0 with the process."""
 
     def __init__(self, environment: dict[str, str]) -> None:
         self._url = f"http://{environment['METRICS_HOST']}:{environment['METRICS_PORT']}/metrics"
@@ -25,7 +25,7 @@ class MetricsPage:
         return [sample for family in families for sample in family.samples]
 
     async def aws_calls(self) -> Counter[str]:
-        """Calls to AWS by operation, whatever came of them."""
+        """Return the number of AWS calls by operation, whatever their outcome."""
         totals: Counter[str] = Counter()
         for sample in await self.read():
             if sample.name == "aws_calls_total":
@@ -33,7 +33,7 @@ class MetricsPage:
         return totals
 
     async def _finished(self) -> int:
-        """Requests COMPLETED, told of and deleted: 0 while anything is held."""
+        """Return the number of COMPLETED requests, or 0 while a message is in flight."""
         samples = await self.read()
         if any(each.value for each in samples if each.name == "consumer_in_flight_messages"):
             return 0
@@ -44,7 +44,7 @@ class MetricsPage:
         )
 
     async def until_ready(self, check: Callable[[], None]) -> None:
-        """Return once it answers. Raises TimeoutError, and what `check` raises when there is no hope."""
+        """Wait until it answers. `check` raises if the process has ended. Raises TimeoutError."""
         async with asyncio.timeout(_PATIENCE_S):
             while True:
                 check()
@@ -56,7 +56,7 @@ class MetricsPage:
                     return
 
     async def until_finished(self, count: int, check: Callable[[], None]) -> None:
-        """Return once so many requests are COMPLETED and no message is held. Raises as `until_ready`."""
+        """Wait until `count` requests are COMPLETED and no message is in flight. Raises as `until_ready`."""
         async with asyncio.timeout(_PATIENCE_S):
             while await self._finished() < count:
                 check()

@@ -1,4 +1,4 @@
-"""One process under measurement: started, watched from outside, ended."""
+"""Start, measure and stop a process from outside, and read its metrics."""
 
 import asyncio
 import json
@@ -26,13 +26,13 @@ HOST = "127.0.0.1"
 
 
 class BenchFailed(Exception):
-    """What was to be measured did not run, or did not do its work."""
+    """A process under measurement did not run, or did not do its work."""
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of a process, its living children and those it has waited for.
+    """Return user and system time of a process, its living children and the ended children that it has waited for.
 
-    On Linux in nanoseconds, less what has ended, which is told in steps of 10 ms; elsewhere all is.
+    On Linux the resolution is 1 ns for living processes and 10 ms for ended ones. Elsewhere it is 10 ms.
     """
     process = psutil.Process(pid)
     total = 0.0
@@ -45,7 +45,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 def _clock(pid: int) -> float | None:
-    """CPU seconds of another process by its clock, whose id clock_getcpuclockid(3) makes so; None without one."""
+    """Read the CPU clock of another process; None if the system has none. The id is that of clock_getcpuclockid(3)."""
     try:
         return time.clock_gettime((~pid << 3) | 2)
     except OSError:
@@ -53,7 +53,7 @@ def _clock(pid: int) -> float | None:
 
 
 def resident_bytes(pid: int) -> int:
-    """Resident memory of a process and its living children."""
+    """Return the resident memory of a process and its living children."""
     process = psutil.Process(pid)
     total = 0
     for each in (process, *process.children(recursive=True)):
@@ -85,15 +85,15 @@ class Running:
         return resident_bytes(self.pid) / 2**20
 
     def fail_if_ended(self) -> None:
-        """Raises BenchFailed with the last lines that it wrote."""
+        """Raises BenchFailed with the end of its log if it has ended."""
         if self.child.returncode is not None:
-            raise BenchFailed(f"ended with {self.child.returncode}: {self.said()}")
+            raise BenchFailed(f"ended with {self.child.returncode}: {self._log_tail()}")
 
-    def said(self) -> str:
+    def _log_tail(self) -> str:
         return self.log.read_text(encoding="utf-8", errors="replace")[-2_000:]
 
     async def stop(self) -> None:
-        """SIGTERM, and SIGKILL where that does not end it within STOP_S."""
+        """Send SIGTERM, and SIGKILL if the process has not ended within STOP_S."""
         with suppress(ProcessLookupError):
             self.child.send_signal(signal.SIGTERM)
         try:
@@ -108,7 +108,7 @@ class Running:
 async def running(
     module: str, *arguments: str, environment: Mapping[str, str] | None = None
 ) -> AsyncIterator[Running]:
-    """A Python module as a process of its own, ended with the block."""
+    """Run a Python module as a process until the context exits."""
     handle, name = tempfile.mkstemp(prefix="bench-", suffix=".log")
     log = Path(name)
     try:
@@ -137,7 +137,7 @@ def _inherited() -> dict[str, str]:
 
 
 async def ready_file(process: Running, path: Path) -> dict[str, Any]:
-    """What the process writes once it is ready. Raises BenchFailed."""
+    """Wait for the file that the process writes once it is ready, and return its JSON. Raises BenchFailed."""
     async with asyncio.timeout(READY_S):
         while not await asyncio.to_thread(path.exists):
             process.fail_if_ended()
@@ -147,7 +147,7 @@ async def ready_file(process: Running, path: Path) -> dict[str, Any]:
 
 
 async def grpc_ready(process: Running, address: str) -> None:
-    """Return once a gRPC server answers its health check. Raises BenchFailed."""
+    """Wait until a gRPC server answers its health check. Raises BenchFailed."""
     async with asyncio.timeout(READY_S), grpc.aio.insecure_channel(address) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
         while True:
@@ -161,7 +161,7 @@ async def grpc_ready(process: Running, address: str) -> None:
 
 
 async def json_of(module: str, arguments: Sequence[str]) -> dict[str, Any]:
-    """Run a module to its end; the last line it writes is JSON. Raises BenchFailed."""
+    """Run a module to its end and return the JSON on its last line of output. Raises BenchFailed."""
     child = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",

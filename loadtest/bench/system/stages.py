@@ -1,4 +1,4 @@
-"""The system's two stages as processes, each worked to saturation: first all is submitted, then all is consumed."""
+"""Servers and consumers as processes, and the origin of their images."""
 
 import asyncio
 import tempfile
@@ -23,7 +23,7 @@ from loadtest.bench.system.process import (
 )
 
 IN_FLIGHT = 200
-_PICTURES = "tests/images"
+_IMAGES = "tests/images"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,25 +37,26 @@ class Stage:
 
 @asynccontextmanager
 async def origin() -> AsyncIterator[str]:
-    """The base URL of a running loadtest.origin."""
+    """Start loadtest.origin and yield its base URL."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "origin.json"
-        arguments = ("--pictures", _PICTURES, "--ready-file", str(path))
+        arguments = ("--pictures", _IMAGES, "--ready-file", str(path))
         async with running("loadtest.origin", *arguments) as process:
             url: str = (await ready_file(process, path))["url"]
             yield url
 
 
-def pictures(origin_url: str, count: int, *, start: int = 0) -> list[str]:
-    """URLs of small pictures, each of other bytes."""
+def image_urls(origin_url: str, count: int, *, start: int = 0) -> list[str]:
+    """Return URLs of small images with distinct bytes."""
     return [f"{origin_url}/generated/{number}.jpg" for number in range(start, start + count)]
 
 
 @asynccontextmanager
-async def server_stage(aws: Backend) -> AsyncIterator[Stage]:
+async def server_stage(aws: Backend, module: str = "server") -> AsyncIterator[Stage]:
+    """Start a server, or another module that listens on GRPC_ADDRESS."""
     address = f"{HOST}:{free_port()}"
     environment = {**aws.settings("server"), "GRPC_ADDRESS": address}
-    async with running("server", environment=environment) as process:
+    async with running(module, environment=environment) as process:
         await grpc_ready(process, address)
         yield Stage(process, MetricsPage(environment), address)
 
@@ -70,7 +71,7 @@ async def consumer_stage(aws: Backend) -> AsyncIterator[Stage]:
 
 
 async def submit(stage: Stage, urls: Sequence[str], in_flight: int = IN_FLIGHT) -> None:
-    """Submit each, a fixed number at a time. Raises AioRpcError for any that is not accepted."""
+    """Submit all URLs with `in_flight` concurrent calls. Raises AioRpcError if one is not accepted."""
     waiting = iter(urls)
 
     async with grpc.aio.insecure_channel(stage.address) as channel:

@@ -1,4 +1,4 @@
-"""`python -m loadtest.bench`: what is run, what is said of failures, and what is left behind."""
+"""`python -m loadtest.bench`: selection, failures, exit codes and files."""
 
 import json
 import sysconfig
@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from loadtest.bench import __main__ as command
+from loadtest.bench import results
 from loadtest.bench.benchmark import EMBEDDED, NULL, Benchmark, Figure, Trial
-from loadtest.bench.results import table
 from loadtest.bench.system.process import BenchFailed
 
 RESULTS = Path("loadtest/reports/bench")
@@ -26,21 +26,16 @@ async def _broken(_: Trial) -> list[Figure]:
     raise ExceptionGroup("in a task", [KeyError("images")])
 
 
-async def _interrupted(_: Trial) -> list[Figure]:
-    raise KeyboardInterrupt
-
-
 @pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Benchmarks of its own in a folder of its own: results and page are found from the current folder."""
-    page = tmp_path / table.PAGE
+def _isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Replace the benchmarks, and run in another folder, because results and page have relative paths."""
+    page = tmp_path / results.PAGE
     page.parent.mkdir()
-    page.write_text(f"{table.BEGIN} old {table.END}")
+    page.write_text(f"{results.BEGIN} old {results.END}")
     monkeypatch.chdir(tmp_path)
     kinds = {
         "broken": _broken,
         "idle": _did_not_run,
-        "interrupted": _interrupted,
         "counts": _counts,
     }
     both = (NULL, EMBEDDED)
@@ -53,10 +48,10 @@ def written() -> list[str]:
     return sorted(path.name for path in RESULTS.glob("*"))
 
 
-def test_a_benchmark_that_fails_stops_no_other(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_failing_benchmark_does_not_stop_the_others(capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["broken", "idle", "counts"]) == 1
     assert written() == ["counts-embedded.json", "counts-null.json"]
-    assert "### counts" in table.PAGE.read_text()
+    assert "### counts" in results.PAGE.read_text()
     said = capsys.readouterr()
     assert "the server ended with 1" in said.out
     assert "KeyError: 'images'" in said.out
@@ -68,37 +63,13 @@ def test_a_benchmark_that_fails_stops_no_other(capsys: pytest.CaptureFixture[str
     ]
 
 
-def test_the_exit_code_is_zero_when_all_have_run() -> None:
-    assert command.main(["counts", "--backend", "null", "--rounds", "2"]) == 0
-    assert written() == ["counts-null.json"]
-
-
-def test_an_interrupted_run_leaves_what_it_has_and_a_table_of_it() -> None:
-    RESULTS.mkdir(parents=True)
-    command.main(["counts", "--backend", "null"])
-    table.PAGE.write_text(f"{table.BEGIN} old {table.END}")
-    assert command.main(["interrupted"]) == 130
-    assert "### counts" in table.PAGE.read_text()
-
-
-def test_a_failed_benchmark_keeps_its_last_result_in_the_table(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    command.main(["single"])
-    monkeypatch.setattr(
-        command, "BENCHMARKS", (Benchmark("single", "single", (NULL,), _did_not_run),)
-    )
-    assert command.main(["single"]) == 1
-    assert "### single" in table.PAGE.read_text()
-
-
 def test_a_quick_run_writes_nothing() -> None:
     assert command.main(["counts", "--quick"]) == 0
     assert written() == []
-    assert "old" in table.PAGE.read_text()
+    assert "old" in results.PAGE.read_text()
 
 
-def test_a_result_says_where_it_comes_from() -> None:
+def test_a_result_has_its_provenance() -> None:
     command.main(["counts", "--backend", "null"])
     result = json.loads((RESULTS / "counts-null.json").read_text())
     assert result["commit"].removesuffix("-dirty")
@@ -115,11 +86,10 @@ def test_a_result_says_where_it_comes_from() -> None:
     [
         (["nothing"], "not one of broken"),
         (["single", "--backend", "embedded"], "none of single runs on embedded"),
-        (["single", "--backend", "other"], "invalid choice"),
         (["single", "--rounds", "0"], "not a whole number above 0"),
     ],
 )
-def test_what_cannot_be_run_is_said_at_once(
+def test_an_invalid_selection_is_a_usage_error(
     arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:

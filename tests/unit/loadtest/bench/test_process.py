@@ -1,4 +1,4 @@
-"""How a benchmark reads what a process costs."""
+"""Reading the CPU time of another process."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ import pytest
 
 from loadtest.bench.system.process import cpu_seconds
 
-WORK_AND_TELL = """
+WORK_AND_PRINT = """
 import sys, time
 for _ in range(3):
     while time.process_time() % 0.01 < 0.009:
@@ -17,17 +17,17 @@ for _ in range(3):
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a clock of other processes")
-def test_cpu_time_is_read_finer_than_the_system_ticks() -> None:
-    """What a process says of itself is in what is read from outside, to the last tenth of a tick."""
-    command = [sys.executable, "-c", WORK_AND_TELL]
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has CPU clocks of other processes")
+def test_cpu_time_is_read_with_finer_resolution_than_system_ticks() -> None:
+    """The reading from outside includes the time that the process itself reports."""
+    command = [sys.executable, "-c", WORK_AND_PRINT]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as child:
         assert child.stdin is not None
         assert child.stdout is not None
         for _ in range(3):
-            told = float(child.stdout.readline())
-            assert cpu_seconds(child.pid) >= told
+            reported = float(child.stdout.readline())
+            assert cpu_seconds(child.pid) >= reported
             child.stdin.write("\n")
             child.stdin.flush()

@@ -1,4 +1,4 @@
-"""The million images that the search benchmark asks about, and its questions. Pure."""
+"""The generated documents of the search benchmark, and its queries."""
 
 from collections import Counter
 from itertools import pairwise
@@ -8,21 +8,20 @@ import pytest
 from core.search.document import SearchDocument
 from core.search.query import SearchQuery
 from core.search.similarity import distance
-from loadtest.bench.search.calls import BY_CALL, call_of
-from loadtest.bench.search.documents import BIG_CUSTOMER, CUSTOMERS, document, ids_of_requests
-from loadtest.bench.search.questions import KINDS, questions
+from loadtest.bench.search.corpus import BIG_CUSTOMER, CUSTOMERS, document, ids_of_requests
+from loadtest.bench.search.queries import BY_CALL, KINDS, search_cases, to_request
 
 TOTAL = 2_000
 DOCUMENTS = [document(number, TOTAL) for number in range(TOTAL)]
 
 
-def test_documents_are_always_the_same() -> None:
+def test_documents_are_reproducible() -> None:
     assert [document(number, TOTAL) for number in range(TOTAL)] == DOCUMENTS
     assert len({each.image_id for each in DOCUMENTS}) == TOTAL
     assert all(older.created_at < newer.created_at for older, newer in pairwise(DOCUMENTS))
 
 
-def test_one_customer_has_three_of_ten_and_the_others_share_the_rest_unevenly() -> None:
+def test_one_customer_has_three_of_ten_images_and_the_others_share_the_rest_unevenly() -> None:
     counted = Counter(each.customer_id for each in DOCUMENTS)
     (name, most), (_, second), *_ = counted.most_common()
     assert (name, most, len(counted)) == (BIG_CUSTOMER, TOTAL * 3 // 10, CUSTOMERS)
@@ -32,27 +31,21 @@ def test_one_customer_has_three_of_ten_and_the_others_share_the_rest_unevenly() 
     assert len(ids_of_requests(TOTAL)) == most
 
 
-def test_some_images_look_nearly_like_another_of_their_customer() -> None:
-    """Three bits at most; chance brings no two so near."""
-    mine = [each.perceptual_hash for each in DOCUMENTS if each.customer_id == BIG_CUSTOMER]
-    near = sum(any(distance(one, two) <= 3 for two in mine[:at]) for at, one in enumerate(mine))
-    assert near == TOTAL // 20 - 1
-
-
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_question_is_about_an_image_that_exists(kind: str) -> None:
-    """And the same round asks the same."""
-    asked = questions(kind, TOTAL, 20, seed=1)
-    assert asked == questions(kind, TOTAL, 20, seed=1)
-    assert all(any(_meets(each, one.query) for each in DOCUMENTS) for one in asked)
+def test_a_query_matches_an_existing_image(kind: str) -> None:
+    """The queries of a round are reproducible."""
+    cases = search_cases(kind, TOTAL, 20, seed=1)
+    assert cases == search_cases(kind, TOTAL, 20, seed=1)
+    assert all(any(_matches(each, one.query) for each in DOCUMENTS) for one in cases)
     [mine] = {
-        each.query.customer_id for each in questions(kind, TOTAL, 20, seed=1, customer=BIG_CUSTOMER)
+        each.query.customer_id
+        for each in search_cases(kind, TOTAL, 20, seed=1, customer=BIG_CUSTOMER)
     }
     assert mine == BIG_CUSTOMER
 
 
-def _meets(each: SearchDocument, query: SearchQuery) -> bool:
-    """By what this benchmark asks for."""
+def _matches(each: SearchDocument, query: SearchQuery) -> bool:
+    """Evaluate the conditions that the benchmark uses."""
     similar = query.similar
     words = each.words
     ranges = (
@@ -78,11 +71,10 @@ def _meets(each: SearchDocument, query: SearchQuery) -> bool:
 
 
 @pytest.mark.parametrize("kind", BY_CALL)
-def test_a_call_asks_what_the_question_asks(kind: str) -> None:
-    """Nothing of a question that is made into a call is left out."""
-    [asked] = questions(kind, TOTAL, 1, seed=1)
-    query, call = asked.query, call_of(asked, 20)
-    assert (call.customer_id, call.page_size, call.facets) == (query.customer_id, 20, asked.facets)
+def test_a_request_contains_every_condition_of_its_query(kind: str) -> None:
+    [case] = search_cases(kind, TOTAL, 1, seed=1)
+    query, call = case.query, to_request(case, 20)
+    assert (call.customer_id, call.page_size, call.facets) == (query.customer_id, 20, case.facets)
     assert call.text.split() == [word.text for word in query.words]
     assert call.similar_to == (query.similar.perceptual_hash if query.similar else "")
     assert call.max_distance == (query.similar.distance if query.similar else 0)
@@ -91,4 +83,4 @@ def test_a_call_asks_what_the_question_asks(kind: str) -> None:
     assert query.width.open
     assert query.bytes.open
     assert query.created.open
-    assert asked.after is None
+    assert case.after is None

@@ -1,1 +1,0 @@
-"""Programs that are set against each other."""

@@ -1,0 +1,1 @@
+"""JPEG images of given sizes, and an origin that serves them."""

@@ -1,1 +1,0 @@
-"""Photographs of given sizes, and an origin that serves them."""

@@ -1,1 +1,0 @@
-"""What becomes of figures: files, the table, and what is noted beside them."""

@@ -1,7 +1,9 @@
-"""What counts as a processed image. Pure and synchronous; to be run in a pool of threads."""
+"""Checks an image, removes its location and reads its metadata. Pure, synchronous and CPU-bound.
 
-from consumer.imaging.inspection import Inspected, inspect
-from consumer.imaging.policy import ImagePolicy
-from consumer.imaging.probe import Probe, probe
+docs/howto/add-an-image-format.md lists the parts of a format.
+"""
 
-__all__ = ["ImagePolicy", "Inspected", "Probe", "inspect", "probe"]
+from consumer.imaging.inspection import ImageProbe, InspectionResult, inspect, probe
+from consumer.imaging.limits import ImagePolicy
+
+__all__ = ["ImagePolicy", "ImageProbe", "InspectionResult", "inspect", "probe"]

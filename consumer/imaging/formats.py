@@ -1,37 +1,83 @@
-"""Which format a body has, decided by its first bytes and by nothing that the origin says."""
+"""The accepted image formats, and detection of a body's format by its first bytes.
+
+The origin's Content-Type does not count. To add a format, see docs/howto/add-an-image-format.md.
+"""
 
 import re
-from typing import NamedTuple
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from core.errors import NotAnImage, UnsupportedFormat
 
+_AVIF_BRANDS = frozenset({b"avif", b"avis"})
+_HEIF_CONTAINERS = frozenset({b"mif1", b"msf1"})
+_HEIF_BRANDS = frozenset(
+    {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", *_HEIF_CONTAINERS}
+)
+_FTYP_MAX = 1024
+_WEBP_CHUNKS = frozenset({b"VP8 ", b"VP8L", b"VP8X"})
+_DIB_HEADER_SIZES = frozenset({12, 40, 52, 56, 64, 108, 124})
 
-class Format(NamedTuple):
-    """name: as Pillow and the contract spell it. extension: without a dot."""
+
+def _starts_with(*prefixes: bytes) -> Callable[[bytes], bool]:
+    return lambda body: body.startswith(prefixes)
+
+
+def _is_webp(body: bytes) -> bool:
+    return body[:4] == b"RIFF" and body[8:12] == b"WEBP" and body[12:16] in _WEBP_CHUNKS
+
+
+def _is_avif(body: bytes) -> bool:
+    major, brands = _brands(body)
+    return major in _AVIF_BRANDS or (major in _HEIF_CONTAINERS and bool(brands & _AVIF_BRANDS))
+
+
+def _brands(body: bytes) -> tuple[bytes, set[bytes]]:
+    """Read the major brand and all brands (ISO/IEC 14496-12, 4.3). Empty without a file type box."""
+    if body[4:8] != b"ftyp":
+        return b"", set()
+    size = min(int.from_bytes(body[:4], "big"), _FTYP_MAX)
+    major = body[8:12]
+    return major, {major, *(body[at : at + 4] for at in range(16, size - 3, 4))}
+
+
+def _is_bmp(body: bytes) -> bool:
+    return body[:2] == b"BM" and int.from_bytes(body[14:18], "little") in _DIB_HEADER_SIZES
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Format:
+    """An accepted image format. Compared by identity.
+
+    name: as Pillow and the contract spell it.
+    extension: of the stored object, without a dot.
+    matches: whether a body begins like this format.
+    bytes_per_pixel: peak memory of a full decode as measured, rounded up: the image and the
+        decoder's own copies.
+    counts_frames_at_open: whether Pillow counts the frames when it opens a file. Its count must then
+        equal that of the structure.
+    """
 
     name: str
     media_type: str
     extension: str
+    matches: Callable[[bytes], bool] = field(repr=False)
+    bytes_per_pixel: int
+    counts_frames_at_open: bool = False
 
 
-JPEG = Format("JPEG", "image/jpeg", "jpg")
-PNG = Format("PNG", "image/png", "png")
-GIF = Format("GIF", "image/gif", "gif")
-WEBP = Format("WEBP", "image/webp", "webp")
-AVIF = Format("AVIF", "image/avif", "avif")
-TIFF = Format("TIFF", "image/tiff", "tiff")
-BMP = Format("BMP", "image/bmp", "bmp")
+JPEG = Format("JPEG", "image/jpeg", "jpg", _starts_with(b"\xff\xd8\xff"), 4)
+PNG = Format("PNG", "image/png", "png", _starts_with(b"\x89PNG\r\n\x1a\n"), 4, True)
+GIF = Format("GIF", "image/gif", "gif", _starts_with(b"GIF87a", b"GIF89a"), 20)
+WEBP = Format("WEBP", "image/webp", "webp", _is_webp, 20, True)
+AVIF = Format("AVIF", "image/avif", "avif", _is_avif, 16, True)
+TIFF = Format("TIFF", "image/tiff", "tiff", _starts_with(b"II*\x00", b"MM\x00*"), 12)
+BMP = Format("BMP", "image/bmp", "bmp", _is_bmp, 4)
 
-_BY_PREFIX = (
-    (b"\xff\xd8\xff", JPEG),
-    (b"\x89PNG\r\n\x1a\n", PNG),
-    (b"GIF87a", GIF),
-    (b"GIF89a", GIF),
-    (b"II*\x00", TIFF),
-    (b"MM\x00*", TIFF),
-)
+FORMATS = (JPEG, PNG, GIF, WEBP, AVIF, TIFF, BMP)
+"""Every accepted format. Each also has a reader in structure/ and a stripper in strip_location/."""
 
-_REFUSED_PREFIXES = (
+_UNSUPPORTED_PREFIXES = (
     (b"%PDF", "PDF"),
     (b"%!PS", "PostScript"),
     (b"8BPS", "Photoshop"),
@@ -60,15 +106,6 @@ _REFUSED_PREFIXES = (
 )
 
 _PORTABLE_ANYMAP = re.compile(rb"P[1-7][ \t\r\n]")
-_DIB_HEADER_SIZES = frozenset({12, 40, 52, 56, 64, 108, 124})
-_WEBP_CHUNKS = frozenset({b"VP8 ", b"VP8L", b"VP8X"})
-_AVIF_BRANDS = frozenset({b"avif", b"avis"})
-_HEIF_CONTAINERS = frozenset({b"mif1", b"msf1"})
-_HEIF_BRANDS = frozenset(
-    {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", *_HEIF_CONTAINERS}
-)
-_FTYP_MAX = 1024
-
 _XML_HEAD = 65_536
 _XML_PROLOGUE = re.compile(
     r"\s+|<\?.*?\?>|<!--.*?-->|<!DOCTYPE\s+svg\b[^\[>]*(?:\[.*?\]\s*)?>", re.DOTALL | re.IGNORECASE
@@ -77,40 +114,24 @@ _SVG_ROOT = re.compile(r"<(?:[\w.-]+:)?svg[\s/>]", re.IGNORECASE)
 
 
 def sniff(body: bytes) -> Format:
-    """The format of `body`, from the allow list.
+    """Return the accepted format of `body`.
 
-    Raises UnsupportedFormat for what is known to be a picture or a document of pages, and
+    Raises UnsupportedFormat for a known format of images or documents that is not accepted, and
     NotAnImage for everything else, an empty body included.
     """
-    for prefix, accepted in _BY_PREFIX:
-        if body.startswith(prefix):
-            return accepted
-    if body[:4] == b"RIFF" and body[8:12] == b"WEBP" and body[12:16] in _WEBP_CHUNKS:
-        return WEBP
-    if body[4:8] == b"ftyp":
-        return _by_brand(body)
-    if body[:2] == b"BM" and int.from_bytes(body[14:18], "little") in _DIB_HEADER_SIZES:
-        return BMP
-    refused = _refused_name(body)
-    if refused:
-        raise UnsupportedFormat(refused)
+    for each in FORMATS:
+        if each.matches(body):
+            return each
+    unsupported = _unsupported_name(body)
+    if unsupported:
+        raise UnsupportedFormat(unsupported)
     raise NotAnImage
 
 
-def _by_brand(body: bytes) -> Format:
-    """ISO/IEC 14496-12, 4.3: the major brand, a version, then compatible brands."""
-    size = min(int.from_bytes(body[:4], "big"), _FTYP_MAX)
-    major = body[8:12]
-    brands = {major, *(body[at : at + 4] for at in range(16, size - 3, 4))}
-    if major in _AVIF_BRANDS or (major in _HEIF_CONTAINERS and brands & _AVIF_BRANDS):
-        return AVIF
-    if brands & (_HEIF_BRANDS | _AVIF_BRANDS):
-        raise UnsupportedFormat("HEIF")
-    raise NotAnImage
-
-
-def _refused_name(body: bytes) -> str:
-    for prefix, name in _REFUSED_PREFIXES:
+def _unsupported_name(body: bytes) -> str:
+    if _brands(body)[1] & (_HEIF_BRANDS | _AVIF_BRANDS):
+        return "HEIF"
+    for prefix, name in _UNSUPPORTED_PREFIXES:
         if body.startswith(prefix):
             return name
     if _PORTABLE_ANYMAP.match(body):
@@ -119,7 +140,7 @@ def _refused_name(body: bytes) -> str:
 
 
 def _is_svg(body: bytes) -> bool:
-    """SVG is text and may begin with much that says nothing yet; its first element decides."""
+    """Find the first element: SVG is text and may begin with comments and declarations."""
     text = _head_as_text(body[:_XML_HEAD])
     at = 0
     while prologue := _XML_PROLOGUE.match(text, at):

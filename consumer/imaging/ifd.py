@@ -1,4 +1,4 @@
-"""TIFF image file directories, which EXIF uses too (TIFF 6.0, section 2; EXIF 3.0, 4.6)."""
+"""Parses TIFF image file directories, which EXIF also uses (TIFF 6.0, section 2; EXIF 3.0, 4.6)."""
 
 import struct
 from collections import deque
@@ -10,26 +10,28 @@ from core.errors import CorruptImage
 
 MAX_DIRECTORIES = 10_000
 MAX_NUMBERS = 65_536
-"""Numbers in one entry that are read: the strips or tiles of one frame."""
+"""Numbers that are read from one entry: the strips or tiles of one frame."""
 
-# Directories may overlap, so their number is not bounded by the size of the block.
+# Directories may overlap, so the size of the block does not limit their number.
 _MAX_ENTRIES = 6_000
 _MAX_ALL_ENTRIES = 50_000
 _MAX_BYTES = 16_777_216
 _MAX_POINTERS = 64
 
+_HEADER_SIZE = 8
 _ENTRY_SIZE = 12
 _INLINE = 4
-_KIND_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
+_TYPE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 _NUMBER_CODES = {1: "B", 3: "H", 4: "I", 13: "I"}
 
 
 @dataclass(slots=True)
 class WalkBudget:
-    """What walking all the blocks of one file may still cost; a file may repeat its blocks.
+    """Limits the work of walking all blocks of one file; a file may repeat its blocks.
 
-    entries: directories and their entries that are parsed. size: bytes of values that are searched
-    or blanked, for values may overlap. Both raise CorruptImage once spent.
+    entries: directories and their entries that may still be parsed.
+    size: bytes of values that may still be searched or blanked. Values may overlap.
+    Both methods raise CorruptImage if the budget is spent.
     """
 
     entries: int = _MAX_ALL_ENTRIES
@@ -48,10 +50,10 @@ class WalkBudget:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """at: the entry's own offset. data and size: its value, inline or elsewhere, in bytes."""
+    """at: offset of the entry. data and size: its value in bytes, inline or elsewhere."""
 
     tag: int
-    kind: int
+    type: int
     count: int
     at: int
     data: int
@@ -64,35 +66,35 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """stop: after the pointer to the following directory, or the block's end where that is missing.
+    """stop: offset after the pointer to the next directory, or the block's end if that is missing.
 
-    following: the offset of the following directory, 0 for none.
-    whole: whether every entry and that pointer are there. EXIF writers sometimes leave it out.
+    next_offset: offset of the next directory, 0 for none.
+    complete: whether every entry and that pointer are there. Some EXIF writers leave the pointer out.
     """
 
     at: int
     stop: int
     entries: tuple[Entry, ...]
-    following: int
-    whole: bool
+    next_offset: int
+    complete: bool
 
     def entry(self, tag: int) -> Entry | None:
         return next((entry for entry in self.entries if entry.tag == tag), None)
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
-    """Bytes that begin with a TIFF header; offsets count from there."""
+class TiffBlock:
+    """Bytes that begin with a TIFF header. Offsets count from there."""
 
     data: bytes
     order: Literal["<", ">"]
     budget: WalkBudget = field(default_factory=WalkBudget, compare=False)
 
     def directory(self, at: int) -> Directory | None:
-        """The directory at an offset, with as many of its entries as fit; None where none can be.
+        """Parse the directory at an offset, with as many entries as fit.
 
-        Offset 0, the header's, stands for a pointer that is not there. Raises CorruptImage for
-        more entries than any writer has use for, and where the budget is spent.
+        Returns None if there is no room for one, or for offset 0, which means a missing pointer.
+        Raises CorruptImage for more entries than any writer needs, or if the budget is spent.
         """
         if not at or at + 2 > len(self.data):
             return None
@@ -107,28 +109,28 @@ class Block:
             self._entry(at + 2 + index * _ENTRY_SIZE, *field) for index, field in enumerate(fields)
         )
         stop = min(table_end + _INLINE, len(self.data))
-        whole = count == declared and stop == table_end + _INLINE
-        following = int.from_bytes(self.data[table_end:stop], self.byteorder) if whole else 0
-        return Directory(at, stop, entries, following, whole)
+        complete = count == declared and stop == table_end + _INLINE
+        next_offset = int.from_bytes(self.data[table_end:stop], self.byteorder) if complete else 0
+        return Directory(at, stop, entries, next_offset, complete)
 
     @property
     def byteorder(self) -> Literal["little", "big"]:
         return "little" if self.order == "<" else "big"
 
-    def _entry(self, at: int, tag: int, kind: int, count: int, value: int) -> Entry:
-        size = _KIND_SIZES.get(kind, 1) * count
-        return Entry(tag, kind, count, at, at + 8 if size <= _INLINE else value, size)
+    def _entry(self, at: int, tag: int, field_type: int, count: int, value: int) -> Entry:
+        size = _TYPE_SIZES.get(field_type, 1) * count
+        return Entry(tag, field_type, count, at, at + 8 if size <= _INLINE else value, size)
 
-    def first(self) -> int:
+    def first_offset(self) -> int:
         return int(struct.unpack_from(f"{self.order}I", self.data, 4)[0])
 
-    def walk(self, below: Sequence[int] = ()) -> Iterator[Directory]:
-        """The main chain in order, and the directories that the tags `below` point to; each once.
+    def walk(self, pointer_tags: Sequence[int] = ()) -> Iterator[Directory]:
+        """Yield the main chain in order, and the directories that `pointer_tags` point to; each once.
 
-        One that does not fit is passed over. Raises CorruptImage beyond MAX_DIRECTORIES and
-        where the budget is spent.
+        Skips a directory that does not fit. Raises CorruptImage beyond MAX_DIRECTORIES or if the
+        budget is spent.
         """
-        waiting, seen = deque([self.first()]), set[int]()
+        waiting, seen = deque([self.first_offset()]), set[int]()
         while waiting:
             at = waiting.popleft()
             directory = self.directory(at) if at not in seen else None
@@ -138,8 +140,8 @@ class Block:
             if len(seen) > MAX_DIRECTORIES:
                 raise CorruptImage("it has too many directories")
             yield directory
-            waiting.append(directory.following)
-            for tag in below:
+            waiting.append(directory.next_offset)
+            for tag in pointer_tags:
                 waiting.extend(self._pointers(directory.entry(tag)))
 
     def _pointers(self, entry: Entry | None) -> tuple[int, ...]:
@@ -147,15 +149,15 @@ class Block:
             raise CorruptImage(f"an entry points to more than {_MAX_POINTERS} directories")
         return self.numbers(entry)
 
-    def raw(self, entry: Entry) -> bytes:
+    def value(self, entry: Entry) -> bytes:
         return self.data[entry.data : entry.data + entry.size]
 
     def numbers(self, entry: Entry | None, most: int = MAX_NUMBERS) -> tuple[int, ...]:
-        """The entry's unsigned integers, the first `most` of them.
+        """Return the first `most` unsigned integers of the entry.
 
-        Empty where the entry is missing, of another kind, cut, or longer than MAX_NUMBERS.
+        Empty if the entry is missing, has another type, is cut short, or is longer than MAX_NUMBERS.
         """
-        code = _NUMBER_CODES.get(entry.kind) if entry else None
+        code = _NUMBER_CODES.get(entry.type) if entry else None
         if entry is None or code is None or entry.count > MAX_NUMBERS:
             return ()
         if entry.data + entry.size > len(self.data):
@@ -168,13 +170,13 @@ class Block:
         return numbers[0] if numbers else default
 
 
-def block(data: bytes, budget: WalkBudget | None = None) -> Block | None:
-    """None where the bytes do not begin with a TIFF header. Without a budget it gets its own."""
+def parse_block(data: bytes, budget: WalkBudget | None = None) -> TiffBlock | None:
+    """Return None if the bytes do not begin with a TIFF header. Without a budget it gets its own."""
     budget = budget or WalkBudget()
-    if len(data) < 8:  # noqa: PLR2004 - the header's size
+    if len(data) < _HEADER_SIZE:
         return None
     if data.startswith(b"II*\0"):
-        return Block(data, "<", budget)
+        return TiffBlock(data, "<", budget)
     if data.startswith(b"MM\0*"):
-        return Block(data, ">", budget)
+        return TiffBlock(data, ">", budget)
     return None

@@ -1,4 +1,4 @@
-"""What a picture looks like, in 64 bits and in one colour, computed from a small copy of it."""
+"""Perceptual hash (64 bits) and dominant colour of an image, computed from a thumbnail."""
 
 from functools import reduce
 from operator import mul, or_
@@ -13,10 +13,10 @@ _PAIRS = tuple(
     for row in range(_HASH_HEIGHT)
     for at in range(row * _HASH_WIDTH, row * _HASH_WIDTH + _HASH_WIDTH - 1)
 )
-"""Each pixel of the hash's grid and the one to its right."""
+"""Indexes of each pixel of the hash's grid and of the pixel to its right."""
 
 _CELL_BITS = ((3, 5), (3, 2), (2, 0))
-"""For red, green and blue: how many of its bits tell a colour's cell, and where they stand in its number."""
+"""For red, green and blue: the number of high bits that select the cell, and their shift in the cell's number."""
 _CELL_OF = tuple(
     bytes(value >> (8 - bits) << shift for value in range(256)) for bits, shift in _CELL_BITS
 )
@@ -34,57 +34,60 @@ _TRANSPOSED = {
 }
 
 
-def small_copy(image: Image.Image, orientation: int = 1) -> Image.Image:
-    """A loaded picture as RGB on white, as displayed, its shorter side 64 to 127 pixels or less."""
+def make_thumbnail(image: Image.Image, orientation: int = 1) -> Image.Image:
+    """Return a loaded image as RGB on white, upright.
+
+    Its shorter side has 64 to 127 pixels, or fewer if the image has fewer.
+    """
     factor = max(1, min(image.size) // _SMALL_SIDE)
     if image.mode in _INDEXED_MODES or image.mode in _WIDE_MODES:
-        # Indices cannot be averaged, and Pillow does not reduce every wide mode.
+        # Palette indexes cannot be averaged, and Pillow does not reduce every wide mode.
         size = (max(1, image.width // factor), max(1, image.height // factor))
-        small = image.resize(size, Image.Resampling.NEAREST)
+        thumbnail = image.resize(size, Image.Resampling.NEAREST)
     else:
-        small = image.reduce(factor)
-    small = _rgb(small)
+        thumbnail = image.reduce(factor)
+    thumbnail = _to_rgb(thumbnail)
     method = _TRANSPOSED.get(orientation)
-    return small.transpose(method) if method is not None else small
+    return thumbnail.transpose(method) if method is not None else thumbnail
 
 
-def _rgb(small: Image.Image) -> Image.Image:
-    if small.mode in _WIDE_MODES:
-        small = _stretched(small)
-    elif small.mode == "LAB":
-        small = small.getchannel(0)
-    if not small.has_transparency_data:
-        return small.convert("RGB")
-    white = Image.new("RGBA", small.size, "white")
-    return Image.alpha_composite(white, small.convert("RGBA")).convert("RGB")
+def _to_rgb(thumbnail: Image.Image) -> Image.Image:
+    if thumbnail.mode in _WIDE_MODES:
+        thumbnail = _stretch(thumbnail)
+    elif thumbnail.mode == "LAB":
+        thumbnail = thumbnail.getchannel(0)
+    if not thumbnail.has_transparency_data:
+        return thumbnail.convert("RGB")
+    white = Image.new("RGBA", thumbnail.size, "white")
+    return Image.alpha_composite(white, thumbnail.convert("RGBA")).convert("RGB")
 
 
-def _stretched(small: Image.Image) -> Image.Image:
-    """Modes without a fixed range are spread from their darkest to their lightest value."""
-    numbers = small.convert("F")
+def _stretch(thumbnail: Image.Image) -> Image.Image:
+    """Stretch a mode without a fixed range from its darkest to its lightest value."""
+    numbers = thumbnail.convert("F")
     low, high = cast("tuple[float, float]", numbers.getextrema())
     scale = 255 / (high - low) if high > low else 0.0
     return numbers.point(lambda value: value * scale - low * scale).convert("L")
 
 
-def difference_hash(small: Image.Image) -> str:
-    """The dHash as 16 hexadecimal digits; similar pictures differ in few bits.
+def difference_hash(thumbnail: Image.Image) -> str:
+    """Return the dHash as 16 hexadecimal digits. Similar images differ in few bits.
 
     A bit is set for each pixel of an 8 x 8 grid that is darker than the one to its right.
     """
-    gray = small.convert("L").resize((_HASH_WIDTH, _HASH_HEIGHT), Image.Resampling.BOX)
+    gray = thumbnail.convert("L").resize((_HASH_WIDTH, _HASH_HEIGHT), Image.Resampling.BOX)
     values = gray.tobytes()
     bits = "".join(["1" if values[left] < values[right] else "0" for left, right in _PAIRS])
     return f"{int(bits, 2):016x}"
 
 
-def dominant_color(small: Image.Image) -> str:
-    """The mean of the colours in the fullest of 256 cells of the colour cube, as #rrggbb.
+def dominant_color(thumbnail: Image.Image) -> str:
+    """Return the mean colour of the fullest of 256 cells of the colour cube, as #rrggbb.
 
     A cell is 32 values of red by 32 of green by 64 of blue.
     """
-    # Pillow's octree takes four times as long, its median cut thirty: more than decoding a draft.
-    half = small.reduce(2)
+    # Pillow's octree takes 4 times as long, its median cut 30 times: longer than decoding a draft.
+    half = thumbnail.reduce(2)
     pixels = half.tobytes()
     parts = (pixels[at::3].translate(cell_of) for at, cell_of in enumerate(_CELL_OF))
     cells = reduce(or_, (int.from_bytes(part) for part in parts)).to_bytes(len(pixels) // 3)
@@ -97,7 +100,7 @@ def dominant_color(small: Image.Image) -> str:
 
 
 def _mean(histogram: list[int], start: int, cell: int, bits: int, shift: int) -> int:
-    """Of one channel, whose counts begin at `start`, over the values that lie in the cell."""
+    """Return the mean of one channel inside the cell. Its counts begin at `start`."""
     width = 256 >> bits
     low = (cell >> shift) % (1 << bits) * width
     counts = histogram[start + low : start + low + width]

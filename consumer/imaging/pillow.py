@@ -1,4 +1,7 @@
-"""The only way to Pillow: one named plug-in at a time, and its faults turned into verdicts."""
+"""Access to Pillow: opens a file with one plug-in, and translates the errors of decoders.
+
+A module of its own, because structure/avif.py and decode.py both need it.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,22 +14,22 @@ from consumer.imaging.formats import JPEG, Format
 from core.errors import CorruptImage, ImageFailure, TooManyPixels
 
 
-def opened(kind: Format, body: bytes) -> ImageFile.ImageFile:
-    """Parses the header by the plug-in of `kind` alone; no pixel is decoded yet.
+def open_image(image_format: Format, body: bytes) -> ImageFile.ImageFile:
+    """Parse the header with the plug-in of `image_format` only. Decodes no pixel.
 
-    To be called inside `decoder_faults`, after the layout's size has passed the budget.
+    Call it inside `translate_decoder_errors`, after the structure has passed the limits.
     """
-    if kind == JPEG:
-        # Image.open would hand a file with an index of further pictures to the plug-in for those.
+    if image_format is JPEG:
+        # Image.open passes a file with an index of further images to the MPO plug-in.
         return JpegImageFile(BytesIO(body))
-    return Image.open(BytesIO(body), formats=(kind.name,))
+    return Image.open(BytesIO(body), formats=(image_format.name,))
 
 
 @contextmanager
-def decoder_faults() -> Iterator[None]:
-    """Turns whatever a decoder raises into CorruptImage, or TooManyPixels for a bomb.
+def translate_decoder_errors() -> Iterator[None]:
+    """Turn any error of a decoder into CorruptImage, or TooManyPixels for a decompression bomb.
 
-    MemoryError passes: it says something about this process, not about the picture.
+    MemoryError is not translated: it is a fault of this process, not of the image.
     """
     try:
         yield
@@ -35,5 +38,5 @@ def decoder_faults() -> Iterator[None]:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as bomb:
         raise TooManyPixels from bomb
     except Exception as fault:
-        # Damaged bytes make Pillow's plug-ins raise what their Python code happens to run into.
+        # Damaged bytes make Pillow's plug-ins raise any error that their Python code can raise.
         raise CorruptImage from fault

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from PIL import AvifImagePlugin
 
 from consumer.byte_budget import ByteBudget
-from consumer.imaging import ImagePolicy, Inspected, Probe, inspect, probe
+from consumer.imaging import ImagePolicy, ImageProbe, InspectionResult, inspect, probe
 
 SMALL_BYTES = 8 * 1024 * 1024
 """Lent to every picture before its weight is known. Most need less, and go to a thread only once."""
@@ -28,7 +28,7 @@ class Decoder:
         self._budget_bytes = budget_bytes
         self._small_bytes = min(SMALL_BYTES, budget_bytes)
 
-    async def inspect(self, body: bytes) -> Inspected:
+    async def inspect(self, body: bytes) -> InspectionResult:
         """Check, read and clean one picture. Raises the permanent failures of consumer.imaging."""
         if self._budget.fits(self._small_bytes):
             return await self._decode(body, None)
@@ -41,21 +41,25 @@ class Decoder:
             raise failures.exceptions[0] from None
         return decoding.result()
 
-    async def _probe(self, body: bytes) -> Probe:
+    async def _probe(self, body: bytes) -> ImageProbe:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._probes, probe, body, self._policy)
 
-    async def _decode(self, body: bytes, probing: asyncio.Task[Probe] | None) -> Inspected:
+    async def _decode(
+        self, body: bytes, probing: asyncio.Task[ImageProbe] | None
+    ) -> InspectionResult:
         loop = asyncio.get_running_loop()
         async with self._budget.reserve(self._small_bytes):
             probed = None if probing is None else await probing
             found = await loop.run_in_executor(self._pool, self._inspect_small, body, probed)
-        if isinstance(found, Inspected):
+        if isinstance(found, InspectionResult):
             return found
         async with self._budget.reserve(min(found.decode_bytes, self._budget_bytes)):
             return await loop.run_in_executor(self._pool, inspect, body, self._policy, found)
 
-    def _inspect_small(self, body: bytes, probed: Probe | None) -> Inspected | Probe:
+    def _inspect_small(
+        self, body: bytes, probed: ImageProbe | None
+    ) -> InspectionResult | ImageProbe:
         """All of the work where it fits what is lent already; otherwise what the picture needs."""
         found = probed or probe(body, self._policy)
         if found.decode_bytes > self._small_bytes:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from consumer.fetching.fetcher import Fetcher, FetchResult
 from consumer.fetching.host_limiter import HostBusy
-from consumer.imaging import Inspected
+from consumer.imaging import InspectionResult
 from consumer.metrics import BYTES_IN, BYTES_OUT, fetch_failed, observe_end, observe_step
 from consumer.notify.outcome import Outcome, outcome_for
 from consumer.worker.decode_pool import Decoder
@@ -88,14 +88,14 @@ class FetchedImage:
 @dataclass(frozen=True, slots=True)
 class InspectedImage:
     message: ImageMessage
-    inspected: Inspected
+    inspected: InspectionResult
     provenance: Provenance
 
 
 @dataclass(frozen=True, slots=True)
 class StoredImage:
     message: ImageMessage
-    inspected: Inspected
+    inspected: InspectionResult
     provenance: Provenance
     s3_url: str
 

@@ -1,28 +1,33 @@
+"""Reads the structure of an image (size, frames, segments) before any decoder runs."""
+
 from collections.abc import Callable
 
 from consumer.imaging import formats
 from consumer.imaging.formats import Format
 from consumer.imaging.ifd import MAX_DIRECTORIES
 from consumer.imaging.structure import avif, bmp, gif, jpeg, png, tiff, webp
-from consumer.imaging.structure.segments import Layout, Part
+from consumer.imaging.structure.image_structure import ImageStructure, Segment
 
-__all__ = ["Layout", "Part", "read"]
+__all__ = ["READERS", "ImageStructure", "Segment", "read_structure"]
 
-_READERS: dict[Format, Callable[[bytes], Layout]] = {
-    formats.JPEG: jpeg.read,
-    formats.PNG: png.read,
-    formats.GIF: gif.read,
-    formats.WEBP: webp.read,
-    formats.AVIF: avif.read,
-    formats.BMP: bmp.read,
+READERS: dict[Format, Callable[[bytes], ImageStructure]] = {
+    formats.JPEG: jpeg.read_structure,
+    formats.PNG: png.read_structure,
+    formats.GIF: gif.read_structure,
+    formats.WEBP: webp.read_structure,
+    formats.AVIF: avif.read_structure,
+    formats.TIFF: tiff.read_structure,
+    formats.BMP: bmp.read_structure,
 }
 
 
-def read(kind: Format, body: bytes, max_frames: int = MAX_DIRECTORIES) -> Layout:
-    """The shape of `body`, walked from its first byte to its last; see each format's reader.
+def read_structure(
+    image_format: Format, body: bytes, max_frames: int = MAX_DIRECTORIES
+) -> ImageStructure:
+    """Walk `body` from its first byte to its last. See the reader of each format.
 
-    max_frames: where directories end to be walked, for those of a TIFF take long.
+    max_frames: where the walk over the directories of a TIFF stops, because it takes long.
     """
-    if kind == formats.TIFF:
-        return tiff.read(body, max_frames)
-    return _READERS[kind](body)
+    if image_format is formats.TIFF:
+        return tiff.read_structure(body, max_frames)
+    return READERS[image_format](body)

@@ -1,4 +1,4 @@
-"""AV1: how large the frames of a coded sequence may be (AV1 specification, sections 5.3 to 5.5)."""
+"""AV1: reads the maximum frame size of a coded sequence (AV1 specification, sections 5.3 to 5.5)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,34 +12,34 @@ _TIERED_LEVEL = 7
 _ZEROS_MAX = 32
 
 
-def units(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Type and payload of each open bitstream unit. Raises CorruptImage where one is cut short."""
+def iter_obus(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield type and payload of each open bitstream unit (OBU). Raises CorruptImage if one is cut short."""
     at = 0
     while at < len(data):
         header = data[at]
         at += 2 if header & _EXTENSION else 1
         size = len(data) - at
         if header & _HAS_SIZE:
-            size, at = _leb128(data, at)
+            size, at = _read_leb128(data, at)
         if size < 0 or at + size > len(data):
-            raise CorruptImage("its coded picture is cut short")
+            raise CorruptImage("its coded image is cut short")
         yield header >> 3 & 0x0F, data[at : at + size]
         at += size
 
 
-def _leb128(data: bytes, at: int) -> tuple[int, int]:
-    """The number, and where what follows it begins."""
+def _read_leb128(data: bytes, at: int) -> tuple[int, int]:
+    """Return the number, and the offset after it."""
     number = 0
     for index, byte in enumerate(data[at : at + _LEB128_MAX]):
         number |= (byte & 0x7F) << index * 7
-        if byte < 0x80:  # noqa: PLR2004 - the bit that says that more follows
+        if byte < 0x80:  # noqa: PLR2004 - the continuation bit
             return number, at + index + 1
-    raise CorruptImage("its coded picture is cut short")
+    raise CorruptImage("its coded image is cut short")
 
 
 @dataclass(slots=True)
 class _Bits:
-    """A sequence header is read bit by bit; it is a few dozen bytes long."""
+    """Reads a sequence header bit by bit. It is a few dozen bytes long."""
 
     data: bytes
     at: int = 0
@@ -60,8 +60,8 @@ class _Bits:
             self.read(zeros)
 
 
-def largest_frame(header: bytes) -> tuple[int, int]:
-    """Width and height in pixels from the payload of a sequence header. Raises CorruptImage."""
+def max_frame_size(header: bytes) -> tuple[int, int]:
+    """Read width and height in pixels from the payload of a sequence header. Raises CorruptImage."""
     bits = _Bits(header)
     bits.read(4)
     reduced = bits.read(1)
@@ -87,7 +87,7 @@ def _skip_operating_points(bits: _Bits) -> None:
 
 
 def _skip_timing(bits: _Bits) -> int:
-    """The bits in each delay of the decoder model, 0 where there is none."""
+    """Return the number of bits in each delay of the decoder model, 0 without a decoder model."""
     bits.read(64)
     if bits.read(1):
         bits.skip_uvlc()

@@ -1,6 +1,6 @@
-"""BMP: the two headers in front (Microsoft's BITMAPFILEHEADER and BITMAPINFOHEADER)."""
+"""BMP: reads the two headers (Microsoft's BITMAPFILEHEADER and BITMAPINFOHEADER)."""
 
-from consumer.imaging.structure.segments import Layout, still
+from consumer.imaging.structure.image_structure import ImageStructure, still_image
 from core.errors import CorruptImage, UnsupportedFormat
 
 _CORE_HEADER = 12
@@ -9,11 +9,11 @@ _UNCOMPRESSED = frozenset({0, 3})
 _HEADERS_MIN = 34
 
 
-def read(body: bytes) -> Layout:
-    """Raises CorruptImage where uncompressed pixels reach past the end of the body.
+def read_structure(body: bytes) -> ImageStructure:
+    """Raise CorruptImage if uncompressed pixels reach past the end of the body.
 
-    Raises UnsupportedFormat for run lengths (BI_RLE8, BI_RLE4): Pillow decodes them in Python, a
-    pixel at a time and without regard for the size of the body.
+    Raises UnsupportedFormat for run-length encoding (BI_RLE8, BI_RLE4): Pillow decodes it in Python,
+    one pixel at a time and regardless of the size of the body.
     """
     if int.from_bytes(body[14:18], "little") == _CORE_HEADER:
         width, height, depth = (_u16(body, at) for at in (18, 20, 24))
@@ -26,15 +26,12 @@ def read(body: bytes) -> Layout:
         height = abs(int.from_bytes(body[22:26], "little", signed=True))
         depth, compression = _u16(body, 28), int.from_bytes(body[30:34], "little")
     if compression in _RUN_LENGTHS:
-        raise UnsupportedFormat("BMP compressed by run lengths")
+        raise UnsupportedFormat("BMP with run-length encoding")
     row = (width * depth + 31) // 32 * 4
-    if compression in _UNCOMPRESSED and _pixels_at(body) + row * height > len(body):
+    pixels_at = int.from_bytes(body[10:14], "little")
+    if compression in _UNCOMPRESSED and pixels_at + row * height > len(body):
         raise CorruptImage("its pixels are cut short")
-    return still(width, height, len(body), [])
-
-
-def _pixels_at(body: bytes) -> int:
-    return int.from_bytes(body[10:14], "little")
+    return still_image(width, height, len(body))
 
 
 def _u16(body: bytes, at: int) -> int:

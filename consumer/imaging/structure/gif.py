@@ -1,17 +1,17 @@
-"""GIF: blocks (GIF89a specification)."""
+"""GIF: reads the blocks (GIF89a specification)."""
 
-from consumer.imaging.structure.segments import MAX_PARTS, Layout
+from consumer.imaging.structure.image_structure import MAX_SEGMENTS, ImageStructure
 from core.errors import CorruptImage
 
 _EXTENSION, _IMAGE, _TRAILER = 0x21, 0x2C, 0x3B
 _SCREEN_SIZE = 13
 
 
-def read(body: bytes) -> Layout:
-    """Raises CorruptImage unless every block is whole and the trailer is there.
+def read_structure(body: bytes) -> ImageStructure:
+    """Raise CorruptImage unless every block is complete and the trailer is there.
 
-    A frame that reaches beyond the screen enlarges the canvas of all that follow, so the budget
-    is charged for the widest and highest reach of any frame.
+    A frame that reaches beyond the screen enlarges the canvas of all frames after it. So the size is
+    the widest and highest reach of any frame.
     """
     try:
         return _walk(body)
@@ -19,30 +19,32 @@ def read(body: bytes) -> Layout:
         raise CorruptImage("it ends before its trailer") from None
 
 
-def _walk(body: bytes) -> Layout:
+def _walk(body: bytes) -> ImageStructure:
     width, height = _u16(body, 6), _u16(body, 8)
     extents: list[tuple[int, int]] = []
-    at = _SCREEN_SIZE + _color_table(body[10])
-    for _ in range(MAX_PARTS):
-        kind = body[at]
-        if kind == _TRAILER:
-            return _layout((width, height), extents, end=at + 1)
-        if kind == _EXTENSION:
-            at = _after_data(body, at + 2)
-        elif kind == _IMAGE:
+    at = _SCREEN_SIZE + _color_table_size(body[10])
+    for _ in range(MAX_SEGMENTS):
+        label = body[at]
+        if label == _TRAILER:
+            return _to_structure((width, height), extents, end=at + 1)
+        if label == _EXTENSION:
+            at = _skip_sub_blocks(body, at + 2)
+        elif label == _IMAGE:
             left, top = _u16(body, at + 1), _u16(body, at + 3)
             extents.append((left + _u16(body, at + 5), top + _u16(body, at + 7)))
-            at = _after_data(body, at + 11 + _color_table(body[at + 9]))
+            at = _skip_sub_blocks(body, at + 11 + _color_table_size(body[at + 9]))
         else:
             raise CorruptImage("it has an unknown block")
-    raise CorruptImage(f"more than {MAX_PARTS:,} blocks")
+    raise CorruptImage(f"more than {MAX_SEGMENTS:,} blocks")
 
 
-def _layout(screen: tuple[int, int], extents: list[tuple[int, int]], end: int) -> Layout:
+def _to_structure(
+    screen: tuple[int, int], extents: list[tuple[int, int]], end: int
+) -> ImageStructure:
     if not extents:
         raise CorruptImage("it has no frame")
     area = max(screen[0], *(w for w, _ in extents)) * max(screen[1], *(h for _, h in extents))
-    return Layout(
+    return ImageStructure(
         width=max(screen[0], extents[0][0]),
         height=max(screen[1], extents[0][1]),
         frames=len(extents),
@@ -52,14 +54,14 @@ def _layout(screen: tuple[int, int], extents: list[tuple[int, int]], end: int) -
     )
 
 
-def _after_data(body: bytes, at: int) -> int:
-    """Past sub-blocks, each led by its length, the last of length zero."""
+def _skip_sub_blocks(body: bytes, at: int) -> int:
+    """Return the offset after sub-blocks. Each begins with its length; the last has length zero."""
     while size := body[at]:
         at += size + 1
     return at + 1
 
 
-def _color_table(flags: int) -> int:
+def _color_table_size(flags: int) -> int:
     return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
 
 

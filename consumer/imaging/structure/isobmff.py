@@ -1,20 +1,20 @@
-"""Boxes, and where in a file coded pictures are (ISO/IEC 14496-12 and 23008-12)."""
+"""Reads boxes, and locates AV1 data in a file (ISO/IEC 14496-12 and 23008-12)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from consumer.imaging.structure.segments import MAX_PARTS
+from consumer.imaging.structure.image_structure import MAX_SEGMENTS
 from core.errors import CorruptImage
 
 _HEADER, _LARGE_HEADER = 8, 16
 _FULL = 4
-"""Version and flags, in front of the content of a full box."""
-_CODED = b"av01"
+"""Size of version and flags, which precede the content of a full box."""
+_AV1 = b"av01"
 
 
 class Box(NamedTuple):
-    """data and stop: its content, as offsets in the file."""
+    """data and stop: offsets of its content in the file."""
 
     name: bytes
     data: int
@@ -22,12 +22,12 @@ class Box(NamedTuple):
 
 
 Extents = tuple[tuple[int, int], ...]
-"""Offset and size of each piece of an item or of one sample."""
+"""Offset and size of each piece of an item or a sample."""
 
 
-def boxes(body: bytes, at: int, stop: int) -> Iterator[Box]:
-    """Raises CorruptImage where a box reaches past `stop`, and for very many of them."""
-    for _ in range(MAX_PARTS):
+def iter_boxes(body: bytes, at: int, stop: int) -> Iterator[Box]:
+    """Yield the boxes between two offsets. Raises CorruptImage if one reaches past `stop`, or if there are too many."""
+    for _ in range(MAX_SEGMENTS):
         if at == stop:
             return
         size, header = int.from_bytes(body[at : at + 4], "big"), _HEADER
@@ -38,15 +38,17 @@ def boxes(body: bytes, at: int, stop: int) -> Iterator[Box]:
             raise CorruptImage("a box is cut short")
         yield Box(body[at + 4 : at + 8], at + header, end)
         at = end
-    raise CorruptImage(f"more than {MAX_PARTS:,} boxes")
+    raise CorruptImage(f"more than {MAX_SEGMENTS:,} boxes")
 
 
-def below(body: bytes, parent: Box, *path: bytes, skip: int = 0) -> list[Box]:
-    """The boxes at the end of a path of names. skip: bytes of the parent before its first box."""
-    found = [each for each in boxes(body, parent.data + skip, parent.stop) if each.name == path[0]]
+def _find_boxes(body: bytes, parent: Box, *path: bytes, skip: int = 0) -> list[Box]:
+    """Return the boxes at a path of names. skip: bytes of the parent before its first box."""
+    found = [
+        each for each in iter_boxes(body, parent.data + skip, parent.stop) if each.name == path[0]
+    ]
     if len(path) == 1:
         return found
-    return [each for box in found for each in below(body, box, *path[1:])]
+    return [each for box in found for each in _find_boxes(body, box, *path[1:])]
 
 
 @dataclass(slots=True)
@@ -56,7 +58,7 @@ class _Cursor:
     stop: int
 
     def number(self, size: int) -> int:
-        """Big-endian, `size` bytes long. Raises CorruptImage beyond the box."""
+        """Read a big-endian number of `size` bytes. Raises CorruptImage beyond the box."""
         self.at += size
         if self.at > self.stop:
             raise CorruptImage("a box is cut short")
@@ -64,8 +66,8 @@ class _Cursor:
 
     def count(self, size: int) -> int:
         number = self.number(size)
-        if number > MAX_PARTS:
-            raise CorruptImage(f"more than {MAX_PARTS:,} samples")
+        if number > MAX_SEGMENTS:
+            raise CorruptImage(f"more than {MAX_SEGMENTS:,} samples")
         return number
 
 
@@ -73,33 +75,33 @@ def _cursor(body: bytes, box: Box, skip: int = 0) -> _Cursor:
     return _Cursor(body, box.data + skip, box.stop)
 
 
-def coded_items(body: bytes, meta: Box) -> Iterator[Extents]:
-    """Of each item of AV1, alpha and tiles included. Raises CorruptImage."""
-    coded = {
+def av1_items(body: bytes, meta: Box) -> Iterator[Extents]:
+    """Yield the extents of each AV1 item, alpha and tiles included. Raises CorruptImage."""
+    av1_ids = {
         number
-        for info in below(body, meta, b"iinf", skip=_FULL)
-        for number in _coded_numbers(body, info)
+        for info in _find_boxes(body, meta, b"iinf", skip=_FULL)
+        for number in _av1_item_ids(body, info)
     }
-    data = next((box.data for box in below(body, meta, b"idat", skip=_FULL)), 0)
-    for locations in below(body, meta, b"iloc", skip=_FULL):
-        for number, extents in _locations(body, locations, data):
-            if number in coded:
+    data = next((box.data for box in _find_boxes(body, meta, b"idat", skip=_FULL)), 0)
+    for locations in _find_boxes(body, meta, b"iloc", skip=_FULL):
+        for number, extents in _item_extents(body, locations, data):
+            if number in av1_ids:
                 yield extents
 
 
-def _coded_numbers(body: bytes, info: Box) -> Iterator[int]:
+def _av1_item_ids(body: bytes, info: Box) -> Iterator[int]:
     skip = _FULL + (4 if _cursor(body, info).number(1) else 2)
-    for entry in boxes(body, info.data + skip, info.stop):
+    for entry in iter_boxes(body, info.data + skip, info.stop):
         cursor = _cursor(body, entry)
         version = cursor.number(_FULL) >> 24
         number = cursor.number(4 if version > 2 else 2)  # noqa: PLR2004 - longer from version 3
         cursor.number(2)
-        if cursor.number(4).to_bytes(4, "big") == _CODED:
+        if cursor.number(4).to_bytes(4, "big") == _AV1:
             yield number
 
 
-def _locations(body: bytes, box: Box, data: int) -> Iterator[tuple[int, Extents]]:
-    """ISO/IEC 14496-12, 8.11.3. `data` is where the item data box begins."""
+def _item_extents(body: bytes, box: Box, data: int) -> Iterator[tuple[int, Extents]]:
+    """Yield id and extents of each item (ISO/IEC 14496-12, 8.11.3). data: offset of the item data box."""
     cursor = _cursor(body, box)
     version, sizes = cursor.number(_FULL) >> 24, cursor.number(2)
     offset_size, length_size, base_size, index_size = (sizes >> at & 15 for at in (12, 8, 4, 0))
@@ -110,7 +112,7 @@ def _locations(body: bytes, box: Box, data: int) -> Iterator[tuple[int, Extents]
         cursor.number(2)
         base = cursor.number(base_size) + (data if method == 1 else 0)
         if method > 1:
-            raise CorruptImage("an item is made of others")
+            raise CorruptImage("an item consists of other items")
         extents = []
         for _ in range(cursor.count(2)):
             cursor.number(index_size if version else 0)
@@ -119,22 +121,22 @@ def _locations(body: bytes, box: Box, data: int) -> Iterator[tuple[int, Extents]
         yield number, tuple(extents)
 
 
-def coded_samples(body: bytes, movie: Box) -> Iterator[Extents]:
-    """Of each sample of each track of AV1. Raises CorruptImage."""
-    for table in below(body, movie, b"trak", b"mdia", b"minf", b"stbl"):
-        parts = {box.name: box for box in boxes(body, table.data, table.stop)}
-        entries = parts.get(b"stsd")
-        if entries and below(body, entries, _CODED, skip=_FULL + 4):
-            yield from _samples(body, parts)
+def av1_samples(body: bytes, movie: Box) -> Iterator[Extents]:
+    """Yield the extents of each sample of each AV1 track. Raises CorruptImage."""
+    for table in _find_boxes(body, movie, b"trak", b"mdia", b"minf", b"stbl"):
+        tables = {box.name: box for box in iter_boxes(body, table.data, table.stop)}
+        entries = tables.get(b"stsd")
+        if entries and _find_boxes(body, entries, _AV1, skip=_FULL + 4):
+            yield from _samples(body, tables)
 
 
-def _samples(body: bytes, parts: dict[bytes, Box]) -> Iterator[Extents]:
-    if b"stsz" not in parts or b"stsc" not in parts:
+def _samples(body: bytes, tables: dict[bytes, Box]) -> Iterator[Extents]:
+    if b"stsz" not in tables or b"stsc" not in tables:
         raise CorruptImage("a track has no table of samples")
-    sizes = iter(_sizes(_cursor(body, parts[b"stsz"], _FULL)))
-    runs = dict(_runs(_cursor(body, parts[b"stsc"], _FULL)))
+    sizes = iter(_sizes(_cursor(body, tables[b"stsz"], _FULL)))
+    runs = dict(_runs(_cursor(body, tables[b"stsc"], _FULL)))
     samples = 0
-    for index, offset in enumerate(_chunks(body, parts), start=1):
+    for index, offset in enumerate(_chunks(body, tables), start=1):
         samples, at = runs.get(index, samples), offset
         for _ in range(samples):
             size = next(sizes, None)
@@ -150,7 +152,7 @@ def _sizes(cursor: _Cursor) -> list[int]:
 
 
 def _runs(cursor: _Cursor) -> Iterator[tuple[int, int]]:
-    """The first chunk of each run, and the samples in each of its chunks."""
+    """Yield the first chunk of each run, and the number of samples in each of its chunks."""
     last = 0
     for _ in range(cursor.count(4)):
         first, samples = cursor.number(4), cursor.number(4)
@@ -161,9 +163,9 @@ def _runs(cursor: _Cursor) -> Iterator[tuple[int, int]]:
         yield first, samples
 
 
-def _chunks(body: bytes, parts: dict[bytes, Box]) -> Iterator[int]:
+def _chunks(body: bytes, tables: dict[bytes, Box]) -> Iterator[int]:
     for name, size in ((b"stco", 4), (b"co64", 8)):
-        if name in parts:
-            cursor = _cursor(body, parts[name], _FULL)
+        if name in tables:
+            cursor = _cursor(body, tables[name], _FULL)
             for _ in range(cursor.count(4)):
                 yield cursor.number(size)

@@ -1,9 +1,16 @@
-"""TIFF: directories, strips and tiles (TIFF 6.0, sections 3 and 15)."""
+"""TIFF: reads directories, strips and tiles (TIFF 6.0, sections 3 and 15)."""
 
 from dataclasses import dataclass
 
-from consumer.imaging.ifd import MAX_NUMBERS, Block, Directory, WalkBudget, block
-from consumer.imaging.structure.segments import Layout
+from consumer.imaging.ifd import (
+    MAX_DIRECTORIES,
+    MAX_NUMBERS,
+    Directory,
+    TiffBlock,
+    WalkBudget,
+    parse_block,
+)
+from consumer.imaging.structure.image_structure import ImageStructure
 from core.errors import CorruptImage, TooManyPixels, UnsupportedFormat
 
 _WIDTH, _HEIGHT = 256, 257
@@ -11,7 +18,7 @@ _STRIPS, _STRIP_SIZES, _ROWS_PER_STRIP = 273, 279, 278
 _TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_SIZES = 322, 323, 324, 325
 _SAMPLES, _PLANAR = 277, 284
 _SEPARATE_PLANES = 2
-_SHAPE = frozenset(
+_SIZE_TAGS = frozenset(
     {
         _WIDTH,
         _HEIGHT,
@@ -24,11 +31,11 @@ _SHAPE = frozenset(
         _PLANAR,
     }
 )
-_SINGLE = _SHAPE - {_STRIPS, _TILES}
+_SINGLE_VALUE_TAGS = _SIZE_TAGS - {_STRIPS, _TILES}
 _PIECES_MAX = 262_144
-"""Strips and tiles of all frames, for tables may overlap."""
+"""Strips and tiles of all frames. Tables may overlap, so the size of the body is no limit."""
 _VALUES_MIN = 67_108_864
-"""Bytes of all values, which Pillow copies for each directory; pages may share a colour profile."""
+"""Bytes of all values. Pillow copies them for each directory, and pages may share a colour profile."""
 _DNG_VERSION = 50706
 _CANON_RAW = b"CR"
 
@@ -41,32 +48,32 @@ class _Frame:
     pieces: int
 
 
-def read(body: bytes, max_frames: int) -> Layout:
-    """Every directory of the main chain is a frame; frames may differ in size.
+def read_structure(body: bytes, max_frames: int = MAX_DIRECTORIES) -> ImageStructure:
+    """Read every directory of the main chain as a frame. Frames may differ in size.
 
-    Raises CorruptImage where a strip or tile reaches past the end, UnsupportedFormat for camera
-    raw files in TIFF's clothes, TooManyPixels for more than `max_frames`, at which the walk stops,
-    and for more pieces than can be walked.
+    Raises CorruptImage if a strip or tile reaches past the end. Raises UnsupportedFormat for camera
+    raw files that look like TIFF. Raises TooManyPixels for more than `max_frames`, where the walk
+    stops, and for too many strips or tiles.
     """
-    tiff = block(body, WalkBudget(size=max(len(body), _VALUES_MIN)))
+    tiff = parse_block(body, WalkBudget(size=max(len(body), _VALUES_MIN)))
     if tiff is None:
         raise CorruptImage("its header is cut short")
     if body[8:10] == _CANON_RAW:
         raise UnsupportedFormat("camera raw")
     frames: list[_Frame] = []
     pieces = 0
-    following = tiff.first()
+    next_offset = tiff.first_offset()
     for directory in tiff.walk():
         if len(frames) == max_frames:
             raise TooManyPixels(f"more than {max_frames:,} frames")
         frames.append(_frame(tiff, directory))
         pieces += frames[-1].pieces
-        following = directory.following
+        next_offset = directory.next_offset
         if pieces > _PIECES_MAX:
-            raise TooManyPixels("more strips than can be walked")
-    if not frames or (following and tiff.directory(following) is None):
+            raise TooManyPixels("too many strips or tiles")
+    if not frames or (next_offset and tiff.directory(next_offset) is None):
         raise CorruptImage("a directory is cut short")
-    return Layout(
+    return ImageStructure(
         width=frames[0].width,
         height=frames[0].height,
         frames=len(frames),
@@ -76,23 +83,23 @@ def read(body: bytes, max_frames: int) -> Layout:
     )
 
 
-def _frame(tiff: Block, directory: Directory) -> _Frame:
-    _check_whole(tiff, directory)
+def _frame(tiff: TiffBlock, directory: Directory) -> _Frame:
+    _check_complete(tiff, directory)
     if directory.entry(_DNG_VERSION):
         raise UnsupportedFormat("camera raw")
     width, height, tile_width, tile_height = (
         tiff.number(directory.entry(tag)) for tag in (_WIDTH, _HEIGHT, _TILE_WIDTH, _TILE_HEIGHT)
     )
     rows = tiff.number(directory.entry(_ROWS_PER_STRIP)) or height
-    strips = _pieces(tiff, directory, _STRIPS, _STRIP_SIZES)
-    tiles = _pieces(tiff, directory, _TILES, _TILE_SIZES)
+    strips = _count_pieces(tiff, directory, _STRIPS, _STRIP_SIZES)
+    tiles = _count_pieces(tiff, directory, _TILES, _TILE_SIZES)
     separate = tiff.number(directory.entry(_PLANAR)) == _SEPARATE_PLANES
     planes = tiff.number(directory.entry(_SAMPLES), default=1) if separate else 1
     if strips > planes * _needed(height, rows):
         raise CorruptImage("it has more strips than it needs")
     if tiles > planes * _needed(width, tile_width) * _needed(height, tile_height):
         raise CorruptImage("it has more tiles than it needs")
-    # A decoder takes memory for a whole tile, however small the picture.
+    # A decoder allocates a whole tile, even for a smaller image.
     area = max(width * height, tile_width * tile_height)
     return _Frame(width, height, area, strips + tiles)
 
@@ -101,30 +108,30 @@ def _needed(length: int, piece: int) -> int:
     return -(-length // piece) if piece else 0
 
 
-def _check_whole(tiff: Block, directory: Directory) -> None:
-    shape = [entry.tag for entry in directory.entries if entry.tag in _SHAPE]
-    if len(shape) != len(set(shape)):
-        raise CorruptImage("it gives its shape twice")
-    if any(entry.tag in _SINGLE and entry.count > 1 for entry in directory.entries):
-        raise CorruptImage("it gives its shape more than once")
+def _check_complete(tiff: TiffBlock, directory: Directory) -> None:
+    tags = [entry.tag for entry in directory.entries if entry.tag in _SIZE_TAGS]
+    if len(tags) != len(set(tags)):
+        raise CorruptImage("it gives its size twice")
+    if any(entry.tag in _SINGLE_VALUE_TAGS and entry.count > 1 for entry in directory.entries):
+        raise CorruptImage("it gives its size more than once")
     values_end = max((entry.data + entry.size for entry in directory.entries), default=0)
-    if not directory.whole or values_end > len(tiff.data):
+    if not directory.complete or values_end > len(tiff.data):
         raise CorruptImage("a directory is cut short")
     tiff.budget.spend_bytes(sum(entry.size for entry in directory.entries))
 
 
-def _pieces(tiff: Block, directory: Directory, where: int, length: int) -> int:
-    """How many strips or tiles there are; each must lie inside the file.
+def _count_pieces(tiff: TiffBlock, directory: Directory, offsets_tag: int, lengths_tag: int) -> int:
+    """Count the strips or tiles, and check that each lies inside the file.
 
-    A decoder that takes tables at their word would decode each piece, needed or not.
+    A decoder that trusts the tables would decode each piece, needed or not.
     """
-    offsets, lengths = directory.entry(where), directory.entry(length)
+    offsets, lengths = directory.entry(offsets_tag), directory.entry(lengths_tag)
     if offsets is None:
         return 0
     if offsets.count > MAX_NUMBERS:
         raise TooManyPixels(f"more than {MAX_NUMBERS:,} strips or tiles")
     starts, sizes = tiff.numbers(offsets), tiff.numbers(lengths, most=offsets.count)
-    # Old writers leave the lengths out; then only the decoder can tell.
+    # Old writers leave the lengths out. Then only the decoder can detect a missing part.
     sizes = sizes or (0,) * len(starts)
     if len(starts) != offsets.count or len(sizes) < len(starts):
         raise CorruptImage("its table of strips is cut short")

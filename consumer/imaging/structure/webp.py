@@ -1,42 +1,42 @@
-"""WebP: RIFF chunks (RFC 9649)."""
+"""WebP: reads the RIFF chunks (RFC 9649)."""
 
-from consumer.imaging.structure.segments import Layout, Part, append
+from consumer.imaging.structure.image_structure import ImageStructure, Segment, append_bounded
 from core.errors import CorruptImage
 
-RIFF_HEADER_SIZE = 12
+_RIFF_HEADER_SIZE = 12
 _DIMENSION_BITS = 0x3FFF
 
 
-def read(body: bytes) -> Layout:
-    """Raises CorruptImage where the body is shorter than its RIFF size, or a chunk too long.
+def read_structure(body: bytes) -> ImageStructure:
+    """Raise CorruptImage if the body is shorter than its RIFF size, or a chunk reaches past the end.
 
     More than one EXIF chunk is CorruptImage as well (section 2.7.1.5 allows one).
     """
     end = 8 + int.from_bytes(body[4:8], "little")
     if end > len(body):
         raise CorruptImage("it is shorter than it says")
-    parts: list[Part] = []
-    at = RIFF_HEADER_SIZE
+    chunks: list[Segment] = []
+    at = _RIFF_HEADER_SIZE
     while at + 8 <= end:
         size = int.from_bytes(body[at + 4 : at + 8], "little")
         if at + 8 + size > end:
             raise CorruptImage("a chunk is cut short")
         # Some writers leave out the padding byte of the last chunk.
         stop = min(at + 8 + size + (size & 1), end)
-        append(parts, Part(body[at : at + 4], at, stop, at + 8, size))
+        append_bounded(chunks, Segment(body[at : at + 4], at, stop, at + 8, size))
         at = stop
-    if not parts:
+    if not chunks:
         raise CorruptImage("it has no chunk")
-    if sum(part.name == b"EXIF" for part in parts) > 1:
+    if sum(chunk.name == b"EXIF" for chunk in chunks) > 1:
         raise CorruptImage("it has more than one EXIF chunk")
-    width, height = _canvas(parts[0].name, parts[0].payload(body)[:10])
-    frames = max(1, sum(part.name == b"ANMF" for part in parts))
+    width, height = _canvas(chunks[0].name, chunks[0].payload(body)[:10])
+    frames = max(1, sum(chunk.name == b"ANMF" for chunk in chunks))
     area = width * height
-    return Layout(width, height, frames, frames * area, area, end, tuple(parts))
+    return ImageStructure(width, height, frames, frames * area, area, end, tuple(chunks))
 
 
 def _canvas(name: bytes, head: bytes) -> tuple[int, int]:
-    """RFC 9649, sections 2.5 to 2.7: lossy, lossless and extended."""
+    """Read the size: lossy, lossless or extended (RFC 9649, sections 2.5 to 2.7)."""
     if name == b"VP8X":
         return 1 + int.from_bytes(head[4:7], "little"), 1 + int.from_bytes(head[7:10], "little")
     if name == b"VP8L":

@@ -60,7 +60,7 @@ def test_coded_data_is_found_inside_the_metadata_box() -> None:
 def test_an_honest_container_is_charged_once() -> None:
     """Where both sizes agree, the pixels are those of the picture."""
     exact = ImagePolicy(max_pixels=400 * 266)
-    assert probe(sample("cat.avif"), exact).layout.width == 400
+    assert probe(sample("cat.avif"), exact).structure.width == 400
     with pytest.raises(TooManyPixels):
         probe(sample("cat.avif"), ImagePolicy(max_pixels=400 * 266 - 1))
 
@@ -94,26 +94,26 @@ HEADERS = {
 @pytest.mark.parametrize("header", HEADERS.values(), ids=HEADERS.keys())
 def test_a_sequence_header_gives_its_size(header: bytes) -> None:
     """The size is found behind every optional part of the header (AV1, 5.5)."""
-    assert av1.largest_frame(header) == (3_000, 1_000)
+    assert av1.max_frame_size(header) == (3_000, 1_000)
 
 
 def test_a_sequence_header_cut_short_is_corrupt() -> None:
     """A header that ends before its size is CORRUPT_IMAGE."""
     with pytest.raises(CorruptImage):
-        av1.largest_frame(HEADERS["timing"][:-3])
+        av1.max_frame_size(HEADERS["timing"][:-3])
 
 
 def test_units_are_told_apart() -> None:
     """Units with an extension, a long size and no size at all are all found."""
     data = b"\x12\0" + b"\x0e\x08\x81\0a" + b"\x30bc"
-    assert [*av1.units(data)] == [(2, b""), (1, b"a"), (6, b"bc")]
+    assert [*av1.iter_obus(data)] == [(2, b""), (1, b"a"), (6, b"bc")]
 
 
 @pytest.mark.parametrize("data", [b"\x0a", b"\x0a\xff", b"\x0a\5abc", b"\x0a" + b"\x80" * 9])
 def test_a_unit_cut_short_is_corrupt(data: bytes) -> None:
     """A size that reaches beyond the data, or has no end, is CORRUPT_IMAGE."""
     with pytest.raises(CorruptImage):
-        [*av1.units(data)]
+        [*av1.iter_obus(data)]
 
 
 def test_items_that_share_their_data_are_corrupt() -> None:

@@ -1,8 +1,14 @@
-import pytest
+"""The table of accepted formats, and detection of a format by its first bytes."""
 
-from consumer.imaging import ImagePolicy, Probe, probe
+import pytest
+from PIL import Image
+
+from consumer.imaging import ImagePolicy, ImageProbe, probe
+from consumer.imaging.formats import FORMATS, Format
+from consumer.imaging.strip_location import STRIPPERS
+from consumer.imaging.structure import READERS
 from core.errors import CorruptImage, ImageFailure, NotAnImage, UnsupportedFormat
-from harness.pictures import html, picture, sample, svg
+from harness.pictures import IMAGES, html, picture, sample, svg
 
 POLICY = ImagePolicy()
 
@@ -56,6 +62,37 @@ ACCEPTED = {
 }
 
 
+def samples_of(image_format: Format) -> list[str]:
+    return [
+        path.name
+        for path in sorted(IMAGES.iterdir())
+        if path.is_file() and image_format.matches(path.read_bytes())
+    ]
+
+
+@pytest.mark.parametrize("image_format", FORMATS, ids=lambda each: each.name)
+def test_each_format_has_all_its_parts(image_format: Format) -> None:
+    """A format needs a reader, a stripper, a Pillow plug-in of its name and media type, and a sample."""
+    assert image_format in READERS
+    assert image_format in STRIPPERS
+    Image.init()
+    assert Image.MIME[image_format.name] == image_format.media_type
+    assert image_format.bytes_per_pixel >= 3
+    assert samples_of(image_format)
+
+
+def test_the_tables_hold_no_other_format() -> None:
+    """A part without an entry in FORMATS would never be used."""
+    assert set(READERS) == set(STRIPPERS) == set(FORMATS)
+
+
+def test_each_sample_matches_one_format() -> None:
+    """The order of the table does not matter."""
+    names = [name for image_format in FORMATS for name in samples_of(image_format)]
+    assert len(names) == len(set(names))
+    assert set(ACCEPTED) <= set(names)
+
+
 @pytest.mark.parametrize("body", NOT_IMAGES.values(), ids=NOT_IMAGES.keys())
 def test_what_is_no_picture_is_said_to_be_none(body: bytes) -> None:
     """A body that no picture begins with is NOT_AN_IMAGE, whatever its name was."""
@@ -70,8 +107,10 @@ def test_formats_off_the_allow_list_are_refused(body: bytes) -> None:
         probe(body, POLICY)
 
 
-def facts(found: Probe) -> tuple[str, str, str, int, int, int]:
-    return (*found.kind, found.layout.width, found.layout.height, found.layout.frames)
+def facts(found: ImageProbe) -> tuple[str, str, str, int, int, int]:
+    image_format, structure = found.format, found.structure
+    names = (image_format.name, image_format.media_type, image_format.extension)
+    return (*names, structure.width, structure.height, structure.frames)
 
 
 @pytest.mark.parametrize("name", ACCEPTED)
@@ -80,7 +119,7 @@ def test_samples_are_known_by_their_bytes(name: str) -> None:
     assert facts(probe(sample(name), POLICY)) == ACCEPTED[name]
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "WEBP", "AVIF", "TIFF", "BMP"])
+@pytest.mark.parametrize("kind", [each.name for each in FORMATS])
 def test_a_magic_number_alone_is_a_damaged_picture(kind: str) -> None:
     """A body that begins right and then stops is CORRUPT_IMAGE."""
     with pytest.raises(CorruptImage):
@@ -90,7 +129,7 @@ def test_a_magic_number_alone_is_a_damaged_picture(kind: str) -> None:
 def test_avif_is_recognised_by_a_compatible_brand() -> None:
     """A HEIF container whose compatible brands name AVIF is taken for one."""
     body = sample("cat.avif").replace(b"ftypavif", b"ftypmif1", 1)
-    assert probe(body, POLICY).kind.name == "AVIF"
+    assert probe(body, POLICY).format.name == "AVIF"
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,4 @@
 from contextlib import suppress
-from pathlib import PurePath
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -7,7 +6,7 @@ from hypothesis import strategies as st
 
 from consumer.imaging import ImagePolicy, inspect, probe
 from core.errors import ImageFailure
-from harness.pictures import IMAGES, jpeg_with_gps, png_with_location_text, sample, tiff_with_gps
+from harness.pictures import IMAGES, jpeg_with_gps, png_with_location_text, tiff_with_gps
 
 # A damaged picture may be nearly as costly as a good one, so the budget is small.
 POLICY = ImagePolicy(max_pixels=2_000_000, max_frames=50)
@@ -62,10 +61,3 @@ def test_any_bytes_end_as_failures(body: bytes, prefix: bytes) -> None:
     """Arbitrary bytes, also behind a good beginning, fail by a code."""
     with suppress(ImageFailure):
         inspect(prefix + body, POLICY)
-
-
-def test_every_accepted_format_has_a_sample() -> None:
-    """No format escapes these tests for want of a sample."""
-    suffixes = {PurePath(name).suffix for name in SEEDS}
-    assert {".jpg", ".png", ".gif", ".webp", ".avif", ".tiff", ".bmp"} <= suffixes
-    assert inspect(sample("cat.avif"), POLICY).extension == "avif"

@@ -157,7 +157,7 @@ def test_the_camera_is_named_once_and_printably(make: str, model: str, camera: s
 def test_only_a_valid_capture_time_is_kept(taken: str, offset: str, expected: str) -> None:
     """A time that EXIF leaves blank or spells wrong is empty; a wrong offset is left out."""
     details = {TAKEN: taken, OFFSET: offset} if offset else {TAKEN: taken}
-    assert exif.read(exif_block(gps=False, details=details)).capture_time == expected
+    assert exif.read_exif(exif_block(gps=False, details=details)).capture_time == expected
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_only_a_valid_capture_time_is_kept(taken: str, offset: str, expected: st
 )
 def test_a_damaged_exif_block_says_nothing(block: bytes) -> None:
     """EXIF that cannot be read does not fail the picture; it has no facts."""
-    assert exif.read(block) == exif.ExifFacts()
+    assert exif.read_exif(block) == exif.ExifFacts()
 
 
 def test_similar_pictures_have_similar_hashes() -> None:
@@ -208,7 +208,7 @@ def test_the_dominant_colour_of_a_plain_picture_is_its_colour(
     mode: str, fill: float | tuple[int, ...], expected: str
 ) -> None:
     """Every pixel format ends as a colour; what is transparent counts as white."""
-    small = perceptual.small_copy(Image.new(mode, (200, 150), fill))
+    small = perceptual.make_thumbnail(Image.new(mode, (200, 150), fill))
     assert perceptual.dominant_color(small) == expected
 
 

@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from consumer.imaging import ImagePolicy, inspect
-from consumer.imaging.policy import Verification
+from consumer.imaging.limits import Verification
 from core.errors import CorruptImage, TooManyPixels
 from harness.pictures import jpeg_segment, picture, png_chunk, sample, truncated
 

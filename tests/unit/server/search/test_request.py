@@ -240,7 +240,7 @@ def test_any_text_is_read_as_documents_are(text: str) -> None:
 
 def test_formats_and_colors_are_those_that_are_written() -> None:
     """Whatever an image can have may be asked for."""
-    written = {each.name for each in vars(formats).values() if isinstance(each, formats.Format)}
+    written = {each.name for each in formats.FORMATS}
     assert set(FORMATS) == written
     assert set(COLORS.values()) == set(Color)
     assert set(COLORS) == set(pb.Color.values()) - {pb.COLOR_UNSPECIFIED}

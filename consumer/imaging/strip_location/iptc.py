@@ -1,11 +1,11 @@
-"""Location in IPTC records (IIM 4.2) and in Photoshop's image resource blocks that hold them."""
+"""Finds the location in IPTC records (IIM 4.2), and removes it from Photoshop's image resource blocks."""
 
 from collections.abc import Iterator
 
 from consumer.imaging.ifd import WalkBudget
-from consumer.imaging.location import gps, xmp
+from consumer.imaging.strip_location import gps, xmp
 
-_PLACES = frozenset({26, 27, 90, 92, 95, 100, 101})
+_LOCATION_DATASETS = frozenset({26, 27, 90, 92, 95, 100, 101})
 """Content location code and name, city, sublocation, province, country code and name."""
 _TAG_MARKER, _APPLICATION_RECORD = 0x1C, 2
 _HEADER = 5
@@ -16,8 +16,8 @@ _RESOURCE_MIN = 12
 _IPTC, _EXIF_1, _EXIF_3, _XMP = 0x0404, 0x0422, 0x0423, 0x0424
 
 
-def names_place(records: bytes) -> bool:
-    """Whether IIM datasets name a place. What follows a damaged dataset is not read."""
+def has_location(records: bytes) -> bool:
+    """Return whether IIM datasets hold a location. Stops at a damaged dataset."""
     at = 0
     while at + _HEADER <= len(records) and records[at] == _TAG_MARKER:
         record, dataset = records[at + 1], records[at + 2]
@@ -27,36 +27,36 @@ def names_place(records: bytes) -> bool:
             width = size & ~_EXTENDED
             size = int.from_bytes(records[at : at + width], "big")
             at += width
-        if size and record == _APPLICATION_RECORD and dataset in _PLACES:
+        if size and record == _APPLICATION_RECORD and dataset in _LOCATION_DATASETS:
             return True
         at += size
     return False
 
 
-def without_place(resources: bytes, budget: WalkBudget) -> bytes:
-    """Image resource blocks less those that name a place; the same object where none does.
+def strip(resources: bytes, budget: WalkBudget) -> bytes:
+    """Return the image resource blocks that hold no location. Returns `resources` itself if none does.
 
-    `budget` is that of the file, for the EXIF blocks among them. Raises CorruptImage.
+    `budget` is that of the file, for the EXIF blocks inside. Raises CorruptImage.
     """
     kept = bytearray()
     at = 0
     for identifier, start, stop, payload in _resources(resources):
-        if not _resource_names_place(identifier, payload, budget):
+        if not _resource_has_location(identifier, payload, budget):
             kept += resources[start:stop]
         at = stop
     return resources if len(kept) == at else bytes(kept) + resources[at:]
 
 
-def _resource_names_place(identifier: int, payload: bytes, budget: WalkBudget) -> bool:
+def _resource_has_location(identifier: int, payload: bytes, budget: WalkBudget) -> bool:
     if identifier == _IPTC:
-        return names_place(payload)
+        return has_location(payload)
     if identifier in (_EXIF_1, _EXIF_3):
-        return gps.tells_place(payload, budget)
-    return identifier == _XMP and xmp.names_place(payload)
+        return gps.has_location(payload, budget)
+    return identifier == _XMP and xmp.has_location(payload)
 
 
 def _resources(resources: bytes) -> Iterator[tuple[int, int, int, bytes]]:
-    """Identifier, start, stop and payload of each (Photoshop file format, image resources)."""
+    """Yield identifier, start, stop and payload of each block (Photoshop file format, image resources)."""
     at = 0
     while at + _RESOURCE_MIN <= len(resources) and resources.startswith(_RESOURCE, at):
         identifier = int.from_bytes(resources[at + 4 : at + 6], "big")

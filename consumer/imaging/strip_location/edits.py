@@ -1,15 +1,17 @@
+"""The result of every stripper, and the edits that produce it. Shared by all formats."""
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 Edit = tuple[int, int, bytes]
-"""Start and stop of the bytes that are replaced, and what comes in their place."""
+"""Start and stop of the bytes to replace, and their replacement."""
 
 
 @dataclass(frozen=True, slots=True)
-class Cleaned:
-    """body: without its location; the same object where there was nothing to remove.
+class StripResult:
+    """body: without location. If there was nothing to remove, the same object as before.
 
-    exif: the block that the picture's facts are read from, or empty.
+    exif: the block from which the image's facts are read, or empty.
     """
 
     body: bytes
@@ -17,8 +19,8 @@ class Cleaned:
     exif: bytes = b""
 
 
-def splice(body: bytes, edits: Sequence[Edit], end: int) -> bytes:
-    """`body` up to `end` with its edits made; `body` itself where that changes nothing."""
+def apply_edits(body: bytes, edits: Sequence[Edit], end: int) -> bytes:
+    """Return `body` up to `end` with the edits made. Returns `body` itself if nothing changes."""
     if not edits and end == len(body):
         return body
     pieces: list[bytes | memoryview] = []

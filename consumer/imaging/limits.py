@@ -1,0 +1,71 @@
+"""Limits on an image, and the memory that decoding it takes. Arithmetic on its structure."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from PIL import Image
+
+from consumer.imaging.formats import JPEG, PNG, Format
+from consumer.imaging.structure import ImageStructure
+from core.errors import CorruptImage, TooManyPixels
+
+Verification = Literal["full", "draft", "header"]
+
+_BODY_COPIES = 3
+"""The body, its copy without location, and the copy that some plug-ins of Pillow make."""
+_FIXED_BYTES = 1_000_000
+"""Parsed tables and the thumbnail."""
+_ANIMATED_PNG_BYTES_PER_PIXEL = 20
+_DRAFT_AREA = 64
+"""A draft has an eighth of the width and of the height."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImagePolicy:
+    """Limits on an image, and how thoroughly it is checked.
+
+    max_pixels: frames x width x height; the sum if frames differ in size. One frame is also limited
+        by Pillow's threshold for decompression bombs (`Image.MAX_IMAGE_PIXELS`, 89,478,485), so that
+        Pillow's warning never decides.
+    max_frames: frames, pages or animation steps in one file.
+    verification: `draft` decodes every frame, a JPEG at down to an eighth of its size, which reads
+        all of its data at half the cost. `full` decodes everything at full size. `header` decodes
+        nothing: for trusted origins. It gives no perceptual hash and no dominant colour, and does
+        not detect damage inside the pixel data.
+    """
+
+    max_pixels: int = 100_000_000
+    max_frames: int = 1_000
+    verification: Verification = "draft"
+
+
+def check_limits(structure: ImageStructure, policy: ImagePolicy) -> None:
+    """Raise CorruptImage for an image without pixels, and TooManyPixels for one over the policy."""
+    if structure.width < 1 or structure.height < 1:
+        raise CorruptImage("it has no pixels")
+    if structure.frames > policy.max_frames:
+        raise TooManyPixels(f"{structure.frames:,} frames, at most {policy.max_frames:,}")
+    frame_limit = min(policy.max_pixels, Image.MAX_IMAGE_PIXELS or policy.max_pixels)
+    if structure.largest > frame_limit:
+        raise TooManyPixels(f"{structure.largest:,} in a frame, at most {frame_limit:,}")
+    if structure.pixels > policy.max_pixels:
+        raise TooManyPixels(f"{structure.pixels:,} in all frames, at most {policy.max_pixels:,}")
+
+
+def estimate_decode_bytes(
+    image_format: Format, structure: ImageStructure, body_size: int, policy: ImagePolicy
+) -> int:
+    """Estimate the peak memory in bytes of inspecting a body of `body_size` bytes."""
+    return _FIXED_BYTES + body_size * _BODY_COPIES + _pixel_bytes(image_format, structure, policy)
+
+
+def _pixel_bytes(image_format: Format, structure: ImageStructure, policy: ImagePolicy) -> int:
+    if policy.verification == "header":
+        return 0
+    if image_format is PNG and structure.frames > 1:
+        return structure.largest * _ANIMATED_PNG_BYTES_PER_PIXEL
+    decoded = structure.largest * image_format.bytes_per_pixel
+    if image_format is not JPEG:
+        return decoded
+    coefficients = structure.largest * structure.coefficients
+    return coefficients + decoded // (_DRAFT_AREA if policy.verification == "draft" else 1)

@@ -1,0 +1,56 @@
+"""Removes the location from an image without re-encoding.
+
+Not searched: maker notes, comments and free text, content credentials (C2PA).
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+from PIL import ExifTags, ImageFile
+
+from consumer.imaging import exif, formats
+from consumer.imaging.formats import Format
+from consumer.imaging.strip_location import jpeg, png, webp, xmp
+from consumer.imaging.strip_location.edits import StripResult
+from consumer.imaging.strip_location.rejection import reject_if_located
+from consumer.imaging.structure import ImageStructure, read_structure
+from core.errors import LocationNotRemovable
+
+__all__ = ["STRIPPERS", "StripResult", "strip_location", "verify_stripped"]
+
+STRIPPERS: dict[Format, Callable[[bytes, ImageStructure], StripResult]] = {
+    formats.JPEG: jpeg.strip,
+    formats.PNG: png.strip,
+    formats.WEBP: webp.strip,
+    formats.GIF: partial(reject_if_located, formats.GIF),
+    formats.AVIF: partial(reject_if_located, formats.AVIF),
+    formats.TIFF: partial(reject_if_located, formats.TIFF),
+    formats.BMP: partial(reject_if_located, formats.BMP),
+}
+_GPS_VERSION = 0
+
+
+def strip_location(image_format: Format, body: bytes, structure: ImageStructure) -> StripResult:
+    """Remove the location, and the bytes after the end of the image.
+
+    Raises LocationNotRemovable if the format cannot be rewritten, if a second pass finds a location
+    again, or if the removal would change other facts.
+    """
+    strip = STRIPPERS[image_format]
+    stripped = strip(body, structure)
+    if stripped.had_location:
+        # In a damaged EXIF block, directories overlap: too little may be blanked, or too much.
+        again = strip(stripped.body, read_structure(image_format, stripped.body))
+        if again.body is not stripped.body or exif.read_exif(again.exif) != exif.read_exif(
+            stripped.exif
+        ):
+            raise LocationNotRemovable
+    return stripped
+
+
+def verify_stripped(image: ImageFile.ImageFile) -> None:
+    """Raise LocationNotRemovable if Pillow, an independent reader, still finds a location."""
+    gps = image.getexif().get_ifd(ExifTags.IFD.GPSInfo).keys() - {_GPS_VERSION}
+    packet = image.info.get("xmp", b"")
+    if gps or (isinstance(packet, bytes) and xmp.has_location(packet)):
+        raise LocationNotRemovable

@@ -1,0 +1,65 @@
+"""The structure of an image, which every reader returns."""
+
+from dataclasses import dataclass
+
+from core.errors import CorruptImage
+
+MAX_SEGMENTS = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A segment (JPEG) or chunk (PNG, WebP). Offsets are in bytes from the start of the file.
+
+    start and stop: the whole segment with its header and padding. data and size: its payload.
+    """
+
+    name: bytes
+    start: int
+    stop: int
+    data: int
+    size: int
+
+    def payload(self, body: bytes) -> bytes:
+        return body[self.data : self.data + self.size]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageStructure:
+    """width, height: pixels as stored, before any orientation.
+
+    frames: at least 1.
+    pixels: the sum over all frames.
+    largest: pixels of the largest frame, or of the largest tile if that is more.
+    end: offset of the first byte after the image.
+    segments: for formats whose metadata can be removed.
+    coefficients: bytes per pixel if a decoder keeps the coefficients of the whole image (JPEG of
+        several scans), else 0.
+    exif: the EXIF block, if reading the structure has found it.
+    """
+
+    width: int
+    height: int
+    frames: int
+    pixels: int
+    largest: int
+    end: int
+    segments: tuple[Segment, ...] = ()
+    coefficients: int = 0
+    exif: bytes = b""
+
+
+def still_image(width: int, height: int, end: int) -> ImageStructure:
+    """Return the structure of a single frame without segments."""
+    area = width * height
+    return ImageStructure(width, height, 1, area, area, end)
+
+
+def append_bounded(segments: list[Segment], segment: Segment) -> None:
+    """Append a segment. Raises CorruptImage beyond MAX_SEGMENTS.
+
+    A segment may be as short as four bytes, and a body millions of bytes long.
+    """
+    if len(segments) >= MAX_SEGMENTS:
+        raise CorruptImage(f"more than {MAX_SEGMENTS:,} segments")
+    segments.append(segment)

@@ -1,12 +1,12 @@
-"""Many callers, few calls: items that wait together are committed together.
+"""A micro-batcher: items submitted by many callers share few calls.
 
-What waits leaves in one of two ways:
+A batch is flushed in one of two cases:
 
-    full       a whole batch waits: it leaves at once, beside up to `max_flushes` - 1 calls under way
-    gathered   less waits and no call is under way: it leaves after one turn of the event loop; where the last call was
-               shared, after up to `linger`
+    full     a whole batch is pending: it is flushed at once, beside up to `max_flushes` - 1 calls in flight
+    partial  fewer items are pending and no call is in flight: they are flushed after one turn of the event loop, or,
+             if the last call had more than one item, after up to `linger` seconds
 
-What is neither waits for the end of a call. So an idle process adds no delay, and a busy one fills its batches.
+Otherwise items wait for a call to end. So an idle process adds no delay, and a busy process fills its batches.
 """
 
 import asyncio
@@ -25,43 +25,43 @@ R = TypeVar("R")
 
 
 class BatchRejected(Exception):
-    """The call as a whole was refused (a request-level 400): one item may be to blame, so each is sent alone."""
+    """The service rejected the call as a whole. One item may be the cause, so each is sent alone."""
 
 
 @dataclass(frozen=True, slots=True)
-class Done(Generic[R]):
+class Ok(Generic[R]):
     value: R
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
-    """This item failed for good; its caller gets `error`."""
+class Failed:
+    """The item failed for good; its caller gets `error`."""
 
     error: Exception
 
 
 @dataclass(frozen=True, slots=True)
-class Again:
-    """This item was throttled or hit an internal error inside a successful call; it is tried again."""
+class Retry:
+    """The call succeeded, but this item was throttled or met an internal error. It is retried."""
 
     reason: str
 
 
-Outcome = Done[R] | Refused | Again
-DONE = Done(None)
-"""Of an item that has no value to answer."""
+ItemResult = Ok[R] | Failed | Retry
+OK = Ok(None)
+"""The result of an item without a value."""
 
 _BACKOFF = Backoff(0.1, 2.0)
-_PASSED_OVER = 4
-"""Batches' worth of items that one batch may pass over because their keys are in it: many with one key must not all be
-looked at for each that leaves."""
+_MAX_SKIPPED_BATCHES = 4
+"""Upper bound, in multiples of the batch size, on items that a flush skips because their key is already in the batch.
+Without it, each flush would scan all pending items of a hot key."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batching:
-    """How much shares a call. `linger` is in seconds; a `max_batch` above the API's limit is cut to it.
+    """Limits of one batch. `linger` is in seconds; a `max_batch` above the API's limit is reduced to it.
 
-    A batch of one is no group commit at all; it is there to be compared with.
+    A `max_batch` of 1 turns batching off, for comparisons.
     """
 
     max_batch: int = 100
@@ -72,7 +72,7 @@ NO_LINGER = Batching()
 
 
 @dataclass(slots=True, eq=False)
-class _Waiting(Generic[T, R]):
+class _Pending(Generic[T, R]):
     item: T
     key: Hashable
     future: asyncio.Future[R]
@@ -80,17 +80,17 @@ class _Waiting(Generic[T, R]):
 
 
 class Batcher(Generic[T, R]):
-    """Commits items in batches through `commit`, which answers one outcome per item, in order.
+    """Sends items in batches through `commit`, which returns one result per item, in order.
 
-    `max_batch` is the API's limit of items a call; `max_pending` bounds what waits, beyond it `submit` raises
-    Overloaded. Items of equal `key` never share a batch (DynamoDB refuses two statements on one key). A caller that
-    is cancelled takes its item back only while that still waits; once taken it is committed all the same.
+    `max_batch` is the API's limit of items in a call. `max_pending` bounds the pending items; beyond it, submits raise
+    Overloaded. Items with equal keys never share a batch: DynamoDB rejects two statements on one key. If a caller is
+    cancelled, its item is dropped if it is still pending, and committed otherwise.
     """
 
     def __init__(
         self,
         name: str,
-        commit: Callable[[Sequence[T]], Awaitable[Sequence[Outcome[R]]]],
+        commit: Callable[[Sequence[T]], Awaitable[Sequence[ItemResult[R]]]],
         *,
         max_batch: int,
         batching: Batching = NO_LINGER,
@@ -106,9 +106,9 @@ class Batcher(Generic[T, R]):
         self._max_flushes = max_flushes
         self._max_attempts = max_attempts
         self._key = key
-        self._pending: deque[_Waiting[T, R]] = deque()
+        self._pending: deque[_Pending[T, R]] = deque()
         self._flushes: set[asyncio.Task[None]] = set()
-        self._gathering: asyncio.Handle | None = None
+        self._scheduled: asyncio.Handle | None = None
         self._last_batch = 0
         self._name = name
         self._batch_size = GROUP_COMMIT_BATCH_SIZE.labels(name)
@@ -116,116 +116,117 @@ class Batcher(Generic[T, R]):
 
     @cached_property
     def _loop(self) -> asyncio.AbstractEventLoop:
-        # Kept, because asking costs a system call each time (until Python 3.12 it compares process ids).
+        # Cached, because get_running_loop makes a system call until Python 3.12: it compares process ids.
         return asyncio.get_running_loop()
 
     async def submit(self, item: T) -> R:
-        """Commit one item. Raises what its outcome says, Overloaded, or DependencyUnavailable."""
-        return await self.begin(item)
+        """Commit one item and return its value. Raises its error, Overloaded or DependencyUnavailable."""
+        return await self.submit_nowait(item)
 
-    def begin(self, item: T) -> asyncio.Future[R]:
-        """Like `submit`, without a task: the future ends as `submit` would. Raises Overloaded at once."""
+    def submit_nowait(self, item: T) -> asyncio.Future[R]:
+        """Submit an item without a task: the future has the result of `submit`. Raises Overloaded at once."""
         if len(self._pending) >= self._max_pending:
             raise Overloaded(f"{self._name}: {self._max_pending} items wait already")
         future: asyncio.Future[R] = self._loop.create_future()
-        self._pending.append(_Waiting(item, self._key(item), future))
-        self._send_off()
+        self._pending.append(_Pending(item, self._key(item), future))
+        self._schedule_flush()
         return future
 
     async def drain(self) -> None:
-        """Wait until nothing waits and nothing is under way."""
+        """Wait until no item is pending and no call is in flight."""
         while self._pending or self._flushes:
             if self._flushes:
                 await asyncio.wait(self._flushes)
             else:
                 self._flush()
 
-    def _send_off(self) -> None:
-        """Let leave what may leave; to be called whenever something came or a call ended."""
+    def _schedule_flush(self) -> None:
+        """Flush what may be flushed now. Called after each submit and each call."""
         while len(self._pending) >= self._max_batch and len(self._flushes) < self._max_flushes:
             self._flush()
-        if self._pending and not self._flushes and self._gathering is None:
+        if self._pending and not self._flushes and self._scheduled is None:
             if self._linger and self._last_batch > 1:
-                self._gathering = self._loop.call_later(self._linger, self._flush)
+                self._scheduled = self._loop.call_later(self._linger, self._flush)
             else:
-                self._gathering = self._loop.call_soon(self._flush)
+                self._scheduled = self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
-        # Whichever batch leaves, what it leaves over gathers behind it.
-        if self._gathering is not None:
-            self._gathering.cancel()
-            self._gathering = None
-        batch = self._take()
+        # Items that this batch has no room for wait for the next flush.
+        if self._scheduled is not None:
+            self._scheduled.cancel()
+            self._scheduled = None
+        batch = self._take_batch()
         if batch:
             self._last_batch = len(batch)
-            flush = self._loop.create_task(self._settle(batch), name=f"flush {self._name}")
+            flush = self._loop.create_task(self._send(batch), name=f"flush {self._name}")
             self._flushes.add(flush)
             flush.add_done_callback(self._flushed)
 
     def _flushed(self, flush: asyncio.Task[None]) -> None:
         self._flushes.discard(flush)
-        if not flush.cancelled():  # Else the event loop is being closed.
-            self._send_off()
+        if not flush.cancelled():  # A flush is cancelled only when the event loop is closed.
+            self._schedule_flush()
 
-    def _take(self) -> list[_Waiting[T, R]]:
-        batch: list[_Waiting[T, R]] = []
+    def _take_batch(self) -> list[_Pending[T, R]]:
+        batch: list[_Pending[T, R]] = []
         keys: set[Hashable] = set()
-        put_back: list[_Waiting[T, R]] = []
-        passed_over = _PASSED_OVER * self._max_batch
-        while self._pending and len(batch) < self._max_batch and len(put_back) < passed_over:
-            waiting = self._pending.popleft()
-            if waiting.future.cancelled():
+        skipped: list[_Pending[T, R]] = []
+        max_skipped = _MAX_SKIPPED_BATCHES * self._max_batch
+        while self._pending and len(batch) < self._max_batch and len(skipped) < max_skipped:
+            pending = self._pending.popleft()
+            if pending.future.cancelled():
                 continue
-            if waiting.key in keys:
-                put_back.append(waiting)
+            if pending.key in keys:
+                skipped.append(pending)
                 continue
-            keys.add(waiting.key)
-            batch.append(waiting)
-        self._pending.extendleft(reversed(put_back))
+            keys.add(pending.key)
+            batch.append(pending)
+        self._pending.extendleft(reversed(skipped))
         return batch
 
-    async def _settle(self, batch: list[_Waiting[T, R]]) -> None:
+    async def _send(self, batch: list[_Pending[T, R]]) -> None:
         self._batch_size.observe(len(batch))
         try:
-            outcomes = await self._commit([waiting.item for waiting in batch])
-            settled = list(zip(batch, outcomes, strict=True))
-        except BatchRejected as refusal:
-            await self._settle_alone(batch, refusal)
-        except Exception as error:  # noqa: BLE001  every caller must hear of it, whatever it is
-            for waiting in batch:
-                _fail(waiting, error)
+            results = await self._commit([pending.item for pending in batch])
+            pairs = list(zip(batch, results, strict=True))
+        except BatchRejected as rejection:
+            await self._send_one_by_one(batch, rejection)
+        except Exception as error:  # noqa: BLE001  whatever it is, every caller must get it
+            for pending in batch:
+                _fail(pending, error)
         else:
-            again = [waiting for waiting, outcome in settled if not self._resolve(waiting, outcome)]
-            if again:
-                await self._put_back(again)
+            retries = [pending for pending, result in pairs if not self._resolve(pending, result)]
+            if retries:
+                await self._requeue(retries)
 
-    async def _settle_alone(self, batch: list[_Waiting[T, R]], refusal: BatchRejected) -> None:
+    async def _send_one_by_one(self, batch: list[_Pending[T, R]], rejection: BatchRejected) -> None:
         if len(batch) == 1:
-            _fail(batch[0], refusal.__cause__ or refusal)
+            _fail(batch[0], rejection.__cause__ or rejection)
             return
-        for waiting in batch:
-            await self._settle([waiting])
+        for pending in batch:
+            await self._send([pending])
 
-    def _resolve(self, waiting: _Waiting[T, R], outcome: Outcome[R]) -> bool:
-        if isinstance(outcome, Done):
-            if not waiting.future.done():
-                waiting.future.set_result(outcome.value)
-        elif isinstance(outcome, Refused):
-            _fail(waiting, outcome.error)
+    def _resolve(self, pending: _Pending[T, R], result: ItemResult[R]) -> bool:
+        """Return False if the item must be retried."""
+        if isinstance(result, Ok):
+            if not pending.future.done():
+                pending.future.set_result(result.value)
+        elif isinstance(result, Failed):
+            _fail(pending, result.error)
         else:
-            waiting.attempts += 1
-            if waiting.attempts < self._max_attempts:
+            pending.attempts += 1
+            if pending.attempts < self._max_attempts:
                 self._retries.inc()
                 return False
-            _fail(waiting, DependencyUnavailable(f"{self._name}: {outcome.reason}"))
+            _fail(pending, DependencyUnavailable(f"{self._name}: {result.reason}"))
         return True
 
-    async def _put_back(self, again: list[_Waiting[T, R]]) -> None:
-        # The flush itself waits: what is throttled is not hammered by the next batch either.
-        await asyncio.sleep(_BACKOFF.delay(max(waiting.attempts for waiting in again)))
-        self._pending.extendleft(reversed(again))
+    async def _requeue(self, retries: list[_Pending[T, R]]) -> None:
+        # The flush itself sleeps and counts as in flight, so a throttled service gets fewer calls meanwhile.
+        await asyncio.sleep(_BACKOFF.delay(max(pending.attempts for pending in retries)))
+        self._pending.extendleft(reversed(retries))
 
 
-def _fail(waiting: _Waiting[T, R], error: BaseException) -> None:
-    if not waiting.future.done():
-        waiting.future.set_exception(error)
+def _fail(pending: _Pending[T, R], error: BaseException) -> None:
+    if not pending.future.done():
+        pending.future.set_exception(error)

@@ -10,8 +10,7 @@ from consumer.notify.redis_publisher import RedisPublisher
 from core.aws.batch import MAX_BATCH, call_batch, entry_outcome
 from core.aws.http import Publisher
 from core.aws.sqs import SqsQueue
-from core.batcher import NO_LINGER, Batcher, Batching, BatchRejected
-from core.batcher import Outcome as Committed
+from core.batcher import NO_LINGER, Batcher, Batching, BatchRejected, ItemResult
 from core.errors import RequestRejected
 
 
@@ -51,7 +50,7 @@ class Notifier:
         if self._announcer is not None:
             await self._announcer.drain()
 
-    async def _publish(self, batch: Sequence[dict[str, Any]]) -> Sequence[Committed[None]]:
+    async def _publish(self, batch: Sequence[dict[str, Any]]) -> Sequence[ItemResult[None]]:
         try:
             errors = await call_batch(
                 "sns:PublishBatch", partial(self._sns.publish_batch, self._topic_arn), batch

@@ -4,8 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from consumer.notify.outcome import Outcome
-from core.batcher import DONE, Batcher
-from core.batcher import Outcome as Committed
+from core.batcher import OK, Batcher, ItemResult
 from core.dynamodb.tables import Tables
 from core.errors import ImageServiceError, Overloaded
 from core.redis.codec import Completed
@@ -32,16 +31,16 @@ class RedisPublisher:
             REDIS_DROPPED.inc()
             return
         try:
-            self._outcomes.begin(outcome)
+            self._outcomes.submit_nowait(outcome)
         except Overloaded:
             REDIS_DROPPED.inc()
 
     async def drain(self) -> None:
         await self._outcomes.drain()
 
-    async def _announce(self, batch: Sequence[Outcome]) -> Sequence[Committed[None]]:
+    async def _announce(self, batch: Sequence[Outcome]) -> Sequence[ItemResult[None]]:
         await self._shared.tell(await asyncio.gather(*map(self._news, batch)))
-        return [DONE] * len(batch)
+        return [OK] * len(batch)
 
     async def _news(self, outcome: Outcome) -> News:
         completed = None if outcome.image is None else await self._completed(outcome)

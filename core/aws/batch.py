@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.aws.client import call
-from core.batcher import DONE, Again, Outcome, Refused
+from core.batcher import OK, Failed, ItemResult, Retry
 from core.errors import DependencyUnavailable, RequestRejected
 
 MAX_BATCH = 10
@@ -56,16 +56,16 @@ def _error(entry: Mapping[str, Any]) -> EntryError:
     return EntryError(entry["Code"], entry.get("Message", ""), bool(entry.get("SenderFault")))
 
 
-def entry_outcome(error: EntryError | None) -> Outcome[None]:
+def entry_outcome(error: EntryError | None) -> ItemResult[None]:
     """Translate an entry's result for a Batcher.
 
     Throttling and internal errors are retried. Faulty content rejects the entry. Any other fault of the sender, such
     as a missing permission, is an outage.
     """
     if error is None:
-        return DONE
+        return OK
     if error.code in _REJECTED:
-        return Refused(RequestRejected("batch entry", error.code, error.message))
+        return Failed(RequestRejected("batch entry", error.code, error.message))
     if error.sender_fault:
-        return Refused(DependencyUnavailable(str(error)))
-    return Again(str(error))
+        return Failed(DependencyUnavailable(str(error)))
+    return Retry(str(error))

@@ -9,7 +9,7 @@ from typing import Any
 from core.aws.batch import MAX_BATCH, EntryError, call_batch, entry_outcome
 from core.aws.client import CALL_SECONDS, call
 from core.aws.http import JsonService
-from core.batcher import DONE, NO_LINGER, Batcher, Batching, BatchRejected, Outcome
+from core.batcher import NO_LINGER, OK, Batcher, Batching, BatchRejected, ItemResult
 from core.errors import DependencyUnavailable, RequestRejected
 
 _MAX_FLUSHES = 8
@@ -88,7 +88,7 @@ class SqsQueue:
 
     def send_nowait(self, body: str, *, delay: int = 0) -> asyncio.Future[None]:
         """Start a send without a task; the future ends as `send` would. Raises Overloaded at once."""
-        return self._sends.begin(OutgoingMessage(body, delay))
+        return self._sends.submit_nowait(OutgoingMessage(body, delay))
 
     async def receive(
         self, count: int, *, wait: int, visibility_timeout: int | None = None
@@ -117,7 +117,7 @@ class SqsQueue:
 
     def delete_nowait(self, receipt: str) -> asyncio.Future[None]:
         """Start a delete without a task; the future ends as `delete` would. Raises Overloaded at once."""
-        return self._deletes.begin(receipt)
+        return self._deletes.submit_nowait(receipt)
 
     async def change_visibility(
         self, receipts: Sequence[str], seconds: int, *, within: float | None = None
@@ -171,7 +171,7 @@ class SqsQueue:
 
         return await call_batch(f"sqs:{operation}", invoke, entries)
 
-    async def _send_batch(self, batch: Sequence[OutgoingMessage]) -> Sequence[Outcome[None]]:
+    async def _send_batch(self, batch: Sequence[OutgoingMessage]) -> Sequence[ItemResult[None]]:
         entries = [
             {"MessageBody": message.body, "DelaySeconds": message.delay}
             if message.delay
@@ -184,7 +184,7 @@ class SqsQueue:
             raise BatchRejected from rejection
         return [entry_outcome(error) for error in errors]
 
-    async def _delete_batch(self, batch: Sequence[str]) -> Sequence[Outcome[None]]:
+    async def _delete_batch(self, batch: Sequence[str]) -> Sequence[ItemResult[None]]:
         entries = [{"ReceiptHandle": receipt} for receipt in batch]
         try:
             errors = await self._batch("DeleteMessageBatch", entries)
@@ -192,7 +192,7 @@ class SqsQueue:
             raise BatchRejected from rejection
         return [
             # The receipt has expired.
-            DONE if error is not None and error.sender_fault else entry_outcome(error)
+            OK if error is not None and error.sender_fault else entry_outcome(error)
             for error in errors
         ]
 

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 from core.aws.client import call
 from core.aws.http import JsonService
 from core.batcher import (
-    DONE,
     NO_LINGER,
-    Again,
+    OK,
     Batcher,
     Batching,
     BatchRejected,
-    Done,
-    Outcome,
-    Refused,
+    Failed,
+    ItemResult,
+    Ok,
+    Retry,
 )
 from core.dynamodb import schema
 from core.dynamodb.indexes import Index, IndexKey, IndexPage, TimeRange, query_members, slice_of
@@ -93,7 +93,7 @@ class Tables:
 
     def begin_write(self, statement: Statement) -> asyncio.Future[None]:
         """Like `write`, without a task: the future ends as `write` would. Raises Overloaded at once."""
-        return self._writes.begin(statement)
+        return self._writes.submit_nowait(statement)
 
     async def read_request(self, request_id: str) -> ImageRequest | None:
         """Strongly consistent. Raises Overloaded or DependencyUnavailable."""
@@ -207,7 +207,7 @@ class Tables:
         await self._writes.drain()
         await self._reads.drain()
 
-    async def _execute(self, batch: Sequence[Statement]) -> Sequence[Outcome[None]]:
+    async def _execute(self, batch: Sequence[Statement]) -> Sequence[ItemResult[None]]:
         statements: list[Any] = [
             {"Statement": statement.text, "Parameters": statement.parameters} for statement in batch
         ]
@@ -220,7 +220,7 @@ class Tables:
             raise BatchRejected from rejection
         return [_outcome(answer.get("Error")) for answer in response["Responses"]]
 
-    async def _get(self, batch: Sequence[_Key]) -> Sequence[Outcome[schema.Item | None]]:
+    async def _get(self, batch: Sequence[_Key]) -> Sequence[ItemResult[schema.Item | None]]:
         by_table: dict[str, Any] = {}
         for key in batch:
             keys = by_table.setdefault(key.table, {"ConsistentRead": True, "Keys": []})["Keys"]
@@ -243,26 +243,26 @@ class Tables:
             ) from error
 
 
-def _outcome(error: Mapping[str, Any] | None) -> Outcome[None]:
+def _outcome(error: Mapping[str, Any] | None) -> ItemResult[None]:
     if not error:
-        return DONE
+        return OK
     code, message = error["Code"], error.get("Message", "")
     if code in _NOT_MET:
-        return Refused(ConditionNotMet(code))
+        return Failed(ConditionNotMet(code))
     if code in _RETRYABLE:
-        return Again(code)
+        return Retry(code)
     if code in _REJECTED:
-        return Refused(RequestRejected("dynamodb:BatchExecuteStatement", code, message))
-    return Refused(DependencyUnavailable(f"dynamodb:BatchExecuteStatement: {code}: {message}"))
+        return Failed(RequestRejected("dynamodb:BatchExecuteStatement", code, message))
+    return Failed(DependencyUnavailable(f"dynamodb:BatchExecuteStatement: {code}: {message}"))
 
 
 def _found(
     key: _Key, items: Sequence[Mapping[str, Any]], left: Mapping[str, Any]
-) -> Outcome[schema.Item | None]:
+) -> ItemResult[schema.Item | None]:
     for item in items:
         if item[key.name]["S"] == key.value:
-            return Done(dict(item))
+            return Ok(dict(item))
     skipped = left.get(key.table, {}).get("Keys", [])
     if any(unread[key.name]["S"] == key.value for unread in skipped):
-        return Again("unprocessed key")
-    return Done(None)
+        return Retry("unprocessed key")
+    return Ok(None)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import structlog
 from redis.asyncio import Redis
 
-from core.batcher import DONE, Batcher, Done, Outcome
+from core.batcher import OK, Batcher, ItemResult, Ok
 from core.errors import Overloaded
 from core.model.request import notification_id
 from core.redis.codec import Completed, MalformedDocument, decode, encode
@@ -71,7 +71,7 @@ class CompletedRequestStore:
             REDIS_DROPPED.inc()
             return
         try:
-            self._writes.begin(News(keep=completed))
+            self._writes.submit_nowait(News(keep=completed))
         except Overloaded:
             REDIS_DROPPED.inc()
 
@@ -106,11 +106,11 @@ class CompletedRequestStore:
         await self.drain()
         await self.link.close()
 
-    async def _write(self, batch: Sequence[News]) -> Sequence[Outcome[None]]:
+    async def _write(self, batch: Sequence[News]) -> Sequence[ItemResult[None]]:
         await self.tell(batch)
-        return [DONE] * len(batch)
+        return [OK] * len(batch)
 
-    async def _read(self, batch: Sequence[str]) -> Sequence[Outcome[Completed | None]]:
+    async def _read(self, batch: Sequence[str]) -> Sequence[ItemResult[Completed | None]]:
         keys = [self._key(request_id) for request_id in batch]
 
         async def fetch(client: Redis) -> list[bytes | str | None]:
@@ -120,8 +120,8 @@ class CompletedRequestStore:
         try:
             found = await self.link.call("read", fetch)
         except RedisUnavailable:
-            return [Done(None)] * len(batch)
-        return [Done(_decoded(*each)) for each in zip(found, batch, strict=True)]
+            return [Ok(None)] * len(batch)
+        return [Ok(_decoded(*each)) for each in zip(found, batch, strict=True)]
 
     def _key(self, request_id: str) -> str:
         return f"{self.channel}:{request_id}"

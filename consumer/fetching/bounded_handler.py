@@ -1,17 +1,14 @@
 """Limits on what an origin may send on a connection, and when."""
 
 import select
-from functools import partial
 from typing import Any
 
 import aiohttp
 from aiohttp import StreamReader
 from aiohttp.abc import AbstractResolver
-from aiohttp.client_proto import ResponseHandler
-from aiohttp.http import RawResponseMessage
 
 from consumer.fetching.connect_guard import ConnectGuard
-from core.aws.http.response_handler import PayloadErrorHandler
+from core.aiohttp_internals import HandlerConnector, PayloadErrorHandler, RawResponseMessage
 
 INTERIM_STATUSES = frozenset({100, *range(102, 200)})
 """Statuses that precede the final response (RFC 9110, section 15.2). 101 changes the protocol and is final."""
@@ -53,11 +50,7 @@ class BoundedHandler(PayloadErrorHandler):
         While the connection is idle, the first byte from the origin closes it.
         """
         self._idle = True
-        try:
-            unfinished = self._parser.feed_eof() if self._parser is not None else None
-        except aiohttp.http_exceptions.HttpProcessingError:
-            return False
-        return unfinished is None and not self.should_close and self.is_connected()
+        return self.end_input() and not self.should_close and self.is_connected()
 
     def is_reusable(self) -> bool:
         """Return whether the connection is open and its socket has nothing to read.
@@ -128,12 +121,13 @@ class BoundedHandler(PayloadErrorHandler):
             self.transport.abort()
 
 
-class BoundedConnector(aiohttp.TCPConnector):
+class BoundedConnector(HandlerConnector):
     """Makes guarded connections with BoundedHandler. It keeps no connection; see ConnectionPool."""
 
     def __init__(self, resolver: AbstractResolver, guard: ConnectGuard) -> None:
         """`resolver` is not closed by the connector."""
         super().__init__(
+            BoundedHandler,
             # The worker's slots limit connections. A wait here would count against the origin's time.
             limit=0,
             # aiohttp's own pool would let an origin flood an idle connection, or leave bytes for the next request.
@@ -142,7 +136,3 @@ class BoundedConnector(aiohttp.TCPConnector):
             resolver=resolver,
             socket_factory=guard.open_socket,
         )
-        # Private, but the only way: aiohttp has no such limits and accepts no protocol class.
-        # tests/integration/test_fetch_floods.py fails if an update moves the attribute.
-        handler: type[ResponseHandler] = BoundedHandler
-        self._factory = partial(handler, loop=self._loop)

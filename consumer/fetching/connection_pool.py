@@ -15,9 +15,8 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from aiohttp.connector import Connection
-
 from consumer.fetching.bounded_handler import BoundedHandler
+from core.aiohttp_internals import Connection
 
 MAX_IDLE_S = 3.0
 """Common servers close an idle connection after five seconds. A close must not meet a request."""

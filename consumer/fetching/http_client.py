@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import aiohttp
-from aiohttp import ClientRequest, ClientTimeout, StreamReader
-from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp import ClientTimeout, StreamReader
 from yarl import URL
 
 from consumer.fetching.bounded_handler import INTERIM_STATUSES, BoundedConnector, BoundedHandler
 from consumer.fetching.connection_pool import ConnectionPool, Endpoint, OriginConnection
+from core.aiohttp_internals import HttpProcessingError, open_connection, request_to
 from core.errors import (
     BadResponse,
     BlockedAddress,
@@ -117,9 +117,8 @@ class OriginClient:
 
     async def _connect(self, endpoint: Endpoint, hop: OriginUrl) -> OriginConnection:
         url = URL(f"{hop.scheme}://{hop.authority}/", encoded=True)
-        request = ClientRequest("GET", url, loop=self._loop)
         try:
-            connection = await self._connector.connect(request, [], self._timeout)
+            connection = await open_connection(self._connector, request_to(url), self._timeout)
         except TimeoutError as error:
             raise aiohttp.ConnectionTimeoutError from error
         return OriginConnection(endpoint, connection, self._loop.time())

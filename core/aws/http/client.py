@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 import aiohttp
-from aiohttp.connector import Connection
 from botocore.exceptions import NoCredentialsError
 from yarl import URL
 
+from core.aiohttp_internals import Connection, open_connection, request_to
 from core.aws.http.connection import Answer, converse, hang_up
 from core.aws.http.errors import Retryable, Throttled
 from core.aws.http.sigv4 import Credentials, Scope, signed
@@ -81,14 +81,9 @@ class Exchange:
             total=None, sock_connect=limits.connect_timeout
         )
         self._read_timeout = limits.read_timeout
-        # All that a connector reads of a request is where it goes.
-        self._destination = aiohttp.ClientRequest(
-            "POST",
-            url,
-            loop=asyncio.get_running_loop(),
-            # A proxy tunnels TLS; an endpoint without it is on this machine or beside it.
-            proxy=URL(proxy) if proxy and url.scheme == "https" else None,
-        )
+        # A proxy tunnels TLS; an endpoint without TLS is on this machine or near it.
+        tunnel = URL(proxy) if proxy and url.scheme == "https" else None
+        self._destination = request_to(url, tunnel)
 
     @property
     def service(self) -> str:
@@ -133,7 +128,9 @@ class Exchange:
 
     async def _connect(self, *, fresh: bool) -> Connection:
         while True:
-            connection = await self._connector.connect(self._destination, [], self._connect_timeout)
+            connection = await open_connection(
+                self._connector, self._destination, self._connect_timeout
+            )
             protocol = connection.protocol
             # Only a connection that was asked before has a read time-out.
             if not fresh or protocol is None or protocol.read_timeout is None:

@@ -6,10 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import aiohttp
-from aiohttp.client_proto import ResponseHandler
-from aiohttp.connector import Connection
-from aiohttp.http import StreamWriter
-from aiohttp.http_exceptions import HttpProcessingError
+
+from core.aiohttp_internals import Connection, HttpProcessingError, ResponseHandler, StreamWriter
 
 _INTERIM = range(100, 200)
 

@@ -4,19 +4,16 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import aiohttp
 from aiobotocore.session import AioSession
-from aiohttp.client_proto import ResponseHandler
 from botocore.httpsession import ProxyConfiguration, get_cert_path
 from botocore.utils import get_environ_proxies
 
+from core.aiohttp_internals import HandlerConnector, PayloadErrorHandler
 from core.aws.http.client import Exchange, Limits
 from core.aws.http.json_protocol import JsonService
-from core.aws.http.response_handler import PayloadErrorHandler
 from core.aws.http.s3 import ObjectStore, bucket_url
 from core.aws.http.sigv4 import Scope
 from core.aws.http.sns import Publisher
@@ -84,7 +81,9 @@ async def _open_client(
     credentials = await session.get_credentials()
     scope = Scope(client.meta.region_name, client.meta.service_model.signing_name)
     # A connector for each service: they may share a host, and one that stalls would hold every connection.
-    async with WireConnector(limits, trusted) as connector:
+    async with HandlerConnector(
+        PayloadErrorHandler, limit=limits.connections, keepalive_timeout=_IDLE_S, ssl=trusted
+    ) as connector:
 
         def exchange_at(endpoint: str) -> Exchange:
             return Exchange(
@@ -123,16 +122,6 @@ def _buckets(s3: Any, exchange_at: OpenClient) -> Callable[[str], ObjectStore]:
         return ObjectStore(exchange_at(url), _path(url))
 
     return bucket
-
-
-class WireConnector(aiohttp.TCPConnector):
-    """Keeps at most so many connections."""
-
-    def __init__(self, limits: Limits, trusted: ssl.SSLContext | bool) -> None:
-        super().__init__(limit=limits.connections, keepalive_timeout=_IDLE_S, ssl=trusted)
-        # Private, but the only seam. tests/integration/test_wire_silence.py fails where an update moves it.
-        handler: type[ResponseHandler] = PayloadErrorHandler
-        self._factory = partial(handler, loop=self._loop)
 
 
 def _trusted(session: AioSession) -> ssl.SSLContext:

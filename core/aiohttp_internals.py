@@ -1,0 +1,73 @@
+"""The only module that uses aiohttp's undocumented parts. Read from aiohttp 3.14; pyproject.toml excludes 3.15.
+
+Both HTTP clients (core/aws/http and consumer/fetching) use aiohttp's connections and parser without its session, which
+has no API for that. tests/unit/core/test_aiohttp_internals.py fails if a release no longer has one of these parts.
+Before a newer release is allowed, compare `client_proto.py`, `connector.py` and `base_protocol.py` with 3.14.
+"""
+
+import asyncio
+from functools import partial
+from typing import Any
+
+import aiohttp
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import Connection
+from aiohttp.http import RawResponseMessage, StreamWriter
+from aiohttp.http_exceptions import HttpProcessingError
+from yarl import URL
+
+__all__ = [
+    "Connection",
+    "HandlerConnector",
+    "HttpProcessingError",
+    "PayloadErrorHandler",
+    "RawResponseMessage",
+    "ResponseHandler",
+    "StreamWriter",
+    "open_connection",
+    "request_to",
+]
+
+TESTED_RELEASE = "3.14"
+
+
+class PayloadErrorHandler(ResponseHandler):
+    """Protocol of a connection that reports every error to the reader of the body.
+
+    aiohttp leaves a reader waiting for ever, without a time-out, if the framing of the body breaks.
+    """
+
+    def set_exception(self, exc: BaseException, exc_cause: BaseException | None = None) -> None:
+        super().set_exception(exc, exc if exc_cause is None else exc_cause)
+        body = self._payload
+        if body is not None and not body.is_eof() and body.exception() is None:
+            body.set_exception(aiohttp.ClientPayloadError("the body broke off"), exc)
+
+    def end_input(self) -> bool:
+        """Tell the parser that no more bytes belong to the response. Returns whether the response is complete."""
+        try:
+            return self._parser is None or self._parser.feed_eof() is None
+        except HttpProcessingError:
+            return False
+
+
+class HandlerConnector(aiohttp.TCPConnector):
+    """A TCP connector whose connections use `handler` as their protocol. aiohttp accepts no protocol class."""
+
+    def __init__(self, handler: type[ResponseHandler], **options: Any) -> None:
+        super().__init__(**options)
+        self._factory = partial(handler, loop=self._loop)
+
+
+def request_to(url: URL, proxy: URL | None = None) -> aiohttp.ClientRequest:
+    """Create the object that names a destination to a connector. Nothing else of it is used."""
+    return aiohttp.ClientRequest("GET", url, loop=asyncio.get_running_loop(), proxy=proxy)
+
+
+async def open_connection(
+    connector: aiohttp.BaseConnector,
+    destination: aiohttp.ClientRequest,
+    limits: aiohttp.ClientTimeout,
+) -> Connection:
+    """Return a new or kept connection. Raises aiohttp.ClientError, OSError or TimeoutError."""
+    return await connector.connect(destination, [], limits)

@@ -1,4 +1,4 @@
-"""Where a gRPC server is: HOST:PORT, with an IPv6 host in brackets."""
+"""Types and parsers of command-line arguments. A parser raises UsageError if the service would refuse the value."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -11,31 +11,29 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from cli.errors import UsageError
 
-# The customer that a command speaks for.
-
 DEFAULT_CUSTOMER = "local"
 
-CustomerOption = Annotated[str, typer.Option("--customer", metavar="ID", help="Who is asking.")]
+CustomerOption = Annotated[
+    str, typer.Option("--customer", metavar="ID", help="The customer whose requests these are.")
+]
 
 _CUSTOMER = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
-"""The contract's rule for customer_id."""
+"""The rule of the contract for customer_id."""
 
 
 def require_customer(customer: str) -> None:
-    """Raises UsageError where the service would refuse it."""
+    """Raise UsageError if the service would refuse the customer id."""
     if not _CUSTOMER.fullmatch(customer):
         raise UsageError(
             f"--customer '{customer}': not 1 to 128 of letters, digits, and the characters _ . : -"
         )
 
 
-# Ids of requests and images as people give them.
-
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
 def parse_request_id(text: str, kind: str = "a request id") -> str:
-    """The id as the service writes it; raises UsageError where it is no UUID, which the service would refuse."""
+    """Return the id in lower case, as the service writes it. Raises UsageError if it is not a UUID."""
     canonical = text.lower()
     if not _UUID.fullmatch(canonical):
         raise UsageError(
@@ -44,11 +42,8 @@ def parse_request_id(text: str, kind: str = "a request id") -> str:
     return canonical
 
 
-# Labels as a person gives them: KEY=VALUE.
-
-
 def parse_labels(given: Iterable[str]) -> Mapping[str, str]:
-    """Raises UsageError. How many there may be, and how long, is the service's to say."""
+    """Parse KEY=VALUE labels. Raises UsageError. The service checks their number and length."""
     labels: dict[str, str] = {}
     for label in given:
         key, equals, value = label.partition("=")
@@ -58,11 +53,8 @@ def parse_labels(given: Iterable[str]) -> Mapping[str, str]:
     return labels
 
 
-# Moments as people give them.
-
-
 def parse_time(option: str, text: str | None) -> Timestamp | None:
-    """ISO 8601, UTC where no zone is named. Raises UsageError, which names the option."""
+    """Parse an ISO 8601 time, UTC if it has no zone. Raises UsageError, which names the option."""
     if text is None:
         return None
     try:
@@ -101,7 +93,7 @@ class Address:
 
 
 def parse_address(text: str) -> Address:
-    """Raises UsageError where `text` is not HOST:PORT with a port from 0 to 65535."""
+    """Parse HOST:PORT, with an IPv6 host in brackets and a port from 0 to 65535. Raises UsageError."""
     host, colon, port = text.rpartition(":")
     bracketed = host.startswith("[") and host.endswith("]")
     if bracketed:

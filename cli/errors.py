@@ -1,11 +1,11 @@
-"""What ends a command. Each is told to the person as one line on stderr, without a traceback.
+"""Errors that end a command. Each is printed as one line on stderr, without a traceback.
 
-    CommandFailed           exit 1: it was tried and did not work
-    ├── OutputClosed        exit 1, silently: whoever read the output has enough
-    ├── UsageError          exit 2: what was asked for cannot be tried
-    └── Stopped             exit 130: Ctrl-C; the line says how far it came
+    CommandFailed           exit 1: the operation failed
+    ├── OutputClosed        exit 1, without a message: the reader of the output has closed it
+    ├── UsageError          exit 2: the arguments are not valid
+    └── Stopped             exit 130: Ctrl-C; the line says how much was done
 
-`str()` is the line; an empty one is not printed.
+`str()` is the line; an empty line is not printed.
 """
 
 from typing import ClassVar
@@ -22,9 +22,9 @@ class UsageError(CommandFailed):
 
 
 class OutputClosed(CommandFailed):
-    """The output's reader has gone, as in `| head -1`."""
+    """The reader of the output has closed it, as `| head -1` does."""
 
 
 class Stopped(CommandFailed):
     exit_code: ClassVar[int] = 130
-    """What a shell reports for a command that SIGINT ended."""
+    """The status that a shell reports for a command that SIGINT ended."""

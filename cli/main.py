@@ -27,11 +27,11 @@ USAGE = 2
 
 app = typer.Typer(
     name="imageservice",
-    help="Takes in images by URL: run it on this machine, submit to it, look at what became of it.",
+    help="Ingest images by URL: run the system on this machine, submit images, read their status.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    # Plain help: the boxes show a flag as if it took a value.
+    # Plain help: the boxes of rich show a flag as if it took a value.
     rich_markup_mode=None,
 )
 app.command("up")(up.up)
@@ -62,17 +62,17 @@ def _options(
         ),
     ] = False,
 ) -> None:
-    """What comes before the command."""
+    """Options before the command."""
 
 
 def run(arguments: list[str]) -> int:
-    """The exit code. Whatever goes wrong with the request is one line on stderr."""
+    """Run the command line and return the exit code. Every error is one line on stderr."""
     try:
-        # Not standalone: typer would frame its complaints in a box of several lines.
+        # Not standalone: typer would print its errors in a box of several lines.
         code = app(arguments, prog_name="imageservice", standalone_mode=False)
         sys.stdout.flush()
     except (BrokenPipeError, OutputClosed):
-        # Whoever read the output has enough. Python would complain once more when it closes stdout.
+        # The reader of the output has closed it. Python would print an error when it closes stdout.
         sys.stdout = None
         return 1
     except CommandFailed as error:

@@ -1,4 +1,4 @@
-"""What an RPC error says, read from google.rpc's details: for people a line, for programs a reason."""
+"""An RPC error, decoded from the google.rpc details: one line for people, a reason for programs."""
 
 from dataclasses import dataclass
 from typing import cast
@@ -12,14 +12,14 @@ from imageservice.v1 import image_service_pb2 as pb
 
 RETRYABLE = frozenset({"UNAVAILABLE", "RESOURCE_EXHAUSTED"})
 MAYBE_APPLIED = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "INTERNAL", "UNKNOWN"})
-"""What was asked for may have been done all the same."""
+"""Codes after which the server may still have executed the call."""
 
 _CODES = {code.value[0]: code.name for code in grpc.StatusCode}
 
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """A field of the request and what is wrong with it."""
+    """A field of the request and its fault."""
 
     field: str
     description: str
@@ -28,13 +28,13 @@ class Violation:
 @dataclass(frozen=True, slots=True)
 class RpcError:
     code: str
-    """gRPC's, for example INVALID_ARGUMENT."""
+    """The gRPC code, for example INVALID_ARGUMENT."""
     reason: str
-    """The server's, as in the contract; the code where none came (when no server answered, for one)."""
+    """The server's reason, as in the contract; the code if there is no reason, for example if no server answered."""
     message: str
     violations: tuple[Violation, ...] = ()
     retry_after: float | None = None
-    """Seconds that the server asks to wait."""
+    """Seconds to wait before a retry, if the server sent them."""
 
     @property
     def retryable(self) -> bool:
@@ -46,26 +46,26 @@ class RpcError:
 
     @property
     def unreachable_server(self) -> bool:
-        """No server spoke: one that did gives a reason of its own."""
+        """True if no server answered. A server's own UNAVAILABLE has a reason."""
         return self.code == self.reason == "UNAVAILABLE"
 
     def sentence(self) -> str:
-        """One line: the reason, and the fields at fault or else the server's words."""
+        """Return one line: the reason, then the fields at fault or the server's message."""
         fields = "; ".join(f"{each.field}: {each.description}" for each in self.violations)
         return f"{self.reason}: {fields or self.message or 'the server gave no explanation'}"
 
 
 def _last_cause(message: str) -> str:
-    """GRPC nests its causes by colons and names the address in front: the last one says what happened."""
+    """Return the last of gRPC's nested causes. They are separated by colons, after the address."""
     cause = message.rpartition(": ")[2].strip() or "no cause given"
-    # The cause of a failed look-up stands in brackets, whose beginning is cut off.
+    # gRPC puts the cause of a failed name lookup in brackets; the opening bracket was cut off.
     return cause.removesuffix("]") if "[" not in cause else cause
 
 
 def parse_rpc_error(error: grpc.aio.AioRpcError, address: str) -> RpcError:
-    """Read the details; an error without any still has a code and a message.
+    """Decode an RPC error. Without details it still has a code and a message.
 
-    `address` is where the call went, for the message when nobody answered there.
+    `address` is the called server, for the message if no server answered.
     """
     code = error.code().name
     reason, violations, retry_after = code, [], None
@@ -85,7 +85,7 @@ def parse_rpc_error(error: grpc.aio.AioRpcError, address: str) -> RpcError:
 
 
 def parse_item_error(error: pb.SubmitImagesError) -> RpcError:
-    """The same of one item of a stream. Its fields are named as if the image had been submitted alone."""
+    """Decode the error of one stream item. Field names are those of SubmitImageRequest."""
     violations = tuple(
         Violation(v.field.removeprefix("image."), v.description) for v in error.field_violations
     )
@@ -101,10 +101,10 @@ def parse_item_error(error: pb.SubmitImagesError) -> RpcError:
 
 def _details(error: grpc.aio.AioRpcError) -> list[Message]:
     try:
-        # It reads no more of a call than the error has, too.
+        # The function reads only attributes that the error also has.
         status = rpc_status.from_call(cast("grpc.Call", error))
     except ValueError:
-        # Details that contradict their own status: somebody between the server and us made them up.
+        # The details contradict the status. A proxy between the server and the client wrote them.
         return []
     if status is None:
         return []

@@ -1,4 +1,4 @@
-"""URLs from a file or a pipe: one a line, blank lines and lines that begin with # left out. Any length of file."""
+"""Read URLs from a file or a pipe of any length: one per line, without blank lines and lines that begin with #."""
 
 import asyncio
 import os
@@ -11,18 +11,18 @@ from cli.errors import UsageError
 
 CHUNK_BYTES = 64 * 1024
 MAX_LINE_BYTES = 64 * 1024
-"""Far beyond the 2,048 bytes of a URL that the service takes, so that it is the service that refuses it."""
+"""Far more than the 2,048 bytes of a URL that the service accepts, so that the service reports a long URL."""
 
 
 class LineSplitter:
-    """Cuts what is read into URLs; holds no more than the line that is not complete yet."""
+    """Splits the input into URLs. It buffers only the incomplete last line."""
 
     def __init__(self) -> None:
         self._rest = b""
         self._number = 0
 
     def feed(self, piece: bytes) -> Iterator[str]:
-        """The URLs completed by `piece`, up to a line that is too long or not UTF-8: for that, UsageError."""
+        """Yield the URLs that `piece` completes. Raises UsageError at a line that is too long or not UTF-8."""
         *lines, self._rest = (self._rest + piece).split(b"\n")
         for line in lines:
             if url := self._url(line):
@@ -31,7 +31,7 @@ class LineSplitter:
             raise UsageError(f"line {self._number + 1} is longer than {MAX_LINE_BYTES:,} bytes")
 
     def end(self) -> list[str]:
-        """The last line's URL, where the file does not end in a newline."""
+        """Return the URL of the last line if the file does not end in a newline."""
         url = self._url(self._rest)
         return [url] if url else []
 
@@ -46,7 +46,7 @@ class LineSplitter:
 
 
 async def read(source: str) -> AsyncIterator[str]:
-    """The URLs in the file `source`; "-" is standard input. Raises UsageError where it cannot be read."""
+    """Yield the URLs in the file `source`; "-" is standard input. Raises UsageError if it cannot be read."""
     lines = LineSplitter()
     try:
         with _open(source) as descriptor:
@@ -61,7 +61,7 @@ async def read(source: str) -> AsyncIterator[str]:
 
 
 def name(source: str) -> str:
-    """What a person calls it."""
+    """Return the name of the source for messages."""
     return "standard input" if source == "-" else f"--file {source}"
 
 
@@ -78,10 +78,10 @@ def _open(source: str) -> Iterator[int]:
 
 
 async def _read_available(descriptor: int) -> bytes:
-    """What can be read now, at least a byte; empty at the end.
+    """Read the available bytes, at least one; return an empty result at the end.
 
-    A pipe or terminal is waited for by the loop: a thread that waits in read() could not be ended by Ctrl-C. A regular
-    file is always "readable", and epoll takes none, so a thread reads it.
+    The event loop waits for a pipe or a terminal: a thread blocked in read() could not be ended by Ctrl-C. A thread
+    reads a regular file, because epoll does not accept one.
     """
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         await _read_urls(descriptor)
@@ -94,7 +94,7 @@ async def _read_urls(descriptor: int) -> None:
     try:
         loop.add_reader(descriptor, readable.set)
     except PermissionError:
-        # epoll does not take every device (/dev/null); such a one does not wait.
+        # epoll does not accept every device (/dev/null); reads of such a device do not block.
         return
     try:
         await readable.wait()

@@ -1,4 +1,4 @@
-"""The service as this command calls it: one channel, retries that are safe, watches that resume."""
+"""The gRPC client of the commands: one channel, safe retries, watches that resume."""
 
 import asyncio
 import sys
@@ -19,7 +19,7 @@ from imageservice.v1 import image_service_pb2_grpc as pb_grpc
 
 CALL_TIMEOUT_S = 30.0
 MAX_WATCHED_IDS = 100
-"""The contract's limit of ids in one watch."""
+"""The contract's limit of ids per watch."""
 
 TERMINAL = frozenset({pb.STATE_COMPLETED, pb.STATE_FAILED})
 
@@ -45,11 +45,11 @@ class CallFailed(CommandFailed):
 
 
 class RetriesExhausted(CallFailed):
-    """All attempts are made already."""
+    """All attempts were already made."""
 
 
 class Client:
-    """Calls raise CallFailed. Open one by `connect`."""
+    """The service. Every call raises CallFailed. Create a client with `connect`."""
 
     def __init__(
         self, stub: "pb_grpc.ImageServiceAsyncStub", address: str, retry: RetryPolicy
@@ -66,14 +66,14 @@ class Client:
         request_id: str,
         labels: Mapping[str, str] | None = None,
     ) -> pb.SubmitImageResponse:
-        """Submit under an id of the caller's: only that makes the retries safe, which this does."""
+        """Submit under an id that the caller chose. Only such an id makes the retries safe."""
         asked = pb.SubmitImageRequest(
             url=url, customer_id=customer, request_id=request_id, labels=labels
         )
         return await self.call_with_retries(self._submit_once, asked)
 
     async def call_with_retries(self, once: Callable[[Q], Awaitable[A]], asked: Q) -> A:
-        """Ask until it is answered, refused for good, or given up. Asking twice must be harmless."""
+        """Call `once` until it succeeds or fails permanently. The call must be idempotent."""
         retrying = AsyncRetrying(
             stop=self._exhausted,
             wait=lambda state: self.pause(state.attempt_number, _refused(state).fault),
@@ -83,7 +83,7 @@ class Client:
         async for attempt in retrying:
             with attempt:
                 return await once(asked)
-        raise AssertionError("tenacity ends by a result or an error")
+        raise AssertionError("tenacity ends with a result or an error")
 
     async def _submit_once(self, asked: pb.SubmitImageRequest) -> pb.SubmitImageResponse:
         try:
@@ -92,7 +92,7 @@ class Client:
             raise self.refused(error) from None
 
     def open_submit_stream_call(self) -> SubmitCall:
-        """A stream of submits, which tells of a broken connection by AioRpcError."""
+        """Open a stream of submits. A broken connection raises AioRpcError."""
         return self._stub.SubmitImages()
 
     async def status(self, request_id: str) -> pb.ImageRequest:
@@ -112,7 +112,7 @@ class Client:
         return answer.image
 
     async def requests(self, asked: pb.ListRequestsRequest) -> AsyncIterator[pb.ImageRequest]:
-        """All that is listed, page by page as it is read on; a page that is refused for load is asked for again."""
+        """Yield all requests of a list. Pages are read on demand; a page that is refused for overload is retried."""
         page = pb.ListRequestsRequest()
         page.CopyFrom(asked)
         while True:
@@ -130,7 +130,7 @@ class Client:
             raise self.refused(error) from None
 
     async def search(self, asked: pb.SearchImagesRequest) -> AsyncIterator[pb.SearchImagesResponse]:
-        """The pages of a search as they are read on; facets are with the first alone."""
+        """Yield the pages of a search on demand. Only the first page has facets."""
         page = pb.SearchImagesRequest()
         page.CopyFrom(asked)
         while True:
@@ -150,10 +150,10 @@ class Client:
             raise self.refused(error) from None
 
     async def watch(self, request_ids: Sequence[str]) -> AsyncIterator[pb.ImageRequest]:
-        """Each id's current state, then each later one, until all are terminal. 1 to 100 ids, each once.
+        """Yield each id's current state, then each later one, until all are terminal. Takes 1 to 100 unique ids.
 
-        A stream that breaks off is opened again for the ids that are not terminal; the time without it is counted
-        anew whenever it told something.
+        A broken stream is reopened for the ids that are not terminal. The time limit for an interruption restarts
+        with every event.
         """
         revisions = dict.fromkeys(request_ids, -1)
         failures, lost = 0, 0.0
@@ -161,7 +161,7 @@ class Client:
             try:
                 async for request in self._states(list(revisions)):
                     failures = 0
-                    # An id that has ended is not in the dictionary any more: what repeats it is dropped.
+                    # A terminal id is no longer in the dictionary; repeated events of it are dropped.
                     if request.revision > revisions.get(request.request_id, request.revision):
                         revisions[request.request_id] = request.revision
                         if request.state in TERMINAL:
@@ -185,7 +185,7 @@ class Client:
         return CallFailed(parse_rpc_error(error, self._address))
 
     def pause(self, attempt: int, fault: RpcError) -> float:
-        """Seconds to wait after failed attempt number `attempt`; says once when nobody is there."""
+        """Return the seconds to wait after failed attempt `attempt`. Reports once that no server answers."""
         if fault.unreachable_server and not self._unreachable_reported:
             self._unreachable_reported = True
             text.print_message(
@@ -205,7 +205,7 @@ class Client:
 
 
 def _refused(state: RetryCallState) -> CallFailed:
-    """Tenacity asks only after an error, and only CallFailed is retried."""
+    """Return the error of a failed attempt. Tenacity retries CallFailed only."""
     error = state.outcome.exception() if state.outcome is not None else None
     if not isinstance(error, CallFailed):
         raise TypeError(f"asked to retry after {error!r}")
@@ -214,6 +214,6 @@ def _refused(state: RetryCallState) -> CallFailed:
 
 @asynccontextmanager
 async def connect(address: str, retry: RetryPolicy | None = None) -> AsyncIterator[Client]:
-    """A client for HOST:PORT. Connects when first used."""
+    """Yield a client for HOST:PORT. It connects at the first call."""
     async with grpc.aio.insecure_channel(address, options=OPTIONS) as channel:
         yield Client(pb_grpc.ImageServiceStub(channel), address, retry or RetryPolicy())

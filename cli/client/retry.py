@@ -1,4 +1,4 @@
-"""When a call that failed is made again. Pure."""
+"""The retry policy of the client. Pure."""
 
 from dataclasses import dataclass
 
@@ -15,16 +15,16 @@ class RetryPolicy:
     attempts: int = 6
     backoff: Backoff = _BACKOFF
     longest_retry_after_s: float = 60.0
-    """A server that asks for more is asked again all the same."""
+    """The longest Retry-After that the client respects."""
     longest_watch_gap_s: float = 60.0
-    """So long a watch tells nothing before it is given up: what it follows is safe, and servers restart."""
+    """The longest interruption of a watch. Server restarts are shorter, and the requests are safe."""
 
     def exhausted(self, attempt: int, fault: RpcError) -> bool:
-        """After failed attempt number `attempt`, from 1."""
+        """Return True if failed attempt `attempt` (from 1) was the last."""
         return not fault.retryable or attempt >= self.attempts
 
     def watch_timed_out(self, seconds: float, fault: RpcError) -> bool:
-        """Whether a watch that could not be opened for so many seconds is given up."""
+        """Return True if a watch that has been interrupted for `seconds` is given up."""
         return not fault.retryable or seconds >= self.longest_watch_gap_s
 
     def wait(self, attempt: int, fault: RpcError) -> float:

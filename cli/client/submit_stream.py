@@ -1,4 +1,4 @@
-"""Many submits over one stream, which is opened again where it breaks. Nothing that was submitted is lost by that."""
+"""Many submits over one stream. A broken stream is reopened, and no submit is lost."""
 
 import asyncio
 import itertools
@@ -15,7 +15,7 @@ from cli.rpc_error import RpcError, parse_item_error
 from imageservice.v1 import image_service_pb2 as pb
 
 MAX_UNANSWERED_ITEMS = 256
-"""Without an answer. Enough for a server's batches to fill; below what it holds for one stream."""
+"""Enough to fill a server's batches, and less than a server holds for one stream."""
 
 _CLOSE_TIMEOUT_S = 2.0
 
@@ -35,11 +35,11 @@ class _Item:
 
 
 class SubmitStream:
-    """Open one by `open_submit_stream`.
+    """Sends submits and returns their results. Create one with `open_submit_stream`.
 
-    A stream that breaks is replaced, and what it left without an answer is sent again: under the ids that were sent
-    before, so that nothing is accepted twice. A server that never answered is given up after the policy's attempts,
-    one that did after the time in which servers restart; then everything without an answer is refused.
+    A broken stream is replaced, and items without a result are sent again under the same request ids, so that the
+    service accepts none twice. If the server has never answered, the stream is given up after the attempts of the
+    policy; otherwise after the time in which servers restart. All items without a result then fail.
     """
 
     def __init__(self, client: Client) -> None:
@@ -53,19 +53,19 @@ class SubmitStream:
         self._failures = 0
         self._disconnected_at = 0.0
         self._fault: Exception | None = None
-        """Of `run`, once it has ended by one."""
+        """The error that ended `run`."""
 
     async def submit(
         self, url: str, customer: str, request_id: str, labels: Mapping[str, str] | None = None
     ) -> pb.SubmitImageResponse:
-        """As Client.submit: under an id of the caller's, which makes the retries safe. Raises CallFailed."""
+        """Submit under an id that the caller chose, as Client.submit does. Raises CallFailed."""
         asked = pb.SubmitImageRequest(
             url=url, customer_id=customer, request_id=request_id, labels=labels
         )
         return await self._client.call_with_retries(self._submit_once, asked)
 
     async def run(self) -> None:
-        """Carry what is submitted, until `close`. Whatever ends it earlier, no submit waits for ever."""
+        """Send submits until `close`. If it ends early, all pending submits fail."""
         try:
             await self._run()
         except BaseException as error:
@@ -82,7 +82,7 @@ class SubmitStream:
                 await self._on_disconnect(refused)
 
     def close(self) -> None:
-        """End the stream in order; for when everything is answered."""
+        """Half-close the stream. Call it when all items have results."""
         self._closing = True
         self._asked.set()
 
@@ -121,7 +121,7 @@ class SubmitStream:
             call.cancel()
 
     async def _write(self, call: SubmitCall) -> None:
-        # A call that has ended is noticed by whoever reads it.
+        # The reader notices a call that has ended.
         with suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
             while not self._closing:
                 while self._unsent:
@@ -131,7 +131,7 @@ class SubmitStream:
             await call.done_writing()
 
     async def _read(self, call: SubmitCall) -> None:
-        # Also while nothing is asked, so that a drain is noticed before the next item.
+        # The read is always active, so that a drain is noticed before the next item.
         while isinstance(response := await self._next(call), pb.SubmitImagesResponse):
             self._answered, self._failures = True, 0
             for result in response.results:
@@ -184,7 +184,7 @@ class SubmitStream:
 
 
 def _end(fault: RpcError) -> RpcError:
-    """Why the stream ended. grpc.aio calls it INTERNAL where a write was the first to meet the end."""
+    """Return why the stream ended. grpc.aio reports INTERNAL if a write was the first call to fail."""
     if fault.maybe_applied and not fault.retryable:
         return _stream_broken(fault.sentence())
     return fault

@@ -1,4 +1,4 @@
-"""Submitter URLs, however many, with bounded work under way, and follows them to their ends where asked to."""
+"""Submit any number of URLs with bounded concurrency, and optionally watch them until they end."""
 
 import asyncio
 import uuid
@@ -15,13 +15,13 @@ from imageservice.v1 import image_service_pb2 as pb
 
 MAX_CONCURRENT_SUBMITS = 32
 MAX_CONCURRENT_WATCHES = 16
-"""Streams; each follows up to 100 requests, so that many are under way before submitting has to wait."""
+"""Watch streams. Each follows up to 100 requests, so submitting rarely has to wait for one."""
 
 INTERRUPTED = RpcError("CANCELLED", "CANCELLED", "interrupted before the service answered")
 
 
 class Submitter(Protocol):
-    """A way to submit: Client, a call for each URL, or SubmitStream, one stream for all. Raises CallFailed."""
+    """Submits one URL: Client with a call per URL, or SubmitStream with one stream for all. Raises CallFailed."""
 
     async def submit(
         self, url: str, customer: str, request_id: str, labels: Mapping[str, str]
@@ -44,28 +44,28 @@ class BulkSubmit:
     client: Client
     customer: str
     report: Callable[[RequestView], None]
-    """Gets one outcome for each URL, in the order in which they come about."""
+    """Receives one result per URL, in the order of completion."""
     submits: Submitter | None = None
-    """The client's own calls where it is None."""
+    """The client itself if None."""
     at_once: int = MAX_CONCURRENT_SUBMITS
     request_id: str | None = None
-    """For the only URL; otherwise an id is chosen for each."""
+    """The id for a single URL; None chooses an id for each URL."""
     labels: Mapping[str, str] = field(default_factory=dict)
-    """Of each."""
+    """The labels of every image."""
     watch: bool = False
     tally: SubmitStats = field(default_factory=SubmitStats)
     server_unreachable: CallFailed | None = None
-    """Set when the service did not answer after all attempts: then no further URL is read."""
+    """Set if the service did not answer after all attempts. No further URL is read then."""
     source_error: CommandFailed | None = None
-    """Set when the source of URLs broke off: what was read until then is brought to its end."""
+    """Set if the source of URLs failed. The URLs read before are still completed."""
     _open: dict[str, Submitted] = field(default_factory=dict)
-    """Acknowledged and not told yet: their ids are to reach the person whatever happens. By id."""
+    """Acknowledged requests without a report, by id. Their ids are always reported, even after Ctrl-C."""
     _waiting: asyncio.Queue[Submitted | None] = field(
         default_factory=lambda: asyncio.Queue(MAX_WATCHED_IDS)
     )
 
     async def run(self, urls: AsyncIterator[str]) -> None:
-        """Cancelled, it still tells what was acknowledged or under way."""
+        """Submit all URLs. After a cancellation it still reports acknowledged and pending submits."""
         try:
             async with asyncio.TaskGroup() as group:
                 following = group.create_task(self._watch_all()) if self.watch else None
@@ -120,7 +120,7 @@ class BulkSubmit:
         if self.watch:
             await self._waiting.put(submitted)
         elif answer.state in TERMINAL:
-            # An id that was submitted before has ended, and the answer does not say how.
+            # This id was submitted before and has ended; the answer does not contain the outcome.
             self._report(await self._read_final_state(submitted))
         else:
             self._report(RequestView(submitted.request_id, url, state=submitted.state))
@@ -136,7 +136,7 @@ class BulkSubmit:
         async with asyncio.TaskGroup() as group:
             while (first := await self._waiting.get()) is not None:
                 await streams.acquire()
-                # While the streams were busy more have come; they go together.
+                # Further requests may have arrived while all streams were busy. They share the stream.
                 chunk, more = self._collect_waiting(first)
                 task = group.create_task(self._watch_chunk(chunk))
                 task.add_done_callback(lambda _: streams.release())
@@ -169,7 +169,7 @@ class BulkSubmit:
 
 
 def _disconnected_at(submitted: Submitted, refused: CallFailed) -> RequestView:
-    """It was acknowledged, so it goes on; only this client does not see how."""
+    """Return the view of an acknowledged request whose watch was interrupted. The request itself continues."""
     return RequestView(
         submitted.request_id, submitted.url, state=submitted.state, error=refused.fault
     )

@@ -28,23 +28,25 @@ class StateName(StrEnum):
 def listing(
     customer: CustomerOption = arguments.DEFAULT_CUSTOMER,
     *,
-    state: Annotated[StateName | None, typer.Option(help="Only those in this state.")] = None,
+    state: Annotated[StateName | None, typer.Option(help="Only requests in this state.")] = None,
     after: Annotated[
         str | None,
         typer.Option(
-            metavar="TIME", help="Only those created at this time (ISO 8601, UTC) or later."
+            metavar="TIME", help="Only requests created at this time (ISO 8601, UTC) or later."
         ),
     ] = None,
     before: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Only those created before this time.")
+        str | None, typer.Option(metavar="TIME", help="Only requests created before this time.")
     ] = None,
     limit: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="So many at most; all without it.")
+        int | None, typer.Option(min=1, metavar="N", help="At most N requests; all by default.")
     ] = None,
-    to_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    to_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object per line.")
+    ] = False,
     server: AddressOption = arguments.DEFAULT_ADDRESS,
 ) -> None:
-    """List a customer's requests, newest first; failed ones by when they failed."""
+    """List a customer's requests, newest first; failed requests by time of failure."""
     arguments.require_customer(customer)
     asked = pb.ListRequestsRequest(
         customer_id=customer,

@@ -1,4 +1,4 @@
-"""`imageservice search`: a customer's images, by what was read from them."""
+"""`imageservice search`: search a customer's images by their metadata."""
 
 import asyncio
 import re
@@ -16,28 +16,34 @@ from cli.output.report import Output
 from cli.output.search_results import JsonResults, SearchResultWriter, TextResults
 from imageservice.v1 import image_service_pb2 as pb
 
-# The options of `imageservice search`.
-
 Words = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="WORDS",
-        help="Words of the camera's name, the labels or the origin's host; WOR* stands for all that begin so.",
+        help="Words of the camera name, the labels or the origin host; WOR* matches every word that begins with WOR.",
     ),
 ]
 Formats = Annotated[
-    list[str] | None, typer.Option("--format", metavar="NAME", help="As in jpeg. Repeatable: any.")
+    list[str] | None,
+    typer.Option("--format", metavar="NAME", help="For example jpeg. Repeatable: any of them."),
 ]
 Colors = Annotated[
-    list[str] | None, typer.Option("--color", metavar="NAME", help="As in red. Repeatable: any.")
+    list[str] | None,
+    typer.Option("--color", metavar="NAME", help="For example red. Repeatable: any of them."),
 ]
 Cameras = Annotated[
     list[str] | None,
-    typer.Option("--camera", metavar="NAME", help="Exactly this one. Repeatable: any."),
+    typer.Option(
+        "--camera", metavar="NAME", help="The exact camera name. Repeatable: any of them."
+    ),
 ]
 OriginHosts = Annotated[
     list[str] | None,
-    typer.Option("--origin-host", metavar="HOST", help="Of the URL as submitted. Repeatable: any."),
+    typer.Option(
+        "--origin-host",
+        metavar="HOST",
+        help="The host of the submitted URL. Repeatable: any of them.",
+    ),
 ]
 Labels = Annotated[
     list[str] | None, typer.Option("--label", metavar="KEY=VALUE", help="Repeatable: all of them.")
@@ -50,10 +56,12 @@ MinBytes = Annotated[int | None, typer.Option(min=0, metavar="BYTES")]
 MaxBytes = Annotated[int | None, typer.Option(min=0, metavar="BYTES")]
 After = Annotated[
     str | None,
-    typer.Option(metavar="TIME", help="Only those recorded at this time (ISO 8601, UTC) or later."),
+    typer.Option(
+        metavar="TIME", help="Only images recorded at this time (ISO 8601, UTC) or later."
+    ),
 ]
 Before = Annotated[
-    str | None, typer.Option(metavar="TIME", help="Only those recorded before this time.")
+    str | None, typer.Option(metavar="TIME", help="Only images recorded before this time.")
 ]
 SimilarTo = Annotated[
     str | None,
@@ -64,13 +72,14 @@ SimilarTo = Annotated[
 MaxDistance = Annotated[
     int | None,
     typer.Option(
-        metavar="BITS", help="How far near-duplicates may be, 0 to 11 of 64 bits; 6 without it."
+        metavar="BITS",
+        help="The largest distance of near-duplicates, 0 to 11 of 64 bits; 6 by default.",
     ),
 ]
 Facets = Annotated[
-    bool, typer.Option("--facets", help="Count all that are found by format, color, camera, host.")
+    bool, typer.Option("--facets", help="Count all matches by format, color, camera and host.")
 ]
-Limit = Annotated[int, typer.Option(min=1, metavar="N", help="Show so many at most.")]
+Limit = Annotated[int, typer.Option(min=1, metavar="N", help="Show at most N images.")]
 
 
 MAX_PAGE_SIZE = 100
@@ -101,10 +110,12 @@ def search(
     max_distance: MaxDistance = None,
     facets: Facets = False,
     limit: Limit = DEFAULT_LIMIT,
-    to_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    to_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object per line.")
+    ] = False,
     server: AddressOption = arguments.DEFAULT_ADDRESS,
 ) -> None:
-    """Find a customer's images, newest first; near-duplicates nearest first."""
+    """Search a customer's images, newest first; near-duplicates nearest first."""
     arguments.require_customer(customer)
     asked = pb.SearchImagesRequest(
         customer_id=customer,
@@ -137,7 +148,7 @@ async def _search(
     limit: int,
     report: SearchResultWriter,
 ) -> int:
-    """How many there are; `limit` of them are told at most."""
+    """Report at most `limit` images and return the total."""
     first: pb.SearchImagesResponse | None = None
     reported = 0
     async with connect(server) as client:
@@ -164,7 +175,7 @@ async def _hash_of(client: Client, image_id: str) -> str:
 
 
 def _similar_to(asked: pb.SearchImagesRequest, given: str | None) -> str | None:
-    """Put a hash into `asked`, or answer the id of the image whose hash it is."""
+    """Set the hash in `asked`, or return the id of the image whose hash must be looked up."""
     if given is None:
         return None
     if _HASH.fullmatch(given):

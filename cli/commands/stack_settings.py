@@ -1,4 +1,4 @@
-"""`imageservice stack-settings`: what a cluster needs to know of a deployed stack, as files for kustomize."""
+"""`imageservice stack-settings`: write the settings of a deployed stack as files for kustomize."""
 
 import asyncio
 import os
@@ -18,12 +18,10 @@ from cli.errors import CommandFailed, UsageError
 from cli.local.stack import StackOutputs
 from cli.output import text
 
-# Files of NAME=value lines, as kustomize's generators read them.
-
 
 @dataclass(frozen=True, slots=True)
 class EnvFile:
-    """`mode` is the file's permissions."""
+    """A file of NAME=value lines, as kustomize's generators read them. `mode` is its permissions."""
 
     path: Path
     values: Mapping[str, str]
@@ -31,17 +29,17 @@ class EnvFile:
 
 
 def read(path: Path) -> dict[str, str]:
-    """The values of a file; comments and empty lines are passed over. Raises OSError."""
+    """Read the values of a file, without comments and empty lines. Raises OSError."""
     lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
     pairs = (line.partition("=") for line in lines if line and not line.startswith("#"))
     return {name: value for name, _, value in pairs}
 
 
 def write(*files: EnvFile) -> None:
-    """Write all of them or none. Raises OSError, and CommandFailed for a value that a line cannot hold.
+    """Write all files or none. Raises OSError, and CommandFailed for a value that does not fit on one line.
 
-    Each is made anew beside its place and moved there: nobody reads half of it, nor a secret in a file that was open to
-    others.
+    Each file is written under a temporary name and then moved, so that no process reads an incomplete file or a
+    secret in a file that others can open.
     """
     with ExitStack() as unmoved:
         fresh = [_made(file, unmoved) for file in files]
@@ -51,7 +49,7 @@ def write(*files: EnvFile) -> None:
 
 def _made(file: EnvFile, unmoved: ExitStack) -> Path:
     content = "".join(f"{name}={_line(name, value)}\n" for name, value in file.values.items())
-    # Under a name that git ignores, like that of the file itself, and readable by its owner alone.
+    # The temporary name is ignored by git, like the final name, and the file is readable by its owner only.
     handle, name = tempfile.mkstemp(prefix=".", suffix=".env", dir=file.path.parent)
     made = Path(name)
     unmoved.callback(made.unlink, missing_ok=True)
@@ -62,7 +60,7 @@ def _made(file: EnvFile, unmoved: ExitStack) -> Path:
 
 
 def _line(name: str, value: str) -> str:
-    # A second line would be another variable, whose value kustomize takes from its own environment.
+    # A line break would start another variable, and kustomize takes a missing value from its own environment.
     if not value.isprintable() or value != value.strip():
         raise CommandFailed(f"{name} has a line break, a control character or space at an end")
     return value
@@ -74,7 +72,7 @@ SECRET_FILE = "secret.env"  # noqa: S105  a file's name
 
 def stack_settings(
     folder: Annotated[
-        Path, typer.Argument(help="The overlay that gets the files, such as k8s/overlays/eks.")
+        Path, typer.Argument(help="The overlay that receives the files, such as k8s/overlays/eks.")
     ],
     *,
     stack: Annotated[
@@ -84,11 +82,11 @@ def stack_settings(
         bool,
         typer.Option(
             "--replace-key",
-            help="Take the stack's CUSTOMER_TAG_KEY although secret.env has another one; new pictures get other names.",
+            help="Replace the CUSTOMER_TAG_KEY in secret.env by that of the stack; new images get other names.",
         ),
     ] = False,
 ) -> None:
-    """Write what pods need to know of a deployed stack: stack.env, and the secret.env that is for your eyes only.
+    """Write the settings that pods need from a deployed stack: stack.env, and secret.env for your eyes only.
 
     Region and credentials come from the AWS SDK's own variables and files. Run it again after each change of the
     stack; it changes nothing on AWS.
@@ -112,7 +110,7 @@ def stack_settings(
 
 
 def _refuse_another_key(path: Path, secret: Mapping[str, str]) -> None:
-    """Raise CommandFailed where another key is in use: from then on repeated uploads would get other names."""
+    """Raise CommandFailed if another key is in use. With a new key, repeated uploads get other names."""
     if path.exists() and read(path) != secret:
         raise CommandFailed(
             f"{path} has another CUSTOMER_TAG_KEY than the stack; put yours into the stack "
@@ -129,7 +127,7 @@ async def _read(stack: str) -> tuple[dict[str, str], dict[str, str]]:
         outputs = StackOutputs.parse(described["Stacks"][0].get("Outputs", []))
     except KeyError as missing:
         raise CommandFailed(
-            f"stack {stack} has no output {missing}: it is not made of this version's core/stack.yaml, or not ready"
+            f"stack {stack} has no output {missing}: another version's core/stack.yaml, or not ready"
         ) from None
     settings = {
         "AWS_REGION": region,

@@ -1,4 +1,4 @@
-"""`imageservice status`: what became of one request."""
+"""`imageservice status` and `imageservice image`: show one request or one image."""
 
 import asyncio
 import sys
@@ -22,9 +22,9 @@ from imageservice.v1 import image_service_pb2 as pb
 def status(
     given: Annotated[str, typer.Argument(metavar="ID", help="The id that submit printed.")],
     server: AddressOption = arguments.DEFAULT_ADDRESS,
-    to_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    to_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Show what became of one request."""
+    """Show the state of one request."""
     where, asked = str(arguments.parse_address(server)), arguments.parse_request_id(given)
     request = asyncio.run(_read(where, asked))
     outcome = RequestView.with_details(request)
@@ -47,7 +47,7 @@ def _show(console: Console, request: pb.ImageRequest, outcome: RequestView) -> N
 
 
 def show_facts(console: Console, facts: Iterable[tuple[str, str]]) -> None:
-    """A line a fact. None is folded, so that a URL can be opened; a stranger's text in quotes is cut on a terminal."""
+    """Print one field per line, not wrapped, so that URLs can be opened. Quoted text is truncated on a terminal."""
     for name, value in facts:
         room = max(console.width, MIN_WIDTH) - len(_name(name))
         shown = (
@@ -76,7 +76,7 @@ def _facts(request: pb.ImageRequest, outcome: RequestView) -> list[tuple[str, st
         facts.append(("failure", f"{outcome.failure_code}: {outcome.failure_message}"))
         facts.append(("attempts", str(request.failure.attempts)))
     if outcome.metadata:
-        facts.append(("picture", picture(request.image.metadata)))
+        facts.append(("format", describe_format(request.image.metadata)))
         facts.append(("sha256", request.image.metadata.sha256))
     return facts
 
@@ -85,18 +85,15 @@ def _label(key: str, value: str) -> str:
     return f"{safe_json(key)}: {safe_json(value)}"
 
 
-def picture(metadata: pb.ImageMetadata) -> str:
+def describe_format(metadata: pb.ImageMetadata) -> str:
     size = f"{metadata.format} {metadata.width}x{metadata.height}, {metadata.bytes:,} bytes"
     return size if metadata.frames <= 1 else f"{size}, {metadata.frames} frames"
 
 
-# `imageservice image`: one published image.
-
-
 def image(
-    given: Annotated[str, typer.Argument(metavar="ID", help="The image's id, as status tells it.")],
+    given: Annotated[str, typer.Argument(metavar="ID", help="The image id that status prints.")],
     server: AddressOption = arguments.DEFAULT_ADDRESS,
-    to_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    to_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Show one published image."""
     where, asked = (
@@ -113,7 +110,7 @@ def image(
             ("customer", found.customer_id),
             ("created", found.create_time.ToJsonString()),
             ("public url", found.public_url),
-            ("picture", picture(found.metadata)),
+            ("format", describe_format(found.metadata)),
             ("sha256", found.metadata.sha256),
         ]
         show_facts(Output(), facts)

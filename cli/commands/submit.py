@@ -1,4 +1,4 @@
-"""`imageservice submit`: hands over the URLs of images."""
+"""`imageservice submit`: submit the URLs of images."""
 
 import asyncio
 import sys
@@ -21,29 +21,41 @@ from cli.output.stats import SubmitStats
 
 def submit(
     urls: Annotated[
-        list[str] | None, typer.Argument(metavar="URL", help="Address of an image, http or https.")
+        list[str] | None, typer.Argument(metavar="URL", help="URL of an image, http or https.")
     ] = None,
     *,
     file: Annotated[
         str | None,
-        typer.Option("--file", metavar="PATH", help="URLs, one a line; - is standard input."),
+        typer.Option(
+            "--file", metavar="PATH", help="A file with one URL per line; - is standard input."
+        ),
     ] = None,
     customer: CustomerOption = arguments.DEFAULT_CUSTOMER,
     chosen_id: Annotated[
         str | None,
-        typer.Option("--request-id", metavar="UUID", help="For one URL: makes a repeat harmless."),
+        typer.Option(
+            "--request-id",
+            metavar="UUID",
+            help="The id for a single URL; it makes a repeat idempotent.",
+        ),
     ] = None,
     given_labels: Annotated[
         list[str] | None,
         typer.Option(
-            "--label", metavar="KEY=VALUE", help="Repeatable: words that searches find each by."
+            "--label",
+            metavar="KEY=VALUE",
+            help="Repeatable: labels by which searches find the images.",
         ),
     ] = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Wait for what becomes of each.")] = False,
-    to_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Wait for the final state of each image.")
+    ] = False,
+    to_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object per line.")
+    ] = False,
     server: AddressOption = arguments.DEFAULT_ADDRESS,
 ) -> None:
-    """Submit images by URL. Exit 1 when one was refused or failed."""
+    """Submit images by URL. Exit 1 if one was refused or failed."""
     given, where = urls or [], str(arguments.parse_address(server))
     _require(given, file, customer)
     chosen = _only_id(chosen_id, given, file)
@@ -82,7 +94,7 @@ def _only_id(chosen: str | None, given: Sequence[str], file: str | None) -> str 
 
 
 def _judge(submission: BulkSubmit, file: str | None) -> None:
-    """End the command by what became of the submission."""
+    """End the command with the exit code that the result requires."""
     tally, source_error = submission.tally, submission.source_error
     if source_error is not None:
         raise (
@@ -91,7 +103,7 @@ def _judge(submission: BulkSubmit, file: str | None) -> None:
             else CommandFailed(f"{source_error}; {tally.progress_summary}")
         )
     if submission.server_unreachable is not None:
-        # Each line has told the cause.
+        # The line of each URL has shown the cause.
         raise CommandFailed(tally.progress_summary)
     if tally.read == 0:
         where = "on standard input" if file == "-" else f"in {file}"
@@ -147,7 +159,7 @@ def _report(
     given: Sequence[str], file: str | None, tally: SubmitStats, *, to_json: bool
 ) -> Iterator[Callable[[RequestView], None]]:
     output = Output()
-    # A bar would be drawn over what is being typed.
+    # A progress bar would overwrite the text that is being typed.
     typed = file == "-" and sys.stdin.isatty()
     if to_json:
         yield JsonReport(sys.stdout).report
@@ -160,7 +172,7 @@ def _report(
 
 
 def _first(failures: BaseExceptionGroup[CommandFailed]) -> CommandFailed:
-    """Groups nest by task groups; a person is told of one fault at a time."""
+    """Return the first error. Task groups nest their errors, and the command prints only one."""
     failure: BaseException = failures
     while isinstance(failure, BaseExceptionGroup):
         failure = failure.exceptions[0]

@@ -1,4 +1,4 @@
-"""`imageservice up`: the whole system on this machine, until Ctrl-C."""
+"""`imageservice up`: run the whole system on this machine until Ctrl-C."""
 
 import asyncio
 import os
@@ -22,14 +22,12 @@ from cli.local.ready_file import Running
 from cli.local.system import System
 from cli.output.text import wrap
 
-# The options of `imageservice up`.
-
 MAX_CONSUMERS = 64
 
 Consumers = Annotated[
     int,
     typer.Option(
-        "--consumers", metavar="N", min=1, max=MAX_CONSUMERS, help="How many consumer processes."
+        "--consumers", metavar="N", min=1, max=MAX_CONSUMERS, help="Number of consumer processes."
     ),
 ]
 MetricsPort = Annotated[
@@ -39,7 +37,7 @@ MetricsPort = Annotated[
         metavar="PORT",
         min=0,
         max=65_535,
-        help="Of the server's metrics; the consumers' count up from it. 0 takes free ones.",
+        help="Port of the server's metrics; the consumers' ports follow it. 0 takes free ports.",
     ),
 ]
 AllowNetwork = Annotated[
@@ -47,7 +45,7 @@ AllowNetwork = Annotated[
     typer.Option(
         "--allow-network",
         metavar="CIDR",
-        help="Fetch from this network though it is not public, as 127.0.0.1/32 for this machine. Repeatable.",
+        help="Allow origins in this non-public network, for example 127.0.0.1/32 for this machine. Repeatable.",
     ),
 ]
 ReadyFile = Annotated[
@@ -55,7 +53,7 @@ ReadyFile = Annotated[
     typer.Option(
         "--ready-file",
         metavar="PATH",
-        help="Gets addresses, pids and settings as JSON once all is ready.",
+        help="A file for addresses, pids and settings as JSON, written when all is ready.",
     ),
 ]
 AwsEndpoint = Annotated[
@@ -63,12 +61,12 @@ AwsEndpoint = Annotated[
     typer.Option(
         "--aws-endpoint",
         metavar="URL",
-        help="Use an AWS-compatible endpoint that runs already, instead of starting one.",
+        help="Use this AWS-compatible endpoint instead of starting the embedded AWS.",
     ),
 ]
 NamePrefix = Annotated[
     str,
-    typer.Option("--name-prefix", metavar="NAME", help="Begins the name of every AWS resource."),
+    typer.Option("--name-prefix", metavar="NAME", help="Prefix of the names of all AWS resources."),
 ]
 Parameters = Annotated[
     list[str] | None,
@@ -78,11 +76,8 @@ Parameters = Annotated[
 ]
 
 
-# The terminal that `imageservice up` runs on, and the ready file.
-
-
 class TerminalObserver:
-    """Says how the system fares, to people and in the ready file."""
+    """Prints the state of the system and maintains the ready file."""
 
     def __init__(self, console: Console, ready_file: Path | None) -> None:
         self._console = console
@@ -115,11 +110,11 @@ class TerminalObserver:
             self._print(f"  {name:<24}{where}")
         if not running.environment.get("ALLOWED_NETWORKS"):
             self._print(
-                "  Pictures on this machine are refused as BLOCKED_ADDRESS; "
+                "  Images on this machine are refused as BLOCKED_ADDRESS; "
                 "--allow-network 127.0.0.1/32 allows them.",
                 "dim",
             )
-        self._print("  Ctrl-C drains and ends it; twice ends it at once", "dim")
+        self._print("  Ctrl-C drains and stops the system; a second Ctrl-C kills it", "dim")
 
     def _print(self, what: str, style: str = "") -> None:
         if self._console.is_terminal:
@@ -128,7 +123,7 @@ class TerminalObserver:
 
 
 def endpoints(running: Running) -> Sequence[tuple[str, str]]:
-    """What is where, for people."""
+    """Return the names and addresses of the endpoints, for people."""
     server, *others = running.metrics
     indexer = [others.pop()] if "indexer" in running.pids else []
     return [
@@ -152,7 +147,7 @@ def up(
     name_prefix: NamePrefix = "imageservice",
     parameter: Parameters = None,
 ) -> None:
-    """Run the whole system on this machine. Ctrl-C ends it, and the embedded AWS forgets all."""
+    """Run the whole system on this machine. Ctrl-C stops it, and the embedded AWS loses its data."""
     networks = tuple(planning.parse_network(text) for text in allow_network or [])
     parameters = dict(planning.parse_parameter(text) for text in parameter or [])
     known = template.parameters(stack.TEMPLATE.read_text(encoding="utf-8"))
@@ -195,8 +190,8 @@ async def _run(plan: Plan, terminal: TerminalObserver) -> None:
         else:
             leaving = True
             terminal.step(
-                f"waiting for the consumers to finish what they hold, up to {WORKER_GRACE_S:g} s; "
-                "Ctrl-C again ends it"
+                f"waiting up to {WORKER_GRACE_S:g} s for the consumers to finish the messages that they hold; "
+                "Ctrl-C again kills them"
             )
             system.stop()
 

@@ -1,4 +1,4 @@
-"""`imageservice watch`: follows requests to their ends."""
+"""`imageservice watch`: follow requests until they end."""
 
 import asyncio
 import sys
@@ -17,9 +17,11 @@ from cli.output.report import JsonReport, Output, TextReport
 def watch(
     given: Annotated[list[str], typer.Argument(metavar="ID", help="The ids that submit printed.")],
     server: AddressOption = arguments.DEFAULT_ADDRESS,
-    to_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    to_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object per line.")
+    ] = False,
 ) -> None:
-    """Follow requests until all have ended. Prints each state; exit 1 when one failed."""
+    """Follow requests until all have ended. Prints each state; exit 1 if one failed."""
     report = JsonReport(sys.stdout) if to_json else TextReport(Output())
     where, ids = (
         str(arguments.parse_address(server)),
@@ -30,7 +32,7 @@ def watch(
 
 
 async def _watch(server: str, ids: Sequence[str], report: Callable[[RequestView], None]) -> bool:
-    """Whether one failed."""
+    """Return True if a request failed."""
     chunks = [ids[i : i + MAX_WATCHED_IDS] for i in range(0, len(ids), MAX_WATCHED_IDS)]
     async with connect(server) as client:
         watches = [asyncio.create_task(_watch_chunk(client, chunk, report)) for chunk in chunks]

@@ -1,1 +1,1 @@
-"""The demonstration: the whole system on this machine, shown at work on real pictures and a few bad ones."""
+"""The demo: the whole system on this machine with real images and some invalid ones."""

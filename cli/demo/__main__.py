@@ -1,4 +1,4 @@
-"""`python -m cli.demo`, run by `make demo`. Exit 0 only when every request ended as it should."""
+"""`python -m cli.demo`, run by `make demo`. Exit 0 only if every request ended as expected."""
 
 import asyncio
 import shutil
@@ -25,14 +25,14 @@ from cli.output.outcome import escape_control
 
 IMAGES = Path(__file__).parents[2] / "tests" / "images"
 TIMEOUT_S = 90.0
-"""For all requests together; the slowest of them waits out one 503."""
+"""For all requests together. The slowest waits for the retry after one 503."""
 
 
 async def _demonstrate(console: Console, logs: Path) -> list[str]:
-    """What did not go as it should."""
+    """Run the demo and return the deviations from the expected results."""
     names = await asyncio.to_thread(list_images, IMAGES)
     if not names:
-        raise CommandFailed(f"no pictures in {IMAGES}")
+        raise CommandFailed(f"no images in {IMAGES}")
     began = time.monotonic()
     with console.status("starting") as status:
         async with open_environment(IMAGES, logs, status) as (address, origin):
@@ -46,7 +46,7 @@ async def _demonstrate(console: Console, logs: Path) -> list[str]:
             status.start()
     text.print_message(
         sys.stdout,
-        f"{len(results)} requests; {len(good)} pictures published and fetched again, "
+        f"{len(results)} requests; {len(good)} images published and fetched again, "
         f"{len(results) - len(good)} not published. {time.monotonic() - began:.0f} s in all.",
     )
     return faults
@@ -55,21 +55,21 @@ async def _demonstrate(console: Console, logs: Path) -> list[str]:
 async def _submit(console: Console, address: str, chosen: Sequence[Item]) -> list[Result]:
     display_width = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*display_width, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task("fetching, checking, publishing", total=len(chosen))
+        task = progress.add_task("downloading, checking, publishing", total=len(chosen))
         async with connect(address) as client, asyncio.timeout(TIMEOUT_S):
             return await submit_and_follow(client, chosen, lambda _: progress.advance(task))
 
 
 def _unexpected(results: Sequence[Result]) -> list[str]:
     return [
-        f"{result.item.name}: ended {result.ended}, and should have ended {result.item.expected}"
+        f"{result.item.name}: ended {result.ended}, expected {result.item.expected}"
         for result in results
         if not result.expected
     ]
 
 
 async def _run(console: Console, logs: Path) -> list[str]:
-    """As `_demonstrate`; SIGTERM ends it as Ctrl-C does, so that it can clear up."""
+    """Run `_demonstrate`. SIGTERM ends it like Ctrl-C, so that it cleans up."""
     task = asyncio.current_task()
     if task is not None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
@@ -92,11 +92,11 @@ def main() -> int:
     for fault in faults:
         text.print_message(sys.stderr, f"demo: {escape_control(fault)}")
     if code == 1:
-        text.print_message(sys.stderr, f"demo: what the processes said is in {logs}")
+        text.print_message(sys.stderr, f"demo: the output of the processes is in {logs}")
     else:
         shutil.rmtree(logs)
     if code == 0:
-        console.print("every request ended as it should", style="bold green")
+        console.print("every request ended as expected", style="bold green")
     return code
 
 

@@ -1,4 +1,4 @@
-"""The system that the demonstration runs on: ports that are free, logs in a folder, an origin of its own."""
+"""The system of the demo: free ports, logs in a folder, its own origin."""
 
 import asyncio
 import os
@@ -29,7 +29,7 @@ PURPOSES = (
 
 
 class DemoObserver:
-    """Shows each step while the system starts, and knows when it is ready."""
+    """Shows the steps of the start and knows when the system is ready."""
 
     def __init__(self, status: Status) -> None:
         self._status = status
@@ -56,9 +56,9 @@ class DemoObserver:
 
 @asynccontextmanager
 async def open_environment(
-    pictures: Path, logs: Path, status: Status
+    images: Path, logs: Path, status: Status
 ) -> AsyncIterator[tuple[str, str]]:
-    """The addresses of the gRPC server and of the origin (a URL), while both run. Raises CommandFailed."""
+    """Yield the address of the gRPC server and the URL of the origin while both run. Raises CommandFailed."""
     wanted = [PortRequest(HOST, 0, purpose) for purpose in PURPOSES]
     grpc_port, server_port, consumer_port, indexer_port, origin_port = ports.choose(wanted)
     origin = f"http://{HOST}:{origin_port}"
@@ -69,7 +69,7 @@ async def open_environment(
         indexer_port=indexer_port,
         networks=(f"{HOST}/32",),
         logs=logs,
-        extra_children=(_origin(pictures, origin_port, origin, logs),),
+        extra_children=(_origin(images, origin_port, origin, logs),),
     )
     spectator = DemoObserver(status)
     system = System(plan, os.environ, spectator)
@@ -87,10 +87,10 @@ async def open_environment(
         await asyncio.gather(running, return_exceptions=True)
 
 
-def _origin(pictures: Path, port: int, url: str, logs: Path) -> ChildSpec:
-    arguments = ["--pictures", str(pictures), "--host", HOST, "--port", str(port)]
+def _origin(images: Path, port: int, url: str, logs: Path) -> ChildSpec:
+    arguments = ["--pictures", str(images), "--host", HOST, "--port", str(port)]
     return ChildSpec(
-        name="the origin of pictures",
+        name="the image origin",
         role="origin",
         command=watched("loadtest.origin", *arguments),
         environment=dict(os.environ),

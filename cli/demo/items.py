@@ -1,4 +1,4 @@
-"""What the demonstration submits, and how each must end."""
+"""The items that the demo submits, and the expected end of each."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -16,14 +16,14 @@ BAD = {
     "behave/status/404": "NOT_FOUND",
 }
 BEHAVIOURS = {
-    "503, then a picture": "behave/flaky?key=demo&times=1&picture={picture}",
+    "503, then an image": "behave/flaky?key=demo&times=1&picture={picture}",
     "two redirects": "behave/redirect-chain/2?picture={picture}",
 }
 METADATA_SERVICE = "http://169.254.169.254/latest/meta-data/"
-"""Where a cloud keeps its machines' credentials: the address that a stranger would most like to have fetched."""
+"""The metadata service of a cloud machine, which holds its credentials: the typical target of SSRF."""
 
-GOOD_LABELS = {"set": "pictures"}
-"""The labels of the pictures that come as pictures should."""
+GOOD_LABELS = {"set": "images"}
+"""The labels of the valid images."""
 BEHAVIOUR_LABELS = {"set": "manners"}
 
 
@@ -32,18 +32,18 @@ class Item:
     name: str
     url: str
     expected: str
-    """COMPLETED, or the failure's code."""
+    """COMPLETED or a failure code."""
     labels: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 def list_images(folder: Path) -> list[str]:
-    """Names of the pictures in the folder itself, in order. Reads the disk."""
+    """Return the names of the images in the folder, sorted. Reads the disk."""
     return sorted(path.name for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
 
 
-def items(origin: str, pictures: Iterable[str]) -> list[Item]:
-    """`origin` is a URL without a slash at its end; there must be a picture at least."""
-    good = [Item(name, f"{origin}/pictures/{name}", COMPLETED, GOOD_LABELS) for name in pictures]
+def items(origin: str, names: Iterable[str]) -> list[Item]:
+    """Return all items. `origin` is a URL without a trailing slash; `names` must not be empty."""
+    good = [Item(name, f"{origin}/pictures/{name}", COMPLETED, GOOD_LABELS) for name in names]
     manners = [
         Item(name, f"{origin}/{path.format(picture=good[0].name)}", COMPLETED, BEHAVIOUR_LABELS)
         for name, path in BEHAVIOURS.items()

@@ -1,4 +1,4 @@
-"""Submitter the items and follows each to its end."""
+"""Submit the items and follow each until it ends."""
 
 import time
 import uuid
@@ -17,11 +17,11 @@ class Result:
     item: Item
     outcome: RequestView
     seconds: float
-    """From the submission to the end, as this client saw it."""
+    """From submit to end, as this client saw it."""
 
     @property
     def ended(self) -> str:
-        """COMPLETED, the failure's code, or the reason of a refusal."""
+        """COMPLETED, the failure code, or the reason of a refused call."""
         if self.outcome.error is not None:
             return self.outcome.error.reason
         return self.outcome.failure_code or self.outcome.state or ""

@@ -1,4 +1,4 @@
-"""What the demonstration searches for, and what must be found. Pure."""
+"""The searches of the demo and their expected results. Pure."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from imageservice.v1 import image_service_pb2 as pb
 FORMATS = ("PNG", "WEBP")
 DISTANCE = 6
 PAGE = 100
-"""More than the demonstration publishes."""
+"""More than the demo publishes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """`words` are what a person would type after `imageservice search`, `expected` the ids of requests."""
+    """`words` are the arguments of `imageservice search`, `expected` the request ids."""
 
     words: str
     asked: pb.SearchImagesRequest
@@ -24,13 +24,13 @@ class Search:
 
 
 def searches(published: Sequence[Result]) -> Iterator[Search]:
-    """`published` are all that this customer has, one at least."""
+    """Return the searches. `published` are all images of this customer, at least one."""
     yield _labelled(published)
     yield _near(published, like=str(_read(published[0], "perceptual_hash")))
 
 
 def _labelled(published: Sequence[Result]) -> Search:
-    """A set of pictures, in two formats."""
+    """A set of images, in two formats."""
     labels = " ".join(f"--label {key}={value}" for key, value in GOOD_LABELS.items())
     formats = " ".join(f"--format {name.lower()}" for name in FORMATS)
     return Search(
@@ -51,7 +51,7 @@ def _labelled(published: Sequence[Result]) -> Search:
 
 
 def _near(published: Sequence[Result], like: str) -> Search:
-    """Near-duplicates of a picture, itself among them."""
+    """Near-duplicates of an image, which include the image itself."""
     return Search(
         f"--customer {CUSTOMER} --similar-to {like}",
         pb.SearchImagesRequest(

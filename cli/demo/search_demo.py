@@ -1,4 +1,4 @@
-"""The demonstration's last part: what was published is found again by what was read from it."""
+"""The last part of the demo: search the published images by their metadata."""
 
 import asyncio
 import time
@@ -17,28 +17,28 @@ from cli.output.search_results import facet_table
 from imageservice.v1 import image_service_pb2 as pb
 
 TIMEOUT_S = 30.0
-"""An index follows within a second or two, where nothing else keeps the machine busy."""
+"""On an idle machine an index follows within one or two seconds."""
 POLL_INTERVAL_S = 0.2
 
 
 async def find_mismatches(
     console: Console, status: Status, address: str, published: Sequence[Result]
 ) -> list[str]:
-    """Search for what was published, and show what is found; a line for each search that found something else."""
+    """Run the searches, print the results, and return a line for each unexpected result."""
     async with connect(address) as client:
         searchable = await _searchable(client, status, len(published))
         status.stop()
         if searchable < len(published):
             waited = f"after {TIMEOUT_S:g} s"
-            return [f"{searchable} of {len(published)} pictures can be searched {waited}"]
+            return [f"{searchable} of {len(published)} images are searchable {waited}"]
         faults = [await _shown(console, client, each, published) for each in searches(published)]
     return [fault for fault in faults if fault]
 
 
 async def _searchable(client: Client, status: Status, count: int) -> int:
-    """How many pictures can be searched, once all can or the time is over."""
+    """Wait until all images are searchable or the time is over. Returns the number of searchable images."""
     asked = pb.SearchImagesRequest(customer_id=CUSTOMER, page_size=1)
-    waiting = "waiting until all can be searched"
+    waiting = "waiting until all images are searchable"
     if not status.console.is_terminal:
         status.console.print(waiting)
     status.update(waiting)
@@ -53,7 +53,7 @@ async def _searchable(client: Client, status: Status, count: int) -> int:
 async def _shown(
     console: Console, client: Client, search: Search, published: Sequence[Result]
 ) -> str | None:
-    """Print what a search finds; how that differs from what it should find, if it does."""
+    """Print the results of a search. Returns the difference from the expected result, if any."""
     names = {result.outcome.request_id or "": result.item.name for result in published}
     page = await client.search_page(search.asked)
     command = f"imageservice search {search.words}"
@@ -65,12 +65,12 @@ async def _shown(
     found = sorted(image.request_id for image in page.images)
     if found == sorted(search.expected) and page.total == len(found):
         return None
-    return f"{command}: found {len(found)} of {page.total}, and should find {len(search.expected)}"
+    return f"{command}: found {len(found)} of {page.total}, expected {len(search.expected)}"
 
 
 def _table(images: Sequence[pb.Image], names: Mapping[str, str]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold underline")
-    for heading in ("picture", "format", "pixels"):
+    for heading in ("image", "format", "pixels"):
         table.add_column(heading, no_wrap=True)
     table.add_column("size", no_wrap=True, justify="right")
     for image in images:

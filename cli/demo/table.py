@@ -1,4 +1,4 @@
-"""The table at the demonstration's end; fits any terminal of 80 columns or more. URLs are whole, to be opened."""
+"""The table of results. It fits a terminal of 80 columns or more. URLs are complete, so that they can be opened."""
 
 from collections.abc import Sequence
 
@@ -13,21 +13,21 @@ SHORT_ID = 8
 WHOLE_ID = 36
 NAME_WIDTH = 18
 FIXED_WIDTH = 52
-"""All columns but those for ids and for URLs or failures, with the gaps."""
+"""The width of all columns except ids and URLs or failures, with the gaps."""
 
 
 def shorten(text: str, width: int) -> str:
-    """The beginning of `text`."""
+    """Return `text`, truncated to `width`."""
     return text if len(text) <= width else text[: width - 1] + "…"
 
 
 def size(count: int) -> str:
-    """Bytes for people: 812 B, 71.9 kB."""
+    """Return a number of bytes for people: 812 B, 71.9 kB."""
     return f"{count} B" if count < 1_000 else f"{count / 1_000:.1f} kB"  # noqa: PLR2004  kilo
 
 
 def show(console: Console, results: Sequence[Result]) -> None:
-    """The table, with public URLs where each fits into its line; otherwise they follow, one a line."""
+    """Print the table with public URLs if each fits into its line; otherwise they follow, one per line."""
     longest = max((len(_ending(result)) for result in results), default=0)
     room = console.width - FIXED_WIDTH - longest
     console.print(
@@ -38,13 +38,13 @@ def show(console: Console, results: Sequence[Result]) -> None:
     for result in results:
         if url := result.outcome.public_url:
             name = shorten(result.item.name, NAME_WIDTH)
-            # Broken by the terminal alone, if at all, so that it can be copied.
+            # Only the terminal may break the line, so that the URL can be copied.
             console.print(Text(f"{name:{NAME_WIDTH}}  {url}"), soft_wrap=True)
 
 
 def _table(results: Sequence[Result], id_width: int, *, urls: bool) -> Table:
     shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold underline")
-    for heading in ("request", "picture", "state"):
+    for heading in ("request", "image", "state"):
         shown.add_column(heading, no_wrap=True)
     shown.add_column("public URL / failure" if urls else "failure", no_wrap=True)
     for heading in ("size", "time"):

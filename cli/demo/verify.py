@@ -1,4 +1,4 @@
-"""Whether what is published is what was recorded."""
+"""Compare the published bytes with the recorded metadata."""
 
 import asyncio
 import hashlib
@@ -12,7 +12,7 @@ TOTAL_TIMEOUT_S = 30.0
 
 
 async def find_mismatches(results: Sequence[Result]) -> list[str]:
-    """Fetch each public URL; a line for each whose bytes are not those recorded. Empty when all is well."""
+    """Fetch each public URL. Returns a line for each whose bytes differ from the recorded ones."""
     timeout = aiohttp.ClientTimeout(total=TOTAL_TIMEOUT_S)
     async with aiohttp.ClientSession(timeout=timeout, trust_env=False) as session:
         faults = await asyncio.gather(*(_fault(session, result) for result in results))
@@ -35,7 +35,7 @@ async def _fault(session: aiohttp.ClientSession, result: Result) -> str | None:
 
 
 def mismatch(name: str, body: bytes, size: int, sha256: str) -> str | None:
-    """How `body` differs from what was recorded; None where it does not."""
+    """Return the difference between `body` and the recorded values; None if there is none."""
     if len(body) != size:
         return f"{name}: {len(body)} bytes are published, {size} were recorded"
     if hashlib.sha256(body).hexdigest() != sha256:

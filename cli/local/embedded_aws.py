@@ -14,7 +14,7 @@ HOST = "127.0.0.1"
 REGION = "us-east-1"
 EMULATOR = "cli.local.emulator"
 READY_TIMEOUT_S = 30.0
-# Between two questions whether it is up yet; tighter ones would take the CPU it starts on.
+# The interval of readiness checks. Shorter ones would take CPU time from the start itself.
 POLL_INTERVAL_S = 0.05
 
 
@@ -23,7 +23,7 @@ class EmbeddedAwsFailed(Exception):
 
 
 def free_port() -> int:
-    """Return a port that is free now. The child ends at once should another program take it."""
+    """Return a port that is free now. If another program takes it first, the child ends at once."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]
@@ -40,16 +40,16 @@ def command(port: int, pipe: int, *, module: str = EMULATOR) -> list[str]:
 
 
 def environment(port: int) -> dict[str, str]:
-    """Return what the child's environment must say, whatever else it inherits.
+    """Return the environment that the child needs, in addition to what it inherits.
 
-    Most of it switches off what MiniStack would otherwise do on somebody's machine: listen on all
-    interfaces and on fixed ports for SFTP and MQTT, keep state in /tmp, and at start and end remove
-    every container that bears its label, also those of another MiniStack.
+    Most of it switches off features of MiniStack that would affect this machine: listening on all interfaces and on
+    fixed ports for SFTP and MQTT, state in /tmp, and the removal of all containers with its label at start and end,
+    including those of another MiniStack.
     """
     return {
         "GATEWAY_PORT": str(port),
         "BIND_HOST": HOST,
-        # Also the host in every queue's URL.
+        # It is also the host in the URL of every queue.
         "MINISTACK_HOST": HOST,
         "MINISTACK_REGION": REGION,
         "MINISTACK_ACCOUNT_ID": "000000000000",
@@ -66,10 +66,10 @@ def environment(port: int) -> dict[str, str]:
 
 
 def client_environment(endpoint: str, role: str) -> dict[str, str]:
-    """Return what leads an AWS SDK to the emulator, to be laid over `without_aws(os.environ)`.
+    """Return the variables that point an AWS SDK at the emulator, to be added to `without_aws(os.environ)`.
 
-    `role` is the access key id: MiniStack takes any that is not 12 digits for its one account, and
-    the test suite reads from it which role of the template a call must be allowed by.
+    `role` is used as the access key id: MiniStack accepts any id that is not 12 digits, and the test suite derives
+    from it which role of the template a call must be allowed by.
     """
     return {
         "AWS_ENDPOINT_URL": endpoint,
@@ -78,19 +78,19 @@ def client_environment(endpoint: str, role: str) -> dict[str, str]:
         "AWS_ACCESS_KEY_ID": role,
         "AWS_SECRET_ACCESS_KEY": "embedded",
         "AWS_EC2_METADATA_DISABLED": "true",
-        # Else a proxy variable would send calls to loopback out of the machine.
+        # Otherwise a proxy variable would send calls to loopback out of the machine.
         "NO_PROXY": f"{HOST},localhost",
         "no_proxy": f"{HOST},localhost",
     }
 
 
 def without_aws(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return `environ` without somebody's real profile, token or endpoints."""
+    """Return `environ` without AWS profiles, tokens and endpoints."""
     return {name: value for name, value in environ.items() if not name.startswith("AWS_")}
 
 
 async def wait_ready(endpoint: str, timeout_s: float = READY_TIMEOUT_S) -> None:
-    """Return when the emulator answers; raise EmbeddedAwsFailed after `timeout_s`."""
+    """Wait until the emulator answers. Raises EmbeddedAwsFailed after `timeout_s` seconds."""
     port = int(endpoint.rpartition(":")[2])
     try:
         async with asyncio.timeout(timeout_s):

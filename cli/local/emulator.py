@@ -1,4 +1,4 @@
-"""MiniStack as a child: `python -m cli.local.emulator PORT`, in embedded_aws.environment(PORT)."""
+"""Run MiniStack: `python -m cli.local.emulator PORT`, with the variables of embedded_aws.environment(PORT)."""
 
 import gc
 import signal
@@ -9,22 +9,23 @@ from ministack import app as gateway
 
 from cli.local.embedded_aws import HOST
 
-# A long poll that nobody awaits any more must not hold up the end of the process.
+# An abandoned long poll must not delay the end of the process.
 SHUTDOWN_TIMEOUT_S = 1
 
 
 def main(arguments: list[str]) -> None:
-    """Serve until SIGTERM. After kill -9, MiniStack's own entry point would leave a pid file.
+    """Serve until SIGTERM.
 
-    Not on Hypercorn, as that entry point does: its HTTP in Python was a third of the emulator's time.
+    MiniStack's own entry point would leave a pid file after SIGKILL, and it uses Hypercorn, whose HTTP parser in
+    Python took a third of the emulator's CPU time.
     """
-    # uvicorn raises the signal again once it has ended well.
+    # uvicorn raises the signal again after its shutdown.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    # All rows and objects stay in memory. To look through millions of them for garbage takes longer than
-    # a call may.
+    # All rows and objects stay in memory. A full garbage collection over millions of them takes longer than a call
+    # may take.
     gc.set_threshold(20_000, 50, 1_000_000)
     uvicorn.run(
-        # Looked up now, so that the test suite can put its recorder around it.
+        # Looked up here, so that the test suite can wrap it in its recorder.
         gateway.app,
         host=HOST,
         port=int(arguments[0]),

@@ -1,4 +1,4 @@
-"""What a local system is to consist of."""
+"""The plan of a local system: addresses, ports and settings."""
 
 import ipaddress
 import secrets
@@ -22,50 +22,49 @@ def random_key() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All ports are chosen and were free when the plan was made."""
+    """All ports were free when the plan was made."""
 
     address: Address
     consumer_ports: tuple[int, ...]
-    """Metrics ports, one for each consumer process."""
+    """Metrics ports, one per consumer process."""
     server_port: int
     """The server's metrics port."""
     indexer_port: int | None = None
-    """The indexer's metrics port; None runs none, and what is published cannot be searched."""
+    """The indexer's metrics port. None runs no indexer, and search finds nothing."""
     networks: tuple[str, ...] = ()
-    """Networks that consumers may fetch from although they are not public, as CIDR."""
+    """Non-public networks that consumers may fetch from, as CIDR."""
     aws_endpoint: str | None = None
-    """An AWS-compatible endpoint that runs already; None starts the embedded AWS."""
+    """A running AWS-compatible endpoint; None starts the embedded AWS."""
     name_prefix: str = "imageservice"
     parameters: Mapping[str, str] = field(default_factory=dict)
-    """Of core/stack.yaml."""
+    """Parameters of core/stack.yaml."""
     log_format: str = "console"
     logs: Path | None = None
-    """A folder that gets a file for each process; None leaves what they say on the terminal."""
+    """A folder for one log file per process; None leaves the output on the terminal."""
     extra_children: Sequence[ChildSpec] = ()
-    """What else belongs to the system, ready before it is."""
+    """Further processes of the system. They start before it counts as ready."""
     customer_tag_key: str = field(default_factory=random_key, repr=False)
-    """The key behind the customers' part of object names. One for the plan, so that names outlast a restart."""
+    """The key of the customer tag in object names. It belongs to the plan, so that names survive a restart."""
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """URLs, the server's first."""
+        """URLs of the metrics pages, the server's first."""
         every = (self.server_port, *self.consumer_ports)
         return tuple(f"http://{METRICS_HOST}:{port}/metrics" for port in every)
 
 
 def metrics_ports(first: int, consumers: int) -> list[int]:
-    """The server's, the consumers' and the indexer's: counted up from `first`, or any that are free where it is 0."""
+    """Return the ports of server, consumers and indexer: counted up from `first`, or 0 (any) for each if it is 0."""
     return [first + number if first else 0 for number in range(consumers + 2)]
 
 
 def choose_ports(
     address: Address, consumers: int, metrics_port: int
 ) -> tuple[Address, tuple[int, ...]]:
-    """The server's address, and the metrics ports: the server's first, the indexer's last.
+    """Return the server's address and the metrics ports: the server's first, the indexer's last.
 
-    Raises UsageError where one is taken.
-
-    Port 0 takes a free one. Metrics ports count up from `metrics_port`, where that is not 0.
+    Port 0 takes a free port. Metrics ports count up from `metrics_port` if it is not 0. Raises UsageError if a port
+    is taken.
     """
     metrics = (
         PortRequest(METRICS_HOST, port, "metrics")
@@ -78,7 +77,7 @@ def choose_ports(
 
 
 def parse_network(text: str) -> str:
-    """A network in its usual spelling; raises UsageError."""
+    """Return a network in canonical form. Raises UsageError."""
     try:
         return str(ipaddress.ip_network(text))
     except ValueError as error:
@@ -86,7 +85,7 @@ def parse_network(text: str) -> str:
 
 
 def parse_parameter(text: str) -> tuple[str, str]:
-    """NAME=VALUE; raises UsageError."""
+    """Parse NAME=VALUE. Raises UsageError."""
     name, equals, value = text.partition("=")
     if not equals or not name.isalnum():
         raise UsageError(f"--parameter {text}: not NAME=VALUE")
@@ -94,7 +93,7 @@ def parse_parameter(text: str) -> tuple[str, str]:
 
 
 def require_embedded_aws() -> None:
-    """Raise UsageError where the embedded AWS is not installed; it is an extra, so that no image holds it."""
+    """Raise UsageError if the embedded AWS is not installed. It is an extra that no container image contains."""
     if find_spec("ministack") is None:
         raise UsageError(
             "the embedded AWS is not installed: pip install -e '.[local]' -e ./protos, or give --aws-endpoint"

@@ -11,22 +11,22 @@ from cli.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class PortRequest:
-    """A port to listen on; 0 is any that is free."""
+    """A port to listen on; 0 is any free port."""
 
     host: str
     port: int
     purpose: str
-    """For people, should it be taken: "the gRPC server"."""
+    """The purpose for error messages: "the gRPC server"."""
 
 
 def choose(wanted: Sequence[PortRequest]) -> list[int]:
-    """A port for each, all different on one host. Raises UsageError where one cannot be listened on.
+    """Return a port for each request, all different. Raises UsageError if a port cannot be used.
 
-    Ask before anything is started: a server that shares its port by SO_REUSEPORT, as gRPC's does, does not notice
-    another one there.
+    Call it before anything starts: a gRPC server shares its port (SO_REUSEPORT) and does not notice another server
+    on it.
     """
     with ExitStack() as held:
-        # All are held until the last is chosen, or the kernel might name the same free port twice.
+        # All sockets stay open until the last port is chosen; otherwise the kernel might return the same port twice.
         return [held.enter_context(_listening(one)).getsockname()[1] for one in wanted]
 
 

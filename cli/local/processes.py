@@ -1,4 +1,4 @@
-"""Which children a local system has, and what each finds in its environment."""
+"""The child processes of a local system, and the environment of each."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -11,18 +11,18 @@ from cli.local.stack import StackOutputs
 
 AWS_GRACE_S = 5.0
 WORKER_GRACE_S = 25.0
-"""Above what a worker takes by the settings below, and one long poll."""
+"""Longer than a drain with the settings below plus one long poll."""
 
 LOCAL_DEFAULTS = {"DRAIN_DELAY_S": "0", "DRAIN_GRACE_S": "10", "RECEIVE_WAIT_S": "1"}
-"""No load balancer has to notice a drain here, a poll costs nothing, and somebody waits for the end."""
+"""No load balancer needs time to notice a drain, polls cost nothing, and a person waits for the end."""
 
 
 def settings(
     plan: Plan, endpoint: str, outputs: StackOutputs, search: Mapping[str, str]
 ) -> dict[str, str]:
-    """What server and consumers read from their environment, less what sets one process apart from another.
+    """Return the settings that all processes share.
 
-    `search` says which search engine there is; an emulator's domain would be none.
+    `search` holds the settings of the search engine; the emulator has no OpenSearch.
     """
     return {
         **outputs.environment(),
@@ -49,7 +49,7 @@ def aws(plan: Plan, port: int, environ: Mapping[str, str]) -> ChildSpec:
 
 
 def workers(plan: Plan, endpoint: str, environ: Mapping[str, str]) -> tuple[ChildSpec, ...]:
-    """The server, the consumers, the indexer and the plan's extra children. `environ` holds their settings already."""
+    """Return server, consumers, indexer and the plan's extra children. `environ` already contains their settings."""
     environ = {**LOCAL_DEFAULTS, **environ}
     consumers = (
         _consumer(plan, number, port, {**environ, **_aws_environment("consumer", endpoint)})
@@ -61,7 +61,7 @@ def workers(plan: Plan, endpoint: str, environ: Mapping[str, str]) -> tuple[Chil
 
 
 def metrics(plan: Plan, environ: Mapping[str, str]) -> tuple[str, ...]:
-    """URLs: the server's first, the indexer's last where there is one."""
+    """Return the URLs of the metrics pages: the server's first, the indexer's last if there is one."""
     indexer = _indexer_url(plan, environ)
     return plan.metrics if indexer is None else (*plan.metrics, indexer)
 
@@ -92,7 +92,7 @@ def _consumer(plan: Plan, number: int, port: int, environ: Mapping[str, str]) ->
 
 
 def _indexer(plan: Plan, environ: Mapping[str, str]) -> tuple[ChildSpec, ...]:
-    """None where the plan has none, or the stack has no queue for it."""
+    """Return the indexer, or nothing if the plan or the stack has none."""
     url = _indexer_url(plan, environ)
     if url is None:
         return ()

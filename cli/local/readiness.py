@@ -1,4 +1,4 @@
-"""How one sees from outside that a process does its work. Nothing here gives up; the caller sets the time."""
+"""Check from outside that a process is ready. The caller sets the time limit."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -9,7 +9,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 POLL_INTERVAL_S = 0.05
 ANSWER_TIMEOUT_S = 2.0
-# The default waits a second after the first refused connection, which is the server's whole start.
+# gRPC's default waits one second after the first refused connection, which is as long as the whole start.
 RECONNECT = [
     ("grpc.initial_reconnect_backoff_ms", 50),
     ("grpc.min_reconnect_backoff_ms", 50),

@@ -1,4 +1,4 @@
-"""The file that tells programs where everything is."""
+"""The ready file: addresses, pids and settings of a running local system, for programs."""
 
 import json
 import os
@@ -13,21 +13,21 @@ from cli.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A system that is ready. The fields are the file's."""
+    """A system that is ready. The fields are those of the file."""
 
     address: str
     """host:port of the gRPC server."""
     aws_endpoint: str
     metrics: tuple[str, ...]
-    """URLs, the server's first, the indexer's last where there is one."""
+    """URLs, the server's first, the indexer's last if there is one."""
     pids: Mapping[str, int | list[int]]
-    """"aws", "server" and "indexer" are numbers (no "aws" where it was given), "consumer" is a list."""
+    """"aws", "server" and "indexer" are numbers (no "aws" if the endpoint was given), "consumer" is a list."""
     environment: Mapping[str, str]
-    """The settings of server and consumer, for a process that joins them."""
+    """The settings of server and consumer, for a process that joins the system."""
 
 
 def write(path: Path, running: Running) -> None:
-    """Replace the file at once, so that nobody reads a half; readable by its owner only, as it holds a key."""
+    """Replace the file atomically. Only its owner can read it, because it contains a key."""
     handle, partial = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
@@ -40,7 +40,7 @@ def write(path: Path, running: Running) -> None:
 
 
 def read_environment(path: Path) -> dict[str, str]:
-    """The settings in it. Raises UsageError where it is not there or is no such file."""
+    """Return the settings in the file. Raises UsageError if it is missing or not a ready file."""
     try:
         environment = json.loads(path.read_text(encoding="utf-8"))["environment"]
         return {str(name): str(value) for name, value in environment.items()}
@@ -53,6 +53,6 @@ def read_environment(path: Path) -> dict[str, str]:
 
 
 def remove(path: Path) -> None:
-    """Say that nothing is ready (any more)."""
+    """Remove the file: the system is not ready."""
     with suppress(FileNotFoundError):
         path.unlink()

@@ -1,4 +1,4 @@
-"""Deploys core/stack.yaml as `aws cloudformation deploy` does: by a change set."""
+"""Deploy core/stack.yaml with a change set, as `aws cloudformation deploy` does."""
 
 import asyncio
 import time
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     )
 
 TEMPLATE = Path(__file__).parents[2] / "core" / "stack.yaml"
-# A CloudFront distribution takes minutes on AWS; the emulator takes none.
+# A CloudFront distribution takes minutes on AWS and no time on the emulator.
 AWS_POLL_INTERVAL_S = 5.0
 EMBEDDED_POLL_INTERVAL_S = 0.05
 STACK_TIMEOUT_S = 1_800.0
-# `aws cloudformation deploy` knows a change set without changes by the same words.
+# `aws cloudformation deploy` detects an empty change set by the same texts.
 NO_CHANGES = ("The submitted information didn't contain changes.", "No updates are to be performed")
 
 # Outputs of a stack that the previous release deployed. Remove them together with the template's deprecated outputs.
@@ -39,7 +39,7 @@ _FORMER_OUTPUTS = {
 
 
 class StackFailed(Exception):
-    """CloudFormation refused the template, or a resource failed; `str()` names it and says why."""
+    """CloudFormation refused the template, or a resource failed. `str()` has the resource and the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class StackOutputs:
     scaler_role_arn: str
     customer_tag_key_arn: str
     search_queue_url: str = ""
-    """Empty where the stack was deployed with Search=off, and so are the next two."""
+    """Empty if the stack was deployed with Search=off, like the next two."""
     search_dlq_url: str = ""
     indexer_role_arn: str = ""
     search_url: str = ""
@@ -97,7 +97,7 @@ class StackOutputs:
         )
 
     def environment(self) -> dict[str, str]:
-        """Return the settings' variables that the processes read."""
+        """Return the settings as environment variables."""
         return {
             "REQUESTS_TABLE": self.requests_table,
             "IMAGES_TABLE": self.images_table,
@@ -110,7 +110,7 @@ class StackOutputs:
             "SEARCH_QUEUE_URL": self.search_queue_url,
             "SEARCH_DLQ_URL": self.search_dlq_url,
             "SEARCH_URL": self.search_url,
-            # A domain of the stack's answers to its roles alone.
+            # The stack's OpenSearch domain accepts only signed requests of its roles.
             "SEARCH_SIGNED": "true" if self.search_url else "false",
         }
 
@@ -122,10 +122,10 @@ async def deploy(
     parameters: Mapping[str, str] | None = None,
     template: Path = TEMPLATE,
 ) -> StackOutputs:
-    """Create the stack named `name_prefix`, or bring it up to date; raise StackFailed.
+    """Create or update the stack named `name_prefix`. Raises StackFailed.
 
-    `endpoint` is the embedded AWS; None is AWS itself, by the SDK's own variables. On the embedded
-    AWS, which has no CDN, public objects are read from the bucket, as it lets anybody read.
+    `endpoint` is the embedded AWS; None is AWS itself, configured by the SDK's variables. The embedded AWS has no CDN;
+    public objects are read from its bucket, which allows anonymous reads.
     """
     body = await asyncio.to_thread(template.read_text, encoding="utf-8")
     values = {"NamePrefix": name_prefix, **(parameters or {})}
@@ -150,7 +150,7 @@ async def _client(endpoint: str | None) -> "AsyncIterator[CloudFormationClient]"
         region_name=REGION,
         aws_access_key_id="deployer",
         aws_secret_access_key="embedded",  # noqa: S106  the emulator asks for none
-        # An empty mapping keeps the SDK from a proxy variable, which would lead off the machine.
+        # An empty mapping makes the SDK ignore proxy variables, which would lead off the machine.
         config=AioConfig(proxies={}),
     ) as client:
         yield client
@@ -191,7 +191,7 @@ class _Deployment:
         return created["Id"]
 
     async def _exists(self) -> bool:
-        """A stack that only ever was under review is created anew, as the AWS CLI does."""
+        """Return True if the stack exists. A stack in review counts as missing, as in the AWS CLI."""
         try:
             described = await self.client.describe_stacks(StackName=self.stack)
         except ClientError as error:
@@ -226,13 +226,13 @@ class _Deployment:
             raise StackFailed(f"stack {self.stack}: {reasons or error}") from None
 
     def _waiter_config(self) -> "WaiterConfigTypeDef":
-        # The SDK's type says whole seconds; the waiter only ever sleeps for them.
+        # The SDK's type requires an int, but the waiter only sleeps for the value.
         delay = cast("int", self.poll_interval_s)
         return {"Delay": delay, "MaxAttempts": int(STACK_TIMEOUT_S / self.poll_interval_s)}
 
 
 def failures(events: "Sequence[StackEventTypeDef]") -> str:
-    """Return what failed and why, without what was only cancelled for another's sake."""
+    """Return the failed resources with their reasons, without those that were only cancelled."""
     return "; ".join(
         f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason', 'no reason given')}"
         for event in events

@@ -22,21 +22,19 @@ from core.resilience.backoff import RestartPolicy
 from core.runtime.child_process import ChildProcess, describe_exit, run_with_restarts
 from core.runtime.parent_watch import parent_pipe
 
-# Work that ends early because something else happened first.
-
 T = TypeVar("T")
 
 
 class Cancelled(Exception):
-    """Something else came first."""
+    """Another task finished first."""
 
 
 async def cancel_on(work: Coroutine[Any, Any, T], *interruptions: asyncio.Task[Any]) -> T:
-    """The result of `work`; when an interruption is done first, `work` is cancelled and Cancelled raised."""
+    """Return the result of `work`. If another task finishes first, cancel `work` and raise Cancelled."""
     running = asyncio.create_task(work)
     try:
         await asyncio.wait({running, *interruptions}, return_when=asyncio.FIRST_COMPLETED)
-        # An interruption wins a tie: work often fails because of it.
+        # If both are done, the other task wins: work often fails because of it.
         if any(interruption.done() for interruption in interruptions):
             raise Cancelled
         return await running
@@ -47,14 +45,15 @@ async def cancel_on(work: Coroutine[Any, Any, T], *interruptions: asyncio.Task[A
             await running
 
 
-# The search engine of a local system: a file of SQLite's for as long as the system runs, or what SEARCH_URL names.
-
 PREFIX = "imageservice-search-"
 
 
 @asynccontextmanager
 async def search_engine(environ: Mapping[str, str]) -> AsyncIterator[dict[str, str]]:
-    """Its settings. The file is as short-lived as the embedded AWS that it is made of."""
+    """Yield the settings of the search engine: SEARCH_URL if set, otherwise a temporary SQLite file.
+
+    The file lives as long as the embedded AWS whose data it indexes.
+    """
     signed = environ.get("SEARCH_SIGNED", "false")
     if given := environ.get("SEARCH_URL"):
         yield {"SEARCH_URL": given, "SEARCH_SIGNED": signed}
@@ -68,27 +67,27 @@ async def search_engine(environ: Mapping[str, str]) -> AsyncIterator[dict[str, s
 
 READY_TIMEOUT_S = 60.0
 ORPHAN_GRACE_S = 3.0
-"""What server and consumers get to leave in when the AWS under them is gone: they cannot drain into it."""
+"""Grace of server and consumers when the AWS below them has ended: they cannot drain."""
 
 
 class SystemObserver(Protocol):
-    """Who is told how the system fares."""
+    """Receives the progress of the system."""
 
     def step(self, what: str) -> None:
-        """It is now `what`: "starting …"."""
+        """A step begins: "starting …"."""
 
     def warn(self, what: str) -> None:
-        """Something ended that should not have, and is started again."""
+        """A process ended unexpectedly and starts again."""
 
     async def running(self, running: Running) -> None:
-        """All is ready; again whenever a process was replaced."""
+        """All is ready. Called again after a process was replaced."""
 
     async def not_running(self) -> None:
-        """It is not ready yet, or not any more."""
+        """The system is not ready, or no longer ready."""
 
 
 class System:
-    """Runs a plan: `run` once, `stop` to end it in order, `kill` where that takes too long."""
+    """Runs a plan. Call `run` once, `stop` for an orderly end, `kill` to end it now."""
 
     def __init__(
         self,
@@ -97,7 +96,7 @@ class System:
         audience: SystemObserver,
         policy: RestartPolicy | None = None,
     ) -> None:
-        """`environ` is what the children inherit, above all settings of server and consumer."""
+        """`environ` is inherited by the children; it may contain settings of server and consumer."""
         embedded = plan.aws_endpoint is None
         self._plan = plan
         self._environ = embedded_aws.without_aws(environ) if embedded else dict(environ)
@@ -113,7 +112,7 @@ class System:
         self._stopping.set()
 
     def kill(self) -> None:
-        """End all children now. `run` ends soon after."""
+        """Send SIGKILL to all children. `run` ends soon after."""
         self._stopping.set()
         if self._workers is not None:
             self._workers.kill()
@@ -130,7 +129,7 @@ class System:
         self._audience.warn(f"{spec.name} ended ({how}); starting it again in {delay_s:g} s")
 
     async def run(self) -> None:
-        """Until `stop`; no child is left after it. Raises CommandFailed where the system cannot run."""
+        """Run until `stop`. No child is left afterwards. Raises CommandFailed if the system cannot run."""
         await self._audience.not_running()
         with parent_pipe() as pipe:
             await run_with_restarts(
@@ -178,7 +177,7 @@ class System:
             await aws.stop(spec.grace_s)
 
     async def _serve(self, pipe: int, endpoint: str, *interruptions: asyncio.Task[Any]) -> None:
-        """Deploy, start what works on it, and keep that until an interruption. Then drain it."""
+        """Deploy the stack, run the processes until one of `interruptions` is done, then drain them."""
         async with search_engine(self._environ) as search:
             await self._work(pipe, endpoint, search, *interruptions)
 
@@ -202,7 +201,9 @@ class System:
             finally:
                 await self._audience.not_running()
                 if self._aws is not None and not self._aws.running:
-                    self._audience.warn("the embedded AWS is gone; stopping what stood on it")
+                    self._audience.warn(
+                        "the embedded AWS has ended; stopping the processes that use it"
+                    )
                     workers.shorten_grace(ORPHAN_GRACE_S)
                 else:
                     self._audience.step("stopping")
@@ -217,7 +218,7 @@ class System:
         return processes.settings(self._plan, endpoint, outputs, search)
 
     async def _tell(self, workers: Supervisor, endpoint: str, settings: Mapping[str, str]) -> None:
-        """Say that all is ready, now and whenever a child was replaced. Raises CommandFailed if a child is given up."""
+        """Report that all is ready, now and after each replacement. Raises CommandFailed if a child is given up."""
         while True:
             self._changed.clear()
             running = Running(

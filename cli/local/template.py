@@ -1,4 +1,4 @@
-"""What core/stack.yaml lets its deployer choose. Asked before anything starts, so that a slip costs no start."""
+"""The parameters of core/stack.yaml. They are checked before anything starts."""
 
 import json
 import re
@@ -17,25 +17,25 @@ class Parameter:
     pattern: str = ""
     """A regular expression for the whole value."""
     rule: str = ""
-    """The pattern, for people."""
+    """The pattern in words."""
 
 
 def parameters(template: str) -> dict[str, Parameter]:
-    """Of our own template, by name; not of any YAML: a parser of that is no dependency of the command's."""
+    """Return the parameters of our own template by name. The command does not depend on a YAML parser."""
     section = _SECTION.search(template)
     if section is None:
         raise ValueError("the template has no parameters")
     found = {}
     for name, body in _PARAMETER.findall(section.group(1)):
         facts = dict(_FACT.findall(body))
-        # A quoted scalar of ours is JSON as well.
+        # Quoted scalars in our template are valid JSON.
         pattern = json.loads(facts.get("AllowedPattern", '""'))
         found[name] = Parameter(pattern, facts.get("ConstraintDescription", ""))
     return found
 
 
 def check(known: Mapping[str, Parameter], values: Mapping[str, str]) -> None:
-    """Raises UsageError for a parameter that the template does not have."""
+    """Raise UsageError for a parameter that the template does not have."""
     for name, value in values.items():
         if name not in known:
             raise UsageError(f"--parameter {name}: core/stack.yaml has only {', '.join(known)}")
@@ -43,6 +43,6 @@ def check(known: Mapping[str, Parameter], values: Mapping[str, str]) -> None:
 
 
 def check_value(option: str, parameter: Parameter, value: str) -> None:
-    """Raises UsageError, which begins with `option`, for a value that the template does not allow."""
+    """Raise UsageError, which begins with `option`, for a value that the template does not allow."""
     if parameter.pattern and not re.fullmatch(parameter.pattern, value):
         raise UsageError(f"{option}: {parameter.rule or f'must match {parameter.pattern}'}")

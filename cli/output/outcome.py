@@ -1,4 +1,4 @@
-"""What became of one URL, as a line for people or a line of JSON for programs."""
+"""The state of one submitted URL, as a line for people or a JSON line for programs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -28,9 +28,9 @@ UNKNOWN = "UNKNOWN"
 
 @dataclass(frozen=True, slots=True)
 class RequestView:
-    """`state` is PENDING, COMPLETED or FAILED, the last that was seen; None where the request was not acknowledged.
+    """`state` is the last known state: PENDING, COMPLETED or FAILED. None means that the service did not acknowledge.
 
-    `error` says why it was not, or why no more is known of a request that was.
+    `error` says why there was no acknowledgement, or why the final state is not known.
     """
 
     request_id: str | None
@@ -40,11 +40,11 @@ class RequestView:
     failure_code: str | None = None
     failure_message: str | None = None
     attempts: int | None = None
-    """How often the origin was asked; None unless FAILED."""
+    """The number of download attempts; None unless FAILED."""
     metadata: Mapping[str, Any] | None = field(default=None, hash=False)
     error: RpcError | None = None
     record: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    """What else the service keeps of the request, where it was asked."""
+    """Further fields of the request, if the service was asked for them."""
 
     @classmethod
     def of(cls, request: pb.ImageRequest) -> Self:
@@ -64,7 +64,7 @@ class RequestView:
 
     @classmethod
     def with_details(cls, request: pb.ImageRequest) -> Self:
-        """As `of`, with all that the service keeps of the request."""
+        """Build a view with all fields of the request."""
         return replace(
             cls.of(request),
             record={
@@ -78,7 +78,7 @@ class RequestView:
 
     @property
     def label(self) -> str:
-        """The state; for a request that was not acknowledged, whether it was refused or nobody knows."""
+        """The state. Without an acknowledgement REFUSED, or UNKNOWN if the service may have accepted it."""
         if self.state is not None or self.error is None:
             return self.state or "?"
         return UNKNOWN if self.error.maybe_applied else REFUSED
@@ -88,7 +88,7 @@ class RequestView:
         return self.error is not None or self.state == FAILED
 
     def to_json(self) -> str:
-        """One object. `error` is there only where the call was refused, or the request lost sight of."""
+        """Return one JSON object. `error` is present only if the call failed or the watch was interrupted."""
         reported: dict[str, Any] = {
             "request_id": self.request_id,
             "url": self.url,
@@ -105,11 +105,11 @@ class RequestView:
         return safe_json(reported)
 
     def to_text(self) -> str:
-        """State, id, URL, then what there is to say, in a line; the URL is a stranger's, and may stand in quotes."""
+        """Return one line: state, id, URL, then the details. The URL is foreign text and may be quoted."""
         return f"{self._beginning()}  {quote_url(self.url)}{self._ending()}"
 
     def render(self, width: int) -> str:
-        """The same on a terminal of `width` columns: folded between words, but a URL in quotes is cut."""
+        """Return the text for a terminal of `width` columns: wrapped between words; a quoted URL is truncated."""
         line, url = self.to_text(), quote_url(self.url)
         if not is_quoted(url):
             return wrap(line, width)
@@ -120,14 +120,14 @@ class RequestView:
         return "\n".join([wrap(self._beginning(), width), *(INDENT + each for each in below)])
 
     def _beginning(self) -> str:
-        """A request that was refused has no id: there is none to ask about."""
+        """A refused request has no id that could be looked up."""
         named = [] if self.label == REFUSED else [self.request_id or "?"]
         return escape_control("  ".join([f"{self.label:<9}", *named]))
 
     def _ending(self) -> str:
-        """Words of the service's, without control characters."""
+        """Text of the service, without control characters."""
         if self.error is not None:
-            lost = "" if self.state is None else "lost sight of it: "
+            lost = "" if self.state is None else "watch interrupted: "
             return escape_control(f"  {lost}{self.error.sentence()}")
         if self.state == FAILED:
             return escape_control(f"  {self.failure_code}: {self.failure_message}")
@@ -139,16 +139,16 @@ def state_name(state: "pb.State.ValueType") -> str:
 
 
 def escape_control(text: str) -> str:
-    """`text` with escapes for what a terminal might obey."""
+    """Escape characters that a terminal might interpret."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def metadata_of(image: pb.Image) -> dict[str, Any]:
-    """As JSON, with a value for each of the contract's fields."""
+    """Return the metadata as JSON, with a value for each field of the contract."""
     reported: dict[str, Any] = MessageToDict(
         image.metadata, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
     )
-    # protobuf's JSON writes 64-bit numbers as text; a picture's size is well within a number's range.
+    # protobuf's JSON writes 64-bit numbers as strings; the size of an image fits into a JSON number.
     reported["bytes"] = image.metadata.bytes
     return reported
 

@@ -1,4 +1,4 @@
-"""How the outcomes of a submission reach a person or a program. Raises OutputClosed when nobody reads on."""
+"""Reports of submissions for people and programs. They raise OutputClosed when the reader has closed the output."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,16 +16,16 @@ STYLES = {COMPLETED: "green", FAILED: "red", PENDING: "cyan", REFUSED: "red", UN
 
 
 class Output(Console):
-    """Standard output, whose reader may go away at any time."""
+    """Standard output. Its reader may close it at any time."""
 
     def on_broken_pipe(self) -> NoReturn:
-        """Rich would end the process from within whatever task prints."""
+        """Raise OutputClosed. Rich would end the process from within the task that prints."""
         self.quiet = True
         raise OutputClosed
 
 
 class TextReport:
-    """A line an outcome; on a terminal in colour, as wide as that is."""
+    """One line per result; on a terminal in colour and as wide as the terminal."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -34,13 +34,13 @@ class TextReport:
         terminal = self._console.is_terminal
         line = outcome.render(self._console.width) if terminal else outcome.to_text()
         state, space, rest = line.partition(" ")
-        # In a pipe a line stays a line: whoever reads it may cut it up or open the URL.
+        # In a pipe every result stays on one line, so that programs can split it and URLs can be opened.
         text = Text.assemble((state, STYLES.get(state, "")), space, rest)
         self._console.print(text, soft_wrap=True)
 
 
 class JsonReport:
-    """An object a line."""
+    """One JSON object per line."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
@@ -54,10 +54,10 @@ class JsonReport:
 
 
 class ProgressReport:
-    """A bar on a terminal, with a line above it for each outcome. Reads the tally, which others keep."""
+    """A progress bar on a terminal, with a line above it for each result. It reads the statistics of the submission."""
 
     def __init__(self, console: Console, tally: SubmitStats, total: int | None) -> None:
-        """`total` is None where it is known only once all URLs are read."""
+        """`total` is None if it is known only after all URLs were read."""
         self._lines = TextReport(console)
         self._tally = tally
         self._progress = Progress(

@@ -1,4 +1,4 @@
-"""What a search has found: lines and a table for people, lines of JSON for programs. Raises OutputClosed."""
+"""Search results: lines and a table for people, JSON lines for programs. The writers raise OutputClosed."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol, TextIO
@@ -13,7 +13,7 @@ from cli.output.text import INDENT, MIN_WIDTH, display_width, safe_json, truncat
 from imageservice.v1 import image_service_pb2 as pb
 
 _OUR_WORDS = frozenset({"format", "color"})
-"""Facets whose values the service itself has chosen."""
+"""Facets with values that the service itself defines."""
 
 
 class SearchResultWriter(Protocol):
@@ -23,14 +23,14 @@ class SearchResultWriter(Protocol):
 
 
 class TextResults:
-    """A line an image, then the facets beside each other."""
+    """One line per image, then the facets as tables."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
 
     def image(self, image: pb.Image) -> None:
         terminal = self._console.is_terminal
-        # In a pipe a line stays a line.
+        # In a pipe every image stays on one line.
         line = render(image, self._console.width) if terminal else to_text(image)
         self._console.print(Text(line), soft_wrap=True)
 
@@ -42,7 +42,7 @@ class TextResults:
 
 
 class JsonResults:
-    """An object an image, and a last one with the facets where they are asked for."""
+    """One object per image, and a last one with the facets if they were requested."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
@@ -66,15 +66,15 @@ class JsonResults:
 
 
 def to_text(image: pb.Image) -> str:
-    """When it was recorded, format, pixels, bytes, public URL, camera if one is known; no control characters.
+    """Return creation time, format, pixels, bytes, public URL and camera (if known), without control characters.
 
-    The camera is what a stranger wrote into the file, and may read like a URL: it stands behind ours, in quotes.
+    The camera name is foreign text and may look like a URL. It therefore comes after our URL, in quotes.
     """
     return "  ".join(filter(None, [_ours(image), _camera(image)]))
 
 
 def render(image: pb.Image, width: int) -> str:
-    """The same on a terminal of `width` columns. The camera is cut, not folded: nothing in it begins a line."""
+    """Return the line for a terminal of `width` columns. The camera is truncated, so it never begins a line."""
     line, camera = to_text(image), _camera(image)
     if display_width(line) <= width:
         return line
@@ -98,7 +98,7 @@ def _ours(image: pb.Image) -> str:
 
 
 def _camera(image: pb.Image) -> str:
-    # As JSON has it, a quote within is escaped, and the name ends where it seems to.
+    # JSON escapes a quote inside the name, so the name ends at the visible end of the string.
     return safe_json(image.metadata.camera) if image.metadata.camera else ""
 
 

@@ -1,4 +1,4 @@
-"""How many URLs came to what."""
+"""Statistics of a submission."""
 
 from dataclasses import dataclass
 
@@ -9,14 +9,14 @@ from cli.output.outcome import FAILED, REFUSED, RequestView
 class SubmitStats:
     read: int = 0
     all_read: bool = False
-    """Whether the source of URLs has come to its end, so that `read` is the total."""
+    """True when the source of URLs has ended. `read` is then the total."""
     submitted: int = 0
     """Acknowledged by the service."""
     reported: int = 0
     failed: int = 0
     refused: int = 0
     unknown: int = 0
-    """Neither acknowledged nor refused, or lost sight of."""
+    """Neither acknowledged nor refused, or the watch was interrupted."""
 
     @property
     def is_error(self) -> int:
@@ -24,7 +24,7 @@ class SubmitStats:
 
     @property
     def error_summary(self) -> str:
-        """Words for what went wrong, each kind apart; empty when nothing did."""
+        """Return the number of errors by kind; empty without errors."""
         kinds = [(self.failed, "failed"), (self.refused, "refused"), (self.unknown, "unknown")]
         return ", ".join(f"{count} {kind}" for count, kind in kinds if count)
 

@@ -1,4 +1,4 @@
-"""Sentences on a terminal: folded between words, so that a URL or an id stays whole."""
+"""Text for terminals and programs: wrapping, quoting of foreign text, safe JSON."""
 
 import json
 import re
@@ -7,45 +7,43 @@ import textwrap
 from itertools import accumulate
 from typing import Any, TextIO
 
-# JSON that is safe to print: readable letters stay readable, and nothing commands a terminal or hides on it.
-
 
 def safe_json(reported: Any) -> str:
-    """One line, which parses to what was `reported`.
+    """Return one JSON line that parses to `reported`.
 
-    Labels, URLs and cameras are strangers' text. What `str.isprintable` refuses (terminal controls, marks that turn
-    the direction of text, spaces without a width, line separators) is written as JSON's escapes.
+    Labels, URLs and camera names are foreign text. Characters that `str.isprintable` refuses (terminal controls,
+    direction marks, zero-width spaces, line separators) are written as JSON escapes.
     """
     text = json.dumps(reported, ensure_ascii=False)
     if text.isprintable():
         return text
-    # Outside its strings JSON is plain ASCII, so whatever is not printable may be escaped where it stands.
+    # Outside its strings JSON is plain ASCII, so every unprintable character can be escaped in place.
     return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
 
 
-# Strangers' text among words of ours: it stands in quotes that it cannot end, and begins no line.
+# Foreign text inside our text is quoted. It cannot end its quotes, and it never begins a line.
 
 _BARE = re.compile(r"[!#-~]+")
-"""Printable ASCII without a space and without quotes: one word to everybody, and on every terminal as long as it is."""
+"""Printable ASCII without spaces and quotes: one word with the same width on every terminal."""
 
 _ELLIPSIS = '…"'
 
 
 def quote_url(url: str) -> str:
-    """A URL as it is, so that it can be opened; in quotes, as JSON has it, where it may look like more than one word.
+    """Return the URL unchanged if it is one word, so that it can be opened; otherwise as a JSON string.
 
-    Some letters beyond ASCII look like a space, and some turn the direction of what follows.
+    Some letters beyond ASCII look like a space, and some reverse the direction of the following text.
     """
     return url if _BARE.fullmatch(url) else safe_json(url)
 
 
 def is_quoted(text: str) -> bool:
-    """Whether `quote_url` has put it in quotes."""
+    """Return True if `quote_url` has quoted the text."""
     return text.startswith('"')
 
 
 def truncate(quotation: str, width: int) -> str:
-    """One that is too long for `width` columns, cut within its quotes."""
+    """Shorten a quoted text to `width` columns, inside its quotes."""
     if display_width(quotation) <= width:
         return quotation
     widths = accumulate(map(display_width, quotation))
@@ -54,17 +52,17 @@ def truncate(quotation: str, width: int) -> str:
 
 
 def display_width(text: str) -> int:
-    """At most so many, whichever letters a terminal draws twice as wide: terminals do not agree."""
+    """Return the largest possible width. Terminals disagree about which letters take two columns."""
     return sum(1 if c.isascii() else 2 for c in text)
 
 
 INDENT = "  "
 MIN_WIDTH = 20
-"""A terminal that claims to be narrower is not asked: some say 0."""
+"""The width for a terminal that reports less; some report 0."""
 
 
 def wrap(text: str, width: int) -> str:
-    """`text` in lines of at most `width` columns, those after the first indented; a longer word has its own line."""
+    """Wrap `text` at `width` columns between words and indent continuation lines. A longer word has its own line."""
     return textwrap.fill(
         text,
         max(width, MIN_WIDTH),
@@ -75,7 +73,7 @@ def wrap(text: str, width: int) -> str:
 
 
 def print_message(file: TextIO, text: str) -> None:
-    """Write a sentence: on a terminal folded, elsewhere a line, as programs read lines."""
+    """Write a message: wrapped on a terminal; one line elsewhere, for programs."""
     if file.isatty():
         text = wrap(text, shutil.get_terminal_size().columns)
     file.write(text + "\n")

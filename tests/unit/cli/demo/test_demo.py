@@ -23,7 +23,7 @@ URL = (
 
 
 def test_pictures_are_found_at_run_time(tmp_path: Path) -> None:
-    """Pictures are what has a picture's suffix in the folder itself."""
+    """Images are the files with an image suffix directly in the folder."""
     for name in ("b.png", "a.JPG", "SOURCES.md"):
         (tmp_path / name).touch()
     (tmp_path / "bad").mkdir()

@@ -56,13 +56,13 @@ def test_what_must_be_found_follows_from_what_was_read() -> None:
     labelled, near = searches(RESULTS)
     assert (labelled.expected, near.expected) == (frozenset(LABELLED), frozenset(NEAR))
     assert (
-        labelled.words == "--customer demo --label set=pictures --format png --format webp --facets"
+        labelled.words == "--customer demo --label set=images --format png --format webp --facets"
     )
     assert near.words == "--customer demo --similar-to 0000000000000000"
 
 
 async def test_the_index_is_waited_for() -> None:
-    """Until it has all; then each search is shown as a person would type it, with the pictures' names."""
+    """Until it has all; then each search is shown as a person would type it, with the names of the images."""
     service = ScriptedService(
         found=[answer(), answer("a"), answer(*"abcde"), answer(*LABELLED), answer(*NEAR)]
     )
@@ -78,7 +78,7 @@ async def test_a_search_that_finds_something_else_is_a_fault(found: tuple[str, .
     service = ScriptedService(found=[answer(*"abcde"), answer(*found), answer(*NEAR)])
     faults, out = await shown(service)
     (fault,) = faults
-    assert f"found {len(found)} of {len(found)}, and should find 2" in fault
+    assert f"found {len(found)} of {len(found)}, expected 2" in fault
     assert "--similar-to" in out
 
 
@@ -94,4 +94,4 @@ async def test_an_index_that_stays_behind_is_a_fault(monkeypatch: pytest.MonkeyP
     """The demonstration ends, and says how far the index came."""
     monkeypatch.setattr(search_demo, "TIMEOUT_S", 0.0)
     faults, _ = await shown(ScriptedService(found=[answer("a"), answer("a")]))
-    assert faults == ["1 of 5 pictures can be searched after 0 s"]
+    assert faults == ["1 of 5 images are searchable after 0 s"]

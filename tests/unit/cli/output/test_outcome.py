@@ -98,7 +98,7 @@ def test_json_of_a_refused_call() -> None:
         (PENDING, f"PENDING    {ID}  {URL}", False),
         (COMPLETED, f"COMPLETED  {ID}  {URL} → http://cdn/images/aa/tag/0123.png", False),
         (FAILED, f"FAILED     {ID}  {URL}  NOT_FOUND: Nothing there", True),
-        (LOST, f"PENDING    {ID}  {URL}  lost sight of it: UNAVAILABLE: Gone", True),
+        (LOST, f"PENDING    {ID}  {URL}  watch interrupted: UNAVAILABLE: Gone", True),
         (UNKNOWN, f"UNKNOWN    {ID}  {URL}  UNAVAILABLE: Gone", True),
         (REFUSED, f"REFUSED    {URL}  INVALID_REQUEST: url: Too long.", True),
     ],

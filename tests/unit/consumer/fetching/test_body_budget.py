@@ -1,4 +1,4 @@
-"""Who may reserve how many bytes for a body."""
+"""Reservations of memory for bodies."""
 
 import asyncio
 
@@ -14,7 +14,7 @@ CAPACITY = 4 * LARGE
 
 @pytest.mark.parametrize("declared", [None, LARGE], ids=["undeclared", "large"])
 async def test_a_small_body_waits_for_no_large_one(declared: int | None) -> None:
-    """Large bodies hold half at most while they arrive, and small ones need not queue with them."""
+    """Large bodies hold at most half while they arrive, and small ones do not queue behind them."""
     budget = BodyBudget(CAPACITY, max_bytes=LARGE)
     end = asyncio.Event()
 
@@ -33,8 +33,8 @@ async def test_a_small_body_waits_for_no_large_one(declared: int | None) -> None
     assert budget.free == CAPACITY
 
 
-async def test_a_large_body_that_has_arrived_makes_room_for_the_next() -> None:
-    """Only those still to come count as large; what arrived is held in the budget alone."""
+async def test_a_large_body_that_has_arrived_frees_space_for_the_next() -> None:
+    """Only bodies that still arrive count as large. Bytes that arrived count in the whole budget only."""
     budget = BodyBudget(2 * LARGE, max_bytes=LARGE)
     async with budget.reserve(None) as first:
         first.shrink(10)
@@ -45,8 +45,8 @@ async def test_a_large_body_that_has_arrived_makes_room_for_the_next() -> None:
 
 
 @given(st.lists(st.none() | st.integers(0, LARGE), max_size=30), st.integers(LARGE, CAPACITY))
-def test_everybody_is_served_whatever_the_sizes(sizes: list[int | None], capacity: int) -> None:
-    """Any mixture of declared and undeclared sizes comes to an end with the whole budget free."""
+def test_every_mix_of_sizes_is_served(sizes: list[int | None], capacity: int) -> None:
+    """Any mix of declared and unknown sizes ends with the whole budget free."""
 
     async def run() -> None:
         budget = BodyBudget(capacity, max_bytes=LARGE)

@@ -1,4 +1,4 @@
-"""The protocol of our connections."""
+"""Limits on what arrives on a connection."""
 
 import asyncio
 
@@ -9,7 +9,7 @@ from consumer.fetching.bounded_handler import MAX_QUEUED_MESSAGES, BoundedConnec
 from consumer.fetching.connect_guard import ConnectGuard
 from harness.loopback_origin import TableResolver
 
-ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc"
+RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc"
 INTERIM = b"HTTP/1.1 103 Early Hints\r\n\r\n"
 
 
@@ -40,37 +40,37 @@ async def handler() -> BoundedHandler:
 
 
 async def test_every_connection_gets_the_bounded_handler() -> None:
-    """The seam in aiohttp is where we put ours, and makes what we put there."""
+    """aiohttp's private attribute still exists, and creates our handler."""
     connector = BoundedConnector(TableResolver({}), ConnectGuard())
     assert "_factory" in vars(aiohttp.TCPConnector(resolver=TableResolver({})))
     assert isinstance(connector._factory(), BoundedHandler)
     await connector.close()
 
 
-async def test_heads_up_to_the_limit_wait_to_be_read(handler: BoundedHandler) -> None:
-    """As many as the limit are queued, and the connection goes on."""
+async def test_heads_up_to_the_limit_are_queued(handler: BoundedHandler) -> None:
+    """The connection stays open."""
     handler.data_received(INTERIM * MAX_QUEUED_MESSAGES)
     assert len(handler) == MAX_QUEUED_MESSAGES
     assert handler.exception() is None
 
 
-async def test_one_head_over_the_limit_ends_the_connection(handler: BoundedHandler) -> None:
-    """It is aborted, and whoever reads learns why."""
+async def test_one_head_over_the_limit_aborts_the_connection(handler: BoundedHandler) -> None:
+    """The reader gets the reason."""
     handler.data_received(INTERIM * (MAX_QUEUED_MESSAGES + 1))
     assert isinstance(handler.exception(), aiohttp.ClientPayloadError)
     assert not handler.is_connected()
 
 
-async def test_one_large_read_is_not_parsed_to_its_end(handler: BoundedHandler) -> None:
-    """What arrives at once is cut: a quarter of a megabyte does not become ten thousand heads."""
+async def test_parsing_stops_inside_a_large_read(handler: BoundedHandler) -> None:
+    """A read is parsed in slices: 256 KB do not become ten thousand heads."""
     handler.data_received(INTERIM * 10_000)
     assert len(handler) < 1_000
 
 
-@pytest.mark.parametrize("surplus", [ANSWER, INTERIM], ids=["answer", "interim"])
-async def test_no_head_is_held_behind_the_answers(handler: BoundedHandler, surplus: bytes) -> None:
-    """Where it comes with the answer, that is kept, and the connection is not."""
-    handler.data_received(INTERIM + ANSWER + surplus)
+@pytest.mark.parametrize("extra", [RESPONSE, INTERIM], ids=["response", "interim"])
+async def test_no_head_is_queued_after_the_response(handler: BoundedHandler, extra: bytes) -> None:
+    """A head that arrives with the response aborts the connection. The response is kept."""
+    handler.data_received(INTERIM + RESPONSE + extra)
     assert len(handler) == 2
     assert not handler.is_connected()
     await handler.read()
@@ -78,11 +78,11 @@ async def test_no_head_is_held_behind_the_answers(handler: BoundedHandler, surpl
     assert await body.read() == b"abc"
 
 
-async def test_whatever_arrives_between_two_exchanges_ends_the_connection(
+async def test_any_byte_on_an_idle_connection_aborts_it(
     handler: BoundedHandler,
 ) -> None:
-    """Nothing of it is parsed, and a next exchange would not see it."""
-    handler.data_received(ANSWER)
+    """It is not parsed, and no later response contains it."""
+    handler.data_received(RESPONSE)
     await handler.read()
     assert handler.become_idle()
     handler.data_received(b"H")
@@ -93,12 +93,12 @@ async def test_whatever_arrives_between_two_exchanges_ends_the_connection(
 @pytest.mark.parametrize(
     "received",
     [
-        ANSWER + ANSWER,
-        ANSWER + b"H",
-        ANSWER + INTERIM,
-        ANSWER[:-1],
-        ANSWER.replace(b"1.1", b"1.0"),
-        ANSWER.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"),
+        RESPONSE + RESPONSE,
+        RESPONSE + b"H",
+        RESPONSE + INTERIM,
+        RESPONSE[:-1],
+        RESPONSE.replace(b"1.1", b"1.0"),
+        RESPONSE.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"),
         b"HTTP/1.1 200 OK\r\n\r\nabc",
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
     ],
@@ -113,17 +113,17 @@ async def test_whatever_arrives_between_two_exchanges_ends_the_connection(
         "upgrade",
     ],
 )
-async def test_a_connection_rests_only_where_its_answer_ended_the_exchange(
+async def test_a_connection_becomes_idle_only_after_a_complete_response(
     handler: BoundedHandler, received: bytes
 ) -> None:
-    """What came beyond the answer, or could still come, may not meet the next request."""
+    """Bytes that came after the response, or could still come, must not reach the next request."""
     handler.data_received(received)
     await handler.read()
     assert not handler.become_idle()
 
 
-async def test_what_arrives_after_the_end_is_dropped(handler: BoundedHandler) -> None:
-    """A peer may go on sending while TLS says good-bye."""
+async def test_bytes_after_the_close_are_dropped(handler: BoundedHandler) -> None:
+    """A peer may continue to send during the TLS shutdown."""
     handler.close()
     handler.data_received(INTERIM)
     assert len(handler) == 0

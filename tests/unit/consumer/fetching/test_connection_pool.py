@@ -1,4 +1,4 @@
-"""How long and how many connections rest."""
+"""Time limit and number of idle connections."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -22,7 +22,7 @@ PER_HOST = 3
 
 
 class Protocol(BoundedHandler):
-    """Open until it is closed, and ready to rest."""
+    """Open until it is closed, and reusable."""
 
     is_open = True
 
@@ -33,8 +33,8 @@ class Protocol(BoundedHandler):
         return self.is_open
 
 
-class Made:
-    """Stands in for aiohttp's connection: a protocol until it is closed."""
+class FakeConnection:
+    """Replaces aiohttp's connection: has a protocol until it is closed."""
 
     def __init__(self) -> None:
         self.protocol: Protocol | None = Protocol(asyncio.get_running_loop())
@@ -43,9 +43,9 @@ class Made:
         self.protocol = None
 
 
-def made(endpoint: Endpoint = HOST) -> OriginConnection:
+def new_connection(endpoint: Endpoint = HOST) -> OriginConnection:
     now = asyncio.get_running_loop().time()
-    return OriginConnection(endpoint, cast("Connection", Made()), now)
+    return OriginConnection(endpoint, cast("Connection", FakeConnection()), now)
 
 
 def is_open(connection: OriginConnection) -> bool:
@@ -64,10 +64,10 @@ def virtually(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:
 
 
 @virtually
-async def test_the_last_used_is_taken_first() -> None:
-    """Those that are not needed any more grow old and go."""
+async def test_the_last_used_connection_is_acquired_first() -> None:
+    """Connections that are not needed expire."""
     pool = ConnectionPool(per_host=PER_HOST)
-    first, second = made(), made()
+    first, second = new_connection(), new_connection()
     pool.release(first)
     pool.release(second)
     assert pool.acquire(HOST) is second
@@ -78,19 +78,19 @@ async def test_the_last_used_is_taken_first() -> None:
 
 @virtually
 async def test_a_connection_is_for_the_endpoint_that_it_was_made_for() -> None:
-    """Scheme, host and port are all part of that."""
+    """Scheme, host and port must match."""
     pool = ConnectionPool(per_host=PER_HOST)
-    pool.release(made())
+    pool.release(new_connection())
     others = [HOST._replace(scheme="http"), HOST._replace(host="b.example"), HOST._replace(port=1)]
     assert [pool.acquire(other) for other in others] == [None, None, None]
     assert pool.acquire(HOST) is not None
 
 
 @virtually
-async def test_rest_is_short() -> None:
-    """Whatever is not used within seconds is closed, without anyone asking for it."""
+async def test_idle_time_is_short() -> None:
+    """A connection that is not used within seconds is closed by a timer."""
     pool = ConnectionPool(per_host=PER_HOST)
-    early, late = made(), made()
+    early, late = new_connection(), new_connection()
     pool.release(early)
     await asyncio.sleep(MAX_IDLE_S / 2)
     pool.release(late)
@@ -102,10 +102,10 @@ async def test_rest_is_short() -> None:
 
 
 @virtually
-async def test_a_connection_in_constant_use_is_retired() -> None:
-    """Its name may have moved meanwhile."""
+async def test_a_connection_in_constant_use_is_closed_at_its_maximum_age() -> None:
+    """The DNS record of its host may have changed."""
     pool = ConnectionPool(per_host=PER_HOST)
-    connection = made()
+    connection = new_connection()
     uses = 0
     pool.release(connection)
     while pool.acquire(HOST) is connection:
@@ -114,26 +114,27 @@ async def test_a_connection_in_constant_use_is_retired() -> None:
         await asyncio.sleep(1)
     assert uses == MAX_AGE_S
     assert not is_open(connection)
-    pool.release(old := OriginConnection(HOST, cast("Connection", Made()), made_at=0))
+    pool.release(old := OriginConnection(HOST, cast("Connection", FakeConnection()), made_at=0))
     assert not is_open(old)
 
 
 @virtually
-async def test_the_oldest_of_a_host_makes_room() -> None:
-    """No host keeps more than it may be asked at a time."""
+async def test_the_limit_per_host_closes_the_oldest() -> None:
+    """A host has no more idle connections than concurrent requests."""
     pool = ConnectionPool(per_host=PER_HOST)
-    connections = [made() for _ in range(PER_HOST + 1)]
+    connections = [new_connection() for _ in range(PER_HOST + 1)]
     for connection in connections:
         pool.release(connection)
     assert [is_open(each) for each in connections] == [False] + [True] * PER_HOST
 
 
 @virtually
-async def test_the_oldest_of_all_makes_room() -> None:
-    """A million hosts leave no more than a bounded number of connections."""
+async def test_the_total_limit_closes_the_oldest() -> None:
+    """A million hosts leave a bounded number of connections."""
     pool = ConnectionPool(per_host=PER_HOST)
     connections = [
-        made(HOST._replace(port=1_024 + port)) for port in range(MAX_IDLE_CONNECTIONS + 10)
+        new_connection(HOST._replace(port=1_024 + port))
+        for port in range(MAX_IDLE_CONNECTIONS + 10)
     ]
     for connection in connections:
         pool.release(connection)
@@ -142,29 +143,29 @@ async def test_the_oldest_of_all_makes_room() -> None:
 
 
 @virtually
-async def test_one_that_the_origin_has_closed_is_not_taken() -> None:
-    """Nor kept, if it was closed before."""
+async def test_a_connection_closed_by_the_origin_is_not_acquired() -> None:
+    """It is not kept either, if it was closed before."""
     pool = ConnectionPool(per_host=PER_HOST)
-    closed, kept = made(), made()
+    closed, kept = new_connection(), new_connection()
     pool.release(kept)
     pool.release(closed)
     for connection in (closed, kept):
         cast("Protocol", connection.protocol).is_open = False
-    pool.release(late := made())
+    pool.release(late := new_connection())
     assert pool.acquire(HOST) is late
     assert pool.acquire(HOST) is None
     assert not is_open(closed)
-    dead = made()
+    dead = new_connection()
     cast("Protocol", dead.protocol).is_open = False
     pool.release(dead)
     assert (is_open(dead), len(pool)) == (False, 0)
 
 
 @virtually
-async def test_closing_leaves_nothing() -> None:
-    """Neither connections nor a timer."""
+async def test_close_leaves_no_connection_and_no_timer() -> None:
+    """Every idle connection is closed."""
     pool = ConnectionPool(per_host=PER_HOST)
-    connection = made()
+    connection = new_connection()
     pool.release(connection)
     pool.close()
     assert not is_open(connection)

@@ -12,7 +12,7 @@ LIMIT_S = 10
 
 
 def test_time_is_up_after_the_limit() -> None:
-    """What never ends is ended."""
+    """A block that never ends gets TimeoutError."""
 
     async def endless() -> None:
         async with Deadline(LIMIT_S):
@@ -23,7 +23,7 @@ def test_time_is_up_after_the_limit() -> None:
 
 
 def test_a_pause_does_not_count() -> None:
-    """A wait many times longer than the limit, inside a pause, uses none of it up."""
+    """A wait inside a pause, longer than the limit, uses up none of it."""
 
     async def paused() -> None:
         async with Deadline(LIMIT_S) as deadline:
@@ -41,14 +41,14 @@ async def pause_then(end: Awaitable[object]) -> None:
         await end
 
 
-def test_the_clock_goes_on_after_a_pause() -> None:
-    """A pause postpones the end but does not lift it."""
+def test_the_clock_continues_after_a_pause() -> None:
+    """A pause postpones the end and does not remove it."""
     with pytest.raises(TimeoutError):
         run_virtually(pause_then(asyncio.sleep(1.1 * LIMIT_S)))
 
 
 def test_a_failure_inside_a_pause_is_passed_on() -> None:
-    """The limit hides no error of its block."""
+    """An error in the block is raised unchanged."""
 
     async def fail_paused() -> None:
         async with Deadline(LIMIT_S) as deadline:

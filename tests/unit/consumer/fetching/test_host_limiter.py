@@ -1,4 +1,4 @@
-"""How many requests one host gets at a time."""
+"""Limits on concurrent requests to a host."""
 
 import asyncio
 
@@ -7,14 +7,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumer.fetching import host_limiter
-from consumer.fetching.host_limiter import HostBusy, HostLimiter
+from consumer.fetching.host_limiter import (
+    MAX_WAIT_S,
+    MIN_WAIT_S,
+    HostBusy,
+    HostLimiter,
+    HostSchedule,
+)
 from harness.virtual_time import run_virtually
 
 HOST = "a.example"
 
 
 async def test_a_host_at_its_limit_is_busy_after_the_wait() -> None:
-    """Whoever finds no slot in time is told when to come back, and holds nothing."""
+    """A request that finds no slot in time gets a retry time, and holds nothing."""
     limiter = HostLimiter(2, max_wait=0.01)
     slot = await limiter.acquire(HOST)
     await limiter.acquire(HOST)
@@ -25,8 +31,8 @@ async def test_a_host_at_its_limit_is_busy_after_the_wait() -> None:
     await limiter.acquire(HOST)
 
 
-def test_few_wait_for_a_slow_host_and_one_more_is_busy_at_once() -> None:
-    """Those who wait hold up everybody else's work, so there are no more of them than the host has slots."""
+def test_few_requests_wait_for_a_slow_host_and_the_next_is_busy_at_once() -> None:
+    """Waiting requests occupy the worker, so no more of them wait than the host has slots."""
 
     async def run() -> None:
         limiter = HostLimiter(2, max_wait=60)
@@ -38,8 +44,8 @@ def test_few_wait_for_a_slow_host_and_one_more_is_busy_at_once() -> None:
     run_virtually(run())
 
 
-def test_a_short_list_of_a_quick_host_is_not_put_off() -> None:
-    """Fifty pictures at a tenth of a second each are had within a second, eight at a time."""
+def test_a_short_list_of_a_fast_host_is_not_deferred() -> None:
+    """Fifty images at 0.1 s each take less than a second, eight at a time."""
 
     async def run() -> None:
         limiter = HostLimiter(8, max_wait=2)
@@ -55,15 +61,15 @@ def test_a_short_list_of_a_quick_host_is_not_put_off() -> None:
 
 
 async def test_hosts_do_not_wait_for_one_another() -> None:
-    """A slow host leaves the others their slots."""
+    """A slow host takes no slot of another host."""
     limiter = HostLimiter(1, max_wait=0.01)
     await limiter.acquire("slow.example")
     await limiter.acquire("fast.example")
     assert len(limiter) == 2
 
 
-async def test_who_has_waited_too_long_leaves_its_turn_to_a_newcomer() -> None:
-    """In one turn of the loop its time runs out and a slot comes free, before its own task has heard of either."""
+async def test_a_cancelled_request_leaves_its_slot_to_a_newcomer() -> None:
+    """In one iteration of the loop, the request is cancelled and a slot becomes free, before its task runs."""
     limiter = HostLimiter(1, max_wait=60)
     slot = await limiter.acquire(HOST)
     late = asyncio.create_task(limiter.acquire(HOST))
@@ -79,8 +85,8 @@ async def test_who_has_waited_too_long_leaves_its_turn_to_a_newcomer() -> None:
     assert len(limiter) == 0
 
 
-async def test_a_slot_goes_to_the_one_who_waits() -> None:
-    """A release wakes whoever came first."""
+async def test_a_slot_goes_to_the_waiting_request() -> None:
+    """A release wakes the request that came first."""
     limiter = HostLimiter(1, max_wait=60)
     slot = await limiter.acquire(HOST)
     waiting = asyncio.create_task(limiter.acquire(HOST))
@@ -91,7 +97,7 @@ async def test_a_slot_goes_to_the_one_who_waits() -> None:
 
 
 async def test_an_idle_host_is_forgotten() -> None:
-    """Releases, and waits that were cancelled, leave no trace: a million hosts cost nothing."""
+    """Releases and cancelled waits leave no state: a million hosts cost nothing."""
     limiter = HostLimiter(1, max_wait=60)
     slot = await limiter.acquire(HOST)
     cancelled = asyncio.create_task(limiter.acquire(HOST))
@@ -102,8 +108,8 @@ async def test_an_idle_host_is_forgotten() -> None:
     assert (len(limiter), limiter.idle_schedules) == (0, 0)
 
 
-async def put_off(limiter: HostLimiter, host: str) -> float:
-    """One more than there is room for, while the only slot is held for 100 s: seconds until its turn."""
+async def defer(limiter: HostLimiter, host: str) -> float:
+    """Defer a request while the only slot is held for 100 s. Returns the seconds until its retry."""
     slot = await limiter.acquire(host)
     await asyncio.sleep(100)
     with pytest.raises(HostBusy) as busy:
@@ -112,12 +118,12 @@ async def put_off(limiter: HostLimiter, host: str) -> float:
     return busy.value.retry_after
 
 
-def test_a_line_is_remembered_until_its_last_turn_has_come() -> None:
-    """Or all who were put off would get the same turn, whenever the host is idle for a moment."""
+def test_a_schedule_is_kept_until_its_last_slot_has_passed() -> None:
+    """Otherwise all deferred requests would get the same slot whenever the host is idle for a moment."""
 
     async def run() -> None:
         limiter = HostLimiter(1, max_wait=0.5)
-        waits = [await put_off(limiter, HOST)]
+        waits = [await defer(limiter, HOST)]
         assert (len(limiter), limiter.idle_schedules) == (0, 1)
         slot = await limiter.acquire(HOST)
         for _ in range(2):
@@ -128,14 +134,14 @@ def test_a_line_is_remembered_until_its_last_turn_has_come() -> None:
         first, second, third = waits
         assert (first < 10, 90 < second < 120, 180 < third < 220) == (True, True, True)
         await asyncio.sleep(1_000)
-        await put_off(limiter, "b.example")
+        await defer(limiter, "b.example")
         assert limiter.idle_schedules == 1
 
     run_virtually(run())
 
 
-def test_the_number_of_lines_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The one that rested longest is forgotten for a new one."""
+def test_the_number_of_schedules_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The schedule that was idle longest makes room for a new one."""
     monkeypatch.setattr(host_limiter, "MAX_SCHEDULES", 3)
 
     async def run() -> None:
@@ -152,7 +158,7 @@ def test_the_number_of_lines_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 async def test_a_slot_granted_to_one_who_gave_up_goes_on() -> None:
-    """Cancelled in the very turn in which its slot came free, a fetch passes it to the next."""
+    """A fetch that is cancelled just as it gets a slot passes the slot to the next."""
     limiter = HostLimiter(1, max_wait=60)
     slot = await limiter.acquire(HOST)
     unlucky, behind = (asyncio.create_task(limiter.acquire(HOST)) for _ in range(2))
@@ -165,8 +171,8 @@ async def test_a_slot_granted_to_one_who_gave_up_goes_on() -> None:
     assert len(limiter) == 0
 
 
-async def test_no_one_overtakes_those_who_wait() -> None:
-    """A slot that is promised is not free, and a host with free slots says so."""
+async def test_no_request_overtakes_a_waiting_one() -> None:
+    """A slot that was granted is not free. A host with free slots reports it."""
     limiter = HostLimiter(2, max_wait=60)
     assert limiter.is_free(HOST)
     slot = await limiter.acquire(HOST)
@@ -180,8 +186,8 @@ async def test_no_one_overtakes_those_who_wait() -> None:
 
 
 @given(st.lists(st.sampled_from(["hold", "cancel", "time out"]), max_size=30), st.integers(1, 4))
-def test_the_limit_holds_whatever_becomes_of_those_who_wait(fates: list[str], limit: int) -> None:
-    """Never more than the limit at a time, everybody is served or sent away, and nobody is left."""
+def test_the_limit_holds_for_any_mix_of_outcomes(fates: list[str], limit: int) -> None:
+    """At most `limit` requests hold a slot, each is served or deferred, and none is left."""
 
     async def run() -> None:
         limiter = HostLimiter(limit, max_wait=1.5)
@@ -212,8 +218,8 @@ def test_the_limit_holds_whatever_becomes_of_those_who_wait(fates: list[str], li
     run_virtually(run())
 
 
-def test_a_slot_that_was_not_used_is_no_measure() -> None:
-    """A look-up for which there was no thread ended at once; the host is as slow as before."""
+def test_an_unused_slot_does_not_change_the_service_time() -> None:
+    """A look-up without a free thread ends at once. The host is as slow as before."""
 
     async def run() -> None:
         limiter = HostLimiter(1, max_wait=1)
@@ -233,7 +239,7 @@ def test_a_slot_that_was_not_used_is_no_measure() -> None:
 
 
 async def limiter_is_full_with(limiter: HostLimiter, *, waiting: int) -> None:
-    """So many may wait, and one more is busy at once."""
+    """Assert that `waiting` requests may wait, and that the next is busy at once."""
     tasks = [asyncio.create_task(limiter.acquire(HOST)) for _ in range(waiting)]
     await asyncio.sleep(0)
     assert not any(task.done() for task in tasks)
@@ -246,8 +252,70 @@ async def limiter_is_full_with(limiter: HostLimiter, *, waiting: int) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def test_those_refused_together_come_back_apart() -> None:
-    """The delays are spread, or all would meet at the same host again."""
+def test_requests_deferred_together_come_back_apart() -> None:
+    """Jitter spreads the delays. Otherwise all would reach the same host at once again."""
     assert len({HostBusy().retry_after for _ in range(10)}) > 1
     farthest = [HostBusy(896).retry_after for _ in range(100)]
     assert 675 <= min(farthest) < max(farthest) <= 900
+
+
+def test_slots_follow_the_rate_of_the_host() -> None:
+    """Four at a time for two seconds each are two per second: slots are half a second apart."""
+    schedule = HostSchedule(4)
+    schedule.record(2.0)
+    assert [schedule.next_slot(100.0, age=0) for _ in range(4)] == [4.0, 4.5, 5.0, 5.5]
+
+
+def test_no_request_comes_back_at_once() -> None:
+    """An old schedule gives no slot in the past, and none sooner than MIN_WAIT_S."""
+    schedule = HostSchedule(4)
+    schedule.record(2.0)
+    schedule.next_slot(100.0, age=0)
+    assert schedule.next_slot(200.0, age=0) == MIN_WAIT_S
+
+
+def test_a_slot_is_pending_until_it_has_passed() -> None:
+    """After that the schedule can be dropped."""
+    schedule = HostSchedule(1)
+    schedule.record(2.0)
+    assert not schedule.pending(100.0)
+    schedule.next_slot(100.0, age=0)
+    assert schedule.pending(105.9)
+    assert not schedule.pending(106.1)
+
+
+def test_no_slot_is_later_than_the_longest_delay_of_a_message() -> None:
+    """A request without a slot takes none. When it comes back, it gets a slot that is free then."""
+    schedule = HostSchedule(1)
+    schedule.record(300.0)
+    slots = [schedule.next_slot(0.0, age=0) for _ in range(5)]
+    assert slots == [4.0, 304.0, 604.0, MAX_WAIT_S, MAX_WAIT_S]
+    assert schedule.next_slot(100.0, age=0) == 804.0
+    assert schedule.next_slot(100.0, age=0) == MAX_WAIT_S
+
+
+def test_the_service_time_follows_the_measurements() -> None:
+    """Some slow requests change the estimate. A single one does not decide it."""
+    schedule = HostSchedule(8)
+    schedule.record(0.1)
+    schedule.record(10.1)
+    assert schedule.service_time(age=0) == pytest.approx(2.1)
+    for _ in range(30):
+        schedule.record(10.1)
+    assert schedule.service_time(age=0) == pytest.approx(10.1, rel=0.01)
+
+
+def test_a_host_that_hangs_is_known_before_the_first_request_has_timed_out() -> None:
+    """The age of the current requests counts if it exceeds the average."""
+    schedule = HostSchedule(8)
+    schedule.record(0.1)
+    assert schedule.service_time(age=20) == 20
+    assert HostSchedule(8).service_time(age=20) == 20
+
+
+@pytest.mark.parametrize(("seconds", "room"), [(0.05, 80), (0.25, 16), (2.0, 8), (30.0, 8)])
+def test_as_many_requests_may_wait_as_are_soon_served(seconds: float, room: int) -> None:
+    """Half a second's worth for a fast host; the limit for a slow one."""
+    schedule = HostSchedule(8)
+    schedule.record(seconds)
+    assert schedule.max_waiting(age=0) == room

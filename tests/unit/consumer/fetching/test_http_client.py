@@ -1,4 +1,4 @@
-"""What a failed exchange means."""
+"""Translation of transport errors into failures of the image."""
 
 import socket
 import ssl
@@ -58,7 +58,7 @@ CONNECT_TIMEOUT = aiohttp.ConnectionTimeoutError("10.0.0.1")
     ],
 )
 def test_each_error_has_its_failure(error: Exception, failure: type[ImageFailure]) -> None:
-    """Failures are named by phase, and their text shows nothing of the address."""
+    """The failure names the phase, and its text does not contain the address."""
     translated = to_image_failure(error, blocked=False)
     assert type(translated) is failure
     assert "10.0.0.1" not in str(translated)
@@ -66,16 +66,16 @@ def test_each_error_has_its_failure(error: Exception, failure: type[ImageFailure
 
 
 @pytest.mark.parametrize("error", [REFUSED, CONNECT_TIMEOUT, IndexError()])
-def test_a_refusal_without_a_connection_is_a_blocked_address(error: Exception) -> None:
-    """Whatever the other addresses of the host failed with."""
+def test_a_blocked_address_without_a_connection_decides(error: Exception) -> None:
+    """The errors of the host's other addresses do not count."""
     assert type(to_image_failure(error, blocked=True)) is BlockedAddress
 
 
 @pytest.mark.parametrize(
     ("error", "failure"), [(DISCONNECTED, ConnectFailed), (CERTIFICATE, TlsFailed)]
 )
-def test_a_refusal_beside_a_connection_does_not_count(
+def test_a_blocked_address_beside_a_connection_does_not_count(
     error: Exception, failure: type[ImageFailure]
 ) -> None:
-    """A host may have one blocked address and still be reached by another."""
+    """A host may have one blocked address and be reachable by another."""
     assert type(to_image_failure(error, blocked=True)) is failure

@@ -1,4 +1,4 @@
-"""Look-ups in threads of their own."""
+"""DNS look-ups in their own threads."""
 
 import asyncio
 import socket
@@ -10,11 +10,11 @@ import pytest
 from consumer.fetching.host_limiter import HostBusy
 from consumer.fetching.resolver import PooledResolver
 
-ANSWER = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", 80))
+RESPONSE = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", 80))
 
 
 class SlowDns:
-    """Names beginning with "slow" hang until `end`; `hanging` counts them as they begin."""
+    """Names that begin with "slow" hang until `end`; `hanging` counts them as they begin."""
 
     def __init__(self) -> None:
         self.end = threading.Event()
@@ -24,7 +24,7 @@ class SlowDns:
         if host.startswith("slow"):
             self.hanging.release()
             self.end.wait()
-        return [ANSWER]
+        return [RESPONSE]
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def dns(monkeypatch: pytest.MonkeyPatch) -> Iterator[SlowDns]:
 
 @pytest.fixture
 async def resolver(dns: SlowDns) -> AsyncIterator[PooledResolver]:
-    """Three threads, of which one domain gets two."""
+    """A resolver with three threads, of which one domain gets two."""
     resolver = PooledResolver(threads=3, per_domain=2)
     yield resolver
     dns.end.set()
@@ -49,7 +49,7 @@ async def address(resolver: PooledResolver, host: str) -> str:
 
 
 async def hang(resolver: PooledResolver, dns: SlowDns, *hosts: str) -> list[asyncio.Task[str]]:
-    """Begin look-ups that hold a thread each."""
+    """Start look-ups that hold a thread each."""
     tasks = [asyncio.create_task(address(resolver, host)) for host in hosts]
     for _ in hosts:
         await asyncio.to_thread(dns.hanging.acquire)
@@ -57,7 +57,7 @@ async def hang(resolver: PooledResolver, dns: SlowDns, *hosts: str) -> list[asyn
 
 
 async def test_one_domain_cannot_take_every_thread(resolver: PooledResolver, dns: SlowDns) -> None:
-    """A wildcard's hanging names are refused from its part on; another name is answered."""
+    """Names of a wildcard domain that hang get only its part. Another name is still looked up."""
     await hang(resolver, dns, "slow1.evil.test", "slow2.evil.test")
     with pytest.raises(HostBusy):
         await address(resolver, "fast.EVIL.test.")
@@ -65,16 +65,16 @@ async def test_one_domain_cannot_take_every_thread(resolver: PooledResolver, dns
 
 
 async def test_no_look_up_waits_for_another(resolver: PooledResolver, dns: SlowDns) -> None:
-    """With every thread taken, a look-up is busy at once instead of timing out in a queue."""
+    """If every thread is in use, a look-up is busy at once instead of timing out in a queue."""
     await hang(resolver, dns, "slow.a.test", "slow.b.test", "slow.c.test")
     with pytest.raises(HostBusy):
         await address(resolver, "victim.test")
 
 
-async def test_a_look_up_given_up_still_holds_its_thread(
+async def test_a_cancelled_look_up_still_holds_its_thread(
     resolver: PooledResolver, dns: SlowDns
 ) -> None:
-    """It cannot be interrupted, so it counts until it ends by itself."""
+    """It cannot be interrupted, so it counts until it ends."""
     tasks = await hang(resolver, dns, "slow1.evil.test", "slow2.evil.test")
     for task in tasks:
         task.cancel()
@@ -86,7 +86,7 @@ async def test_a_look_up_given_up_still_holds_its_thread(
 async def test_a_thread_is_free_again_after_its_look_up(
     resolver: PooledResolver, dns: SlowDns
 ) -> None:
-    """Look-ups that ended are forgotten, whatever their number."""
+    """Look-ups that ended hold no thread."""
     tasks = await hang(resolver, dns, "slow1.evil.test", "slow2.evil.test")
     dns.end.set()
     await asyncio.gather(*tasks)
@@ -98,13 +98,13 @@ async def test_a_thread_is_free_again_after_its_look_up(
 async def test_a_process_out_of_threads_is_busy(
     resolver: PooledResolver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A limit of the system is nobody's fault and spends no attempt."""
+    """A thread limit of the system spends no attempt."""
 
-    def refuse(_: threading.Thread) -> None:
+    def fail_to_start(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
     with monkeypatch.context() as patch:
-        patch.setattr(threading.Thread, "start", refuse)
+        patch.setattr(threading.Thread, "start", fail_to_start)
         with pytest.raises(HostBusy):
             await address(resolver, "victim.test")
     assert await address(resolver, "victim.test") == "192.0.2.1"

@@ -24,7 +24,7 @@ def understated(frames: int = 1) -> bytes:
 
 
 def in_item_data(body: bytes) -> bytes:
-    """The same picture with its data inside the metadata box (construction method 1)."""
+    """The same image with its data inside the metadata box (construction method 1)."""
     start = body.index(b"mdat") + 4
     data = body[start:]
     box = (len(data) + 8).to_bytes(4, "big") + b"idat" + data
@@ -42,8 +42,8 @@ def in_item_data(body: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("frames", [1, 3])
-def test_what_is_coded_is_charged_and_not_what_the_container_says(frames: int) -> None:
-    """A small container around large pictures is TOO_MANY_PIXELS, still or in sequence."""
+def test_the_limits_apply_to_the_coded_size_not_to_the_container(frames: int) -> None:
+    """A container that understates its images is TOO_MANY_PIXELS, for a still image and for a sequence."""
     with pytest.raises(TooManyPixels):
         probe(understated(frames), TINY)
     with pytest.raises(TooManyPixels):
@@ -52,13 +52,13 @@ def test_what_is_coded_is_charged_and_not_what_the_container_says(frames: int) -
 
 
 def test_coded_data_is_found_inside_the_metadata_box() -> None:
-    """An item may lie in the item data box; its size counts all the same."""
+    """An item may lie in the item data box. Its size counts too."""
     with pytest.raises(TooManyPixels, match="12,288"):
         probe(in_item_data(understated()), TINY)
 
 
-def test_an_honest_container_is_charged_once() -> None:
-    """Where both sizes agree, the pixels are those of the picture."""
+def test_equal_sizes_count_once() -> None:
+    """If container and coded data agree, the pixels are those of the image."""
     exact = ImagePolicy(max_pixels=400 * 266)
     assert probe(sample("cat.avif"), exact).structure.width == 400
     with pytest.raises(TooManyPixels):
@@ -66,7 +66,7 @@ def test_an_honest_container_is_charged_once() -> None:
 
 
 def bits(*fields: tuple[int, int]) -> bytes:
-    """Numbers, each with its width in bits, packed from the highest bit down."""
+    """Pack numbers, each with its width in bits, from the highest bit down."""
     text = "".join(f"{number:0{width}b}" for number, width in fields)
     text += "0" * (-len(text) % 8)
     return int(text, 2).to_bytes(len(text) // 8, "big")
@@ -93,7 +93,7 @@ HEADERS = {
 
 @pytest.mark.parametrize("header", HEADERS.values(), ids=HEADERS.keys())
 def test_a_sequence_header_gives_its_size(header: bytes) -> None:
-    """The size is found behind every optional part of the header (AV1, 5.5)."""
+    """The size is read after every optional part of the header (AV1, 5.5)."""
     assert av1.max_frame_size(header) == (3_000, 1_000)
 
 
@@ -103,21 +103,21 @@ def test_a_sequence_header_cut_short_is_corrupt() -> None:
         av1.max_frame_size(HEADERS["timing"][:-3])
 
 
-def test_units_are_told_apart() -> None:
-    """Units with an extension, a long size and no size at all are all found."""
+def test_each_unit_is_found() -> None:
+    """Units with an extension, a long size and no size are all found."""
     data = b"\x12\0" + b"\x0e\x08\x81\0a" + b"\x30bc"
     assert [*av1.iter_obus(data)] == [(2, b""), (1, b"a"), (6, b"bc")]
 
 
 @pytest.mark.parametrize("data", [b"\x0a", b"\x0a\xff", b"\x0a\5abc", b"\x0a" + b"\x80" * 9])
 def test_a_unit_cut_short_is_corrupt(data: bytes) -> None:
-    """A size that reaches beyond the data, or has no end, is CORRUPT_IMAGE."""
+    """A size that reaches beyond the data, or has no last byte, is CORRUPT_IMAGE."""
     with pytest.raises(CorruptImage):
         [*av1.iter_obus(data)]
 
 
 def test_items_that_share_their_data_are_corrupt() -> None:
-    """A table of very many items over the same bytes is not read again and again."""
+    """A table of many items over the same bytes is rejected instead of read many times."""
     body = sample("cat.avif")
     data = ((body.index(b"mdat") + 4, len(body) - body.index(b"mdat") - 4),)
     assert [*avif._areas(body, [data] * 2)] == [400 * 266] * 2

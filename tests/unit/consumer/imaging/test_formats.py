@@ -94,15 +94,15 @@ def test_each_sample_matches_one_format() -> None:
 
 
 @pytest.mark.parametrize("body", NOT_IMAGES.values(), ids=NOT_IMAGES.keys())
-def test_what_is_no_picture_is_said_to_be_none(body: bytes) -> None:
-    """A body that no picture begins with is NOT_AN_IMAGE, whatever its name was."""
+def test_other_content_is_not_an_image(body: bytes) -> None:
+    """A body that does not begin like an image is NOT_AN_IMAGE."""
     with pytest.raises(NotAnImage):
         probe(body, POLICY)
 
 
 @pytest.mark.parametrize("body", REFUSED.values(), ids=REFUSED.keys())
-def test_formats_off_the_allow_list_are_refused(body: bytes) -> None:
-    """A known format that is not on the allow list is UNSUPPORTED_FORMAT."""
+def test_other_formats_are_unsupported(body: bytes) -> None:
+    """A known format that is not accepted is UNSUPPORTED_FORMAT."""
     with pytest.raises(UnsupportedFormat):
         probe(body, POLICY)
 
@@ -114,20 +114,20 @@ def facts(found: ImageProbe) -> tuple[str, str, str, int, int, int]:
 
 
 @pytest.mark.parametrize("name", ACCEPTED)
-def test_samples_are_known_by_their_bytes(name: str) -> None:
-    """Each accepted format is recognised, with its size as stored and its frames."""
+def test_samples_are_detected_by_their_bytes(name: str) -> None:
+    """Each accepted format is detected, with its stored size and its frames."""
     assert facts(probe(sample(name), POLICY)) == ACCEPTED[name]
 
 
 @pytest.mark.parametrize("kind", [each.name for each in FORMATS])
-def test_a_magic_number_alone_is_a_damaged_picture(kind: str) -> None:
-    """A body that begins right and then stops is CORRUPT_IMAGE."""
+def test_a_signature_alone_is_a_damaged_image(kind: str) -> None:
+    """A body that is cut short after its first bytes is CORRUPT_IMAGE."""
     with pytest.raises(CorruptImage):
         probe(picture(kind)[:20], POLICY)
 
 
-def test_avif_is_recognised_by_a_compatible_brand() -> None:
-    """A HEIF container whose compatible brands name AVIF is taken for one."""
+def test_avif_is_detected_by_a_compatible_brand() -> None:
+    """A HEIF container whose compatible brands include AVIF is AVIF."""
     body = sample("cat.avif").replace(b"ftypavif", b"ftypmif1", 1)
     assert probe(body, POLICY).format.name == "AVIF"
 
@@ -135,7 +135,7 @@ def test_avif_is_recognised_by_a_compatible_brand() -> None:
 @pytest.mark.parametrize(
     "filler", [b" ", b"<!-- x -->", b"<?a?>", b"<!--", b"<?", b"<!DOCTYPE svg ["]
 )
-def test_a_long_prologue_is_judged_in_bounded_time(filler: bytes) -> None:
-    """Text made to keep the search for an SVG root busy is still judged."""
+def test_the_search_for_an_svg_root_is_bounded(filler: bytes) -> None:
+    """Text that is made to prolong the search ends as a failure."""
     with pytest.raises(ImageFailure):
         probe(filler * 200_000, POLICY)

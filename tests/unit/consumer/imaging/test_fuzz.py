@@ -8,7 +8,7 @@ from consumer.imaging import ImagePolicy, inspect, probe
 from core.errors import ImageFailure
 from harness.pictures import IMAGES, jpeg_with_gps, png_with_location_text, tiff_with_gps
 
-# A damaged picture may be nearly as costly as a good one, so the budget is small.
+# A damaged image may cost nearly as much as a good one, so the limit is small.
 POLICY = ImagePolicy(max_pixels=2_000_000, max_frames=50)
 SEEDS = {
     **{path.name: path.read_bytes() for path in sorted(IMAGES.glob("*.*")) if path.suffix != ".md"},
@@ -17,7 +17,7 @@ SEEDS = {
     "tiff gps": tiff_with_gps(),
 }
 
-# Pillow warns of metadata that it skips; in production a warning stays a warning.
+# Pillow warns about metadata that it skips. In production a warning is no error.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 RELAXED = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -30,7 +30,7 @@ HEAD_EDITS = st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), min_s
 @RELAXED
 @given(edits=EDITS, kept=st.floats(0, 1), tail=st.binary(max_size=32))
 def test_damaged_bodies_end_as_failures(name: str, edits: Edits, kept: float, tail: bytes) -> None:
-    """Flipped, cut and lengthened samples are inspected or fail by a code, never otherwise."""
+    """Flipped, cut and lengthened samples are inspected, or raise an ImageFailure."""
     body = bytearray(SEEDS[name])
     for where, value in edits:
         body[int(where * len(body))] = value
@@ -44,7 +44,7 @@ def test_damaged_bodies_end_as_failures(name: str, edits: Edits, kept: float, ta
 @RELAXED
 @given(edits=HEAD_EDITS)
 def test_damaged_headers_end_as_failures(name: str, edits: list[tuple[int, int]]) -> None:
-    """The same for damage where lengths, offsets and sizes stand."""
+    """The same for damage in lengths, offsets and sizes."""
     body = bytearray(SEEDS[name])
     for at, value in edits:
         body[min(at, len(body) - 1)] = value
@@ -58,6 +58,6 @@ def test_damaged_headers_end_as_failures(name: str, edits: list[tuple[int, int]]
     body=st.binary(max_size=256), prefix=st.sampled_from([b"", *(s[:16] for s in SEEDS.values())])
 )
 def test_any_bytes_end_as_failures(body: bytes, prefix: bytes) -> None:
-    """Arbitrary bytes, also behind a good beginning, fail by a code."""
+    """Arbitrary bytes, also after a valid beginning, raise an ImageFailure."""
     with suppress(ImageFailure):
         inspect(prefix + body, POLICY)

@@ -26,8 +26,8 @@ def distance(one: str, other: str) -> int:
     return (int(one, 16) ^ int(other, 16)).bit_count()
 
 
-def test_a_rotated_photograph_is_described_as_displayed() -> None:
-    """All facts of a photograph on its side, in the order in which people see it."""
+def test_a_rotated_photograph_has_the_metadata_of_its_displayed_form() -> None:
+    """All metadata of a photograph that is stored on its side."""
     body = sample("portrait-rotated.jpg")
     inspected = inspect(body, POLICY)
     digest = sha256(body).hexdigest()
@@ -53,7 +53,7 @@ def test_a_rotated_photograph_is_described_as_displayed() -> None:
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_orientation_turns_size_and_hash(orientation: int) -> None:
-    """A picture stored in any orientation has the size and the hash of the upright one."""
+    """An image stored in any orientation has the size and the hash of the upright one."""
     with Image.open(BytesIO(sample("rocket-progressive.jpg"))) as upright:
         stored = _stored(upright.convert("RGB"), orientation)
         expected = inspect(_jpeg(upright.convert("RGB")), POLICY).metadata
@@ -64,7 +64,7 @@ def test_orientation_turns_size_and_hash(orientation: int) -> None:
 
 
 def _stored(upright: Image.Image, orientation: int) -> Image.Image:
-    """The pixels that, shown in `orientation`, look like `upright`."""
+    """Return the pixels that look like `upright` when displayed in `orientation`."""
     for method in (None, *Image.Transpose):
         candidate = upright if method is None else upright.transpose(method)
         marked = candidate.copy()
@@ -81,8 +81,8 @@ def _jpeg(image: Image.Image) -> bytes:
 
 
 @pytest.mark.parametrize("orientation", [1, 6])
-def test_a_tiff_is_turned_once(orientation: int) -> None:
-    """Pillow turns a TIFF by itself; its hash is not turned again."""
+def test_the_orientation_of_a_tiff_is_applied_once(orientation: int) -> None:
+    """Pillow applies the orientation of a TIFF itself, so the hash does not apply it again."""
     with Image.open(BytesIO(sample("flower.tiff"))) as image:
         upright = image.convert("RGB")
     out = BytesIO()
@@ -96,7 +96,7 @@ def test_a_tiff_is_turned_once(orientation: int) -> None:
 
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "AVIF"])
-def test_orientation_counts_in_every_format_that_has_it(kind: str) -> None:
+def test_orientation_is_applied_in_every_format_that_has_it(kind: str) -> None:
     """EXIF orientation swaps the sides in PNG, WebP and AVIF as well."""
     block = exif_block(gps=False, orientation=6)
     out = BytesIO()
@@ -108,7 +108,7 @@ def test_orientation_counts_in_every_format_that_has_it(kind: str) -> None:
 
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_capture_time_and_camera_are_read_in_both_byte_orders(order: Literal["<", ">"]) -> None:
-    """Maker, model, time and its offset come out of little- and big-endian EXIF."""
+    """Maker, model, time and its offset are read from little- and big-endian EXIF."""
     block = exif_block(
         order,
         gps=False,
@@ -138,8 +138,8 @@ def test_capture_time_and_camera_are_read_in_both_byte_orders(order: Literal["<"
         ("   ", "  ", ""),
     ],
 )
-def test_the_camera_is_named_once_and_printably(make: str, model: str, camera: str) -> None:
-    """Maker and model are joined without repeating the maker, and hold nothing unprintable."""
+def test_the_camera_is_printable_and_named_once(make: str, model: str, camera: str) -> None:
+    """Maker and model are joined without repeating the maker, and are printable."""
     assert exif._camera(*(exif._clean_text(each.encode()) for each in (make, model))) == camera
 
 
@@ -155,7 +155,7 @@ def test_the_camera_is_named_once_and_printably(make: str, model: str, camera: s
     ],
 )
 def test_only_a_valid_capture_time_is_kept(taken: str, offset: str, expected: str) -> None:
-    """A time that EXIF leaves blank or spells wrong is empty; a wrong offset is left out."""
+    """A blank or invalid time is empty. An invalid offset is dropped."""
     details = {TAKEN: taken, OFFSET: offset} if offset else {TAKEN: taken}
     assert exif.read_exif(exif_block(gps=False, details=details)).capture_time == expected
 
@@ -163,13 +163,13 @@ def test_only_a_valid_capture_time_is_kept(taken: str, offset: str, expected: st
 @pytest.mark.parametrize(
     "block", [b"", b"Exif\0\0", b"MM\0*", b"MM\0*\0\0\0\x08", b"II*\0\xff\xff\xff\xff", bytes(99)]
 )
-def test_a_damaged_exif_block_says_nothing(block: bytes) -> None:
-    """EXIF that cannot be read does not fail the picture; it has no facts."""
+def test_a_damaged_exif_block_has_no_facts(block: bytes) -> None:
+    """EXIF that cannot be read does not fail the image."""
     assert exif.read_exif(block) == exif.ExifFacts()
 
 
-def test_similar_pictures_have_similar_hashes() -> None:
-    """The hash survives scaling and another format, and tells other pictures apart."""
+def test_similar_images_have_similar_hashes() -> None:
+    """Scaling or another format changes few bits of the hash. Other images differ in many."""
     hashes = {
         name: inspect(sample(name), POLICY).metadata.perceptual_hash
         for name in ("coffee.webp", "coffee-text-location.png", "astronaut.png", "astronaut.bmp")
@@ -181,7 +181,7 @@ def test_similar_pictures_have_similar_hashes() -> None:
 
 
 def test_draft_and_full_agree() -> None:
-    """Decoding a draft gives the metadata of a full decode, but for a few bits of the hash."""
+    """A draft gives the metadata of a full decode, except for a few bits of the hash."""
     body = sample("rocket-progressive.jpg")
     draft = inspect(body, POLICY).metadata
     full = inspect(body, ImagePolicy(verification="full")).metadata
@@ -204,18 +204,18 @@ def test_draft_and_full_agree() -> None:
         ("F", 0.5, "#000000"),
     ],
 )
-def test_the_dominant_colour_of_a_plain_picture_is_its_colour(
+def test_the_dominant_colour_of_a_plain_image_is_its_colour(
     mode: str, fill: float | tuple[int, ...], expected: str
 ) -> None:
-    """Every pixel format ends as a colour; what is transparent counts as white."""
+    """Every pixel format gives a colour. Transparent pixels count as white."""
     small = perceptual.make_thumbnail(Image.new(mode, (200, 150), fill))
     assert perceptual.dominant_color(small) == expected
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (7, 5)])
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP"])
-def test_the_smallest_pictures_are_pictures(kind: str, size: tuple[int, int]) -> None:
-    """Pictures too small to be shrunk have a hash and a colour all the same."""
+def test_tiny_images_are_inspected(kind: str, size: tuple[int, int]) -> None:
+    """Images too small to be shrunk have a hash and a colour too."""
     metadata = inspect(picture(kind, size), POLICY).metadata
     assert (metadata.width, metadata.height) == size
     assert len(metadata.perceptual_hash) == 16

@@ -25,8 +25,8 @@ MODES: list[Verification] = ["draft", "full", "header"]
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("fraction", [0.1, 0.5, 0.9, 0.99])
 @pytest.mark.parametrize("name", SAMPLES)
-def test_a_truncated_picture_is_corrupt(name: str, fraction: float, mode: Verification) -> None:
-    """A picture cut anywhere is CORRUPT_IMAGE, even where only its header is trusted."""
+def test_a_truncated_image_is_corrupt(name: str, fraction: float, mode: Verification) -> None:
+    """An image cut at any point is CORRUPT_IMAGE, even if only its header is verified."""
     with pytest.raises(CorruptImage):
         inspect(truncated(sample(name), fraction), ImagePolicy(verification=mode))
 
@@ -34,15 +34,15 @@ def test_a_truncated_picture_is_corrupt(name: str, fraction: float, mode: Verifi
 @pytest.mark.parametrize(
     "name", [each for each in SAMPLES if not each.endswith(("avif", "tiff", "bmp"))]
 )
-def test_the_last_byte_is_missed(name: str) -> None:
-    """Formats with an end marker are corrupt without its last byte."""
+def test_a_missing_last_byte_is_detected(name: str) -> None:
+    """Formats with an end marker are CORRUPT_IMAGE without its last byte."""
     with pytest.raises(CorruptImage):
         inspect(sample(name)[:-1], ImagePolicy())
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "WEBP", "TIFF"])
-def test_damage_inside_the_pixels_is_found_by_decoding(kind: str) -> None:
-    """Where the structure is whole but its pixel data is not, the decoder's report counts."""
+def test_damage_inside_the_pixels_is_detected_by_decoding(kind: str) -> None:
+    """If the structure is complete but the pixel data is damaged, the decoder reports it."""
     body = bytearray(picture(kind, (256, 256)))
     middle = len(body) // 2
     if kind == "TIFF":
@@ -59,8 +59,8 @@ def test_damage_inside_the_pixels_is_found_by_decoding(kind: str) -> None:
         inspect(bytes(body), ImagePolicy())
 
 
-def test_header_verification_trusts_the_pixels() -> None:
-    """`header` accepts damage that only decoding shows, and computes nothing from pixels."""
+def test_header_verification_does_not_check_pixels() -> None:
+    """`header` accepts damage that only decoding detects, and computes nothing from pixels."""
     body = bytearray(sample("astronaut.png"))
     middle = len(body) // 2
     body[middle : middle + 16] = bytes(16)
@@ -72,15 +72,15 @@ def test_header_verification_trusts_the_pixels() -> None:
 
 
 def test_a_gif_without_its_trailer_is_corrupt() -> None:
-    """The trailer is looked for in GIF's own blocks, for Pillow does without."""
+    """The reader of GIF checks the trailer, because Pillow does not."""
     body = sample("rocket-animated.gif")
     assert body.endswith(b"\0;")
     with pytest.raises(CorruptImage):
         inspect(body[:-1], ImagePolicy())
 
 
-def test_too_many_scans_are_refused() -> None:
-    """A progressive JPEG whose scans never end is refused before it is decoded."""
+def test_too_many_scans_are_rejected() -> None:
+    """A progressive JPEG with hundreds of scans is rejected before it is decoded."""
     body = sample("rocket-progressive.jpg")
     scan = jpeg_segment(0xDA, b"\x01\x01\x00\x00\x3f\x00")
     with pytest.raises(TooManyPixels):
@@ -88,7 +88,7 @@ def test_too_many_scans_are_refused() -> None:
 
 
 def test_a_second_frame_header_is_corrupt() -> None:
-    """A JPEG cannot show one size to the budget and another to the decoder."""
+    """A JPEG cannot show one size to the limits and another to the decoder."""
     body = sample("portrait-rotated.jpg")
     at = body.index(b"\xff\xc0")
     header = jpeg_segment(0xC0, b"\x08\x00\x01\x00\x01\x01\x01\x11\x00")
@@ -105,7 +105,7 @@ def test_a_second_frame_header_is_corrupt() -> None:
     ],
     ids=["png", "gif", "jpeg"],
 )
-def test_parts_without_number_are_refused(body: bytes) -> None:
-    """A body made of very many tiny parts is refused after a bounded walk."""
+def test_very_many_segments_are_rejected(body: bytes) -> None:
+    """A body of very many tiny segments is rejected after a bounded walk."""
     with pytest.raises(CorruptImage):
         inspect(body, ImagePolicy())

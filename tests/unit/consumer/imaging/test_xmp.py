@@ -27,7 +27,7 @@ XMP = b"http://ns.adobe.com/xap/1.0/\0"
     ],
 )
 @pytest.mark.parametrize("coding", ["utf-8", "utf-16", "utf-16-be", "utf-32"])
-def test_every_spelling_of_a_place_in_xmp_is_found(properties: str, coding: str) -> None:
+def test_every_spelling_of_a_location_in_xmp_is_found(properties: str, coding: str) -> None:
     """Location properties are found as attributes and elements, in any Unicode encoding."""
     packet = xmp_packet(properties).decode().encode(coding)
     inspected = inspect(jpeg_with(jpeg_segment(0xE1, XMP + packet)), POLICY)
@@ -47,8 +47,8 @@ def test_every_spelling_of_a_place_in_xmp_is_found(properties: str, coding: str)
         'tiff:Orientation="1"',
     ],
 )
-def test_xmp_that_names_no_place_is_left_alone(properties: str) -> None:
-    """Empty location properties and look-alikes are no location."""
+def test_xmp_without_location_stays(properties: str) -> None:
+    """Empty location properties, and properties with similar names, are no location."""
     body = jpeg_with(jpeg_segment(0xE1, XMP + xmp_packet(properties)))
     assert inspect(body, POLICY).body is body
 
@@ -61,8 +61,8 @@ def test_xmp_that_names_no_place_is_left_alone(properties: str) -> None:
         (b"<x:xmpmeta", b'<!DOCTYPE x [<!ENTITY e "&#60;">]><x:xmpmeta'),
     ],
 )
-def test_a_packet_in_disguise_is_dropped(plain: bytes, disguised: bytes) -> None:
-    """References in a namespace hide no location, and entities are not waited for to show one."""
+def test_a_disguised_packet_is_dropped(plain: bytes, disguised: bytes) -> None:
+    """Character references in a namespace do not hide a location, and a packet with entities counts as located."""
     properties = 'exif:GPSLatitude="1"' if b"ENTITY" not in disguised else 'x:a="&e;"'
     packet = xmp_packet(properties).replace(plain, disguised)
     inspected = inspect(jpeg_with(jpeg_segment(0xE1, XMP + packet)), POLICY)

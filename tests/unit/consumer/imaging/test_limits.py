@@ -22,7 +22,7 @@ TINY = ImagePolicy(max_pixels=10_000)
 
 
 def gif_with_wide_frame(width: int, height: int) -> bytes:
-    """A GIF of one small screen whose second frame claims to reach far beyond it."""
+    """A GIF with a small screen whose second frame claims to reach far beyond it."""
     extent = width.to_bytes(2, "little") + height.to_bytes(2, "little")
     frame = b"\x2c\0\0\0\0" + extent + b"\0" + b"\x02\x02\x44\x01\0"
     return picture("GIF", (8, 8))[:-1] + frame + b";"
@@ -73,8 +73,8 @@ BOMBS = {
 
 
 @pytest.mark.parametrize("body", OVER_PIXELS.values(), ids=OVER_PIXELS.keys())
-def test_the_pixel_budget_covers_every_format_and_frame(body: bytes) -> None:
-    """Frames times pixels beyond the budget is TOO_MANY_PIXELS, in probing and inspecting."""
+def test_the_pixel_limit_covers_every_format_and_frame(body: bytes) -> None:
+    """Frames times pixels over the limit is TOO_MANY_PIXELS, in `probe` and in `inspect`."""
     with pytest.raises(TooManyPixels):
         probe(body, TINY)
     with pytest.raises(TooManyPixels):
@@ -82,8 +82,8 @@ def test_the_pixel_budget_covers_every_format_and_frame(body: bytes) -> None:
 
 
 @pytest.mark.parametrize("body", BOMBS.values(), ids=BOMBS.keys())
-def test_bombs_are_refused_unopened(body: bytes) -> None:
-    """A small body that claims a huge picture is TOO_MANY_PIXELS under the default policy."""
+def test_decompression_bombs_are_rejected_before_decoding(body: bytes) -> None:
+    """A small body that claims a huge image is TOO_MANY_PIXELS under the default policy."""
     with pytest.raises(TooManyPixels):
         probe(body, ImagePolicy())
     with pytest.raises(TooManyPixels):
@@ -108,34 +108,34 @@ CRAFTED = {
 
 
 @pytest.mark.parametrize("body", CRAFTED.values(), ids=CRAFTED.keys())
-def test_tables_made_to_be_walked_for_ever_are_corrupt(body: bytes) -> None:
-    """Tables that overlap or repeat are given up after a bounded walk."""
+def test_tables_that_overlap_or_repeat_are_corrupt(body: bytes) -> None:
+    """The walk over such tables stops at a limit."""
     with pytest.raises(CorruptImage):
         inspect(body, ImagePolicy())
 
 
 @pytest.mark.parametrize("kind", [each.name for each in FORMATS])
-def test_the_budget_itself_is_allowed(kind: str) -> None:
-    """A picture of exactly the budget passes."""
+def test_an_image_at_the_limit_is_accepted(kind: str) -> None:
+    """An image of exactly `max_pixels` passes."""
     assert inspect(picture(kind, (100, 100)), TINY).metadata.width == 100
 
 
 @pytest.mark.parametrize("kind", ["PNG", "GIF", "WEBP", "TIFF", "AVIF"])
-def test_frames_are_counted_against_their_own_limit(kind: str) -> None:
-    """One frame more than allowed is TOO_MANY_PIXELS, however small the frames."""
+def test_frames_have_a_limit_of_their_own(kind: str) -> None:
+    """One frame over the limit is TOO_MANY_PIXELS, even for small frames."""
     body = picture(kind, (16, 16), frames=4)
     assert inspect(body, ImagePolicy(max_frames=4)).metadata.frames == 4
     with pytest.raises(TooManyPixels):
         inspect(body, ImagePolicy(max_frames=3))
 
 
-def test_a_frame_beyond_pillows_own_limit_is_refused() -> None:
-    """A frame that Pillow would only warn of is refused, whatever the policy allows."""
+def test_a_frame_over_pillows_limit_is_rejected() -> None:
+    """A frame that Pillow would only warn about is rejected under any policy."""
     with pytest.raises(TooManyPixels):
         probe(sample("bad/bomb.png"), ImagePolicy(max_pixels=1_000_000_000))
 
 
-def test_a_picture_without_pixels_is_corrupt() -> None:
+def test_an_image_without_pixels_is_corrupt() -> None:
     """A width of zero is CORRUPT_IMAGE."""
     body = bytearray(picture("GIF"))
     at = body.index(b"\x2c\0\0\0\0")
@@ -144,8 +144,8 @@ def test_a_picture_without_pixels_is_corrupt() -> None:
         probe(bytes(body), ImagePolicy())
 
 
-def test_a_draft_is_admitted_at_less_weight() -> None:
-    """What a JPEG weighs depends on how far it is decoded; a progressive one keeps more."""
+def test_a_draft_needs_less_memory() -> None:
+    """The memory for a JPEG depends on how far it is decoded. A progressive one needs more."""
     body = picture("JPEG", (2_000, 1_000))
     out = BytesIO()
     Image.open(BytesIO(body)).save(out, "JPEG", progressive=True)
@@ -159,8 +159,8 @@ def test_a_draft_is_admitted_at_less_weight() -> None:
     assert full >= 2_000_000 * 4
 
 
-def test_a_tiff_is_walked_no_further_than_its_frames_may_go() -> None:
-    """What follows the last allowed directory is not looked at, be it damaged."""
+def test_the_walk_over_a_tiff_stops_at_the_frame_limit() -> None:
+    """Damage after the last allowed directory is not seen."""
     whole = tiff_of_pages((16, 16), (16, 16), (16, 16))
     cut = whole[:-40]
     with pytest.raises(CorruptImage):
@@ -170,7 +170,7 @@ def test_a_tiff_is_walked_no_further_than_its_frames_may_go() -> None:
 
 
 @pytest.mark.parametrize("components", [3, 4])
-def test_scans_of_single_components_are_charged_for_their_coefficients(components: int) -> None:
+def test_scans_of_single_components_count_their_coefficients(components: int) -> None:
     """A decoder keeps two bytes for each component and pixel until the last scan is read."""
     together, apart = (
         probe(jpeg_of_scans(components, apart=apart), ImagePolicy()).decode_bytes

@@ -27,7 +27,7 @@ from harness.pictures import (
     xmp_packet,
 )
 
-# Pillow warns of a damaged EXIF block and passes over it.
+# Pillow warns about a damaged EXIF block and skips it.
 pytestmark = pytest.mark.filterwarnings("ignore:Corrupt EXIF data:UserWarning:PIL")
 
 POLICY = ImagePolicy()
@@ -98,7 +98,7 @@ REMOVABLE = {
         jpeg_segment(0xED, PHOTOSHOP + photoshop_resource(0x0424, xmp_packet()))
     ),
     "png exif": png_with(png_chunk(b"eXIf", exif_block())),
-    "png exif behind the picture": picture("PNG")[:-12]
+    "png exif after the pixels": picture("PNG")[:-12]
     + png_chunk(b"eXIf", exif_block())
     + picture("PNG")[-12:],
     "png xmp": png_with(png_chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp_packet())),
@@ -134,7 +134,7 @@ HARMLESS = {
     ),
     "jpeg xmp": jpeg_with(jpeg_segment(0xE1, XMP + PLAIN_XMP)),
     "jpeg iptc": jpeg_with(jpeg_segment(0xED, PHOTOSHOP + CAPTION + RESOLUTION)),
-    "jpeg with the index of cut pictures": jpeg_with(MPF),
+    "jpeg with the index of dropped images": jpeg_with(MPF),
     "png text": png_with(png_chunk(b"tEXt", b"Software\0The GIMP")),
     "png xmp": png_with(png_chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + PLAIN_XMP)),
     "png raw profile": png_with(raw_profile("iptc", CAPTION)),
@@ -145,7 +145,7 @@ HARMLESS = {
 
 TRAILERS = {
     "jpeg": picture("JPEG") + jpeg_with_gps(),
-    "jpeg with an index of pictures": picture("MPO", frames=3),
+    "jpeg with an index of images": picture("MPO", frames=3),
     "png": picture("PNG") + xmp_packet(),
     "gif": picture("GIF") + xmp_packet(),
     "webp": picture("WEBP") + riff_chunk(b"XMP ", xmp_packet()),
@@ -159,7 +159,7 @@ def pixels(body: bytes) -> list[bytes]:
 
 @pytest.mark.parametrize("body", REMOVABLE.values(), ids=REMOVABLE.keys())
 def test_location_is_removed_and_pixels_stay(body: bytes) -> None:
-    """A location anywhere in a JPEG, PNG or WebP is gone from what is stored; no pixel changes."""
+    """The stored body of a JPEG, PNG or WebP has no location, and no pixel changes."""
     inspected = inspect(body, POLICY)
     stored = inspected.body
     assert inspected.metadata.had_location
@@ -177,8 +177,8 @@ def test_location_is_removed_and_pixels_stay(body: bytes) -> None:
 
 
 @pytest.mark.parametrize("body", REMOVABLE.values(), ids=REMOVABLE.keys())
-def test_a_cleaned_picture_is_not_cleaned_again(body: bytes) -> None:
-    """What is stored holds no location by the same rules that found one."""
+def test_a_stripped_image_is_not_changed_again(body: bytes) -> None:
+    """The rules that found the location find none in the stored body."""
     stored = inspect(body, POLICY).body
     again = inspect(stored, POLICY)
     assert again.body is stored
@@ -186,8 +186,8 @@ def test_a_cleaned_picture_is_not_cleaned_again(body: bytes) -> None:
 
 
 @pytest.mark.parametrize("body", HARMLESS.values(), ids=HARMLESS.keys())
-def test_a_picture_without_location_is_stored_as_it_came(body: bytes) -> None:
-    """Metadata that tells no place is left alone, to the byte."""
+def test_an_image_without_location_is_stored_unchanged(body: bytes) -> None:
+    """Metadata without a location stays, byte for byte."""
     inspected = inspect(body, POLICY)
     assert inspected.body is body
     assert not inspected.metadata.had_location
@@ -195,7 +195,7 @@ def test_a_picture_without_location_is_stored_as_it_came(body: bytes) -> None:
 
 @pytest.mark.parametrize("body", TRAILERS.values(), ids=TRAILERS.keys())
 def test_bytes_after_the_end_are_not_published(body: bytes) -> None:
-    """What follows the picture's end is cut off, and its index goes with it; pixels stay."""
+    """Bytes after the end of the image are dropped with their index. Pixels stay."""
     inspected = inspect(body, POLICY)
     assert len(inspected.body) < len(body)
     assert body.startswith(inspected.body[:2])
@@ -208,7 +208,7 @@ def test_bytes_after_the_end_are_not_published(body: bytes) -> None:
 
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_the_rest_of_exif_survives(order: Literal["<", ">"]) -> None:
-    """Removing GPS leaves camera, time and orientation where they were."""
+    """Removing GPS leaves camera, time and orientation unchanged."""
     block = exif_block(
         order, texts={0x0110: "M10"}, details={0x9003: "2020:01:02 03:04:05"}, orientation=6
     )
@@ -224,14 +224,14 @@ def test_the_rest_of_exif_survives(order: Literal["<", ">"]) -> None:
 
 
 def test_a_caption_survives_beside_a_city() -> None:
-    """Of Photoshop's resources only those go that name a place."""
+    """Only those of Photoshop's resources are dropped that hold a location."""
     body = jpeg_with(jpeg_segment(0xED, PHOTOSHOP + RESOLUTION + CITY + RESOLUTION))
     stored = inspect(body, POLICY).body
     assert PHOTOSHOP + RESOLUTION + RESOLUTION in stored
 
 
 def test_a_gps_directory_with_only_its_version_is_no_location() -> None:
-    """Cameras without a fix write an empty GPS directory; such a file is stored as it came."""
+    """Cameras without a GPS fix write an empty GPS directory. Such a file is stored unchanged."""
     exif = Image.Exif()
     exif.get_ifd(ExifTags.IFD.GPSInfo).update({0: b"\x02\x03\0\0"})
     body = jpeg_with(jpeg_segment(0xE1, EXIF + exif.tobytes().removeprefix(EXIF)))
@@ -239,7 +239,7 @@ def test_a_gps_directory_with_only_its_version_is_no_location() -> None:
 
 
 def test_png_text_that_cannot_be_read_is_dropped() -> None:
-    """Text that inflates beyond its bound, or not at all, is not published, nor called a place."""
+    """Text that exceeds its limit when inflated, or cannot be inflated, is dropped but is no location."""
     bomb = Image.new("1", (12_000, 1_000))
     out = BytesIO()
     bomb.save(out, "PNG")
@@ -254,7 +254,7 @@ def test_png_text_that_cannot_be_read_is_dropped() -> None:
 
 
 def test_deflated_exif_in_png_is_dropped() -> None:
-    """A chunk that only ExifTool reads is not published, whatever it holds."""
+    """A chunk that only ExifTool reads is always dropped."""
     body = png_with(png_chunk(b"zxIf", b"\0" + zlib.compress(exif_block())))
     assert inspect(body, POLICY).body == picture("PNG")
 
@@ -268,14 +268,14 @@ def _chunks(body: bytes) -> list[bytes]:
     return found
 
 
-def test_a_webp_without_its_xmp_no_longer_announces_it() -> None:
-    """The flag in the extended header and the RIFF size follow the dropped chunk."""
+def test_the_headers_of_a_webp_follow_a_dropped_chunk() -> None:
+    """The flag in the extended header and the RIFF size change with the dropped chunk."""
     stored = inspect(webp_with([(b"XMP ", xmp_packet())], flags=0x04), POLICY).body
     assert stored == webp_with([], flags=0)
 
 
 def test_directories_that_overlap_are_not_published() -> None:
-    """A block built so that restoring one table brings back another is refused, or comes clean."""
+    """A block whose rewritten table would restore another table is rejected, or has no location afterwards."""
     block = bytearray(exif_block(">"))
     count = int.from_bytes(block[8:10], "big")
     gps_at = int.from_bytes(block[10 + 8 : 10 + 12], "big")

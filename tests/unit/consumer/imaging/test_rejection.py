@@ -51,15 +51,15 @@ NOT_REMOVABLE = {
 
 
 def _gif_magic_trailer() -> bytes:
-    """XMP specification, part 3, 1.1.2: brings a reader of sub-blocks back into step."""
+    """Return the trailer that resynchronises a reader of sub-blocks (XMP specification, part 3, 1.1.2)."""
     return b"\x01" + bytes(range(255, -1, -1)) + b"\0"
 
 
 @pytest.mark.parametrize("body", NOT_REMOVABLE.values(), ids=NOT_REMOVABLE.keys())
 @pytest.mark.parametrize("mode", ["draft", "header"])
-def test_a_location_that_cannot_be_removed_fails_the_picture(
+def test_a_location_that_cannot_be_removed_fails_the_image(
     body: Callable[[], bytes], mode: Literal["draft", "header"]
 ) -> None:
-    """TIFF, AVIF and GIF with a location are LOCATION_NOT_REMOVABLE, however lightly checked."""
+    """TIFF, AVIF and GIF with a location are LOCATION_NOT_REMOVABLE under every verification."""
     with pytest.raises(LocationNotRemovable):
         inspect(body(), ImagePolicy(verification=mode))

@@ -1,4 +1,4 @@
-"""How much work the metadata of one file may make."""
+"""Limits on the work that the metadata of one file can cause."""
 
 import pytest
 
@@ -21,14 +21,14 @@ from harness.pictures import (
 POLICY = ImagePolicy()
 EXIF, PROFILE, PHOTOSHOP = b"Exif\0\0", b"ICC_PROFILE\0\1\1", b"Photoshop 3.0\0"
 TABLE = tiff_directory(*[(1, 1, 8)] * 2_000)
-"""An EXIF block of 2,000 entries, none of which tells anything."""
+"""An EXIF block of 2,000 entries without facts."""
 
-# Pillow warns of a damaged EXIF block and passes over it.
+# Pillow warns about a damaged EXIF block and skips it.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 
 
 def tables(number: int) -> dict[str, bytes]:
-    """Files with so many blocks of EXIF, in every place that takes more than one."""
+    """Files with `number` EXIF blocks, in every place that allows more than one."""
     resource = photoshop_resource(0x0422, TABLE)
     return {
         "jpeg": jpeg_with(*[jpeg_segment(0xE1, EXIF + TABLE)] * number),
@@ -40,19 +40,19 @@ def tables(number: int) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("body", tables(30).values(), ids=tables(1).keys())
 def test_all_blocks_of_a_file_share_one_budget(body: bytes) -> None:
-    """EXIF blocks that are each within bounds are corrupt where together they are not."""
+    """EXIF blocks that are each within the limits are corrupt if together they exceed them."""
     with pytest.raises(CorruptImage):
         inspect(body, POLICY)
 
 
 @pytest.mark.parametrize("body", tables(10).values(), ids=tables(1).keys())
-def test_a_few_long_blocks_are_within_the_budget(body: bytes) -> None:
-    """The budget leaves room for more than any camera writes."""
+def test_a_few_long_blocks_are_within_the_limits(body: bytes) -> None:
+    """The limits allow more than any camera writes."""
     assert not inspect(body, POLICY).metadata.had_location
 
 
 def overlapping_gps() -> bytes:
-    """A GPS directory of 1,500 values, each of them the whole block."""
+    """A GPS directory of 1,500 values, each of which is the whole block."""
     values = tiff_directory(*[(2, 6_000, 8)] * 1_500)[8:]
     pointer = tiff_directory((0x8825, 1, 26))
     return pointer + values + bytes(4_000)
@@ -70,8 +70,8 @@ OVERLAPPING = {
 
 
 @pytest.mark.parametrize("body", OVERLAPPING.values(), ids=OVERLAPPING.keys())
-def test_values_that_overlap_are_searched_within_bounds(body: bytes) -> None:
-    """Values that together are many times their file are corrupt."""
+def test_values_that_overlap_are_searched_within_limits(body: bytes) -> None:
+    """Values that together are many times as large as their file are corrupt."""
     with pytest.raises(CorruptImage, match="overlaps"):
         inspect(body, POLICY)
 
@@ -88,15 +88,15 @@ def tiff_sharing_iptc(pages: int) -> bytes:
     return body
 
 
-def test_pages_share_a_budget_for_what_they_share() -> None:
-    """IPTC to which several directories point is searched at most as often as bytes allow."""
+def test_pages_that_share_a_value_share_its_budget() -> None:
+    """If several directories point to the same IPTC, the file's size limits how often it is searched."""
     assert inspect(tiff_sharing_iptc(1), POLICY).metadata.frames == 1
     with pytest.raises(CorruptImage, match="overlaps"):
         inspect(tiff_sharing_iptc(3), POLICY)
 
 
-def test_a_tiff_gives_each_number_of_its_shape_once() -> None:
-    """A width of very many values is corrupt, for a decoder unpacks them all."""
+def test_a_tiff_gives_each_of_its_sizes_once() -> None:
+    """A width with very many values is corrupt, because a decoder unpacks them all."""
     with pytest.raises(CorruptImage, match="more than once"):
         inspect(tiff_directory((256, 2, 8), (257, 1, 8)), POLICY)
 
@@ -111,7 +111,7 @@ SEVERAL = {
 
 
 @pytest.mark.parametrize("body", SEVERAL.values(), ids=SEVERAL.keys())
-def test_blocks_without_number_are_refused(body: bytes) -> None:
+def test_very_many_metadata_segments_are_rejected(body: bytes) -> None:
     """More EXIF or colour profile segments than a format allows are corrupt."""
     with pytest.raises(CorruptImage, match="more than"):
         inspect(body, POLICY)
@@ -127,6 +127,6 @@ LARGE = {
 
 @pytest.mark.parametrize("body", LARGE.values(), ids=LARGE.keys())
 def test_a_large_block_without_an_exif_directory_is_read(body: bytes) -> None:
-    """A pointer that is missing points nowhere, not to the header."""
+    """A missing pointer does not point to the header."""
     assert len(body) > 72_000
     assert inspect(body, POLICY).body is body

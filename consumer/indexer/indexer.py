@@ -23,12 +23,12 @@ from core.errors import DependencyUnavailable, Overloaded, SearchUnavailable
 from core.resilience.backoff import Backoff
 from core.runtime.clock import now_ms
 from core.search.document import SearchDocument
-from core.search.engine import Outcome, SearchWriter, Written
+from core.search.engine import SearchWriter, WriteResult, WriteStatus
 
 _log = structlog.get_logger()
 
-_TAKEN = frozenset({Outcome.INDEXED, Outcome.STALE})
-_LEFT = frozenset({Outcome.REJECTED, Outcome.UNAVAILABLE})
+_TAKEN = frozenset({WriteStatus.INDEXED, WriteStatus.STALE})
+_LEFT = frozenset({WriteStatus.REJECTED, WriteStatus.UNAVAILABLE})
 """Events whose image has no place in the index yet: they come back until the redrive policy moves them."""
 _WIDEST = 8
 """Receives at the same time, at most."""
@@ -173,7 +173,7 @@ class Indexer:
             if len(events) == 1:
                 # A fault of ours that nobody foresaw. The redrive policy bounds how often it is met.
                 _log.exception("event left", request_id=events[0].request_id)
-                DOCUMENTS.labels(Outcome.REJECTED).inc()
+                DOCUMENTS.labels(WriteStatus.REJECTED).inc()
                 return
             _log.warning("one by one, to find what went wrong", error=repr(error))
             for event in events:
@@ -196,38 +196,38 @@ class Indexer:
                 done.append(event)
         await self._queue.delete(done)
 
-    async def _write(self, documents: Sequence[SearchDocument]) -> Sequence[Written]:
+    async def _write(self, documents: Sequence[SearchDocument]) -> Sequence[WriteResult]:
         """Raises SearchUnavailable where the engine takes nothing, and not for these documents' sake."""
         BATCH_SIZE.observe(len(documents))
         written = await self._engine.write(documents)
         for document, each in zip(documents, written, strict=True):
-            if each.outcome in _TAKEN:
+            if each.status in _TAKEN:
                 self._probe.remember(document.request_id)
                 return written
-        turned_away = [each for each in written if each.outcome is Outcome.UNAVAILABLE]
+        turned_away = [each for each in written if each.status is WriteStatus.UNAVAILABLE]
         if turned_away and not await self._probe.takes_another():
             raise SearchUnavailable(turned_away[0].reason)
         return written
 
 
-def _told(event: Event, document: SearchDocument, written: Written) -> Outcome:
+def _told(event: Event, document: SearchDocument, written: WriteResult) -> WriteStatus:
     """Tell of an outcome by metrics and log."""
-    if written.outcome is Outcome.INDEXED and event.first:
+    if written.status is WriteStatus.INDEXED and event.first:
         # Clocks of two machines may disagree by more than a short wait.
         LAG_SECONDS.observe(max(0, now_ms() - document.created_at) / 1000)
-    elif written.outcome in _LEFT:
+    elif written.status in _LEFT:
         _log.error(
             "not indexed, left to the redrive policy",
             request_id=document.request_id,
             image_id=document.image_id,
-            outcome=written.outcome,
+            outcome=written.status,
             reason=written.reason,
         )
-    return written.outcome
+    return written.status
 
 
 def _unwritten(looked: LookupResult) -> str:
-    return Outcome.REJECTED if isinstance(looked, Unreadable) else GONE
+    return WriteStatus.REJECTED if isinstance(looked, Unreadable) else GONE
 
 
 def _sorted_out(

@@ -2,7 +2,7 @@
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from core.search.engine import Outcome
+from core.search.engine import WriteStatus
 
 GONE = "gone"
 MALFORMED = "malformed"
@@ -42,5 +42,5 @@ INCOMPLETE = Gauge(
 
 def prepare() -> None:
     """Tell of what has not happened yet as 0: a series that is born at 1 has no rate."""
-    for outcome in (*Outcome, GONE, MALFORMED):
+    for outcome in (*WriteStatus, GONE, MALFORMED):
         DOCUMENTS.labels(outcome)

@@ -8,7 +8,7 @@ from consumer.indexer.lookup import look_up
 from core.dynamodb.tables import Tables
 from core.errors import DependencyUnavailable, Overloaded, SearchUnavailable
 from core.search.document import SearchDocument
-from core.search.engine import Outcome, SearchWriter
+from core.search.engine import SearchWriter, WriteStatus
 
 _log = structlog.get_logger()
 
@@ -63,6 +63,6 @@ class Probe:
         except Exception as error:  # noqa: BLE001  a fault of ours with this one, as the indexer meets it
             _log.warning("not fit to be tried", request_id=request_id, error=repr(error))
             return False
-        if written.outcome is Outcome.UNAVAILABLE:
+        if written.status is WriteStatus.UNAVAILABLE:
             raise SearchUnavailable(written.reason)
-        return written.outcome is not Outcome.REJECTED
+        return written.status is not WriteStatus.REJECTED

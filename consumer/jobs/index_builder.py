@@ -15,7 +15,7 @@ from core.dynamodb.tables import Tables
 from core.errors import DependencyUnavailable
 from core.resilience.retry import retry_unavailable
 from core.search.document import SearchDocument
-from core.search.engine import Outcome, Rebuild
+from core.search.engine import Rebuild, WriteStatus
 
 _log = structlog.get_logger()
 
@@ -92,9 +92,9 @@ class IndexBuilder:
             pairs = list(zip(documents, written, strict=True))
             documents[:] = []
             for document, each in pairs:
-                if each.outcome is Outcome.UNAVAILABLE:
+                if each.status is WriteStatus.UNAVAILABLE:
                     documents.append(document)
-                elif each.outcome is Outcome.REJECTED:
+                elif each.status is WriteStatus.REJECTED:
                     self._tally.rejected += 1
                     _log.error(
                         "not indexed",

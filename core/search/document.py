@@ -9,7 +9,7 @@ from core.model.image import ImageRecord
 from core.model.origin_url import InvalidOriginUrl, parse_origin_url
 from core.model.request import FIRST_REVISION, ImageRequest
 from core.search.color import Color, color_of
-from core.search.tokenizer import words
+from core.search.tokenizer import tokenize
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class SearchDocument:
         """What the document is found by as text: its camera, its labels, keys and values, and its origin's host."""
         hosts = (self.origin_host, _as_written(self.origin_host))
         texts = (self.camera, *hosts, *self.labels.keys(), *self.labels.values())
-        return words(" ".join(texts))
+        return tokenize(" ".join(texts))
 
 
 def document_of(record: ImageRecord, request: ImageRequest | None) -> SearchDocument:

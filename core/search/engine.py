@@ -8,11 +8,11 @@ from importlib import import_module
 from typing import Any, Protocol
 
 from core.search.document import SearchDocument
-from core.search.query import Found, Position, SearchQuery
+from core.search.query import SearchQuery, SearchResult, SortKey
 from core.search.settings import SearchSettings
 
 
-class Outcome(StrEnum):
+class WriteStatus(StrEnum):
     """What became of a document that was written."""
 
     INDEXED = "indexed"
@@ -25,17 +25,17 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    outcome: Outcome
+class WriteResult:
+    status: WriteStatus
     reason: str = ""
     """The engine's words, where it did not take the document."""
 
 
-ImagesExist = Callable[[], Awaitable[bool]]
+HasImages = Callable[[], Awaitable[bool]]
 """Whether there are images to be found at all. Raises DependencyUnavailable."""
 
 
-async def none_exist() -> bool:
+async def no_images() -> bool:
     """For who has no tables: every index that is made is then whole."""
     return False
 
@@ -46,9 +46,9 @@ class SearchReader(Protocol):
         query: SearchQuery,
         *,
         limit: int,
-        after: Position | None = None,
+        after: SortKey | None = None,
         facets: bool = False,
-    ) -> Found:
+    ) -> SearchResult:
         """The `limit` hits behind `after`. Raises SearchUnavailable."""
 
     async def close(self) -> None: ...
@@ -57,7 +57,7 @@ class SearchReader(Protocol):
 class Rebuild(Protocol):
     """A new index beside the one that is read."""
 
-    async def write(self, documents: Sequence[SearchDocument]) -> tuple[Written, ...]:
+    async def write(self, documents: Sequence[SearchDocument]) -> tuple[WriteResult, ...]:
         """Raises SearchUnavailable."""
 
     async def finish(self) -> None:
@@ -81,7 +81,7 @@ class SearchWriter(Protocol):
         The mark is the index's own, so that it outlives all who write. Raises as `prepare` does.
         """
 
-    async def write(self, documents: Sequence[SearchDocument]) -> tuple[Written, ...]:
+    async def write(self, documents: Sequence[SearchDocument]) -> tuple[WriteResult, ...]:
         """What became of each, in their order. Raises SearchUnavailable where none was taken."""
 
     async def refresh(self) -> None:
@@ -99,9 +99,9 @@ def open_reader(settings: SearchSettings) -> SearchReader:
     return reader
 
 
-def open_writer(settings: SearchSettings, images_exist: ImagesExist = none_exist) -> SearchWriter:
+def open_writer(settings: SearchSettings, has_images: HasImages = no_images) -> SearchWriter:
     """The writer of the engine that SEARCH_URL names, which must be set."""
-    writer: SearchWriter = _engine(settings).open_writer(settings, images_exist)
+    writer: SearchWriter = _engine(settings).open_writer(settings, has_images)
     return writer
 
 

@@ -8,7 +8,7 @@ FACET_VALUES = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
+class Term:
     """One of core.search.tokenizer; with `prefix` it is the beginning of one."""
 
     text: str
@@ -48,7 +48,7 @@ class SearchQuery:
     """
 
     customer_id: str
-    words: tuple[Word, ...] = ()
+    words: tuple[Term, ...] = ()
     formats: tuple[str, ...] = ()
     colors: tuple[str, ...] = ()
     cameras: tuple[str, ...] = ()
@@ -62,7 +62,7 @@ class SearchQuery:
 
 
 @dataclass(frozen=True, slots=True)
-class Position:
+class SortKey:
     """A hit, by what hits are sorted: the nearest first, then the newest, then by id.
 
     `distance` is 0 where the query asks for nothing similar. `created_at` is in milliseconds since the epoch.
@@ -88,10 +88,10 @@ class Facet:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SearchResult:
     """`hits` are one page; `total` and `facets` are of all pages. `more` tells whether hits follow."""
 
-    hits: tuple[Position, ...]
+    hits: tuple[SortKey, ...]
     total: int
     more: bool
     facets: tuple[Facet, ...] = ()

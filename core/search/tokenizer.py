@@ -14,7 +14,7 @@ _VARIATIONS = range(0xFE00, 0xFE10)
 """Selectors of a character's look (Unicode 23.4), which are no part of a word."""
 
 
-def words(text: str) -> tuple[str, ...]:
+def tokenize(text: str) -> tuple[str, ...]:
     """The words of `text` in their order, each once: runs of letters and digits, without case and accents.
 
     Compatible forms count as one (Unicode NFKD), so that full-width letters and ligatures are found as people type.

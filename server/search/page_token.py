@@ -18,7 +18,7 @@ from dataclasses import fields
 
 import orjson
 
-from core.search.query import Position, SearchQuery
+from core.search.query import SearchQuery, SortKey
 
 _VERSION = 1
 _TOKEN = struct.Struct(">B16sB6s16s")
@@ -30,7 +30,7 @@ class BadToken(ValueError):
     """The text is no token, or one of another query."""
 
 
-def encode(query: SearchQuery, last: Position) -> str:
+def encode(query: SearchQuery, last: SortKey) -> str:
     packed = _TOKEN.pack(
         _VERSION,
         _digest(query),
@@ -41,13 +41,13 @@ def encode(query: SearchQuery, last: Position) -> str:
     return base64.urlsafe_b64encode(packed).decode().rstrip("=")
 
 
-def decode(query: SearchQuery, text: str) -> Position:
+def decode(query: SearchQuery, text: str) -> SortKey:
     """Raises BadToken."""
     version, digest, distance, time, image_id = _TOKEN.unpack(_bytes_of(text))
     longest = query.similar.distance if query.similar else 0
     if (version, digest) != (_VERSION, _digest(query)) or distance > longest:
         raise BadToken
-    return Position(distance, int.from_bytes(time), str(uuid.UUID(bytes=image_id)))
+    return SortKey(distance, int.from_bytes(time), str(uuid.UUID(bytes=image_id)))
 
 
 def _bytes_of(text: str) -> bytes:

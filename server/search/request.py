@@ -9,9 +9,9 @@ from typing import Any
 
 from core.model.origin_url import InvalidOriginUrl, parse_origin_url
 from core.search.color import Color
-from core.search.query import Position, Range, SearchQuery, Similar, Word
+from core.search.query import Range, SearchQuery, Similar, SortKey, Term
 from core.search.similarity import MAX_DISTANCE
-from core.search.tokenizer import words
+from core.search.tokenizer import tokenize
 from imageservice.v1 import image_service_pb2 as pb
 from server.errors import FieldViolation, InvalidRequest
 from server.search.page_token import BadToken, decode
@@ -37,21 +37,21 @@ class BadText(ValueError):
     """The text breaks the contract; `str()` is a sentence for the caller."""
 
 
-def parse_query_text(text: str) -> tuple[Word, ...]:
+def parse_query_text(text: str) -> tuple[Term, ...]:
     """The words of `text` in their order, each once; an empty text has none. Raises BadText."""
     if len(text.encode()) > MAX_TEXT_BYTES:
         raise BadText(f"Must be at most {MAX_TEXT_BYTES} bytes.")
-    asked: list[Word] = []
+    asked: list[Term] = []
     runs = [(in_word, "".join(letters)) for in_word, letters in groupby(text, key=_in_word)]
     for position, (in_word, run) in enumerate(runs):
         if in_word:
-            asked += map(Word, words(run))
+            asked += map(Term, tokenize(run))
         elif "*" in run:
-            follows_word = position > 0 and bool(words(runs[position - 1][1]))
+            follows_word = position > 0 and bool(tokenize(runs[position - 1][1]))
             is_within_word = run == "*" and position < len(runs) - 1
             if not follows_word or is_within_word or run.rfind("*") > 0:
                 raise BadText("Must have a * at the end of a word only.")
-            asked[-1] = Word(asked[-1].text, prefix=True)
+            asked[-1] = Term(asked[-1].text, prefix=True)
     asked = list(dict.fromkeys(asked))
     if text and not asked:
         raise BadText("Must have a letter or a digit.")
@@ -67,7 +67,7 @@ def parse_query_text(text: str) -> tuple[Word, ...]:
 
 def _in_word(character: str) -> bool:
     """Marks belong to the letter before them, though words are kept without them."""
-    return bool(words(character)) or unicodedata.category(character).startswith("M")
+    return bool(tokenize(character)) or unicodedata.category(character).startswith("M")
 
 
 DEFAULT_PAGE_SIZE = 20
@@ -91,7 +91,7 @@ class Asked:
     query: SearchQuery
     page_size: int
     facets: bool
-    after: Position | None = None
+    after: SortKey | None = None
 
 
 def parse_search(request: pb.SearchImagesRequest) -> Asked:
@@ -121,7 +121,7 @@ def _query(request: pb.SearchImagesRequest) -> SearchQuery:
     )
 
 
-def _after(query: SearchQuery, token: str) -> Position | None:
+def _after(query: SearchQuery, token: str) -> SortKey | None:
     if not token:
         return None
     try:

@@ -11,7 +11,7 @@ from core.dynamodb.tables import Tables
 from core.errors import Overloaded, SearchNotConfigured, SearchUnavailable
 from core.model.image import ImageRecord
 from core.search.engine import SearchReader
-from core.search.query import Facet, Found
+from core.search.query import Facet, SearchResult
 from imageservice.v1 import image_service_pb2 as pb
 from server.converters import image_message
 from server.listing.lister import MAX_PAGE_BYTES
@@ -106,7 +106,7 @@ class Searches:
             if not self._open[customer_id]:
                 del self._open[customer_id]
 
-    async def _found(self, reader: SearchReader, asked: Asked) -> Found:
+    async def _found(self, reader: SearchReader, asked: Asked) -> SearchResult:
         """In an outage a line is logged at its beginning and at its end; the metrics count the calls."""
         try:
             found = await reader.search(
@@ -124,7 +124,7 @@ class Searches:
 
 
 def response(
-    asked: Asked, found: Found, images: Sequence[pb.Image | None]
+    asked: Asked, found: SearchResult, images: Sequence[pb.Image | None]
 ) -> pb.SearchImagesResponse:
     """The page; `images` are those of the hits, in their order. It ends early where it is as large as may be."""
     answer = pb.SearchImagesResponse(total=found.total, facets=map(_facet_message, found.facets))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from core.model.request import image_id_of
-from core.search.query import Range, SearchQuery, Word
+from core.search.query import Range, SearchQuery, Term
 from harness.aws import RecordingAws
 from harness.metrics import MetricsPort, Scrape
 from harness.origin import origin
@@ -81,7 +81,7 @@ async def test_what_is_completed_is_found_and_what_failed_is_not(
 
         both = {image_id_of(each) for each in (labelled, *plain)}
         assert await found(labels=(("Season", "Frühling"),)) == {image_id_of(labelled)}
-        assert await found(words=(Word("fruhling"),)) == {image_id_of(labelled)}
+        assert await found(words=(Term("fruhling"),)) == {image_id_of(labelled)}
         assert await found(origin_hosts=("127.0.0.1",), formats=("PNG",)) == both
         assert await found(width=Range(first=10_000)) == set()
         assert await index.images(SearchQuery("another")) == []

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from core.model.request import image_id_of
 from core.search.engine import SearchReader, open_reader, open_writer
-from core.search.query import Position, SearchQuery
+from core.search.query import SearchQuery, SortKey
 from core.search.settings import SearchSettings
 from harness.system import System
 
@@ -26,7 +26,7 @@ class Index:
     async def images(self, query: SearchQuery) -> list[str]:
         """Every hit of a query, in its order."""
         found: list[str] = []
-        after: Position | None = None
+        after: SortKey | None = None
         while True:
             page = await self.reader.search(query, limit=_PAGE, after=after)
             found += [hit.image_id for hit in page.hits]

@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
 from core.search.document import SearchDocument
-from core.search.engine import Outcome, Rebuild, Written
+from core.search.engine import Rebuild, WriteResult, WriteStatus
 
 PATIENCE_S = 60
 
@@ -15,7 +15,7 @@ PATIENCE_S = 60
 class ScriptedEngine:
     """`judge` says what becomes of a batch. `took` are the request ids of each batch in which something was indexed."""
 
-    judge: Callable[[Sequence[SearchDocument]], Sequence[Written]]
+    judge: Callable[[Sequence[SearchDocument]], Sequence[WriteResult]]
     took: list[list[str]] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -31,10 +31,12 @@ class ScriptedEngine:
     def rebuild(self) -> AbstractAsyncContextManager[Rebuild]:
         raise NotImplementedError
 
-    async def write(self, documents: Sequence[SearchDocument]) -> tuple[Written, ...]:
+    async def write(self, documents: Sequence[SearchDocument]) -> tuple[WriteResult, ...]:
         written = tuple(self.judge(documents))
         pairs = zip(documents, written, strict=True)
-        taken = [document.request_id for document, each in pairs if each.outcome is Outcome.INDEXED]
+        taken = [
+            document.request_id for document, each in pairs if each.status is WriteStatus.INDEXED
+        ]
         if taken:
             self.took.append(taken)
         self.changed.set()

@@ -11,14 +11,14 @@ from core.search.query import (
     FACET_VALUES,
     Facet,
     FacetValue,
-    Found,
-    Position,
     Range,
     SearchQuery,
-    Word,
+    SearchResult,
+    SortKey,
+    Term,
 )
 from core.search.similarity import distance
-from core.search.tokenizer import words
+from core.search.tokenizer import tokenize
 
 ACME = "acme"
 RIVAL = "rival"
@@ -43,11 +43,11 @@ def document(**fields: Any) -> SearchDocument:
     return SearchDocument(**(plain | fields))
 
 
-def asked(text: str, *, prefix: bool = False) -> tuple[Word, ...]:
+def asked(text: str, *, prefix: bool = False) -> tuple[Term, ...]:
     """Words as the server makes them of a text; with `prefix` the last one is the beginning of a word."""
-    found = words(text)
+    found = tokenize(text)
     last = len(found) - 1
-    return tuple(Word(word, prefix=prefix and place == last) for place, word in enumerate(found))
+    return tuple(Term(word, prefix=prefix and place == last) for place, word in enumerate(found))
 
 
 def flipped(perceptual_hash: str, bits: Iterable[int]) -> str:
@@ -60,14 +60,14 @@ def answer(
     query: SearchQuery,
     *,
     limit: int,
-    after: Position | None = None,
+    after: SortKey | None = None,
     facets: bool = False,
-) -> Found:
+) -> SearchResult:
     """What an engine must say that holds these documents: by looking at each of them."""
     hits = [each for each in documents if _meets(each, query)]
     places = sorted((_position(each, query) for each in hits), key=_order)
     behind = [place for place in places if after is None or _order(place) > _order(after)]
-    return Found(
+    return SearchResult(
         hits=tuple(behind[:limit]),
         total=len(hits),
         more=len(behind) > limit,
@@ -98,7 +98,7 @@ def _meets(each: SearchDocument, query: SearchQuery) -> bool:
     )
 
 
-def _has(present: Sequence[str], word: Word) -> bool:
+def _has(present: Sequence[str], word: Term) -> bool:
     return any(one.startswith(word.text) if word.prefix else one == word.text for one in present)
 
 
@@ -115,16 +115,16 @@ def _resembles(each: SearchDocument, query: SearchQuery) -> bool:
     )
 
 
-def _position(each: SearchDocument, query: SearchQuery) -> Position:
+def _position(each: SearchDocument, query: SearchQuery) -> SortKey:
     away = (
         distance(each.perceptual_hash, query.similar.perceptual_hash)
         if query.similar is not None
         else 0
     )
-    return Position(away, each.created_at, each.image_id)
+    return SortKey(away, each.created_at, each.image_id)
 
 
-def _order(place: Position) -> tuple[int, int, bytes]:
+def _order(place: SortKey) -> tuple[int, int, bytes]:
     return place.distance, -place.created_at, place.image_id.encode()
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.search.document import SearchDocument
-from core.search.engine import Outcome, SearchReader, SearchWriter, open_reader, open_writer
-from core.search.query import Found, Position, SearchQuery
+from core.search.engine import SearchReader, SearchWriter, WriteStatus, open_reader, open_writer
+from core.search.query import SearchQuery, SearchResult, SortKey
 from core.search.settings import SearchSettings
 from harness.search_documents import ACME
 
@@ -30,7 +30,7 @@ class Engine:
     async def put(self, *documents: SearchDocument) -> None:
         """Write them, so that they are found."""
         for written in await self.writer.write(documents):
-            assert written.outcome is Outcome.INDEXED, written
+            assert written.status is WriteStatus.INDEXED, written
         await self.writer.refresh()
 
     async def ask(
@@ -38,9 +38,9 @@ class Engine:
         query: SearchQuery,
         *,
         limit: int = 100,
-        after: Position | None = None,
+        after: SortKey | None = None,
         facets: bool = False,
-    ) -> Found:
+    ) -> SearchResult:
         return await self.reader.search(query, limit=limit, after=after, facets=facets)
 
     async def ids(self, customer_id: str = ACME, **conditions: Any) -> list[str]:
@@ -49,7 +49,7 @@ class Engine:
         assert found.total == len(found.hits), "more than a page"
         return [hit.image_id for hit in found.hits]
 
-    async def walk(self, query: SearchQuery, size: int) -> AsyncIterator[Sequence[Position]]:
+    async def walk(self, query: SearchQuery, size: int) -> AsyncIterator[Sequence[SortKey]]:
         """Page by page to the end."""
         after = None
         while True:

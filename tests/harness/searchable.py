@@ -11,7 +11,7 @@ from core.dynamodb.tables import Tables
 from core.model.image import ImageRecord
 from core.model.request import new_request
 from core.search.document import SearchDocument, document_of
-from core.search.engine import Outcome, SearchWriter, open_writer
+from core.search.engine import SearchWriter, WriteStatus, open_writer
 from core.search.settings import SearchSettings
 from harness.outcomes import image_record
 from imageservice.v1 import image_service_pb2 as pb
@@ -59,7 +59,7 @@ class Index:
 
     async def write(self, *documents: SearchDocument) -> None:
         written = await self.writer.write(documents)
-        assert {each.outcome for each in written} == {Outcome.INDEXED}, written
+        assert {each.status for each in written} == {WriteStatus.INDEXED}, written
         await self.writer.refresh()
 
 

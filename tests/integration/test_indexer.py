@@ -19,14 +19,14 @@ from consumer.indexer.metrics import LAG_SECONDS, WAITING
 from core.aws.sqs import SqsQueue
 from core.dynamodb.tables import Tables
 from core.search.document import SearchDocument
-from core.search.engine import Outcome, Written
+from core.search.engine import WriteResult, WriteStatus
 from harness.aws import DeployStack, RecordingAws
 from harness.lists import insert
 from harness.outcomes import complete
 from harness.scripted_engine import ScriptedEngine
 from harness.tables import aws_with, tables_of
 
-INDEXED = Written(Outcome.INDEXED)
+INDEXED = WriteResult(WriteStatus.INDEXED)
 PATIENCE_S = 60
 LONG_ENOUGH_S = "3"
 """For an event to be indexed on a busy machine; short, so that one that is not comes back soon."""
@@ -139,8 +139,8 @@ async def test_a_refused_image_ends_in_the_dead_letters_and_costs_its_neighbours
         ids = await shop.completed(20)
         refused = set(ids[::7])
 
-        def judge(documents: Sequence[SearchDocument]) -> list[Written]:
-            no = Written(Outcome.REJECTED, "it has no such field")
+        def judge(documents: Sequence[SearchDocument]) -> list[WriteResult]:
+            no = WriteResult(WriteStatus.REJECTED, "it has no such field")
             return [no if each.request_id in refused else INDEXED for each in documents]
 
         async with shop.indexing(ScriptedEngine(judge)):
@@ -154,7 +154,7 @@ async def test_a_fault_that_nobody_foresaw_is_met_alone(
     async with workshop(embedded_aws, deploy_stack, sqs) as shop:
         ids = await shop.completed(20)
 
-        def judge(documents: Sequence[SearchDocument]) -> list[Written]:
+        def judge(documents: Sequence[SearchDocument]) -> list[WriteResult]:
             if ids[3] in {each.request_id for each in documents}:
                 raise TypeError("not serialisable")
             return [INDEXED] * len(documents)
@@ -178,10 +178,10 @@ async def test_an_engine_that_takes_nothing_costs_the_events_one_receive(
     offered: list[int] = []
     told: list[float] = []
 
-    def judge(documents: Sequence[SearchDocument]) -> list[Written]:
+    def judge(documents: Sequence[SearchDocument]) -> list[WriteResult]:
         offered.append(len(documents))
         told.append(sample(WAITING, "indexer_waiting"))
-        no = Written(Outcome.UNAVAILABLE, "the disk is full")
+        no = WriteResult(WriteStatus.UNAVAILABLE, "the disk is full")
         return [no if full else INDEXED] * len(documents)
 
     engine = ScriptedEngine(judge)
@@ -210,8 +210,8 @@ async def test_what_alone_is_not_taken_keeps_no_other_from_the_index(
     ) as shop:
         good = await shop.completed(1)
 
-        def judge(documents: Sequence[SearchDocument]) -> list[Written]:
-            no = Written(Outcome.UNAVAILABLE, "null_pointer_exception")
+        def judge(documents: Sequence[SearchDocument]) -> list[WriteResult]:
+            no = WriteResult(WriteStatus.UNAVAILABLE, "null_pointer_exception")
             return [INDEXED if each.request_id in good else no for each in documents]
 
         engine = ScriptedEngine(judge)
@@ -231,8 +231,8 @@ async def test_a_delay_is_measured_once_for_an_image(
     measured = "indexer_lag_seconds_count"
     refused = True
 
-    def judge(documents: Sequence[SearchDocument]) -> list[Written]:
-        no = Written(Outcome.UNAVAILABLE, "the disk is full")
+    def judge(documents: Sequence[SearchDocument]) -> list[WriteResult]:
+        no = WriteResult(WriteStatus.UNAVAILABLE, "the disk is full")
         return [no if refused else INDEXED] * len(documents)
 
     engine = ScriptedEngine(judge)
@@ -254,12 +254,12 @@ async def test_what_is_not_taken_now_is_offered_again(
     """An image that a busy engine turns away comes back when its visibility lapses."""
     turned_away: set[str] = set()
 
-    def judge(documents: Sequence[SearchDocument]) -> list[Written]:
+    def judge(documents: Sequence[SearchDocument]) -> list[WriteResult]:
         (first, *_) = documents
         if len(documents) < 2 or turned_away:
             return [INDEXED] * len(documents)
         turned_away.add(first.request_id)
-        return [Written(Outcome.UNAVAILABLE, "too busy"), *[INDEXED] * (len(documents) - 1)]
+        return [WriteResult(WriteStatus.UNAVAILABLE, "too busy"), *[INDEXED] * (len(documents) - 1)]
 
     engine = ScriptedEngine(judge)
     async with workshop(embedded_aws, deploy_stack, sqs, VisibilityTimeoutSeconds="2") as shop:

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from core.search.color import Color
-from core.search.query import Range, Similar, Word
+from core.search.query import Range, Similar, Term
 from harness.search_corpus import CORPUS, EVERY, HASH, LONG, QUOTED
 from harness.search_documents import ACME, RIVAL, asked
 from harness.search_engines import Engine
 
-WORDS: list[tuple[str, tuple[Word, ...], tuple[str, ...]]] = [
+WORDS: list[tuple[str, tuple[Term, ...], tuple[str, ...]]] = [
     ("of the camera", asked("canon"), ("coast", "alps")),
     ("in another case", asked("CaNoN"), ("coast", "alps")),
     ("two of the camera", asked("5d canon"), ("coast", "alps")),
@@ -58,8 +58,8 @@ WORDS: list[tuple[str, tuple[Word, ...], tuple[str, ...]]] = [
     ("not as long as documents'", asked("x" * 63), ()),
     ("begun as documents'", asked("x" * 63, prefix=True), ("shop",)),
     ("none, of signs alone", asked('"*%\\📷'), EVERY),
-    ("one sign that is no word", (Word('"'),), ()),
-    ("a wildcard that is no word", (Word("c*"),), ()),
+    ("one sign that is no word", (Term('"'),), ()),
+    ("a wildcard that is no word", (Term("c*"),), ()),
     ("twice", (*asked("canon"), *asked("canon")), ("coast", "alps")),
 ]
 
@@ -172,7 +172,7 @@ async def found_by_both(
     ("words", "expected"), [case[1:] for case in WORDS], ids=[case[0] for case in WORDS]
 )
 async def test_images_are_found_by_words(
-    engine: Engine, words: tuple[Word, ...], expected: tuple[str, ...]
+    engine: Engine, words: tuple[Term, ...], expected: tuple[str, ...]
 ) -> None:
     """All words must be there, in whatever case and with whatever accents."""
     await found_by_both(engine, {"words": words}, expected)

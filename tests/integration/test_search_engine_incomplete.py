@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from core.errors import DependencyUnavailable
-from core.search.engine import ImagesExist, SearchWriter, none_exist, open_writer
+from core.search.engine import HasImages, SearchWriter, no_images, open_writer
 from core.search.settings import SearchSettings
 from harness.search_documents import document
 from harness.search_engines import Engine, settings_for
@@ -31,7 +31,7 @@ def untouched(engine: Engine) -> SearchSettings:
 
 
 @asynccontextmanager
-async def writing(settings: SearchSettings, images: ImagesExist) -> AsyncIterator[SearchWriter]:
+async def writing(settings: SearchSettings, images: HasImages) -> AsyncIterator[SearchWriter]:
     writer = open_writer(settings, images)
     try:
         yield writer
@@ -39,16 +39,16 @@ async def writing(settings: SearchSettings, images: ImagesExist) -> AsyncIterato
         await writer.close()
 
 
-@pytest.mark.parametrize(("images", "incomplete"), [(none_exist, False), (some_exist, True)])
+@pytest.mark.parametrize(("images", "incomplete"), [(no_images, False), (some_exist, True)])
 async def test_who_makes_the_index_says_whether_it_is_whole(
-    untouched: SearchSettings, images: ImagesExist, *, incomplete: bool
+    untouched: SearchSettings, images: HasImages, *, incomplete: bool
 ) -> None:
     """Whoever comes later, to whom the tables look different by then, finds what was said and changes nothing."""
     async with writing(untouched, images) as first:
         await first.prepare()
         assert await first.incomplete() is incomplete
         await first.write([document()])
-    for later in (some_exist, none_exist):
+    for later in (some_exist, no_images):
         async with writing(untouched, later) as writer:
             await writer.prepare()
             assert await writer.incomplete() is incomplete
@@ -82,7 +82,7 @@ async def test_while_nobody_knows_of_images_nothing_is_said(untouched: SearchSet
 
 async def test_many_who_come_at_once_say_the_same(untouched: SearchSettings) -> None:
     """An image may be recorded between two answers of the tables: one of them counts, for all."""
-    writers = [open_writer(untouched, each) for each in (some_exist, none_exist) * 3]
+    writers = [open_writer(untouched, each) for each in (some_exist, no_images) * 3]
     await asyncio.gather(*(each.prepare() for each in writers))
     said = await asyncio.gather(*(each.incomplete() for each in writers))
     await asyncio.gather(*(each.close() for each in writers))

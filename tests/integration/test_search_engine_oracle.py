@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from core.search.color import Color
 from core.search.document import SearchDocument
-from core.search.query import FACET_FIELDS, Range, SearchQuery, Similar, Word
+from core.search.query import FACET_FIELDS, Range, SearchQuery, Similar, Term
 from core.search.similarity import MAX_DISTANCE
-from core.search.tokenizer import words
+from core.search.tokenizer import tokenize
 from harness.search_documents import ACME, RIVAL, answer, asked, flipped
 from harness.search_engines import Engine
 
@@ -99,15 +99,15 @@ def questions(draw: st.DrawFn, present: Sequence[SearchDocument]) -> SearchQuery
 
 
 @st.composite
-def _words(draw: st.DrawFn, present: Sequence[SearchDocument]) -> tuple[Word, ...]:
+def _words(draw: st.DrawFn, present: Sequence[SearchDocument]) -> tuple[Term, ...]:
     known = sorted({word for each in present for word in each.words}) or ["none"]
     chosen = draw(st.lists(st.sampled_from(known), max_size=2))
     cut = draw(st.integers(1, 8))
     beginnings = [
-        Word(word[:cut], prefix=True) for word in chosen if words(word[:cut]) == (word[:cut],)
+        Term(word[:cut], prefix=True) for word in chosen if tokenize(word[:cut]) == (word[:cut],)
     ]
     return draw(
-        st.sampled_from([(), tuple(map(Word, chosen)), tuple(beginnings)]) | texts.map(asked)
+        st.sampled_from([(), tuple(map(Term, chosen)), tuple(beginnings)]) | texts.map(asked)
     )
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from core.search.color import Color
-from core.search.query import Facet, FacetValue, Position, Range, SearchQuery, Similar
+from core.search.query import Facet, FacetValue, Range, SearchQuery, Similar, SortKey
 from harness.search_documents import ACME, RIVAL, asked, document, flipped
 from harness.search_engines import Engine
 
@@ -77,7 +77,7 @@ async def test_pages_go_through_equal_distances(engine: Engine, size: int) -> No
     query = SearchQuery(ACME, similar=Similar(HASH, 6))
     walked = [hit async for page in engine.walk(query, size) for hit in page]
     assert walked == [
-        Position(away, moment, f"{away}-{moment}-{name}")
+        SortKey(away, moment, f"{away}-{moment}-{name}")
         for away in (0, 1, 6)
         for moment in (2, 1)
         for name in "abc"
@@ -91,10 +91,10 @@ async def test_a_page_may_begin_where_nothing_is(engine: Engine) -> None:
     await engine.put(*(document(image_id=f"at-{moment}", created_at=moment) for moment in (10, 20)))
     query = SearchQuery(ACME)
     for after, expected in (
-        (Position(0, 15, "gone"), ["at-10"]),
-        (Position(0, 20, "at-1"), ["at-20", "at-10"]),
-        (Position(0, 10, "at-100"), []),
-        (Position(0, 2**53, ""), ["at-20", "at-10"]),
+        (SortKey(0, 15, "gone"), ["at-10"]),
+        (SortKey(0, 20, "at-1"), ["at-20", "at-10"]),
+        (SortKey(0, 10, "at-100"), []),
+        (SortKey(0, 2**53, ""), ["at-20", "at-10"]),
     ):
         hits = (await engine.ask(query, after=after)).hits
         assert [hit.image_id for hit in hits] == expected

@@ -8,7 +8,7 @@ import pytest
 
 from core.search.color import Color
 from core.search.document import SearchDocument
-from core.search.engine import Outcome, Written
+from core.search.engine import WriteResult, WriteStatus
 from core.search.query import Range, SearchQuery, Similar
 from harness.search_documents import ACME, asked, document
 from harness.search_engines import Engine, opened
@@ -20,8 +20,8 @@ class AbandonedError(Exception):
     """Whatever ends a rebuild early."""
 
 
-def outcomes(written: tuple[Written, ...]) -> list[Outcome]:
-    return [one.outcome for one in written]
+def outcomes(written: tuple[WriteResult, ...]) -> list[WriteStatus]:
+    return [one.status for one in written]
 
 
 def versions(*revisions: int) -> list[SearchDocument]:
@@ -53,7 +53,7 @@ async def test_an_older_document_is_stale(engine: Engine) -> None:
     """Events may overtake each other."""
     old, new = versions(2, 4)
     await engine.put(new)
-    assert outcomes(await engine.writer.write([old])) == [Outcome.STALE]
+    assert outcomes(await engine.writer.write([old])) == [WriteStatus.STALE]
     await engine.writer.refresh()
     assert await cameras(engine) == ["camera 4"]
     assert await engine.ids(words=asked("2")) == []
@@ -100,7 +100,7 @@ async def test_a_newer_document_takes_the_olders_place(engine: Engine) -> None:
 async def test_a_batch_is_written_in_its_order(engine: Engine) -> None:
     """Several documents of one image may be in it, and each is told what became of it."""
     batch = [*versions(2, 6, 4), document()]
-    expected = [Outcome.INDEXED, Outcome.INDEXED, Outcome.STALE, Outcome.INDEXED]
+    expected = [WriteStatus.INDEXED, WriteStatus.INDEXED, WriteStatus.STALE, WriteStatus.INDEXED]
     assert outcomes(await engine.writer.write(batch)) == expected
     await engine.writer.refresh()
     assert await cameras(engine) == ["camera 6"]
@@ -134,7 +134,7 @@ async def test_a_rebuild_takes_the_indexs_place_when_it_is_finished(engine: Engi
     (before, after), kept, added = versions(2, 4), document(), document()
     await engine.put(before, kept)
     async with engine.writer.rebuild() as rebuild:
-        assert outcomes(await rebuild.write([after, kept, added])) == [Outcome.INDEXED] * 3
+        assert outcomes(await rebuild.write([after, kept, added])) == [WriteStatus.INDEXED] * 3
         await engine.writer.refresh()
         assert await engine.ids() == [kept.image_id, before.image_id]
         assert await cameras(engine) == ["camera 2"]
@@ -147,7 +147,7 @@ async def test_a_rebuild_takes_the_indexs_place_when_it_is_finished(engine: Engi
         later.image_id,
         added.image_id,
     ]
-    assert outcomes(await engine.writer.write([before])) == [Outcome.STALE]
+    assert outcomes(await engine.writer.write([before])) == [WriteStatus.STALE]
 
 
 async def test_what_is_written_during_a_rebuild_is_there_afterwards(engine: Engine) -> None:
@@ -163,7 +163,7 @@ async def test_what_is_written_during_a_rebuild_is_there_afterwards(engine: Engi
         await rebuild.finish()
     assert await cameras(engine) == ["camera 4", "only there"]
     assert len(await engine.ids()) == 3
-    assert outcomes(await engine.writer.write([old_a])) == [Outcome.STALE]
+    assert outcomes(await engine.writer.write([old_a])) == [WriteStatus.STALE]
 
 
 async def test_a_rebuild_that_is_abandoned_leaves_everything_as_it_was(engine: Engine) -> None:

@@ -18,7 +18,7 @@ from core.errors import SearchUnavailable
 
 # An import blocks the loop.
 from core.search.opensearch import engine as opensearch
-from core.search.query import Position, SearchQuery, Word
+from core.search.query import SearchQuery, SortKey, Term
 from harness.scripted_opensearch import NOTHING, ask, engine, reader, settings
 from harness.search_documents import ACME, document
 
@@ -162,9 +162,9 @@ async def test_all_pages_of_a_walk_come_from_one_copy() -> None:
         return await empty(request)
 
     async with engine(take) as url, reader(url) as asking:
-        query = SearchQuery(ACME, words=(Word("é"),), formats=("PNG",))
+        query = SearchQuery(ACME, words=(Term("é"),), formats=("PNG",))
         await asking.search(query, limit=10)
-        await asking.search(query, limit=20, after=Position(0, 5, "a"))
+        await asking.search(query, limit=20, after=SortKey(0, 5, "a"))
         await asking.search(replace(query, formats=("JPEG",)), limit=10)
     first, second, other = preferences
     assert first == second != other

@@ -3,7 +3,7 @@
 import pytest
 from aiohttp import web
 
-from core.search.engine import Outcome
+from core.search.engine import WriteStatus
 
 # An import blocks the loop.
 from core.search.opensearch import engine as opensearch
@@ -25,11 +25,13 @@ async def test_a_batch_that_is_taken_in_part_is_told_in_part() -> None:
     big = [document(labels={"k": "x" * 300_000}) for _ in range(10)]
     async with engine(once) as url:
         writer = opensearch.open_writer(settings(url))
-        written = [each.outcome for each in await writer.write(big)]
+        written = [each.status for each in await writer.write(big)]
         await writer.close()
     assert len(counts) == 2
     assert 0 < counts[0] < len(big)
-    assert written == [Outcome.INDEXED] * counts[0] + [Outcome.UNAVAILABLE] * (len(big) - counts[0])
+    assert written == [WriteStatus.INDEXED] * counts[0] + [WriteStatus.UNAVAILABLE] * (
+        len(big) - counts[0]
+    )
 
 
 async def test_an_alias_that_leads_nowhere_is_no_documents_fault() -> None:
@@ -48,26 +50,26 @@ async def test_an_alias_that_leads_nowhere_is_no_documents_fault() -> None:
         writer = opensearch.open_writer(settings(url))
         written = await writer.write([document() for _ in reasons])
         await writer.close()
-    assert [each.outcome for each in written] == [Outcome.UNAVAILABLE, Outcome.REJECTED]
+    assert [each.status for each in written] == [WriteStatus.UNAVAILABLE, WriteStatus.REJECTED]
 
 
 @pytest.mark.parametrize(
     ("status", "kind", "outcome"),
     [
-        (400, "mapper_parsing_exception", Outcome.REJECTED),
-        (400, "strict_dynamic_mapping_exception", Outcome.REJECTED),
-        (400, "index_closed_exception", Outcome.UNAVAILABLE),
-        (403, "cluster_block_exception", Outcome.UNAVAILABLE),
-        (403, "security_exception", Outcome.UNAVAILABLE),
-        (404, "index_not_found_exception", Outcome.UNAVAILABLE),
-        (409, "version_conflict_engine_exception", Outcome.STALE),
-        (429, "rejected_execution_exception", Outcome.UNAVAILABLE),
-        (500, "exception", Outcome.UNAVAILABLE),
-        (503, "unavailable_shards_exception", Outcome.UNAVAILABLE),
+        (400, "mapper_parsing_exception", WriteStatus.REJECTED),
+        (400, "strict_dynamic_mapping_exception", WriteStatus.REJECTED),
+        (400, "index_closed_exception", WriteStatus.UNAVAILABLE),
+        (403, "cluster_block_exception", WriteStatus.UNAVAILABLE),
+        (403, "security_exception", WriteStatus.UNAVAILABLE),
+        (404, "index_not_found_exception", WriteStatus.UNAVAILABLE),
+        (409, "version_conflict_engine_exception", WriteStatus.STALE),
+        (429, "rejected_execution_exception", WriteStatus.UNAVAILABLE),
+        (500, "exception", WriteStatus.UNAVAILABLE),
+        (503, "unavailable_shards_exception", WriteStatus.UNAVAILABLE),
     ],
 )
 async def test_an_item_is_rejected_for_what_it_says_alone(
-    status: int, kind: str, outcome: Outcome
+    status: int, kind: str, outcome: WriteStatus
 ) -> None:
     """Whatever is the installation's fault passes, and then the same document is taken."""
     error = {"type": kind, "reason": "why", "caused_by": {"type": "c", "reason": "deeper"}}
@@ -83,6 +85,6 @@ async def test_an_item_is_rejected_for_what_it_says_alone(
         writer = opensearch.open_writer(settings(url))
         first, odd, last = await writer.write([document() for _ in range(3)])
         await writer.close()
-    assert first.outcome is last.outcome is Outcome.INDEXED
-    assert odd.outcome is outcome
-    assert odd.reason == ("" if outcome is Outcome.STALE else f"{kind}: why: deeper")
+    assert first.status is last.status is WriteStatus.INDEXED
+    assert odd.status is outcome
+    assert odd.reason == ("" if outcome is WriteStatus.STALE else f"{kind}: why: deeper")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from core.errors import SearchUnavailable
-from core.search.engine import Outcome, open_reader, open_writer
+from core.search.engine import WriteStatus, open_reader, open_writer
 from core.search.query import SearchQuery
 from core.search.settings import SearchSettings
 from core.search.sqlite.generations import current
@@ -119,9 +119,14 @@ async def test_a_document_that_cannot_be_kept_is_rejected(url: str) -> None:
     ]
     async with opened(settings_for(url, "index")) as engine:
         written = await engine.writer.write([bad[0], good, *bad[1:]])
-        rejected = Outcome.REJECTED
-        assert [one.outcome for one in written] == [rejected, Outcome.INDEXED, rejected, rejected]
-        assert all(one.reason for one in written if one.outcome is rejected)
+        rejected = WriteStatus.REJECTED
+        assert [one.status for one in written] == [
+            rejected,
+            WriteStatus.INDEXED,
+            rejected,
+            rejected,
+        ]
+        assert all(one.reason for one in written if one.status is rejected)
         assert await engine.ids() == [good.image_id]
         assert await engine.ids(labels=(("order", "7"),)) == []
 

@@ -9,7 +9,7 @@ from opensearchpy import AsyncOpenSearch
 
 from core.errors import SearchUnavailable
 from core.search.document import SearchDocument
-from core.search.engine import Outcome, Written
+from core.search.engine import WriteResult, WriteStatus
 from core.search.opensearch.client import Link
 from core.search.opensearch.query_dsl import MalformedAnswer
 from core.search.opensearch.schema import source
@@ -41,26 +41,26 @@ class Entry:
         return orjson.dumps({"index": action}) + b"\n" + self.source + b"\n"
 
 
-def entry(document: SearchDocument) -> Entry | Written:
-    """Written is what can be told without asking, because asking would have its neighbours refused as well."""
+def entry(document: SearchDocument) -> Entry | WriteResult:
+    """WriteResult is what can be told without asking, because asking would have its neighbours refused as well."""
     size = len(document.image_id.encode(errors="replace"))
     if not 0 < size <= _LONGEST_ID or document.revision < 0:
-        return Written(Outcome.REJECTED, "its id or its revision is none")
+        return WriteResult(WriteStatus.REJECTED, "its id or its revision is none")
     try:
         return Entry(document.image_id, document.revision, source(document))
     except (orjson.JSONEncodeError, ValueError) as error:
-        return Written(Outcome.REJECTED, str(error))
+        return WriteResult(WriteStatus.REJECTED, str(error))
 
 
 async def put(
-    link: Link, operation: str, alias: str, entries: Sequence[Entry | Written]
-) -> tuple[Written, ...]:
+    link: Link, operation: str, alias: str, entries: Sequence[Entry | WriteResult]
+) -> tuple[WriteResult, ...]:
     """Write through an alias; raises SearchUnavailable where nothing was taken."""
-    written = [each if isinstance(each, Written) else None for each in entries]
+    written = [each if isinstance(each, WriteResult) else None for each in entries]
     waiting = ((place, each.lines) for place, each in enumerate(entries) if isinstance(each, Entry))
     failed: SearchUnavailable | None = None
     for number, part in enumerate(_parts(waiting)):
-        outcomes: Sequence[Written] = ()
+        outcomes: Sequence[WriteResult] = ()
         if failed is None:
             try:
                 outcomes = await _call(link, operation, alias, [each for _, each in part])
@@ -69,7 +69,7 @@ async def put(
                     raise
                 failed = error
         if failed is not None:
-            outcomes = [Written(Outcome.UNAVAILABLE, str(failed))] * len(part)
+            outcomes = [WriteResult(WriteStatus.UNAVAILABLE, str(failed))] * len(part)
         for (place, _), outcome_ in zip(part, outcomes, strict=True):
             written[place] = outcome_
     return tuple(each for each in written if each is not None)
@@ -90,10 +90,10 @@ def _parts(waiting: Iterable[tuple[int, bytes]]) -> Iterator[list[tuple[int, byt
 
 async def _call(
     link: Link, operation: str, alias: str, documents: Sequence[bytes]
-) -> Sequence[Written]:
+) -> Sequence[WriteResult]:
     content = b"".join(documents)
 
-    async def bulk(client: AsyncOpenSearch) -> Sequence[Written]:
+    async def bulk(client: AsyncOpenSearch) -> Sequence[WriteResult]:
         # An index that is made by writing to it would have the alias's name, and refuse nothing.
         answer = await client.bulk(body=content, index=alias, params={"require_alias": "true"})
         return _outcomes(answer, len(documents))
@@ -101,7 +101,7 @@ async def _call(
     return await link.call(operation, bulk)
 
 
-def _outcomes(answer: Mapping[str, Any], count: int) -> Sequence[Written]:
+def _outcomes(answer: Mapping[str, Any], count: int) -> Sequence[WriteResult]:
     try:
         outcomes = [outcome(item["index"]) for item in answer["items"]]
     except (LookupError, TypeError) as error:
@@ -111,22 +111,22 @@ def _outcomes(answer: Mapping[str, Any], count: int) -> Sequence[Written]:
     return outcomes
 
 
-def outcome(item: Mapping[str, Any]) -> Written:
+def outcome(item: Mapping[str, Any]) -> WriteResult:
     """What became of one document, by its part of the answer."""
     status = item["status"]
     if status < _BAD_REQUEST:
-        return Written(Outcome.INDEXED)
+        return WriteResult(WriteStatus.INDEXED)
     if status == _CONFLICT:
-        return Written(Outcome.STALE)
+        return WriteResult(WriteStatus.STALE)
     kind, reason = item["error"]["type"], _reason(item["error"])
     if (
         status == _BAD_REQUEST
         and kind not in _NOT_OF_THE_DOCUMENT
         and _NO_WRITE_INDEX not in reason
     ):
-        return Written(Outcome.REJECTED, reason)
+        return WriteResult(WriteStatus.REJECTED, reason)
     # Refused permissions, an index that a full disk made read-only or that is not there: none is the document's.
-    return Written(Outcome.UNAVAILABLE, reason)
+    return WriteResult(WriteStatus.UNAVAILABLE, reason)
 
 
 def _reason(error: Mapping[str, Any]) -> str:

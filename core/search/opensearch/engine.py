@@ -1,6 +1,6 @@
 """How core.search.engine comes to this engine."""
 
-from core.search.engine import ImagesExist, none_exist
+from core.search.engine import HasImages, no_images
 from core.search.opensearch.client import Link
 from core.search.opensearch.reader import PROBE_S, OpenSearchReader
 from core.search.opensearch.writer import OpenSearchWriter
@@ -17,14 +17,12 @@ def open_reader(settings: SearchSettings) -> OpenSearchReader:
     return OpenSearchReader(_link(settings, seconds), probe, settings.search_index)
 
 
-def open_writer(
-    settings: SearchSettings, images_exist: ImagesExist = none_exist
-) -> OpenSearchWriter:
+def open_writer(settings: SearchSettings, has_images: HasImages = no_images) -> OpenSearchWriter:
     return OpenSearchWriter(
         _link(settings, settings.search_timeout_s * _WRITE_PATIENCE),
         settings.search_index,
         search_seconds=settings.search_timeout_s,
-        images_exist=images_exist,
+        has_images=has_images,
     )
 
 

@@ -10,12 +10,12 @@ from core.search.query import (
     FACET_VALUES,
     Facet,
     FacetValue,
-    Found,
-    Position,
     Range,
     SearchQuery,
+    SearchResult,
     Similar,
-    Word,
+    SortKey,
+    Term,
 )
 from core.search.similarity import candidates
 
@@ -33,7 +33,7 @@ class MalformedAnswer(Exception):
     """Whoever answered is no OpenSearch."""
 
 
-def body(query: SearchQuery, limit: int, after: Position | None, *, facets: bool) -> Clause:
+def body(query: SearchQuery, limit: int, after: SortKey | None, *, facets: bool) -> Clause:
     asked: Clause = {
         "query": {"bool": {"filter": list(_filters(query))}},
         "sort": _sort(query.similar),
@@ -79,7 +79,7 @@ def _filters(query: SearchQuery) -> Iterator[Clause]:
         yield from _similar(query.similar)
 
 
-def _word(customer_id: str, word: Word) -> Clause:
+def _word(customer_id: str, word: Term) -> Clause:
     return {"prefix" if word.prefix else "term": {"words": own(customer_id, word.text)}}
 
 
@@ -113,11 +113,13 @@ def _facet(field: str) -> Clause:
     return {"terms": {"field": field, "size": FACET_VALUES, "shard_size": _COUNTED, "order": order}}
 
 
-def found(answer: Mapping[str, Any], query: SearchQuery, limit: int, *, facets: bool) -> Found:
+def found(
+    answer: Mapping[str, Any], query: SearchQuery, limit: int, *, facets: bool
+) -> SearchResult:
     """Raises MalformedAnswer."""
     try:
         hits = answer["hits"]["hits"]
-        return Found(
+        return SearchResult(
             hits=tuple(_position(hit["sort"], query.similar) for hit in hits[:limit]),
             total=answer["hits"]["total"]["value"],
             more=len(hits) > limit,
@@ -129,9 +131,9 @@ def found(answer: Mapping[str, Any], query: SearchQuery, limit: int, *, facets: 
         raise MalformedAnswer(f"{type(error).__name__}: {error}") from error
 
 
-def _position(sort: list[Any], similar: Similar | None) -> Position:
+def _position(sort: list[Any], similar: Similar | None) -> SortKey:
     distance, created_at, image_id = sort if similar else (0, *sort)
-    return Position(int(distance), created_at, image_id)
+    return SortKey(int(distance), created_at, image_id)
 
 
 def _values(field: str, aggregations: Mapping[str, Any]) -> Facet:

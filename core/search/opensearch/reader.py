@@ -9,7 +9,7 @@ from core.resilience.circuit_breaker import CircuitBreaker
 from core.search.metrics import SEARCH_ENGINE_CALLS
 from core.search.opensearch.client import Link, SearchRefused, SearchUnreachable
 from core.search.opensearch.query_dsl import MalformedAnswer, body, found, preference
-from core.search.query import Found, Position, SearchQuery
+from core.search.query import SearchQuery, SearchResult, SortKey
 
 PROBE_S = 1.0
 """The longest that an engine which is well needs to find nothing."""
@@ -36,16 +36,16 @@ class OpenSearchReader:
         query: SearchQuery,
         *,
         limit: int,
-        after: Position | None = None,
+        after: SortKey | None = None,
         facets: bool = False,
-    ) -> Found:
+    ) -> SearchResult:
         if not self._breaker.allow():
             SEARCH_ENGINE_CALLS.labels("search", "refused").inc()
             raise SearchUnavailable("search: it is known to be down")
         asked = body(query, limit, after, facets=facets)
         params = {"allow_partial_search_results": _WHOLE, "preference": preference(query)}
 
-        async def search(client: AsyncOpenSearch) -> Found:
+        async def search(client: AsyncOpenSearch) -> SearchResult:
             answer = await client.search(body=asked, index=self._alias, params=params)
             return found(answer, query, limit, facets=facets)
 

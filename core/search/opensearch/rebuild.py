@@ -27,7 +27,7 @@ from core.errors import SearchUnavailable
 from core.resilience.backoff import Backoff
 from core.resilience.retry import retrying
 from core.search.document import SearchDocument
-from core.search.engine import Outcome, Written
+from core.search.engine import WriteResult, WriteStatus
 from core.search.opensearch.aliases import (
     DECISION_S,
     behind,
@@ -107,7 +107,7 @@ class OpenSearchRebuild:
             )
         )
 
-    async def write(self, documents: Sequence[SearchDocument]) -> tuple[Written, ...]:
+    async def write(self, documents: Sequence[SearchDocument]) -> tuple[WriteResult, ...]:
         entries = [entry(document) for document in documents]
         return await put(self._link, "rebuild", self._own_alias, entries)
 
@@ -205,10 +205,10 @@ class OpenSearchRebuild:
         async def copy() -> None:
             written = await put(self._link, "rebuild", self._own_alias, left)
             for each in written:
-                if each.outcome is Outcome.REJECTED:
+                if each.status is WriteStatus.REJECTED:
                     raise SearchUnavailable(f"rebuild: a document cannot be copied: {each.reason}")
             pairs = zip(left, written, strict=True)
-            left[:] = [each for each, to in pairs if to.outcome is Outcome.UNAVAILABLE]
+            left[:] = [each for each, to in pairs if to.status is WriteStatus.UNAVAILABLE]
             if left:
                 raise _NotTaken("rebuild: some documents were not taken")
 

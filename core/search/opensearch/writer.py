@@ -9,7 +9,7 @@ from opensearchpy import AsyncOpenSearch
 
 from core.errors import SearchUnavailable
 from core.search.document import SearchDocument
-from core.search.engine import ImagesExist, Written
+from core.search.engine import HasImages, WriteResult
 from core.search.opensearch.bulk import entry, put
 from core.search.opensearch.client import Link
 from core.search.opensearch.query_dsl import MalformedAnswer
@@ -23,12 +23,12 @@ class OpenSearchWriter:
     """`search_seconds` is the longest that readers wait for an answer."""
 
     def __init__(
-        self, link: Link, alias: str, *, search_seconds: float, images_exist: ImagesExist
+        self, link: Link, alias: str, *, search_seconds: float, has_images: HasImages
     ) -> None:
         self._link = link
         self._alias = alias
         self._search_seconds = search_seconds
-        self._images_exist = images_exist
+        self._images_exist = has_images
 
     async def prepare(self) -> None:
         await self._ensure_index()
@@ -47,7 +47,7 @@ class OpenSearchWriter:
     async def incomplete(self) -> bool:
         return any(meta.get(INCOMPLETE) for meta in await self._metas("inspect"))
 
-    async def write(self, documents: Sequence[SearchDocument]) -> tuple[Written, ...]:
+    async def write(self, documents: Sequence[SearchDocument]) -> tuple[WriteResult, ...]:
         entries = [entry(document) for document in documents]
         return await put(self._link, "write", self._alias, entries)
 

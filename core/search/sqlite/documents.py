@@ -6,15 +6,15 @@
 import sqlite3
 
 from core.search.document import SearchDocument
-from core.search.engine import Outcome, Written
+from core.search.engine import WriteResult, WriteStatus
 from core.search.similarity import bands
 from core.search.sqlite.schema import BAND_COLUMNS, names, own
 
-_STALE = Written(Outcome.STALE)
-_INDEXED = Written(Outcome.INDEXED)
+_STALE = WriteResult(WriteStatus.STALE)
+_INDEXED = WriteResult(WriteStatus.INDEXED)
 
 
-def put(connection: sqlite3.Connection, generation: int, document: SearchDocument) -> Written:
+def put(connection: sqlite3.Connection, generation: int, document: SearchDocument) -> WriteResult:
     """Within the caller's transaction. A document that cannot be kept leaves no trace."""
     connection.execute("SAVEPOINT document")
     try:
@@ -22,12 +22,12 @@ def put(connection: sqlite3.Connection, generation: int, document: SearchDocumen
     except (OverflowError, UnicodeEncodeError) as error:
         # A number beyond 64 bits, or half of a surrogate pair.
         connection.execute("ROLLBACK TO document")
-        written = Written(Outcome.REJECTED, str(error))
+        written = WriteResult(WriteStatus.REJECTED, str(error))
     connection.execute("RELEASE document")
     return written
 
 
-def _put(connection: sqlite3.Connection, generation: int, document: SearchDocument) -> Written:
+def _put(connection: sqlite3.Connection, generation: int, document: SearchDocument) -> WriteResult:
     documents, labels, words = names(generation)
     known = connection.execute(
         f"SELECT id, revision FROM {documents} WHERE image_id = ?", (document.image_id,)

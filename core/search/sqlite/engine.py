@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from core.search.engine import ImagesExist, none_exist
+from core.search.engine import HasImages, no_images
 from core.search.settings import SQLITE, SearchSettings
 from core.search.sqlite.file import IndexFile
 from core.search.sqlite.reader import SqliteReader
@@ -20,11 +20,11 @@ def open_reader(settings: SearchSettings) -> SqliteReader:
     return SqliteReader(Calls(file, threads=_READING_THREADS, seconds=settings.search_timeout_s))
 
 
-def open_writer(settings: SearchSettings, images_exist: ImagesExist = none_exist) -> SqliteWriter:
+def open_writer(settings: SearchSettings, has_images: HasImages = no_images) -> SqliteWriter:
     file = IndexFile(_path(settings))
     seconds = settings.search_timeout_s * _WRITES_LONGER
     calls = Calls(file, threads=_WRITING_THREADS, seconds=seconds)
-    return SqliteWriter(calls, file.path, images_exist)
+    return SqliteWriter(calls, file.path, has_images)
 
 
 def _path(settings: SearchSettings) -> Path:

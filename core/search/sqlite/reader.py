@@ -3,7 +3,7 @@
 import sqlite3
 from typing import Any
 
-from core.search.query import FACET_FIELDS, Facet, FacetValue, Found, Position, SearchQuery
+from core.search.query import FACET_FIELDS, Facet, FacetValue, SearchQuery, SearchResult, SortKey
 from core.search.sqlite import generations
 from core.search.sqlite.file import transaction
 from core.search.sqlite.sql import Part, Selection
@@ -19,10 +19,10 @@ class SqliteReader:
         query: SearchQuery,
         *,
         limit: int,
-        after: Position | None = None,
+        after: SortKey | None = None,
         facets: bool = False,
-    ) -> Found:
-        def find(connection: sqlite3.Connection) -> Found:
+    ) -> SearchResult:
+        def find(connection: sqlite3.Connection) -> SearchResult:
             # In one transaction everything is of one moment, and of one generation.
             with transaction(connection, writes=False):
                 return _find(connection, query, limit=limit, after=after, facets=facets)
@@ -38,15 +38,15 @@ def _find(
     query: SearchQuery,
     *,
     limit: int,
-    after: Position | None,
+    after: SortKey | None,
     facets: bool,
-) -> Found:
+) -> SearchResult:
     selection = Selection(query, generations.current(connection))
     # One more than asked for tells whether hits follow.
     page = _all(connection, selection.page(after, limit + 1))
     ((total,),) = _all(connection, selection.total)
-    return Found(
-        hits=tuple(Position(*row) for row in page[:limit]),
+    return SearchResult(
+        hits=tuple(SortKey(*row) for row in page[:limit]),
         total=total,
         more=len(page) > limit,
         facets=_facets(_all(connection, selection.facets)) if facets else (),

@@ -12,7 +12,7 @@ import structlog
 
 from core.errors import SearchUnavailable
 from core.search.document import SearchDocument
-from core.search.engine import Written
+from core.search.engine import WriteResult
 from core.search.sqlite import generations
 from core.search.sqlite.documents import put
 from core.search.sqlite.file import transaction
@@ -28,8 +28,8 @@ class SqliteRebuild:
         self._calls = calls
         self._generation = generation
 
-    async def write(self, documents: Sequence[SearchDocument]) -> tuple[Written, ...]:
-        def write(connection: sqlite3.Connection) -> tuple[Written, ...]:
+    async def write(self, documents: Sequence[SearchDocument]) -> tuple[WriteResult, ...]:
+        def write(connection: sqlite3.Connection) -> tuple[WriteResult, ...]:
             with transaction(connection):
                 self._require(connection)
                 return tuple(put(connection, self._generation, document) for document in documents)

@@ -8,10 +8,10 @@ Names of tables and columns are put into the text, and are ours; values never ar
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from core.search.query import FACET_FIELDS, FACET_VALUES, Position, Range, SearchQuery, Similar
+from core.search.query import FACET_FIELDS, FACET_VALUES, Range, SearchQuery, Similar, SortKey
 from core.search.similarity import candidates
 from core.search.sqlite.schema import BAND_COLUMNS, names, own
-from core.search.tokenizer import words
+from core.search.tokenizer import tokenize
 
 Value = str | int
 
@@ -41,7 +41,7 @@ class Selection:
             ),
         )
 
-    def page(self, after: Position | None, limit: int) -> Part:
+    def page(self, after: SortKey | None, limit: int) -> Part:
         """Distance, time and id of the hits behind `after`."""
         order = "created_at DESC, image_id"
         behind: list[Part] = []
@@ -118,7 +118,7 @@ class Selection:
 
     def _with_words(self) -> Part:
         """All words of the query. What is no word is in no document."""
-        if any(words(word.text) != (word.text,) for word in self._query.words):
+        if any(tokenize(word.text) != (word.text,) for word in self._query.words):
             return Part("FALSE")
         # In quotes, as AND, OR and NOT are words like others.
         wanted = " AND ".join(

@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 from core.search.document import SearchDocument
-from core.search.engine import ImagesExist, Written
+from core.search.engine import HasImages, WriteResult
 from core.search.sqlite import generations
 from core.search.sqlite.documents import put
 from core.search.sqlite.file import transaction
@@ -15,10 +15,10 @@ from core.search.sqlite.thread_pool import Calls
 
 
 class SqliteWriter:
-    def __init__(self, calls: Calls, path: Path, images_exist: ImagesExist) -> None:
+    def __init__(self, calls: Calls, path: Path, has_images: HasImages) -> None:
         self._calls = calls
         self._path = path
-        self._images_exist = images_exist
+        self._images_exist = has_images
 
     async def prepare(self) -> None:
         """Every call makes what is missing; this one does nothing else but to judge it."""
@@ -27,8 +27,8 @@ class SqliteWriter:
     async def incomplete(self) -> bool:
         return await self._judged("inspect")
 
-    async def write(self, documents: Sequence[SearchDocument]) -> tuple[Written, ...]:
-        def write(connection: sqlite3.Connection) -> tuple[Written, ...]:
+    async def write(self, documents: Sequence[SearchDocument]) -> tuple[WriteResult, ...]:
+        def write(connection: sqlite3.Connection) -> tuple[WriteResult, ...]:
             with transaction(connection):
                 return _write(connection, documents)
 
@@ -60,7 +60,7 @@ class SqliteWriter:
 
 def _write(
     connection: sqlite3.Connection, documents: Sequence[SearchDocument]
-) -> tuple[Written, ...]:
+) -> tuple[WriteResult, ...]:
     """Also where a rebuild is under way, so that nothing is missing when it ends; what counts is the current one."""
     written = tuple(put(connection, generations.current(connection), each) for each in documents)
     for generation in generations.building(connection):

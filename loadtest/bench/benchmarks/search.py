@@ -15,8 +15,8 @@ import grpc
 
 from core.errors import SearchUnavailable
 from core.search.document import SearchDocument
-from core.search.engine import Outcome, Rebuild, SearchReader, open_reader, open_writer
-from core.search.query import Found
+from core.search.engine import Rebuild, SearchReader, WriteStatus, open_reader, open_writer
+from core.search.query import SearchResult
 from core.search.settings import SearchSettings
 from imageservice.v1 import image_service_pb2 as pb
 from imageservice.v1 import image_service_pb2_grpc
@@ -97,7 +97,7 @@ async def _server(
         yield image_service_pb2_grpc.ImageServiceStub(channel)
 
 
-async def _search(reader: SearchReader, case: SearchCase) -> Found:
+async def _search(reader: SearchReader, case: SearchCase) -> SearchResult:
     return await reader.search(case.query, limit=PAGE, after=case.after, facets=case.facets)
 
 
@@ -222,10 +222,10 @@ async def _rejected(rebuild: Rebuild, documents: Sequence[SearchDocument]) -> li
         return list(documents)
     left = []
     for each, written in answers:
-        if written.outcome is Outcome.UNAVAILABLE:
+        if written.status is WriteStatus.UNAVAILABLE:
             left.append(each)
-        elif written.outcome not in {Outcome.INDEXED, Outcome.STALE}:
-            raise BenchFailed(f"a document is {written.outcome}: {written.reason}")
+        elif written.status not in {WriteStatus.INDEXED, WriteStatus.STALE}:
+            raise BenchFailed(f"a document is {written.status}: {written.reason}")
     return left
 
 

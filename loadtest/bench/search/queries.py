@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from random import Random
 
 from core.search.document import SearchDocument
-from core.search.query import Position, Range, SearchQuery, Similar, Word
-from core.search.tokenizer import words
+from core.search.query import Range, SearchQuery, Similar, SortKey, Term
+from core.search.tokenizer import tokenize
 from imageservice.v1 import image_service_pb2 as pb
 from loadtest.bench.search.corpus import document
 
@@ -20,18 +20,18 @@ NEAR, FAR = 6, 11
 @dataclass(frozen=True, slots=True)
 class SearchCase:
     query: SearchQuery
-    after: Position | None = None
+    after: SortKey | None = None
     facets: bool = False
 
 
 def _words(about: SearchDocument) -> SearchCase:
-    texts = words(about.labels["album"])[:2]
-    return SearchCase(SearchQuery(about.customer_id, words=tuple(Word(each) for each in texts)))
+    texts = tokenize(about.labels["album"])[:2]
+    return SearchCase(SearchQuery(about.customer_id, words=tuple(Term(each) for each in texts)))
 
 
 def _prefix(about: SearchDocument) -> SearchCase:
-    beginning = words(about.labels["place"])[0][:PREFIX]
-    return SearchCase(SearchQuery(about.customer_id, words=(Word(beginning, prefix=True),)))
+    beginning = tokenize(about.labels["place"])[0][:PREFIX]
+    return SearchCase(SearchQuery(about.customer_id, words=(Term(beginning, prefix=True),)))
 
 
 def _ranges(about: SearchDocument) -> SearchCase:
@@ -75,7 +75,7 @@ def _newest(about: SearchDocument) -> SearchCase:
 
 def _deep(about: SearchDocument) -> SearchCase:
     return SearchCase(
-        SearchQuery(about.customer_id), after=Position(0, about.created_at, about.image_id)
+        SearchQuery(about.customer_id), after=SortKey(0, about.created_at, about.image_id)
     )
 
 

@@ -8,9 +8,9 @@ import pytest
 from core.errors import SearchUnavailable
 from core.resilience.backoff import Backoff
 from core.resilience.circuit_breaker import CircuitBreaker
-from core.search.engine import Outcome, SearchReader, open_reader, open_writer
+from core.search.engine import SearchReader, WriteStatus, open_reader, open_writer
 from core.search.metrics import SEARCH_ENGINE_CALLS
-from core.search.query import Found, SearchQuery
+from core.search.query import SearchQuery, SearchResult
 from core.search.settings import SearchSettings
 from harness.opensearch import OpenSearchServer, raw
 from harness.search_documents import ACME, document
@@ -27,11 +27,11 @@ def hurried(settings: SearchSettings) -> SearchSettings:
     return settings.model_copy(update={"search_timeout_s": SOON_S})
 
 
-async def ask(reader: SearchReader) -> Found:
+async def ask(reader: SearchReader) -> SearchResult:
     return await reader.search(EVERYTHING, limit=10)
 
 
-async def answered(reader: SearchReader) -> Found:
+async def answered(reader: SearchReader) -> SearchResult:
     """What it says as soon as it says anything."""
     async with asyncio.timeout(PATIENCE_S):
         while True:
@@ -157,7 +157,7 @@ async def test_a_dead_engine_takes_no_writes(server: OpenSearchServer, index: En
             except SearchUnavailable:
                 await asyncio.sleep(0.05)
             else:
-                if written.outcome is Outcome.INDEXED:
+                if written.status is WriteStatus.INDEXED:
                     break
     await index.writer.refresh()
     assert await index.ids() == [image.image_id]
@@ -197,7 +197,7 @@ async def test_an_index_that_has_vanished_is_not_made_by_writing(
     async with raw(server.url) as client:
         await client.indices.delete(index=f"{alias}_*")
         (written,) = await index.writer.write([document()])
-        assert written.outcome is Outcome.UNAVAILABLE
+        assert written.status is WriteStatus.UNAVAILABLE
         assert "no such index" in written.reason
         assert not await client.indices.exists(index=alias)
     await index.writer.prepare()
@@ -215,7 +215,7 @@ async def test_an_index_that_is_read_only_rejects_nothing(
                 index=alias, body={"index": {"blocks": {block: True}}}
             )
             (written,) = await index.writer.write([document()])
-            assert written.outcome is Outcome.UNAVAILABLE, block
+            assert written.status is WriteStatus.UNAVAILABLE, block
             await client.indices.put_settings(
                 index=alias, body={"index": {"blocks": {block: None}}}
             )

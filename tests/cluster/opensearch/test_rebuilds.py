@@ -11,7 +11,7 @@ import pytest
 
 from core.errors import SearchUnavailable
 from core.search.document import SearchDocument
-from core.search.engine import Outcome, SearchWriter
+from core.search.engine import SearchWriter, WriteStatus
 from core.search.opensearch.rebuild import OpenSearchRebuild
 from core.search.query import SearchQuery
 from harness.aws import ROOT
@@ -31,9 +31,12 @@ async def keep(writer: SearchWriter, *images: SearchDocument) -> None:
     waiting = list(images)
     while waiting:
         written = await writer.write(waiting)
-        assert {each.outcome for each in written} <= {Outcome.INDEXED, Outcome.UNAVAILABLE}, written
+        assert {each.status for each in written} <= {
+            WriteStatus.INDEXED,
+            WriteStatus.UNAVAILABLE,
+        }, written
         pairs = zip(waiting, written, strict=True)
-        waiting = [each for each, to in pairs if to.outcome is Outcome.UNAVAILABLE]
+        waiting = [each for each, to in pairs if to.status is WriteStatus.UNAVAILABLE]
 
 
 async def test_searches_and_writes_go_on(server: OpenSearchServer, index: Engine) -> None:
@@ -136,7 +139,7 @@ async def test_of_two_rebuilds_the_first_to_end_is_right(
         async with index.writer.rebuild() as rebuild:
             await rebuild.write(images)
             await rebuild.finish()
-        assert {each.outcome for each in await late.write(images[3:])} == {Outcome.UNAVAILABLE}
+        assert {each.status for each in await late.write(images[3:])} == {WriteStatus.UNAVAILABLE}
         with pytest.raises(SearchUnavailable):
             await late.finish()
     assert len(await index.ids()) == 6
@@ -185,7 +188,7 @@ async def test_a_rebuild_outlives_an_outage(server: OpenSearchServer, index: Eng
                 except SearchUnavailable:
                     await asyncio.sleep(0.05)
                 else:
-                    if written.outcome is Outcome.INDEXED:
+                    if written.status is WriteStatus.INDEXED:
                         break
         await rebuild.finish()
     assert await index.ids() == [last.image_id, theirs.image_id, ours.image_id]

@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from core.search.engine import Outcome, open_writer
+from core.search.engine import WriteStatus, open_writer
 from harness.aws import RecordingAws
 from harness.aws_proxy import Forward, ProxiedCall, Unreachable, aws_proxy
 from harness.opensearch import OpenSearchServer, indexes
@@ -94,7 +94,7 @@ async def takes_writes(server: OpenSearchServer, alias: str) -> bool:
     writer = open_writer(settings_for(server.url, alias))
     (told,) = await writer.write([document()])
     await writer.close()
-    return told.outcome is Outcome.INDEXED
+    return told.status is WriteStatus.INDEXED
 
 
 async def read(server: OpenSearchServer, alias: str) -> list[str]:

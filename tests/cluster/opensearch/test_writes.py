@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from core.errors import SearchUnavailable
-from core.search.engine import Outcome, open_writer
+from core.search.engine import WriteStatus, open_writer
 from core.search.opensearch.bulk import CALL_BYTES
 from core.search.settings import SearchSettings
 from harness.opensearch import OpenSearchServer, indexes, raw
@@ -37,16 +37,16 @@ async def test_a_document_that_is_refused_spoils_no_other(index: Engine) -> None
         last,
     ]
     written = await index.writer.write(batch)
-    assert [each.outcome for each in written] == [
-        Outcome.INDEXED,
-        Outcome.REJECTED,
-        Outcome.STALE,
-        *[Outcome.REJECTED] * 4,
-        Outcome.INDEXED,
+    assert [each.status for each in written] == [
+        WriteStatus.INDEXED,
+        WriteStatus.REJECTED,
+        WriteStatus.STALE,
+        *[WriteStatus.REJECTED] * 4,
+        WriteStatus.INDEXED,
     ]
     assert "immense term" in written[1].reason
     assert "width" in written[3].reason
-    assert all(each.reason for each in written if each.outcome is Outcome.REJECTED)
+    assert all(each.reason for each in written if each.status is WriteStatus.REJECTED)
     await index.writer.refresh()
     assert await index.ids() == [last.image_id, good.image_id, newer.image_id]
 
@@ -81,7 +81,7 @@ async def test_many_prepare_at_once(server: OpenSearchServer, settings: SearchSe
         (aliases,) = (await indexes(server.url, settings.search_index)).values()
         assert aliases == [settings.search_index]
         written = await asyncio.gather(*(writer.write([document()]) for writer in writers))
-        assert {each.outcome for (each,) in written} == {Outcome.INDEXED}
+        assert {each.status for (each,) in written} == {WriteStatus.INDEXED}
 
 
 async def test_an_index_of_another_version_is_not_written_to(
@@ -116,7 +116,7 @@ async def test_an_alias_without_a_write_index_is_told_of(
             with pytest.raises(SearchUnavailable, match=r"none of the indexes .* reindex makes"):
                 await index.writer.prepare()
             (written,) = await index.writer.write([document()])
-            assert written.outcome is Outcome.UNAVAILABLE
+            assert written.status is WriteStatus.UNAVAILABLE
         await client.indices.put_alias(index=ours, name=alias, body={"is_write_index": True})
         await index.writer.prepare()
         await client.indices.put_alias(index=ours, name=alias, body={"is_write_index": False})

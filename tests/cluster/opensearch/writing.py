@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from core.search.document import SearchDocument
-from core.search.engine import Outcome
+from core.search.engine import WriteStatus
 from core.search.query import SearchQuery
 from harness.search_documents import ACME, document
 from harness.search_engines import Engine
@@ -47,11 +47,11 @@ class Writing:
         self.begun.append(image)
         while True:
             (written,) = await self.index.writer.write([image])
-            if written.outcome is not Outcome.UNAVAILABLE:
+            if written.status is not WriteStatus.UNAVAILABLE:
                 break
             self.refused += 1
             await asyncio.sleep(PAUSE_S)
-        assert written.outcome is Outcome.INDEXED, written
+        assert written.status is WriteStatus.INDEXED, written
         self.taken.append(image.image_id)
 
 

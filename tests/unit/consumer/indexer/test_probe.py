@@ -15,7 +15,7 @@ from core.dynamodb.tables import Tables
 from core.errors import DependencyUnavailable, SearchUnavailable
 from core.model.request import image_id_of
 from core.search.document import SearchDocument
-from core.search.engine import Outcome, Rebuild, Written
+from core.search.engine import Rebuild, WriteResult, WriteStatus
 from harness.outcomes import image_record
 
 ONE, OTHER, GONE = (str(uuid.uuid4()) for _ in range(3))
@@ -26,7 +26,7 @@ IMAGES = {image_id_of(each): image_item(image_record(each)) for each in (ONE, OT
 class Engine:
     """It takes what is not named in `answers`."""
 
-    answers: dict[str, Outcome] = field(default_factory=dict)
+    answers: dict[str, WriteStatus] = field(default_factory=dict)
     ready: bool = True
     offered: list[str] = field(default_factory=list)
 
@@ -34,10 +34,11 @@ class Engine:
         if not self.ready:
             raise SearchUnavailable("nobody listens")
 
-    async def write(self, documents: Sequence[SearchDocument]) -> tuple[Written, ...]:
+    async def write(self, documents: Sequence[SearchDocument]) -> tuple[WriteResult, ...]:
         self.offered += [each.request_id for each in documents]
         return tuple(
-            Written(self.answers.get(each.request_id, Outcome.INDEXED), "why") for each in documents
+            WriteResult(self.answers.get(each.request_id, WriteStatus.INDEXED), "why")
+            for each in documents
         )
 
     async def refresh(self) -> None: ...
@@ -72,21 +73,21 @@ def probe(engine: Engine, answer: Callable[[dict[str, Any]], Any] = there) -> Pr
 
 async def test_one_image_that_is_taken_will_do() -> None:
     """What is gone is passed over, and what the engine refuses for its own sake."""
-    engine = Engine({ONE: Outcome.REJECTED})
+    engine = Engine({ONE: WriteStatus.REJECTED})
     await probe(engine).ask([GONE, ONE, OTHER, ONE])
     assert engine.offered == [ONE, OTHER]
 
 
 async def test_one_that_is_turned_away_is_waited_for() -> None:
     """An engine that is ready by its own word, but takes nothing, is not well."""
-    engine = Engine({ONE: Outcome.UNAVAILABLE})
+    engine = Engine({ONE: WriteStatus.UNAVAILABLE})
     with pytest.raises(SearchUnavailable, match="why"):
         await probe(engine).ask([GONE, ONE, OTHER])
 
 
 async def test_one_that_is_turned_away_while_another_is_taken_is_not() -> None:
     """It would keep all others from the index."""
-    engine = Engine({ONE: Outcome.UNAVAILABLE})
+    engine = Engine({ONE: WriteStatus.UNAVAILABLE})
     asking = probe(engine)
     asking.remember(OTHER)
     await asking.ask([ONE])
@@ -94,7 +95,7 @@ async def test_one_that_is_turned_away_while_another_is_taken_is_not() -> None:
 
 async def test_where_all_are_gone_one_that_was_taken_before_tells() -> None:
     """Else an engine that takes nothing would cost the next events a receive."""
-    engine = Engine({OTHER: Outcome.UNAVAILABLE})
+    engine = Engine({OTHER: WriteStatus.UNAVAILABLE})
     asking = probe(engine)
     await asking.ask([GONE])
     asking.remember(OTHER)

@@ -13,7 +13,7 @@ from core.dynamodb.schema import image_item
 from core.dynamodb.statements import Statements
 from core.dynamodb.tables import Tables
 from core.search.document import SearchDocument
-from core.search.engine import Outcome, Written
+from core.search.engine import WriteResult, WriteStatus
 from harness.outcomes import image_record
 
 
@@ -39,8 +39,8 @@ class Service:
 class NewIndex:
     """It takes everything."""
 
-    async def write(self, documents: Sequence[SearchDocument]) -> tuple[Written, ...]:
-        return (Written(Outcome.INDEXED),) * len(documents)
+    async def write(self, documents: Sequence[SearchDocument]) -> tuple[WriteResult, ...]:
+        return (WriteResult(WriteStatus.INDEXED),) * len(documents)
 
     async def finish(self) -> None: ...
 

@@ -8,18 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.search.query import Position, Range, SearchQuery, Similar, Word
+from core.search.query import Range, SearchQuery, Similar, SortKey, Term
 from server.search.page_token import BadToken, decode, encode
 
 ID = "0b8f4a5e-7a59-5c39-9d0f-3c3a9b0a1f11"
 HASH = "0123456789abcdef"
 QUERY = SearchQuery("acme", formats=("PNG",))
 SIMILAR = replace(QUERY, similar=Similar(HASH, 6))
-HIT = Position(0, 1_700_000_000_000, ID)
+HIT = SortKey(0, 1_700_000_000_000, ID)
 TOKEN = encode(QUERY, HIT)
 
 hits = st.builds(
-    lambda distance, time, name: Position(distance, time, str(name)),
+    lambda distance, time, name: SortKey(distance, time, str(name)),
     st.integers(0, 6),
     st.integers(0, 2**48 - 1),
     st.uuids(),
@@ -35,7 +35,7 @@ def text(content: bytes) -> str:
 
 
 @given(hits)
-def test_a_hit_survives_a_token(hit: Position) -> None:
+def test_a_hit_survives_a_token(hit: SortKey) -> None:
     """What is written is read, and goes through a URL as it is; its length is always the same."""
     token = encode(SIMILAR, hit)
     assert re.fullmatch(r"[A-Za-z0-9_-]{54}", token)
@@ -46,8 +46,8 @@ def test_a_hit_survives_a_token(hit: Position) -> None:
     "other",
     [
         replace(QUERY, customer_id="acme2"),
-        replace(QUERY, words=(Word("a"),)),
-        replace(QUERY, words=(Word("a", prefix=True),)),
+        replace(QUERY, words=(Term("a"),)),
+        replace(QUERY, words=(Term("a", prefix=True),)),
         replace(QUERY, formats=()),
         replace(QUERY, formats=("GIF", "PNG")),
         replace(QUERY, formats=(), colors=("PNG",)),

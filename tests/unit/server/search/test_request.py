@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from consumer.imaging import formats
 from core.search.color import Color
-from core.search.query import EVERYTHING, Position, Range, SearchQuery, Similar, Word
-from core.search.tokenizer import words
+from core.search.query import EVERYTHING, Range, SearchQuery, Similar, SortKey, Term
+from core.search.tokenizer import tokenize
 from imageservice.v1 import image_service_pb2 as pb
 from server.errors import InvalidRequest
 from server.search.page_token import encode
@@ -136,7 +136,7 @@ def test_every_field_reaches_the_query() -> None:
     assert (told.page_size, told.facets) == (7, True)
     assert told.query == SearchQuery(
         "acme",
-        words=(Word("canon"), Word("eos", prefix=True)),
+        words=(Term("canon"), Term("eos", prefix=True)),
         formats=("JPEG", "PNG"),
         colors=("BLUE", "RED"),
         cameras=("a", "b"),
@@ -165,7 +165,7 @@ def test_a_distance_of_nothing_is_not_the_default() -> None:
 def test_a_token_goes_with_its_fields_in_any_order() -> None:
     """Lists that hold the same are the same; facets and the page's size are free."""
     first = parse_search(asked(formats=["PNG", "GIF"], facets=True, page_size=3))
-    position = Position(0, 1_700_000_000_000, "0b8f4a5e-7a59-5c39-9d0f-3c3a9b0a1f11")
+    position = SortKey(0, 1_700_000_000_000, "0b8f4a5e-7a59-5c39-9d0f-3c3a9b0a1f11")
     token = encode(first.query, position)
     assert parse_search(asked(formats=["GIF", "PNG"], page_token=token)).after == position
     assert faulty(formats=["GIF"], page_token=token) == ["page_token"]
@@ -235,7 +235,7 @@ def test_any_text_is_read_as_documents_are(text: str) -> None:
         found = parse_query_text(text)
     except BadText:
         return
-    assert tuple(dict.fromkeys(word.text for word in found)) == words(text)
+    assert tuple(dict.fromkeys(word.text for word in found)) == tokenize(text)
 
 
 def test_formats_and_colors_are_those_that_are_written() -> None:

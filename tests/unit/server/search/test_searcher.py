@@ -8,7 +8,7 @@ import pytest
 from core.dynamodb.tables import Tables
 from core.errors import Overloaded
 from core.model.image import ImageRecord
-from core.search.query import Found, Position, SearchQuery
+from core.search.query import SearchQuery, SearchResult, SortKey
 from server.search.request import Asked
 from server.search.searcher import ImageLoader, Searches
 
@@ -23,12 +23,12 @@ class HeldEngine:
         self.asked: list[str] = []
 
     async def search(
-        self, query: SearchQuery, *, limit: int, after: Position | None = None, facets: bool = False
-    ) -> Found:
+        self, query: SearchQuery, *, limit: int, after: SortKey | None = None, facets: bool = False
+    ) -> SearchResult:
         del limit, after, facets
         self.asked.append(query.customer_id)
         await self.let_go.wait()
-        return Found((), 0, more=False)
+        return SearchResult((), 0, more=False)
 
     async def close(self) -> None: ...
 

@@ -18,7 +18,7 @@ help:  ## List the targets
 	@$(PYTHON) -m venv .venv
 	@touch $@
 
-# One command with both distributions, so that neither name is looked up on an index.
+# Install both distributions in one command, so that pip looks up neither name on an index.
 .venv/local: .venv/created $(MANIFESTS)
 	@echo "installing into .venv …"
 	@$(INSTALL) --editable './[local]' --editable ./protos
@@ -30,57 +30,57 @@ help:  ## List the targets
 	@touch $@
 
 .venv/loadtest: .venv/local
-	@echo "installing the load tests' tools …"
+	@echo "installing the tools of the load tests …"
 	@$(INSTALL) --editable './[local,loadtest]' --editable ./protos
 	@touch $@
 
-demo: .venv/local  ## Submit real pictures to the whole system on this machine, and check what comes out
+demo: .venv/local  ## Submit real images to the whole system on this machine and verify the results
 	@$(BIN)/python -m cli.demo
 
 up: .venv/local  ## Run the whole system on this machine until Ctrl-C
 	@$(BIN)/imageservice up
 
-# Four at a time even on two cores: most of these tests wait for processes and ports.
+# Four workers even on two cores: most tests wait for processes and ports.
 test: .venv/dev  ## Run the whole test suite
 	$(BIN)/python -m pytest --numprocesses 4 --dist worksteal
 
-test-real: .venv/dev  ## Run the system's tests on Amazon's DynamoDB Local, on ElasticMQ and OpenSearch (needs a JDK 17 and Maven)
+test-real: .venv/dev  ## Run the system tests on DynamoDB Local, ElasticMQ and OpenSearch (needs JDK 17, Maven)
 	$(BIN)/python -m pytest --backend=real tests/acceptance tests/chaos tests/integration/test_tables.py \
 		tests/integration/test_search_engine*.py tests/integration/test_server_search*.py tests/cluster/opensearch
 
-verify-redis: .venv/dev  ## Kill, hang and corrupt a real Redis under the system (needs Debian's redis-server)
+verify-redis: .venv/dev  ## Kill, hang and corrupt a real Redis under the system (needs redis-server of Debian)
 	$(BIN)/python -m pytest tests/cluster/redis
 
-verify-search: .venv/dev  ## Kill OpenSearch, Redis and the indexer under load (needs a JDK 17, Maven, Debian's redis-server)
+verify-search: .venv/dev  ## Kill OpenSearch, Redis and the indexer under load (needs JDK 17, Maven, redis-server)
 	$(BIN)/python -m pytest tests/cluster/readside
 
-# Its pins are not ours, so it has an environment of its own.
+# checkov pins other versions than this project, so it has its own environment.
 .venv/checkov/created: tests/cluster/manifests/checkov.txt .venv/created
 	@$(PYTHON) -m venv --clear .venv/checkov
 	@.venv/checkov/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
 
-verify-k8s: .venv/dev .venv/checkov/created  ## Check the manifests without a cluster (needs kubectl, Go, Debian's prometheus)
+verify-k8s: .venv/dev .venv/checkov/created  ## Check manifests and alert rules without a cluster (needs kubectl, Go, prometheus)
 	$(BIN)/python -m pytest tests/cluster/manifests tests/cluster/dashboards/test_rules.py
 
-verify-dashboards: .venv/dev  ## Ask a real Prometheus for every panel and every alert while all runs and fails (needs Go, Debian's prometheus, redis-server)
+verify-dashboards: .venv/dev  ## Query a real Prometheus for every panel and alert under faults (needs Go, prometheus, redis-server)
 	PYTHONPATH=tests $(BIN)/python -m cluster.control_plane
 	$(BIN)/python -m pytest tests/cluster/dashboards
 
-verify-cluster: .venv/dev  ## See it scale on a real control plane with the real KEDA (needs Go, a JDK 17, Maven), or on KUBECONFIG's
+verify-cluster: .venv/dev  ## Scale with a real KEDA on a real control plane, or on KUBECONFIG (needs Go, JDK 17, Maven)
 	PYTHONPATH=tests $(BIN)/python -m cluster.control_plane
 	$(BIN)/python -m pytest -s tests/cluster/control_plane tests/cluster/scaling
 
-verify-image: .venv/dev  ## Build the image and run it as a restricted pod would (root, docker.io and debootstrap, or DOCKER_HOST)
+verify-image: .venv/dev  ## Build the image and run it as a restricted pod (needs root, docker.io, debootstrap, or DOCKER_HOST)
 	$(BIN)/python -m pytest tests/cluster/image
 
-load-smoke: .venv/loadtest  ## Take 10,000 requests to their end and prove that none was lost
+load-smoke: .venv/loadtest  ## Process 10,000 requests and prove that none was lost
 	@$(BIN)/imageservice-loadtest million --up --requests 10000 --report .load-smoke
 
 bench: .venv/dev  ## Measure everything side by side, and renew docs/performance.md (23 minutes on a quiet machine; needs Debian's redis-server, a JDK 17 and Maven)
 	$(BIN)/python -m loadtest.bench
 
-check: .venv/dev  ## Lint, types, layers, freshness of stubs and docs
+check: .venv/dev  ## Run linters, type checks, layer checks, and checks of generated files
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/mypy $(CODE)
@@ -90,7 +90,7 @@ check: .venv/dev  ## Lint, types, layers, freshness of stubs and docs
 	$(BIN)/python docs/metrics.py --check
 	$(BIN)/python -m k8s.components.monitoring.generator --check
 
-format: .venv/dev  ## Put the code into shape
+format: .venv/dev  ## Format the code
 	$(BIN)/ruff check --fix $(CODE)
 	$(BIN)/ruff format $(CODE)
 
@@ -106,7 +106,7 @@ dashboards: .venv/dev  ## Generate the dashboards
 metrics: .venv/dev  ## Generate docs/metrics.md
 	$(BIN)/python docs/metrics.py
 
-constraints: .venv/dev  ## Renew constraints.txt with the newest releases
+constraints: .venv/dev  ## Update constraints.txt to the newest releases
 	@rm -rf .venv/fresh && $(PYTHON) -m venv .venv/fresh
 	@.venv/fresh/bin/pip install --quiet --editable './[local,loadtest,dev]' --editable ./protos
 	@{ sed -n '/^#/p' constraints.txt; .venv/fresh/bin/pip freeze --exclude-editable --exclude pip --exclude setuptools; } > .venv/constraints.txt

@@ -1,1 +1,1 @@
-"""The dashboards, written down briefly: `python -m k8s.components.monitoring.generator` writes their JSON."""
+"""Definitions of the Grafana dashboards. `python -m k8s.components.monitoring.generator` writes their JSON."""

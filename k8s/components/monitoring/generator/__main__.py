@@ -1,4 +1,4 @@
-"""Write the dashboards' JSON, or with --check, say whether it is as this code would write it."""
+"""Write the JSON of the dashboards, or with --check report the files that are stale."""
 
 import sys
 from pathlib import Path
@@ -17,11 +17,11 @@ DASHBOARDS = (OVERVIEW, SERVER, READ_SIDE, CONSUMER, QUEUE_AND_SCALING, DEPENDEN
 def main(arguments: list[str]) -> int:
     texts = {FOLDER / f"{each.name}.json": each.text() for each in DASHBOARDS}
     if arguments == ["--check"]:
-        there = set(FOLDER.glob("*.json"))
+        existing = set(FOLDER.glob("*.json"))
         stale = [
             path.name
-            for path in sorted(there | set(texts))
-            if path not in there or path.read_text(encoding="utf-8") != texts.get(path)
+            for path in sorted(existing | set(texts))
+            if path not in existing or path.read_text(encoding="utf-8") != texts.get(path)
         ]
         if stale:
             sys.stderr.write(f"stale: {', '.join(stale)}; run `make dashboards`\n")

@@ -1,4 +1,4 @@
-"""The worker: what it takes in, how long each step lasts, how it ends."""
+"""The consumer: messages received, time of each step, outcomes."""
 
 from k8s.components.monitoring.generator.dashboard import Dashboard, Row
 from k8s.components.monitoring.generator.panel import Panel, Query, quantiles
@@ -8,9 +8,10 @@ _MESSAGES = Row(
     "Messages",
     (
         Panel(
-            "Received",
-            "first: never handed out before. again: given back or sent anew. suspect: it may have killed its process, "
-            "and runs alone. malformed: not a message of ours; it is left to the redrive policy and ends in the DLQ.",
+            "Messages received",
+            "first: received for the first time. again: requeued or sent again. suspect: quarantined, because an "
+            "earlier run may have killed its process. malformed: not a message of ours; the redrive policy moves it "
+            "to the DLQ.",
             "cps",
             (
                 Query(
@@ -21,9 +22,9 @@ _MESSAGES = Row(
             stacked=True,
         ),
         Panel(
-            "Let out of hand",
-            "finished: ended and deleted. given_back: to be tried later. let_go: a fault of ours; it comes back when "
-            "its visibility lapses.",
+            "Messages released, by outcome",
+            "finished: processed and deleted (ack). given_back: requeued for a later attempt. let_go: abandoned "
+            "after an internal error; it is received again after the visibility timeout.",
             "cps",
             (
                 Query(
@@ -34,9 +35,9 @@ _MESSAGES = Row(
             stacked=True,
         ),
         Panel(
-            "Given back, by reason",
-            "outage: AWS failed. drain: the pod ended. host_busy: one host has its share of us. The others are "
-            "failure codes, of an origin that asks for patience, or that is given some before its last attempt.",
+            "Messages requeued, by reason",
+            "outage: AWS failed. drain: the pod stopped. host_busy: the host is at its concurrency limit. Other "
+            "reasons are failure codes: the origin asked for a delay, or the last attempt comes after a delay.",
             "cps",
             (
                 Query(
@@ -47,9 +48,9 @@ _MESSAGES = Row(
             stacked=True,
         ),
         Panel(
-            "Held, of those that may be",
-            "Share of its slots that a consumer uses. Near 100 % with a backlog, more pods help; with idle slots and a "
-            "backlog, something else holds it up.",
+            "Slots in use",
+            "Share of a consumer's slots that are in use. Near 100 % with a backlog, more pods help. With free "
+            "slots and a backlog, something else is the limit.",
             "percentunit",
             (
                 Query(
@@ -60,15 +61,15 @@ _MESSAGES = Row(
             ),
         ),
         Panel(
-            "How long a message is held",
-            "From its receive until it was finished, given back or let go.",
+            "Processing time of a message",
+            "From its receive until its ack, requeue or abandonment.",
             "s",
             quantiles("consumer_process_duration_seconds", "<consumer>", "outcome", "{{outcome}}"),
         ),
         Panel(
             "Age at receive",
-            "How long messages waited in the queue, since they were last sent; the oldest that is held; and how long "
-            "requests have been PENDING at most, however often their messages were sent.",
+            "Time that messages waited in the queue since they were last sent; the age of the oldest message in "
+            "process; the longest time that a request has been PENDING, however often it was requeued.",
             "s",
             (
                 *quantiles("consumer_queue_age_seconds", "<consumer>", "job", ""),
@@ -84,14 +85,15 @@ _STEPS = Row(
     (
         Panel(
             "Time of each step",
-            "fetch → inspect → store → record → complete → notify. Fetch includes the waits between attempts.",
+            "fetch → inspect → store → record → complete → notify. Fetch includes the delays between attempts.",
             "s",
             quantiles("consumer_step_seconds", "<consumer>", "step", "{{step}}"),
             width=12,
         ),
         Panel(
-            "Where the time goes",
-            "Seconds that all messages together spend in each step, a second: how many slots a step takes.",
+            "Slots used by each step",
+            "Seconds per second that all messages together spend in each step, which is the number of slots that "
+            "the step uses.",
             "short",
             (
                 Query(
@@ -103,8 +105,8 @@ _STEPS = Row(
             stacked=True,
         ),
         Panel(
-            "Ended",
-            "Requests, by state and failure code.",
+            "Requests ended",
+            "By state and failure code.",
             "reqps",
             (
                 Query(
@@ -116,8 +118,8 @@ _STEPS = Row(
             stacked=True,
         ),
         Panel(
-            "Attempts that failed",
-            "Attempts to fetch, those that were tried again included, by failure code.",
+            "Failed fetch attempts",
+            "By failure code, including attempts that were followed by another one.",
             "cps",
             (
                 Query(
@@ -144,8 +146,8 @@ _STEPS = Row(
     ),
 )
 
-_TROUBLE = Row(
-    "Trouble",
+_FAULTS = Row(
+    "Faults",
     (
         Panel(
             "Outage",
@@ -154,8 +156,9 @@ _TROUBLE = Row(
             (Query("max by (pod) (consumer_outage{<consumer>})", "{{pod}}"),),
         ),
         Panel(
-            "Heartbeats that failed",
-            "Calls that could not extend the visibility of what is held. After several, messages are received twice.",
+            "Failed heartbeats",
+            "Calls that could not extend the visibility timeout of messages in process. After several failures "
+            "messages are received twice.",
             "cps",
             (
                 Query(
@@ -166,7 +169,7 @@ _TROUBLE = Row(
         ),
         Panel(
             "Restarts",
-            "Restarts of the consumers' containers in the last hour. A picture that kills its process shows here.",
+            "Restarts of the consumer containers in the last hour. An image that kills its process shows here.",
             "short",
             (
                 Query(
@@ -182,6 +185,6 @@ _TROUBLE = Row(
 CONSUMER = Dashboard(
     "consumer",
     "consumer",
-    "The worker: what it takes in, how long each step lasts, how it ends.",
-    (_MESSAGES, _STEPS, _TROUBLE, Row("Processes", process_panels("<consumer>", "consumers"))),
+    "The consumer: messages received, time of each step, outcomes.",
+    (_MESSAGES, _STEPS, _FAULTS, Row("Processes", process_panels("<consumer>", "consumers"))),
 )

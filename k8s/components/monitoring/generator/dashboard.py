@@ -1,4 +1,4 @@
-"""A dashboard: rows of panels, and the choice of a data source and a namespace."""
+"""A dashboard: rows of panels, with variables for the data source and the namespace."""
 
 import json
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Any
 
 from k8s.components.monitoring.generator.panel import DATA_SOURCE, Panel
 
-# Grafana 12's; a newer Grafana raises it by itself.
+# The version of Grafana 12. A newer Grafana migrates it.
 SCHEMA_VERSION = 41
 PAGE_WIDTH = 24
 
@@ -59,7 +59,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Dashboard:
-    """`name` is the file's, and makes the uid, which stays: links lead to it."""
+    """`name` is the name of the file and part of the uid. The uid must not change, because links use it."""
 
     name: str
     title: str
@@ -110,11 +110,11 @@ class Dashboard:
                     "panels": [],
                 }
             )
-            x, y, line = 0, y + 1, 0
+            x, y, height = 0, y + 1, 0
             for panel in row.panels:
                 if x + panel.width > PAGE_WIDTH:
-                    x, y, line = 0, y + line, 0
+                    x, y, height = 0, y + height, 0
                 panels.append(panel.json(len(panels) + 1, x, y))
-                x, line = x + panel.width, max(line, panel.height)
-            y += line
+                x, height = x + panel.width, max(height, panel.height)
+            y += height
         return panels

@@ -1,4 +1,4 @@
-"""What we stand on, AWS and the origins, what it takes of us, and what it costs."""
+"""Calls to AWS and origins, resource usage, and cost."""
 
 from k8s.components.monitoring.generator.dashboard import Dashboard, Row
 from k8s.components.monitoring.generator.panel import Panel, Query, quantiles
@@ -8,8 +8,8 @@ _AWS = Row(
     "AWS",
     (
         Panel(
-            "Calls",
-            "By operation. Tries within a call are one.",
+            "AWS calls",
+            "By operation. All attempts of a call count as one.",
             "reqps",
             (
                 Query(
@@ -20,8 +20,8 @@ _AWS = Row(
             stacked=True,
         ),
         Panel(
-            "Calls that failed",
-            "By operation, and by the code or kind of the error.",
+            "Failed AWS calls",
+            "By operation and error code, or kind of error.",
             "reqps",
             (
                 Query(
@@ -33,8 +33,8 @@ _AWS = Row(
             stacked=True,
         ),
         Panel(
-            "Throttled tries",
-            "Whole calls that AWS refused because there were too many, each try by itself. Most succeed at the next.",
+            "Throttled attempts",
+            "Attempts of whole calls that AWS throttled, each counted. Most succeed at the next attempt.",
             "reqps",
             (
                 Query(
@@ -45,15 +45,15 @@ _AWS = Row(
             stacked=True,
         ),
         Panel(
-            "Latency",
-            "Time of a call, its tries included. ReceiveMessage waits for messages, which is its purpose.",
+            "Latency of AWS calls",
+            "Time of a call, including all attempts. ReceiveMessage is a long poll and waits for messages.",
             "s",
             quantiles("aws_call_seconds", "<processes>", "operation", "{{operation}}"),
             width=12,
         ),
         Panel(
-            "Batches",
-            "Mean number of items that shared a call. The larger, the cheaper.",
+            "Items per batch",
+            "Mean number of items per call. Larger batches cost less.",
             "short",
             (
                 Query(
@@ -67,9 +67,9 @@ _AWS = Row(
             width=12,
         ),
         Panel(
-            "Items sent once more",
-            "Items of a batch that a successful call did not take, and that went into a later one: DynamoDB, SQS and "
-            "SNS throttle items, which the throttled tries do not count.",
+            "Retried batch items",
+            "Items that a successful batch call did not accept, and that a later call sent again. DynamoDB, SQS and "
+            "SNS throttle single items, which the throttled attempts do not count.",
             "cps",
             (
                 Query(
@@ -81,14 +81,14 @@ _AWS = Row(
             width=12,
         ),
         Panel(
-            "Calls an image",
-            "All calls of servers and consumers, for each request that ended. Idle long polls count as well.",
+            "AWS calls per image",
+            "All calls of servers and consumers per ended request. Idle long polls count too.",
             "short",
             (
                 Query(
                     "sum(rate(aws_calls_total{<processes>}[$__rate_interval]))"
                     " / (sum(rate(consumer_ended_requests_total{<consumer>}[$__rate_interval])) > 0)",
-                    "calls an image",
+                    "calls per image",
                 ),
             ),
             width=12,
@@ -100,8 +100,9 @@ _ORIGINS = Row(
     "Origins",
     (
         Panel(
-            "Attempts that failed",
-            "By failure code, those that were tried again included. A rise of one code is one origin, or our network.",
+            "Failed fetch attempts",
+            "By failure code, including attempts that were followed by another one. If one code rises, the cause is "
+            "one origin, or our network.",
             "cps",
             (
                 Query(
@@ -113,13 +114,13 @@ _ORIGINS = Row(
         ),
         Panel(
             "Time to fetch",
-            "All attempts and the waits between them.",
+            "All attempts and the delays between them.",
             "s",
             quantiles("consumer_step_seconds", '<consumer>, step="fetch"', "step", ""),
         ),
         Panel(
-            "Size of a picture",
-            "Mean bytes of a body that was fetched whole.",
+            "Size of an image",
+            "Mean number of bytes of a completely fetched body.",
             "bytes",
             (
                 Query(
@@ -136,8 +137,9 @@ _COST = Row(
     "Cost at list prices",
     (
         Panel(
-            "Cost an hour, by service",
-            "Calls and writes at list prices. Without storage, traffic, compute, and the reads of watched requests.",
+            "Cost per hour, by service",
+            "Calls and writes at list prices. Not included: storage, traffic, compute, and the reads of watched "
+            "requests.",
             "currencyUSD",
             (
                 Query(
@@ -149,19 +151,19 @@ _COST = Row(
         ),
         Panel(
             "Cost of a million images",
-            "Over the last hour, for each million images completed.",
+            "Over the last hour, per million completed images.",
             "currencyUSD",
             (
                 Query(
                     'imageservice:cost_per_image_usd{namespace="$namespace"} * 1000000',
-                    "a million images",
+                    "per million images",
                 ),
             ),
             limit=8,
         ),
         Panel(
-            "Writes an image",
-            "Write units of DynamoDB for each request that ended: 4 where an image is completed, its indexes included.",
+            "Writes per image",
+            "DynamoDB write units per ended request: 4 for a COMPLETED request, including the indexes.",
             "short",
             (
                 Query(
@@ -177,6 +179,6 @@ _COST = Row(
 DEPENDENCIES_AND_COST = Dashboard(
     "dependencies-and-cost",
     "dependencies and cost",
-    "What we stand on, AWS and the origins, what it takes of us, and what it costs.",
+    "Calls to AWS and origins, resource usage, and cost.",
     (_AWS, _ORIGINS, _COST, Row("Processes", process_panels("<processes>", "processes"))),
 )

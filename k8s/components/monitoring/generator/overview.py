@@ -1,17 +1,17 @@
-"""Is it well? What is promised, what comes and goes, what it costs."""
+"""Service level objectives, requests and cost."""
 
 from k8s.components.monitoring.generator.dashboard import Dashboard, Row
 from k8s.components.monitoring.generator.panel import Panel, Query
 
 _BUDGET = "on (slo) group_left () (1 - imageservice:slo_objective:ratio)"
 
-_PROMISES = Row(
-    "Promises",
+_OBJECTIVES = Row(
+    "Objectives",
     (
         Panel(
             "Error budget left",
-            "Share of the 30 days' budget that is left, by objective: 100 % is untouched, 0 is spent. "
-            "With less than 30 days of data it covers what there is.",
+            "Share of the error budget of 30 days that is left, by objective: 100 % is untouched, 0 is spent. With "
+            "less than 30 days of data it covers the available time.",
             "percentunit",
             (
                 Query(
@@ -23,7 +23,7 @@ _PROMISES = Row(
             width=12,
         ),
         Panel(
-            "Kept in the last 6 hours",
+            "Objectives met in the last 6 hours",
             "Share of submits that were answered (availability), of SubmitImage calls within 250 ms (latency), of "
             "requests that ended within 5 minutes of acceptance (freshness).",
             "percentunit",
@@ -33,8 +33,8 @@ _PROMISES = Row(
         ),
         Panel(
             "Burn rate, 1 hour",
-            "How many times faster than the budget allows it is being spent. Above 14.4 somebody is woken, unless it "
-            "was by fewer than five events.",
+            "How many times faster than allowed the error budget is spent. Above 14.4 an alert pages, unless there "
+            "were fewer than five bad events.",
             "none",
             (
                 Query(
@@ -46,7 +46,7 @@ _PROMISES = Row(
         ),
         Panel(
             "Burn rate, 3 days",
-            "The same over 3 days. Above 1 the budget will not last the month, and a ticket is opened.",
+            "The same over 3 days. Above 1 the budget will not last the month, and an alert opens a ticket.",
             "none",
             (
                 Query(
@@ -58,7 +58,7 @@ _PROMISES = Row(
         ),
         Panel(
             "Alerts",
-            "Alerts that fire, or will if their cause lasts. docs/runbook.md has an entry for each.",
+            "Firing and pending alerts. docs/runbook.md has an entry for each.",
             "none",
             (
                 Query(
@@ -71,12 +71,12 @@ _PROMISES = Row(
     ),
 )
 
-_WORK = Row(
-    "Work",
+_REQUESTS = Row(
+    "Requests",
     (
         Panel(
             "Requests accepted and ended",
-            "Accepted: submits that were answered OK, repeats of an id included. Ended: COMPLETED or FAILED.",
+            "Accepted: submits answered OK, including repeated ids. Ended: COMPLETED or FAILED.",
             "reqps",
             (
                 Query(
@@ -93,8 +93,8 @@ _WORK = Row(
         ),
         Panel(
             "Failures by code",
-            "Requests that consumers ended FAILED. Most codes are the customer's or the origin's affair; INTERNAL and "
-            "CRASHED are ours. UNDELIVERABLE is reconcile's, and in its log alone.",
+            "Requests that consumers ended FAILED. Most codes are faults of the customer or the origin; INTERNAL "
+            "and CRASHED are ours. Only reconcile sets UNDELIVERABLE, and only its log has it.",
             "reqps",
             (
                 Query(
@@ -106,8 +106,8 @@ _WORK = Row(
             stacked=True,
         ),
         Panel(
-            "What customers wait",
-            "Time from a request's acceptance to its end.",
+            "Time to completion",
+            "Time from the acceptance of a request to its end.",
             "s",
             tuple(
                 Query(
@@ -121,7 +121,7 @@ _WORK = Row(
         ),
         Panel(
             "Latency of SubmitImage",
-            "Time until a submit is answered, which is after the database and the queue have acknowledged it.",
+            "Time until a submit is answered, after the database and the queue have acknowledged it.",
             "s",
             tuple(
                 Query(
@@ -134,7 +134,7 @@ _WORK = Row(
             limit=0.25,
         ),
         Panel(
-            "Waiting",
+            "Waiting messages",
             "Messages that wait in the queue of requests, and messages in its dead-letter queue (DLQ).",
             "short",
             (
@@ -147,7 +147,7 @@ _WORK = Row(
         ),
         Panel(
             "Age of the oldest message",
-            "Of those that consumers hold, since it was last sent. Above 15 minutes somebody is woken.",
+            "Of the messages in process, since it was last sent. Above 15 minutes an alert pages.",
             "s",
             (Query("max(consumer_oldest_message_age_seconds{<consumer>})", "oldest"),),
             limit=900,
@@ -160,25 +160,26 @@ _COST = Row(
     (
         Panel(
             "Cost of a million images",
-            "Calls and writes at list prices over the last hour, for each million images completed. Without storage, "
-            "traffic, compute, and the reads of watched requests.",
+            "Calls and writes at list prices over the last hour, per million completed images. Not included: "
+            "storage, traffic, compute, and the reads of watched requests.",
             "currencyUSD",
             (
                 Query(
                     'imageservice:cost_per_image_usd{namespace="$namespace"} * 1000000',
-                    "a million images",
+                    "per million images",
                 ),
             ),
             kind="stat",
             width=12,
         ),
         Panel(
-            "Cost a day at the present pace",
-            "The same calls and writes, at the pace of the last 5 minutes.",
+            "Cost per day at the current rate",
+            "The same calls and writes, at the rate of the last 5 minutes.",
             "currencyUSD",
             (
                 Query(
-                    'sum(imageservice:aws_cost_usd:rate5m{namespace="$namespace"}) * 86400', "a day"
+                    'sum(imageservice:aws_cost_usd:rate5m{namespace="$namespace"}) * 86400',
+                    "per day",
                 ),
             ),
             kind="stat",
@@ -190,6 +191,6 @@ _COST = Row(
 OVERVIEW = Dashboard(
     "overview",
     "overview",
-    "Is it well? What is promised, what comes and goes, what it costs.",
-    (_PROMISES, _WORK, _COST),
+    "Service level objectives, requests and cost.",
+    (_OBJECTIVES, _REQUESTS, _COST),
 )

@@ -1,4 +1,4 @@
-"""A panel: one question, its queries, and how the answer looks."""
+"""A panel: title, description, queries and appearance."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -7,7 +7,7 @@ Kind = Literal["timeseries", "stat", "table"]
 
 DATA_SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 
-# What stands in a query for the labels that every selector of a process has.
+# Placeholders in queries, and the label matchers of a process that replace them.
 SELECTORS = {
     "<server>": 'namespace="$namespace", job="imageservice-server"',
     "<consumer>": 'namespace="$namespace", job="imageservice-consumer"',
@@ -20,15 +20,15 @@ SELECTORS = {
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """PromQL, and the legend of its series. `<server>` and the like stand for SELECTORS."""
+    """A PromQL expression with placeholders (SELECTORS), and the legend of its series."""
 
     expr: str
     legend: str
 
     def json(self, ref: str, *, instant: bool) -> dict[str, Any]:
         expr = self.expr
-        for mark, selector in SELECTORS.items():
-            expr = expr.replace(mark, selector)
+        for placeholder, matchers in SELECTORS.items():
+            expr = expr.replace(placeholder, matchers)
         return {
             "refId": ref,
             "datasource": DATA_SOURCE,
@@ -43,7 +43,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """`unit` is Grafana's name of one; `width` is in 24ths of the page; `limit` is drawn as a line."""
+    """`unit` is a unit of Grafana; `width` is in 24ths of the page; `limit` is drawn as a line."""
 
     title: str
     description: str
@@ -120,7 +120,7 @@ class Panel:
 
 
 def quantiles(metric: str, selector: str, by: str, legend: str) -> tuple[Query, ...]:
-    """Median and 99th percentile of a histogram, for each value of the labels `by`."""
+    """Return queries for the median and the 99th percentile of a histogram, by the labels `by`."""
     return tuple(
         Query(
             f"histogram_quantile({quantile}, sum by ({by}, le) "

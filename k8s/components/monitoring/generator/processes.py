@@ -1,14 +1,15 @@
-"""Panels that every kind of process has: what it takes of its machine, and whether it is prompt."""
+"""Panels of every program: CPU, memory and event loop lag."""
 
 from k8s.components.monitoring.generator.panel import Panel, Query, quantiles
 
 
 def process_panels(selector: str, name: str) -> tuple[Panel, ...]:
-    """`selector` is one of panel.SELECTORS; `name` says whose they are."""
+    """Return the panels. `selector` is a placeholder of panel.SELECTORS; `name` is for the titles."""
     return (
         Panel(
             f"CPU of the {name}",
-            "Cores that each process uses. There is no limit; what is above the request is lent by the node.",
+            "Cores that each process uses. There is no CPU limit: a process above its request uses idle CPU of the "
+            "node.",
             "none",
             (
                 Query(
@@ -19,7 +20,7 @@ def process_panels(selector: str, name: str) -> tuple[Panel, ...]:
         ),
         Panel(
             f"Memory of the {name}",
-            "Resident memory of each process. Above the pod's limit the kernel kills it.",
+            "Resident memory of each process. The kernel kills a process above the limit of its pod.",
             "bytes",
             (
                 Query(
@@ -29,9 +30,9 @@ def process_panels(selector: str, name: str) -> tuple[Panel, ...]:
             ),
         ),
         Panel(
-            f"Event loop of the {name}",
-            "How late the event loop runs what is due. Above half a second for long, the CPU is not enough or "
-            "something blocks it.",
+            f"Event loop lag of the {name}",
+            "Delay of callbacks in the event loop. Above 0.5 s for long, the CPU is too small or a call blocks the "
+            "loop.",
             "s",
             quantiles("event_loop_lag_seconds", selector, "pod", "{{pod}}"),
         ),

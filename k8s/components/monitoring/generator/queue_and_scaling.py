@@ -1,4 +1,4 @@
-"""The queues, and how many pods follow from them."""
+"""The queues and the number of pods."""
 
 from k8s.components.monitoring.generator.dashboard import Dashboard, Row
 from k8s.components.monitoring.generator.panel import Panel, Query, quantiles
@@ -8,15 +8,16 @@ _CONSUMER_HPA = 'namespace="$namespace", horizontalpodautoscaler="keda-hpa-image
 _SERVER = 'namespace="$namespace", deployment="imageservice-server"'
 _SERVER_HPA = 'namespace="$namespace", horizontalpodautoscaler="imageservice-server"'
 _RECONCILE = 'namespace="$namespace", cronjob="imageservice-reconcile"'
-# No namespace: KEDA's chart has it scraped in a way that makes this label KEDA's own.
+# No namespace: with the scrape configuration of KEDA's chart this label is the namespace of KEDA.
 _SCALER = 'scaledObject="imageservice-consumer"'
 
 _QUEUES = Row(
     "Queues",
     (
         Panel(
-            "Requests",
-            "visible: waiting. in_flight: held by a consumer. delayed: given back with a wait. As SQS approximates.",
+            "Requests in the queue",
+            "visible: waiting. in_flight: in process. delayed: requeued with a delay. SQS reports approximate "
+            "numbers.",
             "short",
             (
                 Query(
@@ -40,32 +41,32 @@ _QUEUES = Row(
         ),
         Panel(
             "Time to empty",
-            "The backlog, divided by the requests that ended a second in the last minutes. Gone where none ended.",
+            "The backlog divided by the current rate of ended requests. No value if no request ended.",
             "s",
             (
                 Query(
                     'imageservice:backlog:messages{namespace="$namespace"} / on (namespace) '
                     "(sum by (namespace) (rate(consumer_ended_requests_total{<consumer>}[$__rate_interval])) > 0)",
-                    "to empty",
+                    "time to empty",
                 ),
             ),
         ),
         Panel(
             "Age of the oldest message",
-            "Of those that consumers hold, since it was last sent.",
+            "Of the messages in process, since it was last sent.",
             "s",
             (Query("max by (pod) (consumer_oldest_message_age_seconds{<consumer>})", "{{pod}}"),),
             limit=900,
         ),
         Panel(
             "Age at receive",
-            "How long messages waited in the queue, since they were last sent.",
+            "Time that messages waited in the queue since they were last sent.",
             "s",
             quantiles("consumer_queue_age_seconds", "<consumer>", "job", ""),
         ),
         Panel(
-            "Readings that failed",
-            "Readings of a queue that SQS did not answer; its figures are gone until it does.",
+            "Failed readings",
+            "Readings of a queue that SQS did not answer. The depth is unknown until it does.",
             "cps",
             (
                 Query(
@@ -82,7 +83,7 @@ _CONSUMERS = Row(
     (
         Panel(
             "Backlog",
-            "What KEDA scales by: messages that wait and those in flight.",
+            "The metric that KEDA scales by: messages that wait and messages in flight.",
             "short",
             (
                 Query(
@@ -93,7 +94,8 @@ _CONSUMERS = Row(
         ),
         Panel(
             "Replicas",
-            "desired: what the autoscaler asks for. ready: what works. The maximum is what stands downstream.",
+            "desired: requested by the autoscaler. ready: running. The services behind the consumer set the "
+            "maximum.",
             "short",
             (
                 Query(
@@ -109,8 +111,8 @@ _CONSUMERS = Row(
             ),
         ),
         Panel(
-            "What KEDA reads",
-            "The figure that KEDA hands to the autoscaler.",
+            "Metric of KEDA",
+            "The value that KEDA reports to the autoscaler.",
             "short",
             (
                 Query(
@@ -120,14 +122,14 @@ _CONSUMERS = Row(
             ),
         ),
         Panel(
-            "KEDA's scaler is active",
-            "1 while there is work; 0 lets the deployment go to its minimum after the cooldown.",
+            "KEDA scaler active",
+            "1 while there are messages; 0 lets the deployment scale to its minimum after the cooldown.",
             "none",
             (Query(f"max by (scaler) (keda_scaler_active{{{_SCALER}}})", "{{scaler}}"),),
         ),
         Panel(
-            "KEDA's errors",
-            "Readings of the queue that failed. After some in a row the fallback holds.",
+            "KEDA errors",
+            "Failed readings of the queue. After several in a row KEDA uses its fallback.",
             "cps",
             (
                 Query(
@@ -141,8 +143,8 @@ _CONSUMERS = Row(
             ),
         ),
         Panel(
-            "KEDA's latency",
-            "Time of its last reading of the queue.",
+            "KEDA latency",
+            "Time of the last reading of the queue.",
             "s",
             (
                 Query(
@@ -159,7 +161,7 @@ _SERVERS = Row(
     (
         Panel(
             "Replicas of the server",
-            "desired: what the autoscaler asks for, by CPU. ready: what answers.",
+            "desired: requested by the autoscaler, by CPU. ready: serving.",
             "short",
             (
                 Query(
@@ -175,7 +177,7 @@ _SERVERS = Row(
         ),
         Panel(
             "Disruption budgets",
-            "Pods that may be evicted at present; at 0 a node with a healthy one waits to be drained.",
+            "Pods that may be evicted now. At 0 the drain of a node with a healthy pod waits.",
             "short",
             (
                 Query(
@@ -186,8 +188,8 @@ _SERVERS = Row(
             ),
         ),
         Panel(
-            "Since reconcile succeeded",
-            "Time since the last run of the CronJob that succeeded; where none did yet, since it was made.",
+            "Time since reconcile succeeded",
+            "Time since the last successful run of the CronJob, or since its creation if no run has succeeded.",
             "s",
             (
                 Query(
@@ -203,6 +205,6 @@ _SERVERS = Row(
 QUEUE_AND_SCALING = Dashboard(
     "queue-and-scaling",
     "queue and scaling",
-    "The queues, and how many pods follow from them.",
+    "The queues and the number of pods.",
     (_QUEUES, _CONSUMERS, _SERVERS),
 )

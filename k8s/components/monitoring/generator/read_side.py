@@ -1,19 +1,19 @@
-"""Who asks for what there is: lists, images, states, searches; what answers them, and how far behind search is."""
+"""Lists, images, status reads and searches: calls, caches, search engine and index."""
 
 from k8s.components.monitoring.generator.dashboard import Dashboard, Row
 from k8s.components.monitoring.generator.panel import Panel, Query, quantiles
 from k8s.components.monitoring.generator.processes import process_panels
 
 _READS = "GetStatus|ListRequests|GetImage|ListImages|SearchImages"
-_FAULTS = "UNAVAILABLE|INTERNAL|UNKNOWN|DEADLINE_EXCEEDED|RESOURCE_EXHAUSTED|DATA_LOSS"
+_ERRORS = "UNAVAILABLE|INTERNAL|UNKNOWN|DEADLINE_EXCEEDED|RESOURCE_EXHAUSTED|DATA_LOSS"
 _INDEXER = 'namespace="$namespace", deployment="imageservice-indexer"'
 
 _CALLS = Row(
-    "Calls that read",
+    "Read calls",
     (
         Panel(
-            "Reads",
-            "Calls that ended, by method.",
+            "Read calls",
+            "Ended calls, by method.",
             "reqps",
             (
                 Query(
@@ -25,8 +25,8 @@ _CALLS = Row(
         ),
         Panel(
             "Latency of reads",
-            "Time until the answer, by method. A page of a list reads several shards; a search asks the engine, and "
-            "then the table of images.",
+            "Time until the answer, by method. A page of a list reads several shards. A search queries the engine "
+            "and then the table of images.",
             "s",
             quantiles(
                 "grpc_server_handling_seconds",
@@ -36,14 +36,14 @@ _CALLS = Row(
             ),
         ),
         Panel(
-            "Share of faults",
-            "Reads that ended by a fault of ours or for want of room, of all that ended, by method. UNAVAILABLE of "
-            "SearchImages alone is the engine.",
+            "Error ratio",
+            "Share of read calls that ended with a server error or a full server, by method. If only SearchImages "
+            "is UNAVAILABLE, the cause is the search engine.",
             "percentunit",
             (
                 Query(
                     "sum by (grpc_method) (rate(grpc_server_handled_total"
-                    f'{{<server>, grpc_method=~"{_READS}|WatchRequest", grpc_code=~"{_FAULTS}"}}[$__rate_interval]))'
+                    f'{{<server>, grpc_method=~"{_READS}|WatchRequest", grpc_code=~"{_ERRORS}"}}[$__rate_interval]))'
                     " / (sum by (grpc_method) (rate(grpc_server_handled_total"
                     f'{{<server>, grpc_method=~"{_READS}|WatchRequest"}}[$__rate_interval])) > 0)',
                     "{{grpc_method}}",
@@ -54,12 +54,12 @@ _CALLS = Row(
 )
 
 _CACHES = Row(
-    "States and caches",
+    "Status and caches",
     (
         Panel(
-            "States, by where they were found",
-            "Of requests that GetStatus and watches asked for. memory: COMPLETED ones in the server. redis: where "
-            "REDIS_URL is set. tables: read from DynamoDB, which alone costs.",
+            "Status reads, by source",
+            "Status reads of GetStatus and watches. memory: COMPLETED requests in the server. redis: if REDIS_URL "
+            "is set. tables: read from DynamoDB, the only source that costs money.",
             "reqps",
             (
                 Query(
@@ -70,26 +70,27 @@ _CACHES = Row(
             stacked=True,
         ),
         Panel(
-            "Reads of tables that caches save",
-            "Share of the states that were asked for and found without a table. What is PENDING can only be read.",
+            "Cache hit ratio",
+            "Share of status reads that needed no table. A PENDING request is always read from the table.",
             "percentunit",
             (
                 Query(
                     '1 - sum(rate(status_reads_total{<server>, source="tables"}[$__rate_interval]))'
                     " / (sum(rate(status_reads_total{<server>}[$__rate_interval])) > 0)",
-                    "saved",
+                    "cache hits",
                 ),
             ),
         ),
         Panel(
             "Watched requests",
-            "Distinct ids that streams watch, by process. With Redis their ends are told; without, they are polled.",
+            "Distinct request ids that streams watch, by process. With Redis the server is notified of their end; "
+            "without it the server polls.",
             "short",
             (Query("sum by (pod) (watched_requests{<server>})", "{{pod}}"),),
         ),
         Panel(
-            "Calls to Redis",
-            "By process, operation and outcome. Many documents share one.",
+            "Redis calls",
+            "By process, operation and outcome. Many documents share a call.",
             "reqps",
             (
                 Query(
@@ -103,7 +104,8 @@ _CACHES = Row(
         ),
         Panel(
             "Latency of Redis",
-            "Time of a call. Slower than a tenth of a second it counts as down, and the tables are read instead.",
+            "Time of a call. A call that takes more than 0.1 s counts as an outage, and the tables are read "
+            "instead.",
             "s",
             quantiles(
                 "redis_call_seconds",
@@ -113,8 +115,9 @@ _CACHES = Row(
             ),
         ),
         Panel(
-            "Redis is used",
-            "1 while it is, by process and use: calls, and news of ends. No line where REDIS_URL is not set.",
+            "Redis in use",
+            "1 while Redis is used, by process and use: calls, and news (events about ended requests). No line if "
+            "REDIS_URL is not set.",
             "none",
             (
                 Query(
@@ -124,9 +127,9 @@ _CACHES = Row(
             ),
         ),
         Panel(
-            "Not told to Redis, or not understood",
-            "Documents and news that were dropped because Redis was down or slow, and such as are none of ours. Nobody "
-            "misses them: the tables are read.",
+            "Dropped and malformed Redis events",
+            "Documents and events that were dropped because Redis was down or slow, and malformed ones. Answers "
+            "stay correct, because the tables are read.",
             "cps",
             (
                 Query(
@@ -148,9 +151,9 @@ _ENGINE = Row(
     "Search engine",
     (
         Panel(
-            "Calls to the engine",
-            "By process, operation and outcome. unavailable: no answer, or too late. refused: not called, because it "
-            "is known to be down.",
+            "Search engine calls",
+            "By process, operation and outcome. unavailable: no answer in time. refused: not sent, because the "
+            "engine is known to be down.",
             "reqps",
             (
                 Query(
@@ -161,15 +164,16 @@ _ENGINE = Row(
             stacked=True,
         ),
         Panel(
-            "Latency of the engine",
-            "Time of a call, by process and operation. A search that takes longer than SEARCH_TIMEOUT_S is given up.",
+            "Latency of the search engine",
+            "Time of a call, by process and operation. A search that takes longer than SEARCH_TIMEOUT_S is "
+            "abandoned.",
             "s",
             quantiles(
                 "search_engine_call_seconds", "<search>", "job, operation", "{{job}} {{operation}}"
             ),
         ),
         Panel(
-            "Searches without an answer",
+            "Unanswered searches",
             "Share of the server's searches that the engine did not answer.",
             "percentunit",
             (
@@ -177,7 +181,7 @@ _ENGINE = Row(
                     "sum(rate(search_engine_calls_total"
                     '{<server>, operation="search", outcome=~"unavailable|refused"}[$__rate_interval]))'
                     ' / (sum(rate(search_engine_calls_total{<server>, operation="search"}[$__rate_interval])) > 0)',
-                    "without an answer",
+                    "unanswered",
                 ),
             ),
             limit=0.5,
@@ -189,15 +193,15 @@ _INDEX = Row(
     "Index",
     (
         Panel(
-            "How far search is behind",
-            "Time from an image's record to its place in the index, of what was written just now.",
+            "Indexing lag",
+            "Time from the record of an image to its entry in the index, for recently written images.",
             "s",
             quantiles("indexer_lag_seconds", "<indexer>", "job", ""),
             limit=300,
         ),
         Panel(
-            "Images, by what became of them",
-            "indexed. stale: the index had it already. gone: no table has it. unavailable: again later. rejected and "
+            "Indexed images, by outcome",
+            "indexed. stale: already in the index. gone: in no table. unavailable: retried later. rejected and "
             "malformed end in the search DLQ.",
             "cps",
             (
@@ -209,8 +213,8 @@ _INDEX = Row(
             stacked=True,
         ),
         Panel(
-            "Events that wait",
-            "visible: waiting. in_flight: held by an indexer. As SQS approximates.",
+            "Waiting events",
+            "visible: waiting. in_flight: in process by an indexer. SQS reports approximate numbers.",
             "short",
             (
                 Query(
@@ -233,21 +237,22 @@ _INDEX = Row(
             limit=1,
         ),
         Panel(
-            "Waiting",
-            "1 while an indexer receives nothing because the engine, or a table, does not answer it.",
+            "Indexer waiting",
+            "1 while an indexer receives nothing, because the engine or a table does not answer.",
             "none",
             (Query("max by (pod) (indexer_waiting{<indexer>})", "{{pod}}"),),
         ),
         Panel(
-            "Incomplete",
-            "1 while the index lacks images, because it was made empty when there were some already. Reindex ends it.",
+            "Index incomplete",
+            "1 while the index lacks images, because it was created empty although images existed. A reindex ends "
+            "it.",
             "none",
             (Query("max by (pod) (search_index_incomplete{<indexer>})", "{{pod}}"),),
             limit=1,
         ),
         Panel(
             "Events received",
-            "Repeated ones included.",
+            "Including repeated events.",
             "cps",
             (
                 Query(
@@ -258,8 +263,8 @@ _INDEX = Row(
             stacked=True,
         ),
         Panel(
-            "Images a write",
-            "Mean number of images that shared one write to the engine. It grows with the load.",
+            "Images per write",
+            "Mean number of images per write to the engine. It grows with the load.",
             "short",
             (
                 Query(
@@ -271,10 +276,10 @@ _INDEX = Row(
         ),
         Panel(
             "Indexers",
-            "asked for: by KEDA, which follows the events that wait. ready: what works.",
+            "desired: requested by KEDA, which follows the waiting events. ready: running.",
             "short",
             (
-                Query(f"max(kube_deployment_spec_replicas{{{_INDEXER}}})", "asked for"),
+                Query(f"max(kube_deployment_spec_replicas{{{_INDEXER}}})", "desired"),
                 Query(f"max(kube_deployment_status_replicas_ready{{{_INDEXER}}})", "ready"),
             ),
         ),
@@ -284,7 +289,7 @@ _INDEX = Row(
 READ_SIDE = Dashboard(
     "read-side",
     "read side",
-    "Who asks for what there is, what answers them, and how far behind search is.",
+    "Lists, images, status reads and searches: calls, caches, search engine and index.",
     (
         _CALLS,
         _CACHES,

@@ -1,17 +1,17 @@
-"""The gRPC front door: who calls, how it is answered, what is under way."""
+"""The gRPC server: calls, errors, latency, and work in flight."""
 
 from k8s.components.monitoring.generator.dashboard import Dashboard, Row
 from k8s.components.monitoring.generator.panel import Panel, Query, quantiles
 from k8s.components.monitoring.generator.processes import process_panels
 
-_FAULTS = "UNAVAILABLE|INTERNAL|UNKNOWN|DEADLINE_EXCEEDED|RESOURCE_EXHAUSTED|DATA_LOSS"
+_ERRORS = "UNAVAILABLE|INTERNAL|UNKNOWN|DEADLINE_EXCEEDED|RESOURCE_EXHAUSTED|DATA_LOSS"
 
 _CALLS = Row(
     "Calls",
     (
         Panel(
-            "Calls begun",
-            "By method. A stream of submits is one call, however many items it carries.",
+            "Calls started",
+            "By method. A stream of submits is one call, however many items it has.",
             "reqps",
             (
                 Query(
@@ -22,7 +22,7 @@ _CALLS = Row(
         ),
         Panel(
             "Calls ended, by code",
-            "OK and what was refused. INVALID_ARGUMENT, NOT_FOUND and ALREADY_EXISTS are the callers' affair.",
+            "OK and errors. INVALID_ARGUMENT, NOT_FOUND and ALREADY_EXISTS are faults of the caller.",
             "reqps",
             (
                 Query(
@@ -34,20 +34,20 @@ _CALLS = Row(
             stacked=True,
         ),
         Panel(
-            "Share of faults",
-            "Calls that ended by a fault of ours or for want of room, of all that ended, by method.",
+            "Error ratio",
+            "Share of calls that ended with a server error or a full server, by method.",
             "percentunit",
             (
                 Query(
                     "sum by (grpc_method) (rate(grpc_server_handled_total"
-                    f'{{<server>, grpc_code=~"{_FAULTS}"}}[$__rate_interval]))'
+                    f'{{<server>, grpc_code=~"{_ERRORS}"}}[$__rate_interval]))'
                     " / sum by (grpc_method) (rate(grpc_server_handled_total{<server>}[$__rate_interval]))",
                     "{{grpc_method}}",
                 ),
             ),
         ),
         Panel(
-            "Items of streams, by code",
+            "Stream items, by code",
             "Items that SubmitImages answered.",
             "cps",
             (
@@ -61,7 +61,7 @@ _CALLS = Row(
         ),
         Panel(
             "Latency of unary calls",
-            "Time until the answer. Streams have none: they last as long as their callers want.",
+            "Time until the answer. Streams have no latency: they last as long as the caller wants.",
             "s",
             quantiles(
                 "grpc_server_handling_seconds",
@@ -72,8 +72,8 @@ _CALLS = Row(
             limit=0.25,
         ),
         Panel(
-            "How long watches last",
-            "From a WatchRequest's begin to its end.",
+            "Duration of watches",
+            "From the start of a WatchRequest to its end.",
             "s",
             quantiles(
                 "grpc_server_handling_seconds",
@@ -85,36 +85,38 @@ _CALLS = Row(
     ),
 )
 
-_UNDER_WAY = Row(
-    "Under way",
+_IN_FLIGHT = Row(
+    "In flight",
     (
         Panel(
-            "Submits under way",
-            "Taken and not answered yet, by process. Beyond MAX_PENDING_SUBMITS a SubmitImage is RESOURCE_EXHAUSTED.",
+            "Submits in flight",
+            "Accepted and not yet answered, by process. Above MAX_PENDING_SUBMITS a SubmitImage is "
+            "RESOURCE_EXHAUSTED.",
             "short",
             (Query("sum by (pod) (pending_submits{<server>})", "{{pod}}"),),
         ),
         Panel(
-            "Streams that are held back",
-            "Streams of submits that are not read at present: their limit, or the server's, is under way.",
+            "Paused submit streams",
+            "Streams of submits that the server does not read now, because the limit of the stream or of the server "
+            "is in flight.",
             "short",
             (Query("sum by (pod) (paused_submit_streams{<server>})", "{{pod}}"),),
         ),
         Panel(
             "Watched requests",
-            "Distinct ids that streams watch. Each is read between every 0.25 s and 30 s, by its age.",
+            "Distinct request ids that streams watch. Each is read every 0.25 s to 30 s, depending on its age.",
             "short",
             (Query("sum by (pod) (watched_requests{<server>})", "{{pod}}"),),
         ),
         Panel(
-            "AWS as the server finds it",
-            "Time of a call, the SDK's tries included. A submit waits for one of each.",
+            "Latency of AWS calls",
+            "Time of a call, including all attempts. A submit waits for one call to DynamoDB and one to SQS.",
             "s",
             quantiles("aws_call_seconds", "<server>", "operation", "{{operation}}"),
         ),
         Panel(
-            "Batches",
-            "Mean number of items that shared a call. It grows with the load; an idle server sends each alone.",
+            "Items per batch",
+            "Mean number of items per call. It grows with the load; an idle server sends each item alone.",
             "short",
             (
                 Query(
@@ -126,7 +128,7 @@ _UNDER_WAY = Row(
         ),
         Panel(
             "Open files",
-            "Connections, mostly, by process; and how many there may be.",
+            "Mostly connections, by process, and the limit.",
             "short",
             (
                 Query("sum by (pod) (process_open_fds{<server>})", "{{pod}}"),
@@ -139,6 +141,6 @@ _UNDER_WAY = Row(
 SERVER = Dashboard(
     "server",
     "server",
-    "The gRPC front door: who calls, how it is answered, what is under way.",
-    (_CALLS, _UNDER_WAY, Row("Processes", process_panels("<server>", "servers"))),
+    "The gRPC server: calls, errors, latency, and work in flight.",
+    (_CALLS, _IN_FLIGHT, Row("Processes", process_panels("<server>", "servers"))),
 )

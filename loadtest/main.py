@@ -171,6 +171,25 @@ def walk(
     return uvloop.run(walks.walk(settings, target, report, Console()))
 
 
+@app.command()
+def render(
+    path: Annotated[
+        Path, typer.Argument(help="The JSON file of a report, or its folder.", metavar="REPORT")
+    ],
+) -> int:
+    """Draw a report as HTML and PNG, beside its JSON file."""
+    from loadtest.run_report import report  # noqa: PLC0415  imports matplotlib, which no other command needs
+
+    json_file = path / "report.json" if path.is_dir() else path
+    try:
+        written = report.render(json_file)
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise Cannot(f"{json_file}: not a report: {type(error).__name__}: {error}") from None
+    for each in written:
+        typer.echo(each)
+    return 0
+
+
 def _sampled(options: list[str]) -> dict[str, int]:
     """Process ids by name. Raises Cannot."""
     sampled = {}

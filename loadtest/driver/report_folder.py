@@ -1,24 +1,18 @@
 """The folder of one run's report: its files, and the logs of what was started for it."""
 
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 from loadtest.driver.errors import Cannot
 from loadtest.driver.progress_bar import ProgressBar
-from loadtest.run_report import report
 from loadtest.run_report.record import Faults, RunRecord, fault_lines
 from loadtest.run_report.thinning import thinned
 
 POINTS = 600
 """Of the timeline in the JSON: an hour's run then stays under 300 KB."""
 
-_FILES = _JSON, _PAGE, _PICTURE, _FAULTS = (
-    "report.json",
-    "report.html",
-    "report.png",
-    "faults.txt",
-)
+_JSON, _FAULTS = "report.json", "faults.txt"
+_FILES = (_JSON, _FAULTS, "report.html", "report.png")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +32,10 @@ class ReportFolder:
         return self.path / f"{name}.log"
 
     def write(self, record: RunRecord, found: Faults | None) -> None:
-        """`found` are the faults, None where nobody came to look for them all. Without matplotlib, JSON only."""
-        short = thinned(record, POINTS)
-        short.to_json(self.path / _JSON)
+        """`found` holds the faults, or is None if the verification did not finish."""
+        thinned(record, POINTS).to_json(self.path / _JSON)
         if found is not None:
             (self.path / _FAULTS).write_text("".join(fault_lines(found)), encoding="utf-8")
-        if find_spec("matplotlib") is not None:
-            report.to_html(short, self.path / _PAGE)
-            report.to_png(short, self.path / _PICTURE)
 
     def tell(self, record: RunRecord, took: str, bar: ProgressBar) -> None:
         """The verdict and the totals, for people; `took` says how long it was, and of what."""
@@ -53,4 +43,6 @@ class ReportFolder:
             bar.say(sentence)
         totals = ", ".join(f"{name} {value}" for name, value in record.totals.items())
         bar.say(f"{took}; {totals}")
-        bar.say(f"the report is in {self.path}")
+        bar.say(
+            f"report: {self.path / _JSON}; draw it with: imageservice-loadtest render {self.path}"
+        )

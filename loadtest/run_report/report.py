@@ -1,4 +1,4 @@
-"""A record for people: one self-contained page, and one picture."""
+"""Render a record as one self-contained HTML page and one image."""
 
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -37,20 +37,27 @@ svg { width: 100%; height: auto; display: block; } svg text { font-family: syste
 """
 
 
-def to_html(record: RunRecord, path: Path) -> None:
-    """Write one page with nothing outside it, under 500 KB however long the run was. Needs matplotlib."""
-    path.write_text(page(record), encoding="utf-8")
+def render(json_file: Path) -> tuple[Path, Path]:
+    """Write an HTML page and a PNG beside the JSON of a record, and return their paths. Requires matplotlib.
+
+    Raises OSError, or ValueError, LookupError or TypeError for a file that is not a record.
+    """
+    record = RunRecord.from_json(json_file)
+    html, image = json_file.with_suffix(".html"), json_file.with_suffix(".png")
+    html.write_text(page(record), encoding="utf-8")
+    image.write_bytes(png(record))
+    return html, image
 
 
-def to_png(record: RunRecord, path: Path) -> None:
-    """Write the plots as one picture. Needs matplotlib."""
+def png(record: RunRecord) -> bytes:
+    """Return all plots as one image."""
     thin = thinned(record, POINTS)
     verdict = "passed" if record.verdict.passed else "FAILED"
-    subtitle = f"{verdict}; {_where(record)}"
-    path.write_bytes(plots.png(record.heading.title, subtitle, thin.timeline))
+    return plots.png(record.heading.title, f"{verdict}; {_where(record)}", thin.timeline)
 
 
 def page(record: RunRecord) -> str:
+    """Return a page without external resources, under 500 KB however long the run was."""
     thin = thinned(record, POINTS)
     heading = record.heading
     drawn = (plots.svg(plot, thin.timeline.seconds) for plot in plots.plots(thin.timeline))

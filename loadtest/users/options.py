@@ -136,5 +136,5 @@ def _add_ends(parser: ArgumentParser) -> None:
         "--report",
         default="",
         metavar="FOLDER",
-        help="Gets locust.json and locust.html at the end of a run.",
+        help="Folder for locust.json, written at the end of a run.",
     )

@@ -3,10 +3,8 @@
 import logging
 from pathlib import Path
 
-import gevent
 from locust.env import Environment
 
-from loadtest.run_report import report
 from loadtest.run_report.heading import heading
 from loadtest.run_report.record import Cell
 from loadtest.users.options import given_options
@@ -36,10 +34,9 @@ def write(run: Run, environment: Environment) -> None:
     folder = Path(given.report)
     folder.mkdir(parents=True, exist_ok=True)
     record = run.outcomes.record(heading("Locust", _settings(environment)), run.seconds)
-    record.to_json(folder / "locust.json")
-    # Plotting takes seconds, in which locust's page and its workers want their answers.
-    gevent.get_hub().threadpool.apply(report.to_html, (record, folder / "locust.html"))
-    logger.info("the report is %s", folder / "locust.html")
+    path = folder / "locust.json"
+    record.to_json(path)
+    logger.info("report: %s; draw it with: imageservice-loadtest render %s", path, path)
 
 
 def _settings(environment: Environment) -> dict[str, Cell]:

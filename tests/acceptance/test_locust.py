@@ -31,9 +31,6 @@ class Ran:
     async def record(self) -> RunRecord:
         return await asyncio.to_thread(RunRecord.from_json, self.folder / "locust.json")
 
-    async def page(self) -> str:
-        return await asyncio.to_thread((self.folder / "locust.html").read_text, encoding="utf-8")
-
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def origin() -> AsyncIterator[str]:
@@ -86,7 +83,6 @@ async def test_each_user_makes_its_calls_and_leaves_a_report(
     assert record.totals == {**told, "failed": 0}
     assert record.verdict.passed
     assert set(record.latencies) == set(told)
-    assert "<svg" in await ran.page()
 
 
 async def test_an_open_loop_makes_all_its_calls_over_two_processes(

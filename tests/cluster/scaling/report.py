@@ -1,8 +1,7 @@
-"""A run's timeline as files: JSON and CSV for programs, a plot for people."""
+"""Write the timeline of a run as JSON and as an SVG plot."""
 
-import csv
 import json
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
 
@@ -17,15 +16,11 @@ REPORTS = Path(__file__).parent / "reports"
 
 
 def write_report(run: Timeline, scaling: Scaling, folder: Path = REPORTS) -> None:
-    """Write timeline.json, timeline.csv and timeline.svg, over those of the run before."""
+    """Write timeline.json and timeline.svg, replacing those of the previous run."""
     folder.mkdir(exist_ok=True)
     samples = [asdict(sample) for sample in run.samples]
     content = {"scaling": asdict(scaling), "samples": samples}
     (folder / "timeline.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    with (folder / "timeline.csv").open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, [each.name for each in fields(Sample)], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(samples)
     # The same run gives the same bytes.
     with rc_context({"svg.hashsalt": "timeline", "svg.fonttype": "none"}):
         _plot(run.samples, scaling).savefig(folder / "timeline.svg", metadata={"Date": None})

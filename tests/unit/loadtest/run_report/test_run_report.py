@@ -10,6 +10,7 @@ from subprocess import PIPE
 
 import pytest
 
+from loadtest import main
 from loadtest.run_report import report
 from loadtest.run_report.processes import ProcessSample, ProcessSampler
 from loadtest.run_report.record import Heading, LatencyLines, RunRecord, Table, Timeline, Verdict
@@ -157,9 +158,8 @@ def test_json_gives_the_record_back(tmp_path: Path) -> None:
     assert RunRecord.from_json(tmp_path / "report.json") == record
 
 
-def test_the_page_of_an_hour_is_small_and_needs_nothing_else(tmp_path: Path) -> None:
-    report.to_html(recorded(3_600), tmp_path / "report.html")
-    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+def test_the_page_of_an_hour_is_small_and_self_contained() -> None:
+    page = report.page(recorded(3_600))
     assert len(page) < 500_000
     assert not re.search(r"<script|<link|<img|src=|url\((?!#)", page)
     assert "A run &lt;of&gt; tests" in page
@@ -167,17 +167,31 @@ def test_the_page_of_an_hour_is_small_and_needs_nothing_else(tmp_path: Path) -> 
         assert words in page
 
 
-def test_a_failed_run_says_so(tmp_path: Path) -> None:
-    record = replace(recorded(3), verdict=Verdict(passed=False, sentences=("1 lost: abc",)))
-    report.to_html(record, tmp_path / "report.html")
-    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+def test_the_page_of_a_failed_run_shows_the_verdict() -> None:
+    page = report.page(
+        replace(recorded(3), verdict=Verdict(passed=False, sentences=("1 lost: abc",)))
+    )
     assert "Failed" in page
     assert "1 lost: abc" in page
 
 
-def test_the_picture_is_a_png(tmp_path: Path) -> None:
-    report.to_png(recorded(30), tmp_path / "report.png")
-    assert (tmp_path / "report.png").read_bytes().startswith(b"\x89PNG")
+def test_the_render_command_draws_html_and_png_beside_the_json(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recorded(30).to_json(tmp_path / "report.json")
+    assert main.run(["render", str(tmp_path)]) == 0
+    html, image = tmp_path / "report.html", tmp_path / "report.png"
+    assert capsys.readouterr().out.split() == [str(html), str(image)]
+    assert "<svg" in html.read_text(encoding="utf-8")
+    assert image.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_render_command_rejects_other_files(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "report.json").write_text("{}")
+    assert main.run(["render", str(tmp_path)]) == 2
+    assert f"{tmp_path / 'report.json'}: not a report" in capsys.readouterr().err
 
 
 def test_processes_are_sampled_by_name_and_the_dead_are_left_out() -> None:

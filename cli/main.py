@@ -7,10 +7,8 @@ from typing import Annotated
 import typer
 
 from cli.commands import (
+    jobs,
     list_requests,
-    reconcile,
-    reindex,
-    retry_failed,
     search,
     stack_settings,
     status,
@@ -41,9 +39,7 @@ app.command("watch")(watch.watch)
 app.command("list")(list_requests.listing)
 app.command("image")(status.image)
 app.command("search")(search.search)
-app.command("reconcile")(reconcile.reconcile)
-app.command("redrive")(retry_failed.redrive)
-app.command("reindex")(reindex.reindex)
+jobs.register(app)
 app.command("stack-settings")(stack_settings.stack_settings)
 
 

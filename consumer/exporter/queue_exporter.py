@@ -7,12 +7,14 @@ Cost: a GetQueueAttributes for each queue every READ_INTERVAL_S; at the default 
 a month ($0.21), and the two of search 350,000 more ($0.14).
 """
 
+import argparse
 import asyncio
 
 import structlog
 from prometheus_client import Counter, Gauge
 from pydantic import AliasChoices, Field
 
+from consumer.command import Command
 from consumer.settings import RequestQueuesSettings
 from core.aws.client import open_sqs
 from core.aws.sqs import SqsQueue
@@ -20,8 +22,6 @@ from core.errors import DependencyUnavailable, RequestRejected
 from core.runtime.event_loop_monitor import EventLoopMonitor
 from core.runtime.metrics import serve_metrics
 from core.runtime.signals import run_until_signal
-
-COMMAND = "queue-exporter"
 
 QUEUE_MESSAGES = Gauge(
     "queue_messages",
@@ -71,10 +71,18 @@ class QueueExporterSettings(RequestQueuesSettings):
         return {name: url for name, url in every.items() if url}
 
 
-async def run(settings: QueueExporterSettings) -> int:
-    """Read until SIGTERM."""
+async def run(settings: QueueExporterSettings, _arguments: argparse.Namespace) -> int:
+    """Read the queues until SIGTERM."""
     stop = asyncio.Event()
     return await run_until_signal(_export_until(stop, settings), stop=stop.set)
+
+
+COMMAND = Command(
+    name="queue-exporter",
+    help="export the number of messages in each queue to Prometheus",
+    settings=QueueExporterSettings,
+    run=run,
+)
 
 
 async def _export_until(stop: asyncio.Event, settings: QueueExporterSettings) -> int:

@@ -1,11 +1,13 @@
 """`python -m consumer indexer`: index what the topic tells of, until SIGTERM."""
 
+import argparse
 import asyncio
 from contextlib import suppress
 from functools import partial
 
 import structlog
 
+from consumer.command import Command
 from consumer.indexer import metrics
 from consumer.indexer.event_queue import EventQueue
 from consumer.indexer.indexer import Indexer
@@ -38,12 +40,10 @@ async def watch(engine: SearchWriter, *, every: float = EVERY_S) -> None:
         await asyncio.sleep(every)
 
 
-COMMAND = "indexer"
-
 _log = structlog.get_logger()
 
 
-async def run(settings: IndexerSettings) -> int:
+async def run(settings: IndexerSettings, _arguments: argparse.Namespace) -> int:
     """Neither an engine nor an AWS that is down keeps it from starting, or ends it."""
     async with open_aws() as aws:
         engine = writer_of(aws, settings)
@@ -57,6 +57,14 @@ async def run(settings: IndexerSettings) -> int:
         status = await run_until_signal(_index(indexer, engine, settings), stop=indexer.stop)
     _log.info("drained")
     return status
+
+
+COMMAND = Command(
+    name="indexer",
+    help="keep the search index up to date with the tables",
+    settings=IndexerSettings,
+    run=run,
+)
 
 
 async def _index(indexer: Indexer, engine: SearchWriter, settings: IndexerSettings) -> int:

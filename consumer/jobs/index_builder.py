@@ -19,9 +19,6 @@ from core.search.engine import Rebuild, WriteStatus
 
 _log = structlog.get_logger()
 
-MOST_SEGMENTS = 16
-"""A page of each of them waits for its requests' rows at the same time, and Tables lets 10,000 wait."""
-
 
 @dataclass(slots=True)
 class Tally:

@@ -23,13 +23,15 @@ from pathlib import Path
 
 import structlog
 
+from consumer.clients import Clients, open_clients
+from consumer.command import Command
+from consumer.jobs import options
 from consumer.jobs.failed_requests_queue import Letter, dead_queue
 from consumer.jobs.queue_age import oldest_age
 from consumer.jobs.rate_limiter import Pace
 from consumer.jobs.stale_scan import Checkpoint, StaleScan
 from consumer.notify.finalize import fail_request, retell
 from consumer.settings import ConsumerSettings
-from consumer.worker.app import Clients, open_stores
 from core.aws.sqs import SqsQueue
 from core.dynamodb.tables import ConditionNotMet
 from core.errors import RequestRejected, Undeliverable
@@ -39,9 +41,6 @@ from core.runtime.clock import now_ms
 from core.runtime.signals import run_until_signal
 
 _log = structlog.get_logger()
-
-MOST_SEGMENTS = 16
-"""As many calls and pages at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +54,7 @@ class Tally:
         return Tally(self.resent + other.resent, self.failed + other.failed)
 
 
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = commands.add_parser("reconcile", help="send again, or fail, what was left behind")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--margin",
         type=float,
@@ -67,25 +65,10 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument(
         "--max-claims", type=int, default=5, help="claims before a request is FAILED (5)"
     )
-    parser.add_argument(
-        "--segments",
-        type=int,
-        default=4,
-        choices=range(1, MOST_SEGMENTS + 1),
-        metavar="N",
-        help=f"segments of the scan, read at the same time (4; at most {MOST_SEGMENTS})",
-    )
-    parser.add_argument("--rate", type=_rate, default=5_000, help="rows read a second (5000)")
+    options.add_scan_options(parser)
     parser.add_argument(
         "--checkpoint", type=Path, help="file that keeps the scan's position, to resume from"
     )
-
-
-def _rate(text: str) -> float:
-    rate = float(text)
-    if not rate > 0:
-        raise argparse.ArgumentTypeError("it must be above 0")
-    return rate
 
 
 async def run(settings: ConsumerSettings, arguments: argparse.Namespace) -> int:
@@ -93,20 +76,29 @@ async def run(settings: ConsumerSettings, arguments: argparse.Namespace) -> int:
     return await run_until_signal(_reconcile(settings, arguments))
 
 
+COMMAND = Command(
+    name="reconcile",
+    help="send orphaned PENDING requests again, or fail them",
+    settings=ConsumerSettings,
+    run=run,
+    add_arguments=add_arguments,
+)
+
+
 async def _reconcile(settings: ConsumerSettings, arguments: argparse.Namespace) -> int:
-    async with open_stores(settings) as stores:
-        tally = await fail_undelivered(stores, settings.dlq_url)
-        age = await oldest_age(stores.queue, stores.aws.cloudwatch, settings.queue_url)
+    async with open_clients(settings) as clients:
+        tally = await fail_undelivered(clients, settings.dlq_url)
+        age = await oldest_age(clients.queue, clients.aws.cloudwatch, settings.queue_url)
         checkpoint = Checkpoint(arguments.checkpoint, arguments.segments)
         scan = StaleScan(
-            stores.aws.dynamodb,
+            clients.aws.dynamodb,
             settings.requests_table,
             cutoff=now_ms() - round((age + arguments.margin) * 1000),
             segments=arguments.segments,
             pace=Pace(arguments.rate),
             checkpoint=checkpoint,
         )
-        tally += await _take_up_all(stores, scan, arguments)
+        tally += await _take_up_all(clients, scan, arguments)
         checkpoint.clear()
     sys.stdout.write(
         f"{scan.rows_read} rows read, {tally.resent} requests sent again, {tally.failed} failed\n"
@@ -114,14 +106,14 @@ async def _reconcile(settings: ConsumerSettings, arguments: argparse.Namespace) 
     return 0
 
 
-async def _take_up_all(stores: Clients, scan: StaleScan, arguments: argparse.Namespace) -> Tally:
+async def _take_up_all(clients: Clients, scan: StaleScan, arguments: argparse.Namespace) -> Tally:
     """Raises DependencyUnavailable where a segment could not be read, once the others are: they are checkpointed."""
 
     async def take_up_segment(segment: int) -> Tally:
         tally = Tally()
         async for page in scan.pages(segment):
             for request in page:
-                tally += await _take_up_or_skip(stores, request, arguments.max_claims)
+                tally += await _take_up_or_skip(clients, request, arguments.max_claims)
             _log.info("reconciling", segment=segment, rows_read=scan.rows_read, resent=tally.resent)
         return tally
 
@@ -134,41 +126,41 @@ async def _take_up_all(stores: Clients, scan: StaleScan, arguments: argparse.Nam
     return tally
 
 
-async def _take_up_or_skip(stores: Clients, request: ImageRequest, max_claims: int) -> Tally:
+async def _take_up_or_skip(clients: Clients, request: ImageRequest, max_claims: int) -> Tally:
     try:
-        return await take_up(stores, request, max_claims)
+        return await take_up(clients, request, max_claims)
     except RequestRejected as rejection:
         # One row that a service will not take must not keep reconcile from the others.
         _log.error("cannot be taken up", request_id=request.request_id, error=str(rejection))
         return Tally()
 
 
-async def take_up(stores: Clients, request: ImageRequest, max_claims: int) -> Tally:
+async def take_up(clients: Clients, request: ImageRequest, max_claims: int) -> Tally:
     """Claim one request and send it again, or fail it after `max_claims`."""
     message = replace(first_message(request), resent=True)
     if request.claims >= max_claims:
         # Sent first: should this process die in between, whoever receives the message tells of the end.
         with contextlib.suppress(RequestRejected):
-            await stores.queue.send(message.encode())
-        return await _fail(stores, message)
+            await clients.queue.send(message.encode())
+        return await _fail(clients, message)
     try:
-        await stores.tables.write(stores.tables.statements.claim(request, now=now_ms()))
+        await clients.tables.write(clients.tables.statements.claim(request, now=now_ms()))
     except ConditionNotMet:
         # A worker, or another reconcile, was there first.
         return Tally()
-    await stores.queue.send(message.encode())
+    await clients.queue.send(message.encode())
     return Tally(resent=1)
 
 
-async def fail_undelivered(stores: Clients, queue_url: str) -> Tally:
+async def fail_undelivered(clients: Clients, queue_url: str) -> Tally:
     """Fail the PENDING requests of what the redrive policy moved away; what is no message of ours stays."""
     tally = Tally()
-    async with dead_queue(SqsQueue(stores.aws.wire.sqs, queue_url)) as queue:
+    async with dead_queue(SqsQueue(clients.aws.wire.sqs, queue_url)) as queue:
         async for letters in queue.batches():
             done: list[Letter] = []
             for letter in letters:
                 try:
-                    tally += await _fail(stores, decode_message(letter.body))
+                    tally += await _fail(clients, decode_message(letter.body))
                 except (MalformedMessage, RequestRejected):
                     _log.exception(
                         "left in the queue of undelivered messages", body=letter.body[:200]
@@ -179,14 +171,14 @@ async def fail_undelivered(stores: Clients, queue_url: str) -> Tally:
     return tally
 
 
-async def _fail(stores: Clients, message: ImageMessage) -> Tally:
+async def _fail(clients: Clients, message: ImageMessage) -> Tally:
     """Fail a request that is open, and tell; tell again of one that has ended, which nobody may have done."""
     try:
-        outcome = await fail_request(stores.tables, message, Undeliverable(), message.attempts)
+        outcome = await fail_request(clients.tables, message, Undeliverable(), message.attempts)
     except ConditionNotMet:
-        request = await stores.tables.read_request(message.request_id)
+        request = await clients.tables.read_request(message.request_id)
         if request is not None and message_status(request, message.revision) is MessageStatus.ENDED:
-            await retell(stores.tables, stores.notifier, request)
+            await retell(clients.tables, clients.notifier, request)
         return Tally()
-    await stores.notifier.tell(outcome)
+    await clients.notifier.tell(outcome)
     return Tally(failed=1)

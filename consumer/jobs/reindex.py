@@ -15,36 +15,16 @@ import asyncio
 import sys
 from dataclasses import dataclass
 
+from consumer.command import Command
 from consumer.indexer.app import tables_of, writer_of
 from consumer.indexer.settings import ReindexSettings
-from consumer.jobs.index_builder import MOST_SEGMENTS, IndexBuilder
+from consumer.jobs.index_builder import IndexBuilder
+from consumer.jobs.options import add_scan_options
 from consumer.jobs.progress import Progress
 from core.aws.client import Aws, open_aws
 from core.dynamodb.image_scan import ImageScan
 from core.runtime.signals import run_until_signal
 from core.search.engine import SearchWriter
-
-COMMAND = "reindex"
-
-
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = commands.add_parser(COMMAND, help="build the index of search anew from the tables")
-    parser.add_argument(
-        "--segments",
-        type=int,
-        default=4,
-        choices=range(1, MOST_SEGMENTS + 1),
-        metavar="N",
-        help=f"segments of the scan, read at the same time (4; at most {MOST_SEGMENTS})",
-    )
-    parser.add_argument("--rate", type=_rate, default=5_000, help="rows read a second (5000)")
-
-
-def _rate(text: str) -> float:
-    rate = float(text)
-    if not rate > 0:
-        raise argparse.ArgumentTypeError("it must be above 0")
-    return rate
 
 
 @dataclass(slots=True)
@@ -59,6 +39,15 @@ async def run(settings: ReindexSettings, arguments: argparse.Namespace) -> int:
     A signal that comes when the new index is read changes neither the status nor the count that is told.
     """
     return await run_until_signal(_reindex(settings, arguments))
+
+
+COMMAND = Command(
+    name="reindex",
+    help="rebuild the search index from the tables; searches use the old index until the new one is complete",
+    settings=ReindexSettings,
+    run=run,
+    add_arguments=add_scan_options,
+)
 
 
 async def _reindex(settings: ReindexSettings, arguments: argparse.Namespace) -> int:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import structlog
 
+from consumer.clients import Clients
 from consumer.notify.outcome import FailedRequestMessage, failed_request_message_of, outcome_of
-from consumer.worker.app import Clients
 from core.dynamodb.tables import ConditionNotMet
 from core.errors import FailureCode, RequestRejected
 from core.model.message import ImageMessage
@@ -55,8 +55,8 @@ class Tally:
 class RequestReopener:
     """`failed_with` is None for any code."""
 
-    def __init__(self, stores: Clients, failed_with: FailureCode | None, tally: Tally) -> None:
-        self._stores = stores
+    def __init__(self, clients: Clients, failed_with: FailureCode | None, tally: Tally) -> None:
+        self._clients = clients
         self._failed_with = failed_with
         self._tally = tally
 
@@ -82,7 +82,7 @@ class RequestReopener:
             self._tally.passed_over(other_code=1)
             return False
         try:
-            reopened = await retry_unavailable("reopen request", reopen, self._stores, failed)
+            reopened = await retry_unavailable("reopen request", reopen, self._clients, failed)
         except RequestRejected as rejection:
             self._tally.passed_over(at_fault=1)
             _log.error("cannot be sent", request_id=failed.request_id, error=str(rejection))
@@ -95,12 +95,12 @@ class RequestReopener:
         return True
 
 
-async def reopen(stores: Clients, failed: FailedRequestMessage) -> bool:
+async def reopen(clients: Clients, failed: FailedRequestMessage) -> bool:
     """Reopen one request and send it; False where it has moved on since, and there is nothing to do."""
     pending_since = now_ms()
     try:
         # A letter may outlive its row, and another request have its id by now.
-        await stores.tables.reopen(
+        await clients.tables.reopen(
             failed.request_id,
             failed.revision,
             now=pending_since,
@@ -108,7 +108,7 @@ async def reopen(stores: Clients, failed: FailedRequestMessage) -> bool:
             url=failed.url,
         )
     except ConditionNotMet:
-        request = await stores.tables.read_request(failed.request_id)
+        request = await clients.tables.read_request(failed.request_id)
         reopened_before = (
             request is not None
             and request.state is State.PENDING
@@ -126,7 +126,7 @@ async def reopen(stores: Clients, failed: FailedRequestMessage) -> bool:
         resent=True,
         pending_since=pending_since,
     )
-    await stores.queue.send(message.encode())
+    await clients.queue.send(message.encode())
     return True
 
 

@@ -11,15 +11,14 @@ that was reopened without it is of an older revision: it reopens nothing, and is
 
 import argparse
 import asyncio
-import re
 import sys
-import uuid
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
-from typing import TypeVar
+from collections.abc import Sequence
 
 import structlog
 
+from consumer.clients import Clients, open_clients
+from consumer.command import Command
+from consumer.jobs import options
 from consumer.jobs.failed_requests import AT_ONCE, FailedRequests
 from consumer.jobs.failed_requests_queue import FailedRequestsQueue, Letter, dead_queue
 from consumer.jobs.progress import Progress
@@ -27,48 +26,41 @@ from consumer.jobs.rate_limiter import Pace
 from consumer.jobs.reopen import RequestReopener, Tally, failure_of
 from consumer.notify.outcome import FailedRequestMessage, decode_failed_request_message
 from consumer.settings import ConsumerSettings
-from consumer.worker.app import Clients, open_stores
-from core import errors
 from core.aws.sqs import SqsQueue
 from core.dynamodb.indexes import TimeRange
 from core.model.message import MalformedMessage
 from core.runtime.clock import now_ms
 from core.runtime.signals import run_until_signal
 
-# What `python -m consumer redrive` may be asked for. A value that cannot be meant ends it before AWS is asked.
-
-V = TypeVar("V")
-
-_CUSTOMER = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
-"""The contract's rule for customer_id."""
+_log = structlog.get_logger()
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     which = parser.add_mutually_exclusive_group()
     which.add_argument(
-        "--customer", metavar="ID", type=_checked(_customer), help="those of this customer"
+        "--customer", metavar="ID", type=options.customer_id, help="those of this customer"
     )
     which.add_argument(
         "--request-id",
         metavar="ID[,ID...]",
-        type=_checked(_request_ids),
+        type=options.request_ids,
         action="extend",
         help="these requests; repeatable",
     )
     parser.add_argument(
         "--failure-code",
         metavar="CODE",
-        type=_checked(errors.parse_failure_code),
+        type=options.failure_code,
         help="only those that failed with this code",
     )
     parser.add_argument(
         "--since",
         metavar="TIME",
-        type=_checked(_moment),
+        type=options.past_time,
         help="with --customer: only those that failed at or after it, such as 2026-11-24T09:30:00Z",
     )
     parser.add_argument(
-        "--rate", metavar="N", type=_checked(_rate), default=500.0, help="requests a second (500)"
+        "--rate", metavar="N", type=options.positive, default=500.0, help="requests a second (500)"
     )
 
 
@@ -77,66 +69,6 @@ def option_conflict(arguments: argparse.Namespace) -> str | None:
     if arguments.since is not None and arguments.customer is None:
         return "--since goes with --customer"
     return None
-
-
-def _checked(parse: Callable[[str], V]) -> Callable[[str], V]:
-    """As `parse`, whose ValueErrors argparse would tell without their text."""
-
-    def parsed(text: str) -> V:
-        try:
-            return parse(text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-
-    return parsed
-
-
-def _customer(text: str) -> str:
-    if not _CUSTOMER.fullmatch(text):
-        raise ValueError(f"{text} is not 1 to 128 of letters, digits, and the characters _ . : -")
-    return text
-
-
-def _request_ids(text: str) -> list[str]:
-    """As the service writes them."""
-    ids = text.lower().split(",")
-    for each in ids:
-        try:
-            canonical = str(uuid.UUID(each)) == each
-        except ValueError:
-            canonical = False
-        if not canonical:
-            raise ValueError(f"{each} is not a request id: that is a UUID")
-    return ids
-
-
-def _moment(text: str) -> int:
-    """Milliseconds since the epoch; UTC where no zone is named."""
-    try:
-        moment = datetime.fromisoformat(text)
-        aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        milliseconds = max(0, round(aware.timestamp() * 1000))
-    except (OverflowError, ValueError):
-        raise ValueError(
-            f"{text} is not a time as in 2026-11-24, or 2026-11-24T09:30:00Z"
-        ) from None
-    if milliseconds > now_ms():
-        raise ValueError(f"{text} is not in the past")
-    return milliseconds
-
-
-def _rate(text: str) -> float:
-    rate = float(text)
-    if not 0 < rate < float("inf"):
-        raise ValueError(f"{text} is not above 0")
-    return rate
-
-
-_log = structlog.get_logger()
-
-
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    add_options(commands.add_parser("redrive", help="process FAILED requests again"))
 
 
 async def run(settings: ConsumerSettings, arguments: argparse.Namespace) -> int:
@@ -151,10 +83,20 @@ async def run(settings: ConsumerSettings, arguments: argparse.Namespace) -> int:
         sys.stdout.write(f"{tally}\n")
 
 
+COMMAND = Command(
+    name="retry-failed",
+    help="reopen FAILED requests and process them again",
+    settings=ConsumerSettings,
+    run=run,
+    add_arguments=add_arguments,
+    aliases=("redrive",),
+)
+
+
 async def _redrive(settings: ConsumerSettings, arguments: argparse.Namespace, tally: Tally) -> int:
     try:
-        async with open_stores(settings) as stores:
-            return await _reopen_chosen(Redrive(stores, arguments, tally), settings, arguments)
+        async with open_clients(settings) as clients:
+            return await _reopen_chosen(Redrive(clients, arguments, tally), settings, arguments)
     except asyncio.CancelledError:
         sys.stderr.write("redrive: ended before its end; run again, it does the rest\n")
         raise
@@ -175,14 +117,14 @@ async def _reopen_chosen(
 class Redrive:
     """`status` is the command's exit status."""
 
-    def __init__(self, stores: Clients, arguments: argparse.Namespace, tally: Tally) -> None:
-        self._stores = stores
+    def __init__(self, clients: Clients, arguments: argparse.Namespace, tally: Tally) -> None:
+        self._clients = clients
         self._tally = tally
         self._pace = Pace(arguments.rate)
         self._failures = FailedRequests(
-            stores.tables, stores.aws.wire.dynamodb, arguments.failure_code
+            clients.tables, clients.aws.wire.dynamodb, arguments.failure_code
         )
-        self._reopening = RequestReopener(stores, arguments.failure_code, tally)
+        self._reopening = RequestReopener(clients, arguments.failure_code, tally)
         self._unknown = 0
 
     @property
@@ -212,7 +154,7 @@ class Redrive:
 
     async def out_of_letters(self, queue_url: str) -> None:
         """Those that are in the queue. What is passed over is there for others again at the end."""
-        async with dead_queue(SqsQueue(self._stores.aws.wire.sqs, queue_url)) as queue:
+        async with dead_queue(SqsQueue(self._clients.aws.wire.sqs, queue_url)) as queue:
             with Progress("redrive", await queue.waiting()) as progress:
                 async for letters in queue.batches():
                     await self._reopen_letters(queue, letters)

@@ -1,80 +1,102 @@
-"""Putting a consumer together from its settings."""
+"""The worker: `python -m consumer` without a command. Processes messages of the queue until SIGTERM."""
 
+import argparse
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+import contextlib
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import structlog
 
+from consumer import metrics
+from consumer.clients import Clients, drain_all, open_clients
+from consumer.command import Command
 from consumer.fetching.fetcher import Fetcher, FetchPolicy
 from consumer.imaging import ImagePolicy
-from consumer.notify.notifier import Notifier
-from consumer.notify.redis_publisher import RedisPublisher
 from consumer.settings import ConsumerSettings
 from consumer.worker.decode_pool import Decoder
 from consumer.worker.handler import MessageHandler
 from consumer.worker.pipeline import Pipeline
+from consumer.worker.poller import Loop
 from consumer.worker.receive_queue import ReceiveQueue
 from consumer.worker.retry_policy import RetryPolicy
 from consumer.worker.storage import ImageStorage
-from core.aws.client import Aws, open_aws
-from core.aws.sqs import SqsQueue
-from core.dynamodb.statements import Statements
-from core.dynamodb.tables import Tables
-from core.redis.completed_requests import open_completed_requests
+from consumer.worker.visibility_heartbeat import beat
+from core.errors import DependencyUnavailable
+from core.resilience.backoff import Backoff
+from core.resilience.retry import retrying
+from core.runtime.event_loop_monitor import EventLoopMonitor
+from core.runtime.gc_tuning import freeze_gc
+from core.runtime.metrics import serve_metrics
+from core.runtime.signals import run_until_signal
 
-_DAY_S = 86_400
-_DRAIN_S = 5.0
 _log = structlog.get_logger()
 
-
-@dataclass(frozen=True, slots=True)
-class Clients:
-    """What every command of the consumer reads and writes."""
-
-    aws: Aws
-    tables: Tables
-    queue: SqsQueue
-    notifier: Notifier
+_QUEUE_BACKOFF = Backoff(2.0, 2.0)
 
 
-@asynccontextmanager
-async def open_stores(settings: ConsumerSettings) -> AsyncIterator[Clients]:
-    """Flushes what is under way before the clients close."""
-    async with open_aws() as aws:
-        statements = Statements(
-            requests_table=settings.requests_table,
-            images_table=settings.images_table,
-            shards=settings.customer_shards,
-            retention_s=settings.retention_days * _DAY_S,
+async def run(settings: ConsumerSettings, _arguments: argparse.Namespace) -> int:
+    async with (
+        open_clients(settings) as clients,
+        open_worker(settings, clients) as app,
+    ):
+        poller = Loop(
+            app.inbox,
+            app.worker,
+            concurrency=settings.concurrency,
+            receive_wait=settings.receive_wait_s,
+            drain_grace=settings.drain_grace_s,
         )
-        tables = Tables(aws.dynamodb, aws.wire.dynamodb, statements, settings.batching)
-        shared = open_completed_requests(settings)
-        stores = Clients(
-            aws=aws,
-            tables=tables,
-            queue=SqsQueue(aws.wire.sqs, settings.queue_url, batching=settings.batching),
-            notifier=Notifier(
-                aws.wire.sns,
-                settings.topic_arn,
-                settings.public_base_url,
-                SqsQueue(
-                    aws.wire.sqs,
-                    settings.failed_requests_queue_url,
-                    batching=settings.batching,
-                    sends_name="sqs failed requests",
-                ),
-                settings.batching,
-                announcer=None if shared is None else RedisPublisher(tables, shared),
-            ),
-        )
-        try:
-            yield stores
-        finally:
-            await _bounded(stores.tables.drain(), stores.notifier.drain(), stores.queue.drain())
-            if shared is not None:
-                await shared.close()
+        status = await run_until_signal(_poll(poller, app.inbox, settings), stop=poller.stop)
+    _log.info("drained")
+    return status
+
+
+COMMAND = Command(
+    name="consumer",
+    help="process messages of the queue",
+    settings=ConsumerSettings,
+    run=run,
+)
+
+
+async def _poll(poller: Loop, inbox: ReceiveQueue, settings: ConsumerSettings) -> int:
+    timeout = await _visibility_timeout(inbox, poller)
+    if timeout is None:
+        return 0
+    heartbeat = asyncio.create_task(beat(inbox, timeout))
+    # The heartbeat ends only by a bug. Without it, other consumers would receive the messages held here.
+    heartbeat.add_done_callback(lambda _: poller.stop())
+    metrics.prepare()
+    monitor = EventLoopMonitor()
+    monitoring = asyncio.create_task(monitor.run(), name="event loop monitor")
+    await asyncio.sleep(0)  # Let the monitor sample once before the first message.
+    # Metrics are served last: a successful scrape means that this consumer receives messages.
+    serve_metrics(settings.metrics_host, settings.metrics_port, monitor.alive)
+    freeze_gc()
+    _log.info("consuming", queue=settings.queue_url, concurrency=settings.concurrency)
+    try:
+        await poller.run()
+    finally:
+        monitoring.cancel()
+        heartbeat.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await heartbeat
+    return 0
+
+
+async def _visibility_timeout(inbox: ReceiveQueue, poller: Loop) -> int | None:
+    """Retry until SQS answers; a restart of the process would not help. Returns None if `poller` is stopped first."""
+    retries = retrying("read queue attributes", DependencyUnavailable, backoff=_QUEUE_BACKOFF)
+    asking: asyncio.Task[int] = asyncio.create_task(retries(inbox.visibility_timeout))
+    stopped = asyncio.create_task(poller.stopped())
+    try:
+        await asyncio.wait({asking, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        return await asking if asking.done() else None
+    finally:
+        asking.cancel()
+        stopped.cancel()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +106,8 @@ class WorkerApp:
 
 
 @asynccontextmanager
-async def open_workplace(settings: ConsumerSettings, stores: Clients) -> AsyncIterator[WorkerApp]:
-    inbox = ReceiveQueue(stores.queue)
+async def open_worker(settings: ConsumerSettings, clients: Clients) -> AsyncIterator[WorkerApp]:
+    inbox = ReceiveQueue(clients.queue)
     fetcher = Fetcher(fetch_policy(settings))
     decoder = Decoder(
         ImagePolicy(
@@ -101,33 +123,24 @@ async def open_workplace(settings: ConsumerSettings, stores: Clients) -> AsyncIt
     pipeline = Pipeline(
         fetcher=fetcher,
         decoder=decoder,
-        bucket=ImageStorage(stores.aws.wire.bucket(settings.bucket), settings.bucket, secret),
-        tables=stores.tables,
+        bucket=ImageStorage(clients.aws.wire.bucket(settings.bucket), settings.bucket, secret),
+        tables=clients.tables,
         retries=retries,
     )
     worker = MessageHandler(
         inbox=inbox,
         pipeline=pipeline,
-        tables=stores.tables,
-        notifier=stores.notifier,
+        tables=clients.tables,
+        notifier=clients.notifier,
         retries=retries,
         max_runs_alone=settings.max_isolated_runs,
     )
     try:
         yield WorkerApp(inbox, worker)
     finally:
-        await _bounded(inbox.drain())
+        await drain_all(inbox.drain())
         await fetcher.close()
         decoder.close()
-
-
-async def _bounded(*drains: Awaitable[None]) -> None:
-    """What AWS does not acknowledge within a few seconds of a process's end is left to redelivery."""
-    try:
-        async with asyncio.timeout(_DRAIN_S):
-            await asyncio.gather(*drains)
-    except TimeoutError:
-        _log.warning("not all was flushed", seconds=_DRAIN_S)
 
 
 def fetch_policy(settings: ConsumerSettings) -> FetchPolicy:

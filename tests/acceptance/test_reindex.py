@@ -142,4 +142,6 @@ async def test_reindex_as_a_person_runs_it(embedded_aws: RecordingAws, tmp_path:
         assert ready["pids"].keys() == {"server", "consumer", "indexer"}
     lost = await imageservice("reindex")
     assert lost.code == 2
-    assert "missing: REQUESTS_TABLE, IMAGES_TABLE, SEARCH_URL" in lost.err
+    assert "--ready-file" in lost.err
+    for missing in ("REQUESTS_TABLE", "IMAGES_TABLE", "SEARCH_URL"):
+        assert f"{missing}: " in lost.err

@@ -15,11 +15,8 @@ import consumer.__main__
 import server.__main__
 from cluster.manifests.overlays import Object
 from cluster.manifests.pods import PodTemplate, pod_templates
-from consumer.exporter import queue_exporter
-from consumer.indexer import app as indexer
-from consumer.indexer.settings import IndexerSettings, ReindexSettings
-from consumer.jobs import reindex
-from consumer.settings import ConsumerSettings
+from consumer.command import Command
+from consumer.worker import app as worker
 from core.settings import ProcessSettings
 from server.settings import ServerSettings
 
@@ -52,19 +49,16 @@ def process_of(arguments: Sequence[str]) -> Process | None:
     match list(arguments):
         case ["server", *_]:
             return Process(ServerSettings, lambda given: server.__main__._parse(list(given)))
-        case ["consumer", queue_exporter.COMMAND, *_]:
-            return Process(queue_exporter.QueueExporterSettings, _consumer)
-        case ["consumer", indexer.COMMAND, *_]:
-            return Process(IndexerSettings, _consumer)
-        case ["consumer", reindex.COMMAND, *_]:
-            return Process(ReindexSettings, _consumer)
-        case ["consumer", *_]:
-            return Process(ConsumerSettings, _consumer)
+        case ["consumer", *given]:
+            return Process(_command(given).settings, consumer.__main__.parser().parse_args)
     return None
 
 
-def _consumer(arguments: Sequence[str]) -> argparse.Namespace:
-    return consumer.__main__._parser().parse_args(arguments)
+def _command(arguments: Sequence[str]) -> Command[Any]:
+    for command in consumer.__main__.COMMANDS:
+        if arguments[:1] and arguments[0] in (command.name, *command.aliases):
+            return command
+    return worker.COMMAND
 
 
 def sdk_variables() -> set[str]:

@@ -1,19 +1,12 @@
 """The command's own ways: usage errors, exit codes, one line on stderr."""
 
-import argparse
 import re
 import socket
 from pathlib import Path
-from types import ModuleType
 
 import pytest
-from typer.main import get_group
 
-from cli.commands import required_settings
-from cli.main import app, run
-from consumer.jobs import reconcile, retry_failed
-from consumer.settings import ConsumerSettings
-from core.errors import FailureCode
+from cli.main import run
 
 NO_ID = "is not a request id: that is a UUID, 32 hexadecimal digits in five groups"
 
@@ -61,29 +54,6 @@ NO_ID = "is not a request id: that is a UUID, 32 hexadecimal digits in five grou
         (
             ["reconcile", "--ready-file", "/no/such"],
             "--ready-file /no/such: No such file or directory",
-        ),
-        (["redrive", "--bogus"], "No such option: --bogus"),
-        (
-            ["redrive", "--failure-code", "TIME_OUT"],
-            "--failure-code TIME_OUT is no failure code; there are "
-            + ", ".join(sorted(FailureCode)),
-        ),
-        (["redrive", "--request-id", "xx"], f"xx {NO_ID}"),
-        (
-            ["redrive", "--customer", "a#b"],
-            "--customer 'a#b': not 1 to 128 of letters, digits, and the characters _ . : -",
-        ),
-        (
-            ["redrive", "--customer", "acme", "--since", "noon"],
-            "--since noon: not a time as in 2026-11-24, or 2026-11-24T09:30:00Z",
-        ),
-        (["redrive", "--since", "2026-11-24"], "--since goes with --customer"),
-        (
-            [
-                *("redrive", "--customer", "acme"),
-                *("--request-id", "6d2f0c1e-3a5b-4a53-9a35-0a4d8f0c2a11"),
-            ],
-            "--customer and --request-id: only one of them",
         ),
         (["submit", "--bogus"], "No such option: --bogus"),
         (["status"], "Missing argument 'ID'."),
@@ -152,7 +122,7 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     """Help lists every command."""
     assert run(["--help"]) == 0
     printed = capsys.readouterr().out
-    for command in ("up", "submit", "status", "watch", "reconcile", "redrive"):
+    for command in ("up", "submit", "status", "watch", "reconcile", "retry-failed", "reindex"):
         assert re.search(rf"\b{command}\b", printed)
 
 
@@ -177,37 +147,3 @@ def test_a_typo_in_a_parameter(capsys: pytest.CaptureFixture[str]) -> None:
     line = capsys.readouterr().err
     assert line.startswith("imageservice: --parameter MaxRecieveCount: core/stack.yaml has only ")
     assert "MaxReceiveCount" in line
-
-
-@pytest.mark.parametrize("command", ["reconcile", "redrive"])
-def test_an_operation_without_settings(
-    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Without the consumer's settings one line says what is missing and where to get it."""
-    for name in required_settings.NAMES:
-        monkeypatch.setenv(name, "x")
-    monkeypatch.delenv("QUEUE_URL")
-    assert run([command]) == 2
-    line = capsys.readouterr().err
-    assert "--ready-file" in line
-    assert line.endswith("(missing: QUEUE_URL)\n")
-
-
-def test_required_settings_are_the_consumers() -> None:
-    """The settings that are asked for are those that the consumer cannot do without."""
-    fields = ConsumerSettings.model_fields
-    needed = {name.upper() for name, field in fields.items() if field.is_required()}
-    assert set(required_settings.NAMES) == needed
-
-
-@pytest.mark.parametrize(
-    ("command", "theirs"), [("reconcile", reconcile), ("redrive", retry_failed)]
-)
-def test_operations_have_the_consumers_options(command: str, theirs: ModuleType) -> None:
-    """Each option of the consumer's command can be given under this command's name."""
-    commands = argparse.ArgumentParser().add_subparsers()
-    theirs.add_parser(commands)
-    parser = commands.choices[command]
-    offered = {option for action in parser._actions for option in action.option_strings} - {"-h"}
-    ours = {option for each in get_group(app).commands[command].params for option in each.opts}
-    assert offered - {"--help"} == ours - {"--ready-file"}

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import pytest
 
-from cli.commands import required_settings
 from consumer.exporter.queue_exporter import QueueExporterSettings
 from consumer.settings import ConsumerSettings
 from core.settings import ProcessSettings, former_variable, load
@@ -103,10 +102,3 @@ def test_every_renamed_setting_is_tested() -> None:
         if (former := former_variable(field)) is not None
     }
     assert renamed == {(each.current, each.former) for each in RENAMED}
-
-
-def test_a_command_accepts_the_former_variable() -> None:
-    """The CLI does not refuse to start an operator's command because of a former name."""
-    environ = dict(REQUIRED)
-    environ["UNDELIVERED_QUEUE_URL"] = environ.pop("DLQ_URL")
-    required_settings.require(environ)

@@ -11,8 +11,8 @@ ID = "2f1c1d4e-7f0a-4a53-9d0e-0b0f6f1f3b11"
 
 
 def parse(*arguments: str) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="redrive")
-    retry_failed.add_options(parser)
+    parser = argparse.ArgumentParser(prog="retry-failed")
+    retry_failed.add_arguments(parser)
     return parser.parse_args(arguments)
 
 

@@ -1,0 +1,77 @@
+"""Clients of the services that the worker and the jobs read and write."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import structlog
+
+from consumer.notify.notifier import Notifier
+from consumer.notify.redis_publisher import RedisPublisher
+from consumer.settings import ConsumerSettings
+from core.aws.client import Aws, open_aws
+from core.aws.sqs import SqsQueue
+from core.dynamodb.statements import Statements
+from core.dynamodb.tables import Tables
+from core.redis.completed_requests import open_completed_requests
+
+_DAY_S = 86_400
+_DRAIN_TIMEOUT_S = 5.0
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Clients:
+    aws: Aws
+    tables: Tables
+    queue: SqsQueue
+    notifier: Notifier
+
+
+@asynccontextmanager
+async def open_clients(settings: ConsumerSettings) -> AsyncIterator[Clients]:
+    """Open the clients; on exit, drain pending batches and close them."""
+    async with open_aws() as aws:
+        statements = Statements(
+            requests_table=settings.requests_table,
+            images_table=settings.images_table,
+            shards=settings.customer_shards,
+            retention_s=settings.retention_days * _DAY_S,
+        )
+        tables = Tables(aws.dynamodb, aws.wire.dynamodb, statements, settings.batching)
+        redis = open_completed_requests(settings)
+        failed_requests = SqsQueue(
+            aws.wire.sqs,
+            settings.failed_requests_queue_url,
+            batching=settings.batching,
+            sends_name="sqs failed requests",
+        )
+        clients = Clients(
+            aws=aws,
+            tables=tables,
+            queue=SqsQueue(aws.wire.sqs, settings.queue_url, batching=settings.batching),
+            notifier=Notifier(
+                aws.wire.sns,
+                settings.topic_arn,
+                settings.public_base_url,
+                failed_requests,
+                settings.batching,
+                announcer=None if redis is None else RedisPublisher(tables, redis),
+            ),
+        )
+        try:
+            yield clients
+        finally:
+            await drain_all(tables.drain(), clients.notifier.drain(), clients.queue.drain())
+            if redis is not None:
+                await redis.close()
+
+
+async def drain_all(*drains: Awaitable[None]) -> None:
+    """Wait for all drains, for 5 seconds at most. SQS delivers again what AWS has not acknowledged by then."""
+    try:
+        async with asyncio.timeout(_DRAIN_TIMEOUT_S):
+            await asyncio.gather(*drains)
+    except TimeoutError:
+        _log.warning("drain timed out", seconds=_DRAIN_TIMEOUT_S)

@@ -1,4 +1,4 @@
-"""The guard at the socket, seen from a real fetch."""
+"""The SSRF guard in real fetches."""
 
 import asyncio
 import contextlib
@@ -27,17 +27,17 @@ OWN_ADDRESS = FetchPolicy(allowed_networks=(ip_network("127.0.0.1/32"),))
 
 
 @pytest.fixture
-async def canary() -> AsyncIterator[RawOrigin]:
-    """A listener at a blocked address, which must never see a connection."""
+async def blocked_listener() -> AsyncIterator[RawOrigin]:
+    """A listener at a blocked address. No connection must reach it."""
     async with raw_origin(saying(b"HTTP/1.1 200 OK\r\n\r\n"), "127.0.0.2") as listener:
         yield listener
 
 
 @pytest.fixture
 async def origin() -> AsyncIterator[HttpOrigin]:
-    """An origin at the one address of this machine that is allowed."""
+    """An origin at the only address of this machine that is allowed."""
     async with http_origin() as server:
-        server.routes["/picture.png"] = replying(body=b"picture")
+        server.routes["/picture.png"] = replying(body=b"image")
         yield server
 
 
@@ -45,7 +45,7 @@ async def origin() -> AsyncIterator[HttpOrigin]:
 async def fetching(
     policy: FetchPolicy = OWN_ADDRESS, **answers: tuple[str, ...]
 ) -> AsyncIterator[Fetcher]:
-    """A fetcher for which the names `<key>.example` resolve to these addresses."""
+    """A fetcher whose resolver maps `<key>.example` to these addresses."""
     names = {f"{name}.example": addresses for name, addresses in answers.items()}
     fetcher = Fetcher(policy, resolver=TableResolver(names))
     try:
@@ -55,7 +55,7 @@ async def fetching(
 
 
 async def outcome(fetcher: Fetcher, url: str) -> bytes | type[ImageFailure]:
-    """The body, or the kind of failure."""
+    """Return the body, or the type of the failure."""
     try:
         async with fetcher.fetch(url) as fetched:
             return fetched.body
@@ -63,21 +63,21 @@ async def outcome(fetcher: Fetcher, url: str) -> bytes | type[ImageFailure]:
         return type(failure)
 
 
-async def test_every_blocked_address_is_refused_as_a_literal(canary: RawOrigin) -> None:
-    """An address written into the URL needs no look-up, and is judged all the same."""
+async def test_every_blocked_address_is_blocked_as_a_literal(blocked_listener: RawOrigin) -> None:
+    """An IP literal in the URL needs no look-up, and is checked too."""
     async with fetching() as fetcher:
-        urls = [row.url(canary.port) for row in BLOCKED]
+        urls = [row.url(blocked_listener.port) for row in BLOCKED]
         outcomes = await asyncio.gather(*(outcome(fetcher, url) for url in urls))
     assert [url for url, got in zip(urls, outcomes, strict=True) if got is not BlockedAddress] == []
-    assert canary.connections == 0
+    assert blocked_listener.connections == 0
 
 
-async def test_every_blocked_address_is_refused_behind_a_redirect(
-    origin: HttpOrigin, canary: RawOrigin
+async def test_every_blocked_address_is_blocked_behind_a_redirect(
+    origin: HttpOrigin, blocked_listener: RawOrigin
 ) -> None:
-    """Each hop is judged anew: an allowed origin cannot send us anywhere else."""
+    """Each hop is checked: an allowed origin cannot redirect to a blocked address."""
     for number, row in enumerate(BLOCKED):
-        origin.routes[f"/{number}"] = redirecting(row.url(canary.port))
+        origin.routes[f"/{number}"] = redirecting(row.url(blocked_listener.port))
     policy = FetchPolicy(allowed_networks=OWN_ADDRESS.allowed_networks, per_host_limit=len(BLOCKED))
     async with fetching(policy) as fetcher:
         outcomes = await asyncio.gather(
@@ -86,27 +86,34 @@ async def test_every_blocked_address_is_refused_behind_a_redirect(
     escaped = [row for row, got in zip(BLOCKED, outcomes, strict=True) if got is not BlockedAddress]
     assert escaped == []
     assert len(origin.asked) == len(BLOCKED)
-    assert canary.connections == 0
+    assert blocked_listener.connections == 0
 
 
-async def test_every_blocked_address_is_refused_as_an_answer_of_dns(canary: RawOrigin) -> None:
-    """A harmless name does not help: the address is judged that the socket would connect to."""
+async def test_every_blocked_address_is_blocked_as_a_dns_answer(
+    blocked_listener: RawOrigin,
+) -> None:
+    """The guard checks the address of the socket, so a harmless name does not matter."""
     answers = {f"row{number}": (row.host,) for number, row in enumerate(BLOCKED)}
     async with fetching(OWN_ADDRESS, **answers) as fetcher:
-        urls = [f"http://{name}.example:{canary.port}/picture.png" for name in answers]
+        urls = [f"http://{name}.example:{blocked_listener.port}/picture.png" for name in answers]
         outcomes = await asyncio.gather(*(outcome(fetcher, url) for url in urls))
     escaped = [row for row, got in zip(BLOCKED, outcomes, strict=True) if got is not BlockedAddress]
     assert escaped == []
-    assert canary.connections == 0
+    assert blocked_listener.connections == 0
 
 
-async def test_the_canary_sings_when_its_address_is_allowed(canary: RawOrigin) -> None:
-    """The tests above can fail: what they fetch answers once the guard is opened."""
+async def test_the_blocked_listener_responds_if_its_address_is_allowed(
+    blocked_listener: RawOrigin,
+) -> None:
+    """The tests above can fail: their listener responds when the guard allows its address."""
     policy = FetchPolicy(allowed_networks=(ip_network("127.0.0.0/8"),))
-    async with fetching(policy, canary=("127.0.0.2",)) as fetcher:
-        assert await outcome(fetcher, f"http://127.0.0.2:{canary.port}/") == b""
-        assert await outcome(fetcher, f"http://canary.example:{canary.port}/") == b""
-    assert canary.connections == 2
+    async with fetching(policy, listener=("127.0.0.2",)) as fetcher:
+        assert await outcome(fetcher, f"http://127.0.0.2:{blocked_listener.port}/") == b""
+        assert (
+            await outcome(fetcher, f"http://listener.example:{blocked_listener.port}/")
+            == b""
+        )
+    assert blocked_listener.connections == 2
 
 
 @pytest.mark.parametrize(
@@ -121,7 +128,7 @@ async def test_the_canary_sings_when_its_address_is_allowed(canary: RawOrigin) -
 async def test_a_blocked_address_beside_one_that_fails_is_a_blocked_address(
     addresses: tuple[str, ...],
 ) -> None:
-    """The other address's failure does not hide the refusal, in whichever order they are tried."""
+    """The error of the other address does not hide the block, in either order."""
     with closed_port() as port:
         async with fetching(mixed=addresses) as fetcher:
             assert await outcome(fetcher, f"http://mixed.example:{port}/") is BlockedAddress
@@ -131,17 +138,17 @@ async def test_a_blocked_address_beside_one_that_fails_is_a_blocked_address(
     "addresses", [("127.0.0.2", "127.0.0.1"), ("::1", "127.0.0.1"), ("127.0.0.1", "10.0.0.1")]
 )
 async def test_a_host_is_reached_by_its_allowed_address(
-    origin: HttpOrigin, canary: RawOrigin, addresses: tuple[str, ...]
+    origin: HttpOrigin, blocked_listener: RawOrigin, addresses: tuple[str, ...]
 ) -> None:
-    """A refusal counts only where no connection comes about."""
+    """A blocked address decides only if no connection is made."""
     async with fetching(mixed=addresses) as fetcher:
         url = origin.url("/picture.png", host="mixed.example")
-        assert await outcome(fetcher, url) == b"picture"
-    assert canary.connections == 0
+        assert await outcome(fetcher, url) == b"image"
+    assert blocked_listener.connections == 0
 
 
-async def test_a_refusal_is_kept_to_its_own_request(origin: HttpOrigin) -> None:
-    """Of two fetches at the same time, one is blocked and the other fails for its own reason."""
+async def test_a_blocked_address_is_recorded_for_its_own_request(origin: HttpOrigin) -> None:
+    """Of two concurrent fetches, one is blocked and the other fails for its own reason."""
     with closed_port() as port:
         async with fetching() as fetcher:
             blocked, failed, fetched = await asyncio.gather(
@@ -151,18 +158,18 @@ async def test_a_refusal_is_kept_to_its_own_request(origin: HttpOrigin) -> None:
             )
     assert blocked is BlockedAddress
     assert failed is ConnectFailed
-    assert fetched == b"picture"
+    assert fetched == b"image"
 
 
-async def test_an_answer_of_dns_that_is_no_address_is_refused() -> None:
-    """A socket would look it up again by itself, past the guard."""
+async def test_a_dns_answer_that_is_no_address_is_blocked() -> None:
+    """A socket would look it up itself, without the guard."""
     async with fetching(odd=("0x7f.1",), name=("localhost",)) as fetcher:
         assert await outcome(fetcher, "http://odd.example/") is BlockedAddress
         assert await outcome(fetcher, "http://name.example/") is BlockedAddress
 
 
-async def test_a_name_that_turns_to_a_blocked_address_is_refused(origin: HttpOrigin) -> None:
-    """DNS rebinding: whatever an earlier hop resolved to, the next connection is judged itself."""
+async def test_dns_rebinding_to_a_blocked_address_is_blocked(origin: HttpOrigin) -> None:
+    """Each connection is checked, whatever an earlier hop resolved to."""
     origin.routes["/away"] = redirecting(f"http://rebound.example:{origin.port}/picture.png")
     async with fetching(first=("127.0.0.1",), rebound=("127.0.0.2",)) as fetcher:
         url = origin.url("/away", host="first.example")
@@ -170,7 +177,7 @@ async def test_a_name_that_turns_to_a_blocked_address_is_refused(origin: HttpOri
 
 
 async def test_the_customer_learns_no_address() -> None:
-    """The failure's text does not tell what a name of ours resolves to."""
+    """The text of the failure does not contain the address of an internal name."""
     async with fetching(internal=("10.11.12.13",)) as fetcher:
         with pytest.raises(BlockedAddress) as blocked:
             async with fetcher.fetch("http://internal.example/"):

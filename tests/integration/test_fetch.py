@@ -1,4 +1,4 @@
-"""One attempt at a URL, against servers on the loopback."""
+"""One fetch attempt, against servers on the loopback interface."""
 
 from collections.abc import AsyncIterator
 from ipaddress import ip_network
@@ -51,18 +51,16 @@ async def get(fetcher: Fetcher, url: str) -> FetchResult:
         return fetched
 
 
-async def test_a_picture_comes_with_what_its_origin_says(
-    fetcher: Fetcher, origin: HttpOrigin
-) -> None:
-    """Body and provenance are those of the response."""
+async def test_an_image_comes_with_its_provenance(fetcher: Fetcher, origin: HttpOrigin) -> None:
+    """Body, ETag, Last-Modified and media type are those of the response."""
     headers = {
         "Content-Type": "image/PNG; x=y",
         "ETag": '"v1"',
         "Last-Modified": "Sun, 01 Mar 2026 12:00:00 GMT",
     }
-    origin.routes["/p.png"] = replying(body=b"picture", headers=headers)
+    origin.routes["/p.png"] = replying(body=b"image", headers=headers)
     assert await get(fetcher, origin.url("/p.png")) == FetchResult(
-        body=b"picture",
+        body=b"image",
         final_url="",
         redirects=0,
         etag='"v1"',
@@ -71,11 +69,11 @@ async def test_a_picture_comes_with_what_its_origin_says(
     )
 
 
-async def test_the_request_names_us_and_accepts_no_coding(
+async def test_the_request_identifies_us_and_accepts_no_compression(
     fetcher: Fetcher, origin: HttpOrigin
 ) -> None:
-    """Origins see who asks, for what, and that the body must come as it is."""
-    origin.routes["/p"] = replying(body=b"picture")
+    """User-Agent, Accept and Accept-Encoding are sent."""
+    origin.routes["/p"] = replying(body=b"image")
     await get(fetcher, origin.url("/p"))
     ((_, headers),) = origin.asked
     assert headers["User-Agent"] == "imageservice/1 (tests)"
@@ -85,15 +83,15 @@ async def test_the_request_names_us_and_accepts_no_coding(
     assert "Authorization" not in headers
 
 
-async def test_a_signed_url_is_sent_as_it_was_given(fetcher: Fetcher, origin: HttpOrigin) -> None:
-    """No escape is rewritten, because a signature covers each."""
-    origin.routes["/a/b"] = replying(body=b"picture")
+async def test_a_signed_url_is_sent_unchanged(fetcher: Fetcher, origin: HttpOrigin) -> None:
+    """No escape is rewritten, because a signature covers it."""
+    origin.routes["/a/b"] = replying(body=b"image")
     await get(fetcher, origin.url("/a%2fb?sig=%2b%2F+x&e=%7E~#part"))
     assert origin.asked[0][0] == "/a%2fb?sig=%2b%2F+x&e=%7E~"
 
 
-async def test_an_empty_body_is_fetched_as_it_is(fetcher: Fetcher, origin: HttpOrigin) -> None:
-    """That it is no picture is for the inspection to say."""
+async def test_an_empty_body_is_fetched(fetcher: Fetcher, origin: HttpOrigin) -> None:
+    """The inspection, not the fetch, rejects it as no image."""
     origin.routes["/empty"] = replying(body=b"")
     assert (await get(fetcher, origin.url("/empty"))).body == b""
 
@@ -102,17 +100,17 @@ async def test_an_empty_body_is_fetched_as_it_is(fetcher: Fetcher, origin: HttpO
 async def test_redirects_are_followed_and_recorded(
     fetcher: Fetcher, origin: HttpOrigin, status: int
 ) -> None:
-    """Relative and absolute hops lead on; the last URL and their number are recorded."""
+    """Relative and absolute redirects are followed. The last URL and their number are recorded."""
     origin.routes["/1"] = redirecting("2", status)
     origin.routes["/2"] = redirecting(origin.url("/3"), status)
-    origin.routes["/3"] = replying(body=b"picture")
+    origin.routes["/3"] = replying(body=b"image")
     fetched = await get(fetcher, origin.url("/1"))
-    assert (fetched.body, fetched.redirects) == (b"picture", 2)
+    assert (fetched.body, fetched.redirects) == (b"image", 2)
     assert fetched.final_url == origin.url("/3")
 
 
-async def test_nothing_is_carried_from_hop_to_hop(fetcher: Fetcher, origin: HttpOrigin) -> None:
-    """Cookies set on the way are not sent back, neither to the same host nor to another."""
+async def test_no_cookie_is_sent_to_the_next_hop(fetcher: Fetcher, origin: HttpOrigin) -> None:
+    """Cookies set by a hop are not sent back, neither to the same host nor to another."""
 
     async def set_cookie(_: web.BaseRequest) -> web.StreamResponse:
         location = origin.url("/2", host="b.example")
@@ -121,14 +119,14 @@ async def test_nothing_is_carried_from_hop_to_hop(fetcher: Fetcher, origin: Http
 
     origin.routes["/1"] = set_cookie
     origin.routes["/2"] = redirecting(origin.url("/3", host="a.example"))
-    origin.routes["/3"] = replying(body=b"picture")
+    origin.routes["/3"] = replying(body=b"image")
     await get(fetcher, origin.url("/1", host="a.example"))
     assert [path for path, _ in origin.asked] == ["/1", "/2", "/3"]
     assert not any("Cookie" in headers or "Referer" in headers for _, headers in origin.asked)
 
 
 async def test_a_redirect_loop_ends(fetcher: Fetcher, origin: HttpOrigin) -> None:
-    """Five hops are followed and no more."""
+    """Five redirects are followed, not six."""
     origin.routes["/loop"] = redirecting("/loop")
     with pytest.raises(TooManyRedirects):
         await get(fetcher, origin.url("/loop"))
@@ -141,16 +139,16 @@ async def test_a_redirect_loop_ends(fetcher: Fetcher, origin: HttpOrigin) -> Non
 async def test_a_redirect_to_a_bad_url_is_not_followed(
     fetcher: Fetcher, origin: HttpOrigin, location: str
 ) -> None:
-    """The rules of submit hold on the way too."""
+    """The rules of SubmitImage apply to redirects too."""
     origin.routes["/away"] = redirecting(location)
     with pytest.raises(BadRedirect):
         await get(fetcher, origin.url("/away"))
 
 
-async def test_a_redirect_without_a_location_is_a_bad_one(
+async def test_a_redirect_without_a_location_is_a_bad_redirect(
     fetcher: Fetcher, origin: HttpOrigin
 ) -> None:
-    """There is nowhere to go."""
+    """A missing Location is BadRedirect."""
     origin.routes["/nowhere"] = replying(status=302)
     with pytest.raises(BadRedirect):
         await get(fetcher, origin.url("/nowhere"))
@@ -174,34 +172,34 @@ async def test_a_status_becomes_a_failure(
     failure: type[ImageFailure],
     retry_after: float | None,
 ) -> None:
-    """The kind tells whether to ask again, and the origin's wish tells when."""
-    origin.routes["/p"] = replying(status=status, body=b"picture", headers={"Retry-After": "7"})
+    """The failure decides on a retry, and Retry-After on its time."""
+    origin.routes["/p"] = replying(status=status, body=b"image", headers={"Retry-After": "7"})
     with pytest.raises(ImageFailure) as raised:
         await get(fetcher, origin.url("/p"))
     assert type(raised.value) is failure
     assert raised.value.retry_after == retry_after
 
 
-async def test_a_coded_body_is_refused(fetcher: Fetcher, origin: HttpOrigin) -> None:
-    """It was not asked for, and what it unfolds to is unknown."""
+async def test_a_compressed_body_is_rejected(fetcher: Fetcher, origin: HttpOrigin) -> None:
+    """It was not requested, and its decompressed size is unknown."""
     origin.routes["/p"] = replying(body=b"\x1f\x8b", headers={"Content-Encoding": "gzip"})
     with pytest.raises(BadResponse):
         await get(fetcher, origin.url("/p"))
 
 
-async def test_a_url_that_submit_would_refuse_is_never_fetched(fetcher: Fetcher) -> None:
-    """A row written past the server does not get round its rules."""
+async def test_a_url_that_submit_would_reject_is_never_fetched(fetcher: Fetcher) -> None:
+    """A row that the server did not write must follow the rules too."""
     with pytest.raises(BlockedAddress):
         await get(fetcher, "http://0x7f.1/")
 
 
-async def test_the_systems_resolver_is_judged_like_any_other(origin: HttpOrigin) -> None:
-    """Looked up in its own threads, localhost is reached where allowed and refused by default."""
-    origin.routes["/p"] = replying(body=b"picture")
+async def test_addresses_from_the_system_resolver_are_checked(origin: HttpOrigin) -> None:
+    """localhost is blocked by default, and reached if it is allowed."""
+    origin.routes["/p"] = replying(body=b"image")
     url = origin.url("/p", host="localhost")
     opened, closed = Fetcher(POLICY), Fetcher(FetchPolicy())
     try:
-        assert (await get(opened, url)).body == b"picture"
+        assert (await get(opened, url)).body == b"image"
         with pytest.raises(BlockedAddress):
             await get(closed, url)
     finally:
@@ -212,8 +210,8 @@ async def test_the_systems_resolver_is_judged_like_any_other(origin: HttpOrigin)
 async def test_the_environments_proxy_is_ignored(
     origin: HttpOrigin, fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A proxy would connect in our place, past the guard."""
-    origin.routes["/p"] = replying(body=b"picture")
+    """A proxy would connect in our place, without the guard."""
+    origin.routes["/p"] = replying(body=b"image")
     with closed_port() as port:
         monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{port}")
-        assert (await get(fetcher, origin.url("/p", host="a.example"))).body == b"picture"
+        assert (await get(fetcher, origin.url("/p", host="a.example"))).body == b"image"

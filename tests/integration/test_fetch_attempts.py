@@ -1,4 +1,4 @@
-"""How often an origin is asked for one image."""
+"""Number of requests to an origin for one image."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ from harness.keep_alive_origin import PATIENCE_S, get
 from harness.loopback_origin import HttpOrigin, http_origin
 
 NOTHING: Any = None
-"""For what lies beyond the fetch: it is not reached."""
+"""Replaces the steps after the fetch, which are not reached."""
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ async def origin() -> AsyncIterator[HttpOrigin]:
 
 @pytest.fixture
 async def fetcher() -> AsyncIterator[Fetcher]:
-    """Asks a host one thing at a time."""
+    """A fetcher with one request at a time per host."""
     policy = FetchPolicy(
         allowed_networks=(ip_network("127.0.0.1/32"),), per_host_limit=1, per_host_wait=1
     )
@@ -47,7 +47,7 @@ async def fetcher() -> AsyncIterator[Fetcher]:
 
 
 def worker_of(fetcher: Fetcher, aws: Aws, queue_url: str) -> MessageHandler:
-    """A worker that gets no further than the fetch."""
+    """A worker that only fetches."""
     return MessageHandler(
         inbox=ReceiveQueue(SqsQueue(aws.wire.sqs, queue_url)),
         pipeline=Pipeline(
@@ -65,14 +65,14 @@ def worker_of(fetcher: Fetcher, aws: Aws, queue_url: str) -> MessageHandler:
 
 
 def sent_anew(fake_aws: FakeAws) -> list[dict[str, Any]]:
-    """The messages that SQS was given."""
+    """The messages sent to SQS."""
     entries = [entry for body in fake_aws.bodies for entry in json.loads(body)["Entries"]]
     return [json.loads(entry["MessageBody"]) for entry in entries if "MessageBody" in entry]
 
 
 @dataclass
 class CrowdedOrigin:
-    """Fails at /p, but not before another request waits for the host's one slot, and holds that one at /held."""
+    """Fails at /p when another request waits for the host's only slot, and holds that request at /held."""
 
     http: HttpOrigin
     fetcher: Fetcher
@@ -86,13 +86,13 @@ class CrowdedOrigin:
 
     async def hold(self, _: web.BaseRequest) -> web.StreamResponse:
         await self.end.wait()
-        return web.Response(body=b"picture")
+        return web.Response(body=b"image")
 
 
-async def test_a_host_that_gets_busy_costs_no_attempt_and_forgives_none(
+async def test_a_busy_host_costs_no_attempt_and_resets_none(
     origin: HttpOrigin, fetcher: Fetcher, scripted_aws: Aws, fake_aws: FakeAws
 ) -> None:
-    """Asked once in vain, then crowded out by another request: the message that goes back says so."""
+    """One failed attempt, then no slot: the requeued message counts one attempt."""
     fake_aws.script = (FakeAnswer(body=b'{"Successful": [{"Id": "0"}], "Failed": []}'),)
     crowded = CrowdedOrigin(origin, fetcher)
     origin.routes["/p"], origin.routes["/held"] = crowded.fail, crowded.hold

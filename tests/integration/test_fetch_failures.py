@@ -1,4 +1,4 @@
-"""How a fetch fails when the exchange itself breaks."""
+"""Failures of a fetch whose connection or response breaks."""
 
 import asyncio
 import ssl
@@ -40,7 +40,7 @@ async def get(fetcher: Fetcher, url: str) -> None:
 
 
 async def reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Hang up with an RST instead of a FIN."""
+    """Close with an RST instead of a FIN."""
     await reader.readuntil(b"\r\n\r\n")
     linger_no_time = struct.pack("ii", 1, 0)
     writer.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_LINGER, linger_no_time)
@@ -69,10 +69,10 @@ async def reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         "not-http",
     ],
 )
-async def test_a_broken_exchange_becomes_a_failure(
+async def test_a_broken_response_becomes_a_failure(
     fetcher: Fetcher, script: Script, failure: type[ImageFailure]
 ) -> None:
-    """Resets and nonsense are failures of the origin, never errors of ours."""
+    """Resets and invalid responses are failures of the image, never errors of the worker."""
     async with raw_origin(script) as origin:
         with pytest.raises(ImageFailure) as raised:
             await get(fetcher, origin.url)
@@ -81,15 +81,15 @@ async def test_a_broken_exchange_becomes_a_failure(
 
 
 async def malformed_after_much(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Begin a body in more than one slice, break it, and keep the connection."""
+    """Begin a body longer than one slice, break its framing, and keep the connection open."""
     await reader.readuntil(b"\r\n\r\n")
     writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
     writer.write(b"%x\r\n%b\r\nxyz\r\n" % (4 * SLICE_BYTES, b"p" * 4 * SLICE_BYTES))
     await until_hung_up(reader, writer)
 
 
-async def test_a_body_that_breaks_off_later_is_not_waited_for(fetcher: Fetcher) -> None:
-    """What follows a malformed chunk is never read: the fetch fails by it, not by its slowness."""
+async def test_a_body_with_broken_framing_fails_at_once(fetcher: Fetcher) -> None:
+    """The fetch fails at the malformed chunk and does not wait until the body is too slow."""
     async with raw_origin(malformed_after_much) as origin:
         with pytest.raises(ImageFailure) as raised:
             await get(fetcher, origin.url)
@@ -97,13 +97,13 @@ async def test_a_body_that_breaks_off_later_is_not_waited_for(fetcher: Fetcher) 
 
 
 async def test_a_refused_connection_is_a_failure_to_connect(fetcher: Fetcher) -> None:
-    """Nobody listens there now, but may later."""
+    """A server may listen there later, so it is transient."""
     with closed_port() as port, pytest.raises(ConnectFailed):
         await get(fetcher, f"http://127.0.0.1:{port}/")
 
 
 async def test_a_name_that_does_not_exist_is_a_failure_of_dns(fetcher: Fetcher) -> None:
-    """It may exist at the next attempt."""
+    """It may exist at the next attempt, so it is transient."""
     with pytest.raises(DnsFailed):
         await get(fetcher, "http://nowhere.example/")
 
@@ -115,10 +115,10 @@ def untrusted_tls() -> ssl.SSLContext:
     return context
 
 
-async def test_an_untrusted_certificate_is_refused(
+async def test_an_untrusted_certificate_is_rejected(
     fetcher: Fetcher, untrusted_tls: ssl.SSLContext
 ) -> None:
-    """Nothing is asked of a server that cannot prove who it is."""
+    """No request is sent to a server without a valid certificate."""
     async with http_origin(untrusted_tls) as origin:
         with pytest.raises(TlsFailed):
             await get(fetcher, f"https://127.0.0.1:{origin.port}/p.png")
@@ -128,7 +128,7 @@ async def test_an_untrusted_certificate_is_refused(
 async def test_a_server_that_speaks_no_tls_is_a_failure_to_connect(
     fetcher: Fetcher,
 ) -> None:
-    """A broken handshake is no statement about the certificate."""
+    """A broken handshake says nothing about the certificate."""
     async with http_origin() as origin:
         with pytest.raises(ConnectFailed):
             await get(fetcher, f"https://127.0.0.1:{origin.port}/p.png")

@@ -1,4 +1,4 @@
-"""Origins that send more than they were asked for, as fast as it goes."""
+"""Origins that send more than the response, as fast as they can."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -30,7 +30,7 @@ async def get(fetcher: Fetcher, url: str) -> bytes:
 
 
 def flooding(message: bytes) -> Script:
-    """OriginResponse with one message after another, until the client hangs up."""
+    """Send one message after another until the client closes the connection."""
 
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -42,29 +42,31 @@ def flooding(message: bytes) -> Script:
 
 
 @pytest.mark.parametrize("message", [EARLY_HINTS, CONTINUE], ids=["103", "100"])
-async def test_endless_interim_responses_are_a_bad_one(fetcher: Fetcher, message: bytes) -> None:
-    """The connection is ended at once: neither memory nor the fetch's time is used up."""
+async def test_endless_interim_responses_are_a_bad_response(
+    fetcher: Fetcher, message: bytes
+) -> None:
+    """The connection is aborted at once, so neither memory nor the fetch's time is used up."""
     async with raw_origin(flooding(message)) as origin:
         with pytest.raises(BadResponse):
             await get(fetcher, origin.url)
 
 
-async def test_a_few_interim_responses_are_passed_over(fetcher: Fetcher) -> None:
-    """Early hints are honest (RFC 8297) and do not matter to a picture."""
+async def test_a_few_interim_responses_are_skipped(fetcher: Fetcher) -> None:
+    """Early hints are valid (RFC 8297) and do not matter for an image."""
     async with raw_origin(saying(CONTINUE, EARLY_HINTS * 3, OK)) as origin:
         assert await get(fetcher, origin.url) == b"abc"
 
 
 def head(fields: int, size: int) -> bytes:
-    """An answer with so many fields of so many bytes each, line ends included."""
+    """A response with header fields of a given number and size in bytes, line ends included."""
     field = b"X-%04d: ".ljust(size - 2, b"x") + b"\r\n"
     return b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n%b\r\nabc" % b"".join(
         field % number for number in range(fields)
     )
 
 
-async def test_a_head_as_long_as_honest_ones_get_is_read(fetcher: Fetcher) -> None:
-    """Cookies and policies make long heads."""
+async def test_a_long_head_is_read(fetcher: Fetcher) -> None:
+    """Cookies and security policies make long heads."""
     async with raw_origin(saying(head(90, 500))) as origin:
         assert await get(fetcher, origin.url) == b"abc"
 
@@ -72,17 +74,17 @@ async def test_a_head_as_long_as_honest_ones_get_is_read(fetcher: Fetcher) -> No
 @pytest.mark.parametrize(
     ("fields", "size"), [(120, 20), (90, 1_000), (12, 8_000)], ids=["many", "much", "long"]
 )
-async def test_a_head_without_measure_is_a_bad_one(
+async def test_a_head_over_the_limits_is_a_bad_response(
     fetcher: Fetcher, fields: int, size: int
 ) -> None:
-    """Each field is short enough; all of them would be held while the fetch waits for memory."""
+    """Each field is short, but all of them would be held while the fetch waits for memory."""
     async with raw_origin(saying(head(fields, size))) as origin:
         with pytest.raises(BadResponse):
             await get(fetcher, origin.url)
 
 
-async def test_chunks_without_content_are_a_bad_answer(fetcher: Fetcher) -> None:
-    """Extensions of a chunk (RFC 9112, section 7.1.1) may be of any length, and say nothing."""
+async def test_chunks_without_content_are_a_bad_response(fetcher: Fetcher) -> None:
+    """Chunk extensions (RFC 9112, section 7.1.1) may have any length, and carry no body."""
     extension = b"1;" + b"x" * 200_000
     chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     async with raw_origin(saying(chunked, extension, b"\r\na\r\n0\r\n\r\n")) as origin:
@@ -90,8 +92,8 @@ async def test_chunks_without_content_are_a_bad_answer(fetcher: Fetcher) -> None
             await get(fetcher, origin.url)
 
 
-async def test_a_large_body_in_tiny_and_in_huge_chunks_arrives_whole(fetcher: Fetcher) -> None:
-    """Bounding the heads cuts what arrives into slices, and loses no byte of it."""
+async def test_a_large_body_in_tiny_and_in_huge_chunks_is_complete(fetcher: Fetcher) -> None:
+    """The handler feeds the parser in slices, and loses no byte."""
     numbers = bytes(range(256)) * 4
     tiny = b"".join(b"1\r\n%c\r\n" % number for number in numbers)
     huge = b"%x\r\n%b\r\n" % (len(numbers) * 2_000, numbers * 2_000)

@@ -1,4 +1,4 @@
-"""What an origin sends on a connection that nobody asked anything on."""
+"""Origins that send bytes on an idle connection."""
 
 import asyncio
 import contextlib
@@ -17,7 +17,7 @@ from harness.loopback_origin import Script, raw_origin
 
 TRUSTED_HERE = Path(__file__).parents[1] / "vectors" / "untrusted.pem"
 RECEIVE_BUFFERS = 64 * 1024 * 1024
-"""More than the kernel takes on both sides of a loopback connection that nobody reads."""
+"""More bytes than the kernel buffers on both sides of a loopback connection without a reader."""
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ async def fetcher() -> AsyncIterator[Fetcher]:
 
 
 def flooding(message: bytes, then: bytes = b"") -> Script:
-    """Send without being asked for as long as the client listens."""
+    """Send without a request until the client closes the connection."""
 
     async def flood(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         sent = 0
@@ -52,8 +52,8 @@ def flooding(message: bytes, then: bytes = b"") -> Script:
     ],
     ids=["answers", "interim", "head", "body"],
 )
-async def test_a_flood_of_an_idle_connection_ends_it(fetcher: Fetcher, flood: Script) -> None:
-    """The first read of it is the last: nothing is kept, and the next fetch has a connection of its own."""
+async def test_a_flood_of_an_idle_connection_closes_it(fetcher: Fetcher, flood: Script) -> None:
+    """Nothing of the flood is kept, and the next fetch has a new connection."""
     origin = Origin(flood)
     async with raw_origin(origin.script) as server:
         assert await get(fetcher, at(server.url, "/1")) == b"/1"
@@ -64,7 +64,7 @@ async def test_a_flood_of_an_idle_connection_ends_it(fetcher: Fetcher, flood: Sc
 
 @contextlib.asynccontextmanager
 async def tls_origin(script: Script) -> AsyncIterator[str]:
-    """The URL of an origin that plays one script on each TLS connection."""
+    """Yield the URL of an origin that runs one script per TLS connection."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(TRUSTED_HERE)
     async with raw_origin(script, tls=context) as origin:
@@ -73,14 +73,14 @@ async def tls_origin(script: Script) -> AsyncIterator[str]:
 
 @pytest.fixture
 def _trusted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The certificate of tls_origin is one that clients trust."""
+    """Make clients trust the certificate of tls_origin."""
     trusting = ssl.create_default_context(cafile=str(TRUSTED_HERE))
     monkeypatch.setattr(aiohttp.connector, "_SSL_CONTEXT_VERIFIED", trusting)
 
 
 @pytest.mark.usefixtures("_trusted")
-async def test_a_flood_inside_tls_ends_it_too(fetcher: Fetcher) -> None:
-    """TLS connections rest under the same rule."""
+async def test_a_flood_of_an_idle_tls_connection_closes_it(fetcher: Fetcher) -> None:
+    """The same rule applies to TLS connections."""
     origin, honest = Origin(flooding(answer(b"forged") * 1_000)), Origin()
     for each, connections in ((honest, 1), (origin, 2)):
         async with tls_origin(each.script) as url:
@@ -99,10 +99,10 @@ async def plain_origin(script: Script) -> AsyncIterator[str]:
 
 @pytest.mark.usefixtures("_trusted")
 @pytest.mark.parametrize("served", [plain_origin, tls_origin])
-async def test_an_answer_prepared_for_the_next_request_is_nobodys(
+async def test_a_response_sent_before_the_next_request_is_dropped(
     fetcher: Fetcher, served: Callable[[Script], AbstractAsyncContextManager[str]]
 ) -> None:
-    """It waits in the socket, unread, when the connection is wanted again at once."""
+    """It is unread in the socket when the next fetch acquires the connection."""
     writers: list[asyncio.StreamWriter] = []
     origin = Origin()
 
@@ -112,14 +112,14 @@ async def test_an_answer_prepared_for_the_next_request_is_nobodys(
 
     async with served(script) as url:
         assert await get(fetcher, at(url, "/1")) == b"/1"
-        # Sent at once, and the loop reads nothing before the next fetch has taken its connection.
+        # Sent at once, and the loop reads nothing before the next fetch has acquired its connection.
         writers[0].write(answer(b"forged"))
         assert await get(fetcher, at(url, "/2")) == b"/2"
         assert origin.connections == 2
 
 
-async def test_a_connection_that_switched_protocols_is_not_used_again(fetcher: Fetcher) -> None:
-    """After 101, even one that names no protocol, the answer that follows is not the next fetch's."""
+async def test_a_connection_is_not_reused_after_101(fetcher: Fetcher) -> None:
+    """After 101, even without a named protocol, a further response does not belong to the next fetch."""
     connections = 0
 
     async def switching(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -141,8 +141,8 @@ async def test_a_connection_that_switched_protocols_is_not_used_again(fetcher: F
         assert await get(fetcher, at(server.url, "/2")) == b"the second fetch's"
 
 
-async def test_an_answer_to_nothing_is_nobodys(fetcher: Fetcher) -> None:
-    """An answer sent ahead, while the connection rests, does not become the next fetch's."""
+async def test_a_response_on_an_idle_connection_is_dropped(fetcher: Fetcher) -> None:
+    """A response sent while the connection is idle does not become that of the next fetch."""
 
     async def answer_ahead(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(answer(b"forged"))
@@ -166,10 +166,10 @@ async def test_an_answer_to_nothing_is_nobodys(fetcher: Fetcher) -> None:
     ],
     ids=["whole-answer", "half-a-head", "half-a-body", "one-byte", "line-end"],
 )
-async def test_what_follows_an_answer_is_nobodys(
+async def test_bytes_after_a_response_are_dropped(
     fetcher: Fetcher, surplus: bytes, connections: int
 ) -> None:
-    """More than was asked for, in the very same segment, ends the connection; an empty line is none (RFC 9112, 2.2)."""
+    """Extra bytes in the same segment close the connection. An empty line is allowed (RFC 9112, 2.2)."""
     origin = Origin(surplus=surplus)
     async with raw_origin(origin.script) as server:
         assert await get(fetcher, at(server.url, "/1")) == b"/1"
@@ -178,10 +178,10 @@ async def test_what_follows_an_answer_is_nobodys(
 
 
 @pytest.mark.parametrize("surplus", [b"garbage", b"\0" * 20_000], ids=["garbage", "zeros"])
-async def test_nonsense_after_an_answer_fails_no_other_fetch(
+async def test_invalid_bytes_after_a_response_fail_no_other_fetch(
     fetcher: Fetcher, surplus: bytes
 ) -> None:
-    """The answer that it came with may be refused for it; the next is asked for over another connection."""
+    """The response before them may fail. The next request uses another connection."""
     origin = Origin(surplus=surplus)
     async with raw_origin(origin.script) as server:
         await asyncio.gather(get(fetcher, at(server.url, "/1")), return_exceptions=True)

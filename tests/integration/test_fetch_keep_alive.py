@@ -1,4 +1,4 @@
-"""Connections that serve more than one fetch."""
+"""Connections that are reused."""
 
 import asyncio
 import contextlib
@@ -30,7 +30,7 @@ async def fetcher() -> AsyncIterator[Fetcher]:
 
 
 async def test_a_connection_serves_one_fetch_after_another(fetcher: Fetcher) -> None:
-    """One handshake is enough for as long as the exchanges end in full."""
+    """One handshake is enough while every response is read to its end."""
     origin = Origin()
     async with raw_origin(origin.script) as server:
         bodies = [await get(fetcher, at(server.url, f"/{number}")) for number in range(5)]
@@ -39,7 +39,7 @@ async def test_a_connection_serves_one_fetch_after_another(fetcher: Fetcher) -> 
 
 
 async def test_fetches_at_the_same_time_share_no_connection(fetcher: Fetcher) -> None:
-    """Nothing is sent on a connection that still owes an answer."""
+    """No request is sent on a connection with an unfinished response."""
     origin = Origin()
     async with raw_origin(origin.script) as server:
         urls = [at(server.url, f"/{number}") for number in range(6)]
@@ -50,34 +50,34 @@ async def test_fetches_at_the_same_time_share_no_connection(fetcher: Fetcher) ->
 
 
 async def test_each_host_has_its_own_connections(fetcher: Fetcher) -> None:
-    """Two names of one address are two origins, and so are two ports."""
+    """Two names of one address are two origins. Two ports are two origins."""
     async with http_origin() as one, http_origin() as other:
         peers = set()
         for server, host in ((one, "a.example"), (one, "b.example"), (other, "a.example")):
-            server.routes["/p"] = replying(body=b"picture")
-            assert await get(fetcher, server.url("/p", host=host)) == b"picture"
+            server.routes["/p"] = replying(body=b"image")
+            assert await get(fetcher, server.url("/p", host=host)) == b"image"
             peers.add((server.port, host))
         assert len(fetcher._client._pool) == len(peers)
 
 
 async def hang_up(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
-    """Close it as soon as it rests, as a server does after its own time."""
+    """Close it as soon as it is idle, as a server does after its own timeout."""
 
 
 async def hang_up_when_asked(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
-    """Close it just when the next request is under way."""
+    """Close it when the next request arrives."""
     await reader.readuntil(b"\r\n\r\n")
 
 
 async def reset_when_asked(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Do so with an RST."""
+    """Close it with an RST."""
     await reader.readuntil(b"\r\n\r\n")
     linger_no_time = struct.pack("ii", 1, 0)
     writer.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_LINGER, linger_no_time)
 
 
 async def nonsense_when_asked(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Say something that is no answer."""
+    """Send bytes that are no response."""
     await reader.readuntil(b"\r\n\r\n")
     writer.write(b"SSH-2.0-OpenSSH_9.6\r\n\r\n")
     await until_hung_up(reader, writer)
@@ -86,10 +86,10 @@ async def nonsense_when_asked(reader: asyncio.StreamReader, writer: asyncio.Stre
 @pytest.mark.parametrize(
     "misbehave", [hang_up, hang_up_when_asked, reset_when_asked, nonsense_when_asked]
 )
-async def test_a_connection_that_broke_while_it_rested_costs_no_attempt(
+async def test_a_connection_that_broke_while_idle_costs_no_attempt(
     fetcher: Fetcher, misbehave: Script
 ) -> None:
-    """The same fetch asks again over a new connection."""
+    """The same fetch repeats the request on a new connection."""
     origin = Origin(misbehave)
     async with raw_origin(origin.script) as server:
         assert await get(fetcher, at(server.url, "/1")) == b"/1"
@@ -100,7 +100,7 @@ async def test_a_connection_that_broke_while_it_rested_costs_no_attempt(
 
 @contextlib.asynccontextmanager
 async def impatient(reuse_timeout: float) -> AsyncIterator[Fetcher]:
-    """A fetcher that soon gives up a silent connection that had rested, and takes its time otherwise."""
+    """A fetcher with a short timeout for reused connections and a long one for new connections."""
     fetcher = Fetcher(
         FetchPolicy(
             allowed_networks=(ip_network("127.0.0.1/32"),),
@@ -112,8 +112,8 @@ async def impatient(reuse_timeout: float) -> AsyncIterator[Fetcher]:
     await fetcher.close()
 
 
-async def test_a_connection_that_leads_nowhere_any_more_costs_no_attempt() -> None:
-    """Something on the way forgot it while it rested: no byte comes back, and the request goes out anew."""
+async def test_a_silent_reused_connection_costs_no_attempt() -> None:
+    """A device on the way forgot the idle connection: no byte comes back, and the request is repeated."""
     origin = Origin(until_hung_up)
     async with impatient(0.1) as fetcher, raw_origin(origin.script) as server:
         assert await get(fetcher, at(server.url, "/1")) == b"/1"
@@ -122,8 +122,8 @@ async def test_a_connection_that_leads_nowhere_any_more_costs_no_attempt() -> No
         assert server.connections == 2
 
 
-async def test_an_origin_that_thinks_about_its_answer_is_asked_once() -> None:
-    """The first byte is what counts on a connection that had rested, and a new one has the whole time."""
+async def test_a_slow_response_is_not_requested_again() -> None:
+    """On a reused connection only the first byte has a limit. A new connection has the total time."""
     reuse_timeout = 1.0
 
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -140,8 +140,8 @@ async def test_an_origin_that_thinks_about_its_answer_is_asked_once() -> None:
         assert server.connections == 1
 
 
-async def test_an_origin_that_always_hangs_up_is_asked_twice_at_most(fetcher: Fetcher) -> None:
-    """Asking again is for a connection that had rested, and once."""
+async def test_an_origin_that_always_closes_gets_two_requests_at_most(fetcher: Fetcher) -> None:
+    """A request is repeated once."""
 
     async def hang_up_always(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -164,10 +164,8 @@ async def test_an_origin_that_always_hangs_up_is_asked_twice_at_most(fetcher: Fe
     ],
     ids=["close", "http-1.0", "unread-error", "too-large", "unread-redirect", "coded"],
 )
-async def test_an_exchange_that_did_not_end_in_full_ends_its_connection(
-    fetcher: Fetcher, said: bytes
-) -> None:
-    """What was not read to its end could become the next answer."""
+async def test_an_incomplete_response_closes_its_connection(fetcher: Fetcher, said: bytes) -> None:
+    """Unread bytes could become the next response."""
     hung_up = asyncio.Event()
 
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -183,8 +181,8 @@ async def test_an_exchange_that_did_not_end_in_full_ends_its_connection(
         assert len(fetcher._client._pool) == 0
 
 
-async def test_a_fetch_that_is_cancelled_ends_its_connection(fetcher: Fetcher) -> None:
-    """Its answer may still come, and must not be another's."""
+async def test_a_cancelled_fetch_closes_its_connection(fetcher: Fetcher) -> None:
+    """Its response may still arrive, and must not reach another fetch."""
     asked, hung_up = asyncio.Event(), asyncio.Event()
 
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -202,8 +200,8 @@ async def test_a_fetch_that_is_cancelled_ends_its_connection(fetcher: Fetcher) -
         assert len(fetcher._client._pool) == 0
 
 
-async def test_a_name_that_turns_to_a_blocked_address_reaches_nothing_new() -> None:
-    """DNS rebinding: what rests was judged when it was made, and what is made next is judged then."""
+async def test_dns_rebinding_opens_no_new_connection() -> None:
+    """An idle connection was checked when it was made. The next one is checked when it is made."""
     answers = {"a.example": ("127.0.0.1",)}
     policy = FetchPolicy(allowed_networks=(ip_network("127.0.0.1/32"),))
     fetcher = Fetcher(policy, resolver=TableResolver(answers))

@@ -1,4 +1,4 @@
-"""What a fetch may cost: bytes, time, and requests to one host."""
+"""Limits of a fetch: bytes, time, and requests to one host."""
 
 import asyncio
 import contextlib
@@ -38,7 +38,7 @@ async def origin() -> AsyncIterator[HttpOrigin]:
 
 @contextlib.asynccontextmanager
 async def fetching(policy: FetchPolicy) -> AsyncIterator[Fetcher]:
-    """A fetcher that must hold nothing any more when it is closed."""
+    """A fetcher that must hold no slot and no bytes at the end."""
     names = TableResolver({"a.example": ("127.0.0.1",), "b.example": ("127.0.0.1",)})
     fetcher = Fetcher(policy, resolver=names)
     try:
@@ -55,7 +55,7 @@ async def get(fetcher: Fetcher, url: str) -> FetchResult:
 
 
 async def failure(policy: FetchPolicy, url: str) -> type[ImageServiceError]:
-    """How a fetch fails; whatever it held must be given back."""
+    """Return the type of the failure. The fetch must release slot and bytes."""
     async with fetching(policy) as fetcher:
         with pytest.raises(ImageServiceError) as raised:
             await get(fetcher, url)
@@ -63,7 +63,7 @@ async def failure(policy: FetchPolicy, url: str) -> type[ImageServiceError]:
 
 
 def undeclared(body: bytes) -> Handler:
-    """An answer in chunks, whose size shows only at its end."""
+    """A chunked response, whose size is known only at its end."""
 
     async def reply(request: web.BaseRequest) -> web.StreamResponse:
         response = web.StreamResponse()
@@ -80,18 +80,18 @@ async def until_hung_up(reader: asyncio.StreamReader) -> None:
 
 
 async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Take the request and never answer."""
+    """Read the request and never respond."""
     await until_hung_up(reader)
 
 
 async def silent_after_head(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Begin a body and never go on."""
+    """Begin a body and send nothing more."""
     writer.write(HEAD + b"p")
     await until_hung_up(reader)
 
 
 async def dripping(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Send one byte after another, slowly, for ever."""
+    """Send one byte after another, slowly, without end."""
     writer.write(HEAD)
     while not writer.is_closing():
         writer.write(b"x")
@@ -100,15 +100,15 @@ async def dripping(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
 
 
 async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Send as fast as it goes, for ever."""
+    """Send as fast as possible, without end."""
     writer.write(HEAD)
     while not writer.is_closing():
         writer.write(b"x" * 65_536)
         await writer.drain()
 
 
-async def test_a_body_of_exactly_the_limit_passes(origin: HttpOrigin) -> None:
-    """The limit itself is still allowed, whether it is declared or not."""
+async def test_a_body_of_exactly_the_limit_is_accepted(origin: HttpOrigin) -> None:
+    """The limit itself is allowed, with a declared size and without one."""
     origin.routes["/declared"] = replying(body=b"x" * 1_000)
     origin.routes["/undeclared"] = undeclared(b"x" * 1_000)
     async with fetching(POLICY) as fetcher:
@@ -116,29 +116,29 @@ async def test_a_body_of_exactly_the_limit_passes(origin: HttpOrigin) -> None:
         assert len((await get(fetcher, origin.url("/undeclared"))).body) == 1_000
 
 
-async def test_a_declared_size_over_the_limit_is_refused_unread() -> None:
-    """The origin declares a gigabyte and sends nothing; the failure does not wait for it."""
+async def test_a_declared_size_over_the_limit_is_rejected_unread() -> None:
+    """The origin declares a gigabyte and sends nothing. The failure does not wait for the body."""
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n"
     async with raw_origin(saying(head)) as origin:
         assert await failure(POLICY, origin.url) is TooLarge
 
 
-async def test_an_endless_body_is_cut_off() -> None:
-    """Without a declared size the limit holds on what arrives."""
+async def test_an_endless_body_is_too_large() -> None:
+    """Without a declared size, the limit applies to the bytes that arrive."""
     async with raw_origin(endless) as origin:
         assert await failure(POLICY, origin.url) is TooLarge
 
 
 @pytest.mark.parametrize("script", [dripping, silent_after_head], ids=["drip", "silence"])
-async def test_a_slow_drip_is_too_slow(script: Script) -> None:
-    """A body below the minimum rate is given up long before the total time is over."""
+async def test_a_slow_body_is_too_slow(script: Script) -> None:
+    """A body below the minimum rate fails long before the total timeout."""
     policy = replace(POLICY, min_rate=5_000, rate_window=0.1, rate_grace=0.05)
     async with raw_origin(script) as origin:
         assert await failure(policy, origin.url) is TooSlow
 
 
 async def test_a_body_that_takes_many_windows_loses_nothing() -> None:
-    """Judging the rate interrupts the reading, and no byte of it."""
+    """The rate check interrupts reading without losing a byte."""
     policy = replace(POLICY, min_rate=0, rate_window=0.005, rate_grace=0)
     numbers = bytes(range(30))
 
@@ -153,21 +153,21 @@ async def test_a_body_that_takes_many_windows_loses_nothing() -> None:
         assert (await get(fetcher, origin.url)).body == numbers
 
 
-async def test_an_origin_that_never_answers_is_a_timeout() -> None:
-    """The total time bounds the wait for the head of the response."""
+async def test_an_origin_that_never_responds_is_a_timeout() -> None:
+    """The total timeout limits the wait for the head of the response."""
     async with raw_origin(silent) as origin:
         assert await failure(replace(POLICY, total_timeout=0.1), origin.url) is Timeout
 
 
-async def test_a_drip_above_the_minimum_rate_ends_all_the_same() -> None:
-    """The total time bounds the body too, as of a live stream that is fast enough."""
+async def test_an_endless_body_above_the_minimum_rate_ends() -> None:
+    """The total timeout limits the body too, for example a live stream."""
     policy = replace(POLICY, total_timeout=0.1, min_rate=0)
     async with raw_origin(dripping) as origin:
         assert await failure(policy, origin.url) is Timeout
 
 
-async def test_a_body_counts_until_its_caller_lets_go(origin: HttpOrigin) -> None:
-    """What was reserved shrinks to what arrived, and is free again after the block."""
+async def test_a_body_counts_until_its_block_ends(origin: HttpOrigin) -> None:
+    """The reservation shrinks to the bytes that arrived, and ends with the block."""
     origin.routes["/p"] = undeclared(b"x" * 300)
     policy = replace(POLICY, body_budget_bytes=1_000)
     async with fetching(policy) as fetcher:
@@ -176,8 +176,8 @@ async def test_a_body_counts_until_its_caller_lets_go(origin: HttpOrigin) -> Non
         assert fetcher._budget.free == 1_000
 
 
-async def test_fetches_that_share_a_small_budget_all_come_through(origin: HttpOrigin) -> None:
-    """Each needs most of the budget, so they take turns; waiting uses up none of their time."""
+async def test_fetches_that_share_a_small_budget_all_succeed(origin: HttpOrigin) -> None:
+    """Each needs most of the budget, so they run one after another. Waiting uses up none of their time."""
     origin.routes["/p"] = replying(body=b"x" * 900)
     policy = replace(POLICY, body_budget_bytes=1_000, per_host_wait=60)
     async with fetching(policy) as fetcher:
@@ -186,7 +186,7 @@ async def test_fetches_that_share_a_small_budget_all_come_through(origin: HttpOr
 
 
 async def test_waiting_for_the_budget_does_not_use_up_the_origins_time(origin: HttpOrigin) -> None:
-    """A fetch that waits for memory longer than its total time is still completed."""
+    """A fetch that waits for memory longer than its total timeout still succeeds."""
     origin.routes["/p"] = replying(body=b"x" * 900)
     policy = replace(POLICY, body_budget_bytes=1_000, total_timeout=2)
     async with fetching(policy) as fetcher:
@@ -196,8 +196,8 @@ async def test_waiting_for_the_budget_does_not_use_up_the_origins_time(origin: H
         assert len((await waiting).body) == 900
 
 
-async def test_bodies_of_unknown_size_leave_room_for_a_small_one(origin: HttpOrigin) -> None:
-    """However many of them drip, a body that declares a few bytes does not wait for their end."""
+async def test_bodies_of_unknown_size_leave_space_for_a_small_one(origin: HttpOrigin) -> None:
+    """A body that declares a few bytes does not wait for many slow bodies of unknown size."""
     end = asyncio.Event()
 
     async def drip(request: web.BaseRequest) -> web.StreamResponse:
@@ -212,7 +212,7 @@ async def test_bodies_of_unknown_size_leave_room_for_a_small_one(origin: HttpOri
     async with fetching(policy) as fetcher, asyncio.timeout(10):
         drips = origin.url("/drip", host="a.example")
         fetches = [asyncio.create_task(get(fetcher, drips)) for _ in range(3)]
-        # Nothing announces a reservation.
+        # No event announces a reservation.
         while fetcher._budget.free == policy.body_budget_bytes:  # noqa: ASYNC110  see above
             await asyncio.sleep(0)
         small = await get(fetcher, origin.url("/small", host="b.example"))
@@ -221,10 +221,10 @@ async def test_bodies_of_unknown_size_leave_room_for_a_small_one(origin: HttpOri
         assert [one.body for one in await asyncio.gather(*fetches)] == [b"x"] * 3
 
 
-async def test_names_that_cannot_be_looked_up_now_are_busy(
+async def test_a_name_without_a_free_dns_thread_is_busy(
     origin: HttpOrigin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With each thread of DNS taken by a name that hangs, another name's fetch is given back."""
+    """If names that hang hold every DNS thread, the fetch of another name raises HostBusy."""
     hanging, end = threading.Event(), threading.Event()
 
     def hang(*_: object) -> list[object]:
@@ -246,29 +246,29 @@ async def test_names_that_cannot_be_looked_up_now_are_busy(
 
 
 async def test_a_host_over_its_limit_is_busy_and_others_are_not(origin: HttpOrigin) -> None:
-    """The message can be given back without an attempt spent; another host is not held up."""
+    """HostBusy spends no attempt, and another host does not wait."""
     asked, answer = asyncio.Event(), asyncio.Event()
 
     async def hold(_: web.BaseRequest) -> web.StreamResponse:
         asked.set()
         await answer.wait()
-        return web.Response(body=b"picture")
+        return web.Response(body=b"image")
 
     origin.routes["/held"] = hold
-    origin.routes["/p"] = replying(body=b"picture")
+    origin.routes["/p"] = replying(body=b"image")
     policy = replace(POLICY, per_host_limit=1, per_host_wait=0.05)
     async with fetching(policy) as fetcher:
         held = asyncio.create_task(get(fetcher, origin.url("/held", host="a.example")))
         await asked.wait()
         with pytest.raises(HostBusy):
             await get(fetcher, origin.url("/p", host="a.example"))
-        assert (await get(fetcher, origin.url("/p", host="b.example"))).body == b"picture"
+        assert (await get(fetcher, origin.url("/p", host="b.example"))).body == b"image"
         answer.set()
-        assert (await held).body == b"picture"
+        assert (await held).body == b"image"
 
 
 async def test_a_cancelled_fetch_holds_nothing(origin: HttpOrigin) -> None:
-    """Slot and bytes come back when a drain ends a fetch half way."""
+    """A graceful shutdown that cancels a fetch releases its slot and bytes."""
     begun = asyncio.Event()
 
     async def begin(request: web.BaseRequest) -> web.StreamResponse:
@@ -287,7 +287,7 @@ async def test_a_cancelled_fetch_holds_nothing(origin: HttpOrigin) -> None:
         await asyncio.gather(fetch, return_exceptions=True)
 
 
-def test_a_budget_too_small_for_one_body_is_refused() -> None:
-    """Every fetch without a declared size would wait for ever."""
+def test_a_budget_too_small_for_one_body_is_rejected() -> None:
+    """With such a budget, a fetch without a declared size would wait for ever."""
     with pytest.raises(ValueError, match="body_budget_bytes"):
         replace(POLICY, body_budget_bytes=999)

@@ -1,4 +1,4 @@
-"""What an origin does while a fetch of it waits for memory."""
+"""Origins that misbehave while a fetch waits for memory."""
 
 import asyncio
 import contextlib
@@ -19,7 +19,7 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 @dataclass
 class SlyOrigin:
-    """Says `first`; once told to, says `then` and waits for the client to hang up."""
+    """Sends `first`; after a signal, sends `then` and waits until the client closes the connection."""
 
     first: bytes
     then: bytes
@@ -36,7 +36,7 @@ class SlyOrigin:
         self.hung_up.set()
 
     async def hears_the_end(self) -> None:
-        """Returns once the client has hung up."""
+        """Return when the client has closed the connection."""
         async with asyncio.timeout(PATIENCE_S):
             await self.hung_up.wait()
 
@@ -53,7 +53,7 @@ async def fetcher() -> AsyncIterator[Fetcher]:
 
 
 async def until_it_waits(fetcher: Fetcher) -> None:
-    """Returns once a fetch has read its head and waits for bytes. Nothing announces that."""
+    """Return when a fetch has read its head and waits for bytes. No event announces that."""
     async with asyncio.timeout(PATIENCE_S):
         while not fetcher._budget._bytes._waiting:  # noqa: ASYNC110  see above
             await asyncio.sleep(0)
@@ -61,15 +61,15 @@ async def until_it_waits(fetcher: Fetcher) -> None:
 
 @contextlib.asynccontextmanager
 async def waiting(fetcher: Fetcher, url: str) -> AsyncIterator[asyncio.Task[bytes]]:
-    """A fetch that waits for memory, which is free after the block."""
+    """Run a fetch that waits for memory until the block ends."""
     async with raw_origin(saying(answer(b"x" * LIMIT))) as other, fetcher.fetch(other.url):
         fetch = asyncio.create_task(get(fetcher, url))
         await until_it_waits(fetcher)
         yield fetch
 
 
-async def test_an_origin_that_breaks_its_body_meanwhile_fails_the_fetch(fetcher: Fetcher) -> None:
-    """It is the origin's bad answer, to be asked for again, and no fault of ours."""
+async def test_a_body_that_breaks_meanwhile_is_a_bad_response(fetcher: Fetcher) -> None:
+    """The failure is transient and not an error of the worker."""
     sly = SlyOrigin(CHUNKED, b"xyz\r\n")
     async with raw_origin(sly.script) as origin:
         async with waiting(fetcher, origin.url) as fetch:
@@ -83,7 +83,7 @@ async def test_an_origin_that_breaks_its_body_meanwhile_fails_the_fetch(fetcher:
 async def test_a_connection_that_is_closed_meanwhile_is_a_failure_to_connect(
     fetcher: Fetcher,
 ) -> None:
-    """Whoever closed it: asking again may help."""
+    """This holds for a close by the origin and by us. A retry may succeed."""
     sly = SlyOrigin(CHUNKED, b"")
     async with raw_origin(sly.script) as origin:
         async with waiting(fetcher, origin.url) as fetch:
@@ -108,10 +108,10 @@ BODY = answer(b"x" * LIMIT)
     ],
     ids=["answer", "interim", "half-a-head", "one-byte"],
 )
-async def test_what_follows_an_answer_meanwhile_ends_the_connection(
+async def test_bytes_after_the_response_meanwhile_close_the_connection(
     fetcher: Fetcher, surplus: bytes
 ) -> None:
-    """It would be held beside the budget, by every fetch that waits. The answer itself is not lost."""
+    """Every waiting fetch would hold such bytes outside the budget. The response itself is not lost."""
     sly = SlyOrigin(BODY, surplus)
     async with raw_origin(sly.script) as origin:
         async with waiting(fetcher, origin.url) as fetch:
@@ -120,8 +120,8 @@ async def test_what_follows_an_answer_meanwhile_ends_the_connection(
         assert await fetch == b"x" * LIMIT
 
 
-async def test_trailers_that_fill_the_memory_meanwhile_end_the_connection(fetcher: Fetcher) -> None:
-    """Fields after a body count like those before it."""
+async def test_very_long_trailers_meanwhile_close_the_connection(fetcher: Fetcher) -> None:
+    """Header fields after a body count like those before it."""
     field = b"X: " + b"x" * 1_000 + b"\r\n"
     sly = SlyOrigin(CHUNKED + b"3\r\nabc\r\n0\r\n", field * 90)
     async with raw_origin(sly.script) as origin:

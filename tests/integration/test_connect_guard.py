@@ -109,10 +109,7 @@ async def test_the_blocked_listener_responds_if_its_address_is_allowed(
     policy = FetchPolicy(allowed_networks=(ip_network("127.0.0.0/8"),))
     async with fetching(policy, listener=("127.0.0.2",)) as fetcher:
         assert await outcome(fetcher, f"http://127.0.0.2:{blocked_listener.port}/") == b""
-        assert (
-            await outcome(fetcher, f"http://listener.example:{blocked_listener.port}/")
-            == b""
-        )
+        assert await outcome(fetcher, f"http://listener.example:{blocked_listener.port}/") == b""
     assert blocked_listener.connections == 2
 
 

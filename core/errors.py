@@ -11,6 +11,7 @@
     ├── DependencyUnavailable       one of our own AWS services is down; never the customer's fault
     │     SearchUnavailable         the search engine is, which concerns searches alone
     ├── RequestRejected             AWS refused a call for what it says: a fault of our code or an outsized item
+    ├── MalformedRow                a row of a table that no version of this system wrote
     ├── Overloaded                  a bounded list is full; the caller comes back later
     ├── RequestIdReused             the id was accepted with another content
     ├── RequestNotFound             no such request
@@ -200,6 +201,14 @@ class RequestRejected(ImageServiceError):
     def __init__(self, operation: str, code: str, message: str) -> None:
         super().__init__(f"{operation}: {code}: {message}")
         self.code = code
+
+
+class MalformedRow(ImageServiceError):
+    """No version of this system wrote this row. `key` is the value of its key."""
+
+    def __init__(self, key: str, reason: str) -> None:
+        super().__init__(f"row {key}: {reason}")
+        self.key = key
 
 
 class Overloaded(ImageServiceError):

@@ -14,12 +14,12 @@ import structlog
 
 from consumer.indexer.buffer import Buffer
 from consumer.indexer.event_queue import Event, EventQueue
-from consumer.indexer.lookup import LookupResult, Unreadable, look_up
+from consumer.indexer.lookup import LookupResult, look_up
 from consumer.indexer.metrics import BATCH_SIZE, DOCUMENTS, GONE, LAG_SECONDS, WAITING
 from consumer.indexer.probe import Probe
 from core.aws.batch import MAX_BATCH
 from core.dynamodb.tables import Tables
-from core.errors import DependencyUnavailable, Overloaded, SearchUnavailable
+from core.errors import DependencyUnavailable, MalformedRow, Overloaded, SearchUnavailable
 from core.resilience.backoff import Backoff
 from core.runtime.clock import now_ms
 from core.search.document import SearchDocument
@@ -227,7 +227,7 @@ def _told(event: Event, document: SearchDocument, written: WriteResult) -> Write
 
 
 def _unwritten(looked: LookupResult) -> str:
-    return WriteStatus.REJECTED if isinstance(looked, Unreadable) else GONE
+    return WriteStatus.REJECTED if isinstance(looked, MalformedRow) else GONE
 
 
 def _sorted_out(

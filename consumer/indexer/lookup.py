@@ -3,22 +3,14 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
-import structlog
-
+from core.dynamodb.schema import log_malformed_row
 from core.dynamodb.tables import Tables
-from core.errors import DependencyUnavailable, ImageServiceError, RequestRejected
+from core.errors import DependencyUnavailable, MalformedRow, RequestRejected
 from core.model.image import ImageRecord
 from core.model.request import ImageRequest, State
 from core.search.document import SearchDocument, document_of
 
-_log = structlog.get_logger()
-
-
-class Unreadable(ImageServiceError):
-    """A row that none of our versions wrote."""
-
-
-LookupResult = SearchDocument | Unreadable | None
+LookupResult = SearchDocument | MalformedRow | None
 """A document; None where there is no image to be found."""
 
 
@@ -75,6 +67,6 @@ async def readable(
         # Tables has sent this key alone by then. Keys are UUIDs, so what is refused of one is refused of all, as by a
         # table with other keys: no row is to blame.
         raise DependencyUnavailable(str(rejection)) from rejection
-    except (LookupError, ValueError, TypeError) as error:
-        _log.error("a row cannot be read", request_id=request_id, error=repr(error))
-        return Unreadable(repr(error))
+    except MalformedRow as error:
+        log_malformed_row(error, request_id=request_id)
+        return error

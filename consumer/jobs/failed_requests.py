@@ -16,7 +16,7 @@ from core.aws.http import JsonService
 from core.dynamodb import schema
 from core.dynamodb.indexes import BY_FAILURE, IndexKey, TimeRange, query_members, slice_of
 from core.dynamodb.tables import Tables
-from core.errors import FailureCode
+from core.errors import FailureCode, MalformedRow
 from core.model.request import ImageRequest, State, shard_name
 from core.resilience.retry import retry_unavailable
 
@@ -70,8 +70,8 @@ class FailedRequests:
     async def _request(self, request_id: str) -> ImageRequest | None:
         try:
             return await retry_unavailable("read request", self._tables.read_request, request_id)
-        except (LookupError, TypeError, ValueError):
-            _log.exception("row cannot be read", request_id=request_id)
+        except MalformedRow as error:
+            schema.log_malformed_row(error)
             return None
 
     async def _page(

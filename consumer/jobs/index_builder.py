@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import structlog
 
-from consumer.indexer.lookup import LookupResult, Unreadable, document_from, readable
+from consumer.indexer.lookup import LookupResult, document_from, readable
 from consumer.jobs.progress import Progress
 from core.dynamodb import schema
 from core.dynamodb.image_scan import ImageScan
 from core.dynamodb.tables import Tables
-from core.errors import DependencyUnavailable
+from core.errors import DependencyUnavailable, MalformedRow
 from core.resilience.retry import retry_unavailable
 from core.search.document import SearchDocument
 from core.search.engine import Rebuild, WriteStatus
@@ -63,7 +63,7 @@ class IndexBuilder:
         async for items in self._scan.pages(segment):
             looked = await retry_unavailable("read requests", self._documents, items)
             documents = [each for each in looked if isinstance(each, SearchDocument)]
-            self._tally.rejected += sum(isinstance(each, Unreadable) for each in looked)
+            self._tally.rejected += sum(isinstance(each, MalformedRow) for each in looked)
             self._tally.passed_over += sum(each is None for each in looked)
             await self._write(documents)
             self._progress.advance(self._tally.seen, self._tally)
@@ -74,7 +74,10 @@ class IndexBuilder:
     async def _document(self, item: schema.Item) -> LookupResult:
         async def read() -> SearchDocument | None:
             record = schema.image_from_item(item)
-            uuid.UUID(record.request_id)  # Else DynamoDB may refuse the key, and no other row's.
+            try:
+                uuid.UUID(record.request_id)  # Else DynamoDB may refuse the key.
+            except ValueError as error:
+                raise MalformedRow(record.image_id, repr(error)) from error
             return document_from(record, await self._tables.read_request(record.request_id))
 
         return await readable(read, str(item.get(schema.REQUEST_ID)))

@@ -10,6 +10,7 @@ import structlog
 from consumer.jobs.rate_limiter import Pace
 from core.aws.client import call
 from core.dynamodb import schema
+from core.errors import MalformedRow
 from core.model.request import ImageRequest, State
 
 if TYPE_CHECKING:
@@ -112,6 +113,6 @@ def _readable(item: schema.Item) -> ImageRequest | None:
     """One row that is none of ours must not keep reconcile from the others, on this run and on every later one."""
     try:
         return schema.request_from_item(item)
-    except (KeyError, ValueError):
-        _log.exception("row cannot be read", key=item.get(schema.REQUEST_ID))
+    except MalformedRow as error:
+        schema.log_malformed_row(error)
         return None

@@ -50,7 +50,7 @@ class RedisPublisher:
         """What a server would read; the message does not have all of it. None where the row cannot be read now."""
         try:
             request = await self._tables.read_request(outcome.request_id)
-        except (ImageServiceError, LookupError, TypeError, ValueError):
+        except ImageServiceError:
             return None
         if outcome.image is None or request is None or request.revision != outcome.revision:
             return None

@@ -5,12 +5,17 @@ as much.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
 from typing import Any
 
+import structlog
+
+from core.errors import MalformedRow
 from core.model.image import ImageMetadata, ImageRecord, Provenance
 from core.model.request import Failure, ImageRequest, State, customer_shard, next_revision
+
+_log = structlog.get_logger()
 
 Attribute = dict[str, Any]
 Item = dict[str, Attribute]
@@ -71,7 +76,40 @@ def new_request_item(request: ImageRequest, *, shards: int) -> Item:
     return item
 
 
+_MALFORMED = (LookupError, TypeError, ValueError, AttributeError)
+"""Errors that reading an unknown shape raises."""
+
+
+def log_malformed_row(error: MalformedRow, **context: str) -> None:
+    """Log a row that the caller skips, because one such row must not stop the others."""
+    _log.error("malformed row skipped", key=error.key, error=str(error), **context)
+
+
+def _malformed(item: Mapping[str, Attribute], key: str, error: Exception) -> MalformedRow:
+    try:
+        name = str(item[key]["S"])
+    except _MALFORMED:
+        name = f"without {key}"
+    return MalformedRow(name, repr(error))
+
+
 def request_from_item(item: Mapping[str, Attribute]) -> ImageRequest:
+    """Convert a row of the table of requests. Raises MalformedRow."""
+    try:
+        return _request(item)
+    except _MALFORMED as error:
+        raise _malformed(item, REQUEST_ID, error) from error
+
+
+def status_from_item(item: Mapping[str, Attribute]) -> tuple[State, int]:
+    """Return state and revision of a row of the table of requests. Raises MalformedRow."""
+    try:
+        return State(item[STATUS]["S"]), int(item[REVISION]["N"])
+    except _MALFORMED as error:
+        raise _malformed(item, REQUEST_ID, error) from error
+
+
+def _request(item: Mapping[str, Attribute]) -> ImageRequest:
     return ImageRequest(
         request_id=item[REQUEST_ID]["S"],
         customer_id=item[CUSTOMER_ID]["S"],
@@ -145,6 +183,14 @@ def image_item(record: ImageRecord) -> Item:
 
 
 def image_from_item(item: Mapping[str, Attribute]) -> ImageRecord:
+    """Convert a row of the table of images. Raises MalformedRow."""
+    try:
+        return _image(item)
+    except _MALFORMED as error:
+        raise _malformed(item, IMAGE_ID, error) from error
+
+
+def _image(item: Mapping[str, Attribute]) -> ImageRecord:
     return ImageRecord(
         image_id=item[IMAGE_ID]["S"],
         request_id=item[REQUEST_ID]["S"],
@@ -156,7 +202,12 @@ def image_from_item(item: Mapping[str, Attribute]) -> ImageRecord:
     )
 
 
-_DEFAULTS: dict[str, Any] = {"str": "", "int": 0, "bool": False}
+_KINDS: dict[str, tuple[Any, Callable[[Attribute], Any]]] = {
+    "str": ("", lambda attribute: attribute["S"]),
+    "int": (0, lambda attribute: int(attribute["N"])),
+    "bool": (False, lambda attribute: attribute["BOOL"]),
+}
+"""By a field's type: the value of an absent attribute, and how one is read."""
 
 
 def _map_of(record: ImageMetadata | Provenance) -> Attribute:
@@ -171,7 +222,8 @@ def _values_of(
     for field in fields(kind):
         kind_name = field.type if isinstance(field.type, str) else field.type.__name__
         attribute = stored.get(camel(field.name))
-        values[field.name] = _DEFAULTS[kind_name] if attribute is None else _value(attribute)
+        default, read = _KINDS[kind_name]
+        values[field.name] = default if attribute is None else read(attribute)
     return values
 
 
@@ -189,11 +241,6 @@ def _attribute(value: str | int) -> Attribute:
     if isinstance(value, bool):
         return {"BOOL": value}
     return number(value) if isinstance(value, int) else string(value)
-
-
-def _value(attribute: Attribute) -> str | int | bool:
-    ((kind, value),) = attribute.items()
-    return int(value) if kind == "N" else value
 
 
 def _strings(values: Mapping[str, str]) -> Attribute:

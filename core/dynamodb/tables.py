@@ -96,7 +96,7 @@ class Tables:
         return self._writes.submit_nowait(statement)
 
     async def read_request(self, request_id: str) -> ImageRequest | None:
-        """Strongly consistent. Raises Overloaded or DependencyUnavailable."""
+        """Strongly consistent. Raises Overloaded, DependencyUnavailable or MalformedRow."""
         key = _Key(self.statements.requests_table, schema.REQUEST_ID, request_id)
         item = await self._reads.submit(key)
         return None if item is None else schema.request_from_item(item)
@@ -122,7 +122,7 @@ class Tables:
         return record if ours else None
 
     async def read_image_by_id(self, image_id: str) -> ImageRecord | None:
-        """Strongly consistent. Raises Overloaded or DependencyUnavailable."""
+        """Strongly consistent. Raises Overloaded, DependencyUnavailable or MalformedRow."""
         key = _Key(self.statements.images_table, schema.IMAGE_ID, image_id)
         item = await self._reads.submit(key)
         return None if item is None else schema.image_from_item(item)
@@ -130,7 +130,7 @@ class Tables:
     async def read_statuses(self, request_ids: Sequence[str]) -> dict[str, StatusSnapshot]:
         """State and revision of up to MAX_KEYS requests; eventually consistent, at half the price.
 
-        A request that is not in the answer was not read this time.
+        A request that is not in the answer was not read this time. Raises DependencyUnavailable or MalformedRow.
         """
         table = self.statements.requests_table
         response = await call(
@@ -153,9 +153,7 @@ class Tables:
             ),
         )
         return {
-            item[schema.REQUEST_ID]["S"]: StatusSnapshot(
-                State(item[schema.STATUS]["S"]), int(item[schema.REVISION]["N"])
-            )
+            item[schema.REQUEST_ID]["S"]: StatusSnapshot(*schema.status_from_item(item))
             for item in response["Responses"].get(table, [])
         }
 
@@ -237,7 +235,7 @@ class Tables:
             left: Mapping[str, Any] = response.get("UnprocessedKeys", {})
             return [_found(key, found.get(key.table, []), left) for key in batch]
         except (LookupError, TypeError, AttributeError) as error:
-            # Whoever reads tells a row that cannot be read by these errors, and this is about no row.
+            # The answer itself is malformed, not a row in it.
             raise DependencyUnavailable(
                 f"dynamodb:BatchGetItem: malformed answer: {error!r}"
             ) from error

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import idna
 
+from core.errors import MalformedRow
 from core.model.image import ImageRecord
 from core.model.origin_url import InvalidOriginUrl, parse_origin_url
 from core.model.request import FIRST_REVISION, ImageRequest
@@ -47,8 +48,15 @@ class SearchDocument:
 
 
 def document_of(record: ImageRecord, request: ImageRequest | None) -> SearchDocument:
-    """`request` is None where its row has expired: then its labels and its host are not known any more."""
+    """`request` is None where its row has expired: then its labels and its host are not known any more.
+
+    Raises MalformedRow.
+    """
     picture = record.picture
+    try:
+        color = color_of(picture.dominant_color) if picture.dominant_color else None
+    except ValueError as error:
+        raise MalformedRow(record.image_id, repr(error)) from error
     return SearchDocument(
         image_id=record.image_id,
         request_id=record.request_id,
@@ -62,7 +70,7 @@ def document_of(record: ImageRecord, request: ImageRequest | None) -> SearchDocu
         camera=picture.camera,
         origin_host=_host(request.origin_url) if request else "",
         labels=dict(request.labels) if request else {},
-        color=color_of(picture.dominant_color) if picture.dominant_color else None,
+        color=color,
         perceptual_hash=picture.perceptual_hash,
     )
 

@@ -10,9 +10,10 @@ from typing import Generic, TypeVar
 import structlog
 
 from core.dynamodb.indexes import NOTHING, IndexKey, IndexPage, TimeRange
+from core.dynamodb.schema import log_malformed_row
 from core.dynamodb.tables import MAX_KEYS as ROWS_AT_ONCE
 from core.dynamodb.tables import Tables
-from core.errors import Overloaded
+from core.errors import MalformedRow, Overloaded
 from core.model.image import ImageRecord
 from core.model.request import ImageRequest, State, shard_name
 from imageservice.v1 import image_service_pb2 as pb
@@ -53,12 +54,12 @@ class Rows:
     async def request(self, query: ListQuery, key: IndexKey) -> pb.ImageRequest | None:
         """None where the request has expired or is not asked for. Raises Overloaded or DependencyUnavailable."""
         request_id = key.request_id
-        request = await _readable(request_id, self._tables.read_request(request_id))
+        request = await _readable(self._tables.read_request(request_id))
         if request is None or not query.takes(request):
             return None
         image = None
         if request.state is State.COMPLETED:
-            image = await _readable(request_id, self._tables.read_image_of(request))
+            image = await _readable(self._tables.read_image_of(request))
             if image is None:
                 # As in StatusReader: COMPLETED without an image would be a lie.
                 log.error("left out of a list: the image's record is missing", id=request_id)
@@ -70,9 +71,9 @@ class Rows:
 
         As a rule the index's key tells that an image is the request's own, and no row of it is read.
         """
-        image = await _readable(key.request_id, self._tables.read_image(key.request_id))
+        image = await _readable(self._tables.read_image(key.request_id))
         if image is not None and not image.belongs_to(query.customer_id, key.time):
-            image = await _readable(key.request_id, self._reused(query, key.request_id))
+            image = await _readable(self._reused(query, key.request_id))
         return None if image is None else image_message(image, self._public_base_url)
 
     async def _reused(self, query: ListQuery, request_id: str) -> ImageRecord | None:
@@ -84,11 +85,11 @@ class Rows:
         return await self._tables.read_image_of(request)
 
 
-async def _readable(request_id: str, read: Awaitable[R | None]) -> R | None:
+async def _readable(read: Awaitable[R | None]) -> R | None:
     try:
         return await read
-    except (LookupError, TypeError, ValueError) as error:
-        log.error("left out of a list: the row cannot be read", id=request_id, error=repr(error))  # noqa: TRY400  a traceback for each page would say no more
+    except MalformedRow as error:
+        log_malformed_row(error)
         return None
 
 

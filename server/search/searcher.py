@@ -2,14 +2,14 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import structlog
 
+from core.dynamodb.schema import log_malformed_row
 from core.dynamodb.tables import Tables
-from core.errors import Overloaded, SearchNotConfigured, SearchUnavailable
-from core.model.image import ImageRecord
+from core.errors import MalformedRow, Overloaded, SearchNotConfigured, SearchUnavailable
 from core.search.engine import SearchReader
 from core.search.query import Facet, SearchResult
 from imageservice.v1 import image_service_pb2 as pb
@@ -47,21 +47,17 @@ class ImageLoader:
             return await asyncio.gather(*(self._read(customer_id, each) for each in image_ids))
 
     async def _read(self, customer_id: str, image_id: str) -> pb.Image | None:
-        record = await _readable(image_id, self._tables.read_image_by_id(image_id))
+        try:
+            record = await self._tables.read_image_by_id(image_id)
+        except MalformedRow as error:
+            log_malformed_row(error)
+            return None
         if record is None:
             return None
         if record.customer_id != customer_id:
             log.error("left out of a search: the index says that it is another's", id=image_id)
             return None
         return image_message(record, self._public_base_url)
-
-
-async def _readable(image_id: str, read: Awaitable[ImageRecord | None]) -> ImageRecord | None:
-    try:
-        return await read
-    except (LookupError, TypeError, ValueError) as error:
-        log.error("left out of a search: the row cannot be read", id=image_id, error=repr(error))  # noqa: TRY400  a traceback for each page would say no more
-        return None
 
 
 _SHARES = 4

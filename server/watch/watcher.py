@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from core.dynamodb.tables import MAX_KEYS, Tables
+from core.errors import MalformedRow
 from core.runtime.clock import now_ms
 from server.errors import ServerDraining, TooManyWatched
 from server.metrics import WATCHED_REQUESTS
@@ -177,7 +178,7 @@ class Watcher:
         try:
             async with self._reads:
                 glances = await self._tables.read_statuses(request_ids)
-        except (LookupError, TypeError, ValueError):
+        except MalformedRow:
             glances = None
         for request_id in request_ids:
             watched = self._watched.get(request_id)

@@ -7,11 +7,11 @@ from typing import Any, cast
 import pytest
 from botocore.exceptions import ClientError
 
-from consumer.indexer.lookup import Unreadable, look_up
+from consumer.indexer.lookup import look_up
 from core.dynamodb.schema import image_item
 from core.dynamodb.statements import Statements
 from core.dynamodb.tables import Tables
-from core.errors import DependencyUnavailable
+from core.errors import DependencyUnavailable, MalformedRow
 from core.model.request import image_id_of
 from core.search.document import SearchDocument
 from harness.outcomes import image_record
@@ -56,7 +56,7 @@ def tables(answer: Answer) -> Tables:
 async def test_a_row_that_is_none_of_ours_concerns_no_other() -> None:
     """The images beside it are indexed."""
     looked = await look_up(tables(one_is_none_of_ours), IDS)
-    assert [type(each) for each in looked] == [SearchDocument, Unreadable, SearchDocument]
+    assert [type(each) for each in looked] == [SearchDocument, MalformedRow, SearchDocument]
 
 
 @pytest.mark.parametrize(

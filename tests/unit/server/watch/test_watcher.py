@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any, cast
 
 from core.dynamodb.tables import StatusSnapshot, Tables
-from core.errors import DependencyUnavailable
+from core.errors import DependencyUnavailable, MalformedRow
 from core.model.request import ImageRequest, State, new_request
 from core.runtime.clock import now_ms
 from harness.virtual_time import run_virtually
@@ -32,7 +32,7 @@ class Rows:
     async def read_statuses(self, request_ids: Sequence[str]) -> dict[str, StatusSnapshot]:
         self.glanced_at.append(asyncio.get_running_loop().time())
         if self.garbled.intersection(request_ids):
-            raise ValueError("'ARCHIVED' is not a valid State")
+            raise MalformedRow("an id", "'ARCHIVED' is not a valid State")
         return {each: StatusSnapshot(State.PENDING, self.revisions[each]) for each in request_ids}
 
     async def read_request(self, request_id: str) -> ImageRequest:

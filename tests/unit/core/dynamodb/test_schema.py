@@ -1,0 +1,85 @@
+"""A row of an unknown shape is one error, which names the row."""
+
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from core.dynamodb import schema
+from core.errors import MalformedRow
+from core.model.request import new_request
+from harness.outcomes import image_record
+
+REQUEST_ID = str(uuid.uuid4())
+RECORD = image_record(REQUEST_ID)
+REQUEST = new_request(
+    request_id=REQUEST_ID, customer_id="acme", url="https://a.example/1", labels={"a": "b"}, now=1
+)
+
+
+def request_item(**changed: Any) -> dict[str, Any]:
+    return schema.new_request_item(REQUEST, shards=8) | changed
+
+
+def image_item(**changed: Any) -> dict[str, Any]:
+    return schema.image_item(RECORD) | changed
+
+
+def test_a_row_is_read_as_it_was_written() -> None:
+    """Of both tables."""
+    assert schema.request_from_item(request_item()) == REQUEST
+    assert schema.image_from_item(image_item()) == RECORD
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"status": {"S": "ARCHIVED"}},
+        {"revision": {"S": "1"}},
+        {"revision": {"N": "one"}},
+        {"labels": {"L": []}},
+        {"labels": {"M": {"a": {"N": "1"}}}},
+        {"labels": {"M": []}},
+        {"failureCode": {"S": "TIMEOUT"}},
+        {"customerId": None},
+    ],
+)
+def test_a_malformed_request_names_its_row(changed: dict[str, Any]) -> None:
+    """Whatever is wrong with it."""
+    with pytest.raises(MalformedRow) as raised:
+        schema.request_from_item(request_item(**changed))
+    assert raised.value.key == REQUEST_ID
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"metadata": {"M": {"width": {"S": "1"}}}},
+        {"metadata": {"M": {"format": {"N": "1"}}}},
+        {"provenance": {"S": ""}},
+        {"s3Url": {}},
+    ],
+)
+def test_a_malformed_image_names_its_row(changed: dict[str, Any]) -> None:
+    """An attribute of another type as well: a search engine would refuse it."""
+    with pytest.raises(MalformedRow) as raised:
+        schema.image_from_item(image_item(**changed))
+    assert raised.value.key == RECORD.image_id
+
+
+@pytest.mark.parametrize(
+    "convert", [schema.request_from_item, schema.image_from_item, schema.status_from_item]
+)
+def test_a_row_without_a_key_is_malformed_too(convert: Callable[[Any], object]) -> None:
+    """The key attribute may be what is malformed."""
+    with pytest.raises(MalformedRow, match="without"):
+        convert({})
+
+
+def test_a_skipped_row_is_logged_with_its_key() -> None:
+    """As an error, because a newer or a foreign writer needs attention."""
+    with capture_logs() as logs:
+        schema.log_malformed_row(MalformedRow("the key", "KeyError('status')"))
+    assert [(log["log_level"], log["key"]) for log in logs] == [("error", "the key")]

@@ -114,32 +114,32 @@ class TooLarge(PermanentFailure):
 
 class NotAnImage(PermanentFailure):
     code = FailureCode.NOT_AN_IMAGE
-    summary = "The body is not a picture"
+    summary = "The body is not an image"
 
 
 class UnsupportedFormat(PermanentFailure):
     code = FailureCode.UNSUPPORTED_FORMAT
-    summary = "The picture's format is not accepted"
+    summary = "The image's format is not accepted"
 
 
 class CorruptImage(PermanentFailure):
     code = FailureCode.CORRUPT_IMAGE
-    summary = "The picture does not decode to its end"
+    summary = "The image does not decode to its end"
 
 
 class TooManyPixels(PermanentFailure):
     code = FailureCode.TOO_MANY_PIXELS
-    summary = "The picture has more pixels than the limit"
+    summary = "The image has more pixels than the limit"
 
 
 class LocationNotRemovable(PermanentFailure):
     code = FailureCode.LOCATION_NOT_REMOVABLE
-    summary = "The picture tells where it was taken, and that could not be removed"
+    summary = "The image contains the location where it was taken, and the location could not be removed"
 
 
 class Crashed(PermanentFailure):
     code = FailureCode.CRASHED
-    summary = "Processing this picture failed badly each time it was tried"
+    summary = "Processing this image crashed at every attempt"
 
 
 class Undeliverable(PermanentFailure):

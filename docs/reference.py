@@ -48,11 +48,11 @@ The attempts are counted in `failure.attempts`.
 
 UNDETECTED = """## What is not detected
 
-Every frame is decoded, and every error of a decoder is `CORRUPT_IMAGE`. No decoder reports a JPEG whose end marker comes
-too early, or a scan that is filled with zeros: such an image is published.
-A location is not found in the free text of a comment, in the maker notes of a camera, or in a GIF whose XMP is split into
-pieces. An image with a structure that no camera or editor writes (two EXIF blocks, hundreds of ICC segments, a BMP with
-run-length encoding) is rejected.
+Every frame is decoded, and every error of a decoder is `CORRUPT_IMAGE`. No decoder reports a JPEG whose end marker
+comes too early, or a scan that is filled with zeros: such an image is published.
+A location is not found in the free text of a comment, in the maker notes of a camera, or in a GIF whose XMP is split
+into pieces. An image with a structure that no camera or editor writes (two EXIF blocks, hundreds of ICC segments, a BMP
+with run-length encoding) is rejected.
 """
 
 REASONS = """## Reasons of RPC errors

@@ -134,7 +134,7 @@ class TooManyPixels(PermanentFailure):
 
 class LocationNotRemovable(PermanentFailure):
     code = FailureCode.LOCATION_NOT_REMOVABLE
-    summary = "The image contains the location where it was taken, and the location could not be removed"
+    summary = "The image contains the location where it was taken, which could not be removed"
 
 
 class Crashed(PermanentFailure):

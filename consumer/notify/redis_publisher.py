@@ -7,8 +7,8 @@ from consumer.notify.outcome import Outcome
 from core.batcher import OK, Batcher, ItemResult
 from core.dynamodb.tables import Tables
 from core.errors import ImageServiceError, Overloaded
-from core.redis.codec import Completed
-from core.redis.completed_requests import CompletedRequestStore, News, ended
+from core.redis.codec import CompletedRequest
+from core.redis.completed_requests import CompletedRequestStore, RequestEvent, ended_event
 from core.redis.metrics import REDIS_DROPPED
 
 _MAX_BATCH = 25
@@ -27,7 +27,7 @@ class RedisPublisher:
 
     def announce(self, outcome: Outcome) -> None:
         """Announce an end that the table knows already; drop it where Redis is down, or too much waits."""
-        if not self._shared.link.passable:
+        if not self._shared.connection.available:
             REDIS_DROPPED.inc()
             return
         try:
@@ -39,14 +39,14 @@ class RedisPublisher:
         await self._outcomes.drain()
 
     async def _announce(self, batch: Sequence[Outcome]) -> Sequence[ItemResult[None]]:
-        await self._shared.tell(await asyncio.gather(*map(self._news, batch)))
+        await self._shared.publish(await asyncio.gather(*map(self._news, batch)))
         return [OK] * len(batch)
 
-    async def _news(self, outcome: Outcome) -> News:
+    async def _news(self, outcome: Outcome) -> RequestEvent:
         completed = None if outcome.image is None else await self._completed(outcome)
-        return ended(outcome.request_id, outcome.revision, completed)
+        return ended_event(outcome.request_id, outcome.revision, completed)
 
-    async def _completed(self, outcome: Outcome) -> Completed | None:
+    async def _completed(self, outcome: Outcome) -> CompletedRequest | None:
         """What a server would read; the message does not have all of it. None where the row cannot be read now."""
         try:
             request = await self._tables.read_request(outcome.request_id)
@@ -54,4 +54,4 @@ class RedisPublisher:
             return None
         if outcome.image is None or request is None or request.revision != outcome.revision:
             return None
-        return Completed(request, outcome.image)
+        return CompletedRequest(request, outcome.image)

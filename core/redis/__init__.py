@@ -1,4 +1,4 @@
-"""What servers and consumers share through Redis, where REDIS_URL is set: outcomes, and the news of them.
+"""Redis, optional (REDIS_URL): a cache of COMPLETED requests, and events when requests end.
 
-Redis is never asked for what must be known: whatever it does not answer within a moment is read from the tables.
+Redis is never the only source of a fact: if it does not answer within milliseconds, callers read the tables.
 """

@@ -1,4 +1,4 @@
-"""The way to Redis: short time-outs, no second tries, and no calls at all while it is down."""
+"""A connection to Redis behind a circuit breaker: short timeouts, no retries, and no calls while Redis is down."""
 
 import asyncio
 import ssl
@@ -27,108 +27,106 @@ from core.redis.metrics import REDIS_CALL_SECONDS, REDIS_CALLS, REDIS_UP
 from core.redis.url import RedisUrl
 from core.resilience.circuit_breaker import CircuitBreaker
 
-# Clients of Redis that try nothing twice, and wait for nothing long.
+CONNECT_TIMEOUT_S = 0.1
 
-CONNECT_S = 0.1
+CALL_TIMEOUT_S = 0.2
+"""For one call with its connect: about as long as a read of the tables takes at its slowest."""
 
+REJECTION_WINDOW_S = 30.0
+"""Redis counts as rejecting until there was no rejection for this time."""
 
-class _TlsConnection(SSLConnection):
-    """Left to itself, each would read the system's authorities anew, for as long as a connection may take."""
+_START_DELAY_S = 1.0
+"""Before the first probe: a process that starts is too busy to receive the answer in time."""
 
-    def __init__(self, *, trusted: ssl.SSLContext, **options: Any) -> None:
-        super().__init__(**options)
-        self.ssl_context.context = trusted
-
-
-def client_at(
-    place: RedisUrl, *, socket_timeout: float | None, connect_timeout: float = CONNECT_S
-) -> Redis:
-    """Time-outs are in seconds; `socket_timeout` is for each answer, and None waits for ever."""
-    tls: dict[str, Any] = {}
-    if place.trusted is not None:
-        tls = {"connection_class": _TlsConnection, "trusted": place.trusted}
-    pool = ConnectionPool(
-        **{"connection_class": Connection, **tls},
-        host=place.host,
-        port=place.port,
-        db=place.database,
-        username=place.username,
-        password=place.password,
-        socket_connect_timeout=connect_timeout,
-        socket_timeout=socket_timeout,
-        retry=Retry(NoBackoff(), 0),
-        # The same answers from Redis 6 and from Valkey, and no greeting that an old one does not know.
-        protocol=2,
-        maint_notifications_config=MaintNotificationsConfig(enabled=False),
-        # Otherwise each connection looks up on the disk which client this is, and tells Redis.
-        driver_info=None,
-    )
-    return Redis.from_pool(pool)
-
-
-CALL_S = 0.2
-"""Time for one call, a connection made for it included: as long as reading the tables might take on a bad day."""
-
-REFUSING_S = 30.0
-"""Time after its last refusal for which it counts as one that refuses."""
-
-_START_S = 1.0
-"""Time before the first look: a process that starts is too busy with itself to hear an answer in time."""
-
-_ELSEWHERE = (AskError, ClusterCrossSlotError, ClusterError, ReadOnlyError, TryAgainError)
-"""Answers of a replica, and of a node of a cluster: whoever is to be asked is another one."""
+_WRONG_NODE = (AskError, ClusterCrossSlotError, ClusterError, ReadOnlyError, TryAgainError)
+"""Errors of a replica or of a cluster node: another node must be called."""
 
 R = TypeVar("R")
 _log = structlog.get_logger()
 
 
+class _TlsConnection(SSLConnection):
+    """Uses a shared SSL context. Loading the system's CA certificates takes longer than the connect timeout."""
+
+    def __init__(self, *, context: ssl.SSLContext, **options: Any) -> None:
+        super().__init__(**options)
+        self.ssl_context.context = context
+
+
+def new_client(
+    url: RedisUrl, *, socket_timeout: float | None, connect_timeout: float = CONNECT_TIMEOUT_S
+) -> Redis:
+    """Make a client that never retries. Timeouts are in seconds; `socket_timeout` None waits for ever."""
+    tls: dict[str, Any] = {}
+    if url.ssl_context is not None:
+        tls = {"connection_class": _TlsConnection, "context": url.ssl_context}
+    pool = ConnectionPool(
+        **{"connection_class": Connection, **tls},
+        host=url.host,
+        port=url.port,
+        db=url.database,
+        username=url.username,
+        password=url.password,
+        socket_connect_timeout=connect_timeout,
+        socket_timeout=socket_timeout,
+        retry=Retry(NoBackoff(), 0),
+        # Redis 6 and Valkey answer alike with RESP2, and it needs no HELLO, which old versions do not have.
+        protocol=2,
+        maint_notifications_config=MaintNotificationsConfig(enabled=False),
+        # Otherwise each connection reads the client's version from the disk and sends it to Redis.
+        driver_info=None,
+    )
+    return Redis.from_pool(pool)
+
+
 class RedisUnavailable(Exception):
-    """It did not answer, or refused, or is known not to answer."""
+    """Redis did not answer, rejected the command, or is known to be down."""
 
 
 class Unsuitable(Exception):
-    """It answers, but is not one primary that has everything and takes writes."""
+    """Redis answers, but is not a single primary that holds all keys and takes writes."""
 
 
 class RedisConnection:
-    """One process's connections to the Redis at `url`; it connects when it is first used.
+    """The connections of one process to the Redis at `url`, made at first use.
 
-    Raises ValueError where `url` is none, or names authorities that cannot be read.
+    Raises ValueError if `url` is malformed or its CA certificates cannot be read.
     """
 
     def __init__(self, url: str) -> None:
-        self._place = RedisUrl.parse(url)
-        self._client = client_at(self._place, socket_timeout=CALL_S)
+        self._url = RedisUrl.parse(url)
+        self._client = new_client(self._url, socket_timeout=CALL_TIMEOUT_S)
         self._breaker = CircuitBreaker(probe=self._probe)
-        self._refusing: asyncio.TimerHandle | None = None
-        self._told: type[Exception] | None = None
+        self._rejecting: asyncio.TimerHandle | None = None
+        self._last_logged: type[Exception] | None = None
         self._up = REDIS_UP.labels("calls")
-        # Until it is called, nothing speaks against it; a server that nobody asks anything is no outage.
+        # Up until a call fails: a server without traffic is no outage.
         self._up.set(1)
 
     @property
-    def passable(self) -> bool:
-        """False while it is known to be down: then preparing a call is not worth the while."""
+    def available(self) -> bool:
+        """False while Redis is known to be down. Callers check it before they prepare a call."""
         return self._breaker.closed
 
-    def begin(self) -> None:
-        """Look soon whether it can be used, so that what is wrong is told at the start, not at the first end."""
-        self._breaker.start_probe(_START_S)
+    def start(self) -> None:
+        """Probe Redis soon, so that a fault is logged at start-up and not at the first call."""
+        self._breaker.start_probe(_START_DELAY_S)
 
     async def call(self, operation: str, command: Callable[[Redis], Awaitable[R]]) -> R:
         """Raises RedisUnavailable."""
-        # A caller's success would prove little: a replica answers reads, and then refuses the next write.
+        # Only the probe closes the breaker. A caller's success proves little: a replica answers reads and then rejects
+        # the next write.
         if not self._breaker.allow():
             raise RedisUnavailable("it is known to be down")
         return await self._attempt(operation, command)
 
-    def subscriber(self) -> Redis:
-        """A client of the caller's own, without a time-out for answers: news come when they come."""
-        return client_at(self._place, socket_timeout=None)
+    def subscriber_client(self) -> Redis:
+        """Make a client for a subscription, which has no read timeout. The caller closes it."""
+        return new_client(self._url, socket_timeout=None)
 
     async def close(self) -> None:
-        if self._refusing is not None:
-            self._refusing.cancel()
+        if self._rejecting is not None:
+            self._rejecting.cancel()
         await self._breaker.close()
         await self._client.aclose()
 
@@ -136,15 +134,15 @@ class RedisConnection:
         started = time.perf_counter()
         outcome = "cancelled"
         try:
-            async with asyncio.timeout(CALL_S):
+            async with asyncio.timeout(CALL_TIMEOUT_S):
                 answer = await command(self._client)
         except Exception as error:
-            # Whatever it is, a bug of the client's included: nobody may fail because of Redis.
+            # Any error, also a bug of the client: no caller may fail because of Redis.
             outcome = type(error).__name__
-            if isinstance(error, ResponseError) and not isinstance(error, _ELSEWHERE):
-                self._refused(operation, error)
+            if isinstance(error, ResponseError) and not isinstance(error, _WRONG_NODE):
+                self._on_rejection(operation, error)
             else:
-                await self._failed(error)
+                await self._on_failure(error)
             raise RedisUnavailable(f"{operation}: {outcome}: {error}") from error
         else:
             outcome = "ok"
@@ -153,60 +151,63 @@ class RedisConnection:
             REDIS_CALLS.labels(operation, outcome).inc()
             REDIS_CALL_SECONDS.labels(operation).observe(time.perf_counter() - started)
 
-    def _refused(self, operation: str, error: ResponseError) -> None:
-        """It lives, and may do well whatever else it is asked: one that is full still reads, and tells news."""
-        if self._refusing is None:
+    def _on_rejection(self, operation: str, error: ResponseError) -> None:
+        """Keep calling: other commands may succeed. A Redis without free memory still reads and publishes."""
+        if self._rejecting is None:
             _log.warning(
-                "redis refuses", operation=operation, error=f"{type(error).__name__}: {error}"
+                "redis command rejected",
+                operation=operation,
+                error=f"{type(error).__name__}: {error}",
             )
         else:
-            self._refusing.cancel()
+            self._rejecting.cancel()
         self._up.set(0)
-        # A full one takes something now and then. It shall neither fill the log nor look well in between.
-        self._refusing = asyncio.get_running_loop().call_later(REFUSING_S, self._refuses_no_more)
+        # A full Redis accepts a write now and then. The window keeps this out of the log and of the metric.
+        loop = asyncio.get_running_loop()
+        self._rejecting = loop.call_later(REJECTION_WINDOW_S, self._on_rejections_over)
 
-    def _refuses_no_more(self) -> None:
-        self._refusing = None
-        _log.info("redis refuses nothing any more", quiet_s=REFUSING_S)
+    def _on_rejections_over(self) -> None:
+        self._rejecting = None
+        _log.info("redis commands accepted again", quiet_s=REJECTION_WINDOW_S)
         if self._breaker.closed:
             self._up.set(1)
 
-    async def _failed(self, error: Exception) -> None:
-        # Once for each reason: an outage may begin with a time-out, and only the next try learns why.
-        if type(error) is not self._told:
-            _log.warning("redis is not used", error=f"{type(error).__name__}: {error}")
-            self._told = type(error)
+    async def _on_failure(self, error: Exception) -> None:
+        # Logged once per kind of error: an outage may begin with a timeout, and only the next probe gets the cause.
+        if type(error) is not self._last_logged:
+            _log.warning("redis unavailable", error=f"{type(error).__name__}: {error}")
+            self._last_logged = type(error)
         self._breaker.record_failure()
         self._up.set(0)
-        # The name may lead elsewhere by now: a primary that has become a replica answers for ever, and refuses writes.
+        # Resolve the name again: a primary that became a replica would keep answering, and reject writes.
         with suppress(RedisError, OSError, TimeoutError):
-            async with asyncio.timeout(CONNECT_S):
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 await self._client.connection_pool.disconnect(inuse_connections=False)
 
     async def _probe(self) -> bool:
         try:
-            await self._attempt("ping", _greet)
+            await self._attempt("ping", _check_role)
         except RedisUnavailable:
             return False
         if not self._breaker.closed:
-            _log.info("redis is used again")
-        self._told = None
-        if self._refusing is None:
+            _log.info("redis recovered")
+        self._last_logged = None
+        if self._rejecting is None:
             self._up.set(1)
         return True
 
 
-async def _greet(client: Redis) -> None:
-    """Ask who it is. Raises Unsuitable."""
+async def _check_role(client: Redis) -> None:
+    """Raise Unsuitable unless Redis says that it is a single primary."""
     try:
         answer = await client.execute_command("HELLO")  # type: ignore[no-untyped-call]
     except ResponseError:
-        # Its rules do not let us ask. It lives, and what it is its answers will show.
+        # The ACL may forbid HELLO. Redis is up, and other answers show whether it is suitable.
         return
-    told = dict(zip(answer[::2], answer[1::2], strict=True))
-    if told.get(b"mode") not in {b"standalone", None}:
+    hello = dict(zip(answer[::2], answer[1::2], strict=True))
+    if hello.get(b"mode") not in {b"standalone", None}:
         raise Unsuitable(
-            f"it is in {told[b'mode'].decode()} mode; REDIS_URL must lead to one primary without cluster mode"
+            f"it is in {hello[b'mode'].decode()} mode; REDIS_URL must lead to one primary without cluster mode"
         )
-    if told.get(b"role") not in {b"master", None}:
+    if hello.get(b"role") not in {b"master", None}:
         raise Unsuitable("it is a replica; REDIS_URL must lead to the primary")

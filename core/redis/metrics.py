@@ -1,4 +1,4 @@
-"""Metrics of what goes through Redis. Without REDIS_URL none but the counters without labels, at 0."""
+"""Metrics of Redis. Without REDIS_URL only counters without labels exist, at 0."""
 
 from prometheus_client import Counter, Gauge, Histogram
 

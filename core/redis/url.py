@@ -1,4 +1,4 @@
-"""Where Redis is, as REDIS_URL says it: redis://[[name]:password@]host[:port][/database], or rediss:// for TLS."""
+"""The parsed REDIS_URL: redis://[[name]:password@]host[:port][/database], or rediss:// for TLS. Pure."""
 
 import ssl
 from dataclasses import dataclass, field
@@ -9,16 +9,15 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 from core.model.origin_url import names_host
 
 _PORT = 6379
-_AUTHORITIES = "ssl_ca_certs"
-_LONGEST_DATABASE = 5
-"""Digits."""
+_CA_CERTS = "ssl_ca_certs"
+_MAX_DATABASE_DIGITS = 5
 
 
 @dataclass(frozen=True)
 class RedisUrl:
-    """With `tls`, only a server is spoken to whose certificate is of `host`, and of an authority that is trusted.
+    """With `tls`, the server's certificate must be valid for `host` and signed by a trusted CA.
 
-    `authorities` is a PEM file of those that are trusted in the place of the system's.
+    `ca_certs` is the path of a PEM file of trusted CAs; None means the CAs of the system.
     """
 
     host: str
@@ -27,74 +26,72 @@ class RedisUrl:
     tls: bool
     username: str | None = field(repr=False)
     password: str | None = field(repr=False)
-    authorities: str | None = None
+    ca_certs: str | None = None
 
     @classmethod
     def parse(cls, url: str) -> Self:
-        """Raises ValueError, whose text has no part of `url`: any may turn out to be of a password."""
+        """Parse REDIS_URL. Raises ValueError; its text has no part of `url`, since any part may be of a password."""
         if not url.startswith(("redis://", "rediss://")):
             raise ValueError("it must begin with redis:// or rediss://")
         if not names_host(url):
             raise ValueError(
-                "it must name a host, and a port where that is not 6379; name and password are percent-encoded"
+                "it must name a host, and a port if that is not 6379; name and password are percent-encoded"
             )
         parts = urlsplit(url)
         tls = parts.scheme == "rediss"
-        place = cls(
+        parsed = cls(
             host=parts.hostname or "",
             port=parts.port or _PORT,
             database=_database(parts),
             tls=tls,
             username=unquote(parts.username) if parts.username else None,
             password=unquote(parts.password) if parts.password else None,
-            authorities=_authorities(parts, tls=tls),
+            ca_certs=_ca_certs(parts, tls=tls),
         )
-        if place.authorities is not None:
-            place._try_authorities()
-        return place
+        if parsed.ca_certs is not None:
+            parsed._check_ca_certs()
+        return parsed
 
     @cached_property
-    def trusted(self) -> ssl.SSLContext | None:
-        """What a certificate is checked against, None without TLS; one for all connections.
+    def ssl_context(self) -> ssl.SSLContext | None:
+        """The SSL context of all connections; None without TLS.
 
-        The system's authorities are many: making it takes up to a tenth of a second, in which nothing else is done.
+        Loading the CAs of the system blocks the event loop for up to 0.1 s, so it is done once.
         """
-        return ssl.create_default_context(cafile=self.authorities) if self.tls else None
+        return ssl.create_default_context(cafile=self.ca_certs) if self.tls else None
 
-    def _try_authorities(self) -> None:
+    def _check_ca_certs(self) -> None:
         try:
-            _ = self.trusted
+            _ = self.ssl_context
         except ssl.SSLError:
-            raise ValueError(f"the file that {_AUTHORITIES} names holds no certificate") from None
+            raise ValueError(f"the file of {_CA_CERTS} holds no certificate") from None
         except OSError as error:
-            raise ValueError(
-                f"the file that {_AUTHORITIES} names cannot be read: {error.strerror}"
-            ) from None
+            raise ValueError(f"the file of {_CA_CERTS} cannot be read: {error.strerror}") from None
 
 
 def _database(parts: SplitResult) -> int:
     number = parts.path.removeprefix("/")
     if parts.fragment or (
         number
-        and not (number.isascii() and number.isdecimal() and len(number) <= _LONGEST_DATABASE)
+        and not (number.isascii() and number.isdecimal() and len(number) <= _MAX_DATABASE_DIGITS)
     ):
         raise ValueError(
-            "after the host there may be a database's number, as in /0, and no other path; "
+            "only a database number, as in /0, may follow the host; "
             "name and password are percent-encoded"
         )
     return int(number or 0)
 
 
-def _authorities(parts: SplitResult, *, tls: bool) -> str | None:
-    # Of what the client could be told there, all else weakens TLS or takes the bounds off a call.
+def _ca_certs(parts: SplitResult, *, tls: bool) -> str | None:
+    # All other parameters of the client weaken TLS or remove the timeouts of calls.
     members = parse_qsl(parts.query, keep_blank_values=True)
     if not members and not parts.query:
         return None
-    if len(members) != 1 or members[0][0] != _AUTHORITIES or not members[0][1]:
+    if len(members) != 1 or members[0][0] != _CA_CERTS or not members[0][1]:
         raise ValueError(
-            f"after ? there may be {_AUTHORITIES}=, the path of a PEM file, and nothing else; certificates are "
-            "always checked; name and password are percent-encoded"
+            f"after ? there may be {_CA_CERTS}= and the path of a PEM file, and nothing else; certificates are always "
+            "checked; name and password are percent-encoded"
         )
     if not tls:
-        raise ValueError(f"{_AUTHORITIES} needs rediss://, for without TLS there is no certificate")
+        raise ValueError(f"{_CA_CERTS} needs rediss://: without TLS there is no certificate")
     return members[0][1]

@@ -7,7 +7,7 @@ from core.dynamodb.tables import Tables
 from core.errors import DependencyUnavailable, ImageNotFound, RequestNotFound
 from core.model.image import ImageRecord
 from core.model.request import ImageRequest, State
-from core.redis.codec import Completed
+from core.redis.codec import CompletedRequest
 from core.redis.completed_requests import CompletedRequestStore
 from imageservice.v1 import image_service_pb2 as pb
 from server.converters import image_message, request_message
@@ -114,7 +114,7 @@ class StatusReader:
             # a lie, and NOT_FOUND too.
             raise DependencyUnavailable(f"the image's record of {request_id} is missing")
         if self._shared is not None:
-            self._shared.keep(Completed(request, image))
+            self._shared.cache(CompletedRequest(request, image))
         return self._kept(request, image)
 
     def _kept(self, request: ImageRequest, image: ImageRecord) -> Status:

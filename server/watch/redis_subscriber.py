@@ -55,7 +55,7 @@ class RequestEventSubscriber:
             self._told = type(error)
 
     async def _listen(self) -> None:
-        client = self._shared.link.subscriber()
+        client = self._shared.connection.subscriber_client()
         try:
             async with client.pubsub() as subscription:
                 async with timeout(_SUBSCRIBE_S):

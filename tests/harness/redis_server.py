@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from cli.local.embedded_aws import HOST, free_port
-from core.redis.connection import client_at
+from core.redis.connection import new_client
 from core.redis.url import RedisUrl
 
 _START_S = 10.0
@@ -34,7 +34,7 @@ def redis_program() -> str:
 
 def patient_client(url: str) -> "Redis":
     """A client that waits as long as a busy machine may need."""
-    return client_at(RedisUrl.parse(url), socket_timeout=10, connect_timeout=10)
+    return new_client(RedisUrl.parse(url), socket_timeout=10, connect_timeout=10)
 
 
 @dataclass(slots=True)

@@ -15,8 +15,8 @@ import grpc
 
 from core.model.image import ImageMetadata, ImageRecord, Provenance
 from core.model.request import ImageRequest, State, image_id_of, payload_hash
-from core.redis.codec import Completed
-from core.redis.completed_requests import CompletedRequestStore, ended
+from core.redis.codec import CompletedRequest
+from core.redis.completed_requests import CompletedRequestStore, ended_event
 from core.redis.connection import RedisConnection
 from core.runtime.clock import now_ms
 from imageservice.v1 import image_service_pb2 as pb
@@ -47,7 +47,7 @@ class StatusRound:
     median: float
 
 
-def _completed(request_id: str) -> Completed:
+def _completed(request_id: str) -> CompletedRequest:
     now, url = now_ms(), "http://origin.example/1.jpg"
     digest = "0" * 64
     request = ImageRequest(
@@ -86,7 +86,7 @@ def _completed(request_id: str) -> Completed:
         picture=picture,
         provenance=Provenance(final_url=url),
     )
-    return Completed(request, image)
+    return CompletedRequest(request, image)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,9 @@ class Publisher:
     shared: CompletedRequestStore
 
     async def publish(self, request_ids: Sequence[str]) -> None:
-        await self.shared.tell([ended(each, _REVISION, _completed(each)) for each in request_ids])
+        await self.shared.publish(
+            [ended_event(each, _REVISION, _completed(each)) for each in request_ids]
+        )
 
 
 async def _settled(null: NullControl) -> int:

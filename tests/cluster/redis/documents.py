@@ -3,14 +3,14 @@
 from dataclasses import replace
 
 from core.model.request import State, image_id_of, new_request
-from core.redis.codec import Completed
+from core.redis.codec import CompletedRequest
 from core.runtime.clock import now_ms
 from harness.outcomes import image_record
 
 
-def completed(request_id: str) -> Completed:
+def completed(request_id: str) -> CompletedRequest:
     request = new_request(
         request_id=request_id, customer_id="acme", url="u", labels={}, now=now_ms()
     )
     ended = replace(request, state=State.COMPLETED, revision=2, image_id=image_id_of(request_id))
-    return Completed(ended, image_record(request_id))
+    return CompletedRequest(ended, image_record(request_id))

@@ -9,8 +9,8 @@ import pytest
 from consumer.notify.outcome import outcome_of
 from consumer.notify.redis_publisher import RedisPublisher
 from core.dynamodb.tables import Tables
-from core.redis.codec import Completed, encode
-from core.redis.completed_requests import CompletedRequestStore, News
+from core.redis.codec import CompletedRequest, encode
+from core.redis.completed_requests import CompletedRequestStore, RequestEvent
 from core.runtime.clock import now_ms
 from harness.counting_tables import CountingTables
 from harness.grpc_client import submit_request
@@ -30,11 +30,11 @@ async def status(server: RunningServer, request_id: str) -> pb.ImageRequest:
     return (await server.stub.GetStatus(pb.GetStatusRequest(request_id=request_id))).request
 
 
-async def completed_of(tables: Tables, request_id: str) -> Completed:
+async def completed_of(tables: Tables, request_id: str) -> CompletedRequest:
     request, image = await tables.read_request(request_id), await tables.read_image(request_id)
     assert request is not None
     assert image is not None
-    return Completed(request, image)
+    return CompletedRequest(request, image)
 
 
 async def test_what_a_consumer_announced_is_read_from_no_table(
@@ -138,9 +138,9 @@ async def test_what_expires_is_kept_until_then(
         for expires_in, at_most, at_least in ((None, 86_400, 86_300), (500, 500, 400)):
             expires_at = None if expires_in is None else int(time.time()) + expires_in
             request = replace(known.request, expires_at=expires_at)
-            await shared.tell([News(keep=Completed(request, known.image))])
+            await shared.publish([RequestEvent(completed=CompletedRequest(request, known.image))])
             assert at_least < await client.ttl(key) <= at_most
         await client.delete(key)
         expired = replace(known.request, expires_at=int(time.time()))
-        await shared.tell([News(keep=Completed(expired, known.image))])
+        await shared.publish([RequestEvent(completed=CompletedRequest(expired, known.image))])
         assert await client.exists(key) == 0

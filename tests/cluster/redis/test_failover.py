@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 from cli.local.embedded_aws import HOST
 from cluster.redis.documents import completed
 from core.dynamodb.tables import Tables
-from core.redis.completed_requests import CompletedRequestStore, News
+from core.redis.completed_requests import CompletedRequestStore, RequestEvent
 from core.redis.connection import RedisConnection, RedisUnavailable
 from harness.counting_tables import CountingTables
 from harness.grpc_client import states, submit_request
@@ -83,9 +83,9 @@ async def follow(client: Redis, primary: RedisServer) -> None:
             await asyncio.sleep(0.02)
 
 
-async def until_passable(link: RedisConnection) -> None:
+async def until_available(link: RedisConnection) -> None:
     async with asyncio.timeout(PATIENCE_S):
-        while not link.passable:  # noqa: ASYNC110  a task of its own finds out
+        while not link.available:  # noqa: ASYNC110  a task of its own finds out
             await asyncio.sleep(0.02)
 
 
@@ -110,18 +110,18 @@ async def test_the_new_primary_is_found_by_its_name(
         call = server.stub.WatchRequest(pb.WatchRequestRequest(request_ids=[request_id]))
         assert await states(call, 1) == {request_id: (pb.STATE_PENDING, 1)}
         known = completed(str(uuid.uuid4()))
-        await shared.tell([News(keep=known)])
+        await shared.publish([RequestEvent(completed=known)])
         assert await shared.read(known.request.request_id) == known
 
         await new.replicaof("NO", "ONE")
         await follow(old, other)
         name.port = other.port
         later = completed(str(uuid.uuid4()))
-        await shared.tell([News(keep=later)])
-        assert not shared.link.passable
-        await until_passable(shared.link)
+        await shared.publish([RequestEvent(completed=later)])
+        assert not shared.connection.available
+        await until_available(shared.connection)
         await complete(tables, request_id)
-        await shared.tell([News(keep=later, ended=f"{request_id}:2")])
+        await shared.publish([RequestEvent(completed=later, notification_id=f"{request_id}:2")])
         assert await new.exists(f"{shared.channel}:{later.request.request_id}")
         async with asyncio.timeout(PATIENCE_S):
             assert await states(call, 1) == {request_id: (pb.STATE_COMPLETED, 2)}
@@ -135,17 +135,17 @@ async def test_a_replica_is_not_used_however_well_it_reads(redis: RedisServer) -
     async with redis.client as client:
         await client.replicaof(HOST, redis.port + 1)
         with capture_logs() as lines:
-            link.begin()
+            link.start()
             async with asyncio.timeout(PATIENCE_S):
-                while link.passable:  # noqa: ASYNC110  a task of its own finds out
+                while link.available:  # noqa: ASYNC110  a task of its own finds out
                     await asyncio.sleep(0.02)
             for _ in range(100):
                 with pytest.raises(RedisUnavailable):
                     await link.call("read", lambda client: client.get("key"))
                 await asyncio.sleep(0.02)
             await client.replicaof("NO", "ONE")
-            await until_passable(link)
-        assert [line["event"] for line in lines] == ["redis is not used", "redis is used again"]
+            await until_available(link)
+        assert [line["event"] for line in lines] == ["redis unavailable", "redis recovered"]
         assert "replica" in lines[0]["error"]
         assert await link.call("read", lambda client: client.get("key")) is None
     await link.close()

@@ -6,8 +6,8 @@ import uuid
 from redis.asyncio import Redis
 
 from cluster.redis.documents import completed
-from core.redis.codec import Completed
-from core.redis.completed_requests import CompletedRequestStore, News
+from core.redis.codec import CompletedRequest
+from core.redis.completed_requests import CompletedRequestStore, RequestEvent
 from core.redis.connection import RedisConnection
 from core.redis.metrics import REDIS_MALFORMED
 from harness.redis_server import RedisServer
@@ -15,21 +15,21 @@ from harness.redis_server import RedisServer
 IDS = 60
 
 
-async def read_all(shared: CompletedRequestStore, ids: list[str]) -> list[Completed | None]:
+async def read_all(shared: CompletedRequestStore, ids: list[str]) -> list[CompletedRequest | None]:
     return await asyncio.gather(*(shared.read(each) for each in ids))
 
 
-async def kept(shared: CompletedRequestStore) -> dict[str, Completed]:
+async def kept(shared: CompletedRequestStore) -> dict[str, CompletedRequest]:
     """Requests that Redis knows, by id; told until it does, for a busy machine may stall it for longer than a call."""
     known = {each: completed(each) for each in (str(uuid.uuid4()) for _ in range(IDS))}
     async with asyncio.timeout(30):
         while await read_all(shared, list(known)) != list(known.values()):
             await asyncio.sleep(0.02)
-            await shared.tell([News(keep=each) for each in known.values()])
+            await shared.publish([RequestEvent(completed=each) for each in known.values()])
     return known
 
 
-async def answered(shared: CompletedRequestStore, request_id: str) -> Completed:
+async def answered(shared: CompletedRequestStore, request_id: str) -> CompletedRequest:
     """What Redis says as soon as it says anything."""
     async with asyncio.timeout(30):
         while True:
@@ -68,7 +68,7 @@ async def test_callers_that_are_cancelled_leave_nothing_behind(redis: RedisServe
         async def get(client: Redis, key: str = key) -> object:
             return await client.get(key)
 
-        call = asyncio.create_task(shared.link.call("read", get))
+        call = asyncio.create_task(shared.connection.call("read", get))
         await asyncio.sleep(0)
         call.cancel()
         assert await answered(shared, request_id) == told

@@ -34,7 +34,7 @@ async def test_a_primary_that_has_become_a_replica_is_left(redis: RedisServer) -
                 await asyncio.sleep(0.02)
         await client.replicaof("NO", "ONE")
         async with asyncio.timeout(30):
-            while not link.passable:  # noqa: ASYNC110  it is a matter of time alone
+            while not link.available:  # noqa: ASYNC110  it is a matter of time alone
                 await asyncio.sleep(0.02)
         await write(link)
     await link.close()
@@ -61,5 +61,5 @@ async def test_a_password_that_is_wrong_is_an_outage(redis: RedisServer) -> None
     with pytest.raises(RedisUnavailable) as raised:
         await write(link)
     assert "secret" not in str(raised.value)
-    assert not link.passable
+    assert not link.available
     await link.close()

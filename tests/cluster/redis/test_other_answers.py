@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 from cli.local.embedded_aws import HOST, free_port
 from cluster.redis.documents import completed
 from cluster.redis.secured_redis import Certificates, secured
-from core.redis.completed_requests import CompletedRequestStore, News
+from core.redis.completed_requests import CompletedRequestStore, RequestEvent
 from core.redis.connection import RedisConnection, RedisUnavailable
 from core.redis.metrics import REDIS_DROPPED, REDIS_UP
 from harness.redis_server import RedisServer, patient_client, redis_program
@@ -53,7 +53,7 @@ async def test_connections_that_it_closed_while_idle_are_replaced(
     known = completed(str(uuid.uuid4()))
     with capture_logs() as lines:
         async with redis.client as client, asyncio.timeout(PATIENCE_S):
-            await shared.tell([News(keep=known)])
+            await shared.publish([RequestEvent(completed=known)])
             assert await others(client) == 1
             await client.config_set("timeout", 1)
             while await others(client):  # noqa: ASYNC110  another process closes it
@@ -69,22 +69,24 @@ async def test_a_full_one_is_still_read_and_tells_news(redis: RedisServer) -> No
     known, new = completed(str(uuid.uuid4())), completed(str(uuid.uuid4()))
     before = dropped()
     async with redis.client as client, client.pubsub() as heard, asyncio.timeout(PATIENCE_S):
-        await shared.tell([News(keep=known)])
+        await shared.publish([RequestEvent(completed=known)])
         await heard.subscribe(shared.channel)
         await client.config_set("maxmemory", 1)
         with capture_logs() as lines:
             for _ in range(20):
-                await shared.tell([News(keep=new, ended=f"{new.request.request_id}:2")])
+                await shared.publish(
+                    [RequestEvent(completed=new, notification_id=f"{new.request.request_id}:2")]
+                )
                 assert await shared.read(known.request.request_id) == known
         (line,) = lines
-        assert line["event"] == "redis refuses"
+        assert line["event"] == "redis command rejected"
         assert "OutOfMemoryError" in line["error"]
         assert up() == 0
         assert dropped() == before + 20
         told = [await heard.get_message(timeout=PATIENCE_S) for _ in range(21)]
         assert [each["type"] for each in told if each] == ["subscribe"] + 20 * ["message"]
         await client.config_set("maxmemory", 0)
-        await shared.tell([News(keep=new)])
+        await shared.publish([RequestEvent(completed=new)])
         assert await shared.read(new.request.request_id) == new
         assert dropped() == before + 20
     await shared.close()
@@ -124,14 +126,14 @@ async def test_a_cluster_is_not_used_and_told_at_the_start(node: str) -> None:
     """Before it has answered a single call wrongly: one line says what is to be changed."""
     link = RedisConnection(node)
     with capture_logs() as lines:
-        link.begin()
+        link.start()
         async with asyncio.timeout(PATIENCE_S):
-            while link.passable:  # noqa: ASYNC110  a task of its own finds out
+            while link.available:  # noqa: ASYNC110  a task of its own finds out
                 await asyncio.sleep(0.02)
         with pytest.raises(RedisUnavailable):
             await link.call("read", lambda client: client.mget(["a", "b"]))
         assert up() == 0
     (line,) = lines
-    assert line["event"] == "redis is not used"
+    assert line["event"] == "redis unavailable"
     assert "cluster mode" in line["error"]
     await link.close()

@@ -35,7 +35,7 @@ MINUTES: dict[str, Any] = {"watch_shortest_interval_s": 300, "watch_longest_inte
 PUSHED_S = 20
 """Long before the first poll, however slow the machine."""
 WRONG = "not-the-p4ssword"
-UNUSED = ["news are not heard", "redis is not used"]
+UNUSED = ["news are not heard", "redis unavailable"]
 
 
 @pytest.fixture
@@ -177,6 +177,6 @@ async def test_what_a_user_may_not_do_is_told(
                 while up("calls") or not up("news"):  # noqa: ASYNC110  a server does not wait for what it writes
                     await asyncio.sleep(0.02)
     (line,) = [line for line in lines if line["log_level"] == "warning"]
-    assert line["event"] == "redis refuses"
+    assert line["event"] == "redis command rejected"
     assert line["operation"] == "write"
     assert "NoPermissionError" in line["error"]

@@ -83,7 +83,7 @@ async def test_by_tls_and_with_a_password(
     assert PASSWORD not in told
     assert WRONG not in told
     refused = [line for line in told.splitlines() if "AuthenticationError: invalid" in line]
-    unused = [line for line in refused if "redis is not used" in line]
+    unused = [line for line in refused if "redis unavailable" in line]
     assert {line.rpartition("process=")[2] for line in unused} == (
         set() if right else {"server", "consumer"}
     )

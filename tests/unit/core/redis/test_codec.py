@@ -1,4 +1,4 @@
-"""What is kept in Redis comes out as it went in, or not at all."""
+"""The cached document of a COMPLETED request: it decodes to what was encoded, or not at all."""
 
 import uuid
 from dataclasses import replace
@@ -11,13 +11,15 @@ from hypothesis import strategies as some
 
 from core.model.image import ImageMetadata, ImageRecord, Provenance
 from core.model.request import ImageRequest, State, image_id_of, new_request, reused_image_id
-from core.redis.codec import Completed, MalformedDocument, decode, encode
+from core.redis.codec import CompletedRequest, MalformedDocument, decode, encode
 from harness.outcomes import image_record
 
 _TEXT = some.text(some.characters(exclude_categories=["Cs"]))
 
 
-def completed(request_id: str, url: str = "https://a.example/1", **members: Any) -> Completed:
+def completed(
+    request_id: str, url: str = "https://a.example/1", **members: Any
+) -> CompletedRequest:
     request = new_request(request_id=request_id, customer_id="acme", url=url, labels={}, now=1)
     ended = replace(
         request,
@@ -26,25 +28,25 @@ def completed(request_id: str, url: str = "https://a.example/1", **members: Any)
         image_id=image_id_of(request_id),
         **members,
     )
-    return Completed(ended, image_record(request_id))
+    return CompletedRequest(ended, image_record(request_id))
 
 
 @given(some.uuids(), _TEXT, some.dictionaries(_TEXT, _TEXT), some.none() | some.integers(0, 2**53))
-def test_it_comes_out_as_it_went_in(
+def test_a_document_decodes_to_what_was_encoded(
     request_id: uuid.UUID, url: str, labels: dict[str, str], expires_at: int | None
 ) -> None:
-    """To the types of its members, so that a server's answer is that of the tables."""
+    """With the types of all members, so that a server's answer is the same as from the tables."""
     known = completed(str(request_id), url, labels=labels, expires_at=expires_at)
-    found = decode(encode(known), str(request_id))
-    assert found == known
+    decoded = decode(encode(known), str(request_id))
+    assert decoded == known
     kinds = (ImageRequest, ImageRecord, ImageMetadata, Provenance)
-    image = found.image
-    assert (*map(type, (found.request, image, image.picture, image.provenance)),) == kinds
-    assert found.request.state is State.COMPLETED
+    image = decoded.image
+    assert (*map(type, (decoded.request, image, image.picture, image.provenance)),) == kinds
+    assert decoded.request.state is State.COMPLETED
 
 
-def test_members_of_a_later_version_are_passed_over() -> None:
-    """Servers and consumers may roll in any order."""
+def test_members_of_a_later_version_are_ignored() -> None:
+    """Servers and consumers may be rolled out in any order."""
     request_id = str(uuid.uuid4())
     known = completed(request_id)
     document = orjson.loads(encode(known))
@@ -55,8 +57,8 @@ def test_members_of_a_later_version_are_passed_over() -> None:
 @pytest.mark.parametrize(
     "path", [("request",), ("image",), ("image", "s3_url"), ("request", "request_id")]
 )
-def test_without_a_member_it_is_none(path: tuple[str, ...]) -> None:
-    """What an earlier version did not write is read from the tables."""
+def test_a_document_that_lacks_a_member_is_malformed(path: tuple[str, ...]) -> None:
+    """One of an earlier version may lack it; then the tables are read."""
     request_id = str(uuid.uuid4())
     document = orjson.loads(encode(completed(request_id)))
     inner = document
@@ -68,25 +70,25 @@ def test_without_a_member_it_is_none(path: tuple[str, ...]) -> None:
 
 
 @given(some.binary() | _TEXT.map(str.encode) | some.from_regex(r"[\[\]{}:,\"0-9]*").map(str.encode))
-def test_bytes_of_somebody_else_are_none(document: bytes) -> None:
+def test_other_bytes_are_malformed(document: bytes) -> None:
     with pytest.raises(MalformedDocument):
         decode(document, str(uuid.uuid4()))
 
 
-def test_the_image_has_the_id_that_the_row_says() -> None:
-    """It need not be made from the request's alone: an earlier request may have had that."""
+def test_the_row_decides_the_id_of_the_image() -> None:
+    """It is not always derived from the request's id: an earlier request may have had that id."""
     request_id = str(uuid.uuid4())
     known, later = completed(request_id), reused_image_id(request_id, 1)
     image = replace(known.image, image_id=later)
-    named = Completed(replace(known.request, image_id=later), image)
+    named = CompletedRequest(replace(known.request, image_id=later), image)
     assert decode(encode(named), request_id) == named
     for wrong in (replace(known, image=image), replace(named, image=known.image)):
         with pytest.raises(MalformedDocument):
             decode(encode(wrong), request_id)
 
 
-def test_the_end_of_another_request_is_none() -> None:
-    """Nor is another's image, or another customer's, nor a request that has not ended well."""
+def test_a_document_of_another_request_is_malformed() -> None:
+    """So is another request's image, another customer's image, and a request that is not COMPLETED."""
     request_id, other = str(uuid.uuid4()), str(uuid.uuid4())
     known = completed(request_id)
     wrong = [

@@ -1,4 +1,4 @@
-"""Which answers of Redis are an outage, and which are but a refusal."""
+"""Which errors of Redis are an outage, and which only reject a command."""
 
 from asyncio import sleep
 
@@ -18,7 +18,7 @@ from redis.exceptions import (
 from structlog.testing import capture_logs
 
 from cli.local.embedded_aws import HOST, free_port
-from core.redis.connection import REFUSING_S, RedisConnection, RedisUnavailable
+from core.redis.connection import REJECTION_WINDOW_S, RedisConnection, RedisUnavailable
 from core.redis.metrics import REDIS_UP
 from harness.virtual_time import run_virtually
 
@@ -31,16 +31,16 @@ def up() -> float:
     return float(sample.value)
 
 
-async def answered(link: RedisConnection, error: RedisError | None) -> None:
+async def call(connection: RedisConnection, error: RedisError | None) -> None:
     async def command(_: Redis) -> None:
         if error is not None:
             raise error
 
     if error is None:
-        await link.call("write", command)
+        await connection.call("write", command)
         return
     with pytest.raises(RedisUnavailable):
-        await link.call("write", command)
+        await connection.call("write", command)
 
 
 @pytest.mark.parametrize(
@@ -52,30 +52,30 @@ async def answered(link: RedisConnection, error: RedisError | None) -> None:
         ResponseError("NOREPLICAS Not enough good replicas to write."),
     ],
 )
-def test_a_refusal_stops_nothing(error: RedisError) -> None:
-    """It is told once and shown until there was none for a while, though others succeed in between."""
+def test_a_rejection_does_not_open_the_breaker(error: RedisError) -> None:
+    """It is logged once. `redis_up` is 0 until the window is over, even if other calls succeed in it."""
 
-    async def refuse() -> None:
-        link = RedisConnection(f"redis://{HOST}:{free_port()}")
+    async def reject() -> None:
+        connection = RedisConnection(f"redis://{HOST}:{free_port()}")
         with capture_logs() as lines:
             for _ in range(100):
-                await answered(link, error)
-                await answered(link, None)
-                assert link.passable
+                await call(connection, error)
+                await call(connection, None)
+                assert connection.available
                 assert up() == 0
-            await sleep(REFUSING_S - 1)
-            await answered(link, error)
-            await sleep(REFUSING_S - 1)
+            await sleep(REJECTION_WINDOW_S - 1)
+            await call(connection, error)
+            await sleep(REJECTION_WINDOW_S - 1)
             assert up() == 0
             await sleep(2)
             assert up() == 1
         assert [line["event"] for line in lines] == [
-            "redis refuses",
-            "redis refuses nothing any more",
+            "redis command rejected",
+            "redis commands accepted again",
         ]
-        await link.close()
+        await connection.close()
 
-    run_virtually(refuse())
+    run_virtually(reject())
 
 
 @pytest.mark.parametrize(
@@ -88,17 +88,17 @@ def test_a_refusal_stops_nothing(error: RedisError) -> None:
         AuthenticationError("Authentication required."),
     ],
 )
-def test_whoever_sends_us_elsewhere_is_left(error: RedisError) -> None:
-    """At once, and told once, however many calls were under way."""
+def test_an_error_of_the_wrong_node_opens_the_breaker(error: RedisError) -> None:
+    """At once. It is logged once, however many calls were in flight."""
 
-    async def leave() -> None:
-        link = RedisConnection(f"redis://{HOST}:{free_port()}")
+    async def fail() -> None:
+        connection = RedisConnection(f"redis://{HOST}:{free_port()}")
         with capture_logs() as lines:
-            await answered(link, error)
-            assert not link.passable
+            await call(connection, error)
+            assert not connection.available
             assert up() == 0
-            await answered(link, error)
-        assert [line["event"] for line in lines] == ["redis is not used"]
-        await link.close()
+            await call(connection, error)
+        assert [line["event"] for line in lines] == ["redis unavailable"]
+        await connection.close()
 
-    run_virtually(leave())
+    run_virtually(fail())

@@ -1,4 +1,4 @@
-"""REDIS_URL, taken apart: what weakens TLS or is misspelt is refused at the start, and no password is told."""
+"""REDIS_URL is validated at start-up: nothing weakens TLS, and no message has a part of the password."""
 
 import ssl
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from redis.asyncio.connection import SSLConnection
 
-from core.redis.connection import RedisConnection, client_at
+from core.redis.connection import RedisConnection, new_client
 from core.redis.url import RedisUrl
 from core.settings import CoreSettings, load
 
@@ -14,7 +14,7 @@ SECRET = "s3cret"
 
 
 @pytest.mark.parametrize(
-    ("url", "place"),
+    ("url", "expected"),
     [
         ("redis://cache.example", RedisUrl("cache.example", 6379, 0, False, None, None)),
         ("redis://[::1]:1/7", RedisUrl("::1", 1, 7, False, None, None)),
@@ -22,27 +22,27 @@ SECRET = "s3cret"
         ("rediss://us%3Aer:p%40ss@h:6380", RedisUrl("h", 6380, 0, True, "us:er", "p@ss")),
     ],
 )
-def test_a_url_names_a_place(url: str, place: RedisUrl) -> None:
-    """Name and password are decoded once; rediss:// is TLS."""
-    assert RedisUrl.parse(url) == place
+def test_a_url_is_parsed(url: str, expected: RedisUrl) -> None:
+    """User name and password are percent-decoded once; rediss:// is TLS."""
+    assert RedisUrl.parse(url) == expected
 
 
 @pytest.mark.parametrize("url", ["rediss://h", "rediss://user:pass@h:6380/1"])
 def test_certificates_and_host_names_are_checked(url: str) -> None:
-    """By nothing but the scheme; with Python's own least version of TLS or a later one."""
-    trusted = RedisUrl.parse(url).trusted
-    assert trusted is not None
-    assert trusted.verify_mode is ssl.CERT_REQUIRED
-    assert trusted.check_hostname
-    assert trusted.minimum_version >= ssl.TLSVersion.TLSv1_2
+    """The scheme is enough. The minimum version of TLS is Python's default or a later one."""
+    context = RedisUrl.parse(url).ssl_context
+    assert context is not None
+    assert context.verify_mode is ssl.CERT_REQUIRED
+    assert context.check_hostname
+    assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
 
 
-def test_without_tls_nothing_is_trusted() -> None:
-    assert RedisUrl.parse("redis://h").trusted is None
+def test_without_tls_there_is_no_ssl_context() -> None:
+    assert RedisUrl.parse("redis://h").ssl_context is None
 
 
 @pytest.mark.parametrize(
-    ("url", "told"),
+    ("url", "message"),
     [
         (f"https://user:{SECRET}@h", "redis:// or rediss://"),
         (f"rediss://user:{SECRET}#x@h", "name a host"),
@@ -63,25 +63,25 @@ def test_without_tls_nothing_is_trusted() -> None:
         (f"rediss://:{SECRET}@h?ssl_ca_certs=/nowhere/ca.pem", "No such file"),
     ],
 )
-def test_what_is_wrong_is_told_without_a_part_of_it(
+def test_the_message_has_no_part_of_the_url(
     url: str,
-    told: str,
+    message: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """By the variable's name. A password with signs of URLs in it may turn up in any part."""
+    """It names the variable. A password with reserved characters may end up in any part of the URL."""
     monkeypatch.setenv("REDIS_URL", url)
     with pytest.raises(SystemExit):
         load(CoreSettings)
     (line,) = [
         line for line in capsys.readouterr().err.splitlines() if line.startswith("REDIS_URL: ")
     ]
-    assert told in line
+    assert message in line
     assert SECRET not in line
 
 
-def test_a_file_without_certificates_names_no_authority(tmp_path: Path) -> None:
-    """Nor does one that is cut off; it is said at the start."""
+def test_a_file_without_certificates_is_rejected(tmp_path: Path) -> None:
+    """So is a truncated file."""
     file = tmp_path / "ca.pem"
     for content in ("", "-----BEGIN CERTIFICATE-----\nMIIB"):
         file.write_text(content)
@@ -89,23 +89,23 @@ def test_a_file_without_certificates_names_no_authority(tmp_path: Path) -> None:
             RedisUrl.parse(f"rediss://h?ssl_ca_certs={file}")
 
 
-async def test_who_prints_one_prints_no_password() -> None:
-    """Neither a place nor a client nor a link does."""
+async def test_no_repr_has_the_password() -> None:
+    """Of a URL, a client, a pool or a connection."""
     url = f"rediss://user:{SECRET}@h"
-    place, link = RedisUrl.parse(url), RedisConnection(url)
-    client = client_at(place, socket_timeout=1)
-    for each in (place, client, client.connection_pool, link, link.subscriber()):
+    parsed, connection = RedisUrl.parse(url), RedisConnection(url)
+    client = new_client(parsed, socket_timeout=1)
+    subscriber = connection.subscriber_client()
+    for each in (parsed, client, client.connection_pool, connection, subscriber):
         assert SECRET not in f"{each!r} {each}"
     await client.aclose()
-    await link.close()
+    await connection.close()
 
 
-async def test_all_connections_share_what_is_trusted() -> None:
-    """Making it takes as long as a connection may: each that made its own would come too late."""
-    link = RedisConnection("rediss://h")
-    clients = (link._client, link.subscriber())
-    for client in clients:
-        connection = client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
-        assert isinstance(connection, SSLConnection)
-        assert connection.ssl_context.get() is link._place.trusted
-    await link.close()
+async def test_all_connections_share_one_ssl_context() -> None:
+    """Making one takes about as long as the connect timeout."""
+    connection = RedisConnection("rediss://h")
+    for client in (connection._client, connection.subscriber_client()):
+        socket = client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
+        assert isinstance(socket, SSLConnection)
+        assert socket.ssl_context.get() is connection._url.ssl_context
+    await connection.close()

@@ -16,6 +16,7 @@ from cli.local.stack import TEMPLATE
 from harness.aws import DeployStack, RecordingAws, recording_aws
 from harness.opensearch import opensearch
 from harness.permissions import Permissions, load_template
+from harness.processes import fork_server
 from harness.search_engines import Engine, opened, settings_for
 
 # Where the loop may be blocked: the SDK reads its description of a service from disk when a client
@@ -92,7 +93,10 @@ async def embedded_aws(
 ) -> AsyncIterator[RecordingAws]:
     """One AWS for the whole run; at its end, every call that a role made must be allowed by it."""
     record = tmp_path_factory.mktemp("aws") / "calls.jsonl"
-    async with recording_aws(record, jars=pytestconfig.stash[JARS]) as aws:
+    async with (
+        fork_server() as launcher,
+        recording_aws(record, launcher=launcher, jars=pytestconfig.stash[JARS]) as aws,
+    ):
         yield aws
     refused = Permissions.parse(load_template(TEMPLATE)).refused(await aws.recorded())
     assert not refused, f"the roles in {TEMPLATE.name} do not allow: {refused}"

@@ -1,10 +1,10 @@
 """The number of AWS calls per completed image, from submit to delete."""
 
 import asyncio
-from asyncio.subprocess import Process
 from collections.abc import Callable
 
 from harness.aws import RecordingAws
+from harness.processes import Process
 from harness.sample_origin import sample_origin
 from harness.system import System, system
 from imageservice.v1 import image_service_pb2 as pb

@@ -3,7 +3,6 @@
 import asyncio
 import signal
 import uuid
-from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ from harness.aws import RecordingAws
 from harness.aws_proxy import Forward, ProxiedCall, aws_proxy
 from harness.command import imageservice, up
 from harness.origin import origin
+from harness.processes import Process
 from harness.searched_system import completed, searched
 from harness.system import System
 

@@ -3,7 +3,6 @@
 import asyncio
 import signal
 import sqlite3
-from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from harness.index import index_of
 from harness.loopback_origin import closed_port
 from harness.metrics import MetricsPort, Scrape
 from harness.origin import origin
+from harness.processes import Process
 from harness.stores import Stores, stores_of
 from harness.system import System, system
 

@@ -2,13 +2,13 @@
 
 import asyncio
 import signal
-from asyncio.subprocess import Process
 
 from aiohttp import web
 
 from harness.aws import RecordingAws
 from harness.aws_proxy import Forward, ProxiedCall, aws_proxy
 from harness.origin import origin
+from harness.processes import Process
 from harness.stores import stores_of
 from harness.system import System, system
 

@@ -4,7 +4,6 @@ import asyncio
 import os
 import signal
 import uuid
-from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -13,17 +12,17 @@ from typing import Any
 import grpc
 
 from cli.local import readiness
-from cli.local.child import watched
 from cli.local.embedded_aws import HOST, without_aws
 from cli.local.stack import StackOutputs
 from cli.local.system import Cancelled, cancel_on, search_engine
 from core.runtime.parent_watch import parent_pipe
 from harness.aws import RecordingAws
+from harness.processes import Process
 from harness.reserved_port import ReservedPort
 from imageservice.v1 import image_service_pb2 as pb
 from imageservice.v1 import image_service_pb2_grpc
 
-_STOP_S = 40.0
+_STOP_S = 90.0
 _WATCH_CHUNK = 100
 
 
@@ -76,7 +75,7 @@ class System:
     async def start_reindex(self, *arguments: str, **settings: str) -> Process:
         """Its standard output is the test's to read."""
         command = ("reindex", *arguments)
-        return await self._start("consumer", settings, command, role="indexer", stdout=PIPE)
+        return await self._start("consumer", settings, command, role="indexer", capture=True)
 
     async def start_operator(self, *arguments: str) -> Process:
         """Start a command of the consumer."""
@@ -141,14 +140,16 @@ class System:
         arguments: tuple[str, ...] = (),
         *,
         role: str | None = None,
-        stdout: int | None = None,
+        capture: bool = False,
     ) -> Process:
         assert self.leash is not None
-        process = await asyncio.create_subprocess_exec(
-            *watched(module, *arguments)(self.leash),
-            env={**without_aws(os.environ), **self._environment(role or module, settings)},
-            stdout=stdout,
-            pass_fds=(self.leash,),
+        assert self.aws.launcher is not None
+        process = await self.aws.launcher.start(
+            module,
+            *arguments,
+            environment={**without_aws(os.environ), **self._environment(role or module, settings)},
+            pipe=self.leash,
+            capture=capture,
         )
         self.processes.append(process)
         return process

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import uuid
-from asyncio.subprocess import Process
+from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -108,7 +108,7 @@ class ContainedSystem(System):
         arguments: tuple[str, ...] = (),
         *,
         role: str | None = None,
-        stdout: int | None = None,
+        capture: bool = False,
     ) -> Process:
         port = int(settings.get("METRICS_PORT") or free_port())
         environment = self._environment(role or module, {"METRICS_PORT": str(port), **settings})
@@ -118,7 +118,7 @@ class ContainedSystem(System):
             *(self.image.docker.client, "run", "--name", name, "--network", "host", *HARDENED),
             *(*variables, self.image.tag, module, *arguments),
             env=self.image.docker.environment,
-            stdout=stdout,
+            stdout=PIPE if capture else None,
         )
         self.containers.append(Container(self.image, name, port, process))
         self.processes.append(process)

@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from core.search.engine import WriteStatus, open_writer
 from harness.aws import RecordingAws
 from harness.aws_proxy import Forward, ProxiedCall, Unreachable, aws_proxy
 from harness.opensearch import OpenSearchServer, indexes
+from harness.processes import Process
 from harness.search_documents import document
 from harness.search_engines import settings_for
 from harness.system import System, system

@@ -12,25 +12,6 @@ from harness.metrics import MetricsPort, Scrape
 from harness.origin import Origin, origin
 from harness.system import System, system
 
-WAIT_S = 60
-
-
-async def scraped(port: MetricsPort, there: Callable[[Scrape], bool]) -> Scrape:
-    """The first page on which it is `there`; a process that is starting has none."""
-    page = Scrape("")
-    try:
-        async with asyncio.timeout(WAIT_S):
-            while True:
-                try:
-                    page = await port.scrape()
-                except OSError:
-                    page = Scrape("")
-                if there(page):
-                    return page
-                await asyncio.sleep(0.05)
-    except TimeoutError:
-        pytest.fail(f"never seen on:\n{page.text}")
-
 
 async def broken(_request: web.Request) -> web.Response:
     return web.Response(status=500)
@@ -56,7 +37,7 @@ async def test_each_outcome_is_counted_once(embedded_aws: RecordingAws) -> None:
         ids = await submit_all(running, images)
         await running.start_consumer(**consumer.settings)
         await running.wait_terminal(ids)
-        seen = await scraped(consumer, settled)
+        seen = await consumer.until(settled)
         front = await server.scrape()
     assert seen.value("consumer_received_messages_total", kind="first") == 4
     assert seen.value("consumer_ended_requests_total", state="COMPLETED", failure_code="") == 2
@@ -89,8 +70,8 @@ async def test_what_is_held_has_an_age(embedded_aws: RecordingAws) -> None:
         await running.start_server()
         request_id = await running.submit(images.hold("/held"))
         await running.start_consumer(**consumer.settings)
-        await scraped(
-            consumer, lambda page: (page.value("consumer_oldest_message_age_seconds") or 0) > 1
+        await consumer.until(
+            lambda page: (page.value("consumer_oldest_message_age_seconds") or 0) > 1
         )
         images.let_go()
         await running.wait_terminal([request_id])
@@ -163,18 +144,18 @@ async def test_the_exporter_tells_each_queue_and_never_takes_an_error_for_empty(
         for number in range(3):
             await running.submit(f"http://127.0.0.1/{number}.png")
         await running.start_exporter(**exporter.settings, READ_INTERVAL_S="0.1")
-        page = await scraped(exporter, all_queues_were_read)
+        page = await exporter.until(all_queues_were_read)
         assert page.value("queue_messages", queue="requests", state="visible") == 3
         for queue in ("failed_requests", "dlq", "search", "search_dlq"):
             for state in ("visible", "in_flight", "delayed"):
                 assert page.value("queue_messages", queue=queue, state=state) == 0
         proxy.hook = cut
-        gone = await scraped(exporter, lambda page: page.value("queue_messages") is None)
+        gone = await exporter.until(lambda page: page.value("queue_messages") is None)
         assert gone.value("queue_read_failures_total", queue="requests")
         proxy.hook = answer_oddly
-        await scraped(exporter, failures_beyond(gone))
+        await exporter.until(failures_beyond(gone))
         proxy.hook = pass_everything
-        await scraped(exporter, lambda page: page.value("queue_messages", queue="requests") == 3)
+        await exporter.until(lambda page: page.value("queue_messages", queue="requests") == 3)
 
 
 async def test_a_consumer_that_starts_in_an_outage_waits_for_its_end(
@@ -216,8 +197,8 @@ async def test_a_process_without_aws_is_alive_all_the_same(embedded_aws: Recordi
     ):
         await running.start_server(**server.settings)
         await running.start_consumer(**consumer.settings)
-        await scraped(consumer, lambda page: bool(page.value("event_loop_lag_seconds_count")))
+        await consumer.until(lambda page: bool(page.value("event_loop_lag_seconds_count")))
         proxy.hook = cut
-        await scraped(consumer, lambda page: page.value("consumer_outage") == 1)
+        await consumer.until(lambda page: page.value("consumer_outage") == 1)
         assert await server.get("/livez") == (200, "alive\n")
         assert await consumer.get("/livez") == (200, "alive\n")

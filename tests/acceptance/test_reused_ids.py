@@ -1,6 +1,5 @@
 """A request id that is used again after its row was gone, with real processes: nobody sees another's picture."""
 
-import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,7 +19,6 @@ from harness.system import System, system
 from imageservice.v1 import image_service_pb2 as pb
 
 ACME, GLOBEX = "acme", "globex"
-PATIENCE_S = 60
 DAY_MS = 86_400_000
 
 
@@ -77,9 +75,10 @@ class Installation:
             return await found(stub, customer_id=customer, **fields)
 
     async def until_found(self, customer: str, image_ids: list[str]) -> None:
-        async with asyncio.timeout(PATIENCE_S):
-            while await self.search(customer) != image_ids:  # noqa: ASYNC110  the indexer does it
-                await asyncio.sleep(0.1)
+        async def found_all() -> bool:
+            return await self.search(customer) == image_ids
+
+        await wait_for(found_all, "the images in the index")
 
 
 @asynccontextmanager

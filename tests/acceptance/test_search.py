@@ -16,10 +16,10 @@ from harness.command import ROOT, Ran, imageservice
 from harness.searchable import Index, found, index, search_pages
 from harness.system import System, system
 from harness.tables import tables_of
+from harness.waiting import wait_for
 from imageservice.v1 import image_service_pb2 as pb
 from loadtest.origin.app import create_app
 
-PATIENCE_S = 60
 CUSTOMERS = [f"customer-{number}" for number in range(3)]
 IMAGES = 120
 """Of each customer, two in each millisecond."""
@@ -73,9 +73,12 @@ async def submitted(running: System, origin: str, customer: str) -> dict[str, pb
 async def until_total(running: System, customer: str, total: int) -> None:
     """Wait until so many images of a customer can be found."""
     asked = pb.SearchImagesRequest(customer_id=customer, page_size=1)
-    async with asyncio.timeout(PATIENCE_S), running.stub() as stub:
-        while (await stub.SearchImages(asked, timeout=30)).total != total:  # noqa: ASYNC110  another process comes to it
-            await asyncio.sleep(0.1)
+    async with running.stub() as stub:
+
+        async def reached() -> bool:
+            return (await stub.SearchImages(asked, timeout=30)).total == total
+
+        await wait_for(reached, f"{total} images found")
 
 
 @pytest.fixture

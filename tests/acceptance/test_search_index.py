@@ -1,9 +1,7 @@
 """From a COMPLETED request to the index, with real processes."""
 
-import asyncio
 import json
 import uuid
-from collections.abc import Callable
 from typing import Any
 
 from core.model.request import image_id_of
@@ -15,15 +13,6 @@ from harness.searched_system import completed, searched
 from harness.stores import Stores
 from harness.system import system
 from imageservice.v1 import image_service_pb2 as pb
-
-PATIENCE_S = 60
-
-
-async def scraped(port: MetricsPort, enough: Callable[[Scrape], bool]) -> Scrape:
-    async with asyncio.timeout(PATIENCE_S):
-        while not enough(page := await port.scrape()):  # noqa: ASYNC110
-            await asyncio.sleep(0.1)
-    return page
 
 
 def documents(page: Scrape, outcome: str) -> float:
@@ -37,9 +26,7 @@ def looks(page: Scrape) -> float:
 
 async def drained(stores: Stores) -> None:
     """Wait until the indexer has nothing left to do."""
-    async with asyncio.timeout(PATIENCE_S):
-        while await stores.depth(stores.system.stack.search_queue_url):  # noqa: ASYNC110
-            await asyncio.sleep(0.1)
+    await stores.until_depth(stores.system.stack.search_queue_url, 0)
 
 
 async def publish(stores: Stores, body: str) -> None:
@@ -105,7 +92,7 @@ async def test_repeated_and_late_events_change_nothing(
         for revision in (2, 1, 2):
             for each in ids:
                 await publish(stores, json.dumps({"requestId": each, "revision": revision}))
-        await scraped(port, lambda page: documents(page, "stale") + documents(page, "indexed") > 3)
+        await port.until(lambda page: documents(page, "stale") + documents(page, "indexed") > 3)
         await drained(stores)
         await index.until_found(ids)
         assert documents(await port.scrape(), "rejected") == 0
@@ -119,7 +106,7 @@ async def test_an_event_of_an_image_that_no_table_has_is_dropped(
     async with searched(embedded_aws, opensearch_url) as (running, _, stores, index):
         await running.start_indexer(**port.settings)
         await publish(stores, json.dumps({"requestId": str(uuid.uuid4()), "revision": 2}))
-        await scraped(port, lambda page: documents(page, "gone") == 1)
+        await port.until(lambda page: documents(page, "gone") == 1)
         await drained(stores)
         assert await index.images(SearchQuery("acme")) == []
 
@@ -135,20 +122,20 @@ async def test_an_index_that_is_made_beside_images_says_that_it_lacks_them(
         await running.start_indexer(**first.settings)
         # It receives once the index is made.
         received = {"operation": "sqs:ReceiveMessage", "outcome": "ok"}
-        await scraped(first, lambda page: bool(page.value("aws_calls_total", **received)))
+        await first.until(lambda page: bool(page.value("aws_calls_total", **received)))
         await completed(running, images, 2)
-        page = await scraped(first, lambda page: documents(page, "indexed") == 2)
+        page = await first.until(lambda page: documents(page, "indexed") == 2)
         before = looks(page)
-        page = await scraped(first, lambda page: looks(page) > before)
+        page = await first.until(lambda page: looks(page) > before)
         assert page.value("search_index_incomplete") == 0
         running.search["SEARCH_INDEX"] += "-lost"
         if opensearch_url is None:
             running.search["SEARCH_URL"] += "-lost"
         await running.start_indexer(**late.settings)
-        await scraped(late, lambda page: page.value("search_index_incomplete") == 1)
+        await late.until(lambda page: page.value("search_index_incomplete") == 1)
         reindex = await running.start_reindex()
         assert await reindex.wait() == 0
-        await scraped(late, lambda page: page.value("search_index_incomplete") == 0)
+        await late.until(lambda page: page.value("search_index_incomplete") == 0)
 
 
 async def test_what_is_no_event_and_a_row_that_is_none_end_in_the_dead_letters(
@@ -175,11 +162,10 @@ async def test_what_is_no_event_and_a_row_that_is_none_end_in_the_dead_letters(
         await running.start_indexer(**port.settings)
         await index.until_found(await completed(running, images, 5))
         letters: set[str] = set()
-        async with asyncio.timeout(PATIENCE_S):
-            while letters != bodies:
-                url = running.stack.search_dlq_url
-                letters |= {message["Body"] for message in await stores.receive(url, wait=1)}
+        while letters != bodies:
+            url = running.stack.search_dlq_url
+            letters |= {message["Body"] for message in await stores.receive(url, wait=1)}
         # A letter is moved when its time is over, whether or not the indexer has come to count it.
         kinds = ("malformed", "rejected")
-        page = await scraped(port, lambda page: all(documents(page, each) >= 2 for each in kinds))
+        page = await port.until(lambda page: all(documents(page, each) >= 2 for each in kinds))
         assert [documents(page, each) for each in kinds] == [2, 2]

@@ -18,9 +18,9 @@ from harness.origin import origin
 from harness.processes import Process
 from harness.stores import Stores, stores_of
 from harness.system import System, system
+from harness.waiting import wait_for
 
 IMAGES = 300
-PATIENCE_S = 60
 # Short, so that what a dead indexer held comes back soon.
 VISIBILITY_S = "3"
 TWICE = "2"
@@ -36,13 +36,6 @@ class Life:
     fatal_call: str
     begun: asyncio.Event
     process: Process | None = None
-
-
-async def until(port: MetricsPort, enough: Callable[[Scrape], bool]) -> Scrape:
-    async with asyncio.timeout(PATIENCE_S):
-        while not enough(page := await port.scrape()):  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
-    return page
 
 
 def way_through(proxy: AwsProxy) -> dict[str, str]:
@@ -68,12 +61,12 @@ async def held_by_none(stores: Stores, count: int) -> None:
     """Wait until that many events wait in the queue, and are visible."""
     url = stores.system.stack.search_queue_url
     visible = "ApproximateNumberOfMessages"
-    async with asyncio.timeout(PATIENCE_S):
-        while True:
-            told = await stores.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[visible])
-            if int(told["Attributes"][visible]) == count:
-                return
-            await asyncio.sleep(0.1)
+
+    async def reached() -> bool:
+        told = await stores.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[visible])
+        return int(told["Attributes"][visible]) == count
+
+    await wait_for(reached, f"{count} visible events")
 
 
 @asynccontextmanager
@@ -127,7 +120,7 @@ async def test_an_indexer_killed_at_the_worst_moments_loses_and_doubles_nothing(
             life = Life(fatal_call, asyncio.Event())
             life.process = await running.start_indexer(**way_through(proxy))
             life.begun.set()
-            assert await asyncio.wait_for(life.process.wait(), PATIENCE_S) == -signal.SIGKILL
+            assert await life.process.wait() == -signal.SIGKILL
         await running.start_indexer()
         await index.until_found(ids)
         await held_by_none(stores, 0)
@@ -150,7 +143,7 @@ async def test_an_engine_that_is_not_there_at_the_start_is_waited_for(
         with closed_port() as nobody:
             nowhere = {"SEARCH_URL": f"http://127.0.0.1:{nobody}"}
             indexer = await running.start_indexer(**port.settings, **nowhere)
-            await until(port, waiting)
+            await port.until(waiting)
             ids = [await running.submit(images.picture(n)) for n in range(5)]
             await running.wait_terminal(ids)
             await held_by_none(stores, 5)
@@ -184,13 +177,13 @@ async def test_an_engine_that_goes_away_gets_all_when_it_is_back(
             await running.wait_terminal(more)
             # The file can be read, so the engine is ready by its own word.
             # A round tries two images: one that was not taken, and one that was taken before.
-            page = await until(
-                port, failed("search_engine_calls_total", 2 * ROUNDS, operation="write")
+            page = await port.until(
+                failed("search_engine_calls_total", 2 * ROUNDS, operation="write")
             )
             assert waiting(page)
             await held_by_none(stores, 20)
         await index.until_found([*first, *more])
-        await until(port, lambda page: not waiting(page))
+        await port.until(lambda page: not waiting(page))
         assert await stores.depth(running.stack.search_dlq_url) == 0
 
 
@@ -218,8 +211,8 @@ async def test_tables_that_go_away_are_waited_for(
         await running.start_indexer(**port.settings, **way_through(proxy))
         ids = [await running.submit(images.picture(n)) for n in range(2)]
         await running.wait_terminal(ids)
-        page = await until(
-            port, failed("aws_calls_total", ROUNDS, operation="dynamodb:BatchGetItem")
+        page = await port.until(
+            failed("aws_calls_total", ROUNDS, operation="dynamodb:BatchGetItem")
         )
         assert waiting(page)
         await held_by_none(stores, 2)
@@ -243,9 +236,9 @@ async def test_sigterm_under_load_leaves_nothing_behind(
         ids = await asyncio.gather(*(running.submit(images.picture(n)) for n in range(100)))
         await running.wait_terminal(ids)
         first = await running.start_indexer(**port.settings)
-        await until(port, lambda page: bool(page.value("indexer_received_messages_total")))
+        await port.until(lambda page: bool(page.value("indexer_received_messages_total")))
         first.send_signal(signal.SIGTERM)
         assert await first.wait() == 0
         await running.start_indexer()
         # The queue's visibility is two minutes: what was not given back would not be here in time.
-        await index.until_found(ids, seconds=45)
+        await index.until_found(ids)

@@ -1,6 +1,5 @@
 """What the index of a system finds, asked of its engine with the suite's own hands."""
 
-import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,9 +11,9 @@ from core.search.engine import SearchReader, open_reader, open_writer
 from core.search.query import SearchQuery, SortKey
 from core.search.settings import SearchSettings
 from harness.system import System
+from harness.waiting import wait_for
 
 _PAGE = 100
-_POLL_S = 0.1
 _PATIENT_S = 30.0
 """Seconds for a search: on a busy machine a slow answer is no wrong one."""
 
@@ -34,22 +33,17 @@ class Index:
                 return found
             after = page.hits[-1]
 
-    async def until_found(
-        self, request_ids: Iterable[str], *, customer: str = "acme", seconds: float = 60
-    ) -> None:
+    async def until_found(self, request_ids: Iterable[str], *, customer: str = "acme") -> None:
         """Poll until the images of these requests, and no other, are a customer's; fail if one is there twice."""
         expected = sorted(map(image_id_of, request_ids))
         found: list[str] = []
-        try:
-            async with asyncio.timeout(seconds):
-                while found != expected:
-                    await asyncio.sleep(_POLL_S)
-                    found = sorted(await self.images(SearchQuery(customer)))
-        except TimeoutError:
-            missing = len(set(expected) - set(found))
-            raise AssertionError(
-                f"{len(found)} found, {missing} of {len(expected)} missing"
-            ) from None
+
+        async def complete() -> bool:
+            nonlocal found
+            found = sorted(await self.images(SearchQuery(customer)))
+            return found == expected
+
+        await wait_for(complete, lambda: f"found {len(found)} of {len(expected)}: {found}")
 
 
 @asynccontextmanager

@@ -1,5 +1,6 @@
 """A process's /metrics as a scraper sees it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import aiohttp
@@ -7,6 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from cli.local import readiness
 from harness.reserved_port import ReservedPort
+from harness.waiting import wait_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,21 @@ class MetricsPort:
         status, text = await self.get("/metrics")
         assert status == 200
         return Scrape(text)
+
+    async def until(self, condition: Callable[[Scrape], bool]) -> Scrape:
+        """Return the first page that meets a condition. A process that is not up yet has an empty page."""
+        page = Scrape("")
+
+        async def met() -> bool:
+            nonlocal page
+            try:
+                page = await self.scrape()
+            except aiohttp.ClientConnectionError:
+                page = Scrape("")
+            return condition(page)
+
+        await wait_for(met, lambda: f"never on the page:\n{page.text}")
+        return page
 
     async def get(self, path: str) -> tuple[int, str]:
         url = f"http://127.0.0.1:{self._port}{path}"

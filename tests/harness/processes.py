@@ -86,7 +86,8 @@ class Launcher:
 
 
 async def _exit_code(reports: StreamReader) -> int:
-    return int(await reports.readline())
+    # To the end of the stream, so that the pipe is closed as well.
+    return int(await reports.read())
 
 
 async def _reader(fd: int) -> StreamReader:

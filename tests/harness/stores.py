@@ -1,6 +1,5 @@
 """What the stores say in the end, read with the suite's own hands."""
 
-import asyncio
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
@@ -11,9 +10,7 @@ from typing import Any
 from aiobotocore.session import get_session
 
 from harness.system import System
-
-_PATIENCE_S = 60
-_POLL_S = 0.05
+from harness.waiting import wait_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +86,11 @@ class Stores:
 
     async def until_depth(self, queue_url: str, depth: int) -> None:
         """Wait until a queue holds so many messages: a request's state is written before its message is gone."""
-        async with asyncio.timeout(_PATIENCE_S):
-            while await self.depth(queue_url) != depth:  # noqa: ASYNC110  another process changes it
-                await asyncio.sleep(_POLL_S)
+
+        async def reached() -> bool:
+            return await self.depth(queue_url) == depth
+
+        await wait_for(reached, f"a depth of {depth}")
 
     async def prove_each_ended_once(self, request_ids: Iterable[str]) -> None:
         """One row at revision 2, one image record and one distinct notification for each id."""

@@ -1,0 +1,28 @@
+"""Waiting for another process: poll a condition, with a bound that only a hang reaches."""
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
+
+PATIENCE_S = 90.0
+"""A busy machine may be thirty times slower than a quiet one. pytest's own limit is longer."""
+POLL_S = 0.05
+
+
+async def wait_for(
+    condition: Callable[[], bool | Awaitable[bool]],
+    description: str | Callable[[], str] = "condition",
+    *,
+    within_s: float = PATIENCE_S,
+) -> None:
+    """Poll until `condition` returns true. Raises AssertionError with `description` after `within_s` seconds."""
+    try:
+        async with asyncio.timeout(within_s):
+            while True:
+                met = condition()
+                if await met if inspect.isawaitable(met) else met:
+                    return
+                await asyncio.sleep(POLL_S)
+    except TimeoutError:
+        said = description() if callable(description) else description
+        raise AssertionError(f"not after {within_s:g} s: {said}") from None

@@ -16,6 +16,7 @@ from harness.origin import Origin, numbered_png, origin
 from harness.searchable import found
 from harness.stores import Stores, stores_of
 from harness.system import System, system
+from harness.waiting import wait_for
 from imageservice.v1 import image_service_pb2 as pb
 
 ACME, GLOBEX = "acme", "globex"

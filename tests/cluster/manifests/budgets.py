@@ -1,4 +1,4 @@
-"""What a pod is given, seconds, bytes and ports, against what its process's settings will take."""
+"""Grace periods, memory, volumes and ports of pods, compared with what the settings of their program need."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -12,24 +12,37 @@ from server.app import SERVICE
 from server.settings import ServerSettings
 
 SERVER_LAST_CALLS_S = 1
-CONSUMER_GIVE_BACK_S = 25
-"""Seconds that a drain takes beyond its settings; docs/reference.md has the consumer's, which the indexer shares."""
+REQUEUE_S = 25
+"""Seconds that a drain of the consumer or the indexer takes beyond its settings (docs/reference.md)."""
 LONGEST_WAIT_S = 2
-"""Seconds between two attempts; a longer wait gives the message back."""
+"""Longest wait between two attempts in one run. A longer wait requeues the message."""
 PROCESS_BYTES = 125 * MIB
-"""A consumer's resident memory without bodies and pictures."""
+"""Resident memory of a consumer without bodies and images."""
 _UNITS = {"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}
 
 
 def faults(objects: Sequence[Object]) -> list[str]:
+    """Return a line for each pod template whose budgets do not fit."""
     found = []
     for pod in pod_templates(objects):
+        of_pod = [*_bound_faults(pod)]
         if pod.owner.startswith("Deployment/"):
-            found += [f"{pod.owner}: {fault}" for fault in _pod_faults(pod, objects)]
+            of_pod += _program_faults(pod, objects)
+        found += [f"{pod.owner}: {fault}" for fault in of_pod]
     return found
 
 
-def _pod_faults(pod: PodTemplate, objects: Iterable[Object]) -> Iterator[str]:
+def _bound_faults(pod: PodTemplate) -> Iterator[str]:
+    """Check what linters do not: memory is reserved in full, CPU is not limited, volumes are bounded."""
+    resources = pod.container["resources"]
+    if resources.get("limits") != {"memory": resources["requests"]["memory"]}:
+        yield "its limits are not exactly the memory that it requests"
+    for volume in pod.spec.get("volumes", []):
+        if "sizeLimit" not in volume.get("emptyDir", {}):
+            yield f"volume {volume['name']} is not an emptyDir with a size limit"
+
+
+def _program_faults(pod: PodTemplate, objects: Iterable[Object]) -> Iterator[str]:
     settings = settings_of(pod, objects)
     if pod.port("metrics") != settings.metrics_port:
         yield "its port metrics is not METRICS_PORT"
@@ -39,7 +52,7 @@ def _pod_faults(pod: PodTemplate, objects: Iterable[Object]) -> Iterator[str]:
         yield from _consumer_faults(pod, settings)
     if isinstance(settings, IndexerSettings):
         longest = max(settings.receive_wait_s, settings.drain_grace_s)
-        yield from _too_short(pod, "a drain", longest + CONSUMER_GIVE_BACK_S)
+        yield from _too_short(pod, "a drain", longest + REQUEUE_S)
 
 
 def _server_faults(
@@ -50,18 +63,18 @@ def _server_faults(
         each["port"] for service in of_kind(objects, "Service") for each in service["spec"]["ports"]
     }
     if served != {port}:
-        yield f"gRPC is served on {port}, and looked for on {sorted(served)}"
+        yield f"gRPC is served on port {port}, and the manifests name {sorted(served)}"
     if pod.container["readinessProbe"]["grpc"]["service"] != SERVICE:
-        yield f"readiness is not that of {SERVICE}"
+        yield f"readiness does not check {SERVICE}"
     for probe in ("startupProbe", "livenessProbe"):
         if pod.container[probe]["grpc"]["service"]:
-            yield f"{probe} asks for more than the process"
+            yield f"{probe} checks more than the process"
     drain = settings.drain_delay_s + settings.drain_grace_s + SERVER_LAST_CALLS_S
     yield from _too_short(pod, "a drain", drain)
 
 
 def _consumer_faults(pod: PodTemplate, settings: ConsumerSettings) -> Iterator[str]:
-    drain = settings.receive_wait_s + settings.drain_grace_s + CONSUMER_GIVE_BACK_S
+    drain = settings.receive_wait_s + settings.drain_grace_s + REQUEUE_S
     yield from _too_short(pod, "a drain", drain)
     waits = (settings.max_attempts - 1) * LONGEST_WAIT_S
     yield from _too_short(
@@ -80,6 +93,6 @@ def _too_short(pod: PodTemplate, what: str, seconds: float) -> Iterator[str]:
 
 
 def quantity(text: Any) -> int:
-    """Return a quantity of memory in bytes."""
+    """Return a quantity of memory, such as 512Mi, in bytes."""
     unit = str(text)[-2:]
     return int(str(text)[:-2]) * _UNITS[unit]

@@ -1,4 +1,4 @@
-"""checkov and hadolint, each with a reason beside what it is told to leave out."""
+"""checkov and hadolint, with a reason for each skipped check."""
 
 import json
 import subprocess
@@ -10,39 +10,39 @@ import yaml
 
 from cluster.manifests.overlays import ROOT, Object
 
-# checkov pins its own versions of half of what we use, so it has an environment of its own.
+# checkov pins other versions than this project, so it has its own environment.
 CHECKOV = ROOT / ".venv" / "checkov" / "bin" / "checkov"
 HADOLINT = Path(sys.executable).with_name("hadolint")
 _SECONDS = 100
 
-LEFT_OUT = {
-    "CKV_K8S_11": "a CPU limit throttles bursts while the node idles; requests share the CPU fairly without one",
-    "CKV_K8S_35": "settings are read from the environment alone, and the one secret in it opens nothing",
+SKIPPED = {
+    "CKV_K8S_11": "a CPU limit throttles bursts while the node is idle; CPU requests already share it fairly",
+    "CKV_K8S_35": "programs read settings only from the environment, and its one secret grants no access",
 }
-LEFT_OUT_LOCALLY = {
-    "CKV_K8S_43": "an image that was built here has no digest that a registry knows",
-    "CKV_K8S_15": "it is loaded into the node, and there is nowhere to pull it from",
-    "CKV2_K8S_6": "no network policy is in this overlay: AWS is an emulator at a private address",
+SKIPPED_LOCALLY = {
+    "CKV_K8S_43": "a local image has no digest in a registry",
+    "CKV_K8S_15": "the image is loaded into the node and cannot be pulled",
+    "CKV2_K8S_6": "this overlay has no network policies, because the AWS emulator has a private address",
 }
 
 
 class LinterMissing(Exception):
-    """A linter is not installed; `str()` says what installs it."""
+    """A linter is not installed; `str()` says how to install it."""
 
 
-def checkov(objects: Sequence[Object], folder: Path, left_out: Sequence[str]) -> list[str]:
-    """Return a line for each check that fails; `folder` takes a file."""
+def checkov(objects: Sequence[Object], folder: Path, skip: Sequence[str]) -> list[str]:
+    """Return a line for each failed check. Writes the objects to a file in `folder`."""
     manifests = folder / "manifests.yaml"
     manifests.write_text(yaml.safe_dump_all(objects), encoding="utf-8")
-    skipped = ["--skip-check", ",".join(left_out)] if left_out else []
-    told = _run(
+    skipped = ["--skip-check", ",".join(skip)] if skip else []
+    output = _run(
         CHECKOV,
         *("--file", str(manifests), "--framework", "kubernetes", "--output", "json"),
         *("--compact", "--quiet", "--skip-download", *skipped),
     )
-    report = json.loads(told)
+    report = json.loads(output)
     assert report["summary"]["parsing_errors"] == 0
-    assert report["summary"]["passed"] > 0, "it has checked nothing"
+    assert report["summary"]["passed"] > 0, "it has run no check"
     return [
         f"{each['resource']}: {each['check_id']} {each['check_name']}"
         for each in report["results"]["failed_checks"]
@@ -51,13 +51,13 @@ def checkov(objects: Sequence[Object], folder: Path, left_out: Sequence[str]) ->
 
 def hadolint(dockerfile: Path) -> list[str]:
     """Return a line for each fault of a Dockerfile."""
-    told = _run(HADOLINT, "--no-color", "--format", "json", str(dockerfile))
-    return [f"{each['line']}: {each['code']} {each['message']}" for each in json.loads(told)]
+    output = _run(HADOLINT, "--no-color", "--format", "json", str(dockerfile))
+    return [f"{each['line']}: {each['code']} {each['message']}" for each in json.loads(output)]
 
 
 def _run(program: Path, *arguments: str) -> str:
     if not program.exists():
-        raise LinterMissing(f"{program.name} is not installed; `make verify-k8s` does so")
+        raise LinterMissing(f"{program.name} is not installed; `make verify-k8s` installs it")
     ran = subprocess.run(
         [program, *arguments],
         capture_output=True,
@@ -65,6 +65,6 @@ def _run(program: Path, *arguments: str) -> str:
         timeout=_SECONDS,
         check=False,
     )
-    # 1 is what both say to faults.
+    # Both exit with 1 if they find a fault.
     assert ran.returncode in {0, 1}, ran.stderr
     return ran.stdout

@@ -4,12 +4,31 @@ import re
 
 import pytest
 
+from cluster.dashboards.panels import dashboards
 from cluster.dashboards.rules import ROOT, Rule, alerts
 
 RUNBOOK = ROOT / "docs" / "runbook.md"
 ALERTS = alerts()
 EACH = pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert.variant)
 PARTS = ("What it means", "How to see it", "What to do")
+TEXT = " ".join(RUNBOOK.read_text(encoding="utf-8").split())
+LOG_EVENTS = sorted(set(re.findall(r"(?:grep|-e) '([^']+)'", TEXT)))
+# Other italics: labels and legends, objectives, Grafana's folder, a page of Prometheus, former names.
+WORDS = {
+    "imageservice",
+    "imageservice-indexer",
+    "imageservice-server",
+    "availability",
+    "latency",
+    "freshness",
+    "desired",
+    "maximum",
+    "malformed",
+    "reset",
+    "undelivered",
+    "dead letters",
+    "Status → Targets",
+}
 
 
 def sections() -> dict[str, str]:
@@ -40,3 +59,22 @@ def test_an_alert_leads_to_its_entry_in_the_runbook(alert: Rule) -> None:
 def test_the_runbook_has_no_entry_without_an_alert() -> None:
     """What was renamed or dropped does not stay."""
     assert set(sections()) == {alert.name.lower() for alert in ALERTS}
+
+
+def test_the_runbook_names_dashboards_and_panels_that_exist() -> None:
+    """Italics are for names of dashboards, rows and panels, and for a few words that the entries explain."""
+    pages = dashboards()
+    names = {page["title"].removeprefix("imageservice: ") for page in pages.values()}
+    names |= {panel["title"] for page in pages.values() for panel in page["panels"]}
+    text = re.sub(r"\*\*.+?\*\*", "", TEXT)
+    used = set(re.findall(r"(?<![*\w])\*([^*]+)\*(?![*\w])", text))
+    assert used - WORDS <= names
+
+
+@pytest.mark.parametrize("event", LOG_EVENTS)
+def test_the_runbook_greps_for_log_events_that_exist(event: str) -> None:
+    """A command of the runbook that searches a log finds what the code writes."""
+    sources = [
+        path for folder in ("core", "server", "consumer") for path in (ROOT / folder).rglob("*.py")
+    ]
+    assert any(event in path.read_text(encoding="utf-8") for path in sources)

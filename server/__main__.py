@@ -1,7 +1,7 @@
-"""`python -m server`: the gRPC front door.
+"""`python -m server`: the gRPC server.
 
-With `--workers`, this process only keeps the workers, and never loads gRPC: its threads would not survive a fork, and
-what a parent has loaded all of its children would pay for.
+With `--workers`, this process only supervises the workers and never imports gRPC: gRPC's threads do not survive a fork,
+and every child would carry the memory of the parent's imports.
 """
 
 import argparse
@@ -28,25 +28,25 @@ def main(arguments: list[str]) -> None:
 def _run_alone(settings: ServerSettings) -> None:
     from server import app  # noqa: PLC0415  loads gRPC
 
-    pulse = EventLoopMonitor()
+    monitor = EventLoopMonitor()
     try:
-        serve_metrics(settings.metrics_host, settings.metrics_port, pulse.alive)
+        serve_metrics(settings.metrics_host, settings.metrics_port, monitor.alive)
     except OSError as error:
         sys.exit(f"METRICS_PORT: {error}")
-    app.run(settings, pulse)
+    app.run(settings, monitor)
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m server",
-        description="The gRPC front door. Settings are environment variables.",
+        description="The gRPC server. Settings are environment variables.",
     )
     parser.add_argument(
         "--workers",
         type=_at_least_one,
         default=1,
         metavar="N",
-        help="processes that share the port and the metrics (default: 1, this one); limits in settings hold for each",
+        help="processes that share the port and the metrics (default: 1, this one); limits in settings apply to each",
     )
     return parser.parse_args(arguments)
 

@@ -1,4 +1,4 @@
-"""The server from its first call to its last."""
+"""The gRPC server process: build, serve, drain."""
 
 import asyncio
 import sys
@@ -21,14 +21,14 @@ from core.runtime.event_loop_monitor import EventLoopMonitor
 from core.runtime.gc_tuning import freeze_gc
 from core.runtime.parent_watch import ParentWatch
 from core.runtime.signals import run_until_signal
-from core.search.engine import SearchReader, open_reader
+from core.search.engine import open_reader
 from imageservice.v1 import image_service_pb2 as pb
 from imageservice.v1.image_service_pb2_grpc import add_ImageServiceServicer_to_server
-from server.grpc_server import listen, listener_options
-from server.listing.lister import Lister, Rows
+from server.grpc_server import listen, server_options
+from server.listing.lister import Lister, RowLoader
 from server.port import CannotListen
-from server.rpc_middleware import Calls
-from server.search.searcher import ImageLoader, Searches
+from server.rpc_middleware import RpcMiddleware
+from server.search.searcher import ImageLoader, Searcher
 from server.service import ImageService
 from server.settings import ServerSettings
 from server.status.cache import CompletedCache
@@ -36,19 +36,19 @@ from server.status.reader import ImageReader, StatusReader
 from server.submit.admission import SubmitAdmission
 from server.submit.stream import SubmitStreams
 from server.watch.redis_subscriber import RequestEventSubscriber
-from server.watch.schedule import WatchSchedule
+from server.watch.schedule import PollIntervals
 from server.watch.watcher import Watcher
 
-log = structlog.get_logger()
+_log = structlog.get_logger()
 
 SERVICE = pb.DESCRIPTOR.services_by_name["ImageService"].full_name
 
-_LAST_CALLS_S = 1.0
-"""Time for what is still open when all of our own calls are answered: health watches, reflection streams."""
+_STOP_GRACE_S = 1.0
+"""Time for calls that are open after all calls of our own service have ended: health watches, reflection streams."""
 
 
 class Server:
-    """`open` once, `drain` once. `shares_port`: it is one of several processes on a port reserved for them."""
+    """Call `start` once, then `drain` once. `shares_port`: several processes serve a port that the parent reserved."""
 
     def __init__(
         self,
@@ -62,130 +62,128 @@ class Server:
         self._shares_port = shares_port
         self._tables = tables
         self._sender = sender
-        self._calls = Calls()
-        self._submissions = SubmitAdmission(
-            tables, sender, max_pending=settings.max_pending_submits
-        )
+        self._completed_store = open_completed_requests(settings)
+        self._search_reader = open_reader(settings) if settings.search_url is not None else None
+        self._middleware = RpcMiddleware()
+        self._admission = SubmitAdmission(tables, sender, max_pending=settings.max_pending_submits)
         self._streams = SubmitStreams(
-            self._submissions, self._calls.failure, max_open=settings.max_stream_submits
+            self._admission, self._middleware.report, max_open=settings.max_stream_submits
         )
-        self._shared = open_completed_requests(settings)
-        self._search = open_reader(settings) if settings.search_url is not None else None
-        statuses = StatusReader(
+        self._statuses = StatusReader(
             tables,
             settings.public_base_url,
             CompletedCache(settings.cached_requests, settings.cached_request_age_s),
-            self._shared,
+            self._completed_store,
         )
-        self.watcher = _watcher(settings, tables, statuses)
+        self.watcher = Watcher(
+            tables,
+            self._statuses,
+            PollIntervals(settings.watch_shortest_interval_s, settings.watch_longest_interval_s),
+            max_watched=settings.max_watched_requests,
+        )
         self._background: list[asyncio.Task[None]] = []
         self._health = health.HealthServicer()
-        self._server = grpc.aio.server(options=listener_options(settings, shares_port=shares_port))
-        service = ImageService(
-            submissions=self._submissions,
-            streams=self._streams,
-            statuses=statuses,
-            watcher=self.watcher,
-            images=ImageReader(tables, settings.public_base_url),
-            listings=_listings(settings, tables),
-            searches=_searches(settings, tables, self._search),
-            calls=self._calls,
-        )
-        add_ImageServiceServicer_to_server(service, self._server)
+        self._server = grpc.aio.server(options=server_options(settings, shares_port=shares_port))
+        add_ImageServiceServicer_to_server(self._service(), self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection(
             (SERVICE, HEALTH, reflection.SERVICE_NAME), self._server
         )
 
-    async def open(self) -> int:
-        """Start to serve; returns the port. Raises CannotListen."""
+    async def start(self) -> int:
+        """Start to serve. Returns the port. Raises CannotListen."""
         port = await listen(
             self._server, self._settings.grpc_address, shares_port=self._shares_port
         )
         await self._server.start()
         self._background.append(asyncio.create_task(self.watcher.run(), name="watcher"))
-        if self._shared is not None:
-            feed = RequestEventSubscriber(self._shared, self.watcher.hasten)
-            self._background.append(asyncio.create_task(feed.run(), name="news feed"))
+        if self._completed_store is not None:
+            subscriber = RequestEventSubscriber(self._completed_store, self.watcher.refresh_now)
+            self._background.append(asyncio.create_task(subscriber.run(), name="subscriber"))
         await self._health.set(SERVICE, health_pb2.HealthCheckResponse.SERVING)
-        log.info("serving", address=self._settings.grpc_address, port=port)
+        _log.info("serving", address=self._settings.grpc_address, port=port)
         return port
 
     async def drain(self) -> None:
-        """Stop without losing what was begun: unready, unwilling, done, closed."""
+        """Shut down gracefully: become unready, reject new work, finish what was accepted, close."""
         await self._health.enter_graceful_shutdown()
-        log.info("draining", delay_s=self._settings.drain_delay_s)
+        _log.info("draining", delay_s=self._settings.drain_delay_s)
         await asyncio.sleep(self._settings.drain_delay_s)
-        self._streams.close()
-        self._submissions.close()
-        self.watcher.close()
+        self._streams.begin_drain()
+        self._admission.begin_drain()
+        self.watcher.begin_drain()
         try:
             async with asyncio.timeout(self._settings.drain_grace_s):
-                await self._finish()
+                await self._wait_idle()
         except TimeoutError:
-            log.warning("calls are cut off", under_way=self._calls.under_way)
+            _log.warning("drain timed out", calls_in_flight=self._middleware.in_flight.count)
         for task in self._background:
             task.cancel()
         if self._background:
-            await asyncio.wait(self._background, timeout=_LAST_CALLS_S)
-        # `stop` cancels what its grace leaves over, but does not wait for handlers by itself.
-        await self._server.stop(_LAST_CALLS_S)
-        if self._shared is not None:
-            await self._shared.close()
-        if self._search is not None:
-            await self._search.close()
-        log.info("drained")
+            await asyncio.wait(self._background, timeout=_STOP_GRACE_S)
+        # `stop` cancels the calls that are left after the grace period, but does not wait for their handlers.
+        await self._server.stop(_STOP_GRACE_S)
+        if self._completed_store is not None:
+            await self._completed_store.close()
+        if self._search_reader is not None:
+            await self._search_reader.close()
+        _log.info("drained")
 
-    async def _finish(self) -> None:
-        # What was taken comes first: a client that does not read its stream's results holds up nothing but its answer.
-        await self._submissions.settled()
+    async def _wait_idle(self) -> None:
+        # Submits first: a client that does not read its stream's results must only delay its own answers.
+        await self._admission.wait_idle()
         await self._tables.drain()
         await self._sender.drain()
-        await self._calls.settled()
+        await self._middleware.in_flight.wait_idle()
 
-
-def _watcher(settings: ServerSettings, tables: Tables, statuses: StatusReader) -> Watcher:
-    schedule = WatchSchedule(settings.watch_shortest_interval_s, settings.watch_longest_interval_s)
-    return Watcher(tables, statuses, schedule, max_watched=settings.max_watched_requests)
-
-
-def _searches(settings: ServerSettings, tables: Tables, reader: SearchReader | None) -> Searches:
-    images = ImageLoader(tables, settings.public_base_url)
-    return Searches(reader, images, max_open=settings.max_searches)
-
-
-def _listings(settings: ServerSettings, tables: Tables) -> Lister:
-    rows = Rows(tables, settings.public_base_url)
-    return Lister(tables, rows, shards=settings.customer_shards, max_open=settings.max_listings)
-
-
-# One process that serves gRPC, from its start to its drain.
+    def _service(self) -> ImageService:
+        settings, tables = self._settings, self._tables
+        base_url = settings.public_base_url
+        return ImageService(
+            middleware=self._middleware,
+            admission=self._admission,
+            streams=self._streams,
+            statuses=self._statuses,
+            watcher=self.watcher,
+            images=ImageReader(tables, base_url),
+            lister=Lister(
+                tables,
+                RowLoader(tables, base_url),
+                shards=settings.customer_shards,
+                max_calls=settings.max_listings,
+            ),
+            searcher=Searcher(
+                self._search_reader,
+                ImageLoader(tables, base_url),
+                max_calls=settings.max_searches,
+            ),
+        )
 
 
 def run(
-    settings: ServerSettings, pulse: EventLoopMonitor, parent: ParentWatch | None = None
+    settings: ServerSettings, monitor: EventLoopMonitor, parent: ParentWatch | None = None
 ) -> None:
-    """Serve until SIGTERM or SIGINT, then drain; where that cannot begin, exit with its reason.
+    """Serve until SIGTERM or SIGINT, then drain. If the start fails, exit with the reason.
 
-    With a `parent`, the process is one of several on a port that the parent has reserved.
+    With a `parent`, the process is one of several workers on a port that the parent has reserved.
     """
     try:
-        uvloop.run(_serve(settings, pulse, parent))
+        uvloop.run(_serve(settings, monitor, parent))
     except CannotListen as error:
         sys.exit(str(error))
     except BotoCoreError as error:
-        # Calls end as DependencyUnavailable, so this is about the SDK's own settings: no region, no credentials.
+        # Calls raise DependencyUnavailable, so this is about the SDK's own settings: no region, no credentials.
         sys.exit(f"AWS: {error}")
 
 
 async def _serve(
-    settings: ServerSettings, pulse: EventLoopMonitor, parent: ParentWatch | None
+    settings: ServerSettings, monitor: EventLoopMonitor, parent: ParentWatch | None
 ) -> int:
     stop = asyncio.Event()
-    # A worker ignores a second signal: an init system may signal every process of a service, and then the parent
-    # passes its own signal on.
+    # A worker ignores a second signal: an init system may signal every process of a service, and the parent forwards
+    # its own signal.
     return await run_until_signal(
-        _serve_until(stop, settings, pulse, parent),
+        _serve_until(stop, settings, monitor, parent),
         stop=stop.set,
         second_signal_kills=parent is None,
     )
@@ -194,22 +192,22 @@ async def _serve(
 async def _serve_until(
     stop: asyncio.Event,
     settings: ServerSettings,
-    pulse: EventLoopMonitor,
+    monitor: EventLoopMonitor,
     parent: ParentWatch | None,
 ) -> int:
-    beating = asyncio.create_task(pulse.run(), name="pulse")
+    monitoring = asyncio.create_task(monitor.run(), name="event loop monitor")
     async with open_aws() as aws:
         statements = Statements(
             settings.requests_table, settings.images_table, shards=settings.customer_shards
         )
         tables = Tables(aws.dynamodb, aws.wire.dynamodb, statements, settings.batching)
         sender = SqsQueue(aws.wire.sqs, settings.queue_url, batching=settings.batching)
-        lifecycle = Server(settings, tables, sender, shares_port=parent is not None)
-        await lifecycle.open()
+        server = Server(settings, tables, sender, shares_port=parent is not None)
+        await server.start()
         freeze_gc()
         if parent is not None:
             parent.notify_serving()
         await stop.wait()
-        await lifecycle.drain()
-    beating.cancel()
+        await server.drain()
+    monitoring.cancel()
     return 0

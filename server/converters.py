@@ -1,4 +1,4 @@
-"""From rows to the contract's messages."""
+"""Converts records to the messages of the contract."""
 
 from dataclasses import asdict
 
@@ -13,20 +13,20 @@ STATES = {state: pb.State.Value(f"STATE_{state}") for state in State}
 FAILURE_CODES = {str(code): pb.FailureCode.Value(f"FAILURE_CODE_{code}") for code in FailureCode}
 
 
-def submit_response(accepted: ImageRequest) -> pb.SubmitImageResponse:
+def to_submit_response(accepted: ImageRequest) -> pb.SubmitImageResponse:
     response = pb.SubmitImageResponse()
     fill_submit_response(response, accepted)
     return response
 
 
 def fill_submit_response(response: pb.SubmitImageResponse, accepted: ImageRequest) -> None:
-    """For a message within another one: to copy it there would cost twice as much as to fill it."""
+    """Fill a message that is a field of another one. A copy into that field would cost twice as much."""
     response.request_id = accepted.request_id
     response.state = STATES[accepted.state]
     response.revision = accepted.revision
 
 
-def request_message(
+def to_request_message(
     request: ImageRequest, image: ImageRecord | None, public_base_url: str
 ) -> pb.ImageRequest:
     """`public_base_url` ends with a slash."""
@@ -39,12 +39,12 @@ def request_message(
         create_time=_timestamp(request.created_at),
         update_time=_timestamp(request.updated_at),
         labels=request.labels,
-        image=None if image is None else image_message(image, public_base_url),
+        image=None if image is None else to_image_message(image, public_base_url),
         failure=None if request.failure is None else _failure_message(request.failure),
     )
 
 
-def image_message(image: ImageRecord, public_base_url: str) -> pb.Image:
+def to_image_message(image: ImageRecord, public_base_url: str) -> pb.Image:
     """`public_base_url` ends with a slash."""
     return pb.Image(
         image_id=image.image_id,
@@ -59,7 +59,7 @@ def image_message(image: ImageRecord, public_base_url: str) -> pb.Image:
 
 
 def _failure_message(failure: Failure) -> pb.Failure:
-    # A code that a newer consumer wrote is read as UNSPECIFIED, as the contract's clients would.
+    # An unknown code comes from a newer consumer. It becomes UNSPECIFIED, as it would in a client of the contract.
     code = FAILURE_CODES.get(failure.code, pb.FAILURE_CODE_UNSPECIFIED)
     return pb.Failure(code=code, message=failure.message, attempts=failure.attempts)
 

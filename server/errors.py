@@ -1,4 +1,4 @@
-"""The one map from errors to gRPC status."""
+"""Errors of the server, and the only mapping of errors to gRPC status."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -23,79 +23,74 @@ from core.errors import (
 )
 from imageservice.v1 import image_service_pb2 as pb
 
-# What the server itself refuses, beside the errors of core.
+DOMAIN = "imageservice"
+MAX_VIOLATIONS = 10
+"""gRPC allows 8 KiB of trailers; with more violations the caller could get another error instead."""
+
+_RETRY_AFTER_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class FieldViolation:
-    """`field` is the path in the request message, for example `request_ids[3]`."""
+    """`field` is the path within the message, for example `request_ids[3]`."""
 
     field: str
     description: str
 
 
-MAX_VIOLATIONS = 10
-"""More would not fit into the trailers that gRPC allows (8 KiB), and the caller would get another error instead."""
-
-
 class InvalidRequest(ImageServiceError):
-    """The request message breaks the contract's limits; its first faults are listed, up to MAX_VIOLATIONS."""
+    """The message violates the contract's limits. Contains the first MAX_VIOLATIONS violations."""
 
     def __init__(self, violations: tuple[FieldViolation, ...]) -> None:
         listed = violations[:MAX_VIOLATIONS]
-        text = "; ".join(f"{fault.field}: {fault.description}" for fault in listed)
+        text = "; ".join(f"{each.field}: {each.description}" for each in listed)
         more = len(violations) - len(listed)
         super().__init__(f"{text}; and {more} more" if more else text)
         self.violations = listed
 
 
 class ServerDraining(ImageServiceError):
-    """This process is about to end; another one answers."""
+    """This process shuts down; the caller should retry on another one."""
 
 
 class TooManyWatched(Overloaded):
-    """The process watches as many requests as it may."""
-
-
-DOMAIN = "imageservice"
-
-_RETRY_AFTER_S = 1.0
+    """The process has reached MAX_WATCHED_REQUESTS."""
 
 
 class Reason(Enum):
-    """What ErrorInfo's `reason` can be: the name, its status code, and what it means to the caller."""
+    """The reasons in ErrorInfo, each with its status code and its meaning for the caller."""
 
     INVALID_REQUEST = (
         grpc.StatusCode.INVALID_ARGUMENT,
-        "The message breaks the contract; BadRequest lists each field. Sending it again cannot help.",
+        "The message violates the contract; BadRequest lists each field. A retry cannot succeed.",
     )
     REQUEST_ID_REUSED = (
         grpc.StatusCode.ALREADY_EXISTS,
-        "The request_id was accepted before with another content. Choose a new id.",
+        "The request_id was accepted before with other content. Choose a new id.",
     )
     REQUEST_NOT_FOUND = (
         grpc.StatusCode.NOT_FOUND,
-        "No request bears this id, or its record has expired.",
+        "No request has this id, or its record has expired.",
     )
     IMAGE_NOT_FOUND = (
         grpc.StatusCode.NOT_FOUND,
-        "No image bears this id. GetStatus tells what became of the request.",
+        "No image has this id. GetStatus returns the state of the request.",
     )
     OVERLOADED = (
         grpc.StatusCode.RESOURCE_EXHAUSTED,
-        "The server has as many calls under way as it may. Call again after RetryInfo's delay.",
+        "The server has reached its limit of calls in progress. Retry after the delay in RetryInfo.",
     )
     TOO_MANY_WATCHED = (
         grpc.StatusCode.RESOURCE_EXHAUSTED,
-        "The server watches as many requests as it may. Call again after RetryInfo's delay, or ask GetStatus.",
+        "The server has reached its limit of watched requests. Retry after the delay in RetryInfo, or call GetStatus.",
     )
     DEPENDENCY_UNAVAILABLE = (
         grpc.StatusCode.UNAVAILABLE,
-        "The database or the queue did not answer. A submit may still run: repeat it under the same request_id.",
+        "The database or the queue did not answer. A submit may still succeed: retry it with the same request_id.",
     )
     SEARCH_UNAVAILABLE = (
         grpc.StatusCode.UNAVAILABLE,
-        "The search engine did not answer, which no other call needs. Search again after RetryInfo's delay.",
+        "The search engine did not answer; other calls do not use it. Retry after the delay in RetryInfo.",
     )
     SEARCH_NOT_CONFIGURED = (
         grpc.StatusCode.UNIMPLEMENTED,
@@ -103,11 +98,11 @@ class Reason(Enum):
     )
     SERVER_DRAINING = (
         grpc.StatusCode.UNAVAILABLE,
-        "The server is about to end. Call again after RetryInfo's delay; another one answers.",
+        "The server shuts down. Retry after the delay in RetryInfo; another server answers.",
     )
     INTERNAL = (
         grpc.StatusCode.INTERNAL,
-        "A fault of the server, which it has logged.",
+        "An internal error of the server, which it has logged.",
     )
 
     def __init__(self, code: grpc.StatusCode, description: str) -> None:
@@ -117,7 +112,7 @@ class Reason(Enum):
 
 @dataclass(frozen=True, slots=True)
 class RpcError:
-    """How a call ends. `retry_after` is in seconds."""
+    """An error as the caller gets it. `retry_after` is in seconds."""
 
     reason: Reason
     message: str
@@ -125,8 +120,8 @@ class RpcError:
     violations: tuple[FieldViolation, ...] = ()
 
 
-def rpc_error(error: BaseException) -> RpcError:  # noqa: C901, PLR0911  a map, one line an error
-    """What the caller is told. Neither our own addresses nor an unforeseen error's text get out."""
+def to_rpc_error(error: BaseException) -> RpcError:  # noqa: C901, PLR0911  a map, one line an error
+    """Map an error. The result contains no internal address, and no text of an unexpected error."""
     match error:
         case InvalidRequest():
             return RpcError(Reason.INVALID_REQUEST, str(error), violations=error.violations)
@@ -145,22 +140,22 @@ def rpc_error(error: BaseException) -> RpcError:  # noqa: C901, PLR0911  a map, 
         case SearchNotConfigured():
             return RpcError(Reason.SEARCH_NOT_CONFIGURED, "This installation has no search engine.")
         case SearchUnavailable():
-            message = "The search engine did not answer. No other call needs it."
+            message = "The search engine did not answer. Other calls do not use it."
             return RpcError(Reason.SEARCH_UNAVAILABLE, message, _RETRY_AFTER_S)
         case DependencyUnavailable():
             message = "The database or the queue did not answer."
             return RpcError(Reason.DEPENDENCY_UNAVAILABLE, message, _RETRY_AFTER_S)
         case _:
-            return RpcError(Reason.INTERNAL, "A fault of the server.")
+            return RpcError(Reason.INTERNAL, "An internal error of the server.")
 
 
-def status_of(error: RpcError) -> grpc.Status:
-    """The status with its google.rpc details, as the contract promises them."""
+def to_status(error: RpcError) -> grpc.Status:
+    """Return the status with the google.rpc details that the contract specifies."""
     details: list[Message] = [ErrorInfo(reason=error.reason.name, domain=DOMAIN)]
     if error.violations:
         fields = [
-            BadRequest.FieldViolation(field=fault.field, description=fault.description)
-            for fault in error.violations
+            BadRequest.FieldViolation(field=each.field, description=each.description)
+            for each in error.violations
         ]
         details.append(BadRequest(field_violations=fields))
     if error.retry_after is not None:
@@ -168,20 +163,20 @@ def status_of(error: RpcError) -> grpc.Status:
     status = Status(
         code=error.reason.code.value[0],
         message=error.message,
-        details=[_packed(detail) for detail in details],
+        details=[_pack(detail) for detail in details],
     )
     return rpc_status.to_status(status)
 
 
-def item_error(error: RpcError) -> pb.SubmitImagesError:
-    """What a stream says of one item: the same as `status_of`, in a message of the contract."""
+def to_item_error(error: RpcError) -> pb.SubmitImagesError:
+    """Return the content of `to_status` as the error of one item of a stream."""
     message = pb.SubmitImagesError(
         code=error.reason.code.value[0],
         reason=error.reason.name,
         message=error.message,
         field_violations=[
-            pb.FieldViolation(field=fault.field, description=fault.description)
-            for fault in error.violations
+            pb.FieldViolation(field=each.field, description=each.description)
+            for each in error.violations
         ],
     )
     if error.retry_after is not None:
@@ -189,7 +184,7 @@ def item_error(error: RpcError) -> pb.SubmitImagesError:
     return message
 
 
-def _packed(message: Message) -> Any:
+def _pack(message: Message) -> Any:
     packed = Any()
     packed.Pack(message)
     return packed

@@ -1,4 +1,4 @@
-"""The server's metrics. What go-grpc-middleware has bears its names and labels, so that dashboards fit."""
+"""Metrics of the server. Names and labels of RPC metrics are those of go-grpc-middleware, so its dashboards work."""
 
 from google.protobuf.descriptor import MethodDescriptor
 from grpc import StatusCode
@@ -6,47 +6,46 @@ from prometheus_client import Counter, Gauge, Histogram
 
 _CALL = ["grpc_type", "grpc_service", "grpc_method"]
 
-STARTED = Counter("grpc_server_started_total", "Calls begun.", _CALL)
+STARTED = Counter("grpc_server_started_total", "Calls started.", _CALL)
 HANDLED = Counter(
     "grpc_server_handled_total", "Calls ended, by status code.", [*_CALL, "grpc_code"]
 )
 HANDLING_SECONDS = Histogram(
     "grpc_server_handling_seconds",
-    "Time from a call's begin to its end; a watch lasts as long as it has something to wait for.",
+    "Duration of a call. A watch lasts until all its requests are terminal.",
     _CALL,
     buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600, 3600),
 )
 ITEMS = Counter(
     "grpc_server_items_total",
-    "Items of streams that carry many, by the status code of each.",
+    "Items of SubmitImages streams, by the status code of each.",
     ["grpc_method", "grpc_code"],
 )
 STATUS_READS = Counter(
     "status_reads_total",
-    "States of requests that calls and watches asked for: out of this process's memory, of redis, or of the"
-    " tables.",
+    "Reads of a request's status by calls and watches, by source: memory of this process, redis, or tables.",
     ["source"],
 )
 PENDING_SUBMITS = Gauge(
     "pending_submits",
-    "Submits under way, those whose caller has gone included; MAX_PENDING_SUBMITS bounds them.",
-    # The sum over the workers of `--workers`; it means nothing where there are none.
+    "Submits in progress, including those of disconnected callers; MAX_PENDING_SUBMITS bounds them.",
+    # The sum over the workers of `--workers`; without workers it has no effect.
     multiprocess_mode="livesum",
 )
 WATCHED_REQUESTS = Gauge(
     "watched_requests",
-    "Distinct request ids that streams watch.",
+    "Distinct request ids watched by streams.",
     multiprocess_mode="livesum",
 )
 PAUSED_STREAMS = Gauge(
     "paused_submit_streams",
-    "Streams of submits that are not read at present: their limit, or the server's, is under way.",
+    "SubmitImages streams that are not read at present, because their limit or the server's is reached.",
     multiprocess_mode="livesum",
 )
 
 
 class MethodMetrics:
-    """One method's metrics with their labels bound: looking labels up costs more than counting."""
+    """The metrics of one RPC. Labels are bound once, because looking them up costs more than counting."""
 
     def __init__(self, method: MethodDescriptor) -> None:
         call = (_type(method), method.containing_service.full_name, method.name)
@@ -74,7 +73,7 @@ def _type(method: MethodDescriptor) -> str:
 
 
 class ItemMetrics:
-    """The metrics of one streaming method's items."""
+    """The metrics of the items of one streaming RPC."""
 
     def __init__(self, method: str) -> None:
         self._ended = {code: ITEMS.labels(method, code.name) for code in StatusCode}

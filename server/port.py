@@ -1,17 +1,17 @@
-"""The port that gRPC is served on: whether it is free, and how several processes of ours share it."""
+"""Reserves the port of the gRPC server, and shares it between processes. Must not import gRPC (see __main__)."""
 
 import asyncio
 import socket
 
 
 class CannotListen(Exception):
-    """The address is taken, or is none of this machine's."""
+    """The address is in use, or is not an address of this machine."""
 
 
 async def reserve(address: str) -> asyncio.Server:
-    """Bind the address, without listening, until the answer is closed. Raises CannotListen.
+    """Bind the address without listening, until the result is closed. Raises CannotListen.
 
-    gRPC itself tells no reason when it cannot bind, and writes a page to standard error.
+    gRPC itself gives no reason if it cannot bind, and writes a page to standard error.
     """
     host, _, port = address.rpartition(":")
     loop = asyncio.get_running_loop()
@@ -24,10 +24,10 @@ async def reserve(address: str) -> asyncio.Server:
 
 
 def share(reservation: asyncio.Server, address: str) -> str:
-    """Open a reserved address to processes of the same user that set SO_REUSEPORT; returns it with its real port.
+    """Allow processes of the same user that set SO_REUSEPORT to listen on a reserved address. Returns it with its port.
 
-    A reservation that does not listen gets no connections: the kernel spreads them over those that do (socket(7)).
-    The option is set only now because a bind that carries it would join another's port silently.
+    The reservation does not listen, so the kernel sends it no connections: they go to the sockets that listen
+    (socket(7)). The option is set after the bind, because a bind with it would silently join another process's port.
     """
     for bound in reservation.sockets:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)

@@ -1,4 +1,4 @@
-"""What every call has in common: it is counted, timed, and its error becomes a status."""
+"""Runs every RPC: counts and times it, and converts its error to a gRPC status."""
 
 import asyncio
 import time
@@ -9,36 +9,30 @@ import structlog
 from grpc import StatusCode
 from grpc.aio import ServicerContext
 
-from server.errors import Reason, RpcError, rpc_error, status_of
+from core.runtime.in_flight import InFlight
+from core.runtime.logging import LogThrottle
+from server.errors import Reason, RpcError, to_rpc_error, to_status
 from server.metrics import MethodMetrics
-
-log = structlog.get_logger()
 
 R = TypeVar("R")
 
-_SILENCE_S = 10.0
-"""Time after a line about an unavailable dependency in which there is no further one."""
+_OUTAGE_LOG_INTERVAL_S = 10.0
+
+_log = structlog.get_logger()
 
 
-class Calls:
-    """The calls under way, so that a drain can wait for their answers."""
+class RpcMiddleware:
+    """`in_flight` counts the calls in progress, so that a graceful shutdown can wait for their answers."""
 
     def __init__(self) -> None:
-        self._under_way = 0
-        self._none = asyncio.Event()
-        self._none.set()
-        self._silent_until = 0.0
+        self.in_flight = InFlight()
+        self._outage_throttle = LogThrottle(_OUTAGE_LOG_INTERVAL_S)
 
-    @property
-    def under_way(self) -> int:
-        return self._under_way
-
-    async def answer(
+    async def run(
         self, metrics: MethodMetrics, context: ServicerContext[Any, Any], work: Awaitable[R]
     ) -> R:
-        """Do the work of one call; where that fails, end the call with the error's status."""
-        self._under_way += 1
-        self._none.clear()
+        """Run one call. If `work` raises, abort the call with the status of the error."""
+        self.in_flight.start()
         metrics.started()
         started = time.perf_counter()
         code = StatusCode.OK
@@ -47,31 +41,21 @@ class Calls:
         except asyncio.CancelledError:
             code = StatusCode.CANCELLED
             raise
-        except Exception as error:  # noqa: BLE001  the map knows what each means, and what is a fault of ours
-            failure = self.failure(error)
+        except Exception as error:  # noqa: BLE001  any error becomes a status
+            failure = self.report(error)
             code = failure.reason.code
-            status = status_of(failure)
+            status = to_status(failure)
             await context.abort(status.code, status.details, status.trailing_metadata)
         finally:
             metrics.ended(code, time.perf_counter() - started)
-            self._under_way -= 1
-            if not self._under_way:
-                self._none.set()
+            self.in_flight.finish()
 
-    def failure(self, error: BaseException) -> RpcError:
-        """What the caller is told of it; what only we may know goes to the log."""
-        failure = rpc_error(error)
-        self._log(failure.reason, error)
-        return failure
-
-    def _log(self, reason: Reason, error: BaseException) -> None:
-        if reason is Reason.INTERNAL:
-            log.error("a call failed", exc_info=error)
-        elif reason is Reason.DEPENDENCY_UNAVAILABLE and time.monotonic() >= self._silent_until:
+    def report(self, error: BaseException) -> RpcError:
+        """Return the error for the caller. Log it if the caller does not get its details."""
+        failure = to_rpc_error(error)
+        if failure.reason is Reason.INTERNAL:
+            _log.error("call failed", exc_info=error)
+        elif failure.reason is Reason.DEPENDENCY_UNAVAILABLE and self._outage_throttle.allows():
             # In an outage every call would write a line; the metrics count them.
-            self._silent_until = time.monotonic() + _SILENCE_S
-            log.warning("a dependency is unavailable", error=str(error))
-
-    async def settled(self) -> None:
-        """Wait until no call is under way."""
-        await self._none.wait()
+            _log.warning("dependency unavailable", error=str(error))
+        return failure

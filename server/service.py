@@ -1,4 +1,4 @@
-"""The RPCs: validate, hand on, translate."""
+"""The RPCs: parse and validate the message, call the component, convert the result."""
 
 from typing import Any
 
@@ -6,17 +6,17 @@ from grpc.aio import ServicerContext
 
 from imageservice.v1 import image_service_pb2 as pb
 from imageservice.v1.image_service_pb2_grpc import ImageServiceServicer
-from server.converters import submit_response
+from server.converters import to_submit_response
 from server.listing.lister import Lister
 from server.listing.request import parse_list_images, parse_list_requests
 from server.metrics import MethodMetrics
-from server.rpc_middleware import Calls
+from server.rpc_middleware import RpcMiddleware
 from server.search.request import parse_search
-from server.search.searcher import Searches
+from server.search.searcher import Searcher
 from server.status.reader import ImageReader, StatusReader
-from server.submit.admission import SubmitAdmission, new_image_request
+from server.submit.admission import SubmitAdmission
 from server.submit.stream import SubmitStreams
-from server.validation import valid_image_id, valid_request_id, valid_submit, valid_watch
+from server.validation import parse_image_id, parse_request_id, parse_submit, parse_watch
 from server.watch.watcher import Watcher
 
 Context = ServicerContext[Any, Any]
@@ -38,86 +38,85 @@ class ImageService(ImageServiceServicer):
     def __init__(
         self,
         *,
-        submissions: SubmitAdmission,
+        middleware: RpcMiddleware,
+        admission: SubmitAdmission,
         streams: SubmitStreams,
         statuses: StatusReader,
         watcher: Watcher,
         images: ImageReader,
-        listings: Lister,
-        searches: Searches,
-        calls: Calls,
+        lister: Lister,
+        searcher: Searcher,
     ) -> None:
-        self._submissions = submissions
+        self._middleware = middleware
+        self._admission = admission
         self._streams = streams
         self._statuses = statuses
         self._watcher = watcher
         self._images = images
-        self._listings = listings
-        self._searches = searches
-        self._calls = calls
+        self._lister = lister
+        self._searcher = searcher
 
     async def SubmitImage(
-        self, request: pb.SubmitImageRequest, context: Context
+        self, message: pb.SubmitImageRequest, context: Context
     ) -> pb.SubmitImageResponse:
-        return await self._calls.answer(_SUBMIT_IMAGE, context, self._submit(request))
+        return await self._middleware.run(_SUBMIT_IMAGE, context, self._submit(message))
 
-    # A coroutine that reads and writes by the context: an iterator of requests adds a call for each message.
-    async def SubmitImages(  # type: ignore[override]  # the stub knows generators only; grpc.aio takes both
-        self, _requests: object, context: Context
+    # A coroutine that uses the context: an iterator of messages would cost one more call for each message.
+    async def SubmitImages(  # type: ignore[override]  # the stub only knows generators; grpc.aio accepts both
+        self, _messages: object, context: Context
     ) -> None:
-        await self._calls.answer(_SUBMIT_IMAGES, context, self._streams.serve(context))
+        await self._middleware.run(_SUBMIT_IMAGES, context, self._streams.serve(context))
 
     async def GetStatus(
-        self, request: pb.GetStatusRequest, context: Context
+        self, message: pb.GetStatusRequest, context: Context
     ) -> pb.GetStatusResponse:
-        return await self._calls.answer(_GET_STATUS, context, self._status(request))
+        return await self._middleware.run(_GET_STATUS, context, self._status(message))
 
-    # A coroutine that writes, not a generator: a generator that is cancelled between two states is closed whenever
-    # it is collected, this one leaves the watcher at once.
-    async def WatchRequest(  # type: ignore[override]  # the stub knows generators only; grpc.aio takes both
-        self, request: pb.WatchRequestRequest, context: Context
+    # A coroutine, not a generator: a generator that is cancelled between two states is only closed when it is
+    # garbage-collected. A coroutine unsubscribes at once.
+    async def WatchRequest(  # type: ignore[override]  # the stub only knows generators; grpc.aio accepts both
+        self, message: pb.WatchRequestRequest, context: Context
     ) -> None:
-        await self._calls.answer(_WATCH_REQUEST, context, self._watch(request, context))
+        await self._middleware.run(_WATCH_REQUEST, context, self._watch(message, context))
 
     async def ListRequests(
-        self, request: pb.ListRequestsRequest, context: Context
+        self, message: pb.ListRequestsRequest, context: Context
     ) -> pb.ListRequestsResponse:
-        return await self._calls.answer(_LIST_REQUESTS, context, self._list_requests(request))
+        return await self._middleware.run(_LIST_REQUESTS, context, self._list_requests(message))
 
-    async def GetImage(self, request: pb.GetImageRequest, context: Context) -> pb.GetImageResponse:
-        return await self._calls.answer(_GET_IMAGE, context, self._image(request))
+    async def GetImage(self, message: pb.GetImageRequest, context: Context) -> pb.GetImageResponse:
+        return await self._middleware.run(_GET_IMAGE, context, self._image(message))
 
     async def ListImages(
-        self, request: pb.ListImagesRequest, context: Context
+        self, message: pb.ListImagesRequest, context: Context
     ) -> pb.ListImagesResponse:
-        return await self._calls.answer(_LIST_IMAGES, context, self._list_images(request))
+        return await self._middleware.run(_LIST_IMAGES, context, self._list_images(message))
 
     async def SearchImages(
-        self, request: pb.SearchImagesRequest, context: Context
+        self, message: pb.SearchImagesRequest, context: Context
     ) -> pb.SearchImagesResponse:
-        return await self._calls.answer(_SEARCH_IMAGES, context, self._search(request))
+        return await self._middleware.run(_SEARCH_IMAGES, context, self._search(message))
 
-    async def _submit(self, request: pb.SubmitImageRequest) -> pb.SubmitImageResponse:
-        offered = new_image_request(valid_submit(request))
-        return submit_response(await self._submissions.begin(offered))
+    async def _submit(self, message: pb.SubmitImageRequest) -> pb.SubmitImageResponse:
+        return to_submit_response(await self._admission.submit(parse_submit(message)))
 
-    async def _status(self, request: pb.GetStatusRequest) -> pb.GetStatusResponse:
-        status = await self._statuses.read(valid_request_id(request))
+    async def _status(self, message: pb.GetStatusRequest) -> pb.GetStatusResponse:
+        status = await self._statuses.read(parse_request_id(message))
         return pb.GetStatusResponse(request=status.message)
 
-    async def _watch(self, request: pb.WatchRequestRequest, context: Context) -> None:
-        async with self._watcher.subscribe(valid_watch(request)) as subscription:
+    async def _watch(self, message: pb.WatchRequestRequest, context: Context) -> None:
+        async with self._watcher.subscribe(parse_watch(message)) as subscription:
             while (status := await subscription.next_status()) is not None:
                 await context.write(pb.WatchRequestResponse(request=status.message))
 
-    async def _list_requests(self, request: pb.ListRequestsRequest) -> pb.ListRequestsResponse:
-        return await self._listings.requests(parse_list_requests(request))
+    async def _list_requests(self, message: pb.ListRequestsRequest) -> pb.ListRequestsResponse:
+        return await self._lister.list_requests(parse_list_requests(message))
 
-    async def _image(self, request: pb.GetImageRequest) -> pb.GetImageResponse:
-        return pb.GetImageResponse(image=await self._images.read(valid_image_id(request)))
+    async def _image(self, message: pb.GetImageRequest) -> pb.GetImageResponse:
+        return pb.GetImageResponse(image=await self._images.read(parse_image_id(message)))
 
-    async def _list_images(self, request: pb.ListImagesRequest) -> pb.ListImagesResponse:
-        return await self._listings.images(parse_list_images(request))
+    async def _list_images(self, message: pb.ListImagesRequest) -> pb.ListImagesResponse:
+        return await self._lister.list_images(parse_list_images(message))
 
-    async def _search(self, request: pb.SearchImagesRequest) -> pb.SearchImagesResponse:
-        return await self._searches.page(parse_search(request))
+    async def _search(self, message: pb.SearchImagesRequest) -> pb.SearchImagesResponse:
+        return await self._searcher.search(parse_search(message))

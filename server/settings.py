@@ -1,4 +1,4 @@
-"""The server's settings."""
+"""Settings of the server."""
 
 import re
 
@@ -11,7 +11,7 @@ LARGEST_PORT = 65_535
 
 
 class ServerSettings(SearchSettings, CoreSettings):
-    """Read from the environment; a variable's name is the field's in upper case."""
+    """Read from the environment; the name of a variable is the name of the field in upper case."""
 
     grpc_address: str = Field(
         "0.0.0.0:50051",
@@ -20,103 +20,105 @@ class ServerSettings(SearchSettings, CoreSettings):
     max_pending_submits: int = Field(
         10_000,
         ge=1,
-        description="Submits under way in this process; beyond it a SubmitImage is RESOURCE_EXHAUSTED. SubmitImages "
-        "streams may take half of it, and wait beyond.",
+        description="Submits in progress in this process. Further SubmitImage calls get RESOURCE_EXHAUSTED. "
+        "SubmitImages streams may use half of it, and wait for more.",
     )
     max_stream_submits: int = Field(
         1_000,
         ge=1,
-        description="Items of one SubmitImages stream that are read and not answered yet; then the server stops "
-        "reading it, and flow control holds the client back.",
+        description="Items of one SubmitImages stream that are read and not answered. At this limit the server stops "
+        "reading, and flow control slows the client down (back-pressure).",
     )
     max_queued_calls: int = Field(
         20_000,
         ge=1,
-        description="Calls that have arrived and not been looked at; beyond it gRPC ends a call as CANCELLED, without "
+        description="Calls that have arrived and are not started yet. gRPC ends further calls with CANCELLED, without "
         "a reason, so keep it above MAX_PENDING_SUBMITS.",
     )
     max_concurrent_streams: int = Field(
         10_000,
         ge=1,
-        description="Calls under way on one connection; beyond it gRPC ends a call as UNAVAILABLE, without a reason.",
+        description="Calls in progress on one connection. gRPC ends further calls with UNAVAILABLE, without a reason.",
     )
     max_watched_requests: int = Field(
         20_000,
         validation_alias=AliasChoices("max_watched_requests", "max_watched"),
         ge=1,
-        description="Ids watched by all streams of this process together, an id counted once for each stream.",
+        description="Request ids watched by all streams of this process; an id counts once for each stream.",
     )
     cached_requests: int = Field(
         10_000,
         ge=0,
-        description="COMPLETED requests kept in this process's memory, about 4 KB each: asking for them again reads no "
-        "table. 0 keeps none.",
+        description="COMPLETED requests cached in the memory of this process, about 4 KB each. Reading one again "
+        "does not read the tables. 0 disables the cache.",
     )
     cached_request_age_s: float = Field(
         600.0,
         gt=0,
         le=86_400,
-        description="Seconds for which one is kept at most: how late this process notices that somebody deleted a row.",
+        description="Seconds for which a request is cached at most. A deleted row can be visible for this time.",
     )
     watch_shortest_interval_s: float = Field(
         0.25,
         gt=0,
-        description="Seconds between two reads of a watched request that was submitted just now.",
+        description="Seconds between two polls of a watched request that was just submitted.",
     )
     watch_longest_interval_s: float = Field(
-        30.0, gt=0, description="Seconds between two reads of a watched request, however old it is."
+        30.0, gt=0, description="Longest time in seconds between two polls of a watched request."
     )
     max_listings: int = Field(
         64,
         ge=1,
-        description="ListRequests and ListImages calls under way in this process; beyond it a further one is "
+        description="ListRequests and ListImages calls in progress in this process. Further calls get "
         "RESOURCE_EXHAUSTED.",
     )
     max_searches: int = Field(
         64,
         ge=1,
-        description="SearchImages calls under way in this process, of which one customer has a quarter at most; beyond "
-        "it a further one is RESOURCE_EXHAUSTED.",
+        description="SearchImages calls in progress in this process; one customer may use a quarter of them. "
+        "Further calls get RESOURCE_EXHAUSTED.",
     )
     keepalive_time_s: float = Field(
         60.0,
         gt=0,
-        description="Seconds of silence on a connection after which the server asks whether the client lives.",
+        description="Seconds without traffic on a connection after which the server sends a keepalive ping.",
     )
     keepalive_timeout_s: float = Field(
-        20.0, gt=0, description="Seconds for that answer; without it the connection is closed."
+        20.0,
+        gt=0,
+        description="Seconds to wait for the answer to a keepalive ping before the connection is closed.",
     )
     keepalive_min_client_interval_s: float = Field(
         5.0,
         ge=0,
-        description="Seconds that a client must let pass between two pings of its own (else: too_many_pings).",
+        description="Shortest interval in seconds between two pings of a client (else: too_many_pings).",
     )
     max_connection_age_s: float = Field(
         1_800.0,
         gt=0,
-        description="Seconds after which a connection is asked to close, so that clients spread over new servers. "
-        "gRPC varies it by 10 percent.",
+        description="Seconds after which the server asks a client to reconnect, so that clients spread over new "
+        "servers. gRPC adds a jitter of 10 percent.",
     )
     max_connection_age_grace_s: float = Field(
         60.0,
         gt=0,
-        description="Seconds that calls on such a connection have left; then watch streams break and resume.",
+        description="Seconds that calls on such a connection have left to finish; then watch streams break and resume.",
     )
     drain_delay_s: float = Field(
         5.0,
         ge=0,
-        description="Seconds from SIGTERM, with readiness off, in which the server still accepts everything, "
+        description="Seconds after SIGTERM in which the server reports not ready but still accepts everything, "
         "so that load balancers notice.",
     )
     drain_grace_s: float = Field(
-        25.0, ge=0, description="Seconds after that in which submits under way are finished."
+        25.0, ge=0, description="Seconds after that for submits in progress to finish."
     )
 
     @field_validator("grpc_address")
     @classmethod
     def _has_a_port(cls, value: str) -> str:
         host, _, port = value.rpartition(":")
-        # gRPC takes a larger one modulo 65,536.
+        # gRPC uses a larger port modulo 65,536.
         if not host or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > LARGEST_PORT:
             raise ValueError("it must be HOST:PORT, with a port of 0 to 65535")
         return value

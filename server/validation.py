@@ -1,53 +1,17 @@
-"""Whether a request message keeps to the contract's limits. Pure; every fault is found, not the first alone."""
+"""Validation of messages against the limits of the contract. Reports every violation, not only the first."""
 
 import re
+import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from core.model.origin_url import InvalidOriginUrl, parse_origin_url
+from core.model.request import ImageRequest, new_request
+from core.runtime.clock import now_ms
 from imageservice.v1 import image_service_pb2 as pb
 from server.errors import FieldViolation, InvalidRequest
-
-# The times of creation that a message asks for: from created_after on, to before created_before. Pure.
-
-Spanned = pb.ListRequestsRequest | pb.ListImagesRequest | pb.SearchImagesRequest
-
-# 0001-01-01T00:00:00Z to 9999-12-31T23:59:59Z, the range of google.protobuf.Timestamp.
-_SECONDS = range(-62_135_596_800, 253_402_300_800)
-_NANOS = range(1_000_000_000)
-_NANOS_A_MS = 1_000_000
-
-
-def create_time_faults(request: Spanned) -> Iterator[FieldViolation]:
-    after, before = request.created_after, request.created_before
-    for field, time in (("created_after", after), ("created_before", before)):
-        if time.seconds not in _SECONDS or time.nanos not in _NANOS:
-            yield FieldViolation(field, "Must be a time from the years 1 to 9999.")
-    both = request.HasField("created_after") and request.HasField("created_before")
-    if both and (after.seconds, after.nanos) >= (before.seconds, before.nanos):
-        yield FieldViolation("created_before", "Must be later than created_after.")
-
-
-def create_time_from(request: Spanned) -> int | None:
-    """Milliseconds since the epoch; None where the message does not say."""
-    if not request.HasField("created_after"):
-        return None
-    return _milliseconds_up(request.created_after)
-
-
-def create_time_until(request: Spanned) -> int | None:
-    """Milliseconds since the epoch; None where the message does not say."""
-    if not request.HasField("created_before"):
-        return None
-    return _milliseconds_up(request.created_before) - 1
-
-
-def _milliseconds_up(time: Timestamp) -> int:
-    """The first whole millisecond that is not before `time`."""
-    return -(-(time.ToNanoseconds()) // _NANOS_A_MS)
-
 
 MAX_LABELS = 10
 MAX_LABEL_BYTES = 64
@@ -58,73 +22,69 @@ MAX_WATCHED_IDS = 100
 _CUSTOMER_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 # RFC 9562, section 4: lower case on output, either case on input.
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-# RFC 9562, sections 5.9 and 5.10: these stand for "none", so two callers would meet under them.
+# RFC 9562, sections 5.9 and 5.10: the nil and the max UUID stand for "none", so two callers may use the same one.
 _RESERVED_UUIDS = frozenset(
     {"00000000-0000-0000-0000-000000000000", "ffffffff-ffff-ffff-ffff-ffffffffffff"}
 )
 
+# 0001-01-01T00:00:00Z to 9999-12-31T23:59:59Z, the range of google.protobuf.Timestamp.
+_SECONDS = range(-62_135_596_800, 253_402_300_800)
+_NANOS = range(1_000_000_000)
+_NANOS_PER_MS = 1_000_000
 
-@dataclass(frozen=True, slots=True)
-class ValidSubmit:
-    """`request_id` is in lower case, or None where the caller chose none."""
-
-    url: str
-    customer_id: str
-    request_id: str | None
-    labels: Mapping[str, str]
+HasCreateTime = pb.ListRequestsRequest | pb.ListImagesRequest | pb.SearchImagesRequest
 
 
-def valid_submit(request: pb.SubmitImageRequest) -> ValidSubmit:
-    """Raises InvalidRequest."""
-    submit = _submit_fields(request)
-    if faults := _submit_faults(submit):
-        raise InvalidRequest(tuple(faults))
-    return submit
+def parse_submit(message: pb.SubmitImageRequest) -> ImageRequest:
+    """Return a request created now, with the caller's id in lower case or a new id. Raises InvalidRequest."""
+    if violations := _submit_violations(message):
+        raise InvalidRequest(tuple(violations))
+    return _new_request(message)
 
 
-def valid_item(item: pb.SubmitImagesRequest) -> ValidSubmit:
-    """Raises InvalidRequest, whose fields are paths within the item."""
-    submit = _submit_fields(item.image)
-    faults = _submit_faults(submit)
-    id_fits = 1 <= len(item.item_id.encode()) <= MAX_ITEM_ID_BYTES
-    if id_fits and not faults:
-        return submit
-    within = [replace(fault, field=f"image.{fault.field}") for fault in faults]
-    if not id_fits:
-        within.insert(0, FieldViolation("item_id", f"Must be 1 to {MAX_ITEM_ID_BYTES} bytes."))
-    raise InvalidRequest(tuple(within))
+def parse_submit_item(item: pb.SubmitImagesRequest) -> ImageRequest:
+    """As parse_submit. Raises InvalidRequest; its fields are paths within the item."""
+    violations = [
+        replace(violation, field=f"image.{violation.field}")
+        for violation in _submit_violations(item.image)
+    ]
+    if not 1 <= len(item.item_id.encode()) <= MAX_ITEM_ID_BYTES:
+        rule = f"Must be 1 to {MAX_ITEM_ID_BYTES} bytes."
+        violations.insert(0, FieldViolation("item_id", rule))
+    if violations:
+        raise InvalidRequest(tuple(violations))
+    return _new_request(item.image)
 
 
 def echoed_item_id(item: pb.SubmitImagesRequest) -> str:
-    """The item's id as it is sent back: one that is too long is cut to the longest that is allowed."""
+    """Return the item's id for its result. An id that is too long is truncated to the longest valid length."""
     return item.item_id.encode()[:MAX_ITEM_ID_BYTES].decode(errors="ignore")
 
 
-def valid_request_id(request: pb.GetStatusRequest) -> str:
-    """Raises InvalidRequest."""
-    _raise_any(*_id_faults("request_id", request.request_id))
-    return request.request_id.lower()
+def parse_request_id(message: pb.GetStatusRequest) -> str:
+    """Return the id in lower case. Raises InvalidRequest."""
+    return _parse_id("request_id", message.request_id)
 
 
-def valid_image_id(request: pb.GetImageRequest) -> str:
-    """Raises InvalidRequest."""
-    _raise_any(*_id_faults("image_id", request.image_id))
-    return request.image_id.lower()
+def parse_image_id(message: pb.GetImageRequest) -> str:
+    """Return the id in lower case. Raises InvalidRequest."""
+    return _parse_id("image_id", message.image_id)
 
 
-def valid_watch(request: pb.WatchRequestRequest) -> tuple[str, ...]:
-    """Raises InvalidRequest."""
-    ids = tuple(request_id.lower() for request_id in request.request_ids)
-    _raise_any(*_watch_faults(ids))
+def parse_watch(message: pb.WatchRequestRequest) -> tuple[str, ...]:
+    """Return the ids in lower case and in their order. Raises InvalidRequest."""
+    ids = tuple(request_id.lower() for request_id in message.request_ids)
+    if violations := tuple(_watch_violations(ids)):
+        raise InvalidRequest(violations)
     return ids
 
 
-def customer_faults(customer_id: str) -> Iterator[FieldViolation]:
+def customer_violations(customer_id: str) -> Iterator[FieldViolation]:
     if not _CUSTOMER_ID.fullmatch(customer_id):
         yield FieldViolation("customer_id", "Must be 1 to 128 of A-Z a-z 0-9 _ . : and -.")
 
 
-def label_faults(labels: Mapping[str, str]) -> Iterator[FieldViolation]:
+def label_violations(labels: Mapping[str, str]) -> Iterator[FieldViolation]:
     if len(labels) > MAX_LABELS:
         yield FieldViolation("labels", f"Must be at most {MAX_LABELS}.")
         return
@@ -135,50 +95,80 @@ def label_faults(labels: Mapping[str, str]) -> Iterator[FieldViolation]:
             yield FieldViolation(f'labels["{key}"]', f"Must be at most {MAX_LABEL_BYTES} bytes.")
 
 
-def _raise_any(*violations: FieldViolation) -> None:
-    if violations:
-        raise InvalidRequest(violations)
+def create_time_violations(message: HasCreateTime) -> Iterator[FieldViolation]:
+    after, before = message.created_after, message.created_before
+    for field, time in (("created_after", after), ("created_before", before)):
+        if time.seconds not in _SECONDS or time.nanos not in _NANOS:
+            yield FieldViolation(field, "Must be a time from the years 1 to 9999.")
+    both = message.HasField("created_after") and message.HasField("created_before")
+    if both and (after.seconds, after.nanos) >= (before.seconds, before.nanos):
+        yield FieldViolation("created_before", "Must be later than created_after.")
 
 
-def _submit_fields(request: pb.SubmitImageRequest) -> ValidSubmit:
-    return ValidSubmit(
-        url=request.url,
-        customer_id=request.customer_id,
-        request_id=request.request_id.lower() or None,
-        labels=dict(request.labels),
+def create_time_range(message: HasCreateTime) -> tuple[int | None, int | None]:
+    """Return the first and the last creation time in milliseconds since the epoch; None for an end that is not set.
+
+    The range of a message is half-open: from `created_after`, included, to `created_before`, excluded.
+    """
+    first = last = None
+    if message.HasField("created_after"):
+        first = _ceil_ms(message.created_after)
+    if message.HasField("created_before"):
+        last = _ceil_ms(message.created_before) - 1
+    return first, last
+
+
+def _ceil_ms(time: Timestamp) -> int:
+    """Return the first whole millisecond that is not before `time`."""
+    return -(-(time.ToNanoseconds()) // _NANOS_PER_MS)
+
+
+def _new_request(message: pb.SubmitImageRequest) -> ImageRequest:
+    return new_request(
+        request_id=message.request_id.lower() or str(uuid.uuid4()),
+        customer_id=message.customer_id,
+        url=message.url,
+        labels=dict(message.labels),
+        now=now_ms(),
     )
 
 
-def _submit_faults(submit: ValidSubmit) -> list[FieldViolation]:
-    faults: list[FieldViolation] = []
+def _submit_violations(message: pb.SubmitImageRequest) -> list[FieldViolation]:
+    violations: list[FieldViolation] = []
     try:
-        parse_origin_url(submit.url)
+        parse_origin_url(message.url)
     except InvalidOriginUrl as error:
-        faults.append(FieldViolation("url", str(error)))
-    faults += customer_faults(submit.customer_id)
-    if submit.request_id:
-        faults += _id_faults("request_id", submit.request_id)
-    if submit.labels:
-        faults += label_faults(submit.labels)
-    return faults
+        violations.append(FieldViolation("url", str(error)))
+    violations += customer_violations(message.customer_id)
+    if message.request_id:
+        violations += _id_violations("request_id", message.request_id)
+    if message.labels:
+        violations += label_violations(message.labels)
+    return violations
 
 
-def _id_faults(field: str, request_id: str) -> Iterator[FieldViolation]:
-    canonical = request_id.lower()
+def _parse_id(field: str, value: str) -> str:
+    if violations := tuple(_id_violations(field, value)):
+        raise InvalidRequest(violations)
+    return value.lower()
+
+
+def _id_violations(field: str, value: str) -> Iterator[FieldViolation]:
+    canonical = value.lower()
     if not _UUID.fullmatch(canonical):
         yield FieldViolation(field, "Must be a UUID of 32 hexadecimal digits in five groups.")
     elif canonical in _RESERVED_UUIDS:
-        yield FieldViolation(field, "Must not be the nil or the max UUID, which name nothing.")
+        yield FieldViolation(field, "Must not be the nil or the max UUID.")
 
 
-def _watch_faults(ids: tuple[str, ...]) -> Iterator[FieldViolation]:
+def _watch_violations(ids: tuple[str, ...]) -> Iterator[FieldViolation]:
     if not 1 <= len(ids) <= MAX_WATCHED_IDS:
         yield FieldViolation("request_ids", f"Must be 1 to {MAX_WATCHED_IDS} ids.")
         return
     seen: set[str] = set()
     for position, request_id in enumerate(ids):
         field = f"request_ids[{position}]"
-        yield from _id_faults(field, request_id)
+        yield from _id_violations(field, request_id)
         if request_id in seen:
-            yield FieldViolation(field, "Must not name an id a second time.")
+            yield FieldViolation(field, "Must not be the same id as an earlier one.")
         seen.add(request_id)

@@ -2,6 +2,8 @@
 
 import logging
 import sys
+import time
+from collections.abc import Callable
 from typing import Literal
 
 import structlog
@@ -31,3 +33,20 @@ def configure_logs(level: str, format_: Literal["json", "console"], process: str
     )
     structlog.contextvars.bind_contextvars(process=process)
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+
+
+class LogThrottle:
+    """Limits a repeated log line to one in `interval` seconds. `clock` returns seconds."""
+
+    def __init__(self, interval: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._interval = interval
+        self._clock = clock
+        self._next = float("-inf")
+
+    def allows(self) -> bool:
+        """Return whether to write the line now."""
+        now = self._clock()
+        if now < self._next:
+            return False
+        self._next = now + self._interval
+        return True

@@ -1,8 +1,7 @@
-"""Pages of requests and images: keys by an index, then what the tables say of each."""
+"""Pages of requests and images: keys from an index, then the rows from the tables."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Generic, TypeVar
@@ -11,75 +10,143 @@ import structlog
 
 from core.dynamodb.indexes import NOTHING, IndexKey, IndexPage, TimeRange
 from core.dynamodb.schema import log_malformed_row
-from core.dynamodb.tables import MAX_KEYS as ROWS_AT_ONCE
+from core.dynamodb.tables import MAX_KEYS as MAX_ROWS_PER_READ
 from core.dynamodb.tables import Tables
-from core.errors import MalformedRow, Overloaded
+from core.errors import MalformedRow
 from core.model.image import ImageRecord
 from core.model.request import ImageRequest, State, shard_name
 from imageservice.v1 import image_service_pb2 as pb
-from server.converters import image_message, request_message
+from server.converters import to_image_message, to_request_message
 from server.listing.merge import (
-    END,
+    EXHAUSTED,
     MAX_KEYS,
-    After,
-    From,
-    Listed,
-    Position,
-    advanced,
+    AfterKey,
+    Cursor,
+    FromTime,
+    MergedKey,
+    advance_cursors,
+    initial_cursors,
     keys_per_shard,
-    merged,
-    opened,
+    merge_shards,
 )
 from server.listing.page_token import encode
 from server.listing.query import ListQuery
-from server.listing.request import Asked
+from server.listing.request import ListPageRequest
+from server.paging import MAX_PAGE_BYTES, CallLimiter
 
-# What the tables say of a key that a list comes to.
+_log = structlog.get_logger()
 
-log = structlog.get_logger()
-
+M = TypeVar("M", pb.ImageRequest, pb.Image)
 R = TypeVar("R", ImageRequest, ImageRecord)
 
+_MAX_QUERIES = 16
+"""Index queries of this process at the same time. This leaves connections to DynamoDB for submits."""
 
-class Rows:
-    """Reads are strongly consistent, and shared with all others of the process. `public_base_url` ends with a slash.
 
-    A row that cannot be read is logged and left out: it must not end a customer's list for ever.
+class Lister:
+    """Serves ListRequests and ListImages. `shards` is CUSTOMER_SHARDS, `max_calls` is MAX_LISTINGS."""
+
+    def __init__(self, tables: Tables, rows: "RowLoader", *, shards: int, max_calls: int) -> None:
+        self._tables = tables
+        self._rows = rows
+        self._shards = shards
+        self._limiter = CallLimiter("list", max_calls)
+        self._queries = asyncio.Semaphore(_MAX_QUERIES)
+
+    async def list_requests(self, request: ListPageRequest) -> pb.ListRequestsResponse:
+        """Raises Overloaded or DependencyUnavailable."""
+        load = partial(self._rows.load_request, request.query)
+        requests, token = await self._read_page(request, load)
+        return pb.ListRequestsResponse(requests=requests, next_page_token=token)
+
+    async def list_images(self, request: ListPageRequest) -> pb.ListImagesResponse:
+        """Raises Overloaded or DependencyUnavailable."""
+        load = partial(self._rows.load_image, request.query)
+        images, token = await self._read_page(request, load)
+        return pb.ListImagesResponse(images=images, next_page_token=token)
+
+    async def _read_page(
+        self, request: ListPageRequest, load: Callable[[IndexKey], Awaitable[M | None]]
+    ) -> tuple[list[M], str]:
+        """Return the messages of the page and the token of the next page."""
+        query = request.query
+        with self._limiter.slot(query.customer_id):
+            cursors = initial_cursors(request.cursors, self._shards, query.key_times)
+            wanted = MAX_KEYS if query.filters_rows else request.page_size
+            pages = await self._query_shards(query, cursors, keys_per_shard(wanted, cursors))
+            keys = merge_shards(pages)
+            page = await fill_page(request, keys, load)
+        cursors = advance_cursors(cursors, pages, keys[: page.examined])
+        at_end = all(cursor is EXHAUSTED for cursor in cursors)
+        return page.messages, "" if at_end else encode(query, cursors)
+
+    async def _query_shards(
+        self, query: ListQuery, cursors: Sequence[Cursor], limit: int
+    ) -> list[IndexPage]:
+        return await asyncio.gather(
+            *(
+                self._query_shard(query, shard_name(query.customer_id, number), cursor, limit)
+                for number, cursor in enumerate(cursors)
+            )
+        )
+
+    async def _query_shard(
+        self, query: ListQuery, shard: str, cursor: Cursor, limit: int
+    ) -> IndexPage:
+        times, after = query.key_times, None
+        match cursor:
+            case FromTime(time):
+                times = TimeRange(times.first, time)
+            case AfterKey(key):
+                after = key
+            case _:
+                return NOTHING
+        if times.first > times.last:
+            return NOTHING
+        async with self._queries:
+            return await self._tables.query(query.index, shard, times, after=after, limit=limit)
+
+
+class RowLoader:
+    """Loads the row of an index key. Reads are strongly consistent, and batched with all other reads of the process.
+
+    A row that cannot be parsed is logged and left out, so that it does not make a customer's list fail for ever.
+    `public_base_url` ends with a slash.
     """
 
     def __init__(self, tables: Tables, public_base_url: str) -> None:
         self._tables = tables
         self._public_base_url = public_base_url
 
-    async def request(self, query: ListQuery, key: IndexKey) -> pb.ImageRequest | None:
-        """None where the request has expired or is not asked for. Raises Overloaded or DependencyUnavailable."""
+    async def load_request(self, query: ListQuery, key: IndexKey) -> pb.ImageRequest | None:
+        """Return None if the request has expired or does not match. Raises Overloaded or DependencyUnavailable."""
         request_id = key.request_id
         request = await _readable(self._tables.read_request(request_id))
-        if request is None or not query.takes(request):
+        if request is None or not query.matches(request):
             return None
         image = None
         if request.state is State.COMPLETED:
             image = await _readable(self._tables.read_image_of(request))
             if image is None:
-                # As in StatusReader: COMPLETED without an image would be a lie.
-                log.error("left out of a list: the image's record is missing", id=request_id)
+                # As in StatusReader: a COMPLETED request without an image would be wrong.
+                _log.error("row left out of list: image record missing", id=request_id)
                 return None
-        return request_message(request, image, self._public_base_url)
+        return to_request_message(request, image, self._public_base_url)
 
-    async def image(self, query: ListQuery, key: IndexKey) -> pb.Image | None:
-        """None where the request has no image of this customer. Raises Overloaded or DependencyUnavailable.
+    async def load_image(self, query: ListQuery, key: IndexKey) -> pb.Image | None:
+        """Return None if the request has no image of this customer. Raises Overloaded or DependencyUnavailable.
 
-        As a rule the index's key tells that an image is the request's own, and no row of it is read.
+        Normally the key alone shows that the image belongs to the request, and the request's row is not read.
         """
         image = await _readable(self._tables.read_image(key.request_id))
         if image is not None and not image.belongs_to(query.customer_id, key.time):
-            image = await _readable(self._reused(query, key.request_id))
-        return None if image is None else image_message(image, self._public_base_url)
+            image = await _readable(self._load_reused(query, key.request_id))
+        return None if image is None else to_image_message(image, self._public_base_url)
 
-    async def _reused(self, query: ListQuery, request_id: str) -> ImageRecord | None:
-        """The image of a request whose id an earlier one had."""
+    async def _load_reused(self, query: ListQuery, request_id: str) -> ImageRecord | None:
+        """Return the image of a request whose id was used by an earlier request."""
         request = await self._tables.read_request(request_id)
-        # The row may be a still later request's by now, and so another customer's.
+        # The row may belong to a still later request by now, which may be another customer's.
         if request is None or request.customer_id != query.customer_id:
             return None
         return await self._tables.read_image_of(request)
@@ -93,118 +160,37 @@ async def _readable(read: Awaitable[R | None]) -> R | None:
         return None
 
 
-M = TypeVar("M", pb.ImageRequest, pb.Image)
-
-MAX_PAGE_BYTES = 3_000_000
-"""A page that has so many ends: gRPC's clients take 4 MiB."""
-
-_QUERIES_AT_ONCE = 16
-"""Of this process, so that lists leave connections to DynamoDB to those who submit."""
-
-
 @dataclass(slots=True)
 class Page(Generic[M]):
-    """`examined` counts the keys that were looked at, listed or not."""
+    """`examined` counts the keys whose rows were read, listed or not. `size` is in bytes."""
 
     messages: list[M] = field(default_factory=list)
     size: int = 0
     examined: int = 0
 
-    def full(self, asked: Asked) -> bool:
-        return len(self.messages) >= asked.page_size or self.size >= MAX_PAGE_BYTES
+    def is_full(self, request: ListPageRequest) -> bool:
+        return len(self.messages) >= request.page_size or self.size >= MAX_PAGE_BYTES
 
-    def look_at(self, message: M | None) -> None:
+    def add(self, message: M | None) -> None:
         self.examined += 1
         if message is not None:
             self.messages.append(message)
             self.size += message.ByteSize()
 
 
-class Lister:
-    """`shards` is CUSTOMER_SHARDS; `max_open` bounds the calls under way."""
-
-    def __init__(self, tables: Tables, rows: Rows, *, shards: int, max_open: int) -> None:
-        self._tables = tables
-        self._rows = rows
-        self._shards = shards
-        self._max_open = max_open
-        self._open = 0
-        self._queries = asyncio.Semaphore(_QUERIES_AT_ONCE)
-
-    async def requests(self, asked: Asked) -> pb.ListRequestsResponse:
-        """Raises Overloaded or DependencyUnavailable."""
-        with self._place():
-            requests, token = await self._page(asked, partial(self._rows.request, asked.query))
-            return pb.ListRequestsResponse(requests=requests, next_page_token=token)
-
-    async def images(self, asked: Asked) -> pb.ListImagesResponse:
-        """Raises Overloaded or DependencyUnavailable."""
-        with self._place():
-            images, token = await self._page(asked, partial(self._rows.image, asked.query))
-            return pb.ListImagesResponse(images=images, next_page_token=token)
-
-    @contextmanager
-    def _place(self) -> Iterator[None]:
-        if self._open >= self._max_open:
-            raise Overloaded(f"This server reads {self._open} lists already.")
-        self._open += 1
-        try:
-            yield
-        finally:
-            self._open -= 1
-
-    async def _page(
-        self, asked: Asked, read: Callable[[IndexKey], Awaitable[M | None]]
-    ) -> tuple[list[M], str]:
-        """What one page lists, and the token of the next."""
-        query = asked.query
-        positions = opened(asked.positions, self._shards, query.span)
-        wanted = MAX_KEYS if query.picks else asked.page_size
-        slices = await self._slices(query, positions, keys_per_shard(wanted, positions))
-        listed = merged(slices)
-        page = await filled(asked, listed, read)
-        behind = advanced(positions, slices, listed[: page.examined])
-        over = all(position is END for position in behind)
-        return page.messages, "" if over else encode(query, behind)
-
-    async def _slices(
-        self, query: ListQuery, positions: Sequence[Position], limit: int
-    ) -> list[IndexPage]:
-        return await asyncio.gather(
-            *(
-                self._slice(query, shard_name(query.customer_id, number), position, limit)
-                for number, position in enumerate(positions)
-            )
-        )
-
-    async def _slice(
-        self, query: ListQuery, shard: str, position: Position, limit: int
-    ) -> IndexPage:
-        span, after = query.span, None
-        match position:
-            case From(time):
-                span = TimeRange(span.first, time)
-            case After(key):
-                after = key
-            case _:
-                return NOTHING
-        if span.first > span.last:
-            return NOTHING
-        async with self._queries:
-            return await self._tables.query(query.index, shard, span, after=after, limit=limit)
-
-
-async def filled(
-    asked: Asked, listed: Sequence[Listed], read: Callable[[IndexKey], Awaitable[M | None]]
+async def fill_page(
+    request: ListPageRequest,
+    keys: Sequence[MergedKey],
+    load: Callable[[IndexKey], Awaitable[M | None]],
 ) -> Page[M]:
     page: Page[M] = Page()
-    while page.examined < len(listed) and not page.full(asked):
-        missing = asked.page_size - len(page.messages)
-        # Where much is passed over, ever more is read at once: the last row of a page may be far away.
-        passed_over = page.examined - len(page.messages)
-        chunk = listed[page.examined :][: min(max(missing, passed_over), ROWS_AT_ONCE)]
-        for message in await asyncio.gather(*(read(each.key) for each in chunk)):
-            page.look_at(message)
-            if page.full(asked):
+    while page.examined < len(keys) and not page.is_full(request):
+        missing = request.page_size - len(page.messages)
+        # The more rows are skipped, the more are read at once: the last row of the page may be far away.
+        skipped = page.examined - len(page.messages)
+        chunk = keys[page.examined :][: min(max(missing, skipped), MAX_ROWS_PER_READ)]
+        for message in await asyncio.gather(*(load(each.key) for each in chunk)):
+            page.add(message)
+            if page.is_full(request):
                 break
     return page

@@ -1,11 +1,11 @@
-"""One list out of a customer's shards: which keys come next, and where each shard goes on. Pure.
+"""K-way merge of a customer's shards into one list, with a cursor for each shard. Pure.
 
-Each shard is sorted, newest first. The newest of their heads is next, until a shard has given all that was read of it
-and has more: what comes next in it is not known, so the page ends there.
+Each shard is sorted, newest first. The merge takes the newest head of all shards. It stops after the last key that was
+read of a shard that has more keys, because the next key of that shard is not known.
 
-A shard that has given nothing does not begin at its top again on the next page, but at the time of the last key that
-was listed: all that it held of later times would have been listed before that key. So what is written meanwhile does
-not get in front of what is listed already.
+If a page takes no key of a shard, the shard does not start at its top again on the next page. It continues at the time
+of the last key that was examined: every key of a later time would have been examined before that key. So keys that are
+written between two pages are never listed in front of keys that are listed already.
 """
 
 from collections import Counter
@@ -17,92 +17,96 @@ from typing import NamedTuple
 from core.dynamodb.indexes import IndexKey, IndexPage, TimeRange
 
 MAX_KEYS = 1_000
-"""Index keys that one call reads at most, all shards together."""
+"""Index keys that one call reads at most, in all shards together."""
 MAX_SHARDS = 1_000
-"""As many as CUSTOMER_SHARDS may be, so that each can be asked for one key."""
+"""The largest CUSTOMER_SHARDS. One call can still read one key of each shard."""
 
 
 @dataclass(frozen=True, slots=True)
-class From:
-    """The shard has given nothing: it goes on with keys of this time, in milliseconds since the epoch, or older."""
+class FromTime:
+    """No key was taken yet: continue with keys of this time (milliseconds since the epoch) or older."""
 
     time: int
 
 
 @dataclass(frozen=True, slots=True)
-class After:
-    """The shard goes on behind this key, which it has given."""
+class AfterKey:
+    """Continue after this key, which was taken."""
 
     key: IndexKey
 
 
 @dataclass(frozen=True, slots=True)
-class End:
-    """The shard has no more."""
+class Exhausted:
+    """The shard has no more keys."""
 
 
-END = End()
-Position = From | After | End
+EXHAUSTED = Exhausted()
+Cursor = FromTime | AfterKey | Exhausted
 
 
-class Listed(NamedTuple):
-    """A key that comes next, the number of its shard, and whether what follows it there is not known."""
+class MergedKey(NamedTuple):
+    """`last_known`: the keys that follow this one in its shard are not known."""
 
     key: IndexKey
     shard: int
     last_known: bool
 
 
-def opened(positions: Sequence[Position], shards: int, span: TimeRange) -> tuple[Position, ...]:
-    """The positions of all shards. `positions` are those of the page before, none on the first page.
+def initial_cursors(
+    token_cursors: Sequence[Cursor], shards: int, key_times: TimeRange
+) -> tuple[Cursor, ...]:
+    """Return a cursor for each shard. `token_cursors` come from the page token; the first page has none.
 
-    Shards that it did not know begin at the top: CUSTOMER_SHARDS was raised since, or is higher where other servers
-    run. So they lose nothing, at the price that their later keys are listed out of order. Shards beyond `shards` are
-    those of a server that knows more, and go on.
+    A token has too few cursors if CUSTOMER_SHARDS was raised in between, or is higher on this server. The missing
+    shards start at the top, so that none of their keys is lost; their newest keys are then listed out of order. A token
+    with too many cursors comes from a server with more shards, and all of them continue.
     """
-    return (*positions, *(From(span.last) for _ in range(len(positions), shards)))
+    missing = range(len(token_cursors), shards)
+    return (*token_cursors, *(FromTime(key_times.last) for _ in missing))
 
 
-def keys_per_shard(wanted: int, positions: Sequence[Position]) -> int:
-    """How many keys to read of each shard that has more, to list up to `wanted`."""
-    unfinished = sum(position is not END for position in positions)
+def keys_per_shard(wanted: int, cursors: Sequence[Cursor]) -> int:
+    """Return how many keys to read of each shard that has more, to list up to `wanted` keys."""
+    unfinished = sum(cursor is not EXHAUSTED for cursor in cursors)
     return max(1, min(wanted, MAX_KEYS // max(1, unfinished)))
 
 
-def merged(slices: Sequence[IndexPage]) -> list[Listed]:
-    """What comes next; `slices` are in the order of the shards."""
-    if any(not each.keys and each.resume for each in slices):
+def merge_shards(pages: Sequence[IndexPage]) -> list[MergedKey]:
+    """Return the keys that come next. `pages` has one entry for each shard, in the order of the cursors."""
+    if any(not page.keys and page.resume for page in pages):
         return []
-    streams = [_stream(shard, each) for shard, each in enumerate(slices)]
-    listed: list[Listed] = []
-    for each in merge(*streams, reverse=True):
-        listed.append(each)
-        if each.last_known:
+    streams = [_merged_keys(shard, page) for shard, page in enumerate(pages)]
+    keys: list[MergedKey] = []
+    for key in merge(*streams, reverse=True):
+        keys.append(key)
+        if key.last_known:
             break
-    return listed
+    return keys
 
 
-def advanced(
-    positions: Sequence[Position], slices: Sequence[IndexPage], examined: Sequence[Listed]
-) -> tuple[Position, ...]:
-    """The positions behind `examined`, which is the beginning of what was merged from `slices`."""
-    taken = Counter(each.shard for each in examined)
+def advance_cursors(
+    cursors: Sequence[Cursor], pages: Sequence[IndexPage], examined: Sequence[MergedKey]
+) -> tuple[Cursor, ...]:
+    """Return the cursors behind `examined`, which is a prefix of merge_shards(pages)."""
+    taken = Counter(key.shard for key in examined)
+    last_time = examined[-1].key.time if examined else None
     return tuple(
-        _behind(position, slices[shard], taken[shard], examined[-1].key.time if examined else None)
-        for shard, position in enumerate(positions)
+        _advance(cursor, pages[shard], taken[shard], last_time)
+        for shard, cursor in enumerate(cursors)
     )
 
 
-def _stream(shard: int, read: IndexPage) -> list[Listed]:
-    ends = len(read.keys) if read.resume is None else len(read.keys) - 1
-    return [Listed(key, shard, at >= ends) for at, key in enumerate(read.keys)]
+def _merged_keys(shard: int, page: IndexPage) -> list[MergedKey]:
+    last = len(page.keys) if page.resume is None else len(page.keys) - 1
+    return [MergedKey(key, shard, position >= last) for position, key in enumerate(page.keys)]
 
 
-def _behind(position: Position, read: IndexPage, taken: int, last_time: int | None) -> Position:
-    if taken == len(read.keys):
-        return END if read.resume is None else After(read.resume)
+def _advance(cursor: Cursor, page: IndexPage, taken: int, last_time: int | None) -> Cursor:
+    if taken == len(page.keys):
+        return EXHAUSTED if page.resume is None else AfterKey(page.resume)
     if taken:
-        return After(read.keys[taken - 1])
-    if isinstance(position, From) and last_time is not None:
-        return From(min(position.time, last_time))
-    return position
+        return AfterKey(page.keys[taken - 1])
+    if isinstance(cursor, FromTime) and last_time is not None:
+        return FromTime(min(cursor.time, last_time))
+    return cursor

@@ -1,20 +1,18 @@
-"""What a walk through a list asks for: the same on all of its pages. Pure."""
+"""The query behind a list: the same on all of its pages. Pure."""
 
-import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
 
-import orjson
-
 from core.dynamodb.indexes import BY_CUSTOMER, BY_FAILURE, Index, TimeRange
 from core.model.request import ImageRequest, State
+from server.paging import query_digest
 
 LATEST = 2**48 - 1
-"""The latest time that is listed, in milliseconds since the epoch; 6 bytes hold it."""
+"""The latest time that a list can contain, in milliseconds since the epoch. It fits into 6 bytes of a page token."""
 ALL_TIMES = TimeRange(0, LATEST)
 
 _MAX_CLOCK_SKEW_MS = 3_600_000
-"""A consumer's clock may be behind a server's, so that a request fails before it was created."""
+"""A consumer's clock may be behind a server's clock, so a request may fail before its creation time."""
 
 
 class Kind(StrEnum):
@@ -24,7 +22,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ListQuery:
-    """`state` is None for all; `created` are the times of creation."""
+    """`state` is None for all states. `created` is the range of creation times."""
 
     kind: Kind
     customer_id: str
@@ -36,23 +34,22 @@ class ListQuery:
         return BY_FAILURE if self.state is State.FAILED else BY_CUSTOMER
 
     @property
-    def span(self) -> TimeRange:
-        """The times of the index's keys. Failures are indexed by the time at which they failed."""
+    def key_times(self) -> TimeRange:
+        """The range of times in the index's keys. The keys of FAILED requests have the time of the failure."""
         if self.state is not State.FAILED:
             return self.created
         return TimeRange(max(0, self.created.first - _MAX_CLOCK_SKEW_MS), LATEST)
 
     @property
-    def picks(self) -> bool:
-        """Whether much of what the index tells of may not be listed."""
+    def filters_rows(self) -> bool:
+        """Whether many keys of the index may belong to requests that are not listed."""
         return self.state in {State.PENDING, State.COMPLETED}
 
-    def takes(self, request: ImageRequest) -> bool:
-        """Whether a request of the index, which may be a moment behind, is really asked for."""
-        of_that_time = self.created.first <= request.created_at <= self.created.last
-        return of_that_time and self.state in {None, request.state}
+    def matches(self, request: ImageRequest) -> bool:
+        """Check the row, because the index is eventually consistent and may not have the creation time."""
+        created_in_range = self.created.first <= request.created_at <= self.created.last
+        return created_in_range and self.state in {None, request.state}
 
     def digest(self) -> bytes:
-        """16 bytes by which a page token knows its query."""
-        parts = [self.kind, self.customer_id, self.state or "", *self.created]
-        return hashlib.blake2b(orjson.dumps(parts), digest_size=16).digest()
+        """Return the digest that page tokens of this query contain."""
+        return query_digest([self.kind, self.customer_id, self.state or "", *self.created])

@@ -1,7 +1,7 @@
-"""Requests that are COMPLETED, kept in the memory of a process: nothing changes them any more.
+"""In-memory LRU cache of COMPLETED requests, which never change.
 
-FAILED ones are not kept, for a redrive reopens them. What is kept is kept for a while only: a row may expire
-(RETENTION_DAYS), and an operator may delete what a customer wants to be forgotten.
+FAILED requests are not cached, because they can be reopened. Entries expire: a row may reach its expiry time
+(RETENTION_DAYS), and an operator may delete a customer's data.
 """
 
 import time
@@ -14,15 +14,15 @@ V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept(Generic[V]):
+class _Entry(Generic[V]):
     value: V
-    until: float
+    expires_at: float
 
 
 class CompletedCache(Generic[V]):
-    """The `max_entries` that were asked for last, each for at most `max_age` seconds. 0 entries keep nothing.
+    """Holds up to `max_entries` for up to `max_age` seconds each. 0 entries disable the cache.
 
-    `clock` tells seconds since the epoch, which is how a row's expiry is told.
+    `clock` returns seconds since the epoch, the unit of a row's expiry time.
     """
 
     def __init__(
@@ -31,27 +31,27 @@ class CompletedCache(Generic[V]):
         self._max_entries = max_entries
         self._max_age = max_age
         self._clock = clock
-        self._kept: OrderedDict[str, _Kept[V]] = OrderedDict()
+        self._entries: OrderedDict[str, _Entry[V]] = OrderedDict()
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self._entries)
 
     def get(self, request_id: str) -> V | None:
-        kept = self._kept.get(request_id)
-        if kept is None:
+        entry = self._entries.get(request_id)
+        if entry is None:
             return None
-        if kept.until <= self._clock():
-            del self._kept[request_id]
+        if entry.expires_at <= self._clock():
+            del self._entries[request_id]
             return None
-        self._kept.move_to_end(request_id)
-        return kept.value
+        self._entries.move_to_end(request_id)
+        return entry.value
 
-    def keep(self, request_id: str, value: V, expires_at: int | None) -> None:
-        """`expires_at` is the row's expiry, None where it has none."""
-        until = self._clock() + self._max_age
-        if expires_at is not None:
-            until = min(until, expires_at)
-        self._kept[request_id] = _Kept(value, until)
-        self._kept.move_to_end(request_id)
-        if len(self._kept) > self._max_entries:
-            self._kept.popitem(last=False)
+    def put(self, request_id: str, value: V, row_expires_at: int | None) -> None:
+        """`row_expires_at` is in seconds since the epoch; None if the row does not expire."""
+        expires_at = self._clock() + self._max_age
+        if row_expires_at is not None:
+            expires_at = min(expires_at, row_expires_at)
+        self._entries[request_id] = _Entry(value, expires_at)
+        self._entries.move_to_end(request_id)
+        if len(self._entries) > self._max_entries:
+            self._entries.popitem(last=False)

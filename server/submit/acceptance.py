@@ -1,4 +1,4 @@
-"""One submit on its way from insert to answer."""
+"""Durable acceptance of one request: row first, then message."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,94 +11,95 @@ from core.model.request import ImageRequest, Repeat, repeat
 
 
 class Sender(Protocol):
-    """Puts a message into the queue; its future ends once that is durable. core.aws.sqs.SqsQueue is one."""
+    """Sends a message to the queue; its future completes once the message is durable. See core.aws.sqs.SqsQueue."""
 
     def send_nowait(self, body: str) -> asyncio.Future[None]: ...
 
 
 class SubmitOperation:
-    """A state machine: the end of each call is the event that begins the next.
+    """A state machine driven by callbacks: the end of each AWS call starts the next one.
 
-        inserting ──────────────► sending ──► settled
-            │ the id is known        ▲           ▲
-            ▼                        │ PENDING   │ terminal, or another content
-         reading ────────────────────┴───────────┘
+        inserting ──────────────► sending ──► done
+            │ the id exists          ▲          ▲
+            ▼                        │ PENDING  │ terminal, or other content
+         reading ────────────────────┴──────────┘
 
-    An error of any call settles it too. It runs in nobody's task, because a task costs more than all of its steps, and
-    so nobody can cancel it between two of them: a row is not left without its message because a caller has gone.
+    An error of any call ends the operation too. It has no task of its own, because a task costs more than all of its
+    steps. So nothing can cancel it between two steps: if the caller disconnects, the row still gets its message.
     """
 
-    __slots__ = ("_answer", "_offered", "_sender", "_settled", "_standing", "_tables")
+    __slots__ = ("_accepted", "_answer", "_on_done", "_request", "_sender", "_tables")
     _answer: asyncio.Future[ImageRequest]
 
     def __init__(
-        self, offered: ImageRequest, tables: Tables, sender: Sender, settled: Callable[[], None]
+        self, request: ImageRequest, tables: Tables, sender: Sender, on_done: Callable[[], None]
     ) -> None:
-        """`settled` is called once, before the answer is there, where `insert` has not raised."""
-        self._offered = offered
-        self._standing = offered
+        """`on_done` is called once, before the answer is set, unless `start` raises."""
+        self._request = request
+        self._accepted = request
+        """The request that exists under this id: the submitted one or an earlier one."""
         self._tables = tables
         self._sender = sender
-        self._settled = settled
+        self._on_done = on_done
 
-    def insert(self) -> asyncio.Future[ImageRequest]:
-        """Begin. What it returns is for the caller; cancelled, it ends the caller's wait and nothing else.
+    def start(self) -> asyncio.Future[ImageRequest]:
+        """Start the insert and return the future answer. Cancelling the future does not stop the operation.
 
-        Raises Overloaded, and then nothing was begun.
+        Raises Overloaded; then nothing was started.
         """
-        insert = self._tables.begin_write(self._tables.statements.insert_request(self._offered))
-        insert.add_done_callback(self._inserted)
-        # From the future's loop: until Python 3.12 asking for the running one costs a system call.
+        insert = self._tables.begin_write(self._tables.statements.insert_request(self._request))
+        insert.add_done_callback(self._on_insert)
+        # From the future's loop: before Python 3.12, asking for the running loop costs a system call.
         self._answer = insert.get_loop().create_future()
         return self._answer
 
-    def _inserted(self, insert: asyncio.Future[None]) -> None:
+    def _on_insert(self, insert: asyncio.Future[None]) -> None:
         match insert.exception():
             case None:
-                self._send(first_message(self._offered))
+                self._send(first_message(self._request))
             case ConditionNotMet():
-                # Also where the insert was repeated because its answer was lost: then the row is our own.
-                reading = asyncio.ensure_future(self._tables.read_request(self._offered.request_id))
-                reading.add_done_callback(self._read)
+                # This also happens if the insert was retried because its answer was lost: then the row is our own.
+                read = asyncio.ensure_future(self._tables.read_request(self._request.request_id))
+                read.add_done_callback(self._on_read)
             case error:
-                self._settle(error)
+                self._finish(error)
 
-    def _read(self, reading: asyncio.Future[ImageRequest | None]) -> None:
-        if reading.cancelled():
-            return  # The event loop is being closed.
-        if error := reading.exception():
-            self._settle(error)
-        elif existing := reading.result():
-            self._repeat(existing)
+    def _on_read(self, read: asyncio.Future[ImageRequest | None]) -> None:
+        if read.cancelled():
+            return  # The event loop is closing.
+        if error := read.exception():
+            self._finish(error)
+        elif existing := read.result():
+            self._resubmit(existing)
         else:
-            self._settle(DependencyUnavailable("the row expired between insert and read"))
+            self._finish(DependencyUnavailable("the row expired between insert and read"))
 
-    def _repeat(self, existing: ImageRequest) -> None:
-        self._standing = existing
-        match repeat(existing, self._offered):
+    def _resubmit(self, existing: ImageRequest) -> None:
+        self._accepted = existing
+        match repeat(existing, self._request):
             case Repeat.CONFLICT:
-                self._settle(RequestIdReused("This request_id was accepted with another content."))
+                self._finish(RequestIdReused("This request_id was accepted with other content."))
             case Repeat.UNFINISHED:
                 self._send(first_message(existing).again())
             case Repeat.FINISHED:
-                self._settle()
+                self._finish()
 
     def _send(self, message: ImageMessage) -> None:
         try:
-            sending = self._sender.send_nowait(message.encode())
-        except Exception as error:  # noqa: BLE001  the caller must hear of it, whatever it is
-            self._settle(error)
+            send = self._sender.send_nowait(message.encode())
+        except Exception as error:  # noqa: BLE001  any error must reach the caller
+            self._finish(error)
         else:
-            sending.add_done_callback(self._sent)
+            send.add_done_callback(self._on_send)
 
-    def _sent(self, sending: asyncio.Future[None]) -> None:
-        self._settle(sending.exception())
+    def _on_send(self, send: asyncio.Future[None]) -> None:
+        self._finish(send.exception())
 
-    def _settle(self, error: BaseException | None = None) -> None:
-        self._settled()
+    def _finish(self, error: BaseException | None = None) -> None:
+        self._on_done()
         if self._answer.done():
-            return  # Cancelled: the caller has gone.
+            return  # Cancelled: the caller has disconnected.
         if error is None:
-            self._answer.set_result(self._standing)
+            self._answer.set_result(self._accepted)
         else:
             self._answer.set_exception(error)

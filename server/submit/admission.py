@@ -1,119 +1,80 @@
-"""The submits under way: how many there may be, who waits for room, when all are done."""
+"""Admission control: bounds the submits in progress, lets streams wait for capacity, and drains at shutdown."""
 
 import asyncio
-import os
 from collections import deque
-from collections.abc import Iterator
 
 from core.dynamodb.tables import Tables
 from core.errors import Overloaded
-from core.model.request import ImageRequest, new_request
-from core.runtime.clock import now_ms
+from core.model.request import ImageRequest
+from core.runtime.in_flight import InFlight
 from server.errors import ServerDraining
 from server.metrics import PENDING_SUBMITS
 from server.submit.acceptance import Sender, SubmitOperation
-from server.validation import ValidSubmit
-
-# From a submit that keeps to the contract to the request that it offers.
-
-_IDS_AT_ONCE = 256
-
-
-def new_image_request(valid: ValidSubmit) -> ImageRequest:
-    """A request as of now, under the caller's id or a new one."""
-    return new_request(
-        request_id=valid.request_id or next(_IDS),
-        customer_id=valid.customer_id,
-        url=valid.url,
-        labels=valid.labels,
-        now=now_ms(),
-    )
-
-
-def _new_ids() -> Iterator[str]:
-    """Random UUIDs (RFC 9562, version 4): version and variant take the place of six of 128 random bits.
-
-    As from uuid.uuid4, whose system call and UUID for each id cost four times as much.
-    """
-    while True:
-        digits = os.urandom(16 * _IDS_AT_ONCE).hex()
-        for start in range(0, len(digits), 32):
-            one = digits[start : start + 32]
-            variant = "89ab"[int(one[16], 16) & 3]
-            yield f"{one[:8]}-{one[8:12]}-4{one[13:16]}-{variant}{one[17:20]}-{one[20:]}"
-
-
-_IDS = _new_ids()
 
 
 class SubmitAdmission:
-    """At most `max_pending` submits; one whose caller has gone counts until it is done, and a drain waits for it."""
+    """Admits up to `max_pending` submits. A submit counts until it is done, even if its caller has disconnected."""
 
     def __init__(self, tables: Tables, sender: Sender, *, max_pending: int) -> None:
         self._tables = tables
         self._sender = sender
         self._max_pending = max_pending
-        self._under_way = 0
-        self._none = asyncio.Event()
-        self._none.set()
-        self._waiting: deque[asyncio.Future[None]] = deque()
-        self._closed = False
+        self._in_flight = InFlight()
+        self._waiters: deque[asyncio.Future[None]] = deque()
+        self._draining = False
 
-    def begin(self, offered: ImageRequest) -> asyncio.Future[ImageRequest]:
-        """The answer is the request as it stands: the offered one, or what is accepted under its id already.
+    def submit(self, request: ImageRequest) -> asyncio.Future[ImageRequest]:
+        """Start a submit. The answer is the accepted request: `request`, or an earlier one with the same id.
 
-        An answer means that row and message are durable. Whoever waits for it may be cancelled: the submit goes on.
-        Raises Overloaded and ServerDraining at once; the answer may raise RequestIdReused, Overloaded or
+        An answer means that row and message are durable. Cancelling the future does not stop the submit.
+        Raises Overloaded and ServerDraining at once; the future may raise RequestIdReused, Overloaded or
         DependencyUnavailable.
         """
-        if self._closed:
-            raise ServerDraining("This server takes no further submits.")
-        if self._under_way >= self._max_pending:
-            raise Overloaded(f"{self._max_pending} submits are under way already.")
-        answer = SubmitOperation(offered, self._tables, self._sender, self._settled).insert()
-        self._under_way += 1
+        if self._draining:
+            raise ServerDraining("This server accepts no more submits.")
+        if self._in_flight.count >= self._max_pending:
+            raise Overloaded(f"This server already runs {self._max_pending} submits.")
+        answer = SubmitOperation(request, self._tables, self._sender, self._on_done).start()
+        self._in_flight.start()
         PENDING_SUBMITS.inc()
-        self._none.clear()
         return answer
 
     @property
-    def crowded(self) -> bool:
-        """Whether callers that can wait should: the other half of the places is for those that cannot."""
-        return 2 * self._under_way >= self._max_pending and not self._closed
+    def saturated(self) -> bool:
+        """Whether streams have to wait. They may use half of the capacity; the rest is for unary calls."""
+        return 2 * self._in_flight.count >= self._max_pending and not self._draining
 
-    async def room(self) -> None:
-        """Wait while it is crowded. In turn, but the place is not kept: look again."""
-        if self.crowded:
-            turn = asyncio.get_running_loop().create_future()
-            self._waiting.append(turn)
+    async def wait_for_capacity(self) -> None:
+        """Wait in FIFO order while saturated. Capacity is not reserved: check `saturated` again."""
+        if self.saturated:
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiters.append(waiter)
             try:
-                await turn
+                await waiter
             except asyncio.CancelledError:
-                if not turn.cancelled() and not self.crowded:
-                    self._let_in()
+                if not waiter.cancelled() and not self.saturated:
+                    self._wake_next()
                 raise
 
-    def close(self) -> None:
-        """Refuse further submits; those under way go on."""
-        self._closed = True
-        while self._waiting:
-            self._let_in()
+    def begin_drain(self) -> None:
+        """Reject further submits; those in progress continue."""
+        self._draining = True
+        while self._waiters:
+            self._wake_next()
 
-    async def settled(self) -> None:
-        """Wait until no submit is under way."""
-        await self._none.wait()
+    async def wait_idle(self) -> None:
+        """Wait until no submit is in progress."""
+        await self._in_flight.wait_idle()
 
-    def _settled(self) -> None:
-        self._under_way -= 1
+    def _on_done(self) -> None:
+        self._in_flight.finish()
         PENDING_SUBMITS.dec()
-        if not self._under_way:
-            self._none.set()
-        if self._waiting and not self.crowded:
-            self._let_in()
+        if self._waiters and not self.saturated:
+            self._wake_next()
 
-    def _let_in(self) -> None:
-        while self._waiting:
-            turn = self._waiting.popleft()
-            if not turn.done():
-                turn.set_result(None)
+    def _wake_next(self) -> None:
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
                 return

@@ -1,12 +1,12 @@
-"""Streams of submits: each item is taken in by itself, and results that are ready together leave together.
+"""SubmitImages streams: items are accepted one by one, and results that are ready together share a message.
 
-A stream has two tasks, whatever it carries: one reads and begins, one writes. An item has none of its own:
+A stream has two tasks, however many items it has: one reads and submits, one writes. An item has no task:
 
     read ──► open ──► ready ──► sent
-      what cannot begin ▲
+      rejected ────────▲
 
-At most `max_open` items are open or ready. A quiet stream, whose results come one by one, answers each at once; a busy
-one fills its messages.
+At most `max_open` items are open or ready. If results arrive one by one, each is sent at once; on a busy stream a
+message carries many results.
 """
 
 import asyncio
@@ -21,184 +21,186 @@ from core.errors import ImageServiceError
 from core.model.request import ImageRequest
 from imageservice.v1 import image_service_pb2 as pb
 from server.converters import fill_submit_response
-from server.errors import RpcError, ServerDraining, item_error
+from server.errors import RpcError, ServerDraining, to_item_error
 from server.metrics import PAUSED_STREAMS, ItemMetrics
-from server.submit.admission import SubmitAdmission, new_image_request
-from server.validation import echoed_item_id, valid_item
+from server.submit.admission import SubmitAdmission
+from server.validation import echoed_item_id, parse_submit_item
 
 Context = ServicerContext[Any, Any]
 
 MAX_RESULTS = 250
-"""In one message. The longest results, ten violations each, then stay well within the 4 MiB that clients take."""
+"""Results in one message. Even with ten violations each they fit into the 4 MiB that gRPC clients accept by default."""
 
-_SHARES = 4
+_BATCH_SHARE = 4
 _LINGER_S = 0.005
-"""After a message that was shared, the next one waits for a quarter of what is unanswered, but so many seconds at most.
+"""After a message with several results, the next message waits until a quarter of the unanswered items is ready, for at
+most this time.
 
-So it costs no client more than a quarter of what it keeps under way, and the writing costs half.
+This delays a client by at most a quarter of its items in flight, and halves the cost of writing.
 """
 
 _ITEMS = ItemMetrics("SubmitImages")
 
 
 class SubmitStreams:
-    """The streams of this process; each holds at most `max_open` items, read and not answered yet.
+    """The open streams of this process. Each has at most `max_open` items that were read and are not answered yet.
 
-    `failure` says what an item's error means to its caller.
+    `report_error` converts the error of an item for the caller.
     """
 
     def __init__(
         self,
-        submissions: SubmitAdmission,
-        failure: Callable[[BaseException], RpcError],
+        admission: SubmitAdmission,
+        report_error: Callable[[BaseException], RpcError],
         *,
         max_open: int,
     ) -> None:
-        self._submissions = submissions
-        self._failure = failure
+        self._admission = admission
+        self._report_error = report_error
         self._max_open = max_open
         self._streams: set[_SubmitStream] = set()
-        self._closed = False
+        self._draining = False
 
     async def serve(self, context: Context) -> None:
-        """Answer every item until the client has closed its side. Raises ServerDraining after `close`."""
-        if self._closed:
-            raise ServerDraining("This server takes no further submits.")
-        stream = _SubmitStream(context, self._submissions, self._failure, max_open=self._max_open)
+        """Answer every item until the client closes its side. Raises ServerDraining after `begin_drain`."""
+        if self._draining:
+            raise ServerDraining("This server accepts no more submits.")
+        stream = _SubmitStream(
+            context, self._admission, self._report_error, max_open=self._max_open
+        )
         self._streams.add(stream)
         try:
             await stream.run()
         finally:
             self._streams.discard(stream)
 
-    def close(self) -> None:
-        """Take no further item; each stream answers those it took and ends with ServerDraining."""
-        self._closed = True
+    def begin_drain(self) -> None:
+        """Read no more items; each stream answers the items that it has read, and ends with ServerDraining."""
+        self._draining = True
         for stream in self._streams:
-            stream.stop()
+            stream.stop_reading()
 
 
 class _SubmitStream:
     def __init__(
         self,
         context: Context,
-        submissions: SubmitAdmission,
-        failure: Callable[[BaseException], RpcError],
+        admission: SubmitAdmission,
+        report_error: Callable[[BaseException], RpcError],
         *,
         max_open: int,
     ) -> None:
         self._context = context
-        self._submissions = submissions
-        self._failure = failure
+        self._admission = admission
+        self._report_error = report_error
         self._max_open = max_open
         self._unanswered = 0
         """Items that are open or ready."""
         self._ready: list[tuple[str, ImageRequest | RpcError]] = []
-        self._wanted = 1
-        """Results for which the writer waits."""
-        self._to_write = asyncio.Event()
-        self._to_read = asyncio.Event()
-        self._reading: asyncio.Task[None] | None = None
+        self._write_threshold = 1
+        """Ready results that wake the writer."""
+        self._can_write = asyncio.Event()
+        self._can_read = asyncio.Event()
+        self._reader: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
-        """Raises ServerDraining after `stop`."""
-        reading = asyncio.create_task(self._read(), name="read submits")
-        reading.add_done_callback(lambda _: self._to_write.set())
-        self._reading = reading
+        """Raises ServerDraining after `stop_reading`."""
+        reader = asyncio.create_task(self._read(), name="submit stream reader")
+        reader.add_done_callback(lambda _: self._can_write.set())
+        self._reader = reader
         try:
-            await self._write(reading)
+            await self._write(reader)
         except BaseException:
-            # The client has gone. What was begun is accepted all the same.
-            reading.cancel()
+            # The client has disconnected. Submits that were started are still accepted.
+            reader.cancel()
             raise
-        stopped = reading.cancelled()
-        if stopped:
-            raise ServerDraining("This server takes no further submits.")
-        reading.result()
+        if reader.cancelled():
+            raise ServerDraining("This server accepts no more submits.")
+        reader.result()
 
-    def stop(self) -> None:
-        """Read no further. A stream that its client has closed already ends as if there was no stop."""
-        if self._reading is not None:
-            self._reading.cancel()
+    def stop_reading(self) -> None:
+        """Has no effect on a stream whose client has already closed its side: it ends OK."""
+        if self._reader is not None:
+            self._reader.cancel()
 
     async def _read(self) -> None:
-        context, submissions = self._context, self._submissions
+        context, admission = self._context, self._admission
         while True:
             while self._unanswered >= self._max_open:
-                self._to_read.clear()
-                await _paused(self._to_read.wait())
+                self._can_read.clear()
+                await _count_paused(self._can_read.wait())
             item = await context.read()
             if item is grpc.aio.EOF:
                 return
             try:
-                offered = new_image_request(valid_item(item))
-                while submissions.crowded:
-                    await _paused(submissions.room())
-                answer = submissions.begin(offered)
+                request = parse_submit_item(item)
+                while admission.saturated:
+                    await _count_paused(admission.wait_for_capacity())
+                answer = admission.submit(request)
             except ImageServiceError as error:
                 self._unanswered += 1
-                self._refused(echoed_item_id(item), error)
+                self._on_error(echoed_item_id(item), error)
             else:
                 self._unanswered += 1
-                answer.add_done_callback(partial(self._settled, item.item_id))
+                answer.add_done_callback(partial(self._on_answer, item.item_id))
 
-    # An item is counted when it is settled, whether or not anybody is left to be told.
+    # The metrics count an item when its result is known, even if the client has disconnected.
 
-    def _settled(self, item_id: str, answer: asyncio.Future[ImageRequest]) -> None:
+    def _on_answer(self, item_id: str, answer: asyncio.Future[ImageRequest]) -> None:
         if error := answer.exception():
-            self._refused(item_id, error)
+            self._on_error(item_id, error)
         else:
             _ITEMS.ended(grpc.StatusCode.OK)
-            self._is_ready(item_id, answer.result())
+            self._add_result(item_id, answer.result())
 
-    def _refused(self, item_id: str, error: BaseException) -> None:
-        failure = self._failure(error)
+    def _on_error(self, item_id: str, error: BaseException) -> None:
+        failure = self._report_error(error)
         _ITEMS.ended(failure.reason.code)
-        self._is_ready(item_id, failure)
+        self._add_result(item_id, failure)
 
-    def _is_ready(self, item_id: str, outcome: ImageRequest | RpcError) -> None:
-        self._ready.append((item_id, outcome))
-        if len(self._ready) >= self._wanted:
-            self._to_write.set()
+    def _add_result(self, item_id: str, result: ImageRequest | RpcError) -> None:
+        self._ready.append((item_id, result))
+        if len(self._ready) >= self._write_threshold:
+            self._can_write.set()
 
-    async def _write(self, reading: asyncio.Task[None]) -> None:
-        """Answer until nothing more is read and all that was read is answered."""
-        shared = False
-        while self._unanswered or not reading.done():
+    async def _write(self, reader: asyncio.Task[None]) -> None:
+        """Write results until the reader has ended and every item is answered."""
+        was_batch = False
+        while self._unanswered or not reader.done():
             if not self._ready:
-                self._to_write.clear()
-                await self._to_write.wait()
+                self._can_write.clear()
+                await self._can_write.wait()
                 continue
-            if shared:
-                await self._fill()
-            together, self._ready = self._ready[:MAX_RESULTS], self._ready[MAX_RESULTS:]
-            shared = len(together) > 1
-            await self._context.write(_response(together))
-            self._unanswered -= len(together)
-            self._to_read.set()
+            if was_batch:
+                await self._linger()
+            batch, self._ready = self._ready[:MAX_RESULTS], self._ready[MAX_RESULTS:]
+            was_batch = len(batch) > 1
+            await self._context.write(_response(batch))
+            self._unanswered -= len(batch)
+            self._can_read.set()
 
-    async def _fill(self) -> None:
-        self._wanted = self._unanswered // _SHARES
-        if len(self._ready) < self._wanted:
-            self._to_write.clear()
-            timer = asyncio.get_running_loop().call_later(_LINGER_S, self._to_write.set)
-            await self._to_write.wait()
+    async def _linger(self) -> None:
+        self._write_threshold = self._unanswered // _BATCH_SHARE
+        if len(self._ready) < self._write_threshold:
+            self._can_write.clear()
+            timer = asyncio.get_running_loop().call_later(_LINGER_S, self._can_write.set)
+            await self._can_write.wait()
             timer.cancel()
-        self._wanted = 1
+        self._write_threshold = 1
 
 
-def _response(together: list[tuple[str, ImageRequest | RpcError]]) -> pb.SubmitImagesResponse:
+def _response(batch: list[tuple[str, ImageRequest | RpcError]]) -> pb.SubmitImagesResponse:
     response = pb.SubmitImagesResponse()
-    for item_id, outcome in together:
+    for item_id, outcome in batch:
         result = response.results.add(item_id=item_id)
         if isinstance(outcome, ImageRequest):
             fill_submit_response(result.accepted, outcome)
         else:
-            result.error.CopyFrom(item_error(outcome))
+            result.error.CopyFrom(to_item_error(outcome))
     return response
 
 
-async def _paused(wait: Awaitable[object]) -> None:
+async def _count_paused(wait: Awaitable[object]) -> None:
     PAUSED_STREAMS.inc()
     try:
         await wait

@@ -47,7 +47,7 @@ class ServerFactory:
             tables or self.tables(Tables),
             sender or self.sender(SqsQueue),
         )
-        port = await lifecycle.open()
+        port = await lifecycle.start()
         try:
             async with connected(port) as stub:
                 yield RunningServer(lifecycle, port, stub)

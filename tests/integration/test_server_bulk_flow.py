@@ -126,7 +126,7 @@ async def test_a_cancelled_stream_leaves_no_row_without_a_message(
             await stream.send(each)
         await sender.reached(30)
         stream.cancel()
-        await server.lifecycle._calls.settled()
+        await server.lifecycle._middleware.in_flight.wait_idle()
         draining = asyncio.create_task(server.lifecycle.drain())
         late = await refused(server.stub.SubmitImage(submit_request()))
         assert late.reason == "SERVER_DRAINING"
@@ -146,7 +146,7 @@ async def test_items_of_a_cancelled_stream_are_counted(servers: ServerFactory) -
             await stream.send(each)
         await sender.reached(30)
         stream.cancel()
-        await server.lifecycle._calls.settled()
+        await server.lifecycle._middleware.in_flight.wait_idle()
         sender.released.set()
     assert items_counted() == before + 30
 

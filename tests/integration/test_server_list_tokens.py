@@ -10,7 +10,7 @@ from harness.grpc_client import refused
 from harness.lists import at, insert, listed
 from harness.running_server import ServerFactory
 from imageservice.v1 import image_service_pb2 as pb
-from server.listing.merge import From
+from server.listing.merge import FromTime
 from server.listing.page_token import encode
 from server.listing.query import Kind, ListQuery
 
@@ -30,7 +30,7 @@ async def test_a_token_is_of_no_use_to_another_customer(
         stolen = pb.ListRequestsRequest(customer_id=customer, page_token=page.next_page_token)
         refusal = await refused(server.stub.ListRequests(stolen))
         assert (refusal.reason, refusal.fields) == ("INVALID_REQUEST", ("page_token",))
-        for positions in ([From(FIRST + 9)] * 8, [From(FIRST + 9)] * 200):
+        for positions in ([FromTime(FIRST + 9)] * 8, [FromTime(FIRST + 9)] * 200):
             forged = encode(ListQuery(Kind.REQUESTS, customer), positions)
             walked = await listed(server.stub, customer_id=customer, page_token=forged)
             assert walked == ours[:10][::-1]

@@ -32,7 +32,7 @@ def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """For tests of answers: on a busy machine a right one may come too late to be used."""
     monkeypatch.setattr(connection, "CALL_TIMEOUT_S", _PATIENCE_S)
     monkeypatch.setattr(connection, "CONNECT_TIMEOUT_S", _PATIENCE_S)
-    monkeypatch.setattr(redis_subscriber, "_SUBSCRIBE_S", _PATIENCE_S)
+    monkeypatch.setattr(redis_subscriber, "_SUBSCRIBE_TIMEOUT_S", _PATIENCE_S)
 
 
 @pytest_asyncio.fixture

@@ -35,7 +35,7 @@ MINUTES: dict[str, Any] = {"watch_shortest_interval_s": 300, "watch_longest_inte
 PUSHED_S = 20
 """Long before the first poll, however slow the machine."""
 WRONG = "not-the-p4ssword"
-UNUSED = ["news are not heard", "redis unavailable"]
+UNUSED = ["redis subscription lost", "redis unavailable"]
 
 
 @pytest.fixture

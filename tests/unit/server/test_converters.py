@@ -6,7 +6,7 @@ from core.errors import FailureCode
 from core.model.image import ImageMetadata, ImageRecord, Provenance
 from core.model.request import Failure, State, new_request
 from imageservice.v1 import image_service_pb2 as pb
-from server.converters import FAILURE_CODES, STATES, request_message
+from server.converters import FAILURE_CODES, STATES, to_request_message
 
 REQUEST = new_request(
     request_id="r", customer_id="acme", url="https://a.example/1", labels={"a": "b"}, now=1_234
@@ -23,7 +23,7 @@ def test_every_state_and_code_has_its_own_value_in_the_contract() -> None:
 
 def test_a_pending_request_has_neither_image_nor_failure() -> None:
     """The fields of a row arrive as they are, times to the millisecond."""
-    message = request_message(REQUEST, None, "https://cdn.example/")
+    message = to_request_message(REQUEST, None, "https://cdn.example/")
     assert (message.url, message.state, message.revision) == (
         "https://a.example/1",
         pb.STATE_PENDING,
@@ -42,7 +42,7 @@ def test_a_failure_carries_its_code() -> None:
         ("NEWER", pb.FAILURE_CODE_UNSPECIFIED),
     ):
         failed = replace(REQUEST, state=State.FAILED, failure=Failure(code, "why", 3))
-        failure = request_message(failed, None, "https://cdn.example/").failure
+        failure = to_request_message(failed, None, "https://cdn.example/").failure
         assert (failure.code, failure.message, failure.attempts) == (expected, "why", 3)
 
 
@@ -74,7 +74,7 @@ def test_an_image_carries_all_that_was_read() -> None:
         provenance=Provenance("https://b.example/", 1, "etag", "yesterday", "image/png"),
     )
     completed = replace(REQUEST, state=State.COMPLETED, revision=2, image_id="i")
-    image = request_message(completed, record, "https://cdn.example/").image
+    image = to_request_message(completed, record, "https://cdn.example/").image
     assert (image.image_id, image.public_url) == ("i", "https://cdn.example/images/aa/x.jpg")
     metadata = image.metadata
     assert all(getattr(metadata, field.name) for field in metadata.DESCRIPTOR.fields)

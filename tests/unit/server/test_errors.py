@@ -20,8 +20,8 @@ from server.errors import (
     Reason,
     ServerDraining,
     TooManyWatched,
-    rpc_error,
-    status_of,
+    to_rpc_error,
+    to_status,
 )
 
 SECRET = "http://10.0.0.1:4566 AKIASECRET"
@@ -61,7 +61,7 @@ ERRORS: list[tuple[Exception, Reason, grpc.StatusCode, float | None]] = [
 
 
 def rich_status(error: Exception) -> Status:
-    metadata = status_of(rpc_error(error)).trailing_metadata
+    metadata = to_status(to_rpc_error(error)).trailing_metadata
     assert metadata is not None
     values = {key: value for key, value in metadata}  # noqa: C416  a Metadatum is a pair by iteration only
     return Status.FromString(values["grpc-status-details-bin"])
@@ -74,7 +74,7 @@ def test_an_error_carries_its_reason(
     """Code, reason and domain follow from the error, and a delay is told where calling again helps."""
     status = rich_status(error)
     assert status.code == code.value[0]
-    assert status_of(rpc_error(error)).code is code
+    assert to_status(to_rpc_error(error)).code is code
     info, retry = ErrorInfo(), RetryInfo()
     assert status.details[0].Unpack(info)
     assert (info.reason, info.domain) == (reason.name, "imageservice")

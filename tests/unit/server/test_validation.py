@@ -1,10 +1,13 @@
-"""What a request message may say."""
+"""Validation of messages against the limits of the contract."""
+
+import uuid
 
 import pytest
 
+from core.model.request import ImageRequest
 from imageservice.v1 import image_service_pb2 as pb
 from server.errors import InvalidRequest
-from server.validation import valid_item, valid_request_id, valid_submit, valid_watch
+from server.validation import parse_request_id, parse_submit, parse_submit_item, parse_watch
 
 ID = "0b8f4a5e-7a59-4c39-9d0f-3c3a9b0a1f11"
 OTHER_ID = "1b8f4a5e-7a59-4c39-9d0f-3c3a9b0a1f11"
@@ -23,7 +26,7 @@ def submit(
 
 def faults_of_submit(request: pb.SubmitImageRequest) -> list[str]:
     with pytest.raises(InvalidRequest) as refused:
-        valid_submit(request)
+        parse_submit(request)
     return [violation.field for violation in refused.value.violations]
 
 
@@ -81,23 +84,31 @@ def test_all_faults_are_told_at_once() -> None:
 )
 def test_what_is_just_within_the_limits_is_taken_as_it_is(request_: pb.SubmitImageRequest) -> None:
     """The limits are inclusive, and nothing is altered."""
-    valid = valid_submit(request_)
-    assert (valid.url, valid.customer_id) == (request_.url, request_.customer_id)
-    assert valid.labels == dict(request_.labels)
-    assert valid.request_id is None
+    request = parse_submit(request_)
+    assert (request.origin_url, request.customer_id) == (request_.url, request_.customer_id)
+    assert request.labels == dict(request_.labels)
+
+
+def test_new_ids_are_random_uuids() -> None:
+    """Without a caller's id, each request gets a distinct UUID of version 4 in its canonical form."""
+    ids = {parse_submit(submit()).request_id for _ in range(1_000)}
+    assert len(ids) == 1_000
+    for each in ids:
+        parsed = uuid.UUID(each)
+        assert (str(parsed), parsed.version, parsed.variant) == (each, 4, uuid.RFC_4122)
 
 
 def test_an_id_is_compared_in_lower_case() -> None:
-    """RFC 9562 lets a UUID be written in either case, so both name the same request."""
-    assert valid_submit(submit(request_id=ID.upper())).request_id == ID
-    assert valid_request_id(pb.GetStatusRequest(request_id=ID.upper())) == ID
+    """RFC 9562 accepts both cases, so both spellings are the same request."""
+    assert parse_submit(submit(request_id=ID.upper())).request_id == ID
+    assert parse_request_id(pb.GetStatusRequest(request_id=ID.upper())) == ID
 
 
 @pytest.mark.parametrize("request_id", ["", "1", ID + "0"])
 def test_a_status_needs_an_id(request_id: str) -> None:
     """GetStatus without a UUID is refused before anything is read."""
     with pytest.raises(InvalidRequest) as refused:
-        valid_request_id(pb.GetStatusRequest(request_id=request_id))
+        parse_request_id(pb.GetStatusRequest(request_id=request_id))
     assert [fault.field for fault in refused.value.violations] == ["request_id"]
 
 
@@ -113,14 +124,14 @@ def test_a_status_needs_an_id(request_id: str) -> None:
 def test_a_watch_names_up_to_100_ids_each_once(ids: list[str], fields: list[str]) -> None:
     """A fault in a list is told by its position."""
     with pytest.raises(InvalidRequest) as refused:
-        valid_watch(pb.WatchRequestRequest(request_ids=ids))
+        parse_watch(pb.WatchRequestRequest(request_ids=ids))
     assert [fault.field for fault in refused.value.violations] == fields
 
 
 def test_a_watch_keeps_the_order_of_its_ids() -> None:
     """100 distinct ids are the most, and they stay in order."""
     ids = [f"{number:08x}-7a59-4c39-9d0f-3c3a9b0a1f11" for number in range(100)]
-    assert valid_watch(pb.WatchRequestRequest(request_ids=ids)) == tuple(ids)
+    assert parse_watch(pb.WatchRequestRequest(request_ids=ids)) == tuple(ids)
 
 
 @pytest.mark.parametrize(
@@ -140,8 +151,12 @@ def test_a_watch_keeps_the_order_of_its_ids() -> None:
 def test_an_item_is_judged_as_its_image_is(item: pb.SubmitImagesRequest, fields: list[str]) -> None:
     """The limits of a single submit hold for each item of a stream; fields are paths within the item."""
     try:
-        assert valid_item(item) == valid_submit(item.image)
+        assert payload(parse_submit_item(item)) == payload(parse_submit(item.image))
         found = []
     except InvalidRequest as refused:
         found = [violation.field for violation in refused.violations]
     assert found == fields
+
+
+def payload(request: ImageRequest) -> tuple[str, str]:
+    return request.origin_url, request.payload_hash

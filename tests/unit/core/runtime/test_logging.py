@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from core.runtime.logging import LogThrottle
+
 SAYS = """
 import structlog
 from core.runtime.logging import configure_logs
@@ -33,3 +35,10 @@ def test_a_line_is_one_write_even_where_python_does_not_buffer(format_: str) -> 
     if format_ == "json":
         entry = json.loads(line)
         assert (entry["event"], entry["process"], entry["port"]) == ("serving", "server", 50051)
+
+
+def test_a_throttled_line_is_written_once_in_an_interval() -> None:
+    """The first one is written."""
+    times = iter([0.0, 9.9, 10.0, 19.9, 50.0])
+    throttle = LogThrottle(10, lambda: next(times))
+    assert [throttle.allows() for _ in range(5)] == [True, False, True, False, True]

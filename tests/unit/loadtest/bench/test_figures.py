@@ -17,7 +17,7 @@ from loadtest.bench.benchmarks.prices import (
 from loadtest.bench.benchmarks.submit import Pace, pace
 from loadtest.bench.load.generator import Load
 from loadtest.bench.subjects.consumer import Lap
-from server.watch.schedule import WatchSchedule
+from server.watch.schedule import PollIntervals
 
 FULL_BATCHES = {
     "dynamodb:BatchExecuteStatement": 3 / 25,
@@ -138,7 +138,7 @@ def test_the_pace_of_a_round_combines_its_turns() -> None:
 
 
 def test_the_poll_interval_of_the_server_follows_the_age_share() -> None:
-    schedule = WatchSchedule(shortest=0.25, longest=30)
+    schedule = PollIntervals(shortest=0.25, longest=30)
     interval = schedule.interval(State.PENDING, watch_load.OLD_S)
     assert interval == pytest.approx(watch_load.OLD_S * watch_load.AGE_SHARE)
     assert schedule.interval(State.PENDING, watch_load.NEW_S) == 0.25

@@ -11,16 +11,16 @@ from hypothesis import strategies as st
 
 from core.dynamodb.indexes import NOTHING, IndexKey, IndexPage, TimeRange
 from server.listing.merge import (
-    END,
+    EXHAUSTED,
     MAX_KEYS,
     MAX_SHARDS,
-    After,
-    From,
-    Position,
-    advanced,
+    AfterKey,
+    Cursor,
+    FromTime,
+    advance_cursors,
+    initial_cursors,
     keys_per_shard,
-    merged,
-    opened,
+    merge_shards,
 )
 from server.listing.page_token import decode, encode
 from server.listing.query import Kind, ListQuery
@@ -39,12 +39,12 @@ def keys_of(times: Sequence[Sequence[int]]) -> Shards:
     return [sorted((key(t, next(numbers)) for t in shard), reverse=True) for shard in times]
 
 
-def read(shard: Sequence[IndexKey], position: Position, limit: int) -> IndexPage:
+def read(shard: Sequence[IndexKey], position: Cursor, limit: int) -> IndexPage:
     """What the database answers of one shard."""
     match position:
-        case From(time):
+        case FromTime(time):
             rest = [each for each in shard if each.time <= time]
-        case After(given_key):
+        case AfterKey(given_key):
             rest = list(shard[shard.index(given_key) + 1 :])
         case _:
             return NOTHING
@@ -62,13 +62,13 @@ def walk(
     token, count = "", known or len(shards)
     while True:
         size, limit = next(pages)
-        positions = opened(decode(QUERY, token) if token else (), count, QUERY.span)
+        positions = initial_cursors(decode(QUERY, token) if token else (), count, QUERY.key_times)
         slices = [read(shard, at, limit) for shard, at in zip(shards, positions, strict=False)]
-        listed = merged(slices)[:size]
+        listed = merge_shards(slices)[:size]
         yield [each.key for each in listed]
-        behind = advanced(positions, slices, listed)
+        behind = advance_cursors(positions, slices, listed)
         assert behind != positions, "the walk does not get on"
-        if all(position is END for position in behind):
+        if all(position is EXHAUSTED for position in behind):
             return
         token, count = encode(QUERY, behind), len(shards)
 
@@ -136,33 +136,33 @@ def test_raising_the_number_of_shards_loses_nothing(
 
 def test_shards_of_a_token_are_never_forgotten() -> None:
     """A server that knows fewer shards than the one before goes on with all of them, and adds those it misses."""
-    positions = (After(key(5)), END, From(3))
-    assert opened(positions, 1, TimeRange(0, 9)) == positions
-    assert opened(positions, 5, TimeRange(0, 9)) == (*positions, From(9), From(9))
-    assert opened((), 2, TimeRange(0, 9)) == (From(9), From(9))
+    positions = (AfterKey(key(5)), EXHAUSTED, FromTime(3))
+    assert initial_cursors(positions, 1, TimeRange(0, 9)) == positions
+    assert initial_cursors(positions, 5, TimeRange(0, 9)) == (*positions, FromTime(9), FromTime(9))
+    assert initial_cursors((), 2, TimeRange(0, 9)) == (FromTime(9), FromTime(9))
 
 
 def test_a_slice_without_keys_but_with_more_behind_it_ends_the_page() -> None:
     """What comes next in that shard is not known, so nothing is listed; the walk gets on all the same."""
     slices = [IndexPage((key(5, 1),), None), IndexPage((), key(7, 2))]
-    positions = (From(9), From(9))
-    assert merged(slices) == []
-    assert advanced(positions, slices, []) == (From(9), After(key(7, 2)))
+    positions = (FromTime(9), FromTime(9))
+    assert merge_shards(slices) == []
+    assert advance_cursors(positions, slices, []) == (FromTime(9), AfterKey(key(7, 2)))
 
 
 @pytest.mark.parametrize(
     ("wanted", "positions", "limit"),
     [
-        (50, (From(1),) * 8, 50),
-        (1_000, (From(1),) * 8, 125),
-        (1_000, (After(key(1)), *[END] * 7), 1_000),
-        (1_000, (From(1),) * MAX_SHARDS, 1),
-        (1, (END,), 1),
+        (50, (FromTime(1),) * 8, 50),
+        (1_000, (FromTime(1),) * 8, 125),
+        (1_000, (AfterKey(key(1)), *[EXHAUSTED] * 7), 1_000),
+        (1_000, (FromTime(1),) * MAX_SHARDS, 1),
+        (1, (EXHAUSTED,), 1),
     ],
 )
 def test_a_call_reads_a_bounded_number_of_keys(
-    wanted: int, positions: tuple[Position, ...], limit: int
+    wanted: int, positions: tuple[Cursor, ...], limit: int
 ) -> None:
     """As many of each shard as may be needed, and of all together no more than the limit."""
     assert keys_per_shard(wanted, positions) == limit
-    assert limit * sum(position is not END for position in positions) <= MAX_KEYS
+    assert limit * sum(position is not EXHAUSTED for position in positions) <= MAX_KEYS

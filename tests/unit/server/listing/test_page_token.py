@@ -10,19 +10,20 @@ from hypothesis import strategies as st
 
 from core.dynamodb.indexes import IndexKey, TimeRange
 from core.model.request import State
-from server.listing.merge import END, MAX_SHARDS, After, From, Position
-from server.listing.page_token import BadToken, decode, encode
+from server.listing.merge import EXHAUSTED, MAX_SHARDS, AfterKey, Cursor, FromTime
+from server.listing.page_token import decode, encode
 from server.listing.query import LATEST, Kind, ListQuery
+from server.paging import InvalidPageToken
 
 QUERY = ListQuery(Kind.REQUESTS, "acme")
 ID = "0b8f4a5e-7a59-4c39-9d0f-3c3a9b0a1f11"
-POSITIONS = (From(1_700_000_000_000), After(IndexKey(1_600_000_000_000, ID)), END)
+POSITIONS = (FromTime(1_700_000_000_000), AfterKey(IndexKey(1_600_000_000_000, ID)), EXHAUSTED)
 
 times = st.integers(0, LATEST)
 positions = st.one_of(
-    st.just(END),
-    times.map(From),
-    st.builds(lambda time, name: After(IndexKey(time, str(name))), times, st.uuids()),
+    st.just(EXHAUSTED),
+    times.map(FromTime),
+    st.builds(lambda time, name: AfterKey(IndexKey(time, str(name))), times, st.uuids()),
 )
 
 
@@ -35,7 +36,7 @@ def text(content: bytes) -> str:
 
 
 @given(st.lists(positions, min_size=1, max_size=20))
-def test_positions_survive_a_token(positions: list[Position]) -> None:
+def test_positions_survive_a_token(positions: list[Cursor]) -> None:
     """What is written is read, and goes through a URL as it is."""
     token = encode(QUERY, positions)
     assert re.fullmatch(r"[A-Za-z0-9_-]+", token)
@@ -44,7 +45,7 @@ def test_positions_survive_a_token(positions: list[Position]) -> None:
 
 def test_the_largest_number_of_shards_fits() -> None:
     """A token has no length that a server would not take back; that of 8 shards is short."""
-    largest = [After(IndexKey(LATEST, ID))] * MAX_SHARDS
+    largest = [AfterKey(IndexKey(LATEST, ID))] * MAX_SHARDS
     assert decode(QUERY, encode(QUERY, largest)) == tuple(largest)
     assert len(encode(QUERY, largest[:8])) == 268
 
@@ -61,7 +62,7 @@ def test_the_largest_number_of_shards_fits() -> None:
 )
 def test_a_token_belongs_to_its_query(other: ListQuery) -> None:
     """With any other field than the page's size it is refused."""
-    with pytest.raises(BadToken):
+    with pytest.raises(InvalidPageToken):
         decode(other, encode(QUERY, POSITIONS))
 
 
@@ -83,22 +84,22 @@ def test_a_token_belongs_to_its_query(other: ListQuery) -> None:
 )
 def test_what_is_no_token_is_refused(token: str) -> None:
     """Text that no server has made is a fault of the caller's, never one of ours."""
-    with pytest.raises(BadToken):
+    with pytest.raises(InvalidPageToken):
         decode(QUERY, token)
 
 
 @given(st.text(max_size=400))
 def test_any_text_is_a_token_or_refused(token: str) -> None:
     """Nothing else comes out of reading a stranger's text."""
-    with pytest.raises(BadToken):
+    with pytest.raises(InvalidPageToken):
         decode(QUERY, token)
 
 
 @pytest.mark.parametrize("time", [999, 2_001])
-@pytest.mark.parametrize("kind", [From, lambda time: After(IndexKey(time, ID))])
-def test_a_position_outside_the_span_is_refused(time: int, kind: type[From]) -> None:
+@pytest.mark.parametrize("kind", [FromTime, lambda time: AfterKey(IndexKey(time, ID))])
+def test_a_position_outside_the_span_is_refused(time: int, kind: type[FromTime]) -> None:
     """DynamoDB would refuse to go on there; only a forged token says so."""
     query = replace(QUERY, created=TimeRange(1_000, 2_000))
     assert decode(query, encode(query, [kind(1_500)])) == (kind(1_500),)
-    with pytest.raises(BadToken):
+    with pytest.raises(InvalidPageToken):
         decode(query, encode(query, [kind(time)]))

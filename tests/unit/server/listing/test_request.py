@@ -9,7 +9,7 @@ from core.dynamodb.indexes import BY_CUSTOMER, BY_FAILURE, TimeRange
 from core.model.request import ImageRequest, State
 from imageservice.v1 import image_service_pb2 as pb
 from server.errors import InvalidRequest
-from server.listing.merge import From
+from server.listing.merge import FromTime
 from server.listing.page_token import encode
 from server.listing.query import ALL_TIMES, LATEST, Kind, ListQuery
 from server.listing.request import parse_list_images, parse_list_requests
@@ -69,16 +69,16 @@ def test_a_pages_size_is_coerced(given: int, taken: int) -> None:
     ],
 )
 def test_spans_of_time_are_half_open(fields: dict[str, object], created: TimeRange) -> None:
-    """From `created_after` on, to before `created_before`, in the milliseconds that rows are kept in."""
+    """FromTime `created_after` on, to before `created_before`, in the milliseconds that rows are kept in."""
     assert parse_list_requests(asked(**fields)).query.created == created
 
 
 def test_a_list_of_images_is_asked_for_alike() -> None:
     """Its token carries the same positions, and is not one of requests."""
     query = ListQuery(Kind.IMAGES, "acme")
-    token = encode(query, [From(7)])
+    token = encode(query, [FromTime(7)])
     images = parse_list_images(pb.ListImagesRequest(customer_id="acme", page_token=token))
-    assert (images.query, images.positions) == (query, (From(7),))
+    assert (images.query, images.cursors) == (query, (FromTime(7),))
     with pytest.raises(InvalidRequest):
         parse_list_requests(asked(page_token=token))
 
@@ -87,15 +87,15 @@ def test_failures_are_found_by_when_they_failed() -> None:
     """Their index knows no time of creation, which is looked up; clocks that differ hide none."""
     created = TimeRange(5_000_000_000, 6_000_000_000)
     query = ListQuery(Kind.REQUESTS, "acme", State.FAILED, created)
-    assert (query.index, query.span) == (BY_FAILURE, TimeRange(4_996_400_000, LATEST))
-    assert query.takes(request_of(5_000_000_000, State.FAILED))
-    assert not query.takes(request_of(4_999_999_999, State.FAILED))
-    assert not query.takes(request_of(5_000_000_000, State.PENDING))
+    assert (query.index, query.key_times) == (BY_FAILURE, TimeRange(4_996_400_000, LATEST))
+    assert query.matches(request_of(5_000_000_000, State.FAILED))
+    assert not query.matches(request_of(4_999_999_999, State.FAILED))
+    assert not query.matches(request_of(5_000_000_000, State.PENDING))
 
 
 def test_any_state_is_found_by_when_it_was_created() -> None:
     """All other lists have one index, and pick from it."""
     for state in (None, State.PENDING, State.COMPLETED):
         query = ListQuery(Kind.REQUESTS, "acme", state, TimeRange(5, 9))
-        assert (query.index, query.span) == (BY_CUSTOMER, TimeRange(5, 9))
-        assert query.takes(request_of(5, State.PENDING)) is (state is not State.COMPLETED)
+        assert (query.index, query.key_times) == (BY_CUSTOMER, TimeRange(5, 9))
+        assert query.matches(request_of(5, State.PENDING)) is (state is not State.COMPLETED)

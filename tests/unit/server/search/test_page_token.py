@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.search.query import Range, SearchQuery, Similar, SortKey, Term
-from server.search.page_token import BadToken, decode, encode
+from server.paging import InvalidPageToken
+from server.search.page_token import decode, encode
 
 ID = "0b8f4a5e-7a59-5c39-9d0f-3c3a9b0a1f11"
 HASH = "0123456789abcdef"
@@ -66,7 +67,7 @@ def test_a_hit_survives_a_token(hit: SortKey) -> None:
 def test_a_token_belongs_to_its_query(other: SearchQuery) -> None:
     """With any other customer or condition it is refused; the same query made anew is the same."""
     assert decode(replace(QUERY), TOKEN) == HIT
-    with pytest.raises(BadToken):
+    with pytest.raises(InvalidPageToken):
         decode(other, TOKEN)
 
 
@@ -74,14 +75,14 @@ def test_a_near_duplicates_token_belongs_to_its_hash() -> None:
     """And to the distance that was asked for."""
     token = encode(SIMILAR, replace(HIT, distance=6))
     for similar in (Similar(HASH, 7), Similar(HASH, 5), Similar(HASH[::-1], 6)):
-        with pytest.raises(BadToken):
+        with pytest.raises(InvalidPageToken):
             decode(replace(QUERY, similar=similar), token)
 
 
 @pytest.mark.parametrize("query", [QUERY, SIMILAR])
 def test_a_distance_that_no_hit_has_is_refused(query: SearchQuery) -> None:
     """Only a forged token says so."""
-    with pytest.raises(BadToken):
+    with pytest.raises(InvalidPageToken):
         decode(query, encode(query, replace(HIT, distance=7)))
 
 
@@ -105,12 +106,12 @@ def test_a_distance_that_no_hit_has_is_refused(query: SearchQuery) -> None:
 )
 def test_what_is_no_token_is_refused(token: str) -> None:
     """Text that no server has made is a fault of the caller's, never one of ours."""
-    with pytest.raises(BadToken):
+    with pytest.raises(InvalidPageToken):
         decode(QUERY, token)
 
 
 @given(st.text(max_size=80) | st.text("ABCabc-_", min_size=54, max_size=54))
 def test_any_text_is_a_token_or_refused(token: str) -> None:
     """Nothing else comes out of reading a stranger's text."""
-    with pytest.raises(BadToken):
+    with pytest.raises(InvalidPageToken):
         decode(QUERY, token)

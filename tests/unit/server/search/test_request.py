@@ -15,7 +15,8 @@ from core.search.tokenizer import tokenize
 from imageservice.v1 import image_service_pb2 as pb
 from server.errors import InvalidRequest
 from server.search.page_token import encode
-from server.search.request import COLORS, FORMATS, BadText, parse_query_text, parse_search
+from server.search.query_text import InvalidQueryText, parse_query_text
+from server.search.request import COLORS, FORMATS, parse_search
 
 HASH = "0123456789abcdef"
 LARGEST = 2**63 - 1
@@ -203,7 +204,7 @@ def test_a_star_at_a_words_end_makes_it_a_beginning(text: str, expected: list[st
 )
 def test_beginnings_that_much_begins_with_are_refused(text: str, complaint: str) -> None:
     """An engine looks through all words that begin so."""
-    with pytest.raises(BadText, match=complaint):
+    with pytest.raises(InvalidQueryText, match=complaint):
         parse_query_text(text)
 
 
@@ -224,7 +225,7 @@ def test_hosts_are_asked_for_as_they_are_looked_up(written: str, looked_up: str)
 @pytest.mark.parametrize("text", ["*a", "a*b", "a **", "a**", "a *", "a, *", "a-*", "* a", "a*b*"])
 def test_a_star_elsewhere_is_refused(text: str) -> None:
     """Who writes one means something that would not be found."""
-    with pytest.raises(BadText, match="at the end of a word only"):
+    with pytest.raises(InvalidQueryText, match="at the end of a word only"):
         parse_query_text(text)
 
 
@@ -233,7 +234,7 @@ def test_any_text_is_read_as_documents_are(text: str) -> None:
     """Words of a question are the words of a document with the same text, or the text is refused."""
     try:
         found = parse_query_text(text)
-    except BadText:
+    except InvalidQueryText:
         return
     assert tuple(dict.fromkeys(word.text for word in found)) == tokenize(text)
 

@@ -9,8 +9,8 @@ from core.dynamodb.tables import Tables
 from core.errors import Overloaded
 from core.model.image import ImageRecord
 from core.search.query import SearchQuery, SearchResult, SortKey
-from server.search.request import Asked
-from server.search.searcher import ImageLoader, Searches
+from server.search.request import SearchPageRequest
+from server.search.searcher import ImageLoader, Searcher
 
 BASE = "https://cdn.example/"
 
@@ -49,17 +49,17 @@ class HeldTables:
         return None
 
 
-def asked(customer_id: str) -> Asked:
-    return Asked(SearchQuery(customer_id), 20, facets=False)
+def asked(customer_id: str) -> SearchPageRequest:
+    return SearchPageRequest(SearchQuery(customer_id), 20, facets=False)
 
 
 async def test_no_customer_has_all_places() -> None:
     """A quarter is one's own; the others are still answered, and a place that is free again is anybody's."""
     engine = HeldEngine()
     images = ImageLoader(cast("Tables", HeldTables()), BASE)
-    searches = Searches(engine, images, max_open=8)
-    greedy = [asyncio.create_task(searches.page(asked("greedy"))) for _ in range(5)]
-    others = [asyncio.create_task(searches.page(asked(f"other-{n}"))) for n in range(7)]
+    searcher = Searcher(engine, images, max_calls=8)
+    greedy = [asyncio.create_task(searcher.search(asked("greedy"))) for _ in range(5)]
+    others = [asyncio.create_task(searcher.search(asked(f"other-{n}"))) for n in range(7)]
     # All have begun before the first is refused.
     refused, _ = await asyncio.wait([*greedy, *others], return_when=asyncio.FIRST_COMPLETED)
     assert engine.asked.count("greedy") == 2
@@ -68,7 +68,7 @@ async def test_no_customer_has_all_places() -> None:
     engine.let_go.set()
     answers = await asyncio.gather(*greedy, *others, return_exceptions=True)
     assert sum(not isinstance(answer, Overloaded) for answer in answers) == 8
-    assert (await searches.page(asked("greedy"))).total == 0
+    assert (await searcher.search(asked("greedy"))).total == 0
 
 
 async def test_rows_of_few_pages_are_read_at_once() -> None:
@@ -76,18 +76,18 @@ async def test_rows_of_few_pages_are_read_at_once() -> None:
     tables = HeldTables()
     images = ImageLoader(cast("Tables", tables), BASE)
     pages = [[f"{page}-{row}" for row in range(100)] for page in range(32)]
-    assert await asyncio.gather(*(images.read("acme", page) for page in pages)) == [
+    assert await asyncio.gather(*(images.load("acme", page) for page in pages)) == [
         [None] * 100 for _ in pages
     ]
     assert 100 <= tables.most <= 400
 
 
-@pytest.mark.parametrize("max_open", [1, 3])
-async def test_a_small_server_lets_everybody_search(max_open: int) -> None:
+@pytest.mark.parametrize("max_calls", [1, 3])
+async def test_a_small_server_lets_everybody_search(max_calls: int) -> None:
     """A quarter of few is one."""
     engine = HeldEngine()
     engine.let_go.set()
     images = ImageLoader(cast("Tables", HeldTables()), BASE)
     assert (
-        await Searches(engine, images, max_open=max_open).page(asked("acme"))
+        await Searcher(engine, images, max_calls=max_calls).search(asked("acme"))
     ).next_page_token == ""

@@ -23,10 +23,10 @@ def clock() -> Clock:
 def test_what_was_asked_for_last_is_kept(clock: Clock) -> None:
     """The one that nobody asked for makes room."""
     cache: CompletedCache[int] = CompletedCache(2, 60, clock)
-    cache.keep("a", 1, None)
-    cache.keep("b", 2, None)
+    cache.put("a", 1, None)
+    cache.put("b", 2, None)
     assert cache.get("a") == 1
-    cache.keep("c", 3, None)
+    cache.put("c", 3, None)
     assert [cache.get(each) for each in "abc"] == [1, None, 3]
     assert len(cache) == 2
 
@@ -39,7 +39,7 @@ def test_it_is_kept_until_its_age_or_its_rows_expiry(
 ) -> None:
     """Whichever comes first; then it is read anew."""
     cache: CompletedCache[int] = CompletedCache(2, 60, clock)
-    cache.keep("a", 1, expires_at)
+    cache.put("a", 1, expires_at)
     clock.now = last_second
     assert cache.get("a") == 1
     clock.now = last_second + 1
@@ -50,5 +50,5 @@ def test_it_is_kept_until_its_age_or_its_rows_expiry(
 def test_without_room_nothing_is_kept(clock: Clock) -> None:
     """0 entries switch it off."""
     cache: CompletedCache[int] = CompletedCache(0, 60, clock)
-    cache.keep("a", 1, None)
+    cache.put("a", 1, None)
     assert cache.get("a") is None

@@ -1,4 +1,4 @@
-"""Submits under way: nobody who leaves stops one, and nobody who stays waits in vain."""
+"""Submits in progress: a disconnected caller does not stop one, and every other caller gets an answer."""
 
 import asyncio
 import gc
@@ -14,9 +14,10 @@ from core.dynamodb.tables import Tables
 from core.errors import DependencyUnavailable, Overloaded
 from core.model.message import decode_message
 from core.model.request import ImageRequest
+from harness.grpc_client import submit_request
 from harness.virtual_time import run_virtually
-from server.submit.admission import SubmitAdmission, new_image_request
-from server.validation import ValidSubmit
+from server.submit.admission import SubmitAdmission
+from server.validation import parse_submit
 
 CALL_S = 0.1
 
@@ -38,56 +39,56 @@ class Wire:
         return {"Successful": [{"Id": each["Id"]} for each in members["Entries"]]}
 
 
-def submissions_on(wire: Wire, max_pending: int = 100) -> SubmitAdmission:
+def admission_on(wire: Wire, max_pending: int = 100) -> SubmitAdmission:
     service = cast("JsonService", cast("Any", wire))
     tables = Tables(cast("Any", None), service, Statements("requests", "images"))
     return SubmitAdmission(tables, SqsQueue(service, "queue"), max_pending=max_pending)
 
 
-def offered() -> ImageRequest:
-    return new_image_request(ValidSubmit("https://a.example/1", "acme", None, {}))
+def request() -> ImageRequest:
+    return parse_submit(submit_request())
 
 
 @pytest.mark.parametrize("leaves_after", [0, CALL_S / 2, 3 * CALL_S / 2])
-def test_whoever_leaves_stops_nothing(leaves_after: float) -> None:
-    """Cancelled before, while or after the row is written, a submit still sends its message, and a drain waits."""
+def test_a_disconnected_caller_stops_nothing(leaves_after: float) -> None:
+    """Cancelled before, during or after the insert, a submit still sends its message, and a drain waits for it."""
 
     async def scenario() -> None:
         wire = Wire()
-        submissions = submissions_on(wire)
-        request = offered()
+        admission = admission_on(wire)
+        submitted = request()
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(submissions.begin(request), leaves_after)
+            await asyncio.wait_for(admission.submit(submitted), leaves_after)
         assert wire.sent == []
-        await submissions.settled()
-        assert wire.sent == [request.request_id]
+        await admission.wait_idle()
+        assert wire.sent == [submitted.request_id]
 
     run_virtually(scenario())
 
 
 @pytest.mark.parametrize("operation", ["BatchExecuteStatement", "SendMessageBatch"])
-def test_an_error_reaches_whoever_waits_and_nobody_else(operation: str) -> None:
-    """One caller hears of the outage, one has left; asyncio is told of no error that nobody looked at."""
+def test_an_error_reaches_the_waiting_caller_only(operation: str) -> None:
+    """One caller gets the error, one has disconnected; asyncio reports no unretrieved exception."""
 
     async def scenario() -> None:
         wire = Wire()
         wire.failing[operation] = OSError("away")
-        submissions = submissions_on(wire)
-        unheard: list[dict[str, Any]] = []
-        asyncio.get_running_loop().set_exception_handler(lambda _, said: unheard.append(said))
-        submissions.begin(offered()).cancel()
+        admission = admission_on(wire)
+        reported: list[dict[str, Any]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, each: reported.append(each))
+        admission.submit(request()).cancel()
         with pytest.raises(DependencyUnavailable):
-            await submissions.begin(offered())
-        await submissions.settled()
+            await admission.submit(request())
+        await admission.wait_idle()
         gc.collect()
         await asyncio.sleep(0)
-        assert unheard == []
+        assert reported == []
 
     run_virtually(scenario())
 
 
-def test_what_cannot_be_sent_leaves_nobody_waiting() -> None:
-    """A queue whose list is full refuses at once, in the midst of a submit; the caller hears of that."""
+def test_a_full_queue_sender_fails_the_submit() -> None:
+    """If the sender raises in the middle of a submit, the caller gets the error."""
 
     class Full(SqsQueue):
         def send_nowait(self, *_: object, **__: object) -> asyncio.Future[None]:
@@ -95,25 +96,25 @@ def test_what_cannot_be_sent_leaves_nobody_waiting() -> None:
 
     async def scenario() -> None:
         wire = Wire()
-        submissions = submissions_on(wire)
-        submissions._sender = Full(cast("JsonService", cast("Any", wire)), "queue")
+        admission = admission_on(wire)
+        admission._sender = Full(cast("JsonService", cast("Any", wire)), "queue")
         with pytest.raises(Overloaded):
-            await submissions.begin(offered())
-        await submissions.settled()
+            await admission.submit(request())
+        await admission.wait_idle()
 
     run_virtually(scenario())
 
 
-def test_a_place_is_free_again_when_the_work_is_done() -> None:
-    """A caller that leaves keeps its place until its submit has ended."""
+def test_capacity_is_free_again_when_the_submit_is_done() -> None:
+    """The submit of a disconnected caller counts until it has ended."""
 
     async def scenario() -> None:
-        submissions = submissions_on(Wire(), max_pending=1)
-        submissions.begin(offered()).cancel()
+        admission = admission_on(Wire(), max_pending=1)
+        admission.submit(request()).cancel()
         with pytest.raises(Overloaded):
-            submissions.begin(offered())
-        await submissions.settled()
-        request = offered()
-        assert await submissions.begin(request) == request
+            admission.submit(request())
+        await admission.wait_idle()
+        submitted = request()
+        assert await admission.submit(submitted) == submitted
 
     run_virtually(scenario())

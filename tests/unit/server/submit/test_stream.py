@@ -1,4 +1,4 @@
-"""When a stream's results leave: one by one while they come so, together while many are under way."""
+"""When results of a stream are sent: one by one on a quiet stream, in batches on a busy one."""
 
 import asyncio
 from collections.abc import Sequence
@@ -11,13 +11,13 @@ from harness.grpc_client import submit_request
 from harness.item_stream import item
 from harness.virtual_time import run_virtually
 from imageservice.v1 import image_service_pb2 as pb
-from server.rpc_middleware import Calls
+from server.rpc_middleware import RpcMiddleware
 from server.submit.admission import SubmitAdmission
 from server.submit.stream import SubmitStreams
 
 
 class Client:
-    """Sends all its items at once. Writes down when each message came, in seconds, and how many results it held."""
+    """Sends all items at once. Records for each message its time in seconds and its number of results."""
 
     def __init__(self, count: int) -> None:
         self.items = [item(str(number), submit_request()) for number in range(count)]
@@ -32,48 +32,48 @@ class Client:
         self.messages.append((now, len(message.results)))
 
 
-class Settled:
-    """Accepts each item at a moment of its own."""
+class ScriptedAdmission:
+    """Accepts each item at a given time."""
 
-    crowded = False
+    saturated = False
 
-    def __init__(self, moments: Sequence[float]) -> None:
-        self.moments = list(moments)
+    def __init__(self, times: Sequence[float]) -> None:
+        self.times = list(times)
 
-    def begin(self, offered: ImageRequest) -> asyncio.Future[ImageRequest]:
+    def submit(self, request: ImageRequest) -> asyncio.Future[ImageRequest]:
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[ImageRequest] = loop.create_future()
-        loop.call_at(self.moments.pop(0), answer.set_result, offered)
+        loop.call_at(self.times.pop(0), answer.set_result, request)
         return answer
 
 
-async def messages(moments: Sequence[float]) -> list[tuple[float, int]]:
-    """What a client gets whose items are settled at these moments."""
-    client = Client(len(moments))
-    submissions = cast("SubmitAdmission", cast("Any", Settled(moments)))
-    streams = SubmitStreams(submissions, Calls().failure, max_open=1_000)
+async def messages(times: Sequence[float]) -> list[tuple[float, int]]:
+    """Return the messages for items that are accepted at these times."""
+    client = Client(len(times))
+    admission = cast("SubmitAdmission", cast("Any", ScriptedAdmission(times)))
+    streams = SubmitStreams(admission, RpcMiddleware().report, max_open=1_000)
     await streams.serve(cast("Any", client))
     return client.messages
 
 
-def test_results_that_come_one_by_one_never_wait() -> None:
-    """Nor does the first message that is shared."""
+def test_single_results_are_sent_at_once() -> None:
+    """So is the first batch."""
     assert run_virtually(messages([0.1, 0.2, 0.3, 0.3])) == [(0.1, 1), (0.2, 1), (0.3, 2)]
 
 
-def test_after_a_shared_message_the_next_one_waits_for_company() -> None:
-    """It leaves when it holds a quarter of what is unanswered, here of sixteen."""
-    moments = [0.1, 0.1, 0.2, 0.201, 0.202, 0.203, *[1.0] * 12]
-    assert run_virtually(messages(moments))[:2] == [(0.1, 2), (0.203, 4)]
+def test_after_a_batch_the_next_message_waits_for_more_results() -> None:
+    """It is sent with a quarter of the unanswered items, here of sixteen."""
+    times = [0.1, 0.1, 0.2, 0.201, 0.202, 0.203, *[1.0] * 12]
+    assert run_virtually(messages(times))[:2] == [(0.1, 2), (0.203, 4)]
 
 
-def test_company_that_does_not_come_is_not_waited_for() -> None:
-    """A few milliseconds, and what is there leaves; alone, so that the next one does not wait again."""
-    moments = [0.1, 0.1, 0.2, 0.3, *[1.0] * 12]
-    assert run_virtually(messages(moments))[:3] == [(0.1, 2), (0.205, 1), (0.3, 1)]
+def test_the_wait_for_more_results_is_bounded() -> None:
+    """After a few milliseconds the ready result is sent; it is not a batch, so the next one does not wait."""
+    times = [0.1, 0.1, 0.2, 0.3, *[1.0] * 12]
+    assert run_virtually(messages(times))[:3] == [(0.1, 2), (0.205, 1), (0.3, 1)]
 
 
-def test_what_is_left_of_a_small_number_does_not_wait() -> None:
-    """A client that keeps few under way is never held up for the sake of full messages."""
-    moments = [0.1, 0.1, 0.2, 0.2, 0.3]
-    assert run_virtually(messages(moments)) == [(0.1, 2), (0.2, 2), (0.3, 1)]
+def test_a_client_with_few_items_in_flight_never_waits() -> None:
+    """A quarter of a few items is at most one."""
+    times = [0.1, 0.1, 0.2, 0.2, 0.3]
+    assert run_virtually(messages(times)) == [(0.1, 2), (0.2, 2), (0.3, 1)]

@@ -1,4 +1,4 @@
-"""How often a watched request is read."""
+"""When watched requests are polled."""
 
 import math
 
@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.model.request import State
-from server.watch.schedule import WatchSchedule, to_read
+from server.watch.schedule import PollIntervals, PollScheduler, poll_count
 
-SCHEDULE = WatchSchedule(shortest=0.25, longest=30)
+INTERVALS = PollIntervals(shortest=0.25, longest=30)
 ages = st.floats(-60, 1e9)
 
 
@@ -28,26 +28,26 @@ ages = st.floats(-60, 1e9)
     ],
 )
 def test_intervals_grow_with_age(state: State, age: float, expected: float) -> None:
-    """A young request is read often, an old one seldom, a COMPLETED one never; clocks may disagree."""
-    assert SCHEDULE.interval(state, age) == expected
+    """A new request is polled often, an old one rarely, a COMPLETED one never; clock skew is tolerated."""
+    assert INTERVALS.interval(state, age) == expected
 
 
 @given(ages, ages)
-def test_an_older_request_is_never_read_more_often(one: float, other: float) -> None:
-    """Intervals never shrink with age, and stay between their bounds."""
+def test_an_older_request_is_never_polled_more_often(one: float, other: float) -> None:
+    """Intervals never shrink with age, and stay within their bounds."""
     younger, older = sorted((one, other))
-    short, long = (SCHEDULE.interval(State.PENDING, age) for age in (younger, older))
-    assert SCHEDULE.shortest <= short <= long <= SCHEDULE.longest
+    short, long = (INTERVALS.interval(State.PENDING, age) for age in (younger, older))
+    assert INTERVALS.shortest <= short <= long <= INTERVALS.longest
 
 
 @pytest.mark.parametrize(("failures", "expected"), [(1, 0.5), (2, 1), (5, 8), (6, 10), (5_000, 10)])
-def test_an_outage_is_met_with_ever_longer_pauses(failures: int, expected: float) -> None:
-    """Pauses double up to ten seconds, however long the outage lasts."""
-    assert SCHEDULE.backoff.ceiling(failures) == expected
+def test_backoff_doubles_up_to_ten_seconds(failures: int, expected: float) -> None:
+    """However long the outage lasts."""
+    assert INTERVALS.backoff.ceiling(failures) == expected
 
 
 @pytest.mark.parametrize(
-    ("overdue", "waited_enough", "expected"),
+    ("overdue", "partial", "expected"),
     [
         (0, True, 0),
         (1, False, 0),
@@ -59,8 +59,41 @@ def test_an_outage_is_met_with_ever_longer_pauses(failures: int, expected: float
         (250, True, 300),
     ],
 )
-def test_what_does_not_fill_a_call_waits_for_company(
-    overdue: int, waited_enough: bool, expected: int
-) -> None:
-    """Whole calls leave at once; the rest leaves when it has waited enough, in a call with room for others."""
-    assert to_read(overdue, call_size=100, waited_enough=waited_enough) == expected
+def test_a_partial_call_waits(overdue: int, partial: bool, expected: int) -> None:
+    """Full calls are made at once; the rest waits until partial calls are allowed, in a call with room for others."""
+    assert poll_count(overdue, 100, partial=partial) == expected
+
+
+def scheduler_of(ages: dict[str, float]) -> PollScheduler:
+    """Requests that were polled at time 0; calls have room for two."""
+    scheduler = PollScheduler(INTERVALS, 2)
+    for request_id, age in ages.items():
+        scheduler.schedule(request_id, State.PENDING, age, 0)
+    return scheduler
+
+
+def test_the_most_overdue_request_is_polled_first() -> None:
+    """Requests that are not due are not polled."""
+    scheduler = scheduler_of({"a": 40, "b": 20, "c": 600})
+    assert scheduler.due(0.9) == []
+    assert scheduler.due(5) == ["b", "a"]
+
+
+def test_a_partial_call_takes_requests_that_are_due_soon() -> None:
+    """Then the next partial call waits for the shortest interval."""
+    scheduler = scheduler_of({"a": 20, "b": 20.5, "c": 32})
+    assert scheduler.due(1.0) == ["a", "b"]
+    scheduler.schedule("a", State.PENDING, 21, 1)
+    scheduler.schedule("b", State.PENDING, 0, 1)
+    assert scheduler.due(1.3) == ["b"]
+    assert scheduler.due(1.51) == []
+    assert scheduler.due(1.56) == ["b", "c"]
+
+
+def test_a_removed_request_is_not_polled() -> None:
+    """Nor one that never changes again."""
+    scheduler = scheduler_of({"a": 0, "b": 0})
+    scheduler.remove("a")
+    scheduler.remove("never scheduled")
+    scheduler.schedule("b", State.COMPLETED, 0, 0)
+    assert scheduler.due(1e9) == []

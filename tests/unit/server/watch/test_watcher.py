@@ -14,7 +14,7 @@ from core.runtime.clock import now_ms
 from harness.virtual_time import run_virtually
 from server.status.cache import CompletedCache
 from server.status.reader import StatusReader
-from server.watch.schedule import WatchSchedule
+from server.watch.schedule import PollIntervals
 from server.watch.watcher import Watcher
 
 SHORTEST = 0.25
@@ -52,7 +52,7 @@ async def watched_beside(kind: str) -> list[float]:
     watcher = Watcher(
         tables,
         StatusReader(tables, "http://i/", CompletedCache(0, 1)),
-        WatchSchedule(SHORTEST, 30),
+        PollIntervals(SHORTEST, 30),
         max_watched=10,
     )
     running = asyncio.create_task(watcher.run())

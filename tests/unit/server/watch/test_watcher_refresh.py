@@ -10,7 +10,7 @@ from core.runtime.clock import now_ms
 from harness.virtual_time import run_virtually
 from server.status.cache import CompletedCache
 from server.status.reader import StatusReader
-from server.watch.schedule import WatchSchedule
+from server.watch.schedule import PollIntervals
 from server.watch.watcher import Watcher
 
 READ_S = 0.01
@@ -40,7 +40,7 @@ class Row:
 def watcher_of(row: Row) -> Watcher:
     tables = cast("Tables", cast("Any", row))
     statuses = StatusReader(tables, "http://i/", CompletedCache(0, 1))
-    return Watcher(tables, statuses, WatchSchedule(600, 600), max_watched=10)
+    return Watcher(tables, statuses, PollIntervals(600, 600), max_watched=10)
 
 
 def test_of_news_that_follow_each_other_the_last_is_read() -> None:
@@ -54,17 +54,17 @@ def test_of_news_that_follow_each_other_the_last_is_read() -> None:
         opened = asyncio.create_task(entering.__aenter__())
         await asyncio.sleep(READ_S / 2)
         row.revision = 2
-        watcher.hasten(row.request_id, 2)
+        watcher.refresh_now(row.request_id, 2)
         subscription = await opened
         while not seen or seen[-1] < 2:
             status = await subscription.next_status()
             assert status is not None
             seen.append(status.request.revision)
         row.revision = 3
-        watcher.hasten(row.request_id, 3)
+        watcher.refresh_now(row.request_id, 3)
         await asyncio.sleep(READ_S / 2)
         row.revision = 4
-        watcher.hasten(row.request_id, 4)
+        watcher.refresh_now(row.request_id, 4)
         while seen[-1] < 4:
             status = await subscription.next_status()
             assert status is not None
@@ -88,10 +88,10 @@ def test_what_is_known_or_not_watched_is_not_read() -> None:
         watcher = watcher_of(row)
         async with watcher.subscribe([row.request_id]):
             for revision in (1, 2, 2):
-                watcher.hasten(row.request_id, revision)
-            watcher.hasten(str(uuid.uuid4()), 9)
+                watcher.refresh_now(row.request_id, revision)
+            watcher.refresh_now(str(uuid.uuid4()), 9)
             await asyncio.sleep(1)
-        watcher.hasten(row.request_id, 9)
+        watcher.refresh_now(row.request_id, 9)
         await asyncio.sleep(1)
         return row.reads
 
@@ -105,7 +105,7 @@ def test_a_revision_that_never_comes_is_read_once() -> None:
         row = Row()
         watcher = watcher_of(row)
         async with watcher.subscribe([row.request_id]):
-            watcher.hasten(row.request_id, 1_000)
+            watcher.refresh_now(row.request_id, 1_000)
             await asyncio.sleep(1)
         return row.reads
 

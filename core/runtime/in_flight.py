@@ -1,0 +1,29 @@
+"""Counts operations in progress, for graceful shutdown."""
+
+import asyncio
+
+
+class InFlight:
+    """Call `start` and `finish` once for each operation."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    @property
+    def count(self) -> int:
+        return self._count
+
+    def start(self) -> None:
+        self._count += 1
+        self._idle.clear()
+
+    def finish(self) -> None:
+        self._count -= 1
+        if not self._count:
+            self._idle.set()
+
+    async def wait_idle(self) -> None:
+        """Wait until no operation is in progress."""
+        await self._idle.wait()

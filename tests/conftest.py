@@ -1,6 +1,7 @@
 """What every test may ask for."""
 
 import inspect
+import os
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -63,6 +64,32 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         real = metafunc.config.getoption("--backend") == "real"
         names = ["sqlite", "opensearch"] if real else ["sqlite"]
         metafunc.parametrize("engine", names, indirect=True)
+
+
+LEVEL_LIMITS_S = {"chaos": 300, "acceptance": 300, "integration": 120, "unit": 60}
+"""Slowest level first. pytest-timeout's limits are several times the budgets in CONTRIBUTING.md: only a hang or a very
+busy machine reaches them."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each test the limit of its level, and start the slow levels first.
+
+    xdist hands each worker a contiguous part of the list, so the list is dealt out to the workers. The order within a
+    level stays random.
+    """
+    order = list(LEVEL_LIMITS_S)
+    levels = {item: _level(item) for item in items}
+    for item, level in levels.items():
+        if level is not None and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(LEVEL_LIMITS_S[level]))
+    items.sort(key=lambda item: order.index(levels[item] or "unit"))
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    items[:] = [item for first in range(workers) for item in items[first::workers]]
+
+
+def _level(item: pytest.Item) -> str | None:
+    parts = item.path.relative_to(Path(__file__).parent).parts
+    return parts[0] if parts[0] in LEVEL_LIMITS_S else None
 
 
 def pytest_collection_finish() -> None:

@@ -1,4 +1,4 @@
-"""A page of this folder that is generated: written by `make`, and checked for freshness by `make check`."""
+"""A generated page of this folder. `make` writes it, and `make check` checks that it is up to date."""
 
 import argparse
 import sys
@@ -6,12 +6,14 @@ from pathlib import Path
 
 
 def write_or_check(path: Path, content: str, target: str) -> int:
-    """Write it, or with --check only say whether it is stale; returns the exit status.
+    """Write the page, or with --check only compare it. Returns the exit status.
 
-    `target` is that of the Makefile which writes it.
+    `target` is the Makefile target that writes the page.
     """
     parser = argparse.ArgumentParser(description=f"Generate docs/{path.name}.")
-    parser.add_argument("--check", action="store_true", help="only say whether it is stale")
+    parser.add_argument(
+        "--check", action="store_true", help="only check whether the page is up to date"
+    )
     if not parser.parse_args().check:
         path.write_text(content)
         return 0

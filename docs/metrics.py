@@ -1,4 +1,4 @@
-"""Generates docs/metrics.md from the code, or checks that it is fresh.
+"""Generate docs/metrics.md from the code, or check that it is up to date.
 
 python docs/metrics.py [--check]
 """
@@ -31,12 +31,12 @@ HEAD = """# Metrics
 Generated from the code by `make metrics`; `make check` fails when it is stale.
 
 Each process serves `/metrics` on `METRICS_PORT` (9464), for Prometheus. Durations are in seconds, sizes in bytes. No
-label holds a URL, an id or a customer. A histogram is in `_bucket`, `_sum` and `_count`. `/livez` on the same port
-answers 503 once the event loop has not turned for 30 s, and 200 before; it knows nothing of AWS.
+label contains a URL, an id or a customer. A histogram has `_bucket`, `_sum` and `_count`. `/livez` on the same port
+answers 503 if the event loop has been blocked for 30 s, and 200 otherwise. It does not depend on AWS.
 
-All processes have the metrics of `prometheus_client` as well: `process_cpu_seconds_total`,
-`process_resident_memory_bytes`, `process_open_fds`, `python_gc_*` and so on. With `python -m server --workers N` these
-have a label `worker`, and `server_worker_deaths_total` counts workers that ended unasked.
+All processes also export the metrics of `prometheus_client`: `process_cpu_seconds_total`,
+`process_resident_memory_bytes`, `process_open_fds`, `python_gc_*` and others. With `python -m server --workers N` these
+have a label `worker`, and `server_worker_deaths_total` counts workers that ended unexpectedly.
 """
 
 PROCESSES: dict[str, tuple[ModuleType, ...]] = {
@@ -50,17 +50,17 @@ PROCESSES: dict[str, tuple[ModuleType, ...]] = {
 }
 
 NOTES = {
-    "Server": "The first three bear the names and labels of the gRPC ecosystem's middleware, so that its dashboards "
-    "fit.\n",
-    "Consumer": "Meanings are those of OpenTelemetry's messaging metrics, where it has one: "
+    "Server": "The first three have the names and labels of the gRPC ecosystem's middleware, so that its dashboards "
+    "apply.\n",
+    "Consumer": "Equivalents in OpenTelemetry's messaging metrics: "
     "`consumer_received_messages_total` is `messaging.client.consumed.messages`, `consumer_process_duration_seconds` "
-    "is `messaging.process.duration`, `aws_call_seconds` of the operations of SQS is "
+    "is `messaging.process.duration`, `aws_call_seconds` of the SQS operations is "
     "`messaging.client.operation.duration`.\n",
-    "Indexer": "`python -m consumer indexer`, where there is a search engine.\n",
-    "Queue exporter": "`python -m consumer queue-exporter`, once for an installation.\n",
+    "Indexer": "`python -m consumer indexer`, if there is a search engine.\n",
+    "Queue exporter": "`python -m consumer queue-exporter`, one per installation.\n",
 }
 
-RECORDED = """## Recorded by Prometheus
+RECORDED = """## Recording rules
 
 The rules in `k8s/components/monitoring/rules` add these series.
 
@@ -82,14 +82,14 @@ def page() -> str:
 
 
 def metrics_of(module: ModuleType) -> Iterator[MetricWrapperBase]:
-    """A module's metrics in the order of their definition."""
+    """Return a module's metrics in the order of their definition."""
     for value in vars(module).values():
         if isinstance(value, MetricWrapperBase):
             yield value
 
 
 def name_of(metric: MetricWrapperBase) -> str:
-    """The name under which a query finds it."""
+    """Return the name that queries use."""
     (described,) = metric.describe()
     return f"{described.name}_total" if isinstance(metric, Counter) else described.name
 

@@ -1,4 +1,4 @@
-"""Generates docs/reference.md from the code, or checks that it is fresh.
+"""Generate docs/reference.md from the code, or check that it is up to date.
 
 python docs/reference.py [--check]
 """
@@ -27,22 +27,22 @@ HEAD = """# Reference
 
 Generated from the code by `make reference`; `make check` fails when it is stale.
 
-Settings are environment variables, read once at the start. A process that finds a fault names every faulty variable
-and exits with status 2. Endpoints, region and credentials of AWS come from the SDK's own variables
-(`AWS_ENDPOINT_URL`, `AWS_DEFAULT_REGION`, …). A deprecated name is accepted for one release: the process writes a line
-about it at the start, and the new name wins if both are set.
+Settings are environment variables. Each program reads them once, at start. If some are invalid, it prints all of them
+with their variable names and exits with status 2. Endpoints, region and credentials of AWS come from the SDK's own
+variables (`AWS_ENDPOINT_URL`, `AWS_DEFAULT_REGION`, …). A deprecated name is accepted for one release: the process logs a line
+about it at start, and the new name wins if both are set.
 """
 
 FAILURES = """## Failure codes
 
-A FAILED request carries one of these; the names are those of the contract's `FailureCode`, less its prefix.
-A *permanent* failure ends a request at once. A *transient* one is tried again, three times in all by default
-(`MAX_ATTEMPTS`): the second within 0.2 s, the third after 20 to 40 s (`RETRY_DELAY_S`), so that an origin that is back
-within 20 s fails nobody. An origin that asks for a longer wait (`Retry-After`, up to 15 minutes) is asked again after
-it. To be put off because a host has as many of our requests as it should is no attempt.
-The attempts are counted in `failure.attempts`.
+A FAILED request has one of these codes. The names are those of the contract's `FailureCode` without its prefix.
+A *permanent* failure ends the request at once. After a *transient* failure the download is tried again, up to
+`MAX_ATTEMPTS` (3) attempts: the second within 0.2 s, the third after 20 to 40 s (`RETRY_DELAY_S`). An outage of an
+origin of less than 20 s therefore fails no request. If the origin asks for a longer wait (`Retry-After`, up to 15 minutes), the next attempt follows after it.
+A deferral because a host already has the allowed number of our requests does not count as an attempt.
+`failure.attempts` has the number of attempts.
 
-| code | kind | what the customer reads |
+| code | kind | message for the customer |
 |---|---|---|
 """
 
@@ -57,18 +57,19 @@ with run-length encoding) is rejected.
 
 REASONS = """## Reasons of RPC errors
 
-An RPC that is refused carries `google.rpc.ErrorInfo` with the domain `imageservice` and one of these reasons.
-`INVALID_REQUEST` also carries `BadRequest` with a violation for each field; those that are worth calling again carry
+A refused RPC carries `google.rpc.ErrorInfo` with the domain `imageservice` and one of these reasons.
+`INVALID_REQUEST` also carries `BadRequest` with a violation for each field; errors for which a retry is useful carry
 `RetryInfo`.
 
-| reason | status | what it means |
+| reason | status | meaning |
 |---|---|---|
 """
 
 
-WORKERS = """`python -m server --workers N` runs N processes on one port (Linux, SO_REUSEPORT; by default 1).
-Limits hold for each worker. The kernel spreads connections, not calls: a client with one connection uses one worker.
-`/metrics` adds the workers up; `process_*` has a label `worker`, 0 being the parent. It needs a writable `TMPDIR`.
+WORKERS = """`python -m server --workers N` runs N processes on one port (Linux, SO_REUSEPORT; 1 by default).
+Limits apply to each worker. The kernel distributes connections, not calls: one connection uses one worker.
+`/metrics` has the sums of all workers; `process_*` has a label `worker`, where 0 is the parent. `TMPDIR` must be
+writable.
 """
 
 
@@ -79,9 +80,9 @@ settings of metrics and logs.
 
 
 INDEXER = """
-`python -m consumer indexer` also reads the settings of search, where `SEARCH_URL` is *required*, `REQUESTS_TABLE`,
-`IMAGES_TABLE`, and the settings of metrics and logs. `python -m consumer reindex` reads the same, less those of this
-table.
+`python -m consumer indexer` also reads the search settings (`SEARCH_URL` is *required*), `REQUESTS_TABLE`,
+`IMAGES_TABLE`, and the settings of metrics and logs. `python -m consumer reindex` reads the same settings except those
+of this table.
 """
 
 
@@ -107,7 +108,7 @@ def page() -> str:
 
 
 def _own(settings: type[BaseSettings]) -> dict[str, FieldInfo]:
-    """What it has beyond that which several have."""
+    """Return the settings that only this class has."""
     shared = {*CoreSettings.model_fields, *SearchSettings.model_fields}
     return {name: field for name, field in settings.model_fields.items() if name not in shared}
 

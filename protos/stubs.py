@@ -1,4 +1,4 @@
-"""Generates the Python stubs of the contract, or checks that those committed are fresh.
+"""Generate the Python stubs of the contract, or check that the committed ones are up to date.
 
 python protos/stubs.py [--check]
 """
@@ -16,8 +16,8 @@ STUBS = Path("imageservice/v1")
 
 
 def generate(target: Path) -> None:
-    """Write messages and services, with types for both, below `target`."""
-    # The types' generators are programs beside this interpreter, wherever PATH leads.
+    """Write messages and services, with type stubs for both, below `target`."""
+    # The generators of the type stubs are programs beside this interpreter, independent of PATH.
     scripts = Path(sys.executable).parent
     status = protoc.main(
         [
@@ -38,7 +38,7 @@ def generate(target: Path) -> None:
 
 
 def stale() -> list[str]:
-    """Names of committed stubs that differ from what would be generated."""
+    """Return the names of committed stubs that differ from the generated ones."""
     with tempfile.TemporaryDirectory() as folder:
         generate(Path(folder))
         fresh = sorted((Path(folder) / STUBS).glob("*_pb2*"))
@@ -52,7 +52,7 @@ def stale() -> list[str]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Generate the Python stubs of the contract.")
-    parser.add_argument("--check", action="store_true", help="only say which stubs are stale")
+    parser.add_argument("--check", action="store_true", help="only check which stubs are stale")
     if not parser.parse_args().check:
         generate(ROOT)
         return 0

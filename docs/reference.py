@@ -29,8 +29,8 @@ Generated from the code by `make reference`; `make check` fails when it is stale
 
 Settings are environment variables. Each program reads them once, at start. If some are invalid, it prints all of them
 with their variable names and exits with status 2. Endpoints, region and credentials of AWS come from the SDK's own
-variables (`AWS_ENDPOINT_URL`, `AWS_DEFAULT_REGION`, …). A deprecated name is accepted for one release: the process logs a line
-about it at start, and the new name wins if both are set.
+variables (`AWS_ENDPOINT_URL`, `AWS_DEFAULT_REGION`, …). A deprecated name is accepted for one release: the process logs
+a line about it at start, and the new name wins if both are set.
 """
 
 FAILURES = """## Failure codes
@@ -38,7 +38,8 @@ FAILURES = """## Failure codes
 A FAILED request has one of these codes. The names are those of the contract's `FailureCode` without its prefix.
 A *permanent* failure ends the request at once. After a *transient* failure the download is tried again, up to
 `MAX_ATTEMPTS` (3) attempts: the second within 0.2 s, the third after 20 to 40 s (`RETRY_DELAY_S`). An outage of an
-origin of less than 20 s therefore fails no request. If the origin asks for a longer wait (`Retry-After`, up to 15 minutes), the next attempt follows after it.
+origin of less than 20 s therefore fails no request.
+If the origin asks for a longer wait (`Retry-After`, up to 15 minutes), the next attempt follows after it.
 A deferral because a host already has the allowed number of our requests does not count as an attempt.
 `failure.attempts` has the number of attempts.
 

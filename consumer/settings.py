@@ -1,4 +1,4 @@
-"""Settings of the consumer. docs/reference.md lists them; each is described where it is defined."""
+"""Settings of the consumer. docs/reference.md is generated from their descriptions."""
 
 import ipaddress
 from typing import Annotated, Any, Literal
@@ -34,107 +34,106 @@ class ConsumerSettings(CoreSettings, RequestQueuesSettings):
     )
     customer_tag_key: SecretStr = Field(
         min_length=16,
-        description="Secret with which customer ids are hashed into object keys. Keep it: another key stores repeated "
-        "uploads under other names.",
+        description="Secret key of the hash that turns customer ids into object keys. Keep it: with another key, "
+        "repeated uploads get other names.",
     )
     retention_days: int = Field(
         0,
         ge=0,
         le=3_650,
-        description="Days after its end at which a request's row expires, and its id and labels with it; the image "
-        "stays. An id that is used again then is a new request, of any customer, with an image of its own. 0 keeps "
-        "rows for ever.",
+        description="Days from the end of a request until its row expires, with its id and labels. The image stays. "
+        "After that the id may be used for a new request of any customer, with an image of its own. 0 keeps rows for "
+        "ever.",
     )
 
     concurrency: int = Field(
-        64, ge=1, le=1_000, description="Messages worked on at the same time by this process."
+        64, ge=1, le=1_000, description="Most messages that this process works on at the same time."
     )
     receive_wait_s: int = Field(
-        5, ge=0, le=20, description="Long poll of one receive, in seconds. A drain waits for it."
+        5,
+        ge=0,
+        le=20,
+        description="Wait time of a receive (long poll), in seconds. A drain waits for it.",
     )
     drain_grace_s: float = Field(
         25,
         ge=0,
-        description="Seconds after SIGTERM in which work may finish; what is left then is given back. "
-        "Keep it, RECEIVE_WAIT_S and 25 s more, below the pod's grace period.",
+        description="Seconds after SIGTERM in which messages may finish; the rest is requeued. Keep DRAIN_GRACE_S + "
+        "RECEIVE_WAIT_S + 25 s below the grace period of the pod.",
     )
-    max_attempts: int = Field(
-        3, ge=1, le=10, description="How often an origin is asked for one image."
-    )
+    max_attempts: int = Field(3, ge=1, le=10, description="Most attempts to fetch an image.")
     retry_delay_s: int = Field(
         30,
         ge=0,
         le=600,
-        description="Seconds, a third more or less, before each attempt after the second; the last always comes after "
-        "it. Meanwhile the message waits in the queue. 0 makes all attempts at once.",
+        description="Delay in seconds, plus or minus a third, before each attempt after the second; the last attempt "
+        "always has it. The message waits in the queue meanwhile. 0 makes all attempts at once.",
     )
     max_isolated_runs: int = Field(
         2,
         validation_alias=AliasChoices("max_isolated_runs", "max_runs_alone"),
         ge=1,
         le=10,
-        description="Runs begun alone, after a run that killed its process, before a request is FAILED CRASHED.",
+        description="Most isolated runs of a request after a run that killed its process; then it is FAILED CRASHED.",
     )
 
     allowed_networks: Annotated[tuple[Network, ...], NoDecode] = Field(
         (),
-        description="Private networks that origins may be in, as comma-separated CIDRs. None by default.",
+        description="Private networks in which origins are allowed, as comma-separated CIDRs. None by default.",
     )
     allow_nat64: bool = Field(
         False,
-        description="Allow NAT64 (64:ff9b::/96) around public IPv4 addresses: needed on IPv6-only networks.",
+        description="Allow NAT64 addresses (64:ff9b::/96) of public IPv4 addresses. Required on IPv6-only networks.",
     )
     user_agent: str = Field(
         "imageservice/1 (image fetcher)",
         min_length=1,
         max_length=200,
-        description="Names us to origins. Add where their operators can complain.",
+        description="User-Agent header sent to origins. Add a contact for their operators.",
     )
     connect_timeout_s: float = Field(5, gt=0, le=60, description="Seconds to connect to an origin.")
     total_timeout_s: float = Field(
-        30, gt=0, le=600, description="Seconds for one attempt, all redirects included."
+        30, gt=0, le=600, description="Seconds for one attempt, including all redirects."
     )
     min_rate_bytes_s: int = Field(
-        1_024, ge=0, description="Bytes a second below which an origin is too slow."
+        1_024, ge=0, description="Lowest rate of an origin, in bytes per second."
     )
     min_rate_window_s: float = Field(
         5,
         gt=0,
         le=60,
-        description="Seconds before the rate is judged, and over which it is then judged.",
+        description="Window in seconds over which the rate is measured. The first check comes after one window.",
     )
-    max_body_bytes: int = Field(
-        20 * MIB, ge=1, description="Largest body that is accepted, in bytes."
-    )
-    max_redirects: int = Field(5, ge=0, le=20, description="Redirects that are followed.")
+    max_body_bytes: int = Field(20 * MIB, ge=1, description="Largest accepted body, in bytes.")
+    max_redirects: int = Field(5, ge=0, le=20, description="Most redirects that are followed.")
     per_host_limit: int = Field(
         8,
         ge=1,
-        description="Requests to one origin host at the same time by this process. A fleet asks it for as many times "
-        "that as it has consumers: 8 by one, 128 by sixteen.",
+        description="Most concurrent requests of this process to one origin host. Sixteen consumers send sixteen times "
+        "as many: 128 by default.",
     )
     body_budget_bytes: int = Field(
         256 * MIB,
         ge=1,
-        description="Memory for bodies in this process, in bytes; fetches wait for it.",
+        description="Memory budget for bodies in this process, in bytes. Fetches wait for free memory.",
     )
 
     verification: Literal["full", "draft", "header"] = Field(
         "draft",
-        description="How far pictures are decoded. full: every pixel; draft: JPEG at an eighth of its size, which "
-        "finds truncation as well, everything else in full; header: trusts origins that are known good.",
+        description="Thoroughness of the decode check. full: every pixel; draft: JPEG at an eighth of its size, which "
+        "also finds truncation, and all other formats in full; header: no decoding, for trusted origins.",
     )
     max_pixels: int = Field(
         100_000_000,
         ge=1,
-        description="Largest picture: frames times width times height. One frame has at most 89,478,485 as well.",
+        description="Most pixels of an image: frames x width x height. A single frame has at most 89,478,485.",
     )
     max_frames: int = Field(1_000, ge=1, description="Most frames of an animation.")
-    decode_threads: int = Field(2, ge=1, le=64, description="Pictures decoded at the same time.")
+    decode_threads: int = Field(2, ge=1, le=64, description="Images decoded at the same time.")
     decode_budget_bytes: int = Field(
         512 * MIB,
         ge=1,
-        description="Memory for decoding in this process, in bytes; pictures wait for it.",
+        description="Memory budget for decoding in this process, in bytes. Images wait for free memory.",
     )
 
     @field_validator("allowed_networks", mode="before")
@@ -148,13 +147,13 @@ class ConsumerSettings(CoreSettings, RequestQueuesSettings):
     @classmethod
     def _is_a_header(cls, value: str) -> str:
         if not value.isprintable():
-            raise ValueError("it must be one printable line, for it is sent as a header")
+            raise ValueError("it must be one printable line, because it is sent as a header")
         return value
 
     @model_validator(mode="after")
     def _budget_holds_a_body(self) -> "ConsumerSettings":
         if self.body_budget_bytes < self.max_body_bytes:
             raise ValueError(
-                "BODY_BUDGET_BYTES is smaller than MAX_BODY_BYTES: no fetch could begin"
+                "BODY_BUDGET_BYTES is smaller than MAX_BODY_BYTES, so that no fetch could start"
             )
         return self

@@ -43,17 +43,17 @@ class ProcessSettings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="ignore")
 
     metrics_host: str = Field(
-        "0.0.0.0",  # noqa: S104  a scraper is outside the pod
+        "0.0.0.0",  # noqa: S104  Prometheus connects from outside the pod
         description="Address on which Prometheus metrics are served.",
     )
     metrics_port: int = Field(
         9464, ge=1, le=65_535, description="Port on which Prometheus metrics are served."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="Least severe line that is logged."
+        "info", description="Lowest level of log lines that are written."
     )
     log_format: Literal["json", "console"] = Field(
-        "json", description="JSON for machines, console for people."
+        "json", description="Format of log lines: JSON for machines, console for people."
     )
 
 
@@ -75,43 +75,43 @@ class CoreSettings(QueueSettings, TableSettings):
 
     public_base_url: str = Field(
         pattern=r"^https?://.+/$",
-        description="Where published objects are read, ending in a slash (stack output PublicBaseUrl).",
+        description="Public base URL of published objects, with a final slash (stack output PublicBaseUrl).",
     )
     customer_shards: int = Field(
         8,
         ge=1,
         le=1_000,
-        description="Index partitions over which one customer's requests are spread; 1,000 writes a second each. "
-        "Raise it only: rows keep the shard they were written with, and a server lists no shard that it does not know.",
+        description="Index partitions for the requests of one customer; each allows 1,000 writes per second. Only "
+        "raise it: rows keep their shard, and a server does not list shards above this number.",
     )
     batch_linger_s: float = Field(
         0.005,
         validation_alias=AliasChoices("batch_linger_s", "commit_linger_s"),
         ge=0,
         le=1,
-        description="Seconds that a call to DynamoDB, SQS or SNS may wait for its batch to fill while the process is "
-        "busy; an idle one never waits.",
+        description="Longest time in seconds that a busy process waits for a batch to DynamoDB, SQS or SNS to fill. An "
+        "idle process never waits.",
     )
     batch_max_items: int = Field(
         25,
         validation_alias=AliasChoices("batch_max_items", "commit_max_batch"),
         ge=1,
         le=25,
-        description="Items that share a call, where the service's own limit is not lower; 1 sends each alone.",
+        description="Most items in a batch, if the limit of the service is not lower. 1 disables batching.",
     )
 
     redis_url: SecretStr | None = Field(
         None,
-        description="Redis (or Valkey, or ElastiCache without cluster mode) through which consumers tell servers of "
-        "outcomes: redis://name:password@host:port/database, of which the host suffices, or rediss:// for TLS. "
-        "Certificates are always checked, against the system's authorities or those of "
+        description="Redis, Valkey, or ElastiCache without cluster mode. Consumers notify servers of ended requests "
+        "through it. redis://name:password@host:port/database, of which only the host is required, or rediss:// for "
+        "TLS. Certificates are always verified, against the system's authorities or those of "
         "?ssl_ca_certs=/path/to.pem. Without it servers read the tables, and watches poll.",
     )
     redis_ttl_s: int = Field(
         86_400,
         ge=1,
         le=31_536_000,
-        description="Seconds for which a COMPLETED request is kept there at most.",
+        description="Time to live of a COMPLETED request in Redis, in seconds.",
     )
 
     @field_validator("redis_url")

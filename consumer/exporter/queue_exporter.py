@@ -1,10 +1,10 @@
-"""`python -m consumer queue-exporter`: how many messages the queues hold, for Prometheus.
+"""`python -m consumer queue-exporter`: exports the number of messages in each queue to Prometheus.
 
-A process of its own, because nobody else may be there to tell: consumers are scaled to none, and a backlog without a
-consumer is what an operator must hear of. One is enough. SQS has no free metric that says as much within seconds.
+It is a separate process, because a backlog must be visible if no consumer runs, for example after KEDA has scaled to
+zero. One replica is enough. SQS has no free metric with a delay of seconds.
 
-Cost: a GetQueueAttributes for each queue every READ_INTERVAL_S; at the default of 15 s, three queues are 520,000 calls
-a month ($0.21), and the two of search 350,000 more ($0.14).
+Cost: one GetQueueAttributes per queue every READ_INTERVAL_S. At the default of 15 s, three queues cost 520,000 calls a
+month ($0.21), and the two queues of search 350,000 more ($0.14).
 """
 
 import argparse
@@ -25,8 +25,8 @@ from core.runtime.signals import run_until_signal
 
 QUEUE_MESSAGES = Gauge(
     "queue_messages",
-    "Messages in a queue, as SQS approximates: visible ones wait, those in flight are held by a consumer. Gone while "
-    "SQS cannot be read, for an error is no empty queue.",
+    "Approximate number of messages in a queue. visible: waiting; in_flight: in process; delayed: requeued with a "
+    "delay. No value while SQS does not answer, because an error is not an empty queue.",
     ["queue", "state"],
 )
 READ_FAILURES = Counter(
@@ -50,7 +50,7 @@ class QueueExporterSettings(RequestQueuesSettings):
     )
     search_queue_url: str = Field(
         "",
-        description="The indexer's queue; empty where there is none (stack output SearchQueueUrl).",
+        description="The indexer's queue; empty if there is none (stack output SearchQueueUrl).",
     )
     search_dlq_url: str = Field(
         "",
@@ -60,7 +60,7 @@ class QueueExporterSettings(RequestQueuesSettings):
 
     @property
     def queues(self) -> dict[str, str]:
-        """URLs by what metrics call them."""
+        """Queue URLs by their value of the metrics label `queue`."""
         every = {
             "requests": self.queue_url,
             "failed_requests": self.failed_requests_queue_url,
@@ -88,7 +88,7 @@ COMMAND = Command(
 async def _export_until(stop: asyncio.Event, settings: QueueExporterSettings) -> int:
     queues = settings.queues
     for queue in queues:
-        # A counter that is not there before it counts has no rate.
+        # Initialise all label values to 0: rate() misses the first increment of a new series.
         READ_FAILURES.labels(queue)
     pulse = EventLoopMonitor()
     async with open_sqs() as sqs:
@@ -108,7 +108,7 @@ async def _export_until(stop: asyncio.Event, settings: QueueExporterSettings) ->
 
 
 async def _follow(name: str, queue: SqsQueue, interval: float) -> None:
-    """Read one queue again and again; the others do not wait for it."""
+    """Read one queue repeatedly. A slow queue does not delay the others."""
     while True:
         try:
             counts = await _read(queue)

@@ -1,4 +1,4 @@
-"""Metrics that several processes have. Seconds and bytes; labels of low cardinality, never a URL or an id."""
+"""Metrics of several programs, in seconds and bytes. Labels have low cardinality: never a URL or an id."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -15,31 +15,32 @@ from prometheus_client import (
 
 AWS_CALLS = Counter(
     "aws_calls_total",
-    "Calls to AWS by operation and outcome: ok, cancelled, or the code or kind of the error. Tries within a call are "
-    "one.",
+    "Calls to AWS by operation and outcome: ok, cancelled, or the code or kind of the error. All attempts of a call "
+    "count as one.",
     ["operation", "outcome"],
 )
 AWS_CALL_SECONDS = Histogram(
     "aws_call_seconds",
-    "Time of a call to AWS, its tries included.",
+    "Time of a call to AWS, including all attempts.",
     ["operation"],
     buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25),
 )
 AWS_THROTTLES = Counter(
     "aws_throttles_total",
-    "Tries that AWS refused because there were too many; most succeed at the next. Throttled items of a call that "
-    "succeeds are among group_commit_retried_items_total. Operators' calls by the SDK are not counted.",
+    "Attempts that AWS throttled; most succeed at the next attempt. Throttled items of a successful call are in "
+    "group_commit_retried_items_total. Calls of operators through the SDK are not counted.",
     ["operation"],
 )
 GROUP_COMMIT_BATCH_SIZE = Histogram(
     "group_commit_batch_size",
-    "Items that shared one call.",
+    "Items in one batch call.",
     ["commit"],
     buckets=(1, 2, 3, 5, 8, 10, 15, 20, 25),
 )
 GROUP_COMMIT_RETRIES = Counter(
     "group_commit_retried_items_total",
-    "Items that a successful call did not take, throttled or by a passing fault, and that went into a later one.",
+    "Items that a successful batch call did not accept, because of throttling or a transient error, and that were sent "
+    "again.",
     ["commit"],
 )
 

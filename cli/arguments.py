@@ -17,6 +17,8 @@ CustomerOption = Annotated[
     str, typer.Option("--customer", metavar="ID", help="The customer whose requests these are.")
 ]
 
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON objects, one per line.")]
+
 _CUSTOMER = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 """The rule of the contract for customer_id."""
 

@@ -43,8 +43,8 @@ jobs.register(app)
 app.command("stack-settings")(stack_settings.stack_settings)
 
 
-def _print_version(asked: bool) -> None:
-    if asked:
+def _print_version(requested: bool) -> None:
+    if requested:
         sys.stdout.write(f"imageservice {version(DISTRIBUTION)}\n")
         raise typer.Exit
 

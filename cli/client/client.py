@@ -67,12 +67,12 @@ class Client:
         labels: Mapping[str, str] | None = None,
     ) -> pb.SubmitImageResponse:
         """Submit under an id that the caller chose. Only such an id makes the retries safe."""
-        asked = pb.SubmitImageRequest(
+        message = pb.SubmitImageRequest(
             url=url, customer_id=customer, request_id=request_id, labels=labels
         )
-        return await self.call_with_retries(self._submit_once, asked)
+        return await self.call_with_retries(self._submit_once, message)
 
-    async def call_with_retries(self, once: Callable[[Q], Awaitable[A]], asked: Q) -> A:
+    async def call_with_retries(self, once: Callable[[Q], Awaitable[A]], message: Q) -> A:
         """Call `once` until it succeeds or fails permanently. The call must be idempotent."""
         retrying = AsyncRetrying(
             stop=self._exhausted,
@@ -82,12 +82,12 @@ class Client:
         )
         async for attempt in retrying:
             with attempt:
-                return await once(asked)
+                return await once(message)
         raise AssertionError("tenacity ends with a result or an error")
 
-    async def _submit_once(self, asked: pb.SubmitImageRequest) -> pb.SubmitImageResponse:
+    async def _submit_once(self, message: pb.SubmitImageRequest) -> pb.SubmitImageResponse:
         try:
-            return await self._stub.SubmitImage(asked, timeout=CALL_TIMEOUT_S)
+            return await self._stub.SubmitImage(message, timeout=CALL_TIMEOUT_S)
         except grpc.aio.AioRpcError as error:
             raise self.refused(error) from None
 
@@ -97,24 +97,24 @@ class Client:
 
     async def status(self, request_id: str) -> pb.ImageRequest:
         try:
-            asked = pb.GetStatusRequest(request_id=request_id)
-            answer = await self._stub.GetStatus(asked, timeout=CALL_TIMEOUT_S)
+            message = pb.GetStatusRequest(request_id=request_id)
+            answer = await self._stub.GetStatus(message, timeout=CALL_TIMEOUT_S)
         except grpc.aio.AioRpcError as error:
             raise self.refused(error) from None
         return answer.request
 
     async def image(self, image_id: str) -> pb.Image:
         try:
-            asked = pb.GetImageRequest(image_id=image_id)
-            answer = await self._stub.GetImage(asked, timeout=CALL_TIMEOUT_S)
+            message = pb.GetImageRequest(image_id=image_id)
+            answer = await self._stub.GetImage(message, timeout=CALL_TIMEOUT_S)
         except grpc.aio.AioRpcError as error:
             raise self.refused(error) from None
         return answer.image
 
-    async def requests(self, asked: pb.ListRequestsRequest) -> AsyncIterator[pb.ImageRequest]:
+    async def requests(self, message: pb.ListRequestsRequest) -> AsyncIterator[pb.ImageRequest]:
         """Yield all requests of a list. Pages are read on demand; a page that is refused for overload is retried."""
         page = pb.ListRequestsRequest()
-        page.CopyFrom(asked)
+        page.CopyFrom(message)
         while True:
             answer = await self.call_with_retries(self._list_once, page)
             for request in answer.requests:
@@ -123,16 +123,18 @@ class Client:
             if not page.page_token:
                 return
 
-    async def _list_once(self, asked: pb.ListRequestsRequest) -> pb.ListRequestsResponse:
+    async def _list_once(self, message: pb.ListRequestsRequest) -> pb.ListRequestsResponse:
         try:
-            return await self._stub.ListRequests(asked, timeout=CALL_TIMEOUT_S)
+            return await self._stub.ListRequests(message, timeout=CALL_TIMEOUT_S)
         except grpc.aio.AioRpcError as error:
             raise self.refused(error) from None
 
-    async def search(self, asked: pb.SearchImagesRequest) -> AsyncIterator[pb.SearchImagesResponse]:
+    async def search(
+        self, message: pb.SearchImagesRequest
+    ) -> AsyncIterator[pb.SearchImagesResponse]:
         """Yield the pages of a search on demand. Only the first page has facets."""
         page = pb.SearchImagesRequest()
-        page.CopyFrom(asked)
+        page.CopyFrom(message)
         while True:
             answer = await self.search_page(page)
             yield answer
@@ -140,12 +142,12 @@ class Client:
             if not page.page_token:
                 return
 
-    async def search_page(self, asked: pb.SearchImagesRequest) -> pb.SearchImagesResponse:
-        return await self.call_with_retries(self._search_once, asked)
+    async def search_page(self, message: pb.SearchImagesRequest) -> pb.SearchImagesResponse:
+        return await self.call_with_retries(self._search_once, message)
 
-    async def _search_once(self, asked: pb.SearchImagesRequest) -> pb.SearchImagesResponse:
+    async def _search_once(self, message: pb.SearchImagesRequest) -> pb.SearchImagesResponse:
         try:
-            return await self._stub.SearchImages(asked, timeout=CALL_TIMEOUT_S)
+            return await self._stub.SearchImages(message, timeout=CALL_TIMEOUT_S)
         except grpc.aio.AioRpcError as error:
             raise self.refused(error) from None
 
@@ -208,7 +210,7 @@ def _refused(state: RetryCallState) -> CallFailed:
     """Return the error of a failed attempt. Tenacity retries CallFailed only."""
     error = state.outcome.exception() if state.outcome is not None else None
     if not isinstance(error, CallFailed):
-        raise TypeError(f"asked to retry after {error!r}")
+        raise TypeError(f"message to retry after {error!r}")
     return error
 
 

@@ -47,7 +47,7 @@ class SubmitStream:
         self._numbers = itertools.count()
         self._unanswered: dict[str, _Item] = {}
         self._unsent: deque[_Item] = deque()
-        self._asked = asyncio.Event()
+        self._wake = asyncio.Event()
         self._closing = False
         self._answered = False
         self._failures = 0
@@ -59,10 +59,10 @@ class SubmitStream:
         self, url: str, customer: str, request_id: str, labels: Mapping[str, str] | None = None
     ) -> pb.SubmitImageResponse:
         """Submit under an id that the caller chose, as Client.submit does. Raises CallFailed."""
-        asked = pb.SubmitImageRequest(
+        message = pb.SubmitImageRequest(
             url=url, customer_id=customer, request_id=request_id, labels=labels
         )
-        return await self._client.call_with_retries(self._submit_once, asked)
+        return await self._client.call_with_retries(self._submit_once, message)
 
     async def run(self) -> None:
         """Send submits until `close`. If it ends early, all pending submits fail."""
@@ -84,25 +84,25 @@ class SubmitStream:
     def close(self) -> None:
         """Half-close the stream. Call it when all items have results."""
         self._closing = True
-        self._asked.set()
+        self._wake.set()
 
     async def _wait_for_items(self) -> bool:
         while not self._unanswered and not self._closing:
-            self._asked.clear()
-            await self._asked.wait()
+            self._wake.clear()
+            await self._wake.wait()
         return not self._closing
 
-    async def _submit_once(self, asked: pb.SubmitImageRequest) -> pb.SubmitImageResponse:
+    async def _submit_once(self, message: pb.SubmitImageRequest) -> pb.SubmitImageResponse:
         if self._fault is not None:
             raise self._fault
         name = str(next(self._numbers))
         item = _Item(
-            pb.SubmitImagesRequest(item_id=name, image=asked),
+            pb.SubmitImagesRequest(item_id=name, image=message),
             asyncio.get_running_loop().create_future(),
         )
         self._unanswered[name] = item
         self._unsent.append(item)
-        self._asked.set()
+        self._wake.set()
         try:
             return await item.answer
         finally:
@@ -126,8 +126,8 @@ class SubmitStream:
             while not self._closing:
                 while self._unsent:
                     await call.write(self._unsent.popleft().request)
-                self._asked.clear()
-                await self._asked.wait()
+                self._wake.clear()
+                await self._wake.wait()
             await call.done_writing()
 
     async def _read(self, call: SubmitCall) -> None:

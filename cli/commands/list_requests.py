@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from cli import arguments
-from cli.arguments import AddressOption, CustomerOption
+from cli.arguments import AddressOption, CustomerOption, JsonOption
 from cli.client.client import connect
 from cli.output.outcome import RequestView
 from cli.output.report import JsonReport, Output, TextReport
@@ -41,34 +41,32 @@ def listing(
     limit: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="At most N requests; all by default.")
     ] = None,
-    to_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object per line.")
-    ] = False,
+    to_json: JsonOption = False,
     server: AddressOption = arguments.DEFAULT_ADDRESS,
 ) -> None:
     """List a customer's requests, newest first; failed requests by time of failure."""
     arguments.require_customer(customer)
-    asked = pb.ListRequestsRequest(
+    query = pb.ListRequestsRequest(
         customer_id=customer,
         created_after=arguments.parse_time("--after", after),
         created_before=arguments.parse_time("--before", before),
         page_size=min(limit or MAX_PAGE_SIZE, MAX_PAGE_SIZE),
     )
     if state is not None:
-        asked.state = pb.State.Value(f"STATE_{state.name}")
+        query.state = pb.State.Value(f"STATE_{state.name}")
     report = JsonReport(sys.stdout) if to_json else TextReport(Output())
-    asyncio.run(_list(str(arguments.parse_address(server)), asked, limit, report.report))
+    asyncio.run(_list(str(arguments.parse_address(server)), query, limit, report.report))
 
 
 async def _list(
     server: str,
-    asked: pb.ListRequestsRequest,
+    query: pb.ListRequestsRequest,
     limit: int | None,
     report: Callable[[RequestView], None],
 ) -> None:
     reported = 0
     async with connect(server) as client:
-        async for request in client.requests(asked):
+        async for request in client.requests(query):
             report(RequestView.with_details(request))
             reported += 1
             if reported == limit:

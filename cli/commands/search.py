@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cli import arguments
-from cli.arguments import AddressOption, CustomerOption, parse_labels
+from cli.arguments import AddressOption, CustomerOption, JsonOption, parse_labels
 from cli.client.client import Client, connect
 from cli.errors import CommandFailed, UsageError
 from cli.output import text
@@ -110,14 +110,12 @@ def search(
     max_distance: MaxDistance = None,
     facets: Facets = False,
     limit: Limit = DEFAULT_LIMIT,
-    to_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object per line.")
-    ] = False,
+    to_json: JsonOption = False,
     server: AddressOption = arguments.DEFAULT_ADDRESS,
 ) -> None:
     """Search a customer's images, newest first; near-duplicates nearest first."""
     arguments.require_customer(customer)
-    asked = pb.SearchImagesRequest(
+    query = pb.SearchImagesRequest(
         customer_id=customer,
         text=" ".join(words or []),
         formats=[name.upper() for name in formats or []],
@@ -125,25 +123,30 @@ def search(
         cameras=cameras,
         origin_hosts=origin_hosts,
         labels=parse_labels(labels or []),
-        width=_range(min_width, max_width),
-        height=_range(min_height, max_height),
-        bytes=_range(min_bytes, max_bytes),
+        width=pb.IntRange(min=min_width, max=max_width),
+        height=pb.IntRange(min=min_height, max=max_height),
+        bytes=pb.IntRange(min=min_bytes, max=max_bytes),
         created_after=arguments.parse_time("--after", after),
         created_before=arguments.parse_time("--before", before),
         max_distance=max_distance,
         facets=facets,
         page_size=min(limit, MAX_PAGE_SIZE),
     )
-    similar_image = _similar_to(asked, similar_to)
+    _run(query, similar_to, limit, str(arguments.parse_address(server)), to_json=to_json)
+
+
+def _run(
+    query: pb.SearchImagesRequest, similar_to: str | None, limit: int, server: str, *, to_json: bool
+) -> None:
+    similar_image = _similar_to(query, similar_to)
     report = JsonResults(sys.stdout) if to_json else TextResults(Output())
-    where = str(arguments.parse_address(server))
-    total = asyncio.run(_search(where, asked, similar_image, limit, report))
+    total = asyncio.run(_search(server, query, similar_image, limit, report))
     text.print_message(sys.stderr, _summary(total, limit))
 
 
 async def _search(
     server: str,
-    asked: pb.SearchImagesRequest,
+    query: pb.SearchImagesRequest,
     similar_image: str | None,
     limit: int,
     report: SearchResultWriter,
@@ -153,8 +156,8 @@ async def _search(
     reported = 0
     async with connect(server) as client:
         if similar_image is not None:
-            asked.similar_to = await _hash_of(client, similar_image)
-        async for page in client.search(asked):
+            query.similar_to = await _hash_of(client, similar_image)
+        async for page in client.search(query):
             first = first or page
             for image in page.images[: limit - reported]:
                 report.image(image)
@@ -162,7 +165,7 @@ async def _search(
             if reported == limit:
                 break
     total = first.total if first else 0
-    if first and asked.facets:
+    if first and query.facets:
         report.facets(total, first.facets)
     return total
 
@@ -174,12 +177,12 @@ async def _hash_of(client: Client, image_id: str) -> str:
     return image.metadata.perceptual_hash
 
 
-def _similar_to(asked: pb.SearchImagesRequest, given: str | None) -> str | None:
-    """Set the hash in `asked`, or return the id of the image whose hash must be looked up."""
+def _similar_to(query: pb.SearchImagesRequest, given: str | None) -> str | None:
+    """Set the hash in `query`, or return the id of the image whose hash must be looked up."""
     if given is None:
         return None
     if _HASH.fullmatch(given):
-        asked.similar_to = given
+        query.similar_to = given
         return None
     return arguments.parse_request_id(given, "a hash of 16 hexadecimal digits, nor an image id")
 
@@ -190,10 +193,6 @@ def _color(name: str) -> "pb.Color.ValueType":
         known = ", ".join(each.lower() for each in names)
         raise UsageError(f"--color {name}: not one of {known}")
     return pb.Color.Value(f"COLOR_{name.upper()}")
-
-
-def _range(least: int | None, most: int | None) -> pb.IntRange:
-    return pb.IntRange(min=least, max=most)
 
 
 def _summary(total: int, limit: int) -> str:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from cli import arguments
-from cli.arguments import AddressOption
+from cli.arguments import AddressOption, JsonOption
 from cli.client.client import connect
 from cli.output.outcome import RequestView, escape_control
 from cli.output.report import STYLES, Output
@@ -22,7 +22,7 @@ from imageservice.v1 import image_service_pb2 as pb
 def status(
     given: Annotated[str, typer.Argument(metavar="ID", help="The id that submit printed.")],
     server: AddressOption = arguments.DEFAULT_ADDRESS,
-    to_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    to_json: JsonOption = False,
 ) -> None:
     """Show the state of one request."""
     where, asked = str(arguments.parse_address(server)), arguments.parse_request_id(given)
@@ -93,7 +93,7 @@ def describe_format(metadata: pb.ImageMetadata) -> str:
 def image(
     given: Annotated[str, typer.Argument(metavar="ID", help="The image id that status prints.")],
     server: AddressOption = arguments.DEFAULT_ADDRESS,
-    to_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    to_json: JsonOption = False,
 ) -> None:
     """Show one published image."""
     where, asked = (

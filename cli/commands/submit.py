@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from cli import arguments, url_file
-from cli.arguments import AddressOption, CustomerOption, parse_labels
+from cli.arguments import AddressOption, CustomerOption, JsonOption, parse_labels
 from cli.client.client import connect
 from cli.client.submit_stream import MAX_UNANSWERED_ITEMS, open_submit_stream
 from cli.commands.bulk_submit import BulkSubmit
@@ -18,41 +18,43 @@ from cli.output.outcome import RequestView
 from cli.output.report import JsonReport, Output, ProgressReport, TextReport
 from cli.output.stats import SubmitStats
 
+Urls = Annotated[
+    list[str] | None, typer.Argument(metavar="URL", help="URL of an image, http or https.")
+]
+UrlFile = Annotated[
+    str | None,
+    typer.Option(
+        "--file", metavar="PATH", help="A file with one URL per line; - is standard input."
+    ),
+]
+RequestId = Annotated[
+    str | None,
+    typer.Option(
+        "--request-id",
+        metavar="UUID",
+        help="The id for a single URL; it makes a repeat idempotent.",
+    ),
+]
+Labels = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--label", metavar="KEY=VALUE", help="Repeatable: labels by which searches find the images."
+    ),
+]
+WatchOption = Annotated[
+    bool, typer.Option("--watch", help="Wait for the final state of each image.")
+]
+
 
 def submit(
-    urls: Annotated[
-        list[str] | None, typer.Argument(metavar="URL", help="URL of an image, http or https.")
-    ] = None,
+    urls: Urls = None,
     *,
-    file: Annotated[
-        str | None,
-        typer.Option(
-            "--file", metavar="PATH", help="A file with one URL per line; - is standard input."
-        ),
-    ] = None,
+    file: UrlFile = None,
     customer: CustomerOption = arguments.DEFAULT_CUSTOMER,
-    chosen_id: Annotated[
-        str | None,
-        typer.Option(
-            "--request-id",
-            metavar="UUID",
-            help="The id for a single URL; it makes a repeat idempotent.",
-        ),
-    ] = None,
-    given_labels: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--label",
-            metavar="KEY=VALUE",
-            help="Repeatable: labels by which searches find the images.",
-        ),
-    ] = None,
-    watch: Annotated[
-        bool, typer.Option("--watch", help="Wait for the final state of each image.")
-    ] = False,
-    to_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object per line.")
-    ] = False,
+    chosen_id: RequestId = None,
+    given_labels: Labels = None,
+    watch: WatchOption = False,
+    to_json: JsonOption = False,
     server: AddressOption = arguments.DEFAULT_ADDRESS,
 ) -> None:
     """Submit images by URL. Exit 1 if one was refused or failed."""

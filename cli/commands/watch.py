@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cli import arguments
-from cli.arguments import AddressOption
+from cli.arguments import AddressOption, JsonOption
 from cli.client.client import MAX_WATCHED_IDS, Client, connect
 from cli.output.outcome import RequestView
 from cli.output.report import JsonReport, Output, TextReport
@@ -17,9 +17,7 @@ from cli.output.report import JsonReport, Output, TextReport
 def watch(
     given: Annotated[list[str], typer.Argument(metavar="ID", help="The ids that submit printed.")],
     server: AddressOption = arguments.DEFAULT_ADDRESS,
-    to_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object per line.")
-    ] = False,
+    to_json: JsonOption = False,
 ) -> None:
     """Follow requests until all have ended. Prints each state; exit 1 if one failed."""
     report = JsonReport(sys.stdout) if to_json else TextReport(Output())

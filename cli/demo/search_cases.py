@@ -19,7 +19,7 @@ class Search:
     """`words` are the arguments of `imageservice search`, `expected` the request ids."""
 
     words: str
-    asked: pb.SearchImagesRequest
+    query: pb.SearchImagesRequest
     expected: frozenset[str]
 
 

@@ -37,14 +37,14 @@ async def find_mismatches(
 
 async def _searchable(client: Client, status: Status, count: int) -> int:
     """Wait until all images are searchable or the time is over. Returns the number of searchable images."""
-    asked = pb.SearchImagesRequest(customer_id=CUSTOMER, page_size=1)
+    query = pb.SearchImagesRequest(customer_id=CUSTOMER, page_size=1)
     waiting = "waiting until all images are searchable"
     if not status.console.is_terminal:
         status.console.print(waiting)
     status.update(waiting)
     status.start()
     end = time.monotonic() + TIMEOUT_S
-    while (found := (await client.search_page(asked)).total) < count and time.monotonic() < end:
+    while (found := (await client.search_page(query)).total) < count and time.monotonic() < end:
         status.update(f"{waiting}: {found} of {count}")
         await asyncio.sleep(POLL_INTERVAL_S)
     return found
@@ -55,7 +55,7 @@ async def _shown(
 ) -> str | None:
     """Print the results of a search. Returns the difference from the expected result, if any."""
     names = {result.outcome.request_id or "": result.item.name for result in published}
-    page = await client.search_page(search.asked)
+    page = await client.search_page(search.query)
     command = f"imageservice search {search.words}"
     console.print(Text.assemble("\n", ("$ ", "dim"), (command, "bold")), soft_wrap=True)
     console.print(_table(page.images, names))

@@ -1,4 +1,4 @@
-"""Metrics of the consumer. What they count follows OpenTelemetry's meanings for messaging, where it has one.
+"""Metrics of the worker. Their meaning follows OpenTelemetry's conventions for messaging if there is one.
 
 Source: "Semantic conventions for messaging client metrics": `messaging.client.consumed.messages`,
 `messaging.process.duration`.
@@ -14,13 +14,15 @@ from core.model.request import State
 
 RECEIVED = Counter(
     "consumer_received_messages_total",
-    "Messages received: first for a request, again, suspect of having killed a process, or malformed.",
+    "Messages received: first for a request, again after a requeue, suspect (possible poison message), or malformed.",
     ["kind"],
 )
-IN_FLIGHT = Gauge("consumer_in_flight_messages", "Messages held: worked on or waiting to be.")
+IN_FLIGHT = Gauge(
+    "consumer_in_flight_messages", "Messages held: in progress, or waiting for a slot."
+)
 CONCURRENCY = Gauge(
     "consumer_concurrency",
-    "CONCURRENCY: messages that may be held at the same time, but for an outage or a run alone, when it is one.",
+    "CONCURRENCY: most messages that are processed at the same time. In an outage and in an isolated run it is one.",
 )
 OLDEST_MESSAGE_AGE_SECONDS = Gauge(
     "consumer_oldest_message_age_seconds",
@@ -28,28 +30,28 @@ OLDEST_MESSAGE_AGE_SECONDS = Gauge(
 )
 OLDEST_PENDING_AGE_SECONDS = Gauge(
     "consumer_oldest_pending_age_seconds",
-    "Longest time since acceptance, or redrive, of the requests whose messages were held in the last minute; 0 where "
-    "none was. To be given back does not begin it anew.",
+    "Longest time since acceptance, or since a redrive, of the requests whose messages were held in the last minute; 0 "
+    "if there was none. A requeue does not reset it.",
 )
 PROCESS_SECONDS = Histogram(
     "consumer_process_duration_seconds",
-    "Time that a message was held, from its receive until it was finished, given back or let go.",
+    "Time that a message was held, from its receive until it was acknowledged, requeued or abandoned.",
     ["outcome"],
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300),
 )
 REQUEST_SECONDS = Histogram(
     "consumer_request_seconds",
-    "Time from a request's acceptance, or its redrive, to its end: what its customer waited.",
+    "Time from a request's acceptance, or its redrive, to its end: the time that the customer waits.",
     ["state"],
     buckets=(0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1_800, 3_600, 21_600, 86_400),
 )
 ENDED = Counter(
     "consumer_ended_requests_total",
-    "Requests that consumers ended, by state and failure code. Those that reconcile fails are in its log alone.",
+    "Requests that workers ended, by state and failure code. Requests that reconcile fails are only in its log.",
     ["state", "failure_code"],
 )
-GIVEN_BACK = Counter(
-    "consumer_given_back_messages_total", "Messages given back to the queue, by reason.", ["reason"]
+REQUEUED = Counter(
+    "consumer_given_back_messages_total", "Messages requeued, by reason.", ["reason"]
 )
 QUEUE_AGE_SECONDS = Histogram(
     "consumer_queue_age_seconds",
@@ -64,12 +66,12 @@ STEP_SECONDS = Histogram(
 )
 FETCH_FAILURES = Counter(
     "consumer_fetch_failures_total",
-    "Attempts to fetch that failed, those that were followed by another included.",
+    "Fetch attempts that failed, including those that were followed by another.",
     ["failure_code"],
 )
 BYTES_IN = Counter("consumer_fetched_bytes_total", "Bytes of bodies fetched from origins.")
 BYTES_OUT = Counter("consumer_stored_bytes_total", "Bytes of objects stored.")
-OUTAGE = Gauge("consumer_outage", "1 while an AWS service that we need is down, else 0.")
+OUTAGE = Gauge("consumer_outage", "1 while an AWS service that the worker needs is down, else 0.")
 HEARTBEAT_FAILURES = Counter(
     "consumer_heartbeat_failures_total",
     "Calls that could not extend the visibility timeout of held messages, and single messages that SQS refused.",
@@ -78,12 +80,12 @@ HEARTBEAT_FAILURES = Counter(
 
 @cache
 def _step(name: str) -> Histogram:
-    # Looking a label up costs more than counting.
+    # A look-up of a label costs more than an increment.
     return STEP_SECONDS.labels(name)
 
 
-def prepare() -> None:
-    """Tell of what has not happened yet as 0: a series that is born at 1 has no rate, and its first event is lost."""
+def initialise() -> None:
+    """Initialise all label combinations to 0. Without this, `rate()` misses the first increment of a new series."""
     for state in (State.COMPLETED, State.FAILED):
         _request(state)
     _ended(State.COMPLETED, "")
@@ -97,27 +99,27 @@ def prepare() -> None:
 
 
 def observe_step(name: str, started: float) -> None:
-    """Record a step that began at `started`, in seconds of `time.perf_counter`."""
+    """Observe the duration of a step that began at `started`, in seconds of `time.perf_counter`."""
     _step(name).observe(time.perf_counter() - started)
 
 
 @cache
 def received(kind: str) -> Counter:
-    """The counter of messages of one kind."""
+    """Return the counter of messages of one kind."""
     return RECEIVED.labels(kind)
 
 
 @cache
 def fetch_failed(failure_code: str) -> Counter:
-    """The counter of attempts that failed so."""
+    """Return the counter of attempts that failed with this code."""
     return FETCH_FAILURES.labels(failure_code)
 
 
 def observe_end(state: str, failure_code: str = "", *, pending_since: int, now: int) -> None:
-    """Count a request that ended. Times are milliseconds since the epoch; `pending_since` may be 0 for unknown."""
+    """Count a request that ended. Times are milliseconds since the epoch; `pending_since` is 0 if unknown."""
     _ended(state, failure_code).inc()
     if pending_since:
-        # Clocks of two machines may disagree by more than a short wait.
+        # The clocks of two machines may differ by more than a short wait.
         _request(state).observe(max(0, now - pending_since) / 1000)
 
 
@@ -133,5 +135,5 @@ def _request(state: str) -> Histogram:
 
 @cache
 def process_seconds(outcome: str) -> Histogram:
-    """The histogram of messages that were let out of hand so."""
+    """Return the histogram of messages that ended with this outcome."""
     return PROCESS_SECONDS.labels(outcome)

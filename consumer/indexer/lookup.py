@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from core.dynamodb.schema import log_malformed_row
 from core.dynamodb.tables import Tables
 from core.errors import DependencyUnavailable, MalformedRow, RequestRejected
-from core.model.image import ImageRecord
+from core.model.image import ImageRecord, is_image_of
 from core.model.request import ImageRequest, State
 from core.search.document import SearchDocument, document_of
 
@@ -42,16 +42,10 @@ def document_from(
     """
     if record is None:
         return None
-    own = request if request is not None and _is_of(record, request) else None
+    own = request if request is not None and is_image_of(record, request) else None
     if own is not None and own.state is not State.COMPLETED:
         return None
     return document_of(record, own)
-
-
-def _is_of(record: ImageRecord, request: ImageRequest) -> bool:
-    if request.image_id is None:
-        return record.belongs_to(request.customer_id, request.created_at)
-    return (record.image_id, record.customer_id) == (request.image_id, request.customer_id)
 
 
 async def readable(

@@ -30,13 +30,13 @@ from consumer.jobs.failed_requests_queue import Letter, dead_queue
 from consumer.jobs.queue_age import oldest_age
 from consumer.jobs.rate_limiter import Pace
 from consumer.jobs.stale_scan import Checkpoint, StaleScan
-from consumer.notify.finalize import fail_request, retell
+from consumer.notify.finalize import fail_request
 from consumer.settings import ConsumerSettings
 from core.aws.sqs import SqsQueue
 from core.dynamodb.tables import ConditionNotMet
 from core.errors import RequestRejected, Undeliverable
 from core.model.message import ImageMessage, MalformedMessage, decode_message, first_message
-from core.model.request import ImageRequest, MessageStatus, message_status
+from core.model.request import ImageRequest
 from core.runtime.clock import now_ms
 from core.runtime.signals import run_until_signal
 
@@ -172,13 +172,7 @@ async def fail_undelivered(clients: Clients, queue_url: str) -> Tally:
 
 
 async def _fail(clients: Clients, message: ImageMessage) -> Tally:
-    """Fail a request that is open, and tell; tell again of one that has ended, which nobody may have done."""
-    try:
-        outcome = await fail_request(clients.tables, message, Undeliverable(), message.attempts)
-    except ConditionNotMet:
-        request = await clients.tables.read_request(message.request_id)
-        if request is not None and message_status(request, message.revision) is MessageStatus.ENDED:
-            await retell(clients.tables, clients.notifier, request)
-        return Tally()
-    await clients.notifier.tell(outcome)
-    return Tally(failed=1)
+    failed = await fail_request(
+        clients.tables, clients.notifier, message, Undeliverable(), message.attempts
+    )
+    return Tally(failed=int(failed))

@@ -34,7 +34,7 @@ class Notifier:
             "sns publishes", self._publish, max_batch=MAX_BATCH, batching=batching
         )
 
-    async def tell(self, outcome: Outcome) -> None:
+    async def notify(self, outcome: Outcome) -> None:
         """Notify, then copy a failure to the dead letters. At least once: a repeat bears the same id."""
         if self._announcer is not None:
             self._announcer.announce(outcome)

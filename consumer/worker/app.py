@@ -1,4 +1,4 @@
-"""The worker: `python -m consumer` without a command. Processes messages of the queue until SIGTERM."""
+"""The worker, `python -m consumer` without a command: processes messages of the queue until SIGTERM."""
 
 import argparse
 import asyncio
@@ -15,14 +15,15 @@ from consumer.command import Command
 from consumer.fetching.fetcher import Fetcher, FetchPolicy
 from consumer.imaging import ImagePolicy
 from consumer.settings import ConsumerSettings
-from consumer.worker.decode_pool import Decoder
+from consumer.worker.decode_pool import DecodePool, limit_decoder_threads
 from consumer.worker.handler import MessageHandler
 from consumer.worker.pipeline import Pipeline
-from consumer.worker.poller import Loop
+from consumer.worker.poller import Poller
+from consumer.worker.quarantine import Quarantine
 from consumer.worker.receive_queue import ReceiveQueue
 from consumer.worker.retry_policy import RetryPolicy
+from consumer.worker.runner import MessageRunner
 from consumer.worker.storage import ImageStorage
-from consumer.worker.visibility_heartbeat import beat
 from core.errors import DependencyUnavailable
 from core.resilience.backoff import Backoff
 from core.resilience.retry import retrying
@@ -37,18 +38,11 @@ _QUEUE_BACKOFF = Backoff(2.0, 2.0)
 
 
 async def run(settings: ConsumerSettings, _arguments: argparse.Namespace) -> int:
-    async with (
-        open_clients(settings) as clients,
-        open_worker(settings, clients) as app,
-    ):
-        poller = Loop(
-            app.inbox,
-            app.worker,
-            concurrency=settings.concurrency,
-            receive_wait=settings.receive_wait_s,
-            drain_grace=settings.drain_grace_s,
-        )
-        status = await run_until_signal(_poll(poller, app.inbox, settings), stop=poller.stop)
+    limit_decoder_threads()
+    metrics.CONCURRENCY.set(settings.concurrency)
+    async with open_clients(settings) as clients, open_worker(settings, clients) as app:
+        app.queue.export_metrics()
+        status = await run_until_signal(_poll(app, settings), stop=app.poller.stop)
     _log.info("drained")
     return status
 
@@ -61,14 +55,21 @@ COMMAND = Command(
 )
 
 
-async def _poll(poller: Loop, inbox: ReceiveQueue, settings: ConsumerSettings) -> int:
-    timeout = await _visibility_timeout(inbox, poller)
-    if timeout is None:
+@dataclass(frozen=True, slots=True)
+class WorkerApp:
+    queue: ReceiveQueue
+    poller: Poller
+
+
+async def _poll(app: WorkerApp, settings: ConsumerSettings) -> int:
+    poller = app.poller
+    visibility_timeout = await _visibility_timeout(app)
+    if visibility_timeout is None:
         return 0
-    heartbeat = asyncio.create_task(beat(inbox, timeout))
+    heartbeat = asyncio.create_task(app.queue.extend_visibility_forever(visibility_timeout))
     # The heartbeat ends only by a bug. Without it, other consumers would receive the messages held here.
     heartbeat.add_done_callback(lambda _: poller.stop())
-    metrics.prepare()
+    metrics.initialise()
     monitor = EventLoopMonitor()
     monitoring = asyncio.create_task(monitor.run(), name="event loop monitor")
     await asyncio.sleep(0)  # Let the monitor sample once before the first message.
@@ -86,11 +87,11 @@ async def _poll(poller: Loop, inbox: ReceiveQueue, settings: ConsumerSettings) -
     return 0
 
 
-async def _visibility_timeout(inbox: ReceiveQueue, poller: Loop) -> int | None:
-    """Retry until SQS answers; a restart of the process would not help. Returns None if `poller` is stopped first."""
+async def _visibility_timeout(app: WorkerApp) -> int | None:
+    """Retry until SQS answers; a restart of the process would not help. Returns None if it is stopped first."""
     retries = retrying("read queue attributes", DependencyUnavailable, backoff=_QUEUE_BACKOFF)
-    asking: asyncio.Task[int] = asyncio.create_task(retries(inbox.visibility_timeout))
-    stopped = asyncio.create_task(poller.stopped())
+    asking: asyncio.Task[int] = asyncio.create_task(retries(app.queue.visibility_timeout))
+    stopped = asyncio.create_task(app.poller.wait_until_stopped())
     try:
         await asyncio.wait({asking, stopped}, return_when=asyncio.FIRST_COMPLETED)
         return await asking if asking.done() else None
@@ -99,17 +100,11 @@ async def _visibility_timeout(inbox: ReceiveQueue, poller: Loop) -> int | None:
         stopped.cancel()
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerApp:
-    inbox: ReceiveQueue
-    worker: MessageHandler
-
-
 @asynccontextmanager
 async def open_worker(settings: ConsumerSettings, clients: Clients) -> AsyncIterator[WorkerApp]:
-    inbox = ReceiveQueue(clients.queue)
+    queue = ReceiveQueue(clients.queue)
     fetcher = Fetcher(fetch_policy(settings))
-    decoder = Decoder(
+    decoder = DecodePool(
         ImagePolicy(
             max_pixels=settings.max_pixels,
             max_frames=settings.max_frames,
@@ -119,26 +114,36 @@ async def open_worker(settings: ConsumerSettings, clients: Clients) -> AsyncIter
         budget_bytes=settings.decode_budget_bytes,
     )
     secret = settings.customer_tag_key.get_secret_value().encode()
-    retries = RetryPolicy(settings.max_attempts, settings.retry_delay_s)
-    pipeline = Pipeline(
-        fetcher=fetcher,
-        decoder=decoder,
-        bucket=ImageStorage(clients.aws.wire.bucket(settings.bucket), settings.bucket, secret),
-        tables=clients.tables,
-        retries=retries,
-    )
-    worker = MessageHandler(
-        inbox=inbox,
-        pipeline=pipeline,
+    retry_policy = RetryPolicy(settings.max_attempts, settings.retry_delay_s)
+    handler = MessageHandler(
+        queue=queue,
+        pipeline=Pipeline(
+            fetcher=fetcher,
+            decoder=decoder,
+            storage=ImageStorage(clients.aws.wire.bucket(settings.bucket), settings.bucket, secret),
+            tables=clients.tables,
+            retry_policy=retry_policy,
+        ),
         tables=clients.tables,
         notifier=clients.notifier,
-        retries=retries,
-        max_runs_alone=settings.max_isolated_runs,
+        retry_policy=retry_policy,
+    )
+    runner = MessageRunner(queue, concurrency=settings.concurrency)
+    quarantine = Quarantine(
+        queue, handler, runner, clients.tables, max_runs=settings.max_isolated_runs
+    )
+    poller = Poller(
+        queue,
+        handler,
+        quarantine,
+        runner,
+        receive_wait=settings.receive_wait_s,
+        drain_grace=settings.drain_grace_s,
     )
     try:
-        yield WorkerApp(inbox, worker)
+        yield WorkerApp(queue, poller)
     finally:
-        await drain_all(inbox.drain())
+        await drain_all(queue.drain())
         await fetcher.close()
         decoder.close()
 

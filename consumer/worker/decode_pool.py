@@ -1,6 +1,6 @@
-"""Where pictures are decoded: off the event loop, admitted by weight.
+"""Decodes images in threads, outside the event loop, within a budget of memory.
 
-The seam behind which threads can become sandboxed processes; only then is decode time truly bounded.
+Sandboxed processes could replace the threads behind this interface. Only they would limit the time of a decode.
 """
 
 import asyncio
@@ -12,16 +12,22 @@ from consumer.byte_budget import ByteBudget
 from consumer.imaging import ImagePolicy, ImageProbe, InspectionResult, inspect, probe
 
 SMALL_BYTES = 8 * 1024 * 1024
-"""Lent to every picture before its weight is known. Most need less, and go to a thread only once."""
+"""Reserved for every image before its size in memory is known. Most need less, so one trip to a thread is enough."""
 
 
-class Decoder:
-    """`budget_bytes` bounds the memory of all pictures decoded at the same time; a larger one runs alone."""
+def limit_decoder_threads() -> None:
+    """Make Pillow decode AVIF in the calling thread, for the whole process. Call once at start-up.
+
+    Its decoder would start a thread for each core, beside the pool's own threads.
+    """
+    AvifImagePlugin.DEFAULT_MAX_THREADS = 1
+
+
+class DecodePool:
+    """`budget_bytes` limits the memory of all images decoded at the same time; a larger image is decoded alone."""
 
     def __init__(self, policy: ImagePolicy, *, threads: int, budget_bytes: int) -> None:
         self._policy = policy
-        # Its decoder would start a thread for each core, beside the pool's own.
-        AvifImagePlugin.DEFAULT_MAX_THREADS = 1
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
         self._probes = ThreadPoolExecutor(1, thread_name_prefix="probe")
         self._budget = ByteBudget(budget_bytes)
@@ -29,10 +35,10 @@ class Decoder:
         self._small_bytes = min(SMALL_BYTES, budget_bytes)
 
     async def inspect(self, body: bytes) -> InspectionResult:
-        """Check, read and clean one picture. Raises the permanent failures of consumer.imaging."""
+        """Inspect one image: check it, read its metadata and strip its location. Raises PermanentFailure."""
         if self._budget.fits(self._small_bytes):
             return await self._decode(body, None)
-        # What is no picture needs no memory, so it does not wait for any: it is told apart while it stands in line.
+        # A body that is no image needs no memory, so the probe rejects it while it waits for its reservation.
         try:
             async with asyncio.TaskGroup() as group:
                 probing = group.create_task(self._probe(body))
@@ -60,7 +66,7 @@ class Decoder:
     def _inspect_small(
         self, body: bytes, probed: ImageProbe | None
     ) -> InspectionResult | ImageProbe:
-        """All of the work where it fits what is lent already; otherwise what the picture needs."""
+        """Inspect the image if the small reservation suffices for it; otherwise return its probe."""
         found = probed or probe(body, self._policy)
         if found.decode_bytes > self._small_bytes:
             return found

@@ -1,162 +1,116 @@
-"""One message from delivery to its end, whatever that is."""
+"""The message handler: takes one message from its receive to its acknowledgement or requeue."""
 
 import contextlib
-import time
-import uuid
 
 import structlog
 
-from consumer.metrics import observe_step
-from consumer.notify.finalize import fail_request, retell
+from consumer.notify.finalize import fail_request, notify, renotify, renotify_if_ended
 from consumer.notify.notifier import Notifier
-from consumer.notify.outcome import Outcome
 from consumer.worker.pipeline import Pipeline, RunDeferred, RunFailed
 from consumer.worker.receive_queue import ReceiveQueue
 from consumer.worker.received_message import ReceivedMessage
-from consumer.worker.retry_policy import Fail, Requeue, RetryPolicy, Verdict
+from consumer.worker.retry_policy import Decision, Fail, Requeue, RetryPolicy
 from core.dynamodb.tables import ConditionNotMet, Tables
-from core.errors import Crashed, DependencyUnavailable, ImageFailure, Overloaded, RequestRejected
+from core.errors import DependencyUnavailable, ImageFailure, Overloaded, RequestRejected
 from core.model.request import ImageRequest, MessageStatus, message_status
 from core.runtime.clock import now_ms
 
 _log = structlog.get_logger()
 
 TOUCH_AFTER_S = 600
-"""Seconds since a row was written after which it is touched when its message is received again. Reconcile waits for
-longer than this and the longest delay of a message together: it never takes up a request whose message is alive."""
+"""A received message touches its row if the row was written longer ago than this, in seconds. Reconcile waits longer
+than this and the longest delay of a message together, so it never takes over a request whose message is alive."""
 
 
 class MessageHandler:
     def __init__(
         self,
         *,
-        inbox: ReceiveQueue,
+        queue: ReceiveQueue,
         pipeline: Pipeline,
         tables: Tables,
         notifier: Notifier,
-        retries: RetryPolicy,
-        max_runs_alone: int,
+        retry_policy: RetryPolicy,
     ) -> None:
-        self._inbox = inbox
+        self._queue = queue
         self._pipeline = pipeline
         self._tables = tables
         self._notifier = notifier
-        self._retries = retries
-        self._max_runs_alone = max_runs_alone
+        self._retry_policy = retry_policy
 
-    async def handle(self, delivery: ReceivedMessage) -> None:
-        """Work on a message beside others. Raises DependencyUnavailable; the message is then still held."""
-        if delivery.first or await self.open_request(delivery):
-            await self.run(delivery)
+    async def handle(self, message: ReceivedMessage) -> None:
+        """Process a message beside others. Raises DependencyUnavailable or Overloaded; it is still held then."""
+        if message.first or await self.open_request(message):
+            await self.process(message)
 
-    async def begin_alone(self, delivery: ReceivedMessage, request: ImageRequest) -> bool:
-        """Count a suspect's run before it begins: if it kills the process, the count stands.
-
-        False where it must not run: it has killed too often, or another process has taken it up.
-        """
-        if request.retry_count >= self._max_runs_alone:
-            await self._fail(delivery, Crashed(), delivery.message.attempts)
-            return False
-        run_id = uuid.uuid4().hex
-        statement = self._tables.statements.begin_alone(request, run_id=run_id)
-        try:
-            await self._tables.write(statement)
-        except ConditionNotMet:
-            now = await self._tables.read_request(request.request_id)
-            if now is None or now.run_id != run_id:
-                await self._inbox.give_back(delivery, reason="raced", delay=1)
-                return False
-        return True
-
-    async def open_request(self, delivery: ReceivedMessage) -> ImageRequest | None:
-        """The request, if there is still something to fetch; otherwise finish what an earlier run began."""
-        message = delivery.message
-        request = await self._tables.read_request(message.request_id)
-        match message_status(request, message.revision):
+    async def open_request(self, message: ReceivedMessage) -> ImageRequest | None:
+        """Return the request if its image has to be fetched. Otherwise finish an earlier run's work and return None."""
+        request = await self._tables.read_request(message.message.request_id)
+        match message_status(request, message.message.revision):
             case MessageStatus.OPEN if request is not None:
                 record = await self._tables.read_image_of(request)
                 if record is None:
-                    return await self._touched(delivery, request)
+                    await self._keep_alive(message, request)
+                    return request
                 try:
-                    outcome = await self._pipeline.complete(message, record)
+                    outcome = await self._pipeline.complete(message.message, record)
                 except ConditionNotMet:
-                    await self._settle_raced(delivery)
+                    await renotify_if_ended(self._tables, self._notifier, message.message)
                 else:
-                    await self._conclude(delivery, outcome)
+                    await notify(self._notifier, outcome)
             case MessageStatus.ENDED if request is not None:
-                await self._retell(delivery, request)
+                await renotify(self._tables, self._notifier, request)
             case _:
-                _log.info("stale message deleted", request_id=message.request_id)
-                await self._inbox.finish(delivery)
+                _log.info("stale message deleted", request_id=message.message.request_id)
+        await self._queue.ack(message)
         return None
 
-    async def _touched(self, delivery: ReceivedMessage, request: ImageRequest) -> ImageRequest:
-        """The request, after its row was told that its message is alive, if that is worth a write.
+    async def _keep_alive(self, message: ReceivedMessage, request: ImageRequest) -> None:
+        """Touch the row if that is due, so that reconcile sees that the request's message is alive.
 
-        A message that was given back after a run alone shows that the run killed nobody: its count is taken back.
+        A message that was requeued after an isolated run shows that the run killed no process, so the count of runs
+        is reset.
         """
         now = now_ms()
-        survived = bool(request.retry_count) and not delivery.suspect
+        survived = bool(request.retry_count) and not message.suspected
         if not survived and now - request.updated_at < TOUCH_AFTER_S * 1000:
-            return request
+            return
         retry_count = 0 if survived else request.retry_count
         with contextlib.suppress(ConditionNotMet):
             await self._tables.write(
                 self._tables.statements.touch(request, retry_count=retry_count, now=now)
             )
-        return request
 
-    async def run(self, delivery: ReceivedMessage) -> None:
+    async def process(self, message: ReceivedMessage) -> None:
+        """Run the pipeline, then notify and acknowledge, or requeue, or fail the request."""
         try:
-            outcome = await self._pipeline.run(delivery.message)
+            outcome = await self._pipeline.run(message.message)
         except RunFailed as run:
-            verdict = self._retries.judge(run.failure, attempts=run.attempts)
-            await self._carry_out(delivery, verdict)
+            decision = self._retry_policy.decide(run.failure, attempts=run.attempts)
+            await self._apply(message, decision)
         except RunDeferred as busy:
-            await self._carry_out(delivery, Requeue(busy.retry_after, busy.attempts, "host_busy"))
+            await self._apply(message, Requeue(busy.retry_after, busy.attempts, "host_busy"))
         except ConditionNotMet:
-            await self._settle_raced(delivery)
+            await renotify_if_ended(self._tables, self._notifier, message.message)
+            await self._queue.ack(message)
         except (DependencyUnavailable, Overloaded, RequestRejected):
             raise
         except Exception:  # noqa: BLE001  whatever it is, the request must end
-            _log.exception("unexpected fault", request_id=delivery.message.request_id)
-            verdict = self._retries.judge_unexpected(attempts=delivery.message.attempts)
-            await self._carry_out(delivery, verdict)
+            _log.exception("unexpected error", request_id=message.message.request_id)
+            decision = self._retry_policy.decide_unexpected(attempts=message.message.attempts)
+            await self._apply(message, decision)
         else:
-            await self._conclude(delivery, outcome)
+            await notify(self._notifier, outcome)
+            await self._queue.ack(message)
 
-    async def _carry_out(self, delivery: ReceivedMessage, verdict: Verdict) -> None:
-        match verdict:
+    async def _apply(self, message: ReceivedMessage, decision: Decision) -> None:
+        match decision:
             case Requeue(delay, attempts, reason):
-                await self._inbox.give_back(delivery, reason=reason, delay=delay, attempts=attempts)
+                await self._queue.requeue(message, reason=reason, delay=delay, attempts=attempts)
             case Fail(failure, attempts):
-                await self._fail(delivery, failure, attempts)
+                await self.fail(message, failure, attempts)
 
-    async def _fail(self, delivery: ReceivedMessage, failure: ImageFailure, attempts: int) -> None:
-        try:
-            outcome = await fail_request(self._tables, delivery.message, failure, attempts)
-        except ConditionNotMet:
-            await self._settle_raced(delivery)
-        else:
-            await self._conclude(delivery, outcome)
-
-    async def _settle_raced(self, delivery: ReceivedMessage) -> None:
-        """The request was ended or reopened by another worker: tell its outcome, or leave it alone."""
-        message = delivery.message
-        request = await self._tables.read_request(message.request_id)
-        if request is not None and message_status(request, message.revision) is MessageStatus.ENDED:
-            await self._retell(delivery, request)
-        else:
-            await self._inbox.finish(delivery)
-
-    async def _retell(self, delivery: ReceivedMessage, request: ImageRequest) -> None:
-        """Another run ended this request and may have died before it told anyone: the same id again."""
-        await retell(self._tables, self._notifier, request)
-        await self._inbox.finish(delivery)
-
-    async def _conclude(self, delivery: ReceivedMessage, outcome: Outcome) -> None:
-        _log.debug("ended", request_id=outcome.request_id, state=outcome.state)
-        started = time.perf_counter()
-        await self._notifier.tell(outcome)
-        observe_step("notify", started)
-        await self._inbox.finish(delivery)
+    async def fail(self, message: ReceivedMessage, failure: ImageFailure, attempts: int) -> None:
+        """End the request as FAILED, notify, and acknowledge."""
+        await fail_request(self._tables, self._notifier, message.message, failure, attempts)
+        await self._queue.ack(message)

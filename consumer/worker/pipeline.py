@@ -1,7 +1,7 @@
-"""From a message to a published image: fetch → inspect → store → record → complete.
+"""The pipeline of one image: fetch → inspect → store → record → complete.
 
-Telling the customer and deleting the message follow in the worker, which does the same for failures. Each step takes
-the frozen result of the one before.
+The message handler notifies the customer and acknowledges the message afterwards, as it does for failures. Each step
+takes the frozen result of the step before.
 """
 
 import asyncio
@@ -15,39 +15,38 @@ from consumer.fetching.host_limiter import HostBusy
 from consumer.imaging import InspectionResult
 from consumer.metrics import BYTES_IN, BYTES_OUT, fetch_failed, observe_end, observe_step
 from consumer.notify.outcome import Outcome, outcome_for
-from consumer.worker.decode_pool import Decoder
+from consumer.worker.decode_pool import DecodePool
 from consumer.worker.retry_policy import RetryPolicy, backoff
 from consumer.worker.storage import ImageStorage
 from core.dynamodb.tables import ConditionNotMet, Tables
 from core.errors import ImageFailure, ImageServiceError
-from core.model.image import ImageRecord, Provenance
+from core.model.image import ImageRecord, Provenance, image_id_of, is_image_of, reused_image_id
 from core.model.message import ImageMessage
-from core.model.request import State, image_id_of, reused_image_id
+from core.model.request import State
 from core.runtime.clock import now_ms
 
-# Writing an image's record: once, and never over that of an earlier request which had the same id.
 
+async def insert_image_once(tables: Tables, record: ImageRecord) -> ImageRecord:
+    """Insert an image's record and return it, or return the record that another run of the request inserted.
 
-async def record_image(tables: Tables, record: ImageRecord) -> ImageRecord:
-    """The record that is there in the end; whoever comes second adopts what is there.
-
-    Raises ConditionNotMet where the request's row is gone or another customer's, and DependencyUnavailable.
+    Raises ConditionNotMet if the request's row is gone or another customer's. Raises Overloaded, DependencyUnavailable
+    or RequestRejected.
     """
     try:
         await tables.write(tables.statements.insert_image(record))
     except ConditionNotMet:
-        return await _second(tables, record)
+        return await _resolve_conflict(tables, record)
     return record
 
 
-async def _second(tables: Tables, record: ImageRecord) -> ImageRecord:
-    """Adopt what another run of the same request has recorded; what an earlier request left stays, beside ours."""
+async def _resolve_conflict(tables: Tables, record: ImageRecord) -> ImageRecord:
+    """Return this request's existing record. If the existing one is an earlier request's, insert ours beside it."""
     first, request = await asyncio.gather(
         tables.read_image_by_id(record.image_id), tables.read_request(record.request_id)
     )
     if request is None or request.customer_id != record.customer_id:
         raise ConditionNotMet("the message has outlived its request")
-    if first is not None and first.belongs_to(request.customer_id, request.created_at):
+    if first is not None and is_image_of(first, request):
         return first
     own = replace(record, image_id=reused_image_id(request.request_id, request.created_at))
     try:
@@ -58,7 +57,7 @@ async def _second(tables: Tables, record: ImageRecord) -> ImageRecord:
 
 
 class RunFailed(ImageServiceError):
-    """A failure of the image or its origin; `attempts` counts all that were made for this request."""
+    """The image or its origin failed. `attempts` counts all attempts made for this request."""
 
     def __init__(self, failure: ImageFailure, attempts: int) -> None:
         super().__init__(str(failure))
@@ -67,13 +66,13 @@ class RunFailed(ImageServiceError):
 
 
 class RunDeferred(ImageServiceError):
-    """The origin's host is busy with our own requests; `attempts` counts those made before for this request.
+    """The origin's host is busy with our own requests, so no attempt was made.
 
-    `retry_after` is in seconds.
+    `attempts` counts all attempts made for this request; `retry_after` is in seconds.
     """
 
     def __init__(self, retry_after: float, attempts: int) -> None:
-        super().__init__("put off until the host is less busy")
+        super().__init__("deferred until the host is less busy")
         self.retry_after = retry_after
         self.attempts = attempts
 
@@ -105,22 +104,22 @@ class Pipeline:
         self,
         *,
         fetcher: Fetcher,
-        decoder: Decoder,
-        bucket: ImageStorage,
+        decoder: DecodePool,
+        storage: ImageStorage,
         tables: Tables,
-        retries: RetryPolicy,
+        retry_policy: RetryPolicy,
     ) -> None:
         self._fetcher = fetcher
         self._decoder = decoder
-        self._bucket = bucket
+        self._storage = storage
         self._tables = tables
-        self._retries = retries
+        self._retry_policy = retry_policy
 
     async def run(self, message: ImageMessage) -> Outcome:
-        """Every step, in order.
+        """Run every step, in order.
 
-        Raises RunFailed; RunDeferred; ConditionNotMet where the request is no longer as the message says; and
-        DependencyUnavailable.
+        Raises RunFailed or RunDeferred; ConditionNotMet if the request is no longer PENDING at the message's revision;
+        Overloaded, DependencyUnavailable or RequestRejected.
         """
         async with self._fetch(message) as fetched:
             inspected = await self._inspect(fetched)
@@ -156,9 +155,9 @@ class Pipeline:
             except ImageFailure as failure:
                 attempts += 1
                 fetch_failed(failure.code).inc()
-                if not self._retries.retry_here(failure, attempts=attempts):
+                if not self._retry_policy.retry_here(failure, attempts=attempts):
                     raise RunFailed(failure, attempts) from failure
-                wait = backoff(attempts - message.attempts, asked=failure.retry_after)
+                wait = backoff(attempts - message.attempts, retry_after=failure.retry_after)
             else:
                 return fetched, attempts + 1
             await asyncio.sleep(wait)
@@ -175,7 +174,7 @@ class Pipeline:
     async def _store(self, image: InspectedImage) -> StoredImage:
         started = time.perf_counter()
         metadata = image.inspected.metadata
-        s3_url = await self._bucket.store(
+        s3_url = await self._storage.store(
             image.inspected.body,
             customer_id=image.message.customer_id,
             sha256=metadata.sha256,
@@ -187,7 +186,7 @@ class Pipeline:
         return StoredImage(image.message, image.inspected, image.provenance, s3_url)
 
     async def _record(self, image: StoredImage) -> ImageRecord:
-        """Write the image's record once; whoever comes second adopts what is there."""
+        """Insert the image's record."""
         started = time.perf_counter()
         message = image.message
         record = ImageRecord(
@@ -199,12 +198,12 @@ class Pipeline:
             picture=image.inspected.metadata,
             provenance=image.provenance,
         )
-        record = await record_image(self._tables, record)
+        record = await insert_image_once(self._tables, record)
         observe_step("record", started)
         return record
 
     async def complete(self, message: ImageMessage, record: ImageRecord) -> Outcome:
-        """End the request with `record`. Raises ConditionNotMet where it is no longer open."""
+        """End the request as COMPLETED with `record`. Raises ConditionNotMet if it is no longer open."""
         started, now = time.perf_counter(), now_ms()
         await self._tables.write(
             self._tables.statements.complete(

@@ -1,141 +1,162 @@
-"""The queue as the consumer sees it: receive, hold, delete, give back."""
+"""The queue of requests as the worker uses it: receive, hold, acknowledge, requeue."""
 
+import asyncio
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import structlog
 
 from consumer.metrics import (
-    GIVEN_BACK,
+    HEARTBEAT_FAILURES,
     IN_FLIGHT,
     OLDEST_MESSAGE_AGE_SECONDS,
     OLDEST_PENDING_AGE_SECONDS,
+    REQUEUED,
     process_seconds,
     received,
 )
-from consumer.worker.pending_age import PendingAge
-from consumer.worker.received_message import ReceivedMessage, fold
-from core.aws.batch import EntryError
+from consumer.worker.received_message import ReceivedMessage, dedupe
 from core.aws.sqs import IncomingMessage, SqsQueue
 from core.model.message import MAX_DELAY_S, MalformedMessage, decode_message
 from core.runtime.clock import now_ms
 
 _log = structlog.get_logger()
 
+_HEARTBEATS_PER_TIMEOUT = 3
+"""Two heartbeats may fail before a message becomes visible to other consumers."""
+
 
 class ReceiveQueue:
-    """Every message received is held, and so kept invisible by the heartbeat, until `finish` or `give_back`."""
+    """Holds every received message until `ack`, `requeue` or `abandon`.
+
+    Messages that are held stay invisible to other consumers while `extend_visibility_forever` runs.
+    """
 
     def __init__(self, queue: SqsQueue) -> None:
         self._queue = queue
         self._held: dict[ReceivedMessage, float] = {}
-        """Since when, in seconds of the monotonic clock."""
-        self._sent_anew: set[ReceivedMessage] = set()
-        self._pending = PendingAge()
-        OLDEST_MESSAGE_AGE_SECONDS.set_function(self._oldest_age)
-        OLDEST_PENDING_AGE_SECONDS.set_function(self._oldest_pending_age)
+        """Messages held, and since when, in seconds of the monotonic clock."""
+        self._requeued: set[ReceivedMessage] = set()
+        """Messages whose copy was sent and whose receipt is not deleted yet."""
+        self._pending_age = PendingAge()
 
     @property
     def held(self) -> tuple[ReceivedMessage, ...]:
-        """All that was received and neither finished nor given back."""
         return tuple(self._held)
 
-    @property
-    def receipts(self) -> tuple[str, ...]:
-        """Receipt handles of all that is held."""
-        return tuple(receipt for delivery in self._held for receipt in delivery.receipts)
+    def export_metrics(self) -> None:
+        """Make the process's age gauges read this queue. Call once per process."""
+        OLDEST_MESSAGE_AGE_SECONDS.set_function(self._oldest_message_age)
+        OLDEST_PENDING_AGE_SECONDS.set_function(self._oldest_pending_age)
 
     async def visibility_timeout(self) -> int:
-        """The queue's own, in seconds."""
+        """Return the queue's visibility timeout in seconds. Raises DependencyUnavailable."""
         attributes = await self._queue.attributes("VisibilityTimeout")
         return int(attributes["VisibilityTimeout"])
 
     async def receive(self, count: int, *, wait: int) -> list[ReceivedMessage]:
-        """Up to `count` (at most 10) messages, folded. Raises DependencyUnavailable."""
-        received = [_delivery(each) for each in await self._queue.receive(count, wait=wait)]
-        deliveries = fold(delivery for delivery in received if delivery is not None)
+        """Receive up to `count` messages, at most 10, without duplicates. Raises DependencyUnavailable."""
+        decoded = [_decode(incoming) for incoming in await self._queue.receive(count, wait=wait)]
+        messages = dedupe(message for message in decoded if message is not None)
         now = time.monotonic()
-        self._held.update((delivery, now) for delivery in deliveries)
-        self._see(deliveries)
+        self._held.update((message, now) for message in messages)
+        self._record(messages)
         IN_FLIGHT.set(len(self._held))
-        return deliveries
+        return messages
 
-    async def finish(self, delivery: ReceivedMessage) -> None:
-        """Delete the message: all that it asked for is done."""
-        await self._delete(delivery)
-        self._release(delivery, "finished")
+    async def ack(self, message: ReceivedMessage) -> None:
+        """Delete a message whose work is done. Raises Overloaded or DependencyUnavailable."""
+        await self._delete(message)
+        self._forget(message, "finished")
 
-    async def give_back(
+    async def requeue(
         self,
-        delivery: ReceivedMessage,
+        message: ReceivedMessage,
         *,
         reason: str,
         delay: float = 0,
         attempts: int | None = None,
     ) -> None:
-        """Send the message anew, then delete it: the receive count starts over and nothing stays in flight.
+        """Send a copy, then delete the message: the copy has a receive count of its own and is not in flight.
 
-        `delay` is in seconds and at most 900 count. May be repeated when it fails: what was sent is not sent again.
-        A suspect stays one.
+        `delay` is in seconds, cut to SQS's 900. A suspected message stays suspected. Safe to repeat if it fails: the
+        copy is not sent twice. Raises Overloaded or DependencyUnavailable.
         """
-        if delivery not in self._sent_anew:
-            message = delivery.message.again(attempts=attempts, suspect=delivery.suspect)
-            await self._queue.send(message.encode(), delay=min(MAX_DELAY_S, round(delay)))
-            self._sent_anew.add(delivery)
-        await self._delete(delivery)
-        self._release(delivery, "given_back")
-        GIVEN_BACK.labels(reason).inc()
+        if message not in self._requeued:
+            copy = message.message.requeued(attempts=attempts, suspect=message.suspected)
+            await self._queue.send(copy.encode(), delay=min(MAX_DELAY_S, round(delay)))
+            self._requeued.add(message)
+        await self._delete(message)
+        self._forget(message, "given_back")
+        REQUEUED.labels(reason).inc()
 
-    def clear(self, delivery: ReceivedMessage) -> ReceivedMessage:
-        """Lift the suspicion from a delivery that is held."""
-        cleared = delivery.cleared()
-        self._held[cleared] = self._held.pop(delivery)
-        return cleared
+    def abandon(self, message: ReceivedMessage) -> None:
+        """Stop holding a message: SQS delivers it again after its visibility timeout, and it is suspected then."""
+        self._forget(message, "let_go")
 
-    async def extend(self, seconds: int, *, within: float) -> list[EntryError]:
-        """Keep all that is held invisible for `seconds` from now. Return what failed, as SqsQueue does."""
-        return await self._queue.change_visibility(self.receipts, seconds, within=within)
+    def unquarantine(self, message: ReceivedMessage) -> ReceivedMessage:
+        """Replace a held message by one that is not suspected, and return that."""
+        unquarantined = message.unquarantined()
+        self._held[unquarantined] = self._held.pop(message)
+        return unquarantined
+
+    async def extend_visibility_forever(self, visibility_timeout: int) -> None:
+        """Send heartbeats for all messages held, until cancelled. `visibility_timeout` is the queue's, in seconds.
+
+        The schedule is fixed and no call outlasts its period, so a call that hangs delays no later heartbeat.
+        """
+        period = visibility_timeout / _HEARTBEATS_PER_TIMEOUT
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        while True:
+            due += period
+            await asyncio.sleep(due - loop.time())
+            receipts = [receipt for message in self._held for receipt in message.receipts]
+            errors = await self._queue.change_visibility(
+                receipts, visibility_timeout, within=period
+            )
+            if errors:
+                HEARTBEAT_FAILURES.inc(len(errors))
+                _log.warning("visibility not extended", count=len(errors), error=str(errors[0]))
 
     async def drain(self) -> None:
+        """Wait for sends and deletes in progress."""
         await self._queue.drain()
 
-    def let_go(self, delivery: ReceivedMessage) -> None:
-        """Hold it no longer: it comes back once its visibility lapses, as a suspect."""
-        self._release(delivery, "let_go")
-
-    def _release(self, delivery: ReceivedMessage, outcome: str) -> None:
-        since = self._held.pop(delivery, None)
-        if since is not None:
-            self._see((delivery,))
-            process_seconds(outcome).observe(time.monotonic() - since)
-        self._sent_anew.discard(delivery)
-        IN_FLIGHT.set(len(self._held))
-
-    def _oldest_age(self) -> float:
-        # Called from the metrics server's thread; the copy is one step of the interpreter.
-        sent = min((delivery.sent_at for delivery in tuple(self._held)), default=None)
-        return 0.0 if sent is None else max(0.0, (now_ms() - sent) / 1000)
-
-    def _see(self, deliveries: Iterable[ReceivedMessage]) -> None:
-        now = now_ms()
-        for delivery in deliveries:
-            self._pending = self._pending.saw(delivery.message.pending_since, now)
-
-    def _oldest_pending_age(self) -> float:
-        # As above.
-        held = [delivery.message.pending_since for delivery in tuple(self._held)]
-        return self._pending.seconds(now_ms(), held)
-
-    async def _delete(self, delivery: ReceivedMessage) -> None:
-        for receipt in delivery.receipts:
+    async def _delete(self, message: ReceivedMessage) -> None:
+        for receipt in message.receipts:
             await self._queue.delete(receipt)
 
+    def _forget(self, message: ReceivedMessage, outcome: str) -> None:
+        since = self._held.pop(message, None)
+        if since is not None:
+            self._record((message,))
+            process_seconds(outcome).observe(time.monotonic() - since)
+        self._requeued.discard(message)
+        IN_FLIGHT.set(len(self._held))
 
-def _delivery(incoming: IncomingMessage) -> ReceivedMessage | None:
+    def _record(self, messages: Iterable[ReceivedMessage]) -> None:
+        now = now_ms()
+        for message in messages:
+            self._pending_age = self._pending_age.record(message.message.pending_since, now)
+
+    # The metrics server calls these from its thread. tuple() copies in one step of the interpreter.
+
+    def _oldest_message_age(self) -> float:
+        sent = min((message.sent_at for message in tuple(self._held)), default=None)
+        return 0.0 if sent is None else max(0.0, (now_ms() - sent) / 1000)
+
+    def _oldest_pending_age(self) -> float:
+        held = [message.message.pending_since for message in tuple(self._held)]
+        return self._pending_age.seconds(now_ms(), held)
+
+
+def _decode(incoming: IncomingMessage) -> ReceivedMessage | None:
     try:
         message = decode_message(incoming.body)
     except MalformedMessage as error:
-        # Not ours: left alone, it reaches the queue of undelivered messages, on which the alarm stands.
+        # Another sender's. It stays in the queue until the redrive policy moves it to the DLQ, which has an alarm.
         _log.error("malformed message left to the redrive policy", error=str(error))
         received("malformed").inc()
         return None
@@ -145,3 +166,42 @@ def _delivery(incoming: IncomingMessage) -> ReceivedMessage | None:
         receive_count=incoming.receive_count,
         sent_at=incoming.sent_at,
     )
+
+
+WINDOW_MS = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class PendingAge:
+    """The earliest `pending_since` recorded in the current minute (`window`), and in the minute `before`. Pure.
+
+    A message's own age starts over with each requeue; this one does not. Times are milliseconds since the epoch, 0 for
+    unknown. Frozen, so that another thread may read it.
+    """
+
+    window: int = 0
+    oldest: int = 0
+    before: int = 0
+
+    def record(self, pending_since: int, now: int) -> "PendingAge":
+        """Return the state after a request was held that is PENDING since then."""
+        current = self._at(now)
+        return PendingAge(current.window, _earlier(current.oldest, pending_since), current.before)
+
+    def seconds(self, now: int, held: Iterable[int] = ()) -> float:
+        """Return the age of the oldest that is `held`, or was recorded in the last one to two minutes; else 0."""
+        current = self._at(now)
+        since = _earlier(current.oldest, current.before)
+        for pending_since in held:
+            since = _earlier(since, pending_since)
+        return max(0.0, (now - since) / 1000) if since else 0.0
+
+    def _at(self, now: int) -> "PendingAge":
+        window = now // WINDOW_MS
+        if window <= self.window:
+            return self
+        return PendingAge(window, 0, self.oldest if window == self.window + 1 else 0)
+
+
+def _earlier(one: int, other: int) -> int:
+    return min(one, other) if one and other else one or other

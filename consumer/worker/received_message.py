@@ -1,4 +1,4 @@
-"""What was received: one request's message with every receipt that it came under."""
+"""A message as it was received: one request's message with every receipt that came for it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -16,36 +16,37 @@ class ReceivedMessage:
     sent_at: int
 
     @property
-    def suspect(self) -> bool:
-        """Whether an earlier run may have killed its process.
+    def suspected(self) -> bool:
+        """Whether this may be a poison message: an earlier run of it may have killed its process.
 
-        Giving back sends the message anew, so a second receive means that nobody lived to do so.
+        A requeue sends a new message, so a second receive means that no process lived to requeue it. The quarantine
+        runs suspected messages one at a time. The message's JSON calls this member `suspect`.
         """
         return self.message.suspect or self.receive_count > 1
 
     @property
     def first(self) -> bool:
-        """Whether nothing can have been done for this message yet."""
-        return not (self.message.resent or self.suspect)
+        """Whether no earlier run can have done anything for this message."""
+        return not (self.message.resent or self.suspected)
 
-    def cleared(self) -> "ReceivedMessage":
-        """The same delivery, once its run alone has begun: if this process lives, it is no suspect any more."""
+    def unquarantined(self) -> "ReceivedMessage":
+        """Return the same message without suspicion: its isolated run was counted, and may begin."""
         return replace(
             self, message=replace(self.message, resent=True, suspect=False), receive_count=1
         )
 
 
-def fold(deliveries: Iterable[ReceivedMessage]) -> list[ReceivedMessage]:
-    """Join deliveries of one message: SQS may hand the same one out twice, even in one batch."""
-    folded: dict[tuple[str, int], ReceivedMessage] = {}
-    for delivery in deliveries:
-        key = (delivery.message.request_id, delivery.message.revision)
-        known = folded.get(key)
-        folded[key] = delivery if known is None else _join(known, delivery)
-    return list(folded.values())
+def dedupe(messages: Iterable[ReceivedMessage]) -> list[ReceivedMessage]:
+    """Merge copies of one message: SQS delivers at least once, and may put two copies into one batch."""
+    merged: dict[tuple[str, int], ReceivedMessage] = {}
+    for received in messages:
+        key = (received.message.request_id, received.message.revision)
+        known = merged.get(key)
+        merged[key] = received if known is None else _merge(known, received)
+    return list(merged.values())
 
 
-def _join(one: ReceivedMessage, other: ReceivedMessage) -> ReceivedMessage:
+def _merge(one: ReceivedMessage, other: ReceivedMessage) -> ReceivedMessage:
     return replace(
         one,
         message=replace(

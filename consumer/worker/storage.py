@@ -1,4 +1,4 @@
-"""Storing images. An object's key says what it is; objects are immutable, so a repeated upload is harmless."""
+"""Stores images in S3. A key is made from the content, and objects are immutable: a repeated upload is harmless."""
 
 import hashlib
 import hmac
@@ -11,25 +11,25 @@ _TAG_HEX = 20
 
 
 def customer_tag(secret: bytes, customer_id: str) -> str:
-    """A keyed hash: customers share no object, and nobody can tell whose an object is."""
+    """Return a keyed hash of the customer's id: customers share no object, and a key does not reveal its customer."""
     return hmac.new(secret, customer_id.encode(), hashlib.sha256).hexdigest()[:_TAG_HEX]
 
 
 def object_key(tag: str, sha256: str, extension: str) -> str:
-    """`images/<2 hex>/<customer tag>/<sha256>.<ext>`: S3 takes 3,500 PUTs a second for each prefix."""
+    """Return `images/<2 hex>/<customer tag>/<sha256>.<ext>`: S3 allows 3,500 PUTs a second per prefix."""
     return f"images/{sha256[:2]}/{tag}/{sha256}.{extension}"
 
 
 class ImageStorage:
-    def __init__(self, objects: ObjectStore, name: str, tag_secret: bytes) -> None:
+    def __init__(self, objects: ObjectStore, bucket: str, tag_secret: bytes) -> None:
         self._objects = objects
-        self._name = name
+        self._bucket = bucket
         self._tag_secret = tag_secret
 
     async def store(
         self, body: bytes, *, customer_id: str, sha256: str, extension: str, media_type: str
     ) -> str:
-        """Answer the object's `s3://` URL once S3 has it. Raises DependencyUnavailable."""
+        """Store an object and return its `s3://` URL. Raises DependencyUnavailable or RequestRejected."""
         key = object_key(customer_tag(self._tag_secret, customer_id), sha256, extension)
         await call(
             "s3:PutObject",
@@ -37,4 +37,4 @@ class ImageStorage:
                 key, body, sha256=sha256, content_type=media_type, cache_control=CACHE_CONTROL
             ),
         )
-        return f"s3://{self._name}/{key}"
+        return f"s3://{self._bucket}/{key}"

@@ -69,11 +69,11 @@ class Statements:
         }
         return self._end(request_id, revision, customer_id, changes, now)
 
-    def begin_alone(self, request: ImageRequest, *, run_id: str) -> Statement:
-        """Count a run that is about to begin alone. Requires the count that was read.
+    def begin_isolated_run(self, request: ImageRequest, *, run_id: str) -> Statement:
+        """Count an isolated run that is about to begin. Requires the count that was read.
 
-        Whoever is refused reads the row again: under its own token the write had succeeded, and only its answer was
-        lost.
+        If the condition fails, the caller reads the row again: with its own `run_id` in it, the write had succeeded
+        and only its answer was lost.
         """
         return self._update(
             request.request_id,

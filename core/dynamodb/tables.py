@@ -22,8 +22,8 @@ from core.dynamodb import schema
 from core.dynamodb.indexes import Index, IndexKey, IndexPage, TimeRange, query_members, slice_of
 from core.dynamodb.statements import Statement, Statements
 from core.errors import DependencyUnavailable, ImageServiceError, RequestRejected
-from core.model.image import ImageRecord
-from core.model.request import ImageRequest, State, image_id_of, reused_image_id
+from core.model.image import ImageRecord, image_id_of, is_image_of, reused_image_id
+from core.model.request import ImageRequest, State
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient
@@ -111,15 +111,14 @@ class Tables:
         It is there as soon as it is recorded, which is before the request is COMPLETED. Raises Overloaded or
         DependencyUnavailable.
         """
-        if request.image_id is None:
-            record = await self.read_image(request.request_id)
-            if record is None or record.belongs_to(request.customer_id, request.created_at):
-                return record
-            later = reused_image_id(request.request_id, request.created_at)
-            return await self.read_image_by_id(later)
-        record = await self.read_image_by_id(request.image_id)
-        ours = record is not None and record.customer_id == request.customer_id
-        return record if ours else None
+        image_id = request.image_id or image_id_of(request.request_id)
+        record = await self.read_image_by_id(image_id)
+        if record is None or is_image_of(record, request):
+            return record
+        if request.image_id is not None:
+            return None
+        reused_id = reused_image_id(request.request_id, request.created_at)
+        return await self.read_image_by_id(reused_id)
 
     async def read_image_by_id(self, image_id: str) -> ImageRecord | None:
         """Strongly consistent. Raises Overloaded, DependencyUnavailable or MalformedRow."""

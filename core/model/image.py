@@ -1,6 +1,10 @@
-"""A published image: its record and what was read from the picture."""
+"""A published image: its record, its metadata, and which request it belongs to. Pure."""
 
+import hashlib
+import uuid
 from dataclasses import dataclass
+
+from core.model.request import ImageRequest
 
 MAX_CLOCK_SKEW_MS = 60_000
 """A consumer's clock may be behind a server's by so much, so that an image is recorded before its request was made.
@@ -76,3 +80,30 @@ class ImageRecord:
     def public_url(self, base: str) -> str:
         """Where anyone may read the image. `base` ends with a slash."""
         return base + self.key
+
+
+def image_id_of(request_id: str) -> str:
+    """Return the id of a request's image: a UUID of version 5 (RFC 9562) made from the request's id."""
+    return _uuid5(request_id, b"image")
+
+
+def reused_image_id(request_id: str, created_at: int) -> str:
+    """Return the id of a request's image if an earlier request with the same id has an image already.
+
+    `created_at` is the later request's, in milliseconds since the epoch.
+    """
+    return _uuid5(request_id, b"image" + created_at.to_bytes(8))
+
+
+def _uuid5(namespace: str, name: bytes) -> str:
+    # uuid.uuid5 takes text only, and the time is bytes.
+    named = bytes.fromhex(namespace.replace("-", "")) + name
+    digest = hashlib.sha1(named, usedforsecurity=False).digest()
+    return str(uuid.UUID(bytes=digest[:16], version=5))
+
+
+def is_image_of(record: ImageRecord, request: ImageRequest) -> bool:
+    """Return whether `record` is this request's image, and not that of an earlier request with the same id."""
+    if request.image_id is None:
+        return record.belongs_to(request.customer_id, request.created_at)
+    return (record.image_id, record.customer_id) == (request.image_id, request.customer_id)

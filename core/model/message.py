@@ -50,8 +50,8 @@ class ImageMessage:
     def encode(self) -> str:
         return orjson.dumps(self).decode()
 
-    def again(self, *, attempts: int | None = None, suspect: bool = False) -> "ImageMessage":
-        """The same message, as it is sent when it is given back."""
+    def requeued(self, *, attempts: int | None = None, suspect: bool = False) -> "ImageMessage":
+        """Return the message to send when this one is requeued."""
         count = self.attempts if attempts is None else attempts
         return replace(self, attempts=count, resent=True, suspect=suspect)
 

@@ -10,7 +10,6 @@ state, so of two workers with the same message one is refused, and so is a worke
 """
 
 import hashlib
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum, auto
@@ -82,26 +81,6 @@ def payload_hash(customer_id: str, url: str, labels: Mapping[str, str]) -> str:
     """What a repeated id is compared by: all that the caller sent, 32 hexadecimal digits."""
     payload = orjson.dumps([customer_id, url, sorted(labels.items())])
     return hashlib.sha256(payload).hexdigest()[:32]
-
-
-def image_id_of(request_id: str) -> str:
-    """The one image that a request can have: a UUID (RFC 9562, version 5) made from the request's."""
-    return _made_from(request_id, b"image")
-
-
-def reused_image_id(request_id: str, created_at: int) -> str:
-    """The image's, where an earlier request had the same id and its image is there: made from both.
-
-    `created_at` is the later request's, in milliseconds since the epoch.
-    """
-    return _made_from(request_id, b"image" + created_at.to_bytes(8))
-
-
-def _made_from(request_id: str, name: bytes) -> str:
-    # uuid.uuid5 does the same, and reads the request's id into a UUID first.
-    named = bytes.fromhex(request_id.replace("-", "")) + name
-    digest = hashlib.sha1(named, usedforsecurity=False).digest()
-    return str(uuid.UUID(bytes=digest[:16], version=5))
 
 
 def notification_id(request_id: str, revision: int) -> str:

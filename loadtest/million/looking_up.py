@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import grpc
 
 from core.dynamodb import schema
-from core.model.request import image_id_of
+from core.model.image import image_id_of
 from imageservice.v1 import image_service_pb2 as pb
 from imageservice.v1 import image_service_pb2_grpc as pb_grpc
 from loadtest.million.aws_access import AwsAccess

@@ -80,7 +80,7 @@ class SubmitOperation:
             case Repeat.CONFLICT:
                 self._finish(RequestIdReused("This request_id was accepted with other content."))
             case Repeat.UNFINISHED:
-                self._send(first_message(existing).again())
+                self._send(first_message(existing).requeued())
             case Repeat.FINISHED:
                 self._finish()
 

@@ -4,7 +4,7 @@ import json
 import uuid
 from typing import Any
 
-from core.model.request import image_id_of
+from core.model.image import image_id_of
 from core.search.query import Range, SearchQuery, Term
 from harness.aws import RecordingAws
 from harness.metrics import MetricsPort, Scrape

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pydantic import SecretStr
 
-from core.model.request import image_id_of
+from core.model.image import image_id_of
 from core.search.engine import SearchReader, open_reader, open_writer
 from core.search.query import SearchQuery, SortKey
 from core.search.settings import SearchSettings

@@ -1,8 +1,8 @@
 """What a consumer would write, so that the server can be tested without one."""
 
 from core.dynamodb.tables import Tables
-from core.model.image import ImageMetadata, ImageRecord, Provenance
-from core.model.request import Failure, image_id_of
+from core.model.image import ImageMetadata, ImageRecord, Provenance, image_id_of
+from core.model.request import Failure
 from core.runtime.clock import now_ms
 
 PICTURE = ImageMetadata(

@@ -49,18 +49,17 @@ async def fetcher() -> AsyncIterator[Fetcher]:
 def worker_of(fetcher: Fetcher, aws: Aws, queue_url: str) -> MessageHandler:
     """A worker that only fetches."""
     return MessageHandler(
-        inbox=ReceiveQueue(SqsQueue(aws.wire.sqs, queue_url)),
+        queue=ReceiveQueue(SqsQueue(aws.wire.sqs, queue_url)),
         pipeline=Pipeline(
             fetcher=fetcher,
             decoder=NOTHING,
-            bucket=NOTHING,
+            storage=NOTHING,
             tables=NOTHING,
-            retries=RetryPolicy(3),
+            retry_policy=RetryPolicy(3),
         ),
         tables=NOTHING,
         notifier=NOTHING,
-        retries=RetryPolicy(3),
-        max_runs_alone=2,
+        retry_policy=RetryPolicy(3),
     )
 
 

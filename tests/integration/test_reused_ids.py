@@ -7,10 +7,10 @@ import pytest
 import pytest_asyncio
 
 from consumer.indexer.lookup import look_up
-from consumer.worker.pipeline import record_image
+from consumer.worker.pipeline import insert_image_once
 from core.dynamodb.tables import ConditionNotMet, Tables
-from core.model.image import ImageRecord
-from core.model.request import ImageRequest, State, image_id_of, new_request, reused_image_id
+from core.model.image import ImageRecord, image_id_of, reused_image_id
+from core.model.request import ImageRequest, State, new_request
 from core.runtime.clock import now_ms
 from core.search.document import document_of
 from harness.counting_tables import CountingTables
@@ -78,10 +78,10 @@ async def second(tables: Tables, customer: str, earlier: str) -> Reused:
 async def test_a_later_request_gets_an_image_of_its_own(second: Reused) -> None:
     """The earlier one's stays as it is; whoever comes second still adopts what is there."""
     mine = second.record()
-    written = await record_image(second.tables, mine)
+    written = await insert_image_once(second.tables, mine)
     assert written == replace(mine, image_id=second.later)
     rival = replace(mine, s3_url="s3://bucket/images/bb/tag/b.jpg")
-    assert await record_image(second.tables, rival) == written
+    assert await insert_image_once(second.tables, rival) == written
     assert await second.tables.read_image_by_id(second.old.image_id) == second.old
     assert await second.tables.read_image_of(second.request) == written
 
@@ -95,9 +95,9 @@ async def test_of_two_workers_the_second_adopts_the_firsts(tables: Tables, custo
     """As ever, where the id was not used before."""
     (request_id,) = await insert(tables, customer, [now_ms()])
     first = image_record(request_id, customer)
-    assert await record_image(tables, first) == first
+    assert await insert_image_once(tables, first) == first
     other = replace(first, s3_url="s3://bucket/images/bb/tag/b.jpg")
-    assert await record_image(tables, other) == first
+    assert await insert_image_once(tables, other) == first
     assert first.image_id == image_id_of(request_id)
 
 
@@ -106,7 +106,7 @@ async def test_a_message_that_outlived_its_row_ends_nothing(tables: Tables, cust
     second = await reused(tables, str(uuid.uuid4()), f"{customer}-earlier", customer)
     late = image_record(second.request.request_id, f"{customer}-earlier")
     with pytest.raises(ConditionNotMet):
-        await record_image(tables, late)
+        await insert_image_once(tables, late)
     with pytest.raises(ConditionNotMet):
         await second.end(late.image_id, customer=f"{customer}-earlier")
     with pytest.raises(ConditionNotMet):
@@ -118,7 +118,7 @@ async def test_without_a_row_nothing_is_recorded_a_second_time(second: Reused) -
     """There is nothing that could be COMPLETED with it."""
     nobody = replace(second.record(), request_id=str(uuid.uuid4()))
     with pytest.raises(ConditionNotMet):
-        await record_image(second.tables, nobody)
+        await insert_image_once(second.tables, nobody)
 
 
 async def test_each_customer_is_told_of_its_own_image(
@@ -128,7 +128,7 @@ async def test_each_customer_is_told_of_its_own_image(
     request_id = second.request.request_id
     async with servers.running(cached_requests=0) as server:
         assert await listed_images(server.stub, customer_id=customer) == []
-        written = await record_image(second.tables, second.record())
+        written = await insert_image_once(second.tables, second.record())
         await second.end(written.image_id)
         asked = pb.GetStatusRequest(request_id=request_id)
         status = (await server.stub.GetStatus(asked)).request
@@ -147,7 +147,7 @@ async def test_an_event_leads_to_the_later_requests_image(second: Reused) -> Non
     """With the labels and the host of its row; and no event of the earlier one leads to them."""
     request_id = second.request.request_id
     assert await look_up(second.tables, [request_id]) == [document_of(second.old, None)]
-    written = await record_image(second.tables, second.record())
+    written = await insert_image_once(second.tables, second.record())
     await second.end(written.image_id)
     assert await look_up(second.tables, [request_id]) == [document_of(written, await second.row())]
 

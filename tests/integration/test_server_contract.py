@@ -16,7 +16,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
 )
 
 from core.dynamodb.tables import Tables
-from core.model.request import image_id_of
+from core.model.image import image_id_of
 from harness.grpc_client import refused, submit_request
 from harness.outcomes import PICTURE, complete, fail
 from harness.running_server import ServerFactory

@@ -12,7 +12,8 @@ from core.dynamodb.indexes import Index, IndexKey, IndexPage, TimeRange
 from core.dynamodb.schema import new_request_item
 from core.dynamodb.tables import Tables
 from core.errors import DependencyUnavailable
-from core.model.request import image_id_of, new_request
+from core.model.image import image_id_of
+from core.model.request import new_request
 from harness.aws import RecordingAws
 from harness.grpc_client import refused
 from harness.lists import at, insert, listed, listed_images, request_pages

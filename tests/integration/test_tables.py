@@ -12,14 +12,8 @@ from types_aiobotocore_dynamodb import DynamoDBClient
 
 from cli.local.stack import StackOutputs
 from core.dynamodb.tables import ConditionNotMet, StatusSnapshot, Tables
-from core.model.request import (
-    Failure,
-    ImageRequest,
-    State,
-    customer_shard,
-    image_id_of,
-    new_request,
-)
+from core.model.image import image_id_of
+from core.model.request import Failure, ImageRequest, State, customer_shard, new_request
 from harness.aws import RecordingAws
 from harness.outcomes import complete, fail, image_record
 from harness.tables import tables_of
@@ -202,7 +196,9 @@ async def test_a_customers_requests_are_spread_over_shards(
 async def test_a_run_alone_is_counted_by_one_worker(tables: Tables) -> None:
     """Of two workers that saw the same count, one begins."""
     request = await inserted(tables)
-    begins = [tables.statements.begin_alone(request, run_id=worker) for worker in ("one", "two")]
+    begins = [
+        tables.statements.begin_isolated_run(request, run_id=worker) for worker in ("one", "two")
+    ]
     answers = await asyncio.gather(*map(tables.write, begins), return_exceptions=True)
     assert sorted(type(answer).__name__ for answer in answers) == ["ConditionNotMet", "NoneType"]
     read = await tables.read_request(request.request_id)

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import grpc
 
-from core.model.image import ImageMetadata, ImageRecord, Provenance
-from core.model.request import ImageRequest, State, image_id_of, payload_hash
+from core.model.image import ImageMetadata, ImageRecord, Provenance, image_id_of
+from core.model.request import ImageRequest, State, payload_hash
 from core.redis.codec import CompletedRequest
 from core.redis.completed_requests import CompletedRequestStore, ended_event
 from core.redis.connection import RedisConnection

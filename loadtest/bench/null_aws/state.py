@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.dynamodb import schema
+from core.model.image import image_id_of
 from core.model.message import ImageMessage
-from core.model.request import FIRST_REVISION, State, image_id_of, new_request, next_revision
+from core.model.request import FIRST_REVISION, State, new_request, next_revision
 from core.runtime.clock import now_ms
 from loadtest.bench.null_aws.responses import response
 

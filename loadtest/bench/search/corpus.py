@@ -9,7 +9,8 @@ import hashlib
 import uuid
 from functools import cache
 
-from core.model.request import FIRST_REVISION, image_id_of, next_revision
+from core.model.image import image_id_of
+from core.model.request import FIRST_REVISION, next_revision
 from core.search.color import Color
 from core.search.document import SearchDocument
 

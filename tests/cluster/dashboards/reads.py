@@ -6,7 +6,7 @@ from pathlib import Path
 import grpc
 
 from cluster.dashboards.prometheus import Prometheus
-from core.model.request import image_id_of
+from core.model.image import image_id_of
 from harness.grpc_client import refused
 from harness.origin import Origin
 from harness.system import System

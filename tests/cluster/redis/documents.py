@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from core.model.request import State, image_id_of, new_request
+from core.model.image import image_id_of
+from core.model.request import State, new_request
 from core.redis.codec import CompletedRequest
 from core.runtime.clock import now_ms
 from harness.outcomes import image_record

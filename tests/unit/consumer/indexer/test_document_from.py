@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from consumer.indexer.lookup import document_from
-from core.model.image import ImageRecord
-from core.model.request import ImageRequest, State, image_id_of, new_request, reused_image_id
+from core.model.image import ImageRecord, image_id_of, reused_image_id
+from core.model.request import ImageRequest, State, new_request
 from core.search.document import document_of
 from harness.outcomes import image_record
 

@@ -12,7 +12,7 @@ from core.dynamodb.schema import image_item
 from core.dynamodb.statements import Statements
 from core.dynamodb.tables import Tables
 from core.errors import DependencyUnavailable, MalformedRow
-from core.model.request import image_id_of
+from core.model.image import image_id_of
 from core.search.document import SearchDocument
 from harness.outcomes import image_record
 

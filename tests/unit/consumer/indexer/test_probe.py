@@ -13,7 +13,7 @@ from core.dynamodb.schema import image_item
 from core.dynamodb.statements import Statements
 from core.dynamodb.tables import Tables
 from core.errors import DependencyUnavailable, SearchUnavailable
-from core.model.request import image_id_of
+from core.model.image import image_id_of
 from core.search.document import SearchDocument
 from core.search.engine import Rebuild, WriteResult, WriteStatus
 from harness.outcomes import image_record

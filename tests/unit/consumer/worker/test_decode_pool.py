@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from consumer.imaging import ImagePolicy, inspect, probe
-from consumer.worker.decode_pool import SMALL_BYTES, Decoder
+from consumer.worker.decode_pool import SMALL_BYTES, DecodePool
 from core.errors import CorruptImage
 from harness.pictures import picture, sample
 
@@ -25,14 +25,14 @@ def large_png() -> bytes:
 
 
 @pytest.fixture
-async def decoder() -> AsyncIterator[Decoder]:
-    decoder = Decoder(POLICY, threads=2, budget_bytes=BUDGET)
+async def decoder() -> AsyncIterator[DecodePool]:
+    decoder = DecodePool(POLICY, threads=2, budget_bytes=BUDGET)
     yield decoder
     assert decoder._budget.free == BUDGET
     decoder.close()
 
 
-async def test_small_and_large_pictures_are_inspected_alike(decoder: Decoder) -> None:
+async def test_small_and_large_pictures_are_inspected_alike(decoder: DecodePool) -> None:
     """What a picture weighs decides how it is admitted, and nothing of what is read from it."""
     large = large_png()
     assert probe(large, POLICY).decode_bytes > SMALL_BYTES
@@ -40,7 +40,7 @@ async def test_small_and_large_pictures_are_inspected_alike(decoder: Decoder) ->
         assert await decoder.inspect(body) == inspect(body, POLICY)
 
 
-async def test_a_large_picture_waits_for_its_bytes(decoder: Decoder) -> None:
+async def test_a_large_picture_waits_for_its_bytes(decoder: DecodePool) -> None:
     """It is not decoded with those lent to a small one."""
     large = large_png()
     async with decoder._budget.reserve(BUDGET - SMALL_BYTES):
@@ -55,7 +55,7 @@ async def test_a_large_picture_waits_for_its_bytes(decoder: Decoder) -> None:
 
 async def test_a_picture_heavier_than_the_budget_runs_alone() -> None:
     """A budget below one picture's weight, even below a small one's, slows down and does not stop."""
-    decoder = Decoder(POLICY, threads=2, budget_bytes=2_000_000)
+    decoder = DecodePool(POLICY, threads=2, budget_bytes=2_000_000)
     bodies = [large_png(), picture("PNG", (8, 8)), large_png()]
     widths = [found.metadata.width for found in await asyncio.gather(*map(decoder.inspect, bodies))]
     assert widths == [2_400, 8, 2_400]
@@ -63,7 +63,7 @@ async def test_a_picture_heavier_than_the_budget_runs_alone() -> None:
     decoder.close()
 
 
-async def test_a_failure_gives_its_bytes_back(decoder: Decoder) -> None:
+async def test_a_failure_gives_its_bytes_back(decoder: DecodePool) -> None:
     """Pictures that cannot be decoded leave room for the next."""
     for body in (picture("PNG", (8, 8))[:40], large_png()[:-20]):
         with pytest.raises(CorruptImage):

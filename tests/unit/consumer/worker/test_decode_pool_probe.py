@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from consumer.imaging import ImagePolicy, inspect
-from consumer.worker.decode_pool import Decoder
+from consumer.worker.decode_pool import DecodePool
 from core.errors import CorruptImage, ImageFailure, NotAnImage, TooManyPixels
 from harness.pictures import html, picture
 
@@ -16,8 +16,8 @@ PATIENCE_S = 30
 
 
 @pytest.fixture
-async def decoder() -> AsyncIterator[Decoder]:
-    decoder = Decoder(POLICY, threads=2, budget_bytes=BUDGET)
+async def decoder() -> AsyncIterator[DecodePool]:
+    decoder = DecodePool(POLICY, threads=2, budget_bytes=BUDGET)
     yield decoder
     assert decoder._budget.free == BUDGET
     assert not decoder._budget._waiting
@@ -34,7 +34,7 @@ async def decoder() -> AsyncIterator[Decoder]:
     ids=["html", "cut", "large"],
 )
 async def test_what_is_no_picture_waits_for_no_memory(
-    decoder: Decoder, body: bytes, failure: type[ImageFailure]
+    decoder: DecodePool, body: bytes, failure: type[ImageFailure]
 ) -> None:
     """Its structure alone tells, which costs next to nothing."""
     async with decoder._budget.reserve(BUDGET), asyncio.timeout(PATIENCE_S):
@@ -42,7 +42,7 @@ async def test_what_is_no_picture_waits_for_no_memory(
             await decoder.inspect(body)
 
 
-async def test_a_picture_that_had_to_wait_is_inspected_like_any_other(decoder: Decoder) -> None:
+async def test_a_picture_that_had_to_wait_is_inspected_like_any_other(decoder: DecodePool) -> None:
     """Also where several stand in line."""
     bodies = [picture("PNG", (8, 8)), picture("JPEG", (80, 80)), picture("GIF", (20, 20))]
     async with decoder._budget.reserve(BUDGET):
@@ -52,7 +52,7 @@ async def test_a_picture_that_had_to_wait_is_inspected_like_any_other(decoder: D
     assert await asyncio.gather(*waiting) == [inspect(body, POLICY) for body in bodies]
 
 
-async def test_a_picture_that_is_given_up_in_line_leaves_no_trace(decoder: Decoder) -> None:
+async def test_a_picture_that_is_given_up_in_line_leaves_no_trace(decoder: DecodePool) -> None:
     """A drain may cancel it while it waits."""
     async with decoder._budget.reserve(BUDGET):
         waiting = asyncio.create_task(decoder.inspect(picture("PNG", (8, 8))))

@@ -18,7 +18,7 @@ MESSAGE = ImageMessage(
 
 def test_a_message_survives_the_queue() -> None:
     """What is encoded is decoded as it was."""
-    again = MESSAGE.again(attempts=2, suspect=True)
+    again = MESSAGE.requeued(attempts=2, suspect=True)
     assert decode_message(again.encode()) == again
 
 

@@ -37,9 +37,9 @@ async def attempt(fetcher: Any, *, attempts: int = 0, delay: float = 0) -> None:
     pipeline = Pipeline(
         fetcher=fetcher,
         decoder=NOTHING,
-        bucket=NOTHING,
+        storage=NOTHING,
         tables=NOTHING,
-        retries=RetryPolicy(3, delay),
+        retry_policy=RetryPolicy(3, delay),
     )
     await pipeline.run(ImageMessage("id", "acme", "http://a.example/", 1, attempts))
 

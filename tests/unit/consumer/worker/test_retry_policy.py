@@ -41,18 +41,18 @@ def test_only_a_short_wait_is_waited_here(error: BaseException, expected: bool) 
 @pytest.mark.parametrize("failure", [NotFound(), BlockedAddress()])
 def test_a_permanent_failure_ends_the_request_at_its_first_attempt(failure: ImageFailure) -> None:
     """Asking again cannot help."""
-    assert RetryPolicy(3, 30).judge(failure, attempts=1) == Fail(failure, 1)
+    assert RetryPolicy(3, 30).decide(failure, attempts=1) == Fail(failure, 1)
 
 
 def test_a_transient_failure_ends_the_request_once_attempts_are_spent() -> None:
     """The third attempt is the last."""
     failure = OriginError()
-    assert RetryPolicy(3, 30).judge(failure, attempts=3) == Fail(failure, 3)
+    assert RetryPolicy(3, 30).decide(failure, attempts=3) == Fail(failure, 3)
 
 
 def test_a_long_wait_gives_the_message_back_with_its_attempts() -> None:
     """The delayed message carries the count, so that attempts stay bounded."""
-    verdict = RetryPolicy(3, 60).judge(RateLimited(retry_after=30), attempts=1)
+    verdict = RetryPolicy(3, 60).decide(RateLimited(retry_after=30), attempts=1)
     assert verdict == Requeue(30, 1, "rate_limited")
 
 
@@ -74,7 +74,7 @@ def test_which_attempts_follow_at_once(max_attempts: int, delay: float, here: li
 
 
 def delays(policy: RetryPolicy, failure: ImageFailure, attempts: int) -> list[float]:
-    verdicts = [policy.judge(failure, attempts=attempts) for _ in range(200)]
+    verdicts = [policy.decide(failure, attempts=attempts) for _ in range(200)]
     assert all(isinstance(verdict, Requeue) for verdict in verdicts)
     return [verdict.delay for verdict in verdicts if isinstance(verdict, Requeue)]
 
@@ -96,10 +96,10 @@ def test_a_late_attempt_is_no_earlier_than_the_origin_asks_for() -> None:
 def test_an_unexpected_fault_is_tried_again_and_then_ends_the_request() -> None:
     """Every request ends, also one that meets a bug of ours on each run."""
     policy = RetryPolicy(3)
-    first = policy.judge_unexpected(attempts=0)
+    first = policy.decide_unexpected(attempts=0)
     assert isinstance(first, Requeue)
     assert first.attempts == 1
-    last = policy.judge_unexpected(attempts=2)
+    last = policy.decide_unexpected(attempts=2)
     assert isinstance(last, Fail)
     assert last.failure.code is FailureCode.INTERNAL
 
@@ -107,13 +107,13 @@ def test_an_unexpected_fault_is_tried_again_and_then_ends_the_request() -> None:
 def test_the_wait_before_another_attempt_grows_and_is_spread() -> None:
     """Doubling from 0.2 s to the longest wait here, each drawn from nothing up to that."""
     for made, ceiling in ((1, 0.2), (2, 0.4), (3, 0.8), (10, LONGEST_WAIT_HERE_S)):
-        waits = [backoff(made, asked=None) for _ in range(200)]
+        waits = [backoff(made, retry_after=None) for _ in range(200)]
         assert 0 <= min(waits) < ceiling / 4
         assert ceiling * 3 / 4 < max(waits) <= ceiling
 
 
 def test_the_wait_before_another_attempt_is_the_origins_where_that_is_longer() -> None:
     """A short Retry-After counts as a long one does; a shorter one than ours changes nothing."""
-    assert {backoff(1, asked=1.5) for _ in range(200)} == {1.5}
-    waits = [backoff(4, asked=0.1) for _ in range(200)]
+    assert {backoff(1, retry_after=1.5) for _ in range(200)} == {1.5}
+    waits = [backoff(4, retry_after=0.1) for _ in range(200)]
     assert 0.1 <= min(waits) < max(waits)

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
+from core.model.image import image_id_of, reused_image_id
 from core.model.message import ImageMessage, decode_message, first_message
 from core.model.request import (
     FIRST_REVISION,
@@ -17,14 +18,12 @@ from core.model.request import (
     Repeat,
     State,
     customer_shard,
-    image_id_of,
     message_status,
     new_request,
     next_revision,
     notification_id,
     payload_hash,
     repeat,
-    reused_image_id,
 )
 
 REQUEST_ID = "0b8f4a5e-7a59-4c39-9d0f-3c3a9b0a1f11"
@@ -162,7 +161,7 @@ class Life(RuleBasedStateMachine):
     @rule()
     def submit_again(self) -> None:
         if repeat(self.row, NEW) is Repeat.UNFINISHED:
-            self.queue.append(first_message(self.row).again())
+            self.queue.append(first_message(self.row).requeued())
 
     @rule(target=held, at=st.integers(0, 20))
     def receive(self, at: int) -> ImageMessage:
@@ -187,7 +186,7 @@ class Life(RuleBasedStateMachine):
     def redrive(self) -> None:
         failed = self.row.revision
         if self.write((State.FAILED, failed), State.PENDING, None):
-            self.queue.append(first_message(self.row).again())
+            self.queue.append(first_message(self.row).requeued())
 
     @invariant()
     def revisions_rise_by_one(self) -> None:

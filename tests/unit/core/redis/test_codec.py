@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from core.model.image import ImageMetadata, ImageRecord, Provenance
-from core.model.request import ImageRequest, State, image_id_of, new_request, reused_image_id
+from core.model.image import ImageMetadata, ImageRecord, Provenance, image_id_of, reused_image_id
+from core.model.request import ImageRequest, State, new_request
 from core.redis.codec import CompletedRequest, MalformedDocument, decode, encode
 from harness.outcomes import image_record
 

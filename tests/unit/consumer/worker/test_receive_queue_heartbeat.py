@@ -10,7 +10,6 @@ from structlog.testing import capture_logs
 
 from consumer.metrics import HEARTBEAT_FAILURES
 from consumer.worker.receive_queue import ReceiveQueue
-from consumer.worker.visibility_heartbeat import beat
 from core.aws.sqs import SqsQueue
 from core.model.message import ImageMessage
 from core.model.request import FIRST_REVISION
@@ -82,10 +81,10 @@ class Misbehaviour:
 
 
 async def beat_for(sqs: Sqs, seconds: float) -> None:
-    inbox = ReceiveQueue(SqsQueue(cast("Any", sqs), "the queue"))
-    while len(inbox.held) < HELD:
-        await inbox.receive(10, wait=0)
-    beating = asyncio.create_task(beat(inbox, TIMEOUT_S))
+    queue = ReceiveQueue(SqsQueue(cast("Any", sqs), "the queue"))
+    while len(queue.held) < HELD:
+        await queue.receive(10, wait=0)
+    beating = asyncio.create_task(queue.extend_visibility_forever(TIMEOUT_S))
     await asyncio.sleep(seconds)
     assert not beating.done()
     beating.cancel()

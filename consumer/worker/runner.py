@@ -1,0 +1,132 @@
+"""Runs work on messages in tasks, and decides what becomes of a message whose work fails."""
+
+import asyncio
+from collections.abc import Awaitable, Coroutine
+from typing import Any, TypeVar
+
+import structlog
+from tenacity import AsyncRetrying, retry_if_exception_type
+
+from consumer.metrics import OUTAGE
+from consumer.worker.receive_queue import ReceiveQueue
+from consumer.worker.received_message import ReceivedMessage
+from core.errors import DependencyUnavailable, Overloaded
+from core.resilience.backoff import Backoff
+from core.resilience.circuit_breaker import BreakerState, CircuitBreaker
+
+T = TypeVar("T")
+_log = structlog.get_logger()
+
+_OUTAGE_DELAY = Backoff.between(5.0, 10.0)
+"""Delay of a message that met an outage. Not full jitter: it must not come back at once."""
+_REQUEUE_BACKOFF = Backoff(0.2, 5.0)
+_OPEN_TIME = Backoff(1.0, 60.0, floor=0.5)
+"""The floor, because each trial receives a message, and receives are counted."""
+
+
+class MessageRunner:
+    """At most `concurrency` tasks. Its circuit breaker opens when work meets an outage of a dependency."""
+
+    def __init__(self, queue: ReceiveQueue, *, concurrency: int) -> None:
+        self.concurrency = concurrency
+        self._queue = queue
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._task_ended = asyncio.Event()
+        self._breaker = CircuitBreaker(_OPEN_TIME)
+
+    @property
+    def free(self) -> int:
+        """Tasks that may be started now."""
+        return self.concurrency - len(self._tasks)
+
+    @property
+    def outage(self) -> bool:
+        """Whether a dependency is down."""
+        return not self._breaker.closed
+
+    def start(self, work: Coroutine[Any, Any, Any]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._task_ended.set()
+
+    async def wait_for_end(self) -> None:
+        """Wait until any task ends."""
+        # Not asyncio.wait: it would add a callback to every task, each time.
+        self._task_ended.clear()
+        await self._task_ended.wait()
+
+    async def wait_until_idle(self, *, within: float | None = None) -> bool:
+        """Wait until all tasks have ended; returns whether they have `within` so many seconds."""
+        try:
+            async with asyncio.timeout(within):
+                while self._tasks:
+                    await asyncio.wait(self._tasks)
+        except TimeoutError:
+            return False
+        return True
+
+    async def cancel(self) -> int:
+        """Cancel all tasks, wait for their end, and return how many there were."""
+        tasks = set(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await self.wait_until_idle()
+        return len(tasks)
+
+    async def run_safely(self, message: ReceivedMessage, work: Awaitable[T]) -> T | None:
+        """Return the result of `work`, or None if it failed.
+
+        In an outage the message is requeued. After any other error it is abandoned: one message must not stop the
+        others, and the redrive policy limits how often SQS delivers it again.
+        """
+        try:
+            return await work
+        except (DependencyUnavailable, Overloaded) as error:
+            self.record_outage(error)
+        except Exception:  # noqa: BLE001  whatever it is, one message must not stop the others
+            self._abandon(message)
+            return None
+        await self.requeue(message, reason="outage", delay=_OUTAGE_DELAY.delay(1))
+        return None
+
+    async def requeue(self, message: ReceivedMessage, *, reason: str, delay: float = 0) -> None:
+        """Requeue a message, with retries until it works. `delay` is in seconds.
+
+        Meanwhile the heartbeat keeps the message invisible to others.
+        """
+        retries = AsyncRetrying(
+            retry=retry_if_exception_type((DependencyUnavailable, Overloaded)),
+            wait=_REQUEUE_BACKOFF,
+        )
+        try:
+            await retries(self._queue.requeue, message, reason=reason, delay=delay)
+        except Exception:  # noqa: BLE001  as in run_safely
+            self._abandon(message)
+
+    def _abandon(self, message: ReceivedMessage) -> None:
+        _log.exception("message abandoned", request_id=message.message.request_id)
+        self._queue.abandon(message)
+
+    def record_outage(self, error: Exception) -> None:
+        """Open the circuit breaker."""
+        if self._breaker.closed:
+            _log.error("outage began, receiving stopped", error=str(error))
+        self._breaker.record_failure()
+        OUTAGE.set(1)
+
+    async def wait_for_trial(self) -> None:
+        """Wait until one message may be tried, with no other at work."""
+        await self.wait_until_idle()
+        await self._breaker.wait_for_trial()
+
+    async def end_trial(self) -> None:
+        """Wait for the trial's end. The circuit breaker closes unless something failed meanwhile."""
+        await self.wait_until_idle()
+        if self._breaker.state is BreakerState.HALF_OPEN:
+            self._breaker.record_success()
+            OUTAGE.set(0)
+            _log.warning("outage ended")

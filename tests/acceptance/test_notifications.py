@@ -35,5 +35,5 @@ async def test_a_filtered_subscription_gets_its_customers_outcomes_and_no_others
             "requestId": good,
             "revision": "2",
         }
-        (letter,) = await stores.dead_letters(1)
+        (letter,) = await stores.failed_requests(1)
         assert (letter["request_id"], letter["failure_code"]) == (bad, "NOT_FOUND")

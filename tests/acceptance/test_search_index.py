@@ -138,7 +138,7 @@ async def test_an_index_that_is_made_beside_images_says_that_it_lacks_them(
         await late.until(lambda page: page.value("search_index_incomplete") == 0)
 
 
-async def test_what_is_no_event_and_a_row_that_is_none_end_in_the_dead_letters(
+async def test_a_malformed_event_and_a_malformed_row_end_in_the_dlq(
     embedded_aws: RecordingAws, opensearch_url: str | None
 ) -> None:
     """Others are indexed meanwhile, and nothing vanishes silently."""

@@ -112,7 +112,7 @@ async def test_a_request_that_was_claimed_too_often_fails_undeliverable(
         assert (await row_of(stores, request_id))["failureCode"]["S"] == "UNDELIVERABLE"
         (told,) = await stores.notifications([f"{request_id}:2"])
         assert told.attributes["status"] == "FAILED"
-        (letter,) = await stores.dead_letters(1)
+        (letter,) = await stores.failed_requests(1)
         assert letter["request_id"] == request_id
 
 
@@ -165,7 +165,7 @@ async def test_redriving_twice_processes_once(embedded_aws: RecordingAws) -> Non
         states = await running.wait_terminal([request_id])
         assert states[request_id].failure.code == 7
         images.serve_body("/late.png", numbered_png(1))
-        (letter,) = await stores.dead_letters(1)
+        (letter,) = await stores.failed_requests(1)
         for _ in range(2):
             await stores.sqs.send_message(
                 QueueUrl=running.stack.failed_requests_queue_url, MessageBody=json.dumps(letter)
@@ -251,7 +251,7 @@ async def test_a_reconcile_that_died_before_it_told_is_made_good(
         assert await running.run_operator("reconcile") == 0
         (told,) = await stores.notifications([f"{request_id}:2"])
         assert told.attributes["status"] == "FAILED"
-        (letter,) = await stores.dead_letters(1)
+        (letter,) = await stores.failed_requests(1)
         assert letter["request_id"] == request_id
 
 

@@ -65,15 +65,15 @@ class Stores:
             )
         return messages
 
-    async def dead_letters(self, expected: int) -> list[dict[str, Any]]:
-        """Receive until `expected` letters came and nothing more is there; they follow the notification."""
+    async def failed_requests(self, expected: int) -> list[dict[str, Any]]:
+        """Receive until there are `expected` records and no more arrive. A record follows its notification."""
         url = self.system.stack.failed_requests_queue_url
-        letters: list[dict[str, Any]] = []
+        records: list[dict[str, Any]] = []
         while True:
-            batch = await self.receive(url, wait=1 if len(letters) < expected else 0)
-            if not batch and len(letters) >= expected:
-                return letters
-            letters += [json.loads(message["Body"]) for message in batch]
+            batch = await self.receive(url, wait=1 if len(records) < expected else 0)
+            if not batch and len(records) >= expected:
+                return records
+            records += [json.loads(message["Body"]) for message in batch]
 
     async def depth(self, queue_url: str) -> int:
         """Messages in a queue, also those in flight or delayed."""

@@ -75,7 +75,7 @@ class Workshop:
                 indexer.stop()
                 await running
 
-    async def dead_letters(self, count: int) -> set[str]:
+    async def dlq_images(self, count: int) -> set[str]:
         """The request ids of as many events that the redrive policy moved."""
         found: set[str] = set()
         async with asyncio.timeout(PATIENCE_S):
@@ -125,7 +125,7 @@ async def test_many_events_share_a_write(
         assert await shop.left() == 0
 
 
-async def test_a_refused_image_ends_in_the_dead_letters_and_costs_its_neighbours_nothing(
+async def test_a_refused_image_ends_in_the_dlq_and_costs_its_neighbours_nothing(
     embedded_aws: RecordingAws, deploy_stack: DeployStack, sqs: SQSClient
 ) -> None:
     """Those beside it are indexed at once; what is refused again and again is there for a person to look at."""
@@ -144,7 +144,7 @@ async def test_a_refused_image_ends_in_the_dead_letters_and_costs_its_neighbours
             return [no if each.request_id in refused else INDEXED for each in documents]
 
         async with shop.indexing(ScriptedEngine(judge)):
-            assert await shop.dead_letters(len(refused)) == refused
+            assert await shop.dlq_images(len(refused)) == refused
 
 
 async def test_a_fault_that_nobody_foresaw_is_met_alone(
@@ -218,7 +218,7 @@ async def test_what_alone_is_not_taken_keeps_no_other_from_the_index(
         async with shop.indexing(engine):
             await engine.until(lambda: engine.indexed == set(good))
             (odd,) = await shop.completed(1)
-            assert await shop.dead_letters(1) == {odd}
+            assert await shop.dlq_images(1) == {odd}
             later = await shop.completed(1)
             good += later
             await engine.until(lambda: engine.indexed >= set(later))

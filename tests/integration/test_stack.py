@@ -43,30 +43,30 @@ async def test_tables_have_their_indexes(embedded_aws: RecordingAws, stack: Stac
 async def test_queues_have_their_times_and_redrive_policy(
     embedded_aws: RecordingAws, stack: StackOutputs
 ) -> None:
-    """Only the main queue is redriven, into the undelivered queue, at the count that was asked for."""
+    """Only the queue of requests has a redrive policy: to the DLQ, after the given number of receives."""
     urls = (stack.queue_url, stack.failed_requests_queue_url, stack.dlq_url)
     async with get_session().create_client("sqs", **embedded_aws.sdk()) as client:
-        queue, dead, undelivered = [
+        queue, failed_requests, dlq = [
             (await client.get_queue_attributes(QueueUrl=url, AttributeNames=["All"]))["Attributes"]
             for url in urls
         ]
     assert json.loads(queue["RedrivePolicy"]) == {
-        "deadLetterTargetArn": undelivered["QueueArn"],
+        "deadLetterTargetArn": dlq["QueueArn"],
         "maxReceiveCount": "2",
     }
     assert queue["VisibilityTimeout"] == "7"
     assert queue["ReceiveMessageWaitTimeSeconds"] == "20"
-    for each in (queue, dead, undelivered):
+    for each in (queue, failed_requests, dlq):
         assert each["MessageRetentionPeriod"] == "1209600"
         assert each["SqsManagedSseEnabled"] == "true"
-    assert "RedrivePolicy" not in dead
-    assert "RedrivePolicy" not in undelivered
+    assert "RedrivePolicy" not in failed_requests
+    assert "RedrivePolicy" not in dlq
 
 
-async def test_a_message_received_too_often_goes_to_the_undelivered_queue(
+async def test_a_message_received_too_often_goes_to_the_dlq(
     embedded_aws: RecordingAws, stack: StackOutputs
 ) -> None:
-    """The net behind the consumer holds: after the last receive SQS itself moves the message."""
+    """After the last receive SQS moves the message, whatever the consumer does."""
     async with get_session().create_client("sqs", **embedded_aws.sdk()) as client:
         await client.send_message(QueueUrl=stack.queue_url, MessageBody="poison")
         for expected in (1, 1, 0):

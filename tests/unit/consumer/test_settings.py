@@ -11,8 +11,8 @@ VALID = {
     "REQUESTS_TABLE": "requests",
     "IMAGES_TABLE": "images",
     "QUEUE_URL": "http://127.0.0.1/0/queue",
-    "FAILED_REQUESTS_QUEUE_URL": "http://127.0.0.1/0/dead",
-    "DLQ_URL": "http://127.0.0.1/0/undelivered",
+    "FAILED_REQUESTS_QUEUE_URL": "http://127.0.0.1/0/failed-requests",
+    "DLQ_URL": "http://127.0.0.1/0/dlq",
     "BUCKET": "bucket",
     "TOPIC_ARN": "arn:aws:sns:us-east-1:0:topic",
     "PUBLIC_BASE_URL": "https://cdn.example/",
@@ -59,8 +59,8 @@ def test_every_fault_is_reported_at_once_by_its_variable(
     ("name", "value"),
     [
         ("QUEUE_URL", "foo"),
-        ("FAILED_REQUESTS_QUEUE_URL", "https:///0/dead"),
-        ("DLQ_URL", "sqs://127.0.0.1/0/undelivered"),
+        ("FAILED_REQUESTS_QUEUE_URL", "https:///0/failed-requests"),
+        ("DLQ_URL", "sqs://127.0.0.1/0/dlq"),
         ("TOPIC_ARN", "topic"),
     ],
 )

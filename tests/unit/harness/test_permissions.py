@@ -14,8 +14,8 @@ TABLE = "arn:aws:dynamodb:us-east-1:000000000000:table/t-requests"
 IMAGES = "arn:aws:dynamodb:us-east-1:000000000000:table/t-images"
 QUEUE = "arn:aws:sqs:us-east-1:000000000000:t-queue"
 SEARCH = "arn:aws:sqs:us-east-1:000000000000:t-search"
-UNDELIVERED = "arn:aws:sqs:us-east-1:000000000000:t-undelivered"
-DEAD_LETTERS = "arn:aws:sqs:us-east-1:000000000000:t-dead-letters"
+DLQ = "arn:aws:sqs:us-east-1:000000000000:t-undelivered"
+FAILED_REQUESTS = "arn:aws:sqs:us-east-1:000000000000:t-dead-letters"
 TOPIC = "arn:aws:sns:us-east-1:000000000000:t-notifications"
 
 
@@ -123,12 +123,12 @@ def test_the_signature_names_the_caller_and_the_service() -> None:
         ("server", "dynamodb:PartiQLInsert", IMAGES, False),
         ("server", "dynamodb:PartiQLUpdate", TABLE, False),
         ("server", "sqs:SendMessageBatch", QUEUE, True),
-        ("server", "sqs:SendMessage", DEAD_LETTERS, False),
+        ("server", "sqs:SendMessage", FAILED_REQUESTS, False),
         ("server", "sqs:ReceiveMessage", QUEUE, False),
         ("consumer", "dynamodb:PartiQLUpdate", TABLE, True),
         ("consumer", "dynamodb:Scan", TABLE, False),
         ("consumer", "sqs:ChangeMessageVisibilityBatch", QUEUE, True),
-        ("consumer", "sqs:ReceiveMessage", DEAD_LETTERS, False),
+        ("consumer", "sqs:ReceiveMessage", FAILED_REQUESTS, False),
         ("consumer", "sns:PublishBatch", TOPIC, True),
         ("consumer", "s3:PutObject", "arn:aws:s3:::t-images-000000000000/images/…", True),
         ("consumer", "s3:PutObject", "arn:aws:s3:::t-images-000000000000/other/…", False),
@@ -147,11 +147,11 @@ def test_the_signature_names_the_caller_and_the_service() -> None:
         ("operator", "dynamodb:Query", f"{TABLE}/index/byFailure", True),
         ("operator", "dynamodb:Query", f"{TABLE}/index/byCustomer", False),
         ("operator", "dynamodb:Query", TABLE, False),
-        ("operator", "sqs:DeleteMessage", UNDELIVERED, True),
-        ("operator", "sqs:ChangeMessageVisibilityBatch", UNDELIVERED, True),
-        ("operator", "sqs:ChangeMessageVisibilityBatch", DEAD_LETTERS, True),
-        ("operator", "sqs:GetQueueAttributes", DEAD_LETTERS, True),
-        ("operator", "sqs:SendMessage", UNDELIVERED, False),
+        ("operator", "sqs:DeleteMessage", DLQ, True),
+        ("operator", "sqs:ChangeMessageVisibilityBatch", DLQ, True),
+        ("operator", "sqs:ChangeMessageVisibilityBatch", FAILED_REQUESTS, True),
+        ("operator", "sqs:GetQueueAttributes", FAILED_REQUESTS, True),
+        ("operator", "sqs:SendMessage", DLQ, False),
         ("operator", "sqs:ReceiveMessage", QUEUE, False),
         ("operator", "cloudwatch:GetMetricData", "*", True),
     ],

@@ -23,7 +23,7 @@ async def test_what_the_redrive_policy_moved_away_fails_undeliverable(
         assert await stores.depth(running.stack.dlq_url) == 1
 
 
-async def test_an_undelivered_message_of_a_request_that_is_complete_is_told_again(
+async def test_a_message_in_the_dlq_of_a_completed_request_is_notified_again(
     embedded_aws: RecordingAws,
 ) -> None:
     """Whoever ended it may have told nobody: the same outcome again, under the same id, and nothing else changes."""

@@ -1,4 +1,4 @@
-"""Structured logs on standard error: JSON for machines, colours for people."""
+"""Structured logs on standard error: JSON, or coloured text for a terminal."""
 
 import logging
 import sys
@@ -26,13 +26,15 @@ def configure_logs(level: str, format_: Literal["json", "console"], process: str
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.getLevelNamesMapping()[level.upper()]
         ),
-        # One write a line: printing writes the line's end by itself where Python is unbuffered, as in most
-        # containers, and the lines of two workers on one pipe then run into each other.
+        # One write per line. If Python is unbuffered, as in most containers, print writes the newline separately, and
+        # the lines of two workers on one pipe would mix.
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(process=process)
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    # Its client logs a traceback with internal addresses for each failed call. Callers log the failure themselves.
+    logging.getLogger("opensearch").setLevel(logging.CRITICAL)
 
 
 class LogThrottle:

@@ -1,1 +1,1 @@
-"""OpenSearch behind the port: an index of documents under an alias, found by filters alone."""
+"""The OpenSearch engine: documents in an index behind an alias, found by filters without ranking."""

@@ -1,4 +1,7 @@
-"""Which index is read, and which takes writes. Each step is short, so that nobody who ends a rebuild waits long."""
+"""Alias operations at the end of a rebuild: which index is read, and which takes writes.
+
+Each has a short timeout, so that a cancelled rebuild ends soon.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,73 +9,75 @@ from typing import Any
 from opensearchpy import AsyncOpenSearch
 
 from core.errors import SearchUnavailable
-from core.search.opensearch.client import Link, SearchRefused
+from core.search.opensearch.client import OpenSearchClient
+from core.search.opensearch.errors import SearchRejected
 
-DECISION_S = 10.0
-"""The longest that one of them may take. Only names are moved, or writes waited for that are under way."""
-_GONE = 404
-
-
-async def behind(link: Link, alias: str) -> list[str]:
-    """The indexes of an alias: one, but where somebody has put it before several."""
-
-    async def ask(client: AsyncOpenSearch) -> list[str]:
-        return sorted(await client.indices.get_alias(name=alias))
-
-    return await link.call("rebuild", ask, seconds=DECISION_S)
+TIMEOUT_S = 10.0
+"""The operations only change names, or wait for writes in flight."""
+_NOT_FOUND = 404
 
 
-async def close(link: Link, indexes: Sequence[str]) -> None:
-    """Let nobody write to them; returns once nobody does. Those that are closed already stay so."""
+async def indexes_of(client: OpenSearchClient, alias: str) -> list[str]:
+    """Return the indexes behind an alias: one, unless an operator put the alias on several."""
 
-    async def ask(client: AsyncOpenSearch) -> bool:
-        told = await client.indices.add_block(index=",".join(indexes), block="write")
-        return bool(told["acknowledged"]) and all(each["blocked"] for each in told["indices"])
+    async def get(opensearch: AsyncOpenSearch) -> list[str]:
+        return sorted(await opensearch.indices.get_alias(name=alias))
 
-    if not await link.call("rebuild", ask, seconds=DECISION_S):
-        raise SearchUnavailable(f"rebuild: {', '.join(indexes)} cannot be closed to writes")
+    return await client.call("rebuild", get, seconds=TIMEOUT_S)
 
 
-async def open_again(link: Link, indexes: Sequence[str]) -> None:
-    """Let everybody write to them."""
-    await link.call(
+async def block_writes(client: OpenSearchClient, indexes: Sequence[str]) -> None:
+    """Block writes to the indexes, and return once no write is in flight. Blocked indexes stay blocked."""
+
+    async def block(opensearch: AsyncOpenSearch) -> bool:
+        answer = await opensearch.indices.add_block(index=",".join(indexes), block="write")
+        return bool(answer["acknowledged"]) and all(each["blocked"] for each in answer["indices"])
+
+    if not await client.call("rebuild", block, seconds=TIMEOUT_S):
+        raise SearchUnavailable(f"rebuild: writes to {', '.join(indexes)} cannot be blocked")
+
+
+async def unblock_writes(client: OpenSearchClient, indexes: Sequence[str]) -> None:
+    await client.call(
         "rebuild",
-        lambda client: client.indices.put_settings(
+        lambda opensearch: opensearch.indices.put_settings(
             index=",".join(indexes),
             body={"index": {"blocks": {"write": None}}},
             params={"ignore_unavailable": "true", "allow_no_indices": "true"},
         ),
-        seconds=DECISION_S,
+        seconds=TIMEOUT_S,
     )
 
 
-async def swap(link: Link, alias: str, old: Sequence[str], new: str, own_alias: str) -> None:
-    """Move an alias to the new index, which loses its own.
+async def swap_alias(
+    client: OpenSearchClient, alias: str, old: Sequence[str], new: str, own_alias: str
+) -> None:
+    """Move an alias from the old indexes to the new one, and remove the new one's own alias.
 
-    Raises SearchRefused where it stays where it is, and otherwise SearchUnavailable: it may have been moved, or yet be.
+    Raises SearchRejected if the alias was not moved. After any other SearchUnavailable it may have been, or may yet be.
     """
     actions: list[dict[str, Any]] = [{"remove": {"index": index, "alias": alias}} for index in old]
-    # It must be there: whoever takes it away has called the swap off.
+    # If somebody removed the own alias, by `abort_swap`, the swap must fail.
     actions.append({"remove": {"index": new, "alias": own_alias, "must_exist": True}})
     actions.append({"add": {"index": new, "alias": alias, "is_write_index": True}})
-    await link.call(
+    await client.call(
         "rebuild",
-        lambda client: client.indices.update_aliases(body={"actions": actions}),
-        seconds=DECISION_S,
+        lambda opensearch: opensearch.indices.update_aliases(body={"actions": actions}),
+        seconds=TIMEOUT_S,
     )
 
 
-async def called_off(link: Link, new: str, own_alias: str) -> bool:
-    """Whether the swap will never happen; else it has. Raises SearchUnavailable where nobody knows."""
+async def abort_swap(client: OpenSearchClient, new: str, own_alias: str) -> bool:
+    """Return True if the swap will now never happen, and False if it has happened. Raises SearchUnavailable."""
     actions = [{"remove": {"index": new, "alias": own_alias}}]
     try:
-        await link.call(
+        await client.call(
             "rebuild",
-            lambda client: client.indices.update_aliases(body={"actions": actions}),
-            seconds=DECISION_S,
+            lambda opensearch: opensearch.indices.update_aliases(body={"actions": actions}),
+            seconds=TIMEOUT_S,
         )
-    except SearchRefused as refused:
-        if refused.status == _GONE:
+    except SearchRejected as rejection:
+        if rejection.status == _NOT_FOUND:
             return False
         raise
     return True

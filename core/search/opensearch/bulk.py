@@ -1,4 +1,4 @@
-"""Many documents in a call, and what became of each."""
+"""Bulk writes, and the result of each document."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,26 +10,27 @@ from opensearchpy import AsyncOpenSearch
 from core.errors import SearchUnavailable
 from core.search.document import SearchDocument
 from core.search.engine import WriteResult, WriteStatus
-from core.search.opensearch.client import Link
-from core.search.opensearch.query_dsl import MalformedAnswer
-from core.search.opensearch.schema import source
+from core.search.opensearch.client import OpenSearchClient
+from core.search.opensearch.errors import MalformedAnswer
+from core.search.opensearch.schema import document_source
 
-CALL_BYTES = 1024 * 1024
-"""About two thousand documents. More would be no faster, and would hold up the event loop when it is sent."""
-_LONGEST_ID = 512
-"""Bytes. A longer one would have the whole call refused."""
-_REASON = 300
+MAX_CALL_BYTES = 1024 * 1024
+"""About 2,000 documents. Larger calls are not faster, and block the event loop while they are sent."""
+_MAX_ID_BYTES = 512
+"""OpenSearch's limit. A longer id would fail the whole call."""
+_MAX_REASON = 300
+"""Characters."""
 
 _BAD_REQUEST = 400
 _CONFLICT = 409
-_NOT_OF_THE_DOCUMENT = frozenset({"index_closed_exception", "index_not_found_exception"})
+_INDEX_ERRORS = frozenset({"index_closed_exception", "index_not_found_exception"})
 _NO_WRITE_INDEX = "no write index is defined"
-"""What the engine says of an alias that somebody has put before several indexes. It has no type of its own for that."""
+"""The reason if an operator put the alias on several indexes. OpenSearch has no error type for it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """A document to be written. `source` is JSON, and `version` what orders writes of one document."""
+class BulkItem:
+    """A document to write. `source` is JSON; `version` orders the writes of one document."""
 
     id: str
     version: int
@@ -37,99 +38,96 @@ class Entry:
 
     @property
     def lines(self) -> bytes:
+        """The item's two lines in a bulk call."""
         action = {"_id": self.id, "version": self.version, "version_type": "external_gte"}
         return orjson.dumps({"index": action}) + b"\n" + self.source + b"\n"
 
 
-def entry(document: SearchDocument) -> Entry | WriteResult:
-    """WriteResult is what can be told without asking, because asking would have its neighbours refused as well."""
+def to_item(document: SearchDocument) -> BulkItem | WriteResult:
+    """Return the item, or a rejection for a document that would fail the whole call."""
     size = len(document.image_id.encode(errors="replace"))
-    if not 0 < size <= _LONGEST_ID or document.revision < 0:
-        return WriteResult(WriteStatus.REJECTED, "its id or its revision is none")
+    if not 0 < size <= _MAX_ID_BYTES or document.revision < 0:
+        return WriteResult(WriteStatus.REJECTED, "its id or its revision is invalid")
     try:
-        return Entry(document.image_id, document.revision, source(document))
+        return BulkItem(document.image_id, document.revision, document_source(document))
     except (orjson.JSONEncodeError, ValueError) as error:
         return WriteResult(WriteStatus.REJECTED, str(error))
 
 
-async def put(
-    link: Link, operation: str, alias: str, entries: Sequence[Entry | WriteResult]
+async def write_bulk(
+    client: OpenSearchClient, operation: str, alias: str, items: Sequence[BulkItem | WriteResult]
 ) -> tuple[WriteResult, ...]:
-    """Write through an alias; raises SearchUnavailable where nothing was taken."""
-    written = [each if isinstance(each, WriteResult) else None for each in entries]
-    waiting = ((place, each.lines) for place, each in enumerate(entries) if isinstance(each, Entry))
-    failed: SearchUnavailable | None = None
-    for number, part in enumerate(_parts(waiting)):
-        outcomes: Sequence[WriteResult] = ()
-        if failed is None:
+    """Write through an alias, and return the results in order. Raises SearchUnavailable if nothing was written."""
+    results = [item if isinstance(item, WriteResult) else None for item in items]
+    pending = ((n, item.lines) for n, item in enumerate(items) if isinstance(item, BulkItem))
+    failure: SearchUnavailable | None = None
+    for number, chunk in enumerate(_chunks(pending)):
+        written: Sequence[WriteResult] = ()
+        if failure is None:
             try:
-                outcomes = await _call(link, operation, alias, [each for _, each in part])
+                written = await _call(client, operation, alias, [lines for _, lines in chunk])
             except SearchUnavailable as error:
                 if number == 0:
                     raise
-                failed = error
-        if failed is not None:
-            outcomes = [WriteResult(WriteStatus.UNAVAILABLE, str(failed))] * len(part)
-        for (place, _), outcome_ in zip(part, outcomes, strict=True):
-            written[place] = outcome_
-    return tuple(each for each in written if each is not None)
+                failure = error
+        if failure is not None:
+            written = [WriteResult(WriteStatus.UNAVAILABLE, str(failure))] * len(chunk)
+        for (place, _), result in zip(chunk, written, strict=True):
+            results[place] = result
+    return tuple(result for result in results if result is not None)
 
 
-def _parts(waiting: Iterable[tuple[int, bytes]]) -> Iterator[list[tuple[int, bytes]]]:
-    part: list[tuple[int, bytes]] = []
+def _chunks(pending: Iterable[tuple[int, bytes]]) -> Iterator[list[tuple[int, bytes]]]:
+    chunk: list[tuple[int, bytes]] = []
     size = 0
-    for place, lines in waiting:
-        if part and size + len(lines) > CALL_BYTES:
-            yield part
-            part, size = [], 0
-        part.append((place, lines))
+    for place, lines in pending:
+        if chunk and size + len(lines) > MAX_CALL_BYTES:
+            yield chunk
+            chunk, size = [], 0
+        chunk.append((place, lines))
         size += len(lines)
-    if part:
-        yield part
+    if chunk:
+        yield chunk
 
 
 async def _call(
-    link: Link, operation: str, alias: str, documents: Sequence[bytes]
+    client: OpenSearchClient, operation: str, alias: str, documents: Sequence[bytes]
 ) -> Sequence[WriteResult]:
     content = b"".join(documents)
 
-    async def bulk(client: AsyncOpenSearch) -> Sequence[WriteResult]:
-        # An index that is made by writing to it would have the alias's name, and refuse nothing.
-        answer = await client.bulk(body=content, index=alias, params={"require_alias": "true"})
-        return _outcomes(answer, len(documents))
+    async def bulk(opensearch: AsyncOpenSearch) -> Sequence[WriteResult]:
+        # Without require_alias, a write would create an index with the alias's name and without a mapping.
+        answer = await opensearch.bulk(body=content, index=alias, params={"require_alias": "true"})
+        return _to_results(answer, len(documents))
 
-    return await link.call(operation, bulk)
+    return await client.call(operation, bulk)
 
 
-def _outcomes(answer: Mapping[str, Any], count: int) -> Sequence[WriteResult]:
+def _to_results(answer: Mapping[str, Any], count: int) -> Sequence[WriteResult]:
     try:
-        outcomes = [outcome(item["index"]) for item in answer["items"]]
+        results = [to_result(item["index"]) for item in answer["items"]]
     except (LookupError, TypeError) as error:
         raise MalformedAnswer(f"{type(error).__name__}: {error}") from error
-    if len(outcomes) != count:
-        raise MalformedAnswer(f"{len(outcomes)} outcomes of {count}")
-    return outcomes
+    if len(results) != count:
+        raise MalformedAnswer(f"{len(results)} results for {count} documents")
+    return results
 
 
-def outcome(item: Mapping[str, Any]) -> WriteResult:
-    """What became of one document, by its part of the answer."""
+def to_result(item: Mapping[str, Any]) -> WriteResult:
+    """Translate one item of a bulk answer."""
     status = item["status"]
     if status < _BAD_REQUEST:
         return WriteResult(WriteStatus.INDEXED)
     if status == _CONFLICT:
         return WriteResult(WriteStatus.STALE)
     kind, reason = item["error"]["type"], _reason(item["error"])
-    if (
-        status == _BAD_REQUEST
-        and kind not in _NOT_OF_THE_DOCUMENT
-        and _NO_WRITE_INDEX not in reason
-    ):
+    if status == _BAD_REQUEST and kind not in _INDEX_ERRORS and _NO_WRITE_INDEX not in reason:
         return WriteResult(WriteStatus.REJECTED, reason)
-    # Refused permissions, an index that a full disk made read-only or that is not there: none is the document's.
+    # Missing permissions, a missing index, or an index that a full disk made read-only: not the document's fault.
     return WriteResult(WriteStatus.UNAVAILABLE, reason)
 
 
 def _reason(error: Mapping[str, Any]) -> str:
     cause = error.get("caused_by") or {}
-    told = (error["type"], error.get("reason"), cause.get("reason"))
-    return ": ".join(str(each) for each in told if each)[:_REASON]
+    parts = (error["type"], error.get("reason"), cause.get("reason"))
+    return ": ".join(str(part) for part in parts if part)[:_MAX_REASON]

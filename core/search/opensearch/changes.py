@@ -1,7 +1,7 @@
-"""What was written to an index since a moment, page by page.
+"""Reads the changes of an index between two checkpoints, page by page.
 
-A shard numbers what is written to it. Up to its global checkpoint everything has been done, on every copy; so that is a
-moment, and no clock is asked.
+Each shard numbers its operations. All copies have the operations up to the shard's global checkpoint. So the
+checkpoints of all shards are a point in time that needs no clock.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -11,13 +11,13 @@ from typing import Any
 import orjson
 from opensearchpy import AsyncOpenSearch
 
-from core.search.opensearch.bulk import Entry
-from core.search.opensearch.client import Link
-from core.search.opensearch.query_dsl import MalformedAnswer
+from core.search.opensearch.bulk import BulkItem
+from core.search.opensearch.client import OpenSearchClient
+from core.search.opensearch.errors import MalformedAnswer
 
-PAGE = 1_000
-_NOTHING = -1
-"""The checkpoint of a shard to which nothing was written."""
+PAGE_SIZE = 1_000
+_EMPTY_SHARD = -1
+"""The checkpoint of a shard without operations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,59 +26,63 @@ class Shard:
     number: str
 
 
-Moment = Mapping[Shard, int]
-"""Checkpoints."""
+Checkpoints = Mapping[Shard, int]
 
 
-async def moment(link: Link, indexes: Sequence[str]) -> Moment:
-    """Now. Raises SearchUnavailable."""
+async def read_checkpoints(client: OpenSearchClient, indexes: Sequence[str]) -> Checkpoints:
+    """Return the current global checkpoint of every primary shard. Raises SearchUnavailable."""
 
-    async def ask(client: AsyncOpenSearch) -> Moment:
-        told = await client.indices.stats(
+    async def read(opensearch: AsyncOpenSearch) -> Checkpoints:
+        answer = await opensearch.indices.stats(
             index=",".join(indexes), metric="docs", params={"level": "shards"}
         )
         try:
-            return dict(_checkpoints(told["indices"]))
+            return dict(_checkpoints(answer["indices"]))
         except (LookupError, TypeError) as error:
             raise MalformedAnswer(f"{type(error).__name__}: {error}") from error
 
-    return await link.call("rebuild", ask) if indexes else {}
+    return await client.call("rebuild", read) if indexes else {}
 
 
-def _checkpoints(told: Mapping[str, Any]) -> list[tuple[Shard, int]]:
+def _checkpoints(stats: Mapping[str, Any]) -> list[tuple[Shard, int]]:
     return [
         (Shard(index, number), int(copy["seq_no"]["global_checkpoint"]))
-        for index, each in told.items()
+        for index, each in stats.items()
         for number, copies in each["shards"].items()
         for copy in copies
         if copy["routing"]["primary"]
     ]
 
 
-async def written_since(link: Link, since: Moment, now: Moment) -> AsyncIterator[list[Entry]]:
-    """Documents as they are by now, in the shards of `now`; those that `since` does not know are read as a whole.
+async def changes_since(
+    client: OpenSearchClient, since: Checkpoints, now: Checkpoints
+) -> AsyncIterator[list[BulkItem]]:
+    """Yield pages of documents that changed in the shards of `now`; shards that are not in `since` are read whole.
 
-    Only what was refreshed is found. One that is written again meanwhile comes again. Raises SearchUnavailable.
+    Only refreshed documents are found. A document that is written again meanwhile comes again.
+    Raises SearchUnavailable.
     """
     for shard in now:
-        after = since.get(shard, _NOTHING)
-        while page := await _page(link, shard, after):
-            yield [Entry(hit["_id"], hit["_version"], orjson.dumps(hit["_source"])) for hit in page]
+        after = since.get(shard, _EMPTY_SHARD)
+        while page := await _page(client, shard, after):
+            yield [
+                BulkItem(hit["_id"], hit["_version"], orjson.dumps(hit["_source"])) for hit in page
+            ]
             (after,) = page[-1]["sort"]
 
 
-async def _page(link: Link, shard: Shard, after: int) -> list[Mapping[str, Any]]:
-    asked: dict[str, Any] = {
+async def _page(client: OpenSearchClient, shard: Shard, after: int) -> list[Mapping[str, Any]]:
+    body: dict[str, Any] = {
         "query": {"range": {"_seq_no": {"gt": after}}},
         "sort": [{"_seq_no": "asc"}],
-        "size": PAGE,
+        "size": PAGE_SIZE,
         "track_total_hits": False,
         "version": True,
     }
 
-    async def search(client: AsyncOpenSearch) -> list[Mapping[str, Any]]:
-        answer = await client.search(
-            body=asked,
+    async def search(opensearch: AsyncOpenSearch) -> list[Mapping[str, Any]]:
+        answer = await opensearch.search(
+            body=body,
             index=shard.index,
             params={
                 "allow_partial_search_results": "false",
@@ -91,4 +95,4 @@ async def _page(link: Link, shard: Shard, after: int) -> list[Mapping[str, Any]]
             raise MalformedAnswer(str(error)) from error
         return hits
 
-    return await link.call("rebuild", search)
+    return await client.call("rebuild", search)

@@ -1,61 +1,38 @@
-"""The way to an OpenSearch: one pool of connections, no second tries, and three kinds of trouble."""
+"""The client of an OpenSearch: one connection pool, one timeout per call, no retries, signed calls if needed."""
 
 import asyncio
-import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
-import orjson
 import urllib3
-from botocore.exceptions import BotoCoreError
-from opensearchpy import (
-    AsyncHttpConnection,
-    AsyncOpenSearch,
-    OpenSearchException,
-    TransportError,
-)
+from aiobotocore.session import get_session
+from botocore.exceptions import NoCredentialsError, NoRegionError
+from opensearchpy import AsyncHttpConnection, AsyncOpenSearch, AWSV4SignerAsyncAuth
 
-from core.errors import SearchUnavailable
 from core.search.metrics import SEARCH_ENGINE_CALL_SECONDS, SEARCH_ENGINE_CALLS
-from core.search.opensearch.query_dsl import MalformedAnswer
-from core.search.opensearch.sigv4 import Signer
+from core.search.opensearch.errors import CALL_ERRORS, to_search_error
 
 CONNECTIONS = 64
-_TOO_MANY_REQUESTS = 429
-_SERVER_ERROR = 500
-_REASON = 300
-_UNREACHED = (TransportError, BotoCoreError, OSError)
+_SIGNED_SERVICE = "es"
+_SIGNED_HEADERS = ("content-type", "host")
+"""Proxies on the way may change all other headers."""
 
 R = TypeVar("R")
 
 
-class SearchRefused(SearchUnavailable):
-    """It answered, and says that it will not do this: the call or the installation is at fault, not its health."""
-
-    def __init__(self, message: str, status: int) -> None:
-        super().__init__(message)
-        self.status = status
-
-
-class SearchUnreachable(SearchUnavailable):
-    """It cannot be asked anything: nobody listens, or there are no credentials."""
-
-
-class Link:
-    """Connections to the OpenSearch at `url`, made when first used. `seconds` is the longest that a call takes."""
+class OpenSearchClient:
+    """Calls the OpenSearch at `url`, by default for `seconds` at most. Connections are made at first use."""
 
     def __init__(self, url: str, *, seconds: float, signed: bool = False) -> None:
         self._seconds = seconds
         self._signer = Signer() if signed else None
-        # It would write each failed call's traceback, and addresses of ours with it; whoever calls says what failed.
-        logging.getLogger("opensearch").setLevel(logging.CRITICAL)
         self._client = AsyncOpenSearch(
-            hosts=[_host(url)],
+            hosts=[_host_options(url)],
             connection_class=AsyncHttpConnection,
             pool_maxsize=CONNECTIONS,
-            # The time of a whole call is what is limited, below.
+            # `call` limits the time of a whole call.
             timeout=None,
             max_retries=0,
             retry_on_status=(),
@@ -69,26 +46,20 @@ class Link:
         *,
         seconds: float | None = None,
     ) -> R:
-        """Raises SearchUnavailable; SearchRefused where an answer came that is no matter of health.
+        """Make one call and count it as `operation`. Raises SearchUnavailable, or its subclass SearchRejected.
 
-        `seconds` is what this call may take, where that is not what others may.
+        `seconds` replaces the client's own limit.
         """
         started = time.perf_counter()
         outcome = "cancelled"
         try:
             async with asyncio.timeout(seconds or self._seconds):
                 if self._signer is not None:
-                    await self._signer.renew()
+                    await self._signer.refresh()
                 answer = await command(self._client)
-        except (
-            OpenSearchException,
-            MalformedAnswer,
-            BotoCoreError,
-            OSError,
-            TimeoutError,
-        ) as error:
+        except CALL_ERRORS as error:
             outcome = "unavailable"
-            raise _told(operation, error) from error
+            raise to_search_error(operation, error) from error
         else:
             outcome = "ok"
             return answer
@@ -100,40 +71,48 @@ class Link:
         await self._client.close()
 
 
-def _host(url: str) -> dict[str, Any]:
-    """What the client wants to be told of a URL; name and password go into a header, where no log shows them."""
+class Signer:
+    """Signs calls to an Amazon OpenSearch Service domain with the credentials of the process (SigV4).
+
+    Fetching credentials is I/O, and signing is synchronous: call `refresh` before each call.
+    """
+
+    def __init__(self) -> None:
+        self._session = get_session()
+        self._credentials: Any = None
+        self._sign: AWSV4SignerAsyncAuth | None = None
+
+    async def refresh(self) -> None:
+        """Raises botocore's errors."""
+        if self._credentials is None:
+            self._credentials = await self._session.get_credentials()
+        if self._credentials is None:
+            raise NoCredentialsError
+        region = self._session.get_config_variable("region")
+        if region is None:
+            raise NoRegionError
+        frozen = await self._credentials.get_frozen_credentials()
+        self._sign = AWSV4SignerAsyncAuth(frozen, region, _SIGNED_SERVICE)
+
+    def __call__(
+        self, method: str, url: str, body: str | bytes | None, headers: Mapping[str, str]
+    ) -> dict[str, str]:
+        """Return the headers to add. OpenSearch's client calls this for each request."""
+        if self._sign is None:
+            raise NoCredentialsError
+        signed = {name: value for name, value in headers.items() if name.lower() in _SIGNED_HEADERS}
+        return self._sign(method, url, body, signed)
+
+
+def _host_options(url: str) -> dict[str, Any]:
+    """Return the host options of OpenSearch's client. User name and password go into a header, so no log has them."""
     parts = urlsplit(url)
-    secure = parts.scheme == "https"
-    named = parts.username is not None
-    secret = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
+    tls = parts.scheme == "https"
+    userinfo = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
     return {
         "host": parts.hostname,
-        "port": parts.port or (443 if secure else 80),
-        "use_ssl": secure,
+        "port": parts.port or (443 if tls else 80),
+        "use_ssl": tls,
         "url_prefix": parts.path.rstrip("/"),
-        "headers": urllib3.make_headers(basic_auth=secret) if named else None,
+        "headers": None if parts.username is None else urllib3.make_headers(basic_auth=userinfo),
     }
-
-
-def _told(operation: str, error: Exception) -> SearchUnavailable:
-    status = error.status_code if isinstance(error, TransportError) else None
-    if not isinstance(status, int):
-        # Every TimeoutError is empty.
-        message = f"{operation}: {str(error) or type(error).__name__}"
-        if isinstance(error, _UNREACHED) and not isinstance(error, TimeoutError):
-            return SearchUnreachable(message)
-        return SearchUnavailable(message)
-    message = f"{operation}: {status} {_reason(str(error.args[1]))}"
-    if status < _SERVER_ERROR and status != _TOO_MANY_REQUESTS:
-        return SearchRefused(message, status)
-    return SearchUnavailable(message)
-
-
-def _reason(answer: str) -> str:
-    """The engine's words, or whatever a machine before it said."""
-    try:
-        error = orjson.loads(answer)["error"]
-        (cause, *_) = error.get("root_cause") or [error]
-        return f"{cause['type']}: {cause['reason']}"[:_REASON]
-    except (AttributeError, LookupError, TypeError, ValueError):
-        return answer[:_REASON]

@@ -1,10 +1,11 @@
-"""A query in OpenSearch's language, and what it answers. Pure."""
+"""Translates a query into OpenSearch's query DSL, and its answer into a SearchResult. Pure."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from core.search.opensearch.schema import band, label, own, signed
+from core.search.opensearch.errors import MalformedAnswer
+from core.search.opensearch.schema import band_term, customer_term, hash_long, label_term
 from core.search.query import (
     FACET_FIELDS,
     FACET_VALUES,
@@ -22,43 +23,38 @@ from core.search.similarity import candidates
 _DISTANCE = "Long.bitCount(doc['hash'].value ^ params.hash)"
 _WITHIN = f"{_DISTANCE} <= params.distance"
 _DIGEST_BYTES = 16
-_COUNTED = 1_000
-"""Values of a facet that each shard, or part of one, counts: where there are several, the totals are exact as long as
-there are fewer values than that."""
+_SHARD_FACET_VALUES = 1_000
+"""Values of a facet that each shard counts. With several shards, counts are exact if there are fewer values."""
 
 Clause = dict[str, Any]
 
 
-class MalformedAnswer(Exception):
-    """Whoever answered is no OpenSearch."""
-
-
-def body(query: SearchQuery, limit: int, after: SortKey | None, *, facets: bool) -> Clause:
-    asked: Clause = {
+def search_body(query: SearchQuery, limit: int, after: SortKey | None, *, facets: bool) -> Clause:
+    body: Clause = {
         "query": {"bool": {"filter": list(_filters(query))}},
         "sort": _sort(query.similar),
-        # One more, to know whether it is there.
+        # One more hit shows whether another page follows.
         "size": limit + 1,
         "track_total_hits": True,
         "_source": False,
     }
     if after is not None:
-        place = [after.created_at, after.image_id]
-        asked["search_after"] = [after.distance, *place] if query.similar else place
+        key = [after.created_at, after.image_id]
+        body["search_after"] = [after.distance, *key] if query.similar else key
     if facets:
-        asked["aggs"] = {field: _facet(field) for field in FACET_FIELDS}
-    return asked
+        body["aggs"] = {field: _facet(field) for field in FACET_FIELDS}
+    return body
 
 
 def preference(query: SearchQuery) -> str:
-    """The same for all pages, which then come from one copy of the index: another is refreshed at another moment."""
+    """Return the same value for all pages, so that one copy of each shard answers them: copies refresh separately."""
     return hashlib.blake2b(repr(query).encode(), digest_size=_DIGEST_BYTES).hexdigest()
 
 
 def _filters(query: SearchQuery) -> Iterator[Clause]:
     yield {"term": {"customer_id": query.customer_id}}
     yield from (_word(query.customer_id, word) for word in query.words)
-    yield from ({"term": {"labels": label(*each)}} for each in query.labels)
+    yield from ({"term": {"labels": label_term(*each)}} for each in query.labels)
     for field, values in (
         ("format", query.formats),
         ("color", query.colors),
@@ -80,7 +76,7 @@ def _filters(query: SearchQuery) -> Iterator[Clause]:
 
 
 def _word(customer_id: str, word: Term) -> Clause:
-    return {"prefix" if word.prefix else "term": {"words": own(customer_id, word.text)}}
+    return {"prefix" if word.prefix else "term": {"words": customer_term(customer_id, word.text)}}
 
 
 def _range(range_: Range) -> Clause:
@@ -90,13 +86,10 @@ def _range(range_: Range) -> Clause:
 
 def _similar(similar: Similar) -> Iterator[Clause]:
     near = candidates(similar.perceptual_hash, similar.distance)
-    yield {
-        "terms": {
-            "bands": [band(number, value) for number, values in enumerate(near) for value in values]
-        }
-    }
-    # Asked last, of those that the others left: a script costs more than all of them.
-    parameters = {"hash": signed(similar.perceptual_hash), "distance": similar.distance}
+    terms = [band_term(number, value) for number, values in enumerate(near) for value in values]
+    yield {"terms": {"bands": terms}}
+    # The last filter, since a script costs more per document than all others.
+    parameters = {"hash": hash_long(similar.perceptual_hash), "distance": similar.distance}
     yield {"script": {"script": {"source": _WITHIN, "params": parameters}}}
 
 
@@ -104,26 +97,33 @@ def _sort(similar: Similar | None) -> list[Clause]:
     order: list[Clause] = [{"created_at": "desc"}, {"image_id": "asc"}]
     if similar is None:
         return order
-    script = {"source": _DISTANCE, "params": {"hash": signed(similar.perceptual_hash)}}
+    script = {"source": _DISTANCE, "params": {"hash": hash_long(similar.perceptual_hash)}}
     return [{"_script": {"type": "number", "script": script, "order": "asc"}}, *order]
 
 
 def _facet(field: str) -> Clause:
     order = [{"_count": "desc"}, {"_key": "asc"}]
-    return {"terms": {"field": field, "size": FACET_VALUES, "shard_size": _COUNTED, "order": order}}
+    return {
+        "terms": {
+            "field": field,
+            "size": FACET_VALUES,
+            "shard_size": _SHARD_FACET_VALUES,
+            "order": order,
+        }
+    }
 
 
-def found(
+def to_search_result(
     answer: Mapping[str, Any], query: SearchQuery, limit: int, *, facets: bool
 ) -> SearchResult:
     """Raises MalformedAnswer."""
     try:
         hits = answer["hits"]["hits"]
         return SearchResult(
-            hits=tuple(_position(hit["sort"], query.similar) for hit in hits[:limit]),
+            hits=tuple(_sort_key(hit["sort"], query.similar) for hit in hits[:limit]),
             total=answer["hits"]["total"]["value"],
             more=len(hits) > limit,
-            facets=tuple(_values(field, answer["aggregations"]) for field in FACET_FIELDS)
+            facets=tuple(_to_facet(field, answer["aggregations"]) for field in FACET_FIELDS)
             if facets
             else (),
         )
@@ -131,11 +131,11 @@ def found(
         raise MalformedAnswer(f"{type(error).__name__}: {error}") from error
 
 
-def _position(sort: list[Any], similar: Similar | None) -> SortKey:
+def _sort_key(sort: list[Any], similar: Similar | None) -> SortKey:
     distance, created_at, image_id = sort if similar else (0, *sort)
     return SortKey(int(distance), created_at, image_id)
 
 
-def _values(field: str, aggregations: Mapping[str, Any]) -> Facet:
+def _to_facet(field: str, aggregations: Mapping[str, Any]) -> Facet:
     buckets = aggregations[field]["buckets"]
     return Facet(field, tuple(FacetValue(each["key"], each["doc_count"]) for each in buckets))

@@ -1,4 +1,4 @@
-"""Searches."""
+"""Searches, behind a circuit breaker."""
 
 from typing import Any
 
@@ -7,29 +7,30 @@ from opensearchpy import AsyncOpenSearch
 from core.errors import SearchUnavailable
 from core.resilience.circuit_breaker import CircuitBreaker
 from core.search.metrics import SEARCH_ENGINE_CALLS
-from core.search.opensearch.client import Link, SearchRefused, SearchUnreachable
-from core.search.opensearch.query_dsl import MalformedAnswer, body, found, preference
+from core.search.opensearch.client import OpenSearchClient
+from core.search.opensearch.errors import MalformedAnswer, SearchRejected, SearchUnreachable
+from core.search.opensearch.query_dsl import preference, search_body, to_search_result
 from core.search.query import SearchQuery, SearchResult, SortKey
 
-PROBE_S = 1.0
-"""The longest that an engine which is well needs to find nothing."""
-_NOTHING: dict[str, Any] = {"query": {"match_none": {}}, "size": 0}
-_WHOLE = "false"
-"""Of allow_partial_search_results: what some shards know is not the answer."""
+PROBE_TIMEOUT_S = 1.0
+"""Longer than a healthy engine needs for an empty result."""
+_EMPTY_SEARCH: dict[str, Any] = {"query": {"match_none": {}}, "size": 0}
+_NO_PARTIAL_RESULTS = {"allow_partial_search_results": "false"}
+"""The hits of some shards are not the answer."""
 
 
 class OpenSearchReader:
-    """An engine that is down costs a caller nothing, and one that hangs costs its time-out to those who are there.
+    """While the engine is down, searches fail at once. If it hangs, only searches in flight wait for their timeout.
 
-    A question that fails tells nothing of the engine: it may take too long by itself. So a cheap one is asked after it,
-    over the link `probe`, and its answer alone decides for everybody; but where nobody listens, nothing is asked first.
+    A failed search does not prove an outage: it may be slow by itself. So a cheap search is made after it through the
+    client `probe`, and only its answer opens or closes the breaker. If nothing listens, the breaker opens at once.
     """
 
-    def __init__(self, link: Link, probe: Link, alias: str) -> None:
-        self._link = link
-        self._probe = probe
+    def __init__(self, client: OpenSearchClient, probe: OpenSearchClient, alias: str) -> None:
+        self._client = client
+        self._probe_client = probe
         self._alias = alias
-        self._breaker = CircuitBreaker(probe=self._answers)
+        self._breaker = CircuitBreaker(probe=self._probe)
 
     async def search(
         self,
@@ -42,17 +43,17 @@ class OpenSearchReader:
         if not self._breaker.allow():
             SEARCH_ENGINE_CALLS.labels("search", "refused").inc()
             raise SearchUnavailable("search: it is known to be down")
-        asked = body(query, limit, after, facets=facets)
-        params = {"allow_partial_search_results": _WHOLE, "preference": preference(query)}
+        body = search_body(query, limit, after, facets=facets)
+        params = {**_NO_PARTIAL_RESULTS, "preference": preference(query)}
 
-        async def search(client: AsyncOpenSearch) -> SearchResult:
-            answer = await client.search(body=asked, index=self._alias, params=params)
-            return found(answer, query, limit, facets=facets)
+        async def search(opensearch: AsyncOpenSearch) -> SearchResult:
+            answer = await opensearch.search(body=body, index=self._alias, params=params)
+            return to_search_result(answer, query, limit, facets=facets)
 
         try:
-            return await self._link.call("search", search)
-        except SearchRefused:
-            # It is well; or one question that it does not like would keep all others from it.
+            return await self._client.call("search", search)
+        except SearchRejected:
+            # The engine is up. One rejected search must not keep other searches from it.
             raise
         except SearchUnavailable as error:
             if isinstance(error, SearchUnreachable):
@@ -62,15 +63,13 @@ class OpenSearchReader:
 
     async def close(self) -> None:
         await self._breaker.close()
-        await self._link.close()
-        await self._probe.close()
+        await self._client.close()
+        await self._probe_client.close()
 
-    async def _answers(self) -> bool:
-        async def ask(client: AsyncOpenSearch) -> None:
-            answer = await client.search(
-                body=_NOTHING,
-                index=self._alias,
-                params={"allow_partial_search_results": _WHOLE},
+    async def _probe(self) -> bool:
+        async def search(opensearch: AsyncOpenSearch) -> None:
+            answer = await opensearch.search(
+                body=_EMPTY_SEARCH, index=self._alias, params=_NO_PARTIAL_RESULTS
             )
             try:
                 answer["hits"]["hits"]
@@ -78,8 +77,8 @@ class OpenSearchReader:
                 raise MalformedAnswer(str(error)) from error
 
         try:
-            await self._probe.call("probe", ask)
-        except SearchRefused:
+            await self._probe_client.call("probe", search)
+        except SearchRejected:
             return True
         except SearchUnavailable:
             return False

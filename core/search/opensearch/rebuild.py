@@ -1,16 +1,15 @@
-"""A new index beside the one that is read, and the moment at which it takes its place.
+"""A rebuild: fills a new index beside the one that is read, and then takes its place.
 
-While it is built, writers write to the old one. At the end, what they wrote since the beginning is copied, and then
-what they wrote meanwhile, which is little; now the old index is closed to writes, the rest is copied, and the alias is
-moved. A write that comes while the old index is closed is refused as unavailable, and so comes again, to the new one.
-What is copied twice does no harm: versions tell. So the index that is read has all that was acknowledged, at every
-moment and whatever ends the rebuild. Who is killed while the old index is closed leaves it so: indexers wait, and say
-so, until another rebuild has made a new one.
+While the new index is built, writers write to the old one. `finish` copies what they wrote since the start, then the
+few writes made meanwhile. Then it blocks writes to the old index, copies the rest and moves the alias. A write to the
+blocked index fails as unavailable, so it is retried and reaches the new index. Copying a document twice is harmless,
+because writes have versions. So the index that is read has every acknowledged write at any time, however the rebuild
+ends. If the process is killed while writes are blocked, they stay blocked: indexers wait, and log it, until another
+rebuild succeeds.
 
-A rebuild that is killed leaves its index behind. Nobody can tell it from one that is still being built, so it stays
-until a later rebuild has succeeded, which removes every index of this alias but its own. Of two that run at once the
-first to end therefore ends the other, which fails at its next write: it writes through an alias of its own, which went
-with its index.
+A killed rebuild leaves its index behind. It looks like an index that is still being built, so it stays until a later
+rebuild succeeds, which deletes all indexes of the alias but its own. So the first of two concurrent rebuilds to finish
+ends the other: that one writes through an alias of its own, which was deleted with its index, and its next write fails.
 """
 
 import asyncio
@@ -28,26 +27,33 @@ from core.resilience.backoff import Backoff
 from core.resilience.retry import retrying
 from core.search.document import SearchDocument
 from core.search.engine import WriteResult, WriteStatus
-from core.search.opensearch.aliases import (
-    DECISION_S,
-    behind,
-    called_off,
-    close,
-    open_again,
-    swap,
-)
-from core.search.opensearch.bulk import Entry, entry, put
-from core.search.opensearch.changes import Moment, moment, written_since
-from core.search.opensearch.client import Link, SearchRefused
-from core.search.opensearch.schema import BUILDING, BUILT, index_name, pattern
-
-# Work that a cancellation does not break off.
+from core.search.opensearch import aliases
+from core.search.opensearch.bulk import BulkItem, to_item, write_bulk
+from core.search.opensearch.changes import Checkpoints, changes_since, read_checkpoints
+from core.search.opensearch.client import OpenSearchClient
+from core.search.opensearch.errors import SearchRejected
+from core.search.opensearch.schema import BUILD_SETTINGS, LIVE_SETTINGS, index_name, index_pattern
 
 R = TypeVar("R")
 
+STEP_TIMEOUT_S = 120.0
+"""For one step of `finish`; the longest one makes millions of documents searchable."""
+_COPY_ATTEMPTS = 6
+_COPY_BACKOFF = Backoff(0.5, 8.0, floor=1)
+"""No jitter: only one process copies, and the engine gets all of the 15 s to recover."""
+_POLL_S = 0.25
+"""Between two checks whether the old index is still searched."""
+_LEFT_BEHIND = "search index left behind; the next rebuild deletes it"
+_WRITES_BLOCKED = "rebuild: the index may take no writes until it is rebuilt"
+_UNKNOWN = (
+    "rebuild: the engine does not say whether the old or the new index is read: rebuild again"
+)
 
-async def to_its_end(work: Coroutine[Any, Any, R]) -> R:
-    """Its answer. Whoever is cancelled meanwhile hears of it when the work has ended, whatever came of it.
+_log = structlog.get_logger()
+
+
+async def run_to_completion(work: Coroutine[Any, Any, R]) -> R:
+    """Run `work` to its end even if the caller is cancelled; CancelledError is raised afterwards.
 
     So `work` must limit its own time.
     """
@@ -58,223 +64,215 @@ async def to_its_end(work: Coroutine[Any, Any, R]) -> R:
         while not task.done():
             with suppress(asyncio.CancelledError):
                 await asyncio.wait([task])
-        # Or it would be logged that nobody asked.
+        # Otherwise asyncio would log that the exception was never retrieved.
         task.exception()
         raise
 
 
-STEP_S = 120.0
-"""The longest that one step of the end may take: making millions of documents searchable is one."""
-_COPY_ATTEMPTS = 6
-_COPY_BACKOFF = Backoff(0.5, 8.0, floor=1)
-"""No jitter: only one process copies, and the engine gets all of the 15 s to recover."""
-_LOOK_S = 0.25
-"""Between two looks whether the old index is still read."""
-_LEFT = "an index is left behind, and goes with the next rebuild"
-_CLOSED = "rebuild: the index may take no writes until it is built anew"
-_UNKNOWN = (
-    "rebuild: the engine does not say whether the old index is read or the new one: build it anew"
-)
-
-_log = structlog.get_logger()
-
-
-class _NotTaken(SearchUnavailable):
-    """The engine was reached, but had no room for some of the documents."""
+class _CopyIncomplete(SearchUnavailable):
+    """The engine did not take some of the documents now."""
 
 
 class OpenSearchRebuild:
-    """`search_seconds` is the longest that readers wait for an answer."""
+    """`search_timeout_s` is the longest time that readers wait for an answer."""
 
-    def __init__(self, link: Link, alias: str, *, search_seconds: float) -> None:
-        self._link = link
+    def __init__(self, client: OpenSearchClient, alias: str, *, search_timeout_s: float) -> None:
+        self._client = client
         self._alias = alias
-        self._began: Moment = {}
-        self._search_seconds = search_seconds
+        self._started_at: Checkpoints = {}
+        self._search_timeout_s = search_timeout_s
         self._index = index_name(alias)
         self._own_alias = f"{self._index}_building"
-        self._closed: Sequence[str] = ()
-        self._read: bool | None = False
-        """Whether the alias leads to the new index. None where nobody knows."""
+        self._blocked: Sequence[str] = ()
+        self._swapped: bool | None = False
+        """Whether the alias leads to the new index. None if it is unknown."""
 
-    async def begin(self) -> None:
-        self._began = await moment(self._link, await behind(self._link, self._alias))
-        body = {"settings": {"index": BUILDING}, "aliases": {self._own_alias: {}}}
-        # Cut off, it might be made after `leave` has removed it.
-        await to_its_end(
+    async def start(self) -> None:
+        old = await aliases.indexes_of(self._client, self._alias)
+        self._started_at = await read_checkpoints(self._client, old)
+        body = {"settings": {"index": BUILD_SETTINGS}, "aliases": {self._own_alias: {}}}
+        # If this were cancelled, the index might be created after `rollback` has deleted it.
+        await run_to_completion(
             self._step(
-                lambda client: client.indices.create(index=self._index, body=body), DECISION_S
+                lambda opensearch: opensearch.indices.create(index=self._index, body=body),
+                aliases.TIMEOUT_S,
             )
         )
 
     async def write(self, documents: Sequence[SearchDocument]) -> tuple[WriteResult, ...]:
-        entries = [entry(document) for document in documents]
-        return await put(self._link, "rebuild", self._own_alias, entries)
+        items = [to_item(document) for document in documents]
+        return await write_bulk(self._client, "rebuild", self._own_alias, items)
 
     async def finish(self) -> None:
-        """Who is cancelled before the swap hears of it; afterwards all is done but clearing away, and so it returns."""
+        """Swap the indexes. A cancellation before the swap is raised; after it, only the clean-up is skipped."""
         await self._step(
-            lambda client: client.indices.put_settings(index=self._index, body={"index": BUILT})
+            lambda opensearch: opensearch.indices.put_settings(
+                index=self._index, body={"index": LIVE_SETTINGS}
+            )
         )
         await self._refresh(self._index)
-        old = await behind(self._link, self._alias)
-        copied = await self._copy(old, self._began)
-        # Until now it was long, and much may have come.
+        old = await aliases.indexes_of(self._client, self._alias)
+        copied = await self._copy(old, self._started_at)
+        # The first copy took long, so many documents may have been written meanwhile.
         await self._refresh(self._index)
         copied = await self._copy(old, copied)
-        await self._close(old)
+        await self._block_writes(old)
         await self._copy(old, copied)
         await self._refresh(self._index)
         try:
-            await to_its_end(self._swap(old))
-            await self._clear_away(old)
+            await run_to_completion(self._swap(old))
+            await self._delete_old(old)
         except asyncio.CancelledError as cancelled:
-            if self._read is None:
+            if self._swapped is None:
                 raise SearchUnavailable(_UNKNOWN) from cancelled
-            if not self._read:
+            if not self._swapped:
                 raise
             if (task := asyncio.current_task()) is not None:
                 task.uncancel()
-            _log.warning(_LEFT, index=old)
+            _log.warning(_LEFT_BEHIND, index=old)
 
-    async def leave(self) -> None:
-        """Unless the new index is read, or may be: let writers write to the old one again, and remove the new one.
+    async def rollback(self) -> None:
+        """Allow writes to the old index again and delete the new one, unless the new one is read or may be.
 
-        Raises SearchUnavailable where they may not be able to.
+        Raises SearchUnavailable if writes may still be blocked.
         """
-        if self._read is not False:
+        if self._swapped is not False:
             return
         try:
-            if self._closed:
-                await open_again(self._link, self._closed)
+            if self._blocked:
+                await aliases.unblock_writes(self._client, self._blocked)
         except SearchUnavailable as error:
-            raise SearchUnavailable(f"{_CLOSED} ({error})") from error
+            raise SearchUnavailable(f"{_WRITES_BLOCKED} ({error})") from error
         finally:
-            await self._remove_own()
+            await self._delete_own()
 
-    async def _remove_own(self) -> None:
+    async def _delete_own(self) -> None:
         try:
-            await self._delete([self._index], DECISION_S)
+            await self._delete([self._index], aliases.TIMEOUT_S)
         except SearchUnavailable as error:
-            _log.warning(_LEFT, index=self._index, error=str(error))
+            _log.warning(_LEFT_BEHIND, index=self._index, error=str(error))
 
-    async def _close(self, old: Sequence[str]) -> None:
+    async def _block_writes(self, old: Sequence[str]) -> None:
         if old:
-            # Told before it is done: it may be done though nobody answers.
-            self._closed = old
-            # Cut off, it might come to pass after `leave` has undone it.
-            await to_its_end(close(self._link, old))
+            # Set first: the block may succeed although its answer is lost.
+            self._blocked = old
+            # If this were cancelled, the block might take effect after `rollback` has removed it.
+            await run_to_completion(aliases.block_writes(self._client, old))
 
     async def _swap(self, old: Sequence[str]) -> None:
-        self._read = None
+        self._swapped = None
         try:
-            await swap(self._link, self._alias, old, self._index, self._own_alias)
-        except SearchRefused:
-            self._read = False
+            await aliases.swap_alias(self._client, self._alias, old, self._index, self._own_alias)
+        except SearchRejected:
+            self._swapped = False
             raise
         except SearchUnavailable as error:
             try:
-                off = await called_off(self._link, self._index, self._own_alias)
+                aborted = await aliases.abort_swap(self._client, self._index, self._own_alias)
             except SearchUnavailable:
                 raise SearchUnavailable(_UNKNOWN) from error
-            if off:
-                self._read = False
+            if aborted:
+                self._swapped = False
                 raise
-        self._read = True
+        self._swapped = True
 
-    async def _clear_away(self, old: Sequence[str]) -> None:
+    async def _delete_old(self, old: Sequence[str]) -> None:
         try:
             await self._wait_for_readers(old)
-            await self._remove_others()
+            await self._delete_others()
         except SearchUnavailable as error:
-            _log.warning(_LEFT, index=old, error=str(error))
+            _log.warning(_LEFT_BEHIND, index=old, error=str(error))
 
-    async def _copy(self, indexes: Sequence[str], since: Moment) -> Moment:
-        """Tells the moment up to which everything was copied."""
-        now = await moment(self._link, indexes)
+    async def _copy(self, indexes: Sequence[str], since: Checkpoints) -> Checkpoints:
+        """Copy the changes since some checkpoints; return the checkpoints up to which all changes are copied."""
+        now = await read_checkpoints(self._client, indexes)
         if indexes:
             await self._refresh(*indexes)
-        async for page in written_since(self._link, since, now):
-            await self._put(page)
+        async for page in changes_since(self._client, since, now):
+            await self._copy_page(page)
         return now
 
-    async def _put(self, entries: Sequence[Entry]) -> None:
-        """Copy all entries; retry those that the engine does not take now."""
-        left = list(entries)
+    async def _copy_page(self, page: Sequence[BulkItem]) -> None:
+        """Write all items; retry those that the engine does not take now."""
+        left = list(page)
 
         async def copy() -> None:
-            written = await put(self._link, "rebuild", self._own_alias, left)
+            written = await write_bulk(self._client, "rebuild", self._own_alias, left)
             for each in written:
                 if each.status is WriteStatus.REJECTED:
                     raise SearchUnavailable(f"rebuild: a document cannot be copied: {each.reason}")
             pairs = zip(left, written, strict=True)
             left[:] = [each for each, to in pairs if to.status is WriteStatus.UNAVAILABLE]
             if left:
-                raise _NotTaken("rebuild: some documents were not taken")
+                raise _CopyIncomplete("rebuild: some documents were not written")
 
         await retrying(
             "copy documents",
-            _NotTaken,
+            _CopyIncomplete,
             backoff=_COPY_BACKOFF,
             stop=stop_after_attempt(_COPY_ATTEMPTS),
         )(copy)
 
     async def _refresh(self, *indexes: str) -> None:
-        await self._step(lambda client: client.indices.refresh(index=",".join(indexes)))
+        await self._step(lambda opensearch: opensearch.indices.refresh(index=",".join(indexes)))
 
     async def _wait_for_readers(self, indexes: Sequence[str]) -> None:
-        """Nobody comes any more. Those who are there have an answer within `search_seconds`, or have gone by then."""
-        until = time.monotonic() + self._search_seconds
-        quiet = False
-        while time.monotonic() < until:
-            # A search that has found its index but not begun yet is counted a moment later.
-            await asyncio.sleep(_LOOK_S)
-            was_quiet, quiet = quiet, not await self._searches(indexes)
-            if was_quiet and quiet:
+        """Wait for searches in flight. New ones go to the new index, and each ends within `search_timeout_s`."""
+        deadline = time.monotonic() + self._search_timeout_s
+        idle = False
+        while time.monotonic() < deadline:
+            # A search may have resolved the alias but not be counted yet, so two idle checks in a row are needed.
+            await asyncio.sleep(_POLL_S)
+            was_idle, idle = idle, not await self._searches_in_flight(indexes)
+            if was_idle and idle:
                 return
 
-    async def _searches(self, indexes: Sequence[str]) -> int:
-        """Those that are under way."""
-
-        async def ask(client: AsyncOpenSearch) -> int:
-            told = await client.indices.stats(index=",".join(indexes), metric="search")
-            counts = told["_all"]["total"]["search"]
+    async def _searches_in_flight(self, indexes: Sequence[str]) -> int:
+        async def read(opensearch: AsyncOpenSearch) -> int:
+            answer = await opensearch.indices.stats(index=",".join(indexes), metric="search")
+            counts = answer["_all"]["total"]["search"]
             return int(counts["query_current"]) + int(counts["fetch_current"])
 
-        return await self._step(ask)
+        return await self._step(read)
 
-    async def _remove_others(self) -> None:
-        async def ask(client: AsyncOpenSearch) -> list[str]:
-            known = await client.indices.get_alias(index=pattern(self._alias))
-            return [index for index, told in known.items() if self._alias not in told["aliases"]]
+    async def _delete_others(self) -> None:
+        """Delete all indexes of the alias that it does not lead to."""
 
-        others = await self._step(ask)
+        async def read(opensearch: AsyncOpenSearch) -> list[str]:
+            indexes = await opensearch.indices.get_alias(index=index_pattern(self._alias))
+            return [name for name, each in indexes.items() if self._alias not in each["aliases"]]
+
+        others = await self._step(read)
         if others:
-            await self._delete(others, STEP_S)
+            await self._delete(others, STEP_TIMEOUT_S)
 
     async def _delete(self, indexes: Sequence[str], seconds: float) -> None:
         await self._step(
-            lambda client: client.indices.delete(
+            lambda opensearch: opensearch.indices.delete(
                 index=",".join(indexes), params={"ignore_unavailable": "true"}
             ),
             seconds,
         )
 
     async def _step(
-        self, command: Callable[[AsyncOpenSearch], Awaitable[R]], seconds: float = STEP_S
+        self, command: Callable[[AsyncOpenSearch], Awaitable[R]], seconds: float = STEP_TIMEOUT_S
     ) -> R:
-        return await self._link.call("rebuild", command, seconds=seconds)
+        return await self._client.call("rebuild", command, seconds=seconds)
 
 
 @asynccontextmanager
 async def rebuilding(
-    link: Link, alias: str, *, prepare: Callable[[], Awaitable[None]], search_seconds: float
+    client: OpenSearchClient,
+    alias: str,
+    *,
+    prepare: Callable[[], Awaitable[None]],
+    search_timeout_s: float,
 ) -> AsyncIterator[OpenSearchRebuild]:
-    """`prepare` makes what writers need meanwhile."""
-    rebuild = OpenSearchRebuild(link, alias, search_seconds=search_seconds)
+    """`prepare` creates the index that writers need meanwhile."""
+    rebuild = OpenSearchRebuild(client, alias, search_timeout_s=search_timeout_s)
     await prepare()
     try:
-        await rebuild.begin()
+        await rebuild.start()
         yield rebuild
     finally:
-        await to_its_end(rebuild.leave())
+        await run_to_completion(rebuild.rollback())

@@ -1,4 +1,4 @@
-"""Writes, and the index that they need."""
+"""Writes documents, and creates the index that they need."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -10,116 +10,131 @@ from opensearchpy import AsyncOpenSearch
 from core.errors import SearchUnavailable
 from core.search.document import SearchDocument
 from core.search.engine import HasImages, WriteResult
-from core.search.opensearch.bulk import entry, put
-from core.search.opensearch.client import Link
-from core.search.opensearch.query_dsl import MalformedAnswer
+from core.search.opensearch.bulk import to_item, write_bulk
+from core.search.opensearch.client import OpenSearchClient
+from core.search.opensearch.errors import MalformedAnswer
 from core.search.opensearch.rebuild import OpenSearchRebuild, rebuilding
-from core.search.opensearch.schema import INCOMPLETE, VERSION, empty, index_name, template
+from core.search.opensearch.schema import (
+    INCOMPLETE,
+    VERSION,
+    index_body,
+    index_name,
+    index_template,
+)
 
 _log = structlog.get_logger()
 
 
 class OpenSearchWriter:
-    """`search_seconds` is the longest that readers wait for an answer."""
+    """`search_timeout_s` is the longest time that readers wait for an answer."""
 
     def __init__(
-        self, link: Link, alias: str, *, search_seconds: float, has_images: HasImages
+        self,
+        client: OpenSearchClient,
+        alias: str,
+        *,
+        search_timeout_s: float,
+        has_images: HasImages,
     ) -> None:
-        self._link = link
+        self._client = client
         self._alias = alias
-        self._search_seconds = search_seconds
-        self._images_exist = has_images
+        self._search_timeout_s = search_timeout_s
+        self._has_images = has_images
 
     async def prepare(self) -> None:
         await self._ensure_index()
-        # Of one index by the alias, and of all where somebody has put it before several.
-        metas = await self._metas("prepare")
-        found = max((meta.get("version", 0) for meta in metas), default=None)
-        if found != VERSION:
+        # Usually one index; several if an operator put the alias on several.
+        metas = await self._index_metas("prepare")
+        version = max((meta.get("version", 0) for meta in metas), default=None)
+        if version != VERSION:
             raise SearchUnavailable(
-                f"the index behind {self._alias} is of version {found}, and this is {VERSION}: reindex makes a new one"
+                f"the index behind {self._alias} has version {version}, and this program needs {VERSION}: "
+                "reindex makes a new one"
             )
         if not await self._has_write_index():
             raise SearchUnavailable(
-                f"none of the indexes that {self._alias} stands for is to be written to: reindex makes one that is"
+                f"none of the indexes behind {self._alias} takes writes: reindex makes one that does"
             )
 
     async def incomplete(self) -> bool:
-        return any(meta.get(INCOMPLETE) for meta in await self._metas("inspect"))
+        return any(meta.get(INCOMPLETE) for meta in await self._index_metas("inspect"))
 
     async def write(self, documents: Sequence[SearchDocument]) -> tuple[WriteResult, ...]:
-        entries = [entry(document) for document in documents]
-        return await put(self._link, "write", self._alias, entries)
+        items = [to_item(document) for document in documents]
+        return await write_bulk(self._client, "write", self._alias, items)
 
     async def refresh(self) -> None:
-        await self._link.call("refresh", lambda client: client.indices.refresh(index=self._alias))
+        await self._client.call(
+            "refresh", lambda opensearch: opensearch.indices.refresh(index=self._alias)
+        )
 
     def rebuild(self) -> AbstractAsyncContextManager[OpenSearchRebuild]:
         return rebuilding(
-            self._link,
+            self._client,
             self._alias,
             prepare=self._ensure_index,
-            search_seconds=self._search_seconds,
+            search_timeout_s=self._search_timeout_s,
         )
 
     async def close(self) -> None:
-        await self._link.close()
+        await self._client.close()
 
     async def _ensure_index(self) -> None:
-        """Any number of processes may do so at once."""
-        await self._link.call(
+        """Create the template, and an index if there is none. Several processes may do so at once."""
+        await self._client.call(
             "prepare",
-            lambda client: client.indices.put_index_template(
-                name=self._alias, body=template(self._alias)
+            lambda opensearch: opensearch.indices.put_index_template(
+                name=self._alias, body=index_template(self._alias)
             ),
         )
-        if await self._exists():
+        if await self._alias_exists():
             return
-        # Asked now, while there is no index: what is recorded later has an event that waits for one.
-        incomplete = await self._images_exist()
-        body = empty(self._alias, incomplete=incomplete)
+        # Checked before the index exists: images recorded later have an event that waits for the index.
+        incomplete = await self._has_images()
+        body = index_body(self._alias, incomplete=incomplete)
         index = index_name(self._alias)
-        # An alias has one write index at most: of all that try, one succeeds.
+        # An alias has at most one write index, so only one process succeeds.
         try:
-            await self._link.call(
-                "prepare", lambda client: client.indices.create(index=index, body=body)
+            await self._client.call(
+                "prepare", lambda opensearch: opensearch.indices.create(index=index, body=body)
             )
         except SearchUnavailable:
-            if not await self._exists():
+            if not await self._alias_exists():
                 raise
             return
         if incomplete:
             _log.warning(
-                "there was no index, and a new one was made, which is empty: `imageservice reindex` brings back what "
-                "the tables have",
+                "empty search index created; `imageservice reindex` fills it from the tables",
                 index=index,
             )
 
-    async def _exists(self) -> bool:
+    async def _alias_exists(self) -> bool:
         return bool(
-            await self._link.call(
-                "prepare", lambda client: client.indices.exists_alias(name=self._alias)
+            await self._client.call(
+                "prepare", lambda opensearch: opensearch.indices.exists_alias(name=self._alias)
             )
         )
 
     async def _has_write_index(self) -> bool:
-        """One index is written to unless it says no, and of several the one that says yes."""
+        """Return whether the alias takes writes: a single index unless it says no, else the index that says yes."""
 
-        async def ask(client: AsyncOpenSearch) -> bool:
-            known = await client.indices.get_alias(name=self._alias)
-            said = [each["aliases"][self._alias].get("is_write_index") for each in known.values()]
-            return True in said or said == [None]
+        async def read(opensearch: AsyncOpenSearch) -> bool:
+            indexes = await opensearch.indices.get_alias(name=self._alias)
+            flags = [
+                index["aliases"][self._alias].get("is_write_index") for index in indexes.values()
+            ]
+            return True in flags or flags == [None]
 
-        return await self._link.call("prepare", ask)
+        return await self._client.call("prepare", read)
 
-    async def _metas(self, operation: str) -> Sequence[Mapping[str, Any]]:
-        """What the index behind the alias says of itself. Raises SearchUnavailable, also where there is none."""
+    async def _index_metas(self, operation: str) -> Sequence[Mapping[str, Any]]:
+        """Return `_meta` of each index behind the alias. Raises SearchUnavailable, also if there is no index."""
 
-        async def ask(client: AsyncOpenSearch) -> Sequence[Mapping[str, Any]]:
-            answer = await client.indices.get_mapping(index=self._alias)
+        async def read(opensearch: AsyncOpenSearch) -> Sequence[Mapping[str, Any]]:
+            answer = await opensearch.indices.get_mapping(index=self._alias)
             try:
                 return [dict(each["mappings"].get("_meta", {})) for each in answer.values()]
             except (AttributeError, LookupError, TypeError, ValueError) as error:
                 raise MalformedAnswer(f"{type(error).__name__}: {error}") from error
 
-        return await self._link.call(operation, ask)
+        return await self._client.call(operation, read)

@@ -10,23 +10,23 @@ import sys
 from typing import Any
 
 from core.search.engine import open_writer
-from core.search.opensearch.client import Link
+from core.search.opensearch.client import OpenSearchClient
 from harness.search_documents import document
 from harness.search_engines import settings_for
 
 
 def kill_after(calls: int) -> None:
     left = calls
-    call = Link.call
+    call = OpenSearchClient.call
 
-    async def counted(link: Link, *arguments: Any, **options: Any) -> Any:
+    async def counted(client: OpenSearchClient, *arguments: Any, **options: Any) -> Any:
         nonlocal left
         if left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
         left -= 1
-        return await call(link, *arguments, **options)
+        return await call(client, *arguments, **options)
 
-    setattr(Link, "call", counted)  # noqa: B010  a method is not assigned to otherwise
+    setattr(OpenSearchClient, "call", counted)  # noqa: B010  a method is not assigned to otherwise
 
 
 async def main(url: str, alias: str, *step: str) -> None:

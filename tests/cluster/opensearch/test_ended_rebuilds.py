@@ -16,7 +16,7 @@ import pytest
 
 from cluster.opensearch.writing import Writing, writing
 from core.search.engine import SearchWriter
-from core.search.opensearch.client import Link
+from core.search.opensearch.client import OpenSearchClient
 from harness.aws import ROOT
 from harness.opensearch import OpenSearchServer, indexes
 from harness.search_engines import Engine, opened, settings_for
@@ -126,14 +126,16 @@ def cancel_in(patched: pytest.MonkeyPatch, task: "asyncio.Task[None]", step: int
     cancel = Cancel()
     # Those of its beginning come first, where nothing is to be undone.
     cancel.left = step
-    call = Link.call
+    call = OpenSearchClient.call
 
-    async def counted(link: Link, operation: str, *arguments: Any, **options: Any) -> Any:
+    async def counted(
+        client: OpenSearchClient, operation: str, *arguments: Any, **options: Any
+    ) -> Any:
         if operation == "rebuild":
             if cancel.left == 0:
                 asyncio.get_running_loop().call_later(0.001, task.cancel)
             cancel.left -= 1
-        return await call(link, operation, *arguments, **options)
+        return await call(client, operation, *arguments, **options)
 
-    patched.setattr(Link, "call", counted)
+    patched.setattr(OpenSearchClient, "call", counted)
     return cancel

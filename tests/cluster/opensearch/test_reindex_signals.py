@@ -204,7 +204,7 @@ async def test_an_index_that_stays_closed_is_told_of(
         way.let_go.set()
         assert await ended(process) == (1, "")
     told = (await asyncio.to_thread(capfd.readouterr)).err
-    assert "may take no writes until it is built anew" in told
+    assert "may take no writes until it is rebuilt" in told
     assert AS_IT_WAS not in told
     assert not await takes_writes(server, alias)
     assert await ended(await running.start_reindex()) == (0, COUNT)

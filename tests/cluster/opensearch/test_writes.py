@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from core.errors import SearchUnavailable
 from core.search.engine import WriteStatus, open_writer
-from core.search.opensearch.bulk import CALL_BYTES
+from core.search.opensearch.bulk import MAX_CALL_BYTES
 from core.search.settings import SearchSettings
 from harness.opensearch import OpenSearchServer, indexes, raw
 from harness.search_documents import document
@@ -54,7 +54,7 @@ async def test_a_document_that_is_refused_spoils_no_other(index: Engine) -> None
 async def test_more_than_a_call_may_hold_is_written_in_several(index: Engine) -> None:
     """Of a batch without bounds nothing is lost or mixed up."""
     long = {f"label {number}": "x" * 20_000 for number in range(20)}
-    batch = [document(labels=long) for _ in range(3 * CALL_BYTES // 400_000)]
+    batch = [document(labels=long) for _ in range(3 * MAX_CALL_BYTES // 400_000)]
     await index.put(*batch)
     assert set(await index.ids()) == {each.image_id for each in batch}
 

@@ -1,4 +1,4 @@
-"""What a process writes to standard error."""
+"""The logs that a process writes to standard error."""
 
 import json
 import os
@@ -10,21 +10,26 @@ import pytest
 
 from core.runtime.logging import LogThrottle
 
-SAYS = """
+PROGRAM = """
+import logging
 import structlog
 from core.runtime.logging import configure_logs
 configure_logs("info", "{format}", "server")
+logging.getLogger("opensearch").error("traceback")
 structlog.get_logger().info("serving", port=50051)
 """
 
 
 @pytest.mark.parametrize("format_", ["json", "console"])
-def test_a_line_is_one_write_even_where_python_does_not_buffer(format_: str) -> None:
-    """Else the lines of several workers on one pipe run into each other. A datagram is what one write(2) wrote."""
+def test_a_line_is_one_write_if_python_is_unbuffered(format_: str) -> None:
+    """Otherwise the lines of several workers on one pipe mix. Each datagram has the bytes of one write(2).
+
+    Nothing is written for OpenSearch's client, whose errors have internal addresses.
+    """
     here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     with here, there:
         subprocess.run(
-            [sys.executable, "-c", SAYS.format(format=format_)],
+            [sys.executable, "-c", PROGRAM.format(format=format_)],
             stderr=there.fileno(),
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
             check=True,

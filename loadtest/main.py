@@ -9,15 +9,14 @@ import typer
 import uvloop
 from rich.console import Console
 
-from loadtest.driver.errors import Cannot
-from loadtest.driver.execution import INTERRUPTED
+from loadtest.driver.execution import INTERRUPTED, CannotStart
 from loadtest.driver.target import Target
 from loadtest.million import command
 from loadtest.million.items import TooFewCustomers
-from loadtest.million.settings import RunSettings
+from loadtest.million.run import RunSettings
 from loadtest.walk import command as walks
-from loadtest.walk.choice import EVERYTHING, Choice
-from loadtest.walk.settings import WalkSettings
+from loadtest.walk.lists import EVERYTHING, Selection
+from loadtest.walk.run import WalkSettings
 
 USAGE = 2
 
@@ -28,34 +27,32 @@ Address = Annotated[
 ]
 ReadyFile = Annotated[
     Path | None,
-    typer.Option(help="That `imageservice up --ready-file` wrote: address, AWS and processes."),
+    typer.Option(help="The file of `imageservice up --ready-file`: address, AWS and processes."),
 ]
 Up = Annotated[
-    bool, typer.Option("--up", help="Start the whole system on this machine, for this run.")
+    bool, typer.Option("--up", help="Start the whole system on this machine for this run.")
 ]
-Consumers = Annotated[int, typer.Option(min=1, help="Consumers of --up.")]
+Consumers = Annotated[int, typer.Option(min=1, help="Consumers that --up starts.")]
 Origin = Annotated[
     list[str] | None,
-    typer.Option(metavar="URL", help="Where loadtest.origin runs. One is started here by default."),
+    typer.Option(metavar="URL", help="A running loadtest.origin. Default: start one."),
 ]
 Hosts = Annotated[
-    int, typer.Option(min=1, max=200, help="Loopback addresses of the origin started here.")
+    int, typer.Option(min=1, max=200, help="Loopback addresses of the origin that is started.")
 ]
 Patience = Annotated[
-    float, typer.Option(min=1, help="Seconds without news after which waiting ends.")
+    float, typer.Option(min=1, help="Seconds without progress after which waiting ends.")
 ]
-Note = Annotated[
-    str, typer.Option(help="What the report shall say of the system: machines, settings.")
-]
+Note = Annotated[str, typer.Option(help="A sentence about the system, for the report.")]
 Sample = Annotated[
     list[str] | None,
     typer.Option(
         metavar="NAME=PID",
-        help="Show a further process of this machine in the report. May be repeated.",
+        help="Sample a further process of this machine. Repeatable.",
     ),
 ]
 Report = Annotated[
-    Path, typer.Option(metavar="FOLDER", help="Gets the report and the processes' logs.")
+    Path, typer.Option(metavar="FOLDER", help="Folder for the report and the logs of processes.")
 ]
 
 app = typer.Typer(
@@ -69,30 +66,32 @@ app = typer.Typer(
 
 @app.callback()
 def _group() -> None:
-    """Puts load on the image service, and reports what it did."""
+    """Load tests of the image service."""
 
 
 @app.command()
 def million(
     *,
-    requests: Annotated[int, typer.Option(min=1, help="How many images to submit.")] = 1_000_000,
+    requests: Annotated[int, typer.Option(min=1, help="Number of images to submit.")] = 1_000_000,
     window: Annotated[
         int,
-        typer.Option(min=1, help="Most requests unfinished at a time: keeps the queue shallow."),
+        typer.Option(min=1, help="Maximum of unfinished requests; keeps the queue short."),
     ] = 400,
     rate: Annotated[
         float | None,
-        typer.Option(min=0.1, help="Submit so many a second whatever becomes of them (open loop)."),
+        typer.Option(min=0.1, help="Open loop: requests per second, whatever their outcome."),
     ] = None,
-    customers: Annotated[int, typer.Option(min=1, help="Customers to submit for.")] = 100,
+    customers: Annotated[int, typer.Option(min=1, help="Number of customers.")] = 100,
     bodies: Annotated[
         int | None,
-        typer.Option(min=1, help="Distinct pictures. As many as give ten submits each by default."),
+        typer.Option(min=1, help="Distinct images. Default: each is submitted ten times."),
     ] = None,
-    streams: Annotated[int, typer.Option(min=1, max=64, help="SubmitImages streams.")] = 4,
-    unary: Annotated[bool, typer.Option("--unary", help="Submit by SubmitImage.")] = False,
+    streams: Annotated[
+        int, typer.Option(min=1, max=64, help="Number of SubmitImages streams.")
+    ] = 4,
+    unary: Annotated[bool, typer.Option("--unary", help="Submit with SubmitImage calls.")] = False,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Learn of ends by WatchRequest, not by notifications.")
+        bool, typer.Option("--watch", help="Use WatchRequest instead of notifications.")
     ] = False,
     address: Address = DEFAULT_ADDRESS,
     ready_file: ReadyFile = None,
@@ -105,11 +104,11 @@ def million(
     sample: Sample = None,
     report: Report = Path("million-report"),
 ) -> int:
-    """Submit images by the million, follow each to its end, and prove that none was lost or doubled.
+    """Submit a million images, wait for the end of each, and verify that none was lost or duplicated.
 
-    Exit 1 if one was, if one FAILED, or if not all were acknowledged. With --ready-file, --up, or a server's settings
-    in the environment (REQUESTS_TABLE, IMAGES_TABLE, QUEUE_URL, TOPIC_ARN and the AWS SDK's own) the ends are learnt
-    from notifications and the proof reads the tables; otherwise WatchRequest and GetStatus serve.
+    Exit code 1 if one was, if one FAILED, or if not all were acknowledged. With --ready-file, --up, or the settings of
+    a server in the environment (REQUESTS_TABLE, IMAGES_TABLE, QUEUE_URL, TOPIC_ARN and those of the AWS SDK), the test
+    reads notifications and tables; otherwise it uses WatchRequest and GetStatus.
     """
     settings = RunSettings(
         requests=requests,
@@ -133,19 +132,21 @@ def million(
 def walk(
     *,
     requests: Annotated[
-        int, typer.Option(min=1, help="How many requests to submit before the first walk.")
+        int, typer.Option(min=1, help="Number of requests to submit before the first walk.")
     ] = 100_000,
-    customers: Annotated[int, typer.Option(min=2, help="Customers to submit for.")] = 50,
+    customers: Annotated[int, typer.Option(min=2, help="Number of customers.")] = 50,
     rate: Annotated[
-        float, typer.Option(min=0.1, help="Requests a second to submit during the walks.")
+        float, typer.Option(min=0.1, help="Requests per second to submit during the walks.")
     ] = 50.0,
     at_once: Annotated[
-        int, typer.Option(min=1, max=64, help="Customers whose lists are walked at a time.")
+        int, typer.Option(min=1, max=64, help="Customers whose lists are read concurrently.")
     ] = 4,
-    streams: Annotated[int, typer.Option(min=1, max=64, help="SubmitImages streams.")] = 4,
+    streams: Annotated[
+        int, typer.Option(min=1, max=64, help="Number of SubmitImages streams.")
+    ] = 4,
     only: Annotated[
-        list[Choice] | None,
-        typer.Option(help="Walk nothing but this. May be repeated. Everything by default."),
+        list[Selection] | None,
+        typer.Option(help="Read only these lists. Repeatable. Default: all."),
     ] = None,
     address: Address = DEFAULT_ADDRESS,
     ready_file: ReadyFile = None,
@@ -158,13 +159,13 @@ def walk(
     sample: Sample = None,
     report: Report = Path("walk-report"),
 ) -> int:
-    """Walk every list and search of every customer to its end while more is submitted, and prove what was listed.
+    """Read every list and search of every customer while more is submitted, and verify the entries.
 
-    Exit 1 unless each request that was there when a walk began is listed by it exactly once, none is listed to
-    another customer, and no page token of one customer is taken for another's list. Needs the public contract only.
+    Exit code 1 unless each request that existed when a walk began is listed by it exactly once, none is listed to
+    another customer, and no page token of one customer is accepted for another. Needs only the public contract.
     """
-    chosen = frozenset(only) if only else EVERYTHING
-    settings = WalkSettings(requests, customers, rate, at_once, streams, patience, note, chosen)
+    selected = frozenset(only) if only else EVERYTHING
+    settings = WalkSettings(requests, customers, rate, at_once, streams, patience, note, selected)
     target = Target(
         address, ready_file, up, consumers, tuple(origin or ()), hosts, _sampled(sample or [])
     )
@@ -184,39 +185,41 @@ def render(
     try:
         written = report.render(json_file)
     except (OSError, ValueError, LookupError, TypeError) as error:
-        raise Cannot(f"{json_file}: not a report: {type(error).__name__}: {error}") from None
+        raise CannotStart(f"{json_file}: not a report: {type(error).__name__}: {error}") from None
     for each in written:
         typer.echo(each)
     return 0
 
 
 def _sampled(options: list[str]) -> dict[str, int]:
-    """Process ids by name. Raises Cannot."""
+    """Parse NAME=PID options to process ids by name. Raises CannotStart."""
     sampled = {}
     for option in options:
         name, _, pid = option.rpartition("=")
         if not name or not pid.isdecimal():
-            raise Cannot(f"--sample {option}: give a name and a process id, as in DynamoDB=1234")
+            raise CannotStart(
+                f"--sample {option}: give a name and a process id, as in DynamoDB=1234"
+            )
         sampled[name] = int(pid)
     return sampled
 
 
 def run(arguments: list[str]) -> int:
-    """The exit code. What goes wrong with the request is one line on stderr."""
+    """Run a command and return its exit code. Usage errors are one line on stderr."""
     try:
         code = app(arguments, prog_name="imageservice-loadtest", standalone_mode=False)
-    except (Cannot, TooFewCustomers) as error:
-        return _complain(str(error), USAGE)
+    except (CannotStart, TooFewCustomers) as error:
+        return _usage_error(str(error))
     except typer.TyperException as error:
-        return _complain(error.format_message(), USAGE)
+        return _usage_error(error.format_message())
     except (KeyboardInterrupt, asyncio.CancelledError, typer.Abort):
         return INTERRUPTED
     return code if isinstance(code, int) else 0
 
 
-def _complain(message: str, code: int) -> int:
+def _usage_error(message: str) -> int:
     sys.stderr.write(f"imageservice-loadtest: {message}\n")
-    return code
+    return USAGE
 
 
 def main() -> None:

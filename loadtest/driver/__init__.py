@@ -1,1 +1,1 @@
-"""What every run of the driver has: a target and its surroundings, a bar, an end, and a folder for the report."""
+"""The parts that all runs of `imageservice-loadtest` share: target, connections, progress, and the report folder."""

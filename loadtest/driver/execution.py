@@ -1,4 +1,4 @@
-"""A run's course: to its end, to a signal, or to what breaks it off."""
+"""Executes a run until it ends, fails or is interrupted."""
 
 import asyncio
 import signal
@@ -10,11 +10,19 @@ from loadtest.run_report.record import RunRecord
 
 INTERRUPTED = 130
 
-_STOPPED = "Interrupted."
+_INTERRUPTED_TEXT = "Interrupted."
 
 
-async def executed(run: Coroutine[Any, Any, None], bar: ProgressBar) -> str | None:
-    """Why it did not come to its end, None where it did."""
+class CannotStart(Exception):
+    """The run cannot start. The message is for the user."""
+
+
+class NotReady(CannotStart):
+    """A process ended or was not ready in time. The message names its log."""
+
+
+async def execute(run: Coroutine[Any, Any, None], bar: ProgressBar) -> str | None:
+    """Run the coroutine and return why it did not finish; None if it did. SIGINT and SIGTERM cancel it."""
     execution = asyncio.create_task(run)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -22,16 +30,16 @@ async def executed(run: Coroutine[Any, Any, None], bar: ProgressBar) -> str | No
     try:
         await execution
     except asyncio.CancelledError:
-        return _STOPPED
-    except Exception as error:  # noqa: BLE001  whatever ends a run, what was found until then is reported
-        return f"It broke off: {type(error).__name__}: {error}"
+        return _INTERRUPTED_TEXT
+    except Exception as error:  # noqa: BLE001  the report is written whatever ended the run
+        return f"The run failed: {type(error).__name__}: {error}"
     finally:
         bar.end()
     return None
 
 
 def exit_code(record: RunRecord, failure: str | None) -> int:
-    """`failure` is what `executed` answered."""
-    if failure == _STOPPED:
+    """`failure` is the result of `execute`."""
+    if failure == _INTERRUPTED_TEXT:
         return INTERRUPTED
     return 0 if record.verdict.passed else 1

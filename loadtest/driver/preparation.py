@@ -1,4 +1,4 @@
-"""What a run needs, running and connected until the run has ended."""
+"""Starts and connects what a run needs, until the run has ended."""
 
 import asyncio
 import os
@@ -11,55 +11,54 @@ from typing import Any
 import grpc
 
 from imageservice.v1 import image_service_pb2_grpc as pb_grpc
-from loadtest.driver.errors import Cannot
-from loadtest.driver.local_processes import local_origin, local_system
+from loadtest.driver.execution import CannotStart
+from loadtest.driver.processes import local_origin, local_system
 from loadtest.driver.progress_bar import ProgressBar
 from loadtest.driver.report_folder import ReportFolder
-from loadtest.driver.surroundings import Surroundings
-from loadtest.driver.target import Target
+from loadtest.driver.target import SystemInfo, Target
 from loadtest.run_report.processes import ProcessSampler
 
-CONNECT_SECONDS = 30.0
+CONNECT_TIMEOUT_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where the pictures come from."""
+    """The origin of the images."""
 
     urls: tuple[str, ...]
     pids: Mapping[str, int] = field(default_factory=dict)
-    """Of the one that was started here, by the name that the report gives it."""
+    """The process id by name, if the origin was started here."""
 
 
 @asynccontextmanager
-async def surroundings(
+async def running_system(
     target: Target, folder: ReportFolder, bar: ProgressBar
-) -> AsyncIterator[Surroundings]:
-    """Of the system that was there, or of one that is started. Raises Cannot."""
+) -> AsyncIterator[SystemInfo]:
+    """Yield the existing system, or start one. Raises CannotStart."""
     if target.up:
-        bar.say("starting the system")
-        async with local_system(target.consumers, folder.log("system")) as around:
-            yield around
+        bar.print("starting the system")
+        async with local_system(target.consumers, folder.log("system")) as system:
+            yield system
     elif target.ready_file is None:
-        yield Surroundings(target.address)
+        yield SystemInfo(target.address)
     else:
         yield await asyncio.to_thread(_read, target.ready_file)
 
 
-def _read(ready_file: Path) -> Surroundings:
+def _read(ready_file: Path) -> SystemInfo:
     try:
-        return Surroundings.read(ready_file)
+        return SystemInfo.read(ready_file)
     except (OSError, ValueError, LookupError) as error:
-        raise Cannot(f"--ready-file {ready_file}: {error}") from None
+        raise CannotStart(f"--ready-file {ready_file}: {error}") from None
 
 
 @asynccontextmanager
 async def origin(target: Target, folder: ReportFolder, bar: ProgressBar) -> AsyncIterator[Origin]:
-    """The one that was named, or one that is started. Raises Cannot."""
+    """Yield the given origin, or start one. Raises CannotStart."""
     if target.origins:
         yield Origin(target.origins)
         return
-    bar.say("starting the origin")
+    bar.print("starting the origin")
     async with local_origin(target.hosts, folder.log("origin")) as (urls, pid):
         yield Origin(urls, {"origin": pid})
 
@@ -68,17 +67,17 @@ async def origin(target: Target, folder: ReportFolder, bar: ProgressBar) -> Asyn
 async def connection(
     address: str, options: Sequence[tuple[str, Any]] = ()
 ) -> AsyncIterator["pb_grpc.ImageServiceAsyncStub"]:
-    """Raises Cannot where no server is found within CONNECT_SECONDS."""
+    """Connect to the server. Raises CannotStart if that fails for CONNECT_TIMEOUT_S."""
     async with grpc.aio.insecure_channel(address, options=options) as channel:
         try:
-            async with asyncio.timeout(CONNECT_SECONDS):
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 await channel.channel_ready()
         except TimeoutError:
-            raise Cannot(f"no server at {address}") from None
+            raise CannotStart(f"no server at {address}") from None
         yield pb_grpc.ImageServiceStub(channel)
 
 
-def sampler(target: Target, around: Surroundings, pictures: Origin) -> ProcessSampler:
-    """Of the system as it runs at the time, of this driver, its origin, and what else was named."""
-    own = {**target.sampled, "driver": os.getpid(), **pictures.pids}
-    return ProcessSampler(lambda: {**around.pids(), **own})
+def sampler(target: Target, system: SystemInfo, image_origin: Origin) -> ProcessSampler:
+    """Sample the system, this driver, its origin, and the processes given by --sample."""
+    own = {**target.sampled, "driver": os.getpid(), **image_origin.pids}
+    return ProcessSampler(lambda: {**system.pids(), **own})

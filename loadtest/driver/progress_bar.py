@@ -1,4 +1,4 @@
-"""How far the run has come, for people: a bar on a terminal, a line for each tenth elsewhere."""
+"""Shows the progress of a run: a bar on a terminal, otherwise one line per tenth."""
 
 from rich.console import Console
 from rich.progress import (
@@ -12,7 +12,7 @@ from rich.progress import (
 
 
 class ProgressBar:
-    """One phase after another: `begin` names the next."""
+    """Shows one phase at a time; `begin` starts the next."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -27,22 +27,22 @@ class ProgressBar:
             disable=not console.is_terminal,
         )
         self._task = self._progress.add_task("", total=None, note="", visible=False)
-        self._what, self._total, self._tenths = "", 0, 0
+        self._phase, self._total, self._tenths = "", 0, 0
 
-    def say(self, what: str) -> None:
-        self._console.print(what, highlight=False, markup=False, soft_wrap=True)
+    def print(self, text: str) -> None:
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
-    def begin(self, what: str, total: int) -> None:
+    def begin(self, phase: str, total: int) -> None:
         self._progress.start()
-        self._what, self._total, self._tenths = what, total, 0
-        self._progress.reset(self._task, total=total, description=what, visible=True, note="")
+        self._phase, self._total, self._tenths = phase, total, 0
+        self._progress.reset(self._task, total=total, description=phase, visible=True, note="")
 
     def show(self, done: int, note: str = "") -> None:
         self._progress.update(self._task, completed=done, note=note)
         tenths = 10 * done // max(1, self._total)
         if tenths > self._tenths and not self._console.is_terminal:
             self._tenths = tenths
-            self.say(f"{self._what}: {done:,} of {self._total:,}  {note}")
+            self.print(f"{self._phase}: {done:,} of {self._total:,}  {note}")
 
     def end(self) -> None:
         self._progress.stop()

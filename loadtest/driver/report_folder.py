@@ -1,15 +1,15 @@
-"""The folder of one run's report: its files, and the logs of what was started for it."""
+"""The folder of a report: its files, and the logs of the started processes."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from loadtest.driver.errors import Cannot
+from loadtest.driver.execution import CannotStart
 from loadtest.driver.progress_bar import ProgressBar
 from loadtest.run_report.record import Faults, RunRecord, fault_lines
 from loadtest.run_report.thinning import thinned
 
 POINTS = 600
-"""Of the timeline in the JSON: an hour's run then stays under 300 KB."""
+"""Points of the timeline in the JSON. The JSON of an hour then stays under 300 KB."""
 
 _JSON, _FAULTS = "report.json", "faults.txt"
 _FILES = (_JSON, _FAULTS, "report.html", "report.png")
@@ -20,13 +20,13 @@ class ReportFolder:
     path: Path
 
     def clear(self) -> None:
-        """No file of an earlier run is left to be taken for one of this run. Raises Cannot."""
+        """Delete the files of an earlier run. Raises CannotStart."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             for name in _FILES:
                 (self.path / name).unlink(missing_ok=True)
         except OSError as error:
-            raise Cannot(f"--report {self.path}: {error.strerror}") from None
+            raise CannotStart(f"--report {self.path}: {error.strerror}") from None
 
     def log(self, name: str) -> Path:
         return self.path / f"{name}.log"
@@ -37,12 +37,12 @@ class ReportFolder:
         if found is not None:
             (self.path / _FAULTS).write_text("".join(fault_lines(found)), encoding="utf-8")
 
-    def tell(self, record: RunRecord, took: str, bar: ProgressBar) -> None:
-        """The verdict and the totals, for people; `took` says how long it was, and of what."""
+    def print_summary(self, record: RunRecord, took: str, bar: ProgressBar) -> None:
+        """Print verdict and totals. `took` is the duration as text."""
         for sentence in record.verdict.sentences:
-            bar.say(sentence)
+            bar.print(sentence)
         totals = ", ".join(f"{name} {value}" for name, value in record.totals.items())
-        bar.say(f"{took}; {totals}")
-        bar.say(
+        bar.print(f"{took}; {totals}")
+        bar.print(
             f"report: {self.path / _JSON}; draw it with: imageservice-loadtest render {self.path}"
         )

@@ -1,1 +1,1 @@
-"""The whole path under load: submit, fetch, store, tell, and a proof that nothing was lost or doubled."""
+"""A load test of the whole path, and a verification that nothing was lost or duplicated."""

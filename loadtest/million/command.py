@@ -1,4 +1,4 @@
-"""`imageservice-loadtest million` from its options to its report."""
+"""`imageservice-loadtest million`, from its options to its report."""
 
 import asyncio
 import os
@@ -10,18 +10,17 @@ from pathlib import Path
 from rich.console import Console
 
 from loadtest.driver import preparation
-from loadtest.driver.execution import executed, exit_code
+from loadtest.driver.execution import execute, exit_code
 from loadtest.driver.progress_bar import ProgressBar
 from loadtest.driver.report_folder import ReportFolder
-from loadtest.driver.surroundings import Surroundings
-from loadtest.driver.target import Target
-from loadtest.million.aws_access import open_access
+from loadtest.driver.target import SystemInfo, Target
+from loadtest.million.aws import open_access
 from loadtest.million.items import Items
-from loadtest.million.run import Run
-from loadtest.million.settings import RunSettings
+from loadtest.million.run import Run, RunSettings
 from loadtest.run_report.heading import heading
 from loadtest.run_report.record import Cell
 
+_MILLION = 1_000_000
 _CHANNEL = [
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.max_reconnect_backoff_ms", 5_000),
@@ -29,38 +28,36 @@ _CHANNEL = [
 
 
 async def million(settings: RunSettings, target: Target, report: Path, console: Console) -> int:
-    """The exit code. Raises Cannot."""
+    """Run the load test and return the exit code. Raises CannotStart."""
     bar, folder = ProgressBar(console), ReportFolder(report)
     await asyncio.to_thread(folder.clear)
-    title = await asyncio.to_thread(heading, _title(settings), settings.for_report())
+    head = await asyncio.to_thread(heading, _title(settings.requests), settings.for_report())
     async with _prepared(settings, target, folder, bar) as (run, system):
-        failure = await executed(run.execute(), bar)
-    title = replace(title, settings={**title.settings, **system})
-    record = run.record(title, failure or "")
-    faults = run.proof.faults if run.proven else None
+        failure = await execute(run.execute(), bar)
+    head = replace(head, settings={**head.settings, **system})
+    record = run.record(head, failure or "")
+    faults = run.verification.faults if run.verified else None
     await asyncio.to_thread(folder.write, record, faults)
-    folder.tell(record, f"{record.seconds:.0f} s", bar)
+    folder.print_summary(record, f"{record.seconds:.0f} s", bar)
     return exit_code(record, failure)
 
 
-def _title(settings: RunSettings) -> str:
-    requests = settings.requests
-    return (
-        f"{'A million' if requests == 1_000_000 else f'{requests:,}'} requests, submit to terminal"  # noqa: PLR2004
-    )
+def _title(requests: int) -> str:
+    count = "A million" if requests == _MILLION else f"{requests:,}"
+    return f"{count} requests, submit to terminal"
 
 
 @asynccontextmanager
 async def _prepared(
     settings: RunSettings, target: Target, folder: ReportFolder, bar: ProgressBar
 ) -> AsyncIterator[tuple[Run, dict[str, Cell]]]:
-    """Everything that the run needs, running and connected, and what the report says of it."""
-    async with preparation.surroundings(target, folder, bar) as around:
-        # The SDK reads its endpoint and credentials nowhere else.
-        os.environ.update(around.environment)
+    """Start and connect everything, and yield the run and a description of the system for the report."""
+    async with preparation.running_system(target, folder, bar) as system:
+        # The SDK reads its endpoint and credentials only from the environment.
+        os.environ.update(system.environment)
         async with (
             preparation.origin(target, folder, bar) as origin,
-            preparation.connection(around.address, _CHANNEL) as stub,
+            preparation.connection(system.address, _CHANNEL) as stub,
             open_access(os.environ) as aws,
         ):
             distinct, customers = settings.distinct_bodies, settings.customers
@@ -69,22 +66,21 @@ async def _prepared(
                 items=Items(settings.requests, distinct, customers, origin.urls),
                 stub=stub,
                 aws=aws,
-                sampler=preparation.sampler(target, around, origin),
-                metrics=around.metrics,
+                sampler=preparation.sampler(target, system, origin),
+                metrics=system.metrics,
                 bar=bar,
             )
             by_watching = settings.watch or aws is None
-            yield run, _system(around, len(origin.urls), by_watching=by_watching)
+            yield run, _describe(system, len(origin.urls), by_watching=by_watching)
 
 
-def _system(around: Surroundings, origins: int, *, by_watching: bool) -> dict[str, Cell]:
-    """What was put under load, for the report."""
+def _describe(system: SystemInfo, origins: int, *, by_watching: bool) -> dict[str, Cell]:
     endpoints = (url for name, url in os.environ.items() if name.startswith("AWS_ENDPOINT_URL"))
-    consumers = sum(name.startswith("consumer") for name in around.pids())
+    consumers = sum(name.startswith("consumer") for name in system.pids())
     return {
-        "server": around.address,
-        "AWS": around.backend or ", ".join(sorted(set(endpoints))) or "by the SDK's configuration",
-        "consumers": consumers or "not known",
+        "server": system.address,
+        "AWS": system.backend or ", ".join(sorted(set(endpoints))) or "by the SDK's configuration",
+        "consumers": consumers or "unknown",
         "hosts of the origin": origins,
-        "ends learnt from": "WatchRequest" if by_watching else "notifications",
+        "ends reported by": "WatchRequest" if by_watching else "notifications",
     }

@@ -1,4 +1,4 @@
-"""What is known of every item. A few bytes each: a million of them must not weigh on the machine under test."""
+"""The state of every item, in a few bytes each: a million items must not load the machine under test."""
 
 import enum
 from array import array
@@ -11,51 +11,52 @@ COMPLETED, FAILED = "COMPLETED", "FAILED"
 
 class Mark(enum.IntFlag):
     ACKNOWLEDGED = 1
-    TOLD = 2
-    REFUSED = 4
-    """The service said no, for good."""
+    ENDED = 2
+    """A terminal outcome was reported."""
+    REJECTED = 4
+    """The service returned a permanent error."""
     FAILED = 8
-    """Told that it failed."""
+    """The reported outcome is a failure."""
 
 
-_ACKNOWLEDGED, _TOLD, _REFUSED, _FAILED = (
-    int(mark) for mark in (Mark.ACKNOWLEDGED, Mark.TOLD, Mark.REFUSED, Mark.FAILED)
+_ACKNOWLEDGED, _ENDED, _REJECTED, _FAILED = (
+    int(mark) for mark in (Mark.ACKNOWLEDGED, Mark.ENDED, Mark.REJECTED, Mark.FAILED)
 )
 
 
-class Told(NamedTuple):
-    """What the customer was told of an item's end."""
+class Outcome(NamedTuple):
+    """The reported end of an item."""
 
     state: str
     revision: int
 
 
 class Ledger:
-    """Each method takes an item's number, and answers whether this is news."""
+    """Records events by item number. `acknowledge`, `reject` and `end` return whether the event is the first."""
 
     def __init__(self, total: int) -> None:
         self._marks = bytearray(total)
         self._revisions = array("L", bytes(total * array("L").itemsize))
-        self._begun = array("d", bytes(total * array("d").itemsize))
+        self._started = array("d", bytes(total * array("d").itemsize))
         self._messages = array("q", bytes(total * array("q").itemsize))
         self.acknowledged_twice: list[int] = []
-        self.told_otherwise: list[int] = []
-        """Told of a second terminal revision, without a redrive having been asked for."""
-        self.repeats = 0
-        """Notifications of a revision that was told before: allowed, and counted."""
+        self.ended_twice: list[int] = []
+        """Items with two terminal revisions. Only retry-failed may cause that, and a run does not use it."""
+        self.repeated = 0
+        """Further notifications of the same revision. The contract allows them."""
         self.redelivered = 0
-        """The same notification once more, as a standard queue may deliver it."""
-        self.ended: Counter[str] = Counter()
-        """Items told of, by COMPLETED or failure code."""
+        """Further deliveries of the same notification. A standard queue may repeat a delivery."""
+        self.outcomes: Counter[str] = Counter()
+        """Ended items by COMPLETED or failure code."""
         self.acknowledged = 0
-        self.refused = 0
+        self.rejected = 0
 
-    def begin(self, number: int, at: float) -> None:
-        """`at` is when it was to be sent, on the clock of the caller."""
-        self._begun[number] = at
+    def start(self, number: int, at: float) -> None:
+        """`at` is the time when the item was due, on the clock of the caller."""
+        self._started[number] = at
 
-    def begun(self, number: int) -> float:
-        return self._begun[number]
+    def started(self, number: int) -> float:
+        return self._started[number]
 
     def acknowledge(self, number: int) -> bool:
         if self._marks[number] & _ACKNOWLEDGED:
@@ -65,57 +66,57 @@ class Ledger:
         self.acknowledged += 1
         return True
 
-    def refuse(self, number: int) -> bool:
-        if self._marks[number] & _REFUSED:
+    def reject(self, number: int) -> bool:
+        if self._marks[number] & _REJECTED:
             return False
-        self._marks[number] |= _REFUSED
-        self.refused += 1
+        self._marks[number] |= _REJECTED
+        self.rejected += 1
         return True
 
-    def tell(self, number: int, revision: int, outcome: str, message: str = "") -> bool:
-        """`outcome` is COMPLETED or a failure code; `message` is the id of the message that brought it."""
-        if self._marks[number] & _TOLD:
+    def end(self, number: int, revision: int, outcome: str, message: str = "") -> bool:
+        """`outcome` is COMPLETED or a failure code; `message` is the id of the message that delivered it."""
+        if self._marks[number] & _ENDED:
             if self._revisions[number] != revision:
-                self.told_otherwise.append(number)
+                self.ended_twice.append(number)
             elif message and self._messages[number] == hash(message):
                 self.redelivered += 1
             else:
-                self.repeats += 1
+                self.repeated += 1
             return False
-        self._marks[number] |= _TOLD if outcome == COMPLETED else _TOLD | _FAILED
+        self._marks[number] |= _ENDED if outcome == COMPLETED else _ENDED | _FAILED
         self._revisions[number] = revision
         self._messages[number] = hash(message)
-        self.ended[outcome] += 1
+        self.outcomes[outcome] += 1
         return True
 
-    def told_of(self, number: int) -> Told | None:
-        """The end that was told first; None where nothing was told."""
+    def outcome_of(self, number: int) -> Outcome | None:
+        """Return the first reported outcome; None before the end."""
         marks = self._marks[number]
-        if not marks & _TOLD:
+        if not marks & _ENDED:
             return None
-        return Told(FAILED if marks & _FAILED else COMPLETED, self._revisions[number])
+        return Outcome(FAILED if marks & _FAILED else COMPLETED, self._revisions[number])
 
     def finished(self, number: int) -> bool:
-        """Acknowledged and told, or refused."""
+        """Whether the item is acknowledged and ended, or rejected."""
         marks = self._marks[number]
-        return bool(marks & _REFUSED) or marks & (_ACKNOWLEDGED | _TOLD) == _ACKNOWLEDGED | _TOLD
+        return bool(marks & _REJECTED) or marks & (_ACKNOWLEDGED | _ENDED) == _ACKNOWLEDGED | _ENDED
 
     @property
-    def settled(self) -> int:
-        """Answered for good: acknowledged or refused."""
-        return self.acknowledged + self.refused
+    def answered(self) -> int:
+        """Items that are acknowledged or rejected."""
+        return self.acknowledged + self.rejected
 
     @property
-    def told(self) -> int:
-        return self.ended.total()
+    def ended(self) -> int:
+        return self.outcomes.total()
 
     def all_acknowledged(self) -> Iterator[int]:
         return (n for n, marks in enumerate(self._marks) if marks & _ACKNOWLEDGED)
 
-    def untold(self) -> Iterator[int]:
-        """Acknowledged, and not told yet."""
+    def without_outcome(self) -> Iterator[int]:
+        """Yield acknowledged items whose end was not reported."""
         return (
             n
             for n, marks in enumerate(self._marks)
-            if marks & (_ACKNOWLEDGED | _TOLD) == _ACKNOWLEDGED
+            if marks & (_ACKNOWLEDGED | _ENDED) == _ACKNOWLEDGED
         )

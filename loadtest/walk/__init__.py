@@ -1,1 +1,1 @@
-"""Walks through every customer's lists to their ends while more is submitted, and a proof of what they listed."""
+"""A load test that reads every list page by page while more is submitted, and a verification of the listed entries."""

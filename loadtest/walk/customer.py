@@ -1,84 +1,97 @@
-"""All walks of one customer: what is known of its requests, then one list after the other."""
+"""Reads all lists of one customer after a snapshot of its requests, and tries their page tokens on another customer."""
 
 import asyncio
 import time
 from dataclasses import dataclass, replace
 from functools import partial
 
+import grpc
+
 from imageservice.v1 import image_service_pb2_grpc as pb_grpc
-from loadtest.walk.calling import again
-from loadtest.walk.choice import Choice
 from loadtest.walk.figures import Figures
 from loadtest.walk.items import WalkItems
-from loadtest.walk.lists import PENDING, SEARCHES, Question, questions
-from loadtest.walk.looking import Looking
-from loadtest.walk.pages import Walked, ask, walk
-from loadtest.walk.proof import Known, Proof
+from loadtest.walk.lists import PENDING, SEARCHES, ListQuery, Selection, list_queries
+from loadtest.walk.pages import Walk, read_list, read_page
+from loadtest.walk.retry import with_retries
 from loadtest.walk.searches import Searches
-from loadtest.walk.submitting import Steady
-from loadtest.walk.tokens import refused
+from loadtest.walk.snapshot import Snapshot, SnapshotReader
+from loadtest.walk.submitter import SteadySubmitter
+from loadtest.walk.verification import Verification
 
-INDEX_SECONDS = 2.0
-"""After which an index of DynamoDB surely tells of what its table holds: it follows within a moment."""
+INDEX_LAG_S = 2.0
+"""Upper bound of the lag of a DynamoDB index behind its table, which is normally far below a second."""
 
 
 @dataclass(frozen=True, slots=True)
 class CustomerWalks:
-    """What is found goes to `proof` and `figures`."""
+    """Adds its results to `verification` and `figures`."""
 
     stub: "pb_grpc.ImageServiceAsyncStub"
     items: WalkItems
-    chosen: frozenset[Choice]
+    selected: frozenset[Selection]
     patience: float
-    steady: Steady
-    looking: Looking
-    proof: Proof
+    submitter: SteadySubmitter
+    snapshots: SnapshotReader
+    verification: Verification
     figures: Figures
 
     async def walk(self, at: int) -> None:
-        """All chosen lists of the customer numbered `at`. Raises AioRpcError."""
-        known = await self._known(at)
-        times = [entry.created for entry in known.requests.values()]
+        """Read all selected lists of customer number `at`. Raises AioRpcError."""
+        snapshot = await self._snapshot(at)
+        times = [entry.created for entry in snapshot.requests.values()]
         searches = Searches(self.stub, self.patience)
-        for question in questions(at, self.items.customer_at(at), times, self.chosen):
-            if question.kind in SEARCHES:
-                async for walked, must in searches.walks(question, known):
-                    await self._judge(at, walked, known, must)
+        for query in list_queries(at, self.items.customer_at(at), times, self.selected):
+            if query.kind in SEARCHES:
+                async for walk, required in searches.walks(query, snapshot):
+                    await self._check(at, walk, snapshot, required)
                 continue
-            walked, judged = await walk(self.stub, question, self.patience), known
-            if question.kind == PENDING:
-                judged = known.still(await self.looking.known(known.pending()))
-            await self._judge(at, walked, judged, judged.expected(question))
+            walk, current = await read_list(self.stub, query, self.patience), snapshot
+            if query.kind == PENDING:
+                later = await self.snapshots.read(snapshot.pending())
+                current = snapshot.without_ended(later)
+            await self._check(at, walk, current, current.expected(query))
 
-    async def _known(self, at: int) -> Known:
-        """All of one customer's requests, long enough ago for an index to tell of them."""
+    async def _snapshot(self, at: int) -> Snapshot:
+        """Read all acknowledged requests of the customer, and wait until the indexes contain them."""
         customers, before = self.items.customers, time.monotonic()
         numbers = [
             *range(at, self.items.total, customers),
-            *(n for n in self.steady.acknowledged(before) if n % customers == at),
+            *(n for n in self.submitter.acknowledged(before) if n % customers == at),
         ]
-        known = await self.looking.known([self.items.request_id(n) for n in numbers])
-        await asyncio.sleep(INDEX_SECONDS)
-        return known
+        snapshot = await self.snapshots.read([self.items.request_id(n) for n in numbers])
+        await asyncio.sleep(INDEX_LAG_S)
+        return snapshot
 
-    async def _judge(self, at: int, walked: Walked, known: Known, must: set[str]) -> None:
-        self.figures.add(walked)
-        self.proof.look_at(walked, known, must)
-        await self._try_token(walked, at)
+    async def _check(self, at: int, walk: Walk, snapshot: Snapshot, required: set[str]) -> None:
+        self.figures.add(walk)
+        self.verification.check(walk, snapshot, required)
+        await self._try_token(walk, at)
 
-    async def _try_token(self, walked: Walked, at: int) -> None:
-        """A token of one customer's list, for the next customer's list of the same kind."""
-        question, token = walked.question, walked.first_token
+    async def _try_token(self, walk: Walk, at: int) -> None:
+        """Use a page token of this list for the same list of the next customer."""
+        query, token = walk.query, walk.first_token
         if not token:
-            token = await self._token_of_shortest(question)
+            token = await self._token_of_short_page(query)
         if not token:
             return
         other = self.items.customer_at((at + 1) % self.items.customers)
-        taken = await refused(self.stub, token, replace(question, customer=other), self.patience)
-        self.proof.token(token, question, other, refused=taken)
+        rejected = await self._is_rejected(token, replace(query, customer=other))
+        self.verification.check_token(token, query, other, rejected=rejected)
 
-    async def _token_of_shortest(self, question: Question) -> str:
-        """Where a list has two entries, its page of one has a token."""
-        shortest = replace(question, page_size=1).message()
-        token, _ = await again(self.patience, partial(ask, self.stub, shortest))
+    async def _token_of_short_page(self, query: ListQuery) -> str:
+        """Return the token of a page of one entry; empty if the list has fewer than two entries."""
+        request = replace(query, page_size=1).first_page()
+        token, _ = await with_retries(self.patience, partial(read_page, self.stub, request))
         return token
+
+    async def _is_rejected(self, token: str, query: ListQuery) -> bool:
+        """Whether the token of another list is INVALID_ARGUMENT for this one."""
+        request = query.first_page()
+        request.page_token = token
+        try:
+            await with_retries(self.patience, partial(read_page, self.stub, request))
+        except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.INVALID_ARGUMENT:
+                return True
+            raise
+        return False

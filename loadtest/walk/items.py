@@ -1,44 +1,44 @@
-"""What is submitted: of ten requests eight become images, and two fail. One of twenty comes late."""
+"""The submitted requests: of ten, eight become images and two fail. One of twenty is delayed."""
 
 from dataclasses import dataclass
 
 from loadtest.million.items import EXTENSIONS, Items
 
-_MISSING, _ELSEWHERE, _LED_ASTRAY = 3, 6, 9
-"""Remainders by ten. Without them the picture is where it is said to be."""
-_LATE, _LATE_OF = 8, 20
-"""So many of a customer's come late: else nothing would be PENDING once consumers have caught up."""
-LATE_SECONDS = 60
-"""For which the origin puts them off. That takes no place at a consumer: the message waits in the queue."""
+_NOT_FOUND, _REDIRECTED, _BAD_REDIRECT = 3, 6, 9
+"""Remainders modulo ten with a special URL. All others return the image directly."""
+_DELAYED, _DELAYED_OF = 8, 20
+"""Remainder and modulus of delayed items. Without them nothing would be PENDING after the consumers have caught up."""
+DELAY_S = 60
+"""Retry-After of the origin for delayed items. They occupy no consumer slot: the message waits in the queue."""
 
 
 @dataclass(frozen=True, slots=True)
 class WalkItems(Items):
-    """Numbers go on beyond `total`: those are submitted while lists are walked."""
+    """Item numbers from `total` on are submitted during the walks."""
 
     def url(self, number: int) -> str:
         base = self.origins[number % len(self.origins)]
-        if self.late(number):
-            return f"{base}/behave/retry-after/503/{LATE_SECONDS}?key={self.request_id(number)}"
+        if self.delayed(number):
+            return f"{base}/behave/retry-after/503/{DELAY_S}?key={self.request_id(number)}"
         match number // self.customers % 10:
-            case remainder if remainder == _MISSING:
+            case remainder if remainder == _NOT_FOUND:
                 return f"{base}/behave/status/404"
-            case remainder if remainder == _LED_ASTRAY:
+            case remainder if remainder == _BAD_REDIRECT:
                 return f"{base}/behave/redirect?to=ftp://nowhere.invalid/"
-            case remainder if remainder == _ELSEWHERE:
+            case remainder if remainder == _REDIRECTED:
                 return f"{base}/behave/redirect-chain/1"
         extension = EXTENSIONS[number // self.customers % len(EXTENSIONS)]
         return f"{base}/generated/{number}.{extension}"
 
-    def late(self, number: int) -> bool:
-        """Whether it stays PENDING for a minute, however fast consumers are."""
-        return number // self.customers % _LATE_OF == _LATE
+    def delayed(self, number: int) -> bool:
+        """Whether the item stays PENDING for a minute."""
+        return number // self.customers % _DELAYED_OF == _DELAYED
 
     def customer(self, number: int) -> str:
         return self.customer_at(number % self.customers)
 
     def customer_at(self, at: int) -> str:
-        """The run is part of its name, so that its lists hold this run's requests and no others."""
+        """Return customer `at`. The name contains the run, so that its lists hold only requests of this run."""
         return f"walk-{self.run[:8]}-{at}"
 
     def number(self, request_id: str) -> int | None:

@@ -1,20 +1,35 @@
-"""The lists that are walked. A search is one of them."""
+"""The kinds of lists that are read. A search is one of them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from imageservice.v1 import image_service_pb2 as pb
-from loadtest.walk.choice import Choice
 
-LARGEST_PAGE, USUAL_PAGE, SMALL_PAGE = 1_000, 50, 7
-LARGEST_SEARCH_PAGE = 100
+
+class Selection(StrEnum):
+    """The values of `--only`."""
+
+    REQUESTS = "requests"
+    SPANS = "spans"
+    PENDING = "pending"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    IMAGES = "images"
+    SEARCH = "search"
+
+
+EVERYTHING = frozenset(Selection)
+
+MAX_PAGE, DEFAULT_PAGE, SMALL_PAGE = 1_000, 50, 7
+MAX_SEARCH_PAGE = 100
 SPANS = 3
-EVERY = 10
-"""One of so many customers is walked by small pages as well."""
+SMALL_PAGES_EVERY = 10
+"""One in this many customers is also read with small pages."""
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
-"""Each customer's images are searched for by one of these as well."""
+"""Each customer has a search for one of these formats."""
 
 ALL, PENDING, COMPLETED, FAILED, IMAGES, SPAN, SEARCH, SEARCH_FORMAT = (
     "all requests",
@@ -29,32 +44,31 @@ ALL, PENDING, COMPLETED, FAILED, IMAGES, SPAN, SEARCH, SEARCH_FORMAT = (
 
 SEARCHES = (SEARCH, SEARCH_FORMAT)
 
-CHOICES = {
-    ALL: Choice.REQUESTS,
-    PENDING: Choice.PENDING,
-    COMPLETED: Choice.COMPLETED,
-    FAILED: Choice.FAILED,
-    IMAGES: Choice.IMAGES,
-    SPAN: Choice.SPANS,
-    SEARCH: Choice.SEARCH,
-    SEARCH_FORMAT: Choice.SEARCH,
+SELECTION_OF = {
+    ALL: Selection.REQUESTS,
+    PENDING: Selection.PENDING,
+    COMPLETED: Selection.COMPLETED,
+    FAILED: Selection.FAILED,
+    IMAGES: Selection.IMAGES,
+    SPAN: Selection.SPANS,
+    SEARCH: Selection.SEARCH,
+    SEARCH_FORMAT: Selection.SEARCH,
 }
-"""By what each kind of list is chosen."""
 
 LISTS = (
-    *((ALL, size) for size in (LARGEST_PAGE, USUAL_PAGE, SMALL_PAGE)),
-    *((kind, LARGEST_PAGE) for kind in (SPAN, PENDING, COMPLETED, FAILED, IMAGES)),
-    *((SEARCH, size) for size in (LARGEST_SEARCH_PAGE, SMALL_PAGE)),
-    (SEARCH_FORMAT, LARGEST_SEARCH_PAGE),
+    *((ALL, size) for size in (MAX_PAGE, DEFAULT_PAGE, SMALL_PAGE)),
+    *((kind, MAX_PAGE) for kind in (SPAN, PENDING, COMPLETED, FAILED, IMAGES)),
+    *((SEARCH, size) for size in (MAX_SEARCH_PAGE, SMALL_PAGE)),
+    (SEARCH_FORMAT, MAX_SEARCH_PAGE),
 )
-"""What is walked, with the sizes of its pages."""
+"""The kinds of lists with their page sizes."""
 
-Message = pb.ListRequestsRequest | pb.ListImagesRequest | pb.SearchImagesRequest
+ListRequest = pb.ListRequestsRequest | pb.ListImagesRequest | pb.SearchImagesRequest
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """A list, and the size of its pages."""
+class ListQuery:
+    """A list of one customer, and its page size."""
 
     kind: str
     customer: str
@@ -64,10 +78,9 @@ class Question:
     """Milliseconds since the epoch, as `before`."""
     before: int | None = None
     format: str = ""
-    """The only one that is searched for."""
+    """The format to search for; empty for all."""
 
-    def message(self) -> Message:
-        """Of the first page."""
+    def first_page(self) -> ListRequest:
         if self.kind == IMAGES:
             return pb.ListImagesRequest(customer_id=self.customer, page_size=self.page_size)
         if self.kind in SEARCHES:
@@ -79,53 +92,52 @@ class Question:
             customer_id=self.customer,
             page_size=self.page_size,
             state=self.state,
-            created_after=_time(self.after),
-            created_before=_time(self.before),
+            created_after=_timestamp(self.after),
+            created_before=_timestamp(self.before),
         )
 
 
-def questions(
-    at: int, customer: str, times: Sequence[int], chosen: frozenset[Choice]
-) -> Iterator[Question]:
-    """What is walked of the customer numbered `at`, whose known requests were created at these `times`.
+def list_queries(
+    at: int, customer: str, times: Sequence[int], selected: frozenset[Selection]
+) -> Iterator[ListQuery]:
+    """Yield the lists of customer number `at`, whose known requests were created at `times`.
 
-    PENDING ones come first, while what is known of them is fresh; searches last, since their index is behind.
+    PENDING requests come first, while the snapshot is fresh. Searches come last, because their index lags behind.
     """
-    return (each for each in _all_questions(at, customer, times) if CHOICES[each.kind] in chosen)
+    return (each for each in _all_lists(at, customer, times) if SELECTION_OF[each.kind] in selected)
 
 
-def _all_questions(at: int, customer: str, times: Sequence[int]) -> Iterator[Question]:
-    small = at % EVERY == 0
-    yield Question(PENDING, customer, LARGEST_PAGE, pb.STATE_PENDING)
-    yield Question(ALL, customer, LARGEST_PAGE)
+def _all_lists(at: int, customer: str, times: Sequence[int]) -> Iterator[ListQuery]:
+    small = at % SMALL_PAGES_EVERY == 0
+    yield ListQuery(PENDING, customer, MAX_PAGE, pb.STATE_PENDING)
+    yield ListQuery(ALL, customer, MAX_PAGE)
     if small:
-        yield Question(ALL, customer, USUAL_PAGE)
-        yield Question(ALL, customer, SMALL_PAGE)
+        yield ListQuery(ALL, customer, DEFAULT_PAGE)
+        yield ListQuery(ALL, customer, SMALL_PAGE)
     yield from spans(customer, times)
-    yield Question(COMPLETED, customer, LARGEST_PAGE, pb.STATE_COMPLETED)
-    yield Question(FAILED, customer, LARGEST_PAGE, pb.STATE_FAILED)
-    yield Question(IMAGES, customer, LARGEST_PAGE)
-    yield Question(SEARCH, customer, LARGEST_SEARCH_PAGE)
+    yield ListQuery(COMPLETED, customer, MAX_PAGE, pb.STATE_COMPLETED)
+    yield ListQuery(FAILED, customer, MAX_PAGE, pb.STATE_FAILED)
+    yield ListQuery(IMAGES, customer, MAX_PAGE)
+    yield ListQuery(SEARCH, customer, MAX_SEARCH_PAGE)
     if small:
-        yield Question(SEARCH, customer, SMALL_PAGE)
-    wanted = FORMATS[at % len(FORMATS)]
-    yield Question(SEARCH_FORMAT, customer, LARGEST_SEARCH_PAGE, format=wanted)
+        yield ListQuery(SEARCH, customer, SMALL_PAGE)
+    yield ListQuery(SEARCH_FORMAT, customer, MAX_SEARCH_PAGE, format=FORMATS[at % len(FORMATS)])
 
 
-def spans(customer: str, times: Sequence[int]) -> list[Question]:
-    """Neighbouring spans that together are all of time, with as many of `times` in each."""
+def spans(customer: str, times: Sequence[int]) -> list[ListQuery]:
+    """Divide all of time into adjacent spans that contain equally many of `times`."""
     ordered = sorted(times)
     cuts = [ordered[len(ordered) * at // SPANS] for at in range(1, SPANS)] if ordered else []
     return [
-        Question(SPAN, customer, LARGEST_PAGE, after=after, before=before)
+        ListQuery(SPAN, customer, MAX_PAGE, after=after, before=before)
         for after, before in zip([None, *cuts], [*cuts, None], strict=True)
         if after is None or after != before
     ]
 
 
-def _time(milliseconds: int | None) -> Timestamp | None:
+def _timestamp(milliseconds: int | None) -> Timestamp | None:
     if milliseconds is None:
         return None
-    time = Timestamp()
-    time.FromMilliseconds(milliseconds)
-    return time
+    timestamp = Timestamp()
+    timestamp.FromMilliseconds(milliseconds)
+    return timestamp

@@ -1,4 +1,4 @@
-"""One walk through one list, page by page."""
+"""Reads one list page by page."""
 
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -6,17 +6,19 @@ from dataclasses import dataclass, field
 
 from imageservice.v1 import image_service_pb2 as pb
 from imageservice.v1 import image_service_pb2_grpc as pb_grpc
-from loadtest.walk.calling import CALL_SECONDS, again
-from loadtest.walk.entry import Entry, entry_of, entry_of_image
-from loadtest.walk.lists import Message, Question
+from loadtest.walk.lists import ListQuery, ListRequest
+from loadtest.walk.retry import CALL_TIMEOUT_S, with_retries
+from loadtest.walk.snapshot import Entry, image_entry, request_entry
 
 
 @dataclass(slots=True)
-class Walked:
-    question: Question
+class Walk:
+    """The entries of one list, in the order of its pages."""
+
+    query: ListQuery
     entries: list[Entry] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
-    """Of each call that was answered."""
+    """Duration of each successful call."""
     first_token: str = ""
 
     @property
@@ -24,48 +26,50 @@ class Walked:
         return len(self.seconds)
 
 
-async def walk(
-    stub: "pb_grpc.ImageServiceAsyncStub", question: Question, patience: float
-) -> Walked:
-    """From the first page to the end. Raises AioRpcError where a page is refused for longer than `patience`."""
-    walked = Walked(question)
-    async for token, entries in _pages(stub, question, patience, walked.seconds):
-        walked.entries += entries
-        walked.first_token = walked.first_token or token
-    return walked
+async def read_list(
+    stub: "pb_grpc.ImageServiceAsyncStub", query: ListQuery, patience: float
+) -> Walk:
+    """Read all pages. Raises AioRpcError if a page fails for longer than `patience` seconds."""
+    walk = Walk(query)
+    async for token, entries in _pages(stub, query, patience, walk.seconds):
+        walk.entries += entries
+        walk.first_token = walk.first_token or token
+    return walk
 
 
 async def _pages(
     stub: "pb_grpc.ImageServiceAsyncStub",
-    question: Question,
+    query: ListQuery,
     patience: float,
     seconds: list[float],
 ) -> AsyncIterator[tuple[str, Sequence[Entry]]]:
-    asked = question.message()
+    request = query.first_page()
     while True:
 
-        async def call(asked: Message = asked) -> tuple[str, Sequence[Entry]]:
+        async def call(request: ListRequest = request) -> tuple[str, Sequence[Entry]]:
             began = time.monotonic()
-            page = await ask(stub, asked)
+            page = await read_page(stub, request)
             seconds.append(time.monotonic() - began)
             return page
 
-        token, entries = await again(patience, call)
+        token, entries = await with_retries(patience, call)
         yield token, entries
         if not token:
             return
-        asked.page_token = token
+        request.page_token = token
 
 
-async def ask(stub: "pb_grpc.ImageServiceAsyncStub", asked: Message) -> tuple[str, Sequence[Entry]]:
-    """One page: the token of the next, and what it lists. Raises AioRpcError."""
-    match asked:
+async def read_page(
+    stub: "pb_grpc.ImageServiceAsyncStub", request: ListRequest
+) -> tuple[str, Sequence[Entry]]:
+    """Return the token of the next page, and the entries of this one. Raises AioRpcError."""
+    match request:
         case pb.ListImagesRequest():
-            images = await stub.ListImages(asked, timeout=CALL_SECONDS)
-            return images.next_page_token, [entry_of_image(image) for image in images.images]
+            images = await stub.ListImages(request, timeout=CALL_TIMEOUT_S)
+            return images.next_page_token, [image_entry(image) for image in images.images]
         case pb.SearchImagesRequest():
-            found = await stub.SearchImages(asked, timeout=CALL_SECONDS)
-            return found.next_page_token, [entry_of_image(image) for image in found.images]
+            found = await stub.SearchImages(request, timeout=CALL_TIMEOUT_S)
+            return found.next_page_token, [image_entry(image) for image in found.images]
         case _:
-            listed = await stub.ListRequests(asked, timeout=CALL_SECONDS)
-            return listed.next_page_token, [entry_of(request) for request in listed.requests]
+            listed = await stub.ListRequests(request, timeout=CALL_TIMEOUT_S)
+            return listed.next_page_token, [request_entry(each) for each in listed.requests]

@@ -1,68 +1,94 @@
-"""One run: submit, let some end, then walk every list of every customer while more is submitted."""
+"""One run: submit, let some requests end, then read every list of every customer while more is submitted."""
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from imageservice.v1 import image_service_pb2_grpc as pb_grpc
-from loadtest.cancellation import cancelled
+from loadtest.cancellation import cancel_all
 from loadtest.driver.progress_bar import ProgressBar
-from loadtest.million.aws_calls import calls_made
-from loadtest.million.desk import ACKNOWLEDGE
+from loadtest.million.aws import calls_made
+from loadtest.million.event_router import ACKNOWLEDGE
 from loadtest.run_report.processes import ProcessSampler
 from loadtest.run_report.record import Cell, Heading, RunRecord, Verdict
 from loadtest.run_report.recorder import Recorder
-from loadtest.walk.choice import Choice
 from loadtest.walk.customer import CustomerWalks
 from loadtest.walk.figures import STAGES, Figures
 from loadtest.walk.items import WalkItems
-from loadtest.walk.looking import Looking
-from loadtest.walk.proof import Proof
-from loadtest.walk.settings import WalkSettings
-from loadtest.walk.submitting import Steady, submit_all
+from loadtest.walk.lists import EVERYTHING, Selection
+from loadtest.walk.snapshot import SnapshotReader
+from loadtest.walk.submitter import SteadySubmitter, submit_all
+from loadtest.walk.verification import Verification
 
-SAMPLE_SECONDS = 1.0
+SAMPLE_S = 1.0
 ENDED_SHARE = 10
-"""One of so many requests shall have ended before the first walk."""
+"""One in this many requests must have ended before the first walk."""
 _QUERY = "dynamodb:Query"
 _NO_SEARCH = "The server has no search: no search was walked."
 
 
+@dataclass(frozen=True, slots=True)
+class WalkSettings:
+    requests: int
+    """Submitted before the first walk."""
+    customers: int
+    rate: float
+    """Requests per second that are submitted during the walks."""
+    at_once: int
+    """Customers whose lists are read concurrently."""
+    streams: int
+    patience: float
+    """Seconds without progress after which waiting ends, and for which a failing call is repeated."""
+    note: str
+    """A sentence of the user about the system, for the report."""
+    only: frozenset[Selection] = EVERYTHING
+
+    def for_report(self) -> Mapping[str, Cell]:
+        return {
+            "requests": self.requests,
+            "customers": self.customers,
+            "submitted during the walks": f"{self.rate:g} per second",
+            "customers walked at a time": self.at_once,
+            **({} if self.only == EVERYTHING else {"walked only": ", ".join(sorted(self.only))}),
+            **({"note": self.note} if self.note else {}),
+        }
+
+
 @dataclass(slots=True)
 class Run:
-    """`execute` once, then `record`, also after a cancellation."""
+    """Call `execute` once, then `record`, also after a cancellation."""
 
     settings: WalkSettings
     items: WalkItems
     stub: "pb_grpc.ImageServiceAsyncStub"
-    chosen: frozenset[Choice]
-    """What is walked: `settings.only`, less a search that the server does not have."""
+    selected: frozenset[Selection]
+    """`settings.only`, without searches if the server has no search engine."""
     sampler: ProcessSampler
     metrics: tuple[str, ...]
     bar: ProgressBar
     recorder: Recorder = field(init=False)
-    proof: Proof = field(init=False)
+    verification: Verification = field(init=False)
     _figures: Figures = field(init=False)
-    _steady: Steady = field(init=False)
-    _looking: Looking = field(init=False)
+    _submitter: SteadySubmitter = field(init=False)
+    _snapshots: SnapshotReader = field(init=False)
     _customers: int = 0
-    """Whose lists have been walked."""
+    """Number of customers whose lists have been read."""
     _seconds: float = 0.0
     _queries: float | None = None
     _verdict: Verdict | None = None
 
     def __post_init__(self) -> None:
         self.recorder = Recorder((ACKNOWLEDGE, *STAGES))
-        self.proof = Proof(self.items)
+        self.verification = Verification(self.items)
         self._figures = Figures(self.recorder)
         patience = self.settings.patience
-        self._steady = Steady(self.stub, self.items, self.recorder, patience)
-        self._looking = Looking(self.stub, self.items, patience)
+        self._submitter = SteadySubmitter(self.stub, self.items, self.recorder, patience)
+        self._snapshots = SnapshotReader(self.stub, self.items, patience)
 
     async def execute(self) -> None:
-        """Raises what cannot be helped; `record` tells what was done until then."""
-        sampling = asyncio.create_task(self._sample())
+        """Raises errors that end the run; `record` then describes the part that was done."""
+        sampling = asyncio.create_task(self._sample_forever())
         settings = self.settings
         try:
             await submit_all(
@@ -73,35 +99,37 @@ class Run:
                 streams=settings.streams,
                 patience=settings.patience,
             )
-            await self._until_some_ended()
-            await self._walk_meanwhile()
+            await self._wait_until_some_ended()
+            await self._walk_while_submitting()
         finally:
-            await cancelled([sampling])
-        self._verdict = self._told(self.proof.verdict(self.items.total, self._steady.came))
+            await cancel_all([sampling])
+        self._verdict = self._with_omissions(
+            self.verification.verdict(self.items.total, self._submitter.submitted)
+        )
 
-    def _told(self, verdict: Verdict) -> Verdict:
-        """With a sentence on what could not be walked."""
-        more = () if self.chosen == self.settings.only else (_NO_SEARCH,)
+    def _with_omissions(self, verdict: Verdict) -> Verdict:
+        """Add a sentence about lists that the server does not have."""
+        more = () if self.selected == self.settings.only else (_NO_SEARCH,)
         return Verdict(verdict.passed, (*verdict.sentences, *more))
 
-    async def _sample(self) -> None:
+    async def _sample_forever(self) -> None:
         while True:
             self.recorder.sample(processes=self.sampler.sample())
-            await asyncio.sleep(SAMPLE_SECONDS)
+            await asyncio.sleep(SAMPLE_S)
 
-    async def _until_some_ended(self) -> None:
-        some = range(max(1, self.items.total // ENDED_SHARE))
-        self.bar.begin("ended", len(some))
-        for number in some:
-            if not self.items.late(number):
-                await self._looking.until_ended(number)
+    async def _wait_until_some_ended(self) -> None:
+        first = range(max(1, self.items.total // ENDED_SHARE))
+        self.bar.begin("ended", len(first))
+        for number in first:
+            if not self.items.delayed(number):
+                await self._snapshots.wait_until_ended(number)
             self.bar.show(number + 1)
 
-    async def _walk_meanwhile(self) -> None:
+    async def _walk_while_submitting(self) -> None:
         before = await calls_made(self.metrics)
         began = time.monotonic()
         self.bar.begin("customers walked", self.settings.customers)
-        submitting = asyncio.create_task(self._steady.submit(self.settings.rate))
+        submitting = asyncio.create_task(self._submitter.submit(self.settings.rate))
         walking = asyncio.create_task(self._walk_all())
         try:
             await asyncio.wait({submitting, walking}, return_when=asyncio.FIRST_COMPLETED)
@@ -110,7 +138,7 @@ class Run:
             await walking
         finally:
             self._seconds = time.monotonic() - began
-            await cancelled([walking, submitting])
+            await cancel_all([walking, submitting])
         after = await calls_made(self.metrics)
         if after:
             self._queries = after.get(_QUERY, 0.0) - before.get(_QUERY, 0.0)
@@ -120,11 +148,11 @@ class Run:
         walks = CustomerWalks(
             stub=self.stub,
             items=self.items,
-            chosen=self.chosen,
+            selected=self.selected,
             patience=self.settings.patience,
-            steady=self._steady,
-            looking=self._looking,
-            proof=self.proof,
+            submitter=self._submitter,
+            snapshots=self._snapshots,
+            verification=self.verification,
             figures=self._figures,
         )
         async with asyncio.TaskGroup() as group:
@@ -137,32 +165,27 @@ class Run:
             self._customers += 1
             self.bar.show(self._customers, f"{self._figures.calls:,} calls")
 
-    @property
-    def proven(self) -> bool:
-        """The proof came to its end, whatever its verdict."""
-        return self._verdict is not None
-
-    def record(self, heading: Heading, why_unproven: str) -> RunRecord:
-        """`why_unproven` is told where the proof was not reached."""
-        far = f"The lists of {self._customers:,} of {self.settings.customers:,} customers were walked."
-        unproven = self._told(Verdict(passed=False, sentences=(why_unproven, far)))
+    def record(self, heading: Heading, failure: str) -> RunRecord:
+        """Return the record. `failure` explains why the verification did not finish."""
+        progress = f"The lists of {self._customers:,} of {self.settings.customers:,} customers were walked."
+        unverified = self._with_omissions(Verdict(passed=False, sentences=(failure, progress)))
         return self.recorder.finish(
             heading,
-            verdict=self._verdict or unproven,
+            verdict=self._verdict or unverified,
             totals=self._totals(),
             tables=[self._figures.table()],
             seconds=self._seconds,
         )
 
     def _totals(self) -> dict[str, Cell]:
-        calls, for_lists = self._figures.calls, self._figures.calls_for_lists
+        calls, list_calls = self._figures.calls, self._figures.list_calls
         return {
-            "submitted meanwhile": self._steady.came,
+            "submitted during the walks": self._submitter.submitted,
             "walks": self._figures.walks,
             "calls": calls,
-            "listed a call": round(self._figures.listed / max(1, calls), 1),
-            "queries a call for a list": "not measured"
-            if self._queries is None or not for_lists
-            else round(self._queries / for_lists, 2),
-            "tokens refused": self.proof.tokens.total(),
+            "listed per call": round(self._figures.listed / max(1, calls), 1),
+            "queries per list call": "not measured"
+            if self._queries is None or not list_calls
+            else round(self._queries / list_calls, 2),
+            "rejected tokens": self.verification.tokens.total(),
         }

@@ -1,4 +1,4 @@
-"""Searches of one customer. Their index is behind by seconds, so a walk that misses something is made again."""
+"""Searches of one customer. The index lags by seconds, so a search that misses an image is repeated."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,21 +7,20 @@ from functools import partial
 import grpc
 
 from imageservice.v1 import image_service_pb2_grpc as pb_grpc
-from loadtest.walk.calling import again
-from loadtest.walk.entry import Entry
-from loadtest.walk.lists import SEARCH, Question
-from loadtest.walk.pages import Walked, ask, walk
-from loadtest.walk.proof import Known
+from loadtest.walk.lists import SEARCH, ListQuery
+from loadtest.walk.pages import Walk, read_list, read_page
+from loadtest.walk.retry import with_retries
+from loadtest.walk.snapshot import Entry, Snapshot
 
-PAUSE_SECONDS = 0.5
-"""Before a walk is made again: an index of OpenSearch tells of what is new once a second."""
+REPEAT_S = 0.5
+"""Delay before a search is repeated. OpenSearch refreshes an index once per second."""
 
 
-async def searchable(stub: "pb_grpc.ImageServiceAsyncStub", customer: str, patience: float) -> bool:
-    """Whether the installation has a search engine. Raises AioRpcError where that does not answer."""
-    asked = Question(SEARCH, customer, 1).message()
+async def has_search(stub: "pb_grpc.ImageServiceAsyncStub", customer: str, patience: float) -> bool:
+    """Whether the server has a search engine. Raises AioRpcError if the engine does not answer."""
+    request = ListQuery(SEARCH, customer, 1).first_page()
     try:
-        await again(patience, partial(ask, stub, asked))
+        await with_retries(patience, partial(read_page, stub, request))
     except grpc.aio.AioRpcError as error:
         if error.code() is grpc.StatusCode.UNIMPLEMENTED:
             return False
@@ -30,7 +29,7 @@ async def searchable(stub: "pb_grpc.ImageServiceAsyncStub", customer: str, patie
 
 
 class Searches:
-    """Remembers what was found: that is found again by every later walk."""
+    """Remembers found images, which every later search must find again."""
 
     def __init__(self, stub: "pb_grpc.ImageServiceAsyncStub", patience: float) -> None:
         self._stub = stub
@@ -38,25 +37,25 @@ class Searches:
         self._found: dict[str, Entry] = {}
 
     async def walks(
-        self, question: Question, known: Known
-    ) -> AsyncIterator[tuple[Walked, set[str]]]:
-        """Each walk, and the ids that it must find: what an earlier one has found, and the last one all that is known.
+        self, query: ListQuery, snapshot: Snapshot
+    ) -> AsyncIterator[tuple[Walk, set[str]]]:
+        """Repeat the search, and yield each walk with the ids that it must contain.
 
-        The last one is that which finds it all, or with which patience ends: no walk has come nearer for so long.
-        Raises AioRpcError.
+        A walk must contain what earlier ones found. The last walk must also contain all expected ids of the snapshot.
+        It is the one that contains them all, or the one after `patience` seconds without progress. Raises AioRpcError.
         """
-        wanted, clock = known.expected(question), asyncio.get_running_loop()
+        wanted, clock = snapshot.expected(query), asyncio.get_running_loop()
         fewest, since = len(wanted), clock.time()
         while True:
-            must = Known(self._found).expected(question)
-            walked = await walk(self._stub, question, self._patience)
-            found = {entry.request_id: entry for entry in walked.entries}
+            required = Snapshot(self._found).expected(query)
+            walk = await read_list(self._stub, query, self._patience)
+            found = {entry.request_id: entry for entry in walk.entries}
             self._found |= found
             missing = len(wanted - found.keys())
             if missing < fewest:
                 fewest, since = missing, clock.time()
             if not missing or clock.time() - since > self._patience:
-                yield walked, must | wanted
+                yield walk, required | wanted
                 return
-            yield walked, must
-            await asyncio.sleep(PAUSE_SECONDS)
+            yield walk, required
+            await asyncio.sleep(REPEAT_S)

@@ -1,4 +1,4 @@
-"""`imageservice-loadtest million` against a running system: it proves, and it finds what is missing."""
+"""`imageservice-loadtest million` against a running system, with and without a lost request."""
 
 import asyncio
 import json
@@ -27,9 +27,9 @@ _MESSAGES = "ApproximateNumberOfMessages"
 async def start(
     running: System, folder: Path, *arguments: str, endpoint: str | None = None
 ) -> Process:
-    """The driver as its user starts it, with a ready file that leads to the test system; `endpoint` is a proxy."""
-    await at_rest(running)
-    # All of AWS by one address: the topic can send only to a queue that is beside it.
+    """Start the driver with a ready file of the test system. `endpoint` is that of a proxy to AWS."""
+    await wait_until_idle(running)
+    # One endpoint for all services: the topic delivers only to queues of its own emulator.
     aws = client_environment(endpoint or running.aws.endpoint, "tests")
     environment = {**aws, **running.stack.environment()}
     ready = {"address": running.address, "environment": environment, "metrics": [], "pids": {}}
@@ -46,45 +46,45 @@ async def start(
     )
 
 
-async def at_rest(running: System) -> None:
-    """Wait until nothing that other tests submitted is under way: the driver counts the rows that a run adds."""
+async def wait_until_idle(running: System) -> None:
+    """Wait for requests of other tests, because the driver counts the rows that its run adds."""
     async with get_session().create_client("sqs", **running.aws.sdk()) as sqs:
         while True:
-            asked = await sqs.get_queue_attributes(
+            response = await sqs.get_queue_attributes(
                 QueueUrl=running.stack.queue_url, AttributeNames=["All"]
             )
-            told = asked["Attributes"].items()
-            if not any(int(count) for name, count in told if name.startswith(_MESSAGES)):
+            attributes = response["Attributes"].items()
+            if not any(int(count) for name, count in attributes if name.startswith(_MESSAGES)):
                 return
             await asyncio.sleep(0.1)
 
 
-class HeldProof:
-    """A way to AWS on which the driver's proof waits."""
+class BlockedVerification:
+    """A hook of the AWS proxy that blocks the reads of the verification."""
 
     def __init__(self) -> None:
-        self.let_go = asyncio.Event()
+        self.released = asyncio.Event()
 
     async def hook(self, call: ProxiedCall, forward: Forward) -> web.Response:
         if call.operation == "BatchGetItem":
-            await self.let_go.wait()
+            await self.released.wait()
         return await forward()
 
 
 async def ended(process: Process) -> tuple[int, str]:
-    """The exit code and all that was said."""
-    said, _ = await process.communicate()
-    return process.returncode or 0, said.decode()
+    """Wait for the end and return exit code and output."""
+    output, _ = await process.communicate()
+    return process.returncode or 0, output.decode()
 
 
 async def report_of(folder: Path) -> RunRecord:
     return await asyncio.to_thread(RunRecord.from_json, folder / "report" / "report.json")
 
 
-async def test_a_good_run_is_proven(running: System, tmp_path: Path) -> None:
-    """Through the stream, followed by notifications, proven from the tables."""
-    code, said = await ended(await start(running, tmp_path, "--requests", "300"))
-    assert code == 0, said
+async def test_a_successful_run_is_verified(running: System, tmp_path: Path) -> None:
+    """Over streams, with notifications, verified from the tables."""
+    code, output = await ended(await start(running, tmp_path, "--requests", "300"))
+    assert code == 0, output
     record = await report_of(tmp_path)
     assert record.verdict.passed
     assert (record.totals["acknowledged"], record.totals["completed"]) == (300, 300)
@@ -93,39 +93,39 @@ async def test_a_good_run_is_proven(running: System, tmp_path: Path) -> None:
     assert {"report.json", "faults.txt"} <= set(files)
 
 
-async def test_the_public_contract_is_enough(running: System, tmp_path: Path) -> None:
-    """With nothing but an address: calls of their own, WatchRequest, GetStatus."""
+async def test_the_public_contract_suffices(running: System, tmp_path: Path) -> None:
+    """With only an address: unary calls, WatchRequest, GetStatus."""
     options = ["--address", running.address, "--requests", "60", "--unary"]
-    code, said = await ended(await start(running, tmp_path, *options))
-    assert code == 0, said
+    code, output = await ended(await start(running, tmp_path, *options))
+    assert code == 0, output
     assert (await report_of(tmp_path)).totals["completed"] == 60
 
 
-async def test_a_row_that_vanishes_is_named(running: System, tmp_path: Path) -> None:
-    """After it has ended, and before the driver looks it up."""
+async def test_a_deleted_row_is_named(running: System, tmp_path: Path) -> None:
+    """Deleted after the request ended, and before the driver reads it."""
     before = await ids(running)
     async with aws_proxy(running.aws.endpoint) as proxy:
-        proof = HeldProof()
-        proxy.hook = proof.hook
+        verification = BlockedVerification()
+        proxy.hook = verification.hook
         process = await start(running, tmp_path, "--requests", "20", endpoint=proxy.endpoint)
         (victim,) = await completed_rows(running, before)
         await delete_row(running, victim)
-        proof.let_go.set()
-        code, said = await ended(process)
-    assert code == 1, said
-    assert f"{victim} acknowledged, and absent" in said
+        verification.released.set()
+        code, output = await ended(process)
+    assert code == 1, output
+    assert f"{victim} acknowledged, and absent" in output
     faults = await asyncio.to_thread((tmp_path / "report" / "faults.txt").read_text)
     assert f"lost: {victim}" in faults
 
 
-async def test_an_interrupted_run_tells_how_far_it_came(running: System, tmp_path: Path) -> None:
+async def test_an_interrupted_run_reports_its_progress(running: System, tmp_path: Path) -> None:
     before = await ids(running)
     process = await start(running, tmp_path, "--requests", "10000", "--rate", "10")
-    # Half a second of the run: the driver has long been told that the first of them was acknowledged.
+    # Half a second of the run, so the driver has received the first acknowledgements.
     await completed_rows(running, before, count=5)
     process.send_signal(signal.SIGINT)
-    code, said = await ended(process)
-    assert code == 130, said
+    code, output = await ended(process)
+    assert code == 130, output
     record = await report_of(tmp_path)
     assert not record.verdict.passed
     assert record.verdict.sentences[0] == "Interrupted."
@@ -133,7 +133,7 @@ async def test_an_interrupted_run_tells_how_far_it_came(running: System, tmp_pat
 
 
 async def completed_rows(running: System, before: set[str], *, count: int = 1) -> list[str]:
-    """Wait for rows that were not there before and are COMPLETED; answers the ids of so many."""
+    """Wait for `count` new COMPLETED rows and return their ids."""
     found: list[str] = []
     while len(found) < count:
         completed = [row for row in await rows(running) if row["status"]["S"] == "COMPLETED"]
@@ -156,12 +156,12 @@ async def ids(running: System) -> set[str]:
 async def rows(running: System) -> list[dict[str, Any]]:
     async with get_session().create_client("dynamodb", **running.aws.sdk()) as dynamodb:
         table = running.stack.requests_table
-        asked: dict[str, Any] = {"TableName": table, "ConsistentRead": True}
+        query: dict[str, Any] = {"TableName": table, "ConsistentRead": True}
         found: list[dict[str, Any]] = []
         while True:
-            # Others have filled the table, beyond a page.
-            answer = await dynamodb.scan(**asked)
+            # Other tests have added more rows than one page holds.
+            answer = await dynamodb.scan(**query)
             found += answer["Items"]
             if "LastEvaluatedKey" not in answer:
                 return found
-            asked["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+            query["ExclusiveStartKey"] = answer["LastEvaluatedKey"]

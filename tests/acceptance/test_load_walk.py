@@ -17,12 +17,12 @@ from loadtest.run_report.record import RunRecord
 
 pytestmark = pytest.mark.timeout(240)
 
-FEW = ("--requests", "200", "--customers", "2", "--rate", "5")
+SMALL_RUN = ("--requests", "200", "--customers", "2", "--rate", "5")
 
 
 @pytest.fixture
 async def indexed(embedded_aws: RecordingAws) -> AsyncIterator[System]:
-    """A system of its own, whose images can be searched for."""
+    """A separate system with an indexer."""
     async with system(embedded_aws) as running:
         await running.start_server()
         await running.start_consumer()
@@ -31,7 +31,7 @@ async def indexed(embedded_aws: RecordingAws) -> AsyncIterator[System]:
 
 
 async def start(running: System, folder: Path, *arguments: str) -> Process:
-    """The driver as its user starts it, with nothing but an address."""
+    """Start the driver with only an address."""
     options = ["--address", running.address, "--hosts", "1", "--report", str(folder / "report")]
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "loadtest.main", "walk", *options, *arguments),
@@ -46,22 +46,24 @@ async def report_of(folder: Path) -> RunRecord:
 
 
 def walked(record: RunRecord) -> set[str]:
-    """The kinds of lists that the report has figures of."""
+    """Return the kinds of lists in the report."""
     [table] = record.tables
     return {str(row[0]).partition(",")[0] for row in table.rows}
 
 
-async def test_each_is_listed_once_while_more_come(indexed: System, tmp_path: Path) -> None:
-    """All lists of three customers, PENDING requests and searches among them, to their ends."""
-    some = ("--requests", "300", "--customers", "3", "--rate", "10")
-    process = await start(indexed, tmp_path, *some)
-    said, _ = await process.communicate()
-    assert process.returncode == 0, said.decode()
+async def test_each_request_is_listed_once_while_more_are_submitted(
+    indexed: System, tmp_path: Path
+) -> None:
+    """All pages of all lists of three customers, including PENDING requests and searches."""
+    size = ("--requests", "300", "--customers", "3", "--rate", "10")
+    process = await start(indexed, tmp_path, *size)
+    output, _ = await process.communicate()
+    assert process.returncode == 0, output.decode()
     record = await report_of(tmp_path)
     assert record.verdict.passed
     totals = record.totals
-    assert int(totals["submitted meanwhile"]) > 0
-    assert 0 < int(totals["tokens refused"]) <= int(totals["walks"])
+    assert int(totals["submitted during the walks"]) > 0
+    assert 0 < int(totals["rejected tokens"]) <= int(totals["walks"])
     assert walked(record) == {
         "all requests",
         "a span of time",
@@ -76,38 +78,38 @@ async def test_each_is_listed_once_while_more_come(indexed: System, tmp_path: Pa
     assert {"report.json", "faults.txt"} <= set(files)
 
 
-async def test_a_search_that_is_not_there_is_left_out(
+async def test_searches_are_omitted_if_the_server_has_no_search(
     embedded_aws: RecordingAws, tmp_path: Path
 ) -> None:
-    """And said, and what else was chosen is walked alone; where nothing is left to walk, nothing is submitted."""
+    """The report says so. If no selected list remains, nothing is submitted."""
     async with system(embedded_aws) as running:
         await running.start_server(SEARCH_URL="")
         await running.start_consumer()
-        only = (*FEW, "--only", "search")
+        only = (*SMALL_RUN, "--only", "search")
         process = await start(running, tmp_path, *only, "--only", "spans")
-        said, _ = await process.communicate()
-        assert process.returncode == 0, said.decode()
+        output, _ = await process.communicate()
+        assert process.returncode == 0, output.decode()
         record = await report_of(tmp_path)
         process = await start(running, tmp_path, *only)
-        said, _ = await process.communicate()
+        output, _ = await process.communicate()
     assert record.verdict.sentences[-1] == "The server has no search: no search was walked."
     assert walked(record) == {"a span of time"}
     assert record.heading.settings["walked only"] == "search, spans"
     assert process.returncode == 2
-    assert said.decode().splitlines()[-1] == (
+    assert output.decode().splitlines()[-1] == (
         "imageservice-loadtest: --only search: the server has no search"
     )
 
 
-async def test_an_interrupted_walk_proves_nothing(running: System, tmp_path: Path) -> None:
+async def test_an_interrupted_walk_fails(running: System, tmp_path: Path) -> None:
     process = await start(running, tmp_path, "--requests", "1000", "--customers", "5")
     assert process.stdout is not None
     async for line in process.stdout:
         if line.startswith(b"ended"):
             process.send_signal(signal.SIGINT)
             break
-    said, _ = await process.communicate()
-    assert process.returncode == 130, said.decode()
+    output, _ = await process.communicate()
+    assert process.returncode == 130, output.decode()
     record = await report_of(tmp_path)
     assert not record.verdict.passed
     assert record.verdict.sentences[0] == "Interrupted."

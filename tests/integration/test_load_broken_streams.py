@@ -1,4 +1,4 @@
-"""The driver's bulk stream against a server that breaks streams off: each item is sent until it is answered."""
+"""The stream sender against a server that aborts streams: each item is sent until it has a result."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,11 +10,11 @@ import pytest
 from harness.scripted_service import serving
 from imageservice.v1 import image_service_pb2 as pb
 from imageservice.v1 import image_service_pb2_grpc as pb_grpc
-from loadtest.million.desk import ACKNOWLEDGE, TERMINAL, Desk
+from loadtest.million.event_router import ACKNOWLEDGE, TERMINAL, EventRouter
 from loadtest.million.items import Items
 from loadtest.million.ledger import Ledger
-from loadtest.million.submitting import StreamSender
-from loadtest.million.work import Work
+from loadtest.million.scheduler import Scheduler
+from loadtest.million.sender import StreamSender
 from loadtest.run_report.recorder import Recorder
 
 pytestmark = pytest.mark.timeout(60)
@@ -23,7 +23,7 @@ TOTAL = 400
 
 
 class BreakingServer(pb_grpc.ImageServiceServicer):
-    """Answers a few items of each stream, then breaks it off; later ones are left to work."""
+    """Aborts the first streams after a few results, and serves later ones to their end."""
 
     def __init__(self, streams_broken: int) -> None:
         self.left = streams_broken
@@ -44,20 +44,20 @@ class BreakingServer(pb_grpc.ImageServiceServicer):
             yield pb.SubmitImagesResponse(results=[result])
 
 
-async def test_no_item_is_stranded_with_a_stream_that_broke_off() -> None:
-    """Two senders share the work: what one of them had taken must find its way to the other or back."""
+async def test_no_item_is_lost_with_an_aborted_stream() -> None:
+    """Two senders share the items: an item taken by an aborted stream must be sent again by either."""
     items = Items(TOTAL, TOTAL, 1, ("http://127.0.0.1:1",))
     ledger = Ledger(TOTAL)
-    work = Work(ledger, TOTAL, window=16)
-    desk = Desk(items, ledger, work, Recorder((ACKNOWLEDGE, TERMINAL)))
-    desk.on_acknowledged = lambda number: desk.told(items.request_id(number), 2, "COMPLETED")
-    # Only the stream is called.
+    scheduler = Scheduler(ledger, TOTAL, window=16)
+    router = EventRouter(items, ledger, scheduler, Recorder((ACKNOWLEDGE, TERMINAL)))
+    router.on_acknowledged = lambda number: router.ended(items.request_id(number), 2, "COMPLETED")
+    # Only SubmitImages is called.
     servicer = BreakingServer(streams_broken=6)  # type: ignore[abstract]
     async with serving(servicer) as address, grpc.aio.insecure_channel(address) as channel:
         stub = pb_grpc.ImageServiceStub(channel)
-        senders = [StreamSender(stub, work, desk) for _ in range(2)]
+        senders = [StreamSender(stub, scheduler, router) for _ in range(2)]
         async with asyncio.TaskGroup() as group:
-            group.create_task(work.feed(None))
+            group.create_task(scheduler.feed(None))
             for sender in senders:
                 group.create_task(sender.run())
     assert servicer.left == 0

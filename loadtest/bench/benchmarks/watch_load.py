@@ -24,7 +24,7 @@ from loadtest.bench.system.backend import NullControl, backend
 from loadtest.bench.system.process import BenchFailed
 from loadtest.bench.system.stages import Stage, server_stage
 from loadtest.bench.thresholds import Threshold
-from loadtest.cancellation import cancelled
+from loadtest.cancellation import cancel_all
 
 WATCHED = 10_000
 STREAM = 100
@@ -104,7 +104,7 @@ async def _watching(server: Stage, ids: Sequence[str]) -> AsyncIterator[Watchers
         await watchers.wait_for_events(len(ids))
         yield watchers
     finally:
-        await cancelled(streams)
+        await cancel_all(streams)
         for channel in channels:
             await channel.close()
 

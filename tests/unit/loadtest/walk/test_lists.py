@@ -1,4 +1,4 @@
-"""What is submitted to be walked, and which lists of it are. Pure."""
+"""The submitted items of a walk, and the selected lists."""
 
 from collections import Counter
 
@@ -6,47 +6,57 @@ import pytest
 
 from imageservice.v1 import image_service_pb2 as pb
 from loadtest.million.items import EXTENSIONS
-from loadtest.walk.choice import EVERYTHING, Choice
 from loadtest.walk.items import WalkItems
-from loadtest.walk.lists import CHOICES, LISTS, SEARCH_FORMAT, questions
-from loadtest.walk.settings import WalkSettings
+from loadtest.walk.lists import (
+    EVERYTHING,
+    LISTS,
+    SEARCH_FORMAT,
+    SELECTION_OF,
+    Selection,
+    list_queries,
+)
+from loadtest.walk.run import WalkSettings
 
 ITEMS = WalkItems(1_000, 1_000, 5, ("http://127.0.0.1:1",), "0123456789abcdef01")
 TIMES = list(range(9))
 
 
-def kinds(at: int, chosen: frozenset[Choice]) -> Counter[tuple[str, int]]:
-    asked = questions(at, ITEMS.customer_at(at), TIMES, chosen)
-    return Counter((each.kind, each.page_size) for each in asked)
+def kinds(at: int, selected: frozenset[Selection]) -> Counter[tuple[str, int]]:
+    queries = list_queries(at, ITEMS.customer_at(at), TIMES, selected)
+    return Counter((each.kind, each.page_size) for each in queries)
 
 
-def test_everything_is_walked_unless_something_is_chosen() -> None:
-    """The first customer's lists by small pages too; what the report has rows for is what is walked."""
+def test_all_lists_are_read_by_default() -> None:
+    """The first customer also with small pages. The report has rows for exactly these lists."""
     assert set(kinds(0, EVERYTHING)) == set(LISTS)
     assert set(kinds(1, EVERYTHING)) < set(LISTS)
-    assert {kind for kind, _ in kinds(1, EVERYTHING)} == set(CHOICES)
+    assert {kind for kind, _ in kinds(1, EVERYTHING)} == set(SELECTION_OF)
 
 
-@pytest.mark.parametrize("choice", Choice)
-def test_what_is_chosen_is_walked_and_nothing_else(choice: Choice) -> None:
-    walked = kinds(0, frozenset({choice}))
-    assert {CHOICES[kind] for kind, _ in walked} == {choice}
+@pytest.mark.parametrize("selection", Selection)
+def test_only_selected_lists_are_read(selection: Selection) -> None:
+    walked = kinds(0, frozenset({selection}))
+    assert {SELECTION_OF[kind] for kind, _ in walked} == {selection}
     assert walked == Counter(
-        {each: times for each, times in kinds(0, EVERYTHING).items() if CHOICES[each[0]] == choice}
+        {
+            each: times
+            for each, times in kinds(0, EVERYTHING).items()
+            if SELECTION_OF[each[0]] == selection
+        }
     )
 
 
-def test_a_search_names_the_customer_the_format_and_no_more_than_its_largest_page() -> None:
-    [asked] = [
-        each.message()
-        for each in questions(3, "acme", TIMES, frozenset({Choice.SEARCH}))
+def test_a_search_has_the_customer_the_format_and_the_largest_page_size() -> None:
+    [request] = [
+        each.first_page()
+        for each in list_queries(3, "acme", TIMES, frozenset({Selection.SEARCH}))
         if each.kind == SEARCH_FORMAT
     ]
-    assert asked == pb.SearchImagesRequest(customer_id="acme", page_size=100, formats=["GIF"])
+    assert request == pb.SearchImagesRequest(customer_id="acme", page_size=100, formats=["GIF"])
 
 
-def test_each_customer_has_all_formats_failures_and_some_that_come_late() -> None:
-    """So that no list of it is empty: late ones are PENDING however fast the others end."""
+def test_each_customer_has_all_formats_failures_and_delayed_items() -> None:
+    """So that none of its lists is empty. Delayed items are PENDING however fast the others end."""
     for at in range(ITEMS.customers):
         urls = [ITEMS.url(number) for number in range(at, ITEMS.total, ITEMS.customers)]
         of = {
@@ -55,12 +65,12 @@ def test_each_customer_has_all_formats_failures_and_some_that_come_late() -> Non
         }
         assert min(of.values()) >= len(urls) / 10
         assert sum("/status/404" in url for url in urls) == len(urls) / 10
-        late = [url for url in urls if "/retry-after/" in url]
-        assert len(late) == len(set(late)) == len(urls) / 20
+        delayed = [url for url in urls if "/retry-after/" in url]
+        assert len(delayed) == len(set(delayed)) == len(urls) / 20
 
 
-def test_the_report_says_what_was_chosen() -> None:
-    """Nothing is said of what is done by default."""
+def test_the_report_names_the_selected_lists() -> None:
+    """The default selection is not mentioned."""
     every = WalkSettings(1, 2, 1.0, 1, 1, 1.0, "")
-    some = WalkSettings(1, 2, 1.0, 1, 1, 1.0, "", frozenset({Choice.SEARCH, Choice.PENDING}))
+    some = WalkSettings(1, 2, 1.0, 1, 1, 1.0, "", frozenset({Selection.SEARCH, Selection.PENDING}))
     assert some.for_report() == {**every.for_report(), "walked only": "pending, search"}

@@ -1,4 +1,4 @@
-"""How long a customer is searched, and what each search must find. The index is scripted, and time is virtual."""
+"""How long a search is repeated, and what each search must find. The index is scripted, and time is virtual."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -11,32 +11,31 @@ from harness.scripted_service import Refusal, ScriptedService, serving
 from harness.virtual_time import run_virtually
 from imageservice.v1 import image_service_pb2 as pb
 from loadtest.driver.preparation import connection
-from loadtest.walk.entry import Entry
-from loadtest.walk.lists import SEARCH, Question
-from loadtest.walk.pages import Walked
-from loadtest.walk.proof import Known
-from loadtest.walk.searches import PAUSE_SECONDS, Searches, searchable
+from loadtest.walk.lists import SEARCH, ListQuery
+from loadtest.walk.pages import Walk
+from loadtest.walk.searches import REPEAT_S, Searches, has_search
+from loadtest.walk.snapshot import Entry, Snapshot
 
 if TYPE_CHECKING:
     from imageservice.v1 import image_service_pb2_grpc as pb_grpc
 
-QUESTION = Question(SEARCH, "acme", 100)
+QUERY = ListQuery(SEARCH, "acme", 100)
 PATIENCE = 10.0
 
 
 @dataclass(slots=True)
 class Index:
-    """What can be found, by walk; the last one for ever. A page holds two."""
+    """The results by walk; the last result repeats. A page has two images."""
 
     found: Sequence[str]
-    """A letter for each image."""
+    """One letter per image."""
     walks: int = 0
     _left: list[str] = field(default_factory=list)
 
     async def SearchImages(  # noqa: N802  the contract names it
-        self, asked: pb.SearchImagesRequest, **_options: float
+        self, request: pb.SearchImagesRequest, **_options: float
     ) -> pb.SearchImagesResponse:
-        if not asked.page_token:
+        if not request.page_token:
             self._left = list(self.found[min(self.walks, len(self.found) - 1)])
             self.walks += 1
         page, self._left = self._left[:2], self._left[2:]
@@ -46,35 +45,35 @@ class Index:
         )
 
 
-def known(ids: Iterable[str]) -> Known:
-    return Known({each: Entry(each, "acme", pb.STATE_COMPLETED, 0, 0) for each in ids})
+def snapshot(ids: Iterable[str]) -> Snapshot:
+    return Snapshot({each: Entry(each, "acme", pb.STATE_COMPLETED, 0, 0) for each in ids})
 
 
-def walks(index: Index, *rounds: str) -> list[list[tuple[Walked, set[str]]]]:
-    """Of one customer: what is known before each question, and the walks that it took."""
+def walks(index: Index, *rounds: str) -> list[list[tuple[Walk, set[str]]]]:
+    """Search once per round for the ids of its snapshot, and return the walks of each round."""
 
-    async def searched() -> list[list[tuple[Walked, set[str]]]]:
+    async def search_all() -> list[list[tuple[Walk, set[str]]]]:
         searches = Searches(cast("pb_grpc.ImageServiceAsyncStub", index), PATIENCE)
-        return [[each async for each in searches.walks(QUESTION, known(ids))] for ids in rounds]
+        return [[each async for each in searches.walks(QUERY, snapshot(ids))] for ids in rounds]
 
-    return run_virtually(searched())
-
-
-def ids(walked: Walked) -> str:
-    return "".join(entry.request_id for entry in walked.entries)
+    return run_virtually(search_all())
 
 
-def test_one_walk_is_enough_where_all_is_found() -> None:
-    """More than is known is welcome."""
-    [[(walked, must)]] = walks(Index(["abcd"]), "abc")
-    assert (ids(walked), walked.calls, walked.first_token) == ("abcd", 2, "more")
-    assert must == set("abc")
+def ids(walk: Walk) -> str:
+    return "".join(entry.request_id for entry in walk.entries)
 
 
-def test_walks_are_repeated_until_all_that_is_known_is_found() -> None:
-    """Each is held to what those before it have found, the last one to all that is known."""
+def test_one_walk_suffices_if_it_finds_everything() -> None:
+    """Further results are allowed."""
+    [[(walk, required)]] = walks(Index(["abcd"]), "abc")
+    assert (ids(walk), walk.calls, walk.first_token) == ("abcd", 2, "more")
+    assert required == set("abc")
+
+
+def test_walks_are_repeated_until_they_find_the_whole_snapshot() -> None:
+    """Each must contain earlier results; the last must contain the whole snapshot."""
     [made] = walks(Index(["", "a", "ab", "abc"]), "abc")
-    assert [(ids(walked), must) for walked, must in made] == [
+    assert [(ids(walk), required) for walk, required in made] == [
         ("", set()),
         ("a", set()),
         ("ab", {"a"}),
@@ -82,30 +81,30 @@ def test_walks_are_repeated_until_all_that_is_known_is_found() -> None:
     ]
 
 
-def test_a_walk_must_find_again_what_was_found_though_nobody_knew_of_it() -> None:
-    """Also when the next question is asked."""
+def test_a_walk_must_contain_earlier_results_outside_the_snapshot() -> None:
+    """Also those of an earlier query."""
     first, second = walks(Index(["ax", "a"]), "a", "a")
-    assert [must for _, must in first] == [{"a"}]
-    assert [(ids(walked), must) for walked, must in second] == [("a", {"a", "x"})]
+    assert [required for _, required in first] == [{"a"}]
+    assert [(ids(walk), required) for walk, required in second] == [("a", {"a", "x"})]
 
 
-def test_patience_ends_and_the_last_walk_is_held_to_all() -> None:
-    """What is never found is missing from it."""
+def test_the_last_walk_without_progress_must_contain_the_whole_snapshot() -> None:
+    """An image that is never found is missing from it."""
     index = Index(["a"])
     [made] = walks(index, "ab")
-    *earlier, (walked, must) = made
-    assert all(must <= {"a"} for _, must in earlier)
-    assert must - set(ids(walked)) == {"b"}
-    assert index.walks == len(made) == pytest.approx(PATIENCE / PAUSE_SECONDS, abs=3)
+    *earlier, (walk, required) = made
+    assert all(required <= {"a"} for _, required in earlier)
+    assert required - set(ids(walk)) == {"b"}
+    assert index.walks == len(made) == pytest.approx(PATIENCE / REPEAT_S, abs=3)
 
 
-def test_patience_begins_anew_with_whatever_is_found() -> None:
-    """A slow index that gets on is waited for."""
-    late = round(0.8 * PATIENCE / PAUSE_SECONDS)
+def test_progress_restarts_the_patience() -> None:
+    """The search waits for a slow index that makes progress."""
+    late = round(0.8 * PATIENCE / REPEAT_S)
     [made] = walks(Index([*["a"] * late, *["ab"] * late, *["abc"] * late, "abcd"]), "abcd")
     assert len(made) == 3 * late + 1
-    walked, must = made[-1]
-    assert set(ids(walked)) == must == set("abcd")
+    walk, required = made[-1]
+    assert set(ids(walk)) == required == set("abcd")
 
 
 @pytest.mark.parametrize(
@@ -115,19 +114,19 @@ def test_patience_begins_anew_with_whatever_is_found() -> None:
         (Refusal(grpc.StatusCode.UNIMPLEMENTED, "No search."), False),
     ],
 )
-async def test_a_server_without_search_is_known(
+async def test_a_server_without_search_is_detected(
     answer: pb.SearchImagesResponse | Refusal, there: bool
 ) -> None:
     async with serving(ScriptedService(found=[answer])) as address, connection(address) as stub:
-        assert await searchable(stub, "acme", 1) is there
+        assert await has_search(stub, "acme", 1) is there
 
 
-async def test_an_engine_that_is_down_is_not_taken_for_none() -> None:
-    """It is asked again, and what it cannot answer is an error."""
+async def test_a_failing_engine_is_an_error() -> None:
+    """A transient error is retried; another error is raised."""
     down = Refusal(grpc.StatusCode.INTERNAL, "Broken.")
     busy = Refusal(grpc.StatusCode.UNAVAILABLE, "Down.")
     service = ScriptedService(found=[busy, down])
     async with serving(service) as address, connection(address) as stub:
         with pytest.raises(grpc.aio.AioRpcError, match="Broken"):
-            await searchable(stub, "acme", 30)
+            await has_search(stub, "acme", 30)
     assert len(service.searched) == 2

@@ -1,4 +1,4 @@
-"""Processes that the driver starts on this machine: the origin of pictures, and, if asked to, the whole system."""
+"""Processes that the driver starts on this machine: the origin of the images, and the whole system for --up."""
 
 import asyncio
 import os
@@ -10,30 +10,30 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from loadtest.driver.errors import NotStarted
-from loadtest.driver.surroundings import Surroundings, ready
+from loadtest.driver.execution import NotReady
+from loadtest.driver.target import SystemInfo, read_ready_file
 
-READY_SECONDS = 90.0
-STOP_SECONDS = 60.0
-POLL_SECONDS = 0.1
+READY_TIMEOUT_S = 90.0
+STOP_TIMEOUT_S = 60.0
+POLL_S = 0.1
 
 
 @asynccontextmanager
-async def local_system(consumers: int, log: Path) -> AsyncIterator[Surroundings]:
-    """`imageservice up`, until the end. It may fetch from this machine. Raises NotStarted."""
+async def local_system(consumers: int, log: Path) -> AsyncIterator[SystemInfo]:
+    """Run `imageservice up`, which may fetch from this machine. Raises NotReady."""
     options = ["--address", "127.0.0.1:0", "--allow-network", "127.0.0.0/8"]
     arguments = ["-m", "cli.main", "up", *options, "--consumers", str(consumers)]
     async with _running(arguments, "--ready-file", log) as ready_file:
-        yield Surroundings.read(ready_file)
+        yield SystemInfo.read(ready_file)
 
 
 @asynccontextmanager
 async def local_origin(hosts: int, log: Path) -> AsyncIterator[tuple[tuple[str, ...], int]]:
-    """Base URLs of the origin on as many loopback addresses, and its process id."""
+    """Run an origin on `hosts` loopback addresses, and yield its base URLs and its process id."""
     arguments = ["-m", "loadtest.origin", "--hosts", str(hosts)]
     async with _running(arguments, "--ready-file", log) as ready_file:
-        told = ready(ready_file)
-        yield tuple(told["urls"]), told["pid"]
+        content = read_ready_file(ready_file)
+        yield tuple(content["urls"]), content["pid"]
 
 
 @asynccontextmanager
@@ -49,32 +49,32 @@ async def _running(arguments: Sequence[str], ready_option: str, log: Path) -> As
             stdout=out,
             stderr=STDOUT,
             env={"LOG_LEVEL": "warning", **os.environ},
-            # The terminal's Ctrl-C is for the driver, which ends these in order.
+            # Ctrl-C of the terminal reaches only the driver, which then stops these processes in order.
             start_new_session=True,
         )
         try:
-            await _ready(process, ready_file, log)
+            await _wait_until_ready(process, ready_file, log)
             yield ready_file
         finally:
             await _stop(process)
 
 
-async def _ready(process: Process, ready_file: Path, log: Path) -> None:
+async def _wait_until_ready(process: Process, ready_file: Path, log: Path) -> None:
     try:
-        async with asyncio.timeout(READY_SECONDS):
-            while not ready_file.exists():  # noqa: ASYNC240  another process has no Event
+        async with asyncio.timeout(READY_TIMEOUT_S):
+            while not ready_file.exists():  # noqa: ASYNC240  a file of another process cannot be awaited
                 if process.returncode is not None:
-                    raise NotStarted(f"ended with status {process.returncode}: see {log}")
-                await asyncio.sleep(POLL_SECONDS)
+                    raise NotReady(f"ended with status {process.returncode}: see {log}")
+                await asyncio.sleep(POLL_S)
     except TimeoutError:
-        raise NotStarted(f"not ready within {READY_SECONDS:g} s: see {log}") from None
+        raise NotReady(f"not ready within {READY_TIMEOUT_S:g} s: see {log}") from None
 
 
 async def _stop(process: Process) -> None:
     with suppress(ProcessLookupError):
         process.send_signal(signal.SIGINT)
     try:
-        async with asyncio.timeout(STOP_SECONDS):
+        async with asyncio.timeout(STOP_TIMEOUT_S):
             await process.wait()
     except TimeoutError:
         with suppress(ProcessLookupError):

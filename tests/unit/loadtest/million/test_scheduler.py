@@ -1,4 +1,4 @@
-"""The million driver's load: what it sends, and when. Pure."""
+"""The items of the million, and when they are sent."""
 
 import asyncio
 import time
@@ -9,7 +9,7 @@ import pytest
 
 from loadtest.million.items import Items, TooFewCustomers
 from loadtest.million.ledger import Ledger
-from loadtest.million.work import Work
+from loadtest.million.scheduler import Scheduler
 from loadtest.run_report.schedule import Schedule
 
 ORIGINS = ("http://127.0.0.1:1", "http://127.0.0.2:1", "http://127.0.0.3:1")
@@ -25,13 +25,13 @@ def items(total: int = 1_000, bodies: int = 100, customers: int = 10) -> Items:
     [(1_000, 100, 10), (1_000, 100, 37), (995, 100, 100), (5, 5, 1)],
 )
 def test_no_customer_submits_a_body_twice(total: int, bodies: int, customers: int) -> None:
-    """Else the second upload would only repeat the first."""
+    """Otherwise the second upload would overwrite the first."""
     some = items(total, bodies, customers)
     assert len({(some.url(n), some.customer(n)) for n in range(total)}) == total
     assert len({some.url(n) for n in range(total)}) == bodies
 
 
-def test_all_formats_origins_and_customers_take_part() -> None:
+def test_all_formats_origins_and_customers_are_used() -> None:
     some = items()
     urls = [some.url(n) for n in range(some.total)]
     assert {url.rpartition(".")[2] for url in urls} == {"jpg", "png", "webp", "gif"}
@@ -46,7 +46,7 @@ def test_too_few_customers_are_refused() -> None:
         items(customers=9)
 
 
-def test_an_id_is_a_uuid_that_tells_its_number() -> None:
+def test_an_id_is_a_uuid_that_contains_the_item_number() -> None:
     some = items()
     ids = [some.request_id(n) for n in range(some.total)]
     assert [str(uuid.UUID(one)) for one in ids] == ids
@@ -62,51 +62,51 @@ def test_an_id_of_another_run_has_no_number(request_id: str) -> None:
     assert items().number(request_id) is None
 
 
-async def out_of(work: Work) -> list[int | None]:
-    """All that is handed out before a sender would have to wait."""
+async def drain(scheduler: Scheduler) -> list[int | None]:
+    """Take all items that are available without waiting."""
     taken: list[int | None] = []
     for _ in range(200):
         await asyncio.sleep(0)
-        if work.waiting:
-            taken.append(await work.take())
+        if scheduler.queued:
+            taken.append(await scheduler.next_item())
     return taken
 
 
-async def test_no_more_than_the_window_is_unfinished() -> None:
-    work = Work(Ledger(100), 100, window=5)
-    feeding = asyncio.create_task(work.feed(None))
-    assert await out_of(work) == [0, 1, 2, 3, 4]
-    work.leave_window()
-    work.leave_window()
-    assert await out_of(work) == [5, 6]
+async def test_at_most_a_window_of_items_is_unfinished() -> None:
+    scheduler = Scheduler(Ledger(100), 100, window=5)
+    feeding = asyncio.create_task(scheduler.feed(None))
+    assert await drain(scheduler) == [0, 1, 2, 3, 4]
+    scheduler.release_slot()
+    scheduler.release_slot()
+    assert await drain(scheduler) == [5, 6]
     feeding.cancel()
 
 
-async def test_an_open_loop_waits_for_nobody() -> None:
-    """What is overdue is sent at once, with the moment at which it should have been sent."""
+async def test_an_open_loop_ignores_the_window() -> None:
+    """Overdue items are sent at once, and their latency counts from the intended time."""
     ledger = Ledger(50)
     start = time.monotonic() - 10
-    work = Work(ledger, 50, window=1)
-    feeding = asyncio.create_task(work.feed(Schedule(start, rate=100.0)))
-    assert await out_of(work) == list(range(50))
-    assert ledger.begun(40) == pytest.approx(start + 0.4)
+    scheduler = Scheduler(ledger, 50, window=1)
+    feeding = asyncio.create_task(scheduler.feed(Schedule(start, rate=100.0)))
+    assert await drain(scheduler) == list(range(50))
+    assert ledger.started(40) == pytest.approx(start + 0.4)
     await feeding
 
 
-async def test_senders_are_let_go_once_all_is_settled() -> None:
+async def test_senders_end_once_all_items_are_answered() -> None:
     ledger = Ledger(2)
-    work = Work(ledger, 2, window=2)
-    await work.feed(None)
-    assert await out_of(work) == [0, 1]
-    senders = [asyncio.create_task(work.take()) for _ in range(3)]
+    scheduler = Scheduler(ledger, 2, window=2)
+    await scheduler.feed(None)
+    assert await drain(scheduler) == [0, 1]
+    senders = [asyncio.create_task(scheduler.next_item()) for _ in range(3)]
     ledger.acknowledge(0)
-    work.settled()
-    work.again(1, 0)
+    scheduler.item_answered()
+    scheduler.retry(1, 0)
     assert await asyncio.wait_for(_first(senders), 5) == 1
-    ledger.refuse(1)
-    work.settled()
+    ledger.reject(1)
+    scheduler.item_answered()
     assert Counter(await asyncio.gather(*senders)) == {None: 2, 1: 1}
-    assert await work.take() is None
+    assert await scheduler.next_item() is None
 
 
 async def _first(senders: list[asyncio.Task[int | None]]) -> int | None:

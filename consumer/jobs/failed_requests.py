@@ -1,15 +1,13 @@
-"""Finding FAILED requests in the tables: one customer's by the index of failures, or those that are named.
+"""Finds FAILED requests in the tables: those of a customer by the index of failures, or those with given ids.
 
-Cost: the index at half a read unit for 4 KB, and each request that is asked for at a read unit, strongly consistent:
-the index tells the failure's code, so that those of another code are not read.
+Cost: half a read unit per 4 KB of the index, and one read unit (strongly consistent) per request that is read. The
+index has the failure code, so requests with another code are not read.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-import structlog
 
 from core.aws.client import call
 from core.aws.http import JsonService
@@ -20,83 +18,91 @@ from core.errors import FailureCode, MalformedRow
 from core.model.request import ImageRequest, State, shard_name
 from core.resilience.retry import retry_unavailable
 
-_KEYS_A_QUERY = 500
-AT_ONCE = 50
-"""Requests that are read and reopened beside one another: below the connections that a client has."""
-
-_log = structlog.get_logger()
+_KEYS_PER_QUERY = 500
+CONCURRENCY = 50
+"""Requests that are read and reopened concurrently: fewer than a client has connections."""
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """Beside the requests, how many keys there were of another code, and of requests that have moved on since."""
+class FailedRequestPage:
+    """FAILED requests, and the numbers of index keys that were left out."""
 
     requests: Sequence[ImageRequest] = ()
     other_code: int = 0
-    moved_on: int = 0
+    no_longer_failed: int = 0
 
 
-class FailedRequests:
-    """`failed_with` is None for any code. Methods raise DependencyUnavailable for what stays down."""
+class FailedRequestFinder:
+    """Finds requests that failed with `failure_code`; None stands for any code.
+
+    Methods retry while DynamoDB is unavailable, and raise DependencyUnavailable after the last attempt.
+    """
 
     def __init__(
-        self, tables: Tables, dynamodb: JsonService, failed_with: FailureCode | None
+        self, tables: Tables, dynamodb: JsonService, failure_code: FailureCode | None
     ) -> None:
         self._tables = tables
         self._dynamodb = dynamodb
-        self._failed_with = failed_with
+        self._failure_code = failure_code
 
-    async def of_customer(self, customer_id: str, failed: TimeRange) -> AsyncIterator[Found]:
-        """Up to AT_ONCE requests at a time, of those that FAILED within `failed`, and have not moved on since."""
+    async def find_by_customer(
+        self, customer_id: str, failed: TimeRange
+    ) -> AsyncIterator[FailedRequestPage]:
+        """Yield pages of up to CONCURRENCY requests that FAILED within the time range and are still FAILED."""
         for number in range(self._tables.statements.shards):
             shard, after = shard_name(customer_id, number), None
             while True:
-                keys, after, other_code = await self._page(shard, failed, after)
-                yield Found(other_code=other_code)
-                for at in range(0, len(keys), AT_ONCE):
-                    ids = [key.request_id for key in keys[at : at + AT_ONCE]]
-                    failures = [
+                keys, after, other_code = await self._query(shard, failed, after)
+                yield FailedRequestPage(other_code=other_code)
+                for at in range(0, len(keys), CONCURRENCY):
+                    ids = [key.request_id for key in keys[at : at + CONCURRENCY]]
+                    requests = [
                         each for each in await self.read(ids) if _failed_within(each, failed)
                     ]
-                    yield Found(failures, moved_on=len(ids) - len(failures))
+                    yield FailedRequestPage(requests, no_longer_failed=len(ids) - len(requests))
                 if after is None:
                     break
 
     async def read(self, request_ids: Sequence[str]) -> list[ImageRequest]:
-        """Those that there are, whatever their state. One that cannot be read is logged and left out."""
-        requests = await asyncio.gather(*map(self._request, request_ids))
+        """Return the requests that exist, in any state. A malformed row is logged and left out."""
+        requests = await asyncio.gather(*map(self._read_request, request_ids))
         return [request for request in requests if request is not None]
 
-    async def _request(self, request_id: str) -> ImageRequest | None:
+    async def _read_request(self, request_id: str) -> ImageRequest | None:
         try:
             return await retry_unavailable("read request", self._tables.read_request, request_id)
         except MalformedRow as error:
             schema.log_malformed_row(error)
             return None
 
-    async def _page(
+    async def _query(
         self, shard: str, failed: TimeRange, after: IndexKey | None
     ) -> tuple[Sequence[IndexKey], IndexKey | None, int]:
-        """Keys, where to go on, and how many were of another code."""
+        """Return keys, the key to resume after, and the number of keys with another failure code."""
         table = self._tables.statements.requests_table
-        members = query_members(table, BY_FAILURE, shard, failed, after=after, limit=_KEYS_A_QUERY)
-        if self._failed_with is not None:
-            _narrow(members, self._failed_with)
+        members = query_members(
+            table, BY_FAILURE, shard, failed, after=after, limit=_KEYS_PER_QUERY
+        )
+        if self._failure_code is not None:
+            _filter_code(members, self._failure_code)
         answer = await retry_unavailable(
             "query failed requests",
             lambda: call("dynamodb:Query", self._dynamodb.invoke("Query", members)),
         )
-        found = slice_of(BY_FAILURE, answer)
-        return found.keys, found.resume, answer["ScannedCount"] - len(found.keys)
+        page = slice_of(BY_FAILURE, answer)
+        return page.keys, page.resume, answer["ScannedCount"] - len(page.keys)
 
 
-def _narrow(members: dict[str, Any], code: FailureCode) -> None:
-    """Leave out the keys of other codes. They are paid for all the same."""
+def _filter_code(members: dict[str, Any], code: FailureCode) -> None:
+    """Make DynamoDB leave out the keys of other codes. They cost read units all the same."""
     members["FilterExpression"] = "#code = :code"
     members["ExpressionAttributeNames"]["#code"] = schema.FAILURE_CODE
     members["ExpressionAttributeValues"][":code"] = schema.string(code)
 
 
 def _failed_within(request: ImageRequest, failed: TimeRange) -> bool:
-    """The index may be a moment behind: what failed again since belongs to the next pass."""
+    """Return whether the request is FAILED and failed in the time range.
+
+    The index is eventually consistent: a request that has failed again since belongs to the next run.
+    """
     return request.state is State.FAILED and failed.first <= request.updated_at <= failed.last

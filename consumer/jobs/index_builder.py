@@ -1,4 +1,4 @@
-"""Fills a new index with every image of the table."""
+"""Fills a new search index with every image of the images table."""
 
 import asyncio
 import uuid
@@ -21,21 +21,21 @@ _log = structlog.get_logger()
 
 
 @dataclass(slots=True)
-class Tally:
+class IndexStats:
     indexed: int = 0
     rejected: int = 0
-    passed_over: int = 0
-    """Images whose request has not come to its end."""
+    skipped: int = 0
+    """Images whose request has not ended."""
 
     @property
     def seen(self) -> int:
-        return self.indexed + self.rejected + self.passed_over
+        return self.indexed + self.rejected + self.skipped
 
     def __str__(self) -> str:
-        told = f"{self.indexed} images indexed, {self.rejected} rejected"
-        if self.passed_over:
-            told += f", {self.passed_over} passed over because their requests are not COMPLETED"
-        return told
+        text = f"{self.indexed} images indexed, {self.rejected} rejected"
+        if self.skipped:
+            text += f", {self.skipped} skipped because their requests are not COMPLETED"
+        return text
 
 
 class IndexBuilder:
@@ -46,10 +46,10 @@ class IndexBuilder:
         self._tables = tables
         self._rebuild = rebuild
         self._progress = progress
-        self._tally = Tally()
+        self._stats = IndexStats()
 
-    async def run(self, segments: int) -> Tally:
-        """Raises DependencyUnavailable for what stays down."""
+    async def run(self, segments: int) -> IndexStats:
+        """Index all segments in parallel. Raises DependencyUnavailable after the last retry of a call."""
         tasks = [asyncio.create_task(self._segment(number)) for number in range(segments)]
         try:
             await asyncio.gather(*tasks)
@@ -57,16 +57,16 @@ class IndexBuilder:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
-        return self._tally
+        return self._stats
 
     async def _segment(self, segment: int) -> None:
         async for items in self._scan.pages(segment):
-            looked = await retry_unavailable("read requests", self._documents, items)
-            documents = [each for each in looked if isinstance(each, SearchDocument)]
-            self._tally.rejected += sum(isinstance(each, MalformedRow) for each in looked)
-            self._tally.passed_over += sum(each is None for each in looked)
+            results = await retry_unavailable("read requests", self._documents, items)
+            documents = [each for each in results if isinstance(each, SearchDocument)]
+            self._stats.rejected += sum(isinstance(each, MalformedRow) for each in results)
+            self._stats.skipped += sum(each is None for each in results)
             await self._write(documents)
-            self._progress.advance(self._tally.seen, self._tally)
+            self._progress.advance(self._stats.seen, self._stats)
 
     async def _documents(self, items: Sequence[schema.Item]) -> list[LookupResult]:
         return await asyncio.gather(*(self._document(item) for item in items))
@@ -75,7 +75,7 @@ class IndexBuilder:
         async def read() -> SearchDocument | None:
             record = schema.image_from_item(item)
             try:
-                uuid.UUID(record.request_id)  # Else DynamoDB may refuse the key.
+                uuid.UUID(record.request_id)  # DynamoDB may reject another key.
             except ValueError as error:
                 raise MalformedRow(record.image_id, repr(error)) from error
             return document_from(record, await self._tables.read_request(record.request_id))
@@ -83,7 +83,7 @@ class IndexBuilder:
         return await readable(read, str(item.get(schema.REQUEST_ID)))
 
     async def _write(self, documents: list[SearchDocument]) -> None:
-        """All of them; those that the engine has no room for now, again."""
+        """Write all documents. Retry those that the engine cannot take now."""
 
         async def write() -> None:
             if not documents:
@@ -95,16 +95,16 @@ class IndexBuilder:
                 if each.status is WriteStatus.UNAVAILABLE:
                     documents.append(document)
                 elif each.status is WriteStatus.REJECTED:
-                    self._tally.rejected += 1
+                    self._stats.rejected += 1
                     _log.error(
-                        "not indexed",
+                        "image not indexed",
                         request_id=document.request_id,
                         image_id=document.image_id,
                         reason=each.reason,
                     )
                 else:
-                    self._tally.indexed += 1
+                    self._stats.indexed += 1
             if documents:
-                raise DependencyUnavailable(f"{len(documents)} documents are not taken now")
+                raise DependencyUnavailable(f"{len(documents)} documents are not accepted now")
 
         await retry_unavailable("write documents", write)

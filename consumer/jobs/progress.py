@@ -1,4 +1,4 @@
-"""How far an operator's command is: a bar on a terminal, a line now and then elsewhere."""
+"""Progress of a job on standard error: a bar on a terminal, otherwise a line every few seconds."""
 
 import time
 from types import TracebackType
@@ -7,11 +7,11 @@ from typing import Self
 import rich.progress
 from rich.console import Console
 
-_LINE_EVERY_S = 5.0
+_LINE_INTERVAL_S = 5.0
 
 
 class Progress:
-    """`command` begins each line. `total` is about how much there is to look at; None where nobody knows."""
+    """Each line starts with `command`. `total` is the approximate amount of work, None if it is unknown."""
 
     def __init__(self, command: str, total: int | None) -> None:
         console = Console(stderr=True)
@@ -27,7 +27,7 @@ class Progress:
         self._task = self._bar.add_task(command, total=total)
         self._total = total
         self._console = console
-        self._next_line = time.monotonic() + _LINE_EVERY_S
+        self._next_line = time.monotonic() + _LINE_INTERVAL_S
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -41,20 +41,19 @@ class Progress:
     ) -> None:
         self._bar.stop()
 
-    def advance(self, done: int, told: object) -> None:
-        """So much is done; `told` says it in words."""
-        # The total is about right: rather a full bar than one beyond its end.
+    def advance(self, done: int, stats: object) -> None:
+        """Show that `done` units of work are done, with `stats` as text."""
+        # The total is approximate: the bar is shown full rather than beyond its end.
         total = None if self._total is None else max(self._total, done)
-        self._bar.update(self._task, completed=done, total=total, description=f"{told}")
+        self._bar.update(self._task, completed=done, total=total, description=f"{stats}")
         if not self._console.is_terminal and time.monotonic() >= self._next_line:
-            self._line(told)
+            self._print(stats)
 
-    def say(self, what: str) -> None:
-        """It is now `what`."""
-        self._bar.update(self._task, description=what)
+    def set_status(self, status: str) -> None:
+        self._bar.update(self._task, description=status)
         if not self._console.is_terminal:
-            self._line(what)
+            self._print(status)
 
-    def _line(self, told: object) -> None:
-        self._next_line = time.monotonic() + _LINE_EVERY_S
-        self._console.print(f"{self._command}: {told}", highlight=False, soft_wrap=True)
+    def _print(self, text: object) -> None:
+        self._next_line = time.monotonic() + _LINE_INTERVAL_S
+        self._console.print(f"{self._command}: {text}", highlight=False, soft_wrap=True)

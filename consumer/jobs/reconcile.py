@@ -1,17 +1,17 @@
-"""`python -m consumer reconcile`: take up what was left behind.
+"""`python -m consumer reconcile`: rescue orphaned PENDING requests.
 
-A request whose message is alive is left alone: it is younger than the queue's oldest message, or its row was touched
-when its message was last received (see worker.TOUCH_AFTER_S).
+A request that still has a message is left alone: it is younger than the queue's oldest message, or its row was touched
+when its message was last received (see TOUCH_AFTER_S in consumer/worker/handler.py).
 
-Two kinds of request are left behind: those whose message was never sent (the server died between the two writes), and
-those whose message nobody could process (it is in the queue of undelivered messages). The first are claimed and sent
-again; the second, and those claimed too often, end FAILED UNDELIVERABLE.
+Requests are orphaned in two ways. The message was never sent, because the server died between its two writes: such a
+request is claimed and sent again. Or no worker could process the message, and SQS moved it to the DLQ: such a request,
+like one that was claimed too often, ends FAILED UNDELIVERABLE.
 
-Cost: one scan of the table of requests at half a read unit for 4 KB, eventually consistent. Rows of 1 KB: 1 million
-rows are 125,000 read units (about $0.02) and take 200 s at the default 5,000 rows a second; 100 million are 12.5
-million units (about $1.60) and take 5.6 h, or less at a higher --rate. Segments are read beside one another under
-that one rate; it is met while a page of 1,000 rows takes less than 1,000 * segments / rate seconds, 0.8 by default. The
-filter runs in DynamoDB: only what is left behind travels.
+Cost: one scan of the requests table, eventually consistent, at half a read unit per 4 KB. With rows of 1 KB, 1 million
+rows are 125,000 read units (about $0.02) and take 200 s at the default 5,000 rows per second; 100 million rows are 12.5
+million units (about $1.60) and take 5.6 h, or less at a higher --rate. All segments share that rate. They reach it
+while a page of 1,000 rows takes less than 1,000 * segments / rate seconds, 0.8 s by default. DynamoDB applies the
+filter, so only orphaned rows cross the network.
 """
 
 import argparse
@@ -19,60 +19,80 @@ import asyncio
 import contextlib
 import sys
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 
 from consumer.clients import Clients, open_clients
 from consumer.command import Command
 from consumer.jobs import options
-from consumer.jobs.failed_requests_queue import Letter, dead_queue
-from consumer.jobs.queue_age import oldest_age
-from consumer.jobs.rate_limiter import Pace
+from consumer.jobs.queue_reader import open_queue_reader
 from consumer.jobs.stale_scan import Checkpoint, StaleScan
 from consumer.notify.finalize import fail_request
 from consumer.settings import ConsumerSettings
-from core.aws.sqs import SqsQueue
+from core.aws.client import call
+from core.aws.sqs import IncomingMessage, SqsQueue
 from core.dynamodb.tables import ConditionNotMet
 from core.errors import RequestRejected, Undeliverable
 from core.model.message import ImageMessage, MalformedMessage, decode_message, first_message
 from core.model.request import ImageRequest
+from core.resilience.rate_limiter import RateLimiter
 from core.runtime.clock import now_ms
 from core.runtime.signals import run_until_signal
+
+if TYPE_CHECKING:
+    from types_aiobotocore_cloudwatch import CloudWatchClient
+
+_COUNTS = (
+    "ApproximateNumberOfMessages",
+    "ApproximateNumberOfMessagesNotVisible",
+    "ApproximateNumberOfMessagesDelayed",
+)
+_METRIC_WINDOW = timedelta(minutes=15)
+_MAX_RETENTION_S = 1_209_600.0
+"""Longest retention period of SQS, for a queue that does not report its own."""
 
 _log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
-    """What one run did."""
-
+class ReconcileStats:
     resent: int = 0
     failed: int = 0
 
-    def __add__(self, other: "Tally") -> "Tally":
-        return Tally(self.resent + other.resent, self.failed + other.failed)
+    def __add__(self, other: "ReconcileStats") -> "ReconcileStats":
+        return ReconcileStats(self.resent + other.resent, self.failed + other.failed)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--margin",
+        metavar="SECONDS",
         type=float,
         default=3_600,
-        help="seconds beyond the queue's oldest message (3600). Keep it above 1500: a living message may be delayed "
-        "for 900, and shows itself only every 600",
+        help="how much older than the queue's oldest message a request must be (3600). Keep it above 1500: a message "
+        "may be delayed for 900 s, and a worker touches the row every 600 s only",
     )
     parser.add_argument(
-        "--max-claims", type=int, default=5, help="claims before a request is FAILED (5)"
+        "--max-claims",
+        metavar="N",
+        type=int,
+        default=5,
+        help="claims after which a request is FAILED (5)",
     )
     options.add_scan_options(parser)
     parser.add_argument(
-        "--checkpoint", type=Path, help="file that keeps the scan's position, to resume from"
+        "--checkpoint",
+        metavar="PATH",
+        type=Path,
+        help="file for the position of the scan; the next run resumes from it",
     )
 
 
 async def run(settings: ConsumerSettings, arguments: argparse.Namespace) -> int:
-    """0; 128 and the number of the signal that ended it. It may be cut short anywhere: the next run does the rest."""
+    """Return 0, or 128 + the number of the signal that interrupted the run. The next run does the rest."""
     return await run_until_signal(_reconcile(settings, arguments))
 
 
@@ -87,92 +107,147 @@ COMMAND = Command(
 
 async def _reconcile(settings: ConsumerSettings, arguments: argparse.Namespace) -> int:
     async with open_clients(settings) as clients:
-        tally = await fail_undelivered(clients, settings.dlq_url)
-        age = await oldest_age(clients.queue, clients.aws.cloudwatch, settings.queue_url)
+        stats = await _fail_dlq_requests(clients, settings.dlq_url)
+        age = await _oldest_message_age_s(clients.queue, clients.aws.cloudwatch, settings.queue_url)
         checkpoint = Checkpoint(arguments.checkpoint, arguments.segments)
         scan = StaleScan(
             clients.aws.dynamodb,
             settings.requests_table,
             cutoff=now_ms() - round((age + arguments.margin) * 1000),
             segments=arguments.segments,
-            pace=Pace(arguments.rate),
+            rate_limiter=RateLimiter(arguments.rate),
             checkpoint=checkpoint,
         )
-        tally += await _take_up_all(clients, scan, arguments)
+        stats += await _rescue_all(clients, scan, arguments)
         checkpoint.clear()
     sys.stdout.write(
-        f"{scan.rows_read} rows read, {tally.resent} requests sent again, {tally.failed} failed\n"
+        f"{scan.rows_read} rows read, {stats.resent} requests sent again, {stats.failed} failed\n"
     )
     return 0
 
 
-async def _take_up_all(clients: Clients, scan: StaleScan, arguments: argparse.Namespace) -> Tally:
-    """Raises DependencyUnavailable where a segment could not be read, once the others are: they are checkpointed."""
+async def _oldest_message_age_s(
+    queue: SqsQueue, cloudwatch: "CloudWatchClient", queue_url: str
+) -> float:
+    """Return the age of the queue's oldest message in seconds, or more if it is unknown.
 
-    async def take_up_segment(segment: int) -> Tally:
-        tally = Tally()
+    An empty queue has 0. Otherwise it is CloudWatch's ApproximateAgeOfOldestMessage. If that has no value, it is the
+    queue's retention period, the age that no message exceeds.
+    """
+    attributes = await queue.attributes(*_COUNTS, "MessageRetentionPeriod")
+    if not any(int(attributes[name]) for name in _COUNTS):
+        return 0
+    measured = await _measured_age_s(cloudwatch, queue_url.rsplit("/", 1)[-1])
+    if measured is not None:
+        return measured
+    return float(attributes.get("MessageRetentionPeriod", _MAX_RETENTION_S))
+
+
+async def _measured_age_s(cloudwatch: "CloudWatchClient", queue_name: str) -> float | None:
+    now = datetime.now(UTC)
+    response = await call(
+        "cloudwatch:GetMetricData",
+        cloudwatch.get_metric_data(
+            MetricDataQueries=[
+                {
+                    "Id": "age",
+                    "MetricStat": {
+                        "Metric": {
+                            "Namespace": "AWS/SQS",
+                            "MetricName": "ApproximateAgeOfOldestMessage",
+                            "Dimensions": [{"Name": "QueueName", "Value": queue_name}],
+                        },
+                        "Period": 60,
+                        "Stat": "Maximum",
+                    },
+                }
+            ],
+            StartTime=now - _METRIC_WINDOW,
+            EndTime=now,
+        ),
+    )
+    values = [value for result in response["MetricDataResults"] for value in result["Values"]]
+    return max(values) if values else None
+
+
+async def _rescue_all(
+    clients: Clients, scan: StaleScan, arguments: argparse.Namespace
+) -> ReconcileStats:
+    """Rescue the requests of all segments, in parallel.
+
+    Raises DependencyUnavailable if a segment cannot be read. The other segments are read to their end first, and
+    checkpointed.
+    """
+
+    async def rescue_segment(segment: int) -> ReconcileStats:
+        stats = ReconcileStats()
         async for page in scan.pages(segment):
             for request in page:
-                tally += await _take_up_or_skip(clients, request, arguments.max_claims)
-            _log.info("reconciling", segment=segment, rows_read=scan.rows_read, resent=tally.resent)
-        return tally
+                stats += await _rescue_or_skip(clients, request, arguments.max_claims)
+            _log.info(
+                "page scanned", segment=segment, rows_read=scan.rows_read, resent=stats.resent
+            )
+        return stats
 
-    segments = [take_up_segment(segment) for segment in range(arguments.segments)]
-    tally = Tally()
+    segments = [rescue_segment(segment) for segment in range(arguments.segments)]
+    stats = ReconcileStats()
     for each in await asyncio.gather(*segments, return_exceptions=True):
         if isinstance(each, BaseException):
             raise each
-        tally += each
-    return tally
+        stats += each
+    return stats
 
 
-async def _take_up_or_skip(clients: Clients, request: ImageRequest, max_claims: int) -> Tally:
+async def _rescue_or_skip(
+    clients: Clients, request: ImageRequest, max_claims: int
+) -> ReconcileStats:
     try:
-        return await take_up(clients, request, max_claims)
+        return await _rescue_request(clients, request, max_claims)
     except RequestRejected as rejection:
-        # One row that a service will not take must not keep reconcile from the others.
-        _log.error("cannot be taken up", request_id=request.request_id, error=str(rejection))
-        return Tally()
+        # AWS rejects this row or its message; the other rows are rescued all the same.
+        _log.error("request not rescued", request_id=request.request_id, error=str(rejection))
+        return ReconcileStats()
 
 
-async def take_up(clients: Clients, request: ImageRequest, max_claims: int) -> Tally:
-    """Claim one request and send it again, or fail it after `max_claims`."""
+async def _rescue_request(
+    clients: Clients, request: ImageRequest, max_claims: int
+) -> ReconcileStats:
+    """Claim a request and send it again, or fail it after `max_claims` claims."""
     message = replace(first_message(request), resent=True)
     if request.claims >= max_claims:
-        # Sent first: should this process die in between, whoever receives the message tells of the end.
+        # Sent first: if this process dies between the failure and its notification, the worker that receives the
+        # message notifies.
         with contextlib.suppress(RequestRejected):
             await clients.queue.send(message.encode())
         return await _fail(clients, message)
     try:
         await clients.tables.write(clients.tables.statements.claim(request, now=now_ms()))
     except ConditionNotMet:
-        # A worker, or another reconcile, was there first.
-        return Tally()
+        # A worker, or another reconcile, has written the row since the scan.
+        return ReconcileStats()
     await clients.queue.send(message.encode())
-    return Tally(resent=1)
+    return ReconcileStats(resent=1)
 
 
-async def fail_undelivered(clients: Clients, queue_url: str) -> Tally:
-    """Fail the PENDING requests of what the redrive policy moved away; what is no message of ours stays."""
-    tally = Tally()
-    async with dead_queue(SqsQueue(clients.aws.wire.sqs, queue_url)) as queue:
-        async for letters in queue.batches():
-            done: list[Letter] = []
-            for letter in letters:
+async def _fail_dlq_requests(clients: Clients, dlq_url: str) -> ReconcileStats:
+    """Fail the PENDING requests of the messages in the DLQ. Messages that cannot be read stay there."""
+    stats = ReconcileStats()
+    async with open_queue_reader(SqsQueue(clients.aws.wire.sqs, dlq_url)) as reader:
+        async for messages in reader.batches():
+            done: list[IncomingMessage] = []
+            for message in messages:
                 try:
-                    tally += await _fail(clients, decode_message(letter.body))
+                    stats += await _fail(clients, decode_message(message.body))
                 except (MalformedMessage, RequestRejected):
-                    _log.exception(
-                        "left in the queue of undelivered messages", body=letter.body[:200]
-                    )
+                    _log.exception("message left in the dlq", body=message.body[:200])
                 else:
-                    done.append(letter)
-            await queue.delete(done)
-    return tally
+                    done.append(message)
+            await reader.delete(done)
+    return stats
 
 
-async def _fail(clients: Clients, message: ImageMessage) -> Tally:
+async def _fail(clients: Clients, message: ImageMessage) -> ReconcileStats:
     failed = await fail_request(
         clients.tables, clients.notifier, message, Undeliverable(), message.attempts
     )
-    return Tally(failed=int(failed))
+    return ReconcileStats(failed=int(failed))

@@ -1,13 +1,13 @@
-"""`python -m consumer reindex`: build the index anew from the tables, beside the one that is read, and swap them.
+"""`python -m consumer reindex`: rebuild the search index from the tables, then swap it with the index in use.
 
-Searches are answered from the old index until the swap, and so they are if this is killed. What indexers write
-meanwhile is in the new one; while the last of it is copied, for a moment, they wait. If this is killed by SIGKILL in
-that moment, they wait until it is run again. Needed after a change of what is indexed, after an engine lost its data,
-and for what was COMPLETED before there was an index.
+Searches use the old index until the swap, also if the command is killed. Indexers go on: the new index has what they
+write during the rebuild. They wait for a moment while the last of their writes are copied. If SIGKILL hits that moment,
+they wait until the command is run again. A reindex is needed after a change of what is indexed, after the search engine
+lost its data, and for requests that were COMPLETED before the index existed.
 
-Cost: a scan of the images at one read unit for 4 KB, strongly consistent, and each request's row at one. Rows of 1 KB:
-1 million images are 1.25 million read units (about $0.16 on demand) and take 200 s or more at the default 5,000 rows a
-second.
+Cost: a scan of the images table, strongly consistent, at one read unit per 4 KB, and one read unit for the row of each
+request. With rows of 1 KB, 1 million images are 1.25 million read units (about $0.16 on demand) and take 200 s or more
+at the default 5,000 rows per second.
 """
 
 import argparse
@@ -26,23 +26,25 @@ from core.dynamodb.image_scan import ImageScan
 from core.runtime.signals import run_until_signal
 from core.search.engine import SearchWriter
 
+_NAME = "reindex"
+
 
 @dataclass(slots=True)
 class Result:
     status: int | None = None
-    """The exit status, set as soon as searches read the new index."""
+    """The exit status, set as soon as searches use the new index."""
 
 
 async def run(settings: ReindexSettings, arguments: argparse.Namespace) -> int:
-    """0; 1 where a document was rejected, and the new index is in place without it; 128 and the signal's number.
+    """Return 0; 1 if the search engine rejected an image, which is then not in the new index; 128 + a signal's number.
 
-    A signal that comes when the new index is read changes neither the status nor the count that is told.
+    A signal after the swap changes neither the status nor the printed counts.
     """
     return await run_until_signal(_reindex(settings, arguments))
 
 
 COMMAND = Command(
-    name="reindex",
+    name=_NAME,
     help="rebuild the search index from the tables; searches use the old index until the new one is complete",
     settings=ReindexSettings,
     run=run,
@@ -61,15 +63,15 @@ async def _reindex(settings: ReindexSettings, arguments: argparse.Namespace) -> 
                 await engine.close()
     except asyncio.CancelledError:
         if result.status is None:
-            sys.stderr.write("reindex: ended before its end; the index is as it was\n")
+            sys.stderr.write("reindex: interrupted before the swap; the old index is in use\n")
             raise
-    if _cancelled():
-        sys.stderr.write("reindex: ended after the swap; the new index is read\n")
+    if _was_cancelled():
+        sys.stderr.write("reindex: interrupted after the swap; the new index is in use\n")
     return result.status or 0
 
 
-def _cancelled() -> bool:
-    """Return whether this task was cancelled, also if the code that it ran at that moment finished its work."""
+def _was_cancelled() -> bool:
+    """Return whether this task was cancelled, even if the cancelled call finished its work."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
@@ -84,11 +86,11 @@ async def _build(
     scan = ImageScan(
         aws.dynamodb, settings.images_table, segments=arguments.segments, rate=arguments.rate
     )
-    with Progress("reindex", await scan.count()) as progress:
+    with Progress(_NAME, await scan.count()) as progress:
         async with engine.rebuild() as rebuild:
-            refill = IndexBuilder(scan, tables_of(aws, settings), rebuild, progress)
-            tally = await refill.run(arguments.segments)
-            progress.say("swapping")
+            builder = IndexBuilder(scan, tables_of(aws, settings), rebuild, progress)
+            stats = await builder.run(arguments.segments)
+            progress.set_status("swapping")
             await rebuild.finish()
-            result.status = 1 if tally.rejected else 0
-            sys.stdout.write(f"{tally}\n")
+            result.status = 1 if stats.rejected else 0
+            sys.stdout.write(f"{stats}\n")

@@ -1,7 +1,7 @@
-"""Reopening FAILED requests: FAILED → PENDING, one revision up, then the message that says so.
+"""Reopens FAILED requests: FAILED → PENDING at the next revision, then the message for that revision.
 
-Cut short between the two, a request is PENDING and nobody processes it: reopened again at the same revision, it is only
-sent; and reconcile takes up what nobody reopens again.
+If the process dies between the two writes, the request is PENDING and has no message. A second reopen at the same
+revision then only sends the message. Otherwise `reconcile` sends it.
 """
 
 import asyncio
@@ -19,87 +19,92 @@ from core.model.request import FIRST_REVISION, ImageRequest, State, next_revisio
 from core.resilience.retry import retry_unavailable
 from core.runtime.clock import now_ms
 
-_GRACE_S = 5.0
-"""How long what is under way may take once the command is told to end, in seconds."""
+_CANCEL_GRACE_S = 5.0
+"""Time in which a cancelled batch may finish."""
 
 _log = structlog.get_logger()
 
 
 @dataclass(slots=True)
-class Tally:
-    """What one redrive did. All that was looked at is one of the others."""
+class RetryStats:
+    """Result of one run. `examined` is the sum of the others, except `unknown`."""
 
-    looked_at: int = 0
+    examined: int = 0
     reopened: int = 0
     other_code: int = 0
-    moved_on: int = 0
-    """Not FAILED any more, or not at that revision."""
-    at_fault: int = 0
-    """Letters that cannot be read, and requests whose message AWS would not take for what it says."""
+    no_longer_failed: int = 0
+    """Requests that are not FAILED any more, or that FAILED at another revision."""
+    errors: int = 0
+    """Messages that cannot be read, and requests whose message AWS rejected."""
+    unknown: int = 0
+    """Ids that belong to no readable request."""
 
     def __str__(self) -> str:
-        told = (
-            f"{self.looked_at} looked at, {self.reopened} reopened, {self.other_code} of another code, "
-            f"{self.moved_on} not FAILED any more"
+        text = (
+            f"{self.examined} examined, {self.reopened} reopened, {self.other_code} with another failure code, "
+            f"{self.no_longer_failed} no longer FAILED"
         )
-        return f"{told}, {self.at_fault} at fault, see the log" if self.at_fault else told
+        return f"{text}, {self.errors} with errors (see the log)" if self.errors else text
 
-    def passed_over(self, *, other_code: int = 0, moved_on: int = 0, at_fault: int = 0) -> None:
-        """So many were looked at, and nothing was done about them."""
-        self.looked_at += other_code + moved_on + at_fault
+    def skip(self, *, other_code: int = 0, no_longer_failed: int = 0, errors: int = 0) -> None:
+        """Count requests that were examined and left as they are."""
+        self.examined += other_code + no_longer_failed + errors
         self.other_code += other_code
-        self.moved_on += moved_on
-        self.at_fault += at_fault
+        self.no_longer_failed += no_longer_failed
+        self.errors += errors
 
 
 class RequestReopener:
-    """`failed_with` is None for any code."""
+    """Reopens requests that failed with `failure_code`; None stands for any code."""
 
-    def __init__(self, clients: Clients, failed_with: FailureCode | None, tally: Tally) -> None:
+    def __init__(
+        self, clients: Clients, failure_code: FailureCode | None, stats: RetryStats
+    ) -> None:
         self._clients = clients
-        self._failed_with = failed_with
-        self._tally = tally
+        self._failure_code = failure_code
+        self._stats = stats
 
     async def reopen_all(self, failures: Sequence[FailedRequestMessage]) -> list[bool]:
-        """Whether each is dealt with, so that its letter can go. Raises DependencyUnavailable, after trying them all.
+        """Return for each failure whether it needs no further retry, so that its message can be deleted.
 
-        What is under way is finished when the caller is cancelled, for up to a few seconds.
+        Raises DependencyUnavailable after it has tried all. If the caller is cancelled, the requests in progress may
+        finish for 5 seconds.
         """
-        work = asyncio.gather(*map(self._take, failures), return_exceptions=True)
+        batch = asyncio.gather(*map(self._reopen, failures), return_exceptions=True)
         try:
-            taken = await asyncio.shield(work)
+            results = await asyncio.shield(batch)
         except asyncio.CancelledError:
-            await asyncio.wait({work}, timeout=_GRACE_S)
-            work.cancel()
+            await asyncio.wait({batch}, timeout=_CANCEL_GRACE_S)
+            batch.cancel()
             raise
-        for each in taken:
+        for each in results:
             if isinstance(each, BaseException):
                 raise each
-        return [each is True for each in taken]
+        return [each is True for each in results]
 
-    async def _take(self, failed: FailedRequestMessage) -> bool:
-        if self._failed_with not in (None, failed.failure_code):
-            self._tally.passed_over(other_code=1)
+    async def _reopen(self, failed: FailedRequestMessage) -> bool:
+        if self._failure_code not in (None, failed.failure_code):
+            self._stats.skip(other_code=1)
             return False
         try:
             reopened = await retry_unavailable("reopen request", reopen, self._clients, failed)
         except RequestRejected as rejection:
-            self._tally.passed_over(at_fault=1)
-            _log.error("cannot be sent", request_id=failed.request_id, error=str(rejection))
+            self._stats.skip(errors=1)
+            _log.error("request not reopened", request_id=failed.request_id, error=str(rejection))
             return False
         if reopened:
-            self._tally.looked_at += 1
-            self._tally.reopened += 1
+            self._stats.examined += 1
+            self._stats.reopened += 1
         else:
-            self._tally.passed_over(moved_on=1)
+            self._stats.skip(no_longer_failed=1)
         return True
 
 
 async def reopen(clients: Clients, failed: FailedRequestMessage) -> bool:
-    """Reopen one request and send it; False where it has moved on since, and there is nothing to do."""
+    """Reopen a request and send its message. Return False if the request has changed since it failed."""
     pending_since = now_ms()
     try:
-        # A letter may outlive its row, and another request have its id by now.
+        # Customer and URL are compared too: a message can outlive its row, and a later request can reuse the id.
         await clients.tables.reopen(
             failed.request_id,
             failed.revision,
@@ -131,9 +136,9 @@ async def reopen(clients: Clients, failed: FailedRequestMessage) -> bool:
 
 
 def failure_of(request: ImageRequest) -> FailedRequestMessage | None:
-    """What its dead letter says; None where it is not FAILED.
+    """Return the failed-request message of a request, or None if it has not FAILED.
 
-    Of one that is PENDING again, as of one that FAILED before: nobody knows whether the message was sent.
+    A request that is PENDING after an earlier failure has one as well, because its message may not have been sent.
     """
     if request.failure is not None:
         return failed_request_message_of(outcome_of(request, None), request.failure)

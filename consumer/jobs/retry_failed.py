@@ -1,12 +1,13 @@
-"""`python -m consumer redrive`: reopen FAILED requests and process them again.
+"""`python -m consumer retry-failed`: reopen FAILED requests and process them again.
 
-Which ones is told in one of three ways: by customer, through the index of failures, which knows all that are FAILED; by
-request id; or else by the dead letters, those of all customers, for as long as SQS keeps them (14 days).
+The requests are selected in one of three ways. By customer: the index of failures has all requests that are FAILED. By
+request id. Otherwise, all messages of the failed-requests queue, which SQS keeps for 14 days.
 
-Each is reopened (FAILED → PENDING, one revision up), sent, and only then deleted from the dead letters. Cut short at
-any point, a second redrive does the rest. What was reopened is not FAILED any more. What was reopened and not sent is
-only sent, where its dead letter is come by or its id is given; else reconcile takes it up. The dead letter of a request
-that was reopened without it is of an older revision: it reopens nothing, and is deleted.
+Each request is reopened (FAILED → PENDING at the next revision), then its message is sent, and only then its message in
+the failed-requests queue is deleted. The command can be interrupted at any point, and a second run does the rest. A
+request that was reopened is not FAILED any more. If its message was not sent, a second run sends it when it reads the
+failed-requests message or is given the id; otherwise `reconcile` sends it. A failed-requests message whose revision is
+older than the request's reopens nothing, and is deleted.
 """
 
 import argparse
@@ -19,28 +20,29 @@ import structlog
 from consumer.clients import Clients, open_clients
 from consumer.command import Command
 from consumer.jobs import options
-from consumer.jobs.failed_requests import AT_ONCE, FailedRequests
-from consumer.jobs.failed_requests_queue import FailedRequestsQueue, Letter, dead_queue
+from consumer.jobs.failed_requests import CONCURRENCY, FailedRequestFinder
 from consumer.jobs.progress import Progress
-from consumer.jobs.rate_limiter import Pace
-from consumer.jobs.reopen import RequestReopener, Tally, failure_of
+from consumer.jobs.queue_reader import QueueReader, open_queue_reader
+from consumer.jobs.reopen import RequestReopener, RetryStats, failure_of
 from consumer.notify.outcome import FailedRequestMessage, decode_failed_request_message
 from consumer.settings import ConsumerSettings
-from core.aws.sqs import SqsQueue
+from core.aws.sqs import IncomingMessage, SqsQueue
 from core.dynamodb.indexes import TimeRange
 from core.model.message import MalformedMessage
+from core.resilience.rate_limiter import RateLimiter
 from core.runtime.clock import now_ms
 from core.runtime.signals import run_until_signal
 
+_NAME = "retry-failed"
 _log = structlog.get_logger()
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    which = parser.add_mutually_exclusive_group()
-    which.add_argument(
-        "--customer", metavar="ID", type=options.customer_id, help="those of this customer"
+    selection = parser.add_mutually_exclusive_group()
+    selection.add_argument(
+        "--customer", metavar="ID", type=options.customer_id, help="requests of this customer"
     )
-    which.add_argument(
+    selection.add_argument(
         "--request-id",
         metavar="ID[,ID...]",
         type=options.request_ids,
@@ -51,40 +53,43 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--failure-code",
         metavar="CODE",
         type=options.failure_code,
-        help="only those that failed with this code",
+        help="only requests that failed with this code, such as TIMEOUT",
     )
     parser.add_argument(
         "--since",
         metavar="TIME",
         type=options.past_time,
-        help="with --customer: only those that failed at or after it, such as 2026-11-24T09:30:00Z",
+        help="with --customer: only requests that failed at this time or later, such as 2026-11-24T09:30:00Z",
     )
     parser.add_argument(
-        "--rate", metavar="N", type=options.positive, default=500.0, help="requests a second (500)"
+        "--rate",
+        metavar="N",
+        type=options.positive,
+        default=500.0,
+        help="requests reopened per second (500)",
     )
 
 
 def option_conflict(arguments: argparse.Namespace) -> str | None:
-    """What of the options does not go together."""
     if arguments.since is not None and arguments.customer is None:
         return "--since goes with --customer"
     return None
 
 
 async def run(settings: ConsumerSettings, arguments: argparse.Namespace) -> int:
-    """0; 1 where there is no such request; 2 for options that do not go together; 128 and the signal's number."""
-    if fault := option_conflict(arguments):
-        sys.stderr.write(f"redrive: {fault}\n")
+    """Return 0; 1 if a requested id has no request; 2 for conflicting options; 128 + the number of a signal."""
+    if conflict := option_conflict(arguments):
+        _complain(conflict)
         return 2
-    tally = Tally()
+    stats = RetryStats()
     try:
-        return await run_until_signal(_redrive(settings, arguments, tally))
+        return await run_until_signal(_retry(settings, arguments, stats))
     finally:
-        sys.stdout.write(f"{tally}\n")
+        sys.stdout.write(f"{stats}\n")
 
 
 COMMAND = Command(
-    name="retry-failed",
+    name=_NAME,
     help="reopen FAILED requests and process them again",
     settings=ConsumerSettings,
     run=run,
@@ -93,95 +98,96 @@ COMMAND = Command(
 )
 
 
-async def _redrive(settings: ConsumerSettings, arguments: argparse.Namespace, tally: Tally) -> int:
+async def _retry(
+    settings: ConsumerSettings, arguments: argparse.Namespace, stats: RetryStats
+) -> int:
     try:
         async with open_clients(settings) as clients:
-            return await _reopen_chosen(Redrive(clients, arguments, tally), settings, arguments)
+            retry = FailedRequestRetry(clients, arguments, stats)
+            if arguments.customer is not None:
+                await retry.by_customer(arguments.customer, arguments.since or 0)
+            elif arguments.request_id is not None:
+                await retry.by_id(list(dict.fromkeys(arguments.request_id)))
+            else:
+                await retry.from_queue(settings.failed_requests_queue_url)
     except asyncio.CancelledError:
-        sys.stderr.write("redrive: ended before its end; run again, it does the rest\n")
+        _complain("interrupted; run it again to retry the rest")
         raise
+    return 1 if stats.unknown else 0
 
 
-async def _reopen_chosen(
-    redrive: "Redrive", settings: ConsumerSettings, arguments: argparse.Namespace
-) -> int:
-    if arguments.customer is not None:
-        await redrive.of_customer(arguments.customer, arguments.since or 0)
-    elif arguments.request_id is not None:
-        await redrive.named(list(dict.fromkeys(arguments.request_id)))
-    else:
-        await redrive.out_of_letters(settings.failed_requests_queue_url)
-    return redrive.status
-
-
-class Redrive:
-    """`status` is the command's exit status."""
-
-    def __init__(self, clients: Clients, arguments: argparse.Namespace, tally: Tally) -> None:
+class FailedRequestRetry:
+    def __init__(self, clients: Clients, arguments: argparse.Namespace, stats: RetryStats) -> None:
         self._clients = clients
-        self._tally = tally
-        self._pace = Pace(arguments.rate)
-        self._failures = FailedRequests(
+        self._stats = stats
+        self._rate_limiter = RateLimiter(arguments.rate)
+        self._finder = FailedRequestFinder(
             clients.tables, clients.aws.wire.dynamodb, arguments.failure_code
         )
-        self._reopening = RequestReopener(clients, arguments.failure_code, tally)
-        self._unknown = 0
+        self._reopener = RequestReopener(clients, arguments.failure_code, stats)
 
-    @property
-    def status(self) -> int:
-        return 1 if self._unknown else 0
+    async def by_customer(self, customer_id: str, since: int) -> None:
+        """Retry requests that failed from `since`, in ms since the epoch, until now.
 
-    async def of_customer(self, customer_id: str, since: int) -> None:
-        """Those that failed from `since`, in ms since the epoch, until now: what fails again meanwhile is not."""
-        with Progress("redrive", None) as progress:
-            async for found in self._failures.of_customer(customer_id, TimeRange(since, now_ms())):
-                self._tally.passed_over(other_code=found.other_code, moved_on=found.moved_on)
-                await self._reopen([failure_of(request) for request in found.requests])
-                progress.advance(self._tally.looked_at, self._tally)
+        A request that fails again during the run is left to the next one.
+        """
+        failed = TimeRange(since, now_ms())
+        with Progress(_NAME, None) as progress:
+            async for page in self._finder.find_by_customer(customer_id, failed):
+                self._stats.skip(other_code=page.other_code, no_longer_failed=page.no_longer_failed)
+                await self._reopen([failure_of(request) for request in page.requests])
+                progress.advance(self._stats.examined, self._stats)
 
-    async def named(self, request_ids: Sequence[str]) -> None:
-        with Progress("redrive", len(request_ids)) as progress:
-            for at in range(0, len(request_ids), AT_ONCE):
-                ids = request_ids[at : at + AT_ONCE]
-                requests = {each.request_id: each for each in await self._failures.read(ids)}
+    async def by_id(self, request_ids: Sequence[str]) -> None:
+        with Progress(_NAME, len(request_ids)) as progress:
+            for at in range(0, len(request_ids), CONCURRENCY):
+                ids = request_ids[at : at + CONCURRENCY]
+                requests = {each.request_id: each for each in await self._finder.read(ids)}
                 for unknown in [each for each in ids if each not in requests]:
-                    self._unknown += 1
-                    sys.stderr.write(
-                        f"redrive: there is no request {unknown}, or none to be read\n"
-                    )
+                    self._stats.unknown += 1
+                    _complain(f"request {unknown} does not exist or cannot be read")
                 await self._reopen([failure_of(request) for request in requests.values()])
-                progress.advance(self._tally.looked_at, self._tally)
+                progress.advance(self._stats.examined, self._stats)
 
-    async def out_of_letters(self, queue_url: str) -> None:
-        """Those that are in the queue. What is passed over is there for others again at the end."""
-        async with dead_queue(SqsQueue(self._clients.aws.wire.sqs, queue_url)) as queue:
-            with Progress("redrive", await queue.waiting()) as progress:
-                async for letters in queue.batches():
-                    await self._reopen_letters(queue, letters)
-                    progress.advance(self._tally.looked_at, self._tally)
-        if queue.not_handed_out:
-            sys.stderr.write(
-                f"redrive: about {queue.not_handed_out} letters were not handed out, because so many of another code "
-                "are held; give --customer\n"
+    async def from_queue(self, queue_url: str) -> None:
+        """Retry the requests of all messages in the queue. Messages of skipped requests are released at the end."""
+        async with open_queue_reader(SqsQueue(self._clients.aws.wire.sqs, queue_url)) as reader:
+            with Progress(_NAME, await reader.visible_count()) as progress:
+                async for messages in reader.batches():
+                    await self._reopen_messages(reader, messages)
+                    progress.advance(self._stats.examined, self._stats)
+        if reader.not_received:
+            _complain(
+                f"SQS did not deliver about {reader.not_received} messages, because too many messages with another "
+                "failure code are in flight; use --customer"
             )
 
-    async def _reopen_letters(self, queue: FailedRequestsQueue, letters: Sequence[Letter]) -> None:
-        read = [(letter, dead) for letter in letters if (dead := _decode(letter))]
-        self._tally.passed_over(at_fault=len(letters) - len(read))
-        done = await self._reopening.reopen_all([dead for _, dead in read])
-        await queue.delete([letter for (letter, _), gone in zip(read, done, strict=True) if gone])
-        await self._pace.spend(sum(done))
+    async def _reopen_messages(
+        self, reader: QueueReader, messages: Sequence[IncomingMessage]
+    ) -> None:
+        decoded = [(message, failed) for message in messages if (failed := _decode(message))]
+        self._stats.skip(errors=len(messages) - len(decoded))
+        results = await self._reopener.reopen_all([failed for _, failed in decoded])
+        done = [
+            message for (message, _), finished in zip(decoded, results, strict=True) if finished
+        ]
+        await reader.delete(done)
+        await self._rate_limiter.acquire(len(done))
 
     async def _reopen(self, failures: Sequence[FailedRequestMessage | None]) -> None:
         failed = [each for each in failures if each is not None]
-        self._tally.passed_over(moved_on=len(failures) - len(failed))
-        await self._reopening.reopen_all(failed)
-        await self._pace.spend(len(failed))
+        self._stats.skip(no_longer_failed=len(failures) - len(failed))
+        await self._reopener.reopen_all(failed)
+        await self._rate_limiter.acquire(len(failed))
 
 
-def _decode(letter: Letter) -> FailedRequestMessage | None:
+def _decode(message: IncomingMessage) -> FailedRequestMessage | None:
     try:
-        return decode_failed_request_message(letter.body)
+        return decode_failed_request_message(message.body)
     except MalformedMessage:
-        _log.exception("left in the dead-letter queue", body=letter.body[:200])
+        _log.exception("message left in the failed-requests queue", body=message.body[:200])
         return None
+
+
+def _complain(text: str) -> None:
+    sys.stderr.write(f"{_NAME}: {text}\n")

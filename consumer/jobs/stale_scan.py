@@ -1,29 +1,26 @@
-"""Finding requests that are PENDING and have not been touched for long: a segmented, filtered, rate-limited scan."""
+"""Finds stale PENDING requests by a filtered, rate-limited scan of the requests table in parallel segments."""
 
 import json
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import structlog
-
-from consumer.jobs.rate_limiter import Pace
 from core.aws.client import call
 from core.dynamodb import schema
 from core.errors import MalformedRow
 from core.model.request import ImageRequest, State
+from core.resilience.rate_limiter import RateLimiter
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient
 
 _PAGE_ROWS = 1_000
-_log = structlog.get_logger()
 
 
 class Checkpoint:
-    """How far each segment has come, kept in a file after every page, so that a scan cut short goes on from there.
+    """Position of each segment. It is saved to a file after every page, so that an interrupted scan can resume.
 
-    Without a path nothing is kept.
+    Without a path nothing is saved.
     """
 
     def __init__(self, path: Path | None, segments: int) -> None:
@@ -31,25 +28,25 @@ class Checkpoint:
         self._segments = segments
         self._positions: dict[str, Any] = {}
         if path is not None and path.exists():
-            kept = json.loads(path.read_text())
-            if kept["segments"] == segments:
-                self._positions = kept["positions"]
+            saved = json.loads(path.read_text())
+            if saved["segments"] == segments:
+                self._positions = saved["positions"]
 
     def position(self, segment: int) -> Mapping[str, Any] | None:
         return self._positions.get(str(segment))
 
-    def done(self, segment: int) -> bool:
+    def is_done(self, segment: int) -> bool:
         return str(segment) in self._positions and self._positions[str(segment)] is None
 
-    def keep(self, segment: int, position: Mapping[str, Any] | None) -> None:
-        """None says that the segment is done."""
+    def save(self, segment: int, position: Mapping[str, Any] | None) -> None:
+        """Save a position; None means that the segment is done."""
         self._positions[str(segment)] = position
         if self._path is not None:
-            kept = {"segments": self._segments, "positions": self._positions}
-            # Whole or not at all: half a checkpoint would stop every later run.
-            fresh = self._path.with_name(self._path.name + ".new")
-            fresh.write_text(json.dumps(kept))
-            fresh.replace(self._path)
+            saved = {"segments": self._segments, "positions": self._positions}
+            # The file is replaced atomically: a truncated checkpoint would stop every later run.
+            partial = self._path.with_name(self._path.name + ".new")
+            partial.write_text(json.dumps(saved))
+            partial.replace(self._path)
 
     def clear(self) -> None:
         if self._path is not None:
@@ -57,7 +54,7 @@ class Checkpoint:
 
 
 class StaleScan:
-    """`pace` bounds the rows read a second, over all segments, which are meant to be read beside one another."""
+    """`rate_limiter` bounds the rows read per second in all segments together; read the segments in parallel."""
 
     def __init__(
         self,
@@ -66,29 +63,29 @@ class StaleScan:
         *,
         cutoff: int,
         segments: int,
-        pace: Pace,
+        rate_limiter: RateLimiter,
         checkpoint: Checkpoint,
     ) -> None:
         self._dynamodb = dynamodb
         self._table = table
         self._cutoff = cutoff
         self._segments = segments
-        self._pace = pace
+        self._rate_limiter = rate_limiter
         self._checkpoint = checkpoint
         self.rows_read = 0
 
     async def pages(self, segment: int) -> AsyncIterator[list[ImageRequest]]:
-        """Pages of requests that are PENDING and were last touched before `cutoff`, in ms since the epoch.
+        """Yield pages of requests that are PENDING and were last written before `cutoff`, in ms since the epoch.
 
-        A page is checkpointed when the next one is asked for, that is, when it has been dealt with. A row that cannot
-        be read is logged and left out.
+        A page is checkpointed when the caller requests the next one, which means that it has processed the page. A
+        malformed row is logged and left out.
         """
-        while not self._checkpoint.done(segment):
+        while not self._checkpoint.is_done(segment):
             response = await self._read(segment)
             self.rows_read += response["ScannedCount"]
-            yield [request for item in response["Items"] if (request := _readable(item))]
-            self._checkpoint.keep(segment, response.get("LastEvaluatedKey"))
-            await self._pace.spend(response["ScannedCount"])
+            yield [request for item in response["Items"] if (request := _parse_or_log(item))]
+            self._checkpoint.save(segment, response.get("LastEvaluatedKey"))
+            await self._rate_limiter.acquire(response["ScannedCount"])
 
     async def _read(self, segment: int) -> Any:
         arguments: dict[str, Any] = {
@@ -109,8 +106,8 @@ class StaleScan:
         return await call("dynamodb:Scan", self._dynamodb.scan(**arguments))
 
 
-def _readable(item: schema.Item) -> ImageRequest | None:
-    """One row that is none of ours must not keep reconcile from the others, on this run and on every later one."""
+def _parse_or_log(item: schema.Item) -> ImageRequest | None:
+    """Parse a row. A malformed row is logged, so that it does not keep this run and every later one from the others."""
     try:
         return schema.request_from_item(item)
     except MalformedRow as error:

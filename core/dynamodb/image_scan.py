@@ -5,14 +5,13 @@ and $0.016 of their $0.03 are for it. An image that was recorded just before a r
 replica; and what is neither scanned nor written by an indexer after the beginning is not in the new index.
 """
 
-import asyncio
-import time
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 from core.aws.client import call
 from core.dynamodb import schema
 from core.errors import DependencyUnavailable, RequestRejected
+from core.resilience.rate_limiter import RateLimiter
 from core.resilience.retry import retry_unavailable
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ class ImageScan:
         self._dynamodb = dynamodb
         self._table = table
         self._segments = segments
-        self._rate = rate
+        self._rate_limiter = RateLimiter(rate)
 
     async def count(self) -> int:
         """About how many rows there are: DynamoDB counts them every six hours. Raises DependencyUnavailable."""
@@ -61,14 +60,12 @@ class ImageScan:
         """Yield the pages of a segment in order. Raises DependencyUnavailable when `retry_unavailable` gives up."""
         position: Any = None
         while True:
-            started = time.monotonic()
             answer = await retry_unavailable("scan images", self._read, segment, position)
             yield answer["Items"]
             position = answer.get("LastEvaluatedKey")
             if position is None:
                 return
-            due = started + answer["ScannedCount"] * self._segments / self._rate
-            await asyncio.sleep(due - time.monotonic())
+            await self._rate_limiter.acquire(answer["ScannedCount"])
 
     async def _read(self, segment: int, position: Any) -> Any:
         arguments: dict[str, Any] = {

@@ -1,1 +1,1 @@
-"""Backoff and circuit breakers."""
+"""Backoff, retries, circuit breakers and rate limits."""

@@ -135,10 +135,10 @@ async def test_an_unknown_id(local: Local) -> None:
 
 
 async def test_reconcile_runs_as_the_consumer(local: Local) -> None:
-    """Reconcile takes the environment that `up` wrote down, and its exit code is passed on."""
+    """The settings come from the environment or the ready file, and the exit status is the consumer's."""
     ran = await imageservice("reconcile", environment=local.ready["environment"])
     assert ran.code == 0, ran.err
-    for command in ("reconcile", "redrive"):
+    for command in ("reconcile", "retry-failed", "redrive"):
         joined = await imageservice(command, "--ready-file", str(local.up.ready_file))
         assert joined.code == 0, joined.err
     broken = {**local.ready["environment"], "QUEUE_URL": "", "METRICS_PORT": "none"}

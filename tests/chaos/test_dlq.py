@@ -1,4 +1,4 @@
-"""What reconcile does about messages that nobody could process."""
+"""Messages in the DLQ, as reconcile processes them."""
 
 from core.model.message import ImageMessage
 from harness.aws import RecordingAws
@@ -8,10 +8,10 @@ from harness.stores import stores_of
 from harness.system import system
 
 
-async def test_what_the_redrive_policy_moved_away_fails_undeliverable(
+async def test_a_message_in_the_dlq_fails_its_request(
     embedded_aws: RecordingAws,
 ) -> None:
-    """A message that nobody could process ends its request; what is no message of ours is left to be looked at."""
+    """The request is FAILED UNDELIVERABLE. A message of another shape stays, for an operator to read."""
     async with origin() as images, system(embedded_aws) as running, stores_of(running) as stores:
         url = images.picture(1)
         request_id = await insert(running, url, age_ms=0)
@@ -26,7 +26,7 @@ async def test_what_the_redrive_policy_moved_away_fails_undeliverable(
 async def test_a_message_in_the_dlq_of_a_completed_request_is_notified_again(
     embedded_aws: RecordingAws,
 ) -> None:
-    """Whoever ended it may have told nobody: the same outcome again, under the same id, and nothing else changes."""
+    """The worker may have died before the notification: it is sent again with the same id, and nothing else changes."""
     async with origin() as images, system(embedded_aws) as running, stores_of(running) as stores:
         url = images.picture(1)
         await running.start_server()
@@ -34,7 +34,7 @@ async def test_a_message_in_the_dlq_of_a_completed_request_is_notified_again(
         request_id = await running.submit(url)
         await running.wait_terminal([request_id])
         await running.stop()
-        (told,) = await stores.notifications({f"{request_id}:2"})
+        (notification,) = await stores.notifications({f"{request_id}:2"})
         await stores.sqs.send_message(
             QueueUrl=running.stack.dlq_url,
             MessageBody=ImageMessage(request_id, "acme", url, revision=1).encode(),
@@ -42,4 +42,4 @@ async def test_a_message_in_the_dlq_of_a_completed_request_is_notified_again(
         assert await running.run_operator("reconcile") == 0
         assert (await row_of(stores, request_id))["status"]["S"] == "COMPLETED"
         assert await stores.depth(running.stack.dlq_url) == 0
-        assert await stores.notifications({told.id}) == [told]
+        assert await stores.notifications({notification.id}) == [notification]

@@ -1,4 +1,4 @@
-"""An operator's command that is told to end, as a Job is when its pod is evicted."""
+"""A signal to an operator's command, as a Job gets it when its pod is evicted."""
 
 import asyncio
 import signal
@@ -12,17 +12,17 @@ from harness.system import system
 
 
 @pytest.mark.parametrize(
-    ("command", "operation"), [("reconcile", "Scan"), ("redrive", "ReceiveMessage")]
+    ("command", "operation"), [("reconcile", "Scan"), ("retry-failed", "ReceiveMessage")]
 )
-async def test_a_command_ends_by_a_handler_of_its_own_without_waiting_for_aws(
+async def test_a_command_handles_the_signal_without_waiting_for_aws(
     embedded_aws: RecordingAws, command: str, operation: str
 ) -> None:
-    """By exit status, not by the signal: as the first process of a container it would ignore that."""
-    asked, over = asyncio.Event(), asyncio.Event()
+    """It exits by itself: PID 1 of a container ignores a signal that it does not handle."""
+    called, over = asyncio.Event(), asyncio.Event()
 
     async def hold(call: ProxiedCall, forward: Forward) -> web.Response:
         if call.operation == operation:
-            asked.set()
+            called.set()
             await over.wait()
         return await forward()
 
@@ -32,9 +32,9 @@ async def test_a_command_ends_by_a_handler_of_its_own_without_waiting_for_aws(
     ):
         proxy.hook = hold
         process = await running.start_operator(command)
-        await asked.wait()
+        await called.wait()
         process.send_signal(signal.SIGTERM)
-        # Below the 15 s that a call may take.
+        # Less than the 15 s that a call may take.
         async with asyncio.timeout(12):
             assert await process.wait() == 128 + signal.SIGTERM
         over.set()

@@ -1,4 +1,4 @@
-"""Requests that have FAILED, as consumers leave them, and an operator who redrives them."""
+"""FAILED requests with their failed-requests messages, and an operator that retries them."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ from harness.tables import tables_of
 
 @dataclass(frozen=True, slots=True)
 class Failures:
-    """A system in which requests have FAILED, as consumers leave them. Nobody consumes."""
+    """A system with FAILED requests and without a consumer."""
 
     running: System
     stores: Stores
@@ -30,9 +30,9 @@ class Failures:
         *,
         customer: str = "acme",
         age_ms: int = 0,
-        letters: bool = True,
+        messages: bool = True,
     ) -> list[str]:
-        """Their ids."""
+        """Add FAILED requests, with their messages in the failed-requests queue; return their ids."""
         requests = [
             new_request(
                 request_id=str(uuid.uuid4()),
@@ -60,20 +60,20 @@ class Failures:
                     )
                 )
                 failed = replace(request, state=State.FAILED, revision=2, failure=failure)
-                if letters:
-                    await self.letter(
+                if messages:
+                    await self.send_failed_request(
                         failed_request_message_of(outcome_of(failed, None), failure).encode()
                     )
 
             await asyncio.gather(*map(fail, requests))
         return [request.request_id for request in requests]
 
-    async def letter(self, body: str) -> None:
+    async def send_failed_request(self, body: str) -> None:
         await self.stores.sqs.send_message(
             QueueUrl=self.running.stack.failed_requests_queue_url, MessageBody=body
         )
 
-    async def redrive(self, *arguments: str) -> Ran:
+    async def retry_failed(self, *arguments: str) -> Ran:
         environment = {
             **self.running.aws.environment("operator"),
             **self.running.stack.environment(),
@@ -81,10 +81,10 @@ class Failures:
             "CUSTOMER_SHARDS": str(self.shards),
             "LOG_LEVEL": "error",
         }
-        return await imageservice("redrive", *arguments, environment=environment)
+        return await imageservice("retry-failed", *arguments, environment=environment)
 
     async def reopened(self, *, but: Collection[str] = ()) -> set[str]:
-        """The ids of those that are PENDING again, but some, each of which was sent once. Empties the queue."""
+        """Return the ids of requests that are PENDING again, except `but`. Each was sent once. Empties the queue."""
         sent: list[str] = []
         while batch := await self.stores.receive(self.running.stack.queue_url):
             sent += [json.loads(message["Body"])["request_id"] for message in batch]
@@ -93,8 +93,8 @@ class Failures:
         assert sorted(sent) == sorted(pending - set(but))
         return pending - set(but)
 
-    async def visible_letters(self) -> list[str]:
-        """The ids of requests whose letter can be received now. Takes them out."""
+    async def visible_messages(self) -> list[str]:
+        """Return the request ids of the visible failed-requests messages. Receives them."""
         url, ids = self.running.stack.failed_requests_queue_url, list[str]()
         while batch := await self.stores.receive(url):
             ids += [json.loads(message["Body"])["request_id"] for message in batch]

@@ -21,8 +21,8 @@ from harness.system import System, system
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-AS_IT_WAS = "reindex: ended before its end; the index is as it was\n"
-NEW = "reindex: ended after the swap; the new index is read\n"
+UNCHANGED = "reindex: interrupted before the swap; the old index is in use\n"
+NEW = "reindex: interrupted after the swap; the new index is in use\n"
 COUNT = "0 images indexed, 0 rejected\n"
 
 
@@ -115,7 +115,7 @@ async def test_sigterm_while_the_old_index_is_being_closed(
         process.send_signal(signal.SIGINT)
         way.let_go.set()
         assert await ended(process) in ((143, ""), (130, ""))
-    assert (await asyncio.to_thread(capfd.readouterr)).err.endswith(AS_IT_WAS)
+    assert (await asyncio.to_thread(capfd.readouterr)).err.endswith(UNCHANGED)
     assert list(await indexes(server.url, alias)) == [old]
     assert await takes_writes(server, alias)
 
@@ -186,7 +186,7 @@ async def test_nobody_knows_what_an_engine_did_that_is_gone(
         assert await ended(process) == (1, "")
     told = (await asyncio.to_thread(capfd.readouterr)).err
     assert "does not say whether the old index is read or the new one" in told
-    assert AS_IT_WAS not in told
+    assert UNCHANGED not in told
     assert len(await read(server, alias)) == 1
     assert await ended(await running.start_reindex()) == (0, COUNT)
     assert await takes_writes(server, alias)
@@ -205,7 +205,7 @@ async def test_an_index_that_stays_closed_is_told_of(
         assert await ended(process) == (1, "")
     told = (await asyncio.to_thread(capfd.readouterr)).err
     assert "may take no writes until it is rebuilt" in told
-    assert AS_IT_WAS not in told
+    assert UNCHANGED not in told
     assert not await takes_writes(server, alias)
     assert await ended(await running.start_reindex()) == (0, COUNT)
     assert await takes_writes(server, alias)

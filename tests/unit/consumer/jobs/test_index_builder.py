@@ -1,4 +1,4 @@
-"""How a rebuild is filled."""
+"""How a new index is filled."""
 
 import uuid
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from botocore.exceptions import ClientError
 
-from consumer.jobs.index_builder import IndexBuilder, Tally
+from consumer.jobs.index_builder import IndexBuilder, IndexStats
 from consumer.jobs.progress import Progress
 from core.dynamodb.image_scan import ImageScan
 from core.dynamodb.schema import image_item
@@ -18,7 +18,7 @@ from harness.outcomes import image_record
 
 
 class Service:
-    """Tables as DynamoDB: it refuses an empty key, and with it the whole call."""
+    """DynamoDB, which rejects a whole call because of one empty key."""
 
     def __init__(self, *request_ids: str) -> None:
         self._items = [image_item(image_record(str(uuid.uuid4()))) for _ in request_ids]
@@ -37,7 +37,7 @@ class Service:
 
 
 class NewIndex:
-    """It takes everything."""
+    """Accepts every document."""
 
     async def write(self, documents: Sequence[SearchDocument]) -> tuple[WriteResult, ...]:
         return (WriteResult(WriteStatus.INDEXED),) * len(documents)
@@ -45,10 +45,10 @@ class NewIndex:
     async def finish(self) -> None: ...
 
 
-async def test_a_row_whose_request_no_table_can_have_concerns_no_other() -> None:
-    """It is told as rejected; to wait for it would end the rebuild."""
+async def test_a_row_with_an_invalid_request_id_is_rejected_alone() -> None:
+    """It is counted as rejected. A retry of it would end the rebuild."""
     service: Any = Service(str(uuid.uuid4()), "", str(uuid.uuid4()))
     scan = ImageScan(service, "images", segments=1, rate=1_000)
     tables = Tables(cast("Any", None), service, Statements("requests", "images"))
-    refill = IndexBuilder(scan, tables, NewIndex(), Progress("reindex", 3))
-    assert await refill.run(1) == Tally(indexed=2, rejected=1)
+    builder = IndexBuilder(scan, tables, NewIndex(), Progress("reindex", 3))
+    assert await builder.run(1) == IndexStats(indexed=2, rejected=1)

@@ -1,4 +1,4 @@
-"""What a redrive may be asked for."""
+"""Values of the options of retry-failed."""
 
 import argparse
 
@@ -17,20 +17,20 @@ def parse(*arguments: str) -> argparse.Namespace:
 
 
 def test_a_failure_code_in_any_case() -> None:
-    """People write it as they like."""
+    """The code may be given in lower case."""
     assert parse("--failure-code", "dns_failed").failure_code is FailureCode.DNS_FAILED
 
 
-def test_an_unknown_failure_code_lists_those_that_there_are(
+def test_an_unknown_failure_code_lists_the_known_ones(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """A word that is none must not read as `nothing failed`."""
+    """Otherwise a typing error would look like a run without failures."""
     with pytest.raises(SystemExit) as ended:
         parse("--failure-code", "TIME_OUT")
     assert ended.value.code == 2
-    told = capsys.readouterr().err
-    assert "TIME_OUT is no failure code" in told
-    assert all(code in told for code in FailureCode)
+    message = capsys.readouterr().err
+    assert "TIME_OUT is no failure code" in message
+    assert all(code in message for code in FailureCode)
 
 
 @pytest.mark.parametrize(
@@ -48,10 +48,10 @@ def test_an_unknown_failure_code_lists_those_that_there_are(
         (("--customer", "acme", "--request-id", ID), "not allowed with argument --customer"),
     ],
 )
-def test_what_cannot_be_meant_is_a_usage_error(
+def test_an_invalid_value_is_a_usage_error(
     arguments: tuple[str, ...], words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Exit 2 with the value in question, before anything is asked."""
+    """The exit status is 2, and the message has the value."""
     with pytest.raises(SystemExit) as ended:
         parse(*arguments)
     assert ended.value.code == 2
@@ -59,7 +59,7 @@ def test_what_cannot_be_meant_is_a_usage_error(
 
 
 def test_ids_may_be_repeated_or_joined() -> None:
-    """As the command line joins them, and as people repeat them; in lower case, as the service writes them."""
+    """They are returned in lower case, as the service writes them."""
     other = ID.replace("2", "3")
     given = parse("--request-id", f"{ID},{other}", "--request-id", ID.upper())
     assert given.request_id == [ID, other, ID]
@@ -75,12 +75,12 @@ def test_ids_may_be_repeated_or_joined() -> None:
     ],
 )
 def test_a_time_is_utc_unless_it_says_otherwise(text: str, milliseconds: int) -> None:
-    """In milliseconds since the epoch, as rows have it."""
+    """The value is in milliseconds since the epoch, as in rows."""
     assert parse("--customer", "acme", "--since", text).since == milliseconds
 
 
 def test_since_needs_a_customer() -> None:
-    """Only the index knows when a request failed."""
+    """Only the index has the time of a failure."""
     assert (
         retry_failed.option_conflict(parse("--since", "1970-01-02"))
         == "--since goes with --customer"

@@ -1,4 +1,4 @@
-"""How reconcile reads the table: segments beside one another, under one rate, and on from where it was."""
+"""How reconcile reads the table: in parallel segments, at one rate, resuming from a checkpoint."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -7,8 +7,8 @@ from typing import Any, cast
 
 import pytest
 
-from consumer.jobs.rate_limiter import Pace
 from consumer.jobs.stale_scan import Checkpoint, StaleScan
+from core.resilience.rate_limiter import RateLimiter
 from harness.virtual_time import run_virtually
 
 PAGE_ROWS = 1_000
@@ -16,15 +16,15 @@ PAGE_ROWS = 1_000
 
 @dataclass(slots=True)
 class Table:
-    """Segments of `pages` full pages, each of which takes `seconds` to read."""
+    """Segments of `pages` full pages. The read of a page takes `seconds`."""
 
     pages: int
     seconds: float
-    asked: list[tuple[int, int]] = field(default_factory=list)
+    calls: list[tuple[int, int]] = field(default_factory=list)
 
     async def scan(self, **arguments: Any) -> dict[str, Any]:
         page = int(arguments.get("ExclusiveStartKey", {"N": "0"})["N"])
-        self.asked.append((arguments["Segment"], page))
+        self.calls.append((arguments["Segment"], page))
         await asyncio.sleep(self.seconds)
         answer: dict[str, Any] = {"Items": [], "ScannedCount": PAGE_ROWS}
         if page + 1 < self.pages:
@@ -35,14 +35,14 @@ class Table:
 async def read(
     table: Table, *, rate: float, segments: int, kept: Path | None = None, most: int | None = None
 ) -> float:
-    """Read the segments, up to `most` pages of each; how many seconds it took."""
+    """Read up to `most` pages of each segment. Return the time in seconds."""
     loop = asyncio.get_running_loop()
     scan = StaleScan(
         cast("Any", table),
         "requests",
         cutoff=0,
         segments=segments,
-        pace=Pace(rate),
+        rate_limiter=RateLimiter(rate),
         checkpoint=Checkpoint(kept, segments),
     )
     began = loop.time()
@@ -61,21 +61,19 @@ async def read(
 @pytest.mark.parametrize(
     ("page_s", "segments", "expected"), [(0.0, 4, 80), (0.1, 4, 80), (0.5, 4, 80), (0.5, 1, 200)]
 )
-def test_the_rate_is_met_whatever_a_page_takes(
-    page_s: float, segments: int, expected: float
-) -> None:
-    """400,000 rows at 5,000 a second are 80 s, unless one stream alone cannot read so fast."""
+def test_the_scan_reaches_its_rate(page_s: float, segments: int, expected: float) -> None:
+    """400,000 rows at 5,000 per second take 80 s, unless one segment alone is slower."""
     table = Table(400 // segments, page_s)
     spent = run_virtually(read(table, rate=5_000, segments=segments))
     assert spent == pytest.approx(expected, abs=1)
 
 
-def test_each_segment_goes_on_from_where_it_was(tmp_path: Path) -> None:
-    """What was dealt with is not read again; the page that was cut short is."""
+def test_each_segment_resumes_from_its_checkpoint(tmp_path: Path) -> None:
+    """Processed pages are not read again; the interrupted page is."""
     kept = tmp_path / "checkpoint.json"
     table = Table(pages=3, seconds=0.0)
     run_virtually(read(table, rate=5_000, segments=2, kept=kept, most=1))
-    assert table.asked == [(0, 0), (1, 0), (0, 1), (1, 1)]
-    table.asked.clear()
+    assert table.calls == [(0, 0), (1, 0), (0, 1), (1, 1)]
+    table.calls.clear()
     run_virtually(read(table, rate=5_000, segments=2, kept=kept))
-    assert table.asked == [(0, 1), (1, 1), (0, 2), (1, 2)]
+    assert table.calls == [(0, 1), (1, 1), (0, 2), (1, 2)]

@@ -1,4 +1,4 @@
-"""What reconcile takes up."""
+"""Which requests reconcile rescues."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ from harness.aws_proxy import (
     aws_proxy,
     pass_on,
 )
-from harness.origin import numbered_png, origin
+from harness.origin import origin
 from harness.orphaned_requests import insert, row_of
 from harness.stores import Stores, stores_of
 from harness.system import System, system
@@ -26,10 +26,10 @@ from harness.system import System, system
 HOUR_MS = 3_600_000
 
 
-async def test_a_request_whose_message_was_never_sent_is_sent_and_completes(
+async def test_an_orphaned_request_is_sent_and_completes(
     embedded_aws: RecordingAws,
 ) -> None:
-    """Only one that is older than the margin: a younger one may be about to be sent."""
+    """It must be older than the margin: the message of a younger request may be sent at this moment."""
     async with origin() as images, system(embedded_aws) as running, stores_of(running) as stores:
         await running.start_server()
         old = await insert(running, images.picture(1), age_ms=HOUR_MS)
@@ -42,10 +42,10 @@ async def test_a_request_whose_message_was_never_sent_is_sent_and_completes(
         assert (await row_of(stores, young))["status"]["S"] == "PENDING"
 
 
-async def test_a_row_that_cannot_be_read_keeps_reconcile_from_no_other(
+async def test_a_malformed_row_is_skipped(
     embedded_aws: RecordingAws,
 ) -> None:
-    """It is not one of ours any more; it is left as it is, and whoever looks after the table is told."""
+    """The row is unchanged, and the other requests are rescued."""
     async with origin() as images, system(embedded_aws) as running, stores_of(running) as stores:
         urls = [images.picture(number) for number in range(5)]
         strange, *others = [await insert(running, url, age_ms=HOUR_MS) for url in urls]
@@ -57,10 +57,10 @@ async def test_a_row_that_cannot_be_read_keeps_reconcile_from_no_other(
         assert await sent_again(running, stores) == set(others)
 
 
-async def test_a_row_that_a_service_will_not_take_keeps_reconcile_from_no_other(
+async def test_a_request_whose_message_sqs_rejects_is_skipped(
     embedded_aws: RecordingAws,
 ) -> None:
-    """SQS refuses its message for what it says, which no outage is: the next run tries again."""
+    """The rejection is not an outage: the other requests are rescued, and the next run tries this one again."""
     async with (
         origin() as images,
         aws_proxy(embedded_aws.endpoint) as proxy,
@@ -76,7 +76,7 @@ async def test_a_row_that_a_service_will_not_take_keeps_reconcile_from_no_other(
 
 
 def refuse_to_send(request_id: str) -> Hook:
-    """SQS takes no message of this request, nor a batch that holds one beside others."""
+    """SQS rejects the messages of this request, and batches that contain one."""
 
     async def hook(call: ProxiedCall, forward: Forward) -> web.Response:
         if call.operation != "SendMessageBatch" or request_id.encode() not in call.body:
@@ -90,7 +90,7 @@ def refuse_to_send(request_id: str) -> Hook:
 
 
 async def sent_again(running: System, stores: Stores) -> set[str]:
-    """The requests of the messages in the queue, which has no consumer. Empties it."""
+    """Return the request ids of the messages in the queue, which has no consumer. Empties it."""
     ids: set[str] = set()
     while batch := await stores.receive(running.stack.queue_url):
         ids |= {json.loads(message["Body"])["request_id"] for message in batch}
@@ -100,26 +100,26 @@ async def sent_again(running: System, stores: Stores) -> set[str]:
 async def test_a_request_that_was_claimed_too_often_fails_undeliverable(
     embedded_aws: RecordingAws,
 ) -> None:
-    """It ends, its customer is told, and it can be redriven."""
+    """It is FAILED, with a notification and a failed-requests message."""
     async with origin() as images, system(embedded_aws) as running, stores_of(running) as stores:
         request_id = await insert(running, images.picture(1), age_ms=HOUR_MS)
-        # Nobody consumes; a claim makes the row young, so the margin goes below zero.
+        # There is no consumer. A claim updates the row, so the margin is below zero.
         arguments = ("reconcile", "--max-claims", "1", "--margin", "-1")
         assert await running.run_operator(*arguments) == 0
         assert (await row_of(stores, request_id))["claims"]["N"] == "1"
         assert len(await stores.receive(running.stack.queue_url)) == 1
         assert await running.run_operator(*arguments) == 0
         assert (await row_of(stores, request_id))["failureCode"]["S"] == "UNDELIVERABLE"
-        (told,) = await stores.notifications([f"{request_id}:2"])
-        assert told.attributes["status"] == "FAILED"
-        (letter,) = await stores.failed_requests(1)
-        assert letter["request_id"] == request_id
+        (notification,) = await stores.notifications([f"{request_id}:2"])
+        assert notification.attributes["status"] == "FAILED"
+        (failed,) = await stores.failed_requests(1)
+        assert failed["request_id"] == request_id
 
 
-async def test_a_scan_that_was_cut_short_resumes_from_its_checkpoint(
+async def test_an_interrupted_scan_resumes_from_its_checkpoint(
     embedded_aws: RecordingAws, tmp_path: Path
 ) -> None:
-    """The second run reads only the segments that the first did not finish, and then forgets the checkpoint."""
+    """The second run reads only the segments that the first did not finish, and deletes the checkpoint."""
     async with (
         origin() as images,
         aws_proxy(embedded_aws.endpoint) as proxy,
@@ -142,7 +142,7 @@ async def test_a_scan_that_was_cut_short_resumes_from_its_checkpoint(
 def count_scans(
     proxy: AwsProxy, *, fail_from: int | None = None, scans: list[str] | None = None
 ) -> list[str]:
-    """Note each scan; from the one with index `fail_from` on, none gets through."""
+    """Record each scan; those from index `fail_from` on fail."""
     seen = [] if scans is None else scans
 
     async def hook(call: ProxiedCall, forward: Forward) -> Any:
@@ -156,41 +156,8 @@ def count_scans(
     return seen
 
 
-async def test_redriving_twice_processes_once(embedded_aws: RecordingAws) -> None:
-    """A redrive that was cut short after it reopened is finished by the next one."""
-    async with origin() as images, system(embedded_aws) as running, stores_of(running) as stores:
-        await running.start_server()
-        await running.start_consumer()
-        request_id = await running.submit(f"{images.base}/late.png")
-        states = await running.wait_terminal([request_id])
-        assert states[request_id].failure.code == 7
-        images.serve_body("/late.png", numbered_png(1))
-        (letter,) = await stores.failed_requests(1)
-        for _ in range(2):
-            await stores.sqs.send_message(
-                QueueUrl=running.stack.failed_requests_queue_url, MessageBody=json.dumps(letter)
-            )
-        assert await running.run_operator("redrive") == 0
-        states = await running.wait_terminal([request_id])
-        assert (states[request_id].state, states[request_id].revision) == (2, 4)
-
-
-async def test_redriving_what_fails_again_ends(embedded_aws: RecordingAws) -> None:
-    """Letters that come back while it runs are left for the next redrive."""
-    async with origin() as images, system(embedded_aws) as running, stores_of(running) as stores:
-        await running.start_server()
-        await running.start_consumer()
-        request_id = await running.submit(f"{images.base}/never.png")
-        await stores.notifications([f"{request_id}:2"])
-        # The letter follows the notification.
-        await stores.until_depth(running.stack.failed_requests_queue_url, 1)
-        assert await running.run_operator("redrive") == 0
-        await stores.notifications([f"{request_id}:4"])
-        assert images.hits["/never.png"] == 2
-
-
 def s3_is_down(touched: asyncio.Event) -> Hook:
-    """Nothing can be stored; `touched` is set once a row was told that its message is alive."""
+    """S3 is down; `touched` is set once a worker has touched a row."""
 
     async def hook(call: ProxiedCall, forward: Forward) -> web.Response:
         if call.operation == "PUT":
@@ -203,10 +170,10 @@ def s3_is_down(touched: asyncio.Event) -> Hook:
     return hook
 
 
-async def test_a_message_that_circulates_for_long_is_not_taken_for_lost(
+async def test_a_request_whose_message_circulates_for_long_is_left_alone(
     embedded_aws: RecordingAws,
 ) -> None:
-    """In a long outage its row is touched, so that reconcile neither sends a copy nor fails it."""
+    """Workers touch its row in a long outage, so reconcile neither sends a second message nor fails it."""
     async with (
         origin() as images,
         aws_proxy(embedded_aws.endpoint) as proxy,
@@ -230,10 +197,10 @@ async def test_a_message_that_circulates_for_long_is_not_taken_for_lost(
         await stores.prove_each_ended_once([request_id])
 
 
-async def test_a_reconcile_that_died_before_it_told_is_made_good(
+async def test_a_run_that_failed_before_the_notification_is_repeated(
     embedded_aws: RecordingAws,
 ) -> None:
-    """SNS is down after the request was failed: the next run finds the letter, tells, and only then deletes it."""
+    """SNS is down after the request FAILED. The next run reads the message again, notifies, and then deletes it."""
     async with (
         origin() as images,
         aws_proxy(embedded_aws.endpoint) as proxy,
@@ -249,10 +216,10 @@ async def test_a_reconcile_that_died_before_it_told_is_made_good(
         assert (await row_of(stores, request_id))["status"]["S"] == "FAILED"
         proxy.hook = pass_on
         assert await running.run_operator("reconcile") == 0
-        (told,) = await stores.notifications([f"{request_id}:2"])
-        assert told.attributes["status"] == "FAILED"
-        (letter,) = await stores.failed_requests(1)
-        assert letter["request_id"] == request_id
+        (notification,) = await stores.notifications([f"{request_id}:2"])
+        assert notification.attributes["status"] == "FAILED"
+        (failed,) = await stores.failed_requests(1)
+        assert failed["request_id"] == request_id
 
 
 async def sns_is_down(call: ProxiedCall, forward: Forward) -> web.Response:

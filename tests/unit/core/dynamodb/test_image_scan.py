@@ -1,4 +1,4 @@
-"""How a rebuild reads the table of images: patiently, and what is there."""
+"""How a reindex reads the images table."""
 
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -17,13 +17,13 @@ THROTTLED = "ProvisionedThroughputExceededException"
 
 @dataclass(slots=True)
 class Table:
-    """Pages of one row. `failures` tells how often in a row the read of a page fails."""
+    """Pages of one row. `failures` has the number of consecutive failures per page."""
 
     failures: dict[int, int]
-    asked: list[dict[str, Any]] = field(default_factory=list)
+    calls: list[dict[str, Any]] = field(default_factory=list)
 
     async def scan(self, **arguments: Any) -> dict[str, Any]:
-        self.asked.append(arguments)
+        self.calls.append(arguments)
         page = arguments.get("ExclusiveStartKey", 0)
         if self.failures.get(page):
             self.failures[page] -= 1
@@ -33,26 +33,26 @@ class Table:
 
 
 async def read(table: Table) -> list[int]:
-    """The pages that were read, in order."""
+    """Return the pages that were read, in order."""
     scan = ImageScan(cast("Any", table), "images", segments=1, rate=1_000)
     return [cast("int", item["page"]) async for items in scan.pages(0) for item in items]
 
 
-def test_a_failed_read_is_repeated_where_it_was() -> None:
-    """A throttled call, or seven, throws no rebuild of hours away: no page is read twice, none is left out."""
+def test_a_failed_read_is_retried() -> None:
+    """Throttled calls do not end a reindex of hours. No page is read twice, and none is left out."""
     assert run_virtually(read(Table({0: 1, 4: MAX_ATTEMPTS - 1, 9: 2}))) == list(range(PAGES))
 
 
-def test_what_stays_down_ends_the_scan() -> None:
-    """After eight tries of one page."""
+def test_an_outage_ends_the_scan() -> None:
+    """It ends after eight attempts at one page."""
     table = Table({4: MAX_ATTEMPTS})
     with pytest.raises(DependencyUnavailable, match=THROTTLED):
         run_virtually(read(table))
-    assert len(table.asked) == 4 + MAX_ATTEMPTS
+    assert len(table.calls) == 4 + MAX_ATTEMPTS
 
 
-def test_what_was_just_recorded_is_seen() -> None:
-    """A replica may lack an image that no event will tell of any more."""
+def test_the_scan_is_strongly_consistent() -> None:
+    """A replica may lack a new image whose event has already been processed."""
     table = Table({})
     run_virtually(read(table))
-    assert all(each["ConsistentRead"] for each in table.asked)
+    assert all(each["ConsistentRead"] for each in table.calls)

@@ -1,4 +1,4 @@
-"""How a pass over a dead-letter queue comes to its end, and what it leaves behind."""
+"""When a pass over a queue stops, and which messages it leaves visible."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -8,32 +8,32 @@ from typing import Any, cast
 import pytest
 from structlog.testing import capture_logs
 
-from consumer.jobs.failed_requests_queue import dead_queue
+from consumer.jobs.queue_reader import open_queue_reader
 from core.aws.sqs import SqsQueue
 from core.errors import DependencyUnavailable
 from harness.virtual_time import run_virtually
 
 HOURS_S = 3_600.0
 LATER = "9999999999999"
-"""When a letter is sent that came after the pass began, in ms since the epoch."""
+"""SentTimestamp of a message that arrives after the start of the pass, in ms since the epoch."""
 
 
 @dataclass(slots=True)
 class Sqs:
-    """A queue with SQS's visibility, in the loop's time. It lets `most_held` be held."""
+    """A queue with visibility timeouts in the loop's time, and at most `max_in_flight` messages in flight."""
 
-    letters: int
-    most_held: int = 120_000
+    messages: int
+    max_in_flight: int = 120_000
     sent: dict[str, str] = field(default_factory=dict)
     hidden_until: dict[str, float] = field(default_factory=dict)
     refused: set[str] = field(default_factory=set)
-    """Letters that no delete and no release is done for."""
+    """Messages whose delete and release fail."""
     receives: int = 0
     on_receive: Callable[["Sqs"], None] = lambda _: None
 
     def __post_init__(self) -> None:
-        for number in range(self.letters):
-            self.put(f"letter {number}", sent="0")
+        for number in range(self.messages):
+            self.put(f"message {number}", sent="0")
 
     def put(self, name: str, *, sent: str) -> None:
         self.sent[name], self.hidden_until[name] = sent, 0.0
@@ -59,7 +59,7 @@ class Sqs:
         self.on_receive(self)
         await asyncio.sleep(0.01)
         visible = self.visible
-        room = self.most_held - (len(self.sent) - len(visible))
+        room = self.max_in_flight - (len(self.sent) - len(visible))
         taken = visible[: max(0, min(asked["MaxNumberOfMessages"], room))]
         if not taken:
             await asyncio.sleep(asked["WaitTimeSeconds"])
@@ -109,94 +109,94 @@ class Sqs:
 
 @dataclass(slots=True)
 class Pass:
-    """What one pass saw; `visible` are those that are there for others afterwards."""
+    """Messages that one pass read, and messages that are visible afterwards."""
 
     seen: list[str]
     visible: list[str]
-    not_handed_out: int
+    not_received: int
 
 
 async def read_through(sqs: Sqs, *, batch_s: float = 0.0, keep_every: int = 1) -> Pass:
-    """`batch_s` is how long ten letters take; of `keep_every` letters one is kept, the others are deleted."""
+    """Read with `batch_s` seconds of work per batch. Keep one of `keep_every` messages and delete the others."""
     seen: list[str] = []
-    async with dead_queue(SqsQueue(cast("Any", sqs), "the queue")) as queue:
-        async for letters in queue.batches():
+    async with open_queue_reader(SqsQueue(cast("Any", sqs), "the queue")) as reader:
+        async for messages in reader.batches():
             await asyncio.sleep(batch_s)
             done = [
-                letter
-                for number, letter in enumerate(letters, start=len(seen))
+                message
+                for number, message in enumerate(messages, start=len(seen))
                 if keep_every == 0 or number % keep_every
             ]
-            seen += [letter.body for letter in letters]
-            await queue.delete(done)
-    return Pass(seen, sqs.visible, queue.not_handed_out)
+            seen += [message.body for message in messages]
+            await reader.delete(done)
+    return Pass(seen, sqs.visible, reader.not_received)
 
 
 @pytest.mark.parametrize("keep_every", [0, 1, 3])
-def test_a_pass_of_hours_sees_each_letter_once(keep_every: int) -> None:
-    """What it passed over comes again and again meanwhile; it is neither taken for the end nor looked at twice."""
+def test_a_pass_of_hours_reads_each_message_once(keep_every: int) -> None:
+    """Messages that it keeps become visible again and again. It neither stops early nor reads them twice."""
     sqs = Sqs(1_000)
     ended = run_virtually(read_through(sqs, batch_s=2 * HOURS_S / 100, keep_every=keep_every))
-    assert sorted(ended.seen) == sorted(f"letter {number}" for number in range(1_000))
+    assert sorted(ended.seen) == sorted(f"message {number}" for number in range(1_000))
     assert len(ended.visible) == (len(range(0, 1_000, keep_every)) if keep_every else 0)
 
 
-def test_what_comes_meanwhile_is_left_and_keeps_no_pass_from_its_end() -> None:
-    """Redriven requests that fail at once write letters faster than they are read."""
+def test_messages_that_arrive_during_a_pass_do_not_extend_it() -> None:
+    """Requests that are retried and fail at once write messages faster than the pass reads them."""
     sqs = Sqs(100)
-    for_ever = iter(range(10_000_000))
+    numbers = iter(range(10_000_000))
 
     def arrive(queue: Sqs) -> None:
         for _ in range(20):
-            queue.put(f"late {next(for_ever)}", sent=LATER)
+            queue.put(f"late {next(numbers)}", sent=LATER)
 
     sqs.on_receive = arrive
     ended = run_virtually(read_through(sqs, keep_every=0))
-    assert sorted(ended.seen) == sorted(f"letter {number}" for number in range(100))
-    # None of those it took up is hidden from the next pass.
+    assert sorted(ended.seen) == sorted(f"message {number}" for number in range(100))
+    # The next pass receives all of them.
     assert len(ended.visible) == len(sqs.sent)
 
 
-def test_what_sqs_does_not_hand_out_is_told() -> None:
-    """It lets so many be held, and a receive then brings nothing though there is more."""
-    ended = run_virtually(read_through(Sqs(500, most_held=200)))
+def test_messages_that_sqs_does_not_deliver_are_counted() -> None:
+    """At its limit of messages in flight, SQS answers a receive with nothing although there are more."""
+    ended = run_virtually(read_through(Sqs(500, max_in_flight=200)))
     assert len(ended.seen) == 200
-    assert ended.not_handed_out == 300
+    assert ended.not_received == 300
     assert len(ended.visible) == 500
 
 
-def test_an_empty_receive_is_not_taken_for_the_end_where_there_is_more() -> None:
-    """A receive may ask servers that have none of the letters."""
+def test_an_empty_receive_does_not_stop_a_pass_if_messages_are_visible() -> None:
+    """A receive asks a sample of the servers of SQS, which may have none of the messages."""
     sqs = Sqs(30)
 
-    def seldom(queue: Sqs) -> None:
-        queue.most_held = 0 if queue.receives % 4 else 120_000
+    def mostly_empty(queue: Sqs) -> None:
+        queue.max_in_flight = 0 if queue.receives % 4 else 120_000
 
-    sqs.on_receive = seldom
+    sqs.on_receive = mostly_empty
     assert len(run_virtually(read_through(sqs)).seen) == 30
 
 
-def test_a_pass_that_breaks_off_hides_nothing() -> None:
-    """Whatever ends it, the next one finds all that it did not delete."""
+def test_an_interrupted_pass_releases_its_messages() -> None:
+    """The next pass receives all messages that this one did not delete."""
     sqs = Sqs(40)
 
-    async def break_off() -> None:
-        async with dead_queue(SqsQueue(cast("Any", sqs), "the queue")) as queue:
-            async for letters in queue.batches():
-                await queue.delete(letters[:1])
+    async def interrupted() -> None:
+        async with open_queue_reader(SqsQueue(cast("Any", sqs), "the queue")) as reader:
+            async for messages in reader.batches():
+                await reader.delete(messages[:1])
                 raise RuntimeError("broken")
 
     async def visible_afterwards() -> int:
         with pytest.raises(RuntimeError, match="broken"):
-            await break_off()
+            await interrupted()
         return len(sqs.visible)
 
     assert run_virtually(visible_afterwards()) == 39
 
 
 def test_a_message_that_is_not_released_is_logged() -> None:
-    """SQS answers 200 although it refused one of ten: the next pass will not find that one at once."""
-    sqs = Sqs(10, refused={"letter 3"})
+    """SQS answers 200 although it refused one of ten: the next pass does not receive that one at once."""
+    sqs = Sqs(10, refused={"message 3"})
     with capture_logs() as logs:
         ended = run_virtually(read_through(sqs))
     assert len(ended.visible) == 9
@@ -205,7 +205,7 @@ def test_a_message_that_is_not_released_is_logged() -> None:
 
 def test_a_message_that_is_not_deleted_stays_held() -> None:
     """The pass ends with an error, and the message is released with the others."""
-    sqs = Sqs(10, refused={"letter 3"})
+    sqs = Sqs(10, refused={"message 3"})
 
     async def scenario() -> list[str]:
         with pytest.raises(DependencyUnavailable, match="InternalError"):
@@ -214,5 +214,5 @@ def test_a_message_that_is_not_deleted_stays_held() -> None:
         return list(sqs.sent)
 
     with capture_logs() as logs:
-        assert run_virtually(scenario()) == ["letter 3"]
+        assert run_virtually(scenario()) == ["message 3"]
     assert [log["count"] for log in logs] == [1]

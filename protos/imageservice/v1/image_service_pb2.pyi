@@ -28,25 +28,25 @@ class _State:
 class _StateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_State.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     STATE_UNSPECIFIED: _State.ValueType  # 0
-    """Never sent by this version; a newer server may send a state that an older client reads as this one."""
+    """Never sent by this version. An older client reads a state that only a newer server knows as this value."""
     STATE_PENDING: _State.ValueType  # 1
-    """Accepted, not yet decided."""
+    """Accepted, not finished."""
     STATE_COMPLETED: _State.ValueType  # 2
     """The image is stored and public."""
     STATE_FAILED: _State.ValueType  # 3
-    """There is no image; failure says why."""
+    """There is no image; the field failure contains the reason."""
 
 class State(_State, metaclass=_StateEnumTypeWrapper):
     """The state of a request."""
 
 STATE_UNSPECIFIED: State.ValueType  # 0
-"""Never sent by this version; a newer server may send a state that an older client reads as this one."""
+"""Never sent by this version. An older client reads a state that only a newer server knows as this value."""
 STATE_PENDING: State.ValueType  # 1
-"""Accepted, not yet decided."""
+"""Accepted, not finished."""
 STATE_COMPLETED: State.ValueType  # 2
 """The image is stored and public."""
 STATE_FAILED: State.ValueType  # 3
-"""There is no image; failure says why."""
+"""There is no image; the field failure contains the reason."""
 Global___State: _TypeAlias = State  # noqa: Y015
 
 class _FailureCode:
@@ -57,17 +57,17 @@ class _FailureCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FailureCo
     DESCRIPTOR: _descriptor.EnumDescriptor
     FAILURE_CODE_UNSPECIFIED: _FailureCode.ValueType  # 0
     FAILURE_CODE_BLOCKED_ADDRESS: _FailureCode.ValueType  # 1
-    """The origin's address is in a network that this service does not talk to."""
+    """The address of the origin is in a blocked network (SSRF protection)."""
     FAILURE_CODE_DNS_FAILED: _FailureCode.ValueType  # 2
-    """The origin's name could not be resolved."""
+    """The host name of the origin could not be resolved."""
     FAILURE_CODE_CONNECT_FAILED: _FailureCode.ValueType  # 3
-    """No connection could be made, or it broke before the answer began."""
+    """The connection failed, or broke before the response started."""
     FAILURE_CODE_TLS_FAILED: _FailureCode.ValueType  # 4
-    """The origin's certificate was not valid."""
+    """The certificate of the origin is not valid."""
     FAILURE_CODE_TIMEOUT: _FailureCode.ValueType  # 5
     """The origin took longer than the deadline."""
     FAILURE_CODE_TOO_SLOW: _FailureCode.ValueType  # 6
-    """The origin sent slower than the minimum rate."""
+    """The origin sent more slowly than the minimum rate."""
     FAILURE_CODE_NOT_FOUND: _FailureCode.ValueType  # 7
     """The origin answered 404 or 410."""
     FAILURE_CODE_ORIGIN_REFUSED: _FailureCode.ValueType  # 8
@@ -83,40 +83,40 @@ class _FailureCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FailureCo
     FAILURE_CODE_TOO_LARGE: _FailureCode.ValueType  # 13
     """The body is larger than the limit."""
     FAILURE_CODE_BAD_RESPONSE: _FailureCode.ValueType  # 14
-    """The origin's answer is not HTTP as asked for: a content coding, or a body that ended or broke off early."""
+    """The response is not valid HTTP, has a content coding that was not requested, or is incomplete."""
     FAILURE_CODE_NOT_AN_IMAGE: _FailureCode.ValueType  # 15
-    """The bytes are not a picture."""
+    """The body is not an image."""
     FAILURE_CODE_UNSUPPORTED_FORMAT: _FailureCode.ValueType  # 16
-    """A picture, but of a format that is not accepted (SVG among them)."""
+    """An image in a format that is not accepted, for example SVG."""
     FAILURE_CODE_CORRUPT_IMAGE: _FailureCode.ValueType  # 17
-    """The picture does not decode to its end."""
+    """The image cannot be decoded completely."""
     FAILURE_CODE_TOO_MANY_PIXELS: _FailureCode.ValueType  # 18
-    """More pixels, or frames times pixels, than the limit."""
+    """More pixels than the limit, in one frame or in all frames together."""
     FAILURE_CODE_LOCATION_NOT_REMOVABLE: _FailureCode.ValueType  # 19
-    """The picture tells where it was taken and that could not be removed."""
+    """The image contains a location that could not be removed."""
     FAILURE_CODE_CRASHED: _FailureCode.ValueType  # 20
-    """Processing this picture killed the worker each time it ran."""
+    """Processing this image crashed the worker at every attempt (poison message)."""
     FAILURE_CODE_UNDELIVERABLE: _FailureCode.ValueType  # 21
-    """The request was delivered, or taken up again, too often without reaching an end."""
+    """The request was delivered or rescued too often without a result."""
     FAILURE_CODE_INTERNAL: _FailureCode.ValueType  # 22
-    """A fault of this service that repeated on every attempt."""
+    """An internal error at every attempt."""
 
 class FailureCode(_FailureCode, metaclass=_FailureCodeEnumTypeWrapper):
-    """Why a request failed. docs/reference.md lists each code with what to do about it."""
+    """The reason why a request failed. docs/reference.md lists each code with the action to take."""
 
 FAILURE_CODE_UNSPECIFIED: FailureCode.ValueType  # 0
 FAILURE_CODE_BLOCKED_ADDRESS: FailureCode.ValueType  # 1
-"""The origin's address is in a network that this service does not talk to."""
+"""The address of the origin is in a blocked network (SSRF protection)."""
 FAILURE_CODE_DNS_FAILED: FailureCode.ValueType  # 2
-"""The origin's name could not be resolved."""
+"""The host name of the origin could not be resolved."""
 FAILURE_CODE_CONNECT_FAILED: FailureCode.ValueType  # 3
-"""No connection could be made, or it broke before the answer began."""
+"""The connection failed, or broke before the response started."""
 FAILURE_CODE_TLS_FAILED: FailureCode.ValueType  # 4
-"""The origin's certificate was not valid."""
+"""The certificate of the origin is not valid."""
 FAILURE_CODE_TIMEOUT: FailureCode.ValueType  # 5
 """The origin took longer than the deadline."""
 FAILURE_CODE_TOO_SLOW: FailureCode.ValueType  # 6
-"""The origin sent slower than the minimum rate."""
+"""The origin sent more slowly than the minimum rate."""
 FAILURE_CODE_NOT_FOUND: FailureCode.ValueType  # 7
 """The origin answered 404 or 410."""
 FAILURE_CODE_ORIGIN_REFUSED: FailureCode.ValueType  # 8
@@ -132,23 +132,23 @@ FAILURE_CODE_BAD_REDIRECT: FailureCode.ValueType  # 12
 FAILURE_CODE_TOO_LARGE: FailureCode.ValueType  # 13
 """The body is larger than the limit."""
 FAILURE_CODE_BAD_RESPONSE: FailureCode.ValueType  # 14
-"""The origin's answer is not HTTP as asked for: a content coding, or a body that ended or broke off early."""
+"""The response is not valid HTTP, has a content coding that was not requested, or is incomplete."""
 FAILURE_CODE_NOT_AN_IMAGE: FailureCode.ValueType  # 15
-"""The bytes are not a picture."""
+"""The body is not an image."""
 FAILURE_CODE_UNSUPPORTED_FORMAT: FailureCode.ValueType  # 16
-"""A picture, but of a format that is not accepted (SVG among them)."""
+"""An image in a format that is not accepted, for example SVG."""
 FAILURE_CODE_CORRUPT_IMAGE: FailureCode.ValueType  # 17
-"""The picture does not decode to its end."""
+"""The image cannot be decoded completely."""
 FAILURE_CODE_TOO_MANY_PIXELS: FailureCode.ValueType  # 18
-"""More pixels, or frames times pixels, than the limit."""
+"""More pixels than the limit, in one frame or in all frames together."""
 FAILURE_CODE_LOCATION_NOT_REMOVABLE: FailureCode.ValueType  # 19
-"""The picture tells where it was taken and that could not be removed."""
+"""The image contains a location that could not be removed."""
 FAILURE_CODE_CRASHED: FailureCode.ValueType  # 20
-"""Processing this picture killed the worker each time it ran."""
+"""Processing this image crashed the worker at every attempt (poison message)."""
 FAILURE_CODE_UNDELIVERABLE: FailureCode.ValueType  # 21
-"""The request was delivered, or taken up again, too often without reaching an end."""
+"""The request was delivered or rescued too often without a result."""
 FAILURE_CODE_INTERNAL: FailureCode.ValueType  # 22
-"""A fault of this service that repeated on every attempt."""
+"""An internal error at every attempt."""
 Global___FailureCode: _TypeAlias = FailureCode  # noqa: Y015
 
 class _Color:
@@ -172,7 +172,7 @@ class _ColorEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Color.ValueType
     COLOR_PINK: _Color.ValueType  # 12
 
 class Color(_Color, metaclass=_ColorEnumTypeWrapper):
-    """The name of a picture's dominant colour."""
+    """The name of the dominant color of an image."""
 
 COLOR_UNSPECIFIED: Color.ValueType  # 0
 COLOR_BLACK: Color.ValueType  # 1
@@ -218,14 +218,14 @@ class SubmitImageRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
     url: _builtins.str
-    """The image's address: http or https, at most 2,048 bytes, without user name or password. Required."""
+    """The URL of the image: http or https, at most 2,048 bytes, without user name or password. Required."""
     customer_id: _builtins.str
-    """Who is asking: 1 to 128 of A-Z a-z 0-9 _ . : and -. Required."""
+    """The customer: 1 to 128 of A-Z a-z 0-9 _ . : and -. Required."""
     request_id: _builtins.str
-    """A UUID chosen by the caller, so that a retry is safe. Optional: without it the server chooses one."""
+    """A UUID chosen by the caller, which makes retries idempotent. Optional: without it the server chooses one."""
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Free-form notes that are kept with the request: at most 10, keys of 1 to 64 bytes, values of at most 64 bytes."""
+        """Free-form key-value pairs, stored with the request: at most 10, keys of 1 to 64 bytes, values of at most 64 bytes."""
 
     def __init__(
         self,
@@ -251,11 +251,11 @@ class SubmitImageResponse(_message.Message):
     STATE_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """The request's id, to be given to GetStatus and WatchRequest."""
+    """The id of the request, for GetStatus and WatchRequest."""
     state: Global___State.ValueType
-    """PENDING for a new request; a repeated one answers with its state."""
+    """PENDING for a new request. For a retry, the current state of the request."""
     revision: _builtins.int
-    """The revision that goes with the state."""
+    """The revision of the state."""
     def __init__(
         self,
         *,
@@ -278,8 +278,8 @@ class SubmitImagesRequest(_message.Message):
     ITEM_ID_FIELD_NUMBER: _builtins.int
     IMAGE_FIELD_NUMBER: _builtins.int
     item_id: _builtins.str
-    """The caller's own name for this item, 1 to 64 bytes, echoed with its result. Two items of a stream should not share
-    one: the results could not be told apart. Required.
+    """An id of the caller for this item, 1 to 64 bytes, returned with its result. It should be unique within the stream,
+    so that results can be matched. Required.
     """
     @_builtins.property
     def image(self) -> Global___SubmitImageRequest:
@@ -301,7 +301,7 @@ Global___SubmitImagesRequest: _TypeAlias = SubmitImagesRequest  # noqa: Y015
 
 @_typing.final
 class SubmitImagesResponse(_message.Message):
-    """The results that were ready together."""
+    """A batch of results."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -323,7 +323,7 @@ Global___SubmitImagesResponse: _TypeAlias = SubmitImagesResponse  # noqa: Y015
 
 @_typing.final
 class SubmitImagesResult(_message.Message):
-    """What became of one item."""
+    """The result of one item."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -331,14 +331,14 @@ class SubmitImagesResult(_message.Message):
     ACCEPTED_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
     item_id: _builtins.str
-    """As it was sent; of one that was too long, its beginning."""
+    """As sent; truncated if it was too long."""
     @_builtins.property
     def accepted(self) -> Global___SubmitImageResponse:
         """The request is durable."""
 
     @_builtins.property
     def error(self) -> Global___SubmitImagesError:
-        """The item was not accepted, or, with UNAVAILABLE or INTERNAL, may not have been."""
+        """The item was not accepted. With UNAVAILABLE or INTERNAL it may have been accepted."""
 
     def __init__(
         self,
@@ -359,7 +359,7 @@ Global___SubmitImagesResult: _TypeAlias = SubmitImagesResult  # noqa: Y015
 
 @_typing.final
 class SubmitImagesError(_message.Message):
-    """Why an item was not accepted: what SubmitImage says by its status and details."""
+    """The reason why an item was not accepted. SubmitImage has the same content in its status and details."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -369,18 +369,18 @@ class SubmitImagesError(_message.Message):
     FIELD_VIOLATIONS_FIELD_NUMBER: _builtins.int
     RETRY_DELAY_FIELD_NUMBER: _builtins.int
     code: _builtins.int
-    """A number of google.rpc.Code, for example 3 for INVALID_ARGUMENT."""
+    """A value of google.rpc.Code, for example 3 for INVALID_ARGUMENT."""
     reason: _builtins.str
-    """As google.rpc.ErrorInfo.reason in the domain "imageservice". Match this, never the message."""
+    """google.rpc.ErrorInfo.reason in the domain "imageservice". Match this, never the message."""
     message: _builtins.str
     """For people. Not stable."""
     @_builtins.property
     def field_violations(self) -> _containers.RepeatedCompositeFieldContainer[Global___FieldViolation]:
-        """What is wrong with which field. Set with INVALID_ARGUMENT."""
+        """The violations of the contract. Set with INVALID_ARGUMENT."""
 
     @_builtins.property
     def retry_delay(self) -> _duration_pb2.Duration:
-        """Send the item again after this time. Set with RESOURCE_EXHAUSTED and UNAVAILABLE."""
+        """Retry the item after this time. Set with RESOURCE_EXHAUSTED and UNAVAILABLE."""
 
     def __init__(
         self,
@@ -401,14 +401,14 @@ Global___SubmitImagesError: _TypeAlias = SubmitImagesError  # noqa: Y015
 
 @_typing.final
 class FieldViolation(_message.Message):
-    """One field of an item that does not keep to the contract."""
+    """A field of an item that violates the contract."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     FIELD_FIELD_NUMBER: _builtins.int
     DESCRIPTION_FIELD_NUMBER: _builtins.int
     field: _builtins.str
-    """The field's path within the item, for example image.url."""
+    """The path of the field within the item, for example image.url."""
     description: _builtins.str
     """For people. Not stable."""
     def __init__(
@@ -431,7 +431,7 @@ class GetStatusRequest(_message.Message):
 
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """The id that SubmitImage answered with. Required."""
+    """The id that SubmitImage returned. Required."""
     def __init__(
         self,
         *,
@@ -520,22 +520,22 @@ class ListRequestsRequest(_message.Message):
     customer_id: _builtins.str
     """Whose requests. Required."""
     state: Global___State.ValueType
-    """Only those in this state; UNSPECIFIED is all. FAILED ones are found by an index of their own. PENDING and COMPLETED
-    ones are picked from all that the customer has, so their pages may be short or empty.
+    """Only requests in this state; UNSPECIFIED for all. FAILED requests have their own index. PENDING and COMPLETED
+    requests are filtered from all requests of the customer, so their pages may be short or empty.
     """
     page_size: _builtins.int
-    """At most so many in a page: 0 is 50, more than 1,000 is 1,000. It may differ from page to page."""
+    """The largest number of requests in the page: 0 means 50, more than 1,000 means 1,000. May differ from page to page."""
     page_token: _builtins.str
-    """The next_page_token of the page before; empty for the first. One that was made for other fields, page_size aside,
-    is INVALID_ARGUMENT.
+    """The next_page_token of the previous page; empty for the first page. A token of a list with other fields (except
+    page_size) gets INVALID_ARGUMENT.
     """
     @_builtins.property
     def created_after(self) -> _timestamp_pb2.Timestamp:
-        """Only those created at this time or later."""
+        """Only requests created at this time or later."""
 
     @_builtins.property
     def created_before(self) -> _timestamp_pb2.Timestamp:
-        """Only those created before this time, so that neighbouring spans share none."""
+        """Only requests created before this time (the range is half-open)."""
 
     def __init__(
         self,
@@ -562,7 +562,7 @@ class ListRequestsResponse(_message.Message):
     REQUESTS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Empty at the end, and only there. Opaque; it does not expire."""
+    """Empty on the last page, and only there. Opaque; does not expire."""
     @_builtins.property
     def requests(self) -> _containers.RepeatedCompositeFieldContainer[Global___ImageRequest]: ...
     def __init__(
@@ -585,7 +585,7 @@ class GetImageRequest(_message.Message):
 
     IMAGE_ID_FIELD_NUMBER: _builtins.int
     image_id: _builtins.str
-    """An image.image_id that the service answered with. Required."""
+    """An image.image_id that the service returned. Required."""
     def __init__(
         self,
         *,
@@ -636,11 +636,11 @@ class ListImagesRequest(_message.Message):
     """As in ListRequests."""
     @_builtins.property
     def created_after(self) -> _timestamp_pb2.Timestamp:
-        """Only those whose request was created at this time or later."""
+        """Only images whose request was created at this time or later."""
 
     @_builtins.property
     def created_before(self) -> _timestamp_pb2.Timestamp:
-        """Only those whose request was created before this time."""
+        """Only images whose request was created before this time."""
 
     def __init__(
         self,
@@ -666,7 +666,7 @@ class ListImagesResponse(_message.Message):
     IMAGES_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Empty at the end, and only there. Opaque; it does not expire."""
+    """Empty on the last page, and only there. Opaque; does not expire."""
     @_builtins.property
     def images(self) -> _containers.RepeatedCompositeFieldContainer[Global___Image]: ...
     def __init__(
@@ -727,41 +727,41 @@ class SearchImagesRequest(_message.Message):
     customer_id: _builtins.str
     """Whose images. Required."""
     text: _builtins.str
-    """Words that must all be there, in the camera's name, the labels (keys and values) or the host of the submitted URL;
-    at most 16, 256 bytes in all. Case and accents do not matter. A word of two letters or more with * at its end stands
-    for all that begin so; at most 3 of these.
+    """Words that must all occur in the camera name, the labels (keys and values) or the host of the submitted URL;
+    at most 16 words and 256 bytes. Case and accents are ignored. A word of two letters or more with a * at its end is
+    a prefix; at most 3 prefixes.
     """
     similar_to: _builtins.str
-    """Only those whose perceptual_hash is near this one: 16 hexadecimal digits."""
+    """Only images whose perceptual_hash is similar to this one: 16 hexadecimal digits."""
     max_distance: _builtins.int
-    """In how many of the 64 bits it may differ: 0 to 11; 6 where it is not set. Goes with similar_to only."""
+    """The largest number of different bits (of 64): 0 to 11; 6 if not set. Only with similar_to."""
     facets: _builtins.bool
-    """Whether facets are wanted."""
+    """Whether to return facets."""
     page_size: _builtins.int
-    """At most so many in a page: 0 is 20, more than 100 is 100. It may differ from page to page."""
+    """The largest number of images in the page: 0 means 20, more than 100 means 100. May differ from page to page."""
     page_token: _builtins.str
-    """The next_page_token of the page before; empty for the first. One that was made for other fields, page_size and
-    facets aside, is INVALID_ARGUMENT.
+    """The next_page_token of the previous page; empty for the first page. A token of a search with other fields (except
+    page_size and facets) gets INVALID_ARGUMENT.
     """
     @_builtins.property
     def formats(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """One of these formats, for example JPEG; at most 20."""
+        """Any of these formats, for example JPEG; at most 20."""
 
     @_builtins.property
     def colors(self) -> _containers.RepeatedScalarFieldContainer[Global___Color.ValueType]:
-        """One of these colours; at most 20."""
+        """Any of these colors; at most 20."""
 
     @_builtins.property
     def cameras(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """One of these cameras, exactly as ImageMetadata.camera says; at most 20."""
+        """Any of these cameras, exactly as in ImageMetadata.camera; at most 20."""
 
     @_builtins.property
     def origin_hosts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """One of these hosts of the submitted URL; at most 20. Facets tell an international name in its ASCII form."""
+        """Any of these hosts of the submitted URL; at most 20. Facets contain international names in ASCII form."""
 
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """All of these labels, key and value."""
+        """All of these labels; key and value must match."""
 
     @_builtins.property
     def width(self) -> Global___IntRange:
@@ -773,15 +773,15 @@ class SearchImagesRequest(_message.Message):
 
     @_builtins.property
     def bytes(self) -> Global___IntRange:
-        """Size of the stored object."""
+        """Size of the stored object in bytes."""
 
     @_builtins.property
     def created_after(self) -> _timestamp_pb2.Timestamp:
-        """Only those recorded at this time or later."""
+        """Only images recorded at this time or later."""
 
     @_builtins.property
     def created_before(self) -> _timestamp_pb2.Timestamp:
-        """Only those recorded before this time."""
+        """Only images recorded before this time."""
 
     def __init__(
         self,
@@ -816,7 +816,7 @@ Global___SearchImagesRequest: _TypeAlias = SearchImagesRequest  # noqa: Y015
 
 @_typing.final
 class IntRange(_message.Message):
-    """Both ends are included; one that is not set is none."""
+    """A closed interval. An end that is not set is not a limit."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -854,14 +854,14 @@ class SearchImagesResponse(_message.Message):
     TOTAL_FIELD_NUMBER: _builtins.int
     FACETS_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Empty at the end, and only there. Opaque; it does not expire."""
+    """Empty on the last page, and only there. Opaque; does not expire."""
     total: _builtins.int
-    """How many images meet the conditions, on all pages, at the time of this one."""
+    """The number of matching images on all pages, at the time of this page."""
     @_builtins.property
     def images(self) -> _containers.RepeatedCompositeFieldContainer[Global___Image]: ...
     @_builtins.property
     def facets(self) -> _containers.RepeatedCompositeFieldContainer[Global___Facet]:
-        """Set where asked for: format, color, camera and origin_host, of all images that meet the conditions."""
+        """Set if requested: format, color, camera and origin_host, over all matching images."""
 
     def __init__(
         self,
@@ -881,7 +881,7 @@ Global___SearchImagesResponse: _TypeAlias = SearchImagesResponse  # noqa: Y015
 
 @_typing.final
 class Facet(_message.Message):
-    """How many images have each value of a field."""
+    """The number of images for each value of a field."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -891,7 +891,7 @@ class Facet(_message.Message):
     """format, color, camera or origin_host."""
     @_builtins.property
     def values(self) -> _containers.RepeatedCompositeFieldContainer[Global___FacetValue]:
-        """The 20 most frequent, the most frequent first. A color is a name of Color, less COLOR_."""
+        """The 20 most frequent values, most frequent first. A color is a name of Color without COLOR_."""
 
     def __init__(
         self,
@@ -931,7 +931,7 @@ Global___FacetValue: _TypeAlias = FacetValue  # noqa: Y015
 
 @_typing.final
 class ImageRequest(_message.Message):
-    """A request and what became of it."""
+    """A request and its result."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -968,10 +968,10 @@ class ImageRequest(_message.Message):
     request_id: _builtins.str
     customer_id: _builtins.str
     url: _builtins.str
-    """The address as it was submitted."""
+    """The URL as submitted."""
     state: Global___State.ValueType
     revision: _builtins.int
-    """Rises with every change of state."""
+    """Increases with every change of state."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -1010,7 +1010,7 @@ Global___ImageRequest: _TypeAlias = ImageRequest  # noqa: Y015
 
 @_typing.final
 class Failure(_message.Message):
-    """Why there is no image."""
+    """The reason why there is no image."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1019,9 +1019,9 @@ class Failure(_message.Message):
     ATTEMPTS_FIELD_NUMBER: _builtins.int
     code: Global___FailureCode.ValueType
     message: _builtins.str
-    """One sentence for people. Not stable: match the code."""
+    """A sentence for people. Not stable: match the code."""
     attempts: _builtins.int
-    """How often the origin was asked."""
+    """The number of fetch attempts."""
     def __init__(
         self,
         *,
@@ -1051,15 +1051,15 @@ class Image(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     image_id: _builtins.str
     public_url: _builtins.str
-    """Where anyone may read it. The object never changes."""
+    """The public URL. The object never changes."""
     request_id: _builtins.str
-    """The request that it was made for."""
+    """The request that the image belongs to."""
     customer_id: _builtins.str
     @_builtins.property
     def metadata(self) -> Global___ImageMetadata: ...
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was recorded."""
+        """The time when the image was recorded."""
 
     def __init__(
         self,
@@ -1081,7 +1081,7 @@ Global___Image: _TypeAlias = Image  # noqa: Y015
 
 @_typing.final
 class ImageMetadata(_message.Message):
-    """What was read from the picture. Coordinates are never kept."""
+    """Metadata of an image. Coordinates are never stored."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1101,33 +1101,33 @@ class ImageMetadata(_message.Message):
     HAD_LOCATION_FIELD_NUMBER: _builtins.int
     PROVENANCE_FIELD_NUMBER: _builtins.int
     format: _builtins.str
-    """JPEG, PNG, GIF, WEBP, AVIF, TIFF or BMP, decided by the bytes."""
+    """JPEG, PNG, GIF, WEBP, AVIF, TIFF or BMP, detected from the content."""
     media_type: _builtins.str
     """For example image/jpeg."""
     width: _builtins.int
-    """Pixels as displayed, the EXIF orientation applied."""
+    """Pixels as displayed, with the EXIF orientation applied."""
     height: _builtins.int
-    """Pixels as displayed, the EXIF orientation applied."""
+    """Pixels as displayed, with the EXIF orientation applied."""
     mode: _builtins.str
-    """Pillow's name of the pixel format, for example RGB, RGBA, L, P, CMYK."""
+    """The pixel format as Pillow names it, for example RGB, RGBA, L, P, CMYK."""
     frames: _builtins.int
-    """Number of frames; 1 for a still picture."""
+    """Number of frames; 1 for a still image."""
     bytes: _builtins.int
     """Size of the stored object in bytes."""
     sha256: _builtins.str
-    """Of the stored object, 64 hexadecimal digits."""
+    """SHA-256 of the stored object, 64 hexadecimal digits."""
     source_sha256: _builtins.str
-    """Of the bytes that the origin sent, 64 hexadecimal digits. Differs from sha256 when a location was removed."""
+    """SHA-256 of the body that the origin sent, 64 hexadecimal digits. Differs from sha256 if a location was removed."""
     perceptual_hash: _builtins.str
-    """Difference hash (dHash) of the first frame, 16 hexadecimal digits; similar pictures differ in few bits."""
+    """Difference hash (dHash) of the first frame, 16 hexadecimal digits; similar images differ in few bits."""
     dominant_color: _builtins.str
-    """The most frequent colour of the first frame as #rrggbb."""
+    """The most frequent color of the first frame as #rrggbb."""
     capture_time: _builtins.str
-    """When the picture was taken, as its EXIF says it: ISO 8601, without a zone where EXIF names none. May be empty."""
+    """The capture time from EXIF: ISO 8601, without a zone if EXIF has none. May be empty."""
     camera: _builtins.str
-    """Maker and model of the camera. May be empty."""
+    """Make and model of the camera. May be empty."""
     had_location: _builtins.bool
-    """Whether the picture told where it was taken, before that was removed."""
+    """Whether the image contained a location, which was removed."""
     @_builtins.property
     def provenance(self) -> Global___Provenance: ...
     def __init__(
@@ -1159,7 +1159,7 @@ Global___ImageMetadata: _TypeAlias = ImageMetadata  # noqa: Y015
 
 @_typing.final
 class Provenance(_message.Message):
-    """Where the bytes came from."""
+    """The origin of the image."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1169,14 +1169,14 @@ class Provenance(_message.Message):
     LAST_MODIFIED_FIELD_NUMBER: _builtins.int
     DECLARED_MEDIA_TYPE_FIELD_NUMBER: _builtins.int
     final_url: _builtins.str
-    """The address that answered, where redirects led away from the submitted one; empty otherwise."""
+    """The URL after redirects, if it differs from the submitted one; empty otherwise."""
     redirects: _builtins.int
     etag: _builtins.str
-    """The origin's ETag header. May be empty."""
+    """The ETag header of the origin. May be empty."""
     last_modified: _builtins.str
-    """The origin's Last-Modified header. May be empty."""
+    """The Last-Modified header of the origin. May be empty."""
     declared_media_type: _builtins.str
-    """The origin's Content-Type header as sent; recorded, never trusted. May be empty."""
+    """The Content-Type header of the origin as sent; stored, never trusted. May be empty."""
     def __init__(
         self,
         *,

@@ -27,18 +27,18 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ImageServiceStub:
-    """Takes in images by URL.
+    """Ingests images by URL.
 
-    What is promised:
-      * A request that SubmitImage has acknowledged is durable: it ends COMPLETED with an image or FAILED with a code.
-      * A terminal state never changes by itself. Only an operator's redrive reopens a FAILED request, with a higher
-        revision.
-      * The customer is notified at least once for each terminal revision; the notification's id is
-        "<request_id>:<revision>", so a repeat can be told.
+    Guarantees:
+      * A request that SubmitImage has accepted is durable: it ends COMPLETED with an image, or FAILED with a code.
+      * A terminal state does not change by itself. Only an operator (command retry-failed) can reopen a FAILED request;
+        this increases its revision.
+      * The customer is notified at least once for each terminal revision. The id of the notification is
+        "<request_id>:<revision>", so that consumers can drop duplicates.
 
-    Errors carry google.rpc.ErrorInfo (domain "imageservice", a reason in UPPER_SNAKE_CASE). Match reasons, never the
-    text. INVALID_ARGUMENT also carries google.rpc.BadRequest with one violation per field; RESOURCE_EXHAUSTED and
-    UNAVAILABLE carry google.rpc.RetryInfo.
+    Errors have google.rpc.ErrorInfo (domain "imageservice", a reason in UPPER_SNAKE_CASE). Match the reason, never the
+    text. INVALID_ARGUMENT also has google.rpc.BadRequest with a violation for each field; RESOURCE_EXHAUSTED and
+    UNAVAILABLE have google.rpc.RetryInfo.
     """
 
     @_typing.overload
@@ -46,183 +46,185 @@ class ImageServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ImageServiceAsyncStub: ...
     SubmitImage: _grpc.UnaryUnaryMultiCallable[_image_service_pb2.SubmitImageRequest, _image_service_pb2.SubmitImageResponse]
-    """Accepts the URL of an image and answers with a request id once the request is durable in the database and in the
-    queue. Fetching comes later.
+    """Accepts the URL of an image. Returns a request id once the request is durable in the database and in the queue.
+    The image is fetched later.
 
-    A call that ends without an answer (deadline, lost connection) may still have been accepted. Only a request_id
-    chosen by the caller makes a retry safe: the same id with the same content is accepted once, however often it is
-    sent; the same id with other content is ALREADY_EXISTS (reason REQUEST_ID_REUSED). Once a record is no longer
-    retained its id is free: what is submitted under it then is a new request.
+    A call that ends without an answer (deadline, lost connection) may still have been accepted. A retry is only
+    idempotent with a request_id chosen by the caller: the same id with the same content is accepted once, however
+    often it is sent. The same id with other content gets ALREADY_EXISTS (reason REQUEST_ID_REUSED). After the record
+    has expired, its id is free: a submit with this id is a new request.
     """
     SubmitImages: _grpc.StreamStreamMultiCallable[_image_service_pb2.SubmitImagesRequest, _image_service_pb2.SubmitImagesResponse]
-    """Takes in many images over one stream: one message for each image, answers in any order. What SubmitImage promises
-    of a request holds for each item: accepted means durable.
+    """Accepts many images over one stream: one message for each image, results in any order. The guarantees of
+    SubmitImage hold for each item: accepted means durable.
 
-    Errors are per item: one that is refused carries the code and reason that SubmitImage would have ended with, and
-    the stream goes on. Every item gets exactly one result, unless the stream breaks. Once the client has closed its
-    side, the remaining results come and the stream ends OK.
+    Errors are per item: a rejected item has the code and the reason with which SubmitImage would have ended, and the
+    stream continues. Every item gets exactly one result, unless the stream breaks. After the client has closed its
+    side, the remaining results follow and the stream ends OK.
 
-    The server takes no more than a limit of items whose results it has not sent, so it stops reading while it is busy
-    or while the client does not read: flow control then holds the client back. Send and read at the same time; a
-    client that sends everything before it reads the first result may wait for ever.
+    The server limits the items whose results it has not sent. It stops reading while it is busy or while the client
+    does not read, and flow control slows the client down (back-pressure). Send and read at the same time: a client
+    that sends everything before it reads the first result may wait for ever.
 
-    A stream that ends with an error says nothing of the items without a result: each may have been accepted. Send
-    them again on a new stream. Only an image.request_id chosen by the caller makes that safe, as for SubmitImage. A
-    cancelled stream does not undo the items that the server has taken.
+    If a stream ends with an error, the items without a result may or may not have been accepted. Send them again on a
+    new stream. This is only idempotent with an image.request_id chosen by the caller, as for SubmitImage. Cancelling
+    a stream does not undo the items that the server has accepted.
 
-    A server that drains takes no further item, sends the results of those it took, and ends the stream with
-    UNAVAILABLE (reason SERVER_DRAINING). Send the items without a result again.
+    During a graceful shutdown the server reads no more items, sends the results of those it has read, and ends the
+    stream with UNAVAILABLE (reason SERVER_DRAINING). Send the items without a result again.
     """
     GetStatus: _grpc.UnaryUnaryMultiCallable[_image_service_pb2.GetStatusRequest, _image_service_pb2.GetStatusResponse]
-    """Reads one request, strongly consistent: an acknowledged id is never NOT_FOUND while its record is retained.
-    A failed image is an OK answer that carries a failure, not an RPC error.
+    """Reads one request, strongly consistent: an accepted id is never NOT_FOUND while its record is retained.
+    A failed image is an OK answer that contains a failure, not an RPC error.
     """
     WatchRequest: _grpc.UnaryStreamMultiCallable[_image_service_pb2.WatchRequestRequest, _image_service_pb2.WatchRequestResponse]
-    """Streams the states of one or more requests: first the current state of each id, then its latest state whenever
-    its revision has risen. States in between may be skipped. The stream ends OK once every id is terminal.
+    """Streams the states of one or more requests: first the current state of each id, then its latest state after each
+    change of its revision. Intermediate states may be skipped. The stream ends OK once every id is terminal.
 
-    A server that drains ends the stream with UNAVAILABLE (reason SERVER_DRAINING). Call again: since the current
-    state comes first, nothing is lost.
+    During a graceful shutdown the server ends the stream with UNAVAILABLE (reason SERVER_DRAINING). Call again: the
+    current state comes first, so no change is lost.
     """
     ListRequests: _grpc.UnaryUnaryMultiCallable[_image_service_pb2.ListRequestsRequest, _image_service_pb2.ListRequestsResponse]
-    """Lists the requests of one customer, newest first: by create_time, and where only FAILED ones are asked for by
-    update_time, which is when they failed. Requests of the same millisecond come in no particular order.
+    """Lists the requests of one customer, newest first: by create_time, or by update_time (the time of the failure) if
+    the state is FAILED. The order of requests with the same millisecond is not specified.
 
-    Pages: call again with the same fields and with the answer's next_page_token as page_token, until that is empty.
-    A page may be short or empty and yet have a token, for one call looks at 1,000 requests at most.
+    Pagination: call again with the same fields and with next_page_token as page_token, until the token is empty.
+    A page may be short or empty and still have a token, because one call examines at most 1,000 requests.
 
-    A walk to the end lists each request that was there when it began exactly once, whatever is submitted meanwhile.
-    What is submitted meanwhile is not listed, as a rule. With a state, each is judged when its page is read; one that
-    is reopened and fails again during a walk of FAILED ones may be missed by it. The list of ids follows a submit
-    within a moment, normally far less than a second; what a page says of each is strongly consistent.
+    All pages together contain each request that existed at the first page exactly once, whatever is submitted
+    meanwhile. Requests that are submitted meanwhile are normally not listed. If a state is given, a request is matched
+    when its page is read; a list of FAILED requests may miss one that is reopened and fails again meanwhile. The index
+    is eventually consistent and normally lags a submit by far less than a second; the content of a page is strongly
+    consistent.
     """
     GetImage: _grpc.UnaryUnaryMultiCallable[_image_service_pb2.GetImageRequest, _image_service_pb2.GetImageResponse]
-    """Reads one image, strongly consistent. NOT_FOUND (reason IMAGE_NOT_FOUND) where there is none under this id."""
+    """Reads one image, strongly consistent. NOT_FOUND (reason IMAGE_NOT_FOUND) if there is no image with this id."""
     ListImages: _grpc.UnaryUnaryMultiCallable[_image_service_pb2.ListImagesRequest, _image_service_pb2.ListImagesResponse]
-    """Lists the images of one customer in the order of their requests, newest first. Pages, and promises, as in
-    ListRequests. An image is there from the moment that it is recorded, which is just before its request is COMPLETED;
-    requests without one are left out, so that pages may be short or empty and yet have a token.
+    """Lists the images of one customer in the order of their requests, newest first. Pagination and guarantees are those
+    of ListRequests. An image is listed as soon as it is recorded, which is just before its request is COMPLETED.
+    Requests without an image are left out, so pages may be short or empty and still have a token.
     """
     SearchImages: _grpc.UnaryUnaryMultiCallable[_image_service_pb2.SearchImagesRequest, _image_service_pb2.SearchImagesResponse]
-    """Finds images of one customer by what was read from them: every condition that is set must hold. Newest first by
-    create_time; with similar_to the nearest first.
+    """Finds images of one customer by their metadata: all conditions that are set must match. Newest first by
+    create_time; with similar_to the most similar first.
 
-    Labels and host are those of the request: once its row has expired, and the index was built anew, the image is not
-    found by them any more.
+    Labels and host are those of the request. If the request has expired and the index is rebuilt, the image no longer
+    matches by them.
 
-    Search is a view of its own that follows a COMPLETED request within seconds, as a rule. What is answered of each
-    image is read from the database, as GetImage does. Pages as in ListImages: call again with the same fields and with
-    next_page_token. A page may be short, or empty, and yet have a token. A walk to the end lists each image that could
-    be found when it began exactly once; images that become searchable meanwhile may or may not be among them.
+    The search index is eventually consistent and normally lags a COMPLETED request by seconds. The images in an answer
+    are read from the database, as by GetImage. Pagination as in ListImages: call again with the same fields and with
+    next_page_token. A page may be short or empty and still have a token. All pages together contain each image that
+    was searchable at the first page exactly once; images that become searchable meanwhile may be missing.
 
-    UNIMPLEMENTED (reason SEARCH_NOT_CONFIGURED) where an installation has no search engine; UNAVAILABLE (reason
-    SEARCH_UNAVAILABLE) while that is down, which no other call notices.
+    UNIMPLEMENTED (reason SEARCH_NOT_CONFIGURED) if the installation has no search engine. UNAVAILABLE (reason
+    SEARCH_UNAVAILABLE) while the engine is down; other calls are not affected.
     """
 
 @_typing.type_check_only
 class ImageServiceAsyncStub(ImageServiceStub):
-    """Takes in images by URL.
+    """Ingests images by URL.
 
-    What is promised:
-      * A request that SubmitImage has acknowledged is durable: it ends COMPLETED with an image or FAILED with a code.
-      * A terminal state never changes by itself. Only an operator's redrive reopens a FAILED request, with a higher
-        revision.
-      * The customer is notified at least once for each terminal revision; the notification's id is
-        "<request_id>:<revision>", so a repeat can be told.
+    Guarantees:
+      * A request that SubmitImage has accepted is durable: it ends COMPLETED with an image, or FAILED with a code.
+      * A terminal state does not change by itself. Only an operator (command retry-failed) can reopen a FAILED request;
+        this increases its revision.
+      * The customer is notified at least once for each terminal revision. The id of the notification is
+        "<request_id>:<revision>", so that consumers can drop duplicates.
 
-    Errors carry google.rpc.ErrorInfo (domain "imageservice", a reason in UPPER_SNAKE_CASE). Match reasons, never the
-    text. INVALID_ARGUMENT also carries google.rpc.BadRequest with one violation per field; RESOURCE_EXHAUSTED and
-    UNAVAILABLE carry google.rpc.RetryInfo.
+    Errors have google.rpc.ErrorInfo (domain "imageservice", a reason in UPPER_SNAKE_CASE). Match the reason, never the
+    text. INVALID_ARGUMENT also has google.rpc.BadRequest with a violation for each field; RESOURCE_EXHAUSTED and
+    UNAVAILABLE have google.rpc.RetryInfo.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     SubmitImage: _aio.UnaryUnaryMultiCallable[_image_service_pb2.SubmitImageRequest, _image_service_pb2.SubmitImageResponse]  # type: ignore[assignment]
-    """Accepts the URL of an image and answers with a request id once the request is durable in the database and in the
-    queue. Fetching comes later.
+    """Accepts the URL of an image. Returns a request id once the request is durable in the database and in the queue.
+    The image is fetched later.
 
-    A call that ends without an answer (deadline, lost connection) may still have been accepted. Only a request_id
-    chosen by the caller makes a retry safe: the same id with the same content is accepted once, however often it is
-    sent; the same id with other content is ALREADY_EXISTS (reason REQUEST_ID_REUSED). Once a record is no longer
-    retained its id is free: what is submitted under it then is a new request.
+    A call that ends without an answer (deadline, lost connection) may still have been accepted. A retry is only
+    idempotent with a request_id chosen by the caller: the same id with the same content is accepted once, however
+    often it is sent. The same id with other content gets ALREADY_EXISTS (reason REQUEST_ID_REUSED). After the record
+    has expired, its id is free: a submit with this id is a new request.
     """
     SubmitImages: _aio.StreamStreamMultiCallable[_image_service_pb2.SubmitImagesRequest, _image_service_pb2.SubmitImagesResponse]  # type: ignore[assignment]
-    """Takes in many images over one stream: one message for each image, answers in any order. What SubmitImage promises
-    of a request holds for each item: accepted means durable.
+    """Accepts many images over one stream: one message for each image, results in any order. The guarantees of
+    SubmitImage hold for each item: accepted means durable.
 
-    Errors are per item: one that is refused carries the code and reason that SubmitImage would have ended with, and
-    the stream goes on. Every item gets exactly one result, unless the stream breaks. Once the client has closed its
-    side, the remaining results come and the stream ends OK.
+    Errors are per item: a rejected item has the code and the reason with which SubmitImage would have ended, and the
+    stream continues. Every item gets exactly one result, unless the stream breaks. After the client has closed its
+    side, the remaining results follow and the stream ends OK.
 
-    The server takes no more than a limit of items whose results it has not sent, so it stops reading while it is busy
-    or while the client does not read: flow control then holds the client back. Send and read at the same time; a
-    client that sends everything before it reads the first result may wait for ever.
+    The server limits the items whose results it has not sent. It stops reading while it is busy or while the client
+    does not read, and flow control slows the client down (back-pressure). Send and read at the same time: a client
+    that sends everything before it reads the first result may wait for ever.
 
-    A stream that ends with an error says nothing of the items without a result: each may have been accepted. Send
-    them again on a new stream. Only an image.request_id chosen by the caller makes that safe, as for SubmitImage. A
-    cancelled stream does not undo the items that the server has taken.
+    If a stream ends with an error, the items without a result may or may not have been accepted. Send them again on a
+    new stream. This is only idempotent with an image.request_id chosen by the caller, as for SubmitImage. Cancelling
+    a stream does not undo the items that the server has accepted.
 
-    A server that drains takes no further item, sends the results of those it took, and ends the stream with
-    UNAVAILABLE (reason SERVER_DRAINING). Send the items without a result again.
+    During a graceful shutdown the server reads no more items, sends the results of those it has read, and ends the
+    stream with UNAVAILABLE (reason SERVER_DRAINING). Send the items without a result again.
     """
     GetStatus: _aio.UnaryUnaryMultiCallable[_image_service_pb2.GetStatusRequest, _image_service_pb2.GetStatusResponse]  # type: ignore[assignment]
-    """Reads one request, strongly consistent: an acknowledged id is never NOT_FOUND while its record is retained.
-    A failed image is an OK answer that carries a failure, not an RPC error.
+    """Reads one request, strongly consistent: an accepted id is never NOT_FOUND while its record is retained.
+    A failed image is an OK answer that contains a failure, not an RPC error.
     """
     WatchRequest: _aio.UnaryStreamMultiCallable[_image_service_pb2.WatchRequestRequest, _image_service_pb2.WatchRequestResponse]  # type: ignore[assignment]
-    """Streams the states of one or more requests: first the current state of each id, then its latest state whenever
-    its revision has risen. States in between may be skipped. The stream ends OK once every id is terminal.
+    """Streams the states of one or more requests: first the current state of each id, then its latest state after each
+    change of its revision. Intermediate states may be skipped. The stream ends OK once every id is terminal.
 
-    A server that drains ends the stream with UNAVAILABLE (reason SERVER_DRAINING). Call again: since the current
-    state comes first, nothing is lost.
+    During a graceful shutdown the server ends the stream with UNAVAILABLE (reason SERVER_DRAINING). Call again: the
+    current state comes first, so no change is lost.
     """
     ListRequests: _aio.UnaryUnaryMultiCallable[_image_service_pb2.ListRequestsRequest, _image_service_pb2.ListRequestsResponse]  # type: ignore[assignment]
-    """Lists the requests of one customer, newest first: by create_time, and where only FAILED ones are asked for by
-    update_time, which is when they failed. Requests of the same millisecond come in no particular order.
+    """Lists the requests of one customer, newest first: by create_time, or by update_time (the time of the failure) if
+    the state is FAILED. The order of requests with the same millisecond is not specified.
 
-    Pages: call again with the same fields and with the answer's next_page_token as page_token, until that is empty.
-    A page may be short or empty and yet have a token, for one call looks at 1,000 requests at most.
+    Pagination: call again with the same fields and with next_page_token as page_token, until the token is empty.
+    A page may be short or empty and still have a token, because one call examines at most 1,000 requests.
 
-    A walk to the end lists each request that was there when it began exactly once, whatever is submitted meanwhile.
-    What is submitted meanwhile is not listed, as a rule. With a state, each is judged when its page is read; one that
-    is reopened and fails again during a walk of FAILED ones may be missed by it. The list of ids follows a submit
-    within a moment, normally far less than a second; what a page says of each is strongly consistent.
+    All pages together contain each request that existed at the first page exactly once, whatever is submitted
+    meanwhile. Requests that are submitted meanwhile are normally not listed. If a state is given, a request is matched
+    when its page is read; a list of FAILED requests may miss one that is reopened and fails again meanwhile. The index
+    is eventually consistent and normally lags a submit by far less than a second; the content of a page is strongly
+    consistent.
     """
     GetImage: _aio.UnaryUnaryMultiCallable[_image_service_pb2.GetImageRequest, _image_service_pb2.GetImageResponse]  # type: ignore[assignment]
-    """Reads one image, strongly consistent. NOT_FOUND (reason IMAGE_NOT_FOUND) where there is none under this id."""
+    """Reads one image, strongly consistent. NOT_FOUND (reason IMAGE_NOT_FOUND) if there is no image with this id."""
     ListImages: _aio.UnaryUnaryMultiCallable[_image_service_pb2.ListImagesRequest, _image_service_pb2.ListImagesResponse]  # type: ignore[assignment]
-    """Lists the images of one customer in the order of their requests, newest first. Pages, and promises, as in
-    ListRequests. An image is there from the moment that it is recorded, which is just before its request is COMPLETED;
-    requests without one are left out, so that pages may be short or empty and yet have a token.
+    """Lists the images of one customer in the order of their requests, newest first. Pagination and guarantees are those
+    of ListRequests. An image is listed as soon as it is recorded, which is just before its request is COMPLETED.
+    Requests without an image are left out, so pages may be short or empty and still have a token.
     """
     SearchImages: _aio.UnaryUnaryMultiCallable[_image_service_pb2.SearchImagesRequest, _image_service_pb2.SearchImagesResponse]  # type: ignore[assignment]
-    """Finds images of one customer by what was read from them: every condition that is set must hold. Newest first by
-    create_time; with similar_to the nearest first.
+    """Finds images of one customer by their metadata: all conditions that are set must match. Newest first by
+    create_time; with similar_to the most similar first.
 
-    Labels and host are those of the request: once its row has expired, and the index was built anew, the image is not
-    found by them any more.
+    Labels and host are those of the request. If the request has expired and the index is rebuilt, the image no longer
+    matches by them.
 
-    Search is a view of its own that follows a COMPLETED request within seconds, as a rule. What is answered of each
-    image is read from the database, as GetImage does. Pages as in ListImages: call again with the same fields and with
-    next_page_token. A page may be short, or empty, and yet have a token. A walk to the end lists each image that could
-    be found when it began exactly once; images that become searchable meanwhile may or may not be among them.
+    The search index is eventually consistent and normally lags a COMPLETED request by seconds. The images in an answer
+    are read from the database, as by GetImage. Pagination as in ListImages: call again with the same fields and with
+    next_page_token. A page may be short or empty and still have a token. All pages together contain each image that
+    was searchable at the first page exactly once; images that become searchable meanwhile may be missing.
 
-    UNIMPLEMENTED (reason SEARCH_NOT_CONFIGURED) where an installation has no search engine; UNAVAILABLE (reason
-    SEARCH_UNAVAILABLE) while that is down, which no other call notices.
+    UNIMPLEMENTED (reason SEARCH_NOT_CONFIGURED) if the installation has no search engine. UNAVAILABLE (reason
+    SEARCH_UNAVAILABLE) while the engine is down; other calls are not affected.
     """
 
 class ImageServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Takes in images by URL.
+    """Ingests images by URL.
 
-    What is promised:
-      * A request that SubmitImage has acknowledged is durable: it ends COMPLETED with an image or FAILED with a code.
-      * A terminal state never changes by itself. Only an operator's redrive reopens a FAILED request, with a higher
-        revision.
-      * The customer is notified at least once for each terminal revision; the notification's id is
-        "<request_id>:<revision>", so a repeat can be told.
+    Guarantees:
+      * A request that SubmitImage has accepted is durable: it ends COMPLETED with an image, or FAILED with a code.
+      * A terminal state does not change by itself. Only an operator (command retry-failed) can reopen a FAILED request;
+        this increases its revision.
+      * The customer is notified at least once for each terminal revision. The id of the notification is
+        "<request_id>:<revision>", so that consumers can drop duplicates.
 
-    Errors carry google.rpc.ErrorInfo (domain "imageservice", a reason in UPPER_SNAKE_CASE). Match reasons, never the
-    text. INVALID_ARGUMENT also carries google.rpc.BadRequest with one violation per field; RESOURCE_EXHAUSTED and
-    UNAVAILABLE carry google.rpc.RetryInfo.
+    Errors have google.rpc.ErrorInfo (domain "imageservice", a reason in UPPER_SNAKE_CASE). Match the reason, never the
+    text. INVALID_ARGUMENT also has google.rpc.BadRequest with a violation for each field; RESOURCE_EXHAUSTED and
+    UNAVAILABLE have google.rpc.RetryInfo.
     """
 
     @_abc_1.abstractmethod
@@ -231,13 +233,13 @@ class ImageServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _image_service_pb2.SubmitImageRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_image_service_pb2.SubmitImageResponse, _abc.Awaitable[_image_service_pb2.SubmitImageResponse]]:
-        """Accepts the URL of an image and answers with a request id once the request is durable in the database and in the
-        queue. Fetching comes later.
+        """Accepts the URL of an image. Returns a request id once the request is durable in the database and in the queue.
+        The image is fetched later.
 
-        A call that ends without an answer (deadline, lost connection) may still have been accepted. Only a request_id
-        chosen by the caller makes a retry safe: the same id with the same content is accepted once, however often it is
-        sent; the same id with other content is ALREADY_EXISTS (reason REQUEST_ID_REUSED). Once a record is no longer
-        retained its id is free: what is submitted under it then is a new request.
+        A call that ends without an answer (deadline, lost connection) may still have been accepted. A retry is only
+        idempotent with a request_id chosen by the caller: the same id with the same content is accepted once, however
+        often it is sent. The same id with other content gets ALREADY_EXISTS (reason REQUEST_ID_REUSED). After the record
+        has expired, its id is free: a submit with this id is a new request.
         """
 
     @_abc_1.abstractmethod
@@ -246,23 +248,23 @@ class ImageServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_image_service_pb2.SubmitImagesRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_image_service_pb2.SubmitImagesResponse], _abc.AsyncIterator[_image_service_pb2.SubmitImagesResponse]]:
-        """Takes in many images over one stream: one message for each image, answers in any order. What SubmitImage promises
-        of a request holds for each item: accepted means durable.
+        """Accepts many images over one stream: one message for each image, results in any order. The guarantees of
+        SubmitImage hold for each item: accepted means durable.
 
-        Errors are per item: one that is refused carries the code and reason that SubmitImage would have ended with, and
-        the stream goes on. Every item gets exactly one result, unless the stream breaks. Once the client has closed its
-        side, the remaining results come and the stream ends OK.
+        Errors are per item: a rejected item has the code and the reason with which SubmitImage would have ended, and the
+        stream continues. Every item gets exactly one result, unless the stream breaks. After the client has closed its
+        side, the remaining results follow and the stream ends OK.
 
-        The server takes no more than a limit of items whose results it has not sent, so it stops reading while it is busy
-        or while the client does not read: flow control then holds the client back. Send and read at the same time; a
-        client that sends everything before it reads the first result may wait for ever.
+        The server limits the items whose results it has not sent. It stops reading while it is busy or while the client
+        does not read, and flow control slows the client down (back-pressure). Send and read at the same time: a client
+        that sends everything before it reads the first result may wait for ever.
 
-        A stream that ends with an error says nothing of the items without a result: each may have been accepted. Send
-        them again on a new stream. Only an image.request_id chosen by the caller makes that safe, as for SubmitImage. A
-        cancelled stream does not undo the items that the server has taken.
+        If a stream ends with an error, the items without a result may or may not have been accepted. Send them again on a
+        new stream. This is only idempotent with an image.request_id chosen by the caller, as for SubmitImage. Cancelling
+        a stream does not undo the items that the server has accepted.
 
-        A server that drains takes no further item, sends the results of those it took, and ends the stream with
-        UNAVAILABLE (reason SERVER_DRAINING). Send the items without a result again.
+        During a graceful shutdown the server reads no more items, sends the results of those it has read, and ends the
+        stream with UNAVAILABLE (reason SERVER_DRAINING). Send the items without a result again.
         """
 
     @_abc_1.abstractmethod
@@ -271,8 +273,8 @@ class ImageServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _image_service_pb2.GetStatusRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_image_service_pb2.GetStatusResponse, _abc.Awaitable[_image_service_pb2.GetStatusResponse]]:
-        """Reads one request, strongly consistent: an acknowledged id is never NOT_FOUND while its record is retained.
-        A failed image is an OK answer that carries a failure, not an RPC error.
+        """Reads one request, strongly consistent: an accepted id is never NOT_FOUND while its record is retained.
+        A failed image is an OK answer that contains a failure, not an RPC error.
         """
 
     @_abc_1.abstractmethod
@@ -281,11 +283,11 @@ class ImageServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _image_service_pb2.WatchRequestRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_image_service_pb2.WatchRequestResponse], _abc.AsyncIterator[_image_service_pb2.WatchRequestResponse]]:
-        """Streams the states of one or more requests: first the current state of each id, then its latest state whenever
-        its revision has risen. States in between may be skipped. The stream ends OK once every id is terminal.
+        """Streams the states of one or more requests: first the current state of each id, then its latest state after each
+        change of its revision. Intermediate states may be skipped. The stream ends OK once every id is terminal.
 
-        A server that drains ends the stream with UNAVAILABLE (reason SERVER_DRAINING). Call again: since the current
-        state comes first, nothing is lost.
+        During a graceful shutdown the server ends the stream with UNAVAILABLE (reason SERVER_DRAINING). Call again: the
+        current state comes first, so no change is lost.
         """
 
     @_abc_1.abstractmethod
@@ -294,16 +296,17 @@ class ImageServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _image_service_pb2.ListRequestsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_image_service_pb2.ListRequestsResponse, _abc.Awaitable[_image_service_pb2.ListRequestsResponse]]:
-        """Lists the requests of one customer, newest first: by create_time, and where only FAILED ones are asked for by
-        update_time, which is when they failed. Requests of the same millisecond come in no particular order.
+        """Lists the requests of one customer, newest first: by create_time, or by update_time (the time of the failure) if
+        the state is FAILED. The order of requests with the same millisecond is not specified.
 
-        Pages: call again with the same fields and with the answer's next_page_token as page_token, until that is empty.
-        A page may be short or empty and yet have a token, for one call looks at 1,000 requests at most.
+        Pagination: call again with the same fields and with next_page_token as page_token, until the token is empty.
+        A page may be short or empty and still have a token, because one call examines at most 1,000 requests.
 
-        A walk to the end lists each request that was there when it began exactly once, whatever is submitted meanwhile.
-        What is submitted meanwhile is not listed, as a rule. With a state, each is judged when its page is read; one that
-        is reopened and fails again during a walk of FAILED ones may be missed by it. The list of ids follows a submit
-        within a moment, normally far less than a second; what a page says of each is strongly consistent.
+        All pages together contain each request that existed at the first page exactly once, whatever is submitted
+        meanwhile. Requests that are submitted meanwhile are normally not listed. If a state is given, a request is matched
+        when its page is read; a list of FAILED requests may miss one that is reopened and fails again meanwhile. The index
+        is eventually consistent and normally lags a submit by far less than a second; the content of a page is strongly
+        consistent.
         """
 
     @_abc_1.abstractmethod
@@ -312,7 +315,7 @@ class ImageServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _image_service_pb2.GetImageRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_image_service_pb2.GetImageResponse, _abc.Awaitable[_image_service_pb2.GetImageResponse]]:
-        """Reads one image, strongly consistent. NOT_FOUND (reason IMAGE_NOT_FOUND) where there is none under this id."""
+        """Reads one image, strongly consistent. NOT_FOUND (reason IMAGE_NOT_FOUND) if there is no image with this id."""
 
     @_abc_1.abstractmethod
     def ListImages(
@@ -320,9 +323,9 @@ class ImageServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _image_service_pb2.ListImagesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_image_service_pb2.ListImagesResponse, _abc.Awaitable[_image_service_pb2.ListImagesResponse]]:
-        """Lists the images of one customer in the order of their requests, newest first. Pages, and promises, as in
-        ListRequests. An image is there from the moment that it is recorded, which is just before its request is COMPLETED;
-        requests without one are left out, so that pages may be short or empty and yet have a token.
+        """Lists the images of one customer in the order of their requests, newest first. Pagination and guarantees are those
+        of ListRequests. An image is listed as soon as it is recorded, which is just before its request is COMPLETED.
+        Requests without an image are left out, so pages may be short or empty and still have a token.
         """
 
     @_abc_1.abstractmethod
@@ -331,19 +334,19 @@ class ImageServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _image_service_pb2.SearchImagesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_image_service_pb2.SearchImagesResponse, _abc.Awaitable[_image_service_pb2.SearchImagesResponse]]:
-        """Finds images of one customer by what was read from them: every condition that is set must hold. Newest first by
-        create_time; with similar_to the nearest first.
+        """Finds images of one customer by their metadata: all conditions that are set must match. Newest first by
+        create_time; with similar_to the most similar first.
 
-        Labels and host are those of the request: once its row has expired, and the index was built anew, the image is not
-        found by them any more.
+        Labels and host are those of the request. If the request has expired and the index is rebuilt, the image no longer
+        matches by them.
 
-        Search is a view of its own that follows a COMPLETED request within seconds, as a rule. What is answered of each
-        image is read from the database, as GetImage does. Pages as in ListImages: call again with the same fields and with
-        next_page_token. A page may be short, or empty, and yet have a token. A walk to the end lists each image that could
-        be found when it began exactly once; images that become searchable meanwhile may or may not be among them.
+        The search index is eventually consistent and normally lags a COMPLETED request by seconds. The images in an answer
+        are read from the database, as by GetImage. Pagination as in ListImages: call again with the same fields and with
+        next_page_token. A page may be short or empty and still have a token. All pages together contain each image that
+        was searchable at the first page exactly once; images that become searchable meanwhile may be missing.
 
-        UNIMPLEMENTED (reason SEARCH_NOT_CONFIGURED) where an installation has no search engine; UNAVAILABLE (reason
-        SEARCH_UNAVAILABLE) while that is down, which no other call notices.
+        UNIMPLEMENTED (reason SEARCH_NOT_CONFIGURED) if the installation has no search engine. UNAVAILABLE (reason
+        SEARCH_UNAVAILABLE) while the engine is down; other calls are not affected.
         """
 
 def add_ImageServiceServicer_to_server(servicer: ImageServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

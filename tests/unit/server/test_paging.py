@@ -39,8 +39,8 @@ HIT = SortKey(5, 1_700_000_000_000, "0b8f4a5e-7a59-5c39-9d0f-3c3a9b0a1f11")
         ),
     ],
 )
-def test_list_tokens_of_version_0_1_are_valid(query: ListQuery, token: str) -> None:
-    """Clients continue a list at a server of the next version, and the other way round."""
+def test_list_tokens_keep_their_format(query: ListQuery, token: str) -> None:
+    """A client can continue a list at a server of another version."""
     assert list_token.decode(query, token) == CURSORS
     assert list_token.encode(query, CURSORS) == token
 
@@ -71,8 +71,8 @@ def test_list_tokens_of_version_0_1_are_valid(query: ListQuery, token: str) -> N
         ),
     ],
 )
-def test_search_tokens_of_version_0_1_are_valid(query: SearchQuery, token: str) -> None:
-    """The digest contains the names of the query's fields, so renaming one would break them."""
+def test_search_tokens_keep_their_format(query: SearchQuery, token: str) -> None:
+    """The digest covers the names of the query's fields, so renaming a field would invalidate tokens."""
     assert search_token.decode(query, token) == HIT
     assert search_token.encode(query, HIT) == token
 

@@ -1,4 +1,4 @@
-"""Submitting many images over one stream: each item stands for itself, and the stream outlives their errors."""
+"""SubmitImages: each item has its own result, and the stream survives the errors of items."""
 
 import uuid
 from collections.abc import AsyncIterator
@@ -24,7 +24,7 @@ from imageservice.v1 import image_service_pb2 as pb
 
 @pytest.fixture
 def own_servers(servers: ServerFactory, own_stack: StackOutputs) -> ServerFactory:
-    """Servers whose queue holds this test's messages alone."""
+    """Servers with a queue of their own for this test."""
     return replace(servers, stack=own_stack)
 
 
@@ -38,10 +38,10 @@ def new_id() -> str:
     return str(uuid.uuid4())
 
 
-async def test_every_item_is_accepted_under_its_own_id(
+async def test_every_item_is_accepted_with_its_own_id(
     own_servers: ServerFactory, sqs: SQSClient
 ) -> None:
-    """Hundreds of items share messages on the way back; each is durable, and the stream ends OK."""
+    """Hundreds of items share response messages; each is durable, and the stream ends OK."""
     items = numbered(300)
     async with own_servers.running() as server:
         stream = ItemStream(server.stub)
@@ -57,7 +57,7 @@ async def test_every_item_is_accepted_under_its_own_id(
 
 
 async def test_a_stream_without_an_item_ends_ok(servers: ServerFactory) -> None:
-    """Nothing asked, nothing answered, no error."""
+    """No items, no results, no error."""
     async with servers.running() as server:
         stream = ItemStream(server.stub)
         await stream.close()
@@ -66,7 +66,7 @@ async def test_a_stream_without_an_item_ends_ok(servers: ServerFactory) -> None:
 
 
 async def test_an_item_is_answered_while_the_stream_is_open(servers: ServerFactory) -> None:
-    """A quiet stream answers each item at once: it does not wait for more."""
+    """On a quiet stream each item is answered at once."""
     async with servers.running() as server:
         stream = ItemStream(server.stub)
         for name in ("first", "second"):
@@ -77,8 +77,8 @@ async def test_an_item_is_answered_while_the_stream_is_open(servers: ServerFacto
         assert await stream.read() == []
 
 
-async def test_answers_come_in_any_order(servers: ServerFactory) -> None:
-    """An item that needs nothing is answered before an earlier one that waits for the queue."""
+async def test_results_come_in_any_order(servers: ServerFactory) -> None:
+    """A rejected item is answered before an earlier one that waits for the queue."""
     sender = blocking_sender(servers)
     async with servers.running(sender=sender) as server:
         stream = ItemStream(server.stub)
@@ -100,8 +100,8 @@ BAD = {
 }
 
 
-async def test_a_bad_item_fails_alone(servers: ServerFactory) -> None:
-    """Each is told what SubmitImage would have told, fields by their path in the item; the others are accepted."""
+async def test_an_invalid_item_fails_alone(servers: ServerFactory) -> None:
+    """Its error is that of SubmitImage, with fields as paths within the item; the others are accepted."""
     good = numbered(50)
     bad = [item(name, image) for name, (image, _) in BAD.items()]
     async with servers.running() as server:
@@ -119,10 +119,10 @@ async def test_a_bad_item_fails_alone(servers: ServerFactory) -> None:
 
 
 @pytest.mark.parametrize(("sent", "echoed"), [("", ""), ("x" * 65, "x" * 64), ("ä" * 33, "ä" * 32)])
-async def test_an_item_without_a_proper_name(
+async def test_an_invalid_item_id_is_rejected(
     servers: ServerFactory, sent: str, echoed: str
 ) -> None:
-    """Names are 1 to 64 bytes; of a longer one the beginning is sent back, whole characters of it."""
+    """Item ids have 1 to 64 bytes; a longer one is truncated at a character boundary and returned."""
     async with servers.running() as server:
         stream = ItemStream(server.stub)
         stream.send_all([item(sent, submit_request())])
@@ -131,10 +131,10 @@ async def test_an_item_without_a_proper_name(
     assert [violation.field for violation in result.error.field_violations] == ["item_id"]
 
 
-async def test_one_id_is_accepted_once_however_it_comes(
+async def test_an_id_is_accepted_once_by_stream_or_call(
     own_servers: ServerFactory, sqs: SQSClient
 ) -> None:
-    """The same id twice in a stream and once by SubmitImage is one request; with another content it is refused."""
+    """The same id twice in a stream and once by SubmitImage is one request; with other content it is rejected."""
     image = submit_request(new_id())
     other = submit_request(image.request_id, url="https://a.example/other")
     async with own_servers.running() as server:
@@ -153,10 +153,10 @@ async def test_one_id_is_accepted_once_however_it_comes(
     assert sorted(message.resent for message in messages) == [False, True, True, True]
 
 
-async def test_an_outage_is_told_item_by_item(
+async def test_an_outage_is_reported_per_item(
     servers: ServerFactory, proxy: AwsProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While AWS is away items are UNAVAILABLE with a delay; the stream survives and takes them afterwards."""
+    """While AWS is down items get UNAVAILABLE with a retry delay; afterwards the same stream accepts them."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
     items = numbered(30)
     async with open_aws() as aws, replace(servers, aws=aws).running() as server:

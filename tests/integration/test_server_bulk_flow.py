@@ -1,4 +1,4 @@
-"""How much a stream of submits may have under way, and how it ends."""
+"""Back-pressure on SubmitImages streams, and how streams end."""
 
 import asyncio
 import uuid
@@ -22,7 +22,7 @@ UNKNOWN_REQUEST = pb.GetStatusRequest(request_id="6d2f0c1e-3a5b-4a53-9a35-0a4d8f
 
 @pytest.fixture
 def own_servers(servers: ServerFactory, own_stack: StackOutputs) -> ServerFactory:
-    """Servers whose queue holds this test's messages alone."""
+    """Servers with a queue of their own for this test."""
     return replace(servers, stack=own_stack)
 
 
@@ -36,7 +36,7 @@ def paused_streams() -> float:
 
 
 def items_counted() -> float:
-    """Items of streams that were accepted, since the tests began."""
+    """Return the number of accepted items of all streams since the tests started."""
     (metric,) = ITEMS.collect()
     labels = {"grpc_method": "SubmitImages", "grpc_code": "OK"}
     totals = [each for each in metric.samples if each.name.endswith("_total")]
@@ -44,7 +44,7 @@ def items_counted() -> float:
 
 
 async def stalled(server: RunningServer, sender: BlockingSender) -> None:
-    """Return once two single submits pass by, all the way to the queue, while none of a stream does."""
+    """Wait until two SubmitImage calls in a row reach the queue and no item of a stream does."""
     before = -1
     while sender.sent != before + 2:
         before = sender.sent
@@ -52,14 +52,14 @@ async def stalled(server: RunningServer, sender: BlockingSender) -> None:
             await server.stub.SubmitImage(submit_request())
 
 
-async def test_a_stream_holds_no_more_than_its_limit(servers: ServerFactory) -> None:
-    """While as many items as allowed are under way no further one is read; none is refused."""
+async def test_a_stream_reads_no_more_than_its_limit(servers: ServerFactory) -> None:
+    """When the limit is reached, no further item is read; none is rejected."""
     sender = blocking_sender(servers)
     async with servers.running(sender=sender, max_stream_submits=20) as server:
         stream = ItemStream(server.stub)
         stream.send_all(numbered(200))
         await sender.reached(20)
-        # A whole call later the twenty-first would have been read.
+        # The server would have read item 21 within the time of a whole call.
         await refused(server.stub.GetStatus(UNKNOWN_REQUEST))
         assert sender.waiting == 20
         sender.released.set()
@@ -68,15 +68,15 @@ async def test_a_stream_holds_no_more_than_its_limit(servers: ServerFactory) -> 
     assert sender.most <= 20
 
 
-async def test_a_stream_whose_client_does_not_read_is_not_read_either(
+async def test_a_client_that_does_not_read_gets_back_pressure(
     servers: ServerFactory,
 ) -> None:
-    """What the server takes stays within its limit and what the connection buffers; later all is answered."""
+    """The server reads no more than its limit and the buffers of the connection; later all items are answered."""
     count, limit, window = 4_000, 50, 64 * 1024
     shortest = pb.SubmitImagesResult(
         item_id="0", accepted=pb.SubmitImageResponse(request_id=new_id(), revision=1)
     )
-    # A window full of results for the client, and as much again for what is buffered on the way.
+    # A full window of results for the client, and the same amount for other buffers.
     bound = limit + 2 * window // shortest.ByteSize()
     assert bound < count
     sender = blocking_sender(servers, released=True)
@@ -87,7 +87,7 @@ async def test_a_stream_whose_client_does_not_read_is_not_read_either(
     ):
         stream = ItemStream.on(channel)
         stream.send_all(numbered(count))
-        # Were the stream read all the same, everything would be taken before the first result is read.
+        # Without back-pressure, everything would be read before the first result is read.
         while sender.sent < count and (sender.sent < bound // 4 or not paused_streams()):  # noqa: ASYNC110  the server has no Event
             await asyncio.sleep(0)
         results: dict[str, pb.SubmitImagesResult] = {}
@@ -97,8 +97,8 @@ async def test_a_stream_whose_client_does_not_read_is_not_read_either(
     assert len(names(results, "accepted")) == count
 
 
-async def test_streams_leave_half_of_the_places_to_single_submits(servers: ServerFactory) -> None:
-    """Streams together take half of what may be under way and wait for the rest; nothing is OVERLOADED."""
+async def test_streams_leave_half_of_the_capacity_to_unary_calls(servers: ServerFactory) -> None:
+    """All streams together use half of the capacity and wait for more; nothing gets OVERLOADED."""
     sender = blocking_sender(servers)
     async with servers.running(sender=sender, max_pending_submits=20) as server:
         streams = [ItemStream(server.stub) for _ in range(3)]
@@ -117,7 +117,7 @@ async def test_streams_leave_half_of_the_places_to_single_submits(servers: Serve
 async def test_a_cancelled_stream_leaves_no_row_without_a_message(
     own_servers: ServerFactory, sqs: SQSClient
 ) -> None:
-    """What was taken is accepted though its client has gone, and a drain waits for it."""
+    """Items that were read are accepted although the client has disconnected, and a drain waits for them."""
     sender = blocking_sender(own_servers)
     items = numbered(30)
     async with own_servers.running(sender=sender) as server:
@@ -137,7 +137,7 @@ async def test_a_cancelled_stream_leaves_no_row_without_a_message(
 
 
 async def test_items_of_a_cancelled_stream_are_counted(servers: ServerFactory) -> None:
-    """What was taken counts by how it ended, whether or not its client was there to hear of it."""
+    """Metrics count every item by its result, even if the client has disconnected."""
     sender = blocking_sender(servers)
     before = items_counted()
     async with servers.running(sender=sender) as server:
@@ -151,10 +151,10 @@ async def test_items_of_a_cancelled_stream_are_counted(servers: ServerFactory) -
     assert items_counted() == before + 30
 
 
-async def test_a_drain_settles_what_was_taken_before_a_client_has_read_it(
+async def test_a_client_that_does_not_read_does_not_delay_a_drain(
     servers: ServerFactory,
 ) -> None:
-    """A client that does not read its results holds up its own answer, and nothing else of the drain."""
+    """A client that does not read its results only delays its own answers."""
     window_only = [("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 64 * 1024)]
     sender = blocking_sender(servers, released=True)
     async with servers.running(sender=sender, max_stream_submits=50, drain_grace_s=2) as server:
@@ -170,7 +170,7 @@ async def test_a_drain_settles_what_was_taken_before_a_client_has_read_it(
 
 
 async def test_a_drain_ends_an_idle_stream_at_once(servers: ServerFactory) -> None:
-    """An open stream that asks nothing does not hold a drain up; its client is told to come back."""
+    """An idle stream does not delay a drain; its client is asked to retry."""
     async with servers.running(drain_grace_s=3_600) as server:
         stream = ItemStream(server.stub)
         await stream.send(item("only", submit_request()))
@@ -178,13 +178,13 @@ async def test_a_drain_ends_an_idle_stream_at_once(servers: ServerFactory) -> No
         await server.lifecycle.drain()
         with pytest.raises(grpc.aio.AioRpcError) as ended:
             await stream.read()
-    told = refusal(ended.value)
-    assert (told.code, told.reason) == (grpc.StatusCode.UNAVAILABLE, "SERVER_DRAINING")
-    assert told.retry_after is not None
+    error = refusal(ended.value)
+    assert (error.code, error.reason) == (grpc.StatusCode.UNAVAILABLE, "SERVER_DRAINING")
+    assert error.retry_after is not None
 
 
-async def test_a_drain_answers_what_a_stream_took(servers: ServerFactory) -> None:
-    """Items under way are answered before the stream ends; what comes later gets no answer, or SERVER_DRAINING."""
+async def test_a_drain_answers_the_items_that_were_read(servers: ServerFactory) -> None:
+    """Items in progress are answered before the stream ends; later items get no result, or SERVER_DRAINING."""
     sender = blocking_sender(servers)
     async with servers.running(sender=sender) as server:
         stream = ItemStream(server.stub)
@@ -206,11 +206,11 @@ async def test_a_drain_answers_what_a_stream_took(servers: ServerFactory) -> Non
     assert names(results, "accepted") == {str(number) for number in range(30)}
 
 
-async def test_a_stream_is_refused_while_draining(servers: ServerFactory) -> None:
+async def test_a_stream_is_rejected_during_a_drain(servers: ServerFactory) -> None:
     """A stream that opens during a drain ends with SERVER_DRAINING."""
     sender = blocking_sender(servers)
     async with servers.running(sender=sender) as server:
-        held = asyncio.ensure_future(server.stub.SubmitImage(submit_request()))
+        submit = asyncio.ensure_future(server.stub.SubmitImage(submit_request()))
         await sender.reached(1)
         draining = asyncio.create_task(server.lifecycle.drain())
         await refused(server.stub.SubmitImage(submit_request()))
@@ -218,6 +218,6 @@ async def test_a_stream_is_refused_while_draining(servers: ServerFactory) -> Non
         with pytest.raises(grpc.aio.AioRpcError) as ended:
             await stream.read()
         sender.released.set()
-        await held
+        await submit
         await draining
     assert refusal(ended.value).reason == "SERVER_DRAINING"

@@ -1,4 +1,4 @@
-"""COMPLETED requests come out of the server's memory, everything else out of the tables."""
+"""COMPLETED requests are read from the server's memory, all others from the tables."""
 
 import uuid
 
@@ -11,8 +11,8 @@ from harness.running_server import RunningServer, ServerFactory
 from imageservice.v1 import image_service_pb2 as pb
 
 
-class Counting(Tables):
-    """Counts the rows of requests that are read."""
+class CountingTables(Tables):
+    """Counts the reads of requests."""
 
     reads = 0
 
@@ -32,8 +32,8 @@ async def status(server: RunningServer, request_id: str) -> pb.ImageRequest:
 
 
 async def test_a_completed_request_is_read_once(servers: ServerFactory, tables: Tables) -> None:
-    """However often it is asked for, by calls and by watches, and always with the same answer."""
-    counting = servers.tables(Counting)
+    """For any number of calls and watches, always with the same answer."""
+    counting = servers.tables(CountingTables)
     async with servers.running(tables=counting) as server:
         request_id = await submitted(server)
         await complete(tables, request_id)
@@ -46,10 +46,8 @@ async def test_a_completed_request_is_read_once(servers: ServerFactory, tables: 
     assert counting.reads == 1
 
 
-async def test_a_pending_request_is_never_out_of_date(
-    servers: ServerFactory, tables: Tables
-) -> None:
-    """It is read each time, so that its end is seen at once."""
+async def test_a_pending_request_is_never_stale(servers: ServerFactory, tables: Tables) -> None:
+    """It is read every time, so a change is visible at once."""
     async with servers.running() as server:
         request_id = await submitted(server)
         assert (await status(server, request_id)).state == pb.STATE_PENDING
@@ -57,10 +55,8 @@ async def test_a_pending_request_is_never_out_of_date(
         assert (await status(server, request_id)).state == pb.STATE_COMPLETED
 
 
-async def test_a_failed_request_that_is_reopened_is_seen_so(
-    servers: ServerFactory, tables: Tables
-) -> None:
-    """A redrive is the one thing that changes an end, so an end that it can change is not kept."""
+async def test_a_reopened_request_is_pending(servers: ServerFactory, tables: Tables) -> None:
+    """FAILED requests are not cached, because they can be reopened."""
     async with servers.running() as server:
         request_id = await submitted(server)
         await fail(tables, request_id)
@@ -70,8 +66,8 @@ async def test_a_failed_request_that_is_reopened_is_seen_so(
 
 
 async def test_without_a_cache_every_call_reads(servers: ServerFactory, tables: Tables) -> None:
-    """CACHED_REQUESTS=0 switches it off."""
-    counting = servers.tables(Counting)
+    """CACHED_REQUESTS=0 disables the cache."""
+    counting = servers.tables(CountingTables)
     async with servers.running(tables=counting, cached_requests=0) as server:
         request_id = await submitted(server)
         await complete(tables, request_id)

@@ -1,4 +1,4 @@
-"""The contract as a client meets it: reflection, health, violations, states."""
+"""The contract from a client's view: reflection, health, violations, states."""
 
 import asyncio
 import uuid
@@ -37,7 +37,7 @@ METHODS = {
 
 
 class ReflectionClient:
-    """Knows nothing but the address, as grpcurl does. Blocking: use it in a thread."""
+    """Only knows the address, as grpcurl does. Blocking: use it in a thread."""
 
     def __init__(self, port: int) -> None:
         self._channel = grpc.insecure_channel(f"127.0.0.1:{port}")
@@ -51,7 +51,7 @@ class ReflectionClient:
         return set(self._service.methods_by_name)
 
     def call(self, name: str, **fields: object) -> list[dict[str, Any]]:
-        """Call a method with one message; returns each message of its answer as JSON."""
+        """Call a method with one message. Returns each response message as JSON."""
         method = self._service.methods_by_name[name]
         request = GetMessageClass(method.input_type)(**fields)
         kinds = {
@@ -73,10 +73,10 @@ class ReflectionClient:
         self._channel.close()
 
 
-async def test_a_client_that_only_knows_reflection_can_call_every_method(
+async def test_every_method_can_be_called_by_reflection(
     servers: ServerFactory, tables: Tables, tmp_path: Path
 ) -> None:
-    """Reflection lists the service, and what it tells is enough to call each method."""
+    """Reflection lists the service, and its descriptors are enough to call each method."""
     request_id = str(uuid.uuid4())
     async with servers.running(search_url=search_url(tmp_path)) as server:
         client = await asyncio.to_thread(ReflectionClient, server.port)
@@ -106,7 +106,7 @@ async def test_a_client_that_only_knows_reflection_can_call_every_method(
             assert await asyncio.to_thread(client.call, "GetImage", image_id=image_id) == [image]
             (images,) = await asyncio.to_thread(client.call, "ListImages", customer_id=customer)
             assert images == {"images": [image["image"]]}
-            # Nobody has indexed it.
+            # The image is not indexed.
             assert await asyncio.to_thread(client.call, "SearchImages", customer_id=customer) == [
                 {}
             ]
@@ -115,8 +115,8 @@ async def test_a_client_that_only_knows_reflection_can_call_every_method(
 
 
 @pytest.mark.parametrize("name", ["", SERVICE])
-async def test_health_follows_the_drain(servers: ServerFactory, name: str) -> None:
-    """SERVING from the start, for the server and for the service; NOT_SERVING once it drains."""
+async def test_health_is_not_serving_during_a_drain(servers: ServerFactory, name: str) -> None:
+    """SERVING from the start, for the server and for the service; NOT_SERVING during a drain."""
     request = health_pb2.HealthCheckRequest(service=name)
     async with (
         servers.running() as server,
@@ -144,10 +144,10 @@ async def test_health_follows_the_drain(servers: ServerFactory, name: str) -> No
         ),
     ],
 )
-async def test_a_bad_field_is_named(
+async def test_an_invalid_field_is_named(
     servers: ServerFactory, request_: pb.SubmitImageRequest, field: str
 ) -> None:
-    """INVALID_ARGUMENT says by BadRequest which field is at fault."""
+    """INVALID_ARGUMENT contains the invalid field in BadRequest."""
     async with servers.running() as server:
         refusal = await refused(server.stub.SubmitImage(request_))
     assert (refusal.code, refusal.reason, refusal.fields) == (
@@ -157,8 +157,8 @@ async def test_a_bad_field_is_named(
     )
 
 
-async def test_a_status_without_a_request_is_refused(servers: ServerFactory) -> None:
-    """An id that nobody submitted is NOT_FOUND, one that is no id INVALID_ARGUMENT."""
+async def test_a_status_of_an_unknown_or_invalid_id(servers: ServerFactory) -> None:
+    """An unknown id is NOT_FOUND, an invalid one INVALID_ARGUMENT."""
     async with servers.running() as server:
         unknown = pb.GetStatusRequest(request_id=str(uuid.uuid4()))
         refusal = await refused(server.stub.GetStatus(unknown))
@@ -170,10 +170,8 @@ async def test_a_status_without_a_request_is_refused(servers: ServerFactory) -> 
         assert (refusal.reason, refusal.fields) == ("INVALID_REQUEST", ("request_id",))
 
 
-async def test_a_completed_request_carries_its_image(
-    servers: ServerFactory, tables: Tables
-) -> None:
-    """COMPLETED comes with the public URL and what was read from the picture."""
+async def test_a_completed_request_has_its_image(servers: ServerFactory, tables: Tables) -> None:
+    """COMPLETED has the public URL and the metadata of the image."""
     request_id = str(uuid.uuid4())
     async with servers.running() as server:
         await server.stub.SubmitImage(submit_request(request_id))
@@ -189,7 +187,7 @@ async def test_a_completed_request_carries_its_image(
 
 
 async def test_a_failed_request_is_an_ok_answer(servers: ServerFactory, tables: Tables) -> None:
-    """A failed image is no RPC error: the answer carries code, sentence and attempts."""
+    """A failed image is not an RPC error: the answer contains code, message and attempts."""
     request_id = str(uuid.uuid4())
     async with servers.running() as server:
         await server.stub.SubmitImage(submit_request(request_id))

@@ -1,4 +1,4 @@
-"""The process: what it does at a signal, and what it says when it cannot start."""
+"""The server process: signals, graceful shutdown, and errors at start-up."""
 
 import asyncio
 import os
@@ -20,7 +20,7 @@ from imageservice.v1 import image_service_pb2 as pb
 
 
 class Gate:
-    """Holds the queue's answers back until it is opened."""
+    """Holds back the answers of the queue until it is opened."""
 
     def __init__(self) -> None:
         self.reached = asyncio.Event()
@@ -45,10 +45,10 @@ async def server_system(embedded_aws: RecordingAws, proxy: AwsProxy) -> AsyncIte
         yield running
 
 
-async def test_a_submit_under_way_at_sigterm_is_answered(
+async def test_a_submit_in_progress_at_sigterm_is_answered(
     server_system: System, proxy: AwsProxy
 ) -> None:
-    """The drain waits for what was begun, refuses what comes later, and the process exits 0."""
+    """The drain waits for calls in progress, rejects later ones, and the process exits with 0."""
     gate = Gate()
     proxy.hook = gate.hook
     process = await server_system.start_server()
@@ -59,8 +59,8 @@ async def test_a_submit_under_way_at_sigterm_is_answered(
         watch = stub.WatchRequest(pb.WatchRequestRequest(request_ids=[request.request_id]))
         await watch.read()
         process.send_signal(signal.SIGTERM)
-        told = await refused(watch.read())
-        assert (told.code, told.reason) == (grpc.StatusCode.UNAVAILABLE, "SERVER_DRAINING")
+        error = await refused(watch.read())
+        assert (error.code, error.reason) == (grpc.StatusCode.UNAVAILABLE, "SERVER_DRAINING")
         late = await refused(stub.SubmitImage(submit_request(str(uuid.uuid4()))))
         assert (late.code, late.reason) == (grpc.StatusCode.UNAVAILABLE, "SERVER_DRAINING")
         assert late.retry_after is not None
@@ -70,8 +70,8 @@ async def test_a_submit_under_way_at_sigterm_is_answered(
         assert await process.wait() == 0
 
 
-async def test_a_drain_does_not_wait_for_ever(server_system: System, proxy: AwsProxy) -> None:
-    """What is not done within the grace is cut off, unacknowledged, and the process still exits 0."""
+async def test_a_drain_has_a_grace_period(server_system: System, proxy: AwsProxy) -> None:
+    """Calls that exceed the grace period are cancelled without an answer, and the process exits with 0."""
     gate = Gate()
     proxy.hook = gate.hook
     process = await server_system.start_server(DRAIN_GRACE_S="0.2")
@@ -79,16 +79,14 @@ async def test_a_drain_does_not_wait_for_ever(server_system: System, proxy: AwsP
         submit = asyncio.ensure_future(stub.SubmitImage(submit_request()))
         await gate.reached.wait()
         process.send_signal(signal.SIGTERM)
-        told = await refused(submit)
-        assert told.code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
+        error = await refused(submit)
+        assert error.code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
         assert await process.wait() == 0
         gate.opened.set()
 
 
-async def test_the_second_signal_ends_the_process_at_once(
-    server_system: System, proxy: AwsProxy
-) -> None:
-    """Who asks twice does not want to wait."""
+async def test_the_second_signal_kills_the_process(server_system: System, proxy: AwsProxy) -> None:
+    """A second signal means that the operator does not want to wait."""
     gate = Gate()
     proxy.hook = gate.hook
     process = await server_system.start_server()
@@ -107,7 +105,7 @@ async def test_the_second_signal_ends_the_process_at_once(
 
 
 async def started(environment: dict[str, str]) -> tuple[int, list[str]]:
-    """Run the server to its end; its exit status and what it wrote on standard error."""
+    """Run the server until it exits. Returns its exit status and its standard error."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -120,8 +118,8 @@ async def started(environment: dict[str, str]) -> tuple[int, list[str]]:
     return process.returncode, errors.decode().splitlines()
 
 
-async def test_a_taken_port_is_one_readable_line(server_system: System) -> None:
-    """Two servers never share a port; the second one says which setting is at fault."""
+async def test_a_port_in_use_is_reported_in_one_line(server_system: System) -> None:
+    """Two servers never share a port; the second one names the setting that is wrong."""
     await server_system.start_server()
     environment = {
         **server_system.aws.environment("server"),
@@ -137,8 +135,8 @@ async def test_a_taken_port_is_one_readable_line(server_system: System) -> None:
     assert "already in use" in line
 
 
-async def test_every_faulty_setting_is_named() -> None:
-    """A server that cannot know its tables does not start, and tells all faults at once."""
+async def test_every_invalid_setting_is_reported() -> None:
+    """A server without valid settings does not start, and reports all errors at once."""
     environment = {
         "REQUESTS_TABLE": "requests",
         "IMAGES_TABLE": "images",

@@ -1,4 +1,4 @@
-"""Lists of requests and images, as a client walks through them."""
+"""Lists of requests and images from a client's view."""
 
 import asyncio
 import uuid
@@ -24,23 +24,23 @@ from imageservice.v1 import image_service_pb2 as pb
 FIRST = 1_700_000_000_000
 
 
-class Held(Tables):
-    """Queries wait until they are let go."""
+class BlockingTables(Tables):
+    """Queries wait until they are released."""
 
     def hold(self) -> None:
-        self.asked = asyncio.Event()
+        self.started = asyncio.Event()
         self.released = asyncio.Event()
 
     async def query(
         self, index: Index, shard: str, span: TimeRange, *, after: IndexKey | None, limit: int
     ) -> IndexPage:
-        self.asked.set()
+        self.started.set()
         await self.released.wait()
         return await super().query(index, shard, span, after=after, limit=limit)
 
 
-class Away(Tables):
-    """The index does not answer."""
+class UnavailableTables(Tables):
+    """Its index does not answer."""
 
     async def query(
         self, index: Index, shard: str, span: TimeRange, *, after: IndexKey | None, limit: int
@@ -51,23 +51,23 @@ class Away(Tables):
 async def test_a_customer_without_requests_has_an_empty_list(
     servers: ServerFactory, customer: str
 ) -> None:
-    """No error, no token; also where only some times or states are asked for, or times before all times."""
-    asked: list[dict[str, Any]] = [
+    """No error and no token; also with a time range or a state, or a range before all times."""
+    queries: list[dict[str, Any]] = [
         {},
         {"state": pb.STATE_FAILED},
         {"created_after": at(FIRST)},
         {"created_before": at(-FIRST)},
     ]
     async with servers.running() as server:
-        for fields in asked:
+        for fields in queries:
             request = pb.ListRequestsRequest(customer_id=customer, **fields)
             assert await server.stub.ListRequests(request) == pb.ListRequestsResponse()
         request_ = pb.ListImagesRequest(customer_id=customer)
         assert await server.stub.ListImages(request_) == pb.ListImagesResponse()
 
 
-async def test_a_bad_field_is_named(servers: ServerFactory) -> None:
-    """INVALID_ARGUMENT says which fields are at fault, of each of the calls."""
+async def test_an_invalid_field_is_named(servers: ServerFactory) -> None:
+    """INVALID_ARGUMENT contains the invalid fields, for both calls."""
     invalid = (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
     async with servers.running() as server:
         requests = pb.ListRequestsRequest(customer_id="a b", page_size=-1)
@@ -85,12 +85,12 @@ async def test_a_bad_field_is_named(servers: ServerFactory) -> None:
 async def test_pages_list_each_request_once_newest_first(
     servers: ServerFactory, tables: Tables, customer: str, size: int
 ) -> None:
-    """Whatever a page's size; no page is larger, and only the last is without a token."""
+    """For any page size; no page is larger, and only the last one has no token."""
     ids = await insert(tables, customer, range(FIRST, FIRST + 25))
     await insert(tables, f"{customer}2", range(FIRST, FIRST + 5))
     async with servers.running() as server:
-        walk = request_pages(server.stub, customer_id=customer, page_size=size)
-        pages = [page async for page in walk]
+        reader = request_pages(server.stub, customer_id=customer, page_size=size)
+        pages = [page async for page in reader]
     assert [r.request_id for page in pages for r in page.requests] == ids[::-1]
     assert max(len(page.requests) for page in pages) == min(size, 25)
 
@@ -98,29 +98,29 @@ async def test_pages_list_each_request_once_newest_first(
 async def test_requests_of_one_millisecond_are_listed_once(
     servers: ServerFactory, tables: Tables, customer: str
 ) -> None:
-    """Equal times are no reason to repeat or to miss one."""
+    """With equal times no request is repeated or missing."""
     ids = await insert(tables, customer, [FIRST] * 30)
     async with servers.running() as server:
-        walked = await listed(server.stub, customer_id=customer, page_size=4)
-    assert sorted(walked) == sorted(ids)
+        listed_ids = await listed(server.stub, customer_id=customer, page_size=4)
+    assert sorted(listed_ids) == sorted(ids)
 
 
-async def test_a_span_of_time(servers: ServerFactory, tables: Tables, customer: str) -> None:
-    """From `created_after` on, and before `created_before`, through all pages."""
+async def test_a_time_range(servers: ServerFactory, tables: Tables, customer: str) -> None:
+    """From `created_after`, included, to `created_before`, excluded, over all pages."""
     ids = await insert(tables, customer, range(FIRST, FIRST + 20))
     async with servers.running() as server:
-        walked = await listed(
+        listed_ids = await listed(
             server.stub,
             customer_id=customer,
             created_after=at(FIRST + 5),
             created_before=at(FIRST + 15),
             page_size=3,
         )
-    assert walked == ids[5:15][::-1]
+    assert listed_ids == ids[5:15][::-1]
 
 
 async def test_states_and_images(servers: ServerFactory, tables: Tables, customer: str) -> None:
-    """A request is listed as GetStatus tells it, by its state if one is asked for; images where there are some."""
+    """A listed request equals that of GetStatus, filtered by state if one is given; images are listed if they exist."""
     ids = await insert(tables, customer, range(FIRST, FIRST + 12))
     for request_id in ids[:4]:
         await complete(tables, request_id, customer=customer)
@@ -133,12 +133,12 @@ async def test_states_and_images(servers: ServerFactory, tables: Tables, custome
             (pb.STATE_FAILED, ids[4:7]),
             (pb.STATE_PENDING, ids[7:]),
         ):
-            walk = request_pages(server.stub, customer_id=customer, state=state, page_size=2)
-            requests = [request async for page in walk for request in page.requests]
+            reader = request_pages(server.stub, customer_id=customer, state=state, page_size=2)
+            requests = [request async for page in reader for request in page.requests]
             assert sorted(r.request_id for r in requests) == sorted(expected)
             for request in requests:
-                asked = pb.GetStatusRequest(request_id=request.request_id)
-                assert (await server.stub.GetStatus(asked)).request == request
+                message = pb.GetStatusRequest(request_id=request.request_id)
+                assert (await server.stub.GetStatus(message)).request == request
         images = await listed_images(server.stub, customer_id=customer, page_size=2)
         assert [image.request_id for image in images] == ids[:4][::-1]
         for image in images:
@@ -146,61 +146,63 @@ async def test_states_and_images(servers: ServerFactory, tables: Tables, custome
             assert (got.image, image.customer_id) == (image, customer)
 
 
-async def test_an_image_that_is_not_there(servers: ServerFactory, tables: Tables) -> None:
-    """NOT_FOUND has a reason of its own; an id is read in either case of its letters."""
+async def test_an_unknown_image_is_not_found(servers: ServerFactory, tables: Tables) -> None:
+    """NOT_FOUND has its own reason; ids are case-insensitive."""
     request_id = str(uuid.uuid4())
-    asked = pb.GetImageRequest(image_id=image_id_of(request_id).upper())
+    message = pb.GetImageRequest(image_id=image_id_of(request_id).upper())
     async with servers.running() as server:
-        refusal = await refused(server.stub.GetImage(asked))
+        refusal = await refused(server.stub.GetImage(message))
         assert (refusal.code, refusal.reason) == (grpc.StatusCode.NOT_FOUND, "IMAGE_NOT_FOUND")
         await tables.write(tables.statements.insert_image(image_record(request_id)))
-        assert (await server.stub.GetImage(asked)).image.request_id == request_id
+        assert (await server.stub.GetImage(message)).image.request_id == request_id
 
 
 async def test_the_newest_failure_comes_first(
     servers: ServerFactory, tables: Tables, customer: str
 ) -> None:
-    """Failures are in the order in which they failed, and may be asked for by when they were created."""
+    """Failures are ordered by the time of the failure, and can be filtered by the creation time."""
     ids = await insert(tables, customer, range(FIRST, FIRST + 8))
     for request_id in (order := [ids[number] for number in (3, 0, 7, 5)]):
         await fail(tables, request_id, customer=customer)
-    asked: dict[str, Any] = {"customer_id": customer, "state": pb.STATE_FAILED, "page_size": 1}
+    query: dict[str, Any] = {"customer_id": customer, "state": pb.STATE_FAILED, "page_size": 1}
     async with servers.running() as server:
-        requests = [r async for page in request_pages(server.stub, **asked) for r in page.requests]
+        requests = [r async for page in request_pages(server.stub, **query) for r in page.requests]
         failed_at = [request.update_time.ToNanoseconds() for request in requests]
         assert failed_at == sorted(failed_at, reverse=True)
         assert sorted(request.request_id for request in requests) == sorted(order)
-        walked = await listed(server.stub, **asked, created_after=at(FIRST + 4))
-        assert sorted(walked) == sorted([ids[5], ids[7]])
+        listed_ids = await listed(server.stub, **query, created_after=at(FIRST + 4))
+        assert sorted(listed_ids) == sorted([ids[5], ids[7]])
 
 
-async def test_a_failure_that_is_reopened_leaves_the_list(
+async def test_a_reopened_request_leaves_the_list_of_failures(
     servers: ServerFactory, tables: Tables, customer: str
 ) -> None:
-    """Also in the middle of a walk, which goes on behind its place; failed again, it is listed again."""
+    """Also between two pages, and the list continues; after the next failure it is listed again."""
     ids = await insert(tables, customer, range(FIRST, FIRST + 20))
     await asyncio.gather(*(fail(tables, each, customer=customer) for each in ids))
-    asked: dict[str, Any] = {"customer_id": customer, "state": pb.STATE_FAILED}
+    query: dict[str, Any] = {"customer_id": customer, "state": pb.STATE_FAILED}
     async with servers.running() as server:
-        walked: list[str] = []
-        async for page in request_pages(server.stub, **asked, page_size=3):
-            walked += [request.request_id for request in page.requests]
+        listed_ids: list[str] = []
+        async for page in request_pages(server.stub, **query, page_size=3):
+            listed_ids += [request.request_id for request in page.requests]
             for request in page.requests:
                 await tables.reopen(request.request_id, 2, now=FIRST + 1_000)
-        assert sorted(walked) == sorted(ids)
-        assert await listed(server.stub, **asked) == []
+        assert sorted(listed_ids) == sorted(ids)
+        assert await listed(server.stub, **query) == []
         await fail(tables, ids[0], 3, customer=customer)
-        assert await listed(server.stub, **asked) == [ids[0]]
+        assert await listed(server.stub, **query) == [ids[0]]
 
 
-async def test_a_row_that_cannot_be_read_is_left_out(
+async def test_a_malformed_row_is_left_out(
     servers: ServerFactory, tables: Tables, embedded_aws: RecordingAws, customer: str
 ) -> None:
-    """One row that is none of ours, or has lost its image, does not end a customer's list."""
+    """A malformed row, or a request whose image is lost, does not end a customer's list."""
     ids = await insert(tables, customer, range(FIRST, FIRST + 3))
     lost = await insert(tables, customer, [FIRST])
-    gone = tables.statements.complete(lost[0], 1, customer_id=customer, image_id="gone", now=FIRST)
-    await tables.write(gone)
+    completed = tables.statements.complete(
+        lost[0], 1, customer_id=customer, image_id="gone", now=FIRST
+    )
+    await tables.write(completed)
     name = str(uuid.uuid4())
     broken = new_request(request_id=name, customer_id=customer, url="u", labels={}, now=FIRST)
     item = {**new_request_item(broken, shards=8), "status": {"S": "LATER"}}
@@ -210,27 +212,27 @@ async def test_a_row_that_cannot_be_read_is_left_out(
         assert await listed(server.stub, customer_id=customer) == ids[::-1]
 
 
-async def test_lists_under_way_are_bounded(servers: ServerFactory, customer: str) -> None:
-    """One more than MAX_LISTINGS is told to come back; once one is answered there is room again."""
-    held = servers.tables(Held)
-    held.hold()
-    asked = pb.ListRequestsRequest(customer_id=customer)
-    async with servers.running(tables=held, max_listings=1) as server:
-        first = asyncio.ensure_future(server.stub.ListRequests(asked))
-        await held.asked.wait()
+async def test_concurrent_lists_are_bounded(servers: ServerFactory, customer: str) -> None:
+    """Beyond MAX_LISTINGS a call is rejected with a retry delay; after an answer there is capacity again."""
+    blocking = servers.tables(BlockingTables)
+    blocking.hold()
+    message = pb.ListRequestsRequest(customer_id=customer)
+    async with servers.running(tables=blocking, max_listings=1) as server:
+        first = asyncio.ensure_future(server.stub.ListRequests(message))
+        await blocking.started.wait()
         refusal = await refused(server.stub.ListImages(pb.ListImagesRequest(customer_id=customer)))
         assert (refusal.code, refusal.reason) == (
             grpc.StatusCode.RESOURCE_EXHAUSTED,
             "OVERLOADED",
         )
         assert refusal.retry_after is not None
-        held.released.set()
-        assert await first == await server.stub.ListRequests(asked)
+        blocking.released.set()
+        assert await first == await server.stub.ListRequests(message)
 
 
-async def test_an_index_that_is_away_is_unavailable(servers: ServerFactory, customer: str) -> None:
-    """The caller is told to call again."""
-    async with servers.running(tables=servers.tables(Away)) as server:
+async def test_an_index_that_is_down_is_unavailable(servers: ServerFactory, customer: str) -> None:
+    """The caller gets a retry delay."""
+    async with servers.running(tables=servers.tables(UnavailableTables)) as server:
         refusal = await refused(
             server.stub.ListRequests(pb.ListRequestsRequest(customer_id=customer))
         )

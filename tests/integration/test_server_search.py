@@ -1,4 +1,4 @@
-"""Searches, as a client makes them, of a server with an index of the test's own."""
+"""Searches from a client's view, with an index of the test's own."""
 
 from typing import Any
 
@@ -34,8 +34,8 @@ MATCHES: list[dict[str, Any]] = [
     {"similar_to": HASH.upper(), "max_distance": 3},
     {"similar_to": HASH},
 ]
-"""Each finds SOUGHT alone."""
-SOUGHT: dict[str, Any] = {
+"""Each condition matches only TARGET."""
+TARGET: dict[str, Any] = {
     "created_at": FIRST + 1,
     "url": "https://b.example/2",
     "labels": {"trip": "Holiday"},
@@ -68,33 +68,33 @@ def own_index(engine: Engine, tables: Tables) -> Index:
 
 
 @pytest.mark.parametrize("fields", MATCHES, ids="-".join)
-async def test_each_condition_finds_what_meets_it(
+async def test_each_condition_finds_the_matching_image(
     servers: ServerFactory, own_index: Index, customer: str, fields: dict[str, Any]
 ) -> None:
-    """And nothing else, of this customer alone, as GetImage tells it."""
-    sought = await own_index.add(customer, **SOUGHT)
+    """And nothing else, only of this customer, with the same content as GetImage."""
+    target = await own_index.add(customer, **TARGET)
     await own_index.add(customer, **OTHER)
-    theirs = await own_index.add(f"{customer}-other", **SOUGHT)
+    theirs = await own_index.add(f"{customer}-other", **TARGET)
     async with servers.running(**own_index.settings) as server:
-        asked = pb.SearchImagesRequest(customer_id=customer, **fields)
-        answer = await server.stub.SearchImages(asked)
-        got = await server.stub.GetImage(pb.GetImageRequest(image_id=sought.image_id))
+        message = pb.SearchImagesRequest(customer_id=customer, **fields)
+        answer = await server.stub.SearchImages(message)
+        got = await server.stub.GetImage(pb.GetImageRequest(image_id=target.image_id))
         assert answer == pb.SearchImagesResponse(images=[got.image], total=1)
         of_other = await found(server.stub, customer_id=f"{customer}-other", **fields)
         assert of_other == [theirs.image_id]
         assert not await found(server.stub, customer_id=f"{customer}-third", **fields)
 
 
-async def test_conditions_hold_together(
+async def test_all_conditions_must_match(
     servers: ServerFactory, own_index: Index, customer: str
 ) -> None:
-    """All of them at once find one image; with one that it does not meet, none."""
-    sought = await own_index.add(customer, **SOUGHT)
+    """All conditions together match one image; with one more that it does not match, none."""
+    target = await own_index.add(customer, **TARGET)
     every: dict[str, Any] = {"customer_id": customer}
     for fields in MATCHES:
         every |= fields
     async with servers.running(**own_index.settings) as server:
-        assert await found(server.stub, **every) == [sought.image_id]
+        assert await found(server.stub, **every) == [target.image_id]
         assert not await found(server.stub, **{**every, "formats": ["JPEG"]})
 
 
@@ -102,61 +102,61 @@ async def test_conditions_hold_together(
 async def test_pages_list_each_image_once_newest_first(
     servers: ServerFactory, own_index: Index, customer: str, size: int
 ) -> None:
-    """Whatever a page's size; no page is larger, each knows the total, and only the last is without a token."""
+    """For any page size; no page is larger, each has the total, and only the last one has no token."""
     records = [await own_index.add(customer, created_at=FIRST + n // 2) for n in range(25)]
     order = sorted(records, key=lambda record: (-record.created_at, record.image_id))
     async with servers.running(**own_index.settings) as server:
-        walk = search_pages(server.stub, customer_id=customer, page_size=size)
-        pages = [page async for page in walk]
+        reader = search_pages(server.stub, customer_id=customer, page_size=size)
+        pages = [page async for page in reader]
     assert [i.image_id for page in pages for i in page.images] == [r.image_id for r in order]
     assert max(len(page.images) for page in pages) == min(size, 25)
     assert {page.total for page in pages} == {25}
 
 
-async def test_near_duplicates_come_nearest_first(
+async def test_similar_images_come_nearest_first(
     servers: ServerFactory, own_index: Index, customer: str
 ) -> None:
-    """Through all pages, the newer one first where two are as near."""
+    """Over all pages; with equal distances the newer image first."""
     hashes = [FAR, "00000000000000fe", HASH, "000000000000007f", "000000000000003f"]
     records = [
         await own_index.add(customer, created_at=FIRST + n, perceptual_hash=each)
         for n, each in enumerate(hashes)
     ]
     expected = [records[number].image_id for number in (2, 3, 1, 4)]
-    asked: dict[str, Any] = {"customer_id": customer, "similar_to": HASH, "page_size": 1}
+    query: dict[str, Any] = {"customer_id": customer, "similar_to": HASH, "page_size": 1}
     async with servers.running(**own_index.settings) as server:
-        assert await found(server.stub, **asked) == expected
-        assert await found(server.stub, **asked, max_distance=1) == expected[:3]
-        assert await found(server.stub, **asked, max_distance=0) == expected[:1]
+        assert await found(server.stub, **query) == expected
+        assert await found(server.stub, **query, max_distance=1) == expected[:3]
+        assert await found(server.stub, **query, max_distance=0) == expected[:1]
 
 
-async def test_a_walk_goes_on_while_images_come(
+async def test_images_added_between_pages_repeat_none(
     servers: ServerFactory, own_index: Index, customer: str
 ) -> None:
-    """What could be found at its beginning is listed once, whatever comes meanwhile."""
+    """Images that were searchable at the first page are listed once, whatever is added meanwhile."""
     records = [await own_index.add(customer, created_at=FIRST + n) for n in range(9)]
-    walked: list[str] = []
+    listed_ids: list[str] = []
     async with servers.running(**own_index.settings) as server:
         async for page in search_pages(server.stub, customer_id=customer, page_size=2):
-            walked += [image.image_id for image in page.images]
-            await own_index.add(customer, created_at=FIRST + 100 + len(walked))
-    assert walked == [record.image_id for record in reversed(records)]
+            listed_ids += [image.image_id for image in page.images]
+            await own_index.add(customer, created_at=FIRST + 100 + len(listed_ids))
+    assert listed_ids == [record.image_id for record in reversed(records)]
 
 
-async def test_facets_are_there_where_they_are_asked_for(
+async def test_facets_are_returned_if_requested(
     servers: ServerFactory, own_index: Index, customer: str
 ) -> None:
-    """They count all that is found, on whichever page asks, and nothing of another customer's."""
-    await own_index.add(customer, **SOUGHT)
+    """They count all matching images, on any page, and none of another customer."""
+    await own_index.add(customer, **TARGET)
     for created_at in (FIRST, FIRST + 5):
         await own_index.add(customer, **{**OTHER, "created_at": created_at})
-    await own_index.add(f"{customer}-other", **SOUGHT)
-    asked = pb.SearchImagesRequest(customer_id=customer, page_size=1)
+    await own_index.add(f"{customer}-other", **TARGET)
+    message = pb.SearchImagesRequest(customer_id=customer, page_size=1)
     async with servers.running(**own_index.settings) as server:
-        first = await server.stub.SearchImages(asked)
+        first = await server.stub.SearchImages(message)
         assert not first.facets
-        asked.facets, asked.page_token = True, first.next_page_token
-        second = await server.stub.SearchImages(asked)
+        message.facets, message.page_token = True, first.next_page_token
+        second = await server.stub.SearchImages(message)
     counted = {facet.field: [(v.value, v.count) for v in facet.values] for facet in second.facets}
     assert counted == {
         "format": [("JPEG", 2), ("PNG", 1)],
@@ -166,17 +166,17 @@ async def test_facets_are_there_where_they_are_asked_for(
     }
 
 
-async def test_a_token_is_of_no_use_to_another_customer(
+async def test_a_token_is_invalid_for_another_customer(
     servers: ServerFactory, own_index: Index, customer: str
 ) -> None:
-    """Nor to the same customer with other conditions; only the page's size and facets may change."""
+    """Nor with other conditions; only page size and facets may change."""
     for created_at in range(FIRST, FIRST + 5):
         await own_index.add(customer, created_at=created_at)
-    asked: dict[str, Any] = {"customer_id": customer, "formats": ["JPEG"]}
+    query: dict[str, Any] = {"customer_id": customer, "formats": ["JPEG"]}
     async with servers.running(**own_index.settings) as server:
-        page = await server.stub.SearchImages(pb.SearchImagesRequest(**asked, page_size=2))
-        asked["page_token"] = page.next_page_token
-        assert len(await found(server.stub, **asked, page_size=1, facets=True)) == 3
+        page = await server.stub.SearchImages(pb.SearchImagesRequest(**query, page_size=2))
+        query["page_token"] = page.next_page_token
+        assert len(await found(server.stub, **query, page_size=1, facets=True)) == 3
         changes: list[dict[str, Any]] = [
             {"customer_id": f"{customer}-other"},
             {"formats": ["JPEG", "PNG"]},
@@ -184,16 +184,16 @@ async def test_a_token_is_of_no_use_to_another_customer(
             {"similar_to": HASH},
         ]
         for change in changes:
-            changed = pb.SearchImagesRequest(**{**asked, **change})
+            changed = pb.SearchImagesRequest(**{**query, **change})
             refusal = await refused(server.stub.SearchImages(changed))
             assert (refusal.reason, refusal.fields) == ("INVALID_REQUEST", ("page_token",))
 
 
-async def test_a_bad_field_is_named(servers: ServerFactory, own_index: Index) -> None:
-    """INVALID_ARGUMENT says which fields are at fault."""
-    asked = pb.SearchImagesRequest(text="*", formats=["SVG"], width=pb.IntRange(min=2, max=1))
+async def test_an_invalid_field_is_named(servers: ServerFactory, own_index: Index) -> None:
+    """INVALID_ARGUMENT contains the invalid fields."""
+    message = pb.SearchImagesRequest(text="*", formats=["SVG"], width=pb.IntRange(min=2, max=1))
     async with servers.running(**own_index.settings) as server:
-        refusal = await refused(server.stub.SearchImages(asked))
+        refusal = await refused(server.stub.SearchImages(message))
     assert (refusal.code, refusal.reason) == (
         grpc.StatusCode.INVALID_ARGUMENT,
         "INVALID_REQUEST",

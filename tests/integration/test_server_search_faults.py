@@ -1,4 +1,4 @@
-"""Searches where the index errs, the engine or the tables are away, or the server is full or leaves."""
+"""Searches with a wrong index, with the engine or the tables down, at the limit, and during a drain."""
 
 import asyncio
 import uuid
@@ -32,38 +32,38 @@ from server.app import SERVICE
 FIRST = 1_700_000_000_000
 
 
-class Held(Tables):
-    """Reads of images wait until they are let go."""
+class BlockingTables(Tables):
+    """Reads of images wait until they are released."""
 
     def hold(self) -> None:
-        self.asked = asyncio.Event()
+        self.started = asyncio.Event()
         self.released = asyncio.Event()
 
     async def read_image_by_id(self, image_id: str) -> ImageRecord | None:
-        self.asked.set()
+        self.started.set()
         await self.released.wait()
         return await super().read_image_by_id(image_id)
 
 
-class Away(Tables):
-    """The table of images does not answer."""
+class UnavailableTables(Tables):
+    """Its table of images does not answer."""
 
     async def read_image_by_id(self, image_id: str) -> ImageRecord | None:
         raise DependencyUnavailable(image_id)
 
 
 async def unready(port: int) -> None:
-    """Wait until the server says that it takes no more calls."""
+    """Wait until the server reports that it is not ready."""
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        asked = health_pb2.HealthCheckRequest(service=SERVICE)
-        async for answer in health_pb2_grpc.HealthStub(channel).Watch(asked, timeout=30):
+        message = health_pb2.HealthCheckRequest(service=SERVICE)
+        async for answer in health_pb2_grpc.HealthStub(channel).Watch(message, timeout=30):
             if answer.status == health_pb2.HealthCheckResponse.NOT_SERVING:
                 return
 
 
 @pytest.fixture
 async def silent_port() -> AsyncIterator[int]:
-    """Of somebody who takes connections and never says a word."""
+    """A port that accepts connections and never answers."""
 
     async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
@@ -75,7 +75,7 @@ async def silent_port() -> AsyncIterator[int]:
 
 @pytest.fixture
 def away(tmp_path: Path, silent_port: int) -> Iterator[dict[str, str]]:
-    """Where no engine answers, by what is there instead."""
+    """Search URLs without a working engine, by kind."""
     with closed_port() as port:
         yield {
             "opensearch": f"http://127.0.0.1:{port}",
@@ -92,10 +92,10 @@ def own_index(engine: Engine, tables: Tables) -> Index:
     return Index(settings, engine.writer, tables)
 
 
-async def test_an_index_that_errs_shows_nobody_anothers_image(
+async def test_a_wrong_index_exposes_no_image_of_another_customer(
     servers: ServerFactory, own_index: Index, customer: str
 ) -> None:
-    """What the table says of whose an image is holds; the difference is logged."""
+    """The owner of an image comes from the table; a difference is logged."""
     ours = await own_index.add(customer, created_at=FIRST)
     theirs = image_record(str(uuid.uuid4()), f"{customer}-other")
     await own_index.tables.write(own_index.tables.statements.insert_image(theirs))
@@ -108,10 +108,10 @@ async def test_an_index_that_errs_shows_nobody_anothers_image(
     assert [line["id"] for line in errors] == [theirs.image_id]
 
 
-async def test_what_the_table_does_not_have_is_left_out(
+async def test_missing_and_malformed_images_are_left_out(
     servers: ServerFactory, own_index: Index, embedded_aws: RecordingAws, customer: str
 ) -> None:
-    """An image that is gone, or cannot be read, makes a page shorter; the walk goes on behind it."""
+    """A missing or malformed image makes a page shorter, and the search continues after it."""
     records = [await own_index.add(customer, created_at=FIRST + n) for n in range(4)]
     keys = [{"imageId": {"S": record.image_id}} for record in records]
     table = own_index.tables.statements.images_table
@@ -119,16 +119,16 @@ async def test_what_the_table_does_not_have_is_left_out(
         await dynamodb.delete_item(TableName=table, Key=keys[2])
         await dynamodb.put_item(TableName=table, Item=keys[1])
     async with servers.running(**own_index.settings) as server:
-        walk = search_pages(server.stub, customer_id=customer, page_size=1)
-        pages = [[image.image_id for image in page.images] async for page in walk]
+        reader = search_pages(server.stub, customer_id=customer, page_size=1)
+        pages = [[image.image_id for image in page.images] async for page in reader]
     assert pages == [[records[3].image_id], [], [], [records[0].image_id]]
 
 
 @pytest.mark.parametrize("settings", [{}, {"search_url": ""}], ids=["unset", "empty"])
-async def test_an_installation_without_an_engine(
+async def test_search_is_unimplemented_without_an_engine(
     servers: ServerFactory, customer: str, settings: dict[str, Any]
 ) -> None:
-    """UNIMPLEMENTED, which no client repeats; everything else is as ever."""
+    """UNIMPLEMENTED, which clients do not retry; all other calls work."""
     async with servers.running(**settings) as server:
         refusal = await refused(
             server.stub.SearchImages(pb.SearchImagesRequest(customer_id=customer))
@@ -142,14 +142,14 @@ async def test_an_installation_without_an_engine(
 
 
 @pytest.mark.parametrize("kind", ["opensearch", "silent", "sqlite"])
-async def test_an_engine_that_is_away_concerns_searches_alone(
+async def test_an_engine_that_is_down_affects_only_searches(
     servers: ServerFactory, away: dict[str, str], customer: str, kind: str
 ) -> None:
-    """They are told to come back; the server is ready, and every other call is answered."""
-    asked = pb.SearchImagesRequest(customer_id=customer)
+    """Searches get a retry delay; the server is ready and answers every other call."""
+    message = pb.SearchImagesRequest(customer_id=customer)
     async with servers.running(search_url=away[kind], search_timeout_s=0.2) as server:
         for _ in range(20):
-            refusal = await refused(server.stub.SearchImages(asked))
+            refusal = await refused(server.stub.SearchImages(message))
             assert (refusal.code, refusal.reason) == (
                 grpc.StatusCode.UNAVAILABLE,
                 "SEARCH_UNAVAILABLE",
@@ -167,16 +167,16 @@ async def test_an_engine_that_is_away_concerns_searches_alone(
         assert health.status == health_pb2.HealthCheckResponse.SERVING
 
 
-async def test_an_engine_that_comes_back_is_used(
+async def test_an_engine_that_recovers_is_used(
     servers: ServerFactory, tables: Tables, tmp_path: Path, customer: str
 ) -> None:
-    """Without a restart; an outage is logged at its beginning and at its end."""
+    """Without a restart; an outage is logged at its start and at its end."""
     folder = tmp_path / "later"
-    asked = pb.SearchImagesRequest(customer_id=customer)
+    message = pb.SearchImagesRequest(customer_id=customer)
     with capture_logs() as logs:
         async with servers.running(search_url=search_url(folder), search_timeout_s=30) as server:
             for _ in range(3):
-                await refused(server.stub.SearchImages(asked))
+                await refused(server.stub.SearchImages(message))
             await asyncio.to_thread(folder.mkdir)
             async with index(search_url(folder), tables) as own:
                 record = await own.add(customer, created_at=FIRST)
@@ -185,12 +185,14 @@ async def test_an_engine_that_comes_back_is_used(
     assert events == ["search engine unavailable", "search engine recovered"]
 
 
-async def test_tables_that_are_away_are_not_taken_for_the_engine(
+async def test_an_outage_of_the_tables_is_not_blamed_on_the_engine(
     servers: ServerFactory, own_index: Index, customer: str
 ) -> None:
-    """The reason names what really is down."""
+    """The reason names the dependency that is down."""
     await own_index.add(customer, created_at=FIRST)
-    async with servers.running(tables=servers.tables(Away), **own_index.settings) as server:
+    async with servers.running(
+        tables=servers.tables(UnavailableTables), **own_index.settings
+    ) as server:
         refusal = await refused(
             server.stub.SearchImages(pb.SearchImagesRequest(customer_id=customer))
         )
@@ -200,66 +202,68 @@ async def test_tables_that_are_away_are_not_taken_for_the_engine(
     )
 
 
-async def test_searches_under_way_are_bounded(
+async def test_concurrent_searches_are_bounded(
     servers: ServerFactory, own_index: Index, customer: str
 ) -> None:
-    """One more than MAX_SEARCHES is told to come back; once one is answered there is room again."""
+    """Beyond MAX_SEARCHES a call is rejected with a retry delay; after an answer there is capacity again."""
     await own_index.add(customer, created_at=FIRST)
-    held = servers.tables(Held)
-    held.hold()
-    asked = pb.SearchImagesRequest(customer_id=customer)
-    async with servers.running(tables=held, **own_index.settings, max_searches=1) as server:
-        first = asyncio.ensure_future(server.stub.SearchImages(asked))
-        await held.asked.wait()
-        refusal = await refused(server.stub.SearchImages(asked))
+    blocking = servers.tables(BlockingTables)
+    blocking.hold()
+    message = pb.SearchImagesRequest(customer_id=customer)
+    async with servers.running(tables=blocking, **own_index.settings, max_searches=1) as server:
+        first = asyncio.ensure_future(server.stub.SearchImages(message))
+        await blocking.started.wait()
+        refusal = await refused(server.stub.SearchImages(message))
         assert (refusal.code, refusal.reason) == (
             grpc.StatusCode.RESOURCE_EXHAUSTED,
             "OVERLOADED",
         )
         assert refusal.retry_after is not None
         assert await listed(server.stub, customer_id=customer) == []
-        held.released.set()
-        assert await first == await server.stub.SearchImages(asked)
+        blocking.released.set()
+        assert await first == await server.stub.SearchImages(message)
 
 
 async def test_a_drain_waits_for_searches(
     servers: ServerFactory, own_index: Index, customer: str
 ) -> None:
-    """One that is under way is answered before the server ends."""
+    """A search in progress is answered before the server ends."""
     await own_index.add(customer, created_at=FIRST)
-    held = servers.tables(Held)
-    held.hold()
+    blocking = servers.tables(BlockingTables)
+    blocking.hold()
     running = AsyncExitStack()
-    server = await running.enter_async_context(servers.running(tables=held, **own_index.settings))
+    server = await running.enter_async_context(
+        servers.running(tables=blocking, **own_index.settings)
+    )
     async with connected(server.port) as stub:
-        asked = pb.SearchImagesRequest(customer_id=customer)
-        search = asyncio.ensure_future(stub.SearchImages(asked))
-        await held.asked.wait()
+        message = pb.SearchImagesRequest(customer_id=customer)
+        search = asyncio.ensure_future(stub.SearchImages(message))
+        await blocking.started.wait()
         drain = asyncio.create_task(running.aclose())
         await unready(server.port)
         assert not drain.done()
-        held.released.set()
+        blocking.released.set()
         assert len((await search).images) == 1
         await drain
 
 
-async def test_a_drain_does_not_wait_for_a_search_for_ever(
+async def test_a_drain_cancels_a_search_after_the_grace_period(
     servers: ServerFactory, own_index: Index, customer: str
 ) -> None:
-    """What is not answered within the grace is cut off, and counted."""
+    """A search that exceeds the grace period is cancelled and counted."""
     await own_index.add(customer, created_at=FIRST)
-    held = servers.tables(Held)
-    held.hold()
+    blocking = servers.tables(BlockingTables)
+    blocking.hold()
     running = AsyncExitStack()
     server = await running.enter_async_context(
-        servers.running(tables=held, **own_index.settings, drain_grace_s=0.05)
+        servers.running(tables=blocking, **own_index.settings, drain_grace_s=0.05)
     )
     async with connected(server.port) as stub:
-        asked = pb.SearchImagesRequest(customer_id=customer)
-        search = asyncio.ensure_future(stub.SearchImages(asked))
-        await held.asked.wait()
+        message = pb.SearchImagesRequest(customer_id=customer)
+        search = asyncio.ensure_future(stub.SearchImages(message))
+        await blocking.started.wait()
         with capture_logs() as logs:
             await running.aclose()
-        told = await refused(search)
-    assert told.code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
+        error = await refused(search)
+    assert error.code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
     assert {"calls_in_flight": 1, "event": "drain timed out", "log_level": "warning"} in logs

@@ -1,4 +1,4 @@
-"""Submitting images: what is acknowledged is durable, and the same id is accepted once."""
+"""SubmitImage: accepted requests are durable, and an id is accepted once."""
 
 import asyncio
 import uuid
@@ -21,8 +21,8 @@ from harness.running_server import ServerFactory
 from imageservice.v1 import image_service_pb2 as pb
 
 
-class FailsOnce(SqsQueue):
-    """The first send fails, as when the process ends between insert and send."""
+class FailingOnceQueue(SqsQueue):
+    """The first send fails, as if the process ended between insert and send."""
 
     failed = False
 
@@ -35,8 +35,8 @@ class FailsOnce(SqsQueue):
         return failing
 
 
-class Counting(SqsQueue):
-    """Counts what is sent."""
+class CountingQueue(SqsQueue):
+    """Counts the messages."""
 
     sent = 0
 
@@ -45,8 +45,8 @@ class Counting(SqsQueue):
         return super().send_nowait(body, delay=delay)
 
 
-class Held(SqsQueue):
-    """Sends wait until they are let go."""
+class BlockingQueue(SqsQueue):
+    """Sends wait until they are released."""
 
     reached: asyncio.Event
     released: asyncio.Event
@@ -60,15 +60,15 @@ class Held(SqsQueue):
         await super().send_nowait(body, delay=delay)
 
 
-def held(servers: ServerFactory) -> Held:
-    sender = servers.sender(Held)
+def blocking_queue(servers: ServerFactory) -> BlockingQueue:
+    sender = servers.sender(BlockingQueue)
     sender.reached, sender.released = asyncio.Event(), asyncio.Event()
     return sender
 
 
 @pytest.fixture
 def own_servers(servers: ServerFactory, own_stack: StackOutputs) -> ServerFactory:
-    """Servers whose queue holds this test's messages alone."""
+    """Servers with a queue of their own for this test."""
     return replace(servers, stack=own_stack)
 
 
@@ -76,10 +76,10 @@ def new_id() -> str:
     return str(uuid.uuid4())
 
 
-async def test_an_acknowledged_request_is_in_the_table_and_in_the_queue(
+async def test_an_accepted_request_is_in_the_table_and_in_the_queue(
     own_servers: ServerFactory, sqs: SQSClient
 ) -> None:
-    """Without an id of its own the caller gets one, under which the request can be read at once."""
+    """A caller without an id gets one, and can read the request at once."""
     async with own_servers.running() as server:
         response = await server.stub.SubmitImage(
             pb.SubmitImageRequest(
@@ -107,7 +107,7 @@ async def test_an_acknowledged_request_is_in_the_table_and_in_the_queue(
 async def test_the_same_id_and_content_is_accepted_once(
     own_servers: ServerFactory, sqs: SQSClient
 ) -> None:
-    """A repeat is answered like the first; its message is marked, so that nothing is done twice."""
+    """A retry gets the same answer; its message is marked as redelivered, so that no work is done twice."""
     request = submit_request(new_id())
     async with own_servers.running() as server:
         first = await server.stub.SubmitImage(request)
@@ -120,7 +120,7 @@ async def test_the_same_id_and_content_is_accepted_once(
 async def test_one_id_from_many_callers_at_once_is_accepted_once(
     own_servers: ServerFactory, sqs: SQSClient
 ) -> None:
-    """Repeats that arrive together, and share calls to the database, meet one row."""
+    """Concurrent retries share database calls and get the same row."""
     request = submit_request(new_id())
     async with own_servers.running() as server:
         answers = await asyncio.gather(*(server.stub.SubmitImage(request) for _ in range(20)))
@@ -129,8 +129,8 @@ async def test_one_id_from_many_callers_at_once_is_accepted_once(
     assert [message.resent for message in messages].count(False) == 1
 
 
-async def test_another_content_under_an_id_is_refused(servers: ServerFactory) -> None:
-    """An id stands for one content; ALREADY_EXISTS tells so, by its reason."""
+async def test_other_content_with_the_same_id_is_rejected(servers: ServerFactory) -> None:
+    """Other content under an existing id gets ALREADY_EXISTS with its reason."""
     request_id = new_id()
     async with servers.running() as server:
         await server.stub.SubmitImage(submit_request(request_id))
@@ -145,15 +145,15 @@ async def test_another_content_under_an_id_is_refused(servers: ServerFactory) ->
 @pytest.mark.parametrize(
     ("end", "state"), [(complete, pb.STATE_COMPLETED), (fail, pb.STATE_FAILED)]
 )
-async def test_a_repeat_of_a_finished_request_tells_its_state(
+async def test_a_retry_of_a_finished_request_returns_its_state(
     servers: ServerFactory,
     tables: Tables,
     end: Callable[[Tables, str], Awaitable[None]],
     state: int,
 ) -> None:
-    """A terminal request is not sent again."""
+    """The message of a terminal request is not sent again."""
     request = submit_request(new_id())
-    sender = servers.sender(Counting)
+    sender = servers.sender(CountingQueue)
     async with servers.running(sender=sender) as server:
         await server.stub.SubmitImage(request)
         await end(tables, request.request_id)
@@ -162,12 +162,12 @@ async def test_a_repeat_of_a_finished_request_tells_its_state(
     assert sender.sent == 1
 
 
-async def test_a_submission_whose_send_failed_is_completed_by_its_repeat(
+async def test_a_retry_completes_a_submit_whose_send_failed(
     own_servers: ServerFactory, sqs: SQSClient
 ) -> None:
-    """A row without a message is not stuck: the caller's retry sends it, marked as sent again."""
+    """A row without a message is not stuck: the caller's retry sends it, marked as redelivered."""
     request = submit_request(new_id())
-    sender = own_servers.sender(FailsOnce)
+    sender = own_servers.sender(FailingOnceQueue)
     async with own_servers.running(sender=sender) as server:
         refusal = await refused(server.stub.SubmitImage(request))
         assert (refusal.code, refusal.reason) == (
@@ -181,11 +181,11 @@ async def test_a_submission_whose_send_failed_is_completed_by_its_repeat(
     assert (message.request_id, message.resent) == (request.request_id, True)
 
 
-async def test_a_caller_that_hangs_up_leaves_no_row_without_a_message(
+async def test_a_disconnected_caller_leaves_no_row_without_a_message(
     own_servers: ServerFactory, sqs: SQSClient
 ) -> None:
-    """A submission goes on when its caller is gone, and a drain waits for it."""
-    sender = held(own_servers)
+    """A submit continues if its caller disconnects, and a drain waits for it."""
+    sender = blocking_queue(own_servers)
     request = submit_request(new_id())
     async with own_servers.running(sender=sender) as server:
         call = server.stub.SubmitImage(request)
@@ -206,9 +206,9 @@ async def test_a_caller_that_hangs_up_leaves_no_row_without_a_message(
     assert message.request_id == request.request_id
 
 
-async def test_a_server_with_too_much_under_way_refuses(servers: ServerFactory) -> None:
-    """Beyond the bound a submit is refused at once and told when to come back; what is under way is answered."""
-    sender = held(servers)
+async def test_a_saturated_server_rejects_submits(servers: ServerFactory) -> None:
+    """At the limit a submit is rejected at once with a retry delay; submits in progress are answered."""
+    sender = blocking_queue(servers)
     async with servers.running(sender=sender, max_pending_submits=1) as server:
         first = asyncio.ensure_future(server.stub.SubmitImage(submit_request(new_id())))
         await sender.reached.wait()
@@ -221,10 +221,10 @@ async def test_a_server_with_too_much_under_way_refuses(servers: ServerFactory) 
 
 
 async def test_a_burst_is_answered_call_by_call(servers: ServerFactory) -> None:
-    """Thousands of calls on one connection at once: each gets our answer, none is dropped by gRPC."""
-    faulty = pb.SubmitImageRequest(customer_id="acme")
+    """Thousands of concurrent calls on one connection: each gets our answer, and gRPC drops none."""
+    invalid = pb.SubmitImageRequest(customer_id="acme")
     async with servers.running() as server:
         refusals = await asyncio.gather(
-            *(refused(server.stub.SubmitImage(faulty)) for _ in range(3_000))
+            *(refused(server.stub.SubmitImage(invalid)) for _ in range(3_000))
         )
     assert {refusal.reason for refusal in refusals} == {"INVALID_REQUEST"}

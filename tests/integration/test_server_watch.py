@@ -1,4 +1,4 @@
-"""Watching requests: each current state first, nothing missed, nothing left behind."""
+"""WatchRequest: the current state comes first, no change is lost, and nothing stays watched at the end."""
 
 import asyncio
 import uuid
@@ -23,26 +23,26 @@ SCALED_DOWN: dict[str, Any] = {
     "keepalive_time_s": 60 / 60,
     "keepalive_min_client_interval_s": 5 / 60,
 }
-"""The defaults, 60 times faster, but for the time to answer a ping in, which a busy machine may need."""
+"""The defaults, 60 times faster, except the time to answer a ping, which a busy machine may need."""
 
 
-class Glances(Tables):
-    """Counts the watcher's rounds and their keys, and fails the first `failures` of them."""
+class CountingTables(Tables):
+    """Counts the polls and their keys, and fails the first `failures` polls."""
 
     failures = 0
-    rounds = 0
+    polls = 0
     largest = 0
 
     async def read_statuses(self, request_ids: Sequence[str]) -> dict[str, StatusSnapshot]:
-        self.rounds += 1
+        self.polls += 1
         self.largest = max(self.largest, len(request_ids))
         self._seen().set()
-        if self.rounds <= self.failures:
-            raise DependencyUnavailable("the table is away")
+        if self.polls <= self.failures:
+            raise DependencyUnavailable("the table is down")
         return await super().read_statuses(request_ids)
 
-    async def wait_for(self, rounds: int) -> None:
-        while self.rounds < rounds:
+    async def wait_for(self, polls: int) -> None:
+        while self.polls < polls:
             self._seen().clear()
             await self._seen().wait()
 
@@ -62,8 +62,8 @@ def watch_request(ids: Sequence[str]) -> pb.WatchRequestRequest:
     return pb.WatchRequestRequest(request_ids=ids)
 
 
-async def test_a_watch_tells_each_state_and_ends(servers: ServerFactory, tables: Tables) -> None:
-    """First what is, then what changes, with image and failure; then the stream ends OK."""
+async def test_a_watch_streams_each_state_and_ends(servers: ServerFactory, tables: Tables) -> None:
+    """First the current state, then each change, with image and failure; then the stream ends OK."""
     async with servers.running() as server:
         one, two, three = await submitted(server, 3)
         await fail(tables, three)
@@ -80,7 +80,7 @@ async def test_a_watch_tells_each_state_and_ends(servers: ServerFactory, tables:
 
 
 async def test_a_watch_survives_a_restart(servers: ServerFactory, tables: Tables) -> None:
-    """The client calls again and loses nothing: what happened meanwhile is what comes first."""
+    """The client calls again and loses nothing: the first message contains the changes made meanwhile."""
     async with servers.running() as server:
         ids = await submitted(server, 20)
         call = server.stub.WatchRequest(watch_request(ids))
@@ -89,10 +89,10 @@ async def test_a_watch_survives_a_restart(servers: ServerFactory, tables: Tables
             await complete(tables, request_id)
         assert await states(call, 5) == dict.fromkeys(ids[:5], COMPLETED)
         draining = asyncio.create_task(server.lifecycle.drain())
-        told = await refused(call.read())
+        error = await refused(call.read())
         await draining
-        assert (told.code, told.reason) == (grpc.StatusCode.UNAVAILABLE, "SERVER_DRAINING")
-        assert told.retry_after is not None
+        assert (error.code, error.reason) == (grpc.StatusCode.UNAVAILABLE, "SERVER_DRAINING")
+        assert error.retry_after is not None
         for request_id in ids[5:10]:
             await fail(tables, request_id)
         address = f"127.0.0.1:{server.port}"
@@ -109,12 +109,12 @@ async def test_a_watch_survives_a_restart(servers: ServerFactory, tables: Tables
             assert await ended_ok(call)
 
 
-async def test_a_quiet_watch_outlives_many_pings(servers: ServerFactory, tables: Tables) -> None:
+async def test_a_quiet_watch_survives_many_pings(servers: ServerFactory, tables: Tables) -> None:
     """A client that pings often while nothing happens is not closed with too_many_pings.
 
     gRPC's client sends a ping a second at most, and its server by default closes at the fourth or fifth.
     """
-    glances = servers.tables(Glances)
+    counting = servers.tables(CountingTables)
     often = [
         ("grpc.keepalive_time_ms", 100),
         ("grpc.keepalive_permit_without_calls", 1),
@@ -122,7 +122,7 @@ async def test_a_quiet_watch_outlives_many_pings(servers: ServerFactory, tables:
     ]
     async with (
         servers.running(
-            tables=glances,
+            tables=counting,
             **SCALED_DOWN,
             watch_shortest_interval_s=0.1,
             watch_longest_interval_s=0.1,
@@ -132,15 +132,15 @@ async def test_a_quiet_watch_outlives_many_pings(servers: ServerFactory, tables:
         (request_id,) = await submitted(server, 1)
         call = stub.WatchRequest(watch_request([request_id]))
         assert await states(call, 1) == {request_id: PENDING}
-        await glances.wait_for(60)
+        await counting.wait_for(60)
         await complete(tables, request_id)
         assert await states(call, 1) == {request_id: COMPLETED}
 
 
-async def test_a_watch_resumes_when_its_connection_is_too_old(
+async def test_a_watch_resumes_after_the_maximum_connection_age(
     servers: ServerFactory, tables: Tables
 ) -> None:
-    """A connection's age ends a stream after its grace; the client, told UNAVAILABLE, goes on with a new one."""
+    """After the maximum connection age and its grace the client gets UNAVAILABLE, and continues on a new connection."""
     async with servers.running(max_connection_age_s=1, max_connection_age_grace_s=1) as server:
         (request_id,) = await submitted(server, 1)
         call = server.stub.WatchRequest(watch_request([request_id]))
@@ -154,27 +154,27 @@ async def test_a_watch_resumes_when_its_connection_is_too_old(
         assert await ended_ok(call)
 
 
-async def test_many_streams_share_their_reads(servers: ServerFactory, tables: Tables) -> None:
-    """However many watch an id, a round reads it once, and in one call with the others."""
-    glances = servers.tables(Glances)
-    async with servers.running(tables=glances) as server:
+async def test_streams_share_reads(servers: ServerFactory, tables: Tables) -> None:
+    """However many streams watch an id, a poll reads it once, in one call with the others."""
+    counting = servers.tables(CountingTables)
+    async with servers.running(tables=counting) as server:
         ids = await submitted(server, 10)
         calls = [server.stub.WatchRequest(watch_request(ids)) for _ in range(8)]
         for call in calls:
             assert await states(call, 10) == dict.fromkeys(ids, PENDING)
         assert server.lifecycle.watcher.watched == 10
-        before = glances.rounds
-        await glances.wait_for(before + 3)
+        before = counting.polls
+        await counting.wait_for(before + 3)
         await asyncio.gather(*(complete(tables, request_id) for request_id in ids))
         for call in calls:
             assert await states(call, 10) == dict.fromkeys(ids, COMPLETED)
-        assert glances.largest == 10
+        assert counting.largest == 10
 
 
-async def test_a_client_that_hangs_up_leaves_nothing_behind(servers: ServerFactory) -> None:
-    """When a stream's client goes, its ids are read no more; another's stay."""
-    glances = servers.tables(Glances)
-    async with servers.running(tables=glances) as server:
+async def test_a_disconnected_client_leaves_nothing_watched(servers: ServerFactory) -> None:
+    """When a client disconnects, its ids are no longer read; those of others are."""
+    counting = servers.tables(CountingTables)
+    async with servers.running(tables=counting) as server:
         shared, alone = await submitted(server, 2)
         staying = server.stub.WatchRequest(watch_request([shared]))
         leaving = server.stub.WatchRequest(watch_request([shared, alone]))
@@ -183,26 +183,26 @@ async def test_a_client_that_hangs_up_leaves_nothing_behind(servers: ServerFacto
         assert server.lifecycle.watcher.watched == 2
         leaving.cancel()
         while server.lifecycle.watcher.watched == 2:
-            await glances.wait_for(glances.rounds + 1)
+            await counting.wait_for(counting.polls + 1)
         assert server.lifecycle.watcher.watched == 1
         staying.cancel()
 
 
 async def test_an_outage_does_not_break_a_watch(servers: ServerFactory, tables: Tables) -> None:
-    """While the table cannot be read the stream stays open, and tells what it missed afterwards."""
-    glances = servers.tables(Glances)
-    glances.failures = 4
-    async with servers.running(tables=glances) as server:
+    """While the table is unavailable the stream stays open, and sends the missed changes afterwards."""
+    counting = servers.tables(CountingTables)
+    counting.failures = 4
+    async with servers.running(tables=counting) as server:
         (request_id,) = await submitted(server, 1)
         call = server.stub.WatchRequest(watch_request([request_id]))
         assert await states(call, 1) == {request_id: PENDING}
         await complete(tables, request_id)
         assert await states(call, 1) == {request_id: COMPLETED}
-        assert glances.rounds > 4
+        assert counting.polls > 4
 
 
-async def test_a_redriven_request_is_told_again(servers: ServerFactory, tables: Tables) -> None:
-    """While the stream waits for another id, a FAILED request that is reopened is news."""
+async def test_a_reopened_request_is_streamed_again(servers: ServerFactory, tables: Tables) -> None:
+    """While the stream waits for another id, it sends the new state of a FAILED request that is reopened."""
     async with servers.running(watch_longest_interval_s=0.1) as server:
         failed, other = await submitted(server, 2)
         await fail(tables, failed)
@@ -217,28 +217,28 @@ async def test_a_redriven_request_is_told_again(servers: ServerFactory, tables: 
         assert await ended_ok(call)
 
 
-async def test_a_watch_of_an_unknown_id_is_refused(servers: ServerFactory) -> None:
-    """One id that nobody submitted makes the whole watch NOT_FOUND, and nothing stays watched."""
+async def test_a_watch_of_an_unknown_id_is_rejected(servers: ServerFactory) -> None:
+    """One unknown id makes the whole watch NOT_FOUND, and no id stays watched."""
     async with servers.running() as server:
         (known,) = await submitted(server, 1)
         call = server.stub.WatchRequest(watch_request([known, str(uuid.uuid4())]))
-        told = await refused(call.read())
-        assert (told.code, told.reason) == (grpc.StatusCode.NOT_FOUND, "REQUEST_NOT_FOUND")
-        told = await refused(server.stub.WatchRequest(watch_request([known, known])).read())
-        assert (told.reason, told.fields) == ("INVALID_REQUEST", ("request_ids[1]",))
+        error = await refused(call.read())
+        assert (error.code, error.reason) == (grpc.StatusCode.NOT_FOUND, "REQUEST_NOT_FOUND")
+        error = await refused(server.stub.WatchRequest(watch_request([known, known])).read())
+        assert (error.reason, error.fields) == ("INVALID_REQUEST", ("request_ids[1]",))
         assert server.lifecycle.watcher.watched == 0
 
 
-async def test_a_server_that_watches_enough_refuses(servers: ServerFactory) -> None:
-    """Beyond the bound a watch is refused and told when to come back; a place that is left is free again."""
+async def test_a_server_at_its_limit_rejects_watches(servers: ServerFactory) -> None:
+    """At the limit a watch is rejected with a retry delay; when a stream ends, its capacity is free again."""
     async with servers.running(max_watched_requests=2) as server:
         one, two, three = await submitted(server, 3)
         call = server.stub.WatchRequest(watch_request([one, two]))
         await states(call, 2)
-        told = await refused(server.stub.WatchRequest(watch_request([three])).read())
-        assert (told.code, told.reason) == (
+        error = await refused(server.stub.WatchRequest(watch_request([three])).read())
+        assert (error.code, error.reason) == (
             grpc.StatusCode.RESOURCE_EXHAUSTED,
             "TOO_MANY_WATCHED",
         )
-        assert told.retry_after is not None
+        assert error.retry_after is not None
         call.cancel()

@@ -1,4 +1,4 @@
-"""Several server processes on one port: they share the work and the metrics, and none is left behind."""
+"""Several server processes on one port: they share work and metrics, and none outlives the parent."""
 
 import asyncio
 import os
@@ -30,7 +30,7 @@ from imageservice.v1 import image_service_pb2 as pb
 from imageservice.v1 import image_service_pb2_grpc
 
 CONNECTIONS = 32
-"""The kernel gives each connection to one of two workers by its hash: all to one, once in 2 ** 31 runs."""
+"""The kernel assigns each connection to one of two workers by its hash: all to one, once in 2 ** 31 runs."""
 
 SERVICE = "imageservice.v1.ImageService"
 SUBMITTED = {"grpc_method": "SubmitImage", "grpc_code": "OK"}
@@ -66,7 +66,7 @@ async def watching_health(
 ) -> (
     "list[grpc.aio.UnaryStreamCall[health_pb2.HealthCheckRequest, health_pb2.HealthCheckResponse]]"
 ):
-    """A stream on each channel, which stays open for as long as its worker lives."""
+    """Open a stream on each channel. It stays open as long as its worker lives."""
     request = health_pb2.HealthCheckRequest(service=SERVICE)
     streams = [health_pb2_grpc.HealthStub(channel).Watch(request) for channel in channels]
     for stream in streams:
@@ -81,7 +81,7 @@ async def check(channel: grpc.aio.Channel) -> None:
 
 
 async def test_workers_are_one_service(pair: WorkerGroup) -> None:
-    """What one acknowledged the other one knows, and their counts are one."""
+    """A request that one worker accepted is known to the other, and their metrics are summed."""
     async with pair.connections(CONNECTIONS) as channels:
         ids = await asyncio.gather(*(submit(channel) for channel in channels))
         states = await asyncio.gather(
@@ -117,7 +117,7 @@ async def test_every_worker_serves_health_and_reflection(pair: WorkerGroup) -> N
             assert SERVICE in listed
 
 
-async def test_the_metrics_tell_each_process(pair: WorkerGroup) -> None:
+async def test_the_metrics_contain_each_process(pair: WorkerGroup) -> None:
     """CPU and memory of the parent, which is worker 0, and of each worker."""
     metrics = await pair.metrics()
     for worker in ("0", "1", "2"):
@@ -125,14 +125,14 @@ async def test_the_metrics_tell_each_process(pair: WorkerGroup) -> None:
         assert metrics["process_cpu_seconds_total", (("worker", worker),)] > 0
 
 
-async def test_the_parent_is_free_of_grpc(pair: WorkerGroup) -> None:
-    """Its threads would not survive a fork, and its memory would be paid for once more."""
+async def test_the_parent_does_not_load_grpc(pair: WorkerGroup) -> None:
+    """gRPC's threads do not survive a fork, and its memory would be used once more."""
     assert not await loads_grpc(pair.process.pid)
     assert [await loads_grpc(pid) for pid in await pair.children()] == [True, True]
 
 
-async def test_a_killed_worker_takes_only_its_own_connections_along(pair: WorkerGroup) -> None:
-    """Another takes its place and its number; the service goes on, and no count falls."""
+async def test_a_killed_worker_only_breaks_its_own_connections(pair: WorkerGroup) -> None:
+    """A new worker with the same number replaces it; the service continues, and no counter decreases."""
     async with pair.connections(CONNECTIONS) as channels:
         streams = await watching_health(channels)
         await asyncio.gather(*(submit(channel) for channel in channels))
@@ -151,10 +151,10 @@ async def test_a_killed_worker_takes_only_its_own_connections_along(pair: Worker
         assert (len(after), set(before) - set(after)) == (2, {before[0]})
 
 
-async def test_a_worker_that_dies_as_it_starts_is_started_again(
+async def test_a_worker_that_dies_at_its_start_is_restarted(
     server_system: System, tmp_path: Path
 ) -> None:
-    """Once one serves, another that dies before it does so takes nothing down; it is counted and replaced."""
+    """After one worker has served, a worker that dies at its start is counted and replaced."""
     started = tmp_path / "started"
     dies_once = f"""
 import os, pathlib, sys
@@ -165,7 +165,7 @@ if "--number=2" in sys.orig_argv:
     except FileExistsError:
         pass
 """
-    # Python runs a module of this name, where there is one, before anything else (docs of `site`).
+    # Python imports a module of this name at start-up, if it exists (docs of `site`).
     await asyncio.to_thread((tmp_path / "sitecustomize.py").write_text, dies_once)
     environment = worker_environment(server_system, tmp_path, PYTHONPATH=str(tmp_path))
     async with worker_group(2, environment) as group:
@@ -174,8 +174,8 @@ if "--number=2" in sys.orig_argv:
         assert len(await group.children()) == 2
 
 
-async def test_gauges_of_a_dead_worker_end_with_it(pair: WorkerGroup) -> None:
-    """What its streams watched is not watched any more."""
+async def test_gauges_of_a_dead_worker_are_removed(pair: WorkerGroup) -> None:
+    """The requests that its streams watched are no longer counted."""
     async with pair.connections(CONNECTIONS) as channels:
         ids = await asyncio.gather(*(submit(channel) for channel in channels))
         watches = [
@@ -199,12 +199,12 @@ async def test_gauges_of_a_dead_worker_end_with_it(pair: WorkerGroup) -> None:
 async def test_sigterm_drains_all_workers(
     embedded_aws: RecordingAws, server_system: System, tmp_path: Path
 ) -> None:
-    """Each answers what was begun; the parent exits 0 after the last, and leaves nothing."""
-    opened = asyncio.Event()
+    """Each worker answers the calls in progress; the parent exits with 0 after the last, and removes its files."""
+    can_answer = asyncio.Event()
 
     async def hold(call: ProxiedCall, forward: Forward) -> web.Response:
         if call.operation == "SendMessageBatch":
-            await opened.wait()
+            await can_answer.wait()
         return await forward()
 
     async with aws_proxy(embedded_aws.endpoint) as proxy:
@@ -224,15 +224,15 @@ async def test_sigterm_drains_all_workers(
                     (await group.says("draining"))["worker"],
                     (await group.says("draining"))["worker"],
                 } == {1, 2}
-                opened.set()
+                can_answer.set()
                 assert len(set(await asyncio.gather(*submits))) == CONNECTIONS
             assert await group.process.wait() == 0
             await asyncio.gather(*(gone(pid) for pid in children))
     assert await left_in(tmp_path) == []
 
 
-async def test_the_second_signal_kills_all(server_system: System, tmp_path: Path) -> None:
-    """Who asks twice does not want to wait: no worker outlives it, and nothing is left."""
+async def test_the_second_signal_kills_all_processes(server_system: System, tmp_path: Path) -> None:
+    """A second signal means that the operator does not want to wait: no process and no file is left."""
     environment = worker_environment(server_system, tmp_path, DRAIN_DELAY_S="60")
     async with worker_group(2, environment) as group:
         children = await group.children()
@@ -245,21 +245,21 @@ async def test_the_second_signal_kills_all(server_system: System, tmp_path: Path
     assert await left_in(tmp_path) == []
 
 
-async def test_workers_that_are_signalled_themselves_drain_all_the_same(
+async def test_signals_to_the_workers_also_drain_them(
     server_system: System, tmp_path: Path
 ) -> None:
     """An init system may signal every process of a service at once."""
     environment = worker_environment(server_system, tmp_path, DRAIN_DELAY_S="0.5")
     async with worker_group(2, environment) as group:
         children = await group.children()
-        # All in one go: none of them can have ended before its own signal.
+        # All in one call: no process can have ended before its own signal.
         for pid in (group.process.pid, *children):
             os.kill(pid, signal.SIGTERM)
         assert await group.process.wait() == 0
 
 
 async def test_no_worker_outlives_a_killed_parent(pair: WorkerGroup, tmp_path: Path) -> None:
-    """They drain by themselves, and the last one removes what the parent cannot."""
+    """They drain by themselves, and the last one removes the parent's files."""
     children = await pair.children()
     pair.process.kill()
     await pair.process.wait()

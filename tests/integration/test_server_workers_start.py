@@ -1,4 +1,4 @@
-"""Several server processes on one port: what keeps them from starting is said once, in one readable line."""
+"""Several server processes on one port: an error at start-up is reported once, in one readable line."""
 
 import asyncio
 import socket
@@ -21,7 +21,7 @@ async def server_system(embedded_aws: RecordingAws) -> AsyncIterator[System]:
 
 
 async def ended(environment: Mapping[str, str], *arguments: str) -> tuple[int, list[str]]:
-    """Run the server to its end; its exit status and what it wrote on standard error."""
+    """Run the server until it exits. Returns its exit status and its standard error."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "server", *arguments),
         env=environment,
@@ -32,8 +32,8 @@ async def ended(environment: Mapping[str, str], *arguments: str) -> tuple[int, l
     return process.returncode, errors.decode().splitlines()
 
 
-async def test_workers_join_nobody_elses_port(server_system: System, tmp_path: Path) -> None:
-    """Not even one that others of ours share: which setting is at fault is one line."""
+async def test_workers_never_join_a_port_in_use(server_system: System, tmp_path: Path) -> None:
+    """Not even a port that other workers share: one line names the setting that is wrong."""
     environment = worker_environment(server_system, tmp_path)
     async with worker_group(2, environment) as group:
         again = worker_environment(server_system, tmp_path, GRPC_ADDRESS=f"127.0.0.1:{group.port}")
@@ -45,7 +45,9 @@ async def test_workers_join_nobody_elses_port(server_system: System, tmp_path: P
         assert len(await group.children()) == 2
 
 
-async def test_a_taken_metrics_port_is_one_line(server_system: System, tmp_path: Path) -> None:
+async def test_a_metrics_port_in_use_is_reported_in_one_line(
+    server_system: System, tmp_path: Path
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         environment = worker_environment(
             server_system, tmp_path, METRICS_PORT=str(taken.getsockname()[1])
@@ -67,14 +69,14 @@ async def test_a_taken_metrics_port_is_one_line(server_system: System, tmp_path:
     ],
     ids=["our settings", "the SDK's settings"],
 )
-async def test_what_keeps_all_workers_from_starting_is_said_once(
+async def test_an_error_of_all_workers_is_reported_once(
     server_system: System,
     tmp_path: Path,
     settings: dict[str, str | None],
     status: int,
     names: list[str],
 ) -> None:
-    """The whole ends with the status that one process would have ended with."""
+    """The parent exits with the status with which one process would have exited."""
     environment = worker_environment(server_system, tmp_path)
     for name, value in settings.items():
         environment.pop(name, None)

@@ -1,4 +1,4 @@
-"""From rows to the contract's messages."""
+"""Conversion of records to messages of the contract."""
 
 from dataclasses import replace
 
@@ -14,7 +14,7 @@ REQUEST = new_request(
 
 
 def test_every_state_and_code_has_its_own_value_in_the_contract() -> None:
-    """What we can write, a client can read; and the contract names nothing that we cannot write."""
+    """Clients can read every value that we write, and the contract has no value that we never write."""
     assert set(STATES.values()) == set(pb.State.values()) - {pb.STATE_UNSPECIFIED}
     codes = set(pb.FailureCode.values()) - {pb.FAILURE_CODE_UNSPECIFIED}
     assert set(FAILURE_CODES.values()) == codes
@@ -22,7 +22,7 @@ def test_every_state_and_code_has_its_own_value_in_the_contract() -> None:
 
 
 def test_a_pending_request_has_neither_image_nor_failure() -> None:
-    """The fields of a row arrive as they are, times to the millisecond."""
+    """All fields are copied, times to the millisecond."""
     message = to_request_message(REQUEST, None, "https://cdn.example/")
     assert (message.url, message.state, message.revision) == (
         "https://a.example/1",
@@ -35,8 +35,8 @@ def test_a_pending_request_has_neither_image_nor_failure() -> None:
     assert not message.HasField("failure")
 
 
-def test_a_failure_carries_its_code() -> None:
-    """A code is a value of the contract; one that this version does not know is UNSPECIFIED."""
+def test_a_failure_has_its_code() -> None:
+    """A code becomes a value of the contract; an unknown one becomes UNSPECIFIED."""
     for code, expected in (
         ("TIMEOUT", pb.FAILURE_CODE_TIMEOUT),
         ("NEWER", pb.FAILURE_CODE_UNSPECIFIED),
@@ -46,9 +46,9 @@ def test_a_failure_carries_its_code() -> None:
         assert (failure.code, failure.message, failure.attempts) == (expected, "why", 3)
 
 
-def test_an_image_carries_all_that_was_read() -> None:
-    """Each field of the record has its field in the contract, and the public URL is base and key."""
-    picture = ImageMetadata(
+def test_an_image_has_all_metadata() -> None:
+    """Each field of the record has its field in the contract; the public URL is base URL and key."""
+    record_metadata = ImageMetadata(
         format="JPEG",
         media_type="image/jpeg",
         width=2,
@@ -70,7 +70,7 @@ def test_an_image_carries_all_that_was_read() -> None:
         customer_id="acme",
         s3_url="s3://bucket/images/aa/x.jpg",
         created_at=1,
-        picture=picture,
+        picture=record_metadata,
         provenance=Provenance("https://b.example/", 1, "etag", "yesterday", "image/png"),
     )
     completed = replace(REQUEST, state=State.COMPLETED, revision=2, image_id="i")

@@ -1,4 +1,4 @@
-"""How errors become gRPC status."""
+"""Mapping of errors to gRPC status."""
 
 import grpc
 import pytest
@@ -68,10 +68,10 @@ def rich_status(error: Exception) -> Status:
 
 
 @pytest.mark.parametrize(("error", "reason", "code", "retry_after"), ERRORS)
-def test_an_error_carries_its_reason(
+def test_an_error_has_its_reason(
     error: Exception, reason: Reason, code: grpc.StatusCode, retry_after: float | None
 ) -> None:
-    """Code, reason and domain follow from the error, and a delay is told where calling again helps."""
+    """Code, reason and domain follow from the error. There is a retry delay if a retry can succeed."""
     status = rich_status(error)
     assert status.code == code.value[0]
     assert to_status(to_rpc_error(error)).code is code
@@ -79,27 +79,27 @@ def test_an_error_carries_its_reason(
     assert status.details[0].Unpack(info)
     assert (info.reason, info.domain) == (reason.name, "imageservice")
     delays = [detail.Unpack(retry) and retry.retry_delay.ToTimedelta() for detail in status.details]
-    told = [delay.total_seconds() for delay in delays if delay]
-    assert told == ([] if retry_after is None else [retry_after])
+    delays_s = [delay.total_seconds() for delay in delays if delay]
+    assert delays_s == ([] if retry_after is None else [retry_after])
 
 
-def test_a_violation_is_told_by_field() -> None:
-    """INVALID_ARGUMENT lists each field with what is wrong with it."""
+def test_violations_are_listed_by_field() -> None:
+    """INVALID_ARGUMENT contains each invalid field with a description."""
     bad = BadRequest()
     assert any(detail.Unpack(bad) for detail in rich_status(ERRORS[0][0]).details)
-    assert [(fault.field, fault.description) for fault in bad.field_violations] == [
+    assert [(violation.field, violation.description) for violation in bad.field_violations] == [
         ("url", "no"),
         ("labels", "too many"),
     ]
 
 
-def test_nothing_of_ours_gets_out() -> None:
-    """The text of an unforeseen error, or of a dependency's, stays inside."""
+def test_internal_details_are_not_sent() -> None:
+    """The text of an unexpected error, or of a dependency's error, is not sent to callers."""
     for error, *_ in ERRORS:
         assert SECRET not in str(rich_status(error))
 
 
-def test_every_reason_is_reached_and_described() -> None:
-    """The documented list of reasons is what errors really lead to."""
+def test_every_reason_is_used_and_described() -> None:
+    """The documented list of reasons is complete."""
     assert {reason for _, reason, *_ in ERRORS} == set(Reason)
     assert all(reason.description.endswith(".") for reason in Reason)

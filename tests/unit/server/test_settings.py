@@ -1,4 +1,4 @@
-"""The server's settings are refused where nothing could be served by them."""
+"""Invalid settings of the server are rejected at start-up."""
 
 import pytest
 
@@ -20,7 +20,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 @pytest.mark.parametrize("address", ["0.0.0.0:0", "[::]:50051", "localhost:65535"])
 def test_an_address_has_a_port(address: str, environment: pytest.MonkeyPatch) -> None:
-    """Of any host, and 0 takes a free one."""
+    """With any host; port 0 selects a free one."""
     environment.setenv("GRPC_ADDRESS", address)
     assert load(ServerSettings).grpc_address == address
 
@@ -28,10 +28,10 @@ def test_an_address_has_a_port(address: str, environment: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize(
     "address", ["127.0.0.1:99999", "127.0.0.1", ":50051", "host:", "host:-1", "host:٣"]
 )
-def test_an_address_that_cannot_be_served(
+def test_an_invalid_address_is_rejected(
     address: str, environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """gRPC would take port 99999 for 34463."""
+    """gRPC would use port 34463 for 99999."""
     environment.setenv("GRPC_ADDRESS", address)
     with pytest.raises(SystemExit):
         load(ServerSettings)

@@ -24,7 +24,7 @@ def submit(
     )
 
 
-def faults_of_submit(request: pb.SubmitImageRequest) -> list[str]:
+def invalid_fields(request: pb.SubmitImageRequest) -> list[str]:
     with pytest.raises(InvalidRequest) as refused:
         parse_submit(request)
     return [violation.field for violation in refused.value.violations]
@@ -58,15 +58,15 @@ def faults_of_submit(request: pb.SubmitImageRequest) -> list[str]:
         (submit(labels={"key": "é" * 33}), 'labels["key"]'),
     ],
 )
-def test_a_fault_is_told_by_its_field(request_: pb.SubmitImageRequest, field: str) -> None:
+def test_a_violation_names_its_field(request_: pb.SubmitImageRequest, field: str) -> None:
     """Each limit of the contract is checked, and the violation names the field."""
-    assert faults_of_submit(request_) == [field]
+    assert invalid_fields(request_) == [field]
 
 
-def test_all_faults_are_told_at_once() -> None:
-    """A caller need not send a message five times to learn of five faults."""
-    faulty = submit("x", "", "y", {"": "", "key": "v" * 65})
-    assert sorted(faults_of_submit(faulty)) == sorted(
+def test_all_violations_are_reported_at_once() -> None:
+    """One response contains all violations."""
+    message = submit("x", "", "y", {"": "", "key": "v" * 65})
+    assert sorted(invalid_fields(message)) == sorted(
         ["url", "customer_id", "request_id", "labels", 'labels["key"]']
     )
 
@@ -82,8 +82,8 @@ def test_all_faults_are_told_at_once() -> None:
         submit(labels={"empty": ""}),
     ],
 )
-def test_what_is_just_within_the_limits_is_taken_as_it_is(request_: pb.SubmitImageRequest) -> None:
-    """The limits are inclusive, and nothing is altered."""
+def test_values_at_the_limits_are_accepted_unchanged(request_: pb.SubmitImageRequest) -> None:
+    """The limits are inclusive, and no value is changed."""
     request = parse_submit(request_)
     assert (request.origin_url, request.customer_id) == (request_.url, request_.customer_id)
     assert request.labels == dict(request_.labels)
@@ -106,10 +106,10 @@ def test_an_id_is_compared_in_lower_case() -> None:
 
 @pytest.mark.parametrize("request_id", ["", "1", ID + "0"])
 def test_a_status_needs_an_id(request_id: str) -> None:
-    """GetStatus without a UUID is refused before anything is read."""
+    """GetStatus without a UUID is rejected before anything is read."""
     with pytest.raises(InvalidRequest) as refused:
         parse_request_id(pb.GetStatusRequest(request_id=request_id))
-    assert [fault.field for fault in refused.value.violations] == ["request_id"]
+    assert [violation.field for violation in refused.value.violations] == ["request_id"]
 
 
 @pytest.mark.parametrize(
@@ -121,15 +121,15 @@ def test_a_status_needs_an_id(request_id: str) -> None:
         ([ID, OTHER_ID, ID.upper()], ["request_ids[2]"]),
     ],
 )
-def test_a_watch_names_up_to_100_ids_each_once(ids: list[str], fields: list[str]) -> None:
-    """A fault in a list is told by its position."""
+def test_a_watch_has_up_to_100_distinct_ids(ids: list[str], fields: list[str]) -> None:
+    """A violation in a list contains the position."""
     with pytest.raises(InvalidRequest) as refused:
         parse_watch(pb.WatchRequestRequest(request_ids=ids))
-    assert [fault.field for fault in refused.value.violations] == fields
+    assert [violation.field for violation in refused.value.violations] == fields
 
 
 def test_a_watch_keeps_the_order_of_its_ids() -> None:
-    """100 distinct ids are the most, and they stay in order."""
+    """A watch has up to 100 distinct ids, and they stay in order."""
     ids = [f"{number:08x}-7a59-4c39-9d0f-3c3a9b0a1f11" for number in range(100)]
     assert parse_watch(pb.WatchRequestRequest(request_ids=ids)) == tuple(ids)
 
@@ -148,8 +148,10 @@ def test_a_watch_keeps_the_order_of_its_ids() -> None:
         ),
     ],
 )
-def test_an_item_is_judged_as_its_image_is(item: pb.SubmitImagesRequest, fields: list[str]) -> None:
-    """The limits of a single submit hold for each item of a stream; fields are paths within the item."""
+def test_an_item_is_validated_like_its_image(
+    item: pb.SubmitImagesRequest, fields: list[str]
+) -> None:
+    """The limits of SubmitImage hold for each item of a stream; fields are paths within the item."""
     try:
         assert payload(parse_submit_item(item)) == payload(parse_submit(item.image))
         found = []

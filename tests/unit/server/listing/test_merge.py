@@ -1,4 +1,4 @@
-"""One list out of many shards, page by page."""
+"""Merging the shards of a customer into one list, page by page."""
 
 import uuid
 from collections.abc import Iterator, Sequence
@@ -34,43 +34,43 @@ def key(time: int, number: int = 0) -> IndexKey:
 
 
 def keys_of(times: Sequence[Sequence[int]]) -> Shards:
-    """Shards in the order of an index that breaks ties by id."""
+    """Return shards in the order of an index that breaks ties by id."""
     numbers = iter(range(10_000))
     return [sorted((key(t, next(numbers)) for t in shard), reverse=True) for shard in times]
 
 
-def read(shard: Sequence[IndexKey], position: Cursor, limit: int) -> IndexPage:
-    """What the database answers of one shard."""
-    match position:
+def read(shard: Sequence[IndexKey], cursor: Cursor, limit: int) -> IndexPage:
+    """Return the answer of the database to a query of one shard."""
+    match cursor:
         case FromTime(time):
             rest = [each for each in shard if each.time <= time]
         case AfterKey(given_key):
             rest = list(shard[shard.index(given_key) + 1 :])
         case _:
             return NOTHING
-    # As DynamoDB does: it does not look ahead, so a slice that ends at the limit seems to have more behind it.
+    # DynamoDB does not look ahead either: a page that ends at the limit seems to have more keys behind it.
     return IndexPage(tuple(rest[:limit]), rest[limit - 1] if len(rest) >= limit else None)
 
 
-def walk(
+def read_pages(
     shards: Shards, pages: Iterator[tuple[int, int]], known: int | None = None
 ) -> Iterator[list[IndexKey]]:
-    """Page by page, through tokens; `pages` gives the size of each page and the keys that a query reads.
+    """Yield page by page, through tokens. `pages` yields the size of each page and the limit of a query.
 
     `known` is CUSTOMER_SHARDS on the first page.
     """
     token, count = "", known or len(shards)
     while True:
         size, limit = next(pages)
-        positions = initial_cursors(decode(QUERY, token) if token else (), count, QUERY.key_times)
-        slices = [read(shard, at, limit) for shard, at in zip(shards, positions, strict=False)]
-        listed = merge_shards(slices)[:size]
+        cursors = initial_cursors(decode(QUERY, token) if token else (), count, QUERY.key_times)
+        index_pages = [read(shard, at, limit) for shard, at in zip(shards, cursors, strict=False)]
+        listed = merge_shards(index_pages)[:size]
         yield [each.key for each in listed]
-        behind = advance_cursors(positions, slices, listed)
-        assert behind != positions, "the walk does not get on"
-        if all(position is EXHAUSTED for position in behind):
+        advanced = advance_cursors(cursors, index_pages, listed)
+        assert advanced != cursors, "the cursors do not advance"
+        if all(cursor is EXHAUSTED for cursor in advanced):
             return
-        token, count = encode(QUERY, behind), len(shards)
+        token, count = encode(QUERY, advanced), len(shards)
 
 
 @st.composite
@@ -86,35 +86,35 @@ times = st.lists(st.lists(st.integers(0, 6), max_size=12), min_size=1, max_size=
 def test_each_key_is_listed_once_and_in_order(
     times: list[list[int]], pages: Iterator[tuple[int, int]]
 ) -> None:
-    """Whatever the shards hold and however large pages and slices are, equal times included."""
+    """For all shards, page sizes and query limits, also with equal times."""
     shards = keys_of(times)
-    listed = list(chain(*walk(shards, pages)))
+    listed = list(chain(*read_pages(shards, pages)))
     assert listed == sorted(chain(*shards), reverse=True)
 
 
 @given(times, pages(), st.randoms(use_true_random=False))
-def test_the_order_of_equal_times_is_the_databases(
+def test_the_database_defines_the_order_of_equal_times(
     times: list[list[int]], pages: Iterator[tuple[int, int]], random: Random
 ) -> None:
-    """DynamoDB does not promise that it breaks ties by id: each key is listed once all the same."""
+    """DynamoDB does not guarantee that it breaks ties by id; still, each key is listed once."""
     shards = keys_of(times)
     for shard in shards:
         random.shuffle(shard)
         shard.sort(key=lambda each: each.time, reverse=True)
-    listed = list(chain(*walk(shards, pages)))
+    listed = list(chain(*read_pages(shards, pages)))
     assert sorted(listed) == sorted(chain(*shards))
     assert [each.time for each in listed] == sorted((each.time for each in listed), reverse=True)
 
 
 @given(times, pages(), st.randoms(use_true_random=False))
-def test_what_is_written_meanwhile_changes_nothing(
+def test_keys_written_between_pages_are_not_listed(
     times: list[list[int]], pages: Iterator[tuple[int, int]], random: Random
 ) -> None:
-    """Newer keys come into any shard between two pages; the walk lists what was there, and none of them."""
+    """If newer keys are added to any shard between two pages, the list contains only the earlier ones."""
     shards = keys_of(times)
     before = sorted(chain(*shards), reverse=True)
     listed: list[IndexKey] = []
-    for number, page in enumerate(walk(shards, pages)):
+    for number, page in enumerate(read_pages(shards, pages)):
         listed += page
         for shard in random.sample(shards, random.randint(0, len(shards))):
             shard.insert(0, key(10 + number, 20_000 + number * 10 + len(shard)))
@@ -122,36 +122,36 @@ def test_what_is_written_meanwhile_changes_nothing(
 
 
 @given(times, pages(), st.integers(1, 5))
-def test_raising_the_number_of_shards_loses_nothing(
+def test_raising_the_number_of_shards_loses_no_key(
     times: list[list[int]], pages: Iterator[tuple[int, int]], known: int
 ) -> None:
-    """Shards that the first page did not know are listed whole, and those that it knew go on."""
+    """Shards that the first page did not have are listed completely, and the others continue."""
     shards = keys_of(times)
     first = shards[:known]
-    listed = list(walk(shards, pages, len(first)))
-    # With the first page the walk may be over: then nobody has asked the others yet.
+    listed = list(read_pages(shards, pages, len(first)))
+    # If the list ends with the first page, the other shards were never queried.
     expected = shards if len(listed) > 1 else first
     assert sorted(chain(*listed)) == sorted(chain(*expected))
 
 
-def test_shards_of_a_token_are_never_forgotten() -> None:
-    """A server that knows fewer shards than the one before goes on with all of them, and adds those it misses."""
-    positions = (AfterKey(key(5)), EXHAUSTED, FromTime(3))
-    assert initial_cursors(positions, 1, TimeRange(0, 9)) == positions
-    assert initial_cursors(positions, 5, TimeRange(0, 9)) == (*positions, FromTime(9), FromTime(9))
+def test_all_shards_of_a_token_continue() -> None:
+    """A server with fewer shards continues with all shards of the token; one with more adds the missing ones."""
+    cursors = (AfterKey(key(5)), EXHAUSTED, FromTime(3))
+    assert initial_cursors(cursors, 1, TimeRange(0, 9)) == cursors
+    assert initial_cursors(cursors, 5, TimeRange(0, 9)) == (*cursors, FromTime(9), FromTime(9))
     assert initial_cursors((), 2, TimeRange(0, 9)) == (FromTime(9), FromTime(9))
 
 
-def test_a_slice_without_keys_but_with_more_behind_it_ends_the_page() -> None:
-    """What comes next in that shard is not known, so nothing is listed; the walk gets on all the same."""
-    slices = [IndexPage((key(5, 1),), None), IndexPage((), key(7, 2))]
-    positions = (FromTime(9), FromTime(9))
-    assert merge_shards(slices) == []
-    assert advance_cursors(positions, slices, []) == (FromTime(9), AfterKey(key(7, 2)))
+def test_an_index_page_without_keys_but_with_more_ends_the_page() -> None:
+    """The next key of that shard is not known, so nothing is listed; the cursors still advance."""
+    index_pages = [IndexPage((key(5, 1),), None), IndexPage((), key(7, 2))]
+    cursors = (FromTime(9), FromTime(9))
+    assert merge_shards(index_pages) == []
+    assert advance_cursors(cursors, index_pages, []) == (FromTime(9), AfterKey(key(7, 2)))
 
 
 @pytest.mark.parametrize(
-    ("wanted", "positions", "limit"),
+    ("wanted", "cursors", "limit"),
     [
         (50, (FromTime(1),) * 8, 50),
         (1_000, (FromTime(1),) * 8, 125),
@@ -161,8 +161,8 @@ def test_a_slice_without_keys_but_with_more_behind_it_ends_the_page() -> None:
     ],
 )
 def test_a_call_reads_a_bounded_number_of_keys(
-    wanted: int, positions: tuple[Cursor, ...], limit: int
+    wanted: int, cursors: tuple[Cursor, ...], limit: int
 ) -> None:
-    """As many of each shard as may be needed, and of all together no more than the limit."""
-    assert keys_per_shard(wanted, positions) == limit
-    assert limit * sum(position is not EXHAUSTED for position in positions) <= MAX_KEYS
+    """As many of each shard as may be needed, and in total no more than the limit."""
+    assert keys_per_shard(wanted, cursors) == limit
+    assert limit * sum(cursor is not EXHAUSTED for cursor in cursors) <= MAX_KEYS

@@ -1,4 +1,4 @@
-"""What a message that asks for a list may say."""
+"""Parsing of list messages."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from server.listing.query import ALL_TIMES, LATEST, Kind, ListQuery
 from server.listing.request import parse_list_images, parse_list_requests
 
 
-def asked(**fields: Any) -> pb.ListRequestsRequest:
+def message(**fields: Any) -> pb.ListRequestsRequest:
     return pb.ListRequestsRequest(**{"customer_id": "acme", **fields})
 
 
@@ -30,7 +30,7 @@ def request_of(created_at: int, state: State) -> ImageRequest:
 
 
 @pytest.mark.parametrize(
-    ("fields", "faulty"),
+    ("fields", "invalid"),
     [
         ({"customer_id": ""}, ["customer_id"]),
         ({"customer_id": "acme#1"}, ["customer_id"]),
@@ -43,17 +43,17 @@ def request_of(created_at: int, state: State) -> ImageRequest:
         ({"customer_id": "", "state": 99, "page_size": -1}, ["customer_id", "state", "page_size"]),
     ],
 )
-def test_a_fault_is_told_by_its_field(fields: dict[str, object], faulty: list[str]) -> None:
-    """Each limit of the contract is checked; a token is judged once the rest is right."""
+def test_a_violation_names_its_field(fields: dict[str, object], invalid: list[str]) -> None:
+    """Each limit of the contract is checked; the token is checked if all other fields are valid."""
     with pytest.raises(InvalidRequest) as refused:
-        parse_list_requests(asked(**fields))
-    assert [fault.field for fault in refused.value.violations] == faulty
+        parse_list_requests(message(**fields))
+    assert [violation.field for violation in refused.value.violations] == invalid
 
 
-@pytest.mark.parametrize(("given", "taken"), [(0, 50), (1, 1), (1_000, 1_000), (1_001, 1_000)])
-def test_a_pages_size_is_coerced(given: int, taken: int) -> None:
-    """AIP-158: nothing said is the default, more than the limit is the limit."""
-    assert parse_list_requests(asked(page_size=given)).page_size == taken
+@pytest.mark.parametrize(("given", "expected"), [(0, 50), (1, 1), (1_000, 1_000), (1_001, 1_000)])
+def test_the_page_size_is_clamped(given: int, expected: int) -> None:
+    """AIP-158: 0 means the default, and a larger size means the limit."""
+    assert parse_list_requests(message(page_size=given)).page_size == expected
 
 
 @pytest.mark.parametrize(
@@ -68,23 +68,23 @@ def test_a_pages_size_is_coerced(given: int, taken: int) -> None:
         ({"created_before": Timestamp(seconds=253_402_300_799)}, TimeRange(0, 253_402_300_798_999)),
     ],
 )
-def test_spans_of_time_are_half_open(fields: dict[str, object], created: TimeRange) -> None:
-    """FromTime `created_after` on, to before `created_before`, in the milliseconds that rows are kept in."""
-    assert parse_list_requests(asked(**fields)).query.created == created
+def test_time_ranges_are_half_open(fields: dict[str, object], created: TimeRange) -> None:
+    """From `created_after`, included, to `created_before`, excluded, in milliseconds."""
+    assert parse_list_requests(message(**fields)).query.created == created
 
 
-def test_a_list_of_images_is_asked_for_alike() -> None:
-    """Its token carries the same positions, and is not one of requests."""
+def test_a_list_of_images_is_parsed_alike() -> None:
+    """Its token has the same cursors, but is not valid for a list of requests."""
     query = ListQuery(Kind.IMAGES, "acme")
     token = encode(query, [FromTime(7)])
     images = parse_list_images(pb.ListImagesRequest(customer_id="acme", page_token=token))
     assert (images.query, images.cursors) == (query, (FromTime(7),))
     with pytest.raises(InvalidRequest):
-        parse_list_requests(asked(page_token=token))
+        parse_list_requests(message(page_token=token))
 
 
-def test_failures_are_found_by_when_they_failed() -> None:
-    """Their index knows no time of creation, which is looked up; clocks that differ hide none."""
+def test_failed_requests_are_listed_by_time_of_failure() -> None:
+    """Their index has no creation time, so the row is checked; clock skew hides no request."""
     created = TimeRange(5_000_000_000, 6_000_000_000)
     query = ListQuery(Kind.REQUESTS, "acme", State.FAILED, created)
     assert (query.index, query.key_times) == (BY_FAILURE, TimeRange(4_996_400_000, LATEST))
@@ -93,8 +93,8 @@ def test_failures_are_found_by_when_they_failed() -> None:
     assert not query.matches(request_of(5_000_000_000, State.PENDING))
 
 
-def test_any_state_is_found_by_when_it_was_created() -> None:
-    """All other lists have one index, and pick from it."""
+def test_other_states_are_listed_by_creation_time() -> None:
+    """All other lists filter one index."""
     for state in (None, State.PENDING, State.COMPLETED):
         query = ListQuery(Kind.REQUESTS, "acme", state, TimeRange(5, 9))
         assert (query.index, query.key_times) == (BY_CUSTOMER, TimeRange(5, 9))

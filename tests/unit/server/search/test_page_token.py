@@ -1,4 +1,4 @@
-"""What a search's page token carries, and what is taken for none."""
+"""Page tokens of searches."""
 
 import base64
 import re
@@ -36,8 +36,8 @@ def text(content: bytes) -> str:
 
 
 @given(hits)
-def test_a_hit_survives_a_token(hit: SortKey) -> None:
-    """What is written is read, and goes through a URL as it is; its length is always the same."""
+def test_a_hit_round_trips_through_a_token(hit: SortKey) -> None:
+    """A token decodes to the same hit, needs no escaping in a URL, and always has the same length."""
     token = encode(SIMILAR, hit)
     assert re.fullmatch(r"[A-Za-z0-9_-]{54}", token)
     assert decode(SIMILAR, token) == hit
@@ -65,14 +65,14 @@ def test_a_hit_survives_a_token(hit: SortKey) -> None:
     ids=range(15),
 )
 def test_a_token_belongs_to_its_query(other: SearchQuery) -> None:
-    """With any other customer or condition it is refused; the same query made anew is the same."""
+    """A token is rejected for another customer or condition, and accepted for an equal query."""
     assert decode(replace(QUERY), TOKEN) == HIT
     with pytest.raises(InvalidPageToken):
         decode(other, TOKEN)
 
 
-def test_a_near_duplicates_token_belongs_to_its_hash() -> None:
-    """And to the distance that was asked for."""
+def test_a_similarity_token_belongs_to_its_hash() -> None:
+    """And to the requested distance."""
     token = encode(SIMILAR, replace(HIT, distance=6))
     for similar in (Similar(HASH, 7), Similar(HASH, 5), Similar(HASH[::-1], 6)):
         with pytest.raises(InvalidPageToken):
@@ -80,8 +80,8 @@ def test_a_near_duplicates_token_belongs_to_its_hash() -> None:
 
 
 @pytest.mark.parametrize("query", [QUERY, SIMILAR])
-def test_a_distance_that_no_hit_has_is_refused(query: SearchQuery) -> None:
-    """Only a forged token says so."""
+def test_a_distance_that_no_hit_has_is_rejected(query: SearchQuery) -> None:
+    """Only a forged token contains one."""
     with pytest.raises(InvalidPageToken):
         decode(query, encode(query, replace(HIT, distance=7)))
 
@@ -104,14 +104,14 @@ def test_a_distance_that_no_hit_has_is_refused(query: SearchQuery) -> None:
     ],
     ids=range(12),
 )
-def test_what_is_no_token_is_refused(token: str) -> None:
-    """Text that no server has made is a fault of the caller's, never one of ours."""
+def test_invalid_tokens_are_rejected(token: str) -> None:
+    """Text that no server has returned is an error of the caller."""
     with pytest.raises(InvalidPageToken):
         decode(QUERY, token)
 
 
 @given(st.text(max_size=80) | st.text("ABCabc-_", min_size=54, max_size=54))
-def test_any_text_is_a_token_or_refused(token: str) -> None:
-    """Nothing else comes out of reading a stranger's text."""
+def test_any_text_is_a_token_or_rejected(token: str) -> None:
+    """No text raises another error."""
     with pytest.raises(InvalidPageToken):
         decode(QUERY, token)

@@ -1,4 +1,4 @@
-"""What a message that searches may say, and what is asked of the engine then."""
+"""Parsing of search messages."""
 
 import unicodedata
 from typing import Any
@@ -22,7 +22,7 @@ HASH = "0123456789abcdef"
 LARGEST = 2**63 - 1
 
 
-def asked(**fields: Any) -> pb.SearchImagesRequest:
+def message(**fields: Any) -> pb.SearchImagesRequest:
     return pb.SearchImagesRequest(**{"customer_id": "acme", **fields})
 
 
@@ -32,10 +32,10 @@ def at(milliseconds: int, nanos: int = 0) -> Timestamp:
     return time
 
 
-def faulty(**fields: Any) -> list[str]:
+def invalid_fields(**fields: Any) -> list[str]:
     with pytest.raises(InvalidRequest) as refused:
-        parse_search(asked(**fields))
-    return [fault.field for fault in refused.value.violations]
+        parse_search(message(**fields))
+    return [violation.field for violation in refused.value.violations]
 
 
 @pytest.mark.parametrize(
@@ -82,9 +82,9 @@ def faulty(**fields: Any) -> list[str]:
         ),
     ],
 )
-def test_a_fault_is_told_by_its_field(fields: dict[str, Any], named: list[str]) -> None:
-    """Each limit of the contract is checked, all at once; a token is judged once the rest is right."""
-    assert faulty(**fields) == named
+def test_a_violation_names_its_field(fields: dict[str, Any], named: list[str]) -> None:
+    """Each limit of the contract is checked, all at once; the token is checked if all other fields are valid."""
+    assert invalid_fields(**fields) == named
 
 
 @pytest.mark.parametrize(
@@ -102,22 +102,22 @@ def test_a_fault_is_told_by_its_field(fields: dict[str, Any], named: list[str]) 
         {"similar_to": HASH, "max_distance": 11},
     ],
 )
-def test_limits_may_be_reached(fields: dict[str, Any]) -> None:
-    """What the contract allows last is allowed."""
-    assert parse_search(asked(**fields)).query.customer_id == "acme"
+def test_values_at_the_limits_are_valid(fields: dict[str, Any]) -> None:
+    """Limits are inclusive."""
+    assert parse_search(message(**fields)).query.customer_id == "acme"
 
 
-def test_nothing_but_a_customer() -> None:
-    """Then everything is asked for, the default number at a time, without facets."""
-    told = parse_search(asked())
-    assert told.query == SearchQuery("acme", created=EVERYTHING)
-    assert (told.page_size, told.facets, told.after) == (20, False, None)
+def test_a_search_with_only_a_customer() -> None:
+    """The query matches everything, with the default page size and without facets."""
+    parsed = parse_search(message())
+    assert parsed.query == SearchQuery("acme", created=EVERYTHING)
+    assert (parsed.page_size, parsed.facets, parsed.after) == (20, False, None)
 
 
 def test_every_field_reaches_the_query() -> None:
-    """In the engine's terms; lists are in an order of their own, each value once."""
-    told = parse_search(
-        asked(
+    """Converted to the values of the engine; lists are sorted and have no duplicates."""
+    parsed = parse_search(
+        message(
             text="Canon eos*",
             formats=["PNG", "JPEG", "PNG"],
             colors=[pb.COLOR_RED, pb.COLOR_BLUE],
@@ -134,8 +134,8 @@ def test_every_field_reaches_the_query() -> None:
             page_size=7,
         )
     )
-    assert (told.page_size, told.facets) == (7, True)
-    assert told.query == SearchQuery(
+    assert (parsed.page_size, parsed.facets) == (7, True)
+    assert parsed.query == SearchQuery(
         "acme",
         words=(Term("canon"), Term("eos", prefix=True)),
         formats=("JPEG", "PNG"),
@@ -151,25 +151,25 @@ def test_every_field_reaches_the_query() -> None:
     )
 
 
-@pytest.mark.parametrize(("sent", "taken"), [(0, 20), (1, 1), (100, 100), (101, 100)])
-def test_a_pages_size_is_coerced(sent: int, taken: int) -> None:
-    """AIP-158: nothing said is the default, more than the limit is the limit."""
-    assert parse_search(asked(page_size=sent)).page_size == taken
+@pytest.mark.parametrize(("sent", "expected"), [(0, 20), (1, 1), (100, 100), (101, 100)])
+def test_the_page_size_is_clamped(sent: int, expected: int) -> None:
+    """AIP-158: 0 means the default, and a larger size means the limit."""
+    assert parse_search(message(page_size=sent)).page_size == expected
 
 
-def test_a_distance_of_nothing_is_not_the_default() -> None:
-    """0 bits asks for equal hashes; only what is not set is 6."""
-    equal = parse_search(asked(similar_to=HASH, max_distance=0))
+def test_a_distance_of_0_is_not_the_default() -> None:
+    """0 bits means equal hashes; 6 is the default only if the field is not set."""
+    equal = parse_search(message(similar_to=HASH, max_distance=0))
     assert equal.query.similar == Similar(HASH, 0)
 
 
-def test_a_token_goes_with_its_fields_in_any_order() -> None:
-    """Lists that hold the same are the same; facets and the page's size are free."""
-    first = parse_search(asked(formats=["PNG", "GIF"], facets=True, page_size=3))
-    position = SortKey(0, 1_700_000_000_000, "0b8f4a5e-7a59-5c39-9d0f-3c3a9b0a1f11")
-    token = encode(first.query, position)
-    assert parse_search(asked(formats=["GIF", "PNG"], page_token=token)).after == position
-    assert faulty(formats=["GIF"], page_token=token) == ["page_token"]
+def test_a_token_does_not_depend_on_the_order_of_values() -> None:
+    """Lists with the same values are equal; facets and page size may differ."""
+    first = parse_search(message(formats=["PNG", "GIF"], facets=True, page_size=3))
+    hit = SortKey(0, 1_700_000_000_000, "0b8f4a5e-7a59-5c39-9d0f-3c3a9b0a1f11")
+    token = encode(first.query, hit)
+    assert parse_search(message(formats=["GIF", "PNG"], page_token=token)).after == hit
+    assert invalid_fields(formats=["GIF"], page_token=token) == ["page_token"]
 
 
 @pytest.mark.parametrize(
@@ -189,27 +189,27 @@ def test_a_token_goes_with_its_fields_in_any_order() -> None:
         ("कि*", ["कि*"]),
     ],
 )
-def test_a_star_at_a_words_end_makes_it_a_beginning(text: str, expected: list[str]) -> None:
-    """Words are those that documents have, in their order; each once, as a word and as a beginning."""
+def test_a_star_at_the_end_of_a_word_makes_a_prefix(text: str, expected: list[str]) -> None:
+    """The words are those of documents, in their order, without duplicates; a word and a prefix may be equal."""
     assert [word.text + "*" * word.prefix for word in parse_query_text(text)] == expected
 
 
 @pytest.mark.parametrize(
-    ("text", "complaint"),
+    ("text", "error"),
     [
         ("a*", "2 letters or digits"),
         ("canon é*", "2 letters or digits"),
         ("aa* bb* cc* dd*", "at most 3 words with a"),
     ],
 )
-def test_beginnings_that_much_begins_with_are_refused(text: str, complaint: str) -> None:
-    """An engine looks through all words that begin so."""
-    with pytest.raises(InvalidQueryText, match=complaint):
+def test_expensive_prefixes_are_rejected(text: str, error: str) -> None:
+    """The engine examines all words with the prefix."""
+    with pytest.raises(InvalidQueryText, match=error):
         parse_query_text(text)
 
 
 @pytest.mark.parametrize(
-    ("written", "looked_up"),
+    ("written", "normalized"),
     [
         ("Photos.Example", "photos.example"),
         ("BÜCHER.example", "xn--bcher-kva.example"),
@@ -217,21 +217,21 @@ def test_beginnings_that_much_begins_with_are_refused(text: str, complaint: str)
         ("no host", "no host"),
     ],
 )
-def test_hosts_are_asked_for_as_they_are_looked_up(written: str, looked_up: str) -> None:
-    """However they are spelt, as documents have them."""
-    assert parse_search(asked(origin_hosts=[written])).query.origin_hosts == (looked_up,)
+def test_hosts_are_normalized_like_indexed_hosts(written: str, normalized: str) -> None:
+    """In any spelling, in the form that documents have."""
+    assert parse_search(message(origin_hosts=[written])).query.origin_hosts == (normalized,)
 
 
 @pytest.mark.parametrize("text", ["*a", "a*b", "a **", "a**", "a *", "a, *", "a-*", "* a", "a*b*"])
-def test_a_star_elsewhere_is_refused(text: str) -> None:
-    """Who writes one means something that would not be found."""
+def test_a_star_elsewhere_is_rejected(text: str) -> None:
+    """A pattern that would never match is an error of the caller."""
     with pytest.raises(InvalidQueryText, match="at the end of a word only"):
         parse_query_text(text)
 
 
 @given(st.text(max_size=60))
-def test_any_text_is_read_as_documents_are(text: str) -> None:
-    """Words of a question are the words of a document with the same text, or the text is refused."""
+def test_queries_are_tokenized_like_documents(text: str) -> None:
+    """The words of a query are the words of a document with the same text, or the text is rejected."""
     try:
         found = parse_query_text(text)
     except InvalidQueryText:
@@ -239,8 +239,8 @@ def test_any_text_is_read_as_documents_are(text: str) -> None:
     assert tuple(dict.fromkeys(word.text for word in found)) == tokenize(text)
 
 
-def test_formats_and_colors_are_those_that_are_written() -> None:
-    """Whatever an image can have may be asked for."""
+def test_formats_and_colors_are_complete() -> None:
+    """Every value that an image can have can be searched."""
     written = {each.name for each in formats.FORMATS}
     assert set(FORMATS) == written
     assert set(COLORS.values()) == set(Color)

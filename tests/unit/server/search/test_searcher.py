@@ -1,4 +1,4 @@
-"""Who may search at the same time, and how many rows are read for it at once."""
+"""Limits of concurrent searches, and of the rows that they read at once."""
 
 import asyncio
 from typing import cast
@@ -15,26 +15,26 @@ from server.search.searcher import ImageLoader, Searcher
 BASE = "https://cdn.example/"
 
 
-class HeldEngine:
-    """One whose answers wait. `asked` are the customers who got through to it."""
+class BlockingEngine:
+    """Its answers wait for `released`. `searched` are the customers whose queries it got."""
 
     def __init__(self) -> None:
-        self.let_go = asyncio.Event()
-        self.asked: list[str] = []
+        self.released = asyncio.Event()
+        self.searched: list[str] = []
 
     async def search(
         self, query: SearchQuery, *, limit: int, after: SortKey | None = None, facets: bool = False
     ) -> SearchResult:
         del limit, after, facets
-        self.asked.append(query.customer_id)
-        await self.let_go.wait()
+        self.searched.append(query.customer_id)
+        await self.released.wait()
         return SearchResult((), 0, more=False)
 
     async def close(self) -> None: ...
 
 
-class HeldTables:
-    """Tables whose rows wait, and are none. `most` is how many were asked for at once."""
+class CountingTables:
+    """Tables without rows. `most` is the largest number of concurrent reads."""
 
     def __init__(self) -> None:
         self.waiting = 0
@@ -49,31 +49,31 @@ class HeldTables:
         return None
 
 
-def asked(customer_id: str) -> SearchPageRequest:
+def page_request(customer_id: str) -> SearchPageRequest:
     return SearchPageRequest(SearchQuery(customer_id), 20, facets=False)
 
 
-async def test_no_customer_has_all_places() -> None:
-    """A quarter is one's own; the others are still answered, and a place that is free again is anybody's."""
-    engine = HeldEngine()
-    images = ImageLoader(cast("Tables", HeldTables()), BASE)
+async def test_no_customer_uses_all_slots() -> None:
+    """One customer has a quarter of the slots; the others are answered, and free slots are available to all."""
+    engine = BlockingEngine()
+    images = ImageLoader(cast("Tables", CountingTables()), BASE)
     searcher = Searcher(engine, images, max_calls=8)
-    greedy = [asyncio.create_task(searcher.search(asked("greedy"))) for _ in range(5)]
-    others = [asyncio.create_task(searcher.search(asked(f"other-{n}"))) for n in range(7)]
-    # All have begun before the first is refused.
+    greedy = [asyncio.create_task(searcher.search(page_request("greedy"))) for _ in range(5)]
+    others = [asyncio.create_task(searcher.search(page_request(f"other-{n}"))) for n in range(7)]
+    # All calls have started before the first one is rejected.
     refused, _ = await asyncio.wait([*greedy, *others], return_when=asyncio.FIRST_COMPLETED)
-    assert engine.asked.count("greedy") == 2
+    assert engine.searched.count("greedy") == 2
     assert {type(task.exception()) for task in refused} == {Overloaded}
     assert (len(refused.intersection(greedy)), len(refused.intersection(others))) == (3, 1)
-    engine.let_go.set()
+    engine.released.set()
     answers = await asyncio.gather(*greedy, *others, return_exceptions=True)
     assert sum(not isinstance(answer, Overloaded) for answer in answers) == 8
-    assert (await searcher.search(asked("greedy"))).total == 0
+    assert (await searcher.search(page_request("greedy"))).total == 0
 
 
-async def test_rows_of_few_pages_are_read_at_once() -> None:
-    """They stand in the same line as those that GetStatus waits for."""
-    tables = HeldTables()
+async def test_few_pages_are_read_at_once() -> None:
+    """More concurrent reads would delay the reads of GetStatus."""
+    tables = CountingTables()
     images = ImageLoader(cast("Tables", tables), BASE)
     pages = [[f"{page}-{row}" for row in range(100)] for page in range(32)]
     assert await asyncio.gather(*(images.load("acme", page) for page in pages)) == [
@@ -83,11 +83,11 @@ async def test_rows_of_few_pages_are_read_at_once() -> None:
 
 
 @pytest.mark.parametrize("max_calls", [1, 3])
-async def test_a_small_server_lets_everybody_search(max_calls: int) -> None:
-    """A quarter of few is one."""
-    engine = HeldEngine()
-    engine.let_go.set()
-    images = ImageLoader(cast("Tables", HeldTables()), BASE)
+async def test_a_small_limit_allows_every_customer_one_search(max_calls: int) -> None:
+    """A quarter of a few slots is at least one."""
+    engine = BlockingEngine()
+    engine.released.set()
+    images = ImageLoader(cast("Tables", CountingTables()), BASE)
     assert (
-        await Searcher(engine, images, max_calls=max_calls).search(asked("acme"))
+        await Searcher(engine, images, max_calls=max_calls).search(page_request("acme"))
     ).next_page_token == ""

@@ -1,4 +1,4 @@
-"""What is kept of COMPLETED requests, and for how long."""
+"""The cache of COMPLETED requests: capacity and expiry."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from server.status.cache import CompletedCache
 
 
 class Clock:
-    """Seconds since the epoch, as a test sets them."""
+    """Seconds since the epoch, set by the test."""
 
     def __init__(self) -> None:
         self.now = 1_000.0
@@ -20,8 +20,8 @@ def clock() -> Clock:
     return Clock()
 
 
-def test_what_was_asked_for_last_is_kept(clock: Clock) -> None:
-    """The one that nobody asked for makes room."""
+def test_recently_used_entries_are_kept(clock: Clock) -> None:
+    """The least recently used entry is evicted."""
     cache: CompletedCache[int] = CompletedCache(2, 60, clock)
     cache.put("a", 1, None)
     cache.put("b", 2, None)
@@ -34,10 +34,10 @@ def test_what_was_asked_for_last_is_kept(clock: Clock) -> None:
 @pytest.mark.parametrize(
     ("expires_at", "last_second"), [(None, 1_059.0), (1_030, 1_029.0), (9_999, 1_059.0)]
 )
-def test_it_is_kept_until_its_age_or_its_rows_expiry(
+def test_entries_expire_by_age_or_row_expiry(
     clock: Clock, expires_at: int | None, last_second: float
 ) -> None:
-    """Whichever comes first; then it is read anew."""
+    """The earlier of the two; then the request is read again."""
     cache: CompletedCache[int] = CompletedCache(2, 60, clock)
     cache.put("a", 1, expires_at)
     clock.now = last_second
@@ -47,8 +47,8 @@ def test_it_is_kept_until_its_age_or_its_rows_expiry(
     assert len(cache) == 0
 
 
-def test_without_room_nothing_is_kept(clock: Clock) -> None:
-    """0 entries switch it off."""
+def test_a_cache_without_capacity_is_empty(clock: Clock) -> None:
+    """0 entries disable the cache."""
     cache: CompletedCache[int] = CompletedCache(0, 60, clock)
     cache.put("a", 1, None)
     assert cache.get("a") is None

@@ -1,4 +1,4 @@
-"""Callers that ask for one request at the same time."""
+"""Concurrent reads of one request."""
 
 import asyncio
 import uuid
@@ -20,13 +20,13 @@ READ_S = 0.01
 
 
 class Row:
-    """A table of one row, which a read sees as it was when the read began."""
+    """A table with one row. A read returns the row as it was at its start."""
 
     def __init__(self, request_id: str) -> None:
         self.request = new_request(
             request_id=request_id, customer_id="acme", url="u", labels={}, now=1
         )
-        self.there = True
+        self.exists = True
         self.reads = 0
         self.hangs = 0
 
@@ -35,7 +35,7 @@ class Row:
 
     async def read_request(self, _: str) -> ImageRequest | None:
         self.reads += 1
-        seen = self.request if self.there else None
+        seen = self.request if self.exists else None
         if self.hangs:
             self.hangs -= 1
             await asyncio.sleep(3_600)
@@ -50,8 +50,8 @@ def reader_of(row: Row) -> StatusReader:
     return StatusReader(cast("Tables", cast("Any", row)), "http://i/", CompletedCache(0, 1))
 
 
-def test_callers_share_a_read_that_finds_an_end() -> None:
-    """Of a hundred that ask for a COMPLETED request, one reads."""
+def test_callers_share_a_read_of_a_completed_request() -> None:
+    """Of a hundred callers of a COMPLETED request, one reads the table."""
     row = Row(str(uuid.uuid4()))
     row.complete()
 
@@ -65,16 +65,16 @@ def test_callers_share_a_read_that_finds_an_end() -> None:
 
 
 @pytest.mark.parametrize("before", ["unknown", "pending"])
-def test_no_caller_is_told_what_was_true_before_it_called(before: str) -> None:
-    """An id that was accepted while another's read was under way is found; an end that was written, too."""
+def test_no_caller_gets_a_state_older_than_its_call(before: str) -> None:
+    """A caller sees an id, or a COMPLETED state, that was written while an earlier read was in progress."""
     row = Row(str(uuid.uuid4()))
-    row.there = before != "unknown"
+    row.exists = before != "unknown"
 
     async def ask() -> tuple[Any, Status]:
         statuses = reader_of(row)
         early = asyncio.create_task(statuses.read(row.request.request_id))
         await asyncio.sleep(READ_S / 2)
-        row.there = True
+        row.exists = True
         row.complete()
         late = await statuses.read(row.request.request_id)
         return (await asyncio.gather(early, return_exceptions=True))[0], late
@@ -84,8 +84,8 @@ def test_no_caller_is_told_what_was_true_before_it_called(before: str) -> None:
     assert isinstance(early, RequestNotFound if before == "unknown" else Status)
 
 
-def test_a_read_that_hangs_or_is_given_up_holds_up_nobody() -> None:
-    """Whoever waits for another's read waits for a moment only."""
+def test_a_read_that_hangs_or_is_cancelled_delays_no_other_caller() -> None:
+    """A caller waits for the read of another caller only for a short time."""
     row = Row(str(uuid.uuid4()))
     row.complete()
     row.hangs = 1

@@ -23,7 +23,7 @@ CALL_S = 0.1
 
 
 class Wire:
-    """AWS: each call takes CALL_S; one of `failing` then raises. Keeps the messages that were sent."""
+    """AWS: each call takes CALL_S; operations in `failing` then raise. Records the messages that were sent."""
 
     def __init__(self) -> None:
         self.failing: dict[str, Exception] = {}

@@ -1,4 +1,4 @@
-"""What one watch stream has still to send."""
+"""The states that a watch stream has to send."""
 
 import asyncio
 from dataclasses import replace
@@ -26,8 +26,8 @@ async def states(subscription: Subscription) -> list[tuple[str, State, int]]:
     return got
 
 
-async def test_a_slow_reader_gets_the_latest_state_alone() -> None:
-    """States that were overtaken before they were sent are skipped, so nothing piles up."""
+async def test_a_slow_client_gets_only_the_latest_state() -> None:
+    """States that are superseded before they are sent are skipped, so the stream needs no queue."""
     subscription = Subscription(["a"])
     subscription.push(status("a", State.PENDING, 1))
     subscription.push(status("a", State.FAILED, 2))
@@ -36,8 +36,8 @@ async def test_a_slow_reader_gets_the_latest_state_alone() -> None:
     assert await states(subscription) == [("a", State.COMPLETED, 4)]
 
 
-async def test_a_revision_that_has_not_risen_is_dropped() -> None:
-    """Eventually consistent reads may come out of order; a stream never goes back."""
+async def test_an_old_revision_is_dropped() -> None:
+    """Eventually consistent reads may arrive out of order; a stream never goes back to an earlier revision."""
     subscription = Subscription(["a", "b"])
     subscription.push(status("a", State.FAILED, 2))
     subscription.push(status("b", State.FAILED, 2))
@@ -49,7 +49,7 @@ async def test_a_revision_that_has_not_risen_is_dropped() -> None:
 
 
 async def test_a_request_that_is_reopened_keeps_the_stream_open() -> None:
-    """The stream ends when the last state sent of every id is terminal, not when each once was."""
+    """The stream ends when the last sent state of every id is terminal, not when each was terminal once."""
     subscription = Subscription(["a", "b"])
     subscription.push(status("a", State.FAILED, 2))
     await subscription.next_status()
@@ -66,8 +66,8 @@ async def test_a_request_that_is_reopened_keeps_the_stream_open() -> None:
     assert await subscription.next_status() is None
 
 
-async def test_an_end_comes_after_what_is_there() -> None:
-    """A drain ends the stream, but not before the news that it already has."""
+async def test_a_stream_ends_after_its_unsent_states() -> None:
+    """A drain ends the stream after the states that wait to be sent."""
     subscription = Subscription(["a"])
     subscription.push(status("a", State.PENDING, 1))
     subscription.close_with(ServerDraining("draining"))

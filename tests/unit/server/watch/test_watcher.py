@@ -1,4 +1,4 @@
-"""A watched row that cannot be read is nobody else's trouble."""
+"""A malformed or unreadable row does not affect the polling of other rows."""
 
 import asyncio
 import uuid
@@ -21,22 +21,22 @@ SHORTEST = 0.25
 
 
 class Rows:
-    """The table as a watcher sees it. A row of `lost` can be glanced at but not read, one of `garbled` neither."""
+    """The table. The status of a `lost` row can be read but its image cannot; a `malformed` row cannot be read."""
 
     def __init__(self, ids: Sequence[str]) -> None:
         self.revisions = dict.fromkeys(ids, 1)
         self.lost: set[str] = set()
-        self.garbled: set[str] = set()
-        self.glanced_at: list[float] = []
+        self.malformed: set[str] = set()
+        self.poll_times: list[float] = []
 
     async def read_statuses(self, request_ids: Sequence[str]) -> dict[str, StatusSnapshot]:
-        self.glanced_at.append(asyncio.get_running_loop().time())
-        if self.garbled.intersection(request_ids):
+        self.poll_times.append(asyncio.get_running_loop().time())
+        if self.malformed.intersection(request_ids):
             raise MalformedRow("an id", "'ARCHIVED' is not a valid State")
         return {each: StatusSnapshot(State.PENDING, self.revisions[each]) for each in request_ids}
 
     async def read_request(self, request_id: str) -> ImageRequest:
-        if request_id in self.lost | self.garbled:
+        if request_id in self.lost | self.malformed:
             raise DependencyUnavailable("the image's record is missing")
         request = new_request(
             request_id=request_id, customer_id="acme", url="u", labels={}, now=now_ms()
@@ -45,7 +45,7 @@ class Rows:
 
 
 async def watched_beside(kind: str) -> list[float]:
-    """Watch two ids of which one goes bad; when, in seconds, the other one's rows were looked at until it was told."""
+    """Watch two ids, one of which becomes unreadable. Return the times in seconds at which the rows were polled."""
     good, bad = str(uuid.uuid4()), str(uuid.uuid4())
     rows = Rows([good, bad])
     tables = cast("Tables", cast("Any", rows))
@@ -62,22 +62,22 @@ async def watched_beside(kind: str) -> list[float]:
         rows.revisions[bad] = 2
         await asyncio.sleep(60)
         rows.revisions[good] = 2
-        told = await subscription.next_status()
-        assert told is not None
-        assert told.request.revision == 2
+        status = await subscription.next_status()
+        assert status is not None
+        assert status.request.revision == 2
     running.cancel()
-    return rows.glanced_at
+    return rows.poll_times
 
 
-def test_a_row_that_cannot_be_read_slows_nobody() -> None:
-    """While an image's record is missing, every other watch is read as often as ever."""
+def test_an_unreadable_row_delays_no_other_watch() -> None:
+    """While the image of one request is missing, the other requests are polled as often as before."""
     assert longest_pause(run_virtually(watched_beside("lost"))) < 2 * SHORTEST
 
 
-def test_a_row_that_makes_no_sense_slows_nobody() -> None:
-    """A state that a newer consumer wrote spoils the call it is read in, and nothing else."""
-    assert longest_pause(run_virtually(watched_beside("garbled"))) < 2 * SHORTEST
+def test_a_malformed_row_delays_no_other_watch() -> None:
+    """An unknown state, written by a newer consumer, only affects the call that reads it."""
+    assert longest_pause(run_virtually(watched_beside("malformed"))) < 2 * SHORTEST
 
 
-def longest_pause(moments: list[float]) -> float:
-    return max(after - before for before, after in pairwise(moments))
+def longest_pause(times: list[float]) -> float:
+    return max(after - before for before, after in pairwise(times))

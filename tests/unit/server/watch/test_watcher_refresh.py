@@ -1,4 +1,4 @@
-"""What is heard of a watched request makes it be read at once."""
+"""An event for a watched request triggers a read at once."""
 
 import asyncio
 import uuid
@@ -17,7 +17,7 @@ READ_S = 0.01
 
 
 class Row:
-    """The table of one request, read as it was when the read began; never glanced at in time."""
+    """A table with one row. A read returns the revision as it was at its start; polls never happen in time."""
 
     def __init__(self) -> None:
         self.request_id = str(uuid.uuid4())
@@ -43,19 +43,19 @@ def watcher_of(row: Row) -> Watcher:
     return Watcher(tables, statuses, PollIntervals(600, 600), max_watched=10)
 
 
-def test_of_news_that_follow_each_other_the_last_is_read() -> None:
-    """Also where a read for the first is under way, or the very first of the watch."""
+def test_the_last_of_several_events_is_read() -> None:
+    """Also if a read for an earlier event, or the first read of the watch, is in progress."""
 
     async def listen() -> tuple[list[int], int]:
         row = Row()
         watcher = watcher_of(row)
         seen: list[int] = []
         entering = watcher.subscribe([row.request_id])
-        opened = asyncio.create_task(entering.__aenter__())
+        opening = asyncio.create_task(entering.__aenter__())
         await asyncio.sleep(READ_S / 2)
         row.revision = 2
         watcher.refresh_now(row.request_id, 2)
-        subscription = await opened
+        subscription = await opening
         while not seen or seen[-1] < 2:
             status = await subscription.next_status()
             assert status is not None
@@ -79,8 +79,8 @@ def test_of_news_that_follow_each_other_the_last_is_read() -> None:
     assert reads == 4
 
 
-def test_what_is_known_or_not_watched_is_not_read() -> None:
-    """A repeat, an older revision, another's request, and news that come after the watch."""
+def test_known_or_unwatched_revisions_are_not_read() -> None:
+    """A duplicate, an older revision, an event for another request, and one after the end of the watch."""
 
     async def listen() -> int:
         row = Row()
@@ -99,7 +99,7 @@ def test_what_is_known_or_not_watched_is_not_read() -> None:
 
 
 def test_a_revision_that_never_comes_is_read_once() -> None:
-    """News that lie cost one read each, and no loop."""
+    """An event with a wrong revision costs one read and no loop."""
 
     async def listen() -> int:
         row = Row()

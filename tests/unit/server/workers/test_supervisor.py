@@ -1,4 +1,4 @@
-"""The parts of `--workers` that need no worker."""
+"""The parts of `--workers` that need no worker process."""
 
 import asyncio
 import signal
@@ -12,8 +12,8 @@ from core.runtime.child_process import shell_status
 from server.port import CannotListen, reserve, share
 
 
-def test_the_parent_loads_neither_grpc_nor_the_sdk() -> None:
-    """Whoever starts the workers pays for none of what they need."""
+def test_the_parent_imports_neither_grpc_nor_the_sdk() -> None:
+    """The parent does not pay for the imports of its workers."""
     code = (
         "import sys, server.__main__\n"
         "print({name.partition('.')[0] for name in sys.modules}"
@@ -27,7 +27,7 @@ def test_the_parent_loads_neither_grpc_nor_the_sdk() -> None:
     ("code", "status"),
     [(0, 0), (1, 1), (2, 2), (-signal.SIGKILL, 137), (-signal.SIGTERM, 143)],
 )
-def test_a_signals_end_is_a_shells_exit_status(code: int, status: int) -> None:
+def test_a_signal_becomes_a_shell_exit_status(code: int, status: int) -> None:
     assert shell_status(code) == status
 
 
@@ -44,7 +44,7 @@ def test_a_number_of_workers_is_at_least_one(number: str) -> None:
 
 
 def bound(address: str, *, sharing: bool) -> socket.socket:
-    """A socket that is bound as a worker's is."""
+    """Bind a socket as a worker does."""
     host, _, port = address.rpartition(":")
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -53,8 +53,8 @@ def bound(address: str, *, sharing: bool) -> socket.socket:
     return sock
 
 
-async def test_a_shared_reservation_admits_those_that_share() -> None:
-    """They get every connection, as the reservation does not listen."""
+async def test_workers_can_listen_on_a_shared_reservation() -> None:
+    """They get all connections, because the reservation does not listen."""
     reservation = await reserve("127.0.0.1:0")
     address = share(reservation, "127.0.0.1:0")
     with bound(address, sharing=True) as listener:
@@ -71,8 +71,8 @@ async def test_a_shared_reservation_admits_those_that_share() -> None:
     reservation.close()
 
 
-async def test_a_port_that_others_share_is_taken() -> None:
-    """SO_REUSEPORT on both sides would let one join the other silently."""
+async def test_a_port_shared_by_others_is_in_use() -> None:
+    """With SO_REUSEPORT on both sides one process would silently join the other's port."""
     with bound("127.0.0.1:0", sharing=True) as other:
         other.listen()
         with pytest.raises(CannotListen, match="already in use"):
@@ -80,6 +80,6 @@ async def test_a_port_that_others_share_is_taken() -> None:
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:99999", "192.0.2.1:0", "no.such.host.invalid:0"])
-async def test_an_impossible_address_is_named_by_its_setting(address: str) -> None:
+async def test_an_invalid_address_names_its_setting(address: str) -> None:
     with pytest.raises(CannotListen, match=r"^GRPC_ADDRESS: "):
         await reserve(address)

@@ -1,5 +1,5 @@
-"""Search over the metadata of published images: what is indexed and asked, and the port to an engine.
+"""Search over the metadata of published images: documents, queries, and the interface to a search engine.
 
-An index is a view of the tables. It holds what images are found by and never what is answered: servers take ids from it
-and read those images from the table. So it may be behind, or thrown away and built again, and no answer is wrong.
+An index is derived from the tables, and only finds ids: servers read the images of a result from the table. So an index
+may lag, or be deleted and rebuilt, and no answer is wrong.
 """

@@ -1,11 +1,11 @@
-"""The name of a colour, coarse enough to be chosen from a list. Pure."""
+"""Names for colours, few enough for a list to choose from. Pure."""
 
 import colorsys
 from enum import StrEnum
 
 
 class Color(StrEnum):
-    """The eleven basic colour terms of English (Berlin and Kay, 1969), and cyan. Names are those of the contract."""
+    """The eleven basic colour terms of English (Berlin and Kay, 1969), and cyan. The contract has the same names."""
 
     BLACK = "BLACK"
     WHITE = "WHITE"
@@ -22,14 +22,15 @@ class Color(StrEnum):
 
 
 _DARK = 0.15
-"""HSV value below which every hue looks black."""
+"""HSV value; below it, every hue looks black."""
 _PALE = 0.12
-"""HSV saturation below which there is no hue."""
+"""HSV saturation; below it, there is no hue."""
 _BRIGHT = 0.85
+"""HSV value; above it, no hue is white and red may be pink."""
 _BROWN_BELOW = 0.65
-"""Brown is dark orange."""
+"""HSV value; brown is dark orange."""
 _PINK_BELOW = 0.55
-"""Saturation below which a bright red is pink."""
+"""HSV saturation; below it, a bright red is pink."""
 
 _HUES = (
     (15, Color.RED),
@@ -42,11 +43,11 @@ _HUES = (
     (340, Color.PINK),
     (360, Color.RED),
 )
-"""Where each hue ends, in degrees."""
+"""The end of each hue, in degrees."""
 
 
 def color_of(hexadecimal: str) -> Color:
-    """The name of `#rrggbb`."""
+    """Return the name of `#rrggbb`."""
     red, green, blue = (byte / 255 for byte in bytes.fromhex(hexadecimal.removeprefix("#")))
     hue, saturation, value = colorsys.rgb_to_hsv(red, green, blue)
     if value < _DARK:

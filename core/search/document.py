@@ -1,4 +1,4 @@
-"""What an index holds of an image. Pure."""
+"""The document of an image in a search index. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,13 +15,12 @@ from core.search.tokenizer import tokenize
 
 @dataclass(frozen=True, slots=True)
 class SearchDocument:
-    """A COMPLETED request's image, by what it is found by.
+    """The searchable metadata of a COMPLETED request's image.
 
-    `revision` is that of the COMPLETED state: of two documents of one image the higher one is right. `created_at` is
-    when the image was recorded, in milliseconds since the epoch. Width and height are pixels. `origin_host` is the host
-    of the address that was submitted, as it was asked: in lower case, an international name in its ASCII form. `color`
-    is None and `perceptual_hash` empty where only the picture's header was looked at; otherwise the latter is 16
-    hexadecimal digits.
+    `revision` is that of the COMPLETED state; of two documents of one image, the one with the higher revision wins.
+    `created_at` is when the image was recorded, in milliseconds since the epoch. `width` and `height` are in pixels.
+    `origin_host` is the host of the submitted URL, in lower case and ASCII (IDNA). `perceptual_hash` has 16 hexadecimal
+    digits. If only the image's header was checked, `color` is None and `perceptual_hash` is empty.
     """
 
     image_id: str
@@ -41,14 +40,14 @@ class SearchDocument:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """What the document is found by as text: its camera, its labels, keys and values, and its origin's host."""
-        hosts = (self.origin_host, _as_written(self.origin_host))
+        """The words of the camera, of the origin host, and of the labels' keys and values."""
+        hosts = (self.origin_host, _unicode_host(self.origin_host))
         texts = (self.camera, *hosts, *self.labels.keys(), *self.labels.values())
         return tokenize(" ".join(texts))
 
 
 def document_of(record: ImageRecord, request: ImageRequest | None) -> SearchDocument:
-    """`request` is None where its row has expired: then its labels and its host are not known any more.
+    """Make the document. `request` is None if its row has expired; then labels and host are unknown.
 
     Raises MalformedRow.
     """
@@ -75,8 +74,8 @@ def document_of(record: ImageRecord, request: ImageRequest | None) -> SearchDocu
     )
 
 
-def _as_written(host: str) -> str:
-    """An international name in its own letters, by which people look for it."""
+def _unicode_host(host: str) -> str:
+    """Return an internationalised host name as people type it; empty for other hosts."""
     try:
         return idna.decode(host) if "xn--" in host else ""
     except idna.IDNAError:
@@ -87,5 +86,5 @@ def _host(url: str) -> str:
     try:
         return parse_origin_url(url).host
     except InvalidOriginUrl:
-        # Accepted by an earlier version, under other rules.
+        # An earlier version with other rules accepted it.
         return ""

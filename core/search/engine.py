@@ -1,4 +1,4 @@
-"""The port to a search engine: OpenSearch in production, SQLite on a laptop."""
+"""The interface to a search engine: OpenSearch in production, SQLite for development."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -13,30 +13,30 @@ from core.search.settings import SearchSettings
 
 
 class WriteStatus(StrEnum):
-    """What became of a document that was written."""
+    """The result of writing a document."""
 
     INDEXED = "indexed"
     STALE = "stale"
-    """The index has it at a higher revision. What is written again at the same one is INDEXED again."""
+    """The index has a higher revision. Writing the same revision again is INDEXED."""
     REJECTED = "rejected"
-    """The engine will not take this document, however often it is offered."""
+    """The engine will never take this document; a retry is useless."""
     UNAVAILABLE = "unavailable"
-    """Not now."""
+    """The engine does not take this document now; retry."""
 
 
 @dataclass(frozen=True, slots=True)
 class WriteResult:
     status: WriteStatus
     reason: str = ""
-    """The engine's words, where it did not take the document."""
+    """The engine's reason, if it did not take the document."""
 
 
 HasImages = Callable[[], Awaitable[bool]]
-"""Whether there are images to be found at all. Raises DependencyUnavailable."""
+"""Returns whether the table has images. Raises DependencyUnavailable."""
 
 
 async def no_images() -> bool:
-    """For who has no tables: every index that is made is then whole."""
+    """For programs without tables: a new index is then complete."""
     return False
 
 
@@ -49,62 +49,65 @@ class SearchReader(Protocol):
         after: SortKey | None = None,
         facets: bool = False,
     ) -> SearchResult:
-        """The `limit` hits behind `after`. Raises SearchUnavailable."""
+        """Return the `limit` hits after `after`. Raises SearchUnavailable."""
 
     async def close(self) -> None: ...
 
 
 class Rebuild(Protocol):
-    """A new index beside the one that is read."""
+    """Builds a new index beside the one that is read."""
 
     async def write(self, documents: Sequence[SearchDocument]) -> tuple[WriteResult, ...]:
         """Raises SearchUnavailable."""
 
     async def finish(self) -> None:
-        """Put it in the other's place. What others wrote since the rebuild began is in it. Raises SearchUnavailable.
+        """Replace the old index. The new one has all writes made since the rebuild began. Raises SearchUnavailable.
 
-        Whoever is cancelled once it is read hears nothing of that: it returns, for all is done.
+        If the caller is cancelled after the replacement, this returns normally.
         """
 
 
 class SearchWriter(Protocol):
     async def prepare(self) -> None:
-        """Make what is missing for writing and reading; harmless when repeated.
+        """Create the index if it is missing. Idempotent.
 
-        An index that is made while there are images is marked as incomplete. Raises SearchUnavailable, and what asking
-        for images raises.
+        An index created while there are images is marked as incomplete. Raises SearchUnavailable and the errors of
+        HasImages.
         """
 
     async def incomplete(self) -> bool:
-        """Whether the index was made empty although there were images, and no rebuild has made another since.
+        """Return whether the index was created empty although there were images, and not rebuilt since.
 
-        The mark is the index's own, so that it outlives all who write. Raises as `prepare` does.
+        The mark is stored in the index, so it outlives the writers. Raises the errors of `prepare`.
         """
 
     async def write(self, documents: Sequence[SearchDocument]) -> tuple[WriteResult, ...]:
-        """What became of each, in their order. Raises SearchUnavailable where none was taken."""
+        """Return the results in order. Raises SearchUnavailable if no document was written."""
 
     async def refresh(self) -> None:
-        """Return once everything that was written can be found. Raises SearchUnavailable."""
+        """Return once searches find all that was written. Raises SearchUnavailable."""
 
     def rebuild(self) -> AbstractAsyncContextManager[Rebuild]:
-        """Left without `finish`, it leaves everything as it was."""
+        """Start a rebuild. Leaving the context without `finish` changes nothing."""
 
     async def close(self) -> None: ...
 
 
 def open_reader(settings: SearchSettings) -> SearchReader:
-    """The reader of the engine that SEARCH_URL names, which must be set."""
-    reader: SearchReader = _engine(settings).open_reader(settings)
+    """Open a reader for SEARCH_URL, which must be set."""
+    reader: SearchReader = _import_engine(settings).open_reader(settings)
     return reader
 
 
 def open_writer(settings: SearchSettings, has_images: HasImages = no_images) -> SearchWriter:
-    """The writer of the engine that SEARCH_URL names, which must be set."""
-    writer: SearchWriter = _engine(settings).open_writer(settings, has_images)
+    """Open a writer for SEARCH_URL, which must be set."""
+    writer: SearchWriter = _import_engine(settings).open_writer(settings, has_images)
     return writer
 
 
-def _engine(settings: SearchSettings) -> Any:
-    """Imported only where it is used: who keeps a file does without OpenSearch's client, 9 MB of a process."""
+def _import_engine(settings: SearchSettings) -> Any:
+    """Import the engine of SEARCH_URL: OpenSearch, or SQLite, which is only for development and tests.
+
+    Imported lazily, so that the SQLite engine does not load the OpenSearch client (9 MB).
+    """
     return import_module(f"core.search.{settings.search_engine}.engine")

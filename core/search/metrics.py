@@ -1,4 +1,4 @@
-"""How a search engine fares."""
+"""Metrics of calls to the search engine."""
 
 from prometheus_client import Counter, Histogram
 

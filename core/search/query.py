@@ -1,15 +1,18 @@
-"""What is asked of an index, and what it answers. Pure."""
+"""Queries and search results. Pure.
+
+Page tokens have a digest of a query's field names and values: renaming a field invalidates tokens in use.
+"""
 
 from dataclasses import dataclass
 
 FACET_FIELDS = ("format", "color", "camera", "origin_host")
 FACET_VALUES = 20
-"""Values of a facet that are told, the most frequent ones."""
+"""A facet has this many values, the most frequent ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One of core.search.tokenizer; with `prefix` it is the beginning of one."""
+    """A word of core.search.tokenizer, or the start of one if `prefix`."""
 
     text: str
     prefix: bool = False
@@ -17,14 +20,14 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Both ends are included; None is no end."""
+    """Both ends are included; None is unbounded."""
 
     first: int | None = None
     last: int | None = None
 
     @property
     def open(self) -> bool:
-        """Whether everything is within."""
+        """Whether the range contains all values."""
         return self.first is None and self.last is None
 
 
@@ -33,7 +36,7 @@ EVERYTHING = Range()
 
 @dataclass(frozen=True, slots=True)
 class Similar:
-    """Hashes that differ from `perceptual_hash`, 16 hexadecimal digits, in at most `distance` bits."""
+    """Hashes within `distance` bits of `perceptual_hash`, which has 16 hexadecimal digits."""
 
     perceptual_hash: str
     distance: int
@@ -41,10 +44,10 @@ class Similar:
 
 @dataclass(frozen=True, slots=True)
 class SearchQuery:
-    """Images of one customer that meet every condition. A condition that is empty is none.
+    """Finds images of one customer that match all conditions. An empty condition matches every image.
 
-    All of `words` and all of `labels`; one of `formats`, of `colors`, of `cameras` and of `origin_hosts`. `width` and
-    `height` are in pixels, `created` in milliseconds since the epoch.
+    An image must match all of `words` and `labels`, and one each of `formats`, `colors`, `cameras` and `origin_hosts`.
+    `width` and `height` are in pixels, `created` in milliseconds since the epoch.
     """
 
     customer_id: str
@@ -63,9 +66,9 @@ class SearchQuery:
 
 @dataclass(frozen=True, slots=True)
 class SortKey:
-    """A hit, by what hits are sorted: the nearest first, then the newest, then by id.
+    """The sort key of a hit: ascending distance, then descending time, then id.
 
-    `distance` is 0 where the query asks for nothing similar. `created_at` is in milliseconds since the epoch.
+    `distance` is 0 if the query has no `similar`. `created_at` is in milliseconds since the epoch.
     """
 
     distance: int
@@ -81,7 +84,7 @@ class FacetValue:
 
 @dataclass(frozen=True, slots=True)
 class Facet:
-    """How many of all hits have each value of `field`: the most frequent first, those of a count in their order."""
+    """The number of hits with each value of `field`, by descending count and then by value."""
 
     field: str
     values: tuple[FacetValue, ...]
@@ -89,7 +92,7 @@ class Facet:
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """`hits` are one page; `total` and `facets` are of all pages. `more` tells whether hits follow."""
+    """`hits` are one page; `total` and `facets` count all pages. `more` is whether another page follows."""
 
     hits: tuple[SortKey, ...]
     total: int

@@ -1,4 +1,4 @@
-"""The settings of whoever reads or writes the index."""
+"""The settings of programs that read or write the search index."""
 
 from typing import Literal
 
@@ -38,7 +38,7 @@ class SearchSettings(BaseSettings):
     @field_validator("search_url", mode="before")
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
-        # A stack without a domain of its own has no URL to tell, and manifests cannot leave a variable out.
+        # A stack without a search domain has no URL, and the manifests cannot leave a variable out.
         return None if value == "" else value
 
     @field_validator("search_url")
@@ -57,13 +57,14 @@ class SearchSettings(BaseSettings):
             raise ValueError("it must begin with https://, http:// or sqlite:///")
         if not names_host(url):
             raise ValueError(
-                "it must name a host, and a port where that is not the scheme's own; "
+                "it must name a host, and a port if that is not the scheme's default; "
                 "name and password are percent-encoded"
             )
         return value
 
     @property
     def search_engine(self) -> Literal["opensearch", "sqlite"]:
+        # SQLite is for development and tests: one file on one machine.
         return "sqlite" if self.search_location.startswith(SQLITE) else "opensearch"
 
     @property

@@ -16,7 +16,7 @@ from core.search.query import SearchQuery
 from core.search.settings import SearchSettings
 from core.search.sqlite.generations import current
 from core.search.sqlite.schema import APPLICATION_ID, SCHEMA_VERSION
-from core.search.sqlite.sql import Selection
+from core.search.sqlite.sql import SearchSql
 from harness.search_documents import ACME, asked, document
 from harness.search_engines import opened, settings_for
 
@@ -74,7 +74,7 @@ def steps(path: Path, query: SearchQuery) -> int:
         return 0
 
     with closing(sqlite3.connect(path)) as connection:
-        total = Selection(query, current(connection)).total
+        total = SearchSql(query, current(connection)).total
         connection.set_progress_handler(count, 1)
         connection.execute(total.sql, total.values).fetchall()
     return counted
@@ -164,7 +164,7 @@ def _another_version(path: Path) -> None:
 @pytest.mark.parametrize(
     ("made", "sentence"),
     [
-        (_not_a_database, "is not a file of SQLite"),
+        (_not_a_database, "is not an SQLite file"),
         (_another_application, "belongs to another application"),
         (
             _another_version,

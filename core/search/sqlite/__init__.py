@@ -1,5 +1,6 @@
-"""The index in one file, for a machine where no search engine runs: SQLite with its full-text search, FTS5.
+"""The SQLite engine, for development and tests: the whole index in one file, with the full-text search FTS5.
 
-Several processes share the file, which is in WAL mode: readers do not wait for writers. It must be on a disk of this
-machine, as SQLite's locks and shared memory do not work over a network.
+It is not for production: it has one machine and one writer at a time. `make demo`, `imageservice up` and the tests use
+it where no OpenSearch runs. Several processes share the file in WAL mode, so readers do not wait for writers. The file
+must be on a local disk, because SQLite's locks and shared memory do not work over a network.
 """

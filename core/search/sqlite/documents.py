@@ -1,6 +1,6 @@
-"""Documents in the tables of a generation."""
+"""Writes documents into the tables of a generation."""
 
-# Names of tables and columns are put into the text, and are ours; values never are.
+# Only table and column names of ours are formatted into SQL; values are bound.
 # ruff: noqa: S608
 
 import sqlite3
@@ -8,27 +8,31 @@ import sqlite3
 from core.search.document import SearchDocument
 from core.search.engine import WriteResult, WriteStatus
 from core.search.similarity import bands
-from core.search.sqlite.schema import BAND_COLUMNS, names, own
+from core.search.sqlite.schema import BAND_COLUMNS, customer_term, table_names
 
 _STALE = WriteResult(WriteStatus.STALE)
 _INDEXED = WriteResult(WriteStatus.INDEXED)
 
 
-def put(connection: sqlite3.Connection, generation: int, document: SearchDocument) -> WriteResult:
-    """Within the caller's transaction. A document that cannot be kept leaves no trace."""
+def write_document(
+    connection: sqlite3.Connection, generation: int, document: SearchDocument
+) -> WriteResult:
+    """Write a document in the caller's transaction. A rejected document changes nothing."""
     connection.execute("SAVEPOINT document")
     try:
-        written = _put(connection, generation, document)
+        result = _replace(connection, generation, document)
     except (OverflowError, UnicodeEncodeError) as error:
-        # A number beyond 64 bits, or half of a surrogate pair.
+        # An integer of more than 64 bits, or a lone surrogate.
         connection.execute("ROLLBACK TO document")
-        written = WriteResult(WriteStatus.REJECTED, str(error))
+        result = WriteResult(WriteStatus.REJECTED, str(error))
     connection.execute("RELEASE document")
-    return written
+    return result
 
 
-def _put(connection: sqlite3.Connection, generation: int, document: SearchDocument) -> WriteResult:
-    documents, labels, words = names(generation)
+def _replace(
+    connection: sqlite3.Connection, generation: int, document: SearchDocument
+) -> WriteResult:
+    documents, labels, words = table_names(generation)
     known = connection.execute(
         f"SELECT id, revision FROM {documents} WHERE image_id = ?", (document.image_id,)
     ).fetchone()
@@ -48,8 +52,8 @@ def _put(connection: sqlite3.Connection, generation: int, document: SearchDocume
         f"INSERT INTO {labels} VALUES (?, ?, ?, ?)",
         [(document.customer_id, *label, row) for label in document.labels.items()],
     )
-    kept = " ".join(own(document.customer_id, word) for word in document.words)
-    connection.execute(f"INSERT INTO {words} (rowid, words) VALUES (?, ?)", (row, kept))
+    terms = " ".join(customer_term(document.customer_id, word) for word in document.words)
+    connection.execute(f"INSERT INTO {words} (rowid, words) VALUES (?, ?)", (row, terms))
     return _INDEXED
 
 
@@ -63,7 +67,7 @@ def _columns(document: SearchDocument) -> dict[str, str | int | None]:
         "width": document.width,
         "height": document.height,
         "bytes": document.bytes,
-        # What an image does not have is not found, not even by an empty text.
+        # NULL, so that an empty value in a query does not match.
         "color": document.color,
         "camera": document.camera or None,
         "origin_host": document.origin_host or None,

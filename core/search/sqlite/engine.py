@@ -1,4 +1,4 @@
-"""SQLite behind the port. SEARCH_INDEX says nothing here: a file is one index."""
+"""Opens the reader and the writer of SQLite for core.search.engine. SEARCH_INDEX is ignored: a file is one index."""
 
 from pathlib import Path
 
@@ -6,25 +6,28 @@ from core.search.engine import HasImages, no_images
 from core.search.settings import SQLITE, SearchSettings
 from core.search.sqlite.file import IndexFile
 from core.search.sqlite.reader import SqliteReader
-from core.search.sqlite.thread_pool import Calls
+from core.search.sqlite.thread_pool import SqliteThreadPool
 from core.search.sqlite.writer import SqliteWriter
 
-_READING_THREADS = 4
-_WRITING_THREADS = 2
-"""Writers take turns; the second thread lets a rebuild wait without holding up the others."""
-_WRITES_LONGER = 10
+_READER_THREADS = 4
+_WRITER_THREADS = 2
+"""SQLite has one writer at a time; the second thread lets a rebuild wait without blocking other writes."""
+_WRITE_TIMEOUT_FACTOR = 10
+"""As the description of SEARCH_TIMEOUT_S says."""
 
 
 def open_reader(settings: SearchSettings) -> SqliteReader:
     file = IndexFile(_path(settings))
-    return SqliteReader(Calls(file, threads=_READING_THREADS, seconds=settings.search_timeout_s))
+    return SqliteReader(
+        SqliteThreadPool(file, threads=_READER_THREADS, seconds=settings.search_timeout_s)
+    )
 
 
 def open_writer(settings: SearchSettings, has_images: HasImages = no_images) -> SqliteWriter:
     file = IndexFile(_path(settings))
-    seconds = settings.search_timeout_s * _WRITES_LONGER
-    calls = Calls(file, threads=_WRITING_THREADS, seconds=seconds)
-    return SqliteWriter(calls, file.path, has_images)
+    seconds = settings.search_timeout_s * _WRITE_TIMEOUT_FACTOR
+    pool = SqliteThreadPool(file, threads=_WRITER_THREADS, seconds=seconds)
+    return SqliteWriter(pool, file.path, has_images)
 
 
 def _path(settings: SearchSettings) -> Path:

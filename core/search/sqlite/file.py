@@ -1,4 +1,4 @@
-"""The file of an index: found, made where there is none, and recognised."""
+"""Opens the file of an index, and creates it if it is missing or empty."""
 
 import sqlite3
 import time
@@ -8,34 +8,35 @@ from pathlib import Path
 
 from core.errors import SearchUnavailable
 from core.search import similarity
-from core.search.sqlite.errors import again
-from core.search.sqlite.generations import first
+from core.search.sqlite.errors import rebuild_hint
+from core.search.sqlite.generations import create_first
 from core.search.sqlite.schema import APPLICATION_ID, GENERATIONS, SCHEMA_VERSION
 
 _POLL_S = 0.01
 _CACHE_KIB = 16 * 1024
-"""Memory that a connection may keep pages in."""
+"""Page cache of a connection."""
 
 Identity = tuple[int, int]
+"""Device and inode."""
 
 
 class IndexFile:
-    """Whoever comes first, reader or writer, makes it: without documents it is an empty index."""
+    """The first process, reader or writer, creates the file, with an empty index."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def identity(self) -> Identity | None:
-        """Tells this file from another one in its place."""
+        """Return a value that changes if another file takes this one's place; None without a file."""
         try:
-            found = self.path.stat()
+            stat = self.path.stat()
         except FileNotFoundError:
             return None
-        return found.st_dev, found.st_ino
+        return stat.st_dev, stat.st_ino
 
     def connect(self, seconds: float) -> sqlite3.Connection:
-        """`seconds` is the longest wait for another process. Raises sqlite3.Error or SearchUnavailable."""
-        # A thread at a time has a connection, but not always the same one.
+        """Open a connection that waits up to `seconds` for locks. Raises sqlite3.Error or SearchUnavailable."""
+        # One thread at a time uses a connection, but not always the same thread.
         connection = sqlite3.connect(
             self.path, timeout=seconds, isolation_level=None, check_same_thread=False
         )
@@ -47,31 +48,31 @@ class IndexFile:
         return connection
 
     def _prepare(self, connection: sqlite3.Connection, seconds: float) -> None:
-        # In one transaction, or it would see half of what another process makes at this moment.
+        # In one transaction, so that it does not see a half-created index of another process.
         with transaction(connection, writes=False):
-            made = self._ours(connection)
-        if not made:
+            exists = self._is_index(connection)
+        if not exists:
             _use_wal(connection, seconds)
             with transaction(connection):
-                # The other process may have been faster.
-                if not self._ours(connection):
+                # Another process may have created it meanwhile.
+                if not self._is_index(connection):
                     _create(connection)
-        # What is overwritten need not be wiped from the disk; Debian's SQLite would.
+        # Deleted content need not be overwritten with zeros; Debian's SQLite does so by default.
         connection.execute("PRAGMA secure_delete = OFF")
-        # A message is deleted once its document is written: so this must outlive a loss of power.
+        # The indexer deletes a message once its document is written, so the write must survive a power loss.
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         connection.create_function("distance", 2, _distance, deterministic=True)
 
-    def _ours(self, connection: sqlite3.Connection) -> bool:
-        """Whether it is an index; False where it is empty. Raises SearchUnavailable where it is something else."""
+    def _is_index(self, connection: sqlite3.Connection) -> bool:
+        """Return True for an index and False for an empty file. Raises SearchUnavailable for any other file."""
         application = _number(connection, "PRAGMA application_id")
         version = _number(connection, "PRAGMA user_version")
         if application == APPLICATION_ID:
             if version != SCHEMA_VERSION:
                 raise SearchUnavailable(
-                    f"{self.path} has schema {version}, and this version reads and writes schema {SCHEMA_VERSION}: "
-                    f"{again(self.path)}"
+                    f"{self.path} has schema {version}, and this program needs schema {SCHEMA_VERSION}: "
+                    f"{rebuild_hint(self.path)}"
                 )
             return True
         if application or version or _number(connection, "SELECT count(*) FROM sqlite_master"):
@@ -81,8 +82,8 @@ class IndexFile:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection, *, writes: bool = True) -> Iterator[None]:
-    """One transaction: all of what is done in it, or nothing."""
-    # To begin as a reader and then write would fail where another process wrote in between.
+    """Run the block in one transaction."""
+    # A transaction that begins as a reader cannot write if another process wrote meanwhile.
     connection.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
     try:
         yield
@@ -94,18 +95,18 @@ def transaction(connection: sqlite3.Connection, *, writes: bool = True) -> Itera
 
 
 def _use_wal(connection: sqlite3.Connection, seconds: float) -> None:
-    """SQLite does not wait by itself where two processes do this at once."""
+    """Retry, because this pragma ignores the timeout of the connection if two processes run it at once."""
     deadline = time.monotonic() + seconds
-    while (mode := _wal(connection)) is None and time.monotonic() < deadline:
+    while (mode := _set_wal(connection)) is None and time.monotonic() < deadline:
         time.sleep(_POLL_S)
     if mode != "wal":
         raise SearchUnavailable(
-            "The file of SEARCH_URL is held by others, or cannot be shared where it is"
+            "The file of SEARCH_URL is locked by others, or its file system does not support sharing"
         )
 
 
-def _wal(connection: sqlite3.Connection) -> str | None:
-    """The mode that the file is in afterwards; None where somebody else holds it."""
+def _set_wal(connection: sqlite3.Connection) -> str | None:
+    """Return the journal mode afterwards; None if another process holds the lock."""
     try:
         (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
     except sqlite3.OperationalError as error:
@@ -118,7 +119,7 @@ def _wal(connection: sqlite3.Connection) -> str | None:
 def _create(connection: sqlite3.Connection) -> None:
     for statement in GENERATIONS:
         connection.execute(statement)
-    first(connection)
+    create_first(connection)
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 

@@ -1,12 +1,12 @@
-"""Generations of the file: which one is read, which one is being built."""
+"""The generations in a file: one is current and read, another one may be in a rebuild."""
 
 import sqlite3
 
-from core.search.sqlite.schema import BUILDING, CURRENT, names, tables
+from core.search.sqlite.schema import BUILDING, CURRENT, table_names, tables
 
 
 def current(connection: sqlite3.Connection) -> int:
-    """Where readers look."""
+    """Return the generation that readers use."""
     (number,) = connection.execute(
         "SELECT number FROM generations WHERE state = ?", (CURRENT,)
     ).fetchone()
@@ -14,33 +14,33 @@ def current(connection: sqlite3.Connection) -> int:
 
 
 def building(connection: sqlite3.Connection) -> tuple[int, ...]:
-    """Those of rebuilds, of which one at most is under way; others were left behind by killed ones."""
+    """Return the generations of rebuilds: at most one is running, and killed rebuilds left the others."""
     rows = connection.execute("SELECT number FROM generations WHERE state = ?", (BUILDING,))
     return tuple(number for (number,) in rows)
 
 
-def begin(connection: sqlite3.Connection) -> int:
-    """Make an empty one, in the caller's transaction, and remove all that were left behind."""
-    for left_behind in building(connection):
-        remove(connection, left_behind)
-    return _add(connection, BUILDING, incomplete=False)
+def start_rebuild(connection: sqlite3.Connection) -> int:
+    """Create an empty generation in the caller's transaction, and remove those of killed rebuilds."""
+    for abandoned in building(connection):
+        remove(connection, abandoned)
+    return _create(connection, BUILDING, incomplete=False)
 
 
-def first(connection: sqlite3.Connection) -> None:
-    """Make the one of a new file, which is empty; nobody knows yet whether it should be."""
-    _add(connection, CURRENT, incomplete=None)
+def create_first(connection: sqlite3.Connection) -> None:
+    """Create the empty generation of a new file. Whether it is incomplete is not known yet."""
+    _create(connection, CURRENT, incomplete=None)
 
 
 def incomplete(connection: sqlite3.Connection) -> bool | None:
-    """Whether the current one lacks what was there before it; None where nobody has said so yet."""
+    """Return whether the current generation lacks images that are older than it; None if it is not known yet."""
     (mark,) = connection.execute(
         "SELECT incomplete FROM generations WHERE state = ?", (CURRENT,)
     ).fetchone()
     return None if mark is None else bool(mark)
 
 
-def judge(connection: sqlite3.Connection, verdict: bool) -> bool:
-    """Say so, in the caller's transaction, and answer what holds: where somebody was faster, that is their word."""
+def mark_incomplete(connection: sqlite3.Connection, verdict: bool) -> bool:
+    """Store whether the current generation is incomplete, unless another process did so, and return what is stored."""
     connection.execute(
         "UPDATE generations SET incomplete = ? WHERE state = ? AND incomplete IS NULL",
         (verdict, CURRENT),
@@ -48,7 +48,7 @@ def judge(connection: sqlite3.Connection, verdict: bool) -> bool:
     return bool(incomplete(connection))
 
 
-def _add(connection: sqlite3.Connection, state: str, *, incomplete: bool | None) -> int:
+def _create(connection: sqlite3.Connection, state: str, *, incomplete: bool | None) -> int:
     connection.execute(
         "INSERT INTO generations (state, incomplete) VALUES (?, ?)", (state, incomplete)
     )
@@ -59,12 +59,12 @@ def _add(connection: sqlite3.Connection, state: str, *, incomplete: bool | None)
 
 
 def promote(connection: sqlite3.Connection, generation: int) -> None:
-    """Put it in the current one's place, in the caller's transaction."""
+    """Replace the current generation, in the caller's transaction."""
     remove(connection, current(connection))
     connection.execute("UPDATE generations SET state = ? WHERE number = ?", (CURRENT, generation))
 
 
 def remove(connection: sqlite3.Connection, generation: int) -> None:
-    for table in names(generation):
+    for table in table_names(generation):
         connection.execute(f"DROP TABLE {table}")
     connection.execute("DELETE FROM generations WHERE number = ?", (generation,))

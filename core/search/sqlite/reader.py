@@ -1,4 +1,4 @@
-"""Searches in the file."""
+"""Searches."""
 
 import sqlite3
 from typing import Any
@@ -6,13 +6,13 @@ from typing import Any
 from core.search.query import FACET_FIELDS, Facet, FacetValue, SearchQuery, SearchResult, SortKey
 from core.search.sqlite import generations
 from core.search.sqlite.file import transaction
-from core.search.sqlite.sql import Part, Selection
-from core.search.sqlite.thread_pool import Calls
+from core.search.sqlite.sql import SearchSql, SqlFragment
+from core.search.sqlite.thread_pool import SqliteThreadPool
 
 
 class SqliteReader:
-    def __init__(self, calls: Calls) -> None:
-        self._calls = calls
+    def __init__(self, pool: SqliteThreadPool) -> None:
+        self._pool = pool
 
     async def search(
         self,
@@ -22,18 +22,18 @@ class SqliteReader:
         after: SortKey | None = None,
         facets: bool = False,
     ) -> SearchResult:
-        def find(connection: sqlite3.Connection) -> SearchResult:
-            # In one transaction everything is of one moment, and of one generation.
+        def search(connection: sqlite3.Connection) -> SearchResult:
+            # In one transaction, so that all parts of the result are from one snapshot and one generation.
             with transaction(connection, writes=False):
-                return _find(connection, query, limit=limit, after=after, facets=facets)
+                return _search(connection, query, limit=limit, after=after, facets=facets)
 
-        return await self._calls.run("search", find)
+        return await self._pool.run("search", search)
 
     async def close(self) -> None:
-        await self._calls.close()
+        await self._pool.close()
 
 
-def _find(
+def _search(
     connection: sqlite3.Connection,
     query: SearchQuery,
     *,
@@ -41,20 +41,20 @@ def _find(
     after: SortKey | None,
     facets: bool,
 ) -> SearchResult:
-    selection = Selection(query, generations.current(connection))
-    # One more than asked for tells whether hits follow.
-    page = _all(connection, selection.page(after, limit + 1))
-    ((total,),) = _all(connection, selection.total)
+    sql = SearchSql(query, generations.current(connection))
+    # One more hit shows whether another page follows.
+    page = _all(connection, sql.page(after, limit + 1))
+    ((total,),) = _all(connection, sql.total)
     return SearchResult(
         hits=tuple(SortKey(*row) for row in page[:limit]),
         total=total,
         more=len(page) > limit,
-        facets=_facets(_all(connection, selection.facets)) if facets else (),
+        facets=_facets(_all(connection, sql.facets)) if facets else (),
     )
 
 
-def _all(connection: sqlite3.Connection, part: Part) -> list[Any]:
-    return connection.execute(part.sql, part.values).fetchall()
+def _all(connection: sqlite3.Connection, query: SqlFragment) -> list[Any]:
+    return connection.execute(query.sql, query.values).fetchall()
 
 
 def _facets(rows: list[tuple[str, str, int]]) -> tuple[Facet, ...]:

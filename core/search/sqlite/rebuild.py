@@ -1,4 +1,4 @@
-"""A new generation beside the current one."""
+"""A rebuild: fills a new generation beside the current one."""
 
 import asyncio
 import fcntl
@@ -14,76 +14,78 @@ from core.errors import SearchUnavailable
 from core.search.document import SearchDocument
 from core.search.engine import WriteResult
 from core.search.sqlite import generations
-from core.search.sqlite.documents import put
+from core.search.sqlite.documents import write_document
 from core.search.sqlite.file import transaction
-from core.search.sqlite.thread_pool import Calls
+from core.search.sqlite.thread_pool import SqliteThreadPool
 
 _log = structlog.get_logger()
 
 
 class SqliteRebuild:
-    """Writers write into its generation too, from its first moment: where they were later, they were right."""
+    """Writers write into the new generation too, from its start. Revisions decide which write wins."""
 
-    def __init__(self, calls: Calls, generation: int) -> None:
-        self._calls = calls
+    def __init__(self, pool: SqliteThreadPool, generation: int) -> None:
+        self._pool = pool
         self._generation = generation
 
     async def write(self, documents: Sequence[SearchDocument]) -> tuple[WriteResult, ...]:
         def write(connection: sqlite3.Connection) -> tuple[WriteResult, ...]:
             with transaction(connection):
-                self._require(connection)
-                return tuple(put(connection, self._generation, document) for document in documents)
+                self._check_exists(connection)
+                return tuple(
+                    write_document(connection, self._generation, document) for document in documents
+                )
 
-        return await self._calls.run("rebuild", write)
+        return await self._pool.run("rebuild", write)
 
     async def finish(self) -> None:
         def finish(connection: sqlite3.Connection) -> None:
             with transaction(connection):
-                self._require(connection)
+                self._check_exists(connection)
                 generations.promote(connection, self._generation)
 
-        await self._calls.run("rebuild", finish)
+        await self._pool.run("rebuild", finish)
 
-    async def leave(self) -> None:
-        """Remove the generation, unless it was finished; what cannot be removed now, the next rebuild removes."""
+    async def rollback(self) -> None:
+        """Remove the generation unless it was finished. If that fails, the next rebuild removes it."""
 
-        def leave(connection: sqlite3.Connection) -> None:
+        def rollback(connection: sqlite3.Connection) -> None:
             with transaction(connection):
                 if self._generation in generations.building(connection):
                     generations.remove(connection, self._generation)
 
         try:
-            await self._calls.run("rebuild", leave)
+            await self._pool.run("rebuild", rollback)
         except SearchUnavailable as error:
-            # Whatever ended the rebuild is what its owner is to hear of.
-            _log.warning("a rebuild is left behind", error=str(error))
+            # Not raised: the caller must get the error that ended the rebuild.
+            _log.warning("search index left behind; the next rebuild deletes it", error=str(error))
 
-    def _require(self, connection: sqlite3.Connection) -> None:
+    def _check_exists(self, connection: sqlite3.Connection) -> None:
         if self._generation not in generations.building(connection):
-            raise SearchUnavailable("The index was deleted or rebuilt by somebody else meanwhile")
+            raise SearchUnavailable("The index was deleted or rebuilt by another process meanwhile")
 
 
 @asynccontextmanager
-async def rebuilding(calls: Calls, path: Path) -> AsyncIterator[SqliteRebuild]:
-    """One at a time: a lock tells, also of a rebuild that was killed, whether one is under way."""
+async def rebuilding(pool: SqliteThreadPool, path: Path) -> AsyncIterator[SqliteRebuild]:
+    """Run one rebuild at a time. A file lock guards it, which a killed process releases."""
     lock = await asyncio.to_thread(_lock, path.with_name(f"{path.name}-rebuild"))
     try:
-        rebuild = SqliteRebuild(calls, await calls.run("rebuild", _begin))
+        rebuild = SqliteRebuild(pool, await pool.run("rebuild", _start))
         try:
             yield rebuild
         finally:
-            await rebuild.leave()
+            await rebuild.rollback()
     finally:
         os.close(lock)
 
 
-def _begin(connection: sqlite3.Connection) -> int:
+def _start(connection: sqlite3.Connection) -> int:
     with transaction(connection):
-        return generations.begin(connection)
+        return generations.start_rebuild(connection)
 
 
 def _lock(path: Path) -> int:
-    """An open file that is locked until it is closed."""
+    """Open and lock a file; closing it unlocks it."""
     try:
         lock = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     except OSError as error:
@@ -93,6 +95,6 @@ def _lock(path: Path) -> int:
     except BlockingIOError:
         os.close(lock)
         raise SearchUnavailable(
-            f"Another rebuild of the index is under way, which holds {path}"
+            f"Another rebuild of the index is running and holds {path}"
         ) from None
     return lock

@@ -1,8 +1,7 @@
-"""What is in the file. Pure.
+"""The tables in the file. Pure.
 
-Documents are in the tables of a generation, whose names end in its number. One generation is current; readers look
-there. A rebuild fills another one, and every writer writes into both, so that at the end the two change places and
-nothing is missing.
+Documents are in the tables of a generation; the table names end in its number. Readers use the current generation. A
+rebuild fills another one, and writers write into both, so the rebuilt generation lacks nothing when it becomes current.
 """
 
 import hashlib
@@ -10,9 +9,9 @@ import hashlib
 from core.search.similarity import BANDS
 
 APPLICATION_ID = 0x696D6778
-"""Tells an index from other files of SQLite ("imgx")."""
+"""Distinguishes an index from other SQLite files ("imgx")."""
 SCHEMA_VERSION = 2
-"""Raise it with every change here: a file of another version is refused, deleted by its owner, and built again."""
+"""Increment it with every change here: a file of another version is rejected, and its owner deletes and rebuilds it."""
 
 CURRENT = "current"
 BUILDING = "building"
@@ -20,7 +19,7 @@ BUILDING = "building"
 BAND_COLUMNS = tuple(f"band{number}" for number in range(BANDS))
 
 GENERATIONS = (
-    # `incomplete` is NULL in a new file until somebody who knows whether there are images has come by.
+    # `incomplete` is NULL in a new file until a writer has checked whether there are images.
     """CREATE TABLE generations (
         number INTEGER PRIMARY KEY AUTOINCREMENT, state TEXT NOT NULL, incomplete INTEGER
     )""",
@@ -29,11 +28,11 @@ GENERATIONS = (
 
 
 def tables(generation: int) -> tuple[str, ...]:
-    """Make the tables of a generation.
+    """Return the statements that create the tables of a generation.
 
-    Words are told apart by whoever writes them: `ascii` takes every run of letters between our spaces as it is.
+    The tokenizer `ascii` splits at our spaces only: core.search.tokenizer has already split the text.
     """
-    documents, labels, words = names(generation)
+    documents, labels, words = table_names(generation)
     return (
         f"""CREATE TABLE {documents} (
             id INTEGER PRIMARY KEY, image_id TEXT NOT NULL UNIQUE, customer_id TEXT NOT NULL, revision INTEGER NOT NULL,
@@ -41,7 +40,7 @@ def tables(generation: int) -> tuple[str, ...]:
             bytes INTEGER NOT NULL, color TEXT, camera TEXT, origin_host TEXT, hash TEXT,
             {", ".join(f"{band} INTEGER" for band in BAND_COLUMNS)}
         )""",
-        # Everything that is asked of all images of a customer is in it, so that no row need be fetched for that.
+        # A covering index for queries over all images of a customer.
         f"""CREATE INDEX {documents}_newest ON {documents} (
             customer_id, created_at DESC, image_id, format, color, camera, origin_host, width, height, bytes
         )""",
@@ -58,11 +57,11 @@ def tables(generation: int) -> tuple[str, ...]:
     )
 
 
-def own(customer_id: str, word: str) -> str:
-    """A word of one customer: what others have is not even looked through, so no time that it takes tells of it."""
+def customer_term(customer_id: str, word: str) -> str:
+    """Return the term of a word of one customer. Other customers' words are not scanned, so timing leaks nothing."""
     return hashlib.blake2b(customer_id.encode(), digest_size=8).hexdigest() + word
 
 
-def names(generation: int) -> tuple[str, str, str]:
-    """The tables of documents, of their labels and of their words."""
+def table_names(generation: int) -> tuple[str, str, str]:
+    """Return the tables of the documents, of their labels and of their words."""
     return f"documents_{generation}", f"labels_{generation}", f"words_{generation}"

@@ -92,7 +92,7 @@ async def test_an_index_of_another_version_is_not_written_to(
     await index.put(document())
     async with raw(server.url) as client:
         await client.indices.put_mapping(index=alias, body={"_meta": {"version": 0}})
-    with pytest.raises(SearchUnavailable, match="of version 0, and this is 1: reindex"):
+    with pytest.raises(SearchUnavailable, match="has version 0, and this program needs 1: reindex"):
         await index.writer.prepare()
     async with index.writer.rebuild() as rebuild:
         await rebuild.finish()

@@ -1,4 +1,4 @@
-"""Colours have the names that people give them."""
+"""Names of colours."""
 
 import pytest
 from hypothesis import given
@@ -42,21 +42,21 @@ from core.search.color import Color, color_of
         ("#ff1493", "PINK"),
     ],
 )
-def test_a_colour_has_the_name_that_people_give_it(hexadecimal: str, name: str) -> None:
+def test_a_colour_has_its_usual_name(hexadecimal: str, name: str) -> None:
     """Dark orange is brown, and light red is pink."""
     assert color_of(hexadecimal) == name
 
 
 @given(st.tuples(*[st.integers(0, 255)] * 3))
 def test_every_colour_has_a_name(levels: tuple[int, int, int]) -> None:
-    """Whatever the picture, also where a hue is on the border of two; digits may be capitals."""
+    """Also at the border of two hues. Upper-case digits make no difference."""
     hexadecimal = "#{:02x}{:02x}{:02x}".format(*levels)
     assert color_of(hexadecimal) in Color
     assert color_of(hexadecimal.upper()) is color_of(hexadecimal)
 
 
 @given(st.integers(0, 255))
-def test_a_picture_without_colour_is_never_colourful(level: int) -> None:
-    """From black over gray to white, in this order."""
+def test_a_gray_level_is_black_gray_or_white(level: int) -> None:
+    """It has no hue."""
     name = color_of(f"#{level:02x}{level:02x}{level:02x}")
     assert name in (Color.BLACK, Color.GRAY, Color.WHITE)

@@ -1,4 +1,4 @@
-"""What an index holds of an image."""
+"""The search document of an image."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -27,7 +27,7 @@ def completed(labels: Mapping[str, str] | None = None) -> ImageRequest:
 
 
 def record(**picture: object) -> ImageRecord:
-    """Of an image that was redirected to elsewhere."""
+    """Make the record of an image that was fetched through a redirect."""
     return replace(
         image_record(ID),
         created_at=1_700_000_000_123,
@@ -36,8 +36,8 @@ def record(**picture: object) -> ImageRecord:
     )
 
 
-def test_a_document_is_of_the_image_and_its_request() -> None:
-    """Its time is the image's; its revision, labels and host are the request's, the host in lower case."""
+def test_a_document_combines_the_image_and_its_request() -> None:
+    """The time is the image's. Revision, labels and host are the request's; the host is in lower case."""
     image = record(
         camera="Canon EOS 5D", dominant_color="#ff0000", perceptual_hash="c3a5f00d1234beef"
     )
@@ -59,8 +59,8 @@ def test_a_document_is_of_the_image_and_its_request() -> None:
     )
 
 
-def test_a_document_outlives_its_request() -> None:
-    """When the row has expired, nobody knows labels and host any more; where a redirect led to is another thing.
+def test_a_document_without_its_request() -> None:
+    """If the row has expired, labels and host are unknown. The redirect's host is not used instead.
 
     The revision is lower than that of any event.
     """
@@ -79,23 +79,21 @@ def test_a_document_outlives_its_request() -> None:
         ("http://refused by now/a", "", None),
     ],
 )
-def test_a_documents_host_is_the_one_that_was_asked(
-    url: str, host: str, found_by: str | None
-) -> None:
-    """Not as it was spelt, though people find it by its own letters."""
+def test_the_host_is_that_of_the_submitted_url(url: str, host: str, found_by: str | None) -> None:
+    """In ASCII. People also find it by its Unicode form."""
     document = document_of(record(camera=""), replace(completed({}), origin_url=url))
     assert document.origin_host == host
     assert found_by is None or found_by in document.words
 
 
-def test_a_picture_that_was_not_decoded_has_no_colour_and_no_likeness() -> None:
-    """Only its header was looked at."""
+def test_an_image_that_was_not_decoded_has_no_colour_and_no_hash() -> None:
+    """Only its header was checked."""
     plain = document_of(record(dominant_color="", perceptual_hash=""), completed())
     assert (plain.color, plain.perceptual_hash) == (None, "")
 
 
-def test_a_documents_labels_are_its_own() -> None:
-    """They do not change with the request they came from."""
+def test_labels_are_copied() -> None:
+    """A later change of the request's labels does not change the document."""
     labels = {"order": "7"}
     indexed = document_of(record(), completed(labels=labels))
     labels["order"] = "8"
@@ -116,8 +114,8 @@ def test_a_documents_labels_are_its_own() -> None:
         ({"camera": "a", "origin_host": "b", "labels": {"c": "d"}}, ("a", "b", "c", "d")),
     ],
 )
-def test_a_documents_words_are_of_camera_host_and_labels(
+def test_the_words_are_those_of_camera_host_and_labels(
     fields: dict[str, object], expected: tuple[str, ...]
 ) -> None:
-    """Keys as well as values, each word once; and none runs over from one text into the next."""
+    """Of keys and values, each word once. No word spans two texts."""
     assert document(**fields).words == expected

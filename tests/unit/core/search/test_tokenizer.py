@@ -1,6 +1,6 @@
-"""What is a word: the same in documents and in questions."""
+"""The words of a text, in documents and in queries."""
 
-# Letters that look like others are what some cases are about.
+# Some cases need letters that look like others.
 # ruff: noqa: RUF001
 
 import string
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.search.tokenizer import LONGEST, tokenize
+from core.search.tokenizer import MAX_LENGTH, tokenize
 
 
 @pytest.mark.parametrize(
@@ -46,36 +46,36 @@ from core.search.tokenizer import LONGEST, tokenize
         ("📷great👍🏽day", ("great", "day")),
         ("a\x00b", ("a", "b")),
         ("half \ud83d pair", ("half", "pair")),
-        ("x" * 70, ("x" * LONGEST,)),
-        (f"{'x' * 64}y {'x' * 64}z", ("x" * LONGEST,)),
+        ("x" * 70, ("x" * MAX_LENGTH,)),
+        (f"{'x' * 64}y {'x' * 64}z", ("x" * MAX_LENGTH,)),
     ],
 )
-def test_a_text_has_these_words(text: str, expected: tuple[str, ...]) -> None:
-    """Runs of letters and digits, without case, accents and other forms of the same letter."""
+def test_the_words_of_a_text(text: str, expected: tuple[str, ...]) -> None:
+    """Runs of letters and digits, without case, accents and compatible forms."""
     assert tokenize(text) == expected
 
 
 @given(st.text())
-def test_words_are_words(text: str) -> None:
-    """So that a document's words, joined and taken apart again, are what a question's are compared with."""
+def test_tokenizing_is_idempotent(text: str) -> None:
+    """An engine may join the words of a document and split them again."""
     found = tokenize(text)
     assert tokenize(" ".join(found)) == found
     assert all(tokenize(word) == (word,) for word in found)
 
 
 @given(st.text())
-def test_words_have_nothing_that_an_engine_would_read_as_more_than_letters(text: str) -> None:
-    """No space, no sign of ASCII, no capital of ASCII; none is empty or too long, and none comes twice."""
+def test_words_have_no_query_syntax(text: str) -> None:
+    """No white space, no ASCII punctuation, no ASCII upper case; no word is empty, too long or repeated."""
     found = tokenize(text)
     assert len(set(found)) == len(found)
     for word in found:
-        assert 1 <= len(word) <= LONGEST
+        assert 1 <= len(word) <= MAX_LENGTH
         assert not set(word) & set(string.punctuation + string.whitespace + string.ascii_uppercase)
 
 
 @given(st.text())
-def test_case_and_form_do_not_matter(text: str) -> None:
-    """However a text is typed, and whichever way it was composed."""
+def test_case_and_normalisation_do_not_matter(text: str) -> None:
+    """In all normalisation forms of Unicode."""
     assert tokenize(text.casefold()) == tokenize(text)
     for form in ("NFC", "NFD", "NFKC", "NFKD"):
         assert tokenize(unicodedata.normalize(form, text)) == tokenize(text), form

@@ -1,1 +1,1 @@
-"""Dashboards and alerts: read, judged against the metrics that exist, and run against processes that live."""
+"""Dashboards and alerts, checked against the metrics that exist and against running processes."""

@@ -1,4 +1,4 @@
-"""The overlay in a real control plane, so that kube-state-metrics and KEDA tell what they tell of a cluster."""
+"""The local overlay in a real control plane, for the metrics of kube-state-metrics and KEDA."""
 
 import json
 from collections.abc import AsyncIterator
@@ -29,14 +29,14 @@ def targets(plane: ControlPlane) -> list[Target]:
     assert plane.keda_metrics_url
     assert plane.kube_state_metrics_url
     return [
-        # As its chart has it scraped: a label `namespace` that is KEDA's own.
+        # As KEDA's chart configures the scrape: the label `namespace` is the namespace of KEDA.
         Target("keda-operator", plane.keda_metrics_url, {"namespace": "keda", "pod": "keda-0"}),
         Target("kube-state-metrics", plane.kube_state_metrics_url),
     ]
 
 
 async def install(plane: ControlPlane, place: Path, stack: StackOutputs, *, endpoint: str) -> None:
-    """Apply the local overlay, with KEDA on queues of this machine, and let some time seem to have passed."""
+    """Apply the local overlay, with KEDA on queues of this machine, and set the status of a past reconcile."""
     overlays = Overlays.copy(place)
     overlays.with_search("local")
     local = overlays.with_settings(
@@ -44,9 +44,9 @@ async def install(plane: ControlPlane, place: Path, stack: StackOutputs, *, endp
     )
     (local / "endpoint.env").write_text(f"AWS_ENDPOINT_URL={endpoint}\n", encoding="utf-8")
     await plane.kubectl.apply("-k", str(local))
-    # One consumer at least, so that there is a pod to tell of when the queue is empty.
+    # At least one consumer, so that there are metrics of a pod while the queue is empty.
     await _patch(plane, "scaledobject/imageservice-consumer", {"spec": {"minReplicaCount": 1}})
-    # Nobody runs the containers of this cluster, so that the CronJob cannot succeed by itself.
+    # This cluster runs no containers, so the CronJob cannot succeed by itself.
     succeeded = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     status = {"status": {"lastSuccessfulTime": succeeded, "lastScheduleTime": succeeded}}
     await _patch(plane, "cronjob/imageservice-reconcile", status, "--subresource=status")

@@ -1,4 +1,4 @@
-"""One run of everything under the eyes of a Prometheus, for all tests that ask it."""
+"""Fixture: one run of the scenario, scraped by a Prometheus that all tests query."""
 
 from collections.abc import AsyncIterator
 
@@ -20,7 +20,7 @@ COMPONENTS = ("server", "consumer", "indexer", "queue-exporter")
 
 
 def target(component: str, port: int) -> Target:
-    """A process, with the labels that its PodMonitor gives it."""
+    """Return the scrape target of a process, with the labels of its PodMonitor."""
     job = f"imageservice-{component}"
     url = f"http://127.0.0.1:{port}/metrics"
     return Target(job, url, {"namespace": NAMESPACE, "pod": f"{job}-0"})
@@ -30,7 +30,7 @@ def target(component: str, port: int) -> Target:
 async def watched(
     embedded_aws: RecordingAws, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Prometheus]:
-    """A Prometheus that has seen all of `scenario`."""
+    """Return a Prometheus that has scraped the whole scenario."""
     place = tmp_path_factory.mktemp("watched")
     ports = {component: free_port() for component in COMPONENTS}
     async with (
@@ -52,7 +52,7 @@ async def watched(
         await running.start_indexer(METRICS_PORT=str(ports["indexer"]))
         await running.start_exporter(METRICS_PORT=str(ports["queue-exporter"]), READ_INTERVAL_S="1")
         await scenario.play(running, images, proxy, watching)
-        # KEDA's first reading, and an autoscaler's first look.
+        # Wait for the first reading of KEDA and of an autoscaler.
         await watching.until("keda_scaler_metrics_value")
         await watching.until(
             'kube_horizontalpodautoscaler_status_condition{condition="ScalingActive"}'

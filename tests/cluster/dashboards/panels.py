@@ -1,4 +1,4 @@
-"""The dashboards' panels, as Grafana reads them, and their queries as Grafana would send them."""
+"""Panels of the dashboards, and their queries as Grafana sends them."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -9,13 +9,13 @@ from cluster.dashboards.rules import MONITORING
 
 DASHBOARD_FILES = tuple(sorted((MONITORING / "dashboards").glob("*.json")))
 NAMESPACE = "imageservice"
-# Long enough to cover all that a test has done: what happened at all is then in a rate.
+# Longer than the scenario, so that every event is in a rate.
 RATE_INTERVAL = "10m"
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One query of a panel; `expr` still has Grafana's variables."""
+    """A query of a panel. `expr` contains variables of Grafana."""
 
     dashboard: str
     panel: str
@@ -36,7 +36,7 @@ def dashboards() -> dict[str, dict[str, Any]]:
 
 
 def panels(dashboard: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """All but the headings of rows."""
+    """Yield all panels except row headings."""
     yield from (panel for panel in dashboard["panels"] if panel["type"] != "row")
 
 

@@ -1,4 +1,4 @@
-"""A real Prometheus that scrapes and judges every second."""
+"""A real Prometheus that scrapes and evaluates rules every second."""
 
 import asyncio
 import shutil
@@ -22,7 +22,7 @@ _POLL_S = 0.25
 
 
 def required(program: str) -> Path:
-    """Find a program of Debian's prometheus; where it is missing, this is an error and no reason to skip."""
+    """Return the path of a program of Debian's prometheus. A missing program is an error, not a skip."""
     found = shutil.which(program)
     if found is None:
         raise pytest.UsageError(f"{program} is not installed: apt-get install prometheus")
@@ -31,7 +31,7 @@ def required(program: str) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """`metrics` is a URL; `labels` are those that the operator would add. None of them: the page names its own."""
+    """A scrape target. `metrics` is a URL, `labels` are those that the operator adds; if empty, honor_labels is set."""
 
     job: str
     metrics: str
@@ -53,7 +53,7 @@ class Prometheus:
     _session: aiohttp.ClientSession
 
     async def ask(self, promql: str) -> list[dict[str, Any]]:
-        """Run an instant query; the series that have a number. Raises ValueError where it is refused."""
+        """Run an instant query and return the series that are not NaN. Raises ValueError if Prometheus rejects it."""
         query = {"query": promql}
         async with self._session.post(f"{self.url}/api/v1/query", data=query) as answer:
             told = await answer.json()
@@ -64,26 +64,26 @@ class Prometheus:
         return [each for each in told["data"]["result"] if each["value"][1] != "NaN"]
 
     async def until(self, promql: str, *, seconds: float = 90) -> None:
-        """Ask again until there is an answer: a comparison in the query says which."""
+        """Repeat a query until it has a result."""
         end = time.monotonic() + seconds
         while not await self.ask(promql):
             assert time.monotonic() < end, f"still nothing after {seconds:g} s: {promql}"
             await asyncio.sleep(_POLL_S)
 
     async def value(self, promql: str) -> float:
-        """The one number that a query answers."""
+        """Return the single number of a query."""
         (found,) = await self.ask(promql)
         return float(found["value"][1])
 
     async def samples(self) -> dict[str, float]:
-        """Series of each job's last scrape: what a sampleLimit must leave room for."""
+        """Return the number of samples in the last scrape of each job."""
         told = await self.ask("max by (job) (scrape_samples_scraped)")
         return {each["metric"]["job"]: float(each["value"][1]) for each in told}
 
 
 @asynccontextmanager
 async def prometheus(folder: Path, targets: Iterable[Target]) -> AsyncIterator[Prometheus]:
-    """Start one in `folder`. The rules are ours but for intervals and patience, for which no test has time."""
+    """Start Prometheus in `folder` with our rules, without their `interval` and `for`, which would take too long."""
     port = free_port()
     configuration = _configure(folder, targets)
     program = await Program.start(

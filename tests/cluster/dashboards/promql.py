@@ -1,4 +1,4 @@
-"""What a PromQL expression asks for, and with which labels its answer comes."""
+"""Analysis of PromQL: the selectors of an expression and the labels of its result."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -7,20 +7,20 @@ import promql_parser as ast
 
 Labels = frozenset[str]
 Series = Mapping[str, Labels]
-"""Labels of each metric that exists."""
+"""Labels of each existing metric."""
 
-# They leave nothing of a counter's height but its growth.
+# These functions use only the increase of a counter, not its value.
 GROWTH = frozenset({"rate", "irate", "increase", "resets", "changes"})
 _BARE = frozenset({"time", "vector", "scalar"})
 
 
 class BadQuery(Exception):
-    """An expression that asks for what does not exist; `str()` says what."""
+    """An expression uses a metric or a label that does not exist; `str()` names it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Selector:
-    """`within` is the innermost function around it; `text` is what was written, without a range."""
+    """A series selector. `within` is the innermost function around it; `text` is its source without a range."""
 
     metric: str
     matchers: Mapping[str, str]
@@ -29,7 +29,7 @@ class Selector:
 
 
 def selectors(expr: str) -> list[Selector]:
-    """Every series selector of an expression. Raises ValueError where it does not parse."""
+    """Return every series selector of an expression. Raises ValueError if it does not parse."""
     return list(_selectors(ast.parse(expr), ""))
 
 
@@ -57,7 +57,7 @@ def _children(node: ast.Expr) -> list[ast.Expr]:
 
 
 def labels(expr: str, known: Series) -> Labels:
-    """The labels of an expression's answer. Raises BadQuery for a metric or a label that does not exist."""
+    """Return the labels of the result. Raises BadQuery for a metric or a label that does not exist."""
     return _labels(ast.parse(expr), known)
 
 
@@ -123,5 +123,5 @@ def _combined(node: ast.BinaryExpr, known: Series) -> Labels:
         for side in (left, right):
             if not wanted <= side:
                 raise BadQuery(f"matched by {sorted(wanted - side)}: {node.prettify().strip()}")
-    # A number has no labels, and leaves those of the other side.
+    # A number has no labels, so the result has those of the other side.
     return left | right if not left or str(node.op) == "or" else left

@@ -1,4 +1,4 @@
-"""What is read while Prometheus looks on: lists, images, searches, and a search engine that is away for a while."""
+"""Reads during the scenario: lists, images, searches, and an outage of the search engine."""
 
 import asyncio
 from pathlib import Path
@@ -19,7 +19,7 @@ _UNANSWERED = _ASKED.replace("ok", "unavailable")
 
 
 async def everything(running: System, prometheus: Prometheus) -> None:
-    """Each method that reads, again once Prometheus knows of it: a counter that is born at 1 has no rate."""
+    """Call each read method, and again after the first scrape, because a counter that starts at 1 has no rate."""
     await prometheus.until('sum(indexer_documents_total{outcome="indexed"}) > 0')
     await _each(running)
     await prometheus.until(f"{_ASKED} >= 1")
@@ -43,7 +43,7 @@ async def _each(running: System) -> None:
 
 
 async def engine_away(running: System, images: Origin, prometheus: Prometheus) -> None:
-    """The index is gone until the indexer and a caller have noticed, and then it is there again."""
+    """Remove the index until the indexer and a caller have noticed, then restore it."""
     file = Path(running.search["SEARCH_URL"].removeprefix("sqlite:///"))
     away = file.parent.with_name(f"{file.parent.name}-away")
     await asyncio.to_thread(file.parent.rename, away)

@@ -1,4 +1,4 @@
-"""The Prometheus rules of k8s/components/monitoring, as they are written."""
+"""The Prometheus rules of k8s/components/monitoring."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ RULE_FILES = tuple(sorted((MONITORING / "rules").glob("*.yaml")))
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """`name` is the alert's, or that of the series that is recorded."""
+    """A rule. `name` is that of the alert or of the recorded series."""
 
     name: str
     expr: str
@@ -24,18 +24,18 @@ class Rule:
 
     @property
     def variant(self) -> str:
-        """The name, with the long window where several rules share it."""
+        """The name, with the long window if several rules share the name."""
         return " ".join(filter(None, [self.name, self.labels.get("long", "")]))
 
 
 def groups(path: Path) -> dict[str, Any]:
-    """The content of a PrometheusRule that Prometheus itself reads."""
+    """Return the content of a PrometheusRule in the format of Prometheus."""
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
     return {"groups": content["spec"]["groups"]}
 
 
 def rules() -> Iterator[Rule]:
-    """Every rule; a file's in order, so that what is recorded comes before what uses it."""
+    """Yield every rule in the order of the files, so that a recording comes before its use."""
     for path in RULE_FILES:
         for group in groups(path)["groups"]:
             for rule in group["rules"]:

@@ -1,4 +1,4 @@
-"""What happens while Prometheus looks on: all that a panel or an alert speaks of, success and failure."""
+"""The scenario that Prometheus scrapes: every success and failure that a panel or an alert shows."""
 
 import asyncio
 import uuid
@@ -17,9 +17,9 @@ from harness.system import System
 from imageservice.v1 import image_service_pb2 as pb
 
 IMAGES = 500
-"""Enough that what a process asks of AWS by itself, such as an empty long poll, weighs little beside them."""
+"""Enough that calls of idle processes, such as an empty long poll, matter little."""
 CONSUMER = {"TOTAL_TIMEOUT_S": "1", "CONNECT_TIMEOUT_S": "1"}
-"""Its patience with origins, scaled down."""
+"""Timeouts for origins, scaled down."""
 
 _ENDED = "sum(consumer_ended_requests_total)"
 _SERVER_WROTE = 'group_commit_batch_size_sum{job="imageservice-server", commit="sqs sends"} >= 1'
@@ -30,7 +30,7 @@ _ITEM_THROTTLED = '{"Responses": [{"Error": {"Code": "ThrottlingError", "Message
 
 
 async def play(running: System, images: Origin, proxy: AwsProxy, prometheus: Prometheus) -> None:
-    """All of it, in order. Returns when Prometheus has seen the end."""
+    """Run the whole scenario. Returns when Prometheus has scraped its end."""
     await _ordinary_images(running, images, prometheus)
     await reads.everything(running, prometheus)
     await _callers_mistakes(running, images)
@@ -43,7 +43,7 @@ async def play(running: System, images: Origin, proxy: AwsProxy, prometheus: Pro
 
 
 async def _ordinary_images(running: System, images: Origin, prometheus: Prometheus) -> None:
-    """One first: a counter that is not there before it has grown has no rate, and each process is scraped by itself."""
+    """Submit one image first, because a series that starts at 1 has no rate. Each process is scraped separately."""
     first = await running.submit(images.picture(0))
     await running.wait_terminal([first])
     async with running.stub() as stub:
@@ -79,7 +79,7 @@ async def _callers_mistakes(running: System, images: Origin) -> None:
 
 
 def _bad_origins(images: Origin) -> list[str]:
-    """URLs; each ends FAILED in its own way, but for the last, which asks for patience."""
+    """Return URLs. Each ends FAILED in another way, except the last, which asks for a delay."""
 
     async def never(_request: web.Request) -> web.Response:
         await asyncio.Event().wait()
@@ -103,7 +103,7 @@ def _bad_origins(images: Origin) -> list[str]:
 
 
 async def _throttling(running: System, images: Origin, proxy: AwsProxy) -> None:
-    """DynamoDB refuses a whole call, then one item of a call; both are tried again."""
+    """DynamoDB throttles a whole call, then one item of a call. Both are retried."""
     refusals = iter(
         [
             web.Response(status=400, text=_THROTTLED),
@@ -126,7 +126,7 @@ def _answer_writes(answers: Iterator[web.Response]) -> Hook:
 
 
 async def _outage(running: System, images: Origin, proxy: AwsProxy, prometheus: Prometheus) -> None:
-    """AWS is gone until the consumer, the exporter and a caller have noticed."""
+    """AWS is down until the consumer, the exporter and a caller have noticed."""
     held = await running.submit(images.hold("/held.png"))
     await prometheus.until("consumer_in_flight_messages > 0")
     proxy.hook = cut

@@ -1,4 +1,4 @@
-"""Every metric that may be asked for, with its labels: ours out of the code, others by an explicit list."""
+"""All metrics that queries may use, with their labels: ours from the code, others from a list."""
 
 import re
 from importlib import import_module
@@ -14,12 +14,12 @@ PACKAGES = ("core", "server", "consumer")
 _DEFINITION = re.compile(r'\b(?:Counter|Gauge|Histogram|Summary)\(\s*"(\w+)"')
 
 TARGET = frozenset({"job", "namespace", "pod", "instance"})
-"""Labels that the scrape adds to what a process tells."""
+"""Labels that the scrape adds."""
 
 _DEPLOYMENT = TARGET | {"deployment"}
 _AUTOSCALER = TARGET | {"horizontalpodautoscaler"}
 _BUDGET = TARGET | {"poddisruptionbudget"}
-# KEDA's chart does not honour labels, so that `namespace` would be KEDA's own: nothing may ask for it.
+# KEDA's chart does not set honorLabels, so `namespace` is the namespace of KEDA. No query may use it.
 _SCALED_OBJECT = TARGET - {"namespace"} | {"scaledObject"}
 _SCALER = _SCALED_OBJECT | {"metric", "scaler", "triggerIndex", "type"}
 
@@ -50,7 +50,7 @@ OTHERS: Series = {
 
 
 def defined(root: Path = ROOT) -> dict[str, str]:
-    """Each metric that the sources below `root` define, with the module that does."""
+    """Return each metric that the sources below `root` define, with its module."""
     return {
         name: ".".join(path.relative_to(root).with_suffix("").parts)
         for package in PACKAGES
@@ -60,7 +60,7 @@ def defined(root: Path = ROOT) -> dict[str, str]:
 
 
 def ours() -> Series:
-    """What our processes tell, the client library's figures of the process itself included."""
+    """Return the series of our programs, including the process metrics of the client library."""
     known: dict[str, frozenset[str]] = {}
     for module in sorted(set(defined().values())):
         for metric in vars(import_module(module)).values():
@@ -85,7 +85,7 @@ def _samples(metric: MetricWrapperBase) -> Series:
 
 
 def recorded(known: Series) -> Series:
-    """What the rules record out of `known`. Raises BadQuery for a rule that asks for what does not exist."""
+    """Return the series that the rules record from `known`. Raises BadQuery for an unknown metric or label."""
     found: dict[str, frozenset[str]] = {}
     for rule in recordings():
         has = labels(rule.expr, {**known, **found}) | rule.labels.keys()
@@ -99,5 +99,5 @@ def every() -> Series:
 
 
 def is_counter(name: str) -> bool:
-    """Whether a metric only grows: a counter, or a part of a histogram."""
+    """Return whether a metric is a counter or a part of a histogram."""
     return name.endswith(("_total", "_bucket", "_sum", "_count"))

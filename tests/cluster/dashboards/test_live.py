@@ -1,4 +1,4 @@
-"""Every panel and every alert, asked of a Prometheus that has seen everything happen: an empty answer is a fault."""
+"""Every panel and every alert, queried in a Prometheus that has scraped the scenario. An empty result is a fault."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -13,42 +13,42 @@ from cluster.dashboards.rules import RULE_FILES, Rule, rules
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
-    # The control plane, a minute of work and an outage come first.
+    # The fixture starts a control plane and runs a scenario of about a minute with an outage.
     pytest.mark.timeout(600),
 ]
 QUERIES = queries()
 RULES = list(rules())
 
-# What a million images cost by docs/performance.md, and what a short run may add to it: idle calls, and failures.
+# Cost of a million images by docs/performance.md, and the most that idle calls and failures of a short run add.
 LEAST_USD = 7.5
 MOST_USD = 12.0
 
 
 async def empty(prometheus: Prometheus, asked: Iterable[Query]) -> list[str]:
-    """The queries that find nothing."""
+    """Return the queries without a result."""
     return [query.where for query in asked if not await prometheus.ask(query.promql)]
 
 
 async def unheard(prometheus: Prometheus, rule: Rule) -> list[str]:
-    """The selectors of a rule that find nothing; of an alert, quiet is good, but not for want of data."""
+    """Return the selectors of a rule without a result. A quiet alert is good, but not if its data is missing."""
     found = promql.selectors(rule.expr)
     return [each.text for each in found if not await prometheus.ask(each.text)]
 
 
 async def test_every_panel_has_data(watched: Prometheus) -> None:
-    """Each query of each panel of each dashboard."""
+    """Each query of each panel has a result."""
     assert await empty(watched, QUERIES) == []
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.variant)
-async def test_every_rule_stands_on_data(watched: Prometheus, rule: Rule) -> None:
-    """The expression is taken, and each series that it selects is there, whether the alert fires or not."""
+async def test_every_rule_has_data(watched: Prometheus, rule: Rule) -> None:
+    """Prometheus accepts the expression, and each selected series exists, whether the alert fires or not."""
     await watched.ask(rule.expr)
     assert await unheard(watched, rule) == []
 
 
-async def test_prometheus_finds_every_rule_healthy(watched: Prometheus) -> None:
-    """It has evaluated each of them, many times."""
+async def test_every_rule_is_healthy(watched: Prometheus) -> None:
+    """Prometheus has evaluated each rule without an error."""
     async with (
         aiohttp.ClientSession() as session,
         session.get(f"{watched.url}/api/v1/rules") as answer,
@@ -60,8 +60,8 @@ async def test_prometheus_finds_every_rule_healthy(watched: Prometheus) -> None:
     assert {group["file"].rpartition("/")[2] for group in told} == {p.name for p in RULE_FILES}
 
 
-async def test_a_misspelt_metric_is_seen(watched: Prometheus) -> None:
-    """Planted into panels one at a time, it leaves each of them empty."""
+async def test_a_misspelt_metric_is_found(watched: Prometheus) -> None:
+    """A misspelt metric in a panel makes its result empty."""
     planted = [
         replace(query, expr=query.expr.replace("consumer_ended_requests", "consumer_ended_request"))
         for query in QUERIES
@@ -71,8 +71,8 @@ async def test_a_misspelt_metric_is_seen(watched: Prometheus) -> None:
     assert len(await empty(watched, planted)) == len(planted)
 
 
-async def test_a_misspelt_metric_in_an_alert_is_seen(watched: Prometheus) -> None:
-    """Although the alert as a whole is quiet either way."""
+async def test_a_misspelt_metric_in_an_alert_is_found(watched: Prometheus) -> None:
+    """A misspelt metric in an alert is found, although the alert is quiet in any case."""
     (outage,) = (alert for alert in RULES if alert.name == "ImageserviceOutage")
     planted = replace(outage, expr=outage.expr.replace("consumer_outage", "consumer_outtage"))
     assert await watched.ask(planted.expr) == []
@@ -80,13 +80,13 @@ async def test_a_misspelt_metric_in_an_alert_is_seen(watched: Prometheus) -> Non
 
 
 async def test_images_cost_what_the_benchmark_says(watched: Prometheus) -> None:
-    """By the rules, out of our own counters."""
+    """The recording rules compute the cost of the benchmark from our counters."""
     cost = 1_000_000 * await watched.value("imageservice:cost_per_image_usd")
     assert LEAST_USD < cost < MOST_USD
 
 
-async def test_the_pod_monitors_leave_room_for_what_a_process_tells(watched: Prometheus) -> None:
-    """A sampleLimit that is met loses every figure of the process at once."""
+async def test_scrapes_are_below_the_sample_limit(watched: Prometheus) -> None:
+    """A scrape above sampleLimit loses all metrics of the process."""
     samples = await watched.samples()
     assert samples["imageservice-server"] < 1_000
     assert samples["imageservice-consumer"] < 1_000

@@ -1,4 +1,4 @@
-"""Prometheus itself takes the rules, and each alert fires when it should and only then."""
+"""Prometheus accepts the rules, and each alert fires exactly when it should."""
 
 import subprocess
 from collections import defaultdict
@@ -25,7 +25,7 @@ def check(path: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def written(tmp_path: Path) -> Path:
-    """The rules as Prometheus reads them. Without annotations, whose words the cases need not repeat."""
+    """Write the rules in the format of Prometheus, without annotations, which the cases need not repeat."""
     for path in RULE_FILES:
         content = groups(path)
         for group in content["groups"]:
@@ -36,8 +36,8 @@ def written(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("path", RULE_FILES, ids=lambda path: path.stem)
-def test_the_rules_have_no_fault(path: Path, tmp_path: Path) -> None:
-    """Expressions, templates in annotations, and nothing twice."""
+def test_the_rules_are_valid(path: Path, tmp_path: Path) -> None:
+    """Expressions and templates are valid, and no rule is duplicated."""
     rules = tmp_path / path.name
     rules.write_text(yaml.safe_dump(groups(path)), encoding="utf-8")
     ran = check(rules)
@@ -47,8 +47,8 @@ def test_the_rules_have_no_fault(path: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "value"), [("expr", "sum by (x (up)"), ("annotations", {"summary": "{{ $labels.x }"})]
 )
-def test_a_fault_is_seen(key: str, value: Any, tmp_path: Path) -> None:
-    """The check can fail."""
+def test_a_fault_is_found(key: str, value: Any, tmp_path: Path) -> None:
+    """A faulty expression and a faulty template are found."""
     content = groups(RULE_FILES[-1])
     content["groups"][0]["rules"][-1][key] = value
     rules = tmp_path / "rules.yaml"
@@ -57,8 +57,8 @@ def test_a_fault_is_seen(key: str, value: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda path: path.stem)
-def test_alerts_fire_when_they_should_and_only_then(case: Path, written: Path) -> None:
-    """Each case is a story in numbers, with the alerts that it must lead to."""
+def test_alerts_fire_exactly_when_they_should(case: Path, written: Path) -> None:
+    """Each case has series and the alerts that must fire."""
     there = written / f"case-{case.name}"
     there.write_bytes(case.read_bytes())
     ran = promtool("test", "rules", str(there))
@@ -66,7 +66,7 @@ def test_alerts_fire_when_they_should_and_only_then(case: Path, written: Path) -
 
 
 def test_a_case_can_fail(written: Path) -> None:
-    """An alert that fires where quiet is expected ends in an error."""
+    """A case fails if an alert fires that it does not expect."""
     case = yaml.safe_load(next(path for path in CASES if path.stem == "work").read_text("utf-8"))
     case["tests"][0]["alert_rule_test"][0]["exp_alerts"] = []
     there = written / "case.yaml"
@@ -75,7 +75,7 @@ def test_a_case_can_fail(written: Path) -> None:
 
 
 def test_each_alert_has_a_firing_and_a_quiet_case() -> None:
-    """A rule that never fires in a test may never fire at all."""
+    """An alert that never fires in a test may never fire."""
     firing: dict[str, set[str]] = defaultdict(set)
     quiet: set[str] = set()
     for case in CASES:

@@ -1,4 +1,4 @@
-"""The overlays, built once, and copies of them to plant faults in."""
+"""Fixtures: the overlays, built once, and copies of them in which tests plant faults."""
 
 from collections.abc import Mapping
 from copy import deepcopy
@@ -21,19 +21,19 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, list[Object]
 
 @pytest.fixture(params=[*NAMES, *WITH_SEARCH.values()])
 def objects(request: pytest.FixtureRequest, built: Mapping[str, list[Object]]) -> list[Object]:
-    """Each overlay in turn."""
+    """Return the objects of each overlay."""
     return built[request.param]
 
 
 @pytest.fixture
 def eks(built: Mapping[str, list[Object]]) -> list[Object]:
-    """A copy of the overlay for EKS, to be changed at will."""
+    """Return a copy of the EKS overlay that a test may change."""
     return deepcopy(built["eks"])
 
 
 @pytest.fixture
 def searching(built: Mapping[str, list[Object]]) -> list[Object]:
-    """The same with search."""
+    """Return a copy of the EKS overlay with search."""
     return deepcopy(built[WITH_SEARCH["eks"]])
 
 
@@ -44,5 +44,5 @@ def local(built: Mapping[str, list[Object]]) -> list[Object]:
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Tree:
-    """A copy of k8s/, to be changed at will."""
+    """Return a copy of k8s/ that a test may change."""
     return Tree.copied_to(tmp_path / "k8s")

@@ -1,4 +1,4 @@
-"""Where pods may connect to, by all network policies together: what any of them allows is allowed."""
+"""Egress of pods under all network policies together: a connection is allowed if any policy allows it."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ EVERY_PORT = range(1, 65_536)
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Addresses that may be connected to, and ports: (protocol, first, last)."""
+    """Allowed addresses, and port ranges as (protocol, first, last)."""
 
     allowed: Network
     excepted: tuple[Network, ...]
@@ -24,7 +24,7 @@ class Block:
         return address in self.allowed and not any(address in each for each in self.excepted)
 
     def networks(self) -> list[Network]:
-        """Return what is allowed as networks of which nothing is excepted."""
+        """Return the allowed addresses as networks without exceptions."""
         left: list[Network] = [self.allowed]
         for excepted in self.excepted:
             left = [part for network in left for part in _without(network, excepted)]
@@ -33,12 +33,12 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Egress:
-    """Of one pod. `isolated`: what no block and no peer allows is forbidden; otherwise all is allowed."""
+    """Egress of one pod. If it is not `isolated`, every connection is allowed."""
 
     isolated: bool
     blocks: tuple[Block, ...]
     peers: tuple[Mapping[str, Any], ...]
-    """Rules that allow pods by their labels rather than addresses."""
+    """Rules that allow pods by label instead of addresses."""
 
     @classmethod
     def of(cls, pod: PodTemplate, objects: Iterable[Object]) -> "Egress":
@@ -56,7 +56,7 @@ class Egress:
         )
 
     def ports(self, address: str, protocol: str = "TCP") -> set[int]:
-        """Return the ports on which an address outside the cluster may be connected to."""
+        """Return the allowed ports of an address outside the cluster."""
         if not self.isolated:
             return set(EVERY_PORT)
         judged = ip_address(address)
@@ -70,7 +70,7 @@ class Egress:
 
 
 def _blocks(rule: Mapping[str, Any]) -> Iterator[Block]:
-    # A rule without ports or without peers is for all of them: nothing of ours may be so open.
+    # A rule without ports or peers allows all of them. Our manifests must not have such a rule.
     ports = tuple(
         (port["protocol"], port["port"], port.get("endPort", port["port"]))
         for port in rule["ports"]

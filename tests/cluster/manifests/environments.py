@@ -1,4 +1,4 @@
-"""The environment that a pod starts with, held against the settings of the process that it runs."""
+"""The environment of a pod, compared with the settings of its program."""
 
 import argparse
 import base64
@@ -17,7 +17,7 @@ from cluster.manifests.overlays import Object
 from cluster.manifests.pods import PodTemplate, pod_templates
 from consumer.command import Command
 from consumer.worker import app as worker
-from core.settings import ProcessSettings
+from core.settings import ProcessSettings, former_variable
 from server.settings import ServerSettings
 
 STACK = "imageservice-stack"
@@ -26,16 +26,19 @@ REGION = "AWS_DEFAULT_REGION"
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A command of the image, and the settings that it reads."""
+    """A command of the image and the settings that it reads."""
 
     settings: type[ProcessSettings]
     parse: Callable[[Sequence[str]], argparse.Namespace]
 
     @property
     def variables(self) -> set[str]:
-        return {name.upper() for name in self.settings.model_fields}
+        """Names of the settings, including deprecated ones."""
+        fields = self.settings.model_fields
+        former = {former_variable(field) for field in fields.values()}
+        return {name.upper() for name in fields} | {name for name in former if name is not None}
 
-    def takes(self, arguments: Sequence[str]) -> bool:
+    def accepts(self, arguments: Sequence[str]) -> bool:
         try:
             with contextlib.redirect_stderr(io.StringIO()):
                 self.parse(arguments)
@@ -45,7 +48,7 @@ class Process:
 
 
 def process_of(arguments: Sequence[str]) -> Process | None:
-    """Return what these arguments of the image run; None if it has no such command."""
+    """Return the program that these arguments of the image run, or None if there is no such command."""
     match list(arguments):
         case ["server", *_]:
             return Process(ServerSettings, lambda given: server.__main__._parse(list(given)))
@@ -62,7 +65,7 @@ def _command(arguments: Sequence[str]) -> Command[Any]:
 
 
 def sdk_variables() -> set[str]:
-    """What the AWS SDK reads: its settings, and the credentials of an environment."""
+    """Return the variables that the AWS SDK reads: its settings and credentials."""
     names = [row[1] or [] for row in BOTOCORE_DEFAUT_SESSION_VARIABLES.values()]
     flat = {name for each in names for name in ([each] if isinstance(each, str) else each)}
     return flat | {
@@ -77,23 +80,23 @@ def faults(objects: Sequence[Object]) -> list[str]:
     pods = list(pod_templates(objects))
     return [
         *(f"{pod.owner}: {fault}" for pod in pods for fault in _pod_faults(pod, objects)),
-        *(f"{name} of {STACK}: no process reads it" for name in sorted(_unread(pods, objects))),
+        *(f"{name} of {STACK}: no program reads it" for name in sorted(_unread(pods, objects))),
     ]
 
 
 def _pod_faults(pod: PodTemplate, objects: Iterable[Object]) -> Iterator[str]:
     arguments = list(pod.container["args"])
     process = process_of(arguments)
-    if process is None or not process.takes(arguments[1:]):
+    if process is None or not process.accepts(arguments[1:]):
         yield f"no such command: {' '.join(arguments)}"
         return
     origins = environment(pod, objects)
     if REGION not in origins:
-        yield f"{REGION} is missing: the SDK reads its region nowhere else"
-    # Everybody gets all of the stack's outputs, of which none needs all.
+        yield f"{REGION} is missing, and the SDK reads the region only from it"
+    # Every pod gets all outputs of the stack, and no program reads all of them.
     own = {name for name, (origin, _) in origins.items() if not origin.startswith(STACK)}
     for name in sorted(own - process.variables - sdk_variables()):
-        yield f"{name} is no setting of it, nor of the SDK"
+        yield f"{name} is not a setting of the program or the SDK"
     try:
         settings_of(pod, objects)
     except ValidationError as error:
@@ -102,17 +105,17 @@ def _pod_faults(pod: PodTemplate, objects: Iterable[Object]) -> Iterator[str]:
 
 
 def _unread(pods: Iterable[PodTemplate], objects: Iterable[Object]) -> set[str]:
-    """Names of the stack's outputs that nobody would miss."""
+    """Return the names in the stack's ConfigMap that no program reads."""
     processes = [process_of(pod.container["args"]) for pod in pods]
     read = {name for process in processes if process for name in process.variables}
     stacks = [each for each in objects if each["metadata"]["name"].startswith(STACK)]
     names = {name for each in stacks for name in each["data"]} - read - sdk_variables()
-    # These are for replacements: of the scaler's trigger, of IRSA's annotations.
+    # Replacements read these, for the trigger of the scaler and the annotations of IRSA.
     return {name for name in names if name != "AWS_REGION" and not name.endswith("_ROLE_ARN")}
 
 
 def environment(pod: PodTemplate, objects: Iterable[Object]) -> dict[str, tuple[str, str]]:
-    """Return each variable's origin (a ConfigMap or a Secret, or "") and value, less what does not exist."""
+    """Return the source (a ConfigMap, a Secret or "") and the value of each existing variable."""
     data = {each["metadata"]["name"]: _values(each) for each in objects if "data" in each}
     variables: dict[str, tuple[str, str]] = {}
     for source in pod.container.get("envFrom", []):
@@ -136,7 +139,7 @@ def _values(each: Object) -> dict[str, str]:
 
 
 def settings_of(pod: PodTemplate, objects: Iterable[Object]) -> ProcessSettings:
-    """Return the settings as the process will read them. Raises ValidationError."""
+    """Return the settings as the program reads them. Raises ValidationError."""
     process = process_of(pod.container["args"])
     assert process is not None
     variables = environment(pod, objects)

@@ -1,4 +1,4 @@
-"""Faults that tests plant, each at a path of one object."""
+"""Planting of faults: a change at a path of one object."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +9,7 @@ REMOVED = object()
 
 
 def find(objects: Sequence[Object], title: str) -> Object:
-    """Return the object whose kind/name begins so; generated names end in a hash."""
+    """Return the object whose kind/name starts with `title`, because generated names end in a hash."""
     kind, _, name = title.partition("/")
     found = [
         each
@@ -21,7 +21,7 @@ def find(objects: Sequence[Object], title: str) -> Object:
 
 
 def plant(objects: Sequence[Object], title: str, path: str, value: Any) -> None:
-    """Set what is at a dotted path, or remove it. A number is an index."""
+    """Set the value at a dotted path, or remove it. A number is an index, and | stands for a dot."""
     place: Any = find(objects, title)
     *way, last = path.split(".")
     for step in way:

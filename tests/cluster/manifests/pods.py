@@ -1,4 +1,4 @@
-"""Pod templates, wherever a workload keeps them."""
+"""Pod templates of all kinds of workloads."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ COMPONENT = "app.kubernetes.io/component"
 
 @dataclass(frozen=True, slots=True)
 class PodTemplate:
-    """`owner` is the workload as kind/name."""
+    """A pod template. `owner` is its workload as kind/name."""
 
     owner: str
     labels: Mapping[str, str]
@@ -23,12 +23,12 @@ class PodTemplate:
 
     @property
     def container(self) -> Mapping[str, Any]:
-        """The only container, which every pod of ours has."""
+        """The container. Every pod of ours has exactly one."""
         (container,) = self.spec["containers"]
         return dict(container)
 
     def ports(self) -> set[str | int]:
-        """Names and numbers of the container's ports, by either of which it may be called."""
+        """Return names and numbers of the container ports. A reference may use either."""
         ports = self.container.get("ports", [])
         return {port[way] for port in ports for way in ("name", "containerPort")}
 
@@ -37,7 +37,7 @@ class PodTemplate:
         return int(port["containerPort"])
 
     def matches(self, selector: Mapping[str, Any]) -> bool:
-        """Tell whether a label selector selects these pods. An empty one selects all."""
+        """Return whether a label selector selects these pods. An empty one selects all pods."""
         wanted: Mapping[str, str] = selector.get("matchLabels", {})
         return wanted.items() <= self.labels.items() and all(
             self._is_in(each) for each in selector.get("matchExpressions", [])
@@ -58,7 +58,7 @@ def of_kind(objects: Iterable[Object], kind: str) -> list[Object]:
 
 
 def pod_templates(objects: Iterable[Object]) -> Iterator[PodTemplate]:
-    """Find them by their form, so that no kind of workload is forgotten."""
+    """Yield the pod templates, found by their structure, so that no kind of workload is missed."""
     for each in objects:
         spec = each.get("spec", {})
         template = spec.get("jobTemplate", {}).get("spec", spec).get("template")

@@ -1,4 +1,4 @@
-"""What objects call each other by: each name, key and port must be there where it is looked for."""
+"""References between objects: each referenced name, key and port must exist. No linter here checks this."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -32,7 +32,7 @@ def _pod_faults(objects: Iterable[Object], names: Names) -> Iterator[str]:
 
 
 def _configuration(pod: PodTemplate) -> Iterator[tuple[str, str, str | None]]:
-    """Kind, name and key of what the environment comes from, but for what may be missing."""
+    """Yield kind, name and key of each source of the environment that is not optional."""
     for source in pod.container.get("envFrom", []):
         for field, kind in (("configMapRef", "ConfigMap"), ("secretRef", "Secret")):
             if field in source and not source[field].get("optional"):
@@ -69,7 +69,7 @@ def _volume_faults(pod: PodTemplate) -> Iterator[str]:
 
 
 def _port_faults(objects: Sequence[Object]) -> Iterator[str]:
-    """Ports by name, which the pods behind a selector must all have."""
+    """Yield a fault for each named port that a selected pod does not have."""
     pods = list(pod_templates(objects))
     for each, selector, port in _named_ports(objects):
         for pod in pods:
@@ -78,7 +78,7 @@ def _port_faults(objects: Sequence[Object]) -> Iterator[str]:
 
 
 def _named_ports(objects: Iterable[Object]) -> Iterator[tuple[Object, Mapping[str, Any], Any]]:
-    """Whoever names a port, the selector of the pods that must have it, and the port."""
+    """Yield each object that names a port, with its pod selector and the port."""
     for each in objects:
         spec = each.get("spec", {})
         match each["kind"]:

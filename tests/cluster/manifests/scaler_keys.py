@@ -1,4 +1,4 @@
-"""Keys of a trigger's metadata against KEDA's own schema of its scalers; to the definition they are a free map."""
+"""Keys in the metadata of a KEDA trigger, checked with KEDA's schema of scalers. The CRD allows any key."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,7 +10,7 @@ from cluster.manifests.overlays import Object
 from cluster.manifests.pods import of_kind, title
 
 _DEPRECATED = frozenset({"identityOwner"})
-"""Since KEDA 2.13, for `podIdentity` of a TriggerAuthentication; its schema does not say so."""
+"""Deprecated since KEDA 2.13 in favour of `podIdentity` of a TriggerAuthentication. The schema does not say so."""
 
 
 def faults(objects: Iterable[Object]) -> list[str]:
@@ -28,7 +28,7 @@ def faults(objects: Iterable[Object]) -> list[str]:
 
 
 def _given(authentication: Object) -> set[str]:
-    """Names of the parameters that an authentication passes to a trigger."""
+    """Return the parameters that a TriggerAuthentication passes to a trigger."""
     return {each["parameter"] for each in authentication["spec"].get("secretTargetRef", [])}
 
 
@@ -58,7 +58,7 @@ def _trigger_faults(trigger: Mapping[str, Any], given: Mapping[str, set[str]]) -
 
 @cache
 def scalers() -> dict[str, list[dict[str, Any]]]:
-    """Parameters of each scaler, by its type."""
+    """Return the parameters of each scaler, by its type."""
     file = KEDA.source() / "schema" / "generated" / "scalers-schema.json"
     content = json.loads(file.read_text(encoding="utf-8"))
     return {each["type"]: each["parameters"] for each in content["scalers"]}

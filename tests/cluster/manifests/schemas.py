@@ -1,4 +1,4 @@
-"""Objects against their schemas: Kubernetes' own for some versions, custom resources against their definitions."""
+"""Validation of objects with the schemas of Kubernetes, and of custom resources with their CRDs."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
@@ -14,11 +14,11 @@ from cluster.manifests.overlays import Object
 from cluster.manifests.pods import title
 
 VERSIONS = ("1.35", "1.36", "1.37")
-"""The two newest of EKS and the one to come."""
+"""The two newest versions of EKS and the next one."""
 
 
 def faults(objects: Iterable[Object], version: str) -> list[str]:
-    """A line for each fault, and for each object that no schema knows: what is not checked has not passed."""
+    """Return a line for each fault, and for each object without a schema, because it is not checked."""
     found = []
     for each in objects:
         definition = definition_of(each["apiVersion"], each["kind"])
@@ -43,7 +43,7 @@ def _custom(each: Object, definition: Mapping[str, Any]) -> Iterator[str]:
 
 @cache
 def definition_of(api_version: str, kind: str) -> Mapping[str, Any] | None:
-    """Return the schema of a custom resource out of the module that defines it; None if neither module does."""
+    """Return the schema of a custom resource from the Go module that defines it, or None."""
     group, _, version = api_version.rpartition("/")
     for file in _files(f"{group}_{kind.lower()}s"):
         for crd in yaml.load_all(file.read_text(encoding="utf-8"), Loader=_Loader):
@@ -67,13 +67,13 @@ def _stem(file: Path) -> str:
 
 def _standalone(schema: dict[str, Any]) -> Mapping[str, Any]:
     closed: dict[str, Any] = _closed(schema)
-    # A definition says no more of it than that it is an object; the API server knows the rest.
+    # A CRD defines metadata only as an object. The API server validates it.
     closed["properties"]["metadata"] = {"type": "object"}
     return closed
 
 
 def _closed(schema: Any) -> Any:
-    """Forbid fields that a schema does not name. The API server prunes them without a word."""
+    """Forbid fields that a schema does not name. The API server would remove them silently."""
     if isinstance(schema, list):
         return [_closed(each) for each in schema]
     if not isinstance(schema, dict):
@@ -86,7 +86,7 @@ def _closed(schema: Any) -> Any:
 
 
 class _Loader(yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader):  # type: ignore[misc]
-    """YAML as Kubernetes reads it: `=` is a text."""
+    """YAML loader that reads `=` as a string, as Kubernetes does."""
 
 
 _Loader.add_constructor("tag:yaml.org,2002:value", lambda _, node: node.value)

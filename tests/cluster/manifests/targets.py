@@ -1,4 +1,4 @@
-"""What objects act on: each selector selects what it is meant for, each target is there and has one master."""
+"""Selectors and scaling targets: each selector selects the intended pods, each target exists and has one autoscaler."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,7 +19,7 @@ def faults(objects: Sequence[Object]) -> list[str]:
 
 
 def _selector_faults(objects: Iterable[Object], pods: Sequence[PodTemplate]) -> Iterator[str]:
-    """A policy may be for several workloads; a service, a budget and a monitor are for one."""
+    """Yield wrong selectors. A NetworkPolicy may select several workloads; all other kinds exactly one."""
     for each in objects:
         selector = _selector(each)
         if selector is None:
@@ -44,7 +44,7 @@ def _selector(each: Object) -> Mapping[str, Any] | None:
 
 
 def _own_selector_faults(objects: Iterable[Object], pods: Sequence[PodTemplate]) -> Iterator[str]:
-    """Selectors of a workload that are for its own pods, and no other's."""
+    """Yield selectors of a workload that do not select exactly its own pods."""
     workloads = {title(each): each for each in objects}
     for pod in pods:
         own = workloads[pod.owner]["spec"].get("selector")
@@ -58,7 +58,7 @@ def _own_selector_faults(objects: Iterable[Object], pods: Sequence[PodTemplate])
 def _scaling_faults(objects: Sequence[Object]) -> Iterator[str]:
     deployments = {each["metadata"]["name"]: each for each in of_kind(objects, "Deployment")}
     scalers = [*of_kind(objects, "HorizontalPodAutoscaler"), *of_kind(objects, "ScaledObject")]
-    masters = Counter(each["spec"]["scaleTargetRef"]["name"] for each in scalers)
+    autoscalers = Counter(each["spec"]["scaleTargetRef"]["name"] for each in scalers)
     for scaler in scalers:
         target = scaler["spec"]["scaleTargetRef"]
         kind, name = target.get("kind", "Deployment"), target["name"]
@@ -67,10 +67,10 @@ def _scaling_faults(objects: Sequence[Object]) -> Iterator[str]:
         else:
             yield from _metric_faults(scaler, deployments[name])
     for name, deployment in deployments.items():
-        if masters[name] > 1:
-            yield f"{title(deployment)}: two autoscalers would take turns"
-        if ("replicas" in deployment["spec"]) == bool(masters[name]):
-            yield f"{title(deployment)}: replicas are set by an autoscaler or by the manifest, not by both or none"
+        if autoscalers[name] > 1:
+            yield f"{title(deployment)}: it has two autoscalers"
+        if ("replicas" in deployment["spec"]) == bool(autoscalers[name]):
+            yield f"{title(deployment)}: replicas must be set either by an autoscaler or by the manifest"
 
 
 def _metric_faults(scaler: Object, deployment: Object) -> Iterator[str]:
@@ -82,7 +82,7 @@ def _metric_faults(scaler: Object, deployment: Object) -> Iterator[str]:
 
 
 def _namespace_faults(objects: Iterable[Object]) -> Iterator[str]:
-    """Everything is in the one namespace that is made here."""
+    """Yield objects that are not in the namespace of the installation."""
     everything = list(objects)
     (namespace,) = of_kind(everything, "Namespace")
     for each in everything:

@@ -1,4 +1,4 @@
-"""Overlays build with kubectl alone, from what the repository has and a stack's settings."""
+"""Overlays build with kubectl alone, from the repository and the settings of a stack."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ IMAGE = "imageservice"
 
 
 def test_an_overlay_has_all_workloads(objects: list[Object]) -> None:
-    """Every overlay brings the server, the consumer, the exporter and reconcile."""
+    """Every overlay has the server, the consumer, the exporter and reconcile."""
     components = {pod.component for pod in pod_templates(objects)}
     assert components - {"indexer", "reindex"} == {
         "server",
@@ -25,30 +25,32 @@ def test_an_overlay_has_all_workloads(objects: list[Object]) -> None:
     }
 
 
-def test_one_image_serves_all(objects: list[Object]) -> None:
-    """What an overlay says of the image reaches every workload."""
+def test_all_workloads_have_one_image(objects: list[Object]) -> None:
+    """Every workload has the image of the overlay."""
     images = {pod.container["image"] for pod in pod_templates(objects)}
     assert len(images) == 1
     assert IMAGE not in images
 
 
-def test_a_file_that_is_missing_is_told(tree: Tree) -> None:
-    """An overlay without its stack's settings does not build, and the file is named."""
+def test_a_missing_file_is_named(tree: Tree) -> None:
+    """An overlay without the settings of its stack does not build, and the error names the file."""
     (tree.folder / "overlays" / "eks" / "stack.env").unlink()
     with pytest.raises(BuildRefused, match=r"stack\.env"):
         tree.build("eks")
 
 
-def test_a_missing_kubectl_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Without kubectl the reader learns how to get one."""
+def test_a_missing_kubectl_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Without kubectl the error says how to get it."""
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with pytest.raises(KubectlMissing, match="make verify-cluster"):
         overlays.find_kubectl()
 
 
-def test_a_stack_of_ones_own_is_not_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The gate judges the examples, whatever stack this clone belongs to."""
+def test_settings_of_a_real_stack_are_not_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tests use the examples, whatever stack this clone is configured for."""
     own = Tree.copied_to(tmp_path / "own").folder
     (own / "overlays" / "eks" / "stack.env").write_text("AWS_REGION=somewhere-else\n")
     monkeypatch.setattr(overlays, "SOURCE", own)
@@ -58,7 +60,7 @@ def test_a_stack_of_ones_own_is_not_copied(tmp_path: Path, monkeypatch: pytest.M
 
 @pytest.mark.parametrize("overlay", ["local", "staging", "eks"])
 def test_settings_are_those_of_the_stack(tree: Tree, overlay: str) -> None:
-    """stack.env has the names that `imageservice stack-settings` writes, no less and no more."""
+    """stack.env has exactly the names that `imageservice stack-settings` writes."""
     outputs = StackOutputs(**dict.fromkeys(StackOutputs.__dataclass_fields__, ""))
     roles = {
         name.upper() for name in StackOutputs.__dataclass_fields__ if name.endswith("role_arn")
@@ -68,8 +70,8 @@ def test_settings_are_those_of_the_stack(tree: Tree, overlay: str) -> None:
     assert names == {"AWS_REGION", *outputs.environment(), *roles}
 
 
-def test_a_changed_setting_rolls_the_pods(tree: Tree) -> None:
-    """A ConfigMap's name follows what it holds, and the pods' templates follow its name."""
+def test_a_changed_setting_restarts_the_pods(tree: Tree) -> None:
+    """The name of a ConfigMap depends on its content, and the pod templates refer to that name."""
     before = {pod.owner: pod.spec for pod in pod_templates(tree.build("local"))}
     tree.change("base/server.env", "MAX_CONNECTION_AGE_S=300", "MAX_CONNECTION_AGE_S=301")
     after = {pod.owner: pod.spec for pod in pod_templates(tree.build("local"))}
@@ -78,7 +80,7 @@ def test_a_changed_setting_rolls_the_pods(tree: Tree) -> None:
 
 
 def test_redis_is_a_component(tree: Tree) -> None:
-    """With it server, consumer and reconcile know where Redis is, by a Secret that the overlay makes, and reach it."""
+    """With the component, server, consumer and reconcile get REDIS_URL from a Secret, and may connect to Redis."""
     (tree.folder / "overlays" / "eks" / "redis.env").write_text("REDIS_URL=rediss://cache.example")
     component = (tree.folder / "components" / "redis" / "kustomization.yaml").read_text()
     (rule,) = (
@@ -115,8 +117,8 @@ def test_redis_is_a_component(tree: Tree) -> None:
         assert reached.ports("10.0.33.7") == set()
 
 
-def test_irsa_is_a_line(tree: Tree) -> None:
-    """With irsa in the place of pod-identity each service account names its role."""
+def test_irsa_is_one_line(tree: Tree) -> None:
+    """With irsa instead of pod-identity, each service account is annotated with its role."""
     tree.change(
         "overlays/eks/kustomization.yaml",
         "  - ../../components/pod-identity",

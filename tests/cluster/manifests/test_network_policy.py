@@ -1,4 +1,4 @@
-"""Network policies, judged as a whole: pods reach what they must and nothing private."""
+"""Network policies as a union: pods may connect where they must, and to no private address."""
 
 from collections.abc import Mapping
 from ipaddress import ip_network
@@ -23,7 +23,7 @@ POLICIES = ["imageservice-aws", "imageservice-origins"]
 
 @pytest.fixture(params=OVERLAYS)
 def guarded(request: pytest.FixtureRequest, built: Mapping[str, list[Object]]) -> list[Object]:
-    """Each overlay that has policies, in turn."""
+    """Return the objects of each overlay that has network policies."""
     return built[request.param]
 
 
@@ -32,7 +32,7 @@ def egresses(objects: list[Object]) -> dict[str, Egress]:
 
 
 def private_faults(objects: list[Object]) -> list[str]:
-    """What pods may reach of what the consumer refuses, the agent for credentials apart."""
+    """Return the networks that pods may reach although the SSRF guard refuses them, except the Pod Identity agent."""
     agents = {ip_network(agent) for agent in AGENTS}
     return [
         f"{component}: {network} of {special}"
@@ -46,20 +46,20 @@ def private_faults(objects: list[Object]) -> list[str]:
     ]
 
 
-def test_everything_is_closed_at_first(guarded: list[Object]) -> None:
+def test_everything_is_denied_by_default(guarded: list[Object]) -> None:
     """One policy selects every pod of the namespace for both directions and allows nothing."""
     spec = find(guarded, "NetworkPolicy/default-deny")["spec"]
     assert spec == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
     assert all(egress.isolated for egress in egresses(guarded).values())
 
 
-def test_nothing_private_is_reached(guarded: list[Object]) -> None:
-    """No policy of any pod allows an address that the consumer's own guard refuses, on any port."""
+def test_private_networks_are_not_reachable(guarded: list[Object]) -> None:
+    """No policy of any pod allows an address that the SSRF guard of the consumer refuses, on any port."""
     assert private_faults(guarded) == []
 
 
-def test_nothing_public_is_closed(guarded: list[Object]) -> None:
-    """Only what the guard refuses is excepted, so that a policy never fails a picture which the guard allows."""
+def test_public_networks_are_not_excluded(guarded: list[Object]) -> None:
+    """Policies exclude only networks that the SSRF guard refuses. Otherwise a policy would fail an allowed image."""
     for block in (block for egress in egresses(guarded).values() for block in egress.blocks):
         for excepted in block.excepted:
             judged = [each for each in [*SPECIAL, *METADATA] if each.version == excepted.version]
@@ -67,37 +67,37 @@ def test_nothing_public_is_closed(guarded: list[Object]) -> None:
 
 
 @pytest.mark.parametrize("address", [str(each) for each in METADATA_ENDPOINTS])
-def test_metadata_is_not_reached(guarded: list[Object], address: str) -> None:
-    """No endpoint that hands out credentials is reached, but for the agent on its own port."""
+def test_metadata_endpoints_are_not_reachable(guarded: list[Object], address: str) -> None:
+    """Pods cannot reach any endpoint that returns credentials, except the Pod Identity agent on its port."""
     for egress in egresses(guarded).values():
         assert egress.ports(address) == ({80} if address in AGENTS else set())
         assert egress.ports(address, "UDP") == set()
 
 
-def test_without_pod_identity_the_agent_is_closed(tree: Tree) -> None:
-    """The agent is reached by way of the component alone."""
+def test_without_pod_identity_the_agent_is_not_reachable(tree: Tree) -> None:
+    """Only the component allows the Pod Identity agent."""
     tree.change("overlays/eks/kustomization.yaml", "  - ../../components/pod-identity\n", "")
     for egress in egresses(tree.build("eks")).values():
         assert not any(egress.ports(agent) for agent in AGENTS)
 
 
 def test_pod_identity_alone_closes_nothing(tree: Tree) -> None:
-    """Without policies the component makes none, which would cut off everything but the agent."""
+    """Without network policies the component adds none, because it would block all other egress."""
     tree.change("overlays/eks/kustomization.yaml", "  - ../../components/network-policy\n", "")
     assert of_kind(tree.build("eks"), "NetworkPolicy") == []
 
 
 @pytest.mark.parametrize("address", INTERNET)
-def test_aws_is_reached_by_all(guarded: list[Object], address: str) -> None:
-    """Every pod reaches port 443 of public addresses, and all but the consumer nothing else."""
+def test_all_pods_reach_aws(guarded: list[Object], address: str) -> None:
+    """Every pod reaches port 443 of public addresses, and all except the consumer no other port."""
     for component, egress in egresses(guarded).items():
         assert 443 in egress.ports(address)
         assert component == "consumer" or egress.ports(address) == {443}
 
 
 @pytest.mark.parametrize("address", INTERNET)
-def test_origins_are_reached_on_their_ports(guarded: list[Object], address: str) -> None:
-    """The consumer reaches every port that a URL may name, and no privileged one besides."""
+def test_the_consumer_reaches_origins_on_their_ports(guarded: list[Object], address: str) -> None:
+    """The consumer reaches every port that a URL may have, and no other privileged port."""
     reached = egresses(guarded)["consumer"].ports(address)
     assert {port for port in EVERY_PORT if _may_be_named(port)} <= reached
     assert {port for port in reached if port < 1_024} == {80, 443}
@@ -111,8 +111,8 @@ def _may_be_named(port: int) -> bool:
     return True
 
 
-def test_names_are_resolved_by_the_cluster(guarded: list[Object]) -> None:
-    """Every pod reaches the cluster's DNS, and no other pod."""
+def test_all_pods_reach_dns(guarded: list[Object]) -> None:
+    """Every pod reaches the DNS of the cluster, and no other pod."""
     dns = {
         "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}},
         "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}},
@@ -123,7 +123,7 @@ def test_names_are_resolved_by_the_cluster(guarded: list[Object]) -> None:
 
 
 def callers(objects: list[Object], pod: PodTemplate) -> dict[Any, list[Any]]:
-    """Who may connect to a pod, by port."""
+    """Return the sources that may connect to a pod, by port."""
     found: dict[Any, list[Any]] = {}
     for policy in of_kind(objects, "NetworkPolicy"):
         if pod.matches(policy["spec"]["podSelector"]):
@@ -133,8 +133,8 @@ def callers(objects: list[Object], pod: PodTemplate) -> dict[Any, list[Any]]:
     return found
 
 
-def test_pods_are_called_by_whom_they_are_for(guarded: list[Object]) -> None:
-    """gRPC is open to labelled namespaces and metrics to Prometheus; nothing else is open."""
+def test_only_intended_sources_reach_pods(guarded: list[Object]) -> None:
+    """Labelled namespaces may call gRPC, Prometheus may scrape metrics, and nothing else is open."""
     clients = {"namespaceSelector": {"matchLabels": {"imageservice-client": "true"}}}
     prometheus = {
         "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}
@@ -152,15 +152,15 @@ def test_pods_are_called_by_whom_they_are_for(guarded: list[Object]) -> None:
 
 
 @pytest.mark.parametrize("name", POLICIES)
-def test_a_range_that_is_not_excepted_is_seen(eks: list[Object], name: str) -> None:
-    """A private range that one of two policies forgets is reached, whatever the other says."""
+def test_a_network_that_is_not_excluded_is_found(eks: list[Object], name: str) -> None:
+    """A private network that one policy does not exclude is reachable, whatever the other policy excludes."""
     block = find(eks, f"NetworkPolicy/{name}")["spec"]["egress"][0]["to"][0]["ipBlock"]
     block["except"].remove("100.64.0.0/10")
     assert any("100.64.0.0/10" in fault for fault in private_faults(eks))
 
 
-def test_a_policy_too_many_is_seen(eks: list[Object]) -> None:
-    """A further policy opens what all others close, for policies add up."""
+def test_an_additional_policy_is_found(eks: list[Object]) -> None:
+    """An additional policy opens what all others close, because policies add up."""
     narrow = find(eks, "NetworkPolicy/imageservice-aws")
     rule = {
         "to": [{"ipBlock": {"cidr": "10.1.0.0/16"}}],

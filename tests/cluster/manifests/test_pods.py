@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from cluster.manifests import budgets, environments
-from cluster.manifests.overlays import Object
+from cluster.manifests import budgets, environments, references
+from cluster.manifests.overlays import Object, Tree
 from cluster.manifests.plants import REMOVED, find, plant
 
 SERVER = "Deployment/imageservice-server"
@@ -34,6 +34,20 @@ def test_the_namespace_admits_restricted_pods_only(objects: list[Object]) -> Non
     assert set(modes.values()) == {"restricted"}
 
 
+def test_a_stack_env_of_the_previous_release_is_accepted(tree: Tree) -> None:
+    """An operator who has not run `stack-settings` again has the deprecated names, and every pod still starts."""
+    renamed = {
+        "FAILED_REQUESTS_QUEUE_URL": "DEAD_LETTER_QUEUE_URL",
+        "SEARCH_DLQ_URL": "SEARCH_DEAD_LETTER_QUEUE_URL",
+        "\nDLQ_URL": "\nUNDELIVERED_QUEUE_URL",
+    }
+    for current, former in renamed.items():
+        tree.change("overlays/eks/stack.env", f"{current}=", f"{former}=")
+    objects = tree.build("eks")
+    assert environments.faults(objects) == []
+    assert references.faults(objects) == []
+
+
 @pytest.mark.parametrize(
     ("title", "path", "value", "expected"),
     [
@@ -41,9 +55,9 @@ def test_the_namespace_admits_restricted_pods_only(objects: list[Object]) -> Non
             "ConfigMap/imageservice-server",
             "data.MAX_CONECTION_AGE_S",
             "300",
-            "MAX_CONECTION_AGE_S is no setting",
+            "MAX_CONECTION_AGE_S is not a setting",
         ),
-        ("ConfigMap/imageservice-server", "data.CONCURRENCY", "64", "CONCURRENCY is no setting"),
+        ("ConfigMap/imageservice-server", "data.CONCURRENCY", "64", "CONCURRENCY is not a setting"),
         (
             "ConfigMap/imageservice-server",
             "data.MAX_CONNECTION_AGE_S",
@@ -51,7 +65,7 @@ def test_the_namespace_admits_restricted_pods_only(objects: list[Object]) -> Non
             "MAX_CONNECTION_AGE_S: ",
         ),
         ("ConfigMap/imageservice-stack", "data.BUCKET", REMOVED, "BUCKET: Field required"),
-        ("ConfigMap/imageservice-stack", "data.BUCKET_NAME", "images", "no process reads it"),
+        ("ConfigMap/imageservice-stack", "data.BUCKET_NAME", "images", "no program reads it"),
         (CONSUMER, f"{CONTAINER}.env.0.name", "AWS_REGION", "AWS_DEFAULT_REGION is missing"),
         (SERVER, f"{CONTAINER}.args", ["server", "--worker"], "no such command: server --worker"),
         (

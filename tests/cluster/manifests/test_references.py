@@ -1,4 +1,4 @@
-"""What an object names is there, and is what it is taken for."""
+"""Referenced objects exist, and selectors and targets are right."""
 
 from typing import Any
 
@@ -14,13 +14,13 @@ CONTAINER = "spec.template.spec.containers.0"
 LABEL = "app|kubernetes|io/component"
 
 
-def test_names_are_there(objects: list[Object]) -> None:
-    """Settings, secrets, keys, accounts, ports and volumes exist where they are referred to."""
+def test_referenced_objects_exist(objects: list[Object]) -> None:
+    """Referenced ConfigMaps, Secrets, keys, service accounts, ports and volumes exist."""
     assert references.faults(objects) == []
 
 
 def test_targets_are_right(objects: list[Object]) -> None:
-    """Selectors select what they are for; autoscalers have a target, and targets one autoscaler or a number."""
+    """Selectors select the intended pods. A target has either one autoscaler or a fixed number of replicas."""
     assert targets.faults(objects) == []
 
 
@@ -60,22 +60,22 @@ def test_targets_are_right(objects: list[Object]) -> None:
         ),
     ],
 )
-def test_a_name_of_nothing_is_seen(
+def test_a_reference_to_nothing_is_found(
     eks: list[Object], title: str, path: str, value: Any, told: str
 ) -> None:
-    """Each kind of reference is a fault when it leads nowhere."""
+    """Each kind of reference to a missing object is a fault."""
     plant(eks, title, path, value)
     assert any(told in fault for fault in references.faults(eks))
 
 
-def test_what_may_be_missing_is_no_fault(eks: list[Object]) -> None:
-    """The settings of a stack that is older than search do not keep the exporter from its start."""
+def test_an_optional_key_may_be_missing(eks: list[Object]) -> None:
+    """The exporter starts with the settings of a stack that is older than search."""
     plant(eks, "ConfigMap/imageservice-stack", "data.SEARCH_QUEUE_URL", REMOVED)
     assert references.faults(eks) == []
 
 
-def test_a_missing_key_of_the_scaler_is_seen(local: list[Object]) -> None:
-    """The credentials that the scaler reads are looked for in the secret."""
+def test_a_missing_key_of_the_scaler_is_found(local: list[Object]) -> None:
+    """A missing key of the scaler's credentials in the Secret is a fault."""
     plant(local, "Secret/imageservice-aws-credentials", "data.AWS_ACCESS_KEY_ID", REMOVED)
     (fault,) = references.faults(local)
     assert fault.endswith("has no AWS_ACCESS_KEY_ID")
@@ -133,10 +133,15 @@ def test_a_missing_key_of_the_scaler_is_seen(local: list[Object]) -> None:
             "ScaledObject/imageservice",
             "spec.scaleTargetRef.name",
             "imageservice-server",
-            "two autoscalers",
+            "it has two autoscalers",
         ),
-        (CONSUMER, "spec.replicas", 3, "not by both or none"),
-        ("Deployment/imageservice-queue-exporter", "spec.replicas", REMOVED, "not by both or none"),
+        (CONSUMER, "spec.replicas", 3, "either by an autoscaler or by the manifest"),
+        (
+            "Deployment/imageservice-queue-exporter",
+            "spec.replicas",
+            REMOVED,
+            "either by an autoscaler or by the manifest",
+        ),
         (
             "ConfigMap/imageservice-stack",
             "metadata.namespace",
@@ -145,10 +150,10 @@ def test_a_missing_key_of_the_scaler_is_seen(local: list[Object]) -> None:
         ),
     ],
 )
-def test_a_target_that_is_wrong_is_seen(
+def test_a_wrong_target_is_found(
     eks: list[Object], title: str, path: str, value: Any, told: str
 ) -> None:
-    """Each kind of selector and target is a fault when it misses."""
+    """Each kind of wrong selector or target is a fault."""
     assert find(eks, title)
     plant(eks, title, path, value)
     assert any(told in fault for fault in targets.faults(eks))

@@ -1,4 +1,4 @@
-"""KEDA understands every key of every trigger."""
+"""KEDA knows every key of every trigger."""
 
 from typing import Any
 
@@ -11,8 +11,8 @@ from cluster.manifests.plants import REMOVED, plant
 METADATA = "spec.triggers.0.metadata"
 
 
-def test_triggers_keep_to_their_scalers(objects: list[Object]) -> None:
-    """Each key is one of the scaler's, and none that it needs is missing."""
+def test_triggers_are_valid(objects: list[Object]) -> None:
+    """Each key belongs to the scaler, and no required key is missing."""
     assert scaler_keys.faults(objects) == []
 
 
@@ -28,8 +28,8 @@ def test_triggers_keep_to_their_scalers(objects: list[Object]) -> None:
         ("spec.triggers.0.type", "aws-sqs", "KEDA has no such scaler"),
     ],
 )
-def test_a_planted_fault_is_seen(eks: list[Object], path: str, value: Any, told: str) -> None:
-    """A key that is misspelt, missing, deprecated or no text is a fault, which no definition would tell."""
+def test_a_planted_fault_is_found(eks: list[Object], path: str, value: Any, told: str) -> None:
+    """A misspelt, missing or deprecated key and a value that is not a string are faults. The CRD would accept them."""
     plant(eks, "ScaledObject/imageservice-consumer", path, value)
     (fault,) = scaler_keys.faults(eks)
     assert (

@@ -1,4 +1,4 @@
-"""Objects have the fields of their kinds, in every version of Kubernetes that we run on."""
+"""Objects are valid in every supported version of Kubernetes."""
 
 from typing import Any
 
@@ -12,8 +12,8 @@ NEWEST = schemas.VERSIONS[-1]
 
 
 @pytest.mark.parametrize("version", schemas.VERSIONS)
-def test_objects_keep_to_their_schemas(objects: list[Object], version: str) -> None:
-    """No field is unknown or of a wrong type, and no kind is left unchecked."""
+def test_objects_are_valid(objects: list[Object], version: str) -> None:
+    """No field is unknown or has a wrong type, and every kind is checked."""
     assert schemas.faults(objects, version) == []
 
 
@@ -33,10 +33,10 @@ def test_objects_keep_to_their_schemas(objects: list[Object], version: str) -> N
         ("ScaledObject/imageservice", "apiVersion", "keda.sh/v1", "not checked"),
     ],
 )
-def test_a_planted_fault_is_seen(
+def test_a_planted_fault_is_found(
     eks: list[Object], title: str, path: str, value: Any, told: str
 ) -> None:
-    """A misspelt field, a wrong type or value, and a kind without a schema are each a fault."""
+    """A misspelt field, a wrong type or value, and a kind without a schema are faults."""
     plant(eks, title, path, value)
     (fault,) = schemas.faults(eks, NEWEST)
     assert told in fault

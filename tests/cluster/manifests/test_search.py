@@ -1,4 +1,4 @@
-"""Search is a component: a line of an overlay, and for an engine of one's own a secret and a rule besides."""
+"""Search is a component: one line of an overlay. An engine of your own also needs a Secret and a rule."""
 
 import re
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ _HASH = re.compile("-[a-z0-9]{10}$")
 
 @pytest.fixture
 def with_an_engine(tree: Tree) -> Tree:
-    """The overlay for EKS with an engine of one's own, by the component's own words."""
+    """Return the EKS overlay with an engine of its own, as the component documents it."""
     tree.with_search("eks")
     (tree.folder / "overlays" / "eks" / "search.env").write_text(f"SEARCH_URL={ENGINE}\n")
     secret = "  - name: imageservice-search\n    envs: [search.env]\n"
@@ -35,7 +35,7 @@ def with_an_engine(tree: Tree) -> Tree:
 
 
 def rules(tree: Tree) -> Iterator[str]:
-    """The changes of the network policy that the component offers, without their comment sign."""
+    """Yield the rules of the network policy that the component documents in comments."""
     text = (tree.folder / SEARCH / "kustomization.yaml").read_text()
     for line in text.splitlines():
         if "op: add, path: /spec/egress/-" in line:
@@ -43,7 +43,7 @@ def rules(tree: Tree) -> Iterator[str]:
 
 
 def reached(tree: Tree, rule: str) -> dict[str, Egress]:
-    """Where pods may connect to once the overlay has the rule."""
+    """Return the egress of each pod if the overlay has the rule."""
     patch = f"patches:\n- target: {{kind: NetworkPolicy, name: imageservice-aws}}\n  patch: |-\n    {rule}\n"
     tree.change(OVERLAY, "configMapGenerator:\n", f"{patch}configMapGenerator:\n")
     objects = tree.build("eks")
@@ -55,18 +55,18 @@ def pods(objects: list[Object]) -> dict[str, PodTemplate]:
 
 
 def titles(objects: list[Object]) -> set[str]:
-    """Kinds and names; of a generated name, without its hash."""
+    """Return kind/name of all objects, generated names without their hash."""
     return {_HASH.sub("", title(each)) for each in objects}
 
 
-def test_without_it_nothing_is_there(eks: list[Object]) -> None:
-    """An overlay as it stands needs no search engine."""
+def test_without_the_component_there_is_no_indexer(eks: list[Object]) -> None:
+    """The overlay as committed needs no search engine."""
     assert not any("index" in owner for owner in pods(eks))
     assert len(of_kind(eks, "ScaledObject")) == 1
 
 
-def test_a_line_brings_the_indexer(searching: list[Object], eks: list[Object]) -> None:
-    """And nothing but what belongs to it: its pods, what scales and watches them, and what rebuilds the index."""
+def test_one_line_adds_the_indexer(searching: list[Object], eks: list[Object]) -> None:
+    """The component adds the indexer's pods, their autoscaler and monitor, the reindex job, and nothing else."""
     added = titles(searching) - titles(eks)
     assert added == {
         "ServiceAccount/imageservice-indexer",
@@ -79,16 +79,16 @@ def test_a_line_brings_the_indexer(searching: list[Object], eks: list[Object]) -
     }
 
 
-def test_indexers_follow_their_own_queue(searching: list[Object]) -> None:
-    """At least one runs, so that search is seconds behind; more come with the depth of the queue of events."""
+def test_indexers_scale_with_their_queue(searching: list[Object]) -> None:
+    """At least one indexer runs, so that search is only seconds behind. More start with the depth of their queue."""
     spec = find(searching, "ScaledObject/imageservice-indexer")["spec"]
     (trigger,) = spec["triggers"]
     assert trigger["metadata"]["queueURL"] == QUEUE
     assert (spec["minReplicaCount"], spec["maxReplicaCount"]) == (1, 4)
 
 
-def test_reindex_is_started_by_somebody(searching: list[Object]) -> None:
-    """It never runs by itself, and is the indexer's pod with another command."""
+def test_reindex_is_started_by_hand(searching: list[Object]) -> None:
+    """Reindex is suspended, and is the pod of the indexer with another command."""
     assert find(searching, "CronJob/imageservice-reindex")["spec"]["suspend"] is True
     found = pods(searching)
     reindex, indexer = (
@@ -99,23 +99,23 @@ def test_reindex_is_started_by_somebody(searching: list[Object]) -> None:
     assert reindex.spec["serviceAccountName"] == indexer.spec["serviceAccountName"]
 
 
-def test_a_domain_is_known_by_the_stacks_settings(searching: list[Object]) -> None:
-    """With Search=domain there is nothing more to tell, and calls are signed."""
+def test_the_settings_of_the_stack_name_the_domain(searching: list[Object]) -> None:
+    """With Search=domain stack.env has all settings, and calls are signed."""
     for owner in ASKERS:
         told = environments.environment(pods(searching)[owner], searching)
         settings = [f"{name}={told[name][1]}" for name in ("SEARCH_URL", "SEARCH_SIGNED")]
         assert settings == ENGINES["eks"].splitlines()
 
 
-def test_an_indexer_without_an_engine_is_seen(tree: Tree) -> None:
-    """With Search=queue and no secret it would not start, and the gate says so."""
+def test_an_indexer_without_an_engine_is_found(tree: Tree) -> None:
+    """With Search=queue and no Secret the indexer would not start, and the check reports it."""
     tree.with_search("eks")
     told = environments.faults(tree.build("eks"))
     assert any("imageservice-indexer: SEARCH_URL" in fault for fault in told)
 
 
-def test_an_engine_of_ones_own_is_known_by_a_secret(with_an_engine: Tree) -> None:
-    """It comes after the stack's settings, in whose place it stands; who does not search is not told."""
+def test_a_secret_names_an_engine_of_ones_own(with_an_engine: Tree) -> None:
+    """The Secret overrides the settings of the stack. Pods that do not search do not get it."""
     objects = with_an_engine.build("eks")
     assert faults(objects) == []
     told = {
@@ -126,24 +126,24 @@ def test_an_engine_of_ones_own_is_known_by_a_secret(with_an_engine: Tree) -> Non
     assert told == ASKERS
 
 
-def test_another_password_rolls_the_pods(with_an_engine: Tree) -> None:
-    """The secret's name follows what it holds."""
+def test_another_password_restarts_the_pods(with_an_engine: Tree) -> None:
+    """The name of the Secret depends on its content."""
     before = {owner: pod.spec for owner, pod in pods(with_an_engine.build("eks")).items()}
     with_an_engine.change("overlays/eks/search.env", "secret@", "another@")
     after = {owner: pod.spec for owner, pod in pods(with_an_engine.build("eks")).items()}
     assert {owner for owner in after if after[owner] != before[owner]} == ASKERS
 
 
-def test_a_domain_in_the_vpc_is_reached(with_an_engine: Tree) -> None:
-    """By the component's rule for it, on port 443 of its subnets alone."""
+def test_a_domain_in_the_vpc_is_reachable(with_an_engine: Tree) -> None:
+    """The documented rule allows only port 443 of its subnets."""
     subnets, _ = rules(with_an_engine)
     for owner, egress in reached(with_an_engine, subnets).items():
         assert egress.ports("10.0.48.7") == {443}, owner
         assert egress.ports("10.0.49.7") == set(), owner
 
 
-def test_an_engine_in_the_cluster_is_reached(with_an_engine: Tree) -> None:
-    """By the component's rule for it, on its own port in its own namespace."""
+def test_an_engine_in_the_cluster_is_reachable(with_an_engine: Tree) -> None:
+    """The documented rule allows only its port in its namespace."""
     _, namespace = rules(with_an_engine)
     allowed = yaml.safe_load(namespace)[0]["value"]
     for owner, egress in reached(with_an_engine, namespace).items():
@@ -152,7 +152,7 @@ def test_an_engine_in_the_cluster_is_reached(with_an_engine: Tree) -> None:
 
 
 def test_irsa_annotates_the_indexer(tree: Tree) -> None:
-    """Where search comes before it, as in the overlays."""
+    """If search comes before irsa, as in the overlays."""
     tree.with_search("eks")
     tree.change(OVERLAY, "  - ../../components/pod-identity", "  - ../../components/irsa")
     account = find(tree.build("eks"), "ServiceAccount/imageservice-indexer")
@@ -161,6 +161,6 @@ def test_irsa_annotates_the_indexer(tree: Tree) -> None:
 
 
 def test_an_overlay_builds_without_a_queue_for_events(tree: Tree) -> None:
-    """A stack with Search=off has none, and its settings say so by being empty."""
+    """A stack with Search=off has no such queue, and its setting is empty."""
     tree.change("overlays/eks/stack.env", f"SEARCH_QUEUE_URL={QUEUE}\n", "SEARCH_QUEUE_URL=\n")
     assert faults(tree.build("eks")) == []

@@ -1,4 +1,4 @@
-"""An alert tells whoever is woken what is wrong, and leads to what to do."""
+"""Alerts say what is wrong and link to the runbook entry that says what to do."""
 
 import re
 
@@ -32,14 +32,14 @@ WORDS = {
 
 
 def sections() -> dict[str, str]:
-    """The runbook's entries by the anchors that GitHub and GitLab make of their headings."""
+    """Return the entries of the runbook by the anchors that GitHub and GitLab generate."""
     parts = re.split(r"^### (\w+)\n", RUNBOOK.read_text(encoding="utf-8"), flags=re.MULTILINE)
     return dict(zip((name.lower() for name in parts[1::2]), parts[2::2], strict=True))
 
 
 @EACH
-def test_an_alert_has_words_for_a_person(alert: Rule) -> None:
-    """A summary, a description, a severity that somebody acts on, and some patience."""
+def test_an_alert_has_texts(alert: Rule) -> None:
+    """It has a summary, a description and a severity."""
     assert alert.labels["severity"] in {"critical", "warning"}
     assert set(alert.annotations) == {"summary", "description", "runbook_url"}
     assert all(alert.annotations[key].endswith(".") for key in ("summary", "description"))
@@ -47,8 +47,8 @@ def test_an_alert_has_words_for_a_person(alert: Rule) -> None:
 
 
 @EACH
-def test_an_alert_leads_to_its_entry_in_the_runbook(alert: Rule) -> None:
-    """Which says what it means, how to see it, and what to do."""
+def test_an_alert_links_to_its_runbook_entry(alert: Rule) -> None:
+    """The entry says what it means, how to see it, and what to do."""
     page, _, anchor = alert.annotations["runbook_url"].partition("#")
     assert page == RUNBOOK.relative_to(ROOT).as_posix()
     assert anchor == alert.name.lower()
@@ -57,7 +57,7 @@ def test_an_alert_leads_to_its_entry_in_the_runbook(alert: Rule) -> None:
 
 
 def test_the_runbook_has_no_entry_without_an_alert() -> None:
-    """What was renamed or dropped does not stay."""
+    """Entries of renamed or removed alerts are removed too."""
     assert set(sections()) == {alert.name.lower() for alert in ALERTS}
 
 
@@ -73,7 +73,7 @@ def test_the_runbook_names_dashboards_and_panels_that_exist() -> None:
 
 @pytest.mark.parametrize("event", LOG_EVENTS)
 def test_the_runbook_greps_for_log_events_that_exist(event: str) -> None:
-    """A command of the runbook that searches a log finds what the code writes."""
+    """Each log event in a command of the runbook is in the code."""
     sources = [
         path for folder in ("core", "server", "consumer") for path in (ROOT / folder).rglob("*.py")
     ]

@@ -1,4 +1,4 @@
-"""The dashboards keep to the rules of the house, and can be loaded as they are."""
+"""Dashboards follow our conventions and can be loaded into Grafana."""
 
 import json
 import subprocess
@@ -20,9 +20,9 @@ NAMES = {
     "dependencies-and-cost",
 }
 DATA_SOURCE = {"type": "prometheus", "uid": "${datasource}"}
-# What `kubectl apply` keeps in an annotation of the ConfigMap is bounded.
+# Kubernetes limits the annotation in which `kubectl apply` stores the ConfigMap.
 MOST_BYTES = 200_000
-# KEDA's own label is lost where its scrape does not honour labels.
+# Without honorLabels the label `namespace` of KEDA's metrics is the namespace of KEDA.
 WITHOUT_NAMESPACE = ("keda_", "ALERTS", "imageservice:slo_objective")
 
 EACH = pytest.mark.parametrize("dashboard", dashboards().values(), ids=lambda each: each["uid"])
@@ -33,22 +33,22 @@ PANELS = [
 ]
 
 
-def test_there_are_those_that_the_runbook_speaks_of() -> None:
-    """Each under a uid of its own that does not change."""
+def test_the_dashboards_exist() -> None:
+    """Each has a uid that does not change."""
     assert {path.stem for path in DASHBOARD_FILES} == NAMES
     assert {each["uid"] for each in dashboards().values()} == {f"imageservice-{n}" for n in NAMES}
 
 
-def test_the_files_are_as_the_generator_writes_them() -> None:
-    """Who changes a dashboard in Grafana carries the change into its module."""
+def test_the_files_are_fresh() -> None:
+    """A change in Grafana must be made in the generator too."""
     command = [sys.executable, "-m", "k8s.components.monitoring.generator", "--check"]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
 
 
 @EACH
-def test_a_dashboard_lets_its_reader_choose(dashboard: dict[str, Any]) -> None:
-    """The data source and the namespace are variables; nothing names a data source of somebody's Grafana."""
+def test_a_dashboard_has_variables(dashboard: dict[str, Any]) -> None:
+    """Data source and namespace are variables, and no data source is fixed."""
     variables = {each["name"]: each["type"] for each in dashboard["templating"]["list"]}
     assert variables == {"datasource": "datasource", "namespace": "query"}
     sources = [found for found in _everything(dashboard, "datasource") if isinstance(found, dict)]
@@ -57,8 +57,8 @@ def test_a_dashboard_lets_its_reader_choose(dashboard: dict[str, Any]) -> None:
 
 
 @EACH
-def test_a_dashboard_fits_where_it_is_put(dashboard: dict[str, Any]) -> None:
-    """Ids are distinct, panels do not overlap, and the text is short enough for a ConfigMap."""
+def test_a_dashboard_fits(dashboard: dict[str, Any]) -> None:
+    """Ids are distinct, panels do not overlap, and the JSON fits into a ConfigMap."""
     ids = [panel["id"] for panel in dashboard["panels"]]
     assert len(ids) == len(set(ids))
     assert len(json.dumps(dashboard, indent=2)) < MOST_BYTES
@@ -72,8 +72,8 @@ def test_a_dashboard_fits_where_it_is_put(dashboard: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("panel", PANELS)
-def test_a_panel_says_what_it_shows(panel: dict[str, Any]) -> None:
-    """Title, a sentence, a unit, and a name for each line."""
+def test_a_panel_has_texts(panel: dict[str, Any]) -> None:
+    """It has a title, a description, a unit, and a legend for each series."""
     assert panel["title"]
     assert panel["description"].endswith(".")
     assert panel["fieldConfig"]["defaults"]["unit"]
@@ -83,11 +83,11 @@ def test_a_panel_says_what_it_shows(panel: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("panel", PANELS)
-def test_a_panel_follows_the_page(panel: dict[str, Any]) -> None:
-    """Rates are over Grafana's own interval, and everything is of the namespace that was chosen."""
+def test_a_panel_uses_the_variables(panel: dict[str, Any]) -> None:
+    """Rates use $__rate_interval, and every selector has the selected namespace."""
     for target in panel["targets"]:
         expr = target["expr"]
-        # The cost's rules have a window of their own, and a rate beside them takes the same.
+        # The recording rules of cost have a fixed window, and a rate combined with them must use the same.
         if "imageservice:dynamodb_write_units:rate5m" not in expr and "[1h]" not in expr:
             assert "[" not in expr.replace("[$__rate_interval]", ""), expr
         for selector in promql.selectors(expr.replace("$__rate_interval", "5m")):

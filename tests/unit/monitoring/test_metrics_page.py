@@ -1,4 +1,4 @@
-"""The page of metrics leaves none out."""
+"""docs/metrics.md lists every metric."""
 
 import re
 from pathlib import Path
@@ -11,13 +11,13 @@ PARTS = ("_sum", "_count", "_bucket")
 
 
 def test_every_metric_of_the_code_is_on_the_page() -> None:
-    """Its generator goes through modules by hand; a metric in another module would be missed in silence."""
+    """The generator has a list of modules. A metric in another module would be missed silently."""
     told = re.findall(r"^\| `(\w+)` \|", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
     assert sorted(told) == sorted(defined())
 
 
-def test_dashboards_may_ask_for_every_metric_of_the_code() -> None:
-    """What the sources define is what importing their modules brings."""
+def test_every_metric_of_the_code_is_known() -> None:
+    """The metrics that the sources define are those that importing the modules registers."""
     names = {re.sub(f"({'|'.join(PARTS)})$", "", name) for name in ours()}
     assert {name for name in names if not name.startswith(("process_", "python_"))} == set(
         defined()
@@ -25,7 +25,7 @@ def test_dashboards_may_ask_for_every_metric_of_the_code() -> None:
 
 
 def test_a_metric_in_a_new_module_is_found(tmp_path: Path) -> None:
-    """However deep, and however the call is broken into lines; a counter of another kind is none."""
+    """It is found at any depth and with any line breaks. A collections.Counter is not a metric."""
     module = tmp_path / "consumer" / "deep" / "new.py"
     module.parent.mkdir(parents=True)
     module.write_text(

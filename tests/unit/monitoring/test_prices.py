@@ -1,4 +1,4 @@
-"""The rules charge what the benchmarks charge."""
+"""Recording rules and benchmarks use the same prices."""
 
 import re
 
@@ -17,7 +17,7 @@ PRICES = {
 
 
 def test_prices_are_those_of_the_benchmarks() -> None:
-    """Prometheus cannot import them, so that they stand twice, and here side by side."""
+    """Prometheus cannot import them, so they are written twice and compared here."""
     written = {
         rule.labels["unit"]: re.fullmatch(r"vector\(([\d.]+)\)", rule.expr)
         for rule in recordings()

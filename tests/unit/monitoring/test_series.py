@@ -1,4 +1,4 @@
-"""Dashboards and rules ask for nothing that does not exist."""
+"""Dashboards and rules query only metrics and labels that exist."""
 
 import re
 
@@ -25,15 +25,15 @@ LOST = [
 
 
 @pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.where)
-def test_a_panel_asks_for_metrics_and_labels_that_exist(query: panels.Query) -> None:
-    """And its legend shows labels that its answer has."""
+def test_a_panel_uses_metrics_and_labels_that_exist(query: panels.Query) -> None:
+    """Its legend uses only labels of the result."""
     has = promql.labels(query.promql, KNOWN)
     shown = set(re.findall(r"{{(\w+)}}", query.legend))
     assert shown <= has, query.where
 
 
-def test_the_marks_on_a_page_ask_for_what_exists() -> None:
-    """Alerts that fired, drawn into every panel."""
+def test_annotations_use_labels_that_exist() -> None:
+    """Annotations of firing alerts."""
     for dashboard in panels.dashboards().values():
         for mark in dashboard["annotations"]["list"]:
             has = promql.labels(mark["expr"], KNOWN)
@@ -41,22 +41,22 @@ def test_the_marks_on_a_page_ask_for_what_exists() -> None:
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.variant)
-def test_a_rule_asks_for_metrics_and_labels_that_exist(rule: rules.Rule) -> None:
-    """And an alert's words use labels that it has."""
+def test_a_rule_uses_metrics_and_labels_that_exist(rule: rules.Rule) -> None:
+    """The texts of an alert use only labels of the result."""
     has = promql.labels(rule.expr, KNOWN) | rule.labels.keys()
     used = set(re.findall(r"\$labels\.(\w+)", " ".join(rule.annotations.values())))
     assert used <= has, rule.variant
 
 
 @pytest.mark.parametrize(("expr", "told"), LOST, ids=lambda each: each)
-def test_what_does_not_exist_is_noticed(expr: str, told: str) -> None:
-    """The check can fail: a misspelt metric, a misspelt label, anywhere that one may stand."""
+def test_a_missing_metric_or_label_is_found(expr: str, told: str) -> None:
+    """A misspelt metric and a misspelt label are found in every position."""
     with pytest.raises(BadQuery, match=told):
         promql.labels(expr, KNOWN)
 
 
-def test_the_registry_is_read_with_its_labels() -> None:
-    """Each kind of metric becomes the series that Prometheus sees."""
+def test_the_registry_has_its_labels() -> None:
+    """Each kind of metric becomes the series that Prometheus scrapes."""
     own: Series = {
         name: has - {"job", "namespace", "pod", "instance"} for name, has in OURS.items()
     }
@@ -69,11 +69,11 @@ def test_the_registry_is_read_with_its_labels() -> None:
 @pytest.mark.parametrize(
     ("where", "expr"),
     [(query.where, query.promql) for query in QUERIES]
-    # A former name is recorded as it is, a counter too.
+    # A deprecated series is recorded without rate(), even if it is a counter.
     + [(r.variant, r.expr) for r in RULES if r.labels.get("deprecated") != "true"],
 )
-def test_a_counter_is_seen_by_its_growth_alone(where: str, expr: str) -> None:
-    """Its height says nothing: it falls to 0 whenever a pod is replaced."""
+def test_counters_are_used_with_rate(where: str, expr: str) -> None:
+    """The value of a counter means nothing: it starts at 0 in every new pod."""
     for selector in promql.selectors(expr):
         if is_counter(selector.metric):
             assert selector.within in promql.GROWTH, f"{where}: {selector.text}"
@@ -83,8 +83,8 @@ def test_a_counter_is_seen_by_its_growth_alone(where: str, expr: str) -> None:
     ("where", "expr"),
     [(query.where, query.promql) for query in QUERIES] + [(r.variant, r.expr) for r in RULES],
 )
-def test_our_metrics_are_asked_of_our_jobs(where: str, expr: str) -> None:
-    """Names such as process_cpu_seconds_total are everybody's."""
+def test_our_metrics_are_selected_by_job(where: str, expr: str) -> None:
+    """Metrics such as process_cpu_seconds_total exist in other programs too."""
     for selector in promql.selectors(expr):
         if selector.metric in OURS:
             assert selector.matchers.get("job", "").startswith("imageservice-"), (

@@ -1,4 +1,4 @@
-"""An alert that speaks of a pod's worth of messages means the autoscaler's."""
+"""The number of messages per pod in an alert equals that of the autoscaler."""
 
 import re
 from pathlib import Path
@@ -10,10 +10,10 @@ from cluster.dashboards.rules import alerts
 SCALED_OBJECT = Path(__file__).parents[3] / "k8s" / "components" / "keda" / "scaled-object.yaml"
 
 
-def test_half_a_pods_worth_is_half_the_queue_length() -> None:
-    """Rules are no part of what kustomize replaces in, so that the figure stands twice, and here side by side.
+def test_the_alert_uses_half_of_the_queue_length() -> None:
+    """kustomize cannot replace a number inside an expression, so it is written twice and compared here.
 
-    Half, because a fallback to one pod tells one worth of a queue that is empty.
+    Half of queueLength, because a fallback to one pod reports one queueLength for an empty queue.
     """
     (trigger,) = yaml.safe_load(SCALED_OBJECT.read_text())["spec"]["triggers"]
     (alert,) = (alert for alert in alerts() if alert.name == "ImageserviceKedaErrors")

@@ -39,10 +39,10 @@ async def open_clients(settings: ConsumerSettings) -> AsyncIterator[Clients]:
             shards=settings.customer_shards,
             retention_s=settings.retention_days * _DAY_S,
         )
-        tables = Tables(aws.dynamodb, aws.wire.dynamodb, statements, settings.batching)
+        tables = Tables(aws.dynamodb, aws.http.dynamodb, statements, settings.batching)
         redis = open_completed_requests(settings)
         failed_requests = SqsQueue(
-            aws.wire.sqs,
+            aws.http.sqs,
             settings.failed_requests_queue_url,
             batching=settings.batching,
             sends_name="sqs failed requests",
@@ -50,9 +50,9 @@ async def open_clients(settings: ConsumerSettings) -> AsyncIterator[Clients]:
         clients = Clients(
             aws=aws,
             tables=tables,
-            queue=SqsQueue(aws.wire.sqs, settings.queue_url, batching=settings.batching),
+            queue=SqsQueue(aws.http.sqs, settings.queue_url, batching=settings.batching),
             notifier=Notifier(
-                aws.wire.sns,
+                aws.http.sns,
                 settings.topic_arn,
                 settings.public_base_url,
                 failed_requests,

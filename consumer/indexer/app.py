@@ -48,7 +48,7 @@ async def run(settings: IndexerSettings, _arguments: argparse.Namespace) -> int:
     async with open_aws() as aws:
         engine = writer_of(aws, settings)
         indexer = Indexer(
-            EventQueue(SqsQueue(aws.wire.sqs, settings.search_queue_url)),
+            EventQueue(SqsQueue(aws.http.sqs, settings.search_queue_url)),
             tables_of(aws, settings),
             engine,
             receive_wait=settings.receive_wait_s,
@@ -93,4 +93,4 @@ def writer_of(aws: Aws, settings: ReindexSettings) -> SearchWriter:
 def tables_of(aws: Aws, settings: ReindexSettings) -> Tables:
     """Both tables, to be read."""
     statements = Statements(settings.requests_table, settings.images_table)
-    return Tables(aws.dynamodb, aws.wire.dynamodb, statements)
+    return Tables(aws.dynamodb, aws.http.dynamodb, statements)

@@ -232,7 +232,7 @@ async def _rescue_request(
 async def _fail_dlq_requests(clients: Clients, dlq_url: str) -> ReconcileStats:
     """Fail the PENDING requests of the messages in the DLQ. Messages that cannot be read stay there."""
     stats = ReconcileStats()
-    async with open_queue_reader(SqsQueue(clients.aws.wire.sqs, dlq_url)) as reader:
+    async with open_queue_reader(SqsQueue(clients.aws.http.sqs, dlq_url)) as reader:
         async for messages in reader.batches():
             done: list[IncomingMessage] = []
             for message in messages:

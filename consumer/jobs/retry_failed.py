@@ -122,7 +122,7 @@ class FailedRequestRetry:
         self._stats = stats
         self._rate_limiter = RateLimiter(arguments.rate)
         self._finder = FailedRequestFinder(
-            clients.tables, clients.aws.wire.dynamodb, arguments.failure_code
+            clients.tables, clients.aws.http.dynamodb, arguments.failure_code
         )
         self._reopener = RequestReopener(clients, arguments.failure_code, stats)
 
@@ -151,7 +151,7 @@ class FailedRequestRetry:
 
     async def from_queue(self, queue_url: str) -> None:
         """Retry the requests of all messages in the queue. Messages of skipped requests are released at the end."""
-        async with open_queue_reader(SqsQueue(self._clients.aws.wire.sqs, queue_url)) as reader:
+        async with open_queue_reader(SqsQueue(self._clients.aws.http.sqs, queue_url)) as reader:
             with Progress(_NAME, await reader.visible_count()) as progress:
                 async for messages in reader.batches():
                     await self._reopen_messages(reader, messages)

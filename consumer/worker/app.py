@@ -120,7 +120,7 @@ async def open_worker(settings: ConsumerSettings, clients: Clients) -> AsyncIter
         pipeline=Pipeline(
             fetcher=fetcher,
             decoder=decoder,
-            storage=ImageStorage(clients.aws.wire.bucket(settings.bucket), settings.bucket, secret),
+            storage=ImageStorage(clients.aws.http.bucket(settings.bucket), settings.bucket, secret),
             tables=clients.tables,
             retry_policy=retry_policy,
         ),

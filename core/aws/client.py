@@ -1,6 +1,6 @@
-"""The way to AWS: clients, and one place that calls them.
+"""AWS clients, and the function that makes their calls.
 
-Endpoints, region and credentials come from the SDK's own variables (AWS_ENDPOINT_URL, AWS_DEFAULT_REGION, …).
+Endpoints, region and credentials come from the SDK's variables (AWS_ENDPOINT_URL, AWS_DEFAULT_REGION, …).
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 from botocore.exceptions import BotoCoreError, ClientError
 
-from core.aws.http import JsonService, Limits, Wire, open_http_clients, open_sqs_client
+from core.aws.http import AwsHttpClients, JsonService, Limits, open_http_clients, open_sqs_client
 from core.errors import DependencyUnavailable, RequestRejected
 from core.runtime.metrics import AWS_CALL_SECONDS, AWS_CALLS
 
@@ -40,17 +40,19 @@ _REJECTIONS = frozenset(
         "ParameterValueInvalid",
     }
 )
-"""Codes that speak of the request's content. Any other (throttling, internal errors, missing tables, refused
-permissions, expired credentials) is our own installation's trouble and never an image's."""
+"""Error codes that concern the content of the request. All others (throttling, internal errors, missing tables, missing
+permissions, expired credentials) are a fault of the installation, never of an image."""
 
 
 CALL_SECONDS = 15.0
-"""The longest that a call may take, the SDK's retries included. A connection that answers nothing must not hold up what
-waits behind it."""
+"""Time limit of a call, retries included. A connection that does not answer must not block the callers behind it."""
 
 
 async def call(operation: str, response: Awaitable[R], *, seconds: float = CALL_SECONDS) -> R:
-    """Await a client's call; measure it; raise RequestRejected or DependencyUnavailable."""
+    """Await a client's call and measure it. `seconds` is its time limit.
+
+    Raises RequestRejected or DependencyUnavailable.
+    """
     started = time.perf_counter()
     outcome = "cancelled"
     try:
@@ -75,9 +77,9 @@ async def call(operation: str, response: Awaitable[R], *, seconds: float = CALL_
 
 @dataclass(frozen=True, slots=True)
 class Aws:
-    """The clients of one process, and the short way for the calls that every image needs.
+    """The clients of one process: the SDK's, and `http`, which makes the calls that every image needs at less cost.
 
-    They share no connection pool, and on the short way no two services do; each pool holds up to 64 connections.
+    No two of them share a connection pool, and in `http` each service has its own. A pool holds up to 64 connections.
     """
 
     dynamodb: "DynamoDBClient"
@@ -85,17 +87,17 @@ class Aws:
     s3: "S3Client"
     sns: "SNSClient"
     cloudwatch: "CloudWatchClient"
-    wire: Wire
+    http: AwsHttpClients
 
 
 _LIMITS = Limits()
 _CONFIG = AioConfig(
     connect_timeout=_LIMITS.connect_timeout,
-    # Above SQS's longest long poll of 20 s: the SDK has one for all calls.
+    # Above SQS's longest long poll of 20 s: the SDK has one time-out for all calls.
     read_timeout=25,
     retries={"mode": "standard", "total_max_attempts": 3},
     max_pool_connections=_LIMITS.connections,
-    # Half of the SDK's cost for a batch; what we send is built by typed code.
+    # Validation is half of the SDK's cost for a batch, and typed code builds our requests.
     parameter_validation=False,
     tcp_keepalive=True,
 )
@@ -103,7 +105,7 @@ _CONFIG = AioConfig(
 
 @asynccontextmanager
 async def open_aws(limits: Limits = _LIMITS) -> AsyncIterator[Aws]:
-    """`limits` are the short way's."""
+    """Open the clients of all services. `limits` applies to `Aws.http`."""
     session = get_session()
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
@@ -117,7 +119,7 @@ async def open_aws(limits: Limits = _LIMITS) -> AsyncIterator[Aws]:
             s3=s3,
             sns=sns,
             cloudwatch=await enter(session.create_client("cloudwatch", config=_CONFIG)),
-            wire=await enter(
+            http=await enter(
                 open_http_clients(session, limits, dynamodb=dynamodb, sqs=sqs, s3=s3, sns=sns)
             ),
         )

@@ -69,12 +69,12 @@ class Tables:
     def __init__(
         self,
         dynamodb: "DynamoDBClient",
-        wire: JsonService,
+        http: JsonService,
         statements: Statements,
         batching: Batching = NO_LINGER,
     ) -> None:
         self._dynamodb = dynamodb
-        self._wire = wire
+        self._http = http
         self.statements = statements
         self._writes: Batcher[Statement, None] = Batcher(
             "dynamodb writes",
@@ -134,7 +134,7 @@ class Tables:
         table = self.statements.requests_table
         response = await call(
             "dynamodb:BatchGetItem",
-            self._wire.invoke(
+            self._http.invoke(
                 "BatchGetItem",
                 {
                     "RequestItems": {
@@ -165,7 +165,7 @@ class Tables:
         """
         table = self.statements.requests_table
         members = query_members(table, index, shard, span, after=after, limit=limit)
-        return slice_of(index, await call("dynamodb:Query", self._wire.invoke("Query", members)))
+        return slice_of(index, await call("dynamodb:Query", self._http.invoke("Query", members)))
 
     async def reopen(
         self,
@@ -211,7 +211,7 @@ class Tables:
         try:
             response = await call(
                 "dynamodb:BatchExecuteStatement",
-                self._wire.invoke("BatchExecuteStatement", {"Statements": statements}),
+                self._http.invoke("BatchExecuteStatement", {"Statements": statements}),
             )
         except RequestRejected as rejection:
             raise BatchRejected from rejection
@@ -225,7 +225,7 @@ class Tables:
         try:
             response = await call(
                 "dynamodb:BatchGetItem",
-                self._wire.invoke("BatchGetItem", {"RequestItems": by_table}),
+                self._http.invoke("BatchGetItem", {"RequestItems": by_table}),
             )
         except RequestRejected as rejection:
             raise BatchRejected from rejection

@@ -65,7 +65,7 @@ async def queue_depth(aws: AwsAccess, queue_url: str) -> Depth | None:
     """Read the approximate depth of a queue; None if the read fails."""
     names = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
     try:
-        response = await aws.clients.wire.sqs.invoke(
+        response = await aws.clients.http.sqs.invoke(
             "GetQueueAttributes", {"QueueUrl": queue_url, "AttributeNames": names}
         )
     except AWS_ERRORS:

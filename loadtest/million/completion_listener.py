@@ -74,7 +74,7 @@ class NotificationListener:
 
     async def _receive(self) -> None:
         # Our own HTTP client: the SDK would make up most of the CPU of the driver.
-        sqs = self._aws.clients.wire.sqs
+        sqs = self._aws.clients.http.sqs
         options = {"MaxNumberOfMessages": 10, "WaitTimeSeconds": WAIT_S}
         received = await sqs.invoke("ReceiveMessage", {"QueueUrl": self._queue_url, **options})
         messages = received.get("Messages", [])

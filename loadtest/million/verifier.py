@@ -106,7 +106,7 @@ class TableLookup:
         found: dict[str, list[Any]] = {name: [] for name in tables}
         remaining: Any = tables
         while remaining:
-            response = await self._aws.clients.wire.dynamodb.invoke(
+            response = await self._aws.clients.http.dynamodb.invoke(
                 "BatchGetItem", {"RequestItems": remaining}
             )
             for name, rows in response["Responses"].items():

@@ -17,7 +17,7 @@ from aiohttp import web
 from botocore.exceptions import BotoCoreError, ClientError
 
 from core.aws.client import Aws, open_aws
-from core.aws.http import Limits, Wire
+from core.aws.http import AwsHttpClients, Limits
 from harness.tables import aws_with
 
 PATIENCE_S = 60
@@ -122,18 +122,20 @@ async def listening(serve: Serve, tls: ssl.SSLContext | None = None) -> AsyncIte
 
 
 @asynccontextmanager
-async def wire_of(url: str, limits: Limits) -> AsyncIterator[Wire]:
+async def http_clients_of(url: str, limits: Limits) -> AsyncIterator[AwsHttpClients]:
     """Open our own HTTP clients for that URL with the test's limits."""
     with patch.dict("os.environ", _environment(url)):
         async with open_aws(limits) as aws:
-            yield aws.wire
+            yield aws.http
 
 
 @asynccontextmanager
-async def wire_at(serve: Serve, limits: Limits | None = None) -> AsyncIterator[Wire]:
+async def http_clients_at(
+    serve: Serve, limits: Limits | None = None
+) -> AsyncIterator[AwsHttpClients]:
     """Open our own HTTP clients for `serve`."""
-    async with listening(serve) as url, wire_of(url, limits or Limits()) as wire:
-        yield wire
+    async with listening(serve) as url, http_clients_of(url, limits or Limits()) as http:
+        yield http
 
 
 def _environment(url: str) -> dict[str, str]:
@@ -162,11 +164,11 @@ async def until_hung_up(reader: asyncio.StreamReader) -> bytes:
     return bytes(rest)
 
 
-async def put(wire: Wire, body: bytes) -> None:
-    await wire.bucket("pics").put_object(
+async def put(http: AwsHttpClients, body: bytes) -> None:
+    await http.bucket("pics").put_object(
         "a.jpg", body, sha256="0" * 64, content_type="image/jpeg", cache_control="public"
     )
 
 
-async def send(wire: Wire) -> None:
-    await wire.sqs.invoke("SendMessageBatch", {})
+async def send(http: AwsHttpClients) -> None:
+    await http.sqs.invoke("SendMessageBatch", {})

@@ -49,7 +49,7 @@ async def fetcher() -> AsyncIterator[Fetcher]:
 def worker_of(fetcher: Fetcher, aws: Aws, queue_url: str) -> MessageHandler:
     """A worker that only fetches."""
     return MessageHandler(
-        queue=ReceiveQueue(SqsQueue(aws.wire.sqs, queue_url)),
+        queue=ReceiveQueue(SqsQueue(aws.http.sqs, queue_url)),
         pipeline=Pipeline(
             fetcher=fetcher,
             decoder=NOTHING,

@@ -66,7 +66,7 @@ class Workshop:
         """An indexer in its role, which is stopped in the end."""
         environment = self.aws.environment("indexer")
         async with aws_with(environment) as aws, tables_of(environment, self.stack) as tables:
-            queue = EventQueue(SqsQueue(aws.wire.sqs, self.stack.search_queue_url))
+            queue = EventQueue(SqsQueue(aws.http.sqs, self.stack.search_queue_url))
             indexer = Indexer(queue, tables, engine, receive_wait=1, drain_grace=10)
             running = asyncio.create_task(indexer.run())
             try:

@@ -1,7 +1,7 @@
-"""Sending signed requests to one endpoint: connections, time-outs, retries.
+"""Sends signed requests to one endpoint over kept connections, with time-outs and retries.
 
-aiohttp makes and keeps the connections. Its session is left out: cookies, redirects, proxies by environment and bodies
-of every kind are not needed here, and make up most of a small request's cost.
+aiohttp makes and keeps the connections. Its session is not used: cookies, redirects, proxies by environment and bodies
+of all kinds are not needed here, and they make up most of the cost of a small request.
 """
 
 import asyncio
@@ -16,9 +16,9 @@ from botocore.exceptions import NoCredentialsError
 from yarl import URL
 
 from core.aiohttp_internals import Connection, open_connection, request_to
-from core.aws.http.connection import Answer, converse, hang_up
-from core.aws.http.errors import Retryable, Throttled
-from core.aws.http.sigv4 import Credentials, Scope, signed
+from core.aws.http.connection import Response, abort, send_request
+from core.aws.http.errors import RetryableError, ThrottledError
+from core.aws.http.sigv4 import Credentials, CredentialScope, sign
 from core.resilience.backoff import Backoff
 from core.runtime.metrics import AWS_THROTTLES
 
@@ -28,7 +28,7 @@ MAX_ATTEMPTS = 3
 _BACKOFF = Backoff(0.1, 0.4, factor=4)
 
 _TRANSIENT = (
-    Retryable,
+    RetryableError,
     aiohttp.ClientConnectionError,
     aiohttp.ClientPayloadError,
     TimeoutError,
@@ -36,36 +36,36 @@ _TRANSIENT = (
 
 
 class CredentialSource(Protocol):
-    """The SDK's credentials, which renew themselves."""
+    """The SDK's credentials. It renews them before they expire."""
 
     async def get_frozen_credentials(self) -> Any: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a service is given before it counts as failed, and how much of this process it can hold up."""
+    """Time-outs of a service, and how many connections of this process it can occupy."""
 
     connect_timeout: float = 3
     """Seconds to connect to one address."""
 
     read_timeout: float = 4
-    """Seconds without a byte taken or given, beyond those that a call asks the service to wait. Three tries must fit
-    into `core.aws.client.CALL_SECONDS`, or a connection gone silent costs the call rather than a try."""
+    """Seconds without a byte sent or received, added to the wait that the call requests of the service. Three attempts
+    must fit into `core.aws.client.CALL_SECONDS`: then a dead connection fails one attempt and not the call."""
 
     connections: int = 64
-    """At once to each service. The SDK's default of 10 caps throughput silently."""
+    """Connections to each service. The SDK's default of 10 limits throughput without an error."""
 
 
-class Exchange:
-    """Signs and sends. `endpoint` is a URL whose path counts for nothing; `proxy` that of an HTTP proxy on the way.
+class SignedClient:
+    """Signs requests and sends them to `endpoint`, a URL whose path is ignored. `proxy` is the URL of an HTTP proxy.
 
-    What shares a connector shares its limit.
+    Clients that share a connector share its limit of connections.
     """
 
     def __init__(
         self,
         endpoint: str,
-        scope: Scope,
+        scope: CredentialScope,
         *,
         connector: aiohttp.BaseConnector,
         credentials: CredentialSource | None,
@@ -87,7 +87,7 @@ class Exchange:
 
     @property
     def service(self) -> str:
-        """As AWS signs it: dynamodb, sqs, sns or s3."""
+        """The name in the signature: dynamodb, sqs, sns or s3."""
         return self._scope.service
 
     async def send(
@@ -100,13 +100,14 @@ class Exchange:
         payload_sha256: str,
         wait: float = 0,
         fresh: bool = False,
-    ) -> Answer:
-        """One try, signed now. `path` is percent-encoded, header names are in lower case, their values our own.
+    ) -> Response:
+        """Make one attempt, signed now.
 
-        `wait` is what the request allows the service to wait, in seconds; `fresh` asks for a connection never used.
+        `path` is percent-encoded; header names are in lower case. `wait` is the time that the request allows the
+        service to wait, in seconds. `fresh` requires a connection that was never used.
         Raises aiohttp's ClientError, TimeoutError or NoCredentialsError.
         """
-        all_headers = signed(
+        all_headers = sign(
             {**headers, "host": self._host},
             method=method,
             path=path,
@@ -119,11 +120,11 @@ class Exchange:
         head = f"{method} {path} HTTP/1.1\r\n{fields}content-length: {len(body)}\r\n\r\n"
         try:
             connection = await self._connect(fresh=fresh)
-            return await converse(
-                connection, head.encode(), body, silence=self._read_timeout + wait
+            return await send_request(
+                connection, head.encode(), body, read_timeout=self._read_timeout + wait
             )
-        except BaseException as fault:
-            _forget_frames(fault)
+        except BaseException as error:
+            _clear_frames(error)
             raise
 
     async def _connect(self, *, fresh: bool) -> Connection:
@@ -132,10 +133,10 @@ class Exchange:
                 self._connector, self._destination, self._connect_timeout
             )
             protocol = connection.protocol
-            # Only a connection that was asked before has a read time-out.
+            # Only a used connection has a read time-out.
             if not fresh or protocol is None or protocol.read_timeout is None:
                 return connection
-            hang_up(connection)
+            abort(connection)
 
     async def _credentials(self) -> Credentials:
         if self._source is None:
@@ -144,13 +145,13 @@ class Exchange:
         return frozen
 
 
-def _forget_frames(fault: BaseException) -> None:
-    """Empty the frames that an error came through; it can still be read and raised.
+def _clear_frames(error: BaseException) -> None:
+    """Clear the frames of an error's traceback; it can still be logged and raised.
 
-    Some of aiohttp's keep the error that keeps them, and with it every frame down to the one that has the body: in an
-    outage, memory that grows until the garbage collector comes to its last generation.
+    Some frames of aiohttp refer to the error that refers to them, and so keep every frame down to the one with the
+    body. In an outage that memory would grow until the garbage collector runs its last generation.
     """
-    link: BaseException | None = fault
+    link: BaseException | None = error
     seen: set[int] = set()
     while link is not None and id(link) not in seen:
         seen.add(id(link))
@@ -158,11 +159,11 @@ def _forget_frames(fault: BaseException) -> None:
         link = link.__cause__ or link.__context__
 
 
-async def retried(operation: str, attempt: Callable[[bool], Awaitable[R]]) -> R:
-    """Try again what may succeed in a moment; raises the last error. `operation` is for the metrics.
+async def with_retries(operation: str, attempt: Callable[[bool], Awaitable[R]]) -> R:
+    """Call `attempt` up to MAX_ATTEMPTS times while its error is transient; raise the last error.
 
-    An attempt is told whether it needs a fresh connection. It does after silence: what silenced one connection, such as
-    a gateway that lost its table, has silenced those that idle beside it.
+    `operation` is for the metrics. The argument of `attempt` is whether it needs a fresh connection. It does after a
+    time-out: the cause, such as a gateway that lost its connection table, affects all idle connections alike.
 
     Without tenacity: its loop costs 12 to 20 µs a call even if the first attempt succeeds, as nearly all do. That is as
     much as the signature; this loop costs 0.1 µs (Python 3.11).
@@ -171,17 +172,17 @@ async def retried(operation: str, attempt: Callable[[bool], Awaitable[R]]) -> R:
     for attempt_number in range(1, MAX_ATTEMPTS):
         try:
             return await attempt(fresh)
-        except _TRANSIENT as fault:
-            _count(operation, fault)
-            fresh = fresh or isinstance(fault, TimeoutError)
+        except _TRANSIENT as error:
+            _count_throttle(operation, error)
+            fresh = fresh or isinstance(error, TimeoutError)
             await asyncio.sleep(_BACKOFF.delay(attempt_number))
     try:
         return await attempt(fresh)
-    except Throttled as fault:
-        _count(operation, fault)
+    except ThrottledError as error:
+        _count_throttle(operation, error)
         raise
 
 
-def _count(operation: str, fault: Exception) -> None:
-    if isinstance(fault, Throttled):
+def _count_throttle(operation: str, error: Exception) -> None:
+    if isinstance(error, ThrottledError):
         AWS_THROTTLES.labels(operation).inc()

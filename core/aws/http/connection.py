@@ -1,4 +1,4 @@
-"""One request and its answer on one connection."""
+"""Sends one request over a connection and reads its response."""
 
 import asyncio
 import contextlib
@@ -11,12 +11,12 @@ from core.aiohttp_internals import Connection, HttpProcessingError, ResponseHand
 
 _INTERIM = range(100, 200)
 
-_SLICE = 64 * 1024
-"""Bytes of a body that are handed to a connection at a time."""
+_SLICE_BYTES = 64 * 1024
+"""Bytes of a body that are written to a connection at a time."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """Header names are case-insensitive."""
 
     status: int
@@ -24,46 +24,50 @@ class Answer:
     body: bytes
 
 
-async def converse(connection: Connection, head: bytes, body: bytes, *, silence: float) -> Answer:
-    """Send, read the answer, and give the connection back or close it.
+async def send_request(
+    connection: Connection, head: bytes, body: bytes, *, read_timeout: float
+) -> Response:
+    """Send a request, read its response, and release or close the connection.
 
-    `silence` is how many seconds may pass without a byte taken or given. Raises aiohttp's ClientError, of which
-    silence is a ServerTimeoutError.
+    `read_timeout` is the number of seconds that may pass without a byte sent or received; ServerTimeoutError follows.
+    Raises aiohttp's ClientError.
     """
     try:
-        answer = await _ask(connection.protocol, head, body, silence)
-    except HttpProcessingError as fault:
-        hang_up(connection)
-        raise aiohttp.ClientPayloadError("the answer is not HTTP") from fault
+        response = await _send(connection.protocol, head, body, read_timeout)
+    except HttpProcessingError as error:
+        abort(connection)
+        raise aiohttp.ClientPayloadError("the answer is not HTTP") from error
     except BaseException:
-        hang_up(connection)
+        abort(connection)
         raise
-    _let_go(connection)
-    return answer
+    _release(connection)
+    return response
 
 
-def hang_up(connection: Connection) -> None:
-    """Now, and without sending what is still to be sent: it would count against no limit."""
+def abort(connection: Connection) -> None:
+    """Close at once and drop unsent bytes: no limit would count a connection that still sends."""
     if connection.protocol is not None:
         connection.protocol.abort()
     connection.close()
 
 
-async def _ask(
-    protocol: ResponseHandler | None, head: bytes, body: bytes, silence: float
-) -> Answer:
-    # `should_close` also tells of an answer that came while nobody had asked.
+async def _send(
+    protocol: ResponseHandler | None, head: bytes, body: bytes, read_timeout: float
+) -> Response:
+    # `should_close` is also true if bytes arrived before the request.
     if protocol is None or protocol.transport is None or protocol.should_close:
         raise aiohttp.ServerDisconnectedError
-    protocol.set_response_params(read_until_eof=True, auto_decompress=False, read_timeout=silence)
-    # Together, because apart they are two packets; of a large body no more is copied for it.
-    protocol.transport.write(head + body[:_SLICE])
+    protocol.set_response_params(
+        read_until_eof=True, auto_decompress=False, read_timeout=read_timeout
+    )
+    # In one write, because two writes are two packets. Only the first slice of a large body is copied for that.
+    protocol.transport.write(head + body[:_SLICE_BYTES])
     protocol.start_timeout()
-    if len(body) <= _SLICE:
-        return await _answer(protocol)
-    sending = asyncio.create_task(_send_rest(protocol, memoryview(body)[_SLICE:]))
+    if len(body) <= _SLICE_BYTES:
+        return await _read_response(protocol)
+    sending = asyncio.create_task(_send_rest(protocol, memoryview(body)[_SLICE_BYTES:]))
     try:
-        return await _answer(protocol)
+        return await _read_response(protocol)
     finally:
         if not sending.done():
             sending.cancel()
@@ -71,26 +75,26 @@ async def _ask(
 
 
 async def _send_rest(protocol: ResponseHandler, rest: memoryview) -> None:
-    """Slice by slice: a slow connection differs from a silent one in that it takes the next."""
+    """Write the body in slices: each slice that the connection accepts restarts the read time-out."""
     writer = StreamWriter(protocol, asyncio.get_running_loop())
-    # Whoever waits for the answer is told of a lost connection too.
+    # The reader of the response gets the error of a lost connection.
     with contextlib.suppress(ConnectionError):
-        for start in range(0, len(rest), _SLICE):
+        for start in range(0, len(rest), _SLICE_BYTES):
             await writer.drain()
             if protocol.transport is None or protocol.transport.is_closing():
                 return
-            protocol.transport.write(rest[start : start + _SLICE])
+            protocol.transport.write(rest[start : start + _SLICE_BYTES])
             protocol.start_timeout()
 
 
-async def _answer(protocol: ResponseHandler) -> Answer:
+async def _read_response(protocol: ResponseHandler) -> Response:
     while True:
         message, content = await protocol.read()
         if message.code not in _INTERIM:
-            return Answer(message.code, message.headers, await content.read())
+            return Response(message.code, message.headers, await content.read())
 
 
-def _let_go(connection: Connection) -> None:
+def _release(connection: Connection) -> None:
     protocol = connection.protocol
     if (
         protocol is None
@@ -98,7 +102,7 @@ def _let_go(connection: Connection) -> None:
         or protocol.transport is None
         or protocol.transport.get_write_buffer_size()
     ):
-        # Answered before it had the whole body, perhaps: what is left would go before the next request.
-        hang_up(connection)
+        # If the service answered before it had the whole body, the rest would precede the next request.
+        abort(connection)
     else:
         connection.release()

@@ -1,4 +1,4 @@
-"""What an answer that is no success means, in the SDK's words."""
+"""Converts error responses to the SDK's exceptions."""
 
 import re
 from collections.abc import Mapping
@@ -32,34 +32,34 @@ _THROTTLES = frozenset(
 _TRANSIENT_CODES = frozenset({"RequestTimeout", "RequestTimeoutException"})
 
 
-class Retryable(ClientError):
-    """The same request may succeed in a moment: a fault of the service's own, or its subclass."""
+class RetryableError(ClientError):
+    """The same request may succeed soon: the service had an internal error, or throttled it."""
 
 
-class Throttled(Retryable):
-    """There were too many requests."""
+class ThrottledError(RetryableError):
+    """The service received too many requests."""
 
 
 def raise_for_json(operation: str, status: int, headers: Mapping[str, str], body: bytes) -> None:
-    """Raise the ClientError of an AWS JSON answer; nothing on success."""
+    """Raise the ClientError of an AWS JSON response; return on success."""
     if status == _OK:
         return
     try:
-        fault = orjson.loads(body)
+        error = orjson.loads(body)
     except orjson.JSONDecodeError:
-        fault = {}
-    if not isinstance(fault, dict):
-        fault = {}
-    # SQS keeps the codes of its older protocol in a header of its own, as "code;Sender".
+        error = {}
+    if not isinstance(error, dict):
+        error = {}
+    # SQS sends the codes of its older protocol in this header, as "code;Sender".
     code = headers.get("x-amzn-query-error", "").partition(";")[0] or _short(
-        str(fault.get("__type") or fault.get("code") or status)
+        str(error.get("__type") or error.get("code") or status)
     )
-    message = fault.get("message", fault.get("Message", ""))
+    message = error.get("message", error.get("Message", ""))
     _raise(operation, status, code, str(message))
 
 
 def raise_for_xml(operation: str, status: int, body: bytes) -> None:
-    """Raise the ClientError of an S3 answer; nothing on success."""
+    """Raise the ClientError of an S3 or SNS response; return on success."""
     if status != _OK:
         text = body.decode(errors="replace")
         _raise(operation, status, _element("Code", text) or str(status), _element("Message", text))
@@ -71,18 +71,18 @@ def _raise(operation: str, status: int, code: str, message: str) -> None:
         "ResponseMetadata": {"HTTPStatusCode": status},
     }
     if code in _THROTTLES:
-        raise Throttled(response, operation)
+        raise ThrottledError(response, operation)
     if status in _RETRIED_STATUSES or code in _TRANSIENT_CODES:
-        raise Retryable(response, operation)
+        raise RetryableError(response, operation)
     raise ClientError(response, operation)
 
 
 def _short(code: str) -> str:
-    """`com.amazonaws.dynamodb.v20120810#ValidationException:https://…` is ValidationException."""
+    """Shorten `com.amazonaws.dynamodb.v20120810#ValidationException:https://…` to ValidationException."""
     return code.partition(":")[0].rpartition("#")[2]
 
 
 def _element(name: str, text: str) -> str:
-    # S3's error document is flat, and only ever read for a message.
+    # The error documents are flat, and only read for a code and a message.
     found = re.search(f"<{name}>([^<]*)</{name}>", text)
     return found[1] if found else ""

@@ -1,4 +1,4 @@
-"""One process's short ways to AWS, opened with what the SDK knows."""
+"""Opens the HTTP clients of a process with the SDK's configuration."""
 
 import ssl
 from collections.abc import AsyncIterator, Callable
@@ -12,10 +12,10 @@ from botocore.httpsession import ProxyConfiguration, get_cert_path
 from botocore.utils import get_environ_proxies
 
 from core.aiohttp_internals import HandlerConnector, PayloadErrorHandler
-from core.aws.http.client import Exchange, Limits
+from core.aws.http.client import Limits, SignedClient
 from core.aws.http.json_protocol import JsonService
 from core.aws.http.s3 import ObjectStore, bucket_url
-from core.aws.http.sigv4 import Scope
+from core.aws.http.sigv4 import CredentialScope
 from core.aws.http.sns import Publisher
 
 if TYPE_CHECKING:
@@ -25,14 +25,15 @@ if TYPE_CHECKING:
     from types_aiobotocore_sqs import SQSClient
 
 _IDLE_S = 12
-"""Seconds that an unused connection is kept, as by the SDK; S3 closes after 20."""
+"""Seconds that an idle connection is kept, as in the SDK. S3 closes it after 20."""
 
-OpenClient = Callable[[str], Exchange]
+ClientAt = Callable[[str], SignedClient]
+"""Makes a client for an endpoint."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wire:
-    """`dynamodb` and `sqs` call any operation, `sns` publishes, `bucket` answers the way to one bucket."""
+class AwsHttpClients:
+    """`dynamodb` and `sqs` call any operation, `sns` publishes, and `bucket` returns the client of one bucket."""
 
     dynamodb: JsonService
     sqs: JsonService
@@ -49,15 +50,15 @@ async def open_http_clients(
     sqs: "SQSClient",
     s3: "S3Client",
     sns: "SNSClient",
-) -> AsyncIterator[Wire]:
-    """Endpoints, regions and protocols are those of the SDK's clients; credentials and certificates the session's."""
+) -> AsyncIterator[AwsHttpClients]:
+    """Open all clients, with the endpoints, regions and protocols of the SDK's clients."""
     trusted = _trusted(session)
     async with AsyncExitStack() as stack:
 
-        async def to(client: Any) -> OpenClient:
+        async def to(client: Any) -> ClientAt:
             return await stack.enter_async_context(_open_client(session, limits, trusted, client))
 
-        yield Wire(
+        yield AwsHttpClients(
             dynamodb=_json_service(dynamodb, await to(dynamodb)),
             sqs=_json_service(sqs, await to(sqs)),
             sns=_publisher(sns, await to(sns)),
@@ -70,23 +71,23 @@ async def open_sqs_client(
     session: AioSession, limits: Limits, sqs: "SQSClient"
 ) -> AsyncIterator[JsonService]:
     """Open SQS alone; arguments as of `open_http_clients`."""
-    async with _open_client(session, limits, _trusted(session), sqs) as exchange_at:
-        yield _json_service(sqs, exchange_at)
+    async with _open_client(session, limits, _trusted(session), sqs) as client_at:
+        yield _json_service(sqs, client_at)
 
 
 @asynccontextmanager
 async def _open_client(
     session: AioSession, limits: Limits, trusted: ssl.SSLContext, client: Any
-) -> AsyncIterator[OpenClient]:
+) -> AsyncIterator[ClientAt]:
     credentials = await session.get_credentials()
-    scope = Scope(client.meta.region_name, client.meta.service_model.signing_name)
+    scope = CredentialScope(client.meta.region_name, client.meta.service_model.signing_name)
     # A connector for each service: they may share a host, and one that stalls would hold every connection.
     async with HandlerConnector(
         PayloadErrorHandler, limit=limits.connections, keepalive_timeout=_IDLE_S, ssl=trusted
     ) as connector:
 
-        def exchange_at(endpoint: str) -> Exchange:
-            return Exchange(
+        def client_at(endpoint: str) -> SignedClient:
+            return SignedClient(
                 endpoint,
                 scope,
                 connector=connector,
@@ -95,31 +96,31 @@ async def _open_client(
                 proxy=_proxy(endpoint),
             )
 
-        yield exchange_at
+        yield client_at
 
 
-def _json_service(client: Any, exchange_at: OpenClient) -> JsonService:
+def _json_service(client: Any, client_at: ClientAt) -> JsonService:
     endpoint = client.meta.endpoint_url
     metadata = client.meta.service_model.metadata
     return JsonService(
-        exchange_at(endpoint),
+        client_at(endpoint),
         _path(endpoint),
         prefix=metadata["targetPrefix"],
         version=metadata["jsonVersion"],
     )
 
 
-def _publisher(sns: Any, exchange_at: OpenClient) -> Publisher:
+def _publisher(sns: Any, client_at: ClientAt) -> Publisher:
     endpoint = sns.meta.endpoint_url
     return Publisher(
-        exchange_at(endpoint), _path(endpoint), version=sns.meta.service_model.api_version
+        client_at(endpoint), _path(endpoint), version=sns.meta.service_model.api_version
     )
 
 
-def _buckets(s3: Any, exchange_at: OpenClient) -> Callable[[str], ObjectStore]:
+def _buckets(s3: Any, client_at: ClientAt) -> Callable[[str], ObjectStore]:
     def bucket(name: str) -> ObjectStore:
         url = bucket_url(s3.meta.endpoint_url, name)
-        return ObjectStore(exchange_at(url), _path(url))
+        return ObjectStore(client_at(url), _path(url))
 
     return bucket
 
@@ -134,7 +135,7 @@ def _path(endpoint: str) -> str:
 
 
 def _proxy(endpoint: str) -> str | None:
-    """As the SDK reads the variables: `host:port` alone is a proxy that speaks HTTP."""
+    """Return the proxy's URL from the environment, as the SDK does: `host:port` alone means http."""
     proxies = ProxyConfiguration(proxies=get_environ_proxies(endpoint))
     proxy: str | None = proxies.proxy_url_for(endpoint)
     return proxy

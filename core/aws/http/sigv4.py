@@ -19,7 +19,7 @@ _S3 = "s3"
 
 
 class Credentials(Protocol):
-    """What the SDK calls frozen credentials."""
+    """The SDK's frozen credentials."""
 
     @property
     def access_key(self) -> str: ...
@@ -30,27 +30,27 @@ class Credentials(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
-    """What a signature is good for, besides its day."""
+class CredentialScope:
+    """The region and service that a signature is valid for. Its day is added when it is made."""
 
     region: str
     service: str
 
 
-def signed(
+def sign(
     headers: Mapping[str, str],
     *,
     method: str,
     path: str,
     payload_sha256: str,
     credentials: Credentials,
-    scope: Scope,
+    scope: CredentialScope,
     now: float,
 ) -> dict[str, str]:
-    """The headers with date, token and signature added; every one of them is signed.
+    """Return the headers with date, token and signature added. All of them are signed.
 
-    Names are in lower case and `host` is among them; `path` is percent-encoded as it is sent; `payload_sha256` is in
-    hexadecimal; `now` in seconds since the epoch.
+    headers: names in lower case, `host` among them. path: percent-encoded, as it is sent. payload_sha256: hexadecimal.
+    now: seconds since the epoch.
     """
     date = _amz_date(int(now))
     all_headers = {**headers, "x-amz-date": date}
@@ -76,7 +76,7 @@ def signed(
 
 @lru_cache(maxsize=16)
 def _canonical_path(path: str) -> str:
-    """Encoded a second time and without dots, which S3 alone takes as they are."""
+    """Encode the path a second time and remove dot segments. Only S3 signs the path as it is."""
     return quote(normalize_url_path(path), safe="/~")
 
 
@@ -86,7 +86,7 @@ def _amz_date(now: int) -> str:
 
 
 @lru_cache(maxsize=16)
-def _signing_key(secret_key: str, day: str, scope: Scope) -> bytes:
+def _signing_key(secret_key: str, day: str, scope: CredentialScope) -> bytes:
     key = f"AWS4{secret_key}".encode()
     for part in (day, scope.region, scope.service, "aws4_request"):
         key = hmac.digest(key, part.encode(), "sha256")

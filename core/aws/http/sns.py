@@ -1,4 +1,4 @@
-"""SNS, for one operation: publishing a batch. SNS speaks AWS's query protocol: forms in, XML out."""
+"""Client for one operation of SNS: PublishBatch. SNS uses the AWS query protocol: forms in, XML out."""
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,27 +8,27 @@ from xml.etree import ElementTree as ET
 import aiohttp
 from yarl import URL
 
-from core.aws.http.client import Exchange, retried
+from core.aws.http.client import SignedClient, with_retries
 from core.aws.http.errors import raise_for_xml
 
-_BARE = URL("http://form")
+_FORM_URL = URL("http://form")
 _HEADERS = {"content-type": "application/x-www-form-urlencoded; charset=utf-8"}
 
 
 class Publisher:
     """Publishes to one service at `path`; `version` is the service model's `apiVersion`."""
 
-    def __init__(self, exchange: Exchange, path: str, *, version: str) -> None:
-        self._exchange = exchange
+    def __init__(self, client: SignedClient, path: str, *, version: str) -> None:
+        self._client = client
         self._path = path
         self._version = version
 
     async def publish_batch(
         self, topic_arn: str, entries: Sequence[Mapping[str, Any]]
     ) -> dict[str, list[dict[str, Any]]]:
-        """Entries and answer are those of the SDK's `publish_batch`.
+        """Publish entries. They and the result have the form of the SDK's `publish_batch`.
 
-        Raises botocore's ClientError, or what aiohttp raises.
+        Raises botocore's ClientError, or aiohttp's ClientError or TimeoutError.
         """
         body = _form(
             [
@@ -41,13 +41,13 @@ class Publisher:
         digest = hashlib.sha256(body).hexdigest()
 
         async def attempt(fresh: bool) -> dict[str, list[dict[str, Any]]]:
-            answer = await self._exchange.send(
+            response = await self._client.send(
                 "POST", self._path, _HEADERS, body=body, payload_sha256=digest, fresh=fresh
             )
-            raise_for_xml("PublishBatch", answer.status, answer.body)
-            return _result(answer.body)
+            raise_for_xml("PublishBatch", response.status, response.body)
+            return _result(response.body)
 
-        return await retried("sns:PublishBatch", attempt)
+        return await with_retries("sns:PublishBatch", attempt)
 
 
 def _parameters(entries: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
@@ -70,15 +70,15 @@ def _attributes(
 
 
 def _form(parameters: list[tuple[str, str]]) -> bytes:
-    # The standard library escapes byte by byte in Python, which was a tenth of a consumer's time; yarl does it in C.
-    return _BARE.with_query(parameters).raw_query_string.encode("ascii")
+    # The standard library escapes byte by byte in Python, a tenth of a worker's CPU time. yarl does it in C.
+    return _FORM_URL.with_query(parameters).raw_query_string.encode("ascii")
 
 
 def _result(body: bytes) -> dict[str, list[dict[str, Any]]]:
     try:
-        root = ET.fromstring(body)  # noqa: S314  AWS's own answer over a verified connection; the SDK parses it likewise
+        root = ET.fromstring(body)  # noqa: S314  AWS's response over a verified connection; the SDK parses it in the same way
     except ET.ParseError as error:
-        raise aiohttp.ClientPayloadError("the answer is not XML") from error
+        raise aiohttp.ClientPayloadError("the response is not XML") from error
     return {
         name: [_entry(member) for member in root.iterfind(f".//{{*}}{name}/{{*}}member")]
         for name in ("Successful", "Failed")

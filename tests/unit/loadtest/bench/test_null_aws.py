@@ -48,12 +48,12 @@ def request(url: str = URL) -> ImageRequest:
 
 
 def tables(aws: Aws) -> Tables:
-    return Tables(aws.dynamodb, aws.wire.dynamodb, Statements("requests", "images"))
+    return Tables(aws.dynamodb, aws.http.dynamodb, Statements("requests", "images"))
 
 
 async def test_every_statement_and_message_of_a_batch_succeeds(aws: Aws, null: NullControl) -> None:
     """Values that contain the counted text do not change the counts."""
-    rows, sender = tables(aws), SqsQueue(aws.wire.sqs, f"{null.url}/0/queue")
+    rows, sender = tables(aws), SqsQueue(aws.http.sqs, f"{null.url}/0/queue")
     requests = [request('https://a.example/"Statement":"Id":"x"') for _ in range(60)]
     await asyncio.gather(*(rows.write(rows.statements.insert_request(each)) for each in requests))
     await asyncio.gather(*(sender.send(json.dumps({"Id": "x"})) for _ in requests))

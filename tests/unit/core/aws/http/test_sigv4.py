@@ -11,7 +11,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as SdkCredentials
 
 from core.aws.http.s3 import bucket_url
-from core.aws.http.sigv4 import Scope, signed
+from core.aws.http.sigv4 import CredentialScope, sign
 
 NOW = 1_790_000_000
 
@@ -41,13 +41,13 @@ def test_it_is_the_sdks(
     moment = datetime.fromtimestamp(NOW, UTC)
     with patch("botocore.auth.get_current_datetime", return_value=moment):
         signer(sdk, service, "eu-west-1").add_auth(request)
-    ours = signed(
+    ours = sign(
         {**headers, "host": "host.example:8443"},
         method=method,
         path=path,
         payload_sha256=digest,
         credentials=sdk.get_frozen_credentials(),
-        scope=Scope("eu-west-1", service),
+        scope=CredentialScope("eu-west-1", service),
         now=NOW,
     )
     assert ours["authorization"] == request.headers["Authorization"]

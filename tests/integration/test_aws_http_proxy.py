@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 
 from core.aws.http import Limits
-from harness.fake_aws import PATIENCE_S, listening, send, wire_of
+from harness.fake_aws import PATIENCE_S, http_clients_of, listening, send
 
 
 @pytest.mark.parametrize("scheme", ["http://", ""], ids=["with scheme", "host and port alone"])
@@ -27,7 +27,7 @@ async def test_a_proxy_is_asked_for_the_way_to_an_endpoint(
         monkeypatch.setenv("HTTPS_PROXY", url.replace("http://", scheme))
         for name in ("https_proxy", "NO_PROXY", "no_proxy"):
             monkeypatch.delenv(name, raising=False)
-        async with wire_of("https://aws.invalid", Limits()) as wire:
+        async with http_clients_of("https://aws.invalid", Limits()) as http:
             with pytest.raises(aiohttp.ClientHttpProxyError):
-                await send(wire)
+                await send(http)
     assert asked == [b"CONNECT aws.invalid:443 HTTP/1.1\r\n"]

@@ -1,4 +1,4 @@
-"""Publishing the short way does what the SDK does."""
+"""Our SNS client does what the SDK does."""
 
 import json
 from collections.abc import Awaitable
@@ -34,8 +34,8 @@ def sdk_publish(aws: Aws) -> Awaitable[Any]:
     return aws.sns.publish_batch(TopicArn=TOPIC, PublishBatchRequestEntries=NOTES)  # type: ignore[arg-type]
 
 
-def wire_publish(aws: Aws) -> Awaitable[Any]:
-    return aws.wire.sns.publish_batch(TOPIC, NOTES)
+def http_publish(aws: Aws) -> Awaitable[Any]:
+    return aws.http.sns.publish_batch(TOPIC, NOTES)
 
 
 def sns_fault(status: int, code: str) -> FakeAnswer:
@@ -66,7 +66,7 @@ async def test_sns_answers_mean_the_same(
     fake_aws.restart(*script)
     seen, tries = await outcome(sdk_publish, scripted_aws, fake_aws)
     fake_aws.restart(*script)
-    ours, our_tries = await outcome(wire_publish, scripted_aws, fake_aws)
+    ours, our_tries = await outcome(http_publish, scripted_aws, fake_aws)
     if isinstance(seen, dict):
         seen.setdefault("Failed", [])
     assert (ours, our_tries) == (seen, tries)
@@ -76,7 +76,7 @@ async def test_a_published_form_is_the_same(scripted_aws: Aws, fake_aws: FakeAws
     """Every parameter arrives under its name and with its text, whatever characters it has."""
     fake_aws.restart(FakeAnswer(body=PUBLISHED))
     await sdk_publish(scripted_aws)
-    await wire_publish(scripted_aws)
+    await http_publish(scripted_aws)
     theirs, ours = (sorted(parse_qsl(body.decode())) for body in fake_aws.bodies)
     assert ours == theirs
     their_request, our_request = fake_aws.requests
@@ -88,6 +88,6 @@ async def test_a_topics_endpoint_may_have_a_path(fake_aws: FakeAws) -> None:
     fake_aws.restart(FakeAnswer(body=PUBLISHED))
     async with aws_of(FakeAws(url=f"{fake_aws.url}/aws")) as aws:
         await sdk_publish(aws)
-        await wire_publish(aws)
+        await http_publish(aws)
     theirs, ours = fake_aws.requests
     assert ours.raw_path == theirs.raw_path

@@ -1,4 +1,4 @@
-"""What the short way keeps of a body: nothing after a failure, and no copy of a large one."""
+"""Memory of request bodies in the AWS HTTP clients: none is kept after a failure, and a large one is not copied."""
 
 import asyncio
 import gc
@@ -13,7 +13,15 @@ import pytest
 from botocore.exceptions import ClientError
 
 from core.aws.http import Limits
-from harness.fake_aws import PATIENCE_S, listening, put, request, until_hung_up, wire_at, wire_of
+from harness.fake_aws import (
+    PATIENCE_S,
+    http_clients_at,
+    http_clients_of,
+    listening,
+    put,
+    request,
+    until_hung_up,
+)
 
 LARGE = 32 * 1024 * 1024
 """Bytes; more than the kernel takes on both sides of a connection that nobody reads."""
@@ -106,11 +114,11 @@ async def test_a_failed_call_keeps_nothing_of_its_body(
     async with (
         asyncio.timeout(PATIENCE_S),
         outage() as url,
-        wire_of(url, Limits(read_timeout=0.2)) as wire,
+        http_clients_of(url, Limits(read_timeout=0.2)) as http,
     ):
         for _ in range(FAILURES):
             try:
-                await put(wire, Picture(1_000_000))
+                await put(http, Picture(1_000_000))
             except (aiohttp.ClientError, ClientError):
                 failed += 1
     assert failed == FAILURES
@@ -128,8 +136,8 @@ async def test_a_call_cancelled_in_midbody_keeps_nothing_of_it(no_collector: Non
         begun.set()
         await until_hung_up(reader)
 
-    async with asyncio.timeout(PATIENCE_S), wire_at(serve) as wire:
-        storing = asyncio.create_task(put(wire, Picture(LARGE)))
+    async with asyncio.timeout(PATIENCE_S), http_clients_at(serve) as http:
+        storing = asyncio.create_task(put(http, Picture(LARGE)))
         await begun.wait()
         storing.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -150,10 +158,10 @@ async def test_a_large_body_is_sent_without_a_copy() -> None:
         begun.set()
         await measured.wait()
 
-    async with asyncio.timeout(PATIENCE_S), wire_at(serve) as wire:
+    async with asyncio.timeout(PATIENCE_S), http_clients_at(serve) as http:
         tracemalloc.start()
         try:
-            storing = asyncio.create_task(put(wire, body))
+            storing = asyncio.create_task(put(http, body))
             await begun.wait()
             held, _peak = tracemalloc.get_traced_memory()
         finally:

@@ -7,8 +7,8 @@ import aiohttp
 import pytest
 
 from core.aws.client import call
-from core.aws.http import Limits, Wire
-from harness.fake_aws import OK, PATIENCE_S, put, request, send, until_hung_up, wire_at
+from core.aws.http import AwsHttpClients, Limits
+from harness.fake_aws import OK, PATIENCE_S, http_clients_at, put, request, send, until_hung_up
 
 LARGE = b"\0" * (32 * 1024 * 1024)
 """More than the kernel takes on both sides of a connection that nobody reads."""
@@ -16,20 +16,20 @@ LARGE = b"\0" * (32 * 1024 * 1024)
 PUBLISHED = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n<a/>"
 
 
-async def poll(wire: Wire) -> None:
-    await wire.sqs.invoke("ReceiveMessage", {"WaitTimeSeconds": 20})
+async def poll(http: AwsHttpClients) -> None:
+    await http.sqs.invoke("ReceiveMessage", {"WaitTimeSeconds": 20})
 
 
-async def insert(wire: Wire) -> None:
-    await wire.dynamodb.invoke("BatchExecuteStatement", {})
+async def insert(http: AwsHttpClients) -> None:
+    await http.dynamodb.invoke("BatchExecuteStatement", {})
 
 
-async def store(wire: Wire) -> None:
-    await put(wire, b"the picture")
+async def store(http: AwsHttpClients) -> None:
+    await put(http, b"the picture")
 
 
-async def publish(wire: Wire) -> None:
-    await wire.sns.publish_batch("arn", [])
+async def publish(http: AwsHttpClients) -> None:
+    await http.sns.publish_batch("arn", [])
 
 
 CALLS = {"dynamodb": insert, "sqs": send, "s3": store, "sns": publish}
@@ -46,8 +46,8 @@ async def test_a_silent_connection_costs_a_try_and_not_the_call() -> None:
             await until_hung_up(reader)
         writer.write(OK)
 
-    async with asyncio.timeout(PATIENCE_S), wire_at(serve) as wire:
-        await call("sqs:SendMessageBatch", send(wire))
+    async with asyncio.timeout(PATIENCE_S), http_clients_at(serve) as http:
+        await call("sqs:SendMessageBatch", send(http))
 
 
 async def test_a_try_after_silence_has_a_new_connection() -> None:
@@ -66,9 +66,9 @@ async def test_a_try_after_silence_has_a_new_connection() -> None:
         writer.write(OK)
 
     limits = Limits(read_timeout=1)
-    async with asyncio.timeout(PATIENCE_S), wire_at(serve, limits) as wire:
-        await asyncio.gather(*[send(wire) for _ in range(idle)])
-        await send(wire)
+    async with asyncio.timeout(PATIENCE_S), http_clients_at(serve, limits) as http:
+        await asyncio.gather(*[send(http) for _ in range(idle)])
+        await send(http)
 
 
 async def test_a_long_poll_may_be_silent_as_long_as_it_asked_to_wait() -> None:
@@ -88,11 +88,11 @@ async def test_a_long_poll_may_be_silent_as_long_as_it_asked_to_wait() -> None:
         await until_hung_up(reader)
 
     limits = Limits(read_timeout=0.2)
-    async with asyncio.timeout(PATIENCE_S), wire_at(serve, limits) as wire:
-        polling = asyncio.create_task(poll(wire))
+    async with asyncio.timeout(PATIENCE_S), http_clients_at(serve, limits) as http:
+        polling = asyncio.create_task(poll(http))
         await polled.wait()
         with pytest.raises(aiohttp.ServerTimeoutError):
-            await send(wire)
+            await send(http)
         given_up.set()
         await polling
     assert polls == 1
@@ -114,8 +114,8 @@ async def test_a_body_that_is_taken_slowly_is_no_silence() -> None:
         writer.write(OK)
 
     limits = Limits(read_timeout=2)
-    async with asyncio.timeout(PATIENCE_S), wire_at(serve, limits) as wire:
-        await put(wire, LARGE)
+    async with asyncio.timeout(PATIENCE_S), http_clients_at(serve, limits) as http:
+        await put(http, LARGE)
     assert connections == 1
 
 
@@ -130,9 +130,9 @@ async def test_a_body_that_is_not_taken_is_silence() -> None:
         await gone.wait()
 
     limits = Limits(read_timeout=0.2)
-    async with asyncio.timeout(PATIENCE_S), wire_at(serve, limits) as wire:
+    async with asyncio.timeout(PATIENCE_S), http_clients_at(serve, limits) as http:
         with pytest.raises(aiohttp.ServerTimeoutError):
-            await put(wire, LARGE)
+            await put(http, LARGE)
         gone.set()
 
 
@@ -157,12 +157,12 @@ async def test_a_stalled_service_leaves_the_others_working(stalled: str) -> None
             writer.write(PUBLISHED if service == "sns" else OK)
 
     limits = Limits(connections=held)
-    async with asyncio.timeout(PATIENCE_S), wire_at(serve, limits) as wire:
-        waiting = asyncio.gather(*[CALLS[stalled](wire) for _ in range(held)])
+    async with asyncio.timeout(PATIENCE_S), http_clients_at(serve, limits) as http:
+        waiting = asyncio.gather(*[CALLS[stalled](http) for _ in range(held)])
         await all_held.wait()
         for service, other in CALLS.items():
             if service != stalled:
-                await other(wire)
+                await other(http)
         others_served.set()
         await waiting
     assert asked == {**dict.fromkeys(CALLS, 1), stalled: held}
@@ -185,5 +185,8 @@ async def test_an_answer_that_breaks_off_is_tried_again_at_once() -> None:
             await until_hung_up(reader)
         writer.write(OK)
 
-    async with asyncio.timeout(PATIENCE_S), wire_at(serve, Limits(read_timeout=1_000)) as wire:
-        await send(wire)
+    async with (
+        asyncio.timeout(PATIENCE_S),
+        http_clients_at(serve, Limits(read_timeout=1_000)) as http,
+    ):
+        await send(http)

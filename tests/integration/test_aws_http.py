@@ -1,4 +1,4 @@
-"""The short way to AWS does what the SDK does: same requests, same answers, same errors, same persistence."""
+"""Our AWS HTTP clients do what the SDK does: same requests, results, errors and retries."""
 
 import hashlib
 import json
@@ -22,16 +22,16 @@ def sdk_insert(aws: Aws) -> Awaitable[Any]:
     return aws.dynamodb.batch_execute_statement(Statements=STATEMENTS)  # type: ignore[arg-type]
 
 
-def wire_insert(aws: Aws) -> Awaitable[Any]:
-    return aws.wire.dynamodb.invoke("BatchExecuteStatement", {"Statements": STATEMENTS})
+def http_insert(aws: Aws) -> Awaitable[Any]:
+    return aws.http.dynamodb.invoke("BatchExecuteStatement", {"Statements": STATEMENTS})
 
 
 def sdk_send(aws: Aws) -> Awaitable[Any]:
     return aws.sqs.send_message_batch(QueueUrl="http://q/1", Entries=ENTRIES)  # type: ignore[arg-type]
 
 
-def wire_send(aws: Aws) -> Awaitable[Any]:
-    return aws.wire.sqs.invoke("SendMessageBatch", {"QueueUrl": "http://q/1", "Entries": ENTRIES})
+def http_send(aws: Aws) -> Awaitable[Any]:
+    return aws.http.sqs.invoke("SendMessageBatch", {"QueueUrl": "http://q/1", "Entries": ENTRIES})
 
 
 def sdk_put(aws: Aws) -> Awaitable[Any]:
@@ -45,8 +45,8 @@ def sdk_put(aws: Aws) -> Awaitable[Any]:
     )
 
 
-def wire_put(aws: Aws) -> Awaitable[Any]:
-    return aws.wire.bucket("pics").put_object(
+def http_put(aws: Aws) -> Awaitable[Any]:
+    return aws.http.bucket("pics").put_object(
         "images/ab/c~d e.jpg",
         BODY,
         sha256=SHA256,
@@ -89,7 +89,7 @@ async def test_dynamodb_answers_mean_the_same(
     fake_aws.restart(*script)
     expected = await outcome(sdk_insert, scripted_aws, fake_aws)
     fake_aws.restart(*script)
-    assert await outcome(wire_insert, scripted_aws, fake_aws) == expected
+    assert await outcome(http_insert, scripted_aws, fake_aws) == expected
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ async def test_sqs_answers_mean_the_same(
     fake_aws.restart(*script)
     expected = await outcome(sdk_send, scripted_aws, fake_aws)
     fake_aws.restart(*script)
-    assert await outcome(wire_send, scripted_aws, fake_aws) == expected
+    assert await outcome(http_send, scripted_aws, fake_aws) == expected
 
 
 @pytest.mark.parametrize(
@@ -132,26 +132,26 @@ async def test_s3_answers_mean_the_same(
     fake_aws.restart(*script)
     seen, tries = await outcome(sdk_put, scripted_aws, fake_aws)
     fake_aws.restart(*script)
-    ours, our_tries = await outcome(wire_put, scripted_aws, fake_aws)
+    ours, our_tries = await outcome(http_put, scripted_aws, fake_aws)
     assert our_tries == tries
     assert ours == (seen if isinstance(seen, str) else None)
 
 
 @pytest.mark.parametrize(
-    ("sdk", "wire", "compared"),
+    ("sdk", "http", "compared"),
     [
-        (sdk_insert, wire_insert, {"x-amz-target", "x-amz-security-token"}),
-        (sdk_send, wire_send, {"x-amz-target", "x-amz-security-token"}),
-        (sdk_put, wire_put, {"content-type", "cache-control", "x-amz-security-token"}),
+        (sdk_insert, http_insert, {"x-amz-target", "x-amz-security-token"}),
+        (sdk_send, http_send, {"x-amz-target", "x-amz-security-token"}),
+        (sdk_put, http_put, {"content-type", "cache-control", "x-amz-security-token"}),
     ],
 )
 async def test_the_request_is_the_same(
-    sdk: Call, wire: Call, compared: set[str], scripted_aws: Aws, fake_aws: FakeAws
+    sdk: Call, http: Call, compared: set[str], scripted_aws: Aws, fake_aws: FakeAws
 ) -> None:
     """Method, path, what the headers ask for and the body's content."""
     fake_aws.restart(FakeAnswer(body=b"" if sdk is sdk_put else b"{}"))
     await sdk(scripted_aws)
-    await wire(scripted_aws)
+    await http(scripted_aws)
     theirs, ours = fake_aws.requests
     assert (ours.method, ours.raw_path) == (theirs.method, theirs.raw_path)
     for name in compared:
@@ -166,16 +166,16 @@ async def test_the_request_is_the_same(
 
 @pytest.mark.parametrize("path", ["/aws", "/aws/"])
 @pytest.mark.parametrize(
-    ("sdk", "wire"), [(sdk_insert, wire_insert), (sdk_send, wire_send), (sdk_put, wire_put)]
+    ("sdk", "http"), [(sdk_insert, http_insert), (sdk_send, http_send), (sdk_put, http_put)]
 )
 async def test_an_endpoint_may_have_a_path(
-    path: str, sdk: Call, wire: Call, fake_aws: FakeAws
+    path: str, sdk: Call, http: Call, fake_aws: FakeAws
 ) -> None:
     """A gateway tells its backends apart by it."""
     fake_aws.restart(FakeAnswer(body=b"" if sdk is sdk_put else b"{}"))
     async with aws_of(FakeAws(url=fake_aws.url + path)) as aws:
         await sdk(aws)
-        await wire(aws)
+        await http(aws)
     theirs, ours = fake_aws.requests
     assert ours.raw_path == theirs.raw_path
 
@@ -185,11 +185,11 @@ async def test_a_connection_closed_in_idle_time_is_replaced(
 ) -> None:
     """AWS closes what is idle; the next call does not fail for it."""
     fake_aws.restart(FakeAnswer(headers={"Connection": "keep-alive"}))
-    await wire_send(scripted_aws)
+    await http_send(scripted_aws)
     transport = fake_aws.requests[0].transport
     assert transport is not None
     transport.abort()
-    await wire_send(scripted_aws)
+    await http_send(scripted_aws)
     assert len(fake_aws.requests) == 2
 
 
@@ -200,5 +200,5 @@ async def test_an_answer_that_cannot_be_read_is_tried_again_and_then_an_outage(
     """Never an error that would be taken for a fault of the item's own."""
     fake_aws.restart(FakeAnswer(body=body))
     with pytest.raises(DependencyUnavailable):
-        await call("sqs:SendMessageBatch", wire_send(scripted_aws))
+        await call("sqs:SendMessageBatch", http_send(scripted_aws))
     assert len(fake_aws.requests) == 3

@@ -10,13 +10,13 @@ from core.aws.http import Limits
 from harness.fake_aws import (
     OK,
     PATIENCE_S,
+    http_clients_at,
+    http_clients_of,
     listening,
     put,
     request,
     send,
     until_hung_up,
-    wire_at,
-    wire_of,
 )
 
 CERTIFICATE = Path(__file__).parents[1] / "vectors/untrusted.pem"
@@ -54,9 +54,9 @@ async def test_an_early_answer_leaves_no_half_sent_body_before_the_next_call(
     async with (
         asyncio.timeout(PATIENCE_S),
         listening(serve, tls if encrypted else None) as url,
-        wire_of(url, Limits()) as wire,
+        http_clients_of(url, Limits()) as http,
     ):
-        await put(wire, LARGE)
+        await put(http, LARGE)
     assert not (await rest).strip(b"\0")
 
 
@@ -73,8 +73,8 @@ async def test_a_call_that_is_cancelled_sends_no_more() -> None:
         await cancelled.wait()
         received.set_result(len(await until_hung_up(reader)))
 
-    async with asyncio.timeout(PATIENCE_S), wire_at(serve) as wire:
-        storing = asyncio.create_task(put(wire, LARGE))
+    async with asyncio.timeout(PATIENCE_S), http_clients_at(serve) as http:
+        storing = asyncio.create_task(put(http, LARGE))
         await begun.wait()
         storing.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -98,7 +98,7 @@ async def test_an_answer_that_nobody_asked_for_is_nobodys() -> None:
             said.set()
             await asyncio.sleep(PATIENCE_S)
 
-    async with asyncio.timeout(PATIENCE_S), wire_at(serve) as wire:
-        await send(wire)
+    async with asyncio.timeout(PATIENCE_S), http_clients_at(serve) as http:
+        await send(http)
         await said.wait()
-        await send(wire)
+        await send(http)

@@ -30,8 +30,8 @@ OLDEST_MESSAGE_AGE_SECONDS = Gauge(
 )
 OLDEST_PENDING_AGE_SECONDS = Gauge(
     "consumer_oldest_pending_age_seconds",
-    "Longest time since acceptance, or since a redrive, of the requests whose messages were held in the last minute; 0 "
-    "if there was none. A requeue does not reset it.",
+    "Longest time since acceptance, or since a retry by an operator, of the requests whose messages were held in the "
+    "last minute; 0 if there was none. A requeue does not reset it.",
 )
 PROCESS_SECONDS = Histogram(
     "consumer_process_duration_seconds",
@@ -41,7 +41,7 @@ PROCESS_SECONDS = Histogram(
 )
 REQUEST_SECONDS = Histogram(
     "consumer_request_seconds",
-    "Time from a request's acceptance, or its redrive, to its end: the time that the customer waits.",
+    "Time from a request's acceptance, or from its retry by an operator, to its end: the time that the customer waits.",
     ["state"],
     buckets=(0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1_800, 3_600, 21_600, 86_400),
 )

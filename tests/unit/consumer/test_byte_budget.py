@@ -1,4 +1,4 @@
-"""A bound on bytes held."""
+"""Reservations of a budget of bytes."""
 
 import asyncio
 import contextlib
@@ -11,7 +11,7 @@ from consumer.byte_budget import ByteBudget
 
 
 class Borrower:
-    """Holds a reservation in a task of its own until told to end."""
+    """Holds a reservation in a task of its own until `end`."""
 
     def __init__(self, budget: ByteBudget, size: int) -> None:
         self._end = asyncio.Event()
@@ -29,13 +29,13 @@ class Borrower:
 
 
 async def settle() -> None:
-    """Let every task run until it waits; a handful of turns is more than any of them needs."""
+    """Let every task run until it waits. None of them needs five turns of the event loop."""
     for _ in range(5):
         await asyncio.sleep(0)
 
 
-async def test_bytes_are_lent_until_the_block_is_left() -> None:
-    """A reservation counts while it is held and not a moment longer, also when its block fails."""
+async def test_bytes_are_reserved_until_the_end_of_the_block() -> None:
+    """They are free again at once, also if the block raises."""
     budget = ByteBudget(100)
     with contextlib.suppress(LookupError):
         async with budget.reserve(60):
@@ -45,7 +45,7 @@ async def test_bytes_are_lent_until_the_block_is_left() -> None:
 
 
 async def test_a_large_request_is_not_overtaken() -> None:
-    """First come, first served: small requests behind a large one wait, so it cannot starve."""
+    """First come, first served: small requests wait behind a large one, so that it does not starve."""
     budget = ByteBudget(100)
     holder = Borrower(budget, 60)
     large = Borrower(budget, 90)
@@ -59,8 +59,8 @@ async def test_a_large_request_is_not_overtaken() -> None:
     await small.end()
 
 
-async def test_shrinking_admits_whoever_waits() -> None:
-    """Bytes reserved for a body that turned out smaller are lent to the next."""
+async def test_shrinking_admits_the_next_reservation() -> None:
+    """A body may be smaller than its reservation."""
     budget = ByteBudget(100)
     async with budget.reserve(100) as reservation:
         waiting = Borrower(budget, 70)
@@ -74,7 +74,7 @@ async def test_shrinking_admits_whoever_waits() -> None:
 
 
 async def test_a_reservation_never_grows() -> None:
-    """Shrinking to more than is held changes nothing."""
+    """Shrinking to a larger size has no effect."""
     budget = ByteBudget(100)
     async with budget.reserve(10) as reservation:
         reservation.shrink(50)
@@ -82,14 +82,14 @@ async def test_a_reservation_never_grows() -> None:
         assert budget.free == 90
 
 
-async def test_whoever_gives_up_waiting_makes_room() -> None:
-    """A cancelled request leaves the queue, and those behind it go on."""
+async def test_a_cancelled_request_leaves_the_queue() -> None:
+    """The requests behind it are admitted."""
     budget = ByteBudget(100)
     holder = Borrower(budget, 50)
-    impatient = Borrower(budget, 80)
+    cancelled = Borrower(budget, 80)
     behind = Borrower(budget, 50)
     await settle()
-    impatient.task.cancel()
+    cancelled.task.cancel()
     await settle()
     assert behind.holds
     await holder.end()
@@ -98,28 +98,28 @@ async def test_whoever_gives_up_waiting_makes_room() -> None:
 
 
 async def test_a_grant_to_a_cancelled_task_is_not_lost() -> None:
-    """Cancelled in the very turn in which it was granted, it gives its bytes back."""
+    """The task may be cancelled in the same turn of the event loop in which its bytes are granted."""
     budget = ByteBudget(100)
     async with budget.reserve(100):
-        unlucky = Borrower(budget, 100)
+        granted = Borrower(budget, 100)
         await settle()
     assert budget.free == 0
-    unlucky.task.cancel()
+    granted.task.cancel()
     await settle()
-    assert not unlucky.holds
+    assert not granted.holds
     assert budget.free == 100
 
 
 async def test_more_than_the_whole_budget_is_refused_at_once() -> None:
-    """It could only wait for ever."""
+    """Otherwise it would wait for ever."""
     with pytest.raises(ValueError, match="never fit"):
         async with ByteBudget(100).reserve(101):
             pass
 
 
 @given(st.lists(st.integers(0, 100), max_size=30))
-def test_everybody_is_served_whatever_the_sizes(sizes: list[int]) -> None:
-    """Any mixture of sizes comes to an end with the whole budget free, and never exceeds it."""
+def test_every_request_is_served(sizes: list[int]) -> None:
+    """Any mix of sizes stays within the budget, and ends with the whole budget free."""
 
     async def run() -> None:
         budget = ByteBudget(100)

@@ -1,4 +1,4 @@
-"""Settings are read once, as a whole, and every fault is named."""
+"""Settings of the consumer, and how invalid ones are reported."""
 
 import ipaddress
 
@@ -28,7 +28,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 
 def test_networks_are_read_as_a_comma_separated_list(environment: pytest.MonkeyPatch) -> None:
-    """An operator opens private networks by name, and only those."""
+    """Each private network is allowed explicitly."""
     environment.setenv("ALLOWED_NETWORKS", "127.0.0.1/32, fd00::/8")
     assert load(ConsumerSettings).allowed_networks == (
         ipaddress.ip_network("127.0.0.1/32"),
@@ -36,15 +36,15 @@ def test_networks_are_read_as_a_comma_separated_list(environment: pytest.MonkeyP
     )
 
 
-def test_no_network_is_open_by_default(environment: pytest.MonkeyPatch) -> None:
-    """Safe unless told otherwise."""
+def test_no_private_network_is_allowed_by_default(environment: pytest.MonkeyPatch) -> None:
+    """The default is safe."""
     assert load(ConsumerSettings).allowed_networks == ()
 
 
-def test_every_fault_is_reported_at_once_by_its_variable(
+def test_all_faults_are_reported_at_once(
     environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """An operator mends all faults in one go."""
+    """Each line starts with the name of the variable."""
     environment.delenv("BUCKET")
     environment.setenv("CONCURRENCY", "none")
     environment.setenv("PUBLIC_BASE_URL", "cdn.example")
@@ -64,20 +64,20 @@ def test_every_fault_is_reported_at_once_by_its_variable(
         ("TOPIC_ARN", "topic"),
     ],
 )
-def test_what_cannot_be_a_resource_is_refused(
+def test_an_invalid_resource_name_is_refused(
     name: str, value: str, environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """At the start, and not at the first message."""
+    """It is reported at start, not at the first message."""
     environment.setenv(name, value)
     with pytest.raises(SystemExit):
         load(ConsumerSettings)
     assert [line.split(":")[0] for line in capsys.readouterr().err.splitlines()] == [name]
 
 
-def test_a_budget_that_holds_no_body_is_refused(
+def test_a_budget_smaller_than_a_body_is_refused(
     environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Otherwise every fetch would wait for ever."""
+    """Otherwise the fetch of a large body could never start."""
     environment.setenv("BODY_BUDGET_BYTES", "1000")
     with pytest.raises(SystemExit):
         load(ConsumerSettings)
@@ -87,13 +87,13 @@ def test_a_budget_that_holds_no_body_is_refused(
 def test_a_user_agent_is_one_line(
     environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It is sent as a header; a second line would be another."""
+    """It is sent as a header, and a second line would be another header."""
     environment.setenv("USER_AGENT", "images/1\r\nX-Other: 1")
     with pytest.raises(SystemExit):
         load(ConsumerSettings)
     assert "USER_AGENT" in capsys.readouterr().err
 
 
-def test_the_secret_does_not_show(environment: pytest.MonkeyPatch) -> None:
-    """Settings may end in a log; the key must not."""
+def test_the_secret_is_not_printed(environment: pytest.MonkeyPatch) -> None:
+    """Settings may be logged, but not the key."""
     assert VALID["CUSTOMER_TAG_KEY"] not in repr(load(ConsumerSettings))

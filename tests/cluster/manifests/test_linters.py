@@ -6,8 +6,7 @@ import pytest
 
 from cluster.manifests import linters
 from cluster.manifests.linters import SKIPPED, SKIPPED_LOCALLY
-from cluster.manifests.overlays import ROOT, WITH_SEARCH, Object
-from cluster.manifests.plants import REMOVED, plant
+from cluster.manifests.overlays import REMOVED, ROOT, WITH_SEARCH, Object, plant
 
 SERVER = "Deployment/imageservice-server"
 CONSUMER = "Deployment/imageservice-consumer"

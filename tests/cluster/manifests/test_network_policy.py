@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from cluster.manifests.egress import EVERY_PORT, Egress
-from cluster.manifests.overlays import WITH_SEARCH, Object, Tree
-from cluster.manifests.plants import find
+from cluster.manifests.overlays import WITH_SEARCH, Object, Tree, find
 from cluster.manifests.pods import PodTemplate, of_kind, pod_templates
 from consumer.fetching.networks import IPV4_SPECIAL, IPV6_SPECIAL, METADATA_ENDPOINTS
 from core.model.origin_url import InvalidOriginUrl, parse_origin_url

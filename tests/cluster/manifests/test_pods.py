@@ -5,8 +5,7 @@ from typing import Any
 import pytest
 
 from cluster.manifests import budgets, environments, references
-from cluster.manifests.overlays import Object, Tree
-from cluster.manifests.plants import REMOVED, find, plant
+from cluster.manifests.overlays import REMOVED, Object, Tree, find, plant
 
 SERVER = "Deployment/imageservice-server"
 CONSUMER = "Deployment/imageservice-consumer"

@@ -5,8 +5,7 @@ from typing import Any
 import pytest
 
 from cluster.manifests import references, targets
-from cluster.manifests.overlays import Object
-from cluster.manifests.plants import REMOVED, find, plant
+from cluster.manifests.overlays import REMOVED, Object, find, plant
 
 SERVER = "Deployment/imageservice-server"
 CONSUMER = "Deployment/imageservice-consumer"

@@ -5,8 +5,7 @@ from typing import Any
 import pytest
 
 from cluster.manifests import scaler_keys
-from cluster.manifests.overlays import Object
-from cluster.manifests.plants import REMOVED, plant
+from cluster.manifests.overlays import REMOVED, Object, plant
 
 METADATA = "spec.triggers.0.metadata"
 

@@ -5,8 +5,7 @@ from typing import Any
 import pytest
 
 from cluster.manifests import schemas
-from cluster.manifests.overlays import Object
-from cluster.manifests.plants import plant
+from cluster.manifests.overlays import Object, plant
 
 NEWEST = schemas.VERSIONS[-1]
 

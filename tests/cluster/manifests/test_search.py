@@ -8,8 +8,7 @@ import yaml
 
 from cluster.manifests import environments
 from cluster.manifests.egress import Egress
-from cluster.manifests.overlays import ENGINES, SEARCH, Object, Tree
-from cluster.manifests.plants import find
+from cluster.manifests.overlays import ENGINES, SEARCH, Object, Tree, find
 from cluster.manifests.pods import PodTemplate, of_kind, pod_templates, title
 from cluster.manifests.references import faults
 

@@ -1,0 +1,38 @@
+"""Numbers that a rule repeats, because Prometheus and kustomize cannot import them."""
+
+import re
+
+import pytest
+import yaml
+
+from cluster.dashboards.rules import ROOT, alerts, recordings
+from loadtest.bench.benchmarks import prices
+
+SCALED_OBJECT = ROOT / "k8s" / "components" / "keda" / "scaled-object.yaml"
+PRICES = {
+    "dynamodb_write": prices.WRITE_UNIT,
+    "dynamodb_read": prices.READ_UNIT,
+    "sqs_request": prices.SQS_REQUEST,
+    "sns_request": prices.SNS_REQUEST,
+    "s3_put": prices.S3_PUT,
+}
+
+
+def test_prices_are_those_of_the_benchmarks() -> None:
+    """The rules on cost and the benchmarks use the same list prices."""
+    written = {
+        rule.labels["unit"]: re.fullmatch(r"vector\(([\d.]+)\)", rule.expr)
+        for rule in recordings()
+        if rule.name == "imageservice:aws_price:usd"
+    }
+    assert {unit: float(found[1]) for unit, found in written.items() if found} == pytest.approx(
+        PRICES
+    )
+
+
+def test_the_alert_on_keda_uses_half_of_the_queue_length() -> None:
+    """Half of queueLength, because a fallback to one pod reports one queueLength for an empty queue."""
+    (trigger,) = yaml.safe_load(SCALED_OBJECT.read_text())["spec"]["triggers"]
+    (alert,) = (alert for alert in alerts() if alert.name == "ImageserviceKedaErrors")
+    halves = [int(half) for half in re.findall(r"\((\d+) \+ 0\.5", alert.expr)]
+    assert halves == [int(trigger["metadata"]["queueLength"]) / 2]

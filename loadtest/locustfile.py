@@ -1,10 +1,10 @@
-"""Locust's entry: load on a running server, by locust's command line or its page.
+"""The entry point for locust: load on a running server, from the command line or the web page of locust.
 
     locust -f loadtest/locustfile.py --host 127.0.0.1:50051 --origin http://127.0.0.1:8000
     locust -f loadtest/locustfile.py --host … --headless --users 50 --run-time 60s UnarySubmit Status
     locust -f loadtest/locustfile.py --host … --headless --rate 500 --run-time 60s --report FOLDER BulkSubmit
 
-A class that is named here is a user that locust offers; docs/loadtest.md tells the rest.
+Locust offers the classes that are imported here. See docs/loadtest.md.
 """
 
 import logging
@@ -16,28 +16,24 @@ from locust import events
 from locust.env import Environment
 from locust.runners import WorkerRunner
 
-from loadtest.users import run_files
 from loadtest.users.bulk_submit import BulkSubmit
-from loadtest.users.interruption import end_on_signals
+from loadtest.users.callers import Status, UnarySubmit, Watch
 from loadtest.users.options import BadOption, Options, add_options, given_options
 from loadtest.users.run import Run
-from loadtest.users.shapes import ByRate, ClosedLoop, OpenLoop, ServiceShape
-from loadtest.users.status import Status
-from loadtest.users.unary_submit import UnarySubmit
-from loadtest.users.watch import Watch
+from loadtest.users.shapes import ByRate, ClosedLoop, OpenLoop, ServiceShape, end_on_signals
 
 __all__ = ["BulkSubmit", "ClosedLoop", "OpenLoop", "Status", "UnarySubmit", "Watch"]
 
 
 def _prepare(environment: Environment, **_: Any) -> None:
-    """After locust has forked its workers: gRPC survives no fork."""
+    """Initialise after locust has forked its workers, because gRPC does not support fork."""
     init_gevent()
     given = given_options(environment)
     if not given.class_picker:
         shape = ByRate()
         shape.runner = environment.runner
         environment.shape_class = shape
-    ServiceShape.run = Run(environment, lambda run: run_files.write(run, environment))
+    ServiceShape.run = Run(environment)
     if not isinstance(environment.runner, WorkerRunner):
         _check(environment)
         if given.headless or given.autostart:
@@ -45,7 +41,7 @@ def _prepare(environment: Environment, **_: Any) -> None:
 
 
 def _check(environment: Environment) -> None:
-    """A faulty command line ends locust here; on the page the shape says what is wrong."""
+    """Exit if the command line is invalid. With the web page the shape reports the error."""
     given, shape = given_options(environment), environment.shape_class
     try:
         urls = Options.of(given).urls
@@ -55,9 +51,9 @@ def _check(environment: Environment) -> None:
     if given.headless and isinstance(shape, ByRate) and (fault := shape.fault(given)):
         sys.stderr.write(f"locust: {fault}\n")
         sys.exit(2)
-    if urls.lead_nowhere:
+    if urls.unresolvable:
         logging.getLogger(__name__).warning(
-            "without --origin no picture can be fetched: requests will be acknowledged and then FAIL with DNS_FAILED"
+            "without --origin no image can be fetched: requests are acknowledged and then FAIL with DNS_FAILED"
         )
 
 

@@ -1,1 +1,1 @@
-"""Locust's users of the service, the shapes of their load, and what they leave behind as a report."""
+"""Locust users of the service, the shapes of their load, and their report."""

@@ -1,9 +1,8 @@
-"""When the next call is to be made.
+"""When the next call is due.
 
-In a closed loop a user calls again as soon as it is free. In an open loop calls arrive at a rate whatever the service
-made of the earlier ones: whichever user is free takes the next arrival, and its latency counts from the moment that
-the schedule intended. So a call that had to wait because all users were busy is not measured too short ("coordinated
-omission").
+In a closed loop a user calls again as soon as it is free. In an open loop calls arrive at a rate, whatever the outcome
+of earlier calls: any free user takes the next arrival, and its latency counts from the intended time. Therefore the
+latency includes the time that a call waited because all users were busy ("coordinated omission").
 """
 
 import time
@@ -16,34 +15,34 @@ from loadtest.run_report.schedule import Schedule
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """Which part of a run one process has: it is the `index`th of `processes`."""
+    """The share of one process in a run: it is number `index` of `processes`."""
 
     index: int
     processes: int
 
     def of(self, number: int) -> int:
-        """This process's part of a whole number."""
+        """Return the share of this process in a whole number."""
         return number // self.processes + (self.index < number % self.processes)
 
 
 class Arrivals(Protocol):
     def take(self) -> float | None:
-        """Wait until the next call is due; the time from which its latency counts.
+        """Wait until the next call is due and return the time from which its latency counts.
 
-        On `time.perf_counter`'s clock. None where no more is to be made.
+        The time is that of `time.perf_counter`. Returns None if there are no more calls.
         """
 
     @property
     def exhausted(self) -> bool:
-        """Whether the run's last call was taken."""
+        """Whether the last call of the run was taken."""
 
     @property
     def unsent(self) -> int:
-        """How many calls should have been made by now and were not taken by any user."""
+        """The number of calls that are due and not yet taken by a user."""
 
 
 class ClosedArrivals:
-    """Due as soon as asked for. `limit` is how many calls there are; None sets none."""
+    """Calls are due at once. `limit` is the number of calls; None sets no limit."""
 
     def __init__(self, limit: int | None, clock: Callable[[], float] = time.perf_counter) -> None:
         self._limit = limit
@@ -66,7 +65,7 @@ class ClosedArrivals:
 
 
 class OpenArrivals:
-    """`rate` calls a second over all processes. The schedule begins when the first call is asked for."""
+    """`rate` calls per second over all processes. The schedule starts with the first `take`."""
 
     def __init__(
         self,
@@ -87,7 +86,7 @@ class OpenArrivals:
     def take(self) -> float | None:
         if self.exhausted:
             return None
-        schedule = self._schedule = self._schedule or self._begun()
+        schedule = self._schedule = self._schedule or self._start()
         intended = schedule.intended(self._taken)
         self._taken += 1
         if (early := intended - self._clock()) > 0:
@@ -105,13 +104,13 @@ class OpenArrivals:
         due = self._schedule.due(self._clock())
         return max(0, (due if self._limit is None else min(due, self._limit)) - self._taken)
 
-    def _begun(self) -> Schedule:
-        """The processes' arrivals lie between each other's."""
+    def _start(self) -> Schedule:
+        """Start a schedule that interleaves with those of the other processes."""
         start = self._clock() + self._share.index / self._rate
         return Schedule(start, self._rate / self._share.processes)
 
 
 def arrivals(rate: float, requests: int, share: Share) -> Arrivals:
-    """A `rate` of 0 is a closed loop; `requests` of 0 sets no limit."""
+    """Create the arrivals. A `rate` of 0 is a closed loop; `requests` of 0 sets no limit."""
     limit = share.of(requests) if requests else None
     return OpenArrivals(rate, share, limit) if rate else ClosedArrivals(limit)

@@ -1,4 +1,4 @@
-"""One bulk stream: what was sent and has no answer yet."""
+"""The items of one SubmitImages stream. Separate from the user, because importing locust patches the whole process."""
 
 import threading
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from typing import Protocol
 
 from imageservice.v1 import image_service_pb2 as pb
 from loadtest.users.arrivals import Arrivals
-from loadtest.users.rpc_failed import RpcFailed
+from loadtest.users.rpc_error import RpcError
 
 
 class NextImage(Protocol):
@@ -14,7 +14,7 @@ class NextImage(Protocol):
 
 
 class BulkStream:
-    """At most `window` images wait for an answer; after `images` of them the stream is closed."""
+    """The images of one stream. At most `window` wait for a result; the stream is closed after `images`."""
 
     def __init__(self, arrivals: Arrivals, image: NextImage, window: int, images: int) -> None:
         self._arrivals = arrivals
@@ -24,14 +24,14 @@ class BulkStream:
         self._pending: dict[str, float] = {}
         self._ended = False
         self.exhausted = False
-        """No more call is to be made in this run."""
+        """Whether the run has no more calls to make."""
 
     @property
     def pending(self) -> bool:
         return bool(self._pending)
 
     def requests(self) -> Iterator[pb.SubmitImagesRequest]:
-        """What to send, each when it is due. gRPC asks from a thread of its own, a greenlet under locust."""
+        """Yield the requests when they are due. gRPC iterates in a separate thread, a greenlet under locust."""
         for number in range(self._images):
             self._free.acquire()
             since = None if self._ended else self._arrivals.take()
@@ -42,16 +42,16 @@ class BulkStream:
             self._pending[item_id] = since
             yield pb.SubmitImagesRequest(item_id=item_id, image=self._image())
 
-    def settle(self, result: pb.SubmitImagesResult) -> tuple[float | None, RpcFailed | None]:
-        """When the item became due, None for an item that waits for no answer; and why it was refused."""
+    def settle(self, result: pb.SubmitImagesResult) -> tuple[float | None, RpcError | None]:
+        """Return when the item was due (None if it is not waiting for a result), and its error."""
         since = self._pending.pop(result.item_id, None)
         if since is not None:
             self._free.release()
-        refused = result.WhichOneof("outcome") != "accepted"
-        return since, RpcFailed(result.error.reason or "NO_REASON") if refused else None
+        rejected = result.WhichOneof("outcome") != "accepted"
+        return since, RpcError(result.error.reason or "NO_REASON") if rejected else None
 
     def end(self) -> list[float]:
-        """Send nothing more; when those became due that got no answer."""
+        """Stop sending, and return when the items without a result were due."""
         self._ended = True
         self._free.release()
         unanswered = list(self._pending.values())

@@ -1,4 +1,4 @@
-"""Hands in images over bulk streams, one stream after the other."""
+"""A user that submits images over SubmitImages streams, one stream after the other."""
 
 import time
 from collections.abc import Iterator
@@ -10,11 +10,11 @@ from locust.exception import StopUser
 
 from imageservice.v1 import image_service_pb2 as pb
 from loadtest.users.bulk_stream import BulkStream
-from loadtest.users.rpc_failed import RpcFailed
+from loadtest.users.rpc_error import RpcError
 from loadtest.users.service_user import ServiceUser
 
 NAME = "SubmitImages"
-"""Each image counts as one; so does a stream that fails while no image waits."""
+"""Each image counts as one call. A stream that fails while no image waits for a result counts as one too."""
 
 
 class BulkSubmit(ServiceUser):
@@ -29,7 +29,7 @@ class BulkSubmit(ServiceUser):
         try:
             failure = self._read(iter(call), stream)
         finally:
-            # A user that is stopped leaves here, too.
+            # Also reached if locust stops the user.
             unanswered = stream.end()
             call.cancel()
         self._count(unanswered, failure, opened)
@@ -38,19 +38,17 @@ class BulkSubmit(ServiceUser):
         if stream.exhausted:
             raise StopUser
 
-    def _read(
-        self, call: Iterator[pb.SubmitImagesResponse], stream: BulkStream
-    ) -> RpcFailed | None:
-        """Read to the stream's end; why it broke off, or was left because its images got no answer."""
+    def _read(self, call: Iterator[pb.SubmitImagesResponse], stream: BulkStream) -> RpcError | None:
+        """Read the stream to its end and return its error, also a timeout of a waiting image."""
         try:
             for response in self._within_timeout(call):
                 accepted = [self._settle(stream, result) for result in response.results]
                 if not all(accepted):
                     self.pause()
         except grpc.RpcError as error:
-            return RpcFailed.of(error)
+            return RpcError.of(error)
         except gevent.Timeout:
-            return RpcFailed("DEADLINE_EXCEEDED") if stream.pending else None
+            return RpcError("DEADLINE_EXCEEDED") if stream.pending else None
         return None
 
     def _within_timeout(
@@ -64,21 +62,21 @@ class BulkSubmit(ServiceUser):
             yield response
 
     def _settle(self, stream: BulkStream, result: pb.SubmitImagesResult) -> bool:
-        """Whether the image was accepted."""
-        since, refusal = stream.settle(result)
+        """Count a result and return whether the image was accepted."""
+        since, error = stream.settle(result)
         if since is None:
-            self.failed(NAME, time.perf_counter(), RpcFailed("UNASKED_RESULT"))
-        elif refusal is not None:
-            self.failed(NAME, since, refusal)
+            self.failed(NAME, time.perf_counter(), RpcError("UNEXPECTED_RESULT"))
+        elif error is not None:
+            self.failed(NAME, since, error)
         else:
-            self.load.known.append(result.accepted.request_id)
-            self.answered(NAME, since, result.ByteSize())
+            self.load.recent.append(result.accepted.request_id)
+            self.succeeded(NAME, since, result.ByteSize())
             return True
         return False
 
-    def _count(self, unanswered: list[float], failure: RpcFailed | None, opened: float) -> None:
-        """Every image has an end: a stream that ended well and left some out broke the contract."""
+    def _count(self, unanswered: list[float], failure: RpcError | None, opened: float) -> None:
+        """Count images without a result. A stream that ends without error must have a result for each image."""
         for since in unanswered:
-            self.failed(NAME, since, failure or RpcFailed("NO_RESULT"))
+            self.failed(NAME, since, failure or RpcError("NO_RESULT"))
         if failure is not None and not unanswered:
             self.failed(NAME, opened, failure)

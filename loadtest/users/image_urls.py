@@ -1,4 +1,4 @@
-"""The URLs that a run submits: templates in which {n} stands for the image's number."""
+"""The submitted URLs: templates in which {n} is the number of the image."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,29 +6,29 @@ from itertools import count
 from typing import Self
 
 GENERATED = "/generated/{n}.jpg"
-"""What `loadtest.origin` serves under every number: a small JPEG of its own bytes."""
+"""A path of `loadtest.origin` that serves a small JPEG with distinct bytes for each number."""
 
-NOBODY = "http://origin.invalid"
-"""Never resolves (RFC 2606), so that a run without an origin asks nobody for pictures."""
+UNRESOLVABLE = "http://origin.invalid"
+"""Never resolves (RFC 2606), so that a run without an origin fetches from no host."""
 
 
 class BadTemplate(ValueError):
-    """A URL template that nobody can fetch from."""
+    """A URL template that is neither a path nor an http or https URL."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImageUrls:
-    """Image `n` has the `n`th template, counted round. Several templates mix formats or sizes."""
+    """Image `n` uses template `n` modulo their number. Several templates mix formats or sizes."""
 
     templates: tuple[str, ...]
 
     @classmethod
     def of(cls, origin: str, templates: Sequence[str]) -> Self:
-        """Templates that begin with a slash are paths of `origin`, without which they lead to nobody.
+        """Resolve templates that begin with a slash against `origin`, or against an unresolvable host without one.
 
-        Raises BadTemplate for what is neither a path nor an http or https URL.
+        Raises BadTemplate.
         """
-        base = _checked(origin, "--origin").rstrip("/") if origin else NOBODY
+        base = _checked(origin, "--origin").rstrip("/") if origin else UNRESOLVABLE
         return cls(
             tuple(
                 base + template if template.startswith("/") else _checked(template, "--image-url")
@@ -37,8 +37,8 @@ class ImageUrls:
         )
 
     @property
-    def lead_nowhere(self) -> bool:
-        return any(template.startswith(NOBODY) for template in self.templates)
+    def unresolvable(self) -> bool:
+        return any(template.startswith(UNRESOLVABLE) for template in self.templates)
 
     def of_number(self, number: int) -> str:
         return self.templates[number % len(self.templates)].replace("{n}", str(number))
@@ -51,7 +51,7 @@ def _checked(url: str, option: str) -> str:
 
 
 class ImageNumbers:
-    """Numbers that no other process of the run takes: of `processes`, this one is the `index`th."""
+    """Image numbers of process `index` of `processes`. No two processes of a run use the same number."""
 
     def __init__(self, index: int, processes: int) -> None:
         self._numbers = count(index, processes)

@@ -1,4 +1,4 @@
-"""Our options beside locust's own, on the command line and on its page."""
+"""Our options in addition to those of locust, on the command line and on its web page."""
 
 import math
 from argparse import ArgumentParser, Namespace
@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Any, Self
 from loadtest.users.image_urls import GENERATED, BadTemplate, ImageUrls
 
 if TYPE_CHECKING:
-    # Locust patches the whole process when it is imported.
+    # Importing locust patches the whole process.
     from locust.env import Environment
 
-LARGEST_WATCH = 100
-"""The contract's limit of ids in one watch."""
+MAX_WATCHED = 100
+"""Ids per WatchRequest, the limit of the contract."""
 
 
 class BadOption(ValueError):
-    """One line for the person who gave it."""
+    """An invalid option. The message is one line for the user."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """`rate` 0 is a closed loop, `requests` 0 sets no limit; times are in seconds."""
+    """A `rate` of 0 is a closed loop, `requests` of 0 sets no limit; times are in seconds."""
 
     urls: ImageUrls
     customers: int
@@ -37,15 +37,18 @@ class Options:
 
     @classmethod
     def of(cls, given: Namespace) -> Self:
-        """Raises BadOption. The page's form passes by the command line's parser, so all is looked at here."""
+        """Validate the options. Raises BadOption.
+
+        The web page of locust bypasses the command line parser, so all checks are here.
+        """
         for name in ("customers", "bulk_window", "bulk_images", "watch_ids", "connections"):
-            _at_least(given, name, 1)
+            _require_at_least(given, name, 1)
         for name in ("rate", "requests"):
-            _at_least(given, name, 0)
+            _require_at_least(given, name, 0)
         for name in ("call_timeout", "watch_timeout"):
-            _at_least(given, name, 0.001)
-        if given.watch_ids > LARGEST_WATCH:
-            raise BadOption(f"--watch-ids {given.watch_ids}: one watch has at most {LARGEST_WATCH}")
+            _require_at_least(given, name, 0.001)
+        if given.watch_ids > MAX_WATCHED:
+            raise BadOption(f"--watch-ids {given.watch_ids}: one watch has at most {MAX_WATCHED}")
         try:
             urls = ImageUrls.of(given.origin, given.image_url.split())
         except BadTemplate as error:
@@ -56,21 +59,21 @@ class Options:
 
 
 def given_options(environment: "Environment") -> Namespace:
-    """What was given to locust."""
+    """Return the options given to locust."""
     if not isinstance(environment.parsed_options, Namespace):
-        raise TypeError("this locustfile is for the locust command")
+        raise TypeError("this locustfile requires the locust command")
     return environment.parsed_options
 
 
-def _at_least(given: Namespace, name: str, least: float) -> None:
+def _require_at_least(given: Namespace, name: str, least: float) -> None:
     value = getattr(given, name)
     if not (math.isfinite(value) and value >= least):
         raise BadOption(f"--{name.replace('_', '-')} {value}: at least {least}")
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """Locust asks for this before it reads the command line; its page shows the same options."""
-    for add in (_add_images, _add_load, _add_streams, _add_ends):
+    """Add the options. Locust calls this before it parses the command line, and for its web page."""
+    for add in (_add_images, _add_load, _add_streams, _add_limits):
         add(parser)
 
 
@@ -79,19 +82,17 @@ def _add_images(parser: ArgumentParser) -> None:
         "--origin",
         default="",
         metavar="URL",
-        help="Who serves the pictures, as http://127.0.0.1:PORT of `python -m loadtest.origin`. "
-        "Without one all URLs lead to a name that never resolves: submits are real, images fail.",
+        help="The origin of the images, such as http://127.0.0.1:PORT of `python -m loadtest.origin`. "
+        "Without one, all URLs have a host that never resolves: submits are real, images fail.",
     )
     parser.add_argument(
         "--image-url",
         default="",
         metavar="TEMPLATES",
-        help="Paths of --origin or whole URLs, separated by blanks, taken in turn; {n} stands for "
-        f"the image's number. Default: {GENERATED}",
+        help="Paths of --origin or complete URLs, separated by blanks, used in turn; {n} is the "
+        f"number of the image. Default: {GENERATED}",
     )
-    parser.add_argument(
-        "--customers", type=int, default=100, help="Over how many customers images are spread."
-    )
+    parser.add_argument("--customers", type=int, default=100, help="Number of customers.")
 
 
 def _add_load(parser: ArgumentParser) -> None:
@@ -99,14 +100,17 @@ def _add_load(parser: ArgumentParser) -> None:
         "--rate",
         type=float,
         default=0.0,
-        help="Open loop: calls (images, in bulk) a second of all users together, who are then the "
-        "most that are under way. 0 is a closed loop: each user calls again once it is answered.",
+        help="Open loop: calls (images, in bulk) per second of all users together; --users limits the "
+        "calls in flight. 0 is a closed loop: each user calls again after its response.",
     )
     parser.add_argument(
-        "--requests", type=int, default=0, help="End after so many calls. 0 sets no limit."
+        "--requests",
+        type=int,
+        default=0,
+        help="Number of calls, then the run ends. 0 sets no limit.",
     )
     parser.add_argument(
-        "--connections", type=int, default=4, help="Connections that a locust process opens."
+        "--connections", type=int, default=4, help="Connections per locust process."
     )
 
 
@@ -115,22 +119,20 @@ def _add_streams(parser: ArgumentParser) -> None:
         "--bulk-window",
         type=int,
         default=64,
-        help="Images of a bulk stream that may be without an answer.",
+        help="Maximum of images of a stream that wait for a result.",
     )
+    parser.add_argument("--bulk-images", type=int, default=1_000, help="Images per bulk stream.")
     parser.add_argument(
-        "--bulk-images", type=int, default=1_000, help="Images of a bulk stream, then a new one."
-    )
-    parser.add_argument(
-        "--watch-ids", type=int, default=10, help="Images that a watch submits and follows."
+        "--watch-ids", type=int, default=10, help="Images that a watch submits and watches."
     )
 
 
-def _add_ends(parser: ArgumentParser) -> None:
+def _add_limits(parser: ArgumentParser) -> None:
     parser.add_argument(
-        "--call-timeout", type=float, default=30.0, help="Seconds for an answer to a call."
+        "--call-timeout", type=float, default=30.0, help="Timeout of a call in seconds."
     )
     parser.add_argument(
-        "--watch-timeout", type=float, default=120.0, help="Seconds in which watched images end."
+        "--watch-timeout", type=float, default=120.0, help="Timeout of a watch in seconds."
     )
     parser.add_argument(
         "--report",

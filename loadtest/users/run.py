@@ -1,16 +1,19 @@
-"""A run as locust's events tell it: what all its processes must know, and what each of them measured."""
+"""A run by the events of locust: distributes the plan, collects the outcomes, and writes the report."""
 
+import logging
 import os
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import gevent
 from locust.env import Environment
 from locust.runners import MasterRunner, Runner, WorkerRunner
 
+from loadtest.run_report.heading import heading
 from loadtest.run_report.processes import ProcessSampler
+from loadtest.run_report.record import Cell
 from loadtest.users.arrivals import Share
 from loadtest.users.load import Load
 from loadtest.users.options import Options, given_options
@@ -19,15 +22,33 @@ from loadtest.users.service_user import ServiceUser
 from loadtest.users.shapes import ServiceShape
 
 MESSAGE = "imageservice_outcomes"
-"""From a worker to the master, when its part of a run ends; during the run they go with locust's own reports."""
+"""A message from a worker to the master at the end of its part. During a run the reports of locust carry it."""
 
-THROUGH = "imageservice_through"
-"""In those reports: that the worker has made its share of --requests."""
+ALL_MADE = "imageservice_all_made"
+"""A key in those reports: the worker has made its share of --requests."""
+
+REPORT = "locust.json"
+
+_REPORTED = (
+    "num_users",
+    "rate",
+    "requests",
+    "origin",
+    "image_url",
+    "customers",
+    "connections",
+    "bulk_window",
+    "bulk_images",
+    "watch_ids",
+)
+"""Options that the report shows."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the master tells its workers, among the options."""
+    """The values that the master sends to its workers with the options."""
 
     started: float
     """Seconds since 1970."""
@@ -36,14 +57,13 @@ class Plan:
 
 
 class Run:
-    """The run of this process, whatever part it has: all of it, a worker's, or the master's, who only collects."""
+    """The part of this process in a run: all of it, or that of a worker, or that of the master, which only collects."""
 
-    def __init__(self, environment: Environment, finished: Callable[["Run"], None]) -> None:
+    def __init__(self, environment: Environment) -> None:
         self._environment = environment
-        self._finished = finished
         self._sampling: gevent.Greenlet | None = None
         self._load: Load | None = None
-        self._through: set[str] = set()
+        self._all_made: set[str] = set()
         self.outcomes = Outcomes()
         self.plan: Plan | None = None
         self.seconds = 0.0
@@ -68,7 +88,7 @@ class Run:
             given.plan = asdict(self._planned())
         self.plan = plan = Plan(**given.plan)
         self.outcomes = Outcomes()
-        self._through.clear()
+        self._all_made.clear()
         if not isinstance(runner, MasterRunner):
             given.rate = plan.rate
             index = max(0, getattr(runner, "worker_index", 0)) % plan.processes
@@ -79,7 +99,7 @@ class Run:
         self._sampling = gevent.spawn(self._sample)
 
     def on_stopping(self, **_: Any) -> None:
-        """Before the users end, who take no more then."""
+        """Called before the users end. Arrivals are no longer taken afterwards."""
         if self._load is not None:
             self.outcomes.unsent += self._load.arrivals.unsent
 
@@ -95,12 +115,12 @@ class Run:
         if isinstance(self._runner, WorkerRunner):
             self._runner.send_message(MESSAGE, self.outcomes.take())
         else:
-            self._finished(self)
+            self._write_report()
 
     def on_request(
         self, name: str, response_time: float, exception: Exception | None = None, **_: Any
     ) -> None:
-        """Listens to whatever calls locust is told of; other exceptions than ours count by their kind."""
+        """Count a call. An exception without a reason counts by its type."""
         if self.plan is None:
             return
         reason = "" if exception is None else getattr(exception, "reason", type(exception).__name__)
@@ -108,19 +128,19 @@ class Run:
 
     def on_report_to_master(self, data: dict[str, Any], **_: Any) -> None:
         data[MESSAGE] = self.outcomes.take()
-        data[THROUGH] = self.made_all()
+        data[ALL_MADE] = self.all_calls_made()
 
     def on_worker_report(self, client_id: str, data: dict[str, Any], **_: Any) -> None:
         if MESSAGE in data:
             self.outcomes.merge(data[MESSAGE])
-        if data.get(THROUGH):
-            self._through.add(client_id)
+        if data.get(ALL_MADE):
+            self._all_made.add(client_id)
 
-    def made_all(self) -> bool:
-        """Whether every call of a bounded run was made and has ended: here, or at all workers."""
+    def all_calls_made(self) -> bool:
+        """As Bounded; on the master, for all workers."""
         if self._load is not None:
             return self._load.arrivals.exhausted and not self._runner.user_count
-        return self.plan is not None and len(self._through) >= self.plan.processes
+        return self.plan is not None and len(self._all_made) >= self.plan.processes
 
     def on_message(self, msg: Any, **_: Any) -> None:
         self.outcomes.merge(msg.data)
@@ -130,8 +150,25 @@ class Run:
         rate = shape.rate(given) if isinstance(shape, ServiceShape) else given.rate
         return Plan(time.time(), max(1, getattr(self._runner, "worker_count", 1)), rate)
 
+    def _write_report(self) -> None:
+        """Write the record into the folder of --report, if given."""
+        given = given_options(self._environment)
+        if not given.report:
+            return
+        path = Path(given.report) / REPORT
+        path.parent.mkdir(parents=True, exist_ok=True)
+        record = self.outcomes.record(heading("Locust", self._reported_settings()), self.seconds)
+        record.to_json(path)
+        _log.info("report: %s; draw it with: imageservice-loadtest render %s", path, path)
+
+    def _reported_settings(self) -> dict[str, Cell]:
+        given = given_options(self._environment)
+        classes = " ".join(sorted(user.__name__ for user in self._environment.user_classes))
+        options = {name.removeprefix("num_"): getattr(given, name) for name in _REPORTED}
+        return {"server": self._environment.host or "", "user classes": classes, **options}
+
     def _sample(self) -> None:
-        """This process's memory and CPU, each second."""
+        """Sample memory and CPU of this process each second."""
         index = self._runner.worker_index if isinstance(self._runner, WorkerRunner) else None
         name = "locust" if index is None else f"locust worker {index}"
         sampler = ProcessSampler(lambda: {name: os.getpid()})
@@ -143,5 +180,5 @@ class Run:
     @property
     def _runner(self) -> Runner:
         if self._environment.runner is None:
-            raise TypeError("locust makes its runner before the init event")
+            raise TypeError("locust creates its runner before the init event")
         return self._environment.runner

@@ -1,4 +1,4 @@
-"""What every user of the service does: wait for its turn, call, and tell locust how it went."""
+"""The base class of users: waits for the next arrival, calls, and reports the result to locust."""
 
 import time
 from typing import TYPE_CHECKING, ClassVar, TypeVar
@@ -11,18 +11,18 @@ from locust.env import Environment
 from locust.exception import StopUser
 
 from loadtest.users.load import Load
-from loadtest.users.rpc_failed import RpcFailed
+from loadtest.users.rpc_error import RpcError
 
 if TYPE_CHECKING:
-    Asked = TypeVar("Asked", bound=Message)
-    Answer = TypeVar("Answer", bound=Message)
+    Request = TypeVar("Request", bound=Message)
+    Response = TypeVar("Response", bound=Message)
 
-PAUSE_AFTER_FAILURE = 0.1
-"""Seconds; so that a closed loop does not storm a server that is down. An open loop has its rate."""
+PAUSE_AFTER_FAILURE_S = 0.1
+"""Pause of a closed loop, so that it does not flood a server that is down. An open loop has its rate."""
 
 
 class ServiceUser(User):
-    """`load` is set when a run begins, before its users are."""
+    """`load` is set at the start of a run, before its users exist."""
 
     abstract = True
     load: ClassVar[Load]
@@ -32,50 +32,53 @@ class ServiceUser(User):
         self.stub = self.load.connections.next_stub()
 
     def due(self) -> float:
-        """Wait for one's turn; the time from which the call's latency counts. Ends the user after the last."""
+        """Wait for the next arrival and return the time from which its latency counts.
+
+        Stops the user after the last arrival.
+        """
         since = self.load.arrivals.take()
         if since is None:
             raise StopUser
         return since
 
     def submit(self, since: float) -> str | None:
-        """Submit another image; its id where it was acknowledged."""
-        answer = self.call("SubmitImage", self.stub.SubmitImage, self.load.image(), since)
-        if answer is None:
+        """Submit the next image and return its id; None on failure."""
+        response = self.call("SubmitImage", self.stub.SubmitImage, self.load.image(), since)
+        if response is None:
             return None
-        self.load.known.append(answer.request_id)
-        return answer.request_id
+        self.load.recent.append(response.request_id)
+        return response.request_id
 
     def call(
         self,
         name: str,
-        rpc: "grpc.UnaryUnaryMultiCallable[Asked, Answer]",
-        request: "Asked",
+        rpc: "grpc.UnaryUnaryMultiCallable[Request, Response]",
+        request: "Request",
         since: float,
-    ) -> "Answer | None":
-        """One unary call; None where it failed, which locust has been told."""
+    ) -> "Response | None":
+        """Make a unary call and report it to locust. Returns None on failure."""
         try:
-            answer = rpc(request, timeout=self.load.options.call_timeout)
+            response = rpc(request, timeout=self.load.options.call_timeout)
         except grpc.RpcError as error:
-            self.failed(name, since, RpcFailed.of(error))
+            self.failed(name, since, RpcError.of(error))
             self.pause()
             return None
-        self.answered(name, since, answer.ByteSize())
-        return answer
+        self.succeeded(name, since, response.ByteSize())
+        return response
 
-    def answered(self, name: str, since: float, length: int) -> None:
-        """`length` is the answer's in bytes."""
-        self._tell(name, since, length, None)
+    def succeeded(self, name: str, since: float, length: int) -> None:
+        """`length` is the size of the response in bytes."""
+        self._report(name, since, length, None)
 
-    def failed(self, name: str, since: float, failure: RpcFailed) -> None:
-        self._tell(name, since, 0, failure)
+    def failed(self, name: str, since: float, failure: RpcError) -> None:
+        self._report(name, since, 0, failure)
 
     def pause(self) -> None:
-        """After a failure."""
+        """Call after a failure."""
         if not self.load.options.rate:
-            gevent.sleep(PAUSE_AFTER_FAILURE)
+            gevent.sleep(PAUSE_AFTER_FAILURE_S)
 
-    def _tell(self, name: str, since: float, length: int, failure: RpcFailed | None) -> None:
+    def _report(self, name: str, since: float, length: int, failure: RpcError | None) -> None:
         self.environment.events.request.fire(
             request_type="grpc",
             name=name,

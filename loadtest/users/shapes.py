@@ -1,39 +1,41 @@
-"""How many users there are, and when a run is over."""
+"""The number of users, and the end of a run."""
 
 import logging
+import signal
 from argparse import Namespace
 from typing import ClassVar, Protocol
 
+import gevent
 from locust import LoadTestShape
 from locust.runners import STATE_RUNNING, Runner
 
+from loadtest.users.load import target
 from loadtest.users.options import BadOption, Options, given_options
-from loadtest.users.target import target
 
 OPEN_USERS = 100
-"""Calls of an open loop that are under way at most, unless --users says otherwise."""
+"""Default of --users in an open loop: the maximum of calls in flight."""
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 Tick = tuple[int, float]
 
 
 class Bounded(Protocol):
-    def made_all(self) -> bool:
-        """Whether every call of a bounded run was made and has ended."""
+    def all_calls_made(self) -> bool:
+        """Whether a run with --requests has made all calls, and all have ended."""
 
 
 class ServiceShape(LoadTestShape):
-    """--users of them until --run-time is over, or `run` says that --requests were made."""
+    """Runs --users users until --run-time has passed, or --requests were made."""
 
     abstract = True
     use_common_options = True
     run: ClassVar[Bounded]
     interrupted: ClassVar[bool] = False
-    """Somebody wants the run to end now."""
+    """Set by SIGINT and SIGTERM."""
 
     def rate(self, given: Namespace) -> float:
-        """Calls a second; 0 is a closed loop."""
+        """Return the calls per second; 0 is a closed loop."""
         raise NotImplementedError
 
     def spawn_rate(self, given: Namespace) -> float:
@@ -46,18 +48,18 @@ class ServiceShape(LoadTestShape):
         runner = self._runner
         given = given_options(runner.environment)
         if runner.state != STATE_RUNNING and (fault := self.fault(given)):
-            logger.error(fault)
+            _log.error(fault)
             return None
         if self._over(given):
-            # Ends the workers' users first, so that nothing they measured comes too late to count.
+            # Stop the users of the workers first, so that all their measurements arrive in time.
             runner.stop()
             return None
         return self.users(given), self.spawn_rate(given)
 
     def fault(self, given: Namespace) -> str | None:
-        """Why no run can begin with these options."""
+        """Return why a run cannot start with these options."""
         if not target(given.host or self._runner.environment.host or ""):
-            return "which server? --host HOST:PORT"
+            return "--host HOST:PORT is required"
         try:
             Options.of(given)
         except BadOption as error:
@@ -67,7 +69,7 @@ class ServiceShape(LoadTestShape):
     @property
     def _runner(self) -> Runner:
         if self.runner is None:
-            raise TypeError("locust sets a shape's runner before the first tick")
+            raise TypeError("locust sets the runner of a shape before its first tick")
         return self.runner
 
     def _over(self, given: Namespace) -> bool:
@@ -75,13 +77,13 @@ class ServiceShape(LoadTestShape):
             return True
         if given.run_time and self.get_run_time() >= given.run_time:
             return True
-        return self._runner.state == STATE_RUNNING and self.run.made_all()
+        return self._runner.state == STATE_RUNNING and self.run.all_calls_made()
 
 
 class ClosedLoop(ServiceShape):
-    """Each user calls again once it is answered; --spawn-rate of them begin each second."""
+    """Each user calls again after its response; --spawn-rate users start per second."""
 
-    def rate(self, given: Namespace) -> float:  # noqa: ARG002  there is none
+    def rate(self, given: Namespace) -> float:  # noqa: ARG002  a closed loop has no rate
         return 0.0
 
     def spawn_rate(self, given: Namespace) -> float:
@@ -89,7 +91,7 @@ class ClosedLoop(ServiceShape):
 
 
 class OpenLoop(ServiceShape):
-    """Calls arrive at --rate, whatever the service makes of the earlier ones. All users begin at once."""
+    """Calls arrive at --rate, whatever the outcome of earlier calls. All users start at once."""
 
     def rate(self, given: Namespace) -> float:
         return float(given.rate)
@@ -101,13 +103,13 @@ class OpenLoop(ServiceShape):
         return given.num_users or OPEN_USERS
 
     def fault(self, given: Namespace) -> str | None:
-        return super().fault(given) or (None if given.rate else "an open loop needs a --rate")
+        return super().fault(given) or (None if given.rate else "an open loop requires --rate")
 
 
 class ByRate(ServiceShape):
-    """An open loop where a --rate is given, on the command line or the page; otherwise a closed one.
+    """An open loop with --rate, otherwise a closed loop.
 
-    Abstract, so that locust's picker offers the two loops alone.
+    Abstract, so that the class picker of locust offers only the two loops.
     """
 
     abstract = True
@@ -127,3 +129,23 @@ class ByRate(ServiceShape):
 
     def _loop(self, given: Namespace) -> ServiceShape:
         return self._open if given.rate else self._closed
+
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def end_on_signals() -> None:
+    """Let SIGINT and SIGTERM end a run like --run-time does, with a report.
+
+    Locust has no handler while a shape runs headless, and would not stop its workers. The second signal ends the
+    process at once. An ignored signal, such as Ctrl-C for a background job of a shell, stays ignored.
+    """
+    for number in _SIGNALS:
+        if signal.getsignal(number) != signal.SIG_IGN:
+            gevent.signal_handler(number, _interrupt)
+
+
+def _interrupt() -> None:
+    ServiceShape.interrupted = True
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_DFL)

@@ -1,4 +1,4 @@
-"""When locust's users call: closed and open loops, their bounds, and the parts of several processes."""
+"""When locust users call: closed and open loops, limits, and shares of several processes."""
 
 from dataclasses import dataclass, field
 
@@ -9,7 +9,7 @@ from loadtest.users.arrivals import ClosedArrivals, OpenArrivals, Share, arrival
 
 @dataclass
 class Time:
-    """A clock that only sleeping, or the test, moves on."""
+    """A clock that advances only by `sleep`, or by the test."""
 
     now: float = 100.0
     slept: list[float] = field(default_factory=list)
@@ -31,14 +31,14 @@ def open_arrivals(
     return OpenArrivals(rate, share, limit, time.clock, time.sleep)
 
 
-def test_an_open_loop_waits_for_each_intended_moment() -> None:
+def test_an_open_loop_waits_for_each_intended_time() -> None:
     time = Time()
     loop = open_arrivals(time, rate=4)
     assert [loop.take() for _ in range(3)] == [100, 100.25, 100.5]
     assert time.slept == [0.25, 0.25]
 
 
-def test_a_late_caller_waits_no_more_and_is_timed_from_the_intended_moment() -> None:
+def test_a_late_call_is_due_at_once_and_timed_from_the_intended_time() -> None:
     time = Time()
     loop = open_arrivals(time, rate=4)
     loop.take()
@@ -51,20 +51,20 @@ def test_processes_share_a_rate_and_their_arrivals_interleave() -> None:
     taken: list[float] = []
     for index in range(4):
         loop = open_arrivals(Time(), rate=8, share=Share(index, 4))
-        taken += [moment for _ in range(2) if (moment := loop.take()) is not None]
+        taken += [time_ for _ in range(2) if (time_ := loop.take()) is not None]
     assert sorted(taken) == [100 + number / 8 for number in range(8)]
 
 
-def test_what_is_due_and_not_taken_counts_as_unsent() -> None:
+def test_due_calls_that_no_user_takes_are_unsent() -> None:
     time = Time()
     loop = open_arrivals(time, rate=4)
-    assert loop.unsent == 0, "nothing has begun"
+    assert loop.unsent == 0, "the schedule has not started"
     loop.take()
     time.now += 1
     assert loop.unsent == 4
 
 
-def test_a_bounded_loop_owes_nothing_beyond_its_bound() -> None:
+def test_a_loop_has_no_calls_beyond_its_limit() -> None:
     time = Time()
     loop = open_arrivals(time, rate=4, limit=3)
     loop.take()
@@ -75,7 +75,7 @@ def test_a_bounded_loop_owes_nothing_beyond_its_bound() -> None:
     assert loop.unsent == 0
 
 
-def test_a_closed_loop_is_due_at_once_until_its_bound() -> None:
+def test_a_closed_loop_is_due_at_once_until_its_limit() -> None:
     time = Time()
     loop = ClosedArrivals(2, time.clock)
     assert [loop.take(), loop.take(), loop.take()] == [100, 100, None]
@@ -85,7 +85,9 @@ def test_a_closed_loop_is_due_at_once_until_its_bound() -> None:
 
 @pytest.mark.parametrize("processes", [1, 2, 3, 7])
 @pytest.mark.parametrize("requests", [1, 5, 100])
-def test_the_processes_make_exactly_the_requests_asked_for(processes: int, requests: int) -> None:
+def test_the_processes_together_make_exactly_the_requested_calls(
+    processes: int, requests: int
+) -> None:
     made = 0
     for index in range(processes):
         loop = arrivals(0, requests, Share(index, processes))
@@ -94,7 +96,7 @@ def test_the_processes_make_exactly_the_requests_asked_for(processes: int, reque
     assert made == requests
 
 
-def test_a_loop_without_bound_is_never_exhausted() -> None:
+def test_a_loop_without_limit_is_never_exhausted() -> None:
     loop = arrivals(0, 0, Share(0, 1))
     assert all(loop.take() is not None for _ in range(1_000))
     assert not loop.exhausted

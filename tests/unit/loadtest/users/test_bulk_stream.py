@@ -1,4 +1,4 @@
-"""What a bulk stream of locust's sends, and what it owes."""
+"""The items of a bulk stream, and those without a result."""
 
 from imageservice.v1 import image_service_pb2 as pb
 from loadtest.users.arrivals import ClosedArrivals
@@ -14,7 +14,7 @@ def accepted(item_id: str) -> pb.SubmitImagesResult:
     return pb.SubmitImagesResult(item_id=item_id, accepted=pb.SubmitImageResponse(request_id="r"))
 
 
-def test_each_image_has_an_id_and_waits_for_its_answer() -> None:
+def test_each_image_has_an_id_and_waits_for_its_result() -> None:
     sent = stream()
     assert [request.item_id for request in sent.requests()] == ["0", "1", "2"]
     assert sent.settle(accepted("1")) == (7.0, None)
@@ -23,7 +23,7 @@ def test_each_image_has_an_id_and_waits_for_its_answer() -> None:
     assert not sent.exhausted
 
 
-def test_the_window_holds_sending_back_until_an_answer_comes() -> None:
+def test_a_full_window_blocks_sending_until_a_result_arrives() -> None:
     sent = stream(window=1, images=2)
     requests = sent.requests()
     assert next(requests).item_id == "0"
@@ -31,7 +31,7 @@ def test_the_window_holds_sending_back_until_an_answer_comes() -> None:
     assert next(requests).item_id == "1"
 
 
-def test_a_stream_that_ended_sends_nothing_more() -> None:
+def test_an_ended_stream_sends_nothing() -> None:
     sent = stream(window=1)
     requests = sent.requests()
     next(requests)
@@ -40,20 +40,20 @@ def test_a_stream_that_ended_sends_nothing_more() -> None:
     assert not sent.exhausted
 
 
-def test_the_runs_last_image_exhausts_the_stream() -> None:
+def test_the_last_image_of_a_run_exhausts_the_stream() -> None:
     sent = stream(limit=2)
     assert len(list(sent.requests())) == 2
     assert sent.exhausted
 
 
-def test_a_refusal_is_named_by_its_reason() -> None:
+def test_a_rejected_item_has_the_reason() -> None:
     sent = stream()
     next(sent.requests())
     error = pb.SubmitImagesError(code=8, reason="OVERLOADED")
-    _, refusal = sent.settle(pb.SubmitImagesResult(item_id="0", error=error))
-    assert refusal is not None
-    assert refusal.reason == "OVERLOADED"
+    _, rejection = sent.settle(pb.SubmitImagesResult(item_id="0", error=error))
+    assert rejection is not None
+    assert rejection.reason == "OVERLOADED"
 
 
-def test_an_answer_that_nobody_waits_for_is_told_apart() -> None:
+def test_an_unexpected_result_is_recognised() -> None:
     assert stream().settle(accepted("9")) == (None, None)

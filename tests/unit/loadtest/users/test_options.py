@@ -1,4 +1,4 @@
-"""What is refused before a load run begins."""
+"""Validation of the options of locust users."""
 
 from argparse import ArgumentParser, Namespace
 
@@ -13,10 +13,10 @@ def given(*arguments: str) -> Namespace:
     return parser.parse_args(list(arguments))
 
 
-def test_the_defaults_are_a_closed_loop_without_bound() -> None:
+def test_the_default_is_a_closed_loop_without_limit() -> None:
     options = Options.of(given())
     assert (options.rate, options.requests, options.report) == (0, 0, "")
-    assert options.urls.lead_nowhere
+    assert options.urls.unresolvable
 
 
 def test_several_templates_are_separated_by_blanks() -> None:
@@ -37,7 +37,7 @@ def test_several_templates_are_separated_by_blanks() -> None:
         (("--origin", "ftp://a"), "--origin ftp://a: not an http or https URL"),
     ],
 )
-def test_a_faulty_option_is_named_in_one_line(arguments: tuple[str, ...], fault: str) -> None:
+def test_an_invalid_option_is_reported_in_one_line(arguments: tuple[str, ...], fault: str) -> None:
     with pytest.raises(BadOption) as raised:
         Options.of(given(*arguments))
     assert str(raised.value) == fault

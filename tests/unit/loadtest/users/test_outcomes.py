@@ -1,4 +1,4 @@
-"""What processes measured becomes one report."""
+"""The measurements of all processes become one report."""
 
 import json
 
@@ -23,19 +23,19 @@ def test_latencies_keep_three_digits(ms: float, kept: float) -> None:
     assert rounded(ms) == pytest.approx(kept)
 
 
-def test_calls_stand_in_the_second_in_which_they_ended() -> None:
+def test_calls_count_in_the_second_in_which_they_ended() -> None:
     outcomes = Outcomes()
     for at in (-0.2, 0.4, 2.1):
         outcomes.add(at, "GetStatus", 10.0)
     outcomes.add(1.5, "GetStatus", 10.0, "OVERLOADED")
-    told = record(outcomes)
-    assert told.timeline.rates["GetStatus"] == (2, 0, 1)
-    assert told.timeline.errors["OVERLOADED"] == (0, 1, 0)
-    assert told.errors == {"OVERLOADED": 1}
-    assert told.totals == {"GetStatus": 3, "failed": 1}
+    report = record(outcomes)
+    assert report.timeline.rates["GetStatus"] == (2, 0, 1)
+    assert report.timeline.errors["OVERLOADED"] == (0, 1, 0)
+    assert report.errors == {"OVERLOADED": 1}
+    assert report.totals == {"GetStatus": 3, "failed": 1}
 
 
-def test_latencies_are_those_of_answers() -> None:
+def test_latencies_exclude_failed_calls() -> None:
     outcomes = Outcomes()
     outcomes.add(0, "GetStatus", 20.0)
     outcomes.add(0, "GetStatus", 30_000.0, "DEADLINE_EXCEEDED")
@@ -44,13 +44,13 @@ def test_latencies_are_those_of_answers() -> None:
     assert latency.max == pytest.approx(20, rel=0.01)
 
 
-def test_a_last_second_that_was_short_keeps_its_rate() -> None:
+def test_a_short_last_second_keeps_its_rate() -> None:
     outcomes = Outcomes()
     outcomes.add(1.2, "GetStatus", 10.0)
     assert record(outcomes, 1.5).timeline.rates["GetStatus"] == (0, 2)
 
 
-def test_workers_outcomes_travel_and_add_up() -> None:
+def test_the_outcomes_of_workers_are_merged() -> None:
     master = Outcomes()
     for worker in range(2):
         outcomes = Outcomes()
@@ -60,15 +60,15 @@ def test_workers_outcomes_travel_and_add_up() -> None:
         outcomes.unsent = 3
         master.merge(json.loads(json.dumps(outcomes.take())))
         assert outcomes.take() == {"calls": [], "processes": [], "unsent": [(0,)]}
-    told = record(master)
-    assert told.totals["SubmitImage"] == 2
-    assert told.errors == {"UNAVAILABLE": 2}
-    assert set(told.timeline.memory) == {"worker 0", "worker 1"}
+    report = record(master)
+    assert report.totals["SubmitImage"] == 2
+    assert report.errors == {"UNAVAILABLE": 2}
+    assert set(report.timeline.memory) == {"worker 0", "worker 1"}
     assert master.unsent == 6
 
 
 @pytest.mark.parametrize(
-    ("answered", "failed", "unsent", "passed"),
+    ("succeeded", "failed", "unsent", "passed"),
     [
         (100, 0, 0, True),
         (100, 0, 1, True),
@@ -77,11 +77,11 @@ def test_workers_outcomes_travel_and_add_up() -> None:
         (0, 0, 0, False),
     ],
 )
-def test_a_run_passes_when_all_was_answered_and_the_rate_was_kept(
-    answered: int, failed: int, unsent: int, passed: bool
+def test_a_run_passes_if_all_calls_succeeded_at_the_given_rate(
+    succeeded: int, failed: int, unsent: int, passed: bool
 ) -> None:
     outcomes = Outcomes()
-    for _ in range(answered):
+    for _ in range(succeeded):
         outcomes.add(0, "GetStatus", 1.0)
     for _ in range(failed):
         outcomes.add(0, "GetStatus", 1.0, "INTERNAL")

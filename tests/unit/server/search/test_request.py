@@ -1,21 +1,16 @@
 """Parsing of search messages."""
 
-import unicodedata
 from typing import Any
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
-from hypothesis import given
-from hypothesis import strategies as st
 
 from consumer.imaging import formats
 from core.search.color import Color
 from core.search.query import EVERYTHING, Range, SearchQuery, Similar, SortKey, Term
-from core.search.tokenizer import tokenize
 from imageservice.v1 import image_service_pb2 as pb
 from server.errors import InvalidRequest
 from server.search.page_token import encode
-from server.search.query_text import InvalidQueryText, parse_query_text
 from server.search.request import COLORS, FORMATS, parse_search
 
 HASH = "0123456789abcdef"
@@ -173,42 +168,6 @@ def test_a_token_does_not_depend_on_the_order_of_values() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("", []),
-        ("Canon, EOS-5D", ["canon", "eos", "5d"]),
-        ("eos eos EOS", ["eos"]),
-        ("eo*", ["eo*"]),
-        ("eos eos*", ["eos", "eos*"]),
-        ("(eos*), can*", ["eos*", "can*"]),
-        ("a-b-ab*", ["a", "b", "ab*"]),
-        ("Étude*", ["etude*"]),
-        (unicodedata.normalize("NFD", "étude* été*"), ["etude*", "ete*"]),
-        ("straße*", ["strasse*"]),
-        ("写真*", ["写真*"]),
-        ("कि*", ["कि*"]),
-    ],
-)
-def test_a_star_at_the_end_of_a_word_makes_a_prefix(text: str, expected: list[str]) -> None:
-    """The words are those of documents, in their order, without duplicates; a word and a prefix may be equal."""
-    assert [word.text + "*" * word.prefix for word in parse_query_text(text)] == expected
-
-
-@pytest.mark.parametrize(
-    ("text", "error"),
-    [
-        ("a*", "2 letters or digits"),
-        ("canon é*", "2 letters or digits"),
-        ("aa* bb* cc* dd*", "at most 3 words with a"),
-    ],
-)
-def test_expensive_prefixes_are_rejected(text: str, error: str) -> None:
-    """The engine examines all words with the prefix."""
-    with pytest.raises(InvalidQueryText, match=error):
-        parse_query_text(text)
-
-
-@pytest.mark.parametrize(
     ("written", "normalized"),
     [
         ("Photos.Example", "photos.example"),
@@ -220,23 +179,6 @@ def test_expensive_prefixes_are_rejected(text: str, error: str) -> None:
 def test_hosts_are_normalized_like_indexed_hosts(written: str, normalized: str) -> None:
     """In any spelling, in the form that documents have."""
     assert parse_search(message(origin_hosts=[written])).query.origin_hosts == (normalized,)
-
-
-@pytest.mark.parametrize("text", ["*a", "a*b", "a **", "a**", "a *", "a, *", "a-*", "* a", "a*b*"])
-def test_a_star_elsewhere_is_rejected(text: str) -> None:
-    """A pattern that would never match is an error of the caller."""
-    with pytest.raises(InvalidQueryText, match="at the end of a word only"):
-        parse_query_text(text)
-
-
-@given(st.text(max_size=60))
-def test_queries_are_tokenized_like_documents(text: str) -> None:
-    """The words of a query are the words of a document with the same text, or the text is rejected."""
-    try:
-        found = parse_query_text(text)
-    except InvalidQueryText:
-        return
-    assert tuple(dict.fromkeys(word.text for word in found)) == tokenize(text)
 
 
 def test_formats_and_colors_are_complete() -> None:

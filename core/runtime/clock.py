@@ -1,8 +1,8 @@
-"""Wall-clock time as the tables keep it."""
+"""Wall-clock time in the unit of the tables."""
 
 import time
 
 
 def now_ms() -> int:
-    """Milliseconds since the Unix epoch."""
+    """Return milliseconds since the Unix epoch."""
     return time.time_ns() // 1_000_000

@@ -1,4 +1,4 @@
-"""Whether the event loop turns, and how late it runs what is due."""
+"""Measures the lag of the event loop, and detects a loop that is stuck."""
 
 import asyncio
 import time
@@ -12,35 +12,33 @@ EVENT_LOOP_LAG_SECONDS = Histogram(
 )
 INTERVAL_S = 0.25
 STALL_TIMEOUT_S = 30.0
-"""Seconds without a beat after which the loop counts as stuck. Nothing of ours holds it for a second; a machine that
-swaps, or a debugger, may hold it for several."""
-
-
-_MOST_SAMPLES = 1_000
+"""Seconds without a tick after which the loop counts as stuck. Our code never blocks it for a second; a machine that
+swaps, or a debugger, may block it for several."""
+_MAX_SAMPLES = 1_000
 
 
 class EventLoopMonitor:
-    """`run` on the loop that is watched; `alive` may be asked from any thread."""
+    """Await `run` on the monitored loop; call `alive` from any thread."""
 
-    def __init__(self, stuck_s: float = STALL_TIMEOUT_S) -> None:
-        self._stuck_s = stuck_s
-        self._last: float | None = None
+    def __init__(self, stall_timeout_s: float = STALL_TIMEOUT_S) -> None:
+        self._stall_timeout_s = stall_timeout_s
+        self._last_tick: float | None = None
 
     async def run(self) -> None:
-        """Beat until cancelled."""
-        self._last = time.monotonic()
+        """Tick until cancelled."""
+        self._last_tick = time.monotonic()
         while True:
-            due = self._last + INTERVAL_S
+            due = self._last_tick + INTERVAL_S
             await asyncio.sleep(INTERVAL_S)
-            self._last = time.monotonic()
-            _observe(max(0.0, self._last - due))
+            self._last_tick = time.monotonic()
+            _observe(max(0.0, self._last_tick - due))
 
     def alive(self) -> bool:
-        """True before the pulse runs, too: whoever starts is not stuck."""
-        return self._last is None or time.monotonic() - self._last < self._stuck_s
+        """Return False if the loop is stuck; True also before `run`, while the process starts."""
+        return self._last_tick is None or time.monotonic() - self._last_tick < self._stall_timeout_s
 
 
 def _observe(lag: float) -> None:
-    """One sample for each beat that was due meanwhile, or a long block would weigh no more than a short one."""
-    for missed in range(min(int(lag / INTERVAL_S) + 1, _MOST_SAMPLES)):
+    """Add one sample per missed tick, so that a long block weighs more than a short one."""
+    for missed in range(min(int(lag / INTERVAL_S) + 1, _MAX_SAMPLES)):
         EVENT_LOOP_LAG_SECONDS.observe(lag - missed * INTERVAL_S)

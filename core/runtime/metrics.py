@@ -48,11 +48,11 @@ GROUP_COMMIT_RETRIES = Counter(
 def serve_metrics(
     host: str, port: int, alive: Callable[[], bool], registry: CollectorRegistry = REGISTRY
 ) -> None:
-    """Serve /metrics, and /livez for a liveness probe, from a thread of its own: neither waits for the event loop.
+    """Serve /metrics, and /livez for a liveness probe, from a thread, so neither waits for the event loop.
 
-    /livez is 200 while `alive`, else 503. It knows nothing of AWS: to start a process again heals no outage.
+    /livez is 200 while `alive`, else 503. It does not depend on AWS, because a restart does not end an outage.
     """
-    # When a counter was made is a third of what a page would hold, and nobody asks for it.
+    # Creation times would be a third of the page, and nothing uses them.
     disable_created_metrics()  # type: ignore[no-untyped-call]
     server, _ = start_http_server(port, addr=host, registry=registry)
     server.set_app(_with_liveness(server.get_app(), alive))
@@ -69,7 +69,7 @@ def _with_liveness(metrics: Any, alive: Callable[[], bool]) -> WSGIApplication:
             case "/livez":
                 status, body = "503 Service Unavailable", b"the event loop is stuck\n"
             case _:
-                # The client answers any path with its page, so that no probe could be misspelt.
+                # The client library serves its page at any path, so a misspelt probe would pass.
                 status, body = "404 Not Found", b"/metrics and /livez are here\n"
         start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
         return [body]

@@ -1,4 +1,4 @@
-"""The liveness probe: what it answers, and what makes it."""
+"""The liveness probe and the event-loop monitor behind it."""
 
 import asyncio
 import threading
@@ -22,8 +22,8 @@ def get(url: str) -> tuple[int, bytes]:
         return error.code, error.read()
 
 
-def test_the_probe_follows_the_pulse_and_the_metrics_do_not() -> None:
-    """A stuck loop fails the probe; its metrics can still be read."""
+def test_a_stuck_loop_fails_the_probe_but_not_the_metrics() -> None:
+    """Both are served by a thread."""
     registry = CollectorRegistry()
     Counter("seen", "A metric.", registry=registry).inc()
     port, alive = ReservedPort(), [True]
@@ -34,69 +34,70 @@ def test_the_probe_follows_the_pulse_and_the_metrics_do_not() -> None:
     alive[0] = False
     assert get(probe) == (503, b"the event loop is stuck\n")
     assert get(f"{page}/livz")[0] == 404, "a misspelt probe must not pass"
-    status, told = get(metrics)
+    status, body = get(metrics)
     assert status == 200
-    assert b"seen_total 1.0" in told
+    assert b"seen_total 1.0" in body
 
 
-def test_a_loop_that_stands_is_stuck_from_its_first_turn_on() -> None:
-    """It stands before its first beat, as where the first message hangs it; a thread asks, as the probe does."""
-    pulse, let_go, stands = EventLoopMonitor(stuck_s=0.2), threading.Event(), threading.Event()
+def test_a_loop_that_blocks_at_its_first_turn_is_stuck() -> None:
+    """For example because the first message blocks it. A thread calls `alive`, as the probe does."""
+    monitor = EventLoopMonitor(stall_timeout_s=0.2)
+    release, blocked = threading.Event(), threading.Event()
 
-    async def stand() -> None:
-        beating = asyncio.create_task(pulse.run())
+    async def block() -> None:
+        ticking = asyncio.create_task(monitor.run())
         await asyncio.sleep(0)
-        stands.set()
-        let_go.wait(10)
-        beating.cancel()
+        blocked.set()
+        release.wait(10)
+        ticking.cancel()
 
-    loop = threading.Thread(target=asyncio.run, args=(stand(),))
+    loop = threading.Thread(target=asyncio.run, args=(block(),))
     loop.start()
     try:
-        assert stands.wait(10)
+        assert blocked.wait(10)
         deadline = time.monotonic() + 10
-        while pulse.alive() and time.monotonic() < deadline:
+        while monitor.alive() and time.monotonic() < deadline:
             time.sleep(0.01)
-        assert not pulse.alive()
+        assert not monitor.alive()
     finally:
-        let_go.set()
+        release.set()
         loop.join()
 
 
-def test_a_long_block_weighs_as_many_samples_as_beats_were_due() -> None:
-    """Or blocking for two seconds would be one late beat among two hundred."""
+def test_a_long_block_has_a_sample_for_each_missed_tick() -> None:
+    """Otherwise a block of two seconds would be one late tick of two hundred."""
     before = _samples()
 
     async def block() -> None:
-        beating = asyncio.create_task(EventLoopMonitor().run())
+        ticking = asyncio.create_task(EventLoopMonitor().run())
         await asyncio.sleep(0)
-        time.sleep(4 * INTERVAL_S)  # noqa: ASYNC251  the loop is to be blocked
+        time.sleep(4 * INTERVAL_S)  # noqa: ASYNC251  blocks the loop on purpose
         await asyncio.sleep(0.01)
-        beating.cancel()
+        ticking.cancel()
 
     asyncio.run(block())
     assert _samples() - before >= 3
 
 
-async def until(there: Callable[[], bool]) -> None:
+async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
         while True:
-            if there():
+            if condition():
                 return
             await asyncio.sleep(0.01)
 
 
-async def test_a_loop_that_turns_is_alive_and_one_that_stands_is_not() -> None:
-    """A loop that never began is starting; one whose beats stay away for long enough is stuck."""
-    pulse = EventLoopMonitor(stuck_s=60)
-    assert pulse.alive()
+async def test_a_running_loop_is_alive_and_a_stuck_one_is_not() -> None:
+    """Before its first tick it counts as alive: the process starts."""
+    monitor = EventLoopMonitor(stall_timeout_s=60)
+    assert monitor.alive()
     before = _samples()
-    beating = asyncio.create_task(pulse.run())
+    ticking = asyncio.create_task(monitor.run())
     await until(lambda: _samples() >= before + 2)
-    assert pulse.alive()
-    beating.cancel()
-    pulse._stuck_s = 0.1
-    await until(lambda: not pulse.alive())
+    assert monitor.alive()
+    ticking.cancel()
+    monitor._stall_timeout_s = 0.1
+    await until(lambda: not monitor.alive())
 
 
 def _samples() -> float:

@@ -141,7 +141,7 @@ class Batcher(Generic[T, R]):
                 self._flush()
 
     def _schedule_flush(self) -> None:
-        """Flush what may be flushed now. Called after each submit and each call."""
+        """Start all flushes that are due. Called after each submit and after each call."""
         while len(self._pending) >= self._max_batch and len(self._flushes) < self._max_flushes:
             self._flush()
         if self._pending and not self._flushes and self._scheduled is None:

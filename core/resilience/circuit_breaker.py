@@ -11,8 +11,7 @@ from core.resilience.backoff import Backoff
 _log = structlog.get_logger()
 
 OPEN_TIME = Backoff(0.25, 30.0, floor=0.5)
-"""Short at first, because a stall of a moment is the likeliest cause. The floor, because a breaker that is open for no
-time spares nobody."""
+"""Short at first, because a short stall is the likeliest cause. The floor gives the dependency time to recover."""
 
 
 class BreakerState(Enum):

@@ -7,7 +7,7 @@ from prometheus_client import Histogram
 
 EVENT_LOOP_LAG_SECONDS = Histogram(
     "event_loop_lag_seconds",
-    "How late the event loop ran what was due, sampled for every quarter of a second.",
+    "Lag of the event loop behind its schedule, one sample per quarter of a second.",
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30),
 )
 INTERVAL_S = 0.25

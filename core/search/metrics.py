@@ -4,8 +4,8 @@ from prometheus_client import Counter, Histogram
 
 SEARCH_ENGINE_CALLS = Counter(
     "search_engine_calls_total",
-    "Calls to the search engine by operation and outcome: ok, cancelled, unavailable, or refused, which is without a "
-    "call, because it is known to be down.",
+    "Calls to the search engine by operation and outcome: ok, cancelled, unavailable, or refused, which means that the "
+    "circuit breaker stopped the call.",
     ["operation", "outcome"],
 )
 SEARCH_ENGINE_CALL_SECONDS = Histogram(

@@ -14,24 +14,24 @@ _OPENSEARCH = ("https://", "http://")
 class SearchSettings(BaseSettings):
     search_url: SecretStr | None = Field(
         None,
-        description="Search engine of images: https:// or http:// of an OpenSearch, or sqlite:/// and an absolute path "
-        "for a file on this machine. Without it SearchImages is UNIMPLEMENTED, and an indexer does not start.",
+        description="Search engine of images: the https:// or http:// URL of an OpenSearch; or, for development, "
+        "sqlite:/// and an absolute path. Without it SearchImages is UNIMPLEMENTED, and an indexer does not start.",
     )
     search_index: str = Field(
         "imageservice-images",
         pattern=r"^[a-z][a-z0-9-]{0,79}$",
-        description="Alias under which the index is read and written; an OpenSearch may serve several installations.",
+        description="Alias of the search index; one OpenSearch may serve several installations.",
     )
     search_signed: bool = Field(
         False,
         description="Sign calls to OpenSearch with the process's AWS credentials (SigV4), as an Amazon OpenSearch "
-        "Service domain asks.",
+        "Service domain requires.",
     )
     search_timeout_s: float = Field(
         2.0,
         gt=0,
         le=60,
-        description="Seconds for one search; an engine that needs longer counts as down. Writes may take ten times "
+        description="Timeout of a search in seconds; a slower engine counts as down. Writes may take ten times "
         "as long.",
     )
 

@@ -56,7 +56,7 @@ def test_another_error_is_raised_at_once() -> None:
 
 
 def test_each_retry_is_logged_with_its_operation() -> None:
-    """An operator sees what a command waits for."""
+    """So an operator sees why a command waits."""
     with capture_logs() as logs:
         run_virtually(timed(Flaky(2)))
     expected = {"event": "retrying", "log_level": "warning", "operation": "read", "error": "down"}

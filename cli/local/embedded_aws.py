@@ -1,10 +1,9 @@
 """MiniStack, an emulator of AWS, as a child process on loopback.
 
-A supervisor starts it with `command` and `environment`, and then calls `wait_ready`. All data is in memory and is lost
-when the process ends.
+A supervisor starts it with `command` and `environment`, and then calls readiness.aws_ready. All data is in memory and
+is lost when the process ends.
 """
 
-import asyncio
 import socket
 from collections.abc import Mapping
 
@@ -13,9 +12,6 @@ from core.runtime.parent_watch import watched_command
 HOST = "127.0.0.1"
 REGION = "us-east-1"
 EMULATOR = "cli.local.emulator"
-READY_TIMEOUT_S = 30.0
-# The interval of readiness checks. Shorter ones would take CPU time from the start itself.
-POLL_INTERVAL_S = 0.05
 
 
 class EmbeddedAwsFailed(Exception):
@@ -87,29 +83,3 @@ def client_environment(endpoint: str, role: str) -> dict[str, str]:
 def without_aws(environ: Mapping[str, str]) -> dict[str, str]:
     """Return `environ` without AWS profiles, tokens and endpoints."""
     return {name: value for name, value in environ.items() if not name.startswith("AWS_")}
-
-
-async def wait_ready(endpoint: str, timeout_s: float = READY_TIMEOUT_S) -> None:
-    """Wait until the emulator answers. Raises EmbeddedAwsFailed after `timeout_s` seconds."""
-    port = int(endpoint.rpartition(":")[2])
-    try:
-        async with asyncio.timeout(timeout_s):
-            while not await _healthy(port):  # noqa: ASYNC110  another process has no Event
-                await asyncio.sleep(POLL_INTERVAL_S)
-    except TimeoutError:
-        raise EmbeddedAwsFailed(f"not ready at {endpoint} after {timeout_s:g} s") from None
-
-
-async def _healthy(port: int) -> bool:
-    try:
-        reader, writer = await asyncio.open_connection(HOST, port)
-    except OSError:
-        return False
-    try:
-        writer.write(f"GET /_ministack/health HTTP/1.0\r\nHost: {HOST}\r\n\r\n".encode())
-        status_line = await reader.readline()
-    except OSError:
-        return False
-    finally:
-        writer.close()
-    return b" 200 " in status_line

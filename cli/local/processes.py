@@ -42,7 +42,7 @@ def aws(plan: Plan, port: int, environ: Mapping[str, str]) -> ChildSpec:
         role="aws",
         command=partial(embedded_aws.command, port),
         environment={**environ, **embedded_aws.environment(port)},
-        ready=partial(embedded_aws.wait_ready, endpoint),
+        ready=partial(readiness.aws_ready, endpoint),
         grace_s=AWS_GRACE_S,
         log=_log(plan, "aws"),
     )

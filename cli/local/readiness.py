@@ -7,8 +7,11 @@ import aiohttp
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from cli.local.embedded_aws import EmbeddedAwsFailed
+
 POLL_INTERVAL_S = 0.05
 ANSWER_TIMEOUT_S = 2.0
+AWS_READY_TIMEOUT_S = 30.0
 # gRPC's default waits one second after the first refused connection, which is as long as the whole start.
 RECONNECT = [
     ("grpc.initial_reconnect_backoff_ms", 50),
@@ -37,6 +40,15 @@ async def http_ok(url: str) -> None:
     timeout = aiohttp.ClientTimeout(total=ANSWER_TIMEOUT_S)
     async with aiohttp.ClientSession(timeout=timeout, trust_env=False) as session:
         await _until(lambda: _ok(session, url))
+
+
+async def aws_ready(endpoint: str, timeout_s: float = AWS_READY_TIMEOUT_S) -> None:
+    """Wait until the emulator answers. Raises EmbeddedAwsFailed after `timeout_s` seconds."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            await http_ok(f"{endpoint}/_ministack/health")
+    except TimeoutError:
+        raise EmbeddedAwsFailed(f"not ready at {endpoint} after {timeout_s:g} s") from None
 
 
 async def _until(ready: Callable[[], Awaitable[bool]]) -> None:

@@ -12,8 +12,8 @@ from cli.local.embedded_aws import (
     command,
     endpoint_of,
     environment,
-    wait_ready,
 )
+from cli.local.readiness import aws_ready
 from core.runtime.child_process import ChildProcess, describe_exit
 from core.runtime.parent_watch import parent_pipe
 from harness.reserved_port import ReservedPort
@@ -57,7 +57,7 @@ async def embedded_aws(
 
 
 async def _wait_until_ready(port: int, process: ChildProcess) -> None:
-    ready = asyncio.create_task(wait_ready(endpoint_of(port), READY_S))
+    ready = asyncio.create_task(aws_ready(endpoint_of(port), READY_S))
     try:
         await asyncio.wait({ready, process.exited}, return_when=asyncio.FIRST_COMPLETED)
         if not ready.done():

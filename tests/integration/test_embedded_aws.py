@@ -15,9 +15,9 @@ from cli.local.embedded_aws import (
     EmbeddedAwsFailed,
     client_environment,
     endpoint_of,
-    wait_ready,
     without_aws,
 )
+from cli.local.readiness import aws_ready
 from harness.aws import ROOT, DeployStack, RecordingAws
 from harness.calls import Call
 from harness.embedded_aws import embedded_aws
@@ -99,7 +99,7 @@ async def test_waiting_for_readiness_has_an_end() -> None:
     with closed_port() as port:
         endpoint = endpoint_of(port)
         with pytest.raises(EmbeddedAwsFailed, match=f"not ready at {endpoint} after 0.1 s"):
-            await wait_ready(endpoint, 0.1)
+            await aws_ready(endpoint, 0.1)
 
 
 def test_somebodys_real_account_stays_out() -> None:

@@ -1,4 +1,4 @@
-"""The template deployed to the embedded AWS, looked at through AWS's own APIs."""
+"""The template, deployed to the embedded AWS and inspected through the AWS APIs."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ async def stack(deploy_stack: DeployStack) -> StackOutputs:
 
 
 async def test_tables_have_their_indexes(embedded_aws: RecordingAws, stack: StackOutputs) -> None:
-    """Requests are found by customer and by failure; images by their id alone."""
+    """Requests are indexed by customer and by failure; images only have their id."""
     async with get_session().create_client("dynamodb", **embedded_aws.sdk()) as client:
         table = (await client.describe_table(TableName=stack.requests_table))["Table"]
         images = (await client.describe_table(TableName=stack.images_table))["Table"]
@@ -82,10 +82,10 @@ async def test_a_message_received_too_often_goes_to_the_dlq(
         )
 
 
-async def test_the_indexer_is_told_of_what_is_completed(
+async def test_the_indexer_gets_completed_events(
     embedded_aws: RecordingAws, stack: StackOutputs
 ) -> None:
-    """Its queue gets COMPLETED outcomes as they were published, and nobody but the topic sends to it."""
+    """Its queue gets COMPLETED events as they were published, and only the topic may send to it."""
     async with get_session().create_client("sns", **embedded_aws.sdk()) as sns:
         for status in ("COMPLETED", "FAILED", "COMPLETED"):
             attribute: Any = {"DataType": "String", "StringValue": status}
@@ -98,14 +98,14 @@ async def test_the_indexer_is_told_of_what_is_completed(
         received = await client.receive_message(
             QueueUrl=stack.search_queue_url, MaxNumberOfMessages=10
         )
-        told = await client.get_queue_attributes(
+        response = await client.get_queue_attributes(
             QueueUrl=stack.search_queue_url, AttributeNames=["All"]
         )
         dead = await client.get_queue_attributes(
             QueueUrl=stack.search_dlq_url, AttributeNames=["All"]
         )
     assert [each["Body"] for each in received["Messages"]] == ['{"status": "COMPLETED"}'] * 2
-    queue = told["Attributes"]
+    queue = response["Attributes"]
     assert json.loads(queue["RedrivePolicy"]) == {
         "deadLetterTargetArn": dead["Attributes"]["QueueArn"],
         "maxReceiveCount": "20",
@@ -118,7 +118,7 @@ async def test_the_indexer_is_told_of_what_is_completed(
 
 
 async def test_a_stack_without_search(deploy_stack: DeployStack) -> None:
-    """Search=off makes nothing of it, and all else as ever."""
+    """Search=off creates no resources of search, and all others."""
     stack = await deploy_stack("unsearched", Search="off")
     assert (stack.search_queue_url, stack.search_dlq_url) == ("", "")
     assert (stack.indexer_role_arn, stack.search_url) == ("", "")
@@ -126,7 +126,7 @@ async def test_a_stack_without_search(deploy_stack: DeployStack) -> None:
 
 
 async def test_a_stack_with_a_domain(embedded_aws: RecordingAws, deploy_stack: DeployStack) -> None:
-    """Search=domain tells where the engine is, and that requests are to be signed."""
+    """Search=domain sets the URL of the engine, and that requests must be signed."""
     stack = await deploy_stack("searched", Search="domain")
     assert stack.environment()["SEARCH_URL"].startswith("https://")
     assert stack.environment()["SEARCH_SIGNED"] == "true"
@@ -137,7 +137,7 @@ async def test_a_stack_with_a_domain(embedded_aws: RecordingAws, deploy_stack: D
 
 
 async def test_the_bucket_is_private(embedded_aws: RecordingAws, stack: StackOutputs) -> None:
-    """Public access is blocked in all four ways; only CloudFront may read, and only over TLS."""
+    """All four kinds of public access are blocked. Only CloudFront may read, and only over TLS."""
     async with get_session().create_client("s3", **embedded_aws.sdk()) as client:
         block = await client.get_public_access_block(Bucket=stack.bucket)
         policy = await client.get_bucket_policy(Bucket=stack.bucket)
@@ -150,10 +150,10 @@ async def test_the_bucket_is_private(embedded_aws: RecordingAws, stack: StackOut
     assert deny["Effect"] == "Deny"
 
 
-async def test_the_distribution_signs_its_requests_and_disarms_the_bytes(
+async def test_the_distribution_signs_requests_and_sandboxes_content(
     embedded_aws: RecordingAws, stack: StackOutputs
 ) -> None:
-    """CloudFront reads by origin access control, over HTTPS, and forbids sniffing and scripts."""
+    """CloudFront uses origin access control and HTTPS, and forbids content sniffing and scripts."""
     async with get_session().create_client("cloudfront", **embedded_aws.sdk()) as client:
         found = await client.get_distribution(Id=stack.distribution_id)
         config = found["Distribution"]["DistributionConfig"]
@@ -171,12 +171,12 @@ async def test_the_distribution_signs_its_requests_and_disarms_the_bytes(
     assert "sandbox" in security["ContentSecurityPolicy"]["ContentSecurityPolicy"]
 
 
-async def test_topic_roles_and_alarms_are_there(
+async def test_topic_roles_and_alarms_exist(
     embedded_aws: RecordingAws, deploy_stack: DeployStack
 ) -> None:
-    """Alarms watch what nobody could process and the oldest message, and tell the topic they are given."""
-    told = "arn:aws:sns:us-east-1:000000000000:on-call"
-    stack = await deploy_stack("alarmed", AlarmTopicArn=told)
+    """Alarms watch both DLQs and the oldest message, and notify the given topic."""
+    on_call = "arn:aws:sns:us-east-1:000000000000:on-call"
+    stack = await deploy_stack("alarmed", AlarmTopicArn=on_call)
     async with get_session().create_client("cloudwatch", **embedded_aws.sdk()) as client:
         found = await client.describe_alarms(AlarmNamePrefix="alarmed-")
     alarms = {
@@ -184,9 +184,9 @@ async def test_topic_roles_and_alarms_are_there(
         for alarm in found["MetricAlarms"]
     }
     assert alarms == {
-        "alarmed-undelivered": ("ApproximateNumberOfMessagesVisible", [told]),
-        "alarmed-search-dead-letters": ("ApproximateNumberOfMessagesVisible", [told]),
-        "alarmed-queue": ("ApproximateAgeOfOldestMessage", [told]),
+        "alarmed-undelivered": ("ApproximateNumberOfMessagesVisible", [on_call]),
+        "alarmed-search-dead-letters": ("ApproximateNumberOfMessagesVisible", [on_call]),
+        "alarmed-queue": ("ApproximateAgeOfOldestMessage", [on_call]),
     }
     async with get_session().create_client("sns", **embedded_aws.sdk()) as client:
         assert await client.get_topic_attributes(TopicArn=stack.topic_arn)
@@ -206,7 +206,7 @@ async def test_topic_roles_and_alarms_are_there(
 async def test_a_published_object_is_read_at_its_public_url(
     embedded_aws: RecordingAws, stack: StackOutputs
 ) -> None:
-    """On the laptop the public URL leads to the object without any signature."""
+    """On a laptop the public URL returns the object without a signature."""
     async with get_session().create_client("s3", **embedded_aws.sdk()) as client:
         await client.put_object(Bucket=stack.bucket, Key="images/ab/x.png", Body=b"bytes")
     async with (
@@ -217,7 +217,7 @@ async def test_a_published_object_is_read_at_its_public_url(
 
 
 async def test_deploying_again_changes_only_what_changed(deploy_stack: DeployStack) -> None:
-    """An unchanged template is no error, and a changed parameter updates the stack in place."""
+    """An unchanged template is not an error, and a changed parameter updates the stack in place."""
     first = await deploy_stack("again")
     assert await deploy_stack("again") == first
     assert await deploy_stack("again", VisibilityTimeoutSeconds="9") == first
@@ -236,6 +236,6 @@ def broken_template(tmp_path: Path) -> Path:
 async def test_a_failed_deployment_names_the_resource_and_the_reason(
     embedded_aws: RecordingAws, broken_template: Path
 ) -> None:
-    """Who deploys reads which resource failed and why."""
+    """The error names the failed resource and the reason."""
     with pytest.raises(StackFailed, match="Broken: "):
         await deploy(embedded_aws.endpoint, name_prefix="broken", template=broken_template)

@@ -52,33 +52,33 @@ class Prometheus:
     url: str
     _session: aiohttp.ClientSession
 
-    async def ask(self, promql: str) -> list[dict[str, Any]]:
+    async def query(self, promql: str) -> list[dict[str, Any]]:
         """Run an instant query and return the series that are not NaN. Raises ValueError if Prometheus rejects it."""
-        query = {"query": promql}
-        async with self._session.post(f"{self.url}/api/v1/query", data=query) as answer:
-            told = await answer.json()
-        if told["status"] != "success":
-            raise ValueError(f"{told['error']}: {promql}")
-        if told["data"]["resultType"] == "scalar":
-            return [{"value": told["data"]["result"]}]
-        return [each for each in told["data"]["result"] if each["value"][1] != "NaN"]
+        data = {"query": promql}
+        async with self._session.post(f"{self.url}/api/v1/query", data=data) as response:
+            answer = await response.json()
+        if answer["status"] != "success":
+            raise ValueError(f"{answer['error']}: {promql}")
+        if answer["data"]["resultType"] == "scalar":
+            return [{"value": answer["data"]["result"]}]
+        return [each for each in answer["data"]["result"] if each["value"][1] != "NaN"]
 
     async def until(self, promql: str, *, seconds: float = 90) -> None:
         """Repeat a query until it has a result."""
         end = time.monotonic() + seconds
-        while not await self.ask(promql):
+        while not await self.query(promql):
             assert time.monotonic() < end, f"still nothing after {seconds:g} s: {promql}"
             await asyncio.sleep(_POLL_S)
 
     async def value(self, promql: str) -> float:
         """Return the single number of a query."""
-        (found,) = await self.ask(promql)
+        (found,) = await self.query(promql)
         return float(found["value"][1])
 
     async def samples(self) -> dict[str, float]:
         """Return the number of samples in the last scrape of each job."""
-        told = await self.ask("max by (job) (scrape_samples_scraped)")
-        return {each["metric"]["job"]: float(each["value"][1]) for each in told}
+        answer = await self.query("max by (job) (scrape_samples_scraped)")
+        return {each["metric"]["job"]: float(each["value"][1]) for each in answer}
 
 
 @asynccontextmanager

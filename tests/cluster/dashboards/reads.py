@@ -14,18 +14,18 @@ from imageservice.v1 import image_service_pb2 as pb
 
 CUSTOMER = "acme"
 _ROUNDS = 3
-_ASKED = 'search_engine_calls_total{job="imageservice-server", operation="search", outcome="ok"}'
-_UNANSWERED = _ASKED.replace("ok", "unavailable")
+_ANSWERED = 'search_engine_calls_total{job="imageservice-server", operation="search", outcome="ok"}'
+_UNANSWERED = _ANSWERED.replace("ok", "unavailable")
 
 
 async def everything(running: System, prometheus: Prometheus) -> None:
     """Call each read method, and again after the first scrape, because a counter that starts at 1 has no rate."""
     await prometheus.until('sum(indexer_documents_total{outcome="indexed"}) > 0')
     await _each(running)
-    await prometheus.until(f"{_ASKED} >= 1")
+    await prometheus.until(f"{_ANSWERED} >= 1")
     for _ in range(_ROUNDS):
         await _each(running)
-    await prometheus.until(f"{_ASKED} >= {1 + _ROUNDS}")
+    await prometheus.until(f"{_ANSWERED} >= {1 + _ROUNDS}")
 
 
 async def _each(running: System) -> None:
@@ -42,7 +42,7 @@ async def _each(running: System) -> None:
         assert found.total > 0
 
 
-async def engine_away(running: System, images: Origin, prometheus: Prometheus) -> None:
+async def engine_outage(running: System, images: Origin, prometheus: Prometheus) -> None:
     """Remove the index until the indexer and a caller have noticed, then restore it."""
     file = Path(running.search["SEARCH_URL"].removeprefix("sqlite:///"))
     away = file.parent.with_name(f"{file.parent.name}-away")
@@ -50,8 +50,8 @@ async def engine_away(running: System, images: Origin, prometheus: Prometheus) -
     try:
         await running.submit(images.picture(0))
         async with running.stub() as stub:
-            asked = pb.SearchImagesRequest(customer_id=CUSTOMER)
-            refusal = await refused(stub.SearchImages(asked))
+            request = pb.SearchImagesRequest(customer_id=CUSTOMER)
+            refusal = await refused(stub.SearchImages(request))
             assert refusal.code is grpc.StatusCode.UNAVAILABLE
             await prometheus.until("indexer_waiting == 1")
             await prometheus.until(f"{_UNANSWERED} >= 1")

@@ -38,7 +38,7 @@ async def play(running: System, images: Origin, proxy: AwsProxy, prometheus: Pro
     await running.wait_terminal(ids)
     await _throttling(running, images, proxy)
     await _outage(running, images, proxy, prometheus)
-    await reads.engine_away(running, images, prometheus)
+    await reads.engine_outage(running, images, prometheus)
     await prometheus.until(f"{_ENDED} >= {IMAGES + len(ids) + 4}")
 
 
@@ -57,14 +57,14 @@ async def _submit_in_bulk(running: System, images: Origin) -> list[str]:
     ids = [str(uuid.uuid4()) for _ in range(IMAGES)]
     async with running.stub() as stub:
 
-        def asked() -> Iterator[pb.SubmitImagesRequest]:
+        def items() -> Iterator[pb.SubmitImagesRequest]:
             for number, request_id in enumerate(ids, start=1):
                 image = pb.SubmitImageRequest(
                     url=images.picture(number), customer_id="acme", request_id=request_id
                 )
                 yield item(str(number), image)
 
-        async for _ in stub.SubmitImages(asked()):
+        async for _ in stub.SubmitImages(items()):
             pass
     return ids
 
@@ -132,8 +132,8 @@ async def _outage(running: System, images: Origin, proxy: AwsProxy, prometheus: 
     proxy.hook = cut
     images.let_go()
     async with running.stub() as stub:
-        asked = pb.SubmitImageRequest(url=images.picture(0), customer_id="acme")
-        assert (await refused(stub.SubmitImage(asked))).code is grpc.StatusCode.UNAVAILABLE
+        request = pb.SubmitImageRequest(url=images.picture(0), customer_id="acme")
+        assert (await refused(stub.SubmitImage(request))).code is grpc.StatusCode.UNAVAILABLE
     await prometheus.until("consumer_outage == 1")
     await prometheus.until("sum(queue_read_failures_total) > 0")
     proxy.hook = pass_on

@@ -24,15 +24,15 @@ LEAST_USD = 7.5
 MOST_USD = 12.0
 
 
-async def empty(prometheus: Prometheus, asked: Iterable[Query]) -> list[str]:
+async def empty(prometheus: Prometheus, selected: Iterable[Query]) -> list[str]:
     """Return the queries without a result."""
-    return [query.where for query in asked if not await prometheus.ask(query.promql)]
+    return [query.where for query in selected if not await prometheus.query(query.promql)]
 
 
-async def unheard(prometheus: Prometheus, rule: Rule) -> list[str]:
+async def without_data(prometheus: Prometheus, rule: Rule) -> list[str]:
     """Return the selectors of a rule without a result. A quiet alert is good, but not if its data is missing."""
     found = promql.selectors(rule.expr)
-    return [each.text for each in found if not await prometheus.ask(each.text)]
+    return [each.text for each in found if not await prometheus.query(each.text)]
 
 
 async def test_every_panel_has_data(watched: Prometheus) -> None:
@@ -43,21 +43,21 @@ async def test_every_panel_has_data(watched: Prometheus) -> None:
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.variant)
 async def test_every_rule_has_data(watched: Prometheus, rule: Rule) -> None:
     """Prometheus accepts the expression, and each selected series exists, whether the alert fires or not."""
-    await watched.ask(rule.expr)
-    assert await unheard(watched, rule) == []
+    await watched.query(rule.expr)
+    assert await without_data(watched, rule) == []
 
 
 async def test_every_rule_is_healthy(watched: Prometheus) -> None:
     """Prometheus has evaluated each rule without an error."""
     async with (
         aiohttp.ClientSession() as session,
-        session.get(f"{watched.url}/api/v1/rules") as answer,
+        session.get(f"{watched.url}/api/v1/rules") as response,
     ):
-        told = (await answer.json())["data"]["groups"]
-    health = {rule["name"]: rule["health"] for group in told for rule in group["rules"]}
+        groups = (await response.json())["data"]["groups"]
+    health = {rule["name"]: rule["health"] for group in groups for rule in group["rules"]}
     assert set(health) == {rule.name for rule in RULES}
     assert set(health.values()) == {"ok"}
-    assert {group["file"].rpartition("/")[2] for group in told} == {p.name for p in RULE_FILES}
+    assert {group["file"].rpartition("/")[2] for group in groups} == {p.name for p in RULE_FILES}
 
 
 async def test_a_misspelt_metric_is_found(watched: Prometheus) -> None:
@@ -75,8 +75,8 @@ async def test_a_misspelt_metric_in_an_alert_is_found(watched: Prometheus) -> No
     """A misspelt metric in an alert is found, although the alert is quiet in any case."""
     (outage,) = (alert for alert in RULES if alert.name == "ImageserviceOutage")
     planted = replace(outage, expr=outage.expr.replace("consumer_outage", "consumer_outtage"))
-    assert await watched.ask(planted.expr) == []
-    assert len(await unheard(watched, planted)) == 1
+    assert await watched.query(planted.expr) == []
+    assert len(await without_data(watched, planted)) == 1
 
 
 async def test_images_cost_what_the_benchmark_says(watched: Prometheus) -> None:

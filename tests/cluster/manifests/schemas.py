@@ -22,8 +22,8 @@ def faults(objects: Iterable[Object], version: str) -> list[str]:
     found = []
     for each in objects:
         definition = definition_of(each["apiVersion"], each["kind"])
-        told = _native(each, version) if definition is None else _custom(each, definition)
-        found += [f"{title(each)}: {fault}" for fault in told]
+        faults_found = _native(each, version) if definition is None else _custom(each, definition)
+        found += [f"{title(each)}: {fault}" for fault in faults_found]
     return found
 
 

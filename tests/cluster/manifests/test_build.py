@@ -100,18 +100,18 @@ def test_redis_is_a_component(tree: Tree) -> None:
     objects = tree.build("eks")
     assert faults(objects) == []
     pods = {pod.owner: pod for pod in pod_templates(objects)}
-    told = {
+    owners = {
         owner
         for owner, pod in pods.items()
         for source in pod.container.get("envFrom", [])
         if "imageservice-redis" in source.get("secretRef", {}).get("name", "")
     }
-    assert told == {
+    assert owners == {
         "Deployment/imageservice-server",
         "Deployment/imageservice-consumer",
         "CronJob/imageservice-reconcile",
     }
-    for owner in told:
+    for owner in owners:
         reached = Egress.of(pods[owner], objects)
         assert reached.ports("10.0.32.7") == {6379}
         assert reached.ports("10.0.33.7") == set()

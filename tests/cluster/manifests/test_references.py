@@ -24,7 +24,7 @@ def test_targets_are_right(objects: list[Object]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("title", "path", "value", "told"),
+    ("title", "path", "value", "expected"),
     [
         (SERVER, f"{CONTAINER}.envFrom.0.configMapRef.name", "stack", "no ConfigMap stack"),
         (CONSUMER, f"{CONTAINER}.envFrom.2.secretRef.name", "secret", "no Secret secret"),
@@ -60,11 +60,11 @@ def test_targets_are_right(objects: list[Object]) -> None:
     ],
 )
 def test_a_reference_to_nothing_is_found(
-    eks: list[Object], title: str, path: str, value: Any, told: str
+    eks: list[Object], title: str, path: str, value: Any, expected: str
 ) -> None:
     """Each kind of reference to a missing object is a fault."""
     plant(eks, title, path, value)
-    assert any(told in fault for fault in references.faults(eks))
+    assert any(expected in fault for fault in references.faults(eks))
 
 
 def test_an_optional_key_may_be_missing(eks: list[Object]) -> None:
@@ -81,7 +81,7 @@ def test_a_missing_key_of_the_scaler_is_found(local: list[Object]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("title", "path", "value", "told"),
+    ("title", "path", "value", "expected"),
     [
         ("Service/imageservice-server", f"spec.selector.{LABEL}", "grpc", "selects no pod"),
         ("Service/imageservice-server", f"spec.selector.{LABEL}", REMOVED, "selects Deployment/"),
@@ -150,9 +150,9 @@ def test_a_missing_key_of_the_scaler_is_found(local: list[Object]) -> None:
     ],
 )
 def test_a_wrong_target_is_found(
-    eks: list[Object], title: str, path: str, value: Any, told: str
+    eks: list[Object], title: str, path: str, value: Any, expected: str
 ) -> None:
     """Each kind of wrong selector or target is a fault."""
     assert find(eks, title)
     plant(eks, title, path, value)
-    assert any(told in fault for fault in targets.faults(eks))
+    assert any(expected in fault for fault in targets.faults(eks))

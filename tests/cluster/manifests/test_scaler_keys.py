@@ -16,7 +16,7 @@ def test_triggers_are_valid(objects: list[Object]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "told"),
+    ("path", "value", "expected"),
     [
         (f"{METADATA}.queuelength", "100", "no such key: queuelength"),
         (f"{METADATA}.scaleOnInflight", "true", "no such key: scaleOnInflight"),
@@ -27,11 +27,11 @@ def test_triggers_are_valid(objects: list[Object]) -> None:
         ("spec.triggers.0.type", "aws-sqs", "KEDA has no such scaler"),
     ],
 )
-def test_a_planted_fault_is_found(eks: list[Object], path: str, value: Any, told: str) -> None:
+def test_a_planted_fault_is_found(eks: list[Object], path: str, value: Any, expected: str) -> None:
     """A misspelt, missing or deprecated key and a value that is not a string are faults. The CRD would accept them."""
     plant(eks, "ScaledObject/imageservice-consumer", path, value)
     (fault,) = scaler_keys.faults(eks)
     assert (
         fault
-        == f"ScaledObject/imageservice-consumer: trigger {'aws-sqs' if 'type' in path else 'aws-sqs-queue'}: {told}"
+        == f"ScaledObject/imageservice-consumer: trigger {'aws-sqs' if 'type' in path else 'aws-sqs-queue'}: {expected}"
     )

@@ -17,7 +17,7 @@ def test_objects_are_valid(objects: list[Object], version: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("title", "path", "value", "told"),
+    ("title", "path", "value", "expected"),
     [
         ("Deployment/imageservice-server", "spec.template.spec.hostNetwrk", True, "hostNetwrk"),
         ("Deployment/imageservice-server", "spec.revisionHistoryLimit", "3", "'3' is not of type"),
@@ -33,9 +33,9 @@ def test_objects_are_valid(objects: list[Object], version: str) -> None:
     ],
 )
 def test_a_planted_fault_is_found(
-    eks: list[Object], title: str, path: str, value: Any, told: str
+    eks: list[Object], title: str, path: str, value: Any, expected: str
 ) -> None:
     """A misspelt field, a wrong type or value, and a kind without a schema are faults."""
     plant(eks, title, path, value)
     (fault,) = schemas.faults(eks, NEWEST)
-    assert told in fault
+    assert expected in fault

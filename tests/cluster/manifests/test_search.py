@@ -12,7 +12,7 @@ from cluster.manifests.overlays import ENGINES, SEARCH, Object, Tree, find
 from cluster.manifests.pods import PodTemplate, of_kind, pod_templates, title
 from cluster.manifests.references import faults
 
-ASKERS = {
+SEARCHING = {
     "Deployment/imageservice-server",
     "Deployment/imageservice-indexer",
     "CronJob/imageservice-reindex",
@@ -100,29 +100,29 @@ def test_reindex_is_started_by_hand(searching: list[Object]) -> None:
 
 def test_the_settings_of_the_stack_name_the_domain(searching: list[Object]) -> None:
     """With Search=domain stack.env has all settings, and calls are signed."""
-    for owner in ASKERS:
-        told = environments.environment(pods(searching)[owner], searching)
-        settings = [f"{name}={told[name][1]}" for name in ("SEARCH_URL", "SEARCH_SIGNED")]
+    for owner in SEARCHING:
+        variables = environments.environment(pods(searching)[owner], searching)
+        settings = [f"{name}={variables[name][1]}" for name in ("SEARCH_URL", "SEARCH_SIGNED")]
         assert settings == ENGINES["eks"].splitlines()
 
 
 def test_an_indexer_without_an_engine_is_found(tree: Tree) -> None:
     """With Search=queue and no Secret the indexer would not start, and the check reports it."""
     tree.with_search("eks")
-    told = environments.faults(tree.build("eks"))
-    assert any("imageservice-indexer: SEARCH_URL" in fault for fault in told)
+    found = environments.faults(tree.build("eks"))
+    assert any("imageservice-indexer: SEARCH_URL" in fault for fault in found)
 
 
 def test_a_secret_names_an_engine_of_ones_own(with_an_engine: Tree) -> None:
     """The Secret overrides the settings of the stack. Pods that do not search do not get it."""
     objects = with_an_engine.build("eks")
     assert faults(objects) == []
-    told = {
+    owners = {
         owner
         for owner, pod in pods(objects).items()
         if environments.environment(pod, objects).get("SEARCH_URL", ("", ""))[1] == ENGINE
     }
-    assert told == ASKERS
+    assert owners == SEARCHING
 
 
 def test_another_password_restarts_the_pods(with_an_engine: Tree) -> None:
@@ -130,7 +130,7 @@ def test_another_password_restarts_the_pods(with_an_engine: Tree) -> None:
     before = {owner: pod.spec for owner, pod in pods(with_an_engine.build("eks")).items()}
     with_an_engine.change("overlays/eks/search.env", "secret@", "another@")
     after = {owner: pod.spec for owner, pod in pods(with_an_engine.build("eks")).items()}
-    assert {owner for owner in after if after[owner] != before[owner]} == ASKERS
+    assert {owner for owner in after if after[owner] != before[owner]} == SEARCHING
 
 
 def test_a_domain_in_the_vpc_is_reachable(with_an_engine: Tree) -> None:

@@ -1,4 +1,4 @@
-"""The template itself, and what is read from CloudFormation's answers."""
+"""The template, and the parsing of CloudFormation's responses."""
 
 import subprocess
 import sys
@@ -48,7 +48,7 @@ def template() -> dict[str, Any]:
 
 
 def test_cfn_lint_finds_nothing() -> None:
-    """AWS's own linter accepts the template without a warning."""
+    """cfn-lint accepts the template without a warning."""
     run = subprocess.run(
         [sys.executable, "-c", "from cfnlint.runner import main; main()", str(TEMPLATE)],
         capture_output=True,
@@ -59,13 +59,13 @@ def test_cfn_lint_finds_nothing() -> None:
 
 
 def test_the_template_fits_into_one_call(template: dict[str, Any]) -> None:
-    """CloudFormation takes a template of at most 51,200 bytes without a bucket to put it in."""
+    """CloudFormation accepts at most 51,200 bytes without a bucket for the template."""
     assert len(TEMPLATE.read_bytes()) <= 51_200
     assert template["Outputs"].keys() == OUTPUTS.keys()
 
 
-def test_what_customers_gave_us_outlives_the_stack(template: dict[str, Any]) -> None:
-    """Tables, bucket and the key to its names are retained when the stack is deleted or would replace them."""
+def test_customer_data_is_retained(template: dict[str, Any]) -> None:
+    """Tables, bucket and the key of object names are retained if the stack deletes or replaces them."""
     kinds = {"AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::SecretsManager::Secret"}
     kept = [each for each in template["Resources"].values() if each["Type"] in kinds]
     assert len(kept) == 4
@@ -76,13 +76,13 @@ def test_what_customers_gave_us_outlives_the_stack(template: dict[str, Any]) -> 
 
 @pytest.mark.parametrize("table", ["RequestsTable", "ImagesTable"])
 def test_tables_can_be_restored(template: dict[str, Any], table: str) -> None:
-    """To any second of the last 35 days; the emulator keeps no backups, so the template is read."""
+    """Point-in-time recovery is on. The emulator has no backups, so this reads the template."""
     backups = template["Resources"][table]["Properties"]["PointInTimeRecoverySpecification"]
     assert backups == {"PointInTimeRecoveryEnabled": True}
 
 
-def test_what_is_finished_goes_away(template: dict[str, Any]) -> None:
-    """Rows expire and unfinished uploads are aborted; the emulator does neither, so the template is read."""
+def test_finished_data_expires(template: dict[str, Any]) -> None:
+    """Rows expire and unfinished uploads are aborted. The emulator does neither, so this reads the template."""
     resources = template["Resources"]
     expiry = resources["RequestsTable"]["Properties"]["TimeToLiveSpecification"]
     assert expiry == {"AttributeName": "expiresAt", "Enabled": True}
@@ -91,7 +91,7 @@ def test_what_is_finished_goes_away(template: dict[str, Any]) -> None:
 
 
 def test_every_role_is_trusted_by_pods_and_by_oidc(template: dict[str, Any]) -> None:
-    """A role is taken by its one service account only, whichever way the cluster hands it out."""
+    """Only its own service account may assume a role, by Pod Identity or IRSA."""
     for key, role in ROLES.items():
         trust = template["Resources"][role]["Properties"]["AssumeRolePolicyDocument"]
         condition, oidc, pods = trust["Fn::If"]
@@ -111,7 +111,7 @@ def test_every_role_is_trusted_by_pods_and_by_oidc(template: dict[str, Any]) -> 
 
 
 def test_outputs_become_the_settings_variables() -> None:
-    """What the template puts out is what the processes read."""
+    """The outputs of the template become the variables that the programs read."""
     outputs = StackOutputs.parse(
         [{"OutputKey": key, "OutputValue": value} for key, value in OUTPUTS.items()]
     )
@@ -139,8 +139,8 @@ def test_a_stack_of_the_previous_release_is_read() -> None:
     assert StackOutputs.parse(former) == StackOutputs.parse(every)
 
 
-def test_what_a_stack_lacks_is_an_empty_setting() -> None:
-    """Without a domain, or without search at all, the variables are there and empty, which is unset."""
+def test_a_missing_output_is_an_empty_setting() -> None:
+    """Without a domain, or without search, the variables exist and are empty, which means unset."""
     outputs = StackOutputs.parse(
         [
             {"OutputKey": key, "OutputValue": value}
@@ -158,7 +158,7 @@ def test_what_a_stack_lacks_is_an_empty_setting() -> None:
 
 
 def test_a_search_domain_is_closed_to_all_but_two_roles(template: dict[str, Any]) -> None:
-    """Encrypted at rest and on the way, HTTPS alone, and signed requests of indexer and server only."""
+    """It is encrypted at rest and in transit, and accepts only signed HTTPS requests of indexer and server."""
     domain = template["Resources"]["SearchDomain"]["Properties"]
     assert domain["EncryptionAtRestOptions"] == {"Enabled": True}
     assert domain["NodeToNodeEncryptionOptions"] == {"Enabled": True}
@@ -171,8 +171,8 @@ def test_a_search_domain_is_closed_to_all_but_two_roles(template: dict[str, Any]
     ]
 
 
-def test_what_is_added_to_roles_is_about_the_domain(template: dict[str, Any]) -> None:
-    """Policies beside the roles are not judged by the suite's calls, so they grant nothing but the domain."""
+def test_separate_policies_grant_only_the_domain(template: dict[str, Any]) -> None:
+    """The test suite does not compare separate policies with calls, so they must grant only the domain."""
     apart = [
         statement
         for each in template["Resources"].values()
@@ -186,19 +186,21 @@ def test_what_is_added_to_roles_is_about_the_domain(template: dict[str, Any]) ->
 
 
 def test_search_is_all_or_nothing(template: dict[str, Any]) -> None:
-    """With Search=off nothing of it is made, and what is made of it is told."""
+    """With Search=off no resource of search exists, and outputs have the same condition as their resources."""
     search = {"HasSearch", "HasSearchDomain"}
     named = {name: each for name, each in template["Resources"].items() if "Search" in name}
     named["IndexerRole"] = template["Resources"]["IndexerRole"]
     assert len(named) == 9
     for each in named.values():
         assert each["Condition"] in search
-    told = {name for name, each in template["Outputs"].items() if each.get("Condition") in search}
-    assert told == SEARCH_OUTPUTS
+    conditional = {
+        name for name, each in template["Outputs"].items() if each.get("Condition") in search
+    }
+    assert conditional == SEARCH_OUTPUTS
 
 
-def test_only_the_first_cause_is_told() -> None:
-    """Resources that CloudFormation cancelled because another failed are not named."""
+def test_only_the_first_cause_is_reported() -> None:
+    """Resources that CloudFormation cancelled because another one failed are not reported."""
     reasons = [
         ("Queue", "CREATE_FAILED", "the name is taken"),
         ("Topic", "CREATE_FAILED", "Resource creation cancelled"),

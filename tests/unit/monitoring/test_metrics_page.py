@@ -12,8 +12,8 @@ PARTS = ("_sum", "_count", "_bucket")
 
 def test_every_metric_of_the_code_is_on_the_page() -> None:
     """The generator has a list of modules. A metric in another module would be missed silently."""
-    told = re.findall(r"^\| `(\w+)` \|", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    assert sorted(told) == sorted(defined())
+    listed = re.findall(r"^\| `(\w+)` \|", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert sorted(listed) == sorted(defined())
 
 
 def test_every_metric_of_the_code_is_known() -> None:

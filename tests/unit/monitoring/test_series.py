@@ -13,7 +13,7 @@ OURS = ours()
 QUERIES = panels.queries()
 RULES = list(rules.rules())
 
-LOST = [
+UNKNOWN = [
     ("rate(no_such_metric_total[5m])", "no metric no_such_metric_total"),
     ('rate(aws_calls_total{outcom="ok"}[5m])', "no label outcom"),
     ("sum by (operatoin) (rate(aws_calls_total[5m]))", "operatoin"),
@@ -48,10 +48,10 @@ def test_a_rule_uses_metrics_and_labels_that_exist(rule: rules.Rule) -> None:
     assert used <= has, rule.variant
 
 
-@pytest.mark.parametrize(("expr", "told"), LOST, ids=lambda each: each)
-def test_a_missing_metric_or_label_is_found(expr: str, told: str) -> None:
+@pytest.mark.parametrize(("expr", "message"), UNKNOWN, ids=lambda each: each)
+def test_a_missing_metric_or_label_is_found(expr: str, message: str) -> None:
     """A misspelt metric and a misspelt label are found in every position."""
-    with pytest.raises(BadQuery, match=told):
+    with pytest.raises(BadQuery, match=message):
         promql.labels(expr, KNOWN)
 
 

@@ -102,7 +102,7 @@ _CONSUMERS = Row(
                     f"max(kube_horizontalpodautoscaler_status_desired_replicas{{{_CONSUMER_HPA}}})",
                     "desired",
                 ),
-                Query(f"max(kube_deployment_spec_replicas{{{_CONSUMER}}})", "asked for"),
+                Query(f"max(kube_deployment_spec_replicas{{{_CONSUMER}}})", "desired"),
                 Query(f"max(kube_deployment_status_replicas_ready{{{_CONSUMER}}})", "ready"),
                 Query(
                     f"max(kube_horizontalpodautoscaler_spec_max_replicas{{{_CONSUMER_HPA}}})",

@@ -7,8 +7,13 @@ from typing import Protocol, Self
 
 from cli.errors import CommandFailed
 from cli.local.child import ChildSpec
-from core.resilience.backoff import RestartPolicy
-from core.runtime.child_process import ChildProcess, describe_exit, run_with_restarts
+from core.resilience.backoff import Backoff
+from core.runtime.child_process import (
+    RESTART_BACKOFF,
+    ChildProcess,
+    describe_exit,
+    run_with_restarts,
+)
 
 MAX_FAILED_STARTS = 3
 """A child that has never been ready is given up after this many deaths: another start would not help."""
@@ -27,13 +32,13 @@ class _ChildRunner:
     """Starts one child, and starts it again when it dies."""
 
     def __init__(
-        self, spec: ChildSpec, parent_pipe: int, observer: ChildObserver, policy: RestartPolicy
+        self, spec: ChildSpec, parent_pipe: int, observer: ChildObserver, backoff: Backoff
     ) -> None:
         self.spec = spec
         self.was_ready = asyncio.Event()
         self._parent_pipe = parent_pipe
         self._observer = observer
-        self._policy = policy
+        self._backoff = backoff
         self._stopping = asyncio.Event()
         self._grace_s = spec.grace_s
         self._child: ChildProcess | None = None
@@ -46,7 +51,7 @@ class _ChildRunner:
     async def run(self) -> None:
         """Run until `stop` and until the child has ended. Raises CommandFailed when it gives up."""
         await run_with_restarts(
-            self._run_once, stopping=self._stopping, policy=self._policy, on_exit=self._on_exit
+            self._run_once, stopping=self._stopping, on_exit=self._on_exit, backoff=self._backoff
         )
 
     def stop(self, grace_s: float | None) -> None:
@@ -92,10 +97,9 @@ class Supervisor:
         specs: Iterable[ChildSpec],
         parent_pipe: int,
         observer: ChildObserver,
-        policy: RestartPolicy | None = None,
+        backoff: Backoff = RESTART_BACKOFF,
     ) -> None:
-        policy = policy or RestartPolicy()
-        self._runners = [_ChildRunner(spec, parent_pipe, observer, policy) for spec in specs]
+        self._runners = [_ChildRunner(spec, parent_pipe, observer, backoff) for spec in specs]
         self._runs: list[asyncio.Task[None]] = []
         self._grace_s: float | None = None
 

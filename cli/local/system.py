@@ -18,7 +18,6 @@ from cli.local.plan import Plan
 from cli.local.ready_file import Running
 from cli.local.stack import StackFailed
 from cli.local.supervisor import MAX_FAILED_STARTS, Supervisor
-from core.resilience.backoff import RestartPolicy
 from core.runtime.child_process import ChildProcess, describe_exit, run_with_restarts
 from core.runtime.parent_watch import parent_pipe
 
@@ -94,14 +93,12 @@ class System:
         plan: Plan,
         environ: Mapping[str, str],
         audience: SystemObserver,
-        policy: RestartPolicy | None = None,
     ) -> None:
         """`environ` is inherited by the children; it may contain settings of server and consumer."""
         embedded = plan.aws_endpoint is None
         self._plan = plan
         self._environ = embedded_aws.without_aws(environ) if embedded else dict(environ)
         self._audience = audience
-        self._policy = policy or RestartPolicy()
         self._stopping = asyncio.Event()
         self._changed = asyncio.Event()
         self._workers: Supervisor | None = None
@@ -135,7 +132,6 @@ class System:
             await run_with_restarts(
                 partial(self._run_once, pipe),
                 stopping=self._stopping,
-                policy=self._policy,
                 on_exit=self._on_aws_exit,
             )
 
@@ -192,7 +188,7 @@ class System:
         settings = await cancel_on(self._deploy(endpoint, search), *interruptions)
         self._audience.step("starting the server, the consumers and the indexer")
         specs = processes.workers(self._plan, endpoint, {**self._environ, **settings})
-        async with Supervisor(specs, pipe, self, self._policy) as workers:
+        async with Supervisor(specs, pipe, self) as workers:
             self._workers = workers
             try:
                 await cancel_on(workers.wait_ready(READY_TIMEOUT_S), *interruptions)

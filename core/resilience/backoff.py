@@ -1,4 +1,4 @@
-"""Delays between attempts, and before a process is restarted. Pure."""
+"""Delays between attempts. Pure."""
 
 import random
 from collections.abc import Callable
@@ -44,28 +44,3 @@ class Backoff:
 
     def __call__(self, state: RetryCallState) -> float:
         return self.delay(state.attempt_number)
-
-
-@dataclass(frozen=True, slots=True)
-class Restart:
-    """Start the process again after `delay` seconds. It has now died `deaths` times in a row."""
-
-    delay: float
-    deaths: int
-
-
-@dataclass(frozen=True, slots=True)
-class RestartPolicy:
-    """Exponential backoff from `first` to `longest` seconds; a process that ran for `stable` seconds starts over.
-
-    No jitter: one machine runs few processes, and people watch them.
-    """
-
-    first: float = 0.5
-    longest: float = 30.0
-    stable: float = 60.0
-
-    def after(self, deaths: int, lifetime: float) -> Restart:
-        """Decide about a process that ran for `lifetime` seconds and had died `deaths` times in a row before."""
-        deaths = 1 if lifetime >= self.stable else deaths + 1
-        return Restart(Backoff(self.first, self.longest, floor=1).delay(deaths), deaths)

@@ -3,16 +3,20 @@
 import asyncio
 import os
 import signal
-import time
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Self, TypeVar
 
-from core.resilience.backoff import RestartPolicy
+from core.resilience.backoff import Backoff
 
 T = TypeVar("T")
+
+RESTART_BACKOFF = Backoff(0.5, 30.0, floor=1)
+"""No jitter: one machine runs few processes, and people watch them."""
+STABLE_S = 60.0
+"""A failure after a run of this time counts as the first one."""
 
 
 class ChildProcess:
@@ -86,8 +90,8 @@ async def run_with_restarts(
     run_once: Callable[[], Awaitable[T]],
     *,
     stopping: asyncio.Event,
-    policy: RestartPolicy,
     on_exit: Callable[[T, int, float], bool],
+    backoff: Backoff = RESTART_BACKOFF,
 ) -> T | None:
     """Call `run_once` again and again until `stopping` is set, with backoff between two runs.
 
@@ -96,17 +100,18 @@ async def run_with_restarts(
     Returns the result of the last run, or None if `stopping` was set between two runs.
     """
     failures = 0
+    loop = asyncio.get_running_loop()
     while not stopping.is_set():
-        started = time.monotonic()
+        started = loop.time()
         result = await run_once()
         if stopping.is_set():
             return result
-        restart = policy.after(failures, time.monotonic() - started)
-        failures = restart.deaths
-        if not on_exit(result, failures, restart.delay):
+        failures = 1 if loop.time() - started >= STABLE_S else failures + 1
+        delay_s = backoff.delay(failures)
+        if not on_exit(result, failures, delay_s):
             return result
         with suppress(TimeoutError):
-            async with asyncio.timeout(restart.delay):
+            async with asyncio.timeout(delay_s):
                 await stopping.wait()
     return None
 

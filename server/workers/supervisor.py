@@ -13,7 +13,6 @@ from tempfile import TemporaryDirectory
 import structlog
 from prometheus_client.multiprocess import mark_process_dead
 
-from core.resilience.backoff import RestartPolicy
 from core.runtime.child_process import run_with_restarts, shell_status
 from core.runtime.event_loop_monitor import EventLoopMonitor
 from core.runtime.metrics import serve_metrics
@@ -72,11 +71,8 @@ class _Exit:
 class WorkerSupervisor:
     """Runs the workers once. Workers are numbered from 1; the replacement of a dead worker takes its number."""
 
-    def __init__(
-        self, count: int, metrics_folder: Path, policy: RestartPolicy | None = None
-    ) -> None:
+    def __init__(self, count: int, metrics_folder: Path) -> None:
         self._metrics_folder = metrics_folder
-        self._policy = policy or RestartPolicy()
         self._deaths = dict.fromkeys(range(1, count + 1), 0)
         self._processes: dict[int, WorkerProcess] = {}
         self._stopping = asyncio.Event()
@@ -122,7 +118,6 @@ class WorkerSupervisor:
         last = await run_with_restarts(
             partial(self._run_once, number, address),
             stopping=self._stopping,
-            policy=self._policy,
             on_exit=partial(self._on_exit, number),
         )
         if last is None:

@@ -1,4 +1,4 @@
-"""The two backoffs: of calls, and of children."""
+"""The retry policy of calls."""
 
 from dataclasses import replace
 
@@ -7,11 +7,9 @@ from hypothesis import strategies as st
 
 from cli.client.retry import RetryPolicy
 from cli.rpc_error import RpcError
-from core.resilience.backoff import RestartPolicy
 
 UNAVAILABLE = RpcError("UNAVAILABLE", "SERVER_DRAINING", "")
 CALLS = RetryPolicy()
-CHILDREN = RestartPolicy(first=0.5, longest=30, stable=60)
 
 
 @given(attempt=st.integers(1, 10_000), asked=st.none() | st.floats(0, 1e9))
@@ -41,25 +39,3 @@ def test_a_watch_is_patient() -> None:
     assert not CALLS.watch_timed_out(59, UNAVAILABLE)
     assert CALLS.watch_timed_out(60, UNAVAILABLE)
     assert CALLS.watch_timed_out(0, RpcError("NOT_FOUND", "REQUEST_NOT_FOUND", ""))
-
-
-def test_a_childs_delay_doubles() -> None:
-    """A child that keeps dying is started again ever later, up to the bound."""
-    delays, deaths = [], 0
-    for _ in range(8):
-        restart = CHILDREN.after(deaths, lifetime=1)
-        delays.append(restart.delay)
-        deaths = restart.deaths
-    assert delays == [0.5, 1, 2, 4, 8, 16, 30, 30]
-
-
-def test_a_child_that_lived_is_forgiven() -> None:
-    """A child that lived long enough starts again as if it had never died."""
-    assert CHILDREN.after(7, lifetime=60) == CHILDREN.after(0, lifetime=1)
-    assert CHILDREN.after(7, lifetime=59.9).delay == 30
-
-
-@given(deaths=st.integers(0, 10**9), lifetime=st.floats(0, 1e9))
-def test_a_childs_delay_is_bounded(deaths: int, lifetime: float) -> None:
-    """There is always a delay, and never more than the longest."""
-    assert CHILDREN.first <= CHILDREN.after(deaths, lifetime).delay <= CHILDREN.longest

@@ -13,13 +13,13 @@ import pytest
 from cli.errors import CommandFailed
 from cli.local.child import ChildSpec
 from cli.local.supervisor import Supervisor
-from core.resilience.backoff import RestartPolicy
+from core.resilience.backoff import Backoff
 from core.runtime.child_process import describe_exit
 from core.runtime.parent_watch import parent_pipe
 from harness.child_probe import FOREVER, ChildProbes, child_probes
 
 ROOT = Path(__file__).parents[4]
-QUICK = RestartPolicy(first=0.01, longest=0.02)
+QUICK = Backoff(0.01, 0.02)
 DEAF = "signal.signal(signal.SIGTERM, signal.SIG_IGN)"
 POLITE = "signal.signal(signal.SIGTERM, lambda *_: (line.sendall(b'drained'), sys.exit(0)))"
 PARENT = """\
@@ -96,7 +96,7 @@ async def test_a_child_that_dies_is_started_again(calling: ChildProbes, heard: H
             os.kill(first.pid, signal.SIGKILL)
             second = await calling.next()
             await heard.ready_again.get()
-            assert heard.deaths == [("child", "killed by SIGKILL", QUICK.first)]
+            assert heard.deaths == [("child", "killed by SIGKILL", QUICK.first_s)]
             assert supervisor.pids() == {"worker": [second.pid]}
         await second.gone()
 

@@ -19,7 +19,7 @@ from core.runtime.parent_watch import parent_pipe
 from harness.child_probe import FOREVER, ChildProbes, child_probes
 
 ROOT = Path(__file__).parents[4]
-QUICK = Backoff(0.01, 0.02)
+QUICK = Backoff(0.01, 0.02, floor=1)
 DEAF = "signal.signal(signal.SIGTERM, signal.SIG_IGN)"
 POLITE = "signal.signal(signal.SIGTERM, lambda *_: (line.sendall(b'drained'), sys.exit(0)))"
 PARENT = """\

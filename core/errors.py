@@ -1,25 +1,25 @@
-"""Everything that can go wrong, split first by what the caller does about it.
+"""The tree of errors, divided by what the caller does about them.
 
     ImageServiceError
-    ├── ImageFailure                the image's or its origin's fault; ends as a failure code
-    │   ├── PermanentFailure        asking again cannot help
+    ├── ImageFailure                a fault of the image or its origin; becomes a failure code
+    │   ├── PermanentFailure        a retry cannot help
     │   │     BlockedAddress, TlsFailed, NotFound, OriginRefused, TooManyRedirects, BadRedirect, TooLarge,
     │   │     NotAnImage, UnsupportedFormat, CorruptImage, TooManyPixels, LocationNotRemovable,
     │   │     Crashed, Undeliverable
-    │   └── TransientFailure        asking again may help, within the attempts
+    │   └── TransientFailure        a retry may help, up to the limit of attempts
     │         DnsFailed, ConnectFailed, Timeout, TooSlow, RateLimited, OriginError, BadResponse, Internal
-    ├── DependencyUnavailable       one of our own AWS services is down; never the customer's fault
-    │     SearchUnavailable         the search engine is, which concerns searches alone
-    ├── RequestRejected             AWS refused a call for what it says: a fault of our code or an outsized item
+    ├── DependencyUnavailable       an AWS service of this installation is down; never the customer's fault
+    │     SearchUnavailable         the search engine is down, which affects only searches
+    ├── RequestRejected             AWS rejected a call for its content: a bug, or an item that is too large
     ├── MalformedRow                a row of a table that no version of this system wrote
-    ├── Overloaded                  a bounded list is full; the caller comes back later
-    ├── RequestIdReused             the id was accepted with another content
+    ├── Overloaded                  a bounded queue is full; the caller retries later
+    ├── RequestIdReused             the id was accepted with different content
     ├── RequestNotFound             no such request
     ├── ImageNotFound               no such image
     └── SearchNotConfigured         this installation has no search engine
 
-Each failure owns its code (the metric label, and the contract's FailureCode by name) and a sentence for the
-customer. Neither names addresses, credentials or internals of ours.
+Each failure has its code (the metric label, and by name the contract's FailureCode) and a sentence for the customer.
+Neither contains addresses, credentials or internal names.
 """
 
 from enum import StrEnum
@@ -27,7 +27,7 @@ from typing import ClassVar
 
 
 class FailureCode(StrEnum):
-    """Why a request FAILED. The names are those of the contract, less the prefix FAILURE_CODE_."""
+    """Why a request FAILED. The contract has the same names with the prefix FAILURE_CODE_."""
 
     BLOCKED_ADDRESS = "BLOCKED_ADDRESS"
     DNS_FAILED = "DNS_FAILED"
@@ -52,29 +52,38 @@ class FailureCode(StrEnum):
     UNDELIVERABLE = "UNDELIVERABLE"
     INTERNAL = "INTERNAL"
 
+    @classmethod
+    def parse(cls, text: str) -> "FailureCode":
+        """Return the code of this name, in upper or lower case. Raises ValueError, whose text lists all codes."""
+        try:
+            return cls(text.upper())
+        except ValueError:
+            known = ", ".join(sorted(cls))
+            raise ValueError(f"{text} is not a failure code; the codes are {known}") from None
+
 
 class ImageServiceError(Exception):
     """Root of the tree."""
 
 
 class ImageFailure(ImageServiceError):
-    """The image cannot be had. `str()` is the customer's sentence."""
+    """The image cannot be published. `str()` is the sentence for the customer."""
 
     code: ClassVar[FailureCode]
     summary: ClassVar[str]
 
     def __init__(self, detail: str = "", *, retry_after: float | None = None) -> None:
-        """`detail` is added to the summary; `retry_after` is what the origin asked for, in seconds."""
+        """`detail` is appended to the summary; `retry_after` is the origin's Retry-After, in seconds."""
         super().__init__(f"{self.summary}: {detail}" if detail else self.summary)
         self.retry_after = retry_after
 
 
 class PermanentFailure(ImageFailure):
-    """Asking again cannot help."""
+    """A retry cannot help."""
 
 
 class TransientFailure(ImageFailure):
-    """Asking again may help."""
+    """A retry may help."""
 
 
 class BlockedAddress(PermanentFailure):
@@ -188,15 +197,15 @@ class Internal(TransientFailure):
 
 
 class DependencyUnavailable(ImageServiceError):
-    """One of our own AWS services cannot be reached, throttles, or refuses us."""
+    """An AWS service of this installation is unreachable, throttles, or denies access."""
 
 
 class SearchUnavailable(DependencyUnavailable):
-    """The search engine does not answer, or is known not to. Nothing but searches and the index waits for it."""
+    """The search engine does not answer, or its circuit breaker is open. Only searches and the index depend on it."""
 
 
 class RequestRejected(ImageServiceError):
-    """AWS refused a call for what it says (a 400 that is no throttle). `code` is the service's error code."""
+    """AWS rejected a call for its content (a 400 that is no throttling). `code` is the service's error code."""
 
     def __init__(self, operation: str, code: str, message: str) -> None:
         super().__init__(f"{operation}: {code}: {message}")
@@ -212,7 +221,7 @@ class MalformedRow(ImageServiceError):
 
 
 class Overloaded(ImageServiceError):
-    """A bounded list is full. `retry_after` is in seconds."""
+    """A bounded queue is full. `retry_after` is in seconds."""
 
     def __init__(self, message: str, *, retry_after: float = 1.0) -> None:
         super().__init__(message)
@@ -220,28 +229,16 @@ class Overloaded(ImageServiceError):
 
 
 class RequestIdReused(ImageServiceError):
-    """The id was accepted before with another content."""
+    """The id was accepted before with different content."""
 
 
 class RequestNotFound(ImageServiceError):
-    """No request bears this id."""
+    """No request has this id."""
 
 
 class ImageNotFound(ImageServiceError):
-    """No image bears this id."""
+    """No image has this id."""
 
 
 class SearchNotConfigured(ImageServiceError):
     """This installation has no search engine."""
-
-
-# Failure codes as people give them.
-
-
-def parse_failure_code(text: str) -> FailureCode:
-    """In any case. Raises ValueError, whose text lists the codes that there are."""
-    try:
-        return FailureCode(text.upper())
-    except ValueError:
-        known = ", ".join(sorted(FailureCode))
-        raise ValueError(f"{text} is no failure code; there are {known}") from None

@@ -21,14 +21,14 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core.batcher import Batching
-from core.model.origin_url import names_web_host
+from core.model.origin_url import has_web_host
 from core.redis.url import RedisUrl
 
 S = TypeVar("S", bound=BaseSettings)
 
 
 def _is_web_url(url: str) -> str:
-    if not names_web_host(url):
+    if not has_web_host(url):
         raise ValueError("it must be an http or https URL with a host")
     return url
 

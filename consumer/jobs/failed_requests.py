@@ -12,7 +12,7 @@ from typing import Any
 from core.aws.client import call
 from core.aws.http import JsonService
 from core.dynamodb import schema
-from core.dynamodb.indexes import BY_FAILURE, IndexKey, TimeRange, query_members, slice_of
+from core.dynamodb.index_query import BY_FAILURE, IndexKey, TimeRange, index_page, query_members
 from core.dynamodb.tables import Tables
 from core.errors import FailureCode, MalformedRow
 from core.model.request import ImageRequest, State, shard_name
@@ -89,7 +89,7 @@ class FailedRequestFinder:
             "query failed requests",
             lambda: call("dynamodb:Query", self._dynamodb.invoke("Query", members)),
         )
-        page = slice_of(BY_FAILURE, answer)
+        page = index_page(BY_FAILURE, answer)
         return page.keys, page.resume, answer["ScannedCount"] - len(page.keys)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from core.errors import parse_failure_code
+from core.errors import FailureCode
 from core.runtime.clock import now_ms
 
 V = TypeVar("V")
@@ -97,4 +97,4 @@ def past_time(text: str) -> int:
     return milliseconds
 
 
-failure_code = _parser(parse_failure_code)
+failure_code = _parser(FailureCode.parse)

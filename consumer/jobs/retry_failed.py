@@ -27,7 +27,7 @@ from consumer.jobs.reopen import RequestReopener, RetryStats, failure_of
 from consumer.notify.outcome import FailedRequestMessage, decode_failed_request_message
 from consumer.settings import ConsumerSettings
 from core.aws.sqs import IncomingMessage, SqsQueue
-from core.dynamodb.indexes import TimeRange
+from core.dynamodb.index_query import TimeRange
 from core.model.message import MalformedMessage
 from core.resilience.rate_limiter import RateLimiter
 from core.runtime.clock import now_ms

@@ -1,8 +1,8 @@
-"""Reads the whole table of images: segments beside one another, a page at a time, at a bounded rate.
+"""Scans the whole table of images in parallel segments, page by page, within a rate.
 
-Strongly consistent, which costs a read unit for 4 KB, twice as much as else: rows of 1 KB are 250,000 units a million,
-and $0.016 of their $0.03 are for it. An image that was recorded just before a rebuild began may be missing in a
-replica; and what is neither scanned nor written by an indexer after the beginning is not in the new index.
+The scan is strongly consistent, at one read unit for 4 KB, twice the price of an eventually consistent one: a million
+rows of 1 KB are 250,000 units, or $0.03. It has to be: a replica may lack an image that was inserted just before a
+rebuild began. The new index would never have that image, because the indexer writes only images inserted later.
 """
 
 from collections.abc import AsyncIterator
@@ -21,25 +21,25 @@ _PAGE_ROWS = 500
 
 
 async def images_exist(dynamodb: "DynamoDBClient", table: str) -> bool:
-    """Whether the table has a row, strongly consistent, for one read unit. Raises DependencyUnavailable."""
+    """Return whether the table has a row; strongly consistent, one read unit. Raises DependencyUnavailable."""
     position: dict[str, Any] = {}
     while True:
         rows = dynamodb.scan(TableName=table, Limit=1, ConsistentRead=True, **position)
         try:
             answer = await call("dynamodb:Scan", rows)
         except RequestRejected as rejection:
-            # Nothing in it is a customer's: it is the table that is not as it should be.
+            # The request contains nothing of a customer's, so the table is at fault.
             raise DependencyUnavailable(str(rejection)) from rejection
         if answer["Items"]:
             return True
-        # A page without rows need not be the last one.
+        # A page without rows may not be the last one.
         if "LastEvaluatedKey" not in answer:
             return False
         position = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
 
 
 class ImageScan:
-    """`rate` bounds the rows read a second, over all segments."""
+    """`rate` is the limit of rows read per second, over all segments."""
 
     def __init__(
         self, dynamodb: "DynamoDBClient", table: str, *, segments: int, rate: float
@@ -50,7 +50,7 @@ class ImageScan:
         self._rate_limiter = RateLimiter(rate)
 
     async def count(self) -> int:
-        """About how many rows there are: DynamoDB counts them every six hours. Raises DependencyUnavailable."""
+        """Return the approximate number of rows: DynamoDB counts them every six hours. Raises DependencyUnavailable."""
         described = await call(
             "dynamodb:DescribeTable", self._dynamodb.describe_table(TableName=self._table)
         )

@@ -1,7 +1,7 @@
-"""The tables' attribute names, and how rows are written and read. Nobody else knows them.
+"""The schema of both tables: attribute names, and the conversion of rows. No other module knows them.
 
-DynamoDB's typed form is built by hand: rows are small and known, and boto's general serialiser costs several times
-as much.
+Rows in DynamoDB's typed form are built by hand: they are small and their shape is known, and boto's generic serialiser
+costs several times as much.
 """
 
 import re
@@ -57,7 +57,7 @@ def request_key(request_id: str) -> Item:
 
 
 def new_request_item(request: ImageRequest, *, shards: int) -> Item:
-    """The row of a request that was just accepted."""
+    """Return the row of a new request."""
     shard = customer_shard(request.customer_id, request.request_id, shards)
     item = {
         REQUEST_ID: string(request.request_id),
@@ -139,10 +139,11 @@ def _failure(item: Mapping[str, Attribute]) -> Failure | None:
     )
 
 
-def reopening(failed_revision: int, now: int, sent: Mapping[str, str]) -> dict[str, Any]:
-    """The arguments of an UpdateItem that makes a FAILED request PENDING at the next revision.
+def reopen_update(failed_revision: int, now: int, expected: Mapping[str, str]) -> dict[str, Any]:
+    """Return the arguments of an UpdateItem that makes a FAILED request PENDING at the next revision.
 
-    With the failure's attributes the row leaves the index of failures. `sent` are attributes that it must have.
+    Removing the failure's attributes removes the row from the index of failures. `expected` are attributes that the
+    row must have. `now` is in milliseconds since the epoch.
     """
     changes = {
         STATUS: string(State.PENDING),
@@ -152,15 +153,15 @@ def reopening(failed_revision: int, now: int, sent: Mapping[str, str]) -> dict[s
         CLAIMS: number(0),
     }
     removals = (FAILURE_SHARD, FAILURE_CODE, FAILURE_MESSAGE, FAILURE_ATTEMPTS, EXPIRES_AT)
-    names = {f"#{name}": name for name in (*changes, *removals, *sent)}
+    names = {f"#{name}": name for name in (*changes, *removals, *expected)}
     sets = ", ".join(f"#{name} = :{name}" for name in changes)
     removes = ", ".join(f"#{name}" for name in removals)
     values = {f":{name}": value for name, value in changes.items()}
-    values |= {f":{name}": string(value) for name, value in sent.items()}
-    theirs = "".join(f" AND #{name} = :{name}" for name in sent)
+    values |= {f":{name}": string(value) for name, value in expected.items()}
+    conditions = "".join(f" AND #{name} = :{name}" for name in expected)
     return {
         "UpdateExpression": f"SET {sets} REMOVE {removes}",
-        "ConditionExpression": f"#{STATUS} = :failed AND #{REVISION} = :before{theirs}",
+        "ConditionExpression": f"#{STATUS} = :failed AND #{REVISION} = :before{conditions}",
         "ExpressionAttributeNames": names,
         "ExpressionAttributeValues": {
             **values,
@@ -211,7 +212,7 @@ _KINDS: dict[str, tuple[Any, Callable[[Attribute], Any]]] = {
 
 
 def _map_of(record: ImageMetadata | Provenance) -> Attribute:
-    """A map of what is not empty: an absent attribute costs no bytes."""
+    """Return a map without empty values: an absent attribute costs no bytes."""
     return {"M": {name: _attribute(value) for name, value in camel_items(record) if value}}
 
 
@@ -228,7 +229,7 @@ def _values_of(
 
 
 def camel_items(record: ImageMetadata | Provenance) -> Iterator[tuple[str, str | int]]:
-    """A record's fields by the names that rows and notifications give them."""
+    """Yield a record's fields by their names in rows and notifications."""
     for name, cased in _CAMEL_NAMES[type(record)]:
         yield cased, getattr(record, name)
 

@@ -1,7 +1,7 @@
-"""The writes to both tables, as PartiQL: one conditional statement each, so that they can share a call.
+"""The writes to both tables, as PartiQL: one conditional statement each, so that many share a call.
 
-Identifiers are double-quoted, because `status` is a reserved word. A condition stands in the WHERE clause; where it
-does not hold, the statement alone fails with ConditionalCheckFailed (an INSERT: DuplicateItem).
+Identifiers are double-quoted, because `status` is a reserved word. Conditions are in the WHERE clause. If they do not
+hold, that statement alone fails with ConditionalCheckFailed; an INSERT of an existing key fails with DuplicateItem.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from core.model.request import Failure, ImageRequest, State, customer_shard, nex
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """`key` names the row: two statements of one key never share a batch."""
+    """`key` is the row's table and key. Two statements with the same key never share a batch."""
 
     key: tuple[str, str]
     text: str
@@ -24,13 +24,13 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Statements:
-    """Makes the statements for one pair of tables. `shards` is that of the index by customer."""
+    """Makes the statements for one pair of tables. `shards` is the number of shards of the index by customer."""
 
     requests_table: str
     images_table: str
     shards: int = 8
     retention_s: int = 0
-    """Seconds after its end at which a request's row expires; 0 keeps it for ever."""
+    """Seconds from a request's end until its row expires; 0 keeps it for ever."""
 
     def insert_request(self, request: ImageRequest) -> Statement:
         item = schema.new_request_item(request, shards=self.shards)
@@ -42,9 +42,9 @@ class Statements:
     def complete(
         self, request_id: str, revision: int, *, customer_id: str, image_id: str, now: int
     ) -> Statement:
-        """PENDING at `revision` becomes COMPLETED at the next. Requires the customer whose image it is.
+        """Make a request that is PENDING at `revision` COMPLETED at the next. Requires the customer of the image.
 
-        A message that outlived its request's row must not end a later request that has the same id.
+        A message may outlive its request's row; it must not end a later request with the same id.
         """
         changes = {
             schema.STATUS: string(State.COMPLETED),
@@ -57,7 +57,7 @@ class Statements:
     def fail(
         self, request_id: str, revision: int, *, customer_id: str, failure: Failure, now: int
     ) -> Statement:
-        """PENDING at `revision` becomes FAILED at the next, and enters the index of failures; as `complete`."""
+        """Make a request FAILED, as `complete` does. Its row enters the index of failures."""
         changes = {
             schema.STATUS: string(State.FAILED),
             schema.REVISION: number(next_revision(revision)),
@@ -86,7 +86,7 @@ class Statements:
         )
 
     def touch(self, request: ImageRequest, *, retry_count: int, now: int) -> Statement:
-        """Show that the request's message is alive, so that reconcile leaves it alone."""
+        """Record that the request's message is alive, so that reconcile does not take the request over."""
         return self._update(
             request.request_id,
             request.revision,
@@ -99,7 +99,7 @@ class Statements:
         )
 
     def claim(self, request: ImageRequest, *, now: int) -> Statement:
-        """Reconcile takes up a request that nothing has touched since it was read."""
+        """Let reconcile take over a request. Requires that no write has touched the row since it was read."""
         return self._update(
             request.request_id,
             request.revision,

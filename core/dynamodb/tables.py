@@ -1,4 +1,4 @@
-"""Reading and writing both tables; concurrent callers share their calls."""
+"""Reads and writes both tables. Concurrent callers share their calls."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,14 @@ from core.batcher import (
     Retry,
 )
 from core.dynamodb import schema
-from core.dynamodb.indexes import Index, IndexKey, IndexPage, TimeRange, query_members, slice_of
+from core.dynamodb.index_query import (
+    Index,
+    IndexKey,
+    IndexPage,
+    TimeRange,
+    index_page,
+    query_members,
+)
 from core.dynamodb.statements import Statement, Statements
 from core.errors import DependencyUnavailable, ImageServiceError, RequestRejected
 from core.model.image import ImageRecord, image_id_of, is_image_of, reused_image_id
@@ -33,7 +40,7 @@ MAX_STATEMENTS = 25
 MAX_KEYS = 100
 """Keys in one BatchGetItem (AWS limit)."""
 
-_NOT_MET = frozenset({"ConditionalCheckFailed", "DuplicateItem"})
+_CONDITION_NOT_MET = frozenset({"ConditionalCheckFailed", "DuplicateItem"})
 _REJECTED = frozenset({"ItemCollectionSizeLimitExceeded", "ValidationError"})
 _RETRYABLE = frozenset(
     {
@@ -47,12 +54,12 @@ _RETRYABLE = frozenset(
 
 
 class ConditionNotMet(ImageServiceError):
-    """The row is not as the write requires: it exists already, or has moved on."""
+    """The condition of a write does not hold: the row exists already, or has changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class StatusSnapshot:
-    """What a watcher needs to see of a request."""
+    """The part of a request that a watcher polls."""
 
     state: State
     revision: int
@@ -88,28 +95,27 @@ class Tables:
         )
 
     async def write(self, statement: Statement) -> None:
-        """Raises ConditionNotMet, Overloaded, DependencyUnavailable or RequestRejected."""
-        await self.begin_write(statement)
+        """Execute a statement. Raises ConditionNotMet, Overloaded, DependencyUnavailable or RequestRejected."""
+        await self.write_nowait(statement)
 
-    def begin_write(self, statement: Statement) -> asyncio.Future[None]:
-        """Like `write`, without a task: the future ends as `write` would. Raises Overloaded at once."""
+    def write_nowait(self, statement: Statement) -> asyncio.Future[None]:
+        """Start a write without a task; the future ends as `write` would. Raises Overloaded at once."""
         return self._writes.submit_nowait(statement)
 
     async def read_request(self, request_id: str) -> ImageRequest | None:
-        """Strongly consistent. Raises Overloaded, DependencyUnavailable or MalformedRow."""
+        """Read a request, strongly consistent. Raises Overloaded, DependencyUnavailable or MalformedRow."""
         key = _Key(self.statements.requests_table, schema.REQUEST_ID, request_id)
         item = await self._reads.submit(key)
         return None if item is None else schema.request_from_item(item)
 
     async def read_image(self, request_id: str) -> ImageRecord | None:
-        """The image of the first request that had one under this id, strongly consistent."""
+        """Read the image of the first request that had an image under this id, strongly consistent."""
         return await self.read_image_by_id(image_id_of(request_id))
 
     async def read_image_of(self, request: ImageRequest) -> ImageRecord | None:
-        """The image of this request, and of no earlier one that had its id; strongly consistent.
+        """Read the image of this request, not of an earlier one with the same id; strongly consistent.
 
-        It is there as soon as it is recorded, which is before the request is COMPLETED. Raises Overloaded or
-        DependencyUnavailable.
+        The image is inserted before the request is COMPLETED. Raises Overloaded, DependencyUnavailable or MalformedRow.
         """
         image_id = request.image_id or image_id_of(request.request_id)
         record = await self.read_image_by_id(image_id)
@@ -121,15 +127,16 @@ class Tables:
         return await self.read_image_by_id(reused_id)
 
     async def read_image_by_id(self, image_id: str) -> ImageRecord | None:
-        """Strongly consistent. Raises Overloaded, DependencyUnavailable or MalformedRow."""
+        """Read an image, strongly consistent. Raises Overloaded, DependencyUnavailable or MalformedRow."""
         key = _Key(self.statements.images_table, schema.IMAGE_ID, image_id)
         item = await self._reads.submit(key)
         return None if item is None else schema.image_from_item(item)
 
     async def read_statuses(self, request_ids: Sequence[str]) -> dict[str, StatusSnapshot]:
-        """State and revision of up to MAX_KEYS requests; eventually consistent, at half the price.
+        """Read state and revision of up to MAX_KEYS requests; eventually consistent, at half the price.
 
-        A request that is not in the answer was not read this time. Raises DependencyUnavailable or MalformedRow.
+        A request that is not in the result was not read this time. Raises DependencyUnavailable, RequestRejected or
+        MalformedRow.
         """
         table = self.statements.requests_table
         response = await call(
@@ -157,15 +164,15 @@ class Tables:
         }
 
     async def query(
-        self, index: Index, shard: str, span: TimeRange, *, after: IndexKey | None, limit: int
+        self, index: Index, shard: str, times: TimeRange, *, after: IndexKey | None, limit: int
     ) -> IndexPage:
-        """Up to `limit` keys of one shard of an index, newest first; eventually consistent.
+        """Read up to `limit` keys of one shard of an index, newest first; eventually consistent.
 
-        `after` is where an earlier slice ended, within `span`. Raises DependencyUnavailable or RequestRejected.
+        `after` is an earlier page's `resume`, within `times`. Raises DependencyUnavailable or RequestRejected.
         """
         table = self.statements.requests_table
-        members = query_members(table, index, shard, span, after=after, limit=limit)
-        return slice_of(index, await call("dynamodb:Query", self._http.invoke("Query", members)))
+        members = query_members(table, index, shard, times, after=after, limit=limit)
+        return index_page(index, await call("dynamodb:Query", self._http.invoke("Query", members)))
 
     async def reopen(
         self,
@@ -176,23 +183,24 @@ class Tables:
         customer_id: str | None = None,
         url: str | None = None,
     ) -> None:
-        """FAILED at `failed_revision` becomes PENDING at the next, with a clean record.
+        """Make a request that is FAILED at `failed_revision` PENDING at the next, without its failure.
 
-        `customer_id` and `url`, where given, must be the row's own: whoever remembers them from before may speak of
-        an earlier request, whose id was used again. Raises ConditionNotMet.
+        If given, `customer_id` and `url` must be the row's: the caller's record of the failure may be of an earlier
+        request with the same id. `now` is in milliseconds since the epoch. Raises ConditionNotMet or
+        DependencyUnavailable.
 
-        An operator's write, so it shares no call; and by UpdateItem, because emulators and DynamoDB disagree on how
+        Not batched, because it is an operator's write. An UpdateItem, because emulators and DynamoDB disagree on how
         PartiQL removes several attributes.
         """
-        sent = {schema.CUSTOMER_ID: customer_id, schema.ORIGIN_URL: url}
-        known = {name: value for name, value in sent.items() if value is not None}
+        given = {schema.CUSTOMER_ID: customer_id, schema.ORIGIN_URL: url}
+        expected = {name: value for name, value in given.items() if value is not None}
         try:
             await call(
                 "dynamodb:UpdateItem",
                 self._dynamodb.update_item(
                     TableName=self.statements.requests_table,
                     Key=schema.request_key(request_id),
-                    **schema.reopening(failed_revision, now, known),
+                    **schema.reopen_update(failed_revision, now, expected),
                 ),
             )
         except RequestRejected as rejection:
@@ -201,6 +209,7 @@ class Tables:
             raise DependencyUnavailable(str(rejection)) from rejection
 
     async def drain(self) -> None:
+        """Wait until no read and no write is waiting or in progress."""
         await self._writes.drain()
         await self._reads.drain()
 
@@ -215,7 +224,7 @@ class Tables:
             )
         except RequestRejected as rejection:
             raise BatchRejected from rejection
-        return [_outcome(answer.get("Error")) for answer in response["Responses"]]
+        return [_outcome(result.get("Error")) for result in response["Responses"]]
 
     async def _get(self, batch: Sequence[_Key]) -> Sequence[ItemResult[schema.Item | None]]:
         by_table: dict[str, Any] = {}
@@ -244,7 +253,7 @@ def _outcome(error: Mapping[str, Any] | None) -> ItemResult[None]:
     if not error:
         return OK
     code, message = error["Code"], error.get("Message", "")
-    if code in _NOT_MET:
+    if code in _CONDITION_NOT_MET:
         return Failed(ConditionNotMet(code))
     if code in _RETRYABLE:
         return Retry(code)

@@ -7,20 +7,20 @@ from dataclasses import dataclass
 from core.model.request import ImageRequest
 
 MAX_CLOCK_SKEW_MS = 60_000
-"""A consumer's clock may be behind a server's by so much, so that an image is recorded before its request was made.
-What an earlier request left behind is older by far: a row expires a day after its end, or later."""
+"""A worker's clock may be behind a server's by this much, so an image may seem older than its request. An image of an
+earlier request is much older: rows expire at least a day after the request's end."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImageMetadata:
-    """What is kept of a picture. Coordinates are never among it.
+    """Metadata of a published image. It never has coordinates.
 
-    format: JPEG, PNG, GIF, WEBP, AVIF, TIFF or BMP. width, height: pixels as displayed, the EXIF orientation applied.
-    mode: Pillow's name of the pixel format. bytes: size of the stored body. sha256: of the stored body, source_sha256:
-    of the body that came, both 64 hexadecimal digits. perceptual_hash: 16 hexadecimal digits, dominant_color: #rrggbb;
-    both of the first frame, and empty where only the header was looked at. capture_time: ISO 8601, without a zone where
-    EXIF names none, or empty. camera: maker and model, printable, at most 128 characters, or empty. had_location:
-    whether the body that came told where the picture was taken.
+    format: JPEG, PNG, GIF, WEBP, AVIF, TIFF or BMP. width, height: pixels as displayed, with the EXIF orientation
+    applied. mode: Pillow's name of the pixel format. bytes: size of the stored body. sha256: of the stored body;
+    source_sha256: of the fetched body; both 64 hexadecimal digits. perceptual_hash: 16 hexadecimal digits;
+    dominant_color: #rrggbb; both of the first frame, empty if only the header was read. capture_time: ISO 8601, without
+    a zone if EXIF has none, or empty. camera: maker and model, printable, at most 128 characters, or empty.
+    had_location: whether the fetched body contained the location of the photo.
     """
 
     format: str
@@ -41,7 +41,7 @@ class ImageMetadata:
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Where the bytes came from. Empty strings where the origin said nothing."""
+    """Where the body came from. A string is empty if the origin did not send the value."""
 
     final_url: str = ""
     redirects: int = 0
@@ -66,19 +66,19 @@ class ImageRecord:
     provenance: Provenance
 
     def belongs_to(self, customer_id: str, created_at: int) -> bool:
-        """Whether it is of the request that this customer made then, in milliseconds since the epoch.
+        """Return whether the image is of the request that this customer made at `created_at` (ms since the epoch).
 
-        Else it is of an earlier request: the id was used again after that one's row was gone.
+        Otherwise it is of an earlier request, whose id was used again after its row had expired.
         """
         return self.customer_id == customer_id and self.created_at >= created_at - MAX_CLOCK_SKEW_MS
 
     @property
     def key(self) -> str:
-        """The object's key in the bucket."""
+        """The key of the object in the bucket."""
         return self.s3_url.removeprefix("s3://").split("/", 1)[1]
 
     def public_url(self, base: str) -> str:
-        """Where anyone may read the image. `base` ends with a slash."""
+        """Return the image's public URL. `base` ends with a slash."""
         return base + self.key
 
 

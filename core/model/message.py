@@ -1,4 +1,4 @@
-"""The queue's message: all that a worker needs, so that a first delivery reads no row."""
+"""The message of a request in the queue. It has all that a worker needs, so a first delivery reads no row."""
 
 import uuid
 from collections.abc import Mapping
@@ -22,20 +22,21 @@ if TYPE_CHECKING:
 M = TypeVar("M", bound="OfRequest")
 
 MAX_DELAY_S = 900
-"""SQS's longest delay of one message, in seconds."""
+"""Longest delay of a message, in seconds (SQS limit)."""
 
 
 class MalformedMessage(ImageServiceError):
-    """The body is not one of ours."""
+    """The body was not written by this system."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImageMessage:
-    """`revision` is that of the PENDING state which the message is to end.
+    """The fields are the members of the message's JSON, so their names are a contract between versions.
 
-    `attempts` counts how often the origin was asked. `resent` marks any message but a request's first: its row is
-    read before anything is fetched. `suspect` marks one whose run may have killed a process; it runs alone.
-    `pending_since` is when that state began, in milliseconds since the epoch; 0 where a sender did not say.
+    revision: of the PENDING state that the message ends. attempts: requests to the origin so far. resent: whether this
+    is not the request's first message; its row is read before anything is fetched. suspect: whether a run may have
+    killed its process; it goes to the quarantine. pending_since: when the PENDING state began, in milliseconds since
+    the epoch; 0 if unknown.
     """
 
     request_id: str
@@ -62,23 +63,23 @@ def first_message(request: ImageRequest) -> ImageMessage:
         customer_id=request.customer_id,
         url=request.origin_url,
         revision=request.revision,
-        # When a redrive reopened it, the row does not say.
+        # The row of a reopened request has no time of its redrive.
         pending_since=request.created_at if request.revision == FIRST_REVISION else 0,
     )
 
 
 def decode_message(body: str) -> ImageMessage:
-    """Raises MalformedMessage for what a sender other than this system may have put into the queue.
+    """Decode a message. Raises MalformedMessage.
 
-    Members that are not known are left out: while a new version rolls out, its servers send to older consumers.
+    Unknown members are ignored: during a rollout, servers of the new version send to consumers of the old one.
     """
     return decode_members(ImageMessage, body)
 
 
 def decode_members(kind: type[M], body: str) -> M:
-    """A dataclass with a request id and plain members, out of a JSON object. Raises MalformedMessage.
+    """Decode a JSON object into a dataclass with a request id and plain fields. Raises MalformedMessage.
 
-    Members that are not known are left out.
+    Unknown members are ignored.
     """
     types = _types_of(kind)
     try:

@@ -1,9 +1,8 @@
-"""Which URLs are taken in, judged by their text alone.
+"""Validates origin URLs by their text alone.
 
-The server applies these rules at submit, the consumer to every redirect. They are no guard: where
-a connection really goes is judged when it is made (consumer/fetching/connect_guard.py). They refuse early
-what no honest caller writes, above all spellings that one parser reads as a name and another as an
-address.
+The server applies these rules at submit, and the fetcher to every redirect. They are no SSRF protection: the address
+of each connection is checked when it is made (consumer/fetching/connect_guard.py). They reject early what no honest
+caller writes, above all hosts that one parser reads as a name and another as an address.
 
 Grammar: RFC 3986, appendix B. Hosts: WHATWG URL Standard, section 3.5 (host parsing), made stricter.
 """
@@ -17,7 +16,7 @@ from urllib.parse import quote, urlsplit
 import idna
 
 MAX_URL_BYTES = 2_048
-"""Longest URL taken at submit, in bytes of UTF-8."""
+"""Longest URL accepted at submit, in bytes of UTF-8."""
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _UNPRIVILEGED_PORTS = range(1_024, 65_536)
@@ -37,11 +36,11 @@ _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 _MAX_NAME = 254  # RFC 1035, section 2.3.4, as text with its final dot
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
-# Parsers disagree about these: some strip or skip spaces and control characters (Unicode's Cc), some read a backslash
-# as a slash. SQS takes no message with U+FFFE or U+FFFF, which are no characters.
+# Parsers disagree about these: some remove spaces and control characters (Unicode's Cc), some read a backslash as a
+# slash. SQS rejects messages with the noncharacters U+FFFE and U+FFFF.
 _AMBIGUOUS = re.compile(r"[\\\s\x00-\x1f\x7f-\x9f\ufffe\uffff]")
 
-# RFC 3986: reserved and unreserved characters, and "%" of what is already escaped.
+# RFC 3986: reserved and unreserved characters, and "%" of existing escapes.
 _KEPT_IN_TARGET = "%/?:@!$&'()*+,;=-._~[]"
 _PLAIN_TARGET = re.compile(rf"[A-Za-z0-9{re.escape(_KEPT_IN_TARGET)}]*")
 
@@ -54,8 +53,8 @@ class InvalidOriginUrl(ValueError):
 class OriginUrl:
     """An accepted URL.
 
-    `url` is the text exactly as given. `host` is what is looked up: lower case, an international
-    name as its A-labels (RFC 5890), an IPv6 address without brackets.
+    `url` is the text exactly as given. `host` is the name to look up: in lower case, an international
+    name as A-labels (RFC 5890), an IPv6 address without brackets.
     """
 
     url: str
@@ -65,15 +64,15 @@ class OriginUrl:
 
     @property
     def authority(self) -> str:
-        """Host and port as a URL writes them; the port only where it is not the scheme's own."""
+        """Host and port as in a URL; without the port if it is the scheme's default."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
     @property
     def target(self) -> str:
-        """Path and query to ask for, in ASCII: no fragment, non-ASCII escaped as UTF-8.
+        """Path and query to request, in ASCII: without fragment, non-ASCII escaped as UTF-8.
 
-        What is escaped already stays byte for byte as it is, because signatures cover it.
+        Existing escapes stay byte for byte, because signatures cover them.
         """
         parts = _TARGET.match(self.url, len(self.scheme) + len("://"))
         target = parts["target"] if parts else ""
@@ -83,14 +82,14 @@ class OriginUrl:
 
     @property
     def request_url(self) -> str:
-        """The ASCII form to send: host as above, and the target."""
+        """The URL in ASCII: scheme, `authority` and `target`."""
         return f"{self.scheme}://{self.authority}{self.target}"
 
 
 def parse_origin_url(text: str, *, max_bytes: int = MAX_URL_BYTES) -> OriginUrl:
     """Accept an http or https URL of at most `max_bytes` bytes of UTF-8.
 
-    Raises InvalidOriginUrl, whose text tells the caller what is wrong.
+    Raises InvalidOriginUrl; its text is for the caller.
     """
     _check_characters(text, max_bytes)
     parts = _URL.fullmatch(text)
@@ -129,8 +128,8 @@ def _check_port(port: int) -> None:
         raise InvalidOriginUrl(f"The URL's port {port} belongs to another protocol than HTTP.")
 
 
-# A customer's pictures come from few hosts, and a host takes longer than all the rest of a URL. What is refused is
-# not kept, so an entry is at most a name's length.
+# A customer's images come from few hosts, and parsing the host takes longer than the rest of the URL. Errors are not
+# cached, so an entry is at most as long as a name.
 @lru_cache(maxsize=4_096)
 def _parse_host(host: str) -> str:
     if not host:
@@ -149,7 +148,7 @@ def _parse_host(host: str) -> str:
 
 
 def _parse_ipv6(text: str) -> str:
-    # A zone (RFC 6874) names one of our own interfaces, which no caller can mean.
+    # A zone (RFC 6874) names a network interface of this machine.
     if "%" in text:
         raise InvalidOriginUrl("The URL's IPv6 address must not have a zone.")
     try:
@@ -158,7 +157,7 @@ def _parse_ipv6(text: str) -> str:
         raise InvalidOriginUrl("The URL's host is not a valid IPv6 address.") from None
     if address.ipv4_mapped is None:
         return str(address)
-    # In hexadecimal, as WHATWG's serializer has it; Python writes a dotted quad from 3.13 on.
+    # In hexadecimal, as WHATWG's serialiser does; Python 3.13 and later write a dotted quad.
     high, low = divmod(int(address.ipv4_mapped), 1 << 16)
     return f"::ffff:{high:x}:{low:x}"
 
@@ -171,13 +170,12 @@ def _to_a_labels(host: str) -> str:
 
 
 def _ends_in_number(name: str) -> bool:
-    """Tell whether the WHATWG host parser would read this as IPv4 ("ends in a number")."""
+    """Return whether the WHATWG host parser would read this as IPv4 ("ends in a number")."""
     return _NUMBER.fullmatch(name.removesuffix(".").rpartition(".")[2]) is not None
 
 
 def _parse_ipv4(name: str, *, as_given: str) -> str:
-    # Only the dotted quad means the same to every parser: to some, 0177.0.0.1, 0x7f.1 and
-    # 2130706433 are loopback.
+    # Only a dotted quad means the same to all parsers. Some read 0177.0.0.1, 0x7f.1 and 2130706433 as loopback.
     try:
         canonical = str(IPv4Address(name))
     except AddressValueError:
@@ -189,15 +187,16 @@ def _parse_ipv4(name: str, *, as_given: str) -> str:
     return canonical
 
 
-def names_web_host(url: str) -> bool:
-    """Whether it is an http or https URL that names a host."""
-    return url.startswith(("http://", "https://")) and names_host(url)
+def has_web_host(url: str) -> bool:
+    """Return whether this is an http or https URL with a host."""
+    return url.startswith(("http://", "https://")) and has_host(url)
 
 
-def names_host(url: str) -> bool:
-    """Whether it names a host, and a port where it names one; a password that is not percent-encoded makes it neither.
+def has_host(url: str) -> bool:
+    """Return whether this URL has a host, and a valid port if it has a port. For settings.
 
-    urlsplit says so with a part of the password, which would end in a log.
+    A password that is not percent-encoded makes it invalid. The text of urlsplit's error, which contains a part of the
+    password, must not reach a log.
     """
     try:
         parts = urlsplit(url)

@@ -1,12 +1,13 @@
-"""The state machine of a request. Pure: nothing here reads a clock or a table.
+"""The state machine of a request. Pure: it reads no clock and no table.
 
     submit ──► PENDING r ──► COMPLETED r+1
                   │  ▲
                   ▼  │ redrive
                FAILED r+1 ──► PENDING r+2
 
-A message carries the revision of the PENDING state that it is to end. A write that ends a request requires that very
-state, so of two workers with the same message one is refused, and so is a worker that slept through a redrive.
+A message carries the revision of the PENDING state that it ends. A write that ends a request requires that state and
+revision. So of two workers with the same message only one succeeds, and a worker with a message from before a redrive
+fails.
 """
 
 import hashlib
@@ -27,7 +28,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why there is no image. `attempts` counts how often the origin was asked."""
+    """Why there is no image. `attempts` counts the requests to the origin."""
 
     code: str
     message: str
@@ -38,8 +39,8 @@ class Failure:
 class ImageRequest:
     """A row of IMAGEREQUESTS. Times are milliseconds since the epoch.
 
-    `retry_count` counts runs begun alone after a crash, `run_id` is that of the last; `claims` counts how often
-    reconcile took the request up. `expires_at` is in seconds since the epoch, None where the row is kept for ever.
+    retry_count: isolated runs begun after a crash; run_id: the id of the last one. claims: how often reconcile took the
+    request over. expires_at: seconds since the epoch; None if the row is kept for ever.
     """
 
     request_id: str
@@ -78,13 +79,13 @@ def new_request(
 
 
 def payload_hash(customer_id: str, url: str, labels: Mapping[str, str]) -> str:
-    """What a repeated id is compared by: all that the caller sent, 32 hexadecimal digits."""
+    """Return a hash of all that the caller sent, 32 hexadecimal digits. Two submits of one id are compared by it."""
     payload = orjson.dumps([customer_id, url, sorted(labels.items())])
     return hashlib.sha256(payload).hexdigest()[:32]
 
 
 def notification_id(request_id: str, revision: int) -> str:
-    """The same for every repeat of the same outcome, so that a receiver can tell."""
+    """Return the id of the notification of an outcome. Repeats have the same id, so that receivers can drop them."""
     return f"{request_id}:{revision}"
 
 
@@ -93,16 +94,16 @@ def next_revision(revision: int) -> int:
 
 
 class MessageStatus(Enum):
-    """What a message means to the row that it speaks of."""
+    """What a message means for its request's row."""
 
     OPEN = auto()
-    """The row waits for this very message."""
+    """The request is PENDING at this message's revision."""
     ENDED = auto()
-    """The row ended at this message's revision: an earlier run got so far and may not have told anyone."""
+    """An earlier run ended the request at this message's revision, and may not have notified anyone."""
     STALE = auto()
-    """The row has moved on; the message has no say."""
+    """The request is at a later revision; the message has no effect."""
     UNKNOWN = auto()
-    """There is no such row: it was deleted, or has expired."""
+    """There is no row: it was deleted or has expired."""
 
 
 def message_status(request: ImageRequest | None, message_revision: int) -> MessageStatus:
@@ -114,32 +115,32 @@ def message_status(request: ImageRequest | None, message_revision: int) -> Messa
     return MessageStatus.ENDED if ended_here else MessageStatus.STALE
 
 
-class Repeat(Enum):
-    """What a submit under an id that exists already means."""
+class ResubmitResult(Enum):
+    """What a submit under an existing id means."""
 
     CONFLICT = auto()
-    """The id was accepted with another content."""
+    """The id was accepted with different content."""
     UNFINISHED = auto()
-    """Still PENDING: its first message may never have been sent, so it is sent again."""
+    """The request is PENDING. Its first message may never have been sent, so it is sent again."""
     FINISHED = auto()
-    """Terminal: there is nothing to do but tell its state."""
+    """The request has ended; the caller gets its state."""
 
 
-def repeat(existing: ImageRequest, offered: ImageRequest) -> Repeat:
-    if existing.payload_hash != offered.payload_hash:
-        return Repeat.CONFLICT
-    return Repeat.FINISHED if existing.terminal else Repeat.UNFINISHED
+def compare_resubmit(existing: ImageRequest, submitted: ImageRequest) -> ResubmitResult:
+    if existing.payload_hash != submitted.payload_hash:
+        return ResubmitResult.CONFLICT
+    return ResubmitResult.FINISHED if existing.terminal else ResubmitResult.UNFINISHED
 
 
 def customer_shard(customer_id: str, request_id: str, shards: int) -> str:
-    """The index key that spreads one customer's requests over `shards` partitions.
+    """Return the index key of a request, which spreads one customer's requests over `shards` partitions.
 
-    DynamoDB takes 1,000 writes a second on one key value; a hot value in an index throttles the whole table.
+    DynamoDB allows 1,000 writes a second to one key value, and a hot key of an index throttles the whole table.
     """
     digest = hashlib.blake2b(request_id.encode(), digest_size=4).digest()
     return shard_name(customer_id, int.from_bytes(digest) % shards)
 
 
 def shard_name(customer_id: str, number: int) -> str:
-    """The index key of one shard. A customer's id holds no `#`, so no two customers share one."""
+    """Return the index key of one shard. A customer's id contains no `#`, so no two customers share a key."""
     return f"{customer_id}#{number}"

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Self
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
-from core.model.origin_url import names_host
+from core.model.origin_url import has_host
 
 _PORT = 6379
 _CA_CERTS = "ssl_ca_certs"
@@ -33,7 +33,7 @@ class RedisUrl:
         """Parse REDIS_URL. Raises ValueError; its text has no part of `url`, since any part may be of a password."""
         if not url.startswith(("redis://", "rediss://")):
             raise ValueError("it must begin with redis:// or rediss://")
-        if not names_host(url):
+        if not has_host(url):
             raise ValueError(
                 "it must name a host, and a port if that is not 6379; name and password are percent-encoded"
             )

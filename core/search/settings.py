@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings
 
-from core.model.origin_url import names_host
+from core.model.origin_url import has_host
 
 SQLITE = "sqlite:///"
 _OPENSEARCH = ("https://", "http://")
@@ -55,7 +55,7 @@ class SearchSettings(BaseSettings):
             return value
         if not url.startswith(_OPENSEARCH):
             raise ValueError("it must begin with https://, http:// or sqlite:///")
-        if not names_host(url):
+        if not has_host(url):
             raise ValueError(
                 "it must name a host, and a port if that is not the scheme's default; "
                 "name and password are percent-encoded"

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 import structlog
 
-from core.dynamodb.indexes import NOTHING, IndexKey, IndexPage, TimeRange
+from core.dynamodb.index_query import EMPTY_PAGE, IndexKey, IndexPage, TimeRange
 from core.dynamodb.schema import log_malformed_row
 from core.dynamodb.tables import MAX_KEYS as MAX_ROWS_PER_READ
 from core.dynamodb.tables import Tables
@@ -100,9 +100,9 @@ class Lister:
             case AfterKey(key):
                 after = key
             case _:
-                return NOTHING
+                return EMPTY_PAGE
         if times.first > times.last:
-            return NOTHING
+            return EMPTY_PAGE
         async with self._queries:
             return await self._tables.query(query.index, shard, times, after=after, limit=limit)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from heapq import merge
 from typing import NamedTuple
 
-from core.dynamodb.indexes import IndexKey, IndexPage, TimeRange
+from core.dynamodb.index_query import IndexKey, IndexPage, TimeRange
 
 MAX_KEYS = 1_000
 """Index keys that one call reads at most, in all shards together."""

@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Sequence
 
-from core.dynamodb.indexes import IndexKey
+from core.dynamodb.index_query import IndexKey
 from server.listing.merge import EXHAUSTED, MAX_SHARDS, AfterKey, Cursor, FromTime
 from server.listing.query import ListQuery
 from server.paging import InvalidPageToken, PageTokenCodec

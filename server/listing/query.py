@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from core.dynamodb.indexes import BY_CUSTOMER, BY_FAILURE, Index, TimeRange
+from core.dynamodb.index_query import BY_CUSTOMER, BY_FAILURE, Index, TimeRange
 from core.model.request import ImageRequest, State
 from server.paging import query_digest
 

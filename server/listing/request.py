@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import partial
 
-from core.dynamodb.indexes import TimeRange
+from core.dynamodb.index_query import TimeRange
 from core.model.request import State
 from imageservice.v1 import image_service_pb2 as pb
 from server.converters import STATES

@@ -7,7 +7,7 @@ from typing import Protocol
 from core.dynamodb.tables import ConditionNotMet, Tables
 from core.errors import DependencyUnavailable, RequestIdReused
 from core.model.message import ImageMessage, first_message
-from core.model.request import ImageRequest, Repeat, repeat
+from core.model.request import ImageRequest, ResubmitResult, compare_resubmit
 
 
 class Sender(Protocol):
@@ -47,7 +47,7 @@ class SubmitOperation:
 
         Raises Overloaded; then nothing was started.
         """
-        insert = self._tables.begin_write(self._tables.statements.insert_request(self._request))
+        insert = self._tables.write_nowait(self._tables.statements.insert_request(self._request))
         insert.add_done_callback(self._on_insert)
         # From the future's loop: before Python 3.12, asking for the running loop costs a system call.
         self._answer = insert.get_loop().create_future()
@@ -76,12 +76,12 @@ class SubmitOperation:
 
     def _resubmit(self, existing: ImageRequest) -> None:
         self._accepted = existing
-        match repeat(existing, self._request):
-            case Repeat.CONFLICT:
+        match compare_resubmit(existing, self._request):
+            case ResubmitResult.CONFLICT:
                 self._finish(RequestIdReused("This request_id was accepted with other content."))
-            case Repeat.UNFINISHED:
+            case ResubmitResult.UNFINISHED:
                 self._send(first_message(existing).requeued())
-            case Repeat.FINISHED:
+            case ResubmitResult.FINISHED:
                 self._finish()
 
     def _send(self, message: ImageMessage) -> None:

@@ -8,7 +8,7 @@ import grpc
 import pytest
 from aiobotocore.session import get_session
 
-from core.dynamodb.indexes import Index, IndexKey, IndexPage, TimeRange
+from core.dynamodb.index_query import Index, IndexKey, IndexPage, TimeRange
 from core.dynamodb.schema import new_request_item
 from core.dynamodb.tables import Tables
 from core.errors import DependencyUnavailable

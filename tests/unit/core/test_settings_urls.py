@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.model.origin_url import names_host
+from core.model.origin_url import has_host
 from core.search.settings import SearchSettings
 from core.settings import load
 
@@ -24,7 +24,7 @@ from core.settings import load
 )
 def test_a_url_names_a_host_or_not(url: str, names_one: bool) -> None:
     """A password with signs of URLs in it hides the host."""
-    assert names_host(url) is names_one
+    assert has_host(url) is names_one
 
 
 def test_no_part_of_a_password_is_told(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.dynamodb.indexes import IndexKey, TimeRange
+from core.dynamodb.index_query import IndexKey, TimeRange
 from core.errors import Overloaded
 from core.model.request import State
 from core.search.query import Range, SearchQuery, Similar, SortKey, Term

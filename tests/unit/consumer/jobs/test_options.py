@@ -29,7 +29,7 @@ def test_an_unknown_failure_code_lists_the_known_ones(
         parse("--failure-code", "TIME_OUT")
     assert ended.value.code == 2
     message = capsys.readouterr().err
-    assert "TIME_OUT is no failure code" in message
+    assert "TIME_OUT is not a failure code" in message
     assert all(code in message for code in FailureCode)
 
 

@@ -15,15 +15,15 @@ from core.model.request import (
     Failure,
     ImageRequest,
     MessageStatus,
-    Repeat,
+    ResubmitResult,
     State,
+    compare_resubmit,
     customer_shard,
     message_status,
     new_request,
     next_revision,
     notification_id,
     payload_hash,
-    repeat,
 )
 
 REQUEST_ID = "0b8f4a5e-7a59-4c39-9d0f-3c3a9b0a1f11"
@@ -64,19 +64,19 @@ def test_a_message_without_a_row_is_unknown() -> None:
 @pytest.mark.parametrize(
     ("existing", "expected"),
     [
-        (NEW, Repeat.UNFINISHED),
-        (replace(NEW, revision=3), Repeat.UNFINISHED),
-        (replace(NEW, state=State.COMPLETED, revision=2), Repeat.FINISHED),
-        (replace(NEW, state=State.FAILED, revision=2), Repeat.FINISHED),
-        (replace(NEW, payload_hash="other"), Repeat.CONFLICT),
-        (replace(NEW, payload_hash="other", state=State.COMPLETED), Repeat.CONFLICT),
+        (NEW, ResubmitResult.UNFINISHED),
+        (replace(NEW, revision=3), ResubmitResult.UNFINISHED),
+        (replace(NEW, state=State.COMPLETED, revision=2), ResubmitResult.FINISHED),
+        (replace(NEW, state=State.FAILED, revision=2), ResubmitResult.FINISHED),
+        (replace(NEW, payload_hash="other"), ResubmitResult.CONFLICT),
+        (replace(NEW, payload_hash="other", state=State.COMPLETED), ResubmitResult.CONFLICT),
     ],
 )
 def test_a_repeated_id_is_judged_by_content_and_state(
-    existing: ImageRequest, expected: Repeat
+    existing: ImageRequest, expected: ResubmitResult
 ) -> None:
     """Another content is a conflict whatever the state; the same is sent again only while PENDING."""
-    assert repeat(existing, replace(NEW, created_at=99, updated_at=99)) is expected
+    assert compare_resubmit(existing, replace(NEW, created_at=99, updated_at=99)) is expected
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ class Life(RuleBasedStateMachine):
 
     @rule()
     def submit_again(self) -> None:
-        if repeat(self.row, NEW) is Repeat.UNFINISHED:
+        if compare_resubmit(self.row, NEW) is ResubmitResult.UNFINISHED:
             self.queue.append(first_message(self.row).requeued())
 
     @rule(target=held, at=st.integers(0, 20))

@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Iterable
 
-from core.dynamodb.indexes import IndexKey
+from core.dynamodb.index_query import IndexKey
 from imageservice.v1 import image_service_pb2 as pb
 from server.listing.lister import fill_page
 from server.listing.merge import MergedKey

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.dynamodb.indexes import NOTHING, IndexKey, IndexPage, TimeRange
+from core.dynamodb.index_query import EMPTY_PAGE, IndexKey, IndexPage, TimeRange
 from server.listing.merge import (
     EXHAUSTED,
     MAX_KEYS,
@@ -47,7 +47,7 @@ def read(shard: Sequence[IndexKey], cursor: Cursor, limit: int) -> IndexPage:
         case AfterKey(given_key):
             rest = list(shard[shard.index(given_key) + 1 :])
         case _:
-            return NOTHING
+            return EMPTY_PAGE
     # DynamoDB does not look ahead either: a page that ends at the limit seems to have more keys behind it.
     return IndexPage(tuple(rest[:limit]), rest[limit - 1] if len(rest) >= limit else None)
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.dynamodb.indexes import IndexKey, TimeRange
+from core.dynamodb.index_query import IndexKey, TimeRange
 from core.model.request import State
 from server.listing.merge import EXHAUSTED, MAX_SHARDS, AfterKey, Cursor, FromTime
 from server.listing.page_token import decode, encode

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from core.dynamodb.indexes import BY_CUSTOMER, BY_FAILURE, TimeRange
+from core.dynamodb.index_query import BY_CUSTOMER, BY_FAILURE, TimeRange
 from core.model.request import ImageRequest, State
 from imageservice.v1 import image_service_pb2 as pb
 from server.errors import InvalidRequest

@@ -1,4 +1,4 @@
-"""The indexes of requests by customer, read newest first: what a query of one shard says and answers. Pure."""
+"""Queries of the two indexes of requests by customer: one shard, newest first. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from core.dynamodb.schema import Item, number, string
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """`shard` and `time` are the attributes of its key."""
+    """`shard` and `time` are the attributes of the index's key."""
 
     name: str
     shard: str
@@ -22,14 +22,14 @@ BY_FAILURE = Index("byFailure", schema.FAILURE_SHARD, schema.UPDATED_AT)
 
 
 class IndexKey(NamedTuple):
-    """A request in an index. `time` is in milliseconds since the epoch. A tuple, because it is compared often."""
+    """A request in an index. `time` is in milliseconds since the epoch. A tuple, because comparisons are frequent."""
 
     time: int
     request_id: str
 
 
 class TimeRange(NamedTuple):
-    """Times in milliseconds since the epoch, both inclusive; empty where `first` is the later one."""
+    """Times in milliseconds since the epoch, both inclusive. The range is empty if `first` is later than `last`."""
 
     first: int
     last: int
@@ -37,22 +37,22 @@ class TimeRange(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class IndexPage:
-    """What one query found, newest first. `resume` is the key to go on after; None where the shard has no more.
+    """The keys that one query found, newest first. `resume` is the key to continue after, None at the shard's end.
 
-    Keys of the same time are in an order that the database chooses and keeps.
+    Keys of the same time are in an arbitrary order, which is the same in every query.
     """
 
     keys: tuple[IndexKey, ...]
     resume: IndexKey | None
 
 
-NOTHING = IndexPage((), None)
+EMPTY_PAGE = IndexPage((), None)
 
 
 def query_members(
-    table: str, index: Index, shard: str, span: TimeRange, *, after: IndexKey | None, limit: int
+    table: str, index: Index, shard: str, times: TimeRange, *, after: IndexKey | None, limit: int
 ) -> dict[str, Any]:
-    """The members of a Query. DynamoDB refuses an empty `span`, and an `after` outside of it."""
+    """Return the members of a Query. DynamoDB rejects an empty `times`, and an `after` outside of it."""
     members: dict[str, Any] = {
         "TableName": table,
         "IndexName": index.name,
@@ -65,8 +65,8 @@ def query_members(
         },
         "ExpressionAttributeValues": {
             ":shard": string(shard),
-            ":first": number(span.first),
-            ":last": number(span.last),
+            ":first": number(times.first),
+            ":last": number(times.last),
         },
         "ScanIndexForward": False,
         "Limit": limit,
@@ -80,7 +80,8 @@ def query_members(
     return members
 
 
-def slice_of(index: Index, response: Mapping[str, Any]) -> IndexPage:
+def index_page(index: Index, response: Mapping[str, Any]) -> IndexPage:
+    """Return the page in the response to a Query."""
     last = response.get("LastEvaluatedKey")
     return IndexPage(
         keys=tuple(_key(index, item) for item in response["Items"]),

@@ -16,6 +16,7 @@ from backends import jars
 from cli.local.stack import TEMPLATE
 from core.runtime.gc_tuning import freeze_gc
 from harness.aws import DeployStack, RecordingAws, recording_aws
+from harness.distribution import LEVEL_LIMITS_S, distributed, level_of
 from harness.opensearch import opensearch
 from harness.permissions import Permissions, load_template
 from harness.processes import fork_server
@@ -66,30 +67,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("engine", names, indirect=True)
 
 
-LEVEL_LIMITS_S = {"chaos": 300, "acceptance": 300, "integration": 120, "unit": 60}
-"""Slowest level first. pytest-timeout's limits are several times the budgets in CONTRIBUTING.md: only a hang or a very
-busy machine reaches them."""
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give each test the limit of its level, and start the slow levels first.
-
-    xdist hands each worker a contiguous part of the list, so the list is dealt out to the workers. The order within a
-    level stays random.
-    """
-    order = list(LEVEL_LIMITS_S)
-    levels = {item: _level(item) for item in items}
-    for item, level in levels.items():
+    """Give each test the limit of its level, and start the slow modules first."""
+    for item in items:
+        level = level_of(item.path)
         if level is not None and item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(LEVEL_LIMITS_S[level]))
-    items.sort(key=lambda item: order.index(levels[item] or "unit"))
-    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    items[:] = [item for first in range(workers) for item in items[first::workers]]
-
-
-def _level(item: pytest.Item) -> str | None:
-    parts = item.path.relative_to(Path(__file__).parent).parts
-    return parts[0] if parts[0] in LEVEL_LIMITS_S else None
+    items[:] = distributed(items, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
 
 
 def pytest_collection_finish() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import os
+import re
 import signal
 import sys
 import uuid
@@ -14,12 +15,15 @@ from typing import Any
 
 import aiohttp
 import pytest
+import pytest_asyncio
 from aiohttp.test_utils import TestServer
 
 from harness.aws import RecordingAws
 from harness.command import ROOT, Up, imageservice, python_path, up
 from harness.worker_group import gone
 from loadtest.origin.app import create_app
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PICTURE = "/pictures/astronaut.png"
 
@@ -37,7 +41,7 @@ class Local:
         return str(self.ready["address"])
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def origin() -> AsyncIterator[str]:
     server = TestServer(create_app(ROOT / "tests" / "images"))
     await server.start_server()
@@ -45,11 +49,14 @@ async def origin() -> AsyncIterator[str]:
     await server.close()
 
 
-@pytest.fixture
-async def local(embedded_aws: RecordingAws, tmp_path: Path, origin: str) -> AsyncIterator[Local]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def local(
+    embedded_aws: RecordingAws, tmp_path_factory: pytest.TempPathFactory, origin: str
+) -> AsyncIterator[Local]:
+    """One system for the tests that do not end it. A start costs five seconds of CPU."""
     prefix = f"c{uuid.uuid4().hex[:10]}"
     options = ["--aws-endpoint", embedded_aws.endpoint, "--name-prefix", prefix]
-    async with up(tmp_path, *options, "--consumers", "2") as running:
+    async with up(tmp_path_factory.mktemp("up"), *options, "--consumers", "2") as running:
         yield Local(running, await running.ready(), origin)
 
 
@@ -145,10 +152,27 @@ async def test_reconcile_runs_as_the_consumer(local: Local) -> None:
     assert (await imageservice("reconcile", environment=broken)).code == 2
 
 
+async def test_reindex_finds_the_system_by_its_ready_file(local: Local) -> None:
+    """With the file of a running system the command needs no settings; without any it names the missing ones."""
+    url = f"{local.origin}{PICTURE}"
+    submitted = await imageservice("submit", "--watch", url, address=local.address)
+    assert submitted.code == 0, submitted.err
+    ran = await imageservice("reindex", "--ready-file", str(local.up.ready_file))
+    assert ran.code == 0, ran.err
+    assert re.fullmatch(r"[1-9]\d* images indexed, 0 rejected\n", ran.out)
+    assert len(local.ready["metrics"]) == 4
+    assert local.ready["pids"].keys() == {"server", "consumer", "indexer"}
+    lost = await imageservice("reindex")
+    assert lost.code == 2
+    assert "--ready-file" in lost.err
+    for missing in ("REQUESTS_TABLE", "IMAGES_TABLE", "SEARCH_URL"):
+        assert f"{missing}: " in lost.err
+
+
 @pytest.mark.parametrize("role", ["server", "consumer"])
 async def test_a_process_that_dies_is_started_again(local: Local, role: str) -> None:
     """A killed process is named, replaced and written down; requests go on as before."""
-    before = local.ready["pids"][role]
+    before = (await local.up.running())["pids"][role]
     os.kill(before if role == "server" else before[0], signal.SIGKILL)
     await local.up.says("ended (killed by SIGKILL); starting it again")
     await local.up.says("ready again")
@@ -159,15 +183,22 @@ async def test_a_process_that_dies_is_started_again(local: Local, role: str) -> 
     assert ran.code == 0, ran.out + ran.err
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_one_signal_drains(local: Local, number: signal.Signals) -> None:
-    """One Ctrl-C or SIGTERM ends all processes in order, with exit 0 and without a ready file."""
-    local.up.process.send_signal(number)
-    last_words = await local.up.all_gone()
-    assert "waiting for the consumers to finish what they hold" in last_words
+async def drains(running: Up, number: signal.Signals) -> None:
+    """Send the signal. All processes end in order, with exit 0 and without a ready file."""
+    running.process.send_signal(number)
+    last_words = await running.all_gone()
+    assert "for the consumers to finish the messages that they hold" in last_words
     assert last_words.endswith("stopped\n")
-    assert await local.up.process.wait() == 0
-    assert not await asyncio.to_thread(local.up.ready_file.exists)
+    assert await running.process.wait() == 0
+    assert not await asyncio.to_thread(running.ready_file.exists)
+
+
+async def test_one_ctrl_c_drains(embedded_aws: RecordingAws, tmp_path: Path) -> None:
+    prefix = f"c{uuid.uuid4().hex[:10]}"
+    options = ["--aws-endpoint", embedded_aws.endpoint, "--name-prefix", prefix]
+    async with up(tmp_path, *options) as running:
+        await running.ready()
+        await drains(running, signal.SIGINT)
 
 
 async def test_no_child_outlives_up(tmp_path: Path) -> None:
@@ -183,18 +214,21 @@ async def test_no_child_outlives_up(tmp_path: Path) -> None:
                 await read(url)
 
 
-async def test_an_embedded_aws_that_dies_is_replaced(tmp_path: Path, origin: str) -> None:
-    """When the embedded AWS dies, `up` says that its data is gone, and all is ready anew on another one."""
+async def test_an_embedded_aws_that_dies_is_replaced_and_sigterm_drains(
+    tmp_path: Path, origin: str
+) -> None:
+    """When the embedded AWS dies, `up` says that its data is lost, and the system is ready again on another one."""
     async with up(tmp_path) as running:
         before = await running.ready()
         os.kill(before["pids"]["aws"], signal.SIGKILL)
-        await running.says("and all its data with it")
+        await running.says("and lost its data")
         after = await running.ready()
         assert after["pids"]["aws"] != before["pids"]["aws"]
         ran = await imageservice(
             "submit", f"{origin}{PICTURE}", "--watch", address=after["address"]
         )
         assert ran.code == 0, ran.out + ran.err
+        await drains(running, signal.SIGTERM)
 
 
 async def test_the_demo_ends_as_it_should() -> None:
@@ -209,7 +243,7 @@ async def test_the_demo_ends_as_it_should() -> None:
         "NOT_FOUND",
         "BLOCKED_ADDRESS",
         "$ imageservice search --customer demo --similar-to",
-        "every request ended as it should",
+        "every request ended as expected",
     ):
         assert row in out
     assert "\x1b" not in out

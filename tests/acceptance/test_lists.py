@@ -19,9 +19,9 @@ from harness.tables import tables_of
 from imageservice.v1 import image_service_pb2 as pb
 
 CUSTOMERS = [f"customer-{number}" for number in range(5)]
-REQUESTS = 1_000
+REQUESTS = 300
 """Of each customer, ten in each millisecond."""
-PAGE_SIZES = (33, 50, 177, 400, 1_000)
+PAGE_SIZES = (33, 50, 77, 150, 300)
 COMMAND_LISTS = 3
 
 

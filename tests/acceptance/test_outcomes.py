@@ -65,8 +65,8 @@ ORIGINS = [
     *(Expected(f"/pictures/{name}", None) for name in SAMPLES),
 ]
 ENDLESS = [
-    Expected("/behave/slow-drip?rate=100", FailureCode.TOO_SLOW, attempts=3),
-    Expected("/behave/hang", FailureCode.TIMEOUT, attempts=3),
+    Expected("/behave/slow-drip?rate=100", FailureCode.TOO_SLOW, attempts=2),
+    Expected("/behave/hang", FailureCode.TIMEOUT, attempts=2),
 ]
 
 
@@ -79,7 +79,7 @@ async def test_an_origin_without_end_is_given_up(embedded_aws: RecordingAws) -> 
     """By a consumer of little patience, which a busy machine would try with good origins as well."""
     async with system(embedded_aws) as running:
         await running.start_server()
-        await running.start_consumer(MIN_RATE_WINDOW_S="0.5", TOTAL_TIMEOUT_S="4")
+        await running.start_consumer(MIN_RATE_WINDOW_S="0.3", TOTAL_TIMEOUT_S="3", MAX_ATTEMPTS="2")
         await all_end_as_expected(running, ENDLESS)
 
 

@@ -2,10 +2,8 @@
 
 import asyncio
 import signal
-import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -13,8 +11,6 @@ from aiohttp import web
 from core.search.query import SearchQuery
 from harness.aws import RecordingAws
 from harness.aws_proxy import Forward, ProxiedCall, aws_proxy
-from harness.command import imageservice, up
-from harness.origin import origin
 from harness.processes import Process
 from harness.searched_system import completed, searched
 from harness.system import System
@@ -125,23 +121,3 @@ async def test_a_reindex_that_is_ended_leaves_the_index_as_it_was(
         await index.until_found(ids)
         assert (await ended(await running.start_reindex()))[0] == 0
         await index.until_found([*ids, *more])
-
-
-async def test_reindex_as_a_person_runs_it(embedded_aws: RecordingAws, tmp_path: Path) -> None:
-    """With the file of a running system the command needs no settings; without any it says which it lacks."""
-    prefix = f"c{uuid.uuid4().hex[:10]}"
-    options = ["--aws-endpoint", embedded_aws.endpoint, "--name-prefix", prefix]
-    async with origin() as images, up(tmp_path, *options) as local:
-        ready = await local.ready()
-        pictures = [images.picture(number) for number in range(3)]
-        submitted = await imageservice("submit", "--watch", *pictures, address=ready["address"])
-        assert submitted.code == 0, submitted.err
-        ran = await imageservice("reindex", "--ready-file", str(local.ready_file))
-        assert (ran.code, ran.out) == (0, "3 images indexed, 0 rejected\n"), ran.err
-        assert len(ready["metrics"]) == 3
-        assert ready["pids"].keys() == {"server", "consumer", "indexer"}
-    lost = await imageservice("reindex")
-    assert lost.code == 2
-    assert "--ready-file" in lost.err
-    for missing in ("REQUESTS_TABLE", "IMAGES_TABLE", "SEARCH_URL"):
-        assert f"{missing}: " in lost.err

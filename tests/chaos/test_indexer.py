@@ -20,13 +20,13 @@ from harness.stores import Stores, stores_of
 from harness.system import System, system
 from harness.waiting import wait_for
 
-IMAGES = 300
+IMAGES = 150
 # Short, so that what a dead indexer held comes back soon.
 VISIBILITY_S = "3"
 TWICE = "2"
 """Receives that an event may have: one that fails, and one that goes well."""
-ROUNDS = 4
-"""Tries in vain. Pauses double between them: eight would take a minute, and the next one half of that again."""
+ROUNDS = 3
+"""Tries in vain, one more than an event may be received. Pauses double between them: eight would take a minute."""
 
 
 @dataclass(slots=True)

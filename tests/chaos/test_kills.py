@@ -14,11 +14,11 @@ from harness.system import System, system
 
 # Short, so that what a dead consumer held comes back soon.
 VISIBILITY_S = "4"
-IMAGES = 500
+IMAGES = 200
 NEIGHBOURS = 9
 
 
-async def test_a_consumer_killed_in_the_middle_of_500_loses_and_doubles_nothing(
+async def test_a_consumer_killed_in_the_middle_loses_and_doubles_nothing(
     embedded_aws: RecordingAws,
 ) -> None:
     """A new consumer takes over what the dead one held, and each request ends once."""

@@ -2,15 +2,15 @@
 
 import asyncio
 import json
+import signal
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from aiohttp import web
 
 from core.model.message import ImageMessage
 from harness.aws import RecordingAws
 from harness.aws_proxy import (
-    AwsProxy,
     Forward,
     Hook,
     ProxiedCall,
@@ -22,6 +22,7 @@ from harness.origin import origin
 from harness.orphaned_requests import insert, row_of
 from harness.stores import Stores, stores_of
 from harness.system import System, system
+from harness.waiting import wait_for
 
 HOUR_MS = 3_600_000
 
@@ -126,34 +127,44 @@ async def test_an_interrupted_scan_resumes_from_its_checkpoint(
         system(embedded_aws, endpoint=proxy.endpoint) as running,
     ):
         await insert(running, images.picture(1), age_ms=HOUR_MS)
-        checkpoint = str(tmp_path / "checkpoint.json")
-        arguments = ("reconcile", "--segments", "4", "--checkpoint", checkpoint)
-        scans = count_scans(proxy, fail_from=2)
-        assert await running.run_operator(*arguments) == 1
-        scans.clear()
-        count_scans(proxy, scans=scans)
-        assert await running.run_operator(*arguments) == 0
-        assert len(scans) == 2
-        scans.clear()
-        assert await running.run_operator(*arguments) == 0
-        assert len(scans) == 4
+        checkpoint = tmp_path / "checkpoint.json"
+        arguments = ("reconcile", "--segments", "4", "--checkpoint", str(checkpoint))
+        scans = Scans(answered=2)
+        proxy.hook = scans.hook
+
+        async def two_finished() -> bool:
+            return await finished_segments(checkpoint) == 2
+
+        first = await running.start_operator(*arguments)
+        await wait_for(two_finished, "two finished segments")
+        first.send_signal(signal.SIGTERM)
+        assert await first.wait() == 128 + signal.SIGTERM
+        for expected in (2, 4):
+            scans = Scans()
+            proxy.hook = scans.hook
+            assert await running.run_operator(*arguments) == 0
+            assert scans.count == expected
 
 
-def count_scans(
-    proxy: AwsProxy, *, fail_from: int | None = None, scans: list[str] | None = None
-) -> list[str]:
-    """Record each scan; those from index `fail_from` on fail."""
-    seen = [] if scans is None else scans
+@dataclass(slots=True)
+class Scans:
+    """Counts the scans of a table. With `answered`, the later ones get no answer."""
 
-    async def hook(call: ProxiedCall, forward: Forward) -> Any:
+    answered: int | None = None
+    count: int = 0
+
+    async def hook(self, call: ProxiedCall, forward: Forward) -> web.Response:
         if call.operation == "Scan":
-            if fail_from is not None and len(seen) >= fail_from:
-                raise Unreachable
-            seen.append(call.operation)
+            self.count += 1
+            if self.answered is not None and self.count > self.answered:
+                await asyncio.Event().wait()
         return await forward()
 
-    proxy.hook = hook
-    return seen
+
+async def finished_segments(checkpoint: Path) -> int:
+    """A finished segment has no position any more."""
+    text = await asyncio.to_thread(lambda: checkpoint.read_text() if checkpoint.exists() else "")
+    return list(json.loads(text)["positions"].values()).count(None) if text else 0
 
 
 def s3_is_down(touched: asyncio.Event) -> Hook:

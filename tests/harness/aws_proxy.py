@@ -1,5 +1,6 @@
 """A way to AWS that a test can break: it stands between a process and the embedded AWS."""
 
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -35,6 +36,17 @@ async def pass_on(_call: ProxiedCall, forward: Forward) -> web.Response:
 async def cut(_call: ProxiedCall, _forward: Forward) -> web.Response:
     """An outage: nothing reaches AWS, nothing answers."""
     raise Unreachable
+
+
+class Outage:
+    """Cuts every call, and counts the calls of each operation."""
+
+    def __init__(self) -> None:
+        self.calls: Counter[str] = Counter()
+
+    async def hook(self, call: ProxiedCall, _forward: Forward) -> web.Response:
+        self.calls[call.operation] += 1
+        raise Unreachable
 
 
 class AwsProxy:

@@ -2,14 +2,16 @@
 
 import asyncio
 import json
+import os
 import uuid
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
+from cli.local.embedded_aws import without_aws
 from consumer.notify.outcome import failed_request_message_of, outcome_of
 from core.model.request import Failure, ImageRequest, State, new_request
 from core.runtime.clock import now_ms
-from harness.command import Ran, imageservice
+from harness.command import Ran
 from harness.stores import Stores
 from harness.system import System
 from harness.tables import tables_of
@@ -74,14 +76,18 @@ class Failures:
         )
 
     async def retry_failed(self, *arguments: str) -> Ran:
+        """Run the operator's command to its end."""
         environment = {
+            **without_aws(os.environ),
             **self.running.aws.environment("operator"),
             **self.running.stack.environment(),
             "CUSTOMER_TAG_KEY": "a key of the test suite",
             "CUSTOMER_SHARDS": str(self.shards),
             "LOG_LEVEL": "error",
         }
-        return await imageservice("retry-failed", *arguments, environment=environment)
+        launcher = self.running.aws.launcher
+        assert launcher is not None
+        return await launcher.run("consumer", "retry-failed", *arguments, environment=environment)
 
     async def reopened(self, *, but: Collection[str] = ()) -> set[str]:
         """Return the ids of requests that are PENDING again, except `but`. Each was sent once. Empties the queue."""

@@ -10,9 +10,11 @@ from asyncio import StreamReader
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Protocol
 
-from harness.command import ROOT, python_path
+from core.runtime.parent_watch import parent_pipe
+from harness.command import ROOT, Ran, python_path
 
 
 class Process(Protocol):
@@ -35,6 +37,7 @@ class ForkedProcess:
 
     pid: int
     stdout: StreamReader | None
+    stderr: StreamReader | None
     _exit: asyncio.Task[int]
 
     @property
@@ -52,6 +55,14 @@ class ForkedProcess:
         self.send_signal(signal.SIGKILL)
 
 
+class Capture(Enum):
+    """The output streams that the test reads. The others are the test's own."""
+
+    NOTHING = auto()
+    STDOUT = auto()
+    BOTH = auto()
+
+
 @dataclass(frozen=True, slots=True)
 class Launcher:
     """Starts modules of the system by a fork server."""
@@ -64,25 +75,36 @@ class Launcher:
         *arguments: str,
         environment: Mapping[str, str],
         pipe: int,
-        capture: bool = False,
+        capture: Capture = Capture.NOTHING,
     ) -> ForkedProcess:
-        """Run a module as `python -m` does. `pipe` is the reading end of the parent pipe.
-
-        With `capture` its standard output is the test's to read; otherwise it is the test's own.
-        """
+        """Run a module as `python -m` does. `pipe` is the reading end of the parent pipe."""
         request = json.dumps({"command": [module, *arguments], "environment": dict(environment)})
         status, status_end = os.pipe()
-        out, out_end = os.pipe() if capture else (-1, os.dup(1))
+        out, out_end = os.pipe() if capture is not Capture.NOTHING else (None, os.dup(1))
+        err, err_end = os.pipe() if capture is Capture.BOTH else (None, os.dup(2))
         try:
-            fds = [out_end, 2, pipe, status_end]
+            fds = [out_end, err_end, pipe, status_end]
             await asyncio.to_thread(socket.send_fds, self.control, [request.encode()], fds)
         finally:
-            os.close(status_end)
-            os.close(out_end)
+            for fd in (status_end, out_end, err_end):
+                os.close(fd)
         reports = await _reader(status)
         pid = int(await reports.readline())
-        stdout = await _reader(out) if capture else None
-        return ForkedProcess(pid, stdout, asyncio.create_task(_exit_code(reports)))
+        exit_code = asyncio.create_task(_exit_code(reports))
+        stdout = None if out is None else await _reader(out)
+        stderr = None if err is None else await _reader(err)
+        return ForkedProcess(pid, stdout, stderr, exit_code)
+
+    async def run(self, module: str, *arguments: str, environment: Mapping[str, str]) -> Ran:
+        """Run a module to its end."""
+        with parent_pipe() as pipe:
+            process = await self.start(
+                module, *arguments, environment=environment, pipe=pipe, capture=Capture.BOTH
+            )
+            assert process.stdout is not None
+            assert process.stderr is not None
+            out, err = await asyncio.gather(process.stdout.read(), process.stderr.read())
+            return Ran(await process.wait(), out.decode(), err.decode())
 
 
 async def _exit_code(reports: StreamReader) -> int:

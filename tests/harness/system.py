@@ -17,7 +17,7 @@ from cli.local.stack import StackOutputs
 from cli.local.system import Cancelled, cancel_on, search_engine
 from core.runtime.parent_watch import parent_pipe
 from harness.aws import RecordingAws
-from harness.processes import Process
+from harness.processes import Capture, Process
 from harness.reserved_port import ReservedPort
 from imageservice.v1 import image_service_pb2 as pb
 from imageservice.v1 import image_service_pb2_grpc
@@ -149,7 +149,7 @@ class System:
             *arguments,
             environment={**without_aws(os.environ), **self._environment(role or module, settings)},
             pipe=self.leash,
-            capture=capture,
+            capture=Capture.STDOUT if capture else Capture.NOTHING,
         )
         self.processes.append(process)
         return process

@@ -126,13 +126,15 @@ class CoreSettings(QueueSettings, TableSettings):
         return Batching(self.batch_max_items, self.batch_linger_s)
 
 
-def load(kind: type[S]) -> S:
+def load(kind: type[S], *, report_deprecated: bool = True) -> S:
     """Read the settings of a program from the environment.
 
-    Writes one line to standard error for each deprecated variable that is set. If the settings are faulty, writes one
-    line for each fault, which begins with the variable's name, and exits with status 2.
+    Writes one line to standard error for each deprecated variable that is set, unless `report_deprecated` is False. If
+    the settings are faulty, writes one line for each fault, which begins with the variable's name, and exits with
+    status 2.
     """
-    _report_deprecated(kind)
+    if report_deprecated:
+        _report_deprecated(kind)
     try:
         return kind()
     except ValidationError as error:

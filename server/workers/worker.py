@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> None:
     from core.runtime.event_loop_monitor import EventLoopMonitor  # noqa: PLC0415
     from server.app import run  # noqa: PLC0415
 
-    settings = load(ServerSettings)
+    settings = load(ServerSettings, report_deprecated=False)  # the supervisor reports them
     configure_logs(settings.log_level, settings.log_format, "server")
     structlog.contextvars.bind_contextvars(worker=options.number)
     parent = ParentWatch(options.parent_fd)

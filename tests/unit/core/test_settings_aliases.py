@@ -79,6 +79,15 @@ def test_the_current_variable_alone_writes_no_line(capsys: pytest.CaptureFixture
     assert capsys.readouterr().err == ""
 
 
+def test_a_worker_process_writes_no_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The supervisor of the server's workers reports a deprecated variable once for all of them."""
+    monkeypatch.setenv("MAX_WATCHED", "77")
+    assert load(ServerSettings, report_deprecated=False).max_watched_requests == 77
+    assert capsys.readouterr().err == ""
+
+
 @pytest.mark.parametrize("former", [None, "sqs://127.0.0.1/0/queue"])
 def test_an_error_names_the_current_variable(
     former: str | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -20,7 +20,7 @@ from core.redis.completed_requests import open_completed_requests
 from core.runtime.event_loop_monitor import EventLoopMonitor
 from core.runtime.gc_tuning import freeze_gc
 from core.runtime.parent_watch import ParentWatch
-from core.runtime.signals import run_until_signal
+from core.runtime.signals import kill_process, run_until_signal
 from core.search.engine import open_reader
 from imageservice.v1 import image_service_pb2 as pb
 from imageservice.v1.image_service_pb2_grpc import add_ImageServiceServicer_to_server
@@ -185,7 +185,7 @@ async def _serve(
     return await run_until_signal(
         _serve_until(stop, settings, monitor, parent),
         stop=stop.set,
-        second_signal_kills=parent is None,
+        kill=kill_process if parent is None else None,
     )
 
 

@@ -1,6 +1,7 @@
 """Graceful shutdown: ends a program on SIGTERM or SIGINT."""
 
 import asyncio
+import os
 import signal
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -12,15 +13,15 @@ async def run_until_signal(
     work: Coroutine[Any, Any, int],
     *,
     stop: Callable[[], None] | None = None,
-    second_signal_kills: bool = False,
+    kill: Callable[[int], None] | None = None,
 ) -> int:
     """Run `work` and return its exit status. The first SIGTERM or SIGINT ends it.
 
     The signal calls `stop`, after which `work` drains and returns. Without `stop`, the signal cancels `work`, and the
     status of cancelled work is 128 + the signal's number, as a shell reports it.
 
-    A second signal is ignored, because a drain or a rollback takes a moment. With `second_signal_kills`, it ends the
-    process by the system's default action.
+    A second signal calls `kill` with its number, for example `kill_process`. Without `kill` it is ignored, because a
+    drain or a rollback takes a moment.
     """
     # Every program needs a handler: PID 1 of a container ignores a signal that has none.
     loop = asyncio.get_running_loop()
@@ -28,17 +29,14 @@ async def run_until_signal(
     received: list[int] = []
 
     def on_signal(number: int) -> None:
-        if received:
-            return
         received.append(number)
-        if stop is None:
+        if len(received) > 1:
+            if kill is not None:
+                kill(number)
+        elif stop is None:
             task.cancel()
         else:
             stop()
-        if second_signal_kills:
-            for each in _SIGNALS:
-                loop.remove_signal_handler(each)
-                signal.signal(each, signal.SIG_DFL)
 
     for each in _SIGNALS:
         loop.add_signal_handler(each, on_signal, each)
@@ -48,3 +46,9 @@ async def run_until_signal(
         if stop is not None or not received:
             raise
         return 128 + received[0]
+
+
+def kill_process(number: int) -> None:
+    """End this process by the default action of a signal."""
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)

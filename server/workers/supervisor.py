@@ -1,7 +1,6 @@
 """The parent of several server processes on one port. This module must not import gRPC: the parent stays small."""
 
 import asyncio
-import os
 import signal
 import sys
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from prometheus_client.multiprocess import mark_process_dead
 from core.runtime.child_process import run_with_restarts, shell_status
 from core.runtime.event_loop_monitor import EventLoopMonitor
 from core.runtime.metrics import serve_metrics
+from core.runtime.signals import kill_process, run_until_signal
 from server.port import CannotListen, reserve, share
 from server.settings import ServerSettings
 from server.workers.metrics import WorkerProcesses, worker_registry
@@ -38,20 +38,19 @@ def run(settings: ServerSettings, count: int) -> None:
                 serve_metrics(settings.metrics_host, settings.metrics_port, monitor.alive, registry)
             except OSError as error:
                 sys.exit(f"METRICS_PORT: {error}")
-            status = asyncio.run(_supervise(workers, settings.grpc_address, monitor))
+            supervision = _supervise(workers, settings.grpc_address, monitor)
+            status = asyncio.run(
+                run_until_signal(supervision, stop=workers.stop, kill=workers.kill)
+            )
     except CannotListen as error:
         sys.exit(str(error))
     if workers.killed_by is not None:
-        signal.signal(workers.killed_by, signal.SIG_DFL)
-        os.kill(os.getpid(), workers.killed_by)
+        kill_process(workers.killed_by)
     sys.exit(status)
 
 
 async def _supervise(workers: "WorkerSupervisor", address: str, monitor: EventLoopMonitor) -> int:
-    loop = asyncio.get_running_loop()
     monitoring = asyncio.create_task(monitor.run(), name="event-loop-monitor")
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, workers.handle_signal, number)
     reservation = await reserve(address)
     try:
         return await workers.run(share(reservation, address))
@@ -78,7 +77,7 @@ class WorkerSupervisor:
         self._stopping = asyncio.Event()
         self._start_decided = asyncio.Event()
         """Set when a worker has served, or when all workers stop."""
-        self.killed_by: signal.Signals | None = None
+        self.killed_by: int | None = None
 
     def pids(self) -> Mapping[int, int]:
         """Return the pids of the running workers, by number."""
@@ -96,20 +95,18 @@ class WorkerSupervisor:
         statuses = await asyncio.gather(*(self._run_worker(n, address) for n in self._deaths))
         return next((status for status in statuses if status), 0)
 
-    def handle_signal(self, number: signal.Signals) -> None:
-        """Let all workers drain; at the second signal, kill them."""
-        if self._stopping.is_set():
-            self.killed_by = number
-            for process in self._processes.values():
-                process.kill()
-        else:
-            self._stop()
-
-    def _stop(self) -> None:
+    def stop(self) -> None:
+        """Let all workers drain and exit."""
         self._stopping.set()
         self._start_decided.set()
         for process in self._processes.values():
             process.terminate()
+
+    def kill(self, number: int) -> None:
+        """Kill all workers because of a signal."""
+        self.killed_by = number
+        for process in self._processes.values():
+            process.kill()
 
     async def _run_worker(self, number: int, address: str) -> int:
         """Run one worker and its replacements. Returns the exit status of the last one."""
@@ -123,7 +120,7 @@ class WorkerSupervisor:
         if last is None:
             return 0
         if not self._start_decided.is_set():
-            self._stop()
+            self.stop()
             return shell_status(last.code) or 1
         # A worker that got SIGTERM before it could listen for signals held no work.
         return 0 if not last.served and last.code == -signal.SIGTERM else shell_status(last.code)

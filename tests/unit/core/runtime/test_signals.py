@@ -3,19 +3,12 @@
 import asyncio
 import os
 import signal
-from collections.abc import Iterator
+import subprocess
+import sys
 
 import pytest
 
 from core.runtime.signals import run_until_signal
-
-
-@pytest.fixture(autouse=True)
-def _handlers_as_before() -> Iterator[None]:
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 async def test_work_that_ends_by_itself_keeps_its_status() -> None:
@@ -88,13 +81,28 @@ async def test_a_second_signal_is_ignored() -> None:
 
 
 async def test_a_second_signal_may_kill() -> None:
-    """After the first signal the system's default action is in place."""
-    stopping = asyncio.Event()
+    """The callback gets the number of the second signal."""
+    first, killed = asyncio.Event(), asyncio.Event()
+    numbers: list[int] = []
+
+    def kill(number: int) -> None:
+        numbers.append(number)
+        killed.set()
 
     async def work() -> int:
         os.kill(os.getpid(), signal.SIGTERM)
-        await stopping.wait()
-        await asyncio.sleep(0)
-        return int(signal.getsignal(signal.SIGINT) is signal.SIG_DFL)
+        await first.wait()
+        os.kill(os.getpid(), signal.SIGINT)
+        await killed.wait()
+        return 0
 
-    assert await run_until_signal(work(), stop=stopping.set, second_signal_kills=True) == 1
+    assert await run_until_signal(work(), stop=first.set, kill=kill) == 0
+    assert numbers == [signal.SIGINT]
+
+
+def test_a_process_is_killed_by_the_default_action() -> None:
+    """Its parent sees the signal, not an exit status."""
+    code = (
+        "import signal; from core.runtime.signals import kill_process; kill_process(signal.SIGTERM)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGTERM

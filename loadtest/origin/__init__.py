@@ -1,1 +1,1 @@
-"""The one origin of pictures: `loadtest.origin.app` says what it serves, `python -m loadtest.origin` runs it."""
+"""The HTTP origin of images. `app` lists its paths; `python -m loadtest.origin` runs it."""

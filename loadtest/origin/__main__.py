@@ -1,10 +1,11 @@
-"""The origin as a process.
+"""Run the origin as a process.
 
-python -m loadtest.origin --pictures tests/images --port 0 --ready-file origin.json
+python -m loadtest.origin --images tests/images --port 0 --ready-file origin.json
 """
 
 import argparse
 import asyncio
+import ipaddress
 import json
 import os
 import signal
@@ -17,24 +18,23 @@ import uvloop
 from aiohttp import web
 
 from loadtest.origin.app import create_app
-from loadtest.origin.hosts import counted_up
 
-SHUTDOWN_SECONDS = 2.0
+SHUTDOWN_TIMEOUT_S = 2.0
 
 
-async def serve(pictures: Path, hosts: Sequence[str], port: int, ready_file: Path | None) -> None:
-    """Serve until SIGINT or SIGTERM. `ready_file` gets {"url", "urls", "pid"} once the port is open.
+async def serve(images: Path, hosts: Sequence[str], port: int, ready_file: Path | None) -> None:
+    """Serve until SIGINT or SIGTERM. Writes {"url", "urls", "pid"} into `ready_file` once it listens.
 
-    The port is the same on all hosts; the first of them is the one in "url".
+    All hosts have the same port; "url" is that of the first host.
     """
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     runner = web.AppRunner(
-        create_app(pictures),
+        create_app(images),
         access_log=None,
         handler_cancellation=True,
-        shutdown_timeout=SHUTDOWN_SECONDS,
+        shutdown_timeout=SHUTDOWN_TIMEOUT_S,
     )
     await runner.setup()
     try:
@@ -47,11 +47,22 @@ async def serve(pictures: Path, hosts: Sequence[str], port: int, ready_file: Pat
         if ready_file is not None:
             ready = {"url": urls[0], "urls": urls, "pid": os.getpid()}
             await asyncio.to_thread(_write_atomically, ready_file, ready)
-        sys.stdout.write(f"serving {pictures} at {urls[0]}\n")
+        sys.stdout.write(f"serving {images} at {urls[0]}\n")
         sys.stdout.flush()
         await stop.wait()
     finally:
         await runner.cleanup()
+
+
+def consecutive_hosts(first: str, count: int) -> tuple[str, ...]:
+    """Return `count` addresses from `first` on, which must be a literal if `count` exceeds one.
+
+    Consumers limit the load per host, so a load test needs several. Linux answers on all of 127.0.0.0/8.
+    """
+    if count == 1:
+        return (first,)
+    address = ipaddress.ip_address(first)
+    return tuple(str(address + number) for number in range(count))
 
 
 def _write_atomically(path: Path, content: Mapping[str, object]) -> None:
@@ -61,19 +72,19 @@ def _write_atomically(path: Path, content: Mapping[str, object]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m loadtest.origin", description="Serve pictures."
+    parser = argparse.ArgumentParser(prog="python -m loadtest.origin", description="Serve images.")
+    parser.add_argument(
+        "--images", "--pictures", type=Path, default=Path("tests/images"), help="folder"
     )
-    parser.add_argument("--pictures", type=Path, default=Path("tests/images"), help="folder")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument(
-        "--hosts", type=int, default=1, help="addresses to serve on, counted up from --host"
+        "--hosts", type=int, default=1, help="number of consecutive addresses from --host on"
     )
-    parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
-    parser.add_argument("--ready-file", type=Path, help="gets the address as JSON once it serves")
+    parser.add_argument("--port", type=int, default=0, help="0 selects a free port")
+    parser.add_argument("--ready-file", type=Path, help="receives the URLs as JSON")
     given = parser.parse_args()
-    hosts = counted_up(given.host, given.hosts)
-    uvloop.run(serve(given.pictures, hosts, given.port, given.ready_file))
+    hosts = consecutive_hosts(given.host, given.hosts)
+    uvloop.run(serve(given.images, hosts, given.port, given.ready_file))
 
 
 if __name__ == "__main__":

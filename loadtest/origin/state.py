@@ -1,18 +1,40 @@
-"""What the origin's handlers share, by aiohttp's typed keys."""
+"""The state that the handlers of the origin share, by the typed keys of aiohttp."""
 
 import asyncio
+from collections import OrderedDict
 
 from aiohttp import web
 
-from loadtest.origin.counts import Counts
-from loadtest.origin.picture_folder import PictureFolder
+from loadtest.origin.image_folder import ImageFolder
 
-PICTURES = web.AppKey("pictures", PictureFolder)
+LIMIT = 10_000
+
+
+class Counts:
+    """Counts by name, for at most `limit` names: the one counted longest ago is dropped."""
+
+    def __init__(self, limit: int = LIMIT) -> None:
+        self._limit = limit
+        self._counts: OrderedDict[str, int] = OrderedDict()
+
+    def add(self, name: str) -> int:
+        """Count `name` and return its count."""
+        count = self._counts.pop(name, 0) + 1
+        self._counts[name] = count
+        if len(self._counts) > self._limit:
+            self._counts.popitem(last=False)
+        return count
+
+    def all(self) -> dict[str, int]:
+        return dict(self._counts)
+
+
+IMAGES = web.AppKey("images", ImageFolder)
 HITS = web.AppKey("hits", Counts)
-"""By path, for tests to look at."""
+"""Requests by path, for tests."""
 
 COUNTS = web.AppKey("counts", Counts)
-"""By behaviour and key: what decides when a behaviour changes."""
+"""Requests by behaviour and key, which decide when a behaviour changes."""
 
 STOPPING = web.AppKey("stopping", asyncio.Event)
-"""Set when the server shuts down, so that answers without an end have one."""
+"""Set at shutdown, so that endless responses end."""

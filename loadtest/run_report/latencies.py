@@ -1,4 +1,4 @@
-"""Latencies of one stage: of the second that runs, and of the whole run."""
+"""Latencies of one stage, by second and for the whole run."""
 
 from dataclasses import dataclass
 
@@ -6,10 +6,10 @@ from hdrh.histogram import HdrHistogram  # type: ignore[import-untyped]
 
 from loadtest.run_report.record import LatencyLines, LatencySummary
 
-_LONGEST_US = 3_600_000_000
-"""An hour; what takes longer counts as one."""
+_MAX_US = 3_600_000_000
+"""One hour. Longer latencies count as one hour."""
 _DIGITS = 2
-"""Values are true to one percent."""
+"""Significant digits of the histogram: an error of at most one percent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,17 +24,17 @@ class Percentiles:
 
 class StageLatencies:
     def __init__(self) -> None:
-        self._second = HdrHistogram(1, _LONGEST_US, _DIGITS)
-        self._whole = HdrHistogram(1, _LONGEST_US, _DIGITS)
+        self._second = HdrHistogram(1, _MAX_US, _DIGITS)
+        self._whole = HdrHistogram(1, _MAX_US, _DIGITS)
         self._seconds: list[Percentiles | None] = []
         self._sum = 0.0
 
     def add(self, seconds: float) -> None:
-        self._second.record_value(min(_LONGEST_US, max(1, round(seconds * 1e6))))
+        self._second.record_value(min(_MAX_US, max(1, round(seconds * 1e6))))
         self._sum += seconds
 
     def close_second(self) -> None:
-        """End the second: what comes now belongs to the next."""
+        """End the current second."""
         if not self._second.get_total_count():
             self._seconds.append(None)
             return
@@ -55,7 +55,7 @@ class StageLatencies:
         )
 
     def summary(self) -> LatencySummary | None:
-        """Of all seconds that were closed; None where there was nothing."""
+        """Summarise all closed seconds; None without a value."""
         count = self._whole.get_total_count()
         if not count:
             return None

@@ -1,4 +1,4 @@
-"""The report's plots, by matplotlib, which is imported only when something is drawn."""
+"""Draws the plots of a report. matplotlib is imported only when a plot is drawn."""
 
 import io
 import re
@@ -38,15 +38,15 @@ STYLE: Any = {
     "legend.frameon": False,
     "legend.fontsize": 8,
     "figure.facecolor": "white",
-    # Text stays text: smaller, and the page's own font.
+    # Keep text as text: the file is smaller, and the page sets the font.
     "svg.fonttype": "none",
 }
 
-_FLATTENS = 4
-"""A process that is so many times larger than any other gets a plot of its own."""
+_OUTLIER = 4
+"""A line that exceeds all others by this factor gets a plot of its own."""
 
-_LEGEND_ABOVE = 5
-"""So many names fit beside the title; more go to the right of the plot."""
+_MAX_NAMES_ABOVE = 5
+"""Number of names that fit beside the title. A longer legend is right of the plot."""
 
 _MINUTES_FROM = 300
 """Seconds from which the time axis is in minutes."""
@@ -64,7 +64,7 @@ class Plot:
 
 
 def plots(timeline: Timeline) -> list[Plot]:
-    """What there is to show; a plot without a value is left out."""
+    """Return the plots of a timeline. A plot without a value is omitted."""
     chosen = [
         Plot("Throughput", "items/s", _lines(timeline.rates)),
         *(
@@ -73,11 +73,11 @@ def plots(timeline: Timeline) -> list[Plot]:
             if _measured({"p50": lines.p50})
         ),
     ]
-    giant, others = _apart(timeline.memory)
+    outlier, others = _split_outlier(timeline.memory)
     for title, unit, lines in (
         ("Queue depth", "messages", timeline.depth),
         ("Memory", "MiB resident", others),
-        (f"Memory: {next(iter(giant), '')}", "MiB resident", giant),
+        (f"Memory: {next(iter(outlier), '')}", "MiB resident", outlier),
         ("CPU", "cores", timeline.cpu),
         ("Errors by reason", "a second", timeline.errors),
     ):
@@ -86,19 +86,20 @@ def plots(timeline: Timeline) -> list[Plot]:
     return chosen
 
 
-def _apart(lines: Mapping[str, Line]) -> tuple[dict[str, Line], dict[str, Line]]:
-    """The one line that would flatten all others, and the rest."""
+def _split_outlier(lines: Mapping[str, Line]) -> tuple[dict[str, Line], dict[str, Line]]:
+    """Separate the one line whose scale would flatten all others."""
     tops = sorted(
         (max((v for v in line if v is not None), default=0.0), name) for name, line in lines.items()
     )
-    if len(tops) > 1 and tops[-1][0] > _FLATTENS * tops[-2][0]:
-        giant = tops[-1][1]
-        return {giant: lines[giant]}, {name: line for name, line in lines.items() if name != giant}
+    if len(tops) > 1 and tops[-1][0] > _OUTLIER * tops[-2][0]:
+        outlier = tops[-1][1]
+        others = {name: line for name, line in lines.items() if name != outlier}
+        return {outlier: lines[outlier]}, others
     return {}, dict(lines)
 
 
 def svg(plot: Plot, seconds: tuple[float, ...]) -> str:
-    """One plot as an SVG element to be put into a page."""
+    """Draw one plot as an SVG element for a page."""
     import matplotlib as mpl  # noqa: PLC0415
     from matplotlib.figure import Figure  # noqa: PLC0415
 
@@ -154,7 +155,7 @@ def _draw(axis: "Axes", plot: Plot, seconds: tuple[float, ...]) -> None:
         axis.set_ylim(bottom=0)
         axis.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")
     lines = len(axis.get_lines())
-    if lines > _LEGEND_ABOVE:
+    if lines > _MAX_NAMES_ABOVE:
         axis.legend(loc="upper left", bbox_to_anchor=(1, 1), borderaxespad=0)
     elif lines > 1 or plot.title.startswith("Errors"):
         axis.legend(
@@ -185,7 +186,7 @@ def _latency(lines: LatencyLines) -> Callable[["Axes", tuple[float, ...]], None]
             line = _gapped(getattr(lines, name))
             axis.plot(times, line, label=name, color=colour, zorder=5 - order)
         axis.set_yscale("log", subs=[])
-        # Whole decades alone would leave a quiet stage without a figure on its axis.
+        # With only whole decades, the axis of a stage with little variation would have no label.
         axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")
 
@@ -201,7 +202,7 @@ def _measured(lines: Mapping[str, Line]) -> bool:
 
 
 def _element(document: str) -> str:
-    """The svg element alone, sized by the page, with coordinates to a tenth of a point."""
+    """Return only the svg element, without size, with coordinates rounded to a tenth of a point."""
     element = document[document.index("<svg") :]
     element = re.sub(r' (width|height)="[\d.]+pt"', "", element, count=2)
     element = re.sub(r"<metadata>.*?</metadata>", "", element, flags=re.DOTALL)

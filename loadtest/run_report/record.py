@@ -1,4 +1,4 @@
-"""The record of one run: plain values, the same in memory and as JSON."""
+"""The record of one run: plain values that are stored as JSON."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any, Self
 
 Line = tuple[float | None, ...]
-"""One value for each point of the timeline; None where nothing was measured."""
+"""One value per point of the timeline; None if nothing was measured."""
 
 Cell = str | int | float
 
 Faults = Mapping[str, Sequence[str]]
-"""What a verification found wrong, by kind: sentences that begin with an id."""
+"""The faults that a verification found, by kind: sentences that begin with an id."""
 
 MAX_SHOWN_FAULTS = 20
 """Faults of each kind in a report. The file faults.txt lists all."""
@@ -20,11 +20,11 @@ MAX_SHOWN_FAULTS = 20
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """What was run, where and when."""
+    """The run, its machine and its time."""
 
     title: str
     commit: str
-    """Of the working tree; "-dirty" is appended where it had changes."""
+    """The commit of the working tree, with "-dirty" if it had changes."""
     machine: str
     started: str
     """UTC, ISO 8601."""
@@ -33,7 +33,7 @@ class Heading:
 
 @dataclass(frozen=True, slots=True)
 class LatencyLines:
-    """Milliseconds. In an open loop measured from the moment the schedule intended, see `schedule`."""
+    """Milliseconds. In an open loop they count from the intended time, see `schedule`."""
 
     p50: Line
     p90: Line
@@ -43,27 +43,27 @@ class LatencyLines:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """What was sampled, each second unless it was thinned. All lines are as long as `seconds`."""
+    """Samples of each second, or fewer after thinning. All lines are as long as `seconds`."""
 
     seconds: tuple[float, ...] = ()
-    """Since the start."""
+    """Seconds since the start."""
     rates: Mapping[str, Line] = field(default_factory=dict)
-    """Items a second: submitted, acknowledged, terminal."""
+    """Items per second: submitted, acknowledged, terminal."""
     latencies: Mapping[str, LatencyLines] = field(default_factory=dict)
     """By stage."""
     depth: Mapping[str, Line] = field(default_factory=dict)
-    """Messages in the queue: visible, in flight. Empty where the queue could not be seen."""
+    """Messages in the queue: visible, in flight. Empty without access to the queue."""
     memory: Mapping[str, Line] = field(default_factory=dict)
-    """MiB resident, by process."""
+    """Resident memory in MiB by process."""
     cpu: Mapping[str, Line] = field(default_factory=dict)
-    """Cores used, by process: 1.0 is one core for all of the time."""
+    """Used cores by process."""
     errors: Mapping[str, Line] = field(default_factory=dict)
-    """A second, by reason."""
+    """Errors per second by reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class LatencySummary:
-    """Milliseconds, over the whole run."""
+    """Milliseconds over the whole run."""
 
     count: int
     mean: float
@@ -76,7 +76,7 @@ class LatencySummary:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Figures that belong together, as "CPU by tenth of the run"."""
+    """A table of figures, such as "CPU by tenth of the run"."""
 
     title: str
     columns: tuple[str, ...]
@@ -88,19 +88,19 @@ class Table:
 class Verdict:
     passed: bool
     sentences: tuple[str, ...] = ()
-    """What was proven, or what is wrong."""
+    """What was verified, or what is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
     heading: Heading
     seconds: float
-    """How long it took."""
+    """Duration."""
     totals: Mapping[str, Cell]
     latencies: Mapping[str, LatencySummary]
     """By stage."""
     errors: Mapping[str, int]
-    """By reason, over the whole run."""
+    """By reason over the whole run."""
     timeline: Timeline
     tables: tuple[Table, ...]
     verdict: Verdict
@@ -110,7 +110,7 @@ class RunRecord:
 
     @classmethod
     def from_json(cls, path: Path) -> Self:
-        """Raises KeyError, TypeError or ValueError for a file that `to_json` did not write."""
+        """Raises OSError, or KeyError, TypeError or ValueError for a file that `to_json` did not write."""
         stored = json.loads(path.read_text(encoding="utf-8"))
         return cls(
             heading=Heading(**stored["heading"]),

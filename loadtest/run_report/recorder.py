@@ -1,4 +1,4 @@
-"""Collects what happens in a run. Knows no event loop: counters are called as things happen, `sample` each second."""
+"""Collects counts, latencies and samples of a run. Independent of an event loop: call `sample` once per second."""
 
 import time
 from collections import Counter, defaultdict
@@ -21,14 +21,14 @@ from loadtest.run_report.record import (
 
 @dataclass(frozen=True, slots=True)
 class Depth:
-    """Messages in the queue, as SQS counts them: approximately."""
+    """Approximate message counts of a queue, as SQS reports them."""
 
     visible: int
     in_flight: int
 
 
 class _Columns:
-    """Named lines of which some begin late: what was not there before is None."""
+    """Named lines. `absent` fills the seconds before the first value of a line."""
 
     def __init__(self, absent: float | None = None) -> None:
         self._absent = absent
@@ -46,7 +46,7 @@ class _Columns:
 
 
 class Recorder:
-    """`stages` name what is timed, in the order in which the report shows them."""
+    """`stages` names the measured latencies, in the order of the report."""
 
     def __init__(self, stages: Iterable[str], clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -70,24 +70,24 @@ class Recorder:
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """So far, this second included."""
+        """Totals so far, including the current second."""
         return self._counts + self._new_counts
 
     @property
     def errors(self) -> Mapping[str, int]:
-        """So far by reason, this second included."""
+        """Totals so far by reason, including the current second."""
         return self._errors + self._new_errors
 
     def count(self, name: str, number: int = 1) -> None:
-        """`number` more items were submitted, or acknowledged, or what `name` says."""
+        """Add `number` to the count `name`, such as submitted or acknowledged."""
         self._new_counts[name] += number
 
     def latency(self, stage: str, seconds: float) -> None:
-        """In an open loop from the intended time: `Schedule.latency`."""
+        """Add a latency. In an open loop it counts from the intended time: `Schedule.latency`."""
         self._stages[stage].add(seconds)
 
     def error(self, reason: str, number: int = 1) -> None:
-        """By a reason of low cardinality: it becomes a line of the report."""
+        """Count errors. `reason` must have few distinct values, because each becomes a line of the report."""
         self._new_errors[reason] += number
 
     def sample(
@@ -96,7 +96,7 @@ class Recorder:
         depth: Depth | None = None,
         processes: Mapping[str, ProcessSample] | None = None,
     ) -> None:
-        """End the second that runs. Called about once a second; rates are per second whatever it was."""
+        """End the current second. Rates are per second even if the interval was not exactly one second."""
         now = self._clock()
         passed = max(now - self._sampled, 1e-9)
         self._sampled = now
@@ -126,7 +126,7 @@ class Recorder:
         )
 
     def latencies(self) -> dict[str, LatencySummary]:
-        """Over the whole run; a stage without a value is left out."""
+        """Summarise the whole run. A stage without a value is omitted."""
         summaries = {name: stage.summary() for name, stage in self._stages.items()}
         return {name: summary for name, summary in summaries.items() if summary is not None}
 
@@ -139,7 +139,7 @@ class Recorder:
         tables: Iterable[Table] = (),
         seconds: float | None = None,
     ) -> RunRecord:
-        """The record of the run. `seconds` is how long it took; else until the last sample."""
+        """Return the record of the run. `seconds` is its duration; by default the time until the last sample."""
         if self._new_counts or self._new_errors:
             self.sample()
         return RunRecord(

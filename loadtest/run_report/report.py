@@ -9,10 +9,10 @@ from loadtest.run_report.record import Cell, LatencySummary, RunRecord, Table
 from loadtest.run_report.thinning import thinned
 
 POINTS = 400
-"""On a plot's time axis; more could not be told apart."""
+"""Points on the time axis of a plot. More could not be distinguished."""
 
 _WHOLE_FROM = 10_000
-"""Figures from which digits after the point tell nothing."""
+"""Figures from this value on are shown without decimals."""
 
 _STYLE = """
 :root { color-scheme: light; }

@@ -1,8 +1,8 @@
-"""An open loop's schedule: when each item was to be sent, whatever the service made of the earlier ones.
+"""The schedule of an open loop: when each item is due, whatever the outcome of earlier items.
 
-A closed loop that waits for a slow answer does not send meanwhile, and so never measures what those unsent items would
-have had to wait (G. Tene's "coordinated omission"). An open loop has a rate to keep: an item that was sent late is
-measured from the moment at which it should have been sent.
+A closed loop sends nothing while it waits for a slow response. It therefore does not measure how long the unsent items
+would have waited (G. Tene, "coordinated omission"). An open loop keeps a rate: the latency of an item that is sent
+late counts from the time when it was due.
 """
 
 import math
@@ -11,21 +11,21 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """`rate` items a second, evenly spaced, from `start` on any clock."""
+    """`rate` items per second, evenly spaced, from `start` on any clock."""
 
     start: float
     rate: float
 
     def intended(self, number: int) -> float:
-        """When item `number` (0 and up) is to be sent."""
+        """Return when item `number` (from 0) is due."""
         return self.start + number / self.rate
 
     def due(self, now: float) -> int:
-        """How many items should have been sent by `now`."""
+        """Return the number of items due by `now`."""
         if now < self.start:
             return 0
         return math.floor((now - self.start) * self.rate) + 1
 
     def latency(self, number: int, ended: float) -> float:
-        """Seconds that item `number` took, its wait to be sent included."""
+        """Return the latency of item `number` in seconds, including its wait to be sent."""
         return ended - self.intended(number)

@@ -1,4 +1,4 @@
-"""Fewer points for the same timeline, so that an hour's plot stays small and readable."""
+"""Reduce the points of a timeline, so that the plot of an hour stays small and readable."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -9,14 +9,14 @@ Pick = Callable[[Sequence[float]], float]
 
 
 def thinned(record: RunRecord, points: int) -> RunRecord:
-    """The same record with at most so many points on its timeline."""
+    """Return the record with at most `points` points on its timeline."""
     return replace(record, timeline=thin_timeline(record.timeline, points))
 
 
 def thin_timeline(timeline: Timeline, points: int) -> Timeline:
-    """At most `points` points, each of equally many samples: mean rates and CPU, the worst of all else.
+    """Combine equally many samples per point: the mean of rates and CPU, and the maximum of everything else.
 
-    The worst second of a latency, a depth or a memory must not vanish in a mean.
+    A mean would hide the worst second of a latency, a depth or a memory.
     """
     size = -(-len(timeline.seconds) // points)
     if size <= 1:

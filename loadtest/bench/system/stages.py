@@ -40,7 +40,7 @@ async def origin() -> AsyncIterator[str]:
     """Start loadtest.origin and yield its base URL."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "origin.json"
-        arguments = ("--pictures", _IMAGES, "--ready-file", str(path))
+        arguments = ("--images", _IMAGES, "--ready-file", str(path))
         async with running("loadtest.origin", *arguments) as process:
             url: str = (await ready_file(process, path))["url"]
             yield url

@@ -1,4 +1,4 @@
-"""The origin behaves as its docstrings say: what the other tests rest on."""
+"""The origin behaves as its docstrings say. Other tests depend on it."""
 
 import asyncio
 import hashlib
@@ -16,10 +16,10 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from PIL import Image
 
-from loadtest.origin import generated_pictures
+from loadtest.origin import generated_images
+from loadtest.origin.__main__ import consecutive_hosts
 from loadtest.origin.app import create_app
-from loadtest.origin.counts import Counts
-from loadtest.origin.hosts import counted_up
+from loadtest.origin.state import Counts
 
 Client = TestClient[aiohttp.web.Request, aiohttp.web.Application]
 FORMATS = ["png", "jpg", "webp", "gif"]
@@ -27,18 +27,18 @@ ROOT = Path(__file__).parents[4]
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    folder = tmp_path / "pictures"
+def images(tmp_path: Path) -> Path:
+    folder = tmp_path / "images"
     (folder / "bad").mkdir(parents=True)
-    (folder / "one.png").write_bytes(generated_pictures.picture(1, "png"))
+    (folder / "one.png").write_bytes(generated_images.image_body(1, "png"))
     (folder / "bad" / "broken.avif").write_bytes(b"broken")
     (tmp_path / "secret.txt").write_text("not served")
     return folder
 
 
 @pytest.fixture
-async def client(pictures: Path) -> AsyncIterator[Client]:
-    async with TestClient(TestServer(create_app(pictures))) as client:
+async def client(images: Path) -> AsyncIterator[Client]:
+    async with TestClient(TestServer(create_app(images))) as client:
         yield client
 
 
@@ -58,34 +58,34 @@ async def statuses(client: Client, path: str, times: int) -> list[int]:
 
 @pytest.mark.parametrize("extension", FORMATS)
 def test_generated_bodies_differ(extension: str) -> None:
-    """A thousand numbers give a thousand bodies, and the same number the same body."""
+    """A thousand numbers have a thousand distinct bodies, and one number has one body."""
     digests = {
-        hashlib.sha256(generated_pictures.picture(n, extension)).digest() for n in range(1_000)
+        hashlib.sha256(generated_images.image_body(n, extension)).digest() for n in range(1_000)
     }
     assert len(digests) == 1_000
-    assert hashlib.sha256(generated_pictures.picture(7, extension)).digest() in digests
+    assert hashlib.sha256(generated_images.image_body(7, extension)).digest() in digests
 
 
 @pytest.mark.parametrize("extension", FORMATS)
 @pytest.mark.parametrize("number", [0, 255, 10**18 - 1])
 def test_generated_bodies_decode(extension: str, number: int) -> None:
-    """A generated body decodes to its end as the format that its extension says."""
-    with Image.open(io.BytesIO(generated_pictures.picture(number, extension))) as image:
+    """A generated body decodes completely in the format of its extension."""
+    with Image.open(io.BytesIO(generated_images.image_body(number, extension))) as image:
         image.load()
-        assert image.get_format_mimetype() == generated_pictures.media_type(extension)
+        assert image.get_format_mimetype() == generated_images.media_type(extension)
 
 
-async def test_pictures_are_served_with_validators(client: Client) -> None:
-    """A picture file comes with its media type, an ETag and its date."""
+async def test_images_are_served_with_validators(client: Client) -> None:
+    """A file is served with media type, ETag and Last-Modified."""
     async with client.get("/pictures/one.png") as response:
-        assert await response.read() == generated_pictures.picture(1, "png")
+        assert await response.read() == generated_images.image_body(1, "png")
         assert response.content_type == "image/png"
         assert response.headers["ETag"]
         assert response.headers["Last-Modified"]
 
 
 async def test_sub_folders_are_served(client: Client) -> None:
-    """A picture in a sub-folder is served, of a format that the machine may not know."""
+    """Also a format that the `mimetypes` of the machine may not know."""
     async with client.get("/pictures/bad/broken.avif") as response:
         assert response.status == 200
         assert response.content_type == "image/avif"
@@ -93,18 +93,18 @@ async def test_sub_folders_are_served(client: Client) -> None:
 
 @pytest.mark.parametrize("name", ["missing.png", "..%2Fsecret.txt", "bad"])
 async def test_nothing_else_is_served(client: Client, name: str) -> None:
-    """What is no file of the folder is 404, a way out of it included."""
+    """Everything else is 404, including a path that leaves the folder."""
     assert await statuses(client, f"/pictures/{name}", 1) == [404]
 
 
 async def test_status(client: Client) -> None:
-    """A status is answered as asked for."""
+    """The requested status is returned."""
     assert await statuses(client, "/behave/status/404", 1) == [404]
     assert await statuses(client, "/behave/status/999", 1) == [404]
 
 
 async def test_retry_after(client: Client) -> None:
-    """The first requests of a key are told to wait, the next gets the picture; another key starts anew."""
+    """The first requests of a key get Retry-After, the next one the image. Another key has its own count."""
     async with client.get("/behave/retry-after/429/7?key=a&times=2") as response:
         assert response.status == 429
         assert response.headers["Retry-After"] == "7"
@@ -113,7 +113,7 @@ async def test_retry_after(client: Client) -> None:
 
 
 async def test_flaky(client: Client) -> None:
-    """503 for the first requests of a key, then the picture that was asked for."""
+    """The first requests of a key get 503, the next one the requested image."""
     assert await statuses(client, "/behave/flaky?key=a&times=2&picture=one.png", 3) == [
         503,
         503,
@@ -125,7 +125,7 @@ async def test_flaky(client: Client) -> None:
 
 
 async def test_redirect_keeps_the_target(client: Client) -> None:
-    """A redirect's target is sent as it was given, however odd."""
+    """The target of a redirect is sent unchanged."""
     query = {"to": "http://0x7f.1/%2e%2e/x y", "status": "307"}
     async with client.get("/behave/redirect", params=query, allow_redirects=False) as response:
         assert response.status == 307
@@ -133,7 +133,7 @@ async def test_redirect_keeps_the_target(client: Client) -> None:
 
 
 async def test_redirect_chain(client: Client) -> None:
-    """A chain of n takes n redirects and keeps its query."""
+    """A chain of n has n redirects and keeps the query."""
     async with client.get("/behave/redirect-chain/3?picture=one.png") as response:
         assert response.status == 200
         assert len(response.history) == 3
@@ -141,41 +141,41 @@ async def test_redirect_chain(client: Client) -> None:
 
 
 async def test_redirect_loop(client: Client) -> None:
-    """A loop never ends."""
+    """A loop does not end."""
     with pytest.raises(aiohttp.TooManyRedirects):
         await client.get("/behave/redirect-loop")
 
 
 async def test_changing(client: Client) -> None:
-    """Each request of a key gets another picture."""
+    """Each request of a key gets another image."""
     assert len({await body_of(client, "/behave/changing?key=a") for _ in range(5)}) == 5
 
 
-async def test_gzip_comes_unasked(client: Client) -> None:
-    """The coding is applied though the client refuses it."""
+async def test_gzip_is_sent_unrequested(client: Client) -> None:
+    """The coding is applied although the client does not accept it."""
     headers = {"Accept-Encoding": "identity"}
     async with client.get("/behave/gzip", headers=headers) as response:
         assert response.headers["Content-Encoding"] == "gzip"
-        assert await response.read() == generated_pictures.picture(0, "jpg")
+        assert await response.read() == generated_images.image_body(0, "jpg")
 
 
 @pytest.mark.parametrize("query", ["", "&chunked=1"])
 async def test_oversized(client: Client, query: str) -> None:
-    """An oversized body has the length asked for, which a chunked one does not tell."""
+    """An oversized body has the requested length; a chunked one does not declare it."""
     async with client.get(f"/behave/oversized?bytes=200000{query}") as response:
         assert ("Content-Length" in response.headers) == (query == "")
         assert len(await response.read()) == 200_000
 
 
 @pytest.mark.parametrize("path", ["short", "reset"])
-async def test_bodies_that_break_off(client: Client, path: str) -> None:
-    """A body that is shorter than declared is an error for the client."""
+async def test_truncated_bodies(client: Client, path: str) -> None:
+    """A body shorter than declared is an error for the client."""
     with pytest.raises(aiohttp.ClientError):
         await body_of(client, f"/behave/{path}")
 
 
 async def test_reset_is_a_tcp_reset(client: Client) -> None:
-    """The connection is reset, not closed in order."""
+    """The connection is reset instead of closed."""
     reader, writer = await asyncio.open_connection(client.server.host, client.server.port)
     writer.write(b"GET /behave/reset HTTP/1.1\r\nHost: origin\r\n\r\n")
     with pytest.raises(ConnectionResetError):
@@ -185,23 +185,23 @@ async def test_reset_is_a_tcp_reset(client: Client) -> None:
         await writer.wait_closed()
 
 
-async def test_a_slow_drip_arrives(client: Client) -> None:
-    """A drip sends the whole picture, in pieces."""
+async def test_a_slow_drip_arrives_in_chunks(client: Client) -> None:
+    """The whole image is sent in chunks."""
     async with client.get("/behave/slow-drip?rate=2000") as response:
         assert len(await response.content.readany()) < (response.content_length or 0)
         await response.read()
 
 
-async def test_an_endless_body_goes_on(client: Client) -> None:
-    """An endless body is still going after a megabyte and declares no length."""
+async def test_an_endless_body_does_not_end(client: Client) -> None:
+    """An endless body declares no length and has more than a megabyte."""
     async with client.get("/behave/endless") as response:
         assert "Content-Length" not in response.headers
         assert len(await response.content.readexactly(1 << 20)) == 1 << 20
 
 
 @pytest.mark.parametrize("path", ["hang", "endless", "slow-drip?rate=1"])
-async def test_an_answer_without_end_ends_with_the_server(client: Client, path: str) -> None:
-    """Shutting down does not wait for an answer that has no end."""
+async def test_an_endless_response_ends_at_shutdown(client: Client, path: str) -> None:
+    """The shutdown does not wait for an endless response."""
     reader, writer = await asyncio.open_connection(client.server.host, client.server.port)
     writer.write(f"GET /behave/{path} HTTP/1.1\r\nHost: origin\r\n\r\n".encode())
     while f"/behave/{path.partition('?')[0]}" not in json.loads(await body_of(client, "/_hits")):
@@ -216,13 +216,13 @@ async def test_an_answer_without_end_ends_with_the_server(client: Client, path: 
 
 
 async def test_latency_delivers(client: Client) -> None:
-    """A late picture is a picture; a latency that is no number is refused."""
-    assert await body_of(client, "/behave/latency?ms=1") == generated_pictures.picture(0, "jpg")
+    """A delayed image is complete. A latency that is not a number is an error."""
+    assert await body_of(client, "/behave/latency?ms=1") == generated_images.image_body(0, "jpg")
     assert await statuses(client, "/behave/latency?ms=soon", 1) == [400]
 
 
 async def test_hits(client: Client) -> None:
-    """Hits are counted by path, and by key where there is one; generated pictures together."""
+    """Hits count by path, and by key if there is one; generated images count together."""
     await statuses(client, "/behave/flaky?key=a", 2)
     await statuses(client, "/generated/1.png", 1)
     await statuses(client, "/generated/2.gif", 1)
@@ -234,17 +234,17 @@ async def test_hits(client: Client) -> None:
 
 
 def test_counts_are_bounded() -> None:
-    """Beyond the limit the name that was counted longest ago is forgotten."""
+    """Beyond the limit the name that was counted longest ago is dropped."""
     counts = Counts(limit=2)
     for name in ("a", "b", "a", "c"):
         counts.add(name)
     assert counts.all() == {"a": 2, "c": 1}
 
 
-async def test_the_command_serves_and_says_where(tmp_path: Path, pictures: Path) -> None:
-    """`python -m loadtest.origin` writes its address once it serves, and ends on SIGTERM."""
+async def test_the_command_serves_and_writes_its_url(tmp_path: Path, images: Path) -> None:
+    """`python -m loadtest.origin` writes its URL once it listens, and ends on SIGTERM."""
     ready = tmp_path / "origin.json"
-    arguments = ["-m", "loadtest.origin", "--pictures", str(pictures), "--ready-file", str(ready)]
+    arguments = ["-m", "loadtest.origin", "--images", str(images), "--ready-file", str(ready)]
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *arguments,
@@ -254,13 +254,13 @@ async def test_the_command_serves_and_says_where(tmp_path: Path, pictures: Path)
     )
     try:
         assert process.stdout is not None
-        said = (await process.stdout.readline()).decode()
-        told = json.loads(await asyncio.to_thread(ready.read_text))
-        assert told["url"] in said
-        assert told["pid"] == process.pid
-        url = f"{told['url']}/generated/1.png"
-        async with aiohttp.ClientSession() as session, session.get(url) as answer:
-            assert answer.status == 200
+        line = (await process.stdout.readline()).decode()
+        content = json.loads(await asyncio.to_thread(ready.read_text))
+        assert content["url"] in line
+        assert content["pid"] == process.pid
+        url = f"{content['url']}/generated/1.png"
+        async with aiohttp.ClientSession() as session, session.get(url) as response:
+            assert response.status == 200
     finally:
         process.terminate()
     assert await process.wait() == 0
@@ -274,6 +274,6 @@ async def test_the_command_serves_and_says_where(tmp_path: Path, pictures: Path)
         ("127.0.0.255", 2, ("127.0.0.255", "127.0.1.0")),
     ],
 )
-def test_hosts_are_counted_up(host: str, count: int, hosts: tuple[str, ...]) -> None:
-    """Several addresses of one origin, for consumers that limit what they ask of one host."""
-    assert counted_up(host, count) == hosts
+def test_hosts_are_consecutive(host: str, count: int, hosts: tuple[str, ...]) -> None:
+    """Several addresses of one origin, for consumers that limit the load per host."""
+    assert consecutive_hosts(host, count) == hosts

@@ -1,4 +1,4 @@
-"""The record of a run: what is measured, what is kept of it, and how it is shown."""
+"""The record of a run: measurement, thinning, JSON and rendering."""
 
 import os
 import re
@@ -31,7 +31,7 @@ class Clock:
 
 
 def recorded(seconds: int) -> RunRecord:
-    """A run in which something of everything happens each second."""
+    """A run with events of every kind."""
     clock = Clock()
     recorder = Recorder(("acknowledge", "terminal"), clock)
     for second in range(seconds):
@@ -49,12 +49,12 @@ def recorded(seconds: int) -> RunRecord:
 @pytest.mark.parametrize(
     ("now", "due"), [(9.9, 0), (10.0, 1), (10.24, 1), (10.25, 2), (11.0, 5), (110.0, 401)]
 )
-def test_a_schedule_says_how_many_are_due(now: float, due: int) -> None:
+def test_a_schedule_returns_the_number_of_due_items(now: float, due: int) -> None:
     assert Schedule(start=10.0, rate=4.0).due(now) == due
 
 
-def test_latency_counts_from_the_intended_moment() -> None:
-    """A service that stalls once delays all that should have been sent meanwhile, and the report says so."""
+def test_latency_counts_from_the_intended_time() -> None:
+    """If the service stalls once, the latency includes the delay of all items that were due meanwhile."""
     schedule, recorder = Schedule(start=0.0, rate=100.0), Recorder(("intended", "sent"))
     free = 0.0
     for number in range(1_000):
@@ -70,7 +70,7 @@ def test_latency_counts_from_the_intended_moment() -> None:
     assert summary["intended"].max == pytest.approx(2_000, rel=0.02)
 
 
-def test_rates_are_per_second_however_long_the_second_was() -> None:
+def test_rates_are_per_second_for_any_interval() -> None:
     clock = Clock()
     recorder = Recorder(("acknowledge",), clock)
     recorder.count("submitted", 10)
@@ -85,7 +85,7 @@ def test_rates_are_per_second_however_long_the_second_was() -> None:
     assert recorder.counts == {"submitted": 10, "terminal": 3}
 
 
-def test_what_came_after_the_last_sample_is_kept() -> None:
+def test_events_after_the_last_sample_are_kept() -> None:
     """As when a run is interrupted."""
     clock = Clock()
     recorder = Recorder(("acknowledge",), clock)
@@ -99,7 +99,7 @@ def test_what_came_after_the_last_sample_is_kept() -> None:
 
 
 def test_cpu_is_what_was_used_since_the_last_sample() -> None:
-    """A process that begins late, or begins anew, has no use before it."""
+    """A process that starts late, or again, has no CPU time before."""
     clock = Clock()
     recorder = Recorder((), clock)
     for samples in (
@@ -126,7 +126,7 @@ def test_a_second_without_latencies_is_a_gap() -> None:
 
 
 def test_thinning_keeps_peaks_and_totals() -> None:
-    """The worst second of a latency survives; a rate is the mean of its seconds."""
+    """A latency keeps its maximum; a rate becomes the mean of its seconds."""
     latency = (1.0, 2.0, 90.0, 3.0, None, None, 4.0)
     flat = (2.0,) * 7
     timeline = Timeline(
@@ -144,7 +144,7 @@ def test_thinning_keeps_peaks_and_totals() -> None:
 
 
 @pytest.mark.parametrize("seconds", [1, 399, 400, 401, 3_600])
-def test_thinning_never_leaves_more_points_than_asked_for(seconds: int) -> None:
+def test_thinning_never_leaves_more_points_than_requested(seconds: int) -> None:
     timeline = recorded(seconds).timeline
     thin = thin_timeline(timeline, 400)
     assert len(thin.seconds) <= 400
@@ -152,7 +152,7 @@ def test_thinning_never_leaves_more_points_than_asked_for(seconds: int) -> None:
     assert thin.seconds[-1] == timeline.seconds[-1]
 
 
-def test_json_gives_the_record_back(tmp_path: Path) -> None:
+def test_a_record_is_read_back_from_json(tmp_path: Path) -> None:
     record = recorded(20)
     record.to_json(tmp_path / "report.json")
     assert RunRecord.from_json(tmp_path / "report.json") == record
@@ -194,14 +194,14 @@ def test_the_render_command_rejects_other_files(
     assert f"{tmp_path / 'report.json'}: not a report" in capsys.readouterr().err
 
 
-def test_processes_are_sampled_by_name_and_the_dead_are_left_out() -> None:
+def test_processes_are_sampled_by_name_and_missing_ones_omitted() -> None:
     samples = ProcessSampler(lambda: {"this": os.getpid(), "nobody": 2**30}).sample()
     assert list(samples) == ["this"]
     assert samples["this"].memory_mib > 1
     assert samples["this"].cpu_seconds > 0
 
 
-def test_a_child_that_ends_takes_neither_its_name_nor_its_cpu_time_along() -> None:
+def test_the_cpu_time_of_an_ended_child_still_counts() -> None:
     """Its parent waits for it, so the kernel keeps its time (getrusage(2), RUSAGE_CHILDREN)."""
     burns = "import time; end = time.process_time() + 0.4\nwhile time.process_time() < end: pass"
     parent = (
@@ -222,7 +222,7 @@ def test_a_child_that_ends_takes_neither_its_name_nor_its_cpu_time_along() -> No
     assert after >= 0.3
 
 
-def test_a_process_that_was_replaced_goes_on_where_the_earlier_one_ended() -> None:
+def test_the_cpu_time_of_a_replaced_process_continues() -> None:
     burns = (
         "import time, sys; end = time.process_time() + 0.3\nwhile time.process_time() < end: pass\n"
         "print(); sys.stdout.flush(); sys.stdin.read()"
@@ -239,5 +239,5 @@ def test_a_process_that_was_replaced_goes_on_where_the_earlier_one_ended() -> No
             spent.append(sampler.sample()["consumer 1"].cpu_seconds)
             process.communicate()
     assert spent[0] >= 0.2
-    # Less than each has burnt: the kernel counts in hundredths.
+    # Less than each has used, because the kernel counts in steps of 10 ms.
     assert spent[1] >= spent[0] + 0.2

@@ -1,11 +1,11 @@
-"""Bodies that do not come as they should, under /behave/.
+"""Faulty response bodies, under /behave/.
 
-slow-drip?rate=N            the picture at N bytes a second (10)
-endless                     the picture, then zeros, chunked, until the client leaves; at most 1 GiB
-oversized?bytes=N           the picture, then zeros, N bytes in all; with &chunked=1 the length is not told
-short                       declares twice what it sends, then closes
-reset                       the same, and closes with a TCP reset
-hang                        takes the request and never answers
+slow-drip?rate=N            the image at N bytes per second (10)
+endless                     the image, then zeros, chunked, until the client disconnects; at most 1 GiB
+oversized?bytes=N           the image, then zeros, N bytes in total; with &chunked=1 without Content-Length
+short                       half of the declared length, then the connection closes
+reset                       the same, with a TCP reset
+hang                        no response
 """
 
 import asyncio
@@ -16,16 +16,16 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from loadtest.origin.state import PICTURES, STOPPING
+from loadtest.origin.state import IMAGES, STOPPING
 
-PIECE = 64 * 1024
+CHUNK = 64 * 1024
 ENDLESS_BYTES = 1 << 30
-SHORTEST_PAUSE_SECONDS = 0.05
+MIN_PAUSE_S = 0.05
 
 
 @web.middleware
-async def ends_with_server(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Drop what is still being answered when the server shuts down: some of it would never end by itself."""
+async def abort_at_shutdown(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Abort responses in progress when the server shuts down, because some never end."""
     answer = asyncio.ensure_future(handler(request))
     stopping = asyncio.ensure_future(request.app[STOPPING].wait())
     try:
@@ -40,15 +40,15 @@ async def ends_with_server(request: web.Request, handler: Handler) -> web.Stream
 
 
 def whole_number(text: str) -> int:
-    """A query's number; 400 where it is none."""
+    """Parse a number of the query; 400 if it is none."""
     if not text.isdecimal():
         raise web.HTTPBadRequest(text=f"not a whole number: {text}")
     return int(text)
 
 
-async def picture(request: web.Request) -> tuple[bytes, str]:
-    """Bytes and media type of the picture that the request names; 404 where there is none."""
-    found = await request.app[PICTURES].read(request.query.get("picture"))
+async def read_image(request: web.Request) -> tuple[bytes, str]:
+    """Return bytes and media type of the image that the request names; 404 if there is none."""
+    found = await request.app[IMAGES].read(request.query.get("picture"))
     if found is None:
         raise web.HTTPNotFound
     return found
@@ -65,7 +65,7 @@ async def _begin(request: web.Request, content_type: str, length: int | None) ->
     return response
 
 
-def _gone(request: web.Request) -> bool:
+def _disconnected(request: web.Request) -> bool:
     transport = request.transport
     return transport is None or transport.is_closing()
 
@@ -73,29 +73,29 @@ def _gone(request: web.Request) -> bool:
 async def _send(
     request: web.Request, response: web.StreamResponse, first: bytes, total: int
 ) -> web.StreamResponse:
-    """`first`, then zeros up to `total` bytes, less what the client does not wait for."""
+    """Send `first`, then zeros up to `total` bytes, until the client disconnects."""
     try:
         await response.write(first[:total])
         left = total - len(first)
-        while left > 0 and not _gone(request):
-            await response.write(bytes(min(PIECE, left)))
-            left -= PIECE
+        while left > 0 and not _disconnected(request):
+            await response.write(bytes(min(CHUNK, left)))
+            left -= CHUNK
     except ConnectionError:
         return response
     return response
 
 
 async def _slow_drip(request: web.Request) -> web.StreamResponse:
-    body, content_type = await picture(request)
+    body, content_type = await read_image(request)
     rate = max(1, whole_number(request.query.get("rate", "10")))
-    pause = max(SHORTEST_PAUSE_SECONDS, 1 / rate)
-    piece = max(1, round(rate * pause))
+    pause = max(MIN_PAUSE_S, 1 / rate)
+    chunk = max(1, round(rate * pause))
     response = await _begin(request, content_type, len(body))
-    for start in range(0, len(body), piece):
-        if _gone(request):
+    for start in range(0, len(body), chunk):
+        if _disconnected(request):
             break
         try:
-            await response.write(body[start : start + piece])
+            await response.write(body[start : start + chunk])
         except ConnectionError:
             break
         await asyncio.sleep(pause)
@@ -103,13 +103,13 @@ async def _slow_drip(request: web.Request) -> web.StreamResponse:
 
 
 async def _endless(request: web.Request) -> web.StreamResponse:
-    body, content_type = await picture(request)
+    body, content_type = await read_image(request)
     response = await _begin(request, content_type, None)
     return await _send(request, response, body, ENDLESS_BYTES)
 
 
 async def _oversized(request: web.Request) -> web.StreamResponse:
-    body, content_type = await picture(request)
+    body, content_type = await read_image(request)
     total = whole_number(request.query.get("bytes", "0"))
     length = None if request.query.get("chunked") == "1" else total
     response = await _begin(request, content_type, length)
@@ -117,7 +117,7 @@ async def _oversized(request: web.Request) -> web.StreamResponse:
 
 
 async def _half(request: web.Request) -> tuple[web.StreamResponse, asyncio.Transport | None]:
-    body, content_type = await picture(request)
+    body, content_type = await read_image(request)
     response = await _begin(request, content_type, 2 * len(body))
     await response.write(body)
     return response, request.transport
@@ -133,7 +133,7 @@ async def _short(request: web.Request) -> web.StreamResponse:
 async def _reset(request: web.Request) -> web.StreamResponse:
     response, transport = await _half(request)
     if transport is not None:
-        # A linger time of zero makes close send RST (socket(7), SO_LINGER).
+        # With a linger time of zero, closing sends RST (socket(7), SO_LINGER).
         linger = struct.pack("ii", 1, 0)
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         transport.abort()

@@ -1,6 +1,6 @@
-"""Small valid pictures without end: picture number n is the same every time, and differs from every other's bytes.
+"""Small valid images in any number. Image n always has the same bytes, and they differ from those of all others.
 
-A body costs a few microseconds, because one picture a format is encoded once and the number goes beside its pixels.
+A body costs a few microseconds: each format is encoded once, and the number is inserted as metadata.
 """
 
 import io
@@ -23,12 +23,12 @@ _MEDIA_TYPES = {
 
 
 def media_type(extension: str) -> str | None:
-    """The media type of pictures with this extension (no dot), None where none are made."""
+    """Return the media type for an extension without dot; None if the format is not generated."""
     return _MEDIA_TYPES.get(extension)
 
 
-def picture(number: int, extension: str) -> bytes:
-    """Body of picture `number` (0 and up); KeyError for an extension that `media_type` does not know."""
+def image_body(number: int, extension: str) -> bytes:
+    """Return the body of image `number` (from 0). Raises KeyError for an extension that `media_type` does not know."""
     return _MAKERS[extension](number)
 
 
@@ -46,7 +46,7 @@ def _saved(image: Image.Image, image_format: str) -> bytes:
 
 
 def _png(number: int) -> bytes:
-    """A tEXt chunk after IHDR, which is always the first 33 bytes (PNG, third edition, 5.6 and 11.3.3)."""
+    """Insert a tEXt chunk after IHDR, which is always the first 33 bytes (PNG, third edition, 5.6 and 11.3.3)."""
     head, tail = _encoded("png")[:33], _encoded("png")[33:]
     chunk = b"tEXtComment\0" + str(number).encode()
     return head + struct.pack(">I", len(chunk) - 4) + chunk + _crc(chunk) + tail
@@ -57,7 +57,7 @@ def _crc(chunk: bytes) -> bytes:
 
 
 def _jpg(number: int) -> bytes:
-    """A COM segment after the JFIF header (ITU-T T.81, B.2.4.5)."""
+    """Insert a COM segment after the JFIF header (ITU-T T.81, B.2.4.5)."""
     body = _encoded("jpg")
     after_header = 4 + struct.unpack(">H", body[4:6])[0]
     comment = str(number).encode()
@@ -66,14 +66,14 @@ def _jpg(number: int) -> bytes:
 
 
 def _gif(number: int) -> bytes:
-    """A comment extension before the trailer (GIF89a, section 24); the version must then be 89a."""
+    """Insert a comment extension before the trailer (GIF89a, section 24), which requires version 89a."""
     comment = str(number).encode()
     extension = b"\x21\xfe" + bytes([len(comment)]) + comment + b"\0"
     return b"GIF89a" + _encoded("gif")[6:-1] + extension + b"\x3b"
 
 
 def _webp(number: int) -> bytes:
-    """An unknown chunk after the pixels, which readers pass over (RFC 9649, section 2.7.1.6)."""
+    """Append an unknown chunk, which readers skip (RFC 9649, section 2.7.1.6)."""
     head, tail = _webp_parts()
     chunk = b"NMBR" + struct.pack("<I", 8) + number.to_bytes(8, "little")
     return b"RIFF" + struct.pack("<I", len(head) + len(tail) + len(chunk)) + head + tail + chunk
@@ -81,7 +81,7 @@ def _webp(number: int) -> bytes:
 
 @cache
 def _webp_parts() -> tuple[bytes, bytes]:
-    """The header of the extended format, without which no unknown chunk may follow (section 2.7), and the pixels."""
+    """Return the header of the extended format, which unknown chunks require (section 2.7), and the pixels."""
     flags = struct.pack("<I", 0)
     canvas = 2 * (SIDE - 1).to_bytes(3, "little")
     return b"WEBPVP8X" + struct.pack("<I", 10) + flags + canvas, _encoded("webp")[12:]

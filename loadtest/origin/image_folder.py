@@ -1,9 +1,9 @@
-"""The picture files that the origin serves."""
+"""The image files that the origin serves."""
 
 import asyncio
 from pathlib import Path
 
-from loadtest.origin import generated_pictures
+from loadtest.origin import generated_images
 
 MEDIA_TYPES = {
     ".avif": "image/avif",
@@ -17,21 +17,21 @@ MEDIA_TYPES = {
     ".tiff": "image/tiff",
     ".webp": "image/webp",
 }
-"""Spelled out: `mimetypes` depends on the machine and knows neither AVIF nor WebP everywhere."""
+"""Explicit, because `mimetypes` depends on the machine and does not know AVIF and WebP everywhere."""
 
 
 def media_type(name: str) -> str:
     return MEDIA_TYPES.get(Path(name).suffix.lower(), "application/octet-stream")
 
 
-class PictureFolder:
-    """A folder with sub-folders. Where no name is given, a generated picture stands in."""
+class ImageFolder:
+    """A folder with sub-folders. A request without a name gets a generated image."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     async def find(self, name: str) -> Path | None:
-        """The file of this name, None where there is none inside the folder."""
+        """Return the file of this name; None if the folder does not contain it."""
         return await asyncio.to_thread(self._find, name)
 
     def _find(self, name: str) -> Path | None:
@@ -40,9 +40,9 @@ class PictureFolder:
         return path if path.is_relative_to(folder) and path.is_file() else None
 
     async def read(self, name: str | None) -> tuple[bytes, str] | None:
-        """Bytes and media type of a picture; None where there is no file of this name."""
+        """Return bytes and media type of an image; None if there is no such file."""
         if name is None:
-            return generated_pictures.picture(0, "jpg"), "image/jpeg"
+            return generated_images.image_body(0, "jpg"), "image/jpeg"
         path = await self.find(name)
         if path is None:
             return None

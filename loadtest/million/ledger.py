@@ -97,7 +97,7 @@ class Ledger:
         return Outcome(FAILED if marks & _FAILED else COMPLETED, self._revisions[number])
 
     def finished(self, number: int) -> bool:
-        """Whether the item is acknowledged and ended, or rejected."""
+        """Return whether the item is acknowledged and ended, or rejected."""
         marks = self._marks[number]
         return bool(marks & _REJECTED) or marks & (_ACKNOWLEDGED | _ENDED) == _ACKNOWLEDGED | _ENDED
 

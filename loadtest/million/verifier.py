@@ -167,7 +167,7 @@ def chunks(numbers: Iterator[int], size: int) -> Iterator[list[int]]:
 
 
 def is_fetched(number: int, total: int) -> bool:
-    """Whether the published image of item `number` is fetched."""
+    """Return whether the published image of item `number` is fetched."""
     return number * _MULTIPLIER % _RANGE * total < FETCHED * _RANGE
 
 

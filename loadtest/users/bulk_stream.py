@@ -24,7 +24,7 @@ class BulkStream:
         self._pending: dict[str, float] = {}
         self._ended = False
         self.exhausted = False
-        """Whether the run has no more calls to make."""
+        """Return whether the run has no more calls to make."""
 
     @property
     def pending(self) -> bool:

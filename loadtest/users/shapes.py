@@ -22,7 +22,7 @@ Tick = tuple[int, float]
 
 class Bounded(Protocol):
     def all_calls_made(self) -> bool:
-        """Whether a run with --requests has made all calls, and all have ended."""
+        """Return whether a run with --requests has made all calls, and all have ended."""
 
 
 class ServiceShape(LoadTestShape):

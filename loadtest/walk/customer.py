@@ -85,7 +85,7 @@ class CustomerWalks:
         return token
 
     async def _is_rejected(self, token: str, query: ListQuery) -> bool:
-        """Whether the token of another list is INVALID_ARGUMENT for this one."""
+        """Return whether the token of another list is INVALID_ARGUMENT for this one."""
         request = query.first_page()
         request.page_token = token
         try:

@@ -31,7 +31,7 @@ class WalkItems(Items):
         return f"{base}/generated/{number}.{extension}"
 
     def delayed(self, number: int) -> bool:
-        """Whether the item stays PENDING for a minute."""
+        """Return whether the item stays PENDING for a minute."""
         return number // self.customers % _DELAYED_OF == _DELAYED
 
     def customer(self, number: int) -> str:

@@ -17,7 +17,7 @@ REPEAT_S = 0.5
 
 
 async def has_search(stub: "pb_grpc.ImageServiceAsyncStub", customer: str, patience: float) -> bool:
-    """Whether the server has a search engine. Raises AioRpcError if the engine does not answer."""
+    """Return whether the server has a search engine. Raises AioRpcError if the engine does not answer."""
     request = ListQuery(SEARCH, customer, 1).first_page()
     try:
         await with_retries(patience, partial(read_page, stub, request))

@@ -29,7 +29,7 @@ class Entry(NamedTuple):
     """The format of its image; empty without an image."""
 
     def belongs_to(self, query: ListQuery) -> bool:
-        """Whether the list must contain this entry."""
+        """Return whether the list must contain this entry."""
         if query.kind in {IMAGES, *SEARCHES}:
             return self.state == pb.STATE_COMPLETED and query.format in {"", self.format}
         if query.state not in {pb.STATE_UNSPECIFIED, self.state}:
@@ -79,7 +79,7 @@ class Snapshot:
         return [key for key, entry in self.requests.items() if entry.state == pb.STATE_PENDING]
 
     def contradicts(self, entry: Entry) -> bool:
-        """Whether the request was terminal in another state than `entry`. A run reopens no request."""
+        """Return whether the request was terminal in another state than `entry`. A run reopens no request."""
         before = self.requests.get(entry.request_id)
         return before is not None and before.state in TERMINAL and entry.state != before.state
 

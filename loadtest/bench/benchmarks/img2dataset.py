@@ -121,13 +121,13 @@ def decode_figures(laps: Mapping[str, Sequence[Lap]], encoding: Sequence[float])
     ours, decodes = _cpu(laps[_OURS]), _cpu(laps["decodes"])
     both = _cpu(laps["encodes"])
     less_encoding = tuple(whole - part for whole, part in zip(both, encoding, strict=True))
-    name = "full decode against img2dataset's less encoding"
+    name = "full decode against img2dataset's decode and encode minus encoding"
     return [
         _ratio(name, ours, less_encoding, thresholds.OVER_IMG2DATASET),
         _ratio("the same, against its decoding of JPEG alone", ours, decodes),
         *_costs("full decode, ours", ours),
-        *_costs("decode and encode less encoding, img2dataset", less_encoding),
-        Figure("img2dataset's encoding by itself", "µs", tuple(encoding)),
+        *_costs("decode and encode minus encoding, img2dataset", less_encoding),
+        Figure("img2dataset's encoding alone", "µs", tuple(encoding)),
     ]
 
 
@@ -139,7 +139,7 @@ def _ratio(
     name: str, ours: Sequence[float], other: Sequence[float], threshold: Threshold | None = None
 ) -> Figure:
     note = "below 1 ours costs less" if threshold else ""
-    return Figure(f"CPU an image, {name}", "x", ratios(ours, other), threshold, note)
+    return Figure(f"CPU per image, {name}", "x", ratios(ours, other), threshold, note)
 
 
 def _costs(name: str, cpu: Sequence[float]) -> list[Figure]:

@@ -56,7 +56,9 @@ def _pin_to_one_core(pid: int) -> None:
 def _figures(delay_ms: int, laps: list[Lap], resident_mib: float) -> list[Figure]:
     name = f"origin answers after {delay_ms} ms"
     return [
-        Figure(f"images a second, {name}", "1/s", tuple(lap.images / lap.seconds for lap in laps)),
+        Figure(
+            f"images per second, {name}", "1/s", tuple(lap.images / lap.seconds for lap in laps)
+        ),
         Figure(f"cores in use, {name}", "", tuple(lap.cpu_s / lap.seconds for lap in laps)),
         Figure(f"resident memory, {name}", "MiB", (resident_mib,)),
     ]

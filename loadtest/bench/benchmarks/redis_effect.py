@@ -61,7 +61,7 @@ def _completed(request_id: str) -> CompletedRequest:
         revision=_REVISION,
         image_id=image_id_of(request_id),
     )
-    picture = ImageMetadata(
+    metadata = ImageMetadata(
         format="JPEG",
         media_type="image/jpeg",
         width=640,
@@ -83,7 +83,7 @@ def _completed(request_id: str) -> CompletedRequest:
         customer_id="bench",
         s3_url="s3://bucket/images/aa/bench/a.jpg",
         created_at=now,
-        picture=picture,
+        picture=metadata,
         provenance=Provenance(final_url=url),
     )
     return CompletedRequest(request, image)

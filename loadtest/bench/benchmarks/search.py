@@ -75,7 +75,7 @@ async def _run(trial: Trial) -> list[Figure]:
     return [
         *_figures("", direct, thresholds.SEARCH_P99),
         *_figures("SearchImages of the largest customer: ", by_call, thresholds.SEARCH_P99),
-        Figure("documents indexed a second, while nobody searches", "1/s", (rate,)),
+        Figure("documents indexed per second, without searches", "1/s", (rate,)),
     ]
 
 

@@ -160,10 +160,10 @@ def test_header_is_compared_with_the_cheapest_download_that_keeps_images() -> No
         "dummy": laps(500, 600),
     }
     figures = named(img2dataset.download_figures(measured))
-    limited = figures["CPU an image, header against img2dataset's download to parquet", "x"]
+    limited = figures["CPU per image, header against img2dataset's download to parquet", "x"]
     assert limited.values == pytest.approx((0.5, 0.6))
     assert str(limited.threshold) == "at most 1.1"
-    nothing = figures["CPU an image, the same, keeping nothing", "x"]
+    nothing = figures["CPU per image, the same, keeping nothing", "x"]
     assert nothing.values == pytest.approx((2.0, 2.0))
     assert not nothing.threshold
     rate = figures["header, ours", "images/CPU-s"]
@@ -181,8 +181,10 @@ def test_the_cost_of_encoding_is_subtracted_before_full_decoding_is_compared() -
             [1_000, 1_200],
         )
     )
-    limited = figures["CPU an image, full decode against img2dataset's less encoding", "x"]
+    limited = figures[
+        "CPU per image, full decode against img2dataset's decode and encode minus encoding", "x"
+    ]
     assert limited.values == pytest.approx((1.0, 1.1))
     assert str(limited.threshold) == "at most 1.1"
-    check = figures["CPU an image, the same, against its decoding of JPEG alone", "x"]
+    check = figures["CPU per image, the same, against its decoding of JPEG alone", "x"]
     assert check.values == pytest.approx((1.0, 1.1))

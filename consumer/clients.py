@@ -57,7 +57,7 @@ async def open_clients(settings: ConsumerSettings) -> AsyncIterator[Clients]:
                 settings.public_base_url,
                 failed_requests,
                 settings.batching,
-                announcer=None if redis is None else RedisPublisher(tables, redis),
+                redis=None if redis is None else RedisPublisher(tables, redis),
             ),
         )
         try:

@@ -90,13 +90,15 @@ async def _export_until(stop: asyncio.Event, settings: QueueExporterSettings) ->
     for queue in queues:
         # Initialise all label values to 0: rate() misses the first increment of a new series.
         READ_FAILURES.labels(queue)
-    pulse = EventLoopMonitor()
+    monitor = EventLoopMonitor()
     async with open_sqs() as sqs:
-        serve_metrics(settings.metrics_host, settings.metrics_port, pulse.alive)
+        serve_metrics(settings.metrics_host, settings.metrics_port, monitor.alive)
         tasks = [
-            asyncio.create_task(pulse.run(), name="pulse"),
+            asyncio.create_task(monitor.run(), name="event loop monitor"),
             *(
-                asyncio.create_task(_follow(name, SqsQueue(sqs, url), settings.read_interval_s))
+                asyncio.create_task(
+                    _export_forever(name, SqsQueue(sqs, url), settings.read_interval_s)
+                )
                 for name, url in queues.items()
             ),
         ]
@@ -107,13 +109,13 @@ async def _export_until(stop: asyncio.Event, settings: QueueExporterSettings) ->
     return 0
 
 
-async def _follow(name: str, queue: SqsQueue, interval: float) -> None:
+async def _export_forever(name: str, queue: SqsQueue, interval: float) -> None:
     """Read one queue repeatedly. A slow queue does not delay the others."""
     while True:
         try:
             counts = await _read(queue)
         except (DependencyUnavailable, RequestRejected, LookupError, ValueError) as error:
-            _log.warning("a queue cannot be read", queue=name, error=str(error))
+            _log.warning("queue not read", queue=name, error=str(error))
             READ_FAILURES.labels(name).inc()
             QUEUE_MESSAGES.remove_by_labels({"queue": name})
         else:
@@ -123,6 +125,9 @@ async def _follow(name: str, queue: SqsQueue, interval: float) -> None:
 
 
 async def _read(queue: SqsQueue) -> dict[str, int]:
-    """Messages by state. Raises DependencyUnavailable, RequestRejected, and LookupError or ValueError."""
+    """Return the number of messages by state.
+
+    Raises DependencyUnavailable or RequestRejected; LookupError or ValueError if an attribute is missing or no number.
+    """
     attributes = await queue.attributes(*_STATES, seconds=_TIMEOUT_S)
     return {state: int(attributes[attribute]) for attribute, state in _STATES.items()}

@@ -1,1 +1,1 @@
-"""The indexer, a process beside the consumers: it keeps the index of search up with the tables, and builds it anew."""
+"""The indexer: keeps the search index up to date with the tables."""

@@ -1,4 +1,4 @@
-"""`python -m consumer indexer`: index what the topic tells of, until SIGTERM."""
+"""`python -m consumer indexer`: indexes the images of COMPLETED requests until SIGTERM."""
 
 import argparse
 import asyncio
@@ -25,31 +25,19 @@ from core.runtime.metrics import serve_metrics
 from core.runtime.signals import run_until_signal
 from core.search.engine import SearchWriter, open_writer
 
-# Whether the index has all that was there before it, told again and again: another process makes it whole.
-
-EVERY_S = 10.0
-"""About as often as anybody scrapes; a look costs an engine a question about names."""
-
-
-async def watch(engine: SearchWriter, *, every: float = EVERY_S) -> None:
-    """Without end. `every` is in seconds."""
-    while True:
-        # The indexer needs the same engine, and says so where it is down. Until it answers, what was known holds.
-        with suppress(DependencyUnavailable):
-            INCOMPLETE.set(await engine.incomplete())
-        await asyncio.sleep(every)
-
+_COMPLETENESS_INTERVAL_S = 10.0
+"""About the scrape interval. A check costs the engine a look-up of aliases."""
 
 _log = structlog.get_logger()
 
 
 async def run(settings: IndexerSettings, _arguments: argparse.Namespace) -> int:
-    """Neither an engine nor an AWS that is down keeps it from starting, or ends it."""
+    """Run the indexer. It starts, and goes on, while the engine or AWS is down."""
     async with open_aws() as aws:
-        engine = writer_of(aws, settings)
+        engine = open_search_writer(aws, settings)
         indexer = Indexer(
             EventQueue(SqsQueue(aws.http.sqs, settings.search_queue_url)),
-            tables_of(aws, settings),
+            open_tables(aws, settings),
             engine,
             receive_wait=settings.receive_wait_s,
             drain_grace=settings.drain_grace_s,
@@ -68,29 +56,38 @@ COMMAND = Command(
 
 
 async def _index(indexer: Indexer, engine: SearchWriter, settings: IndexerSettings) -> int:
-    metrics.prepare()
-    pulse = EventLoopMonitor()
-    beating = asyncio.create_task(pulse.run(), name="pulse")
-    watching = asyncio.create_task(watch(engine), name="completeness")
-    serve_metrics(settings.metrics_host, settings.metrics_port, pulse.alive)
+    metrics.initialise()
+    monitor = EventLoopMonitor()
+    monitoring = asyncio.create_task(monitor.run(), name="event loop monitor")
+    reporting = asyncio.create_task(report_index_completeness(engine), name="completeness")
+    serve_metrics(settings.metrics_host, settings.metrics_port, monitor.alive)
     freeze_gc()
     _log.info("indexing", queue=settings.search_queue_url, engine=settings.search_engine)
     try:
         await indexer.run()
     finally:
-        beating.cancel()
-        watching.cancel()
-        await asyncio.wait([watching])
+        monitoring.cancel()
+        reporting.cancel()
+        await asyncio.wait([reporting])
         await engine.close()
     return 0
 
 
-def writer_of(aws: Aws, settings: ReindexSettings) -> SearchWriter:
-    """It asks the table of images, where it makes an index, whether that is whole."""
+async def report_index_completeness(engine: SearchWriter) -> None:
+    """Export `search_index_incomplete` periodically. A separate program, `reindex`, completes the index."""
+    while True:
+        # While the engine is down, the gauge keeps its value, and the indexer logs the outage.
+        with suppress(DependencyUnavailable):
+            INCOMPLETE.set(await engine.incomplete())
+        await asyncio.sleep(_COMPLETENESS_INTERVAL_S)
+
+
+def open_search_writer(aws: Aws, settings: ReindexSettings) -> SearchWriter:
+    """Open the engine. When it creates an index, it asks the table of images whether the index is complete."""
     return open_writer(settings, partial(images_exist, aws.dynamodb, settings.images_table))
 
 
-def tables_of(aws: Aws, settings: ReindexSettings) -> Tables:
-    """Both tables, to be read."""
+def open_tables(aws: Aws, settings: ReindexSettings) -> Tables:
+    """Open both tables for reading."""
     statements = Statements(settings.requests_table, settings.images_table)
     return Tables(aws.dynamodb, aws.http.dynamodb, statements)

@@ -1,71 +1,71 @@
-"""Events between the receive and the index: few, so that none is held for long."""
+"""Buffers events between receive and write. It is small, so that no event is held for long."""
 
 import asyncio
 from collections.abc import Callable
 
-from consumer.indexer.event_queue import Event, fold
+from consumer.indexer.event_queue import Event, dedupe
 
 BATCH = 200
-"""Most events that share a write."""
+"""Events in one write, at most."""
 _LINGER_S = 0.25
-"""How long a first event waits for others; the index is a second behind in any case."""
+"""How long the first event of a batch waits for others. The engine refreshes the index once a second anyway."""
 
 
 class Buffer:
-    """Holds two batches at most, one of which is under way."""
+    """Holds at most two batches, one of them in progress. It is paused until the first `resume`."""
 
     def __init__(self) -> None:
         self._waiting: list[Event] = []
-        self._under_way = 0
-        self._closed = True
+        self._in_progress = 0
+        self._paused = True
         self._stopped = False
-        self._moved = asyncio.Event()
+        self._changed = asyncio.Event()
 
     def stop(self) -> None:
-        """Let nothing in and nothing out any more."""
+        """Accept and return no more events."""
         self._stopped = True
-        self._moved.set()
+        self._changed.set()
 
-    def close(self) -> list[Event]:
-        """Hold nothing until `open`, as at the start. Answers what waited."""
-        self._closed = True
+    def pause(self) -> list[Event]:
+        """Accept no events until `resume`, and return those that wait."""
+        self._paused = True
         waiting, self._waiting = self._waiting, []
         return waiting
 
-    def open(self) -> None:
-        self._closed = False
-        self._moved.set()
+    def resume(self) -> None:
+        self._paused = False
+        self._changed.set()
 
-    async def room(self) -> int:
-        """How many may be received, once that is worth a call; 0 when stopped."""
-        await self._until(lambda: self._stopped or self._worth_a_call())
+    async def capacity(self) -> int:
+        """Return how many events to receive, as soon as it is worth a call; 0 after `stop`."""
+        await self._wait_for(lambda: self._stopped or self._worth_a_call())
         return 0 if self._stopped else self._free()
 
     def put(self, events: list[Event]) -> list[Event]:
-        """Answers what cannot be kept any more: the caller gives it back."""
-        if self._closed or self._stopped:
+        """Add events. Returns those that are not accepted: all of them while paused, and after `stop`."""
+        if self._paused or self._stopped:
             return events
         self._waiting.extend(events)
-        self._moved.set()
+        self._changed.set()
         return []
 
-    async def take(self) -> list[Event]:
-        """A batch, each request once, to be followed by `done`; empty when stopped."""
-        await self._until(lambda: self._stopped or bool(self._waiting))
+    async def take_batch(self) -> list[Event]:
+        """Wait for events and return a batch, one event per request. `batch_done` must follow. Empty after `stop`."""
+        await self._wait_for(lambda: self._stopped or bool(self._waiting))
         try:
             async with asyncio.timeout(_LINGER_S):
-                await self._until(self._full)
+                await self._wait_for(self._full)
         except TimeoutError:
             pass
         if self._stopped:
             return []
-        taken, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
-        self._under_way = len(taken)
-        return fold(taken)
+        batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
+        self._in_progress = len(batch)
+        return dedupe(batch)
 
-    def done(self) -> None:
-        self._under_way = 0
-        self._moved.set()
+    def batch_done(self) -> None:
+        self._in_progress = 0
+        self._changed.set()
 
     def _full(self) -> bool:
         return self._stopped or len(self._waiting) >= BATCH
@@ -74,11 +74,11 @@ class Buffer:
         return self._free() >= BATCH // 4
 
     def _free(self) -> int:
-        if self._closed:
+        if self._paused:
             return 0
-        return max(0, 2 * BATCH - len(self._waiting) - self._under_way)
+        return max(0, 2 * BATCH - len(self._waiting) - self._in_progress)
 
-    async def _until(self, condition: Callable[[], bool]) -> None:
+    async def _wait_for(self, condition: Callable[[], bool]) -> None:
         while not condition():
-            self._moved.clear()
-            await self._moved.wait()
+            self._changed.clear()
+            await self._changed.wait()

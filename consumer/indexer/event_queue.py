@@ -1,4 +1,4 @@
-"""The indexer's queue: receive, delete, release."""
+"""The indexer's queue. SNS sends it the notification of each COMPLETED request."""
 
 import asyncio
 import uuid
@@ -12,16 +12,20 @@ from consumer.indexer.metrics import DOCUMENTS, MALFORMED, RECEIVED
 from core.aws.sqs import IncomingMessage, SqsQueue
 from core.errors import ImageServiceError
 
-# What the topic tells of a COMPLETED request. Only a hint: what is indexed is read from the tables.
+_log = structlog.get_logger()
 
 
 class MalformedEvent(ImageServiceError):
-    """The body is no notification of ours."""
+    """The body is not a notification of this system."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """`receipts` are those of every message that told of this request; `first` is whether none was received before."""
+    """A request whose image may have to be indexed. The document is read from the tables, not from the event.
+
+    `receipts` are the receipt handles of all messages about this request; `first` is whether none of them was received
+    before.
+    """
 
     request_id: str
     receipts: tuple[str, ...]
@@ -29,7 +33,7 @@ class Event:
 
 
 def decode_event(body: str, receipt: str, *, first: bool = True) -> Event:
-    """Raises MalformedEvent."""
+    """Decode a notification. Raises MalformedEvent."""
     try:
         request_id = str(uuid.UUID(orjson.loads(body)["requestId"]))
     except (ValueError, TypeError, LookupError, AttributeError) as error:
@@ -37,20 +41,17 @@ def decode_event(body: str, receipt: str, *, first: bool = True) -> Event:
     return Event(request_id, (receipt,), first)
 
 
-def fold(events: Iterable[Event]) -> list[Event]:
-    """One for each request: SQS may deliver a message twice, and reconcile tells of an end again."""
-    folded: dict[str, Event] = {}
+def dedupe(events: Iterable[Event]) -> list[Event]:
+    """Merge events of one request: SQS delivers at least once, and reconcile may notify again."""
+    merged: dict[str, Event] = {}
     for event in events:
-        known = folded.get(event.request_id)
-        folded[event.request_id] = event if known is None else _join(known, event)
-    return list(folded.values())
+        known = merged.get(event.request_id)
+        merged[event.request_id] = event if known is None else _merge(known, event)
+    return list(merged.values())
 
 
-def _join(one: Event, other: Event) -> Event:
+def _merge(one: Event, other: Event) -> Event:
     return replace(one, receipts=one.receipts + other.receipts, first=one.first and other.first)
-
-
-_log = structlog.get_logger()
 
 
 class EventQueue:
@@ -58,38 +59,37 @@ class EventQueue:
         self._queue = queue
 
     async def receive(self, count: int, *, wait: int) -> list[Event]:
-        """Up to `count` (at most 10) events, after at most `wait` seconds. Raises DependencyUnavailable."""
+        """Receive up to `count` events, at most 10, within `wait` seconds. Raises DependencyUnavailable."""
         messages = await self._queue.receive(count, wait=wait)
         RECEIVED.inc(len(messages))
         events = (_event(message) for message in messages)
         return [event for event in events if event is not None]
 
-    async def delete(self, events: Iterable[Event]) -> None:
-        """All that they asked for is done. What SQS does not take now comes back, and is written again."""
+    async def ack(self, events: Iterable[Event]) -> None:
+        """Delete the messages of finished events. If SQS refuses some, they come back and are indexed again."""
         deletes = [self._queue.delete_nowait(receipt) for receipt in _receipts(events)]
         results = await asyncio.gather(*deletes, return_exceptions=True)
-        _warn("not deleted", [result for result in results if result is not None])
+        _warn("events not acknowledged", [result for result in results if result is not None])
 
     async def release(self, events: Iterable[Event]) -> None:
-        """Let them be received again at once; where SQS does not answer, when their visibility lapses."""
-        _warn("not released", await self._queue.change_visibility(_receipts(events), 0))
+        """Make events visible again at once. If SQS refuses some, their visibility timeout does it."""
+        _warn("events not released", await self._queue.change_visibility(_receipts(events), 0))
 
 
 def _receipts(events: Iterable[Event]) -> list[str]:
     return [receipt for event in events for receipt in event.receipts]
 
 
-def _warn(event: str, errors: Sequence[object]) -> None:
-    """The visibility timeout makes these messages receivable again."""
+def _warn(log_event: str, errors: Sequence[object]) -> None:
     if errors:
-        _log.warning(event, count=len(errors), error=str(errors[0]))
+        _log.warning(log_event, count=len(errors), error=str(errors[0]))
 
 
 def _event(message: IncomingMessage) -> Event | None:
     try:
         return decode_event(message.body, message.receipt, first=message.receive_count == 1)
     except MalformedEvent as error:
-        # Left alone, it reaches the search dead letters, on which an alarm stands.
+        # It stays in the queue until the redrive policy moves it to the search DLQ, which has an alarm.
         _log.error("malformed event left to the redrive policy", error=str(error))
         DOCUMENTS.labels(MALFORMED).inc()
         return None

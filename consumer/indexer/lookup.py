@@ -1,4 +1,4 @@
-"""From request ids to what is to be indexed, read from both tables in calls that many share."""
+"""Reads the documents of requests from both tables, in batched calls."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -11,11 +11,11 @@ from core.model.request import ImageRequest, State
 from core.search.document import SearchDocument, document_of
 
 LookupResult = SearchDocument | MalformedRow | None
-"""A document; None where there is no image to be found."""
+"""The document; None if there is no image to index."""
 
 
 async def look_up(tables: Tables, request_ids: Sequence[str]) -> list[LookupResult]:
-    """One for each id, in order. Raises DependencyUnavailable or Overloaded."""
+    """Return a result for each id, in order. Raises DependencyUnavailable or Overloaded."""
     return await asyncio.gather(*(_look_up(tables, request_id) for request_id in request_ids))
 
 
@@ -28,17 +28,17 @@ async def _look_up(tables: Tables, request_id: str) -> LookupResult:
             record = await tables.read_image_of(request)
         return document_from(record, request)
 
-    return await readable(read, request_id)
+    return await read_or_log(read, request_id)
 
 
 def document_from(
     record: ImageRecord | None, request: ImageRequest | None
 ) -> SearchDocument | None:
-    """None where there is nothing to be found: no image, or one whose request has not come to its end.
+    """Return the document of an image; None if there is no image, or its request is not COMPLETED.
 
-    A request without a row had ended, or its row would not have expired. One that FAILED after its image was recorded,
-    which only reconcile brings about, cannot be told from the others then. Where the row is a later request's, which
-    has the same id, the image's own request has none.
+    An image whose request has no row is indexed: only rows of ended requests expire. Then a request that FAILED after
+    its image was inserted, which only reconcile causes, looks like a COMPLETED one. If the row is that of a later
+    request with the same id, the image's own request has no row.
     """
     if record is None:
         return None
@@ -48,18 +48,18 @@ def document_from(
     return document_of(record, own)
 
 
-async def readable(
+async def read_or_log(
     read: Callable[[], Awaitable[SearchDocument | None]], request_id: str
 ) -> LookupResult:
-    """One row that is none of ours must not keep the others from the index.
+    """Return what `read` returns. Log a malformed row and return its error: it must not stop the others.
 
     Raises DependencyUnavailable or Overloaded.
     """
     try:
         return await read()
     except RequestRejected as rejection:
-        # Tables has sent this key alone by then. Keys are UUIDs, so what is refused of one is refused of all, as by a
-        # table with other keys: no row is to blame.
+        # Tables has sent this key alone by now. Keys are UUIDs, so DynamoDB would reject every key, for example because
+        # the table has another key schema. No row is at fault.
         raise DependencyUnavailable(str(rejection)) from rejection
     except MalformedRow as error:
         log_malformed_row(error, request_id=request_id)

@@ -8,39 +8,38 @@ GONE = "gone"
 MALFORMED = "malformed"
 
 RECEIVED = Counter(
-    "indexer_received_messages_total", "Events received, repeated ones and malformed ones included."
+    "indexer_received_messages_total", "Events received, including repeated and malformed ones."
 )
 DOCUMENTS = Counter(
     "indexer_documents_total",
-    "What became of images: indexed, repeats included; stale, which the index had at a higher revision; rejected by "
-    "the engine, or not readable; unavailable, to be tried again; gone, which no table has; malformed, an event that "
-    "is none.",
+    "Outcomes of events. indexed: written, or written again; stale: the index has a higher revision; rejected: by the "
+    "engine, or a malformed row; unavailable: to be retried; gone: no image in the tables; malformed: not an event.",
     ["outcome"],
 )
 LAG_SECONDS = Histogram(
     "indexer_lag_seconds",
-    "Time from an image's record to its place in the index, of events that are received for the first time. One that "
-    "reconcile told again counts from the record too.",
+    "Time from the insert of an image's record until it is in the index, for events that are received for the first "
+    "time. A notification that reconcile repeats also counts from the insert.",
     buckets=(0.5, 1, 2.5, 5, 10, 30, 60, 300, 1_800, 7_200),
 )
 BATCH_SIZE = Histogram(
     "indexer_batch_size",
-    "Images that shared one write to the engine.",
+    "Images per write to the engine.",
     buckets=(1, 2, 5, 10, 20, 50, 100, 150, 200),
 )
 WAITING = Gauge(
     "indexer_waiting",
-    "1 while nothing is received, because the search engine or a table does not do its part, else 0: from a failure "
-    "until a try went well.",
+    "1 while the indexer receives nothing because the search engine or a table is down, else 0: from a failure until "
+    "a check succeeds.",
 )
 INCOMPLETE = Gauge(
     "search_index_incomplete",
-    "1 while the index lacks images, because it was made empty when there were some already, as after a loss of the "
-    "engine's data; 0 once reindex has made another. As it was last found.",
+    "1 while the index lacks images, because it was created empty when images existed, for example after the engine "
+    "lost its data; 0 after a reindex. The value of the last check.",
 )
 
 
-def prepare() -> None:
-    """Tell of what has not happened yet as 0: a series that is born at 1 has no rate."""
+def initialise() -> None:
+    """Initialise all label values to 0. Without this, `rate()` misses the first increment of a new series."""
     for outcome in (*WriteStatus, GONE, MALFORMED):
         DOCUMENTS.labels(outcome)

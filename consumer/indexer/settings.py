@@ -1,4 +1,4 @@
-"""Settings of the processes that write the index."""
+"""Settings of the programs that write the index."""
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
@@ -8,20 +8,20 @@ from core.settings import QueueUrl, TableSettings
 
 
 class ReindexSettings(SearchSettings, TableSettings):
-    # A default is not validated otherwise, and unset is what SEARCH_URL must not be here.
+    # pydantic does not validate defaults otherwise, and SEARCH_URL has no valid default here.
     model_config = SettingsConfigDict(validate_default=True)
 
     @field_validator("search_url")
     @classmethod
     def _is_set(cls, value: SecretStr | None) -> SecretStr:
         if value is None:
-            raise ValueError("it is needed here: the search engine that keeps the index")
+            raise ValueError("it is required: the URL of the search engine")
         return value
 
 
 class IndexerSettings(ReindexSettings):
     search_queue_url: QueueUrl = Field(
-        description="SQS queue that is told of each COMPLETED request (stack output SearchQueueUrl).",
+        description="SQS queue that receives an event for each COMPLETED request (stack output SearchQueueUrl).",
     )
     receive_wait_s: int = Field(
         5, ge=1, le=20, description="Long poll of one receive, in seconds. A drain waits for it."
@@ -29,6 +29,6 @@ class IndexerSettings(ReindexSettings):
     drain_grace_s: float = Field(
         25,
         ge=0,
-        description="Seconds after SIGTERM in which the batch under way may finish; the events of one that does not "
-        "come back by themselves.",
+        description="Seconds after SIGTERM in which the batch in progress may finish. SQS delivers the events of an "
+        "unfinished batch again.",
     )

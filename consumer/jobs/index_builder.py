@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from consumer.indexer.lookup import LookupResult, document_from, readable
+from consumer.indexer.lookup import LookupResult, document_from, read_or_log
 from consumer.jobs.progress import Progress
 from core.dynamodb import schema
 from core.dynamodb.image_scan import ImageScan
@@ -80,7 +80,7 @@ class IndexBuilder:
                 raise MalformedRow(record.image_id, repr(error)) from error
             return document_from(record, await self._tables.read_request(record.request_id))
 
-        return await readable(read, str(item.get(schema.REQUEST_ID)))
+        return await read_or_log(read, str(item.get(schema.REQUEST_ID)))
 
     async def _write(self, documents: list[SearchDocument]) -> None:
         """Write all documents. Retry those that the engine cannot take now."""

@@ -16,7 +16,7 @@ import sys
 from dataclasses import dataclass
 
 from consumer.command import Command
-from consumer.indexer.app import tables_of, writer_of
+from consumer.indexer.app import open_search_writer, open_tables
 from consumer.indexer.settings import ReindexSettings
 from consumer.jobs.index_builder import IndexBuilder
 from consumer.jobs.options import add_scan_options
@@ -56,7 +56,7 @@ async def _reindex(settings: ReindexSettings, arguments: argparse.Namespace) -> 
     result = Result()
     try:
         async with open_aws() as aws:
-            engine = writer_of(aws, settings)
+            engine = open_search_writer(aws, settings)
             try:
                 await _build(aws, engine, settings, arguments, result)
             finally:
@@ -88,7 +88,7 @@ async def _build(
     )
     with Progress(_NAME, await scan.count()) as progress:
         async with engine.rebuild() as rebuild:
-            builder = IndexBuilder(scan, tables_of(aws, settings), rebuild, progress)
+            builder = IndexBuilder(scan, open_tables(aws, settings), rebuild, progress)
             stats = await builder.run(arguments.segments)
             progress.set_status("swapping")
             await rebuild.finish()

@@ -1,1 +1,1 @@
-"""The end of a request: outcome, notification, the copy of a failure."""
+"""The end of a request: its outcome, the notification, and the message of a failed request."""

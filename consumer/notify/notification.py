@@ -1,6 +1,6 @@
-"""The messages that tell a customer of an outcome, one per protocol. Pure.
+"""The notification of an outcome, in a form for each protocol. Pure.
 
-Queues and webhooks get JSON (SNS's `default`), people get a sentence by email and SMS.
+Queues and webhooks get JSON (SNS's `default`); email and SMS get a sentence.
 """
 
 from dataclasses import asdict
@@ -12,11 +12,11 @@ from consumer.notify.outcome import Outcome
 from core.dynamodb.schema import camel_items
 
 SUBJECT_LIMIT = 100
-"""Characters of an email's subject (SNS limit)."""
+"""Longest subject of an email, in characters (SNS limit)."""
 
 
 def notification_entry(outcome: Outcome, public_base_url: str) -> dict[str, Any]:
-    """An entry of SNS PublishBatch, less its Id."""
+    """Return an entry of SNS PublishBatch, without its Id."""
     event = orjson.dumps(_event(outcome, public_base_url)).decode()
     text = _sentence(outcome, public_base_url)
     return {
@@ -58,8 +58,8 @@ def _sentence(outcome: Outcome, public_base_url: str) -> str:
 
 
 def _subject(outcome: Outcome) -> str:
-    said = "published" if outcome.image else "could not be published"
-    return f"Image {said} ({outcome.request_id})"
+    result = "published" if outcome.image else "could not be published"
+    return f"Image {result} ({outcome.request_id})"
 
 
 def _string(value: str) -> dict[str, str]:

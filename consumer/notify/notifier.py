@@ -1,4 +1,4 @@
-"""Telling of outcomes: a notification to SNS and, for a failure, a copy in the dead-letter queue."""
+"""Notifies of outcomes: SNS, and for a failure a message in the failed-requests queue."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -20,35 +20,38 @@ class Notifier:
         sns: Publisher,
         topic_arn: str,
         public_base_url: str,
-        dead_letters: SqsQueue,
+        failed_requests: SqsQueue,
         batching: Batching = NO_LINGER,
         *,
-        announcer: RedisPublisher | None = None,
+        redis: RedisPublisher | None = None,
     ) -> None:
         self._sns = sns
         self._topic_arn = topic_arn
         self._public_base_url = public_base_url
-        self._dead_letters = dead_letters
-        self._announcer = announcer
+        self._failed_requests = failed_requests
+        self._redis = redis
         self._publishes: Batcher[dict[str, Any], None] = Batcher(
             "sns publishes", self._publish, max_batch=MAX_BATCH, batching=batching
         )
 
     async def notify(self, outcome: Outcome) -> None:
-        """Notify, then copy a failure to the dead letters. At least once: a repeat bears the same id."""
-        if self._announcer is not None:
-            self._announcer.announce(outcome)
+        """Publish an outcome, and send a failure to the failed-requests queue. A repeat has the same notification id.
+
+        Raises Overloaded, DependencyUnavailable or RequestRejected.
+        """
+        if self._redis is not None:
+            self._redis.publish(outcome)
         await self._publishes.submit(notification_entry(outcome, self._public_base_url))
         if outcome.failure:
-            await self._dead_letters.send(
+            await self._failed_requests.send(
                 failed_request_message_of(outcome, outcome.failure).encode()
             )
 
     async def drain(self) -> None:
         await self._publishes.drain()
-        await self._dead_letters.drain()
-        if self._announcer is not None:
-            await self._announcer.drain()
+        await self._failed_requests.drain()
+        if self._redis is not None:
+            await self._redis.drain()
 
     async def _publish(self, batch: Sequence[dict[str, Any]]) -> Sequence[ItemResult[None]]:
         try:

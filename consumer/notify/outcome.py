@@ -1,4 +1,4 @@
-"""How a request ended: what the customer is told, and what the dead letter says."""
+"""The outcome of a request, and its message in the failed-requests queue. Pure."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -10,7 +10,7 @@ from core.model.request import Failure, ImageRequest, State, next_revision, noti
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`revision` is that of the terminal state. Exactly one of image and failure is set."""
+    """How a request ended. `revision` is that of the terminal state. Exactly one of image and failure is set."""
 
     request_id: str
     customer_id: str
@@ -31,7 +31,7 @@ class Outcome:
 def outcome_for(
     message: ImageMessage, *, image: ImageRecord | None = None, failure: Failure | None = None
 ) -> Outcome:
-    """The outcome of the request that `message` asked for, as it was just written."""
+    """Return the outcome of a message's request, which was just written."""
     return Outcome(
         request_id=message.request_id,
         customer_id=message.customer_id,
@@ -43,7 +43,7 @@ def outcome_for(
 
 
 def outcome_of(request: ImageRequest, image: ImageRecord | None) -> Outcome:
-    """The outcome of a request that is terminal already; `image` is its record where it has one."""
+    """Return the outcome of a request that has ended. `image` is its record, if it has one."""
     return Outcome(
         request_id=request.request_id,
         customer_id=request.customer_id,
@@ -56,7 +56,7 @@ def outcome_of(request: ImageRequest, image: ImageRecord | None) -> Outcome:
 
 @dataclass(frozen=True, slots=True)
 class FailedRequestMessage:
-    """A FAILED request in the dead-letter queue. `revision` is that of the FAILED state."""
+    """A FAILED request in the failed-requests queue. `revision` is that of the FAILED state."""
 
     request_id: str
     customer_id: str
@@ -80,12 +80,9 @@ def failed_request_message_of(outcome: Outcome, failure: Failure) -> FailedReque
     )
 
 
-# Reading what the dead letters say.
-
-
 def decode_failed_request_message(body: str) -> FailedRequestMessage:
-    """Raises MalformedMessage for what is no letter of ours.
+    """Decode a message of the failed-requests queue. Raises MalformedMessage.
 
-    Members that are not known are left out: consumers of a later version may have written it.
+    Unknown members are ignored: a worker of a later version may have written them.
     """
     return decode_members(FailedRequestMessage, body)

@@ -1,4 +1,4 @@
-"""Telling Redis how requests ended, for servers to hear at once; nobody waits for it and nobody relies on it."""
+"""Publishes ended requests to Redis, so that servers learn of them at once. Best effort: no one waits for it."""
 
 import asyncio
 from collections.abc import Sequence
@@ -16,18 +16,18 @@ _MAX_WAITING = 1_000
 
 
 class RedisPublisher:
-    """Reads a COMPLETED request's row once, so that no server has to read it and its image's."""
+    """Publishes COMPLETED requests with their rows, so that servers do not have to read them."""
 
-    def __init__(self, tables: Tables, shared: CompletedRequestStore) -> None:
+    def __init__(self, tables: Tables, store: CompletedRequestStore) -> None:
         self._tables = tables
-        self._shared = shared
+        self._store = store
         self._outcomes: Batcher[Outcome, None] = Batcher(
-            "redis news", self._announce, max_batch=_MAX_BATCH, max_pending=_MAX_WAITING
+            "redis events", self._publish, max_batch=_MAX_BATCH, max_pending=_MAX_WAITING
         )
 
-    def announce(self, outcome: Outcome) -> None:
-        """Announce an end that the table knows already; drop it where Redis is down, or too much waits."""
-        if not self._shared.connection.available:
+    def publish(self, outcome: Outcome) -> None:
+        """Publish an outcome that is in the table already. It is dropped if Redis is down or too many wait."""
+        if not self._store.connection.available:
             REDIS_DROPPED.inc()
             return
         try:
@@ -38,16 +38,16 @@ class RedisPublisher:
     async def drain(self) -> None:
         await self._outcomes.drain()
 
-    async def _announce(self, batch: Sequence[Outcome]) -> Sequence[ItemResult[None]]:
-        await self._shared.publish(await asyncio.gather(*map(self._news, batch)))
+    async def _publish(self, batch: Sequence[Outcome]) -> Sequence[ItemResult[None]]:
+        await self._store.publish(await asyncio.gather(*map(self._event, batch)))
         return [OK] * len(batch)
 
-    async def _news(self, outcome: Outcome) -> RequestEvent:
+    async def _event(self, outcome: Outcome) -> RequestEvent:
         completed = None if outcome.image is None else await self._completed(outcome)
         return ended_event(outcome.request_id, outcome.revision, completed)
 
     async def _completed(self, outcome: Outcome) -> CompletedRequest | None:
-        """What a server would read; the message does not have all of it. None where the row cannot be read now."""
+        """Return what a server would read; a message does not have all of it. None if the row cannot be read now."""
         try:
             request = await self._tables.read_request(outcome.request_id)
         except ImageServiceError:

@@ -166,7 +166,9 @@ async def test_a_fault_that_nobody_foresaw_is_met_alone(
                 await engine.until(lambda: engine.indexed == set(ids) - {ids[3]})
                 later = await shop.completed(3)
                 await engine.until(lambda: engine.indexed >= set(later))
-        assert [each["request_id"] for each in logs if each["event"] == "event left"] == [ids[3]]
+        assert [each["request_id"] for each in logs if each["event"] == "event not indexed"] == [
+            ids[3]
+        ]
         assert await shop.left() == 1
 
 

@@ -61,7 +61,7 @@ async def test_who_announces_neither_waits_nor_fails(
     """What cannot be told is dropped and counted."""
     shared = open_completed_requests(servers.settings(redis_url=nobody))
     assert shared is not None
-    announcer = RedisPublisher(tables, shared)
+    publisher = RedisPublisher(tables, shared)
     request_id = str(uuid.uuid4())
     async with servers.running() as server:
         await server.stub.SubmitImage(submit_request(request_id))
@@ -71,8 +71,8 @@ async def test_who_announces_neither_waits_nor_fails(
     outcome = outcome_of(request, await tables.read_image(request_id))
     dropped = value(REDIS_DROPPED)
     for _ in range(5_000):
-        announcer.announce(outcome)
-    await announcer.drain()
+        publisher.publish(outcome)
+    await publisher.drain()
     assert value(REDIS_DROPPED) == dropped + 5_000
     await shared.close()
 

@@ -76,5 +76,5 @@ async def shared(
 
 
 @pytest.fixture
-def announcer(tables: Tables, shared: CompletedRequestStore) -> RedisPublisher:
+def publisher(tables: Tables, shared: CompletedRequestStore) -> RedisPublisher:
     return RedisPublisher(tables, shared)

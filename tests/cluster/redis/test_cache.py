@@ -38,7 +38,7 @@ async def completed_of(tables: Tables, request_id: str) -> CompletedRequest:
 
 
 async def test_what_a_consumer_announced_is_read_from_no_table(
-    servers: ServerFactory, tables: Tables, redis: RedisServer, announcer: RedisPublisher
+    servers: ServerFactory, tables: Tables, redis: RedisServer, publisher: RedisPublisher
 ) -> None:
     """Not by the first server that is asked, and with the same answer as from the tables."""
     counting = servers.tables(CountingTables)
@@ -49,8 +49,8 @@ async def test_what_a_consumer_announced_is_read_from_no_table(
         request_id = await submitted(without)
         await complete(tables, request_id)
         completed = await completed_of(tables, request_id)
-        announcer.announce(outcome_of(completed.request, completed.image))
-        await announcer.drain()
+        publisher.publish(outcome_of(completed.request, completed.image))
+        await publisher.drain()
         assert await status(server, request_id) == await status(without, request_id)
         assert counting.reads == 0
 
@@ -73,7 +73,7 @@ async def test_what_one_server_read_another_does_not(
 
 
 async def test_only_what_cannot_change_is_kept(
-    servers: ServerFactory, tables: Tables, redis: RedisServer, announcer: RedisPublisher
+    servers: ServerFactory, tables: Tables, redis: RedisServer, publisher: RedisPublisher
 ) -> None:
     """PENDING, FAILED, reopened and COMPLETED after all: each is seen at once, and only the last is in Redis."""
     async with servers.running(redis_url=redis.url) as server:
@@ -82,8 +82,8 @@ async def test_only_what_cannot_change_is_kept(
         await fail(tables, request_id)
         failed = await tables.read_request(request_id)
         assert failed is not None
-        announcer.announce(outcome_of(failed, None))
-        await announcer.drain()
+        publisher.publish(outcome_of(failed, None))
+        await publisher.drain()
         assert (await status(server, request_id)).state == pb.STATE_FAILED
         await tables.reopen(request_id, 2, now=now_ms())
         assert (await status(server, request_id)).state == pb.STATE_PENDING

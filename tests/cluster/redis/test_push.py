@@ -28,12 +28,12 @@ async def submitted(server: RunningServer) -> str:
     return request_id
 
 
-async def announce(announcer: RedisPublisher, tables: Tables, request_id: str) -> None:
+async def announce(publisher: RedisPublisher, tables: Tables, request_id: str) -> None:
     """What a consumer does after it has ended a request."""
     request = await tables.read_request(request_id)
     assert request is not None
-    announcer.announce(outcome_of(request, await tables.read_image(request_id)))
-    await announcer.drain()
+    publisher.publish(outcome_of(request, await tables.read_image(request_id)))
+    await publisher.drain()
 
 
 def watch(server: RunningServer, *ids: str) -> Any:
@@ -45,7 +45,7 @@ async def test_every_end_is_pushed(
     tables: Tables,
     redis: RedisServer,
     shared: CompletedRequestStore,
-    announcer: RedisPublisher,
+    publisher: RedisPublisher,
 ) -> None:
     """COMPLETED and FAILED, and what follows a redrive; a COMPLETED one without a row being read by the server."""
     counting = servers.tables(CountingTables)
@@ -56,15 +56,15 @@ async def test_every_end_is_pushed(
         assert await states(call, 2) == {good: PENDING, bad: PENDING}
         async with asyncio.timeout(PUSHED_S):
             await fail(tables, bad)
-            await announce(announcer, tables, bad)
+            await announce(publisher, tables, bad)
             assert await states(call, 1) == {bad: (pb.STATE_FAILED, 2)}
             await tables.reopen(bad, 2, now=now_ms())
             await complete(tables, bad, revision=3)
-            await announce(announcer, tables, bad)
+            await announce(publisher, tables, bad)
             assert await states(call, 1) == {bad: (pb.STATE_COMPLETED, 4)}
             before = counting.reads
             await complete(tables, good)
-            await announce(announcer, tables, good)
+            await announce(publisher, tables, good)
             assert await states(call, 1) == {good: (pb.STATE_COMPLETED, 2)}
             assert await ended_ok(call)
         assert (counting.reads, counting.glances) == (before, 0)
@@ -97,7 +97,7 @@ async def test_a_feed_that_was_cut_off_is_taken_up_again(
     tables: Tables,
     redis: RedisServer,
     shared: CompletedRequestStore,
-    announcer: RedisPublisher,
+    publisher: RedisPublisher,
 ) -> None:
     """Killed and started anew, Redis is listened to again, and pushes."""
     async with servers.running(redis_url=redis.url, **MINUTES) as server:
@@ -110,5 +110,5 @@ async def test_a_feed_that_was_cut_off_is_taken_up_again(
         await redis.heard_by(shared.channel, 1)
         await complete(tables, request_id)
         async with asyncio.timeout(PUSHED_S):
-            await announce(announcer, tables, request_id)
+            await announce(publisher, tables, request_id)
             assert await states(call, 1) == {request_id: (pb.STATE_COMPLETED, 2)}

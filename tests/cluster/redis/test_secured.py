@@ -70,10 +70,10 @@ async def test_cache_and_push_go_by_tls(
         await complete(tables, request_id)
         request = await tables.read_request(request_id)
         assert request is not None
-        announcer = RedisPublisher(tables, shared)
+        publisher = RedisPublisher(tables, shared)
         async with asyncio.timeout(PUSHED_S):
-            announcer.announce(outcome_of(request, await tables.read_image(request_id)))
-            await announcer.drain()
+            publisher.publish(outcome_of(request, await tables.read_image(request_id)))
+            await publisher.drain()
             assert await states(call, 1) == {request_id: (pb.STATE_COMPLETED, 2)}
             assert await ended_ok(call)
         assert (counting.reads, counting.glances) == (before, 0)

@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 from botocore.exceptions import ClientError
 
-from consumer.indexer.app import watch
+from consumer.indexer.app import report_index_completeness
 from consumer.indexer.metrics import INCOMPLETE
 from core.dynamodb.image_scan import images_exist
 from core.errors import DependencyUnavailable, SearchUnavailable
@@ -45,9 +45,9 @@ def test_what_was_known_holds_until_the_engine_says_otherwise() -> None:
     async def watched() -> list[float]:
         INCOMPLETE.set(0)
         engine = Engine(None, True, None, True, False, None)
-        watching = asyncio.create_task(watch(cast("Any", engine)))
+        reporting = asyncio.create_task(report_index_completeness(cast("Any", engine)))
         await engine.over.wait()
-        watching.cancel()
+        reporting.cancel()
         return engine.seen
 
     assert run_virtually(watched()) == [0, 0, 1, 1, 1, 0, 0]

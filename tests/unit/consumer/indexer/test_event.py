@@ -5,7 +5,7 @@ import uuid
 
 import pytest
 
-from consumer.indexer.event_queue import Event, MalformedEvent, decode_event, fold
+from consumer.indexer.event_queue import Event, MalformedEvent, decode_event, dedupe
 from consumer.notify.notification import notification_entry
 from consumer.notify.outcome import Outcome
 from core.model.request import Failure
@@ -44,11 +44,11 @@ def test_messages_of_one_request_are_one_event() -> None:
     """All of its messages are deleted together; the order of others stays."""
     other = str(uuid.uuid4())
     events = [Event(ID, ("a",)), Event(other, ("b",)), Event(ID, ("c",))]
-    assert fold(events) == [Event(ID, ("a", "c")), Event(other, ("b",))]
+    assert dedupe(events) == [Event(ID, ("a", "c")), Event(other, ("b",))]
 
 
 @pytest.mark.parametrize("firsts", [(True, False), (False, True)])
 def test_one_that_was_received_before_makes_it_a_repeat(firsts: tuple[bool, bool]) -> None:
     """However the other messages of the request are received."""
     one, other = (Event(ID, (str(n),), first) for n, first in enumerate(firsts))
-    assert fold([one, other]) == [Event(ID, ("0", "1"), first=False)]
+    assert dedupe([one, other]) == [Event(ID, ("0", "1"), first=False)]

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from consumer.indexer.probe import Probe
+from consumer.indexer.health_check import EngineHealthCheck
 from core.dynamodb.schema import image_item
 from core.dynamodb.statements import Statements
 from core.dynamodb.tables import Tables
@@ -62,19 +62,23 @@ async def away(_asked: dict[str, Any]) -> dict[str, Any]:
     raise OSError
 
 
-def probe(engine: Engine, answer: Callable[[dict[str, Any]], Any] = there) -> Probe:
+def health_check(
+    engine: Engine, answer: Callable[[dict[str, Any]], Any] = there
+) -> EngineHealthCheck:
     class Service:
         async def invoke(self, _operation: str, asked: dict[str, Any]) -> Any:
             return await answer(asked)
 
     service: Any = Service()
-    return Probe(Tables(cast("Any", None), service, Statements("requests", "images")), engine)
+    return EngineHealthCheck(
+        Tables(cast("Any", None), service, Statements("requests", "images")), engine
+    )
 
 
 async def test_one_image_that_is_taken_will_do() -> None:
     """What is gone is passed over, and what the engine refuses for its own sake."""
     engine = Engine({ONE: WriteStatus.REJECTED})
-    await probe(engine).ask([GONE, ONE, OTHER, ONE])
+    await health_check(engine).check([GONE, ONE, OTHER, ONE])
     assert engine.offered == [ONE, OTHER]
 
 
@@ -82,31 +86,31 @@ async def test_one_that_is_turned_away_is_waited_for() -> None:
     """An engine that is ready by its own word, but takes nothing, is not well."""
     engine = Engine({ONE: WriteStatus.UNAVAILABLE})
     with pytest.raises(SearchUnavailable, match="why"):
-        await probe(engine).ask([GONE, ONE, OTHER])
+        await health_check(engine).check([GONE, ONE, OTHER])
 
 
 async def test_one_that_is_turned_away_while_another_is_taken_is_not() -> None:
     """It would keep all others from the index."""
     engine = Engine({ONE: WriteStatus.UNAVAILABLE})
-    asking = probe(engine)
-    asking.remember(OTHER)
-    await asking.ask([ONE])
+    check = health_check(engine)
+    check.remember_indexed(OTHER)
+    await check.check([ONE])
 
 
 async def test_where_all_are_gone_one_that_was_taken_before_tells() -> None:
     """Else an engine that takes nothing would cost the next events a receive."""
     engine = Engine({OTHER: WriteStatus.UNAVAILABLE})
-    asking = probe(engine)
-    await asking.ask([GONE])
-    asking.remember(OTHER)
+    check = health_check(engine)
+    await check.check([GONE])
+    check.remember_indexed(OTHER)
     with pytest.raises(SearchUnavailable):
-        await asking.ask([GONE])
+        await check.check([GONE])
 
 
 async def test_where_all_are_gone_reads_and_a_ready_engine_will_do() -> None:
     """Their events need no write; but without tables, or without an engine, they are waited for."""
-    await probe(Engine()).ask([GONE])
+    await health_check(Engine()).check([GONE])
     with pytest.raises(DependencyUnavailable, match="OSError"):
-        await probe(Engine(), away).ask([GONE])
+        await health_check(Engine(), away).check([GONE])
     with pytest.raises(SearchUnavailable, match="nobody listens"):
-        await probe(Engine(ready=False)).ask([GONE])
+        await health_check(Engine(ready=False)).check([GONE])

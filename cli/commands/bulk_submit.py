@@ -53,7 +53,7 @@ class BulkSubmit:
     labels: Mapping[str, str] = field(default_factory=dict)
     """The labels of every image."""
     watch: bool = False
-    tally: SubmitStats = field(default_factory=SubmitStats)
+    stats: SubmitStats = field(default_factory=SubmitStats)
     server_unreachable: CallFailed | None = None
     """Set if the service did not answer after all attempts. No further URL is read then."""
     source_error: CommandFailed | None = None
@@ -86,10 +86,10 @@ class BulkSubmit:
                 await slots.acquire()
                 if self.server_unreachable is not None:
                     return
-                self.tally.read += 1
+                self.stats.read += 1
                 task = group.create_task(self._submit(url))
                 task.add_done_callback(lambda _: slots.release())
-            self.tally.all_read = self.source_error is None
+            self.stats.all_read = self.source_error is None
 
     async def _read_urls(self, urls: AsyncIterator[str]) -> AsyncIterator[str]:
         try:
@@ -115,7 +115,7 @@ class BulkSubmit:
 
     async def _on_acknowledged(self, answer: pb.SubmitImageResponse, url: str) -> None:
         submitted = Submitted(answer.request_id, url, state_name(answer.state))
-        self.tally.submitted += 1
+        self.stats.submitted += 1
         self._open[submitted.request_id] = submitted
         if self.watch:
             await self._waiting.put(submitted)
@@ -164,7 +164,7 @@ class BulkSubmit:
 
     def _report(self, outcome: RequestView) -> None:
         self._open.pop(outcome.request_id or "", None)
-        self.tally.count(outcome)
+        self.stats.count(outcome)
         self.report(outcome)
 
 

@@ -61,13 +61,13 @@ def submit(
     given, where = urls or [], str(arguments.parse_address(server))
     _require(given, file, customer)
     chosen = _only_id(chosen_id, given, file)
-    labelled, tally = parse_labels(given_labels or []), SubmitStats()
-    with _report(given, file, tally, to_json=to_json) as report:
+    labelled, stats = parse_labels(given_labels or []), SubmitStats()
+    with _report(given, file, stats, to_json=to_json) as report:
         run = _submit(
             where,
             _all(given, file),
             report,
-            tally,
+            stats,
             customer=customer,
             chosen_id=chosen,
             labels=labelled,
@@ -77,7 +77,7 @@ def submit(
         try:
             submission = asyncio.run(run)
         except KeyboardInterrupt:
-            raise Stopped(tally.progress_summary) from None
+            raise Stopped(stats.progress_summary) from None
     _judge(submission, file)
 
 
@@ -97,20 +97,20 @@ def _only_id(chosen: str | None, given: Sequence[str], file: str | None) -> str 
 
 def _judge(submission: BulkSubmit, file: str | None) -> None:
     """End the command with the exit code that the result requires."""
-    tally, source_error = submission.tally, submission.source_error
+    stats, source_error = submission.stats, submission.source_error
     if source_error is not None:
         raise (
             source_error
-            if tally.read == 0
-            else CommandFailed(f"{source_error}; {tally.progress_summary}")
+            if stats.read == 0
+            else CommandFailed(f"{source_error}; {stats.progress_summary}")
         )
     if submission.server_unreachable is not None:
         # The line of each URL has shown the cause.
-        raise CommandFailed(tally.progress_summary)
-    if tally.read == 0:
+        raise CommandFailed(stats.progress_summary)
+    if stats.read == 0:
         where = "on standard input" if file == "-" else f"in {file}"
         raise UsageError(f"nothing to submit: no URL {where}")
-    if tally.is_error:
+    if stats.errors:
         raise typer.Exit(1)
 
 
@@ -118,7 +118,7 @@ async def _submit(
     server: str,
     urls: AsyncIterator[str],
     report: Callable[[RequestView], None],
-    tally: SubmitStats,
+    stats: SubmitStats,
     *,
     customer: str,
     chosen_id: str | None,
@@ -134,7 +134,7 @@ async def _submit(
             request_id=chosen_id,
             labels=labels,
             watch=watch,
-            tally=tally,
+            stats=stats,
         )
         if many:
             submission.submits, submission.at_once = stream, MAX_UNANSWERED_ITEMS
@@ -158,7 +158,7 @@ async def _all(given: Sequence[str], file: str | None) -> AsyncIterator[str]:
 
 @contextmanager
 def _report(
-    given: Sequence[str], file: str | None, tally: SubmitStats, *, to_json: bool
+    given: Sequence[str], file: str | None, stats: SubmitStats, *, to_json: bool
 ) -> Iterator[Callable[[RequestView], None]]:
     output = Output()
     # A progress bar would overwrite the text that is being typed.
@@ -168,7 +168,7 @@ def _report(
     elif not output.is_terminal or typed:
         yield TextReport(output).report
     else:
-        report = ProgressReport(output, tally, len(given) if file is None else None)
+        report = ProgressReport(output, stats, len(given) if file is None else None)
         with report.shown():
             yield report.report
 

@@ -53,8 +53,8 @@ async def _demonstrate(console: Console, logs: Path) -> list[str]:
 
 
 async def _submit(console: Console, address: str, chosen: Sequence[Item]) -> list[Result]:
-    display_width = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*display_width, console=console, disable=not console.is_terminal) as progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("downloading, checking, publishing", total=len(chosen))
         async with connect(address) as client, asyncio.timeout(TIMEOUT_S):
             return await submit_and_follow(client, chosen, lambda _: progress.advance(task))

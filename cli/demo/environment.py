@@ -38,13 +38,13 @@ class DemoObserver:
     async def ready(self) -> None:
         await self._ready.wait()
 
-    def step(self, what: str) -> None:
-        self._status.update(what)
+    def step(self, text: str) -> None:
+        self._status.update(text)
         if not self._status.console.is_terminal:
-            self._status.console.print(what, highlight=False)
+            self._status.console.print(text, highlight=False)
 
-    def warn(self, what: str) -> None:
-        self._status.console.print(what, style="yellow", highlight=False)
+    def warn(self, text: str) -> None:
+        self._status.console.print(text, style="yellow", highlight=False)
 
     async def running(self, running: Running) -> None:
         del running
@@ -71,10 +71,10 @@ async def open_environment(
         logs=logs,
         extra_children=(_origin(images, origin_port, origin, logs),),
     )
-    spectator = DemoObserver(status)
-    system = System(plan, os.environ, spectator)
+    observer = DemoObserver(status)
+    system = System(plan, os.environ, observer)
     running = asyncio.create_task(system.run())
-    ready = asyncio.create_task(spectator.ready())
+    ready = asyncio.create_task(observer.ready())
     try:
         await asyncio.wait({running, ready}, return_when=asyncio.FIRST_COMPLETED)
         if running.done():

@@ -24,7 +24,7 @@ METADATA_SERVICE = "http://169.254.169.254/latest/meta-data/"
 
 GOOD_LABELS = {"set": "images"}
 """The labels of the valid images."""
-BEHAVIOUR_LABELS = {"set": "manners"}
+BEHAVIOUR_LABELS = {"set": "behaviours"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +44,10 @@ def list_images(folder: Path) -> list[str]:
 def items(origin: str, names: Iterable[str]) -> list[Item]:
     """Return all items. `origin` is a URL without a trailing slash; `names` must not be empty."""
     good = [Item(name, f"{origin}/pictures/{name}", COMPLETED, GOOD_LABELS) for name in names]
-    manners = [
+    behaviours = [
         Item(name, f"{origin}/{path.format(picture=good[0].name)}", COMPLETED, BEHAVIOUR_LABELS)
         for name, path in BEHAVIOURS.items()
     ]
-    is_error = [
-        Item(path.rpartition("/")[2], f"{origin}/{path}", code) for path, code in BAD.items()
-    ]
+    bad = [Item(path.rpartition("/")[2], f"{origin}/{path}", code) for path, code in BAD.items()]
     blocked = Item("metadata service", METADATA_SERVICE, "BLOCKED_ADDRESS")
-    return [*good, *manners, *is_error, blocked]
+    return [*good, *behaviours, *bad, blocked]

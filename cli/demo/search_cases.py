@@ -25,11 +25,11 @@ class Search:
 
 def searches(published: Sequence[Result]) -> Iterator[Search]:
     """Return the searches. `published` are all images of this customer, at least one."""
-    yield _labelled(published)
-    yield _near(published, like=str(_read(published[0], "perceptual_hash")))
+    yield _by_label(published)
+    yield _by_similarity(published, like=str(_metadata(published[0], "perceptual_hash")))
 
 
-def _labelled(published: Sequence[Result]) -> Search:
+def _by_label(published: Sequence[Result]) -> Search:
     """A set of images, in two formats."""
     labels = " ".join(f"--label {key}={value}" for key, value in GOOD_LABELS.items())
     formats = " ".join(f"--format {name.lower()}" for name in FORMATS)
@@ -45,12 +45,12 @@ def _labelled(published: Sequence[Result]) -> Search:
         _ids(
             result
             for result in published
-            if result.item.labels == GOOD_LABELS and _read(result, "format") in FORMATS
+            if result.item.labels == GOOD_LABELS and _metadata(result, "format") in FORMATS
         ),
     )
 
 
-def _near(published: Sequence[Result], like: str) -> Search:
+def _by_similarity(published: Sequence[Result], like: str) -> Search:
     """Near-duplicates of an image, which include the image itself."""
     return Search(
         f"--customer {CUSTOMER} --similar-to {like}",
@@ -60,7 +60,8 @@ def _near(published: Sequence[Result], like: str) -> Search:
         _ids(
             result
             for result in published
-            if (read := str(_read(result, "perceptual_hash"))) and distance(like, read) <= DISTANCE
+            if (hash_ := str(_metadata(result, "perceptual_hash")))
+            and distance(like, hash_) <= DISTANCE
         ),
     )
 
@@ -69,5 +70,5 @@ def _ids(results: Iterator[Result]) -> frozenset[str]:
     return frozenset(result.outcome.request_id or "" for result in results)
 
 
-def _read(result: Result, name: str) -> object:
+def _metadata(result: Result, name: str) -> object:
     return (result.outcome.metadata or {}).get(name, "")

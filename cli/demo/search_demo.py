@@ -26,16 +26,16 @@ async def find_mismatches(
 ) -> list[str]:
     """Run the searches, print the results, and return a line for each unexpected result."""
     async with connect(address) as client:
-        searchable = await _searchable(client, status, len(published))
+        searchable = await _wait_until_searchable(client, status, len(published))
         status.stop()
         if searchable < len(published):
             waited = f"after {TIMEOUT_S:g} s"
             return [f"{searchable} of {len(published)} images are searchable {waited}"]
-        faults = [await _shown(console, client, each, published) for each in searches(published)]
+        faults = [await _search(console, client, each, published) for each in searches(published)]
     return [fault for fault in faults if fault]
 
 
-async def _searchable(client: Client, status: Status, count: int) -> int:
+async def _wait_until_searchable(client: Client, status: Status, count: int) -> int:
     """Wait until all images are searchable or the time is over. Returns the number of searchable images."""
     query = pb.SearchImagesRequest(customer_id=CUSTOMER, page_size=1)
     waiting = "waiting until all images are searchable"
@@ -44,13 +44,13 @@ async def _searchable(client: Client, status: Status, count: int) -> int:
     status.update(waiting)
     status.start()
     end = time.monotonic() + TIMEOUT_S
-    while (found := (await client.search_page(query)).total) < count and time.monotonic() < end:
-        status.update(f"{waiting}: {found} of {count}")
+    while (total := (await client.search_page(query)).total) < count and time.monotonic() < end:
+        status.update(f"{waiting}: {total} of {count}")
         await asyncio.sleep(POLL_INTERVAL_S)
-    return found
+    return total
 
 
-async def _shown(
+async def _search(
     console: Console, client: Client, search: Search, published: Sequence[Result]
 ) -> str | None:
     """Print the results of a search. Returns the difference from the expected result, if any."""
@@ -62,10 +62,10 @@ async def _shown(
     for facet in page.facets:
         if facet.values:
             console.print(facet_table(facet))
-    found = sorted(image.request_id for image in page.images)
-    if found == sorted(search.expected) and page.total == len(found):
+    request_ids = sorted(image.request_id for image in page.images)
+    if request_ids == sorted(search.expected) and page.total == len(request_ids):
         return None
-    return f"{command}: found {len(found)} of {page.total}, expected {len(search.expected)}"
+    return f"{command}: found {len(request_ids)} of {page.total}, expected {len(search.expected)}"
 
 
 def _table(images: Sequence[pb.Image], names: Mapping[str, str]) -> Table:

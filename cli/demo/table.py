@@ -43,15 +43,15 @@ def show(console: Console, results: Sequence[Result]) -> None:
 
 
 def _table(results: Sequence[Result], id_width: int, *, urls: bool) -> Table:
-    shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold underline")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold underline")
     for heading in ("request", "image", "state"):
-        shown.add_column(heading, no_wrap=True)
-    shown.add_column("public URL / failure" if urls else "failure", no_wrap=True)
+        table.add_column(heading, no_wrap=True)
+    table.add_column("public URL / failure" if urls else "failure", no_wrap=True)
     for heading in ("size", "time"):
-        shown.add_column(heading, no_wrap=True, justify="right")
+        table.add_column(heading, no_wrap=True, justify="right")
     for result in results:
-        shown.add_row(*_row(result, id_width, urls=urls))
-    return shown
+        table.add_row(*_row(result, id_width, urls=urls))
+    return table
 
 
 def _row(result: Result, id_width: int, *, urls: bool) -> tuple[Text, ...]:

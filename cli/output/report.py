@@ -56,10 +56,10 @@ class JsonReport:
 class ProgressReport:
     """A progress bar on a terminal, with a line above it for each result. It reads the statistics of the submission."""
 
-    def __init__(self, console: Console, tally: SubmitStats, total: int | None) -> None:
+    def __init__(self, console: Console, stats: SubmitStats, total: int | None) -> None:
         """`total` is None if it is known only after all URLs were read."""
         self._lines = TextReport(console)
-        self._tally = tally
+        self._stats = stats
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -83,10 +83,10 @@ class ProgressReport:
         self._draw()
 
     def _draw(self) -> None:
-        total = self._tally.read if self._tally.all_read else None
+        total = self._stats.read if self._stats.all_read else None
         self._progress.update(
             self._task,
-            completed=self._tally.reported,
+            completed=self._stats.reported,
             total=total,
-            errors=self._tally.error_summary,
+            errors=self._stats.error_summary,
         )

@@ -12,7 +12,7 @@ from cli.output.outcome import escape_control, metadata_of
 from cli.output.text import INDENT, MIN_WIDTH, display_width, safe_json, truncate, wrap
 from imageservice.v1 import image_service_pb2 as pb
 
-_OUR_WORDS = frozenset({"format", "color"})
+_OWN_FACETS = frozenset({"format", "color"})
 """Facets with values that the service itself defines."""
 
 
@@ -70,7 +70,7 @@ def to_text(image: pb.Image) -> str:
 
     The camera name is foreign text and may look like a URL. It therefore comes after our URL, in quotes.
     """
-    return "  ".join(filter(None, [_ours(image), _camera(image)]))
+    return "  ".join(filter(None, [_own_columns(image), _camera(image)]))
 
 
 def render(image: pb.Image, width: int) -> str:
@@ -78,23 +78,23 @@ def render(image: pb.Image, width: int) -> str:
     line, camera = to_text(image), _camera(image)
     if display_width(line) <= width:
         return line
-    line = wrap(_ours(image), width)
+    line = wrap(_own_columns(image), width)
     if camera:
         line += f"\n{INDENT}{truncate(camera, max(width, MIN_WIDTH) - len(INDENT))}"
     return line
 
 
-def _ours(image: pb.Image) -> str:
+def _own_columns(image: pb.Image) -> str:
     metadata = image.metadata
     pixels = f"{metadata.width}x{metadata.height}"
-    display_width = [
+    columns = [
         image.create_time.ToJsonString(),
         f"{metadata.format:<4}",
         f"{pixels:>11}",
         f"{metadata.bytes:>12,} bytes",
         image.public_url,
     ]
-    return escape_control("  ".join(display_width))
+    return escape_control("  ".join(columns))
 
 
 def _camera(image: pb.Image) -> str:
@@ -118,6 +118,6 @@ def facet_table(facet: pb.Facet) -> Table:
     table.add_column(facet.field.replace("_", " "), overflow="fold", min_width=16)
     table.add_column("images", justify="right")
     for each in facet.values:
-        value = escape_control(each.value) if facet.field in _OUR_WORDS else safe_json(each.value)
+        value = escape_control(each.value) if facet.field in _OWN_FACETS else safe_json(each.value)
         table.add_row(Text(value), f"{each.count:,}")
     return table

@@ -19,7 +19,7 @@ class SubmitStats:
     """Neither acknowledged nor refused, or the watch was interrupted."""
 
     @property
-    def is_error(self) -> int:
+    def errors(self) -> int:
         return self.failed + self.refused + self.unknown
 
     @property

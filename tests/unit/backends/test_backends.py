@@ -1,4 +1,4 @@
-"""What the real backends are made from: pure parts of fetching, mirroring and routing."""
+"""The pure parts of the real backends: reading tool output, mirroring resources, routing calls."""
 
 import json
 
@@ -19,7 +19,7 @@ INDEX = {
 
 
 @pytest.mark.parametrize(
-    ("told", "major"),
+    ("output", "major"),
     [
         ('openjdk version "17.0.15" 2025-04-15\nOpenJDK Runtime Environment', 17),
         ('openjdk version "21" 2023-09-19', 21),
@@ -27,27 +27,27 @@ INDEX = {
         ("no such thing", 0),
     ],
 )
-def test_javas_version_is_read_from_its_words(told: str, major: int) -> None:
-    """Before Java 9 the major version stood second."""
-    assert java_major(told) == major
+def test_the_java_version_is_parsed(output: str, major: int) -> None:
+    """Before Java 9 the major version was the second number."""
+    assert java_major(output) == major
 
 
 @pytest.mark.parametrize(
-    ("told", "line"),
+    ("output", "line"),
     [
         ("\x1b[0m\n[ERROR] Failed: no route\n[ERROR] \n[ERROR] Help", "Failed: no route"),
         ("[INFO] fetching\n[\x1b[1;31mERROR\x1b[m] Could not resolve x", "Could not resolve x"),
         ("", "it did not say why"),
     ],
 )
-def test_mavens_first_complaint_is_one_line(told: str, line: str) -> None:
-    """Colours and marks are left out, and so is all that follows from the first error."""
-    assert first_complaint(told) == line
+def test_the_first_error_of_maven_is_one_line(output: str, line: str) -> None:
+    """Without colours, log levels and the errors that follow from the first one."""
+    assert first_complaint(output) == line
 
 
 @pytest.mark.parametrize("indexes", [[], [INDEX]])
-def test_a_table_is_made_like_the_templates(indexes: list[dict[str, object]]) -> None:
-    """Keys, attributes and indexes are taken over; counts, ARNs and states are not."""
+def test_a_table_is_mirrored(indexes: list[dict[str, object]]) -> None:
+    """Keys, attributes and indexes are copied; counts, ARNs and states are not."""
     described = {
         "TableName": "t-requests",
         "TableStatus": "ACTIVE",
@@ -67,23 +67,23 @@ def test_a_table_is_made_like_the_templates(indexes: list[dict[str, object]]) ->
     }
 
 
-def test_a_queue_is_made_like_the_templates() -> None:
-    """What decides how it behaves is taken over, its redrive policy as it stands."""
+def test_a_queue_is_mirrored() -> None:
+    """The attributes that determine its behaviour are copied, with an unchanged redrive policy."""
     policy = json.dumps(
         {
             "deadLetterTargetArn": "arn:aws:sqs:us-east-1:000000000000:t-undelivered",
             "maxReceiveCount": 10,
         }
     )
-    kept = {"VisibilityTimeout": "3", "RedrivePolicy": policy}
-    told = {**kept, "ApproximateNumberOfMessages": "2", "SqsManagedSseEnabled": "true"}
-    assert queue_like(told) == kept
-    assert dead_letter_queue(kept) == "t-undelivered"
+    copied = {"VisibilityTimeout": "3", "RedrivePolicy": policy}
+    attributes = {**copied, "ApproximateNumberOfMessages": "2", "SqsManagedSseEnabled": "true"}
+    assert queue_like(attributes) == copied
+    assert dead_letter_queue(copied) == "t-undelivered"
     assert dead_letter_queue({"VisibilityTimeout": "3"}) is None
 
 
 @pytest.mark.parametrize(
-    ("operation", "asked", "tables"),
+    ("operation", "parameters", "tables"),
     [
         ("GetItem", {"TableName": "one"}, {"one"}),
         ("Query", {"TableName": "one", "IndexName": "byCustomer"}, {"one"}),
@@ -96,10 +96,11 @@ def test_a_queue_is_made_like_the_templates() -> None:
         ("ListTables", {}, set()),
     ],
 )
-def test_the_tables_of_a_call_are_known(
-    operation: str, asked: dict[str, object], tables: set[str]
+def test_the_tables_of_a_call(
+    operation: str, parameters: dict[str, object], tables: set[str]
 ) -> None:
-    """Each is on the real backend before the call goes there."""
+    """The router creates each on the real backend before it forwards the call."""
     signed = Signed("tests", "us-east-1", "dynamodb")
     target = f"DynamoDB_20120810.{operation}"
-    assert tables_of(Request(signed, "POST", "/", "", target, json.dumps(asked).encode())) == tables
+    body = json.dumps(parameters).encode()
+    assert tables_of(Request(signed, "POST", "/", "", target, body)) == tables

@@ -1,4 +1,4 @@
-"""Where the real backends cannot run, one line says what is missing."""
+"""If the real backends cannot run, the error is one line that names the missing tool."""
 
 import os
 from pathlib import Path
@@ -16,7 +16,7 @@ FETCHED = """for option; do case $option in -DoutputDirectory=*) /bin/mkdir -p "
 
 @pytest.fixture
 def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The only folder of programs, empty, and a cache with nothing in it."""
+    """An empty folder as PATH, and an empty cache."""
     folder = tmp_path / "bin"
     folder.mkdir()
     monkeypatch.setenv("PATH", str(folder))
@@ -31,7 +31,7 @@ def install(folder: Path, **programs: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("programs", "says"),
+    ("programs", "message"),
     [
         ({}, "needs a JDK of Java 17 or newer: java and javac are not both installed"),
         (
@@ -56,21 +56,21 @@ def install(folder: Path, **programs: str) -> None:
         ),
     ],
 )
-def test_one_line_names_what_is_missing(tools: Path, programs: dict[str, str], says: str) -> None:
-    """And nothing half-made is left for the next run to take for whole."""
+def test_the_missing_tool_is_named(tools: Path, programs: dict[str, str], message: str) -> None:
+    """A failed download leaves nothing in the cache that the next run would take for complete."""
     install(tools, **programs)
     with pytest.raises(BackendMissing) as missing:
         fetch()
-    told = str(missing.value)
-    assert told.startswith("--backend=real")
-    assert says in told
-    assert "\n" not in told
+    text = str(missing.value)
+    assert text.startswith("--backend=real")
+    assert message in text
+    assert "\n" not in text
     cache = Path(os.environ["XDG_CACHE_HOME"]) / "imageservice-tools"
     assert not cache.exists() or list(cache.iterdir()) == []
 
 
-def test_what_was_fetched_is_not_fetched_again(tools: Path) -> None:
-    """With the cache filled, Maven and the network are not needed any more."""
+def test_cached_jars_are_not_fetched_again(tools: Path) -> None:
+    """With a filled cache neither Maven nor the network is needed."""
     install(tools, java=JAVA.format("17"), javac="exit 0", mvn=FETCHED)
     folder = fetch()
     (tools / "mvn").unlink()

@@ -1,4 +1,4 @@
-"""The command's own ways: usage errors, exit codes, one line on stderr."""
+"""The command line: usage errors, exit codes, one line on stderr."""
 
 import re
 import socket
@@ -75,34 +75,36 @@ NO_ID = "is not a request id: that is a UUID, 32 hexadecimal digits in five grou
     ],
 )
 def test_usage_errors(arguments: list[str], line: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """What cannot be tried is one line on stderr and exit 2."""
+    """A usage error is one line on stderr and exit 2."""
     assert run(arguments) == 2
     printed = capsys.readouterr()
     assert printed.err == f"imageservice: {line}\n"
     assert not printed.out
 
 
-def test_a_missing_embedded_aws_says_what_to_install(
+def test_a_missing_embedded_aws_names_the_package_to_install(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without the extra, `up` says how to install it."""
+    """Without the extra `local`, `up` prints how to install it."""
     monkeypatch.setattr("cli.local.plan.find_spec", lambda _name: None)
     assert run(["up"]) == 2
     assert "pip install -e '.[local]'" in capsys.readouterr().err
 
 
 def test_a_port_in_use(capsys: pytest.CaptureFixture[str]) -> None:
-    """`up` on a port that is taken starts nothing and says so."""
+    """`up` on a port that is in use starts nothing and prints the port."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        where = f"127.0.0.1:{taken.getsockname()[1]}"
-        assert run(["up", "--address", where, "--aws-endpoint", "http://127.0.0.1:1"]) == 2
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        assert run(["up", "--address", address, "--aws-endpoint", "http://127.0.0.1:1"]) == 2
     line = capsys.readouterr().err
-    assert line.startswith(f"imageservice: cannot use {where} for the gRPC server: ")
+    assert line.startswith(f"imageservice: cannot use {address} for the gRPC server: ")
     assert line.count("\n") == 1
 
 
-def test_nobody_there(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that does not answer is one line and exit 1; the address may come from the environment."""
+def test_an_unreachable_server(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is one line on stderr and exit 1. The address may come from the environment."""
     monkeypatch.setenv("IMAGESERVICE_ADDRESS", "127.0.0.1:1")
     assert run(["status", "6d2f0c1e-3a5b-4a53-9a35-0a4d8f0c2a11"]) == 1
     line = capsys.readouterr().err
@@ -112,37 +114,37 @@ def test_nobody_there(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Mo
 
 
 def test_version(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """`--version` prints the distribution's."""
+    """`--version` prints the version of the distribution."""
     monkeypatch.setattr("cli.main.version", lambda name: f"1.2.3 of {name}")
     assert run(["--version"]) == 0
     assert capsys.readouterr().out == "imageservice 1.2.3 of imageservice-app\n"
 
 
 def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
-    """Help lists every command."""
+    """`--help` lists every command."""
     assert run(["--help"]) == 0
     printed = capsys.readouterr().out
     for command in ("up", "submit", "status", "watch", "reconcile", "retry-failed", "reindex"):
         assert re.search(rf"\b{command}\b", printed)
 
 
-def test_a_line_is_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A name with a newline or an escape in it does not break the error's line."""
+def test_an_error_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also if a file name in it contains a newline or an escape character."""
     assert run(["submit", "--file", str(tmp_path / "a\nb\x1b[31m")]) == 2
     assert capsys.readouterr().err.count("\n") == 1
 
 
 @pytest.mark.parametrize("command", ["submit", "status", "watch"])
 def test_flags_take_no_value(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Help does not make a flag look as if it took a value."""
+    """Help shows no value for a flag."""
     assert run([command, "--help"]) == 0
     printed = capsys.readouterr().out
     assert "--json" in printed
     assert "bool" not in printed
 
 
-def test_a_typo_in_a_parameter(capsys: pytest.CaptureFixture[str]) -> None:
-    """A parameter that the template does not have starts nothing; the line lists those that it has."""
+def test_an_unknown_parameter(capsys: pytest.CaptureFixture[str]) -> None:
+    """A parameter that the template does not have is a usage error that lists the parameters of the template."""
     assert run(["up", "--parameter", "MaxRecieveCount=3"]) == 2
     line = capsys.readouterr().err
     assert line.startswith("imageservice: --parameter MaxRecieveCount: core/stack.yaml has only ")

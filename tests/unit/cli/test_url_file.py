@@ -1,4 +1,4 @@
-"""URLs are read a piece at a time, from files and pipes."""
+"""URLs are read in chunks, from files and pipes."""
 
 import asyncio
 import os
@@ -13,9 +13,9 @@ from cli.errors import UsageError
 from cli.url_file import CHUNK_BYTES, MAX_LINE_BYTES, LineSplitter, read
 
 
-def urls_of(pieces: list[bytes]) -> list[str]:
+def urls_of(chunks: list[bytes]) -> list[str]:
     lines = LineSplitter()
-    urls = [url for piece in pieces for url in lines.feed(piece)]
+    urls = [url for chunk in chunks for url in lines.feed(chunk)]
     return urls + lines.end()
 
 
@@ -33,22 +33,22 @@ def urls_of(pieces: list[bytes]) -> list[str]:
     ],
 )
 def test_lines(text: bytes, urls: list[str]) -> None:
-    """A URL a line; blank lines, comments and what surrounds a URL are left out."""
+    """One URL per line. Blank lines, comments and spaces around a URL are skipped."""
     assert urls_of([text]) == urls
 
 
 @given(st.lists(st.sampled_from(["http://a/", "http://ä/x", "", "# no"])), st.data())
-def test_pieces_do_not_matter(lines: list[str], data: st.DataObject) -> None:
-    """However the bytes are cut into pieces, also within a character, the URLs are the same."""
+def test_chunk_boundaries_do_not_matter(lines: list[str], data: st.DataObject) -> None:
+    """The URLs are the same for all chunk boundaries, also within a character."""
     text = "\n".join(lines).encode()
     cuts = sorted(data.draw(st.lists(st.integers(0, len(text)))))
     edges = [0, *cuts, len(text)]
-    pieces = [text[start:end] for start, end in pairwise(edges)]
-    assert urls_of(pieces) == urls_of([text])
+    chunks = [text[start:end] for start, end in pairwise(edges)]
+    assert urls_of(chunks) == urls_of([text])
 
 
-def test_an_endless_line_is_refused() -> None:
-    """A line without an end is not held in memory for ever; the message says which line."""
+def test_a_line_that_is_too_long_is_refused() -> None:
+    """So that memory is bounded. The error has the line number."""
     lines = LineSplitter()
     assert list(lines.feed(b"http://a/\n")) == ["http://a/"]
     assert not list(lines.feed(bytes(MAX_LINE_BYTES)))
@@ -56,24 +56,24 @@ def test_an_endless_line_is_refused() -> None:
         list(lines.feed(b"x"))
 
 
-def test_a_line_that_is_no_text_is_refused() -> None:
-    """A line that is not UTF-8 is named by its number, after what stands before it."""
+def test_a_line_that_is_not_utf_8_is_refused() -> None:
+    """The URLs before it are returned first. The error has the line number."""
     urls = LineSplitter().feed(b"http://a/\n\n\xff\nhttp://b/\n")
     assert next(urls) == "http://a/"
     with pytest.raises(UsageError, match="line 3 is not UTF-8"):
         next(urls)
 
 
-async def test_a_file_larger_than_a_piece(tmp_path: Path) -> None:
-    """A file of many pieces is read to its end, in order."""
+async def test_a_file_larger_than_a_chunk(tmp_path: Path) -> None:
+    """It is read to its end, in order."""
     urls = [f"http://origin/{number:06}.png" for number in range(CHUNK_BYTES // 8)]
     file = tmp_path / "urls.txt"
     await asyncio.to_thread(file.write_text, "\n".join(urls))
     assert [url async for url in read(str(file))] == urls
 
 
-async def test_a_pipe_is_read_as_it_comes(tmp_path: Path) -> None:
-    """A URL that a pipe delivers is there before the pipe ends."""
+async def test_a_pipe_is_read_as_it_is_written(tmp_path: Path) -> None:
+    """A URL is returned before the pipe ends."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     writing = await asyncio.to_thread(os.open, pipe, os.O_RDWR)
@@ -87,12 +87,12 @@ async def test_a_pipe_is_read_as_it_comes(tmp_path: Path) -> None:
 
 
 async def test_a_missing_file(tmp_path: Path) -> None:
-    """A file that is not there is a usage error that names it."""
+    """It is a usage error with the name of the file."""
     with pytest.raises(UsageError, match=r"none\.txt: No such file"):
         [url async for url in read(str(tmp_path / "none.txt"))]
 
 
-async def test_a_folder_is_named(tmp_path: Path) -> None:
-    """What opens and cannot be read is named as well."""
+async def test_a_folder_is_refused(tmp_path: Path) -> None:
+    """It can be opened but not read, and the error has its name."""
     with pytest.raises(UsageError, match=f"--file {tmp_path}: Is a directory"):
         [url async for url in read(str(tmp_path))]

@@ -1,4 +1,4 @@
-"""How calls are read from requests, and judged by the template's roles."""
+"""AWS calls are parsed from HTTP requests and checked against the roles of the template."""
 
 import copy
 import json
@@ -47,7 +47,7 @@ def batch(*statements: str) -> Request:
 
 
 @pytest.mark.parametrize(
-    ("asked", "expected"),
+    ("received", "expected"),
     [
         (dynamodb("GetItem", {"TableName": "t-requests"}), [("dynamodb:GetItem", TABLE)]),
         (
@@ -104,13 +104,13 @@ def batch(*statements: str) -> Request:
         ),
     ],
 )
-def test_a_request_is_read_as_calls(asked: Request, expected: list[tuple[str, str]]) -> None:
-    """A request names every action that AWS would authorise, with its resource."""
-    assert [(call.api, call.resource) for call in calls(asked)] == expected
+def test_the_calls_of_a_request(received: Request, expected: list[tuple[str, str]]) -> None:
+    """They are all actions that AWS would authorise, with their resources."""
+    assert [(call.api, call.resource) for call in calls(received)] == expected
 
 
 def test_the_signature_names_the_caller_and_the_service() -> None:
-    """The access key id and IAM's name of the service are read from the Authorization header."""
+    """The access key id and the IAM name of the service come from the Authorization header."""
     header = "AWS4-HMAC-SHA256 Credential=server/20260101/us-east-1/monitoring/aws4_request, …"
     assert Signed.parse(header) == Signed("server", "us-east-1", "cloudwatch")
     assert Signed.parse("Bearer token") is None
@@ -159,23 +159,23 @@ def test_the_signature_names_the_caller_and_the_service() -> None:
 def test_a_role_is_allowed_its_own_actions_only(
     permissions: Permissions, role: str, api: str, resource: str, *, allowed: bool
 ) -> None:
-    """A call is allowed when the role's policy names its action and its resource."""
+    """A call is allowed if the policy of the role has its action and its resource."""
     assert permissions.allowed(role, api, resource) is allowed
 
 
-def test_only_calls_that_a_role_may_not_make_are_refused(permissions: Permissions) -> None:
-    """Refused calls are listed; the suite's own hand is free."""
-    drained = Call("consumer", "sqs:PurgeQueue", QUEUE)
+def test_only_calls_beyond_the_role_are_refused(permissions: Permissions) -> None:
+    """The calls of the tests themselves are not checked."""
+    purge = Call("consumer", "sqs:PurgeQueue", QUEUE)
     made = [
-        drained,
+        purge,
         Call("consumer", "sqs:ReceiveMessage", QUEUE),
         Call("tests", "sqs:PurgeQueue", QUEUE),
     ]
-    assert permissions.refused(made) == [drained]
+    assert permissions.refused(made) == [purge]
 
 
-def test_an_action_taken_from_the_template_is_missed() -> None:
-    """A permission that the template loses makes the call that needed it refused."""
+def test_a_permission_removed_from_the_template_is_noticed() -> None:
+    """The call that needs it is refused."""
     template = copy.deepcopy(load_template(TEMPLATE))
     policy = template["Resources"]["ServerRole"]["Properties"]["Policies"][0]["PolicyDocument"]
     policy["Statement"][0]["Action"].remove("dynamodb:PartiQLInsert")
@@ -192,8 +192,8 @@ def test_an_action_taken_from_the_template_is_missed() -> None:
         {"Effect": "Allow", "Action": "s3:GetObject", "Resource": {"Ref": "Bucket"}},
     ],
 )
-def test_a_policy_that_is_not_understood_is_an_error(statement: dict[str, Any]) -> None:
-    """A statement of a kind that this reading does not know is never taken for a grant."""
+def test_an_unsupported_policy_statement_is_an_error(statement: dict[str, Any]) -> None:
+    """It is never taken for a grant."""
     template = copy.deepcopy(load_template(TEMPLATE))
     policy = template["Resources"]["ServerRole"]["Properties"]["Policies"][0]["PolicyDocument"]
     policy["Statement"].append(statement)

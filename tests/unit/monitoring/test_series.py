@@ -73,7 +73,7 @@ def test_the_registry_has_its_labels() -> None:
     + [(r.variant, r.expr) for r in RULES if r.labels.get("deprecated") != "true"],
 )
 def test_counters_are_used_with_rate(where: str, expr: str) -> None:
-    """The value of a counter means nothing: it starts at 0 in every new pod."""
+    """The value of a counter alone says nothing, because it starts at 0 in every new pod."""
     for selector in promql.selectors(expr):
         if is_counter(selector.metric):
             assert selector.within in promql.GROWTH, f"{where}: {selector.text}"

@@ -1,4 +1,4 @@
-"""The client retries what is safe to retry, resumes watches, and reads what errors say."""
+"""The client retries calls that are safe to retry, resumes watches and reads error details."""
 
 import uuid
 from collections.abc import AsyncIterator
@@ -51,10 +51,10 @@ def pending(request_id: str) -> pb.ImageRequest:
     return pb.ImageRequest(request_id=request_id, state=pb.STATE_PENDING, revision=1)
 
 
-async def test_an_overloaded_server_is_asked_again(
+async def test_a_submit_to_an_overloaded_server_is_retried(
     service: ScriptedService, client: Client
 ) -> None:
-    """A submit that was refused for load is repeated under the same id until it is accepted."""
+    """A submit that is refused with OVERLOADED is repeated with the same id until it is accepted."""
     service.refusals[URL] = [overloaded(), overloaded(retry_after_ms=20)]
     request_id = new_id()
     answer = await client.submit(URL, "acme", request_id)
@@ -64,17 +64,15 @@ async def test_an_overloaded_server_is_asked_again(
 
 
 async def test_attempts_are_bounded(service: ScriptedService, client: Client) -> None:
-    """A server that stays overloaded is given up after a bounded number of attempts, with its reason."""
+    """If the server stays overloaded, the call fails with its reason after the last attempt."""
     service.refusals[URL] = [overloaded()] * (QUICK.attempts + 1)
     fault = await refused(client)
     assert fault.reason == "OVERLOADED"
     assert service.asked[URL] == QUICK.attempts
 
 
-async def test_violations_are_named_and_not_retried(
-    service: ScriptedService, client: Client
-) -> None:
-    """A broken message is refused once; the line names the reason and each field."""
+async def test_an_invalid_request_is_not_retried(service: ScriptedService, client: Client) -> None:
+    """The error names the reason and each invalid field."""
     service.refusals[URL] = [invalid("url", "Must be http or https.")]
     fault = await refused(client)
     assert fault.code == "INVALID_ARGUMENT"
@@ -84,32 +82,32 @@ async def test_violations_are_named_and_not_retried(
 
 
 async def test_an_error_without_details(service: ScriptedService, client: Client) -> None:
-    """An error that carries no details still has a reason, its code, and its text."""
+    """Without details the status code is the reason."""
     service.refusals[URL] = [Refusal(grpc.StatusCode.PERMISSION_DENIED, "not for you")]
     assert (await refused(client)).sentence() == "PERMISSION_DENIED: not for you"
 
 
 async def test_an_unknown_request(client: Client) -> None:
-    """Asking for an id that nobody knows raises the server's reason."""
+    """The status of an unknown id raises the reason of the server."""
     with pytest.raises(CallFailed, match=r"^REQUEST_NOT_FOUND: No such request\.$"):
         await client.status(new_id())
 
 
-async def test_nobody_there() -> None:
-    """A server that does not answer is named by its address."""
+async def test_an_unreachable_server() -> None:
+    """The error names its address."""
     async with connect("127.0.0.1:1", QUICK) as client:
         with pytest.raises(CallFailed, match=r"no server answers at 127\.0\.0\.1:1 "):
             await client.status(new_id())
 
 
-def test_a_cause_without_its_bracket() -> None:
-    """The end of a bracket whose beginning was cut off is no part of the cause."""
+def test_a_cause_without_its_opening_bracket() -> None:
+    """A closing bracket without its opening bracket is not part of the cause."""
     nested = "DNS resolution failed for x:1: [C-ares status: Domain name not found]"
     assert _last_cause(nested) == "Domain name not found"
 
 
-async def test_waiting_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
-    """While no server is there the person is told so, once."""
+async def test_waiting_for_a_server_is_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """Also if several calls wait for the server."""
     async with connect("127.0.0.1:1", QUICK) as client:
         await refused(client)
         await refused(client)
@@ -118,7 +116,7 @@ async def test_waiting_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 async def test_a_watch_resumes(service: ScriptedService, client: Client) -> None:
-    """A stream that breaks is opened again for what has not ended; no state is told twice."""
+    """A broken stream is reopened for requests that have not ended. No state is reported twice."""
     first, second = new_id(), new_id()
     service.watches = [
         ([completed("", first), pending(second)], draining()),
@@ -129,8 +127,8 @@ async def test_a_watch_resumes(service: ScriptedService, client: Client) -> None
     assert service.watched == [[first, second], [second], [second]]
 
 
-async def test_a_watch_gives_up(service: ScriptedService, client: Client) -> None:
-    """A watch that is refused for good raises the reason at once."""
+async def test_a_watch_raises_a_permanent_error(service: ScriptedService, client: Client) -> None:
+    """An error that a retry cannot help is raised at once."""
     service.watches = [([], invalid("request_ids[0]", "Must be a UUID."))]
     with pytest.raises(CallFailed, match=r"request_ids\[0\]: Must be a UUID"):
         [request async for request in client.watch(["x"])]
@@ -138,7 +136,7 @@ async def test_a_watch_gives_up(service: ScriptedService, client: Client) -> Non
 
 
 async def test_a_failed_request_ends_a_watch(service: ScriptedService, client: Client) -> None:
-    """FAILED is an end like COMPLETED."""
+    """FAILED is terminal like COMPLETED."""
     request_id = new_id()
     service.submitted[request_id] = URL
     service.ends[URL] = failed(URL)
@@ -146,8 +144,8 @@ async def test_a_failed_request_ends_a_watch(service: ScriptedService, client: C
     assert states == [pb.STATE_FAILED]
 
 
-async def test_a_list_is_walked_page_by_page(service: ScriptedService, client: Client) -> None:
-    """Empty pages do not end it, one that is refused for load is asked for again, and the fields stay the same."""
+async def test_a_list_is_read_page_by_page(service: ScriptedService, client: Client) -> None:
+    """An empty page does not end the list, an overloaded page is retried, and the other fields stay the same."""
     first, last = (pb.ImageRequest(request_id=new_id()) for _ in range(2))
     service.pages = [
         pb.ListRequestsResponse(requests=[first], next_page_token="one"),
@@ -155,9 +153,9 @@ async def test_a_list_is_walked_page_by_page(service: ScriptedService, client: C
         pb.ListRequestsResponse(next_page_token="two"),
         pb.ListRequestsResponse(requests=[last]),
     ]
-    asked = pb.ListRequestsRequest(customer_id="acme", state=pb.STATE_PENDING, page_size=7)
-    assert [request async for request in client.requests(asked)] == [first, last]
+    query = pb.ListRequestsRequest(customer_id="acme", state=pb.STATE_PENDING, page_size=7)
+    assert [request async for request in client.requests(query)] == [first, last]
     assert [each.page_token for each in service.listed] == ["", "one", "one", "two"]
     for each in service.listed:
         each.page_token = ""
-        assert each == asked
+        assert each == query

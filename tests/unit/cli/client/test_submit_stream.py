@@ -1,4 +1,4 @@
-"""Submitting over one stream: it is opened again where it breaks, and each URL is told once all the same."""
+"""Submits over one stream. A broken stream is reopened, and each URL is still reported once."""
 
 import asyncio
 import uuid
@@ -52,8 +52,8 @@ async def submit(
     return submission, reported
 
 
-async def test_all_go_over_one_stream() -> None:
-    """Each URL is told once as PENDING, under an id of its own, and one stream carries them all."""
+async def test_all_urls_are_submitted_over_one_stream() -> None:
+    """Each URL is reported once as PENDING with its own id."""
     service = ScriptedService()
     async with serving(service) as address:
         _, reported = await submit(address, numbered(600))
@@ -67,41 +67,41 @@ async def test_all_go_over_one_stream() -> None:
     "end", [draining(), Refusal(grpc.StatusCode.UNAVAILABLE, "Socket closed"), None]
 )
 async def test_a_broken_stream_is_resumed(end: Refusal | None) -> None:
-    """What a stream left unanswered is sent again under the same ids: each URL is accepted and told once."""
+    """Unanswered items are sent again with the same ids. Each URL is accepted and reported once."""
     service = ScriptedService(streams=[(40, end), (0, end), (100, end)])
     async with serving(service) as address:
         submission, reported = await submit(address, numbered(300))
     assert sorted(outcome.url for outcome in reported) == sorted(numbered(300))
     assert service.submitted == {outcome.request_id: outcome.url for outcome in reported}
     assert service.opened == 4
-    assert submission.tally.is_error == 0
+    assert submission.stats.errors == 0
 
 
 async def test_one_refused_item_does_not_stop_the_others() -> None:
-    """What is refused is told with its reason and field, named as for a single submit; the rest goes on."""
+    """It is reported with its reason and field, as for a single submit."""
     service = ScriptedService(refusals={"ftp://x": [invalid("url", "Must be http or https.")]})
     async with serving(service) as address:
         submission, reported = await submit(address, ["ftp://x", *numbered(20)])
     (fault,) = (outcome.error for outcome in reported if outcome.error)
     assert fault.sentence() == "INVALID_REQUEST: url: Must be http or https."
     assert fault.code == "INVALID_ARGUMENT"
-    assert (submission.tally.submitted, submission.tally.is_error) == (20, 1)
+    assert (submission.stats.submitted, submission.stats.errors) == (20, 1)
     assert service.asked["ftp://x"] == 1
 
 
-async def test_an_overloaded_item_is_sent_again() -> None:
-    """An item that was refused for load alone is repeated after the delay that the server asks for."""
+async def test_an_overloaded_item_is_retried() -> None:
+    """After the delay that the server asks for."""
     url = "http://origin/7.png"
     service = ScriptedService(refusals={url: [overloaded(), overloaded(retry_after_ms=20)]})
     async with serving(service) as address:
         submission, reported = await submit(address, numbered(10))
-    assert len(reported) == submission.tally.submitted == 10
+    assert len(reported) == submission.stats.submitted == 10
     assert service.asked[url] == 3
     assert service.opened == 1
 
 
 async def test_attempts_of_an_item_are_bounded() -> None:
-    """An item that stays refused for load is given up after as many attempts as a single submit."""
+    """If an item stays overloaded, it fails after as many attempts as a single submit."""
     url = "http://origin/7.png"
     service = ScriptedService(refusals={url: [overloaded()] * (QUICK.attempts + 1)})
     async with serving(service) as address:
@@ -110,26 +110,26 @@ async def test_attempts_of_an_item_are_bounded() -> None:
     assert service.asked[url] == QUICK.attempts
 
 
-async def test_nobody_answers() -> None:
-    """When no server answers after all attempts, no further URL is read and each is told why."""
+async def test_an_unreachable_server_ends_the_submission() -> None:
+    """After the last attempt no further URL is read, and each URL that was read is reported with the error."""
     submission, reported = await submit("127.0.0.1:1", numbered(100_000))
     assert submission.server_unreachable is not None
-    assert submission.tally.read == len(reported) <= 2 * MAX_UNANSWERED_ITEMS
+    assert submission.stats.read == len(reported) <= 2 * MAX_UNANSWERED_ITEMS
     assert {outcome.error.reason for outcome in reported if outcome.error} == {"UNAVAILABLE"}
 
 
-async def test_a_server_that_was_there_is_waited_for() -> None:
-    """A server that answered before and is away for longer than all attempts take is still resumed with."""
-    patient = RetryPolicy(attempts=1, backoff=Backoff(0.001, 0.01))
+async def test_a_server_that_answered_before_is_waited_for() -> None:
+    """The stream is resumed even if the server is away for longer than all attempts of a call take."""
+    retry = RetryPolicy(attempts=1, backoff=Backoff(0.001, 0.01))
     service = ScriptedService(streams=[(5, draining()), *[(0, draining())] * 5])
     async with serving(service) as address:
-        submission, reported = await submit(address, numbered(50), patient)
-    assert len(reported) == submission.tally.submitted == 50
+        submission, reported = await submit(address, numbered(50), retry)
+    assert len(reported) == submission.stats.submitted == 50
     assert service.opened == 7
 
 
-async def test_an_interrupted_submission_tells_the_ids() -> None:
-    """Cancelled while it reads and watches, it still tells each id: those acknowledged and those under way."""
+async def test_an_interrupted_submission_reports_the_ids() -> None:
+    """A submission that is cancelled while it reads and watches reports acknowledged and in-flight ids."""
     reported: list[RequestView] = []
     service = ScriptedService(held=asyncio.Event(), streams=[(3, draining())])
 
@@ -140,16 +140,16 @@ async def test_an_interrupted_submission_tells_the_ids() -> None:
         yield "http://origin/3.png"
         await asyncio.Event().wait()
 
-    patient = RetryPolicy(backoff=Backoff(3_600, 3_600))
+    retry = RetryPolicy(backoff=Backoff(3_600, 3_600))
     async with (
         serving(service) as address,
-        connect(address, patient) as client,
+        connect(address, retry) as client,
         open_submit_stream(client) as stream,
     ):
         submission = BulkSubmit(client, "acme", reported.append, submits=stream, watch=True)
         running = asyncio.create_task(submission.run(endless()))
-        # The server counts the fourth before the client has read the third one's answer.
-        while len(service.submitted) < 4 or submission.tally.submitted < 3:  # noqa: ASYNC110  neither has an Event
+        # The server counts the fourth item before the client has read the response to the third.
+        while len(service.submitted) < 4 or submission.stats.submitted < 3:  # noqa: ASYNC110  neither has an Event
             await asyncio.sleep(0)
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -158,8 +158,8 @@ async def test_an_interrupted_submission_tells_the_ids() -> None:
     assert [outcome.error.code for outcome in reported if outcome.error] == ["CANCELLED"]
 
 
-class Broken(Client):
-    """Opening a stream meets a fault that nobody foresaw."""
+class BrokenClient(Client):
+    """A client that fails to open a stream."""
 
     def __init__(self, fault: BaseException) -> None:
         super().__init__(cast("Any", None), "nowhere", QUICK)
@@ -170,23 +170,23 @@ class Broken(Client):
 
 
 @pytest.mark.parametrize(
-    ("fault", "heard"),
+    ("fault", "raised"),
     [(RuntimeError("a fault"), RuntimeError), (asyncio.CancelledError(), RetriesExhausted)],
     ids=["an error", "a cancelled call"],
 )
-def test_a_stream_that_dies_leaves_nobody_waiting(
-    fault: BaseException, heard: type[Exception]
+def test_an_unexpected_error_reaches_every_caller(
+    fault: BaseException, raised: type[Exception]
 ) -> None:
-    """Who waits for an answer and who asks later both hear of what ended the stream."""
+    """Callers that wait for a response and callers that come later get the error that ended the stream."""
 
     async def scenario() -> None:
-        stream = SubmitStream(Broken(fault))
+        stream = SubmitStream(BrokenClient(fault))
         waiting = asyncio.create_task(stream.submit("http://origin/1.png", "acme", new_id()))
         with pytest.raises(type(fault)):
             await stream.run()
-        with pytest.raises(heard):
+        with pytest.raises(raised):
             await waiting
-        with pytest.raises(heard):
+        with pytest.raises(raised):
             await stream.submit("http://origin/2.png", "acme", new_id())
 
     run_virtually(scenario())

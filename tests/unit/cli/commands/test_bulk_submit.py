@@ -1,4 +1,4 @@
-"""A submission is bounded, tells one outcome for each URL, and stops where nobody answers."""
+"""A submission has bounded concurrency, reports one outcome per URL, and stops if no server answers."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
@@ -38,8 +38,8 @@ def numbered(count: int) -> list[str]:
     return [f"http://origin/{number}.png" for number in range(count)]
 
 
-async def test_each_url_is_told_once() -> None:
-    """Without a watch each URL is told as PENDING, under an id of its own, with bounded work under way."""
+async def test_each_url_is_reported_once() -> None:
+    """Without a watch each URL is reported as PENDING with its own id. Concurrency is bounded."""
     service = ScriptedService()
     _, reported = await submit(service, numbered(300))
     assert sorted(outcome.url for outcome in reported) == sorted(numbered(300))
@@ -48,20 +48,20 @@ async def test_each_url_is_told_once() -> None:
     assert service.most_at_once <= MAX_CONCURRENT_SUBMITS
 
 
-async def test_a_watched_submission_tells_ends() -> None:
-    """With a watch each URL is told once, as it ended, by streams of at most 100 ids."""
+async def test_a_watched_submission_reports_final_states() -> None:
+    """With a watch each URL is reported once with its final state. A watch has at most 100 ids."""
     service = ScriptedService(ends={"http://origin/7.png": failed("http://origin/7.png")})
     submission, reported = await submit(service, numbered(500), watch=True)
     ends = {outcome.url: outcome.state for outcome in reported}
     assert ends == dict.fromkeys(numbered(500), COMPLETED) | {"http://origin/7.png": FAILED}
     assert len(reported) == 500
     assert max(map(len, service.watched)) <= MAX_WATCHED_IDS
-    assert submission.tally.is_error == 1
+    assert submission.stats.errors == 1
 
 
 @pytest.mark.parametrize("by_stream", [False, True], ids=["by calls", "by a stream"])
-async def test_labels_go_with_each(by_stream: bool) -> None:
-    """Each request is submitted with all labels, whichever way it goes."""
+async def test_each_request_has_all_labels(by_stream: bool) -> None:
+    """With single calls and with a stream."""
     labels, service = {"set": "logos", "year": "2026"}, ScriptedService()
     async with (
         serving(service) as address,
@@ -76,7 +76,7 @@ async def test_labels_go_with_each(by_stream: bool) -> None:
 
 
 async def test_a_refused_url_does_not_stop_the_others() -> None:
-    """What is refused is told with its reason; the rest goes on."""
+    """It is reported with its reason."""
     refusal = invalid("url", "Must be http or https.")
     service = ScriptedService(refusals={"ftp://x": [refusal]})
     submission, reported = await submit(service, ["ftp://x", "http://origin/1.png"], watch=True)
@@ -85,12 +85,12 @@ async def test_a_refused_url_does_not_stop_the_others() -> None:
     assert error is not None
     assert error.reason == "INVALID_REQUEST"
     assert by_url["http://origin/1.png"].state == COMPLETED
-    assert (submission.tally.submitted, submission.tally.is_error) == (1, 1)
+    assert (submission.stats.submitted, submission.stats.errors) == (1, 1)
 
 
 @pytest.mark.parametrize("watch", [False, True])
-async def test_a_repeated_id_tells_how_it_ended(watch: bool) -> None:
-    """An id whose request has ended is told with its public URL, watched or not."""
+async def test_a_repeated_id_reports_the_final_state(watch: bool) -> None:
+    """If the request of the id has ended, it is reported with its public URL, with or without a watch."""
     url, request_id = "http://origin/1.png", "6d2f0c1e-3a5b-4a53-9a35-0a4d8f0c2a11"
     service = ScriptedService(submitted={request_id: url})
     _, reported = await submit(service, [url], request_id=request_id, watch=watch)
@@ -99,8 +99,8 @@ async def test_a_repeated_id_tells_how_it_ended(watch: bool) -> None:
     ]
 
 
-async def test_a_watch_that_is_refused_is_told_for_each() -> None:
-    """When the watch itself is refused, each URL in it is told with the reason."""
+async def test_a_refused_watch_is_reported_for_each_url() -> None:
+    """With the reason."""
     service = ScriptedService(watches=[([], invalid("request_ids", "No."))] * 3)
     _, reported = await submit(service, numbered(3), watch=True)
     assert len(reported) == 3
@@ -108,19 +108,19 @@ async def test_a_watch_that_is_refused_is_told_for_each() -> None:
     assert {outcome.error.reason for outcome in reported if outcome.error} == {"INVALID_REQUEST"}
 
 
-async def test_nobody_answers() -> None:
-    """When no server answers after all attempts, no further URL is read."""
+async def test_an_unreachable_server_ends_the_submission() -> None:
+    """After the last attempt no further URL is read."""
     reported: list[RequestView] = []
     async with connect("127.0.0.1:1", RetryPolicy(backoff=Backoff(0.001, 8.0))) as client:
         submission = BulkSubmit(client, "acme", reported.append)
         await submission.run(each(numbered(100_000)))
     assert submission.server_unreachable is not None
-    assert submission.tally.read == len(reported) <= 2 * MAX_CONCURRENT_SUBMITS
+    assert submission.stats.read == len(reported) <= 2 * MAX_CONCURRENT_SUBMITS
     assert {outcome.error.reason for outcome in reported if outcome.error} == {"UNAVAILABLE"}
 
 
-async def test_a_source_that_breaks_off() -> None:
-    """When the URLs cannot be read on, those before are submitted and told, and the fault is kept."""
+async def test_a_source_that_fails() -> None:
+    """If reading URLs fails, the previous URLs are submitted and reported, and the error is kept."""
 
     async def broken() -> AsyncIterator[str]:
         for url in numbered(50):
@@ -131,13 +131,13 @@ async def test_a_source_that_breaks_off() -> None:
     async with serving(ScriptedService()) as address, connect(address) as client:
         submission = BulkSubmit(client, "acme", reported.append)
         await submission.run(broken())
-    assert len(reported) == submission.tally.submitted == 50
+    assert len(reported) == submission.stats.submitted == 50
     assert str(submission.source_error) == "line 51 is not UTF-8"
-    assert submission.tally.progress_summary == "stopped after 50 URLs, 50 submitted"
+    assert submission.stats.progress_summary == "stopped after 50 URLs, 50 submitted"
 
 
-async def test_an_interrupted_watch_tells_the_ids() -> None:
-    """Cancelled while it reads and watches, a submission still tells what was acknowledged."""
+async def test_an_interrupted_watch_reports_the_ids() -> None:
+    """A submission that is cancelled while it reads and watches reports the acknowledged requests."""
     reported: list[RequestView] = []
     service = ScriptedService(held=asyncio.Event())
 
@@ -155,11 +155,11 @@ async def test_an_interrupted_watch_tells_the_ids() -> None:
     assert [(o.request_id, o.state, o.url) for o in reported] == [
         (request_id, PENDING, url) for request_id, url in service.submitted.items()
     ]
-    assert submission.tally.progress_summary == "stopped after 1 URL, 1 submitted"
+    assert submission.stats.progress_summary == "stopped after 1 URL, 1 submitted"
 
 
-async def test_output_that_nobody_reads_ends_it() -> None:
-    """When an outcome cannot be told any more, the run ends by that error alone."""
+async def test_closed_output_ends_the_submission() -> None:
+    """If an outcome cannot be written, the run ends with that error only."""
 
     def closed(outcome: RequestView) -> None:
         raise OutputClosed(outcome.url)

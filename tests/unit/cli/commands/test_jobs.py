@@ -1,4 +1,4 @@
-"""Operators' commands: the CLI replaces itself by `python -m consumer COMMAND`."""
+"""The commands for operators: the CLI replaces its process with `python -m consumer COMMAND`."""
 
 import json
 import sys
@@ -12,7 +12,7 @@ from cli.main import run
 
 
 class Replaced(Exception):
-    """Stands for the end of this process."""
+    """Raised in place of the process replacement."""
 
 
 @dataclass(slots=True)
@@ -51,7 +51,7 @@ def executed(monkeypatch: pytest.MonkeyPatch) -> Exec:
 def test_arguments_are_passed_through(
     given: list[str], consumer: list[str], executed: Exec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The consumer alone declares and checks them."""
+    """Only the consumer declares and checks them."""
     monkeypatch.setenv("REQUESTS_TABLE", "requests")
     with pytest.raises(Replaced):
         run(given)
@@ -65,7 +65,7 @@ def test_arguments_are_passed_through(
 def test_settings_come_from_a_ready_file(
     command: str, role: str, tmp_path: Path, executed: Exec, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The option may stand anywhere, and is not passed on."""
+    """The option may be at any position and is not passed on."""
     ready = tmp_path / "ready.json"
     ready.write_text(json.dumps({"environment": {"REQUESTS_TABLE": "t", "QUEUE_URL": "q"}}))
     with pytest.raises(Replaced):

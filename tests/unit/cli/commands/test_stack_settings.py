@@ -1,4 +1,4 @@
-"""Files that kustomize reads: whole, or not at all."""
+"""Env files for kustomize are written completely or not at all."""
 
 import stat
 from pathlib import Path
@@ -9,8 +9,8 @@ from cli.commands.stack_settings import EnvFile, read, write
 from cli.errors import CommandFailed
 
 
-def test_what_is_written_is_read(tmp_path: Path) -> None:
-    """Comments and empty lines are somebody's own, and an equals sign may be part of a value."""
+def test_a_written_file_can_be_read(tmp_path: Path) -> None:
+    """Comments and empty lines are ignored. A value may contain an equals sign."""
     path = tmp_path / "stack.env"
     write(EnvFile(path, {"A": "b=c", "D": ""}, mode=0o644))
     path.write_text(f"# mine\n\n{path.read_text()}")
@@ -19,10 +19,8 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", ["two\nlines", "ended\n", " padded", "nul\0"])
-def test_what_one_line_cannot_hold_is_refused_and_nothing_is_written(
-    tmp_path: Path, value: str
-) -> None:
-    """Kustomize would read a second line as another variable."""
+def test_a_value_that_does_not_fit_into_one_line_is_refused(tmp_path: Path, value: str) -> None:
+    """Kustomize would read a second line as another variable. Nothing is written."""
     files = (
         EnvFile(tmp_path / "a.env", {"A": "a"}, mode=0o644),
         EnvFile(tmp_path / "b.env", {"KEY": value}, mode=0o600),
@@ -32,8 +30,8 @@ def test_what_one_line_cannot_hold_is_refused_and_nothing_is_written(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_file_that_cannot_be_moved_leaves_nothing_behind(tmp_path: Path) -> None:
-    """A secret does not stay under a name that nobody knows."""
+def test_a_failed_rename_leaves_no_temporary_file(tmp_path: Path) -> None:
+    """A secret does not stay on disk under a temporary name."""
     (tmp_path / "taken.env").mkdir()
     with pytest.raises(OSError, match="directory"):
         write(EnvFile(tmp_path / "taken.env", {"A": "a"}, mode=0o600))

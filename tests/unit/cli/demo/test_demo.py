@@ -1,4 +1,4 @@
-"""The demonstration's own decisions: what must end how, and whether it did."""
+"""The demo: its items, their expected results, and the check of the results."""
 
 import hashlib
 import io
@@ -22,7 +22,7 @@ URL = (
 )
 
 
-def test_pictures_are_found_at_run_time(tmp_path: Path) -> None:
+def test_images_are_listed_at_run_time(tmp_path: Path) -> None:
     """Images are the files with an image suffix directly in the folder."""
     for name in ("b.png", "a.JPG", "SOURCES.md"):
         (tmp_path / name).touch()
@@ -30,8 +30,8 @@ def test_pictures_are_found_at_run_time(tmp_path: Path) -> None:
     assert list_images(tmp_path) == ["a.JPG", "b.png"]
 
 
-def test_every_item_has_an_end_of_the_contract() -> None:
-    """Each expected end is COMPLETED or a failure code of the contract, and no URL is there twice."""
+def test_every_item_expects_a_result_of_the_contract() -> None:
+    """COMPLETED or a failure code of the contract. URLs are distinct."""
     chosen = items("http://origin", ["a.png", "b.webp"])
     codes = {name.removeprefix("FAILURE_CODE_") for name in pb.FailureCode.keys()}  # noqa: SIM118  no mapping
     assert {item.expected for item in chosen} <= codes | {"COMPLETED"}
@@ -39,8 +39,8 @@ def test_every_item_has_an_end_of_the_contract() -> None:
     assert len({item.url for item in chosen}) == len(chosen)
 
 
-async def test_results_come_in_the_items_order() -> None:
-    """Completed, failed and refused items: each with its end, in the order of the items."""
+async def test_results_are_in_the_order_of_the_items() -> None:
+    """Completed, failed and refused items each have their result."""
     chosen = [
         Item("good", "http://origin/a", "COMPLETED"),
         Item("bad", "http://origin/b", "NOT_FOUND"),
@@ -60,25 +60,25 @@ async def test_results_come_in_the_items_order() -> None:
 
 
 def test_published_bytes_are_compared() -> None:
-    """Another length or another digest than recorded is a fault that says which."""
-    body = b"picture"
+    """A length or digest that differs from the recorded one is reported."""
+    body = b"image!!"
     digest = hashlib.sha256(body).hexdigest()
     assert mismatch("a.png", body, 7, digest) is None
     assert mismatch("a.png", body, 8, digest) == "a.png: 7 bytes are published, 8 were recorded"
-    assert "SHA-256" in (mismatch("a.png", b"pictur3", 7, digest) or "")
+    assert "SHA-256" in (mismatch("a.png", b"image!?", 7, digest) or "")
 
 
 @pytest.mark.parametrize("width", [80, 120])
 def test_the_table_fits(width: int) -> None:
-    """Each row is within the width, with the failure's code; the public URL follows whole, in a line of its own."""
+    """Each row fits into the width and has the failure code. The complete public URL follows on its own line."""
     good = completed("http://origin/a", ID)
     good.image.public_url = URL
     good.image.metadata.bytes = 123_456
-    is_error = failed("http://origin/b", ID)
-    is_error.failure.code = pb.FAILURE_CODE_UNSUPPORTED_FORMAT
+    bad = failed("http://origin/b", ID)
+    bad.failure.code = pb.FAILURE_CODE_UNSUPPORTED_FORMAT
     results = [
-        Result(Item("a-picture-with-a-long-name.png", "", "COMPLETED"), RequestView.of(good), 1.2),
-        Result(Item("drawing.svg", "", "UNSUPPORTED_FORMAT"), RequestView.of(is_error), 12.34),
+        Result(Item("an-image-with-a-long-name.png", "", "COMPLETED"), RequestView.of(good), 1.2),
+        Result(Item("drawing.svg", "", "UNSUPPORTED_FORMAT"), RequestView.of(bad), 12.34),
     ]
     file = io.StringIO()
     show(Console(file=file, width=width), results)
@@ -88,11 +88,11 @@ def test_the_table_fits(width: int) -> None:
     assert "123.5 kB" in first
     assert "UNSUPPORTED_FORMAT" in second
     assert second.endswith("12.34 s")
-    assert url.split() == ["a-picture-with-a-…", URL]
+    assert url.split() == ["an-image-with-a-l…", URL]
 
 
-def test_a_wide_table_is_not_cut() -> None:
-    """Where there is room, id and URL stand whole in one line."""
+def test_a_wide_table_is_not_truncated() -> None:
+    """If there is space, the row has the complete id and URL."""
     good = completed("http://origin/a", ID)
     good.image.public_url = URL
     file = io.StringIO()
@@ -103,15 +103,15 @@ def test_a_wide_table_is_not_cut() -> None:
     assert URL in row
 
 
-def test_long_names_keep_their_beginning() -> None:
-    """What is shortened has the width asked for and keeps its beginning."""
+def test_a_long_name_is_truncated_at_its_end() -> None:
+    """The result has the requested width."""
     assert shorten("abcdef", 6) == "abcdef"
     assert shorten("abcdefg", 4) == "abc…"
 
 
 @pytest.mark.parametrize(
-    ("count", "words"), [(0, "0 B"), (999, "999 B"), (1_000, "1.0 kB"), (74_433, "74.4 kB")]
+    ("count", "text"), [(0, "0 B"), (999, "999 B"), (1_000, "1.0 kB"), (74_433, "74.4 kB")]
 )
-def test_sizes(count: int, words: str) -> None:
-    """Sizes are told in bytes and decimal kilobytes."""
-    assert size(count) == words
+def test_sizes(count: int, text: str) -> None:
+    """Sizes are in bytes or decimal kilobytes."""
+    assert size(count) == text

@@ -1,4 +1,4 @@
-"""What the demonstration searches for, and that it notices what is not found."""
+"""The searches of the demo, and the check of their results."""
 
 import io
 
@@ -41,7 +41,7 @@ def answer(*request_ids: str) -> pb.SearchImagesResponse:
     return pb.SearchImagesResponse(images=images, total=len(images))
 
 
-async def shown(service: ScriptedService) -> tuple[list[str], str]:
+async def run_searches(service: ScriptedService) -> tuple[list[str], str]:
     console = Console(file=io.StringIO(), width=100)
     async with serving(service) as address:
         faults = await search_demo.find_mismatches(
@@ -51,8 +51,8 @@ async def shown(service: ScriptedService) -> tuple[list[str], str]:
     return faults, console.file.getvalue()
 
 
-def test_what_must_be_found_follows_from_what_was_read() -> None:
-    """By set and format, and by how far the hashes are apart; what has no hash is near nothing."""
+def test_expected_results_follow_from_the_published_metadata() -> None:
+    """By label and format, and by the distance of the hashes. An image without a hash matches nothing."""
     labelled, near = searches(RESULTS)
     assert (labelled.expected, near.expected) == (frozenset(LABELLED), frozenset(NEAR))
     assert (
@@ -62,36 +62,36 @@ def test_what_must_be_found_follows_from_what_was_read() -> None:
 
 
 async def test_the_index_is_waited_for() -> None:
-    """Until it has all; then each search is shown as a person would type it, with the names of the images."""
+    """Until it has all images. Then each search is printed as a command, with the names of the images."""
     service = ScriptedService(
         found=[answer(), answer("a"), answer(*"abcde"), answer(*LABELLED), answer(*NEAR)]
     )
-    faults, out = await shown(service)
+    faults, out = await run_searches(service)
     assert not faults
-    for words in ("waiting until", "$ imageservice search --customer demo --similar-to", "near"):
-        assert words in out
+    for text in ("waiting until", "$ imageservice search --customer demo --similar-to", "near"):
+        assert text in out
 
 
 @pytest.mark.parametrize("found", [LABELLED[:1], (*LABELLED, "near"), ()])
-async def test_a_search_that_finds_something_else_is_a_fault(found: tuple[str, ...]) -> None:
-    """Too little and too much alike; the other search is shown all the same."""
+async def test_an_unexpected_result_is_a_mismatch(found: tuple[str, ...]) -> None:
+    """Too few and too many images are mismatches. The other search is still run."""
     service = ScriptedService(found=[answer(*"abcde"), answer(*found), answer(*NEAR)])
-    faults, out = await shown(service)
+    faults, out = await run_searches(service)
     (fault,) = faults
     assert f"found {len(found)} of {len(found)}, expected 2" in fault
     assert "--similar-to" in out
 
 
-async def test_a_total_that_differs_is_a_fault() -> None:
-    """What is counted is what is found."""
+async def test_a_wrong_total_is_a_mismatch() -> None:
+    """The total must be the number of images."""
     odd = answer(*LABELLED)
     odd.total = 3
-    faults, _ = await shown(ScriptedService(found=[answer(*"abcde"), odd, answer(*NEAR)]))
+    faults, _ = await run_searches(ScriptedService(found=[answer(*"abcde"), odd, answer(*NEAR)]))
     assert len(faults) == 1
 
 
-async def test_an_index_that_stays_behind_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The demonstration ends, and says how far the index came."""
+async def test_an_incomplete_index_is_a_mismatch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the time limit the demo ends and prints how many images are searchable."""
     monkeypatch.setattr(search_demo, "TIMEOUT_S", 0.0)
-    faults, _ = await shown(ScriptedService(found=[answer("a"), answer("a")]))
+    faults, _ = await run_searches(ScriptedService(found=[answer("a"), answer("a")]))
     assert faults == ["1 of 5 images are searchable after 0 s"]

@@ -1,4 +1,4 @@
-"""What `imageservice up` decides before it starts anything, and what it leaves for programs to read."""
+"""`imageservice up`: its checks before the start, the settings of its children, and the ready file."""
 
 import json
 import socket
@@ -59,7 +59,7 @@ PLAN = Plan(
     ],
 )
 def test_addresses(text: str, host: str, port: int) -> None:
-    """HOST:PORT, an IPv6 host in brackets, and it is written as it was read."""
+    """HOST:PORT, with an IPv6 host in brackets. Formatting an address gives the parsed text."""
     assert arguments.parse_address(text) == Address(host, port)
     assert str(arguments.parse_address(text)) == text
 
@@ -68,14 +68,14 @@ def test_addresses(text: str, host: str, port: int) -> None:
     "text",
     ["", "localhost", ":50051", "a:b", "::1:50051", "a:-1", "a:", "a:²", "http://a:1"],
 )
-def test_no_addresses(text: str) -> None:
-    """What is no address is a usage error."""
+def test_invalid_addresses(text: str) -> None:
+    """They are usage errors."""
     with pytest.raises(UsageError, match="not HOST:PORT"):
         arguments.parse_address(text)
 
 
 def test_networks() -> None:
-    """A network is taken in CIDR; one with host bits set is refused, as it is likely a mistake."""
+    """A network is in CIDR notation. A network with host bits set is refused, because it is probably a mistake."""
     assert parse_network("127.0.0.1") == "127.0.0.1/32"
     assert parse_network("fd00::/8") == "fd00::/8"
     for text in ("10.0.0.1/8", "origin.local", "1.2.3.4/33"):
@@ -84,7 +84,7 @@ def test_networks() -> None:
 
 
 def test_parameters() -> None:
-    """A parameter's value may hold anything, also an equals sign."""
+    """The value of a parameter may contain any character, also an equals sign."""
     assert parse_parameter("MaxReceiveCount=3") == ("MaxReceiveCount", "3")
     assert parse_parameter("AlarmTopicArn=a=b") == ("AlarmTopicArn", "a=b")
     for text in ("MaxReceiveCount", "=3", "a b=3"):
@@ -92,16 +92,16 @@ def test_parameters() -> None:
             parse_parameter(text)
 
 
-def test_a_port_in_use_is_one_line() -> None:
-    """A port that somebody listens on is named with what it was wanted for."""
+def test_a_port_in_use_is_a_usage_error() -> None:
+    """The message has the port and its purpose."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(UsageError, match=f"cannot use 127.0.0.1:{port} for metrics: "):
             ports.choose([PortRequest("127.0.0.1", port, "metrics")])
 
 
-def test_a_port_that_is_shared_is_in_use() -> None:
-    """A port held by SO_REUSEPORT, as gRPC does, counts as taken."""
+def test_a_shared_port_is_in_use() -> None:
+    """A socket with SO_REUSEPORT, as gRPC opens it, occupies the port."""
     with socket.socket() as taken:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         taken.bind(("127.0.0.1", 0))
@@ -110,27 +110,27 @@ def test_a_port_that_is_shared_is_in_use() -> None:
             choose_ports(Address("127.0.0.1", taken.getsockname()[1]), 1, 0)
 
 
-def test_free_ports_differ() -> None:
-    """Ports that may be any are free and all different."""
-    where, metrics = choose_ports(Address("127.0.0.1", 0), 8, 0)
-    assert len({where.port, *metrics, 0}) == 12
+def test_chosen_ports_are_distinct() -> None:
+    """Port 0 stands for any free port."""
+    address, metrics = choose_ports(Address("127.0.0.1", 0), 8, 0)
+    assert len({address.port, *metrics, 0}) == 12
 
 
-def test_metrics_ports_count_up() -> None:
-    """The server's metrics port is the one given, consumers and indexer take those after it; 0 leaves all open."""
+def test_metrics_ports_are_consecutive() -> None:
+    """The server gets the given port; consumers and indexer get the next ones. With 0 all ports are free ports."""
     assert metrics_ports(9464, 2) == [9464, 9465, 9466, 9467]
     assert metrics_ports(0, 2) == [0, 0, 0, 0]
 
 
-def test_a_metrics_port_that_is_the_address() -> None:
-    """Two of our own that want the same port are told so before anything starts."""
+def test_a_metrics_port_equal_to_the_server_port() -> None:
+    """A conflict between two of our own ports is a usage error before the start."""
     held = ReservedPort()
     with pytest.raises(UsageError, match=f"127.0.0.1:{held.number} for metrics"):
         choose_ports(Address("127.0.0.1", held.number), 0, held.number)
 
 
-def test_children_of_a_plan() -> None:
-    """A server, the consumers and an indexer: each with its ports, and with the role's own name for AWS."""
+def test_settings_of_the_children() -> None:
+    """Server, consumers and indexer each get their ports and the access key of their role."""
     settings = processes.settings(PLAN, ENDPOINT, OUTPUTS, SEARCH)
     server, *consumers, indexer = processes.workers(
         PLAN, ENDPOINT, {"RECEIVE_WAIT_S": "20", **settings}
@@ -154,23 +154,23 @@ def test_children_of_a_plan() -> None:
     assert list(processes.metrics(PLAN, settings)) == urls
 
 
-def test_no_queue_of_search_no_indexer() -> None:
-    """A stack that was deployed with Search=off has nothing for an indexer to do."""
+def test_a_stack_without_search_has_no_indexer() -> None:
+    """A stack with Search=off has no search queue."""
     settings = processes.settings(PLAN, ENDPOINT, replace(OUTPUTS, search_queue_url=""), SEARCH)
     children = processes.workers(PLAN, ENDPOINT, settings)
     assert [child.role for child in children] == ["server", "consumer", "consumer"]
     assert processes.metrics(PLAN, settings) == PLAN.metrics
 
 
-def test_a_plans_key_is_secret_and_its_own() -> None:
-    """Each plan has a key of its own, which does not show when the plan is printed."""
+def test_the_customer_tag_key_of_a_plan_is_secret() -> None:
+    """Each plan has its own key, and repr() does not show it."""
     other = Plan(address=PLAN.address, server_port=1, consumer_ports=())
     assert other.customer_tag_key != PLAN.customer_tag_key
     assert PLAN.customer_tag_key not in repr(PLAN)
 
 
 def test_ready_file(tmp_path: Path) -> None:
-    """The file holds what programs need, is its owner's only, and nothing else is left in the folder."""
+    """It has what programs need, only its owner can read it, and no temporary file is left."""
     path = tmp_path / "ready.json"
     running = Running("127.0.0.1:1", ENDPOINT, PLAN.metrics, {"consumer": [1, 2]}, {"A": "b"})
     ready_file.write(path, running)
@@ -190,7 +190,7 @@ def test_ready_file(tmp_path: Path) -> None:
 
 
 def test_a_ready_file_that_cannot_be_written(tmp_path: Path) -> None:
-    """A file that cannot take its place leaves nothing behind."""
+    """A failed rename leaves no temporary file."""
     path = tmp_path / "ready.json"
     path.mkdir()
     with pytest.raises(OSError, match="directory"):
@@ -199,7 +199,7 @@ def test_a_ready_file_that_cannot_be_written(tmp_path: Path) -> None:
 
 
 def test_ready_file_environment(tmp_path: Path) -> None:
-    """A command that joins the system reads its settings from the file; another file is refused."""
+    """A command that joins the system reads its settings from the file. A file of another kind is refused."""
     path = tmp_path / "ready.json"
     ready_file.write(path, Running("", "", (), {}, {"QUEUE_URL": "q"}))
     assert ready_file.read_environment(path) == {"QUEUE_URL": "q"}
@@ -209,25 +209,25 @@ def test_ready_file_environment(tmp_path: Path) -> None:
             ready_file.read_environment(path)
 
 
-def test_the_templates_parameters() -> None:
-    """All parameters of core/stack.yaml are known with their patterns, as a real YAML parser finds them."""
+def test_parameters_of_the_template() -> None:
+    """Our parser finds the same parameters and patterns in core/stack.yaml as a real YAML parser."""
     text = stack.TEMPLATE.read_text()
     section = text[text.index("Parameters:") : text.index("Rules:")]
     expected = {
         name: facts.get("AllowedPattern", "")
         for name, facts in yaml.safe_load(section)["Parameters"].items()
     }
-    found = template.parameters(text)
-    assert {name: parameter.pattern for name, parameter in found.items()} == expected
+    parameters = template.parameters(text)
+    assert {name: parameter.pattern for name, parameter in parameters.items()} == expected
 
 
-def test_places_say_whose_metrics() -> None:
-    """Each metrics URL is labelled with the process that serves it."""
+def test_endpoints_name_the_process_of_each_metrics_url() -> None:
+    """Also if an indexer runs."""
     running = Running(
         "a:1", ENDPOINT, ("http://s", "http://c"), {}, {"PUBLIC_BASE_URL": "http://p"}
     )
     assert dict(endpoints(running))["server's metrics"] == "http://s"
     assert dict(endpoints(running))["consumer 1's metrics"] == "http://c"
-    searched = replace(running, metrics=(*running.metrics, "http://i"), pids={"indexer": 1})
-    assert dict(endpoints(searched))["consumer 1's metrics"] == "http://c"
-    assert dict(endpoints(searched))["indexer's metrics"] == "http://i"
+    with_indexer = replace(running, metrics=(*running.metrics, "http://i"), pids={"indexer": 1})
+    assert dict(endpoints(with_indexer))["consumer 1's metrics"] == "http://c"
+    assert dict(endpoints(with_indexer))["indexer's metrics"] == "http://i"

@@ -1,4 +1,4 @@
-"""What `--json` prints: every value as it is, and nothing that a terminal would obey or hide."""
+"""`--json` prints every value unchanged and nothing that a terminal would execute or hide."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -15,10 +15,10 @@ from harness.scripted_service import ScriptedService, completed, serving
 from imageservice.v1 import image_service_pb2 as pb
 
 ID = "0b8f4a5e-7a59-5c39-9d0f-3c3a9b0a1f11"
-LETTERS = "Café 漢字 😀"
-UNSEEN = "\x9b31m\u202e\u200b\u2028\x85\x7f\U000e0041"
-"""A terminal's control, right to left, no width, two ends of a line, delete, an invisible letter of a plane beyond."""
-URL = f"http://origin/{LETTERS}{UNSEEN}"
+PRINTABLE = "Café 漢字 😀"
+INVISIBLE = "\x9b31m\u202e\u200b\u2028\x85\x7f\U000e0041"
+"""A terminal control, a right-to-left override, a zero-width space, two line separators, delete, a tag character."""
+URL = f"http://origin/{PRINTABLE}{INVISIBLE}"
 
 values: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -27,15 +27,15 @@ values: st.SearchStrategy[Any] = st.recursive(
 
 
 @given(values)
-def test_a_value_is_read_as_it_was_told(value: Any) -> None:
-    """In one line of printable characters, keys included."""
+def test_a_value_survives_the_round_trip(value: Any) -> None:
+    """The JSON is one line of printable characters, keys included."""
     assert json.loads(safe_json(value)) == value
     assert safe_json(value).isprintable()
 
 
 @given(st.text().filter(str.isprintable))
-def test_readable_letters_stay(text: str) -> None:
-    """Of every script; only JSON's own quotes and backslashes are escaped."""
+def test_printable_characters_are_not_escaped(text: str) -> None:
+    """This holds for every script. Only quotes and backslashes are escaped, as JSON requires."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     assert safe_json(text) == f'"{escaped}"'
 
@@ -52,19 +52,19 @@ def test_readable_letters_stay(text: str) -> None:
         ("\U000e0041", r'"\udb40\udc41"'),
     ],
 )
-def test_what_is_no_letter_is_escaped(text: str, shown: str) -> None:
-    """As every JSON parser reads it: four digits, and two halves for what lies beyond them."""
+def test_unprintable_characters_are_escaped(text: str, shown: str) -> None:
+    """With four digits, and with a surrogate pair beyond the basic plane, as every JSON parser reads it."""
     assert safe_json(text) == shown
     assert json.loads(shown) == text
 
 
-def told_by_strangers() -> ScriptedService:
-    """A service whose every answer holds what is not to be seen."""
+def service_with_foreign_text() -> ScriptedService:
+    """Return a service with invisible characters in every response."""
     request = completed(URL, ID)
-    request.labels[f"key{UNSEEN}"] = UNSEEN
+    request.labels[f"key{INVISIBLE}"] = INVISIBLE
     image = pb.Image(image_id=ID)
-    image.metadata.camera = LETTERS + UNSEEN
-    facet = pb.Facet(field="camera", values=[pb.FacetValue(value=LETTERS + UNSEEN, count=1)])
+    image.metadata.camera = PRINTABLE + INVISIBLE
+    facet = pb.Facet(field="camera", values=[pb.FacetValue(value=PRINTABLE + INVISIBLE, count=1)])
     return ScriptedService(
         submitted={ID: URL},
         ends={URL: request},
@@ -75,7 +75,7 @@ def told_by_strangers() -> ScriptedService:
 
 
 def strings(reported: Any) -> Iterator[str]:
-    """Every text in it, keys included."""
+    """Yield every string in the value, keys included."""
     if isinstance(reported, str):
         yield reported
     elif isinstance(reported, Mapping):
@@ -95,12 +95,12 @@ def strings(reported: Any) -> Iterator[str]:
         ["search", "--facets"],
     ],
 )
-async def test_every_command_prints_it(command: list[str]) -> None:
-    """Whatever strangers wrote, a line is an object, and each is what they wrote once it is parsed."""
-    async with serving(told_by_strangers()) as address:
+async def test_every_command_prints_safe_json(command: list[str]) -> None:
+    """Each line is one object, and parsing it returns the foreign text unchanged."""
+    async with serving(service_with_foreign_text()) as address:
         ran = await imageservice(*command, "--json", address=address)
     assert ran.code == 0, ran.err
     lines = ran.out.removesuffix("\n").split("\n")
-    assert all(line.isprintable() and LETTERS in line for line in lines)
+    assert all(line.isprintable() and PRINTABLE in line for line in lines)
     for line in lines:
-        assert any(LETTERS + UNSEEN in text for text in strings(json.loads(line)))
+        assert any(PRINTABLE + INVISIBLE in text for text in strings(json.loads(line)))

@@ -1,4 +1,4 @@
-"""Outcomes as people and programs read them."""
+"""Request views as text and as JSON."""
 
 import io
 import json
@@ -35,12 +35,12 @@ FAILED = RequestView.of(failed(URL, ID))
 
 @pytest.mark.parametrize("outcome", [PENDING, COMPLETED, FAILED])
 def test_json_has_the_same_keys_for_every_state(outcome: RequestView) -> None:
-    """A program finds every key whatever became of the request; `error` only where the call was refused."""
+    """Every key is present in every state. Only `error` depends: it is present if the call was refused."""
     assert list(json.loads(outcome.to_json())) == KEYS
 
 
 def test_json_of_a_completed_request() -> None:
-    """The public URL and the metadata, sizes as numbers and empty fields included."""
+    """It has the public URL and all metadata: sizes as numbers, and empty fields too."""
     reported = json.loads(COMPLETED.to_json())
     assert reported["state"] == "COMPLETED"
     assert reported["public_url"] == "http://cdn/images/aa/tag/0123.png"
@@ -50,7 +50,7 @@ def test_json_of_a_completed_request() -> None:
 
 
 def test_json_of_a_failed_request() -> None:
-    """The failure's code without the contract's prefix, and neither URL nor metadata."""
+    """It has the failure code without its prefix, and neither public URL nor metadata."""
     reported = json.loads(FAILED.to_json())
     assert reported == dict.fromkeys(KEYS) | {
         "request_id": ID,
@@ -62,8 +62,8 @@ def test_json_of_a_failed_request() -> None:
     }
 
 
-def test_json_with_the_record() -> None:
-    """Status and watch tell all that the service keeps of the request as well."""
+def test_json_with_details() -> None:
+    """Status and watch print all fields of the request."""
     request = completed(URL, ID)
     request.customer_id = "acme"
     request.image.image_id = "an image"
@@ -81,7 +81,7 @@ def test_json_with_the_record() -> None:
 
 
 def test_json_of_a_refused_call() -> None:
-    """No state, and the error with its reason and fields."""
+    """It has no state, and the error with its reason and violations."""
     reported = json.loads(REFUSED.to_json())
     assert reported["state"] is None
     assert reported["error"] == {
@@ -103,27 +103,27 @@ def test_json_of_a_refused_call() -> None:
         (REFUSED, f"REFUSED    {URL}  INVALID_REQUEST: url: Too long.", True),
     ],
 )
-def test_lines(outcome: RequestView, line: str, is_error: bool) -> None:
-    """A line says the state, the id, and the public URL or the reason."""
+def test_text_of_each_state(outcome: RequestView, line: str, is_error: bool) -> None:
+    """The line has the state, the id, and the public URL or the reason."""
     assert outcome.to_text() == line
     assert outcome.is_error is is_error
 
 
-def test_terminals_are_not_commanded() -> None:
-    """Control characters of a stranger's URL or message are shown, not obeyed."""
+def test_control_characters_are_escaped() -> None:
+    """A terminal shows the control characters of a foreign URL or message instead of executing them."""
     assert escape_control("a\x1b[31mb\nc ä") == "a\\x1b[31mb\\nc ä"
 
 
-def test_a_line_in_a_pipe_is_plain() -> None:
-    """In a pipe a long line stays one line, without control codes and markup."""
+def test_text_for_a_pipe_is_plain() -> None:
+    """A long line is not wrapped and has no control codes and no markup."""
     file = io.StringIO()
     outcome = RequestView(ID, f"http://origin/[bold]{'x' * 300}", state="PENDING")
     TextReport(Console(file=file)).report(outcome)
     assert file.getvalue() == outcome.to_text() + "\n"
 
 
-def test_json_lines() -> None:
-    """One object a line, whatever the URL holds."""
+def test_json_output_has_one_object_per_line() -> None:
+    """Also if the URL contains a newline."""
     file = io.StringIO()
     report = JsonReport(file)
     for url in ("http://a/\n", "http://ä/"):
@@ -134,21 +134,21 @@ def test_json_lines() -> None:
     ]
 
 
-def test_a_bar_shows_what_went_wrong() -> None:
-    """Above the bar stands a line for each outcome; the bar ends at the total and counts each kind of trouble apart."""
-    file, tally = io.StringIO(), SubmitStats(read=4, all_read=True)
-    report = ProgressReport(Console(file=file, force_terminal=True, width=300), tally, None)
+def test_the_progress_bar_counts_each_kind_of_error() -> None:
+    """A line for each outcome is above the bar. The bar ends at the total."""
+    file, stats = io.StringIO(), SubmitStats(read=4, all_read=True)
+    report = ProgressReport(Console(file=file, force_terminal=True, width=300), stats, None)
     with report.shown():
         for outcome in (FAILED, COMPLETED, REFUSED, LOST):
-            tally.count(outcome)
+            stats.count(outcome)
             report.report(outcome)
     assert sum(URL in line for line in file.getvalue().splitlines()) == 4
     assert "4/4" in file.getvalue()
     assert "1 failed, 1 refused, 1 unknown" in file.getvalue()
 
 
-def test_a_line_is_folded_between_words() -> None:
-    """On a terminal a URL that is longer than a line is kept whole, and what follows is indented."""
+def test_text_for_a_terminal_is_wrapped_between_words() -> None:
+    """A URL that is longer than a line is not broken. Continuation lines are indented."""
     file = io.StringIO()
     url = f"http://origin/{'x-' * 60}"
     TextReport(Console(file=file, force_terminal=True, width=80)).report(
@@ -167,7 +167,7 @@ class ClosedPipe(io.StringIO):
 @pytest.mark.parametrize(
     "report", [TextReport(Output(file=ClosedPipe())), JsonReport(ClosedPipe())]
 )
-def test_a_reader_that_has_gone_ends_the_command(report: TextReport | JsonReport) -> None:
-    """Output that nobody reads any more is an ordinary error, which tasks and groups carry."""
+def test_a_closed_pipe_raises_output_closed(report: TextReport | JsonReport) -> None:
+    """It is an ordinary exception, so that tasks and task groups propagate it."""
     with pytest.raises(OutputClosed):
         report.report(PENDING)

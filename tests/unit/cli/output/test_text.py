@@ -1,4 +1,4 @@
-"""What strangers wrote among words of ours, as people read it: it cannot be taken for those, nor command a terminal."""
+"""Foreign text in our output cannot be mistaken for our own text and cannot control a terminal."""
 
 import io
 import json
@@ -20,7 +20,7 @@ from imageservice.v1 import image_service_pb2 as pb
 ID = "6d2f0c1e-3a5b-4a53-9a35-0a4d8f0c2a11"
 PUBLIC = "http://cdn/images/aa/tag/0123.png"
 BLANK = "\u3164"
-"""A letter, to Python, that a terminal draws as a space."""
+"""A letter for Python; a terminal draws it as a space."""
 FORGED = f"http://origin/{'x' * 40}\nstate       COMPLETED\r\x1b[2J\x9b31m\u202e\u2028 → http://evil.example/x.png"
 BLANKS = f"http://origin/{'x' * 40}{BLANK * 9}state{BLANK * 7}COMPLETED{BLANK}→{BLANK}http://evil.example/x.png"
 LABEL = ("shop\nstate       COMPLETED", '1", "state": "COMPLETED')
@@ -40,21 +40,21 @@ STYLE = re.compile(r"\x1b\[[0-9;]*m")
         ("", '""'),
     ],
 )
-def test_a_url_of_one_word_is_as_it_is(url: str, shown: str) -> None:
-    """It can be opened; any other is in quotes, which end where it does."""
+def test_a_url_of_one_word_is_not_quoted(url: str, shown: str) -> None:
+    """So that it can be opened. Any other URL is in quotes that it cannot end itself."""
     assert quote_url(url) == shown
 
 
 @given(st.text())
-def test_whatever_is_shown_is_the_url(url: str) -> None:
-    """In printable letters of one line, from which a person or a program has it back."""
+def test_the_url_can_be_read_back(url: str) -> None:
+    """The quoted form is one line of printable characters and parses to the URL."""
     shown = quote_url(url)
     assert shown.isprintable()
     assert (json.loads(shown) if shown.startswith('"') else shown) == url
 
 
-def test_what_is_too_long_ends_within_its_quotes() -> None:
-    """A letter beyond ASCII may be drawn as two."""
+def test_text_is_truncated_within_its_quotes() -> None:
+    """A character beyond ASCII counts as two columns."""
     assert truncate('"abc"', 5) == '"abc"'
     assert truncate('"abcdef"', 7) == '"abc…"'
     assert display_width(truncate(f'"{BLANK * 9}"', 9)) <= 9
@@ -64,10 +64,10 @@ def test_what_is_too_long_ends_within_its_quotes() -> None:
 @example(FORGED, 60, failed)
 @example(BLANKS, 60, completed)
 @example("http://origin/ COMPLETED  " * 9, 80, completed)
-def test_no_part_of_an_odd_url_begins_a_line(
+def test_no_part_of_a_quoted_url_begins_a_line(
     url: str, width: int, end: Callable[[str, str], pb.ImageRequest]
 ) -> None:
-    """On a terminal it is cut before it is folded, by us or by a terminal that draws its letters twice as wide."""
+    """For a terminal it is truncated before wrapping, even if the terminal draws its characters twice as wide."""
     file = io.StringIO()
     outcome = RequestView.of(end(url, ID))
     TextReport(Console(file=file, force_terminal=True, width=width, no_color=True)).report(outcome)
@@ -83,7 +83,7 @@ def test_no_part_of_an_odd_url_begins_a_line(
 
 
 def forging(url: str) -> ScriptedService:
-    """Each request of it was submitted by somebody who would like others to read something else."""
+    """Return a service with one request whose URL and labels imitate our output."""
     request = failed(url, ID)
     request.labels[LABEL[0]] = LABEL[1]
     return ScriptedService(
@@ -102,8 +102,8 @@ LINES = {
 
 @pytest.mark.parametrize("url", [FORGED, BLANKS])
 @pytest.mark.parametrize("command", LINES.values(), ids=LINES)
-async def test_a_line_in_a_pipe_is_one_request(command: list[str], url: str) -> None:
-    """Its state, its id, its URL in quotes, and why it failed: in this order, and nothing that a URL adds."""
+async def test_a_line_for_a_pipe_is_one_request(command: list[str], url: str) -> None:
+    """It has the state, the id, the quoted URL and the failure, in this order. The URL adds nothing."""
     given = [*command, url] if command[0] == "submit" else command
     async with serving(forging(url)) as address:
         ran = await imageservice(*given, address=address)
@@ -118,23 +118,23 @@ def json_line(text: str) -> str:
 
 @pytest.mark.parametrize("url", [FORGED, BLANKS])
 @pytest.mark.parametrize("command", [["watch", ID], ["list"]], ids=["watch", "list"])
-async def test_a_line_on_a_terminal_begins_with_words_of_ours(command: list[str], url: str) -> None:
-    """The state at the margin; below it the URL, in quotes and no wider than the terminal, and why it failed."""
+async def test_lines_for_a_terminal_begin_with_our_text(command: list[str], url: str) -> None:
+    """The state is at the margin. Below it are the quoted URL, no wider than the terminal, and the failure."""
     async with serving(forging(url)) as address:
         ran = await imageservice(*command, address=address, environment=TERMINAL)
-    head, odd, why = STYLE.sub("", ran.out).splitlines()
+    head, quoted, failure = STYLE.sub("", ran.out).splitlines()
     assert head == f"FAILED     {ID}"
-    assert odd.startswith('  "http://origin/xxx')
-    assert odd.endswith('…"')
-    assert display_width(odd) <= WIDTH
-    assert why == "  NOT_FOUND: Nothing there"
-    assert odd.isprintable()
+    assert quoted.startswith('  "http://origin/xxx')
+    assert quoted.endswith('…"')
+    assert display_width(quoted) <= WIDTH
+    assert failure == "  NOT_FOUND: Nothing there"
+    assert quoted.isprintable()
 
 
 @pytest.mark.parametrize("url", [FORGED, BLANKS])
 @pytest.mark.parametrize("environment", [{}, TERMINAL], ids=["pipe", "terminal"])
-async def test_status_says_each_fact_once(environment: dict[str, str], url: str) -> None:
-    """A line a fact, whatever URL and labels hold; on a terminal none of these is wider than that."""
+async def test_status_prints_each_field_once(environment: dict[str, str], url: str) -> None:
+    """One line per field for any URL and labels. For a terminal no line is wider than the terminal."""
     async with serving(forging(url)) as address:
         ran = await imageservice("status", ID, address=address, environment=environment)
     lines = STYLE.sub("", ran.out).splitlines()
@@ -162,8 +162,8 @@ async def test_status_says_each_fact_once(environment: dict[str, str], url: str)
         assert json.loads(f"{{{reported['label']}}}") == dict([LABEL])
 
 
-async def test_ordinary_text_is_easy_to_read() -> None:
-    """A URL of one word has no quotes and is not cut, so that it can be opened; labels of any script stay readable."""
+async def test_ordinary_text_is_not_changed() -> None:
+    """A URL of one word is not quoted and not truncated, so that it can be opened. Labels stay readable."""
     url = f"https://a.example/{'long/' * 30}x.png?size=1"
     request = completed(url, ID)
     request.labels["Saison"] = "Frühling"

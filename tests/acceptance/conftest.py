@@ -1,10 +1,11 @@
-"""One running system for the tests that only submit and look."""
+"""One running system for the tests that only submit requests and read results."""
 
 from collections.abc import AsyncIterator
 
 import pytest_asyncio
 
 from harness.aws import RecordingAws
+from harness.metrics import MetricsPort
 from harness.system import System, system
 
 
@@ -13,5 +14,8 @@ async def running(embedded_aws: RecordingAws) -> AsyncIterator[System]:
     """A server and a consumer that takes no large bodies."""
     async with system(embedded_aws) as started:
         await started.start_server()
-        await started.start_consumer(MAX_BODY_BYTES="2000000")
+        port = MetricsPort()
+        await started.start_consumer(MAX_BODY_BYTES="2000000", **port.settings)
+        # A consumer that is still starting has no handler for SIGTERM.
+        await port.until_served()
         yield started

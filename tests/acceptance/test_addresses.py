@@ -7,7 +7,7 @@ import grpc
 import pytest
 
 from harness.address_vectors import AddressVector, address_vectors
-from harness.sample_origin import sample_origin
+from harness.origin import origin
 from harness.system import System
 
 ROWS = address_vectors("blocked")
@@ -16,9 +16,9 @@ ROWS = address_vectors("blocked")
 async def test_every_blocked_address_fails_directly_and_by_redirect(running: System) -> None:
     """Each row of the vectors ends FAILED BLOCKED_ADDRESS, and nothing is connected to."""
 
-    async with sample_origin() as base:
+    async with origin() as images:
         urls = [row.url() for row in ROWS]
-        urls += [f"{base}/behave/redirect?to={row.url()}" for row in ROWS]
+        urls += [f"{images.base}/behave/redirect?to={row.url()}" for row in ROWS]
         ids = await asyncio.gather(*(running.submit(url) for url in urls))
         states = await running.wait_terminal(ids)
     ended = Counter(states[request_id].failure.code for request_id in ids)

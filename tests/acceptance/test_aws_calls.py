@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Callable
 
 from harness.aws import RecordingAws
+from harness.origin import origin
 from harness.processes import Process
-from harness.sample_origin import sample_origin
 from harness.system import System, system
 from imageservice.v1 import image_service_pb2 as pb
 from loadtest.bench.system.metrics_page import MetricsPage
@@ -18,10 +18,10 @@ MOST_CALLS = 1.8
 
 async def test_a_completed_image_takes_at_most_two_aws_calls(embedded_aws: RecordingAws) -> None:
     """All images wait in the queue before the consumer starts, so that batches can fill."""
-    async with sample_origin() as origin, system(embedded_aws) as running:
+    async with origin() as images, system(embedded_aws) as running:
         where, page = _metrics(running)
         await running.start_server(**where)
-        await _submit(running, image_urls(origin, IMAGES))
+        await _submit(running, image_urls(images.base, IMAGES))
         calls = await page.aws_calls()
         where, page = _metrics(running)
         consumer = await running.start_consumer(**where)

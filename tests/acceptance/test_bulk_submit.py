@@ -10,11 +10,9 @@ from asyncio.subprocess import PIPE, Process
 from pathlib import Path
 from typing import Any
 
-from aiohttp.test_utils import TestServer
-
 from harness.aws import RecordingAws
-from harness.command import ROOT, python_path, up
-from loadtest.origin.app import create_app
+from harness.command import python_path, up
+from harness.origin import origin
 
 THIRD = 50
 COUNT = 3 * THIRD
@@ -39,16 +37,14 @@ async def test_a_server_that_is_replaced_twice_loses_nothing(
     embedded_aws: RecordingAws, tmp_path: Path
 ) -> None:
     """The server drains, and its successor is killed: each URL ends once, under its own id, and the exit code is 0."""
-    origin = TestServer(create_app(ROOT / "tests" / "images"))
-    await origin.start_server()
-    urls = [str(origin.make_url(f"/generated/{each}.png")) for each in range(COUNT)]
     options = [
         "--aws-endpoint",
         embedded_aws.endpoint,
         "--name-prefix",
         f"b{uuid.uuid4().hex[:10]}",
     ]
-    async with up(tmp_path, *options, DRAIN_DELAY_S="0") as running:
+    async with origin() as images, up(tmp_path, *options, DRAIN_DELAY_S="0") as running:
+        urls = [f"{images.base}/generated/{each}.png" for each in range(COUNT)]
         ready = await running.ready()
         process = await submitting(ready["address"])
         assert process.stdin is not None
@@ -65,7 +61,6 @@ async def test_a_server_that_is_replaced_twice_loses_nothing(
         process.stdin.close()
         ends += await told(process, COUNT - len(ends))
         assert await process.wait() == 0, (await process.stderr.read()).decode()
-    await origin.close()
     assert sorted(end["url"] for end in ends) == sorted(urls)
     assert {end["state"] for end in ends} == {"COMPLETED"}
     assert len({end["request_id"] for end in ends}) == COUNT

@@ -16,12 +16,11 @@ from typing import Any
 import aiohttp
 import pytest
 import pytest_asyncio
-from aiohttp.test_utils import TestServer
 
 from harness.aws import RecordingAws
-from harness.command import ROOT, Up, imageservice, python_path, up
+from harness.command import Up, imageservice, python_path, up
+from harness.origin import origin
 from harness.worker_group import gone
-from loadtest.origin.app import create_app
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -41,12 +40,10 @@ class Local:
         return str(self.ready["address"])
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def origin() -> AsyncIterator[str]:
-    server = TestServer(create_app(ROOT / "tests" / "images"))
-    await server.start_server()
-    yield str(server.make_url("")).rstrip("/")
-    await server.close()
+@pytest_asyncio.fixture(name="origin", scope="module", loop_scope="module")
+async def _origin() -> AsyncIterator[str]:
+    async with origin() as images:
+        yield images.base
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from harness import pictures
-from harness.sample_origin import sample_origin
+from harness.origin import origin
 from harness.system import System
 
 TELLING = {
@@ -23,8 +23,8 @@ TELLING = {
 @pytest.mark.parametrize("name", TELLING)
 async def test_a_location_is_taken_out_and_the_pixels_stay(running: System, name: str) -> None:
     """In EXIF, in XMP and in PNG text; the metadata says that there was one."""
-    async with sample_origin(TELLING) as base:
-        request_id = await running.submit(f"{base}/bodies/{name}")
+    async with origin(TELLING) as images:
+        request_id = await running.submit(f"{images.base}/bodies/{name}")
         image = (await running.wait_terminal([request_id]))[request_id].image
     async with aiohttp.ClientSession() as session, session.get(image.public_url) as answer:
         published = await answer.read()
@@ -38,7 +38,7 @@ async def test_a_location_is_taken_out_and_the_pixels_stay(running: System, name
 
 async def test_a_location_that_cannot_be_taken_out_is_not_published(running: System) -> None:
     """A TIFF with GPS fails, rather than being published with it or re-encoded."""
-    async with sample_origin({"gps.tiff": pictures.tiff_with_gps()}) as base:
-        request_id = await running.submit(f"{base}/bodies/gps.tiff")
+    async with origin({"gps.tiff": pictures.tiff_with_gps()}) as images:
+        request_id = await running.submit(f"{images.base}/bodies/gps.tiff")
         ended = (await running.wait_terminal([request_id]))[request_id]
     assert ended.failure.code == 19

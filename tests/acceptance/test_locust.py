@@ -17,9 +17,8 @@ import pytest
 import pytest_asyncio
 
 from harness.command import ROOT, python_path
-from harness.loopback_origin import closed_port
-from harness.reserved_port import ReservedPort
-from harness.sample_origin import sample_origin
+from harness.origin import origin
+from harness.reserved_port import ReservedPort, closed_port
 from harness.system import System
 from loadtest.run_report.record import RunRecord
 
@@ -38,10 +37,10 @@ class Ran:
         return await asyncio.to_thread(RunRecord.from_json, self.folder / "locust.json")
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def origin() -> AsyncIterator[str]:
-    async with sample_origin() as url:
-        yield url
+@pytest_asyncio.fixture(name="origin", scope="module", loop_scope="session")
+async def _origin() -> AsyncIterator[str]:
+    async with origin() as images:
+        yield images.base
 
 
 async def locust(folder: Path, host: str, *arguments: str) -> Ran:

@@ -18,7 +18,7 @@ async def broken(_request: web.Request) -> web.Response:
 
 
 async def submit_all(running: System, images: Origin) -> list[str]:
-    urls = [images.picture(1), images.picture(2), images.base + "/none"]
+    urls = [images.image_url(1), images.image_url(2), images.base + "/none"]
     return [await running.submit(url) for url in [*urls, images.serve("/broken", broken)]]
 
 
@@ -73,7 +73,7 @@ async def test_what_is_held_has_an_age(embedded_aws: RecordingAws) -> None:
         await consumer.until(
             lambda page: (page.value("consumer_oldest_message_age_seconds") or 0) > 1
         )
-        images.let_go()
+        images.release()
         await running.wait_terminal([request_id])
 
 
@@ -169,7 +169,7 @@ async def test_a_consumer_that_starts_in_an_outage_waits_for_its_end(
         system(embedded_aws, endpoint=proxy.endpoint) as running,
     ):
         await running.start_server()
-        request_id = await running.submit(images.picture(1))
+        request_id = await running.submit(images.image_url(1))
         asked = asyncio.Event()
 
         async def away(call: ProxiedCall, forward: Forward) -> web.Response:

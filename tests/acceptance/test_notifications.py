@@ -15,9 +15,9 @@ async def test_a_filtered_subscription_gets_its_customers_outcomes_and_no_others
     async with origin() as images, system(embedded_aws) as running, stores_of(running) as stores:
         queue = await subscribe(stores, "acme", customer="acme")
         await running.start_server()
-        good = await running.submit(images.picture(1))
+        good = await running.submit(images.image_url(1))
         bad = await running.submit(f"{images.base}/missing")
-        others = await running.submit(images.picture(2), customer="other")
+        others = await running.submit(images.image_url(2), customer="other")
         await running.start_consumer()
         everyone = await stores.notifications(f"{each}:2" for each in (good, bad, others))
         assert len(everyone) == 3

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from core.errors import FailureCode
 from harness import pictures
 from harness.aws import RecordingAws
-from harness.loopback_origin import closed_port
-from harness.sample_origin import PICTURES, sample_origin
+from harness.origin import SAMPLE_FOLDER, origin
+from harness.reserved_port import closed_port
 from harness.system import System, system
 from imageservice.v1 import image_service_pb2 as pb
 
-SAMPLES = sorted(path.name for path in PICTURES.glob("*.*") if path.suffix != ".md")
+SAMPLES = sorted(path.name for path in SAMPLE_FOLDER.glob("*.*") if path.suffix != ".md")
 CUT = {
     f"cut.{extension}": pictures.truncated(pictures.sample(name), 0.7)
     for extension, name in {
@@ -84,8 +84,8 @@ async def test_an_origin_without_end_is_given_up(embedded_aws: RecordingAws) -> 
 
 
 async def all_end_as_expected(running: System, origins: list[Expected]) -> None:
-    async with sample_origin(BODIES) as base:
-        ids = await asyncio.gather(*(running.submit(base + each.path) for each in origins))
+    async with origin(BODIES) as images:
+        ids = await asyncio.gather(*(running.submit(images.base + each.path) for each in origins))
         states = await running.wait_terminal(ids)
     ended = {
         each.path: (outcome_of(states[request_id]), states[request_id].failure.attempts)

@@ -7,9 +7,9 @@ import aiohttp
 import pytest
 
 from cli.local.stack import TEMPLATE
+from harness.origin import origin
 from harness.permissions import load_template
 from harness.pictures import IMAGES
-from harness.sample_origin import sample_origin
 from harness.system import System
 
 YEAR_S = 31_536_000
@@ -35,9 +35,9 @@ async def test_an_object_tells_its_type_and_that_it_never_changes(running: Syste
     bodies = {
         name: await asyncio.to_thread((IMAGES / name).read_bytes) for name in SAMPLES.values()
     }
-    async with sample_origin(bodies) as base:
+    async with origin(bodies) as images:
         ids = {
-            media_type: await running.submit(f"{base}/bodies/{name}")
+            media_type: await running.submit(f"{images.base}/bodies/{name}")
             for media_type, name in SAMPLES.items()
         }
         ended = await running.wait_terminal(ids.values())

@@ -104,11 +104,11 @@ async def test_two_customers_with_one_id_see_their_own_picture_only(
     async with installed(embedded_aws, opensearch_url) as at:
         await at.running.start_consumer()
         await at.running.start_indexer()
-        await at.submit(at.images.picture(1), request_id, ACME, set="first")
+        await at.submit(at.images.image_url(1), request_id, ACME, set="first")
         first = (await at.ended(request_id)).image
         await at.until_found(ACME, [first.image_id])
         await at.expire(request_id)
-        await at.submit(at.images.picture(2), request_id, GLOBEX, set="second")
+        await at.submit(at.images.image_url(2), request_id, GLOBEX, set="second")
         told = await at.ended(request_id)
         second = told.image
         assert (told.state, told.customer_id) == (pb.STATE_COMPLETED, GLOBEX)
@@ -163,15 +163,15 @@ async def test_a_message_that_outlived_its_row_shows_nobody_its_picture(
     """It leaves the later request open; what comes for that, resent and repeated, ends and tells of its own picture."""
     request_id = str(uuid.uuid4())
     async with installed(embedded_aws) as at:
-        await at.submit(at.images.picture(2), request_id, GLOBEX)
+        await at.submit(at.images.image_url(2), request_id, GLOBEX)
         assert len(await at.stores.receive(at.running.stack.queue_url, wait=20)) == 1
-        late = ImageMessage(request_id, ACME, at.images.picture(1), revision=1)
+        late = ImageMessage(request_id, ACME, at.images.image_url(1), revision=1)
         await at.send(late)
         await at.running.start_consumer()
         await at.stores.until_depth(at.running.stack.queue_url, 0)
         assert at.images.hits["/n/1"] == 1
         assert (await at.status(request_id)).state == pb.STATE_PENDING
-        own = ImageMessage(request_id, GLOBEX, at.images.picture(2), revision=1, resent=True)
+        own = ImageMessage(request_id, GLOBEX, at.images.image_url(2), revision=1, resent=True)
         await at.send(own)
         told = await at.ended(request_id)
         await at.send(own)

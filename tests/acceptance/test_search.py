@@ -8,17 +8,16 @@ from itertools import cycle
 from typing import Any
 
 import pytest
-from aiohttp.test_utils import TestServer
 
 from core.runtime.clock import now_ms
 from harness.aws import RecordingAws
-from harness.command import ROOT, Ran, imageservice
+from harness.command import Ran, imageservice
+from harness.origin import origin
 from harness.searchable import Index, found, index, search_pages
 from harness.system import System, system
 from harness.tables import tables_of
 from harness.waiting import wait_for
 from imageservice.v1 import image_service_pb2 as pb
-from loadtest.origin.app import create_app
 
 CUSTOMERS = [f"customer-{number}" for number in range(3)]
 IMAGES = 120
@@ -81,12 +80,10 @@ async def until_total(running: System, customer: str, total: int) -> None:
         await wait_for(reached, f"{total} images found")
 
 
-@pytest.fixture
-async def origin() -> AsyncIterator[str]:
-    server = TestServer(create_app(ROOT / "tests" / "images"))
-    await server.start_server()
-    yield str(server.make_url("")).rstrip("/")
-    await server.close()
+@pytest.fixture(name="origin")
+async def _origin() -> AsyncIterator[str]:
+    async with origin() as images:
+        yield images.base
 
 
 @pytest.fixture

@@ -49,7 +49,7 @@ async def test_what_is_completed_is_found_and_what_failed_is_not(
         async with running.stub() as stub:
             await stub.SubmitImage(
                 pb.SubmitImageRequest(
-                    url=images.picture(1),
+                    url=images.image_url(1),
                     customer_id="acme",
                     request_id=labelled,
                     labels={"Season": "Frühling"},

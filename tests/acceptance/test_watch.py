@@ -40,7 +40,7 @@ async def test_a_watch_over_twenty_ids_survives_a_restart_of_its_server(
 
     async with origin() as images, system(embedded_aws) as running, stores_of(running) as stores:
         first = await running.start_server(**SCALED)
-        ids = [await running.submit(images.picture(n)) for n in range(HALF)]
+        ids = [await running.submit(images.image_url(n)) for n in range(HALF)]
         late = [await running.submit(images.hold(f"/held/{n}")) for n in range(IDS - HALF)]
         watching = asyncio.create_task(watch(running.address, ids + late))
         await all_pending.wait()
@@ -50,7 +50,7 @@ async def test_a_watch_over_twenty_ids_survives_a_restart_of_its_server(
         first.send_signal(signal.SIGTERM)
         assert await first.wait() == 0
         # While no server runs, the other half ends.
-        images.let_go()
+        images.release()
         await stores.notifications(f"{request_id}:2" for request_id in ids + late)
         await running.start_server(**SCALED)
         await watching

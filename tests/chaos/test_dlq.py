@@ -13,7 +13,7 @@ async def test_a_message_in_the_dlq_fails_its_request(
 ) -> None:
     """The request is FAILED UNDELIVERABLE. A message of another shape stays, for an operator to read."""
     async with origin() as images, system(embedded_aws) as running, stores_of(running) as stores:
-        url = images.picture(1)
+        url = images.image_url(1)
         request_id = await insert(running, url, age_ms=0)
         message = ImageMessage(request_id, "acme", url, revision=1)
         for body in (message.encode(), "not a message of ours"):
@@ -28,7 +28,7 @@ async def test_a_message_in_the_dlq_of_a_completed_request_is_notified_again(
 ) -> None:
     """The worker may have died before the notification: it is sent again with the same id, and nothing else changes."""
     async with origin() as images, system(embedded_aws) as running, stores_of(running) as stores:
-        url = images.picture(1)
+        url = images.image_url(1)
         await running.start_server()
         await running.start_consumer()
         request_id = await running.submit(url)

@@ -38,11 +38,11 @@ async def test_a_message_that_meets_a_fault_comes_back_and_stops_no_other(
         stores_of(running) as stores,
     ):
         await running.start_server()
-        unlucky = await running.submit(images.picture(1))
+        unlucky = await running.submit(images.image_url(1))
         proxy.hook = reject_the_first_notification()
         consumer = await running.start_consumer()
         await running.wait_terminal([unlucky])
-        others = [await running.submit(images.picture(n)) for n in range(2, 12)]
+        others = [await running.submit(images.image_url(n)) for n in range(2, 12)]
         await running.wait_terminal(others)
         await stores.prove_each_ended_once([unlucky, *others])
         assert consumer.returncode is None

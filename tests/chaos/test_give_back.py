@@ -72,7 +72,7 @@ async def test_a_delete_that_fails_after_the_send_makes_no_further_copy(
         stores_of(running) as stores,
     ):
         await running.start_server()
-        request_id = await running.submit(images.picture(1))
+        request_id = await running.submit(images.image_url(1))
         copies: list[str] = []
         refused = asyncio.Semaphore(0)
         proxy.hook = no_delete_and_no_upload(copies, refused)
@@ -114,9 +114,9 @@ async def test_a_count_whose_answer_was_lost_is_no_race(embedded_aws: RecordingA
     ):
         await running.start_server()
         request_id = str(uuid.uuid4())
-        await running.submit(images.picture(1), request_id=request_id)
+        await running.submit(images.image_url(1), request_id=request_id)
         await stores.receive(running.stack.queue_url, wait=5)
-        await send_suspect(stores, running, request_id, images.picture(1))
+        await send_suspect(stores, running, request_id, images.image_url(1))
         lost: list[str] = []
         proxy.hook = lose_the_answers_to_counts(lost)
         await running.start_consumer()

@@ -12,10 +12,10 @@ from aiohttp import web
 from harness.aws import RecordingAws
 from harness.aws_proxy import AwsProxy, Forward, ProxiedCall, Unreachable, aws_proxy, pass_on
 from harness.index import index_of
-from harness.loopback_origin import closed_port
 from harness.metrics import MetricsPort, Scrape
 from harness.origin import origin
 from harness.processes import Process
+from harness.reserved_port import closed_port
 from harness.stores import Stores, stores_of
 from harness.system import System, system
 from harness.waiting import wait_for
@@ -114,7 +114,7 @@ async def test_an_indexer_killed_at_the_worst_moments_loses_and_doubles_nothing(
         proxy.hook = kill_at_the_fatal_call
         await running.start_server()
         await running.start_consumer()
-        ids = await asyncio.gather(*(running.submit(images.picture(n)) for n in range(IMAGES)))
+        ids = await asyncio.gather(*(running.submit(images.image_url(n)) for n in range(IMAGES)))
         await running.wait_terminal(ids)
         for fatal_call in ("BatchGetItem", "DeleteMessageBatch", "BatchGetItem"):
             life = Life(fatal_call, asyncio.Event())
@@ -144,7 +144,7 @@ async def test_an_engine_that_is_not_there_at_the_start_is_waited_for(
             nowhere = {"SEARCH_URL": f"http://127.0.0.1:{nobody}"}
             indexer = await running.start_indexer(**port.settings, **nowhere)
             await port.until(waiting)
-            ids = [await running.submit(images.picture(n)) for n in range(5)]
+            ids = [await running.submit(images.image_url(n)) for n in range(5)]
             await running.wait_terminal(ids)
             await held_by_none(stores, 5)
             page = await port.scrape()
@@ -170,10 +170,10 @@ async def test_an_engine_that_goes_away_gets_all_when_it_is_back(
         await running.start_server()
         await running.start_consumer()
         await running.start_indexer(**port.settings, SEARCH_TIMEOUT_S="0.1")
-        first = [await running.submit(images.picture(n)) for n in range(5)]
+        first = [await running.submit(images.image_url(n)) for n in range(5)]
         await index.until_found(first)
         async with locked(running):
-            more = [await running.submit(images.picture(n)) for n in range(10, 30)]
+            more = [await running.submit(images.image_url(n)) for n in range(10, 30)]
             await running.wait_terminal(more)
             # The file can be read, so the engine is ready by its own word.
             # A round tries two images: one that was not taken, and one that was taken before.
@@ -209,7 +209,7 @@ async def test_tables_that_go_away_are_waited_for(
         await running.start_server()
         await running.start_consumer()
         await running.start_indexer(**port.settings, **way_through(proxy))
-        ids = [await running.submit(images.picture(n)) for n in range(2)]
+        ids = [await running.submit(images.image_url(n)) for n in range(2)]
         await running.wait_terminal(ids)
         page = await port.until(
             failed("aws_calls_total", ROUNDS, operation="dynamodb:BatchGetItem")
@@ -233,7 +233,7 @@ async def test_sigterm_under_load_leaves_nothing_behind(
     ):
         await running.start_server()
         await running.start_consumer()
-        ids = await asyncio.gather(*(running.submit(images.picture(n)) for n in range(100)))
+        ids = await asyncio.gather(*(running.submit(images.image_url(n)) for n in range(100)))
         await running.wait_terminal(ids)
         first = await running.start_indexer(**port.settings)
         await port.until(lambda page: bool(page.value("indexer_received_messages_total")))

@@ -34,10 +34,10 @@ async def test_a_consumer_killed_in_the_middle_loses_and_doubles_nothing(
             return web.Response(status=503)
 
         await running.start_server()
-        middle = images.picture(IMAGES // 2).removeprefix(images.base)
+        middle = images.image_url(IMAGES // 2).removeprefix(images.base)
         images.serve(middle, last_before_the_kill)
         ids = await asyncio.gather(
-            *(running.submit(images.picture(number)) for number in range(IMAGES))
+            *(running.submit(images.image_url(number)) for number in range(IMAGES))
         )
         doomed = await running.start_consumer()
         await half_way.wait()
@@ -67,7 +67,7 @@ async def test_a_message_that_kills_its_process_ends_crashed_and_its_neighbours_
             return web.Response(status=500)
 
         await running.start_server()
-        neighbours = [await running.submit(images.picture(n)) for n in range(NEIGHBOURS)]
+        neighbours = [await running.submit(images.image_url(n)) for n in range(NEIGHBOURS)]
         guilty = await running.submit(images.serve("/poison", poison))
         ended = asyncio.create_task(running.wait_terminal([guilty, *neighbours]))
         kills = 0
@@ -115,7 +115,7 @@ async def test_a_kill_between_complete_and_notify_still_tells_the_customer(
             return answer
 
         await running.start_server()
-        request_id = await running.submit(images.picture(1))
+        request_id = await running.submit(images.image_url(1))
         proxy.hook = kill_after_the_first_notification
         victims.append(await running.start_consumer())
         await killed.wait()

@@ -37,7 +37,7 @@ async def test_an_outage_fails_no_request_and_quarantines_no_message(
             return web.Response(body=numbered_png(-1), content_type="image/png")
 
         await running.start_server()
-        ids = await asyncio.gather(*(running.submit(images.picture(n)) for n in range(IMAGES)))
+        ids = await asyncio.gather(*(running.submit(images.image_url(n)) for n in range(IMAGES)))
         images.serve(f"/n/{IMAGES // 2}", outage_begins)
         await running.start_consumer(**port.settings)
         await middle.wait()

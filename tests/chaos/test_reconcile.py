@@ -33,8 +33,8 @@ async def test_an_orphaned_request_is_sent_and_completes(
     """It must be older than the margin: the message of a younger request may be sent at this moment."""
     async with origin() as images, system(embedded_aws) as running, stores_of(running) as stores:
         await running.start_server()
-        old = await insert(running, images.picture(1), age_ms=HOUR_MS)
-        young = await insert(running, images.picture(2), age_ms=0)
+        old = await insert(running, images.image_url(1), age_ms=HOUR_MS)
+        young = await insert(running, images.image_url(2), age_ms=0)
         assert await running.run_operator("reconcile") == 0
         await running.start_consumer()
         await running.wait_terminal([old])
@@ -48,7 +48,7 @@ async def test_a_malformed_row_is_skipped(
 ) -> None:
     """The row is unchanged, and the other requests are rescued."""
     async with origin() as images, system(embedded_aws) as running, stores_of(running) as stores:
-        urls = [images.picture(number) for number in range(5)]
+        urls = [images.image_url(number) for number in range(5)]
         strange, *others = [await insert(running, url, age_ms=HOUR_MS) for url in urls]
         row = await row_of(stores, strange)
         del row["originUrl"]
@@ -68,7 +68,7 @@ async def test_a_request_whose_message_sqs_rejects_is_skipped(
         system(embedded_aws, endpoint=proxy.endpoint) as running,
         stores_of(running) as stores,
     ):
-        urls = [images.picture(number) for number in range(5)]
+        urls = [images.image_url(number) for number in range(5)]
         refused, *others = [await insert(running, url, age_ms=HOUR_MS) for url in urls]
         proxy.hook = refuse_to_send(refused)
         assert await running.run_operator("reconcile") == 0
@@ -103,7 +103,7 @@ async def test_a_request_that_was_claimed_too_often_fails_undeliverable(
 ) -> None:
     """It is FAILED, with a notification and a failed-requests message."""
     async with origin() as images, system(embedded_aws) as running, stores_of(running) as stores:
-        request_id = await insert(running, images.picture(1), age_ms=HOUR_MS)
+        request_id = await insert(running, images.image_url(1), age_ms=HOUR_MS)
         # There is no consumer. A claim updates the row, so the margin is below zero.
         arguments = ("reconcile", "--max-claims", "1", "--margin", "-1")
         assert await running.run_operator(*arguments) == 0
@@ -126,7 +126,7 @@ async def test_an_interrupted_scan_resumes_from_its_checkpoint(
         aws_proxy(embedded_aws.endpoint) as proxy,
         system(embedded_aws, endpoint=proxy.endpoint) as running,
     ):
-        await insert(running, images.picture(1), age_ms=HOUR_MS)
+        await insert(running, images.image_url(1), age_ms=HOUR_MS)
         checkpoint = tmp_path / "checkpoint.json"
         arguments = ("reconcile", "--segments", "4", "--checkpoint", str(checkpoint))
         scans = Scans(answered=2)
@@ -192,8 +192,8 @@ async def test_a_request_whose_message_circulates_for_long_is_left_alone(
         stores_of(running) as stores,
     ):
         await running.start_server()
-        request_id = await insert(running, images.picture(1), age_ms=2 * HOUR_MS)
-        message = ImageMessage(request_id, "acme", images.picture(1), revision=1, resent=True)
+        request_id = await insert(running, images.image_url(1), age_ms=2 * HOUR_MS)
+        message = ImageMessage(request_id, "acme", images.image_url(1), revision=1, resent=True)
         await stores.sqs.send_message(
             QueueUrl=running.stack.queue_url, MessageBody=message.encode()
         )
@@ -218,8 +218,8 @@ async def test_a_run_that_failed_before_the_notification_is_repeated(
         system(embedded_aws, endpoint=proxy.endpoint) as running,
         stores_of(running) as stores,
     ):
-        request_id = await insert(running, images.picture(1), age_ms=0)
-        message = ImageMessage(request_id, "acme", images.picture(1), revision=1)
+        request_id = await insert(running, images.image_url(1), age_ms=0)
+        message = ImageMessage(request_id, "acme", images.image_url(1), revision=1)
         url = running.stack.dlq_url
         await stores.sqs.send_message(QueueUrl=url, MessageBody=message.encode())
         proxy.hook = sns_is_down

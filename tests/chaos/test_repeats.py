@@ -29,7 +29,7 @@ async def test_many_submits_of_which_a_third_are_repeats(embedded_aws: Recording
     ):
         await running.start_server()
         await running.start_consumer()
-        url = {request_id: images.picture(n) for n, request_id in enumerate(distinct)}
+        url = {request_id: images.image_url(n) for n, request_id in enumerate(distinct)}
         async with running.stub() as stub:
 
             async def caller() -> None:
@@ -72,11 +72,11 @@ async def test_a_submit_whose_send_failed_completes_when_it_is_repeated(
         proxy.hook = lose_the_first_send()
         await running.start_server()
         with pytest.raises(grpc.aio.AioRpcError) as refused:
-            await running.submit(images.picture(1), request_id=request_id)
+            await running.submit(images.image_url(1), request_id=request_id)
         assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
         assert len(await stores.requests()) == 1
         assert await stores.depth(running.stack.queue_url) == 0
-        await running.submit(images.picture(1), request_id=request_id)
+        await running.submit(images.image_url(1), request_id=request_id)
         await running.start_consumer()
         await running.wait_terminal([request_id])
         await stores.prove_each_ended_once([request_id])
@@ -87,8 +87,8 @@ async def test_another_payload_under_a_used_id_is_refused(embedded_aws: Recordin
     request_id = str(uuid.uuid4())
     async with origin() as images, system(embedded_aws) as running:
         await running.start_server()
-        await running.submit(images.picture(1), request_id=request_id)
-        for url, customer in ((images.picture(2), "acme"), (images.picture(1), "other")):
+        await running.submit(images.image_url(1), request_id=request_id)
+        for url, customer in ((images.image_url(2), "acme"), (images.image_url(1), "other")):
             with pytest.raises(grpc.aio.AioRpcError) as refused:
                 await running.submit(url, request_id=request_id, customer=customer)
             assert refused.value.code() is grpc.StatusCode.ALREADY_EXISTS

@@ -52,7 +52,7 @@ async def test_a_slow_host_takes_nothing_from_the_others(embedded_aws: Recording
     async with origin() as images, system(embedded_aws) as running, stores_of(running) as stores:
         await running.start_server()
         slow = await submit_all(running, slow_pictures(images, answers), "slow")
-        elsewhere = images.picture(1).replace("127.0.0.1", "localhost")
+        elsewhere = images.image_url(1).replace("127.0.0.1", "localhost")
         (neighbour,) = await submit_all(running, [elsewhere], "other")
         await running.start_consumer(
             PER_HOST_LIMIT=str(HOST_LIMIT),

@@ -1,59 +1,78 @@
-"""An origin that a test writes as it needs it: a handler for each path, and a count of hits."""
+"""The HTTP origin of the tests. A test adds a handler for each path that it needs.
+
+Three kinds of path are there without a handler: `/n/<number>`, a small image whose bytes differ for each number;
+everything that `loadtest.origin.app` serves, such as `/pictures/astronaut.png` and `/behave/hang`; and `/bodies/<name>`
+for the bodies that a test passes.
+"""
 
 import asyncio
+import ssl
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from aiohttp import web
+from multidict import CIMultiDictProxy
 
 from harness.pictures import png_chunk, png_with
+from loadtest.origin.app import create_app
+
+SAMPLE_FOLDER = Path(__file__).parents[1] / "images"
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Origin:
-    """`/n/<number>` is a small picture that is distinct for each number."""
+    """Counts and records the requests for paths that are not loadtest's."""
 
     def __init__(self) -> None:
-        self.base = ""
+        self.port = 0
+        self.routes: dict[str, Handler] = {}
         self.hits: Counter[str] = Counter()
-        self._handlers: dict[str, Handler] = {}
-        self._let_go = asyncio.Event()
+        self.requests: list[tuple[str, CIMultiDictProxy[str]]] = []
+        """Path with query, and headers."""
+        self._released = asyncio.Event()
+
+    @property
+    def base(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def url(self, path: str, host: str = "127.0.0.1") -> str:
+        return f"http://{host}:{self.port}{path}"
+
+    def image_url(self, number: int) -> str:
+        return f"{self.base}/n/{number}"
 
     def serve(self, path: str, handler: Handler) -> str:
-        """Answer the URL at which `handler` now answers."""
-        self._handlers[path] = handler
+        """Return the URL at which `handler` now answers."""
+        self.routes[path] = handler
         return self.base + path
 
     def forget(self, path: str) -> None:
         """Undo `serve`."""
-        del self._handlers[path]
+        del self.routes[path]
 
     def serve_body(self, path: str, body: bytes, content_type: str = "image/png") -> str:
-        async def answer(_request: web.Request) -> web.Response:
-            return web.Response(body=body, content_type=content_type)
-
-        return self.serve(path, answer)
+        """Return the URL at which `body` is now served."""
+        return self.serve(path, replying(body=body, headers={"Content-Type": content_type}))
 
     def hold(self, path: str) -> str:
-        """A picture that is answered only after `let_go`."""
+        """Return the URL of an image that is answered only after `release`."""
 
         async def answer(_request: web.Request) -> web.Response:
-            await self._let_go.wait()
+            await self._released.wait()
             return web.Response(body=numbered_png(0), content_type="image/png")
 
         return self.serve(path, answer)
 
-    def let_go(self) -> None:
-        self._let_go.set()
-
-    def picture(self, number: int) -> str:
-        return f"{self.base}/n/{number}"
+    def release(self) -> None:
+        self._released.set()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.hits[request.path] += 1
-        handler = self._handlers.get(request.path)
+        self.requests.append((request.path_qs, request.headers))
+        handler = self.routes.get(request.path)
         if handler is not None:
             return await handler(request)
         if request.path.startswith("/n/"):
@@ -63,21 +82,40 @@ class Origin:
 
 
 def numbered_png(number: int) -> bytes:
-    """A small valid picture whose bytes differ for each number."""
+    """A small valid image whose bytes differ for each number."""
     return png_with(png_chunk(b"tEXt", b"Comment\0" + str(number).encode()))
 
 
+def replying(
+    *, status: int = 200, body: bytes = b"", headers: Mapping[str, str] | None = None
+) -> Handler:
+    """Give the same answer to every request."""
+
+    async def reply(_: web.Request) -> web.StreamResponse:
+        return web.Response(status=status, body=body, headers=headers)
+
+    return reply
+
+
+def redirecting(location: str, status: int = 302) -> Handler:
+    return replying(status=status, headers={"Location": location})
+
+
 @asynccontextmanager
-async def origin() -> AsyncIterator[Origin]:
+async def origin(
+    bodies: Mapping[str, bytes] | None = None, *, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[Origin]:
+    """Serve on a free port of 127.0.0.1. Each of `bodies` is at /bodies/<name>, without a media type."""
     served = Origin()
-    app = web.Application()
+    for name, body in (bodies or {}).items():
+        served.serve_body(f"/bodies/{name}", body, "application/octet-stream")
+    app = create_app(SAMPLE_FOLDER)
     app.router.add_route("*", "/{path:.*}", served.handle)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    host, port = runner.addresses[0][:2]
-    served.base = f"http://{host}:{port}"
     try:
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
+        served.port = runner.addresses[0][1]
         yield served
     finally:
         await runner.cleanup()

@@ -3,6 +3,8 @@
 import os
 import socket
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from cli.local.embedded_aws import HOST
 
@@ -20,3 +22,10 @@ class ReservedPort:
             bound.bind((HOST, 0))
             self.number: int = bound.getsockname()[1]
             weakref.finalize(self, os.close, bound.detach())
+
+
+@contextmanager
+def closed_port() -> Iterator[int]:
+    """Yield a port that refuses connections and that nobody else is given meanwhile."""
+    reserved = ReservedPort()
+    yield reserved.number

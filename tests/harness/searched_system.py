@@ -31,6 +31,6 @@ async def searched(
 
 async def completed(running: System, images: Origin, count: int, first: int = 0) -> list[str]:
     """Submit so many pictures, and answer the ids of their requests when all have ended."""
-    ids = [await running.submit(images.picture(first + n)) for n in range(count)]
+    ids = [await running.submit(images.image_url(first + n)) for n in range(count)]
     await running.wait_terminal(ids)
     return ids

@@ -10,17 +10,9 @@ import pytest
 from consumer.fetching.fetcher import Fetcher, FetchPolicy
 from core.errors import BlockedAddress, ConnectFailed, ImageFailure
 from harness.address_vectors import address_vectors
-from harness.loopback_origin import (
-    HttpOrigin,
-    RawOrigin,
-    TableResolver,
-    closed_port,
-    http_origin,
-    raw_origin,
-    redirecting,
-    replying,
-    saying,
-)
+from harness.origin import Origin, origin, redirecting, replying
+from harness.raw_origin import RawOrigin, TableResolver, raw_origin, saying
+from harness.reserved_port import closed_port
 
 BLOCKED = address_vectors("blocked")
 OWN_ADDRESS = FetchPolicy(allowed_networks=(ip_network("127.0.0.1/32"),))
@@ -33,10 +25,10 @@ async def blocked_listener() -> AsyncIterator[RawOrigin]:
         yield listener
 
 
-@pytest.fixture
-async def origin() -> AsyncIterator[HttpOrigin]:
+@pytest.fixture(name="origin")
+async def _origin() -> AsyncIterator[Origin]:
     """An origin at the only address of this machine that is allowed."""
-    async with http_origin() as server:
+    async with origin() as server:
         server.routes["/picture.png"] = replying(body=b"image")
         yield server
 
@@ -73,7 +65,7 @@ async def test_every_blocked_address_is_blocked_as_a_literal(blocked_listener: R
 
 
 async def test_every_blocked_address_is_blocked_behind_a_redirect(
-    origin: HttpOrigin, blocked_listener: RawOrigin
+    origin: Origin, blocked_listener: RawOrigin
 ) -> None:
     """Each hop is checked: an allowed origin cannot redirect to a blocked address."""
     for number, row in enumerate(BLOCKED):
@@ -85,7 +77,7 @@ async def test_every_blocked_address_is_blocked_behind_a_redirect(
         )
     escaped = [row for row, got in zip(BLOCKED, outcomes, strict=True) if got is not BlockedAddress]
     assert escaped == []
-    assert len(origin.asked) == len(BLOCKED)
+    assert len(origin.requests) == len(BLOCKED)
     assert blocked_listener.connections == 0
 
 
@@ -135,7 +127,7 @@ async def test_a_blocked_address_beside_one_that_fails_is_a_blocked_address(
     "addresses", [("127.0.0.2", "127.0.0.1"), ("::1", "127.0.0.1"), ("127.0.0.1", "10.0.0.1")]
 )
 async def test_a_host_is_reached_by_its_allowed_address(
-    origin: HttpOrigin, blocked_listener: RawOrigin, addresses: tuple[str, ...]
+    origin: Origin, blocked_listener: RawOrigin, addresses: tuple[str, ...]
 ) -> None:
     """A blocked address decides only if no connection is made."""
     async with fetching(mixed=addresses) as fetcher:
@@ -144,7 +136,7 @@ async def test_a_host_is_reached_by_its_allowed_address(
     assert blocked_listener.connections == 0
 
 
-async def test_a_blocked_address_is_recorded_for_its_own_request(origin: HttpOrigin) -> None:
+async def test_a_blocked_address_is_recorded_for_its_own_request(origin: Origin) -> None:
     """Of two concurrent fetches, one is blocked and the other fails for its own reason."""
     with closed_port() as port:
         async with fetching() as fetcher:
@@ -165,7 +157,7 @@ async def test_a_dns_answer_that_is_no_address_is_blocked() -> None:
         assert await outcome(fetcher, "http://name.example/") is BlockedAddress
 
 
-async def test_dns_rebinding_to_a_blocked_address_is_blocked(origin: HttpOrigin) -> None:
+async def test_dns_rebinding_to_a_blocked_address_is_blocked(origin: Origin) -> None:
     """Each connection is checked, whatever an earlier hop resolved to."""
     origin.routes["/away"] = redirecting(f"http://rebound.example:{origin.port}/picture.png")
     async with fetching(first=("127.0.0.1",), rebound=("127.0.0.2",)) as fetcher:

@@ -21,7 +21,7 @@ from cli.local.readiness import aws_ready
 from harness.aws import ROOT, DeployStack, RecordingAws
 from harness.calls import Call
 from harness.embedded_aws import embedded_aws
-from harness.loopback_origin import closed_port
+from harness.reserved_port import closed_port
 
 # Holds the pipe, starts the module under the leash, says that it runs, and waits to be killed.
 PARENT = """

@@ -18,23 +18,18 @@ from core.errors import (
     RateLimited,
     TooManyRedirects,
 )
-from harness.loopback_origin import (
-    HttpOrigin,
-    TableResolver,
-    closed_port,
-    http_origin,
-    redirecting,
-    replying,
-)
+from harness.origin import Origin, origin, redirecting, replying
+from harness.raw_origin import TableResolver
+from harness.reserved_port import closed_port
 
 POLICY = FetchPolicy(
     allowed_networks=(ip_network("127.0.0.1/32"),), user_agent="imageservice/1 (tests)"
 )
 
 
-@pytest.fixture
-async def origin() -> AsyncIterator[HttpOrigin]:
-    async with http_origin() as server:
+@pytest.fixture(name="origin")
+async def _origin() -> AsyncIterator[Origin]:
+    async with origin() as server:
         yield server
 
 
@@ -51,7 +46,7 @@ async def get(fetcher: Fetcher, url: str) -> FetchResult:
         return fetched
 
 
-async def test_an_image_comes_with_its_provenance(fetcher: Fetcher, origin: HttpOrigin) -> None:
+async def test_an_image_comes_with_its_provenance(fetcher: Fetcher, origin: Origin) -> None:
     """Body, ETag, Last-Modified and media type are those of the response."""
     headers = {
         "Content-Type": "image/PNG; x=y",
@@ -70,12 +65,12 @@ async def test_an_image_comes_with_its_provenance(fetcher: Fetcher, origin: Http
 
 
 async def test_the_request_identifies_us_and_accepts_no_compression(
-    fetcher: Fetcher, origin: HttpOrigin
+    fetcher: Fetcher, origin: Origin
 ) -> None:
     """User-Agent, Accept and Accept-Encoding are sent."""
     origin.routes["/p"] = replying(body=b"image")
     await get(fetcher, origin.url("/p"))
-    ((_, headers),) = origin.asked
+    ((_, headers),) = origin.requests
     assert headers["User-Agent"] == "imageservice/1 (tests)"
     assert headers["Accept"] == "image/*"
     assert headers["Accept-Encoding"] == "identity"
@@ -83,14 +78,14 @@ async def test_the_request_identifies_us_and_accepts_no_compression(
     assert "Authorization" not in headers
 
 
-async def test_a_signed_url_is_sent_unchanged(fetcher: Fetcher, origin: HttpOrigin) -> None:
+async def test_a_signed_url_is_sent_unchanged(fetcher: Fetcher, origin: Origin) -> None:
     """No escape is rewritten, because a signature covers it."""
     origin.routes["/a/b"] = replying(body=b"image")
     await get(fetcher, origin.url("/a%2fb?sig=%2b%2F+x&e=%7E~#part"))
-    assert origin.asked[0][0] == "/a%2fb?sig=%2b%2F+x&e=%7E~"
+    assert origin.requests[0][0] == "/a%2fb?sig=%2b%2F+x&e=%7E~"
 
 
-async def test_an_empty_body_is_fetched(fetcher: Fetcher, origin: HttpOrigin) -> None:
+async def test_an_empty_body_is_fetched(fetcher: Fetcher, origin: Origin) -> None:
     """The inspection, not the fetch, rejects it as no image."""
     origin.routes["/empty"] = replying(body=b"")
     assert (await get(fetcher, origin.url("/empty"))).body == b""
@@ -98,7 +93,7 @@ async def test_an_empty_body_is_fetched(fetcher: Fetcher, origin: HttpOrigin) ->
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_redirects_are_followed_and_recorded(
-    fetcher: Fetcher, origin: HttpOrigin, status: int
+    fetcher: Fetcher, origin: Origin, status: int
 ) -> None:
     """Relative and absolute redirects are followed. The last URL and their number are recorded."""
     origin.routes["/1"] = redirecting("2", status)
@@ -109,7 +104,7 @@ async def test_redirects_are_followed_and_recorded(
     assert fetched.final_url == origin.url("/3")
 
 
-async def test_no_cookie_is_sent_to_the_next_hop(fetcher: Fetcher, origin: HttpOrigin) -> None:
+async def test_no_cookie_is_sent_to_the_next_hop(fetcher: Fetcher, origin: Origin) -> None:
     """Cookies set by a hop are not sent back, neither to the same host nor to another."""
 
     async def set_cookie(_: web.BaseRequest) -> web.StreamResponse:
@@ -121,23 +116,23 @@ async def test_no_cookie_is_sent_to_the_next_hop(fetcher: Fetcher, origin: HttpO
     origin.routes["/2"] = redirecting(origin.url("/3", host="a.example"))
     origin.routes["/3"] = replying(body=b"image")
     await get(fetcher, origin.url("/1", host="a.example"))
-    assert [path for path, _ in origin.asked] == ["/1", "/2", "/3"]
-    assert not any("Cookie" in headers or "Referer" in headers for _, headers in origin.asked)
+    assert [path for path, _ in origin.requests] == ["/1", "/2", "/3"]
+    assert not any("Cookie" in headers or "Referer" in headers for _, headers in origin.requests)
 
 
-async def test_a_redirect_loop_ends(fetcher: Fetcher, origin: HttpOrigin) -> None:
+async def test_a_redirect_loop_ends(fetcher: Fetcher, origin: Origin) -> None:
     """Five redirects are followed, not six."""
     origin.routes["/loop"] = redirecting("/loop")
     with pytest.raises(TooManyRedirects):
         await get(fetcher, origin.url("/loop"))
-    assert len(origin.asked) == 1 + POLICY.max_redirects
+    assert len(origin.requests) == 1 + POLICY.max_redirects
 
 
 @pytest.mark.parametrize(
     "location", ["ftp://a.example/", "http://2130706433/", "http://u:p@a.example/"]
 )
 async def test_a_redirect_to_a_bad_url_is_not_followed(
-    fetcher: Fetcher, origin: HttpOrigin, location: str
+    fetcher: Fetcher, origin: Origin, location: str
 ) -> None:
     """The rules of SubmitImage apply to redirects too."""
     origin.routes["/away"] = redirecting(location)
@@ -146,7 +141,7 @@ async def test_a_redirect_to_a_bad_url_is_not_followed(
 
 
 async def test_a_redirect_without_a_location_is_a_bad_redirect(
-    fetcher: Fetcher, origin: HttpOrigin
+    fetcher: Fetcher, origin: Origin
 ) -> None:
     """A missing Location is BadRedirect."""
     origin.routes["/nowhere"] = replying(status=302)
@@ -167,7 +162,7 @@ async def test_a_redirect_without_a_location_is_a_bad_redirect(
 )
 async def test_a_status_becomes_a_failure(
     fetcher: Fetcher,
-    origin: HttpOrigin,
+    origin: Origin,
     status: int,
     failure: type[ImageFailure],
     retry_after: float | None,
@@ -180,7 +175,7 @@ async def test_a_status_becomes_a_failure(
     assert raised.value.retry_after == retry_after
 
 
-async def test_a_compressed_body_is_rejected(fetcher: Fetcher, origin: HttpOrigin) -> None:
+async def test_a_compressed_body_is_rejected(fetcher: Fetcher, origin: Origin) -> None:
     """It was not requested, and its decompressed size is unknown."""
     origin.routes["/p"] = replying(body=b"\x1f\x8b", headers={"Content-Encoding": "gzip"})
     with pytest.raises(BadResponse):
@@ -193,7 +188,7 @@ async def test_a_url_that_submit_would_reject_is_never_fetched(fetcher: Fetcher)
         await get(fetcher, "http://0x7f.1/")
 
 
-async def test_addresses_from_the_system_resolver_are_checked(origin: HttpOrigin) -> None:
+async def test_addresses_from_the_system_resolver_are_checked(origin: Origin) -> None:
     """localhost is blocked by default, and reached if it is allowed."""
     origin.routes["/p"] = replying(body=b"image")
     url = origin.url("/p", host="localhost")
@@ -208,7 +203,7 @@ async def test_addresses_from_the_system_resolver_are_checked(origin: HttpOrigin
 
 
 async def test_the_environments_proxy_is_ignored(
-    origin: HttpOrigin, fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch
+    origin: Origin, fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A proxy would connect in our place, without the guard."""
     origin.routes["/p"] = replying(body=b"image")

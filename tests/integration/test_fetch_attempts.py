@@ -22,16 +22,16 @@ from core.aws.sqs import SqsQueue
 from core.model.message import ImageMessage
 from core.runtime.clock import now_ms
 from harness.fake_aws import FakeAnswer, FakeAws
-from harness.keep_alive_origin import PATIENCE_S, get
-from harness.loopback_origin import HttpOrigin, http_origin
+from harness.origin import Origin, origin
+from harness.raw_origin import PATIENCE_S, get
 
 NOTHING: Any = None
 """Replaces the steps after the fetch, which are not reached."""
 
 
-@pytest.fixture
-async def origin() -> AsyncIterator[HttpOrigin]:
-    async with http_origin() as server:
+@pytest.fixture(name="origin")
+async def _origin() -> AsyncIterator[Origin]:
+    async with origin() as server:
         yield server
 
 
@@ -73,7 +73,7 @@ def sent_anew(fake_aws: FakeAws) -> list[dict[str, Any]]:
 class CrowdedOrigin:
     """Fails at /p when another request waits for the host's only slot, and holds that request at /held."""
 
-    http: HttpOrigin
+    http: Origin
     fetcher: Fetcher
     end: asyncio.Event = field(default_factory=asyncio.Event)
     others: list[asyncio.Task[bytes]] = field(default_factory=list)
@@ -89,7 +89,7 @@ class CrowdedOrigin:
 
 
 async def test_a_busy_host_costs_no_attempt_and_resets_none(
-    origin: HttpOrigin, fetcher: Fetcher, scripted_aws: Aws, fake_aws: FakeAws
+    origin: Origin, fetcher: Fetcher, scripted_aws: Aws, fake_aws: FakeAws
 ) -> None:
     """One failed attempt, then no slot: the requeued message counts one attempt."""
     fake_aws.script = (FakeAnswer(body=b'{"Successful": [{"Id": "0"}], "Failed": []}'),)
@@ -103,4 +103,4 @@ async def test_a_busy_host_costs_no_attempt_and_resets_none(
     crowded.end.set()
     await asyncio.gather(*crowded.others)
     assert [each["attempts"] for each in sent_anew(fake_aws)] == [1]
-    assert [path for path, _ in origin.asked] == ["/p", "/held"]
+    assert [path for path, _ in origin.requests] == ["/p", "/held"]

@@ -13,15 +13,9 @@ import pytest
 from consumer.fetching.bounded_handler import SLICE_BYTES
 from consumer.fetching.fetcher import Fetcher, FetchPolicy
 from core.errors import BadResponse, ConnectFailed, DnsFailed, ImageFailure, TlsFailed
-from harness.keep_alive_origin import until_hung_up
-from harness.loopback_origin import (
-    Script,
-    TableResolver,
-    closed_port,
-    http_origin,
-    raw_origin,
-    saying,
-)
+from harness.origin import origin
+from harness.raw_origin import Script, TableResolver, raw_origin, saying, until_hung_up
+from harness.reserved_port import closed_port
 
 UNTRUSTED = Path(__file__).parents[1] / "vectors" / "untrusted.pem"
 
@@ -119,16 +113,16 @@ async def test_an_untrusted_certificate_is_rejected(
     fetcher: Fetcher, untrusted_tls: ssl.SSLContext
 ) -> None:
     """No request is sent to a server without a valid certificate."""
-    async with http_origin(untrusted_tls) as origin:
+    async with origin(tls=untrusted_tls) as images:
         with pytest.raises(TlsFailed):
-            await get(fetcher, f"https://127.0.0.1:{origin.port}/p.png")
-        assert origin.asked == []
+            await get(fetcher, f"https://127.0.0.1:{images.port}/p.png")
+        assert images.requests == []
 
 
 async def test_a_server_that_speaks_no_tls_is_a_failure_to_connect(
     fetcher: Fetcher,
 ) -> None:
     """A broken handshake says nothing about the certificate."""
-    async with http_origin() as origin:
+    async with origin() as images:
         with pytest.raises(ConnectFailed):
-            await get(fetcher, f"https://127.0.0.1:{origin.port}/p.png")
+            await get(fetcher, f"https://127.0.0.1:{images.port}/p.png")

@@ -8,8 +8,7 @@ import pytest
 
 from consumer.fetching.fetcher import Fetcher, FetchPolicy
 from core.errors import BadResponse
-from harness.keep_alive_origin import PATIENCE_S
-from harness.loopback_origin import Script, raw_origin, saying
+from harness.raw_origin import PATIENCE_S, Script, raw_origin, saying
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc"
 EARLY_HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"

@@ -12,8 +12,16 @@ import pytest
 
 from consumer.fetching.fetcher import Fetcher
 from core.errors import ImageFailure
-from harness.keep_alive_origin import Origin, answer, at, get, two_names, until_hung_up
-from harness.loopback_origin import Script, raw_origin
+from harness.raw_origin import (
+    KeepAliveScript,
+    Script,
+    answer,
+    at,
+    get,
+    raw_origin,
+    two_names,
+    until_hung_up,
+)
 
 TRUSTED_HERE = Path(__file__).parents[1] / "vectors" / "untrusted.pem"
 RECEIVE_BUFFERS = 64 * 1024 * 1024
@@ -54,7 +62,7 @@ def flooding(message: bytes, then: bytes = b"") -> Script:
 )
 async def test_a_flood_of_an_idle_connection_closes_it(fetcher: Fetcher, flood: Script) -> None:
     """Nothing of the flood is kept, and the next fetch has a new connection."""
-    origin = Origin(flood)
+    origin = KeepAliveScript(flood)
     async with raw_origin(origin.script) as server:
         assert await get(fetcher, at(server.url, "/1")) == b"/1"
         await origin.misbehave()
@@ -81,7 +89,7 @@ def _trusted(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("_trusted")
 async def test_a_flood_of_an_idle_tls_connection_closes_it(fetcher: Fetcher) -> None:
     """The same rule applies to TLS connections."""
-    origin, honest = Origin(flooding(answer(b"forged") * 1_000)), Origin()
+    origin, honest = KeepAliveScript(flooding(answer(b"forged") * 1_000)), KeepAliveScript()
     for each, connections in ((honest, 1), (origin, 2)):
         async with tls_origin(each.script) as url:
             assert await get(fetcher, at(url, "/1")) == b"/1"
@@ -104,7 +112,7 @@ async def test_a_response_sent_before_the_next_request_is_dropped(
 ) -> None:
     """It is unread in the socket when the next fetch acquires the connection."""
     writers: list[asyncio.StreamWriter] = []
-    origin = Origin()
+    origin = KeepAliveScript()
 
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writers.append(writer)
@@ -148,7 +156,7 @@ async def test_a_response_on_an_idle_connection_is_dropped(fetcher: Fetcher) -> 
         writer.write(answer(b"forged"))
         await until_hung_up(reader, writer)
 
-    origin = Origin(answer_ahead)
+    origin = KeepAliveScript(answer_ahead)
     async with raw_origin(origin.script) as server:
         assert await get(fetcher, at(server.url, "/1")) == b"/1"
         await origin.misbehave()
@@ -170,7 +178,7 @@ async def test_bytes_after_a_response_are_dropped(
     fetcher: Fetcher, surplus: bytes, connections: int
 ) -> None:
     """Extra bytes in the same segment close the connection. An empty line is allowed (RFC 9112, 2.2)."""
-    origin = Origin(surplus=surplus)
+    origin = KeepAliveScript(surplus=surplus)
     async with raw_origin(origin.script) as server:
         assert await get(fetcher, at(server.url, "/1")) == b"/1"
         assert await get(fetcher, at(server.url, "/2")) == b"/2"
@@ -182,7 +190,7 @@ async def test_invalid_bytes_after_a_response_fail_no_other_fetch(
     fetcher: Fetcher, surplus: bytes
 ) -> None:
     """The response before them may fail. The next request uses another connection."""
-    origin = Origin(surplus=surplus)
+    origin = KeepAliveScript(surplus=surplus)
     async with raw_origin(origin.script) as server:
         await asyncio.gather(get(fetcher, at(server.url, "/1")), return_exceptions=True)
         assert await get(fetcher, at(server.url, "/2")) == b"/2"

@@ -11,16 +11,19 @@ import pytest
 
 from consumer.fetching.fetcher import Fetcher, FetchPolicy
 from core.errors import BlockedAddress, ImageFailure
-from harness.keep_alive_origin import (
+from harness.origin import origin, replying
+from harness.raw_origin import (
     PATIENCE_S,
-    Origin,
+    KeepAliveScript,
+    Script,
+    TableResolver,
     answer,
     at,
     get,
+    raw_origin,
     two_names,
     until_hung_up,
 )
-from harness.loopback_origin import Script, TableResolver, http_origin, raw_origin, replying
 
 
 @pytest.fixture
@@ -31,7 +34,7 @@ async def fetcher() -> AsyncIterator[Fetcher]:
 
 async def test_a_connection_serves_one_fetch_after_another(fetcher: Fetcher) -> None:
     """One handshake is enough while every response is read to its end."""
-    origin = Origin()
+    origin = KeepAliveScript()
     async with raw_origin(origin.script) as server:
         bodies = [await get(fetcher, at(server.url, f"/{number}")) for number in range(5)]
         assert bodies == [b"/0", b"/1", b"/2", b"/3", b"/4"]
@@ -40,7 +43,7 @@ async def test_a_connection_serves_one_fetch_after_another(fetcher: Fetcher) -> 
 
 async def test_fetches_at_the_same_time_share_no_connection(fetcher: Fetcher) -> None:
     """No request is sent on a connection with an unfinished response."""
-    origin = Origin()
+    origin = KeepAliveScript()
     async with raw_origin(origin.script) as server:
         urls = [at(server.url, f"/{number}") for number in range(6)]
         assert await asyncio.gather(*(get(fetcher, url) for url in urls)) == [
@@ -51,7 +54,7 @@ async def test_fetches_at_the_same_time_share_no_connection(fetcher: Fetcher) ->
 
 async def test_each_host_has_its_own_connections(fetcher: Fetcher) -> None:
     """Two names of one address are two origins. Two ports are two origins."""
-    async with http_origin() as one, http_origin() as other:
+    async with origin() as one, origin() as other:
         peers = set()
         for server, host in ((one, "a.example"), (one, "b.example"), (other, "a.example")):
             server.routes["/p"] = replying(body=b"image")
@@ -90,7 +93,7 @@ async def test_a_connection_that_broke_while_idle_costs_no_attempt(
     fetcher: Fetcher, misbehave: Script
 ) -> None:
     """The same fetch repeats the request on a new connection."""
-    origin = Origin(misbehave)
+    origin = KeepAliveScript(misbehave)
     async with raw_origin(origin.script) as server:
         assert await get(fetcher, at(server.url, "/1")) == b"/1"
         origin.now.set()
@@ -114,7 +117,7 @@ async def impatient(reuse_timeout: float) -> AsyncIterator[Fetcher]:
 
 async def test_a_silent_reused_connection_costs_no_attempt() -> None:
     """A device on the way forgot the idle connection: no byte comes back, and the request is repeated."""
-    origin = Origin(until_hung_up)
+    origin = KeepAliveScript(until_hung_up)
     async with impatient(0.1) as fetcher, raw_origin(origin.script) as server:
         assert await get(fetcher, at(server.url, "/1")) == b"/1"
         origin.now.set()
@@ -205,7 +208,7 @@ async def test_dns_rebinding_opens_no_new_connection() -> None:
     answers = {"a.example": ("127.0.0.1",)}
     policy = FetchPolicy(allowed_networks=(ip_network("127.0.0.1/32"),))
     fetcher = Fetcher(policy, resolver=TableResolver(answers))
-    origin = Origin()
+    origin = KeepAliveScript()
     async with raw_origin(origin.script) as server:
         url = f"http://a.example:{server.port}"
         assert await get(fetcher, f"{url}/1") == b"/1"

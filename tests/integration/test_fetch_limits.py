@@ -15,24 +15,16 @@ from consumer.fetching.fetcher import Fetcher, FetchPolicy, FetchResult
 from consumer.fetching.host_limiter import HostBusy
 from consumer.fetching.resolver import PooledResolver
 from core.errors import ImageServiceError, Timeout, TooLarge, TooSlow
-from harness.loopback_origin import (
-    Handler,
-    HttpOrigin,
-    Script,
-    TableResolver,
-    http_origin,
-    raw_origin,
-    replying,
-    saying,
-)
+from harness.origin import Handler, Origin, origin, replying
+from harness.raw_origin import Script, TableResolver, raw_origin, saying
 
 POLICY = FetchPolicy(allowed_networks=(ip_network("127.0.0.1/32"),), max_bytes=1_000)
 HEAD = b"HTTP/1.1 200 OK\r\n\r\n"
 
 
-@pytest.fixture
-async def origin() -> AsyncIterator[HttpOrigin]:
-    async with http_origin() as server:
+@pytest.fixture(name="origin")
+async def _origin() -> AsyncIterator[Origin]:
+    async with origin() as server:
         yield server
 
 
@@ -107,7 +99,7 @@ async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
         await writer.drain()
 
 
-async def test_a_body_of_exactly_the_limit_is_accepted(origin: HttpOrigin) -> None:
+async def test_a_body_of_exactly_the_limit_is_accepted(origin: Origin) -> None:
     """The limit itself is allowed, with a declared size and without one."""
     origin.routes["/declared"] = replying(body=b"x" * 1_000)
     origin.routes["/undeclared"] = undeclared(b"x" * 1_000)
@@ -166,7 +158,7 @@ async def test_an_endless_body_above_the_minimum_rate_ends() -> None:
         assert await failure(policy, origin.url) is Timeout
 
 
-async def test_a_body_counts_until_its_block_ends(origin: HttpOrigin) -> None:
+async def test_a_body_counts_until_its_block_ends(origin: Origin) -> None:
     """The reservation shrinks to the bytes that arrived, and ends with the block."""
     origin.routes["/p"] = undeclared(b"x" * 300)
     policy = replace(POLICY, body_budget_bytes=1_000)
@@ -176,7 +168,7 @@ async def test_a_body_counts_until_its_block_ends(origin: HttpOrigin) -> None:
         assert fetcher._budget.free == 1_000
 
 
-async def test_fetches_that_share_a_small_budget_all_succeed(origin: HttpOrigin) -> None:
+async def test_fetches_that_share_a_small_budget_all_succeed(origin: Origin) -> None:
     """Each needs most of the budget, so they run one after another. Waiting uses up none of their time."""
     origin.routes["/p"] = replying(body=b"x" * 900)
     policy = replace(POLICY, body_budget_bytes=1_000, per_host_wait=60)
@@ -185,7 +177,7 @@ async def test_fetches_that_share_a_small_budget_all_succeed(origin: HttpOrigin)
     assert [len(one.body) for one in fetched] == [900] * 20
 
 
-async def test_waiting_for_the_budget_does_not_use_up_the_origins_time(origin: HttpOrigin) -> None:
+async def test_waiting_for_the_budget_does_not_use_up_the_origins_time(origin: Origin) -> None:
     """A fetch that waits for memory longer than its total timeout still succeeds."""
     origin.routes["/p"] = replying(body=b"x" * 900)
     policy = replace(POLICY, body_budget_bytes=1_000, total_timeout=2)
@@ -196,7 +188,7 @@ async def test_waiting_for_the_budget_does_not_use_up_the_origins_time(origin: H
         assert len((await waiting).body) == 900
 
 
-async def test_bodies_of_unknown_size_leave_space_for_a_small_one(origin: HttpOrigin) -> None:
+async def test_bodies_of_unknown_size_leave_space_for_a_small_one(origin: Origin) -> None:
     """A body that declares a few bytes does not wait for many slow bodies of unknown size."""
     end = asyncio.Event()
 
@@ -222,7 +214,7 @@ async def test_bodies_of_unknown_size_leave_space_for_a_small_one(origin: HttpOr
 
 
 async def test_a_name_without_a_free_dns_thread_is_busy(
-    origin: HttpOrigin, monkeypatch: pytest.MonkeyPatch
+    origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If names that hang hold every DNS thread, the fetch of another name raises HostBusy."""
     hanging, end = threading.Event(), threading.Event()
@@ -245,7 +237,7 @@ async def test_a_name_without_a_free_dns_thread_is_busy(
         await fetcher.close()
 
 
-async def test_a_host_over_its_limit_is_busy_and_others_are_not(origin: HttpOrigin) -> None:
+async def test_a_host_over_its_limit_is_busy_and_others_are_not(origin: Origin) -> None:
     """HostBusy spends no attempt, and another host does not wait."""
     asked, answer = asyncio.Event(), asyncio.Event()
 
@@ -267,7 +259,7 @@ async def test_a_host_over_its_limit_is_busy_and_others_are_not(origin: HttpOrig
         assert (await held).body == b"image"
 
 
-async def test_a_cancelled_fetch_holds_nothing(origin: HttpOrigin) -> None:
+async def test_a_cancelled_fetch_holds_nothing(origin: Origin) -> None:
     """A graceful shutdown that cancels a fetch releases its slot and bytes."""
     begun = asyncio.Event()
 

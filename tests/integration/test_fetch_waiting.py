@@ -10,8 +10,7 @@ import pytest
 
 from consumer.fetching.fetcher import Fetcher, FetchPolicy
 from core.errors import BadResponse, ConnectFailed, ImageFailure
-from harness.keep_alive_origin import PATIENCE_S, answer, get, until_hung_up
-from harness.loopback_origin import raw_origin, saying
+from harness.raw_origin import PATIENCE_S, answer, get, raw_origin, saying, until_hung_up
 
 LIMIT = 1_000
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"

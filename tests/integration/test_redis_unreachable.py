@@ -16,8 +16,8 @@ from core.redis.connection import RedisConnection, RedisUnavailable
 from core.redis.metrics import REDIS_CALLS, REDIS_DROPPED, REDIS_UP
 from core.resilience.backoff import Backoff
 from harness.grpc_client import ended_ok, states, submit_request
-from harness.loopback_origin import closed_port
 from harness.outcomes import complete
+from harness.reserved_port import closed_port
 from harness.running_server import ServerFactory
 from imageservice.v1 import image_service_pb2 as pb
 

@@ -21,8 +21,8 @@ from core.search.document import document_of
 from harness.aws import RecordingAws
 from harness.grpc_client import connected, refused, submit_request
 from harness.lists import listed, listed_images
-from harness.loopback_origin import closed_port
 from harness.outcomes import image_record
+from harness.reserved_port import closed_port
 from harness.running_server import ServerFactory
 from harness.search_engines import Engine
 from harness.searchable import Index, found, index, search_pages, search_url

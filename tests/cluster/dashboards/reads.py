@@ -48,7 +48,7 @@ async def engine_outage(running: System, images: Origin, prometheus: Prometheus)
     away = file.parent.with_name(f"{file.parent.name}-away")
     await asyncio.to_thread(file.parent.rename, away)
     try:
-        await running.submit(images.picture(0))
+        await running.submit(images.image_url(0))
         async with running.stub() as stub:
             request = pb.SearchImagesRequest(customer_id=CUSTOMER)
             refusal = await refused(stub.SearchImages(request))

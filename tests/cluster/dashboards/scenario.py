@@ -44,7 +44,7 @@ async def play(running: System, images: Origin, proxy: AwsProxy, prometheus: Pro
 
 async def _ordinary_images(running: System, images: Origin, prometheus: Prometheus) -> None:
     """Submit one image first, because a series that starts at 1 has no rate. Each process is scraped separately."""
-    first = await running.submit(images.picture(0))
+    first = await running.submit(images.image_url(0))
     await running.wait_terminal([first])
     async with running.stub() as stub:
         await stub.GetStatus(pb.GetStatusRequest(request_id=first))
@@ -60,7 +60,7 @@ async def _submit_in_bulk(running: System, images: Origin) -> list[str]:
         def items() -> Iterator[pb.SubmitImagesRequest]:
             for number, request_id in enumerate(ids, start=1):
                 image = pb.SubmitImageRequest(
-                    url=images.picture(number), customer_id="acme", request_id=request_id
+                    url=images.image_url(number), customer_id="acme", request_id=request_id
                 )
                 yield item(str(number), image)
 
@@ -70,11 +70,11 @@ async def _submit_in_bulk(running: System, images: Origin) -> list[str]:
 
 
 async def _callers_mistakes(running: System, images: Origin) -> None:
-    taken = await running.submit(images.picture(1))
+    taken = await running.submit(images.image_url(1))
     async with running.stub() as stub:
         bad = pb.SubmitImageRequest(url="ftp://a.example/", customer_id="acme")
         assert (await refused(stub.SubmitImage(bad))).code is grpc.StatusCode.INVALID_ARGUMENT
-        again = pb.SubmitImageRequest(url=images.picture(2), customer_id="acme", request_id=taken)
+        again = pb.SubmitImageRequest(url=images.image_url(2), customer_id="acme", request_id=taken)
         assert (await refused(stub.SubmitImage(again))).code is grpc.StatusCode.ALREADY_EXISTS
 
 
@@ -111,7 +111,7 @@ async def _throttling(running: System, images: Origin, proxy: AwsProxy) -> None:
         ]
     )
     proxy.hook = _answer_writes(refusals)
-    await running.submit(images.picture(IMAGES + 1))
+    await running.submit(images.image_url(IMAGES + 1))
     proxy.hook = pass_on
     assert next(refusals, None) is None
 
@@ -130,9 +130,9 @@ async def _outage(running: System, images: Origin, proxy: AwsProxy, prometheus: 
     held = await running.submit(images.hold("/held.png"))
     await prometheus.until("consumer_in_flight_messages > 0")
     proxy.hook = cut
-    images.let_go()
+    images.release()
     async with running.stub() as stub:
-        request = pb.SubmitImageRequest(url=images.picture(0), customer_id="acme")
+        request = pb.SubmitImageRequest(url=images.image_url(0), customer_id="acme")
         assert (await refused(stub.SubmitImage(request))).code is grpc.StatusCode.UNAVAILABLE
     await prometheus.until("consumer_outage == 1")
     await prometheus.until("sum(queue_read_failures_total) > 0")

@@ -38,7 +38,7 @@ async def test_a_stopped_consumer_gives_back_what_it_cannot_finish(
         assert await consumer.stop(GRACE_S) == 0
         assert not (await consumer.state())["OOMKilled"]
         assert await stores.depth(contained.stack.queue_url) == 1
-        images.let_go()
+        images.release()
         await contained.run_consumer()
         await contained.wait_terminal([request_id])
         await stores.prove_each_ended_once([request_id])
@@ -52,7 +52,7 @@ async def test_a_stopped_consumer_finishes_what_it_can(contained: ContainedSyste
         consumer = await contained.run_consumer()
         await asked_for(images, "/slow.png")
         await consumer.signal("TERM")
-        images.let_go()
+        images.release()
         assert await consumer.process.wait() == 0
         await contained.wait_terminal([request_id])
         await stores.prove_each_ended_once([request_id])

@@ -10,14 +10,13 @@ import pytest
 
 from cluster.image.contained_system import ContainedSystem, Container
 from cluster.image.figures import Figures
-from harness.origin import origin
+from harness.origin import SAMPLE_FOLDER, origin
 from harness.pictures import png_chunk
-from harness.sample_origin import PICTURES, sample_origin
 from imageservice.v1 import image_service_pb2 as pb
 
 pytestmark = pytest.mark.timeout(900)
 
-SAMPLES = sorted(path.name for path in PICTURES.glob("*.*") if path.suffix != ".md")
+SAMPLES = sorted(path.name for path in SAMPLE_FOLDER.glob("*.*") if path.suffix != ".md")
 AT_ONCE = 50
 DECODE_BUDGET_BYTES = 536_870_912
 LARGE_PICTURES = 12
@@ -54,9 +53,9 @@ async def test_a_bounded_load_on_one_cpu_each(
     """Requests and limits of the manifests rest on this; what it takes is told, and none is lost."""
     server = await contained.run_server()
     consumer = await contained.run_consumer()
-    async with sample_origin() as base:
+    async with origin() as images:
         began = time.monotonic()
-        ids = await submit_all(contained, pictures(kind, base, requests))
+        ids = await submit_all(contained, pictures(kind, images.base, requests))
         figures.add_rate(f"{kind} pictures, submits", requests / (time.monotonic() - began))
         ended = await contained.wait_terminal(ids, seconds=600)
         figures.add_rate(f"{kind} pictures, to their end", requests / (time.monotonic() - began))

@@ -11,12 +11,12 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from cli.local.embedded_aws import free_port
 from cluster.image.contained_system import ContainedSystem
 from harness.aws import RecordingAws
-from harness.sample_origin import PICTURES, sample_origin
+from harness.origin import SAMPLE_FOLDER, origin
 from imageservice.v1 import image_service_pb2 as pb
 
 pytestmark = pytest.mark.timeout(900)
 
-SAMPLES = sorted(path.name for path in PICTURES.glob("*.*") if path.suffix != ".md")
+SAMPLES = sorted(path.name for path in SAMPLE_FOLDER.glob("*.*") if path.suffix != ".md")
 
 
 async def published(aws: RecordingAws, bucket: str) -> set[str]:
@@ -37,15 +37,15 @@ async def test_pictures_are_published_and_a_failure_is_told(
     """Every format decodes on the image's libraries; the bytes in the bucket are those that the answer names."""
     await contained.run_server()
     await contained.run_consumer()
-    async with sample_origin() as base:
-        good = [await contained.submit(f"{base}/pictures/{name}") for name in SAMPLES]
-        bad = await contained.submit(f"{base}/pictures/nothing.png")
+    async with origin() as images:
+        good = [await contained.submit(f"{images.base}/pictures/{name}") for name in SAMPLES]
+        bad = await contained.submit(f"{images.base}/pictures/nothing.png")
         ended = await contained.wait_terminal([*good, bad])
     assert ended[bad].failure.code == pb.FAILURE_CODE_NOT_FOUND
-    images = [ended[request_id].image for request_id in good]
+    done = [ended[request_id].image for request_id in good]
     assert {ended[request_id].state for request_id in good} == {pb.STATE_COMPLETED}
     assert await published(embedded_aws, contained.stack.bucket) == {
-        image.metadata.sha256 for image in images
+        image.metadata.sha256 for image in done
     }
 
 

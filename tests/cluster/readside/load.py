@@ -94,7 +94,7 @@ class Load:
 
     async def _one(self, number: int, customer: str, group: asyncio.TaskGroup) -> None:
         missing = number % MISSING == 0
-        url = f"{self.images.base}/missing/{number}" if missing else self.images.picture(number)
+        url = f"{self.images.base}/missing/{number}" if missing else self.images.image_url(number)
         request_id = str(uuid.uuid4())
         asked = pb.SubmitImageRequest(
             url=url, customer_id=customer, request_id=request_id, labels={"run": "kills"}

@@ -26,7 +26,7 @@ async def put_load_on(running: System, images: Origin, broken: Callable[[int], N
 
     async def caller() -> None:
         for number in numbers:
-            ids.append(await running.submit(images.picture(number)))
+            ids.append(await running.submit(images.image_url(number)))
             async with running.stub() as stub:
                 # An id that was taken is known, whatever state it is in.
                 await stub.GetStatus(pb.GetStatusRequest(request_id=ids[-1]), timeout=30)
@@ -47,7 +47,7 @@ async def until_used(running: System, images: Origin, port: MetricsPort, use: st
     async with asyncio.timeout(90):
         number = IMAGES + 1
         while not await is_used(port, use):
-            await running.wait_terminal([await running.submit(images.picture(number))])
+            await running.wait_terminal([await running.submit(images.image_url(number))])
             number += 1
 
 
@@ -68,7 +68,7 @@ async def test_an_outage_of_redis_is_no_outage(
         await running.start_consumer(REDIS_URL=redis.url, **consumer_port.settings)
         await redis.heard_by(channel, 1)
         # So that both are at work when it begins.
-        first = await running.submit(images.picture(IMAGES))
+        first = await running.submit(images.image_url(IMAGES))
         await running.wait_terminal([first])
         breaking: list[asyncio.Task[None]] = []
 

@@ -36,7 +36,7 @@ async def test_a_consumer_pushes_to_every_server_process(
         )
         await redis.heard_by(channel, workers)
         missing = await running.submit(f"{images.base}/nothing-here")
-        ids = [await running.submit(images.picture(number)) for number in range(IMAGES)]
+        ids = [await running.submit(images.image_url(number)) for number in range(IMAGES)]
         async with running.stub() as stub, asyncio.timeout(PUSHED_S):
             watch = stub.WatchRequest(pb.WatchRequestRequest(request_ids=[*ids, missing]))
             told = aiter(watch)
@@ -73,7 +73,7 @@ async def test_by_tls_and_with_a_password(
         await consumer_port.until_served()
         if right:
             await plain.heard_by(f"imageservice:{running.stack.requests_table}", 1)
-        ids = [await running.submit(images.picture(number)) for number in range(IMAGES)]
+        ids = [await running.submit(images.image_url(number)) for number in range(IMAGES)]
         ended = await running.wait_terminal(ids, seconds=PUSHED_S)
         assert {ended[each].state for each in ids} == {pb.STATE_COMPLETED}
         await until_up_is(right, server_port, "calls")

@@ -7,7 +7,7 @@ import pytest
 
 from consumer.fetching.bounded_handler import MAX_QUEUED_MESSAGES, BoundedConnector, BoundedHandler
 from consumer.fetching.connect_guard import ConnectGuard
-from harness.loopback_origin import TableResolver
+from harness.raw_origin import TableResolver
 
 RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc"
 INTERIM = b"HTTP/1.1 103 Early Hints\r\n\r\n"

@@ -1,4 +1,4 @@
-"""How much the indexer holds, and when it hands it over."""
+"""How many events the buffer holds, and when it returns them."""
 
 import asyncio
 
@@ -11,14 +11,14 @@ def events(count: int, first: int = 0) -> list[Event]:
 
 
 async def blocked(waiting: "asyncio.Task[int]") -> bool:
-    """Whether it still waits after everything else that could run has run."""
+    """Return whether the task still waits after all others have run."""
     for _ in range(5):
         await asyncio.sleep(0)
     return not waiting.done()
 
 
-async def test_nothing_is_held_before_it_is_open() -> None:
-    """Nor asked for: what comes all the same goes back."""
+async def test_a_closed_buffer_has_no_capacity() -> None:
+    """Events that are received all the same are returned."""
     buffer = Buffer()
     waiting = asyncio.create_task(buffer.capacity())
     assert await blocked(waiting)
@@ -27,8 +27,8 @@ async def test_nothing_is_held_before_it_is_open() -> None:
     assert await waiting == 2 * BATCH
 
 
-async def test_two_batches_are_held_at_most() -> None:
-    """One is under way, one waits; more is asked for only when the first is done."""
+async def test_it_holds_at_most_two_batches() -> None:
+    """One is in progress and one waits. There is capacity again when the first is done."""
     buffer = Buffer()
     buffer.resume()
     assert buffer.put(events(2 * BATCH)) == []
@@ -39,8 +39,8 @@ async def test_two_batches_are_held_at_most() -> None:
     assert await waiting == BATCH
 
 
-async def test_what_waits_when_it_closes_is_handed_back() -> None:
-    """So that it can be received by others."""
+async def test_close_returns_the_waiting_events() -> None:
+    """Another indexer can then receive them."""
     buffer = Buffer()
     buffer.resume()
     buffer.put(events(5))
@@ -48,8 +48,8 @@ async def test_what_waits_when_it_closes_is_handed_back() -> None:
     assert buffer.pause() == []
 
 
-async def test_a_stop_ends_all_waiting() -> None:
-    """Nothing is handed over any more, and what waits stays to be handed back."""
+async def test_stop_ends_all_waits() -> None:
+    """No batch is returned any more, and `close` returns the waiting events."""
     buffer = Buffer()
     buffer.resume()
     taking = asyncio.create_task(buffer.take_batch())

@@ -1,4 +1,4 @@
-"""How an indexer comes to know, and tells, whether the index is whole."""
+"""How the indexer reports whether the index is complete."""
 
 import asyncio
 from collections.abc import Callable
@@ -14,14 +14,14 @@ from core.errors import DependencyUnavailable, SearchUnavailable
 from harness.virtual_time import run_virtually
 
 
-def told() -> float:
-    """Of this metric alone: the whole registry reads files, which a test may not do on the loop."""
+def exported() -> float:
+    """Return this metric alone: the whole registry reads files, which a test may not do on the loop."""
     (family,) = INCOMPLETE.collect()
     return family.samples[0].value
 
 
 class Engine:
-    """It answers each of `answers` in turn, and then is asked no more. `seen` is what was told after each answer."""
+    """Returns each of `answers` in turn, then blocks. `seen` has the exported values before each answer."""
 
     def __init__(self, *answers: bool | None) -> None:
         self._answers = list(answers)
@@ -29,20 +29,20 @@ class Engine:
         self.over = asyncio.Event()
 
     async def incomplete(self) -> bool:
-        self.seen.append(told())
+        self.seen.append(exported())
         if not self._answers:
             self.over.set()
             await asyncio.Event().wait()
         answer = self._answers.pop(0)
         if answer is None:
-            raise SearchUnavailable("nobody listens")
+            raise SearchUnavailable("connection refused")
         return answer
 
 
-def test_what_was_known_holds_until_the_engine_says_otherwise() -> None:
-    """Another process makes the index whole; an engine that does not answer says nothing about it."""
+def test_the_last_known_value_is_exported_in_an_outage() -> None:
+    """Another process completes the index, so the engine is calls again and again."""
 
-    async def watched() -> list[float]:
+    async def reported() -> list[float]:
         INCOMPLETE.set(0)
         engine = Engine(None, True, None, True, False, None)
         reporting = asyncio.create_task(report_index_completeness(cast("Any", engine)))
@@ -50,7 +50,7 @@ def test_what_was_known_holds_until_the_engine_says_otherwise() -> None:
         reporting.cancel()
         return engine.seen
 
-    assert run_virtually(watched()) == [0, 0, 1, 1, 1, 0, 0]
+    assert run_virtually(reported()) == [0, 0, 1, 1, 1, 0, 0]
 
 
 class Table:
@@ -58,10 +58,10 @@ class Table:
 
     def __init__(self, *pages: int) -> None:
         self._pages = pages
-        self.asked: list[dict[str, Any]] = []
+        self.calls: list[dict[str, Any]] = []
 
     async def scan(self, **arguments: Any) -> dict[str, Any]:
-        self.asked.append(arguments)
+        self.calls.append(arguments)
         page = arguments.get("ExclusiveStartKey", 0)
         answer: dict[str, Any] = {"Items": [{}] * self._pages[page]}
         return answer if page + 1 == len(self._pages) else {**answer, "LastEvaluatedKey": page + 1}
@@ -70,12 +70,12 @@ class Table:
 @pytest.mark.parametrize(
     ("pages", "exist", "read"), [((0,), False, 1), ((1, 1), True, 1), ((0, 0, 1, 1), True, 3)]
 )
-def test_one_row_is_enough(pages: tuple[int, ...], exist: bool, read: int) -> None:
-    """It is the only one that is read; a page without rows is not the end of the table."""
+def test_one_row_proves_that_images_exist(pages: tuple[int, ...], exist: bool, read: int) -> None:
+    """Only one row is read. A page without rows is not the end of the table."""
     table = Table(*pages)
     assert asyncio.run(images_exist(cast("Any", table), "images")) is exist
-    assert len(table.asked) == read
-    assert {(each["Limit"], each["ConsistentRead"]) for each in table.asked} == {(1, True)}
+    assert len(table.calls) == read
+    assert {(each["Limit"], each["ConsistentRead"]) for each in table.calls} == {(1, True)}
 
 
 def failing(code: str) -> Callable[..., Any]:
@@ -86,8 +86,8 @@ def failing(code: str) -> Callable[..., Any]:
 
 
 @pytest.mark.parametrize("code", ["ProvisionedThroughputExceededException", "ValidationException"])
-def test_a_table_that_does_not_say_is_waited_for(code: str) -> None:
-    """Whatever the reason is, it is the table's."""
+def test_an_error_of_the_table_is_an_outage(code: str) -> None:
+    """No row is at fault, whatever the error is."""
     table = Table(0)
     table.scan = failing(code)  # type: ignore[method-assign]
     with pytest.raises(DependencyUnavailable, match=code):

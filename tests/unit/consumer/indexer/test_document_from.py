@@ -1,4 +1,4 @@
-"""What is indexed of an image and of the row that its request's id leads to."""
+"""The document of an image and of the row with its request id."""
 
 import uuid
 from dataclasses import replace
@@ -32,7 +32,7 @@ def row(state: State, image_id: str | None = None) -> ImageRequest:
     ("record", "request_"),
     [(OWN, row(State.COMPLETED, image_id_of(ID))), (LATER, row(State.COMPLETED, LATER_ID))],
 )
-def test_a_completed_requests_image_is_found_by_its_labels_and_host(
+def test_a_completed_request_adds_its_labels_and_host(
     record: ImageRecord, request_: ImageRequest
 ) -> None:
     assert document_from(record, request_) == document_of(record, request_)
@@ -48,15 +48,15 @@ def test_a_completed_requests_image_is_found_by_its_labels_and_host(
         row(State.COMPLETED, LATER_ID),
     ],
 )
-def test_an_earlier_requests_image_takes_nothing_from_a_later_ones_row(
+def test_the_image_of_an_earlier_request_has_nothing_of_a_later_row(
     record: ImageRecord, request_: ImageRequest | None
 ) -> None:
-    """It is found as before, by what was read from the picture."""
+    """It is indexed with the metadata of the image alone."""
     assert document_from(record, request_) == document_of(record, None)
 
 
-def test_another_customers_image_takes_nothing_even_from_a_row_that_names_it() -> None:
-    """As earlier versions wrote it."""
+def test_the_image_of_another_customer_has_nothing_of_a_row_that_names_it() -> None:
+    """Earlier versions wrote such rows."""
     assert document_from(THEIRS, row(State.COMPLETED, THEIRS.image_id)) == document_of(THEIRS, None)
 
 
@@ -64,7 +64,7 @@ def test_another_customers_image_takes_nothing_even_from_a_row_that_names_it() -
     ("record", "state"),
     [(OWN, State.PENDING), (OWN, State.FAILED), (LATER, State.PENDING), (None, State.COMPLETED)],
 )
-def test_without_an_end_or_an_image_there_is_nothing_to_be_found(
+def test_without_a_completed_request_or_an_image_there_is_no_document(
     record: ImageRecord | None, state: State
 ) -> None:
     assert document_from(record, row(state)) is None

@@ -1,4 +1,4 @@
-"""What the indexer takes for an event."""
+"""Decoding and deduplication of events."""
 
 import json
 import uuid
@@ -13,8 +13,8 @@ from core.model.request import Failure
 ID = "0b8f3b5e-97a1-4f0f-9d8c-0f2a3b4c5d6e"
 
 
-def test_what_consumers_publish_is_an_event() -> None:
-    """The indexer's queue gets the JSON that SNS sends to queues, as it was published."""
+def test_a_notification_is_an_event() -> None:
+    """SNS sends the published JSON to the indexer's queue unchanged."""
     outcome = Outcome(ID, "acme", "https://a.example/1", 2, failure=Failure("TIMEOUT", "late"))
     entry = notification_entry(outcome, "https://cdn.example/")
     assert decode_event(json.loads(entry["Message"])["default"], "r") == Event(ID, ("r",))
@@ -34,21 +34,21 @@ def test_what_consumers_publish_is_an_event() -> None:
         '{"requestId": "x"}',
     ],
 )
-def test_what_is_none(body: str) -> None:
-    """Whatever somebody put into the queue is told apart, and is no crash."""
+def test_another_body_is_malformed(body: str) -> None:
+    """Any body raises MalformedEvent and no other error."""
     with pytest.raises(MalformedEvent):
         decode_event(body, "r")
 
 
 def test_messages_of_one_request_are_one_event() -> None:
-    """All of its messages are deleted together; the order of others stays."""
+    """Its messages are deleted together. The order of the events stays."""
     other = str(uuid.uuid4())
     events = [Event(ID, ("a",)), Event(other, ("b",)), Event(ID, ("c",))]
     assert dedupe(events) == [Event(ID, ("a", "c")), Event(other, ("b",))]
 
 
 @pytest.mark.parametrize("firsts", [(True, False), (False, True)])
-def test_one_that_was_received_before_makes_it_a_repeat(firsts: tuple[bool, bool]) -> None:
-    """However the other messages of the request are received."""
+def test_a_repeated_message_makes_the_event_a_repeat(firsts: tuple[bool, bool]) -> None:
+    """The order of the messages does not matter."""
     one, other = (Event(ID, (str(n),), first) for n, first in enumerate(firsts))
     assert dedupe([one, other]) == [Event(ID, ("0", "1"), first=False)]

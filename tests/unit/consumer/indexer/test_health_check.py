@@ -1,4 +1,4 @@
-"""How an indexer learns, without an event, that tables and engine are well again."""
+"""How the indexer detects, without a receive, that tables and engine work again."""
 
 import uuid
 from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ IMAGES = {image_id_of(each): image_item(image_record(each)) for each in (ONE, OT
 
 @dataclass(slots=True)
 class Engine:
-    """It takes what is not named in `answers`."""
+    """Accepts every document that is not in `answers`."""
 
     answers: dict[str, WriteStatus] = field(default_factory=dict)
     ready: bool = True
@@ -32,7 +32,7 @@ class Engine:
 
     async def prepare(self) -> None:
         if not self.ready:
-            raise SearchUnavailable("nobody listens")
+            raise SearchUnavailable("connection refused")
 
     async def write(self, documents: Sequence[SearchDocument]) -> tuple[WriteResult, ...]:
         self.offered += [each.request_id for each in documents]
@@ -75,30 +75,30 @@ def health_check(
     )
 
 
-async def test_one_image_that_is_taken_will_do() -> None:
-    """What is gone is passed over, and what the engine refuses for its own sake."""
+async def test_one_accepted_document_is_enough() -> None:
+    """Requests without an image and rejected documents are skipped."""
     engine = Engine({ONE: WriteStatus.REJECTED})
     await health_check(engine).check([GONE, ONE, OTHER, ONE])
     assert engine.offered == [ONE, OTHER]
 
 
-async def test_one_that_is_turned_away_is_waited_for() -> None:
-    """An engine that is ready by its own word, but takes nothing, is not well."""
+async def test_an_unavailable_engine_fails_the_check() -> None:
+    """The engine is prepared, but accepts no document."""
     engine = Engine({ONE: WriteStatus.UNAVAILABLE})
     with pytest.raises(SearchUnavailable, match="why"):
         await health_check(engine).check([GONE, ONE, OTHER])
 
 
-async def test_one_that_is_turned_away_while_another_is_taken_is_not() -> None:
-    """It would keep all others from the index."""
+async def test_one_unavailable_document_does_not_fail_the_check() -> None:
+    """If the engine accepts the known document, this one must not keep the others from the index."""
     engine = Engine({ONE: WriteStatus.UNAVAILABLE})
     check = health_check(engine)
     check.remember_indexed(OTHER)
     await check.check([ONE])
 
 
-async def test_where_all_are_gone_one_that_was_taken_before_tells() -> None:
-    """Else an engine that takes nothing would cost the next events a receive."""
+async def test_without_a_document_the_known_one_decides() -> None:
+    """Otherwise an engine that accepts nothing would cost the next events a receive."""
     engine = Engine({OTHER: WriteStatus.UNAVAILABLE})
     check = health_check(engine)
     await check.check([GONE])
@@ -107,10 +107,10 @@ async def test_where_all_are_gone_one_that_was_taken_before_tells() -> None:
         await check.check([GONE])
 
 
-async def test_where_all_are_gone_reads_and_a_ready_engine_will_do() -> None:
-    """Their events need no write; but without tables, or without an engine, they are waited for."""
+async def test_without_any_document_reads_and_a_prepared_engine_are_enough() -> None:
+    """The events need no write, but an outage of the tables or of the engine fails the check."""
     await health_check(Engine()).check([GONE])
     with pytest.raises(DependencyUnavailable, match="OSError"):
         await health_check(Engine(), away).check([GONE])
-    with pytest.raises(SearchUnavailable, match="nobody listens"):
+    with pytest.raises(SearchUnavailable, match="connection refused"):
         await health_check(Engine(ready=False)).check([GONE])

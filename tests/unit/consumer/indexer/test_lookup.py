@@ -1,4 +1,4 @@
-"""What a row, or a table, that cannot be read means for the others."""
+"""How a malformed row, or a table with an error, affects the other documents."""
 
 import uuid
 from collections.abc import Callable
@@ -22,12 +22,12 @@ Answer = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 def recorded(asked: dict[str, Any]) -> dict[str, Any]:
-    """All images; no request has a row any more."""
+    """Return all images. No request has a row any more."""
     keys = asked["RequestItems"].get("images", {"Keys": []})["Keys"]
     return {"Responses": {"images": [IMAGES[key["imageId"]["S"]] for key in keys]}}
 
 
-def one_is_none_of_ours(asked: dict[str, Any]) -> dict[str, Any]:
+def one_malformed_row(asked: dict[str, Any]) -> dict[str, Any]:
     answer = recorded(asked)
     for row, image in enumerate(answer["Responses"]["images"]):
         if image["imageId"]["S"] == image_id_of(IDS[1]):
@@ -36,7 +36,7 @@ def one_is_none_of_ours(asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def other_keys(asked: dict[str, Any]) -> dict[str, Any]:
-    """As where the settings name another table."""
+    """A table with another key schema, as after a wrong setting."""
     if "requests" in asked["RequestItems"]:
         reason = "the key does not match the schema"
         told = {"Error": {"Code": "ValidationException", "Message": reason}}
@@ -53,23 +53,23 @@ def tables(answer: Answer) -> Tables:
     return Tables(cast("Any", None), service, Statements("requests", "images"))
 
 
-async def test_a_row_that_is_none_of_ours_concerns_no_other() -> None:
-    """The images beside it are indexed."""
-    looked = await look_up(tables(one_is_none_of_ours), IDS)
-    assert [type(each) for each in looked] == [SearchDocument, MalformedRow, SearchDocument]
+async def test_a_malformed_row_does_not_affect_the_others() -> None:
+    """The other images are indexed."""
+    results = await look_up(tables(one_malformed_row), IDS)
+    assert [type(each) for each in results] == [SearchDocument, MalformedRow, SearchDocument]
 
 
 @pytest.mark.parametrize(
     "answer",
     [{}, {"Responses": None}, {"Responses": {"images": [{}], "requests": [{}]}}],
 )
-async def test_an_answer_that_is_none_is_waited_for(answer: dict[str, Any]) -> None:
-    """It says nothing of any row."""
+async def test_a_malformed_answer_is_an_outage(answer: dict[str, Any]) -> None:
+    """It has no information about any row."""
     with pytest.raises(DependencyUnavailable, match="malformed answer"):
         await look_up(tables(lambda _asked: answer), IDS)
 
 
-async def test_a_table_that_refuses_every_key_is_waited_for() -> None:
-    """No row is to blame, so no event is: it is an outage like any other."""
+async def test_a_table_that_rejects_every_key_is_an_outage() -> None:
+    """No row is at fault."""
     with pytest.raises(DependencyUnavailable, match="ValidationException"):
         await look_up(tables(other_keys), IDS)

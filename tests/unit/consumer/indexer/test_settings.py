@@ -1,4 +1,4 @@
-"""What an indexer may be set to."""
+"""Limits of the indexer's settings."""
 
 import pytest
 from pydantic import ValidationError
@@ -18,8 +18,10 @@ REQUIRED = {
 @pytest.mark.parametrize(
     ("wait", "taken"), [("0", False), ("1", True), ("20", True), ("21", False)]
 )
-def test_a_receive_waits(monkeypatch: pytest.MonkeyPatch, wait: str, taken: bool) -> None:
-    """Without a wait an empty queue would be asked without a pause, and each call is paid for."""
+def test_a_receive_waits_for_1_to_20_seconds(
+    monkeypatch: pytest.MonkeyPatch, wait: str, taken: bool
+) -> None:
+    """Without a wait, an empty queue would be polled without a pause, and each call costs money."""
     for name, value in {**REQUIRED, "RECEIVE_WAIT_S": wait}.items():
         monkeypatch.setenv(name, value)
     if taken:

@@ -50,7 +50,7 @@ def to_image_message(image: ImageRecord, public_base_url: str) -> pb.Image:
         image_id=image.image_id,
         public_url=image.public_url(public_base_url),
         metadata=pb.ImageMetadata(
-            **asdict(image.picture), provenance=pb.Provenance(**asdict(image.provenance))
+            **asdict(image.metadata), provenance=pb.Provenance(**asdict(image.provenance))
         ),
         request_id=image.request_id,
         customer_id=image.customer_id,

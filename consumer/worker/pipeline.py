@@ -195,7 +195,7 @@ class Pipeline:
             customer_id=message.customer_id,
             s3_url=image.s3_url,
             created_at=now_ms(),
-            picture=image.inspected.metadata,
+            metadata=image.inspected.metadata,
             provenance=image.provenance,
         )
         record = await insert_image_once(self._tables, record)

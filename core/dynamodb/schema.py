@@ -178,7 +178,7 @@ def image_item(record: ImageRecord) -> Item:
         CUSTOMER_ID: string(record.customer_id),
         S3_URL: string(record.s3_url),
         CREATED_AT: number(record.created_at),
-        METADATA: _map_of(record.picture),
+        METADATA: _map_of(record.metadata),
         PROVENANCE: _map_of(record.provenance),
     }
 
@@ -198,7 +198,7 @@ def _image(item: Mapping[str, Attribute]) -> ImageRecord:
         customer_id=item[CUSTOMER_ID]["S"],
         s3_url=item[S3_URL]["S"],
         created_at=int(item[CREATED_AT]["N"]),
-        picture=ImageMetadata(**_values_of(ImageMetadata, item[METADATA]["M"])),
+        metadata=ImageMetadata(**_values_of(ImageMetadata, item[METADATA]["M"])),
         provenance=Provenance(**_values_of(Provenance, item[PROVENANCE]["M"])),
     )
 

@@ -62,7 +62,7 @@ class ImageRecord:
     customer_id: str
     s3_url: str
     created_at: int
-    picture: ImageMetadata
+    metadata: ImageMetadata
     provenance: Provenance
 
     def belongs_to(self, customer_id: str, created_at: int) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
-from core.model.image import ImageRecord
+from core.model.image import ImageMetadata, ImageRecord, Provenance
 from core.model.request import ImageRequest, State
 
 
@@ -19,13 +19,42 @@ class CompletedRequest:
     image: ImageRecord
 
 
+@dataclass(frozen=True, slots=True)
+class _Image:
+    """The members of an image in the document. Other versions of this system read and write them."""
+
+    image_id: str
+    request_id: str
+    customer_id: str
+    s3_url: str
+    created_at: int
+    picture: ImageMetadata
+    provenance: Provenance
+
+
+@dataclass(frozen=True, slots=True)
+class _Document:
+    request: ImageRequest
+    image: _Image
+
+
 # Members of a later version are ignored. A document that lacks a member, as one of an earlier version may, is
 # malformed, and the tables are read instead.
-_ADAPTER = TypeAdapter(CompletedRequest)
+_ADAPTER = TypeAdapter(_Document)
 
 
 def encode(completed: CompletedRequest) -> bytes:
-    return orjson.dumps(completed)
+    image = completed.image
+    stored = _Image(
+        image_id=image.image_id,
+        request_id=image.request_id,
+        customer_id=image.customer_id,
+        s3_url=image.s3_url,
+        created_at=image.created_at,
+        picture=image.metadata,
+        provenance=image.provenance,
+    )
+    return orjson.dumps(_Document(completed.request, stored))
 
 
 def decode(document: bytes | str, request_id: str) -> CompletedRequest:
@@ -34,14 +63,23 @@ def decode(document: bytes | str, request_id: str) -> CompletedRequest:
     Raises MalformedDocument.
     """
     try:
-        completed = _ADAPTER.validate_json(document, strict=True)
+        decoded = _ADAPTER.validate_json(document, strict=True)
     except ValidationError as error:
         raise MalformedDocument(str(error)) from error
-    request, image = completed.request, completed.image
+    request, image = decoded.request, decoded.image
     if request.request_id != request_id or request.state is not State.COMPLETED:
         raise MalformedDocument(f"not the COMPLETED request {request_id}")
     # The row decides the image's id. It is not always the one derived from the request's id.
     actual = (image.request_id, image.image_id, image.customer_id)
     if actual != (request_id, request.image_id, request.customer_id):
         raise MalformedDocument(f"not the image of {request_id}")
-    return completed
+    record = ImageRecord(
+        image_id=image.image_id,
+        request_id=image.request_id,
+        customer_id=image.customer_id,
+        s3_url=image.s3_url,
+        created_at=image.created_at,
+        metadata=image.picture,
+        provenance=image.provenance,
+    )
+    return CompletedRequest(request, record)

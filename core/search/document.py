@@ -51,9 +51,9 @@ def document_of(record: ImageRecord, request: ImageRequest | None) -> SearchDocu
 
     Raises MalformedRow.
     """
-    picture = record.picture
+    metadata = record.metadata
     try:
-        color = color_of(picture.dominant_color) if picture.dominant_color else None
+        color = color_of(metadata.dominant_color) if metadata.dominant_color else None
     except ValueError as error:
         raise MalformedRow(record.image_id, repr(error)) from error
     return SearchDocument(
@@ -62,15 +62,15 @@ def document_of(record: ImageRecord, request: ImageRequest | None) -> SearchDocu
         customer_id=record.customer_id,
         revision=request.revision if request else FIRST_REVISION,
         created_at=record.created_at,
-        format=picture.format,
-        width=picture.width,
-        height=picture.height,
-        bytes=picture.bytes,
-        camera=picture.camera,
+        format=metadata.format,
+        width=metadata.width,
+        height=metadata.height,
+        bytes=metadata.bytes,
+        camera=metadata.camera,
         origin_host=_host(request.origin_url) if request else "",
         labels=dict(request.labels) if request else {},
         color=color,
-        perceptual_hash=picture.perceptual_hash,
+        perceptual_hash=metadata.perceptual_hash,
     )
 
 

@@ -5,7 +5,7 @@ from core.model.image import ImageMetadata, ImageRecord, Provenance, image_id_of
 from core.model.request import Failure
 from core.runtime.clock import now_ms
 
-PICTURE = ImageMetadata(
+METADATA = ImageMetadata(
     format="JPEG",
     media_type="image/jpeg",
     width=640,
@@ -33,7 +33,7 @@ def image_record(
         customer_id=customer,
         s3_url="s3://bucket/images/aa/tag/a.jpg",
         created_at=now_ms() if created_at is None else created_at,
-        picture=PICTURE,
+        metadata=METADATA,
         provenance=Provenance(etag='"1"'),
     )
 

@@ -45,7 +45,7 @@ class Index:
         """An image that can be found; `picture` are what differs from the suite's picture."""
         request_id = str(uuid.uuid4())
         plain = image_record(request_id, customer)
-        record = replace(plain, created_at=created_at, picture=replace(plain.picture, **picture))
+        record = replace(plain, created_at=created_at, metadata=replace(plain.metadata, **picture))
         request = new_request(
             request_id=request_id,
             customer_id=customer,

@@ -18,7 +18,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
 from core.dynamodb.tables import Tables
 from core.model.image import image_id_of
 from harness.grpc_client import refused, submit_request
-from harness.outcomes import PICTURE, complete, fail
+from harness.outcomes import METADATA, complete, fail
 from harness.running_server import ServerFactory
 from harness.searchable import search_url
 from imageservice.v1 import image_service_pb2 as pb
@@ -181,7 +181,7 @@ async def test_a_completed_request_has_its_image(servers: ServerFactory, tables:
     assert (request.state, request.revision) == (pb.STATE_COMPLETED, 2)
     assert request.image.image_id == image_id_of(request_id)
     assert request.image.public_url == f"{servers.stack.public_base_url}images/aa/tag/a.jpg"
-    assert request.image.metadata.sha256 == PICTURE.sha256
+    assert request.image.metadata.sha256 == METADATA.sha256
     assert request.image.metadata.provenance.etag == '"1"'
     assert not request.HasField("failure")
 

@@ -83,7 +83,7 @@ def _completed(request_id: str) -> CompletedRequest:
         customer_id="bench",
         s3_url="s3://bucket/images/aa/bench/a.jpg",
         created_at=now,
-        picture=metadata,
+        metadata=metadata,
         provenance=Provenance(final_url=url),
     )
     return CompletedRequest(request, image)

@@ -70,7 +70,7 @@ def test_an_image_has_all_metadata() -> None:
         customer_id="acme",
         s3_url="s3://bucket/images/aa/x.jpg",
         created_at=1,
-        picture=record_metadata,
+        metadata=record_metadata,
         provenance=Provenance("https://b.example/", 1, "etag", "yesterday", "image/png"),
     )
     completed = replace(REQUEST, state=State.COMPLETED, revision=2, image_id="i")

@@ -8,11 +8,11 @@ from consumer.notify.notification import SUBJECT_LIMIT, notification_entry
 from consumer.notify.outcome import Outcome
 from core.model.image import ImageRecord, Provenance
 from core.model.request import Failure
-from harness.outcomes import PICTURE
+from harness.outcomes import METADATA
 
 BASE = "https://cdn.example/"
 RECORD = ImageRecord(
-    "image-1", "request-1", "acme", "s3://bucket/images/ab/tag/x.png", 5, PICTURE, Provenance()
+    "image-1", "request-1", "acme", "s3://bucket/images/ab/tag/x.png", 5, METADATA, Provenance()
 )
 COMPLETED = Outcome("request-1", "acme", "http://h/i.png", 2, image=RECORD)
 FAILED = Outcome(

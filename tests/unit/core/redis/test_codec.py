@@ -41,7 +41,7 @@ def test_a_document_decodes_to_what_was_encoded(
     assert decoded == known
     kinds = (ImageRequest, ImageRecord, ImageMetadata, Provenance)
     image = decoded.image
-    assert (*map(type, (decoded.request, image, image.picture, image.provenance)),) == kinds
+    assert (*map(type, (decoded.request, image, image.metadata, image.provenance)),) == kinds
     assert decoded.request.state is State.COMPLETED
 
 

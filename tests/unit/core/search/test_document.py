@@ -9,7 +9,7 @@ from core.model.image import ImageRecord, Provenance
 from core.model.request import FIRST_REVISION, ImageRequest, State, new_request
 from core.search.color import Color
 from core.search.document import SearchDocument, document_of
-from harness.outcomes import PICTURE, image_record
+from harness.outcomes import METADATA, image_record
 from harness.search_documents import document
 
 ID = "7f3b7a52-9d1c-4d65-8f0b-2f6f0a1c9e11"
@@ -31,7 +31,7 @@ def record(**picture: object) -> ImageRecord:
     return replace(
         image_record(ID),
         created_at=1_700_000_000_123,
-        picture=replace(PICTURE, **picture),  # type: ignore[arg-type]
+        metadata=replace(METADATA, **picture),  # type: ignore[arg-type]
         provenance=Provenance(final_url="https://cdn.elsewhere.example/b.jpg", redirects=1),
     )
 

@@ -63,7 +63,7 @@ def first_message(request: ImageRequest) -> ImageMessage:
         customer_id=request.customer_id,
         url=request.origin_url,
         revision=request.revision,
-        # The row of a reopened request has no time of its redrive.
+        # The row of a reopened request does not have the time at which it was reopened.
         pending_since=request.created_at if request.revision == FIRST_REVISION else 0,
     )
 

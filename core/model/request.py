@@ -2,11 +2,11 @@
 
     submit ──► PENDING r ──► COMPLETED r+1
                   │  ▲
-                  ▼  │ redrive
+                  ▼  │ retry-failed
                FAILED r+1 ──► PENDING r+2
 
 A message carries the revision of the PENDING state that it ends. A write that ends a request requires that state and
-revision. So of two workers with the same message only one succeeds, and a worker with a message from before a redrive
+revision. So of two workers with the same message only one succeeds, and a worker with a message from before a retry
 fails.
 """
 

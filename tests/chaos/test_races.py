@@ -72,10 +72,10 @@ class Staller:
         return web.Response(body=numbered_png(1), content_type="image/png")
 
 
-async def test_a_worker_that_stalls_across_fail_and_redrive_has_no_say(
+async def test_a_worker_that_stalls_while_its_request_is_retried_changes_nothing(
     embedded_aws: RecordingAws,
 ) -> None:
-    """Its verdict is about a revision that is gone: the redriven request ends by its own fetch."""
+    """Its result belongs to an older revision. The retried request ends by its own fetch."""
     async with origin() as images, system(embedded_aws) as running, stores_of(running) as stores:
         staller = Staller()
         url = images.serve("/stalling", staller.answer)
@@ -85,9 +85,9 @@ async def test_a_worker_that_stalls_across_fail_and_redrive_has_no_say(
         await staller.stalled.wait()
         await send_copy(stores, running, request_id, url)
         await _fails(running, request_id)
-        # The letter follows the state and the notification.
+        # The failed-requests message follows the state and the notification.
         await stores.until_depth(running.stack.failed_requests_queue_url, 1)
-        assert await running.run_operator("redrive") == 0
+        assert await running.run_operator("retry-failed") == 0
         states = await running.wait_terminal([request_id])
         assert (states[request_id].state, states[request_id].revision) == (2, 4)
         staller.resume.set()

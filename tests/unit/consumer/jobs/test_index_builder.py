@@ -31,8 +31,8 @@ class Service:
     async def invoke(self, _operation: str, asked: dict[str, Any]) -> dict[str, Any]:
         keys = asked["RequestItems"]["requests"]["Keys"]
         if any(not key["requestId"]["S"] for key in keys):
-            told = {"Error": {"Code": "ValidationException", "Message": "an empty key"}}
-            raise ClientError(cast("Any", told), "BatchGetItem")
+            error = {"Error": {"Code": "ValidationException", "Message": "an empty key"}}
+            raise ClientError(cast("Any", error), "BatchGetItem")
         return {"Responses": {}}
 
 

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, settings
 from backends import jars
 from cli.local.stack import TEMPLATE
 from core.runtime.gc_tuning import freeze_gc
+from harness import sdk_models
 from harness.aws import DeployStack, RecordingAws, recording_aws
 from harness.distribution import LEVEL_LIMITS_S, distributed, level_of
 from harness.opensearch import opensearch
@@ -52,6 +53,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    sdk_models.share()
     real = config.getoption("--backend") == "real"
     try:
         config.stash[JARS] = jars.fetch() if real else None

@@ -15,6 +15,7 @@ import sys
 from dataclasses import dataclass, field
 
 from core.runtime import parent_watch
+from harness import sdk_models
 
 PRELOADED = (
     "server.__main__",
@@ -83,6 +84,8 @@ class ForkServer:
 
 
 def preload() -> None:
+    sdk_models.share()
+    sdk_models.load()
     for name in PRELOADED:
         importlib.import_module(name)
         if name.endswith("__main__") or name == "cli.main":

@@ -19,7 +19,7 @@ from cli.local.embedded_aws import HOST, free_port
 from core.redis.connection import new_client
 from core.redis.url import RedisUrl
 
-_START_S = 10.0
+_START_S = 60.0
 _PATIENCE_S = 60.0
 _POLL_S = 0.02
 

@@ -102,7 +102,7 @@ class System:
         return chosen
 
     async def wait_terminal(
-        self, request_ids: Iterable[str], *, seconds: float = 90
+        self, request_ids: Iterable[str], *, seconds: float = 240
     ) -> dict[str, pb.ImageRequest]:
         """Watch until every request has ended; answer their last states."""
         ids = list(request_ids)

@@ -201,7 +201,7 @@ async def test_bodies_of_unknown_size_leave_space_for_a_small_one(origin: Origin
 
     origin.routes["/drip"], origin.routes["/small"] = drip, replying(body=b"abc")
     policy = replace(POLICY, body_budget_bytes=2_000)
-    async with fetching(policy) as fetcher, asyncio.timeout(10):
+    async with fetching(policy) as fetcher, asyncio.timeout(60):
         drips = origin.url("/drip", host="a.example")
         fetches = [asyncio.create_task(get(fetcher, drips)) for _ in range(3)]
         # No event announces a reservation.

@@ -23,7 +23,7 @@ async def test_a_small_body_waits_for_no_large_one(declared: int | None) -> None
             await end.wait()
 
     dripping = [asyncio.create_task(drip()) for _ in range(10)]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await asyncio.sleep(0)
         async with budget.reserve(SMALL_BODY_BYTES) as small:
             assert small.size == SMALL_BODY_BYTES
@@ -39,7 +39,7 @@ async def test_a_large_body_that_has_arrived_frees_space_for_the_next() -> None:
     async with budget.reserve(None) as first:
         first.shrink(10)
         assert budget.free == 2 * LARGE - 10
-        async with asyncio.timeout(10), budget.reserve(None) as second:
+        async with asyncio.timeout(60), budget.reserve(None) as second:
             assert second.size == LARGE
     assert budget.free == 2 * LARGE
 
@@ -57,7 +57,7 @@ def test_every_mix_of_sizes_is_served(sizes: list[int | None], capacity: int) ->
                 reservation.shrink(reservation.size // 2)
                 await asyncio.sleep(0)
 
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await asyncio.gather(*map(receive, sizes))
         assert budget.free == capacity
 

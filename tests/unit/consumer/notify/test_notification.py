@@ -1,4 +1,4 @@
-"""What customers are told, per protocol."""
+"""The notification's form for each protocol."""
 
 import json
 
@@ -33,33 +33,35 @@ def test_attributes_let_a_subscription_filter(outcome: Outcome) -> None:
 
 
 @pytest.mark.parametrize(
-    ("outcome", "said"),
+    ("outcome", "expected"),
     [(COMPLETED, "https://cdn.example/images/ab/tag/x.png"), (FAILED, "Nothing there")],
 )
 @pytest.mark.parametrize("protocol", ["email", "sms"])
-def test_people_read_the_url_or_the_reason(outcome: Outcome, said: str, protocol: str) -> None:
-    """Email and SMS carry a sentence, not JSON."""
+def test_email_and_sms_contain_the_url_or_the_reason(
+    outcome: Outcome, expected: str, protocol: str
+) -> None:
+    """They are a sentence, not JSON."""
     text = json.loads(notification_entry(outcome, BASE)["Message"])[protocol]
-    assert said in text
+    assert expected in text
     assert not text.startswith("{")
 
 
 def test_queues_and_webhooks_get_json_with_the_notification_id() -> None:
-    """The id is made of request and revision, so that a repeat can be told."""
+    """The id is made of request and revision, so receivers can drop repeats."""
     event = json.loads(json.loads(notification_entry(COMPLETED, BASE)["Message"])["default"])
     assert event["notificationId"] == "request-1:2"
     assert event["publicUrl"] == "https://cdn.example/images/ab/tag/x.png"
     assert event["metadata"]["sourceSha256"] == "a" * 64
 
 
-def test_a_failure_says_code_message_and_attempts() -> None:
-    """Machines match the code; the message is for people."""
+def test_a_failure_has_code_message_and_attempts() -> None:
+    """Programs match the code; the message is for people."""
     event = json.loads(json.loads(notification_entry(FAILED, BASE)["Message"])["default"])
     assert event["failure"] == {"code": "NOT_FOUND", "message": "Nothing there", "attempts": 1}
     assert "publicUrl" not in event
 
 
 def test_the_subject_fits_an_email() -> None:
-    """SNS refuses a subject of over 100 characters."""
+    """SNS rejects a subject of more than 100 characters."""
     outcome = Outcome("r" * 200, "acme", "http://h/i.png", 2, failure=FAILED.failure)
     assert len(notification_entry(outcome, BASE)["Subject"]) == SUBJECT_LIMIT

@@ -1,4 +1,4 @@
-"""What a backlog of one slow host takes from the others, and what it costs."""
+"""A backlog of one slow host does not delay other hosts, and costs few requeues."""
 
 import asyncio
 import contextlib
@@ -12,13 +12,13 @@ from harness.virtual_time import run_virtually
 SLOTS = 64
 LIMIT = 8
 RECEIVE_S = 1 / 300
-"""A message is received and given back in about that time."""
+"""Time to receive and requeue a message."""
 NEIGHBOUR = -1
 
 
 @dataclass
 class Queue:
-    """A queue with delayed messages, of which one is a neighbour's, behind a backlog of `count` of a slow host."""
+    """A queue with `count` messages of a slow host and, behind them, one of another host."""
 
     count: int
     ready: asyncio.Queue[int] = field(default_factory=asyncio.Queue)
@@ -33,7 +33,7 @@ class Queue:
             self.ready.put_nowait(number)
         self.ready.put_nowait(NEIGHBOUR)
 
-    def give_back(self, number: int, delay: float) -> None:
+    def requeue(self, number: int, delay: float) -> None:
         async def later() -> None:
             await asyncio.sleep(round(delay))
             self.ready.put_nowait(number)
@@ -43,7 +43,7 @@ class Queue:
         self.delayed.add(task)
         task.add_done_callback(self.delayed.discard)
 
-    def finish(self) -> None:
+    def ack(self) -> None:
         self.ended += 1
         if self.ended == self.count:
             self.empty.set()
@@ -56,15 +56,15 @@ async def work(queue: Queue, limiter: HostLimiter, number: int, answer_s: float)
     try:
         slot = await limiter.acquire("slow.example")
     except HostBusy as busy:
-        queue.give_back(number, busy.retry_after)
+        queue.requeue(number, busy.retry_after)
         return
     await asyncio.sleep(answer_s)
     limiter.release(slot)
-    queue.finish()
+    queue.ack()
 
 
 async def consume(queue: Queue, answer_s: float) -> None:
-    """One process: a slot for each message, taken before it is received."""
+    """Run one process: it acquires a slot before it receives a message."""
     limiter, slots = HostLimiter(LIMIT, max_wait=2), asyncio.Semaphore(SLOTS)
     async with asyncio.TaskGroup() as group:
         while True:
@@ -76,7 +76,7 @@ async def consume(queue: Queue, answer_s: float) -> None:
 
 
 def empty(count: int, answer_s: float, processes: int) -> tuple[Queue, float]:
-    """The queue, once it is empty, and after how many seconds it was."""
+    """Return the queue after all messages ended, and the seconds that it took."""
 
     async def run() -> tuple[Queue, float]:
         queue = Queue(count)
@@ -95,10 +95,10 @@ def empty(count: int, answer_s: float, processes: int) -> tuple[Queue, float]:
 @pytest.mark.parametrize(
     ("count", "answer_s", "processes"), [(300, 2, 1), (1_000, 2, 1), (2_000, 2, 4), (300, 30, 1)]
 )
-def test_a_backlog_of_a_slow_host_holds_nobody_up(
+def test_a_backlog_of_a_slow_host_does_not_delay_another_host(
     count: int, answer_s: float, processes: int
 ) -> None:
-    """The neighbour ends while most of it waits; it is served about as fast as can be, at few give-backs for each."""
+    """The backlog is processed almost as fast as possible, with few requeues per message."""
     queue, seconds = empty(count, answer_s, processes)
     assert queue.ended_before_neighbour is not None
     assert queue.ended_before_neighbour < count / 10
@@ -107,7 +107,7 @@ def test_a_backlog_of_a_slow_host_holds_nobody_up(
 
 
 @pytest.mark.parametrize("answer_s", [0.02, 0.05])
-def test_a_quick_host_is_put_off_by_nobody(answer_s: float) -> None:
-    """A long list of one quick host, the most ordinary load, costs no message more than its own."""
+def test_messages_of_a_fast_host_are_not_requeued(answer_s: float) -> None:
+    """A long list of one fast host is the most common load."""
     queue, _ = empty(1_000, answer_s, processes=1)
     assert queue.requeued == 0

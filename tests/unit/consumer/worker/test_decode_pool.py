@@ -1,4 +1,4 @@
-"""Where pictures are decoded, and how many at a time."""
+"""The decode pool limits the memory of images that are decoded at the same time."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -18,7 +18,7 @@ SMALL = (sample("portrait-rotated.jpg"), sample("cat-animated.webp"))
 
 
 def large_png() -> bytes:
-    """Few bytes, and some 20 MB once decoded."""
+    """An image of few bytes that takes 20 MB once decoded."""
     out = BytesIO()
     Image.new("RGB", (2_400, 2_000)).save(out, "PNG")
     return out.getvalue()
@@ -32,16 +32,16 @@ async def decoder() -> AsyncIterator[DecodePool]:
     decoder.close()
 
 
-async def test_small_and_large_pictures_are_inspected_alike(decoder: DecodePool) -> None:
-    """What a picture weighs decides how it is admitted, and nothing of what is read from it."""
+async def test_small_and_large_images_are_inspected_alike(decoder: DecodePool) -> None:
+    """The size in memory decides how an image is admitted, not what is read from it."""
     large = large_png()
     assert probe(large, POLICY).decode_bytes > SMALL_BYTES
     for body in (*SMALL, large):
         assert await decoder.inspect(body) == inspect(body, POLICY)
 
 
-async def test_a_large_picture_waits_for_its_bytes(decoder: DecodePool) -> None:
-    """It is not decoded with those lent to a small one."""
+async def test_a_large_image_waits_for_its_bytes(decoder: DecodePool) -> None:
+    """It is not decoded within the reservation of a small one."""
     large = large_png()
     async with decoder._budget.reserve(BUDGET - SMALL_BYTES):
         waiting = asyncio.create_task(decoder.inspect(large))
@@ -53,8 +53,8 @@ async def test_a_large_picture_waits_for_its_bytes(decoder: DecodePool) -> None:
     assert (await waiting).metadata.width == 2_400
 
 
-async def test_a_picture_heavier_than_the_budget_runs_alone() -> None:
-    """A budget below one picture's weight, even below a small one's, slows down and does not stop."""
+async def test_an_image_larger_than_the_budget_is_decoded_alone() -> None:
+    """A budget below the size of one image slows decoding down but does not stop it."""
     decoder = DecodePool(POLICY, threads=2, budget_bytes=2_000_000)
     bodies = [large_png(), picture("PNG", (8, 8)), large_png()]
     widths = [found.metadata.width for found in await asyncio.gather(*map(decoder.inspect, bodies))]
@@ -63,8 +63,8 @@ async def test_a_picture_heavier_than_the_budget_runs_alone() -> None:
     decoder.close()
 
 
-async def test_a_failure_gives_its_bytes_back(decoder: DecodePool) -> None:
-    """Pictures that cannot be decoded leave room for the next."""
+async def test_a_failure_releases_its_reservation(decoder: DecodePool) -> None:
+    """Images that cannot be decoded leave room for the next."""
     for body in (picture("PNG", (8, 8))[:40], large_png()[:-20]):
         with pytest.raises(CorruptImage):
             await decoder.inspect(body)

@@ -1,4 +1,4 @@
-"""What is told of a body while there is no memory to decode it."""
+"""The probe rejects bodies that are no acceptable image before they get memory."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -33,17 +33,19 @@ async def decoder() -> AsyncIterator[DecodePool]:
     ],
     ids=["html", "cut", "large"],
 )
-async def test_what_is_no_picture_waits_for_no_memory(
+async def test_a_body_that_is_no_image_does_not_wait_for_memory(
     decoder: DecodePool, body: bytes, failure: type[ImageFailure]
 ) -> None:
-    """Its structure alone tells, which costs next to nothing."""
+    """Its structure is enough, which costs almost nothing."""
     async with decoder._budget.reserve(BUDGET), asyncio.timeout(PATIENCE_S):
         with pytest.raises(failure):
             await decoder.inspect(body)
 
 
-async def test_a_picture_that_had_to_wait_is_inspected_like_any_other(decoder: DecodePool) -> None:
-    """Also where several stand in line."""
+async def test_an_image_that_waited_for_memory_is_inspected_like_any_other(
+    decoder: DecodePool,
+) -> None:
+    """Also if several wait."""
     bodies = [picture("PNG", (8, 8)), picture("JPEG", (80, 80)), picture("GIF", (20, 20))]
     async with decoder._budget.reserve(BUDGET):
         waiting = [asyncio.create_task(decoder.inspect(body)) for body in bodies]
@@ -52,8 +54,10 @@ async def test_a_picture_that_had_to_wait_is_inspected_like_any_other(decoder: D
     assert await asyncio.gather(*waiting) == [inspect(body, POLICY) for body in bodies]
 
 
-async def test_a_picture_that_is_given_up_in_line_leaves_no_trace(decoder: DecodePool) -> None:
-    """A drain may cancel it while it waits."""
+async def test_an_image_that_is_cancelled_while_it_waits_releases_everything(
+    decoder: DecodePool,
+) -> None:
+    """A drain may cancel it."""
     async with decoder._budget.reserve(BUDGET):
         waiting = asyncio.create_task(decoder.inspect(picture("PNG", (8, 8))))
         while not decoder._budget._waiting:  # noqa: ASYNC110  nothing announces it

@@ -1,4 +1,4 @@
-"""What comes out of the queue."""
+"""Encoding and decoding of the queue's messages."""
 
 import json
 from dataclasses import asdict, replace
@@ -17,9 +17,9 @@ MESSAGE = ImageMessage(
 
 
 def test_a_message_survives_the_queue() -> None:
-    """What is encoded is decoded as it was."""
-    again = MESSAGE.requeued(attempts=2, suspect=True)
-    assert decode_message(again.encode()) == again
+    """Decoding reverses encoding."""
+    requeued = MESSAGE.requeued(attempts=2, suspect=True)
+    assert decode_message(requeued.encode()) == requeued
 
 
 @pytest.mark.parametrize(
@@ -36,24 +36,24 @@ def test_a_message_survives_the_queue() -> None:
     ],
 )
 def test_a_field_of_another_type_makes_the_message_malformed(change: dict[str, object]) -> None:
-    """One bad message must not take its neighbours along."""
+    """Such a message must fail alone."""
     with pytest.raises(MalformedMessage):
         decode_message(json.dumps({**asdict(MESSAGE), **change}))
 
 
-def test_a_member_of_a_later_version_is_left_out() -> None:
-    """While a version rolls out, its servers send to consumers of the one before."""
+def test_a_member_of_a_later_version_is_ignored() -> None:
+    """During a rollout, new servers send to old workers."""
     assert decode_message(json.dumps({**asdict(MESSAGE), "later": 1})) == MESSAGE
 
 
-def test_a_message_of_the_version_before_is_read() -> None:
-    """Its servers and consumers still send while this version rolls out."""
+def test_a_message_of_the_previous_version_is_decoded() -> None:
+    """During a rollout, old servers and workers still send."""
     before = {name: value for name, value in asdict(MESSAGE).items() if name != "pending_since"}
     assert decode_message(json.dumps(before)) == MESSAGE
 
 
 def test_a_reopened_request_does_not_count_from_its_first_acceptance() -> None:
-    """Days may lie between; the row does not say when the redrive was."""
+    """Days may lie between them, and the row has no time of the redrive."""
     request = new_request(
         request_id=MESSAGE.request_id, customer_id="acme", url="http://h/i", labels={}, now=1_000
     )
@@ -63,7 +63,7 @@ def test_a_reopened_request_does_not_count_from_its_first_acceptance() -> None:
 
 
 @pytest.mark.parametrize("body", ["", "null", "[]", "{}", "{", '"text"', "\ud800"])
-def test_what_is_no_message_of_ours_is_malformed(body: str) -> None:
-    """Whatever another sender put into the queue."""
+def test_any_other_body_is_malformed(body: str) -> None:
+    """Another sender may have put it into the queue."""
     with pytest.raises(MalformedMessage):
         decode_message(body)

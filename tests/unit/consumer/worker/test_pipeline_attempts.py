@@ -1,4 +1,4 @@
-"""What the pipeline does between two attempts at one image."""
+"""The pipeline's attempts to fetch one image."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -16,19 +16,19 @@ from core.model.message import ImageMessage
 from harness.virtual_time import run_virtually
 
 NOTHING: Any = None
-"""For what lies beyond the fetch: it is not reached."""
+"""Replaces the steps after the fetch, which are not reached."""
 
 
 class FailingFetcher:
-    """Fails with one error after another, and notes when it was asked, in seconds of the loop's clock."""
+    """Fails with each of the given errors, and records the times of the calls, in seconds of the loop's clock."""
 
     def __init__(self, *failures: ImageServiceError) -> None:
         self._failures = list(failures)
-        self.asked_at: list[float] = []
+        self.called_at: list[float] = []
 
     @asynccontextmanager
     async def fetch(self, _url: str) -> AsyncIterator[FetchResult]:
-        self.asked_at.append(asyncio.get_running_loop().time())
+        self.called_at.append(asyncio.get_running_loop().time())
         raise self._failures.pop(0)
         yield
 
@@ -45,38 +45,38 @@ async def attempt(fetcher: Any, *, attempts: int = 0, delay: float = 0) -> None:
 
 
 @pytest.mark.parametrize("failure", [RateLimited(retry_after=1), OriginError(retry_after=2)])
-def test_a_short_wait_that_the_origin_asks_for_is_granted(failure: OriginError) -> None:
-    """Not only one so long that the message is given back for it."""
+def test_a_short_retry_after_is_respected(failure: OriginError) -> None:
+    """As a long one is, for which the message is requeued."""
     fetcher = FailingFetcher(failure, NotFound())
     with pytest.raises(RunFailed) as run:
         run_virtually(attempt(fetcher))
     assert run.value.attempts == 2
-    first, second = fetcher.asked_at
+    first, second = fetcher.called_at
     assert second - first == failure.retry_after
 
 
-def test_the_last_attempt_is_not_made_in_the_slot() -> None:
-    """Two follow one another closely; the third is left to a message that comes later, and holds no slot till then."""
+def test_the_last_attempt_is_left_to_a_later_message() -> None:
+    """Two attempts follow one another; the third holds no slot while it waits."""
     fetcher = FailingFetcher(ConnectFailed(), ConnectFailed(), NotFound())
     with pytest.raises(RunFailed) as run:
         run_virtually(attempt(fetcher, delay=30))
     assert run.value.attempts == 2
-    first, second = fetcher.asked_at
+    first, second = fetcher.called_at
     assert second - first < 1
 
 
-def test_an_attempt_that_came_late_is_the_last() -> None:
-    """The message that came back carries the count."""
+def test_a_delayed_attempt_may_be_the_last() -> None:
+    """The requeued message has the number of attempts."""
     fetcher = FailingFetcher(ConnectFailed(), NotFound())
     with pytest.raises(RunFailed) as run:
         run_virtually(attempt(fetcher, attempts=2, delay=30))
     assert run.value.attempts == 3
-    assert len(fetcher.asked_at) == 1
+    assert len(fetcher.called_at) == 1
 
 
 @pytest.mark.parametrize("before", [0, 1])
-def test_a_busy_host_costs_no_attempt_and_forgives_none(before: int) -> None:
-    """Those of this run count as those of earlier ones do."""
+def test_a_busy_host_costs_no_attempt_and_resets_none(before: int) -> None:
+    """Attempts of this run and of earlier runs count alike."""
     with pytest.raises(RunDeferred) as run:
         run_virtually(attempt(FailingFetcher(ConnectFailed(), HostBusy()), attempts=before))
     assert run.value.attempts == before + 1

@@ -1,4 +1,4 @@
-"""The heartbeat keeps its schedule, whatever its calls do, and tells of each message that it could not extend."""
+"""The heartbeat keeps its schedule if calls fail, and reports each message that SQS refused to extend."""
 
 import asyncio
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ HELD = 11
 
 
 class Sqs:
-    """Hands out HELD messages; `misbehave` is called before the first batch's visibility is extended."""
+    """Delivers HELD messages; `misbehave` is called before the visibility of the first batch is extended."""
 
     def __init__(self, misbehave: "Misbehaviour | None" = None, refused: int = 0) -> None:
         self._misbehave = misbehave
@@ -66,7 +66,7 @@ def _message(receipt: str) -> dict[str, Any]:
 
 
 class Misbehaviour:
-    """Each second extension hangs for ever, or fails."""
+    """Every second call hangs for ever, or fails."""
 
     def __init__(self, *, hang: bool) -> None:
         self._hang = hang
@@ -91,8 +91,8 @@ async def beat_for(sqs: Sqs, seconds: float) -> None:
 
 
 @pytest.mark.parametrize("hang", [True, False])
-def test_a_call_that_hangs_or_fails_loses_no_lease(hang: bool) -> None:
-    """No message goes without an extension for as long as its visibility lasts."""
+def test_no_message_becomes_visible_if_every_second_call_fails(hang: bool) -> None:
+    """The time between two extensions of a message stays below the visibility timeout."""
     sqs = Sqs(Misbehaviour(hang=hang))
     run_virtually(beat_for(sqs, 3_600))
     for moments in sqs.extended.values():
@@ -102,7 +102,7 @@ def test_a_call_that_hangs_or_fails_loses_no_lease(hang: bool) -> None:
 
 
 def test_each_message_that_sqs_refuses_to_extend_is_counted_and_logged() -> None:
-    """SQS answers 200 although it refused some: others will receive these messages."""
+    """SQS answers 200 although it refused some. Other workers will receive these messages."""
     before = HEARTBEAT_FAILURES._value.get()
     with capture_logs() as logs:
         run_virtually(beat_for(Sqs(refused=3), TIMEOUT_S / 3 + 1))

@@ -1,4 +1,4 @@
-"""Folding and suspicion of deliveries."""
+"""Suspicion and deduplication of received messages."""
 
 from dataclasses import replace
 
@@ -8,40 +8,40 @@ from consumer.worker.received_message import ReceivedMessage, dedupe
 from core.model.message import ImageMessage
 
 MESSAGE = ImageMessage(request_id="a", customer_id="c", url="http://h/i.png", revision=1)
-DELIVERY = ReceivedMessage(MESSAGE, receipts=("r1",), receive_count=1, sent_at=1_000)
+RECEIVED = ReceivedMessage(MESSAGE, receipts=("r1",), receive_count=1, sent_at=1_000)
 
 
-def test_a_message_received_once_is_no_suspect() -> None:
-    """A first receive means that no run can have died."""
-    assert not DELIVERY.suspected
-    assert DELIVERY.first
+def test_a_message_received_once_is_not_suspected() -> None:
+    """No earlier run can have killed its process."""
+    assert not RECEIVED.suspected
+    assert RECEIVED.first
 
 
-def test_a_message_received_before_is_a_suspect() -> None:
-    """Giving back sends anew, so a second receive means that a process died."""
-    assert replace(DELIVERY, receive_count=2).suspected
+def test_a_message_received_before_is_suspected() -> None:
+    """A requeue sends a new message, so a second receive means that a process died."""
+    assert replace(RECEIVED, receive_count=2).suspected
 
 
-def test_suspicion_survives_giving_back_unrun() -> None:
-    """A suspect that was given back before it ran comes back as one."""
-    again = replace(DELIVERY, message=MESSAGE.requeued(suspect=True))
-    assert again.suspected
-    assert not again.first
+def test_a_suspected_message_stays_suspected_when_requeued() -> None:
+    """It was requeued before its isolated run."""
+    requeued = replace(RECEIVED, message=MESSAGE.requeued(suspect=True))
+    assert requeued.suspected
+    assert not requeued.first
 
 
-def test_a_given_back_message_is_not_first_but_no_suspect() -> None:
-    """Its row is read before anything is fetched, and it runs beside others."""
-    again = replace(DELIVERY, message=MESSAGE.requeued(attempts=2))
-    assert not again.suspected
-    assert not again.first
+def test_a_requeued_message_is_neither_first_nor_suspected() -> None:
+    """Its row is read before anything is fetched, and it is processed beside others."""
+    requeued = replace(RECEIVED, message=MESSAGE.requeued(attempts=2))
+    assert not requeued.suspected
+    assert not requeued.first
 
 
-def test_duplicates_in_a_batch_become_one_delivery_with_every_receipt() -> None:
-    """The most that either copy knows is kept, and both are deleted in the end."""
+def test_duplicates_in_a_batch_become_one_message_with_every_receipt() -> None:
+    """It has the greater counts of both copies, and both are deleted at the end."""
     other = ReceivedMessage(
         MESSAGE.requeued(attempts=2), receipts=("r2",), receive_count=3, sent_at=500
     )
-    (joined,) = dedupe([DELIVERY, other])
+    (joined,) = dedupe([RECEIVED, other])
     assert joined.receipts == ("r1", "r2")
     assert joined.receive_count == 3
     assert joined.sent_at == 500
@@ -51,5 +51,5 @@ def test_duplicates_in_a_batch_become_one_delivery_with_every_receipt() -> None:
 
 @pytest.mark.parametrize("other", [replace(MESSAGE, request_id="b"), replace(MESSAGE, revision=3)])
 def test_messages_of_other_requests_or_revisions_stay_apart(other: ImageMessage) -> None:
-    """Only the same request at the same revision is the same work."""
-    assert len(dedupe([DELIVERY, replace(DELIVERY, message=other)])) == 2
+    """Only messages of one request at one revision are duplicates."""
+    assert len(dedupe([RECEIVED, replace(RECEIVED, message=other)])) == 2

@@ -1,4 +1,4 @@
-"""What is done about a failed run."""
+"""The decisions of the retry policy."""
 
 import pytest
 
@@ -32,28 +32,30 @@ from core.errors import (
         (ValueError("ours"), False),
     ],
 )
-def test_only_a_short_wait_is_waited_here(error: BaseException, expected: bool) -> None:
-    """A wait of over 2 s would let one slow host fill the slots."""
+def test_only_a_transient_failure_with_a_short_wait_is_retried_here(
+    error: BaseException, expected: bool
+) -> None:
+    """With waits of more than 2 s, one slow host would fill the slots."""
     assert RetryPolicy(3).retry_here(error, attempts=1) is expected
     assert RetryPolicy(3, 30).retry_here(error, attempts=1) is expected
 
 
 @pytest.mark.parametrize("failure", [NotFound(), BlockedAddress()])
 def test_a_permanent_failure_ends_the_request_at_its_first_attempt(failure: ImageFailure) -> None:
-    """Asking again cannot help."""
+    """A retry cannot help."""
     assert RetryPolicy(3, 30).decide(failure, attempts=1) == Fail(failure, 1)
 
 
-def test_a_transient_failure_ends_the_request_once_attempts_are_spent() -> None:
+def test_a_transient_failure_ends_the_request_after_the_last_attempt() -> None:
     """The third attempt is the last."""
     failure = OriginError()
     assert RetryPolicy(3, 30).decide(failure, attempts=3) == Fail(failure, 3)
 
 
-def test_a_long_wait_gives_the_message_back_with_its_attempts() -> None:
-    """The delayed message carries the count, so that attempts stay bounded."""
-    verdict = RetryPolicy(3, 60).decide(RateLimited(retry_after=30), attempts=1)
-    assert verdict == Requeue(30, 1, "rate_limited")
+def test_a_long_wait_requeues_the_message_with_its_attempts() -> None:
+    """The delayed message has the count, so the number of attempts stays limited."""
+    decision = RetryPolicy(3, 60).decide(RateLimited(retry_after=30), attempts=1)
+    assert decision == Requeue(30, 1, "rate_limited")
 
 
 @pytest.mark.parametrize(
@@ -66,35 +68,37 @@ def test_a_long_wait_gives_the_message_back_with_its_attempts() -> None:
         (5, 30, [True, False, False, False, False]),
     ],
 )
-def test_which_attempts_follow_at_once(max_attempts: int, delay: float, here: list[bool]) -> None:
-    """The second, unless it is the last; without a delay all of them."""
+def test_which_attempts_are_retried_here(max_attempts: int, delay: float, here: list[bool]) -> None:
+    """The second, unless it is the last; all of them without a delay."""
     policy = RetryPolicy(max_attempts, delay)
     made = range(1, max_attempts + 1)
     assert [policy.retry_here(OriginError(), attempts=attempts) for attempts in made] == here
 
 
 def delays(policy: RetryPolicy, failure: ImageFailure, attempts: int) -> list[float]:
-    verdicts = [policy.decide(failure, attempts=attempts) for _ in range(200)]
-    assert all(isinstance(verdict, Requeue) for verdict in verdicts)
-    return [verdict.delay for verdict in verdicts if isinstance(verdict, Requeue)]
+    decisions = [policy.decide(failure, attempts=attempts) for _ in range(200)]
+    assert all(isinstance(decision, Requeue) for decision in decisions)
+    return [decision.delay for decision in decisions if isinstance(decision, Requeue)]
 
 
 @pytest.mark.parametrize(("max_attempts", "attempts"), [(3, 2), (2, 1), (5, 3)])
-def test_a_late_attempt_is_made_half_a_minute_later(max_attempts: int, attempts: int) -> None:
-    """Time for an origin to start again; spread, or all that failed together would come back together."""
+def test_a_delayed_attempt_is_made_after_the_delay_with_jitter(
+    max_attempts: int, attempts: int
+) -> None:
+    """Time for an origin to restart. Jitter spreads messages that failed together."""
     waits = delays(RetryPolicy(max_attempts, 30), OriginError(), attempts)
     assert 20 <= min(waits) < 23
     assert 37 < max(waits) <= 40
 
 
-def test_a_late_attempt_is_no_earlier_than_the_origin_asks_for() -> None:
-    """Nor earlier than it would be without its asking: a short wait may be one too short."""
+def test_a_delayed_attempt_respects_retry_after() -> None:
+    """A Retry-After shorter than the delay changes nothing."""
     assert set(delays(RetryPolicy(3, 30), RateLimited(retry_after=100), 2)) == {100}
     assert min(delays(RetryPolicy(3, 30), RateLimited(retry_after=3), 2)) >= 20
 
 
-def test_an_unexpected_fault_is_tried_again_and_then_ends_the_request() -> None:
-    """Every request ends, also one that meets a bug of ours on each run."""
+def test_an_unexpected_error_is_retried_and_then_ends_the_request() -> None:
+    """Every request ends, even if each run meets a bug."""
     policy = RetryPolicy(3)
     first = policy.decide_unexpected(attempts=0)
     assert isinstance(first, Requeue)
@@ -104,16 +108,16 @@ def test_an_unexpected_fault_is_tried_again_and_then_ends_the_request() -> None:
     assert last.failure.code is FailureCode.INTERNAL
 
 
-def test_the_wait_before_another_attempt_grows_and_is_spread() -> None:
-    """Doubling from 0.2 s to the longest wait here, each drawn from nothing up to that."""
+def test_the_backoff_grows_and_has_full_jitter() -> None:
+    """The ceiling doubles from 0.2 s to LONGEST_WAIT_HERE_S."""
     for made, ceiling in ((1, 0.2), (2, 0.4), (3, 0.8), (10, LONGEST_WAIT_HERE_S)):
         waits = [backoff(made, retry_after=None) for _ in range(200)]
         assert 0 <= min(waits) < ceiling / 4
         assert ceiling * 3 / 4 < max(waits) <= ceiling
 
 
-def test_the_wait_before_another_attempt_is_the_origins_where_that_is_longer() -> None:
-    """A short Retry-After counts as a long one does; a shorter one than ours changes nothing."""
+def test_the_backoff_is_at_least_retry_after() -> None:
+    """A Retry-After shorter than the backoff changes nothing."""
     assert {backoff(1, retry_after=1.5) for _ in range(200)} == {1.5}
     waits = [backoff(4, retry_after=0.1) for _ in range(200)]
     assert 0.1 <= min(waits) < max(waits)

@@ -1,4 +1,4 @@
-"""Which URLs are taken in."""
+"""Validation of origin URLs."""
 
 import contextlib
 import sys
@@ -14,8 +14,8 @@ from harness.address_vectors import AddressVector, address_vectors
 
 @pytest.mark.parametrize("row", address_vectors("odd"), ids=lambda row: ascii(row.host))
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_an_odd_host_is_refused(row: AddressVector, scheme: str) -> None:
-    """No spelling gets in that one parser reads as a name and another as an address."""
+def test_an_ambiguous_host_is_rejected(row: AddressVector, scheme: str) -> None:
+    """One parser may read it as a name and another as an address."""
     with pytest.raises(InvalidOriginUrl):
         parse_origin_url(f"{scheme}://{row.host}/picture.png")
 
@@ -23,8 +23,8 @@ def test_an_odd_host_is_refused(row: AddressVector, scheme: str) -> None:
 @pytest.mark.parametrize(
     "row", [*address_vectors("blocked"), *address_vectors("allowed")], ids=lambda row: row.host
 )
-def test_a_plain_address_is_left_to_the_guard(row: AddressVector) -> None:
-    """Which addresses are blocked is decided when the connection is made, not here."""
+def test_a_plain_address_is_accepted(row: AddressVector) -> None:
+    """The SSRF guard checks addresses when the connection is made."""
     assert parse_origin_url(row.url()).port == 80
 
 
@@ -73,15 +73,15 @@ def test_a_plain_address_is_left_to_the_guard(row: AddressVector) -> None:
         ),
     ],
 )
-def test_a_url_is_kept_whole(url: str, parsed: tuple[str, str, int], request_url: str) -> None:
-    """The text stays as given; what is sent keeps every escape that a signature may cover."""
+def test_a_url_is_kept_as_given(url: str, parsed: tuple[str, str, int], request_url: str) -> None:
+    """The request URL keeps every escape, because a signature may cover it."""
     origin = parse_origin_url(url)
     assert origin == OriginUrl(url, *parsed)
     assert origin.request_url == request_url
 
 
 @pytest.mark.parametrize(
-    ("url", "told"),
+    ("url", "message"),
     [
         ("", "empty"),
         ("example.com/a.png", "http://"),
@@ -110,15 +110,15 @@ def test_a_url_is_kept_whole(url: str, parsed: tuple[str, str, int], request_url
         ("http://ab--\u0301.example/", "internationalised"),
     ],
 )
-def test_a_refusal_tells_the_caller_what_is_wrong(url: str, told: str) -> None:
-    """One sentence, in the words of whoever wrote the URL."""
-    with pytest.raises(InvalidOriginUrl, match=told) as refusal:
+def test_an_error_names_the_fault(url: str, message: str) -> None:
+    """It is one sentence for the caller."""
+    with pytest.raises(InvalidOriginUrl, match=message) as error:
         parse_origin_url(url)
-    assert str(refusal.value).endswith(".")
+    assert str(error.value).endswith(".")
 
 
 def test_the_length_is_counted_in_bytes() -> None:
-    """2,048 bytes are taken, one more is not, and a letter may be more than one byte."""
+    """2,048 bytes are accepted, 2,049 are not, and a letter may have two bytes."""
     room = 2_048 - len("http://e.com/")
     parse_origin_url("http://e.com/" + "a" * room)
     with pytest.raises(InvalidOriginUrl, match="2,048"):
@@ -128,8 +128,8 @@ def test_the_length_is_counted_in_bytes() -> None:
 
 
 @given(st.text() | st.text().map("http://".__add__) | st.text().map("http://e.com/".__add__))
-def test_any_text_is_taken_or_refused(text: str) -> None:
-    """Nothing but the one error escapes, and what is taken can be sent as plain ASCII."""
+def test_any_text_is_accepted_or_rejected(text: str) -> None:
+    """No other error is raised, and the request URL of an accepted text is ASCII."""
     with contextlib.suppress(InvalidOriginUrl):
         origin = parse_origin_url(text)
         assert origin.url == text
@@ -137,8 +137,8 @@ def test_any_text_is_taken_or_refused(text: str) -> None:
         assert parse_origin_url(origin.request_url, max_bytes=100_000).host == origin.host
 
 
-def test_no_character_is_taken_that_parsers_disagree_about() -> None:
-    """Of all Unicode: spaces, control characters, the backslash, and what SQS takes in no message."""
+def test_characters_that_parsers_disagree_about_are_rejected() -> None:
+    """Of all Unicode: spaces, control characters, the backslash, and the noncharacters that SQS rejects."""
     characters = [chr(point) for point in range(sys.maxunicode + 1) if not 0xD800 <= point < 0xE000]
     for character in characters:
         ambiguous = (
@@ -165,7 +165,7 @@ def test_no_character_is_taken_that_parsers_disagree_about() -> None:
         ("http://[::ffff:1.2.3.4]:8080/<>", "[::ffff:102:304]:8080", "/%3C%3E"),
     ],
 )
-def test_what_is_sent_is_host_and_target(url: str, authority: str, target: str) -> None:
-    """The two parts of a request's head, neither with room for another line."""
+def test_authority_and_target_of_the_request(url: str, authority: str, target: str) -> None:
+    """They are the two parts of a request's head that an origin URL decides."""
     origin = parse_origin_url(url)
     assert (origin.authority, origin.target) == (authority, target)

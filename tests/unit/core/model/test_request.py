@@ -1,4 +1,4 @@
-"""The state machine of a request, by tables and by a model of everyone who acts on it."""
+"""The state machine of a request: tables, and a model of all that act on it."""
 
 import uuid
 from dataclasses import replace
@@ -47,17 +47,17 @@ NEW = new_request(
         (State.FAILED, 2, 3, MessageStatus.STALE),
     ],
 )
-def test_a_message_has_a_say_only_at_its_revision(
+def test_a_message_has_an_effect_only_at_its_revision(
     state: State, revision: int, message_revision: int, expected: MessageStatus
 ) -> None:
-    """A message is open, ended, or stale, by the row's state and both revisions."""
+    """The row's state and both revisions decide."""
     assert (
         message_status(replace(NEW, state=state, revision=revision), message_revision) is expected
     )
 
 
 def test_a_message_without_a_row_is_unknown() -> None:
-    """A row that has expired leaves its message without a meaning."""
+    """The row was deleted or has expired."""
     assert message_status(None, 1) is MessageStatus.UNKNOWN
 
 
@@ -72,10 +72,10 @@ def test_a_message_without_a_row_is_unknown() -> None:
         (replace(NEW, payload_hash="other", state=State.COMPLETED), ResubmitResult.CONFLICT),
     ],
 )
-def test_a_repeated_id_is_judged_by_content_and_state(
+def test_content_and_state_decide_about_a_repeated_id(
     existing: ImageRequest, expected: ResubmitResult
 ) -> None:
-    """Another content is a conflict whatever the state; the same is sent again only while PENDING."""
+    """Different content is a conflict in any state. The same content is sent again only while PENDING."""
     assert compare_resubmit(existing, replace(NEW, created_at=99, updated_at=99)) is expected
 
 
@@ -92,7 +92,7 @@ def test_a_repeated_id_is_judged_by_content_and_state(
 def test_each_part_of_the_content_changes_its_hash(
     customer_id: str, url: str, labels: dict[str, str]
 ) -> None:
-    """Customer, URL and labels are all part of what an id stands for."""
+    """Customer, URL and labels are all part of it."""
     assert payload_hash(customer_id, url, labels) != payload_hash(
         "acme", "https://a.example/1", {"a": "b"}
     )
@@ -100,13 +100,13 @@ def test_each_part_of_the_content_changes_its_hash(
 
 @given(st.dictionaries(st.text(max_size=5), st.text(max_size=5), min_size=2, max_size=5))
 def test_the_order_of_labels_does_not_matter(labels: dict[str, str]) -> None:
-    """A map has no order, so a client may send its labels in any."""
+    """A map has no order."""
     backwards = dict(reversed(labels.items()))
     assert payload_hash("acme", "u", labels) == payload_hash("acme", "u", backwards)
 
 
-def test_ids_are_made_from_the_request() -> None:
-    """The image's id is the same however often it is made, and no other request's."""
+def test_ids_are_derived_from_the_request() -> None:
+    """The image's id is always the same, and different from that of another request."""
     other = str(uuid.UUID(int=7))
     assert image_id_of(REQUEST_ID) == image_id_of(REQUEST_ID) != image_id_of(other)
     assert uuid.UUID(image_id_of(REQUEST_ID)).version == 5
@@ -114,7 +114,7 @@ def test_ids_are_made_from_the_request() -> None:
 
 
 def test_a_later_request_with_the_same_id_has_another_image() -> None:
-    """The same however often it is made, another for each time of creation."""
+    """Its id depends on the time of creation."""
     now = 1_700_000_000_000
     ids = {reused_image_id(REQUEST_ID, created_at) for created_at in (now, now, now + 1)}
     assert len(ids) == 2
@@ -123,22 +123,22 @@ def test_a_later_request_with_the_same_id_has_another_image() -> None:
 
 
 @given(st.uuids().map(str), st.integers(1, 50))
-def test_a_shard_is_one_of_those_that_exist(request_id: str, shards: int) -> None:
-    """The index key names the customer and a shard below the number of shards, always the same one."""
+def test_a_shard_is_below_the_number_of_shards(request_id: str, shards: int) -> None:
+    """The index key has the customer and the shard, always the same one."""
     customer, _, shard = customer_shard("a#b", request_id, shards).rpartition("#")
     assert customer == "a#b"
     assert 0 <= int(shard) < shards
     assert customer_shard("a#b", request_id, shards).endswith(f"#{shard}")
 
 
-class Life(RuleBasedStateMachine):
+class RequestLifecycle(RuleBasedStateMachine):
     """One request, workers that may stall between reading and writing, callers and operators.
 
     The row changes only as core.dynamodb.statements allows: by the state and revision that each write requires.
     """
 
     held = Bundle("held")
-    """Messages that a worker has found OPEN and is busy with, for as long as it likes."""
+    """Messages that a worker found OPEN and processes, for any time."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -148,7 +148,7 @@ class Life(RuleBasedStateMachine):
         self.history = [(State.PENDING, FIRST_REVISION)]
 
     def write(self, required: tuple[State, int], state: State, failure: Failure | None) -> bool:
-        """A conditional write: it changes the row only if that is as required."""
+        """Change the row if it has the required state and revision."""
         if (self.row.state, self.row.revision) != required:
             return False
         revision = next_revision(self.row.revision)
@@ -165,7 +165,7 @@ class Life(RuleBasedStateMachine):
 
     @rule(target=held, at=st.integers(0, 20))
     def receive(self, at: int) -> ImageMessage:
-        """Deliver any message, in any order; it stays in the queue, as an unacknowledged one does."""
+        """Deliver any message, in any order. It stays in the queue, as without acknowledgement."""
         message = decode_message(self.queue[at % len(self.queue)].encode())
         match message_status(self.row, message.revision):
             case MessageStatus.ENDED:
@@ -175,8 +175,8 @@ class Life(RuleBasedStateMachine):
         return message
 
     @rule(message=consumes(held), completes=st.booleans())
-    def decide(self, message: ImageMessage, *, completes: bool) -> None:
-        """A worker's verdict, however late it comes."""
+    def end(self, message: ImageMessage, *, completes: bool) -> None:
+        """End the request, at any later time."""
         open_now = message_status(self.row, message.revision) is MessageStatus.OPEN
         state = State.COMPLETED if completes else State.FAILED
         failure = None if completes else Failure("NOT_FOUND", "gone")
@@ -209,14 +209,14 @@ class Life(RuleBasedStateMachine):
             )
 
     @invariant()
-    def the_outcome_is_known_to_its_own_messages_alone(self) -> None:
+    def only_messages_of_the_last_revision_see_the_outcome(self) -> None:
         if self.row.terminal:
             for message in self.queue:
                 ended = message_status(self.row, message.revision) is MessageStatus.ENDED
                 assert ended == (message.revision == self.row.revision - 1)
 
 
-TestLife = Life.TestCase
-TestLife.__doc__ = (
-    "However callers, workers and operators interleave, each revision has one outcome."
+TestRequestLifecycle = RequestLifecycle.TestCase
+TestRequestLifecycle.__doc__ = (
+    "In every order of actions of callers, workers and operators, each revision has one outcome."
 )

@@ -1,4 +1,4 @@
-"""Our signature is the SDK's, bit for bit."""
+"""Our signatures equal the SDK's."""
 
 import hashlib
 from datetime import UTC, datetime
@@ -27,10 +27,10 @@ NOW = 1_790_000_000
         ("s3", "PUT", "/a%20key", {"content-type": "image/jpeg", "x-amz-meta-a": "b"}),
     ],
 )
-def test_it_is_the_sdks(
+def test_the_signature_equals_the_sdks(
     service: str, method: str, path: str, headers: dict[str, str], token: str | None
 ) -> None:
-    """Same request, same moment, same credentials: same Authorization header."""
+    """For the same request, time and credentials."""
     body = b'{"a": 1}'
     digest = hashlib.sha256(body).hexdigest()
     if service == "s3":
@@ -67,6 +67,6 @@ def test_it_is_the_sdks(
         ("http://127.0.0.1:4566/", "pics", "http://127.0.0.1:4566/pics/"),
     ],
 )
-def test_where_a_bucket_is(endpoint: str, bucket: str, url: str) -> None:
-    """A host of its own on AWS, unless its name has dots; a folder at any other endpoint."""
+def test_the_url_of_a_bucket(endpoint: str, bucket: str, url: str) -> None:
+    """A host of its own on AWS, unless its name has dots; a folder at other endpoints."""
     assert bucket_url(endpoint, bucket) == url

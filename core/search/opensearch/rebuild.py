@@ -104,7 +104,10 @@ class OpenSearchRebuild:
         return await write_bulk(self._client, "rebuild", self._own_alias, items)
 
     async def finish(self) -> None:
-        """Swap the indexes. A cancellation before the swap is raised; after it, only the clean-up is skipped."""
+        """Swap the indexes. A cancellation before the swap is raised; after it, only the clean-up is skipped.
+
+        `cancelling` of the task still counts the cancellation, so that a command can report it.
+        """
         await self._step(
             lambda opensearch: opensearch.indices.put_settings(
                 index=self._index, body={"index": LIVE_SETTINGS}
@@ -127,8 +130,6 @@ class OpenSearchRebuild:
                 raise SearchUnavailable(_UNKNOWN) from cancelled
             if not self._swapped:
                 raise
-            if (task := asyncio.current_task()) is not None:
-                task.uncancel()
             _log.warning(_LEFT_BEHIND, index=old)
 
     async def rollback(self) -> None:

@@ -185,7 +185,7 @@ async def test_nobody_knows_what_an_engine_did_that_is_gone(
         way.let_go.set()
         assert await ended(process) == (1, "")
     told = (await asyncio.to_thread(capfd.readouterr)).err
-    assert "does not say whether the old index is read or the new one" in told
+    assert "does not say whether the old or the new index is read" in told
     assert UNCHANGED not in told
     assert len(await read(server, alias)) == 1
     assert await ended(await running.start_reindex()) == (0, COUNT)

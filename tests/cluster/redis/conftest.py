@@ -1,4 +1,4 @@
-"""A Redis of the test's own, and servers that use it."""
+"""Fixtures: a Redis per test, and servers that use it."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -19,7 +19,7 @@ from harness.running_server import ServerFactory
 from harness.tables import tables_of
 from server.watch import redis_subscriber
 
-_PATIENCE_S = 20.0
+_TIMEOUT_S = 20.0
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -28,11 +28,11 @@ def _redis_is_installed() -> None:
 
 
 @pytest.fixture
-def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For tests of answers: on a busy machine a right one may come too late to be used."""
-    monkeypatch.setattr(connection, "CALL_TIMEOUT_S", _PATIENCE_S)
-    monkeypatch.setattr(connection, "CONNECT_TIMEOUT_S", _PATIENCE_S)
-    monkeypatch.setattr(redis_subscriber, "_SUBSCRIBE_TIMEOUT_S", _PATIENCE_S)
+def _long_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine a correct response may come after the normal timeout."""
+    monkeypatch.setattr(connection, "CALL_TIMEOUT_S", _TIMEOUT_S)
+    monkeypatch.setattr(connection, "CONNECT_TIMEOUT_S", _TIMEOUT_S)
+    monkeypatch.setattr(redis_subscriber, "_SUBSCRIBE_TIMEOUT_S", _TIMEOUT_S)
 
 
 @pytest_asyncio.fixture
@@ -58,23 +58,21 @@ async def servers(
 
 @pytest_asyncio.fixture
 async def tables(embedded_aws: RecordingAws, stack: StackOutputs) -> AsyncIterator[Tables]:
-    """The tables in a consumer's hand."""
+    """The tables, for writes that a consumer makes."""
     async with tables_of(embedded_aws.environment("tests"), stack) as opened:
         yield opened
 
 
 @pytest_asyncio.fixture
-async def shared(
-    servers: ServerFactory, redis: RedisServer
-) -> AsyncIterator[CompletedRequestStore]:
-    """A consumer's way to Redis."""
+async def store(servers: ServerFactory, redis: RedisServer) -> AsyncIterator[CompletedRequestStore]:
+    """The store of a consumer."""
     settings: CoreSettings = servers.settings(redis_url=redis.url)
-    outcomes = open_completed_requests(settings)
-    assert outcomes is not None
-    yield outcomes
-    await outcomes.close()
+    opened = open_completed_requests(settings)
+    assert opened is not None
+    yield opened
+    await opened.close()
 
 
 @pytest.fixture
-def publisher(tables: Tables, shared: CompletedRequestStore) -> RedisPublisher:
-    return RedisPublisher(tables, shared)
+def publisher(tables: Tables, store: CompletedRequestStore) -> RedisPublisher:
+    return RedisPublisher(tables, store)

@@ -1,4 +1,4 @@
-"""Requests that have ended well, as they are kept in Redis."""
+"""Completed requests as the cache stores them."""
 
 from dataclasses import replace
 
@@ -10,8 +10,8 @@ from harness.outcomes import image_record
 
 
 def completed(request_id: str) -> CompletedRequest:
-    request = new_request(
+    pending = new_request(
         request_id=request_id, customer_id="acme", url="u", labels={}, now=now_ms()
     )
-    ended = replace(request, state=State.COMPLETED, revision=2, image_id=image_id_of(request_id))
-    return CompletedRequest(ended, image_record(request_id))
+    request = replace(pending, state=State.COMPLETED, revision=2, image_id=image_id_of(request_id))
+    return CompletedRequest(request, image_record(request_id))

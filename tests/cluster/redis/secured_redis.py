@@ -1,4 +1,4 @@
-"""A Redis as it should be in production: TLS, and a user who may do what we do and nothing else."""
+"""A Redis configured as in production: TLS, and a user with only the commands that we need."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,16 +9,16 @@ from cluster.control_plane.certificates import Authority, Identity
 from harness.redis_server import RedisServer
 
 OTHER_HOST = "127.0.0.2"
-"""It listens there too, and its certificate is not for it."""
+"""Redis listens at this address too, but its certificate does not include it."""
 USER = "imageservice"
 PASSWORD = "s3cret/with#signs@all?"
 _COMMANDS = ("mget", "set", "publish", "subscribe", "ping", "hello")
-"""Those that docs/deploy.md names."""
+"""The commands that docs/deploy.md lists."""
 
 
 @dataclass(frozen=True, slots=True)
 class Certificates:
-    """Two authorities; the server's certificate is of the first one."""
+    """Two certificate authorities. The first one issued the certificate of the server."""
 
     known: Authority
     unknown: Authority
@@ -32,7 +32,7 @@ class Certificates:
 
 @dataclass(frozen=True, slots=True)
 class SecuredRedis:
-    """`plain` is the same server through a port and a user of the suite's own."""
+    """`plain` is the same server, through the port without TLS and the default user."""
 
     plain: RedisServer
     certificates: Certificates
@@ -54,15 +54,15 @@ class SecuredRedis:
         login = f"{user}:{quote(password, safe='')}"
         return f"rediss://{login}@{host}:{self.tls_port}?ssl_ca_certs={trusted}"
 
-    async def customers(self) -> list[dict[str, str]]:
-        """The connections of USER, as CLIENT LIST tells them."""
+    async def connections(self) -> list[dict[str, str]]:
+        """Return the connections of USER, in the form of CLIENT LIST."""
         async with self.plain.client as client:
-            connections: list[dict[str, str]] = await client.client_list()
-        return [each for each in connections if each["user"] == USER]
+            clients: list[dict[str, str]] = await client.client_list()
+        return [each for each in clients if each["user"] == USER]
 
 
-async def secured(redis: RedisServer, certificates: Certificates) -> SecuredRedis:
-    """Give a running Redis a second port with TLS, and USER."""
+async def secure(redis: RedisServer, certificates: Certificates) -> SecuredRedis:
+    """Add a port with TLS and USER to a running Redis."""
     port = free_port()
     tls = {
         "bind": f"{HOST} {OTHER_HOST}",

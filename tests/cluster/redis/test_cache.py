@@ -1,4 +1,4 @@
-"""A COMPLETED request that one process has seen is read by no other one; nothing else is ever kept."""
+"""The cache in Redis: a COMPLETED request that one process has read is not read again. Nothing else is cached."""
 
 import time
 import uuid
@@ -37,10 +37,10 @@ async def completed_of(tables: Tables, request_id: str) -> CompletedRequest:
     return CompletedRequest(request, image)
 
 
-async def test_what_a_consumer_announced_is_read_from_no_table(
+async def test_a_published_request_is_not_read_from_the_tables(
     servers: ServerFactory, tables: Tables, redis: RedisServer, publisher: RedisPublisher
 ) -> None:
-    """Not by the first server that is asked, and with the same answer as from the tables."""
+    """The response from the cache equals the response from the tables."""
     counting = servers.tables(CountingTables)
     async with (
         servers.running() as without,
@@ -55,10 +55,10 @@ async def test_what_a_consumer_announced_is_read_from_no_table(
         assert counting.reads == 0
 
 
-async def test_what_one_server_read_another_does_not(
+async def test_servers_share_the_cache(
     servers: ServerFactory, tables: Tables, redis: RedisServer
 ) -> None:
-    """What no consumer told is kept by the first server that reads it."""
+    """If no consumer has published the request, the first server that reads it caches it for the others."""
     first, second = servers.tables(CountingTables), servers.tables(CountingTables)
     async with (
         servers.running(tables=first, redis_url=redis.url) as one,
@@ -66,16 +66,16 @@ async def test_what_one_server_read_another_does_not(
     ):
         request_id = await submitted(one)
         await complete(tables, request_id)
-        told = await status(one, request_id)
+        response = await status(one, request_id)
         await redis.holds(1)
-        assert await status(other, request_id) == told
+        assert await status(other, request_id) == response
     assert (first.reads, second.reads) == (2, 0)
 
 
-async def test_only_what_cannot_change_is_kept(
+async def test_only_completed_requests_are_cached(
     servers: ServerFactory, tables: Tables, redis: RedisServer, publisher: RedisPublisher
 ) -> None:
-    """PENDING, FAILED, reopened and COMPLETED after all: each is seen at once, and only the last is in Redis."""
+    """PENDING, FAILED, reopened, COMPLETED: each state is visible at once, and only the last one is in Redis."""
     async with servers.running(redis_url=redis.url) as server:
         request_id = await submitted(server)
         assert (await status(server, request_id)).state == pb.STATE_PENDING
@@ -93,15 +93,15 @@ async def test_only_what_cannot_change_is_kept(
         await redis.holds(1)
 
 
-@pytest.mark.parametrize("kind", ["garbage", "another's", "not ended", "of other types", "empty"])
-async def test_a_document_that_is_none_is_ignored(
+@pytest.mark.parametrize("kind", ["garbage", "other request", "not ended", "wrong types", "empty"])
+async def test_a_malformed_document_is_ignored(
     servers: ServerFactory,
     tables: Tables,
     redis: RedisServer,
-    shared: CompletedRequestStore,
+    store: CompletedRequestStore,
     kind: str,
 ) -> None:
-    """The tables are read, and a right document takes its place."""
+    """The tables are read, and a valid document replaces it."""
     async with servers.running() as without:
         request_id, other = await submitted(without), await submitted(without)
         await complete(tables, request_id)
@@ -109,13 +109,13 @@ async def test_a_document_that_is_none_is_ignored(
         right = encode(await completed_of(tables, request_id))
         wrong = {
             "garbage": b"\x00\xff{",
-            "another's": encode(await completed_of(tables, other)),
+            "other request": encode(await completed_of(tables, other)),
             "not ended": right.replace(b'"COMPLETED"', b'"PENDING"'),
-            "of other types": right.replace(b'"width":640', b'"width":"wide"'),
+            "wrong types": right.replace(b'"width":640', b'"width":"wide"'),
             "empty": b"",
         }[kind]
         assert wrong != right
-        key = f"{shared.channel}:{request_id}"
+        key = f"{store.channel}:{request_id}"
         async with redis.client as client:
             await client.set(key, wrong)
         counting = servers.tables(CountingTables)
@@ -125,22 +125,22 @@ async def test_a_document_that_is_none_is_ignored(
         assert (await redis.documents())[key] == right
 
 
-async def test_what_expires_is_kept_until_then(
-    tables: Tables, redis: RedisServer, shared: CompletedRequestStore, servers: ServerFactory
+async def test_the_ttl_of_a_cached_request(
+    tables: Tables, redis: RedisServer, store: CompletedRequestStore, servers: ServerFactory
 ) -> None:
-    """By the row's own expiry, or by REDIS_TTL_S where that comes first; what has expired is not kept at all."""
+    """It is the expiry of the row, or REDIS_TTL_S if that is earlier. An expired request is not cached."""
     async with servers.running() as server:
         request_id = await submitted(server)
     await complete(tables, request_id)
     known = await completed_of(tables, request_id)
-    key = f"{shared.channel}:{request_id}"
+    key = f"{store.channel}:{request_id}"
     async with redis.client as client:
         for expires_in, at_most, at_least in ((None, 86_400, 86_300), (500, 500, 400)):
             expires_at = None if expires_in is None else int(time.time()) + expires_in
             request = replace(known.request, expires_at=expires_at)
-            await shared.publish([RequestEvent(completed=CompletedRequest(request, known.image))])
+            await store.publish([RequestEvent(completed=CompletedRequest(request, known.image))])
             assert at_least < await client.ttl(key) <= at_most
         await client.delete(key)
         expired = replace(known.request, expires_at=int(time.time()))
-        await shared.publish([RequestEvent(completed=CompletedRequest(expired, known.image))])
+        await store.publish([RequestEvent(completed=CompletedRequest(expired, known.image))])
         assert await client.exists(key) == 0

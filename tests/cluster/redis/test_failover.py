@@ -1,4 +1,4 @@
-"""The primary changes, and its name leads to the new one, as ElastiCache does it."""
+"""Failover: the endpoint name resolves to the new primary, as with ElastiCache."""
 
 import asyncio
 import uuid
@@ -24,128 +24,130 @@ from harness.redis_server import RedisServer, redis_server
 from harness.running_server import ServerFactory
 from imageservice.v1 import image_service_pb2 as pb
 
-pytestmark = pytest.mark.usefixtures("_patient")
-PATIENCE_S = 60
+pytestmark = pytest.mark.usefixtures("_long_timeouts")
+TIMEOUT_S = 60
 MINUTES: dict[str, Any] = {"watch_shortest_interval_s": 300, "watch_longest_interval_s": 600}
 
 
 @dataclass(slots=True)
-class Name:
-    """An address whose new connections go to `port`; those there are stay where they are, as with a name in DNS."""
+class Endpoint:
+    """A proxy for new connections to `port`. Like with a DNS change, existing connections stay at the old port."""
 
     port: int
-    own: int = 0
+    own_port: int = 0
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     @property
     def url(self) -> str:
-        return f"redis://{HOST}:{self.own}"
+        return f"redis://{HOST}:{self.own_port}"
 
     async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_connection(HOST, self.port)
-        for source, sink in ((reader, back), (there, writer)):
-            task = asyncio.create_task(_passed_on(source, sink))
+        redis_reader, redis_writer = await asyncio.open_connection(HOST, self.port)
+        for source, sink in ((reader, redis_writer), (redis_reader, writer)):
+            task = asyncio.create_task(_copy(source, sink))
             self.tasks.add(task)
             task.add_done_callback(self.tasks.discard)
 
 
-async def _passed_on(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+async def _copy(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
     try:
         with suppress(OSError):
-            while some := await source.read(65_536):
-                sink.write(some)
+            while chunk := await source.read(65_536):
+                sink.write(chunk)
                 await sink.drain()
     finally:
         sink.close()
 
 
 @asynccontextmanager
-async def name_of(redis: RedisServer) -> AsyncIterator[Name]:
-    name = Name(redis.port)
-    server = await asyncio.start_server(name.connected, HOST, 0)
-    name.own = server.sockets[0].getsockname()[1]
+async def endpoint_of(redis: RedisServer) -> AsyncIterator[Endpoint]:
+    endpoint = Endpoint(redis.port)
+    server = await asyncio.start_server(endpoint.connected, HOST, 0)
+    endpoint.own_port = server.sockets[0].getsockname()[1]
     try:
-        yield name
+        yield endpoint
     finally:
         server.close()
-        left = list(name.tasks)
-        for task in left:
+        remaining = list(endpoint.tasks)
+        for task in remaining:
             task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
+        await asyncio.gather(*remaining, return_exceptions=True)
         await server.wait_closed()
 
 
-async def follow(client: Redis, primary: RedisServer) -> None:
-    """Make a Redis a replica, and wait until it has caught up."""
+async def replicate(client: Redis, primary: RedisServer) -> None:
+    """Make a Redis a replica and wait until it is in sync."""
     await client.replicaof(HOST, primary.port)
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(TIMEOUT_S):
         while (await client.info("replication"))["master_link_status"] != "up":  # noqa: ASYNC110  another process does it
             await asyncio.sleep(0.02)
 
 
-async def until_available(link: RedisConnection) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while not link.available:  # noqa: ASYNC110  a task of its own finds out
+async def until_available(connection: RedisConnection) -> None:
+    async with asyncio.timeout(TIMEOUT_S):
+        while not connection.available:  # noqa: ASYNC110  a background task changes it
             await asyncio.sleep(0.02)
 
 
-async def test_the_new_primary_is_found_by_its_name(
+async def test_clients_follow_the_endpoint_to_the_new_primary(
     redis: RedisServer, servers: ServerFactory, tables: Tables, tmp_path: Path
 ) -> None:
-    """Writes go there, though the old one lives on as a replica; and who subscribed at the old one hears what is told
-    to the new one."""
+    """Writes go to the new primary, although the old one runs on as a replica. A subscription at the old one gets
+    the events that are published at the new one."""
     counting = servers.tables(CountingTables)
     async with (
         redis_server(tmp_path) as other,
-        name_of(redis) as name,
+        endpoint_of(redis) as endpoint,
         redis.client as old,
         other.client as new,
-        servers.running(tables=counting, redis_url=name.url, **MINUTES) as server,
+        servers.running(tables=counting, redis_url=endpoint.url, **MINUTES) as server,
     ):
-        await follow(new, redis)
-        shared = CompletedRequestStore(RedisConnection(name.url), servers.stack.requests_table, 600)
-        await redis.heard_by(shared.channel, 1)
+        await replicate(new, redis)
+        store = CompletedRequestStore(
+            RedisConnection(endpoint.url), servers.stack.requests_table, 600
+        )
+        await redis.heard_by(store.channel, 1)
         request_id = str(uuid.uuid4())
         await server.stub.SubmitImage(submit_request(request_id))
         call = server.stub.WatchRequest(pb.WatchRequestRequest(request_ids=[request_id]))
         assert await states(call, 1) == {request_id: (pb.STATE_PENDING, 1)}
         known = completed(str(uuid.uuid4()))
-        await shared.publish([RequestEvent(completed=known)])
-        assert await shared.read(known.request.request_id) == known
+        await store.publish([RequestEvent(completed=known)])
+        assert await store.read(known.request.request_id) == known
 
         await new.replicaof("NO", "ONE")
-        await follow(old, other)
-        name.port = other.port
+        await replicate(old, other)
+        endpoint.port = other.port
         later = completed(str(uuid.uuid4()))
-        await shared.publish([RequestEvent(completed=later)])
-        assert not shared.connection.available
-        await until_available(shared.connection)
+        await store.publish([RequestEvent(completed=later)])
+        assert not store.connection.available
+        await until_available(store.connection)
         await complete(tables, request_id)
-        await shared.publish([RequestEvent(completed=later, notification_id=f"{request_id}:2")])
-        assert await new.exists(f"{shared.channel}:{later.request.request_id}")
-        async with asyncio.timeout(PATIENCE_S):
+        await store.publish([RequestEvent(completed=later, notification_id=f"{request_id}:2")])
+        assert await new.exists(f"{store.channel}:{later.request.request_id}")
+        async with asyncio.timeout(TIMEOUT_S):
             assert await states(call, 1) == {request_id: (pb.STATE_COMPLETED, 2)}
-        assert await redis.listeners(shared.channel) == 1
-        await shared.close()
+        assert await redis.listeners(store.channel) == 1
+        await store.close()
 
 
-async def test_a_replica_is_not_used_however_well_it_reads(redis: RedisServer) -> None:
-    """It is told once, and not taken for a primary that is back: calls do not go to and fro until it is one."""
-    link = RedisConnection(redis.url)
+async def test_a_replica_is_not_used(redis: RedisServer) -> None:
+    """Not even for reads. It is logged once, and no call reaches it until it is a primary."""
+    connection = RedisConnection(redis.url)
     async with redis.client as client:
         await client.replicaof(HOST, redis.port + 1)
         with capture_logs() as lines:
-            link.start()
-            async with asyncio.timeout(PATIENCE_S):
-                while link.available:  # noqa: ASYNC110  a task of its own finds out
+            connection.start()
+            async with asyncio.timeout(TIMEOUT_S):
+                while connection.available:  # noqa: ASYNC110  a background task changes it
                     await asyncio.sleep(0.02)
             for _ in range(100):
                 with pytest.raises(RedisUnavailable):
-                    await link.call("read", lambda client: client.get("key"))
+                    await connection.call("read", lambda client: client.get("key"))
                 await asyncio.sleep(0.02)
             await client.replicaof("NO", "ONE")
-            await until_available(link)
+            await until_available(connection)
         assert [line["event"] for line in lines] == ["redis unavailable", "redis recovered"]
         assert "replica" in lines[0]["error"]
-        assert await link.call("read", lambda client: client.get("key")) is None
-    await link.close()
+        assert await connection.call("read", lambda client: client.get("key")) is None
+    await connection.close()

@@ -1,4 +1,4 @@
-"""Redis dies, or hangs, under load: nobody is refused or told anything wrong, and all is as before when it is back."""
+"""Redis dies or hangs under load: no call fails, no state is wrong, and Redis is used again afterwards."""
 
 import asyncio
 from collections.abc import Callable
@@ -19,8 +19,10 @@ OUTAGE_AFTER = 40
 CALLERS = 8
 
 
-async def put_load_on(running: System, images: Origin, broken: Callable[[int], None]) -> list[str]:
-    """Submit IMAGES, asking for each at once; `broken` hears of each that was accepted."""
+async def run_load(
+    running: System, images: Origin, on_accepted: Callable[[int], None]
+) -> list[str]:
+    """Submit IMAGES and read the status of each at once. `on_accepted` gets the number of accepted requests."""
     ids: list[str] = []
     numbers = iter(range(IMAGES))
 
@@ -28,9 +30,9 @@ async def put_load_on(running: System, images: Origin, broken: Callable[[int], N
         for number in numbers:
             ids.append(await running.submit(images.image_url(number)))
             async with running.stub() as stub:
-                # An id that was taken is known, whatever state it is in.
+                # An accepted id is known in every state.
                 await stub.GetStatus(pb.GetStatusRequest(request_id=ids[-1]), timeout=30)
-            broken(len(ids))
+            on_accepted(len(ids))
 
     async with asyncio.TaskGroup() as group:
         for _ in range(CALLERS):
@@ -43,7 +45,7 @@ async def is_used(port: MetricsPort, use: str) -> bool:
 
 
 async def until_used(running: System, images: Origin, port: MetricsPort, use: str) -> None:
-    """Wait until a process uses Redis again; there must be something to use it for."""
+    """Wait until a process uses Redis again. Submit requests meanwhile, because it needs a reason to use it."""
     async with asyncio.timeout(90):
         number = IMAGES + 1
         while not await is_used(port, use):
@@ -52,10 +54,10 @@ async def until_used(running: System, images: Origin, port: MetricsPort, use: st
 
 
 @pytest.mark.parametrize("kind", ["killed", "hung"])
-async def test_an_outage_of_redis_is_no_outage(
+async def test_an_outage_of_redis_is_not_visible_to_callers(
     embedded_aws: RecordingAws, tmp_path: Path, kind: str
 ) -> None:
-    """Every submit is accepted, every state right, every watch ends; then Redis is used again by all."""
+    """Every submit is accepted, every state is right and every watch ends. Then every process uses Redis again."""
     server_port, consumer_port = MetricsPort(), MetricsPort()
     async with (
         redis_server(tmp_path) as redis,
@@ -67,17 +69,17 @@ async def test_an_outage_of_redis_is_no_outage(
         await running.start_server(REDIS_URL=redis.url, **server_port.settings)
         await running.start_consumer(REDIS_URL=redis.url, **consumer_port.settings)
         await redis.heard_by(channel, 1)
-        # So that both are at work when it begins.
+        # Both processes have used Redis before the outage begins.
         first = await running.submit(images.image_url(IMAGES))
         await running.wait_terminal([first])
-        breaking: list[asyncio.Task[None]] = []
+        outage: list[asyncio.Task[None]] = []
 
-        def broken(accepted: int) -> None:
-            if accepted >= OUTAGE_AFTER and not breaking:
-                breaking.append(asyncio.create_task(break_down(redis, kind)))
+        def begin_outage(accepted: int) -> None:
+            if accepted >= OUTAGE_AFTER and not outage:
+                outage.append(asyncio.create_task(stop_redis(redis, kind)))
 
-        ids = await put_load_on(running, images, broken)
-        await breaking[0]
+        ids = await run_load(running, images, begin_outage)
+        await outage[0]
         ended = await running.wait_terminal(ids)
         assert [ended[each].state for each in ids] == [pb.STATE_COMPLETED] * IMAGES
         async with running.stub() as stub:
@@ -85,7 +87,7 @@ async def test_an_outage_of_redis_is_no_outage(
                 answer = await stub.GetStatus(pb.GetStatusRequest(request_id=each), timeout=30)
                 assert answer.request == ended[each]
         await stores.prove_each_ended_once([first, *ids])
-        await bring_back(redis, kind)
+        await resume_redis(redis, kind)
         await redis.heard_by(channel, 1)
         await until_used(running, images, server_port, "news")
         await until_used(running, images, consumer_port, "calls")
@@ -93,14 +95,14 @@ async def test_an_outage_of_redis_is_no_outage(
         assert (await consumer_port.scrape()).value("redis_dropped_total")
 
 
-async def break_down(redis: RedisServer, kind: str) -> None:
+async def stop_redis(redis: RedisServer, kind: str) -> None:
     if kind == "killed":
         await redis.kill()
     else:
         redis.hang()
 
 
-async def bring_back(redis: RedisServer, kind: str) -> None:
+async def resume_redis(redis: RedisServer, kind: str) -> None:
     if kind == "killed":
         await redis.start()
     else:

@@ -1,4 +1,4 @@
-"""Watches hear of an end at once, where polling alone would take minutes."""
+"""Watches get a final state at once, although the poll interval is minutes."""
 
 import asyncio
 import uuid
@@ -29,7 +29,7 @@ async def submitted(server: RunningServer) -> str:
 
 
 async def announce(publisher: RedisPublisher, tables: Tables, request_id: str) -> None:
-    """What a consumer does after it has ended a request."""
+    """Publish the request as a consumer does after it has ended it."""
     request = await tables.read_request(request_id)
     assert request is not None
     publisher.publish(outcome_of(request, await tables.read_image(request_id)))
@@ -40,17 +40,17 @@ def watch(server: RunningServer, *ids: str) -> Any:
     return server.stub.WatchRequest(pb.WatchRequestRequest(request_ids=ids))
 
 
-async def test_every_end_is_pushed(
+async def test_every_final_state_is_pushed(
     servers: ServerFactory,
     tables: Tables,
     redis: RedisServer,
-    shared: CompletedRequestStore,
+    store: CompletedRequestStore,
     publisher: RedisPublisher,
 ) -> None:
-    """COMPLETED and FAILED, and what follows a redrive; a COMPLETED one without a row being read by the server."""
+    """COMPLETED, FAILED, and COMPLETED after a retry. For COMPLETED the server reads no row."""
     counting = servers.tables(CountingTables)
     async with servers.running(tables=counting, redis_url=redis.url, **MINUTES) as server:
-        await redis.heard_by(shared.channel, 1)
+        await redis.heard_by(store.channel, 1)
         good, bad = await submitted(server), await submitted(server)
         call = watch(server, good, bad)
         assert await states(call, 2) == {good: PENDING, bad: PENDING}
@@ -70,44 +70,44 @@ async def test_every_end_is_pushed(
         assert (counting.reads, counting.glances) == (before, 0)
 
 
-async def test_news_of_requests_that_nobody_watches_cost_nothing(
-    servers: ServerFactory, tables: Tables, redis: RedisServer, shared: CompletedRequestStore
+async def test_events_of_unwatched_requests_cost_no_read(
+    servers: ServerFactory, tables: Tables, redis: RedisServer, store: CompletedRequestStore
 ) -> None:
-    """Nor do news that are none: the feed goes on, and what comes behind them is heard."""
+    """Malformed events cost no read either, and the events after them are delivered."""
     counting = servers.tables(CountingTables)
     async with servers.running(tables=counting, redis_url=redis.url, **MINUTES) as server:
-        await redis.heard_by(shared.channel, 1)
+        await redis.heard_by(store.channel, 1)
         request_id = await submitted(server)
         call = watch(server, request_id)
         assert await states(call, 1) == {request_id: PENDING}
         before = counting.reads
-        strange = [f"{uuid.uuid4()}:2", "", ":", "nonsense", f"{request_id}:", f"{request_id}:-1"]
+        unwatched = [f"{uuid.uuid4()}:2", "", ":", "nonsense", f"{request_id}:", f"{request_id}:-1"]
         old = [f"{request_id}:1", f"{request_id}:{'9' * 400}", "\N{SNOWMAN}:\N{SUPERSCRIPT TWO}"]
         await complete(tables, request_id)
         async with redis.client as client, asyncio.timeout(PUSHED_S):
-            await client.publish(shared.channel, b"\xff\xfe:3")
-            await client.publish(shared.channel, "\n".join([*strange, *old]))
-            await client.publish(shared.channel, f"{request_id}:2")
+            await client.publish(store.channel, b"\xff\xfe:3")
+            await client.publish(store.channel, "\n".join([*unwatched, *old]))
+            await client.publish(store.channel, f"{request_id}:2")
             assert await states(call, 1) == {request_id: (pb.STATE_COMPLETED, 2)}
         assert counting.reads == before + 2
 
 
-async def test_a_feed_that_was_cut_off_is_taken_up_again(
+async def test_the_subscription_is_renewed_after_a_restart(
     servers: ServerFactory,
     tables: Tables,
     redis: RedisServer,
-    shared: CompletedRequestStore,
+    store: CompletedRequestStore,
     publisher: RedisPublisher,
 ) -> None:
-    """Killed and started anew, Redis is listened to again, and pushes."""
+    """After Redis was killed and restarted, events are pushed again."""
     async with servers.running(redis_url=redis.url, **MINUTES) as server:
-        await redis.heard_by(shared.channel, 1)
+        await redis.heard_by(store.channel, 1)
         request_id = await submitted(server)
         call = watch(server, request_id)
         assert await states(call, 1) == {request_id: PENDING}
         await redis.kill()
         await redis.start()
-        await redis.heard_by(shared.channel, 1)
+        await redis.heard_by(store.channel, 1)
         await complete(tables, request_id)
         async with asyncio.timeout(PUSHED_S):
             await announce(publisher, tables, request_id)

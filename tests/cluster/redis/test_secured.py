@@ -1,4 +1,4 @@
-"""Redis by TLS and with a user's password: all goes that way, or nothing does, and why is told without the password."""
+"""Redis with TLS and a password: every connection uses both. If one fails, the log says why, without the password."""
 
 import asyncio
 import uuid
@@ -16,7 +16,7 @@ from cluster.redis.secured_redis import (
     USER,
     Certificates,
     SecuredRedis,
-    secured,
+    secure,
 )
 from consumer.notify.outcome import outcome_of
 from consumer.notify.redis_publisher import RedisPublisher
@@ -30,7 +30,7 @@ from harness.redis_server import RedisServer
 from harness.running_server import ServerFactory
 from imageservice.v1 import image_service_pb2 as pb
 
-pytestmark = pytest.mark.usefixtures("_patient")
+pytestmark = pytest.mark.usefixtures("_long_timeouts")
 MINUTES: dict[str, Any] = {"watch_shortest_interval_s": 300, "watch_longest_interval_s": 600}
 PUSHED_S = 20
 """Long before the first poll, however slow the machine."""
@@ -45,7 +45,7 @@ def certificates(tmp_path: Path) -> Certificates:
 
 @pytest_asyncio.fixture
 async def tls(redis: RedisServer, certificates: Certificates) -> AsyncIterator[SecuredRedis]:
-    yield await secured(redis, certificates)
+    yield await secure(redis, certificates)
 
 
 def up(use: str) -> float:
@@ -53,15 +53,15 @@ def up(use: str) -> float:
     return sum(each.value for each in metric.samples if each.labels["use"] == use)
 
 
-async def test_cache_and_push_go_by_tls(
+async def test_cache_and_push_use_tls(
     servers: ServerFactory, tables: Tables, tls: SecuredRedis
 ) -> None:
-    """Each connection, that of the subscription too; and as a user who may do nothing but what we do."""
+    """Every connection uses TLS, including the subscription, with a user that has only the necessary permissions."""
     counting = servers.tables(CountingTables)
-    shared = open_completed_requests(servers.settings(redis_url=tls.url))
-    assert shared is not None
+    store = open_completed_requests(servers.settings(redis_url=tls.url))
+    assert store is not None
     async with servers.running(tables=counting, redis_url=tls.url, **MINUTES) as server:
-        await tls.plain.heard_by(shared.channel, 1)
+        await tls.plain.heard_by(store.channel, 1)
         request_id = str(uuid.uuid4())
         await server.stub.SubmitImage(submit_request(request_id))
         call = server.stub.WatchRequest(pb.WatchRequestRequest(request_ids=[request_id]))
@@ -70,18 +70,18 @@ async def test_cache_and_push_go_by_tls(
         await complete(tables, request_id)
         request = await tables.read_request(request_id)
         assert request is not None
-        publisher = RedisPublisher(tables, shared)
+        publisher = RedisPublisher(tables, store)
         async with asyncio.timeout(PUSHED_S):
             publisher.publish(outcome_of(request, await tables.read_image(request_id)))
             await publisher.drain()
             assert await states(call, 1) == {request_id: (pb.STATE_COMPLETED, 2)}
             assert await ended_ok(call)
         assert (counting.reads, counting.glances) == (before, 0)
-        connections = await tls.customers()
+        connections = await tls.connections()
         assert {each["laddr"] for each in connections} == {f"127.0.0.1:{tls.tls_port}"}
         assert sorted({each["sub"] for each in connections}) == ["0", "1"]
         assert (up("calls"), up("news")) == (1, 1)
-    await shared.close()
+    await store.close()
 
 
 def unknown_authority(tls: SecuredRedis) -> str:
@@ -120,18 +120,18 @@ def without_tls(tls: SecuredRedis) -> str:
     ],
     ids=lambda fault: fault[0].__name__,
 )
-async def test_what_cannot_be_trusted_is_not_used(
+async def test_an_untrusted_redis_is_not_used(
     servers: ServerFactory,
     tables: Tables,
     tls: SecuredRedis,
     capfd: pytest.CaptureFixture[str],
     fault: tuple[Callable[[SecuredRedis], str], str],
 ) -> None:
-    """Answers are those of the tables, and one line of each use says why, before anybody has asked for anything."""
-    wrong, why = fault
+    """Responses come from the tables. One log line per use says why, before the first call."""
+    url_of, error = fault
     with capture_logs() as lines:
-        async with servers.running(redis_url=wrong(tls)) as server:
-            await until_told(lines)
+        async with servers.running(redis_url=url_of(tls)) as server:
+            await until_logged(lines)
             assert (up("calls"), up("news")) == (0, 0)
             request_id = str(uuid.uuid4())
             await server.stub.SubmitImage(submit_request(request_id))
@@ -142,28 +142,28 @@ async def test_what_cannot_be_trusted_is_not_used(
             assert await ended_ok(call)
             answer = await server.stub.GetStatus(pb.GetStatusRequest(request_id=request_id))
             assert answer.request.state == pb.STATE_COMPLETED
-    told = [line for line in lines if line["log_level"] == "warning"]
-    assert sorted(line["event"] for line in told) == UNUSED
-    for line in told:
-        assert why in line["error"]
+    warnings = [line for line in lines if line["log_level"] == "warning"]
+    assert sorted(line["event"] for line in warnings) == UNUSED
+    for line in warnings:
+        assert error in line["error"]
         assert "\n" not in line["error"]
-    everything = f"{lines} {await asyncio.to_thread(capfd.readouterr)}"
-    assert PASSWORD not in everything
-    assert WRONG not in everything
-    assert await tls.customers() == []
+    output = f"{lines} {await asyncio.to_thread(capfd.readouterr)}"
+    assert PASSWORD not in output
+    assert WRONG not in output
+    assert await tls.connections() == []
     assert await tls.plain.documents() == {}
 
 
-async def until_told(lines: list[MutableMapping[str, Any]]) -> None:
+async def until_logged(lines: list[MutableMapping[str, Any]]) -> None:
     async with asyncio.timeout(PUSHED_S):
-        while not set(UNUSED) <= {line["event"] for line in lines}:  # noqa: ASYNC110  background tasks find out
+        while not set(UNUSED) <= {line["event"] for line in lines}:  # noqa: ASYNC110  background tasks write the log
             await asyncio.sleep(0.02)
 
 
-async def test_what_a_user_may_not_do_is_told(
+async def test_a_missing_permission_is_logged(
     servers: ServerFactory, tables: Tables, tls: SecuredRedis
 ) -> None:
-    """One who may not write still hears and reads; whoever looks at the metric sees that something is wrong."""
+    """A user without write permission still subscribes and reads. `redis_up` of calls is 0."""
     async with tls.plain.client as client:
         await client.acl_setuser(USER, enabled=True, commands=["-set"], keys=["imageservice:*"])
     with capture_logs() as lines:
@@ -174,7 +174,7 @@ async def test_what_a_user_may_not_do_is_told(
             answer = await server.stub.GetStatus(pb.GetStatusRequest(request_id=request_id))
             assert answer.request.state == pb.STATE_COMPLETED
             async with asyncio.timeout(PUSHED_S):
-                while up("calls") or not up("news"):  # noqa: ASYNC110  a server does not wait for what it writes
+                while up("calls") or not up("news"):  # noqa: ASYNC110  a server does not wait for its writes to Redis
                     await asyncio.sleep(0.02)
     (line,) = [line for line in lines if line["log_level"] == "warning"]
     assert line["event"] == "redis command rejected"

@@ -1,11 +1,11 @@
-"""The whole system with Redis: real processes, and polls so rare that only pushes can explain what is heard."""
+"""The whole system with Redis: real processes, and polls so rare that events must come by push."""
 
 import asyncio
 from pathlib import Path
 
 import pytest
 
-from cluster.redis.secured_redis import PASSWORD, Certificates, secured
+from cluster.redis.secured_redis import PASSWORD, Certificates, secure
 from harness.aws import RecordingAws
 from harness.metrics import MetricsPort
 from harness.origin import origin
@@ -23,7 +23,7 @@ WRONG = "not-the-p4ssword"
 async def test_a_consumer_pushes_to_every_server_process(
     embedded_aws: RecordingAws, tmp_path: Path, workers: int
 ) -> None:
-    """Both ends of a request, whichever worker its watch came to; and nobody reads a row of what is COMPLETED."""
+    """COMPLETED and FAILED reach a watch at every worker. No server reads a row of a COMPLETED request."""
     port = MetricsPort()
     async with (
         redis_server(tmp_path) as redis,
@@ -39,12 +39,12 @@ async def test_a_consumer_pushes_to_every_server_process(
         ids = [await running.submit(images.image_url(number)) for number in range(IMAGES)]
         async with running.stub() as stub, asyncio.timeout(PUSHED_S):
             watch = stub.WatchRequest(pb.WatchRequestRequest(request_ids=[*ids, missing]))
-            told = aiter(watch)
-            # What has ended before its watch begins is read from the table.
-            first = [(await anext(told)).request.state for _ in range(IMAGES + 1)]
+            events = aiter(watch)
+            # A request that ends before its watch begins would be read from the table.
+            first = [(await anext(events)).request.state for _ in range(IMAGES + 1)]
             assert set(first) == {pb.STATE_PENDING}
             await running.start_consumer(REDIS_URL=redis.url)
-            ended = {event.request.request_id: event.request.state async for event in told}
+            ended = {event.request.request_id: event.request.state async for event in events}
         assert ended == {missing: pb.STATE_FAILED, **dict.fromkeys(ids, pb.STATE_COMPLETED)}
         page = await port.scrape()
         assert page.value("redis_up", use="news") == 1
@@ -53,10 +53,10 @@ async def test_a_consumer_pushes_to_every_server_process(
 
 
 @pytest.mark.parametrize("right", [True, False])
-async def test_by_tls_and_with_a_password(
+async def test_with_tls_and_a_password(
     embedded_aws: RecordingAws, tmp_path: Path, capfd: pytest.CaptureFixture[str], *, right: bool
 ) -> None:
-    """Pushed and shared as without; with a wrong password all ends as without Redis, and each process tells why."""
+    """Cache and push work. With a wrong password the system works as without Redis, and each process logs why."""
     server_port, consumer_port = MetricsPort(), MetricsPort()
     certificates = await asyncio.to_thread(Certificates.in_folder, tmp_path)
     async with (
@@ -64,7 +64,7 @@ async def test_by_tls_and_with_a_password(
         origin() as images,
         system(embedded_aws) as running,
     ):
-        redis = await secured(plain, certificates)
+        redis = await secure(plain, certificates)
         url = redis.url if right else redis.url_of(password=WRONG)
         await running.start_server(
             REDIS_URL=url, **(MINUTES if right else {}), **server_port.settings
@@ -79,10 +79,10 @@ async def test_by_tls_and_with_a_password(
         await until_up_is(right, server_port, "calls")
         await until_up_is(right, server_port, "news")
         await until_up_is(right, consumer_port, "calls")
-    told = (await asyncio.to_thread(capfd.readouterr)).err
-    assert PASSWORD not in told
-    assert WRONG not in told
-    refused = [line for line in told.splitlines() if "AuthenticationError: invalid" in line]
+    stderr = (await asyncio.to_thread(capfd.readouterr)).err
+    assert PASSWORD not in stderr
+    assert WRONG not in stderr
+    refused = [line for line in stderr.splitlines() if "AuthenticationError: invalid" in line]
     unused = [line for line in refused if "redis unavailable" in line]
     assert {line.rpartition("process=")[2] for line in unused} == (
         set() if right else {"server", "consumer"}
@@ -92,5 +92,5 @@ async def test_by_tls_and_with_a_password(
 
 async def until_up_is(up: bool, port: MetricsPort, use: str) -> None:
     async with asyncio.timeout(PUSHED_S):
-        while (await port.scrape()).value("redis_up", use=use) != up:  # noqa: ASYNC110  another process finds out
+        while (await port.scrape()).value("redis_up", use=use) != up:  # noqa: ASYNC110  another process changes it
             await asyncio.sleep(0.05)

@@ -15,14 +15,14 @@ from structlog.testing import capture_logs
 
 from cli.local.embedded_aws import HOST, free_port
 from cluster.redis.documents import completed
-from cluster.redis.secured_redis import Certificates, secured
+from cluster.redis.secured_redis import Certificates, secure
 from core.redis.completed_requests import CompletedRequestStore, RequestEvent
 from core.redis.connection import RedisConnection, RedisUnavailable
 from core.redis.metrics import REDIS_DROPPED, REDIS_UP
 from harness.redis_server import RedisServer, patient_client, redis_program
 
-pytestmark = pytest.mark.usefixtures("_patient")
-PATIENCE_S = 30
+pytestmark = pytest.mark.usefixtures("_long_timeouts")
+TIMEOUT_S = 30
 
 
 def dropped() -> float:
@@ -36,65 +36,65 @@ def up() -> float:
 
 
 async def others(client: Redis) -> int:
-    """Connections beside this client's."""
+    """Return the number of connections of other clients."""
     own = await client.client_id()
     return sum(int(each["id"]) != own for each in await client.client_list())
 
 
 @pytest.mark.parametrize("tls", [False, True])
-async def test_connections_that_it_closed_while_idle_are_replaced(
+async def test_closed_idle_connections_are_replaced(
     redis: RedisServer, tmp_path: Path, *, tls: bool
 ) -> None:
-    """No call fails, and nothing is told, for nothing is wrong."""
+    """No call fails and nothing is logged."""
     url = redis.url
     if tls:
-        url = (await secured(redis, await asyncio.to_thread(Certificates.in_folder, tmp_path))).url
-    shared = CompletedRequestStore(RedisConnection(url), "table", 600)
+        url = (await secure(redis, await asyncio.to_thread(Certificates.in_folder, tmp_path))).url
+    store = CompletedRequestStore(RedisConnection(url), "table", 600)
     known = completed(str(uuid.uuid4()))
     with capture_logs() as lines:
-        async with redis.client as client, asyncio.timeout(PATIENCE_S):
-            await shared.publish([RequestEvent(completed=known)])
+        async with redis.client as client, asyncio.timeout(TIMEOUT_S):
+            await store.publish([RequestEvent(completed=known)])
             assert await others(client) == 1
             await client.config_set("timeout", 1)
             while await others(client):  # noqa: ASYNC110  another process closes it
                 await asyncio.sleep(0.02)
-            assert await shared.read(known.request.request_id) == known
+            assert await store.read(known.request.request_id) == known
     assert lines == []
-    await shared.close()
+    await store.close()
 
 
-async def test_a_full_one_is_still_read_and_tells_news(redis: RedisServer) -> None:
-    """With maxmemory-policy noeviction it refuses documents alone, and each that was not kept is counted."""
-    shared = CompletedRequestStore(RedisConnection(redis.url), "table", 600)
+async def test_a_full_redis_is_still_read_and_publishes_events(redis: RedisServer) -> None:
+    """With maxmemory-policy noeviction it refuses only documents. Each document that is not stored is counted."""
+    store = CompletedRequestStore(RedisConnection(redis.url), "table", 600)
     known, new = completed(str(uuid.uuid4())), completed(str(uuid.uuid4()))
     before = dropped()
-    async with redis.client as client, client.pubsub() as heard, asyncio.timeout(PATIENCE_S):
-        await shared.publish([RequestEvent(completed=known)])
-        await heard.subscribe(shared.channel)
+    async with redis.client as client, client.pubsub() as subscription, asyncio.timeout(TIMEOUT_S):
+        await store.publish([RequestEvent(completed=known)])
+        await subscription.subscribe(store.channel)
         await client.config_set("maxmemory", 1)
         with capture_logs() as lines:
             for _ in range(20):
-                await shared.publish(
+                await store.publish(
                     [RequestEvent(completed=new, notification_id=f"{new.request.request_id}:2")]
                 )
-                assert await shared.read(known.request.request_id) == known
+                assert await store.read(known.request.request_id) == known
         (line,) = lines
         assert line["event"] == "redis command rejected"
         assert "OutOfMemoryError" in line["error"]
         assert up() == 0
         assert dropped() == before + 20
-        told = [await heard.get_message(timeout=PATIENCE_S) for _ in range(21)]
-        assert [each["type"] for each in told if each] == ["subscribe"] + 20 * ["message"]
+        events = [await subscription.get_message(timeout=TIMEOUT_S) for _ in range(21)]
+        assert [each["type"] for each in events if each] == ["subscribe"] + 20 * ["message"]
         await client.config_set("maxmemory", 0)
-        await shared.publish([RequestEvent(completed=new)])
-        assert await shared.read(new.request.request_id) == new
+        await store.publish([RequestEvent(completed=new)])
+        assert await store.read(new.request.request_id) == new
         assert dropped() == before + 20
-    await shared.close()
+    await store.close()
 
 
 @pytest_asyncio.fixture
 async def node(tmp_path: Path) -> AsyncIterator[str]:
-    """The URL of a Redis in cluster mode, which has all slots."""
+    """The URL of a Redis in cluster mode that has all slots."""
     port = free_port()
     process = await asyncio.create_subprocess_exec(
         await asyncio.to_thread(redis_program),
@@ -104,7 +104,7 @@ async def node(tmp_path: Path) -> AsyncIterator[str]:
     )
     url = f"redis://{HOST}:{port}"
     try:
-        async with asyncio.timeout(PATIENCE_S), patient_client(url) as client:
+        async with asyncio.timeout(TIMEOUT_S), patient_client(url) as client:
             while not await has_slots(client):
                 assert process.returncode is None, "redis-server ended"
                 await asyncio.sleep(0.02)
@@ -122,18 +122,18 @@ async def has_slots(client: Redis) -> bool:
     return False
 
 
-async def test_a_cluster_is_not_used_and_told_at_the_start(node: str) -> None:
-    """Before it has answered a single call wrongly: one line says what is to be changed."""
-    link = RedisConnection(node)
+async def test_a_cluster_is_refused_at_the_start(node: str) -> None:
+    """Before the first call. One log line names the problem."""
+    connection = RedisConnection(node)
     with capture_logs() as lines:
-        link.start()
-        async with asyncio.timeout(PATIENCE_S):
-            while link.available:  # noqa: ASYNC110  a task of its own finds out
+        connection.start()
+        async with asyncio.timeout(TIMEOUT_S):
+            while connection.available:  # noqa: ASYNC110  a background task changes it
                 await asyncio.sleep(0.02)
         with pytest.raises(RedisUnavailable):
-            await link.call("read", lambda client: client.mget(["a", "b"]))
+            await connection.call("read", lambda client: client.mget(["a", "b"]))
         assert up() == 0
     (line,) = lines
     assert line["event"] == "redis unavailable"
     assert "cluster mode" in line["error"]
-    await link.close()
+    await connection.close()

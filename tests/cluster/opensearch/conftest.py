@@ -1,6 +1,6 @@
-"""An OpenSearch of these tests' own, which they kill and stop, and an index in it.
+"""Fixtures: an OpenSearch that tests may kill and stop, and an index in it.
 
-All of them share one event loop: a process can be waited for only where it was started.
+All share one event loop, because a process can be awaited only in the loop that started it.
 """
 
 import uuid
@@ -22,7 +22,7 @@ async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ope
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def server(running: OpenSearchServer) -> AsyncIterator[OpenSearchServer]:
-    """It is well when the test begins, and need not be when it ends."""
+    """A healthy server at the start of the test. The test may leave it broken."""
     yield running
     await running.mend()
 
@@ -34,6 +34,6 @@ def settings(server: OpenSearchServer) -> SearchSettings:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def index(settings: SearchSettings) -> AsyncIterator[Engine]:
-    """Empty, and the test's own; its reader and writer are patient."""
+    """An empty index per test. Its reader and writer have long timeouts."""
     async with opened(settings) as engine:
         yield engine

@@ -1,4 +1,4 @@
-"""Rebuilds that are killed or cancelled at each of their last steps, while all goes on: nothing taken is lost."""
+"""Rebuilds that are killed or cancelled at each of their last calls, under load: no acknowledged write is lost."""
 
 import asyncio
 import itertools
@@ -25,19 +25,19 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 @asynccontextmanager
-async def an_index(server: OpenSearchServer) -> AsyncIterator[Engine]:
+async def fresh_index(server: OpenSearchServer) -> AsyncIterator[Engine]:
     async with opened(settings_for(server.url, f"test-{uuid.uuid4().hex}")) as index:
         yield index
 
 
 @pytest.mark.timeout(600)
-async def test_a_kill_at_any_step_loses_nothing(server: OpenSearchServer) -> None:
-    """Whichever index is read then has all that was taken; a second rebuild mends what takes no writes."""
-    refused = 0
+async def test_a_kill_at_any_call_loses_no_write(server: OpenSearchServer) -> None:
+    """The index that is in use has all acknowledged writes. A second rebuild repairs an index that refuses writes."""
+    refused_writes = 0
     for step in itertools.count():
         async with (
-            an_index(server) as index,
-            begun(index, step) as process,
+            fresh_index(server) as index,
+            started_rebuild(index, step) as process,
             writing(index) as writers,
         ):
             await writers.more()
@@ -46,7 +46,7 @@ async def test_a_kill_at_any_step_loses_nothing(server: OpenSearchServer) -> Non
             before = writers.refused
             async with index.writer.rebuild() as rebuild:
                 await rebuild.write(list(writers.begun))
-                refused += writers.refused - before
+                refused_writes += writers.refused - before
                 await rebuild.finish()
             await writers.more()
             assert await writers.missing() == set(), f"after {step} calls and another rebuild"
@@ -57,16 +57,16 @@ async def test_a_kill_at_any_step_loses_nothing(server: OpenSearchServer) -> Non
             break
         assert process.returncode == -signal.SIGKILL
     assert step > 10
-    assert refused, "no kill left an index that takes no writes"
+    assert refused_writes, "no kill left an index that refuses writes"
 
 
 @asynccontextmanager
-async def begun(index: Engine, step: int) -> AsyncIterator[Process]:
-    """A rebuild in a process, which waits for a line and then dies after so many calls of `finish`."""
+async def started_rebuild(index: Engine, step: int) -> AsyncIterator[Process]:
+    """Start a rebuild in a process that waits for a line and then dies after `step` calls of `finish`."""
     path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
     alias, url = index.settings.search_index, index.settings.search_location
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, str(Path(__file__).parent / "abandoned.py"), url, alias, str(step)),
+        *(sys.executable, str(Path(__file__).parent / "killed_rebuild.py"), url, alias, str(step)),
         env={**os.environ, "PYTHONPATH": path},
         stdin=PIPE,
         stdout=PIPE,
@@ -83,34 +83,34 @@ async def begun(index: Engine, step: int) -> AsyncIterator[Process]:
 
 
 @pytest.mark.timeout(600)
-async def test_whoever_is_cancelled_leaves_one_index_or_the_other(
+async def test_a_cancelled_rebuild_leaves_one_index_in_use(
     server: OpenSearchServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At any step: the old one is read and takes writes, or the new one does, and then it was no cancellation."""
-    told: list[bool] = []
+    """At any call: the old index is in use and accepts writes, or the new one does and the rebuild succeeds."""
+    succeeded: list[bool] = []
     for step in itertools.count():
-        async with an_index(server) as index, writing(index) as writers:
+        async with fresh_index(server) as index, writing(index) as writers:
             (old,) = await indexes(server.url, index.settings.search_index)
             with monkeypatch.context() as patched:
-                ending = asyncio.create_task(rebuilt(index.writer, writers))
-                cancel = cancel_in(patched, ending, step)
-                (answer,) = await asyncio.gather(ending, return_exceptions=True)
+                task = asyncio.create_task(rebuild_index(index.writer, writers))
+                cancel = cancel_after(patched, task, step)
+                (result,) = await asyncio.gather(task, return_exceptions=True)
             await writers.more()
             assert await writers.missing() == set(), f"in call {step}"
         names = await indexes(server.url, index.settings.search_index)
-        if isinstance(answer, asyncio.CancelledError):
+        if isinstance(result, asyncio.CancelledError):
             assert list(names) == [old], f"in call {step}"
         else:
-            assert answer is None, f"in call {step}"
+            assert result is None, f"in call {step}"
             assert names.get(old, []) == [], f"in call {step}"
-        if cancel.left >= 0:
+        if cancel.remaining >= 0:
             break
-        told.append(answer is None)
-    assert told == sorted(told), "once the new one is read, it stays"
-    assert set(told) == {True, False}
+        succeeded.append(result is None)
+    assert succeeded == sorted(succeeded), "after the swap the new index stays in use"
+    assert set(succeeded) == {True, False}
 
 
-async def rebuilt(writer: SearchWriter, writers: Writing) -> None:
+async def rebuild_index(writer: SearchWriter, writers: Writing) -> None:
     async with writer.rebuild() as rebuild:
         await rebuild.write(list(writers.begun))
         await writers.more()
@@ -118,23 +118,23 @@ async def rebuilt(writer: SearchWriter, writers: Writing) -> None:
 
 
 class Cancel:
-    left = 0
+    remaining = 0
 
 
-def cancel_in(patched: pytest.MonkeyPatch, task: "asyncio.Task[None]", step: int) -> Cancel:
-    """Cancel the task when the call after so many of its rebuild is under way."""
+def cancel_after(patched: pytest.MonkeyPatch, task: "asyncio.Task[None]", step: int) -> Cancel:
+    """Cancel the task during the call that follows `step` calls of its rebuild."""
     cancel = Cancel()
-    # Those of its beginning come first, where nothing is to be undone.
-    cancel.left = step
+    # The first calls create the index; a cancellation there has nothing to undo.
+    cancel.remaining = step
     call = OpenSearchClient.call
 
     async def counted(
         client: OpenSearchClient, operation: str, *arguments: Any, **options: Any
     ) -> Any:
         if operation == "rebuild":
-            if cancel.left == 0:
+            if cancel.remaining == 0:
                 asyncio.get_running_loop().call_later(0.001, task.cancel)
-            cancel.left -= 1
+            cancel.remaining -= 1
         return await call(client, operation, *arguments, **options)
 
     patched.setattr(OpenSearchClient, "call", counted)

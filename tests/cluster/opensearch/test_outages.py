@@ -1,4 +1,4 @@
-"""OpenSearch dies, hangs, or refuses: callers hear it soon, and what it had taken is there when it is back."""
+"""OpenSearch dies, hangs or refuses calls: callers get an error soon, and no acknowledged write is lost."""
 
 import asyncio
 from dataclasses import dataclass
@@ -18,45 +18,45 @@ from harness.search_engines import Engine
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-SOON_S = 0.3
-PATIENCE_S = 120.0
+SHORT_TIMEOUT_S = 0.3
+RECOVERY_TIMEOUT_S = 120.0
 EVERYTHING = SearchQuery(ACME)
 
 
-def hurried(settings: SearchSettings) -> SearchSettings:
-    return settings.model_copy(update={"search_timeout_s": SOON_S})
+def with_short_timeout(settings: SearchSettings) -> SearchSettings:
+    return settings.model_copy(update={"search_timeout_s": SHORT_TIMEOUT_S})
 
 
-async def ask(reader: SearchReader) -> SearchResult:
+async def search(reader: SearchReader) -> SearchResult:
     return await reader.search(EVERYTHING, limit=10)
 
 
-async def answered(reader: SearchReader) -> SearchResult:
-    """What it says as soon as it says anything."""
-    async with asyncio.timeout(PATIENCE_S):
+async def search_retrying(reader: SearchReader) -> SearchResult:
+    """Search, again until the engine responds."""
+    async with asyncio.timeout(RECOVERY_TIMEOUT_S):
         while True:
             try:
-                return await ask(reader)
+                return await search(reader)
             except SearchUnavailable:
                 await asyncio.sleep(0.05)
 
 
 @dataclass
 class Calls:
-    """Searches since this was made that went to the engine, and those that were spared."""
+    """Counts searches that reach the engine, and searches that the circuit breaker refuses."""
 
-    made: float = 0
-    spared: float = 0
+    sent: float = 0
+    refused: float = 0
 
     def __post_init__(self) -> None:
-        self.made, self.spared = self._counted()
+        self.sent, self.refused = self._totals()
 
     def since(self) -> tuple[float, float]:
-        made, spared = self._counted()
-        return made - self.made, spared - self.spared
+        sent, refused = self._totals()
+        return sent - self.sent, refused - self.refused
 
     @staticmethod
-    def _counted() -> tuple[float, float]:
+    def _totals() -> tuple[float, float]:
         (family,) = SEARCH_ENGINE_CALLS.collect()
         totals = {True: 0.0, False: 0.0}
         for sample in family.samples:
@@ -65,8 +65,10 @@ class Calls:
         return totals[False], totals[True]
 
 
-async def test_a_dead_engine_costs_nobody_anything(server: OpenSearchServer, index: Engine) -> None:
-    """One call finds out, a thousand others are spared; what was acknowledged before kill -9 is found afterwards."""
+async def test_the_circuit_breaker_opens_after_one_call_to_a_dead_engine(
+    server: OpenSearchServer, index: Engine
+) -> None:
+    """It refuses the next thousand calls. A write that was acknowledged before kill -9 is found afterwards."""
     image = document()
     await index.put(image)
     reader = open_reader(index.settings)
@@ -75,50 +77,50 @@ async def test_a_dead_engine_costs_nobody_anything(server: OpenSearchServer, ind
     await server.kill()
     opened, breaker._open_time = breaker._open_time, Backoff.between(60, 60)
     with pytest.raises(SearchUnavailable):
-        await ask(reader)
+        await search(reader)
     calls = Calls()
     for _ in range(1_000):
         with pytest.raises(SearchUnavailable, match="known to be down"):
-            await ask(reader)
+            await search(reader)
     assert calls.since() == (0, 1_000)
     await server.start()
     breaker._open_time = opened
     await breaker.close()
     breaker._trial_at = 0.0
     breaker.start_probe()
-    assert [hit.image_id for hit in (await answered(reader)).hits] == [image.image_id]
+    assert [hit.image_id for hit in (await search_retrying(reader)).hits] == [image.image_id]
     await reader.close()
 
 
-async def test_a_hanging_engine_costs_few_callers_their_time(
-    server: OpenSearchServer, index: Engine
-) -> None:
-    """Those who were there already wait for the time-out; of those who come then, one in a while."""
+async def test_a_hanging_engine_delays_few_callers(server: OpenSearchServer, index: Engine) -> None:
+    """Calls that are in flight wait for the timeout. Later only trial calls do."""
     await index.put(document())
-    reader = open_reader(hurried(index.settings))
-    await answered(reader)
+    reader = open_reader(with_short_timeout(index.settings))
+    await search_retrying(reader)
     server.hang()
-    first = await asyncio.gather(*(ask(reader) for _ in range(10)), return_exceptions=True)
+    first = await asyncio.gather(*(search(reader) for _ in range(10)), return_exceptions=True)
     assert {type(each) for each in first} == {SearchUnavailable}
     calls = Calls()
     loop = asyncio.get_running_loop()
     end = loop.time() + 5
     while loop.time() < end:
         with pytest.raises(SearchUnavailable):
-            await ask(reader)
+            await search(reader)
         await asyncio.sleep(0.01)
-    made, spared = calls.since()
-    # Pauses double: a quarter of a second, a half, one, two.
-    assert made <= 6
-    assert spared > 50
+    sent, refused = calls.since()
+    # The open time doubles: 0.25 s, 0.5 s, 1 s, 2 s.
+    assert sent <= 6
+    assert refused > 50
     server.go_on()
-    assert (await answered(reader)).total == 1
+    assert (await search_retrying(reader)).total == 1
     await reader.close()
 
 
-async def test_a_hanging_engine_takes_no_writes(server: OpenSearchServer, index: Engine) -> None:
-    """A writer hears it in time, and may write the same again; nothing is there twice."""
-    writer = open_writer(hurried(index.settings))
+async def test_a_write_to_a_hanging_engine_times_out(
+    server: OpenSearchServer, index: Engine
+) -> None:
+    """The same document can be written again and is stored once."""
+    writer = open_writer(with_short_timeout(index.settings))
     await index.put(document())
     image = document()
     server.hang()
@@ -133,8 +135,10 @@ async def test_a_hanging_engine_takes_no_writes(server: OpenSearchServer, index:
     await writer.close()
 
 
-async def test_a_dead_engine_takes_no_writes(server: OpenSearchServer, index: Engine) -> None:
-    """Whatever is asked of it; and a writer that is there from before can write to the next one."""
+async def test_every_call_of_a_writer_to_a_dead_engine_fails(
+    server: OpenSearchServer, index: Engine
+) -> None:
+    """The same writer can write again after the restart."""
     await index.writer.prepare()
     await server.kill()
     for attempt in (
@@ -147,10 +151,10 @@ async def test_a_dead_engine_takes_no_writes(server: OpenSearchServer, index: En
             await attempt
     with pytest.raises(SearchUnavailable):
         async with index.writer.rebuild():
-            pytest.fail("there is nothing to build on")
+            pytest.fail("the engine is dead")
     await server.start()
     image = document()
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(RECOVERY_TIMEOUT_S):
         while True:
             try:
                 (written,) = await index.writer.write([image])
@@ -163,8 +167,8 @@ async def test_a_dead_engine_takes_no_writes(server: OpenSearchServer, index: En
     assert await index.ids() == [image.image_id]
 
 
-async def test_one_question_that_is_refused_keeps_no_other_from_it(index: Engine) -> None:
-    """It is no outage when the engine says no."""
+async def test_a_refused_query_does_not_open_the_circuit_breaker(index: Engine) -> None:
+    """A client error is not an outage."""
     image = document()
     await index.put(image)
     for _ in range(3):
@@ -173,26 +177,26 @@ async def test_one_question_that_is_refused_keeps_no_other_from_it(index: Engine
         assert await index.ids() == [image.image_id]
 
 
-async def test_an_index_that_is_not_there_is_no_outage(
+async def test_a_missing_index_is_not_an_outage(
     server: OpenSearchServer, settings: SearchSettings
 ) -> None:
-    """A server may start before the first indexer has made it; it is found when it is there."""
+    """A server may start before the first indexer creates the index. Searches work as soon as it exists."""
     reader, writer = open_reader(settings), open_writer(settings)
     for _ in range(3):
         with pytest.raises(SearchUnavailable, match=f"no such index .{settings.search_index}"):
-            await ask(reader)
+            await search(reader)
     with pytest.raises(SearchUnavailable, match="no such index"):
         await writer.incomplete()
     await writer.prepare()
-    assert (await ask(reader)).total == 0
+    assert (await search(reader)).total == 0
     await reader.close()
     await writer.close()
 
 
-async def test_an_index_that_has_vanished_is_not_made_by_writing(
+async def test_a_write_does_not_create_a_deleted_index(
     server: OpenSearchServer, index: Engine
 ) -> None:
-    """It would have no mapping: documents wait until somebody has prepared it."""
+    """It would have no mapping. Writes are UNAVAILABLE until `prepare` creates the index."""
     alias = index.settings.search_index
     async with raw(server.url) as client:
         await client.indices.delete(index=f"{alias}_*")
@@ -204,10 +208,10 @@ async def test_an_index_that_has_vanished_is_not_made_by_writing(
     await index.put(document())
 
 
-async def test_an_index_that_is_read_only_rejects_nothing(
+async def test_a_write_to_a_read_only_index_is_unavailable(
     server: OpenSearchServer, index: Engine
 ) -> None:
-    """A disk that is full makes it so: the documents are not at fault, and wait."""
+    """A full disk makes an index read-only. The documents are valid, so they are not rejected."""
     alias = index.settings.search_index
     async with raw(server.url) as client:
         for block in ("write", "read_only_allow_delete"):

@@ -1,4 +1,4 @@
-"""Rebuilds while all goes on: under load, in an outage, killed, and two at once."""
+"""Rebuilds under load, during an outage, after a kill, and two at the same time."""
 
 import asyncio
 import os
@@ -26,37 +26,39 @@ CALLERS = 4
 SWAPS = 3
 
 
-async def keep(writer: SearchWriter, *images: SearchDocument) -> None:
-    """As an indexer does: again, until all are taken."""
-    waiting = list(images)
-    while waiting:
-        written = await writer.write(waiting)
+async def write_all(writer: SearchWriter, *images: SearchDocument) -> None:
+    """Write like an indexer: retry until all documents are indexed."""
+    remaining = list(images)
+    while remaining:
+        written = await writer.write(remaining)
         assert {each.status for each in written} <= {
             WriteStatus.INDEXED,
             WriteStatus.UNAVAILABLE,
         }, written
-        pairs = zip(waiting, written, strict=True)
-        waiting = [each for each, to in pairs if to.status is WriteStatus.UNAVAILABLE]
+        pairs = zip(remaining, written, strict=True)
+        remaining = [each for each, result in pairs if result.status is WriteStatus.UNAVAILABLE]
 
 
-async def test_searches_and_writes_go_on(server: OpenSearchServer, index: Engine) -> None:
-    """No search fails or sees less than was there, over several swaps; no write is missing after them."""
+async def test_searches_and_writes_continue_during_rebuilds(
+    server: OpenSearchServer, index: Engine
+) -> None:
+    """Over several swaps no search fails or returns fewer images, and no write is lost."""
     old = [document() for _ in range(OLD)]
     await index.put(*old)
     over = asyncio.Event()
-    seen: list[int] = []
+    totals: list[int] = []
     tables: list[SearchDocument] = []
 
     async def search() -> None:
         while not over.is_set():
-            found = await index.ask(SearchQuery(ACME), limit=1)
-            seen.append(found.total)
+            result = await index.ask(SearchQuery(ACME), limit=1)
+            totals.append(result.total)
 
     async def write() -> None:
         while not over.is_set():
             image = document(customer_id="others")
             tables.append(image)
-            await keep(index.writer, image)
+            await write_all(index.writer, image)
 
     async with asyncio.TaskGroup() as group:
         for _ in range(CALLERS):
@@ -67,17 +69,17 @@ async def test_searches_and_writes_go_on(server: OpenSearchServer, index: Engine
                 await rebuild.write([*old, *tables])
                 await rebuild.finish()
         over.set()
-    assert set(seen) == {OLD}
+    assert set(totals) == {OLD}
     await index.writer.refresh()
-    found = await index.ask(SearchQuery("others"), limit=1)
-    assert found.total == len(tables)
+    result = await index.ask(SearchQuery("others"), limit=1)
+    assert result.total == len(tables)
     assert len(await indexes(server.url, index.settings.search_index)) == 1
 
 
-async def test_a_write_that_comes_too_late_for_the_old_index_is_refused(
+async def test_a_late_write_to_the_old_index_is_refused(
     server: OpenSearchServer, index: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By whoever found the way to it before the swap: taken, it would go with the index, and nobody would know."""
+    """A writer may have resolved the alias before the swap. An accepted write would be deleted with the old index."""
     (old,) = await indexes(server.url, index.settings.search_index)
     statuses: list[int] = []
 
@@ -94,13 +96,13 @@ async def test_a_write_that_comes_too_late_for_the_old_index_is_refused(
     assert statuses == [403]
 
 
-async def test_what_a_killed_rebuild_left_goes_with_the_next(
+async def test_the_next_rebuild_deletes_the_index_of_a_killed_one(
     server: OpenSearchServer, index: Engine
 ) -> None:
-    """Until then the index that is read stays as it is; afterwards there is one index, and nothing of the killed."""
+    """Until then the index in use is unchanged. Afterwards there is one index, without documents of the killed one."""
     alias, image = index.settings.search_index, document()
     await index.put(image)
-    await killed(server.url, alias)
+    await kill_rebuild(server.url, alias)
     assert len(await indexes(server.url, alias)) == 2
     assert await index.ids() == [image.image_id]
     async with index.writer.rebuild() as rebuild:
@@ -110,11 +112,11 @@ async def test_what_a_killed_rebuild_left_goes_with_the_next(
     assert await index.ids() == [image.image_id]
 
 
-async def killed(url: str, alias: str) -> None:
-    """Begin a rebuild in a process of its own, and kill it like kill -9."""
+async def kill_rebuild(url: str, alias: str) -> None:
+    """Start a rebuild in another process and kill it with SIGKILL."""
     path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, str(Path(__file__).parent / "abandoned.py"), url, alias),
+        *(sys.executable, str(Path(__file__).parent / "killed_rebuild.py"), url, alias),
         env={**os.environ, "PYTHONPATH": path},
         stdout=PIPE,
     )
@@ -128,10 +130,10 @@ async def killed(url: str, alias: str) -> None:
         await process.wait()
 
 
-async def test_of_two_rebuilds_the_first_to_end_is_right(
+async def test_of_two_rebuilds_the_first_to_finish_wins(
     server: OpenSearchServer, index: Engine
 ) -> None:
-    """The other one fails, and takes nothing away: half of an index would be read otherwise."""
+    """The other one fails and deletes nothing. Otherwise an incomplete index would be in use."""
     images = [document() for _ in range(6)]
     await index.put(*images)
     async with opened(index.settings) as other, other.writer.rebuild() as late:
@@ -146,14 +148,14 @@ async def test_of_two_rebuilds_the_first_to_end_is_right(
     assert len(await indexes(server.url, index.settings.search_index)) == 1
 
 
-async def test_an_outage_in_the_middle_leaves_the_old_index(
+async def test_after_an_outage_during_a_rebuild_the_old_index_is_in_use(
     server: OpenSearchServer, index: Engine
 ) -> None:
-    """The rebuild hears it, and may go on when the engine is back; here it gives up."""
+    """The rebuild gets the error and could continue after the outage; here it does not."""
     image = document()
     await index.put(image)
 
-    async def broken() -> None:
+    async def rebuild_during_outage() -> None:
         async with index.writer.rebuild() as rebuild:
             await rebuild.write([document()])
             await server.kill()
@@ -162,7 +164,7 @@ async def test_an_outage_in_the_middle_leaves_the_old_index(
             await rebuild.finish()
 
     with pytest.raises(SearchUnavailable):
-        await broken()
+        await rebuild_during_outage()
     await server.start()
     async with asyncio.timeout(60):
         while True:
@@ -173,12 +175,12 @@ async def test_an_outage_in_the_middle_leaves_the_old_index(
                 await asyncio.sleep(0.05)
 
 
-async def test_a_rebuild_outlives_an_outage(server: OpenSearchServer, index: Engine) -> None:
-    """What it had written is there when the engine is back, and so is what others wrote."""
+async def test_a_rebuild_continues_after_an_outage(server: OpenSearchServer, index: Engine) -> None:
+    """Its previous writes and the writes of others are in the new index."""
     ours, theirs, last = document(), document(), document()
     async with index.writer.rebuild() as rebuild:
         await rebuild.write([ours])
-        await keep(index.writer, theirs)
+        await write_all(index.writer, theirs)
         await server.kill()
         await server.start()
         async with asyncio.timeout(60):
@@ -197,12 +199,12 @@ async def test_a_rebuild_outlives_an_outage(server: OpenSearchServer, index: Eng
 async def test_a_document_that_cannot_be_copied_stops_the_rebuild(
     server: OpenSearchServer, index: Engine
 ) -> None:
-    """Nothing that was written is lost without a word: the old index stays, and the new one goes."""
+    """No write is lost silently: the old index stays in use, and the new one is deleted."""
     alias, image = index.settings.search_index, document()
     await index.put(image)
 
-    async def stopped() -> None:
-        async with index.writer.rebuild() as rebuild:
+    async def rebuild() -> None:
+        async with index.writer.rebuild() as running:
             async with raw(server.url) as client:
                 await client.indices.put_mapping(
                     index=alias, body={"properties": {"theirs": {"type": "keyword"}}}
@@ -213,16 +215,16 @@ async def test_a_document_that_cannot_be_copied_stops_the_rebuild(
                     body={"customer_id": ACME, "theirs": "x", "created_at": 0, "image_id": "t"},
                     params={"version": 1, "version_type": "external_gte"},
                 )
-            await rebuild.finish()
+            await running.finish()
 
     with pytest.raises(SearchUnavailable, match="cannot be copied: strict_dynamic_mapping"):
-        await stopped()
+        await rebuild()
     assert await index.ids() == [image.image_id, "t"]
     assert list((await indexes(server.url, alias)).values()) == [[alias]]
 
 
-async def test_more_is_copied_than_a_page_holds(index: Engine) -> None:
-    """Whatever was written while a long rebuild went on."""
+async def test_more_changes_than_one_page_are_copied(index: Engine) -> None:
+    """All writes during a long rebuild are copied."""
     images = [document() for _ in range(2_500)]
     async with index.writer.rebuild() as rebuild:
         await index.put(*images)

@@ -1,4 +1,4 @@
-"""`reindex` as it is ended by SIGTERM or by the engine, at each moment of its end: what it says then is true."""
+"""`reindex` interrupted by SIGTERM or by the engine at each of its last calls: its message is true."""
 
 import asyncio
 import signal
@@ -27,26 +27,26 @@ COUNT = "0 images indexed, 0 rejected\n"
 
 
 @dataclass
-class Way:
-    """The reindex's way to the engine. The first call that has `marks`, its method and part of its body, is held."""
+class Interception:
+    """Holds the first call of the reindex that matches `marks`: its HTTP method and a part of its body."""
 
     marks: tuple[str, bytes]
     outage: bool = False
-    """Whether this call and all after it are cut: it gets no answer, though it may be done."""
+    """Whether this call and all later calls get no response. With `done` the engine still executes the held call."""
     done: bool = True
     held: asyncio.Event = field(default_factory=asyncio.Event)
-    let_go: asyncio.Event = field(default_factory=asyncio.Event)
-    again: bool = False
-    """Whether what comes after the one that was cut is answered."""
+    release: asyncio.Event = field(default_factory=asyncio.Event)
+    recovers: bool = False
+    """Whether the calls after the held one get a response."""
 
     async def hook(self, call: ProxiedCall, forward: Forward) -> web.Response:
         method, body = self.marks
         if self.held.is_set():
-            if self.outage and not self.again:
+            if self.outage and not self.recovers:
                 raise Unreachable
         elif call.operation == method and (body in call.body if body else not call.body):
             self.held.set()
-            await self.let_go.wait()
+            await self.release.wait()
             if self.outage:
                 if self.done:
                     await forward()
@@ -73,31 +73,33 @@ async def prepared(
 
 
 @asynccontextmanager
-async def held(server: OpenSearchServer, running: System, way: Way) -> AsyncIterator[Process]:
-    """A reindex that has come to the call."""
+async def held_reindex(
+    server: OpenSearchServer, running: System, interception: Interception
+) -> AsyncIterator[Process]:
+    """Start a reindex and wait until it has made the intercepted call."""
     async with aws_proxy(server.url) as proxy:
-        proxy.hook = way.hook
+        proxy.hook = interception.hook
         process = await running.start_reindex(SEARCH_URL=proxy.endpoint)
         async with asyncio.timeout(60):
-            await way.held.wait()
+            await interception.held.wait()
         yield process
 
 
-async def ended(process: Process) -> tuple[int, str]:
+async def result_of(process: Process) -> tuple[int, str]:
     assert process.stdout is not None
     async with asyncio.timeout(60):
         out = await process.stdout.read()
         return await process.wait(), out.decode()
 
 
-async def takes_writes(server: OpenSearchServer, alias: str) -> bool:
+async def accepts_writes(server: OpenSearchServer, alias: str) -> bool:
     writer = open_writer(settings_for(server.url, alias))
-    (told,) = await writer.write([document()])
+    (written,) = await writer.write([document()])
     await writer.close()
-    return told.status is WriteStatus.INDEXED
+    return written.status is WriteStatus.INDEXED
 
 
-async def read(server: OpenSearchServer, alias: str) -> list[str]:
+async def indexes_in_use(server: OpenSearchServer, alias: str) -> list[str]:
     return [
         name for name, aliases in (await indexes(server.url, alias)).items() if alias in aliases
     ]
@@ -106,69 +108,72 @@ async def read(server: OpenSearchServer, alias: str) -> list[str]:
 async def test_sigterm_while_the_old_index_is_being_closed(
     server: OpenSearchServer, prepared: tuple[System, str], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """It is opened again, and as it was."""
+    """The old index is opened again and is unchanged."""
     running, old = prepared
-    alias, way = running.search["SEARCH_INDEX"], Way(CLOSING)
-    async with held(server, running, way) as process:
+    alias, interception = running.search["SEARCH_INDEX"], Interception(CLOSING)
+    async with held_reindex(server, running, interception) as process:
         process.send_signal(signal.SIGTERM)
-        # Whoever is impatient hastens nothing.
+        # A second signal has no effect.
         process.send_signal(signal.SIGINT)
-        way.let_go.set()
-        assert await ended(process) in ((143, ""), (130, ""))
+        interception.release.set()
+        assert await result_of(process) in ((143, ""), (130, ""))
     assert (await asyncio.to_thread(capfd.readouterr)).err.endswith(UNCHANGED)
     assert list(await indexes(server.url, alias)) == [old]
-    assert await takes_writes(server, alias)
+    assert await accepts_writes(server, alias)
 
 
 @pytest.mark.parametrize("marks", [SWAP, DELETE], ids=["swap", "delete"])
-async def test_sigterm_when_nothing_can_be_taken_back(
+async def test_sigterm_after_the_swap(
     server: OpenSearchServer,
     prepared: tuple[System, str],
     capfd: pytest.CaptureFixture[str],
     marks: tuple[str, bytes],
 ) -> None:
-    """The count is told, the new index is read, and the status says so."""
+    """The count is printed, the new index is in use, and the exit status is 0."""
     running, old = prepared
-    alias, way = running.search["SEARCH_INDEX"], Way(marks)
-    async with held(server, running, way) as process:
+    alias, interception = running.search["SEARCH_INDEX"], Interception(marks)
+    async with held_reindex(server, running, interception) as process:
         process.send_signal(signal.SIGTERM)
-        way.let_go.set()
-        assert await ended(process) == (0, COUNT)
+        interception.release.set()
+        assert await result_of(process) == (0, COUNT)
     assert (await asyncio.to_thread(capfd.readouterr)).err.endswith(NEW)
-    (new,) = await read(server, alias)
+    (new,) = await indexes_in_use(server, alias)
     assert new != old
-    assert await takes_writes(server, alias)
+    assert await accepts_writes(server, alias)
 
 
-async def test_a_swap_whose_answer_is_lost_is_one(
+async def test_a_swap_with_a_lost_response_counts(
     server: OpenSearchServer, prepared: tuple[System, str]
 ) -> None:
-    """The engine is asked what became of it."""
+    """The reindex asks the engine whether the swap was executed."""
     running, old = prepared
-    way = Way(SWAP, outage=True, again=True)
-    way.let_go.set()
-    async with held(server, running, way) as process:
-        assert await ended(process) == (0, COUNT)
-    (new,) = await read(server, running.search["SEARCH_INDEX"])
+    interception = Interception(SWAP, outage=True, recovers=True)
+    interception.release.set()
+    async with held_reindex(server, running, interception) as process:
+        assert await result_of(process) == (0, COUNT)
+    (new,) = await indexes_in_use(server, running.search["SEARCH_INDEX"])
     assert new != old
 
 
-async def test_a_swap_that_is_lost_is_called_off(
+async def test_a_lost_swap_is_aborted(
     server: OpenSearchServer, prepared: tuple[System, str]
 ) -> None:
-    """It cannot happen later either, and the old index takes writes again."""
+    """It cannot be executed later, and the old index accepts writes again."""
     running, old = prepared
-    alias, way = running.search["SEARCH_INDEX"], Way(SWAP, outage=True, done=False, again=True)
-    way.let_go.set()
-    async with held(server, running, way) as process:
-        assert await ended(process) == (1, "")
+    alias, interception = (
+        running.search["SEARCH_INDEX"],
+        Interception(SWAP, outage=True, done=False, recovers=True),
+    )
+    interception.release.set()
+    async with held_reindex(server, running, interception) as process:
+        assert await result_of(process) == (1, "")
     assert list(await indexes(server.url, alias)) == [old]
-    assert await takes_writes(server, alias)
+    assert await accepts_writes(server, alias)
 
 
 @pytest.mark.parametrize("done", [True, False], ids=["done", "not done"])
 @pytest.mark.parametrize("signalled", [True, False], ids=["SIGTERM", "no signal"])
-async def test_nobody_knows_what_an_engine_did_that_is_gone(
+async def test_the_result_of_a_swap_is_unknown_if_the_engine_is_gone(
     server: OpenSearchServer,
     prepared: tuple[System, str],
     capfd: pytest.CaptureFixture[str],
@@ -176,36 +181,36 @@ async def test_nobody_knows_what_an_engine_did_that_is_gone(
     done: bool,
     signalled: bool,
 ) -> None:
-    """That is what it says. Another reindex ends well, whichever index is read."""
+    """The message says so. Another reindex succeeds, whichever index is in use."""
     running, _ = prepared
-    alias, way = running.search["SEARCH_INDEX"], Way(SWAP, outage=True, done=done)
-    async with held(server, running, way) as process:
+    alias, interception = running.search["SEARCH_INDEX"], Interception(SWAP, outage=True, done=done)
+    async with held_reindex(server, running, interception) as process:
         if signalled:
             process.send_signal(signal.SIGTERM)
-        way.let_go.set()
-        assert await ended(process) == (1, "")
-    told = (await asyncio.to_thread(capfd.readouterr)).err
-    assert "does not say whether the old or the new index is read" in told
-    assert UNCHANGED not in told
-    assert len(await read(server, alias)) == 1
-    assert await ended(await running.start_reindex()) == (0, COUNT)
-    assert await takes_writes(server, alias)
+        interception.release.set()
+        assert await result_of(process) == (1, "")
+    stderr = (await asyncio.to_thread(capfd.readouterr)).err
+    assert "does not say whether the old or the new index is read" in stderr
+    assert UNCHANGED not in stderr
+    assert len(await indexes_in_use(server, alias)) == 1
+    assert await result_of(await running.start_reindex()) == (0, COUNT)
+    assert await accepts_writes(server, alias)
     assert len(await indexes(server.url, alias)) == 1
 
 
-async def test_an_index_that_stays_closed_is_told_of(
+async def test_an_index_that_stays_closed_is_reported(
     server: OpenSearchServer, prepared: tuple[System, str], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """The engine goes when it was closed: nobody says that it is as it was, and another reindex mends it."""
+    """If the engine goes away after the index was closed, the message says so, and another reindex repairs it."""
     running, _ = prepared
-    alias, way = running.search["SEARCH_INDEX"], Way(CLOSING, outage=True)
-    async with held(server, running, way) as process:
+    alias, interception = running.search["SEARCH_INDEX"], Interception(CLOSING, outage=True)
+    async with held_reindex(server, running, interception) as process:
         process.send_signal(signal.SIGTERM)
-        way.let_go.set()
-        assert await ended(process) == (1, "")
-    told = (await asyncio.to_thread(capfd.readouterr)).err
-    assert "may take no writes until it is rebuilt" in told
-    assert UNCHANGED not in told
-    assert not await takes_writes(server, alias)
-    assert await ended(await running.start_reindex()) == (0, COUNT)
-    assert await takes_writes(server, alias)
+        interception.release.set()
+        assert await result_of(process) == (1, "")
+    stderr = (await asyncio.to_thread(capfd.readouterr)).err
+    assert "may take no writes until it is rebuilt" in stderr
+    assert UNCHANGED not in stderr
+    assert not await accepts_writes(server, alias)
+    assert await result_of(await running.start_reindex()) == (0, COUNT)
+    assert await accepts_writes(server, alias)

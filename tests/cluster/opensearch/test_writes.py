@@ -1,4 +1,4 @@
-"""What OpenSearch is told, item by item, and the index that it is told to."""
+"""Writes to OpenSearch item by item, and the preparation of the index."""
 
 import asyncio
 import uuid
@@ -21,8 +21,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 LONGEST_TERM = 32_766
 
 
-async def test_a_document_that_is_refused_spoils_no_other(index: Engine) -> None:
-    """Each is told what became of it, in the order given: taken, known already, or refused with the engine's words."""
+async def test_a_rejected_document_does_not_affect_the_others(index: Engine) -> None:
+    """Each document gets its own status in the given order: indexed, stale, or rejected with the engine's reason."""
     newer = document(revision=4)
     await index.put(newer)
     good, last = document(), document()
@@ -51,16 +51,16 @@ async def test_a_document_that_is_refused_spoils_no_other(index: Engine) -> None
     assert await index.ids() == [last.image_id, good.image_id, newer.image_id]
 
 
-async def test_more_than_a_call_may_hold_is_written_in_several(index: Engine) -> None:
-    """Of a batch without bounds nothing is lost or mixed up."""
+async def test_a_large_batch_is_written_in_several_calls(index: Engine) -> None:
+    """No document of it is lost."""
     long = {f"label {number}": "x" * 20_000 for number in range(20)}
     batch = [document(labels=long) for _ in range(3 * MAX_CALL_BYTES // 400_000)]
     await index.put(*batch)
     assert set(await index.ids()) == {each.image_id for each in batch}
 
 
-async def test_what_is_written_is_found_within_moments(index: Engine) -> None:
-    """Also where nobody searched for long, and in an index that a rebuild made: nobody has to ask for it."""
+async def test_a_written_document_is_found_without_a_refresh(index: Engine) -> None:
+    """Also in an index that was not searched for a while, and in an index that a rebuild created."""
     async with asyncio.timeout(60):
         for _ in range(2):
             image = document()
@@ -71,8 +71,10 @@ async def test_what_is_written_is_found_within_moments(index: Engine) -> None:
                 await rebuild.finish()
 
 
-async def test_many_prepare_at_once(server: OpenSearchServer, settings: SearchSettings) -> None:
-    """All indexers of an installation may start at the same moment: there is one index, and it is usable."""
+async def test_concurrent_prepare_creates_one_index(
+    server: OpenSearchServer, settings: SearchSettings
+) -> None:
+    """All indexers of an installation may start at the same time."""
     async with AsyncExitStack() as stack:
         writers = [open_writer(settings) for _ in range(12)]
         for writer in writers:
@@ -84,10 +86,10 @@ async def test_many_prepare_at_once(server: OpenSearchServer, settings: SearchSe
         assert {each.status for (each,) in written} == {WriteStatus.INDEXED}
 
 
-async def test_an_index_of_another_version_is_not_written_to(
+async def test_prepare_refuses_an_index_of_another_version(
     server: OpenSearchServer, index: Engine
 ) -> None:
-    """Its mapping may know other fields; a rebuild makes one that is right."""
+    """Its mapping may have other fields. A rebuild creates an index of the right version."""
     alias = index.settings.search_index
     await index.put(document())
     async with raw(server.url) as client:
@@ -99,19 +101,19 @@ async def test_an_index_of_another_version_is_not_written_to(
     await index.writer.prepare()
 
 
-async def test_an_alias_without_a_write_index_is_told_of(
+async def test_prepare_refuses_an_alias_without_a_write_index(
     server: OpenSearchServer, index: Engine
 ) -> None:
-    """Somebody has put it before several: nobody begins to write, no document is at fault, and a rebuild mends it."""
+    """An operator may have pointed it to several indexes. No document is rejected, and a rebuild repairs the alias."""
     alias = index.settings.search_index
     image = document()
     await index.put(image)
     async with raw(server.url) as client:
         (ours,) = await indexes(server.url, alias)
         await client.indices.create(index=f"{alias}_theirs")
-        for said in (None, False):
+        for is_write_index in (None, False):
             for name in (ours, f"{alias}_theirs"):
-                body = {} if said is None else {"is_write_index": said}
+                body = {} if is_write_index is None else {"is_write_index": is_write_index}
                 await client.indices.put_alias(index=name, name=alias, body=body)
             with pytest.raises(SearchUnavailable, match=r"none of the indexes .* reindex makes"):
                 await index.writer.prepare()
@@ -127,10 +129,10 @@ async def test_an_alias_without_a_write_index_is_told_of(
     assert await index.ids() == [image.image_id]
 
 
-async def test_an_empty_index_is_not_made_without_a_word(
+async def test_creating_an_empty_index_is_logged_if_images_exist(
     server: OpenSearchServer, settings: SearchSettings
 ) -> None:
-    """Beside images nobody would know why nothing is found: the log says what to do. Where none are, all is well."""
+    """Searches would find nothing, so the log names the command to run. Without images nothing is logged."""
     exist = False
 
     async def images_exist() -> bool:
@@ -147,18 +149,18 @@ async def test_an_empty_index_is_not_made_without_a_word(
             await client.indices.delete(index=f"{settings.search_index}_*")
         await writer.prepare()
         await writer.prepare()
-    (told,) = logs
-    assert told["log_level"] == "warning"
-    assert "`imageservice reindex`" in told["event"]
-    assert [told["index"]] == list(await indexes(server.url, settings.search_index))
+    (line,) = logs
+    assert line["log_level"] == "warning"
+    assert "`imageservice reindex`" in line["event"]
+    assert [line["index"]] == list(await indexes(server.url, settings.search_index))
     assert await writer.incomplete()
     await writer.close()
 
 
-async def test_an_incomplete_index_is_as_good_as_another(
+async def test_an_incomplete_index_has_the_full_mapping(
     server: OpenSearchServer, settings: SearchSettings
 ) -> None:
-    """Its mark takes nothing of the template's away: what is new is refused or found as ever."""
+    """The mark `incomplete` does not replace the mapping of the template."""
 
     async def images_exist() -> bool:
         return True
@@ -170,16 +172,17 @@ async def test_an_incomplete_index_is_as_good_as_another(
         await index.put(image)
         assert await index.ids(cameras=("Canon",)) == [image.image_id]
     async with raw(server.url) as client:
-        (made,) = (await client.indices.get_mapping(index=settings.search_index)).values()
-    assert made["mappings"]["dynamic"] == "strict"
-    assert made["mappings"]["_meta"] == {"version": 1, "incomplete": True}
+        (created,) = (await client.indices.get_mapping(index=settings.search_index)).values()
+    assert created["mappings"]["dynamic"] == "strict"
+    assert created["mappings"]["_meta"] == {"version": 1, "incomplete": True}
     await writer.close()
 
 
-async def test_until_a_first_rebuild_has_ended_the_index_is_incomplete(
+async def test_the_index_is_incomplete_until_the_first_rebuild_has_finished(
     settings: SearchSettings,
 ) -> None:
-    """It makes one for those who write meanwhile, which stays where the rebuild is killed, and lacks all the rest."""
+    """The rebuild first creates an index for concurrent writes. If the rebuild is killed, that index stays in use
+    and lacks the older images."""
 
     async def images_exist() -> bool:
         return True
@@ -192,10 +195,10 @@ async def test_until_a_first_rebuild_has_ended_the_index_is_incomplete(
     await writer.close()
 
 
-async def test_an_index_that_has_the_aliass_name_is_told_of(
+async def test_prepare_refuses_an_index_with_the_name_of_the_alias(
     server: OpenSearchServer, settings: SearchSettings
 ) -> None:
-    """Somebody wrote there before anything was prepared; nothing of theirs is taken away."""
+    """Another program may have written to that name before. Its data is not deleted."""
     async with raw(server.url) as client:
         await client.index(index=settings.search_index, body={"theirs": 1})
         writer = open_writer(settings)
@@ -205,8 +208,8 @@ async def test_an_index_that_has_the_aliass_name_is_told_of(
     await writer.close()
 
 
-async def test_an_alias_that_begins_like_another_is_another(index: Engine) -> None:
-    """Several installations share an engine: what one rebuilds takes nothing from another."""
+async def test_aliases_with_a_common_prefix_are_independent(index: Engine) -> None:
+    """Several installations share an engine. A rebuild of one does not affect another."""
     longer = index.settings.model_copy(
         update={"search_index": f"{index.settings.search_index}-{uuid.uuid4().hex[:8]}"}
     )

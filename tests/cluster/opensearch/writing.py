@@ -1,4 +1,4 @@
-"""Writers that go on, whatever becomes of a rebuild, and what they must find afterwards."""
+"""Writers that run during a rebuild, and the check that no acknowledged write is lost."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,36 +13,36 @@ from harness.search_engines import Engine
 
 WRITERS = 4
 PAUSE_S = 0.005
-PATIENCE_S = 60.0
-MOST = 9_000
-"""Documents that one answer may hold."""
+TIMEOUT_S = 60.0
+MAX_RESULTS = 9_000
+"""Documents in one response."""
 
 
 @dataclass(slots=True)
 class Writing:
     index: Engine
     begun: list[SearchDocument] = field(default_factory=list)
-    """What a table would hold."""
-    taken: list[str] = field(default_factory=list)
+    """The documents that a table would have."""
+    acknowledged: list[str] = field(default_factory=list)
     refused: int = 0
 
     async def more(self) -> None:
-        """Return once something has been taken that was not begun before."""
+        """Wait until a document is acknowledged whose write began after this call."""
         before = {each.image_id for each in self.begun}
-        async with asyncio.timeout(PATIENCE_S):
-            while before.issuperset(self.taken):  # noqa: ASYNC110  a writer does it
+        async with asyncio.timeout(TIMEOUT_S):
+            while before.issuperset(self.acknowledged):  # noqa: ASYNC110  a writer changes it
                 await asyncio.sleep(PAUSE_S)
 
     async def missing(self) -> set[str]:
-        """What was acknowledged and is not found."""
-        taken = set(self.taken)
+        """Return the acknowledged documents that a search does not find."""
+        acknowledged = set(self.acknowledged)
         await self.index.writer.refresh()
-        found = await self.index.ask(SearchQuery(ACME), limit=MOST)
-        assert not found.more
-        return taken - {hit.image_id for hit in found.hits}
+        result = await self.index.ask(SearchQuery(ACME), limit=MAX_RESULTS)
+        assert not result.more
+        return acknowledged - {hit.image_id for hit in result.hits}
 
-    async def keep(self) -> None:
-        """As an indexer does: again, until it is taken."""
+    async def write_one(self) -> None:
+        """Write a document like an indexer: retry until it is indexed."""
         image = document()
         self.begun.append(image)
         while True:
@@ -52,18 +52,18 @@ class Writing:
             self.refused += 1
             await asyncio.sleep(PAUSE_S)
         assert written.status is WriteStatus.INDEXED, written
-        self.taken.append(image.image_id)
+        self.acknowledged.append(image.image_id)
 
 
 @asynccontextmanager
 async def writing(index: Engine) -> AsyncIterator[Writing]:
-    """At the end everything that was begun is taken."""
+    """Run WRITERS writers. At the end all documents that were begun are acknowledged."""
     writers = Writing(index)
     over = asyncio.Event()
 
     async def write() -> None:
         while not over.is_set():
-            await writers.keep()
+            await writers.write_one()
             await asyncio.sleep(PAUSE_S)
 
     async with asyncio.TaskGroup() as group:

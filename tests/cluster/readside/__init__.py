@@ -1,1 +1,1 @@
-"""The read side under kill -9: a real Redis, a real OpenSearch, and all of ours."""
+"""The read side under kill -9: a real Redis, a real OpenSearch, and all our processes."""

@@ -1,7 +1,7 @@
-"""A real OpenSearch by itself: `PYTHONPATH=tests python -m cluster.readside --ready-file FILE [--heap 2g]`.
+"""Run a real OpenSearch: `PYTHONPATH=tests python -m cluster.readside --ready-file FILE [--heap 2g]`.
 
-It listens on loopback until SIGTERM or Ctrl-C, and keeps nothing. FILE gets {"url", "pid"} once it answers. Needs a
-JDK 17 and Maven, which fetches it once.
+It listens on loopback until SIGTERM or Ctrl-C and stores nothing permanently. FILE gets {"url", "pid"} as soon as it
+responds. It needs a JDK 17, and Maven, which downloads it once.
 """
 
 import argparse
@@ -18,17 +18,17 @@ from harness.opensearch import HEAP, opensearch
 
 
 async def _serve(ready_file: Path, heap: str) -> None:
-    told = asyncio.Event()
+    stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, told.set)
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
     with tempfile.TemporaryDirectory(prefix="imageservice-opensearch-") as folder:
         async with opensearch(Path(folder), heap=heap) as server:
             await asyncio.to_thread(_write, ready_file, {"url": server.url, "pid": server.pid})
-            await told.wait()
+            await stop.wait()
 
 
 def _write(ready_file: Path, content: dict[str, object]) -> None:
-    """Put the file there at once, so that nobody reads a half."""
+    """Write the file atomically, so that no reader sees a part of it."""
     partial = ready_file.with_name(f".{ready_file.name}.partial")
     partial.write_text(json.dumps(content) + "\n", encoding="utf-8")
     partial.replace(ready_file)

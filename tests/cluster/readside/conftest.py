@@ -1,4 +1,4 @@
-"""What these tests need beside Python is said before the first of them."""
+"""Check the required tools before the first test."""
 
 import pytest
 

@@ -1,6 +1,7 @@
-"""A rebuild that is killed: `python abandoned.py URL ALIAS [STEP]` begins one, writes a document, and tells so.
+"""A rebuild that is killed: `python killed_rebuild.py URL ALIAS [STEP]` begins a rebuild and writes a document.
 
-Then it stays; with STEP it waits for a line, finishes, and kills itself like kill -9 when it has made so many calls.
+It prints "building" and waits to be killed. With STEP it waits for a line, calls `finish`, and kills itself with
+SIGKILL after STEP calls.
 """
 
 import asyncio
@@ -16,23 +17,23 @@ from harness.search_engines import settings_for
 
 
 def kill_after(calls: int) -> None:
-    left = calls
+    remaining = calls
     call = OpenSearchClient.call
 
     async def counted(client: OpenSearchClient, *arguments: Any, **options: Any) -> Any:
-        nonlocal left
-        if left == 0:
+        nonlocal remaining
+        if remaining == 0:
             os.kill(os.getpid(), signal.SIGKILL)
-        left -= 1
+        remaining -= 1
         return await call(client, *arguments, **options)
 
-    setattr(OpenSearchClient, "call", counted)  # noqa: B010  a method is not assigned to otherwise
+    setattr(OpenSearchClient, "call", counted)  # noqa: B010  mypy refuses an assignment to a method
 
 
 async def main(url: str, alias: str, *step: str) -> None:
     writer = open_writer(settings_for(url, alias))
     async with writer.rebuild() as rebuild:
-        await rebuild.write([document(image_id="of the killed")])
+        await rebuild.write([document(image_id="of the killed rebuild")])
         sys.stdout.write("building\n")
         sys.stdout.flush()
         if not step:

@@ -11,7 +11,7 @@ from core.aws.client import Aws, call
 from core.errors import DependencyUnavailable
 from harness.fake_aws import Call, FakeAnswer, FakeAws, aws_of, outcome
 
-BODY = b"the picture"
+BODY = b"the image"
 SHA256 = hashlib.sha256(BODY).hexdigest()
 STATEMENTS = [{"Statement": "INSERT …", "Parameters": [{"S": "ü"}, {"N": "1"}]}]
 ENTRIES = [{"Id": "0", "MessageBody": '{"a":1}', "DelaySeconds": 3}]
@@ -55,12 +55,12 @@ def http_put(aws: Aws) -> Awaitable[Any]:
     )
 
 
-def json_fault(status: int, code: str, **headers: str) -> FakeAnswer:
+def json_error(status: int, code: str, **headers: str) -> FakeAnswer:
     body = json.dumps({"__type": f"com.amazonaws.v2012#{code}", "message": "because"}).encode()
     return FakeAnswer(status, body, {k.replace("_", "-"): v for k, v in headers.items()})
 
 
-def xml_fault(status: int, code: str) -> FakeAnswer:
+def xml_error(status: int, code: str) -> FakeAnswer:
     body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>because</Message></Error>"
     return FakeAnswer(status, body.encode())
 
@@ -69,11 +69,11 @@ def xml_fault(status: int, code: str) -> FakeAnswer:
     "script",
     [
         (FakeAnswer(body=json.dumps({"Responses": [{}]}).encode()),),
-        (json_fault(400, "ValidationException"),),
-        (json_fault(400, "ResourceNotFoundException"),),
-        (json_fault(400, "ThrottlingException"), FakeAnswer()),
-        (json_fault(400, "ProvisionedThroughputExceededException"),),
-        (json_fault(500, "InternalServerError"), json_fault(503, "Busy"), FakeAnswer()),
+        (json_error(400, "ValidationException"),),
+        (json_error(400, "ResourceNotFoundException"),),
+        (json_error(400, "ThrottlingException"), FakeAnswer()),
+        (json_error(400, "ProvisionedThroughputExceededException"),),
+        (json_error(500, "InternalServerError"), json_error(503, "Busy"), FakeAnswer()),
         (FakeAnswer(502, b"<html>a proxy's page</html>"),),
         (FakeAnswer(cut=True), FakeAnswer()),
         (FakeAnswer(cut=True),),
@@ -82,10 +82,10 @@ def xml_fault(status: int, code: str) -> FakeAnswer:
     ],
     ids=lambda script: "-".join(str("cut" if each.cut else each.status) for each in script),
 )
-async def test_dynamodb_answers_mean_the_same(
+async def test_dynamodb_responses_have_the_same_result(
     script: tuple[FakeAnswer, ...], scripted_aws: Aws, fake_aws: FakeAws
 ) -> None:
-    """Success, refusal, throttling, faults and broken connections: same outcome after as many tries."""
+    """Success, rejection, throttling, errors and broken connections: same result after as many attempts."""
     fake_aws.restart(*script)
     expected = await outcome(sdk_insert, scripted_aws, fake_aws)
     fake_aws.restart(*script)
@@ -97,18 +97,18 @@ async def test_dynamodb_answers_mean_the_same(
     [
         (FakeAnswer(body=json.dumps(SENT).encode()),),
         (
-            json_fault(
+            json_error(
                 400, "QueueDoesNotExist", x_amzn_query_error="AWS.SimpleQueueService.Gone;Sender"
             ),
         ),
-        (json_fault(400, "RequestThrottled"), FakeAnswer(body=json.dumps(SENT).encode())),
+        (json_error(400, "RequestThrottled"), FakeAnswer(body=json.dumps(SENT).encode())),
     ],
     ids=["sent", "no queue", "throttled once"],
 )
-async def test_sqs_answers_mean_the_same(
+async def test_sqs_responses_have_the_same_result(
     script: tuple[FakeAnswer, ...], scripted_aws: Aws, fake_aws: FakeAws
 ) -> None:
-    """SQS tells its older protocol's codes in a header, which the SDK prefers."""
+    """SQS sends the codes of its older protocol in a header, which the SDK prefers."""
     fake_aws.restart(*script)
     expected = await outcome(sdk_send, scripted_aws, fake_aws)
     fake_aws.restart(*script)
@@ -118,17 +118,17 @@ async def test_sqs_answers_mean_the_same(
 @pytest.mark.parametrize(
     "script",
     [
-        (xml_fault(404, "NoSuchBucket"),),
-        (xml_fault(503, "SlowDown"), FakeAnswer(body=b"")),
-        (xml_fault(400, "RequestTimeout"), FakeAnswer(body=b"")),
+        (xml_error(404, "NoSuchBucket"),),
+        (xml_error(503, "SlowDown"), FakeAnswer(body=b"")),
+        (xml_error(400, "RequestTimeout"), FakeAnswer(body=b"")),
         (FakeAnswer(500, b""),),
     ],
     ids=["no bucket", "slow down", "timed out", "fault"],
 )
-async def test_s3_answers_mean_the_same(
+async def test_s3_responses_have_the_same_result(
     script: tuple[FakeAnswer, ...], scripted_aws: Aws, fake_aws: FakeAws
 ) -> None:
-    """The same errors after as many tries; of a success nothing but that is of use."""
+    """The same errors after as many attempts; a success has no result."""
     fake_aws.restart(*script)
     seen, tries = await outcome(sdk_put, scripted_aws, fake_aws)
     fake_aws.restart(*script)
@@ -148,7 +148,7 @@ async def test_s3_answers_mean_the_same(
 async def test_the_request_is_the_same(
     sdk: Call, http: Call, compared: set[str], scripted_aws: Aws, fake_aws: FakeAws
 ) -> None:
-    """Method, path, what the headers ask for and the body's content."""
+    """Method, path, relevant headers and the content of the body."""
     fake_aws.restart(FakeAnswer(body=b"" if sdk is sdk_put else b"{}"))
     await sdk(scripted_aws)
     await http(scripted_aws)
@@ -171,7 +171,7 @@ async def test_the_request_is_the_same(
 async def test_an_endpoint_may_have_a_path(
     path: str, sdk: Call, http: Call, fake_aws: FakeAws
 ) -> None:
-    """A gateway tells its backends apart by it."""
+    """A gateway routes by it."""
     fake_aws.restart(FakeAnswer(body=b"" if sdk is sdk_put else b"{}"))
     async with aws_of(FakeAws(url=fake_aws.url + path)) as aws:
         await sdk(aws)
@@ -180,10 +180,10 @@ async def test_an_endpoint_may_have_a_path(
     assert ours.raw_path == theirs.raw_path
 
 
-async def test_a_connection_closed_in_idle_time_is_replaced(
+async def test_a_connection_closed_while_idle_is_replaced(
     scripted_aws: Aws, fake_aws: FakeAws
 ) -> None:
-    """AWS closes what is idle; the next call does not fail for it."""
+    """AWS closes idle connections; the next call must not fail."""
     fake_aws.restart(FakeAnswer(headers={"Connection": "keep-alive"}))
     await http_send(scripted_aws)
     transport = fake_aws.requests[0].transport
@@ -194,10 +194,10 @@ async def test_a_connection_closed_in_idle_time_is_replaced(
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]"], ids=["empty", "cut", "no object"])
-async def test_an_answer_that_cannot_be_read_is_tried_again_and_then_an_outage(
+async def test_a_malformed_response_is_retried_and_then_an_outage(
     body: bytes, scripted_aws: Aws, fake_aws: FakeAws
 ) -> None:
-    """Never an error that would be taken for a fault of the item's own."""
+    """It is never an error of the item."""
     fake_aws.restart(FakeAnswer(body=body))
     with pytest.raises(DependencyUnavailable):
         await call("sqs:SendMessageBatch", http_send(scripted_aws))

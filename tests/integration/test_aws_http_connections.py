@@ -1,4 +1,4 @@
-"""Connections to AWS: what a service that misbehaves on one of them does to the next call."""
+"""Connections to AWS: a service that misbehaves on one must not affect the next call."""
 
 import asyncio
 import ssl
@@ -22,12 +22,12 @@ from harness.fake_aws import (
 CERTIFICATE = Path(__file__).parents[1] / "vectors/untrusted.pem"
 BUSY = b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\n\r\n"
 LARGE = b"\0" * (32 * 1024 * 1024)
-"""More than the kernel takes on both sides of a connection that nobody reads."""
+"""More than the kernel buffers on both sides of a connection that nobody reads."""
 
 
 @pytest.fixture
 def tls(monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
-    """A certificate for 127.0.0.1 that AWS's callers trust."""
+    """A certificate for 127.0.0.1 that the clients trust."""
     monkeypatch.setenv("AWS_CA_BUNDLE", str(CERTIFICATE))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(CERTIFICATE)
@@ -35,10 +35,10 @@ def tls(monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
 
 
 @pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "TLS"])
-async def test_an_early_answer_leaves_no_half_sent_body_before_the_next_call(
+async def test_an_early_response_leaves_no_partial_body_before_the_next_call(
     encrypted: bool, tls: ssl.SSLContext
 ) -> None:
-    """A 503 after the headers: the retry has a connection of its own, and the first gets zeros or nothing."""
+    """After a 503 to the headers, the retry has a new connection. The first gets the rest of the body or nothing."""
     rest: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
     async def serve(
@@ -60,8 +60,8 @@ async def test_an_early_answer_leaves_no_half_sent_body_before_the_next_call(
     assert not (await rest).strip(b"\0")
 
 
-async def test_a_call_that_is_cancelled_sends_no_more() -> None:
-    """What was not sent by then never is, however long the service is willing to read."""
+async def test_a_cancelled_call_sends_no_more() -> None:
+    """Even if the service continues to read."""
     begun, cancelled = asyncio.Event(), asyncio.Event()
     received: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
@@ -83,8 +83,8 @@ async def test_a_call_that_is_cancelled_sends_no_more() -> None:
         assert await received < len(LARGE)
 
 
-async def test_an_answer_that_nobody_asked_for_is_nobodys() -> None:
-    """A 408 on an idle connection is not taken for the next call's answer."""
+async def test_an_unsolicited_response_is_discarded() -> None:
+    """A 408 on an idle connection is not the response to the next call."""
     said = asyncio.Event()
 
     async def serve(

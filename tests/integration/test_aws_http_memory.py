@@ -30,13 +30,13 @@ FAILURES = 3
 LETTING_GO_S = 60
 
 
-class Picture(bytes):
+class TrackedBytes(bytes):
     """Bytes that the garbage collector lists."""
 
 
 @pytest.fixture
 def no_collector() -> Iterator[None]:
-    """Nothing is freed but by its last reference."""
+    """Disable the garbage collector: objects are freed by their last reference only."""
     gc.collect()
     gc.disable()
     yield
@@ -44,15 +44,15 @@ def no_collector() -> Iterator[None]:
 
 
 async def kept() -> int:
-    """Pictures that are still there, once threads have let go of what they raised: looking up a name is one's work."""
+    """Return the number of bodies still referenced, after threads (of DNS look-ups) have dropped their exceptions."""
     deadline = time.monotonic() + LETTING_GO_S
-    while (count := _pictures()) and time.monotonic() < deadline:  # noqa: ASYNC110  another thread changes it
+    while (count := _tracked()) and time.monotonic() < deadline:  # noqa: ASYNC110  another thread changes it
         await asyncio.sleep(0.01)
     return count
 
 
-def _pictures() -> int:
-    return sum(isinstance(each, Picture) for each in gc.get_objects())
+def _tracked() -> int:
+    return sum(isinstance(each, TrackedBytes) for each in gc.get_objects())
 
 
 @asynccontextmanager
@@ -68,7 +68,7 @@ async def unknown() -> AsyncIterator[str]:
 
 
 def answering(answer: bytes) -> AbstractAsyncContextManager[str]:
-    """A service that says this and then nothing more."""
+    """A service that sends this and then nothing more."""
 
     async def serve(
         _number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -118,7 +118,7 @@ async def test_a_failed_call_keeps_nothing_of_its_body(
     ):
         for _ in range(FAILURES):
             try:
-                await put(http, Picture(1_000_000))
+                await put(http, TrackedBytes(1_000_000))
             except (aiohttp.ClientError, ClientError):
                 failed += 1
     assert failed == FAILURES
@@ -126,7 +126,7 @@ async def test_a_failed_call_keeps_nothing_of_its_body(
 
 
 async def test_a_call_cancelled_in_midbody_keeps_nothing_of_it(no_collector: None) -> None:
-    """What still waits to be sent goes with the call."""
+    """Unsent bytes are dropped with the call."""
     begun = asyncio.Event()
 
     async def serve(
@@ -137,7 +137,7 @@ async def test_a_call_cancelled_in_midbody_keeps_nothing_of_it(no_collector: Non
         await until_hung_up(reader)
 
     async with asyncio.timeout(PATIENCE_S), http_clients_at(serve) as http:
-        storing = asyncio.create_task(put(http, Picture(LARGE)))
+        storing = asyncio.create_task(put(http, TrackedBytes(LARGE)))
         await begun.wait()
         storing.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -147,7 +147,7 @@ async def test_a_call_cancelled_in_midbody_keeps_nothing_of_it(no_collector: Non
 
 
 async def test_a_large_body_is_sent_without_a_copy() -> None:
-    """While a service takes its time to read, the process holds the picture once."""
+    """While a service takes its time to read, the process holds the body once."""
     body = bytes(LARGE)
     begun, measured = asyncio.Event(), asyncio.Event()
 

@@ -1,4 +1,4 @@
-"""Proxies, named as the SDK lets them be named."""
+"""Proxies from the environment, in the SDK's forms."""
 
 import asyncio
 
@@ -10,10 +10,8 @@ from harness.fake_aws import PATIENCE_S, http_clients_of, listening, send
 
 
 @pytest.mark.parametrize("scheme", ["http://", ""], ids=["with scheme", "host and port alone"])
-async def test_a_proxy_is_asked_for_the_way_to_an_endpoint(
-    scheme: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """HTTPS_PROXY often has no scheme; curl and the SDK take it so."""
+async def test_a_proxy_gets_a_connect_request(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """HTTPS_PROXY often has no scheme; curl and the SDK accept that."""
     asked: list[bytes] = []
 
     async def serve(

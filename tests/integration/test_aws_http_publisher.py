@@ -38,9 +38,9 @@ def http_publish(aws: Aws) -> Awaitable[Any]:
     return aws.http.sns.publish_batch(TOPIC, NOTES)
 
 
-def sns_fault(status: int, code: str) -> FakeAnswer:
-    fault = f"<Error><Type>Sender</Type><Code>{code}</Code><Message>because</Message></Error>"
-    return FakeAnswer(status, f"<ErrorResponse>{fault}</ErrorResponse>".encode())
+def sns_error(status: int, code: str) -> FakeAnswer:
+    error = f"<Error><Type>Sender</Type><Code>{code}</Code><Message>because</Message></Error>"
+    return FakeAnswer(status, f"<ErrorResponse>{error}</ErrorResponse>".encode())
 
 
 @pytest.mark.parametrize(
@@ -53,16 +53,16 @@ def sns_fault(status: int, code: str) -> FakeAnswer:
                 + b"</PublishBatchResult></PublishBatchResponse>"
             ),
         ),
-        (sns_fault(404, "NotFound"),),
-        (sns_fault(400, "Throttling"), FakeAnswer(body=PUBLISHED)),
-        (sns_fault(503, "ServiceUnavailable"),),
+        (sns_error(404, "NotFound"),),
+        (sns_error(400, "Throttling"), FakeAnswer(body=PUBLISHED)),
+        (sns_error(503, "ServiceUnavailable"),),
     ],
     ids=["one failed", "all published", "no topic", "throttled once", "down"],
 )
-async def test_sns_answers_mean_the_same(
+async def test_sns_responses_have_the_same_result(
     script: tuple[FakeAnswer, ...], scripted_aws: Aws, fake_aws: FakeAws
 ) -> None:
-    """Which entries were published and which were not, and why."""
+    """The entries that were published, and the errors of the others."""
     fake_aws.restart(*script)
     seen, tries = await outcome(sdk_publish, scripted_aws, fake_aws)
     fake_aws.restart(*script)
@@ -72,8 +72,8 @@ async def test_sns_answers_mean_the_same(
     assert (ours, our_tries) == (seen, tries)
 
 
-async def test_a_published_form_is_the_same(scripted_aws: Aws, fake_aws: FakeAws) -> None:
-    """Every parameter arrives under its name and with its text, whatever characters it has."""
+async def test_the_request_has_the_same_form(scripted_aws: Aws, fake_aws: FakeAws) -> None:
+    """Every parameter has the same name and text, with any characters."""
     fake_aws.restart(FakeAnswer(body=PUBLISHED))
     await sdk_publish(scripted_aws)
     await http_publish(scripted_aws)
@@ -84,7 +84,7 @@ async def test_a_published_form_is_the_same(scripted_aws: Aws, fake_aws: FakeAws
 
 
 async def test_a_topics_endpoint_may_have_a_path(fake_aws: FakeAws) -> None:
-    """A gateway tells its backends apart by it."""
+    """A gateway routes by it."""
     fake_aws.restart(FakeAnswer(body=PUBLISHED))
     async with aws_of(FakeAws(url=f"{fake_aws.url}/aws")) as aws:
         await sdk_publish(aws)

@@ -1,4 +1,4 @@
-"""Connections and services that fall silent: what it costs the call, and what it costs the others."""
+"""Connections and services that stop answering: the effect on the call, and on other services."""
 
 import asyncio
 from collections import Counter
@@ -11,7 +11,7 @@ from core.aws.http import AwsHttpClients, Limits
 from harness.fake_aws import OK, PATIENCE_S, http_clients_at, put, request, send, until_hung_up
 
 LARGE = b"\0" * (32 * 1024 * 1024)
-"""More than the kernel takes on both sides of a connection that nobody reads."""
+"""More than the kernel buffers on both sides of a connection that nobody reads."""
 
 PUBLISHED = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n<a/>"
 
@@ -25,7 +25,7 @@ async def insert(http: AwsHttpClients) -> None:
 
 
 async def store(http: AwsHttpClients) -> None:
-    await put(http, b"the picture")
+    await put(http, b"the image")
 
 
 async def publish(http: AwsHttpClients) -> None:
@@ -35,8 +35,8 @@ async def publish(http: AwsHttpClients) -> None:
 CALLS = {"dynamodb": insert, "sqs": send, "s3": store, "sns": publish}
 
 
-async def test_a_silent_connection_costs_a_try_and_not_the_call() -> None:
-    """Under the limits of production there is time for another."""
+async def test_a_silent_connection_fails_an_attempt_and_not_the_call() -> None:
+    """With the default limits there is time for another attempt."""
 
     async def serve(
         number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -50,8 +50,8 @@ async def test_a_silent_connection_costs_a_try_and_not_the_call() -> None:
         await call("sqs:SendMessageBatch", send(http))
 
 
-async def test_a_try_after_silence_has_a_new_connection() -> None:
-    """A gateway that forgot one connection forgot all; more are idle than there are tries."""
+async def test_an_attempt_after_a_timeout_has_a_new_connection() -> None:
+    """A gateway that lost its table has dropped all connections, and more are idle than there are attempts."""
     idle = 5
     together = asyncio.Barrier(idle)
 
@@ -71,10 +71,10 @@ async def test_a_try_after_silence_has_a_new_connection() -> None:
         await send(http)
 
 
-async def test_a_long_poll_may_be_silent_as_long_as_it_asked_to_wait() -> None:
-    """Beside it, a call that asked for no wait is given up as often as it is tried."""
+async def test_a_long_poll_may_be_silent_for_its_wait() -> None:
+    """Meanwhile a call without a wait times out in each attempt."""
     polls = 0
-    polled, given_up = asyncio.Event(), asyncio.Event()
+    polled, timed_out = asyncio.Event(), asyncio.Event()
 
     async def serve(
         _number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -83,7 +83,7 @@ async def test_a_long_poll_may_be_silent_as_long_as_it_asked_to_wait() -> None:
         if b"ReceiveMessage" in await request(reader):
             polls += 1
             polled.set()
-            await given_up.wait()
+            await timed_out.wait()
             writer.write(OK)
         await until_hung_up(reader)
 
@@ -93,13 +93,13 @@ async def test_a_long_poll_may_be_silent_as_long_as_it_asked_to_wait() -> None:
         await polled.wait()
         with pytest.raises(aiohttp.ServerTimeoutError):
             await send(http)
-        given_up.set()
+        timed_out.set()
         await polling
     assert polls == 1
 
 
-async def test_a_body_that_is_taken_slowly_is_no_silence() -> None:
-    """One try, however long it takes in all."""
+async def test_a_body_that_is_read_slowly_causes_no_timeout() -> None:
+    """There is one attempt, for any total time."""
     connections = 0
 
     async def serve(
@@ -119,8 +119,8 @@ async def test_a_body_that_is_taken_slowly_is_no_silence() -> None:
     assert connections == 1
 
 
-async def test_a_body_that_is_not_taken_is_silence() -> None:
-    """A service that stops reading is left like one that stops answering."""
+async def test_a_body_that_is_not_read_causes_a_timeout() -> None:
+    """A service that stops reading is treated like one that stops answering."""
     gone = asyncio.Event()
 
     async def serve(
@@ -137,8 +137,8 @@ async def test_a_body_that_is_not_taken_is_silence() -> None:
 
 
 @pytest.mark.parametrize("stalled", CALLS)
-async def test_a_stalled_service_leaves_the_others_working(stalled: str) -> None:
-    """Behind one host too: it holds its own connections and nobody else's."""
+async def test_a_stalled_service_does_not_affect_the_others(stalled: str) -> None:
+    """Even on the same host: each service has its own connections."""
     held = 2
     asked: Counter[str] = Counter()
     all_held, others_served = asyncio.Event(), asyncio.Event()
@@ -168,8 +168,8 @@ async def test_a_stalled_service_leaves_the_others_working(stalled: str) -> None
     assert asked == {**dict.fromkeys(CALLS, 1), stalled: held}
 
 
-async def test_an_answer_that_breaks_off_is_tried_again_at_once() -> None:
-    """Its head is there, and its body is no HTTP: aiohttp alone would wait for the rest until the call's own end."""
+async def test_a_response_with_broken_framing_is_retried_at_once() -> None:
+    """aiohttp alone would wait for the rest of the body until the end of the call."""
 
     async def serve(
         number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter

@@ -1,4 +1,4 @@
-"""The tables: conditional writes, shared calls, indexes."""
+"""The tables: conditional writes, batched calls, indexes."""
 
 import asyncio
 import uuid
@@ -42,7 +42,7 @@ async def inserted(tables: Tables, customer_id: str = "acme") -> ImageRequest:
 async def indexed(
     dynamodb: DynamoDBClient, stack: StackOutputs, index: str, attribute: str, shard: str
 ) -> list[dict[str, Any]]:
-    """What one partition of an index holds."""
+    """Return the items of one partition of an index."""
     answer = await dynamodb.query(
         TableName=stack.requests_table,
         IndexName=index,
@@ -53,14 +53,14 @@ async def indexed(
 
 
 async def test_a_request_is_read_as_it_was_written(tables: Tables) -> None:
-    """Every field survives the way into the table and back."""
+    """All fields are equal."""
     request = await inserted(tables)
     assert await tables.read_request(request.request_id) == request
     assert await tables.read_request(str(uuid.uuid4())) is None
 
 
 async def test_an_image_is_read_as_it_was_written(tables: Tables) -> None:
-    """The record comes back whole, also fields that are empty and so not stored."""
+    """Including empty fields, which are not stored."""
     record = image_record(str(uuid.uuid4()))
     await tables.write(tables.statements.insert_image(record))
     assert await tables.read_image(record.request_id) == record
@@ -69,7 +69,7 @@ async def test_an_image_is_read_as_it_was_written(tables: Tables) -> None:
 
 
 async def test_an_id_is_inserted_once(tables: Tables) -> None:
-    """Of inserts that come together one succeeds, and the others hear that they did not."""
+    """Of concurrent inserts one succeeds; the others raise ConditionNotMet."""
     request = await inserted(tables)
     insert = tables.statements.insert_request(request)
     answers = await asyncio.gather(
@@ -78,8 +78,8 @@ async def test_an_id_is_inserted_once(tables: Tables) -> None:
     assert [type(answer) for answer in answers] == [ConditionNotMet] * 5
 
 
-async def test_one_refused_write_does_not_touch_its_neighbours(tables: Tables) -> None:
-    """Statements share a call, but each has its own outcome."""
+async def test_one_rejected_write_does_not_affect_the_batch(tables: Tables) -> None:
+    """Statements share a call, but each has its own result."""
     existing = await inserted(tables)
     fresh = [
         new_request(
@@ -97,8 +97,8 @@ async def test_one_refused_write_does_not_touch_its_neighbours(tables: Tables) -
     assert read == fresh
 
 
-async def test_of_two_verdicts_one_is_written(tables: Tables) -> None:
-    """A terminal write requires PENDING at the message's revision, so a late verdict changes nothing."""
+async def test_of_two_terminal_writes_one_succeeds(tables: Tables) -> None:
+    """A terminal write requires PENDING at the message's revision, so a late one changes nothing."""
     request = await inserted(tables)
     await complete(tables, request.request_id)
     with pytest.raises(ConditionNotMet):
@@ -109,8 +109,8 @@ async def test_of_two_verdicts_one_is_written(tables: Tables) -> None:
     assert read.image_id == image_id_of(request.request_id)
 
 
-async def test_a_stale_verdict_is_refused_after_a_redrive(tables: Tables) -> None:
-    """A worker that slept through fail and redrive has no say any more."""
+async def test_a_terminal_write_from_before_a_reopen_fails(tables: Tables) -> None:
+    """A worker that was suspended meanwhile has no effect."""
     request = await inserted(tables)
     await fail(tables, request.request_id)
     await tables.reopen(request.request_id, 2, now=3_000)
@@ -123,7 +123,7 @@ async def test_a_stale_verdict_is_refused_after_a_redrive(tables: Tables) -> Non
 
 
 async def test_only_a_failed_request_is_reopened(tables: Tables) -> None:
-    """A redrive requires FAILED at the revision that it saw."""
+    """A reopen requires FAILED at the revision that was read."""
     request = await inserted(tables)
     with pytest.raises(ConditionNotMet):
         await tables.reopen(request.request_id, 1, now=2_000)
@@ -142,23 +142,25 @@ async def test_only_a_failed_request_is_reopened(tables: Tables) -> None:
 
 
 @pytest.mark.parametrize("other", [{"customer_id": "other"}, {"url": "http://origin/other.png"}])
-async def test_a_letter_reopens_its_own_request_only(tables: Tables, other: dict[str, str]) -> None:
-    """It outlives its row, and the id may be another request's by then, which FAILED at the same revision."""
+async def test_a_reopen_requires_the_customer_and_url_of_the_failure(
+    tables: Tables, other: dict[str, str]
+) -> None:
+    """A record of a failure may outlive its row. Another request with the id may have FAILED at that revision."""
     request = await inserted(tables)
     await fail(tables, request.request_id)
-    theirs = {"customer_id": request.customer_id, "url": request.origin_url}
+    own = {"customer_id": request.customer_id, "url": request.origin_url}
     with pytest.raises(ConditionNotMet):
-        await tables.reopen(request.request_id, 2, now=2_000, **{**theirs, **other})
-    await tables.reopen(request.request_id, 2, now=2_000, **theirs)
+        await tables.reopen(request.request_id, 2, now=2_000, **{**own, **other})
+    await tables.reopen(request.request_id, 2, now=2_000, **own)
     read = await tables.read_request(request.request_id)
     assert read is not None
     assert read.state is State.PENDING
 
 
-async def test_failures_are_found_by_their_index_while_they_last(
+async def test_the_index_of_failures_has_failed_requests_only(
     tables: Tables, dynamodb: DynamoDBClient, server_stack: StackOutputs
 ) -> None:
-    """A request is in the index of failures exactly while it is FAILED."""
+    """A request is in the index exactly while it is FAILED."""
     customer = f"customer-{uuid.uuid4()}"
     request = await inserted(tables, customer)
     shard = customer_shard(customer, request.request_id, 8)
@@ -181,7 +183,7 @@ async def test_failures_are_found_by_their_index_while_they_last(
 async def test_a_customers_requests_are_spread_over_shards(
     tables: Tables, dynamodb: DynamoDBClient, server_stack: StackOutputs
 ) -> None:
-    """The index by customer holds each request in the shard of its id."""
+    """The index by customer has each request in the shard of its id."""
     customer = f"customer-{uuid.uuid4()}"
     requests = [await inserted(tables, customer) for _ in range(12)]
     ids = set()
@@ -193,8 +195,8 @@ async def test_a_customers_requests_are_spread_over_shards(
     assert ids == {request.request_id for request in requests}
 
 
-async def test_a_run_alone_is_counted_by_one_worker(tables: Tables) -> None:
-    """Of two workers that saw the same count, one begins."""
+async def test_an_isolated_run_is_counted_by_one_worker(tables: Tables) -> None:
+    """Of two workers that read the same count, one begins."""
     request = await inserted(tables)
     begins = [
         tables.statements.begin_isolated_run(request, run_id=worker) for worker in ("one", "two")
@@ -208,7 +210,7 @@ async def test_a_run_alone_is_counted_by_one_worker(tables: Tables) -> None:
 
 
 async def test_a_claim_needs_an_untouched_request(tables: Tables) -> None:
-    """Reconcile takes up only what nobody has touched since it was read."""
+    """Reconcile takes over a request only if no write has touched it since it was read."""
     request = await inserted(tables)
     claim = tables.statements.claim(request, now=5_000)
     await tables.write(claim)
@@ -219,8 +221,8 @@ async def test_a_claim_needs_an_untouched_request(tables: Tables) -> None:
     assert (read.claims, read.updated_at, read.revision) == (1, 5_000, 1)
 
 
-async def test_a_glance_shows_state_and_revision(tables: Tables) -> None:
-    """A watcher sees what it asked for as far as it exists."""
+async def test_statuses_have_state_and_revision(tables: Tables) -> None:
+    """Unknown ids are left out."""
     pending, completed = await inserted(tables), await inserted(tables)
     await complete(tables, completed.request_id)
     unknown = str(uuid.uuid4())
@@ -233,7 +235,7 @@ async def test_a_glance_shows_state_and_revision(tables: Tables) -> None:
 async def test_a_row_expires_only_after_its_end(
     dynamodb: DynamoDBClient, embedded_aws: RecordingAws, server_stack: StackOutputs
 ) -> None:
-    """With a retention a terminal row carries the second at which it goes; a PENDING one never does."""
+    """With a retention, a terminal row has its time of expiry in seconds; a PENDING row never has one."""
     async with tables_of(
         embedded_aws.environment("tests"), server_stack, retention_s=86_400
     ) as tables:

@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TypeVar
 
 import grpc
@@ -60,17 +61,13 @@ class Client:
         self._unreachable_reported = False
 
     async def submit(
-        self,
-        url: str,
-        customer: str,
-        request_id: str,
-        labels: Mapping[str, str] | None = None,
+        self, url: str, customer: str, request_id: str, labels: Mapping[str, str] | None = None
     ) -> pb.SubmitImageResponse:
         """Submit under an id that the caller chose. Only such an id makes the retries safe."""
         message = pb.SubmitImageRequest(
             url=url, customer_id=customer, request_id=request_id, labels=labels
         )
-        return await self.call_with_retries(self._submit_once, message)
+        return await self.call_with_retries(partial(self._call, self._stub.SubmitImage), message)
 
     async def call_with_retries(self, once: Callable[[Q], Awaitable[A]], message: Q) -> A:
         """Call `once` until it succeeds or fails permanently. The call must be idempotent."""
@@ -85,9 +82,9 @@ class Client:
                 return await once(message)
         raise AssertionError("tenacity ends with a result or an error")
 
-    async def _submit_once(self, message: pb.SubmitImageRequest) -> pb.SubmitImageResponse:
+    async def _call(self, method: "grpc.aio.UnaryUnaryMultiCallable[Q, A]", message: Q) -> A:
         try:
-            return await self._stub.SubmitImage(message, timeout=CALL_TIMEOUT_S)
+            return await method(message, timeout=CALL_TIMEOUT_S)
         except grpc.aio.AioRpcError as error:
             raise self.refused(error) from None
 
@@ -96,38 +93,26 @@ class Client:
         return self._stub.SubmitImages()
 
     async def status(self, request_id: str) -> pb.ImageRequest:
-        try:
-            message = pb.GetStatusRequest(request_id=request_id)
-            answer = await self._stub.GetStatus(message, timeout=CALL_TIMEOUT_S)
-        except grpc.aio.AioRpcError as error:
-            raise self.refused(error) from None
-        return answer.request
+        message = pb.GetStatusRequest(request_id=request_id)
+        return (await self._call(self._stub.GetStatus, message)).request
 
     async def image(self, image_id: str) -> pb.Image:
-        try:
-            message = pb.GetImageRequest(image_id=image_id)
-            answer = await self._stub.GetImage(message, timeout=CALL_TIMEOUT_S)
-        except grpc.aio.AioRpcError as error:
-            raise self.refused(error) from None
-        return answer.image
+        message = pb.GetImageRequest(image_id=image_id)
+        return (await self._call(self._stub.GetImage, message)).image
 
     async def requests(self, message: pb.ListRequestsRequest) -> AsyncIterator[pb.ImageRequest]:
         """Yield all requests of a list. Pages are read on demand; a page that is refused for overload is retried."""
         page = pb.ListRequestsRequest()
         page.CopyFrom(message)
         while True:
-            answer = await self.call_with_retries(self._list_once, page)
+            answer = await self.call_with_retries(
+                partial(self._call, self._stub.ListRequests), page
+            )
             for request in answer.requests:
                 yield request
             page.page_token = answer.next_page_token
             if not page.page_token:
                 return
-
-    async def _list_once(self, message: pb.ListRequestsRequest) -> pb.ListRequestsResponse:
-        try:
-            return await self._stub.ListRequests(message, timeout=CALL_TIMEOUT_S)
-        except grpc.aio.AioRpcError as error:
-            raise self.refused(error) from None
 
     async def search(
         self, message: pb.SearchImagesRequest
@@ -143,13 +128,7 @@ class Client:
                 return
 
     async def search_page(self, message: pb.SearchImagesRequest) -> pb.SearchImagesResponse:
-        return await self.call_with_retries(self._search_once, message)
-
-    async def _search_once(self, message: pb.SearchImagesRequest) -> pb.SearchImagesResponse:
-        try:
-            return await self._stub.SearchImages(message, timeout=CALL_TIMEOUT_S)
-        except grpc.aio.AioRpcError as error:
-            raise self.refused(error) from None
+        return await self.call_with_retries(partial(self._call, self._stub.SearchImages), message)
 
     async def watch(self, request_ids: Sequence[str]) -> AsyncIterator[pb.ImageRequest]:
         """Yield each id's current state, then each later one, until all are terminal. Takes 1 to 100 unique ids.

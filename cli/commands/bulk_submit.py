@@ -3,7 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from cli.client.client import MAX_WATCHED_IDS, TERMINAL, CallFailed, Client
@@ -28,15 +28,6 @@ class Submitter(Protocol):
     ) -> pb.SubmitImageResponse: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Submitted:
-    """A request that the service acknowledged."""
-
-    request_id: str
-    url: str
-    state: str
-
-
 @dataclass(slots=True)
 class BulkSubmit:
     """One run over one source of URLs."""
@@ -58,9 +49,9 @@ class BulkSubmit:
     """Set if the service did not answer after all attempts. No further URL is read then."""
     source_error: CommandFailed | None = None
     """Set if the source of URLs failed. The URLs read before are still completed."""
-    _open: dict[str, Submitted] = field(default_factory=dict)
+    _open: dict[str, RequestView] = field(default_factory=dict)
     """Acknowledged requests without a report, by id. Their ids are always reported, even after Ctrl-C."""
-    _waiting: asyncio.Queue[Submitted | None] = field(
+    _waiting: asyncio.Queue[RequestView | None] = field(
         default_factory=lambda: asyncio.Queue(MAX_WATCHED_IDS)
     )
 
@@ -74,9 +65,7 @@ class BulkSubmit:
                     await self._waiting.put(None)
         except asyncio.CancelledError:
             for submitted in list(self._open.values()):
-                self._report(
-                    RequestView(submitted.request_id, submitted.url, state=submitted.state)
-                )
+                self._report(submitted)
             raise
 
     async def _submit_all(self, urls: AsyncIterator[str]) -> None:
@@ -114,22 +103,22 @@ class BulkSubmit:
             await self._on_acknowledged(answer, url)
 
     async def _on_acknowledged(self, answer: pb.SubmitImageResponse, url: str) -> None:
-        submitted = Submitted(answer.request_id, url, state_name(answer.state))
+        submitted = RequestView(answer.request_id, url, state=state_name(answer.state))
         self.stats.submitted += 1
-        self._open[submitted.request_id] = submitted
+        self._open[answer.request_id] = submitted
         if self.watch:
             await self._waiting.put(submitted)
         elif answer.state in TERMINAL:
             # This id was submitted before and has ended; the answer does not contain the outcome.
-            self._report(await self._read_final_state(submitted))
+            self._report(await self._read_final_state(answer.request_id, submitted))
         else:
-            self._report(RequestView(submitted.request_id, url, state=submitted.state))
+            self._report(submitted)
 
-    async def _read_final_state(self, submitted: Submitted) -> RequestView:
+    async def _read_final_state(self, request_id: str, submitted: RequestView) -> RequestView:
         try:
-            return RequestView.of(await self.client.status(submitted.request_id))
+            return RequestView.of(await self.client.status(request_id))
         except CallFailed as refused:
-            return _disconnected_at(submitted, refused)
+            return replace(submitted, error=refused.fault)
 
     async def _watch_all(self) -> None:
         streams = asyncio.Semaphore(MAX_CONCURRENT_WATCHES)
@@ -143,33 +132,28 @@ class BulkSubmit:
                 if not more:
                     return
 
-    def _collect_waiting(self, first: Submitted) -> tuple[dict[str, Submitted], bool]:
-        chunk = {first.request_id: first}
+    def _collect_waiting(self, first: RequestView) -> tuple[list[RequestView], bool]:
+        chunk = [first]
         while len(chunk) < MAX_WATCHED_IDS and not self._waiting.empty():
             submitted = self._waiting.get_nowait()
             if submitted is None:
                 return chunk, False
-            chunk[submitted.request_id] = submitted
+            chunk.append(submitted)
         return chunk, True
 
-    async def _watch_chunk(self, chunk: dict[str, Submitted]) -> None:
+    async def _watch_chunk(self, chunk: list[RequestView]) -> None:
+        pending = {submitted.request_id or "": submitted for submitted in chunk}
         try:
-            async for request in self.client.watch(list(chunk)):
+            async for request in self.client.watch(list(pending)):
                 if request.state in TERMINAL:
-                    chunk.pop(request.request_id, None)
+                    pending.pop(request.request_id, None)
                     self._report(RequestView.of(request))
         except CallFailed as refused:
-            for submitted in chunk.values():
-                self._report(_disconnected_at(submitted, refused))
+            # The watch was interrupted; the requests themselves continue.
+            for submitted in pending.values():
+                self._report(replace(submitted, error=refused.fault))
 
     def _report(self, outcome: RequestView) -> None:
         self._open.pop(outcome.request_id or "", None)
         self.stats.count(outcome)
         self.report(outcome)
-
-
-def _disconnected_at(submitted: Submitted, refused: CallFailed) -> RequestView:
-    """Return the view of an acknowledged request whose watch was interrupted. The request itself continues."""
-    return RequestView(
-        submitted.request_id, submitted.url, state=submitted.state, error=refused.fault
-    )

@@ -46,12 +46,6 @@ class Plan:
     customer_tag_key: str = field(default_factory=random_key, repr=False)
     """The key of the customer tag in object names. It belongs to the plan, so that names survive a restart."""
 
-    @property
-    def metrics(self) -> tuple[str, ...]:
-        """URLs of the metrics pages, the server's first."""
-        every = (self.server_port, *self.consumer_ports)
-        return tuple(f"http://{METRICS_HOST}:{port}/metrics" for port in every)
-
 
 def metrics_ports(first: int, consumers: int) -> list[int]:
     """Return the ports of server, consumers and indexer: counted up from `first`, or 0 (any) for each if it is 0."""

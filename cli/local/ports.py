@@ -1,6 +1,5 @@
 """TCP ports on this machine."""
 
-import ipaddress
 import socket
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -31,17 +30,10 @@ def choose(wanted: Sequence[PortRequest]) -> list[int]:
 
 
 def _listening(wanted: PortRequest) -> socket.socket:
-    family = socket.AF_INET6 if _is_ipv6(wanted.host) else socket.AF_INET
+    family = socket.AF_INET6 if ":" in wanted.host else socket.AF_INET
     try:
         return socket.create_server((wanted.host, wanted.port), family=family)
     except (OSError, OverflowError) as error:
         reason = (getattr(error, "strerror", None) or str(error)).partition(" (")[0]
         where = f"{wanted.host}:{wanted.port}"
         raise UsageError(f"cannot use {where} for {wanted.purpose}: {reason}") from None
-
-
-def _is_ipv6(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).version == 6  # noqa: PLR2004  the protocol's name
-    except ValueError:
-        return False

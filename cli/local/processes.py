@@ -1,6 +1,6 @@
 """The child processes of a local system, and the environment of each."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +16,9 @@ WORKER_GRACE_S = 25.0
 LOCAL_DEFAULTS = {"DRAIN_DELAY_S": "0", "DRAIN_GRACE_S": "10", "RECEIVE_WAIT_S": "1"}
 """No load balancer needs time to notice a drain, polls cost nothing, and a person waits for the end."""
 
+_COMMANDS = {"server": ["server"], "consumer": ["consumer"], "indexer": ["consumer", "indexer"]}
+"""Module and arguments, by role."""
+
 
 def settings(
     plan: Plan, endpoint: str, outputs: StackOutputs, search: Mapping[str, str]
@@ -27,7 +30,7 @@ def settings(
     return {
         **outputs.environment(),
         **search,
-        **_aws_environment("operator", endpoint),
+        **embedded_aws.client_environment(endpoint, "operator"),
         "CUSTOMER_TAG_KEY": plan.customer_tag_key,
         "ALLOWED_NETWORKS": ",".join(plan.networks),
         "METRICS_HOST": METRICS_HOST,
@@ -50,72 +53,61 @@ def aws(plan: Plan, port: int, environ: Mapping[str, str]) -> ChildSpec:
 
 def workers(plan: Plan, endpoint: str, environ: Mapping[str, str]) -> tuple[ChildSpec, ...]:
     """Return server, consumers, indexer and the plan's extra children. `environ` already contains their settings."""
-    environ = {**LOCAL_DEFAULTS, **environ}
+    worker = partial(_worker, plan, endpoint, {**LOCAL_DEFAULTS, **environ})
+    server = worker(
+        "server",
+        plan.server_port,
+        ready=partial(readiness.grpc_serving, str(plan.address)),
+        GRPC_ADDRESS=str(plan.address),
+    )
     consumers = (
-        _consumer(plan, number, port, {**environ, **_aws_environment("consumer", endpoint)})
+        worker("consumer", port, name=f"consumer {number}")
         for number, port in enumerate(plan.consumer_ports, 1)
     )
-    server = _server(plan, {**environ, **_aws_environment("server", endpoint)})
-    indexer = _indexer(plan, {**environ, **_aws_environment("indexer", endpoint)})
-    return (server, *consumers, *indexer, *plan.extra_children)
+    indexers = (worker("indexer", port) for port in _indexer_ports(plan, environ))
+    return (server, *consumers, *indexers, *plan.extra_children)
 
 
 def metrics(plan: Plan, environ: Mapping[str, str]) -> tuple[str, ...]:
     """Return the URLs of the metrics pages: the server's first, the indexer's last if there is one."""
-    indexer = _indexer_url(plan, environ)
-    return plan.metrics if indexer is None else (*plan.metrics, indexer)
+    ports = (plan.server_port, *plan.consumer_ports, *_indexer_ports(plan, environ))
+    return tuple(map(_metrics_url, ports))
 
 
-def _server(plan: Plan, environ: Mapping[str, str]) -> ChildSpec:
-    own = {"GRPC_ADDRESS": str(plan.address), "METRICS_PORT": str(plan.server_port)}
+def _worker(
+    plan: Plan,
+    endpoint: str,
+    environ: Mapping[str, str],
+    role: str,
+    port: int,
+    *,
+    name: str = "",
+    ready: Callable[[], Awaitable[None]] | None = None,
+    **own: str,
+) -> ChildSpec:
+    """Return a child whose metrics are on `port`. `ready` defaults to an answer of the metrics."""
+    identity = embedded_aws.client_environment(endpoint, role)
+    name = name or role
     return ChildSpec(
-        name="server",
-        role="server",
-        command=watched("server"),
-        environment={**environ, **own},
-        ready=partial(readiness.grpc_serving, str(plan.address)),
+        name=name,
+        role=role,
+        command=watched(*_COMMANDS[role]),
+        environment={**environ, **identity, "METRICS_PORT": str(port), **own},
+        ready=ready or partial(readiness.http_ok, _metrics_url(port)),
         grace_s=WORKER_GRACE_S,
-        log=_log(plan, "server"),
+        log=_log(plan, name.replace(" ", "-")),
     )
 
 
-def _consumer(plan: Plan, number: int, port: int, environ: Mapping[str, str]) -> ChildSpec:
-    return ChildSpec(
-        name=f"consumer {number}",
-        role="consumer",
-        command=watched("consumer"),
-        environment={**environ, "METRICS_PORT": str(port)},
-        ready=partial(readiness.http_ok, f"http://{METRICS_HOST}:{port}/metrics"),
-        grace_s=WORKER_GRACE_S,
-        log=_log(plan, f"consumer-{number}"),
-    )
-
-
-def _indexer(plan: Plan, environ: Mapping[str, str]) -> tuple[ChildSpec, ...]:
-    """Return the indexer, or nothing if the plan or the stack has none."""
-    url = _indexer_url(plan, environ)
-    if url is None:
-        return ()
-    spec = ChildSpec(
-        name="indexer",
-        role="indexer",
-        command=watched("consumer", "indexer"),
-        environment={**environ, "METRICS_PORT": str(plan.indexer_port)},
-        ready=partial(readiness.http_ok, url),
-        grace_s=WORKER_GRACE_S,
-        log=_log(plan, "indexer"),
-    )
-    return (spec,)
-
-
-def _indexer_url(plan: Plan, environ: Mapping[str, str]) -> str | None:
+def _indexer_ports(plan: Plan, environ: Mapping[str, str]) -> Sequence[int]:
+    """Return the metrics port of the indexer, or nothing if the plan or the stack has no indexer."""
     if plan.indexer_port is None or not environ.get("SEARCH_QUEUE_URL"):
-        return None
-    return f"http://{METRICS_HOST}:{plan.indexer_port}/metrics"
+        return ()
+    return (plan.indexer_port,)
 
 
-def _aws_environment(role: str, endpoint: str) -> dict[str, str]:
-    return embedded_aws.client_environment(endpoint, role)
+def _metrics_url(port: int) -> str:
+    return f"http://{METRICS_HOST}:{port}/metrics"
 
 
 def _log(plan: Plan, name: str) -> Path | None:

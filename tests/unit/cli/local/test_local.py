@@ -159,7 +159,8 @@ def test_a_stack_without_search_has_no_indexer() -> None:
     settings = processes.settings(PLAN, ENDPOINT, replace(OUTPUTS, search_queue_url=""), SEARCH)
     children = processes.workers(PLAN, ENDPOINT, settings)
     assert [child.role for child in children] == ["server", "consumer", "consumer"]
-    assert processes.metrics(PLAN, settings) == PLAN.metrics
+    urls = [f"http://127.0.0.1:{port}/metrics" for port in (9464, 9465, 9466)]
+    assert list(processes.metrics(PLAN, settings)) == urls
 
 
 def test_the_customer_tag_key_of_a_plan_is_secret() -> None:
@@ -172,13 +173,14 @@ def test_the_customer_tag_key_of_a_plan_is_secret() -> None:
 def test_ready_file(tmp_path: Path) -> None:
     """It has what programs need, only its owner can read it, and no temporary file is left."""
     path = tmp_path / "ready.json"
-    running = Running("127.0.0.1:1", ENDPOINT, PLAN.metrics, {"consumer": [1, 2]}, {"A": "b"})
+    urls = ("http://127.0.0.1:9464/metrics", "http://127.0.0.1:9465/metrics")
+    running = Running("127.0.0.1:1", ENDPOINT, urls, {"consumer": [1, 2]}, {"A": "b"})
     ready_file.write(path, running)
     ready_file.write(path, running)
     assert json.loads(path.read_text()) == {
         "address": "127.0.0.1:1",
         "aws_endpoint": ENDPOINT,
-        "metrics": [f"http://127.0.0.1:{port}/metrics" for port in (9464, 9465, 9466)],
+        "metrics": list(urls),
         "pids": {"consumer": [1, 2]},
         "environment": {"A": "b"},
     }

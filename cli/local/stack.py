@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self, cast
 
@@ -44,7 +44,7 @@ class StackFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class StackOutputs:
-    """The template's outputs."""
+    """The template's outputs: `requests_table` is the output RequestsTable, and so on."""
 
     requests_table: str
     images_table: str
@@ -70,31 +70,16 @@ class StackOutputs:
 
     @classmethod
     def parse(cls, outputs: "Sequence[OutputTypeDef]") -> Self:
+        """Raises KeyError if an output is missing."""
         values = {output["OutputKey"]: output["OutputValue"] for output in outputs}
         for name, former in _FORMER_OUTPUTS.items():
             if name not in values and former in values:
                 values[name] = values[former]
-        return cls(
-            requests_table=values["RequestsTable"],
-            images_table=values["ImagesTable"],
-            queue_url=values["QueueUrl"],
-            failed_requests_queue_url=values["FailedRequestsQueueUrl"],
-            dlq_url=values["DlqUrl"],
-            bucket=values["Bucket"],
-            topic_arn=values["TopicArn"],
-            public_base_url=values["PublicBaseUrl"],
-            distribution_id=values["DistributionId"],
-            server_role_arn=values["ServerRoleArn"],
-            consumer_role_arn=values["ConsumerRoleArn"],
-            operator_role_arn=values["OperatorRoleArn"],
-            exporter_role_arn=values["ExporterRoleArn"],
-            scaler_role_arn=values["ScalerRoleArn"],
-            customer_tag_key_arn=values["CustomerTagKeyArn"],
-            search_queue_url=values.get("SearchQueueUrl", ""),
-            search_dlq_url=values.get("SearchDlqUrl", ""),
-            indexer_role_arn=values.get("IndexerRoleArn", ""),
-            search_url=values.get("SearchUrl", ""),
-        )
+        found: dict[str, str] = {}
+        for field in fields(cls):
+            key = field.name.title().replace("_", "")
+            found[field.name] = values[key] if field.default is MISSING else values.get(key, "")
+        return cls(**found)
 
     def environment(self) -> dict[str, str]:
         """Return the settings as environment variables."""

@@ -6,16 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli.commands import (
-    jobs,
-    list_requests,
-    search,
-    stack_settings,
-    status,
-    submit,
-    up,
-    watch,
-)
+from cli.commands import jobs, list_requests, search, stack_settings, status, submit, up, watch
 from cli.errors import CommandFailed, OutputClosed, Stopped
 from cli.output import text
 from cli.output.outcome import escape_control

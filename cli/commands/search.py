@@ -48,12 +48,8 @@ OriginHosts = Annotated[
 Labels = Annotated[
     list[str] | None, typer.Option("--label", metavar="KEY=VALUE", help="Repeatable: all of them.")
 ]
-MinWidth = Annotated[int | None, typer.Option(min=0, metavar="PIXELS")]
-MaxWidth = Annotated[int | None, typer.Option(min=0, metavar="PIXELS")]
-MinHeight = Annotated[int | None, typer.Option(min=0, metavar="PIXELS")]
-MaxHeight = Annotated[int | None, typer.Option(min=0, metavar="PIXELS")]
-MinBytes = Annotated[int | None, typer.Option(min=0, metavar="BYTES")]
-MaxBytes = Annotated[int | None, typer.Option(min=0, metavar="BYTES")]
+Pixels = Annotated[int | None, typer.Option(min=0, metavar="PIXELS")]
+Bytes = Annotated[int | None, typer.Option(min=0, metavar="BYTES")]
 After = Annotated[
     str | None,
     typer.Option(
@@ -98,12 +94,12 @@ def search(
     cameras: Cameras = None,
     origin_hosts: OriginHosts = None,
     labels: Labels = None,
-    min_width: MinWidth = None,
-    max_width: MaxWidth = None,
-    min_height: MinHeight = None,
-    max_height: MaxHeight = None,
-    min_bytes: MinBytes = None,
-    max_bytes: MaxBytes = None,
+    min_width: Pixels = None,
+    max_width: Pixels = None,
+    min_height: Pixels = None,
+    max_height: Pixels = None,
+    min_bytes: Bytes = None,
+    max_bytes: Bytes = None,
     after: After = None,
     before: Before = None,
     similar_to: SimilarTo = None,
@@ -132,15 +128,10 @@ def search(
         facets=facets,
         page_size=min(limit, MAX_PAGE_SIZE),
     )
-    _run(query, similar_to, limit, str(arguments.parse_address(server)), to_json=to_json)
-
-
-def _run(
-    query: pb.SearchImagesRequest, similar_to: str | None, limit: int, server: str, *, to_json: bool
-) -> None:
+    where = str(arguments.parse_address(server))
     similar_image = _similar_to(query, similar_to)
     report = JsonResults(sys.stdout) if to_json else TextResults(Output())
-    total = asyncio.run(_search(server, query, similar_image, limit, report))
+    total = asyncio.run(_search(where, query, similar_image, limit, report))
     text.print_message(sys.stderr, _summary(total, limit))
 
 

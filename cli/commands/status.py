@@ -25,8 +25,8 @@ def status(
     to_json: JsonOption = False,
 ) -> None:
     """Show the state of one request."""
-    where, asked = str(arguments.parse_address(server)), arguments.parse_request_id(given)
-    request = asyncio.run(_read(where, asked))
+    where = str(arguments.parse_address(server))
+    request = asyncio.run(_read(where, arguments.parse_request_id(given)))
     outcome = RequestView.with_details(request)
     if to_json:
         sys.stdout.write(outcome.to_json() + "\n")
@@ -96,11 +96,8 @@ def image(
     to_json: JsonOption = False,
 ) -> None:
     """Show one published image."""
-    where, asked = (
-        str(arguments.parse_address(server)),
-        arguments.parse_request_id(given, "an image id"),
-    )
-    found = asyncio.run(_read_image(where, asked))
+    where = str(arguments.parse_address(server))
+    found = asyncio.run(_read_image(where, arguments.parse_request_id(given, "an image id")))
     if to_json:
         JsonResults(sys.stdout).image(found)
     else:

@@ -21,10 +21,8 @@ def watch(
 ) -> None:
     """Follow requests until all have ended. Prints each state; exit 1 if one failed."""
     report = JsonReport(sys.stdout) if to_json else TextReport(Output())
-    where, ids = (
-        str(arguments.parse_address(server)),
-        list(dict.fromkeys(map(arguments.parse_request_id, given))),
-    )
+    where = str(arguments.parse_address(server))
+    ids = list(dict.fromkeys(map(arguments.parse_request_id, given)))
     if asyncio.run(_watch(where, ids, report.report)):
         raise typer.Exit(1)
 

@@ -46,11 +46,15 @@ class JsonReport:
         self._file = file
 
     def report(self, outcome: RequestView) -> None:
-        try:
-            self._file.write(outcome.to_json() + "\n")
-            self._file.flush()
-        except BrokenPipeError:
-            raise OutputClosed from None
+        write_line(self._file, outcome.to_json())
+
+
+def write_line(file: TextIO, line: str) -> None:
+    try:
+        file.write(line + "\n")
+        file.flush()
+    except BrokenPipeError:
+        raise OutputClosed from None
 
 
 class ProgressReport:

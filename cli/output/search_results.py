@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cli.errors import OutputClosed
 from cli.output.outcome import escape_control, metadata_of
+from cli.output.report import write_line
 from cli.output.text import INDENT, MIN_WIDTH, display_width, safe_json, truncate, wrap
 from imageservice.v1 import image_service_pb2 as pb
 
@@ -48,21 +48,14 @@ class JsonResults:
         self._file = file
 
     def image(self, image: pb.Image) -> None:
-        self._write(as_object(image))
+        write_line(self._file, safe_json(as_object(image)))
 
     def facets(self, total: int, facets: Sequence[pb.Facet]) -> None:
         reported = {
             facet.field: [{"value": each.value, "count": each.count} for each in facet.values]
             for facet in facets
         }
-        self._write({"total": total, "facets": reported})
-
-    def _write(self, reported: dict[str, Any]) -> None:
-        try:
-            self._file.write(safe_json(reported) + "\n")
-            self._file.flush()
-        except BrokenPipeError:
-            raise OutputClosed from None
+        write_line(self._file, safe_json({"total": total, "facets": reported}))
 
 
 def to_text(image: pb.Image) -> str:

@@ -1,8 +1,8 @@
 """HTTP client for origins: sends one GET and reads the head of its response.
 
-aiohttp connects and parses. Its `ClientSession` is not used: cookies, proxies, stored passwords,
-decompression and redirects must all stay off here, and they make up most of the cost of a small
-request (ADR 12).
+aiohttp connects and parses. Its `ClientSession` is not used: its connection pool accepts a response that
+was sent before the request, and has no limit on bytes outside the body. Cookies, proxies, stored
+passwords, decompression and redirects of a session must all stay off here too (ADR 12).
 """
 
 import asyncio

@@ -57,7 +57,12 @@ class MetricsPage:
 
     async def until_finished(self, count: int, check: Callable[[], None]) -> None:
         """Wait until `count` requests are COMPLETED and no message is in flight. Raises as `until_ready`."""
-        async with asyncio.timeout(_PATIENCE_S):
-            while await self._finished() < count:
-                check()
-                await asyncio.sleep(_POLL_S)
+        finished = 0
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                while (finished := await self._finished()) < count:
+                    check()
+                    await asyncio.sleep(_POLL_S)
+        except TimeoutError:
+            text = f"{finished} of {count} requests are COMPLETED after {_PATIENCE_S:g} s"
+            raise TimeoutError(text) from None

@@ -1,17 +1,14 @@
 """Notifies of outcomes: SNS, and for a failure a message in the failed-requests queue."""
 
-from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 from consumer.notify.notification import notification_entry
 from consumer.notify.outcome import Outcome, failed_request_message_of
 from consumer.notify.redis_publisher import RedisPublisher
-from core.aws.batch import MAX_BATCH, call_batch, entry_outcome
+from core.aws.batch import MAX_BATCH, Entry, batch_commit
 from core.aws.http import Publisher
 from core.aws.sqs import SqsQueue
-from core.batcher import NO_LINGER, Batcher, Batching, BatchRejected, ItemResult
-from core.errors import RequestRejected
+from core.batcher import NO_LINGER, Batcher, Batching
 
 
 class Notifier:
@@ -25,13 +22,12 @@ class Notifier:
         *,
         redis: RedisPublisher | None = None,
     ) -> None:
-        self._sns = sns
-        self._topic_arn = topic_arn
         self._public_base_url = public_base_url
         self._failed_requests = failed_requests
         self._redis = redis
-        self._publishes: Batcher[dict[str, Any], None] = Batcher(
-            "sns publishes", self._publish, max_batch=MAX_BATCH, batching=batching
+        publish = batch_commit("sns:PublishBatch", partial(sns.publish_batch, topic_arn))
+        self._publishes: Batcher[Entry, None] = Batcher(
+            "sns publishes", publish, max_batch=MAX_BATCH, batching=batching
         )
 
     async def notify(self, outcome: Outcome) -> None:
@@ -52,12 +48,3 @@ class Notifier:
         await self._failed_requests.drain()
         if self._redis is not None:
             await self._redis.drain()
-
-    async def _publish(self, batch: Sequence[dict[str, Any]]) -> Sequence[ItemResult[None]]:
-        try:
-            errors = await call_batch(
-                "sns:PublishBatch", partial(self._sns.publish_batch, self._topic_arn), batch
-            )
-        except RequestRejected as rejection:
-            raise BatchRejected from rejection
-        return [entry_outcome(error) for error in errors]

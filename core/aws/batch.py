@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.aws.client import call
-from core.batcher import OK, Failed, ItemResult, Retry
+from core.batcher import OK, BatchRejected, Failed, ItemResult, Retry
 from core.errors import DependencyUnavailable, RequestRejected
 
 MAX_BATCH = 10
@@ -14,6 +14,12 @@ MAX_BATCH = 10
 _REJECTED = frozenset(
     {"InvalidMessageContents", "InvalidParameter", "InvalidParameterValue", "ParameterValueInvalid"}
 )
+
+
+Entry = Mapping[str, Any]
+"""An entry of a batch without its Id."""
+Invoke = Callable[[list[dict[str, Any]]], Awaitable[Any]]
+"""Makes the call with numbered entries and returns its answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +38,7 @@ _NO_RESULT = EntryError("NoResult", "the answer does not name the entry")
 
 
 async def call_batch(
-    operation: str,
-    invoke: Callable[[list[dict[str, Any]]], Awaitable[Any]],
-    entries: Sequence[Mapping[str, Any]],
+    operation: str, invoke: Invoke, entries: Sequence[Entry]
 ) -> list[EntryError | None]:
     """Make one batch call with `entries`, at most MAX_BATCH, and return each entry's error or None, in order.
 
@@ -56,7 +60,7 @@ def _error(entry: Mapping[str, Any]) -> EntryError:
     return EntryError(entry["Code"], entry.get("Message", ""), bool(entry.get("SenderFault")))
 
 
-def entry_outcome(error: EntryError | None) -> ItemResult[None]:
+def item_result(error: EntryError | None) -> ItemResult[None]:
     """Translate an entry's result for a Batcher.
 
     Throttling and internal errors are retried. Faulty content rejects the entry. Any other fault of the sender, such
@@ -69,3 +73,20 @@ def entry_outcome(error: EntryError | None) -> ItemResult[None]:
     if error.sender_fault:
         return Failed(DependencyUnavailable(str(error)))
     return Retry(str(error))
+
+
+def batch_commit(
+    operation: str,
+    invoke: Invoke,
+    result: Callable[[EntryError | None], ItemResult[None]] = item_result,
+) -> Callable[[Sequence[Entry]], Awaitable[list[ItemResult[None]]]]:
+    """Return a Batcher's `commit`, for items that are entries. `result` replaces `item_result`."""
+
+    async def commit(entries: Sequence[Entry]) -> list[ItemResult[None]]:
+        try:
+            errors = await call_batch(operation, invoke, entries)
+        except RequestRejected as rejection:
+            raise BatchRejected from rejection
+        return [result(error) for error in errors]
+
+    return commit

@@ -1,15 +1,15 @@
 """The SQS client: one queue, to send to, receive from, delete from, and ask about."""
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
-from core.aws.batch import MAX_BATCH, EntryError, call_batch, entry_outcome
+from core.aws.batch import MAX_BATCH, Entry, EntryError, batch_commit, call_batch, item_result
 from core.aws.client import CALL_SECONDS, call
 from core.aws.http import JsonService
-from core.batcher import NO_LINGER, OK, Batcher, Batching, BatchRejected, ItemResult
+from core.batcher import NO_LINGER, OK, Batcher, Batching, ItemResult
 from core.errors import DependencyUnavailable, RequestRejected
 
 _MAX_FLUSHES = 8
@@ -18,14 +18,6 @@ _VISIBILITY_CALLS = 32
 """Concurrent calls of one `change_visibility`: half of the connections that a process has to SQS."""
 _RECEIVE_COUNT = "ApproximateReceiveCount"
 _SENT_AT = "SentTimestamp"
-
-
-@dataclass(frozen=True, slots=True)
-class OutgoingMessage:
-    """`delay` is in whole seconds, 0 to 900 (AWS limit)."""
-
-    body: str
-    delay: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,24 +52,26 @@ class SqsQueue:
 
     # Lazy, so that a process has metrics of the batchers that it uses.
     @cached_property
-    def _sends(self) -> Batcher[OutgoingMessage, None]:
+    def _sends(self) -> Batcher[Entry, None]:
+        return self._batcher(self._sends_name, "SendMessageBatch", item_result)
+
+    @cached_property
+    def _deletes(self) -> Batcher[Entry, None]:
+        return self._batcher("sqs deletes", "DeleteMessageBatch", _delete_result)
+
+    def _batcher(
+        self, name: str, operation: str, result: Callable[[EntryError | None], ItemResult[None]]
+    ) -> Batcher[Entry, None]:
         return Batcher(
-            self._sends_name,
-            self._send_batch,
+            name,
+            batch_commit(f"sqs:{operation}", partial(self._invoke_batch, operation), result),
             max_batch=MAX_BATCH,
             batching=self._batching,
             max_flushes=_MAX_FLUSHES,
         )
 
-    @cached_property
-    def _deletes(self) -> Batcher[str, None]:
-        return Batcher(
-            "sqs deletes",
-            self._delete_batch,
-            max_batch=MAX_BATCH,
-            batching=self._batching,
-            max_flushes=_MAX_FLUSHES,
-        )
+    async def _invoke_batch(self, operation: str, entries: list[dict[str, Any]]) -> dict[str, Any]:
+        return await self._sqs.invoke(operation, {"QueueUrl": self._url, "Entries": entries})
 
     async def send(self, body: str, *, delay: int = 0) -> None:
         """Return once SQS has stored the message; it is delivered after `delay` seconds, at most 900.
@@ -88,7 +82,10 @@ class SqsQueue:
 
     def send_nowait(self, body: str, *, delay: int = 0) -> asyncio.Future[None]:
         """Start a send without a task; the future ends as `send` would. Raises Overloaded at once."""
-        return self._sends.submit_nowait(OutgoingMessage(body, delay))
+        entry: dict[str, Any] = {"MessageBody": body}
+        if delay:
+            entry["DelaySeconds"] = delay
+        return self._sends.submit_nowait(entry)
 
     async def receive(
         self, count: int, *, wait: int, visibility_timeout: int | None = None
@@ -117,7 +114,7 @@ class SqsQueue:
 
     def delete_nowait(self, receipt: str) -> asyncio.Future[None]:
         """Start a delete without a task; the future ends as `delete` would. Raises Overloaded at once."""
-        return self._deletes.submit_nowait(receipt)
+        return self._deletes.submit_nowait({"ReceiptHandle": receipt})
 
     async def change_visibility(
         self, receipts: Sequence[str], seconds: int, *, within: float | None = None
@@ -163,51 +160,25 @@ class SqsQueue:
             f"sqs:{operation}", self._sqs.invoke(operation, arguments), seconds=seconds
         )
 
-    async def _batch(
-        self, operation: str, entries: Sequence[Mapping[str, Any]]
-    ) -> list[EntryError | None]:
-        def invoke(numbered: list[dict[str, Any]]) -> Any:
-            return self._sqs.invoke(operation, {"QueueUrl": self._url, "Entries": numbered})
-
-        return await call_batch(f"sqs:{operation}", invoke, entries)
-
-    async def _send_batch(self, batch: Sequence[OutgoingMessage]) -> Sequence[ItemResult[None]]:
-        entries = [
-            {"MessageBody": message.body, "DelaySeconds": message.delay}
-            if message.delay
-            else {"MessageBody": message.body}
-            for message in batch
-        ]
-        try:
-            errors = await self._batch("SendMessageBatch", entries)
-        except RequestRejected as rejection:
-            raise BatchRejected from rejection
-        return [entry_outcome(error) for error in errors]
-
-    async def _delete_batch(self, batch: Sequence[str]) -> Sequence[ItemResult[None]]:
-        entries = [{"ReceiptHandle": receipt} for receipt in batch]
-        try:
-            errors = await self._batch("DeleteMessageBatch", entries)
-        except RequestRejected as rejection:
-            raise BatchRejected from rejection
-        return [
-            # The receipt has expired.
-            OK if error is not None and error.sender_fault else entry_outcome(error)
-            for error in errors
-        ]
-
     async def _change_batches(
         self, batches: Iterator[Sequence[str]], seconds: int, answers: list[list[EntryError]]
     ) -> None:
+        operation = "ChangeMessageVisibilityBatch"
+        invoke = partial(self._invoke_batch, operation)
         for receipts in batches:
             entries = [
                 {"ReceiptHandle": receipt, "VisibilityTimeout": seconds} for receipt in receipts
             ]
             try:
-                errors = await self._batch("ChangeMessageVisibilityBatch", entries)
+                errors = await call_batch(f"sqs:{operation}", invoke, entries)
             except (DependencyUnavailable, RequestRejected) as error:
                 errors = [EntryError(type(error).__name__, str(error))]
             answers.append([error for error in errors if error is not None])
+
+
+def _delete_result(error: EntryError | None) -> ItemResult[None]:
+    """Count an expired receipt as success."""
+    return OK if error is not None and error.sender_fault else item_result(error)
 
 
 def _message(raw: Mapping[str, Any]) -> IncomingMessage:

@@ -8,15 +8,15 @@
         await plane.kubectl.run("scale", "deployment/imageservice-server", "--replicas=2", "-n", "imageservice")
         plane.kubeconfig                # Path, of an administrator
         plane.keda_metrics_url          # http://127.0.0.1:PORT/metrics of KEDA's operator (keda_*), plain HTTP
-        plane.kube_state_metrics_url    # http://127.0.0.1:PORT/metrics (kube_*), plain HTTP; None unless asked for
-        await plane.last_words()        # the ends of all logs, for a message of failure
+        plane.kube_state_metrics_url    # http://127.0.0.1:PORT/metrics (kube_*), plain HTTP; None unless requested
+        await plane.log_tails()         # the ends of all logs, for the message of a failed test
 
-It starts in 15 s once its programs are built, and takes them from the user's cache. The custom resources of KEDA and of
-the Prometheus operator are installed. Six nodes in three zones run every pod at once, Running and Ready, without a
-container; nothing else of a kubelet is there, and no metrics-server. Access control by roles and pod security are on.
+It starts in 15 s with cached programs. The custom resources of KEDA and of the Prometheus operator are installed.
+On six nodes in three zones every pod is Running and Ready at once, without a container. There is no kubelet and no
+metrics-server. Role-based access control and pod security are on.
 
-With KUBECONFIG in the environment nothing is started: `plane.ours` is False, the metrics' URLs are None, and that
-cluster needs KEDA and the Prometheus operator's custom resources.
+If KUBECONFIG is set, nothing is started: `plane.ours` is False, the URLs of metrics are None, and that cluster needs
+KEDA and the custom resources of the Prometheus operator.
 """
 
 from cluster.control_plane.binaries import BuildFailed

@@ -1,6 +1,6 @@
-"""Builds every program of the control plane, so that no test's time limit covers it: `python -m cluster.control_plane`.
+"""Build every program of the control plane before the tests: `python -m cluster.control_plane`.
 
-The first time takes 11 minutes on two cores, and up to 12 GB for Go's caches; afterwards nothing is left to do.
+The first build takes 11 minutes on two cores and up to 12 GB for the caches of Go. Later calls find all in the cache.
 """
 
 import sys
@@ -13,7 +13,7 @@ def main() -> int:
     try:
         build(kube_state_metrics=True)
     except BuildFailed as failed:
-        print(failed, file=sys.stderr)  # noqa: T201  what is missing is for a person
+        print(failed, file=sys.stderr)  # noqa: T201  a message for the user
         return 1
     return 0
 

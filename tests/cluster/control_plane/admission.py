@@ -1,4 +1,4 @@
-"""How the API server asks KEDA's webhooks before it takes an object of KEDA's kinds."""
+"""Register KEDA's admission webhooks at the API server."""
 
 import base64
 from pathlib import Path
@@ -9,12 +9,12 @@ import yaml
 SERVICE = "keda-admission-webhooks"
 
 
-def asked_at(manifest: Path, port: int, trusted: bytes) -> dict[str, Any]:
-    """Return KEDA's own ValidatingWebhookConfiguration, led to a port; blocking."""
+def webhook_configuration(manifest: Path, port: int, trusted: bytes) -> dict[str, Any]:
+    """Return the ValidatingWebhookConfiguration of KEDA, changed to a port. Blocking."""
     configuration: dict[str, Any] = yaml.safe_load(manifest.read_text(encoding="utf-8"))
     for webhook in configuration["webhooks"]:
         webhook["clientConfig"]["service"]["port"] = port
         webhook["clientConfig"]["caBundle"] = base64.b64encode(trusted).decode()
-        # KEDA ships it as Ignore. Here a webhook that does not answer must not pass for one that says yes.
+        # KEDA's default is Ignore. In a test a webhook without a response must not count as an acceptance.
         webhook["failurePolicy"] = "Fail"
     return configuration

@@ -1,4 +1,4 @@
-"""etcd and kube-apiserver, with role-based access control and the admission plugins that are on by default."""
+"""etcd and kube-apiserver, with role-based access control and the default admission plug-ins."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -11,7 +11,7 @@ from cluster.control_plane.workspace import Workspace
 
 
 async def start_api_server(workspace: Workspace, running: AsyncExitStack) -> Identity:
-    """Start both and wait until they serve; return the key that signs service accounts' tokens."""
+    """Start both and wait until they serve. Returns the key that signs the tokens of service accounts."""
     storage = await _start_etcd(workspace, running)
     tokens = await asyncio.to_thread(signing_pair, workspace.folder, "service-accounts")
     arguments = await asyncio.to_thread(_arguments, workspace, storage, tokens)
@@ -25,7 +25,7 @@ async def start_api_server(workspace: Workspace, running: AsyncExitStack) -> Ide
 
 
 async def _start_etcd(workspace: Workspace, running: AsyncExitStack) -> str:
-    """Return its URL. It keeps nothing for after the run, so that it need not wait for the disk."""
+    """Start etcd and return its URL. Its data is not needed after the run, so it does not fsync."""
     url = f"http://127.0.0.1:{free_port()}"
     program = await Program.start(
         await asyncio.to_thread(ETCD.binary, "server"),
@@ -54,11 +54,11 @@ def _arguments(workspace: Workspace, storage: str, tokens: Identity) -> list[str
         "--bind-address=127.0.0.1",
         "--advertise-address=127.0.0.1",
         f"--secure-port={workspace.server.rpartition(':')[2]}",
-        # A Service's endpoints may not be on loopback, and nothing here needs that of `kubernetes`.
+        # Endpoints of a Service may not be on loopback, and no program here uses the Service `kubernetes`.
         "--endpoint-reconciler-type=none",
         "--service-cluster-ip-range=10.96.0.0/16",
         "--authorization-mode=Node,RBAC",
-        # As on a real cluster, where it is the namespace's pod security that says no.
+        # As on a real cluster, where the pod security of the namespace refuses privileged pods.
         "--allow-privileged=true",
         f"--client-ca-file={workspace.authority.certificate}",
         *_pair("tls-cert-file", "tls-private-key-file", serving),

@@ -1,6 +1,6 @@
-"""The control plane's programs, each built once from its Go module into the user's cache.
+"""The programs of the control plane, each built once from its Go module into the user's cache.
 
-Every folder of tests/cluster/tools is a module with `tool` directives, whose go.mod and go.sum pin all that goes in.
+Every folder of tests/cluster/tools is a Go module with `tool` directives. Its go.mod and go.sum pin all dependencies.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from loadtest.tool_cache import tool_cache
 TOOLS = Path(__file__).parents[1] / "tools"
 _BUILD_SECONDS = 1_800
 _KUBERNETES = "k8s.io/kubernetes"
-# Where two programs of KEDA listen on every interface, without a flag for it: by program, a line and its replacement.
+# Two programs of KEDA listen on every interface and have no flag for that: per program, a line and its replacement.
 _ON_LOOPBACK = {
     "adapter": (
         'fmt.Sprintf(":%v", metricsAPIServerPort)',
@@ -28,12 +28,12 @@ _ON_LOOPBACK = {
 
 
 class BuildFailed(Exception):
-    """A program cannot be had here; `str()` is one line that says why."""
+    """A program cannot be built here. `str()` is one line with the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A folder of tests/cluster/tools, and the module whose version and files matter."""
+    """A folder of tests/cluster/tools, and the Go module that provides version and manifests."""
 
     name: str
     module: str
@@ -43,27 +43,25 @@ class Tool:
         return TOOLS / self.name
 
     def binary(self, program: str) -> Path:
-        """Return the path of a program, after building what is not in the cache; raise BuildFailed."""
+        """Return the path of a program. Build it if it is not in the cache. Raises BuildFailed."""
         return self._built() / program
 
     def source(self) -> Path:
-        """Return the module's own folder, which holds its manifests; it is read-only."""
+        """Return the read-only folder of the module, which has its manifests."""
         return Path(self._module()["Dir"])
 
     def version(self) -> str:
         return str(self._module()["Version"])
 
     def _module(self) -> dict[str, str]:
-        found: dict[str, str] = json.loads(self._go("mod", "download", "-json", self.module))
-        return found
+        module: dict[str, str] = json.loads(self._go("mod", "download", "-json", self.module))
+        return module
 
     def _built(self) -> Path:
-        made_of = b"".join((self.folder / name).read_bytes() for name in ("go.mod", "go.sum"))
+        inputs = b"".join((self.folder / name).read_bytes() for name in ("go.mod", "go.sum"))
         changes = _ON_LOOPBACK if self == KEDA else {}
-        made_of += f"{self._link_flags()}{changes}".encode()
-        folder = (
-            tool_cache() / "cluster" / f"{self.name}-{hashlib.sha256(made_of).hexdigest()[:12]}"
-        )
+        inputs += f"{self._link_flags()}{changes}".encode()
+        folder = tool_cache() / "cluster" / f"{self.name}-{hashlib.sha256(inputs).hexdigest()[:12]}"
         if not folder.exists():
             print(f"building {self.name} (once; minutes when nothing is cached) …", flush=True)  # noqa: T201
             folder.parent.mkdir(parents=True, exist_ok=True)
@@ -71,25 +69,25 @@ class Tool:
         return folder
 
     def _build(self, folder: Path) -> None:
-        # Into a place of its own first, so that nobody sees half of it.
-        with tempfile.TemporaryDirectory(dir=folder.parent) as place:
-            made = Path(place) / "bin"
-            linked = f"-ldflags={self._link_flags()}"
-            self._go("install", linked, "tool", GOBIN=str(made))
+        # Build in a temporary folder first, so that no other process sees an incomplete build.
+        with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
+            built = Path(temporary) / "bin"
+            flags = f"-ldflags={self._link_flags()}"
+            self._go("install", flags, "tool", GOBIN=str(built))
             for program in _ON_LOOPBACK if self == KEDA else ():
-                source = self._on_loopback(program, Path(place))
-                self._go("build", linked, "-o", str(made / program), str(source))
+                source = self._on_loopback(program, Path(temporary))
+                self._go("build", flags, "-o", str(built / program), str(source))
             try:
-                made.rename(folder)
+                built.rename(folder)
             except OSError:
-                # Another run was faster, and its programs are the same.
+                # A concurrent run has built the same programs.
                 if not folder.exists():
                     raise
 
     def _link_flags(self) -> str:
         if self.module != _KUBERNETES:
             return "-s -w"
-        # Without these it calls itself v0.0.0-master, by which clients would judge what it can do.
+        # Without these it reports v0.0.0-master, and clients derive its features from the version.
         version = self.version()
         major, minor, _ = version.removeprefix("v").split(".")
         named = {"gitVersion": version, "gitMajor": major, "gitMinor": minor}
@@ -97,13 +95,13 @@ class Tool:
             ["-s -w", *(f"-X k8s.io/component-base/version.{k}={v}" for k, v in named.items())]
         )
 
-    def _on_loopback(self, program: str, place: Path) -> Path:
-        """Write a program with its address changed; a file that is named may be built from anywhere."""
+    def _on_loopback(self, program: str, folder: Path) -> Path:
+        """Write the source of a program with its address changed. Go builds a named file in any folder."""
         line, replacement = _ON_LOOPBACK[program]
         text = (self.source() / "cmd" / program / "main.go").read_text(encoding="utf-8")
         if text.count(line) != 1:
             raise BuildFailed(f"{self.name}: its {program} no longer says {line}")
-        changed = place / f"{program}.go"
+        changed = folder / f"{program}.go"
         changed.write_text(text.replace(line, replacement), encoding="utf-8")
         return changed
 

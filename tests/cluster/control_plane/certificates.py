@@ -1,4 +1,4 @@
-"""A certificate authority of the control plane's own, on P-256 keys that a folder keeps."""
+"""A certificate authority for the control plane, with P-256 keys in a folder."""
 
 import datetime as dt
 import ipaddress
@@ -12,9 +12,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-_LIFE = dt.timedelta(days=1)
-# Clocks of one machine agree; this is for a run that begins within the second.
-_EARLIER = dt.timedelta(minutes=1)
+_LIFETIME = dt.timedelta(days=1)
+# All programs use one clock; the margin is for certificates that are used within the second of their creation.
+_BACKDATED = dt.timedelta(minutes=1)
 _LOOPBACK = ("localhost", "127.0.0.1")
 
 
@@ -28,7 +28,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """Signs for one folder. `certificate` is what others must trust."""
+    """Signs certificates and writes them to one folder. Clients must trust `certificate`."""
 
     folder: Path
     name: str
@@ -52,7 +52,7 @@ class Authority:
     def issue(
         self, common_name: str, *, groups: Iterable[str] = (), hosts: Iterable[str] = ()
     ) -> Identity:
-        """Sign a certificate for a user in `groups`, who may also serve at loopback and at `hosts`."""
+        """Sign a certificate for a user in `groups`, valid as a server certificate for loopback and `hosts`."""
         key = ec.generate_private_key(ec.SECP256R1())
         names = x509.SubjectAlternativeName([_general_name(host) for host in (*_LOOPBACK, *hosts)])
         usages = [ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]
@@ -81,7 +81,7 @@ def write_key(key: ec.EllipticCurvePrivateKey, path: Path) -> Path:
 
 
 def signing_pair(folder: Path, name: str) -> Identity:
-    """Write a key and its public half, by which service accounts' tokens are signed and checked."""
+    """Write the private and public key that sign and verify the tokens of service accounts."""
     key = ec.generate_private_key(ec.SECP256R1())
     public = folder / f"{name}.pub"
     public.write_bytes(
@@ -93,7 +93,7 @@ def signing_pair(folder: Path, name: str) -> Identity:
 
 
 def _subject(common_name: str, groups: Iterable[str]) -> x509.Name:
-    # Kubernetes reads the user from the common name, and the groups from the organisations.
+    # Kubernetes reads the user from the common name and the groups from the organisations.
     organisations = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, group) for group in groups]
     return x509.Name([*organisations, x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
 
@@ -115,6 +115,6 @@ def _unsigned(
         .issuer_name(issuer)
         .public_key(public)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _EARLIER)
-        .not_valid_after(now + _LIFE)
+        .not_valid_before(now - _BACKDATED)
+        .not_valid_after(now + _LIFETIME)
     )

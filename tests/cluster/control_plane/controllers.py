@@ -1,4 +1,4 @@
-"""kube-controller-manager, kube-scheduler, and kwok, whose nodes run every pod at once and ready."""
+"""kube-controller-manager, kube-scheduler, and kwok, on whose nodes every pod is ready at once."""
 
 import asyncio
 from collections.abc import Iterable
@@ -26,7 +26,7 @@ _STAGES = (
 async def start_controllers(
     workspace: Workspace, tokens: Identity, running: AsyncExitStack
 ) -> None:
-    """Start all three; wait until those that have a probe answer it."""
+    """Start all three. Wait until those with a probe are ready."""
     await asyncio.gather(
         _start_controller(
             workspace,
@@ -34,7 +34,7 @@ async def start_controllers(
             "kube-controller-manager",
             f"--root-ca-file={workspace.authority.certificate}",
             f"--service-account-private-key-file={tokens.key}",
-            # As on a real cluster: the autoscaler may only do what its own account may.
+            # As on a real cluster: the autoscaler has only the permissions of its own account.
             "--use-service-account-credentials",
         ),
         _start_controller(workspace, running, "kube-scheduler"),
@@ -87,7 +87,7 @@ def _stages() -> list[Path]:
 
 
 def nodes() -> Iterable[dict[str, Any]]:
-    """Yield the nodes: of EKS's common size, m7i.xlarge, in three zones."""
+    """Yield the nodes in three zones. Their size is m7i.xlarge, a common size on EKS."""
     size = {"cpu": "4", "memory": "16Gi", "pods": "58", "ephemeral-storage": "20Gi"}
     for zone in ZONES:
         for number in range(NODES_PER_ZONE):

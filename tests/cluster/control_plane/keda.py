@@ -1,4 +1,4 @@
-"""KEDA's operator, metrics adapter and admission webhooks on this machine, installed as its own manifests say."""
+"""KEDA's operator, metrics adapter and admission webhooks on this machine, installed with its own manifests."""
 
 import asyncio
 import base64
@@ -27,7 +27,7 @@ _AVAILABLE_SECONDS = 90
 
 
 async def start_keda(workspace: Workspace, kubectl: Kubectl, running: AsyncExitStack) -> str:
-    """Install and start it; return the URL of its operator's Prometheus metrics once external metrics are served."""
+    """Install and start KEDA, and wait until external metrics are served. Returns the metrics URL of its operator."""
     await _install(kubectl)
     certificates = await asyncio.to_thread(_certificates, workspace)
     kubeconfig = await asyncio.to_thread(workspace.kubeconfig, _ACCOUNT, _GROUPS)
@@ -47,15 +47,15 @@ async def _install(kubectl: Kubectl) -> None:
 
 
 def _certificates(workspace: Workspace) -> Path:
-    """Lay out what KEDA finds in its secret: the authority, and one certificate that all its programs show."""
+    """Write the content of KEDA's secret: the authority, and one server certificate for all its programs."""
     folder = workspace.folder / "keda-certificates"
     folder.mkdir()
     hosts = [f"{service}.{NAMESPACE}.svc" for service in (_ADAPTER, admission.SERVICE)]
-    shown = workspace.authority.issue("keda", hosts=hosts)
+    identity = workspace.authority.issue("keda", hosts=hosts)
     for source, name in (
         (workspace.authority.certificate, "ca.crt"),
-        (shown.certificate, "tls.crt"),
-        (shown.key, "tls.key"),
+        (identity.certificate, "tls.crt"),
+        (identity.key, "tls.key"),
     ):
         shutil.copy(source, folder / name)
     return folder
@@ -63,7 +63,7 @@ def _certificates(workspace: Workspace) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class _Keda:
-    """Its programs, which share an account and a certificate as they do in a cluster."""
+    """The programs of KEDA. They share an account and a certificate, as in a cluster."""
 
     workspace: Workspace
     certificates: Path
@@ -71,7 +71,7 @@ class _Keda:
     running: AsyncExitStack
 
     async def start_operator(self) -> tuple[str, str]:
-        """Return the address of its metrics service for the adapter, and the URL of its Prometheus metrics."""
+        """Start the operator. Returns the address of its metrics service and the URL of its Prometheus metrics."""
         metrics, probe, service = (f"127.0.0.1:{free_port()}" for _ in range(3))
         program = await self._start(
             "operator",
@@ -79,7 +79,7 @@ class _Keda:
             f"--metrics-bind-address={metrics}",
             f"--health-probe-bind-address={probe}",
             f"--metrics-service-bind-address={service}",
-            # The certificates are ours, and the API service is written with their authority.
+            # We provide the certificates and register the API service with their authority.
             "--enable-cert-rotation=false",
             "--enable-apiservice-patching=false",
             "--enable-webhook-patching=false",
@@ -89,7 +89,7 @@ class _Keda:
         return service, f"http://{metrics}/metrics"
 
     async def start_adapter(self, service: str, kubectl: Kubectl) -> None:
-        """Wait until the API server has found it too."""
+        """Start the metrics adapter and wait until the API server has found it."""
         port = free_port()
         uses = ("authentication", "authorization", "lister")
         program = await self._start(
@@ -105,17 +105,17 @@ class _Keda:
             f"--tls-private-key-file={self.certificates / 'tls.key'}",
         )
         trusted = await asyncio.to_thread(self.workspace.authority.certificate.read_bytes)
-        await kubectl.apply_objects(_reached_at(port, trusted))
+        await kubectl.apply_objects(_api_service(port, trusted))
 
         async def available() -> bool:
-            told = (await kubectl.get("apiservice", API_SERVICE)).get("status", {})
-            conditions = told.get("conditions", ())
+            status = (await kubectl.get("apiservice", API_SERVICE)).get("status", {})
+            conditions = status.get("conditions", ())
             return any(c["type"] == "Available" and c["status"] == "True" for c in conditions)
 
         await program.until(available, "serve external metrics", seconds=_AVAILABLE_SECONDS)
 
     async def start_webhooks(self, kubectl: Kubectl) -> None:
-        """Wait until they listen: from then on no object of KEDA's kinds is taken without their word."""
+        """Start the webhooks and register them. From then on they validate every object of KEDA's kinds."""
         port, probe = free_port(), f"127.0.0.1:{free_port()}"
         program = await self._start(
             "webhooks",
@@ -127,8 +127,10 @@ class _Keda:
         await program.listens(port)
         trusted = await asyncio.to_thread(self.workspace.authority.certificate.read_bytes)
         manifest = await asyncio.to_thread(KEDA.source) / "config" / "webhooks" / _WEBHOOKS
-        asked = await asyncio.to_thread(admission.asked_at, manifest, port, trusted)
-        await kubectl.apply_objects([_on_this_machine(admission.SERVICE, port), asked])
+        configuration = await asyncio.to_thread(
+            admission.webhook_configuration, manifest, port, trusted
+        )
+        await kubectl.apply_objects([_local_service(admission.SERVICE, port), configuration])
 
     async def _start(self, program: str, name: str, *arguments: str) -> Program:
         started = await Program.start(
@@ -142,7 +144,7 @@ class _Keda:
                 "POD_NAMESPACE": NAMESPACE,
                 "KEDA_CLUSTER_OBJECT_NAMESPACE": NAMESPACE,
                 "WATCH_NAMESPACE": "",
-                # Without it the SDK looks for a role at an address that no machine outside AWS has.
+                # Without it the SDK asks the EC2 metadata service, which exists only in AWS.
                 "AWS_EC2_METADATA_DISABLED": "true",
             },
         )
@@ -150,11 +152,11 @@ class _Keda:
         return started
 
 
-def _reached_at(port: int, trusted: bytes) -> list[dict[str, Any]]:
-    """Return how the API server finds the adapter."""
+def _api_service(port: int, trusted: bytes) -> list[dict[str, Any]]:
+    """Return the Service and the APIService that lead the API server to the adapter."""
     group, version = "external.metrics.k8s.io", "v1beta1"
     return [
-        _on_this_machine(_ADAPTER, port),
+        _local_service(_ADAPTER, port),
         {
             "apiVersion": "apiregistration.k8s.io/v1",
             "kind": "APIService",
@@ -171,8 +173,8 @@ def _reached_at(port: int, trusted: bytes) -> list[dict[str, Any]]:
     ]
 
 
-def _on_this_machine(service: str, port: int) -> dict[str, Any]:
-    """Return a Service for a port of loopback, where endpoints may not be; an external name is not looked into."""
+def _local_service(service: str, port: int) -> dict[str, Any]:
+    """Return a Service for a port on loopback: an external name, because endpoints may not be on loopback."""
     return {
         "apiVersion": "v1",
         "kind": "Service",

@@ -1,4 +1,4 @@
-"""kubectl on one cluster."""
+"""kubectl for one cluster."""
 
 import asyncio
 import json
@@ -15,19 +15,19 @@ _SECONDS = 120.0
 
 
 class Refused(Exception):
-    """kubectl ended with an error; `str()` is what it said."""
+    """kubectl failed. `str()` has its error output."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kubectl:
-    """Runs commands as the user of a kubeconfig. `cache` is where it keeps what it learns of the API."""
+    """Runs commands as the user of a kubeconfig. `cache` is its folder for API discovery."""
 
     program: Path
     kubeconfig: Path
     cache: Path | None = None
 
     async def run(self, *arguments: str, stdin: str = "") -> str:
-        """Run a command and return what it prints; raise Refused."""
+        """Run a command and return its output. Raises Refused."""
         process = await asyncio.create_subprocess_exec(
             str(self.program),
             *arguments,
@@ -53,7 +53,7 @@ class Kubectl:
         return {"KUBECONFIG": str(self.kubeconfig), **cache}
 
     async def apply(self, *arguments: str) -> str:
-        """Apply on the server's side, where each object is validated in full."""
+        """Apply on the server side with full validation of each object."""
         return await self.run("apply", "--server-side", "--validate=strict", *arguments)
 
     async def apply_objects(self, objects: Iterable[Mapping[str, Any]]) -> str:
@@ -63,5 +63,5 @@ class Kubectl:
         )
 
     async def get(self, *arguments: str) -> Any:
-        """Return an object, or a list of them, as the server has it."""
+        """Return an object, or a list of objects, from the server."""
         return json.loads(await self.run("get", *arguments, "--output", "json"))

@@ -1,4 +1,4 @@
-"""The control plane as a whole: started in order, ended in reverse, or taken as it is where KUBECONFIG names one."""
+"""The whole control plane: started in order and stopped in reverse order, or the existing one of KUBECONFIG."""
 
 import asyncio
 import os
@@ -37,11 +37,11 @@ _PROGRAMS: tuple[tuple[Tool, str], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class ControlPlane:
-    """A running cluster. What is None is not known of a cluster that somebody else runs."""
+    """A running cluster. The fields that are None are not known for the cluster of KUBECONFIG."""
 
     kubectl: Kubectl
     ours: bool
-    """Whether this process started it: then nodes are fake, and pods are Running and Ready without a container."""
+    """Whether this process started it. Then its nodes are fake, and pods are Running and Ready without a container."""
     keda_metrics_url: str | None = None
     kube_state_metrics_url: str | None = None
     logs: Path | None = None
@@ -50,14 +50,14 @@ class ControlPlane:
     def kubeconfig(self) -> Path:
         return self.kubectl.kubeconfig
 
-    async def last_words(self) -> str:
-        """Return the end of every program's log, for the message of a test that waited in vain."""
+    async def log_tails(self) -> str:
+        """Return the end of the log of every program, for the message of a failed test."""
         return "" if self.logs is None else await asyncio.to_thread(_tails, self.logs)
 
 
 @asynccontextmanager
 async def control_plane(*, kube_state_metrics: bool = False) -> AsyncIterator[ControlPlane]:
-    """Start a control plane with KEDA, or lend the one that KUBECONFIG names; raise BuildFailed, ControlPlaneFailed."""
+    """Start a control plane with KEDA, or yield the one of KUBECONFIG. Raises BuildFailed, ControlPlaneFailed."""
     given = os.environ.get("KUBECONFIG")
     if given:
         program = await asyncio.to_thread(KUBERNETES.binary, "kubectl")
@@ -71,12 +71,12 @@ async def control_plane(*, kube_state_metrics: bool = False) -> AsyncIterator[Co
 
 
 def _tails(logs: Path) -> str:
-    told = ((log.stem, log.read_text(errors="replace")) for log in sorted(logs.iterdir()))
-    return "\n".join(f"== {name}\n{text[-_TAIL_CHARACTERS:]}" for name, text in told)
+    texts = ((log.stem, log.read_text(errors="replace")) for log in sorted(logs.iterdir()))
+    return "\n".join(f"== {name}\n{text[-_TAIL_CHARACTERS:]}" for name, text in texts)
 
 
 def build(*, kube_state_metrics: bool) -> None:
-    """Build before anything runs, so that no deadline covers minutes of compiling."""
+    """Build all programs before the start, so that no timeout includes minutes of compilation."""
     for tool, program in _PROGRAMS:
         tool.binary(program)
     if kube_state_metrics:

@@ -1,4 +1,4 @@
-"""A program of the control plane as a child process that leaves with its parent, and whose last words are kept."""
+"""A program of the control plane as a child process that dies with its parent and writes a log."""
 
 import asyncio
 import os
@@ -22,12 +22,12 @@ _TAIL_BYTES = 3_000
 
 
 class ControlPlaneFailed(Exception):
-    """A program ended, or something was not so in time; `str()` has the last words of who knows why."""
+    """A program ended, or a condition did not hold in time. `str()` has the end of its log."""
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A running program. Start it by `start`, end it by `stop`."""
+    """A running program. `start` creates it and `stop` ends it."""
 
     name: str
     process: Process
@@ -38,17 +38,17 @@ class Program:
         cls, path: Path, *arguments: str, name: str, logs: Path, environment: Mapping[str, str]
     ) -> Self:
         log = logs / f"{name}.log"
-        leash = await asyncio.to_thread(_leash)
+        wrapper = await asyncio.to_thread(_parent_death_wrapper)
         with await asyncio.to_thread(log.open, "wb") as out:
             process = await asyncio.create_subprocess_exec(
-                *leash,
+                *wrapper,
                 str(path),
                 *arguments,
                 env={**without_aws(os.environ), **environment},
                 stdin=DEVNULL,
                 stdout=out,
                 stderr=STDOUT,
-                # The terminal's Ctrl-C is for the parent, which then ends its children in order.
+                # Ctrl-C in the terminal reaches only the parent, which then stops its children in order.
                 start_new_session=True,
             )
         return cls(name, process, log)
@@ -56,7 +56,7 @@ class Program:
     async def answers(
         self, url: str, *, authority: Path | None = None, seconds: float = 90
     ) -> None:
-        """Wait until a GET of `url` is answered by 200, as its probe would."""
+        """Wait until a GET of `url` returns 200, like a probe."""
         context = None if authority is None else await asyncio.to_thread(_trust, authority)
         connector = aiohttp.TCPConnector(ssl=context if context is not None else True)
         async with aiohttp.ClientSession(connector=connector) as session:
@@ -71,7 +71,7 @@ class Program:
             await self.until(ready, f"answer at {url}", seconds=seconds)
 
     async def listens(self, port: int, *, seconds: float = 60) -> None:
-        """Wait until it takes connections on a port of loopback."""
+        """Wait until it accepts connections on a port on loopback."""
 
         async def ready() -> bool:
             try:
@@ -84,28 +84,28 @@ class Program:
         await self.until(ready, f"listen on port {port}", seconds=seconds)
 
     async def until(
-        self, condition: Callable[[], Awaitable[bool]], what: str, *, seconds: float
+        self, condition: Callable[[], Awaitable[bool]], action: str, *, seconds: float
     ) -> None:
-        """Wait until the condition holds; raise ControlPlaneFailed when the program ends before, or in `seconds`."""
+        """Wait until the condition holds. Raises ControlPlaneFailed if the program ends first or after `seconds`."""
         end = time.monotonic() + seconds
         while not await condition():
             if self.process.returncode is not None:
                 raise ControlPlaneFailed(
-                    f"{self.name} ended before it did {what}: {await self.words()}"
+                    f"{self.name} ended before it did {action}: {await self.log_tail()}"
                 )
             if time.monotonic() > end:
                 raise ControlPlaneFailed(
-                    f"{self.name} does not {what} after {seconds:g} s: {await self.words()}"
+                    f"{self.name} does not {action} after {seconds:g} s: {await self.log_tail()}"
                 )
             await asyncio.sleep(_POLL_SECONDS)
 
-    async def words(self) -> str:
+    async def log_tail(self) -> str:
         """Return the end of its log."""
         content = await asyncio.to_thread(self.log.read_bytes)
         return content[-_TAIL_BYTES:].decode(errors="replace")
 
     async def stop(self) -> None:
-        """End it, by SIGKILL if SIGTERM does not within 15 s."""
+        """Stop it with SIGTERM, and with SIGKILL after 15 s."""
         with suppress(ProcessLookupError):
             self.process.terminate()
         try:
@@ -116,8 +116,8 @@ class Program:
             await self.process.wait()
 
 
-def _leash() -> list[str]:
-    """Return what makes the kernel end a child whose parent was killed; only Linux has it."""
+def _parent_death_wrapper() -> list[str]:
+    """Return a command prefix that makes the kernel kill the child if its parent dies. Empty except on Linux."""
     setpriv = shutil.which("setpriv")
     return [] if setpriv is None else [setpriv, "--pdeathsig", "KILL", "--"]
 

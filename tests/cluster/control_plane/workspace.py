@@ -1,4 +1,4 @@
-"""What every program of the control plane stands on: a folder, an authority, the API server's address."""
+"""Shared parts of all programs of the control plane: a folder, an authority, the address of the API server."""
 
 import json
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ ADMIN = ("admin", ("system:masters",))
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """`folder` keeps certificates and kubeconfigs, `logs` one log for each program. Blocking: files are written."""
+    """`folder` has certificates and kubeconfigs, `logs` one log per program. Blocking: it writes files."""
 
     folder: Path
     logs: Path
@@ -27,7 +27,7 @@ class Workspace:
         return cls(folder, logs, Authority.create(folder, "ca"), f"https://127.0.0.1:{port}")
 
     def kubeconfig(self, user: str, groups: tuple[str, ...] = ()) -> Path:
-        """Write a kubeconfig for a user who is known by a certificate."""
+        """Write a kubeconfig for a user who authenticates with a certificate."""
         identity = self.authority.issue(user, groups=groups)
         path = self.folder / f"{identity.certificate.stem}.kubeconfig"
         path.touch(mode=0o600)

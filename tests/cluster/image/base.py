@@ -1,4 +1,4 @@
-"""A base for the image where no registry can be reached: Debian by debootstrap, made once into the user's cache."""
+"""A base image built with debootstrap, for machines without a registry. It is built once into the user's cache."""
 
 import hashlib
 import os
@@ -12,39 +12,39 @@ from loadtest.tool_cache import tool_cache
 
 _SUITE = "bookworm"
 _OPTIONS = ("--variant=minbase", "--include=ca-certificates,python3,python3-venv")
-# Devices are the runtime's to make; the rest is apt's own memory.
-_LEFT_OUT = ("./dev/*", "./proc/*", "./sys/*", "./var/cache/apt/*", "./var/lib/apt/lists/*")
+# The container runtime creates the devices; the other paths are caches of apt.
+_EXCLUDED = ("./dev/*", "./proc/*", "./sys/*", "./var/cache/apt/*", "./var/lib/apt/lists/*")
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 class BaseFailed(Exception):
-    """debootstrap or tar ended badly, with its last words."""
+    """debootstrap or tar failed. `str()` has the end of its output."""
 
 
 def import_base(docker: Docker, tag: str) -> None:
-    """Make the base known to the daemon as `tag`; raise ToolMissing or BaseFailed."""
+    """Import the base into the daemon as `tag`. Raises ToolMissing, BaseFailed."""
     docker("import", "--change", f"ENV PATH={_PATH}", str(_archive()), tag)
 
 
 def _archive() -> Path:
-    made_of = " ".join((_SUITE, *_OPTIONS, *_LEFT_OUT)).encode()
-    archive = tool_cache() / f"base-{hashlib.sha256(made_of).hexdigest()[:12]}.tar"
+    inputs = " ".join((_SUITE, *_OPTIONS, *_EXCLUDED)).encode()
+    archive = tool_cache() / f"base-{hashlib.sha256(inputs).hexdigest()[:12]}.tar"
     if not archive.exists():
-        _make(archive)
+        _build(archive)
     return archive
 
 
-def _make(archive: Path) -> None:
-    # Debian keeps it where only root looks, and only root can run it.
+def _build(archive: Path) -> None:
+    # debootstrap is in a folder that is only on root's PATH, and only root can run it.
     if os.geteuid() != 0 or shutil.which("debootstrap") is None:
-        raise ToolMissing(f"a base is made by debootstrap, as root: {PACKAGES}")
+        raise ToolMissing(f"debootstrap builds the base, as root: {PACKAGES}")
     archive.parent.mkdir(parents=True, exist_ok=True)
-    # Into a place of its own first, so that nobody sees half of it.
-    with tempfile.TemporaryDirectory(dir=archive.parent) as place:
-        root, packed = Path(place) / "root", Path(place) / "base.tar"
+    # Build in a temporary folder first, so that no other process sees an incomplete archive.
+    with tempfile.TemporaryDirectory(dir=archive.parent) as folder:
+        root, packed = Path(folder) / "root", Path(folder) / "base.tar"
         _run("debootstrap", *_OPTIONS, _SUITE, str(root))
-        left_out = (f"--exclude={pattern}" for pattern in _LEFT_OUT)
-        _run("tar", "--create", "--file", str(packed), *left_out, "--directory", str(root), ".")
+        excluded = (f"--exclude={pattern}" for pattern in _EXCLUDED)
+        _run("tar", "--create", "--file", str(packed), *excluded, "--directory", str(root), ".")
         packed.rename(archive)
 
 

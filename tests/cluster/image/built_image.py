@@ -1,4 +1,4 @@
-"""The image, built as its Dockerfile says, and how to run it."""
+"""Build the image from its Dockerfile, and run Python in it."""
 
 import json
 import uuid
@@ -19,7 +19,7 @@ HARDENED = (
     *("--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
     *("--memory", "1g", "--memory-swap", "1g", "--cpus", "1", "--pids-limit", "256"),
 )
-"""What a restricted pod is given: memory without swap, one CPU, and nothing to write on but /tmp."""
+"""The limits of a restricted pod: memory without swap, one CPU, and only /tmp is writable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +29,15 @@ class BuiltImage:
     base: str
 
     def configuration(self) -> dict[str, Any]:
-        """What the image says of itself: user, entry point, labels, size in bytes."""
+        """Return the configuration of the image: user, entry point, labels, size in bytes."""
         return self._inspect(self.tag)
 
     def added_bytes(self) -> int:
-        """Bytes on top of the base."""
+        """Return the size of the image without its base, in bytes."""
         return int(self._inspect(self.tag)["Size"]) - int(self._inspect(self.base)["Size"])
 
     def python(self, source: str, *options: str) -> str:
-        """What a program prints that the image's Python runs, in a container as hardened as ours."""
+        """Run a program with the Python of the image in a hardened container, and return its output."""
         network = ("--network", "none")
         container = ("run", "--rm", *network, *HARDENED, *options, "--entrypoint", "python")
         return self.docker(*container, self.tag, "-c", source)
@@ -49,7 +49,7 @@ class BuiltImage:
 
 @contextmanager
 def built_image(docker: Docker, folder: Path) -> Iterator[BuiltImage]:
-    """Build it on a base of Debian; a daemon that is not ours keeps neither."""
+    """Build the image on a Debian base. Both are removed afterwards, because the daemon may not be ours."""
     unique = uuid.uuid4().hex[:10]
     image = BuiltImage(docker, f"imageservice:{unique}", f"imageservice-base:{unique}")
     import_base(docker, image.base)

@@ -1,4 +1,4 @@
-"""One daemon and one build for all tests of the image."""
+"""Fixtures: one daemon and one build for all tests of the image."""
 
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -30,7 +30,7 @@ def pytest_terminal_summary(
 
 @pytest.fixture(scope="session")
 def docker() -> Iterator[Docker]:
-    # Not pytest's own folder, which would be kept: this one holds some gigabytes.
+    # Not tmp_path: pytest would keep the folder, which has a size of gigabytes.
     with (
         tempfile.TemporaryDirectory(prefix="imageservice-docker-") as folder,
         docker_daemon(Path(folder)) as running,
@@ -54,5 +54,5 @@ async def contained(
 
 @pytest.fixture(scope="session")
 def figures(pytestconfig: pytest.Config) -> Figures:
-    """What is measured, told at the end of the run."""
+    """Measurements that are printed at the end of the run."""
     return pytestconfig.stash[FIGURES]

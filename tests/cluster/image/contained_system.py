@@ -1,4 +1,4 @@
-"""The whole system out of the image: a server and consumers in hardened containers, on a stack of their own."""
+"""The whole system from the image: a server and consumers in hardened containers, with their own stack."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ _POLL_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """`process` is its `docker run`: it passes signals on, and ends with the container's status."""
+    """`process` is its `docker run`. It forwards signals and ends with the exit status of the container."""
 
     image: BuiltImage
     name: str
@@ -30,16 +30,16 @@ class Container:
     process: Process
 
     async def signal(self, name: str) -> None:
-        """Return once the signal has been sent."""
+        """Send a signal to the container."""
         await asyncio.to_thread(self.image.docker, "kill", "--signal", name, self.name)
 
     async def stop(self, seconds: int) -> int:
-        """End it as an operator does, killed after `seconds`; answer its exit status."""
+        """Run `docker stop`, which kills the container after `seconds`. Returns its exit status."""
         await asyncio.to_thread(self.image.docker, "stop", "--time", str(seconds), self.name)
         return await self.process.wait()
 
     async def metrics(self) -> str:
-        """What Prometheus reads, as soon as it is served."""
+        """Return the metrics page as soon as it is served."""
         while True:
             try:
                 return await _get(f"http://127.0.0.1:{self.metrics_port}/metrics")
@@ -49,20 +49,20 @@ class Container:
                 await asyncio.sleep(_POLL_S)
 
     async def state(self) -> dict[str, Any]:
-        told = await asyncio.to_thread(self.image.docker, "container", "inspect", self.name)
-        (container,) = json.loads(told)
+        output = await asyncio.to_thread(self.image.docker, "container", "inspect", self.name)
+        (container,) = json.loads(output)
         return dict(container["State"])
 
     async def resident_bytes(self) -> tuple[int, int]:
-        """Memory of its process, now and at its highest."""
+        """Return the resident memory of its process now, and its maximum, in bytes."""
         path = Path("/proc", str((await self.state())["Pid"]), "status")
-        told = await asyncio.to_thread(path.read_text, encoding="utf-8")
-        fields = dict(line.split(":\t") for line in told.splitlines() if line.startswith("Vm"))
+        text = await asyncio.to_thread(path.read_text, encoding="utf-8")
+        fields = dict(line.split(":\t") for line in text.splitlines() if line.startswith("Vm"))
         return _bytes(fields["VmRSS"]), _bytes(fields["VmHWM"])
 
 
-def _bytes(told: str) -> int:
-    return int(told.strip().removesuffix(" kB")) * 1024
+def _bytes(value: str) -> int:
+    return int(value.strip().removesuffix(" kB")) * 1024
 
 
 async def _get(url: str) -> str:
@@ -72,7 +72,7 @@ async def _get(url: str) -> str:
 
 @dataclass(slots=True, kw_only=True)
 class ContainedSystem(System):
-    """Starts containers where a System starts processes."""
+    """A System that starts containers instead of processes."""
 
     image: BuiltImage
     containers: list[Container] = field(default_factory=list)
@@ -94,7 +94,7 @@ class ContainedSystem(System):
         return self.containers[-1]
 
     async def remove(self) -> None:
-        """Remove what is left of all containers, running or not."""
+        """Remove all containers, running or not."""
         names = [container.name for container in self.containers]
         if names:
             await asyncio.to_thread(self.image.docker, "rm", "--force", *names)
@@ -129,9 +129,9 @@ class ContainedSystem(System):
 async def contained_system(
     image: BuiltImage, aws: RecordingAws, *, endpoint: str | None = None, **parameters: str
 ) -> AsyncIterator[ContainedSystem]:
-    """As `harness.system.system`. Nothing is left of it, also where a container does not leave cleanly."""
+    """Run a ContainedSystem, like `harness.system.system`. All containers are removed, even if one does not stop."""
     stack = await aws.deploy(f"t{uuid.uuid4().hex[:10]}", **parameters)
-    # No engine: containers share no folder in which there could be a file of SQLite's.
+    # No search engine: the containers share no folder for a SQLite file.
     running = ContainedSystem(aws, stack, endpoint or aws.endpoint, {}, image=image)
     try:
         yield running

@@ -1,4 +1,4 @@
-"""A Docker daemon of the test's own: no network of its own, nothing in the machine's firewall, all in one folder."""
+"""A Docker daemon per test run: without a bridge network, without firewall rules, with all its data in one folder."""
 
 import os
 import shutil
@@ -15,13 +15,13 @@ _READY_S = 60.0
 _STOP_S = 60.0
 _POLL_S = 0.1
 
-# It ends when the shell's standard input does, so also after kill -9 of this process.
-_ON_A_LEASH = 'dockerd "$@" & daemon=$!; read -r _; kill "$daemon"; wait "$daemon"'
+# The shell stops the daemon when its standard input is closed, so also after kill -9 of this process.
+_STOP_WITH_PARENT = 'dockerd "$@" & daemon=$!; read -r _; kill "$daemon"; wait "$daemon"'
 
 
 @contextmanager
 def docker_daemon(folder: Path) -> Iterator[Docker]:
-    """The daemon that DOCKER_HOST names, or one that lives in `folder` until the block ends.
+    """Yield the daemon in DOCKER_HOST, or run a daemon with its data in `folder` while the block runs.
 
     Raises ToolMissing.
     """
@@ -33,11 +33,11 @@ def docker_daemon(folder: Path) -> Iterator[Docker]:
     docker = Docker.at(f"unix://{folder}/docker.sock")
     with (folder / "dockerd.log").open("wb") as log:
         process = subprocess.Popen(
-            ["sh", "-c", _ON_A_LEASH, "dockerd", *_options(folder), "--host", docker.host],  # noqa: S607
+            ["sh", "-c", _STOP_WITH_PARENT, "dockerd", *_options(folder), "--host", docker.host],  # noqa: S607
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,
-            # The terminal's Ctrl-C is for this process, which then ends the daemon in order.
+            # Ctrl-C in the terminal reaches only this process, which then stops the daemon gracefully.
             start_new_session=True,
         )
     try:
@@ -50,8 +50,10 @@ def docker_daemon(folder: Path) -> Iterator[Docker]:
 
 def _require_dockerd() -> None:
     if os.geteuid() != 0:
-        raise ToolMissing("only root can start a Docker daemon; DOCKER_HOST names one that runs")
-    # Debian keeps it where only root looks.
+        raise ToolMissing(
+            "only root can start a Docker daemon; set DOCKER_HOST to use a running one"
+        )
+    # dockerd is in a folder that is only on root's PATH.
     if shutil.which("dockerd") is None:
         raise ToolMissing(f"dockerd is not installed: {PACKAGES}")
 
@@ -71,8 +73,8 @@ def _wait_until_ready(docker: Docker, folder: Path) -> None:
             docker("info")
         except DockerFailed:
             if time.monotonic() > deadline:
-                words = (folder / "dockerd.log").read_text(errors="replace")[-2_000:]
-                raise DockerFailed(f"dockerd is not ready after {_READY_S:g} s: {words}") from None
+                tail = (folder / "dockerd.log").read_text(errors="replace")[-2_000:]
+                raise DockerFailed(f"dockerd is not ready after {_READY_S:g} s: {tail}") from None
             time.sleep(_POLL_S)
         else:
             return
@@ -89,7 +91,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def _unmount_below(folder: Path) -> None:
-    """Undo what a daemon leaves mounted: its network namespaces, and what it held when it was killed."""
+    """Unmount the network namespaces of a daemon, and the layers that it had mounted when it was killed."""
     mounts = Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()
     points = [line.split(" ")[1] for line in mounts]
     for point in sorted((p for p in points if p.startswith(f"{folder}/")), reverse=True):

@@ -1,4 +1,4 @@
-"""What a run measured: for people, and for the requests and limits in k8s/."""
+"""Measurements of a run, for the reader and for the requests and limits in k8s/."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -6,17 +6,17 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    _told: list[tuple[str, str]] = field(default_factory=list)
+    _measured: list[tuple[str, str]] = field(default_factory=list)
 
-    def add_bytes(self, what: str, count: int) -> None:
-        self._told.append((what, f"{count / 1e6:.0f} MB"))
+    def add_bytes(self, name: str, count: int) -> None:
+        self._measured.append((name, f"{count / 1e6:.0f} MB"))
 
-    def add_seconds(self, what: str, seconds: float) -> None:
-        self._told.append((what, f"{seconds:.1f} s"))
+    def add_seconds(self, name: str, seconds: float) -> None:
+        self._measured.append((name, f"{seconds:.1f} s"))
 
-    def add_rate(self, what: str, per_second: float) -> None:
-        self._told.append((what, f"{per_second:.0f}/s"))
+    def add_rate(self, name: str, per_second: float) -> None:
+        self._measured.append((name, f"{per_second:.0f}/s"))
 
     def lines(self) -> Iterator[str]:
-        for what, figure in self._told:
-            yield f"{what}: {figure}"
+        for name, figure in self._measured:
+            yield f"{name}: {figure}"

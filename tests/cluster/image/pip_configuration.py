@@ -1,4 +1,4 @@
-"""How this machine's pip reaches its index, in the form that a build takes as secrets."""
+"""The pip configuration of this machine as build secrets, so that a build reaches the same package index."""
 
 import re
 import subprocess
@@ -6,14 +6,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-# What matters inside a build: a folder of wheels on this machine, for one, does not.
-_KEPT = ("index-url", "extra-index-url", "trusted-host", "proxy", "timeout", "default-timeout")
+# Settings that apply inside a build. A folder of wheels on this machine, for example, does not.
+_COPIED = ("index-url", "extra-index-url", "trusted-host", "proxy", "timeout", "default-timeout")
 
 
 def build_secrets(folder: Path) -> list[str]:
-    """Write pip.conf into `folder`; answer the build's options, for the certificate as well if there is one."""
+    """Write pip.conf into `folder` and return the options for `docker build`, with the certificate if there is one."""
     settings = dict(_settings())
-    lines = [f"{key} = {value}" for key, value in settings.items() if key in _KEPT]
+    lines = [f"{key} = {value}" for key, value in settings.items() if key in _COPIED]
     options = ["--secret", f"id=pip.conf,src={folder / 'pip.conf'}"]
     if "cert" in settings:
         lines.append("cert = /run/secrets/pip.pem")
@@ -25,10 +25,10 @@ def build_secrets(folder: Path) -> list[str]:
 
 
 def _settings() -> Iterator[tuple[str, str]]:
-    """Each setting by its bare name, from the least specific place to the most."""
-    told = subprocess.run(
+    """Yield each setting without its scope, from the least specific scope to the most specific."""
+    output = subprocess.run(
         [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True
     ).stdout
-    by_place = re.findall(r"^(global|install|:env:)\.([\w-]+)='(.*)'$", told, re.MULTILINE)
-    for place in ("global", "install", ":env:"):
-        yield from ((key, value) for its, key, value in by_place if its == place)
+    settings = re.findall(r"^(global|install|:env:)\.([\w-]+)='(.*)'$", output, re.MULTILINE)
+    for scope in ("global", "install", ":env:"):
+        yield from ((key, value) for its, key, value in settings if its == scope)

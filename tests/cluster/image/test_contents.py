@@ -1,4 +1,4 @@
-"""What is in the image, and what is not."""
+"""The contents of the image."""
 
 import json
 import re
@@ -9,13 +9,13 @@ from cluster.image.built_image import ROOT, BuiltImage
 from cluster.image.docker import DockerFailed
 from cluster.image.figures import Figures
 
-# The first test of a run builds the image, and once a base for it.
+# The first test of a run builds the image, and its base if that is not cached.
 pytestmark = pytest.mark.timeout(900)
 
-NOBODY = 65532
-LARGEST_ADDED_BYTES = 200_000_000
+UNPRIVILEGED_ID = 65532
+MAX_ADDED_BYTES = 200_000_000
 
-FOUND = """
+IMPORTABLE = """
 import importlib.util, json, sys
 print(json.dumps([name for name in sys.argv[1:] or {names} if importlib.util.find_spec(name)]))
 """
@@ -25,7 +25,7 @@ print(json.dumps({each.name: each.version for each in importlib.metadata.distrib
 """
 WALK = """
 import importlib.util, json, os, stat
-told = {"privileged": [], "writable": [], "not compiled": []}
+paths = {"privileged": [], "writable": [], "not compiled": []}
 for folder, _, names in os.walk("/"):
     if folder.startswith(("/proc", "/sys", "/dev", "/tmp")):
         continue
@@ -33,14 +33,14 @@ for folder, _, names in os.walk("/"):
         path = os.path.join(folder, name)
         mode = os.lstat(path).st_mode
         if stat.S_ISREG(mode) and mode & (stat.S_ISUID | stat.S_ISGID):
-            told["privileged"].append(path)
+            paths["privileged"].append(path)
         if not folder.startswith(("/venv", "/app")):
             continue
         if os.access(path, os.W_OK):
-            told["writable"].append(path)
+            paths["writable"].append(path)
         if path.endswith(".py") and not os.path.exists(importlib.util.cache_from_source(path)):
-            told["not compiled"].append(path)
-print(json.dumps(told))
+            paths["not compiled"].append(path)
+print(json.dumps(paths))
 """
 TOOLS = """
 import json, shutil
@@ -63,14 +63,14 @@ print(json.dumps(refused))
 """
 
 
-def found(image: BuiltImage, *names: str) -> list[str]:
-    """Those of the modules that the image's Python would import."""
-    modules: list[str] = json.loads(image.python(FOUND.format(names=names)))
+def importable(image: BuiltImage, *names: str) -> list[str]:
+    """Return those of the modules that the Python of the image can import."""
+    modules: list[str] = json.loads(image.python(IMPORTABLE.format(names=names)))
     return modules
 
 
-def test_both_processes_are_in_and_nothing_for_people_or_tests(image: BuiltImage) -> None:
-    """The embedded AWS and the load's origin never enter, nor what they need."""
+def test_it_has_the_services_without_cli_tests_and_load_tools(image: BuiltImage) -> None:
+    """The embedded AWS, the origin of load tests and their dependencies are not in the image."""
     wanted = ("server", "consumer", "core", "imageservice")
     unwanted = (
         "cli",
@@ -82,11 +82,11 @@ def test_both_processes_are_in_and_nothing_for_people_or_tests(image: BuiltImage
         "pytest",
         "grpc_tools",
     )
-    assert found(image, *wanted, *unwanted) == list(wanted)
+    assert importable(image, *wanted, *unwanted) == list(wanted)
 
 
-def test_it_holds_the_versions_that_were_tested(image: BuiltImage) -> None:
-    """Every distribution inside is one that constraints.txt pins, and two are ours."""
+def test_it_has_the_tested_versions(image: BuiltImage) -> None:
+    """constraints.txt pins every distribution in the image except our own two."""
     text = (ROOT / "constraints.txt").read_text(encoding="utf-8")
     pinned = {
         normal(name): version for name, version in re.findall(r"^(.+)==(.+)$", text, re.MULTILINE)
@@ -100,46 +100,46 @@ def test_it_holds_the_versions_that_were_tested(image: BuiltImage) -> None:
 
 
 def normal(name: str) -> str:
-    """A distribution's name as indexes compare it (PEP 503)."""
+    """Return the normalised name of a distribution (PEP 503)."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def test_it_has_no_tool_to_build_install_or_fetch_with(image: BuiltImage) -> None:
-    """Neither of ours nor of the base; apt itself is the base's own."""
+def test_it_has_no_tool_to_build_install_or_download(image: BuiltImage) -> None:
+    """Neither ours nor those of the base, except apt, which belongs to the base."""
     assert json.loads(image.python(TOOLS)) == []
-    assert found(image, "pip", "ensurepip._bundled", "setuptools", "hatchling") == []
+    assert importable(image, "pip", "ensurepip._bundled", "setuptools", "hatchling") == []
 
 
-def test_it_runs_as_nobody_in_particular(image: BuiltImage) -> None:
-    """By number, which Kubernetes can tell from root; and no program in the image gains rights."""
-    assert image.configuration()["Config"]["User"] == f"{NOBODY}:{NOBODY}"
+def test_it_runs_as_an_unprivileged_user(image: BuiltImage) -> None:
+    """The user is a number, so that Kubernetes can check that it is not root."""
+    assert image.configuration()["Config"]["User"] == f"{UNPRIVILEGED_ID}:{UNPRIVILEGED_ID}"
     ids = json.loads(image.python("import os; print([*os.getresuid(), *os.getresgid()])"))
-    assert set(ids) == {NOBODY}
+    assert set(ids) == {UNPRIVILEGED_ID}
 
 
-def test_its_files_are_plain_readable_and_compiled(image: BuiltImage) -> None:
-    """Nothing of it can be changed by its own user, and a start compiles nothing."""
+def test_its_files_are_read_only_and_compiled(image: BuiltImage) -> None:
+    """No file is setuid or setgid, its user can change no file, and a start compiles nothing."""
     assert json.loads(image.python(WALK)) == {"privileged": [], "writable": [], "not compiled": []}
 
 
-def test_it_works_on_a_root_that_cannot_be_written(image: BuiltImage) -> None:
-    """What is written goes to /tmp."""
+def test_it_works_with_a_read_only_root(image: BuiltImage) -> None:
+    """Only /tmp is writable."""
     refused = json.loads(image.python(WRITE))
     assert {code for _, code in refused} <= {"EROFS", "EACCES"}
     assert len(refused) == 6
 
 
-def test_nothing_of_the_machine_that_built_it_is_left(image: BuiltImage) -> None:
-    """Neither pip's configuration nor the certificate, which are secrets of the build."""
-    left = "import glob; print(glob.glob('/etc/pip*') + glob.glob('/run/secrets/*') + glob.glob('/root/*'))"
-    assert image.python(left, "--user", "0").strip() == "[]"
+def test_build_secrets_are_not_in_the_image(image: BuiltImage) -> None:
+    """The pip configuration and the certificate are secrets of the build."""
+    program = "import glob; print(glob.glob('/etc/pip*') + glob.glob('/run/secrets/*') + glob.glob('/root/*'))"
+    assert image.python(program, "--user", "0").strip() == "[]"
     history = image.docker("history", "--no-trunc", "--format", "{{.CreatedBy}}", image.tag)
     assert "index-url" not in history
     assert str(ROOT) not in history
 
 
-def test_its_arguments_are_the_process(image: BuiltImage) -> None:
-    """`docker run IMAGE server` with nothing set names every setting that it needs."""
+def test_its_arguments_select_the_process(image: BuiltImage) -> None:
+    """`docker run IMAGE server` without settings names every required setting."""
     run = ("run", "--rm", "--network", "none")
     with pytest.raises(DockerFailed, match="REQUESTS_TABLE: "):
         image.docker(*run, image.tag, "server")
@@ -147,8 +147,8 @@ def test_its_arguments_are_the_process(image: BuiltImage) -> None:
         image.docker(*run, image.tag, "consumer", "reconcile")
 
 
-def test_it_tells_an_operator_how_to_run_it(image: BuiltImage) -> None:
-    """Entry point, ports, the signal that drains, and what it is and was built on."""
+def test_its_configuration(image: BuiltImage) -> None:
+    """Entry point, ports, the signal for a graceful shutdown, title and name of the base."""
     configuration = image.configuration()["Config"]
     assert configuration["Entrypoint"] == ["python", "-m"]
     assert configuration["Cmd"] is None
@@ -159,8 +159,8 @@ def test_it_tells_an_operator_how_to_run_it(image: BuiltImage) -> None:
     assert labels["org.opencontainers.image.base.name"] == image.base
 
 
-def test_it_stays_small(image: BuiltImage, figures: Figures) -> None:
-    """Most of it is grpc, botocore's descriptions of AWS, uvloop and Pillow."""
+def test_its_size_is_bounded(image: BuiltImage, figures: Figures) -> None:
+    """Most of it is grpc, the service models of botocore, uvloop and Pillow."""
     added = image.added_bytes()
-    figures.add_bytes("image, over its base", added)
-    assert added < LARGEST_ADDED_BYTES
+    figures.add_bytes("image, without its base", added)
+    assert added < MAX_ADDED_BYTES

@@ -1,4 +1,4 @@
-"""`docker stop`, which is what a pod's end looks like to a process: SIGTERM, and SIGKILL after the grace."""
+"""Graceful shutdown with `docker stop`, which acts like the end of a pod: SIGTERM, then SIGKILL."""
 
 import asyncio
 import uuid
@@ -16,25 +16,25 @@ from imageservice.v1 import image_service_pb2 as pb
 pytestmark = pytest.mark.timeout(900)
 
 GRACE_S = 60
-PATIENCE_S = 60
+TIMEOUT_S = 60
 
 
-async def asked_for(images: Origin, path: str) -> None:
-    """Wait until somebody fetches it."""
-    async with asyncio.timeout(PATIENCE_S):
-        while not images.hits[path]:  # noqa: ASYNC110  a count, in another task
+async def until_fetched(images: Origin, path: str) -> None:
+    """Wait until the path is requested."""
+    async with asyncio.timeout(TIMEOUT_S):
+        while not images.hits[path]:  # noqa: ASYNC110  another task counts
             await asyncio.sleep(0.05)
 
 
-async def test_a_stopped_consumer_gives_back_what_it_cannot_finish(
+async def test_a_stopped_consumer_requeues_messages_that_it_cannot_finish(
     contained: ContainedSystem,
 ) -> None:
-    """It leaves with 0 and its message is on the queue, where the next one finds it."""
+    """It exits with 0, its message is visible on the queue, and the next consumer processes it."""
     async with origin() as images, stores_of(contained) as stores:
         await contained.run_server()
         request_id = await contained.submit(images.hold("/slow.png"))
         consumer = await contained.run_consumer(DRAIN_GRACE_S="1")
-        await asked_for(images, "/slow.png")
+        await until_fetched(images, "/slow.png")
         assert await consumer.stop(GRACE_S) == 0
         assert not (await consumer.state())["OOMKilled"]
         assert await stores.depth(contained.stack.queue_url) == 1
@@ -44,13 +44,15 @@ async def test_a_stopped_consumer_gives_back_what_it_cannot_finish(
         await stores.prove_each_ended_once([request_id])
 
 
-async def test_a_stopped_consumer_finishes_what_it_can(contained: ContainedSystem) -> None:
-    """Within its grace, a picture that was being fetched is published and told of."""
+async def test_a_stopped_consumer_finishes_messages_within_its_grace_period(
+    contained: ContainedSystem,
+) -> None:
+    """An image that is being fetched is still published, and its notification is sent."""
     async with origin() as images, stores_of(contained) as stores:
         await contained.run_server()
         request_id = await contained.submit(images.hold("/slow.png"))
         consumer = await contained.run_consumer()
-        await asked_for(images, "/slow.png")
+        await until_fetched(images, "/slow.png")
         await consumer.signal("TERM")
         images.release()
         assert await consumer.process.wait() == 0
@@ -58,8 +60,10 @@ async def test_a_stopped_consumer_finishes_what_it_can(contained: ContainedSyste
         await stores.prove_each_ended_once([request_id])
 
 
-async def test_a_stopped_server_is_unready_before_it_refuses(contained: ContainedSystem) -> None:
-    """Load balancers get time to notice, in which calls are still served; then it leaves with 0."""
+async def test_a_stopped_server_is_unready_before_it_refuses_calls(
+    contained: ContainedSystem,
+) -> None:
+    """Calls are served during the delay, so that load balancers can react. Then it exits with 0."""
     server = await contained.run_server(DRAIN_DELAY_S="3")
     async with grpc.aio.insecure_channel(contained.address) as channel, contained.stub() as stub:
         watch = health_pb2_grpc.HealthStub(channel).Watch(

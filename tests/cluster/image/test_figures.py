@@ -1,4 +1,4 @@
-"""What the processes need, measured in containers of one CPU: start, memory at rest, under load and at its worst."""
+"""Resource needs in containers with one CPU: time to start, memory idle, under load, and with the largest images."""
 
 import asyncio
 import time
@@ -17,32 +17,32 @@ from imageservice.v1 import image_service_pb2 as pb
 pytestmark = pytest.mark.timeout(900)
 
 SAMPLES = sorted(path.name for path in SAMPLE_FOLDER.glob("*.*") if path.suffix != ".md")
-AT_ONCE = 50
+CONCURRENCY = 50
 DECODE_BUDGET_BYTES = 536_870_912
-LARGE_PICTURES = 12
-LARGE_SIDE = 9_400  # The largest that is accepted in one frame is 89,478,485 pixels.
+LARGE_IMAGES = 12
+LARGE_SIDE = 9_400  # The limit of one frame is 89,478,485 pixels.
 
 
 async def submit_all(contained: ContainedSystem, urls: Iterable[str]) -> list[str]:
-    """Submit on one connection, a bounded number at a time."""
+    """Submit on one connection with bounded concurrency."""
     ids: list[str] = []
-    waiting = iter(urls)
+    remaining = iter(urls)
 
     async with contained.stub() as stub:
 
         async def submit() -> None:
-            for url in waiting:
+            for url in remaining:
                 request = pb.SubmitImageRequest(url=url, customer_id="acme")
                 ids.append((await stub.SubmitImage(request, timeout=60)).request_id)
 
-        await asyncio.gather(*(submit() for _ in range(AT_ONCE)))
+        await asyncio.gather(*(submit() for _ in range(CONCURRENCY)))
     return ids
 
 
-async def add_memory(figures: Figures, what: str, container: Container) -> None:
+async def add_memory(figures: Figures, name: str, container: Container) -> None:
     now, highest = await container.resident_bytes()
-    figures.add_bytes(f"{what}, resident", now)
-    figures.add_bytes(f"{what}, resident at most", highest)
+    figures.add_bytes(f"{name}, resident", now)
+    figures.add_bytes(f"{name}, resident at most", highest)
     assert not (await container.state())["OOMKilled"]
 
 
@@ -50,65 +50,65 @@ async def add_memory(figures: Figures, what: str, container: Container) -> None:
 async def test_a_bounded_load_on_one_cpu_each(
     contained: ContainedSystem, figures: Figures, kind: str, requests: int
 ) -> None:
-    """Requests and limits of the manifests rest on this; what it takes is told, and none is lost."""
+    """The requests and limits of the manifests are based on these figures. No request is lost."""
     server = await contained.run_server()
     consumer = await contained.run_consumer()
     async with origin() as images:
         began = time.monotonic()
-        ids = await submit_all(contained, pictures(kind, images.base, requests))
-        figures.add_rate(f"{kind} pictures, submits", requests / (time.monotonic() - began))
+        ids = await submit_all(contained, image_urls(kind, images.base, requests))
+        figures.add_rate(f"{kind} images, submits", requests / (time.monotonic() - began))
         ended = await contained.wait_terminal(ids, seconds=600)
-        figures.add_rate(f"{kind} pictures, to their end", requests / (time.monotonic() - began))
+        figures.add_rate(f"{kind} images, completed", requests / (time.monotonic() - began))
     assert {request.state for request in ended.values()} == {pb.STATE_COMPLETED}
     assert len(ended) == requests
-    await add_memory(figures, f"{kind} pictures, server", server)
-    await add_memory(figures, f"{kind} pictures, consumer", consumer)
+    await add_memory(figures, f"{kind} images, server", server)
+    await add_memory(figures, f"{kind} images, consumer", consumer)
 
 
-def pictures(kind: str, base: str, count: int) -> list[str]:
-    """URLs of made ones below a kilobyte, or of the samples, which come from cameras and editors."""
+def image_urls(kind: str, base: str, count: int) -> list[str]:
+    """Return URLs of generated images below 1 kB, or of the samples, which come from cameras and editors."""
     if kind == "small":
         return [f"{base}/generated/{number}.jpg" for number in range(count)]
     return [f"{base}/pictures/{name}" for name in islice(cycle(SAMPLES), count)]
 
 
 async def test_a_start_takes_seconds(contained: ContainedSystem, figures: Figures) -> None:
-    """What a new pod costs before it works, and what it holds while it has nothing to do."""
+    """Time until a new pod works, and memory while it is idle."""
     began = time.monotonic()
     server = await contained.run_server()
     figures.add_seconds("server, from docker run to SERVING", time.monotonic() - began)
     began = time.monotonic()
     consumer = await contained.run_consumer()
     await consumer.metrics()
-    figures.add_seconds("consumer, from docker run to work", time.monotonic() - began)
+    figures.add_seconds("consumer, from docker run to metrics", time.monotonic() - began)
     exporter = await contained.run_exporter()
     await exporter.metrics()
-    await add_memory(figures, "server at rest", server)
-    await add_memory(figures, "consumer at rest", consumer)
+    await add_memory(figures, "idle server", server)
+    await add_memory(figures, "idle consumer", consumer)
     await add_memory(figures, "queue-exporter", exporter)
 
 
-async def test_the_largest_pictures_fit_into_their_budget(
+async def test_the_largest_images_fit_into_the_decode_budget(
     contained: ContainedSystem, figures: Figures
 ) -> None:
-    """Two of them would not; and what one has taken goes back to the system before the next."""
+    """The budget holds one at a time, and its memory is returned to the system before the next one."""
     large = await asyncio.to_thread(large_png, LARGE_SIDE)
     async with origin() as images:
         url = images.serve_body("/large.png", large)
         await contained.run_server()
         consumer = await contained.run_consumer()
         await consumer.metrics()
-        at_rest, _ = await consumer.resident_bytes()
-        ids = await submit_all(contained, [url] * LARGE_PICTURES)
+        idle, _ = await consumer.resident_bytes()
+        ids = await submit_all(contained, [url] * LARGE_IMAGES)
         ended = await contained.wait_terminal(ids, seconds=600)
     assert {request.state for request in ended.values()} == {pb.STATE_COMPLETED}
-    await add_memory(figures, "consumer with the largest pictures", consumer)
+    await add_memory(figures, "consumer with the largest images", consumer)
     _, highest = await consumer.resident_bytes()
-    assert highest < at_rest + DECODE_BUDGET_BYTES
+    assert highest < idle + DECODE_BUDGET_BYTES
 
 
 def large_png(side: int) -> bytes:
-    """A black square in true colour: hundreds of megabytes in a few hundred kilobytes."""
+    """Return a black square in true colour: hundreds of megabytes of pixels in a few hundred kilobytes."""
     header = side.to_bytes(4, "big") * 2 + b"\x08\x02\x00\x00\x00"
     packer = zlib.compressobj(9)
     row = bytes(1 + 3 * side)

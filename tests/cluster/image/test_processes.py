@@ -1,4 +1,4 @@
-"""The processes out of the image, in containers that may do no more than a restricted pod."""
+"""The processes from the image, in containers with the permissions of a restricted pod."""
 
 import asyncio
 import hashlib
@@ -19,8 +19,8 @@ pytestmark = pytest.mark.timeout(900)
 SAMPLES = sorted(path.name for path in SAMPLE_FOLDER.glob("*.*") if path.suffix != ".md")
 
 
-async def published(aws: RecordingAws, bucket: str) -> set[str]:
-    """The digests of all objects."""
+async def published_digests(aws: RecordingAws, bucket: str) -> set[str]:
+    """Return the SHA-256 digests of all objects."""
     async with get_session().create_client("s3", **aws.sdk()) as s3:
         listed = await s3.list_objects_v2(Bucket=bucket)
 
@@ -31,10 +31,10 @@ async def published(aws: RecordingAws, bucket: str) -> set[str]:
         return set(await asyncio.gather(*(digest(each["Key"]) for each in listed["Contents"])))
 
 
-async def test_pictures_are_published_and_a_failure_is_told(
+async def test_images_are_published_and_a_failure_is_reported(
     contained: ContainedSystem, embedded_aws: RecordingAws
 ) -> None:
-    """Every format decodes on the image's libraries; the bytes in the bucket are those that the answer names."""
+    """The libraries in the container image decode every format. The objects have the digests of the responses."""
     await contained.run_server()
     await contained.run_consumer()
     async with origin() as images:
@@ -44,22 +44,22 @@ async def test_pictures_are_published_and_a_failure_is_told(
     assert ended[bad].failure.code == pb.FAILURE_CODE_NOT_FOUND
     done = [ended[request_id].image for request_id in good]
     assert {ended[request_id].state for request_id in good} == {pb.STATE_COMPLETED}
-    assert await published(embedded_aws, contained.stack.bucket) == {
+    assert await published_digests(embedded_aws, contained.stack.bucket) == {
         image.metadata.sha256 for image in done
     }
 
 
 async def test_health_and_metrics_are_served(contained: ContainedSystem) -> None:
-    """What probes and Prometheus ask for, of each of the processes."""
+    """Every process answers its probes and Prometheus."""
     server = await contained.run_server()
     async with grpc.aio.insecure_channel(contained.address) as channel:
         for service in ("", "imageservice.v1.ImageService"):
-            asked = health_pb2.HealthCheckRequest(service=service)
-            answer = await health_pb2_grpc.HealthStub(channel).Check(asked, timeout=10)
+            check = health_pb2.HealthCheckRequest(service=service)
+            answer = await health_pb2_grpc.HealthStub(channel).Check(check, timeout=10)
             assert answer.status == health_pb2.HealthCheckResponse.SERVING
     consumer = await contained.run_consumer()
     exporter = await contained.run_exporter()
-    # Nobody is there, for which it waits.
+    # No engine listens at this URL; the indexer waits for it.
     indexer = await contained.run_indexer(SEARCH_URL=f"http://127.0.0.1:{free_port()}")
     assert "grpc_server_handled_total" in await server.metrics()
     assert "consumer_in_flight_messages" in await consumer.metrics()
@@ -67,18 +67,18 @@ async def test_health_and_metrics_are_served(contained: ContainedSystem) -> None
     assert "indexer_documents_total" in await indexer.metrics()
 
 
-async def test_reconcile_runs_to_its_end(contained: ContainedSystem) -> None:
-    """The scheduled job is the same image."""
+async def test_reconcile_succeeds(contained: ContainedSystem) -> None:
+    """The scheduled job uses the same image."""
     assert await contained.run_operator("reconcile") == 0
 
 
 async def test_several_workers_share_one_container(contained: ContainedSystem) -> None:
-    """They share their metrics in /tmp, the one place that can be written."""
+    """They share their metrics in /tmp, the only writable folder."""
     contained.address = f"127.0.0.1:{free_port()}"
     settings = {"GRPC_ADDRESS": contained.address, "DRAIN_DELAY_S": "0"}
     await contained._start("server", settings, ("--workers", "2"))
     async with grpc.aio.insecure_channel(contained.address) as channel:
-        asked = health_pb2.HealthCheckRequest()
+        check = health_pb2.HealthCheckRequest()
         stub = health_pb2_grpc.HealthStub(channel)
-        await stub.Check(asked, wait_for_ready=True, timeout=30)
+        await stub.Check(check, wait_for_ready=True, timeout=30)
     assert 'worker="1"' in await contained.containers[-1].metrics()

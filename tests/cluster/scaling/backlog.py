@@ -1,4 +1,4 @@
-"""The queue on ElasticMQ, reached by KEDA through a proxy that can be made to fail."""
+"""The queue on ElasticMQ. KEDA reaches it through a proxy that can return errors."""
 
 import json
 from collections.abc import AsyncIterator
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 _BATCH = 10
 _NAME = "imageservice-requests"
-# Longer than any run, so that what a test holds stays in flight until it lets go.
-_HELD_SECONDS = 3_600
+# Longer than any run, so that messages that a test has received stay in flight until it deletes them.
+_VISIBILITY_TIMEOUT_S = 3_600
 
 
 @dataclass(frozen=True, slots=True)
 class Depth:
-    """Messages, as SQS counts them."""
+    """Message counts of SQS."""
 
     visible: int
     in_flight: int
@@ -38,12 +38,12 @@ class Depth:
 
 @dataclass(slots=True)
 class Backlog:
-    """A test's hand on the queue, past the proxy."""
+    """Direct access of a test to the queue, without the proxy."""
 
     url: str
     proxy: AwsProxy
     _sqs: "SQSClient"
-    _held: list[str] = field(default_factory=list)
+    _handles: list[str] = field(default_factory=list)
 
     async def send(self, messages: int) -> None:
         for start in range(0, messages, _BATCH):
@@ -54,43 +54,43 @@ class Backlog:
             sent = await self._sqs.send_message_batch(QueueUrl=self.url, Entries=entries)  # type: ignore[arg-type]
             assert len(sent["Successful"]) == len(entries)
 
-    async def hold(self, messages: int) -> None:
-        """Take messages as a worker does, and keep them."""
-        wanted = len(self._held) + messages
-        while len(self._held) < wanted:
-            limit = min(_BATCH, wanted - len(self._held))
-            self._held += [each["ReceiptHandle"] for each in await self._receive(limit)]
+    async def receive(self, messages: int) -> None:
+        """Receive messages like a worker and keep them in flight."""
+        wanted = len(self._handles) + messages
+        while len(self._handles) < wanted:
+            limit = min(_BATCH, wanted - len(self._handles))
+            self._handles += [each["ReceiptHandle"] for each in await self._receive(limit)]
 
     async def drain(self) -> None:
-        """Finish every message, those that are held first."""
-        while self._held:
-            await self._finish(self._held[:_BATCH])
-            del self._held[:_BATCH]
+        """Delete every message, beginning with those in flight."""
+        while self._handles:
+            await self._delete(self._handles[:_BATCH])
+            del self._handles[:_BATCH]
         while (await self.depth()).total:
             received = await self._receive(_BATCH)
             if received:
-                await self._finish([each["ReceiptHandle"] for each in received])
+                await self._delete([each["ReceiptHandle"] for each in received])
 
     async def depth(self) -> Depth:
-        told = await self._sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=["All"])
-        counted = told["Attributes"]
+        response = await self._sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=["All"])
+        attributes = response["Attributes"]
         return Depth(
-            int(counted["ApproximateNumberOfMessages"]),
-            int(counted["ApproximateNumberOfMessagesNotVisible"]),
+            int(attributes["ApproximateNumberOfMessages"]),
+            int(attributes["ApproximateNumberOfMessagesNotVisible"]),
         )
 
-    def break_it(self) -> None:
-        """From now on the queue answers KEDA with errors."""
+    def start_errors(self) -> None:
+        """From now on the proxy returns errors to KEDA."""
         self.proxy.hook = _errors
 
-    def mend(self) -> None:
+    def stop_errors(self) -> None:
         self.proxy.hook = pass_on
 
     async def _receive(self, limit: int) -> list[Any]:
         received = await self._sqs.receive_message(QueueUrl=self.url, MaxNumberOfMessages=limit)
         return received.get("Messages", [])
 
-    async def _finish(self, handles: list[str]) -> None:
+    async def _delete(self, handles: list[str]) -> None:
         entries = [{"Id": str(at), "ReceiptHandle": handle} for at, handle in enumerate(handles)]
         await self._sqs.delete_message_batch(QueueUrl=self.url, Entries=entries)  # type: ignore[arg-type]
 
@@ -101,7 +101,7 @@ async def _errors(_call: ProxiedCall, _forward: Forward) -> web.Response:
 
 @asynccontextmanager
 async def backlog(jars: Path, logs: Path) -> AsyncIterator[Backlog]:
-    """Start ElasticMQ with an empty queue, and the proxy before it."""
+    """Start ElasticMQ with an empty queue, and the proxy in front of it."""
     elasticmq = await Jvm.start("elasticmq", jars, logs)
     try:
         async with (
@@ -115,7 +115,7 @@ async def backlog(jars: Path, logs: Path) -> AsyncIterator[Backlog]:
                 config=AioConfig(proxies={}),
             ) as sqs,
         ):
-            attributes = {"VisibilityTimeout": str(_HELD_SECONDS)}
+            attributes = {"VisibilityTimeout": str(_VISIBILITY_TIMEOUT_S)}
             made = await sqs.create_queue(QueueName=_NAME, Attributes=attributes)  # type: ignore[arg-type]
             yield Backlog(made["QueueUrl"], proxy, sqs)
     finally:

@@ -1,4 +1,4 @@
-"""One control plane with the local overlay for all tests of this folder."""
+"""Fixtures: one control plane with the local overlay for all tests of this folder."""
 
 import os
 from collections.abc import AsyncIterator, Callable
@@ -13,7 +13,7 @@ from cluster.scaling.overlays import Overlays
 from cluster.scaling.relay import relay
 from cluster.scaling.timeline import NAME, NAMESPACE
 
-# Where a cluster that KUBECONFIG names reaches this machine, such as kind's bridge; the queue is offered at it.
+# The address of this machine for the cluster of KUBECONFIG, such as kind's bridge. The queue listens there.
 HOST_VARIABLE = "IMAGESERVICE_CLUSTER_HOST"
 
 
@@ -22,7 +22,7 @@ async def plane() -> AsyncIterator[ControlPlane]:
     async with control_plane() as running:
         if not running.ours and not os.environ.get(HOST_VARIABLE):
             raise pytest.UsageError(
-                f"with KUBECONFIG, {HOST_VARIABLE} must say where this machine is"
+                f"with KUBECONFIG, {HOST_VARIABLE} must be the address of this machine"
             )
         yield running
 
@@ -37,7 +37,7 @@ async def queue(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Backl
 async def overlays(
     plane: ControlPlane, queue: Backlog, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Overlays]:
-    """The overlays, the local one applied and pointing to the queue."""
+    """The overlays. The local one is applied and uses the queue."""
     copied = Overlays.copy(tmp_path_factory.mktemp("overlays"))
     if not plane.ours:
         copied.without_image("local")
@@ -52,11 +52,11 @@ async def overlays(
 
 
 @pytest.fixture
-def say(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
-    """Print to the terminal while the test runs."""
+def print_line(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
+    """Prints to the terminal while the test runs."""
 
     def printed(line: str) -> None:
         with capsys.disabled():
-            print(line, flush=True)  # noqa: T201  it is for whoever watches
+            print(line, flush=True)  # noqa: T201  progress for the user
 
     return printed

@@ -1,4 +1,4 @@
-"""The overlays of k8s/ with settings of a test's own, in a copy of the folder."""
+"""The overlays of k8s/ with settings of a test, in a copy of the folder."""
 
 import re
 import shutil
@@ -14,20 +14,20 @@ _EXAMPLE = ".example"
 
 @dataclass(frozen=True, slots=True)
 class Overlays:
-    """A copy of k8s/, in which every overlay can be built. Blocking: files are read and written."""
+    """A copy of k8s/ in which every overlay can be built. Blocking: it reads and writes files."""
 
     folder: Path
 
     @classmethod
-    def copy(cls, place: Path) -> Self:
-        """Copy the folder; what an operator would have from a stack is as in the examples."""
-        folder = Path(shutil.copytree(ROOT / "k8s", place / "k8s")) / "overlays"
+    def copy(cls, target: Path) -> Self:
+        """Copy the folder. The example files stand in for the files that an operator generates from a stack."""
+        folder = Path(shutil.copytree(ROOT / "k8s", target / "k8s")) / "overlays"
         for example in folder.glob(f"*/*{_EXAMPLE}"):
             shutil.copy(example, example.with_name(example.name.removesuffix(_EXAMPLE)))
         return cls(folder)
 
     def with_settings(self, overlay: str, **settings: str) -> Path:
-        """Set what the overlay's env files have by these names; return the overlay's folder."""
+        """Change settings in the env files of an overlay. Returns the folder of the overlay."""
         folder = self.folder / overlay
         for name, value in settings.items():
             changed = [_set(path, name, value) for path in folder.glob("*.env")]
@@ -35,11 +35,11 @@ class Overlays:
         return folder
 
     def with_search(self, overlay: str) -> None:
-        """Let the overlay have its component for search."""
+        """Add the search component to the overlay."""
         Tree(self.folder.parent).with_search(overlay)
 
     def without_image(self, overlay: str) -> None:
-        """Let pods be made that never start: where nodes are real, nobody but the test may take messages."""
+        """Set an image tag that does not exist. On real nodes no pod may start, because it would receive messages."""
         path = self.folder / overlay / "kustomization.yaml"
         text = path.read_text(encoding="utf-8")
         changed, count = re.subn("newTag: .*", "newTag: never-built", text)

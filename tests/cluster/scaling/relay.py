@@ -1,4 +1,4 @@
-"""A way from another network of this machine, such as a container's, to a port on loopback."""
+"""A TCP relay from another network of this machine, such as a container network, to a port on loopback."""
 
 import asyncio
 from asyncio import StreamReader, StreamWriter
@@ -11,7 +11,7 @@ _CHUNK_BYTES = 65_536
 
 @asynccontextmanager
 async def relay(host: str | None, endpoint: str) -> AsyncIterator[str]:
-    """Return where the endpoint is reached from `host`'s network; without a host it is itself."""
+    """Yield a URL of the endpoint for the network of `host`. Without a host it is the endpoint itself."""
     if host is None:
         yield endpoint
         return

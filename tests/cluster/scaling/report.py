@@ -21,7 +21,7 @@ def write_report(run: Timeline, scaling: Scaling, folder: Path = REPORTS) -> Non
     samples = [asdict(sample) for sample in run.samples]
     content = {"scaling": asdict(scaling), "samples": samples}
     (folder / "timeline.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    # The same run gives the same bytes.
+    # The output is the same for the same run.
     with rc_context({"svg.hashsalt": "timeline", "svg.fonttype": "none"}):
         _plot(run.samples, scaling).savefig(folder / "timeline.svg", metadata={"Date": None})
 
@@ -33,7 +33,7 @@ def _plot(samples: list[Sample], scaling: Scaling) -> Figure:
     depth.step(
         seconds, [each.visible + each.in_flight for each in samples], where="post", label="depth"
     )
-    depth.step(seconds, [each.in_flight for each in samples], where="post", label="of it in flight")
+    depth.step(seconds, [each.in_flight for each in samples], where="post", label="in flight")
     depth.set_ylabel("messages")
     depth.set_title(
         f"One pod for {scaling.queue_length} messages, {scaling.minimum} to {scaling.maximum} pods,"
@@ -51,7 +51,7 @@ def _plot(samples: list[Sample], scaling: Scaling) -> Figure:
 
 
 def _mark(samples: list[Sample], axes: tuple[Axes, Axes]) -> None:
-    """Name the phases, and shade the time in which KEDA fell back."""
+    """Label the phases and shade the time in which KEDA used its fallback."""
     depth, _ = axes
     for phase, within in groupby(samples, lambda sample: sample.phase):
         start = next(within).seconds
@@ -67,8 +67,8 @@ def _mark(samples: list[Sample], axes: tuple[Axes, Axes]) -> None:
             size=8,
         )
     for axis in axes:
-        for spell in fallbacks(samples):
-            axis.axvspan(*spell, color="tab:red", alpha=0.12)
+        for interval in fallbacks(samples):
+            axis.axvspan(*interval, color="tab:red", alpha=0.12)
         axis.plot([], [], color="tab:red", alpha=0.3, linewidth=8, label="fallback")
         axis.set_ylim(bottom=0)
         axis.legend(loc="upper left", bbox_to_anchor=(1, 1))
@@ -76,10 +76,10 @@ def _mark(samples: list[Sample], axes: tuple[Axes, Axes]) -> None:
 
 
 def fallbacks(samples: list[Sample]) -> list[tuple[float, float]]:
-    """Return when KEDA fell back, and when it could read again, in seconds."""
-    spells = [
+    """Return the intervals, in seconds, in which KEDA used its fallback."""
+    intervals = [
         [sample.seconds for sample in within]
         for fallen, within in groupby(samples, lambda sample: sample.fallback)
         if fallen
     ]
-    return [(spell[0], spell[-1]) for spell in spells]
+    return [(interval[0], interval[-1]) for interval in intervals]

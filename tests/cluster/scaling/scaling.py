@@ -1,4 +1,4 @@
-"""What a ScaledObject of the cluster promises: how many pods for how many messages."""
+"""The number of pods that a ScaledObject of the cluster specifies for a number of messages."""
 
 import math
 from collections.abc import Mapping
@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 TRIGGER = "aws-sqs-queue"
-# What KEDA's six attempts of one reading took, with their pauses, when each was answered by an error.
+# Measured duration of the six attempts of one reading of KEDA, with their pauses, if each returns an error.
 _FAILED_READING_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Scaling:
-    """Numbers of pods; `queue_length` is messages for each, the rest seconds."""
+    """Numbers of pods, except `queue_length` (messages per pod) and the last two fields (seconds)."""
 
     minimum: int
     maximum: int
@@ -20,7 +20,7 @@ class Scaling:
     fallback: int
     cooldown: float
     until_fallback: float
-    """How long readings fail at most before KEDA falls back."""
+    """The longest time of failing readings before KEDA uses its fallback."""
 
     @classmethod
     def parse(cls, scaled_object: Mapping[str, Any]) -> Self:
@@ -37,6 +37,6 @@ class Scaling:
         )
 
     def pods_for(self, messages: int) -> int:
-        """Return the pods for a depth, visible and in flight counted together."""
+        """Return the number of pods for a depth. Visible and in-flight messages both count."""
         wanted = math.ceil(messages / self.queue_length)
         return min(self.maximum, max(self.minimum, wanted))

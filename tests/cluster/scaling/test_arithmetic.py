@@ -1,4 +1,4 @@
-"""How many pods a depth means."""
+"""The number of pods for a queue depth."""
 
 import pytest
 
@@ -12,5 +12,5 @@ SCALING = Scaling(
 @pytest.mark.parametrize(
     ("messages", "pods"), [(0, 2), (200, 2), (201, 3), (500, 5), (501, 6), (9_000, 6)]
 )
-def test_a_depth_means_pods_between_the_minimum_and_the_maximum(messages: int, pods: int) -> None:
+def test_pods_for_a_depth_are_between_minimum_and_maximum(messages: int, pods: int) -> None:
     assert SCALING.pods_for(messages) == pods

@@ -1,4 +1,4 @@
-"""The consumer's pods follow the depth of its queue, by the real KEDA and the real autoscaler."""
+"""The number of consumer pods follows the queue depth, with the real KEDA and the real autoscaler."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ from cluster.scaling.backlog import Backlog
 from cluster.scaling.overlays import Overlays
 from cluster.scaling.report import write_report
 from cluster.scaling.scaling import Scaling
-from cluster.scaling.timeline import NAME, NAMESPACE, NotSo, Sample, Timeline, timeline
+from cluster.scaling.timeline import NAME, NAMESPACE, ConditionTimeout, Sample, Timeline, timeline
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(1_200)]
 
@@ -20,33 +20,33 @@ MESSAGES = 500
 
 
 @pytest.mark.usefixtures("overlays")
-async def test_the_consumers_follow_their_queue_and_stay_when_it_cannot_be_read(
-    plane: ControlPlane, queue: Backlog, say: Callable[[str], None]
+async def test_consumers_follow_the_queue_depth_and_stay_if_it_is_unreadable(
+    plane: ControlPlane, queue: Backlog, print_line: Callable[[str], None]
 ) -> None:
     scaling = Scaling.parse(await plane.kubectl.get("scaledobject", NAME, "-n", NAMESPACE))
     assert scaling.pods_for(MESSAGES) > max(scaling.minimum, 1), (
         "500 messages must mean several pods"
     )
-    async with timeline(plane.kubectl, queue, say) as run:
-        story = Story(run, queue, scaling, fake_nodes=plane.ours)
+    async with timeline(plane.kubectl, queue, print_line) as run:
+        phases = Phases(run, queue, scaling, fake_nodes=plane.ours)
         try:
-            await story.empty()
-            await story.filled()
-            await story.worked_on()
-            await story.drained()
-            await story.unreadable_with_work()
-            await story.readable_again()
-            await story.unreadable_and_empty()
-            await story.readable_again()
-        except NotSo:
-            say(await plane.last_words())
+            await phases.empty()
+            await phases.filled()
+            await phases.half_in_flight()
+            await phases.drained()
+            await phases.unreadable_with_work()
+            await phases.readable_again()
+            await phases.unreadable_and_empty()
+            await phases.readable_again()
+        except ConditionTimeout:
+            print_line(await plane.log_tails())
             raise
         finally:
             await asyncio.to_thread(write_report, run, scaling)
 
 
-class Story:
-    """The phases of one run, each with what must be so in it."""
+class Phases:
+    """The phases of one run, each with its assertions."""
 
     def __init__(
         self, run: Timeline, queue: Backlog, scaling: Scaling, *, fake_nodes: bool
@@ -54,13 +54,13 @@ class Story:
         self.run = run
         self.queue = queue
         self.scaling = scaling
-        # Elsewhere a pod's readiness depends on images and credentials that are none of this test's business.
-        self.sees_ready = fake_nodes
+        # On real nodes the readiness of a pod depends on images and credentials that this test does not have.
+        self.checks_ready = fake_nodes
 
     async def empty(self) -> None:
         self.run.enter("empty")
         await self._settles_at(self.scaling.minimum)
-        await self._stays(self.scaling.minimum, looks=10)
+        await self._stays(self.scaling.minimum, samples=10)
 
     async def filled(self) -> None:
         self.run.enter(f"{MESSAGES} sent")
@@ -68,10 +68,10 @@ class Story:
         await self._settles_at(self.scaling.pods_for(MESSAGES))
         assert max(s.desired for s in self._samples()) == self.scaling.pods_for(MESSAGES)
 
-    async def worked_on(self) -> None:
-        """Half is held by workers and as much as one pod's share comes: what is in flight counts."""
+    async def half_in_flight(self) -> None:
+        """Half of the messages are in flight, and messages for one more pod are sent. Messages in flight count."""
         self.run.enter("half in flight")
-        await self.queue.hold(MESSAGES // 2)
+        await self.queue.receive(MESSAGES // 2)
         await self.queue.send(self.scaling.queue_length)
         grown = self.scaling.pods_for(MESSAGES + self.scaling.queue_length)
         assert grown > self.scaling.pods_for(MESSAGES), "the maximum leaves no room for one more"
@@ -84,43 +84,43 @@ class Story:
         await self._settles_at(self.scaling.minimum)
 
     async def unreadable_with_work(self) -> None:
-        """The depth becomes unreadable while pods work: they stay, though nothing is left to do."""
+        """The depth becomes unreadable while pods work. They stay, although the queue is empty."""
         self.run.enter("filled again")
         await self.queue.send(MESSAGES)
         working = self.scaling.pods_for(MESSAGES)
         await self._settles_at(working)
         self.run.enter("unreadable")
-        self.queue.break_it()
+        self.queue.start_errors()
         await self.queue.drain()
-        await self.run.until(lambda s: s.fallback, "falling back")
+        await self.run.until(lambda s: s.fallback, "in the fallback")
         await self._stays(max(working, self.scaling.fallback))
         assert min(s.desired for s in self._samples()) == working
 
     async def unreadable_and_empty(self) -> None:
-        """The depth becomes unreadable while nothing runs: as many pods as the fallback says come."""
+        """The depth becomes unreadable while no pod works. The fallback determines the number of pods."""
         self.run.enter("unreadable at rest")
-        self.queue.break_it()
-        await self.run.until(lambda s: s.fallback, "falling back")
-        blind = max(self.scaling.minimum, self.scaling.fallback)
-        await self._settles_at(blind)
-        await self._stays(blind)
+        self.queue.start_errors()
+        await self.run.until(lambda s: s.fallback, "in the fallback")
+        fallback = max(self.scaling.minimum, self.scaling.fallback)
+        await self._settles_at(fallback)
+        await self._stays(fallback)
 
     async def readable_again(self) -> None:
         self.run.enter("readable again")
-        self.queue.mend()
+        self.queue.stop_errors()
         await self.run.until(lambda s: not s.fallback, "out of the fallback")
         await self._settles_at(self.scaling.minimum)
 
     async def _settles_at(self, pods: int) -> None:
         def settled(sample: Sample) -> bool:
-            return sample.desired == pods and (not self.sees_ready or sample.ready == pods)
+            return sample.desired == pods and (not self.checks_ready or sample.ready == pods)
 
         await self.run.until(settled, f"at {pods} pods")
 
-    async def _stays(self, pods: int, looks: int = 30) -> None:
-        """Look again, for longer than the autoscaler takes from one decision to the next."""
+    async def _stays(self, pods: int, samples: int = 30) -> None:
+        """Take samples for longer than the interval between two decisions of the autoscaler."""
         first = len(self.run.samples)
-        await self.run.until(lambda _: len(self.run.samples) >= first + looks, "looked at again")
+        await self.run.until(lambda _: len(self.run.samples) >= first + samples, "sampled")
         assert {s.desired for s in self.run.samples[first:]} == {pods}
 
     def _samples(self) -> list[Sample]:
@@ -128,10 +128,10 @@ class Story:
 
 
 @pytest.mark.usefixtures("overlays")
-async def test_pods_that_may_all_leave_do_not_leave_before_keda_falls_back(
+async def test_scaling_to_zero_waits_longer_than_the_fallback(
     plane: ControlPlane,
 ) -> None:
-    """KEDA 2.21 now and then takes a failed reading for a queue at rest: when both of its readers fail at once."""
+    """KEDA 2.21 sometimes treats a failed reading as an idle queue: if both of its readers fail at the same time."""
     scaling = Scaling.parse(await plane.kubectl.get("scaledobject", NAME, "-n", NAMESPACE))
     assert scaling.minimum > 0 or scaling.cooldown > scaling.until_fallback
 
@@ -150,13 +150,13 @@ async def test_the_api_server_accepts_search(plane: ControlPlane, tmp_path: Path
     with_search = await asyncio.to_thread(Overlays.copy, tmp_path)
     await asyncio.to_thread(with_search.with_search, "eks")
     accepted = await plane.kubectl.apply("--dry-run=server", "-k", str(with_search.folder / "eks"))
-    for made in ("deployment.apps/imageservice-indexer", "cronjob.batch/imageservice-reindex"):
-        assert f"{made} serverside-applied (server dry run)" in accepted
+    for created in ("deployment.apps/imageservice-indexer", "cronjob.batch/imageservice-reindex"):
+        assert f"{created} serverside-applied (server dry run)" in accepted
 
 
 @pytest.mark.usefixtures("overlays")
 async def test_a_misspelt_field_is_refused(plane: ControlPlane) -> None:
-    """Without this, acceptance would prove nothing."""
+    """This shows that the validation works."""
     scaled = await plane.kubectl.get("scaledobject", NAME, "-n", NAMESPACE)
     misspelt = {
         "apiVersion": scaled["apiVersion"],
@@ -169,7 +169,7 @@ async def test_a_misspelt_field_is_refused(plane: ControlPlane) -> None:
 
 
 @pytest.mark.usefixtures("overlays")
-async def test_keda_itself_refuses_what_would_fight_over_the_same_pods(plane: ControlPlane) -> None:
+async def test_keda_refuses_a_second_scaled_object_for_the_same_pods(plane: ControlPlane) -> None:
     scaled = await plane.kubectl.get("scaledobject", NAME, "-n", NAMESPACE)
     second = {
         "apiVersion": scaled["apiVersion"],
@@ -200,7 +200,7 @@ async def test_the_namespace_refuses_a_pod_with_privileges(plane: ControlPlane) 
 @pytest.mark.usefixtures("overlays")
 async def test_every_pod_of_the_overlay_is_admitted_and_ready(plane: ControlPlane) -> None:
     if not plane.ours:
-        pytest.skip("the nodes of KUBECONFIG's cluster are real, and are given no image")
+        pytest.skip("the cluster of KUBECONFIG has real nodes, and the image does not exist there")
     deployments = await plane.kubectl.get("deployments", "-n", NAMESPACE)
     names = {each["metadata"]["name"] for each in deployments["items"]}
     assert names >= {"imageservice-server", NAME, "imageservice-queue-exporter"}

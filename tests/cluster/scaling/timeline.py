@@ -1,4 +1,4 @@
-"""What happened, second by second: the queue's depth, and the pods that are desired and ready."""
+"""The timeline of a run, second by second: the queue depth, and the desired and ready pods."""
 
 import asyncio
 import time
@@ -14,12 +14,12 @@ NAMESPACE = "imageservice"
 NAME = "imageservice-consumer"
 _INTERVAL_SECONDS = 1.0
 _POLL_SECONDS = 0.2
-_SILENCE_SECONDS = 10.0
+_MAX_SILENCE_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One look at everything; `seconds` since the first. `fallback` is KEDA's word that it cannot read the depth."""
+    """One sample. `seconds` is the time since the first one. `fallback` means that KEDA cannot read the depth."""
 
     seconds: float
     phase: str
@@ -34,34 +34,34 @@ class Sample:
         return (self.phase, self.visible, self.in_flight, self.desired, self.ready, self.fallback)
 
 
-class NotSo(AssertionError):
-    """What was waited for did not come; `str()` says what was there instead."""
+class ConditionTimeout(AssertionError):
+    """A condition did not hold in time. `str()` has the last sample."""
 
 
 @dataclass(slots=True)
 class Timeline:
-    """Samples since the start. `say` is told of every change."""
+    """Samples since the start. `print_line` is called for every change."""
 
     kubectl: Kubectl
     backlog: Backlog
-    say: Callable[[str], None]
+    print_line: Callable[[str], None]
     samples: list[Sample] = field(default_factory=list)
     phase: str = ""
     watching: "asyncio.Task[None] | None" = None
     _started: float = field(default_factory=time.monotonic)
-    _said: float = 0.0
+    _last_printed: float = 0.0
 
     def enter(self, phase: str) -> None:
         self.phase = phase
-        self.say(f"-- {phase}")
+        self.print_line(f"-- {phase}")
 
     def of(self, phase: str) -> list[Sample]:
         return [sample for sample in self.samples if sample.phase == phase]
 
     async def until(
-        self, condition: Callable[[Sample], bool], what: str, *, seconds: float = 180
+        self, condition: Callable[[Sample], bool], description: str, *, seconds: float = 180
     ) -> Sample:
-        """Wait for a sample of this phase that fulfils the condition."""
+        """Wait for a sample of this phase that fulfils the condition. Raises ConditionTimeout."""
         end, seen = time.monotonic() + seconds, len(self.samples)
         while time.monotonic() < end:
             for sample in self.samples[seen:]:
@@ -72,15 +72,17 @@ class Timeline:
                 self.watching.result()
             await asyncio.sleep(_POLL_SECONDS)
         last = self.samples[-1] if self.samples else None
-        raise NotSo(f"{self.phase}: not {what} within {seconds:g} s; last seen: {last}")
+        raise ConditionTimeout(
+            f"{self.phase}: not {description} within {seconds:g} s; last seen: {last}"
+        )
 
     async def watch(self) -> None:
         """Take samples until cancelled."""
         while True:
-            self._add(await self._look())
+            self._add(await self._sample())
             await asyncio.sleep(_INTERVAL_SECONDS)
 
-    async def _look(self) -> Sample:
+    async def _sample(self) -> Sample:
         phase = self.phase
         objects, depth = await asyncio.gather(
             self.kubectl.get(f"deployment/{NAME}", f"scaledobject/{NAME}", "-n", NAMESPACE),
@@ -100,26 +102,26 @@ class Timeline:
     def _add(self, sample: Sample) -> None:
         changed = not self.samples or sample.state != self.samples[-1].state
         self.samples.append(sample)
-        if changed or sample.seconds - self._said >= _SILENCE_SECONDS:
-            self._said = sample.seconds
-            self.say(
+        if changed or sample.seconds - self._last_printed >= _MAX_SILENCE_SECONDS:
+            self._last_printed = sample.seconds
+            self.print_line(
                 f"{sample.seconds:7.1f} s  depth {sample.visible + sample.in_flight:4} ({sample.in_flight:3} in flight)"
                 f"  desired {sample.desired:2}  ready {sample.ready:2}{'  fallback' if sample.fallback else ''}"
             )
 
 
 def condition_of(scaled_object: dict[str, Any], kind: str) -> str:
-    """Return the status of a ScaledObject's condition; empty while KEDA has not set it."""
+    """Return the status of a condition of a ScaledObject. Empty if KEDA has not set it yet."""
     conditions = scaled_object.get("status", {}).get("conditions", ())
     return next((each["status"] for each in conditions if each["type"] == kind), "")
 
 
 @asynccontextmanager
 async def timeline(
-    kubectl: Kubectl, backlog: Backlog, say: Callable[[str], None]
+    kubectl: Kubectl, backlog: Backlog, print_line: Callable[[str], None]
 ) -> AsyncIterator[Timeline]:
-    """Take samples as long as the block runs; an error in taking them fails whoever waits for one."""
-    running = Timeline(kubectl, backlog, say)
+    """Take samples while the block runs. An error in the sampling is raised in `until`."""
+    running = Timeline(kubectl, backlog, print_line)
     running.watching = asyncio.create_task(running.watch())
     try:
         yield running

@@ -102,37 +102,52 @@ async def _visibility_timeout(app: WorkerApp) -> int | None:
 
 @asynccontextmanager
 async def open_worker(settings: ConsumerSettings, clients: Clients) -> AsyncIterator[WorkerApp]:
-    queue = ReceiveQueue(clients.queue)
     fetcher = Fetcher(fetch_policy(settings))
-    decoder = DecodePool(
-        ImagePolicy(
-            max_pixels=settings.max_pixels,
-            max_frames=settings.max_frames,
-            verification=settings.verification,
-        ),
-        threads=settings.decode_threads,
-        budget_bytes=settings.decode_budget_bytes,
+    policy = ImagePolicy(
+        max_pixels=settings.max_pixels,
+        max_frames=settings.max_frames,
+        verification=settings.verification,
     )
+    decoder = DecodePool(
+        policy, threads=settings.decode_threads, budget_bytes=settings.decode_budget_bytes
+    )
+    queue = ReceiveQueue(clients.queue)
+    try:
+        yield WorkerApp(queue, _poller(settings, clients, queue, fetcher, decoder))
+    finally:
+        await drain_all(queue.drain())
+        await fetcher.close()
+        decoder.close()
+
+
+def _poller(
+    settings: ConsumerSettings,
+    clients: Clients,
+    queue: ReceiveQueue,
+    fetcher: Fetcher,
+    decoder: DecodePool,
+) -> Poller:
     secret = settings.customer_tag_key.get_secret_value().encode()
+    objects = clients.aws.http.bucket(settings.bucket)
     retry_policy = RetryPolicy(settings.max_attempts, settings.retry_delay_s)
+    pipeline = Pipeline(
+        fetcher=fetcher,
+        decoder=decoder,
+        storage=ImageStorage(objects, settings.bucket, secret),
+        tables=clients.tables,
+        retry_policy=retry_policy,
+    )
     handler = MessageHandler(
         queue=queue,
-        pipeline=Pipeline(
-            fetcher=fetcher,
-            decoder=decoder,
-            storage=ImageStorage(clients.aws.http.bucket(settings.bucket), settings.bucket, secret),
-            tables=clients.tables,
-            retry_policy=retry_policy,
-        ),
+        pipeline=pipeline,
         tables=clients.tables,
         notifier=clients.notifier,
         retry_policy=retry_policy,
     )
     runner = MessageRunner(queue, concurrency=settings.concurrency)
-    quarantine = Quarantine(
-        queue, handler, runner, clients.tables, max_runs=settings.max_isolated_runs
-    )
-    poller = Poller(
+    max_runs = settings.max_isolated_runs
+    quarantine = Quarantine(queue, handler, runner, clients.tables, max_runs=max_runs)
+    return Poller(
         queue,
         handler,
         quarantine,
@@ -140,12 +155,6 @@ async def open_worker(settings: ConsumerSettings, clients: Clients) -> AsyncIter
         receive_wait=settings.receive_wait_s,
         drain_grace=settings.drain_grace_s,
     )
-    try:
-        yield WorkerApp(queue, poller)
-    finally:
-        await drain_all(queue.drain())
-        await fetcher.close()
-        decoder.close()
 
 
 def fetch_policy(settings: ConsumerSettings) -> FetchPolicy:

@@ -58,7 +58,7 @@ class Quarantine:
         if not await self._runner.run_safely(message, self._begin_run(message, request)):
             return
         _log.warning(
-            "running alone", request_id=request.request_id, runs_before=request.retry_count
+            "isolated run began", request_id=request.request_id, runs_before=request.retry_count
         )
         # The run is counted. If the process survives, the message is no poison message, whatever else fails.
         unquarantined = self._queue.unquarantine(message)

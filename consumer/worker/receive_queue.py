@@ -39,6 +39,8 @@ class ReceiveQueue:
         """Messages held, and since when, in seconds of the monotonic clock."""
         self._requeued: set[ReceivedMessage] = set()
         """Messages whose copy was sent and whose receipt is not deleted yet."""
+        self._deleting: set[str] = set()
+        """Receipts whose delete is in progress."""
         self._pending_age = PendingAge()
 
     @property
@@ -112,11 +114,12 @@ class ReceiveQueue:
         while True:
             due += period
             await asyncio.sleep(due - loop.time())
-            receipts = [receipt for message in self._held for receipt in message.receipts]
             errors = await self._queue.change_visibility(
-                receipts, visibility_timeout, within=period
+                self._receipts(), visibility_timeout, within=period
             )
-            if errors:
+            # SQS also refuses messages that were deleted meanwhile, which a busy worker always has.
+            needed = {"", *self._receipts()} - self._deleting
+            if errors := [error for error in errors if error.receipt in needed]:
                 HEARTBEAT_FAILURES.inc(len(errors))
                 _log.warning("visibility not extended", count=len(errors), error=str(errors[0]))
 
@@ -124,9 +127,16 @@ class ReceiveQueue:
         """Wait for sends and deletes in progress."""
         await self._queue.drain()
 
+    def _receipts(self) -> list[str]:
+        return [receipt for message in self._held for receipt in message.receipts]
+
     async def _delete(self, message: ReceivedMessage) -> None:
-        for receipt in message.receipts:
-            await self._queue.delete(receipt)
+        self._deleting.update(message.receipts)
+        try:
+            for receipt in message.receipts:
+                await self._queue.delete(receipt)
+        finally:
+            self._deleting.difference_update(message.receipts)
 
     def _forget(self, message: ReceivedMessage, outcome: str) -> None:
         since = self._held.pop(message, None)

@@ -31,6 +31,16 @@ class IncomingMessage:
     sent_at: int
 
 
+@dataclass(frozen=True, slots=True)
+class VisibilityError(EntryError):
+    """Why messages keep their old visibility timeout: SQS refused one of them, or a whole call failed.
+
+    `receipt` is that of the refused message, and empty for a call.
+    """
+
+    receipt: str = ""
+
+
 class SqsQueue:
     """One queue. Concurrent sends share their calls, and so do concurrent deletes.
 
@@ -118,14 +128,14 @@ class SqsQueue:
 
     async def change_visibility(
         self, receipts: Sequence[str], seconds: int, *, within: float | None = None
-    ) -> list[EntryError]:
+    ) -> list[VisibilityError]:
         """Hide messages for `seconds` from now; 0 makes them visible at once.
 
         Return an error for each message that SQS refused, and one for each call that failed or was not answered
         `within` so many seconds. Nothing is raised because of SQS: the old visibility timeout then still applies.
         """
         batches = [receipts[at : at + MAX_BATCH] for at in range(0, len(receipts), MAX_BATCH)]
-        waiting, answers = iter(batches), list[list[EntryError]]()
+        waiting, answers = iter(batches), list[list[VisibilityError]]()
         lanes = (
             self._change_batches(waiting, seconds, answers)
             for _ in range(min(_VISIBILITY_CALLS, len(batches)))
@@ -135,7 +145,7 @@ class SqsQueue:
                 await asyncio.gather(*lanes)
         except TimeoutError:
             late = len(batches) - len(answers)
-            answers.append([EntryError("TimeoutError", f"no answer in {within} s")] * late)
+            answers.append([VisibilityError("TimeoutError", f"no answer in {within} s")] * late)
         return [error for answer in answers for error in answer]
 
     async def attributes(self, *names: str, seconds: float = CALL_SECONDS) -> Mapping[str, str]:
@@ -161,7 +171,7 @@ class SqsQueue:
         )
 
     async def _change_batches(
-        self, batches: Iterator[Sequence[str]], seconds: int, answers: list[list[EntryError]]
+        self, batches: Iterator[Sequence[str]], seconds: int, answers: list[list[VisibilityError]]
     ) -> None:
         operation = "ChangeMessageVisibilityBatch"
         invoke = partial(self._invoke_batch, operation)
@@ -172,8 +182,15 @@ class SqsQueue:
             try:
                 errors = await call_batch(f"sqs:{operation}", invoke, entries)
             except (DependencyUnavailable, RequestRejected) as error:
-                errors = [EntryError(type(error).__name__, str(error))]
-            answers.append([error for error in errors if error is not None])
+                answers.append([VisibilityError(type(error).__name__, str(error))])
+            else:
+                answers.append(
+                    [
+                        VisibilityError(error.code, error.message, error.sender_fault, receipt)
+                        for receipt, error in zip(receipts, errors, strict=True)
+                        if error is not None
+                    ]
+                )
 
 
 def _delete_result(error: EntryError | None) -> ItemResult[None]:

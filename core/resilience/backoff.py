@@ -31,7 +31,7 @@ class Backoff:
     @classmethod
     def between(cls, shortest_s: float, longest_s: float) -> Self:
         """A delay that does not grow, from `shortest_s` to `longest_s` seconds."""
-        return cls(longest_s, longest_s, floor=shortest_s / longest_s)
+        return cls(longest_s, longest_s, factor=1.0, floor=shortest_s / longest_s)
 
     def ceiling(self, attempt: int) -> float:
         """Return the longest delay after failed attempt number `attempt`, counted from 1."""

@@ -1,7 +1,7 @@
 """The heartbeat keeps its schedule if calls fail, and reports each message that SQS refused to extend."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from itertools import pairwise
 from typing import Any, cast
 
@@ -23,7 +23,9 @@ HELD = 11
 class Sqs:
     """Delivers HELD messages; `misbehave` is called before the visibility of the first batch is extended."""
 
-    def __init__(self, misbehave: "Misbehaviour | None" = None, refused: int = 0) -> None:
+    def __init__(
+        self, misbehave: Callable[[], Awaitable[None]] | None = None, refused: int = 0
+    ) -> None:
         self._misbehave = misbehave
         self._refused = refused
         self._left = [str(number) for number in range(HELD)]
@@ -108,3 +110,48 @@ def test_each_message_that_sqs_refuses_to_extend_is_counted_and_logged() -> None
         run_virtually(beat_for(Sqs(refused=3), TIMEOUT_S / 3 + 1))
     assert HEARTBEAT_FAILURES._value.get() - before == 3 + 1
     assert [(log["log_level"], log["count"]) for log in logs] == [("warning", 4)]
+
+
+class SqsWithDeletes(Sqs):
+    """Deletes one message while the heartbeat is on its way, and refuses to extend it afterwards."""
+
+    def __init__(self, *, answer_delete: bool) -> None:
+        super().__init__(self._delete_first, refused=1)
+        self._answer_delete = answer_delete
+        self.deleted = asyncio.Event()
+        self.ack: Callable[[], None] = lambda: None
+
+    async def _delete_first(self) -> None:
+        self.ack()
+        await self.deleted.wait()
+
+    async def invoke(self, operation: str, members: Mapping[str, Any]) -> Mapping[str, Any]:
+        if operation != "DeleteMessageBatch":
+            return await super().invoke(operation, members)
+        self.deleted.set()
+        if not self._answer_delete:
+            await asyncio.Event().wait()
+        return {"Successful": [{"Id": entry["Id"]} for entry in members["Entries"]]}
+
+
+@pytest.mark.parametrize("answer_delete", [True, False])
+def test_a_message_that_is_deleted_meanwhile_is_no_failure(answer_delete: bool) -> None:
+    """A busy worker deletes messages all the time. SQS cannot extend them, and need not."""
+
+    async def scenario() -> None:
+        sqs = SqsWithDeletes(answer_delete=answer_delete)
+        queue = ReceiveQueue(SqsQueue(cast("Any", sqs), "the queue"))
+        (message, *_) = await queue.receive(1, wait=0)
+        acks: list[asyncio.Task[None]] = []
+        sqs.ack = lambda: acks.append(asyncio.create_task(queue.ack(message)))
+        beating = asyncio.create_task(queue.extend_visibility_forever(TIMEOUT_S))
+        await asyncio.sleep(TIMEOUT_S / 3 + 1)
+        assert acks[0].done() is answer_delete
+        beating.cancel()
+        acks[0].cancel()
+
+    before = HEARTBEAT_FAILURES._value.get()
+    with capture_logs() as logs:
+        run_virtually(scenario())
+    assert HEARTBEAT_FAILURES._value.get() == before
+    assert logs == []

@@ -6,8 +6,8 @@ from typing import Any, cast
 
 import pytest
 
-from core.aws.batch import EntryError, call_batch
-from core.aws.sqs import SqsQueue
+from core.aws.batch import call_batch
+from core.aws.sqs import SqsQueue, VisibilityError
 from core.errors import DependencyUnavailable, RequestRejected
 from harness.virtual_time import run_virtually
 
@@ -112,7 +112,7 @@ def test_an_expired_receipt_counts_as_deleted() -> None:
 
 
 def test_each_message_whose_visibility_did_not_change_is_an_error() -> None:
-    """One error for a refused entry, one for a failed call; the other calls are made all the same."""
+    """One error for a refused entry, with its receipt; one for a failed call. The other calls are made all the same."""
     sqs = Sqs(
         {
             "Successful": [{"Id": str(number)} for number in range(8)],
@@ -122,10 +122,10 @@ def test_each_message_whose_visibility_did_not_change_is_an_error() -> None:
     )
     receipts = [str(number) for number in range(25)]
     errors = run_virtually(sqs.queue.change_visibility(receipts, 120))
-    assert sorted(error.code for error in errors) == [
-        "DependencyUnavailable",
-        "InternalError",
-        "NoResult",
+    assert sorted((error.code, error.receipt) for error in errors) == [
+        ("DependencyUnavailable", ""),
+        ("InternalError", "8"),
+        ("NoResult", "9"),
     ]
     assert [len(entries) for _, entries in sqs.batches] == [10, 10, 5]
     assert {entry["VisibilityTimeout"] for _, entries in sqs.batches for entry in entries} == {120}
@@ -142,4 +142,4 @@ def test_a_call_that_is_not_answered_in_time_is_an_error() -> None:
 
     receipts = [str(number) for number in range(25)]
     errors = run_virtually(Hanging().queue.change_visibility(receipts, 0, within=2))
-    assert errors == [EntryError("TimeoutError", "no answer in 2 s")]
+    assert errors == [VisibilityError("TimeoutError", "no answer in 2 s")]

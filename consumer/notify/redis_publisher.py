@@ -22,7 +22,7 @@ class RedisPublisher:
         self._tables = tables
         self._store = store
         self._outcomes: Batcher[Outcome, None] = Batcher(
-            "redis events", self._publish, max_batch=_MAX_BATCH, max_pending=_MAX_WAITING
+            "redis news", self._publish, max_batch=_MAX_BATCH, max_pending=_MAX_WAITING
         )
 
     def publish(self, outcome: Outcome) -> None:

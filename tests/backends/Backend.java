@@ -5,10 +5,10 @@ import org.eclipse.jetty.server.ServerConnector;
 import software.amazon.dynamodb.services.local.main.ServerRunner;
 import software.amazon.dynamodb.services.local.server.DynamoDBProxyServer;
 
-/** Runs DynamoDB Local or ElasticMQ until its standard input ends: then whoever started it is gone. */
+/** Runs DynamoDB Local or ElasticMQ until its standard input is closed, which means that its parent has ended. */
 final class Backend {
     public static void main(String[] arguments) throws Exception {
-        Leash.fasten();
+        ParentWatch.start();
         switch (arguments[0]) {
             case "dynamodb" -> dynamodb(arguments[1]);
             case "elasticmq" -> elasticmq(arguments[1]);
@@ -16,7 +16,7 @@ final class Backend {
         }
     }
 
-    /** By itself it listens on every interface, and has no option for it. */
+    /** Binds it to loopback. Its default is every interface, and it has no option for that. */
     private static void dynamodb(String port) throws Exception {
         DynamoDBProxyServer dynamodb = ServerRunner.createServerFromCommandLineArgs(
                 new String[] {"-inMemory", "-sharedDb", "-disableTelemetry", "-port", port});
@@ -25,7 +25,7 @@ final class Backend {
         for (Connector connector : ((Server) server.get(dynamodb)).getConnectors()) {
             ((ServerConnector) connector).setHost("127.0.0.1");
         }
-        // Not start(), which reports to Amazon that it runs.
+        // Not start(), which sends telemetry to Amazon.
         dynamodb.safeStart();
         dynamodb.join();
     }

@@ -1,13 +1,13 @@
-"""The real backends outside pytest, for load tests: `PYTHONPATH=tests python -m backends`.
+"""Run the real backends outside pytest, for load tests: `PYTHONPATH=tests python -m backends`.
 
 aws --ready-file FILE [--name-prefix PREFIX]
-    Deploys the template, writes FILE, and stays until SIGTERM or Ctrl-C. FILE is JSON: `environment` for server
-    and consumer (the SDK's variables, tables, queues, bucket, topic), `aws_endpoint`, which is all of AWS in
-    one, also for SNS to send to a queue, and `pids`.
+    Deploys the template, writes FILE, and runs until SIGTERM or Ctrl-C. FILE is JSON: `environment` for server and
+    consumer (SDK variables, tables, queues, bucket, topic), `aws_endpoint` (one endpoint for all of AWS, also for
+    queues as targets of SNS) and `pids`.
 up [OPTION…]
-    Runs `imageservice up` with these options on them. Its ready file leads to all of AWS in one; its server,
-    consumers and indexer call tables and queues directly. SNS is inside the embedded AWS: what it tells the
-    indexer is carried over to ElasticMQ. `--parameter Search=off` does without search.
+    Runs `imageservice up` with these options on the backends. Its ready file has one endpoint for all of AWS; its
+    server, consumers and indexer call tables and queues directly. SNS is in the embedded AWS, so a bridge moves its
+    messages for the indexer to ElasticMQ. `--parameter Search=off` runs without search.
 """
 
 import argparse
@@ -48,10 +48,10 @@ def main(arguments: list[str]) -> int:
     try:
         folder = jars.fetch()
     except jars.BackendMissing as missing:
-        print(missing, file=sys.stderr)  # noqa: T201  what is missing is for a person
+        print(missing, file=sys.stderr)  # noqa: T201  a message for the user
         return 1
     if options.command == "aws":
-        return asyncio.run(_stay(folder, options.name_prefix, options.ready_file))
+        return asyncio.run(_aws(folder, options.name_prefix, options.ready_file))
     return asyncio.run(_up(folder, options.name_prefix, dict(options.parameter), rest))
 
 
@@ -66,17 +66,17 @@ def _parameter(text: str) -> tuple[str, str]:
 async def _deployed(
     folder: Path, prefix: str, **parameters: str
 ) -> AsyncIterator[tuple[RecordingAws, StackOutputs, asyncio.Event]]:
-    """Everything that runs, and an event for being told to leave."""
-    told = asyncio.Event()
+    """Yield the running AWS, the outputs of the stack, and an event that SIGTERM or SIGINT sets."""
+    stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, told.set)
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
     with tempfile.TemporaryDirectory(prefix="imageservice-backends-") as logs:
         async with recording_aws(Path(logs) / "calls.jsonl", jars=folder) as aws:
-            yield aws, await aws.deploy(prefix, **parameters), told
+            yield aws, await aws.deploy(prefix, **parameters), stop
 
 
-async def _stay(folder: Path, prefix: str, ready_file: Path) -> int:
-    async with _deployed(folder, prefix) as (aws, stack, told):
+async def _aws(folder: Path, prefix: str, ready_file: Path) -> int:
+    async with _deployed(folder, prefix) as (aws, stack, stop):
         assert aws.real is not None
         content = {
             "aws_endpoint": aws.endpoint,
@@ -88,13 +88,13 @@ async def _stay(folder: Path, prefix: str, ready_file: Path) -> int:
             },
         }
         await asyncio.to_thread(_write, ready_file, content)
-        await told.wait()
+        await stop.wait()
         await asyncio.to_thread(ready_file.unlink, missing_ok=True)
     return 0
 
 
 def _write(ready_file: Path, content: Mapping[str, Any]) -> None:
-    """Put the file there at once, so that nobody reads a half."""
+    """Write the file atomically, so that no reader sees a part of it."""
     partial = ready_file.with_name(f".{ready_file.name}.partial")
     partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     partial.replace(ready_file)
@@ -102,20 +102,20 @@ def _write(ready_file: Path, content: Mapping[str, Any]) -> None:
 
 async def _up(folder: Path, prefix: str, parameters: Mapping[str, str], options: list[str]) -> int:
     async with (
-        _deployed(folder, prefix, **parameters) as (aws, stack, told),
-        AsyncExitStack() as around,
+        _deployed(folder, prefix, **parameters) as (aws, stack, stop),
+        AsyncExitStack() as exit_stack,
     ):
         assert aws.real is not None
-        ends: list[asyncio.Task[Any]] = [asyncio.create_task(told.wait())]
+        ends: list[asyncio.Task[Any]] = [asyncio.create_task(stop.wait())]
         if stack.search_queue_url:
-            ends.append(await around.enter_async_context(search_bridge(aws, stack)))
+            ends.append(await exit_stack.enter_async_context(search_bridge(aws, stack)))
         given = ["--aws-endpoint", aws.endpoint, "--name-prefix", prefix]
         given += [f"--parameter={name}={value}" for name, value in parameters.items()]
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "cli.main", "up", *given, *options),
             env={**without_aws(os.environ), **aws.real.endpoints()},
             cwd=ROOT,
-            # The terminal's Ctrl-C comes here first, so that AWS outlives what drains on it.
+            # Ctrl-C in the terminal reaches only this process, so that AWS runs until `up` has drained.
             start_new_session=True,
         )
         ended = asyncio.create_task(process.wait())

@@ -1,4 +1,4 @@
-"""The backends' jars, fetched by Maven once into a cache outside the clone. The files pom.xml pin the versions."""
+"""The jars of the backends. Maven downloads them once into a cache outside the clone. pom.xml pins the versions."""
 
 import hashlib
 import os
@@ -12,19 +12,19 @@ from pathlib import Path
 from loadtest.tool_cache import tool_cache
 
 HERE = Path(__file__).parent
-LEASH = HERE / "Leash.java"
+PARENT_WATCH = HERE / "ParentWatch.java"
 JAVA_MAJOR = 17
 _PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
 _FETCH_SECONDS = 600
 
 
 class BackendMissing(Exception):
-    """The real backends cannot run here; `str()` is one line that names what is missing."""
+    """The real backends cannot run here. `str()` is one line that names the missing tool."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """What shares a class path: a pom.xml and a Backend.java in `folder`. `wanted_by` is who asks, for a person."""
+    """One class path: a pom.xml and a Backend.java in `folder`. `wanted_by` names the feature in error messages."""
 
     name: str
     folder: Path
@@ -36,7 +36,7 @@ class Bundle:
 
     @property
     def sources(self) -> tuple[Path, ...]:
-        return self.folder / "Backend.java", LEASH
+        return self.folder / "Backend.java", PARENT_WATCH
 
 
 AWS = Bundle("backends", HERE, "--backend=real")
@@ -45,11 +45,11 @@ OPENSEARCH = Bundle("opensearch", HERE / "opensearch", "OpenSearch")
 
 
 def fetch(bundle: Bundle = AWS) -> Path:
-    """Return the folder with all jars, native libraries and the launcher; raise BackendMissing."""
+    """Return the folder with all jars, native libraries and the launcher. Raises BackendMissing."""
     try:
         _require_java()
-        made_of = b"".join(path.read_bytes() for path in (bundle.pom, *bundle.sources))
-        folder = tool_cache() / f"{bundle.name}-{hashlib.sha256(made_of).hexdigest()[:12]}"
+        inputs = b"".join(path.read_bytes() for path in (bundle.pom, *bundle.sources))
+        folder = tool_cache() / f"{bundle.name}-{hashlib.sha256(inputs).hexdigest()[:12]}"
         if not folder.exists():
             _download(bundle, folder)
     except BackendMissing as missing:
@@ -61,30 +61,30 @@ def _require_java() -> None:
     needed = f"needs a JDK of Java {JAVA_MAJOR} or newer"
     if shutil.which("java") is None or shutil.which("javac") is None:
         raise BackendMissing(f"{needed}: java and javac are not both installed")
-    told = subprocess.run(["java", "-version"], capture_output=True, text=True, check=False).stderr  # noqa: S607
-    if java_major(told) < JAVA_MAJOR:
-        raise BackendMissing(f"{needed}: java says {told.partition(chr(10))[0]!r}")
+    ran = subprocess.run(["java", "-version"], capture_output=True, text=True, check=False)  # noqa: S607
+    if java_major(ran.stderr) < JAVA_MAJOR:
+        raise BackendMissing(f"{needed}: java says {ran.stderr.partition(chr(10))[0]!r}")
 
 
-def java_major(told: str) -> int:
-    """Return the major version out of what `java -version` says; 0 if it says none."""
-    found = re.search(r'version "(?:1\.)?(\d+)', told)
-    return int(found[1]) if found else 0
+def java_major(output: str) -> int:
+    """Return the major version in the output of `java -version`, or 0."""
+    version = re.search(r'version "(?:1\.)?(\d+)', output)
+    return int(version[1]) if version else 0
 
 
 def _download(bundle: Bundle, folder: Path) -> None:
     if shutil.which("mvn") is None:
         raise BackendMissing("needs Maven, which fetches its jars: mvn is not installed")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    # Into a place of its own first, so that nobody sees half of it.
-    with tempfile.TemporaryDirectory(dir=folder.parent) as place:
-        jars = Path(place) / "jars"
+    # Download into a temporary folder first, so that no other process sees an incomplete folder.
+    with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
+        jars = Path(temporary) / "jars"
         _maven(bundle.pom, jars)
         _compile(bundle.sources, jars)
         try:
             jars.rename(folder)
         except OSError:
-            # Another run was faster, and its jars are the same.
+            # A concurrent run has fetched the same jars.
             if not folder.exists():
                 raise
 
@@ -93,8 +93,7 @@ def _maven(pom: Path, jars: Path) -> None:
     command = ["mvn", "--quiet", "--batch-mode", "--file", str(pom), _PLUGIN]
     ran = _run(*command, f"-DoutputDirectory={jars}", "-DincludeScope=runtime")
     if ran.returncode != 0:
-        told = first_complaint(ran.stdout)
-        raise BackendMissing(f"Maven could not fetch the jars: {told}")
+        raise BackendMissing(f"Maven could not fetch the jars: {first_error(ran.stdout)}")
 
 
 def _compile(sources: tuple[Path, ...], jars: Path) -> None:
@@ -119,10 +118,10 @@ def _run(*command: str) -> subprocess.CompletedProcess[str]:
         raise BackendMissing(f"{command[0]} is not done after {_FETCH_SECONDS} s") from None
 
 
-def first_complaint(told: str) -> str:
-    """Return the first line of Maven's output that is an error, without its mark."""
-    for line in told.splitlines():
+def first_error(output: str) -> str:
+    """Return the first error line of Maven's output, without its log level."""
+    for line in output.splitlines():
         plain = re.sub(r"\x1b\[[0-9;]*m", "", line)
         if plain.startswith("[ERROR] "):
             return plain.removeprefix("[ERROR] ").strip()
-    return "it did not say why"
+    return "no reason in its output"

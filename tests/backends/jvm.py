@@ -1,4 +1,4 @@
-"""A backend as a child process on loopback, which leaves with its parent."""
+"""A backend as a child process on loopback. It ends with its parent."""
 
 import asyncio
 import os
@@ -13,12 +13,12 @@ Kind = Literal["dynamodb", "elasticmq", "opensearch"]
 
 READY_SECONDS = 60.0
 POLL_SECONDS = 0.05
-# Serial collection: on a few cores that the system under test needs, parallel collectors only take them away.
+# Serial garbage collection: parallel collectors would take cores from the system under test.
 _OPTIONS = ("-XX:+UseSerialGC", "-XX:-UsePerfData")
 
 
 class BackendFailed(Exception):
-    """A backend ended before it was ready, or was not ready in time; `str()` has its last words."""
+    """A backend ended before it was ready, or was not ready in time. `str()` has the end of its log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,26 +41,26 @@ class Jvm:
         heap: str = "2g",
         arguments: tuple[str, ...] = (),
     ) -> Self:
-        """Start it and wait until it answers; what it prints is kept in the folder `logs`.
+        """Start it and wait until it accepts connections. Its output goes to a file in `logs`.
 
-        Without `port` it has one of its own. `heap` is the most that it may take, as Java writes it; `arguments` are
-        its launcher's.
+        Without `port` it uses a free port. `heap` is the maximum heap size in Java's notation. `arguments` are passed
+        to its launcher.
         """
         port, log = port or free_port(), logs / f"{kind}.log"
         with await asyncio.to_thread(log.open, "wb") as out:
             process = await asyncio.create_subprocess_exec(
                 "java",
                 *(f"-Xmx{heap}", *_OPTIONS),
-                # What they unpack there is left behind by whoever is killed.
+                # A killed JVM leaves its unpacked native libraries there.
                 f"-Djava.io.tmpdir={logs}",
                 f"-Djava.library.path={jars}",
                 *("-cp", f"{jars}{os.pathsep}{jars}{os.sep}*"),
                 *("Backend", kind, str(port), *arguments),
-                # It ends when this pipe does, so also after kill -9 of this process.
+                # It ends when this pipe is closed, so also after kill -9 of this process.
                 stdin=asyncio.subprocess.PIPE,
                 stdout=out,
                 stderr=STDOUT,
-                # The terminal's Ctrl-C is for the parent, which then ends its children in order.
+                # Ctrl-C in the terminal reaches only the parent, which then stops its children in order.
                 start_new_session=True,
             )
         started = cls(kind, port, process, log)
@@ -76,7 +76,7 @@ class Jvm:
         return endpoint_of(self.port)
 
     async def stop(self) -> None:
-        """End it. It keeps nothing, so that it need not be asked twice."""
+        """Kill it. It stores nothing permanently, so a graceful stop is not necessary."""
         if self.process.returncode is None:
             self.process.kill()
         await self.process.wait()
@@ -87,13 +87,13 @@ class Jvm:
                 while not await _listens(self.port):
                     if self.process.returncode is not None:
                         raise BackendFailed(
-                            f"{self.kind} ended at its start: {await self._words()}"
+                            f"{self.kind} ended at its start: {await self._log_tail()}"
                         )
                     await asyncio.sleep(POLL_SECONDS)
         except TimeoutError:
             raise BackendFailed(f"{self.kind} is not ready after {READY_SECONDS:g} s") from None
 
-    async def _words(self) -> str:
+    async def _log_tail(self) -> str:
         return (await asyncio.to_thread(self.log.read_text, errors="replace"))[-2_000:]
 
 

@@ -1,4 +1,4 @@
-"""The template's tables and queues on the real backends, made as the embedded AWS made them."""
+"""Creates the tables and queues of the template on the real backends, as they are in the embedded AWS."""
 
 import asyncio
 import json
@@ -13,10 +13,10 @@ from botocore.exceptions import ClientError
 
 from cli.local.embedded_aws import REGION
 
-# The access key id by which the embedded AWS itself is reached, past the router before it.
+# The access key id of calls that the router passes to the embedded AWS.
 PAST_ROUTER = "template"
 
-# What decides how a queue behaves; the rest counts messages or speaks of encryption.
+# The attributes that determine the behaviour of a queue. The others are counts and encryption settings.
 _QUEUE_ATTRIBUTES = (
     "DelaySeconds",
     "MaximumMessageSize",
@@ -28,7 +28,7 @@ _QUEUE_ATTRIBUTES = (
 
 
 def table_like(described: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of CreateTable for a table like the one that DescribeTable told of."""
+    """Return the arguments of CreateTable from the response of DescribeTable."""
     indexes = [
         {name: index[name] for name in ("IndexName", "KeySchema", "Projection")}
         for index in described.get("GlobalSecondaryIndexes", ())
@@ -43,12 +43,12 @@ def table_like(described: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def queue_like(described: Mapping[str, str]) -> dict[str, str]:
-    """Return the attributes of CreateQueue for a queue like the one that GetQueueAttributes told of."""
+    """Return the attributes of CreateQueue from the response of GetQueueAttributes."""
     return {name: described[name] for name in _QUEUE_ATTRIBUTES if described.get(name)}
 
 
-def dead_letter_queue(attributes: Mapping[str, str]) -> str | None:
-    """Return the name of the queue that a redrive policy names; both backends use the same ARNs."""
+def dlq_name(attributes: Mapping[str, str]) -> str | None:
+    """Return the name of the dead-letter queue in the redrive policy, if any. Both backends use the same ARNs."""
     policy = attributes.get("RedrivePolicy")
     if not policy:
         return None
@@ -57,18 +57,18 @@ def dead_letter_queue(attributes: Mapping[str, str]) -> str | None:
 
 @dataclass(slots=True)
 class Mirror:
-    """Makes a table or queue when it is first asked for. Endpoints as URLs without a path."""
+    """Creates a table or queue at its first use. Endpoints are URLs without a path."""
 
     embedded: str
     dynamodb: str
     sqs: str
-    _made: set[str] = field(default_factory=set)
+    _created: set[str] = field(default_factory=set)
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def table(self, name: str) -> bool:
-        """Answer whether there is such a table, on both sides by now."""
+        """Return True if the table exists. It then exists on the real backend too."""
         async with self._lock:
-            if f"table/{name}" in self._made:
+            if f"table/{name}" in self._created:
                 return True
             async with _client("dynamodb", self.embedded) as template:
                 try:
@@ -77,31 +77,31 @@ class Mirror:
                     return False
             async with _client("dynamodb", self.dynamodb) as real:
                 await real.create_table(**table_like(described))
-            self._made.add(f"table/{name}")
+            self._created.add(f"table/{name}")
             return True
 
     async def queue(self, name: str) -> bool:
-        """Answer whether there is such a queue, on both sides by now."""
+        """Return True if the queue exists. It then exists on the real backend too."""
         async with self._lock:
             return await self._queue(name)
 
     async def _queue(self, name: str) -> bool:
-        if f"queue/{name}" in self._made:
+        if f"queue/{name}" in self._created:
             return True
         async with _client("sqs", self.embedded) as template:
             try:
                 url = (await template.get_queue_url(QueueName=name))["QueueUrl"]
             except ClientError:
                 return False
-            told = await template.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
-        attributes = queue_like(told["Attributes"])
-        # ElasticMQ wants the dead-letter queue to be there before a queue that names it.
-        behind = dead_letter_queue(attributes)
-        if behind is not None:
-            await self._queue(behind)
+            response = await template.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
+        attributes = queue_like(response["Attributes"])
+        # ElasticMQ requires that the dead-letter queue exists before a queue that refers to it.
+        dlq = dlq_name(attributes)
+        if dlq is not None:
+            await self._queue(dlq)
         async with _client("sqs", self.sqs) as real:
             await real.create_queue(QueueName=name, Attributes=attributes)
-        self._made.add(f"queue/{name}")
+        self._created.add(f"queue/{name}")
         return True
 
 
@@ -114,7 +114,7 @@ async def _client(service: str, endpoint: str) -> AsyncIterator[Any]:
         region_name=REGION,
         aws_access_key_id=PAST_ROUTER,
         aws_secret_access_key="embedded",
-        # An empty mapping keeps the SDK from a proxy variable, which would lead off the machine.
+        # An empty mapping makes the SDK ignore proxy variables, which would lead off the machine.
         config=AioConfig(proxies={}),
     ) as client:
         yield client

@@ -10,14 +10,14 @@ from backends.jvm import Jvm
 
 @dataclass(frozen=True, slots=True)
 class RealBackends:
-    """They keep everything in memory. End them by `stop`."""
+    """Both store everything in memory. `stop` ends them."""
 
     dynamodb: Jvm
     elasticmq: Jvm
 
     @classmethod
     async def start(cls, jars: Path, logs: Path) -> Self:
-        """Start both at once; raise BackendFailed."""
+        """Start both concurrently. Raises BackendFailed."""
         starts = (Jvm.start(kind, jars, logs) for kind in ("dynamodb", "elasticmq"))
         started = await asyncio.gather(*starts, return_exceptions=True)
         failures = [each for each in started if isinstance(each, BaseException)]
@@ -28,7 +28,7 @@ class RealBackends:
         return cls(dynamodb, elasticmq)
 
     def endpoints(self) -> dict[str, str]:
-        """Return the SDK's variables by which a process finds them."""
+        """Return the environment variables of the SDK for their endpoints."""
         return {
             "AWS_ENDPOINT_URL_DYNAMODB": self.dynamodb.endpoint,
             "AWS_ENDPOINT_URL_SQS": self.elasticmq.endpoint,

@@ -1,7 +1,7 @@
-"""Before the embedded AWS: calls on tables, and on the template's queues, go to the real backends.
+"""In front of the embedded AWS: routes calls for tables and for the queues of the template to the real backends.
 
-With it one endpoint is all of AWS, for whoever knows only one: `imageservice up`, the suite's own hands, a
-proxy that breaks calls. Server and consumer are otherwise given the backends' own addresses.
+With it one endpoint serves all of AWS, for clients with a single endpoint: `imageservice up`, the tests themselves,
+a proxy that injects faults. Otherwise server and consumer get the addresses of the backends.
 """
 
 import json
@@ -20,7 +20,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
-# SNS, which is inside the embedded AWS, fills these there.
+# SNS is in the embedded AWS and sends to these queues there.
 _FILLED_BY_SNS = ("-search", "-search-dead-letters")
 _HOP_HEADERS = frozenset({b"connection", b"keep-alive", b"transfer-encoding", b"content-length"})
 
@@ -32,7 +32,7 @@ class Router:
     app: App
     mirror: Mirror
     _own_queues: set[str] = field(default_factory=set)
-    """Queues that a test made, for SNS to send to; the template's are made inside the embedded AWS."""
+    """Queues that a test created in the embedded AWS as targets of SNS."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = dict(scope.get("headers", ()))
@@ -50,17 +50,17 @@ class Router:
         request = Request(signed, scope["method"], scope["path"], "", target, body)
         backend = await self._backend(request)
         if backend is None:
-            await self.app(scope, _again(body, receive), send)
+            await self.app(scope, _replayed(body, receive), send)
         else:
             await _forward(backend, scope, body, send)
 
     async def _backend(self, request: Request) -> str | None:
-        """Answer where a call goes; None is the embedded AWS, which also says what does not exist."""
+        """Return the backend of a call. None is the embedded AWS, which also answers for missing resources."""
         if request.signed.service == "dynamodb":
-            there = [await self.mirror.table(name) for name in tables_of(request)]
-            return self.mirror.dynamodb if all(there) else None
-        asked = json.loads(request.body)
-        name = str(asked.get("QueueUrl", asked.get("QueueName", ""))).rpartition("/")[2]
+            exist = [await self.mirror.table(name) for name in tables_of(request)]
+            return self.mirror.dynamodb if all(exist) else None
+        parameters = json.loads(request.body)
+        name = str(parameters.get("QueueUrl", parameters.get("QueueName", ""))).rpartition("/")[2]
         if request.target.endswith(".CreateQueue"):
             self._own_queues.add(name)
         if not name or name in self._own_queues or name.endswith(_FILLED_BY_SNS):
@@ -70,7 +70,7 @@ class Router:
 
 async def _forward(backend: str, scope: Scope, body: bytes, send: Send) -> None:
     sent = {k.decode("latin-1"): v.decode("latin-1") for k, v in _end_to_end(scope["headers"])}
-    # A session for each call: a kept one would have to be closed before the loop ends, and nobody says when.
+    # One session per call: a shared session would have to be closed before the loop ends, and no hook exists for that.
     async with (
         aiohttp.ClientSession(
             auto_decompress=False, timeout=aiohttp.ClientTimeout(total=None)
@@ -91,7 +91,7 @@ async def _forward(backend: str, scope: Scope, body: bytes, send: Send) -> None:
 
 
 def tables_of(request: Request) -> set[str]:
-    """Return the names of all tables that a call on DynamoDB names."""
+    """Return the names of all tables of a DynamoDB call."""
     resources = (call.resource.partition(":table/")[2] for call in calls(request))
     return {resource.partition("/")[0] for resource in resources if resource}
 
@@ -109,11 +109,11 @@ async def _read(receive: Receive) -> bytes:
             return bytes(body)
 
 
-def _again(body: bytes, receive: Receive) -> Receive:
-    """What was read already comes once more, then what follows."""
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    """Return a receive function that first returns the body that was already read."""
     first = [{"type": "http.request", "body": body, "more_body": False}]
 
-    async def replayed() -> MutableMapping[str, Any]:
+    async def replay() -> MutableMapping[str, Any]:
         return first.pop() if first else await receive()
 
-    return replayed
+    return replay

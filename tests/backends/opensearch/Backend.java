@@ -8,17 +8,17 @@ import org.opensearch.painless.PainlessPlugin;
 import org.opensearch.transport.Netty4Plugin;
 
 /**
- * Runs a cluster of one OpenSearch node until its standard input ends. The program that OpenSearch itself comes with refuses
- * root, which is who tests are in most containers; a node that is a part of another program does not.
+ * Runs a cluster of one OpenSearch node until its standard input is closed. The launcher of OpenSearch refuses to run as
+ * root, and in most containers tests run as root. An embedded node does not refuse.
  */
 final class Backend extends Node {
     private Backend(Environment environment) {
         super(environment, List.of(Netty4Plugin.class, PainlessPlugin.class), false);
     }
 
-    /** Arguments: the backend's kind, the port of its HTTP, the folder of its data. */
+    /** Arguments: the kind of the backend, its HTTP port, its data folder. */
     public static void main(String[] arguments) throws Exception {
-        Leash.fasten();
+        ParentWatch.start();
         Settings settings = Settings.builder()
                 .put("node.name", arguments[0])
                 .put("http.port", arguments[1])
@@ -30,7 +30,7 @@ final class Backend extends Node {
                 .put("cluster.routing.allocation.disk.threshold_enabled", false)
                 .build();
         new Backend(InternalSettingsPreparer.prepareEnvironment(settings, Map.of(), null, () -> "")).start();
-        // All of its threads are daemons.
+        // All threads of the node are daemons.
         Thread.currentThread().join();
     }
 }

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from backends.jars import first_complaint, java_major
-from backends.mirror import dead_letter_queue, queue_like, table_like
+from backends.jars import first_error, java_major
+from backends.mirror import dlq_name, queue_like, table_like
 from backends.router import tables_of
 from harness.calls import Request, Signed
 
@@ -37,12 +37,12 @@ def test_the_java_version_is_parsed(output: str, major: int) -> None:
     [
         ("\x1b[0m\n[ERROR] Failed: no route\n[ERROR] \n[ERROR] Help", "Failed: no route"),
         ("[INFO] fetching\n[\x1b[1;31mERROR\x1b[m] Could not resolve x", "Could not resolve x"),
-        ("", "it did not say why"),
+        ("", "no reason in its output"),
     ],
 )
 def test_the_first_error_of_maven_is_one_line(output: str, line: str) -> None:
     """Without colours, log levels and the errors that follow from the first one."""
-    assert first_complaint(output) == line
+    assert first_error(output) == line
 
 
 @pytest.mark.parametrize("indexes", [[], [INDEX]])
@@ -78,8 +78,8 @@ def test_a_queue_is_mirrored() -> None:
     copied = {"VisibilityTimeout": "3", "RedrivePolicy": policy}
     attributes = {**copied, "ApproximateNumberOfMessages": "2", "SqsManagedSseEnabled": "true"}
     assert queue_like(attributes) == copied
-    assert dead_letter_queue(copied) == "t-undelivered"
-    assert dead_letter_queue({"VisibilityTimeout": "3"}) is None
+    assert dlq_name(copied) == "t-undelivered"
+    assert dlq_name({"VisibilityTimeout": "3"}) is None
 
 
 @pytest.mark.parametrize(

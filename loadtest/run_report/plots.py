@@ -79,7 +79,7 @@ def plots(timeline: Timeline) -> list[Plot]:
         ("Memory", "MiB resident", others),
         (f"Memory: {next(iter(outlier), '')}", "MiB resident", outlier),
         ("CPU", "cores", timeline.cpu),
-        ("Errors by reason", "a second", timeline.errors),
+        ("Errors by reason", "per second", timeline.errors),
     ):
         if _measured(lines):
             chosen.append(Plot(title, unit, _lines(lines)))

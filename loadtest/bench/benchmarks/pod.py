@@ -18,7 +18,7 @@ from loadtest.bench.system.process import BenchFailed
 DELAYS_MS = (0, 200, 600)
 """Time before the first byte of an origin: none, a near origin or CDN, a far or busy origin."""
 _WARM_UP = 200
-_SECONDS = 5
+_DURATION_S = 5
 _MAX_RATE = 400
 """Images per second."""
 
@@ -42,7 +42,7 @@ async def _pod(trial: Trial) -> list[Figure]:
 def _images(delay_ms: int, trial: Trial) -> int:
     """Return the images for some seconds of work, so that the first and the last image matter little."""
     rate = min(_MAX_RATE, 64_000 // max(delay_ms, 1))
-    return rate * (1 if trial.quick else _SECONDS)
+    return rate * (1 if trial.quick else _DURATION_S)
 
 
 def _pin_to_one_core(pid: int) -> None:

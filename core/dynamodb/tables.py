@@ -28,7 +28,7 @@ from core.dynamodb.index_query import (
     query_members,
 )
 from core.dynamodb.statements import Statement, Statements
-from core.errors import DependencyUnavailable, ImageServiceError, RequestRejected
+from core.errors import DependencyUnavailable, ImageServiceError, MalformedRow, RequestRejected
 from core.model.image import ImageRecord, image_id_of, is_image_of, reused_image_id
 from core.model.request import ImageRequest, State
 
@@ -109,15 +109,18 @@ class Tables:
         return None if item is None else schema.request_from_item(item)
 
     async def read_image(self, request_id: str) -> ImageRecord | None:
-        """Read the image of the first request that had an image under this id, strongly consistent."""
-        return await self.read_image_by_id(image_id_of(request_id))
+        """Read the image of the first request that had an image under this id, strongly consistent.
+
+        Raises as `read_image_by_id`.
+        """
+        return await self.read_image_by_id(_image_id_of(request_id))
 
     async def read_image_of(self, request: ImageRequest) -> ImageRecord | None:
         """Read the image of this request, not of an earlier one with the same id; strongly consistent.
 
         The image is inserted before the request is COMPLETED. Raises Overloaded, DependencyUnavailable or MalformedRow.
         """
-        image_id = request.image_id or image_id_of(request.request_id)
+        image_id = request.image_id or _image_id_of(request.request_id)
         record = await self.read_image_by_id(image_id)
         if record is None or is_image_of(record, request):
             return record
@@ -247,6 +250,13 @@ class Tables:
             raise DependencyUnavailable(
                 f"dynamodb:BatchGetItem: malformed answer: {error!r}"
             ) from error
+
+
+def _image_id_of(request_id: str) -> str:
+    try:
+        return image_id_of(request_id)
+    except ValueError as error:  # no version of this system writes an id that is no UUID
+        raise MalformedRow(request_id, repr(error)) from error
 
 
 def _outcome(error: Mapping[str, Any] | None) -> ItemResult[None]:

@@ -34,9 +34,9 @@ def status(
         _show(Output(), request, outcome)
 
 
-async def _read(server: str, asked: str) -> pb.ImageRequest:
+async def _read(server: str, request_id: str) -> pb.ImageRequest:
     async with connect(server) as client:
-        return await client.status(asked)
+        return await client.status(request_id)
 
 
 def _show(console: Console, request: pb.ImageRequest, outcome: RequestView) -> None:
@@ -113,6 +113,6 @@ def image(
         show_facts(Output(), facts)
 
 
-async def _read_image(server: str, asked: str) -> pb.Image:
+async def _read_image(server: str, image_id: str) -> pb.Image:
     async with connect(server) as client:
-        return await client.image(asked)
+        return await client.image(image_id)

@@ -1,4 +1,4 @@
-"""Keep a group of children running until told to stop."""
+"""Keep a group of children running until a stop is requested."""
 
 import asyncio
 from collections.abc import Iterable

@@ -92,13 +92,13 @@ class System:
         self,
         plan: Plan,
         environ: Mapping[str, str],
-        audience: SystemObserver,
+        observer: SystemObserver,
     ) -> None:
         """`environ` is inherited by the children; it may contain settings of server and consumer."""
         embedded = plan.aws_endpoint is None
         self._plan = plan
         self._environ = embedded_aws.without_aws(environ) if embedded else dict(environ)
-        self._audience = audience
+        self._observer = observer
         self._stopping = asyncio.Event()
         self._changed = asyncio.Event()
         self._workers: Supervisor | None = None
@@ -118,16 +118,16 @@ class System:
 
     def ready(self, spec: ChildSpec) -> None:
         """A child is ready (part of ChildObserver)."""
-        self._audience.step(f"{spec.name} is ready")
+        self._observer.step(f"{spec.name} is ready")
         self._changed.set()
 
     def died(self, spec: ChildSpec, how: str, delay_s: float) -> None:
         """A child ended by itself (part of ChildObserver)."""
-        self._audience.warn(f"{spec.name} ended ({how}); starting it again in {delay_s:g} s")
+        self._observer.warn(f"{spec.name} ended ({how}); starting it again in {delay_s:g} s")
 
     async def run(self) -> None:
         """Run until `stop`. No child is left afterwards. Raises CommandFailed if the system cannot run."""
-        await self._audience.not_running()
+        await self._observer.not_running()
         with parent_pipe() as pipe:
             await run_with_restarts(
                 partial(self._run_once, pipe),
@@ -141,7 +141,7 @@ class System:
         how = describe_exit(code)
         if failures >= MAX_FAILED_STARTS and not self._been_ready:
             raise CommandFailed(f"the embedded AWS does not start: {how}")
-        self._audience.warn(
+        self._observer.warn(
             f"the embedded AWS ended ({how}) and lost its data; "
             f"everything starts again in {delay_s:g} s"
         )
@@ -160,7 +160,7 @@ class System:
             stopped.cancel()
 
     async def _serve_on_embedded_aws(self, pipe: int, stopped: asyncio.Task[Any]) -> int | None:
-        self._audience.step("starting the embedded AWS")
+        self._observer.step("starting the embedded AWS")
         port = await asyncio.to_thread(embedded_aws.free_port)
         spec = processes.aws(self._plan, port, self._environ)
         self._aws = aws = await spec.start(pipe)
@@ -184,25 +184,25 @@ class System:
         search: Mapping[str, str],
         *interruptions: asyncio.Task[Any],
     ) -> None:
-        self._audience.step("deploying core/stack.yaml")
+        self._observer.step("deploying core/stack.yaml")
         settings = await cancel_on(self._deploy(endpoint, search), *interruptions)
-        self._audience.step("starting the server, the consumers and the indexer")
+        self._observer.step("starting the server, the consumers and the indexer")
         specs = processes.workers(self._plan, endpoint, {**self._environ, **settings})
         async with Supervisor(specs, pipe, self) as workers:
             self._workers = workers
             try:
                 await cancel_on(workers.wait_ready(READY_TIMEOUT_S), *interruptions)
                 self._been_ready = True
-                await cancel_on(self._tell(workers, endpoint, settings), *interruptions)
+                await cancel_on(self._report_ready(workers, endpoint, settings), *interruptions)
             finally:
-                await self._audience.not_running()
+                await self._observer.not_running()
                 if self._aws is not None and not self._aws.running:
-                    self._audience.warn(
+                    self._observer.warn(
                         "the embedded AWS has ended; stopping the processes that use it"
                     )
                     workers.shorten_grace(ORPHAN_GRACE_S)
                 else:
-                    self._audience.step("stopping")
+                    self._observer.step("stopping")
 
     async def _deploy(self, endpoint: str, search: Mapping[str, str]) -> dict[str, str]:
         try:
@@ -213,8 +213,10 @@ class System:
             raise CommandFailed(str(error)) from error
         return processes.settings(self._plan, endpoint, outputs, search)
 
-    async def _tell(self, workers: Supervisor, endpoint: str, settings: Mapping[str, str]) -> None:
-        """Report that all is ready, now and after each replacement. Raises CommandFailed if a child is given up."""
+    async def _report_ready(
+        self, workers: Supervisor, endpoint: str, settings: Mapping[str, str]
+    ) -> None:
+        """Report that all is ready, now and after each replacement. Raises CommandFailed if a child does not start."""
         while True:
             self._changed.clear()
             running = Running(
@@ -224,7 +226,7 @@ class System:
                 self._pids(workers),
                 settings,
             )
-            await self._audience.running(running)
+            await self._observer.running(running)
             changed = asyncio.create_task(self._changed.wait())
             try:
                 with suppress(Cancelled):

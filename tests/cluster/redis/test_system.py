@@ -1,4 +1,4 @@
-"""The whole system with Redis: real processes, and polls so rare that events must come by push."""
+"""The whole system with Redis: real processes, and polls so rare that states must be pushed."""
 
 import asyncio
 from pathlib import Path

@@ -19,8 +19,6 @@ _CODES = {code.value[0]: code.name for code in grpc.StatusCode}
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """A field of the request and its fault."""
-
     field: str
     description: str
 

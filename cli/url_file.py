@@ -61,7 +61,6 @@ async def read(source: str) -> AsyncIterator[str]:
 
 
 def name(source: str) -> str:
-    """Return the name of the source for messages."""
     return "standard input" if source == "-" else f"--file {source}"
 
 

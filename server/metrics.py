@@ -73,8 +73,6 @@ def _type(method: MethodDescriptor) -> str:
 
 
 class ItemMetrics:
-    """The metrics of the items of one streaming RPC."""
-
     def __init__(self, method: str) -> None:
         self._ended = {code: ITEMS.labels(method, code.name) for code in StatusCode}
 

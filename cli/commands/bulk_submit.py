@@ -30,8 +30,6 @@ class Submitter(Protocol):
 
 @dataclass(slots=True)
 class BulkSubmit:
-    """One run over one source of URLs."""
-
     client: Client
     customer: str
     report: Callable[[RequestView], None]

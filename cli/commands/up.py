@@ -123,7 +123,6 @@ class TerminalObserver:
 
 
 def endpoints(running: Running) -> Sequence[tuple[str, str]]:
-    """Return the names and addresses of the endpoints, for people."""
     server, *others = running.metrics
     indexer = [others.pop()] if "indexer" in running.pids else []
     return [

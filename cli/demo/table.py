@@ -17,7 +17,6 @@ FIXED_WIDTH = 52
 
 
 def shorten(text: str, width: int) -> str:
-    """Return `text`, truncated to `width`."""
     return text if len(text) <= width else text[: width - 1] + "…"
 
 

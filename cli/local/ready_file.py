@@ -53,6 +53,5 @@ def read_environment(path: Path) -> dict[str, str]:
 
 
 def remove(path: Path) -> None:
-    """Remove the file: the system is not ready."""
     with suppress(FileNotFoundError):
         path.unlink()

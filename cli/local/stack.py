@@ -82,7 +82,6 @@ class StackOutputs:
         return cls(**found)
 
     def environment(self) -> dict[str, str]:
-        """Return the settings as environment variables."""
         return {
             "REQUESTS_TABLE": self.requests_table,
             "IMAGES_TABLE": self.images_table,

@@ -20,8 +20,6 @@ MAX_FAILED_STARTS = 3
 
 
 class ChildObserver(Protocol):
-    """Receives the changes of a child's state."""
-
     def ready(self, spec: ChildSpec) -> None: ...
 
     def died(self, spec: ChildSpec, how: str, delay_s: float) -> None:
@@ -45,7 +43,6 @@ class _ChildRunner:
 
     @property
     def pid(self) -> int | None:
-        """The process that runs now; None while there is none."""
         return self._child.pid if self._child is not None and self._child.running else None
 
     async def run(self) -> None:
@@ -123,7 +120,6 @@ class Supervisor:
         self._grace_s = grace_s
 
     def kill(self) -> None:
-        """Send SIGKILL to all children now."""
         for runner in self._runners:
             runner.kill()
 

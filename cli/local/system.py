@@ -70,8 +70,6 @@ ORPHAN_GRACE_S = 3.0
 
 
 class SystemObserver(Protocol):
-    """Receives the progress of the system."""
-
     def step(self, what: str) -> None:
         """A step begins: "starting …"."""
 
@@ -117,12 +115,10 @@ class System:
             self._aws.kill()
 
     def ready(self, spec: ChildSpec) -> None:
-        """A child is ready (part of ChildObserver)."""
         self._observer.step(f"{spec.name} is ready")
         self._changed.set()
 
     def died(self, spec: ChildSpec, how: str, delay_s: float) -> None:
-        """A child ended by itself (part of ChildObserver)."""
         self._observer.warn(f"{spec.name} ended ({how}); starting it again in {delay_s:g} s")
 
     async def run(self) -> None:

@@ -64,7 +64,6 @@ class RequestView:
 
     @classmethod
     def with_details(cls, request: pb.ImageRequest) -> Self:
-        """Build a view with all fields of the request."""
         return replace(
             cls.of(request),
             record={

@@ -38,7 +38,6 @@ def quote_url(url: str) -> str:
 
 
 def is_quoted(text: str) -> bool:
-    """Return True if `quote_url` has quoted the text."""
     return text.startswith('"')
 
 

@@ -74,7 +74,6 @@ class ImageRecord:
 
     @property
     def key(self) -> str:
-        """The key of the object in the bucket."""
         return self.s3_url.removeprefix("s3://").split("/", 1)[1]
 
     def public_url(self, base: str) -> str:

@@ -52,7 +52,6 @@ class ImageMessage:
         return orjson.dumps(self).decode()
 
     def requeued(self, *, attempts: int | None = None, suspect: bool = False) -> "ImageMessage":
-        """Return the message to send when this one is requeued."""
         count = self.attempts if attempts is None else attempts
         return replace(self, attempts=count, resent=True, suspect=suspect)
 

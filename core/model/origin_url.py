@@ -188,7 +188,6 @@ def _parse_ipv4(name: str, *, as_given: str) -> str:
 
 
 def has_web_host(url: str) -> bool:
-    """Return whether this is an http or https URL with a host."""
     return url.startswith(("http://", "https://")) and has_host(url)
 
 

@@ -91,7 +91,6 @@ class CircuitBreaker:
             self._probing = asyncio.create_task(probing, name="circuit breaker probe")
 
     async def close(self) -> None:
-        """End the probe."""
         if self._probing is not None:
             self._probing.cancel()
             await asyncio.wait([self._probing])

@@ -67,7 +67,6 @@ class ChildProcess:
         return self._process.returncode is None
 
     def terminate(self) -> None:
-        """Send SIGTERM."""
         if self.running:
             with suppress(ProcessLookupError):
                 self._process.terminate()

@@ -25,7 +25,6 @@ class EventLoopMonitor:
         self._last_tick: float | None = None
 
     async def run(self) -> None:
-        """Tick until cancelled."""
         self._last_tick = time.monotonic()
         while True:
             due = self._last_tick + INTERVAL_S

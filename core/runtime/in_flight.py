@@ -25,5 +25,4 @@ class InFlight:
             self._idle.set()
 
     async def wait_idle(self) -> None:
-        """Wait until no operation is in progress."""
         await self._idle.wait()

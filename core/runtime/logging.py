@@ -46,7 +46,6 @@ class LogThrottle:
         self._next = float("-inf")
 
     def allows(self) -> bool:
-        """Return whether to write the line now."""
         now = self._clock()
         if now < self._next:
             return False

@@ -63,7 +63,6 @@ class SubmitAdmission:
             self._wake_next()
 
     async def wait_idle(self) -> None:
-        """Wait until no submit is in progress."""
         await self._in_flight.wait_idle()
 
     def _on_done(self) -> None:

@@ -45,7 +45,6 @@ class Watcher:
 
     @property
     def watched(self) -> int:
-        """The number of distinct ids."""
         return len(self._watched)
 
     @asynccontextmanager
@@ -84,7 +83,6 @@ class Watcher:
             self._refresher.announce(request_id, revision)
 
     async def run(self) -> None:
-        """Poll until cancelled."""
         while True:
             await self._watched.present.wait()
             await asyncio.sleep(await self._poll())

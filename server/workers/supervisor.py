@@ -80,7 +80,6 @@ class WorkerSupervisor:
         self.killed_by: int | None = None
 
     def pids(self) -> Mapping[int, int]:
-        """Return the pids of the running workers, by number."""
         return {number: process.pid for number, process in self._processes.copy().items()}
 
     def deaths(self) -> Mapping[int, int]:

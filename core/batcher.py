@@ -16,16 +16,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Generic, TypeVar
 
-from core.errors import DependencyUnavailable, Overloaded
+from core.errors import DependencyUnavailable, Overloaded, RequestRejected
 from core.resilience.backoff import Backoff
 from core.runtime.metrics import GROUP_COMMIT_BATCH_SIZE, GROUP_COMMIT_RETRIES
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-
-class BatchRejected(Exception):
-    """The service rejected the call as a whole. One item may be the cause, so each is sent alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +80,8 @@ class Batcher(Generic[T, R]):
 
     `max_batch` is the API's limit of items in a call. `max_pending` bounds the pending items; beyond it, submits raise
     Overloaded. Items with equal keys never share a batch: DynamoDB rejects two statements on one key. If a caller is
-    cancelled, its item is dropped if it is still pending, and committed otherwise.
+    cancelled, its item is dropped if it is still pending, and committed otherwise. If `commit` raises RequestRejected,
+    each item is sent alone, because one of them may be the cause.
     """
 
     def __init__(
@@ -189,7 +186,7 @@ class Batcher(Generic[T, R]):
         try:
             results = await self._commit([pending.item for pending in batch])
             pairs = list(zip(batch, results, strict=True))
-        except BatchRejected as rejection:
+        except RequestRejected as rejection:
             await self._send_one_by_one(batch, rejection)
         except Exception as error:  # noqa: BLE001  whatever it is, every caller must get it
             for pending in batch:
@@ -199,9 +196,11 @@ class Batcher(Generic[T, R]):
             if retries:
                 await self._requeue(retries)
 
-    async def _send_one_by_one(self, batch: list[_Pending[T, R]], rejection: BatchRejected) -> None:
+    async def _send_one_by_one(
+        self, batch: list[_Pending[T, R]], rejection: RequestRejected
+    ) -> None:
         if len(batch) == 1:
-            _fail(batch[0], rejection.__cause__ or rejection)
+            _fail(batch[0], rejection)
             return
         for pending in batch:
             await self._send([pending])

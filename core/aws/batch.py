@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.aws.client import call
-from core.batcher import OK, BatchRejected, Failed, ItemResult, Retry
+from core.batcher import OK, Failed, ItemResult, Retry
 from core.errors import DependencyUnavailable, RequestRejected
 
 MAX_BATCH = 10
@@ -83,10 +83,6 @@ def batch_commit(
     """Return a Batcher's `commit`, for items that are entries. `result` replaces `item_result`."""
 
     async def commit(entries: Sequence[Entry]) -> list[ItemResult[None]]:
-        try:
-            errors = await call_batch(operation, invoke, entries)
-        except RequestRejected as rejection:
-            raise BatchRejected from rejection
-        return [result(error) for error in errors]
+        return [result(error) for error in await call_batch(operation, invoke, entries)]
 
     return commit

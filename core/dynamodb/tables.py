@@ -7,17 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.aws.client import call
 from core.aws.http import JsonService
-from core.batcher import (
-    NO_LINGER,
-    OK,
-    Batcher,
-    Batching,
-    BatchRejected,
-    Failed,
-    ItemResult,
-    Ok,
-    Retry,
-)
+from core.batcher import NO_LINGER, OK, Batcher, Batching, Failed, ItemResult, Ok, Retry
 from core.dynamodb import schema
 from core.dynamodb.index_query import (
     Index,
@@ -220,13 +210,10 @@ class Tables:
         statements: list[Any] = [
             {"Statement": statement.text, "Parameters": statement.parameters} for statement in batch
         ]
-        try:
-            response = await call(
-                "dynamodb:BatchExecuteStatement",
-                self._http.invoke("BatchExecuteStatement", {"Statements": statements}),
-            )
-        except RequestRejected as rejection:
-            raise BatchRejected from rejection
+        response = await call(
+            "dynamodb:BatchExecuteStatement",
+            self._http.invoke("BatchExecuteStatement", {"Statements": statements}),
+        )
         return [_outcome(result.get("Error")) for result in response["Responses"]]
 
     async def _get(self, batch: Sequence[_Key]) -> Sequence[ItemResult[schema.Item | None]]:
@@ -234,13 +221,10 @@ class Tables:
         for key in batch:
             keys = by_table.setdefault(key.table, {"ConsistentRead": True, "Keys": []})["Keys"]
             keys.append({key.name: schema.string(key.value)})
-        try:
-            response = await call(
-                "dynamodb:BatchGetItem",
-                self._http.invoke("BatchGetItem", {"RequestItems": by_table}),
-            )
-        except RequestRejected as rejection:
-            raise BatchRejected from rejection
+        response = await call(
+            "dynamodb:BatchGetItem",
+            self._http.invoke("BatchGetItem", {"RequestItems": by_table}),
+        )
         try:
             found = response["Responses"]
             left: Mapping[str, Any] = response.get("UnprocessedKeys", {})

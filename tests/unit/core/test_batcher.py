@@ -10,16 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.batcher import Batcher, BatchRejected, Failed, ItemResult, Ok, Retry
-from core.errors import DependencyUnavailable, Overloaded
+from core.batcher import Batcher, Failed, ItemResult, Ok, Retry
+from core.errors import DependencyUnavailable, Overloaded, RequestRejected
 from harness.virtual_time import run_virtually
 
 MAX_BATCH = 4
 MAX_ATTEMPTS = 3
 
 
-class Rejected(Exception):
+class Rejected(RequestRejected):
     """The backend's error for a faulty item."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__("commit", code, "")
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class Backend:
         self.batches.append(list(batch))
         await asyncio.sleep(self.seconds)
         if any("poison" in item.script for item in batch):
-            raise BatchRejected from Rejected("poison")
+            raise Rejected("poison")
         return [self._result(item) for item in batch]
 
     def _result(self, item: Item) -> ItemResult[int]:

@@ -78,62 +78,41 @@ HEARTBEAT_FAILURES = Counter(
 )
 
 
+# Cached, because a look-up of labels costs more than an increment.
+
+
 @cache
-def _step(name: str) -> Histogram:
-    # A look-up of a label costs more than an increment.
-    return STEP_SECONDS.labels(name)
+def counter(metric: Counter, *labels: str) -> Counter:
+    return metric.labels(*labels)
+
+
+@cache
+def histogram(metric: Histogram, *labels: str) -> Histogram:
+    return metric.labels(*labels)
 
 
 def initialise() -> None:
     """Initialise all label combinations to 0. Without this, `rate()` misses the first increment of a new series."""
     for state in (State.COMPLETED, State.FAILED):
-        _request(state)
-    _ended(State.COMPLETED, "")
+        REQUEST_SECONDS.labels(state)
+    ENDED.labels(State.COMPLETED, "")
     for code in FailureCode:
-        _ended(State.FAILED, code)
-        fetch_failed(code)
+        ENDED.labels(State.FAILED, code)
+        FETCH_FAILURES.labels(code)
     for outcome in ("finished", "given_back", "let_go"):
-        process_seconds(outcome)
+        PROCESS_SECONDS.labels(outcome)
     for kind in ("first", "again", "suspect", "malformed"):
-        received(kind)
+        RECEIVED.labels(kind)
 
 
 def observe_step(name: str, started: float) -> None:
     """Observe the duration of a step that began at `started`, in seconds of `time.perf_counter`."""
-    _step(name).observe(time.perf_counter() - started)
-
-
-@cache
-def received(kind: str) -> Counter:
-    """Return the counter of messages of one kind."""
-    return RECEIVED.labels(kind)
-
-
-@cache
-def fetch_failed(failure_code: str) -> Counter:
-    """Return the counter of attempts that failed with this code."""
-    return FETCH_FAILURES.labels(failure_code)
+    histogram(STEP_SECONDS, name).observe(time.perf_counter() - started)
 
 
 def observe_end(state: str, failure_code: str = "", *, pending_since: int, now: int) -> None:
     """Count a request that ended. Times are milliseconds since the epoch; `pending_since` is 0 if unknown."""
-    _ended(state, failure_code).inc()
+    counter(ENDED, state, failure_code).inc()
     if pending_since:
         # The clocks of two machines may differ by more than a short wait.
-        _request(state).observe(max(0, now - pending_since) / 1000)
-
-
-@cache
-def _ended(state: str, failure_code: str) -> Counter:
-    return ENDED.labels(state, failure_code)
-
-
-@cache
-def _request(state: str) -> Histogram:
-    return REQUEST_SECONDS.labels(state)
-
-
-@cache
-def process_seconds(outcome: str) -> Histogram:
-    """Return the histogram of messages that ended with this outcome."""
-    return PROCESS_SECONDS.labels(outcome)
+        histogram(REQUEST_SECONDS, state).observe(max(0, now - pending_since) / 1000)

@@ -1,19 +1,18 @@
 """The pipeline of one image: fetch → inspect → store → record → complete.
 
-The message handler notifies the customer and acknowledges the message afterwards, as it does for failures. Each step
-takes the frozen result of the step before.
+The message handler notifies the customer and acknowledges the message afterwards, as it does for failures.
 """
 
 import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from consumer.fetching.fetcher import Fetcher, FetchResult
 from consumer.fetching.host_limiter import HostBusy
 from consumer.imaging import InspectionResult
-from consumer.metrics import BYTES_IN, BYTES_OUT, fetch_failed, observe_end, observe_step
+from consumer.metrics import BYTES_IN, BYTES_OUT, FETCH_FAILURES, counter, observe_end, observe_step
 from consumer.notify.outcome import Outcome, outcome_for
 from consumer.worker.decode_pool import DecodePool
 from consumer.worker.retry_policy import RetryPolicy, backoff
@@ -77,28 +76,6 @@ class RunDeferred(ImageServiceError):
         self.attempts = attempts
 
 
-@dataclass(frozen=True, slots=True)
-class FetchedImage:
-    message: ImageMessage
-    fetched: FetchResult
-    attempts: int
-
-
-@dataclass(frozen=True, slots=True)
-class InspectedImage:
-    message: ImageMessage
-    inspected: InspectionResult
-    provenance: Provenance
-
-
-@dataclass(frozen=True, slots=True)
-class StoredImage:
-    message: ImageMessage
-    inspected: InspectionResult
-    provenance: Provenance
-    s3_url: str
-
-
 class Pipeline:
     def __init__(
         self,
@@ -121,21 +98,29 @@ class Pipeline:
         Raises RunFailed or RunDeferred; ConditionNotMet if the request is no longer PENDING at the message's revision;
         Overloaded, DependencyUnavailable or RequestRejected.
         """
-        async with self._fetch(message) as fetched:
-            inspected = await self._inspect(fetched)
-            stored = await self._store(inspected)
-        record = await self._record(stored)
-        return await self.complete(message, record)
+        async with self._fetch(message) as (fetched, attempts):
+            inspected = await self._inspect(fetched.body, attempts)
+            s3_url = await self._store(message.customer_id, inspected)
+        record = ImageRecord(
+            image_id=image_id_of(message.request_id),
+            request_id=message.request_id,
+            customer_id=message.customer_id,
+            s3_url=s3_url,
+            created_at=now_ms(),
+            metadata=inspected.metadata,
+            provenance=_provenance(fetched),
+        )
+        return await self.complete(message, await self._insert(record))
 
     @asynccontextmanager
-    async def _fetch(self, message: ImageMessage) -> AsyncIterator[FetchedImage]:
-        """Hold the body, and the memory reserved for it, while the caller needs it."""
+    async def _fetch(self, message: ImageMessage) -> AsyncIterator[tuple[FetchResult, int]]:
+        """Yield what `_attempt` returns. Hold the body, and the memory reserved for it, while the caller needs it."""
         started = time.perf_counter()
         async with AsyncExitStack() as held:
             fetched, attempts = await self._attempt(message, held)
             observe_step("fetch", started)
             BYTES_IN.inc(len(fetched.body))
-            yield FetchedImage(message, fetched, attempts)
+            yield fetched, attempts
 
     async def _attempt(
         self, message: ImageMessage, held: AsyncExitStack
@@ -154,7 +139,7 @@ class Pipeline:
                 raise RunDeferred(busy.retry_after, attempts) from busy
             except ImageFailure as failure:
                 attempts += 1
-                fetch_failed(failure.code).inc()
+                counter(FETCH_FAILURES, failure.code).inc()
                 if not self._retry_policy.retry_here(failure, attempts=attempts):
                     raise RunFailed(failure, attempts) from failure
                 wait = backoff(attempts - message.attempts, retry_after=failure.retry_after)
@@ -162,42 +147,31 @@ class Pipeline:
                 return fetched, attempts + 1
             await asyncio.sleep(wait)
 
-    async def _inspect(self, image: FetchedImage) -> InspectedImage:
+    async def _inspect(self, body: bytes, attempts: int) -> InspectionResult:
         started = time.perf_counter()
         try:
-            inspected = await self._decoder.inspect(image.fetched.body)
+            inspected = await self._decoder.inspect(body)
         except ImageFailure as failure:
-            raise RunFailed(failure, image.attempts) from failure
+            raise RunFailed(failure, attempts) from failure
         observe_step("inspect", started)
-        return InspectedImage(image.message, inspected, _provenance(image.fetched))
+        return inspected
 
-    async def _store(self, image: InspectedImage) -> StoredImage:
+    async def _store(self, customer_id: str, image: InspectionResult) -> str:
+        """Store the image and return its `s3://` URL."""
         started = time.perf_counter()
-        metadata = image.inspected.metadata
         s3_url = await self._storage.store(
-            image.inspected.body,
-            customer_id=image.message.customer_id,
-            sha256=metadata.sha256,
-            extension=image.inspected.extension,
-            media_type=metadata.media_type,
+            image.body,
+            customer_id=customer_id,
+            sha256=image.metadata.sha256,
+            extension=image.extension,
+            media_type=image.metadata.media_type,
         )
         observe_step("store", started)
-        BYTES_OUT.inc(metadata.bytes)
-        return StoredImage(image.message, image.inspected, image.provenance, s3_url)
+        BYTES_OUT.inc(image.metadata.bytes)
+        return s3_url
 
-    async def _record(self, image: StoredImage) -> ImageRecord:
-        """Insert the image's record."""
+    async def _insert(self, record: ImageRecord) -> ImageRecord:
         started = time.perf_counter()
-        message = image.message
-        record = ImageRecord(
-            image_id=image_id_of(message.request_id),
-            request_id=message.request_id,
-            customer_id=message.customer_id,
-            s3_url=image.s3_url,
-            created_at=now_ms(),
-            metadata=image.inspected.metadata,
-            provenance=image.provenance,
-        )
         record = await insert_image_once(self._tables, record)
         observe_step("record", started)
         return record

@@ -5,7 +5,7 @@ import contextlib
 
 import structlog
 
-from consumer.metrics import QUEUE_AGE_SECONDS, received
+from consumer.metrics import QUEUE_AGE_SECONDS, RECEIVED, counter
 from consumer.worker.handler import MessageHandler
 from consumer.worker.quarantine import Quarantine
 from consumer.worker.receive_queue import ReceiveQueue
@@ -130,5 +130,5 @@ class Poller:
 
 def _count(message: ReceivedMessage) -> None:
     kind = "first" if message.first else "suspect" if message.suspected else "again"
-    received(kind).inc()
+    counter(RECEIVED, kind).inc()
     QUEUE_AGE_SECONDS.observe(max(0.0, (now_ms() - message.sent_at) / 1000))

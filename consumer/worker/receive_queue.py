@@ -12,9 +12,11 @@ from consumer.metrics import (
     IN_FLIGHT,
     OLDEST_MESSAGE_AGE_SECONDS,
     OLDEST_PENDING_AGE_SECONDS,
+    PROCESS_SECONDS,
+    RECEIVED,
     REQUEUED,
-    process_seconds,
-    received,
+    counter,
+    histogram,
 )
 from consumer.worker.received_message import ReceivedMessage, dedupe
 from core.aws.sqs import IncomingMessage, SqsQueue
@@ -142,7 +144,7 @@ class ReceiveQueue:
         since = self._held.pop(message, None)
         if since is not None:
             self._record((message,))
-            process_seconds(outcome).observe(time.monotonic() - since)
+            histogram(PROCESS_SECONDS, outcome).observe(time.monotonic() - since)
         self._requeued.discard(message)
         IN_FLIGHT.set(len(self._held))
 
@@ -168,7 +170,7 @@ def _decode(incoming: IncomingMessage) -> ReceivedMessage | None:
     except MalformedMessage as error:
         # Another sender's. It stays in the queue until the redrive policy moves it to the DLQ, which has an alarm.
         _log.error("malformed message left to the redrive policy", error=str(error))
-        received("malformed").inc()
+        counter(RECEIVED, "malformed").inc()
         return None
     return ReceivedMessage(
         message=message,

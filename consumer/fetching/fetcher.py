@@ -7,11 +7,11 @@ without a free thread it fails at once.
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine, Iterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from aiohttp.abc import AbstractResolver
 
@@ -37,6 +37,7 @@ from consumer.fetching.response import (
     sanitize_header,
 )
 from core.errors import BlockedAddress, Timeout
+from core.model.image import Provenance
 from core.model.origin_url import InvalidOriginUrl, OriginUrl, parse_origin_url
 
 
@@ -130,11 +131,7 @@ class FetchResult:
     """
 
     body: bytes
-    final_url: str
-    redirects: int
-    etag: str
-    last_modified: str
-    declared_media_type: str
+    provenance: Provenance
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,29 +139,7 @@ class _Redirect:
     location: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Content:
-    body: bytes
-    etag: str
-    last_modified: str
-    declared_media_type: str
-    reservation: BodyReservation
-
-
-class FetchAttempt:
-    """One fetch. It runs on entry to its `async with` block, which holds the bytes of the body."""
-
-    def __init__(self, attempt: Coroutine[Any, Any, tuple[FetchResult, BodyReservation]]) -> None:
-        self._attempt = attempt
-        self._reservation: BodyReservation | None = None
-
-    async def __aenter__(self) -> FetchResult:
-        result, self._reservation = await self._attempt
-        return result
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._reservation is not None:
-            self._reservation.shrink(0)
+_Content = tuple[FetchResult, BodyReservation]
 
 
 class Fetcher:
@@ -190,7 +165,8 @@ class Fetcher:
         await self._client.close()
         await self._resolver.close()
 
-    def fetch(self, url: str) -> FetchAttempt:
+    @contextlib.asynccontextmanager
+    async def fetch(self, url: str) -> AsyncIterator[FetchResult]:
         """Make one attempt. The body counts against the byte budget until the block ends.
 
         Do not fetch inside the block: the second fetch could wait for bytes that the first holds.
@@ -199,9 +175,13 @@ class Fetcher:
         Raises core.errors.ImageFailure. Raises HostBusy if the host has no free slot, at once or
         after `per_host_wait`, or if no thread is free to look up its name.
         """
-        return FetchAttempt(self._attempt(url))
+        result, reservation = await self._attempt(url)
+        try:
+            yield result
+        finally:
+            reservation.shrink(0)
 
-    async def _attempt(self, url: str) -> tuple[FetchResult, BodyReservation]:
+    async def _attempt(self, url: str) -> _Content:
         try:
             origin = parse_origin_url(url)
         except InvalidOriginUrl as fault:
@@ -209,28 +189,19 @@ class Fetcher:
             raise BlockedAddress(str(fault)) from fault
         try:
             async with Deadline(self._policy.total_timeout) as deadline:
-                hop, redirects, content = await self._follow_redirects(origin, deadline)
+                return await self._follow_redirects(origin, deadline)
         except TimeoutError:
             raise Timeout from None
-        result = FetchResult(
-            body=content.body,
-            final_url="" if hop.url == origin.url else hop.url,
-            redirects=redirects,
-            etag=content.etag,
-            last_modified=content.last_modified,
-            declared_media_type=content.declared_media_type,
-        )
-        return result, content.reservation
 
-    async def _follow_redirects(
-        self, origin: OriginUrl, deadline: Deadline
-    ) -> tuple[OriginUrl, int, _Content]:
-        """Return the last hop, the number of redirects before it, and its content."""
+    async def _follow_redirects(self, origin: OriginUrl, deadline: Deadline) -> _Content:
         hop, redirects = origin, 0
         while True:
             outcome = await self._fetch_hop(hop, deadline)
-            if isinstance(outcome, _Content):
-                return hop, redirects, outcome
+            if not isinstance(outcome, _Redirect):
+                result, reservation = outcome
+                final_url = "" if hop.url == origin.url else hop.url
+                provenance = replace(result.provenance, final_url=final_url, redirects=redirects)
+                return FetchResult(result.body, provenance), reservation
             limit = self._policy.max_redirects
             hop = resolve_redirect(hop, outcome.location, followed=redirects, limit=limit)
             redirects += 1
@@ -288,10 +259,9 @@ class Fetcher:
             reservation.shrink(0)
             raise
         reservation.shrink(len(body))
-        return _Content(
-            body=body,
+        provenance = Provenance(
             etag=sanitize_header(headers.get("ETag")),
             last_modified=sanitize_header(headers.get("Last-Modified")),
             declared_media_type=parse_media_type(headers.get("Content-Type")),
-            reservation=reservation,
         )
+        return FetchResult(body, provenance), reservation

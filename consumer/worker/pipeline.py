@@ -19,7 +19,7 @@ from consumer.worker.retry_policy import RetryPolicy, backoff
 from consumer.worker.storage import ImageStorage
 from core.dynamodb.tables import ConditionNotMet, Tables
 from core.errors import ImageFailure, ImageServiceError
-from core.model.image import ImageRecord, Provenance, image_id_of, is_image_of, reused_image_id
+from core.model.image import ImageRecord, image_id_of, is_image_of, reused_image_id
 from core.model.message import ImageMessage
 from core.model.request import State
 from core.runtime.clock import now_ms
@@ -108,7 +108,7 @@ class Pipeline:
             s3_url=s3_url,
             created_at=now_ms(),
             metadata=inspected.metadata,
-            provenance=_provenance(fetched),
+            provenance=fetched.provenance,
         )
         return await self.complete(message, await self._insert(record))
 
@@ -191,13 +191,3 @@ class Pipeline:
         observe_end(State.COMPLETED, pending_since=message.pending_since, now=now)
         observe_step("complete", started)
         return outcome_for(message, image=record)
-
-
-def _provenance(fetched: FetchResult) -> Provenance:
-    return Provenance(
-        final_url=fetched.final_url,
-        redirects=fetched.redirects,
-        etag=fetched.etag,
-        last_modified=fetched.last_modified,
-        declared_media_type=fetched.declared_media_type,
-    )

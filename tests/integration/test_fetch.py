@@ -18,6 +18,7 @@ from core.errors import (
     RateLimited,
     TooManyRedirects,
 )
+from core.model.image import Provenance
 from harness.origin import Origin, origin, redirecting, replying
 from harness.raw_origin import TableResolver
 from harness.reserved_port import closed_port
@@ -56,11 +57,13 @@ async def test_an_image_comes_with_its_provenance(fetcher: Fetcher, origin: Orig
     origin.routes["/p.png"] = replying(body=b"image", headers=headers)
     assert await get(fetcher, origin.url("/p.png")) == FetchResult(
         body=b"image",
-        final_url="",
-        redirects=0,
-        etag='"v1"',
-        last_modified="Sun, 01 Mar 2026 12:00:00 GMT",
-        declared_media_type="image/png",
+        provenance=Provenance(
+            final_url="",
+            redirects=0,
+            etag='"v1"',
+            last_modified="Sun, 01 Mar 2026 12:00:00 GMT",
+            declared_media_type="image/png",
+        ),
     )
 
 
@@ -100,8 +103,8 @@ async def test_redirects_are_followed_and_recorded(
     origin.routes["/2"] = redirecting(origin.url("/3"), status)
     origin.routes["/3"] = replying(body=b"image")
     fetched = await get(fetcher, origin.url("/1"))
-    assert (fetched.body, fetched.redirects) == (b"image", 2)
-    assert fetched.final_url == origin.url("/3")
+    assert (fetched.body, fetched.provenance.redirects) == (b"image", 2)
+    assert fetched.provenance.final_url == origin.url("/3")
 
 
 async def test_no_cookie_is_sent_to_the_next_hop(fetcher: Fetcher, origin: Origin) -> None:

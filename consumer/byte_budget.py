@@ -9,23 +9,21 @@ class Reservation:
     """Async context manager that reserves `size` bytes of the budget; entering waits until they are free."""
 
     def __init__(self, budget: "ByteBudget", size: int) -> None:
+        """Raises ValueError if `size` exceeds the whole budget."""
+        if not 0 <= size <= budget.capacity:
+            raise ValueError(f"{size} bytes can never fit a budget of {budget.capacity}")
+        self.size = size
         self._budget = budget
-        self._size = size
-
-    @property
-    def size(self) -> int:
-        """Bytes held."""
-        return self._size
 
     def shrink(self, size: int) -> None:
         """Keep `size` bytes at most. A reservation never grows: that could deadlock."""
-        kept = min(size, self._size)
-        self._budget.release(self._size - kept)
-        self._size = kept
+        kept = min(size, self.size)
+        self._budget.release(self.size - kept)
+        self.size = kept
 
     async def acquire(self) -> None:
         """Wait for the bytes; `shrink` returns them."""
-        await self._budget.acquire(self._size)
+        await self._budget.acquire(self.size)
 
     async def __aenter__(self) -> Self:
         await self.acquire()
@@ -42,29 +40,22 @@ class ByteBudget:
     """
 
     def __init__(self, capacity: int) -> None:
-        self._capacity = capacity
-        self._free = capacity
-        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
-
-    @property
-    def free(self) -> int:
+        self.capacity = capacity
+        self.free = capacity
         """Bytes not reserved."""
-        return self._free
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     def fits(self, size: int) -> bool:
         """Return whether a reservation of `size` bytes would not wait."""
-        return not self._waiting and size <= self._free
+        return not self._waiting and size <= self.free
 
     def reserve(self, size: int) -> Reservation:
-        """Create a reservation. Raises ValueError if `size` exceeds the whole budget."""
-        if not 0 <= size <= self._capacity:
-            raise ValueError(f"{size} bytes can never fit a budget of {self._capacity}")
         return Reservation(self, size)
 
     async def acquire(self, size: int) -> None:
         """Wait for bytes. Called by Reservation."""
         if self.fits(size):
-            self._free -= size
+            self.free -= size
             return
         granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((size, granted))
@@ -72,21 +63,21 @@ class ByteBudget:
             await granted
         except asyncio.CancelledError:
             if not granted.cancelled():  # granted, but cancelled before it could be used
-                self._free += size
+                self.free += size
             self._admit()
             raise
 
     def release(self, size: int) -> None:
         """Return bytes of a reservation, and grant those that wait first."""
-        self._free += size
+        self.free += size
         self._admit()
 
     def _admit(self) -> None:
         while self._waiting:
             size, granted = self._waiting[0]
             if not granted.cancelled():
-                if size > self._free:
+                if size > self.free:
                     return
-                self._free -= size
+                self.free -= size
                 granted.set_result(None)
             self._waiting.popleft()

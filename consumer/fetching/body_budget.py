@@ -1,7 +1,6 @@
 """Reads a body within limits of bytes and rate, and reserves memory for bodies that arrive."""
 
 import asyncio
-from typing import Self
 
 from aiohttp import ServerDisconnectedError, StreamReader
 
@@ -54,46 +53,30 @@ def _check_size(body: bytes, max_bytes: int) -> bytes:
     return body
 
 
-class BodyReservation:
-    """Bytes reserved for one body while it arrives, then for the bytes that arrived.
+class BodyReservation(Reservation):
+    """Bytes reserved for one body while it arrives, then for the bytes that arrived."""
 
-    Use it as an async context manager: entering waits until the bytes are free.
-    """
-
-    def __init__(self, body: Reservation, large: Reservation | None) -> None:
-        self._body = body
+    def __init__(self, budget: ByteBudget, size: int, large: Reservation | None) -> None:
+        super().__init__(budget, size)
         self._large = large
-
-    @property
-    def size(self) -> int:
-        """Bytes that may arrive."""
-        return self._body.size
 
     def shrink(self, size: int) -> None:
         """Keep the `size` bytes that arrived. The body no longer counts as a large one that arrives."""
         if self._large is not None:
             self._large.shrink(0)
-        self._body.shrink(size)
+        super().shrink(size)
 
     async def acquire(self) -> None:
-        """Wait for the bytes; `shrink` returns them."""
         if self._large is None:
-            await self._body.acquire()
+            await super().acquire()
             return
         # Every large body takes this budget first, and none waits for it holding bytes: no deadlock.
         await self._large.acquire()
         try:
-            await self._body.acquire()
+            await super().acquire()
         except BaseException:
             self._large.shrink(0)
             raise
-
-    async def __aenter__(self) -> Self:
-        await self.acquire()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self.shrink(0)
 
 
 class BodyBudget:
@@ -124,7 +107,7 @@ class BodyBudget:
         """Create a reservation for a body of the declared size, None for an unknown size."""
         size = self._max_bytes if declared is None else declared
         large = self._large.reserve(size) if _is_large(declared) else None
-        return BodyReservation(self._bytes.reserve(size), large)
+        return BodyReservation(self._bytes, size, large)
 
 
 def _is_large(declared: int | None) -> bool:

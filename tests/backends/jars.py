@@ -15,7 +15,7 @@ HERE = Path(__file__).parent
 PARENT_WATCH = HERE / "ParentWatch.java"
 JAVA_MAJOR = 17
 _PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
-_FETCH_SECONDS = 600
+_FETCH_TIMEOUT_S = 600
 
 
 class BackendMissing(Exception):
@@ -111,11 +111,11 @@ def _run(*command: str) -> subprocess.CompletedProcess[str]:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=_FETCH_SECONDS,
+            timeout=_FETCH_TIMEOUT_S,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise BackendMissing(f"{command[0]} is not done after {_FETCH_SECONDS} s") from None
+        raise BackendMissing(f"{command[0]} is not done after {_FETCH_TIMEOUT_S} s") from None
 
 
 def first_error(output: str) -> str:

@@ -11,8 +11,8 @@ from cli.local.embedded_aws import HOST, endpoint_of, free_port
 
 Kind = Literal["dynamodb", "elasticmq", "opensearch"]
 
-READY_SECONDS = 60.0
-POLL_SECONDS = 0.05
+READY_TIMEOUT_S = 60.0
+POLL_S = 0.05
 # Serial garbage collection: parallel collectors would take cores from the system under test.
 _OPTIONS = ("-XX:+UseSerialGC", "-XX:-UsePerfData")
 
@@ -83,15 +83,15 @@ class Jvm:
 
     async def _wait_until_ready(self) -> None:
         try:
-            async with asyncio.timeout(READY_SECONDS):
+            async with asyncio.timeout(READY_TIMEOUT_S):
                 while not await _listens(self.port):
                     if self.process.returncode is not None:
                         raise BackendFailed(
                             f"{self.kind} ended at its start: {await self._log_tail()}"
                         )
-                    await asyncio.sleep(POLL_SECONDS)
+                    await asyncio.sleep(POLL_S)
         except TimeoutError:
-            raise BackendFailed(f"{self.kind} is not ready after {READY_SECONDS:g} s") from None
+            raise BackendFailed(f"{self.kind} is not ready after {READY_TIMEOUT_S:g} s") from None
 
     async def _log_tail(self) -> str:
         return (await asyncio.to_thread(self.log.read_text, errors="replace"))[-2_000:]

@@ -15,7 +15,7 @@ from harness.aws import RecordingAws
 # A receive of the embedded AWS takes longer with a deeper queue, so several run concurrently.
 _CONCURRENCY = 4
 _BATCH = 10
-_WAIT_SECONDS = 1
+_WAIT_S = 1
 
 
 @asynccontextmanager
@@ -54,7 +54,7 @@ async def _run(source: Any, url: str, target: Any, to: str, stop: asyncio.Event)
 
 
 async def _move_messages(source: Any, url: str, target: Any, to: str, stop: asyncio.Event) -> None:
-    parameters = {"QueueUrl": url, "MaxNumberOfMessages": _BATCH, "WaitTimeSeconds": _WAIT_SECONDS}
+    parameters = {"QueueUrl": url, "MaxNumberOfMessages": _BATCH, "WaitTimeSeconds": _WAIT_S}
     while not stop.is_set():
         received = dict(enumerate((await source.receive_message(**parameters)).get("Messages", ())))
         if received:

@@ -15,7 +15,7 @@ from pathlib import Path
 from loadtest.tool_cache import tool_cache
 
 TOOLS = Path(__file__).parents[1] / "tools"
-_BUILD_SECONDS = 1_800
+_BUILD_TIMEOUT_S = 1_800
 _KUBERNETES = "k8s.io/kubernetes"
 # Two programs of KEDA listen on every interface and have no flag for that: per program, a line and its replacement.
 _ON_LOOPBACK = {
@@ -117,11 +117,11 @@ class Tool:
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
-                timeout=_BUILD_SECONDS,
+                timeout=_BUILD_TIMEOUT_S,
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            raise BuildFailed(f"{self.name}: go is not done after {_BUILD_SECONDS} s") from None
+            raise BuildFailed(f"{self.name}: go is not done after {_BUILD_TIMEOUT_S} s") from None
         if ran.returncode != 0:
             raise BuildFailed(f"{self.name}: go {arguments[0]}: {ran.stderr.strip()[-2_000:]}")
         return ran.stdout

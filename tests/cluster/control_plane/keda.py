@@ -23,7 +23,7 @@ _GROUPS = ("system:serviceaccounts", f"system:serviceaccounts:{NAMESPACE}")
 _INSTALLED = ("general", "crd", "service_account", "rbac")
 _ADAPTER_INSTALLED = ("role.yaml", "role_binding.yaml")
 _WEBHOOKS = "validation_webhooks.yaml"
-_AVAILABLE_SECONDS = 90
+_AVAILABLE_TIMEOUT_S = 90
 
 
 async def start_keda(workspace: Workspace, kubectl: Kubectl, running: AsyncExitStack) -> str:
@@ -112,7 +112,7 @@ class _Keda:
             conditions = status.get("conditions", ())
             return any(c["type"] == "Available" and c["status"] == "True" for c in conditions)
 
-        await program.until(available, "serve external metrics", seconds=_AVAILABLE_SECONDS)
+        await program.until(available, "serve external metrics", seconds=_AVAILABLE_TIMEOUT_S)
 
     async def start_webhooks(self, kubectl: Kubectl) -> None:
         """Start the webhooks and register them. From then on they validate every object of KEDA's kinds."""

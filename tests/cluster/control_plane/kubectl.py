@@ -11,7 +11,7 @@ from typing import Any
 
 from cli.local.embedded_aws import without_aws
 
-_SECONDS = 120.0
+_TIMEOUT_S = 120.0
 
 
 class Refused(Exception):
@@ -37,7 +37,7 @@ class Kubectl:
             stderr=PIPE,
         )
         try:
-            async with asyncio.timeout(_SECONDS):
+            async with asyncio.timeout(_TIMEOUT_S):
                 out, err = await process.communicate(stdin.encode())
         except BaseException:
             if process.returncode is None:

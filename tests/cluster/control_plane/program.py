@@ -16,8 +16,8 @@ import aiohttp
 
 from cli.local.embedded_aws import without_aws
 
-_STOP_SECONDS = 15.0
-_POLL_SECONDS = 0.25
+_STOP_TIMEOUT_S = 15.0
+_POLL_S = 0.25
 _TAIL_BYTES = 3_000
 
 
@@ -97,7 +97,7 @@ class Program:
                 raise ControlPlaneFailed(
                     f"{self.name} does not {action} after {seconds:g} s: {await self.log_tail()}"
                 )
-            await asyncio.sleep(_POLL_SECONDS)
+            await asyncio.sleep(_POLL_S)
 
     async def log_tail(self) -> str:
         """Return the end of its log."""
@@ -109,7 +109,7 @@ class Program:
         with suppress(ProcessLookupError):
             self.process.terminate()
         try:
-            async with asyncio.timeout(_STOP_SECONDS):
+            async with asyncio.timeout(_STOP_TIMEOUT_S):
                 await self.process.wait()
         except TimeoutError:
             self.process.kill()

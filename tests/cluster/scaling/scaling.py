@@ -7,7 +7,7 @@ from typing import Any, Self
 
 TRIGGER = "aws-sqs-queue"
 # Measured duration of the six attempts of one reading of KEDA, with their pauses, if each returns an error.
-_FAILED_READING_SECONDS = 5.0
+_FAILED_READING_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Scaling:
             queue_length=int(metadata["queueLength"]),
             fallback=spec["fallback"]["replicas"],
             cooldown=spec["cooldownPeriod"],
-            until_fallback=readings * (spec["pollingInterval"] + _FAILED_READING_SECONDS),
+            until_fallback=readings * (spec["pollingInterval"] + _FAILED_READING_S),
         )
 
     def pods_for(self, messages: int) -> int:

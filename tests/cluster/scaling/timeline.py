@@ -12,9 +12,9 @@ from cluster.scaling.backlog import Backlog
 
 NAMESPACE = "imageservice"
 NAME = "imageservice-consumer"
-_INTERVAL_SECONDS = 1.0
-_POLL_SECONDS = 0.2
-_MAX_SILENCE_SECONDS = 10.0
+_INTERVAL_S = 1.0
+_POLL_S = 0.2
+_MAX_SILENCE_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Timeline:
             seen = len(self.samples)
             if self.watching is not None and self.watching.done():
                 self.watching.result()
-            await asyncio.sleep(_POLL_SECONDS)
+            await asyncio.sleep(_POLL_S)
         last = self.samples[-1] if self.samples else None
         raise ConditionTimeout(
             f"{self.phase}: not {description} within {seconds:g} s; last seen: {last}"
@@ -80,7 +80,7 @@ class Timeline:
         """Take samples until cancelled."""
         while True:
             self._add(await self._sample())
-            await asyncio.sleep(_INTERVAL_SECONDS)
+            await asyncio.sleep(_INTERVAL_S)
 
     async def _sample(self) -> Sample:
         phase = self.phase
@@ -102,7 +102,7 @@ class Timeline:
     def _add(self, sample: Sample) -> None:
         changed = not self.samples or sample.state != self.samples[-1].state
         self.samples.append(sample)
-        if changed or sample.seconds - self._last_printed >= _MAX_SILENCE_SECONDS:
+        if changed or sample.seconds - self._last_printed >= _MAX_SILENCE_S:
             self._last_printed = sample.seconds
             self.print_line(
                 f"{sample.seconds:7.1f} s  depth {sample.visible + sample.in_flight:4} ({sample.in_flight:3} in flight)"

@@ -1,6 +1,6 @@
 """BMP: reads the two headers (Microsoft's BITMAPFILEHEADER and BITMAPINFOHEADER)."""
 
-from consumer.imaging.structure.image_structure import ImageStructure, still_image
+from consumer.imaging.structure.image_structure import ImageStructure
 from core.errors import CorruptImage, UnsupportedFormat
 
 _CORE_HEADER = 12
@@ -31,7 +31,8 @@ def read_structure(body: bytes) -> ImageStructure:
     pixels_at = int.from_bytes(body[10:14], "little")
     if compression in _UNCOMPRESSED and pixels_at + row * height > len(body):
         raise CorruptImage("its pixels are cut short")
-    return still_image(width, height, len(body))
+    area = width * height
+    return ImageStructure(width, height, 1, area, area, len(body))
 
 
 def _u16(body: bytes, at: int) -> int:

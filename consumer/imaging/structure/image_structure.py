@@ -49,12 +49,6 @@ class ImageStructure:
     exif: bytes = b""
 
 
-def still_image(width: int, height: int, end: int) -> ImageStructure:
-    """Return the structure of a single frame without segments."""
-    area = width * height
-    return ImageStructure(width, height, 1, area, area, end)
-
-
 def append_bounded(segments: list[Segment], segment: Segment) -> None:
     """Append a segment. Raises CorruptImage beyond MAX_SEGMENTS.
 

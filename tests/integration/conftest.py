@@ -1,4 +1,4 @@
-"""What integration tests of the server and of the tables may ask for."""
+"""Fixtures of the integration tests of server and tables."""
 
 import uuid
 from collections.abc import AsyncIterator
@@ -19,19 +19,19 @@ from harness.tables import tables_of
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def server_stack(deploy_stack: DeployStack) -> StackOutputs:
-    """One stack for all tests that choose their own ids and leave the queue alone."""
+    """One stack, shared by all tests that choose their own ids and do not use the queue."""
     return await deploy_stack("server-tests")
 
 
 @pytest_asyncio.fixture
 async def own_stack(deploy_stack: DeployStack) -> StackOutputs:
-    """A stack of the test's own, whose queue nobody else uses."""
+    """A stack for one test, whose queue no other test uses."""
     return await deploy_stack(f"own-{uuid.uuid4().hex[:12]}")
 
 
 @pytest.fixture
 def customer() -> str:
-    """A customer whose requests are the test's own."""
+    """A customer that no other test uses."""
     return f"customer-{uuid.uuid4()}"
 
 
@@ -39,7 +39,7 @@ def customer() -> str:
 async def servers(
     embedded_aws: RecordingAws, server_stack: StackOutputs, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[ServerFactory]:
-    """Starts servers on the shared stack, which call AWS in the server's role."""
+    """Starts servers on the shared stack. They call AWS in the role of the server."""
     for name, value in embedded_aws.environment("server").items():
         monkeypatch.setenv(name, value)
     async with open_aws() as aws:
@@ -48,27 +48,27 @@ async def servers(
 
 @pytest_asyncio.fixture
 async def tables(embedded_aws: RecordingAws, server_stack: StackOutputs) -> AsyncIterator[Tables]:
-    """The shared stack's tables in the suite's own hand, which may do what a consumer does."""
+    """The tables of the shared stack, in the suite's role, which may write as a consumer does."""
     async with tables_of(embedded_aws.environment("tests"), server_stack) as opened:
         yield opened
 
 
 @pytest_asyncio.fixture
 async def sqs(embedded_aws: RecordingAws) -> AsyncIterator[SQSClient]:
-    """The suite's own hand in the queues."""
+    """An SQS client in the suite's role, which may use every queue."""
     async with get_session().create_client("sqs", **embedded_aws.sdk()) as client:
         yield client
 
 
 @pytest_asyncio.fixture
 async def fake_aws() -> AsyncIterator[FakeAws]:
-    message_status = FakeAws()
-    async with served(message_status):
-        yield message_status
+    aws = FakeAws()
+    async with served(aws):
+        yield aws
 
 
 @pytest_asyncio.fixture
 async def scripted_aws(fake_aws: FakeAws) -> AsyncIterator[Aws]:
-    """Both ways to AWS, the SDK's and ours, to a service that answers by script."""
+    """The SDK's clients and our AWS HTTP clients, connected to a service with scripted answers."""
     async with aws_of(fake_aws) as aws:
         yield aws

@@ -22,7 +22,7 @@ from harness.fake_aws import (
 CERTIFICATE = Path(__file__).parents[1] / "vectors/untrusted.pem"
 BUSY = b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\n\r\n"
 LARGE = b"\0" * (32 * 1024 * 1024)
-"""More than the kernel buffers on both sides of a connection that nobody reads."""
+"""More than the kernel buffers on both sides of a connection whose peer does not read."""
 
 
 @pytest.fixture

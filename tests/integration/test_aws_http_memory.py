@@ -24,7 +24,7 @@ from harness.fake_aws import (
 )
 
 LARGE = 32 * 1024 * 1024
-"""Bytes; more than the kernel takes on both sides of a connection that nobody reads."""
+"""In bytes; more than the kernel buffers on both sides of a connection whose peer does not read."""
 
 FAILURES = 3
 LETTING_GO_S = 60

@@ -12,12 +12,12 @@ from harness.fake_aws import PATIENCE_S, http_clients_of, listening, send
 @pytest.mark.parametrize("scheme", ["http://", ""], ids=["with scheme", "host and port alone"])
 async def test_a_proxy_gets_a_connect_request(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """HTTPS_PROXY often has no scheme; curl and the SDK accept that."""
-    asked: list[bytes] = []
+    received: list[bytes] = []
 
     async def serve(
         _number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        asked.append(await reader.readline())
+        received.append(await reader.readline())
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
 
@@ -28,4 +28,4 @@ async def test_a_proxy_gets_a_connect_request(scheme: str, monkeypatch: pytest.M
         async with http_clients_of("https://aws.invalid", Limits()) as http:
             with pytest.raises(aiohttp.ClientHttpProxyError):
                 await send(http)
-    assert asked == [b"CONNECT aws.invalid:443 HTTP/1.1\r\n"]
+    assert received == [b"CONNECT aws.invalid:443 HTTP/1.1\r\n"]

@@ -11,7 +11,7 @@ from core.aws.http import AwsHttpClients, Limits
 from harness.fake_aws import OK, PATIENCE_S, http_clients_at, put, request, send, until_hung_up
 
 LARGE = b"\0" * (32 * 1024 * 1024)
-"""More than the kernel buffers on both sides of a connection that nobody reads."""
+"""More than the kernel buffers on both sides of a connection whose peer does not read."""
 
 PUBLISHED = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n<a/>"
 
@@ -140,7 +140,7 @@ async def test_a_body_that_is_not_read_causes_a_timeout() -> None:
 async def test_a_stalled_service_does_not_affect_the_others(stalled: str) -> None:
     """Even on the same host: each service has its own connections."""
     held = 2
-    asked: Counter[str] = Counter()
+    requests: Counter[str] = Counter()
     all_held, others_served = asyncio.Event(), asyncio.Event()
 
     async def serve(
@@ -149,9 +149,9 @@ async def test_a_stalled_service_does_not_affect_the_others(stalled: str) -> Non
         while True:
             head = await request(reader)
             service = head.partition(b"/aws4_request")[0].rpartition(b"/")[2].decode()
-            asked[service] += 1
+            requests[service] += 1
             if service == stalled:
-                if asked[service] == held:
+                if requests[service] == held:
                     all_held.set()
                 await others_served.wait()
             writer.write(PUBLISHED if service == "sns" else OK)
@@ -165,7 +165,7 @@ async def test_a_stalled_service_does_not_affect_the_others(stalled: str) -> Non
                 await other(http)
         others_served.set()
         await waiting
-    assert asked == {**dict.fromkeys(CALLS, 1), stalled: held}
+    assert requests == {**dict.fromkeys(CALLS, 1), stalled: held}
 
 
 async def test_a_response_with_broken_framing_is_retried_at_once() -> None:

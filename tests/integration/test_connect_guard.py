@@ -29,7 +29,7 @@ async def blocked_listener() -> AsyncIterator[RawOrigin]:
 async def _origin() -> AsyncIterator[Origin]:
     """An origin at the only address of this machine that is allowed."""
     async with origin() as server:
-        server.routes["/picture.png"] = replying(body=b"image")
+        server.routes["/image.png"] = replying(body=b"image")
         yield server
 
 
@@ -87,7 +87,7 @@ async def test_every_blocked_address_is_blocked_as_a_dns_answer(
     """The guard checks the address of the socket, so a harmless name does not matter."""
     answers = {f"row{number}": (row.host,) for number, row in enumerate(BLOCKED)}
     async with fetching(OWN_ADDRESS, **answers) as fetcher:
-        urls = [f"http://{name}.example:{blocked_listener.port}/picture.png" for name in answers]
+        urls = [f"http://{name}.example:{blocked_listener.port}/image.png" for name in answers]
         outcomes = await asyncio.gather(*(outcome(fetcher, url) for url in urls))
     escaped = [row for row, got in zip(BLOCKED, outcomes, strict=True) if got is not BlockedAddress]
     assert escaped == []
@@ -131,7 +131,7 @@ async def test_a_host_is_reached_by_its_allowed_address(
 ) -> None:
     """A blocked address decides only if no connection is made."""
     async with fetching(mixed=addresses) as fetcher:
-        url = origin.url("/picture.png", host="mixed.example")
+        url = origin.url("/image.png", host="mixed.example")
         assert await outcome(fetcher, url) == b"image"
     assert blocked_listener.connections == 0
 
@@ -143,7 +143,7 @@ async def test_a_blocked_address_is_recorded_for_its_own_request(origin: Origin)
             blocked, failed, fetched = await asyncio.gather(
                 outcome(fetcher, f"http://127.0.0.2:{port}/"),
                 outcome(fetcher, f"http://127.0.0.1:{port}/"),
-                outcome(fetcher, origin.url("/picture.png")),
+                outcome(fetcher, origin.url("/image.png")),
             )
     assert blocked is BlockedAddress
     assert failed is ConnectFailed
@@ -158,8 +158,8 @@ async def test_a_dns_answer_that_is_no_address_is_blocked() -> None:
 
 
 async def test_dns_rebinding_to_a_blocked_address_is_blocked(origin: Origin) -> None:
-    """Each connection is checked, whatever an earlier hop resolved to."""
-    origin.routes["/away"] = redirecting(f"http://rebound.example:{origin.port}/picture.png")
+    """Each connection is checked, regardless of the addresses of earlier hops."""
+    origin.routes["/away"] = redirecting(f"http://rebound.example:{origin.port}/image.png")
     async with fetching(first=("127.0.0.1",), rebound=("127.0.0.2",)) as fetcher:
         url = origin.url("/away", host="first.example")
         assert await outcome(fetcher, url) is BlockedAddress

@@ -1,4 +1,4 @@
-"""The embedded AWS as a child process, and the leash that ends it with its parent."""
+"""The embedded AWS as a child process, and the parent watch that ends it with its parent."""
 
 import asyncio
 import os
@@ -23,21 +23,22 @@ from harness.calls import Call
 from harness.embedded_aws import embedded_aws
 from harness.reserved_port import closed_port
 
-# Holds the pipe, starts the module under the leash, says that it runs, and waits to be killed.
+# Holds the pipe, starts the module under the parent watch, and waits to be killed.
 PARENT = """
 import os, subprocess, sys
 reading, writing = os.pipe()
-leash = [sys.executable, "-m", "core.runtime.parent_watch", "--fd", str(reading), *sys.argv[1:]]
-subprocess.Popen(leash, pass_fds=[reading], start_new_session=True)
+watched = [sys.executable, "-m", "core.runtime.parent_watch", "--fd", str(reading), *sys.argv[1:]]
+subprocess.Popen(watched, pass_fds=[reading], start_new_session=True)
 os.close(reading)
 sys.stdin.read()
 """
 
 
-def killed_parent(tmp_path: Path, body: str, *options: str) -> str:
-    """Run `body` under a leash, kill its parent once it printed "up", return what else it printed.
+def output_after_parent_kill(tmp_path: Path, body: str, *options: str) -> str:
+    """Run `body` under the parent watch, kill its parent, and return the rest of its output.
 
-    The child holds the parent's standard output, so that its end is seen there, and no sooner.
+    The parent is killed when the child prints "up". The child inherits the parent's standard
+    output, so reading to the end of the output waits for the child's exit.
     """
     (tmp_path / "child.py").write_text(body)
     with subprocess.Popen(
@@ -55,8 +56,8 @@ def killed_parent(tmp_path: Path, body: str, *options: str) -> str:
     return rest
 
 
-def test_a_child_leaves_in_order_when_its_parent_is_killed(tmp_path: Path) -> None:
-    """After kill -9 of the parent the child gets SIGTERM, and ends as it would for an operator."""
+def test_a_child_shuts_down_gracefully_when_its_parent_is_killed(tmp_path: Path) -> None:
+    """After kill -9 of the parent, the child gets SIGTERM, as from an operator."""
     body = (
         "import signal, sys\n"
         "def leave(*_):\n    print('left', sys.argv[1:], __name__, flush=True)\n    sys.exit(0)\n"
@@ -64,22 +65,22 @@ def test_a_child_leaves_in_order_when_its_parent_is_killed(tmp_path: Path) -> No
         "print('up', flush=True)\n"
         "while True:\n    signal.pause()\n"
     )
-    assert killed_parent(tmp_path, body) == "left ['argument'] __main__\n"
+    assert output_after_parent_kill(tmp_path, body) == "left ['argument'] __main__\n"
 
 
-def test_a_child_that_ignores_its_parents_end_is_ended(tmp_path: Path) -> None:
-    """What does not leave by itself within the grace is ended all the same."""
+def test_a_child_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
+    """A child that still runs after the grace period is killed."""
     body = (
         "import signal\n"
         "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
         "print('up', flush=True)\n"
         "while True:\n    signal.pause()\n"
     )
-    assert killed_parent(tmp_path, body, "--grace", "0.05") == ""
+    assert output_after_parent_kill(tmp_path, body, "--grace", "0.05") == ""
 
 
-async def test_it_stops_when_it_is_told_to() -> None:
-    """A stopped emulator has ended with status 0 and its port is closed."""
+async def test_a_stopped_emulator_exits_with_status_0() -> None:
+    """Its port is closed afterwards."""
     async with embedded_aws() as aws:
         pass
     assert await aws.process.exited == 0
@@ -87,35 +88,35 @@ async def test_it_stops_when_it_is_told_to() -> None:
         await asyncio.open_connection("127.0.0.1", aws.port)
 
 
-async def test_a_start_that_fails_says_so() -> None:
-    """A child that ends at its start is told at once, not after the whole time for readiness."""
+async def test_a_failed_start_is_reported_at_once() -> None:
+    """If the child exits during start-up, the error is raised before the readiness timeout."""
     with pytest.raises(EmbeddedAwsFailed, match="ended at its start: exit status 1"):
         async with embedded_aws(module="no_such_module"):
             pass
 
 
-async def test_waiting_for_readiness_has_an_end() -> None:
-    """Where nothing answers, waiting fails in the time that it was given."""
+async def test_waiting_for_readiness_has_a_timeout() -> None:
+    """If no process answers, the wait fails after the given time."""
     with closed_port() as port:
         endpoint = endpoint_of(port)
         with pytest.raises(EmbeddedAwsFailed, match=f"not ready at {endpoint} after 0.1 s"):
             await aws_ready(endpoint, 0.1)
 
 
-def test_somebodys_real_account_stays_out() -> None:
-    """Nothing of a real AWS profile is handed to a process that talks to the emulator."""
-    mine = {"PATH": "/bin", "AWS_PROFILE": "production", "AWS_ENDPOINT_URL_SQS": "https://real"}
-    seen = {**without_aws(mine), **client_environment("http://127.0.0.1:1", "server")}
-    assert "production" not in seen.values()
-    assert "https://real" not in seen.values()
-    assert seen["PATH"] == "/bin"
-    assert seen["AWS_ACCESS_KEY_ID"] == "server"
+def test_variables_of_a_real_aws_account_are_not_passed_on() -> None:
+    """A process that calls the emulator gets no variable of a real AWS profile."""
+    own = {"PATH": "/bin", "AWS_PROFILE": "production", "AWS_ENDPOINT_URL_SQS": "https://real"}
+    passed = {**without_aws(own), **client_environment("http://127.0.0.1:1", "server")}
+    assert "production" not in passed.values()
+    assert "https://real" not in passed.values()
+    assert passed["PATH"] == "/bin"
+    assert passed["AWS_ACCESS_KEY_ID"] == "server"
 
 
-async def test_what_a_role_asks_for_is_written_down(
+async def test_the_calls_of_each_role_are_recorded(
     embedded_aws: RecordingAws, deploy_stack: DeployStack
 ) -> None:
-    """The SDK's own requests are read as IAM's actions, and the suite's own hand is left out."""
+    """The SDK's requests are recorded as IAM actions. Calls in the suite's role are not recorded."""
     stack = await deploy_stack("recorded")
     async with get_session().create_client("dynamodb", **embedded_aws.sdk("server")) as client:
         statement = f"INSERT INTO \"{stack.requests_table}\" VALUE {{'requestId': ?}}"
@@ -136,13 +137,13 @@ async def test_what_a_role_asks_for_is_written_down(
     async with get_session().create_client("cloudwatch", **embedded_aws.sdk("operator")) as client:
         now = datetime.now(UTC)
         await client.get_metric_data(MetricDataQueries=[], StartTime=now, EndTime=now)
-    here = "us-east-1:000000000000"
-    table = f"arn:aws:dynamodb:{here}:table/recorded-requests"
+    account = "us-east-1:000000000000"
+    table = f"arn:aws:dynamodb:{account}:table/recorded-requests"
     recorded = {call for call in await embedded_aws.recorded() if "recorded-" in call.resource}
     assert recorded == {
         Call("server", "dynamodb:PartiQLInsert", table),
-        Call("consumer", "sqs:ReceiveMessage", f"arn:aws:sqs:{here}:recorded-queue"),
+        Call("consumer", "sqs:ReceiveMessage", f"arn:aws:sqs:{account}:recorded-queue"),
         Call("consumer", "s3:PutObject", "arn:aws:s3:::recorded-images-000000000000/images/…"),
-        Call("consumer", "sns:PublishBatch", f"arn:aws:sns:{here}:recorded-notifications"),
+        Call("consumer", "sns:PublishBatch", f"arn:aws:sns:{account}:recorded-notifications"),
     }
     assert Call("operator", "cloudwatch:GetMetricData", "*") in await embedded_aws.recorded()

@@ -23,10 +23,10 @@ TOTAL = 400
 
 
 class BreakingServer(pb_grpc.ImageServiceServicer):
-    """Aborts the first streams after a few results, and serves later ones to their end."""
+    """Aborts the first streams after a few results, and serves later streams completely."""
 
     def __init__(self, streams_broken: int) -> None:
-        self.left = streams_broken
+        self.remaining = streams_broken
         self.answered: set[str] = set()
 
     async def SubmitImages(  # noqa: N802
@@ -34,8 +34,8 @@ class BreakingServer(pb_grpc.ImageServiceServicer):
     ) -> AsyncIterator[pb.SubmitImagesResponse]:
         answers = 0
         async for request in request_iterator:
-            if self.left and answers >= self.left:
-                self.left -= 1
+            if self.remaining and answers >= self.remaining:
+                self.remaining -= 1
                 await context.abort(grpc.StatusCode.UNAVAILABLE, "leaving")
             answers += 1
             self.answered.add(request.image.request_id)
@@ -60,6 +60,6 @@ async def test_no_item_is_lost_with_an_aborted_stream() -> None:
             group.create_task(scheduler.feed(None))
             for sender in senders:
                 group.create_task(sender.run())
-    assert servicer.left == 0
+    assert servicer.remaining == 0
     assert (ledger.acknowledged, ledger.acknowledged_twice) == (TOTAL, [])
     assert len(servicer.answered) == TOTAL

@@ -1,4 +1,4 @@
-"""REDIS_URL names a port where nobody listens: everything is as it would be without it."""
+"""REDIS_URL with a closed port: the service behaves as it does without REDIS_URL."""
 
 import asyncio
 import uuid
@@ -23,13 +23,13 @@ from imageservice.v1 import image_service_pb2 as pb
 
 
 @pytest.fixture
-def nobody() -> Iterator[str]:
+def unreachable_url() -> Iterator[str]:
     with closed_port() as port:
         yield f"redis://{HOST}:{port}"
 
 
 def value(metric: MetricWrapperBase, **labels: str) -> float:
-    """The sum of the samples that have these labels."""
+    """Return the sum of the samples that have these labels."""
     (family,) = metric.collect()
     return sum(
         sample.value
@@ -38,11 +38,11 @@ def value(metric: MetricWrapperBase, **labels: str) -> float:
     )
 
 
-async def test_answers_are_right_and_watches_end(
-    servers: ServerFactory, tables: Tables, nobody: str
+async def test_responses_are_correct_and_watches_end(
+    servers: ServerFactory, tables: Tables, unreachable_url: str
 ) -> None:
-    """By the tables and by polls, at the pace that they have without Redis."""
-    async with servers.running(redis_url=nobody) as server:
+    """The server reads the tables and polls them, at the same intervals as without Redis."""
+    async with servers.running(redis_url=unreachable_url) as server:
         request_id = str(uuid.uuid4())
         await server.stub.SubmitImage(submit_request(request_id))
         call = server.stub.WatchRequest(pb.WatchRequestRequest(request_ids=[request_id]))
@@ -50,18 +50,18 @@ async def test_answers_are_right_and_watches_end(
         await complete(tables, request_id)
         assert await states(call, 1) == {request_id: (pb.STATE_COMPLETED, 2)}
         assert await ended_ok(call)
-        answer = await server.stub.GetStatus(pb.GetStatusRequest(request_id=request_id))
-        assert answer.request.state == pb.STATE_COMPLETED
-        assert answer.request.image.image_id
+        response = await server.stub.GetStatus(pb.GetStatusRequest(request_id=request_id))
+        assert response.request.state == pb.STATE_COMPLETED
+        assert response.request.image.image_id
 
 
-async def test_who_announces_neither_waits_nor_fails(
-    servers: ServerFactory, tables: Tables, nobody: str
+async def test_publishing_does_not_wait_or_fail(
+    servers: ServerFactory, tables: Tables, unreachable_url: str
 ) -> None:
-    """What cannot be told is dropped and counted."""
-    shared = open_completed_requests(servers.settings(redis_url=nobody))
-    assert shared is not None
-    publisher = RedisPublisher(tables, shared)
+    """Events that cannot be published are dropped and counted."""
+    store = open_completed_requests(servers.settings(redis_url=unreachable_url))
+    assert store is not None
+    publisher = RedisPublisher(tables, store)
     request_id = str(uuid.uuid4())
     async with servers.running() as server:
         await server.stub.SubmitImage(submit_request(request_id))
@@ -74,30 +74,30 @@ async def test_who_announces_neither_waits_nor_fails(
         publisher.publish(outcome)
     await publisher.drain()
     assert value(REDIS_DROPPED) == dropped + 5_000
-    await shared.close()
+    await store.close()
 
 
-async def test_what_is_down_is_not_called(nobody: str) -> None:
-    """After one failure a thousand calls cost nothing."""
-    link = RedisConnection(nobody)
-    link._breaker._open_time = Backoff.between(60, 60)
+async def test_an_open_circuit_breaker_prevents_calls(unreachable_url: str) -> None:
+    """After one failure, a thousand calls fail without a connection attempt."""
+    connection = RedisConnection(unreachable_url)
+    connection._breaker._open_time = Backoff.between(60, 60)
 
     async def ping() -> None:
         with pytest.raises(RedisUnavailable):
-            await link.call("read", lambda client: client.get("key"))
+            await connection.call("read", lambda client: client.get("key"))
 
     await ping()
-    called = value(REDIS_CALLS)
+    calls = value(REDIS_CALLS)
     await asyncio.gather(*(ping() for _ in range(1_000)))
-    assert value(REDIS_CALLS) == called
+    assert value(REDIS_CALLS) == calls
     assert value(REDIS_UP, use="calls") == 0
-    await link.close()
+    await connection.close()
 
 
 @pytest.mark.parametrize(
     "url", ["http://cache.example", "cache.example:6379", "", "redis://", "redis://a:b"]
 )
-def test_what_names_no_redis_is_refused(servers: ServerFactory, url: str) -> None:
-    """At the start, by the variable's name."""
+def test_an_invalid_redis_url_is_rejected(servers: ServerFactory, url: str) -> None:
+    """The settings fail to load at start-up, with an error that names the variable."""
     with pytest.raises(ValueError, match="redis_url"):
         servers.settings(redis_url=url)

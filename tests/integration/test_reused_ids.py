@@ -1,4 +1,4 @@
-"""A request id that is used again after its row was gone: rows and records at the seams, and what a server tells."""
+"""A request id that is reused after its row has expired: rows, image records and the server's responses."""
 
 import uuid
 from dataclasses import dataclass, replace
@@ -24,21 +24,21 @@ DAY_MS = 86_400_000
 
 @dataclass(frozen=True, slots=True)
 class Reused:
-    """`request` is PENDING under the id of an earlier one, whose image `old` is there and whose row is gone."""
+    """`request` is PENDING. An expired request had the same id, and its image `old` still exists."""
 
     tables: Tables
     old: ImageRecord
     request: ImageRequest
 
     @property
-    def later(self) -> str:
+    def later_image_id(self) -> str:
         return reused_image_id(self.request.request_id, self.request.created_at)
 
     def record(self) -> ImageRecord:
-        """What a consumer is about to record for it."""
+        """Return the image record that a consumer is about to insert for `request`."""
         return image_record(self.request.request_id, self.request.customer_id)
 
-    async def end(self, image_id: str, *, customer: str | None = None) -> None:
+    async def complete(self, image_id: str, *, customer: str | None = None) -> None:
         statement = self.tables.statements.complete(
             self.request.request_id,
             1,
@@ -66,7 +66,7 @@ async def reused(tables: Tables, request_id: str, earlier: str, later: str) -> R
 
 @pytest.fixture(params=["same", "another"])
 def earlier(request: pytest.FixtureRequest, customer: str) -> str:
-    """The customer who had the id before."""
+    """The customer of the expired request."""
     return customer if request.param == "same" else f"{customer}-earlier"
 
 
@@ -75,24 +75,26 @@ async def second(tables: Tables, customer: str, earlier: str) -> Reused:
     return await reused(tables, str(uuid.uuid4()), earlier, customer)
 
 
-async def test_a_later_request_gets_an_image_of_its_own(second: Reused) -> None:
-    """The earlier one's stays as it is; whoever comes second still adopts what is there."""
-    mine = second.record()
-    written = await insert_image_once(second.tables, mine)
-    assert written == replace(mine, image_id=second.later)
-    rival = replace(mine, s3_url="s3://bucket/images/bb/tag/b.jpg")
-    assert await insert_image_once(second.tables, rival) == written
+async def test_a_later_request_gets_its_own_image(second: Reused) -> None:
+    """The earlier image does not change. A second worker of the later request adopts its image."""
+    record = second.record()
+    written = await insert_image_once(second.tables, record)
+    assert written == replace(record, image_id=second.later_image_id)
+    other = replace(record, s3_url="s3://bucket/images/bb/tag/b.jpg")
+    assert await insert_image_once(second.tables, other) == written
     assert await second.tables.read_image_by_id(second.old.image_id) == second.old
     assert await second.tables.read_image_of(second.request) == written
 
 
-async def test_before_its_own_is_recorded_a_later_request_has_no_image(second: Reused) -> None:
-    """So a worker that looks whether an earlier run recorded one fetches."""
+async def test_a_later_request_has_no_image_before_its_own_is_inserted(second: Reused) -> None:
+    """So a worker that looks for the image of an earlier run finds none, and fetches."""
     assert await second.tables.read_image_of(second.request) is None
 
 
-async def test_of_two_workers_the_second_adopts_the_firsts(tables: Tables, customer: str) -> None:
-    """As ever, where the id was not used before."""
+async def test_the_second_of_two_workers_adopts_the_first_image(
+    tables: Tables, customer: str
+) -> None:
+    """The normal case: the id was not used before, and the image id derives from it."""
     (request_id,) = await insert(tables, customer, [now_ms()])
     first = image_record(request_id, customer)
     assert await insert_image_once(tables, first) == first
@@ -101,40 +103,42 @@ async def test_of_two_workers_the_second_adopts_the_firsts(tables: Tables, custo
     assert first.image_id == image_id_of(request_id)
 
 
-async def test_a_message_that_outlived_its_row_ends_nothing(tables: Tables, customer: str) -> None:
-    """Neither what it recorded nor how it failed is a later request's, of another customer."""
+async def test_a_message_of_an_expired_request_changes_no_later_request(
+    tables: Tables, customer: str
+) -> None:
+    """The image or failure of the old message is not written to the other customer's request."""
     second = await reused(tables, str(uuid.uuid4()), f"{customer}-earlier", customer)
     late = image_record(second.request.request_id, f"{customer}-earlier")
     with pytest.raises(ConditionNotMet):
         await insert_image_once(tables, late)
     with pytest.raises(ConditionNotMet):
-        await second.end(late.image_id, customer=f"{customer}-earlier")
+        await second.complete(late.image_id, customer=f"{customer}-earlier")
     with pytest.raises(ConditionNotMet):
         await fail(tables, second.request.request_id, customer=f"{customer}-earlier")
     assert (await second.row()).state is State.PENDING
 
 
-async def test_without_a_row_nothing_is_recorded_a_second_time(second: Reused) -> None:
-    """There is nothing that could be COMPLETED with it."""
-    nobody = replace(second.record(), request_id=str(uuid.uuid4()))
+async def test_an_existing_image_id_without_a_request_row_is_rejected(second: Reused) -> None:
+    """No request exists that could be COMPLETED with the image."""
+    rowless = replace(second.record(), request_id=str(uuid.uuid4()))
     with pytest.raises(ConditionNotMet):
-        await insert_image_once(second.tables, nobody)
+        await insert_image_once(second.tables, rowless)
 
 
-async def test_each_customer_is_told_of_its_own_image(
+async def test_each_customer_gets_only_its_own_image(
     second: Reused, servers: ServerFactory, customer: str, earlier: str
 ) -> None:
-    """By GetStatus and both lists, before the end and after it; the earlier image is still there for GetImage."""
+    """GetStatus and both lists agree, before and after completion. GetImage still returns the earlier image."""
     request_id = second.request.request_id
     async with servers.running(cached_requests=0) as server:
         assert await listed_images(server.stub, customer_id=customer) == []
         written = await insert_image_once(second.tables, second.record())
-        await second.end(written.image_id)
-        asked = pb.GetStatusRequest(request_id=request_id)
-        status = (await server.stub.GetStatus(asked)).request
-        assert (status.customer_id, status.image.image_id) == (customer, second.later)
-        asked_list = pb.ListRequestsRequest(customer_id=customer)
-        assert list((await server.stub.ListRequests(asked_list)).requests) == [status]
+        await second.complete(written.image_id)
+        get_status = pb.GetStatusRequest(request_id=request_id)
+        status = (await server.stub.GetStatus(get_status)).request
+        assert (status.customer_id, status.image.image_id) == (customer, second.later_image_id)
+        list_requests = pb.ListRequestsRequest(customer_id=customer)
+        assert list((await server.stub.ListRequests(list_requests)).requests) == [status]
         assert await listed_images(server.stub, customer_id=customer) == [status.image]
         if earlier != customer:
             assert await listed(server.stub, customer_id=earlier) == []
@@ -143,21 +147,21 @@ async def test_each_customer_is_told_of_its_own_image(
         assert old.image.customer_id == earlier
 
 
-async def test_an_event_leads_to_the_later_requests_image(second: Reused) -> None:
-    """With the labels and the host of its row; and no event of the earlier one leads to them."""
+async def test_an_event_is_resolved_to_the_image_of_the_later_request(second: Reused) -> None:
+    """The document has labels and host of the later row. An earlier event does not get them."""
     request_id = second.request.request_id
     assert await look_up(second.tables, [request_id]) == [document_of(second.old, None)]
     written = await insert_image_once(second.tables, second.record())
-    await second.end(written.image_id)
+    await second.complete(written.image_id)
     assert await look_up(second.tables, [request_id]) == [document_of(written, await second.row())]
 
 
-async def test_an_image_that_another_customers_row_names_is_not_shown(
+async def test_an_image_of_another_customer_is_not_shown(
     tables: Tables, servers: ServerFactory, customer: str
 ) -> None:
-    """As an earlier version wrote it, which adopted whatever was there."""
+    """An earlier version could write such a row: it adopted an existing image without a check."""
     second = await reused(tables, str(uuid.uuid4()), f"{customer}-earlier", customer)
-    await second.end(second.old.image_id)
+    await second.complete(second.old.image_id)
     assert await tables.read_image_of(await second.row()) is None
     async with servers.running() as server:
         assert await listed_images(server.stub, customer_id=customer) == []
@@ -167,7 +171,7 @@ async def test_an_image_that_another_customers_row_names_is_not_shown(
 async def test_a_list_of_images_reads_each_image_and_nothing_else(
     servers: ServerFactory, tables: Tables, customer: str
 ) -> None:
-    """Where no id was used before, the index's key tells that an image is the request's own."""
+    """If the id was not used before, the index key proves that the image belongs to the request."""
     ids = await insert(tables, customer, [now_ms()] * 5)
     for request_id in ids:
         await complete(tables, request_id, customer=customer)

@@ -1,4 +1,4 @@
-"""Every engine knows of an index that was made empty although there were images, until a rebuild has made another."""
+"""Every engine reports an index as incomplete if images existed when it was created empty, until a rebuild."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -17,13 +17,13 @@ async def some_exist() -> bool:
     return True
 
 
-async def nobody_knows() -> bool:
+async def unknown() -> bool:
     raise DependencyUnavailable("the table does not answer")
 
 
 @pytest.fixture
-def untouched(engine: Engine) -> SearchSettings:
-    """Of an index that nobody has made yet."""
+def new_index(engine: Engine) -> SearchSettings:
+    """Settings of an index that does not exist yet."""
     location, index = engine.settings.search_location, engine.settings.search_index
     if engine.name == "sqlite":
         return settings_for(f"{location}-another", index)
@@ -40,23 +40,23 @@ async def writing(settings: SearchSettings, images: HasImages) -> AsyncIterator[
 
 
 @pytest.mark.parametrize(("images", "incomplete"), [(no_images, False), (some_exist, True)])
-async def test_who_makes_the_index_says_whether_it_is_whole(
-    untouched: SearchSettings, images: HasImages, *, incomplete: bool
+async def test_the_creator_of_an_index_decides_if_it_is_complete(
+    new_index: SearchSettings, images: HasImages, *, incomplete: bool
 ) -> None:
-    """Whoever comes later, to whom the tables look different by then, finds what was said and changes nothing."""
-    async with writing(untouched, images) as first:
+    """A later writer sees other tables, but reads the stored decision and does not change it."""
+    async with writing(new_index, images) as first:
         await first.prepare()
         assert await first.incomplete() is incomplete
         await first.write([document()])
     for later in (some_exist, no_images):
-        async with writing(untouched, later) as writer:
+        async with writing(new_index, later) as writer:
             await writer.prepare()
             assert await writer.incomplete() is incomplete
 
 
-async def test_a_rebuild_makes_it_whole(untouched: SearchSettings) -> None:
-    """For everybody, once it is read; one that is abandoned does not."""
-    async with writing(untouched, some_exist) as watching, writing(untouched, some_exist) as other:
+async def test_a_rebuild_completes_the_index(new_index: SearchSettings) -> None:
+    """All writers see it when the rebuild is finished. An abandoned rebuild changes nothing."""
+    async with writing(new_index, some_exist) as watching, writing(new_index, some_exist) as other:
         await watching.prepare()
         async with other.rebuild() as rebuild:
             await rebuild.write([document()])
@@ -70,20 +70,20 @@ async def test_a_rebuild_makes_it_whole(untouched: SearchSettings) -> None:
         assert not await watching.incomplete()
 
 
-async def test_while_nobody_knows_of_images_nothing_is_said(untouched: SearchSettings) -> None:
-    """An outage of the tables is told of, and they are asked again: nobody takes an index for whole meanwhile."""
-    async with writing(untouched, nobody_knows) as unlucky:
+async def test_during_an_outage_of_the_tables_nothing_is_decided(new_index: SearchSettings) -> None:
+    """The error is raised, and the next writer reads the tables again. The index never counts as complete."""
+    async with writing(new_index, unknown) as failing:
         with pytest.raises(DependencyUnavailable, match="the table does not answer"):
-            await unlucky.prepare()
-    async with writing(untouched, some_exist) as writer:
+            await failing.prepare()
+    async with writing(new_index, some_exist) as writer:
         await writer.prepare()
         assert await writer.incomplete()
 
 
-async def test_many_who_come_at_once_say_the_same(untouched: SearchSettings) -> None:
-    """An image may be recorded between two answers of the tables: one of them counts, for all."""
-    writers = [open_writer(untouched, each) for each in (some_exist, no_images) * 3]
+async def test_concurrent_writers_agree(new_index: SearchSettings) -> None:
+    """An image may be inserted between two reads of the tables. One read decides for all writers."""
+    writers = [open_writer(new_index, each) for each in (some_exist, no_images) * 3]
     await asyncio.gather(*(each.prepare() for each in writers))
-    said = await asyncio.gather(*(each.incomplete() for each in writers))
+    answers = await asyncio.gather(*(each.incomplete() for each in writers))
     await asyncio.gather(*(each.close() for each in writers))
-    assert len(set(said)) == 1
+    assert len(set(answers)) == 1

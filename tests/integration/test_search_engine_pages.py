@@ -1,4 +1,4 @@
-"""Every engine tells hits in one order, page by page, and counts them."""
+"""Every engine returns hits in the same order, page by page, and counts them."""
 
 import itertools
 from collections import Counter
@@ -14,8 +14,8 @@ SIZES = (1, 3, 100)
 HASH = "00ff00ff00ff00ff"
 
 
-async def test_the_newest_comes_first_and_then_the_lower_id(engine: Engine) -> None:
-    """Of one moment the ids are in the order of their letters, and 10 is before 9."""
+async def test_hits_are_ordered_by_descending_time_and_then_by_id(engine: Engine) -> None:
+    """Ids of the same time are compared as strings: 10 comes before 9."""
     await engine.put(
         *(document(image_id=f"image-{name}", created_at=5) for name in ("9", "b", "10", "a", "1")),
         document(image_id="oldest", created_at=4),
@@ -28,67 +28,69 @@ async def test_the_newest_comes_first_and_then_the_lower_id(engine: Engine) -> N
 
 @pytest.mark.parametrize("size", SIZES)
 async def test_pages_list_each_hit_once(engine: Engine, size: int) -> None:
-    """Also where many are of one moment. Every page tells the total, and the last one that it is the last."""
+    """Also if many hits have the same time. Every page has the total, and the last page has no more."""
     await engine.put(*(document(created_at=number // 8) for number in range(30)))
     await engine.put(*(document(customer_id=RIVAL, created_at=number) for number in range(5)))
     query = SearchQuery(ACME)
-    everything = (await engine.ask(query)).hits
-    assert len(everything) == 30
+    all_hits = (await engine.ask(query)).hits
+    assert len(all_hits) == 30
     walked = [hit async for page in engine.walk(query, size) for hit in page]
-    assert walked == list(everything)
-    for place in (0, 14, 29):
-        found = await engine.ask(query, limit=size, after=everything[place])
+    assert walked == list(all_hits)
+    for index in (0, 14, 29):
+        found = await engine.ask(query, limit=size, after=all_hits[index])
         assert found.total == 30
-        assert found.more == (place + size < 29)
+        assert found.more == (index + size < 29)
 
 
 async def test_a_page_that_ends_with_the_last_hit_is_the_last(engine: Engine) -> None:
-    """Nobody is sent for an empty page."""
+    """The client never has to read an empty page."""
     await engine.put(*(document() for _ in range(3)))
     assert not (await engine.ask(SearchQuery(ACME), limit=3)).more
     assert (await engine.ask(SearchQuery(ACME), limit=2)).more
 
 
 @pytest.mark.parametrize("size", SIZES)
-async def test_pages_list_each_once_while_newer_ones_come(engine: Engine, size: int) -> None:
-    """What is written meanwhile is before the first page, and shifts nothing."""
+async def test_new_documents_do_not_shift_later_pages(engine: Engine, size: int) -> None:
+    """Documents written during pagination are newer than the first page, so no hit is lost or repeated."""
     first = [document(created_at=1_000 + number // 4) for number in range(20)]
     await engine.put(*first)
     walked = []
-    moments = itertools.count(2_000)
+    times = itertools.count(2_000)
     async for page in engine.walk(SearchQuery(ACME), size):
         walked += [hit.image_id for hit in page]
-        await engine.put(document(created_at=next(moments)), document(created_at=next(moments)))
+        await engine.put(document(created_at=next(times)), document(created_at=next(times)))
     assert sorted(walked) == sorted(each.image_id for each in first)
 
 
 @pytest.mark.parametrize("size", SIZES)
-async def test_pages_go_through_equal_distances(engine: Engine, size: int) -> None:
-    """The nearest first; of one distance the newest first, and of one moment the lower id."""
+async def test_similar_images_are_ordered_by_distance_time_and_id(
+    engine: Engine, size: int
+) -> None:
+    """The nearest come first. Equal distances are ordered by descending time, equal times by id."""
     documents = [
         document(
-            created_at=moment,
-            perceptual_hash=flipped(HASH, range(away)),
-            image_id=f"{away}-{moment}-{name}",
+            created_at=time,
+            perceptual_hash=flipped(HASH, range(distance)),
+            image_id=f"{distance}-{time}-{name}",
         )
-        for away, moment, name in itertools.product((0, 1, 6, 7), (1, 2), "bca")
+        for distance, time, name in itertools.product((0, 1, 6, 7), (1, 2), "bca")
     ]
     await engine.put(*documents)
     query = SearchQuery(ACME, similar=Similar(HASH, 6))
     walked = [hit async for page in engine.walk(query, size) for hit in page]
     assert walked == [
-        SortKey(away, moment, f"{away}-{moment}-{name}")
-        for away in (0, 1, 6)
-        for moment in (2, 1)
+        SortKey(distance, time, f"{distance}-{time}-{name}")
+        for distance in (0, 1, 6)
+        for time in (2, 1)
         for name in "abc"
     ]
     found = await engine.ask(query, limit=size, after=walked[-1])
     assert (found.hits, found.total, found.more) == ((), 18, False)
 
 
-async def test_a_page_may_begin_where_nothing_is(engine: Engine) -> None:
-    """The hit that a page ended with may be gone since."""
-    await engine.put(*(document(image_id=f"at-{moment}", created_at=moment) for moment in (10, 20)))
+async def test_a_page_may_start_after_a_hit_that_does_not_exist(engine: Engine) -> None:
+    """The last hit of the previous page may have been deleted."""
+    await engine.put(*(document(image_id=f"at-{time}", created_at=time) for time in (10, 20)))
     query = SearchQuery(ACME)
     for after, expected in (
         (SortKey(0, 15, "gone"), ["at-10"]),
@@ -101,7 +103,7 @@ async def test_a_page_may_begin_where_nothing_is(engine: Engine) -> None:
 
 
 async def test_facets_count_all_hits(engine: Engine) -> None:
-    """Of every page, of this customer, and without images that have no such value."""
+    """They count the customer's hits of all pages. Images without a value are not counted."""
     await engine.put(
         document(format="JPEG", color=Color.RED, camera="Canon", origin_host="a.example"),
         document(format="JPEG", color=Color.RED, camera="canon", origin_host="b.example"),
@@ -123,8 +125,8 @@ async def test_facets_count_all_hits(engine: Engine) -> None:
     assert (await engine.ask(SearchQuery(ACME))).facets == ()
 
 
-async def test_facets_are_of_what_is_asked_for(engine: Engine) -> None:
-    """Every condition narrows them, also likeness."""
+async def test_facets_count_only_matching_images(engine: Engine) -> None:
+    """Every condition applies to facets, also similarity."""
     await engine.put(
         document(camera="Canon", width=10, perceptual_hash=HASH),
         document(camera="Canon", width=20, perceptual_hash=flipped(HASH, [63])),
@@ -142,8 +144,8 @@ async def test_facets_are_of_what_is_asked_for(engine: Engine) -> None:
     assert await cameras(cameras=("Sony",)) == {}
 
 
-async def test_facets_tell_the_twenty_most_frequent_values(engine: Engine) -> None:
-    """Of values that are as frequent the lower ones by their letters, which are compared by code point."""
+async def test_facets_contain_the_twenty_most_frequent_values(engine: Engine) -> None:
+    """Equally frequent values are ordered by code point, ascending."""
     often = {f"often-{number}": 2 for number in (1, 2, 10)}
     once = [
         "Z",

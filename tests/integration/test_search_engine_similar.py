@@ -1,4 +1,4 @@
-"""Every engine finds near-duplicates: all within the distance, and nothing beyond it."""
+"""Every engine finds near-duplicates: all images within the distance, and no others."""
 
 import pytest
 
@@ -7,16 +7,16 @@ from core.search.similarity import BAND_BITS, HASH_BITS, MAX_DISTANCE
 from harness.search_documents import ACME, RIVAL, document, flipped
 from harness.search_engines import Engine
 
-FURTHEST = 16
+MAX_FLIPPED_BITS = 16
 
 ARRANGEMENTS = {
     "at the end": tuple(range(HASH_BITS)),
     "at the beginning": tuple(reversed(range(HASH_BITS))),
-    # As many in each band as can be, which is the worst for finding a band that agrees.
+    # The bits are distributed evenly over the bands: the worst case for a search by an equal band.
     "spread over the bands": tuple(
         band * BAND_BITS + bit for bit in range(BAND_BITS) for band in range(HASH_BITS // BAND_BITS)
     ),
-    "in odd places": tuple(bit * 27 % HASH_BITS for bit in range(HASH_BITS)),
+    "at scattered positions": tuple(bit * 27 % HASH_BITS for bit in range(HASH_BITS)),
 }
 
 
@@ -31,15 +31,15 @@ ARRANGEMENTS = {
     ],
 )
 async def test_all_within_a_distance_are_found(engine: Engine, perceptual_hash: str) -> None:
-    """For every distance that can be asked for, wherever the bits differ: also the sign's bit of a 64-bit number."""
-    away = {}
+    """Every allowed distance works, wherever the bits differ, including the sign bit of a 64-bit integer."""
+    distances = {}
     for name, bits in ARRANGEMENTS.items():
-        for count in range(FURTHEST + 1):
+        for count in range(MAX_FLIPPED_BITS + 1):
             image = document(
                 image_id=f"{count} {name}", perceptual_hash=flipped(perceptual_hash, bits[:count])
             )
             await engine.writer.write([image])
-            away[image.image_id] = count
+            distances[image.image_id] = count
     opposite = document(perceptual_hash=flipped(perceptual_hash, range(HASH_BITS)))
     await engine.put(
         opposite, document(), document(customer_id=RIVAL, perceptual_hash=perceptual_hash)
@@ -47,14 +47,14 @@ async def test_all_within_a_distance_are_found(engine: Engine, perceptual_hash: 
     for distance in range(MAX_DISTANCE + 1):
         query = SearchQuery(ACME, similar=Similar(perceptual_hash, distance))
         found = await engine.ask(query)
-        expected = {image: count for image, count in away.items() if count <= distance}
+        expected = {image: count for image, count in distances.items() if count <= distance}
         assert {hit.image_id: hit.distance for hit in found.hits} == expected, distance
         assert found.total == len(expected)
         assert [hit.distance for hit in found.hits] == sorted(expected.values())
 
 
-async def test_an_image_without_a_hash_is_like_nothing(engine: Engine) -> None:
-    """Its picture was not decoded, so that nobody knows; a hash of no bits is another thing."""
+async def test_an_image_without_a_hash_is_similar_to_nothing(engine: Engine) -> None:
+    """An image that was not decoded has no hash. That is not the same as a hash of zeros."""
     blank = document(perceptual_hash="0" * 16)
     await engine.put(document(), blank)
     found = await engine.ask(SearchQuery(ACME, similar=Similar("0" * 16, MAX_DISTANCE)))

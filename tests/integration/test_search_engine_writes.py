@@ -1,4 +1,4 @@
-"""Every engine keeps the highest revision of an image, in whatever order they come, and is rebuilt while it is read."""
+"""Every engine keeps the highest revision of an image, in any order of writes. Rebuilds do not stop searches."""
 
 import asyncio
 from dataclasses import replace
@@ -17,15 +17,15 @@ HASH = "0123456789abcdef"
 
 
 class AbandonedError(Exception):
-    """Whatever ends a rebuild early."""
+    """Ends a rebuild early."""
 
 
-def outcomes(written: tuple[WriteResult, ...]) -> list[WriteStatus]:
-    return [one.status for one in written]
+def statuses(results: tuple[WriteResult, ...]) -> list[WriteStatus]:
+    return [each.status for each in results]
 
 
 def versions(*revisions: int) -> list[SearchDocument]:
-    """One image at each of these revisions, of which its camera tells."""
+    """Return a document of one image for each revision. The camera contains the revision."""
     first = document()
     return [replace(first, revision=each, camera=f"camera {each}") for each in revisions]
 
@@ -35,14 +35,14 @@ async def cameras(engine: Engine) -> list[str]:
     return [value.value for value in found.facets[2].values]
 
 
-async def test_writing_nothing_is_allowed(engine: Engine) -> None:
-    """An empty batch has an empty answer."""
+async def test_an_empty_batch_is_allowed(engine: Engine) -> None:
+    """Its result is empty."""
     assert await engine.writer.write([]) == ()
     assert await engine.ids() == []
 
 
 async def test_a_document_may_be_written_again(engine: Engine) -> None:
-    """An event that is delivered twice changes nothing."""
+    """Writes are idempotent: an event that is delivered twice changes nothing."""
     (image,) = versions(2)
     await engine.put(image)
     await engine.put(image)
@@ -50,17 +50,17 @@ async def test_a_document_may_be_written_again(engine: Engine) -> None:
 
 
 async def test_an_older_document_is_stale(engine: Engine) -> None:
-    """Events may overtake each other."""
+    """Events may arrive out of order."""
     old, new = versions(2, 4)
     await engine.put(new)
-    assert outcomes(await engine.writer.write([old])) == [WriteStatus.STALE]
+    assert statuses(await engine.writer.write([old])) == [WriteStatus.STALE]
     await engine.writer.refresh()
     assert await cameras(engine) == ["camera 4"]
     assert await engine.ids(words=asked("2")) == []
 
 
-async def test_a_newer_document_takes_the_olders_place(engine: Engine) -> None:
-    """Nothing of the older one is found any more, by whatever it is looked for."""
+async def test_a_newer_document_replaces_the_older_one(engine: Engine) -> None:
+    """No value of the older document is found any more."""
     old = document(
         format="GIF",
         color=Color.RED,
@@ -79,42 +79,42 @@ async def test_a_newer_document_takes_the_olders_place(engine: Engine) -> None:
     )
     await engine.put(old)
     await engine.put(new)
-    found: dict[str, Any] = {
+    new_values: dict[str, Any] = {
         "words": asked("nikon 8"),
         "labels": (("new", "x"),),
         "formats": ("PNG",),
     }
-    for condition, value in found.items():
+    for condition, value in new_values.items():
         assert await engine.ids(**{condition: value}) == [new.image_id], condition
-    gone: dict[str, Any] = {
+    old_values: dict[str, Any] = {
         "words": asked("canon"),
         "labels": (("old", "x"),),
         "formats": ("GIF",),
         "colors": ("RED",),
         "similar": Similar(HASH, 11),
     }
-    for condition, value in gone.items():
+    for condition, value in old_values.items():
         assert await engine.ids(**{condition: value}) == [], condition
 
 
 async def test_a_batch_is_written_in_its_order(engine: Engine) -> None:
-    """Several documents of one image may be in it, and each is told what became of it."""
+    """A batch may contain several documents of one image. Each document has its own result."""
     batch = [*versions(2, 6, 4), document()]
     expected = [WriteStatus.INDEXED, WriteStatus.INDEXED, WriteStatus.STALE, WriteStatus.INDEXED]
-    assert outcomes(await engine.writer.write(batch)) == expected
+    assert statuses(await engine.writer.write(batch)) == expected
     await engine.writer.refresh()
     assert await cameras(engine) == ["camera 6"]
     assert len(await engine.ids()) == 2
 
 
-async def test_writers_at_once_leave_the_highest_revision(engine: Engine) -> None:
-    """Two indexers share the queue, and a redriven request's events may go to both."""
+async def test_concurrent_writers_keep_the_highest_revision(engine: Engine) -> None:
+    """Two indexers share the queue, and both may get events of a request that was retried."""
     images = [versions(*range(2, 22)) for _ in range(5)]
     async with opened(engine.settings) as other:
-        forwards = [image[place] for place in range(20) for image in images]
+        ascending = [image[index] for index in range(20) for image in images]
         await asyncio.gather(
-            *(engine.writer.write(forwards[start : start + 10]) for start in range(0, 100, 10)),
-            *(other.writer.write(forwards[start : start + 10]) for start in range(90, -1, -10)),
+            *(engine.writer.write(ascending[start : start + 10]) for start in range(0, 100, 10)),
+            *(other.writer.write(ascending[start : start + 10]) for start in range(90, -1, -10)),
         )
         await other.writer.refresh()
         assert len(await other.ids()) == 5
@@ -122,19 +122,19 @@ async def test_writers_at_once_leave_the_highest_revision(engine: Engine) -> Non
 
 
 async def test_preparing_again_changes_nothing(engine: Engine) -> None:
-    """Every indexer does so at its start, also at the same moment as others."""
+    """Every indexer prepares the index at start-up, possibly at the same time as others."""
     (image,) = versions(2)
     await engine.put(image)
     await asyncio.gather(*(engine.writer.prepare() for _ in range(4)))
     assert await engine.ids() == [image.image_id]
 
 
-async def test_a_rebuild_takes_the_indexs_place_when_it_is_finished(engine: Engine) -> None:
-    """Until then everybody reads the old one; afterwards what the rebuild wrote, and writes go there."""
+async def test_a_finished_rebuild_replaces_the_index(engine: Engine) -> None:
+    """Until then, searches read the old index. Afterwards, searches and writes use the new one."""
     (before, after), kept, added = versions(2, 4), document(), document()
     await engine.put(before, kept)
     async with engine.writer.rebuild() as rebuild:
-        assert outcomes(await rebuild.write([after, kept, added])) == [WriteStatus.INDEXED] * 3
+        assert statuses(await rebuild.write([after, kept, added])) == [WriteStatus.INDEXED] * 3
         await engine.writer.refresh()
         assert await engine.ids() == [kept.image_id, before.image_id]
         assert await cameras(engine) == ["camera 2"]
@@ -147,40 +147,40 @@ async def test_a_rebuild_takes_the_indexs_place_when_it_is_finished(engine: Engi
         later.image_id,
         added.image_id,
     ]
-    assert outcomes(await engine.writer.write([before])) == [WriteStatus.STALE]
+    assert statuses(await engine.writer.write([before])) == [WriteStatus.STALE]
 
 
-async def test_what_is_written_during_a_rebuild_is_there_afterwards(engine: Engine) -> None:
-    """Whether the rebuild reads the image before or after that, and though it reads an older one."""
+async def test_documents_written_during_a_rebuild_are_kept(engine: Engine) -> None:
+    """The order does not matter: the rebuild may write the same image before or after, in an older revision."""
     (old_a, new_a), (old_b, new_b) = versions(2, 4), versions(2, 4)
     await engine.put(old_a, old_b)
-    only_there = document(camera="only there")
+    not_rebuilt = document(camera="not rebuilt")
     async with engine.writer.rebuild() as rebuild:
         await engine.put(new_a)
         await rebuild.write([old_a, old_b])
-        await engine.put(new_b, only_there)
-        assert await cameras(engine) == ["camera 4", "only there"]
+        await engine.put(new_b, not_rebuilt)
+        assert await cameras(engine) == ["camera 4", "not rebuilt"]
         await rebuild.finish()
-    assert await cameras(engine) == ["camera 4", "only there"]
+    assert await cameras(engine) == ["camera 4", "not rebuilt"]
     assert len(await engine.ids()) == 3
-    assert outcomes(await engine.writer.write([old_a])) == [WriteStatus.STALE]
+    assert statuses(await engine.writer.write([old_a])) == [WriteStatus.STALE]
 
 
-async def test_a_rebuild_that_is_abandoned_leaves_everything_as_it_was(engine: Engine) -> None:
-    """Also the next one, which begins from nothing."""
+async def test_an_abandoned_rebuild_changes_nothing(engine: Engine) -> None:
+    """It does not affect the next rebuild either, which starts empty."""
     before = document()
     await engine.put(before)
-    never = document()
+    discarded = document()
 
     async def abandoned() -> None:
         async with engine.writer.rebuild() as rebuild:
-            await rebuild.write([never])
+            await rebuild.write([discarded])
             raise AbandonedError
 
     with pytest.raises(AbandonedError):
         await abandoned()
     async with engine.writer.rebuild() as rebuild:
-        await rebuild.write([never])
+        await rebuild.write([discarded])
     assert await engine.ids() == [before.image_id]
     after = document()
     await engine.put(after)
@@ -190,8 +190,8 @@ async def test_a_rebuild_that_is_abandoned_leaves_everything_as_it_was(engine: E
     assert await engine.ids() == [after.image_id, before.image_id]
 
 
-async def test_searches_go_on_during_rebuilds(engine: Engine) -> None:
-    """Each sees the whole of the old index or the whole of the new one."""
+async def test_searches_continue_during_rebuilds(engine: Engine) -> None:
+    """Each search reads either the complete old index or the complete new one."""
     images = [document() for _ in range(12)]
     await engine.put(*images[:3])
     done = asyncio.Event()

@@ -1,6 +1,6 @@
-"""What goes to an OpenSearch, and what is made of odd answers: the engine here is one that a test writes itself.
+"""Requests to OpenSearch, and the treatment of unexpected responses. The engine is scripted by each test.
 
-What a real one does is in tests/cluster/opensearch.
+tests/cluster/opensearch tests a real OpenSearch.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from botocore.credentials import Credentials
 
 from core.errors import SearchUnavailable
 
-# An import blocks the loop.
+# Imported here because the import blocks the event loop.
 from core.search.opensearch import engine as opensearch
 from core.search.query import SearchQuery, SortKey, Term
 from harness.scripted_opensearch import NOTHING, ask, engine, reader, settings
@@ -28,24 +28,25 @@ async def empty(request: web.Request) -> web.Response:
     return web.json_response(NOTHING)
 
 
-def test_calls_are_signed_as_amazon_checks_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The signature is that of what arrives: path, query, body and headers, by the process's credentials."""
+def test_requests_have_a_valid_aws_signature(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The signature covers path, query, body and headers as they arrive, with the process's credentials."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setenv("AWS_SESSION_TOKEN", "token")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
     credentials = Credentials("key", "secret", "token")
     expected: list[tuple[str, str]] = []
-    arrived: list[str] = []
+    received: list[str] = []
 
-    async def take(request: web.Request) -> web.Response:
-        arrived.append(request.headers["authorization"])
-        expected.append((request.path, signed_again(request, await request.read(), credentials)))
+    async def record(request: web.Request) -> web.Response:
+        received.append(request.headers["authorization"])
+        header = expected_signature(request, await request.read(), credentials)
+        expected.append((request.path, header))
         return web.json_response(NOTHING)
 
     async def call() -> None:
-        async with engine(take) as url, reader(url, search_signed=True) as signing:
-            assert await ask(signing) == 0
+        async with engine(record) as url, reader(url, search_signed=True) as client:
+            assert await ask(client) == 0
             writer = opensearch.open_writer(settings(url, search_signed=True))
             with pytest.raises(SearchUnavailable):
                 await writer.write([document(camera="é ü")])
@@ -53,35 +54,35 @@ def test_calls_are_signed_as_amazon_checks_them(monkeypatch: pytest.MonkeyPatch)
                 await writer.incomplete()
             await writer.close()
 
-    # Not on a loop that may not block: the SDK reads its files when it first looks for credentials.
+    # In a loop of its own: the SDK blocks the loop when it first reads its files for credentials.
     asyncio.run(call())
     assert [path for path, _ in expected] == [
         "/images/_search",
         "/images/_bulk",
         "/images/_mapping",
     ]
-    assert arrived == [header for _, header in expected]
+    assert received == [header for _, header in expected]
 
 
-def signed_again(request: web.Request, body: bytes, credentials: Credentials) -> str:
-    """The header that whoever checks would expect of a request, by the headers that it says are signed."""
+def expected_signature(request: web.Request, body: bytes, credentials: Credentials) -> str:
+    """Return the Authorization header that botocore computes for a request and its SignedHeaders."""
     names = request.headers["authorization"].partition("SignedHeaders=")[2].partition(",")[0]
     assert {"content-type", "host", "x-amz-date"} <= set(names.split(";"))
     assert request.headers["x-amz-content-sha256"] == hashlib.sha256(body).hexdigest()
-    told = {name: request.headers[name] for name in names.split(";") if name != "x-amz-date"}
-    again = AWSRequest(request.method, str(request.url), told, body)
-    again.context["timestamp"] = request.headers["x-amz-date"]
+    headers = {name: request.headers[name] for name in names.split(";") if name != "x-amz-date"}
+    copy = AWSRequest(request.method, str(request.url), headers, body)
+    copy.context["timestamp"] = request.headers["x-amz-date"]
     auth = SigV4Auth(credentials, "es", "eu-central-1")
-    again.headers["X-Amz-Date"] = request.headers["x-amz-date"]
-    canonical = auth.canonical_request(again)
+    copy.headers["X-Amz-Date"] = request.headers["x-amz-date"]
+    canonical = auth.canonical_request(copy)
     return (
-        f"AWS4-HMAC-SHA256 Credential={auth.scope(again)}, SignedHeaders={names}, "
-        f"Signature={auth.signature(auth.string_to_sign(again, canonical), again)}"
+        f"AWS4-HMAC-SHA256 Credential={auth.scope(copy)}, SignedHeaders={names}, "
+        f"Signature={auth.signature(auth.string_to_sign(copy, canonical), copy)}"
     )
 
 
-def test_without_credentials_nothing_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Search is unavailable then, and says why."""
+def test_without_credentials_no_request_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Search is unavailable, and the error names the reason."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
@@ -89,41 +90,41 @@ def test_without_credentials_nothing_is_sent(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
     called = []
 
-    async def take(request: web.Request) -> web.Response:
+    async def record(request: web.Request) -> web.Response:
         called.append(request.path)
         return await empty(request)
 
     async def call() -> None:
-        async with engine(take) as url, reader(url, search_signed=True) as signing:
+        async with engine(record) as url, reader(url, search_signed=True) as client:
             with pytest.raises(SearchUnavailable, match="Unable to locate credentials"):
-                await ask(signing)
+                await ask(client)
 
     asyncio.run(call())
     assert called == []
 
 
-async def test_name_password_and_path_of_the_url_are_used() -> None:
-    """As an engine behind a proxy may want; neither name nor password is in what is raised."""
-    arrived: list[web.Request] = []
+async def test_user_password_and_path_of_the_url_are_used() -> None:
+    """An engine behind a proxy may need them. The error contains no password."""
+    received: list[web.Request] = []
 
     async def refuse(request: web.Request) -> web.Response:
-        arrived.append(request)
+        received.append(request)
         return web.Response(status=401, text="who are you?")
 
     async with engine(refuse) as url:
-        named = url.replace("http://", "http://na%20me:pass%3Aword@") + "/prefix/"
-        async with reader(named) as asking:
+        full_url = url.replace("http://", "http://na%20me:pass%3Aword@") + "/prefix/"
+        async with reader(full_url) as client:
             with pytest.raises(SearchUnavailable, match=r"401 who are you\?") as raised:
-                await ask(asking)
+                await ask(client)
     assert "pass" not in str(raised.value)
-    (request,) = arrived
+    (request,) = received
     assert request.path == "/prefix/images/_search"
-    told = request.headers["authorization"].removeprefix("Basic ")
-    assert base64.b64decode(told) == b"na me:pass:word"
+    credentials = request.headers["authorization"].removeprefix("Basic ")
+    assert base64.b64decode(credentials) == b"na me:pass:word"
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         web.Response(text="<html>", content_type="text/html"),
         web.json_response({}),
@@ -133,41 +134,48 @@ async def test_name_password_and_path_of_the_url_are_used() -> None:
         web.Response(text="{", content_type="application/json"),
         web.Response(status=200),
     ],
-    ids=["a page", "nothing", "a list", "an old total", "no sort", "half", "empty"],
+    ids=[
+        "HTML",
+        "empty object",
+        "list",
+        "old format of total",
+        "no sort",
+        "truncated JSON",
+        "empty body",
+    ],
 )
-async def test_whoever_is_no_opensearch_is_no_search(answer: web.Response) -> None:
-    """Any server may listen at the URL: search is unavailable, and nothing else goes wrong."""
+async def test_an_unexpected_response_makes_search_unavailable(response: web.Response) -> None:
+    """Any kind of server may listen at the URL: search is unavailable, and no other error is raised."""
 
-    async def odd(request: web.Request) -> web.StreamResponse:
+    async def respond(request: web.Request) -> web.StreamResponse:
         await request.read()
-        return web.Response(
-            status=answer.status, body=answer.body, headers={"content-type": answer.content_type}
-        )
+        headers = {"content-type": response.content_type}
+        return web.Response(status=response.status, body=response.body, headers=headers)
 
-    async with engine(odd) as url, reader(url) as asking:
+    async with engine(respond) as url, reader(url) as client:
         with pytest.raises(SearchUnavailable):
-            await ask(asking)
+            await ask(client)
         writer = opensearch.open_writer(settings(url))
         with pytest.raises(SearchUnavailable):
             await writer.write([document()])
         await writer.close()
 
 
-async def test_all_pages_of_a_walk_come_from_one_copy() -> None:
-    """A query has a preference, wherever in it the page is; another query may have another."""
+async def test_all_pages_of_a_query_come_from_one_shard_copy() -> None:
+    """The `preference` depends on the query, not on the page."""
     preferences: list[str] = []
 
-    async def take(request: web.Request) -> web.Response:
+    async def record(request: web.Request) -> web.Response:
         preferences.append(request.query["preference"])
         return await empty(request)
 
-    async with engine(take) as url, reader(url) as asking:
+    async with engine(record) as url, reader(url) as client:
         query = SearchQuery(ACME, words=(Term("é"),), formats=("PNG",))
-        await asking.search(query, limit=10)
-        await asking.search(query, limit=20, after=SortKey(0, 5, "a"))
-        await asking.search(replace(query, formats=("JPEG",)), limit=10)
+        await client.search(query, limit=10)
+        await client.search(query, limit=20, after=SortKey(0, 5, "a"))
+        await client.search(replace(query, formats=("JPEG",)), limit=10)
     first, second, other = preferences
     assert first == second != other
     assert 0 < len(first) <= 32
-    # With it would begin what has a meaning of its own, such as _local.
+    # Values that start with an underscore are reserved by OpenSearch, such as _local.
     assert not first.startswith("_")

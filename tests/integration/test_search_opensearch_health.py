@@ -1,4 +1,4 @@
-"""Whether an engine is well, as a reader comes to know it: the engine here is one that a test writes itself."""
+"""The circuit breaker and health probe of a search reader. The engine is scripted by each test."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,42 +13,42 @@ from core.resilience.backoff import Backoff
 from core.search.opensearch.client import CONNECTIONS
 from harness.scripted_opensearch import NOTHING, ask, engine, reader
 
-SOON_S = 2.0
-"""Long enough for an answer on a busy machine, and no longer: some tests wait for it several times."""
+SHORT_TIMEOUT_S = 2.0
+"""Long enough for a response on a loaded machine, but short: some tests wait for it several times."""
 
 
 @pytest.mark.parametrize(
     ("status", "outage"), [(429, True), (503, True), (400, False), (403, False)]
 )
-async def test_what_keeps_callers_away_is_an_outage(status: int, *, outage: bool) -> None:
-    """An engine that refuses is well; one that is overloaded or broken is left alone for a moment."""
+async def test_only_an_outage_opens_the_circuit_breaker(status: int, *, outage: bool) -> None:
+    """A 400 or 403 leaves it closed. An overloaded or failing engine is not called for a while."""
     calls = []
 
     async def refuse(request: web.Request) -> web.Response:
         calls.append(await request.read())
         return web.json_response({"error": {"type": "t", "reason": "because"}}, status=status)
 
-    async with engine(refuse) as url, reader(url) as asking:
-        asking._breaker._open_time = Backoff.between(60, 60)
+    async with engine(refuse) as url, reader(url) as client:
+        client._breaker._open_time = Backoff.between(60, 60)
         with pytest.raises(SearchUnavailable, match="because"):
-            await ask(asking)
+            await ask(client)
         if outage:
-            await until(lambda: not asking._breaker.closed)
-        asked = len(calls)
+            await until(lambda: not client._breaker.closed)
+        calls_before = len(calls)
         for _ in range(4):
             with pytest.raises(SearchUnavailable):
-                await ask(asking)
-    assert len(calls) == (asked if outage else 5)
+                await ask(client)
+    assert len(calls) == (calls_before if outage else 5)
 
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(60):
-        while not condition():  # noqa: ASYNC110  a task of the reader's does it
+        while not condition():  # noqa: ASYNC110  a task of the reader changes it and sets no event
             await asyncio.sleep(0.01)
 
 
-class OneWhoIsSlow:
-    """An engine that answers at once, but for the customer "slow"; one that `hangs` answers nobody."""
+class SlowEngine:
+    """An engine that does not answer queries of the customer "slow". If `hangs` is set, it answers nothing."""
 
     def __init__(self) -> None:
         self.hangs = False
@@ -66,91 +66,91 @@ class OneWhoIsSlow:
 SLOW = {"customer_id": "slow"}
 
 
-async def test_slow_questions_keep_no_other_from_the_engine() -> None:
-    """Who asks what takes too long is told so, also where nobody else asks; the others are answered all the time."""
-    slow = OneWhoIsSlow()
-    async with engine(slow.answer) as url, reader(url, search_timeout_s=SOON_S) as asking:
-        over = asyncio.Event()
+async def test_slow_queries_do_not_block_other_queries() -> None:
+    """A slow query times out, and the circuit breaker stays closed. Other queries are answered all the time."""
+    slow = SlowEngine()
+    async with engine(slow.answer) as url, reader(url, search_timeout_s=SHORT_TIMEOUT_S) as client:
+        done = asyncio.Event()
 
         async def ask_slowly() -> None:
-            while not over.is_set():
+            while not done.is_set():
                 with pytest.raises(SearchUnavailable, match="TimeoutError"):
-                    await ask(asking, "slow")
+                    await ask(client, "slow")
 
         async with asyncio.TaskGroup() as group:
             for _ in range(5):
                 group.create_task(ask_slowly())
             await until(lambda: slow.probes >= 2)
             while slow.probes < 4:
-                assert await ask(asking) == 0
+                assert await ask(client) == 0
                 await asyncio.sleep(0.01)
-            over.set()
-        assert asking._breaker.closed
-        assert await ask(asking) == 0
+            done.set()
+        assert client._breaker.closed
+        assert await ask(client) == 0
 
 
-async def test_slow_questions_take_all_connections_and_search_is_no_less_well() -> None:
-    """Whether the engine is well is asked over a connection of its own, here after a question that it fails at."""
-    arrived: list[str] = []
-    fail, let_go = asyncio.Event(), asyncio.Event()
+async def test_the_probe_does_not_wait_for_a_connection_of_slow_queries() -> None:
+    """The probe has its own connection. Here it follows a failed query while slow ones hold all connections."""
+    received: list[str] = []
+    fail, release = asyncio.Event(), asyncio.Event()
 
     async def answer(request: web.Request) -> web.Response:
         query = orjson.loads(await request.read())["query"]
         if "bool" in query:
             customer = query["bool"]["filter"][0]["term"]["customer_id"]
-            arrived.append(customer)
-            await (fail if customer == "failing" else let_go).wait()
+            received.append(customer)
+            await (fail if customer == "failing" else release).wait()
             return web.json_response(NOTHING, status=500 if customer == "failing" else 200)
         return web.json_response(NOTHING)
 
-    async with engine(answer) as url, reader(url) as asking:
-        failing = asyncio.create_task(ask(asking, "failing"))
-        await until(lambda: len(arrived) == 1)
-        slow = [asyncio.create_task(ask(asking, "slow")) for _ in range(2 * CONNECTIONS)]
-        await until(lambda: len(arrived) == CONNECTIONS)
+    async with engine(answer) as url, reader(url) as client:
+        failing = asyncio.create_task(ask(client, "failing"))
+        await until(lambda: len(received) == 1)
+        slow = [asyncio.create_task(ask(client, "slow")) for _ in range(2 * CONNECTIONS)]
+        await until(lambda: len(received) == CONNECTIONS)
         fail.set()
         with pytest.raises(SearchUnavailable, match="500"):
             await failing
-        probing = asking._breaker._probing
+        probing = client._breaker._probing
         assert probing is not None
         await until(probing.done)
-        assert asking._breaker.closed
-        let_go.set()
+        assert client._breaker.closed
+        release.set()
         assert set(await asyncio.gather(*slow)) == {0}
 
 
-async def test_an_outage_ends_without_anybody_who_asks() -> None:
-    """A caller is never the one who tries: all are refused at once until the engine has answered."""
-    slow = OneWhoIsSlow()
+async def test_an_outage_ends_without_a_caller() -> None:
+    """Only the probe calls the engine. Callers fail at once until the engine has answered a probe."""
+    slow = SlowEngine()
     slow.hangs = True
-    async with engine(slow.answer) as url, reader(url, search_timeout_s=SOON_S) as asking:
+    async with engine(slow.answer) as url, reader(url, search_timeout_s=SHORT_TIMEOUT_S) as client:
         with pytest.raises(SearchUnavailable, match="TimeoutError"):
-            await ask(asking)
-        await until(lambda: not asking._breaker.closed)
-        asked = slow.probes
-        await until(lambda: slow.probes > asked)
+            await ask(client)
+        await until(lambda: not client._breaker.closed)
+        probes_before = slow.probes
+        await until(lambda: slow.probes > probes_before)
         with pytest.raises(SearchUnavailable, match="known to be down"):
-            await ask(asking)
+            await ask(client)
         slow.hangs = False
-        await until(lambda: asking._breaker.closed)
-        assert await ask(asking) == 0
+        await until(lambda: client._breaker.closed)
+        assert await ask(client) == 0
 
 
-async def test_who_listens_and_says_nothing_is_down() -> None:
-    """A connection that is taken and never answered costs the time-out."""
+async def test_a_server_that_never_answers_is_unavailable() -> None:
+    """A connection that is accepted and never answered times out."""
 
-    hung_up = asyncio.Event()
+    closed = asyncio.Event()
 
     async def silence(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
         writer.close()
         await writer.wait_closed()
-        hung_up.set()
+        closed.set()
 
     server = await asyncio.start_server(silence, HOST, 0)
     port = server.sockets[0].getsockname()[1]
     async with server:
-        async with reader(f"http://{HOST}:{port}", search_timeout_s=SOON_S) as asking:
+        async with reader(f"http://{HOST}:{port}", search_timeout_s=SHORT_TIMEOUT_S) as client:
             with pytest.raises(SearchUnavailable, match="TimeoutError"):
-                await ask(asking)
-        await hung_up.wait()
+                await ask(client)
+        await closed.wait()

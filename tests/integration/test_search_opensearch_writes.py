@@ -1,21 +1,21 @@
-"""What an OpenSearch tells of each document that was written, and what is made of that."""
+"""The result of each document of a bulk write to OpenSearch."""
 
 import pytest
 from aiohttp import web
 
 from core.search.engine import WriteStatus
 
-# An import blocks the loop.
+# Imported here because the import blocks the event loop.
 from core.search.opensearch import engine as opensearch
 from harness.scripted_opensearch import engine, settings
 from harness.search_documents import document
 
 
-async def test_a_batch_that_is_taken_in_part_is_told_in_part() -> None:
-    """What went with the first call is known to be there; what did not go is to be tried again."""
+async def test_a_partly_written_batch_has_partial_results() -> None:
+    """Documents of the first call are INDEXED. The rest is UNAVAILABLE, so it is retried."""
     counts = []
 
-    async def once(request: web.Request) -> web.Response:
+    async def succeed_once(request: web.Request) -> web.Response:
         count = (await request.read()).count(b"\n") // 2
         counts.append(count)
         if len(counts) > 1:
@@ -23,7 +23,7 @@ async def test_a_batch_that_is_taken_in_part_is_told_in_part() -> None:
         return web.json_response({"items": [{"index": {"status": 201}}] * count})
 
     big = [document(labels={"k": "x" * 300_000}) for _ in range(10)]
-    async with engine(once) as url:
+    async with engine(succeed_once) as url:
         writer = opensearch.open_writer(settings(url))
         written = [each.status for each in await writer.write(big)]
         await writer.close()
@@ -34,8 +34,8 @@ async def test_a_batch_that_is_taken_in_part_is_told_in_part() -> None:
     )
 
 
-async def test_an_alias_that_leads_nowhere_is_no_documents_fault() -> None:
-    """The engine calls it an illegal argument, as it does what a document is refused for."""
+async def test_a_document_is_not_rejected_if_the_alias_has_no_index() -> None:
+    """OpenSearch reports both with the type illegal_argument_exception. Only the reason differs."""
     kind = "illegal_argument_exception"
     reasons = ["no write index is defined for alias [images]. The write", "immense term"]
 
@@ -54,7 +54,7 @@ async def test_an_alias_that_leads_nowhere_is_no_documents_fault() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "kind", "outcome"),
+    ("status", "kind", "expected"),
     [
         (400, "mapper_parsing_exception", WriteStatus.REJECTED),
         (400, "strict_dynamic_mapping_exception", WriteStatus.REJECTED),
@@ -68,23 +68,23 @@ async def test_an_alias_that_leads_nowhere_is_no_documents_fault() -> None:
         (503, "unavailable_shards_exception", WriteStatus.UNAVAILABLE),
     ],
 )
-async def test_an_item_is_rejected_for_what_it_says_alone(
-    status: int, kind: str, outcome: WriteStatus
+async def test_a_document_is_rejected_only_for_its_content(
+    status: int, kind: str, expected: WriteStatus
 ) -> None:
-    """Whatever is the installation's fault passes, and then the same document is taken."""
+    """Faults of the installation are temporary. The same document is accepted later."""
     error = {"type": kind, "reason": "why", "caused_by": {"type": "c", "reason": "deeper"}}
 
     async def one_of_three(request: web.Request) -> web.Response:
         await request.read()
-        fine = {"index": {"status": 200}}
+        good = {"index": {"status": 200}}
         return web.json_response(
-            {"items": [fine, {"index": {"status": status, "error": error}}, fine]}
+            {"items": [good, {"index": {"status": status, "error": error}}, good]}
         )
 
     async with engine(one_of_three) as url:
         writer = opensearch.open_writer(settings(url))
-        first, odd, last = await writer.write([document() for _ in range(3)])
+        first, failed, last = await writer.write([document() for _ in range(3)])
         await writer.close()
     assert first.status is last.status is WriteStatus.INDEXED
-    assert odd.status is outcome
-    assert odd.reason == ("" if outcome is WriteStatus.STALE else f"{kind}: why: deeper")
+    assert failed.status is expected
+    assert failed.reason == ("" if expected is WriteStatus.STALE else f"{kind}: why: deeper")

@@ -1,4 +1,4 @@
-"""What is SQLite's own: one file that several processes share, that may be missing, foreign or held by somebody."""
+"""The SQLite engine only: its file is shared by processes, and may be missing, foreign or locked."""
 
 import asyncio
 import os
@@ -33,8 +33,8 @@ def url(path: Path) -> str:
     return f"sqlite:///{path}"
 
 
-async def test_a_reader_may_come_before_every_writer(url: str) -> None:
-    """A server may start before the indexer: it finds nothing, and then what is written."""
+async def test_a_reader_may_start_before_every_writer(url: str) -> None:
+    """A server may start before the indexer. It finds nothing at first, and later the written documents."""
     reader = open_reader(settings_for(url, "index"))
     assert (await reader.search(QUERY, limit=10)).total == 0
     async with opened(settings_for(url, "index")) as engine:
@@ -44,28 +44,28 @@ async def test_a_reader_may_come_before_every_writer(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("theirs", "nobodys"),
+    ("used", "unused"),
     [
         ({"words": asked("falcon")}, {"words": asked("owl")}),
         ({"words": asked("fal", prefix=True)}, {"words": asked("ow", prefix=True)}),
         ({"labels": (("project", "falcon"),)}, {"labels": (("project", "owl"),)}),
     ],
 )
-async def test_a_question_costs_the_same_whatever_others_have(
-    url: str, path: Path, theirs: dict[str, Any], nobodys: dict[str, Any]
+async def test_a_query_does_not_cost_more_for_documents_of_other_customers(
+    url: str, path: Path, used: dict[str, Any], unused: dict[str, Any]
 ) -> None:
-    """Or the time that it takes would tell of others' images; and they could make it long."""
+    """Otherwise its duration would reveal other customers' images, and they could slow it down."""
     async with opened(settings_for(url, "index")) as engine:
         await engine.put(*(document(labels={"project": "falcon"}) for _ in range(300)))
-    owners, strangers, idle = [
-        await asyncio.to_thread(steps, path, SearchQuery(customer, **question))
-        for customer, question in ((ACME, theirs), ("another", theirs), ("another", nobodys))
+    owner, other, other_unused = [
+        await asyncio.to_thread(vm_steps, path, SearchQuery(customer, **conditions))
+        for customer, conditions in ((ACME, used), ("another", used), ("another", unused))
     ]
-    assert strangers == idle < owners
+    assert other == other_unused < owner
 
 
-def steps(path: Path, query: SearchQuery) -> int:
-    """Of SQLite's machine, for all hits."""
+def vm_steps(path: Path, query: SearchQuery) -> int:
+    """Return the number of instructions of SQLite's virtual machine that counting all hits takes."""
     counted = 0
 
     def count() -> int:
@@ -80,19 +80,19 @@ def steps(path: Path, query: SearchQuery) -> int:
     return counted
 
 
-async def test_processes_that_start_at_once_make_one_index(url: str) -> None:
-    """Nobody fails because another one makes the file at that moment."""
+async def test_concurrent_writers_create_one_index(url: str) -> None:
+    """No writer fails because another writer creates the file at the same time."""
     settings = settings_for(url, "index")
-    openers = [open_writer(settings) for _ in range(8)]
-    await asyncio.gather(*(opener.write([document()]) for opener in openers))
+    writers = [open_writer(settings) for _ in range(8)]
+    await asyncio.gather(*(writer.write([document()]) for writer in writers))
     async with opened(settings) as engine, asyncio.TaskGroup() as group:
         assert len(await engine.ids()) == 8
-        for opener in openers:
-            group.create_task(opener.close())
+        for writer in writers:
+            group.create_task(writer.close())
 
 
-async def test_a_second_rebuild_is_told_of_the_first(url: str) -> None:
-    """They would be in each other's way; the first one goes on."""
+async def test_a_second_concurrent_rebuild_fails(url: str) -> None:
+    """Two rebuilds would conflict. The first one continues."""
     async with (
         opened(settings_for(url, "one")) as engine,
         opened(settings_for(url, "two")) as other,
@@ -109,8 +109,8 @@ async def test_a_second_rebuild_is_told_of_the_first(url: str) -> None:
         assert await engine.ids() == []
 
 
-async def test_a_document_that_cannot_be_kept_is_rejected(url: str) -> None:
-    """Its neighbours are written, and nothing of it is."""
+async def test_a_document_that_cannot_be_stored_is_rejected(url: str) -> None:
+    """The other documents of the batch are written. No part of the rejected one is."""
     good = document()
     bad = [
         document(labels={"order": "7", "half": "\ud83d"}),
@@ -120,30 +120,30 @@ async def test_a_document_that_cannot_be_kept_is_rejected(url: str) -> None:
     async with opened(settings_for(url, "index")) as engine:
         written = await engine.writer.write([bad[0], good, *bad[1:]])
         rejected = WriteStatus.REJECTED
-        assert [one.status for one in written] == [
+        assert [each.status for each in written] == [
             rejected,
             WriteStatus.INDEXED,
             rejected,
             rejected,
         ]
-        assert all(one.reason for one in written if one.status is rejected)
+        assert all(each.reason for each in written if each.status is rejected)
         assert await engine.ids() == [good.image_id]
         assert await engine.ids(labels=(("order", "7"),)) == []
 
 
 async def test_a_deleted_file_is_an_empty_index(url: str, path: Path) -> None:
-    """Whoever had it open makes a new one, also where it has grown under the old name meanwhile."""
+    """A process that has the deleted file open uses the new one, also if another process created it."""
     async with opened(settings_for(url, "index")) as engine:
         await engine.put(document())
         for file in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
             await asyncio.to_thread(file.unlink)
         async with opened(settings_for(url, "index")) as other:
-            anew = document()
-            await other.put(anew)
-        assert await engine.ids() == [anew.image_id]
+            new = document()
+            await other.put(new)
+        assert await engine.ids() == [new.image_id]
         later = document()
         await engine.put(later)
-        assert await engine.ids() == [later.image_id, anew.image_id]
+        assert await engine.ids() == [later.image_id, new.image_id]
 
 
 def _not_a_database(path: Path) -> None:
@@ -162,7 +162,7 @@ def _another_version(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("made", "sentence"),
+    ("create_file", "message"),
     [
         (_not_a_database, "is not an SQLite file"),
         (_another_application, "belongs to another application"),
@@ -173,11 +173,11 @@ def _another_version(path: Path) -> None:
         (Path.mkdir, "cannot be opened: its folder must exist"),
     ],
 )
-async def test_a_file_that_is_no_index_is_left_alone(
-    url: str, path: Path, made: Callable[[Path], None], sentence: str
+async def test_a_file_that_is_no_index_is_not_changed(
+    url: str, path: Path, create_file: Callable[[Path], None], message: str
 ) -> None:
-    """Whoever runs the service is told what is the matter; once the file is gone, all goes on without a restart."""
-    await asyncio.to_thread(made, path)
+    """The error tells the operator the cause. When the file is deleted, search works without a restart."""
+    await asyncio.to_thread(create_file, path)
     settings = settings_for(url, "index")
     reader, writer = open_reader(settings), open_writer(settings)
     size = (await asyncio.to_thread(path.stat)).st_size
@@ -188,10 +188,10 @@ async def test_a_file_that_is_no_index_is_left_alone(
         lambda: reader.search(QUERY, limit=1),
         lambda: writer.rebuild().__aenter__(),
     ):
-        with pytest.raises(SearchUnavailable, match=sentence):
+        with pytest.raises(SearchUnavailable, match=message):
             await attempt()
     assert (await asyncio.to_thread(path.stat)).st_size == size
-    await asyncio.to_thread(path.rmdir if made is Path.mkdir else path.unlink)
+    await asyncio.to_thread(path.rmdir if create_file is Path.mkdir else path.unlink)
     assert (await reader.search(QUERY, limit=1)).total == 0
     await writer.write([document()])
     assert (await reader.search(QUERY, limit=1)).total == 1
@@ -199,8 +199,8 @@ async def test_a_file_that_is_no_index_is_left_alone(
     await writer.close()
 
 
-async def test_a_folder_that_does_not_exist_is_told_of(tmp_path: Path) -> None:
-    """It is not made: the URL is wrong, or a volume is not mounted."""
+async def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
+    """The folder is not created: either the URL is wrong or a volume is not mounted."""
     folder = tmp_path / "missing"
     reader = open_reader(settings_for(f"sqlite:///{folder}/search.db", "index"))
     with pytest.raises(SearchUnavailable, match=r"missing/search\.db cannot be opened"):
@@ -209,22 +209,22 @@ async def test_a_folder_that_does_not_exist_is_told_of(tmp_path: Path) -> None:
     await reader.close()
 
 
-async def test_a_file_that_another_process_holds_is_unavailable_for_writes(
+async def test_a_file_locked_by_another_process_is_unavailable_for_writes(
     url: str, path: Path
 ) -> None:
-    """Searches do not notice; a write waits for its time and no longer, and succeeds later."""
+    """Searches are not affected. A write fails after its timeout, and succeeds later."""
     settings = SearchSettings.model_validate({"search_url": url, "search_timeout_s": 0.02})
     async with opened(settings_for(url, "index")) as engine:
         await engine.put(document())
-        hasty, image = open_writer(settings), document()
+        impatient, image = open_writer(settings), document()
         holder = await asyncio.to_thread(
             sqlite3.connect, path, isolation_level=None, check_same_thread=False
         )
         await asyncio.to_thread(holder.execute, "BEGIN IMMEDIATE")
         with pytest.raises(SearchUnavailable, match=r"search\.db"):
-            await hasty.write([image])
+            await impatient.write([image])
         assert len(await engine.ids()) == 1
         await asyncio.to_thread(holder.close)
         await engine.put(image)
-        await hasty.close()
+        await impatient.close()
         assert len(await engine.ids()) == 2

@@ -1,4 +1,4 @@
-"""Several processes share one file, and some are killed."""
+"""Several processes share one SQLite file, and some of them are killed."""
 
 import asyncio
 import os
@@ -30,7 +30,7 @@ def url(path: Path) -> str:
 
 @asynccontextmanager
 async def writing(command: str, url: str, processes: int = 1) -> AsyncIterator[None]:
-    """Processes, started at once, that write without end. Each has written something; all are killed in the end."""
+    """Start processes that write until they are killed on exit. Yield when each has written a batch."""
     async with AsyncExitStack() as stack:
         started = [await _start(command, url, stack) for _ in range(processes)]
         for process in started:
@@ -50,8 +50,8 @@ async def _start(command: str, url: str, stack: AsyncExitStack) -> Process:
     return process
 
 
-async def whole_batches(engine: Engine) -> int:
-    """How many numbers of batches are there. Of none there is a part."""
+async def complete_batches(engine: Engine) -> int:
+    """Return how many batch numbers the index contains. Check that no batch is partial."""
     number = 0
     while total := (await engine.ask(SearchQuery(f"customer-{number}"))).total:
         assert total % BATCH == 0
@@ -64,25 +64,25 @@ def tables(path: Path) -> set[str]:
         return {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
 
 
-async def test_processes_that_start_at_once_make_one_index(url: str) -> None:
-    """Nobody fails because another one makes the file at that moment."""
+async def test_concurrent_processes_create_one_index(url: str) -> None:
+    """No process fails because another process creates the file at the same time."""
     async with writing("write", url, processes=4):
         pass
     async with opened(settings_for(url, "index")) as engine:
         assert (await engine.ask(SearchQuery("customer-0"))).total == 4 * BATCH
 
 
-async def test_searches_go_on_while_other_processes_write(url: str) -> None:
-    """Each sees whole batches."""
+async def test_searches_continue_while_other_processes_write(url: str) -> None:
+    """Each search sees only complete batches."""
     async with opened(settings_for(url, "index")) as engine, writing("write", url, processes=2):
-        seen = await whole_batches(engine)
+        seen = await complete_batches(engine)
         assert seen > 0
-        while await whole_batches(engine) < seen + 5:
+        while await complete_batches(engine) < seen + 5:
             pass
 
 
-async def test_writers_that_are_killed_leave_whole_batches(url: str) -> None:
-    """And everybody goes on at once."""
+async def test_killed_writers_leave_complete_batches(url: str) -> None:
+    """Other writers can continue immediately."""
     for _ in range(2):
         async with writing("write", url, processes=2):
             pass
@@ -90,12 +90,12 @@ async def test_writers_that_are_killed_leave_whole_batches(url: str) -> None:
             await engine.put(document())
     async with opened(settings_for(url, "index")) as engine:
         assert len(await engine.ids()) == 2
-        assert await whole_batches(engine) > 0
+        assert await complete_batches(engine) > 0
         assert (await engine.ask(SearchQuery("customer-0"))).total == 4 * BATCH
 
 
-async def test_a_rebuild_that_is_abandoned_leaves_nothing_in_the_file(url: str, path: Path) -> None:
-    """Or every write would be done twice until the next one."""
+async def test_an_abandoned_rebuild_leaves_no_tables(url: str, path: Path) -> None:
+    """Otherwise every write would go to two indexes until the next rebuild."""
     async with opened(settings_for(url, "index")) as engine:
         before = await asyncio.to_thread(tables, path)
         async with engine.writer.rebuild() as rebuild:
@@ -104,8 +104,10 @@ async def test_a_rebuild_that_is_abandoned_leaves_nothing_in_the_file(url: str, 
         assert await asyncio.to_thread(tables, path) == before
 
 
-async def test_a_rebuild_that_is_killed_is_cleared_away_by_the_next(url: str, path: Path) -> None:
-    """Until then the old index is read and written; afterwards nothing of the killed one is in the file."""
+async def test_the_next_rebuild_deletes_the_tables_of_a_killed_rebuild(
+    url: str, path: Path
+) -> None:
+    """Until then, the old index is read and written."""
     async with opened(settings_for(url, "index")) as engine:
         kept = document()
         await engine.put(kept)
@@ -119,7 +121,7 @@ async def test_a_rebuild_that_is_killed_is_cleared_away_by_the_next(url: str, pa
         async with engine.writer.rebuild() as rebuild:
             await rebuild.write([kept])
             await rebuild.finish()
-        # What the rebuild did not find in the tables of images is gone.
+        # A document that the rebuild did not write is no longer in the index.
         assert await engine.ids() == [kept.image_id]
         assert (await engine.ask(SearchQuery("customer-0"))).total == 0
         assert len(await asyncio.to_thread(tables, path)) == before

@@ -52,10 +52,7 @@ def parser() -> argparse.ArgumentParser:
     commands = root.add_subparsers(title="commands", metavar="COMMAND")
     for command in COMMANDS:
         sub = commands.add_parser(
-            command.name,
-            aliases=command.aliases,
-            help=command.help,
-            description=command.help,
+            command.name, aliases=command.aliases, help=command.help, description=command.help
         )
         command.add_arguments(sub)
         sub.set_defaults(command=command)

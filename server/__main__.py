@@ -38,8 +38,7 @@ def _run_alone(settings: ServerSettings) -> None:
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m server",
-        description="The gRPC server. Settings are environment variables.",
+        prog="python -m server", description="The gRPC server. Settings are environment variables."
     )
     parser.add_argument(
         "--workers",

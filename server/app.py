@@ -153,9 +153,7 @@ class Server:
                 max_calls=settings.max_listings,
             ),
             searcher=Searcher(
-                self._search_reader,
-                ImageLoader(tables, base_url),
-                max_calls=settings.max_searches,
+                self._search_reader, ImageLoader(tables, base_url), max_calls=settings.max_searches
             ),
         )
 

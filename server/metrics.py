@@ -33,9 +33,7 @@ PENDING_SUBMITS = Gauge(
     multiprocess_mode="livesum",
 )
 WATCHED_REQUESTS = Gauge(
-    "watched_requests",
-    "Distinct request ids watched by streams.",
-    multiprocess_mode="livesum",
+    "watched_requests", "Distinct request ids watched by streams.", multiprocess_mode="livesum"
 )
 PAUSED_STREAMS = Gauge(
     "paused_submit_streams",

@@ -128,13 +128,7 @@ async def _submit(
 ) -> BulkSubmit:
     async with connect(server) as client, open_submit_stream(client) as stream:
         submission = BulkSubmit(
-            client,
-            customer,
-            report,
-            request_id=chosen_id,
-            labels=labels,
-            watch=watch,
-            stats=stats,
+            client, customer, report, request_id=chosen_id, labels=labels, watch=watch, stats=stats
         )
         if many:
             submission.submits, submission.at_once = stream, MAX_UNANSWERED_ITEMS

@@ -36,11 +36,7 @@ def _by_label(published: Sequence[Result]) -> Search:
     return Search(
         f"--customer {CUSTOMER} {labels} {formats} --facets",
         pb.SearchImagesRequest(
-            customer_id=CUSTOMER,
-            labels=GOOD_LABELS,
-            formats=FORMATS,
-            facets=True,
-            page_size=PAGE,
+            customer_id=CUSTOMER, labels=GOOD_LABELS, formats=FORMATS, facets=True, page_size=PAGE
         ),
         _ids(
             result

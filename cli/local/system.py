@@ -86,12 +86,7 @@ class SystemObserver(Protocol):
 class System:
     """Runs a plan. Call `run` once, `stop` for an orderly end, `kill` to end it now."""
 
-    def __init__(
-        self,
-        plan: Plan,
-        environ: Mapping[str, str],
-        observer: SystemObserver,
-    ) -> None:
+    def __init__(self, plan: Plan, environ: Mapping[str, str], observer: SystemObserver) -> None:
         """`environ` is inherited by the children; it may contain settings of server and consumer."""
         embedded = plan.aws_endpoint is None
         self._plan = plan
@@ -126,9 +121,7 @@ class System:
         await self._observer.not_running()
         with parent_pipe() as pipe:
             await run_with_restarts(
-                partial(self._run_once, pipe),
-                stopping=self._stopping,
-                on_exit=self._on_aws_exit,
+                partial(self._run_once, pipe), stopping=self._stopping, on_exit=self._on_aws_exit
             )
 
     def _on_aws_exit(self, code: int | None, failures: int, delay_s: float) -> bool:
@@ -174,11 +167,7 @@ class System:
             await self._work(pipe, endpoint, search, *interruptions)
 
     async def _work(
-        self,
-        pipe: int,
-        endpoint: str,
-        search: Mapping[str, str],
-        *interruptions: asyncio.Task[Any],
+        self, pipe: int, endpoint: str, search: Mapping[str, str], *interruptions: asyncio.Task[Any]
     ) -> None:
         self._observer.step("deploying core/stack.yaml")
         settings = await cancel_on(self._deploy(endpoint, search), *interruptions)

@@ -49,8 +49,7 @@ class QueueExporterSettings(RequestQueuesSettings):
         15, gt=0, le=300, description="Seconds between two readings of the queues."
     )
     search_queue_url: str = Field(
-        "",
-        description="The indexer's queue; empty if there is none (stack output SearchQueueUrl).",
+        "", description="The indexer's queue; empty if there is none (stack output SearchQueueUrl)."
     )
     search_dlq_url: str = Field(
         "",

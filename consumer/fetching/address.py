@@ -36,10 +36,7 @@ class BlockedReason:
 
 
 def check_address(
-    ip: IPAddress,
-    allowed_networks: tuple[IPNetwork, ...],
-    *,
-    nat64_allowed: bool = False,
+    ip: IPAddress, allowed_networks: tuple[IPNetwork, ...], *, nat64_allowed: bool = False
 ) -> BlockedReason | None:
     """Check one address. Returns None if the consumer may connect to it.
 

@@ -124,10 +124,7 @@ class OriginClient:
         return OriginConnection(endpoint, connection, self._loop.time())
 
     async def _send(
-        self,
-        connection: OriginConnection,
-        request: bytes,
-        first_byte_timeout: float | None = None,
+        self, connection: OriginConnection, request: bytes, first_byte_timeout: float | None = None
     ) -> OriginResponse:
         """Write the request and read the head of the response.
 

@@ -21,7 +21,7 @@ class ReindexSettings(SearchSettings, TableSettings):
 
 class IndexerSettings(ReindexSettings):
     search_queue_url: QueueUrl = Field(
-        description="SQS queue that receives an event for each COMPLETED request (stack output SearchQueueUrl).",
+        description="SQS queue that receives an event for each COMPLETED request (stack output SearchQueueUrl)."
     )
     receive_wait_s: int = Field(
         5, ge=1, le=20, description="Long poll of one receive, in seconds. A drain waits for it."

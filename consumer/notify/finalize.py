@@ -25,11 +25,7 @@ async def notify(notifier: Notifier, outcome: Outcome) -> None:
 
 
 async def fail_request(
-    tables: Tables,
-    notifier: Notifier,
-    message: ImageMessage,
-    failure: ImageFailure,
-    attempts: int,
+    tables: Tables, notifier: Notifier, message: ImageMessage, failure: ImageFailure, attempts: int
 ) -> bool:
     """End a request as FAILED and notify. Returns False if it is not PENDING at the message's revision any more.
 
@@ -38,11 +34,7 @@ async def fail_request(
     """
     end, now = Failure(failure.code, str(failure), attempts), now_ms()
     statement = tables.statements.fail(
-        message.request_id,
-        message.revision,
-        customer_id=message.customer_id,
-        failure=end,
-        now=now,
+        message.request_id, message.revision, customer_id=message.customer_id, failure=end, now=now
     )
     try:
         await tables.write(statement)

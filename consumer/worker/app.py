@@ -48,10 +48,7 @@ async def run(settings: ConsumerSettings, _arguments: argparse.Namespace) -> int
 
 
 COMMAND = Command(
-    name="consumer",
-    help="process messages of the queue",
-    settings=ConsumerSettings,
-    run=run,
+    name="consumer", help="process messages of the queue", settings=ConsumerSettings, run=run
 )
 
 

@@ -78,10 +78,7 @@ class Statements:
         return self._update(
             request.request_id,
             request.revision,
-            {
-                schema.RETRY_COUNT: number(request.retry_count + 1),
-                schema.RUN_ID: string(run_id),
-            },
+            {schema.RETRY_COUNT: number(request.retry_count + 1), schema.RUN_ID: string(run_id)},
             where={schema.RETRY_COUNT: number(request.retry_count)},
         )
 
@@ -149,10 +146,7 @@ def _insert_text(table: str, names: tuple[str, ...]) -> str:
 
 
 def _update(
-    table: str,
-    key: str,
-    changes: dict[str, Attribute],
-    conditions: dict[str, Attribute],
+    table: str, key: str, changes: dict[str, Attribute], conditions: dict[str, Attribute]
 ) -> Statement:
     text = _update_text(table, tuple(changes), tuple(conditions))
     return Statement((table, key), text, (*changes.values(), *conditions.values()))

@@ -222,8 +222,7 @@ class Tables:
             keys = by_table.setdefault(key.table, {"ConsistentRead": True, "Keys": []})["Keys"]
             keys.append({key.name: schema.string(key.value)})
         response = await call(
-            "dynamodb:BatchGetItem",
-            self._http.invoke("BatchGetItem", {"RequestItems": by_table}),
+            "dynamodb:BatchGetItem", self._http.invoke("BatchGetItem", {"RequestItems": by_table})
         )
         try:
             found = response["Responses"]

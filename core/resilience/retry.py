@@ -21,10 +21,7 @@ ends the command."""
 
 
 def retrying(
-    operation: str,
-    *errors: type[Exception],
-    backoff: Backoff,
-    stop: StopBaseT = stop_never,
+    operation: str, *errors: type[Exception], backoff: Backoff, stop: StopBaseT = stop_never
 ) -> AsyncRetrying:
     """Return a retry loop for one call of a coroutine function: it logs each retry and raises the last error."""
 

@@ -42,12 +42,7 @@ async def no_images() -> bool:
 
 class SearchReader(Protocol):
     async def search(
-        self,
-        query: SearchQuery,
-        *,
-        limit: int,
-        after: SortKey | None = None,
-        facets: bool = False,
+        self, query: SearchQuery, *, limit: int, after: SortKey | None = None, facets: bool = False
     ) -> SearchResult:
         """Return the `limit` hits after `after`. Raises SearchUnavailable."""
 

@@ -12,11 +12,7 @@ from server.listing.merge import Cursor
 from server.listing.page_token import decode
 from server.listing.query import ALL_TIMES, LATEST, Kind, ListQuery
 from server.paging import page_size_violations, parse_page_token
-from server.validation import (
-    create_time_range,
-    create_time_violations,
-    customer_violations,
-)
+from server.validation import create_time_range, create_time_violations, customer_violations
 
 DEFAULT_PAGE_SIZE = 50
 MAX_PAGE_SIZE = 1_000

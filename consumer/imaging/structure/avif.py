@@ -6,12 +6,7 @@ from consumer.imaging.formats import AVIF
 from consumer.imaging.pillow import open_image, translate_decoder_errors
 from consumer.imaging.structure import av1
 from consumer.imaging.structure.image_structure import MAX_SEGMENTS, ImageStructure
-from consumer.imaging.structure.isobmff import (
-    Extents,
-    av1_items,
-    av1_samples,
-    iter_boxes,
-)
+from consumer.imaging.structure.isobmff import Extents, av1_items, av1_samples, iter_boxes
 from core.errors import CorruptImage
 
 _PLANES = 3

@@ -33,12 +33,7 @@ class OpenSearchReader:
         self._breaker = CircuitBreaker(probe=self._probe)
 
     async def search(
-        self,
-        query: SearchQuery,
-        *,
-        limit: int,
-        after: SortKey | None = None,
-        facets: bool = False,
+        self, query: SearchQuery, *, limit: int, after: SortKey | None = None, facets: bool = False
     ) -> SearchResult:
         if not self._breaker.allow():
             SEARCH_ENGINE_CALLS.labels("search", "refused").inc()

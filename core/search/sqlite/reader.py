@@ -15,12 +15,7 @@ class SqliteReader:
         self._pool = pool
 
     async def search(
-        self,
-        query: SearchQuery,
-        *,
-        limit: int,
-        after: SortKey | None = None,
-        facets: bool = False,
+        self, query: SearchQuery, *, limit: int, after: SortKey | None = None, facets: bool = False
     ) -> SearchResult:
         def search(connection: sqlite3.Connection) -> SearchResult:
             # In one transaction, so that all parts of the result are from one snapshot and one generation.

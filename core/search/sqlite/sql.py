@@ -169,6 +169,5 @@ def _between(separator: str, parts: Sequence[SqlFragment]) -> Iterator[SqlFragme
 def _joined(start: str, parts: Iterable[SqlFragment]) -> SqlFragment:
     whole = (SqlFragment(start), *parts)
     return SqlFragment(
-        "".join(part.sql for part in whole),
-        tuple(value for part in whole for value in part.values),
+        "".join(part.sql for part in whole), tuple(value for part in whole for value in part.values)
     )

@@ -53,7 +53,6 @@ class ByteBudget:
         return Reservation(self, size)
 
     async def acquire(self, size: int) -> None:
-        """Wait for bytes. Called by Reservation."""
         if self.fits(size):
             self.free -= size
             return
@@ -68,7 +67,6 @@ class ByteBudget:
             raise
 
     def release(self, size: int) -> None:
-        """Return bytes of a reservation, and grant those that wait first."""
         self.free += size
         self._admit()
 

@@ -96,7 +96,6 @@ class CallLimiter:
     """Bounds the calls of one kind that are in progress: in total, and for each customer."""
 
     def __init__(self, kind: str, max_calls: int, max_per_customer: int | None = None) -> None:
-        """`kind` names the calls in error messages."""
         self._kind = kind
         self._max_calls = max_calls
         self._max_per_customer = max_per_customer or max_calls

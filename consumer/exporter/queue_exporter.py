@@ -71,7 +71,6 @@ class QueueExporterSettings(RequestQueuesSettings):
 
 
 async def run(settings: QueueExporterSettings, _arguments: argparse.Namespace) -> int:
-    """Read the queues until SIGTERM."""
     stop = asyncio.Event()
     return await run_until_signal(_export_until(stop, settings), stop=stop.set)
 

@@ -95,7 +95,6 @@ class BodyBudget:
 
     @property
     def free(self) -> int:
-        """Bytes not reserved."""
         return self._bytes.free
 
     def fits(self, declared: int | None) -> bool:

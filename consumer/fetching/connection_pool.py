@@ -71,7 +71,6 @@ class ConnectionPool:
         self._expiry: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
-        """Count idle connections."""
         return len(self._by_idle_time)
 
     def acquire(self, endpoint: Endpoint) -> OriginConnection | None:
@@ -108,7 +107,6 @@ class ConnectionPool:
             self._expiry = self._loop.call_later(MAX_IDLE_S, self._expire)
 
     def close(self) -> None:
-        """Close all idle connections."""
         if self._expiry is not None:
             self._expiry.cancel()
             self._expiry = None

@@ -111,7 +111,6 @@ class Deadline:
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
-        """Stop the clock in this block."""
         loop = asyncio.get_running_loop()
         began_at = loop.time()
         self._timeout.reschedule(None)
@@ -161,7 +160,6 @@ class Fetcher:
         )
 
     async def close(self) -> None:
-        """Close connections and resolver."""
         await self._client.close()
         await self._resolver.close()
 

@@ -86,7 +86,6 @@ class OriginClient:
         ).encode()
 
     async def close(self) -> None:
-        """Close every connection."""
         self._pool.close()
         await self._connector.close()
 

@@ -88,6 +88,5 @@ def open_search_writer(aws: Aws, settings: ReindexSettings) -> SearchWriter:
 
 
 def open_tables(aws: Aws, settings: ReindexSettings) -> Tables:
-    """Open both tables for reading."""
     statements = Statements(settings.requests_table, settings.images_table)
     return Tables(aws.dynamodb, aws.http.dynamodb, statements)

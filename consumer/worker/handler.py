@@ -111,6 +111,5 @@ class MessageHandler:
                 await self.fail(message, failure, attempts)
 
     async def fail(self, message: ReceivedMessage, failure: ImageFailure, attempts: int) -> None:
-        """End the request as FAILED, notify, and acknowledge."""
         await fail_request(self._tables, self._notifier, message.message, failure, attempts)
         await self._queue.ack(message)

@@ -126,7 +126,6 @@ class ReceiveQueue:
                 _log.warning("visibility not extended", count=len(errors), error=str(errors[0]))
 
     async def drain(self) -> None:
-        """Wait for sends and deletes in progress."""
         await self._queue.drain()
 
     def _receipts(self) -> list[str]:

@@ -36,12 +36,10 @@ class MessageRunner:
 
     @property
     def free(self) -> int:
-        """Tasks that may be started now."""
         return self.concurrency - len(self._tasks)
 
     @property
     def outage(self) -> bool:
-        """Whether a dependency is down."""
         return not self._breaker.closed
 
     def start(self, work: Coroutine[Any, Any, Any]) -> None:
@@ -54,7 +52,6 @@ class MessageRunner:
         self._task_ended.set()
 
     async def wait_for_end(self) -> None:
-        """Wait until any task ends."""
         # Not asyncio.wait: it would add a callback to every task, each time.
         self._task_ended.clear()
         await self._task_ended.wait()
@@ -112,7 +109,6 @@ class MessageRunner:
         self._queue.abandon(message)
 
     def record_outage(self, error: Exception) -> None:
-        """Open the circuit breaker."""
         if self._breaker.closed:
             _log.error("outage began, receiving stopped", error=str(error))
         self._breaker.record_failure()

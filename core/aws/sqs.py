@@ -158,7 +158,6 @@ class SqsQueue:
         return attributes
 
     async def drain(self) -> None:
-        """Wait until no send and no delete is waiting or in progress."""
         await self._sends.drain()
         await self._deletes.drain()
 

@@ -81,7 +81,6 @@ def query_members(
 
 
 def index_page(index: Index, response: Mapping[str, Any]) -> IndexPage:
-    """Return the page in the response to a Query."""
     last = response.get("LastEvaluatedKey")
     return IndexPage(
         keys=tuple(_key(index, item) for item in response["Items"]),

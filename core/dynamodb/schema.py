@@ -57,7 +57,6 @@ def request_key(request_id: str) -> Item:
 
 
 def new_request_item(request: ImageRequest, *, shards: int) -> Item:
-    """Return the row of a new request."""
     shard = customer_shard(request.customer_id, request.request_id, shards)
     item = {
         REQUEST_ID: string(request.request_id),

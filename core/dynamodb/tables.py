@@ -202,7 +202,6 @@ class Tables:
             raise DependencyUnavailable(str(rejection)) from rejection
 
     async def drain(self) -> None:
-        """Wait until no read and no write is waiting or in progress."""
         await self._writes.drain()
         await self._reads.drain()
 

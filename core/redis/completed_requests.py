@@ -69,7 +69,6 @@ class CompletedRequestStore:
             return None
 
     def cache(self, completed: CompletedRequest) -> None:
-        """Cache a request without waiting for it."""
         if not self.connection.available:
             REDIS_DROPPED.inc()
             return

@@ -51,5 +51,4 @@ class ListQuery:
         return created_in_range and self.state in {None, request.state}
 
     def digest(self) -> bytes:
-        """Return the digest that page tokens of this query contain."""
         return query_digest([self.kind, self.customer_id, self.state or "", *self.created])

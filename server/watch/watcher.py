@@ -139,7 +139,6 @@ class Watcher:
                 _log.warning("watched request unreadable", request_id=request_id, error=str(error))
 
     async def _refresh(self, request_id: str) -> None:
-        """Read the whole state and push it to every subscription."""
         latest = self._watched.push(await self._statuses.read(request_id))
         if latest is not None:
             self._schedule(latest)

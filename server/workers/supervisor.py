@@ -95,14 +95,12 @@ class WorkerSupervisor:
         return next((status for status in statuses if status), 0)
 
     def stop(self) -> None:
-        """Let all workers drain and exit."""
         self._stopping.set()
         self._start_decided.set()
         for process in self._processes.values():
             process.terminate()
 
     def kill(self, number: int) -> None:
-        """Kill all workers because of a signal."""
         self.killed_by = number
         for process in self._processes.values():
             process.kill()

@@ -28,7 +28,6 @@ def iter_obus(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _read_leb128(data: bytes, at: int) -> tuple[int, int]:
-    """Return the number, and the offset after it."""
     number = 0
     for index, byte in enumerate(data[at : at + _LEB128_MAX]):
         number |= (byte & 0x7F) << index * 7

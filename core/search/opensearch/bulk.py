@@ -114,7 +114,6 @@ def _to_results(answer: Mapping[str, Any], count: int) -> Sequence[WriteResult]:
 
 
 def to_result(item: Mapping[str, Any]) -> WriteResult:
-    """Translate one item of a bulk answer."""
     status = item["status"]
     if status < _BAD_REQUEST:
         return WriteResult(WriteStatus.INDEXED)

@@ -33,7 +33,6 @@ CALL_ERRORS = (OpenSearchException, MalformedAnswer, BotoCoreError, OSError, Tim
 
 
 def to_search_error(operation: str, error: Exception) -> SearchUnavailable:
-    """Translate one of CALL_ERRORS."""
     status = error.status_code if isinstance(error, TransportError) else None
     if not isinstance(status, int):
         # The text of a TimeoutError is empty.

@@ -194,7 +194,6 @@ class OpenSearchRebuild:
         return now
 
     async def _copy_page(self, page: Sequence[BulkItem]) -> None:
-        """Write all items; retry those that the engine does not take now."""
         left = list(page)
 
         async def copy() -> None:

@@ -82,7 +82,6 @@ class IndexFile:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection, *, writes: bool = True) -> Iterator[None]:
-    """Run the block in one transaction."""
     # A transaction that begins as a reader cannot write if another process wrote meanwhile.
     connection.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
     try:

@@ -6,7 +6,6 @@ from core.search.sqlite.schema import BUILDING, CURRENT, table_names, tables
 
 
 def current(connection: sqlite3.Connection) -> int:
-    """Return the generation that readers use."""
     (number,) = connection.execute(
         "SELECT number FROM generations WHERE state = ?", (CURRENT,)
     ).fetchone()

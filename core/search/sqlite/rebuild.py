@@ -85,7 +85,6 @@ def _start(connection: sqlite3.Connection) -> int:
 
 
 def _lock(path: Path) -> int:
-    """Open and lock a file; closing it unlocks it."""
     try:
         lock = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     except OSError as error:

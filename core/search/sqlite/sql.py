@@ -18,8 +18,6 @@ Value = str | int
 
 @dataclass(frozen=True, slots=True)
 class SqlFragment:
-    """SQL with placeholders, and their values."""
-
     sql: str
     values: tuple[Value, ...] = ()
 

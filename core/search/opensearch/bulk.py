@@ -11,7 +11,7 @@ from core.errors import SearchUnavailable
 from core.search.document import SearchDocument
 from core.search.engine import WriteResult, WriteStatus
 from core.search.opensearch.client import OpenSearchClient
-from core.search.opensearch.errors import MalformedAnswer
+from core.search.opensearch.errors import MalformedAnswer, reading_answer
 from core.search.opensearch.schema import document_source
 
 MAX_CALL_BYTES = 1024 * 1024
@@ -104,10 +104,8 @@ async def _call(
 
 
 def _to_results(answer: Mapping[str, Any], count: int) -> Sequence[WriteResult]:
-    try:
+    with reading_answer():
         results = [to_result(item["index"]) for item in answer["items"]]
-    except (LookupError, TypeError) as error:
-        raise MalformedAnswer(f"{type(error).__name__}: {error}") from error
     if len(results) != count:
         raise MalformedAnswer(f"{len(results)} results for {count} documents")
     return results

@@ -13,7 +13,7 @@ from opensearchpy import AsyncOpenSearch
 
 from core.search.opensearch.bulk import BulkItem
 from core.search.opensearch.client import OpenSearchClient
-from core.search.opensearch.errors import MalformedAnswer
+from core.search.opensearch.errors import reading_answer
 
 PAGE_SIZE = 1_000
 _EMPTY_SHARD = -1
@@ -36,10 +36,8 @@ async def read_checkpoints(client: OpenSearchClient, indexes: Sequence[str]) -> 
         answer = await opensearch.indices.stats(
             index=",".join(indexes), metric="docs", params={"level": "shards"}
         )
-        try:
+        with reading_answer():
             return dict(_checkpoints(answer["indices"]))
-        except (LookupError, TypeError) as error:
-            raise MalformedAnswer(f"{type(error).__name__}: {error}") from error
 
     return await client.call("rebuild", read) if indexes else {}
 
@@ -89,10 +87,8 @@ async def _page(client: OpenSearchClient, shard: Shard, after: int) -> list[Mapp
                 "preference": f"_shards:{shard.number}",
             },
         )
-        try:
+        with reading_answer():
             hits: list[Mapping[str, Any]] = answer["hits"]["hits"]
-        except (LookupError, TypeError) as error:
-            raise MalformedAnswer(str(error)) from error
-        return hits
+            return hits
 
     return await client.call("rebuild", search)

@@ -1,5 +1,8 @@
 """Errors of calls to OpenSearch. Pure."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import orjson
 from botocore.exceptions import BotoCoreError
 from opensearchpy import OpenSearchException, TransportError
@@ -15,6 +18,15 @@ _UNREACHABLE = (TransportError, BotoCoreError, OSError)
 
 class MalformedAnswer(Exception):
     """The answer is not one of OpenSearch's."""
+
+
+@contextmanager
+def reading_answer() -> Iterator[None]:
+    """Raise MalformedAnswer if the block meets an answer of another shape than it reads."""
+    try:
+        yield
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise MalformedAnswer(f"{type(error).__name__}: {error}") from error
 
 
 class SearchRejected(SearchUnavailable):

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from core.search.opensearch.errors import MalformedAnswer
+from core.search.opensearch.errors import reading_answer
 from core.search.opensearch.schema import band_term, customer_term, hash_long, label_term
 from core.search.query import (
     FACET_FIELDS,
@@ -117,7 +117,7 @@ def to_search_result(
     answer: Mapping[str, Any], query: SearchQuery, limit: int, *, facets: bool
 ) -> SearchResult:
     """Raises MalformedAnswer."""
-    try:
+    with reading_answer():
         hits = answer["hits"]["hits"]
         return SearchResult(
             hits=tuple(_sort_key(hit["sort"], query.similar) for hit in hits[:limit]),
@@ -127,8 +127,6 @@ def to_search_result(
             if facets
             else (),
         )
-    except (LookupError, TypeError, ValueError) as error:
-        raise MalformedAnswer(f"{type(error).__name__}: {error}") from error
 
 
 def _sort_key(sort: list[Any], similar: Similar | None) -> SortKey:

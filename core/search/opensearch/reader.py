@@ -8,7 +8,7 @@ from core.errors import SearchUnavailable
 from core.resilience.circuit_breaker import CircuitBreaker
 from core.search.metrics import SEARCH_ENGINE_CALLS
 from core.search.opensearch.client import OpenSearchClient
-from core.search.opensearch.errors import MalformedAnswer, SearchRejected, SearchUnreachable
+from core.search.opensearch.errors import SearchRejected, SearchUnreachable, reading_answer
 from core.search.opensearch.query_dsl import preference, search_body, to_search_result
 from core.search.query import SearchQuery, SearchResult, SortKey
 
@@ -66,10 +66,8 @@ class OpenSearchReader:
             answer = await opensearch.search(
                 body=_EMPTY_SEARCH, index=self._alias, params=_NO_PARTIAL_RESULTS
             )
-            try:
+            with reading_answer():
                 answer["hits"]["hits"]
-            except (LookupError, TypeError) as error:
-                raise MalformedAnswer(str(error)) from error
 
         try:
             await self._probe_client.call("probe", search)

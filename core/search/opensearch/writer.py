@@ -12,7 +12,7 @@ from core.search.document import SearchDocument
 from core.search.engine import HasImages, WriteResult
 from core.search.opensearch.bulk import to_item, write_bulk
 from core.search.opensearch.client import OpenSearchClient
-from core.search.opensearch.errors import MalformedAnswer
+from core.search.opensearch.errors import reading_answer
 from core.search.opensearch.rebuild import OpenSearchRebuild, rebuilding
 from core.search.opensearch.schema import (
     INCOMPLETE,
@@ -132,9 +132,7 @@ class OpenSearchWriter:
 
         async def read(opensearch: AsyncOpenSearch) -> Sequence[Mapping[str, Any]]:
             answer = await opensearch.indices.get_mapping(index=self._alias)
-            try:
+            with reading_answer():
                 return [dict(each["mappings"].get("_meta", {})) for each in answer.values()]
-            except (AttributeError, LookupError, TypeError, ValueError) as error:
-                raise MalformedAnswer(f"{type(error).__name__}: {error}") from error
 
         return await self._client.call(operation, read)

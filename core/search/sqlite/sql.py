@@ -5,7 +5,7 @@ Only table and column names of ours are formatted into SQL; values are bound.
 
 # ruff: noqa: S608
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from core.search.query import FACET_FIELDS, FACET_VALUES, Range, SearchQuery, Similar, SortKey
@@ -28,49 +28,38 @@ class SearchSql:
     def __init__(self, query: SearchQuery, generation: int) -> None:
         self._query = query
         self._documents, self._labels, self._words = table_names(generation)
+        distance = SqlFragment("0")
+        if query.similar is not None:
+            distance = SqlFragment("distance(hash, ?)", (query.similar.perceptual_hash,))
         conditions = tuple(self._conditions())
-        self._hits = _joined(
-            f"WITH hits AS (SELECT image_id, created_at, {', '.join(FACET_FIELDS)}, ",
-            (
-                self._distance,
-                SqlFragment(f" AS distance FROM {self._documents} WHERE "),
-                *_between(" AND ", conditions),
-                SqlFragment(") "),
-            ),
+        self._hits = (
+            f"WITH hits AS (SELECT image_id, created_at, {', '.join(FACET_FIELDS)}, {distance.sql} AS distance "
+            f"FROM {self._documents} WHERE {' AND '.join(each.sql for each in conditions)}) "
         )
+        self._values = tuple(value for part in (distance, *conditions) for value in part.values)
 
     def page(self, after: SortKey | None, limit: int) -> SqlFragment:
         """Select distance, time and id of the hits after `after`."""
-        order = "created_at DESC, image_id"
-        condition: list[SqlFragment] = []
+        similar = self._query.similar is not None
+        start = SqlFragment("")
         if after is not None:
             later = "(created_at < ? OR (created_at = ? AND image_id > ?))"
             key: tuple[Value, ...] = (after.created_at, after.created_at, after.image_id)
-            if self._query.similar is None:
-                # The first condition is redundant, but an index can seek by it.
-                condition = [
-                    SqlFragment(f"WHERE created_at <= ? AND {later} ", (after.created_at, *key))
-                ]
-            else:
+            if similar:
                 values = (after.distance, after.distance, *key)
-                condition = [
-                    SqlFragment(f"WHERE (distance > ? OR (distance = ? AND {later})) ", values)
-                ]
-        if self._query.similar is not None:
-            order = f"distance, {order}"
-        return _joined(
-            "",
-            (
-                self._hits,
-                SqlFragment("SELECT distance, created_at, image_id FROM hits "),
-                *condition,
-                SqlFragment(f"ORDER BY {order} LIMIT ?", (limit,)),
-            ),
+                start = SqlFragment(f"WHERE (distance > ? OR (distance = ? AND {later}))", values)
+            else:
+                # The first condition is redundant, but an index can seek by it.
+                start = SqlFragment(f"WHERE created_at <= ? AND {later}", (after.created_at, *key))
+        order = f"{'distance, ' if similar else ''}created_at DESC, image_id"
+        return self._of_hits(
+            f"SELECT distance, created_at, image_id FROM hits {start.sql} ORDER BY {order} LIMIT ?",
+            (*start.values, limit),
         )
 
     @property
     def total(self) -> SqlFragment:
-        return _joined("", (self._hits, SqlFragment("SELECT count(*) FROM hits")))
+        return self._of_hits("SELECT count(*) FROM hits")
 
     @property
     def facets(self) -> SqlFragment:
@@ -80,16 +69,10 @@ class SearchSql:
             f"GROUP BY 2 ORDER BY 3 DESC, 2 LIMIT {FACET_VALUES})"
             for field in FACET_FIELDS
         )
-        return _joined("", (self._hits, SqlFragment(" UNION ALL ".join(counts))))
+        return self._of_hits(" UNION ALL ".join(counts))
 
-    @property
-    def _distance(self) -> SqlFragment:
-        similar = self._query.similar
-        return (
-            SqlFragment("0")
-            if similar is None
-            else SqlFragment("distance(hash, ?)", (similar.perceptual_hash,))
-        )
+    def _of_hits(self, sql: str, values: tuple[Value, ...] = ()) -> SqlFragment:
+        return SqlFragment(self._hits + sql, (*self._values, *values))
 
     def _conditions(self) -> Iterator[SqlFragment]:
         query = self._query
@@ -108,7 +91,8 @@ class SearchSql:
             ("origin_host", query.origin_hosts),
         ):
             if wanted:
-                yield SqlFragment(f"{column} IN ({_marks(wanted)})", tuple(wanted))
+                marks = ", ".join("?" * len(wanted))
+                yield SqlFragment(f"{column} IN ({marks})", tuple(wanted))
         for label in query.labels:
             labelled = f"SELECT document FROM {self._labels} WHERE customer_id = ? AND key = ? AND value = ?"
             yield SqlFragment(f"id IN ({labelled})", (query.customer_id, *label))
@@ -151,21 +135,3 @@ def _within(column: str, span: Range) -> Iterator[SqlFragment]:
         yield SqlFragment(f"{column} >= ?", (span.first,))
     if span.last is not None:
         yield SqlFragment(f"{column} <= ?", (span.last,))
-
-
-def _marks(values: Sequence[Value]) -> str:
-    return ", ".join("?" * len(values))
-
-
-def _between(separator: str, parts: Sequence[SqlFragment]) -> Iterator[SqlFragment]:
-    for number, part in enumerate(parts):
-        if number:
-            yield SqlFragment(separator)
-        yield part
-
-
-def _joined(start: str, parts: Iterable[SqlFragment]) -> SqlFragment:
-    whole = (SqlFragment(start), *parts)
-    return SqlFragment(
-        "".join(part.sql for part in whole), tuple(value for part in whole for value in part.values)
-    )

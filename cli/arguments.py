@@ -1,6 +1,5 @@
 """Types and parsers of command-line arguments. A parser raises UsageError if the service would refuse the value."""
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,6 +9,7 @@ import typer
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from cli.errors import UsageError
+from core.model.request import CUSTOMER_ID, UUID
 
 DEFAULT_CUSTOMER = "local"
 
@@ -19,25 +19,19 @@ CustomerOption = Annotated[
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON objects, one per line.")]
 
-_CUSTOMER = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
-"""The rule of the contract for customer_id."""
-
 
 def require_customer(customer: str) -> None:
     """Raise UsageError if the service would refuse the customer id."""
-    if not _CUSTOMER.fullmatch(customer):
+    if not CUSTOMER_ID.fullmatch(customer):
         raise UsageError(
             f"--customer '{customer}': not 1 to 128 of letters, digits, and the characters _ . : -"
         )
 
 
-_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-
-
 def parse_request_id(text: str, kind: str = "a request id") -> str:
     """Return the id in lower case, as the service writes it. Raises UsageError if it is not a UUID."""
     canonical = text.lower()
-    if not _UUID.fullmatch(canonical):
+    if not UUID.fullmatch(canonical):
         raise UsageError(
             f"{text} is not {kind}: that is a UUID, 32 hexadecimal digits in five groups"
         )

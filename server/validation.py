@@ -1,6 +1,5 @@
 """Validation of messages against the limits of the contract. Reports every violation, not only the first."""
 
-import re
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -8,7 +7,7 @@ from dataclasses import replace
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from core.model.origin_url import InvalidOriginUrl, parse_origin_url
-from core.model.request import ImageRequest, new_request
+from core.model.request import CUSTOMER_ID, UUID, ImageRequest, new_request
 from core.runtime.clock import now_ms
 from imageservice.v1 import image_service_pb2 as pb
 from server.errors import FieldViolation, InvalidRequest
@@ -19,9 +18,6 @@ MAX_ITEM_ID_BYTES = 64
 MAX_WATCHED_IDS = 100
 """Ids in one watch."""
 
-_CUSTOMER_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
-# RFC 9562, section 4: lower case on output, either case on input.
-_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 # RFC 9562, sections 5.9 and 5.10: the nil and the max UUID stand for "none", so two callers may use the same one.
 _RESERVED_UUIDS = frozenset(
     {"00000000-0000-0000-0000-000000000000", "ffffffff-ffff-ffff-ffff-ffffffffffff"}
@@ -80,7 +76,7 @@ def parse_watch(message: pb.WatchRequestRequest) -> tuple[str, ...]:
 
 
 def customer_violations(customer_id: str) -> Iterator[FieldViolation]:
-    if not _CUSTOMER_ID.fullmatch(customer_id):
+    if not CUSTOMER_ID.fullmatch(customer_id):
         yield FieldViolation("customer_id", "Must be 1 to 128 of A-Z a-z 0-9 _ . : and -.")
 
 
@@ -155,7 +151,7 @@ def _parse_id(field: str, value: str) -> str:
 
 def _id_violations(field: str, value: str) -> Iterator[FieldViolation]:
     canonical = value.lower()
-    if not _UUID.fullmatch(canonical):
+    if not UUID.fullmatch(canonical):
         yield FieldViolation(field, "Must be a UUID of 32 hexadecimal digits in five groups.")
     elif canonical in _RESERVED_UUIDS:
         yield FieldViolation(field, "Must not be the nil or the max UUID.")

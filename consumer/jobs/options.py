@@ -1,13 +1,12 @@
 """Options of the jobs, and parsers of their values. An invalid value ends a job before it calls AWS."""
 
 import argparse
-import re
-import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TypeVar
 
 from core.errors import FailureCode
+from core.model.request import CUSTOMER_ID, UUID
 from core.runtime.clock import now_ms
 
 V = TypeVar("V")
@@ -15,8 +14,6 @@ V = TypeVar("V")
 MAX_SEGMENTS = 16
 """Each segment has one call under way. In a reindex it also waits for the request rows of one page, and Tables has room
 for 10,000 waiting reads."""
-_CUSTOMER = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
-"""The contract's rule for customer_id."""
 
 
 def _parser(parse: Callable[[str], V]) -> Callable[[str], V]:
@@ -62,7 +59,7 @@ def add_scan_options(parser: argparse.ArgumentParser) -> None:
 
 @_parser
 def customer_id(text: str) -> str:
-    if not _CUSTOMER.fullmatch(text):
+    if not CUSTOMER_ID.fullmatch(text):
         raise ValueError(f"{text} is not 1 to 128 of letters, digits, and the characters _ . : -")
     return text
 
@@ -72,11 +69,7 @@ def request_ids(text: str) -> list[str]:
     """Parse ids that are separated by commas; return them in lower case, as the service writes them."""
     ids = text.lower().split(",")
     for each in ids:
-        try:
-            canonical = str(uuid.UUID(each)) == each
-        except ValueError:
-            canonical = False
-        if not canonical:
+        if not UUID.fullmatch(each):
             raise ValueError(f"{each} is not a request id: that is a UUID")
     return ids
 

@@ -11,6 +11,7 @@ fails.
 """
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum, auto
@@ -18,6 +19,11 @@ from enum import Enum, StrEnum, auto
 import orjson
 
 FIRST_REVISION = 1
+
+CUSTOMER_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+"""The contract's rule for customer_id."""
+UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+"""A request or image id as the service writes it. RFC 9562, section 4: lower case on output, either case on input."""
 
 
 class State(StrEnum):

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Iterable
-from types import TracebackType
 from typing import Protocol, Self
 
 from cli.errors import CommandFailed
@@ -104,12 +103,7 @@ class Supervisor:
         self._runs = [asyncio.create_task(runner.run()) for runner in self._runners]
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         for runner in self._runners:
             runner.stop(self._grace_s)
         # `wait_ready` or `wait_failed` has already raised the error of a child that was given up.

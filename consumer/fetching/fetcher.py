@@ -10,8 +10,6 @@ import contextlib
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from types import TracebackType
-from typing import Self
 
 from aiohttp.abc import AbstractResolver
 
@@ -43,25 +41,16 @@ from core.model.origin_url import InvalidOriginUrl, OriginUrl, parse_origin_url
 
 @dataclass(frozen=True, slots=True)
 class FetchPolicy:
-    """Limits of the fetcher. The defaults are safe.
+    """Limits of the fetcher. The defaults are safe. Times are in seconds; consumer/settings.py describes the fields.
 
-    connect_timeout     seconds for DNS, TCP and TLS together, per hop
-    reuse_timeout       seconds in which a reused connection must receive its first byte; after that
-                        the request is sent on a new connection, within total_timeout
-    total_timeout       seconds for all hops and the body; waiting for our own limits does not count
-    min_rate            bytes per second that a body must reach in each window
-    rate_window         seconds over which the rate is measured
-    rate_grace          seconds before the first window begins
-    max_bytes           largest body
-    max_redirects       hops followed
-    per_host_limit      concurrent requests to one host from this process
-    per_host_wait       seconds to wait for that limit before HostBusy; few may wait, the next one
-                        gets HostBusy at once
-    body_budget_bytes   bytes of all bodies held in this process; at least max_bytes. Large bodies and
-                        those of unknown size use half of it at most while they arrive
-    allowed_networks    networks that the guard allows although they are not public
-    nat64_allowed       open 64:ff9b::/96 around public addresses (IPv6-only clusters)
-    user_agent          identifies us to origins; an operator adds a contact for complaints
+    reuse_timeout       time in which a reused connection must receive its first byte; after that the request is sent
+                        on a new connection, within total_timeout
+    total_timeout       for all hops and the body; waiting for our own limits does not count
+    rate_grace          time before the first window begins
+    per_host_wait       wait for per_host_limit before HostBusy; few may wait, the next one gets HostBusy at once
+    body_budget_bytes   at least max_bytes. Large bodies and those of unknown size use half of it at most while they
+                        arrive
+    user_agent          printable, because it is sent as a header
     """
 
     connect_timeout: float = 5.0
@@ -79,46 +68,21 @@ class FetchPolicy:
     nat64_allowed: bool = False
     user_agent: str = "imageservice/1 (image fetcher)"
 
-    def __post_init__(self) -> None:
-        if self.body_budget_bytes < self.max_bytes:
-            raise ValueError("body_budget_bytes must be at least max_bytes, or no body would fit")
-        if not self.user_agent.isprintable():
-            raise ValueError("user_agent must be one printable line: it is sent as a header")
 
-
-class Deadline:
-    """`asyncio.timeout` that does not count the time spent in `paused` blocks.
+@contextlib.contextmanager
+def paused(deadline: asyncio.Timeout) -> Iterator[None]:
+    """Stop the clock of a deadline in this block.
 
     Waiting for our own limits is not the origin's fault and must not use up its time.
     """
-
-    def __init__(self, seconds: float) -> None:
-        self._ends_at = asyncio.get_running_loop().time() + seconds
-        self._timeout = asyncio.timeout_at(self._ends_at)
-
-    async def __aenter__(self) -> Self:
-        await self._timeout.__aenter__()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Raise TimeoutError if the time is up."""
-        await self._timeout.__aexit__(kind, error, traceback)
-
-    @contextlib.contextmanager
-    def paused(self) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
-        began_at = loop.time()
-        self._timeout.reschedule(None)
-        try:
-            yield
-        finally:
-            self._ends_at += loop.time() - began_at
-            self._timeout.reschedule(self._ends_at)
+    loop = asyncio.get_running_loop()
+    began_at, ends_at = loop.time(), deadline.when()
+    deadline.reschedule(None)
+    try:
+        yield
+    finally:
+        if ends_at is not None:
+            deadline.reschedule(ends_at + loop.time() - began_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,12 +150,12 @@ class Fetcher:
             # SubmitImage rejects these. If one is stored all the same, it is blocked here.
             raise BlockedAddress(str(fault)) from fault
         try:
-            async with Deadline(self._policy.total_timeout) as deadline:
+            async with asyncio.timeout(self._policy.total_timeout) as deadline:
                 return await self._follow_redirects(origin, deadline)
         except TimeoutError:
             raise Timeout from None
 
-    async def _follow_redirects(self, origin: OriginUrl, deadline: Deadline) -> _Content:
+    async def _follow_redirects(self, origin: OriginUrl, deadline: asyncio.Timeout) -> _Content:
         hop, redirects = origin, 0
         while True:
             outcome = await self._fetch_hop(hop, deadline)
@@ -204,13 +168,13 @@ class Fetcher:
             hop = resolve_redirect(hop, outcome.location, followed=redirects, limit=limit)
             redirects += 1
 
-    async def _fetch_hop(self, hop: OriginUrl, deadline: Deadline) -> _Redirect | _Content:
+    async def _fetch_hop(self, hop: OriginUrl, deadline: asyncio.Timeout) -> _Redirect | _Content:
         """Send one request while holding a slot of its host."""
         name = hop.host.removesuffix(".")
         if self._hosts.is_free(name):
             slot = await self._hosts.acquire(name)
         else:
-            with deadline.paused():
+            with paused(deadline):
                 slot = await self._hosts.acquire(name)
         served = True
         try:
@@ -225,7 +189,7 @@ class Fetcher:
         finally:
             self._hosts.release(slot, served=served)
 
-    async def _request(self, hop: OriginUrl, deadline: Deadline) -> _Redirect | _Content:
+    async def _request(self, hop: OriginUrl, deadline: asyncio.Timeout) -> _Redirect | _Content:
         response = await self._client.get(hop)
         try:
             if response.status in REDIRECT_STATUSES:
@@ -234,7 +198,7 @@ class Fetcher:
         finally:
             response.release()
 
-    async def _read_content(self, response: OriginResponse, deadline: Deadline) -> _Content:
+    async def _read_content(self, response: OriginResponse, deadline: asyncio.Timeout) -> _Content:
         policy, headers = self._policy, response.headers
         check_status(response.status, headers.get("Retry-After"), datetime.now(UTC))
         check_content_encoding(headers.get("Content-Encoding"))
@@ -243,7 +207,7 @@ class Fetcher:
         if self._budget.fits(size):
             await reservation.acquire()
         else:
-            with deadline.paused():
+            with paused(deadline):
                 await reservation.acquire()
         try:
             body = await read_body(

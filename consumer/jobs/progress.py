@@ -1,7 +1,6 @@
 """Progress of a job on standard error: a bar on a terminal, otherwise a line every few seconds."""
 
 import time
-from types import TracebackType
 from typing import Self
 
 import rich.progress
@@ -33,12 +32,7 @@ class Progress:
         self._bar.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
     def advance(self, done: int, stats: object) -> None:

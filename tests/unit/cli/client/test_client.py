@@ -6,8 +6,7 @@ from collections.abc import AsyncIterator
 import grpc
 import pytest
 
-from cli.client.client import CallFailed, Client, connect
-from cli.client.retry import RetryPolicy
+from cli.client.client import CallFailed, Client, RetryPolicy, connect
 from cli.rpc_error import RpcError, Violation, _last_cause
 from core.resilience.backoff import Backoff
 from harness.scripted_service import (

@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.client.retry import RetryPolicy
+from cli.client.client import RetryPolicy
 from cli.rpc_error import RpcError
 
 UNAVAILABLE = RpcError("UNAVAILABLE", "SERVER_DRAINING", "")

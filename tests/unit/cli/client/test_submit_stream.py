@@ -8,8 +8,7 @@ from typing import Any, cast
 import grpc
 import pytest
 
-from cli.client.client import Client, RetriesExhausted, SubmitCall, connect
-from cli.client.retry import RetryPolicy
+from cli.client.client import Client, RetriesExhausted, RetryPolicy, SubmitCall, connect
 from cli.client.submit_stream import MAX_UNANSWERED_ITEMS, SubmitStream, open_submit_stream
 from cli.commands.bulk_submit import BulkSubmit
 from cli.output.outcome import PENDING, RequestView

@@ -5,8 +5,7 @@ from collections.abc import AsyncIterator, Iterable
 
 import pytest
 
-from cli.client.client import MAX_WATCHED_IDS, connect
-from cli.client.retry import RetryPolicy
+from cli.client.client import MAX_WATCHED_IDS, RetryPolicy, connect
 from cli.client.submit_stream import open_submit_stream
 from cli.commands.bulk_submit import MAX_CONCURRENT_SUBMITS, BulkSubmit
 from cli.errors import OutputClosed, UsageError

@@ -9,7 +9,7 @@ from rich.status import Status
 from cli.demo import search_demo
 from cli.demo.items import BEHAVIOUR_LABELS, GOOD_LABELS, Item
 from cli.demo.run import Result
-from cli.demo.search_cases import searches
+from cli.demo.search_demo import searches
 from cli.output.outcome import RequestView
 from harness.scripted_service import ScriptedService, completed, serving
 from imageservice.v1 import image_service_pb2 as pb

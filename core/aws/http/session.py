@@ -4,9 +4,9 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from aiobotocore.client import AioBaseClient
 from aiobotocore.session import AioSession
 from botocore.httpsession import ProxyConfiguration, get_cert_path
 from botocore.utils import get_environ_proxies
@@ -17,12 +17,6 @@ from core.aws.http.json_protocol import JsonService
 from core.aws.http.s3 import ObjectStore, bucket_url
 from core.aws.http.sigv4 import CredentialScope
 from core.aws.http.sns import Publisher
-
-if TYPE_CHECKING:
-    from types_aiobotocore_dynamodb import DynamoDBClient
-    from types_aiobotocore_s3 import S3Client
-    from types_aiobotocore_sns import SNSClient
-    from types_aiobotocore_sqs import SQSClient
 
 _IDLE_S = 12
 """Seconds that an idle connection is kept, as in the SDK. S3 closes it after 20."""
@@ -46,16 +40,16 @@ async def open_http_clients(
     session: AioSession,
     limits: Limits,
     *,
-    dynamodb: "DynamoDBClient",
-    sqs: "SQSClient",
-    s3: "S3Client",
-    sns: "SNSClient",
+    dynamodb: AioBaseClient,
+    sqs: AioBaseClient,
+    s3: AioBaseClient,
+    sns: AioBaseClient,
 ) -> AsyncIterator[AwsHttpClients]:
     """Open all clients, with the endpoints, regions and protocols of the SDK's clients."""
     trusted = _trusted(session)
     async with AsyncExitStack() as stack:
 
-        async def to(client: Any) -> ClientAt:
+        async def to(client: AioBaseClient) -> ClientAt:
             return await stack.enter_async_context(_open_client(session, limits, trusted, client))
 
         yield AwsHttpClients(
@@ -68,7 +62,7 @@ async def open_http_clients(
 
 @asynccontextmanager
 async def open_sqs_client(
-    session: AioSession, limits: Limits, sqs: "SQSClient"
+    session: AioSession, limits: Limits, sqs: AioBaseClient
 ) -> AsyncIterator[JsonService]:
     """Open SQS alone; arguments as of `open_http_clients`."""
     async with _open_client(session, limits, _trusted(session), sqs) as client_at:
@@ -77,7 +71,7 @@ async def open_sqs_client(
 
 @asynccontextmanager
 async def _open_client(
-    session: AioSession, limits: Limits, trusted: ssl.SSLContext, client: Any
+    session: AioSession, limits: Limits, trusted: ssl.SSLContext, client: AioBaseClient
 ) -> AsyncIterator[ClientAt]:
     credentials = await session.get_credentials()
     scope = CredentialScope(client.meta.region_name, client.meta.service_model.signing_name)
@@ -99,7 +93,7 @@ async def _open_client(
         yield client_at
 
 
-def _json_service(client: Any, client_at: ClientAt) -> JsonService:
+def _json_service(client: AioBaseClient, client_at: ClientAt) -> JsonService:
     endpoint = client.meta.endpoint_url
     metadata = client.meta.service_model.metadata
     return JsonService(
@@ -110,14 +104,14 @@ def _json_service(client: Any, client_at: ClientAt) -> JsonService:
     )
 
 
-def _publisher(sns: Any, client_at: ClientAt) -> Publisher:
+def _publisher(sns: AioBaseClient, client_at: ClientAt) -> Publisher:
     endpoint = sns.meta.endpoint_url
     return Publisher(
         client_at(endpoint), _path(endpoint), version=sns.meta.service_model.api_version
     )
 
 
-def _buckets(s3: Any, client_at: ClientAt) -> Callable[[str], ObjectStore]:
+def _buckets(s3: AioBaseClient, client_at: ClientAt) -> Callable[[str], ObjectStore]:
     def bucket(name: str) -> ObjectStore:
         url = bucket_url(s3.meta.endpoint_url, name)
         return ObjectStore(client_at(url), _path(url))

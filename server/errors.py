@@ -5,7 +5,7 @@ from datetime import timedelta
 from enum import Enum
 
 import grpc
-from google.protobuf.any_pb2 import Any
+from google.protobuf.any import pack
 from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
@@ -163,7 +163,7 @@ def to_status(error: RpcError) -> grpc.Status:
     status = Status(
         code=error.reason.code.value[0],
         message=error.message,
-        details=[_pack(detail) for detail in details],
+        details=[pack(detail) for detail in details],
     )
     return rpc_status.to_status(status)
 
@@ -182,9 +182,3 @@ def to_item_error(error: RpcError) -> pb.SubmitImagesError:
     if error.retry_after is not None:
         message.retry_delay.FromTimedelta(timedelta(seconds=error.retry_after))
     return message
-
-
-def _pack(message: Message) -> Any:
-    packed = Any()
-    packed.Pack(message)
-    return packed

@@ -82,9 +82,8 @@ class BodyReservation(Reservation):
 class BodyBudget:
     """A budget of bytes, of which large bodies hold at most half while they arrive.
 
-    An origin that declares no size, or a large one, and then sends slowly holds the full size until
-    the fetch times out. Without the second limit, a dozen of those would hold the whole budget and
-    make small bodies wait.
+    An origin that declares no size, or a large one, and then sends slowly holds the full size until the fetch times
+    out. Without the second limit, a dozen of those would hold the whole budget and make small bodies wait.
     """
 
     def __init__(self, capacity: int, *, max_bytes: int) -> None:

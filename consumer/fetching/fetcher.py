@@ -1,8 +1,7 @@
 """Fetches one image from an untrusted origin: one attempt with its redirects, within every limit.
 
-A hop holds a slot of its host first, then bytes of the budget. No fetch waits for a slot while it
-holds bytes, and each fetch reserves bytes once, so there is no deadlock. A DNS look-up never waits:
-without a free thread it fails at once.
+A hop holds a slot of its host first, then bytes of the budget. No fetch waits for a slot while it holds bytes, and each
+fetch reserves bytes once, so there is no deadlock. A DNS look-up never waits: without a free thread it fails at once.
 """
 
 import asyncio
@@ -48,9 +47,7 @@ class FetchPolicy:
     total_timeout       for all hops and the body; waiting for our own limits does not count
     rate_grace          time before the first window begins
     per_host_wait       wait for per_host_limit before HostBusy; few may wait, the next one gets HostBusy at once
-    body_budget_bytes   at least max_bytes. Large bodies and those of unknown size use half of it at most while they
-                        arrive
-    user_agent          printable, because it is sent as a header
+    body_budget_bytes   large bodies and those of unknown size use half of it at most while they arrive
     """
 
     connect_timeout: float = 5.0
@@ -67,6 +64,12 @@ class FetchPolicy:
     allowed_networks: tuple[IPNetwork, ...] = ()
     nat64_allowed: bool = False
     user_agent: str = "imageservice/1 (image fetcher)"
+
+    def __post_init__(self) -> None:
+        if self.body_budget_bytes < self.max_bytes:
+            raise ValueError("body_budget_bytes must be at least max_bytes, or no body would fit")
+        if not self.user_agent.isprintable():
+            raise ValueError("user_agent must be one printable line: it is sent as a header")
 
 
 @contextlib.contextmanager

@@ -115,12 +115,11 @@ class _Host:
 class HostLimiter:
     """At most `limit` concurrent requests to each host, first come, first served.
 
-    A few requests may wait here (see HostSchedule.max_waiting), because waiting requests occupy the worker.
-    The next one is deferred at once, with a retry time from the host's schedule. Retry times follow the
-    rate at which the host serves requests, so most deferred requests find a free slot when they come
-    back. A request that loses its slot to a newcomer gets another one; the number of its losses does
-    not matter. Each slot serves one request, so the backlog shrinks, and each request is served unless
-    newcomers exceed the host's rate for ever.
+    A few requests may wait here (see HostSchedule.max_waiting), because waiting requests occupy the worker. The next
+    one is deferred at once, with a retry time from the host's schedule. Retry times follow the rate at which the host
+    serves requests, so most deferred requests find a free slot when they come back. A request that loses its slot to a
+    newcomer gets another one; the number of its losses does not matter. Each slot serves one request, so the backlog
+    shrinks, and each request is served unless newcomers exceed the host's rate for ever.
 
     A host is kept while a request holds or awaits one of its slots. Its schedule is kept until its last
     slot has passed, at most MAX_SCHEDULES of them. Beyond that the schedule that has been idle longest is

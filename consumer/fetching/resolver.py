@@ -20,11 +20,10 @@ THREADS_PER_DOMAIN = 128
 class PooledResolver(AbstractResolver):
     """The system's resolver in a pool without a queue: no look-up waits for another.
 
-    Untrusted users choose the names, and a look-up that hangs cannot be interrupted. In the loop's
-    default pool, or in uvloop's of four threads, a few of them would stop everything else. In a queue,
-    a look-up would time out because of other names. So a look-up that finds no free thread raises
-    HostBusy at once. The names below one domain cost their owner nothing, so a domain gets only a part
-    of the threads.
+    Untrusted users choose the names, and a look-up that hangs cannot be interrupted. In the loop's default pool, or in
+    uvloop's of four threads, a few of them would stop everything else. In a queue, a look-up would time out because of
+    other names. So a look-up that finds no free thread raises HostBusy at once. The names below one domain cost their
+    owner nothing, so a domain gets only a part of the threads.
     """
 
     def __init__(self, *, threads: int = THREADS, per_domain: int = THREADS_PER_DOMAIN) -> None:

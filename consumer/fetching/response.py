@@ -84,9 +84,8 @@ def resolve_redirect(
 ) -> OriginUrl:
     """Resolve `location` against `current`, after `followed` redirects.
 
-    ConnectGuard checks the address of the result, not this function.
-    Raises TooManyRedirects past `limit`. Raises BadRedirect if the location is missing or invalid, or
-    leads from https to http.
+    ConnectGuard checks the address of the result, not this function. Raises TooManyRedirects past `limit`. Raises
+    BadRedirect if the location is missing or invalid, or leads from https to http.
     """
     if followed >= limit:
         raise TooManyRedirects

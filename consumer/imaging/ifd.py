@@ -127,8 +127,7 @@ class TiffBlock:
     def walk(self, pointer_tags: Sequence[int] = ()) -> Iterator[Directory]:
         """Yield the main chain in order, and the directories that `pointer_tags` point to; each once.
 
-        Skips a directory that does not fit. Raises CorruptImage beyond MAX_DIRECTORIES or if the
-        budget is spent.
+        Skips a directory that does not fit. Raises CorruptImage beyond MAX_DIRECTORIES or if the budget is spent.
         """
         waiting, seen = deque([self.first_offset()]), set[int]()
         while waiting:

@@ -42,8 +42,7 @@ class InspectionResult:
 def probe(body: bytes, policy: ImagePolicy) -> ImageProbe:
     """Read the structure of a body and check it against the limits. Decodes no pixel.
 
-    Raises NotAnImage, UnsupportedFormat, CorruptImage (the structure ends too early) and
-    TooManyPixels.
+    Raises NotAnImage, UnsupportedFormat, CorruptImage (the structure ends too early) and TooManyPixels.
     """
     image_format = sniff(body)
     structure = read_structure(image_format, body, policy.max_frames)

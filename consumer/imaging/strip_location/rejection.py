@@ -1,7 +1,6 @@
 """Rejects an image with a location if its format cannot be rewritten: GIF, TIFF, AVIF and BMP.
 
-Offsets from the whole file lead to their metadata. Removing it would mean re-encoding, which changes
-the image.
+Offsets from the whole file lead to their metadata. Removing it would mean re-encoding, which changes the image.
 """
 
 from consumer.imaging import formats

@@ -28,10 +28,9 @@ _LENGTH_SIZE = 2
 def read_structure(body: bytes) -> ImageStructure:
     """Read every segment up to the end marker of the first image, also those between scans.
 
-    Further images (MPF, motion photos) are after the end.
-    Raises CorruptImage without an end marker or a frame header. Raises it also for more EXIF or
-    colour profile segments than any writer makes, because Pillow joins them one by one. Raises
-    TooManyPixels for more than MAX_SCANS scans.
+    Further images (MPF, motion photos) are after the end. Raises CorruptImage without an end marker or a frame header.
+    Raises it also for more EXIF or colour profile segments than any writer makes, because Pillow joins them one by one.
+    Raises TooManyPixels for more than MAX_SCANS scans.
     """
     segments: list[Segment] = []
     at, scans = 2, 0

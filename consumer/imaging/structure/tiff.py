@@ -18,20 +18,10 @@ _STRIPS, _STRIP_SIZES, _ROWS_PER_STRIP = 273, 279, 278
 _TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_SIZES = 322, 323, 324, 325
 _SAMPLES, _PLANAR = 277, 284
 _SEPARATE_PLANES = 2
-_SIZE_TAGS = frozenset(
-    {
-        _WIDTH,
-        _HEIGHT,
-        _STRIPS,
-        _ROWS_PER_STRIP,
-        _TILE_WIDTH,
-        _TILE_HEIGHT,
-        _TILES,
-        _SAMPLES,
-        _PLANAR,
-    }
+_SINGLE_VALUE_TAGS = frozenset(
+    {_WIDTH, _HEIGHT, _ROWS_PER_STRIP, _TILE_WIDTH, _TILE_HEIGHT, _SAMPLES, _PLANAR}
 )
-_SINGLE_VALUE_TAGS = _SIZE_TAGS - {_STRIPS, _TILES}
+_SIZE_TAGS = _SINGLE_VALUE_TAGS | {_STRIPS, _TILES}
 _PIECES_MAX = 262_144
 """Strips and tiles of all frames. Tables may overlap, so the size of the body is no limit."""
 _VALUES_MIN = 67_108_864
@@ -51,9 +41,8 @@ class _Frame:
 def read_structure(body: bytes, max_frames: int = MAX_DIRECTORIES) -> ImageStructure:
     """Read every directory of the main chain as a frame. Frames may differ in size.
 
-    Raises CorruptImage if a strip or tile reaches past the end. Raises UnsupportedFormat for camera
-    raw files that look like TIFF. Raises TooManyPixels for more than `max_frames`, where the walk
-    stops, and for too many strips or tiles.
+    Raises CorruptImage if a strip or tile reaches past the end. Raises UnsupportedFormat for camera raw files that look
+    like TIFF. Raises TooManyPixels for more than `max_frames`, where the walk stops, and for too many strips or tiles.
     """
     tiff = parse_block(body, WalkBudget(size=max(len(body), _VALUES_MIN)))
     if tiff is None:

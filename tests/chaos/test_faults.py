@@ -1,4 +1,4 @@
-"""Faults of our own, which nobody foresaw."""
+"""Unexpected errors in the consumer."""
 
 from aiohttp import web
 
@@ -14,7 +14,7 @@ REJECTION = """<ErrorResponse><Error><Type>Sender</Type><Code>InvalidParameter</
 
 
 def reject_the_first_notification() -> Hook:
-    """SNS takes the message for invalid, once."""
+    """SNS rejects one message as invalid."""
     rejections = iter(range(1))
 
     async def hook(call: ProxiedCall, forward: Forward) -> web.Response:
@@ -25,10 +25,10 @@ def reject_the_first_notification() -> Hook:
     return hook
 
 
-async def test_a_message_that_meets_a_fault_comes_back_and_stops_no_other(
+async def test_an_unexpected_error_abandons_one_message_and_no_other(
     embedded_aws: RecordingAws,
 ) -> None:
-    """It is let go, so that its visibility lapses; the consumer lives and works on."""
+    """The message is received again after its visibility timeout, and the consumer continues."""
     async with (
         origin() as images,
         aws_proxy(embedded_aws.endpoint) as proxy,
@@ -38,12 +38,12 @@ async def test_a_message_that_meets_a_fault_comes_back_and_stops_no_other(
         stores_of(running) as stores,
     ):
         await running.start_server()
-        unlucky = await running.submit(images.image_url(1))
+        abandoned = await running.submit(images.image_url(1))
         proxy.hook = reject_the_first_notification()
         consumer = await running.start_consumer()
-        await running.wait_terminal([unlucky])
+        await running.wait_terminal([abandoned])
         others = [await running.submit(images.image_url(n)) for n in range(2, 12)]
         await running.wait_terminal(others)
-        await stores.prove_each_ended_once([unlucky, *others])
+        await stores.prove_each_ended_once([abandoned, *others])
         assert consumer.returncode is None
         assert images.hits["/n/1"] == 1

@@ -1,4 +1,4 @@
-"""The indexer is killed, and what it needs goes away: nothing is lost, nobody else notices, all catches up."""
+"""The indexer is killed, or the engine or the tables fail: no event is lost, and the index catches up."""
 
 import asyncio
 import signal
@@ -21,25 +21,25 @@ from harness.system import System, system
 from harness.waiting import wait_for
 
 IMAGES = 150
-# Short, so that what a dead indexer held comes back soon.
+# Short, so that the messages of a killed indexer are received again soon.
 VISIBILITY_S = "3"
 TWICE = "2"
-"""Receives that an event may have: one that fails, and one that goes well."""
+"""Receives of an event before the redrive policy moves it: one that fails, and one that succeeds."""
 ROUNDS = 3
-"""Tries in vain, one more than an event may be received. Pauses double between them: eight would take a minute."""
+"""Failed attempts, one more than an event may be received. The delay doubles: eight would take a minute."""
 
 
 @dataclass(slots=True)
-class Life:
-    """An indexer that is killed where it makes a call for the first time."""
+class Victim:
+    """An indexer that is killed at its first call of one operation."""
 
     fatal_call: str
     begun: asyncio.Event
     process: Process | None = None
 
 
-def way_through(proxy: AwsProxy) -> dict[str, str]:
-    """Settings of a process all of whose calls to AWS pass the proxy."""
+def through_proxy(proxy: AwsProxy) -> dict[str, str]:
+    """Return the settings of a process whose AWS calls all pass the proxy."""
     return {"AWS_ENDPOINT_URL": proxy.endpoint, "AWS_ENDPOINT_URL_DYNAMODB": proxy.endpoint}
 
 
@@ -48,7 +48,7 @@ def waiting(page: Scrape) -> bool:
 
 
 def failed(counter: str, calls: int, **labels: str) -> Callable[[Scrape], bool]:
-    """Whether so many calls went wrong that an event received for each round would be a dead letter."""
+    """Return a condition: so many calls have failed that an event received for each of them would be in the DLQ."""
 
     def enough(page: Scrape) -> bool:
         well = page.value(counter, outcome="ok", **labels) or 0
@@ -57,8 +57,8 @@ def failed(counter: str, calls: int, **labels: str) -> Callable[[Scrape], bool]:
     return enough
 
 
-async def held_by_none(stores: Stores, count: int) -> None:
-    """Wait until that many events wait in the queue, and are visible."""
+async def until_visible(stores: Stores, count: int) -> None:
+    """Wait until the queue has that many visible events."""
     url = stores.system.stack.search_queue_url
     visible = "ApproximateNumberOfMessages"
 
@@ -71,7 +71,7 @@ async def held_by_none(stores: Stores, count: int) -> None:
 
 @asynccontextmanager
 async def locked(running: System) -> AsyncIterator[None]:
-    """Nobody can write to the file of the index meanwhile."""
+    """Lock the file of the index, so that nobody can write to it."""
     path = running.search["SEARCH_URL"].removeprefix("sqlite:///")
 
     def lock() -> sqlite3.Connection:
@@ -86,10 +86,10 @@ async def locked(running: System) -> AsyncIterator[None]:
         await asyncio.to_thread(connection.close)
 
 
-async def test_an_indexer_killed_at_the_worst_moments_loses_and_doubles_nothing(
+async def test_an_indexer_killed_between_two_steps_loses_and_duplicates_nothing(
     embedded_aws: RecordingAws, opensearch_url: str | None
 ) -> None:
-    """With a batch that is received but not written, and with one that is written but not deleted; others take over."""
+    """Once with a batch that is received and not written, once with one that is written and not deleted."""
     async with (
         origin() as images,
         aws_proxy(embedded_aws.endpoint) as proxy,
@@ -99,10 +99,10 @@ async def test_an_indexer_killed_at_the_worst_moments_loses_and_doubles_nothing(
         stores_of(running) as stores,
         index_of(running) as index,
     ):
-        life = Life("", asyncio.Event())
+        victim = Victim("", asyncio.Event())
 
         async def kill_at_the_fatal_call(call: ProxiedCall, forward: Forward) -> web.Response:
-            doomed = life
+            doomed = victim
             if call.operation != doomed.fatal_call:
                 return await forward()
             await doomed.begun.wait()
@@ -117,20 +117,20 @@ async def test_an_indexer_killed_at_the_worst_moments_loses_and_doubles_nothing(
         ids = await asyncio.gather(*(running.submit(images.image_url(n)) for n in range(IMAGES)))
         await running.wait_terminal(ids)
         for fatal_call in ("BatchGetItem", "DeleteMessageBatch", "BatchGetItem"):
-            life = Life(fatal_call, asyncio.Event())
-            life.process = await running.start_indexer(**way_through(proxy))
-            life.begun.set()
-            assert await life.process.wait() == -signal.SIGKILL
+            victim = Victim(fatal_call, asyncio.Event())
+            victim.process = await running.start_indexer(**through_proxy(proxy))
+            victim.begun.set()
+            assert await victim.process.wait() == -signal.SIGKILL
         await running.start_indexer()
         await index.until_found(ids)
-        await held_by_none(stores, 0)
+        await until_visible(stores, 0)
         assert await stores.depth(running.stack.search_dlq_url) == 0
 
 
-async def test_an_engine_that_is_not_there_at_the_start_is_waited_for(
+async def test_an_indexer_waits_for_an_engine_that_is_down_at_its_start(
     embedded_aws: RecordingAws, opensearch_url: str | None
 ) -> None:
-    """The indexer lives, receives nothing and says so; submits and their ends are as ever; SIGTERM ends it well."""
+    """It is alive, receives nothing and reports it. Requests still complete. SIGTERM ends it with exit code 0."""
     port = MetricsPort()
     async with (
         origin() as images,
@@ -146,7 +146,7 @@ async def test_an_engine_that_is_not_there_at_the_start_is_waited_for(
             await port.until(waiting)
             ids = [await running.submit(images.image_url(n)) for n in range(5)]
             await running.wait_terminal(ids)
-            await held_by_none(stores, 5)
+            await until_visible(stores, 5)
             page = await port.scrape()
             assert page.value("indexer_received_messages_total") == 0
             assert await port.get("/livez") == (200, "alive\n")
@@ -156,10 +156,10 @@ async def test_an_engine_that_is_not_there_at_the_start_is_waited_for(
         await index.until_found(ids)
 
 
-async def test_an_engine_that_goes_away_gets_all_when_it_is_back(
+async def test_an_engine_that_was_down_gets_all_events_later(
     embedded_aws: RecordingAws,
 ) -> None:
-    """What the indexer held goes back to the queue, where it waits until the engine takes it, however long that is."""
+    """The events return to the queue and stay there until the engine accepts them, for any length of time."""
     port = MetricsPort()
     async with (
         origin() as images,
@@ -175,22 +175,22 @@ async def test_an_engine_that_goes_away_gets_all_when_it_is_back(
         async with locked(running):
             more = [await running.submit(images.image_url(n)) for n in range(10, 30)]
             await running.wait_terminal(more)
-            # The file can be read, so the engine is ready by its own word.
-            # A round tries two images: one that was not taken, and one that was taken before.
+            # The file can be read, so the engine reports that it is ready.
+            # A round writes two images: one that was not accepted, and one that was accepted before.
             page = await port.until(
                 failed("search_engine_calls_total", 2 * ROUNDS, operation="write")
             )
             assert waiting(page)
-            await held_by_none(stores, 20)
+            await until_visible(stores, 20)
         await index.until_found([*first, *more])
         await port.until(lambda page: not waiting(page))
         assert await stores.depth(running.stack.search_dlq_url) == 0
 
 
-async def test_tables_that_go_away_are_waited_for(
+async def test_an_indexer_waits_for_tables_that_are_down(
     embedded_aws: RecordingAws, opensearch_url: str | None
 ) -> None:
-    """An event that cannot be looked up is no fault of its own: it is not dropped, and not received for each try."""
+    """The failed look-up is not the event's fault: it is not dropped, and not received again for each attempt."""
     port = MetricsPort()
     async with (
         origin() as images,
@@ -208,23 +208,23 @@ async def test_tables_that_go_away_are_waited_for(
         proxy.hook = no_tables
         await running.start_server()
         await running.start_consumer()
-        await running.start_indexer(**port.settings, **way_through(proxy))
+        await running.start_indexer(**port.settings, **through_proxy(proxy))
         ids = [await running.submit(images.image_url(n)) for n in range(2)]
         await running.wait_terminal(ids)
         page = await port.until(
             failed("aws_calls_total", ROUNDS, operation="dynamodb:BatchGetItem")
         )
         assert waiting(page)
-        await held_by_none(stores, 2)
+        await until_visible(stores, 2)
         proxy.hook = pass_on
         await index.until_found(ids)
         assert await stores.depth(running.stack.search_dlq_url) == 0
 
 
-async def test_sigterm_under_load_leaves_nothing_behind(
+async def test_sigterm_under_load_releases_all_messages(
     embedded_aws: RecordingAws, opensearch_url: str | None
 ) -> None:
-    """The batch under way is finished, the rest is visible at once, and the next indexer does it."""
+    """The current batch is finished. The other messages are visible at once, and the next indexer receives them."""
     port = MetricsPort()
     async with (
         origin() as images,
@@ -240,5 +240,5 @@ async def test_sigterm_under_load_leaves_nothing_behind(
         first.send_signal(signal.SIGTERM)
         assert await first.wait() == 0
         await running.start_indexer()
-        # The queue's visibility is two minutes: what was not given back would not be here in time.
+        # The visibility timeout is two minutes, longer than the wait: the messages were released.
         await index.until_found(ids)

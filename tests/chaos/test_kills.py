@@ -1,4 +1,4 @@
-"""kill -9 of a consumer, at the worst moments."""
+"""kill -9 of a consumer between two steps of its work."""
 
 import asyncio
 import signal
@@ -12,16 +12,16 @@ from harness.processes import Process
 from harness.stores import stores_of
 from harness.system import System, system
 
-# Short, so that what a dead consumer held comes back soon.
+# Short, so that the messages of a killed consumer are received again soon.
 VISIBILITY_S = "4"
 IMAGES = 200
 NEIGHBOURS = 9
 
 
-async def test_a_consumer_killed_in_the_middle_loses_and_doubles_nothing(
+async def test_a_killed_consumer_loses_and_duplicates_nothing(
     embedded_aws: RecordingAws,
 ) -> None:
-    """A new consumer takes over what the dead one held, and each request ends once."""
+    """Another consumer receives its messages, and each request ends once."""
     half_way = asyncio.Event()
     async with (
         origin() as images,
@@ -48,10 +48,10 @@ async def test_a_consumer_killed_in_the_middle_loses_and_doubles_nothing(
         await stores.prove_each_ended_once(ids)
 
 
-async def test_a_message_that_kills_its_process_ends_crashed_and_its_neighbours_completed(
+async def test_a_poison_message_fails_crashed_and_its_neighbours_complete(
     embedded_aws: RecordingAws,
 ) -> None:
-    """The poison runs alone until it is found guilty; the nine beside it lose nothing but time."""
+    """The poison message is isolated until its runs are used up. The nine messages beside it are only delayed."""
     async with (
         origin() as images,
         system(embedded_aws, VisibilityTimeoutSeconds=VISIBILITY_S) as running,
@@ -61,15 +61,15 @@ async def test_a_message_that_kills_its_process_ends_crashed_and_its_neighbours_
         died = asyncio.Event()
 
         async def poison(_request: web.Request) -> web.Response:
-            """Fetching this kills whoever does so, as a decoder's fault would."""
+            """Kill the process that fetches this, as an error in a decoder would."""
             await kill(running, victims.pop())
             died.set()
             return web.Response(status=500)
 
         await running.start_server()
         neighbours = [await running.submit(images.image_url(n)) for n in range(NEIGHBOURS)]
-        guilty = await running.submit(images.serve("/poison", poison))
-        ended = asyncio.create_task(running.wait_terminal([guilty, *neighbours]))
+        poisonous = await running.submit(images.serve("/poison", poison))
+        ended = asyncio.create_task(running.wait_terminal([poisonous, *neighbours]))
         kills = 0
         while not ended.done():
             victims.append(await running.start_consumer())
@@ -79,21 +79,21 @@ async def test_a_message_that_kills_its_process_ends_crashed_and_its_neighbours_
             died.clear()
             killed.cancel()
         states = await ended
-        assert states[guilty].failure.code == 20, states[guilty]
+        assert states[poisonous].failure.code == 20, states[poisonous]
         assert {states[each].state for each in neighbours} == {2}
-        # Once beside the others, then as often alone as MAX_ISOLATED_RUNS says.
+        # Once beside the others, then MAX_ISOLATED_RUNS times alone.
         assert kills == 3
         rows = {row["requestId"]["S"]: row for row in await stores.requests()}
-        assert rows[guilty]["retryCount"]["N"] == "2"
-        expected = {f"{request_id}:2" for request_id in (guilty, *neighbours)}
+        assert rows[poisonous]["retryCount"]["N"] == "2"
+        expected = {f"{request_id}:2" for request_id in (poisonous, *neighbours)}
         told = {notification.id for notification in await stores.notifications(expected)}
         assert told == expected
 
 
-async def test_a_kill_between_complete_and_notify_still_tells_the_customer(
+async def test_a_kill_after_the_notification_sends_it_again_with_the_same_id(
     embedded_aws: RecordingAws,
 ) -> None:
-    """The redelivered message finds its request ended, and tells it under the same id."""
+    """The message is received again. Its request is COMPLETED, so only the notification is repeated."""
     async with (
         origin() as images,
         aws_proxy(embedded_aws.endpoint) as proxy,

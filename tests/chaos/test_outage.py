@@ -1,4 +1,4 @@
-"""AWS goes away in the middle of the work."""
+"""An outage of AWS in the middle of the work."""
 
 import asyncio
 from collections import Counter

@@ -12,13 +12,13 @@ from harness.system import System, system
 
 
 async def send_copy(stores: Stores, running: System, request_id: str, url: str) -> None:
-    """The same message once more, as SQS may deliver it."""
+    """Send the same message again, as SQS may deliver it twice."""
     message = ImageMessage(request_id=request_id, customer_id="acme", url=url, revision=1)
     await stores.sqs.send_message(QueueUrl=running.stack.queue_url, MessageBody=message.encode())
 
 
-class Meeting:
-    """Holds every fetch until `expected` are there, then answers each with another body."""
+class FetchBarrier:
+    """Holds each fetch until `expected` fetches have arrived, then answers each with another body."""
 
     def __init__(self, expected: int) -> None:
         self._barrier = asyncio.Barrier(expected)
@@ -33,10 +33,10 @@ class Meeting:
 async def test_two_consumers_with_one_message_and_a_changing_origin_make_one_image(
     embedded_aws: RecordingAws,
 ) -> None:
-    """Whoever records first decides; the other adopts what is there."""
+    """The first one to record its image decides; the other one adopts that record."""
     async with origin() as images, system(embedded_aws) as running, stores_of(running) as stores:
-        meeting = Meeting(expected=2)
-        url = images.serve("/changing", meeting.answer)
+        barrier = FetchBarrier(expected=2)
+        url = images.serve("/changing", barrier.answer)
         await running.start_server()
         request_id = await running.submit(url)
         await send_copy(stores, running, request_id, url)
@@ -45,7 +45,7 @@ async def test_two_consumers_with_one_message_and_a_changing_origin_make_one_ima
         await running.start_consumer(CONCURRENCY="1")
         states = await running.wait_terminal([request_id])
         await running.stop()
-        assert meeting.answered == 2
+        assert barrier.answered == 2
         await stores.prove_each_ended_once([request_id])
         (image,) = await stores.images()
         published = states[request_id].image
@@ -54,7 +54,7 @@ async def test_two_consumers_with_one_message_and_a_changing_origin_make_one_ima
 
 
 class Staller:
-    """The first fetch gets a 404, but only when told; every later one gets what is set."""
+    """Answers the first fetch with 404 after `resume`, the second with 410, and later ones with an image."""
 
     def __init__(self) -> None:
         self.stalled = asyncio.Event()

@@ -1,4 +1,4 @@
-"""Submitting twice does nothing twice."""
+"""Repeated submits are idempotent."""
 
 import asyncio
 import uuid
@@ -46,8 +46,8 @@ async def test_many_submits_of_which_a_third_are_repeats(embedded_aws: Recording
 
 
 def lose_the_first_send() -> Hook:
-    """SQS is out of reach once, after DynamoDB took the insert."""
-    # The SDK tries three times before it gives up.
+    """SQS is unreachable for one call, after DynamoDB has accepted the insert."""
+    # A call makes three tries.
     tries = iter(range(3))
 
     async def hook(call: ProxiedCall, forward: Forward) -> web.Response:
@@ -61,7 +61,7 @@ def lose_the_first_send() -> Hook:
 async def test_a_submit_whose_send_failed_completes_when_it_is_repeated(
     embedded_aws: RecordingAws,
 ) -> None:
-    """The caller's retry under the same id sends what was never sent; nobody has to reconcile."""
+    """The retry with the same id sends the message, without reconcile."""
     request_id = str(uuid.uuid4())
     async with (
         origin() as images,
@@ -82,8 +82,10 @@ async def test_a_submit_whose_send_failed_completes_when_it_is_repeated(
         await stores.prove_each_ended_once([request_id])
 
 
-async def test_another_payload_under_a_used_id_is_refused(embedded_aws: RecordingAws) -> None:
-    """An id stands for one content, also for its own customer."""
+async def test_a_used_id_with_another_url_or_customer_is_rejected(
+    embedded_aws: RecordingAws,
+) -> None:
+    """An id belongs to one URL and one customer."""
     request_id = str(uuid.uuid4())
     async with origin() as images, system(embedded_aws) as running:
         await running.start_server()

@@ -1,4 +1,4 @@
-"""Hosts that are slow, or away for a moment."""
+"""Hosts that are slow, or down for a short time."""
 
 import asyncio
 
@@ -14,11 +14,11 @@ from imageservice.v1 import image_service_pb2 as pb
 SLOW = 24
 SLOTS = 16
 HOST_LIMIT = 8
-"""Of the slow host's images, a third can be fetched at a time, and two thirds fit in the consumer."""
+"""A third of the slow host's images can be fetched at a time, and two thirds fit in the consumer."""
 
 
-def slow_pictures(images: Origin, answers: asyncio.Event) -> list[str]:
-    """URLs of one host that answers none of them before `answers` is set."""
+def slow_urls(images: Origin, answers: asyncio.Event) -> list[str]:
+    """Return URLs of one host that sends no response before `answers` is set."""
 
     async def answer(request: web.Request) -> web.Response:
         await answers.wait()
@@ -28,7 +28,7 @@ def slow_pictures(images: Origin, answers: asyncio.Event) -> list[str]:
 
 
 async def submit_all(running: System, urls: list[str], customer: str) -> list[str]:
-    """One after another, so that their order in the queue is about that of the list."""
+    """Submit one URL after another, so that the queue has about the same order."""
     async with running.stub() as stub:
         accepted = [
             await stub.SubmitImage(pb.SubmitImageRequest(url=url, customer_id=customer), timeout=30)
@@ -45,13 +45,13 @@ async def states(running: System, ids: list[str]) -> list[pb.State.ValueType]:
     return [each.request.state for each in answers]
 
 
-async def test_a_slow_host_takes_nothing_from_the_others(embedded_aws: RecordingAws) -> None:
-    """An image behind those of a slow host is done while all of those wait, and they are not requeued in vain."""
+async def test_a_slow_host_does_not_delay_other_hosts(embedded_aws: RecordingAws) -> None:
+    """An image of another host completes while all images of the slow host wait. Few messages are requeued."""
     consumer = MetricsPort()
     answers = asyncio.Event()
     async with origin() as images, system(embedded_aws) as running, stores_of(running) as stores:
         await running.start_server()
-        slow = await submit_all(running, slow_pictures(images, answers), "slow")
+        slow = await submit_all(running, slow_urls(images, answers), "slow")
         elsewhere = images.image_url(1).replace("127.0.0.1", "localhost")
         (neighbour,) = await submit_all(running, [elsewhere], "other")
         await running.start_consumer(
@@ -71,19 +71,19 @@ async def test_a_slow_host_takes_nothing_from_the_others(embedded_aws: Recording
         await stores.prove_each_ended_once([*slow, neighbour])
 
 
-async def test_an_origin_that_starts_again_fails_nobody(embedded_aws: RecordingAws) -> None:
-    """Two attempts find it away; the last one comes later, by a message that waits in the queue."""
+async def test_an_origin_that_restarts_fails_no_request(embedded_aws: RecordingAws) -> None:
+    """Two attempts fail. The last one is delayed in the queue and succeeds."""
     consumer = MetricsPort()
     async with origin() as images, system(embedded_aws) as running, stores_of(running) as stores:
 
-        async def away(_request: web.Request) -> web.Response:
+        async def restarting(_request: web.Request) -> web.Response:
             if images.hits["/restarted"] <= 2:
                 return web.Response(status=503)
             return web.Response(body=numbered_png(1))
 
         await running.start_server()
         await running.start_consumer(RETRY_DELAY_S="1", **consumer.settings)
-        request_id = await running.submit(images.serve("/restarted", away))
+        request_id = await running.submit(images.serve("/restarted", restarting))
         ended = (await running.wait_terminal([request_id]))[request_id]
         assert ended.state == pb.STATE_COMPLETED
         page = await consumer.scrape()
@@ -92,10 +92,10 @@ async def test_an_origin_that_starts_again_fails_nobody(embedded_aws: RecordingA
         await stores.prove_each_ended_once([request_id])
 
 
-async def test_the_time_that_a_request_is_pending_outlasts_its_giving_back(
+async def test_the_pending_age_includes_the_time_before_a_requeue(
     embedded_aws: RecordingAws,
 ) -> None:
-    """The message is young again, by the three seconds before it was given back for the second time."""
+    """A requeued message is new: it is at least 2.5 s younger than its request, which was requeued twice for 3 s."""
     consumer = MetricsPort()
     asked, answer = asyncio.Event(), asyncio.Event()
     async with origin() as images, system(embedded_aws) as running:

@@ -1,4 +1,4 @@
-"""Giving back, when AWS does not play along."""
+"""Requeueing a message while AWS fails."""
 
 import asyncio
 import json
@@ -15,10 +15,10 @@ from harness.stores import Stores, stores_of
 from harness.system import System, system
 
 
-async def test_sigterm_in_an_outage_ends_the_consumer_within_its_bound(
+async def test_sigterm_in_an_outage_ends_the_consumer(
     embedded_aws: RecordingAws,
 ) -> None:
-    """Nothing can be given back, so it is left to the visibility timeout; and nothing is lost by that."""
+    """The message cannot be requeued. It is received again after its visibility timeout, and is not lost."""
     async with (
         origin() as images,
         aws_proxy(embedded_aws.endpoint) as proxy,
@@ -46,7 +46,7 @@ async def test_sigterm_in_an_outage_ends_the_consumer_within_its_bound(
 
 
 def no_delete_and_no_upload(copies: list[str], refused: asyncio.Semaphore) -> Hook:
-    """S3 is down, and SQS takes sends but no deletes; notes what is sent."""
+    """S3 is down, and SQS accepts sends but no deletes; records the messages that are sent."""
 
     async def hook(call: ProxiedCall, forward: Forward) -> web.Response:
         if call.operation == "PUT":
@@ -61,10 +61,10 @@ def no_delete_and_no_upload(copies: list[str], refused: asyncio.Semaphore) -> Ho
     return hook
 
 
-async def test_a_delete_that_fails_after_the_send_makes_no_further_copy(
+async def test_a_failed_delete_after_the_send_makes_no_second_copy(
     embedded_aws: RecordingAws,
 ) -> None:
-    """A give-back that is repeated repeats only what was not done yet."""
+    """A repeated requeue repeats only the step that failed."""
     async with (
         origin() as images,
         aws_proxy(embedded_aws.endpoint) as proxy,
@@ -77,7 +77,7 @@ async def test_a_delete_that_fails_after_the_send_makes_no_further_copy(
         refused = asyncio.Semaphore(0)
         proxy.hook = no_delete_and_no_upload(copies, refused)
         await running.start_consumer()
-        # The SDK itself tries three times: after seven the give-back was repeated twice.
+        # A call makes three tries, so after seven tries the requeue was repeated twice.
         for _ in range(7):
             await refused.acquire()
         assert len(copies) == 1
@@ -91,8 +91,8 @@ async def send_suspect(stores: Stores, running: System, request_id: str, url: st
     await stores.sqs.send_message(QueueUrl=running.stack.queue_url, MessageBody=message.encode())
 
 
-def lose_the_answers_to_counts(lost: list[str]) -> Hook:
-    """A run's count is written, but the worker does not hear of it at its first try."""
+def lose_the_first_count_response(lost: list[str]) -> Hook:
+    """The count of runs is written, but the response to the first try is lost."""
 
     async def hook(call: ProxiedCall, forward: Forward) -> web.Response:
         answer = await forward()
@@ -104,8 +104,10 @@ def lose_the_answers_to_counts(lost: list[str]) -> Hook:
     return hook
 
 
-async def test_a_count_whose_answer_was_lost_is_no_race(embedded_aws: RecordingAws) -> None:
-    """The SDK's own retry is refused; the row bears this run's id, so the run goes on."""
+async def test_a_count_whose_response_was_lost_is_not_taken_for_a_race(
+    embedded_aws: RecordingAws,
+) -> None:
+    """The retry of the write is rejected. The row has the id of this run, so the run continues."""
     async with (
         origin() as images,
         aws_proxy(embedded_aws.endpoint) as proxy,
@@ -118,7 +120,7 @@ async def test_a_count_whose_answer_was_lost_is_no_race(embedded_aws: RecordingA
         await stores.receive(running.stack.queue_url, wait=5)
         await send_suspect(stores, running, request_id, images.image_url(1))
         lost: list[str] = []
-        proxy.hook = lose_the_answers_to_counts(lost)
+        proxy.hook = lose_the_first_count_response(lost)
         await running.start_consumer()
         await running.wait_terminal([request_id])
         assert lost

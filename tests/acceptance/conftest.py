@@ -11,7 +11,7 @@ from harness.system import System, system
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def running(embedded_aws: RecordingAws) -> AsyncIterator[System]:
-    """A server and a consumer that takes no large bodies."""
+    """A server and a consumer that accepts bodies of up to 2 MB."""
     async with system(embedded_aws) as started:
         await started.start_server()
         port = MetricsPort()

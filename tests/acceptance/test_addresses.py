@@ -1,4 +1,4 @@
-"""Addresses that are not talked to, through the whole system."""
+"""Blocked addresses, through the whole system."""
 
 import asyncio
 from collections import Counter
@@ -14,7 +14,7 @@ ROWS = address_vectors("blocked")
 
 
 async def test_every_blocked_address_fails_directly_and_by_redirect(running: System) -> None:
-    """Each row of the vectors ends FAILED BLOCKED_ADDRESS, and nothing is connected to."""
+    """Each blocked row of the vectors ends as FAILED BLOCKED_ADDRESS."""
 
     async with origin() as images:
         urls = [row.url() for row in ROWS]
@@ -33,10 +33,10 @@ async def test_every_blocked_address_fails_directly_and_by_redirect(running: Sys
 
 
 @pytest.mark.parametrize("row", address_vectors("odd"), ids=lambda row: repr(row.host))
-async def test_odd_spellings_of_addresses_are_refused_at_submit(
+async def test_ambiguous_spellings_of_addresses_are_rejected_at_submit(
     running: System, row: AddressVector
 ) -> None:
-    """Parsers disagree on what they mean, so nobody gets to read them."""
+    """Parsers disagree on their meaning, so no other parser gets them."""
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await running.submit(row.url())
     assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT

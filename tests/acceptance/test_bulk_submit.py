@@ -1,4 +1,4 @@
-"""A long list of URLs is submitted over a stream that outlives its server."""
+"""A long list of URLs is submitted while the server is replaced."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ THIRD = 50
 COUNT = 3 * THIRD
 
 
-async def submitting(address: str) -> Process:
+async def start_submit(address: str) -> Process:
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "cli.main", "submit", "--file", "-", "--watch", "--json"),
         stdin=PIPE,
@@ -28,7 +28,7 @@ async def submitting(address: str) -> Process:
     )
 
 
-async def told(process: Process, count: int) -> list[dict[str, Any]]:
+async def results(process: Process, count: int) -> list[dict[str, Any]]:
     assert process.stdout is not None
     return [json.loads(await process.stdout.readline()) for _ in range(count)]
 
@@ -36,7 +36,7 @@ async def told(process: Process, count: int) -> list[dict[str, Any]]:
 async def test_a_server_that_is_replaced_twice_loses_nothing(
     embedded_aws: RecordingAws, tmp_path: Path
 ) -> None:
-    """The server drains, and its successor is killed: each URL ends once, under its own id, and the exit code is 0."""
+    """One server drains, the next one is killed. Each URL ends once, with its own id, and the exit code is 0."""
     options = [
         "--aws-endpoint",
         embedded_aws.endpoint,
@@ -46,20 +46,20 @@ async def test_a_server_that_is_replaced_twice_loses_nothing(
     async with origin() as images, up(tmp_path, *options, DRAIN_DELAY_S="0") as running:
         urls = [f"{images.base}/generated/{each}.png" for each in range(COUNT)]
         ready = await running.ready()
-        process = await submitting(ready["address"])
+        process = await start_submit(ready["address"])
         assert process.stdin is not None
         assert process.stderr is not None
         ends: list[dict[str, Any]] = []
         for first, number in ((0, signal.SIGTERM), (THIRD, signal.SIGKILL)):
             lines = "".join(f"{url}\n" for url in urls[first : first + THIRD])
             process.stdin.write(lines.encode())
-            ends += await told(process, 10)
+            ends += await results(process, 10)
             os.kill((await running.running())["pids"]["server"], number)
             await running.says("starting it again")
             await running.says("ready again")
         process.stdin.write("".join(f"{url}\n" for url in urls[2 * THIRD :]).encode())
         process.stdin.close()
-        ends += await told(process, COUNT - len(ends))
+        ends += await results(process, COUNT - len(ends))
         assert await process.wait() == 0, (await process.stderr.read()).decode()
     assert sorted(end["url"] for end in ends) == sorted(urls)
     assert {end["state"] for end in ends} == {"COMPLETED"}

@@ -1,4 +1,4 @@
-"""The command against the real processes, as a person uses it."""
+"""The `imageservice` command with real processes."""
 
 import asyncio
 import hashlib
@@ -29,7 +29,7 @@ PICTURE = "/pictures/astronaut.png"
 
 @dataclass(frozen=True, slots=True)
 class Local:
-    """A system that `up` runs on the suite's AWS, and an origin."""
+    """A system that `up` runs on the test run's AWS, and an origin."""
 
     up: Up
     ready: dict[str, Any]
@@ -58,7 +58,7 @@ async def local(
 
 
 def pids_of(ready: dict[str, Any]) -> list[int]:
-    """Of all that `up` has started."""
+    """Return the pids of all processes that `up` has started."""
     grouped = [each if isinstance(each, list) else [each] for each in ready["pids"].values()]
     return [pid for group in grouped for pid in group]
 
@@ -70,10 +70,10 @@ async def read(url: str) -> bytes:
 
 
 async def test_outcomes_as_json(local: Local) -> None:
-    """Of a good and a missing picture, each is one object; the published bytes are those recorded; exit 1."""
+    """A good and a missing image are one object each. The published bytes have the recorded hash. Exit code 1."""
     good, missing = f"{local.origin}{PICTURE}", f"{local.origin}/behave/status/404"
     ran = await imageservice("submit", good, missing, "--watch", "--json", address=local.address)
-    ends = {told["url"]: told for told in ran.objects}
+    ends = {each["url"]: each for each in ran.objects}
     assert (ends[good]["state"], ends[missing]["state"]) == ("COMPLETED", "FAILED")
     assert ends[missing]["failure_code"] == "NOT_FOUND"
     body = await read(ends[good]["public_url"])
@@ -82,7 +82,7 @@ async def test_outcomes_as_json(local: Local) -> None:
 
 
 async def test_a_file_of_urls(local: Local) -> None:
-    """URLs come from standard input, a line is printed for each in a pipe, without control codes; exit 0."""
+    """URLs from standard input: one line for each, in a pipe without control codes. Exit code 0."""
     urls = [f"{local.origin}/generated/{number}.png" for number in range(40)]
     text = "# forty\n\n" + "\n".join(urls)
     ran = await imageservice("submit", "--file", "-", "--watch", address=local.address, stdin=text)
@@ -93,17 +93,17 @@ async def test_a_file_of_urls(local: Local) -> None:
     assert (ran.code, ran.err) == (0, "")
 
 
-async def test_a_refused_url(local: Local) -> None:
-    """A URL that the server refuses is told with its reason and field; exit 1."""
+async def test_a_rejected_url(local: Local) -> None:
+    """A URL that the server rejects is reported with reason and field. Exit code 1."""
     ran = await imageservice("submit", "ftp://origin/a", "--json", address=local.address)
-    [told] = ran.objects
-    assert told["error"]["reason"] == "INVALID_REQUEST"
-    assert [violation["field"] for violation in told["error"]["violations"]] == ["url"]
+    [rejected] = ran.objects
+    assert rejected["error"]["reason"] == "INVALID_REQUEST"
+    assert [violation["field"] for violation in rejected["error"]["violations"]] == ["url"]
     assert ran.code == 1
 
 
 async def test_a_request_from_submit_to_its_end(local: Local) -> None:
-    """A chosen id can be watched and looked at; submitted again it is told as it ended, and not for another URL."""
+    """A request with a chosen id is watched and read. Submitted again it has its result; another URL is rejected."""
     url, request_id = f"{local.origin}{PICTURE}", str(uuid.uuid4())
     chosen = ["--request-id", request_id]
     first = await imageservice("submit", url, *chosen, address=local.address)
@@ -115,14 +115,14 @@ async def test_a_request_from_submit_to_its_end(local: Local) -> None:
     public_url = watched.out.split()[-1]
     assert public_url in status.out
     again = await imageservice("submit", url, *chosen, "--json", address=local.address)
-    assert [told["public_url"] for told in again.objects] == [public_url]
+    assert [each["public_url"] for each in again.objects] == [public_url]
     other = await imageservice("submit", f"{url}?other", *chosen, address=local.address)
     assert "REQUEST_ID_REUSED" in other.out
     assert other.code == 1
 
 
-async def test_a_watch_of_a_failure(local: Local) -> None:
-    """A watched request that fails makes exit 1."""
+async def test_a_watch_of_a_failed_request(local: Local) -> None:
+    """A watched request that fails makes exit code 1."""
     url, request_id = f"{local.origin}/behave/status/410", str(uuid.uuid4())
     await imageservice("submit", url, "--request-id", request_id, address=local.address)
     ran = await imageservice("watch", request_id, "--json", address=local.address)
@@ -131,7 +131,7 @@ async def test_a_watch_of_a_failure(local: Local) -> None:
 
 
 async def test_an_unknown_id(local: Local) -> None:
-    """An id that nobody knows is one line on stderr."""
+    """An id without a request is one line on stderr."""
     ran = await imageservice("status", str(uuid.uuid4()), address=local.address)
     assert ran.err.startswith("imageservice: REQUEST_NOT_FOUND: ")
     assert ran.err.count("\n") == 1
@@ -167,8 +167,8 @@ async def test_reindex_finds_the_system_by_its_ready_file(local: Local) -> None:
 
 
 @pytest.mark.parametrize("role", ["server", "consumer"])
-async def test_a_process_that_dies_is_started_again(local: Local, role: str) -> None:
-    """A killed process is named, replaced and written down; requests go on as before."""
+async def test_a_killed_process_is_restarted(local: Local, role: str) -> None:
+    """The killed process is named, and the new one is in the ready file. Requests complete as before."""
     before = (await local.up.running())["pids"][role]
     os.kill(before if role == "server" else before[0], signal.SIGKILL)
     await local.up.says("ended (killed by SIGKILL); starting it again")
@@ -181,11 +181,11 @@ async def test_a_process_that_dies_is_started_again(local: Local, role: str) -> 
 
 
 async def drains(running: Up, number: signal.Signals) -> None:
-    """Send the signal. All processes end in order, with exit 0 and without a ready file."""
+    """Send the signal. All processes end in order, with exit code 0, and the ready file is removed."""
     running.process.send_signal(number)
-    last_words = await running.all_gone()
-    assert "for the consumers to finish the messages that they hold" in last_words
-    assert last_words.endswith("stopped\n")
+    output = await running.all_gone()
+    assert "for the consumers to finish the messages that they hold" in output
+    assert output.endswith("stopped\n")
     assert await running.process.wait() == 0
     assert not await asyncio.to_thread(running.ready_file.exists)
 
@@ -199,7 +199,7 @@ async def test_one_ctrl_c_drains(embedded_aws: RecordingAws, tmp_path: Path) -> 
 
 
 async def test_no_child_outlives_up(tmp_path: Path) -> None:
-    """When `up` itself is killed, the embedded AWS, the server and the consumers leave."""
+    """If `up` itself is killed, the embedded AWS, the server and the consumers end."""
     async with up(tmp_path) as running:
         ready = await running.ready()
         running.process.kill()
@@ -211,10 +211,10 @@ async def test_no_child_outlives_up(tmp_path: Path) -> None:
                 await read(url)
 
 
-async def test_an_embedded_aws_that_dies_is_replaced_and_sigterm_drains(
+async def test_a_killed_embedded_aws_is_replaced_and_sigterm_drains(
     tmp_path: Path, origin: str
 ) -> None:
-    """When the embedded AWS dies, `up` says that its data is lost, and the system is ready again on another one."""
+    """`up` reports that the data is lost, and the system becomes ready again on another embedded AWS."""
     async with up(tmp_path) as running:
         before = await running.ready()
         os.kill(before["pids"]["aws"], signal.SIGKILL)
@@ -228,8 +228,8 @@ async def test_an_embedded_aws_that_dies_is_replaced_and_sigterm_drains(
         await drains(running, signal.SIGTERM)
 
 
-async def test_the_demo_ends_as_it_should() -> None:
-    """The demonstration exits 0 and shows a row for each request, plain text in a pipe."""
+async def test_the_demo_ends_as_expected() -> None:
+    """The demonstration exits with 0 and shows a row for each request, in a pipe as plain text."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "cli.demo"), stdout=PIPE, stderr=STDOUT, env=python_path()
     )

@@ -1,4 +1,4 @@
-"""Walks through long lists while requests come in, on the real processes."""
+"""Pagination through long lists while requests are inserted, with real processes."""
 
 import asyncio
 import uuid
@@ -20,7 +20,7 @@ from imageservice.v1 import image_service_pb2 as pb
 
 CUSTOMERS = [f"customer-{number}" for number in range(5)]
 REQUESTS = 300
-"""Of each customer, ten in each millisecond."""
+"""Requests of each customer, ten in each millisecond."""
 PAGE_SIZES = (33, 50, 77, 150, 300)
 COMMAND_LISTS = 3
 
@@ -33,15 +33,15 @@ class Lists:
 
 @pytest.fixture
 async def lists(embedded_aws: RecordingAws) -> AsyncIterator[Lists]:
-    """A server, and its tables in the suite's own hand."""
+    """A server, and its tables opened by the test."""
     async with system(embedded_aws) as running:
         await running.start_server()
         async with tables_of(embedded_aws.environment("tests"), running.stack) as tables:
             yield Lists(running, tables)
 
 
-async def test_walks_list_each_request_once_while_others_come(lists: Lists) -> None:
-    """Of several customers at a time, with pages of every size; nobody sees another's."""
+async def test_pages_list_each_request_once_while_others_are_inserted(lists: Lists) -> None:
+    """Several customers at a time, with different page sizes. No customer sees the requests of another one."""
     start = now_ms()
     ids = {
         customer: await insert(
@@ -49,14 +49,14 @@ async def test_walks_list_each_request_once_while_others_come(lists: Lists) -> N
         )
         for customer in CUSTOMERS
     }
-    came: dict[str, list[str]] = {customer: [] for customer in CUSTOMERS}
-    all_came, over = asyncio.Event(), asyncio.Event()
+    inserted: dict[str, list[str]] = {customer: [] for customer in CUSTOMERS}
+    all_have_new, over = asyncio.Event(), asyncio.Event()
 
     async def write_on() -> None:
         for customer in cycle(CUSTOMERS):
-            came[customer] += await insert(lists.tables, customer, [now_ms()] * 10)
-            if all(came.values()):
-                all_came.set()
+            inserted[customer] += await insert(lists.tables, customer, [now_ms()] * 10)
+            if all(inserted.values()):
+                all_have_new.set()
             if over.is_set():
                 return
 
@@ -65,8 +65,8 @@ async def test_walks_list_each_request_once_while_others_come(lists: Lists) -> N
         async with lists.running.stub() as stub:
             async for page in request_pages(stub, customer_id=customer, page_size=size):
                 ids += [request.request_id for request in page.requests]
-                # However fast the walk is, something comes before its second page.
-                await all_came.wait()
+                # Each customer gets a new request before its second page.
+                await all_have_new.wait()
         return ids
 
     async with asyncio.TaskGroup() as group:
@@ -74,12 +74,12 @@ async def test_walks_list_each_request_once_while_others_come(lists: Lists) -> N
         walks = await asyncio.gather(*map(walked_by, CUSTOMERS, PAGE_SIZES))
         over.set()
     for customer, walked in zip(CUSTOMERS, walks, strict=True):
-        assert len(walked) == len(set(walked)), "one is listed twice"
-        assert set(ids[customer]) <= set(walked) <= {*ids[customer], *came[customer]}
+        assert len(walked) == len(set(walked)), "a request is listed twice"
+        assert set(ids[customer]) <= set(walked) <= {*ids[customer], *inserted[customer]}
 
 
-async def test_failures_are_listed_while_they_last(lists: Lists) -> None:
-    """Those that are reopened leave the list of failures, those that fail again come back first."""
+async def test_the_list_of_failed_requests_follows_their_state(lists: Lists) -> None:
+    """A reopened request leaves the list. A request that fails again is first in it."""
     customer = f"customer-{uuid.uuid4()}"
     ids = await insert(lists.tables, customer, [now_ms()] * 300)
     failed, reopened = ids[:200], ids[:50]
@@ -103,7 +103,7 @@ async def test_failures_are_listed_while_they_last(lists: Lists) -> None:
 
 
 async def test_the_command_lists(lists: Lists) -> None:
-    """Newest first, as many as are asked for, by state and time; an image by its id."""
+    """Newest first, up to a limit, by state and time; an image by its id."""
     customer, start = f"customer-{uuid.uuid4()}", now_ms()
     ids = await insert(lists.tables, customer, range(start - 9, start + 1))
     await complete(lists.tables, ids[4], customer=customer)
@@ -113,7 +113,7 @@ async def test_the_command_lists(lists: Lists) -> None:
     assert [line.split()[1] for line in ran.out.splitlines()] == ids[::-1]
     assert (ran.code, ran.err) == (0, "")
     ran = await imageservice(*asked, "--limit", str(COMMAND_LISTS), "--json", address=address)
-    assert [told["request_id"] for told in ran.objects] == ids[: -COMMAND_LISTS - 1 : -1]
+    assert [each["request_id"] for each in ran.objects] == ids[: -COMMAND_LISTS - 1 : -1]
     ran = await imageservice(*asked, "--state", "completed", "--json", address=address)
     [completed] = ran.objects
     assert completed["request_id"] == ids[4]

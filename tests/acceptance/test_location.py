@@ -1,4 +1,4 @@
-"""Where a picture was taken is not published."""
+"""The location in an image is not published."""
 
 from io import BytesIO
 
@@ -10,7 +10,7 @@ from harness import pictures
 from harness.origin import origin
 from harness.system import System
 
-TELLING = {
+LOCATED = {
     "exif.jpg": pictures.jpeg_with_gps(),
     "xmp.jpg": pictures.jpeg_with_xmp_location(),
     "text.png": pictures.png_with_location_text(),
@@ -20,10 +20,10 @@ TELLING = {
 }
 
 
-@pytest.mark.parametrize("name", TELLING)
-async def test_a_location_is_taken_out_and_the_pixels_stay(running: System, name: str) -> None:
-    """In EXIF, in XMP and in PNG text; the metadata says that there was one."""
-    async with origin(TELLING) as images:
+@pytest.mark.parametrize("name", LOCATED)
+async def test_a_location_is_removed_and_the_pixels_stay(running: System, name: str) -> None:
+    """In EXIF, in XMP and in PNG text. The metadata reports that the image had a location."""
+    async with origin(LOCATED) as images:
         request_id = await running.submit(f"{images.base}/bodies/{name}")
         image = (await running.wait_terminal([request_id]))[request_id].image
     async with aiohttp.ClientSession() as session, session.get(image.public_url) as answer:
@@ -31,13 +31,13 @@ async def test_a_location_is_taken_out_and_the_pixels_stay(running: System, name
     assert image.metadata.had_location
     assert image.metadata.source_sha256 != image.metadata.sha256
     assert b"GPS" not in published
-    with Image.open(BytesIO(published)) as after, Image.open(BytesIO(TELLING[name])) as before:
+    with Image.open(BytesIO(published)) as after, Image.open(BytesIO(LOCATED[name])) as before:
         assert not after.getexif().get_ifd(0x8825)
         assert after.tobytes() == before.tobytes()
 
 
-async def test_a_location_that_cannot_be_taken_out_is_not_published(running: System) -> None:
-    """A TIFF with GPS fails, rather than being published with it or re-encoded."""
+async def test_an_image_whose_location_cannot_be_removed_fails(running: System) -> None:
+    """A TIFF with GPS data is neither published with it nor re-encoded."""
     async with origin({"gps.tiff": pictures.tiff_with_gps()}) as images:
         request_id = await running.submit(f"{images.base}/bodies/gps.tiff")
         ended = (await running.wait_terminal([request_id]))[request_id]

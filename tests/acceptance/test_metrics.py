@@ -1,4 +1,4 @@
-"""What the processes tell Prometheus after work of which the outcome is known."""
+"""The metrics of the processes after work with a known result."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -23,14 +23,14 @@ async def submit_all(running: System, images: Origin) -> list[str]:
 
 
 def settled(page: Scrape) -> bool:
-    """Nothing is held any more, and the event loop was looked at."""
+    """Return whether the consumer holds nothing, and the event loop has been measured."""
     return page.value("consumer_in_flight_messages") == 0 and bool(
         page.value("event_loop_lag_seconds_count")
     )
 
 
 async def test_each_outcome_is_counted_once(embedded_aws: RecordingAws) -> None:
-    """Two completed, one without an image, one whose origin fails three times."""
+    """Two requests complete, one has no image, and the origin of one fails three times."""
     server, consumer = MetricsPort(), MetricsPort()
     async with origin() as images, system(embedded_aws) as running:
         await running.start_server(**server.settings)
@@ -63,8 +63,8 @@ async def test_each_outcome_is_counted_once(embedded_aws: RecordingAws) -> None:
     assert front.value("event_loop_lag_seconds_count")
 
 
-async def test_what_is_held_has_an_age(embedded_aws: RecordingAws) -> None:
-    """While an origin holds its answer back, the message that waits for it is the oldest."""
+async def test_a_message_in_progress_has_an_age(embedded_aws: RecordingAws) -> None:
+    """While an origin does not respond, the message that waits for it is the oldest one."""
     consumer = MetricsPort()
     async with origin() as images, system(embedded_aws) as running:
         await running.start_server()
@@ -77,10 +77,10 @@ async def test_what_is_held_has_an_age(embedded_aws: RecordingAws) -> None:
         await running.wait_terminal([request_id])
 
 
-async def test_a_throttled_try_is_counted_and_its_call_succeeds(
+async def test_a_throttled_try_is_counted_and_the_call_succeeds(
     embedded_aws: RecordingAws,
 ) -> None:
-    """One SendMessageBatch is refused once: one throttle, one call that is ok."""
+    """SQS throttles one SendMessageBatch once: one throttle, and one call with the outcome ok."""
     server = MetricsPort()
     async with (
         aws_proxy(embedded_aws.endpoint) as proxy,
@@ -100,23 +100,23 @@ def throttle_once(
     async def hook(call: ProxiedCall, forward: Forward) -> web.Response:
         if call.operation != operation:
             return await forward()
-        proxy.hook = pass_everything
+        proxy.hook = forward_all
         return web.json_response({"__type": "ThrottlingException", "message": "slowly"}, status=400)
 
     return hook
 
 
-async def pass_everything(_call: ProxiedCall, forward: Forward) -> web.Response:
+async def forward_all(_call: ProxiedCall, forward: Forward) -> web.Response:
     return await forward()
 
 
-async def answer_oddly(_call: ProxiedCall, _forward: Forward) -> web.Response:
-    """Without what was asked for."""
+async def omit_attributes(_call: ProxiedCall, _forward: Forward) -> web.Response:
+    """Answer without the attributes that were requested."""
     return web.json_response({"Attributes": {"ApproximateNumberOfMessages": "1"}})
 
 
 def failures_beyond(seen: Scrape) -> Callable[[Scrape], bool]:
-    """Whether a reading failed that had not when `seen` was scraped, and none has an answer since."""
+    """Return a condition: ten more reads than in `seen` have failed, and no queue has a value."""
     before = seen.value("queue_read_failures_total") or 0
     return lambda page: (
         (page.value("queue_read_failures_total") or 0) > before + 9
@@ -131,10 +131,10 @@ def all_queues_were_read(page: Scrape) -> bool:
     )
 
 
-async def test_the_exporter_tells_each_queue_and_never_takes_an_error_for_empty(
+async def test_the_exporter_reports_each_queue_and_no_value_after_an_error(
     embedded_aws: RecordingAws,
 ) -> None:
-    """Waiting messages are seen without a consumer; while SQS is away the series are gone, not 0."""
+    """Waiting messages are counted without a consumer. While SQS is down, the series are absent, not 0."""
     exporter = MetricsPort()
     async with (
         aws_proxy(embedded_aws.endpoint) as proxy,
@@ -152,16 +152,16 @@ async def test_the_exporter_tells_each_queue_and_never_takes_an_error_for_empty(
         proxy.hook = cut
         gone = await exporter.until(lambda page: page.value("queue_messages") is None)
         assert gone.value("queue_read_failures_total", queue="requests")
-        proxy.hook = answer_oddly
+        proxy.hook = omit_attributes
         await exporter.until(failures_beyond(gone))
-        proxy.hook = pass_everything
+        proxy.hook = forward_all
         await exporter.until(lambda page: page.value("queue_messages", queue="requests") == 3)
 
 
-async def test_a_consumer_that_starts_in_an_outage_waits_for_its_end(
+async def test_a_consumer_that_starts_in_an_outage_waits(
     embedded_aws: RecordingAws,
 ) -> None:
-    """It neither ends nor is at work; when AWS is back, so is it."""
+    """It neither ends nor serves metrics. When AWS is reachable again, it works."""
     consumer = MetricsPort()
     async with (
         origin() as images,
@@ -172,24 +172,24 @@ async def test_a_consumer_that_starts_in_an_outage_waits_for_its_end(
         request_id = await running.submit(images.image_url(1))
         asked = asyncio.Event()
 
-        async def away(call: ProxiedCall, forward: Forward) -> web.Response:
+        async def attributes_fail(call: ProxiedCall, forward: Forward) -> web.Response:
             if call.operation == "GetQueueAttributes":
                 asked.set()
                 return await cut(call, forward)
             return await forward()
 
-        proxy.hook = away
+        proxy.hook = attributes_fail
         process = await running.start_consumer(**consumer.settings)
         await asked.wait()
         with pytest.raises(OSError, match="Cannot connect"):
             await consumer.scrape()
-        proxy.hook = pass_everything
+        proxy.hook = forward_all
         await running.wait_terminal([request_id])
         assert process.returncode is None
 
 
-async def test_a_process_without_aws_is_alive_all_the_same(embedded_aws: RecordingAws) -> None:
-    """/livez asks the event loop, not AWS: starting again would heal no outage."""
+async def test_a_process_without_aws_is_alive(embedded_aws: RecordingAws) -> None:
+    """/livez depends on the event loop, not on AWS: a restart would not end an outage."""
     server, consumer = MetricsPort(), MetricsPort()
     async with (
         aws_proxy(embedded_aws.endpoint) as proxy,

@@ -1,4 +1,4 @@
-"""Who is told what."""
+"""Notifications and their filters."""
 
 import json
 
@@ -8,10 +8,10 @@ from harness.stores import stores_of, subscribe
 from harness.system import system
 
 
-async def test_a_filtered_subscription_gets_its_customers_outcomes_and_no_others(
+async def test_a_filtered_subscription_gets_only_its_customers_notifications(
     embedded_aws: RecordingAws,
 ) -> None:
-    """Success and failure of one customer, none of another's."""
+    """COMPLETED and FAILED requests of one customer, and none of another one."""
     async with origin() as images, system(embedded_aws) as running, stores_of(running) as stores:
         queue = await subscribe(stores, "acme", customer="acme")
         await running.start_server()

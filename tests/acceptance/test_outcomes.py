@@ -1,4 +1,4 @@
-"""What becomes of every kind of origin and picture, through the whole system."""
+"""The result of every kind of origin and image, through the whole system."""
 
 import asyncio
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ BODIES = {
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """`code` is None where the image shall be published."""
+    """`code` is None if the image is published."""
 
     path: str
     code: FailureCode | None
@@ -70,13 +70,13 @@ ENDLESS = [
 ]
 
 
-async def test_each_origin_and_picture_ends_as_the_reference_says(running: System) -> None:
-    """All at once, so that no bad one holds up a good one."""
+async def test_each_origin_and_image_has_the_result_of_the_reference(running: System) -> None:
+    """All at the same time: a bad origin must not delay a good one."""
     await all_end_as_expected(running, ORIGINS)
 
 
-async def test_an_origin_without_end_is_given_up(embedded_aws: RecordingAws) -> None:
-    """By a consumer of little patience, which a busy machine would try with good origins as well."""
+async def test_an_endless_response_times_out(embedded_aws: RecordingAws) -> None:
+    """With short limits, which a good origin might exceed on a busy machine."""
     async with system(embedded_aws) as running:
         await running.start_server()
         await running.start_consumer(MIN_RATE_WINDOW_S="0.3", TOTAL_TIMEOUT_S="3", MAX_ATTEMPTS="2")
@@ -102,8 +102,8 @@ def outcome_of(request: pb.ImageRequest) -> str:
     return pb.State.Name(request.state).removeprefix("STATE_")
 
 
-async def test_an_origin_that_refuses_connections_is_asked_three_times(running: System) -> None:
-    """Nobody listens there now; somebody may a moment later."""
+async def test_an_origin_that_refuses_connections_has_three_attempts(running: System) -> None:
+    """Nothing listens there now, but may a moment later."""
     with closed_port() as port:
         request_id = await running.submit(f"http://127.0.0.1:{port}/picture.png")
         ended = (await running.wait_terminal([request_id]))[request_id]

@@ -1,4 +1,4 @@
-"""An object at its public URL: what a browser is told of it."""
+"""The response headers of an object at its public URL."""
 
 import asyncio
 from typing import Any
@@ -22,16 +22,16 @@ SAMPLES = {
     "image/tiff": "flower.tiff",
     "image/bmp": "astronaut.bmp",
 }
-"""One of each format that is accepted."""
-TOLD = ("Content-Type", "Cache-Control", "Content-Encoding")
+"""One sample of each accepted format."""
+HEADERS = ("Content-Type", "Cache-Control", "Content-Encoding")
 BROWSER = {
     "Accept": "image/avif,image/webp,*/*;q=0.8",
     "Accept-Encoding": "gzip, deflate, br, zstd",
 }
 
 
-async def test_an_object_tells_its_type_and_that_it_never_changes(running: System) -> None:
-    """Of every format, asked for as a browser asks; its origin had called it something else."""
+async def test_an_object_has_its_media_type_and_is_immutable(running: System) -> None:
+    """Every format, with the request headers of a browser. The origin had declared another media type."""
     bodies = {
         name: await asyncio.to_thread((IMAGES / name).read_bytes) for name in SAMPLES.values()
     }
@@ -41,39 +41,39 @@ async def test_an_object_tells_its_type_and_that_it_never_changes(running: Syste
             for media_type, name in SAMPLES.items()
         }
         ended = await running.wait_terminal(ids.values())
-    told = {}
+    found = {}
     async with aiohttp.ClientSession(headers=BROWSER, auto_decompress=False) as session:
         for media_type, request_id in ids.items():
             image = ended[request_id].image
             assert image.metadata.provenance.declared_media_type == "application/octet-stream"
             async with session.get(image.public_url) as answer:
                 assert len(await answer.read()) == image.metadata.bytes
-                told[media_type] = tuple(answer.headers.get(name) for name in TOLD)
+                found[media_type] = tuple(answer.headers.get(name) for name in HEADERS)
     immutable = f"public, max-age={YEAR_S}, immutable"
-    assert told == {media_type: (media_type, immutable, None) for media_type in SAMPLES}
+    assert found == {media_type: (media_type, immutable, None) for media_type in SAMPLES}
 
 
 @pytest.fixture(scope="module")
 def resources() -> dict[str, Any]:
-    """Of the template; the emulator has no CDN that could be asked."""
+    """The resources of the template; the emulator has no CDN."""
     found: dict[str, Any] = load_template(TEMPLATE)["Resources"]
     return found
 
 
-def test_the_distribution_speaks_http_3_and_compresses_no_picture(
+def test_the_distribution_speaks_http_3_and_compresses_no_image(
     resources: dict[str, Any],
 ) -> None:
     distribution = resources["Distribution"]["Properties"]["DistributionConfig"]
     assert distribution["HttpVersion"] == "http2and3"
     assert distribution["DefaultCacheBehavior"]["Compress"] is False
-    # No other behaviour could answer without what is said here.
+    # No other cache behaviour can omit the headers.
     assert "CacheBehaviors" not in distribution
 
 
-def test_every_answer_of_the_distribution_carries_the_security_headers(
+def test_every_response_of_the_distribution_has_the_security_headers(
     resources: dict[str, Any],
 ) -> None:
-    """None of them can be overridden by what an object carries; HTTPS is kept to for a year."""
+    """The headers of an object override none of them. Browsers use HTTPS for a year."""
     behavior = resources["Distribution"]["Properties"]["DistributionConfig"]["DefaultCacheBehavior"]
     policy = resources[behavior["ResponseHeadersPolicyId"]["Ref"]]["Properties"]
     headers = policy["ResponseHeadersPolicyConfig"]["SecurityHeadersConfig"]

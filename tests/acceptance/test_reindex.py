@@ -1,4 +1,4 @@
-"""The index built anew, with real processes."""
+"""Rebuilding the index, with real processes."""
 
 import asyncio
 import signal
@@ -23,18 +23,18 @@ async def ended(process: Process) -> tuple[int, str]:
 
 
 class HeldScan:
-    """A way to AWS on which the answer to the first Scan waits: a reindex on it stands still in its middle."""
+    """A proxy that holds the responses to scans, so that a reindex pauses in the middle."""
 
     def __init__(self, endpoint: str) -> None:
         self.settings = {"AWS_ENDPOINT_URL": endpoint, "AWS_ENDPOINT_URL_DYNAMODB": endpoint}
         self.answered = asyncio.Event()
-        self.let_go = asyncio.Event()
+        self.released = asyncio.Event()
 
     async def hook(self, call: ProxiedCall, forward: Forward) -> web.Response:
         answer = await forward()
         if call.operation == "Scan":
             self.answered.set()
-            await self.let_go.wait()
+            await self.released.wait()
         return answer
 
 
@@ -46,10 +46,10 @@ async def held_scan(running: System) -> AsyncIterator[HeldScan]:
         yield held
 
 
-async def test_reindex_finds_what_no_event_told_of(
+async def test_reindex_adds_images_without_events(
     embedded_aws: RecordingAws, opensearch_url: str | None
 ) -> None:
-    """As after an upgrade, or when an engine lost its data: labels and all, from the tables alone."""
+    """As after an upgrade, or when an engine lost its data: the tables have everything, including labels."""
     async with searched(embedded_aws, opensearch_url) as (running, images, _, index):
         ids = await completed(running, images, 30)
         assert await index.images(SearchQuery("acme")) == []
@@ -61,10 +61,10 @@ async def test_reindex_finds_what_no_event_told_of(
         await index.until_found(ids)
 
 
-async def test_reindex_while_events_flow_loses_none_of_them(
+async def test_reindex_loses_no_event_that_arrives_meanwhile(
     embedded_aws: RecordingAws, opensearch_url: str | None
 ) -> None:
-    """What the indexer writes during a rebuild is in the new index, and searches find all at any time."""
+    """Images that the indexer writes during a rebuild are in the new index, and searches always find all images."""
     async with (
         searched(embedded_aws, opensearch_url) as (running, images, _, index),
         held_scan(running) as scan,
@@ -76,7 +76,7 @@ async def test_reindex_while_events_flow_loses_none_of_them(
         await scan.answered.wait()
         meanwhile = await completed(running, images, 20, first=100)
         await index.until_found([*before, *meanwhile])
-        scan.let_go.set()
+        scan.released.set()
         seen: list[int] = []
         ending = asyncio.create_task(ended(reindex))
         while not ending.done():
@@ -86,10 +86,10 @@ async def test_reindex_while_events_flow_loses_none_of_them(
         await index.until_found([*before, *meanwhile])
 
 
-async def test_an_image_that_cannot_be_read_is_told_and_the_others_are_indexed(
+async def test_a_malformed_row_is_reported_and_the_other_images_are_indexed(
     embedded_aws: RecordingAws, opensearch_url: str | None
 ) -> None:
-    """The exit status says that one is missing; the new index is in place all the same."""
+    """The exit code reports the missing image. The new index is in use."""
     async with searched(embedded_aws, opensearch_url) as (running, images, stores, index):
         ids = await completed(running, images, 3)
         await stores.dynamodb.put_item(
@@ -103,10 +103,10 @@ async def test_an_image_that_cannot_be_read_is_told_and_the_others_are_indexed(
 @pytest.mark.parametrize(
     ("number", "status"), [(signal.SIGTERM, 143), (signal.SIGKILL, -signal.SIGKILL)]
 )
-async def test_a_reindex_that_is_ended_leaves_the_index_as_it_was(
+async def test_an_interrupted_reindex_leaves_the_index_unchanged(
     embedded_aws: RecordingAws, opensearch_url: str | None, number: signal.Signals, status: int
 ) -> None:
-    """And a later one is not in its way."""
+    """A later reindex succeeds."""
     async with (
         searched(embedded_aws, opensearch_url) as (running, images, _, index),
         held_scan(running) as scan,
@@ -114,10 +114,10 @@ async def test_a_reindex_that_is_ended_leaves_the_index_as_it_was(
         ids = await completed(running, images, 4)
         assert (await ended(await running.start_reindex()))[0] == 0
         more = await completed(running, images, 2, first=50)
-        cut_short = await running.start_reindex(**scan.settings)
+        interrupted = await running.start_reindex(**scan.settings)
         await scan.answered.wait()
-        cut_short.send_signal(number)
-        assert (await ended(cut_short))[0] == status
+        interrupted.send_signal(number)
+        assert (await ended(interrupted))[0] == status
         await index.until_found(ids)
         assert (await ended(await running.start_reindex()))[0] == 0
         await index.until_found([*ids, *more])

@@ -1,4 +1,4 @@
-"""A request id that is used again after its row was gone, with real processes: nobody sees another's picture."""
+"""A request id that is used again after its row expired, with real processes. No customer sees another's image."""
 
 import uuid
 from collections.abc import AsyncIterator
@@ -40,13 +40,13 @@ class Installation:
         return (await self.running.wait_terminal([request_id]))[request_id]
 
     async def expire(self, request_id: str) -> None:
-        """As RETENTION_DAYS does, but earlier: servers must not keep what they read before."""
+        """Delete the row, as RETENTION_DAYS does later. Servers must not cache the old row."""
         await self.stores.dynamodb.delete_item(
             TableName=self.running.stack.requests_table, Key={"requestId": {"S": request_id}}
         )
 
     async def age(self, image_id: str) -> None:
-        """The image was recorded a day ago."""
+        """Set the time at which the image was recorded to a day ago."""
         await self.stores.dynamodb.update_item(
             TableName=self.running.stack.images_table,
             Key={"imageId": {"S": image_id}},
@@ -60,7 +60,7 @@ class Installation:
         )
 
     async def seen_by(self, customer: str) -> tuple[list[pb.ImageRequest], list[pb.Image]]:
-        """What both lists say."""
+        """Return the requests and images of a customer's lists."""
         async with self.running.stub() as stub:
             pages = request_pages(stub, customer_id=customer)
             requests = [request async for page in pages for request in page.requests]
@@ -86,7 +86,7 @@ class Installation:
 async def installed(
     aws: RecordingAws, opensearch_url: str | None = None
 ) -> AsyncIterator[Installation]:
-    """Its server runs; consumers and indexers are the test's to start."""
+    """A system with a server; the test starts consumers and indexers."""
     async with (
         origin() as images,
         system(aws, opensearch_url=opensearch_url) as running,
@@ -96,10 +96,10 @@ async def installed(
         yield Installation(running, images, stores)
 
 
-async def test_two_customers_with_one_id_see_their_own_picture_only(
+async def test_two_customers_with_one_id_see_only_their_own_image(
     embedded_aws: RecordingAws, opensearch_url: str | None
 ) -> None:
-    """By status, lists, images, searches, and after a reindex; labels and host are the later request's alone."""
+    """By status, lists, images and searches, also after a reindex. Labels and host belong to the later request only."""
     request_id = str(uuid.uuid4())
     async with installed(embedded_aws, opensearch_url) as at:
         await at.running.start_consumer()
@@ -109,13 +109,13 @@ async def test_two_customers_with_one_id_see_their_own_picture_only(
         await at.until_found(ACME, [first.image_id])
         await at.expire(request_id)
         await at.submit(at.images.image_url(2), request_id, GLOBEX, set="second")
-        told = await at.ended(request_id)
-        second = told.image
-        assert (told.state, told.customer_id) == (pb.STATE_COMPLETED, GLOBEX)
+        ended = await at.ended(request_id)
+        second = ended.image
+        assert (ended.state, ended.customer_id) == (pb.STATE_COMPLETED, GLOBEX)
         assert (second.customer_id, second.request_id) == (GLOBEX, request_id)
         assert second.metadata.sha256 != first.metadata.sha256
-        assert await at.status(request_id) == told
-        assert await at.seen_by(GLOBEX) == ([told], [second])
+        assert await at.status(request_id) == ended
+        assert await at.seen_by(GLOBEX) == ([ended], [second])
         assert await at.seen_by(ACME) == ([], [])
         async with at.running.stub() as stub:
             for image in (first, second):
@@ -132,10 +132,10 @@ async def test_two_customers_with_one_id_see_their_own_picture_only(
         assert await at.search(ACME, origin_hosts=["127.0.0.1"]) == []
 
 
-async def test_a_customer_who_uses_an_id_again_gets_what_is_there_now(
+async def test_a_customer_who_reuses_an_id_gets_a_new_image(
     embedded_aws: RecordingAws,
 ) -> None:
-    """The URL is fetched anew, though an image of it was recorded a day ago."""
+    """The URL is fetched again, although an image of it was recorded a day ago."""
     request_id, hits = str(uuid.uuid4()), iter(range(9))
 
     async def changing(_request: web.Request) -> web.Response:
@@ -149,18 +149,18 @@ async def test_a_customer_who_uses_an_id_again_gets_what_is_there_now(
         await at.age(first.image_id)
         await at.expire(request_id)
         await at.submit(url, request_id, ACME)
-        told = await at.ended(request_id)
-        assert told.state == pb.STATE_COMPLETED
-        assert told.image.metadata.sha256 != first.metadata.sha256
-        assert told.image.image_id != first.image_id
-        assert await at.seen_by(ACME) == ([told], [told.image])
+        ended = await at.ended(request_id)
+        assert ended.state == pb.STATE_COMPLETED
+        assert ended.image.metadata.sha256 != first.metadata.sha256
+        assert ended.image.image_id != first.image_id
+        assert await at.seen_by(ACME) == ([ended], [ended.image])
         assert next(hits) == 2
 
 
-async def test_a_message_that_outlived_its_row_shows_nobody_its_picture(
+async def test_a_message_of_an_expired_request_changes_no_later_request(
     embedded_aws: RecordingAws,
 ) -> None:
-    """It leaves the later request open; what comes for that, resent and repeated, ends and tells of its own picture."""
+    """The later request stays PENDING. Its own messages, requeued and repeated, complete it with its own image."""
     request_id = str(uuid.uuid4())
     async with installed(embedded_aws) as at:
         await at.submit(at.images.image_url(2), request_id, GLOBEX)
@@ -173,13 +173,13 @@ async def test_a_message_that_outlived_its_row_shows_nobody_its_picture(
         assert (await at.status(request_id)).state == pb.STATE_PENDING
         own = ImageMessage(request_id, GLOBEX, at.images.image_url(2), revision=1, resent=True)
         await at.send(own)
-        told = await at.ended(request_id)
+        ended = await at.ended(request_id)
         await at.send(own)
         await at.stores.until_depth(at.running.stack.queue_url, 0)
-        assert (told.state, told.image.customer_id) == (pb.STATE_COMPLETED, GLOBEX)
-        assert await at.seen_by(GLOBEX) == ([told], [told.image])
+        assert (ended.state, ended.image.customer_id) == (pb.STATE_COMPLETED, GLOBEX)
+        assert await at.seen_by(GLOBEX) == ([ended], [ended.image])
         assert at.images.hits["/n/2"] == 1
         notices = await at.stores.notifications([f"{request_id}:2"])
         assert len(notices) >= 2
         named = {(each.sent["customerId"], each.sent["imageId"]) for each in notices}
-        assert named == {(GLOBEX, told.image.image_id)}
+        assert named == {(GLOBEX, ended.image.image_id)}

@@ -1,4 +1,4 @@
-"""From a submitted picture to a search that finds it, through the real processes."""
+"""From a submit to a search that finds the image, with real processes."""
 
 import asyncio
 import uuid
@@ -21,9 +21,9 @@ from imageservice.v1 import image_service_pb2 as pb
 
 CUSTOMERS = [f"customer-{number}" for number in range(3)]
 IMAGES = 120
-"""Of each customer, two in each millisecond."""
+"""Images of each customer, two in each millisecond."""
 PAGE_SIZES = (7, 33, 100)
-PICTURES = {
+SAMPLES = {
     "astronaut.png": {"subject": "Astronaut", "set": "people"},
     "astronaut.bmp": {"subject": "Astronaut", "set": "people"},
     "coffee.webp": {"subject": "Café crème", "set": "drinks"},
@@ -33,14 +33,14 @@ PICTURES = {
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """Pictures that went all the way, by the name of each."""
+    """COMPLETED images by sample name."""
 
     running: System
     customer: str
     images: Mapping[str, pb.Image]
 
     async def names(self, **fields: Any) -> list[str]:
-        """What a search finds, in its order."""
+        """Return the sample names of a search's images, in order."""
         by_id = {image.image_id: name for name, image in self.images.items()}
         async with self.running.stub() as stub:
             ids = await found(stub, **{"customer_id": self.customer, **fields})
@@ -53,9 +53,9 @@ class Published:
 
 
 async def submitted(running: System, origin: str, customer: str) -> dict[str, pb.Image]:
-    """Submit the pictures one after another, so that the last one is the newest; answer what became of them."""
+    """Submit the samples one after another, so that the last one is the newest. Return their images."""
     images = {}
-    for name, labels in PICTURES.items():
+    for name, labels in SAMPLES.items():
         request = pb.SubmitImageRequest(
             url=f"{origin}/pictures/{name}",
             customer_id=customer,
@@ -70,7 +70,7 @@ async def submitted(running: System, origin: str, customer: str) -> dict[str, pb
 
 
 async def until_total(running: System, customer: str, total: int) -> None:
-    """Wait until so many images of a customer can be found."""
+    """Wait until a search finds so many images of a customer."""
     asked = pb.SearchImagesRequest(customer_id=customer, page_size=1)
     async with running.stub() as stub:
 
@@ -88,7 +88,7 @@ async def _origin() -> AsyncIterator[str]:
 
 @pytest.fixture
 async def published(embedded_aws: RecordingAws, origin: str) -> AsyncIterator[Published]:
-    """A system of its own, whose indexer has caught up."""
+    """A system whose indexer has indexed all samples."""
     customer = f"customer-{uuid.uuid4()}"
     async with system(embedded_aws) as running:
         await running.start_server()
@@ -99,10 +99,10 @@ async def published(embedded_aws: RecordingAws, origin: str) -> AsyncIterator[Pu
         yield Published(running, customer, images)
 
 
-async def test_a_picture_is_found_by_what_it_is(published: Published) -> None:
-    """By words of its labels, by format, size and colour, and by its likeness; what is told is what GetImage tells."""
+async def test_an_image_is_found_by_its_properties(published: Published) -> None:
+    """By words of its labels, format, size, colour and similarity. The results equal those of GetImage."""
     names, images = published.names, published.images
-    assert await names() == list(PICTURES)[::-1]
+    assert await names() == list(SAMPLES)[::-1]
     assert await names(text="cafe CREM*") == ["coffee.webp"]
     assert await names(formats=["PNG", "BMP"]) == ["astronaut.bmp", "astronaut.png"]
     assert await names(labels={"set": "people", "subject": "Astronaut"}, formats=["PNG"]) == [
@@ -126,18 +126,18 @@ async def test_a_picture_is_found_by_what_it_is(published: Published) -> None:
     assert sum(counted["color"].values()) == 4
 
 
-async def test_the_command_submits_what_it_finds(published: Published, origin: str) -> None:
-    """As in README: the label that a picture was submitted with is a word that finds it."""
+async def test_the_command_finds_an_image_by_its_label(published: Published, origin: str) -> None:
+    """As in the README: a label of the submit is a word of the search."""
     url, label = f"{origin}/pictures/astronaut.png?again", "set=logos"
     asked = ("submit", "--watch", "--customer", published.customer, "--label", label, url)
     ran = await imageservice(*asked, address=published.running.address)
     assert ran.code == 0, ran.err
-    await until_total(published.running, published.customer, len(PICTURES) + 1)
+    await until_total(published.running, published.customer, len(SAMPLES) + 1)
     assert (await published.search("logos")).err.strip().startswith("1 found")
 
 
 async def test_the_command_searches(published: Published) -> None:
-    """Lines for people, objects for programs, a count on stderr; near-duplicates by a hash or by an image."""
+    """Lines for people, JSON for programs, a count on stderr. Near-duplicates by hash or by image."""
     ran = await published.search("astronaut", "--facets")
     lines = ran.out.splitlines()
     url = published.images["astronaut.bmp"].public_url
@@ -146,7 +146,7 @@ async def test_the_command_searches(published: Published) -> None:
     assert ["BMP", "1"] in [line.split() for line in lines[2:]]
     assert (ran.code, ran.err) == (0, "2 found\n")
     ran = await published.search("--format", "webp", "--label", "set=drinks", "--json")
-    assert [told["public_url"] for told in ran.objects] == [
+    assert [each["public_url"] for each in ran.objects] == [
         published.images["coffee.webp"].public_url
     ]
     ran = await published.search("--limit", "1", "--json", "--facets")
@@ -169,8 +169,8 @@ async def test_the_command_searches(published: Published) -> None:
     assert ran.err.startswith("imageservice: INVALID_REQUEST: max_distance: ")
 
 
-async def test_a_server_without_an_engine_says_so(embedded_aws: RecordingAws) -> None:
-    """The command tells the reason in a line."""
+async def test_a_server_without_a_search_engine(embedded_aws: RecordingAws) -> None:
+    """The command reports the reason in one line."""
     async with system(embedded_aws) as running:
         await running.start_server(SEARCH_URL="")
         ran = await imageservice("search", "anything", address=running.address)
@@ -180,7 +180,7 @@ async def test_a_server_without_an_engine_says_so(embedded_aws: RecordingAws) ->
 
 @pytest.fixture
 async def filled(embedded_aws: RecordingAws) -> AsyncIterator[tuple[System, Index]]:
-    """A server, and its tables and its index in the suite's own hand."""
+    """A server, and its tables and index opened by the test."""
     async with system(embedded_aws) as running:
         await running.start_server()
         async with (
@@ -190,10 +190,10 @@ async def filled(embedded_aws: RecordingAws) -> AsyncIterator[tuple[System, Inde
             yield running, own
 
 
-async def test_walks_find_each_image_once_while_others_come(
+async def test_pages_find_each_image_once_while_others_are_added(
     filled: tuple[System, Index],
 ) -> None:
-    """Of several customers at a time, with pages of every size; nobody sees another's."""
+    """Several customers at a time, with different page sizes. No customer sees the images of another one."""
     running, own = filled
     start = now_ms()
     ids = {
@@ -203,14 +203,14 @@ async def test_walks_find_each_image_once_while_others_come(
         ]
         for customer in CUSTOMERS
     }
-    came: dict[str, set[str]] = {customer: set() for customer in CUSTOMERS}
-    all_came, over = asyncio.Event(), asyncio.Event()
+    added: dict[str, set[str]] = {customer: set() for customer in CUSTOMERS}
+    all_have_new, over = asyncio.Event(), asyncio.Event()
 
     async def write_on() -> None:
         for customer in cycle(CUSTOMERS):
-            came[customer].add((await own.add(customer, created_at=now_ms())).image_id)
-            if all(came.values()):
-                all_came.set()
+            added[customer].add((await own.add(customer, created_at=now_ms())).image_id)
+            if all(added.values()):
+                all_have_new.set()
             if over.is_set():
                 return
 
@@ -220,8 +220,8 @@ async def test_walks_find_each_image_once_while_others_come(
         async with running.stub() as stub:
             async for page in search_pages(stub, **asked):
                 ids += [image.image_id for image in page.images]
-                # However fast the walk is, something comes before its second page.
-                await all_came.wait()
+                # Each customer gets a new image before its second page.
+                await all_have_new.wait()
         return ids
 
     async with asyncio.TaskGroup() as group:
@@ -229,5 +229,5 @@ async def test_walks_find_each_image_once_while_others_come(
         walks = await asyncio.gather(*map(walked, CUSTOMERS, PAGE_SIZES))
         over.set()
     for customer, walk in zip(CUSTOMERS, walks, strict=True):
-        assert len(walk) == len(set(walk)), "one is found twice"
-        assert set(ids[customer]) <= set(walk) <= {*ids[customer], *came[customer]}
+        assert len(walk) == len(set(walk)), "an image is found twice"
+        assert set(ids[customer]) <= set(walk) <= {*ids[customer], *added[customer]}

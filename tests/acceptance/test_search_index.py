@@ -20,17 +20,17 @@ def documents(page: Scrape, outcome: str) -> float:
 
 
 def inspections(page: Scrape) -> float:
-    """How often the indexer asked whether the index is whole, and was answered."""
+    """Return how often the indexer has inspected whether the index is complete."""
     return page.value("search_engine_calls_total", operation="inspect", outcome="ok") or 0
 
 
 async def drained(stores: Stores) -> None:
-    """Wait until the indexer has nothing left to do."""
+    """Wait until the queue of events is empty."""
     await stores.until_depth(stores.system.stack.search_queue_url, 0)
 
 
 async def publish(stores: Stores, body: str) -> None:
-    """As a consumer would tell of a COMPLETED request."""
+    """Publish an event, as a consumer does for a COMPLETED request."""
     await stores.sns.publish(
         TopicArn=stores.system.stack.topic_arn,
         Message=body,
@@ -38,10 +38,10 @@ async def publish(stores: Stores, body: str) -> None:
     )
 
 
-async def test_what_is_completed_is_found_and_what_failed_is_not(
+async def test_completed_images_are_found_and_failed_requests_are_not(
     embedded_aws: RecordingAws, opensearch_url: str | None
 ) -> None:
-    """By its labels, its origin and its size; the metrics tell of it."""
+    """By labels, origin and size. The metrics count the documents."""
     port = MetricsPort()
     async with searched(embedded_aws, opensearch_url) as (running, images, stores, index):
         await running.start_indexer(**port.settings)
@@ -83,7 +83,7 @@ async def test_what_is_completed_is_found_and_what_failed_is_not(
 async def test_repeated_and_late_events_change_nothing(
     embedded_aws: RecordingAws, opensearch_url: str | None
 ) -> None:
-    """An event only says where to look: an older one, and the same one again, find the index up to date."""
+    """The indexer reads the current row for each event, so an older or repeated event finds the index up to date."""
     port = MetricsPort()
     async with searched(embedded_aws, opensearch_url) as (running, images, stores, index):
         await running.start_indexer(**port.settings)
@@ -98,10 +98,10 @@ async def test_repeated_and_late_events_change_nothing(
         assert documents(await port.scrape(), "rejected") == 0
 
 
-async def test_an_event_of_an_image_that_no_table_has_is_dropped(
+async def test_an_event_without_an_image_is_dropped(
     embedded_aws: RecordingAws, opensearch_url: str | None
 ) -> None:
-    """There is nothing to be found, now or later."""
+    """The image does not exist, and never will."""
     port = MetricsPort()
     async with searched(embedded_aws, opensearch_url) as (running, _, stores, index):
         await running.start_indexer(**port.settings)
@@ -111,16 +111,16 @@ async def test_an_event_of_an_image_that_no_table_has_is_dropped(
         assert await index.images(SearchQuery("acme")) == []
 
 
-async def test_an_index_that_is_made_beside_images_says_that_it_lacks_them(
+async def test_an_index_that_is_created_after_images_is_incomplete(
     embedded_aws: RecordingAws, opensearch_url: str | None
 ) -> None:
-    """Until a reindex has brought them in. One that was there before the images never says so."""
+    """Until a reindex has added the images. An index that existed before the images is complete."""
     first, second, late = MetricsPort(), MetricsPort(), MetricsPort()
     async with origin() as images, system(embedded_aws, opensearch_url=opensearch_url) as running:
         await running.start_server()
         await running.start_consumer()
         await running.start_indexer(**first.settings)
-        # It receives once the index is made.
+        # It receives events only after it has created the index.
         received = {"operation": "sqs:ReceiveMessage", "outcome": "ok"}
         await first.until(lambda page: bool(page.value("aws_calls_total", **received)))
         await completed(running, images, 2)
@@ -142,7 +142,7 @@ async def test_an_index_that_is_made_beside_images_says_that_it_lacks_them(
 async def test_a_malformed_event_and_a_malformed_row_end_in_the_dlq(
     embedded_aws: RecordingAws, opensearch_url: str | None
 ) -> None:
-    """Others are indexed meanwhile, and nothing vanishes silently."""
+    """Other images are indexed meanwhile, and no event is lost silently."""
     port = MetricsPort()
     async with searched(
         embedded_aws, opensearch_url, VisibilityTimeoutSeconds="3", SearchMaxReceiveCount="2"
@@ -166,7 +166,7 @@ async def test_a_malformed_event_and_a_malformed_row_end_in_the_dlq(
         while letters != bodies:
             url = running.stack.search_dlq_url
             letters |= {message["Body"] for message in await stores.receive(url, wait=1)}
-        # A letter is moved when its time is over, whether or not the indexer has come to count it.
+        # SQS moves a message after its visibility timeout, whether or not the indexer has counted it.
         kinds = ("malformed", "rejected")
         page = await port.until(lambda page: all(documents(page, each) >= 2 for each in kinds))
         assert [documents(page, each) for each in kinds] == [2, 2]

@@ -1,4 +1,4 @@
-"""From a deployed stack to the files that an overlay reads."""
+"""`stack-settings` writes the files that a kustomize overlay reads."""
 
 import asyncio
 import stat
@@ -14,7 +14,7 @@ from harness.command import imageservice
 
 @pytest.fixture
 def sdk(embedded_aws: RecordingAws) -> dict[str, str]:
-    """The variables of an administrator's shell."""
+    """The SDK's variables of an administrator."""
     return without_aws({}) | client_environment(embedded_aws.aws.endpoint, "administrator")
 
 
@@ -30,7 +30,7 @@ async def names_in(folder: Path) -> set[str]:
 async def test_the_files_hold_what_pods_need(
     embedded_aws: RecordingAws, sdk: dict[str, str], tmp_path: Path
 ) -> None:
-    """Outputs under the settings' names; the secret apart, for its owner alone, and the same at every run."""
+    """Outputs have the names of settings. The secret has its own file, only its owner reads it, and it stays the same."""
     name = f"s{uuid.uuid4().hex[:10]}"
     stack = await embedded_aws.deploy(name)
     ran = await imageservice("stack-settings", str(tmp_path), "--stack", name, environment=sdk)
@@ -54,10 +54,10 @@ async def test_the_files_hold_what_pods_need(
     assert await names_in(tmp_path) == {"stack.env", "secret.env"}
 
 
-async def test_a_key_in_use_is_not_replaced_unasked(
+async def test_a_key_in_use_is_replaced_only_with_an_option(
     embedded_aws: RecordingAws, sdk: dict[str, str], tmp_path: Path
 ) -> None:
-    """Another key gives repeated uploads other names, so nothing is written until somebody says so."""
+    """Another key changes the names of repeated uploads, so nothing is written without --replace-key."""
     name = f"s{uuid.uuid4().hex[:10]}"
     await embedded_aws.deploy(name)
     in_use = tmp_path / "secret.env"
@@ -73,8 +73,8 @@ async def test_a_key_in_use_is_not_replaced_unasked(
     assert (await read(in_use))["CUSTOMER_TAG_KEY"] != "the-key-in-use"
 
 
-async def test_a_stack_that_is_not_there_is_named(sdk: dict[str, str], tmp_path: Path) -> None:
-    """One line, and nothing is written."""
+async def test_a_missing_stack_is_named(sdk: dict[str, str], tmp_path: Path) -> None:
+    """The error is one line, and nothing is written."""
     ran = await imageservice("stack-settings", str(tmp_path), "--stack", "nowhere", environment=sdk)
     assert ran.code == 1
     assert "nowhere" in ran.err
@@ -82,8 +82,8 @@ async def test_a_stack_that_is_not_there_is_named(sdk: dict[str, str], tmp_path:
     assert not await names_in(tmp_path)
 
 
-async def test_a_folder_that_is_not_there_is_named(sdk: dict[str, str], tmp_path: Path) -> None:
-    """Before AWS is asked for anything."""
+async def test_a_missing_folder_is_named(sdk: dict[str, str], tmp_path: Path) -> None:
+    """The error comes before any call of AWS."""
     ran = await imageservice("stack-settings", str(tmp_path / "none"), environment=sdk)
     assert ran.code == 2
     assert "no folder" in ran.err

@@ -1,4 +1,4 @@
-"""A watch that outlives its server."""
+"""A watch across a restart of its server."""
 
 import asyncio
 import signal
@@ -12,7 +12,7 @@ from imageservice.v1 import image_service_pb2 as pb
 
 IDS = 20
 HALF = 10
-# The defaults, 60 times faster: a connection lives for half a minute, and is asked every second whether it does.
+# The defaults, 60 times faster: a connection lives for 30 s and is pinged every second.
 SCALED = {
     "KEEPALIVE_TIME_S": "1",
     "KEEPALIVE_TIMEOUT_S": "0.4",
@@ -25,7 +25,7 @@ SCALED = {
 async def test_a_watch_over_twenty_ids_survives_a_restart_of_its_server(
     embedded_aws: RecordingAws,
 ) -> None:
-    """It sees each current state first, loses nothing that happened meanwhile, and ends OK."""
+    """It reports each current state first, then every change, also those during the restart, and ends OK."""
     seen: list[tuple[str, int]] = []
     all_pending, half_done = asyncio.Event(), asyncio.Event()
 
@@ -49,7 +49,7 @@ async def test_a_watch_over_twenty_ids_survives_a_restart_of_its_server(
         await half_done.wait()
         first.send_signal(signal.SIGTERM)
         assert await first.wait() == 0
-        # While no server runs, the other half ends.
+        # The other half ends while no server runs.
         images.release()
         await stores.notifications(f"{request_id}:2" for request_id in ids + late)
         await running.start_server(**SCALED)

@@ -20,7 +20,7 @@ from harness.aws import DeployStack, RecordingAws, recording_aws
 from harness.distribution import LEVEL_LIMITS_S, distributed, level_of
 from harness.opensearch import opensearch
 from harness.permissions import Permissions, load_template
-from harness.processes import fork_server
+from harness.processes import close_launcher
 from harness.search_engines import Engine, opened, settings_for
 
 # Where the loop may be blocked: the SDK reads its description of a service from disk when a client
@@ -83,6 +83,10 @@ def pytest_collection_finish() -> None:
     freeze_gc()
 
 
+def pytest_sessionfinish() -> None:
+    close_launcher()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _grpc_stays_up() -> Iterator[None]:
     """Keep grpc.aio's polling thread: with its last object it would be joined on a test's event loop."""
@@ -112,10 +116,7 @@ async def embedded_aws(
 ) -> AsyncIterator[RecordingAws]:
     """One AWS for the whole run; at its end, every call that a role made must be allowed by it."""
     record = tmp_path_factory.mktemp("aws") / "calls.jsonl"
-    async with (
-        fork_server() as launcher,
-        recording_aws(record, launcher=launcher, jars=pytestconfig.stash[JARS]) as aws,
-    ):
+    async with recording_aws(record, jars=pytestconfig.stash[JARS]) as aws:
         yield aws
     refused = Permissions.parse(load_template(TEMPLATE)).refused(await aws.recorded())
     assert not refused, f"the roles in {TEMPLATE.name} do not allow: {refused}"

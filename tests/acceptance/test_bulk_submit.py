@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.aws import RecordingAws
-from harness.command import python_path, up
+from harness.command import up
 from harness.origin import origin
+from harness.processes import python_path
 
 THIRD = 50
 COUNT = 3 * THIRD

@@ -18,8 +18,9 @@ import pytest
 import pytest_asyncio
 
 from harness.aws import RecordingAws
-from harness.command import Up, imageservice, python_path, up
+from harness.command import Up, imageservice, up
 from harness.origin import origin
+from harness.processes import python_path
 from harness.worker_group import gone
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -138,15 +139,14 @@ async def test_an_unknown_id(local: Local) -> None:
     assert (ran.code, ran.out) == (1, "")
 
 
-async def test_reconcile_runs_as_the_consumer(local: Local) -> None:
+async def test_an_operators_command_runs_the_consumer(local: Local) -> None:
     """The settings come from the environment or the ready file, and the exit status is the consumer's."""
     ran = await imageservice("reconcile", environment=local.ready["environment"])
     assert ran.code == 0, ran.err
-    for command in ("reconcile", "retry-failed", "redrive"):
-        joined = await imageservice(command, "--ready-file", str(local.up.ready_file))
-        assert joined.code == 0, joined.err
+    joined = await imageservice("redrive", "--ready-file", str(local.up.ready_file))
+    assert joined.code == 0, joined.err
     broken = {**local.ready["environment"], "QUEUE_URL": "", "METRICS_PORT": "none"}
-    assert (await imageservice("reconcile", environment=broken)).code == 2
+    assert (await imageservice("retry-failed", environment=broken)).code == 2
 
 
 async def test_reindex_finds_the_system_by_its_ready_file(local: Local) -> None:
@@ -180,24 +180,6 @@ async def test_a_killed_process_is_restarted(local: Local, role: str) -> None:
     assert ran.code == 0, ran.out + ran.err
 
 
-async def drains(running: Up, number: signal.Signals) -> None:
-    """Send the signal. All processes end in order, with exit code 0, and the ready file is removed."""
-    running.process.send_signal(number)
-    output = await running.all_gone()
-    assert "for the consumers to finish the messages that they hold" in output
-    assert output.endswith("stopped\n")
-    assert await running.process.wait() == 0
-    assert not await asyncio.to_thread(running.ready_file.exists)
-
-
-async def test_one_ctrl_c_drains(embedded_aws: RecordingAws, tmp_path: Path) -> None:
-    prefix = f"c{uuid.uuid4().hex[:10]}"
-    options = ["--aws-endpoint", embedded_aws.endpoint, "--name-prefix", prefix]
-    async with up(tmp_path, *options) as running:
-        await running.ready()
-        await drains(running, signal.SIGINT)
-
-
 async def test_no_child_outlives_up(tmp_path: Path) -> None:
     """If `up` itself is killed, the embedded AWS, the server and the consumers end."""
     async with up(tmp_path) as running:
@@ -225,7 +207,7 @@ async def test_a_killed_embedded_aws_is_replaced_and_sigterm_drains(
             "submit", f"{origin}{PICTURE}", "--watch", address=after["address"]
         )
         assert ran.code == 0, ran.out + ran.err
-        await drains(running, signal.SIGTERM)
+        await running.drain(signal.SIGTERM)
 
 
 async def test_the_demo_ends_as_expected() -> None:

@@ -15,7 +15,7 @@ from aiohttp import web
 
 from cli.local.embedded_aws import client_environment
 from harness.aws_proxy import Forward, ProxiedCall, aws_proxy
-from harness.command import python_path
+from harness.processes import python_path
 from harness.system import System
 from loadtest.run_report.record import RunRecord
 

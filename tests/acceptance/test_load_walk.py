@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness.aws import RecordingAws
-from harness.command import python_path
+from harness.processes import python_path
 from harness.system import System, system
 from loadtest.run_report.record import RunRecord
 

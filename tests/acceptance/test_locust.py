@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from harness.command import ROOT, python_path
 from harness.origin import origin
+from harness.processes import ROOT, python_path
 from harness.reserved_port import ReservedPort, closed_port
 from harness.system import System
 from loadtest.run_report.record import RunRecord

@@ -11,8 +11,9 @@ import pytest
 
 from core.runtime.clock import now_ms
 from harness.aws import RecordingAws
-from harness.command import Ran, imageservice
+from harness.command import imageservice
 from harness.origin import origin
+from harness.processes import Ran
 from harness.searchable import Index, found, index, search_pages
 from harness.system import System, system
 from harness.tables import tables_of

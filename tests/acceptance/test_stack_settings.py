@@ -30,7 +30,7 @@ async def names_in(folder: Path) -> set[str]:
 async def test_the_files_hold_what_pods_need(
     embedded_aws: RecordingAws, sdk: dict[str, str], tmp_path: Path
 ) -> None:
-    """Outputs have the names of settings. The secret has its own file, only its owner reads it, and it stays the same."""
+    """Outputs have the names of settings. The secret is in its own file, for its owner only, and does not change."""
     name = f"s{uuid.uuid4().hex[:10]}"
     stack = await embedded_aws.deploy(name)
     ran = await imageservice("stack-settings", str(tmp_path), "--stack", name, environment=sdk)

@@ -16,7 +16,6 @@ from cli.local.embedded_aws import REGION, client_environment
 from cli.local.stack import StackOutputs, deploy
 from harness.calls import Call
 from harness.embedded_aws import EmbeddedAws, embedded_aws
-from harness.processes import Launcher
 
 ROOT = Path(__file__).parents[2]
 # They ask for queues on either side: the template's, and the one that SNS fills inside the embedded AWS.
@@ -39,8 +38,6 @@ class RecordingAws:
 
     aws: EmbeddedAws
     record: Path
-    launcher: Launcher | None = None
-    """Starts the processes that use this AWS. None outside a test run."""
     real: RealBackends | None = None
 
     @property
@@ -96,9 +93,7 @@ class RecordingAws:
 
 
 @asynccontextmanager
-async def recording_aws(
-    record: Path, *, launcher: Launcher | None = None, jars: Path | None = None
-) -> AsyncIterator[RecordingAws]:
+async def recording_aws(record: Path, *, jars: Path | None = None) -> AsyncIterator[RecordingAws]:
     """Run an AWS that writes the calls of all roles to `record`. `jars` holds the real backends; None is without."""
     path = os.pathsep.join([str(ROOT), str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")])
     async with AsyncExitStack() as stack:
@@ -108,4 +103,4 @@ async def recording_aws(
         environment = {"RECORD_CALLS_TO": str(record), "PYTHONPATH": path}
         environment |= {} if real is None else real.endpoints()
         embedded = embedded_aws(module="harness.recording_aws", extra_environment=environment)
-        yield RecordingAws(await stack.enter_async_context(embedded), record, launcher, real)
+        yield RecordingAws(await stack.enter_async_context(embedded), record, real)

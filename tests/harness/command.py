@@ -1,8 +1,7 @@
-"""The `imageservice` command as a person starts it: a process, its words, its exit code."""
+"""The `imageservice` command as a process: its output and its exit code."""
 
 import asyncio
 import json
-import os
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
@@ -12,88 +11,74 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[2]
-
-
-def python_path() -> dict[str, str]:
-    path = os.pathsep.join([str(ROOT), str(ROOT / "protos"), os.environ.get("PYTHONPATH", "")])
-    return {**os.environ, "PYTHONPATH": path}
-
-
-@dataclass(frozen=True, slots=True)
-class Ran:
-    """A command that has ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def objects(self) -> list[dict[str, Any]]:
-        """What `--json` printed."""
-        return [json.loads(line) for line in self.out.splitlines()]
+from harness.processes import Ran, launcher, python_path
 
 
 async def imageservice(
     *arguments: str,
     address: str | None = None,
-    stdin: str | None = None,
+    stdin: str = "",
     environment: Mapping[str, str] | None = None,
 ) -> Ran:
-    """Run a command to its end."""
+    """Run a command to its end, in a fork."""
     where = {} if address is None else {"IMAGESERVICE_ADDRESS": address}
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "cli.main", *arguments),
-        stdin=DEVNULL if stdin is None else PIPE,
-        stdout=PIPE,
-        stderr=PIPE,
-        env={**python_path(), **where, **(environment or {})},
+    running = await launcher()
+    return await running.run(
+        "cli.main",
+        *arguments,
+        environment={**python_path(), **where, **(environment or {})},
+        stdin=stdin,
     )
-    out, err = await process.communicate(None if stdin is None else stdin.encode())
-    return Ran(process.returncode or 0, out.decode(), err.decode())
 
 
 @dataclass(slots=True)
 class Up:
-    """`imageservice up` as it runs."""
+    """A running `imageservice up`."""
 
     process: Process
     ready_file: Path
-    heard: list[str] = field(default_factory=list)
+    output: list[str] = field(default_factory=list)
 
     async def says(self, words: str) -> None:
-        """Wait for a line that holds `words`, from where the last wait ended."""
+        """Wait for a line that contains `words`, after the line at which the last wait ended."""
         assert self.process.stdout is not None
         while line := (await self.process.stdout.readline()).decode():
-            self.heard.append(line)
+            self.output.append(line)
             if words in line:
                 return
-        raise AssertionError(f"never said {words!r}: {''.join(self.heard)}")
+        raise AssertionError(f"never said {words!r}: {''.join(self.output)}")
 
     async def ready(self) -> dict[str, Any]:
-        """Wait until all is ready for the first time, or anew after its AWS died; the ready file's content."""
+        """Wait until the system is ready, again after its AWS was replaced. Return the content of the ready file."""
         await self.says("Ctrl-C drains")
         return await self.running()
 
     async def running(self) -> dict[str, Any]:
+        """Return the content of the ready file."""
         content: dict[str, Any] = json.loads(await asyncio.to_thread(self.ready_file.read_text))
         return content
 
     async def all_gone(self) -> str:
-        """Wait until no process holds its output any more: it and its children have ended. The last words."""
+        """Wait until `up` and all its children have closed their output. Return the rest of the output."""
         assert self.process.stdout is not None
         return (await self.process.stdout.read()).decode()
 
-    async def stop(self) -> None:
-        if self.process.returncode is None:
-            self.process.send_signal(signal.SIGINT)
-        await self.all_gone()
-        await self.process.wait()
+    async def drain(self, number: signal.Signals) -> None:
+        """Send the signal. All processes end in order, with exit code 0, and the ready file is removed."""
+        self.process.send_signal(number)
+        output = await self.all_gone()
+        assert "for the consumers to finish the messages that they hold" in output
+        assert output.endswith("stopped\n")
+        assert await self.process.wait() == 0
+        assert not await asyncio.to_thread(self.ready_file.exists)
 
 
 @asynccontextmanager
 async def up(folder: Path, *arguments: str, **settings: str) -> AsyncIterator[Up]:
-    """`imageservice up` on a free port with the ready file in `folder`; drained at the end. Not ready yet."""
+    """Start `imageservice up` on a free port, with the ready file in `folder`. It is not ready yet.
+
+    At the end of the block it drains by one Ctrl-C, and the block fails if it does not.
+    """
     ready_file = folder / "ready.json"
     options = ["--address", "127.0.0.1:0", "--ready-file", str(ready_file)]
     loopback = ["--allow-network", "127.0.0.1/32"]
@@ -107,5 +92,10 @@ async def up(folder: Path, *arguments: str, **settings: str) -> AsyncIterator[Up
     running = Up(process, ready_file)
     try:
         yield running
+        if process.returncode is None:
+            await running.drain(signal.SIGINT)
     finally:
-        await running.stop()
+        if process.returncode is None:
+            process.send_signal(signal.SIGINT)
+        await running.all_gone()
+        await process.wait()

@@ -11,7 +11,7 @@ from cli.local.embedded_aws import without_aws
 from consumer.notify.outcome import failed_request_message_of, outcome_of
 from core.model.request import Failure, ImageRequest, State, new_request
 from core.runtime.clock import now_ms
-from harness.command import Ran
+from harness.processes import Ran, launcher
 from harness.stores import Stores
 from harness.system import System
 from harness.tables import tables_of
@@ -85,9 +85,8 @@ class Failures:
             "CUSTOMER_SHARDS": str(self.shards),
             "LOG_LEVEL": "error",
         }
-        launcher = self.running.aws.launcher
-        assert launcher is not None
-        return await launcher.run("consumer", "retry-failed", *arguments, environment=environment)
+        running = await launcher()
+        return await running.run("consumer", "retry-failed", *arguments, environment=environment)
 
     async def reopened(self, *, but: Collection[str] = ()) -> set[str]:
         """Return the ids of requests that are PENDING again, except `but`. Each was sent once. Empties the queue."""

@@ -27,8 +27,8 @@ PRELOADED = (
 )
 """gRPC is imported and not started, so no thread is lost in a fork."""
 REQUEST_BYTES = 200_000
-FDS = 4
-"""Of a request: standard output, standard error, the parent pipe, and the pipe for the pid and the exit code."""
+FDS = 5
+"""Of a request: the three standard streams, the parent pipe, and the pipe for the pid and the exit code."""
 
 
 @dataclass(slots=True)
@@ -52,23 +52,23 @@ class ForkServer:
                 request, fds, _, _ = socket.recv_fds(self.control, REQUEST_BYTES, FDS)
                 if not request:
                     return None
-                command = self._fork(json.loads(request), *fds)
+                command = self._fork(json.loads(request), fds[:3], *fds[3:])
                 if command is not None:
                     return command
 
     def _fork(
-        self, request: dict[str, object], out: int, err: int, pipe: int, status: int
+        self, request: dict[str, object], streams: list[int], pipe: int, status: int
     ) -> list[str] | None:
         pid = os.fork()
         if pid:
             os.write(status, b"%d\n" % pid)
             self.statuses[os.pidfd_open(pid)] = (pid, status)
-            for fd in (out, err, pipe):
+            for fd in (*streams, pipe):
                 os.close(fd)
             return None
         self.control.close()
-        os.dup2(out, 1)
-        os.dup2(err, 2)
+        for number, fd in enumerate(streams):
+            os.dup2(fd, number)
         os.dup2(pipe, 3, inheritable=False)
         os.closerange(4, os.sysconf("SC_OPEN_MAX"))
         os.environ.clear()

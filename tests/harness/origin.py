@@ -111,7 +111,7 @@ async def origin(
         served.serve_body(f"/bodies/{name}", body, "application/octet-stream")
     app = create_app(SAMPLE_FOLDER)
     app.router.add_route("*", "/{path:.*}", served.handle)
-    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()

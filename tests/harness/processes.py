@@ -5,16 +5,38 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 from asyncio import StreamReader
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Protocol, Self
 
 from core.runtime.parent_watch import parent_pipe
-from harness.command import ROOT, Ran, python_path
+
+ROOT = Path(__file__).parents[2]
+
+
+def python_path() -> dict[str, str]:
+    """Return the environment of a Python process that imports the project."""
+    path = os.pathsep.join([str(ROOT), str(ROOT / "protos"), os.environ.get("PYTHONPATH", "")])
+    return {**os.environ, "PYTHONPATH": path}
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """A process that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def objects(self) -> list[dict[str, Any]]:
+        """What `--json` printed."""
+        return [json.loads(line) for line in self.out.splitlines()]
 
 
 class Process(Protocol):
@@ -65,9 +87,30 @@ class Capture(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Launcher:
-    """Starts modules of the system by a fork server."""
+    """Starts modules of the system in forks of one process that has imported them."""
 
     control: socket.socket
+    server: "subprocess.Popen[bytes]"
+
+    @classmethod
+    def open(cls) -> Self:
+        """Start the fork server. It accepts requests while it still imports."""
+        environment = python_path()
+        environment["PYTHONPATH"] += f"{os.pathsep}{ROOT / 'tests'}"
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            server = subprocess.Popen(
+                [sys.executable, "-m", "harness.fork_server", str(theirs.fileno())],
+                env=environment,
+                pass_fds=(theirs.fileno(),),
+                # Ctrl-C in the terminal is for pytest. The processes end when the parent pipe closes.
+                start_new_session=True,
+            )
+        return cls(ours, server)
+
+    def close(self) -> None:
+        self.control.close()
+        self.server.wait()
 
     async def start(
         self,
@@ -76,17 +119,19 @@ class Launcher:
         environment: Mapping[str, str],
         pipe: int,
         capture: Capture = Capture.NOTHING,
+        stdin: str = "",
     ) -> ForkedProcess:
         """Run a module as `python -m` does. `pipe` is the reading end of the parent pipe."""
         request = json.dumps({"command": [module, *arguments], "environment": dict(environment)})
         status, status_end = os.pipe()
         out, out_end = os.pipe() if capture is not Capture.NOTHING else (None, os.dup(1))
         err, err_end = os.pipe() if capture is Capture.BOTH else (None, os.dup(2))
+        given = await asyncio.to_thread(_file_of, stdin)
         try:
-            fds = [out_end, err_end, pipe, status_end]
+            fds = [given, out_end, err_end, pipe, status_end]
             await asyncio.to_thread(socket.send_fds, self.control, [request.encode()], fds)
         finally:
-            for fd in (status_end, out_end, err_end):
+            for fd in (given, status_end, out_end, err_end):
                 os.close(fd)
         reports = await _reader(status)
         pid = int(await reports.readline())
@@ -95,16 +140,48 @@ class Launcher:
         stderr = None if err is None else await _reader(err)
         return ForkedProcess(pid, stdout, stderr, exit_code)
 
-    async def run(self, module: str, *arguments: str, environment: Mapping[str, str]) -> Ran:
+    async def run(
+        self, module: str, *arguments: str, environment: Mapping[str, str], stdin: str = ""
+    ) -> Ran:
         """Run a module to its end."""
         with parent_pipe() as pipe:
             process = await self.start(
-                module, *arguments, environment=environment, pipe=pipe, capture=Capture.BOTH
+                module,
+                *arguments,
+                environment=environment,
+                pipe=pipe,
+                capture=Capture.BOTH,
+                stdin=stdin,
             )
             assert process.stdout is not None
             assert process.stderr is not None
             out, err = await asyncio.gather(process.stdout.read(), process.stderr.read())
             return Ran(await process.wait(), out.decode(), err.decode())
+
+
+_launchers: list[Launcher] = []
+"""At most one; a test run that starts no process has none."""
+
+
+async def launcher() -> Launcher:
+    """Return the launcher of this test run."""
+    if not _launchers:
+        _launchers.append(await asyncio.to_thread(Launcher.open))
+    return _launchers[0]
+
+
+def close_launcher() -> None:
+    """End the fork server, at the end of the test run."""
+    while _launchers:
+        _launchers.pop().close()
+
+
+def _file_of(text: str) -> int:
+    """Return a descriptor of a file in memory with this text, to be read from its start."""
+    fd = os.memfd_create("stdin")
+    os.write(fd, text.encode())
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fd
 
 
 async def _exit_code(reports: StreamReader) -> int:
@@ -119,22 +196,3 @@ async def _reader(fd: int) -> StreamReader:
         lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(fd, "rb", buffering=0)
     )
     return reader
-
-
-@asynccontextmanager
-async def fork_server() -> AsyncIterator[Launcher]:
-    """Start a fork server, which accepts requests while it still imports. It ends with the block."""
-    environment = python_path()
-    environment["PYTHONPATH"] += f"{os.pathsep}{ROOT / 'tests'}"
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with ours:
-        with theirs:
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "harness.fork_server", str(theirs.fileno())),
-                env=environment,
-                pass_fds=(theirs.fileno(),),
-                # Ctrl-C in the terminal is for pytest. The processes end when the parent pipe closes.
-                start_new_session=True,
-            )
-        yield Launcher(ours)
-    await process.wait()

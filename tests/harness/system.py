@@ -17,7 +17,7 @@ from cli.local.stack import StackOutputs
 from cli.local.system import Cancelled, cancel_on, search_engine
 from core.runtime.parent_watch import parent_pipe
 from harness.aws import RecordingAws
-from harness.processes import Capture, Process
+from harness.processes import Capture, Process, launcher
 from harness.reserved_port import ReservedPort
 from imageservice.v1 import image_service_pb2 as pb
 from imageservice.v1 import image_service_pb2_grpc
@@ -143,8 +143,7 @@ class System:
         capture: bool = False,
     ) -> Process:
         assert self.leash is not None
-        assert self.aws.launcher is not None
-        process = await self.aws.launcher.start(
+        process = await (await launcher()).start(
             module,
             *arguments,
             environment={**without_aws(os.environ), **self._environment(role or module, settings)},

@@ -40,8 +40,14 @@ Origin = Annotated[
 Hosts = Annotated[
     int, typer.Option(min=1, max=200, help="Loopback addresses of the origin that is started.")
 ]
-Patience = Annotated[
-    float, typer.Option(min=1, help="Seconds without progress after which waiting ends.")
+ProgressTimeout = Annotated[
+    float,
+    typer.Option(
+        "--progress-timeout",
+        "--patience",
+        min=1,
+        help="Seconds without progress after which waiting ends.",
+    ),
 ]
 Note = Annotated[str, typer.Option(help="A sentence about the system, for the report.")]
 Sample = Annotated[
@@ -99,7 +105,7 @@ def million(
     consumers: Consumers = 1,
     origin: Origin = None,
     hosts: Hosts = 16,
-    patience: Patience = 120.0,
+    progress_timeout: ProgressTimeout = 120.0,
     note: Note = "",
     sample: Sample = None,
     report: Report = Path("million-report"),
@@ -119,7 +125,7 @@ def million(
         streams=streams,
         unary=unary,
         watch=watch,
-        patience=patience,
+        progress_timeout=progress_timeout,
         note=note,
     )
     target = Target(
@@ -154,7 +160,7 @@ def walk(
     consumers: Consumers = 1,
     origin: Origin = None,
     hosts: Hosts = 16,
-    patience: Patience = 120.0,
+    progress_timeout: ProgressTimeout = 120.0,
     note: Note = "",
     sample: Sample = None,
     report: Report = Path("walk-report"),
@@ -165,7 +171,9 @@ def walk(
     another customer, and no page token of one customer is accepted for another. Needs only the public contract.
     """
     selected = frozenset(only) if only else EVERYTHING
-    settings = WalkSettings(requests, customers, rate, at_once, streams, patience, note, selected)
+    settings = WalkSettings(
+        requests, customers, rate, at_once, streams, progress_timeout, note, selected
+    )
     target = Target(
         address, ready_file, up, consumers, tuple(origin or ()), hosts, _sampled(sample or [])
     )

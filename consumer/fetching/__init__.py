@@ -1,1 +1,1 @@
-"""Fetching on a stranger's behalf: one attempt, within limits, to addresses that may be talked to."""
+"""Downloads from untrusted origins: one attempt, within limits, to allowed addresses only."""

@@ -28,7 +28,7 @@ MAX_IDLE_CONNECTIONS = 128
 
 
 class Endpoint(NamedTuple):
-    """What a connection serves. `host` is the name that was looked up; `scheme` decides on TLS."""
+    """The endpoint of a connection. `host` is the name that was looked up; `scheme` decides on TLS."""
 
     scheme: str
     host: str

@@ -100,7 +100,7 @@ def next_revision(revision: int) -> int:
 
 
 class MessageStatus(Enum):
-    """What a message means for its request's row."""
+    """The meaning of a message for the row of its request."""
 
     OPEN = auto()
     """The request is PENDING at this message's revision."""
@@ -122,7 +122,7 @@ def message_status(request: ImageRequest | None, message_revision: int) -> Messa
 
 
 class ResubmitResult(Enum):
-    """What a submit under an existing id means."""
+    """The meaning of a submit with an existing id."""
 
     CONFLICT = auto()
     """The id was accepted with different content."""

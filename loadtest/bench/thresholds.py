@@ -12,7 +12,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """What the median of a figure must reach, in the unit of the figure. Limits are inclusive.
+    """The limits for the median of a figure, in its unit. Limits are inclusive.
 
     `limit` is required, `target` is what we aim at. With `at_least`, larger is better.
     """

@@ -44,7 +44,7 @@ class RunSettings:
     unary: bool
     watch: bool
     """Use WatchRequest even if notifications are available."""
-    patience: float
+    progress_timeout: float
     """Seconds without progress after which waiting ends, and for which a failing read is repeated."""
     note: str
     """A sentence of the user about the system, for the report."""
@@ -112,7 +112,9 @@ class Run:
             if self.aws is None
             else TableLookup(self.aws, self.items)
         )
-        return Verifier(self.verification, lookup, self.aws, self.settings.patience, self.bar)
+        return Verifier(
+            self.verification, lookup, self.aws, self.settings.progress_timeout, self.bar
+        )
 
     async def _load(self) -> None:
         scheduler = Scheduler(self.ledger, self.items.total, window=self.settings.window)
@@ -149,7 +151,7 @@ class Run:
         return [StreamSender(self.stub, scheduler, router) for _ in range(self.settings.streams)]
 
     async def _sample_until_ended(self, tasks: list[asyncio.Task[None]]) -> None:
-        """Sample until all items ended, a task failed, or there was no progress for `patience` seconds."""
+        """Sample until all items ended, a task failed, or there was no progress for `progress_timeout` seconds."""
         last, since = -1, time.monotonic()
         while True:
             await self._sample()
@@ -162,20 +164,20 @@ class Run:
             all_ended = self.ledger.ended >= self.ledger.acknowledged
             if self.ledger.answered >= self.items.total and all_ended:
                 return
-            if time.monotonic() - since > self.settings.patience:
+            if time.monotonic() - since > self.settings.progress_timeout:
                 self.recorder.error("no progress")
                 return
             await asyncio.sleep(SAMPLE_S)
 
     async def _wait_for_empty_queues(self, listener: CompletionListener) -> None:
-        """Wait until the queues are empty or `patience` ends. A waiting message could still duplicate an item."""
+        """Wait for empty queues, at most `progress_timeout`. A waiting message could still duplicate an item."""
         if self.aws is None:
             return
         empty, since = 0, time.monotonic()
         while empty < EMPTY_READINGS:
             depths = (await queue_depth(self.aws, self.aws.queue_url), await listener.backlog())
             empty = empty + 1 if depths == (_EMPTY, _EMPTY) else 0
-            if time.monotonic() - since > self.settings.patience:
+            if time.monotonic() - since > self.settings.progress_timeout:
                 self.recorder.error("queue not empty")
                 return
             await asyncio.sleep(SAMPLE_S)

@@ -190,7 +190,7 @@ class Verifier:
     verification: Verification
     lookup: Lookup
     aws: AwsAccess | None
-    patience: float
+    progress_timeout: float
     """Seconds for which a failing read is repeated."""
     bar: ProgressBar
 
@@ -208,7 +208,7 @@ class Verifier:
     async def verify(self, before: RowCounts | None) -> None:
         """Check everything. `before` holds the row counts before the run.
 
-        Raises the error of the last read if reads fail for longer than `patience`.
+        Raises the error of the last read if reads fail for longer than `progress_timeout`.
         """
         ledger = self.verification.ledger
         self.bar.begin("looked up", ledger.acknowledged)
@@ -234,7 +234,7 @@ class Verifier:
     def _retrying(self) -> AsyncRetrying:
         return AsyncRetrying(
             retry=retry_if_exception_type((grpc.aio.AioRpcError, *AWS_ERRORS)),
-            stop=stop_after_delay(self.patience),
+            stop=stop_after_delay(self.progress_timeout),
             wait=_WAIT,
             reraise=True,
         )

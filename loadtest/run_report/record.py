@@ -88,7 +88,7 @@ class Table:
 class Verdict:
     passed: bool
     sentences: tuple[str, ...] = ()
-    """What was verified, or what is wrong."""
+    """A verified fact, or a fault."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,7 +69,7 @@ async def _available(
     if Selection.SEARCH not in settings.only:
         return settings.only
     try:
-        available = await has_search(stub, customer, settings.patience)
+        available = await has_search(stub, customer, settings.progress_timeout)
     except grpc.aio.AioRpcError as error:
         raise CannotStart(f"a search failed: {error.code().name}: {error.details()}") from None
     selected = settings.only if available else settings.only - {Selection.SEARCH}

@@ -29,7 +29,7 @@ class CustomerWalks:
     stub: "pb_grpc.ImageServiceAsyncStub"
     items: WalkItems
     selected: frozenset[Selection]
-    patience: float
+    progress_timeout: float
     submitter: SteadySubmitter
     snapshots: SnapshotReader
     verification: Verification
@@ -39,13 +39,13 @@ class CustomerWalks:
         """Read all selected lists of customer number `at`. Raises AioRpcError."""
         snapshot = await self._snapshot(at)
         times = [entry.created for entry in snapshot.requests.values()]
-        searches = Searches(self.stub, self.patience)
+        searches = Searches(self.stub, self.progress_timeout)
         for query in list_queries(at, self.items.customer_at(at), times, self.selected):
             if query.kind in SEARCHES:
                 async for walk, required in searches.walks(query, snapshot):
                     await self._check(at, walk, snapshot, required)
                 continue
-            walk, current = await read_list(self.stub, query, self.patience), snapshot
+            walk, current = await read_list(self.stub, query, self.progress_timeout), snapshot
             if query.kind == PENDING:
                 later = await self.snapshots.read(snapshot.pending())
                 current = snapshot.without_ended(later)
@@ -81,7 +81,7 @@ class CustomerWalks:
     async def _token_of_short_page(self, query: ListQuery) -> str:
         """Return the token of a page of one entry; empty if the list has fewer than two entries."""
         request = replace(query, page_size=1).first_page()
-        token, _ = await with_retries(self.patience, partial(read_page, self.stub, request))
+        token, _ = await with_retries(self.progress_timeout, partial(read_page, self.stub, request))
         return token
 
     async def _is_rejected(self, token: str, query: ListQuery) -> bool:
@@ -89,7 +89,7 @@ class CustomerWalks:
         request = query.first_page()
         request.page_token = token
         try:
-            await with_retries(self.patience, partial(read_page, self.stub, request))
+            await with_retries(self.progress_timeout, partial(read_page, self.stub, request))
         except grpc.aio.AioRpcError as error:
             if error.code() is grpc.StatusCode.INVALID_ARGUMENT:
                 return True

@@ -27,11 +27,11 @@ class Walk:
 
 
 async def read_list(
-    stub: "pb_grpc.ImageServiceAsyncStub", query: ListQuery, patience: float
+    stub: "pb_grpc.ImageServiceAsyncStub", query: ListQuery, progress_timeout: float
 ) -> Walk:
-    """Read all pages. Raises AioRpcError if a page fails for longer than `patience` seconds."""
+    """Read all pages. Raises AioRpcError if a page fails for longer than `progress_timeout` seconds."""
     walk = Walk(query)
-    async for token, entries in _pages(stub, query, patience, walk.seconds):
+    async for token, entries in _pages(stub, query, progress_timeout, walk.seconds):
         walk.entries += entries
         walk.first_token = walk.first_token or token
     return walk
@@ -40,7 +40,7 @@ async def read_list(
 async def _pages(
     stub: "pb_grpc.ImageServiceAsyncStub",
     query: ListQuery,
-    patience: float,
+    progress_timeout: float,
     seconds: list[float],
 ) -> AsyncIterator[tuple[str, Sequence[Entry]]]:
     request = query.first_page()
@@ -52,7 +52,7 @@ async def _pages(
             seconds.append(time.monotonic() - began)
             return page
 
-        token, entries = await with_retries(patience, call)
+        token, entries = await with_retries(progress_timeout, call)
         yield token, entries
         if not token:
             return

@@ -20,11 +20,11 @@ _RETRYABLE = frozenset(
 )
 
 
-async def with_retries(patience: float, call: Callable[[], Awaitable[T]]) -> T:
-    """Repeat the call for up to `patience` seconds. Then raises the error of the last attempt."""
+async def with_retries(progress_timeout: float, call: Callable[[], Awaitable[T]]) -> T:
+    """Repeat the call for up to `progress_timeout` seconds. Then raises the error of the last attempt."""
     retrying = AsyncRetrying(
         retry=retry_if_exception(_is_transient),
-        stop=stop_after_delay(patience),
+        stop=stop_after_delay(progress_timeout),
         wait=wait_random_exponential(multiplier=RETRY_S, max=MAX_RETRY_S),
         reraise=True,
     )

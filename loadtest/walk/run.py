@@ -38,7 +38,7 @@ class WalkSettings:
     at_once: int
     """Customers whose lists are read concurrently."""
     streams: int
-    patience: float
+    progress_timeout: float
     """Seconds without progress after which waiting ends, and for which a failing call is repeated."""
     note: str
     """A sentence of the user about the system, for the report."""
@@ -82,9 +82,9 @@ class Run:
         self.recorder = Recorder((ACKNOWLEDGE, *STAGES))
         self.verification = Verification(self.items)
         self._figures = Figures(self.recorder)
-        patience = self.settings.patience
-        self._submitter = SteadySubmitter(self.stub, self.items, self.recorder, patience)
-        self._snapshots = SnapshotReader(self.stub, self.items, patience)
+        progress_timeout = self.settings.progress_timeout
+        self._submitter = SteadySubmitter(self.stub, self.items, self.recorder, progress_timeout)
+        self._snapshots = SnapshotReader(self.stub, self.items, progress_timeout)
 
     async def execute(self) -> None:
         """Raises errors that end the run; `record` then describes the part that was done."""
@@ -97,7 +97,7 @@ class Run:
                 self.recorder,
                 self.bar,
                 streams=settings.streams,
-                patience=settings.patience,
+                progress_timeout=settings.progress_timeout,
             )
             await self._wait_until_some_ended()
             await self._walk_while_submitting()
@@ -149,7 +149,7 @@ class Run:
             stub=self.stub,
             items=self.items,
             selected=self.selected,
-            patience=self.settings.patience,
+            progress_timeout=self.settings.progress_timeout,
             submitter=self._submitter,
             snapshots=self._snapshots,
             verification=self.verification,

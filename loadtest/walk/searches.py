@@ -16,11 +16,13 @@ REPEAT_S = 0.5
 """Delay before a search is repeated. OpenSearch refreshes an index once per second."""
 
 
-async def has_search(stub: "pb_grpc.ImageServiceAsyncStub", customer: str, patience: float) -> bool:
+async def has_search(
+    stub: "pb_grpc.ImageServiceAsyncStub", customer: str, progress_timeout: float
+) -> bool:
     """Return whether the server has a search engine. Raises AioRpcError if the engine does not answer."""
     request = ListQuery(SEARCH, customer, 1).first_page()
     try:
-        await with_retries(patience, partial(read_page, stub, request))
+        await with_retries(progress_timeout, partial(read_page, stub, request))
     except grpc.aio.AioRpcError as error:
         if error.code() is grpc.StatusCode.UNIMPLEMENTED:
             return False
@@ -31,9 +33,9 @@ async def has_search(stub: "pb_grpc.ImageServiceAsyncStub", customer: str, patie
 class Searches:
     """Remembers found images, which every later search must find again."""
 
-    def __init__(self, stub: "pb_grpc.ImageServiceAsyncStub", patience: float) -> None:
+    def __init__(self, stub: "pb_grpc.ImageServiceAsyncStub", progress_timeout: float) -> None:
         self._stub = stub
-        self._patience = patience
+        self._progress_timeout = progress_timeout
         self._found: dict[str, Entry] = {}
 
     async def walks(
@@ -42,19 +44,19 @@ class Searches:
         """Repeat the search, and yield each walk with the ids that it must contain.
 
         A walk must contain what earlier ones found. The last walk must also contain all expected ids of the snapshot.
-        It is the one that contains them all, or the one after `patience` seconds without progress. Raises AioRpcError.
+        It is the one that contains them all, or the one after `progress_timeout` seconds. Raises AioRpcError.
         """
         wanted, clock = snapshot.expected(query), asyncio.get_running_loop()
         fewest, since = len(wanted), clock.time()
         while True:
             required = Snapshot(self._found).expected(query)
-            walk = await read_list(self._stub, query, self._patience)
+            walk = await read_list(self._stub, query, self._progress_timeout)
             found = {entry.request_id: entry for entry in walk.entries}
             self._found |= found
             missing = len(wanted - found.keys())
             if missing < fewest:
                 fewest, since = missing, clock.time()
-            if not missing or clock.time() - since > self._patience:
+            if not missing or clock.time() - since > self._progress_timeout:
                 yield walk, required | wanted
                 return
             yield walk, required

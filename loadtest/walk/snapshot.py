@@ -90,16 +90,16 @@ class Snapshot:
 
 
 class NotEnded(Exception):
-    """A request did not end within the patience of the run."""
+    """A request did not end within the progress timeout of the run."""
 
 
 class SnapshotReader:
     def __init__(
-        self, stub: "pb_grpc.ImageServiceAsyncStub", items: WalkItems, patience: float
+        self, stub: "pb_grpc.ImageServiceAsyncStub", items: WalkItems, progress_timeout: float
     ) -> None:
         self._stub = stub
         self._items = items
-        self._patience = patience
+        self._progress_timeout = progress_timeout
 
     async def read(self, request_ids: Iterable[str]) -> Snapshot:
         """Read acknowledged requests. Raises AioRpcError if one cannot be read."""
@@ -113,7 +113,7 @@ class SnapshotReader:
         """Raises NotEnded."""
         request_id = self._items.request_id(number)
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(self._progress_timeout):
                 while (await self._status(request_id)).state not in TERMINAL:  # noqa: ASYNC110  the server has no Event
                     await asyncio.sleep(POLL_S)
         except TimeoutError:
@@ -130,4 +130,4 @@ class SnapshotReader:
             response = await self._stub.GetStatus(request, timeout=CALL_TIMEOUT_S)
             return request_entry(response.request)
 
-        return await with_retries(self._patience, call)
+        return await with_retries(self._progress_timeout, call)

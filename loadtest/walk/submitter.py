@@ -23,7 +23,7 @@ POLL_S = 0.5
 
 
 class NotSubmitted(Exception):
-    """The service rejected requests, or acknowledged none within the patience of the run."""
+    """The service rejected requests, or acknowledged none within the progress timeout of the run."""
 
 
 async def submit_all(
@@ -33,7 +33,7 @@ async def submit_all(
     bar: ProgressBar,
     *,
     streams: int,
-    patience: float,
+    progress_timeout: float,
 ) -> None:
     """Submit `items.total` items over streams and wait until all are acknowledged. Raises NotSubmitted."""
     ledger = Ledger(items.total)
@@ -44,7 +44,7 @@ async def submit_all(
     senders = [StreamSender(stub, scheduler, router).run() for _ in range(streams)]
     tasks = [asyncio.create_task(each) for each in (scheduler.feed(None), *senders)]
     try:
-        await _wait_until_answered(ledger, tasks, items.total, bar, patience)
+        await _wait_until_answered(ledger, tasks, items.total, bar, progress_timeout)
     finally:
         await cancel_all(tasks)
     if ledger.rejected:
@@ -52,7 +52,11 @@ async def submit_all(
 
 
 async def _wait_until_answered(
-    ledger: Ledger, tasks: list[asyncio.Task[None]], total: int, bar: ProgressBar, patience: float
+    ledger: Ledger,
+    tasks: list[asyncio.Task[None]],
+    total: int,
+    bar: ProgressBar,
+    progress_timeout: float,
 ) -> None:
     last, since = -1, time.monotonic()
     while ledger.answered < total:
@@ -61,7 +65,7 @@ async def _wait_until_answered(
                 task.result()
         if ledger.answered != last:
             last, since = ledger.answered, time.monotonic()
-        if time.monotonic() - since > patience:
+        if time.monotonic() - since > progress_timeout:
             raise NotSubmitted(f"{total - ledger.answered:,} requests were not answered")
         bar.show(ledger.answered)
         await asyncio.sleep(POLL_S)
@@ -76,12 +80,12 @@ class SteadySubmitter:
         stub: "pb_grpc.ImageServiceAsyncStub",
         items: WalkItems,
         recorder: Recorder,
-        patience: float,
+        progress_timeout: float,
     ) -> None:
         self._stub = stub
         self._items = items
         self._recorder = recorder
-        self._patience = patience
+        self._progress_timeout = progress_timeout
         self._acknowledged: list[tuple[int, float]] = []
         self._slots = asyncio.Semaphore(MAX_CALLS)
 
@@ -95,7 +99,7 @@ class SteadySubmitter:
         return [number for number, at in self._acknowledged if at < before]
 
     async def submit(self, rate: float) -> None:
-        """Submit until cancelled. Raises the error of a call that fails for longer than the patience."""
+        """Submit until cancelled. Raises the error of a call that fails for longer than the progress timeout."""
         schedule = Schedule(time.monotonic(), rate)
         number = 0
         async with asyncio.TaskGroup() as group:
@@ -112,7 +116,7 @@ class SteadySubmitter:
             call = partial(
                 self._stub.SubmitImage, image_of(self._items, number), timeout=CALL_TIMEOUT_S
             )
-            await with_retries(self._patience, call)
+            await with_retries(self._progress_timeout, call)
         finally:
             self._slots.release()
         self._recorder.count("acknowledged")

@@ -1,7 +1,7 @@
 """Compares the entries of a list with the snapshot that was read before.
 
 missing     in the snapshot and not listed; or found by an earlier search and not found again; or COMPLETED and not
-            found within the patience of the run
+            found within the progress timeout of the run
 repeated    listed more than once
 foreign     of another customer, or never submitted
 state       listed in a state or format, or outside of the span, that the list does not contain

@@ -57,7 +57,7 @@ async def swap_alias(
     Raises SearchRejected if the alias was not moved. After any other SearchUnavailable it may have been, or may yet be.
     """
     actions: list[dict[str, Any]] = [{"remove": {"index": index, "alias": alias}} for index in old]
-    # If somebody removed the own alias, by `abort_swap`, the swap must fail.
+    # If `abort_swap` has removed the own alias, the swap must fail.
     actions.append({"remove": {"index": new, "alias": own_alias, "must_exist": True}})
     actions.append({"add": {"index": new, "alias": alias, "is_write_index": True}})
     await client.call(

@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 _POLL_S = 0.1
-_PATIENCE_S = 300.0
+_TIMEOUT_S = 300.0
 
 
 class MetricsPage:
@@ -45,7 +45,7 @@ class MetricsPage:
 
     async def until_ready(self, check: Callable[[], None]) -> None:
         """Wait until it answers. `check` raises if the process has ended. Raises TimeoutError."""
-        async with asyncio.timeout(_PATIENCE_S):
+        async with asyncio.timeout(_TIMEOUT_S):
             while True:
                 check()
                 try:
@@ -59,10 +59,10 @@ class MetricsPage:
         """Wait until `count` requests are COMPLETED and no message is in flight. Raises as `until_ready`."""
         finished = 0
         try:
-            async with asyncio.timeout(_PATIENCE_S):
+            async with asyncio.timeout(_TIMEOUT_S):
                 while (finished := await self._finished()) < count:
                     check()
                     await asyncio.sleep(_POLL_S)
         except TimeoutError:
-            text = f"{finished} of {count} requests are COMPLETED after {_PATIENCE_S:g} s"
+            text = f"{finished} of {count} requests are COMPLETED after {_TIMEOUT_S:g} s"
             raise TimeoutError(text) from None

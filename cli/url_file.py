@@ -83,11 +83,11 @@ async def _read_available(descriptor: int) -> bytes:
     reads a regular file, because epoll does not accept one.
     """
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        await _read_urls(descriptor)
+        await _wait_until_readable(descriptor)
     return await asyncio.to_thread(os.read, descriptor, CHUNK_BYTES)
 
 
-async def _read_urls(descriptor: int) -> None:
+async def _wait_until_readable(descriptor: int) -> None:
     loop = asyncio.get_running_loop()
     readable = asyncio.Event()
     try:

@@ -13,8 +13,6 @@ MIB = 1024 * 1024
 
 
 class RequestQueuesSettings(QueueSettings):
-    """The queue of requests and the two queues behind it."""
-
     failed_requests_queue_url: QueueUrl = Field(
         validation_alias=AliasChoices("failed_requests_queue_url", "dead_letter_queue_url"),
         description="SQS queue that holds a record of each FAILED request (stack output FailedRequestsQueueUrl).",

@@ -2,15 +2,16 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Annotated
 
 import typer
 
 from cli import arguments, url_file
 from cli.arguments import AddressOption, CustomerOption, JsonOption, parse_labels
-from cli.client.client import connect
+from cli.client.client import Client, connect
 from cli.client.submit_stream import MAX_UNANSWERED_ITEMS, open_submit_stream
 from cli.commands.bulk_submit import BulkSubmit
 from cli.errors import CommandFailed, Stopped, UsageError
@@ -63,19 +64,19 @@ def submit(
     chosen = _only_id(chosen_id, given, file)
     labelled, stats = parse_labels(given_labels or []), SubmitStats()
     with _report(given, file, stats, to_json=to_json) as report:
-        run = _submit(
-            where,
-            _all(given, file),
-            report,
-            stats,
+        create = partial(
+            BulkSubmit,
             customer=customer,
-            chosen_id=chosen,
+            report=report,
+            request_id=chosen,
             labels=labelled,
             watch=watch,
-            many=file is not None,
+            stats=stats,
         )
         try:
-            submission = asyncio.run(run)
+            submission = asyncio.run(
+                _submit(where, _all(given, file), create, many=file is not None)
+            )
         except KeyboardInterrupt:
             raise Stopped(stats.progress_summary) from None
     _judge(submission, file)
@@ -115,21 +116,10 @@ def _judge(submission: BulkSubmit, file: str | None) -> None:
 
 
 async def _submit(
-    server: str,
-    urls: AsyncIterator[str],
-    report: Callable[[RequestView], None],
-    stats: SubmitStats,
-    *,
-    customer: str,
-    chosen_id: str | None,
-    labels: Mapping[str, str],
-    watch: bool,
-    many: bool,
+    server: str, urls: AsyncIterator[str], create: Callable[[Client], BulkSubmit], *, many: bool
 ) -> BulkSubmit:
     async with connect(server) as client, open_submit_stream(client) as stream:
-        submission = BulkSubmit(
-            client, customer, report, request_id=chosen_id, labels=labels, watch=watch, stats=stats
-        )
+        submission = create(client)
         if many:
             submission.submits, submission.at_once = stream, MAX_UNANSWERED_ITEMS
         try:

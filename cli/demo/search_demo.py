@@ -43,7 +43,6 @@ def searches(published: Sequence[Result]) -> Iterator[Search]:
 
 
 def _by_label(published: Sequence[Result]) -> Search:
-    """A set of images, in two formats."""
     labels = " ".join(f"--label {key}={value}" for key, value in GOOD_LABELS.items())
     formats = " ".join(f"--format {name.lower()}" for name in FORMATS)
     return Search(

@@ -40,8 +40,6 @@ class TextReport:
 
 
 class JsonReport:
-    """One JSON object per line."""
-
     def __init__(self, file: TextIO) -> None:
         self._file = file
 

@@ -65,7 +65,6 @@ class BoundedHandler(PayloadErrorHandler):
         return not unread.poll(0)
 
     def set_response_params(self, **params: Any) -> None:
-        """Prepare for the next response."""
         self.has_received = self._idle = False
         self._body = None
         self._body_bytes = self._non_body_bytes = 0

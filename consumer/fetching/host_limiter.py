@@ -139,7 +139,6 @@ class HostLimiter:
 
     @property
     def idle_schedules(self) -> int:
-        """Number of schedules kept for other hosts."""
         return len(self._idle_schedules)
 
     def is_free(self, host: str) -> bool:

@@ -21,7 +21,6 @@ import sys
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import structlog
 
@@ -32,7 +31,7 @@ from consumer.jobs.queue_reader import open_queue_reader
 from consumer.jobs.stale_scan import Checkpoint, StaleScan
 from consumer.notify.finalize import fail_request
 from consumer.settings import ConsumerSettings
-from core.aws.client import call
+from core.aws.client import Aws, call
 from core.aws.sqs import IncomingMessage, SqsQueue
 from core.dynamodb.tables import ConditionNotMet
 from core.errors import RequestRejected, Undeliverable
@@ -41,9 +40,6 @@ from core.model.request import ImageRequest
 from core.resilience.rate_limiter import RateLimiter
 from core.runtime.clock import now_ms
 from core.runtime.signals import run_until_signal
-
-if TYPE_CHECKING:
-    from types_aiobotocore_cloudwatch import CloudWatchClient
 
 _COUNTS = (
     "ApproximateNumberOfMessages",
@@ -108,7 +104,7 @@ COMMAND = Command(
 async def _reconcile(settings: ConsumerSettings, arguments: argparse.Namespace) -> int:
     async with open_clients(settings) as clients:
         stats = await _fail_dlq_requests(clients, settings.dlq_url)
-        age = await _oldest_message_age_s(clients.queue, clients.aws.cloudwatch, settings.queue_url)
+        age = await _oldest_message_age_s(clients, settings.queue_url)
         checkpoint = Checkpoint(arguments.checkpoint, arguments.segments)
         scan = StaleScan(
             clients.aws.dynamodb,
@@ -126,28 +122,26 @@ async def _reconcile(settings: ConsumerSettings, arguments: argparse.Namespace) 
     return 0
 
 
-async def _oldest_message_age_s(
-    queue: SqsQueue, cloudwatch: "CloudWatchClient", queue_url: str
-) -> float:
+async def _oldest_message_age_s(clients: Clients, queue_url: str) -> float:
     """Return the age of the queue's oldest message in seconds, or more if it is unknown.
 
     An empty queue has 0. Otherwise it is CloudWatch's ApproximateAgeOfOldestMessage. If that has no value, it is the
     queue's retention period, the age that no message exceeds.
     """
-    attributes = await queue.attributes(*_COUNTS, "MessageRetentionPeriod")
+    attributes = await clients.queue.attributes(*_COUNTS, "MessageRetentionPeriod")
     if not any(int(attributes[name]) for name in _COUNTS):
         return 0
-    measured = await _measured_age_s(cloudwatch, queue_url.rsplit("/", 1)[-1])
+    measured = await _measured_age_s(clients.aws, queue_url.rsplit("/", 1)[-1])
     if measured is not None:
         return measured
     return float(attributes.get("MessageRetentionPeriod", _MAX_RETENTION_S))
 
 
-async def _measured_age_s(cloudwatch: "CloudWatchClient", queue_name: str) -> float | None:
+async def _measured_age_s(aws: Aws, queue_name: str) -> float | None:
     now = datetime.now(UTC)
     response = await call(
         "cloudwatch:GetMetricData",
-        cloudwatch.get_metric_data(
+        aws.cloudwatch.get_metric_data(
             MetricDataQueries=[
                 {
                     "Id": "age",

@@ -157,7 +157,6 @@ class Pipeline:
         return inspected
 
     async def _store(self, customer_id: str, image: InspectionResult) -> str:
-        """Store the image and return its `s3://` URL."""
         started = time.perf_counter()
         s3_url = await self._storage.store(
             image.body,

@@ -13,8 +13,6 @@ from core.search.settings import SearchSettings
 
 
 class WriteStatus(StrEnum):
-    """The result of writing a document."""
-
     INDEXED = "indexed"
     STALE = "stale"
     """The index has a higher revision. Writing the same revision again is INDEXED."""

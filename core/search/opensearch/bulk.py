@@ -38,7 +38,6 @@ class BulkItem:
 
     @property
     def lines(self) -> bytes:
-        """The item's two lines in a bulk call."""
         action = {"_id": self.id, "version": self.version, "version_type": "external_gte"}
         return orjson.dumps({"index": action}) + b"\n" + self.source + b"\n"
 

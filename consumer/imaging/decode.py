@@ -61,10 +61,7 @@ def decode(
 
 
 def _shrink(image: ImageFile.ImageFile) -> None:
-    """Decode at down to an eighth of the size; all entropy-coded data is still read.
-
-    Small images shrink less.
-    """
+    """Decode at down to an eighth of the size; all entropy-coded data is still read. Small images shrink less."""
     size = (
         max(image.width // _DRAFT_SCALE, min(image.width, _DRAFT_SIDE_MIN)),
         max(image.height // _DRAFT_SCALE, min(image.height, _DRAFT_SIDE_MIN)),

@@ -132,25 +132,16 @@ class Tables:
         MalformedRow.
         """
         table = self.statements.requests_table
-        response = await call(
-            "dynamodb:BatchGetItem",
-            self._http.invoke(
-                "BatchGetItem",
-                {
-                    "RequestItems": {
-                        table: {
-                            "Keys": [schema.request_key(request_id) for request_id in request_ids],
-                            "ProjectionExpression": "#id, #status, #revision",
-                            "ExpressionAttributeNames": {
-                                "#id": schema.REQUEST_ID,
-                                "#status": schema.STATUS,
-                                "#revision": schema.REVISION,
-                            },
-                        }
-                    }
-                },
-            ),
-        )
+        wanted = {
+            "Keys": [schema.request_key(request_id) for request_id in request_ids],
+            "ProjectionExpression": "#id, #status, #revision",
+            "ExpressionAttributeNames": {
+                "#id": schema.REQUEST_ID,
+                "#status": schema.STATUS,
+                "#revision": schema.REVISION,
+            },
+        }
+        response = await self._invoke("BatchGetItem", {"RequestItems": {table: wanted}})
         return {
             item[schema.REQUEST_ID]["S"]: StatusSnapshot(*schema.status_from_item(item))
             for item in response["Responses"].get(table, [])
@@ -165,7 +156,7 @@ class Tables:
         """
         table = self.statements.requests_table
         members = query_members(table, index, shard, times, after=after, limit=limit)
-        return index_page(index, await call("dynamodb:Query", self._http.invoke("Query", members)))
+        return index_page(index, await self._invoke("Query", members))
 
     async def reopen(
         self,
@@ -205,14 +196,14 @@ class Tables:
         await self._writes.drain()
         await self._reads.drain()
 
+    async def _invoke(self, operation: str, members: Mapping[str, Any]) -> dict[str, Any]:
+        return await call(f"dynamodb:{operation}", self._http.invoke(operation, members))
+
     async def _execute(self, batch: Sequence[Statement]) -> Sequence[ItemResult[None]]:
         statements: list[Any] = [
             {"Statement": statement.text, "Parameters": statement.parameters} for statement in batch
         ]
-        response = await call(
-            "dynamodb:BatchExecuteStatement",
-            self._http.invoke("BatchExecuteStatement", {"Statements": statements}),
-        )
+        response = await self._invoke("BatchExecuteStatement", {"Statements": statements})
         return [_outcome(result.get("Error")) for result in response["Responses"]]
 
     async def _get(self, batch: Sequence[_Key]) -> Sequence[ItemResult[schema.Item | None]]:
@@ -220,9 +211,7 @@ class Tables:
         for key in batch:
             keys = by_table.setdefault(key.table, {"ConsistentRead": True, "Keys": []})["Keys"]
             keys.append({key.name: schema.string(key.value)})
-        response = await call(
-            "dynamodb:BatchGetItem", self._http.invoke("BatchGetItem", {"RequestItems": by_table})
-        )
+        response = await self._invoke("BatchGetItem", {"RequestItems": by_table})
         try:
             found = response["Responses"]
             left: Mapping[str, Any] = response.get("UnprocessedKeys", {})

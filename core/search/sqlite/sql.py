@@ -1,7 +1,4 @@
-"""Translates a query into SQL. Pure.
-
-Only table and column names of ours are formatted into SQL; values are bound.
-"""
+"""Translates a query into SQL. Pure. Only table and column names of ours are formatted into SQL; values are bound."""
 
 # ruff: noqa: S608
 

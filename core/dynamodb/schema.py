@@ -95,7 +95,23 @@ def _malformed(item: Mapping[str, Attribute], key: str, error: Exception) -> Mal
 def request_from_item(item: Mapping[str, Attribute]) -> ImageRequest:
     """Convert a row of the table of requests. Raises MalformedRow."""
     try:
-        return _request(item)
+        return ImageRequest(
+            request_id=item[REQUEST_ID]["S"],
+            customer_id=item[CUSTOMER_ID]["S"],
+            origin_url=item[ORIGIN_URL]["S"],
+            payload_hash=item[PAYLOAD_HASH]["S"],
+            created_at=int(item[CREATED_AT]["N"]),
+            updated_at=int(item[UPDATED_AT]["N"]),
+            labels={name: value["S"] for name, value in item.get(LABELS, {"M": {}})["M"].items()},
+            state=State(item[STATUS]["S"]),
+            revision=int(item[REVISION]["N"]),
+            retry_count=int(item[RETRY_COUNT]["N"]),
+            claims=int(item[CLAIMS]["N"]) if CLAIMS in item else 0,
+            run_id=item[RUN_ID]["S"] if RUN_ID in item else None,
+            image_id=item[IMAGE_ID]["S"] if IMAGE_ID in item else None,
+            failure=_failure(item),
+            expires_at=int(item[EXPIRES_AT]["N"]) if EXPIRES_AT in item else None,
+        )
     except _MALFORMED as error:
         raise _malformed(item, REQUEST_ID, error) from error
 
@@ -106,26 +122,6 @@ def status_from_item(item: Mapping[str, Attribute]) -> tuple[State, int]:
         return State(item[STATUS]["S"]), int(item[REVISION]["N"])
     except _MALFORMED as error:
         raise _malformed(item, REQUEST_ID, error) from error
-
-
-def _request(item: Mapping[str, Attribute]) -> ImageRequest:
-    return ImageRequest(
-        request_id=item[REQUEST_ID]["S"],
-        customer_id=item[CUSTOMER_ID]["S"],
-        origin_url=item[ORIGIN_URL]["S"],
-        payload_hash=item[PAYLOAD_HASH]["S"],
-        created_at=int(item[CREATED_AT]["N"]),
-        updated_at=int(item[UPDATED_AT]["N"]),
-        labels={name: value["S"] for name, value in item.get(LABELS, {"M": {}})["M"].items()},
-        state=State(item[STATUS]["S"]),
-        revision=int(item[REVISION]["N"]),
-        retry_count=int(item[RETRY_COUNT]["N"]),
-        claims=int(item[CLAIMS]["N"]) if CLAIMS in item else 0,
-        run_id=item[RUN_ID]["S"] if RUN_ID in item else None,
-        image_id=item[IMAGE_ID]["S"] if IMAGE_ID in item else None,
-        failure=_failure(item),
-        expires_at=int(item[EXPIRES_AT]["N"]) if EXPIRES_AT in item else None,
-    )
 
 
 def _failure(item: Mapping[str, Attribute]) -> Failure | None:
@@ -185,21 +181,17 @@ def image_item(record: ImageRecord) -> Item:
 def image_from_item(item: Mapping[str, Attribute]) -> ImageRecord:
     """Convert a row of the table of images. Raises MalformedRow."""
     try:
-        return _image(item)
+        return ImageRecord(
+            image_id=item[IMAGE_ID]["S"],
+            request_id=item[REQUEST_ID]["S"],
+            customer_id=item[CUSTOMER_ID]["S"],
+            s3_url=item[S3_URL]["S"],
+            created_at=int(item[CREATED_AT]["N"]),
+            metadata=ImageMetadata(**_values_of(ImageMetadata, item[METADATA]["M"])),
+            provenance=Provenance(**_values_of(Provenance, item[PROVENANCE]["M"])),
+        )
     except _MALFORMED as error:
         raise _malformed(item, IMAGE_ID, error) from error
-
-
-def _image(item: Mapping[str, Attribute]) -> ImageRecord:
-    return ImageRecord(
-        image_id=item[IMAGE_ID]["S"],
-        request_id=item[REQUEST_ID]["S"],
-        customer_id=item[CUSTOMER_ID]["S"],
-        s3_url=item[S3_URL]["S"],
-        created_at=int(item[CREATED_AT]["N"]),
-        metadata=ImageMetadata(**_values_of(ImageMetadata, item[METADATA]["M"])),
-        provenance=Provenance(**_values_of(Provenance, item[PROVENANCE]["M"])),
-    )
 
 
 _KINDS: dict[str, tuple[Any, Callable[[Attribute], Any]]] = {

@@ -55,9 +55,9 @@ class SubmitStreams:
         *,
         max_open: int,
     ) -> None:
-        self._admission = admission
-        self._report_error = report_error
-        self._max_open = max_open
+        self._new_stream = partial(
+            _SubmitStream, admission=admission, report_error=report_error, max_open=max_open
+        )
         self._streams: set[_SubmitStream] = set()
         self._draining = False
 
@@ -65,9 +65,7 @@ class SubmitStreams:
         """Answer every item until the client closes its side. Raises ServerDraining after `begin_drain`."""
         if self._draining:
             raise ServerDraining("This server accepts no more submits.")
-        stream = _SubmitStream(
-            context, self._admission, self._report_error, max_open=self._max_open
-        )
+        stream = self._new_stream(context)
         self._streams.add(stream)
         try:
             await stream.run()

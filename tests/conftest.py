@@ -1,4 +1,4 @@
-"""What every test may ask for."""
+"""Fixtures and options of all tests."""
 
 import inspect
 import os
@@ -23,9 +23,8 @@ from harness.permissions import Permissions, load_template
 from harness.processes import close_launcher
 from harness.search_engines import Engine, opened, settings_for
 
-# Where the loop may be blocked: the SDK reads its description of a service from disk when a client
-# or a waiter is made, which a process does once, before it serves; and a test whose time is up is
-# told of by a signal's handler, which would else be what is complained of.
+# These calls may block the event loop. The SDK reads the model of a service from disk when a client or a waiter is
+# created; a process does that once, before it serves. pytest-timeout reports a test in a signal handler.
 MAY_BLOCK = (
     ("aiobotocore/session.py", "_create_client"),
     ("aiobotocore/client.py", "get_waiter"),
@@ -33,7 +32,7 @@ MAY_BLOCK = (
 )
 
 
-# How long an example takes tells of the machine, which runs four tests at a time, and not of the code.
+# The duration of an example depends on the machine, which runs several tests at a time.
 settings.register_profile(
     "suite", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
@@ -62,7 +61,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """What is asked of a search engine is asked of SQLite, and of OpenSearch where the backends are real."""
+    """Run the tests of search engines with SQLite, and with OpenSearch too if the backends are real."""
     if "engine" in metafunc.fixturenames:
         real = metafunc.config.getoption("--backend") == "real"
         names = ["sqlite", "opensearch"] if real else ["sqlite"]
@@ -79,7 +78,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Spend less on garbage collection, as the system's processes do: a tenth of the CPU of unit tests."""
+    """Collect garbage less often, as the system's processes do. It saves a tenth of the CPU of the unit tests."""
     freeze_gc()
 
 
@@ -88,16 +87,16 @@ def pytest_sessionfinish() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _grpc_stays_up() -> Iterator[None]:
-    """Keep grpc.aio's polling thread: with its last object it would be joined on a test's event loop."""
+def _keep_grpc_running() -> Iterator[None]:
+    """Keep grpc.aio's polling thread. Without this, the last object of a test would join it on the event loop."""
     grpc.aio.init_grpc_aio()
     yield
     grpc.aio.shutdown_grpc_aio()
 
 
 @pytest.fixture(autouse=True)
-def _nothing_blocks_the_loop(request: pytest.FixtureRequest) -> Iterator[None]:
-    """An asynchronous test fails when anything in it blocks the event loop."""
+def _detect_blocking_calls(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail an asynchronous test if it blocks the event loop."""
     if not inspect.iscoroutinefunction(getattr(request.node, "obj", None)):
         yield
         return
@@ -114,7 +113,7 @@ def _nothing_blocks_the_loop(request: pytest.FixtureRequest) -> Iterator[None]:
 async def embedded_aws(
     tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
 ) -> AsyncIterator[RecordingAws]:
-    """One AWS for the whole run; at its end, every call that a role made must be allowed by it."""
+    """One AWS for the test run. At the end, the template must allow every call that was made in one of its roles."""
     record = tmp_path_factory.mktemp("aws") / "calls.jsonl"
     async with recording_aws(record, jars=pytestconfig.stash[JARS]) as aws:
         yield aws
@@ -124,7 +123,7 @@ async def embedded_aws(
 
 @pytest.fixture(scope="session")
 def deploy_stack(embedded_aws: RecordingAws) -> DeployStack:
-    """Deploy the template under a prefix of one's own, which takes a third of a second."""
+    """Deploys the template with a prefix of the test's choice. That takes a third of a second."""
     return embedded_aws.deploy
 
 
@@ -132,7 +131,7 @@ def deploy_stack(embedded_aws: RecordingAws) -> DeployStack:
 async def opensearch_url(
     tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
 ) -> AsyncIterator[str | None]:
-    """One OpenSearch for the whole run; None where the backends are not real."""
+    """One OpenSearch for the test run; None if the backends are not real."""
     if pytestconfig.getoption("--backend") != "real":
         yield None
         return
@@ -144,7 +143,7 @@ async def opensearch_url(
 async def engine(
     request: pytest.FixtureRequest, opensearch_url: str | None, tmp_path: Path
 ) -> AsyncIterator[Engine]:
-    """A search engine with an empty index that is the test's own."""
+    """A search engine with an empty index for one test."""
     sqlite = f"sqlite:///{tmp_path / 'search.db'}"
     url = opensearch_url if request.param == "opensearch" else sqlite
     assert url is not None

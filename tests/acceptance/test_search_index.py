@@ -162,10 +162,10 @@ async def test_a_malformed_event_and_a_malformed_row_end_in_the_dlq(
             await publish(stores, body)
         await running.start_indexer(**port.settings)
         await index.until_found(await completed(running, images, 5))
-        letters: set[str] = set()
-        while letters != bodies:
+        messages: set[str] = set()
+        while messages != bodies:
             url = running.stack.search_dlq_url
-            letters |= {message["Body"] for message in await stores.receive(url, wait=1)}
+            messages |= {message["Body"] for message in await stores.receive(url, wait=1)}
         # SQS moves a message after its visibility timeout, whether or not the indexer has counted it.
         kinds = ("malformed", "rejected")
         page = await port.until(lambda page: all(documents(page, each) >= 2 for each in kinds))

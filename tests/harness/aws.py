@@ -1,4 +1,4 @@
-"""The suite's AWS: the embedded one with a recorder, stacks of one's own, and real backends if they are asked for."""
+"""The AWS of a test run: the embedded one with a recorder, stacks for tests, and optional real backends."""
 
 import asyncio
 import json
@@ -18,22 +18,22 @@ from harness.calls import Call
 from harness.embedded_aws import EmbeddedAws, embedded_aws
 
 ROOT = Path(__file__).parents[2]
-# They ask for queues on either side: the template's, and the one that SNS fills inside the embedded AWS.
+# These roles call queues of the template, and the queue that SNS fills inside the embedded AWS.
 _OF_ALL_QUEUES = frozenset({"indexer", "exporter"})
 
 
 class DeployStack(Protocol):
-    """Deploys the template under a prefix of one's own; parameters are the template's."""
+    """Deploys the template with a prefix. `parameters` are those of the template."""
 
     async def __call__(self, prefix: str, **parameters: str) -> StackOutputs: ...
 
 
 @dataclass(frozen=True, slots=True)
 class RecordingAws:
-    """An embedded AWS that writes down what the roles ask for.
+    """An embedded AWS that records the calls of the roles.
 
-    With real backends its endpoint still is all of AWS, and what passes there is written down; processes that
-    are given `environment` call tables and queues directly.
+    With real backends, its endpoint still serves all of AWS and records the calls there. Processes with `environment`
+    call tables and queues directly.
     """
 
     aws: EmbeddedAws
@@ -47,7 +47,7 @@ class RecordingAws:
     def environment(self, role: str, endpoint: str | None = None) -> dict[str, str]:
         """Return the SDK's variables for a process in `role`: one of the template's, or `tests`.
 
-        `endpoint` is a proxy that all calls shall pass, if there is one.
+        `endpoint` is a proxy that all calls pass, if there is one.
         """
         if endpoint not in {None, self.endpoint}:
             return client_environment(str(endpoint), role)
@@ -57,7 +57,7 @@ class RecordingAws:
         return {**client_environment(self.endpoint, role), **direct}
 
     def sdk(self, role: str = "tests") -> dict[str, Any]:
-        """Return the arguments for `create_client`; `tests` is the suite's own hand, allowed all."""
+        """Return the arguments for `create_client`. The role `tests` may do everything."""
         return {
             "endpoint_url": self.endpoint,
             "region_name": REGION,
@@ -74,7 +74,7 @@ class RecordingAws:
         return [Call(*json.loads(line)) for line in text.splitlines()]
 
     async def _mirrored(self, outputs: StackOutputs) -> StackOutputs:
-        """Ask for each table and queue, which makes them on the real backends; the queues' URLs are theirs."""
+        """Request each table and queue, which creates it on the real backends. Return outputs with their URLs."""
         async with get_session().create_client("dynamodb", **self.sdk()) as dynamodb:
             for table in (outputs.requests_table, outputs.images_table):
                 await dynamodb.describe_table(TableName=table)

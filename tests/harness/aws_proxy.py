@@ -1,4 +1,4 @@
-"""A way to AWS that a test can break: it stands between a process and the embedded AWS."""
+"""A proxy between a process and the embedded AWS, through which a test injects faults."""
 
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -16,7 +16,7 @@ _HOP_HEADERS = frozenset({"connection", "keep-alive", "transfer-encoding", "cont
 
 @dataclass(frozen=True, slots=True)
 class ProxiedCall:
-    """`operation` is the API's name, such as SendMessageBatch, or for S3 the HTTP method."""
+    """`operation` is the name in the API, such as SendMessageBatch; for S3 it is the HTTP method."""
 
     operation: str
     body: bytes
@@ -26,7 +26,7 @@ Hook = Callable[[ProxiedCall, Forward], Awaitable[web.Response]]
 
 
 class Unreachable(Exception):
-    """Raised by a hook: the connection is cut without an answer."""
+    """Raised by a hook to close the connection without a response."""
 
 
 async def pass_on(_call: ProxiedCall, forward: Forward) -> web.Response:
@@ -34,7 +34,7 @@ async def pass_on(_call: ProxiedCall, forward: Forward) -> web.Response:
 
 
 async def cut(_call: ProxiedCall, _forward: Forward) -> web.Response:
-    """An outage: nothing reaches AWS, nothing answers."""
+    """Close every connection without a response."""
     raise Unreachable
 
 
@@ -50,7 +50,7 @@ class Outage:
 
 
 class AwsProxy:
-    """Give processes `endpoint`; set `hook` to what shall happen to their calls."""
+    """Give `endpoint` to processes. `hook` handles each of their calls."""
 
     def __init__(self, target: str, session: aiohttp.ClientSession) -> None:
         self._target = target

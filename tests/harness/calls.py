@@ -1,4 +1,4 @@
-"""What an HTTP request to AWS asks for: who, which API, on which resource."""
+"""Reads an HTTP request to AWS as IAM does: principal, API and resource."""
 
 import json
 import re
@@ -28,7 +28,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """What a signature (version 4) says in the Authorization header."""
+    """The content of the Authorization header of a signature (version 4)."""
 
     principal: str
     region: str
@@ -40,7 +40,7 @@ class Signed:
         if found is None:
             return None
         principal, region, service = found.groups()
-        # CloudWatch signs as "monitoring" and is "cloudwatch" to IAM.
+        # The signing name of CloudWatch is "monitoring"; its prefix in IAM is "cloudwatch".
         return cls(principal, region, {"monitoring": "cloudwatch"}.get(service, service))
 
 
@@ -51,12 +51,12 @@ class Request:
     path: str
     query: str
     target: str
-    """The header X-Amz-Target, empty where there is none."""
+    """The header X-Amz-Target; empty if there is none."""
     body: bytes
 
 
 def calls(request: Request) -> Iterator[Call]:
-    """Yield what must be allowed. What is not understood is yielded as it is, so that it is refused."""
+    """Yield the calls that IAM must allow. An unknown request yields a call that no role allows."""
     service = request.signed.service
     if service == "s3":
         pairs: Iterator[tuple[str, str]] = _s3(request)
@@ -99,7 +99,7 @@ def _s3(request: Request) -> Iterator[tuple[str, str]]:
     if not key or (request.query and not request.query.startswith("x-id=")):
         yield f"{request.method}?{request.query}", f"arn:aws:s3:::{bucket}"
         return
-    # One line for a folder: keys are hashes, and each would be a new one.
+    # One call for each folder: keys are hashes, so each key would be a new call.
     folder, slash, _ = key.partition("/")
     operation = _OBJECT_APIS.get(request.method, f"{request.method}Object")
     yield operation, f"arn:aws:s3:::{bucket}/{folder}{slash}{'…' if slash else ''}"

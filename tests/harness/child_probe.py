@@ -1,4 +1,4 @@
-"""Tiny child processes that call in when they live, so that a test can wait for their lives and deaths."""
+"""Small child processes that connect to the test when they run, so that it can wait for their start and end."""
 
 import asyncio
 import sys
@@ -19,22 +19,22 @@ FOREVER = "while True: time.sleep(60)"
 
 @dataclass(slots=True)
 class ProbedChild:
-    """A process that called in."""
+    """A process that has connected."""
 
     pid: int
     _reader: StreamReader
 
     async def gone(self) -> None:
-        """Wait until its connection is closed, which the kernel does for a process that ends in any way."""
+        """Wait until its connection is closed. The kernel closes it however the process ends."""
         while await self._reader.read(1_024):
             pass
 
-    async def hear(self, count: int) -> str:
-        """The next `count` bytes of what it says."""
+    async def read(self, count: int) -> str:
+        """Return the next `count` bytes that it sends."""
         return (await self._reader.readexactly(count)).decode()
 
-    async def said(self) -> str:
-        """What it says until it is gone."""
+    async def read_all(self) -> str:
+        """Return everything that it sends until it ends."""
         return (await self._reader.read()).decode()
 
 
@@ -48,11 +48,11 @@ class ChildProbes:
         return await self._calls.get()
 
     def code(self, before: str = "", after: str = FOREVER) -> str:
-        """A program that does `before`, calls in, then does `after`; `line` is its connection."""
+        """Return a program that runs `before`, connects, and runs `after`. `line` is its connection."""
         return _CALL.format(port=self.port, before=before, after=after)
 
     def command(self, before: str = "", after: str = FOREVER) -> Callable[[int], Sequence[str]]:
-        """As a child's command."""
+        """Return the command of a ChildSpec for such a program."""
         return lambda _leash: [sys.executable, "-c", self.code(before, after)]
 
     async def answer(self, reader: StreamReader, writer: StreamWriter) -> None:

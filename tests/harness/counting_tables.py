@@ -1,4 +1,4 @@
-"""Tables that count what a server reads of them."""
+"""Tables that count the reads of a server."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""A client of the contract, and what it reads from a refusal."""
+"""A gRPC client, and the details of its errors."""
 
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
@@ -16,7 +16,7 @@ from imageservice.v1 import image_service_pb2_grpc
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """`reason` is empty where the error is gRPC's own; `retry_after` is in seconds."""
+    """`reason` is empty if gRPC itself raised the error. `retry_after` is in seconds."""
 
     code: grpc.StatusCode
     reason: str
@@ -41,7 +41,7 @@ def _status(error: grpc.aio.AioRpcError) -> Status:
 
 
 async def refused(call: Awaitable[object]) -> Refusal:
-    """The refusal of a call that must not succeed."""
+    """Return the error of a call that must fail."""
     with pytest.raises(grpc.aio.AioRpcError) as raised:
         await call
     return refusal(raised.value)
@@ -51,7 +51,7 @@ async def refused(call: Awaitable[object]) -> Refusal:
 async def connected(
     port: int, options: Sequence[tuple[str, int]] = ()
 ) -> "AsyncIterator[image_service_pb2_grpc.ImageServiceAsyncStub]":
-    """A stub on a connection of its own to a port of this machine, which may not be open yet."""
+    """Open a stub with its own connection to a port of this machine, which may not be open yet."""
     backoff = [("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 200)]
     async with grpc.aio.insecure_channel(
         f"127.0.0.1:{port}", options=[*backoff, *options]
@@ -66,7 +66,7 @@ def submit_request(request_id: str = "", url: str = "https://a.example/1") -> pb
 async def states(
     call: "grpc.aio.UnaryStreamCall[pb.WatchRequestRequest, pb.WatchRequestResponse]", count: int
 ) -> dict[str, tuple[int, int]]:
-    """State and revision by id, from the next `count` messages of a watch."""
+    """Return state and revision by id from the next `count` messages of a watch."""
     got: dict[str, tuple[int, int]] = {}
     for _ in range(count):
         response = await call.read()
@@ -78,6 +78,6 @@ async def states(
 async def ended_ok(
     call: "grpc.aio.UnaryStreamCall[pb.WatchRequestRequest, pb.WatchRequestResponse]",
 ) -> bool:
-    """Whether the stream is over, by its server's will and without an error."""
+    """Return whether the server has ended the stream without an error."""
     over = not isinstance(await call.read(), pb.WatchRequestResponse)
     return over and await call.code() is grpc.StatusCode.OK

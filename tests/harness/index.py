@@ -1,4 +1,4 @@
-"""What the index of a system finds, asked of its engine with the suite's own hands."""
+"""Searches in the index of a system, directly in its engine."""
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -15,7 +15,7 @@ from harness.waiting import wait_for
 
 _PAGE = 100
 _PATIENT_S = 30.0
-"""Seconds for a search: on a busy machine a slow answer is no wrong one."""
+"""Seconds for a search on a busy machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Index:
     reader: SearchReader
 
     async def images(self, query: SearchQuery) -> list[str]:
-        """Every hit of a query, in its order."""
+        """Return the image ids of all hits of a query, in order."""
         found: list[str] = []
         after: SortKey | None = None
         while True:
@@ -34,7 +34,7 @@ class Index:
             after = page.hits[-1]
 
     async def until_found(self, request_ids: Iterable[str], *, customer: str = "acme") -> None:
-        """Poll until the images of these requests, and no other, are a customer's; fail if one is there twice."""
+        """Wait until a search finds the image of each of these requests once, and no other image of the customer."""
         expected = sorted(map(image_id_of, request_ids))
         found: list[str] = []
 
@@ -48,7 +48,7 @@ class Index:
 
 @asynccontextmanager
 async def index_of(running: System) -> AsyncIterator[Index]:
-    """The index is there already, as it is once an indexer has run."""
+    """Create the index, as an indexer does at its start, and open it."""
     settings = SearchSettings(
         search_url=SecretStr(running.search["SEARCH_URL"]),
         search_index=running.search["SEARCH_INDEX"],

@@ -1,4 +1,4 @@
-"""A client's end of SubmitImages, driven step by step."""
+"""The client of a SubmitImages stream, step by step."""
 
 import asyncio
 import uuid
@@ -25,7 +25,7 @@ def names(results: dict[str, pb.SubmitImagesResult], outcome: str) -> set[str]:
 
 
 class ItemStream:
-    """One call. `taken` counts the results that have been read, `messages` what they came in."""
+    """One call. `taken` counts the results that were read, `messages` the messages that contained them."""
 
     def __init__(self, stub: "image_service_pb2_grpc.ImageServiceAsyncStub") -> None:
         self._call = stub.SubmitImages()
@@ -41,7 +41,7 @@ class ItemStream:
         await self._call.write(sent)
 
     def send_all(self, items: Iterable[pb.SubmitImagesRequest]) -> "asyncio.Task[None]":
-        """Send while the test goes on; then close this side."""
+        """Send all items in the background, then close the client's side."""
         self._sending = asyncio.create_task(self._send_all(items))
         return self._sending
 
@@ -54,7 +54,7 @@ class ItemStream:
         await self._call.done_writing()
 
     async def read(self) -> list[pb.SubmitImagesResult]:
-        """The next message's results; none at the end. Raises AioRpcError where the stream breaks."""
+        """Return the results of the next message; none at the end. Raises AioRpcError if the stream breaks."""
         response = await self._call.read()
         if not isinstance(response, pb.SubmitImagesResponse):
             return []
@@ -63,7 +63,7 @@ class ItemStream:
         return list(response.results)
 
     async def results(self) -> dict[str, pb.SubmitImagesResult]:
-        """Read to the end; by item. Fails where one item is answered twice."""
+        """Read to the end. Return the results by item, each of which must have one result."""
         found: dict[str, pb.SubmitImagesResult] = {}
         while together := await self.read():
             for result in together:

@@ -1,4 +1,4 @@
-"""Rows as a server would have written them, and walks through the lists of them."""
+"""Inserts requests as a server does, and reads all pages of their lists."""
 
 import asyncio
 import uuid
@@ -15,7 +15,7 @@ from imageservice.v1 import image_service_pb2_grpc
 
 
 def at(milliseconds: int) -> Timestamp:
-    """A time of the contract."""
+    """Return a Timestamp."""
     time = Timestamp()
     time.FromMilliseconds(milliseconds)
     return time
@@ -24,7 +24,7 @@ def at(milliseconds: int) -> Timestamp:
 async def insert(
     tables: Tables, customer: str, times: Iterable[int], statements: Statements | None = None
 ) -> list[str]:
-    """PENDING requests created at `times`, in milliseconds since the epoch; answers their ids in that order."""
+    """Insert PENDING requests created at `times`, in milliseconds since the epoch. Return their ids in that order."""
     requests = [
         new_request(
             request_id=str(uuid.uuid4()),
@@ -43,7 +43,7 @@ async def insert(
 async def request_pages(
     stub: "image_service_pb2_grpc.ImageServiceAsyncStub", **fields: Any
 ) -> AsyncIterator[pb.ListRequestsResponse]:
-    """The pages of a list, to the end; `fields` are those of the first call."""
+    """Yield all pages of a list. `fields` are those of the first call."""
     asked = pb.ListRequestsRequest(**fields)
     while True:
         page = await stub.ListRequests(asked, timeout=30)
@@ -54,7 +54,7 @@ async def request_pages(
 
 
 async def listed(stub: "image_service_pb2_grpc.ImageServiceAsyncStub", **fields: Any) -> list[str]:
-    """The ids of all requests of a list."""
+    """Return the ids of all requests of a list."""
     return [
         request.request_id
         async for page in request_pages(stub, **fields)
@@ -65,7 +65,7 @@ async def listed(stub: "image_service_pb2_grpc.ImageServiceAsyncStub", **fields:
 async def listed_images(
     stub: "image_service_pb2_grpc.ImageServiceAsyncStub", **fields: Any
 ) -> list[pb.Image]:
-    """All images of a list."""
+    """Return all images of a list."""
     asked, images = pb.ListImagesRequest(**fields), list[pb.Image]()
     while True:
         page = await stub.ListImages(asked, timeout=30)

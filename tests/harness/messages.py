@@ -1,4 +1,4 @@
-"""Reading the queue as a consumer does."""
+"""Receives messages of the queue of requests."""
 
 from types_aiobotocore_sqs import SQSClient
 
@@ -6,7 +6,7 @@ from core.model.message import ImageMessage, decode_message
 
 
 async def take(sqs: SQSClient, queue_url: str, count: int) -> list[ImageMessage]:
-    """Take `count` messages out of the queue, waiting for them, and make sure that there are no more."""
+    """Receive and delete `count` messages. The queue must not have more."""
     taken: list[ImageMessage] = []
     while len(taken) < count:
         taken += await _receive(sqs, queue_url, wait=20)

@@ -1,4 +1,4 @@
-"""A process's /metrics as a scraper sees it."""
+"""Scrapes the metrics of a process."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from harness.waiting import wait_for
 
 @dataclass(frozen=True, slots=True)
 class Scrape:
-    """One page. Nothing is what is not there."""
+    """The text of one scrape."""
 
     text: str
 
     def value(self, name: str, **labels: str) -> float | None:
-        """The sum of the samples of this name that have at least these labels; None where there is none."""
+        """Return the sum of the samples with this name and at least these labels; None if there are none."""
         values = [
             sample.value
             for family in text_string_to_metric_families(self.text)
@@ -29,7 +29,7 @@ class Scrape:
 
 
 class MetricsPort:
-    """A port for one process, to be given to it by `settings`."""
+    """A reserved metrics port. Give `settings` to the process."""
 
     def __init__(self) -> None:
         self._held = ReservedPort()
@@ -48,7 +48,7 @@ class MetricsPort:
         return Scrape(text)
 
     async def until(self, condition: Callable[[Scrape], bool]) -> Scrape:
-        """Return the first page that meets a condition. A process that is not up yet has an empty page."""
+        """Scrape until the page meets a condition, and return it. A process that is starting has an empty page."""
         page = Scrape("")
 
         async def met() -> bool:

@@ -1,4 +1,4 @@
-"""A real OpenSearch on a port of its own, to be killed, stopped and started again."""
+"""A real OpenSearch server that a test can kill, suspend and restart."""
 
 import asyncio
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from opensearchpy import AsyncHttpConnection, AsyncOpenSearch
 
-# Otherwise it is imported when a test first opens an engine, and an import blocks the loop.
+# Import it before any test runs: an import during a test would block the event loop.
 import core.search.opensearch.engine  # noqa: F401
 from backends import jars
 from backends.jvm import Jvm
@@ -21,7 +21,7 @@ HEAP = "1g"
 
 
 def opensearch_jars() -> Path:
-    """Raises UsageError, which says what to install."""
+    """Return the folder of the jars. Raises UsageError, which names the missing tool."""
     try:
         return jars.fetch(jars.OPENSEARCH)
     except jars.BackendMissing as missing:
@@ -30,7 +30,7 @@ def opensearch_jars() -> Path:
 
 @dataclass(slots=True)
 class OpenSearchServer:
-    """A cluster of one node. It keeps its data in `folder`: whoever was killed knows all that it had acknowledged."""
+    """A cluster of one node. Its data in `folder` survives a kill, as far as it was acknowledged."""
 
     folder: Path
     heap: str = HEAP
@@ -47,7 +47,7 @@ class OpenSearchServer:
         return self.jvm.process.pid
 
     async def start(self) -> None:
-        """Takes three seconds on a quiet machine. Indexes that it had are recovered a moment after that."""
+        """Start it, in three seconds on a quiet machine. It recovers its indexes a moment later."""
         found = await asyncio.to_thread(opensearch_jars)
         self.jvm = await Jvm.start(
             "opensearch",
@@ -64,7 +64,7 @@ class OpenSearchServer:
             await self.jvm.stop()
 
     async def mend(self) -> None:
-        """Let it go on, or start it again; harmless where it is well."""
+        """Resume or restart it, if it is suspended or has ended."""
         if self.jvm is None or self.jvm.process.returncode is not None:
             await self.start()
         else:
@@ -80,7 +80,7 @@ class OpenSearchServer:
 
 @asynccontextmanager
 async def raw(url: str) -> AsyncIterator[AsyncOpenSearch]:
-    """The suite's own hand in it, which waits as long as it takes."""
+    """Open a client with a long timeout."""
     client = AsyncOpenSearch(hosts=[url], connection_class=AsyncHttpConnection, timeout=60)
     try:
         yield client
@@ -89,15 +89,15 @@ async def raw(url: str) -> AsyncIterator[AsyncOpenSearch]:
 
 
 async def indexes(url: str, alias: str) -> dict[str, list[str]]:
-    """The indexes of an alias, read or left behind, with the aliases of each."""
+    """Return the indexes of an alias, current or abandoned, with the aliases of each."""
     async with raw(url) as client:
         found = await client.indices.get_alias(index=f"{alias}_*")
-    return {index: sorted(told["aliases"]) for index, told in found.items()}
+    return {index: sorted(details["aliases"]) for index, details in found.items()}
 
 
 @asynccontextmanager
 async def opensearch(folder: Path, *, heap: str = HEAP) -> AsyncIterator[OpenSearchServer]:
-    """A running one; `folder` is a place of its own, and `heap` is as Java writes it."""
+    """Run a server with its data in `folder`. `heap` has the format of Java's -Xmx."""
     server = OpenSearchServer(folder, heap)
     try:
         await server.start()

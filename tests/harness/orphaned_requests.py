@@ -1,4 +1,4 @@
-"""Requests as a process leaves them that dies in between."""
+"""Requests whose server ended between its two writes."""
 
 import uuid
 from typing import Any
@@ -11,7 +11,7 @@ from harness.tables import tables_of
 
 
 async def insert(running: System, url: str, *, age_ms: int) -> str:
-    """A row whose message was never sent, as a server leaves it that dies between its two writes."""
+    """Insert a PENDING request without a message. Return its id."""
     request_id = str(uuid.uuid4())
     request = new_request(
         request_id=request_id, customer_id="acme", url=url, labels={}, now=now_ms() - age_ms

@@ -1,4 +1,4 @@
-"""What a consumer would write, so that the server can be tested without one."""
+"""The writes of a consumer, for tests of the server without one."""
 
 from core.dynamodb.tables import Tables
 from core.model.image import ImageMetadata, ImageRecord, Provenance, image_id_of
@@ -26,7 +26,7 @@ METADATA = ImageMetadata(
 def image_record(
     request_id: str, customer: str = "acme", *, created_at: int | None = None
 ) -> ImageRecord:
-    """Recorded at `created_at`, in milliseconds since the epoch; now where that is None."""
+    """Return a record of an image. `created_at` is in milliseconds since the epoch; None is now."""
     return ImageRecord(
         image_id=image_id_of(request_id),
         request_id=request_id,
@@ -41,7 +41,7 @@ def image_record(
 async def complete(
     tables: Tables, request_id: str, revision: int = 1, *, customer: str = "acme"
 ) -> None:
-    """PENDING at `revision` becomes COMPLETED with an image."""
+    """Complete a request that is PENDING at `revision`, with an image."""
     record = image_record(request_id, customer)
     await tables.write(tables.statements.insert_image(record))
     await tables.write(
@@ -54,7 +54,7 @@ async def complete(
 async def fail(
     tables: Tables, request_id: str, revision: int = 1, *, customer: str = "acme"
 ) -> None:
-    """PENDING at `revision` becomes FAILED: the origin knew nothing of it."""
+    """Fail a request that is PENDING at `revision`, with NOT_FOUND."""
     failure = Failure("NOT_FOUND", "There is nothing at this URL", 1)
     await tables.write(
         tables.statements.fail(

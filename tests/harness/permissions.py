@@ -1,4 +1,4 @@
-"""What the template's roles allow. No emulator enforces it, so the suite's own calls are judged by it."""
+"""The permissions of the template's roles. No emulator enforces them, so a test run checks its recorded calls."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -10,7 +10,7 @@ import yaml
 
 from harness.calls import Call
 
-# An access key id of the suite, and the role that it stands for.
+# Access key ids in a test run, and the role of each.
 ROLES = {
     "server": "ServerRole",
     "consumer": "ConsumerRole",
@@ -20,7 +20,7 @@ ROLES = {
     "scaler": "ScalerRole",
 }
 
-# Where IAM's action is not named after the API.
+# IAM actions whose name differs from the API's.
 # https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
 _ACTIONS = {
     "sqs:SendMessageBatch": "sqs:SendMessage",
@@ -39,14 +39,14 @@ _NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """An action on resources that match an ARN in which `*` stands for anything."""
+    """An action on the resources that match an ARN, in which `*` matches any text."""
 
     action: str
     resource: str
 
 
 class _TemplateLoader(yaml.SafeLoader):
-    """YAML with CloudFormation's short forms, read into their long forms."""
+    """Loads YAML with CloudFormation's short forms, such as !Ref, as their long forms."""
 
 
 def _long_form(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[str, Any]:
@@ -71,7 +71,7 @@ def load_template(path: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Permissions:
-    """The grants of each access key id of the suite."""
+    """The grants of each access key id."""
 
     grants: Mapping[str, tuple[Grant, ...]]
 
@@ -93,7 +93,7 @@ class Permissions:
         )
 
     def refused(self, calls: Iterable[Call]) -> list[Call]:
-        """Return the calls that AWS would refuse. A principal that is no role is free."""
+        """Return the calls that AWS would deny. A principal that is not a role may do everything."""
         return sorted(
             call
             for call in calls
@@ -121,7 +121,7 @@ def _listed(value: Any) -> list[Any]:
 
 
 def _pattern(value: Any, resources: Mapping[str, Any]) -> str:
-    """Return a resource's ARN; what only a deployment knows becomes `*`."""
+    """Return the ARN of a resource. Parts that are known only after a deployment become `*`."""
     match value:
         case str():
             return value
@@ -130,7 +130,7 @@ def _pattern(value: Any, resources: Mapping[str, Any]) -> str:
         case {"Ref": str(reference)}:
             return _reference(reference, resources)
         case {"Fn::If": [str(), granted, {"Ref": "AWS::NoValue"}]}:
-            # The suite deploys all that a queue can be made for.
+            # Test runs deploy all optional resources.
             return _pattern(granted, resources)
         case {"Fn::Sub": str(text)}:
             return re.sub(r"\$\{([^}]+)\}", lambda found: _reference(found[1], resources), text)

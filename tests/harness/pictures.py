@@ -1,4 +1,4 @@
-"""Pictures for tests: the samples of tests/images, and good and bad ones made to order."""
+"""Images for tests: the samples of tests/images, and generated valid and invalid images."""
 
 import zlib
 from io import BytesIO
@@ -10,19 +10,19 @@ from PIL import Image, TiffImagePlugin
 IMAGES = Path(__file__).parents[1] / "images"
 
 LATITUDE_DIGITS = b"\x00\x00\x00\x34\x00\x00\x00\x01"
-"""52 degrees as a big-endian rational, as `exif_block` writes them: what must not be published."""
+"""52 degrees as a big-endian rational, as `exif_block` writes it. It must not be published."""
 
 _GPS_DIRECTORY, _EXIF_DIRECTORY = 0x8825, 0x8769
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 def sample(name: str) -> bytes:
-    """A file of tests/images; tests/images/SOURCES.md says where each comes from."""
+    """Return a file of tests/images. tests/images/SOURCES.md has the source of each."""
     return (IMAGES / name).read_bytes()
 
 
 def picture(kind: str = "JPEG", size: tuple[int, int] = (64, 48), frames: int = 1) -> bytes:
-    """A gradient in any of the accepted formats, each frame turned a little further."""
+    """Return a gradient in an accepted format. Each frame is rotated a little further."""
     steps = [
         Image.linear_gradient("L").rotate(20 * step).resize(size).convert("RGB")
         for step in range(frames)
@@ -47,7 +47,7 @@ def svg(prologue: str = '<?xml version="1.0"?>\n') -> bytes:
 
 
 def bomb_png(width: int = 12_000, height: int = 12_000) -> bytes:
-    """A valid picture of 144 megapixels in 18 KB."""
+    """Return a valid image of 144 megapixels in 18 KB."""
     header = width.to_bytes(4, "big") + height.to_bytes(4, "big") + b"\x01\x00\x00\x00\x00"
     packer = zlib.compressobj(9)
     row = bytes(1 + (width + 7) // 8)
@@ -62,7 +62,7 @@ def png_chunk(name: bytes, payload: bytes) -> bytes:
 
 
 def png_with(*chunks: bytes, body: bytes = b"") -> bytes:
-    """A PNG with further chunks behind its header."""
+    """Return a PNG with these chunks after its header."""
     body = body or picture("PNG")
     header_end = len(_PNG_SIGNATURE) + 25
     return body[:header_end] + b"".join(chunks) + body[header_end:]
@@ -73,7 +73,7 @@ def jpeg_segment(marker: int, payload: bytes) -> bytes:
 
 
 def jpeg_with(*segments: bytes, body: bytes = b"") -> bytes:
-    """A JPEG with further segments behind its start marker."""
+    """Return a JPEG with these segments after its start marker."""
     body = body or picture("JPEG")
     return body[:2] + b"".join(segments) + body[2:]
 
@@ -86,7 +86,7 @@ def exif_block(
     details: dict[int, str] | None = None,
     orientation: int = 0,
 ) -> bytes:
-    """An EXIF block without its prefix. `texts` go to the main directory, `details` below it."""
+    """Return an EXIF block without its prefix. `texts` are in the main directory, `details` in a sub-directory."""
     exif = Image.Exif()
     exif.endian = order
     for tag, text in (texts or {}).items():
@@ -102,7 +102,7 @@ def exif_block(
 
 
 def xmp_packet(properties: str = 'exif:GPSLatitude="52,31.2N"') -> bytes:
-    """A packet with attributes on its one description."""
+    """Return an XMP packet with these attributes of its description."""
     return (
         '<x:xmpmeta xmlns:x="adobe:ns:meta/">'
         '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
@@ -121,13 +121,13 @@ def photoshop_resource(identifier: int, payload: bytes) -> bytes:
 
 
 def raw_profile(kind: str, payload: bytes) -> bytes:
-    """A PNG text chunk in ImageMagick's form."""
+    """Return a PNG text chunk in the format of ImageMagick."""
     text = f"\n{kind}\n{len(payload):8d}\n{payload.hex()}\n".encode()
     return png_chunk(b"zTXt", f"Raw profile type {kind}".encode() + b"\0\0" + zlib.compress(text))
 
 
 def webp_with(chunks: list[tuple[bytes, bytes]], flags: int = 0x0C) -> bytes:
-    """A WebP in the extended form (RFC 9649, section 2.7) with chunks behind its picture."""
+    """Return a WebP in the extended format (RFC 9649, section 2.7) with these chunks after its image."""
     still = picture("WEBP", (64, 48))
     extended = bytes((flags, 0, 0, 0)) + (63).to_bytes(3, "little") + (47).to_bytes(3, "little")
     parts = riff_chunk(b"VP8X", extended) + still[12:]
@@ -140,7 +140,7 @@ def riff_chunk(name: bytes, payload: bytes) -> bytes:
 
 
 def tiff_directory(*entries: tuple[int, int, int]) -> bytes:
-    """A little-endian TIFF of one directory: tag, count, value as LONG."""
+    """Return a little-endian TIFF with one directory. Entries are tag, count and value as LONG."""
     table = b"".join(
         tag.to_bytes(2, "little")
         + b"\4\0"
@@ -164,7 +164,7 @@ def png_with_location_text() -> bytes:
 
 
 def tiff_with_gps() -> bytes:
-    """A picture whose location cannot be removed without rewriting the file."""
+    """Return an image whose location cannot be removed without rewriting the file."""
     out = BytesIO()
     exif = Image.Exif()
     exif.load(b"Exif\0\0" + exif_block("<"))

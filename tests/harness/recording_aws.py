@@ -1,4 +1,4 @@
-"""The embedded AWS, writing down what each role asks of it: `python -m harness.recording_aws PORT`.
+"""The embedded AWS with a recorder of the calls of each role: `python -m harness.recording_aws PORT`.
 
 Each distinct call is one JSON line in the file that RECORD_CALLS_TO names. With AWS_ENDPOINT_URL_DYNAMODB and
 AWS_ENDPOINT_URL_SQS, calls on tables and on the template's queues are passed on to those.
@@ -28,7 +28,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class Recorder:
-    """ASGI middleware: looks at a role's requests as they pass, and lets all others alone."""
+    """ASGI middleware that records the requests of roles and ignores all others."""
 
     def __init__(self, app: App, record: IO[str]) -> None:
         self._app = app
@@ -45,7 +45,7 @@ class Recorder:
 
         async def looked_at() -> MutableMapping[str, Any]:
             message = await receive()
-            # An object's bytes say nothing about what is asked for.
+            # The bytes of an object do not matter for the call.
             if signed.service != "s3":
                 body.extend(message.get("body", b""))
             return message
@@ -63,7 +63,7 @@ class Recorder:
             )
 
         async def noted(message: MutableMapping[str, Any]) -> None:
-            # Whoever has an answer may read the record at once.
+            # A test may read the record as soon as it has the response.
             note()
             await send(message)
 

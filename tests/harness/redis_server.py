@@ -1,4 +1,4 @@
-"""A real Redis on a port of its own, to be killed, stopped and started again."""
+"""A real Redis server that a test can kill, suspend and restart."""
 
 import asyncio
 import os
@@ -25,7 +25,7 @@ _POLL_S = 0.02
 
 
 def redis_program() -> str:
-    """Raises UsageError, which says what to install."""
+    """Return the path of redis-server. Raises UsageError if it is not installed."""
     found = shutil.which("redis-server")
     if found is None:
         raise pytest.UsageError("redis-server is not installed: apt-get install redis-server")
@@ -33,13 +33,13 @@ def redis_program() -> str:
 
 
 def patient_client(url: str) -> "Redis":
-    """A client that waits as long as a busy machine may need."""
+    """Return a client with timeouts for a busy machine."""
     return new_client(RedisUrl.parse(url), socket_timeout=10, connect_timeout=10)
 
 
 @dataclass(slots=True)
 class RedisServer:
-    """It keeps nothing on disk: whoever is killed has forgotten all."""
+    """It stores nothing on disk, so a killed server has lost all data."""
 
     folder: Path
     port: int = field(default_factory=free_port)
@@ -51,7 +51,7 @@ class RedisServer:
 
     @property
     def client(self) -> "Redis":
-        """A client of the suite's own; close it."""
+        """A new client; close it."""
         return patient_client(self.url)
 
     async def start(self) -> None:
@@ -67,13 +67,13 @@ class RedisServer:
                 await asyncio.sleep(_POLL_S)
 
     async def kill(self) -> None:
-        """Like kill -9."""
+        """Send SIGKILL and wait for the end."""
         if self.process is not None and self.process.returncode is None:
             self.process.kill()
             await self.process.wait()
 
     def hang(self) -> None:
-        """Its connections stay open, and nothing answers."""
+        """Suspend it: its connections stay open, and it does not answer."""
         self._signal(signal.SIGSTOP)
 
     def go_on(self) -> None:
@@ -85,7 +85,7 @@ class RedisServer:
             return int(count)
 
     async def heard_by(self, channel: str, count: int) -> None:
-        """Wait until so many processes listen to a channel."""
+        """Wait until so many processes have subscribed to a channel."""
 
         async def heard() -> bool:
             return await self.listeners(channel) >= count
@@ -93,7 +93,7 @@ class RedisServer:
         await _until(heard)
 
     async def holds(self, count: int) -> None:
-        """Wait until it keeps so many documents: a server does not wait for what it writes."""
+        """Wait until it has so many keys. A server does not wait for its own writes."""
 
         async def held() -> bool:
             return len(await self.documents()) >= count

@@ -1,4 +1,4 @@
-"""A port of this machine for a process that is still to be started."""
+"""Reserves a port of this machine for a process that starts later."""
 
 import os
 import socket
@@ -10,10 +10,10 @@ from cli.local.embedded_aws import HOST
 
 
 class ReservedPort:
-    """Nobody else is given it for as long as this object is kept; whoever is told its `number` may listen there.
+    """A port that no other program gets while this object exists. A process that knows `number` can listen there.
 
     The kernel lets two sockets have one address if both set SO_REUSEADDR, as servers do, and the first does not listen
-    (socket(7)). Whoever asks for any port does not get this one. Connections are refused until somebody listens.
+    (socket(7)). The kernel does not assign it as a free port. Connections are refused until a process listens.
     """
 
     def __init__(self) -> None:
@@ -26,6 +26,6 @@ class ReservedPort:
 
 @contextmanager
 def closed_port() -> Iterator[int]:
-    """Yield a port that refuses connections and that nobody else is given meanwhile."""
+    """Yield a port that refuses connections and that no other program gets meanwhile."""
     reserved = ReservedPort()
     yield reserved.number

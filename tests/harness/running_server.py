@@ -1,4 +1,4 @@
-"""The server, in the test's own process."""
+"""A server in the process of the test."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -41,7 +41,7 @@ class ServerFactory:
         sender: SqsQueue | None = None,
         **settings: Any,
     ) -> AsyncIterator[RunningServer]:
-        """A server that drains when the block ends. `settings` are ServerSettings' fields."""
+        """Run a server. It drains at the end of the block. `settings` are fields of ServerSettings."""
         lifecycle = Server(
             self.settings(**settings),
             tables or self.tables(Tables),

@@ -1,4 +1,4 @@
-"""A search engine that answers writes as a test wants it to."""
+"""A search engine whose write results come from the test."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ PATIENCE_S = 60
 
 @dataclass(slots=True)
 class ScriptedEngine:
-    """`judge` says what becomes of a batch. `took` are the request ids of each batch in which something was indexed."""
+    """`judge` returns the results of a batch. `took` has the indexed request ids of each batch with at least one."""
 
     judge: Callable[[Sequence[SearchDocument]], Sequence[WriteResult]]
     took: list[list[str]] = field(default_factory=list)

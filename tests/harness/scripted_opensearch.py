@@ -1,4 +1,4 @@
-"""An OpenSearch that answers as a test tells it to: what the client is tested against."""
+"""An OpenSearch whose responses come from the test, for tests of the client."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -20,7 +20,7 @@ Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @asynccontextmanager
 async def engine(answer: Answer) -> AsyncIterator[str]:
-    """The URL of one that answers so."""
+    """Serve these responses on a free port; yield the URL."""
     application = web.Application()
     application.router.add_route("*", "/{path:.*}", answer)
     runner = web.AppRunner(application, shutdown_timeout=0.1)

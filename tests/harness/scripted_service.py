@@ -1,4 +1,4 @@
-"""A server of the contract that answers as a test tells it to: what clients are tested against."""
+"""A gRPC server whose responses come from the test, for tests of clients."""
 
 import asyncio
 import math
@@ -28,7 +28,7 @@ Context = ServicerContext[Any, Any]
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An error with google.rpc's details; without any, an error as a proxy would make it."""
+    """An error with google.rpc details; without details, an error as a proxy returns it."""
 
     code: grpc.StatusCode
     message: str
@@ -46,7 +46,7 @@ class Refusal:
 
 
 def item_error(refusal: Refusal) -> pb.SubmitImagesError:
-    """What the refusal says in a stream, of one item."""
+    """Return the error of one item in a stream."""
     error = pb.SubmitImagesError(code=refusal.code.value[0], message=refusal.message)
     for detail in refusal.details:
         match detail:
@@ -83,37 +83,37 @@ def invalid(name: str, description: str) -> Refusal:
 
 @dataclass
 class ScriptedService(ImageServiceServicer):
-    """Submits go by the URL: `refusals` are given in turn, then it is accepted.
+    """A submit of a URL gets its `refusals` in turn, and is then accepted.
 
-    A watch tells each of `watches` in turn, one stream each, and then `ends` for what was asked.
+    Each watch gets the next of `watches`. After the last one, a watch gets the `ends` of its requests.
     """
 
     refusals: dict[str, list[Refusal]] = field(default_factory=dict)
     ends: dict[str, pb.ImageRequest] = field(default_factory=dict)
-    """By URL: how a submitted request ends; COMPLETED where nothing is said."""
+    """The final state of a request by URL; COMPLETED by default."""
     streams: list[tuple[int, Refusal | None]] = field(default_factory=list)
-    """Of streams of submits, each in turn: how many items it answers; it takes a further one and ends."""
+    """For each stream of submits: the number of items with a result. The stream ends after one more item."""
     opened: int = 0
-    """Streams of submits."""
+    """Number of streams of submits."""
     watches: list[tuple[list[pb.ImageRequest], Refusal]] = field(default_factory=list)
     pages: list[pb.ListRequestsResponse | Refusal] = field(default_factory=list)
-    """Of lists, each in turn."""
+    """The responses of lists, in turn."""
     listed: list[pb.ListRequestsRequest] = field(default_factory=list)
     images: dict[str, pb.Image] = field(default_factory=dict)
     found: list[pb.SearchImagesResponse | Refusal] = field(default_factory=list)
-    """Of searches, each in turn."""
+    """The responses of searches, in turn."""
     searched: list[pb.SearchImagesRequest] = field(default_factory=list)
     submitted: dict[str, str] = field(default_factory=dict)
     """URL by request id."""
     labels: dict[str, dict[str, str]] = field(default_factory=dict)
-    """By request id."""
+    """Labels by request id."""
     asked: Counter[str] = field(default_factory=Counter)
-    """How often each URL was submitted."""
+    """Number of submits by URL."""
     watched: list[list[str]] = field(default_factory=list)
     watching: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set once anybody watches."""
+    """Set after the first watch has begun."""
     held: asyncio.Event | None = None
-    """A watch tells nothing until it is set."""
+    """Watches send nothing before it is set."""
     most_at_once: int = 0
     _at_once: int = 0
 
@@ -172,8 +172,8 @@ class ScriptedService(ImageServiceServicer):
         if self.held is not None:
             await self.held.wait()
         if self.watches:
-            told, refusal = self.watches.pop(0)
-            for state in told:
+            requests, refusal = self.watches.pop(0)
+            for state in requests:
                 yield pb.WatchRequestResponse(request=state)
             await refusal.abort(context)
         for request_id in request.request_ids:
@@ -234,7 +234,7 @@ def failed(url: str, request_id: str = "") -> pb.ImageRequest:
 
 @asynccontextmanager
 async def serving(service: ImageServiceServicer) -> AsyncIterator[str]:
-    """The address of a server in this process."""
+    """Serve in this process; yield the address."""
     server = grpc.aio.server()
     add_ImageServiceServicer_to_server(service, server)
     port = server.add_insecure_port("127.0.0.1:0")

@@ -1,4 +1,4 @@
-"""Six images of one customer, that differ in all that images are found by."""
+"""Six images of one customer that differ in every property of a search."""
 
 # ruff: noqa: RUF001
 
@@ -12,7 +12,7 @@ HASH = "ffff0000ffff00ff"
 LONG = "x" * 70
 QUOTED = 'say "hi" AND NOT 100% * OR (x)'
 
-# The newest last.
+# In order of time; the newest is last.
 CORPUS: Mapping[str, SearchDocument] = {
     "alps": document(
         created_at=1_000,
@@ -74,4 +74,4 @@ CORPUS: Mapping[str, SearchDocument] = {
     ),
 }
 EVERY = ("shop", "signs", "tower", "coast", "bare", "alps")
-"""In the order they are found."""
+"""In the order of search results."""

@@ -1,4 +1,4 @@
-"""Documents of an index, questions to it, and the answers that are right."""
+"""Documents of an index, queries, and their correct results."""
 
 import itertools
 from collections import Counter
@@ -27,7 +27,7 @@ _NUMBERS = itertools.count(1)
 
 
 def document(**fields: Any) -> SearchDocument:
-    """One with an id of its own, that has nothing which is not asked for."""
+    """Return a document with a new id and only these fields."""
     number = next(_NUMBERS)
     plain: dict[str, Any] = {
         "image_id": f"image-{number}",
@@ -44,14 +44,14 @@ def document(**fields: Any) -> SearchDocument:
 
 
 def asked(text: str, *, prefix: bool = False) -> tuple[Term, ...]:
-    """Words as the server makes them of a text; with `prefix` the last one is the beginning of a word."""
+    """Return the terms of a text, as the server parses it. With `prefix` the last one is a prefix."""
     found = tokenize(text)
     last = len(found) - 1
     return tuple(Term(word, prefix=prefix and place == last) for place, word in enumerate(found))
 
 
 def flipped(perceptual_hash: str, bits: Iterable[int]) -> str:
-    """The hash with these bits turned over; 0 is the last digit's last bit."""
+    """Return the hash with these bits flipped; 0 is the lowest bit of the last digit."""
     return f"{int(perceptual_hash, 16) ^ sum(1 << bit for bit in set(bits)):016x}"
 
 
@@ -63,7 +63,7 @@ def answer(
     after: SortKey | None = None,
     facets: bool = False,
 ) -> SearchResult:
-    """What an engine must say that holds these documents: by looking at each of them."""
+    """Return the correct result for an index with these documents, by examining each one."""
     hits = [each for each in documents if _meets(each, query)]
     places = sorted((_position(each, query) for each in hits), key=_order)
     behind = [place for place in places if after is None or _order(place) > _order(after)]

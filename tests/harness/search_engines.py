@@ -1,4 +1,4 @@
-"""The search engines that one suite asks the same of."""
+"""Opens the search engines for tests that run with each of them."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -12,12 +12,12 @@ from core.search.settings import SearchSettings
 from harness.search_documents import ACME
 
 _PATIENT_S = 30.0
-"""Seconds for a search: on a busy machine a slow answer is no wrong one."""
+"""Seconds for a search on a busy machine."""
 
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """An index that is the test's own, and its reader and writer."""
+    """An index of one test, with its reader and writer."""
 
     settings: SearchSettings
     reader: SearchReader
@@ -28,7 +28,7 @@ class Engine:
         return self.settings.search_engine
 
     async def put(self, *documents: SearchDocument) -> None:
-        """Write them, so that they are found."""
+        """Write documents and refresh the index."""
         for written in await self.writer.write(documents):
             assert written.status is WriteStatus.INDEXED, written
         await self.writer.refresh()
@@ -44,13 +44,13 @@ class Engine:
         return await self.reader.search(query, limit=limit, after=after, facets=facets)
 
     async def ids(self, customer_id: str = ACME, **conditions: Any) -> list[str]:
-        """The images that are found, in the order they come."""
+        """Return the image ids of a search, in order. They must fit on one page."""
         found = await self.ask(SearchQuery(customer_id, **conditions))
         assert found.total == len(found.hits), "more than a page"
         return [hit.image_id for hit in found.hits]
 
     async def walk(self, query: SearchQuery, size: int) -> AsyncIterator[Sequence[SortKey]]:
-        """Page by page to the end."""
+        """Yield the hits of all pages."""
         after = None
         while True:
             found = await self.ask(query, limit=size, after=after)

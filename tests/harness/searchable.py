@@ -1,4 +1,4 @@
-"""Images as a consumer and an indexer would have written them, and walks through searches of them."""
+"""Writes images as a consumer and an indexer do, and reads all pages of searches."""
 
 import uuid
 from collections.abc import AsyncIterator, Mapping
@@ -26,10 +26,10 @@ def search_url(folder: Path) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """An index in the suite's own hand, beside the tables that it is a view of."""
+    """An index and its tables, for a server under test."""
 
     settings: dict[str, Any]
-    """What a server must be told to search in it."""
+    """The settings of a server that searches in it."""
     writer: SearchWriter
     tables: Tables
 
@@ -42,7 +42,7 @@ class Index:
         labels: Mapping[str, str] | None = None,
         **picture: Any,
     ) -> ImageRecord:
-        """An image that can be found; `picture` are what differs from the suite's picture."""
+        """Add an image that searches find. `picture` has the metadata that differs from the default."""
         request_id = str(uuid.uuid4())
         plain = image_record(request_id, customer)
         record = replace(plain, created_at=created_at, metadata=replace(plain.metadata, **picture))
@@ -65,9 +65,9 @@ class Index:
 
 @asynccontextmanager
 async def index(url: str, tables: Tables) -> AsyncIterator[Index]:
-    """The one that a system's SEARCH_URL names."""
+    """Open the index at this SEARCH_URL."""
     settings: dict[str, Any] = {"search_url": url}
-    # On a busy machine a slow write is no failed one.
+    # On a busy machine a write may be slow.
     writer = open_writer(SearchSettings(**settings, search_timeout_s=_PATIENT_S))
     try:
         await writer.prepare()
@@ -79,7 +79,7 @@ async def index(url: str, tables: Tables) -> AsyncIterator[Index]:
 async def search_pages(
     stub: "image_service_pb2_grpc.ImageServiceAsyncStub", **fields: Any
 ) -> AsyncIterator[pb.SearchImagesResponse]:
-    """The pages of a search, to the end; `fields` are those of the first call."""
+    """Yield all pages of a search. `fields` are those of the first call."""
     asked = pb.SearchImagesRequest(**fields)
     while True:
         page = await stub.SearchImages(asked, timeout=30)
@@ -90,5 +90,5 @@ async def search_pages(
 
 
 async def found(stub: "image_service_pb2_grpc.ImageServiceAsyncStub", **fields: Any) -> list[str]:
-    """The ids of all images of a search."""
+    """Return the ids of all images of a search."""
     return [image.image_id async for page in search_pages(stub, **fields) for image in page.images]

@@ -1,4 +1,4 @@
-"""A system whose images are searched for, with its origin, its stores and its index at hand."""
+"""A system with search: its origin, its stores and its index."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,7 +15,7 @@ from harness.system import System, system
 async def searched(
     aws: RecordingAws, opensearch_url: str | None, **parameters: str
 ) -> AsyncIterator[tuple[System, Origin, Stores, Index]]:
-    """A system whose server and consumer run; its indexer is the test's to start."""
+    """Run a system with a server and a consumer. The test starts the indexer."""
     async with (
         origin() as images,
         system(aws, opensearch_url=opensearch_url, **parameters) as running,
@@ -30,7 +30,7 @@ async def searched(
 
 
 async def completed(running: System, images: Origin, count: int, first: int = 0) -> list[str]:
-    """Submit so many pictures, and answer the ids of their requests when all have ended."""
+    """Submit so many images and wait until all have ended. Return the request ids."""
     ids = [await running.submit(images.image_url(first + n)) for n in range(count)]
     await running.wait_terminal(ids)
     return ids

@@ -24,7 +24,7 @@ async def main(arguments: Sequence[str]) -> None:
         _target(engine.writer, command) as target,
     ):
         for number in itertools.count():
-            # Ids of its own, as several such processes may write into one index.
+            # New ids, because several such processes may write to one index.
             await target.write(
                 [
                     document(customer_id=f"customer-{number}", image_id=str(uuid.uuid4()))

@@ -1,4 +1,4 @@
-"""What the stores say in the end, read with the suite's own hands."""
+"""Reads the tables, queues and notifications of a system."""
 
 import json
 from collections import Counter
@@ -15,7 +15,7 @@ from harness.waiting import wait_for
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """`sent` is the JSON for queues; `attributes` are the message's."""
+    """`sent` is the JSON body; `attributes` are those of the message."""
 
     sent: dict[str, Any]
     attributes: dict[str, str]
@@ -42,7 +42,7 @@ class Stores:
         return await self._scan(self.system.stack.images_table)
 
     async def notifications(self, expected: Iterable[str]) -> list[Notification]:
-        """Receive until every notification id of `expected` came and nothing more is there."""
+        """Receive until all expected notification ids have arrived and the queue is empty."""
         missing = set(expected)
         received: list[Notification] = []
         while True:
@@ -76,7 +76,7 @@ class Stores:
             records += [json.loads(message["Body"]) for message in batch]
 
     async def depth(self, queue_url: str) -> int:
-        """Messages in a queue, also those in flight or delayed."""
+        """Return the number of messages in a queue, including messages in flight or delayed."""
         answer = await self.sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["All"])
         return sum(
             int(value)
@@ -85,7 +85,7 @@ class Stores:
         )
 
     async def until_depth(self, queue_url: str, depth: int) -> None:
-        """Wait until a queue holds so many messages: a request's state is written before its message is gone."""
+        """Wait until a queue has so many messages. A consumer deletes a message after it has written the state."""
 
         async def reached() -> bool:
             return await self.depth(queue_url) == depth
@@ -93,7 +93,7 @@ class Stores:
         await wait_for(reached, f"a depth of {depth}")
 
     async def prove_each_ended_once(self, request_ids: Iterable[str]) -> None:
-        """One row at revision 2, one image record and one distinct notification for each id."""
+        """Assert one row at revision 2, one image and one distinct notification for each id."""
         ids = set(request_ids)
         rows = await self.requests()
         assert {row["requestId"]["S"] for row in rows} == ids
@@ -102,8 +102,8 @@ class Stores:
         images = await self.images()
         assert Counter(image["requestId"]["S"] for image in images) == Counter(ids)
         expected = {f"{request_id}:2" for request_id in ids}
-        told = await self.notifications(expected)
-        assert {notification.id for notification in told} == expected
+        received = await self.notifications(expected)
+        assert {notification.id for notification in received} == expected
 
     async def _scan(self, table: str) -> list[dict[str, Any]]:
         items: list[dict[str, Any]] = []
@@ -127,7 +127,7 @@ def _notification(body: str) -> Notification:
 
 @asynccontextmanager
 async def stores_of(system: System) -> AsyncIterator[Stores]:
-    """Subscribes at once: what is told from now on is seen."""
+    """Open the stores of a system. Its notifications are received from now on."""
     session = get_session()
     async with AsyncExitStack() as stack:
         clients = {
@@ -140,7 +140,7 @@ async def stores_of(system: System) -> AsyncIterator[Stores]:
 
 
 async def subscribe(reading: Stores, name: str, *, customer: str | None = None) -> str:
-    """Subscribe a new queue to the topic, filtered by customer if one is named; answer its URL."""
+    """Subscribe a new queue to the topic, with a filter for `customer` if there is one. Return its URL."""
     queue_name = f"{reading.system.stack.requests_table}-{name}"
     queue = await reading.sqs.create_queue(QueueName=queue_name)
     url = str(queue["QueueUrl"])

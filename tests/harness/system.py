@@ -1,4 +1,4 @@
-"""The whole system as real processes: a server, consumers and indexers on a stack of their own."""
+"""The whole system as real processes: a server, consumers and indexers on one stack."""
 
 import asyncio
 import os
@@ -28,7 +28,7 @@ _WATCH_CHUNK = 100
 
 @dataclass(slots=True)
 class System:
-    """`endpoint` is where the processes find AWS: the embedded one, or a proxy before it.
+    """`endpoint` is the AWS endpoint of the processes: the embedded AWS, or a proxy in front of it.
 
     `search` holds the settings of the search engine: a file of its own by default. The processes end when the pipe
     `leash` is closed, however this process ends.
@@ -42,15 +42,15 @@ class System:
     address: str = ""
     processes: list[Process] = field(default_factory=list)
     ports: list[ReservedPort] = field(default_factory=list)
-    """Those of its processes: two starts never meet on one, and a server that is started again finds its own free."""
+    """Ports of its processes. Two processes never get the same one, and a restarted server finds its port free."""
 
     def port(self) -> int:
-        """A port for one of its processes, which nobody else gets while the system is there."""
+        """Return a reserved port for one of its processes."""
         self.ports.append(ReservedPort())
         return self.ports[-1].number
 
     async def start_server(self, *arguments: str, **settings: str) -> Process:
-        """Start a server at an address that stays the same, and wait until it serves."""
+        """Start a server and wait until it serves. A restarted server has the same address."""
         self.address = self.address or f"{HOST}:{self.port()}"
         process = await self._start(
             "server", {"GRPC_ADDRESS": self.address, "DRAIN_DELAY_S": "0", **settings}, arguments
@@ -65,7 +65,7 @@ class System:
         return await self._start("consumer", settings, ("queue-exporter",), role="exporter")
 
     async def start_indexer(self, **settings: str) -> Process:
-        """Start an indexer, and wait until it serves its metrics, which it does whatever is down."""
+        """Start an indexer, and wait until it serves its metrics. It does so even if its dependencies are down."""
         settings = {"METRICS_PORT": str(self.port()), **settings}
         process = await self._start("consumer", settings, ("indexer",), role="indexer")
         url = f"http://{HOST}:{settings['METRICS_PORT']}/metrics"
@@ -73,16 +73,16 @@ class System:
         return process
 
     async def start_reindex(self, *arguments: str, **settings: str) -> Process:
-        """Its standard output is the test's to read."""
+        """Start a reindex. The test reads its standard output."""
         command = ("reindex", *arguments)
         return await self._start("consumer", settings, command, role="indexer", capture=True)
 
     async def start_operator(self, *arguments: str) -> Process:
-        """Start a command of the consumer."""
+        """Start an operator's command, such as reconcile."""
         return await self._start("consumer", {}, arguments, role="operator")
 
     async def run_operator(self, *arguments: str) -> int:
-        """Run a command of the consumer, such as reconcile, to its end; answer its exit status."""
+        """Run an operator's command to its end. Return its exit code."""
         process = await self.start_operator(*arguments)
         return await process.wait()
 
@@ -94,7 +94,7 @@ class System:
     async def submit(
         self, url: str, *, request_id: str | None = None, customer: str = "acme"
     ) -> str:
-        """Submit one URL and answer its id."""
+        """Submit one URL. Return the request id."""
         chosen = request_id or str(uuid.uuid4())
         async with self.stub() as stub:
             request = pb.SubmitImageRequest(url=url, customer_id=customer, request_id=chosen)
@@ -104,7 +104,7 @@ class System:
     async def wait_terminal(
         self, request_ids: Iterable[str], *, seconds: float = 240
     ) -> dict[str, pb.ImageRequest]:
-        """Watch until every request has ended; answer their last states."""
+        """Watch until all requests have ended. Return their last states by id."""
         ids = list(request_ids)
         last: dict[str, pb.ImageRequest] = {}
 
@@ -119,7 +119,7 @@ class System:
         return last
 
     async def stop(self) -> None:
-        """Drain every process that still lives; fail if one does not leave cleanly."""
+        """Drain all running processes. Fail if one of them does not exit with 0."""
         alive = [process for process in self.processes if process.returncode is None]
         for process in alive:
             process.send_signal(signal.SIGTERM)
@@ -154,7 +154,7 @@ class System:
         return process
 
     def _environment(self, role: str, settings: Mapping[str, str]) -> dict[str, str]:
-        """What a process in `role` must find in its environment."""
+        """Return the settings of a process in `role`."""
         return {
             **self.aws.environment(role, self.endpoint),
             **self.stack.environment(),
@@ -164,7 +164,7 @@ class System:
             "ALLOWED_NETWORKS": "127.0.0.1/32",
             "CUSTOMER_TAG_KEY": "a key of the test suite",
             "RECEIVE_WAIT_S": "1",
-            # One origin plays many, and what fails for good is to do so soon. Tests of patience set their own.
+            # One origin stands for many, and retries are immediate. Tests of these limits set their own values.
             "PER_HOST_LIMIT": "64",
             "RETRY_DELAY_S": "0",
             "LOG_LEVEL": "warning",
@@ -174,12 +174,12 @@ class System:
 
 
 async def _unless_ended(process: Process, ready: Coroutine[Any, Any, None]) -> None:
-    """Wait until it is ready; fail if it ends instead, or nobody would ever say why nothing happens."""
+    """Wait until a process is ready. Fail if it ends first."""
     ended = asyncio.create_task(process.wait())
     try:
         await cancel_on(ready, ended)
     except Cancelled:
-        raise AssertionError(f"it ended with {process.returncode} at its start") from None
+        raise AssertionError(f"it ended with {process.returncode} before it was ready") from None
     finally:
         ended.cancel()
 
@@ -192,7 +192,7 @@ async def system(
     opensearch_url: str | None = None,
     **parameters: str,
 ) -> AsyncIterator[System]:
-    """A stack of one's own, without a process yet. `parameters` are the template's.
+    """Deploy a stack for a system, without a process yet. `parameters` are those of the template.
 
     Its search engine is a file, cancel_on there is an OpenSearch, in which it has an index of its own.
     """
@@ -202,7 +202,7 @@ async def system(
     async with search_engine(given) as search:
         search["SEARCH_INDEX"] = name
         if opensearch_url is None:
-            # On a busy machine a slow answer is no wrong one.
+            # On a busy machine a search may be slow.
             search["SEARCH_TIMEOUT_S"] = "30"
         with parent_pipe() as leash:
             running = System(aws, stack, endpoint or aws.endpoint, search, leash=leash)

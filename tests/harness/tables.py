@@ -1,4 +1,4 @@
-"""The tables in the suite's own hand, which may do what a server and a consumer do."""
+"""Opens AWS clients and tables in the process of the test."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -12,7 +12,7 @@ from core.dynamodb.tables import Tables
 
 @asynccontextmanager
 async def aws_with(environment: Mapping[str, str]) -> AsyncIterator[Aws]:
-    """What a process with these variables opens."""
+    """Open the clients of a process with these environment variables."""
     with patch.dict("os.environ", environment):
         async with open_aws() as aws:
             yield aws

@@ -1,4 +1,4 @@
-"""An event loop on which waiting takes no time, so that a test of back-off needs no patience."""
+"""An event loop with virtual time: waiting takes no real time."""
 
 import asyncio
 import selectors
@@ -9,11 +9,11 @@ R = TypeVar("R")
 
 
 class NothingCanHappen(Exception):
-    """Every task waits for another one: the code under test hangs."""
+    """Every task waits for another one: the code under test has a deadlock."""
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
-    """Jumps to the next timer wherever a real loop would sleep. Knows no sockets and no threads."""
+    """Advances its clock to the next timer instead of sleeping. It supports neither sockets nor threads."""
 
     def __init__(self) -> None:
         self._now = 0.0
@@ -39,6 +39,6 @@ class _JumpingSelector(selectors.SelectSelector):
 
 
 def run_virtually(main: Coroutine[Any, Any, R]) -> R:
-    """Like asyncio.run. Raises NothingCanHappen where that would wait for ever."""
+    """Run a coroutine like asyncio.run. Raises NothingCanHappen if it would wait for ever."""
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         return runner.run(main)

@@ -1,4 +1,4 @@
-"""`python -m server --workers N` as a process: what it says, its children, its metrics."""
+"""`python -m server --workers N` as a process: its log, its children and its metrics."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ from cli.local.embedded_aws import without_aws
 from harness.system import System
 
 _OWN_CONNECTION = [
-    # Channels to one address share a connection otherwise.
+    # By default, channels to one address share a connection.
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 200),
@@ -32,18 +32,18 @@ class WorkerGroup:
     process: Process
     metrics_url: str
     port: int = 0
-    heard: list[str] = field(default_factory=list)
+    output: list[str] = field(default_factory=list)
 
     async def says(self, event: str, **fields: Any) -> dict[str, Any]:
-        """Wait for a log line of this event and these fields, from where the last wait ended."""
+        """Wait for a log line with this event and fields, after the line at which the last wait ended."""
         assert self.process.stderr is not None
         while line := (await self.process.stderr.readline()).decode():
-            self.heard.append(line)
+            self.output.append(line)
             if line.startswith("{"):
                 entry: dict[str, Any] = json.loads(line)
                 if entry.items() >= {"event": event, **fields}.items():
                     return entry
-        raise AssertionError(f"never said {event!r} {fields}: {''.join(self.heard)}")
+        raise AssertionError(f"never said {event!r} {fields}: {''.join(self.output)}")
 
     async def serve(self, count: int) -> None:
         """Wait until `count` workers serve."""
@@ -52,12 +52,12 @@ class WorkerGroup:
         self.port = ports[0]
 
     async def children(self) -> list[int]:
-        """Pids of the parent's children (proc(5)), which its main thread starts."""
+        """Return the pids of the children (proc(5)), which the main thread starts."""
         listed = await _read(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
         return [int(pid) for pid in listed.split()]
 
     async def metrics(self) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
-        """What a scraper reads, by a sample's name and sorted labels."""
+        """Scrape the metrics. Return the values by name and sorted labels."""
         async with aiohttp.ClientSession() as session, session.get(self.metrics_url) as answer:
             assert answer.status == 200
             families = list(text_string_to_metric_families(await answer.text()))
@@ -66,7 +66,7 @@ class WorkerGroup:
         return {(s.name, tuple(sorted(s.labels.items()))): s.value for s in samples}
 
     async def metric(self, name: str, **labels: str) -> float:
-        """The sum of the samples of this name that have at least these labels."""
+        """Return the sum of the samples with this name and at least these labels."""
         found = [
             value
             for (sample, its), value in (await self.metrics()).items()
@@ -77,7 +77,7 @@ class WorkerGroup:
 
     @asynccontextmanager
     async def connections(self, count: int) -> AsyncIterator[list[grpc.aio.Channel]]:
-        """So many channels, each with a connection of its own."""
+        """Open so many channels, each with its own connection."""
         async with AsyncExitStack() as stack:
             yield [
                 await stack.enter_async_context(
@@ -88,7 +88,7 @@ class WorkerGroup:
 
 
 def worker_environment(system: System, folder: Path, **settings: str) -> dict[str, str]:
-    """Return a server's environment; `folder` takes its temporary files."""
+    """Return the environment of a server with its temporary files in `folder`."""
     return {
         **without_aws(os.environ),
         **system.aws.environment("server"),
@@ -105,7 +105,7 @@ def worker_environment(system: System, folder: Path, **settings: str) -> dict[st
 
 @asynccontextmanager
 async def worker_group(count: int, environment: Mapping[str, str]) -> AsyncIterator[WorkerGroup]:
-    """A parent with its workers, all of them serving; whatever is left of it is killed when the block ends."""
+    """Run a parent with its workers, and wait until all of them serve. Kill it at the end of the block."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "server", "--workers", str(count)), env=environment, stderr=PIPE
     )
@@ -120,7 +120,7 @@ async def worker_group(count: int, environment: Mapping[str, str]) -> AsyncItera
 
 
 async def loads_grpc(pid: int) -> bool:
-    """Whether gRPC's library is mapped into a process."""
+    """Return whether a process has loaded the gRPC library."""
     return "cygrpc" in await _read(f"/proc/{pid}/maps")
 
 

@@ -169,7 +169,7 @@ if "--number=2" in sys.orig_argv:
     await asyncio.to_thread((tmp_path / "sitecustomize.py").write_text, dies_once)
     environment = worker_environment(server_system, tmp_path, PYTHONPATH=str(tmp_path))
     async with worker_group(2, environment) as group:
-        assert any('"exit_code": 3' in line for line in group.heard)
+        assert any('"exit_code": 3' in line for line in group.output)
         assert await group.metric("server_worker_deaths_total", worker="2") == 1
         assert len(await group.children()) == 2
 

@@ -113,8 +113,8 @@ async def test_a_child_is_stopped_gracefully(
         spec = child(probes, after=f"{EXIT_ON_SIGTERM}\nline.sendall(b'handled ')\n{FOREVER}")
         async with supervising(spec, observer, pipe):
             only = await probes.next()
-            assert await only.hear(len(b"handled ")) == "handled "
-        assert await only.said() == "drained"
+            assert await only.read(len(b"handled ")) == "handled "
+        assert await only.read_all() == "drained"
         assert not observer.deaths
 
 

@@ -10,6 +10,8 @@ LEVEL_LIMITS_S = {"chaos": 300, "acceptance": 300, "integration": 120, "unit": 6
 hang or a very busy machine reaches them."""
 LEVEL_COSTS = {"chaos": 50, "acceptance": 50, "integration": 10, "unit": 1}
 """What a test of each level costs, relative to a unit test."""
+MAX_COUNTED = 8
+"""A module with more tests than this has small ones, for example one for each row of a table."""
 
 
 class Located(Protocol):
@@ -42,7 +44,7 @@ def distributed(items: Sequence[T], workers: int) -> list[T]:
     for module in sorted(slow, key=lambda module: -_cost(module[0])):
         cheapest = costs.index(min(costs))
         parts[cheapest] += module
-        costs[cheapest] += _cost(module[0]) * len(module)
+        costs[cheapest] += _cost(module[0]) * min(len(module), MAX_COUNTED)
     return [item for part in _filled(parts, fast) for item in part]
 
 

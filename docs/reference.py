@@ -49,8 +49,9 @@ A deferral because a host already has the allowed number of our requests does no
 
 UNDETECTED = """## What is not detected
 
-Every frame is decoded, and every error of a decoder is `CORRUPT_IMAGE`. No decoder reports a JPEG whose end marker
-comes too early, or a scan that is filled with zeros: such an image is published.
+With `VERIFICATION=header` no pixel is decoded. Otherwise every frame is decoded, and every error that Pillow reports is
+`CORRUPT_IMAGE`. Pillow does not report a JPEG whose end marker comes too early, or a scan that is filled with zeros:
+such an image is published.
 A location is not found in the free text of a comment, in the maker notes of a camera, or in a GIF whose XMP is split
 into pieces. An image with a structure that no camera or editor writes (two EXIF blocks, hundreds of ICC segments, a BMP
 with run-length encoding) is rejected.

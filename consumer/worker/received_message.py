@@ -19,8 +19,8 @@ class ReceivedMessage:
     def suspected(self) -> bool:
         """Whether this may be a poison message: an earlier run of it may have killed its process.
 
-        A requeue sends a new message, so a second receive means that no process lived to requeue it. The quarantine
-        runs suspected messages one at a time. The message's JSON calls this member `suspect`.
+        A requeue sends a new message, so a second receive means that no process lived to requeue it, or abandoned it.
+        The quarantine runs suspected messages one at a time. The message's JSON calls this member `suspect`.
         """
         return self.message.suspect or self.receive_count > 1
 

@@ -33,6 +33,7 @@ class Statements:
     """Seconds from a request's end until its row expires; 0 keeps it for ever."""
 
     def insert_request(self, request: ImageRequest) -> Statement:
+        """Insert the row if the id is new: a PartiQL INSERT never replaces an item."""
         item = schema.new_request_item(request, shards=self.shards)
         return _insert(self.requests_table, request.request_id, item)
 

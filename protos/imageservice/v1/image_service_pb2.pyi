@@ -71,11 +71,11 @@ class _FailureCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FailureCo
     FAILURE_CODE_NOT_FOUND: _FailureCode.ValueType  # 7
     """The origin answered 404 or 410."""
     FAILURE_CODE_ORIGIN_REFUSED: _FailureCode.ValueType  # 8
-    """The origin answered with another 4xx status."""
+    """The origin answered with another 4xx status, except 408 and 425."""
     FAILURE_CODE_RATE_LIMITED: _FailureCode.ValueType  # 9
     """The origin answered 429 to every attempt."""
     FAILURE_CODE_ORIGIN_ERROR: _FailureCode.ValueType  # 10
-    """The origin answered with a 5xx status to every attempt."""
+    """The origin answered with a 5xx status, 408 or 425 to every attempt."""
     FAILURE_CODE_TOO_MANY_REDIRECTS: _FailureCode.ValueType  # 11
     """More than the allowed number of redirects."""
     FAILURE_CODE_BAD_REDIRECT: _FailureCode.ValueType  # 12
@@ -83,7 +83,7 @@ class _FailureCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FailureCo
     FAILURE_CODE_TOO_LARGE: _FailureCode.ValueType  # 13
     """The body is larger than the limit."""
     FAILURE_CODE_BAD_RESPONSE: _FailureCode.ValueType  # 14
-    """The response is not valid HTTP, has a content coding that was not requested, or is incomplete."""
+    """The response is not valid HTTP, is incomplete, or has a status or a content coding that was not requested."""
     FAILURE_CODE_NOT_AN_IMAGE: _FailureCode.ValueType  # 15
     """The body is not an image."""
     FAILURE_CODE_UNSUPPORTED_FORMAT: _FailureCode.ValueType  # 16
@@ -102,7 +102,7 @@ class _FailureCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FailureCo
     """An internal error at every attempt."""
 
 class FailureCode(_FailureCode, metaclass=_FailureCodeEnumTypeWrapper):
-    """The reason why a request failed. docs/reference.md lists each code with the action to take."""
+    """The reason why a request failed. docs/reference.md lists each code."""
 
 FAILURE_CODE_UNSPECIFIED: FailureCode.ValueType  # 0
 FAILURE_CODE_BLOCKED_ADDRESS: FailureCode.ValueType  # 1
@@ -120,11 +120,11 @@ FAILURE_CODE_TOO_SLOW: FailureCode.ValueType  # 6
 FAILURE_CODE_NOT_FOUND: FailureCode.ValueType  # 7
 """The origin answered 404 or 410."""
 FAILURE_CODE_ORIGIN_REFUSED: FailureCode.ValueType  # 8
-"""The origin answered with another 4xx status."""
+"""The origin answered with another 4xx status, except 408 and 425."""
 FAILURE_CODE_RATE_LIMITED: FailureCode.ValueType  # 9
 """The origin answered 429 to every attempt."""
 FAILURE_CODE_ORIGIN_ERROR: FailureCode.ValueType  # 10
-"""The origin answered with a 5xx status to every attempt."""
+"""The origin answered with a 5xx status, 408 or 425 to every attempt."""
 FAILURE_CODE_TOO_MANY_REDIRECTS: FailureCode.ValueType  # 11
 """More than the allowed number of redirects."""
 FAILURE_CODE_BAD_REDIRECT: FailureCode.ValueType  # 12
@@ -132,7 +132,7 @@ FAILURE_CODE_BAD_REDIRECT: FailureCode.ValueType  # 12
 FAILURE_CODE_TOO_LARGE: FailureCode.ValueType  # 13
 """The body is larger than the limit."""
 FAILURE_CODE_BAD_RESPONSE: FailureCode.ValueType  # 14
-"""The response is not valid HTTP, has a content coding that was not requested, or is incomplete."""
+"""The response is not valid HTTP, is incomplete, or has a status or a content coding that was not requested."""
 FAILURE_CODE_NOT_AN_IMAGE: FailureCode.ValueType  # 15
 """The body is not an image."""
 FAILURE_CODE_UNSUPPORTED_FORMAT: FailureCode.ValueType  # 16
@@ -1121,7 +1121,7 @@ class ImageMetadata(_message.Message):
     perceptual_hash: _builtins.str
     """Difference hash (dHash) of the first frame, 16 hexadecimal digits; similar images differ in few bits."""
     dominant_color: _builtins.str
-    """The most frequent color of the first frame as #rrggbb."""
+    """The mean of the most frequent of 256 color ranges of the first frame, as #rrggbb."""
     capture_time: _builtins.str
     """The capture time from EXIF: ISO 8601, without a zone if EXIF has none. May be empty."""
     camera: _builtins.str
@@ -1176,7 +1176,7 @@ class Provenance(_message.Message):
     last_modified: _builtins.str
     """The Last-Modified header of the origin. May be empty."""
     declared_media_type: _builtins.str
-    """The Content-Type header of the origin as sent; stored, never trusted. May be empty."""
+    """The media type of the origin's Content-Type header, in lower case, without parameters; never trusted. May be empty."""
     def __init__(
         self,
         *,

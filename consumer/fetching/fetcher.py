@@ -92,8 +92,7 @@ def paused(deadline: asyncio.Timeout) -> Iterator[None]:
 class FetchResult:
     """A body as it arrived, and headers of the origin, which are recorded but not trusted.
 
-    `final_url` is empty if no redirect changed the URL. A header is empty if it is absent, longer
-    than 256 characters or not printable ASCII.
+    A header is empty if it is absent, longer than 256 characters or not printable ASCII.
     """
 
     body: bytes
@@ -163,6 +162,8 @@ class Fetcher:
         while True:
             outcome = await self._fetch_hop(hop, deadline)
             if not isinstance(outcome, _Redirect):
+                if not redirects:
+                    return outcome
                 result, reservation = outcome
                 final_url = "" if hop.url == origin.url else hop.url
                 provenance = replace(result.provenance, final_url=final_url, redirects=redirects)

@@ -18,21 +18,21 @@ import pytest
 import pytest_asyncio
 
 from harness.aws import RecordingAws
-from harness.command import Up, imageservice, up
+from harness.command import UpCommand, imageservice, up
 from harness.origin import origin
 from harness.processes import python_path
-from harness.worker_group import gone
+from harness.worker_group import wait_exited
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-PICTURE = "/pictures/astronaut.png"
+IMAGE_PATH = "/pictures/astronaut.png"
 
 
 @dataclass(frozen=True, slots=True)
 class Local:
     """A system that `up` runs on the test run's AWS, and an origin."""
 
-    up: Up
+    up: UpCommand
     ready: dict[str, Any]
     origin: str
 
@@ -72,7 +72,7 @@ async def read(url: str) -> bytes:
 
 async def test_outcomes_as_json(local: Local) -> None:
     """A good and a missing image are one object each. The published bytes have the recorded hash. Exit code 1."""
-    good, missing = f"{local.origin}{PICTURE}", f"{local.origin}/behave/status/404"
+    good, missing = f"{local.origin}{IMAGE_PATH}", f"{local.origin}/behave/status/404"
     ran = await imageservice("submit", good, missing, "--watch", "--json", address=local.address)
     ends = {each["url"]: each for each in ran.objects}
     assert (ends[good]["state"], ends[missing]["state"]) == ("COMPLETED", "FAILED")
@@ -105,7 +105,7 @@ async def test_a_rejected_url(local: Local) -> None:
 
 async def test_a_request_from_submit_to_its_end(local: Local) -> None:
     """A request with a chosen id is watched and read. Submitted again it has its result; another URL is rejected."""
-    url, request_id = f"{local.origin}{PICTURE}", str(uuid.uuid4())
+    url, request_id = f"{local.origin}{IMAGE_PATH}", str(uuid.uuid4())
     chosen = ["--request-id", request_id]
     first = await imageservice("submit", url, *chosen, address=local.address)
     assert first.out.startswith(f"PENDING    {request_id}")
@@ -151,7 +151,7 @@ async def test_an_operators_command_runs_the_consumer(local: Local) -> None:
 
 async def test_reindex_finds_the_system_by_its_ready_file(local: Local) -> None:
     """With the file of a running system the command needs no settings; without any it names the missing ones."""
-    url = f"{local.origin}{PICTURE}"
+    url = f"{local.origin}{IMAGE_PATH}"
     submitted = await imageservice("submit", "--watch", url, address=local.address)
     assert submitted.code == 0, submitted.err
     ran = await imageservice("reindex", "--ready-file", str(local.up.ready_file))
@@ -171,11 +171,11 @@ async def test_a_killed_process_is_restarted(local: Local, role: str) -> None:
     """The killed process is named, and the new one is in the ready file. Requests complete as before."""
     before = (await local.up.running())["pids"][role]
     os.kill(before if role == "server" else before[0], signal.SIGKILL)
-    await local.up.says("ended (killed by SIGKILL); starting it again")
-    await local.up.says("ready again")
+    await local.up.wait_for_line("ended (killed by SIGKILL); starting it again")
+    await local.up.wait_for_line("ready again")
     after = (await local.up.running())["pids"][role]
     assert after != before
-    url = f"{local.origin}{PICTURE}"
+    url = f"{local.origin}{IMAGE_PATH}"
     ran = await imageservice("submit", url, "--watch", address=local.address)
     assert ran.code == 0, ran.out + ran.err
 
@@ -185,9 +185,9 @@ async def test_no_child_outlives_up(tmp_path: Path) -> None:
     async with up(tmp_path) as running:
         ready = await running.ready()
         running.process.kill()
-        await running.all_gone()
+        await running.wait_all_ended()
         # A process that ends closes its output before its port.
-        await asyncio.gather(*(gone(pid) for pid in pids_of(ready)))
+        await asyncio.gather(*(wait_exited(pid) for pid in pids_of(ready)))
         for url in (f"http://{ready['address']}", ready["aws_endpoint"], *ready["metrics"]):
             with pytest.raises(aiohttp.ClientConnectorError):
                 await read(url)
@@ -200,11 +200,11 @@ async def test_a_killed_embedded_aws_is_replaced_and_sigterm_drains(
     async with up(tmp_path) as running:
         before = await running.ready()
         os.kill(before["pids"]["aws"], signal.SIGKILL)
-        await running.says("and lost its data")
+        await running.wait_for_line("and lost its data")
         after = await running.ready()
         assert after["pids"]["aws"] != before["pids"]["aws"]
         ran = await imageservice(
-            "submit", f"{origin}{PICTURE}", "--watch", address=after["address"]
+            "submit", f"{origin}{IMAGE_PATH}", "--watch", address=after["address"]
         )
         assert ran.code == 0, ran.out + ran.err
         await running.drain(signal.SIGTERM)

@@ -108,16 +108,16 @@ async def test_the_command_lists(lists: Lists) -> None:
     ids = await insert(lists.tables, customer, range(start - 9, start + 1))
     await complete(lists.tables, ids[4], customer=customer)
     address = lists.running.address
-    asked = ["list", "--customer", customer]
-    ran = await imageservice(*asked, address=address)
+    options = ["list", "--customer", customer]
+    ran = await imageservice(*options, address=address)
     assert [line.split()[1] for line in ran.out.splitlines()] == ids[::-1]
     assert (ran.code, ran.err) == (0, "")
-    ran = await imageservice(*asked, "--limit", str(COMMAND_LISTS), "--json", address=address)
+    ran = await imageservice(*options, "--limit", str(COMMAND_LISTS), "--json", address=address)
     assert [each["request_id"] for each in ran.objects] == ids[: -COMMAND_LISTS - 1 : -1]
-    ran = await imageservice(*asked, "--state", "completed", "--json", address=address)
+    ran = await imageservice(*options, "--state", "completed", "--json", address=address)
     [completed] = ran.objects
     assert completed["request_id"] == ids[4]
-    ran = await imageservice(*asked, "--before", "2020-01-01", address=address)
+    ran = await imageservice(*options, "--before", "2020-01-01", address=address)
     assert (ran.code, ran.out) == (0, "")
     ran = await imageservice("image", completed["image_id"], "--json", address=address)
     [image] = ran.objects

@@ -6,17 +6,23 @@ import aiohttp
 import pytest
 from PIL import Image
 
-from harness import pictures
+from harness.images import (
+    jpeg_with_gps,
+    jpeg_with_xmp_location,
+    png_with_location_text,
+    sample,
+    tiff_with_gps,
+)
 from harness.origin import origin
 from harness.system import System
 
 LOCATED = {
-    "exif.jpg": pictures.jpeg_with_gps(),
-    "xmp.jpg": pictures.jpeg_with_xmp_location(),
-    "text.png": pictures.png_with_location_text(),
-    "palace.jpg": pictures.sample("palace-exif-location.jpg"),
-    "flower.jpg": pictures.sample("flower-xmp-location.jpg"),
-    "coffee.png": pictures.sample("coffee-text-location.png"),
+    "exif.jpg": jpeg_with_gps(),
+    "xmp.jpg": jpeg_with_xmp_location(),
+    "text.png": png_with_location_text(),
+    "palace.jpg": sample("palace-exif-location.jpg"),
+    "flower.jpg": sample("flower-xmp-location.jpg"),
+    "coffee.png": sample("coffee-text-location.png"),
 }
 
 
@@ -38,7 +44,7 @@ async def test_a_location_is_removed_and_the_pixels_stay(running: System, name: 
 
 async def test_an_image_whose_location_cannot_be_removed_fails(running: System) -> None:
     """A TIFF with GPS data is neither published with it nor re-encoded."""
-    async with origin({"gps.tiff": pictures.tiff_with_gps()}) as images:
+    async with origin({"gps.tiff": tiff_with_gps()}) as images:
         request_id = await running.submit(f"{images.base}/bodies/gps.tiff")
         ended = (await running.wait_terminal([request_id]))[request_id]
     assert ended.failure.code == 19

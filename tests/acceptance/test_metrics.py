@@ -170,17 +170,17 @@ async def test_a_consumer_that_starts_in_an_outage_waits(
     ):
         await running.start_server()
         request_id = await running.submit(images.image_url(1))
-        asked = asyncio.Event()
+        called = asyncio.Event()
 
         async def attributes_fail(call: ProxiedCall, forward: Forward) -> web.Response:
             if call.operation == "GetQueueAttributes":
-                asked.set()
+                called.set()
                 return await cut(call, forward)
             return await forward()
 
         proxy.hook = attributes_fail
         process = await running.start_consumer(**consumer.settings)
-        await asked.wait()
+        await called.wait()
         with pytest.raises(OSError, match="Cannot connect"):
             await consumer.scrape()
         proxy.hook = forward_all

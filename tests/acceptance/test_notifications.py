@@ -24,10 +24,10 @@ async def test_a_filtered_subscription_gets_only_its_customers_notifications(
         received = []
         while batch := await stores.receive(queue):
             received += [json.loads(json.loads(message["Body"])["Message"]) for message in batch]
-        told = {each["requestId"]: each for each in received}
-        assert told.keys() == {good, bad}
-        assert told[good]["status"] == "COMPLETED"
-        assert told[bad]["failure"]["code"] == "NOT_FOUND"
+        notices = {each["requestId"]: each for each in received}
+        assert notices.keys() == {good, bad}
+        assert notices[good]["status"] == "COMPLETED"
+        assert notices[bad]["failure"]["code"] == "NOT_FOUND"
         attributes = {each.sent["requestId"]: each.attributes for each in everyone}
         assert attributes[good] == {
             "customerId": "acme",
@@ -35,5 +35,5 @@ async def test_a_filtered_subscription_gets_only_its_customers_notifications(
             "requestId": good,
             "revision": "2",
         }
-        (letter,) = await stores.failed_requests(1)
-        assert (letter["request_id"], letter["failure_code"]) == (bad, "NOT_FOUND")
+        (failed_request,) = await stores.failed_requests(1)
+        assert (failed_request["request_id"], failed_request["failure_code"]) == (bad, "NOT_FOUND")

@@ -4,8 +4,8 @@ import asyncio
 from dataclasses import dataclass
 
 from core.errors import FailureCode
-from harness import pictures
 from harness.aws import RecordingAws
+from harness.images import bomb_png, html, sample, svg, truncated
 from harness.origin import SAMPLE_FOLDER, origin
 from harness.reserved_port import closed_port
 from harness.system import System, system
@@ -13,7 +13,7 @@ from imageservice.v1 import image_service_pb2 as pb
 
 SAMPLES = sorted(path.name for path in SAMPLE_FOLDER.glob("*.*") if path.suffix != ".md")
 CUT = {
-    f"cut.{extension}": pictures.truncated(pictures.sample(name), 0.7)
+    f"cut.{extension}": truncated(sample(name), 0.7)
     for extension, name in {
         "jpg": "rocket-progressive.jpg",
         "png": "astronaut.png",
@@ -24,9 +24,9 @@ CUT = {
 }
 BODIES = {
     **CUT,
-    "bomb.png": pictures.bomb_png(),
-    "drawing.svg": pictures.svg(),
-    "page.jpg": pictures.html(),
+    "bomb.png": bomb_png(),
+    "drawing.svg": svg(),
+    "page.jpg": html(),
 }
 
 

@@ -7,9 +7,9 @@ import aiohttp
 import pytest
 
 from cli.local.stack import TEMPLATE
+from harness.images import IMAGES
 from harness.origin import origin
 from harness.permissions import load_template
-from harness.pictures import IMAGES
 from harness.system import System
 
 YEAR_S = 31_536_000

@@ -12,7 +12,7 @@ from core.search.query import SearchQuery
 from harness.aws import RecordingAws
 from harness.aws_proxy import Forward, ProxiedCall, aws_proxy
 from harness.processes import Process
-from harness.searched_system import completed, searched
+from harness.search_system import complete_images, search_system
 from harness.system import System
 
 
@@ -50,8 +50,8 @@ async def test_reindex_adds_images_without_events(
     embedded_aws: RecordingAws, opensearch_url: str | None
 ) -> None:
     """As after an upgrade, or when an engine lost its data: the tables have everything, including labels."""
-    async with searched(embedded_aws, opensearch_url) as (running, images, _, index):
-        ids = await completed(running, images, 30)
+    async with search_system(embedded_aws, opensearch_url) as (running, images, _, index):
+        ids = await complete_images(running, images, 30)
         assert await index.images(SearchQuery("acme")) == []
         reindex = await running.start_reindex("--segments", "3")
         assert await ended(reindex) == (0, "30 images indexed, 0 rejected\n")
@@ -66,15 +66,15 @@ async def test_reindex_loses_no_event_that_arrives_meanwhile(
 ) -> None:
     """Images that the indexer writes during a rebuild are in the new index, and searches always find all images."""
     async with (
-        searched(embedded_aws, opensearch_url) as (running, images, _, index),
+        search_system(embedded_aws, opensearch_url) as (running, images, _, index),
         held_scan(running) as scan,
     ):
         await running.start_indexer()
-        before = await completed(running, images, 20)
+        before = await complete_images(running, images, 20)
         await index.until_found(before)
         reindex = await running.start_reindex(**scan.settings)
         await scan.answered.wait()
-        meanwhile = await completed(running, images, 20, first=100)
+        meanwhile = await complete_images(running, images, 20, first=100)
         await index.until_found([*before, *meanwhile])
         scan.released.set()
         seen: list[int] = []
@@ -90,8 +90,8 @@ async def test_a_malformed_row_is_reported_and_the_other_images_are_indexed(
     embedded_aws: RecordingAws, opensearch_url: str | None
 ) -> None:
     """The exit code reports the missing image. The new index is in use."""
-    async with searched(embedded_aws, opensearch_url) as (running, images, stores, index):
-        ids = await completed(running, images, 3)
+    async with search_system(embedded_aws, opensearch_url) as (running, images, stores, index):
+        ids = await complete_images(running, images, 3)
         await stores.dynamodb.put_item(
             TableName=running.stack.images_table, Item={"imageId": {"S": "none of ours"}}
         )
@@ -108,12 +108,12 @@ async def test_an_interrupted_reindex_leaves_the_index_unchanged(
 ) -> None:
     """A later reindex succeeds."""
     async with (
-        searched(embedded_aws, opensearch_url) as (running, images, _, index),
+        search_system(embedded_aws, opensearch_url) as (running, images, _, index),
         held_scan(running) as scan,
     ):
-        ids = await completed(running, images, 4)
+        ids = await complete_images(running, images, 4)
         assert (await ended(await running.start_reindex()))[0] == 0
-        more = await completed(running, images, 2, first=50)
+        more = await complete_images(running, images, 2, first=50)
         interrupted = await running.start_reindex(**scan.settings)
         await scan.answered.wait()
         interrupted.send_signal(number)

@@ -11,9 +11,9 @@ from aiohttp import web
 from core.model.message import ImageMessage
 from core.runtime.clock import now_ms
 from harness.aws import RecordingAws
+from harness.index_fixture import found
 from harness.lists import listed_images, request_pages
 from harness.origin import Origin, numbered_png, origin
-from harness.searchable import found
 from harness.stores import Stores, stores_of
 from harness.system import System, system
 from harness.waiting import wait_for
@@ -68,8 +68,8 @@ class Installation:
 
     async def status(self, request_id: str) -> pb.ImageRequest:
         async with self.running.stub() as stub:
-            asked = pb.GetStatusRequest(request_id=request_id)
-            return (await stub.GetStatus(asked, timeout=30)).request
+            call = pb.GetStatusRequest(request_id=request_id)
+            return (await stub.GetStatus(call, timeout=30)).request
 
     async def search(self, customer: str, **fields: Any) -> list[str]:
         async with self.running.stub() as stub:
@@ -119,8 +119,8 @@ async def test_two_customers_with_one_id_see_only_their_own_image(
         assert await at.seen_by(ACME) == ([], [])
         async with at.running.stub() as stub:
             for image in (first, second):
-                asked = pb.GetImageRequest(image_id=image.image_id)
-                assert (await stub.GetImage(asked, timeout=30)).image == image
+                call = pb.GetImageRequest(image_id=image.image_id)
+                assert (await stub.GetImage(call, timeout=30)).image == image
         await at.until_found(GLOBEX, [second.image_id])
         reindex = await at.running.start_reindex()
         assert await reindex.wait() == 0

@@ -12,9 +12,9 @@ import pytest
 from core.runtime.clock import now_ms
 from harness.aws import RecordingAws
 from harness.command import imageservice
+from harness.index_fixture import Index, found, index, search_pages
 from harness.origin import origin
-from harness.processes import Ran
-from harness.searchable import Index, found, index, search_pages
+from harness.processes import CompletedProcess
 from harness.system import System, system
 from harness.tables import tables_of
 from harness.waiting import wait_for
@@ -47,10 +47,10 @@ class Published:
             ids = await found(stub, **{"customer_id": self.customer, **fields})
         return [by_id[each] for each in ids]
 
-    async def search(self, *arguments: str) -> Ran:
+    async def search(self, *arguments: str) -> CompletedProcess:
         """Run the command."""
-        asked = ("search", "--customer", self.customer, *arguments)
-        return await imageservice(*asked, address=self.running.address)
+        command = ("search", "--customer", self.customer, *arguments)
+        return await imageservice(*command, address=self.running.address)
 
 
 async def submitted(running: System, origin: str, customer: str) -> dict[str, pb.Image]:
@@ -72,11 +72,11 @@ async def submitted(running: System, origin: str, customer: str) -> dict[str, pb
 
 async def until_total(running: System, customer: str, total: int) -> None:
     """Wait until a search finds so many images of a customer."""
-    asked = pb.SearchImagesRequest(customer_id=customer, page_size=1)
+    call = pb.SearchImagesRequest(customer_id=customer, page_size=1)
     async with running.stub() as stub:
 
         async def reached() -> bool:
-            return (await stub.SearchImages(asked, timeout=30)).total == total
+            return (await stub.SearchImages(call, timeout=30)).total == total
 
         await wait_for(reached, f"{total} images found")
 
@@ -116,8 +116,8 @@ async def test_an_image_is_found_by_its_properties(published: Published) -> None
     assert (await names(similar_to=like))[0] == "astronaut.png"
     assert set(await names(similar_to=like)) == {"astronaut.png", "astronaut.bmp"}
     async with published.running.stub() as stub:
-        asked = pb.SearchImagesRequest(customer_id=published.customer, facets=True)
-        page = await stub.SearchImages(asked)
+        call = pb.SearchImagesRequest(customer_id=published.customer, facets=True)
+        page = await stub.SearchImages(call)
         for image in page.images:
             got = await stub.GetImage(pb.GetImageRequest(image_id=image.image_id))
             assert got.image == image
@@ -130,8 +130,8 @@ async def test_an_image_is_found_by_its_properties(published: Published) -> None
 async def test_the_command_finds_an_image_by_its_label(published: Published, origin: str) -> None:
     """As in the README: a label of the submit is a word of the search."""
     url, label = f"{origin}/pictures/astronaut.png?again", "set=logos"
-    asked = ("submit", "--watch", "--customer", published.customer, "--label", label, url)
-    ran = await imageservice(*asked, address=published.running.address)
+    command = ("submit", "--watch", "--customer", published.customer, "--label", label, url)
+    ran = await imageservice(*command, address=published.running.address)
     assert ran.code == 0, ran.err
     await until_total(published.running, published.customer, len(SAMPLES) + 1)
     assert (await published.search("logos")).err.strip().startswith("1 found")
@@ -217,9 +217,9 @@ async def test_pages_find_each_image_once_while_others_are_added(
 
     async def walked(customer: str, size: int) -> list[str]:
         ids: list[str] = []
-        asked: dict[str, Any] = {"customer_id": customer, "text": "a.example", "page_size": size}
+        fields: dict[str, Any] = {"customer_id": customer, "text": "a.example", "page_size": size}
         async with running.stub() as stub:
-            async for page in search_pages(stub, **asked):
+            async for page in search_pages(stub, **fields):
                 ids += [image.image_id for image in page.images]
                 # Each customer gets a new image before its second page.
                 await all_have_new.wait()

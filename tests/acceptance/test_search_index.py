@@ -9,7 +9,7 @@ from core.search.query import Range, SearchQuery, Term
 from harness.aws import RecordingAws
 from harness.metrics import MetricsPort, Scrape
 from harness.origin import origin
-from harness.searched_system import completed, searched
+from harness.search_system import complete_images, search_system
 from harness.stores import Stores
 from harness.system import system
 from imageservice.v1 import image_service_pb2 as pb
@@ -43,7 +43,7 @@ async def test_completed_images_are_found_and_failed_requests_are_not(
 ) -> None:
     """By labels, origin and size. The metrics count the documents."""
     port = MetricsPort()
-    async with searched(embedded_aws, opensearch_url) as (running, images, stores, index):
+    async with search_system(embedded_aws, opensearch_url) as (running, images, stores, index):
         await running.start_indexer(**port.settings)
         labelled = str(uuid.uuid4())
         async with running.stub() as stub:
@@ -57,7 +57,7 @@ async def test_completed_images_are_found_and_failed_requests_are_not(
                 timeout=30,
             )
         plain, failed = (
-            await completed(running, images, 1),
+            await complete_images(running, images, 1),
             await running.submit(f"{images.base}/none"),
         )
         await running.wait_terminal([labelled, failed])
@@ -85,9 +85,9 @@ async def test_repeated_and_late_events_change_nothing(
 ) -> None:
     """The indexer reads the current row for each event, so an older or repeated event finds the index up to date."""
     port = MetricsPort()
-    async with searched(embedded_aws, opensearch_url) as (running, images, stores, index):
+    async with search_system(embedded_aws, opensearch_url) as (running, images, stores, index):
         await running.start_indexer(**port.settings)
-        ids = await completed(running, images, 3)
+        ids = await complete_images(running, images, 3)
         await index.until_found(ids)
         for revision in (2, 1, 2):
             for each in ids:
@@ -103,7 +103,7 @@ async def test_an_event_without_an_image_is_dropped(
 ) -> None:
     """The image does not exist, and never will."""
     port = MetricsPort()
-    async with searched(embedded_aws, opensearch_url) as (running, _, stores, index):
+    async with search_system(embedded_aws, opensearch_url) as (running, _, stores, index):
         await running.start_indexer(**port.settings)
         await publish(stores, json.dumps({"requestId": str(uuid.uuid4()), "revision": 2}))
         await port.until(lambda page: documents(page, "gone") == 1)
@@ -123,7 +123,7 @@ async def test_an_index_that_is_created_after_images_is_incomplete(
         # It receives events only after it has created the index.
         received = {"operation": "sqs:ReceiveMessage", "outcome": "ok"}
         await first.until(lambda page: bool(page.value("aws_calls_total", **received)))
-        await completed(running, images, 2)
+        await complete_images(running, images, 2)
         await first.until(lambda page: documents(page, "indexed") == 2)
         # An indexer inspects the index at its start.
         await running.start_indexer(**second.settings)
@@ -144,7 +144,7 @@ async def test_a_malformed_event_and_a_malformed_row_end_in_the_dlq(
 ) -> None:
     """Other images are indexed meanwhile, and no event is lost silently."""
     port = MetricsPort()
-    async with searched(
+    async with search_system(
         embedded_aws, opensearch_url, VisibilityTimeoutSeconds="3", SearchMaxReceiveCount="2"
     ) as (
         running,
@@ -161,7 +161,7 @@ async def test_a_malformed_event_and_a_malformed_row_end_in_the_dlq(
         for body in bodies:
             await publish(stores, body)
         await running.start_indexer(**port.settings)
-        await index.until_found(await completed(running, images, 5))
+        await index.until_found(await complete_images(running, images, 5))
         messages: set[str] = set()
         while messages != bodies:
             url = running.stack.search_dlq_url

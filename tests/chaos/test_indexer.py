@@ -63,8 +63,8 @@ async def until_visible(stores: Stores, count: int) -> None:
     visible = "ApproximateNumberOfMessages"
 
     async def reached() -> bool:
-        told = await stores.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[visible])
-        return int(told["Attributes"][visible]) == count
+        attributes = await stores.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[visible])
+        return int(attributes["Attributes"][visible]) == count
 
     await wait_for(reached, f"{count} visible events")
 

@@ -86,8 +86,8 @@ async def test_a_poison_message_fails_crashed_and_its_neighbours_complete(
         rows = {row["requestId"]["S"]: row for row in await stores.requests()}
         assert rows[poisonous]["retryCount"]["N"] == "2"
         expected = {f"{request_id}:2" for request_id in (poisonous, *neighbours)}
-        told = {notification.id for notification in await stores.notifications(expected)}
-        assert told == expected
+        notified = {notification.id for notification in await stores.notifications(expected)}
+        assert notified == expected
 
 
 async def test_a_kill_after_the_notification_sends_it_again_with_the_same_id(
@@ -122,7 +122,7 @@ async def test_a_kill_after_the_notification_sends_it_again_with_the_same_id(
         first = await stores.notifications([f"{request_id}:2"])
         await running.start_consumer()
         repeat = await stores.notifications([f"{request_id}:2"])
-        assert [told.id for told in first + repeat] == [f"{request_id}:2"] * 2
+        assert [each.id for each in first + repeat] == [f"{request_id}:2"] * 2
         assert images.hits["/n/1"] == 1
 
 

@@ -96,8 +96,8 @@ async def test_a_worker_that_stalls_while_its_request_is_retried_changes_nothing
         assert (row["status"]["S"], row["revision"]["N"]) == ("COMPLETED", "4")
         assert "failureCode" not in row
         assert "failureShard" not in row
-        told = await stores.notifications([f"{request_id}:2", f"{request_id}:4"])
-        assert {notification.id for notification in told} == {
+        notifications = await stores.notifications([f"{request_id}:2", f"{request_id}:4"])
+        assert {notification.id for notification in notifications} == {
             f"{request_id}:2",
             f"{request_id}:4",
         }

@@ -55,17 +55,17 @@ async def test_the_failures_of_one_customer_come_from_the_index(failures: Failur
     await failures.add(3, "TIMEOUT", age_ms=2 * HOUR_MS, messages=False)
     await failures.add(5, "NOT_FOUND", messages=False)
     await failures.add(4, "TIMEOUT", customer="other", messages=False)
-    asked = ("--customer", "acme", "--failure-code", "TIMEOUT", "--rate", "100000")
-    recent = await failures.retry_failed(*asked, "--since", _hour_ago())
+    options = ("--customer", "acme", "--failure-code", "TIMEOUT", "--rate", "100000")
+    recent = await failures.retry_failed(*options, "--since", _hour_ago())
     assert recent.out == (
         "535 examined, 530 reopened, 5 with another failure code, 0 no longer FAILED\n"
     ), recent.err
     assert await failures.reopened() == set(mine)
-    all_of_them = await failures.retry_failed(*asked, "--since", "2001-01-01")
+    all_of_them = await failures.retry_failed(*options, "--since", "2001-01-01")
     assert all_of_them.out.startswith("8 examined, 3 reopened, 5 with another failure code"), (
         all_of_them.err
     )
-    again = await failures.retry_failed(*asked)
+    again = await failures.retry_failed(*options)
     assert again.out.startswith("5 examined, 0 reopened, 5 with another failure code"), again.err
 
 
@@ -212,8 +212,8 @@ async def test_an_interrupted_run_sends_what_it_has_reopened(
         failures = Failures(running, stores)
         ids = await failures.add(120, "TIMEOUT")
         proxy.hook = hold
-        asked = () if by_queue else ("--customer", "acme")
-        process = await running.start_operator("retry-failed", *asked)
+        options = () if by_queue else ("--customer", "acme")
+        process = await running.start_operator("retry-failed", *options)
         await reopening.wait()
         process.send_signal(signal.SIGTERM)
         # It waits for the requests in progress, which now continue.

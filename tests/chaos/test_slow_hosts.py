@@ -97,20 +97,20 @@ async def test_the_pending_age_includes_the_time_before_a_requeue(
 ) -> None:
     """A requeued message is new: it is at least 2.5 s younger than its request, which was requeued twice for 3 s."""
     consumer = MetricsPort()
-    asked, answer = asyncio.Event(), asyncio.Event()
+    fetched, answer = asyncio.Event(), asyncio.Event()
     async with origin() as images, system(embedded_aws) as running:
 
         async def twice_later(_request: web.Request) -> web.Response:
             if images.hits["/later"] <= 2:
                 return web.Response(status=429, headers={"Retry-After": "3"})
-            asked.set()
+            fetched.set()
             await answer.wait()
             return web.Response(body=numbered_png(1))
 
         await running.start_server()
         await running.start_consumer(**consumer.settings)
         request_id = await running.submit(images.serve("/later", twice_later))
-        await asked.wait()
+        await fetched.wait()
         page = await consumer.scrape()
         pending = page.value("consumer_oldest_pending_age_seconds")
         sent = page.value("consumer_oldest_message_age_seconds")

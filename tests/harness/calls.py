@@ -107,8 +107,8 @@ def _s3(request: Request) -> Iterator[tuple[str, str]]:
 
 def _dynamodb(request: Request) -> Iterator[tuple[str, str]]:
     operation = _operation(request)
-    asked = json.loads(request.body)
-    statements = _statements(asked)
+    parameters = json.loads(request.body)
+    statements = _statements(parameters)
     if statements:
         for statement in statements:
             found = _STATEMENT.match(statement)
@@ -118,24 +118,25 @@ def _dynamodb(request: Request) -> Iterator[tuple[str, str]]:
             verb, table, index = found.groups()
             suffix = f"/index/{index}" if index else ""
             yield f"PartiQL{verb.split()[0].capitalize()}", _arn(request, f"table/{table}{suffix}")
-    elif "RequestItems" in asked:
-        for table in asked["RequestItems"]:
+    elif "RequestItems" in parameters:
+        for table in parameters["RequestItems"]:
             yield operation, _arn(request, f"table/{table}")
-    elif "TransactItems" in asked:
-        for item in asked["TransactItems"]:
+    elif "TransactItems" in parameters:
+        for item in parameters["TransactItems"]:
             for verb, part in item.items():
                 name = "ConditionCheckItem" if verb == "ConditionCheck" else f"{verb}Item"
                 yield name, _arn(request, f"table/{part['TableName']}")
-    elif "TableName" in asked:
-        index = f"/index/{asked['IndexName']}" if "IndexName" in asked else ""
-        yield operation, _arn(request, f"table/{asked['TableName']}{index}")
+    elif "TableName" in parameters:
+        index = f"/index/{parameters['IndexName']}" if "IndexName" in parameters else ""
+        yield operation, _arn(request, f"table/{parameters['TableName']}{index}")
     else:
         yield operation, "*"
 
 
-def _statements(asked: Mapping[str, Any]) -> list[str]:
-    if "Statement" in asked:
-        return [asked["Statement"]]
+def _statements(parameters: Mapping[str, Any]) -> list[str]:
+    if "Statement" in parameters:
+        return [parameters["Statement"]]
     return [
-        each["Statement"] for each in asked.get("Statements", asked.get("TransactStatements", []))
+        each["Statement"]
+        for each in parameters.get("Statements", parameters.get("TransactStatements", []))
     ]

@@ -24,7 +24,7 @@ class ProbedChild:
     pid: int
     _reader: StreamReader
 
-    async def gone(self) -> None:
+    async def wait_closed(self) -> None:
         """Wait until its connection is closed. The kernel closes it however the process ends."""
         while await self._reader.read(1_024):
             pass
@@ -53,7 +53,7 @@ class ChildProbes:
 
     def command(self, before: str = "", after: str = FOREVER) -> Callable[[int], Sequence[str]]:
         """Return the command of a ChildSpec for such a program."""
-        return lambda _leash: [sys.executable, "-c", self.code(before, after)]
+        return lambda _pipe: [sys.executable, "-c", self.code(before, after)]
 
     async def answer(self, reader: StreamReader, writer: StreamWriter) -> None:
         self._writers.append(writer)

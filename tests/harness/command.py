@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.processes import Ran, launcher, python_path
+from harness.processes import CompletedProcess, launcher, python_path
 
 
 async def imageservice(
@@ -19,7 +19,7 @@ async def imageservice(
     address: str | None = None,
     stdin: str = "",
     environment: Mapping[str, str] | None = None,
-) -> Ran:
+) -> CompletedProcess:
     """Run a command to its end, in a fork."""
     where = {} if address is None else {"IMAGESERVICE_ADDRESS": address}
     running = await launcher()
@@ -32,14 +32,14 @@ async def imageservice(
 
 
 @dataclass(slots=True)
-class Up:
+class UpCommand:
     """A running `imageservice up`."""
 
     process: Process
     ready_file: Path
     output: list[str] = field(default_factory=list)
 
-    async def says(self, words: str) -> None:
+    async def wait_for_line(self, words: str) -> None:
         """Wait for a line that contains `words`, after the line at which the last wait ended."""
         assert self.process.stdout is not None
         while line := (await self.process.stdout.readline()).decode():
@@ -50,7 +50,7 @@ class Up:
 
     async def ready(self) -> dict[str, Any]:
         """Wait until the system is ready, again after its AWS was replaced. Return the content of the ready file."""
-        await self.says("Ctrl-C drains")
+        await self.wait_for_line("Ctrl-C drains")
         return await self.running()
 
     async def running(self) -> dict[str, Any]:
@@ -58,7 +58,7 @@ class Up:
         content: dict[str, Any] = json.loads(await asyncio.to_thread(self.ready_file.read_text))
         return content
 
-    async def all_gone(self) -> str:
+    async def wait_all_ended(self) -> str:
         """Wait until `up` and all its children have closed their output. Return the rest of the output."""
         assert self.process.stdout is not None
         return (await self.process.stdout.read()).decode()
@@ -66,7 +66,7 @@ class Up:
     async def drain(self, number: signal.Signals) -> None:
         """Send the signal. All processes end in order, with exit code 0, and the ready file is removed."""
         self.process.send_signal(number)
-        output = await self.all_gone()
+        output = await self.wait_all_ended()
         assert "for the consumers to finish the messages that they hold" in output
         assert output.endswith("stopped\n")
         assert await self.process.wait() == 0
@@ -74,7 +74,7 @@ class Up:
 
 
 @asynccontextmanager
-async def up(folder: Path, *arguments: str, **settings: str) -> AsyncIterator[Up]:
+async def up(folder: Path, *arguments: str, **settings: str) -> AsyncIterator[UpCommand]:
     """Start `imageservice up` on a free port, with the ready file in `folder`. It is not ready yet.
 
     At the end of the block it drains by one Ctrl-C, and the block fails if it does not.
@@ -89,7 +89,7 @@ async def up(folder: Path, *arguments: str, **settings: str) -> AsyncIterator[Up
         stderr=STDOUT,
         env={**python_path(), "LOG_LEVEL": "warning", **settings},
     )
-    running = Up(process, ready_file)
+    running = UpCommand(process, ready_file)
     try:
         yield running
         if process.returncode is None:
@@ -97,5 +97,5 @@ async def up(folder: Path, *arguments: str, **settings: str) -> AsyncIterator[Up
     finally:
         if process.returncode is None:
             process.send_signal(signal.SIGINT)
-        await running.all_gone()
+        await running.wait_all_ended()
         await process.wait()

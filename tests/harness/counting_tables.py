@@ -8,10 +8,10 @@ from core.model.request import ImageRequest
 
 
 class CountingTables(Tables):
-    """`reads` counts rows of both tables, `glances` rounds of the watcher."""
+    """`reads` counts rows of both tables, `polls` rounds of the watcher."""
 
     reads = 0
-    glances = 0
+    polls = 0
 
     async def read_request(self, request_id: str) -> ImageRequest | None:
         self.reads += 1
@@ -22,5 +22,5 @@ class CountingTables(Tables):
         return await super().read_image_by_id(image_id)
 
     async def read_statuses(self, request_ids: Sequence[str]) -> dict[str, StatusSnapshot]:
-        self.glances += 1
+        self.polls += 1
         return await super().read_statuses(request_ids)

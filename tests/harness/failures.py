@@ -11,7 +11,7 @@ from cli.local.embedded_aws import without_aws
 from consumer.notify.outcome import failed_request_message_of, outcome_of
 from core.model.request import Failure, ImageRequest, State, new_request
 from core.runtime.clock import now_ms
-from harness.processes import Ran, launcher
+from harness.processes import CompletedProcess, launcher
 from harness.stores import Stores
 from harness.system import System
 from harness.tables import tables_of
@@ -75,7 +75,7 @@ class Failures:
             QueueUrl=self.running.stack.failed_requests_queue_url, MessageBody=body
         )
 
-    async def retry_failed(self, *arguments: str) -> Ran:
+    async def retry_failed(self, *arguments: str) -> CompletedProcess:
         """Run the operator's command to its end."""
         environment = {
             **without_aws(os.environ),

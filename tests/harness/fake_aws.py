@@ -20,7 +20,7 @@ from core.aws.client import Aws, open_aws
 from core.aws.http import AwsHttpClients, Limits
 from harness.tables import aws_with
 
-PATIENCE_S = 60
+HANG_TIMEOUT_S = 60
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
 Call = Callable[[Aws], Awaitable[Any]]

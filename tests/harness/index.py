@@ -14,7 +14,7 @@ from harness.system import System
 from harness.waiting import wait_for
 
 _PAGE = 100
-_PATIENT_S = 30.0
+_SEARCH_TIMEOUT_S = 30.0
 """Seconds for a search on a busy machine."""
 
 
@@ -53,7 +53,7 @@ async def index_of(running: System) -> AsyncIterator[Index]:
         search_url=SecretStr(running.search["SEARCH_URL"]),
         search_index=running.search["SEARCH_INDEX"],
         search_signed=False,
-        search_timeout_s=_PATIENT_S,
+        search_timeout_s=_SEARCH_TIMEOUT_S,
     )
     writer = open_writer(settings)
     try:

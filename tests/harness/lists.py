@@ -44,12 +44,12 @@ async def request_pages(
     stub: "image_service_pb2_grpc.ImageServiceAsyncStub", **fields: Any
 ) -> AsyncIterator[pb.ListRequestsResponse]:
     """Yield all pages of a list. `fields` are those of the first call."""
-    asked = pb.ListRequestsRequest(**fields)
+    call = pb.ListRequestsRequest(**fields)
     while True:
-        page = await stub.ListRequests(asked, timeout=30)
+        page = await stub.ListRequests(call, timeout=30)
         yield page
-        asked.page_token = page.next_page_token
-        if not asked.page_token:
+        call.page_token = page.next_page_token
+        if not call.page_token:
             return
 
 
@@ -66,10 +66,10 @@ async def listed_images(
     stub: "image_service_pb2_grpc.ImageServiceAsyncStub", **fields: Any
 ) -> list[pb.Image]:
     """Return all images of a list."""
-    asked, images = pb.ListImagesRequest(**fields), list[pb.Image]()
+    call, images = pb.ListImagesRequest(**fields), list[pb.Image]()
     while True:
-        page = await stub.ListImages(asked, timeout=30)
+        page = await stub.ListImages(call, timeout=30)
         images += page.images
-        asked.page_token = page.next_page_token
-        if not asked.page_token:
+        call.page_token = page.next_page_token
+        if not call.page_token:
             return images

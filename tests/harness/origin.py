@@ -15,7 +15,7 @@ from pathlib import Path
 from aiohttp import web
 from multidict import CIMultiDictProxy
 
-from harness.pictures import png_chunk, png_with
+from harness.images import png_chunk, png_with
 from loadtest.origin.app import create_app
 
 SAMPLE_FOLDER = Path(__file__).parents[1] / "images"

@@ -26,7 +26,7 @@ def python_path() -> dict[str, str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Ran:
+class CompletedProcess:
     """A process that has ended."""
 
     code: int
@@ -142,7 +142,7 @@ class Launcher:
 
     async def run(
         self, module: str, *arguments: str, environment: Mapping[str, str], stdin: str = ""
-    ) -> Ran:
+    ) -> CompletedProcess:
         """Run a module to its end."""
         with parent_pipe() as pipe:
             process = await self.start(
@@ -156,7 +156,7 @@ class Launcher:
             assert process.stdout is not None
             assert process.stderr is not None
             out, err = await asyncio.gather(process.stdout.read(), process.stderr.read())
-            return Ran(await process.wait(), out.decode(), err.decode())
+            return CompletedProcess(await process.wait(), out.decode(), err.decode())
 
 
 _launchers: list[Launcher] = []

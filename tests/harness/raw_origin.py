@@ -11,7 +11,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from consumer.fetching.fetcher import Fetcher, FetchPolicy
 
-PATIENCE_S = 60
+HANG_TIMEOUT_S = 60
 
 Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -90,7 +90,7 @@ class KeepAliveScript:
     async def misbehave(self) -> None:
         """Return once the client has closed the first connection because of it."""
         self.now.set()
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(HANG_TIMEOUT_S):
             await self.hung_up.wait()
 
     async def script(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

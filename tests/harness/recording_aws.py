@@ -43,7 +43,7 @@ class Recorder:
             return
         body = bytearray()
 
-        async def looked_at() -> MutableMapping[str, Any]:
+        async def record_body() -> MutableMapping[str, Any]:
             message = await receive()
             # The bytes of an object do not matter for the call.
             if signed.service != "s3":
@@ -62,13 +62,13 @@ class Recorder:
                 )
             )
 
-        async def noted(message: MutableMapping[str, Any]) -> None:
+        async def record_and_send(message: MutableMapping[str, Any]) -> None:
             # A test may read the record as soon as it has the response.
             note()
             await send(message)
 
         try:
-            await self._app(scope, looked_at, noted)
+            await self._app(scope, record_body, record_and_send)
         finally:
             note()
 

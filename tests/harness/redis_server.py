@@ -20,7 +20,7 @@ from core.redis.connection import new_client
 from core.redis.url import RedisUrl
 
 _START_S = 60.0
-_PATIENCE_S = 60.0
+_HANG_TIMEOUT_S = 60.0
 _POLL_S = 0.02
 
 
@@ -32,7 +32,7 @@ def redis_program() -> str:
     return found
 
 
-def patient_client(url: str) -> "Redis":
+def long_timeout_client(url: str) -> "Redis":
     """Return a client with timeouts for a busy machine."""
     return new_client(RedisUrl.parse(url), socket_timeout=10, connect_timeout=10)
 
@@ -52,7 +52,7 @@ class RedisServer:
     @property
     def client(self) -> "Redis":
         """A new client; close it."""
-        return patient_client(self.url)
+        return long_timeout_client(self.url)
 
     async def start(self) -> None:
         self.process = await asyncio.create_subprocess_exec(
@@ -79,18 +79,18 @@ class RedisServer:
     def go_on(self) -> None:
         self._signal(signal.SIGCONT)
 
-    async def listeners(self, channel: str) -> int:
+    async def subscribers(self, channel: str) -> int:
         async with self.client as client:
             ((_, count),) = await client.pubsub_numsub(channel)
             return int(count)
 
-    async def heard_by(self, channel: str, count: int) -> None:
+    async def wait_subscribers(self, channel: str, count: int) -> None:
         """Wait until so many processes have subscribed to a channel."""
 
-        async def heard() -> bool:
-            return await self.listeners(channel) >= count
+        async def reached() -> bool:
+            return await self.subscribers(channel) >= count
 
-        await _until(heard)
+        await _until(reached)
 
     async def holds(self, count: int) -> None:
         """Wait until it has so many keys. A server does not wait for its own writes."""
@@ -111,7 +111,7 @@ class RedisServer:
 
 
 async def _until(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(_PATIENCE_S):
+    async with asyncio.timeout(_HANG_TIMEOUT_S):
         while not await condition():  # noqa: ASYNC110  another process changes it
             await asyncio.sleep(_POLL_S)
 

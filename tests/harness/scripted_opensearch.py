@@ -48,5 +48,5 @@ async def reader(url: str, **others: Any) -> AsyncIterator[OpenSearchReader]:
         await opened.close()
 
 
-async def ask(asking: OpenSearchReader, customer: str = ACME) -> int:
-    return (await asking.search(SearchQuery(customer), limit=10)).total
+async def search_total(opened: OpenSearchReader, customer: str = ACME) -> int:
+    return (await opened.search(SearchQuery(customer), limit=10)).total

@@ -85,11 +85,11 @@ def invalid(name: str, description: str) -> Refusal:
 class ScriptedService(ImageServiceServicer):
     """A submit of a URL gets its `refusals` in turn, and is then accepted.
 
-    Each watch gets the next of `watches`. After the last one, a watch gets the `ends` of its requests.
+    Each watch gets the next of `watches`. After the last one, a watch gets the `final_states` of its requests.
     """
 
     refusals: dict[str, list[Refusal]] = field(default_factory=dict)
-    ends: dict[str, pb.ImageRequest] = field(default_factory=dict)
+    final_states: dict[str, pb.ImageRequest] = field(default_factory=dict)
     """The final state of a request by URL; COMPLETED by default."""
     streams: list[tuple[int, Refusal | None]] = field(default_factory=list)
     """For each stream of submits: the number of items with a result. The stream ends after one more item."""
@@ -107,12 +107,12 @@ class ScriptedService(ImageServiceServicer):
     """URL by request id."""
     labels: dict[str, dict[str, str]] = field(default_factory=dict)
     """Labels by request id."""
-    asked: Counter[str] = field(default_factory=Counter)
+    submits: Counter[str] = field(default_factory=Counter)
     """Number of submits by URL."""
     watched: list[list[str]] = field(default_factory=list)
     watching: asyncio.Event = field(default_factory=asyncio.Event)
     """Set after the first watch has begun."""
-    held: asyncio.Event | None = None
+    watches_released: asyncio.Event | None = None
     """Watches send nothing before it is set."""
     most_at_once: int = 0
     _at_once: int = 0
@@ -123,7 +123,7 @@ class ScriptedService(ImageServiceServicer):
         self._at_once += 1
         self.most_at_once = max(self.most_at_once, self._at_once)
         try:
-            self.asked[request.url] += 1
+            self.submits[request.url] += 1
             if refusals := self.refusals.get(request.url):
                 await refusals.pop(0).abort(context)
         finally:
@@ -136,7 +136,7 @@ class ScriptedService(ImageServiceServicer):
         self.opened += 1
         answers, end = self.streams.pop(0) if self.streams else (math.inf, None)
         async for item in requests:
-            self.asked[item.image.url] += 1
+            self.submits[item.image.url] += 1
             result = pb.SubmitImagesResult(item_id=item.item_id)
             if refusals := self.refusals.get(item.image.url):
                 result.error.CopyFrom(item_error(refusals.pop(0)))
@@ -169,8 +169,8 @@ class ScriptedService(ImageServiceServicer):
     ) -> AsyncIterator[pb.WatchRequestResponse]:
         self.watched.append(list(request.request_ids))
         self.watching.set()
-        if self.held is not None:
-            await self.held.wait()
+        if self.watches_released is not None:
+            await self.watches_released.wait()
         if self.watches:
             requests, refusal = self.watches.pop(0)
             for state in requests:
@@ -209,7 +209,7 @@ class ScriptedService(ImageServiceServicer):
 
     def _end(self, request_id: str) -> pb.ImageRequest:
         url = self.submitted.get(request_id, "")
-        end = self.ends.get(url) or completed(url)
+        end = self.final_states.get(url) or completed(url)
         ended = pb.ImageRequest()
         ended.CopyFrom(end)
         ended.request_id = request_id

@@ -43,7 +43,7 @@ def document(**fields: Any) -> SearchDocument:
     return SearchDocument(**(plain | fields))
 
 
-def asked(text: str, *, prefix: bool = False) -> tuple[Term, ...]:
+def terms(text: str, *, prefix: bool = False) -> tuple[Term, ...]:
     """Return the terms of a text, as the server parses it. With `prefix` the last one is a prefix."""
     found = tokenize(text)
     last = len(found) - 1

@@ -11,7 +11,7 @@ from core.search.query import SearchQuery, SearchResult, SortKey
 from core.search.settings import SearchSettings
 from harness.search_documents import ACME
 
-_PATIENT_S = 30.0
+_SEARCH_TIMEOUT_S = 30.0
 """Seconds for a search on a busy machine."""
 
 
@@ -33,7 +33,7 @@ class Engine:
             assert written.status is WriteStatus.INDEXED, written
         await self.writer.refresh()
 
-    async def ask(
+    async def search(
         self,
         query: SearchQuery,
         *,
@@ -45,7 +45,7 @@ class Engine:
 
     async def ids(self, customer_id: str = ACME, **conditions: Any) -> list[str]:
         """Return the image ids of a search, in order. They must fit on one page."""
-        found = await self.ask(SearchQuery(customer_id, **conditions))
+        found = await self.search(SearchQuery(customer_id, **conditions))
         assert found.total == len(found.hits), "more than a page"
         return [hit.image_id for hit in found.hits]
 
@@ -53,7 +53,7 @@ class Engine:
         """Yield the hits of all pages."""
         after = None
         while True:
-            found = await self.ask(query, limit=size, after=after)
+            found = await self.search(query, limit=size, after=after)
             yield found.hits
             if not found.more:
                 return
@@ -63,7 +63,7 @@ class Engine:
 
 def settings_for(url: str, index: str) -> SearchSettings:
     return SearchSettings.model_validate(
-        {"search_url": url, "search_index": index, "search_timeout_s": _PATIENT_S}
+        {"search_url": url, "search_index": index, "search_timeout_s": _SEARCH_TIMEOUT_S}
     )
 
 

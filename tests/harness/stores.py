@@ -33,7 +33,7 @@ class Stores:
     dynamodb: Any
     sqs: Any
     sns: Any
-    inbox_url: str
+    notifications_url: str
 
     async def requests(self) -> list[dict[str, Any]]:
         return await self._scan(self.system.stack.requests_table)
@@ -46,7 +46,7 @@ class Stores:
         missing = set(expected)
         received: list[Notification] = []
         while True:
-            batch = await self.receive(self.inbox_url, wait=1 if missing else 0)
+            batch = await self.receive(self.notifications_url, wait=1 if missing else 0)
             if not batch and not missing:
                 return received
             for message in batch:
@@ -134,9 +134,9 @@ async def stores_of(system: System) -> AsyncIterator[Stores]:
             name: await stack.enter_async_context(session.create_client(name, **system.aws.sdk()))
             for name in ("dynamodb", "sqs", "sns")
         }
-        reading = Stores(system, **clients, inbox_url="")
-        inbox = await subscribe(reading, "inbox")
-        yield Stores(system, **clients, inbox_url=inbox)
+        reading = Stores(system, **clients, notifications_url="")
+        notifications = await subscribe(reading, "inbox")
+        yield Stores(system, **clients, notifications_url=notifications)
 
 
 async def subscribe(reading: Stores, name: str, *, customer: str | None = None) -> str:

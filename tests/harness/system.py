@@ -31,14 +31,14 @@ class System:
     """`endpoint` is the AWS endpoint of the processes: the embedded AWS, or a proxy in front of it.
 
     `search` holds the settings of the search engine: a file of its own by default. The processes end when the pipe
-    `leash` is closed, however this process ends.
+    `parent_pipe` is closed, however this process ends.
     """
 
     aws: RecordingAws
     stack: StackOutputs
     endpoint: str
     search: dict[str, str]
-    leash: int | None = None
+    parent_pipe: int | None = None
     address: str = ""
     processes: list[Process] = field(default_factory=list)
     ports: list[ReservedPort] = field(default_factory=list)
@@ -142,12 +142,12 @@ class System:
         role: str | None = None,
         capture: bool = False,
     ) -> Process:
-        assert self.leash is not None
+        assert self.parent_pipe is not None
         process = await (await launcher()).start(
             module,
             *arguments,
             environment={**without_aws(os.environ), **self._environment(role or module, settings)},
-            pipe=self.leash,
+            pipe=self.parent_pipe,
             capture=Capture.STDOUT if capture else Capture.NOTHING,
         )
         self.processes.append(process)
@@ -204,8 +204,8 @@ async def system(
         if opensearch_url is None:
             # On a busy machine a search may be slow.
             search["SEARCH_TIMEOUT_S"] = "30"
-        with parent_pipe() as leash:
-            running = System(aws, stack, endpoint or aws.endpoint, search, leash=leash)
+        with parent_pipe() as pipe:
+            running = System(aws, stack, endpoint or aws.endpoint, search, parent_pipe=pipe)
             try:
                 yield running
             finally:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 R = TypeVar("R")
 
 
-class NothingCanHappen(Exception):
+class Deadlock(Exception):
     """Every task waits for another one: the code under test has a deadlock."""
 
 
@@ -33,12 +33,12 @@ class _JumpingSelector(selectors.SelectSelector):
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is None:
-            raise NothingCanHappen
+            raise Deadlock
         self._loop.advance(timeout)
         return []
 
 
 def run_virtually(main: Coroutine[Any, Any, R]) -> R:
-    """Run a coroutine like asyncio.run. Raises NothingCanHappen if it would wait for ever."""
+    """Run a coroutine like asyncio.run. Raises Deadlock if it would wait for ever."""
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         return runner.run(main)

@@ -4,7 +4,7 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
 
-PATIENCE_S = 90.0
+HANG_TIMEOUT_S = 90.0
 """A busy machine may be thirty times slower than a quiet one. pytest's own limit is longer."""
 POLL_S = 0.05
 
@@ -13,7 +13,7 @@ async def wait_for(
     condition: Callable[[], bool | Awaitable[bool]],
     description: str | Callable[[], str] = "condition",
     *,
-    within_s: float = PATIENCE_S,
+    within_s: float = HANG_TIMEOUT_S,
 ) -> None:
     """Poll until `condition` returns true. Raises AssertionError with `description` after `within_s` seconds."""
     try:
@@ -24,5 +24,5 @@ async def wait_for(
                     return
                 await asyncio.sleep(POLL_S)
     except TimeoutError:
-        said = description() if callable(description) else description
-        raise AssertionError(f"not after {within_s:g} s: {said}") from None
+        text = description() if callable(description) else description
+        raise AssertionError(f"not after {within_s:g} s: {text}") from None

@@ -34,7 +34,7 @@ class WorkerGroup:
     port: int = 0
     output: list[str] = field(default_factory=list)
 
-    async def says(self, event: str, **fields: Any) -> dict[str, Any]:
+    async def wait_for_event(self, event: str, **fields: Any) -> dict[str, Any]:
         """Wait for a log line with this event and fields, after the line at which the last wait ended."""
         assert self.process.stderr is not None
         while line := (await self.process.stderr.readline()).decode():
@@ -47,7 +47,7 @@ class WorkerGroup:
 
     async def serve(self, count: int) -> None:
         """Wait until `count` workers serve."""
-        ports = [(await self.says("serving"))["port"] for _ in range(count)]
+        ports = [(await self.wait_for_event("serving"))["port"] for _ in range(count)]
         assert len(set(ports)) == 1
         self.port = ports[0]
 
@@ -132,7 +132,7 @@ async def _read(path: str) -> str:
     return await asyncio.to_thread(Path(path).read_text, encoding="utf-8")
 
 
-async def gone(pid: int) -> None:
+async def wait_exited(pid: int) -> None:
     """Wait for the end of a process that need not be a child (pidfd_open(2))."""
     try:
         fd = os.pidfd_open(pid)

@@ -8,8 +8,8 @@ import pytest
 
 from core.aws.http import Limits
 from harness.fake_aws import (
+    HANG_TIMEOUT_S,
     OK,
-    PATIENCE_S,
     http_clients_at,
     http_clients_of,
     listening,
@@ -52,7 +52,7 @@ async def test_an_early_response_leaves_no_partial_body_before_the_next_call(
         writer.write(OK)
 
     async with (
-        asyncio.timeout(PATIENCE_S),
+        asyncio.timeout(HANG_TIMEOUT_S),
         listening(serve, tls if encrypted else None) as url,
         http_clients_of(url, Limits()) as http,
     ):
@@ -73,7 +73,7 @@ async def test_a_cancelled_call_sends_no_more() -> None:
         await cancelled.wait()
         received.set_result(len(await until_hung_up(reader)))
 
-    async with asyncio.timeout(PATIENCE_S), http_clients_at(serve) as http:
+    async with asyncio.timeout(HANG_TIMEOUT_S), http_clients_at(serve) as http:
         storing = asyncio.create_task(put(http, LARGE))
         await begun.wait()
         storing.cancel()
@@ -85,7 +85,7 @@ async def test_a_cancelled_call_sends_no_more() -> None:
 
 async def test_an_unsolicited_response_is_discarded() -> None:
     """A 408 on an idle connection is not the response to the next call."""
-    said = asyncio.Event()
+    sent = asyncio.Event()
 
     async def serve(
         number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -95,10 +95,10 @@ async def test_an_unsolicited_response_is_discarded() -> None:
         if number == 1:
             writer.write(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n")
             await writer.drain()
-            said.set()
-            await asyncio.sleep(PATIENCE_S)
+            sent.set()
+            await asyncio.sleep(HANG_TIMEOUT_S)
 
-    async with asyncio.timeout(PATIENCE_S), http_clients_at(serve) as http:
+    async with asyncio.timeout(HANG_TIMEOUT_S), http_clients_at(serve) as http:
         await send(http)
-        await said.wait()
+        await sent.wait()
         await send(http)

@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 
 from core.aws.http import Limits
 from harness.fake_aws import (
-    PATIENCE_S,
+    HANG_TIMEOUT_S,
     http_clients_at,
     http_clients_of,
     listening,
@@ -112,7 +112,7 @@ async def test_a_failed_call_keeps_nothing_of_its_body(
     """Without waiting for the garbage collector, which an outage would outrun."""
     failed = 0
     async with (
-        asyncio.timeout(PATIENCE_S),
+        asyncio.timeout(HANG_TIMEOUT_S),
         outage() as url,
         http_clients_of(url, Limits(read_timeout=0.2)) as http,
     ):
@@ -136,7 +136,7 @@ async def test_a_call_cancelled_in_midbody_keeps_nothing_of_it(no_collector: Non
         begun.set()
         await until_hung_up(reader)
 
-    async with asyncio.timeout(PATIENCE_S), http_clients_at(serve) as http:
+    async with asyncio.timeout(HANG_TIMEOUT_S), http_clients_at(serve) as http:
         storing = asyncio.create_task(put(http, TrackedBytes(LARGE)))
         await begun.wait()
         storing.cancel()
@@ -158,7 +158,7 @@ async def test_a_large_body_is_sent_without_a_copy() -> None:
         begun.set()
         await measured.wait()
 
-    async with asyncio.timeout(PATIENCE_S), http_clients_at(serve) as http:
+    async with asyncio.timeout(HANG_TIMEOUT_S), http_clients_at(serve) as http:
         tracemalloc.start()
         try:
             storing = asyncio.create_task(put(http, body))

@@ -8,7 +8,7 @@ import pytest
 
 from core.aws.client import call
 from core.aws.http import AwsHttpClients, Limits
-from harness.fake_aws import OK, PATIENCE_S, http_clients_at, put, request, send, until_hung_up
+from harness.fake_aws import HANG_TIMEOUT_S, OK, http_clients_at, put, request, send, until_hung_up
 
 LARGE = b"\0" * (32 * 1024 * 1024)
 """More than the kernel buffers on both sides of a connection whose peer does not read."""
@@ -46,7 +46,7 @@ async def test_a_silent_connection_fails_an_attempt_and_not_the_call() -> None:
             await until_hung_up(reader)
         writer.write(OK)
 
-    async with asyncio.timeout(PATIENCE_S), http_clients_at(serve) as http:
+    async with asyncio.timeout(HANG_TIMEOUT_S), http_clients_at(serve) as http:
         await call("sqs:SendMessageBatch", send(http))
 
 
@@ -66,7 +66,7 @@ async def test_an_attempt_after_a_timeout_has_a_new_connection() -> None:
         writer.write(OK)
 
     limits = Limits(read_timeout=1)
-    async with asyncio.timeout(PATIENCE_S), http_clients_at(serve, limits) as http:
+    async with asyncio.timeout(HANG_TIMEOUT_S), http_clients_at(serve, limits) as http:
         await asyncio.gather(*[send(http) for _ in range(idle)])
         await send(http)
 
@@ -88,7 +88,7 @@ async def test_a_long_poll_may_be_silent_for_its_wait() -> None:
         await until_hung_up(reader)
 
     limits = Limits(read_timeout=0.2)
-    async with asyncio.timeout(PATIENCE_S), http_clients_at(serve, limits) as http:
+    async with asyncio.timeout(HANG_TIMEOUT_S), http_clients_at(serve, limits) as http:
         polling = asyncio.create_task(poll(http))
         await polled.wait()
         with pytest.raises(aiohttp.ServerTimeoutError):
@@ -114,26 +114,26 @@ async def test_a_body_that_is_read_slowly_causes_no_timeout() -> None:
         writer.write(OK)
 
     limits = Limits(read_timeout=2)
-    async with asyncio.timeout(PATIENCE_S), http_clients_at(serve, limits) as http:
+    async with asyncio.timeout(HANG_TIMEOUT_S), http_clients_at(serve, limits) as http:
         await put(http, LARGE)
     assert connections == 1
 
 
 async def test_a_body_that_is_not_read_causes_a_timeout() -> None:
     """A service that stops reading is treated like one that stops answering."""
-    gone = asyncio.Event()
+    client_closed = asyncio.Event()
 
     async def serve(
         _number: int, reader: asyncio.StreamReader, _writer: asyncio.StreamWriter
     ) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        await gone.wait()
+        await client_closed.wait()
 
     limits = Limits(read_timeout=0.2)
-    async with asyncio.timeout(PATIENCE_S), http_clients_at(serve, limits) as http:
+    async with asyncio.timeout(HANG_TIMEOUT_S), http_clients_at(serve, limits) as http:
         with pytest.raises(aiohttp.ServerTimeoutError):
             await put(http, LARGE)
-        gone.set()
+        client_closed.set()
 
 
 @pytest.mark.parametrize("stalled", CALLS)
@@ -157,7 +157,7 @@ async def test_a_stalled_service_does_not_affect_the_others(stalled: str) -> Non
             writer.write(PUBLISHED if service == "sns" else OK)
 
     limits = Limits(connections=held)
-    async with asyncio.timeout(PATIENCE_S), http_clients_at(serve, limits) as http:
+    async with asyncio.timeout(HANG_TIMEOUT_S), http_clients_at(serve, limits) as http:
         waiting = asyncio.gather(*[CALLS[stalled](http) for _ in range(held)])
         await all_held.wait()
         for service, other in CALLS.items():
@@ -186,7 +186,7 @@ async def test_a_response_with_broken_framing_is_retried_at_once() -> None:
         writer.write(OK)
 
     async with (
-        asyncio.timeout(PATIENCE_S),
+        asyncio.timeout(HANG_TIMEOUT_S),
         http_clients_at(serve, Limits(read_timeout=1_000)) as http,
     ):
         await send(http)

@@ -23,7 +23,7 @@ from core.model.message import ImageMessage
 from core.runtime.clock import now_ms
 from harness.fake_aws import FakeAnswer, FakeAws
 from harness.origin import Origin, origin
-from harness.raw_origin import PATIENCE_S, get
+from harness.raw_origin import HANG_TIMEOUT_S, get
 
 NOTHING: Any = None
 """Replaces the steps after the fetch, which are not reached."""
@@ -63,14 +63,14 @@ def worker_of(fetcher: Fetcher, aws: Aws, queue_url: str) -> MessageHandler:
     )
 
 
-def sent_anew(fake_aws: FakeAws) -> list[dict[str, Any]]:
+def requeued(fake_aws: FakeAws) -> list[dict[str, Any]]:
     """The messages sent to SQS."""
     entries = [entry for body in fake_aws.bodies for entry in json.loads(body)["Entries"]]
     return [json.loads(entry["MessageBody"]) for entry in entries if "MessageBody" in entry]
 
 
 @dataclass
-class CrowdedOrigin:
+class BusyOrigin:
     """Fails at /p when another request waits for the host's only slot, and holds that request at /held."""
 
     http: Origin
@@ -93,14 +93,14 @@ async def test_a_busy_host_costs_no_attempt_and_resets_none(
 ) -> None:
     """One failed attempt, then no slot: the requeued message counts one attempt."""
     fake_aws.script = (FakeAnswer(body=b'{"Successful": [{"Id": "0"}], "Failed": []}'),)
-    crowded = CrowdedOrigin(origin, fetcher)
-    origin.routes["/p"], origin.routes["/held"] = crowded.fail, crowded.hold
+    busy = BusyOrigin(origin, fetcher)
+    origin.routes["/p"], origin.routes["/held"] = busy.fail, busy.hold
     message = ImageMessage(str(uuid.uuid4()), "acme", origin.url("/p"), revision=1)
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(HANG_TIMEOUT_S):
         await worker_of(fetcher, scripted_aws, f"{fake_aws.url}/queue").handle(
             ReceivedMessage(message, receipts=("r",), receive_count=1, sent_at=now_ms())
         )
-    crowded.end.set()
-    await asyncio.gather(*crowded.others)
-    assert [each["attempts"] for each in sent_anew(fake_aws)] == [1]
+    busy.end.set()
+    await asyncio.gather(*busy.others)
+    assert [each["attempts"] for each in requeued(fake_aws)] == [1]
     assert [path for path, _ in origin.requests] == ["/p", "/held"]

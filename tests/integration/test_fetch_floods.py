@@ -8,7 +8,7 @@ import pytest
 
 from consumer.fetching.fetcher import Fetcher, FetchPolicy
 from core.errors import BadResponse
-from harness.raw_origin import PATIENCE_S, Script, raw_origin, saying
+from harness.raw_origin import HANG_TIMEOUT_S, Script, raw_origin, saying
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc"
 EARLY_HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
@@ -17,7 +17,9 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 @pytest.fixture
 async def fetcher() -> AsyncIterator[Fetcher]:
-    policy = FetchPolicy(allowed_networks=(ip_network("127.0.0.1/32"),), total_timeout=PATIENCE_S)
+    policy = FetchPolicy(
+        allowed_networks=(ip_network("127.0.0.1/32"),), total_timeout=HANG_TIMEOUT_S
+    )
     fetcher = Fetcher(policy)
     yield fetcher
     await fetcher.close()

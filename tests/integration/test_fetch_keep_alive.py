@@ -13,7 +13,7 @@ from consumer.fetching.fetcher import Fetcher, FetchPolicy
 from core.errors import BlockedAddress, ImageFailure
 from harness.origin import origin, replying
 from harness.raw_origin import (
-    PATIENCE_S,
+    HANG_TIMEOUT_S,
     KeepAliveScript,
     Script,
     TableResolver,
@@ -67,19 +67,19 @@ async def hang_up(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) 
     """Close it as soon as it is idle, as a server does after its own timeout."""
 
 
-async def hang_up_when_asked(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+async def hang_up_on_request(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
     """Close it when the next request arrives."""
     await reader.readuntil(b"\r\n\r\n")
 
 
-async def reset_when_asked(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def reset_on_request(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Close it with an RST."""
     await reader.readuntil(b"\r\n\r\n")
     linger_no_time = struct.pack("ii", 1, 0)
     writer.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_LINGER, linger_no_time)
 
 
-async def nonsense_when_asked(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def nonsense_on_request(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Send bytes that are no response."""
     await reader.readuntil(b"\r\n\r\n")
     writer.write(b"SSH-2.0-OpenSSH_9.6\r\n\r\n")
@@ -87,7 +87,7 @@ async def nonsense_when_asked(reader: asyncio.StreamReader, writer: asyncio.Stre
 
 
 @pytest.mark.parametrize(
-    "misbehave", [hang_up, hang_up_when_asked, reset_when_asked, nonsense_when_asked]
+    "misbehave", [hang_up, hang_up_on_request, reset_on_request, nonsense_on_request]
 )
 async def test_a_connection_that_broke_while_idle_costs_no_attempt(
     fetcher: Fetcher, misbehave: Script
@@ -108,7 +108,7 @@ async def impatient(reuse_timeout: float) -> AsyncIterator[Fetcher]:
         FetchPolicy(
             allowed_networks=(ip_network("127.0.0.1/32"),),
             reuse_timeout=reuse_timeout,
-            total_timeout=PATIENCE_S,
+            total_timeout=HANG_TIMEOUT_S,
         )
     )
     yield fetcher
@@ -156,7 +156,7 @@ async def test_an_origin_that_always_closes_gets_two_requests_at_most(fetcher: F
 
 
 @pytest.mark.parametrize(
-    "said",
+    "response",
     [
         answer(b"body", b"Connection: close"),
         b"HTTP/1.0 200 OK\r\nContent-Length: 4\r\n\r\nbody",
@@ -167,38 +167,40 @@ async def test_an_origin_that_always_closes_gets_two_requests_at_most(fetcher: F
     ],
     ids=["close", "http-1.0", "unread-error", "too-large", "unread-redirect", "coded"],
 )
-async def test_an_incomplete_response_closes_its_connection(fetcher: Fetcher, said: bytes) -> None:
+async def test_an_incomplete_response_closes_its_connection(
+    fetcher: Fetcher, response: bytes
+) -> None:
     """Unread bytes could become the next response."""
     hung_up = asyncio.Event()
 
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        writer.write(said)
+        writer.write(response)
         await until_hung_up(reader, writer)
         hung_up.set()
 
     async with raw_origin(script) as server:
         await asyncio.gather(get(fetcher, server.url), return_exceptions=True)
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(HANG_TIMEOUT_S):
             await hung_up.wait()
         assert len(fetcher._client._pool) == 0
 
 
 async def test_a_cancelled_fetch_closes_its_connection(fetcher: Fetcher) -> None:
     """Its response may still arrive, and must not reach another fetch."""
-    asked, hung_up = asyncio.Event(), asyncio.Event()
+    requested, hung_up = asyncio.Event(), asyncio.Event()
 
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        asked.set()
+        requested.set()
         await until_hung_up(reader, writer)
         hung_up.set()
 
     async with raw_origin(script) as server:
         fetch = asyncio.create_task(get(fetcher, server.url))
-        await asked.wait()
+        await requested.wait()
         fetch.cancel()
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(HANG_TIMEOUT_S):
             await hung_up.wait()
         assert len(fetcher._client._pool) == 0
 

@@ -239,10 +239,10 @@ async def test_a_name_without_a_free_dns_thread_is_busy(
 
 async def test_a_host_over_its_limit_is_busy_and_others_are_not(origin: Origin) -> None:
     """HostBusy spends no attempt, and another host does not wait."""
-    asked, answer = asyncio.Event(), asyncio.Event()
+    requested, answer = asyncio.Event(), asyncio.Event()
 
     async def hold(_: web.BaseRequest) -> web.StreamResponse:
-        asked.set()
+        requested.set()
         await answer.wait()
         return web.Response(body=b"image")
 
@@ -251,7 +251,7 @@ async def test_a_host_over_its_limit_is_busy_and_others_are_not(origin: Origin) 
     policy = replace(POLICY, per_host_limit=1, per_host_wait=0.05)
     async with fetching(policy) as fetcher:
         held = asyncio.create_task(get(fetcher, origin.url("/held", host="a.example")))
-        await asked.wait()
+        await requested.wait()
         with pytest.raises(HostBusy):
             await get(fetcher, origin.url("/p", host="a.example"))
         assert (await get(fetcher, origin.url("/p", host="b.example"))).body == b"image"

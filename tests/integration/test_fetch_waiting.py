@@ -10,7 +10,7 @@ import pytest
 
 from consumer.fetching.fetcher import Fetcher, FetchPolicy
 from core.errors import BadResponse, ConnectFailed, ImageFailure
-from harness.raw_origin import PATIENCE_S, answer, get, raw_origin, saying, until_hung_up
+from harness.raw_origin import HANG_TIMEOUT_S, answer, get, raw_origin, saying, until_hung_up
 
 LIMIT = 1_000
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -34,9 +34,9 @@ class SlyOrigin:
             await until_hung_up(reader, writer)
         self.hung_up.set()
 
-    async def hears_the_end(self) -> None:
+    async def reads_the_end(self) -> None:
         """Return when the client has closed the connection."""
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(HANG_TIMEOUT_S):
             await self.hung_up.wait()
 
 
@@ -53,7 +53,7 @@ async def fetcher() -> AsyncIterator[Fetcher]:
 
 async def until_it_waits(fetcher: Fetcher) -> None:
     """Return when a fetch has read its head and waits for bytes. No event announces that."""
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(HANG_TIMEOUT_S):
         while not fetcher._budget._bytes._waiting:  # noqa: ASYNC110  see above
             await asyncio.sleep(0)
 
@@ -73,7 +73,7 @@ async def test_a_body_that_breaks_meanwhile_is_a_bad_response(fetcher: Fetcher) 
     async with raw_origin(sly.script) as origin:
         async with waiting(fetcher, origin.url) as fetch:
             sly.now.set()
-            await sly.hears_the_end()
+            await sly.reads_the_end()
         with pytest.raises(ImageFailure) as raised:
             await fetch
         assert type(raised.value) is BadResponse
@@ -88,7 +88,7 @@ async def test_a_connection_that_is_closed_meanwhile_is_a_failure_to_connect(
         async with waiting(fetcher, origin.url) as fetch:
             sly.now.set()
             await fetcher._client.close()
-            await sly.hears_the_end()
+            await sly.reads_the_end()
         with pytest.raises(ImageFailure) as raised:
             await fetch
         assert type(raised.value) is ConnectFailed
@@ -115,7 +115,7 @@ async def test_bytes_after_the_response_meanwhile_close_the_connection(
     async with raw_origin(sly.script) as origin:
         async with waiting(fetcher, origin.url) as fetch:
             sly.now.set()
-            await sly.hears_the_end()
+            await sly.reads_the_end()
         assert await fetch == b"x" * LIMIT
 
 
@@ -126,6 +126,6 @@ async def test_very_long_trailers_meanwhile_close_the_connection(fetcher: Fetche
     async with raw_origin(sly.script) as origin:
         async with waiting(fetcher, origin.url) as fetch:
             sly.now.set()
-            await sly.hears_the_end()
+            await sly.reads_the_end()
         with pytest.raises(BadResponse):
             await fetch

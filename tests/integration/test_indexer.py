@@ -27,7 +27,7 @@ from harness.scripted_engine import ScriptedEngine
 from harness.tables import aws_with, tables_of
 
 INDEXED = WriteResult(WriteStatus.INDEXED)
-PATIENCE_S = 60
+HANG_TIMEOUT_S = 60
 LONG_ENOUGH_S = "3"
 """Visibility timeout: long enough to index an event on a busy machine, short enough for a soon second receive."""
 TWICE = "2"
@@ -78,7 +78,7 @@ class IndexerStack:
     async def dlq_images(self, count: int) -> set[str]:
         """Return the request ids of `count` events that the redrive policy moved."""
         found: set[str] = set()
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(HANG_TIMEOUT_S):
             while len(found) < count:
                 answer = await self.sqs.receive_message(
                     QueueUrl=self.stack.search_dlq_url, WaitTimeSeconds=1
@@ -119,9 +119,9 @@ async def test_many_events_share_a_write(
         ids = await own.completed(300)
         async with own.indexing(engine):
             await engine.until(lambda: len(engine.indexed) == len(ids))
-        assert sorted(each for batch in engine.took for each in batch) == sorted(ids)
-        assert len(engine.took) <= 30
-        assert max(map(len, engine.took)) <= 200
+        assert sorted(each for batch in engine.indexed_batches for each in batch) == sorted(ids)
+        assert len(engine.indexed_batches) <= 30
+        assert max(map(len, engine.indexed_batches)) <= 200
         assert await own.left() == 0
 
 
@@ -139,11 +139,11 @@ async def test_a_rejected_image_ends_in_the_dlq_and_does_not_affect_the_others(
         ids = await own.completed(20)
         refused = set(ids[::7])
 
-        def judge(documents: Sequence[SearchDocument]) -> list[WriteResult]:
+        def write_results(documents: Sequence[SearchDocument]) -> list[WriteResult]:
             no = WriteResult(WriteStatus.REJECTED, "it has no such field")
             return [no if each.request_id in refused else INDEXED for each in documents]
 
-        async with own.indexing(ScriptedEngine(judge)):
+        async with own.indexing(ScriptedEngine(write_results)):
             assert await own.dlq_images(len(refused)) == refused
 
 
@@ -154,12 +154,12 @@ async def test_an_unexpected_error_affects_one_event(
     async with indexer_stack(embedded_aws, deploy_stack, sqs) as own:
         ids = await own.completed(20)
 
-        def judge(documents: Sequence[SearchDocument]) -> list[WriteResult]:
+        def write_results(documents: Sequence[SearchDocument]) -> list[WriteResult]:
             if ids[3] in {each.request_id for each in documents}:
                 raise TypeError("not serialisable")
             return [INDEXED] * len(documents)
 
-        engine = ScriptedEngine(judge)
+        engine = ScriptedEngine(write_results)
         # Captured, because formatting a traceback reads files, which would block the loop.
         with capture_logs() as logs:
             async with own.indexing(engine):
@@ -180,13 +180,13 @@ async def test_events_are_received_once_while_the_engine_accepts_nothing(
     offered: list[int] = []
     waiting_gauge: list[float] = []
 
-    def judge(documents: Sequence[SearchDocument]) -> list[WriteResult]:
+    def write_results(documents: Sequence[SearchDocument]) -> list[WriteResult]:
         offered.append(len(documents))
         waiting_gauge.append(sample(WAITING, "indexer_waiting"))
         no = WriteResult(WriteStatus.UNAVAILABLE, "the disk is full")
         return [no if full else INDEXED] * len(documents)
 
-    engine = ScriptedEngine(judge)
+    engine = ScriptedEngine(write_results)
     async with indexer_stack(embedded_aws, deploy_stack, sqs, SearchMaxReceiveCount=TWICE) as own:
         ids = await own.completed(3)
         async with own.indexing(engine):
@@ -212,11 +212,11 @@ async def test_an_image_that_alone_is_not_accepted_does_not_stop_the_others(
     ) as own:
         good = await own.completed(1)
 
-        def judge(documents: Sequence[SearchDocument]) -> list[WriteResult]:
+        def write_results(documents: Sequence[SearchDocument]) -> list[WriteResult]:
             no = WriteResult(WriteStatus.UNAVAILABLE, "null_pointer_exception")
             return [INDEXED if each.request_id in good else no for each in documents]
 
-        engine = ScriptedEngine(judge)
+        engine = ScriptedEngine(write_results)
         async with own.indexing(engine):
             await engine.until(lambda: engine.indexed == set(good))
             (odd,) = await own.completed(1)
@@ -233,18 +233,18 @@ async def test_the_lag_is_measured_for_first_receives_only(
     measured = "indexer_lag_seconds_count"
     refused = True
 
-    def judge(documents: Sequence[SearchDocument]) -> list[WriteResult]:
+    def write_results(documents: Sequence[SearchDocument]) -> list[WriteResult]:
         no = WriteResult(WriteStatus.UNAVAILABLE, "the disk is full")
         return [no if refused else INDEXED] * len(documents)
 
-    engine = ScriptedEngine(judge)
+    engine = ScriptedEngine(write_results)
     async with indexer_stack(embedded_aws, deploy_stack, sqs) as own:
         again = await own.completed(2)
         before = sample(LAG_SECONDS, measured)
         async with own.indexing(engine):
             await engine.until(lambda: sample(WAITING, "indexer_waiting") == 1)
             refused = False
-            await engine.until(lambda: {*again} in map(set, engine.took))
+            await engine.until(lambda: {*again} in map(set, engine.indexed_batches))
             first = await own.completed(3)
             await engine.until(lambda: engine.indexed >= set(first))
         assert sample(LAG_SECONDS, measured) == before + len(first)
@@ -256,18 +256,18 @@ async def test_an_image_that_is_not_accepted_now_is_written_again(
     """Its event comes back after the visibility timeout."""
     unavailable: set[str] = set()
 
-    def judge(documents: Sequence[SearchDocument]) -> list[WriteResult]:
+    def write_results(documents: Sequence[SearchDocument]) -> list[WriteResult]:
         (first, *_) = documents
         if len(documents) < 2 or unavailable:
             return [INDEXED] * len(documents)
         unavailable.add(first.request_id)
         return [WriteResult(WriteStatus.UNAVAILABLE, "too busy"), *[INDEXED] * (len(documents) - 1)]
 
-    engine = ScriptedEngine(judge)
+    engine = ScriptedEngine(write_results)
     async with indexer_stack(embedded_aws, deploy_stack, sqs, VisibilityTimeoutSeconds="2") as own:
         ids = await own.completed(20)
         async with own.indexing(engine):
             await engine.until(lambda: engine.indexed == set(ids))
         assert unavailable
-        assert engine.took[-1] == list(unavailable)
+        assert engine.indexed_batches[-1] == list(unavailable)
         assert await own.left() == 0

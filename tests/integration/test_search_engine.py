@@ -11,56 +11,56 @@ import pytest
 from core.search.color import Color
 from core.search.query import Range, Similar, Term
 from harness.search_corpus import CORPUS, EVERY, HASH, LONG, QUOTED
-from harness.search_documents import ACME, RIVAL, asked
+from harness.search_documents import ACME, RIVAL, terms
 from harness.search_engines import Engine
 
 WORDS: list[tuple[str, tuple[Term, ...], tuple[str, ...]]] = [
-    ("of the camera", asked("canon"), ("coast", "alps")),
-    ("in a different case", asked("CaNoN"), ("coast", "alps")),
-    ("two words of the camera", asked("5d canon"), ("coast", "alps")),
-    ("of two documents", asked("canon nikon"), ()),
-    ("of camera, label and host", asked("eos zurich photos"), ("alps",)),
-    ("of a label key", asked("place"), ("alps",)),
-    ("of a host", asked("example"), ("signs", "tower", "coast", "alps")),
-    ("of a host in ACE form", asked("xn bcher kva"), ("tower",)),
-    ("of an address", asked("10 0 1"), ("shop",)),
-    ("with the accent", asked("ZÜRICH"), ("alps",)),
-    ("without the accent", asked("cafe naive"), ("tower",)),
-    ("with a decomposed accent", asked("cafe\u0301"), ("tower",)),
-    ("in Greek, without the accent", asked("ελλαδα"), ("coast",)),
-    ("in Cyrillic", asked("МОСКВА"), ("tower",)),
-    ("in Japanese", asked("東京"), ("tower",)),
-    ("in half-width kana", asked("ﾀﾜｰ"), ("tower",)),
-    ("with a sharp s", asked("STRASSE"), ("tower",)),
-    ("for full-width characters", asked("fuji"), ("signs",)),
-    ("of a ligature", asked("fine"), ("signs",)),
-    ("of another ligature", asked("ŒUVRE"), ("signs",)),
-    ("between underscores", asked("2 z"), ("tower",)),
-    ("beside an apostrophe", asked("o'neill"), ("shop",)),
-    ("that are operators", asked("AND OR NOT"), ("signs",)),
-    ("an operator of SQLite", asked("NEAR"), ()),
-    ("beside quotes", asked('"hi'), ("signs",)),
-    ("of a path", asked("c:\\temp"), ("signs",)),
-    ("beside emoji", asked("📷great"), ()),
-    ("separated by emoji", asked("gr eat"), ("signs",)),
-    ("of SQL", asked("drop table"), ("shop",)),
-    ("a part without prefix search", asked("cano"), ()),
-    ("by a prefix", asked("cano", prefix=True), ("coast", "alps")),
-    ("by the whole word as a prefix", asked("canon", prefix=True), ("coast", "alps")),
-    ("by a prefix longer than the word", asked("canonical", prefix=True), ()),
-    ("by the middle of a word", asked("anon", prefix=True), ()),
-    ("by a word and a prefix", asked("canon e", prefix=True), ("coast", "alps")),
-    ("by a prefix in Japanese", asked("東", prefix=True), ("tower",)),
-    ("by a prefix in Greek", asked("Ἑλλ", prefix=True), ("coast",)),
-    ("by a digit", asked("7"), ("shop", "alps")),
-    ("too long", asked(LONG), ("shop",)),
-    ("cut to the maximum length", asked("x" * 64), ("shop",)),
-    ("one character shorter than the maximum", asked("x" * 63), ()),
-    ("by a prefix one character shorter than the maximum", asked("x" * 63, prefix=True), ("shop",)),
-    ("none, only punctuation", asked('"*%\\📷'), EVERY),
+    ("of the camera", terms("canon"), ("coast", "alps")),
+    ("in a different case", terms("CaNoN"), ("coast", "alps")),
+    ("two words of the camera", terms("5d canon"), ("coast", "alps")),
+    ("of two documents", terms("canon nikon"), ()),
+    ("of camera, label and host", terms("eos zurich photos"), ("alps",)),
+    ("of a label key", terms("place"), ("alps",)),
+    ("of a host", terms("example"), ("signs", "tower", "coast", "alps")),
+    ("of a host in ACE form", terms("xn bcher kva"), ("tower",)),
+    ("of an address", terms("10 0 1"), ("shop",)),
+    ("with the accent", terms("ZÜRICH"), ("alps",)),
+    ("without the accent", terms("cafe naive"), ("tower",)),
+    ("with a decomposed accent", terms("cafe\u0301"), ("tower",)),
+    ("in Greek, without the accent", terms("ελλαδα"), ("coast",)),
+    ("in Cyrillic", terms("МОСКВА"), ("tower",)),
+    ("in Japanese", terms("東京"), ("tower",)),
+    ("in half-width kana", terms("ﾀﾜｰ"), ("tower",)),
+    ("with a sharp s", terms("STRASSE"), ("tower",)),
+    ("for full-width characters", terms("fuji"), ("signs",)),
+    ("of a ligature", terms("fine"), ("signs",)),
+    ("of another ligature", terms("ŒUVRE"), ("signs",)),
+    ("between underscores", terms("2 z"), ("tower",)),
+    ("beside an apostrophe", terms("o'neill"), ("shop",)),
+    ("that are operators", terms("AND OR NOT"), ("signs",)),
+    ("an operator of SQLite", terms("NEAR"), ()),
+    ("beside quotes", terms('"hi'), ("signs",)),
+    ("of a path", terms("c:\\temp"), ("signs",)),
+    ("beside emoji", terms("📷great"), ()),
+    ("separated by emoji", terms("gr eat"), ("signs",)),
+    ("of SQL", terms("drop table"), ("shop",)),
+    ("a part without prefix search", terms("cano"), ()),
+    ("by a prefix", terms("cano", prefix=True), ("coast", "alps")),
+    ("by the whole word as a prefix", terms("canon", prefix=True), ("coast", "alps")),
+    ("by a prefix longer than the word", terms("canonical", prefix=True), ()),
+    ("by the middle of a word", terms("anon", prefix=True), ()),
+    ("by a word and a prefix", terms("canon e", prefix=True), ("coast", "alps")),
+    ("by a prefix in Japanese", terms("東", prefix=True), ("tower",)),
+    ("by a prefix in Greek", terms("Ἑλλ", prefix=True), ("coast",)),
+    ("by a digit", terms("7"), ("shop", "alps")),
+    ("too long", terms(LONG), ("shop",)),
+    ("cut to the maximum length", terms("x" * 64), ("shop",)),
+    ("one character shorter than the maximum", terms("x" * 63), ()),
+    ("by a prefix one character shorter than the maximum", terms("x" * 63, prefix=True), ("shop",)),
+    ("none, only punctuation", terms('"*%\\📷'), EVERY),
     ("a quote, which is no word", (Term('"'),), ()),
     ("a wildcard, which is no word", (Term("c*"),), ()),
-    ("the same word twice", (*asked("canon"), *asked("canon")), ("coast", "alps")),
+    ("the same word twice", (*terms("canon"), *terms("canon")), ("coast", "alps")),
 ]
 
 CONDITIONS: list[tuple[str, dict[str, Any], tuple[str, ...]]] = [
@@ -128,7 +128,7 @@ CONDITIONS: list[tuple[str, dict[str, Any], tuple[str, ...]]] = [
     (
         "all conditions",
         {
-            "words": (*asked("canon zurich"), *asked("phot", prefix=True)),
+            "words": (*terms("canon zurich"), *terms("phot", prefix=True)),
             "formats": ("JPEG", "PNG"),
             "colors": (Color.RED, Color.BLUE),
             "cameras": ("Canon EOS 5D", "Leica"),
@@ -142,9 +142,9 @@ CONDITIONS: list[tuple[str, dict[str, Any], tuple[str, ...]]] = [
         },
         ("alps",),
     ),
-    ("words and a range", {"words": asked("canon"), "width": Range(last=641)}, ("coast",)),
+    ("words and a range", {"words": terms("canon"), "width": Range(last=641)}, ("coast",)),
     ("a label and a format", {"labels": (("order", "7"),), "formats": ("AVIF",)}, ("shop",)),
-    ("similarity and a word", {"similar": Similar(HASH, 11), "words": asked("fuji")}, ("signs",)),
+    ("similarity and a word", {"similar": Similar(HASH, 11), "words": terms("fuji")}, ("signs",)),
 ]
 
 
@@ -193,4 +193,4 @@ async def test_images_are_found_by_their_fields(
 async def test_an_index_without_documents_finds_nothing(engine: Engine) -> None:
     """The result is empty, not an error."""
     assert await engine.ids() == []
-    assert await engine.ids(words=asked("canon"), similar=Similar(HASH, 11)) == []
+    assert await engine.ids(words=terms("canon"), similar=Similar(HASH, 11)) == []

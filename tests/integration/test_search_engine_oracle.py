@@ -13,7 +13,7 @@ from core.search.document import SearchDocument
 from core.search.query import FACET_FIELDS, Range, SearchQuery, Similar, Term
 from core.search.similarity import MAX_DISTANCE
 from core.search.tokenizer import tokenize
-from harness.search_documents import ACME, RIVAL, answer, asked, flipped
+from harness.search_documents import ACME, RIVAL, answer, flipped, terms
 from harness.search_engines import Engine
 
 HASH = "5a5a0000ffff1234"
@@ -106,7 +106,7 @@ def _words(draw: st.DrawFn, present: Sequence[SearchDocument]) -> tuple[Term, ..
     prefixes = [
         Term(word[:cut], prefix=True) for word in chosen if tokenize(word[:cut]) == (word[:cut],)
     ]
-    return draw(st.sampled_from([(), tuple(map(Term, chosen)), tuple(prefixes)]) | texts.map(asked))
+    return draw(st.sampled_from([(), tuple(map(Term, chosen)), tuple(prefixes)]) | texts.map(terms))
 
 
 async def compare(engine: Engine, data: st.DataObject) -> None:
@@ -123,7 +123,7 @@ async def compare(engine: Engine, data: st.DataObject) -> None:
         limit = data.draw(st.integers(1, 5), "page")
         after = None
         while True:
-            found = await engine.ask(query, limit=limit, after=after, facets=True)
+            found = await engine.search(query, limit=limit, after=after, facets=True)
             assert found == answer(present, query, limit=limit, after=after, facets=True)
             assert tuple(facet.field for facet in found.facets) == FACET_FIELDS
             if not found.more:

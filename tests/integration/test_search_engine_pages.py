@@ -7,7 +7,7 @@ import pytest
 
 from core.search.color import Color
 from core.search.query import Facet, FacetValue, Range, SearchQuery, Similar, SortKey
-from harness.search_documents import ACME, RIVAL, asked, document, flipped
+from harness.search_documents import ACME, RIVAL, document, flipped, terms
 from harness.search_engines import Engine
 
 SIZES = (1, 3, 100)
@@ -32,12 +32,12 @@ async def test_pages_list_each_hit_once(engine: Engine, size: int) -> None:
     await engine.put(*(document(created_at=number // 8) for number in range(30)))
     await engine.put(*(document(customer_id=RIVAL, created_at=number) for number in range(5)))
     query = SearchQuery(ACME)
-    all_hits = (await engine.ask(query)).hits
+    all_hits = (await engine.search(query)).hits
     assert len(all_hits) == 30
     walked = [hit async for page in engine.walk(query, size) for hit in page]
     assert walked == list(all_hits)
     for index in (0, 14, 29):
-        found = await engine.ask(query, limit=size, after=all_hits[index])
+        found = await engine.search(query, limit=size, after=all_hits[index])
         assert found.total == 30
         assert found.more == (index + size < 29)
 
@@ -45,8 +45,8 @@ async def test_pages_list_each_hit_once(engine: Engine, size: int) -> None:
 async def test_a_page_that_ends_with_the_last_hit_is_the_last(engine: Engine) -> None:
     """The client never has to read an empty page."""
     await engine.put(*(document() for _ in range(3)))
-    assert not (await engine.ask(SearchQuery(ACME), limit=3)).more
-    assert (await engine.ask(SearchQuery(ACME), limit=2)).more
+    assert not (await engine.search(SearchQuery(ACME), limit=3)).more
+    assert (await engine.search(SearchQuery(ACME), limit=2)).more
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -84,7 +84,7 @@ async def test_similar_images_are_ordered_by_distance_time_and_id(
         for time in (2, 1)
         for name in "abc"
     ]
-    found = await engine.ask(query, limit=size, after=walked[-1])
+    found = await engine.search(query, limit=size, after=walked[-1])
     assert (found.hits, found.total, found.more) == ((), 18, False)
 
 
@@ -98,7 +98,7 @@ async def test_a_page_may_start_after_a_hit_that_does_not_exist(engine: Engine) 
         (SortKey(0, 10, "at-100"), []),
         (SortKey(0, 2**53, ""), ["at-20", "at-10"]),
     ):
-        hits = (await engine.ask(query, after=after)).hits
+        hits = (await engine.search(query, after=after)).hits
         assert [hit.image_id for hit in hits] == expected
 
 
@@ -117,12 +117,12 @@ async def test_facets_count_all_hits(engine: Engine) -> None:
         Facet("camera", (FacetValue("Canon", 2), FacetValue("canon", 1))),
         Facet("origin_host", (FacetValue("a.example", 1), FacetValue("b.example", 1))),
     )
-    first = await engine.ask(SearchQuery(ACME), limit=1, facets=True)
+    first = await engine.search(SearchQuery(ACME), limit=1, facets=True)
     assert first.facets == expected
     assert (
-        await engine.ask(SearchQuery(ACME), limit=1, after=first.hits[0], facets=True)
+        await engine.search(SearchQuery(ACME), limit=1, after=first.hits[0], facets=True)
     ).facets == expected
-    assert (await engine.ask(SearchQuery(ACME))).facets == ()
+    assert (await engine.search(SearchQuery(ACME))).facets == ()
 
 
 async def test_facets_count_only_matching_images(engine: Engine) -> None:
@@ -135,11 +135,11 @@ async def test_facets_count_only_matching_images(engine: Engine) -> None:
     )
 
     async def cameras(**conditions: object) -> dict[str, int]:
-        found = await engine.ask(SearchQuery(ACME, **conditions), facets=True)  # type: ignore[arg-type]
+        found = await engine.search(SearchQuery(ACME, **conditions), facets=True)  # type: ignore[arg-type]
         return {value.value: value.count for value in found.facets[2].values}
 
     assert await cameras(similar=Similar(HASH, 11)) == {"Canon": 2}
-    assert await cameras(words=asked("canon")) == {"Canon": 2, "Leica": 1}
+    assert await cameras(words=terms("canon")) == {"Canon": 2, "Leica": 1}
     assert await cameras(width=Range(10, 10), similar=Similar(HASH, 1)) == {"Canon": 1}
     assert await cameras(cameras=("Sony",)) == {}
 
@@ -159,11 +159,11 @@ async def test_facets_contain_the_twenty_most_frequent_values(engine: Engine) ->
     ]
     counts = Counter(often) + Counter(once)
     await engine.put(*(document(camera=camera) for camera in counts.elements()))
-    found = await engine.ask(SearchQuery(ACME), limit=1, facets=True)
+    found = await engine.search(SearchQuery(ACME), limit=1, facets=True)
     values = found.facets[2].values
     ranked = [*sorted(often), *sorted(once)][:20]
     assert [(value.value, value.count) for value in values] == [
         (name, counts[name]) for name in ranked
     ]
-    found = await engine.ask(SearchQuery(ACME, cameras=tuple(once[:7])), limit=1, facets=True)
+    found = await engine.search(SearchQuery(ACME, cameras=tuple(once[:7])), limit=1, facets=True)
     assert [value.value for value in found.facets[2].values] == sorted(once[:7])

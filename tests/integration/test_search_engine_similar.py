@@ -46,7 +46,7 @@ async def test_all_within_a_distance_are_found(engine: Engine, perceptual_hash: 
     )
     for distance in range(MAX_DISTANCE + 1):
         query = SearchQuery(ACME, similar=Similar(perceptual_hash, distance))
-        found = await engine.ask(query)
+        found = await engine.search(query)
         expected = {image: count for image, count in distances.items() if count <= distance}
         assert {hit.image_id: hit.distance for hit in found.hits} == expected, distance
         assert found.total == len(expected)
@@ -57,5 +57,5 @@ async def test_an_image_without_a_hash_is_similar_to_nothing(engine: Engine) -> 
     """An image that was not decoded has no hash. That is not the same as a hash of zeros."""
     blank = document(perceptual_hash="0" * 16)
     await engine.put(document(), blank)
-    found = await engine.ask(SearchQuery(ACME, similar=Similar("0" * 16, MAX_DISTANCE)))
+    found = await engine.search(SearchQuery(ACME, similar=Similar("0" * 16, MAX_DISTANCE)))
     assert [hit.image_id for hit in found.hits] == [blank.image_id]

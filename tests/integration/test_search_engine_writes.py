@@ -10,7 +10,7 @@ from core.search.color import Color
 from core.search.document import SearchDocument
 from core.search.engine import WriteResult, WriteStatus
 from core.search.query import Range, SearchQuery, Similar
-from harness.search_documents import ACME, asked, document
+from harness.search_documents import ACME, document, terms
 from harness.search_engines import Engine, opened
 
 HASH = "0123456789abcdef"
@@ -31,7 +31,7 @@ def versions(*revisions: int) -> list[SearchDocument]:
 
 
 async def cameras(engine: Engine) -> list[str]:
-    found = await engine.ask(SearchQuery(ACME), facets=True)
+    found = await engine.search(SearchQuery(ACME), facets=True)
     return [value.value for value in found.facets[2].values]
 
 
@@ -56,7 +56,7 @@ async def test_an_older_document_is_stale(engine: Engine) -> None:
     assert statuses(await engine.writer.write([old])) == [WriteStatus.STALE]
     await engine.writer.refresh()
     assert await cameras(engine) == ["camera 4"]
-    assert await engine.ids(words=asked("2")) == []
+    assert await engine.ids(words=terms("2")) == []
 
 
 async def test_a_newer_document_replaces_the_older_one(engine: Engine) -> None:
@@ -80,14 +80,14 @@ async def test_a_newer_document_replaces_the_older_one(engine: Engine) -> None:
     await engine.put(old)
     await engine.put(new)
     new_values: dict[str, Any] = {
-        "words": asked("nikon 8"),
+        "words": terms("nikon 8"),
         "labels": (("new", "x"),),
         "formats": ("PNG",),
     }
     for condition, value in new_values.items():
         assert await engine.ids(**{condition: value}) == [new.image_id], condition
     old_values: dict[str, Any] = {
-        "words": asked("canon"),
+        "words": terms("canon"),
         "labels": (("old", "x"),),
         "formats": ("GIF",),
         "colors": ("RED",),
@@ -199,7 +199,7 @@ async def test_searches_continue_during_rebuilds(engine: Engine) -> None:
     async def search() -> set[tuple[int, int]]:
         seen = set()
         while not done.is_set():
-            found = await engine.ask(SearchQuery(ACME))
+            found = await engine.search(SearchQuery(ACME))
             seen.add((found.total, len(found.hits)))
         return seen
 

@@ -19,7 +19,7 @@ from core.errors import SearchUnavailable
 # Imported here because the import blocks the event loop.
 from core.search.opensearch import engine as opensearch
 from core.search.query import SearchQuery, SortKey, Term
-from harness.scripted_opensearch import NOTHING, ask, engine, reader, settings
+from harness.scripted_opensearch import NOTHING, engine, reader, search_total, settings
 from harness.search_documents import ACME, document
 
 
@@ -46,7 +46,7 @@ def test_requests_have_a_valid_aws_signature(monkeypatch: pytest.MonkeyPatch) ->
 
     async def call() -> None:
         async with engine(record) as url, reader(url, search_signed=True) as client:
-            assert await ask(client) == 0
+            assert await search_total(client) == 0
             writer = opensearch.open_writer(settings(url, search_signed=True))
             with pytest.raises(SearchUnavailable):
                 await writer.write([document(camera="é ü")])
@@ -97,7 +97,7 @@ def test_without_credentials_no_request_is_sent(monkeypatch: pytest.MonkeyPatch)
     async def call() -> None:
         async with engine(record) as url, reader(url, search_signed=True) as client:
             with pytest.raises(SearchUnavailable, match="Unable to locate credentials"):
-                await ask(client)
+                await search_total(client)
 
     asyncio.run(call())
     assert called == []
@@ -115,7 +115,7 @@ async def test_user_password_and_path_of_the_url_are_used() -> None:
         full_url = url.replace("http://", "http://na%20me:pass%3Aword@") + "/prefix/"
         async with reader(full_url) as client:
             with pytest.raises(SearchUnavailable, match=r"401 who are you\?") as raised:
-                await ask(client)
+                await search_total(client)
     assert "pass" not in str(raised.value)
     (request,) = received
     assert request.path == "/prefix/images/_search"
@@ -154,7 +154,7 @@ async def test_an_unexpected_response_makes_search_unavailable(response: web.Res
 
     async with engine(respond) as url, reader(url) as client:
         with pytest.raises(SearchUnavailable):
-            await ask(client)
+            await search_total(client)
         writer = opensearch.open_writer(settings(url))
         with pytest.raises(SearchUnavailable):
             await writer.write([document()])

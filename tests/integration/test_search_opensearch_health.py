@@ -11,7 +11,7 @@ from cli.local.embedded_aws import HOST
 from core.errors import SearchUnavailable
 from core.resilience.backoff import Backoff
 from core.search.opensearch.client import CONNECTIONS
-from harness.scripted_opensearch import NOTHING, ask, engine, reader
+from harness.scripted_opensearch import NOTHING, engine, reader, search_total
 
 SHORT_TIMEOUT_S = 2.0
 """Long enough for a response on a loaded machine, but short: some tests wait for it several times."""
@@ -31,13 +31,13 @@ async def test_only_an_outage_opens_the_circuit_breaker(status: int, *, outage: 
     async with engine(refuse) as url, reader(url) as client:
         client._breaker._open_time = Backoff.between(60, 60)
         with pytest.raises(SearchUnavailable, match="because"):
-            await ask(client)
+            await search_total(client)
         if outage:
             await until(lambda: not client._breaker.closed)
         calls_before = len(calls)
         for _ in range(4):
             with pytest.raises(SearchUnavailable):
-                await ask(client)
+                await search_total(client)
     assert len(calls) == (calls_before if outage else 5)
 
 
@@ -75,18 +75,18 @@ async def test_slow_queries_do_not_block_other_queries() -> None:
         async def ask_slowly() -> None:
             while not done.is_set():
                 with pytest.raises(SearchUnavailable, match="TimeoutError"):
-                    await ask(client, "slow")
+                    await search_total(client, "slow")
 
         async with asyncio.TaskGroup() as group:
             for _ in range(5):
                 group.create_task(ask_slowly())
             await until(lambda: slow.probes >= 2)
             while slow.probes < 4:
-                assert await ask(client) == 0
+                assert await search_total(client) == 0
                 await asyncio.sleep(0.01)
             done.set()
         assert client._breaker.closed
-        assert await ask(client) == 0
+        assert await search_total(client) == 0
 
 
 async def test_the_probe_does_not_wait_for_a_connection_of_slow_queries() -> None:
@@ -104,9 +104,9 @@ async def test_the_probe_does_not_wait_for_a_connection_of_slow_queries() -> Non
         return web.json_response(NOTHING)
 
     async with engine(answer) as url, reader(url) as client:
-        failing = asyncio.create_task(ask(client, "failing"))
+        failing = asyncio.create_task(search_total(client, "failing"))
         await until(lambda: len(received) == 1)
-        slow = [asyncio.create_task(ask(client, "slow")) for _ in range(2 * CONNECTIONS)]
+        slow = [asyncio.create_task(search_total(client, "slow")) for _ in range(2 * CONNECTIONS)]
         await until(lambda: len(received) == CONNECTIONS)
         fail.set()
         with pytest.raises(SearchUnavailable, match="500"):
@@ -125,15 +125,15 @@ async def test_an_outage_ends_without_a_caller() -> None:
     slow.hangs = True
     async with engine(slow.answer) as url, reader(url, search_timeout_s=SHORT_TIMEOUT_S) as client:
         with pytest.raises(SearchUnavailable, match="TimeoutError"):
-            await ask(client)
+            await search_total(client)
         await until(lambda: not client._breaker.closed)
         probes_before = slow.probes
         await until(lambda: slow.probes > probes_before)
         with pytest.raises(SearchUnavailable, match="known to be down"):
-            await ask(client)
+            await search_total(client)
         slow.hangs = False
         await until(lambda: client._breaker.closed)
-        assert await ask(client) == 0
+        assert await search_total(client) == 0
 
 
 async def test_a_server_that_never_answers_is_unavailable() -> None:
@@ -152,5 +152,5 @@ async def test_a_server_that_never_answers_is_unavailable() -> None:
     async with server:
         async with reader(f"http://{HOST}:{port}", search_timeout_s=SHORT_TIMEOUT_S) as client:
             with pytest.raises(SearchUnavailable, match="TimeoutError"):
-                await ask(client)
+                await search_total(client)
         await closed.wait()

@@ -17,7 +17,7 @@ from core.search.settings import SearchSettings
 from core.search.sqlite.generations import current
 from core.search.sqlite.schema import APPLICATION_ID, SCHEMA_VERSION
 from core.search.sqlite.sql import SearchSql
-from harness.search_documents import ACME, asked, document
+from harness.search_documents import ACME, document, terms
 from harness.search_engines import opened, settings_for
 
 QUERY = SearchQuery(ACME)
@@ -46,8 +46,8 @@ async def test_a_reader_may_start_before_every_writer(url: str) -> None:
 @pytest.mark.parametrize(
     ("used", "unused"),
     [
-        ({"words": asked("falcon")}, {"words": asked("owl")}),
-        ({"words": asked("fal", prefix=True)}, {"words": asked("ow", prefix=True)}),
+        ({"words": terms("falcon")}, {"words": terms("owl")}),
+        ({"words": terms("fal", prefix=True)}, {"words": terms("ow", prefix=True)}),
         ({"labels": (("project", "falcon"),)}, {"labels": (("project", "owl"),)}),
     ],
 )

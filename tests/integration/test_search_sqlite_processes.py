@@ -53,7 +53,7 @@ async def _start(command: str, url: str, stack: AsyncExitStack) -> Process:
 async def complete_batches(engine: Engine) -> int:
     """Return how many batch numbers the index contains. Check that no batch is partial."""
     number = 0
-    while total := (await engine.ask(SearchQuery(f"customer-{number}"))).total:
+    while total := (await engine.search(SearchQuery(f"customer-{number}"))).total:
         assert total % BATCH == 0
         number += 1
     return number
@@ -69,7 +69,7 @@ async def test_concurrent_processes_create_one_index(url: str) -> None:
     async with writing("write", url, processes=4):
         pass
     async with opened(settings_for(url, "index")) as engine:
-        assert (await engine.ask(SearchQuery("customer-0"))).total == 4 * BATCH
+        assert (await engine.search(SearchQuery("customer-0"))).total == 4 * BATCH
 
 
 async def test_searches_continue_while_other_processes_write(url: str) -> None:
@@ -91,7 +91,7 @@ async def test_killed_writers_leave_complete_batches(url: str) -> None:
     async with opened(settings_for(url, "index")) as engine:
         assert len(await engine.ids()) == 2
         assert await complete_batches(engine) > 0
-        assert (await engine.ask(SearchQuery("customer-0"))).total == 4 * BATCH
+        assert (await engine.search(SearchQuery("customer-0"))).total == 4 * BATCH
 
 
 async def test_an_abandoned_rebuild_leaves_no_tables(url: str, path: Path) -> None:
@@ -123,5 +123,5 @@ async def test_the_next_rebuild_deletes_the_tables_of_a_killed_rebuild(
             await rebuild.finish()
         # A document that the rebuild did not write is no longer in the index.
         assert await engine.ids() == [kept.image_id]
-        assert (await engine.ask(SearchQuery("customer-0"))).total == 0
+        assert (await engine.search(SearchQuery("customer-0"))).total == 0
         assert len(await asyncio.to_thread(tables, path)) == before

@@ -18,9 +18,9 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
 from core.dynamodb.tables import Tables
 from core.model.image import image_id_of
 from harness.grpc_client import refused, submit_request
+from harness.index_fixture import search_url
 from harness.outcomes import METADATA, complete, fail
 from harness.running_server import ServerFactory
-from harness.searchable import search_url
 from imageservice.v1 import image_service_pb2 as pb
 
 SERVICE = "imageservice.v1.ImageService"

@@ -7,10 +7,10 @@ import pytest
 
 from core.dynamodb.tables import Tables
 from harness.grpc_client import refused
+from harness.index_fixture import Index, found, search_pages
 from harness.lists import at
 from harness.running_server import ServerFactory
 from harness.search_engines import Engine
-from harness.searchable import Index, found, search_pages
 from imageservice.v1 import image_service_pb2 as pb
 
 FIRST = 1_700_000_000_000

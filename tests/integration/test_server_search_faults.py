@@ -20,12 +20,12 @@ from core.model.image import ImageRecord
 from core.search.document import document_of
 from harness.aws import RecordingAws
 from harness.grpc_client import connected, refused, submit_request
+from harness.index_fixture import Index, found, index, search_pages, search_url
 from harness.lists import listed, listed_images
 from harness.outcomes import image_record
 from harness.reserved_port import closed_port
 from harness.running_server import ServerFactory
 from harness.search_engines import Engine
-from harness.searchable import Index, found, index, search_pages, search_url
 from imageservice.v1 import image_service_pb2 as pb
 from server.app import SERVICE
 

@@ -20,9 +20,9 @@ from harness.grpc_client import submit_request
 from harness.system import System, system
 from harness.worker_group import (
     WorkerGroup,
-    gone,
     left_in,
     loads_grpc,
+    wait_exited,
     worker_environment,
     worker_group,
 )
@@ -138,8 +138,8 @@ async def test_a_killed_worker_only_breaks_its_own_connections(pair: WorkerGroup
         await asyncio.gather(*(submit(channel) for channel in channels))
         before = await pair.children()
         os.kill(before[0], signal.SIGKILL)
-        died = await pair.says("worker died", exit_code=-signal.SIGKILL)
-        await pair.says("serving", worker=died["worker"])
+        died = await pair.wait_for_event("worker died", exit_code=-signal.SIGKILL)
+        await pair.wait_for_event("serving", worker=died["worker"])
         await asyncio.gather(*(check(channel) for channel in channels))
         broken = [stream for stream in streams if stream.done()]
         assert 0 < len(broken) < CONNECTIONS
@@ -186,8 +186,8 @@ async def test_gauges_of_a_dead_worker_are_removed(pair: WorkerGroup) -> None:
         ]
         await asyncio.gather(*(watch.read() for watch in watches))
         os.kill((await pair.children())[0], signal.SIGKILL)
-        died = await pair.says("worker died")
-        await pair.says("serving", worker=died["worker"])
+        died = await pair.wait_for_event("worker died")
+        await pair.wait_for_event("serving", worker=died["worker"])
         await asyncio.gather(*(check(channel) for channel in channels))
         alive = [watch for watch in watches if not watch.done()]
         assert 0 < len(alive) < CONNECTIONS
@@ -221,13 +221,13 @@ async def test_sigterm_drains_all_workers(
                 children = await group.children()
                 group.process.send_signal(signal.SIGTERM)
                 assert {
-                    (await group.says("draining"))["worker"],
-                    (await group.says("draining"))["worker"],
+                    (await group.wait_for_event("draining"))["worker"],
+                    (await group.wait_for_event("draining"))["worker"],
                 } == {1, 2}
                 can_answer.set()
                 assert len(set(await asyncio.gather(*submits))) == CONNECTIONS
             assert await group.process.wait() == 0
-            await asyncio.gather(*(gone(pid) for pid in children))
+            await asyncio.gather(*(wait_exited(pid) for pid in children))
     assert await left_in(tmp_path) == []
 
 
@@ -237,11 +237,11 @@ async def test_the_second_signal_kills_all_processes(server_system: System, tmp_
     async with worker_group(2, environment) as group:
         children = await group.children()
         group.process.send_signal(signal.SIGTERM)
-        await group.says("draining")
-        await group.says("draining")
+        await group.wait_for_event("draining")
+        await group.wait_for_event("draining")
         group.process.send_signal(signal.SIGINT)
         assert await group.process.wait() == -signal.SIGINT
-        await asyncio.gather(*(gone(pid) for pid in children))
+        await asyncio.gather(*(wait_exited(pid) for pid in children))
     assert await left_in(tmp_path) == []
 
 
@@ -263,7 +263,7 @@ async def test_no_worker_outlives_a_killed_parent(pair: WorkerGroup, tmp_path: P
     children = await pair.children()
     pair.process.kill()
     await pair.process.wait()
-    await pair.says("drained")
-    await pair.says("drained")
-    await asyncio.gather(*(gone(pid) for pid in children))
+    await pair.wait_for_event("drained")
+    await pair.wait_for_event("drained")
+    await asyncio.gather(*(wait_exited(pid) for pid in children))
     assert await left_in(tmp_path) == []

@@ -17,7 +17,7 @@ from unit.consumer.imaging.test_strip_location import REMOVABLE, pixels
 
 from consumer.imaging import ImagePolicy, probe
 from consumer.imaging.strip_location import strip_location
-from harness.pictures import LATITUDE_DIGITS, exif_block, sample
+from harness.images import LATITUDE_DIGITS, exif_block, sample
 
 SECRETS = (LATITUDE_DIGITS, LATITUDE_DIGITS[::-1], b"52,31.2N", b"Berlin", b"Chile")
 LOCATION = re.compile(r"gps|location|city|country|state|coverage", re.IGNORECASE)

@@ -10,8 +10,8 @@ import pytest
 
 from cluster.image.contained_system import ContainedSystem, Container
 from cluster.image.figures import Figures
+from harness.images import png_chunk
 from harness.origin import SAMPLE_FOLDER, origin
-from harness.pictures import png_chunk
 from imageservice.v1 import image_service_pb2 as pb
 
 pytestmark = pytest.mark.timeout(900)

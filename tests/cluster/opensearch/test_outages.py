@@ -173,7 +173,7 @@ async def test_a_refused_query_does_not_open_the_circuit_breaker(index: Engine) 
     await index.put(image)
     for _ in range(3):
         with pytest.raises(SearchUnavailable, match=r"400 .*Result window is too large"):
-            await index.ask(EVERYTHING, limit=100_000)
+            await index.search(EVERYTHING, limit=100_000)
         assert await index.ids() == [image.image_id]
 
 

@@ -51,7 +51,7 @@ async def test_searches_and_writes_continue_during_rebuilds(
 
     async def search() -> None:
         while not over.is_set():
-            result = await index.ask(SearchQuery(ACME), limit=1)
+            result = await index.search(SearchQuery(ACME), limit=1)
             totals.append(result.total)
 
     async def write() -> None:
@@ -71,7 +71,7 @@ async def test_searches_and_writes_continue_during_rebuilds(
         over.set()
     assert set(totals) == {OLD}
     await index.writer.refresh()
-    result = await index.ask(SearchQuery("others"), limit=1)
+    result = await index.search(SearchQuery("others"), limit=1)
     assert result.total == len(tables)
     assert len(await indexes(server.url, index.settings.search_index)) == 1
 
@@ -229,4 +229,4 @@ async def test_more_changes_than_one_page_are_copied(index: Engine) -> None:
     async with index.writer.rebuild() as rebuild:
         await index.put(*images)
         await rebuild.finish()
-    assert (await index.ask(SearchQuery(ACME), limit=1)).total == len(images)
+    assert (await index.search(SearchQuery(ACME), limit=1)).total == len(images)

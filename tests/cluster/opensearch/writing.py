@@ -37,7 +37,7 @@ class Writing:
         """Return the acknowledged documents that a search does not find."""
         acknowledged = set(self.acknowledged)
         await self.index.writer.refresh()
-        result = await self.index.ask(SearchQuery(ACME), limit=MAX_RESULTS)
+        result = await self.index.search(SearchQuery(ACME), limit=MAX_RESULTS)
         assert not result.more
         return acknowledged - {hit.image_id for hit in result.hits}
 

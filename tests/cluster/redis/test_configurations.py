@@ -19,7 +19,7 @@ from cluster.redis.secured_redis import Certificates, secure
 from core.redis.completed_requests import CompletedRequestStore, RequestEvent
 from core.redis.connection import RedisConnection, RedisUnavailable
 from core.redis.metrics import REDIS_DROPPED, REDIS_UP
-from harness.redis_server import RedisServer, patient_client, redis_program
+from harness.redis_server import RedisServer, long_timeout_client, redis_program
 
 pytestmark = pytest.mark.usefixtures("_long_timeouts")
 TIMEOUT_S = 30
@@ -104,7 +104,7 @@ async def node(tmp_path: Path) -> AsyncIterator[str]:
     )
     url = f"redis://{HOST}:{port}"
     try:
-        async with asyncio.timeout(TIMEOUT_S), patient_client(url) as client:
+        async with asyncio.timeout(TIMEOUT_S), long_timeout_client(url) as client:
             while not await has_slots(client):
                 assert process.returncode is None, "redis-server ended"
                 await asyncio.sleep(0.02)

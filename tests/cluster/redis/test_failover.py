@@ -106,7 +106,7 @@ async def test_clients_follow_the_endpoint_to_the_new_primary(
         store = CompletedRequestStore(
             RedisConnection(endpoint.url), servers.stack.requests_table, 600
         )
-        await redis.heard_by(store.channel, 1)
+        await redis.wait_subscribers(store.channel, 1)
         request_id = str(uuid.uuid4())
         await server.stub.SubmitImage(submit_request(request_id))
         call = server.stub.WatchRequest(pb.WatchRequestRequest(request_ids=[request_id]))
@@ -127,7 +127,7 @@ async def test_clients_follow_the_endpoint_to_the_new_primary(
         assert await new.exists(f"{store.channel}:{later.request.request_id}")
         async with asyncio.timeout(TIMEOUT_S):
             assert await states(call, 1) == {request_id: (pb.STATE_COMPLETED, 2)}
-        assert await redis.listeners(store.channel) == 1
+        assert await redis.subscribers(store.channel) == 1
         await store.close()
 
 

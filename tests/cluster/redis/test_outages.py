@@ -68,7 +68,7 @@ async def test_an_outage_of_redis_is_not_visible_to_callers(
         channel = f"imageservice:{running.stack.requests_table}"
         await running.start_server(REDIS_URL=redis.url, **server_port.settings)
         await running.start_consumer(REDIS_URL=redis.url, **consumer_port.settings)
-        await redis.heard_by(channel, 1)
+        await redis.wait_subscribers(channel, 1)
         # Both processes have used Redis before the outage begins.
         first = await running.submit(images.image_url(IMAGES))
         await running.wait_terminal([first])
@@ -88,7 +88,7 @@ async def test_an_outage_of_redis_is_not_visible_to_callers(
                 assert answer.request == ended[each]
         await stores.prove_each_ended_once([first, *ids])
         await resume_redis(redis, kind)
-        await redis.heard_by(channel, 1)
+        await redis.wait_subscribers(channel, 1)
         await until_used(running, images, server_port, "news")
         await until_used(running, images, consumer_port, "calls")
         await until_used(running, images, server_port, "calls")

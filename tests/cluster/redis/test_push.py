@@ -50,7 +50,7 @@ async def test_every_final_state_is_pushed(
     """COMPLETED, FAILED, and COMPLETED after a retry. For COMPLETED the server reads no row."""
     counting = servers.tables(CountingTables)
     async with servers.running(tables=counting, redis_url=redis.url, **MINUTES) as server:
-        await redis.heard_by(store.channel, 1)
+        await redis.wait_subscribers(store.channel, 1)
         good, bad = await submitted(server), await submitted(server)
         call = watch(server, good, bad)
         assert await states(call, 2) == {good: PENDING, bad: PENDING}
@@ -67,7 +67,7 @@ async def test_every_final_state_is_pushed(
             await announce(publisher, tables, good)
             assert await states(call, 1) == {good: (pb.STATE_COMPLETED, 2)}
             assert await ended_ok(call)
-        assert (counting.reads, counting.glances) == (before, 0)
+        assert (counting.reads, counting.polls) == (before, 0)
 
 
 async def test_events_of_unwatched_requests_cost_no_read(
@@ -76,7 +76,7 @@ async def test_events_of_unwatched_requests_cost_no_read(
     """Malformed events cost no read either, and the events after them are delivered."""
     counting = servers.tables(CountingTables)
     async with servers.running(tables=counting, redis_url=redis.url, **MINUTES) as server:
-        await redis.heard_by(store.channel, 1)
+        await redis.wait_subscribers(store.channel, 1)
         request_id = await submitted(server)
         call = watch(server, request_id)
         assert await states(call, 1) == {request_id: PENDING}
@@ -101,13 +101,13 @@ async def test_the_subscription_is_renewed_after_a_restart(
 ) -> None:
     """After Redis was killed and restarted, events are pushed again."""
     async with servers.running(redis_url=redis.url, **MINUTES) as server:
-        await redis.heard_by(store.channel, 1)
+        await redis.wait_subscribers(store.channel, 1)
         request_id = await submitted(server)
         call = watch(server, request_id)
         assert await states(call, 1) == {request_id: PENDING}
         await redis.kill()
         await redis.start()
-        await redis.heard_by(store.channel, 1)
+        await redis.wait_subscribers(store.channel, 1)
         await complete(tables, request_id)
         async with asyncio.timeout(PUSHED_S):
             await announce(publisher, tables, request_id)

@@ -61,7 +61,7 @@ async def test_cache_and_push_use_tls(
     store = open_completed_requests(servers.settings(redis_url=tls.url))
     assert store is not None
     async with servers.running(tables=counting, redis_url=tls.url, **MINUTES) as server:
-        await tls.plain.heard_by(store.channel, 1)
+        await tls.plain.wait_subscribers(store.channel, 1)
         request_id = str(uuid.uuid4())
         await server.stub.SubmitImage(submit_request(request_id))
         call = server.stub.WatchRequest(pb.WatchRequestRequest(request_ids=[request_id]))
@@ -76,7 +76,7 @@ async def test_cache_and_push_use_tls(
             await publisher.drain()
             assert await states(call, 1) == {request_id: (pb.STATE_COMPLETED, 2)}
             assert await ended_ok(call)
-        assert (counting.reads, counting.glances) == (before, 0)
+        assert (counting.reads, counting.polls) == (before, 0)
         connections = await tls.connections()
         assert {each["laddr"] for each in connections} == {f"127.0.0.1:{tls.tls_port}"}
         assert sorted({each["sub"] for each in connections}) == ["0", "1"]

@@ -34,7 +34,7 @@ async def test_a_consumer_pushes_to_every_server_process(
         await running.start_server(
             f"--workers={workers}", REDIS_URL=redis.url, **MINUTES, **port.settings
         )
-        await redis.heard_by(channel, workers)
+        await redis.wait_subscribers(channel, workers)
         missing = await running.submit(f"{images.base}/nothing-here")
         ids = [await running.submit(images.image_url(number)) for number in range(IMAGES)]
         async with running.stub() as stub, asyncio.timeout(PUSHED_S):
@@ -72,7 +72,7 @@ async def test_with_tls_and_a_password(
         await running.start_consumer(REDIS_URL=url, **consumer_port.settings)
         await consumer_port.until_served()
         if right:
-            await plain.heard_by(f"imageservice:{running.stack.requests_table}", 1)
+            await plain.wait_subscribers(f"imageservice:{running.stack.requests_table}", 1)
         ids = [await running.submit(images.image_url(number)) for number in range(IMAGES)]
         ended = await running.wait_terminal(ids, seconds=PUSHED_S)
         assert {ended[each].state for each in ids} == {pb.STATE_COMPLETED}

@@ -1,4 +1,4 @@
-"""Settings that are URLs of a host: told what is wrong with them, and never their password."""
+"""Settings that are URLs of a host: their errors, which never contain the password."""
 
 import pytest
 
@@ -27,14 +27,14 @@ def test_a_url_names_a_host_or_not(url: str, names_one: bool) -> None:
     assert has_host(url) is names_one
 
 
-def test_no_part_of_a_password_is_told(
+def test_no_part_of_a_password_is_printed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """What is wrong with the setting ends in logs."""
     monkeypatch.setenv("SEARCH_URL", "https://name:s3cret#x@search.example:9200")
     with pytest.raises(SystemExit):
         load(SearchSettings)
-    told = capsys.readouterr().err
-    assert told.startswith("SEARCH_URL: ")
-    assert "percent-encoded" in told
-    assert "s3cret" not in told
+    printed = capsys.readouterr().err
+    assert printed.startswith("SEARCH_URL: ")
+    assert "percent-encoded" in printed
+    assert "s3cret" not in printed

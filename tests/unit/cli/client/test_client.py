@@ -58,7 +58,7 @@ async def test_a_submit_to_an_overloaded_server_is_retried(
     request_id = new_id()
     answer = await client.submit(URL, "acme", request_id)
     assert answer.request_id == request_id
-    assert service.asked[URL] == 3
+    assert service.submits[URL] == 3
     assert service.submitted == {request_id: URL}
 
 
@@ -67,7 +67,7 @@ async def test_attempts_are_bounded(service: ScriptedService, client: Client) ->
     service.refusals[URL] = [overloaded()] * (QUICK.attempts + 1)
     fault = await refused(client)
     assert fault.reason == "OVERLOADED"
-    assert service.asked[URL] == QUICK.attempts
+    assert service.submits[URL] == QUICK.attempts
 
 
 async def test_an_invalid_request_is_not_retried(service: ScriptedService, client: Client) -> None:
@@ -77,7 +77,7 @@ async def test_an_invalid_request_is_not_retried(service: ScriptedService, clien
     assert fault.code == "INVALID_ARGUMENT"
     assert fault.violations == (Violation("url", "Must be http or https."),)
     assert fault.sentence() == "INVALID_REQUEST: url: Must be http or https."
-    assert service.asked[URL] == 1
+    assert service.submits[URL] == 1
 
 
 async def test_an_error_without_details(service: ScriptedService, client: Client) -> None:
@@ -138,7 +138,7 @@ async def test_a_failed_request_ends_a_watch(service: ScriptedService, client: C
     """FAILED is terminal like COMPLETED."""
     request_id = new_id()
     service.submitted[request_id] = URL
-    service.ends[URL] = failed(URL)
+    service.final_states[URL] = failed(URL)
     states = [request.state async for request in client.watch([request_id])]
     assert states == [pb.STATE_FAILED]
 

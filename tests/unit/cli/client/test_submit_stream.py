@@ -85,7 +85,7 @@ async def test_one_refused_item_does_not_stop_the_others() -> None:
     assert fault.sentence() == "INVALID_REQUEST: url: Must be http or https."
     assert fault.code == "INVALID_ARGUMENT"
     assert (submission.stats.submitted, submission.stats.errors) == (20, 1)
-    assert service.asked["ftp://x"] == 1
+    assert service.submits["ftp://x"] == 1
 
 
 async def test_an_overloaded_item_is_retried() -> None:
@@ -95,7 +95,7 @@ async def test_an_overloaded_item_is_retried() -> None:
     async with serving(service) as address:
         submission, reported = await submit(address, numbered(10))
     assert len(reported) == submission.stats.submitted == 10
-    assert service.asked[url] == 3
+    assert service.submits[url] == 3
     assert service.opened == 1
 
 
@@ -106,7 +106,7 @@ async def test_attempts_of_an_item_are_bounded() -> None:
     async with serving(service) as address:
         _, reported = await submit(address, numbered(10))
     assert [outcome.url for outcome in reported if outcome.error] == [url]
-    assert service.asked[url] == QUICK.attempts
+    assert service.submits[url] == QUICK.attempts
 
 
 async def test_an_unreachable_server_ends_the_submission() -> None:
@@ -130,7 +130,7 @@ async def test_a_server_that_answered_before_is_waited_for() -> None:
 async def test_an_interrupted_submission_reports_the_ids() -> None:
     """A submission that is cancelled while it reads and watches reports acknowledged and in-flight ids."""
     reported: list[RequestView] = []
-    service = ScriptedService(held=asyncio.Event(), streams=[(3, draining())])
+    service = ScriptedService(watches_released=asyncio.Event(), streams=[(3, draining())])
 
     async def endless() -> AsyncIterator[str]:
         for url in numbered(3):

@@ -49,7 +49,7 @@ async def test_each_url_is_reported_once() -> None:
 
 async def test_a_watched_submission_reports_final_states() -> None:
     """With a watch each URL is reported once with its final state. A watch has at most 100 ids."""
-    service = ScriptedService(ends={"http://origin/7.png": failed("http://origin/7.png")})
+    service = ScriptedService(final_states={"http://origin/7.png": failed("http://origin/7.png")})
     submission, reported = await submit(service, numbered(500), watch=True)
     ends = {outcome.url: outcome.state for outcome in reported}
     assert ends == dict.fromkeys(numbered(500), COMPLETED) | {"http://origin/7.png": FAILED}
@@ -138,7 +138,7 @@ async def test_a_source_that_fails() -> None:
 async def test_an_interrupted_watch_reports_the_ids() -> None:
     """A submission that is cancelled while it reads and watches reports the acknowledged requests."""
     reported: list[RequestView] = []
-    service = ScriptedService(held=asyncio.Event())
+    service = ScriptedService(watches_released=asyncio.Event())
 
     async def endless() -> AsyncIterator[str]:
         yield "http://origin/1.png"

@@ -48,7 +48,7 @@ async def test_results_are_in_the_order_of_the_items() -> None:
     ]
     service = ScriptedService(
         refusals={"ftp://origin/c": [invalid("url", "No.")]},
-        ends={"http://origin/b": failed("http://origin/b")},
+        final_states={"http://origin/b": failed("http://origin/b")},
     )
     async with serving(service) as address, connect(address) as client:
         results = await submit_and_follow(client, chosen, lambda _: None)

@@ -102,7 +102,7 @@ async def test_a_killed_child_is_restarted(
             await observer.ready_again.get()
             assert observer.deaths == [("child", "killed by SIGKILL", QUICK.first_s)]
             assert supervisor.pids() == {"worker": [second.pid]}
-        await second.gone()
+        await second.wait_closed()
 
 
 async def test_a_child_is_stopped_gracefully(
@@ -129,7 +129,7 @@ async def test_a_child_that_ignores_sigterm_is_killed(
         async with supervising(spec, observer, pipe):
             processes = [await probes.next(), await probes.next()]
         for each in processes:
-            await each.gone()
+            await each.wait_closed()
 
 
 async def test_the_grace_period_can_be_shortened(
@@ -140,7 +140,7 @@ async def test_the_grace_period_can_be_shortened(
         async with supervising(child(probes, before=IGNORE_SIGTERM), observer, pipe) as supervisor:
             only = await probes.next()
             supervisor.shorten_grace(0.01)
-        await only.gone()
+        await only.wait_closed()
 
 
 async def test_kill_ends_the_grace_period(probes: ChildProbes, observer: RecordingObserver) -> None:
@@ -149,7 +149,7 @@ async def test_kill_ends_the_grace_period(probes: ChildProbes, observer: Recordi
         async with supervising(child(probes, before=IGNORE_SIGTERM), observer, pipe) as supervisor:
             only = await probes.next()
             asyncio.get_running_loop().call_later(0.05, supervisor.kill)
-        await only.gone()
+        await only.wait_closed()
 
 
 async def test_a_child_has_its_own_session(
@@ -208,7 +208,7 @@ async def test_no_child_outlives_a_killed_parent(tmp_path: Path, probes: ChildPr
     parent.kill()
     assert await parent.wait() == -signal.SIGKILL
     for each in children:
-        await each.gone()
+        await each.wait_closed()
         assert each.pid != parent.pid
 
 

@@ -67,7 +67,7 @@ def service_with_foreign_text() -> ScriptedService:
     facet = pb.Facet(field="camera", values=[pb.FacetValue(value=PRINTABLE + INVISIBLE, count=1)])
     return ScriptedService(
         submitted={ID: URL},
-        ends={URL: request},
+        final_states={URL: request},
         pages=[pb.ListRequestsResponse(requests=[request])],
         images={ID: image},
         found=[pb.SearchImagesResponse(images=[image], total=1, facets=[facet])],

@@ -88,7 +88,7 @@ def forging(url: str) -> ScriptedService:
     request.labels[LABEL[0]] = LABEL[1]
     return ScriptedService(
         submitted={ID: url},
-        ends={url: request},
+        final_states={url: request},
         pages=[pb.ListRequestsResponse(requests=[request])],
     )
 
@@ -167,7 +167,9 @@ async def test_ordinary_text_is_not_changed() -> None:
     url = f"https://a.example/{'long/' * 30}x.png?size=1"
     request = completed(url, ID)
     request.labels["Saison"] = "Frühling"
-    async with serving(ScriptedService(submitted={ID: url}, ends={url: request})) as address:
+    async with serving(
+        ScriptedService(submitted={ID: url}, final_states={url: request})
+    ) as address:
         ran = await imageservice("status", ID, address=address, environment=TERMINAL)
     lines = STYLE.sub("", ran.out).splitlines()
     assert f"url         {url}" in lines

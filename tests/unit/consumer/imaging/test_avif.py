@@ -3,7 +3,7 @@ import pytest
 from consumer.imaging import ImagePolicy, inspect, probe
 from consumer.imaging.structure import av1, avif
 from core.errors import CorruptImage, TooManyPixels
-from harness.pictures import picture, sample
+from harness.images import gradient_image, sample
 
 TINY = ImagePolicy(max_pixels=10_000)
 SIZE = (128).to_bytes(4, "big") + (96).to_bytes(4, "big")
@@ -12,7 +12,7 @@ CLAIMED = (16).to_bytes(4, "big") * 2
 
 def understated(frames: int = 1) -> bytes:
     """An AVIF of 128 x 96 pixels whose container says 16 x 16."""
-    body = picture("AVIF", (128, 96), frames=frames)
+    body = gradient_image("AVIF", (128, 96), frames=frames)
     assert SIZE in body
     tracks = (128 << 16).to_bytes(4, "big") + (96 << 16).to_bytes(4, "big")
     entry = (128).to_bytes(2, "big") + (96).to_bytes(2, "big")

@@ -8,7 +8,7 @@ from consumer.imaging.formats import FORMATS, Format
 from consumer.imaging.strip_location import STRIPPERS
 from consumer.imaging.structure import READERS
 from core.errors import CorruptImage, ImageFailure, NotAnImage, UnsupportedFormat
-from harness.pictures import IMAGES, html, picture, sample, svg
+from harness.images import IMAGES, gradient_image, html, sample, svg
 
 POLICY = ImagePolicy()
 
@@ -43,7 +43,7 @@ REFUSED = {
     "pnm": b"P6\n1 1\n255\n\0\0\0",
     "eps": b"%!PS-Adobe-3.0 EPSF-3.0\n",
     "bigtiff": b"II+\0\x08\0\0\0" + bytes(16),
-    "bmp compressed by run lengths": picture("BMP", (8, 8)).replace(
+    "bmp compressed by run lengths": gradient_image("BMP", (8, 8)).replace(
         b"\x18\0\0\0\0\0", b"\x08\0\1\0\0\0", 1
     ),
     "canon raw": b"II*\0\x10\0\0\0CR\x02\0" + bytes(32),
@@ -123,7 +123,7 @@ def test_samples_are_detected_by_their_bytes(name: str) -> None:
 def test_a_signature_alone_is_a_damaged_image(kind: str) -> None:
     """A body that is cut short after its first bytes is CORRUPT_IMAGE."""
     with pytest.raises(CorruptImage):
-        probe(picture(kind)[:20], POLICY)
+        probe(gradient_image(kind)[:20], POLICY)
 
 
 def test_avif_is_detected_by_a_compatible_brand() -> None:

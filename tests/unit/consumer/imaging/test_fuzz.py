@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from consumer.imaging import ImagePolicy, inspect, probe
 from core.errors import ImageFailure
-from harness.pictures import IMAGES, jpeg_with_gps, png_with_location_text, tiff_with_gps
+from harness.images import IMAGES, jpeg_with_gps, png_with_location_text, tiff_with_gps
 
 # A damaged image may cost nearly as much as a good one, so the limit is small.
 POLICY = ImagePolicy(max_pixels=2_000_000, max_frames=50)

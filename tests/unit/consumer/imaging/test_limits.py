@@ -6,11 +6,11 @@ from PIL import Image
 from consumer.imaging import ImagePolicy, inspect, probe
 from consumer.imaging.formats import FORMATS
 from core.errors import CorruptImage, TooManyPixels
-from harness.pictures import (
+from harness.images import (
     bomb_png,
+    gradient_image,
     jpeg_segment,
     jpeg_with,
-    picture,
     png_chunk,
     png_with,
     sample,
@@ -25,7 +25,7 @@ def gif_with_wide_frame(width: int, height: int) -> bytes:
     """A GIF with a small screen whose second frame claims to reach far beyond it."""
     extent = width.to_bytes(2, "little") + height.to_bytes(2, "little")
     frame = b"\x2c\0\0\0\0" + extent + b"\0" + b"\x02\x02\x44\x01\0"
-    return picture("GIF", (8, 8))[:-1] + frame + b";"
+    return gradient_image("GIF", (8, 8))[:-1] + frame + b";"
 
 
 def tiff_of_pages(*sizes: tuple[int, int]) -> bytes:
@@ -45,17 +45,17 @@ def overlapping_directories() -> bytes:
 
 
 OVER_PIXELS = {
-    "jpeg": picture("JPEG", (101, 100)),
-    "png": picture("PNG", (101, 100)),
-    "gif": picture("GIF", (101, 100)),
-    "webp": picture("WEBP", (101, 100)),
-    "avif": picture("AVIF", (101, 100)),
-    "tiff": picture("TIFF", (101, 100)),
-    "bmp": picture("BMP", (101, 100)),
-    "animated png": picture("PNG", (50, 50), frames=5),
-    "animated gif": picture("GIF", (50, 50), frames=5),
-    "animated webp": picture("WEBP", (50, 50), frames=5),
-    "avif sequence": picture("AVIF", (50, 50), frames=5),
+    "jpeg": gradient_image("JPEG", (101, 100)),
+    "png": gradient_image("PNG", (101, 100)),
+    "gif": gradient_image("GIF", (101, 100)),
+    "webp": gradient_image("WEBP", (101, 100)),
+    "avif": gradient_image("AVIF", (101, 100)),
+    "tiff": gradient_image("TIFF", (101, 100)),
+    "bmp": gradient_image("BMP", (101, 100)),
+    "animated png": gradient_image("PNG", (50, 50), frames=5),
+    "animated gif": gradient_image("GIF", (50, 50), frames=5),
+    "animated webp": gradient_image("WEBP", (50, 50), frames=5),
+    "avif sequence": gradient_image("AVIF", (50, 50), frames=5),
     "tiff pages": tiff_of_pages((60, 60), (70, 60), (60, 60)),
     "gif frame beyond the screen": gif_with_wide_frame(101, 100),
 }
@@ -117,13 +117,13 @@ def test_tables_that_overlap_or_repeat_are_corrupt(body: bytes) -> None:
 @pytest.mark.parametrize("kind", [each.name for each in FORMATS])
 def test_an_image_at_the_limit_is_accepted(kind: str) -> None:
     """An image of exactly `max_pixels` passes."""
-    assert inspect(picture(kind, (100, 100)), TINY).metadata.width == 100
+    assert inspect(gradient_image(kind, (100, 100)), TINY).metadata.width == 100
 
 
 @pytest.mark.parametrize("kind", ["PNG", "GIF", "WEBP", "TIFF", "AVIF"])
 def test_frames_have_a_limit_of_their_own(kind: str) -> None:
     """One frame over the limit is TOO_MANY_PIXELS, even for small frames."""
-    body = picture(kind, (16, 16), frames=4)
+    body = gradient_image(kind, (16, 16), frames=4)
     assert inspect(body, ImagePolicy(max_frames=4)).metadata.frames == 4
     with pytest.raises(TooManyPixels):
         inspect(body, ImagePolicy(max_frames=3))
@@ -137,7 +137,7 @@ def test_a_frame_over_pillows_limit_is_rejected() -> None:
 
 def test_an_image_without_pixels_is_corrupt() -> None:
     """A width of zero is CORRUPT_IMAGE."""
-    body = bytearray(picture("GIF"))
+    body = bytearray(gradient_image("GIF"))
     at = body.index(b"\x2c\0\0\0\0")
     body[6:10] = body[at + 5 : at + 9] = bytes(4)
     with pytest.raises(CorruptImage):
@@ -146,7 +146,7 @@ def test_an_image_without_pixels_is_corrupt() -> None:
 
 def test_a_draft_needs_less_memory() -> None:
     """The memory for a JPEG depends on how far it is decoded. A progressive one needs more."""
-    body = picture("JPEG", (2_000, 1_000))
+    body = gradient_image("JPEG", (2_000, 1_000))
     out = BytesIO()
     Image.open(BytesIO(body)).save(out, "JPEG", progressive=True)
     header, draft, full = (

@@ -7,11 +7,11 @@ from PIL import Image, ImageOps
 
 from consumer.imaging import ImagePolicy, exif, inspect, perceptual
 from core.model.image import ImageMetadata
-from harness.pictures import (
+from harness.images import (
     exif_block,
+    gradient_image,
     jpeg_segment,
     jpeg_with,
-    picture,
     png_chunk,
     png_with,
     sample,
@@ -100,7 +100,7 @@ def test_orientation_is_applied_in_every_format_that_has_it(kind: str) -> None:
     """EXIF orientation swaps the sides in PNG, WebP and AVIF as well."""
     block = exif_block(gps=False, orientation=6)
     out = BytesIO()
-    with Image.open(BytesIO(picture("PNG", (64, 48)))) as image:
+    with Image.open(BytesIO(gradient_image("PNG", (64, 48)))) as image:
         image.save(out, kind, exif=b"Exif\0\0" + block)
     metadata = inspect(out.getvalue(), POLICY).metadata
     assert (metadata.width, metadata.height) == (48, 64)
@@ -216,7 +216,7 @@ def test_the_dominant_colour_of_a_plain_image_is_its_colour(
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP"])
 def test_tiny_images_are_inspected(kind: str, size: tuple[int, int]) -> None:
     """Images too small to be shrunk have a hash and a colour too."""
-    metadata = inspect(picture(kind, size), POLICY).metadata
+    metadata = inspect(gradient_image(kind, size), POLICY).metadata
     assert (metadata.width, metadata.height) == size
     assert len(metadata.perceptual_hash) == 16
     assert len(metadata.dominant_color) == 7

@@ -4,13 +4,13 @@ import pytest
 
 from consumer.imaging import ImagePolicy, inspect
 from core.errors import CorruptImage
-from harness.pictures import (
+from harness.images import (
     exif_block,
+    gradient_image,
     iptc_dataset,
     jpeg_segment,
     jpeg_with,
     photoshop_resource,
-    picture,
     png_chunk,
     png_with,
     raw_profile,
@@ -119,7 +119,7 @@ def test_very_many_metadata_segments_are_rejected(body: bytes) -> None:
 
 LONG_EXIF = exif_block(gps=False, texts={0x010E: "x" * 80_000})
 LARGE = {
-    "tiff": picture("TIFF", (200, 200)),
+    "tiff": gradient_image("TIFF", (200, 200)),
     "png": png_with(png_chunk(b"eXIf", LONG_EXIF)),
     "webp": webp_with([(b"EXIF", LONG_EXIF)]),
 }

@@ -7,11 +7,11 @@ from PIL import Image
 
 from consumer.imaging import ImagePolicy, inspect
 from core.errors import LocationNotRemovable
-from harness.pictures import (
+from harness.images import (
     exif_block,
+    gradient_image,
     iptc_dataset,
     photoshop_resource,
-    picture,
     tiff_with_gps,
     xmp_packet,
 )
@@ -45,7 +45,11 @@ NOT_REMOVABLE = {
     "avif exif with orientation": saved("AVIF", exif=EXIF + exif_block(orientation=6)),
     "avif xmp": saved("AVIF", xmp=xmp_packet()),
     "gif xmp": lambda: (
-        picture("GIF")[:-1] + b"!\xff\x0bXMP DataXMP" + xmp_packet() + _gif_magic_trailer() + b";"
+        gradient_image("GIF")[:-1]
+        + b"!\xff\x0bXMP DataXMP"
+        + xmp_packet()
+        + _gif_magic_trailer()
+        + b";"
     ),
 }
 

@@ -7,16 +7,16 @@ from PIL import ExifTags, Image, ImageSequence, PngImagePlugin
 
 from consumer.imaging import ImagePolicy, inspect
 from core.errors import LocationNotRemovable
-from harness.pictures import (
+from harness.images import (
     LATITUDE_DIGITS,
     exif_block,
+    gradient_image,
     iptc_dataset,
     jpeg_segment,
     jpeg_with,
     jpeg_with_gps,
     jpeg_with_xmp_location,
     photoshop_resource,
-    picture,
     png_chunk,
     png_with,
     png_with_location_text,
@@ -42,7 +42,7 @@ RESOLUTION = photoshop_resource(0x03ED, bytes(16))
 def thumbnail_block(*, gps: bool) -> bytes:
     """An EXIF block whose thumbnail is a JPEG with its own EXIF."""
     thumbnail = jpeg_with(
-        jpeg_segment(0xE1, EXIF + exif_block(gps=gps)), body=picture("JPEG", (16, 12))
+        jpeg_segment(0xE1, EXIF + exif_block(gps=gps)), body=gradient_image("JPEG", (16, 12))
     )
     first = b"\0\0" + (14).to_bytes(4, "big")
     entry = b"\0\4\0\0\0\1"
@@ -98,9 +98,9 @@ REMOVABLE = {
         jpeg_segment(0xED, PHOTOSHOP + photoshop_resource(0x0424, xmp_packet()))
     ),
     "png exif": png_with(png_chunk(b"eXIf", exif_block())),
-    "png exif after the pixels": picture("PNG")[:-12]
+    "png exif after the pixels": gradient_image("PNG")[:-12]
     + png_chunk(b"eXIf", exif_block())
-    + picture("PNG")[-12:],
+    + gradient_image("PNG")[-12:],
     "png xmp": png_with(png_chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp_packet())),
     "png raw profile exif": png_with_location_text(),
     "png raw profile app1": png_with(raw_profile("APP1", EXIF + exif_block("<"))),
@@ -119,14 +119,14 @@ REMOVABLE = {
 }
 
 HARMLESS = {
-    "jpeg": picture("JPEG"),
-    "png": picture("PNG"),
-    "gif": picture("GIF", frames=3),
-    "webp": picture("WEBP"),
-    "animated webp": picture("WEBP", frames=3),
-    "avif": picture("AVIF"),
-    "tiff": picture("TIFF"),
-    "bmp": picture("BMP"),
+    "jpeg": gradient_image("JPEG"),
+    "png": gradient_image("PNG"),
+    "gif": gradient_image("GIF", frames=3),
+    "webp": gradient_image("WEBP"),
+    "animated webp": gradient_image("WEBP", frames=3),
+    "avif": gradient_image("AVIF"),
+    "tiff": gradient_image("TIFF"),
+    "bmp": gradient_image("BMP"),
     "jpeg exif": jpeg_with(jpeg_segment(0xE1, EXIF + exif_block(gps=False, orientation=3))),
     "jpeg exif, damaged": jpeg_with(jpeg_segment(0xE1, EXIF + b"MM\0*\xff\xff\xff\xff")),
     "jpeg exif, thumbnail with its own": jpeg_with(
@@ -144,11 +144,11 @@ HARMLESS = {
 }
 
 TRAILERS = {
-    "jpeg": picture("JPEG") + jpeg_with_gps(),
-    "jpeg with an index of images": picture("MPO", frames=3),
-    "png": picture("PNG") + xmp_packet(),
-    "gif": picture("GIF") + xmp_packet(),
-    "webp": picture("WEBP") + riff_chunk(b"XMP ", xmp_packet()),
+    "jpeg": gradient_image("JPEG") + jpeg_with_gps(),
+    "jpeg with an index of images": gradient_image("MPO", frames=3),
+    "png": gradient_image("PNG") + xmp_packet(),
+    "gif": gradient_image("GIF") + xmp_packet(),
+    "webp": gradient_image("WEBP") + riff_chunk(b"XMP ", xmp_packet()),
 }
 
 
@@ -249,14 +249,14 @@ def test_png_text_that_cannot_be_read_is_dropped() -> None:
     for text in (packed, b"not deflate"):
         chunk = png_chunk(b"zTXt", b"Comment\0\0" + text)
         inspected = inspect(png_with(chunk), POLICY)
-        assert inspected.body == picture("PNG")
+        assert inspected.body == gradient_image("PNG")
         assert not inspected.metadata.had_location
 
 
 def test_deflated_exif_in_png_is_dropped() -> None:
     """A chunk that only ExifTool reads is always dropped."""
     body = png_with(png_chunk(b"zxIf", b"\0" + zlib.compress(exif_block())))
-    assert inspect(body, POLICY).body == picture("PNG")
+    assert inspect(body, POLICY).body == gradient_image("PNG")
 
 
 def _chunks(body: bytes) -> list[bytes]:

@@ -6,7 +6,7 @@ from PIL import Image
 from consumer.imaging import ImagePolicy, inspect
 from consumer.imaging.limits import Verification
 from core.errors import CorruptImage, TooManyPixels
-from harness.pictures import jpeg_segment, picture, png_chunk, sample, truncated
+from harness.images import gradient_image, jpeg_segment, png_chunk, sample, truncated
 
 SAMPLES = [
     "portrait-rotated.jpg",
@@ -43,7 +43,7 @@ def test_a_missing_last_byte_is_detected(name: str) -> None:
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "WEBP", "TIFF"])
 def test_damage_inside_the_pixels_is_detected_by_decoding(kind: str) -> None:
     """If the structure is complete but the pixel data is damaged, the decoder reports it."""
-    body = bytearray(picture(kind, (256, 256)))
+    body = bytearray(gradient_image(kind, (256, 256)))
     middle = len(body) // 2
     if kind == "TIFF":
         out = BytesIO()
@@ -99,7 +99,9 @@ def test_a_second_frame_header_is_corrupt() -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        picture("PNG")[:8] + png_chunk(b"tEXt", b"a\0b") * 120_000 + picture("PNG")[8:],
+        gradient_image("PNG")[:8]
+        + png_chunk(b"tEXt", b"a\0b") * 120_000
+        + gradient_image("PNG")[8:],
         b"GIF89a\1\0\1\0\0\0\0" + b"!\xfe\0" * 120_000 + b";",
         b"\xff\xd8" + b"\xff\xfe\0\2" * 120_000 + b"\xff\xd9",
     ],

@@ -1,7 +1,7 @@
 import pytest
 
 from consumer.imaging import ImagePolicy, inspect
-from harness.pictures import jpeg_segment, jpeg_with, xmp_packet
+from harness.images import jpeg_segment, jpeg_with, xmp_packet
 
 POLICY = ImagePolicy()
 XMP = b"http://ns.adobe.com/xap/1.0/\0"

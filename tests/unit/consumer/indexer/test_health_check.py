@@ -52,13 +52,13 @@ class Engine:
     async def close(self) -> None: ...
 
 
-async def there(asked: dict[str, Any]) -> dict[str, Any]:
-    keys = asked["RequestItems"].get("images", {"Keys": []})["Keys"]
+async def there(parameters: dict[str, Any]) -> dict[str, Any]:
+    keys = parameters["RequestItems"].get("images", {"Keys": []})["Keys"]
     found = [IMAGES[key["imageId"]["S"]] for key in keys if key["imageId"]["S"] in IMAGES]
     return {"Responses": {"images": found}}
 
 
-async def away(_asked: dict[str, Any]) -> dict[str, Any]:
+async def away(_parameters: dict[str, Any]) -> dict[str, Any]:
     raise OSError
 
 
@@ -66,8 +66,8 @@ def health_check(
     engine: Engine, answer: Callable[[dict[str, Any]], Any] = there
 ) -> EngineHealthCheck:
     class Service:
-        async def invoke(self, _operation: str, asked: dict[str, Any]) -> Any:
-            return await answer(asked)
+        async def invoke(self, _operation: str, parameters: dict[str, Any]) -> Any:
+            return await answer(parameters)
 
     service: Any = Service()
     return EngineHealthCheck(

@@ -21,33 +21,33 @@ IMAGES = {image_id_of(each): image_item(image_record(each)) for each in IDS}
 Answer = Callable[[dict[str, Any]], dict[str, Any]]
 
 
-def recorded(asked: dict[str, Any]) -> dict[str, Any]:
+def recorded(parameters: dict[str, Any]) -> dict[str, Any]:
     """Return all images. No request has a row any more."""
-    keys = asked["RequestItems"].get("images", {"Keys": []})["Keys"]
+    keys = parameters["RequestItems"].get("images", {"Keys": []})["Keys"]
     return {"Responses": {"images": [IMAGES[key["imageId"]["S"]] for key in keys]}}
 
 
-def one_malformed_row(asked: dict[str, Any]) -> dict[str, Any]:
-    answer = recorded(asked)
+def one_malformed_row(parameters: dict[str, Any]) -> dict[str, Any]:
+    answer = recorded(parameters)
     for row, image in enumerate(answer["Responses"]["images"]):
         if image["imageId"]["S"] == image_id_of(IDS[1]):
             answer["Responses"]["images"][row] = {"imageId": image["imageId"]}
     return answer
 
 
-def other_keys(asked: dict[str, Any]) -> dict[str, Any]:
+def other_keys(parameters: dict[str, Any]) -> dict[str, Any]:
     """A table with another key schema, as after a wrong setting."""
-    if "requests" in asked["RequestItems"]:
+    if "requests" in parameters["RequestItems"]:
         reason = "the key does not match the schema"
-        told = {"Error": {"Code": "ValidationException", "Message": reason}}
-        raise ClientError(cast("Any", told), "BatchGetItem")
-    return recorded(asked)
+        response = {"Error": {"Code": "ValidationException", "Message": reason}}
+        raise ClientError(cast("Any", response), "BatchGetItem")
+    return recorded(parameters)
 
 
 def tables(answer: Answer) -> Tables:
     class Service:
-        async def invoke(self, _operation: str, asked: dict[str, Any]) -> dict[str, Any]:
-            return answer(asked)
+        async def invoke(self, _operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
+            return answer(parameters)
 
     service: Any = Service()
     return Tables(cast("Any", None), service, Statements("requests", "images"))
@@ -66,7 +66,7 @@ async def test_a_malformed_row_does_not_affect_the_others() -> None:
 async def test_a_malformed_answer_is_an_outage(answer: dict[str, Any]) -> None:
     """It has no information about any row."""
     with pytest.raises(DependencyUnavailable, match="malformed answer"):
-        await look_up(tables(lambda _asked: answer), IDS)
+        await look_up(tables(lambda _parameters: answer), IDS)
 
 
 async def test_a_table_that_rejects_every_key_is_an_outage() -> None:

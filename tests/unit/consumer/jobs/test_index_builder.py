@@ -28,8 +28,8 @@ class Service:
     async def scan(self, **_arguments: Any) -> dict[str, Any]:
         return {"Items": self._items, "ScannedCount": len(self._items)}
 
-    async def invoke(self, _operation: str, asked: dict[str, Any]) -> dict[str, Any]:
-        keys = asked["RequestItems"]["requests"]["Keys"]
+    async def invoke(self, _operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        keys = parameters["RequestItems"]["requests"]["Keys"]
         if any(not key["requestId"]["S"] for key in keys):
             error = {"Error": {"Code": "ValidationException", "Message": "an empty key"}}
             raise ClientError(cast("Any", error), "BatchGetItem")

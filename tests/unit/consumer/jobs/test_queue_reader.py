@@ -43,28 +43,28 @@ class Sqs:
         now = asyncio.get_running_loop().time()
         return [name for name, until in self.hidden_until.items() if until <= now]
 
-    async def invoke(self, operation: str, asked: Mapping[str, Any]) -> dict[str, Any]:
+    async def invoke(self, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
         match operation:
             case "ReceiveMessage":
-                return await self._receive(asked)
+                return await self._receive(parameters)
             case "DeleteMessageBatch":
-                return self._delete(asked["Entries"])
+                return self._delete(parameters["Entries"])
             case "ChangeMessageVisibilityBatch":
-                return self._change_visibility(asked["Entries"])
+                return self._change_visibility(parameters["Entries"])
         assert operation == "GetQueueAttributes"
         return {"Attributes": {"ApproximateNumberOfMessages": str(len(self.visible))}}
 
-    async def _receive(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+    async def _receive(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         self.receives += 1
         self.on_receive(self)
         await asyncio.sleep(0.01)
         visible = self.visible
         room = self.max_in_flight - (len(self.sent) - len(visible))
-        taken = visible[: max(0, min(asked["MaxNumberOfMessages"], room))]
+        taken = visible[: max(0, min(parameters["MaxNumberOfMessages"], room))]
         if not taken:
-            await asyncio.sleep(asked["WaitTimeSeconds"])
+            await asyncio.sleep(parameters["WaitTimeSeconds"])
             return {}
-        until = asyncio.get_running_loop().time() + asked["VisibilityTimeout"]
+        until = asyncio.get_running_loop().time() + parameters["VisibilityTimeout"]
         messages = []
         for name in taken:
             # The order in which SQS hands out is nobody's to rely on; here what is held comes first again.

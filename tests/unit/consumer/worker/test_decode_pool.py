@@ -10,7 +10,7 @@ from PIL import Image
 from consumer.imaging import ImagePolicy, inspect, probe
 from consumer.worker.decode_pool import SMALL_BYTES, DecodePool
 from core.errors import CorruptImage
-from harness.pictures import picture, sample
+from harness.images import gradient_image, sample
 
 POLICY = ImagePolicy(verification="full")
 BUDGET = 64 * 1024 * 1024
@@ -46,7 +46,7 @@ async def test_a_large_image_waits_for_its_bytes(decoder: DecodePool) -> None:
     async with decoder._budget.reserve(BUDGET - SMALL_BYTES):
         waiting = asyncio.create_task(decoder.inspect(large))
         for _ in range(10):
-            assert (await decoder.inspect(picture("PNG", (8, 8)))).metadata.width == 8
+            assert (await decoder.inspect(gradient_image("PNG", (8, 8)))).metadata.width == 8
             if decoder._budget._waiting:
                 break
         assert not waiting.done()
@@ -56,7 +56,7 @@ async def test_a_large_image_waits_for_its_bytes(decoder: DecodePool) -> None:
 async def test_an_image_larger_than_the_budget_is_decoded_alone() -> None:
     """A budget below the size of one image slows decoding down but does not stop it."""
     decoder = DecodePool(POLICY, threads=2, budget_bytes=2_000_000)
-    bodies = [large_png(), picture("PNG", (8, 8)), large_png()]
+    bodies = [large_png(), gradient_image("PNG", (8, 8)), large_png()]
     widths = [found.metadata.width for found in await asyncio.gather(*map(decoder.inspect, bodies))]
     assert widths == [2_400, 8, 2_400]
     assert decoder._budget.free == 2_000_000
@@ -65,6 +65,6 @@ async def test_an_image_larger_than_the_budget_is_decoded_alone() -> None:
 
 async def test_a_failure_releases_its_reservation(decoder: DecodePool) -> None:
     """Images that cannot be decoded leave room for the next."""
-    for body in (picture("PNG", (8, 8))[:40], large_png()[:-20]):
+    for body in (gradient_image("PNG", (8, 8))[:40], large_png()[:-20]):
         with pytest.raises(CorruptImage):
             await decoder.inspect(body)

@@ -8,11 +8,11 @@ import pytest
 from consumer.imaging import ImagePolicy, inspect
 from consumer.worker.decode_pool import DecodePool
 from core.errors import CorruptImage, ImageFailure, NotAnImage, TooManyPixels
-from harness.pictures import html, picture
+from harness.images import gradient_image, html
 
 POLICY = ImagePolicy(max_pixels=10_000)
 BUDGET = 64 * 1024 * 1024
-PATIENCE_S = 30
+HANG_TIMEOUT_S = 30
 
 
 @pytest.fixture
@@ -28,8 +28,8 @@ async def decoder() -> AsyncIterator[DecodePool]:
     ("body", "failure"),
     [
         (html(), NotAnImage),
-        (picture("PNG")[:20], CorruptImage),
-        (picture("PNG", (200, 200)), TooManyPixels),
+        (gradient_image("PNG")[:20], CorruptImage),
+        (gradient_image("PNG", (200, 200)), TooManyPixels),
     ],
     ids=["html", "cut", "large"],
 )
@@ -37,7 +37,7 @@ async def test_a_body_that_is_no_image_does_not_wait_for_memory(
     decoder: DecodePool, body: bytes, failure: type[ImageFailure]
 ) -> None:
     """Its structure is enough, which costs almost nothing."""
-    async with decoder._budget.reserve(BUDGET), asyncio.timeout(PATIENCE_S):
+    async with decoder._budget.reserve(BUDGET), asyncio.timeout(HANG_TIMEOUT_S):
         with pytest.raises(failure):
             await decoder.inspect(body)
 
@@ -46,7 +46,11 @@ async def test_an_image_that_waited_for_memory_is_inspected_like_any_other(
     decoder: DecodePool,
 ) -> None:
     """Also if several wait."""
-    bodies = [picture("PNG", (8, 8)), picture("JPEG", (80, 80)), picture("GIF", (20, 20))]
+    bodies = [
+        gradient_image("PNG", (8, 8)),
+        gradient_image("JPEG", (80, 80)),
+        gradient_image("GIF", (20, 20)),
+    ]
     async with decoder._budget.reserve(BUDGET):
         waiting = [asyncio.create_task(decoder.inspect(body)) for body in bodies]
         await asyncio.sleep(0)
@@ -59,7 +63,7 @@ async def test_an_image_that_is_cancelled_while_it_waits_releases_everything(
 ) -> None:
     """A drain may cancel it."""
     async with decoder._budget.reserve(BUDGET):
-        waiting = asyncio.create_task(decoder.inspect(picture("PNG", (8, 8))))
+        waiting = asyncio.create_task(decoder.inspect(gradient_image("PNG", (8, 8))))
         while not decoder._budget._waiting:  # noqa: ASYNC110  nothing announces it
             await asyncio.sleep(0)
         waiting.cancel()

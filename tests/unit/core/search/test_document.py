@@ -26,12 +26,12 @@ def completed(labels: Mapping[str, str] | None = None) -> ImageRequest:
     return replace(request, state=State.COMPLETED, revision=4)
 
 
-def record(**picture: object) -> ImageRecord:
+def record(**metadata: object) -> ImageRecord:
     """Make the record of an image that was fetched through a redirect."""
     return replace(
         image_record(ID),
         created_at=1_700_000_000_123,
-        metadata=replace(METADATA, **picture),  # type: ignore[arg-type]
+        metadata=replace(METADATA, **metadata),  # type: ignore[arg-type]
         provenance=Provenance(final_url="https://cdn.elsewhere.example/b.jpg", redirects=1),
     )
 

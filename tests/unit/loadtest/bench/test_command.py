@@ -52,10 +52,10 @@ def test_a_failing_benchmark_does_not_stop_the_others(capsys: pytest.CaptureFixt
     assert command.main(["broken", "idle", "counts"]) == 1
     assert written() == ["counts-embedded.json", "counts-null.json"]
     assert "### counts" in results.PAGE.read_text()
-    said = capsys.readouterr()
-    assert "the server ended with 1" in said.out
-    assert "KeyError: 'images'" in said.out
-    assert said.err.splitlines() == [
+    printed = capsys.readouterr()
+    assert "the server ended with 1" in printed.out
+    assert "KeyError: 'images'" in printed.out
+    assert printed.err.splitlines() == [
         "failed: broken (null)",
         "failed: broken (embedded)",
         "failed: idle (null)",
@@ -82,7 +82,7 @@ def test_a_result_has_its_provenance() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "printed"),
     [
         (["nothing"], "not one of broken"),
         (["single", "--backend", "embedded"], "none of single runs on embedded"),
@@ -90,9 +90,9 @@ def test_a_result_has_its_provenance() -> None:
     ],
 )
 def test_an_invalid_selection_is_a_usage_error(
-    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], printed: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:
         command.main(arguments)
     assert ended.value.code == 2
-    assert said in capsys.readouterr().err
+    assert printed in capsys.readouterr().err

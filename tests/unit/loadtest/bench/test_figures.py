@@ -79,7 +79,7 @@ def test_typical_rows_are_one_unit_each() -> None:
         labels={"album": "summer"},
         now=1_795_380_635_377,
     )
-    picture = ImageMetadata(
+    metadata = ImageMetadata(
         format="JPEG",
         media_type="image/jpeg",
         width=4_032,
@@ -101,7 +101,7 @@ def test_typical_rows_are_one_unit_each() -> None:
         customer_id=request.customer_id,
         s3_url="s3://bucket/images/00/" + "0" * 90,
         created_at=request.created_at,
-        metadata=picture,
+        metadata=metadata,
         provenance=Provenance(etag='"0123456789"', declared_media_type="image/jpeg"),
     )
     assert write_units(item_bytes(schema.new_request_item(request, shards=8))) == 1

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from imageservice.v1 import image_service_pb2_grpc as pb_grpc
 
 QUERY = ListQuery(SEARCH, "acme", 100)
-PATIENCE = 10.0
+PROGRESS_TIMEOUT_S = 10.0
 
 
 @dataclass(slots=True)
@@ -53,7 +53,7 @@ def walks(index: Index, *rounds: str) -> list[list[tuple[Walk, set[str]]]]:
     """Search once per round for the ids of its snapshot, and return the walks of each round."""
 
     async def search_all() -> list[list[tuple[Walk, set[str]]]]:
-        searches = Searches(cast("pb_grpc.ImageServiceAsyncStub", index), PATIENCE)
+        searches = Searches(cast("pb_grpc.ImageServiceAsyncStub", index), PROGRESS_TIMEOUT_S)
         return [[each async for each in searches.walks(QUERY, snapshot(ids))] for ids in rounds]
 
     return run_virtually(search_all())
@@ -95,12 +95,12 @@ def test_the_last_walk_without_progress_must_contain_the_whole_snapshot() -> Non
     *earlier, (walk, required) = made
     assert all(required <= {"a"} for _, required in earlier)
     assert required - set(ids(walk)) == {"b"}
-    assert index.walks == len(made) == pytest.approx(PATIENCE / REPEAT_S, abs=3)
+    assert index.walks == len(made) == pytest.approx(PROGRESS_TIMEOUT_S / REPEAT_S, abs=3)
 
 
-def test_progress_restarts_the_patience() -> None:
+def test_progress_restarts_the_timeout() -> None:
     """The search waits for a slow index that makes progress."""
-    late = round(0.8 * PATIENCE / REPEAT_S)
+    late = round(0.8 * PROGRESS_TIMEOUT_S / REPEAT_S)
     [made] = walks(Index([*["a"] * late, *["ab"] * late, *["abc"] * late, "abcd"]), "abcd")
     assert len(made) == 3 * late + 1
     walk, required = made[-1]

@@ -55,12 +55,12 @@ def test_callers_share_a_read_of_a_completed_request() -> None:
     row = Row(str(uuid.uuid4()))
     row.complete()
 
-    async def ask() -> set[int]:
+    async def call() -> set[int]:
         statuses = reader_of(row)
         found = await asyncio.gather(*(statuses.read(row.request.request_id) for _ in range(100)))
         return {status.request.revision for status in found}
 
-    assert run_virtually(ask()) == {2}
+    assert run_virtually(call()) == {2}
     assert row.reads == 1
 
 
@@ -70,7 +70,7 @@ def test_no_caller_gets_a_state_older_than_its_call(before: str) -> None:
     row = Row(str(uuid.uuid4()))
     row.exists = before != "unknown"
 
-    async def ask() -> tuple[Any, Status]:
+    async def call() -> tuple[Any, Status]:
         statuses = reader_of(row)
         early = asyncio.create_task(statuses.read(row.request.request_id))
         await asyncio.sleep(READ_S / 2)
@@ -79,7 +79,7 @@ def test_no_caller_gets_a_state_older_than_its_call(before: str) -> None:
         late = await statuses.read(row.request.request_id)
         return (await asyncio.gather(early, return_exceptions=True))[0], late
 
-    early, late = run_virtually(ask())
+    early, late = run_virtually(call())
     assert late.request.state is State.COMPLETED
     assert isinstance(early, RequestNotFound if before == "unknown" else Status)
 
@@ -90,7 +90,7 @@ def test_a_read_that_hangs_or_is_cancelled_delays_no_other_caller() -> None:
     row.complete()
     row.hangs = 1
 
-    async def ask() -> float:
+    async def call() -> float:
         statuses = reader_of(row)
         first = asyncio.create_task(statuses.read(row.request.request_id))
         await asyncio.sleep(0)
@@ -103,4 +103,4 @@ def test_a_read_that_hangs_or_is_cancelled_delays_no_other_caller() -> None:
         assert (await waiting).request.state is State.COMPLETED
         return took
 
-    assert run_virtually(ask()) < 1
+    assert run_virtually(call()) < 1

@@ -21,7 +21,7 @@ def sample(name: str) -> bytes:
     return (IMAGES / name).read_bytes()
 
 
-def picture(kind: str = "JPEG", size: tuple[int, int] = (64, 48), frames: int = 1) -> bytes:
+def gradient_image(kind: str = "JPEG", size: tuple[int, int] = (64, 48), frames: int = 1) -> bytes:
     """Return a gradient in an accepted format. Each frame is rotated a little further."""
     steps = [
         Image.linear_gradient("L").rotate(20 * step).resize(size).convert("RGB")
@@ -63,7 +63,7 @@ def png_chunk(name: bytes, payload: bytes) -> bytes:
 
 def png_with(*chunks: bytes, body: bytes = b"") -> bytes:
     """Return a PNG with these chunks after its header."""
-    body = body or picture("PNG")
+    body = body or gradient_image("PNG")
     header_end = len(_PNG_SIGNATURE) + 25
     return body[:header_end] + b"".join(chunks) + body[header_end:]
 
@@ -74,7 +74,7 @@ def jpeg_segment(marker: int, payload: bytes) -> bytes:
 
 def jpeg_with(*segments: bytes, body: bytes = b"") -> bytes:
     """Return a JPEG with these segments after its start marker."""
-    body = body or picture("JPEG")
+    body = body or gradient_image("JPEG")
     return body[:2] + b"".join(segments) + body[2:]
 
 
@@ -128,7 +128,7 @@ def raw_profile(kind: str, payload: bytes) -> bytes:
 
 def webp_with(chunks: list[tuple[bytes, bytes]], flags: int = 0x0C) -> bytes:
     """Return a WebP in the extended format (RFC 9649, section 2.7) with these chunks after its image."""
-    still = picture("WEBP", (64, 48))
+    still = gradient_image("WEBP", (64, 48))
     extended = bytes((flags, 0, 0, 0)) + (63).to_bytes(3, "little") + (47).to_bytes(3, "little")
     parts = riff_chunk(b"VP8X", extended) + still[12:]
     parts += b"".join(riff_chunk(name, payload) for name, payload in chunks)

@@ -17,7 +17,7 @@ from harness.outcomes import image_record
 from imageservice.v1 import image_service_pb2 as pb
 from imageservice.v1 import image_service_pb2_grpc
 
-_PATIENT_S = 30.0
+_SEARCH_TIMEOUT_S = 30.0
 
 
 def search_url(folder: Path) -> str:
@@ -40,12 +40,12 @@ class Index:
         created_at: int,
         url: str = "https://a.example/1",
         labels: Mapping[str, str] | None = None,
-        **picture: Any,
+        **metadata: Any,
     ) -> ImageRecord:
-        """Add an image that searches find. `picture` has the metadata that differs from the default."""
+        """Add an image that searches find. `metadata` has the fields that differ from the default."""
         request_id = str(uuid.uuid4())
         plain = image_record(request_id, customer)
-        record = replace(plain, created_at=created_at, metadata=replace(plain.metadata, **picture))
+        record = replace(plain, created_at=created_at, metadata=replace(plain.metadata, **metadata))
         request = new_request(
             request_id=request_id,
             customer_id=customer,
@@ -68,7 +68,7 @@ async def index(url: str, tables: Tables) -> AsyncIterator[Index]:
     """Open the index at this SEARCH_URL."""
     settings: dict[str, Any] = {"search_url": url}
     # On a busy machine a write may be slow.
-    writer = open_writer(SearchSettings(**settings, search_timeout_s=_PATIENT_S))
+    writer = open_writer(SearchSettings(**settings, search_timeout_s=_SEARCH_TIMEOUT_S))
     try:
         await writer.prepare()
         yield Index(settings, writer, tables)
@@ -80,12 +80,12 @@ async def search_pages(
     stub: "image_service_pb2_grpc.ImageServiceAsyncStub", **fields: Any
 ) -> AsyncIterator[pb.SearchImagesResponse]:
     """Yield all pages of a search. `fields` are those of the first call."""
-    asked = pb.SearchImagesRequest(**fields)
+    call = pb.SearchImagesRequest(**fields)
     while True:
-        page = await stub.SearchImages(asked, timeout=30)
+        page = await stub.SearchImages(call, timeout=30)
         yield page
-        asked.page_token = page.next_page_token
-        if not asked.page_token:
+        call.page_token = page.next_page_token
+        if not call.page_token:
             return
 
 

@@ -12,7 +12,7 @@ from harness.system import System, system
 
 
 @asynccontextmanager
-async def searched(
+async def search_system(
     aws: RecordingAws, opensearch_url: str | None, **parameters: str
 ) -> AsyncIterator[tuple[System, Origin, Stores, Index]]:
     """Run a system with a server and a consumer. The test starts the indexer."""
@@ -23,13 +23,13 @@ async def searched(
         index_of(running) as index,
     ):
         await running.start_server()
-        at_work = MetricsPort()
-        await running.start_consumer(**at_work.settings)
-        await at_work.until_served()
+        consumer = MetricsPort()
+        await running.start_consumer(**consumer.settings)
+        await consumer.until_served()
         yield running, images, stores, index
 
 
-async def completed(running: System, images: Origin, count: int, first: int = 0) -> list[str]:
+async def complete_images(running: System, images: Origin, count: int, first: int = 0) -> list[str]:
     """Submit so many images and wait until all have ended. Return the request ids."""
     ids = [await running.submit(images.image_url(first + n)) for n in range(count)]
     await running.wait_terminal(ids)

@@ -13,6 +13,8 @@ import aiohttp
 from botocore.exceptions import BotoCoreError, ClientError
 
 from core.aws.client import Aws, open_aws
+from core.aws.sqs import SqsQueue
+from core.errors import ImageServiceError
 from loadtest.run_report.record import Table
 from loadtest.run_report.recorder import Depth
 
@@ -24,7 +26,14 @@ REQUESTS_TABLE, IMAGES_TABLE, QUEUE_URL, TOPIC_ARN = REQUIRED = (
 )
 """Settings that server and consumer have too. All four are required for AWS access."""
 
-AWS_ERRORS = (BotoCoreError, ClientError, aiohttp.ClientError, OSError, TimeoutError)
+AWS_ERRORS = (
+    ImageServiceError,
+    BotoCoreError,
+    ClientError,
+    aiohttp.ClientError,
+    OSError,
+    TimeoutError,
+)
 
 SCRAPE_TIMEOUT_S = 5.0
 _CALLS = re.compile(r'^aws_calls_total\{[^}]*operation="([^"]+)"[^}]*\} (\S+)$', re.MULTILINE)
@@ -65,12 +74,10 @@ async def queue_depth(aws: AwsAccess, queue_url: str) -> Depth | None:
     """Read the approximate depth of a queue; None if the read fails."""
     names = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
     try:
-        response = await aws.clients.http.sqs.invoke(
-            "GetQueueAttributes", {"QueueUrl": queue_url, "AttributeNames": names}
-        )
+        attributes = await SqsQueue(aws.clients.http.sqs, queue_url).attributes(*names)
     except AWS_ERRORS:
         return None
-    return Depth(*(int(response["Attributes"].get(name, 0)) for name in names))
+    return Depth(*(int(attributes.get(name, 0)) for name in names))
 
 
 async def calls_made(metrics: Sequence[str]) -> dict[str, float]:

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import grpc
 
+from core.aws.sqs import SqsQueue
 from imageservice.v1 import image_service_pb2 as pb
 from imageservice.v1 import image_service_pb2_grpc as pb_grpc
 from loadtest.million.aws import AWS_ERRORS, AwsAccess, queue_depth
@@ -57,6 +58,7 @@ class NotificationListener:
         self._aws = aws
         self._router = router
         self._queue_url = queue_url
+        self._queue = SqsQueue(aws.clients.http.sqs, queue_url)
 
     async def listen(self) -> None:
         """As CompletionListener."""
@@ -74,20 +76,10 @@ class NotificationListener:
 
     async def _receive(self) -> None:
         # Our own HTTP client: the SDK would make up most of the CPU of the driver.
-        sqs = self._aws.clients.http.sqs
-        options = {"MaxNumberOfMessages": 10, "WaitTimeSeconds": WAIT_S}
-        received = await sqs.invoke("ReceiveMessage", {"QueueUrl": self._queue_url, **options})
-        messages = received.get("Messages", [])
+        messages = await self._queue.receive(10, wait=WAIT_S)
         for message in messages:
-            self._handle(json.loads(message["Body"]), message["MessageId"])
-        if messages:
-            entries = [
-                {"Id": str(at), "ReceiptHandle": message["ReceiptHandle"]}
-                for at, message in enumerate(messages)
-            ]
-            await sqs.invoke(
-                "DeleteMessageBatch", {"QueueUrl": self._queue_url, "Entries": entries}
-            )
+            self._handle(json.loads(message.body), message.id)
+        await asyncio.gather(*(self._queue.delete_nowait(each.receipt) for each in messages))
 
     def _handle(self, event: dict[str, Any], message: str) -> None:
         outcome = event["failure"]["code"] if "failure" in event else COMPLETED

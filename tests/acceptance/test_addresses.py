@@ -9,6 +9,7 @@ import pytest
 from harness.address_vectors import AddressVector, address_vectors
 from harness.origin import origin
 from harness.system import System
+from imageservice.v1 import image_service_pb2 as pb
 
 ROWS = address_vectors("blocked")
 
@@ -25,10 +26,10 @@ async def test_every_blocked_address_fails_directly_and_by_redirect(running: Sys
     wrong = [
         (url, states[request_id])
         for url, request_id in zip(urls, ids, strict=True)
-        if states[request_id].failure.code != 1
+        if states[request_id].failure.code != pb.FAILURE_CODE_BLOCKED_ADDRESS
     ]
     assert not wrong, wrong[:3]
-    assert ended == {1: len(urls)}
+    assert ended == {pb.FAILURE_CODE_BLOCKED_ADDRESS: len(urls)}
     assert len(urls) >= 200
 
 

@@ -21,12 +21,12 @@ LINGER_S = "1"
 async def test_a_completed_image_takes_at_most_two_aws_calls(embedded_aws: RecordingAws) -> None:
     """All images wait in the queue before the consumer starts, so that batches can fill."""
     async with origin() as images, system(embedded_aws) as running:
-        where, page = _metrics(running)
-        await running.start_server(**where)
+        settings, page = _metrics(running)
+        await running.start_server(**settings)
         await _submit(running, image_urls(images.base, IMAGES))
         calls = await page.aws_calls()
-        where, page = _metrics(running)
-        consumer = await running.start_consumer(**where)
+        settings, page = _metrics(running)
+        consumer = await running.start_consumer(**settings)
         await page.until_ready(_alive(consumer))
         await page.until_finished(IMAGES, _alive(consumer))
         calls += await page.aws_calls()

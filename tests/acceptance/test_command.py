@@ -51,7 +51,7 @@ async def _origin() -> AsyncIterator[str]:
 async def local(
     embedded_aws: RecordingAws, tmp_path_factory: pytest.TempPathFactory, origin: str
 ) -> AsyncIterator[Local]:
-    """One system for the tests that do not end it. A start costs five seconds of CPU."""
+    """One system for the tests that do not end it. A start takes five seconds of CPU."""
     prefix = f"c{uuid.uuid4().hex[:10]}"
     options = ["--aws-endpoint", embedded_aws.endpoint, "--name-prefix", prefix]
     async with up(tmp_path_factory.mktemp("up"), *options, "--consumers", "2") as running:
@@ -104,7 +104,7 @@ async def test_a_rejected_url(local: Local) -> None:
 
 
 async def test_a_request_from_submit_to_its_end(local: Local) -> None:
-    """A request with a chosen id is watched and read. Submitted again it has its result; another URL is rejected."""
+    """A request with a chosen id is watched and read. A repeated submit returns its result; another URL is rejected."""
     url, request_id = f"{local.origin}{IMAGE_PATH}", str(uuid.uuid4())
     chosen = ["--request-id", request_id]
     first = await imageservice("submit", url, *chosen, address=local.address)
@@ -143,14 +143,14 @@ async def test_an_operators_command_runs_the_consumer(local: Local) -> None:
     """The settings come from the environment or the ready file, and the exit status is the consumer's."""
     ran = await imageservice("reconcile", environment=local.ready["environment"])
     assert ran.code == 0, ran.err
-    joined = await imageservice("redrive", "--ready-file", str(local.up.ready_file))
-    assert joined.code == 0, joined.err
+    alias = await imageservice("redrive", "--ready-file", str(local.up.ready_file))
+    assert alias.code == 0, alias.err
     broken = {**local.ready["environment"], "QUEUE_URL": "", "METRICS_PORT": "none"}
     assert (await imageservice("retry-failed", environment=broken)).code == 2
 
 
 async def test_reindex_finds_the_system_by_its_ready_file(local: Local) -> None:
-    """With the file of a running system the command needs no settings; without any it names the missing ones."""
+    """With the ready file, the command needs no settings. Without both, it names the missing settings."""
     url = f"{local.origin}{IMAGE_PATH}"
     submitted = await imageservice("submit", "--watch", url, address=local.address)
     assert submitted.code == 0, submitted.err
@@ -159,11 +159,11 @@ async def test_reindex_finds_the_system_by_its_ready_file(local: Local) -> None:
     assert re.fullmatch(r"[1-9]\d* images indexed, 0 rejected\n", ran.out)
     assert len(local.ready["metrics"]) == 4
     assert local.ready["pids"].keys() == {"server", "consumer", "indexer"}
-    lost = await imageservice("reindex")
-    assert lost.code == 2
-    assert "--ready-file" in lost.err
+    unset = await imageservice("reindex")
+    assert unset.code == 2
+    assert "--ready-file" in unset.err
     for missing in ("REQUESTS_TABLE", "IMAGES_TABLE", "SEARCH_URL"):
-        assert f"{missing}: " in lost.err
+        assert f"{missing}: " in unset.err
 
 
 @pytest.mark.parametrize("role", ["server", "consumer"])

@@ -15,6 +15,7 @@ from harness.images import (
 )
 from harness.origin import origin
 from harness.system import System
+from imageservice.v1 import image_service_pb2 as pb
 
 LOCATED = {
     "exif.jpg": jpeg_with_gps(),
@@ -47,4 +48,4 @@ async def test_an_image_whose_location_cannot_be_removed_fails(running: System) 
     async with origin({"gps.tiff": tiff_with_gps()}) as images:
         request_id = await running.submit(f"{images.base}/bodies/gps.tiff")
         ended = (await running.wait_terminal([request_id]))[request_id]
-    assert ended.failure.code == 19
+    assert ended.failure.code == pb.FAILURE_CODE_LOCATION_NOT_REMOVABLE

@@ -38,7 +38,7 @@ async def test_each_outcome_is_counted_once(embedded_aws: RecordingAws) -> None:
         await running.start_consumer(**consumer.settings)
         await running.wait_terminal(ids)
         seen = await consumer.until(settled)
-        front = await server.scrape()
+        server_page = await server.scrape()
     assert seen.value("consumer_received_messages_total", kind="first") == 4
     assert seen.value("consumer_ended_requests_total", state="COMPLETED", failure_code="") == 2
     assert seen.value("consumer_ended_requests_total", failure_code="NOT_FOUND") == 1
@@ -48,19 +48,19 @@ async def test_each_outcome_is_counted_once(embedded_aws: RecordingAws) -> None:
     assert seen.value("consumer_process_duration_seconds_count", outcome="finished") == 4
     assert seen.value("consumer_request_seconds_count", state="COMPLETED") == 2
     assert seen.value("consumer_request_seconds_count", state="FAILED") == 2
-    waited, held = (
+    total, processing = (
         seen.value("consumer_request_seconds_sum") or 0,
         seen.value("consumer_process_duration_seconds_sum") or 0,
     )
-    assert waited > held > 0, "they waited for the consumer to start, and were then worked on"
+    assert total > processing > 0, "they waited for the consumer to start, and were then worked on"
     assert seen.value("consumer_oldest_message_age_seconds") == 0
     assert seen.value("consumer_concurrency") == 64
     assert seen.value("aws_calls_total", operation="s3:PutObject", outcome="ok") == 2
     call = {"grpc_type": "unary", "grpc_service": "imageservice.v1.ImageService"}
     submit = {**call, "grpc_method": "SubmitImage"}
-    assert front.value("grpc_server_handled_total", **submit, grpc_code="OK") == 4
-    assert front.value("pending_submits") == 0
-    assert front.value("event_loop_lag_seconds_count")
+    assert server_page.value("grpc_server_handled_total", **submit, grpc_code="OK") == 4
+    assert server_page.value("pending_submits") == 0
+    assert server_page.value("event_loop_lag_seconds_count")
 
 
 async def test_a_message_in_progress_has_an_age(embedded_aws: RecordingAws) -> None:
@@ -150,10 +150,10 @@ async def test_the_exporter_reports_each_queue_and_no_value_after_an_error(
             for state in ("visible", "in_flight", "delayed"):
                 assert page.value("queue_messages", queue=queue, state=state) == 0
         proxy.hook = cut
-        gone = await exporter.until(lambda page: page.value("queue_messages") is None)
-        assert gone.value("queue_read_failures_total", queue="requests")
+        outage = await exporter.until(lambda page: page.value("queue_messages") is None)
+        assert outage.value("queue_read_failures_total", queue="requests")
         proxy.hook = omit_attributes
-        await exporter.until(failures_beyond(gone))
+        await exporter.until(failures_beyond(outage))
         proxy.hook = forward_all
         await exporter.until(lambda page: page.value("queue_messages", queue="requests") == 3)
 

@@ -103,7 +103,7 @@ def outcome_of(request: pb.ImageRequest) -> str:
 
 
 async def test_an_origin_that_refuses_connections_has_three_attempts(running: System) -> None:
-    """Nothing listens there now, but may a moment later."""
+    """No process listens there now; one may listen later."""
     with closed_port() as port:
         request_id = await running.submit(f"http://127.0.0.1:{port}/picture.png")
         ended = (await running.wait_terminal([request_id]))[request_id]

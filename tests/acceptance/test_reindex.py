@@ -23,7 +23,7 @@ async def ended(process: Process) -> tuple[int, str]:
 
 
 class HeldScan:
-    """A proxy that holds the responses to scans, so that a reindex pauses in the middle."""
+    """Holds the responses to scans, so that a reindex pauses in the middle."""
 
     def __init__(self, endpoint: str) -> None:
         self.settings = {"AWS_ENDPOINT_URL": endpoint, "AWS_ENDPOINT_URL_DYNAMODB": endpoint}

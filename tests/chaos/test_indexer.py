@@ -23,22 +23,22 @@ from harness.waiting import wait_for
 IMAGES = 150
 # Short, so that the messages of a killed indexer are received again soon.
 VISIBILITY_S = "3"
-TWICE = "2"
+TWO_RECEIVES = "2"
 """Receives of an event before the redrive policy moves it: one that fails, and one that succeeds."""
 ROUNDS = 3
 """Failed attempts, one more than an event may be received. The delay doubles: eight would take a minute."""
 
 
 @dataclass(slots=True)
-class Victim:
+class KilledIndexer:
     """An indexer that is killed at its first call of one operation."""
 
-    fatal_call: str
+    kill_at: str
     begun: asyncio.Event
     process: Process | None = None
 
 
-def through_proxy(proxy: AwsProxy) -> dict[str, str]:
+def proxy_settings(proxy: AwsProxy) -> dict[str, str]:
     """Return the settings of a process whose AWS calls all pass the proxy."""
     return {"AWS_ENDPOINT_URL": proxy.endpoint, "AWS_ENDPOINT_URL_DYNAMODB": proxy.endpoint}
 
@@ -51,8 +51,8 @@ def failed(counter: str, calls: int, **labels: str) -> Callable[[Scrape], bool]:
     """Return a condition: so many calls have failed that an event received for each of them would be in the DLQ."""
 
     def enough(page: Scrape) -> bool:
-        well = page.value(counter, outcome="ok", **labels) or 0
-        return (page.value(counter, **labels) or 0) - well >= calls
+        succeeded = page.value(counter, outcome="ok", **labels) or 0
+        return (page.value(counter, **labels) or 0) - succeeded >= calls
 
     return enough
 
@@ -71,7 +71,7 @@ async def until_visible(stores: Stores, count: int) -> None:
 
 @asynccontextmanager
 async def locked(running: System) -> AsyncIterator[None]:
-    """Lock the file of the index, so that nobody can write to it."""
+    """Lock the file of the index, so that no process can write to it."""
     path = running.search["SEARCH_URL"].removeprefix("sqlite:///")
 
     def lock() -> sqlite3.Connection:
@@ -99,28 +99,28 @@ async def test_an_indexer_killed_between_two_steps_loses_and_duplicates_nothing(
         stores_of(running) as stores,
         index_of(running) as index,
     ):
-        victim = Victim("", asyncio.Event())
+        current = KilledIndexer("", asyncio.Event())
 
-        async def kill_at_the_fatal_call(call: ProxiedCall, forward: Forward) -> web.Response:
-            doomed = victim
-            if call.operation != doomed.fatal_call:
+        async def kill_at_the_operation(call: ProxiedCall, forward: Forward) -> web.Response:
+            indexer = current
+            if call.operation != indexer.kill_at:
                 return await forward()
-            await doomed.begun.wait()
-            assert doomed.process is not None
+            await indexer.begun.wait()
+            assert indexer.process is not None
             with suppress(ProcessLookupError):
-                doomed.process.kill()
+                indexer.process.kill()
             raise Unreachable
 
-        proxy.hook = kill_at_the_fatal_call
+        proxy.hook = kill_at_the_operation
         await running.start_server()
         await running.start_consumer()
         ids = await asyncio.gather(*(running.submit(images.image_url(n)) for n in range(IMAGES)))
         await running.wait_terminal(ids)
-        for fatal_call in ("BatchGetItem", "DeleteMessageBatch", "BatchGetItem"):
-            victim = Victim(fatal_call, asyncio.Event())
-            victim.process = await running.start_indexer(**through_proxy(proxy))
-            victim.begun.set()
-            assert await victim.process.wait() == -signal.SIGKILL
+        for operation in ("BatchGetItem", "DeleteMessageBatch", "BatchGetItem"):
+            current = KilledIndexer(operation, asyncio.Event())
+            current.process = await running.start_indexer(**proxy_settings(proxy))
+            current.begun.set()
+            assert await current.process.wait() == -signal.SIGKILL
         await running.start_indexer()
         await index.until_found(ids)
         await until_visible(stores, 0)
@@ -140,9 +140,9 @@ async def test_an_indexer_waits_for_an_engine_that_is_down_at_its_start(
     ):
         await running.start_server()
         await running.start_consumer()
-        with closed_port() as nobody:
-            nowhere = {"SEARCH_URL": f"http://127.0.0.1:{nobody}"}
-            indexer = await running.start_indexer(**port.settings, **nowhere)
+        with closed_port() as closed:
+            unreachable = {"SEARCH_URL": f"http://127.0.0.1:{closed}"}
+            indexer = await running.start_indexer(**port.settings, **unreachable)
             await port.until(waiting)
             ids = [await running.submit(images.image_url(n)) for n in range(5)]
             await running.wait_terminal(ids)
@@ -163,7 +163,7 @@ async def test_an_engine_that_was_down_gets_all_events_later(
     port = MetricsPort()
     async with (
         origin() as images,
-        system(embedded_aws, SearchMaxReceiveCount=TWICE) as running,
+        system(embedded_aws, SearchMaxReceiveCount=TWO_RECEIVES) as running,
         stores_of(running) as stores,
         index_of(running) as index,
     ):
@@ -195,7 +195,9 @@ async def test_an_indexer_waits_for_tables_that_are_down(
     async with (
         origin() as images,
         aws_proxy(embedded_aws.endpoint) as proxy,
-        system(embedded_aws, opensearch_url=opensearch_url, SearchMaxReceiveCount=TWICE) as running,
+        system(
+            embedded_aws, opensearch_url=opensearch_url, SearchMaxReceiveCount=TWO_RECEIVES
+        ) as running,
         stores_of(running) as stores,
         index_of(running) as index,
     ):
@@ -208,7 +210,7 @@ async def test_an_indexer_waits_for_tables_that_are_down(
         proxy.hook = no_tables
         await running.start_server()
         await running.start_consumer()
-        await running.start_indexer(**port.settings, **through_proxy(proxy))
+        await running.start_indexer(**port.settings, **proxy_settings(proxy))
         ids = [await running.submit(images.image_url(n)) for n in range(2)]
         await running.wait_terminal(ids)
         page = await port.until(

@@ -21,7 +21,7 @@ SENDS = 9
 async def test_an_outage_fails_no_request_and_quarantines_no_message(
     embedded_aws: RecordingAws,
 ) -> None:
-    """The outage is neither the customer's fault nor the image's: no request is FAILED, and none runs alone later."""
+    """The outage is neither the customer's fault nor the image's: no request is FAILED or quarantined later."""
     port, outage = MetricsPort(), Outage()
     async with (
         origin() as images,

@@ -9,6 +9,7 @@ from harness.aws import RecordingAws
 from harness.origin import numbered_png, origin
 from harness.stores import Stores, stores_of
 from harness.system import System, system
+from imageservice.v1 import image_service_pb2 as pb
 
 
 async def send_copy(stores: Stores, running: System, request_id: str, url: str) -> None:
@@ -53,7 +54,7 @@ async def test_two_consumers_with_one_message_and_a_changing_origin_make_one_ima
         assert image["s3Url"]["S"].endswith(f"{published.metadata.sha256}.png")
 
 
-class Staller:
+class StallingOrigin:
     """Answers the first fetch with 404 after `resume`, the second with 410, and later ones with an image."""
 
     def __init__(self) -> None:
@@ -77,20 +78,20 @@ async def test_a_worker_that_stalls_while_its_request_is_retried_changes_nothing
 ) -> None:
     """Its result belongs to an older revision. The retried request ends by its own fetch."""
     async with origin() as images, system(embedded_aws) as running, stores_of(running) as stores:
-        staller = Staller()
-        url = images.serve("/stalling", staller.answer)
+        stalling = StallingOrigin()
+        url = images.serve("/stalling", stalling.answer)
         await running.start_server()
         request_id = await running.submit(url)
         await running.start_consumer()
-        await staller.stalled.wait()
+        await stalling.stalled.wait()
         await send_copy(stores, running, request_id, url)
-        await _fails(running, request_id)
+        await _wait_not_found(running, request_id)
         # The failed-requests message follows the state and the notification.
         await stores.until_depth(running.stack.failed_requests_queue_url, 1)
         assert await running.run_operator("retry-failed") == 0
         states = await running.wait_terminal([request_id])
-        assert (states[request_id].state, states[request_id].revision) == (2, 4)
-        staller.resume.set()
+        assert (states[request_id].state, states[request_id].revision) == (pb.STATE_COMPLETED, 4)
+        stalling.resume.set()
         await running.stop()
         (row,) = await stores.requests()
         assert (row["status"]["S"], row["revision"]["N"]) == ("COMPLETED", "4")
@@ -103,6 +104,6 @@ async def test_a_worker_that_stalls_while_its_request_is_retried_changes_nothing
         }
 
 
-async def _fails(running: System, request_id: str) -> None:
+async def _wait_not_found(running: System, request_id: str) -> None:
     states = await running.wait_terminal([request_id])
-    assert states[request_id].failure.code == 7, states
+    assert states[request_id].failure.code == pb.FAILURE_CODE_NOT_FOUND, states

@@ -1,4 +1,4 @@
-"""Which requests reconcile rescues."""
+"""The requests that reconcile rescues."""
 
 import asyncio
 import json
@@ -30,7 +30,7 @@ HOUR_MS = 3_600_000
 async def test_an_orphaned_request_is_sent_and_completes(
     embedded_aws: RecordingAws,
 ) -> None:
-    """It must be older than the margin: the message of a younger request may be sent at this moment."""
+    """It must be older than the margin: the message of a younger request may be in a batch that is not sent yet."""
     async with origin() as images, system(embedded_aws) as running, stores_of(running) as stores:
         await running.start_server()
         old = await insert(running, images.image_url(1), age_ms=HOUR_MS)
@@ -49,12 +49,12 @@ async def test_a_malformed_row_is_skipped(
     """The row is unchanged, and the other requests are rescued."""
     async with origin() as images, system(embedded_aws) as running, stores_of(running) as stores:
         urls = [images.image_url(number) for number in range(5)]
-        strange, *others = [await insert(running, url, age_ms=HOUR_MS) for url in urls]
-        row = await row_of(stores, strange)
+        malformed, *others = [await insert(running, url, age_ms=HOUR_MS) for url in urls]
+        row = await row_of(stores, malformed)
         del row["originUrl"]
         await stores.dynamodb.put_item(TableName=running.stack.requests_table, Item=row)
         assert await running.run_operator("reconcile") == 0
-        assert await row_of(stores, strange) == row
+        assert await row_of(stores, malformed) == row
         assert await sent_again(running, stores) == set(others)
 
 

@@ -86,7 +86,7 @@ async def test_a_failed_delete_after_the_send_makes_no_second_copy(
         await stores.prove_each_ended_once([request_id])
 
 
-async def send_suspect(stores: Stores, running: System, request_id: str, url: str) -> None:
+async def send_quarantined(stores: Stores, running: System, request_id: str, url: str) -> None:
     message = ImageMessage(request_id, "acme", url, revision=1, resent=True, suspect=True)
     await stores.sqs.send_message(QueueUrl=running.stack.queue_url, MessageBody=message.encode())
 
@@ -118,7 +118,7 @@ async def test_a_count_whose_response_was_lost_is_not_taken_for_a_race(
         request_id = str(uuid.uuid4())
         await running.submit(images.image_url(1), request_id=request_id)
         await stores.receive(running.stack.queue_url, wait=5)
-        await send_suspect(stores, running, request_id, images.image_url(1))
+        await send_quarantined(stores, running, request_id, images.image_url(1))
         lost: list[str] = []
         proxy.hook = lose_the_first_count_response(lost)
         await running.start_consumer()

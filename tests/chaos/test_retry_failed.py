@@ -1,4 +1,4 @@
-"""Which requests retry-failed reopens, which it leaves, and what an interruption costs."""
+"""The requests that retry-failed reopens, those that it leaves FAILED, and interrupted runs."""
 
 import asyncio
 import json
@@ -21,6 +21,7 @@ from harness.orphaned_requests import row_of
 from harness.stores import stores_of
 from harness.system import system
 from harness.tables import tables_of
+from imageservice.v1 import image_service_pb2 as pb
 
 HOUR_MS = 3_600_000
 
@@ -86,7 +87,7 @@ async def test_the_message_of_a_request_that_was_reopened_by_id_reopens_nothing(
         images.serve_body("/late.png", numbered_png(1))
         assert await running.run_operator("retry-failed", "--request-id", request_id) == 0
         states = await running.wait_terminal([request_id])
-        assert (states[request_id].state, states[request_id].revision) == (2, 4)
+        assert (states[request_id].state, states[request_id].revision) == (pb.STATE_COMPLETED, 4)
         hits = images.hits["/late.png"]
         assert await stores.depth(running.stack.failed_requests_queue_url) == 1
         assert await running.run_operator("retry-failed") == 0
@@ -103,7 +104,7 @@ async def test_a_request_with_two_messages_is_retried_once(embedded_aws: Recordi
         await running.start_consumer()
         request_id = await running.submit(f"{images.base}/late.png")
         states = await running.wait_terminal([request_id])
-        assert states[request_id].failure.code == 7
+        assert states[request_id].failure.code == pb.FAILURE_CODE_NOT_FOUND
         images.serve_body("/late.png", numbered_png(1))
         (failed,) = await stores.failed_requests(1)
         for _ in range(2):
@@ -112,7 +113,7 @@ async def test_a_request_with_two_messages_is_retried_once(embedded_aws: Recordi
             )
         assert await running.run_operator("retry-failed") == 0
         states = await running.wait_terminal([request_id])
-        assert (states[request_id].state, states[request_id].revision) == (2, 4)
+        assert (states[request_id].state, states[request_id].revision) == (pb.STATE_COMPLETED, 4)
 
 
 async def test_a_request_that_fails_again_at_once_is_retried_once(
@@ -238,7 +239,7 @@ async def test_a_request_that_was_reopened_and_not_sent_is_sent_by_id(
         failures = Failures(running, stores)
         (request_id,) = await failures.add(1, "TIMEOUT", messages=False)
         sending = asyncio.Event()
-        proxy.hook = sends_do_not_pass(sending)
+        proxy.hook = block_sends(sending)
         process = await running.start_operator("retry-failed", "--request-id", request_id)
         await sending.wait()
         process.kill()
@@ -250,7 +251,7 @@ async def test_a_request_that_was_reopened_and_not_sent_is_sent_by_id(
         assert await failures.reopened() == {request_id}
 
 
-def sends_do_not_pass(tried: asyncio.Event) -> Hook:
+def block_sends(tried: asyncio.Event) -> Hook:
     async def hook(call: ProxiedCall, forward: Forward) -> web.Response:
         if call.operation == "SendMessageBatch":
             tried.set()

@@ -17,11 +17,11 @@ HOST_LIMIT = 8
 """A third of the slow host's images can be fetched at a time, and two thirds fit in the consumer."""
 
 
-def slow_urls(images: Origin, answers: asyncio.Event) -> list[str]:
-    """Return URLs of one host that sends no response before `answers` is set."""
+def slow_urls(images: Origin, released: asyncio.Event) -> list[str]:
+    """Return URLs of one host that sends no response before `released` is set."""
 
     async def answer(request: web.Request) -> web.Response:
-        await answers.wait()
+        await released.wait()
         return web.Response(body=numbered_png(int(request.path.rpartition("/")[2])))
 
     return [images.serve(f"/slow/{number}", answer) for number in range(SLOW)]
@@ -48,27 +48,27 @@ async def states(running: System, ids: list[str]) -> list[pb.State.ValueType]:
 async def test_a_slow_host_does_not_delay_other_hosts(embedded_aws: RecordingAws) -> None:
     """An image of another host completes while all images of the slow host wait. Few messages are requeued."""
     consumer = MetricsPort()
-    answers = asyncio.Event()
+    released = asyncio.Event()
     async with origin() as images, system(embedded_aws) as running, stores_of(running) as stores:
         await running.start_server()
-        slow = await submit_all(running, slow_urls(images, answers), "slow")
-        elsewhere = images.image_url(1).replace("127.0.0.1", "localhost")
-        (neighbour,) = await submit_all(running, [elsewhere], "other")
+        slow = await submit_all(running, slow_urls(images, released), "slow")
+        other_url = images.image_url(1).replace("127.0.0.1", "localhost")
+        (other_host,) = await submit_all(running, [other_url], "other")
         await running.start_consumer(
             PER_HOST_LIMIT=str(HOST_LIMIT),
             CONCURRENCY=str(SLOTS),
             TOTAL_TIMEOUT_S="600",
             **consumer.settings,
         )
-        ended = await running.wait_terminal([neighbour])
-        assert ended[neighbour].state == pb.STATE_COMPLETED
+        ended = await running.wait_terminal([other_host])
+        assert ended[other_host].state == pb.STATE_COMPLETED
         assert await states(running, slow) == [pb.STATE_PENDING] * SLOW
-        answers.set()
+        released.set()
         await running.wait_terminal(slow)
         page = await consumer.scrape()
         assert page.value("consumer_given_back_messages_total", reason="host_busy")
         assert (page.value("consumer_given_back_messages_total") or 0) < 3 * SLOW
-        await stores.prove_each_ended_once([*slow, neighbour])
+        await stores.prove_each_ended_once([*slow, other_host])
 
 
 async def test_an_origin_that_restarts_fails_no_request(embedded_aws: RecordingAws) -> None:
@@ -97,14 +97,14 @@ async def test_the_pending_age_includes_the_time_before_a_requeue(
 ) -> None:
     """A requeued message is new: it is at least 2.5 s younger than its request, which was requeued twice for 3 s."""
     consumer = MetricsPort()
-    fetched, answer = asyncio.Event(), asyncio.Event()
+    fetched, released = asyncio.Event(), asyncio.Event()
     async with origin() as images, system(embedded_aws) as running:
 
         async def twice_later(_request: web.Request) -> web.Response:
             if images.hits["/later"] <= 2:
                 return web.Response(status=429, headers={"Retry-After": "3"})
             fetched.set()
-            await answer.wait()
+            await released.wait()
             return web.Response(body=numbered_png(1))
 
         await running.start_server()
@@ -117,5 +117,5 @@ async def test_the_pending_age_includes_the_time_before_a_requeue(
         assert pending is not None
         assert sent is not None
         assert pending > sent + 2.5
-        answer.set()
+        released.set()
         await running.wait_terminal([request_id])

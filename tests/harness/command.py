@@ -21,12 +21,12 @@ async def imageservice(
     environment: Mapping[str, str] | None = None,
 ) -> CompletedProcess:
     """Run a command to its end, in a fork."""
-    where = {} if address is None else {"IMAGESERVICE_ADDRESS": address}
+    target = {} if address is None else {"IMAGESERVICE_ADDRESS": address}
     running = await launcher()
     return await running.run(
         "cli.main",
         *arguments,
-        environment={**python_path(), **where, **(environment or {})},
+        environment={**python_path(), **target, **(environment or {})},
         stdin=stdin,
     )
 

@@ -37,7 +37,7 @@ def refusal(error: grpc.aio.AioRpcError) -> Refusal:
 
 
 def _status(error: grpc.aio.AioRpcError) -> Status:
-    return rpc_status.from_call(error) or Status()  # type: ignore[arg-type]  # the stubs know calls alone
+    return rpc_status.from_call(error) or Status()  # type: ignore[arg-type]  # the stubs accept only calls
 
 
 async def refused(call: Awaitable[object]) -> Refusal:

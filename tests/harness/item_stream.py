@@ -25,12 +25,12 @@ def names(results: dict[str, pb.SubmitImagesResult], outcome: str) -> set[str]:
 
 
 class ItemStream:
-    """One call. `taken` counts the results that were read, `messages` the messages that contained them."""
+    """One call. `results_read` counts the results that were read, `messages` the messages that contained them."""
 
     def __init__(self, stub: "image_service_pb2_grpc.ImageServiceAsyncStub") -> None:
         self._call = stub.SubmitImages()
         self._sending: asyncio.Task[None] | None = None
-        self.taken = 0
+        self.results_read = 0
         self.messages = 0
 
     @classmethod
@@ -59,7 +59,7 @@ class ItemStream:
         if not isinstance(response, pb.SubmitImagesResponse):
             return []
         self.messages += 1
-        self.taken += len(response.results)
+        self.results_read += len(response.results)
         return list(response.results)
 
     async def results(self) -> dict[str, pb.SubmitImagesResult]:

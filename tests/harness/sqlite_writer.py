@@ -1,6 +1,6 @@
 """A process that writes into an index without end, to be killed: `python -m harness.sqlite_writer write|rebuild URL`.
 
-It tells a line for each batch that it has written. Each batch is one customer's BATCH documents.
+It prints a line for each batch that it has written. Each batch is one customer's BATCH documents.
 """
 
 import asyncio

@@ -194,12 +194,12 @@ async def system(
 ) -> AsyncIterator[System]:
     """Deploy a stack for a system, without a process yet. `parameters` are those of the template.
 
-    Its search engine is a file, cancel_on there is an OpenSearch, in which it has an index of its own.
+    Its search engine is a file, or an index of its own if there is an OpenSearch.
     """
     name = f"t{uuid.uuid4().hex[:10]}"
     stack = await aws.deploy(name, **parameters)
-    given = {"SEARCH_URL": opensearch_url} if opensearch_url else {}
-    async with search_engine(given) as search:
+    url = {"SEARCH_URL": opensearch_url} if opensearch_url else {}
+    async with search_engine(url) as search:
         search["SEARCH_INDEX"] = name
         if opensearch_url is None:
             # On a busy machine a search may be slow.

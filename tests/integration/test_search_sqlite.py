@@ -176,7 +176,7 @@ def _another_version(path: Path) -> None:
 async def test_a_file_that_is_no_index_is_not_changed(
     url: str, path: Path, create_file: Callable[[Path], None], message: str
 ) -> None:
-    """The error tells the operator the cause. When the file is deleted, search works without a restart."""
+    """The error contains the cause. When the file is deleted, search works without a restart."""
     await asyncio.to_thread(create_file, path)
     settings = settings_for(url, "index")
     reader, writer = open_reader(settings), open_writer(settings)

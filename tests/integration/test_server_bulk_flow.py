@@ -92,7 +92,7 @@ async def test_a_client_that_does_not_read_gets_back_pressure(
             await asyncio.sleep(0)
         results: dict[str, pb.SubmitImagesResult] = {}
         while together := await stream.read():
-            assert sender.sent <= stream.taken + bound
+            assert sender.sent <= stream.results_read + bound
             results |= {result.item_id: result for result in together}
     assert len(names(results, "accepted")) == count
 
@@ -170,7 +170,7 @@ async def test_a_client_that_does_not_read_does_not_delay_a_drain(
 
 
 async def test_a_drain_ends_an_idle_stream_at_once(servers: ServerFactory) -> None:
-    """An idle stream does not delay a drain; its client is asked to retry."""
+    """An idle stream does not delay a drain; its client gets an error that asks for a retry."""
     async with servers.running(drain_grace_s=3_600) as server:
         stream = ItemStream(server.stub)
         await stream.send(item("only", submit_request()))

@@ -1,4 +1,4 @@
-"""Page tokens in the hands of honest and malicious clients."""
+"""Page tokens of honest and malicious clients."""
 
 from typing import Any
 

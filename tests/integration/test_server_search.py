@@ -133,7 +133,7 @@ async def test_similar_images_come_nearest_first(
 async def test_images_added_between_pages_repeat_none(
     servers: ServerFactory, own_index: Index, customer: str
 ) -> None:
-    """Images that were searchable at the first page are listed once, whatever is added meanwhile."""
+    """Images that were searchable at the first page are listed once, even if others are added meanwhile."""
     records = [await own_index.add(customer, created_at=FIRST + n) for n in range(9)]
     listed_ids: list[str] = []
     async with servers.running(**own_index.settings) as server:

@@ -66,7 +66,7 @@ async def test_queues_have_their_times_and_redrive_policy(
 async def test_a_message_received_too_often_goes_to_the_dlq(
     embedded_aws: RecordingAws, stack: StackOutputs
 ) -> None:
-    """After the last receive SQS moves the message, whatever the consumer does."""
+    """After the last receive SQS moves the message, even if the consumer does nothing."""
     async with get_session().create_client("sqs", **embedded_aws.sdk()) as client:
         await client.send_message(QueueUrl=stack.queue_url, MessageBody="poison")
         for expected in (1, 1, 0):

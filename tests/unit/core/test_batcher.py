@@ -217,7 +217,7 @@ def test_a_pending_item_of_a_cancelled_caller_is_dropped() -> None:
 
 
 def test_an_item_in_flight_of_a_cancelled_caller_is_committed() -> None:
-    """Although nobody waits for it."""
+    """Although no caller waits for it."""
 
     async def scenario() -> None:
         backend = Backend()

@@ -87,7 +87,7 @@ def failing(code: str) -> Callable[..., Any]:
 
 @pytest.mark.parametrize("code", ["ProvisionedThroughputExceededException", "ValidationException"])
 def test_an_error_of_the_table_is_an_outage(code: str) -> None:
-    """No row is at fault, whatever the error is."""
+    """An error of any kind is not the fault of a row."""
     table = Table(0)
     table.scan = failing(code)  # type: ignore[method-assign]
     with pytest.raises(DependencyUnavailable, match=code):

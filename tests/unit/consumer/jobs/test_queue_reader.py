@@ -67,7 +67,7 @@ class Sqs:
         until = asyncio.get_running_loop().time() + parameters["VisibilityTimeout"]
         messages = []
         for name in taken:
-            # The order in which SQS hands out is nobody's to rely on; here what is held comes first again.
+            # SQS guarantees no order. Here, messages that were received before come first.
             self.hidden_until[name] = until
             messages.append(
                 {

@@ -47,7 +47,7 @@ def test_a_row_is_read_as_it_was_written() -> None:
     ],
 )
 def test_a_malformed_request_names_its_row(changed: dict[str, Any]) -> None:
-    """Whatever is wrong with it."""
+    """Every kind of malformed row."""
     with pytest.raises(MalformedRow) as raised:
         schema.request_from_item(request_item(**changed))
     assert raised.value.key == REQUEST_ID

@@ -183,7 +183,7 @@ class RequestLifecycle(RuleBasedStateMachine):
         assert self.write((State.PENDING, message.revision), state, failure) == open_now
 
     @rule()
-    def redrive(self) -> None:
+    def retry_failed(self) -> None:
         failed = self.row.revision
         if self.write((State.FAILED, failed), State.PENDING, None):
             self.queue.append(first_message(self.row).requeued())
@@ -193,7 +193,7 @@ class RequestLifecycle(RuleBasedStateMachine):
         assert [revision for _, revision in self.history] == list(range(1, self.row.revision + 1))
 
     @invariant()
-    def terminal_states_change_only_by_redrive(self) -> None:
+    def terminal_states_change_only_by_retry_failed(self) -> None:
         for (before, _), (after, _) in zip(self.history, self.history[1:], strict=False):
             assert (before, after) in {
                 (State.PENDING, State.COMPLETED),

@@ -78,7 +78,7 @@ HEARTBEAT_FAILURES = Counter(
 )
 
 
-# Cached, because a look-up of labels costs more than an increment.
+# Cached, because a lookup of labels costs more than an increment.
 
 
 @cache

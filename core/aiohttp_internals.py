@@ -34,7 +34,7 @@ TESTED_RELEASE = "3.14"
 class PayloadErrorHandler(ResponseHandler):
     """Protocol of a connection that reports every error to the reader of the body.
 
-    aiohttp leaves a reader waiting for ever, without a time-out, if the framing of the body breaks.
+    aiohttp leaves a reader waiting for ever, without a timeout, if the framing of the body breaks.
     """
 
     def set_exception(self, exc: BaseException, exc_cause: BaseException | None = None) -> None:

@@ -4,14 +4,11 @@ import base64
 import binascii
 import hashlib
 import struct
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import orjson
 
-from core.errors import Overloaded
 from server.errors import FieldViolation, InvalidRequest
 
 MAX_PAGE_BYTES = 3_000_000
@@ -90,28 +87,3 @@ def parse_page_token(token: str, decode: Callable[[str], T], first_page: T) -> T
     except InvalidPageToken:
         rule = "Must be a next_page_token that was answered to the same fields."
         raise InvalidRequest((FieldViolation("page_token", rule),)) from None
-
-
-class CallLimiter:
-    """Bounds the calls of one kind that are in progress: in total, and for each customer."""
-
-    def __init__(self, kind: str, max_calls: int, max_per_customer: int | None = None) -> None:
-        self._kind = kind
-        self._max_calls = max_calls
-        self._max_per_customer = max_per_customer or max_calls
-        self._in_progress: Counter[str] = Counter()
-
-    @contextmanager
-    def slot(self, customer_id: str) -> Iterator[None]:
-        """Hold a slot for the duration of a call. Raises Overloaded if none is free."""
-        if (total := self._in_progress.total()) >= self._max_calls:
-            raise Overloaded(f"This server already runs {total} {self._kind} calls.")
-        if (own := self._in_progress[customer_id]) >= self._max_per_customer:
-            raise Overloaded(f"This server already runs {own} {self._kind} calls of this customer.")
-        self._in_progress[customer_id] += 1
-        try:
-            yield
-        finally:
-            self._in_progress[customer_id] -= 1
-            if not self._in_progress[customer_id]:
-                del self._in_progress[customer_id]

@@ -2,7 +2,7 @@
 
 aiohttp calls the socket factory for each address of a host in turn, IP literals included, and
 connects the socket to exactly that address. A check of the URL or of a DNS answer would be a second
-look-up, which may give another address (DNS rebinding).
+lookup, which may give another address (DNS rebinding).
 """
 
 import contextlib

@@ -1,7 +1,7 @@
 """Fetches one image from an untrusted origin: one attempt with its redirects, within every limit.
 
 A hop holds a slot of its host first, then bytes of the budget. No fetch waits for a slot while it holds bytes, and each
-fetch reserves bytes once, so there is no deadlock. A DNS look-up never waits: without a free thread it fails at once.
+fetch reserves bytes once, so there is no deadlock. A DNS lookup never waits: without a free thread it fails at once.
 """
 
 import asyncio

@@ -82,7 +82,7 @@ class HostBusy(ImageServiceError):
 
     def __init__(self, wait: float = MIN_WAIT_S) -> None:
         """`wait` is in seconds. MAX_WAIT_S is shortened by up to a quarter; less is extended by JITTER_S."""
-        super().__init__("too many requests to this host, or look-ups, are in progress")
+        super().__init__("too many requests to this host, or lookups, are in progress")
         if wait >= MAX_WAIT_S:
             self.retry_after = random.uniform(0.75, 1) * MAX_DELAY_S  # noqa: S311  spreads load, no secret
         else:

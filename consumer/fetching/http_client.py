@@ -72,7 +72,7 @@ class OriginClient:
     ) -> None:
         """Take ownership of the connector.
 
-        connect_timeout: seconds for the DNS look-up, TCP and TLS together.
+        connect_timeout: seconds for the DNS lookup, TCP and TLS together.
         reuse_timeout: seconds in which a reused connection must receive its first byte.
         per_host: idle connections kept for one endpoint.
         """

@@ -1,4 +1,4 @@
-"""DNS look-ups in a thread pool of their own."""
+"""DNS lookups in a thread pool of their own."""
 
 import asyncio
 import socket
@@ -11,18 +11,18 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from consumer.fetching.host_limiter import HostBusy
 
 THREADS = 512
-"""Most of them sleep. A look-up that hangs lasts several times longer than the fetch that needs it."""
+"""Most of them sleep. A lookup that hangs lasts several times longer than the fetch that needs it."""
 
 THREADS_PER_DOMAIN = 128
-"""Twice the default concurrency of a worker: only look-ups that hang reach it."""
+"""Twice the default concurrency of a worker: only lookups that hang reach it."""
 
 
 class PooledResolver(AbstractResolver):
-    """The system's resolver in a pool without a queue: no look-up waits for another.
+    """The system's resolver in a pool without a queue: no lookup waits for another.
 
-    Untrusted users choose the names, and a look-up that hangs cannot be interrupted. In the loop's default pool, or in
-    uvloop's of four threads, a few of them would stop everything else. In a queue, a look-up would time out because of
-    other names. So a look-up that finds no free thread raises HostBusy at once. The names below one domain cost their
+    Untrusted users choose the names, and a lookup that hangs cannot be interrupted. In the loop's default pool, or in
+    uvloop's of four threads, a few of them would stop everything else. In a queue, a lookup would time out because of
+    other names. So a lookup that finds no free thread raises HostBusy at once. The names below one domain cost their
     owner nothing, so a domain gets only a part of the threads.
     """
 
@@ -40,7 +40,7 @@ class PooledResolver(AbstractResolver):
         return await asyncio.wrap_future(self._look_up(host, port, family))
 
     async def close(self) -> None:
-        """Shut the pool down without waiting for look-ups that still run."""
+        """Shut the pool down without waiting for lookups that still run."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _look_up(

@@ -26,7 +26,7 @@ from core.runtime.signals import run_until_signal
 from core.search.engine import SearchWriter, open_writer
 
 _COMPLETENESS_INTERVAL_S = 10.0
-"""About the scrape interval. A check costs the engine a look-up of aliases."""
+"""About the scrape interval. A check costs the engine a lookup of aliases."""
 
 _log = structlog.get_logger()
 

@@ -21,6 +21,7 @@ class RedisPublisher:
     def __init__(self, tables: Tables, store: CompletedRequestStore) -> None:
         self._tables = tables
         self._store = store
+        # The name is a metric label and stays.
         self._outcomes: Batcher[Outcome, None] = Batcher(
             "redis news", self._publish, max_batch=_MAX_BATCH, max_pending=_MAX_WAITING
         )

@@ -93,7 +93,7 @@ class Aws:
 _LIMITS = Limits()
 _CONFIG = AioConfig(
     connect_timeout=_LIMITS.connect_timeout,
-    # Above SQS's longest long poll of 20 s: the SDK has one time-out for all calls.
+    # Above SQS's longest long poll of 20 s: the SDK has one timeout for all calls.
     read_timeout=25,
     retries={"mode": "standard", "total_max_attempts": 3},
     max_pool_connections=_LIMITS.connections,

@@ -15,6 +15,7 @@ from core.dynamodb.tables import Tables
 from core.errors import MalformedRow
 from core.model.image import ImageRecord
 from core.model.request import ImageRequest, State, shard_name
+from core.runtime.in_flight import CallLimiter
 from imageservice.v1 import image_service_pb2 as pb
 from server.converters import to_image_message, to_request_message
 from server.listing.merge import (
@@ -32,7 +33,7 @@ from server.listing.merge import (
 from server.listing.page_token import encode
 from server.listing.query import ListQuery
 from server.listing.request import ListPageRequest
-from server.paging import MAX_PAGE_BYTES, CallLimiter
+from server.paging import MAX_PAGE_BYTES
 
 _log = structlog.get_logger()
 

@@ -8,11 +8,12 @@ import structlog
 from core.dynamodb.schema import log_malformed_row
 from core.dynamodb.tables import Tables
 from core.errors import MalformedRow, SearchNotConfigured, SearchUnavailable
+from core.runtime.in_flight import CallLimiter
 from core.search.engine import SearchReader
 from core.search.query import Facet, SearchResult
 from imageservice.v1 import image_service_pb2 as pb
 from server.converters import to_image_message
-from server.paging import MAX_PAGE_BYTES, CallLimiter
+from server.paging import MAX_PAGE_BYTES
 from server.search.page_token import encode
 from server.search.request import SearchPageRequest
 

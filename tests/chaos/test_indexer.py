@@ -190,7 +190,7 @@ async def test_an_engine_that_was_down_gets_all_events_later(
 async def test_an_indexer_waits_for_tables_that_are_down(
     embedded_aws: RecordingAws, opensearch_url: str | None
 ) -> None:
-    """The failed look-up is not the event's fault: it is not dropped, and not received again for each attempt."""
+    """The failed lookup is not the event's fault: it is not dropped, and not received again for each attempt."""
     port = MetricsPort()
     async with (
         origin() as images,

@@ -44,7 +44,7 @@ def no_collector() -> Iterator[None]:
 
 
 async def kept() -> int:
-    """Return the number of bodies still referenced, after threads (of DNS look-ups) have dropped their exceptions."""
+    """Return the number of bodies still referenced, after threads (of DNS lookups) have dropped their exceptions."""
     deadline = time.monotonic() + LETTING_GO_S
     while (count := _tracked()) and time.monotonic() < deadline:  # noqa: ASYNC110  another thread changes it
         await asyncio.sleep(0.01)

@@ -56,7 +56,7 @@ async def outcome(fetcher: Fetcher, url: str) -> bytes | type[ImageFailure]:
 
 
 async def test_every_blocked_address_is_blocked_as_a_literal(blocked_listener: RawOrigin) -> None:
-    """An IP literal in the URL needs no look-up, and is checked too."""
+    """An IP literal in the URL needs no lookup, and is checked too."""
     async with fetching() as fetcher:
         urls = [row.url(blocked_listener.port) for row in BLOCKED]
         outcomes = await asyncio.gather(*(outcome(fetcher, url) for url in urls))

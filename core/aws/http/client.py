@@ -1,4 +1,4 @@
-"""Sends signed requests to one endpoint over kept connections, with time-outs and retries.
+"""Sends signed requests to one endpoint over kept connections, with timeouts and retries.
 
 aiohttp makes and keeps the connections. Its session is not used: cookies, redirects, proxies by environment and bodies
 of all kinds are not needed here, and they make up most of the cost of a small request.
@@ -43,7 +43,7 @@ class CredentialSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Time-outs of a service, and how many connections of this process it can occupy."""
+    """Timeouts of a service, and how many connections of this process it can occupy."""
 
     connect_timeout: float = 3
     """Seconds to connect to one address."""
@@ -133,7 +133,7 @@ class SignedClient:
                 self._connector, self._destination, self._connect_timeout
             )
             protocol = connection.protocol
-            # Only a used connection has a read time-out.
+            # Only a used connection has a read timeout.
             if not fresh or protocol is None or protocol.read_timeout is None:
                 return connection
             abort(connection)
@@ -163,7 +163,7 @@ async def with_retries(operation: str, attempt: Callable[[bool], Awaitable[R]]) 
     """Call `attempt` up to MAX_ATTEMPTS times while its error is transient; raise the last error.
 
     `operation` is for the metrics. The argument of `attempt` is whether it needs a fresh connection. It does after a
-    time-out: the cause, such as a gateway that lost its connection table, affects all idle connections alike.
+    timeout: the cause, such as a gateway that lost its connection table, affects all idle connections alike.
 
     Without tenacity: its loop costs 12 to 20 µs a call even if the first attempt succeeds, as nearly all do. That is as
     much as the signature; this loop costs 0.1 µs (Python 3.11).

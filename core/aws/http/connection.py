@@ -75,7 +75,7 @@ async def _send(
 
 
 async def _send_rest(protocol: ResponseHandler, rest: memoryview) -> None:
-    """Write the body in slices: each slice that the connection accepts restarts the read time-out."""
+    """Write the body in slices: each slice that the connection accepts restarts the read timeout."""
     writer = StreamWriter(protocol, asyncio.get_running_loop())
     # The reader of the response gets the error of a lost connection.
     with contextlib.suppress(ConnectionError):

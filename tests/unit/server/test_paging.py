@@ -3,13 +3,12 @@
 import pytest
 
 from core.dynamodb.index_query import IndexKey, TimeRange
-from core.errors import Overloaded
 from core.model.request import State
 from core.search.query import Range, SearchQuery, Similar, SortKey, Term
 from server.listing import page_token as list_token
 from server.listing.merge import EXHAUSTED, AfterKey, FromTime
 from server.listing.query import Kind, ListQuery
-from server.paging import CallLimiter, InvalidPageToken, PageTokenCodec
+from server.paging import InvalidPageToken, PageTokenCodec
 from server.search import page_token as search_token
 
 CURSORS = (
@@ -86,19 +85,3 @@ def test_a_token_has_a_bounded_number_of_records() -> None:
     for count in (0, 4):
         with pytest.raises(InvalidPageToken):
             codec.decode(digest, codec.encode(digest, [records[0]] * count))
-
-
-def test_calls_are_bounded_in_total_and_for_each_customer() -> None:
-    """A slot is free again when its call ends, with or without an error."""
-    limiter = CallLimiter("list", 3, 2)
-    with limiter.slot("a"), limiter.slot("a"):
-        with pytest.raises(Overloaded, match="of this customer"):
-            limiter.slot("a").__enter__()
-        with limiter.slot("b"), pytest.raises(Overloaded):
-            limiter.slot("c").__enter__()
-        with pytest.raises(ZeroDivisionError), limiter.slot("b"):
-            raise ZeroDivisionError
-        with limiter.slot("b"):
-            pass
-    with limiter.slot("a"), limiter.slot("b"), limiter.slot("c"):
-        pass

@@ -218,7 +218,7 @@ def test_the_limit_holds_for_any_mix_of_outcomes(fates: list[str], limit: int) -
 
 
 def test_an_unused_slot_does_not_change_the_service_time() -> None:
-    """A look-up without a free thread ends at once. The host is as slow as before."""
+    """A lookup without a free thread ends at once. The host is as slow as before."""
 
     async def run() -> None:
         limiter = HostLimiter(1, max_wait=1)

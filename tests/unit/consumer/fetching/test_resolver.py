@@ -1,4 +1,4 @@
-"""DNS look-ups in their own threads."""
+"""DNS lookups in their own threads."""
 
 import asyncio
 import socket
@@ -49,7 +49,7 @@ async def address(resolver: PooledResolver, host: str) -> str:
 
 
 async def hang(resolver: PooledResolver, dns: SlowDns, *hosts: str) -> list[asyncio.Task[str]]:
-    """Start look-ups that hold a thread each."""
+    """Start lookups that hold a thread each."""
     tasks = [asyncio.create_task(address(resolver, host)) for host in hosts]
     for _ in hosts:
         await asyncio.to_thread(dns.hanging.acquire)
@@ -65,7 +65,7 @@ async def test_one_domain_cannot_take_every_thread(resolver: PooledResolver, dns
 
 
 async def test_no_look_up_waits_for_another(resolver: PooledResolver, dns: SlowDns) -> None:
-    """If every thread is in use, a look-up is busy at once instead of timing out in a queue."""
+    """If every thread is in use, a lookup is busy at once instead of timing out in a queue."""
     await hang(resolver, dns, "slow.a.test", "slow.b.test", "slow.c.test")
     with pytest.raises(HostBusy):
         await address(resolver, "victim.test")
@@ -86,7 +86,7 @@ async def test_a_cancelled_look_up_still_holds_its_thread(
 async def test_a_thread_is_free_again_after_its_look_up(
     resolver: PooledResolver, dns: SlowDns
 ) -> None:
-    """Look-ups that ended hold no thread."""
+    """Lookups that ended hold no thread."""
     tasks = await hang(resolver, dns, "slow1.evil.test", "slow2.evil.test")
     dns.end.set()
     await asyncio.gather(*tasks)

@@ -17,11 +17,11 @@ from cli.local.stack import TEMPLATE
 from core.runtime.gc_tuning import freeze_gc
 from harness import sdk_models
 from harness.aws import DeployStack, RecordingAws, recording_aws
-from harness.distribution import LEVEL_LIMITS_S, distributed, level_of
+from harness.distribution import LEVEL_LIMITS_S, distribute, level_of
 from harness.opensearch import opensearch
 from harness.permissions import Permissions, load_template
 from harness.processes import close_launcher
-from harness.search_engines import Engine, opened, settings_for
+from harness.search_engines import Engine, open_engine, settings_for
 
 # These calls may block the event loop. The SDK reads the model of a service from disk when a client or a waiter is
 # created; a process does that once, before it serves. pytest-timeout reports a test in a signal handler.
@@ -74,7 +74,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         level = level_of(item.path)
         if level is not None and item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(LEVEL_LIMITS_S[level]))
-    items[:] = distributed(items, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
+    items[:] = distribute(items, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
 
 
 def pytest_collection_finish() -> None:
@@ -147,5 +147,5 @@ async def engine(
     sqlite = f"sqlite:///{tmp_path / 'search.db'}"
     url = opensearch_url if request.param == "opensearch" else sqlite
     assert url is not None
-    async with opened(settings_for(url, f"test-{uuid.uuid4().hex}")) as ready:
+    async with open_engine(settings_for(url, f"test-{uuid.uuid4().hex}")) as ready:
         yield ready

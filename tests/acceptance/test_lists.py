@@ -12,7 +12,7 @@ from core.dynamodb.tables import Tables
 from core.runtime.clock import now_ms
 from harness.aws import RecordingAws
 from harness.command import imageservice
-from harness.lists import insert, listed, listed_images, request_pages
+from harness.lists import insert, list_images, list_request_ids, request_pages
 from harness.outcomes import complete, fail
 from harness.system import System, system
 from harness.tables import tables_of
@@ -89,7 +89,9 @@ async def test_the_list_of_failed_requests_follows_their_state(lists: Lists) -> 
 
     async def failures() -> list[str]:
         async with lists.running.stub() as stub:
-            return await listed(stub, customer_id=customer, state=pb.STATE_FAILED, page_size=30)
+            return await list_request_ids(
+                stub, customer_id=customer, state=pb.STATE_FAILED, page_size=30
+            )
 
     assert sorted(await failures()) == sorted(failed)
     for request_id in reopened:
@@ -98,7 +100,7 @@ async def test_the_list_of_failed_requests_follows_their_state(lists: Lists) -> 
     await fail(lists.tables, reopened[0], 3, customer=customer)
     assert (await failures())[0] == reopened[0]
     async with lists.running.stub() as stub:
-        images = await listed_images(stub, customer_id=customer, page_size=7)
+        images = await list_images(stub, customer_id=customer, page_size=7)
     assert sorted(image.request_id for image in images) == sorted(ids[200:220])
 
 

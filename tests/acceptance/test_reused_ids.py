@@ -11,8 +11,8 @@ from aiohttp import web
 from core.model.message import ImageMessage
 from core.runtime.clock import now_ms
 from harness.aws import RecordingAws
-from harness.index_fixture import found
-from harness.lists import listed_images, request_pages
+from harness.index_fixture import search_image_ids
+from harness.lists import list_images, request_pages
 from harness.origin import Origin, numbered_png, origin
 from harness.stores import Stores, stores_of
 from harness.system import System, system
@@ -64,7 +64,7 @@ class Installation:
         async with self.running.stub() as stub:
             pages = request_pages(stub, customer_id=customer)
             requests = [request async for page in pages for request in page.requests]
-            return requests, await listed_images(stub, customer_id=customer)
+            return requests, await list_images(stub, customer_id=customer)
 
     async def status(self, request_id: str) -> pb.ImageRequest:
         async with self.running.stub() as stub:
@@ -73,7 +73,7 @@ class Installation:
 
     async def search(self, customer: str, **fields: Any) -> list[str]:
         async with self.running.stub() as stub:
-            return await found(stub, customer_id=customer, **fields)
+            return await search_image_ids(stub, customer_id=customer, **fields)
 
     async def until_found(self, customer: str, image_ids: list[str]) -> None:
         async def found_all() -> bool:

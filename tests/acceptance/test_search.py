@@ -12,7 +12,7 @@ import pytest
 from core.runtime.clock import now_ms
 from harness.aws import RecordingAws
 from harness.command import imageservice
-from harness.index_fixture import Index, found, index, search_pages
+from harness.index_fixture import Index, index, search_image_ids, search_pages
 from harness.origin import origin
 from harness.processes import CompletedProcess
 from harness.system import System, system
@@ -44,7 +44,7 @@ class Published:
         """Return the sample names of a search's images, in order."""
         by_id = {image.image_id: name for name, image in self.images.items()}
         async with self.running.stub() as stub:
-            ids = await found(stub, **{"customer_id": self.customer, **fields})
+            ids = await search_image_ids(stub, **{"customer_id": self.customer, **fields})
         return [by_id[each] for each in ids]
 
     async def search(self, *arguments: str) -> CompletedProcess:

@@ -7,7 +7,7 @@ from harness.running_server import ServerFactory
 
 
 class BlockingSender(SqsQueue):
-    """Sends wait until `released` is set. `most` is the greatest number that waited at once."""
+    """Sends wait until `released` is set. `most` is the greatest number of sends that waited at the same time."""
 
     def block(self) -> None:
         self.released = asyncio.Event()
@@ -35,7 +35,7 @@ class BlockingSender(SqsQueue):
         self.drained = True
 
     async def reached(self, waiting: int) -> None:
-        """Wait until so many sends are blocked."""
+        """Wait until `count` sends are blocked."""
         async with self.changed:
             await self.changed.wait_for(lambda: self.waiting >= waiting)
 

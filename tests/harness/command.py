@@ -46,7 +46,7 @@ class UpCommand:
             self.output.append(line)
             if words in line:
                 return
-        raise AssertionError(f"never said {words!r}: {''.join(self.output)}")
+        raise AssertionError(f"never printed {words!r}: {''.join(self.output)}")
 
     async def ready(self) -> dict[str, Any]:
         """Wait until the system is ready, again after its AWS was replaced. Return the content of the ready file."""

@@ -9,7 +9,7 @@ LEVEL_LIMITS_S = {"chaos": 300, "acceptance": 300, "integration": 120, "unit": 6
 """Seconds that pytest-timeout gives a test of each level. They are several times the budgets in CONTRIBUTING.md: only a
 hang or a very busy machine reaches them."""
 LEVEL_COSTS = {"chaos": 50, "acceptance": 50, "integration": 10, "unit": 1}
-"""What a test of each level costs, relative to a unit test."""
+"""The duration of a test of each level, relative to a unit test."""
 MAX_COUNTED = 8
 """A module with more tests than this has small ones, for example one for each row of a table."""
 
@@ -27,7 +27,7 @@ def level_of(path: Path) -> str | None:
     return next((part for part in path.parts if part in LEVEL_LIMITS_S), None)
 
 
-def distributed(items: Sequence[T], workers: int) -> list[T]:
+def distribute(items: Sequence[T], workers: int) -> list[T]:
     """Reorder tests so that each worker begins with its share of the slow modules.
 
     `--dist worksteal` gives each worker a contiguous part of the list and lets idle workers steal from the end of a

@@ -1,6 +1,6 @@
-"""A fake AWS that answers by script: `FakeAws` speaks HTTP, `listening` hands out bare connections.
+"""A fake AWS that answers by script: `FakeAws` speaks HTTP, `listen` gives a test the TCP connections.
 
-`FakeAws` is for comparing our own client with the SDK. Bare connections are for faults below HTTP.
+`FakeAws` is for comparing the system's client with the SDK. TCP connections are for faults below HTTP.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ Serve = Callable[[int, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[No
 
 @dataclass(frozen=True)
 class FakeAnswer:
-    """One answer; `cut` breaks the connection instead."""
+    """One response. With `cut`, the connection is closed without it."""
 
     status: int = 200
     body: bytes = b"{}"
@@ -39,7 +39,7 @@ class FakeAnswer:
 
 @dataclass
 class FakeAws:
-    """Gives the answers of `script` in turn, repeats the last one for ever, and records the requests."""
+    """Returns the responses of `script` in turn, then the last one for ever. Records the requests."""
 
     url: str = ""
     script: tuple[FakeAnswer, ...] = (FakeAnswer(),)
@@ -55,15 +55,15 @@ class FakeAws:
         return web.Response(status=answer.status, body=answer.body, headers=answer.headers)
 
     def restart(self, *script: FakeAnswer) -> None:
-        """Replace the script and forget all requests."""
+        """Replace the script and remove all recorded requests."""
         self.script = script
         self.requests.clear()
         self.bodies.clear()
 
 
 @asynccontextmanager
-async def served(fake_aws: FakeAws) -> AsyncIterator[None]:
-    """Serve it on a free port of 127.0.0.1; sets `url`."""
+async def run_fake_aws(fake_aws: FakeAws) -> AsyncIterator[None]:
+    """Serve the fake on a free port of 127.0.0.1, and set its `url`."""
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", fake_aws.handle)
     runner = web.AppRunner(app, shutdown_timeout=1)
@@ -79,13 +79,16 @@ async def served(fake_aws: FakeAws) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def aws_of(fake_aws: FakeAws) -> AsyncIterator[Aws]:
-    """Open the clients of a process whose every AWS endpoint is this fake."""
+    """Open the clients of a process with this fake at every AWS endpoint."""
     async with aws_with({**_environment(fake_aws.url), "AWS_SESSION_TOKEN": "TOKEN"}) as opened:
         yield opened
 
 
 async def outcome(call: Call, aws: Aws, fake_aws: FakeAws) -> tuple[Any, int]:
-    """Return what the caller sees, as far as core.aws.client distinguishes it, and the number of tries."""
+    """Return the result or error that the caller gets, and the number of tries.
+
+    Errors are those that core.aws.client distinguishes: a code of AWS, or `unavailable`.
+    """
     seen: Any
     try:
         seen = await call(aws)
@@ -99,8 +102,8 @@ async def outcome(call: Call, aws: Aws, fake_aws: FakeAws) -> tuple[Any, int]:
 
 
 @asynccontextmanager
-async def listening(serve: Serve, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
-    """Yield the URL at which `serve` gets each connection, with its number from 1."""
+async def listen(serve: Serve, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
+    """Call `serve` for each connection, with its number from 1. Yield the URL."""
     connections = 0
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -123,7 +126,7 @@ async def listening(serve: Serve, tls: ssl.SSLContext | None = None) -> AsyncIte
 
 @asynccontextmanager
 async def http_clients_of(url: str, limits: Limits) -> AsyncIterator[AwsHttpClients]:
-    """Open our own HTTP clients for that URL with the test's limits."""
+    """Open the system's HTTP clients for this URL, with these limits."""
     with patch.dict("os.environ", _environment(url)):
         async with open_aws(limits) as aws:
             yield aws.http
@@ -133,8 +136,8 @@ async def http_clients_of(url: str, limits: Limits) -> AsyncIterator[AwsHttpClie
 async def http_clients_at(
     serve: Serve, limits: Limits | None = None
 ) -> AsyncIterator[AwsHttpClients]:
-    """Open our own HTTP clients for `serve`."""
-    async with listening(serve) as url, http_clients_of(url, limits or Limits()) as http:
+    """Open the system's HTTP clients for a server that calls `serve`."""
+    async with listen(serve) as url, http_clients_of(url, limits or Limits()) as http:
         yield http
 
 
@@ -148,15 +151,15 @@ def _environment(url: str) -> dict[str, str]:
 
 
 async def request(reader: asyncio.StreamReader) -> bytes:
-    """Read one whole request; return its head."""
+    """Read a complete request. Return its head."""
     head = await reader.readuntil(b"\r\n\r\n")
     length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
     await reader.readexactly(length)
     return head
 
 
-async def until_hung_up(reader: asyncio.StreamReader) -> bytes:
-    """Send nothing until the client closes the connection; return what it still sent."""
+async def read_until_closed(reader: asyncio.StreamReader) -> bytes:
+    """Send nothing until the client closes the connection. Return the bytes that it sent."""
     rest = bytearray()
     with contextlib.suppress(ConnectionError):
         while chunk := await reader.read(1_000_000):

@@ -25,10 +25,10 @@ PRELOADED = (
     "core.search.opensearch.engine",
     "cli.main",
 )
-"""gRPC is imported and not started, so no thread is lost in a fork."""
+"""gRPC is imported but not started, because a fork would lose its threads."""
 REQUEST_BYTES = 200_000
 FDS = 5
-"""Of a request: the three standard streams, the parent pipe, and the pipe for the pid and the exit code."""
+"""Descriptors of a request: three standard streams, the parent pipe, and the pipe for the pid and the exit code."""
 
 
 @dataclass(slots=True)
@@ -72,7 +72,7 @@ class ForkServer:
         os.dup2(pipe, 3, inheritable=False)
         os.closerange(4, os.sysconf("SC_OPEN_MAX"))
         os.environ.clear()
-        os.environ.update(request["environment"])  # type: ignore[call-overload]  # it is JSON of ours
+        os.environ.update(request["environment"])  # type: ignore[call-overload]  # the JSON comes from Launcher
         return ["--fd", "3", "--", "-m", *request["command"]]  # type: ignore[misc]  # as above
 
     def _report(self, pidfd: int) -> None:

@@ -40,7 +40,7 @@ def _status(error: grpc.aio.AioRpcError) -> Status:
     return rpc_status.from_call(error) or Status()  # type: ignore[arg-type]  # the stubs accept only calls
 
 
-async def refused(call: Awaitable[object]) -> Refusal:
+async def expect_refusal(call: Awaitable[object]) -> Refusal:
     """Return the error of a call that must fail."""
     with pytest.raises(grpc.aio.AioRpcError) as raised:
         await call
@@ -48,7 +48,7 @@ async def refused(call: Awaitable[object]) -> Refusal:
 
 
 @asynccontextmanager
-async def connected(
+async def connect(
     port: int, options: Sequence[tuple[str, int]] = ()
 ) -> "AsyncIterator[image_service_pb2_grpc.ImageServiceAsyncStub]":
     """Open a stub with its own connection to a port of this machine, which may not be open yet."""

@@ -89,6 +89,8 @@ async def search_pages(
             return
 
 
-async def found(stub: "image_service_pb2_grpc.ImageServiceAsyncStub", **fields: Any) -> list[str]:
+async def search_image_ids(
+    stub: "image_service_pb2_grpc.ImageServiceAsyncStub", **fields: Any
+) -> list[str]:
     """Return the ids of all images of a search."""
     return [image.image_id async for page in search_pages(stub, **fields) for image in page.images]

@@ -16,7 +16,7 @@ def item(name: str, image: pb.SubmitImageRequest) -> pb.SubmitImagesRequest:
     return pb.SubmitImagesRequest(item_id=name, image=image)
 
 
-def numbered(count: int) -> list[pb.SubmitImagesRequest]:
+def numbered_items(count: int) -> list[pb.SubmitImagesRequest]:
     return [item(str(number), submit_request(str(uuid.uuid4()))) for number in range(count)]
 
 
@@ -54,7 +54,7 @@ class ItemStream:
         await self._call.done_writing()
 
     async def read(self) -> list[pb.SubmitImagesResult]:
-        """Return the results of the next message; none at the end. Raises AioRpcError if the stream breaks."""
+        """Return the results of the next message; an empty list at the end. Raises AioRpcError if the stream breaks."""
         response = await self._call.read()
         if not isinstance(response, pb.SubmitImagesResponse):
             return []

@@ -53,7 +53,9 @@ async def request_pages(
             return
 
 
-async def listed(stub: "image_service_pb2_grpc.ImageServiceAsyncStub", **fields: Any) -> list[str]:
+async def list_request_ids(
+    stub: "image_service_pb2_grpc.ImageServiceAsyncStub", **fields: Any
+) -> list[str]:
     """Return the ids of all requests of a list."""
     return [
         request.request_id
@@ -62,7 +64,7 @@ async def listed(stub: "image_service_pb2_grpc.ImageServiceAsyncStub", **fields:
     ]
 
 
-async def listed_images(
+async def list_images(
     stub: "image_service_pb2_grpc.ImageServiceAsyncStub", **fields: Any
 ) -> list[pb.Image]:
     """Return all images of a list."""

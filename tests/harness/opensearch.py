@@ -30,7 +30,7 @@ def opensearch_jars() -> Path:
 
 @dataclass(slots=True)
 class OpenSearchServer:
-    """A cluster of one node. Its data in `folder` survives a kill, as far as it was acknowledged."""
+    """A cluster of one node. Its data in `folder` survives a kill, if the write was acknowledged."""
 
     folder: Path
     heap: str = HEAP
@@ -59,22 +59,22 @@ class OpenSearchServer:
         )
 
     async def kill(self) -> None:
-        """Like kill -9."""
+        """Send SIGKILL."""
         if self.jvm is not None:
             await self.jvm.stop()
 
-    async def mend(self) -> None:
+    async def recover(self) -> None:
         """Resume or restart it, if it is suspended or has ended."""
         if self.jvm is None or self.jvm.process.returncode is not None:
             await self.start()
         else:
-            self.go_on()
+            self.resume()
 
     def hang(self) -> None:
-        """Its connections stay open, and nothing answers."""
+        """Suspend it: its connections stay open, and it does not respond."""
         os.kill(self.pid, signal.SIGSTOP)
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         os.kill(self.pid, signal.SIGCONT)
 
 

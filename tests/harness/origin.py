@@ -1,7 +1,7 @@
 """The HTTP origin of the tests. A test adds a handler for each path that it needs.
 
-Three kinds of path are there without a handler: `/n/<number>`, a small image whose bytes differ for each number;
-everything that `loadtest.origin.app` serves, such as `/pictures/astronaut.png` and `/behave/hang`; and `/bodies/<name>`
+Three kinds of path need no handler: `/n/<number>`, a small image whose bytes differ for each number;
+the paths of `loadtest.origin.app`, such as `/pictures/astronaut.png` and `/behave/hang`; and `/bodies/<name>`
 for the bodies that a test passes.
 """
 
@@ -55,7 +55,7 @@ class Origin:
 
     def serve_body(self, path: str, body: bytes, content_type: str = "image/png") -> str:
         """Return the URL at which `body` is now served."""
-        return self.serve(path, replying(body=body, headers={"Content-Type": content_type}))
+        return self.serve(path, reply_with(body=body, headers={"Content-Type": content_type}))
 
     def hold(self, path: str) -> str:
         """Return the URL of an image that is answered only after `release`."""
@@ -86,10 +86,10 @@ def numbered_png(number: int) -> bytes:
     return png_with(png_chunk(b"tEXt", b"Comment\0" + str(number).encode()))
 
 
-def replying(
+def reply_with(
     *, status: int = 200, body: bytes = b"", headers: Mapping[str, str] | None = None
 ) -> Handler:
-    """Give the same answer to every request."""
+    """Return a handler that sends the same response to every request."""
 
     async def reply(_: web.Request) -> web.StreamResponse:
         return web.Response(status=status, body=body, headers=headers)
@@ -97,8 +97,8 @@ def replying(
     return reply
 
 
-def redirecting(location: str, status: int = 302) -> Handler:
-    return replying(status=status, headers={"Location": location})
+def redirect_to(location: str, status: int = 302) -> Handler:
+    return reply_with(status=status, headers={"Location": location})
 
 
 @asynccontextmanager

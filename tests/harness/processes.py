@@ -35,7 +35,7 @@ class CompletedProcess:
 
     @property
     def objects(self) -> list[dict[str, Any]]:
-        """What `--json` printed."""
+        """The objects that `--json` printed."""
         return [json.loads(line) for line in self.out.splitlines()]
 
 
@@ -160,7 +160,7 @@ class Launcher:
 
 
 _launchers: list[Launcher] = []
-"""At most one; a test run that starts no process has none."""
+"""At most one. It is empty in a test run that starts no process."""
 
 
 async def launcher() -> Launcher:
@@ -185,7 +185,7 @@ def _file_of(text: str) -> int:
 
 
 async def _exit_code(reports: StreamReader) -> int:
-    # To the end of the stream, so that the pipe is closed as well.
+    # Read to the end of the stream, which also closes the pipe.
     return int(await reports.read())
 
 

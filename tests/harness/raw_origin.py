@@ -1,4 +1,4 @@
-"""Origins below HTTP: a script gets the bare connection."""
+"""Origins below HTTP: a script gets the TCP connection."""
 
 import asyncio
 import contextlib
@@ -17,7 +17,7 @@ Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 class RawOrigin:
-    """Counts connections and plays one script on each."""
+    """Counts connections and runs one script on each."""
 
     def __init__(self, script: Script) -> None:
         self._script = script
@@ -50,8 +50,8 @@ async def raw_origin(
         yield origin
 
 
-def saying(*parts: bytes) -> Script:
-    """Read the request, send this, and close the connection."""
+def respond(*parts: bytes) -> Script:
+    """Return a script that reads the request, sends `parts`, and closes the connection."""
 
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -61,7 +61,7 @@ def saying(*parts: bytes) -> Script:
     return script
 
 
-async def until_hung_up(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+async def read_until_closed(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
     """Wait until the client closes the connection."""
     while await reader.read(1_000):
         pass
@@ -76,8 +76,8 @@ def answer(body: bytes, *headers: bytes) -> bytes:
 class KeepAliveScript:
     """Answers each request with its own path and keeps the connection open.
 
-    `surplus` follows the first answer. With `misbehave`, the first connection plays that script after its first answer,
-    as soon as `misbehave` is called.
+    `surplus` follows the first answer. With `misbehave`, the first connection runs that script after its first answer,
+    as soon as the method `misbehave` is called.
     """
 
     def __init__(self, misbehave: Script | None = None, *, surplus: bytes = b"") -> None:
@@ -118,7 +118,7 @@ class KeepAliveScript:
 
 
 class TableResolver(AbstractResolver):
-    """Answers from a table; a name outside it does not exist."""
+    """Resolves the names of a table. Other names do not exist."""
 
     def __init__(self, answers: Mapping[str, tuple[str, ...]]) -> None:
         self._answers = answers
@@ -144,12 +144,12 @@ class TableResolver(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: there is no resource to close."""
 
 
 @contextlib.asynccontextmanager
 async def two_names() -> AsyncIterator[Fetcher]:
-    """A fetcher for which a.example and b.example are this machine."""
+    """Open a fetcher that resolves a.example and b.example to 127.0.0.1."""
     names = {"a.example": ("127.0.0.1",), "b.example": ("127.0.0.1",)}
     policy = FetchPolicy(allowed_networks=(ip_network("127.0.0.1/32"),))
     fetcher = Fetcher(policy, resolver=TableResolver(names))

@@ -76,7 +76,7 @@ class RedisServer:
         """Suspend it: its connections stay open, and it does not answer."""
         self._signal(signal.SIGSTOP)
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         self._signal(signal.SIGCONT)
 
     async def subscribers(self, channel: str) -> int:
@@ -85,20 +85,20 @@ class RedisServer:
             return int(count)
 
     async def wait_subscribers(self, channel: str, count: int) -> None:
-        """Wait until so many processes have subscribed to a channel."""
+        """Wait until `count` processes have subscribed to a channel."""
 
         async def reached() -> bool:
             return await self.subscribers(channel) >= count
 
         await _until(reached)
 
-    async def holds(self, count: int) -> None:
-        """Wait until it has so many keys. A server does not wait for its own writes."""
+    async def wait_keys(self, count: int) -> None:
+        """Wait until it has `count` keys. A server does not wait for its own writes."""
 
-        async def held() -> bool:
+        async def reached() -> bool:
             return len(await self.documents()) >= count
 
-        await _until(held)
+        await _until(reached)
 
     async def documents(self) -> dict[str, bytes | str | None]:
         async with self.client as client:

@@ -10,7 +10,7 @@ from core.aws.client import Aws
 from core.aws.sqs import SqsQueue
 from core.dynamodb.statements import Statements
 from core.dynamodb.tables import Tables
-from harness.grpc_client import connected
+from harness.grpc_client import connect
 from imageservice.v1 import image_service_pb2_grpc
 from server.app import Server
 from server.settings import ServerSettings
@@ -49,7 +49,7 @@ class ServerFactory:
         )
         port = await lifecycle.start()
         try:
-            async with connected(port) as stub:
+            async with connect(port) as stub:
                 yield RunningServer(lifecycle, port, stub)
         finally:
             await lifecycle.drain()

@@ -92,7 +92,7 @@ class ScriptedService(ImageServiceServicer):
     final_states: dict[str, pb.ImageRequest] = field(default_factory=dict)
     """The final state of a request by URL; COMPLETED by default."""
     streams: list[tuple[int, Refusal | None]] = field(default_factory=list)
-    """For each stream of submits: the number of items with a result. The stream ends after one more item."""
+    """For each stream of submits: the number of items with a result, and the error after one more item; None ends it OK."""
     opened: int = 0
     """Number of streams of submits."""
     watches: list[tuple[list[pb.ImageRequest], Refusal]] = field(default_factory=list)
@@ -233,7 +233,7 @@ def failed(url: str, request_id: str = "") -> pb.ImageRequest:
 
 
 @asynccontextmanager
-async def serving(service: ImageServiceServicer) -> AsyncIterator[str]:
+async def serve(service: ImageServiceServicer) -> AsyncIterator[str]:
     """Serve in this process; yield the address."""
     server = grpc.aio.server()
     add_ImageServiceServicer_to_server(service, server)

@@ -68,7 +68,7 @@ def settings_for(url: str, index: str) -> SearchSettings:
 
 
 @asynccontextmanager
-async def opened(settings: SearchSettings) -> AsyncIterator[Engine]:
+async def open_engine(settings: SearchSettings) -> AsyncIterator[Engine]:
     async with AsyncExitStack() as stack:
         reader, writer = open_reader(settings), open_writer(settings)
         stack.push_async_callback(reader.close)

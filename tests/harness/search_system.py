@@ -30,7 +30,7 @@ async def search_system(
 
 
 async def complete_images(running: System, images: Origin, count: int, first: int = 0) -> list[str]:
-    """Submit so many images and wait until all have ended. Return the request ids."""
+    """Submit `count` images and wait until all have ended. Return the request ids."""
     ids = [await running.submit(images.image_url(first + n)) for n in range(count)]
     await running.wait_terminal(ids)
     return ids

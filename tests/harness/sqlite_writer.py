@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 
 from core.search.engine import Rebuild, SearchWriter
 from harness.search_documents import document
-from harness.search_engines import opened, settings_for
+from harness.search_engines import open_engine, settings_for
 
 BATCH = 20
 
@@ -20,7 +20,7 @@ BATCH = 20
 async def main(arguments: Sequence[str]) -> None:
     command, url = arguments
     async with (
-        opened(settings_for(url, "killed")) as engine,
+        open_engine(settings_for(url, "killed")) as engine,
         _target(engine.writer, command) as target,
     ):
         for number in itertools.count():

@@ -85,7 +85,7 @@ class Stores:
         )
 
     async def until_depth(self, queue_url: str, depth: int) -> None:
-        """Wait until a queue has so many messages. A consumer deletes a message after it has written the state."""
+        """Wait until a queue has `depth` messages. A consumer deletes a message after it has written the state."""
 
         async def reached() -> bool:
             return await self.depth(queue_url) == depth

@@ -1,4 +1,4 @@
-"""Waiting for another process: poll a condition, with a bound that only a hang reaches."""
+"""Waiting for another process: poll a condition, with a timeout that only a hang reaches."""
 
 import asyncio
 import inspect

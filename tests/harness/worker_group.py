@@ -43,7 +43,7 @@ class WorkerGroup:
                 entry: dict[str, Any] = json.loads(line)
                 if entry.items() >= {"event": event, **fields}.items():
                     return entry
-        raise AssertionError(f"never said {event!r} {fields}: {''.join(self.output)}")
+        raise AssertionError(f"never logged {event!r} {fields}: {''.join(self.output)}")
 
     async def serve(self, count: int) -> None:
         """Wait until `count` workers serve."""
@@ -72,12 +72,12 @@ class WorkerGroup:
             for (sample, its), value in (await self.metrics()).items()
             if sample == name and labels.items() <= dict(its).items()
         ]
-        assert found, f"{name} {labels} is not there"
+        assert found, f"{name} {labels} does not exist"
         return sum(found)
 
     @asynccontextmanager
     async def connections(self, count: int) -> AsyncIterator[list[grpc.aio.Channel]]:
-        """Open so many channels, each with its own connection."""
+        """Open `count` channels, each with its own connection."""
         async with AsyncExitStack() as stack:
             yield [
                 await stack.enter_async_context(
@@ -124,7 +124,7 @@ async def loads_grpc(pid: int) -> bool:
     return "cygrpc" in await _read(f"/proc/{pid}/maps")
 
 
-async def left_in(folder: Path) -> list[Path]:
+async def files_in(folder: Path) -> list[Path]:
     return await asyncio.to_thread(lambda: list(folder.iterdir()))
 
 

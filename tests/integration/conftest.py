@@ -12,7 +12,7 @@ from cli.local.stack import StackOutputs
 from core.aws.client import Aws, open_aws
 from core.dynamodb.tables import Tables
 from harness.aws import DeployStack, RecordingAws
-from harness.fake_aws import FakeAws, aws_of, served
+from harness.fake_aws import FakeAws, aws_of, run_fake_aws
 from harness.running_server import ServerFactory
 from harness.tables import tables_of
 
@@ -63,7 +63,7 @@ async def sqs(embedded_aws: RecordingAws) -> AsyncIterator[SQSClient]:
 @pytest_asyncio.fixture
 async def fake_aws() -> AsyncIterator[FakeAws]:
     aws = FakeAws()
-    async with served(aws):
+    async with run_fake_aws(aws):
         yield aws
 
 

@@ -12,11 +12,11 @@ from harness.fake_aws import (
     OK,
     http_clients_at,
     http_clients_of,
-    listening,
+    listen,
     put,
+    read_until_closed,
     request,
     send,
-    until_hung_up,
 )
 
 CERTIFICATE = Path(__file__).parents[1] / "vectors/untrusted.pem"
@@ -47,13 +47,13 @@ async def test_an_early_response_leaves_no_partial_body_before_the_next_call(
         if number == 1:
             await reader.readuntil(b"\r\n\r\n")
             writer.write(BUSY)
-            rest.set_result(await until_hung_up(reader))
+            rest.set_result(await read_until_closed(reader))
         await request(reader)
         writer.write(OK)
 
     async with (
         asyncio.timeout(HANG_TIMEOUT_S),
-        listening(serve, tls if encrypted else None) as url,
+        listen(serve, tls if encrypted else None) as url,
         http_clients_of(url, Limits()) as http,
     ):
         await put(http, LARGE)
@@ -71,7 +71,7 @@ async def test_a_cancelled_call_sends_no_more() -> None:
         await reader.readuntil(b"\r\n\r\n")
         begun.set()
         await cancelled.wait()
-        received.set_result(len(await until_hung_up(reader)))
+        received.set_result(len(await read_until_closed(reader)))
 
     async with asyncio.timeout(HANG_TIMEOUT_S), http_clients_at(serve) as http:
         storing = asyncio.create_task(put(http, LARGE))

@@ -17,10 +17,10 @@ from harness.fake_aws import (
     HANG_TIMEOUT_S,
     http_clients_at,
     http_clients_of,
-    listening,
+    listen,
     put,
+    read_until_closed,
     request,
-    until_hung_up,
 )
 
 LARGE = 32 * 1024 * 1024
@@ -75,9 +75,9 @@ def answering(answer: bytes) -> AbstractAsyncContextManager[str]:
     ) -> None:
         await request(reader)
         writer.write(answer)
-        await until_hung_up(reader)
+        await read_until_closed(reader)
 
-    return listening(serve)
+    return listen(serve)
 
 
 def cutting() -> AbstractAsyncContextManager[str]:
@@ -89,7 +89,7 @@ def cutting() -> AbstractAsyncContextManager[str]:
         await reader.readuntil(b"\r\n\r\n")
         writer.transport.abort()
 
-    return listening(serve)
+    return listen(serve)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ async def test_a_call_cancelled_in_midbody_keeps_nothing_of_it(no_collector: Non
     ) -> None:
         await reader.readuntil(b"\r\n\r\n")
         begun.set()
-        await until_hung_up(reader)
+        await read_until_closed(reader)
 
     async with asyncio.timeout(HANG_TIMEOUT_S), http_clients_at(serve) as http:
         storing = asyncio.create_task(put(http, TrackedBytes(LARGE)))

@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 
 from core.aws.http import Limits
-from harness.fake_aws import HANG_TIMEOUT_S, http_clients_of, listening, send
+from harness.fake_aws import HANG_TIMEOUT_S, http_clients_of, listen, send
 
 
 @pytest.mark.parametrize("scheme", ["http://", ""], ids=["with scheme", "host and port alone"])
@@ -21,7 +21,7 @@ async def test_a_proxy_gets_a_connect_request(scheme: str, monkeypatch: pytest.M
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
 
-    async with asyncio.timeout(HANG_TIMEOUT_S), listening(serve) as url:
+    async with asyncio.timeout(HANG_TIMEOUT_S), listen(serve) as url:
         monkeypatch.setenv("HTTPS_PROXY", url.replace("http://", scheme))
         for name in ("https_proxy", "NO_PROXY", "no_proxy"):
             monkeypatch.delenv(name, raising=False)

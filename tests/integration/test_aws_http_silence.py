@@ -8,7 +8,15 @@ import pytest
 
 from core.aws.client import call
 from core.aws.http import AwsHttpClients, Limits
-from harness.fake_aws import HANG_TIMEOUT_S, OK, http_clients_at, put, request, send, until_hung_up
+from harness.fake_aws import (
+    HANG_TIMEOUT_S,
+    OK,
+    http_clients_at,
+    put,
+    read_until_closed,
+    request,
+    send,
+)
 
 LARGE = b"\0" * (32 * 1024 * 1024)
 """More than the kernel buffers on both sides of a connection whose peer does not read."""
@@ -43,7 +51,7 @@ async def test_a_silent_connection_fails_an_attempt_and_not_the_call() -> None:
     ) -> None:
         await request(reader)
         if number == 1:
-            await until_hung_up(reader)
+            await read_until_closed(reader)
         writer.write(OK)
 
     async with asyncio.timeout(HANG_TIMEOUT_S), http_clients_at(serve) as http:
@@ -62,7 +70,7 @@ async def test_an_attempt_after_a_timeout_has_a_new_connection() -> None:
         if number <= idle:
             await together.wait()
             writer.write(OK)
-            await until_hung_up(reader)
+            await read_until_closed(reader)
         writer.write(OK)
 
     limits = Limits(read_timeout=1)
@@ -85,7 +93,7 @@ async def test_a_long_poll_may_be_silent_for_its_wait() -> None:
             polled.set()
             await timed_out.wait()
             writer.write(OK)
-        await until_hung_up(reader)
+        await read_until_closed(reader)
 
     limits = Limits(read_timeout=0.2)
     async with asyncio.timeout(HANG_TIMEOUT_S), http_clients_at(serve, limits) as http:
@@ -182,7 +190,7 @@ async def test_a_response_with_broken_framing_is_retried_at_once() -> None:
             for _ in range(100):
                 await asyncio.sleep(0)
             writer.write(b"ZZZ\r\n")
-            await until_hung_up(reader)
+            await read_until_closed(reader)
         writer.write(OK)
 
     async with (

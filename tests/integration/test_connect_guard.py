@@ -10,8 +10,8 @@ import pytest
 from consumer.fetching.fetcher import Fetcher, FetchPolicy
 from core.errors import BlockedAddress, ConnectFailed, ImageFailure
 from harness.address_vectors import address_vectors
-from harness.origin import Origin, origin, redirecting, replying
-from harness.raw_origin import RawOrigin, TableResolver, raw_origin, saying
+from harness.origin import Origin, origin, redirect_to, reply_with
+from harness.raw_origin import RawOrigin, TableResolver, raw_origin, respond
 from harness.reserved_port import closed_port
 
 BLOCKED = address_vectors("blocked")
@@ -21,7 +21,7 @@ OWN_ADDRESS = FetchPolicy(allowed_networks=(ip_network("127.0.0.1/32"),))
 @pytest.fixture
 async def blocked_listener() -> AsyncIterator[RawOrigin]:
     """A listener at a blocked address. No connection must reach it."""
-    async with raw_origin(saying(b"HTTP/1.1 200 OK\r\n\r\n"), "127.0.0.2") as listener:
+    async with raw_origin(respond(b"HTTP/1.1 200 OK\r\n\r\n"), "127.0.0.2") as listener:
         yield listener
 
 
@@ -29,7 +29,7 @@ async def blocked_listener() -> AsyncIterator[RawOrigin]:
 async def _origin() -> AsyncIterator[Origin]:
     """An origin at the only address of this machine that is allowed."""
     async with origin() as server:
-        server.routes["/image.png"] = replying(body=b"image")
+        server.routes["/image.png"] = reply_with(body=b"image")
         yield server
 
 
@@ -69,7 +69,7 @@ async def test_every_blocked_address_is_blocked_behind_a_redirect(
 ) -> None:
     """Each hop is checked: an allowed origin cannot redirect to a blocked address."""
     for number, row in enumerate(BLOCKED):
-        origin.routes[f"/{number}"] = redirecting(row.url(blocked_listener.port))
+        origin.routes[f"/{number}"] = redirect_to(row.url(blocked_listener.port))
     policy = FetchPolicy(allowed_networks=OWN_ADDRESS.allowed_networks, per_host_limit=len(BLOCKED))
     async with fetching(policy) as fetcher:
         outcomes = await asyncio.gather(
@@ -159,7 +159,7 @@ async def test_a_dns_answer_that_is_no_address_is_blocked() -> None:
 
 async def test_dns_rebinding_to_a_blocked_address_is_blocked(origin: Origin) -> None:
     """Each connection is checked, regardless of the addresses of earlier hops."""
-    origin.routes["/away"] = redirecting(f"http://rebound.example:{origin.port}/image.png")
+    origin.routes["/away"] = redirect_to(f"http://rebound.example:{origin.port}/image.png")
     async with fetching(first=("127.0.0.1",), rebound=("127.0.0.2",)) as fetcher:
         url = origin.url("/away", host="first.example")
         assert await outcome(fetcher, url) is BlockedAddress

@@ -19,7 +19,7 @@ from core.errors import (
     TooManyRedirects,
 )
 from core.model.image import Provenance
-from harness.origin import Origin, origin, redirecting, replying
+from harness.origin import Origin, origin, redirect_to, reply_with
 from harness.raw_origin import TableResolver
 from harness.reserved_port import closed_port
 
@@ -54,7 +54,7 @@ async def test_an_image_comes_with_its_provenance(fetcher: Fetcher, origin: Orig
         "ETag": '"v1"',
         "Last-Modified": "Sun, 01 Mar 2026 12:00:00 GMT",
     }
-    origin.routes["/p.png"] = replying(body=b"image", headers=headers)
+    origin.routes["/p.png"] = reply_with(body=b"image", headers=headers)
     assert await get(fetcher, origin.url("/p.png")) == FetchResult(
         body=b"image",
         provenance=Provenance(
@@ -71,7 +71,7 @@ async def test_the_request_identifies_us_and_accepts_no_compression(
     fetcher: Fetcher, origin: Origin
 ) -> None:
     """User-Agent, Accept and Accept-Encoding are sent."""
-    origin.routes["/p"] = replying(body=b"image")
+    origin.routes["/p"] = reply_with(body=b"image")
     await get(fetcher, origin.url("/p"))
     ((_, headers),) = origin.requests
     assert headers["User-Agent"] == "imageservice/1 (tests)"
@@ -83,14 +83,14 @@ async def test_the_request_identifies_us_and_accepts_no_compression(
 
 async def test_a_signed_url_is_sent_unchanged(fetcher: Fetcher, origin: Origin) -> None:
     """No escape is rewritten, because a signature covers it."""
-    origin.routes["/a/b"] = replying(body=b"image")
+    origin.routes["/a/b"] = reply_with(body=b"image")
     await get(fetcher, origin.url("/a%2fb?sig=%2b%2F+x&e=%7E~#part"))
     assert origin.requests[0][0] == "/a%2fb?sig=%2b%2F+x&e=%7E~"
 
 
 async def test_an_empty_body_is_fetched(fetcher: Fetcher, origin: Origin) -> None:
     """The inspection, not the fetch, rejects it as no image."""
-    origin.routes["/empty"] = replying(body=b"")
+    origin.routes["/empty"] = reply_with(body=b"")
     assert (await get(fetcher, origin.url("/empty"))).body == b""
 
 
@@ -99,9 +99,9 @@ async def test_redirects_are_followed_and_recorded(
     fetcher: Fetcher, origin: Origin, status: int
 ) -> None:
     """Relative and absolute redirects are followed. The last URL and their number are recorded."""
-    origin.routes["/1"] = redirecting("2", status)
-    origin.routes["/2"] = redirecting(origin.url("/3"), status)
-    origin.routes["/3"] = replying(body=b"image")
+    origin.routes["/1"] = redirect_to("2", status)
+    origin.routes["/2"] = redirect_to(origin.url("/3"), status)
+    origin.routes["/3"] = reply_with(body=b"image")
     fetched = await get(fetcher, origin.url("/1"))
     assert (fetched.body, fetched.provenance.redirects) == (b"image", 2)
     assert fetched.provenance.final_url == origin.url("/3")
@@ -116,8 +116,8 @@ async def test_no_cookie_is_sent_to_the_next_hop(fetcher: Fetcher, origin: Origi
         return web.Response(status=302, headers=headers)
 
     origin.routes["/1"] = set_cookie
-    origin.routes["/2"] = redirecting(origin.url("/3", host="a.example"))
-    origin.routes["/3"] = replying(body=b"image")
+    origin.routes["/2"] = redirect_to(origin.url("/3", host="a.example"))
+    origin.routes["/3"] = reply_with(body=b"image")
     await get(fetcher, origin.url("/1", host="a.example"))
     assert [path for path, _ in origin.requests] == ["/1", "/2", "/3"]
     assert not any("Cookie" in headers or "Referer" in headers for _, headers in origin.requests)
@@ -125,7 +125,7 @@ async def test_no_cookie_is_sent_to_the_next_hop(fetcher: Fetcher, origin: Origi
 
 async def test_a_redirect_loop_ends(fetcher: Fetcher, origin: Origin) -> None:
     """Five redirects are followed, not six."""
-    origin.routes["/loop"] = redirecting("/loop")
+    origin.routes["/loop"] = redirect_to("/loop")
     with pytest.raises(TooManyRedirects):
         await get(fetcher, origin.url("/loop"))
     assert len(origin.requests) == 1 + POLICY.max_redirects
@@ -138,7 +138,7 @@ async def test_a_redirect_to_a_bad_url_is_not_followed(
     fetcher: Fetcher, origin: Origin, location: str
 ) -> None:
     """The rules of SubmitImage apply to redirects too."""
-    origin.routes["/away"] = redirecting(location)
+    origin.routes["/away"] = redirect_to(location)
     with pytest.raises(BadRedirect):
         await get(fetcher, origin.url("/away"))
 
@@ -147,7 +147,7 @@ async def test_a_redirect_without_a_location_is_a_bad_redirect(
     fetcher: Fetcher, origin: Origin
 ) -> None:
     """A missing Location is BadRedirect."""
-    origin.routes["/nowhere"] = replying(status=302)
+    origin.routes["/nowhere"] = reply_with(status=302)
     with pytest.raises(BadRedirect):
         await get(fetcher, origin.url("/nowhere"))
 
@@ -171,7 +171,7 @@ async def test_a_status_becomes_a_failure(
     retry_after: float | None,
 ) -> None:
     """The failure decides on a retry, and Retry-After on its time."""
-    origin.routes["/p"] = replying(status=status, body=b"image", headers={"Retry-After": "7"})
+    origin.routes["/p"] = reply_with(status=status, body=b"image", headers={"Retry-After": "7"})
     with pytest.raises(ImageFailure) as raised:
         await get(fetcher, origin.url("/p"))
     assert type(raised.value) is failure
@@ -180,7 +180,7 @@ async def test_a_status_becomes_a_failure(
 
 async def test_a_compressed_body_is_rejected(fetcher: Fetcher, origin: Origin) -> None:
     """It was not requested, and its decompressed size is unknown."""
-    origin.routes["/p"] = replying(body=b"\x1f\x8b", headers={"Content-Encoding": "gzip"})
+    origin.routes["/p"] = reply_with(body=b"\x1f\x8b", headers={"Content-Encoding": "gzip"})
     with pytest.raises(BadResponse):
         await get(fetcher, origin.url("/p"))
 
@@ -193,7 +193,7 @@ async def test_a_url_that_submit_would_reject_is_never_fetched(fetcher: Fetcher)
 
 async def test_addresses_from_the_system_resolver_are_checked(origin: Origin) -> None:
     """localhost is blocked by default, and reached if it is allowed."""
-    origin.routes["/p"] = replying(body=b"image")
+    origin.routes["/p"] = reply_with(body=b"image")
     url = origin.url("/p", host="localhost")
     opened, closed = Fetcher(POLICY), Fetcher(FetchPolicy())
     try:
@@ -209,7 +209,7 @@ async def test_the_environments_proxy_is_ignored(
     origin: Origin, fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A proxy would connect in our place, without the guard."""
-    origin.routes["/p"] = replying(body=b"image")
+    origin.routes["/p"] = reply_with(body=b"image")
     with closed_port() as port:
         monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{port}")
         assert (await get(fetcher, origin.url("/p", host="a.example"))).body == b"image"

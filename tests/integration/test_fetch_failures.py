@@ -14,7 +14,7 @@ from consumer.fetching.bounded_handler import SLICE_BYTES
 from consumer.fetching.fetcher import Fetcher, FetchPolicy
 from core.errors import BadResponse, ConnectFailed, DnsFailed, ImageFailure, TlsFailed
 from harness.origin import origin
-from harness.raw_origin import Script, TableResolver, raw_origin, saying, until_hung_up
+from harness.raw_origin import Script, TableResolver, raw_origin, read_until_closed, respond
 from harness.reserved_port import closed_port
 
 UNTRUSTED = Path(__file__).parents[1] / "vectors" / "untrusted.pem"
@@ -44,13 +44,13 @@ async def reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     ("script", "failure"),
     [
         (reset, ConnectFailed),
-        (saying(), ConnectFailed),
-        (saying(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort"), BadResponse),
-        (saying(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nsh"), BadResponse),
-        (saying(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n"), BadResponse),
-        (saying(b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n"), BadResponse),
-        (saying(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 20_000 + b"\r\n\r\n"), BadResponse),
-        (saying(b"SSH-2.0-OpenSSH_9.6\r\n\r\n"), BadResponse),
+        (respond(), ConnectFailed),
+        (respond(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort"), BadResponse),
+        (respond(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nsh"), BadResponse),
+        (respond(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n"), BadResponse),
+        (respond(b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n"), BadResponse),
+        (respond(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 20_000 + b"\r\n\r\n"), BadResponse),
+        (respond(b"SSH-2.0-OpenSSH_9.6\r\n\r\n"), BadResponse),
     ],
     ids=[
         "reset",
@@ -79,7 +79,7 @@ async def malformed_after_much(reader: asyncio.StreamReader, writer: asyncio.Str
     await reader.readuntil(b"\r\n\r\n")
     writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
     writer.write(b"%x\r\n%b\r\nxyz\r\n" % (4 * SLICE_BYTES, b"p" * 4 * SLICE_BYTES))
-    await until_hung_up(reader, writer)
+    await read_until_closed(reader, writer)
 
 
 async def test_a_body_with_broken_framing_fails_at_once(fetcher: Fetcher) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from consumer.fetching.fetcher import Fetcher, FetchPolicy
 from core.errors import BadResponse
-from harness.raw_origin import HANG_TIMEOUT_S, Script, raw_origin, saying
+from harness.raw_origin import HANG_TIMEOUT_S, Script, raw_origin, respond
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc"
 EARLY_HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
@@ -54,7 +54,7 @@ async def test_endless_interim_responses_are_a_bad_response(
 
 async def test_a_few_interim_responses_are_skipped(fetcher: Fetcher) -> None:
     """Early hints are valid (RFC 8297) and do not matter for an image."""
-    async with raw_origin(saying(CONTINUE, EARLY_HINTS * 3, OK)) as origin:
+    async with raw_origin(respond(CONTINUE, EARLY_HINTS * 3, OK)) as origin:
         assert await get(fetcher, origin.url) == b"abc"
 
 
@@ -68,7 +68,7 @@ def head(fields: int, size: int) -> bytes:
 
 async def test_a_long_head_is_read(fetcher: Fetcher) -> None:
     """Cookies and security policies make long heads."""
-    async with raw_origin(saying(head(90, 500))) as origin:
+    async with raw_origin(respond(head(90, 500))) as origin:
         assert await get(fetcher, origin.url) == b"abc"
 
 
@@ -79,7 +79,7 @@ async def test_a_head_over_the_limits_is_a_bad_response(
     fetcher: Fetcher, fields: int, size: int
 ) -> None:
     """Each field is short, but all of them would be held while the fetch waits for memory."""
-    async with raw_origin(saying(head(fields, size))) as origin:
+    async with raw_origin(respond(head(fields, size))) as origin:
         with pytest.raises(BadResponse):
             await get(fetcher, origin.url)
 
@@ -88,7 +88,7 @@ async def test_chunks_without_content_are_a_bad_response(fetcher: Fetcher) -> No
     """Chunk extensions (RFC 9112, section 7.1.1) may have any length, and carry no body."""
     extension = b"1;" + b"x" * 200_000
     chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-    async with raw_origin(saying(chunked, extension, b"\r\na\r\n0\r\n\r\n")) as origin:
+    async with raw_origin(respond(chunked, extension, b"\r\na\r\n0\r\n\r\n")) as origin:
         with pytest.raises(BadResponse):
             await get(fetcher, origin.url)
 
@@ -99,5 +99,5 @@ async def test_a_large_body_in_tiny_and_in_huge_chunks_is_complete(fetcher: Fetc
     tiny = b"".join(b"1\r\n%c\r\n" % number for number in numbers)
     huge = b"%x\r\n%b\r\n" % (len(numbers) * 2_000, numbers * 2_000)
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-    async with raw_origin(saying(head, tiny, huge, b"0\r\n\r\n")) as origin:
+    async with raw_origin(respond(head, tiny, huge, b"0\r\n\r\n")) as origin:
         assert await get(fetcher, origin.url) == numbers * 2_001

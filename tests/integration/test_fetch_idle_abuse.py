@@ -19,8 +19,8 @@ from harness.raw_origin import (
     at,
     get,
     raw_origin,
+    read_until_closed,
     two_names,
-    until_hung_up,
 )
 
 TRUSTED_HERE = Path(__file__).parents[1] / "vectors" / "untrusted.pem"
@@ -138,10 +138,10 @@ async def test_a_connection_is_not_reused_after_101(fetcher: Fetcher) -> None:
             writer.write(b"HTTP/1.1 101 Switching Protocols\r\n\r\n")
             await reader.read(1)
             writer.write(answer(b"the first fetch's"))
-            await until_hung_up(reader, writer)
+            await read_until_closed(reader, writer)
             return
         writer.write(answer(b"the second fetch's"))
-        await until_hung_up(reader, writer)
+        await read_until_closed(reader, writer)
 
     async with raw_origin(switching) as server:
         with pytest.raises(ImageFailure):
@@ -154,7 +154,7 @@ async def test_a_response_on_an_idle_connection_is_dropped(fetcher: Fetcher) -> 
 
     async def answer_ahead(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(answer(b"forged"))
-        await until_hung_up(reader, writer)
+        await read_until_closed(reader, writer)
 
     origin = KeepAliveScript(answer_ahead)
     async with raw_origin(origin.script) as server:

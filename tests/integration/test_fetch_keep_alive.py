@@ -11,7 +11,7 @@ import pytest
 
 from consumer.fetching.fetcher import Fetcher, FetchPolicy
 from core.errors import BlockedAddress, ImageFailure
-from harness.origin import origin, replying
+from harness.origin import origin, reply_with
 from harness.raw_origin import (
     HANG_TIMEOUT_S,
     KeepAliveScript,
@@ -21,8 +21,8 @@ from harness.raw_origin import (
     at,
     get,
     raw_origin,
+    read_until_closed,
     two_names,
-    until_hung_up,
 )
 
 
@@ -57,7 +57,7 @@ async def test_each_host_has_its_own_connections(fetcher: Fetcher) -> None:
     async with origin() as one, origin() as other:
         peers = set()
         for server, host in ((one, "a.example"), (one, "b.example"), (other, "a.example")):
-            server.routes["/p"] = replying(body=b"image")
+            server.routes["/p"] = reply_with(body=b"image")
             assert await get(fetcher, server.url("/p", host=host)) == b"image"
             peers.add((server.port, host))
         assert len(fetcher._client._pool) == len(peers)
@@ -83,7 +83,7 @@ async def nonsense_on_request(reader: asyncio.StreamReader, writer: asyncio.Stre
     """Send bytes that are no response."""
     await reader.readuntil(b"\r\n\r\n")
     writer.write(b"SSH-2.0-OpenSSH_9.6\r\n\r\n")
-    await until_hung_up(reader, writer)
+    await read_until_closed(reader, writer)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ async def impatient(reuse_timeout: float) -> AsyncIterator[Fetcher]:
 
 async def test_a_silent_reused_connection_costs_no_attempt() -> None:
     """A device on the way forgot the idle connection: no byte comes back, and the request is repeated."""
-    origin = KeepAliveScript(until_hung_up)
+    origin = KeepAliveScript(read_until_closed)
     async with impatient(0.1) as fetcher, raw_origin(origin.script) as server:
         assert await get(fetcher, at(server.url, "/1")) == b"/1"
         origin.now.set()
@@ -135,7 +135,7 @@ async def test_a_slow_response_is_not_requested_again() -> None:
             writer.write(first_byte)
             await asyncio.sleep(1.2 * reuse_timeout)
             writer.write(rest)
-        await until_hung_up(reader, writer)
+        await read_until_closed(reader, writer)
 
     async with impatient(reuse_timeout) as fetcher, raw_origin(script) as server:
         assert await get(fetcher, server.url) == b"1"
@@ -176,7 +176,7 @@ async def test_an_incomplete_response_closes_its_connection(
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(response)
-        await until_hung_up(reader, writer)
+        await read_until_closed(reader, writer)
         hung_up.set()
 
     async with raw_origin(script) as server:
@@ -193,7 +193,7 @@ async def test_a_cancelled_fetch_closes_its_connection(fetcher: Fetcher) -> None
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         requested.set()
-        await until_hung_up(reader, writer)
+        await read_until_closed(reader, writer)
         hung_up.set()
 
     async with raw_origin(script) as server:

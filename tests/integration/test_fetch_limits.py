@@ -15,8 +15,8 @@ from consumer.fetching.fetcher import Fetcher, FetchPolicy, FetchResult
 from consumer.fetching.host_limiter import HostBusy
 from consumer.fetching.resolver import PooledResolver
 from core.errors import ImageServiceError, Timeout, TooLarge, TooSlow
-from harness.origin import Handler, Origin, origin, replying
-from harness.raw_origin import Script, TableResolver, raw_origin, saying
+from harness.origin import Handler, Origin, origin, reply_with
+from harness.raw_origin import Script, TableResolver, raw_origin, respond
 
 POLICY = FetchPolicy(allowed_networks=(ip_network("127.0.0.1/32"),), max_bytes=1_000)
 HEAD = b"HTTP/1.1 200 OK\r\n\r\n"
@@ -101,7 +101,7 @@ async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
 
 async def test_a_body_of_exactly_the_limit_is_accepted(origin: Origin) -> None:
     """The limit itself is allowed, with a declared size and without one."""
-    origin.routes["/declared"] = replying(body=b"x" * 1_000)
+    origin.routes["/declared"] = reply_with(body=b"x" * 1_000)
     origin.routes["/undeclared"] = undeclared(b"x" * 1_000)
     async with fetching(POLICY) as fetcher:
         assert len((await get(fetcher, origin.url("/declared"))).body) == 1_000
@@ -111,7 +111,7 @@ async def test_a_body_of_exactly_the_limit_is_accepted(origin: Origin) -> None:
 async def test_a_declared_size_over_the_limit_is_rejected_unread() -> None:
     """The origin declares a gigabyte and sends nothing. The failure does not wait for the body."""
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n"
-    async with raw_origin(saying(head)) as origin:
+    async with raw_origin(respond(head)) as origin:
         assert await failure(POLICY, origin.url) is TooLarge
 
 
@@ -170,7 +170,7 @@ async def test_a_body_counts_until_its_block_ends(origin: Origin) -> None:
 
 async def test_fetches_that_share_a_small_budget_all_succeed(origin: Origin) -> None:
     """Each needs most of the budget, so they run one after another. Waiting uses up none of their time."""
-    origin.routes["/p"] = replying(body=b"x" * 900)
+    origin.routes["/p"] = reply_with(body=b"x" * 900)
     policy = replace(POLICY, body_budget_bytes=1_000, per_host_wait=60)
     async with fetching(policy) as fetcher:
         fetched = await asyncio.gather(*(get(fetcher, origin.url("/p")) for _ in range(20)))
@@ -179,7 +179,7 @@ async def test_fetches_that_share_a_small_budget_all_succeed(origin: Origin) -> 
 
 async def test_waiting_for_the_budget_does_not_use_up_the_origins_time(origin: Origin) -> None:
     """A fetch that waits for memory longer than its total timeout still succeeds."""
-    origin.routes["/p"] = replying(body=b"x" * 900)
+    origin.routes["/p"] = reply_with(body=b"x" * 900)
     policy = replace(POLICY, body_budget_bytes=1_000, total_timeout=2)
     async with fetching(policy) as fetcher:
         async with fetcher.fetch(origin.url("/p")):
@@ -199,7 +199,7 @@ async def test_bodies_of_unknown_size_leave_space_for_a_small_one(origin: Origin
         await end.wait()
         return response
 
-    origin.routes["/drip"], origin.routes["/small"] = drip, replying(body=b"abc")
+    origin.routes["/drip"], origin.routes["/small"] = drip, reply_with(body=b"abc")
     policy = replace(POLICY, body_budget_bytes=2_000)
     async with fetching(policy) as fetcher, asyncio.timeout(60):
         drips = origin.url("/drip", host="a.example")
@@ -247,7 +247,7 @@ async def test_a_host_over_its_limit_is_busy_and_others_are_not(origin: Origin) 
         return web.Response(body=b"image")
 
     origin.routes["/held"] = hold
-    origin.routes["/p"] = replying(body=b"image")
+    origin.routes["/p"] = reply_with(body=b"image")
     policy = replace(POLICY, per_host_limit=1, per_host_wait=0.05)
     async with fetching(policy) as fetcher:
         held = asyncio.create_task(get(fetcher, origin.url("/held", host="a.example")))

@@ -10,7 +10,7 @@ import pytest
 
 from consumer.fetching.fetcher import Fetcher, FetchPolicy
 from core.errors import BadResponse, ConnectFailed, ImageFailure
-from harness.raw_origin import HANG_TIMEOUT_S, answer, get, raw_origin, saying, until_hung_up
+from harness.raw_origin import HANG_TIMEOUT_S, answer, get, raw_origin, read_until_closed, respond
 
 LIMIT = 1_000
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -31,7 +31,7 @@ class SlyOrigin:
         await self.now.wait()
         writer.write(self.then)
         with contextlib.suppress(ConnectionError):
-            await until_hung_up(reader, writer)
+            await read_until_closed(reader, writer)
         self.hung_up.set()
 
     async def reads_the_end(self) -> None:
@@ -61,7 +61,7 @@ async def until_it_waits(fetcher: Fetcher) -> None:
 @contextlib.asynccontextmanager
 async def waiting(fetcher: Fetcher, url: str) -> AsyncIterator[asyncio.Task[bytes]]:
     """Run a fetch that waits for memory until the block ends."""
-    async with raw_origin(saying(answer(b"x" * LIMIT))) as other, fetcher.fetch(other.url):
+    async with raw_origin(respond(answer(b"x" * LIMIT))) as other, fetcher.fetch(other.url):
         fetch = asyncio.create_task(get(fetcher, url))
         await until_it_waits(fetcher)
         yield fetch

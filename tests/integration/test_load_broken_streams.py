@@ -7,7 +7,7 @@ from typing import Any
 import grpc
 import pytest
 
-from harness.scripted_service import serving
+from harness.scripted_service import serve
 from imageservice.v1 import image_service_pb2 as pb
 from imageservice.v1 import image_service_pb2_grpc as pb_grpc
 from loadtest.million.event_router import ACKNOWLEDGE, TERMINAL, EventRouter
@@ -53,7 +53,7 @@ async def test_no_item_is_lost_with_an_aborted_stream() -> None:
     router.on_acknowledged = lambda number: router.ended(items.request_id(number), 2, "COMPLETED")
     # Only SubmitImages is called.
     servicer = BreakingServer(streams_broken=6)  # type: ignore[abstract]
-    async with serving(servicer) as address, grpc.aio.insecure_channel(address) as channel:
+    async with serve(servicer) as address, grpc.aio.insecure_channel(address) as channel:
         stub = pb_grpc.ImageServiceStub(channel)
         senders = [StreamSender(stub, scheduler, router) for _ in range(2)]
         async with asyncio.TaskGroup() as group:

@@ -14,7 +14,7 @@ from core.model.request import ImageRequest, State, new_request
 from core.runtime.clock import now_ms
 from core.search.document import document_of
 from harness.counting_tables import CountingTables
-from harness.lists import insert, listed, listed_images
+from harness.lists import insert, list_images, list_request_ids
 from harness.outcomes import complete, fail, image_record
 from harness.running_server import ServerFactory
 from imageservice.v1 import image_service_pb2 as pb
@@ -131,7 +131,7 @@ async def test_each_customer_gets_only_its_own_image(
     """GetStatus and both lists agree, before and after completion. GetImage still returns the earlier image."""
     request_id = second.request.request_id
     async with servers.running(cached_requests=0) as server:
-        assert await listed_images(server.stub, customer_id=customer) == []
+        assert await list_images(server.stub, customer_id=customer) == []
         written = await insert_image_once(second.tables, second.record())
         await second.complete(written.image_id)
         get_status = pb.GetStatusRequest(request_id=request_id)
@@ -139,10 +139,10 @@ async def test_each_customer_gets_only_its_own_image(
         assert (status.customer_id, status.image.image_id) == (customer, second.later_image_id)
         list_requests = pb.ListRequestsRequest(customer_id=customer)
         assert list((await server.stub.ListRequests(list_requests)).requests) == [status]
-        assert await listed_images(server.stub, customer_id=customer) == [status.image]
+        assert await list_images(server.stub, customer_id=customer) == [status.image]
         if earlier != customer:
-            assert await listed(server.stub, customer_id=earlier) == []
-            assert await listed_images(server.stub, customer_id=earlier) == []
+            assert await list_request_ids(server.stub, customer_id=earlier) == []
+            assert await list_images(server.stub, customer_id=earlier) == []
         old = await server.stub.GetImage(pb.GetImageRequest(image_id=second.old.image_id))
         assert old.image.customer_id == earlier
 
@@ -164,8 +164,8 @@ async def test_an_image_of_another_customer_is_not_shown(
     await second.complete(second.old.image_id)
     assert await tables.read_image_of(await second.row()) is None
     async with servers.running() as server:
-        assert await listed_images(server.stub, customer_id=customer) == []
-        assert await listed(server.stub, customer_id=customer) == []
+        assert await list_images(server.stub, customer_id=customer) == []
+        assert await list_request_ids(server.stub, customer_id=customer) == []
 
 
 async def test_a_list_of_images_reads_each_image_and_nothing_else(
@@ -177,6 +177,6 @@ async def test_a_list_of_images_reads_each_image_and_nothing_else(
         await complete(tables, request_id, customer=customer)
     counting = servers.tables(CountingTables)
     async with servers.running(tables=counting) as server:
-        images = await listed_images(server.stub, customer_id=customer)
+        images = await list_images(server.stub, customer_id=customer)
     assert sorted(image.request_id for image in images) == sorted(ids)
     assert counting.reads == 5

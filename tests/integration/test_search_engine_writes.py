@@ -11,7 +11,7 @@ from core.search.document import SearchDocument
 from core.search.engine import WriteResult, WriteStatus
 from core.search.query import Range, SearchQuery, Similar
 from harness.search_documents import ACME, document, terms
-from harness.search_engines import Engine, opened
+from harness.search_engines import Engine, open_engine
 
 HASH = "0123456789abcdef"
 
@@ -110,7 +110,7 @@ async def test_a_batch_is_written_in_its_order(engine: Engine) -> None:
 async def test_concurrent_writers_keep_the_highest_revision(engine: Engine) -> None:
     """Two indexers share the queue, and both may get events of a request that was retried."""
     images = [versions(*range(2, 22)) for _ in range(5)]
-    async with opened(engine.settings) as other:
+    async with open_engine(engine.settings) as other:
         ascending = [image[index] for index in range(20) for image in images]
         await asyncio.gather(
             *(engine.writer.write(ascending[start : start + 10]) for start in range(0, 100, 10)),

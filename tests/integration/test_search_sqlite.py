@@ -18,7 +18,7 @@ from core.search.sqlite.generations import current
 from core.search.sqlite.schema import APPLICATION_ID, SCHEMA_VERSION
 from core.search.sqlite.sql import SearchSql
 from harness.search_documents import ACME, document, terms
-from harness.search_engines import opened, settings_for
+from harness.search_engines import open_engine, settings_for
 
 QUERY = SearchQuery(ACME)
 
@@ -37,7 +37,7 @@ async def test_a_reader_may_start_before_every_writer(url: str) -> None:
     """A server may start before the indexer. It finds nothing at first, and later the written documents."""
     reader = open_reader(settings_for(url, "index"))
     assert (await reader.search(QUERY, limit=10)).total == 0
-    async with opened(settings_for(url, "index")) as engine:
+    async with open_engine(settings_for(url, "index")) as engine:
         await engine.put(document())
         assert (await reader.search(QUERY, limit=10)).total == 1
     await reader.close()
@@ -55,7 +55,7 @@ async def test_a_query_does_not_cost_more_for_documents_of_other_customers(
     url: str, path: Path, used: dict[str, Any], unused: dict[str, Any]
 ) -> None:
     """Otherwise its duration would reveal other customers' images, and they could slow it down."""
-    async with opened(settings_for(url, "index")) as engine:
+    async with open_engine(settings_for(url, "index")) as engine:
         await engine.put(*(document(labels={"project": "falcon"}) for _ in range(300)))
     owner, other, other_unused = [
         await asyncio.to_thread(vm_steps, path, SearchQuery(customer, **conditions))
@@ -85,7 +85,7 @@ async def test_concurrent_writers_create_one_index(url: str) -> None:
     settings = settings_for(url, "index")
     writers = [open_writer(settings) for _ in range(8)]
     await asyncio.gather(*(writer.write([document()]) for writer in writers))
-    async with opened(settings) as engine, asyncio.TaskGroup() as group:
+    async with open_engine(settings) as engine, asyncio.TaskGroup() as group:
         assert len(await engine.ids()) == 8
         for writer in writers:
             group.create_task(writer.close())
@@ -94,8 +94,8 @@ async def test_concurrent_writers_create_one_index(url: str) -> None:
 async def test_a_second_concurrent_rebuild_fails(url: str) -> None:
     """Two rebuilds would conflict. The first one continues."""
     async with (
-        opened(settings_for(url, "one")) as engine,
-        opened(settings_for(url, "two")) as other,
+        open_engine(settings_for(url, "one")) as engine,
+        open_engine(settings_for(url, "two")) as other,
     ):
         image = document()
         async with engine.writer.rebuild() as rebuild:
@@ -117,7 +117,7 @@ async def test_a_document_that_cannot_be_stored_is_rejected(url: str) -> None:
         document(bytes=2**63),
         document(camera="\udc00"),
     ]
-    async with opened(settings_for(url, "index")) as engine:
+    async with open_engine(settings_for(url, "index")) as engine:
         written = await engine.writer.write([bad[0], good, *bad[1:]])
         rejected = WriteStatus.REJECTED
         assert [each.status for each in written] == [
@@ -133,11 +133,11 @@ async def test_a_document_that_cannot_be_stored_is_rejected(url: str) -> None:
 
 async def test_a_deleted_file_is_an_empty_index(url: str, path: Path) -> None:
     """A process that has the deleted file open uses the new one, also if another process created it."""
-    async with opened(settings_for(url, "index")) as engine:
+    async with open_engine(settings_for(url, "index")) as engine:
         await engine.put(document())
         for file in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
             await asyncio.to_thread(file.unlink)
-        async with opened(settings_for(url, "index")) as other:
+        async with open_engine(settings_for(url, "index")) as other:
             new = document()
             await other.put(new)
         assert await engine.ids() == [new.image_id]
@@ -214,7 +214,7 @@ async def test_a_file_locked_by_another_process_is_unavailable_for_writes(
 ) -> None:
     """Searches are not affected. A write fails after its timeout, and succeeds later."""
     settings = SearchSettings.model_validate({"search_url": url, "search_timeout_s": 0.02})
-    async with opened(settings_for(url, "index")) as engine:
+    async with open_engine(settings_for(url, "index")) as engine:
         await engine.put(document())
         impatient, image = open_writer(settings), document()
         holder = await asyncio.to_thread(

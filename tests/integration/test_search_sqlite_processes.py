@@ -14,7 +14,7 @@ import pytest
 from core.search.query import SearchQuery
 from harness.aws import ROOT
 from harness.search_documents import document
-from harness.search_engines import Engine, opened, settings_for
+from harness.search_engines import Engine, open_engine, settings_for
 from harness.sqlite_writer import BATCH
 
 
@@ -68,13 +68,16 @@ async def test_concurrent_processes_create_one_index(url: str) -> None:
     """No process fails because another process creates the file at the same time."""
     async with writing("write", url, processes=4):
         pass
-    async with opened(settings_for(url, "index")) as engine:
+    async with open_engine(settings_for(url, "index")) as engine:
         assert (await engine.search(SearchQuery("customer-0"))).total == 4 * BATCH
 
 
 async def test_searches_continue_while_other_processes_write(url: str) -> None:
     """Each search sees only complete batches."""
-    async with opened(settings_for(url, "index")) as engine, writing("write", url, processes=2):
+    async with (
+        open_engine(settings_for(url, "index")) as engine,
+        writing("write", url, processes=2),
+    ):
         seen = await complete_batches(engine)
         assert seen > 0
         while await complete_batches(engine) < seen + 5:
@@ -86,9 +89,9 @@ async def test_killed_writers_leave_complete_batches(url: str) -> None:
     for _ in range(2):
         async with writing("write", url, processes=2):
             pass
-        async with opened(settings_for(url, "index")) as engine:
+        async with open_engine(settings_for(url, "index")) as engine:
             await engine.put(document())
-    async with opened(settings_for(url, "index")) as engine:
+    async with open_engine(settings_for(url, "index")) as engine:
         assert len(await engine.ids()) == 2
         assert await complete_batches(engine) > 0
         assert (await engine.search(SearchQuery("customer-0"))).total == 4 * BATCH
@@ -96,7 +99,7 @@ async def test_killed_writers_leave_complete_batches(url: str) -> None:
 
 async def test_an_abandoned_rebuild_leaves_no_tables(url: str, path: Path) -> None:
     """Otherwise every write would go to two indexes until the next rebuild."""
-    async with opened(settings_for(url, "index")) as engine:
+    async with open_engine(settings_for(url, "index")) as engine:
         before = await asyncio.to_thread(tables, path)
         async with engine.writer.rebuild() as rebuild:
             await rebuild.write([document()])
@@ -108,7 +111,7 @@ async def test_the_next_rebuild_deletes_the_tables_of_a_killed_rebuild(
     url: str, path: Path
 ) -> None:
     """Until then, the old index is read and written."""
-    async with opened(settings_for(url, "index")) as engine:
+    async with open_engine(settings_for(url, "index")) as engine:
         kept = document()
         await engine.put(kept)
         before = len(await asyncio.to_thread(tables, path))

@@ -16,7 +16,7 @@ from harness.aws import RecordingAws
 from harness.aws_proxy import AwsProxy, aws_proxy, cut, pass_on
 from harness.blocking_sender import blocking_sender
 from harness.grpc_client import submit_request
-from harness.item_stream import ItemStream, item, names, numbered
+from harness.item_stream import ItemStream, item, names, numbered_items
 from harness.messages import take
 from harness.running_server import ServerFactory
 from imageservice.v1 import image_service_pb2 as pb
@@ -42,7 +42,7 @@ async def test_every_item_is_accepted_with_its_own_id(
     own_servers: ServerFactory, sqs: SQSClient
 ) -> None:
     """Hundreds of items share response messages; each is durable, and the stream ends OK."""
-    items = numbered(300)
+    items = numbered_items(300)
     async with own_servers.running() as server:
         stream = ItemStream(server.stub)
         stream.send_all(items)
@@ -102,7 +102,7 @@ BAD = {
 
 async def test_an_invalid_item_fails_alone(servers: ServerFactory) -> None:
     """Its error is that of SubmitImage, with fields as paths within the item; the others are accepted."""
-    good = numbered(50)
+    good = numbered_items(50)
     bad = [item(name, image) for name, (image, _) in BAD.items()]
     async with servers.running() as server:
         stream = ItemStream(server.stub)
@@ -158,7 +158,7 @@ async def test_an_outage_is_reported_per_item(
 ) -> None:
     """While AWS is down items get UNAVAILABLE with a retry delay; afterwards the same stream accepts them."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
-    items = numbered(30)
+    items = numbered_items(30)
     async with open_aws() as aws, replace(servers, aws=aws).running() as server:
         stream = ItemStream(server.stub)
         proxy.hook = cut

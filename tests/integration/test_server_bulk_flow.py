@@ -10,8 +10,8 @@ from types_aiobotocore_sqs import SQSClient
 
 from cli.local.stack import StackOutputs
 from harness.blocking_sender import BlockingSender, blocking_sender
-from harness.grpc_client import refusal, refused, submit_request
-from harness.item_stream import ItemStream, item, names, numbered
+from harness.grpc_client import expect_refusal, refusal, submit_request
+from harness.item_stream import ItemStream, item, names, numbered_items
 from harness.messages import take
 from harness.running_server import RunningServer, ServerFactory
 from imageservice.v1 import image_service_pb2 as pb
@@ -57,10 +57,10 @@ async def test_a_stream_reads_no_more_than_its_limit(servers: ServerFactory) -> 
     sender = blocking_sender(servers)
     async with servers.running(sender=sender, max_stream_submits=20) as server:
         stream = ItemStream(server.stub)
-        stream.send_all(numbered(200))
+        stream.send_all(numbered_items(200))
         await sender.reached(20)
         # The server would have read item 21 within the time of a whole call.
-        await refused(server.stub.GetStatus(UNKNOWN_REQUEST))
+        await expect_refusal(server.stub.GetStatus(UNKNOWN_REQUEST))
         assert sender.waiting == 20
         sender.released.set()
         results = await stream.results()
@@ -86,7 +86,7 @@ async def test_a_client_that_does_not_read_gets_back_pressure(
         grpc.aio.insecure_channel(f"127.0.0.1:{server.port}", options=window_only) as channel,
     ):
         stream = ItemStream.on(channel)
-        stream.send_all(numbered(count))
+        stream.send_all(numbered_items(count))
         # Without back-pressure, everything would be read before the first result is read.
         while sender.sent < count and (sender.sent < bound // 4 or not paused_streams()):  # noqa: ASYNC110  the server has no Event
             await asyncio.sleep(0)
@@ -103,7 +103,7 @@ async def test_streams_leave_half_of_the_capacity_to_unary_calls(servers: Server
     async with servers.running(sender=sender, max_pending_submits=20) as server:
         streams = [ItemStream(server.stub) for _ in range(3)]
         for each in streams:
-            each.send_all(numbered(40))
+            each.send_all(numbered_items(40))
         await sender.reached(10)
         unary = asyncio.ensure_future(server.stub.SubmitImage(submit_request(new_id())))
         await sender.reached(11)
@@ -119,7 +119,7 @@ async def test_a_cancelled_stream_leaves_no_row_without_a_message(
 ) -> None:
     """Items that were read are accepted although the client has disconnected, and a drain waits for them."""
     sender = blocking_sender(own_servers)
-    items = numbered(30)
+    items = numbered_items(30)
     async with own_servers.running(sender=sender) as server:
         stream = ItemStream(server.stub)
         for each in items:
@@ -128,7 +128,7 @@ async def test_a_cancelled_stream_leaves_no_row_without_a_message(
         stream.cancel()
         await server.lifecycle._middleware.in_flight.wait_idle()
         draining = asyncio.create_task(server.lifecycle.drain())
-        late = await refused(server.stub.SubmitImage(submit_request()))
+        late = await expect_refusal(server.stub.SubmitImage(submit_request()))
         assert late.reason == "SERVER_DRAINING"
         sender.released.set()
         await draining
@@ -142,7 +142,7 @@ async def test_items_of_a_cancelled_stream_are_counted(servers: ServerFactory) -
     before = items_counted()
     async with servers.running(sender=sender) as server:
         stream = ItemStream(server.stub)
-        for each in numbered(30):
+        for each in numbered_items(30):
             await stream.send(each)
         await sender.reached(30)
         stream.cancel()
@@ -161,7 +161,7 @@ async def test_a_client_that_does_not_read_does_not_delay_a_drain(
         address = f"127.0.0.1:{server.port}"
         async with grpc.aio.insecure_channel(address, options=window_only) as channel:
             stream = ItemStream.on(channel)
-            sending = stream.send_all(numbered(4_000))
+            sending = stream.send_all(numbered_items(4_000))
             await stalled(server, sender)
             await server.lifecycle.drain()
             assert sender.drained
@@ -188,11 +188,11 @@ async def test_a_drain_answers_the_items_that_were_read(servers: ServerFactory) 
     sender = blocking_sender(servers)
     async with servers.running(sender=sender) as server:
         stream = ItemStream(server.stub)
-        for each in numbered(30):
+        for each in numbered_items(30):
             await stream.send(each)
         await sender.reached(30)
         draining = asyncio.create_task(server.lifecycle.drain())
-        late = await refused(server.stub.SubmitImage(submit_request()))
+        late = await expect_refusal(server.stub.SubmitImage(submit_request()))
         assert late.reason == "SERVER_DRAINING"
         await stream.send(item("late", submit_request()))
         sender.released.set()
@@ -213,7 +213,7 @@ async def test_a_stream_is_rejected_during_a_drain(servers: ServerFactory) -> No
         submit = asyncio.ensure_future(server.stub.SubmitImage(submit_request()))
         await sender.reached(1)
         draining = asyncio.create_task(server.lifecycle.drain())
-        await refused(server.stub.SubmitImage(submit_request()))
+        await expect_refusal(server.stub.SubmitImage(submit_request()))
         stream = ItemStream(server.stub)
         with pytest.raises(grpc.aio.AioRpcError) as ended:
             await stream.read()

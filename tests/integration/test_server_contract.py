@@ -17,7 +17,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
 
 from core.dynamodb.tables import Tables
 from core.model.image import image_id_of
-from harness.grpc_client import refused, submit_request
+from harness.grpc_client import expect_refusal, submit_request
 from harness.index_fixture import search_url
 from harness.outcomes import METADATA, complete, fail
 from harness.running_server import ServerFactory
@@ -149,7 +149,7 @@ async def test_an_invalid_field_is_named(
 ) -> None:
     """INVALID_ARGUMENT contains the invalid field in BadRequest."""
     async with servers.running() as server:
-        refusal = await refused(server.stub.SubmitImage(request_))
+        refusal = await expect_refusal(server.stub.SubmitImage(request_))
     assert (refusal.code, refusal.reason, refusal.fields) == (
         grpc.StatusCode.INVALID_ARGUMENT,
         "INVALID_REQUEST",
@@ -161,12 +161,12 @@ async def test_a_status_of_an_unknown_or_invalid_id(servers: ServerFactory) -> N
     """An unknown id is NOT_FOUND, an invalid one INVALID_ARGUMENT."""
     async with servers.running() as server:
         unknown = pb.GetStatusRequest(request_id=str(uuid.uuid4()))
-        refusal = await refused(server.stub.GetStatus(unknown))
+        refusal = await expect_refusal(server.stub.GetStatus(unknown))
         assert (refusal.code, refusal.reason) == (
             grpc.StatusCode.NOT_FOUND,
             "REQUEST_NOT_FOUND",
         )
-        refusal = await refused(server.stub.GetStatus(pb.GetStatusRequest()))
+        refusal = await expect_refusal(server.stub.GetStatus(pb.GetStatusRequest()))
         assert (refusal.reason, refusal.fields) == ("INVALID_REQUEST", ("request_id",))
 
 

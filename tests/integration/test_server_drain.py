@@ -14,7 +14,7 @@ from aiohttp import web
 from cli.local.embedded_aws import without_aws
 from harness.aws import RecordingAws
 from harness.aws_proxy import AwsProxy, Forward, ProxiedCall, aws_proxy
-from harness.grpc_client import refused, submit_request
+from harness.grpc_client import expect_refusal, submit_request
 from harness.system import System, system
 from imageservice.v1 import image_service_pb2 as pb
 
@@ -59,9 +59,9 @@ async def test_a_submit_in_progress_at_sigterm_is_answered(
         watch = stub.WatchRequest(pb.WatchRequestRequest(request_ids=[request.request_id]))
         await watch.read()
         process.send_signal(signal.SIGTERM)
-        error = await refused(watch.read())
+        error = await expect_refusal(watch.read())
         assert (error.code, error.reason) == (grpc.StatusCode.UNAVAILABLE, "SERVER_DRAINING")
-        late = await refused(stub.SubmitImage(submit_request(str(uuid.uuid4()))))
+        late = await expect_refusal(stub.SubmitImage(submit_request(str(uuid.uuid4()))))
         assert (late.code, late.reason) == (grpc.StatusCode.UNAVAILABLE, "SERVER_DRAINING")
         assert late.retry_after is not None
         gate.opened.set()
@@ -79,7 +79,7 @@ async def test_a_drain_has_a_grace_period(server_system: System, proxy: AwsProxy
         submit = asyncio.ensure_future(stub.SubmitImage(submit_request()))
         await gate.reached.wait()
         process.send_signal(signal.SIGTERM)
-        error = await refused(submit)
+        error = await expect_refusal(submit)
         assert error.code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
         assert await process.wait() == 0
         gate.opened.set()
@@ -97,10 +97,10 @@ async def test_the_second_signal_kills_the_process(server_system: System, proxy:
         watch = stub.WatchRequest(pb.WatchRequestRequest(request_ids=[request.request_id]))
         await watch.read()
         process.send_signal(signal.SIGTERM)
-        await refused(watch.read())
+        await expect_refusal(watch.read())
         process.send_signal(signal.SIGINT)
         assert await process.wait() == -signal.SIGINT
-        await refused(submit)
+        await expect_refusal(submit)
     gate.opened.set()
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from core.dynamodb.statements import Statements
 from core.dynamodb.tables import Tables
-from harness.grpc_client import refused
-from harness.lists import at, insert, listed
+from harness.grpc_client import expect_refusal
+from harness.lists import at, insert, list_request_ids
 from harness.running_server import ServerFactory
 from imageservice.v1 import image_service_pb2 as pb
 from server.listing.merge import FromTime
@@ -28,11 +28,13 @@ async def test_a_token_is_invalid_for_another_customer(
         message = pb.ListRequestsRequest(customer_id=other, page_size=5)
         page = await server.stub.ListRequests(message)
         stolen = pb.ListRequestsRequest(customer_id=customer, page_token=page.next_page_token)
-        refusal = await refused(server.stub.ListRequests(stolen))
+        refusal = await expect_refusal(server.stub.ListRequests(stolen))
         assert (refusal.reason, refusal.fields) == ("INVALID_REQUEST", ("page_token",))
         for positions in ([FromTime(FIRST + 9)] * 8, [FromTime(FIRST + 9)] * 200):
             forged = encode(ListQuery(Kind.REQUESTS, customer), positions)
-            listed_ids = await listed(server.stub, customer_id=customer, page_token=forged)
+            listed_ids = await list_request_ids(
+                server.stub, customer_id=customer, page_token=forged
+            )
             assert listed_ids == ours[:10][::-1]
             assert not set(listed_ids) & set(theirs)
 
@@ -46,7 +48,7 @@ async def test_a_token_belongs_to_its_fields(
         query: dict[str, Any] = {"customer_id": customer}
         page = await server.stub.ListRequests(pb.ListRequestsRequest(**query, page_size=2))
         query["page_token"] = page.next_page_token
-        assert await listed(server.stub, **query, page_size=3) == ids[7::-1]
+        assert await list_request_ids(server.stub, **query, page_size=3) == ids[7::-1]
         changes: list[dict[str, Any]] = [
             {"state": pb.STATE_PENDING},
             {"created_after": at(FIRST)},
@@ -54,7 +56,7 @@ async def test_a_token_belongs_to_its_fields(
         ]
         for change in changes:
             changed = pb.ListRequestsRequest(**query, **change)
-            refusal = await refused(server.stub.ListRequests(changed))
+            refusal = await expect_refusal(server.stub.ListRequests(changed))
             assert refusal.fields == ("page_token",)
 
 
@@ -75,5 +77,7 @@ async def test_servers_with_different_numbers_of_shards(
     listed_ids = [request.request_id for request in page.requests]
     token = page.next_page_token
     async with servers.running(customer_shards=after) as server:
-        listed_ids += await listed(server.stub, customer_id=customer, page_size=5, page_token=token)
+        listed_ids += await list_request_ids(
+            server.stub, customer_id=customer, page_size=5, page_token=token
+        )
     assert sorted(listed_ids) == sorted(ids)

@@ -15,8 +15,8 @@ from core.errors import DependencyUnavailable
 from core.model.image import image_id_of
 from core.model.request import new_request
 from harness.aws import RecordingAws
-from harness.grpc_client import refused
-from harness.lists import at, insert, listed, listed_images, request_pages
+from harness.grpc_client import expect_refusal
+from harness.lists import at, insert, list_images, list_request_ids, request_pages
 from harness.outcomes import complete, fail, image_record
 from harness.running_server import ServerFactory
 from imageservice.v1 import image_service_pb2 as pb
@@ -71,13 +71,13 @@ async def test_an_invalid_field_is_named(servers: ServerFactory) -> None:
     invalid = (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
     async with servers.running() as server:
         requests = pb.ListRequestsRequest(customer_id="a b", page_size=-1)
-        refusal = await refused(server.stub.ListRequests(requests))
+        refusal = await expect_refusal(server.stub.ListRequests(requests))
         assert (refusal.code, refusal.reason) == invalid
         assert refusal.fields == ("customer_id", "page_size")
         images = pb.ListImagesRequest(customer_id="acme", page_token="x")
-        refusal = await refused(server.stub.ListImages(images))
+        refusal = await expect_refusal(server.stub.ListImages(images))
         assert (refusal.code, refusal.reason, refusal.fields) == (*invalid, ("page_token",))
-        refusal = await refused(server.stub.GetImage(pb.GetImageRequest(image_id="x")))
+        refusal = await expect_refusal(server.stub.GetImage(pb.GetImageRequest(image_id="x")))
         assert (refusal.code, refusal.reason, refusal.fields) == (*invalid, ("image_id",))
 
 
@@ -101,7 +101,7 @@ async def test_requests_of_one_millisecond_are_listed_once(
     """With equal times no request is repeated or missing."""
     ids = await insert(tables, customer, [FIRST] * 30)
     async with servers.running() as server:
-        listed_ids = await listed(server.stub, customer_id=customer, page_size=4)
+        listed_ids = await list_request_ids(server.stub, customer_id=customer, page_size=4)
     assert sorted(listed_ids) == sorted(ids)
 
 
@@ -109,7 +109,7 @@ async def test_a_time_range(servers: ServerFactory, tables: Tables, customer: st
     """From `created_after`, included, to `created_before`, excluded, over all pages."""
     ids = await insert(tables, customer, range(FIRST, FIRST + 20))
     async with servers.running() as server:
-        listed_ids = await listed(
+        listed_ids = await list_request_ids(
             server.stub,
             customer_id=customer,
             created_after=at(FIRST + 5),
@@ -139,7 +139,7 @@ async def test_states_and_images(servers: ServerFactory, tables: Tables, custome
             for request in requests:
                 message = pb.GetStatusRequest(request_id=request.request_id)
                 assert (await server.stub.GetStatus(message)).request == request
-        images = await listed_images(server.stub, customer_id=customer, page_size=2)
+        images = await list_images(server.stub, customer_id=customer, page_size=2)
         assert [image.request_id for image in images] == ids[:4][::-1]
         for image in images:
             got = await server.stub.GetImage(pb.GetImageRequest(image_id=image.image_id))
@@ -151,7 +151,7 @@ async def test_an_unknown_image_is_not_found(servers: ServerFactory, tables: Tab
     request_id = str(uuid.uuid4())
     message = pb.GetImageRequest(image_id=image_id_of(request_id).upper())
     async with servers.running() as server:
-        refusal = await refused(server.stub.GetImage(message))
+        refusal = await expect_refusal(server.stub.GetImage(message))
         assert (refusal.code, refusal.reason) == (grpc.StatusCode.NOT_FOUND, "IMAGE_NOT_FOUND")
         await tables.write(tables.statements.insert_image(image_record(request_id)))
         assert (await server.stub.GetImage(message)).image.request_id == request_id
@@ -170,7 +170,7 @@ async def test_the_newest_failure_comes_first(
         failed_at = [request.update_time.ToNanoseconds() for request in requests]
         assert failed_at == sorted(failed_at, reverse=True)
         assert sorted(request.request_id for request in requests) == sorted(order)
-        listed_ids = await listed(server.stub, **query, created_after=at(FIRST + 4))
+        listed_ids = await list_request_ids(server.stub, **query, created_after=at(FIRST + 4))
         assert sorted(listed_ids) == sorted([ids[5], ids[7]])
 
 
@@ -188,9 +188,9 @@ async def test_a_reopened_request_leaves_the_list_of_failures(
             for request in page.requests:
                 await tables.reopen(request.request_id, 2, now=FIRST + 1_000)
         assert sorted(listed_ids) == sorted(ids)
-        assert await listed(server.stub, **query) == []
+        assert await list_request_ids(server.stub, **query) == []
         await fail(tables, ids[0], 3, customer=customer)
-        assert await listed(server.stub, **query) == [ids[0]]
+        assert await list_request_ids(server.stub, **query) == [ids[0]]
 
 
 async def test_a_malformed_row_is_left_out(
@@ -209,7 +209,7 @@ async def test_a_malformed_row_is_left_out(
     async with get_session().create_client("dynamodb", **embedded_aws.sdk()) as dynamodb:
         await dynamodb.put_item(TableName=tables.statements.requests_table, Item=item)
     async with servers.running() as server:
-        assert await listed(server.stub, customer_id=customer) == ids[::-1]
+        assert await list_request_ids(server.stub, customer_id=customer) == ids[::-1]
 
 
 async def test_concurrent_lists_are_bounded(servers: ServerFactory, customer: str) -> None:
@@ -220,7 +220,9 @@ async def test_concurrent_lists_are_bounded(servers: ServerFactory, customer: st
     async with servers.running(tables=blocking, max_listings=1) as server:
         first = asyncio.ensure_future(server.stub.ListRequests(message))
         await blocking.started.wait()
-        refusal = await refused(server.stub.ListImages(pb.ListImagesRequest(customer_id=customer)))
+        refusal = await expect_refusal(
+            server.stub.ListImages(pb.ListImagesRequest(customer_id=customer))
+        )
         assert (refusal.code, refusal.reason) == (
             grpc.StatusCode.RESOURCE_EXHAUSTED,
             "OVERLOADED",
@@ -233,7 +235,7 @@ async def test_concurrent_lists_are_bounded(servers: ServerFactory, customer: st
 async def test_an_index_that_is_down_is_unavailable(servers: ServerFactory, customer: str) -> None:
     """The caller gets a retry delay."""
     async with servers.running(tables=servers.tables(UnavailableTables)) as server:
-        refusal = await refused(
+        refusal = await expect_refusal(
             server.stub.ListRequests(pb.ListRequestsRequest(customer_id=customer))
         )
     assert (refusal.code, refusal.reason) == (

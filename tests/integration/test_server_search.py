@@ -6,8 +6,8 @@ import grpc
 import pytest
 
 from core.dynamodb.tables import Tables
-from harness.grpc_client import refused
-from harness.index_fixture import Index, found, search_pages
+from harness.grpc_client import expect_refusal
+from harness.index_fixture import Index, search_image_ids, search_pages
 from harness.lists import at
 from harness.running_server import ServerFactory
 from harness.search_engines import Engine
@@ -80,9 +80,9 @@ async def test_each_condition_finds_the_matching_image(
         answer = await server.stub.SearchImages(message)
         got = await server.stub.GetImage(pb.GetImageRequest(image_id=target.image_id))
         assert answer == pb.SearchImagesResponse(images=[got.image], total=1)
-        of_other = await found(server.stub, customer_id=f"{customer}-other", **fields)
+        of_other = await search_image_ids(server.stub, customer_id=f"{customer}-other", **fields)
         assert of_other == [theirs.image_id]
-        assert not await found(server.stub, customer_id=f"{customer}-third", **fields)
+        assert not await search_image_ids(server.stub, customer_id=f"{customer}-third", **fields)
 
 
 async def test_all_conditions_must_match(
@@ -94,8 +94,8 @@ async def test_all_conditions_must_match(
     for fields in MATCHES:
         every |= fields
     async with servers.running(**own_index.settings) as server:
-        assert await found(server.stub, **every) == [target.image_id]
-        assert not await found(server.stub, **{**every, "formats": ["JPEG"]})
+        assert await search_image_ids(server.stub, **every) == [target.image_id]
+        assert not await search_image_ids(server.stub, **{**every, "formats": ["JPEG"]})
 
 
 @pytest.mark.parametrize("size", [1, 7, 25, 100])
@@ -125,9 +125,9 @@ async def test_similar_images_come_nearest_first(
     expected = [records[number].image_id for number in (2, 3, 1, 4)]
     query: dict[str, Any] = {"customer_id": customer, "similar_to": HASH, "page_size": 1}
     async with servers.running(**own_index.settings) as server:
-        assert await found(server.stub, **query) == expected
-        assert await found(server.stub, **query, max_distance=1) == expected[:3]
-        assert await found(server.stub, **query, max_distance=0) == expected[:1]
+        assert await search_image_ids(server.stub, **query) == expected
+        assert await search_image_ids(server.stub, **query, max_distance=1) == expected[:3]
+        assert await search_image_ids(server.stub, **query, max_distance=0) == expected[:1]
 
 
 async def test_images_added_between_pages_repeat_none(
@@ -176,7 +176,7 @@ async def test_a_token_is_invalid_for_another_customer(
     async with servers.running(**own_index.settings) as server:
         page = await server.stub.SearchImages(pb.SearchImagesRequest(**query, page_size=2))
         query["page_token"] = page.next_page_token
-        assert len(await found(server.stub, **query, page_size=1, facets=True)) == 3
+        assert len(await search_image_ids(server.stub, **query, page_size=1, facets=True)) == 3
         changes: list[dict[str, Any]] = [
             {"customer_id": f"{customer}-other"},
             {"formats": ["JPEG", "PNG"]},
@@ -185,7 +185,7 @@ async def test_a_token_is_invalid_for_another_customer(
         ]
         for change in changes:
             changed = pb.SearchImagesRequest(**{**query, **change})
-            refusal = await refused(server.stub.SearchImages(changed))
+            refusal = await expect_refusal(server.stub.SearchImages(changed))
             assert (refusal.reason, refusal.fields) == ("INVALID_REQUEST", ("page_token",))
 
 
@@ -193,7 +193,7 @@ async def test_an_invalid_field_is_named(servers: ServerFactory, own_index: Inde
     """INVALID_ARGUMENT contains the invalid fields."""
     message = pb.SearchImagesRequest(text="*", formats=["SVG"], width=pb.IntRange(min=2, max=1))
     async with servers.running(**own_index.settings) as server:
-        refusal = await refused(server.stub.SearchImages(message))
+        refusal = await expect_refusal(server.stub.SearchImages(message))
     assert (refusal.code, refusal.reason) == (
         grpc.StatusCode.INVALID_ARGUMENT,
         "INVALID_REQUEST",

@@ -19,9 +19,9 @@ from core.errors import DependencyUnavailable
 from core.model.image import ImageRecord
 from core.search.document import document_of
 from harness.aws import RecordingAws
-from harness.grpc_client import connected, refused, submit_request
-from harness.index_fixture import Index, found, index, search_pages, search_url
-from harness.lists import listed, listed_images
+from harness.grpc_client import connect, expect_refusal, submit_request
+from harness.index_fixture import Index, index, search_image_ids, search_pages, search_url
+from harness.lists import list_images, list_request_ids
 from harness.outcomes import image_record
 from harness.reserved_port import closed_port
 from harness.running_server import ServerFactory
@@ -130,10 +130,10 @@ async def test_search_is_unimplemented_without_an_engine(
 ) -> None:
     """UNIMPLEMENTED, which clients do not retry; all other calls work."""
     async with servers.running(**settings) as server:
-        refusal = await refused(
+        refusal = await expect_refusal(
             server.stub.SearchImages(pb.SearchImagesRequest(customer_id=customer))
         )
-        assert await listed(server.stub, customer_id=customer) == []
+        assert await list_request_ids(server.stub, customer_id=customer) == []
     assert (refusal.code, refusal.reason) == (
         grpc.StatusCode.UNIMPLEMENTED,
         "SEARCH_NOT_CONFIGURED",
@@ -149,7 +149,7 @@ async def test_an_engine_that_is_down_affects_only_searches(
     message = pb.SearchImagesRequest(customer_id=customer)
     async with servers.running(search_url=away[kind], search_timeout_s=0.2) as server:
         for _ in range(20):
-            refusal = await refused(server.stub.SearchImages(message))
+            refusal = await expect_refusal(server.stub.SearchImages(message))
             assert (refusal.code, refusal.reason) == (
                 grpc.StatusCode.UNAVAILABLE,
                 "SEARCH_UNAVAILABLE",
@@ -159,7 +159,7 @@ async def test_an_engine_that_is_down_affects_only_searches(
         await server.stub.SubmitImage(submit_request(request_id))
         status = await server.stub.GetStatus(pb.GetStatusRequest(request_id=request_id))
         assert status.request.state == pb.STATE_PENDING
-        assert await listed_images(server.stub, customer_id=customer) == []
+        assert await list_images(server.stub, customer_id=customer) == []
         async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
             health = await health_pb2_grpc.HealthStub(channel).Check(
                 health_pb2.HealthCheckRequest(service=SERVICE)
@@ -176,11 +176,13 @@ async def test_an_engine_that_recovers_is_used(
     with capture_logs() as logs:
         async with servers.running(search_url=search_url(folder), search_timeout_s=30) as server:
             for _ in range(3):
-                await refused(server.stub.SearchImages(message))
+                await expect_refusal(server.stub.SearchImages(message))
             await asyncio.to_thread(folder.mkdir)
             async with index(search_url(folder), tables) as own:
                 record = await own.add(customer, created_at=FIRST)
-                assert await found(server.stub, customer_id=customer) == [record.image_id]
+                assert await search_image_ids(server.stub, customer_id=customer) == [
+                    record.image_id
+                ]
     events = [line["event"] for line in logs if "search engine" in line["event"]]
     assert events == ["search engine unavailable", "search engine recovered"]
 
@@ -193,7 +195,7 @@ async def test_an_outage_of_the_tables_is_not_blamed_on_the_engine(
     async with servers.running(
         tables=servers.tables(UnavailableTables), **own_index.settings
     ) as server:
-        refusal = await refused(
+        refusal = await expect_refusal(
             server.stub.SearchImages(pb.SearchImagesRequest(customer_id=customer))
         )
     assert (refusal.code, refusal.reason) == (
@@ -213,13 +215,13 @@ async def test_concurrent_searches_are_bounded(
     async with servers.running(tables=blocking, **own_index.settings, max_searches=1) as server:
         first = asyncio.ensure_future(server.stub.SearchImages(message))
         await blocking.started.wait()
-        refusal = await refused(server.stub.SearchImages(message))
+        refusal = await expect_refusal(server.stub.SearchImages(message))
         assert (refusal.code, refusal.reason) == (
             grpc.StatusCode.RESOURCE_EXHAUSTED,
             "OVERLOADED",
         )
         assert refusal.retry_after is not None
-        assert await listed(server.stub, customer_id=customer) == []
+        assert await list_request_ids(server.stub, customer_id=customer) == []
         blocking.released.set()
         assert await first == await server.stub.SearchImages(message)
 
@@ -235,7 +237,7 @@ async def test_a_drain_waits_for_searches(
     server = await running.enter_async_context(
         servers.running(tables=blocking, **own_index.settings)
     )
-    async with connected(server.port) as stub:
+    async with connect(server.port) as stub:
         message = pb.SearchImagesRequest(customer_id=customer)
         search = asyncio.ensure_future(stub.SearchImages(message))
         await blocking.started.wait()
@@ -258,12 +260,12 @@ async def test_a_drain_cancels_a_search_after_the_grace_period(
     server = await running.enter_async_context(
         servers.running(tables=blocking, **own_index.settings, drain_grace_s=0.05)
     )
-    async with connected(server.port) as stub:
+    async with connect(server.port) as stub:
         message = pb.SearchImagesRequest(customer_id=customer)
         search = asyncio.ensure_future(stub.SearchImages(message))
         await blocking.started.wait()
         with capture_logs() as logs:
             await running.aclose()
-        error = await refused(search)
+        error = await expect_refusal(search)
     assert error.code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
     assert {"calls_in_flight": 1, "event": "drain timed out", "log_level": "warning"} in logs

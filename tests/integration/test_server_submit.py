@@ -14,7 +14,7 @@ from core.aws.sqs import SqsQueue
 from core.dynamodb.tables import Tables
 from core.errors import DependencyUnavailable
 from core.model.message import ImageMessage
-from harness.grpc_client import refused, states, submit_request
+from harness.grpc_client import expect_refusal, states, submit_request
 from harness.messages import take
 from harness.outcomes import complete, fail
 from harness.running_server import ServerFactory
@@ -135,7 +135,7 @@ async def test_other_content_with_the_same_id_is_rejected(servers: ServerFactory
     async with servers.running() as server:
         await server.stub.SubmitImage(submit_request(request_id))
         other = submit_request(request_id, url="https://a.example/other")
-        refusal = await refused(server.stub.SubmitImage(other))
+        refusal = await expect_refusal(server.stub.SubmitImage(other))
     assert (refusal.code, refusal.reason) == (
         grpc.StatusCode.ALREADY_EXISTS,
         "REQUEST_ID_REUSED",
@@ -169,7 +169,7 @@ async def test_a_retry_completes_a_submit_whose_send_failed(
     request = submit_request(new_id())
     sender = own_servers.sender(FailingOnceQueue)
     async with own_servers.running(sender=sender) as server:
-        refusal = await refused(server.stub.SubmitImage(request))
+        refusal = await expect_refusal(server.stub.SubmitImage(request))
         assert (refusal.code, refusal.reason) == (
             grpc.StatusCode.UNAVAILABLE,
             "DEPENDENCY_UNAVAILABLE",
@@ -197,8 +197,8 @@ async def test_a_disconnected_caller_leaves_no_row_without_a_message(
         watch = server.stub.WatchRequest(pb.WatchRequestRequest(request_ids=[request.request_id]))
         await states(watch, 1)
         draining = asyncio.create_task(server.lifecycle.drain())
-        await refused(watch.read())
-        refusal = await refused(server.stub.SubmitImage(submit_request(new_id())))
+        await expect_refusal(watch.read())
+        refusal = await expect_refusal(server.stub.SubmitImage(submit_request(new_id())))
         assert refusal.reason == "SERVER_DRAINING"
         sender.released.set()
         await draining
@@ -212,7 +212,7 @@ async def test_a_saturated_server_rejects_submits(servers: ServerFactory) -> Non
     async with servers.running(sender=sender, max_pending_submits=1) as server:
         first = asyncio.ensure_future(server.stub.SubmitImage(submit_request(new_id())))
         await sender.reached.wait()
-        refusal = await refused(server.stub.SubmitImage(submit_request(new_id())))
+        refusal = await expect_refusal(server.stub.SubmitImage(submit_request(new_id())))
         sender.released.set()
         answer = await first
     assert (refusal.code, refusal.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED")
@@ -225,6 +225,6 @@ async def test_a_burst_is_answered_call_by_call(servers: ServerFactory) -> None:
     invalid = pb.SubmitImageRequest(customer_id="acme")
     async with servers.running() as server:
         refusals = await asyncio.gather(
-            *(refused(server.stub.SubmitImage(invalid)) for _ in range(3_000))
+            *(expect_refusal(server.stub.SubmitImage(invalid)) for _ in range(3_000))
         )
     assert {refusal.reason for refusal in refusals} == {"INVALID_REQUEST"}

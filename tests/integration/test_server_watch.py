@@ -11,7 +11,7 @@ import pytest
 from core.dynamodb.tables import StatusSnapshot, Tables
 from core.errors import DependencyUnavailable
 from core.runtime.clock import now_ms
-from harness.grpc_client import connected, ended_ok, refusal, refused, states, submit_request
+from harness.grpc_client import connect, ended_ok, expect_refusal, refusal, states, submit_request
 from harness.outcomes import complete, fail
 from harness.running_server import RunningServer, ServerFactory
 from imageservice.v1 import image_service_pb2 as pb
@@ -89,7 +89,7 @@ async def test_a_watch_survives_a_restart(servers: ServerFactory, tables: Tables
             await complete(tables, request_id)
         assert await states(call, 5) == dict.fromkeys(ids[:5], COMPLETED)
         draining = asyncio.create_task(server.lifecycle.drain())
-        error = await refused(call.read())
+        error = await expect_refusal(call.read())
         await draining
         assert (error.code, error.reason) == (grpc.StatusCode.UNAVAILABLE, "SERVER_DRAINING")
         assert error.retry_after is not None
@@ -127,7 +127,7 @@ async def test_a_quiet_watch_survives_many_pings(servers: ServerFactory, tables:
             watch_shortest_interval_s=0.1,
             watch_longest_interval_s=0.1,
         ) as server,
-        connected(server.port, often) as stub,
+        connect(server.port, often) as stub,
     ):
         (request_id,) = await submitted(server, 1)
         call = stub.WatchRequest(watch_request([request_id]))
@@ -222,9 +222,9 @@ async def test_a_watch_of_an_unknown_id_is_rejected(servers: ServerFactory) -> N
     async with servers.running() as server:
         (known,) = await submitted(server, 1)
         call = server.stub.WatchRequest(watch_request([known, str(uuid.uuid4())]))
-        error = await refused(call.read())
+        error = await expect_refusal(call.read())
         assert (error.code, error.reason) == (grpc.StatusCode.NOT_FOUND, "REQUEST_NOT_FOUND")
-        error = await refused(server.stub.WatchRequest(watch_request([known, known])).read())
+        error = await expect_refusal(server.stub.WatchRequest(watch_request([known, known])).read())
         assert (error.reason, error.fields) == ("INVALID_REQUEST", ("request_ids[1]",))
         assert server.lifecycle.watcher.watched == 0
 
@@ -235,7 +235,7 @@ async def test_a_server_at_its_limit_rejects_watches(servers: ServerFactory) -> 
         one, two, three = await submitted(server, 3)
         call = server.stub.WatchRequest(watch_request([one, two]))
         await states(call, 2)
-        error = await refused(server.stub.WatchRequest(watch_request([three])).read())
+        error = await expect_refusal(server.stub.WatchRequest(watch_request([three])).read())
         assert (error.code, error.reason) == (
             grpc.StatusCode.RESOURCE_EXHAUSTED,
             "TOO_MANY_WATCHED",

@@ -20,7 +20,7 @@ from harness.grpc_client import submit_request
 from harness.system import System, system
 from harness.worker_group import (
     WorkerGroup,
-    left_in,
+    files_in,
     loads_grpc,
     wait_exited,
     worker_environment,
@@ -228,7 +228,7 @@ async def test_sigterm_drains_all_workers(
                 assert len(set(await asyncio.gather(*submits))) == CONNECTIONS
             assert await group.process.wait() == 0
             await asyncio.gather(*(wait_exited(pid) for pid in children))
-    assert await left_in(tmp_path) == []
+    assert await files_in(tmp_path) == []
 
 
 async def test_the_second_signal_kills_all_processes(server_system: System, tmp_path: Path) -> None:
@@ -242,7 +242,7 @@ async def test_the_second_signal_kills_all_processes(server_system: System, tmp_
         group.process.send_signal(signal.SIGINT)
         assert await group.process.wait() == -signal.SIGINT
         await asyncio.gather(*(wait_exited(pid) for pid in children))
-    assert await left_in(tmp_path) == []
+    assert await files_in(tmp_path) == []
 
 
 async def test_signals_to_the_workers_also_drain_them(
@@ -266,4 +266,4 @@ async def test_no_worker_outlives_a_killed_parent(pair: WorkerGroup, tmp_path: P
     await pair.wait_for_event("drained")
     await pair.wait_for_event("drained")
     await asyncio.gather(*(wait_exited(pid) for pid in children))
-    assert await left_in(tmp_path) == []
+    assert await files_in(tmp_path) == []

@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from harness.aws import RecordingAws
 from harness.system import System, system
-from harness.worker_group import left_in, worker_environment, worker_group
+from harness.worker_group import files_in, worker_environment, worker_group
 
 
 @pytest_asyncio.fixture
@@ -83,4 +83,4 @@ async def test_an_error_of_all_workers_is_reported_once(
         environment.update({} if value is None else {name: value})
     got, lines = await ended(environment, "--workers", "3")
     assert (got, [line.partition(":")[0] for line in lines]) == (status, names)
-    assert await left_in(tmp_path) == []
+    assert await files_in(tmp_path) == []

@@ -7,7 +7,7 @@ import grpc
 
 from cluster.dashboards.prometheus import Prometheus
 from core.model.image import image_id_of
-from harness.grpc_client import refused
+from harness.grpc_client import expect_refusal
 from harness.origin import Origin
 from harness.system import System
 from imageservice.v1 import image_service_pb2 as pb
@@ -51,7 +51,7 @@ async def engine_outage(running: System, images: Origin, prometheus: Prometheus)
         await running.submit(images.image_url(0))
         async with running.stub() as stub:
             request = pb.SearchImagesRequest(customer_id=CUSTOMER)
-            refusal = await refused(stub.SearchImages(request))
+            refusal = await expect_refusal(stub.SearchImages(request))
             assert refusal.code is grpc.StatusCode.UNAVAILABLE
             await prometheus.until("indexer_waiting == 1")
             await prometheus.until(f"{_UNANSWERED} >= 1")

@@ -10,7 +10,7 @@ from aiohttp import web
 from cluster.dashboards import reads
 from cluster.dashboards.prometheus import Prometheus
 from harness.aws_proxy import AwsProxy, Forward, Hook, ProxiedCall, cut, pass_on
-from harness.grpc_client import refused
+from harness.grpc_client import expect_refusal
 from harness.item_stream import item
 from harness.origin import Origin
 from harness.system import System
@@ -73,9 +73,13 @@ async def _callers_mistakes(running: System, images: Origin) -> None:
     taken = await running.submit(images.image_url(1))
     async with running.stub() as stub:
         bad = pb.SubmitImageRequest(url="ftp://a.example/", customer_id="acme")
-        assert (await refused(stub.SubmitImage(bad))).code is grpc.StatusCode.INVALID_ARGUMENT
+        assert (
+            await expect_refusal(stub.SubmitImage(bad))
+        ).code is grpc.StatusCode.INVALID_ARGUMENT
         again = pb.SubmitImageRequest(url=images.image_url(2), customer_id="acme", request_id=taken)
-        assert (await refused(stub.SubmitImage(again))).code is grpc.StatusCode.ALREADY_EXISTS
+        assert (
+            await expect_refusal(stub.SubmitImage(again))
+        ).code is grpc.StatusCode.ALREADY_EXISTS
 
 
 def _bad_origins(images: Origin) -> list[str]:
@@ -133,7 +137,7 @@ async def _outage(running: System, images: Origin, proxy: AwsProxy, prometheus: 
     images.release()
     async with running.stub() as stub:
         request = pb.SubmitImageRequest(url=images.image_url(0), customer_id="acme")
-        assert (await refused(stub.SubmitImage(request))).code is grpc.StatusCode.UNAVAILABLE
+        assert (await expect_refusal(stub.SubmitImage(request))).code is grpc.StatusCode.UNAVAILABLE
     await prometheus.until("consumer_outage == 1")
     await prometheus.until("sum(queue_read_failures_total) > 0")
     proxy.hook = pass_on

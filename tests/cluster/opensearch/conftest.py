@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from core.search.settings import SearchSettings
 from harness.opensearch import OpenSearchServer, opensearch
-from harness.search_engines import Engine, opened, settings_for
+from harness.search_engines import Engine, open_engine, settings_for
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -24,7 +24,7 @@ async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ope
 async def server(running: OpenSearchServer) -> AsyncIterator[OpenSearchServer]:
     """A healthy server at the start of the test. The test may leave it broken."""
     yield running
-    await running.mend()
+    await running.recover()
 
 
 @pytest.fixture
@@ -35,5 +35,5 @@ def settings(server: OpenSearchServer) -> SearchSettings:
 @pytest_asyncio.fixture(loop_scope="session")
 async def index(settings: SearchSettings) -> AsyncIterator[Engine]:
     """An empty index per test. Its reader and writer have long timeouts."""
-    async with opened(settings) as engine:
+    async with open_engine(settings) as engine:
         yield engine

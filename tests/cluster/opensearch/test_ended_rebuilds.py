@@ -19,14 +19,14 @@ from core.search.engine import SearchWriter
 from core.search.opensearch.client import OpenSearchClient
 from harness.aws import ROOT
 from harness.opensearch import OpenSearchServer, indexes
-from harness.search_engines import Engine, opened, settings_for
+from harness.search_engines import Engine, open_engine, settings_for
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 @asynccontextmanager
 async def fresh_index(server: OpenSearchServer) -> AsyncIterator[Engine]:
-    async with opened(settings_for(server.url, f"test-{uuid.uuid4().hex}")) as index:
+    async with open_engine(settings_for(server.url, f"test-{uuid.uuid4().hex}")) as index:
         yield index
 
 

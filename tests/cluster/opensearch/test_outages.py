@@ -111,7 +111,7 @@ async def test_a_hanging_engine_delays_few_callers(server: OpenSearchServer, ind
     # The open time doubles: 0.25 s, 0.5 s, 1 s, 2 s.
     assert sent <= 6
     assert refused > 50
-    server.go_on()
+    server.resume()
     assert (await search_retrying(reader)).total == 1
     await reader.close()
 
@@ -129,7 +129,7 @@ async def test_a_write_to_a_hanging_engine_times_out(
     for attempt in (writer.prepare(), writer.incomplete()):
         with pytest.raises(SearchUnavailable):
             await attempt
-    server.go_on()
+    server.resume()
     await index.put(image)
     assert len(await index.ids()) == 2
     await writer.close()

@@ -17,7 +17,7 @@ from core.search.query import SearchQuery
 from harness.aws import ROOT
 from harness.opensearch import OpenSearchServer, indexes, raw
 from harness.search_documents import ACME, document
-from harness.search_engines import Engine, opened
+from harness.search_engines import Engine, open_engine
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -136,7 +136,7 @@ async def test_of_two_rebuilds_the_first_to_finish_wins(
     """The other one fails and deletes nothing. Otherwise an incomplete index would be in use."""
     images = [document() for _ in range(6)]
     await index.put(*images)
-    async with opened(index.settings) as other, other.writer.rebuild() as late:
+    async with open_engine(index.settings) as other, other.writer.rebuild() as late:
         await late.write(images[:3])
         async with index.writer.rebuild() as rebuild:
             await rebuild.write(images)

@@ -14,7 +14,7 @@ from core.search.opensearch.bulk import MAX_CALL_BYTES
 from core.search.settings import SearchSettings
 from harness.opensearch import OpenSearchServer, indexes, raw
 from harness.search_documents import document
-from harness.search_engines import Engine, opened
+from harness.search_engines import Engine, open_engine
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -167,7 +167,7 @@ async def test_an_incomplete_index_has_the_full_mapping(
 
     writer = open_writer(settings, images_exist)
     await writer.prepare()
-    async with opened(settings) as index:
+    async with open_engine(settings) as index:
         image = document(camera="Canon")
         await index.put(image)
         assert await index.ids(cameras=("Canon",)) == [image.image_id]
@@ -213,7 +213,7 @@ async def test_aliases_with_a_common_prefix_are_independent(index: Engine) -> No
     longer = index.settings.model_copy(
         update={"search_index": f"{index.settings.search_index}-{uuid.uuid4().hex[:8]}"}
     )
-    async with opened(longer) as other:
+    async with open_engine(longer) as other:
         ours, theirs = document(), document()
         await index.put(ours)
         await other.put(theirs)

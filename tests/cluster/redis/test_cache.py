@@ -67,7 +67,7 @@ async def test_servers_share_the_cache(
         request_id = await submitted(one)
         await complete(tables, request_id)
         response = await status(one, request_id)
-        await redis.holds(1)
+        await redis.wait_keys(1)
         assert await status(other, request_id) == response
     assert (first.reads, second.reads) == (2, 0)
 
@@ -90,7 +90,7 @@ async def test_only_completed_requests_are_cached(
         assert await redis.documents() == {}
         await complete(tables, request_id, revision=3)
         assert (await status(server, request_id)).state == pb.STATE_COMPLETED
-        await redis.holds(1)
+        await redis.wait_keys(1)
 
 
 @pytest.mark.parametrize("kind", ["garbage", "other request", "not ended", "wrong types", "empty"])

@@ -51,7 +51,7 @@ async def test_after_a_hang_each_read_gets_its_own_response(redis: RedisServer) 
     known, before = await publish_requests(store), malformed_documents()
     redis.hang()
     assert await read_all(store, list(known)) == [None] * IDS
-    redis.go_on()
+    redis.resume()
     for each in reversed(known):
         assert await read_retrying(store, each) == known[each]
     assert malformed_documents() == before

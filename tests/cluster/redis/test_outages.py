@@ -106,4 +106,4 @@ async def resume_redis(redis: RedisServer, kind: str) -> None:
     if kind == "killed":
         await redis.start()
     else:
-        redis.go_on()
+        redis.resume()

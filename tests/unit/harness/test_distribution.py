@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.distribution import distributed, level_of
+from harness.distribution import distribute, level_of
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ def test_each_worker_begins_with_slow_modules_and_no_test_is_lost(workers: int) 
     slow = [test for name in "abcd" for test in module("chaos", name, 3)]
     slow += [test for name in "abcd" for test in module("acceptance", name, 3)]
     items = [*module("unit", "a", 408), *slow, *module("integration", "b", 48)]
-    order = distributed(items, workers)
+    order = distribute(items, workers)
     assert sorted(order, key=items.index) == items
     size = len(items) // workers
     for first in range(0, len(items), size):
@@ -35,5 +35,5 @@ def test_each_worker_begins_with_slow_modules_and_no_test_is_lost(workers: int) 
 
 def test_slow_tests_alone_keep_their_modules_together() -> None:
     items = [*module("chaos", "a", 5), *module("chaos", "b", 3)]
-    order = distributed(items, 3)
+    order = distribute(items, 3)
     assert order == items

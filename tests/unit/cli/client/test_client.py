@@ -17,7 +17,7 @@ from harness.scripted_service import (
     failed,
     invalid,
     overloaded,
-    serving,
+    serve,
 )
 from imageservice.v1 import image_service_pb2 as pb
 
@@ -32,7 +32,7 @@ def service() -> ScriptedService:
 
 @pytest.fixture
 async def client(service: ScriptedService) -> AsyncIterator[Client]:
-    async with serving(service) as address, connect(address, QUICK) as client:
+    async with serve(service) as address, connect(address, QUICK) as client:
         yield client
 
 

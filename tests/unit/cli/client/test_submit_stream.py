@@ -19,7 +19,7 @@ from harness.scripted_service import (
     draining,
     invalid,
     overloaded,
-    serving,
+    serve,
 )
 from harness.virtual_time import run_virtually
 
@@ -54,7 +54,7 @@ async def submit(
 async def test_all_urls_are_submitted_over_one_stream() -> None:
     """Each URL is reported once as PENDING with its own id."""
     service = ScriptedService()
-    async with serving(service) as address:
+    async with serve(service) as address:
         _, reported = await submit(address, numbered(600))
     assert sorted(outcome.url for outcome in reported) == sorted(numbered(600))
     assert {outcome.state for outcome in reported} == {PENDING}
@@ -68,7 +68,7 @@ async def test_all_urls_are_submitted_over_one_stream() -> None:
 async def test_a_broken_stream_is_resumed(end: Refusal | None) -> None:
     """Unanswered items are sent again with the same ids. Each URL is accepted and reported once."""
     service = ScriptedService(streams=[(40, end), (0, end), (100, end)])
-    async with serving(service) as address:
+    async with serve(service) as address:
         submission, reported = await submit(address, numbered(300))
     assert sorted(outcome.url for outcome in reported) == sorted(numbered(300))
     assert service.submitted == {outcome.request_id: outcome.url for outcome in reported}
@@ -79,7 +79,7 @@ async def test_a_broken_stream_is_resumed(end: Refusal | None) -> None:
 async def test_one_refused_item_does_not_stop_the_others() -> None:
     """It is reported with its reason and field, as for a single submit."""
     service = ScriptedService(refusals={"ftp://x": [invalid("url", "Must be http or https.")]})
-    async with serving(service) as address:
+    async with serve(service) as address:
         submission, reported = await submit(address, ["ftp://x", *numbered(20)])
     (fault,) = (outcome.error for outcome in reported if outcome.error)
     assert fault.sentence() == "INVALID_REQUEST: url: Must be http or https."
@@ -92,7 +92,7 @@ async def test_an_overloaded_item_is_retried() -> None:
     """After the delay that the server asks for."""
     url = "http://origin/7.png"
     service = ScriptedService(refusals={url: [overloaded(), overloaded(retry_after_ms=20)]})
-    async with serving(service) as address:
+    async with serve(service) as address:
         submission, reported = await submit(address, numbered(10))
     assert len(reported) == submission.stats.submitted == 10
     assert service.submits[url] == 3
@@ -103,7 +103,7 @@ async def test_attempts_of_an_item_are_bounded() -> None:
     """If an item stays overloaded, it fails after as many attempts as a single submit."""
     url = "http://origin/7.png"
     service = ScriptedService(refusals={url: [overloaded()] * (QUICK.attempts + 1)})
-    async with serving(service) as address:
+    async with serve(service) as address:
         _, reported = await submit(address, numbered(10))
     assert [outcome.url for outcome in reported if outcome.error] == [url]
     assert service.submits[url] == QUICK.attempts
@@ -121,7 +121,7 @@ async def test_a_server_that_answered_before_is_waited_for() -> None:
     """The stream is resumed even if the server is away for longer than all attempts of a call take."""
     retry = RetryPolicy(attempts=1, backoff=Backoff(0.001, 0.01))
     service = ScriptedService(streams=[(5, draining()), *[(0, draining())] * 5])
-    async with serving(service) as address:
+    async with serve(service) as address:
         submission, reported = await submit(address, numbered(50), retry)
     assert len(reported) == submission.stats.submitted == 50
     assert service.opened == 7
@@ -141,7 +141,7 @@ async def test_an_interrupted_submission_reports_the_ids() -> None:
 
     retry = RetryPolicy(backoff=Backoff(3_600, 3_600))
     async with (
-        serving(service) as address,
+        serve(service) as address,
         connect(address, retry) as client,
         open_submit_stream(client) as stream,
     ):

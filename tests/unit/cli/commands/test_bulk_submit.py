@@ -11,7 +11,7 @@ from cli.commands.bulk_submit import MAX_CONCURRENT_SUBMITS, BulkSubmit
 from cli.errors import OutputClosed, UsageError
 from cli.output.outcome import COMPLETED, FAILED, PENDING, RequestView
 from core.resilience.backoff import Backoff
-from harness.scripted_service import ScriptedService, failed, invalid, serving
+from harness.scripted_service import ScriptedService, failed, invalid, serve
 
 
 async def each(urls: Iterable[str]) -> AsyncIterator[str]:
@@ -27,7 +27,7 @@ async def submit(
     request_id: str | None = None,
 ) -> tuple[BulkSubmit, list[RequestView]]:
     reported: list[RequestView] = []
-    async with serving(service) as address, connect(address) as client:
+    async with serve(service) as address, connect(address) as client:
         submission = BulkSubmit(client, "acme", reported.append, request_id=request_id, watch=watch)
         await submission.run(each(urls))
     return submission, reported
@@ -63,7 +63,7 @@ async def test_each_request_has_all_labels(by_stream: bool) -> None:
     """With single calls and with a stream."""
     labels, service = {"set": "logos", "year": "2026"}, ScriptedService()
     async with (
-        serving(service) as address,
+        serve(service) as address,
         connect(address) as client,
         open_submit_stream(client) as stream,
     ):
@@ -127,7 +127,7 @@ async def test_a_source_that_fails() -> None:
         raise UsageError("line 51 is not UTF-8")
 
     reported: list[RequestView] = []
-    async with serving(ScriptedService()) as address, connect(address) as client:
+    async with serve(ScriptedService()) as address, connect(address) as client:
         submission = BulkSubmit(client, "acme", reported.append)
         await submission.run(broken())
     assert len(reported) == submission.stats.submitted == 50
@@ -144,7 +144,7 @@ async def test_an_interrupted_watch_reports_the_ids() -> None:
         yield "http://origin/1.png"
         await asyncio.Event().wait()
 
-    async with serving(service) as address, connect(address) as client:
+    async with serve(service) as address, connect(address) as client:
         submission = BulkSubmit(client, "acme", reported.append, watch=True)
         running = asyncio.create_task(submission.run(endless()))
         await service.watching.wait()
@@ -163,7 +163,7 @@ async def test_closed_output_ends_the_submission() -> None:
     def closed(outcome: RequestView) -> None:
         raise OutputClosed(outcome.url)
 
-    async with serving(ScriptedService()) as address, connect(address) as client:
+    async with serve(ScriptedService()) as address, connect(address) as client:
         submission = BulkSubmit(client, "acme", closed, watch=True)
         with pytest.raises(BaseExceptionGroup) as raised:
             await submission.run(each(numbered(300)))

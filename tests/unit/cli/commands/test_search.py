@@ -16,7 +16,7 @@ from cli.errors import CommandFailed
 from cli.main import run
 from cli.output.search_results import JsonResults, TextResults, to_text
 from cli.output.text import MIN_WIDTH
-from harness.scripted_service import Refusal, ScriptedService, overloaded, serving
+from harness.scripted_service import Refusal, ScriptedService, overloaded, serve
 from imageservice.v1 import image_service_pb2 as pb
 
 LINE = "2023-11-14T22:13:20Z  PNG       640x480  5,000,000,000 bytes  http://cdn/0.png"
@@ -48,7 +48,7 @@ FACET = pb.Facet(
 async def json_output(service: ScriptedService, query: pb.SearchImagesRequest, limit: int) -> str:
     """Return the output of the search with --json."""
     file = io.StringIO()
-    async with serving(service) as address:
+    async with serve(service) as address:
         await search._search(address, query, None, limit, JsonResults(file))
     return file.getvalue()
 
@@ -98,7 +98,7 @@ async def test_an_image_id_is_replaced_by_the_hash_of_the_image() -> None:
     hashed, plain = numbered_image(1), numbered_image(2)
     hashed.metadata.perceptual_hash = HASH
     service = ScriptedService(images={ID: hashed, OTHER_ID: plain}, found=[page(1)])
-    async with serving(service) as address:
+    async with serve(service) as address:
         query = pb.SearchImagesRequest(customer_id="acme")
         report = JsonResults(io.StringIO())
         assert await search._search(address, query, ID, 1, report) == 5

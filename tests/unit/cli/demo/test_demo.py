@@ -13,7 +13,7 @@ from cli.demo.run import Result, submit_and_follow
 from cli.demo.table import shorten, show, size
 from cli.demo.verify import mismatch
 from cli.output.outcome import RequestView
-from harness.scripted_service import ScriptedService, completed, failed, invalid, serving
+from harness.scripted_service import ScriptedService, completed, failed, invalid, serve
 from imageservice.v1 import image_service_pb2 as pb
 
 ID = "6d2f0c1e-3a5b-4a53-9a35-0a4d8f0c2a11"
@@ -50,7 +50,7 @@ async def test_results_are_in_the_order_of_the_items() -> None:
         refusals={"ftp://origin/c": [invalid("url", "No.")]},
         final_states={"http://origin/b": failed("http://origin/b")},
     )
-    async with serving(service) as address, connect(address) as client:
+    async with serve(service) as address, connect(address) as client:
         results = await submit_and_follow(client, chosen, lambda _: None)
     assert [(r.item.name, r.ended, r.expected) for r in results] == [
         ("good", "COMPLETED", True),

@@ -11,7 +11,7 @@ from cli.demo.items import BEHAVIOUR_LABELS, GOOD_LABELS, Item
 from cli.demo.run import Result
 from cli.demo.search_demo import searches
 from cli.output.outcome import RequestView
-from harness.scripted_service import ScriptedService, completed, serving
+from harness.scripted_service import ScriptedService, completed, serve
 from imageservice.v1 import image_service_pb2 as pb
 
 
@@ -43,7 +43,7 @@ def answer(*request_ids: str) -> pb.SearchImagesResponse:
 
 async def run_searches(service: ScriptedService) -> tuple[list[str], str]:
     console = Console(file=io.StringIO(), width=100)
-    async with serving(service) as address:
+    async with serve(service) as address:
         faults = await search_demo.find_mismatches(
             console, Status("", console=console), address, RESULTS
         )

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from cli.output.text import safe_json
 from harness.command import imageservice
-from harness.scripted_service import ScriptedService, completed, serving
+from harness.scripted_service import ScriptedService, completed, serve
 from imageservice.v1 import image_service_pb2 as pb
 
 ID = "0b8f4a5e-7a59-5c39-9d0f-3c3a9b0a1f11"
@@ -97,7 +97,7 @@ def strings(reported: Any) -> Iterator[str]:
 )
 async def test_every_command_prints_safe_json(command: list[str]) -> None:
     """Each line is one object, and parsing it returns the foreign text unchanged."""
-    async with serving(service_with_foreign_text()) as address:
+    async with serve(service_with_foreign_text()) as address:
         ran = await imageservice(*command, "--json", address=address)
     assert ran.code == 0, ran.err
     lines = ran.out.removesuffix("\n").split("\n")

@@ -14,7 +14,7 @@ from cli.output.outcome import RequestView
 from cli.output.report import TextReport
 from cli.output.text import MIN_WIDTH, display_width, quote_url, truncate
 from harness.command import imageservice
-from harness.scripted_service import ScriptedService, completed, failed, serving
+from harness.scripted_service import ScriptedService, completed, failed, serve
 from imageservice.v1 import image_service_pb2 as pb
 
 ID = "6d2f0c1e-3a5b-4a53-9a35-0a4d8f0c2a11"
@@ -105,7 +105,7 @@ LINES = {
 async def test_a_line_for_a_pipe_is_one_request(command: list[str], url: str) -> None:
     """It has the state, the id, the quoted URL and the failure, in this order. The URL adds nothing."""
     given = [*command, url] if command[0] == "submit" else command
-    async with serving(forging(url)) as address:
+    async with serve(forging(url)) as address:
         ran = await imageservice(*given, address=address)
     assert ran.out == f"FAILED     {ID}  {json_line(url)}  NOT_FOUND: Nothing there\n"
 
@@ -120,7 +120,7 @@ def json_line(text: str) -> str:
 @pytest.mark.parametrize("command", [["watch", ID], ["list"]], ids=["watch", "list"])
 async def test_lines_for_a_terminal_begin_with_our_text(command: list[str], url: str) -> None:
     """The state is at the margin. Below it are the quoted URL, no wider than the terminal, and the failure."""
-    async with serving(forging(url)) as address:
+    async with serve(forging(url)) as address:
         ran = await imageservice(*command, address=address, environment=TERMINAL)
     head, quoted, failure = STYLE.sub("", ran.out).splitlines()
     assert head == f"FAILED     {ID}"
@@ -135,7 +135,7 @@ async def test_lines_for_a_terminal_begin_with_our_text(command: list[str], url:
 @pytest.mark.parametrize("environment", [{}, TERMINAL], ids=["pipe", "terminal"])
 async def test_status_prints_each_field_once(environment: dict[str, str], url: str) -> None:
     """One line per field for any URL and labels. For a terminal no line is wider than the terminal."""
-    async with serving(forging(url)) as address:
+    async with serve(forging(url)) as address:
         ran = await imageservice("status", ID, address=address, environment=environment)
     lines = STYLE.sub("", ran.out).splitlines()
     names = [line[:12].strip() for line in lines]
@@ -167,9 +167,7 @@ async def test_ordinary_text_is_not_changed() -> None:
     url = f"https://a.example/{'long/' * 30}x.png?size=1"
     request = completed(url, ID)
     request.labels["Saison"] = "Frühling"
-    async with serving(
-        ScriptedService(submitted={ID: url}, final_states={url: request})
-    ) as address:
+    async with serve(ScriptedService(submitted={ID: url}, final_states={url: request})) as address:
         ran = await imageservice("status", ID, address=address, environment=TERMINAL)
     lines = STYLE.sub("", ran.out).splitlines()
     assert f"url         {url}" in lines

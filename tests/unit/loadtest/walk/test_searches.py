@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 import grpc
 import pytest
 
-from harness.scripted_service import Refusal, ScriptedService, serving
+from harness.scripted_service import Refusal, ScriptedService, serve
 from harness.virtual_time import run_virtually
 from imageservice.v1 import image_service_pb2 as pb
 from loadtest.driver.preparation import connection
@@ -117,7 +117,7 @@ def test_progress_restarts_the_timeout() -> None:
 async def test_a_server_without_search_is_detected(
     answer: pb.SearchImagesResponse | Refusal, there: bool
 ) -> None:
-    async with serving(ScriptedService(found=[answer])) as address, connection(address) as stub:
+    async with serve(ScriptedService(found=[answer])) as address, connection(address) as stub:
         assert await has_search(stub, "acme", 1) is there
 
 
@@ -126,7 +126,7 @@ async def test_a_failing_engine_is_an_error() -> None:
     down = Refusal(grpc.StatusCode.INTERNAL, "Broken.")
     busy = Refusal(grpc.StatusCode.UNAVAILABLE, "Down.")
     service = ScriptedService(found=[busy, down])
-    async with serving(service) as address, connection(address) as stub:
+    async with serve(service) as address, connection(address) as stub:
         with pytest.raises(grpc.aio.AioRpcError, match="Broken"):
             await has_search(stub, "acme", 30)
     assert len(service.searched) == 2

@@ -92,7 +92,7 @@ class ScriptedService(ImageServiceServicer):
     final_states: dict[str, pb.ImageRequest] = field(default_factory=dict)
     """The final state of a request by URL; COMPLETED by default."""
     streams: list[tuple[int, Refusal | None]] = field(default_factory=list)
-    """For each stream of submits: the number of items with a result, and the error after one more item; None ends it OK."""
+    """For each stream of submits: the number of items with a result, and the error after one more item (None: OK)."""
     opened: int = 0
     """Number of streams of submits."""
     watches: list[tuple[list[pb.ImageRequest], Refusal]] = field(default_factory=list)

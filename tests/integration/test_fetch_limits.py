@@ -66,20 +66,20 @@ def undeclared(body: bytes) -> Handler:
     return reply
 
 
-async def until_hung_up(reader: asyncio.StreamReader) -> None:
+async def read_until_closed(reader: asyncio.StreamReader) -> None:
     while await reader.read(1_000):
         pass
 
 
 async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Read the request and never respond."""
-    await until_hung_up(reader)
+    await read_until_closed(reader)
 
 
 async def silent_after_head(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Begin a body and send nothing more."""
     writer.write(HEAD + b"p")
-    await until_hung_up(reader)
+    await read_until_closed(reader)
 
 
 async def dripping(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -17,7 +17,7 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 @dataclass
-class SlyOrigin:
+class MisbehavingOrigin:
     """Sends `first`; after a signal, sends `then` and waits until the client closes the connection."""
 
     first: bytes
@@ -34,7 +34,7 @@ class SlyOrigin:
             await read_until_closed(reader, writer)
         self.hung_up.set()
 
-    async def reads_the_end(self) -> None:
+    async def wait_closed(self) -> None:
         """Return when the client has closed the connection."""
         async with asyncio.timeout(HANG_TIMEOUT_S):
             await self.hung_up.wait()
@@ -69,11 +69,11 @@ async def waiting(fetcher: Fetcher, url: str) -> AsyncIterator[asyncio.Task[byte
 
 async def test_a_body_that_breaks_meanwhile_is_a_bad_response(fetcher: Fetcher) -> None:
     """The failure is transient and not an error of the worker."""
-    sly = SlyOrigin(CHUNKED, b"xyz\r\n")
-    async with raw_origin(sly.script) as origin:
+    misbehaving = MisbehavingOrigin(CHUNKED, b"xyz\r\n")
+    async with raw_origin(misbehaving.script) as origin:
         async with waiting(fetcher, origin.url) as fetch:
-            sly.now.set()
-            await sly.reads_the_end()
+            misbehaving.now.set()
+            await misbehaving.wait_closed()
         with pytest.raises(ImageFailure) as raised:
             await fetch
         assert type(raised.value) is BadResponse
@@ -83,12 +83,12 @@ async def test_a_connection_that_is_closed_meanwhile_is_a_failure_to_connect(
     fetcher: Fetcher,
 ) -> None:
     """This holds for a close by the origin and by us. A retry may succeed."""
-    sly = SlyOrigin(CHUNKED, b"")
-    async with raw_origin(sly.script) as origin:
+    misbehaving = MisbehavingOrigin(CHUNKED, b"")
+    async with raw_origin(misbehaving.script) as origin:
         async with waiting(fetcher, origin.url) as fetch:
-            sly.now.set()
+            misbehaving.now.set()
             await fetcher._client.close()
-            await sly.reads_the_end()
+            await misbehaving.wait_closed()
         with pytest.raises(ImageFailure) as raised:
             await fetch
         assert type(raised.value) is ConnectFailed
@@ -111,21 +111,21 @@ async def test_bytes_after_the_response_meanwhile_close_the_connection(
     fetcher: Fetcher, surplus: bytes
 ) -> None:
     """Every waiting fetch would hold such bytes outside the budget. The response itself is not lost."""
-    sly = SlyOrigin(BODY, surplus)
-    async with raw_origin(sly.script) as origin:
+    misbehaving = MisbehavingOrigin(BODY, surplus)
+    async with raw_origin(misbehaving.script) as origin:
         async with waiting(fetcher, origin.url) as fetch:
-            sly.now.set()
-            await sly.reads_the_end()
+            misbehaving.now.set()
+            await misbehaving.wait_closed()
         assert await fetch == b"x" * LIMIT
 
 
 async def test_very_long_trailers_meanwhile_close_the_connection(fetcher: Fetcher) -> None:
     """Header fields after a body count like those before it."""
     field = b"X: " + b"x" * 1_000 + b"\r\n"
-    sly = SlyOrigin(CHUNKED + b"3\r\nabc\r\n0\r\n", field * 90)
-    async with raw_origin(sly.script) as origin:
+    misbehaving = MisbehavingOrigin(CHUNKED + b"3\r\nabc\r\n0\r\n", field * 90)
+    async with raw_origin(misbehaving.script) as origin:
         async with waiting(fetcher, origin.url) as fetch:
-            sly.now.set()
-            await sly.reads_the_end()
+            misbehaving.now.set()
+            await misbehaving.wait_closed()
         with pytest.raises(BadResponse):
             await fetch

@@ -165,7 +165,7 @@ async def found_by_both(
     ids = [CORPUS[name].image_id for name in expected]
     assert await engine.ids(ACME, **conditions) == ids
     assert await engine.ids(RIVAL, **conditions) == [f"{each}-{RIVAL}" for each in ids]
-    assert await engine.ids("nobody", **conditions) == []
+    assert await engine.ids("unknown", **conditions) == []
 
 
 @pytest.mark.parametrize(

@@ -122,7 +122,7 @@ def test_an_allowed_network_opens_its_addresses(ip: str, network: str) -> None:
     ],
 )
 def test_an_allowed_network_opens_nothing_else(ip: str, network: str) -> None:
-    """Neighbours, blocked addresses inside tunnels and unknown NAT64 formats stay closed."""
+    """Adjacent addresses, blocked addresses inside tunnels and unknown NAT64 formats stay closed."""
     assert check_address(ip_address(ip), (ip_network(network),)) is not None
 
 

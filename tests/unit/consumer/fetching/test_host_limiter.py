@@ -185,14 +185,14 @@ async def test_no_request_overtakes_a_waiting_one() -> None:
 
 
 @given(st.lists(st.sampled_from(["hold", "cancel", "time out"]), max_size=30), st.integers(1, 4))
-def test_the_limit_holds_for_any_mix_of_outcomes(fates: list[str], limit: int) -> None:
+def test_the_limit_holds_for_any_mix_of_outcomes(outcomes: list[str], limit: int) -> None:
     """At most `limit` requests hold a slot, each is served or deferred, and none is left."""
 
     async def run() -> None:
         limiter = HostLimiter(limit, max_wait=1.5)
         holding = 0
 
-        async def fetch(fate: str) -> None:
+        async def fetch(outcome: str) -> None:
             nonlocal holding
             try:
                 slot = await limiter.acquire(HOST)
@@ -201,15 +201,15 @@ def test_the_limit_holds_for_any_mix_of_outcomes(fates: list[str], limit: int) -
             holding += 1
             assert holding <= limit
             try:
-                await asyncio.sleep(10 if fate == "time out" else 1)
+                await asyncio.sleep(10 if outcome == "time out" else 1)
             finally:
                 holding -= 1
                 limiter.release(slot)
 
-        tasks = [asyncio.create_task(fetch(fate)) for fate in fates]
+        tasks = [asyncio.create_task(fetch(outcome)) for outcome in outcomes]
         await asyncio.sleep(0.5)
-        for task, fate in zip(tasks, fates, strict=True):
-            if fate == "cancel":
+        for task, outcome in zip(tasks, outcomes, strict=True):
+            if outcome == "cancel":
                 task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         assert (holding, len(limiter)) == (0, 0)

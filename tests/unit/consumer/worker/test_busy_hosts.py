@@ -13,7 +13,7 @@ SLOTS = 64
 LIMIT = 8
 RECEIVE_S = 1 / 300
 """Time to receive and requeue a message."""
-NEIGHBOUR = -1
+OTHER_HOST = -1
 
 
 @dataclass
@@ -25,13 +25,13 @@ class Queue:
     delayed: set[asyncio.Task[None]] = field(default_factory=set)
     requeued: int = 0
     ended: int = 0
-    ended_before_neighbour: int | None = None
+    ended_before_other_host: int | None = None
     empty: asyncio.Event = field(default_factory=asyncio.Event)
 
     def fill(self) -> None:
         for number in range(self.count):
             self.ready.put_nowait(number)
-        self.ready.put_nowait(NEIGHBOUR)
+        self.ready.put_nowait(OTHER_HOST)
 
     def requeue(self, number: int, delay: float) -> None:
         async def later() -> None:
@@ -50,8 +50,8 @@ class Queue:
 
 
 async def work(queue: Queue, limiter: HostLimiter, number: int, answer_s: float) -> None:
-    if number == NEIGHBOUR:
-        queue.ended_before_neighbour = queue.ended
+    if number == OTHER_HOST:
+        queue.ended_before_other_host = queue.ended
         return
     try:
         slot = await limiter.acquire("slow.example")
@@ -100,8 +100,8 @@ def test_a_backlog_of_a_slow_host_does_not_delay_another_host(
 ) -> None:
     """The backlog is processed almost as fast as possible, with few requeues per message."""
     queue, seconds = empty(count, answer_s, processes)
-    assert queue.ended_before_neighbour is not None
-    assert queue.ended_before_neighbour < count / 10
+    assert queue.ended_before_other_host is not None
+    assert queue.ended_before_other_host < count / 10
     assert queue.requeued < 3 * count
     assert seconds < 1.25 * count * answer_s / LIMIT / processes + 30
 

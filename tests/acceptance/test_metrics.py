@@ -32,7 +32,7 @@ def settled(page: Scrape) -> bool:
 async def test_each_outcome_is_counted_once(embedded_aws: RecordingAws) -> None:
     """Two requests complete, one has no image, and the origin of one fails three times."""
     server, consumer = MetricsPort(), MetricsPort()
-    async with origin() as images, system(embedded_aws) as running:
+    async with origin() as images, system(embedded_aws, forked=False) as running:
         await running.start_server(**server.settings)
         ids = await submit_all(running, images)
         await running.start_consumer(**consumer.settings)
@@ -66,7 +66,7 @@ async def test_each_outcome_is_counted_once(embedded_aws: RecordingAws) -> None:
 async def test_a_message_in_progress_has_an_age(embedded_aws: RecordingAws) -> None:
     """While an origin does not respond, the message that waits for it is the oldest one."""
     consumer = MetricsPort()
-    async with origin() as images, system(embedded_aws) as running:
+    async with origin() as images, system(embedded_aws, forked=False) as running:
         await running.start_server()
         request_id = await running.submit(images.hold("/held"))
         await running.start_consumer(**consumer.settings)
@@ -84,7 +84,7 @@ async def test_a_throttled_try_is_counted_and_the_call_succeeds(
     server = MetricsPort()
     async with (
         aws_proxy(embedded_aws.endpoint) as proxy,
-        system(embedded_aws, endpoint=proxy.endpoint) as running,
+        system(embedded_aws, endpoint=proxy.endpoint, forked=False) as running,
     ):
         await running.start_server(**server.settings)
         proxy.hook = throttle_once(proxy, "SendMessageBatch")
@@ -138,7 +138,7 @@ async def test_the_exporter_reports_each_queue_and_no_value_after_an_error(
     exporter = MetricsPort()
     async with (
         aws_proxy(embedded_aws.endpoint) as proxy,
-        system(embedded_aws, endpoint=proxy.endpoint) as running,
+        system(embedded_aws, endpoint=proxy.endpoint, forked=False) as running,
     ):
         await running.start_server()
         for number in range(3):
@@ -166,7 +166,7 @@ async def test_a_consumer_that_starts_in_an_outage_waits(
     async with (
         origin() as images,
         aws_proxy(embedded_aws.endpoint) as proxy,
-        system(embedded_aws, endpoint=proxy.endpoint) as running,
+        system(embedded_aws, endpoint=proxy.endpoint, forked=False) as running,
     ):
         await running.start_server()
         request_id = await running.submit(images.image_url(1))
@@ -193,7 +193,7 @@ async def test_a_process_without_aws_is_alive(embedded_aws: RecordingAws) -> Non
     server, consumer = MetricsPort(), MetricsPort()
     async with (
         aws_proxy(embedded_aws.endpoint) as proxy,
-        system(embedded_aws, endpoint=proxy.endpoint) as running,
+        system(embedded_aws, endpoint=proxy.endpoint, forked=False) as running,
     ):
         await running.start_server(**server.settings)
         await running.start_consumer(**consumer.settings)

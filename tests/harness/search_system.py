@@ -18,7 +18,7 @@ async def search_system(
     """Run a system with a server and a consumer. The test starts the indexer."""
     async with (
         origin() as images,
-        system(aws, opensearch_url=opensearch_url, **parameters) as running,
+        system(aws, opensearch_url=opensearch_url, forked=True, **parameters) as running,
         stores_of(running) as stores,
         index_of(running) as index,
     ):

@@ -15,7 +15,7 @@ from cli.local import readiness
 from cli.local.embedded_aws import HOST, without_aws
 from cli.local.stack import StackOutputs
 from cli.local.system import Cancelled, cancel_on, search_engine
-from core.runtime.parent_watch import parent_pipe
+from core.runtime.parent_watch import parent_pipe, watched_command
 from harness.aws import RecordingAws
 from harness.processes import Capture, Process, launcher
 from harness.reserved_port import ReservedPort
@@ -39,6 +39,8 @@ class System:
     endpoint: str
     search: dict[str, str]
     parent_pipe: int | None = None
+    forked: bool = True
+    """False starts each process as production does. A fork also exports the metrics of modules that it does not use."""
     address: str = ""
     processes: list[Process] = field(default_factory=list)
     ports: list[ReservedPort] = field(default_factory=list)
@@ -143,13 +145,24 @@ class System:
         capture: bool = False,
     ) -> Process:
         assert self.parent_pipe is not None
-        process = await (await launcher()).start(
-            module,
-            *arguments,
-            environment={**without_aws(os.environ), **self._environment(role or module, settings)},
-            pipe=self.parent_pipe,
-            capture=Capture.STDOUT if capture else Capture.NOTHING,
-        )
+        environment = {**without_aws(os.environ), **self._environment(role or module, settings)}
+        process: Process
+        if self.forked:
+            process = await (await launcher()).start(
+                module,
+                *arguments,
+                environment=environment,
+                pipe=self.parent_pipe,
+                capture=Capture.STDOUT if capture else Capture.NOTHING,
+            )
+        else:
+            process = await asyncio.create_subprocess_exec(
+                *watched_command(self.parent_pipe, module, *arguments),
+                env=environment,
+                stdout=asyncio.subprocess.PIPE if capture else None,
+                pass_fds=(self.parent_pipe,),
+                start_new_session=True,
+            )
         self.processes.append(process)
         return process
 
@@ -190,6 +203,7 @@ async def system(
     *,
     endpoint: str | None = None,
     opensearch_url: str | None = None,
+    forked: bool = True,
     **parameters: str,
 ) -> AsyncIterator[System]:
     """Deploy a stack for a system, without a process yet. `parameters` are those of the template.
@@ -205,7 +219,8 @@ async def system(
             # On a busy machine a search may be slow.
             search["SEARCH_TIMEOUT_S"] = "30"
         with parent_pipe() as pipe:
-            running = System(aws, stack, endpoint or aws.endpoint, search, parent_pipe=pipe)
+            address = endpoint or aws.endpoint
+            running = System(aws, stack, address, search, parent_pipe=pipe, forked=forked)
             try:
                 yield running
             finally:

@@ -37,7 +37,7 @@ async def watched(
         origin() as images,
         redis_server(place) as redis,
         aws_proxy(embedded_aws.endpoint) as proxy,
-        system(embedded_aws, endpoint=proxy.endpoint) as running,
+        system(embedded_aws, endpoint=proxy.endpoint, forked=False) as running,
         cluster() as plane,
         prometheus(
             place, [*(target(name, port) for name, port in ports.items()), *targets(plane)]

@@ -36,15 +36,17 @@ async def without_data(prometheus: Prometheus, rule: Rule) -> list[str]:
 
 
 async def test_every_panel_has_data(watched: Prometheus) -> None:
-    """Each query of each panel has a result."""
-    assert await empty(watched, QUERIES) == []
+    """Each query of each panel has a result. A rate needs two scrapes, and KEDA drops a series between two readings."""
+    for query in QUERIES:
+        await watched.until(query.promql)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.variant)
 async def test_every_rule_has_data(watched: Prometheus, rule: Rule) -> None:
     """Prometheus accepts the expression, and each selected series exists, whether the alert fires or not."""
     await watched.query(rule.expr)
-    assert await without_data(watched, rule) == []
+    for selector in promql.selectors(rule.expr):
+        await watched.until(selector.text)
 
 
 async def test_every_rule_is_healthy(watched: Prometheus) -> None:

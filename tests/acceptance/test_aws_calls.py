@@ -1,4 +1,4 @@
-"""The number of AWS calls per completed image, from submit to delete."""
+"""The operations of AWS that an image needs, from submit to delete, share their calls."""
 
 import asyncio
 from collections.abc import Callable

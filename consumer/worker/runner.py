@@ -17,11 +17,12 @@ from core.resilience.circuit_breaker import BreakerState, CircuitBreaker
 T = TypeVar("T")
 _log = structlog.get_logger()
 
-_OUTAGE_DELAY = Backoff.between(5.0, 10.0)
+_OUTAGE_DELAY = Backoff.between(2.0, 4.0)
 """Delay of a message that met an outage. Not full jitter: it must not come back at once."""
-_REQUEUE_BACKOFF = Backoff(0.2, 5.0)
-_OPEN_TIME = Backoff(1.0, 60.0, floor=0.5)
-"""The floor, because each trial receives a message, and receives are counted."""
+_REQUEUE_BACKOFF = Backoff(0.2, 4.0)
+_OPEN_TIME = Backoff(1.0, 4.0, floor=0.5)
+"""Short even in a long outage, so that work goes on within 10 s after it. A trial costs one message received and
+requeued. The floor, because receives are counted."""
 
 
 class MessageRunner:

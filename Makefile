@@ -8,7 +8,7 @@ CODE := server consumer core cli loadtest tests docs k8s protos/stubs.py
 PROTO := imageservice/v1/image_service.proto
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-real verify-redis verify-search verify-k8s verify-dashboards verify-cluster verify-image check format stubs reference metrics dashboards constraints buf load-smoke bench clean
+.PHONY: help demo up test test-real verify-redis verify-search verify-k8s verify-dashboards verify-cluster scaling-report verify-image check format stubs reference metrics dashboards constraints buf load-smoke bench clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,6 +71,10 @@ verify-cluster: .venv/dev  ## Scale with a real KEDA on a real control plane, or
 	PYTHONPATH=tests $(BIN)/python -m cluster.control_plane
 	$(BIN)/python -m pytest -s tests/cluster/control_plane tests/cluster/scaling
 
+scaling-report: .venv/dev  ## Renew the timeline of scaling that docs/deploy.md shows (needs the same)
+	PYTHONPATH=tests $(BIN)/python -m cluster.control_plane
+	$(BIN)/python -m pytest -s tests/cluster/scaling --scaling-report tests/cluster/scaling/reports
+
 verify-image: .venv/dev  ## Build the image and run it as a restricted pod (needs root, docker.io, debootstrap, or DOCKER_HOST)
 	$(BIN)/python -m pytest tests/cluster/image
 
@@ -117,4 +121,4 @@ buf:  ## Lint the contract (needs npm)
 	cd protos && npx --yes @bufbuild/buf@1.75.0 lint
 
 clean:  ## Remove the virtual environment and caches
-	rm -rf .venv .load-smoke .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .load-smoke .scaling-report .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -38,6 +38,7 @@ settings.register_profile(
 )
 settings.load_profile("suite")
 
+ROOT = Path(__file__).parents[1]
 JARS = pytest.StashKey[Path | None]()
 
 
@@ -48,6 +49,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="embedded",
         help="real: tables on Amazon's DynamoDB Local, queues on ElasticMQ, searches on OpenSearch too "
         "(needs a JDK 17; Maven fetches them once)",
+    )
+    parser.addoption(
+        "--scaling-report",
+        type=Path,
+        default=ROOT / ".scaling-report",
+        metavar="FOLDER",
+        help="folder for the timeline of the test of scaling (.scaling-report, which git ignores)",
     )
 
 

@@ -12,12 +12,10 @@ from matplotlib.figure import Figure
 from cluster.scaling.scaling import Scaling
 from cluster.scaling.timeline import Sample, Timeline
 
-REPORTS = Path(__file__).parent / "reports"
 
-
-def write_report(run: Timeline, scaling: Scaling, folder: Path = REPORTS) -> None:
-    """Write timeline.json and timeline.svg, replacing those of the previous run."""
-    folder.mkdir(exist_ok=True)
+def write_report(run: Timeline, scaling: Scaling, folder: Path) -> None:
+    """Write timeline.json and timeline.svg into a folder, replacing those of the previous run."""
+    folder.mkdir(parents=True, exist_ok=True)
     samples = [asdict(sample) for sample in run.samples]
     content = {"scaling": asdict(scaling), "samples": samples}
     (folder / "timeline.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -21,7 +21,10 @@ MESSAGES = 500
 
 @pytest.mark.usefixtures("overlays")
 async def test_consumers_follow_the_queue_depth_and_stay_if_it_is_unreadable(
-    plane: ControlPlane, queue: Backlog, print_line: Callable[[str], None]
+    plane: ControlPlane,
+    queue: Backlog,
+    print_line: Callable[[str], None],
+    pytestconfig: pytest.Config,
 ) -> None:
     scaling = Scaling.parse(await plane.kubectl.get("scaledobject", NAME, "-n", NAMESPACE))
     assert scaling.pods_for(MESSAGES) > max(scaling.minimum, 1), (
@@ -42,7 +45,9 @@ async def test_consumers_follow_the_queue_depth_and_stay_if_it_is_unreadable(
             print_line(await plane.log_tails())
             raise
         finally:
-            await asyncio.to_thread(write_report, run, scaling)
+            folder: Path = pytestconfig.getoption("--scaling-report")
+            await asyncio.to_thread(write_report, run, scaling, folder)
+            print_line(f"timeline in {folder}")
 
 
 class Phases:
@@ -206,5 +211,5 @@ async def test_every_pod_of_the_overlay_is_admitted_and_ready(plane: ControlPlan
     assert names >= {"imageservice-server", NAME, "imageservice-queue-exporter"}
     for name in names - {NAME}:
         await plane.kubectl.run(
-            "rollout", "status", f"deployment/{name}", "-n", NAMESPACE, "--timeout=60s"
+            "rollout", "status", f"deployment/{name}", "-n", NAMESPACE, "--timeout=180s"
         )

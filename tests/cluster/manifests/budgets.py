@@ -1,13 +1,14 @@
-"""Grace periods, memory, volumes and ports of pods, compared with what the settings of their program need."""
+"""Grace periods, memory, volumes, ports and rollouts of pods, compared with what their program needs."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from cluster.manifests.environments import settings_of
 from cluster.manifests.overlays import Object
-from cluster.manifests.pods import PodTemplate, of_kind, pod_templates
+from cluster.manifests.pods import PodTemplate, of_kind, pod_templates, title
 from consumer.indexer.settings import IndexerSettings
 from consumer.settings import MIB, ConsumerSettings
+from core.runtime.event_loop_monitor import STALL_TIMEOUT_S
 from server.app import SERVICE
 from server.settings import ServerSettings
 
@@ -18,6 +19,8 @@ LONGEST_WAIT_S = 2
 """Longest wait between two attempts in one run. A longer wait requeues the message."""
 PROCESS_BYTES = 125 * MIB
 """Resident memory of a consumer without bodies and images."""
+PROGRESS_DEADLINE_S = 600
+"""Default of Kubernetes."""
 _UNITS = {"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}
 
 
@@ -29,7 +32,34 @@ def faults(objects: Sequence[Object]) -> list[str]:
         if pod.owner.startswith("Deployment/"):
             of_pod += _program_faults(pod, objects)
         found += [f"{pod.owner}: {fault}" for fault in of_pod]
+    for deployment in of_kind(objects, "Deployment"):
+        found += [f"{title(deployment)}: {fault}" for fault in _rollout_faults(deployment["spec"])]
     return found
+
+
+def _rollout_faults(spec: Mapping[str, Any]) -> Iterator[str]:
+    """Check that a rollout waits until a new pod that is stuck would be unready, and removes no old pod before."""
+    if spec["strategy"]["type"] == "Recreate":
+        return
+    if spec["strategy"]["rollingUpdate"]["maxUnavailable"] != 0:
+        yield "a rollout removes old pods before new ones are available"
+    wait = spec.get("minReadySeconds", 0)
+    (container,) = spec["template"]["spec"]["containers"]
+    detection = seconds_until_unready(container["readinessProbe"])
+    if wait <= detection:
+        yield f"minReadySeconds of {wait} s is not above {detection:g} s, in which a stuck pod becomes unready"
+    deadline = spec.get("progressDeadlineSeconds", PROGRESS_DEADLINE_S)
+    if wait >= deadline:
+        yield f"minReadySeconds of {wait} s is not below progressDeadlineSeconds of {deadline} s"
+
+
+def seconds_until_unready(probe: Mapping[str, Any]) -> float:
+    """Return the longest time until a readiness probe has failed after the event loop became stuck.
+
+    The loop answers a gRPC probe itself; the thread that answers /livez reports the loop after STALL_TIMEOUT_S.
+    """
+    failing: float = probe["failureThreshold"] * probe["periodSeconds"]
+    return failing + (probe["timeoutSeconds"] if "grpc" in probe else STALL_TIMEOUT_S)
 
 
 def _bound_faults(pod: PodTemplate) -> Iterator[str]:

@@ -20,7 +20,9 @@ def test_programs_accept_their_environment(objects: list[Object]) -> None:
 
 
 def test_budgets_fit(objects: list[Object]) -> None:
-    """Grace periods exceed a drain and the longest job, memory covers the budgets, ports are the served ones."""
+    """Grace periods exceed a drain and the longest job, memory covers the budgets, ports are the served ones, and a
+    rollout waits for each new pod.
+    """
     assert budgets.faults(objects) == []
 
 
@@ -107,6 +109,10 @@ def test_a_wrong_environment_is_found(
         (SERVER, f"{CONTAINER}.ports.0.containerPort", 50052, "gRPC is served on port 50051"),
         ("Service/imageservice-server", "spec.ports.0.port", 80, "gRPC is served on port 50051"),
         (CONSUMER, f"{CONTAINER}.ports.0.containerPort", 9465, "not METRICS_PORT"),
+        (SERVER, "spec.minReadySeconds", 15, "minReadySeconds of 15 s is not above 15 s"),
+        (CONSUMER, "spec.minReadySeconds", REMOVED, "minReadySeconds of 0 s is not above 60 s"),
+        (INDEXER, "spec.minReadySeconds", 600, "not below progressDeadlineSeconds of 600 s"),
+        (SERVER, "spec.strategy.rollingUpdate.maxUnavailable", 1, "removes old pods before"),
         (SERVER, f"{CONTAINER}.readinessProbe.grpc.service", "", "readiness does not check"),
         (
             SERVER,

@@ -6,6 +6,7 @@ Source: "Semantic conventions for messaging client metrics": `messaging.client.c
 
 import time
 from functools import cache
+from zlib import crc32
 
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -47,8 +48,15 @@ REQUEST_SECONDS = Histogram(
 )
 ENDED = Counter(
     "consumer_ended_requests_total",
-    "Requests that workers ended, by state and failure code. Requests that reconcile fails are only in its log.",
+    "Requests that workers ended, by state and failure code. A worker also counts UNDELIVERABLE when it receives the "
+    "message of a request that reconcile failed. Requests that reconcile fails from the DLQ have no such message.",
     ["state", "failure_code"],
+)
+ENDED_BY_BUCKET = Counter(
+    "consumer_customer_bucket_ended_requests_total",
+    "Requests that workers ended, by state and customer bucket: a hash of the customer id, 0 to 15. It shows whether "
+    "one customer's requests fail or those of many, without a series for each customer.",
+    ["customer_bucket", "state"],
 )
 REQUEUED = Counter(
     "consumer_given_back_messages_total", "Messages requeued, by reason.", ["reason"]
@@ -78,6 +86,9 @@ HEARTBEAT_FAILURES = Counter(
 )
 
 
+CUSTOMER_BUCKETS = tuple(str(number) for number in range(16))
+
+
 # Cached, because a lookup of labels costs more than an increment.
 
 
@@ -95,6 +106,8 @@ def initialise() -> None:
     """Initialise all label combinations to 0. Without this, `rate()` misses the first increment of a new series."""
     for state in (State.COMPLETED, State.FAILED):
         REQUEST_SECONDS.labels(state)
+        for bucket in CUSTOMER_BUCKETS:
+            ENDED_BY_BUCKET.labels(bucket, state)
     ENDED.labels(State.COMPLETED, "")
     for code in FailureCode:
         ENDED.labels(State.FAILED, code)
@@ -110,9 +123,17 @@ def observe_step(name: str, started: float) -> None:
     histogram(STEP_SECONDS, name).observe(time.perf_counter() - started)
 
 
-def observe_end(state: str, failure_code: str = "", *, pending_since: int, now: int) -> None:
+def customer_bucket(customer_id: str) -> str:
+    """Return the customer's bucket, the same in all processes and releases. CRC-32, because it is cheap."""
+    return CUSTOMER_BUCKETS[crc32(customer_id.encode()) % len(CUSTOMER_BUCKETS)]
+
+
+def observe_end(
+    state: str, failure_code: str = "", *, customer_id: str, pending_since: int, now: int
+) -> None:
     """Count a request that ended. Times are milliseconds since the epoch; `pending_since` is 0 if unknown."""
     counter(ENDED, state, failure_code).inc()
+    counter(ENDED_BY_BUCKET, customer_bucket(customer_id), state).inc()
     if pending_since:
         # The clocks of two machines may differ by more than a short wait.
         histogram(REQUEST_SECONDS, state).observe(max(0, now - pending_since) / 1000)

@@ -41,7 +41,13 @@ async def fail_request(
     except ConditionNotMet:
         await renotify_if_ended(tables, notifier, message)
         return False
-    observe_end(State.FAILED, failure.code, pending_since=message.pending_since, now=now)
+    observe_end(
+        State.FAILED,
+        failure.code,
+        customer_id=message.customer_id,
+        pending_since=message.pending_since,
+        now=now,
+    )
     await notify(notifier, outcome_for(message, failure=end))
     return True
 

@@ -4,6 +4,7 @@ import contextlib
 
 import structlog
 
+from consumer.metrics import ENDED, counter
 from consumer.notify.finalize import fail_request, notify, renotify, renotify_if_ended
 from consumer.notify.notifier import Notifier
 from consumer.worker.pipeline import Pipeline, RunDeferred, RunFailed
@@ -11,8 +12,14 @@ from consumer.worker.receive_queue import ReceiveQueue
 from consumer.worker.received_message import ReceivedMessage
 from consumer.worker.retry_policy import Decision, Fail, Requeue, RetryPolicy
 from core.dynamodb.tables import ConditionNotMet, Tables
-from core.errors import DependencyUnavailable, ImageFailure, Overloaded, RequestRejected
-from core.model.request import ImageRequest, MessageStatus, message_status
+from core.errors import (
+    DependencyUnavailable,
+    ImageFailure,
+    Overloaded,
+    RequestRejected,
+    Undeliverable,
+)
+from core.model.request import ImageRequest, MessageStatus, State, message_status
 from core.runtime.clock import now_ms
 
 _log = structlog.get_logger()
@@ -59,6 +66,9 @@ class MessageHandler:
                 else:
                     await notify(self._notifier, outcome)
             case MessageStatus.ENDED if request is not None:
+                if request.failure is not None and request.failure.code == Undeliverable.code:
+                    # Only reconcile sets this code, and no metrics of it are scraped.
+                    counter(ENDED, State.FAILED, Undeliverable.code).inc()
                 await renotify(self._tables, self._notifier, request)
             case _:
                 _log.info("stale message deleted", request_id=message.message.request_id)

@@ -187,6 +187,11 @@ class Pipeline:
                 now=now,
             )
         )
-        observe_end(State.COMPLETED, pending_since=message.pending_since, now=now)
+        observe_end(
+            State.COMPLETED,
+            customer_id=message.customer_id,
+            pending_since=message.pending_since,
+            now=now,
+        )
         observe_step("complete", started)
         return outcome_for(message, image=record)

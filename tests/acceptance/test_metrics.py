@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from aiohttp import web
 
+from consumer.metrics import customer_bucket
 from harness.aws import RecordingAws
 from harness.aws_proxy import AwsProxy, Forward, ProxiedCall, aws_proxy, cut
 from harness.metrics import MetricsPort, Scrape
@@ -41,6 +42,12 @@ async def test_each_outcome_is_counted_once(embedded_aws: RecordingAws) -> None:
         server_page = await server.scrape()
     assert seen.value("consumer_received_messages_total", kind="first") == 4
     assert seen.value("consumer_ended_requests_total", state="COMPLETED", failure_code="") == 2
+    bucket = {"customer_bucket": customer_bucket("acme")}
+    for state in ("COMPLETED", "FAILED"):
+        by_bucket = "consumer_customer_bucket_ended_requests_total"
+        assert (
+            seen.value(by_bucket, state=state, **bucket) == seen.value(by_bucket, state=state) == 2
+        )
     assert seen.value("consumer_ended_requests_total", failure_code="NOT_FOUND") == 1
     assert seen.value("consumer_ended_requests_total", failure_code="ORIGIN_ERROR") == 1
     assert seen.value("consumer_fetch_failures_total", failure_code="NOT_FOUND") == 1

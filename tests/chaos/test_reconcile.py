@@ -18,6 +18,7 @@ from harness.aws_proxy import (
     aws_proxy,
     pass_on,
 )
+from harness.metrics import MetricsPort
 from harness.origin import origin
 from harness.orphaned_requests import insert, row_of
 from harness.stores import Stores, stores_of
@@ -101,7 +102,8 @@ async def sent_again(running: System, stores: Stores) -> set[str]:
 async def test_a_request_that_was_claimed_too_often_fails_undeliverable(
     embedded_aws: RecordingAws,
 ) -> None:
-    """It is FAILED, with a notification and a failed-requests message."""
+    """It is FAILED, with a notification and a failed-requests message. A worker that receives its message counts it."""
+    consumer = MetricsPort()
     async with origin() as images, system(embedded_aws) as running, stores_of(running) as stores:
         request_id = await insert(running, images.image_url(1), age_ms=HOUR_MS)
         # There is no consumer. A claim updates the row, so the margin is below zero.
@@ -115,6 +117,12 @@ async def test_a_request_that_was_claimed_too_often_fails_undeliverable(
         assert notification.attributes["status"] == "FAILED"
         (failed,) = await stores.failed_requests(1)
         assert failed["request_id"] == request_id
+        await running.start_consumer(**consumer.settings)
+        await consumer.until(
+            lambda page: (
+                page.value("consumer_ended_requests_total", failure_code="UNDELIVERABLE") == 1
+            )
+        )
 
 
 async def test_an_interrupted_scan_resumes_from_its_checkpoint(

@@ -1,5 +1,6 @@
 """Analysis of PromQL: the selectors of an expression and the labels of its result."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ Series = Mapping[str, Labels]
 
 # These functions use only the increase of a counter, not its value.
 GROWTH = frozenset({"rate", "irate", "increase", "resets", "changes"})
+_OFFSET = re.compile(r" offset \S+$")
 _BARE = frozenset({"time", "vector", "scalar"})
 
 
@@ -20,7 +22,7 @@ class BadQuery(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Selector:
-    """A series selector. `within` is the innermost function around it; `text` is its source without a range."""
+    """A series selector. `within` is the innermost function around it. `text` has no range and no offset."""
 
     metric: str
     matchers: Mapping[str, str]
@@ -36,7 +38,8 @@ def selectors(expr: str) -> list[Selector]:
 def _selectors(node: ast.Expr, within: str) -> Iterator[Selector]:
     if isinstance(node, ast.VectorSelector):
         matchers = {matcher.name: matcher.value for matcher in node.matchers.matchers}
-        yield Selector(node.name or "", matchers, within, node.prettify().strip())
+        text = _OFFSET.sub("", node.prettify().strip())
+        yield Selector(node.name or "", matchers, within, text)
         return
     inner = node.func.name if isinstance(node, ast.Call) else within
     for child in _children(node):

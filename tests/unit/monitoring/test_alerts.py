@@ -21,6 +21,7 @@ WORDS = {
     "availability",
     "latency",
     "freshness",
+    "outcome",
     "desired",
     "maximum",
     "malformed",

@@ -25,7 +25,8 @@ _OBJECTIVES = Row(
         Panel(
             "Objectives met in the last 6 hours",
             "Share of submits that were answered (availability), of SubmitImage calls within 250 ms (latency), of "
-            "requests that ended within 5 minutes of acceptance (freshness).",
+            "requests that ended within 5 minutes of acceptance (freshness), and of requests that did not end by a "
+            "fault of ours (outcome).",
             "percentunit",
             (Query('1 - imageservice:slo_errors:ratio_rate6h{namespace="$namespace"}', "{{slo}}"),),
             kind="stat",
@@ -93,8 +94,8 @@ _REQUESTS = Row(
         ),
         Panel(
             "Failures by code",
-            "Requests that consumers ended FAILED. Most codes are faults of the customer or the origin; INTERNAL "
-            "and CRASHED are ours. Only reconcile sets UNDELIVERABLE, and only its log has it.",
+            "Requests that consumers ended FAILED. Most codes are faults of the customer or the origin; INTERNAL, "
+            "CRASHED and UNDELIVERABLE are ours. Requests that reconcile fails from the DLQ are only in its log.",
             "reqps",
             (
                 Query(
@@ -151,6 +152,20 @@ _REQUESTS = Row(
             "s",
             (Query("max(consumer_oldest_message_age_seconds{<consumer>})", "oldest"),),
             limit=900,
+        ),
+        Panel(
+            "Failed share by customer bucket",
+            "Share of the requests ended in the last 10 minutes that FAILED, by a hash of the customer id. One line at "
+            "the top is a customer with bad images; if most lines rise at once, the cause is ours, and an alert pages.",
+            "percentunit",
+            (
+                Query(
+                    'imageservice:customer_bucket_failed:ratio_increase10m{namespace="$namespace"}',
+                    "{{customer_bucket}}",
+                ),
+            ),
+            width=24,
+            limit=0.5,
         ),
     ),
 )

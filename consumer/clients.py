@@ -39,7 +39,7 @@ async def open_clients(settings: ConsumerSettings) -> AsyncIterator[Clients]:
             shards=settings.customer_shards,
             retention_s=settings.retention_days * _DAY_S,
         )
-        tables = Tables(aws.dynamodb, aws.http.dynamodb, statements, settings.batching)
+        tables = Tables(aws.http.dynamodb, statements, settings.batching)
         redis = open_completed_requests(settings)
         failed_requests = SqsQueue(
             aws.http.sqs,

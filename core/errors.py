@@ -197,7 +197,7 @@ class Internal(TransientFailure):
 
 
 class DependencyUnavailable(ImageServiceError):
-    """An AWS service of this installation is unreachable, throttles, or denies access."""
+    """An AWS service of this installation is unreachable, throttles, denies access, or gives a malformed answer."""
 
 
 class SearchUnavailable(DependencyUnavailable):

@@ -198,7 +198,7 @@ async def _serve_until(
         statements = Statements(
             settings.requests_table, settings.images_table, shards=settings.customer_shards
         )
-        tables = Tables(aws.dynamodb, aws.http.dynamodb, statements, settings.batching)
+        tables = Tables(aws.http.dynamodb, statements, settings.batching)
         sender = SqsQueue(aws.http.sqs, settings.queue_url, batching=settings.batching)
         server = Server(settings, tables, sender, shares_port=parent is not None)
         await server.start()

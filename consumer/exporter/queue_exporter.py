@@ -112,7 +112,7 @@ async def _export_forever(name: str, queue: SqsQueue, interval: float) -> None:
     while True:
         try:
             counts = await _read(queue)
-        except (DependencyUnavailable, RequestRejected, LookupError, ValueError) as error:
+        except (DependencyUnavailable, RequestRejected) as error:
             _log.warning("queue not read", queue=name, error=str(error))
             READ_FAILURES.labels(name).inc()
             QUEUE_MESSAGES.remove_by_labels({"queue": name})
@@ -123,9 +123,6 @@ async def _export_forever(name: str, queue: SqsQueue, interval: float) -> None:
 
 
 async def _read(queue: SqsQueue) -> dict[str, int]:
-    """Return the number of messages by state.
-
-    Raises DependencyUnavailable or RequestRejected; LookupError or ValueError if an attribute is missing or no number.
-    """
+    """Return the number of messages by state. Raises DependencyUnavailable or RequestRejected."""
     attributes = await queue.attributes(*_STATES, seconds=_TIMEOUT_S)
-    return {state: int(attributes[attribute]) for attribute, state in _STATES.items()}
+    return {state: attributes[attribute] for attribute, state in _STATES.items()}

@@ -84,9 +84,9 @@ async def report_index_completeness(engine: SearchWriter) -> None:
 
 def open_search_writer(aws: Aws, settings: ReindexSettings) -> SearchWriter:
     """Open the engine. When it creates an index, it asks the table of images whether the index is complete."""
-    return open_writer(settings, partial(images_exist, aws.dynamodb, settings.images_table))
+    return open_writer(settings, partial(images_exist, aws.http.dynamodb, settings.images_table))
 
 
 def open_tables(aws: Aws, settings: ReindexSettings) -> Tables:
     statements = Statements(settings.requests_table, settings.images_table)
-    return Tables(aws.dynamodb, aws.http.dynamodb, statements)
+    return Tables(aws.http.dynamodb, statements)

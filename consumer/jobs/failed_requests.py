@@ -7,12 +7,9 @@ index has the failure code, so requests with another code are not read.
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from core.aws.client import call
-from core.aws.http import JsonService
 from core.dynamodb import schema
-from core.dynamodb.index_query import BY_FAILURE, IndexKey, TimeRange, index_page, query_members
+from core.dynamodb.index_query import BY_FAILURE, IndexKey, IndexPage, TimeRange
 from core.dynamodb.tables import Tables
 from core.errors import FailureCode, MalformedRow
 from core.model.request import ImageRequest, State, shard_name
@@ -38,11 +35,8 @@ class FailedRequestFinder:
     Methods retry while DynamoDB is unavailable, and raise DependencyUnavailable after the last attempt.
     """
 
-    def __init__(
-        self, tables: Tables, dynamodb: JsonService, failure_code: FailureCode | None
-    ) -> None:
+    def __init__(self, tables: Tables, failure_code: FailureCode | None) -> None:
         self._tables = tables
-        self._dynamodb = dynamodb
         self._failure_code = failure_code
 
     async def find_by_customer(
@@ -52,14 +46,15 @@ class FailedRequestFinder:
         for number in range(self._tables.statements.shards):
             shard, after = shard_name(customer_id, number), None
             while True:
-                keys, after, other_code = await self._query(shard, failed, after)
-                yield FailedRequestPage(other_code=other_code)
-                for at in range(0, len(keys), CONCURRENCY):
-                    ids = [key.request_id for key in keys[at : at + CONCURRENCY]]
+                page = await self._query(shard, failed, after)
+                yield FailedRequestPage(other_code=page.left_out)
+                for at in range(0, len(page.keys), CONCURRENCY):
+                    ids = [key.request_id for key in page.keys[at : at + CONCURRENCY]]
                     requests = [
                         each for each in await self.read(ids) if _failed_within(each, failed)
                     ]
                     yield FailedRequestPage(requests, no_longer_failed=len(ids) - len(requests))
+                after = page.resume
                 if after is None:
                     break
 
@@ -75,29 +70,17 @@ class FailedRequestFinder:
             schema.log_malformed_row(error)
             return None
 
-    async def _query(
-        self, shard: str, failed: TimeRange, after: IndexKey | None
-    ) -> tuple[Sequence[IndexKey], IndexKey | None, int]:
-        """Return keys, the key to resume after, and the number of keys with another failure code."""
-        table = self._tables.statements.requests_table
-        members = query_members(
-            table, BY_FAILURE, shard, failed, after=after, limit=_KEYS_PER_QUERY
-        )
-        if self._failure_code is not None:
-            _filter_code(members, self._failure_code)
-        answer = await retry_unavailable(
+    async def _query(self, shard: str, failed: TimeRange, after: IndexKey | None) -> IndexPage:
+        return await retry_unavailable(
             "query failed requests",
-            lambda: call("dynamodb:Query", self._dynamodb.invoke("Query", members)),
+            self._tables.query,
+            BY_FAILURE,
+            shard,
+            failed,
+            after=after,
+            limit=_KEYS_PER_QUERY,
+            failure_code=self._failure_code,
         )
-        page = index_page(BY_FAILURE, answer)
-        return page.keys, page.resume, answer["ScannedCount"] - len(page.keys)
-
-
-def _filter_code(members: dict[str, Any], code: FailureCode) -> None:
-    """Make DynamoDB leave out the keys of other codes. They cost read units all the same."""
-    members["FilterExpression"] = "#code = :code"
-    members["ExpressionAttributeNames"]["#code"] = schema.FAILURE_CODE
-    members["ExpressionAttributeValues"][":code"] = schema.string(code)
 
 
 def _failed_within(request: ImageRequest, failed: TimeRange) -> bool:

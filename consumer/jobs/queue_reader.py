@@ -101,7 +101,7 @@ class QueueReader:
     async def visible_count(self) -> int:
         """Return the approximate number of messages that nobody holds."""
         attributes = await self.queue.attributes("ApproximateNumberOfMessages")
-        return int(attributes["ApproximateNumberOfMessages"])
+        return attributes["ApproximateNumberOfMessages"]
 
     async def delete(self, messages: Sequence[IncomingMessage]) -> None:
         """Delete up to 10 messages. Those that SQS does not delete stay held.

@@ -18,9 +18,10 @@ import argparse
 import asyncio
 import contextlib
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -31,6 +32,7 @@ from consumer.jobs.queue_reader import open_queue_reader
 from consumer.jobs.stale_scan import Checkpoint, StaleScan
 from consumer.notify.finalize import fail_request
 from consumer.settings import ConsumerSettings
+from core.answers import member
 from core.aws.client import Aws, call
 from core.aws.sqs import IncomingMessage, SqsQueue
 from core.dynamodb.tables import ConditionNotMet
@@ -46,8 +48,9 @@ _COUNTS = (
     "ApproximateNumberOfMessagesNotVisible",
     "ApproximateNumberOfMessagesDelayed",
 )
-_METRIC_WINDOW = timedelta(minutes=15)
-_MAX_RETENTION_S = 1_209_600.0
+_RETENTION = "MessageRetentionPeriod"
+_METRIC_WINDOW_S = 900
+_MAX_RETENTION_S = 1_209_600
 """Longest retention period of SQS, for a queue that does not report its own."""
 
 _log = structlog.get_logger()
@@ -107,7 +110,7 @@ async def _reconcile(settings: ConsumerSettings, arguments: argparse.Namespace) 
         age = await _oldest_message_age_s(clients, settings.queue_url)
         checkpoint = Checkpoint(arguments.checkpoint, arguments.segments)
         scan = StaleScan(
-            clients.aws.dynamodb,
+            clients.aws.http.dynamodb,
             settings.requests_table,
             cutoff=now_ms() - round((age + arguments.margin) * 1000),
             segments=arguments.segments,
@@ -128,40 +131,37 @@ async def _oldest_message_age_s(clients: Clients, queue_url: str) -> float:
     An empty queue has 0. Otherwise it is CloudWatch's ApproximateAgeOfOldestMessage. If that has no value, it is the
     queue's retention period, the age that no message exceeds.
     """
-    attributes = await clients.queue.attributes(*_COUNTS, "MessageRetentionPeriod")
-    if not any(int(attributes[name]) for name in _COUNTS):
+    attributes = await clients.queue.attributes(*_COUNTS, optional=(_RETENTION,))
+    if not any(attributes[name] for name in _COUNTS):
         return 0
     measured = await _measured_age_s(clients.aws, queue_url.rsplit("/", 1)[-1])
     if measured is not None:
         return measured
-    return float(attributes.get("MessageRetentionPeriod", _MAX_RETENTION_S))
+    return attributes.get(_RETENTION, _MAX_RETENTION_S)
 
 
 async def _measured_age_s(aws: Aws, queue_name: str) -> float | None:
-    now = datetime.now(UTC)
-    response = await call(
-        "cloudwatch:GetMetricData",
-        aws.cloudwatch.get_metric_data(
-            MetricDataQueries=[
-                {
-                    "Id": "age",
-                    "MetricStat": {
-                        "Metric": {
-                            "Namespace": "AWS/SQS",
-                            "MetricName": "ApproximateAgeOfOldestMessage",
-                            "Dimensions": [{"Name": "QueueName", "Value": queue_name}],
-                        },
-                        "Period": 60,
-                        "Stat": "Maximum",
-                    },
-                }
-            ],
-            StartTime=now - _METRIC_WINDOW,
-            EndTime=now,
-        ),
-    )
-    values = [value for result in response["MetricDataResults"] for value in result["Values"]]
-    return max(values) if values else None
+    now = now_ms() // 1000
+    metric = {
+        "Namespace": "AWS/SQS",
+        "MetricName": "ApproximateAgeOfOldestMessage",
+        "Dimensions": [{"Name": "QueueName", "Value": queue_name}],
+    }
+    stat = {"Metric": metric, "Period": 60, "Stat": "Maximum"}
+    members = {
+        "MetricDataQueries": [{"Id": "age", "MetricStat": stat}],
+        "StartTime": now - _METRIC_WINDOW_S,
+        "EndTime": now,
+    }
+    answer = aws.http.cloudwatch.invoke("GetMetricData", members)
+    return await call("cloudwatch:GetMetricData", answer, _decode_highest)
+
+
+def _decode_highest(answer: Mapping[str, Any]) -> float | None:
+    """Decode a GetMetricData of one query: its highest value, None if it has no values."""
+    (result,) = member(answer, "MetricDataResults", list)
+    values = member(result, "Values", list)
+    return max((float(value) for value in values), default=None)
 
 
 async def _rescue_all(

@@ -84,7 +84,7 @@ async def _build(
     result: Result,
 ) -> None:
     scan = ImageScan(
-        aws.dynamodb, settings.images_table, segments=arguments.segments, rate=arguments.rate
+        aws.http.dynamodb, settings.images_table, segments=arguments.segments, rate=arguments.rate
     )
     with Progress(_NAME, await scan.count()) as progress:
         async with engine.rebuild() as rebuild:

@@ -121,9 +121,7 @@ class FailedRequestRetry:
         self._clients = clients
         self._stats = stats
         self._rate_limiter = RateLimiter(arguments.rate)
-        self._finder = FailedRequestFinder(
-            clients.tables, clients.aws.http.dynamodb, arguments.failure_code
-        )
+        self._finder = FailedRequestFinder(clients.tables, arguments.failure_code)
         self._reopener = RequestReopener(clients, arguments.failure_code, stats)
 
     async def by_customer(self, customer_id: str, since: int) -> None:

@@ -3,16 +3,15 @@
 import json
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from core.aws.client import call
+from core.aws.http import JsonService
 from core.dynamodb import schema
+from core.dynamodb.answers import Page
+from core.dynamodb.scan import scan
 from core.errors import MalformedRow
 from core.model.request import ImageRequest, State
 from core.resilience.rate_limiter import RateLimiter
-
-if TYPE_CHECKING:
-    from types_aiobotocore_dynamodb import DynamoDBClient
 
 _PAGE_ROWS = 1_000
 
@@ -58,7 +57,7 @@ class StaleScan:
 
     def __init__(
         self,
-        dynamodb: "DynamoDBClient",
+        dynamodb: JsonService,
         table: str,
         *,
         cutoff: int,
@@ -81,14 +80,14 @@ class StaleScan:
         malformed row is logged and left out.
         """
         while not self._checkpoint.is_done(segment):
-            response = await self._read(segment)
-            self.rows_read += response["ScannedCount"]
-            yield [request for item in response["Items"] if (request := _parse_or_log(item))]
-            self._checkpoint.save(segment, response.get("LastEvaluatedKey"))
-            await self._rate_limiter.acquire(response["ScannedCount"])
+            page = await self._read(segment)
+            self.rows_read += page.scanned
+            yield [request for item in page.items if (request := _parse_or_log(item))]
+            self._checkpoint.save(segment, page.last)
+            await self._rate_limiter.acquire(page.scanned)
 
-    async def _read(self, segment: int) -> Any:
-        arguments: dict[str, Any] = {
+    async def _read(self, segment: int) -> Page:
+        members: dict[str, Any] = {
             "TableName": self._table,
             "Segment": segment,
             "TotalSegments": self._segments,
@@ -102,8 +101,8 @@ class StaleScan:
         }
         position = self._checkpoint.position(segment)
         if position is not None:
-            arguments["ExclusiveStartKey"] = position
-        return await call("dynamodb:Scan", self._dynamodb.scan(**arguments))
+            members["ExclusiveStartKey"] = position
+        return await scan(self._dynamodb, members)
 
 
 def _parse_or_log(item: schema.Item) -> ImageRequest | None:

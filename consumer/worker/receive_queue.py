@@ -57,7 +57,7 @@ class ReceiveQueue:
     async def visibility_timeout(self) -> int:
         """Return the queue's visibility timeout in seconds. Raises DependencyUnavailable."""
         attributes = await self._queue.attributes("VisibilityTimeout")
-        return int(attributes["VisibilityTimeout"])
+        return attributes["VisibilityTimeout"]
 
     async def receive(self, count: int, *, wait: int) -> list[ReceivedMessage]:
         """Receive up to `count` messages, at most 10, without duplicates. Raises DependencyUnavailable."""

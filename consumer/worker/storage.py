@@ -2,7 +2,9 @@
 
 import hashlib
 import hmac
+from collections.abc import Mapping
 
+from core.answers import member
 from core.aws.client import call
 from core.aws.http import ObjectStore
 
@@ -36,5 +38,11 @@ class ImageStorage:
             self._objects.put_object(
                 key, body, sha256=sha256, content_type=media_type, cache_control=CACHE_CONTROL
             ),
+            _decode_put,
         )
         return f"s3://{self._bucket}/{key}"
+
+
+def _decode_put(headers: Mapping[str, str]) -> None:
+    """Decode a PutObject: S3 answers with the object's ETag. Another server's 200 has none, and stored nothing."""
+    member(headers, "ETag", str)

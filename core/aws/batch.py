@@ -2,8 +2,10 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from core.answers import MalformedAnswer, member, optional_member
 from core.aws.client import call
 from core.batcher import OK, Failed, ItemResult, Retry
 from core.errors import DependencyUnavailable, RequestRejected
@@ -11,6 +13,7 @@ from core.errors import DependencyUnavailable, RequestRejected
 MAX_BATCH = 10
 """Entries in one batch call of SQS or SNS (AWS limit)."""
 
+_IDS = tuple(str(number) for number in range(MAX_BATCH))
 _REJECTED = frozenset(
     {"InvalidMessageContents", "InvalidParameter", "InvalidParameterValue", "ParameterValueInvalid"}
 )
@@ -42,22 +45,36 @@ async def call_batch(
 ) -> list[EntryError | None]:
     """Make one batch call with `entries`, at most MAX_BATCH, and return each entry's error or None, in order.
 
-    An entry that the answer does not name has an error: only entries named as successful were taken.
     Raises DependencyUnavailable or RequestRejected if the call fails as a whole.
     """
-    numbered = [{"Id": str(number), **entry} for number, entry in enumerate(entries)]
-    answer = await call(operation, invoke(numbered))
-    if not answer.get("Failed") and len(answer.get("Successful", ())) == len(numbered):
-        return [None] * len(numbered)
-    results: dict[str, EntryError | None] = {
-        entry["Id"]: None for entry in answer.get("Successful", ())
-    }
-    results |= {entry["Id"]: _error(entry) for entry in answer.get("Failed", ())}
-    return [results.get(entry["Id"], _NO_RESULT) for entry in numbered]
+    ids = _IDS[: len(entries)]
+    numbered = [{"Id": number, **entry} for number, entry in zip(ids, entries, strict=True)]
+    return await call(operation, invoke(numbered), partial(_decode_batch, ids))
+
+
+def _decode_batch(ids: Sequence[str], answer: Mapping[str, Any]) -> list[EntryError | None]:
+    """Return the error of each entry or None, in order. The services may leave out an empty list.
+
+    An entry that the answer does not name has an error: only entries named as successful were taken.
+    """
+    taken = optional_member(answer, "Successful", list, [])
+    refused = optional_member(answer, "Failed", list, [])
+    if not taken and not refused:
+        raise MalformedAnswer("no entry is named")
+    results: dict[str, EntryError | None] = {entry["Id"]: None for entry in taken}
+    for entry in refused:
+        results[entry["Id"]] = _error(entry)
+    if len(results) != len(taken) + len(refused) or not results.keys() <= set(ids):
+        raise MalformedAnswer("an entry that was not sent, or twice the same entry")
+    return [results.get(number, _NO_RESULT) for number in ids]
 
 
 def _error(entry: Mapping[str, Any]) -> EntryError:
-    return EntryError(entry["Code"], entry.get("Message", ""), bool(entry.get("SenderFault")))
+    return EntryError(
+        member(entry, "Code", str),
+        optional_member(entry, "Message", str, ""),
+        member(entry, "SenderFault", bool),
+    )
 
 
 def item_result(error: EntryError | None) -> ItemResult[None]:

@@ -5,7 +5,7 @@ Endpoints, region and credentials come from the SDK's variables (AWS_ENDPOINT_UR
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
@@ -15,6 +15,7 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 from botocore.exceptions import BotoCoreError, ClientError
 
+from core.answers import MalformedAnswer, decode_answer
 from core.aws.http import AwsHttpClients, JsonService, Limits, open_http_clients, open_sqs_client
 from core.errors import DependencyUnavailable, RequestRejected
 from core.runtime.metrics import AWS_CALL_SECONDS, AWS_CALLS
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from types_aiobotocore_sns import SNSClient
     from types_aiobotocore_sqs import SQSClient
 
+A = TypeVar("A")
 R = TypeVar("R")
 
 
@@ -48,16 +50,24 @@ CALL_SECONDS = 15.0
 """Time limit of a call, retries included. A connection that does not answer must not block the callers behind it."""
 
 
-async def call(operation: str, response: Awaitable[R], *, seconds: float = CALL_SECONDS) -> R:
-    """Await a client's call and measure it. `seconds` is its time limit.
+async def call(
+    operation: str,
+    response: Awaitable[A],
+    decode: Callable[[A], R],
+    *,
+    seconds: float = CALL_SECONDS,
+) -> R:
+    """Await a client's call, measure it, and return its decoded answer. `seconds` is its time limit.
 
-    Raises RequestRejected or DependencyUnavailable.
+    `decode` is the operation's decoder (core/answers.py). Raises RequestRejected, or DependencyUnavailable, also if the
+    answer is malformed.
     """
     started = time.perf_counter()
     outcome = "cancelled"
     try:
         async with asyncio.timeout(seconds):
             answer = await response
+        decoded = decode_answer(decode, answer)
     except ClientError as error:
         outcome = error.response["Error"]["Code"]
         if outcome in _REJECTIONS:
@@ -67,9 +77,12 @@ async def call(operation: str, response: Awaitable[R], *, seconds: float = CALL_
     except (BotoCoreError, aiohttp.ClientError, OSError, TimeoutError) as error:
         outcome = type(error).__name__
         raise DependencyUnavailable(f"{operation}: {type(error).__name__}: {error}") from error
+    except MalformedAnswer as error:
+        outcome = type(error).__name__
+        raise DependencyUnavailable(f"{operation}: malformed answer: {error}") from error
     else:
         outcome = "ok"
-        return answer
+        return decoded
     finally:
         AWS_CALLS.labels(operation, outcome).inc()
         AWS_CALL_SECONDS.labels(operation).observe(time.perf_counter() - started)
@@ -113,14 +126,23 @@ async def open_aws(limits: Limits = _LIMITS) -> AsyncIterator[Aws]:
         sqs = await enter(session.create_client("sqs", config=_CONFIG))
         s3 = await enter(session.create_client("s3", config=_CONFIG))
         sns = await enter(session.create_client("sns", config=_CONFIG))
+        cloudwatch = await enter(session.create_client("cloudwatch", config=_CONFIG))
         yield Aws(
             dynamodb=dynamodb,
             sqs=sqs,
             s3=s3,
             sns=sns,
-            cloudwatch=await enter(session.create_client("cloudwatch", config=_CONFIG)),
+            cloudwatch=cloudwatch,
             http=await enter(
-                open_http_clients(session, limits, dynamodb=dynamodb, sqs=sqs, s3=s3, sns=sns)
+                open_http_clients(
+                    session,
+                    limits,
+                    dynamodb=dynamodb,
+                    sqs=sqs,
+                    s3=s3,
+                    sns=sns,
+                    cloudwatch=cloudwatch,
+                )
             ),
         )
 

@@ -4,13 +4,16 @@ import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, TypeVar
 
+from core.answers import MalformedAnswer, member, optional_member
 from core.aws.batch import MAX_BATCH, Entry, EntryError, batch_commit, call_batch, item_result
 from core.aws.client import CALL_SECONDS, call
 from core.aws.http import JsonService
 from core.batcher import NO_LINGER, OK, Batcher, Batching, ItemResult
 from core.errors import DependencyUnavailable, RequestRejected
+
+R = TypeVar("R")
 
 _MAX_FLUSHES = 8
 """Concurrent batch calls of a Batcher: SQS batches are smaller than DynamoDB's, and as many items must pass."""
@@ -112,8 +115,12 @@ class SqsQueue:
         if visibility_timeout is not None:
             members["VisibilityTimeout"] = visibility_timeout
         # A silent poll is only detected after its wait, and the retry needs a full wait of its own.
-        answer = await self._call("ReceiveMessage", members, seconds=2 * wait + CALL_SECONDS)
-        return [_message(raw) for raw in answer.get("Messages", [])]
+        return await self._call(
+            "ReceiveMessage",
+            members,
+            partial(_decode_messages, members["MaxNumberOfMessages"]),
+            seconds=2 * wait + CALL_SECONDS,
+        )
 
     async def delete(self, receipt: str) -> None:
         """Return once SQS has deleted the message. Raises Overloaded, DependencyUnavailable or RequestRejected.
@@ -148,25 +155,35 @@ class SqsQueue:
             answers.append([VisibilityError("TimeoutError", f"no answer in {within} s")] * late)
         return [error for answer in answers for error in answer]
 
-    async def attributes(self, *names: str, seconds: float = CALL_SECONDS) -> Mapping[str, str]:
-        """Return the queue's attributes of these names; SQS leaves out those that are not set.
+    async def attributes(
+        self, *names: str, optional: Sequence[str] = (), seconds: float = CALL_SECONDS
+    ) -> Mapping[str, int]:
+        """Return numeric attributes of the queue: those of `names`, and those of `optional` that SQS reports.
 
         `seconds` bounds the call. Raises DependencyUnavailable or RequestRejected.
         """
-        answer = await self._call("GetQueueAttributes", {"AttributeNames": names}, seconds=seconds)
-        attributes: Mapping[str, str] = answer["Attributes"]
-        return attributes
+        return await self._call(
+            "GetQueueAttributes",
+            {"AttributeNames": (*names, *optional)},
+            partial(_decode_attributes, names, optional),
+            seconds=seconds,
+        )
 
     async def drain(self) -> None:
         await self._sends.drain()
         await self._deletes.drain()
 
     async def _call(
-        self, operation: str, members: Mapping[str, Any], *, seconds: float = CALL_SECONDS
-    ) -> dict[str, Any]:
+        self,
+        operation: str,
+        members: Mapping[str, Any],
+        decode: Callable[[Mapping[str, Any]], R],
+        *,
+        seconds: float,
+    ) -> R:
         arguments = {"QueueUrl": self._url, **members}
         return await call(
-            f"sqs:{operation}", self._sqs.invoke(operation, arguments), seconds=seconds
+            f"sqs:{operation}", self._sqs.invoke(operation, arguments), decode, seconds=seconds
         )
 
     async def _change_batches(
@@ -197,12 +214,29 @@ def _delete_result(error: EntryError | None) -> ItemResult[None]:
     return OK if error is not None and error.sender_fault else item_result(error)
 
 
+def _decode_messages(limit: int, answer: Mapping[str, Any]) -> list[IncomingMessage]:
+    """Decode a ReceiveMessage. SQS leaves out the list if it has no messages."""
+    messages = optional_member(answer, "Messages", list, [])
+    if len(messages) > limit:
+        raise MalformedAnswer(f"{len(messages)} messages instead of {limit}")
+    return [_message(raw) for raw in messages]
+
+
 def _message(raw: Mapping[str, Any]) -> IncomingMessage:
-    attributes = raw["Attributes"]
+    attributes = member(raw, "Attributes", dict)
     return IncomingMessage(
-        id=raw["MessageId"],
-        body=raw["Body"],
-        receipt=raw["ReceiptHandle"],
-        receive_count=int(attributes[_RECEIVE_COUNT]),
-        sent_at=int(attributes[_SENT_AT]),
+        id=member(raw, "MessageId", str),
+        body=member(raw, "Body", str),
+        receipt=member(raw, "ReceiptHandle", str),
+        receive_count=int(member(attributes, _RECEIVE_COUNT, str)),
+        sent_at=int(member(attributes, _SENT_AT, str)),
     )
+
+
+def _decode_attributes(
+    names: Sequence[str], optional: Sequence[str], answer: Mapping[str, Any]
+) -> dict[str, int]:
+    """Decode a GetQueueAttributes. All values are text."""
+    attributes = member(answer, "Attributes", dict)
+    reported = (name for name in optional if name in attributes)
+    return {name: int(member(attributes, name, str)) for name in (*names, *reported)}

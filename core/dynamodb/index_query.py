@@ -4,8 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from core.answers import member
 from core.dynamodb import schema
+from core.dynamodb.answers import decode_page
 from core.dynamodb.schema import Item, number, string
+from core.errors import FailureCode
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +42,13 @@ class TimeRange(NamedTuple):
 class IndexPage:
     """The keys that one query found, newest first. `resume` is the key to continue after, None at the shard's end.
 
+    `left_out` is the number of keys with another failure code than the query's.
     Keys of the same time are in an arbitrary order, which is the same in every query.
     """
 
     keys: tuple[IndexKey, ...]
     resume: IndexKey | None
+    left_out: int = 0
 
 
 EMPTY_PAGE = IndexPage((), None)
@@ -80,13 +85,22 @@ def query_members(
     return members
 
 
-def index_page(index: Index, response: Mapping[str, Any]) -> IndexPage:
-    last = response.get("LastEvaluatedKey")
+def filter_failure_code(members: dict[str, Any], code: FailureCode) -> None:
+    """Make DynamoDB leave out the keys of other codes."""
+    members["FilterExpression"] = "#code = :code"
+    members["ExpressionAttributeNames"]["#code"] = schema.FAILURE_CODE
+    members["ExpressionAttributeValues"][":code"] = schema.string(code)
+
+
+def decode_index_page(index: Index, limit: int, answer: Mapping[str, Any]) -> IndexPage:
+    """Decode a Query of `query_members`. An index has no row without the attributes of its key."""
+    page = decode_page(limit, answer)
     return IndexPage(
-        keys=tuple(_key(index, item) for item in response["Items"]),
-        resume=None if last is None else _key(index, last),
+        keys=tuple(_key(index, item) for item in page.items),
+        resume=None if page.last is None else _key(index, page.last),
+        left_out=page.scanned - len(page.items),
     )
 
 
 def _key(index: Index, item: Item) -> IndexKey:
-    return IndexKey(int(item[index.time]["N"]), item[schema.REQUEST_ID]["S"])
+    return IndexKey(int(item[index.time]["N"]), member(item[schema.REQUEST_ID], "S", str))

@@ -11,6 +11,7 @@ from typing import Any
 
 import structlog
 
+from core.answers import SHAPE_ERRORS
 from core.errors import MalformedRow
 from core.model.image import ImageMetadata, ImageRecord, Provenance
 from core.model.request import Failure, ImageRequest, State, customer_shard, next_revision
@@ -75,10 +76,6 @@ def new_request_item(request: ImageRequest, *, shards: int) -> Item:
     return item
 
 
-_MALFORMED = (LookupError, TypeError, ValueError, AttributeError)
-"""Errors that reading an unknown shape raises."""
-
-
 def log_malformed_row(error: MalformedRow, **context: str) -> None:
     """Log a row that the caller skips, because one such row must not stop the others."""
     _log.error("malformed row skipped", key=error.key, error=str(error), **context)
@@ -87,7 +84,7 @@ def log_malformed_row(error: MalformedRow, **context: str) -> None:
 def _malformed(item: Mapping[str, Attribute], key: str, error: Exception) -> MalformedRow:
     try:
         name = str(item[key]["S"])
-    except _MALFORMED:
+    except SHAPE_ERRORS:
         name = f"without {key}"
     return MalformedRow(name, repr(error))
 
@@ -112,7 +109,7 @@ def request_from_item(item: Mapping[str, Attribute]) -> ImageRequest:
             failure=_failure(item),
             expires_at=int(item[EXPIRES_AT]["N"]) if EXPIRES_AT in item else None,
         )
-    except _MALFORMED as error:
+    except SHAPE_ERRORS as error:
         raise _malformed(item, REQUEST_ID, error) from error
 
 
@@ -120,7 +117,7 @@ def status_from_item(item: Mapping[str, Attribute]) -> tuple[State, int]:
     """Return state and revision of a row of the table of requests. Raises MalformedRow."""
     try:
         return State(item[STATUS]["S"]), int(item[REVISION]["N"])
-    except _MALFORMED as error:
+    except SHAPE_ERRORS as error:
         raise _malformed(item, REQUEST_ID, error) from error
 
 
@@ -190,7 +187,7 @@ def image_from_item(item: Mapping[str, Attribute]) -> ImageRecord:
             metadata=ImageMetadata(**_values_of(ImageMetadata, item[METADATA]["M"])),
             provenance=Provenance(**_values_of(Provenance, item[PROVENANCE]["M"])),
         )
-    except _MALFORMED as error:
+    except SHAPE_ERRORS as error:
         raise _malformed(item, IMAGE_ID, error) from error
 
 

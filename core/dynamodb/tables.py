@@ -1,29 +1,38 @@
 """Reads and writes both tables. Concurrent callers share their calls."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any, TypeVar
 
+from core.answers import no_members
 from core.aws.client import call
 from core.aws.http import JsonService
 from core.batcher import NO_LINGER, OK, Batcher, Batching, Failed, ItemResult, Ok, Retry
 from core.dynamodb import schema
+from core.dynamodb.answers import RowKey, StatementError, decode_rows, decode_statements
 from core.dynamodb.index_query import (
     Index,
     IndexKey,
     IndexPage,
     TimeRange,
-    index_page,
+    decode_index_page,
+    filter_failure_code,
     query_members,
 )
 from core.dynamodb.statements import Statement, Statements
-from core.errors import DependencyUnavailable, ImageServiceError, MalformedRow, RequestRejected
+from core.errors import (
+    DependencyUnavailable,
+    FailureCode,
+    ImageServiceError,
+    MalformedRow,
+    RequestRejected,
+)
 from core.model.image import ImageRecord, image_id_of, is_image_of, reused_image_id
 from core.model.request import ImageRequest, State
 
-if TYPE_CHECKING:
-    from types_aiobotocore_dynamodb import DynamoDBClient
+R = TypeVar("R")
 
 MAX_STATEMENTS = 25
 """Statements in one BatchExecuteStatement (AWS limit)."""
@@ -55,23 +64,11 @@ class StatusSnapshot:
     revision: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Key:
-    table: str
-    name: str
-    value: str
-
-
 class Tables:
     def __init__(
-        self,
-        dynamodb: "DynamoDBClient",
-        http: JsonService,
-        statements: Statements,
-        batching: Batching = NO_LINGER,
+        self, dynamodb: JsonService, statements: Statements, batching: Batching = NO_LINGER
     ) -> None:
         self._dynamodb = dynamodb
-        self._http = http
         self.statements = statements
         self._writes: Batcher[Statement, None] = Batcher(
             "dynamodb writes",
@@ -80,7 +77,7 @@ class Tables:
             batching=batching,
             key=lambda statement: statement.key,
         )
-        self._reads: Batcher[_Key, schema.Item | None] = Batcher(
+        self._reads: Batcher[RowKey, schema.Item | None] = Batcher(
             "dynamodb reads", self._get, max_batch=MAX_KEYS, key=lambda key: key
         )
 
@@ -94,7 +91,7 @@ class Tables:
 
     async def read_request(self, request_id: str) -> ImageRequest | None:
         """Read a request, strongly consistent. Raises Overloaded, DependencyUnavailable or MalformedRow."""
-        key = _Key(self.statements.requests_table, schema.REQUEST_ID, request_id)
+        key = RowKey(self.statements.requests_table, schema.REQUEST_ID, request_id)
         item = await self._reads.submit(key)
         return None if item is None else schema.request_from_item(item)
 
@@ -121,7 +118,7 @@ class Tables:
 
     async def read_image_by_id(self, image_id: str) -> ImageRecord | None:
         """Read an image, strongly consistent. Raises Overloaded, DependencyUnavailable or MalformedRow."""
-        key = _Key(self.statements.images_table, schema.IMAGE_ID, image_id)
+        key = RowKey(self.statements.images_table, schema.IMAGE_ID, image_id)
         item = await self._reads.submit(key)
         return None if item is None else schema.image_from_item(item)
 
@@ -132,31 +129,41 @@ class Tables:
         MalformedRow.
         """
         table = self.statements.requests_table
-        wanted = {
-            "Keys": [schema.request_key(request_id) for request_id in request_ids],
-            "ProjectionExpression": "#id, #status, #revision",
-            "ExpressionAttributeNames": {
-                "#id": schema.REQUEST_ID,
-                "#status": schema.STATUS,
-                "#revision": schema.REVISION,
-            },
+        names = {
+            "#id": schema.REQUEST_ID,
+            "#status": schema.STATUS,
+            "#revision": schema.REVISION,
         }
-        response = await self._invoke("BatchGetItem", {"RequestItems": {table: wanted}})
+        rows = await self._batch_get(
+            [RowKey(table, schema.REQUEST_ID, request_id) for request_id in request_ids],
+            {"ProjectionExpression": ", ".join(names), "ExpressionAttributeNames": names},
+        )
         return {
-            item[schema.REQUEST_ID]["S"]: StatusSnapshot(*schema.status_from_item(item))
-            for item in response["Responses"].get(table, [])
+            key.value: StatusSnapshot(*schema.status_from_item(item))
+            for key, item in rows.items()
+            if item is not None
         }
 
     async def query(
-        self, index: Index, shard: str, times: TimeRange, *, after: IndexKey | None, limit: int
+        self,
+        index: Index,
+        shard: str,
+        times: TimeRange,
+        *,
+        after: IndexKey | None,
+        limit: int,
+        failure_code: FailureCode | None = None,
     ) -> IndexPage:
         """Read up to `limit` keys of one shard of an index, newest first; eventually consistent.
 
-        `after` is an earlier page's `resume`, within `times`. Raises DependencyUnavailable or RequestRejected.
+        `after` is an earlier page's `resume`, within `times`. With `failure_code`, keys with another one are left out;
+        they cost read units all the same. Raises DependencyUnavailable or RequestRejected.
         """
         table = self.statements.requests_table
         members = query_members(table, index, shard, times, after=after, limit=limit)
-        return index_page(index, await self._invoke("Query", members))
+        if failure_code is not None:
+            filter_failure_code(members, failure_code)
+        return await self._call("Query", members, partial(decode_index_page, index, limit))
 
     async def reopen(
         self,
@@ -179,13 +186,14 @@ class Tables:
         given = {schema.CUSTOMER_ID: customer_id, schema.ORIGIN_URL: url}
         expected = {name: value for name, value in given.items() if value is not None}
         try:
-            await call(
-                "dynamodb:UpdateItem",
-                self._dynamodb.update_item(
-                    TableName=self.statements.requests_table,
-                    Key=schema.request_key(request_id),
+            await self._call(
+                "UpdateItem",
+                {
+                    "TableName": self.statements.requests_table,
+                    "Key": schema.request_key(request_id),
                     **schema.reopen_update(failed_revision, now, expected),
-                ),
+                },
+                no_members,
             )
         except RequestRejected as rejection:
             if rejection.code == "ConditionalCheckFailedException":
@@ -196,31 +204,38 @@ class Tables:
         await self._writes.drain()
         await self._reads.drain()
 
-    async def _invoke(self, operation: str, members: Mapping[str, Any]) -> dict[str, Any]:
-        return await call(f"dynamodb:{operation}", self._http.invoke(operation, members))
+    async def _call(
+        self, operation: str, members: Mapping[str, Any], decode: Callable[[Mapping[str, Any]], R]
+    ) -> R:
+        invocation = self._dynamodb.invoke(operation, members)
+        return await call(f"dynamodb:{operation}", invocation, decode)
 
     async def _execute(self, batch: Sequence[Statement]) -> Sequence[ItemResult[None]]:
         statements: list[Any] = [
             {"Statement": statement.text, "Parameters": statement.parameters} for statement in batch
         ]
-        response = await self._invoke("BatchExecuteStatement", {"Statements": statements})
-        return [_outcome(result.get("Error")) for result in response["Responses"]]
+        errors = await self._call(
+            "BatchExecuteStatement",
+            {"Statements": statements},
+            partial(decode_statements, len(batch)),
+        )
+        return [_outcome(error) for error in errors]
 
-    async def _get(self, batch: Sequence[_Key]) -> Sequence[ItemResult[schema.Item | None]]:
+    async def _get(self, batch: Sequence[RowKey]) -> Sequence[ItemResult[schema.Item | None]]:
+        rows = await self._batch_get(batch, {"ConsistentRead": True})
+        return [Ok(rows[key]) if key in rows else Retry("unprocessed key") for key in batch]
+
+    async def _batch_get(
+        self, keys: Sequence[RowKey], options: Mapping[str, Any]
+    ) -> dict[RowKey, schema.Item | None]:
+        """Return the row of each key that was read, None if there is none. `options` apply to every table."""
         by_table: dict[str, Any] = {}
-        for key in batch:
-            keys = by_table.setdefault(key.table, {"ConsistentRead": True, "Keys": []})["Keys"]
-            keys.append({key.name: schema.string(key.value)})
-        response = await self._invoke("BatchGetItem", {"RequestItems": by_table})
-        try:
-            found = response["Responses"]
-            left: Mapping[str, Any] = response.get("UnprocessedKeys", {})
-            return [_found(key, found.get(key.table, []), left) for key in batch]
-        except (LookupError, TypeError, AttributeError) as error:
-            # The answer itself is malformed, not a row in it.
-            raise DependencyUnavailable(
-                f"dynamodb:BatchGetItem: malformed answer: {error!r}"
-            ) from error
+        for key in keys:
+            request = by_table.setdefault(key.table, {**options, "Keys": []})
+            request["Keys"].append({key.name: schema.string(key.value)})
+        return await self._call(
+            "BatchGetItem", {"RequestItems": by_table}, partial(decode_rows, keys)
+        )
 
 
 def _image_id_of(request_id: str) -> str:
@@ -230,10 +245,10 @@ def _image_id_of(request_id: str) -> str:
         raise MalformedRow(request_id, repr(error)) from error
 
 
-def _outcome(error: Mapping[str, Any] | None) -> ItemResult[None]:
-    if not error:
+def _outcome(error: StatementError | None) -> ItemResult[None]:
+    if error is None:
         return OK
-    code, message = error["Code"], error.get("Message", "")
+    code, message = error.code, error.message
     if code in _CONDITION_NOT_MET:
         return Failed(ConditionNotMet(code))
     if code in _RETRYABLE:
@@ -241,15 +256,3 @@ def _outcome(error: Mapping[str, Any] | None) -> ItemResult[None]:
     if code in _REJECTED:
         return Failed(RequestRejected("dynamodb:BatchExecuteStatement", code, message))
     return Failed(DependencyUnavailable(f"dynamodb:BatchExecuteStatement: {code}: {message}"))
-
-
-def _found(
-    key: _Key, items: Sequence[Mapping[str, Any]], left: Mapping[str, Any]
-) -> ItemResult[schema.Item | None]:
-    for item in items:
-        if item[key.name]["S"] == key.value:
-            return Ok(dict(item))
-    skipped = left.get(key.table, {}).get("Keys", [])
-    if any(unread[key.name]["S"] == key.value for unread in skipped):
-        return Retry("unprocessed key")
-    return Ok(None)

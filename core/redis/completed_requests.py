@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import structlog
 from redis.asyncio import Redis
 
+from core.answers import MalformedAnswer
 from core.batcher import OK, Batcher, ItemResult, Ok
 from core.errors import Overloaded
 from core.model.request import notification_id
@@ -115,9 +116,8 @@ class CompletedRequestStore:
     async def _read(self, batch: Sequence[str]) -> Sequence[ItemResult[CompletedRequest | None]]:
         keys = [self._key(request_id) for request_id in batch]
 
-        async def fetch(client: Redis) -> list[bytes | str | None]:
-            documents: list[bytes | str | None] = await client.mget(keys)
-            return documents
+        async def fetch(client: Redis) -> list[bytes | None]:
+            return _decode_values(len(keys), await client.mget(keys))
 
         try:
             documents = await self.connection.call("read", fetch)
@@ -134,7 +134,17 @@ class CompletedRequestStore:
         return self._ttl if expires_at is None else min(self._ttl, expires_at - int(time.time()))
 
 
-def _decode_or_log(document: bytes | str | None, request_id: str) -> CompletedRequest | None:
+def _decode_values(count: int, answer: object) -> list[bytes | None]:
+    """Decode an MGET of `count` keys. Raises MalformedAnswer."""
+    if not isinstance(answer, list) or len(answer) != count:
+        raise MalformedAnswer(f"not {count} values")
+    for value in answer:
+        if not isinstance(value, bytes | None):
+            raise MalformedAnswer(f"a value of type {type(value).__name__}")
+    return answer
+
+
+def _decode_or_log(document: bytes | None, request_id: str) -> CompletedRequest | None:
     if document is None:
         return None
     try:

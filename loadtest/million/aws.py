@@ -77,7 +77,7 @@ async def queue_depth(aws: AwsAccess, queue_url: str) -> Depth | None:
         attributes = await SqsQueue(aws.clients.http.sqs, queue_url).attributes(*names)
     except AWS_ERRORS:
         return None
-    return Depth(*(int(attributes.get(name, 0)) for name in names))
+    return Depth(*(attributes[name] for name in names))
 
 
 async def calls_made(metrics: Sequence[str]) -> dict[str, float]:

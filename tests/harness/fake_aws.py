@@ -173,5 +173,5 @@ async def put(http: AwsHttpClients, body: bytes) -> None:
     )
 
 
-async def send(http: AwsHttpClients) -> None:
-    await http.sqs.invoke("SendMessageBatch", {})
+async def send(http: AwsHttpClients) -> dict[str, Any]:
+    return await http.sqs.invoke("SendMessageBatch", {})

@@ -70,7 +70,7 @@ class ServerFactory:
 
     def tables(self, kind: type[T]) -> T:
         statements = Statements(self.stack.requests_table, self.stack.images_table)
-        return kind(self.aws.dynamodb, self.aws.http.dynamodb, statements)
+        return kind(self.aws.http.dynamodb, statements)
 
     def sender(self, kind: type[S]) -> S:
         return kind(self.aws.http.sqs, self.stack.queue_url)

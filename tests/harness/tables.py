@@ -24,4 +24,4 @@ async def tables_of(
 ) -> AsyncIterator[Tables]:
     statements = Statements(stack.requests_table, stack.images_table, retention_s=retention_s)
     async with aws_with(environment) as aws:
-        yield Tables(aws.dynamodb, aws.http.dynamodb, statements)
+        yield Tables(aws.http.dynamodb, statements)

@@ -6,6 +6,7 @@ from collections import Counter
 import aiohttp
 import pytest
 
+from core.answers import no_members
 from core.aws.client import call
 from core.aws.http import AwsHttpClients, Limits
 from harness.fake_aws import (
@@ -55,7 +56,7 @@ async def test_a_silent_connection_fails_an_attempt_and_not_the_call() -> None:
         writer.write(OK)
 
     async with asyncio.timeout(HANG_TIMEOUT_S), http_clients_at(serve) as http:
-        await call("sqs:SendMessageBatch", send(http))
+        await call("sqs:SendMessageBatch", send(http), no_members)
 
 
 async def test_an_attempt_after_a_timeout_has_a_new_connection() -> None:

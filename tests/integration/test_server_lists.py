@@ -8,7 +8,7 @@ import grpc
 import pytest
 from aiobotocore.session import get_session
 
-from core.dynamodb.index_query import Index, IndexKey, IndexPage, TimeRange
+from core.dynamodb.index_query import Index, IndexPage, TimeRange
 from core.dynamodb.schema import new_request_item
 from core.dynamodb.tables import Tables
 from core.errors import DependencyUnavailable
@@ -31,21 +31,17 @@ class BlockingTables(Tables):
         self.started = asyncio.Event()
         self.released = asyncio.Event()
 
-    async def query(
-        self, index: Index, shard: str, span: TimeRange, *, after: IndexKey | None, limit: int
-    ) -> IndexPage:
+    async def query(self, index: Index, shard: str, times: TimeRange, **options: Any) -> IndexPage:
         self.started.set()
         await self.released.wait()
-        return await super().query(index, shard, span, after=after, limit=limit)
+        return await super().query(index, shard, times, **options)
 
 
 class UnavailableTables(Tables):
     """Its index does not answer."""
 
-    async def query(
-        self, index: Index, shard: str, span: TimeRange, *, after: IndexKey | None, limit: int
-    ) -> IndexPage:
-        raise DependencyUnavailable(f"{index} {shard} {span} {after} {limit}")
+    async def query(self, index: Index, shard: str, times: TimeRange, **options: Any) -> IndexPage:
+        raise DependencyUnavailable(f"{index} {shard} {times} {options}")
 
 
 async def test_a_customer_without_requests_has_an_empty_list(

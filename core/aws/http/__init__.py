@@ -1,8 +1,9 @@
-"""HTTP clients for the few AWS calls that are made for every image.
+"""HTTP clients for all AWS calls of server and consumer.
 
-The SDK's clients cost several times the CPU time for such a call: generic serialisation, event hooks, a signing key
-derived for each request. These clients build the same request for one known shape. They take endpoint, region,
-credentials and proxies from the SDK and raise its errors, so callers cannot tell the difference. See docs/adr/0006.
+The SDK's clients cost several times the CPU time for a call: generic serialisation, event hooks, a signing key
+derived for each request. Their parser raises errors of all kinds for an answer of another shape. These clients build
+the same request for one known shape. They take endpoint, region, credentials and proxies from the SDK and raise its
+errors, so callers cannot tell the difference. See docs/adr/0006.
 """
 
 from core.aws.http.client import Limits

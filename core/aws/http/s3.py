@@ -1,6 +1,7 @@
 """Client for one operation of S3 on one bucket: PutObject."""
 
 import base64
+from collections.abc import Mapping
 from urllib.parse import quote
 
 from core.aws.http.client import SignedClient, with_retries
@@ -16,8 +17,8 @@ class ObjectStore:
 
     async def put_object(
         self, key: str, body: bytes, *, sha256: str, content_type: str, cache_control: str
-    ) -> None:
-        """Store an object. `sha256` is that of `body`, in hexadecimal.
+    ) -> Mapping[str, str]:
+        """Store an object and return the headers of the answer. `sha256` is that of `body`, in hexadecimal.
 
         S3 checks the body against it twice: as part of the signature, and as the object's checksum, which it stores.
         Raises botocore's ClientError, or aiohttp's ClientError or TimeoutError.
@@ -30,13 +31,14 @@ class ObjectStore:
             "x-amz-content-sha256": sha256,
         }
 
-        async def attempt(fresh: bool) -> None:
+        async def attempt(fresh: bool) -> Mapping[str, str]:
             response = await self._client.send(
                 "PUT", path, headers, body=body, payload_sha256=sha256, fresh=fresh
             )
             raise_for_xml("PutObject", response.status, response.body)
+            return response.headers
 
-        await with_retries("s3:PutObject", attempt)
+        return await with_retries("s3:PutObject", attempt)
 
 
 def bucket_url(endpoint: str, bucket: str) -> str:

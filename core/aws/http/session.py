@@ -27,10 +27,11 @@ ClientAt = Callable[[str], SignedClient]
 
 @dataclass(frozen=True, slots=True)
 class AwsHttpClients:
-    """`dynamodb` and `sqs` call any operation, `sns` publishes, and `bucket` returns the client of one bucket."""
+    """`sns` publishes, `bucket` returns the client of one bucket, and the others call any operation."""
 
     dynamodb: JsonService
     sqs: JsonService
+    cloudwatch: JsonService
     sns: Publisher
     bucket: Callable[[str], ObjectStore]
 
@@ -44,6 +45,7 @@ async def open_http_clients(
     sqs: AioBaseClient,
     s3: AioBaseClient,
     sns: AioBaseClient,
+    cloudwatch: AioBaseClient,
 ) -> AsyncIterator[AwsHttpClients]:
     """Open all clients, with the endpoints, regions and protocols of the SDK's clients."""
     trusted = _trusted(session)
@@ -55,6 +57,7 @@ async def open_http_clients(
         yield AwsHttpClients(
             dynamodb=_json_service(dynamodb, await to(dynamodb)),
             sqs=_json_service(sqs, await to(sqs)),
+            cloudwatch=_json_service(cloudwatch, await to(cloudwatch)),
             sns=_publisher(sns, await to(sns)),
             bucket=_buckets(s3, await to(s3)),
         )

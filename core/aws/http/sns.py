@@ -12,6 +12,7 @@ from core.aws.http.client import SignedClient, with_retries
 from core.aws.http.errors import raise_for_xml
 
 _FORM_URL = URL("http://form")
+_BOOLEANS = {"true": True, "false": False}
 _HEADERS = {"content-type": "application/x-www-form-urlencoded; charset=utf-8"}
 
 
@@ -26,7 +27,7 @@ class Publisher:
     async def publish_batch(
         self, topic_arn: str, entries: Sequence[Mapping[str, Any]]
     ) -> dict[str, list[dict[str, Any]]]:
-        """Publish entries. They and the result have the form of the SDK's `publish_batch`.
+        """Publish entries. They and the result have the form of the SDK's `publish_batch`, as far as SNS answers it.
 
         Raises botocore's ClientError, or aiohttp's ClientError or TimeoutError.
         """
@@ -80,13 +81,14 @@ def _result(body: bytes) -> dict[str, list[dict[str, Any]]]:
     except ET.ParseError as error:
         raise aiohttp.ClientPayloadError("the response is not XML") from error
     return {
-        name: [_entry(member) for member in root.iterfind(f".//{{*}}{name}/{{*}}member")]
+        name: [_entry(member) for member in found.iterfind("{*}member")]
         for name in ("Successful", "Failed")
+        if (found := root.find(f".//{{*}}{name}")) is not None
     }
 
 
 def _entry(member: ET.Element) -> dict[str, Any]:
     entry: dict[str, Any] = {part.tag.rpartition("}")[2]: part.text or "" for part in member}
-    if "SenderFault" in entry:
-        entry["SenderFault"] = entry["SenderFault"] == "true"
+    if entry.get("SenderFault") in _BOOLEANS:
+        entry["SenderFault"] = _BOOLEANS[entry["SenderFault"]]
     return entry

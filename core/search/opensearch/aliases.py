@@ -6,9 +6,8 @@ Each has a short timeout, so that a cancelled rebuild ends soon.
 from collections.abc import Sequence
 from typing import Any
 
-from opensearchpy import AsyncOpenSearch
-
 from core.errors import SearchUnavailable
+from core.search.opensearch.answers import decode_acknowledged, decode_aliases, decode_block
 from core.search.opensearch.client import OpenSearchClient
 from core.search.opensearch.errors import SearchRejected
 
@@ -19,21 +18,24 @@ _NOT_FOUND = 404
 
 async def indexes_of(client: OpenSearchClient, alias: str) -> list[str]:
     """Return the indexes behind an alias: one, unless an operator put the alias on several."""
-
-    async def get(opensearch: AsyncOpenSearch) -> list[str]:
-        return sorted(await opensearch.indices.get_alias(name=alias))
-
-    return await client.call("rebuild", get, seconds=TIMEOUT_S)
+    indexes = await client.call(
+        "rebuild",
+        lambda opensearch: opensearch.indices.get_alias(name=alias),
+        decode_aliases,
+        seconds=TIMEOUT_S,
+    )
+    return sorted(indexes)
 
 
 async def block_writes(client: OpenSearchClient, indexes: Sequence[str]) -> None:
     """Block writes to the indexes, and return once no write is in flight. Blocked indexes stay blocked."""
-
-    async def block(opensearch: AsyncOpenSearch) -> bool:
-        answer = await opensearch.indices.add_block(index=",".join(indexes), block="write")
-        return bool(answer["acknowledged"]) and all(each["blocked"] for each in answer["indices"])
-
-    if not await client.call("rebuild", block, seconds=TIMEOUT_S):
+    blocked = await client.call(
+        "rebuild",
+        lambda opensearch: opensearch.indices.add_block(index=",".join(indexes), block="write"),
+        decode_block,
+        seconds=TIMEOUT_S,
+    )
+    if not blocked >= set(indexes):
         raise SearchUnavailable(f"rebuild: writes to {', '.join(indexes)} cannot be blocked")
 
 
@@ -45,6 +47,7 @@ async def unblock_writes(client: OpenSearchClient, indexes: Sequence[str]) -> No
             body={"index": {"blocks": {"write": None}}},
             params={"ignore_unavailable": "true", "allow_no_indices": "true"},
         ),
+        decode_acknowledged,
         seconds=TIMEOUT_S,
     )
 
@@ -63,6 +66,7 @@ async def swap_alias(
     await client.call(
         "rebuild",
         lambda opensearch: opensearch.indices.update_aliases(body={"actions": actions}),
+        decode_acknowledged,
         seconds=TIMEOUT_S,
     )
 
@@ -74,6 +78,7 @@ async def abort_swap(client: OpenSearchClient, new: str, own_alias: str) -> bool
         await client.call(
             "rebuild",
             lambda opensearch: opensearch.indices.update_aliases(body={"actions": actions}),
+            decode_acknowledged,
             seconds=TIMEOUT_S,
         )
     except SearchRejected as rejection:

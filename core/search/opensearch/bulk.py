@@ -2,16 +2,16 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import orjson
-from opensearchpy import AsyncOpenSearch
 
+from core.answers import MalformedAnswer, member
 from core.errors import SearchUnavailable
 from core.search.document import SearchDocument
 from core.search.engine import WriteResult, WriteStatus
 from core.search.opensearch.client import OpenSearchClient
-from core.search.opensearch.errors import MalformedAnswer, reading_answer
 from core.search.opensearch.schema import document_source
 
 MAX_CALL_BYTES = 1024 * 1024
@@ -93,25 +93,25 @@ async def _call(
     client: OpenSearchClient, operation: str, alias: str, documents: Sequence[bytes]
 ) -> Sequence[WriteResult]:
     content = b"".join(documents)
-
-    async def bulk(opensearch: AsyncOpenSearch) -> Sequence[WriteResult]:
+    return await client.call(
+        operation,
         # Without require_alias, a write would create an index with the alias's name and without a mapping.
-        answer = await opensearch.bulk(body=content, index=alias, params={"require_alias": "true"})
-        return _to_results(answer, len(documents))
+        lambda opensearch: opensearch.bulk(
+            body=content, index=alias, params={"require_alias": "true"}
+        ),
+        partial(_decode_results, len(documents)),
+    )
 
-    return await client.call(operation, bulk)
 
-
-def _to_results(answer: Mapping[str, Any], count: int) -> Sequence[WriteResult]:
-    with reading_answer():
-        results = [to_result(item["index"]) for item in answer["items"]]
+def _decode_results(count: int, answer: Mapping[str, Any]) -> Sequence[WriteResult]:
+    results = [to_result(item["index"]) for item in member(answer, "items", list)]
     if len(results) != count:
         raise MalformedAnswer(f"{len(results)} results for {count} documents")
     return results
 
 
 def to_result(item: Mapping[str, Any]) -> WriteResult:
-    status = item["status"]
+    status = member(item, "status", int)
     if status < _BAD_REQUEST:
         return WriteResult(WriteStatus.INDEXED)
     if status == _CONFLICT:

@@ -6,14 +6,14 @@ checkpoints of all shards are a point in time that needs no clock.
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import orjson
-from opensearchpy import AsyncOpenSearch
 
+from core.answers import MalformedAnswer, member
 from core.search.opensearch.bulk import BulkItem
 from core.search.opensearch.client import OpenSearchClient
-from core.search.opensearch.errors import reading_answer
 
 PAGE_SIZE = 1_000
 _EMPTY_SHARD = -1
@@ -31,25 +31,28 @@ Checkpoints = Mapping[Shard, int]
 
 async def read_checkpoints(client: OpenSearchClient, indexes: Sequence[str]) -> Checkpoints:
     """Return the current global checkpoint of every primary shard. Raises SearchUnavailable."""
-
-    async def read(opensearch: AsyncOpenSearch) -> Checkpoints:
-        answer = await opensearch.indices.stats(
+    if not indexes:
+        return {}
+    return await client.call(
+        "rebuild",
+        lambda opensearch: opensearch.indices.stats(
             index=",".join(indexes), metric="docs", params={"level": "shards"}
-        )
-        with reading_answer():
-            return dict(_checkpoints(answer["indices"]))
-
-    return await client.call("rebuild", read) if indexes else {}
+        ),
+        partial(_decode_checkpoints, indexes),
+    )
 
 
-def _checkpoints(stats: Mapping[str, Any]) -> list[tuple[Shard, int]]:
-    return [
-        (Shard(index, number), int(copy["seq_no"]["global_checkpoint"]))
-        for index, each in stats.items()
-        for number, copies in each["shards"].items()
+def _decode_checkpoints(indexes: Sequence[str], answer: Mapping[str, Any]) -> Checkpoints:
+    checkpoints = {
+        Shard(index, number): member(copy["seq_no"], "global_checkpoint", int)
+        for index, stats in member(answer, "indices", dict).items()
+        for number, copies in stats["shards"].items()
         for copy in copies
-        if copy["routing"]["primary"]
-    ]
+        if member(copy["routing"], "primary", bool)
+    }
+    if {shard.index for shard in checkpoints} != set(indexes):
+        raise MalformedAnswer("not the shards of the indexes that were asked for")
+    return checkpoints
 
 
 async def changes_since(
@@ -63,13 +66,19 @@ async def changes_since(
     for shard in now:
         after = since.get(shard, _EMPTY_SHARD)
         while page := await _page(client, shard, after):
-            yield [
-                BulkItem(hit["_id"], hit["_version"], orjson.dumps(hit["_source"])) for hit in page
-            ]
-            (after,) = page[-1]["sort"]
+            yield [change.item for change in page]
+            after = page[-1].number
 
 
-async def _page(client: OpenSearchClient, shard: Shard, after: int) -> list[Mapping[str, Any]]:
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """The last operation on a document, and its number in the shard."""
+
+    item: BulkItem
+    number: int
+
+
+async def _page(client: OpenSearchClient, shard: Shard, after: int) -> list[_Change]:
     body: dict[str, Any] = {
         "query": {"range": {"_seq_no": {"gt": after}}},
         "sort": [{"_seq_no": "asc"}],
@@ -77,18 +86,24 @@ async def _page(client: OpenSearchClient, shard: Shard, after: int) -> list[Mapp
         "track_total_hits": False,
         "version": True,
     }
+    params = {
+        "allow_partial_search_results": "false",
+        "preference": f"_shards:{shard.number}",
+    }
+    return await client.call(
+        "rebuild",
+        lambda opensearch: opensearch.search(body=body, index=shard.index, params=params),
+        _decode_changes,
+    )
 
-    async def search(opensearch: AsyncOpenSearch) -> list[Mapping[str, Any]]:
-        answer = await opensearch.search(
-            body=body,
-            index=shard.index,
-            params={
-                "allow_partial_search_results": "false",
-                "preference": f"_shards:{shard.number}",
-            },
-        )
-        with reading_answer():
-            hits: list[Mapping[str, Any]] = answer["hits"]["hits"]
-            return hits
 
-    return await client.call("rebuild", search)
+def _decode_changes(answer: Mapping[str, Any]) -> list[_Change]:
+    return [_change(hit) for hit in member(answer["hits"], "hits", list)]
+
+
+def _change(hit: Mapping[str, Any]) -> _Change:
+    source = orjson.dumps(member(hit, "_source", dict))
+    (number,) = member(hit, "sort", list)
+    return _Change(
+        BulkItem(member(hit, "_id", str), member(hit, "_version", int), source), int(number)
+    )

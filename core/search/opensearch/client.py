@@ -11,6 +11,7 @@ from aiobotocore.session import get_session
 from botocore.exceptions import NoCredentialsError, NoRegionError
 from opensearchpy import AsyncHttpConnection, AsyncOpenSearch, AWSV4SignerAsyncAuth
 
+from core.answers import decode_answer
 from core.search.metrics import SEARCH_ENGINE_CALL_SECONDS, SEARCH_ENGINE_CALLS
 from core.search.opensearch.errors import CALL_ERRORS, to_search_error
 
@@ -20,6 +21,8 @@ _SIGNED_HEADERS = ("content-type", "host")
 """Proxies on the way may change all other headers."""
 
 R = TypeVar("R")
+Command = Callable[[AsyncOpenSearch], Awaitable[Any]]
+"""Makes a call through the library, whose types do not describe its answer."""
 
 
 class OpenSearchClient:
@@ -42,13 +45,15 @@ class OpenSearchClient:
     async def call(
         self,
         operation: str,
-        command: Callable[[AsyncOpenSearch], Awaitable[R]],
+        command: Command,
+        decode: Callable[[Any], R],
         *,
         seconds: float | None = None,
     ) -> R:
-        """Make one call and count it as `operation`. Raises SearchUnavailable, or its subclass SearchRejected.
+        """Make one call, count it as `operation`, and return its decoded answer.
 
-        `seconds` replaces the client's own limit.
+        `decode` is the decoder of `command` (core/answers.py). `seconds` replaces the client's own limit. Raises
+        SearchUnavailable, also if the answer is malformed, or its subclass SearchRejected.
         """
         started = time.perf_counter()
         outcome = "cancelled"
@@ -57,12 +62,13 @@ class OpenSearchClient:
                 if self._signer is not None:
                     await self._signer.refresh()
                 answer = await command(self._client)
+            decoded = decode_answer(decode, answer)
         except CALL_ERRORS as error:
             outcome = "unavailable"
             raise to_search_error(operation, error) from error
         else:
             outcome = "ok"
-            return answer
+            return decoded
         finally:
             SEARCH_ENGINE_CALLS.labels(operation, outcome).inc()
             SEARCH_ENGINE_CALL_SECONDS.labels(operation).observe(time.perf_counter() - started)

@@ -1,12 +1,10 @@
 """Errors of calls to OpenSearch. Pure."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import orjson
 from botocore.exceptions import BotoCoreError
 from opensearchpy import OpenSearchException, TransportError
 
+from core.answers import SHAPE_ERRORS, MalformedAnswer
 from core.errors import SearchUnavailable
 
 _TOO_MANY_REQUESTS = 429
@@ -14,19 +12,6 @@ _SERVER_ERROR = 500
 _MAX_REASON = 300
 """Characters."""
 _UNREACHABLE = (TransportError, BotoCoreError, OSError)
-
-
-class MalformedAnswer(Exception):
-    """The answer is not one of OpenSearch's."""
-
-
-@contextmanager
-def reading_answer() -> Iterator[None]:
-    """Raise MalformedAnswer if the block meets an answer of another shape than it reads."""
-    try:
-        yield
-    except (AttributeError, LookupError, TypeError, ValueError) as error:
-        raise MalformedAnswer(f"{type(error).__name__}: {error}") from error
 
 
 class SearchRejected(SearchUnavailable):
@@ -64,5 +49,5 @@ def _reason(answer: str) -> str:
         error = orjson.loads(answer)["error"]
         (cause, *_) = error.get("root_cause") or [error]
         return f"{cause['type']}: {cause['reason']}"[:_MAX_REASON]
-    except (AttributeError, LookupError, TypeError, ValueError):
+    except SHAPE_ERRORS:
         return answer[:_MAX_REASON]

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from core.search.opensearch.errors import reading_answer
+from core.answers import MalformedAnswer, member
 from core.search.opensearch.schema import band_term, customer_term, hash_long, label_term
 from core.search.query import (
     FACET_FIELDS,
@@ -113,27 +113,35 @@ def _facet(field: str) -> Clause:
     }
 
 
-def to_search_result(
-    answer: Mapping[str, Any], query: SearchQuery, limit: int, *, facets: bool
+def decode_search(
+    query: SearchQuery, limit: int, facets: bool, answer: Mapping[str, Any]
 ) -> SearchResult:
-    """Raises MalformedAnswer."""
-    with reading_answer():
-        hits = answer["hits"]["hits"]
-        return SearchResult(
-            hits=tuple(_sort_key(hit["sort"], query.similar) for hit in hits[:limit]),
-            total=answer["hits"]["total"]["value"],
-            more=len(hits) > limit,
-            facets=tuple(_to_facet(field, answer["aggregations"]) for field in FACET_FIELDS)
-            if facets
-            else (),
-        )
+    """Decode a search with the body of `search_body`."""
+    hits = member(answer["hits"], "hits", list)
+    if len(hits) > limit + 1:
+        raise MalformedAnswer(f"{len(hits)} hits instead of {limit + 1}")
+    return SearchResult(
+        hits=tuple(_sort_key(member(hit, "sort", list), query.similar) for hit in hits[:limit]),
+        total=member(answer["hits"]["total"], "value", int),
+        more=len(hits) > limit,
+        facets=tuple(_to_facet(field, answer["aggregations"]) for field in FACET_FIELDS)
+        if facets
+        else (),
+    )
 
 
 def _sort_key(sort: list[Any], similar: Similar | None) -> SortKey:
     distance, created_at, image_id = sort if similar else (0, *sort)
+    if type(created_at) is not int or type(image_id) is not str:
+        raise MalformedAnswer(f"the sort values {sort}")
     return SortKey(int(distance), created_at, image_id)
 
 
 def _to_facet(field: str, aggregations: Mapping[str, Any]) -> Facet:
-    buckets = aggregations[field]["buckets"]
-    return Facet(field, tuple(FacetValue(each["key"], each["doc_count"]) for each in buckets))
+    buckets = member(aggregations[field], "buckets", list)
+    return Facet(
+        field,
+        tuple(
+            FacetValue(member(each, "key", str), member(each, "doc_count", int)) for each in buckets
+        ),
+    )

@@ -1,15 +1,15 @@
 """Searches, behind a circuit breaker."""
 
+from functools import partial
 from typing import Any
 
-from opensearchpy import AsyncOpenSearch
-
+from core.answers import member
 from core.errors import SearchUnavailable
 from core.resilience.circuit_breaker import CircuitBreaker
 from core.search.metrics import SEARCH_ENGINE_CALLS
 from core.search.opensearch.client import OpenSearchClient
-from core.search.opensearch.errors import SearchRejected, SearchUnreachable, reading_answer
-from core.search.opensearch.query_dsl import preference, search_body, to_search_result
+from core.search.opensearch.errors import SearchRejected, SearchUnreachable
+from core.search.opensearch.query_dsl import decode_search, preference, search_body
 from core.search.query import SearchQuery, SearchResult, SortKey
 
 PROBE_TIMEOUT_S = 1.0
@@ -40,13 +40,12 @@ class OpenSearchReader:
             raise SearchUnavailable("search: it is known to be down")
         body = search_body(query, limit, after, facets=facets)
         params = {**_NO_PARTIAL_RESULTS, "preference": preference(query)}
-
-        async def search(opensearch: AsyncOpenSearch) -> SearchResult:
-            answer = await opensearch.search(body=body, index=self._alias, params=params)
-            return to_search_result(answer, query, limit, facets=facets)
-
         try:
-            return await self._client.call("search", search)
+            return await self._client.call(
+                "search",
+                lambda opensearch: opensearch.search(body=body, index=self._alias, params=params),
+                partial(decode_search, query, limit, facets),
+            )
         except SearchRejected:
             # The engine is up. One rejected search must not keep other searches from it.
             raise
@@ -62,15 +61,14 @@ class OpenSearchReader:
         await self._probe_client.close()
 
     async def _probe(self) -> bool:
-        async def search(opensearch: AsyncOpenSearch) -> None:
-            answer = await opensearch.search(
-                body=_EMPTY_SEARCH, index=self._alias, params=_NO_PARTIAL_RESULTS
-            )
-            with reading_answer():
-                answer["hits"]["hits"]
-
         try:
-            await self._probe_client.call("probe", search)
+            await self._probe_client.call(
+                "probe",
+                lambda opensearch: opensearch.search(
+                    body=_EMPTY_SEARCH, index=self._alias, params=_NO_PARTIAL_RESULTS
+                ),
+                lambda answer: member(answer["hits"], "hits", list),
+            )
         except SearchRejected:
             return True
         except SearchUnavailable:

@@ -14,23 +14,24 @@ ends the other: that one writes through an alias of its own, which was deleted w
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
 import structlog
-from opensearchpy import AsyncOpenSearch
 from tenacity import stop_after_attempt
 
+from core.answers import member
 from core.errors import SearchUnavailable
 from core.resilience.backoff import Backoff
 from core.resilience.retry import retrying
 from core.search.document import SearchDocument
 from core.search.engine import WriteResult, WriteStatus
 from core.search.opensearch import aliases
+from core.search.opensearch.answers import decode_acknowledged, decode_aliases, decode_refresh
 from core.search.opensearch.bulk import BulkItem, to_item, write_bulk
 from core.search.opensearch.changes import Checkpoints, changes_since, read_checkpoints
-from core.search.opensearch.client import OpenSearchClient
+from core.search.opensearch.client import Command, OpenSearchClient
 from core.search.opensearch.errors import SearchRejected
 from core.search.opensearch.schema import BUILD_SETTINGS, LIVE_SETTINGS, index_name, index_pattern
 
@@ -95,6 +96,7 @@ class OpenSearchRebuild:
         await run_to_completion(
             self._step(
                 lambda opensearch: opensearch.indices.create(index=self._index, body=body),
+                decode_acknowledged,
                 aliases.TIMEOUT_S,
             )
         )
@@ -111,7 +113,8 @@ class OpenSearchRebuild:
         await self._step(
             lambda opensearch: opensearch.indices.put_settings(
                 index=self._index, body={"index": LIVE_SETTINGS}
-            )
+            ),
+            decode_acknowledged,
         )
         await self._refresh(self._index)
         old = await aliases.indexes_of(self._client, self._alias)
@@ -214,7 +217,9 @@ class OpenSearchRebuild:
         )(copy)
 
     async def _refresh(self, *indexes: str) -> None:
-        await self._step(lambda opensearch: opensearch.indices.refresh(index=",".join(indexes)))
+        await self._step(
+            lambda opensearch: opensearch.indices.refresh(index=",".join(indexes)), decode_refresh
+        )
 
     async def _wait_for_readers(self, indexes: Sequence[str]) -> None:
         """Wait for searches in flight. New ones go to the new index, and each ends within `search_timeout_s`."""
@@ -228,21 +233,18 @@ class OpenSearchRebuild:
                 return
 
     async def _searches_in_flight(self, indexes: Sequence[str]) -> int:
-        async def read(opensearch: AsyncOpenSearch) -> int:
-            answer = await opensearch.indices.stats(index=",".join(indexes), metric="search")
-            counts = answer["_all"]["total"]["search"]
-            return int(counts["query_current"]) + int(counts["fetch_current"])
-
-        return await self._step(read)
+        return await self._step(
+            lambda opensearch: opensearch.indices.stats(index=",".join(indexes), metric="search"),
+            _decode_searches,
+        )
 
     async def _delete_others(self) -> None:
         """Delete all indexes of the alias that it does not lead to."""
-
-        async def read(opensearch: AsyncOpenSearch) -> list[str]:
-            indexes = await opensearch.indices.get_alias(index=index_pattern(self._alias))
-            return [name for name, each in indexes.items() if self._alias not in each["aliases"]]
-
-        others = await self._step(read)
+        indexes = await self._step(
+            lambda opensearch: opensearch.indices.get_alias(index=index_pattern(self._alias)),
+            decode_aliases,
+        )
+        others = [index for index, known in indexes.items() if self._alias not in known]
         if others:
             await self._delete(others, STEP_TIMEOUT_S)
 
@@ -251,13 +253,20 @@ class OpenSearchRebuild:
             lambda opensearch: opensearch.indices.delete(
                 index=",".join(indexes), params={"ignore_unavailable": "true"}
             ),
+            decode_acknowledged,
             seconds,
         )
 
     async def _step(
-        self, command: Callable[[AsyncOpenSearch], Awaitable[R]], seconds: float = STEP_TIMEOUT_S
+        self, command: Command, decode: Callable[[Any], R], seconds: float = STEP_TIMEOUT_S
     ) -> R:
-        return await self._client.call("rebuild", command, seconds=seconds)
+        return await self._client.call("rebuild", command, decode, seconds=seconds)
+
+
+def _decode_searches(answer: Mapping[str, Any]) -> int:
+    """Decode the search statistics of indexes: the number of searches in flight."""
+    counts = answer["_all"]["total"]["search"]
+    return member(counts, "query_current", int) + member(counts, "fetch_current", int)
 
 
 @asynccontextmanager

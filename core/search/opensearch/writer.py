@@ -2,17 +2,23 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import Any
 
 import structlog
-from opensearchpy import AsyncOpenSearch
 
+from core.answers import MalformedAnswer, optional_member
 from core.errors import SearchUnavailable
 from core.search.document import SearchDocument
 from core.search.engine import HasImages, WriteResult
+from core.search.opensearch.answers import (
+    decode_acknowledged,
+    decode_aliases,
+    decode_exists,
+    decode_refresh,
+)
 from core.search.opensearch.bulk import to_item, write_bulk
 from core.search.opensearch.client import OpenSearchClient
-from core.search.opensearch.errors import reading_answer
 from core.search.opensearch.rebuild import OpenSearchRebuild, rebuilding
 from core.search.opensearch.schema import (
     INCOMPLETE,
@@ -65,7 +71,9 @@ class OpenSearchWriter:
 
     async def refresh(self) -> None:
         await self._client.call(
-            "refresh", lambda opensearch: opensearch.indices.refresh(index=self._alias)
+            "refresh",
+            lambda opensearch: opensearch.indices.refresh(index=self._alias),
+            decode_refresh,
         )
 
     def rebuild(self) -> AbstractAsyncContextManager[OpenSearchRebuild]:
@@ -86,6 +94,7 @@ class OpenSearchWriter:
             lambda opensearch: opensearch.indices.put_index_template(
                 name=self._alias, body=index_template(self._alias)
             ),
+            decode_acknowledged,
         )
         if await self._alias_exists():
             return
@@ -96,7 +105,9 @@ class OpenSearchWriter:
         # An alias has at most one write index, so only one process succeeds.
         try:
             await self._client.call(
-                "prepare", lambda opensearch: opensearch.indices.create(index=index, body=body)
+                "prepare",
+                lambda opensearch: opensearch.indices.create(index=index, body=body),
+                decode_acknowledged,
             )
         except SearchUnavailable:
             if not await self._alias_exists():
@@ -109,30 +120,36 @@ class OpenSearchWriter:
             )
 
     async def _alias_exists(self) -> bool:
-        return bool(
-            await self._client.call(
-                "prepare", lambda opensearch: opensearch.indices.exists_alias(name=self._alias)
-            )
+        return await self._client.call(
+            "prepare",
+            lambda opensearch: opensearch.indices.exists_alias(name=self._alias),
+            decode_exists,
         )
 
     async def _has_write_index(self) -> bool:
         """Return whether the alias takes writes: a single index unless it says no, else the index that says yes."""
-
-        async def read(opensearch: AsyncOpenSearch) -> bool:
-            indexes = await opensearch.indices.get_alias(name=self._alias)
-            flags = [
-                index["aliases"][self._alias].get("is_write_index") for index in indexes.values()
-            ]
-            return True in flags or flags == [None]
-
-        return await self._client.call("prepare", read)
+        flags = await self._client.call(
+            "prepare",
+            lambda opensearch: opensearch.indices.get_alias(name=self._alias),
+            partial(_decode_write_flags, self._alias),
+        )
+        return True in flags or flags == [None]
 
     async def _index_metas(self, operation: str) -> Sequence[Mapping[str, Any]]:
         """Return `_meta` of each index behind the alias. Raises SearchUnavailable, also if there is no index."""
+        return await self._client.call(
+            operation,
+            lambda opensearch: opensearch.indices.get_mapping(index=self._alias),
+            _decode_metas,
+        )
 
-        async def read(opensearch: AsyncOpenSearch) -> Sequence[Mapping[str, Any]]:
-            answer = await opensearch.indices.get_mapping(index=self._alias)
-            with reading_answer():
-                return [dict(each["mappings"].get("_meta", {})) for each in answer.values()]
 
-        return await self._client.call(operation, read)
+def _decode_write_flags(alias: str, answer: Mapping[str, Any]) -> list[bool | None]:
+    """Decode the aliases of the indexes behind an alias: whether each takes its writes, None if it does not say."""
+    return [options[alias].get("is_write_index") for options in decode_aliases(answer).values()]
+
+
+def _decode_metas(answer: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    if not answer:
+        raise MalformedAnswer("no index")
+    return [optional_member(each["mappings"], "_meta", dict, {}) for each in answer.values()]

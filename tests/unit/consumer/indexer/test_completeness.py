@@ -1,7 +1,7 @@
 """How the indexer reports whether the index is complete."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import pytest
@@ -60,11 +60,14 @@ class Table:
         self._pages = pages
         self.calls: list[dict[str, Any]] = []
 
-    async def scan(self, **arguments: Any) -> dict[str, Any]:
-        self.calls.append(arguments)
-        page = arguments.get("ExclusiveStartKey", 0)
-        answer: dict[str, Any] = {"Items": [{}] * self._pages[page]}
-        return answer if page + 1 == len(self._pages) else {**answer, "LastEvaluatedKey": page + 1}
+    async def invoke(self, _operation: str, members: Mapping[str, Any]) -> dict[str, Any]:
+        self.calls.append(dict(members))
+        page = members.get("ExclusiveStartKey", {"page": 0})["page"]
+        count = self._pages[page]
+        answer = {"Items": [{}] * count, "Count": count, "ScannedCount": count}
+        if page + 1 == len(self._pages):
+            return answer
+        return {**answer, "LastEvaluatedKey": {"page": page + 1}}
 
 
 @pytest.mark.parametrize(
@@ -79,16 +82,16 @@ def test_one_row_proves_that_images_exist(pages: tuple[int, ...], exist: bool, r
 
 
 def failing(code: str) -> Callable[..., Any]:
-    async def scan(**_arguments: Any) -> Any:
+    async def invoke(_operation: str, _members: Mapping[str, Any]) -> Any:
         raise ClientError({"Error": {"Code": code, "Message": "no"}}, "Scan")
 
-    return scan
+    return invoke
 
 
 @pytest.mark.parametrize("code", ["ProvisionedThroughputExceededException", "ValidationException"])
 def test_an_error_of_the_table_is_an_outage(code: str) -> None:
     """An error of any kind is not the fault of a row."""
     table = Table(0)
-    table.scan = failing(code)  # type: ignore[method-assign]
+    table.invoke = failing(code)  # type: ignore[method-assign]
     with pytest.raises(DependencyUnavailable, match=code):
         asyncio.run(images_exist(cast("Any", table), "images"))

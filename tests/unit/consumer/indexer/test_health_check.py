@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -53,9 +53,12 @@ class Engine:
 
 
 async def there(parameters: dict[str, Any]) -> dict[str, Any]:
+    lists: dict[str, list[Any]] = {table: [] for table in parameters["RequestItems"]}
     keys = parameters["RequestItems"].get("images", {"Keys": []})["Keys"]
-    found = [IMAGES[key["imageId"]["S"]] for key in keys if key["imageId"]["S"] in IMAGES]
-    return {"Responses": {"images": found}}
+    for key in keys:
+        if key["imageId"]["S"] in IMAGES:
+            lists["images"].append(IMAGES[key["imageId"]["S"]])
+    return {"Responses": lists}
 
 
 async def away(_parameters: dict[str, Any]) -> dict[str, Any]:
@@ -70,9 +73,7 @@ def health_check(
             return await answer(parameters)
 
     service: Any = Service()
-    return EngineHealthCheck(
-        Tables(cast("Any", None), service, Statements("requests", "images")), engine
-    )
+    return EngineHealthCheck(Tables(service, Statements("requests", "images")), engine)
 
 
 async def test_one_accepted_document_is_enough() -> None:

@@ -23,13 +23,15 @@ Answer = Callable[[dict[str, Any]], dict[str, Any]]
 
 def recorded(parameters: dict[str, Any]) -> dict[str, Any]:
     """Return all images. No request has a row any more."""
+    lists: dict[str, list[Any]] = {table: [] for table in parameters["RequestItems"]}
     keys = parameters["RequestItems"].get("images", {"Keys": []})["Keys"]
-    return {"Responses": {"images": [IMAGES[key["imageId"]["S"]] for key in keys]}}
+    lists |= {"images": [IMAGES[key["imageId"]["S"]] for key in keys]} if keys else {}
+    return {"Responses": lists}
 
 
 def one_malformed_row(parameters: dict[str, Any]) -> dict[str, Any]:
     answer = recorded(parameters)
-    for row, image in enumerate(answer["Responses"]["images"]):
+    for row, image in enumerate(answer["Responses"].get("images", [])):
         if image["imageId"]["S"] == image_id_of(IDS[1]):
             answer["Responses"]["images"][row] = {"imageId": image["imageId"]}
     return answer
@@ -50,7 +52,7 @@ def tables(answer: Answer) -> Tables:
             return answer(parameters)
 
     service: Any = Service()
-    return Tables(cast("Any", None), service, Statements("requests", "images"))
+    return Tables(service, Statements("requests", "images"))
 
 
 async def test_a_malformed_row_does_not_affect_the_others() -> None:

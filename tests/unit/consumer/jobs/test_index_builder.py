@@ -25,15 +25,15 @@ class Service:
         for item, request_id in zip(self._items, request_ids, strict=True):
             item["requestId"] = {"S": request_id}
 
-    async def scan(self, **_arguments: Any) -> dict[str, Any]:
-        return {"Items": self._items, "ScannedCount": len(self._items)}
-
-    async def invoke(self, _operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
+    async def invoke(self, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        if operation == "Scan":
+            count = len(self._items)
+            return {"Items": self._items, "Count": count, "ScannedCount": count}
         keys = parameters["RequestItems"]["requests"]["Keys"]
         if any(not key["requestId"]["S"] for key in keys):
             error = {"Error": {"Code": "ValidationException", "Message": "an empty key"}}
             raise ClientError(cast("Any", error), "BatchGetItem")
-        return {"Responses": {}}
+        return {"Responses": {"requests": []}, "UnprocessedKeys": {}}
 
 
 class NewIndex:
@@ -49,6 +49,6 @@ async def test_a_row_with_an_invalid_request_id_is_rejected_alone() -> None:
     """It is counted as rejected. A retry of it would end the rebuild."""
     service: Any = Service(str(uuid.uuid4()), "", str(uuid.uuid4()))
     scan = ImageScan(service, "images", segments=1, rate=1_000)
-    tables = Tables(cast("Any", None), service, Statements("requests", "images"))
+    tables = Tables(service, Statements("requests", "images"))
     builder = IndexBuilder(scan, tables, NewIndex(), Progress("reindex", 3))
     assert await builder.run(1) == IndexStats(indexed=2, rejected=1)

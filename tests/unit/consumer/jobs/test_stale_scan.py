@@ -1,6 +1,7 @@
 """How reconcile reads the table: in parallel segments, at one rate, resuming from a checkpoint."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -22,11 +23,11 @@ class Table:
     seconds: float
     calls: list[tuple[int, int]] = field(default_factory=list)
 
-    async def scan(self, **arguments: Any) -> dict[str, Any]:
-        page = int(arguments.get("ExclusiveStartKey", {"N": "0"})["N"])
-        self.calls.append((arguments["Segment"], page))
+    async def invoke(self, _operation: str, members: Mapping[str, Any]) -> dict[str, Any]:
+        page = int(members.get("ExclusiveStartKey", {"N": "0"})["N"])
+        self.calls.append((members["Segment"], page))
         await asyncio.sleep(self.seconds)
-        answer: dict[str, Any] = {"Items": [], "ScannedCount": PAGE_ROWS}
+        answer: dict[str, Any] = {"Items": [], "Count": 0, "ScannedCount": PAGE_ROWS}
         if page + 1 < self.pages:
             answer["LastEvaluatedKey"] = {"N": str(page + 1)}
         return answer

@@ -1,5 +1,6 @@
 """How a reindex reads the images table."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -22,14 +23,14 @@ class Table:
     failures: dict[int, int]
     calls: list[dict[str, Any]] = field(default_factory=list)
 
-    async def scan(self, **arguments: Any) -> dict[str, Any]:
-        self.calls.append(arguments)
-        page = arguments.get("ExclusiveStartKey", 0)
+    async def invoke(self, _operation: str, members: Mapping[str, Any]) -> dict[str, Any]:
+        self.calls.append(dict(members))
+        page = members.get("ExclusiveStartKey", {"page": 0})["page"]
         if self.failures.get(page):
             self.failures[page] -= 1
             raise ClientError({"Error": {"Code": THROTTLED, "Message": "slow down"}}, "Scan")
-        answer = {"Items": [{"page": page}], "ScannedCount": 1}
-        return answer if page + 1 == PAGES else {**answer, "LastEvaluatedKey": page + 1}
+        answer = {"Items": [{"page": page}], "Count": 1, "ScannedCount": 1}
+        return answer if page + 1 == PAGES else {**answer, "LastEvaluatedKey": {"page": page + 1}}
 
 
 async def read(table: Table) -> list[int]:

@@ -13,7 +13,7 @@ NO_UUID = "not-a-uuid"
 
 
 def unreachable_tables() -> Tables:
-    return Tables(cast("Any", None), cast("Any", None), Statements("requests", "images"))
+    return Tables(cast("Any", None), Statements("requests", "images"))
 
 
 async def test_a_request_id_that_is_no_uuid_is_a_malformed_row() -> None:

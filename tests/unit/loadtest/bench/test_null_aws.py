@@ -48,7 +48,7 @@ def request(url: str = URL) -> ImageRequest:
 
 
 def tables(aws: Aws) -> Tables:
-    return Tables(aws.dynamodb, aws.http.dynamodb, Statements("requests", "images"))
+    return Tables(aws.http.dynamodb, Statements("requests", "images"))
 
 
 async def test_every_statement_and_message_of_a_batch_succeeds(aws: Aws, null: NullControl) -> None:

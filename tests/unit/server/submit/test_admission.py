@@ -41,7 +41,7 @@ class Wire:
 
 def admission_on(wire: Wire, max_pending: int = 100) -> SubmitAdmission:
     service = cast("JsonService", cast("Any", wire))
-    tables = Tables(cast("Any", None), service, Statements("requests", "images"))
+    tables = Tables(service, Statements("requests", "images"))
     return SubmitAdmission(tables, SqsQueue(service, "queue"), max_pending=max_pending)
 
 

@@ -3,9 +3,9 @@
 A request that still has a message is left alone: it is younger than the queue's oldest message, or its row was touched
 when its message was last received (see TOUCH_AFTER_S in consumer/worker/handler.py).
 
-Requests are orphaned in two ways. The message was never sent, because the server died between its two writes: such a
-request is claimed and sent again. Or no worker could process the message, and SQS moved it to the DLQ: such a request,
-like one that was claimed too often, ends FAILED UNDELIVERABLE.
+A request is orphaned if its message was never sent, because the server died between its two writes. It is claimed and
+sent again; one that was claimed too often ends FAILED UNDELIVERABLE. A message that no worker could process is in the
+DLQ: see consumer/jobs/dlq.py.
 
 Cost: one scan of the requests table, eventually consistent, at half a read unit per 4 KB. With rows of 1 KB, 1 million
 rows are 125,000 read units (about $0.02) and take 200 s at the default 5,000 rows per second; 100 million rows are 12.5
@@ -28,16 +28,15 @@ import structlog
 from consumer.clients import Clients, open_clients
 from consumer.command import Command
 from consumer.jobs import options
-from consumer.jobs.queue_reader import open_queue_reader
+from consumer.jobs.dlq import process_dlq
 from consumer.jobs.stale_scan import Checkpoint, StaleScan
 from consumer.notify.finalize import fail_request
 from consumer.settings import ConsumerSettings
 from core.answers import member
 from core.aws.client import Aws, call
-from core.aws.sqs import IncomingMessage, SqsQueue
 from core.dynamodb.tables import ConditionNotMet
 from core.errors import RequestRejected, Undeliverable
-from core.model.message import ImageMessage, MalformedMessage, decode_message, first_message
+from core.model.message import first_message
 from core.model.request import ImageRequest
 from core.resilience.rate_limiter import RateLimiter
 from core.runtime.clock import now_ms
@@ -106,21 +105,24 @@ COMMAND = Command(
 
 async def _reconcile(settings: ConsumerSettings, arguments: argparse.Namespace) -> int:
     async with open_clients(settings) as clients:
-        stats = await _fail_dlq_requests(clients, settings.dlq_url)
+        # Measured first: what the DLQ sends back is younger, and CloudWatch has no age yet of a queue that was empty.
         age = await _oldest_message_age_s(clients, settings.queue_url)
+        cutoff = now_ms() - round((age + arguments.margin) * 1000)
+        dlq = await process_dlq(clients, settings.dlq_url, max_claims=arguments.max_claims)
         checkpoint = Checkpoint(arguments.checkpoint, arguments.segments)
         scan = StaleScan(
             clients.aws.http.dynamodb,
             settings.requests_table,
-            cutoff=now_ms() - round((age + arguments.margin) * 1000),
+            cutoff=cutoff,
             segments=arguments.segments,
             rate_limiter=RateLimiter(arguments.rate),
             checkpoint=checkpoint,
         )
-        stats += await _rescue_all(clients, scan, arguments)
+        stats = await _rescue_all(clients, scan, arguments)
         checkpoint.clear()
     sys.stdout.write(
-        f"{scan.rows_read} rows read, {stats.resent} requests sent again, {stats.failed} failed\n"
+        f"{scan.rows_read} rows read, {stats.resent + dlq.sent_back} requests sent again "
+        f"({dlq.sent_back} from the DLQ), {stats.failed + dlq.failed} failed\n"
     )
     return 0
 
@@ -213,7 +215,10 @@ async def _rescue_request(
         # message notifies.
         with contextlib.suppress(RequestRejected):
             await clients.queue.send(message.encode())
-        return await _fail(clients, message)
+        failed = await fail_request(
+            clients.tables, clients.notifier, message, Undeliverable(), message.attempts
+        )
+        return ReconcileStats(failed=int(failed))
     try:
         await clients.tables.write(clients.tables.statements.claim(request, now=now_ms()))
     except ConditionNotMet:
@@ -221,27 +226,3 @@ async def _rescue_request(
         return ReconcileStats()
     await clients.queue.send(message.encode())
     return ReconcileStats(resent=1)
-
-
-async def _fail_dlq_requests(clients: Clients, dlq_url: str) -> ReconcileStats:
-    """Fail the PENDING requests of the messages in the DLQ. Messages that cannot be read stay there."""
-    stats = ReconcileStats()
-    async with open_queue_reader(SqsQueue(clients.aws.http.sqs, dlq_url)) as reader:
-        async for messages in reader.batches():
-            done: list[IncomingMessage] = []
-            for message in messages:
-                try:
-                    stats += await _fail(clients, decode_message(message.body))
-                except (MalformedMessage, RequestRejected):
-                    _log.exception("message left in the dlq", body=message.body[:200])
-                else:
-                    done.append(message)
-            await reader.delete(done)
-    return stats
-
-
-async def _fail(clients: Clients, message: ImageMessage) -> ReconcileStats:
-    failed = await fail_request(
-        clients.tables, clients.notifier, message, Undeliverable(), message.attempts
-    )
-    return ReconcileStats(failed=int(failed))

@@ -54,6 +54,7 @@ def _merge(one: ReceivedMessage, other: ReceivedMessage) -> ReceivedMessage:
             attempts=max(one.message.attempts, other.message.attempts),
             resent=one.message.resent or other.message.resent,
             suspect=one.message.suspect or other.message.suspect,
+            from_dlq=one.message.from_dlq or other.message.from_dlq,
         ),
         receipts=one.receipts + other.receipts,
         receive_count=max(one.receive_count, other.receive_count),

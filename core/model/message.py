@@ -36,7 +36,7 @@ class ImageMessage:
     revision: of the PENDING state that the message ends. attempts: requests to the origin so far. resent: whether this
     is not the request's first message; its row is read before anything is fetched. suspect: whether a run may have
     killed its process; it goes to the quarantine. pending_since: when the PENDING state began, in milliseconds since
-    the epoch; 0 if unknown.
+    the epoch; 0 if unknown. from_dlq: whether reconcile has sent it back from the DLQ; it does so once.
     """
 
     request_id: str
@@ -47,6 +47,7 @@ class ImageMessage:
     resent: bool = False
     suspect: bool = False
     pending_since: int = 0
+    from_dlq: bool = False
 
     def encode(self) -> str:
         return orjson.dumps(self).decode()
@@ -54,6 +55,10 @@ class ImageMessage:
     def requeued(self, *, attempts: int | None = None, suspect: bool = False) -> "ImageMessage":
         count = self.attempts if attempts is None else attempts
         return replace(self, attempts=count, resent=True, suspect=suspect)
+
+    def sent_back(self) -> "ImageMessage":
+        """Return the copy that goes from the DLQ to the queue. Suspected: it was received without an ack each time."""
+        return replace(self, resent=True, suspect=True, from_dlq=True)
 
 
 def first_message(request: ImageRequest) -> ImageMessage:

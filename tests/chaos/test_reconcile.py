@@ -227,7 +227,7 @@ async def test_a_run_that_failed_before_the_notification_is_repeated(
         stores_of(running) as stores,
     ):
         request_id = await insert(running, images.image_url(1), age_ms=0)
-        message = ImageMessage(request_id, "acme", images.image_url(1), revision=1)
+        message = ImageMessage(request_id, "acme", images.image_url(1), revision=1, from_dlq=True)
         url = running.stack.dlq_url
         await stores.sqs.send_message(QueueUrl=url, MessageBody=message.encode())
         proxy.hook = sns_is_down

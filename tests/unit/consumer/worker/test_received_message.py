@@ -39,7 +39,10 @@ def test_a_requeued_message_is_neither_first_nor_suspected() -> None:
 def test_duplicates_in_a_batch_become_one_message_with_every_receipt() -> None:
     """It has the greater counts of both copies, and both are deleted at the end."""
     other = ReceivedMessage(
-        MESSAGE.requeued(attempts=2), receipts=("r2",), receive_count=3, sent_at=500
+        replace(MESSAGE.requeued(attempts=2), from_dlq=True),
+        receipts=("r2",),
+        receive_count=3,
+        sent_at=500,
     )
     (joined,) = dedupe([RECEIVED, other])
     assert joined.receipts == ("r1", "r2")
@@ -47,6 +50,7 @@ def test_duplicates_in_a_batch_become_one_message_with_every_receipt() -> None:
     assert joined.sent_at == 500
     assert joined.message.attempts == 2
     assert joined.message.resent
+    assert joined.message.from_dlq
 
 
 @pytest.mark.parametrize("other", [replace(MESSAGE, request_id="b"), replace(MESSAGE, revision=3)])

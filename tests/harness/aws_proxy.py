@@ -4,12 +4,20 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Protocol
 from urllib.parse import parse_qs
 
 import aiohttp
 from aiohttp import web
 
-Forward = Callable[[], Awaitable[web.Response]]
+from harness.calls import Signed
+
+
+class Forward(Protocol):
+    """Sends the call to the target, with another body if there is one."""
+
+    def __call__(self, body: bytes | None = None) -> Awaitable[web.Response]: ...
+
 
 _HOP_HEADERS = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length"})
 
@@ -20,6 +28,8 @@ class ProxiedCall:
 
     operation: str
     body: bytes
+    service: str = ""
+    """The signing name, such as dynamodb."""
 
 
 Hook = Callable[[ProxiedCall, Forward], Awaitable[web.Response]]
@@ -59,14 +69,14 @@ class AwsProxy:
         self.hook: Hook = pass_on
 
     async def handle(self, request: web.Request) -> web.Response:
-        body = await request.read()
+        sent = await request.read()
 
-        async def forward() -> web.Response:
+        async def forward(body: bytes | None = None) -> web.Response:
             headers = {k: v for k, v in request.headers.items() if k.lower() not in _HOP_HEADERS}
             async with self._session.request(
                 request.method,
                 self._target + request.raw_path,
-                data=body,
+                data=sent if body is None else body,
                 headers=headers,
                 skip_auto_headers=("Content-Type", "User-Agent", "Accept"),
             ) as answer:
@@ -74,11 +84,16 @@ class AwsProxy:
                 return web.Response(body=await answer.read(), status=answer.status, headers=kept)
 
         try:
-            return await self.hook(ProxiedCall(_operation(request, body), body), forward)
+            return await self.hook(_proxied_call(request, sent), forward)
         except Unreachable:
             if request.transport is not None:
                 request.transport.abort()
             return web.Response(status=503)
+
+
+def _proxied_call(request: web.Request, body: bytes) -> ProxiedCall:
+    signed = Signed.parse(request.headers.get("Authorization", ""))
+    return ProxiedCall(_operation(request, body), body, signed.service if signed else "")
 
 
 def _operation(request: web.Request, body: bytes) -> str:

@@ -5,10 +5,16 @@ from itertools import groupby
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-LEVEL_LIMITS_S = {"chaos": 300, "acceptance": 300, "integration": 120, "unit": 60}
+LEVEL_LIMITS_S = {
+    "chaos": 300,
+    "acceptance": 300,
+    "integration": 120,
+    "robustness": 120,
+    "unit": 60,
+}
 """Seconds that pytest-timeout gives a test of each level. They are several times the budgets in CONTRIBUTING.md: only a
 hang or a very busy machine reaches them."""
-LEVEL_COSTS = {"chaos": 50, "acceptance": 50, "integration": 10, "unit": 1}
+LEVEL_COSTS = {"chaos": 50, "acceptance": 50, "integration": 10, "robustness": 5, "unit": 1}
 """The duration of a test of each level, relative to a unit test."""
 MAX_COUNTED = 8
 """A module with more tests than this has small ones, for example one for each row of a table."""

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import IO, Any, Protocol, Self
 
 from core.runtime.parent_watch import parent_pipe
 
@@ -120,12 +120,24 @@ class Launcher:
         pipe: int,
         capture: Capture = Capture.NOTHING,
         stdin: str = "",
+        log: IO[bytes] | None = None,
     ) -> ForkedProcess:
-        """Run a module as `python -m` does. `pipe` is the reading end of the parent pipe."""
+        """Run a module as `python -m` does. `pipe` is the reading end of the parent pipe.
+
+        `log` receives the output that is not captured; by default it is the output of the test run.
+        """
         request = json.dumps({"command": [module, *arguments], "environment": dict(environment)})
         status, status_end = os.pipe()
-        out, out_end = os.pipe() if capture is not Capture.NOTHING else (None, os.dup(1))
-        err, err_end = os.pipe() if capture is Capture.BOTH else (None, os.dup(2))
+        out, out_end = (
+            os.pipe()
+            if capture is not Capture.NOTHING
+            else (None, os.dup(1 if log is None else log.fileno()))
+        )
+        err, err_end = (
+            os.pipe()
+            if capture is Capture.BOTH
+            else (None, os.dup(2 if log is None else log.fileno()))
+        )
         given = await asyncio.to_thread(_file_of, stdin)
         try:
             fds = [given, out_end, err_end, pipe, status_end]

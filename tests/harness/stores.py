@@ -50,7 +50,7 @@ class Stores:
             if not batch and not missing:
                 return received
             for message in batch:
-                received.append(_notification(message["Body"]))
+                received.append(parse_notification(message["Body"]))
                 missing.discard(received[-1].id)
 
     async def receive(self, queue_url: str, *, wait: int = 0) -> list[dict[str, Any]]:
@@ -116,7 +116,8 @@ class Stores:
             arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
 
-def _notification(body: str) -> Notification:
+def parse_notification(body: str) -> Notification:
+    """Parse a message of a queue that is subscribed to the topic."""
     envelope = json.loads(body)
     attributes = envelope.get("MessageAttributes", {})
     return Notification(

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import IO, Any
 
 import grpc
 
@@ -54,22 +54,22 @@ class System:
     async def start_server(self, *arguments: str, **settings: str) -> Process:
         """Start a server and wait until it serves. A restarted server has the same address."""
         self.address = self.address or f"{HOST}:{self.port()}"
-        process = await self._start(
+        process = await self.start(
             "server", {"GRPC_ADDRESS": self.address, "DRAIN_DELAY_S": "0", **settings}, arguments
         )
         await _unless_ended(process, readiness.grpc_serving(self.address))
         return process
 
     async def start_consumer(self, **settings: str) -> Process:
-        return await self._start("consumer", settings)
+        return await self.start("consumer", settings)
 
     async def start_exporter(self, **settings: str) -> Process:
-        return await self._start("consumer", settings, ("queue-exporter",), role="exporter")
+        return await self.start("consumer", settings, ("queue-exporter",), role="exporter")
 
     async def start_indexer(self, **settings: str) -> Process:
         """Start an indexer, and wait until it serves its metrics. It does so even if its dependencies are down."""
         settings = {"METRICS_PORT": str(self.port()), **settings}
-        process = await self._start("consumer", settings, ("indexer",), role="indexer")
+        process = await self.start("consumer", settings, ("indexer",), role="indexer")
         url = f"http://{HOST}:{settings['METRICS_PORT']}/metrics"
         await _unless_ended(process, readiness.http_ok(url))
         return process
@@ -77,11 +77,11 @@ class System:
     async def start_reindex(self, *arguments: str, **settings: str) -> Process:
         """Start a reindex. The test reads its standard output."""
         command = ("reindex", *arguments)
-        return await self._start("consumer", settings, command, role="indexer", capture=True)
+        return await self.start("consumer", settings, command, role="indexer", capture=True)
 
     async def start_operator(self, *arguments: str) -> Process:
         """Start an operator's command, such as reconcile."""
-        return await self._start("consumer", {}, arguments, role="operator")
+        return await self.start("consumer", {}, arguments, role="operator")
 
     async def run_operator(self, *arguments: str) -> int:
         """Run an operator's command to its end. Return its exit code."""
@@ -135,31 +135,36 @@ class System:
             raise
         assert codes == [0] * len(codes), f"exit codes after SIGTERM: {codes}"
 
-    async def _start(
+    async def start(
         self,
         module: str,
-        settings: dict[str, str],
+        settings: Mapping[str, str],
         arguments: tuple[str, ...] = (),
         *,
         role: str | None = None,
         capture: bool = False,
+        log: IO[bytes] | None = None,
+        forked: bool | None = None,
     ) -> Process:
+        """Start a process and do not wait until it is ready. `log` receives the output that is not captured."""
         assert self.parent_pipe is not None
         environment = {**without_aws(os.environ), **self._environment(role or module, settings)}
         process: Process
-        if self.forked:
+        if self.forked if forked is None else forked:
             process = await (await launcher()).start(
                 module,
                 *arguments,
                 environment=environment,
                 pipe=self.parent_pipe,
                 capture=Capture.STDOUT if capture else Capture.NOTHING,
+                log=log,
             )
         else:
             process = await asyncio.create_subprocess_exec(
                 *watched_command(self.parent_pipe, module, *arguments),
                 env=environment,
-                stdout=asyncio.subprocess.PIPE if capture else None,
+                stdout=asyncio.subprocess.PIPE if capture else log,
+                stderr=log,
                 pass_fds=(self.parent_pipe,),
                 start_new_session=True,
             )

@@ -76,7 +76,7 @@ async def test_several_workers_share_one_container(contained: ContainedSystem) -
     """They share their metrics in /tmp, the only writable folder."""
     contained.address = f"127.0.0.1:{free_port()}"
     settings = {"GRPC_ADDRESS": contained.address, "DRAIN_DELAY_S": "0"}
-    await contained._start("server", settings, ("--workers", "2"))
+    await contained.start("server", settings, ("--workers", "2"))
     async with grpc.aio.insecure_channel(contained.address) as channel:
         check = health_pb2.HealthCheckRequest()
         stub = health_pb2_grpc.HealthStub(channel)

@@ -1,0 +1,132 @@
+"""Run the system under traffic and faults, and check every promise: `python -m robustness RUN`.
+
+A run records a history, and a model checks it. The exit status is 1 if a promise was broken. The seed fixes the plan of
+the traffic and the random choices of the faults. It does not fix the timing of the processes, so a second run with the
+same seed is similar, not equal. The history of a run can be checked again with --check.
+"""
+
+import argparse
+import asyncio
+import json
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+
+from backends import jars
+from cli.local.stack import TEMPLATE
+from harness import sdk_models
+from harness.aws import recording_aws
+from harness.permissions import Permissions, load_template
+from harness.processes import close_launcher
+from robustness.history import History, RunStarted, read_history
+from robustness.model.record import index
+from robustness.model.validate import validate
+from robustness.plan import plan
+from robustness.report import excerpts, figures
+from robustness.runs import RUNS, RunPlan, sized
+from robustness.session import session
+
+_SIZES = (
+    "requests",
+    "rate",
+    "kills",
+    "interval_s",
+    "share",
+    "outage_s",
+    "pauses",
+    "servers",
+    "consumers",
+)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m robustness", description=__doc__)
+    parser.add_argument("run", choices=list(RUNS), nargs="?", default="mixed")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--backend", choices=["embedded", "real"], default="embedded")
+    parser.add_argument("--folder", type=Path, help="for the history and the logs")
+    parser.add_argument("--settle", type=float, default=300.0, metavar="SECONDS")
+    parser.add_argument(
+        "--check", type=Path, metavar="HISTORY", help="check a recorded history only"
+    )
+    for size in _SIZES:
+        parser.add_argument(f"--{size.replace('_', '-')}", type=float)
+    return parser.parse_args()
+
+
+def _check(path: Path, result: Path | None = None) -> bool:
+    """Check a history, print figures and violations. Return whether all promises hold."""
+    recorded = index(read_history(path))
+    found = validate(recorded)
+    numbers = figures(recorded, found)
+    text = json.dumps(numbers, indent=1)
+    if result is not None:
+        result.write_text(text)
+    sys.stdout.write(f"{text}\n")
+    for line in excerpts(recorded, found):
+        sys.stdout.write(f"{line}\n")
+    sys.stdout.write(f"{len(found)} violations; history: {path}\n")
+    return not found
+
+
+async def _run(run: RunPlan, arguments: argparse.Namespace, folder: Path) -> None:
+    real = jars.fetch() if arguments.backend == "real" else None
+    requests = plan(
+        random.Random(f"{arguments.seed} plan"),
+        run.requests,
+        rate=run.rate,
+        customers=run.customers,
+    )
+    sizes = {name: str(getattr(run, name)) for name in _SIZES}
+    record = folder / "calls.jsonl"
+    record.unlink(missing_ok=True)
+    async with recording_aws(record, jars=real) as aws:
+        with History(folder / "history.jsonl") as history:
+            history.add(RunStarted(time.time(), run.name, arguments.seed, sizes, run.tolerated))
+            async with session(
+                aws,
+                run.programs(),
+                requests,
+                history,
+                seed=arguments.seed,
+                folder=folder,
+                settle_s=arguments.settle,
+                parameters={"VisibilityTimeoutSeconds": str(run.visibility_s)},
+            ) as running:
+                await run.faults(running, run)
+        refused = Permissions.parse(load_template(TEMPLATE)).refused(await aws.recorded())
+    if refused:
+        sys.exit(f"the roles in {TEMPLATE.name} do not allow: {refused}")
+
+
+async def _until_signal(run: RunPlan, arguments: argparse.Namespace, folder: Path) -> None:
+    """Run until the end, or until SIGINT or SIGTERM; then all processes end too."""
+    task = asyncio.current_task()
+    assert task is not None
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    await _run(run, arguments, folder)
+
+
+def main() -> int:
+    arguments = _arguments()
+    if arguments.check is not None:
+        return 0 if _check(arguments.check) else 1
+    sizes = {size: getattr(arguments, size) for size in _SIZES}
+    run = sized(RUNS[arguments.run], **sizes)
+    folder = arguments.folder or Path(".robustness") / f"{run.name}-{arguments.seed}"
+    folder.mkdir(parents=True, exist_ok=True)
+    sdk_models.share()
+    try:
+        asyncio.run(_until_signal(run, arguments, folder))
+    except asyncio.CancelledError:
+        return 130
+    finally:
+        close_launcher()
+    return 0 if _check(folder / "history.jsonl", folder / "result.json") else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

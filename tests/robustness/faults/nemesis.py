@@ -1,0 +1,60 @@
+"""Signals to processes: kills, stops and pauses."""
+
+import asyncio
+import random
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from robustness.cluster import Cluster, Member
+
+_READY_SHARE = 0.9
+"""Share of the kills that wait for a process that works. The others may hit one that starts."""
+
+
+@dataclass(slots=True)
+class Nemesis:
+    """Sends signals to the members of a cluster. `kills` counts those that ended a process."""
+
+    cluster: Cluster
+    rng: random.Random
+    kills: int = 0
+
+    async def kill(
+        self,
+        count: int,
+        interval_s: float,
+        *,
+        programs: tuple[str, ...] = ("server", "consumer"),
+        until: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Kill or stop `count` processes, one in `interval_s` seconds on average."""
+        while self.kills < count and not until():
+            await asyncio.sleep(self.rng.uniform(0.2, 1.8) * interval_s)
+            member = self.rng.choice(self.cluster.named(*programs))
+            if self.rng.random() < _READY_SHARE and not await _is_ready(member):
+                continue
+            self.kills += member.signal(self.rng.choice((signal.SIGKILL, signal.SIGTERM)))
+
+    async def pause(self, member: Member, count: int, seconds: float) -> None:
+        """Suspend a process `count` times, each time for `seconds` and up to 60 % longer."""
+        for _ in range(count):
+            await asyncio.sleep(self.rng.uniform(1, 5))
+            if not member.signal(signal.SIGSTOP):
+                continue
+            try:
+                await asyncio.sleep(seconds * self.rng.uniform(1, 1.6))
+            finally:
+                member.signal(signal.SIGCONT)
+
+
+async def _is_ready(member: Member) -> bool:
+    """Return whether its port accepts connections."""
+    if not member.running:
+        return False
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", member.port.number)
+    except OSError:
+        return False
+    writer.close()
+    return True

@@ -1,0 +1,238 @@
+"""One run from its start to its verdict: the system, its traffic, its observers, and the end in which all must hold."""
+
+import asyncio
+import random
+import sys
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.aws import RecordingAws
+from harness.system import System, system
+from robustness.client import Callers, callers
+from robustness.cluster import Cluster, Program, cluster
+from robustness.faults.failpoints import Failpoints
+from robustness.faults.injector import FaultInjector
+from robustness.faults.nemesis import Nemesis
+from robustness.history import Counted, Fetched, History, OperatorRan, PhaseBegan
+from robustness.observers import LISTS, Observers, read_image, walk
+from robustness.origin import ImageOrigin, image_origin
+from robustness.plan import PlannedRequest
+from robustness.stores import PublishedImage, StoreRecorder, store_recorder
+from robustness.traffic import Traffic
+
+_PROGRESS_S = 5.0
+_SETTLE_POLL_S = 1.0
+_FINAL_READ_TRIES = 60
+_CONCURRENT_READS = 32
+RECONCILE = ("reconcile", "--margin=5", "--max-claims=1000", "--rate=100000")
+"""As its CronJob does, but without the hour that a request must be old."""
+
+
+@dataclass(slots=True)
+class Session:
+    """What a run uses. `rng` makes its random choices; the timing of processes is not fixed by a seed."""
+
+    rng: random.Random
+    history: History
+    system: System
+    cluster: Cluster
+    injector: FaultInjector
+    nemesis: Nemesis
+    traffic: Traffic
+    observers: Observers
+    recorder: StoreRecorder
+    callers: Callers
+    origin: ImageOrigin
+    settle_s: float
+    folder: Path
+    began: float = field(default_factory=time.monotonic)
+
+    def say(self, text: str) -> None:
+        sys.stderr.write(f"{time.monotonic() - self.began:6.0f} s  {text}\n")
+
+    def phase(self, name: str) -> None:
+        self.history.add(PhaseBegan(time.time(), name))
+        self.say(name)
+
+    async def report_progress(self) -> None:
+        """Print a line from time to time, until it is cancelled."""
+        while True:
+            await asyncio.sleep(_PROGRESS_S)
+            self.say(
+                f"{len(self.traffic.accepted_at)} of {len(self.traffic.requests)} accepted, "
+                f"{len(self.recorder.notified)} revisions notified, {self.nemesis.kills} kills, "
+                f"{sum(self.injector.failpoints.hit.values())} failpoints, "
+                f"{sum(self.injector.injected.values())} faults"
+            )
+
+    async def run_operator(self, *command: str) -> int | None:
+        """Run an operator's command to its end, and record it."""
+        began = time.time()
+        with (self.folder / "operators.log").open("ab") as log:
+            role = "indexer" if command[0] == "reindex" else "operator"
+            process = await self.system.start("consumer", {}, command, role=role, log=log)
+            code = await process.wait()
+        self.history.add(OperatorRan(began, time.time(), command, code, ""))
+        return code
+
+    async def settle(self) -> None:
+        """Wait until no request is PENDING and the queues are empty, with reconcile as a CronJob would run it."""
+        self.phase("settling")
+        deadline = time.monotonic() + self.settle_s
+        while True:
+            depths = await self.recorder.depths()
+            if time.monotonic() > deadline:
+                self.phase(f"not settled: {depths}, {len(await self.recorder.pending())} pending")
+                return
+            if depths["queue"] == depths["dlq"] == depths["search"] == 0:
+                if not await self.recorder.pending():
+                    self.phase("settled")
+                    return
+                await self.run_operator(*RECONCILE)
+            elif depths["dlq"] and not depths["queue"]:
+                await self.run_operator(*RECONCILE)
+            await asyncio.sleep(_SETTLE_POLL_S)
+
+    async def read_all(self) -> None:
+        """Read everything that the model compares, after the end of the traffic."""
+        await self.cluster.wait_ready()
+        await self.recorder.record_tables()
+        limit = asyncio.Semaphore(_CONCURRENT_READS)
+
+        async def read(request_id: str) -> None:
+            async with limit:
+                for _ in range(_FINAL_READ_TRIES):
+                    error = await self.callers.status(request_id, final=True)
+                    if error is None or error.code == "NOT_FOUND":
+                        return
+                    await asyncio.sleep(1)
+
+        await asyncio.gather(*(read(request_id) for request_id in self.traffic.requests))
+        await self._read_lists(LISTS)
+        await self.run_operator("reindex")
+        self.phase("reindexed")
+        await self._read_lists(("search",))
+        await self._read_images(limit)
+        await self.recorder.record_objects()
+        await self.recorder.record_failed_requests()
+
+    async def _read_lists(self, names: tuple[str, ...]) -> None:
+        for customer in self.observers.customers:
+            for name in names:
+                await walk(self.callers, name, customer, final=True)
+
+    async def _read_images(self, limit: asyncio.Semaphore) -> None:
+        """Read each image record that exists, through GetImage and through its public URL."""
+        rows = await self.recorder.stores.images()
+
+        async def read(image_id: str, request_id: str) -> None:
+            async with limit:
+                await read_image(self.callers, image_id, request_id, final=True)
+
+        await asyncio.gather(*(read(row["imageId"]["S"], row["requestId"]["S"]) for row in rows))
+        published: dict[str, PublishedImage] = {}
+        base = self.system.stack.public_base_url
+        for row in rows:
+            metadata = row["metadata"]["M"]
+            key = row["s3Url"]["S"].removeprefix("s3://").partition("/")[2]
+            published[row["requestId"]["S"]] = PublishedImage(
+                row["requestId"]["S"],
+                base + key,
+                metadata["sha256"]["S"],
+                int(metadata["bytes"]["N"]),
+                metadata["mediaType"]["S"],
+            )
+        await self.recorder.read_objects(list(published.values()))
+
+    def record_counts(self) -> None:
+        for request_id in self.traffic.requests:
+            self.history.add(Fetched(request_id, self.origin.fetches[request_id]))
+        points = self.injector.failpoints
+        members = self.cluster.members.values()
+        counts: dict[str, Mapping[str, int]] = {
+            "faults": self.injector.injected,
+            "failpoints hit": {str(point): points.hit[point] for point in sorted(points.hit)},
+            "failpoints not hit": {
+                str(point): points.seen[point]
+                for point in sorted(points.seen - points.hit)
+                if not points.hit[point]
+            },
+            "starts": {member.name: member.starts for member in members},
+            "ended by themselves": {
+                each.name: each.ended_by_itself for each in members if each.ended_by_itself
+            },
+        }
+        for name, count in counts.items():
+            self.history.add(Counted(name, dict(count)))
+
+
+@asynccontextmanager
+async def session(
+    aws: RecordingAws,
+    programs: list[Program],
+    requests: list[PlannedRequest],
+    history: History,
+    *,
+    seed: int,
+    folder: Path,
+    settle_s: float,
+    parameters: dict[str, str],
+) -> AsyncIterator[Session]:
+    """Start the system and its observers. The block makes the traffic and the faults."""
+
+    def rng(purpose: str) -> random.Random:
+        return random.Random(f"{seed} {purpose}")
+
+    injector = FaultInjector(rng("faults"), Failpoints(rng("failpoints")))
+    async with (
+        image_origin() as origin,
+        system(aws, opensearch_url=None, endpoint=None, forked=True, **parameters) as running,
+        store_recorder(running, history) as recorder,
+        cluster(
+            aws,
+            running,
+            programs,
+            injector=injector,
+            history=history,
+            folder=folder,
+            rng=rng("restarts"),
+        ) as members,
+        callers(
+            {each.name: each.address for each in members.servers}, history, rng("servers")
+        ) as calls,
+    ):
+        traffic = Traffic(calls, origin, {request.id: request for request in requests})
+        traffic.record_plan()
+        customers = {content.customer for request in requests for content in request.contents}
+        observers = Observers(calls, traffic, sorted(customers), rng("observers"))
+        run = Session(
+            rng("run"),
+            history,
+            running,
+            members,
+            injector,
+            Nemesis(members, rng("nemesis")),
+            traffic,
+            observers,
+            recorder,
+            calls,
+            origin,
+            settle_s,
+            folder,
+        )
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(recorder.run())
+            tasks.create_task(observers.run())
+            progress = tasks.create_task(run.report_progress())
+            yield run
+            injector.rules = ()
+            injector.failpoints.disarm()
+            await run.settle()
+            observers.stopped.set()
+            await run.read_all()
+            recorder.stopped.set()
+            progress.cancel()
+        run.record_counts()

@@ -1,0 +1,399 @@
+"""Each rule of the model finds a violation that was planted in a correct history, so the model can fail."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from robustness.history import (
+    Event,
+    Expired,
+    FailedRequestStored,
+    ImageRead,
+    ImageStored,
+    Notified,
+    ObjectRead,
+    ObjectSeen,
+    Observed,
+    PhaseBegan,
+    Planned,
+    ProcessChanged,
+    Refused,
+    RowStored,
+    RunStarted,
+    StreamEnded,
+    Submitted,
+    Walked,
+    WatchEnded,
+    decode,
+    encode,
+)
+from robustness.model.calls import OUTAGE, RETURNED
+from robustness.model.validate import HISTORY_RULES, RECORD_RULES, violations
+
+DONE, GONE = "done", "gone"
+"""The ids of the correct history: a COMPLETED request and a FAILED one."""
+URL, OTHER = "http://origin/ok/1", "http://origin/ok/2"
+SHA = "a" * 64
+IMAGE, PUBLIC = "image-1", "http://cdn/images/1.png"
+
+
+def planned(request_id: str, content: int = 0, **members: Any) -> Planned:
+    base = Planned(request_id, content, "acme", URL, {}, "ok", SHA)
+    return replace(base, **members)
+
+
+def submitted(request_id: str, began: float, **members: Any) -> Submitted:
+    base = Submitted(began, began + 0.1, request_id, 0, "SubmitImage", "server0", "OK")
+    return replace(base, **members)
+
+
+def accepted(request_id: str, began: float = 1.0, **members: Any) -> Submitted:
+    return submitted(request_id, began, **{"state": "PENDING", "revision": 1, **members})
+
+
+def pending(request_id: str, began: float, **members: Any) -> Observed:
+    base = Observed(began, began + 0.1, request_id, 0, "acme", URL, "PENDING", 1)
+    return replace(base, **members)
+
+
+def completed(began: float, **members: Any) -> Observed:
+    state = pending(DONE, began, state="COMPLETED", revision=2, image_id=IMAGE, public_url=PUBLIC)
+    return replace(state, **{"sha256": SHA, "source_sha256": SHA, **members})
+
+
+def failed(began: float, **members: Any) -> Observed:
+    return pending(
+        GONE, began, **{"state": "FAILED", "revision": 2, "failure": "NOT_FOUND", **members}
+    )
+
+
+def notified(request_id: str, at: float, revision: int = 2, **body: Any) -> Notified:
+    status = "COMPLETED" if request_id == DONE else "FAILED"
+    result: dict[str, Any] = {"imageId": IMAGE, "publicUrl": PUBLIC}
+    if request_id == GONE:
+        result = {"failure": {"code": "NOT_FOUND"}}
+    content: dict[str, Any] = {
+        "requestId": request_id,
+        "customerId": "acme",
+        "url": URL,
+        "status": status,
+    }
+    content |= {"revision": revision, **result, **body}
+    attributes = {"customerId": "acme", "requestId": request_id, "revision": str(revision)}
+    attributes["status"] = content["status"]
+    return Notified(at, f"{request_id}:{revision}", request_id, revision, content, attributes)
+
+
+def refused(began: float, rpc: str, code: str, *ids: str, **members: Any) -> Refused:
+    return replace(Refused(began, began + 0.1, rpc, "server0", code, ids=ids), **members)
+
+
+def object_read(**members: Any) -> ObjectRead:
+    base = ObjectRead(30, DONE, PUBLIC, 200, SHA, 9, "image/png", SHA, 9, "image/png")
+    return replace(base, **members)
+
+
+def correct() -> list[Event]:
+    """Return the history of a run without a violation."""
+    return [
+        RunStarted(0, "smoke", 1, {}),
+        ProcessChanged(0, "server0", "started"),
+        ProcessChanged(0.5, "server0", "ready"),
+        planned(DONE),
+        planned(DONE, 1, url=OTHER),
+        planned(GONE, behaviour="missing"),
+        accepted(DONE),
+        Submitted(2, 2.1, DONE, 1, "SubmitImage", "server0", "ALREADY_EXISTS", "REQUEST_ID_REUSED"),
+        accepted(GONE),
+        pending(DONE, 2.5, watch=1),
+        completed(3, watch=1),
+        failed(3, watch=1),
+        WatchEnded(2.4, 3.2, 1, "server0", (DONE, GONE)),
+        StreamEnded(1, 1.2, "server0", "OK", ("1", "2"), ("2", "1")),
+        notified(DONE, 3.5),
+        notified(DONE, 3.7),
+        notified(GONE, 3.5),
+        Walked(5, 5.1, "requests", "acme", (DONE, GONE)),
+        Walked(5, 5.1, "images", "acme", (DONE,)),
+        ObjectSeen(4, "images/1.png", "1", 9),
+        RowStored(20, DONE, "COMPLETED", 2),
+        RowStored(20, GONE, "FAILED", 2),
+        ImageStored(20, IMAGE, DONE),
+        completed(21, final=True),
+        failed(21, final=True),
+        Walked(22, 22.1, "requests", "acme", (GONE, DONE), final=True),
+        Walked(22, 22.1, "failed", "acme", (GONE,), final=True),
+        Walked(22, 22.1, "images", "acme", (DONE,), final=True),
+        Walked(22, 22.1, "search", "acme", (DONE,), final=True),
+        ImageRead(23, 23.1, IMAGE, DONE, found=True, final=True),
+        object_read(),
+        FailedRequestStored(31, GONE, 2, "NOT_FOUND"),
+    ]
+
+
+def without(*removed: Event) -> list[Event]:
+    assert all(event in correct() for event in removed)
+    return [event for event in correct() if event not in removed]
+
+
+def instead(old: Event, new: Event) -> list[Event]:
+    assert old in correct()
+    return [new if event == old else event for event in correct()]
+
+
+def also(*added: Event) -> list[Event]:
+    return [*correct(), *added]
+
+
+ROW = RowStored(20, DONE, "COMPLETED", 2)
+FINAL_DONE, FINAL_GONE = completed(21, final=True), failed(21, final=True)
+
+PLANTED: dict[str, tuple[str, Callable[[], Iterable[Event]]]] = {
+    "an acknowledged request has no row": ("is_durable", lambda: without(ROW)),
+    "an acknowledged request is PENDING at the end": (
+        "is_durable",
+        lambda: instead(ROW, RowStored(20, DONE, "PENDING", 1)),
+    ),
+    "a request without acknowledgement is PENDING at the end": (
+        "ends",
+        lambda: [
+            *without(accepted(DONE)),
+            RowStored(20, DONE, "PENDING", 1),
+        ],
+    ),
+    "two contents are accepted": (
+        "has_one_content",
+        lambda: also(accepted(DONE, 4, content=1)),
+    ),
+    "the accepted content is refused": (
+        "has_one_content",
+        lambda: also(
+            Submitted(4, 4.1, DONE, 0, "SubmitImage", "server0", "ALREADY_EXISTS", "REUSED")
+        ),
+    ),
+    "the row has another content": (
+        "has_one_content",
+        lambda: instead(FINAL_DONE, completed(21, final=True, url=OTHER)),
+    ),
+    "an acknowledged id is NOT_FOUND": (
+        "stays_found",
+        lambda: also(refused(4, "GetStatus", "NOT_FOUND", DONE, reason="REQUEST_NOT_FOUND")),
+    ),
+    "a caller reads an older revision than another before": (
+        "never_goes_back",
+        lambda: also(pending(DONE, 10)),
+    ),
+    "a caller reads an older revision than a submit before": (
+        "never_goes_back",
+        lambda: also(accepted(DONE, 2.2, state="COMPLETED", revision=2)),
+    ),
+    "a failure code changes": (
+        "is_stable",
+        lambda: also(failed(10, failure="TIMEOUT")),
+    ),
+    "an image changes": ("is_stable", lambda: also(completed(10, image_id="image-2"))),
+    "a terminal state has an odd revision": (
+        "is_stable",
+        lambda: also(failed(10, revision=3)),
+    ),
+    "COMPLETED is reopened": (
+        "stays_completed",
+        lambda: also(pending(DONE, 10, revision=3)),
+    ),
+    "a healthy image fails": (
+        "has_right_verdict",
+        lambda: instead(planned(GONE, behaviour="missing"), planned(GONE)),
+    ),
+    "another image is published": (
+        "has_right_verdict",
+        lambda: instead(FINAL_DONE, completed(21, final=True, source_sha256="b" * 64)),
+    ),
+    "a row has no answer at the end": (
+        "was_read_at_the_end",
+        lambda: without(FINAL_GONE),
+    ),
+    "a submit answers with a state that did not exist": (
+        "answers_agree",
+        lambda: also(accepted(DONE, 4, state="FAILED", revision=2)),
+    ),
+    "a terminal revision is not notified": (
+        "is_notified",
+        lambda: without(notified(GONE, 3.5)),
+    ),
+    "repeated notifications differ": (
+        "repeats_are_identical",
+        lambda: also(notified(DONE, 4, metadata={"width": 1})),
+    ),
+    "a notification tells another state": (
+        "notification_agrees",
+        lambda: instead(notified(GONE, 3.5), notified(GONE, 3.5, failure={"code": "TIMEOUT"})),
+    ),
+    "a notification tells another image": (
+        "notification_agrees",
+        lambda: instead(notified(DONE, 3.5), notified(DONE, 3.5, imageId="image-2")),
+    ),
+    "a revision that does not exist is notified": (
+        "notification_agrees",
+        lambda: also(notified(GONE, 4, revision=4)),
+    ),
+    "attributes differ from the body": (
+        "notification_agrees",
+        lambda: also(replace(notified(DONE, 4), attributes={"status": "FAILED"})),
+    ),
+    "a FAILED request has no failed-requests message": (
+        "failure_has_a_record",
+        lambda: without(FailedRequestStored(31, GONE, 2, "NOT_FOUND")),
+    ),
+    "a request has two image records": (
+        "has_one_image",
+        lambda: also(ImageStored(20, "image-2", DONE)),
+    ),
+    "a COMPLETED request has no image record": (
+        "has_one_image",
+        lambda: without(ImageStored(20, IMAGE, DONE)),
+    ),
+    "GetImage shows the image of a FAILED request": (
+        "shows_no_other_image",
+        lambda: also(ImageRead(23, 23.1, "image-2", GONE, found=True)),
+    ),
+    "GetImage does not find an image": (
+        "shows_no_other_image",
+        lambda: also(ImageRead(24, 24.1, IMAGE, DONE, found=False, final=True)),
+    ),
+    "an object does not exist": (
+        "object_is_published",
+        lambda: instead(object_read(), object_read(status=404)),
+    ),
+    "an object has other bytes than its record": (
+        "object_is_published",
+        lambda: instead(object_read(), object_read(sha256="b" * 64)),
+    ),
+    "an object changes": (
+        "objects_never_change",
+        lambda: also(ObjectSeen(6, "images/1.png", "2", 9)),
+    ),
+    "a list has a request twice": (
+        "lists_have_no_repeats",
+        lambda: also(Walked(6, 6.1, "requests", "acme", (DONE, GONE, DONE))),
+    ),
+    "a list misses an acknowledged request during the traffic": (
+        "lists_are_complete",
+        lambda: also(Walked(6, 6.1, "requests", "acme", (DONE,))),
+    ),
+    "a list of failures has a COMPLETED request": (
+        "lists_are_right",
+        lambda: also(Walked(22, 22.1, "failed", "acme", (GONE, DONE), final=True)),
+    ),
+    "a search misses an image": (
+        "lists_are_right",
+        lambda: also(Walked(22, 22.1, "search", "acme", (), final=True)),
+    ),
+    "a list shows the image of a FAILED request": (
+        "lists_show_no_other_image",
+        lambda: also(Walked(6, 6.1, "images", "acme", (DONE, GONE))),
+    ),
+    "a watch sends a revision twice": (
+        "watches_rise",
+        lambda: also(completed(3.1, watch=1)),
+    ),
+    "a watch ends before a request": (
+        "watches_rise",
+        lambda: also(pending(DONE, 2.5, watch=2), WatchEnded(2.4, 2.7, 2, "server0", (DONE,))),
+    ),
+    "an item of a stream has no result": (
+        "streams_are_complete",
+        lambda: also(StreamEnded(1, 1.2, "server0", "OK", ("1", "2"), ("1",))),
+    ),
+    "an item of a broken stream has two results": (
+        "streams_are_complete",
+        lambda: also(StreamEnded(1, 1.2, "server0", "UNAVAILABLE", ("1", "2"), ("1", "1"))),
+    ),
+    "a caller sees CANCELLED": (
+        "errors_have_details",
+        lambda: also(submitted(DONE, 4, code="CANCELLED")),
+    ),
+    "an error has no reason": (
+        "errors_have_details",
+        lambda: also(submitted(DONE, 4, code="UNAVAILABLE", text="Socket closed")),
+    ),
+    "UNAVAILABLE has no RetryInfo": (
+        "errors_have_details",
+        lambda: also(refused(4, "GetStatus", "UNAVAILABLE", DONE, reason="SERVER_DRAINING")),
+    ),
+    "RESOURCE_EXHAUSTED while AWS is away": (
+        "outage_is_unavailable",
+        lambda: also(
+            PhaseBegan(5, OUTAGE),
+            submitted(DONE, 6, code="RESOURCE_EXHAUSTED", reason="OVERLOADED", retry_after=1.0),
+            PhaseBegan(7, RETURNED),
+            accepted(DONE, 7.1),
+            notified(DONE, 7.2),
+        ),
+    ),
+    "nothing is acknowledged for a long time after AWS has returned": (
+        "recovers_soon",
+        lambda: also(
+            PhaseBegan(5, OUTAGE),
+            PhaseBegan(7, RETURNED),
+            accepted(DONE, 9, state="COMPLETED", revision=2),
+            notified(DONE, 9),
+        ),
+    ),
+}
+
+
+def test_a_correct_history_has_no_violation() -> None:
+    assert violations(correct()) == []
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_a_planted_violation_is_found(name: str) -> None:
+    rule, history = PLANTED[name]
+    found = [violation for violation in violations(history()) if violation.rule == rule]
+    assert found, name
+    assert found[0].evidence or rule == "recovers_soon"
+
+
+def test_each_rule_has_a_planted_violation() -> None:
+    rules = {rule.__name__ for rule in (*RECORD_RULES, *HISTORY_RULES)}
+    assert {rule for rule, _ in PLANTED.values()} == rules
+
+
+@pytest.mark.parametrize("event", correct(), ids=lambda event: type(event).__name__)
+def test_an_event_is_read_as_it_was_written(event: Event) -> None:
+    assert decode(encode(event)) == event
+
+
+def test_a_process_that_is_away_gives_no_answer() -> None:
+    """A broken connection is an error of the service only while its process runs."""
+    during = submitted(DONE, 6.0, code="UNAVAILABLE", text="Socket closed")
+    signals = (ProcessChanged(5.9, "server0", "SIGKILL"), ProcessChanged(9.0, "server0", "ready"))
+    assert violations(also(during, *signals)) == []
+    assert violations(also(during))
+
+
+def test_the_deadline_of_a_caller_is_no_answer() -> None:
+    assert violations(also(submitted(DONE, 6.0, code="DEADLINE_EXCEEDED"))) == []
+
+
+def test_a_tolerated_failure_is_no_violation() -> None:
+    history = instead(planned(GONE, behaviour="missing"), planned(GONE))
+    tolerant = RunStarted(0, "A", 1, {}, tolerated=("NOT_FOUND",))
+    assert (
+        violations([tolerant if isinstance(each, RunStarted) else each for each in history]) == []
+    )
+
+
+def test_an_expired_id_may_be_used_again() -> None:
+    """The rules hold for each use of the id."""
+    again: list[Event] = [
+        Expired(12, 12.1, GONE),
+        accepted(GONE, 13),
+        pending(GONE, 14),
+        failed(15),
+        notified(GONE, 15.5),
+    ]
+    middle = correct().index(RowStored(20, DONE, "COMPLETED", 2))
+    assert violations([*correct()[:middle], *again, *correct()[middle:]]) == []

@@ -10,8 +10,9 @@ from zlib import crc32
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from core.errors import FailureCode
+from core.errors import FailureCode, TransientFailure
 from core.model.request import State
+from core.runtime.metrics import initialise_aws_calls
 
 RECEIVED = Counter(
     "consumer_received_messages_total",
@@ -86,6 +87,23 @@ HEARTBEAT_FAILURES = Counter(
 )
 
 
+STEPS = ("fetch", "inspect", "store", "record", "complete", "notify")
+REQUEUE_REASONS = (
+    *("drain", "host_busy", "outage", "raced", "suspect"),
+    *(failure.code.lower() for failure in TransientFailure.__subclasses__()),
+)
+_AWS_OPERATIONS = (
+    "dynamodb:BatchExecuteStatement",
+    "dynamodb:BatchGetItem",
+    "s3:PutObject",
+    "sns:PublishBatch",
+    "sqs:ChangeMessageVisibilityBatch",
+    "sqs:DeleteMessageBatch",
+    "sqs:GetQueueAttributes",
+    "sqs:ReceiveMessage",
+    "sqs:SendMessageBatch",
+)
+_BATCHES = ("sns publishes", "sqs deletes", "sqs failed requests", "sqs sends")
 CUSTOMER_BUCKETS = tuple(str(number) for number in range(16))
 
 
@@ -112,6 +130,11 @@ def initialise() -> None:
     for code in FailureCode:
         ENDED.labels(State.FAILED, code)
         FETCH_FAILURES.labels(code)
+    for reason in REQUEUE_REASONS:
+        REQUEUED.labels(reason)
+    for step in STEPS:
+        STEP_SECONDS.labels(step)
+    initialise_aws_calls(*_AWS_OPERATIONS, batches=_BATCHES)
     for outcome in ("finished", "given_back", "let_go"):
         PROCESS_SECONDS.labels(outcome)
     for kind in ("first", "again", "suspect", "malformed"):

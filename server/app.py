@@ -19,6 +19,7 @@ from core.dynamodb.tables import Tables
 from core.redis.completed_requests import open_completed_requests
 from core.runtime.event_loop_monitor import EventLoopMonitor
 from core.runtime.gc_tuning import freeze_gc
+from core.runtime.metrics import initialise_aws_calls
 from core.runtime.parent_watch import ParentWatch
 from core.runtime.signals import kill_process, run_until_signal
 from core.search.engine import open_reader
@@ -200,6 +201,13 @@ async def _serve_until(
         )
         tables = Tables(aws.http.dynamodb, statements, settings.batching)
         sender = SqsQueue(aws.http.sqs, settings.queue_url, batching=settings.batching)
+        initialise_aws_calls(
+            "dynamodb:BatchExecuteStatement",
+            "dynamodb:BatchGetItem",
+            "dynamodb:Query",
+            "sqs:SendMessageBatch",
+            batches=("sqs sends",),
+        )
         server = Server(settings, tables, sender, shares_port=parent is not None)
         await server.start()
         freeze_gc()

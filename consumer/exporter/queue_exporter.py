@@ -20,7 +20,7 @@ from core.aws.client import open_sqs
 from core.aws.sqs import SqsQueue
 from core.errors import DependencyUnavailable, RequestRejected
 from core.runtime.event_loop_monitor import EventLoopMonitor
-from core.runtime.metrics import serve_metrics
+from core.runtime.metrics import initialise_aws_calls, serve_metrics
 from core.runtime.signals import run_until_signal
 
 QUEUE_MESSAGES = Gauge(
@@ -88,6 +88,7 @@ async def _export_until(stop: asyncio.Event, settings: QueueExporterSettings) ->
     for queue in queues:
         # Initialise all label values to 0: rate() misses the first increment of a new series.
         READ_FAILURES.labels(queue)
+    initialise_aws_calls("sqs:GetQueueAttributes")
     monitor = EventLoopMonitor()
     async with open_sqs() as sqs:
         serve_metrics(settings.metrics_host, settings.metrics_port, monitor.alive)

@@ -2,6 +2,7 @@
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from core.runtime.metrics import initialise_aws_calls
 from core.search.engine import WriteStatus
 
 GONE = "gone"
@@ -43,3 +44,11 @@ def initialise() -> None:
     """Initialise all label values to 0. Without this, `rate()` misses the first increment of a new series."""
     for outcome in (*WriteStatus, GONE, MALFORMED):
         DOCUMENTS.labels(outcome)
+    initialise_aws_calls(
+        "dynamodb:BatchGetItem",
+        "dynamodb:Scan",
+        "sqs:ChangeMessageVisibilityBatch",
+        "sqs:DeleteMessageBatch",
+        "sqs:ReceiveMessage",
+        batches=("sqs deletes",),
+    )

@@ -23,6 +23,7 @@ from redis.exceptions import (
 )
 from redis.maint_notifications import MaintNotificationsConfig
 
+from core.redis import metrics
 from core.redis.metrics import REDIS_CALL_SECONDS, REDIS_CALLS, REDIS_UP
 from core.redis.url import RedisUrl
 from core.resilience.circuit_breaker import CircuitBreaker
@@ -94,6 +95,7 @@ class RedisConnection:
     """
 
     def __init__(self, url: str) -> None:
+        metrics.initialise()
         self._url = RedisUrl.parse(url)
         self._client = new_client(self._url, socket_timeout=CALL_TIMEOUT_S)
         self._breaker = CircuitBreaker(probe=self._probe)

@@ -30,3 +30,11 @@ REDIS_UP = Gauge(
     # A sum would hide one worker without a connection behind the others.
     multiprocess_mode="livemin",
 )
+
+
+def initialise() -> None:
+    """Initialise the series of calls to 0. Without this, `rate()` misses the first increment. Errors are not known."""
+    for operation in ("read", "write", "ping"):
+        for outcome in ("ok", "cancelled"):
+            REDIS_CALLS.labels(operation, outcome)
+        REDIS_CALL_SECONDS.labels(operation)

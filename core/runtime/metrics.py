@@ -45,6 +45,21 @@ GROUP_COMMIT_RETRIES = Counter(
 )
 
 
+def initialise_aws_calls(*operations: str, batches: Iterable[str] = ()) -> None:
+    """Initialise the series of a program's AWS operations and batches to 0. Errors have no known set of outcomes.
+
+    Without this, `rate()` misses the first increment of a new series.
+    """
+    for operation in operations:
+        for outcome in ("ok", "cancelled"):
+            AWS_CALLS.labels(operation, outcome)
+        AWS_CALL_SECONDS.labels(operation)
+        AWS_THROTTLES.labels(operation)
+    for commit in batches:
+        GROUP_COMMIT_BATCH_SIZE.labels(commit)
+        GROUP_COMMIT_RETRIES.labels(commit)
+
+
 def serve_metrics(
     host: str, port: int, alive: Callable[[], bool], registry: CollectorRegistry = REGISTRY
 ) -> None:

@@ -14,3 +14,11 @@ SEARCH_ENGINE_CALL_SECONDS = Histogram(
     ["operation"],
     buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25),
 )
+
+
+def initialise_calls(*operations: str) -> None:
+    """Initialise the series of a client's operations to 0. Without this, `rate()` misses the first increment."""
+    for operation in operations:
+        for outcome in ("ok", "cancelled", "unavailable", "refused"):
+            SEARCH_ENGINE_CALLS.labels(operation, outcome)
+        SEARCH_ENGINE_CALL_SECONDS.labels(operation)

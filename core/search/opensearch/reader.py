@@ -6,7 +6,7 @@ from typing import Any
 from core.answers import member
 from core.errors import SearchUnavailable
 from core.resilience.circuit_breaker import CircuitBreaker
-from core.search.metrics import SEARCH_ENGINE_CALLS
+from core.search.metrics import SEARCH_ENGINE_CALLS, initialise_calls
 from core.search.opensearch.client import OpenSearchClient
 from core.search.opensearch.errors import SearchRejected, SearchUnreachable
 from core.search.opensearch.query_dsl import decode_search, preference, search_body
@@ -27,6 +27,7 @@ class OpenSearchReader:
     """
 
     def __init__(self, client: OpenSearchClient, probe: OpenSearchClient, alias: str) -> None:
+        initialise_calls("search", "probe")
         self._client = client
         self._probe_client = probe
         self._alias = alias

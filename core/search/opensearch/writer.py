@@ -11,6 +11,7 @@ from core.answers import MalformedAnswer, optional_member
 from core.errors import SearchUnavailable
 from core.search.document import SearchDocument
 from core.search.engine import HasImages, WriteResult
+from core.search.metrics import initialise_calls
 from core.search.opensearch.answers import (
     decode_acknowledged,
     decode_aliases,
@@ -42,6 +43,7 @@ class OpenSearchWriter:
         search_timeout_s: float,
         has_images: HasImages,
     ) -> None:
+        initialise_calls("prepare", "inspect", "write")
         self._client = client
         self._alias = alias
         self._search_timeout_s = search_timeout_s

@@ -3,6 +3,7 @@
 import sqlite3
 from typing import Any
 
+from core.search.metrics import initialise_calls
 from core.search.query import FACET_FIELDS, Facet, FacetValue, SearchQuery, SearchResult, SortKey
 from core.search.sqlite import generations
 from core.search.sqlite.file import transaction
@@ -12,6 +13,7 @@ from core.search.sqlite.thread_pool import SqliteThreadPool
 
 class SqliteReader:
     def __init__(self, pool: SqliteThreadPool) -> None:
+        initialise_calls("search")
         self._pool = pool
 
     async def search(

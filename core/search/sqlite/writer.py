@@ -7,6 +7,7 @@ from pathlib import Path
 
 from core.search.document import SearchDocument
 from core.search.engine import HasImages, WriteResult
+from core.search.metrics import initialise_calls
 from core.search.sqlite import generations
 from core.search.sqlite.documents import write_document
 from core.search.sqlite.file import transaction
@@ -16,6 +17,7 @@ from core.search.sqlite.thread_pool import SqliteThreadPool
 
 class SqliteWriter:
     def __init__(self, pool: SqliteThreadPool, path: Path, has_images: HasImages) -> None:
+        initialise_calls("prepare", "inspect", "write")
         self._pool = pool
         self._path = path
         self._images_exist = has_images

@@ -12,6 +12,7 @@ Series = Mapping[str, Labels]
 
 # These functions use only the increase of a counter, not its value.
 GROWTH = frozenset({"rate", "irate", "increase", "resets", "changes"})
+_NEGATIVE = (ast.MatchOp.NotEqual, ast.MatchOp.NotRe)
 _OFFSET = re.compile(r" offset \S+$")
 _BARE = frozenset({"time", "vector", "scalar"})
 
@@ -28,6 +29,8 @@ class Selector:
     matchers: Mapping[str, str]
     within: str
     text: str
+    excluded: Labels = frozenset()
+    """The labels of which `matchers` has a value that is not selected."""
 
 
 def selectors(expr: str) -> list[Selector]:
@@ -39,7 +42,8 @@ def _selectors(node: ast.Expr, within: str) -> Iterator[Selector]:
     if isinstance(node, ast.VectorSelector):
         matchers = {matcher.name: matcher.value for matcher in node.matchers.matchers}
         text = _OFFSET.sub("", node.prettify().strip())
-        yield Selector(node.name or "", matchers, within, text)
+        excluded = frozenset(m.name for m in node.matchers.matchers if m.op in _NEGATIVE)
+        yield Selector(node.name or "", matchers, within, text, excluded)
         return
     inner = node.func.name if isinstance(node, ast.Call) else within
     for child in _children(node):

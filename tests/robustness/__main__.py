@@ -12,6 +12,7 @@ import random
 import signal
 import sys
 import time
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 from backends import jars
@@ -20,13 +21,14 @@ from harness import sdk_models
 from harness.aws import recording_aws
 from harness.permissions import Permissions, load_template
 from harness.processes import close_launcher
+from robustness.faults.disk import can_mount, small_disk
 from robustness.history import History, RunStarted, read_history
 from robustness.model.record import index
 from robustness.model.validate import validate
-from robustness.plan import plan
 from robustness.report import excerpts, figures
-from robustness.runs import RUNS, RunPlan, sized
+from robustness.runs import RUNS, RunPlan, make_faults, sized
 from robustness.session import session
+from robustness.traffic.plan import healthy, plan
 
 _SIZES = (
     "requests",
@@ -79,23 +81,32 @@ async def _run(run: RunPlan, arguments: argparse.Namespace, folder: Path) -> Non
         rate=run.rate,
         customers=run.customers,
     )
+    extra = healthy(
+        random.Random(f"{arguments.seed} healthy"), run.healthy, customers=run.customers
+    )
     sizes = {name: str(getattr(run, name)) for name in _SIZES}
     record = folder / "calls.jsonl"
     record.unlink(missing_ok=True)
-    async with recording_aws(record, jars=real) as aws:
+    async with AsyncExitStack() as stack:
+        aws = await stack.enter_async_context(recording_aws(record, jars=real))
+        disk = None
+        if run.small_disk:
+            disk = await stack.enter_async_context(small_disk(folder / "disk"))
         with History(folder / "history.jsonl") as history:
             history.add(RunStarted(time.time(), run.name, arguments.seed, sizes, run.tolerated))
             async with session(
                 aws,
                 run.programs(),
                 requests,
+                extra,
                 history,
                 seed=arguments.seed,
                 folder=folder,
                 settle_s=arguments.settle,
+                disk=disk,
                 parameters={"VisibilityTimeoutSeconds": str(run.visibility_s)},
             ) as running:
-                await run.faults(running, run)
+                await make_faults(running, run)
         refused = Permissions.parse(load_template(TEMPLATE)).refused(await aws.recorded())
     if refused:
         sys.exit(f"the roles in {TEMPLATE.name} do not allow: {refused}")
@@ -116,6 +127,9 @@ def main() -> int:
         return 0 if _check(arguments.check) else 1
     sizes = {size: getattr(arguments, size) for size in _SIZES}
     run = sized(RUNS[arguments.run], **sizes)
+    if run.small_disk and not can_mount():
+        sys.stdout.write(f"run {run.name}: not run, because only root can mount a small disk\n")
+        return 0
     folder = arguments.folder or Path(".robustness") / f"{run.name}-{arguments.seed}"
     folder.mkdir(parents=True, exist_ok=True)
     sdk_models.share()

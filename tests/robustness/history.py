@@ -240,7 +240,6 @@ class OperatorRan:
     ended: float
     command: tuple[str, ...]
     code: int | None
-    output: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,14 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 
-from robustness.cluster import Program
 from robustness.faults.answers import BATCHES
 from robustness.faults.injector import Fault, FaultRule, background
+from robustness.history import Notified
 from robustness.model.calls import OUTAGE, RETURNED
 from robustness.session import Session
+from robustness.stranding import expire_and_reuse, strand_once_and_twice, submit_all
+from robustness.system.cluster import Program
+from robustness.system.operators import COMMANDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,12 @@ class RunPlan:
     outage_s: float = 60.0
     pauses: int = 0
     skew_s: int = 0
+    redis_interval_s: float = 0.0
+    """Mean time between two disturbances of Redis; 0 is none."""
+    small_disk: bool = False
+    """Whether the search index is on a disk that can be full. Needs root."""
+    healthy: int = 0
+    """Requests that expire or go to the DLQ."""
     customers: int = 20
     servers: int = 2
     consumers: int = 2
@@ -61,6 +70,18 @@ class RunPlan:
         ]
         indexer = Program("indexer", "indexer", "consumer", ("indexer",), settings)
         return [*servers, *consumers, indexer]
+
+
+async def make_faults(run: Session, plan: RunPlan) -> None:
+    """Make the traffic of a run with its faults."""
+    disturbing: asyncio.Task[None] | None = None
+    if run.redis is not None and plan.redis_interval_s:
+        disturbing = asyncio.create_task(run.redis.disturb(plan.redis_interval_s))
+    try:
+        await plan.faults(run, plan)
+    finally:
+        if disturbing is not None:
+            disturbing.cancel()
 
 
 async def _smoke(run: Session, _: RunPlan) -> None:
@@ -147,6 +168,50 @@ async def _mixed(run: Session, plan: RunPlan) -> None:
         tasks.create_task(_kills(run, plan))
 
 
+async def _operators(run: Session, plan: RunPlan) -> None:
+    """Operators' commands run, and are killed, during kills. Then rows expire, and messages are stranded."""
+    reused, once, twice = (run.healthy[start::3] for start in range(3))
+
+    def failed_ids() -> list[str]:
+        return [each.id for each in run.history.of(Notified)[-500:] if "failure" in each.body]
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(submit_all(run, reused))
+        tasks.create_task(
+            run.nemesis.kill(plan.kills, plan.interval_s, until=run.traffic.finished.is_set)
+        )
+        programs = ("server", "consumer", *COMMANDS)
+        points = tasks.create_task(_arm_failpoints(run, plan.interval_s / 2, *programs))
+        commands = tasks.create_task(run.operators.run_all(failed_ids))
+        await run.traffic.run()
+        points.cancel()
+        run.injector.failpoints.disarm()
+        run.operators.stopped.set()
+        await commands
+    await expire_and_reuse(run, reused)
+    await strand_once_and_twice(run, once, twice)
+
+
+async def _full_disk(run: Session, plan: RunPlan) -> None:
+    """The disk of the search index is full during most of the traffic."""
+    disk = run.disk
+    assert disk is not None
+
+    async def fill() -> None:
+        await asyncio.sleep(plan.requests / plan.rate * 0.2)
+        disk.fill()
+        run.phase("the disk is full")
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(fill())
+        await run.traffic.run()
+    await asyncio.sleep(5)
+    disk.free()
+    run.phase("the disk has room")
+
+
+_OPEN = ("CRASHED",)
+"""Failures of healthy images that kills, pauses and lost answers may still cause; the report counts them."""
 RUNS = {
     plan.name: plan
     for plan in (
@@ -158,17 +223,34 @@ RUNS = {
             kills=12,
             interval_s=4.0,
             pauses=1,
-            tolerated=("CRASHED",),
+            redis_interval_s=8.0,
+            tolerated=_OPEN,
         ),
         RunPlan("smoke", _smoke, requests=600, rate=40.0),
+        RunPlan("A", _kills, requests=1_500, rate=25.0, kills=30, interval_s=2.0, tolerated=_OPEN),
+        RunPlan("B", _outage, requests=1_500, rate=20.0, redis_interval_s=10.0, tolerated=_OPEN),
+        RunPlan("C", _partial, requests=1_500, rate=30.0, tolerated=_OPEN),
         RunPlan(
-            "A", _kills, requests=1_500, rate=25.0, kills=30, interval_s=2.0, tolerated=("CRASHED",)
+            "D",
+            _disorder,
+            requests=1_200,
+            rate=25.0,
+            pauses=3,
+            skew_s=90,
+            redis_interval_s=10.0,
+            tolerated=_OPEN,
         ),
-        RunPlan("B", _outage, requests=1_500, rate=20.0, tolerated=("CRASHED",)),
-        RunPlan("C", _partial, requests=1_500, rate=30.0, tolerated=("CRASHED",)),
         RunPlan(
-            "D", _disorder, requests=1_200, rate=25.0, pauses=3, skew_s=90, tolerated=("CRASHED",)
+            "E",
+            _operators,
+            requests=1_000,
+            rate=20.0,
+            kills=10,
+            interval_s=4.0,
+            healthy=30,
+            tolerated=(*_OPEN, "UNDELIVERABLE"),
         ),
+        RunPlan("disk", _full_disk, requests=800, rate=25.0, small_disk=True),
     )
 }
 

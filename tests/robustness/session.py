@@ -11,24 +11,26 @@ from pathlib import Path
 
 from harness.aws import RecordingAws
 from harness.system import System, system
-from robustness.client import Callers, callers
-from robustness.cluster import Cluster, Program, cluster
+from robustness.faults.disk import SmallDisk
 from robustness.faults.failpoints import Failpoints
 from robustness.faults.injector import FaultInjector
 from robustness.faults.nemesis import Nemesis
-from robustness.history import Counted, Fetched, History, OperatorRan, PhaseBegan
-from robustness.observers import LISTS, Observers, read_image, walk
-from robustness.origin import ImageOrigin, image_origin
-from robustness.plan import PlannedRequest
-from robustness.stores import PublishedImage, StoreRecorder, store_recorder
-from robustness.traffic import Traffic
+from robustness.faults.tcp import TcpProxy
+from robustness.history import Counted, Fetched, History, PhaseBegan
+from robustness.system.cluster import Cluster, Program, cluster
+from robustness.system.operators import RECONCILE, Operators, operators
+from robustness.system.recorder import PublishedImage, StoreRecorder, store_recorder
+from robustness.system.redis import redis_link, redis_settings
+from robustness.traffic.client import Callers, callers
+from robustness.traffic.observers import LISTS, Observers, read_image, walk
+from robustness.traffic.origin import ImageOrigin, image_origin
+from robustness.traffic.plan import PlannedRequest
+from robustness.traffic.submits import Traffic
 
 _PROGRESS_S = 5.0
 _SETTLE_POLL_S = 1.0
 _FINAL_READ_TRIES = 60
 _CONCURRENT_READS = 32
-RECONCILE = ("reconcile", "--margin=5", "--max-claims=1000", "--rate=100000")
-"""As its CronJob does, but without the hour that a request must be old."""
 
 
 @dataclass(slots=True)
@@ -46,8 +48,14 @@ class Session:
     recorder: StoreRecorder
     callers: Callers
     origin: ImageOrigin
+    operators: Operators
+    redis: TcpProxy | None
+    """The way to Redis; None if redis-server is not installed."""
+    disk: SmallDisk | None
+    """The disk of the search index, if the run can fill it."""
     settle_s: float
-    folder: Path
+    healthy: list[PlannedRequest]
+    """Requests that no plan submits, only the steps of the run."""
     began: float = field(default_factory=time.monotonic)
 
     def say(self, text: str) -> None:
@@ -68,33 +76,28 @@ class Session:
                 f"{sum(self.injector.injected.values())} faults"
             )
 
-    async def run_operator(self, *command: str) -> int | None:
-        """Run an operator's command to its end, and record it."""
-        began = time.time()
-        with (self.folder / "operators.log").open("ab") as log:
-            role = "indexer" if command[0] == "reindex" else "operator"
-            process = await self.system.start("consumer", {}, command, role=role, log=log)
-            code = await process.wait()
-        self.history.add(OperatorRan(began, time.time(), command, code, ""))
-        return code
+    async def until_quiet(self) -> bool:
+        """Wait until no request is PENDING and the queues are empty, with reconcile as a CronJob would run it.
 
-    async def settle(self) -> None:
-        """Wait until no request is PENDING and the queues are empty, with reconcile as a CronJob would run it."""
-        self.phase("settling")
+        Return False if that takes longer than the time of the run for it.
+        """
+        reconcile = self.operators.named["reconcile"]
         deadline = time.monotonic() + self.settle_s
         while True:
             depths = await self.recorder.depths()
             if time.monotonic() > deadline:
-                self.phase(f"not settled: {depths}, {len(await self.recorder.pending())} pending")
-                return
-            if depths["queue"] == depths["dlq"] == depths["search"] == 0:
-                if not await self.recorder.pending():
-                    self.phase("settled")
-                    return
-                await self.run_operator(*RECONCILE)
-            elif depths["dlq"] and not depths["queue"]:
-                await self.run_operator(*RECONCILE)
+                self.say(f"not settled: {depths}, {len(await self.recorder.pending())} pending")
+                return False
+            if not depths["queue"] and (depths["dlq"] or await self.recorder.pending()):
+                await reconcile.run(*RECONCILE)
+            elif not any(depths[name] for name in ("queue", "search")):
+                return True
             await asyncio.sleep(_SETTLE_POLL_S)
+
+    async def settle(self) -> None:
+        self.phase("settling")
+        if await self.until_quiet():
+            self.phase("settled")
 
     async def read_all(self) -> None:
         """Read everything that the model compares, after the end of the traffic."""
@@ -112,7 +115,7 @@ class Session:
 
         await asyncio.gather(*(read(request_id) for request_id in self.traffic.requests))
         await self._read_lists(LISTS)
-        await self.run_operator("reindex")
+        await self.operators.named["reindex"].run()
         self.phase("reindexed")
         await self._read_lists(("search",))
         await self._read_images(limit)
@@ -160,6 +163,7 @@ class Session:
                 for point in sorted(points.seen - points.hit)
                 if not points.hit[point]
             },
+            "redis": dict(self.redis.changes) if self.redis else {},
             "starts": {member.name: member.starts for member in members},
             "ended by themselves": {
                 each.name: each.ended_by_itself for each in members if each.ended_by_itself
@@ -174,11 +178,13 @@ async def session(
     aws: RecordingAws,
     programs: list[Program],
     requests: list[PlannedRequest],
+    healthy: list[PlannedRequest],
     history: History,
     *,
     seed: int,
     folder: Path,
     settle_s: float,
+    disk: SmallDisk | None,
     parameters: dict[str, str],
 ) -> AsyncIterator[Session]:
     """Start the system and its observers. The block makes the traffic and the faults."""
@@ -186,27 +192,42 @@ async def session(
     def rng(purpose: str) -> random.Random:
         return random.Random(f"{seed} {purpose}")
 
-    injector = FaultInjector(rng("faults"), Failpoints(rng("failpoints")))
+    points = Failpoints(rng("failpoints"))
+    injector = FaultInjector(rng("faults"), points)
     async with (
         image_origin() as origin,
         system(aws, opensearch_url=None, endpoint=None, forked=True, **parameters) as running,
-        store_recorder(running, history) as recorder,
+        store_recorder(_on_disk(running, disk), history) as recorder,
+        redis_link(folder, rng("redis")) as redis,
         cluster(
             aws,
             running,
-            programs,
+            [each.with_settings(redis_settings(redis)) for each in programs],
             injector=injector,
             history=history,
             folder=folder,
             rng=rng("restarts"),
         ) as members,
+        operators(
+            aws,
+            running,
+            injector=FaultInjector(rng("none"), points),
+            history=history,
+            folder=folder,
+            customers=sorted({request.contents[0].customer for request in requests}),
+            rng=rng("operators"),
+        ) as commands,
         callers(
             {each.name: each.address for each in members.servers}, history, rng("servers")
         ) as calls,
     ):
-        traffic = Traffic(calls, origin, {request.id: request for request in requests})
+        traffic = Traffic(calls, origin, {request.id: request for request in (*requests, *healthy)})
         traffic.record_plan()
-        customers = {content.customer for request in requests for content in request.contents}
+        customers = {
+            content.customer
+            for request in traffic.requests.values()
+            for content in request.contents
+        }
         observers = Observers(calls, traffic, sorted(customers), rng("observers"))
         run = Session(
             rng("run"),
@@ -220,8 +241,11 @@ async def session(
             recorder,
             calls,
             origin,
+            commands,
+            redis,
+            disk,
             settle_s,
-            folder,
+            healthy,
         )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(recorder.run())
@@ -236,3 +260,10 @@ async def session(
             recorder.stopped.set()
             progress.cancel()
         run.record_counts()
+
+
+def _on_disk(running: System, disk: SmallDisk | None) -> System:
+    """Put the search index of a system on a disk, if there is one."""
+    if disk is not None:
+        running.search["SEARCH_URL"] = f"sqlite:///{disk.folder}/search.db"
+    return running

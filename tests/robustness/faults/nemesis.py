@@ -6,7 +6,7 @@ import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from robustness.cluster import Cluster, Member
+from robustness.system.cluster import Cluster, Member
 
 _READY_SHARE = 0.9
 """Share of the kills that wait for a process that works. The others may hit one that starts."""

@@ -54,12 +54,12 @@ def lists_are_right(recorded: Recorded) -> Iterator[Violation]:
             expected["search"][last.customer].add(record.id)
         elif last.state != PENDING:
             expected["failed"][last.customer].add(record.id)
-    expired = {record.id for record in recorded.earlier}
+    expired = _expired(recorded)
     for walk in recorded.walks:
         if not walk.final:
             continue
         different = expected[walk.list][walk.customer] ^ set(walk.ids)
-        for request_id in sorted(different - expired):
+        for request_id in sorted(different - expired[walk.customer]):
             known = recorded.records.get(request_id)
             last = known.last if known else None
             word = "listed" if request_id in walk.ids else "missing"
@@ -72,11 +72,11 @@ def lists_are_right(recorded: Recorded) -> Iterator[Violation]:
 
 def lists_show_no_other_image(recorded: Recorded) -> Iterator[Violation]:
     """Lists and searches show an image only of a request that is COMPLETED."""
-    expired = {record.id for record in recorded.earlier}
+    expired = _expired(recorded)
     for walk in recorded.walks:
         if walk.list not in {"images", "search"} or walk.final:
             continue
-        for request_id in set(walk.ids) - expired:
+        for request_id in set(walk.ids) - expired[walk.customer]:
             known = recorded.records.get(request_id)
             last = known.last if known else None
             if last is not None and last.state not in {COMPLETED, PENDING}:
@@ -116,6 +116,15 @@ def streams_are_complete(recorded: Recorded) -> Iterator[Violation]:
         if wrong:
             text = f"items with more or less than one result: {', '.join(wrong[:5])}"
             yield Violation("streams_are_complete", "", text, (stream,))
+
+
+def _expired(recorded: Recorded) -> dict[str, set[str]]:
+    """Return by customer the ids of requests that have expired. Their images stay."""
+    expired: dict[str, set[str]] = defaultdict(set)
+    for record in recorded.earlier:
+        if record.last is not None:
+            expired[record.last.customer].add(record.id)
+    return expired
 
 
 def _short(walk: Walked, request_id: str) -> Walked:

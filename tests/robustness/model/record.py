@@ -155,17 +155,19 @@ def _add(recorded: Recorded, event: Event) -> None:  # noqa: C901, PLR0912  one 
         case Submitted():
             recorded.record(event.id).submits.append(event)
         case Observed():
-            recorded.record(event.id).observed.append(event)
+            _used_with(recorded, event.id, event.customer, event.url).observed.append(event)
         case Notified():
-            recorded.record(event.id).notified.append(event)
+            body = event.body
+            used = _used_with(recorded, event.id, body.get("customerId"), body.get("url"))
+            used.notified.append(event)
         case FailedRequestStored():
             recorded.record(event.id).failed_requests.append(event)
         case RowStored():
             recorded.record(event.id).row = event
         case ImageStored():
-            recorded.record(event.id).images.append(event)
+            _used_with_image(recorded, event.id, event.image_id).images.append(event)
         case ImageRead():
-            recorded.record(event.id).image_reads.append(event)
+            _used_with_image(recorded, event.id, event.image_id).image_reads.append(event)
         case ObjectRead():
             recorded.record(event.id).objects.append(event)
         case Refused():
@@ -192,6 +194,24 @@ def _add(recorded: Recorded, event: Event) -> None:  # noqa: C901, PLR0912  one 
             recorded.counts[event.name] = event.counts
         case Expired():
             _expire(recorded, event)
+
+
+def _used_with(recorded: Recorded, request_id: str, customer: object, url: object) -> Record:
+    """Return the record with this content: a caller may hear of an expired request late."""
+    for record in recorded.earlier:
+        last = record.last
+        if record.id == request_id and last and (last.customer, last.url) == (customer, url):
+            return record
+    return recorded.record(request_id)
+
+
+def _used_with_image(recorded: Recorded, request_id: str, image_id: str) -> Record:
+    """Return the record of an image. An image stays when its request expires."""
+    for record in recorded.earlier:
+        last = record.last
+        if record.id == request_id and last and last.image_id == image_id:
+            return record
+    return recorded.record(request_id)
 
 
 def _expire(recorded: Recorded, event: Expired) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from robustness.history import OK, Event, Observed, time_of
 from robustness.model.record import Record, Recorded, Violation
-from robustness.plan import VERDICTS
+from robustness.traffic.plan import VERDICTS
 
 PENDING, COMPLETED = "PENDING", "COMPLETED"
 

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 from loadtest.origin.generated_images import media_type
-from robustness.plan import Behaviour, Content, image
+from robustness.traffic.plan import Behaviour, Content, image
 
 _SLOWEST_MS = 2_000
 

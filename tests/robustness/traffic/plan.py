@@ -108,6 +108,22 @@ def plan(rng: random.Random, count: int, *, rate: float, customers: int) -> list
     return [_request(rng, number, number / rate, customers) for number in range(count)]
 
 
+def healthy(rng: random.Random, count: int, *, customers: int) -> list[PlannedRequest]:
+    """Plan ids of healthy images with two contents. They are submitted by steps of the run, not by the plan."""
+    planned = []
+    for _ in range(count):
+        request_id, number = _id(rng), rng.randrange(IMAGES)
+        first = Content(customer(rng, customers), Behaviour.OK, number, request_id, ())
+        second = replace(
+            first,
+            customer=f"{first.customer}-later",
+            image=IMAGES - 1 - number,
+            key=f"{request_id}-later",
+        )
+        planned.append(PlannedRequest(request_id, (first, second), ()))
+    return planned
+
+
 def calls(requests: list[PlannedRequest]) -> list[PlannedSubmit]:
     """Return the calls of all requests in the order of their times."""
     submits = (submit for request in requests for submit in request.submits)
@@ -118,8 +134,12 @@ def customer(rng: random.Random, customers: int) -> str:
     return f"c{int(rng.random() ** 2 * customers):02d}"
 
 
+def _id(rng: random.Random) -> str:
+    return str(uuid.UUID(int=rng.getrandbits(128), version=4))
+
+
 def _request(rng: random.Random, number: int, at: float, customers: int) -> PlannedRequest:
-    request_id = str(uuid.UUID(int=rng.getrandbits(128), version=4))
+    request_id = _id(rng)
     (behaviour,) = rng.choices(list(_WEIGHTS), list(_WEIGHTS.values()))
     image_number = rng.randrange(IMAGES)
     labels = (("number", str(number)),)

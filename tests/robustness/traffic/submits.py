@@ -10,10 +10,10 @@ from google.rpc import code_pb2
 
 from core.resilience.backoff import Backoff
 from imageservice.v1 import image_service_pb2 as pb
-from robustness.client import CALL_TIMEOUT_S, STREAM_TIMEOUT_S, Callers, Failed, failed
 from robustness.history import NO_RESULT, OK, Planned, StreamEnded, Submitted
-from robustness.origin import ImageOrigin
-from robustness.plan import PlannedRequest, PlannedSubmit, calls, image_sha256
+from robustness.traffic.client import CALL_TIMEOUT_S, STREAM_TIMEOUT_S, Callers, Failed, failed
+from robustness.traffic.origin import ImageOrigin
+from robustness.traffic.plan import PlannedRequest, PlannedSubmit, calls, image_sha256
 
 _FINAL = frozenset({OK, "ALREADY_EXISTS", "INVALID_ARGUMENT"})
 _BACKOFF = Backoff(0.2, 2.0)
@@ -78,26 +78,29 @@ class Traffic:
         self.finished.set()
 
     async def _submit(self, planned: PlannedSubmit) -> None:
-        """Submit one request by SubmitImage until the answer is final."""
-        attempt = 0
         try:
-            while True:
-                attempt += 1
-                server, stub = self.callers.any()
-                began = time.time()
-                try:
-                    answer = await stub.SubmitImage(self._message(planned), timeout=CALL_TIMEOUT_S)
-                except grpc.aio.AioRpcError as error:
-                    told = failed(error)
-                    self._record(planned, "SubmitImage", server, began, told)
-                    if told.code in _FINAL:
-                        return
-                    await asyncio.sleep(_BACKOFF.delay(attempt))
-                else:
-                    self._record(planned, "SubmitImage", server, began, answer)
-                    return
+            await self.submit(planned)
         finally:
             self._calls.release()
+
+    async def submit(self, planned: PlannedSubmit) -> None:
+        """Submit one request by SubmitImage until the answer is final."""
+        attempt = 0
+        while True:
+            attempt += 1
+            server, stub = self.callers.any()
+            began = time.time()
+            try:
+                answer = await stub.SubmitImage(self._message(planned), timeout=CALL_TIMEOUT_S)
+            except grpc.aio.AioRpcError as error:
+                told = failed(error)
+                self._record(planned, "SubmitImage", server, began, told)
+                if told.code in _FINAL:
+                    return
+                await asyncio.sleep(_BACKOFF.delay(attempt))
+            else:
+                self._record(planned, "SubmitImage", server, began, answer)
+                return
 
     async def _stream(self, planned: list[PlannedSubmit]) -> None:
         """Submit requests over streams until each has a final answer."""

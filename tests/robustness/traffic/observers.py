@@ -11,9 +11,9 @@ import grpc
 
 from imageservice.v1 import image_service_pb2 as pb
 from imageservice.v1 import image_service_pb2_grpc
-from robustness.client import CALL_TIMEOUT_S, STREAM_TIMEOUT_S, Callers, observed
 from robustness.history import ImageRead, Observed, Walked, WatchEnded
-from robustness.traffic import Traffic
+from robustness.traffic.client import CALL_TIMEOUT_S, STREAM_TIMEOUT_S, Callers, observed
+from robustness.traffic.submits import Traffic
 
 _SAMPLES_PER_S = 10.0
 _WATCHED = 60

@@ -6,7 +6,7 @@ import signal
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO
 
@@ -45,6 +45,9 @@ class Program:
     def role(self) -> str:
         return "indexer" if self.program == "indexer" else self.module
 
+    def with_settings(self, settings: Mapping[str, str]) -> "Program":
+        return replace(self, settings={**self.settings, **settings})
+
     def environment(self) -> dict[str, str]:
         if not self.skew_s:
             return dict(self.settings)
@@ -75,6 +78,8 @@ class Member:
     signalled: bool = False
     """Whether the end of the current process was asked for."""
     stopping: bool = False
+    allowed: asyncio.Event = field(default_factory=asyncio.Event)
+    """Whether it may be started."""
 
     @property
     def name(self) -> str:
@@ -118,7 +123,9 @@ class Member:
 
     async def keep_running(self) -> None:
         """Run the program, again and again."""
+        self.allowed.set()
         while not self.stopping:
+            await self.allowed.wait()
             self.signalled = False
             await self._start()
             assert self.process is not None
@@ -129,6 +136,14 @@ class Member:
             self.ended_by_itself += not self.signalled and not self.stopping
             if not self.stopping:
                 await asyncio.sleep(self.rng.uniform(0, _LONGEST_PAUSE_S))
+
+    def hold(self) -> None:
+        """Stop it until `release`."""
+        self.allowed.clear()
+        self.signal(signal.SIGTERM)
+
+    def release(self) -> None:
+        self.allowed.set()
 
     async def wait_ready(self) -> None:
         if self.is_server:
@@ -178,6 +193,7 @@ class Cluster:
         """End all processes in order. Those that do not end in time are killed."""
         for member in self.members.values():
             member.stopping = True
+            member.release()
             member.signal(signal.SIGCONT)
             member.signal(signal.SIGTERM)
         for member in self.members.values():

@@ -81,8 +81,8 @@ verify-image: .venv/dev  ## Build the image and run it as a restricted pod (need
 SEED ?= 1
 RUN ?= mixed
 BACKEND ?= embedded
-robustness: .venv/dev  ## Check every promise under traffic and faults (SEED=1 RUN=mixed, or smoke, A to D)
-	PYTHONPATH=tests $(BIN)/python -m robustness $(RUN) --seed $(SEED) --backend $(BACKEND) $(SIZE)
+robustness: .venv/dev  ## Check every promise under traffic and faults (SEED=1, RUN=mixed; ARGS has sizes)
+	PYTHONPATH=tests $(BIN)/python -m robustness $(RUN) --seed $(SEED) --backend $(BACKEND) $(ARGS)
 
 load-smoke: .venv/loadtest  ## Process 10,000 requests and prove that none was lost
 	@$(BIN)/imageservice-loadtest million --up --requests 10000 --report .load-smoke

@@ -15,19 +15,21 @@ import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import uvloop
+
 from backends import jars
 from cli.local.stack import TEMPLATE
 from harness import sdk_models
 from harness.aws import recording_aws
 from harness.permissions import Permissions, load_template
 from harness.processes import close_launcher
-from robustness.faults.disk import can_mount, small_disk
+from robustness.faults.disk import SmallDisk, can_mount, small_disk
 from robustness.history import History, RunStarted, read_history
 from robustness.model.record import index
 from robustness.model.validate import validate
 from robustness.report import excerpts, figures
 from robustness.runs import RUNS, RunPlan, make_faults, sized
-from robustness.session import session
+from robustness.session import Setup, session
 from robustness.traffic.plan import healthy, plan
 
 _SIZES = (
@@ -75,41 +77,39 @@ def _check(path: Path, result: Path | None = None) -> bool:
 
 async def _run(run: RunPlan, arguments: argparse.Namespace, folder: Path) -> None:
     real = jars.fetch() if arguments.backend == "real" else None
-    requests = plan(
-        random.Random(f"{arguments.seed} plan"),
-        run.requests,
-        rate=run.rate,
-        customers=run.customers,
-    )
-    extra = healthy(
-        random.Random(f"{arguments.seed} healthy"), run.healthy, customers=run.customers
-    )
-    sizes = {name: str(getattr(run, name)) for name in _SIZES}
     record = folder / "calls.jsonl"
     record.unlink(missing_ok=True)
+    sizes = {name: str(getattr(run, name)) for name in _SIZES}
     async with AsyncExitStack() as stack:
         aws = await stack.enter_async_context(recording_aws(record, jars=real))
         disk = None
         if run.small_disk:
             disk = await stack.enter_async_context(small_disk(folder / "disk"))
-        with History(folder / "history.jsonl") as history:
-            history.add(RunStarted(time.time(), run.name, arguments.seed, sizes, run.tolerated))
-            async with session(
-                aws,
-                run.programs(),
-                requests,
-                extra,
-                history,
-                seed=arguments.seed,
-                folder=folder,
-                settle_s=arguments.settle,
-                disk=disk,
-                parameters={"VisibilityTimeoutSeconds": str(run.visibility_s)},
-            ) as running:
-                await make_faults(running, run)
+        history = stack.enter_context(History(folder / "history.jsonl"))
+        history.add(RunStarted(time.time(), run.name, arguments.seed, sizes, run.tolerated))
+        async with session(aws, _setup(run, arguments, folder, disk), history) as running:
+            await make_faults(running, run)
         refused = Permissions.parse(load_template(TEMPLATE)).refused(await aws.recorded())
     if refused:
         sys.exit(f"the roles in {TEMPLATE.name} do not allow: {refused}")
+
+
+def _setup(
+    run: RunPlan, arguments: argparse.Namespace, folder: Path, disk: SmallDisk | None
+) -> Setup:
+    seed, customers = arguments.seed, run.customers
+    return Setup(
+        programs=run.programs(),
+        requests=plan(
+            random.Random(f"{seed} plan"), run.requests, rate=run.rate, customers=customers
+        ),
+        healthy=healthy(random.Random(f"{seed} healthy"), run.healthy, customers=customers),
+        seed=seed,
+        folder=folder,
+        settle_s=arguments.settle,
+        disk=disk,
+        parameters={"VisibilityTimeoutSeconds": str(run.visibility_s)},
+    )
 
 
 async def _until_signal(run: RunPlan, arguments: argparse.Namespace, folder: Path) -> None:
@@ -130,11 +130,11 @@ def main() -> int:
     if run.small_disk and not can_mount():
         sys.stdout.write(f"run {run.name}: not run, because only root can mount a small disk\n")
         return 0
-    folder = arguments.folder or Path(".robustness") / f"{run.name}-{arguments.seed}"
+    folder = (arguments.folder or Path(".robustness") / f"{run.name}-{arguments.seed}").resolve()
     folder.mkdir(parents=True, exist_ok=True)
     sdk_models.share()
     try:
-        asyncio.run(_until_signal(run, arguments, folder))
+        uvloop.run(_until_signal(run, arguments, folder))
     except asyncio.CancelledError:
         return 130
     finally:

@@ -169,6 +169,8 @@ class RowStored:
     id: str
     state: str
     revision: int
+    lasted_ms: int = 0
+    """From its creation to its last write, by the clocks of the processes that wrote."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,9 @@ def figures(recorded: Recorded, violations: list[Violation]) -> dict[str, Any]:
         "walks": dict(Counter(walk.list for walk in recorded.walks)),
         "objects": len({seen.key for seen in recorded.objects}),
         "most fetches of one id": fetches,
+        "rows that seem to end before they began": sum(
+            record.row is not None and record.row.lasted_ms < 0 for record in records
+        ),
         "signals": dict(signals),
         "errors": _errors(recorded),
         "recovery in seconds": recovery_times(recorded),

@@ -170,7 +170,7 @@ async def _mixed(run: Session, plan: RunPlan) -> None:
 
 async def _operators(run: Session, plan: RunPlan) -> None:
     """Operators' commands run, and are killed, during kills. Then rows expire, and messages are stranded."""
-    reused, once, twice = (run.healthy[start::3] for start in range(3))
+    reused, once, twice = (run.setup.healthy[start::3] for start in range(3))
 
     def failed_ids() -> list[str]:
         return [each.id for each in run.history.of(Notified)[-500:] if "failure" in each.body]
@@ -194,7 +194,7 @@ async def _operators(run: Session, plan: RunPlan) -> None:
 
 async def _full_disk(run: Session, plan: RunPlan) -> None:
     """The disk of the search index is full during most of the traffic."""
-    disk = run.disk
+    disk = run.setup.disk
     assert disk is not None
 
     async def fill() -> None:

@@ -5,7 +5,7 @@ import random
 import sys
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,12 +15,11 @@ from robustness.faults.disk import SmallDisk
 from robustness.faults.failpoints import Failpoints
 from robustness.faults.injector import FaultInjector
 from robustness.faults.nemesis import Nemesis
-from robustness.faults.tcp import TcpProxy
+from robustness.faults.tcp import TcpProxy, redis_link, redis_settings
 from robustness.history import Counted, Fetched, History, PhaseBegan
-from robustness.system.cluster import Cluster, Program, cluster
+from robustness.system.cluster import Cluster, Place, Program, cluster
 from robustness.system.operators import RECONCILE, Operators, operators
 from robustness.system.recorder import PublishedImage, StoreRecorder, store_recorder
-from robustness.system.redis import redis_link, redis_settings
 from robustness.traffic.client import Callers, callers
 from robustness.traffic.observers import LISTS, Observers, read_image, walk
 from robustness.traffic.origin import ImageOrigin, image_origin
@@ -35,9 +34,9 @@ _CONCURRENT_READS = 32
 
 @dataclass(slots=True)
 class Session:
-    """What a run uses. `rng` makes its random choices; the timing of processes is not fixed by a seed."""
+    """What a run uses."""
 
-    rng: random.Random
+    setup: "Setup"
     history: History
     system: System
     cluster: Cluster
@@ -51,11 +50,6 @@ class Session:
     operators: Operators
     redis: TcpProxy | None
     """The way to Redis; None if redis-server is not installed."""
-    disk: SmallDisk | None
-    """The disk of the search index, if the run can fill it."""
-    settle_s: float
-    healthy: list[PlannedRequest]
-    """Requests that no plan submits, only the steps of the run."""
     began: float = field(default_factory=time.monotonic)
 
     def say(self, text: str) -> None:
@@ -82,7 +76,7 @@ class Session:
         Return False if that takes longer than the time of the run for it.
         """
         reconcile = self.operators.named["reconcile"]
-        deadline = time.monotonic() + self.settle_s
+        deadline = time.monotonic() + self.setup.settle_s
         while True:
             depths = await self.recorder.depths()
             if time.monotonic() > deadline:
@@ -173,97 +167,98 @@ class Session:
             self.history.add(Counted(name, dict(count)))
 
 
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What a session starts with. `healthy` are requests that no plan submits; `parameters` those of the stack."""
+
+    programs: list[Program]
+    requests: list[PlannedRequest]
+    healthy: list[PlannedRequest]
+    seed: int
+    folder: Path
+    settle_s: float
+    disk: SmallDisk | None
+    parameters: dict[str, str]
+
+    def rng(self, purpose: str) -> random.Random:
+        return random.Random(f"{self.seed} {purpose}")
+
+
 @asynccontextmanager
-async def session(
-    aws: RecordingAws,
-    programs: list[Program],
-    requests: list[PlannedRequest],
-    healthy: list[PlannedRequest],
-    history: History,
-    *,
-    seed: int,
-    folder: Path,
-    settle_s: float,
-    disk: SmallDisk | None,
-    parameters: dict[str, str],
-) -> AsyncIterator[Session]:
-    """Start the system and its observers. The block makes the traffic and the faults."""
+async def session(aws: RecordingAws, setup: Setup, history: History) -> AsyncIterator[Session]:
+    """Start the system and its observers. The block makes the traffic and the faults.
 
-    def rng(purpose: str) -> random.Random:
-        return random.Random(f"{seed} {purpose}")
-
-    points = Failpoints(rng("failpoints"))
-    injector = FaultInjector(rng("faults"), points)
-    async with (
-        image_origin() as origin,
-        system(aws, opensearch_url=None, endpoint=None, forked=True, **parameters) as running,
-        store_recorder(_on_disk(running, disk), history) as recorder,
-        redis_link(folder, rng("redis")) as redis,
-        cluster(
-            aws,
-            running,
-            [each.with_settings(redis_settings(redis)) for each in programs],
-            injector=injector,
-            history=history,
-            folder=folder,
-            rng=rng("restarts"),
-        ) as members,
-        operators(
-            aws,
-            running,
-            injector=FaultInjector(rng("none"), points),
-            history=history,
-            folder=folder,
-            customers=sorted({request.contents[0].customer for request in requests}),
-            rng=rng("operators"),
-        ) as commands,
-        callers(
-            {each.name: each.address for each in members.servers}, history, rng("servers")
-        ) as calls,
-    ):
-        traffic = Traffic(calls, origin, {request.id: request for request in (*requests, *healthy)})
-        traffic.record_plan()
-        customers = {
-            content.customer
-            for request in traffic.requests.values()
-            for content in request.contents
-        }
-        observers = Observers(calls, traffic, sorted(customers), rng("observers"))
-        run = Session(
-            rng("run"),
-            history,
-            running,
-            members,
-            injector,
-            Nemesis(members, rng("nemesis")),
-            traffic,
-            observers,
-            recorder,
-            calls,
-            origin,
-            commands,
-            redis,
-            disk,
-            settle_s,
-            healthy,
-        )
+    After the block, the faults end, and everything that the model compares is read.
+    """
+    async with AsyncExitStack() as stack:
+        run = await _open(stack, aws, setup, history)
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(recorder.run())
-            tasks.create_task(observers.run())
+            tasks.create_task(run.recorder.run())
+            tasks.create_task(run.observers.run())
             progress = tasks.create_task(run.report_progress())
             yield run
-            injector.rules = ()
-            injector.failpoints.disarm()
+            run.injector.rules = ()
+            run.injector.failpoints.disarm()
             await run.settle()
-            observers.stopped.set()
+            run.observers.stopped.set()
             await run.read_all()
-            recorder.stopped.set()
+            run.recorder.stopped.set()
             progress.cancel()
         run.record_counts()
 
 
-def _on_disk(running: System, disk: SmallDisk | None) -> System:
-    """Put the search index of a system on a disk, if there is one."""
-    if disk is not None:
-        running.search["SEARCH_URL"] = f"sqlite:///{disk.folder}/search.db"
-    return running
+async def _open(
+    stack: AsyncExitStack, aws: RecordingAws, setup: Setup, history: History
+) -> Session:
+    """Start all processes, and wait until they are ready."""
+    points = Failpoints(setup.rng("failpoints"))
+    injector = FaultInjector(setup.rng("faults"), points)
+    origin = await stack.enter_async_context(image_origin())
+    running = await stack.enter_async_context(_system(aws, setup))
+    recorder = await stack.enter_async_context(store_recorder(running, history))
+    redis = await stack.enter_async_context(redis_link(setup.folder, setup.rng("redis")))
+    programs = [each.with_settings(redis_settings(redis)) for each in setup.programs]
+    place = Place(aws, running, history, setup.folder)
+    members = await stack.enter_async_context(
+        cluster(place, programs, injector, setup.rng("restarts"))
+    )
+    requests = {request.id: request for request in (*setup.requests, *setup.healthy)}
+    customers = sorted(
+        {each.customer for request in requests.values() for each in request.contents}
+    )
+    # The commands of operators have failpoints, and no other faults.
+    commands = await stack.enter_async_context(
+        operators(
+            place, FaultInjector(setup.rng("none"), points), customers, setup.rng("operators")
+        )
+    )
+    addresses = {each.name: each.address for each in members.servers}
+    calls = await stack.enter_async_context(callers(addresses, history, setup.rng("servers")))
+    traffic = Traffic(calls, origin, requests)
+    traffic.record_plan()
+    return Session(
+        setup=setup,
+        history=history,
+        system=running,
+        cluster=members,
+        injector=injector,
+        nemesis=Nemesis(members, setup.rng("nemesis")),
+        traffic=traffic,
+        observers=Observers(calls, traffic, customers, setup.rng("observers")),
+        recorder=recorder,
+        callers=calls,
+        origin=origin,
+        operators=commands,
+        redis=redis,
+    )
+
+
+@asynccontextmanager
+async def _system(aws: RecordingAws, setup: Setup) -> AsyncIterator[System]:
+    """Deploy the stack of the run. The search index is on the small disk, if there is one."""
+    async with system(
+        aws, opensearch_url=None, endpoint=None, forked=True, **setup.parameters
+    ) as running:
+        if setup.disk is not None:
+            running.search["SEARCH_URL"] = f"sqlite:///{setup.disk.folder}/search.db"
+        yield running

@@ -48,34 +48,39 @@ class Point:
 
 @dataclass(slots=True)
 class Failpoints:
-    """`armed` is the point that acts when it is reached next. `seen` has all points, `hit` those that acted."""
+    """`armed` has for each program the point that acts when it is reached next. `seen` has all points, `hit` those that
+    acted."""
 
     rng: random.Random
     delay_s: float = 5.0
     actions: tuple[Action, ...] = (Action.KILL, Action.KILL, Action.STOP, Action.DELAY)
     seen: Counter[Point] = field(default_factory=Counter)
     hit: Counter[Point] = field(default_factory=Counter)
-    armed: Point | None = None
+    armed: dict[str, Point] = field(default_factory=dict)
 
     def arm(self, *programs: str) -> None:
-        """Arm one of the least hit points of these programs."""
-        candidates = sorted(point for point in self.seen if point.program in programs)
+        """Arm one of the least hit points of one of these programs."""
+        program = self.rng.choice(programs)
+        candidates = sorted(point for point in self.seen if point.program == program)
         if not candidates:
             return
         fewest = min(self.hit[point] for point in candidates)
-        self.armed = self.rng.choice([each for each in candidates if self.hit[each] == fewest])
+        self.armed[program] = self.rng.choice(
+            [each for each in candidates if self.hit[each] == fewest]
+        )
 
     def disarm(self) -> None:
-        self.armed = None
+        self.armed.clear()
 
     async def pass_moment(self, target: Target, steps: list[str], moment: Moment) -> None:
         """Count the points of a call, and act if one of them is armed. Raises Unreachable after a kill."""
         points = [Point(target.program_name, step, moment) for step in steps]
         self.seen.update(points)
-        if self.armed not in points:
+        armed = self.armed.get(target.program_name)
+        if armed not in points:
             return
-        self.hit[self.armed] += 1
-        self.armed = None
+        self.hit[armed] += 1
+        del self.armed[target.program_name]
         match self.rng.choice(self.actions):
             case Action.KILL:
                 target.signal(signal.SIGKILL)

@@ -1,12 +1,19 @@
-"""A TCP proxy that delays, resets or swallows what passes, for dependencies that are not HTTP, such as Redis."""
+"""A TCP proxy that delays, resets or swallows what passes, and Redis behind one.
+
+The service must give the same answers with Redis and without it.
+"""
 
 import asyncio
 import random
+import shutil
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
+
+from harness.redis_server import redis_server
 
 _CHUNK = 65_536
 _LONGEST_DELAY_S = 1.0
@@ -36,7 +43,7 @@ class TcpProxy:
 
     def set(self, link: Link) -> None:
         self.link = link
-        self.changes[link] += 1
+        self.changes[str(link)] += 1
         if link is Link.RESET:
             for writer in self._open:
                 writer.transport.abort()
@@ -99,3 +106,18 @@ async def tcp_proxy(target_port: int, rng: random.Random) -> AsyncIterator[TcpPr
     finally:
         proxy.set(Link.RESET)
         server.close()
+
+
+@asynccontextmanager
+async def redis_link(folder: Path, rng: random.Random) -> AsyncIterator[TcpProxy | None]:
+    """Run a Redis and the way to it. Yield None if redis-server is not installed."""
+    if shutil.which("redis-server") is None:
+        yield None
+        return
+    async with redis_server(folder) as server, tcp_proxy(server.port, rng) as proxy:
+        yield proxy
+
+
+def redis_settings(link: TcpProxy | None) -> dict[str, str]:
+    """Return the settings of a process that uses Redis."""
+    return {} if link is None else {"REDIS_URL": f"redis://127.0.0.1:{link.port}"}

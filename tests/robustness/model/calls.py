@@ -57,14 +57,17 @@ def errors_have_details(recorded: Recorded) -> Iterator[Violation]:
 
 
 def server_absences(recorded: Recorded) -> dict[str, list[tuple[float, float]]]:
-    """Return by server the times at which it was not there: from a signal until it was ready again."""
+    """Return by server the times at which it was not there: from a signal until it was ready again.
+
+    A suspended process keeps its connections.
+    """
     absences: dict[str, list[tuple[float, float]]] = defaultdict(list)
     since: dict[str, float] = {}
     for change in recorded.changes:
         if change.change == "ready":
             if change.process in since:
                 absences[change.process].append((since.pop(change.process), change.at))
-        else:
+        elif change.change not in {"SIGSTOP", "SIGCONT"}:
             since.setdefault(change.process, change.at)
     for process, began in since.items():
         absences[process].append((began, float("inf")))

@@ -142,52 +142,48 @@ def index(events: Iterable[Event]) -> Recorded:
     """Index a history. The events must be in the order in which they were added."""
     recorded = Recorded()
     for event in events:
-        _add(recorded, event)
+        if name := _LISTS_OF_AN_ID.get(type(event)):
+            getattr(_record_of(recorded, event), name).append(event)
+        elif name := _LISTS.get(type(event)):
+            getattr(recorded, name).append(event)
+        else:
+            _add(recorded, event)
     return recorded
 
 
-def _add(recorded: Recorded, event: Event) -> None:  # noqa: C901, PLR0912  one case for each kind of event
+_LISTS_OF_AN_ID: dict[type[Event], str] = {
+    Submitted: "submits",
+    Observed: "observed",
+    Notified: "notified",
+    FailedRequestStored: "failed_requests",
+    ImageStored: "images",
+    ImageRead: "image_reads",
+    ObjectRead: "objects",
+}
+_LISTS: dict[type[Event], str] = {
+    StreamEnded: "streams",
+    WatchEnded: "watches",
+    Walked: "walks",
+    ObjectSeen: "objects",
+    ProcessChanged: "changes",
+    OperatorRan: "operators",
+    PhaseBegan: "phases",
+}
+"""The attribute of Record or Recorded to which an event is appended."""
+
+
+def _add(recorded: Recorded, event: Event) -> None:
     match event:
         case RunStarted():
             recorded.run = event
         case Planned():
             recorded.record(event.id).contents[event.content] = event
-        case Submitted():
-            recorded.record(event.id).submits.append(event)
-        case Observed():
-            _used_with(recorded, event.id, event.customer, event.url).observed.append(event)
-        case Notified():
-            body = event.body
-            used = _used_with(recorded, event.id, body.get("customerId"), body.get("url"))
-            used.notified.append(event)
-        case FailedRequestStored():
-            recorded.record(event.id).failed_requests.append(event)
         case RowStored():
             recorded.record(event.id).row = event
-        case ImageStored():
-            _used_with_image(recorded, event.id, event.image_id).images.append(event)
-        case ImageRead():
-            _used_with_image(recorded, event.id, event.image_id).image_reads.append(event)
-        case ObjectRead():
-            recorded.record(event.id).objects.append(event)
         case Refused():
             recorded.refused.append(event)
             for request_id in event.ids:
                 recorded.record(request_id).refused.append(event)
-        case StreamEnded():
-            recorded.streams.append(event)
-        case WatchEnded():
-            recorded.watches.append(event)
-        case Walked():
-            recorded.walks.append(event)
-        case ObjectSeen():
-            recorded.objects.append(event)
-        case ProcessChanged():
-            recorded.changes.append(event)
-        case OperatorRan():
-            recorded.operators.append(event)
-        case PhaseBegan():
-            recorded.phases.append(event)
         case Fetched():
             recorded.fetches[event.id] = event.count
         case Counted():
@@ -196,20 +192,27 @@ def _add(recorded: Recorded, event: Event) -> None:  # noqa: C901, PLR0912  one 
             _expire(recorded, event)
 
 
-def _used_with(recorded: Recorded, request_id: str, customer: object, url: object) -> Record:
-    """Return the record with this content: a caller may hear of an expired request late."""
+def _record_of(recorded: Recorded, event: Event) -> Record:
+    """Return the record of an event about one id.
+
+    After an expiry it is the earlier one if the event has the content or the image of that: a caller may hear of an
+    expired request late, and its image stays.
+    """
+    request_id: str = event.id  # type: ignore[union-attr]  # see _LISTS_OF_AN_ID
     for record in recorded.earlier:
         last = record.last
-        if record.id == request_id and last and (last.customer, last.url) == (customer, url):
-            return record
-    return recorded.record(request_id)
-
-
-def _used_with_image(recorded: Recorded, request_id: str, image_id: str) -> Record:
-    """Return the record of an image. An image stays when its request expires."""
-    for record in recorded.earlier:
-        last = record.last
-        if record.id == request_id and last and last.image_id == image_id:
+        if record.id != request_id or last is None:
+            continue
+        match event:
+            case Observed(customer=customer, url=url):
+                same = (customer, url) == (last.customer, last.url)
+            case Notified(body={"customerId": customer, "url": url}):
+                same = (customer, url) == (last.customer, last.url)
+            case ImageStored(image_id=image_id) | ImageRead(image_id=image_id):
+                same = image_id == last.image_id
+            case _:
+                same = False
+        if same:
             return record
     return recorded.record(request_id)
 

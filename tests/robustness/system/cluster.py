@@ -27,6 +27,11 @@ FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
 _STOP_S = 60.0
 _LONGEST_PAUSE_S = 2.0
 """Between the end of a process and its next start."""
+_MAX_OWN_ENDS = 20
+
+
+class StartFailed(Exception):
+    """A process does not stay alive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +138,7 @@ class Member:
             code = await self.process.wait()
             watching.cancel()
             self.note(f"ended {code}")
-            self.ended_by_itself += not self.signalled and not self.stopping
+            self._check(code)
             if not self.stopping:
                 await asyncio.sleep(self.rng.uniform(0, _LONGEST_PAUSE_S))
 
@@ -150,6 +155,14 @@ class Member:
             await readiness.grpc_serving(self.address)
         else:
             await readiness.http_ok(f"http://{self.address}/metrics")
+
+    def _check(self, code: int) -> None:
+        """Count an end that nobody asked for. Raises StartFailed if there are many of them."""
+        if self.signalled or self.stopping:
+            return
+        self.ended_by_itself += 1
+        if self.ended_by_itself > _MAX_OWN_ENDS:
+            raise StartFailed(f"{self.name} ends with {code} again and again; see {self.log.name}")
 
     async def _start(self) -> None:
         where = "GRPC_ADDRESS" if self.is_server else "METRICS_PORT"
@@ -175,7 +188,6 @@ class Member:
 class Cluster:
     """All members by name."""
 
-    system: System
     members: dict[str, Member] = field(default_factory=dict)
 
     @property
@@ -207,24 +219,29 @@ class Cluster:
                 await member.process.wait()
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The surroundings of the processes. Logs are in `folder`, one file for each name."""
+
+    aws: RecordingAws
+    system: System
+    history: History
+    folder: Path
+
+
 @asynccontextmanager
 async def cluster(
-    aws: RecordingAws,
-    system: System,
-    programs: list[Program],
-    *,
-    injector: FaultInjector,
-    history: History,
-    folder: Path,
-    rng: random.Random,
+    place: Place, programs: list[Program], injector: FaultInjector, rng: random.Random
 ) -> AsyncIterator[Cluster]:
-    """Run `programs` until the end of the block. The logs are in `folder`, one file for each name."""
-    started = Cluster(system)
+    """Run `programs` until the end of the block."""
+    started = Cluster()
     async with AsyncExitStack() as stack:
         for program in programs:
-            proxy = await stack.enter_async_context(aws_proxy(aws.endpoint))
-            log = stack.enter_context((folder / f"{program.name}.log").open("ab"))
-            member = Member(program, system, proxy.endpoint, log, history, rng, ReservedPort())
+            proxy = await stack.enter_async_context(aws_proxy(place.aws.endpoint))
+            log = stack.enter_context((place.folder / f"{program.name}.log").open("ab"))
+            member = Member(
+                program, place.system, proxy.endpoint, log, place.history, rng, ReservedPort()
+            )
             proxy.hook = injector.hook(member)
             started.members[program.name] = member
         async with asyncio.TaskGroup() as keepers:

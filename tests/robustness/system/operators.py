@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import IO
 
 from aiobotocore.session import get_session
@@ -19,6 +18,7 @@ from harness.processes import Process
 from harness.system import System
 from robustness.faults.injector import FaultInjector
 from robustness.history import History, OperatorRan, ProcessChanged
+from robustness.system.cluster import Place
 
 COMMANDS = ("retry-failed", "reconcile", "reindex")
 RECONCILE = ("--margin=5", "--max-claims=1000", "--rate=100000")
@@ -117,23 +117,16 @@ class Operators:
 
 @asynccontextmanager
 async def operators(
-    aws: RecordingAws,
-    system: System,
-    *,
-    injector: FaultInjector,
-    history: History,
-    folder: Path,
-    customers: list[str],
-    rng: random.Random,
+    place: Place, injector: FaultInjector, customers: list[str], rng: random.Random
 ) -> AsyncIterator[Operators]:
-    """Prepare the operators. Their commands inject no faults of AWS, but have failpoints."""
-    await _report_empty_queue(aws, system)
+    """Prepare the operators, each behind a proxy with the faults of `injector`."""
+    await _report_empty_queue(place.aws, place.system)
     async with AsyncExitStack() as stack:
-        log = stack.enter_context((folder / "operators.log").open("ab"))
+        log = stack.enter_context((place.folder / "operators.log").open("ab"))
         prepared: list[Operator] = []
         for command in (*COMMANDS, "retry-failed"):
-            proxy = await stack.enter_async_context(aws_proxy(aws.endpoint))
-            operator = Operator(command, system, proxy.endpoint, log, history, rng)
+            proxy = await stack.enter_async_context(aws_proxy(place.aws.endpoint))
+            operator = Operator(command, place.system, proxy.endpoint, log, place.history, rng)
             proxy.hook = injector.hook(operator)
             prepared.append(operator)
         *named, other = prepared

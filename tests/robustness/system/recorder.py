@@ -131,7 +131,10 @@ class StoreRecorder:
     async def record_tables(self) -> None:
         for row in await self.stores.requests():
             state, revision = row["status"]["S"], int(row["revision"]["N"])
-            self.history.add(RowStored(time.time(), row["requestId"]["S"], state, revision))
+            lasted_ms = int(row["updatedAt"]["N"]) - int(row["createdAt"]["N"])
+            self.history.add(
+                RowStored(time.time(), row["requestId"]["S"], state, revision, lasted_ms)
+            )
         for row in await self.stores.images():
             ids = row["imageId"]["S"], row["requestId"]["S"]
             self.history.add(ImageStored(time.time(), *ids))

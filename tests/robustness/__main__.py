@@ -27,7 +27,7 @@ from robustness.faults.disk import SmallDisk, can_mount, small_disk
 from robustness.history import History, RunStarted, read_history
 from robustness.model.record import index
 from robustness.model.validate import validate
-from robustness.report import excerpts, figures
+from robustness.report import excerpts, figures, summary
 from robustness.runs import RUNS, RunPlan, make_faults, sized
 from robustness.session import Setup, session
 from robustness.traffic.plan import healthy, plan
@@ -65,10 +65,9 @@ def _check(path: Path, result: Path | None = None) -> bool:
     recorded = index(read_history(path))
     found = validate(recorded)
     numbers = figures(recorded, found)
-    text = json.dumps(numbers, indent=1)
     if result is not None:
-        result.write_text(text)
-    sys.stdout.write(f"{text}\n")
+        result.write_text(json.dumps(numbers, indent=1))
+    sys.stdout.write(f"{summary(numbers)}\n")
     for line in excerpts(recorded, found):
         sys.stdout.write(f"{line}\n")
     sys.stdout.write(f"{len(found)} violations; history: {path}\n")

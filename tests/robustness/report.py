@@ -10,6 +10,7 @@ from robustness.model.calls import failed_calls, recovery_times
 from robustness.model.record import Recorded, Violation
 from robustness.model.requests import PENDING, verdict_of
 
+HIT, NOT_HIT = "failpoints hit", "failpoints not hit"
 _SHOWN = 3
 """Violations of one rule that are printed."""
 
@@ -48,6 +49,7 @@ def figures(recorded: Recorded, violations: list[Violation]) -> dict[str, Any]:
         "errors": _errors(recorded),
         "recovery in seconds": recovery_times(recorded),
         "operators": _operators(recorded),
+        "failpoints": _failpoints(recorded),
         **recorded.counts,
         "violations": dict(Counter(violation.rule for violation in violations)),
     }
@@ -66,6 +68,33 @@ def _operators(recorded: Recorded) -> dict[str, int]:
     for ran in recorded.operators:
         counts[f"{ran.command[0]} {'killed' if ran.code is None else f'exit {ran.code}'}"] += 1
     return dict(counts)
+
+
+def _failpoints(recorded: Recorded) -> dict[str, str]:
+    """Return by program how many of its steps, before and after each, had a failpoint that acted."""
+    hit, missed = (
+        Counter(point.partition(":")[0] for point in recorded.counts.get(name, {}))
+        for name in (HIT, NOT_HIT)
+    )
+    return {name: f"{hit[name]} of {hit[name] + missed[name]}" for name in sorted(hit | missed)}
+
+
+def summary(numbers: dict[str, Any]) -> str:
+    """Return the figures for a terminal, without the long lists."""
+    shown = {name: value for name, value in numbers.items() if name not in {HIT, NOT_HIT, "faults"}}
+    shown["faults"] = sum(numbers.get("faults", {}).values())
+    return "\n".join(
+        f"{name}: {_flat(value)}" for name, value in shown.items() if value not in ({}, None)
+    )
+
+
+def _flat(value: object) -> str:
+    if not isinstance(value, dict):
+        return str(value)
+    return ", ".join(
+        f"{name} {each:.1f}" if isinstance(each, float) else f"{name} {each}"
+        for name, each in value.items()
+    )
 
 
 def excerpts(recorded: Recorded, violations: list[Violation]) -> Iterator[str]:

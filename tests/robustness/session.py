@@ -17,6 +17,7 @@ from robustness.faults.injector import FaultInjector
 from robustness.faults.nemesis import Nemesis
 from robustness.faults.tcp import TcpProxy, redis_link, redis_settings
 from robustness.history import Counted, Fetched, History, PhaseBegan
+from robustness.report import HIT, NOT_HIT
 from robustness.system.cluster import Cluster, Place, Program, cluster
 from robustness.system.operators import RECONCILE, Operators, operators
 from robustness.system.recorder import PublishedImage, StoreRecorder, store_recorder
@@ -151,8 +152,8 @@ class Session:
         members = self.cluster.members.values()
         counts: dict[str, Mapping[str, int]] = {
             "faults": self.injector.injected,
-            "failpoints hit": {str(point): points.hit[point] for point in sorted(points.hit)},
-            "failpoints not hit": {
+            HIT: {str(point): points.hit[point] for point in sorted(points.hit)},
+            NOT_HIT: {
                 str(point): points.seen[point]
                 for point in sorted(points.seen - points.hit)
                 if not points.hit[point]

@@ -59,11 +59,12 @@ class Failpoints:
     armed: dict[str, Point] = field(default_factory=dict)
 
     def arm(self, *programs: str) -> None:
-        """Arm one of the least hit points of one of these programs."""
-        program = self.rng.choice(programs)
-        candidates = sorted(point for point in self.seen if point.program == program)
-        if not candidates:
-            return
+        """Arm one of the least hit points of each of these programs."""
+        for program in programs:
+            if candidates := sorted(point for point in self.seen if point.program == program):
+                self._arm(program, candidates)
+
+    def _arm(self, program: str, candidates: list[Point]) -> None:
         fewest = min(self.hit[point] for point in candidates)
         self.armed[program] = self.rng.choice(
             [each for each in candidates if self.hit[each] == fewest]

@@ -124,14 +124,16 @@ class Client:
 
     async def status(self, request_id: str) -> pb.ImageRequest:
         message = pb.GetStatusRequest(request_id=request_id)
-        return (await self._call(self._stub.GetStatus, message)).request
+        answer = await self.call_with_retries(partial(self._call, self._stub.GetStatus), message)
+        return answer.request
 
     async def image(self, image_id: str) -> pb.Image:
         message = pb.GetImageRequest(image_id=image_id)
-        return (await self._call(self._stub.GetImage, message)).image
+        answer = await self.call_with_retries(partial(self._call, self._stub.GetImage), message)
+        return answer.image
 
     async def requests(self, message: pb.ListRequestsRequest) -> AsyncIterator[pb.ImageRequest]:
-        """Yield all requests of a list. Pages are read on demand; a page that is refused for overload is retried."""
+        """Yield all requests of a list. Pages are read on demand."""
         page = pb.ListRequestsRequest()
         page.CopyFrom(message)
         while True:

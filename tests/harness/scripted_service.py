@@ -74,6 +74,11 @@ def draining() -> Refusal:
     return Refusal(grpc.StatusCode.UNAVAILABLE, "The server is about to end.", (info,))
 
 
+def cancelled() -> Refusal:
+    """Return what gRPC itself answers to a queued call when its server stops."""
+    return Refusal(grpc.StatusCode.CANCELLED, "CANCELLED")
+
+
 def invalid(name: str, description: str) -> Refusal:
     bad = error_details_pb2.BadRequest()
     bad.field_violations.add(field=name, description=description)
@@ -83,7 +88,7 @@ def invalid(name: str, description: str) -> Refusal:
 
 @dataclass
 class ScriptedService(ImageServiceServicer):
-    """A submit of a URL gets its `refusals` in turn, and is then accepted.
+    """A submit of a URL gets its `refusals` in turn, and is then accepted. So does GetStatus of its request.
 
     Each watch gets the next of `watches`. After the last one, a watch gets the `final_states` of its requests.
     """
@@ -162,6 +167,8 @@ class ScriptedService(ImageServiceServicer):
         if request.request_id not in self.submitted:
             info = error_details_pb2.ErrorInfo(reason="REQUEST_NOT_FOUND", domain="imageservice")
             await Refusal(grpc.StatusCode.NOT_FOUND, "No such request.", (info,)).abort(context)
+        if refusals := self.refusals.get(self.submitted[request.request_id]):
+            await refusals.pop(0).abort(context)
         return pb.GetStatusResponse(request=self._end(request.request_id))
 
     async def WatchRequest(

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from cli.client.client import RetryPolicy
 from cli.main import run
+from core.resilience.backoff import Backoff
 
 NO_ID = "is not a request id: that is a UUID, 32 hexadecimal digits in five groups"
 
@@ -104,13 +106,14 @@ def test_a_port_in_use(capsys: pytest.CaptureFixture[str]) -> None:
 def test_an_unreachable_server(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is one line on stderr and exit 1. The address may come from the environment."""
+    """After the last attempt, it is one line on stderr and exit 1. The address may come from the environment."""
     monkeypatch.setenv("IMAGESERVICE_ADDRESS", "127.0.0.1:1")
+    quick = RetryPolicy(backoff=Backoff(0.001, 0.01))
+    monkeypatch.setattr("cli.client.client.RetryPolicy", lambda: quick)
     assert run(["status", "6d2f0c1e-3a5b-4a53-9a35-0a4d8f0c2a11"]) == 1
-    line = capsys.readouterr().err
-    assert re.fullmatch(
-        r"imageservice: UNAVAILABLE: no server answers at 127\.0\.0\.1:1 .*\n", line
-    )
+    waiting, line = capsys.readouterr().err.splitlines()
+    assert waiting == "imageservice: no server at 127.0.0.1:1 yet, trying again"
+    assert re.fullmatch(r"imageservice: UNAVAILABLE: no server answers at 127\.0\.0\.1:1 .*", line)
 
 
 def test_version(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

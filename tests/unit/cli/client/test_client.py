@@ -12,6 +12,7 @@ from core.resilience.backoff import Backoff
 from harness.scripted_service import (
     Refusal,
     ScriptedService,
+    cancelled,
     completed,
     draining,
     failed,
@@ -60,6 +61,23 @@ async def test_a_submit_to_an_overloaded_server_is_retried(
     assert answer.request_id == request_id
     assert service.submits[URL] == 3
     assert service.submitted == {request_id: URL}
+
+
+async def test_calls_that_the_server_cancels_are_retried(
+    service: ScriptedService, client: Client
+) -> None:
+    """A submit keeps its id. So does every other call: status, watch and list."""
+    service.refusals[URL] = [cancelled()]
+    request_id = new_id()
+    await client.submit(URL, "acme", request_id)
+    assert (service.submits[URL], service.submitted) == (2, {request_id: URL})
+    service.refusals[URL] = [cancelled()]
+    assert (await client.status(request_id)).request_id == request_id
+    service.watches = [([pending(request_id)], cancelled())]
+    assert [r.revision async for r in client.watch([request_id])] == [1, 2]
+    service.pages = [cancelled(), pb.ListRequestsResponse(requests=[pending(request_id)])]
+    listed = client.requests(pb.ListRequestsRequest(customer_id="acme"))
+    assert [r.request_id async for r in listed] == [request_id]
 
 
 async def test_attempts_are_bounded(service: ScriptedService, client: Client) -> None:

@@ -16,6 +16,7 @@ from core.resilience.backoff import Backoff
 from harness.scripted_service import (
     Refusal,
     ScriptedService,
+    cancelled,
     draining,
     invalid,
     overloaded,
@@ -63,7 +64,8 @@ async def test_all_urls_are_submitted_over_one_stream() -> None:
 
 
 @pytest.mark.parametrize(
-    "end", [draining(), Refusal(grpc.StatusCode.UNAVAILABLE, "Socket closed"), None]
+    "end",
+    [draining(), cancelled(), Refusal(grpc.StatusCode.UNAVAILABLE, "Socket closed"), None],
 )
 async def test_a_broken_stream_is_resumed(end: Refusal | None) -> None:
     """Unanswered items are sent again with the same ids. Each URL is accepted and reported once."""

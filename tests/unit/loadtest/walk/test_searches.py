@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 import grpc
 import pytest
 
-from harness.scripted_service import Refusal, ScriptedService, serve
+from harness.scripted_service import Refusal, ScriptedService, cancelled, serve
 from harness.virtual_time import run_virtually
 from imageservice.v1 import image_service_pb2 as pb
 from loadtest.driver.preparation import connection
@@ -122,11 +122,11 @@ async def test_a_server_without_search_is_detected(
 
 
 async def test_a_failing_engine_is_an_error() -> None:
-    """A transient error is retried; another error is raised."""
+    """Transient errors are retried; another error is raised."""
     down = Refusal(grpc.StatusCode.INTERNAL, "Broken.")
     busy = Refusal(grpc.StatusCode.UNAVAILABLE, "Down.")
-    service = ScriptedService(found=[busy, down])
+    service = ScriptedService(found=[busy, cancelled(), down])
     async with serve(service) as address, connection(address) as stub:
         with pytest.raises(grpc.aio.AioRpcError, match="Broken"):
             await has_search(stub, "acme", 30)
-    assert len(service.searched) == 2
+    assert len(service.searched) == 3

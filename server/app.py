@@ -2,6 +2,9 @@
 
 import asyncio
 import sys
+from collections.abc import Callable
+from contextlib import suppress
+from typing import NoReturn
 
 import grpc
 import structlog
@@ -21,7 +24,7 @@ from core.runtime.event_loop_monitor import EventLoopMonitor
 from core.runtime.gc_tuning import freeze_gc
 from core.runtime.metrics import initialise_aws_calls
 from core.runtime.parent_watch import ParentWatch
-from core.runtime.signals import kill_process, run_until_signal
+from core.runtime.signals import exit_at_once, kill_process, run_until_signal
 from core.search.engine import open_reader
 from imageservice.v1 import image_service_pb2 as pb
 from imageservice.v1.image_service_pb2_grpc import add_ImageServiceServicer_to_server
@@ -44,12 +47,19 @@ _log = structlog.get_logger()
 
 SERVICE = pb.DESCRIPTOR.services_by_name["ImageService"].full_name
 
-_STOP_GRACE_S = 1.0
-"""Time for calls that are open after all calls of our own service have ended: health watches, reflection streams."""
+_LAST_CALLS_S = 1.0
+"""Longest time in which the calls that gRPC has queued are rejected at the end of a drain."""
+_QUIET_POLL_S = 0.002
+_QUIET_POLLS = 5
+"""Polls in a row without a new call, after which gRPC has no call in its queue. It hands a queued call over within a
+millisecond after the last one. Each call that arrives meanwhile is rejected, so the polls must not take long."""
 
 
 class Server:
-    """Call `start` once, then `drain` once. `shares_port`: several processes serve a port that the parent reserved."""
+    """Call `start` once, then `drain` once. `shares_port`: several processes serve a port that the parent reserved.
+
+    `grpc_server` still serves after the drain, until the process ends.
+    """
 
     def __init__(
         self,
@@ -84,19 +94,21 @@ class Server:
         )
         self._background: list[asyncio.Task[None]] = []
         self._health = health.HealthServicer()
-        self._server = grpc.aio.server(options=server_options(settings, shares_port=shares_port))
-        add_ImageServiceServicer_to_server(self._service(), self._server)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        self.grpc_server = grpc.aio.server(
+            options=server_options(settings, shares_port=shares_port)
+        )
+        add_ImageServiceServicer_to_server(self._service(), self.grpc_server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self.grpc_server)
         reflection.enable_server_reflection(
-            (SERVICE, HEALTH, reflection.SERVICE_NAME), self._server
+            (SERVICE, HEALTH, reflection.SERVICE_NAME), self.grpc_server
         )
 
     async def start(self) -> int:
         """Start to serve. Returns the port. Raises CannotListen."""
         port = await listen(
-            self._server, self._settings.grpc_address, shares_port=self._shares_port
+            self.grpc_server, self._settings.grpc_address, shares_port=self._shares_port
         )
-        await self._server.start()
+        await self.grpc_server.start()
         self._background.append(asyncio.create_task(self.watcher.run(), name="watcher"))
         if self._completed_store is not None:
             subscriber = RequestEventSubscriber(self._completed_store, self.watcher.refresh_now)
@@ -106,12 +118,16 @@ class Server:
         return port
 
     async def drain(self) -> None:
-        """Shut down gracefully: become unready, reject new work, finish what was accepted, close."""
+        """Shut down gracefully: become unready, reject new calls, finish what was accepted. Then end the process.
+
+        It does not stop `grpc_server`: gRPC would cancel the calls that are on their way (docs/adr/0013). The end of
+        the process closes their connections instead.
+        """
         await self._health.enter_graceful_shutdown()
         _log.info("draining", delay_s=self._settings.drain_delay_s)
         await asyncio.sleep(self._settings.drain_delay_s)
+        self._middleware.begin_drain()
         self._streams.begin_drain()
-        self._admission.begin_drain()
         self.watcher.begin_drain()
         try:
             async with asyncio.timeout(self._settings.drain_grace_s):
@@ -121,9 +137,8 @@ class Server:
         for task in self._background:
             task.cancel()
         if self._background:
-            await asyncio.wait(self._background, timeout=_STOP_GRACE_S)
-        # `stop` cancels the calls that are left after the grace period, but does not wait for their handlers.
-        await self._server.stop(_STOP_GRACE_S)
+            await asyncio.wait(self._background, timeout=_LAST_CALLS_S)
+        await self._wait_quiet()
         if self._completed_store is not None:
             await self._completed_store.close()
         if self._search_reader is not None:
@@ -136,6 +151,16 @@ class Server:
         await self._tables.drain()
         await self._sender.drain()
         await self._middleware.in_flight.wait_idle()
+
+    async def _wait_quiet(self) -> None:
+        """Wait until gRPC has no call in its queue, or until it has had time to hand over a long queue."""
+        polls = 0
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_CALLS_S):
+                while polls < _QUIET_POLLS:
+                    rejected = self._middleware.rejected
+                    await asyncio.sleep(_QUIET_POLL_S)
+                    polls = polls + 1 if self._middleware.rejected == rejected else 0
 
     def _service(self) -> ImageService:
         settings, tables = self._settings, self._tables
@@ -160,14 +185,18 @@ class Server:
 
 
 def run(
-    settings: ServerSettings, monitor: EventLoopMonitor, parent: ParentWatch | None = None
+    settings: ServerSettings,
+    monitor: EventLoopMonitor,
+    parent: ParentWatch | None = None,
+    at_exit: Callable[[], None] | None = None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT, then drain. If the start fails, exit with the reason.
+    """Serve until SIGTERM or SIGINT, drain, call `at_exit`, and end the process.
 
-    With a `parent`, the process is one of several workers on a port that the parent has reserved.
+    If the start fails, exit with the reason. With a `parent`, the process is one of several workers on a port that the
+    parent has reserved.
     """
     try:
-        uvloop.run(_serve(settings, monitor, parent))
+        uvloop.run(_serve(settings, monitor, parent, at_exit))
     except CannotListen as error:
         sys.exit(str(error))
     except BotoCoreError as error:
@@ -176,13 +205,16 @@ def run(
 
 
 async def _serve(
-    settings: ServerSettings, monitor: EventLoopMonitor, parent: ParentWatch | None
+    settings: ServerSettings,
+    monitor: EventLoopMonitor,
+    parent: ParentWatch | None,
+    at_exit: Callable[[], None] | None,
 ) -> int:
     stop = asyncio.Event()
     # A worker ignores a second signal: an init system may signal every process of a service, and the parent forwards
     # its own signal.
     return await run_until_signal(
-        _serve_until(stop, settings, monitor, parent),
+        _serve_until(stop, settings, monitor, parent, at_exit),
         stop=stop.set,
         kill=kill_process if parent is None else None,
     )
@@ -193,7 +225,8 @@ async def _serve_until(
     settings: ServerSettings,
     monitor: EventLoopMonitor,
     parent: ParentWatch | None,
-) -> int:
+    at_exit: Callable[[], None] | None,
+) -> NoReturn:
     monitoring = asyncio.create_task(monitor.run(), name="event loop monitor")
     async with open_aws() as aws:
         statements = Statements(
@@ -216,4 +249,7 @@ async def _serve_until(
         await stop.wait()
         await server.drain()
     monitoring.cancel()
-    return 0
+    if at_exit is not None:
+        at_exit()
+    # Not by returning: the end of the event loop and the destructor of the gRPC server would cancel calls.
+    exit_at_once(0)

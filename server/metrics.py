@@ -8,7 +8,10 @@ _CALL = ["grpc_type", "grpc_service", "grpc_method"]
 
 STARTED = Counter("grpc_server_started_total", "Calls started.", _CALL)
 HANDLED = Counter(
-    "grpc_server_handled_total", "Calls ended, by status code.", [*_CALL, "grpc_code"]
+    "grpc_server_handled_total",
+    "Calls ended, by status code. A unary call that its client ends is DEADLINE_EXCEEDED if its time was up, else "
+    "CANCELLED.",
+    [*_CALL, "grpc_code"],
 )
 HANDLING_SECONDS = Histogram(
     "grpc_server_handling_seconds",
@@ -47,6 +50,7 @@ class MethodMetrics:
 
     def __init__(self, method: MethodDescriptor) -> None:
         call = (_type(method), method.containing_service.full_name, method.name)
+        self.unary = call[0] == "unary"
         self._started = STARTED.labels(*call)
         self._handled = {code: HANDLED.labels(*call, code.name) for code in StatusCode}
         self._seconds = HANDLING_SECONDS.labels(*call)

@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable
-from typing import Any, TypeVar
+from collections.abc import Coroutine
+from typing import Any, NoReturn, TypeVar
 
 import structlog
 from grpc import StatusCode
@@ -11,35 +11,59 @@ from grpc.aio import ServicerContext
 
 from core.runtime.in_flight import InFlight
 from core.runtime.logging import LogThrottle
-from server.errors import Reason, RpcError, to_rpc_error, to_status
+from server.errors import Reason, RpcError, ServerDraining, to_rpc_error, to_status
 from server.metrics import MethodMetrics
 
 R = TypeVar("R")
 
 _OUTAGE_LOG_INTERVAL_S = 10.0
 
+_TIMEOUT_ROUNDING = 0.01
+"""gRPC rounds the timeout that a client sends up to three digits (timeout_encoding.cc), so its end comes first."""
+_CLOCK_GRANULARITY_S = 0.01
+"""The deadline has whole milliseconds of another clock, and time may pass before the call starts."""
+
 _log = structlog.get_logger()
 
 
 class RpcMiddleware:
-    """`in_flight` counts the calls in progress, so that a graceful shutdown can wait for their answers."""
+    """`in_flight` counts the calls whose answer is not written yet, so that a graceful shutdown can wait for them.
+
+    `rejected` counts the calls that arrived after `begin_drain`.
+    """
 
     def __init__(self) -> None:
         self.in_flight = InFlight()
+        self.rejected = 0
+        self._draining = False
         self._outage_throttle = LogThrottle(_OUTAGE_LOG_INTERVAL_S)
 
+    def begin_drain(self) -> None:
+        """Reject further calls with ServerDraining; those in progress continue."""
+        self._draining = True
+
     async def run(
-        self, metrics: MethodMetrics, context: ServicerContext[Any, Any], work: Awaitable[R]
+        self,
+        metrics: MethodMetrics,
+        context: ServicerContext[Any, Any],
+        work: Coroutine[Any, Any, R],
     ) -> R:
         """Run one call. If `work` raises, abort the call with the status of the error."""
-        self.in_flight.start()
         metrics.started()
         started = time.perf_counter()
         code = StatusCode.OK
+        if self._draining:
+            self.rejected += 1
+            work.close()
+            work = _reject()
+        else:
+            self.in_flight.start()
+            # gRPC writes the answer after this method has returned.
+            context.add_done_callback(self._on_answered)  # type: ignore[arg-type]  # the stub has a call's callback
         try:
             return await work
         except asyncio.CancelledError:
-            code = StatusCode.CANCELLED
+            code = _cancellation_code(metrics, context, time.perf_counter() - started)
             raise
         except Exception as error:  # noqa: BLE001  any error becomes a status
             failure = self.report(error)
@@ -48,7 +72,6 @@ class RpcMiddleware:
             await context.abort(status.code, status.details, status.trailing_metadata)
         finally:
             metrics.ended(code, time.perf_counter() - started)
-            self.in_flight.finish()
 
     def report(self, error: BaseException) -> RpcError:
         """Return the error for the caller. Log it if the caller does not get its details."""
@@ -59,3 +82,24 @@ class RpcMiddleware:
             # In an outage every call would write a line; the metrics count them.
             _log.warning("dependency unavailable", error=str(error))
         return failure
+
+    def _on_answered(self, _context: ServicerContext[Any, Any]) -> None:
+        self.in_flight.finish()
+
+
+def _cancellation_code(
+    metrics: MethodMetrics, context: ServicerContext[Any, Any], seconds: float
+) -> StatusCode:
+    """Return DEADLINE_EXCEEDED for a unary call whose time is up after `seconds` seconds.
+
+    A client whose deadline expires resets the call, as one that cancels it does. A stream may last until the deadline
+    of its client, which is no error.
+    """
+    remaining = context.time_remaining() if metrics.unary else None
+    if remaining is None or remaining > seconds * _TIMEOUT_ROUNDING + _CLOCK_GRANULARITY_S:
+        return StatusCode.CANCELLED
+    return StatusCode.DEADLINE_EXCEEDED
+
+
+async def _reject() -> NoReturn:
+    raise ServerDraining("This server shuts down.")

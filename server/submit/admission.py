@@ -1,4 +1,4 @@
-"""Admission control: bounds the submits in progress, lets streams wait for capacity, and drains at shutdown."""
+"""Admission control: bounds the submits in progress, and lets streams wait for capacity."""
 
 import asyncio
 from collections import deque
@@ -7,7 +7,6 @@ from core.dynamodb.tables import Tables
 from core.errors import Overloaded
 from core.model.request import ImageRequest
 from core.runtime.in_flight import InFlight
-from server.errors import ServerDraining
 from server.metrics import PENDING_SUBMITS
 from server.submit.acceptance import Sender, SubmitOperation
 
@@ -21,17 +20,13 @@ class SubmitAdmission:
         self._max_pending = max_pending
         self._in_flight = InFlight()
         self._waiters: deque[asyncio.Future[None]] = deque()
-        self._draining = False
 
     def submit(self, request: ImageRequest) -> asyncio.Future[ImageRequest]:
         """Start a submit. The answer is the accepted request: `request`, or an earlier one with the same id.
 
         An answer means that row and message are durable. Cancelling the future does not stop the submit.
-        Raises Overloaded and ServerDraining at once; the future may raise RequestIdReused, Overloaded or
-        DependencyUnavailable.
+        Raises Overloaded at once; the future may raise RequestIdReused, Overloaded or DependencyUnavailable.
         """
-        if self._draining:
-            raise ServerDraining("This server accepts no more submits.")
         if self._in_flight.count >= self._max_pending:
             raise Overloaded(f"This server already runs {self._max_pending} submits.")
         answer = SubmitOperation(request, self._tables, self._sender, self._on_done).start()
@@ -42,7 +37,7 @@ class SubmitAdmission:
     @property
     def saturated(self) -> bool:
         """Whether streams have to wait. They may use half of the capacity; the rest is for unary calls."""
-        return 2 * self._in_flight.count >= self._max_pending and not self._draining
+        return 2 * self._in_flight.count >= self._max_pending
 
     async def wait_for_capacity(self) -> None:
         """Wait in FIFO order while saturated. Capacity is not reserved: check `saturated` again."""
@@ -55,12 +50,6 @@ class SubmitAdmission:
                 if not waiter.cancelled() and not self.saturated:
                     self._wake_next()
                 raise
-
-    def begin_drain(self) -> None:
-        """Reject further submits; those in progress continue."""
-        self._draining = True
-        while self._waiters:
-            self._wake_next()
 
     async def wait_idle(self) -> None:
         await self._in_flight.wait_idle()

@@ -59,12 +59,9 @@ class SubmitStreams:
             _SubmitStream, admission=admission, report_error=report_error, max_open=max_open
         )
         self._streams: set[_SubmitStream] = set()
-        self._draining = False
 
     async def serve(self, context: Context) -> None:
-        """Answer every item until the client closes its side. Raises ServerDraining after `begin_drain`."""
-        if self._draining:
-            raise ServerDraining("This server accepts no more submits.")
+        """Answer every item until the client closes its side, or until `begin_drain`: raises ServerDraining then."""
         stream = self._new_stream(context)
         self._streams.add(stream)
         try:
@@ -74,7 +71,6 @@ class SubmitStreams:
 
     def begin_drain(self) -> None:
         """Read no more items; each stream answers the items that it has read, and ends with ServerDraining."""
-        self._draining = True
         for stream in self._streams:
             stream.stop_reading()
 

@@ -41,7 +41,6 @@ class Watcher:
         self._poll_calls = asyncio.Semaphore(MAX_POLL_CALLS)
         self._failed_polls = 0
         self._error_throttle = LogThrottle(_ERROR_LOG_INTERVAL_S)
-        self._draining: ServerDraining | None = None
 
     @property
     def watched(self) -> int:
@@ -51,10 +50,8 @@ class Watcher:
     async def subscribe(self, request_ids: Sequence[str]) -> AsyncIterator[Subscription]:
         """Watch distinct ids. The subscription already contains the current state of each.
 
-        Raises RequestNotFound, TooManyWatched, ServerDraining, Overloaded or DependencyUnavailable.
+        Raises RequestNotFound, TooManyWatched, Overloaded or DependencyUnavailable.
         """
-        if self._draining is not None:
-            raise self._draining
         subscription = Subscription(request_ids)
         self._watched.add(subscription, request_ids)
         self._subscriptions.add(subscription)
@@ -68,14 +65,14 @@ class Watcher:
                 self._scheduler.remove(request_id)
 
     def begin_drain(self) -> None:
-        """End every stream with ServerDraining, and reject further ones."""
-        self._draining = ServerDraining("This server shuts down; watch again.")
+        """End every stream with ServerDraining."""
+        draining = ServerDraining("This server shuts down; watch again.")
         for subscription in self._subscriptions:
-            subscription.close_with(self._draining)
+            subscription.close_with(draining)
 
     def refresh_now(self, request_id: str, revision: int) -> None:
         """Read a request now if it is watched and the announced revision is new."""
-        if self._draining is not None or request_id not in self._watched:
+        if request_id not in self._watched:
             return
         status = self._watched.status(request_id)
         # If the first read is in progress, it may have started before this revision was written.

@@ -4,6 +4,7 @@ import argparse
 import os
 import shutil
 import sys
+from functools import partial
 
 import structlog
 from prometheus_client import values
@@ -35,11 +36,12 @@ def main(arguments: list[str]) -> None:
     structlog.contextvars.bind_contextvars(worker=options.number)
     parent = ParentWatch(options.parent_fd)
     parent.start(settings.drain_delay_s + settings.drain_grace_s + _ORPHAN_MARGIN_S)
-    try:
-        run(settings, EventLoopMonitor(), parent)
-    finally:
-        if parent.parent_gone:
-            shutil.rmtree(os.environ[METRICS_FOLDER], ignore_errors=True)
+    run(settings, EventLoopMonitor(), parent, partial(_remove_metrics_of_orphans, parent))
+
+
+def _remove_metrics_of_orphans(parent: ParentWatch) -> None:
+    if parent.parent_gone:
+        shutil.rmtree(os.environ[METRICS_FOLDER], ignore_errors=True)
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:

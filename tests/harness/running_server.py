@@ -25,6 +25,11 @@ class RunningServer:
     port: int
     stub: "image_service_pb2_grpc.ImageServiceAsyncStub"
 
+    async def stop(self) -> None:
+        """Drain, and close the port as the end of a process would. A second call has no effect on clients."""
+        await self.lifecycle.drain()
+        await self.lifecycle.grpc_server.stop(1)
+
 
 @dataclass(frozen=True, slots=True)
 class ServerFactory:
@@ -48,11 +53,12 @@ class ServerFactory:
             sender or self.sender(SqsQueue),
         )
         port = await lifecycle.start()
-        try:
-            async with connect(port) as stub:
-                yield RunningServer(lifecycle, port, stub)
-        finally:
-            await lifecycle.drain()
+        async with connect(port) as stub:
+            running = RunningServer(lifecycle, port, stub)
+            try:
+                yield running
+            finally:
+                await running.stop()
 
     def settings(self, **settings: Any) -> ServerSettings:
         return ServerSettings(

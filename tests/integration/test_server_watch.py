@@ -88,7 +88,7 @@ async def test_a_watch_survives_a_restart(servers: ServerFactory, tables: Tables
         for request_id in ids[:5]:
             await complete(tables, request_id)
         assert await states(call, 5) == dict.fromkeys(ids[:5], COMPLETED)
-        draining = asyncio.create_task(server.lifecycle.drain())
+        draining = asyncio.create_task(server.stop())
         error = await expect_refusal(call.read())
         await draining
         assert (error.code, error.reason) == (grpc.StatusCode.UNAVAILABLE, "SERVER_DRAINING")

@@ -106,3 +106,12 @@ def test_a_process_is_killed_by_the_default_action() -> None:
         "import signal; from core.runtime.signals import kill_process; kill_process(signal.SIGTERM)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGTERM
+
+
+def test_a_process_that_exits_at_once_flushes_its_output_and_cleans_nothing_up() -> None:
+    code = (
+        "import atexit; from core.runtime.signals import exit_at_once; "
+        "atexit.register(print, 'cleanup'); print('output', end=''); exit_at_once(3)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], check=False, stdout=subprocess.PIPE)
+    assert (ended.returncode, ended.stdout) == (3, b"output")

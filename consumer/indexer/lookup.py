@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from core.dynamodb.schema import log_malformed_row
 from core.dynamodb.tables import Tables
 from core.errors import DependencyUnavailable, MalformedRow, RequestRejected
-from core.model.image import ImageRecord, is_image_of
-from core.model.request import ImageRequest, State
+from core.model.image import ImageRecord, is_image_of, is_published
+from core.model.request import ImageRequest
 from core.search.document import SearchDocument, document_of
 
 LookupResult = SearchDocument | MalformedRow | None
@@ -21,12 +21,7 @@ async def look_up(tables: Tables, request_ids: Sequence[str]) -> list[LookupResu
 
 async def _look_up(tables: Tables, request_id: str) -> LookupResult:
     async def read() -> SearchDocument | None:
-        record, request = await asyncio.gather(
-            tables.read_image(request_id), tables.read_request(request_id)
-        )
-        if request is not None and request.image_id not in {None, record and record.image_id}:
-            record = await tables.read_image_of(request)
-        return document_from(record, request)
+        return document_from(*await tables.read_image_and_request(request_id))
 
     return await read_or_log(read, request_id)
 
@@ -34,17 +29,14 @@ async def _look_up(tables: Tables, request_id: str) -> LookupResult:
 def document_from(
     record: ImageRecord | None, request: ImageRequest | None
 ) -> SearchDocument | None:
-    """Return the document of an image; None if there is no image, or its request is not COMPLETED.
+    """Return the document of an image; None if there is no image, or it is not published.
 
-    An image whose request has no row is indexed: only rows of ended requests expire. Then a request that FAILED after
-    its image was inserted, which only reconcile causes, looks like a COMPLETED one. If the row is that of a later
-    request with the same id, the image's own request has no row.
+    `request` is the row with the image's request id. It may be that of a later request, which adds nothing to the
+    document.
     """
-    if record is None:
+    if record is None or not is_published(record, request):
         return None
     own = request if request is not None and is_image_of(record, request) else None
-    if own is not None and own.state is not State.COMPLETED:
-        return None
     return document_of(record, own)
 
 

@@ -1,5 +1,12 @@
-"""Ends a request as FAILED, and notifies of an outcome, for the first time or again."""
+"""Ends a request as FAILED, and notifies of an outcome, for the first time or again.
 
+It also keeps the row of a FAILED request that has an image record. A worker inserts the record before it ends the
+request, so it may lose against another worker, or against reconcile, that ends the request as FAILED. While the row
+exists, nobody is shown that image (core.model.image.is_published). With RETENTION_DAYS the row would expire, and the
+image would look like that of an expired COMPLETED request.
+"""
+
+import contextlib
 import time
 
 import structlog
@@ -25,12 +32,18 @@ async def notify(notifier: Notifier, outcome: Outcome) -> None:
 
 
 async def fail_request(
-    tables: Tables, notifier: Notifier, message: ImageMessage, failure: ImageFailure, attempts: int
+    tables: Tables,
+    notifier: Notifier,
+    message: ImageMessage,
+    failure: ImageFailure,
+    attempts: int,
+    *,
+    first: bool = False,
 ) -> bool:
     """End a request as FAILED and notify. Returns False if it is not PENDING at the message's revision any more.
 
-    Then another process has ended or reopened it; see `renotify_if_ended`.
-    Raises Overloaded, DependencyUnavailable or RequestRejected.
+    Then another process has ended or reopened it; see `renotify_if_ended`. `first`: whether no earlier run can have
+    inserted an image record (ReceivedMessage.first). Raises Overloaded, DependencyUnavailable or RequestRejected.
     """
     end, now = Failure(failure.code, str(failure), attempts), now_ms()
     statement = tables.statements.fail(
@@ -48,15 +61,26 @@ async def fail_request(
         pending_since=message.pending_since,
         now=now,
     )
+    if not first and tables.statements.retention_s:
+        request = await tables.read_request(message.request_id)
+        if request is not None:
+            await keep_if_orphaned(tables, request)
     await notify(notifier, outcome_for(message, failure=end))
     return True
 
 
 async def renotify_if_ended(tables: Tables, notifier: Notifier, message: ImageMessage) -> None:
-    """Notify again if another process ended the request at this message's revision; else do nothing."""
+    """Notify again if another process ended the request at this message's revision.
+
+    For a worker that has lost the end of a request, and may have inserted an image record.
+    """
     request = await tables.read_request(message.request_id)
-    if request is not None and message_status(request, message.revision) is MessageStatus.ENDED:
+    if request is None:
+        return
+    if message_status(request, message.revision) is MessageStatus.ENDED:
         await renotify(tables, notifier, request)
+    else:
+        await keep_if_orphaned(tables, request)
 
 
 async def renotify(tables: Tables, notifier: Notifier, request: ImageRequest) -> None:
@@ -64,5 +88,19 @@ async def renotify(tables: Tables, notifier: Notifier, request: ImageRequest) ->
 
     The process that ended it may have died before it notified anyone.
     """
+    await keep_if_orphaned(tables, request)
     image = await tables.read_image_of(request) if request.image_id else None
     await notifier.notify(outcome_of(request, image))
+
+
+async def keep_if_orphaned(tables: Tables, request: ImageRequest) -> None:
+    """Remove the expiry of a FAILED row if the request has an image record. Do nothing for other rows.
+
+    It costs a read if the row expires, and a write if there is a record. Raises as `fail_request`.
+    """
+    if request.state is not State.FAILED or request.expires_at is None:
+        return
+    if await tables.read_image_of(request) is not None:
+        # If the condition does not hold, the request was reopened. Then its next run completes it with the record.
+        with contextlib.suppress(ConditionNotMet):
+            await tables.write(tables.statements.keep_failed(request))

@@ -5,7 +5,13 @@ import contextlib
 import structlog
 
 from consumer.metrics import ENDED, counter
-from consumer.notify.finalize import fail_request, notify, renotify, renotify_if_ended
+from consumer.notify.finalize import (
+    fail_request,
+    keep_if_orphaned,
+    notify,
+    renotify,
+    renotify_if_ended,
+)
 from consumer.notify.notifier import Notifier
 from consumer.worker.pipeline import Pipeline, RunDeferred, RunFailed
 from consumer.worker.receive_queue import ReceiveQueue
@@ -47,8 +53,10 @@ class MessageHandler:
 
     async def handle(self, message: ReceivedMessage) -> None:
         """Process a message beside others. Raises DependencyUnavailable or Overloaded; it is still held then."""
-        if message.first or await self.open_request(message):
+        if message.first:
             await self.process(message)
+        elif request := await self.open_request(message):
+            await self.process(message, request)
 
     async def open_request(self, message: ReceivedMessage) -> ImageRequest | None:
         """Return the request if its image has to be fetched. Otherwise finish an earlier run's work and return None."""
@@ -71,6 +79,8 @@ class MessageHandler:
                     counter(ENDED, State.FAILED, Undeliverable.code).inc()
                 await renotify(self._tables, self._notifier, request)
             case _:
+                if request is not None:
+                    await keep_if_orphaned(self._tables, request)
                 _log.info("stale message deleted", request_id=message.message.request_id)
         await self._queue.ack(message)
         return None
@@ -91,10 +101,13 @@ class MessageHandler:
                 self._tables.statements.touch(request, retry_count=retry_count, now=now)
             )
 
-    async def process(self, message: ReceivedMessage) -> None:
-        """Run the pipeline, then notify and acknowledge, or requeue, or fail the request."""
+    async def process(self, message: ReceivedMessage, request: ImageRequest | None = None) -> None:
+        """Run the pipeline, then notify and acknowledge, or requeue, or fail the request.
+
+        `request` is what `open_request` returned; None if this is a first delivery.
+        """
         try:
-            outcome = await self._pipeline.run(message.message)
+            outcome = await self._pipeline.run(message.message, request)
         except RunFailed as run:
             decision = self._retry_policy.decide(run.failure, attempts=run.attempts)
             await self._apply(message, decision)
@@ -121,5 +134,12 @@ class MessageHandler:
                 await self.fail(message, failure, attempts)
 
     async def fail(self, message: ReceivedMessage, failure: ImageFailure, attempts: int) -> None:
-        await fail_request(self._tables, self._notifier, message.message, failure, attempts)
+        await fail_request(
+            self._tables,
+            self._notifier,
+            message.message,
+            failure,
+            attempts,
+            first=message.first,
+        )
         await self._queue.ack(message)

@@ -21,7 +21,7 @@ from core.dynamodb.tables import ConditionNotMet, Tables
 from core.errors import ImageFailure, ImageServiceError
 from core.model.image import ImageRecord, image_id_of, is_image_of, reused_image_id
 from core.model.message import ImageMessage
-from core.model.request import State
+from core.model.request import ImageRequest, MessageStatus, State, message_status
 from core.runtime.clock import now_ms
 
 
@@ -47,7 +47,11 @@ async def _resolve_conflict(tables: Tables, record: ImageRecord) -> ImageRecord:
         raise ConditionNotMet("the message has outlived its request")
     if first is not None and is_image_of(first, request):
         return first
-    own = replace(record, image_id=reused_image_id(request.request_id, request.created_at))
+    own = replace(
+        record,
+        image_id=reused_image_id(request.request_id, request.created_at),
+        request_created_at=request.created_at,
+    )
     try:
         await tables.write(tables.statements.insert_image(own))
     except ConditionNotMet:
@@ -92,8 +96,8 @@ class Pipeline:
         self._tables = tables
         self._retry_policy = retry_policy
 
-    async def run(self, message: ImageMessage) -> Outcome:
-        """Run every step, in order.
+    async def run(self, message: ImageMessage, request: ImageRequest | None = None) -> Outcome:
+        """Run every step, in order. `request` is the message's row, if it was read.
 
         Raises RunFailed or RunDeferred; ConditionNotMet if the request is no longer PENDING at the message's revision;
         Overloaded, DependencyUnavailable or RequestRejected.
@@ -101,6 +105,7 @@ class Pipeline:
         async with self._fetch(message) as (fetched, attempts):
             inspected = await self._inspect(fetched.body, attempts)
             s3_url = await self._store(message.customer_id, inspected)
+        created_at = request.created_at if request else message.created_at
         record = ImageRecord(
             image_id=image_id_of(message.request_id),
             request_id=message.request_id,
@@ -109,6 +114,7 @@ class Pipeline:
             created_at=now_ms(),
             metadata=inspected.metadata,
             provenance=fetched.provenance,
+            request_created_at=created_at or await self._read_created_at(message),
         )
         return await self.complete(message, await self._insert(record))
 
@@ -168,6 +174,15 @@ class Pipeline:
         observe_step("store", started)
         BYTES_OUT.inc(image.metadata.bytes)
         return s3_url
+
+    async def _read_created_at(self, message: ImageMessage) -> int:
+        """Return the time that a message of an earlier version lacks. Raises ConditionNotMet as `complete` does."""
+        request = await self._tables.read_request(message.request_id)
+        if request is None or request.customer_id != message.customer_id:
+            raise ConditionNotMet("the message has outlived its request")
+        if message_status(request, message.revision) is not MessageStatus.OPEN:
+            raise ConditionNotMet("the request is no longer open")
+        return request.created_at
 
     async def _insert(self, record: ImageRecord) -> ImageRecord:
         started = time.perf_counter()

@@ -63,7 +63,7 @@ class Quarantine:
         # The run is counted. If the process survives, the message is no poison message, whatever else fails.
         unquarantined = self._queue.unquarantine(message)
         self._runner.start(
-            self._runner.run_safely(unquarantined, self._handler.process(unquarantined))
+            self._runner.run_safely(unquarantined, self._handler.process(unquarantined, request))
         )
         await self._runner.wait_until_idle()
 

@@ -43,6 +43,7 @@ EXPIRES_AT = "expiresAt"
 S3_URL = "s3Url"
 METADATA = "metadata"
 PROVENANCE = "provenance"
+REQUEST_CREATED_AT = "requestCreatedAt"
 
 
 def string(value: str) -> Attribute:
@@ -164,7 +165,7 @@ def reopen_update(failed_revision: int, now: int, expected: Mapping[str, str]) -
 
 
 def image_item(record: ImageRecord) -> Item:
-    return {
+    item = {
         IMAGE_ID: string(record.image_id),
         REQUEST_ID: string(record.request_id),
         CUSTOMER_ID: string(record.customer_id),
@@ -173,6 +174,9 @@ def image_item(record: ImageRecord) -> Item:
         METADATA: _map_of(record.metadata),
         PROVENANCE: _map_of(record.provenance),
     }
+    if record.request_created_at:
+        item[REQUEST_CREATED_AT] = number(record.request_created_at)
+    return item
 
 
 def image_from_item(item: Mapping[str, Attribute]) -> ImageRecord:
@@ -186,6 +190,9 @@ def image_from_item(item: Mapping[str, Attribute]) -> ImageRecord:
             created_at=int(item[CREATED_AT]["N"]),
             metadata=ImageMetadata(**_values_of(ImageMetadata, item[METADATA]["M"])),
             provenance=Provenance(**_values_of(Provenance, item[PROVENANCE]["M"])),
+            request_created_at=(
+                int(item[REQUEST_CREATED_AT]["N"]) if REQUEST_CREATED_AT in item else 0
+            ),
         )
     except SHAPE_ERRORS as error:
         raise _malformed(item, IMAGE_ID, error) from error

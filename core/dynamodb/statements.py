@@ -70,6 +70,19 @@ class Statements:
         }
         return self._end(request_id, revision, customer_id, changes, now)
 
+    def keep_failed(self, request: ImageRequest) -> Statement:
+        """Remove the expiry of a FAILED row. Requires that it is FAILED at the revision that was read."""
+        conditions = {
+            schema.REQUEST_ID: string(request.request_id),
+            schema.STATUS: string(State.FAILED),
+            schema.REVISION: number(request.revision),
+            schema.CUSTOMER_ID: string(request.customer_id),
+        }
+        where = _where(tuple(conditions))
+        text = f'UPDATE "{self.requests_table}" REMOVE "{schema.EXPIRES_AT}" {where}'
+        key = (self.requests_table, request.request_id)
+        return Statement(key, text, tuple(conditions.values()))
+
     def begin_isolated_run(self, request: ImageRequest, *, run_id: str) -> Statement:
         """Count an isolated run that is about to begin. Requires the count that was read.
 
@@ -156,5 +169,8 @@ def _update(
 @lru_cache(maxsize=64)
 def _update_text(table: str, changed: tuple[str, ...], required: tuple[str, ...]) -> str:
     sets = ", ".join(f'"{name}"=?' for name in changed)
-    where = " AND ".join(f'"{name}"=?' for name in required)
-    return f'UPDATE "{table}" SET {sets} WHERE {where}'  # noqa: S608  a setting, not input
+    return f'UPDATE "{table}" SET {sets} {_where(required)}'  # noqa: S608  a setting, not input
+
+
+def _where(required: tuple[str, ...]) -> str:
+    return "WHERE " + " AND ".join(f'"{name}"=?' for name in required)

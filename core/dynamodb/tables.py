@@ -116,6 +116,21 @@ class Tables:
         reused_id = reused_image_id(request.request_id, request.created_at)
         return await self.read_image_by_id(reused_id)
 
+    async def read_image_and_request(
+        self, request_id: str
+    ) -> tuple[ImageRecord | None, ImageRequest | None]:
+        """Read an id's image and row, strongly consistent, in one call. Raises as `read_image_of`.
+
+        The image is that of the row's request if this is COMPLETED; otherwise that of the first request that had an
+        image under this id. See is_published.
+        """
+        record, request = await asyncio.gather(
+            self.read_image(request_id), self.read_request(request_id)
+        )
+        if request is not None and request.image_id not in {None, record and record.image_id}:
+            record = await self.read_image_of(request)
+        return record, request
+
     async def read_image_by_id(self, image_id: str) -> ImageRecord | None:
         """Read an image, strongly consistent. Raises Overloaded, DependencyUnavailable or MalformedRow."""
         key = RowKey(self.statements.images_table, schema.IMAGE_ID, image_id)

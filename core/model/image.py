@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from core.model.request import ImageRequest
 
 MAX_CLOCK_SKEW_MS = 60_000
-"""A worker's clock may be behind a server's by this much, so an image may seem older than its request. An image of an
-earlier request is much older: rows expire at least a day after the request's end."""
+"""Only for records of earlier versions, which do not have the time of their request. A worker's clock may be behind a
+server's by this much, so an image may seem older than its request. An image of an earlier request is much older: rows
+expire at least a day after the request's end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,8 @@ class Provenance:
 class ImageRecord:
     """A row of PROCESSEDIMAGES, written once and never changed.
 
-    `s3_url` is `s3://<bucket>/<key>`; times are milliseconds since the epoch.
+    `s3_url` is `s3://<bucket>/<key>`; times are milliseconds since the epoch. `request_created_at` is the `created_at`
+    of the request's row, 0 in records of earlier versions. With the request's id it identifies the request.
     """
 
     image_id: str
@@ -64,13 +66,18 @@ class ImageRecord:
     created_at: int
     metadata: ImageMetadata
     provenance: Provenance
+    request_created_at: int = 0
 
     def belongs_to(self, customer_id: str, created_at: int) -> bool:
         """Return whether the image is of the request that this customer made at `created_at` (ms since the epoch).
 
         Otherwise it is of an earlier request, whose id was used again after its row had expired.
         """
-        return self.customer_id == customer_id and self.created_at >= created_at - MAX_CLOCK_SKEW_MS
+        if self.customer_id != customer_id:
+            return False
+        if self.request_created_at:
+            return self.request_created_at == created_at
+        return self.created_at >= created_at - MAX_CLOCK_SKEW_MS
 
     @property
     def key(self) -> str:
@@ -106,3 +113,19 @@ def is_image_of(record: ImageRecord, request: ImageRequest) -> bool:
     if request.image_id is None:
         return record.belongs_to(request.customer_id, request.created_at)
     return (record.image_id, record.customer_id) == (request.image_id, request.customer_id)
+
+
+def is_published(record: ImageRecord, request: ImageRequest | None) -> bool:
+    """Return whether callers may see an image. `request` is the row with the record's request id; None without a row.
+
+    They may while the image's own request is COMPLETED with it. A worker inserts the record before it ends the request,
+    so the record of a request that is PENDING or FAILED exists as well: another worker may have ended the request
+    meanwhile.
+
+    They also may after the row of the image's own request has expired: then there is no row, or that of a later request
+    with the same id. Only rows of ended requests expire, and the row of a FAILED request with an image record is kept
+    (see `keep_if_orphaned` in consumer/notify/finalize.py).
+    """
+    if request is None or not record.belongs_to(request.customer_id, request.created_at):
+        return True
+    return record.image_id == request.image_id

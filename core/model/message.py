@@ -36,7 +36,8 @@ class ImageMessage:
     revision: of the PENDING state that the message ends. attempts: requests to the origin so far. resent: whether this
     is not the request's first message; its row is read before anything is fetched. suspect: whether a run may have
     killed its process; it goes to the quarantine. pending_since: when the PENDING state began, in milliseconds since
-    the epoch; 0 if unknown. from_dlq: whether reconcile has sent it back from the DLQ; it does so once.
+    the epoch; 0 if unknown. from_dlq: whether reconcile has sent it back from the DLQ; it does so once. created_at:
+    that of the request's row, in milliseconds since the epoch; 0 if unknown, and then a worker reads the row.
     """
 
     request_id: str
@@ -48,6 +49,7 @@ class ImageMessage:
     suspect: bool = False
     pending_since: int = 0
     from_dlq: bool = False
+    created_at: int = 0
 
     def encode(self) -> str:
         return orjson.dumps(self).decode()
@@ -69,6 +71,7 @@ def first_message(request: ImageRequest) -> ImageMessage:
         revision=request.revision,
         # The row of a reopened request does not have the time at which it was reopened.
         pending_since=request.created_at if request.revision == FIRST_REVISION else 0,
+        created_at=request.created_at,
     )
 
 

@@ -30,6 +30,7 @@ class _Image:
     created_at: int
     picture: ImageMetadata
     provenance: Provenance
+    request_created_at: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,7 @@ def encode(completed: CompletedRequest) -> bytes:
         created_at=image.created_at,
         picture=image.metadata,
         provenance=image.provenance,
+        request_created_at=image.request_created_at,
     )
     return orjson.dumps(_Document(completed.request, stored))
 
@@ -81,5 +83,6 @@ def decode(document: bytes | str, request_id: str) -> CompletedRequest:
         created_at=image.created_at,
         metadata=image.picture,
         provenance=image.provenance,
+        request_created_at=image.request_created_at,
     )
     return CompletedRequest(request, record)

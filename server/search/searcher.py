@@ -8,6 +8,7 @@ import structlog
 from core.dynamodb.schema import log_malformed_row
 from core.dynamodb.tables import Tables
 from core.errors import MalformedRow, SearchNotConfigured, SearchUnavailable
+from core.model.image import is_published
 from core.runtime.in_flight import CallLimiter
 from core.search.engine import SearchReader
 from core.search.query import Facet, SearchResult
@@ -70,7 +71,9 @@ class ImageLoader:
     """Loads the images of hits. Reads are strongly consistent, and batched with all other reads of the process.
 
     An index may be stale, or contain documents of another installation. So only the ids of a hit are used; all data in
-    an answer comes from the tables and belongs to the customer. `public_base_url` ends with a slash.
+    an answer comes from the tables, belongs to the customer and is published (see is_published). A hit costs two read
+    units, one each for the image and the row of its request; a page makes two calls after each other.
+    `public_base_url` ends with a slash.
     """
 
     def __init__(self, tables: Tables, public_base_url: str) -> None:
@@ -89,13 +92,16 @@ class ImageLoader:
     async def _load(self, customer_id: str, image_id: str) -> pb.Image | None:
         try:
             record = await self._tables.read_image_by_id(image_id)
+            if record is None:
+                return None
+            if record.customer_id != customer_id:
+                _log.error("image left out of search: it belongs to another customer", id=image_id)
+                return None
+            request = await self._tables.read_request(record.request_id)
         except MalformedRow as error:
             log_malformed_row(error)
             return None
-        if record is None:
-            return None
-        if record.customer_id != customer_id:
-            _log.error("image left out of search: it belongs to another customer", id=image_id)
+        if not is_published(record, request):
             return None
         return to_image_message(record, self._public_base_url)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from core.dynamodb.tables import Tables
 from core.errors import DependencyUnavailable, ImageNotFound, RequestNotFound
-from core.model.image import ImageRecord
+from core.model.image import ImageRecord, is_published
 from core.model.request import ImageRequest, State
 from core.redis.codec import CompletedRequest
 from core.redis.completed_requests import CompletedRequestStore
@@ -115,8 +115,12 @@ class ImageReader:
         self._public_base_url = public_base_url
 
     async def read(self, image_id: str) -> pb.Image:
-        """Strongly consistent. Raises ImageNotFound, Overloaded or DependencyUnavailable."""
+        """Strongly consistent. Raises ImageNotFound, Overloaded or DependencyUnavailable.
+
+        Two calls after each other, of one read unit each: the image's row has the id of the request.
+        """
         image = await self._tables.read_image_by_id(image_id)
-        if image is None:
+        request = None if image is None else await self._tables.read_request(image.request_id)
+        if image is None or not is_published(image, request):
             raise ImageNotFound(f"There is no image {image_id}.")
         return to_image_message(image, self._public_base_url)

@@ -24,9 +24,16 @@ METADATA = ImageMetadata(
 
 
 def image_record(
-    request_id: str, customer: str = "acme", *, created_at: int | None = None
+    request_id: str,
+    customer: str = "acme",
+    *,
+    created_at: int | None = None,
+    request_created_at: int = 0,
 ) -> ImageRecord:
-    """Return a record of an image. `created_at` is in milliseconds since the epoch; None is now."""
+    """Return a record of an image. Times are in milliseconds since the epoch; without `created_at` it is now.
+
+    Without `request_created_at` it is a record of an earlier version.
+    """
     return ImageRecord(
         image_id=image_id_of(request_id),
         request_id=request_id,
@@ -35,6 +42,7 @@ def image_record(
         created_at=now_ms() if created_at is None else created_at,
         metadata=METADATA,
         provenance=Provenance(etag='"1"'),
+        request_created_at=request_created_at,
     )
 
 

@@ -100,6 +100,7 @@ async def test_an_accepted_request_is_in_the_table_and_in_the_queue(
         "https://a.example/ü",
         revision=1,
         pending_since=answer.request.create_time.ToMilliseconds(),
+        created_at=answer.request.create_time.ToMilliseconds(),
     )
     assert await take(sqs, own_servers.stack.queue_url, 1) == [expected]
 

@@ -46,7 +46,9 @@ class NullQueue:
     def fill(self, urls: Iterable[str], *, customer_id: str) -> None:
         """Put one message per URL into the queue and answer waiting polls."""
         for url in urls:
-            message = ImageMessage(str(uuid.uuid4()), customer_id, url, FIRST_REVISION)
+            message = ImageMessage(
+                str(uuid.uuid4()), customer_id, url, FIRST_REVISION, created_at=now_ms()
+            )
             self._waiting.append(message.encode())
         while self._waiting and self._polls:
             poll = next(iter(self._polls))

@@ -61,10 +61,16 @@ def test_the_image_of_another_customer_has_nothing_of_a_row_that_names_it() -> N
 
 
 @pytest.mark.parametrize(
-    ("record", "state"),
-    [(OWN, State.PENDING), (OWN, State.FAILED), (LATER, State.PENDING), (None, State.COMPLETED)],
+    ("record", "request_"),
+    [
+        (OWN, row(State.PENDING)),
+        (OWN, row(State.FAILED)),
+        (LATER, row(State.PENDING)),
+        (OWN, row(State.COMPLETED, LATER_ID)),
+        (None, row(State.COMPLETED)),
+    ],
 )
-def test_without_a_completed_request_or_an_image_there_is_no_document(
-    record: ImageRecord | None, state: State
+def test_without_a_published_image_there_is_no_document(
+    record: ImageRecord | None, request_: ImageRequest
 ) -> None:
-    assert document_from(record, row(state)) is None
+    assert document_from(record, request_) is None

@@ -48,7 +48,7 @@ def test_a_member_of_a_later_version_is_ignored() -> None:
 
 def test_a_message_of_the_previous_version_is_decoded() -> None:
     """During a rollout, old servers and workers still send."""
-    later = {"pending_since", "from_dlq"}
+    later = {"pending_since", "from_dlq", "created_at"}
     before = {name: value for name, value in asdict(MESSAGE).items() if name not in later}
     assert decode_message(json.dumps(before)) == MESSAGE
 
@@ -58,9 +58,10 @@ def test_a_reopened_request_does_not_count_from_its_first_acceptance() -> None:
     request = new_request(
         request_id=MESSAGE.request_id, customer_id="acme", url="http://h/i", labels={}, now=1_000
     )
-    assert first_message(request).pending_since == 1_000
-    reopened = replace(request, revision=request.revision + 2)
-    assert first_message(reopened).pending_since == 0
+    first = first_message(request)
+    assert (first.pending_since, first.created_at) == (1_000, 1_000)
+    reopened = first_message(replace(request, revision=request.revision + 2))
+    assert (reopened.pending_since, reopened.created_at) == (0, 1_000)
 
 
 @pytest.mark.parametrize("body", ["", "null", "[]", "{}", "{", '"text"', "\ud800"])

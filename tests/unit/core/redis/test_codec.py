@@ -28,7 +28,7 @@ def completed(
         image_id=image_id_of(request_id),
         **members,
     )
-    return CompletedRequest(ended, image_record(request_id))
+    return CompletedRequest(ended, image_record(request_id, request_created_at=1))
 
 
 @given(some.uuids(), _TEXT, some.dictionaries(_TEXT, _TEXT), some.none() | some.integers(0, 2**53))

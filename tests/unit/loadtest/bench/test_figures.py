@@ -103,6 +103,7 @@ def test_typical_rows_are_one_unit_each() -> None:
         created_at=request.created_at,
         metadata=metadata,
         provenance=Provenance(etag='"0123456789"', declared_media_type="image/jpeg"),
+        request_created_at=request.created_at,
     )
     assert write_units(item_bytes(schema.new_request_item(request, shards=8))) == 1
     assert write_units(item_bytes(schema.image_item(record))) == 1

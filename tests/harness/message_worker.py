@@ -1,0 +1,156 @@
+"""A worker without its poller: a test gives it one message at a time, and may stop it before a step."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from enum import Enum, auto
+from typing import Any
+from unittest.mock import patch
+
+from cli.local.stack import StackOutputs
+from consumer.clients import Clients, open_clients
+from consumer.fetching.fetcher import Fetcher
+from consumer.imaging import ImagePolicy
+from consumer.settings import ConsumerSettings
+from consumer.worker.app import fetch_policy
+from consumer.worker.decode_pool import DecodePool
+from consumer.worker.handler import MessageHandler
+from consumer.worker.pipeline import Pipeline
+from consumer.worker.receive_queue import ReceiveQueue
+from consumer.worker.retry_policy import RetryPolicy
+from consumer.worker.storage import ImageStorage
+from core.dynamodb.statements import Statement
+from core.dynamodb.tables import Tables
+from core.model.request import ImageRequest
+
+
+class Step(Enum):
+    """A call to AWS before which a worker can be stopped."""
+
+    STORE = auto()
+    RECORD = auto()
+    END = auto()
+    READ_ROW = auto()
+    """A first delivery reads the row only after it has lost."""
+
+
+@dataclass(slots=True)
+class Gate:
+    """Stops a worker before `step`, if there is one, until it is opened."""
+
+    step: Step | None = None
+    reached: asyncio.Event = field(default_factory=asyncio.Event)
+    _opened: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def open(self) -> None:
+        self.step = None
+        self._opened.set()
+
+    async def move(self, step: Step) -> None:
+        """Let the worker continue, and wait until it stops before a later step."""
+        opened = self._opened
+        self.step, self.reached, self._opened = step, asyncio.Event(), asyncio.Event()
+        opened.set()
+        await self.reached.wait()
+
+    async def wait(self, step: Step) -> None:
+        if step is self.step:
+            opened = self._opened
+            self.reached.set()
+            await opened.wait()
+
+
+class GatedTables(Tables):
+    gate: Gate
+
+    async def write(self, statement: Statement) -> None:
+        recording = statement.key[0] == self.statements.images_table
+        await self.gate.wait(Step.RECORD if recording else Step.END)
+        await super().write(statement)
+
+    async def read_request(self, request_id: str) -> ImageRequest | None:
+        await self.gate.wait(Step.READ_ROW)
+        return await super().read_request(request_id)
+
+
+class GatedStorage(ImageStorage):
+    gate: Gate
+
+    async def store(self, body: bytes, **members: Any) -> str:
+        await self.gate.wait(Step.STORE)
+        return await super().store(body, **members)
+
+
+@dataclass(frozen=True, slots=True)
+class MessageWorker:
+    clients: Clients
+    gate: Gate
+    _queue: ReceiveQueue
+    _handler: MessageHandler
+
+    async def handle_next(self) -> None:
+        """Receive one message, and handle it as a worker does."""
+        while not (messages := await self._queue.receive(1, wait=1)):
+            pass
+        (message,) = messages
+        await self._handler.handle(message)
+
+
+@asynccontextmanager
+async def message_worker(
+    environment: Mapping[str, str], stack: StackOutputs
+) -> AsyncIterator[MessageWorker]:
+    """Open a worker on a stack. `environment` is that of its role, with further settings."""
+    variables = {
+        **stack.environment(),
+        "CUSTOMER_TAG_KEY": "a key of the test suite",
+        "ALLOWED_NETWORKS": "127.0.0.1/32",
+        **environment,
+    }
+    with patch.dict("os.environ", variables):
+        settings = ConsumerSettings()  # type: ignore[call-arg]  # read from the environment
+        async with open_clients(settings) as clients:
+            gate = Gate()
+            aws = clients.aws
+            tables = GatedTables(aws.dynamodb, aws.http.dynamodb, clients.tables.statements)
+            storage = GatedStorage(aws.http.bucket(settings.bucket), settings.bucket, b"a key")
+            tables.gate = storage.gate = gate
+            fetcher, decoder = Fetcher(fetch_policy(settings)), _decode_pool(settings)
+            try:
+                worker = replace(clients, tables=tables)
+                yield _worker(worker, gate, fetcher, decoder, storage)
+            finally:
+                gate.open()
+                await fetcher.close()
+                decoder.close()
+
+
+def _decode_pool(settings: ConsumerSettings) -> DecodePool:
+    policy = ImagePolicy(
+        max_pixels=settings.max_pixels,
+        max_frames=settings.max_frames,
+        verification=settings.verification,
+    )
+    return DecodePool(policy, threads=1, budget_bytes=settings.decode_budget_bytes)
+
+
+def _worker(
+    clients: Clients, gate: Gate, fetcher: Fetcher, decoder: DecodePool, storage: ImageStorage
+) -> MessageWorker:
+    queue, policy = ReceiveQueue(clients.queue), RetryPolicy(3)
+    pipeline = Pipeline(
+        fetcher=fetcher,
+        decoder=decoder,
+        storage=storage,
+        tables=clients.tables,
+        retry_policy=policy,
+    )
+    handler = MessageHandler(
+        queue=queue,
+        pipeline=pipeline,
+        tables=clients.tables,
+        notifier=clients.notifier,
+        retry_policy=policy,
+    )
+    return MessageWorker(clients, gate, queue, handler)

@@ -188,6 +188,18 @@ async def test_an_image_of_another_customer_is_not_shown(
         assert await list_request_ids(server.stub, customer_id=customer) == []
 
 
+async def test_an_image_and_its_row_are_read_in_two_calls(
+    servers: ServerFactory, tables: Tables, customer: str
+) -> None:
+    """Only the image's row has the id of the request."""
+    (request_id,) = await insert(tables, customer, [now_ms()])
+    await complete(tables, request_id, customer=customer)
+    counting = servers.tables(CountingTables)
+    async with servers.running(tables=counting) as server:
+        await server.stub.GetImage(pb.GetImageRequest(image_id=image_id_of(request_id)))
+    assert (counting.reads, counting.read_calls) == (2, 2)
+
+
 async def test_a_list_of_images_reads_each_image_and_row_once_in_one_call(
     servers: ServerFactory, tables: Tables, customer: str
 ) -> None:

@@ -6,6 +6,7 @@ import grpc
 import pytest
 
 from core.dynamodb.tables import Tables
+from harness.counting_tables import CountingTables
 from harness.grpc_client import expect_refusal
 from harness.index_fixture import Index, search_image_ids, search_pages
 from harness.lists import at
@@ -65,6 +66,18 @@ def own_index(engine: Engine, tables: Tables) -> Index:
         include={"search_url", "search_index", "search_timeout_s"}
     )
     return Index(settings, engine.writer, tables)
+
+
+async def test_a_page_reads_its_images_and_rows_in_two_calls(
+    servers: ServerFactory, own_index: Index, customer: str
+) -> None:
+    """The row decides whether an image is published."""
+    for number in range(5):
+        await own_index.add(customer, created_at=FIRST + number)
+    counting = servers.tables(CountingTables)
+    async with servers.running(tables=counting, **own_index.settings) as server:
+        assert len(await search_image_ids(server.stub, customer_id=customer)) == 5
+    assert (counting.reads, counting.read_calls) == (10, 2)
 
 
 @pytest.mark.parametrize("fields", MATCHES, ids="-".join)

@@ -176,7 +176,8 @@ class ImageServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetImage(self, request, context):
-        """Reads one image, strongly consistent. NOT_FOUND (reason IMAGE_NOT_FOUND) if there is no image with this id.
+        """Reads one image, strongly consistent. NOT_FOUND (reason IMAGE_NOT_FOUND) if there is no image with this id, or if
+        its request is not COMPLETED with it. An image remains after its COMPLETED request has expired.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -184,7 +185,7 @@ class ImageServiceServicer(object):
 
     def ListImages(self, request, context):
         """Lists the images of one customer in the order of their requests, newest first. Pagination and guarantees are those
-        of ListRequests. An image is listed as soon as it is recorded, which is just before its request is COMPLETED.
+        of ListRequests. An image is listed while its request is COMPLETED with it, so this list agrees with GetStatus.
         Requests without an image are left out, so pages may be short or empty and still have a token.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

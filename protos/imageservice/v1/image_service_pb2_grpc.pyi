@@ -98,10 +98,12 @@ class ImageServiceStub:
     consistent.
     """
     GetImage: _grpc.UnaryUnaryMultiCallable[_image_service_pb2.GetImageRequest, _image_service_pb2.GetImageResponse]
-    """Reads one image, strongly consistent. NOT_FOUND (reason IMAGE_NOT_FOUND) if there is no image with this id."""
+    """Reads one image, strongly consistent. NOT_FOUND (reason IMAGE_NOT_FOUND) if there is no image with this id, or if
+    its request is not COMPLETED with it. An image remains after its COMPLETED request has expired.
+    """
     ListImages: _grpc.UnaryUnaryMultiCallable[_image_service_pb2.ListImagesRequest, _image_service_pb2.ListImagesResponse]
     """Lists the images of one customer in the order of their requests, newest first. Pagination and guarantees are those
-    of ListRequests. An image is listed as soon as it is recorded, which is just before its request is COMPLETED.
+    of ListRequests. An image is listed while its request is COMPLETED with it, so this list agrees with GetStatus.
     Requests without an image are left out, so pages may be short or empty and still have a token.
     """
     SearchImages: _grpc.UnaryUnaryMultiCallable[_image_service_pb2.SearchImagesRequest, _image_service_pb2.SearchImagesResponse]
@@ -190,10 +192,12 @@ class ImageServiceAsyncStub(ImageServiceStub):
     consistent.
     """
     GetImage: _aio.UnaryUnaryMultiCallable[_image_service_pb2.GetImageRequest, _image_service_pb2.GetImageResponse]  # type: ignore[assignment]
-    """Reads one image, strongly consistent. NOT_FOUND (reason IMAGE_NOT_FOUND) if there is no image with this id."""
+    """Reads one image, strongly consistent. NOT_FOUND (reason IMAGE_NOT_FOUND) if there is no image with this id, or if
+    its request is not COMPLETED with it. An image remains after its COMPLETED request has expired.
+    """
     ListImages: _aio.UnaryUnaryMultiCallable[_image_service_pb2.ListImagesRequest, _image_service_pb2.ListImagesResponse]  # type: ignore[assignment]
     """Lists the images of one customer in the order of their requests, newest first. Pagination and guarantees are those
-    of ListRequests. An image is listed as soon as it is recorded, which is just before its request is COMPLETED.
+    of ListRequests. An image is listed while its request is COMPLETED with it, so this list agrees with GetStatus.
     Requests without an image are left out, so pages may be short or empty and still have a token.
     """
     SearchImages: _aio.UnaryUnaryMultiCallable[_image_service_pb2.SearchImagesRequest, _image_service_pb2.SearchImagesResponse]  # type: ignore[assignment]
@@ -315,7 +319,9 @@ class ImageServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _image_service_pb2.GetImageRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_image_service_pb2.GetImageResponse, _abc.Awaitable[_image_service_pb2.GetImageResponse]]:
-        """Reads one image, strongly consistent. NOT_FOUND (reason IMAGE_NOT_FOUND) if there is no image with this id."""
+        """Reads one image, strongly consistent. NOT_FOUND (reason IMAGE_NOT_FOUND) if there is no image with this id, or if
+        its request is not COMPLETED with it. An image remains after its COMPLETED request has expired.
+        """
 
     @_abc_1.abstractmethod
     def ListImages(
@@ -324,7 +330,7 @@ class ImageServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_image_service_pb2.ListImagesResponse, _abc.Awaitable[_image_service_pb2.ListImagesResponse]]:
         """Lists the images of one customer in the order of their requests, newest first. Pagination and guarantees are those
-        of ListRequests. An image is listed as soon as it is recorded, which is just before its request is COMPLETED.
+        of ListRequests. An image is listed while its request is COMPLETED with it, so this list agrees with GetStatus.
         Requests without an image are left out, so pages may be short or empty and still have a token.
         """
 

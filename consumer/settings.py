@@ -40,8 +40,8 @@ class ConsumerSettings(CoreSettings, RequestQueuesSettings):
         ge=0,
         le=3_650,
         description="Days from the end of a request until its row expires, with its id and labels. The image stays. "
-        "After that the id may be used for a new request of any customer, with an image of its own. A FAILED row with an "
-        "unpublished image record does not expire. 0 keeps all rows for ever.",
+        "After that the id may be used for a new request of any customer, with an image of its own. A FAILED row with "
+        "an unpublished image record does not expire. 0 keeps all rows for ever.",
     )
 
     concurrency: int = Field(

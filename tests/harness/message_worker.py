@@ -113,7 +113,7 @@ async def message_worker(
         async with open_clients(settings) as clients:
             gate = Gate()
             aws = clients.aws
-            tables = GatedTables(aws.dynamodb, aws.http.dynamodb, clients.tables.statements)
+            tables = GatedTables(aws.http.dynamodb, clients.tables.statements)
             storage = GatedStorage(aws.http.bucket(settings.bucket), settings.bucket, b"a key")
             tables.gate = storage.gate = gate
             fetcher, decoder = Fetcher(fetch_policy(settings)), _decode_pool(settings)

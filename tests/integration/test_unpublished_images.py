@@ -140,7 +140,7 @@ class Race:
     async def _reindex(self) -> None:
         tables = self.index.tables
         scan = ImageScan(
-            self.aws.dynamodb,
+            self.aws.http.dynamodb,
             tables.statements.images_table,
             segments=1,
             rate=1_000,

@@ -66,6 +66,8 @@ def _statement(text: str) -> str:
     verb, table = found[1].split()[0].lower(), _table(found[2])
     if verb != "update":
         return f"{verb} {table}"
+    if " REMOVE " in text:
+        return "keep failed"
     columns = text.partition(" SET ")[2].partition(" WHERE ")[0]
     for column, name in _UPDATES:
         if f'"{column}"' in columns:

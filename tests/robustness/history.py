@@ -13,6 +13,7 @@ from typing import IO, Any, Self, TypeVar
 import orjson
 
 OK = "OK"
+WORKER_KILLED = "SIGKILL of a worker"
 NO_RESULT = "NO_RESULT"
 """The code of an item of a stream that broke before the item had a result."""
 

@@ -10,6 +10,8 @@ from robustness.system.cluster import Cluster, Member
 
 _READY_SHARE = 0.9
 """Share of the kills that wait for a process that works. The others may hit one that starts."""
+_WORKER_SHARE = 0.4
+"""Share of the kills of a server with workers that hit one of them."""
 
 
 @dataclass(slots=True)
@@ -34,7 +36,10 @@ class Nemesis:
             member = self.rng.choice(self.cluster.named(*programs))
             if self.rng.random() < _READY_SHARE and not await _is_ready(member):
                 continue
-            self.kills += member.signal(self.rng.choice((signal.SIGKILL, signal.SIGTERM)))
+            if self.rng.random() < _WORKER_SHARE and member.kill_worker():
+                self.kills += 1
+            else:
+                self.kills += member.signal(self.rng.choice((signal.SIGKILL, signal.SIGTERM)))
 
     async def pause(self, member: Member, count: int, seconds: float) -> None:
         """Suspend a process `count` times, each time for `seconds` and up to 60 % longer."""

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator
 
-from robustness.history import NO_RESULT, OK, Refused, Submitted
+from robustness.history import NO_RESULT, OK, WORKER_KILLED, Refused, Submitted
 from robustness.model.record import Recorded, Violation
 
 FIRST_ACKNOWLEDGEMENT_S = 1.0
@@ -13,7 +13,7 @@ OUTAGE, RETURNED = "AWS is away", "AWS has returned"
 _FORBIDDEN = frozenset({"CANCELLED", "INTERNAL", "UNKNOWN"})
 _WITH_RETRY = frozenset({"UNAVAILABLE", "RESOURCE_EXHAUSTED"})
 _BROKEN_CONNECTION = "UNAVAILABLE"
-_NOTICED_S = 1.0
+_NOTICED_S = 3.0
 """A client may notice the end of a process, or its new start, this much later."""
 
 Call = Submitted | Refused
@@ -67,6 +67,8 @@ def server_absences(recorded: Recorded) -> dict[str, list[tuple[float, float]]]:
         if change.change == "ready":
             if change.process in since:
                 absences[change.process].append((since.pop(change.process), change.at))
+        elif change.change == WORKER_KILLED:
+            absences[change.process].append((change.at, change.at))
         elif change.change not in {"SIGSTOP", "SIGCONT"}:
             since.setdefault(change.process, change.at)
     for process, began in since.items():

@@ -19,7 +19,7 @@ from harness.processes import Process
 from harness.reserved_port import ReservedPort
 from harness.system import System
 from robustness.faults.injector import FaultInjector
-from robustness.history import History, ProcessChanged
+from robustness.history import WORKER_KILLED, History, ProcessChanged
 
 HOST = "127.0.0.1"
 FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
@@ -122,6 +122,18 @@ class Member:
             for process in (first, *workers):
                 process.send_signal(number)
         return True
+
+    def kill_worker(self) -> bool:
+        """Kill one of the workers of a server. Return whether there was one."""
+        if self.process is None or not self.running:
+            return False
+        with suppress(psutil.NoSuchProcess):
+            workers = psutil.Process(self.process.pid).children()
+            if workers:
+                self.note(WORKER_KILLED)
+                self.rng.choice(workers).kill()
+                return True
+        return False
 
     def note(self, change: str) -> None:
         self.history.add(ProcessChanged(time.time(), self.name, change))

@@ -21,9 +21,11 @@ from backends import jars
 from cli.local.stack import TEMPLATE
 from harness import sdk_models
 from harness.aws import recording_aws
+from harness.opensearch import opensearch
 from harness.permissions import Permissions, load_template
 from harness.processes import close_launcher
 from robustness.faults.disk import SmallDisk, can_mount, small_disk
+from robustness.faults.tcp import TcpProxy, tcp_proxy
 from robustness.history import History, RunStarted, read_history
 from robustness.model.record import index
 from robustness.model.validate import validate
@@ -50,6 +52,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("run", choices=list(RUNS), nargs="?", default="mixed")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--backend", choices=["embedded", "real"], default="embedded")
+    parser.add_argument(
+        "--opensearch", action="store_true", help="search in OpenSearch (needs a JDK 17 and Maven)"
+    )
     parser.add_argument("--folder", type=Path, help="for the history and the logs")
     parser.add_argument("--settle", type=float, default=300.0, metavar="SECONDS")
     parser.add_argument(
@@ -84,9 +89,14 @@ async def _run(run: RunPlan, arguments: argparse.Namespace, folder: Path) -> Non
         disk = None
         if run.small_disk:
             disk = await stack.enter_async_context(small_disk(folder / "disk"))
+        search = None
+        if arguments.opensearch:
+            server = await stack.enter_async_context(opensearch(folder / "opensearch"))
+            rng = random.Random(f"{arguments.seed} opensearch")
+            search = await stack.enter_async_context(tcp_proxy(server.port, rng))
         history = stack.enter_context(History(folder / "history.jsonl"))
         history.add(RunStarted(time.time(), run.name, arguments.seed, sizes, run.tolerated))
-        async with session(aws, _setup(run, arguments, folder, disk), history) as running:
+        async with session(aws, _setup(run, arguments, folder, disk, search), history) as running:
             await make_faults(running, run)
         refused = Permissions.parse(load_template(TEMPLATE)).refused(await aws.recorded())
     if refused:
@@ -94,7 +104,11 @@ async def _run(run: RunPlan, arguments: argparse.Namespace, folder: Path) -> Non
 
 
 def _setup(
-    run: RunPlan, arguments: argparse.Namespace, folder: Path, disk: SmallDisk | None
+    run: RunPlan,
+    arguments: argparse.Namespace,
+    folder: Path,
+    disk: SmallDisk | None,
+    search: TcpProxy | None,
 ) -> Setup:
     seed, customers = arguments.seed, run.customers
     return Setup(
@@ -107,6 +121,7 @@ def _setup(
         folder=folder,
         settle_s=arguments.settle,
         disk=disk,
+        opensearch=search,
         parameters={"VisibilityTimeoutSeconds": str(run.visibility_s)},
     )
 

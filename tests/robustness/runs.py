@@ -29,8 +29,8 @@ class RunPlan:
     outage_s: float = 60.0
     pauses: int = 0
     skew_s: int = 0
-    redis_interval_s: float = 0.0
-    """Mean time between two disturbances of Redis; 0 is none."""
+    network_interval_s: float = 0.0
+    """Mean time between two disturbances of the way to Redis, and of that to OpenSearch; 0 is none."""
     small_disk: bool = False
     """Whether the search index is on a disk that can be full. Needs root."""
     healthy: int = 0
@@ -74,14 +74,16 @@ class RunPlan:
 
 async def make_faults(run: Session, plan: RunPlan) -> None:
     """Make the traffic of a run with its faults."""
-    disturbing: asyncio.Task[None] | None = None
-    if run.redis is not None and plan.redis_interval_s:
-        disturbing = asyncio.create_task(run.redis.disturb(plan.redis_interval_s))
-    try:
+    links = [link for link in (run.redis, run.setup.opensearch) if link is not None]
+    async with asyncio.TaskGroup() as tasks:
+        disturbing = [
+            tasks.create_task(link.disturb(plan.network_interval_s))
+            for link in links
+            if plan.network_interval_s
+        ]
         await plan.faults(run, plan)
-    finally:
-        if disturbing is not None:
-            disturbing.cancel()
+        for task in disturbing:
+            task.cancel()
 
 
 async def _smoke(run: Session, _: RunPlan) -> None:
@@ -102,10 +104,10 @@ async def _kills(run: Session, plan: RunPlan) -> None:
 
 
 async def _arm_failpoints(run: Session, interval_s: float, *programs: str) -> None:
-    """Arm one failpoint after the other, until it is cancelled."""
+    """Arm one failpoint after the other, until it is cancelled. At least one process of a program goes on."""
     while True:
         await asyncio.sleep(interval_s)
-        run.injector.failpoints.arm(*programs)
+        run.injector.failpoints.arm(*filter(run.cluster.can_spare, programs))
 
 
 async def _outage(run: Session, plan: RunPlan) -> None:
@@ -223,12 +225,12 @@ RUNS = {
             kills=12,
             interval_s=4.0,
             pauses=1,
-            redis_interval_s=8.0,
+            network_interval_s=8.0,
             tolerated=_OPEN,
         ),
         RunPlan("smoke", _smoke, requests=600, rate=40.0),
         RunPlan("A", _kills, requests=1_500, rate=25.0, kills=30, interval_s=2.0, tolerated=_OPEN),
-        RunPlan("B", _outage, requests=1_500, rate=20.0, redis_interval_s=10.0, tolerated=_OPEN),
+        RunPlan("B", _outage, requests=1_500, rate=20.0, network_interval_s=10.0, tolerated=_OPEN),
         RunPlan("C", _partial, requests=1_500, rate=30.0, tolerated=_OPEN),
         RunPlan(
             "D",
@@ -237,7 +239,7 @@ RUNS = {
             rate=25.0,
             pauses=3,
             skew_s=90,
-            redis_interval_s=10.0,
+            network_interval_s=10.0,
             tolerated=_OPEN,
         ),
         RunPlan(

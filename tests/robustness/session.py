@@ -148,7 +148,7 @@ class Session:
     def record_counts(self) -> None:
         for request_id in self.traffic.requests:
             self.history.add(Fetched(request_id, self.origin.fetches[request_id]))
-        points = self.injector.failpoints
+        points, search = self.injector.failpoints, self.setup.opensearch
         members = self.cluster.members.values()
         counts: dict[str, Mapping[str, int]] = {
             "faults": self.injector.injected,
@@ -159,6 +159,7 @@ class Session:
                 if not points.hit[point]
             },
             "redis": dict(self.redis.changes) if self.redis else {},
+            "opensearch": dict(search.changes) if search else {},
             "starts": {member.name: member.starts for member in members},
             "ended by themselves": {
                 each.name: each.ended_by_itself for each in members if each.ended_by_itself
@@ -170,7 +171,10 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What a session starts with. `healthy` are requests that no plan submits; `parameters` those of the stack."""
+    """What a session starts with. `healthy` are requests that no plan submits; `parameters` those of the stack.
+
+    The search index is in OpenSearch, or in a file on `disk`, or in a file.
+    """
 
     programs: list[Program]
     requests: list[PlannedRequest]
@@ -179,6 +183,7 @@ class Setup:
     folder: Path
     settle_s: float
     disk: SmallDisk | None
+    opensearch: TcpProxy | None
     parameters: dict[str, str]
 
     def rng(self, purpose: str) -> random.Random:
@@ -212,6 +217,7 @@ async def _open(
     stack: AsyncExitStack, aws: RecordingAws, setup: Setup, history: History
 ) -> Session:
     """Start all processes, and wait until they are ready."""
+    sys.stderr.write("starting …\n")
     points = Failpoints(setup.rng("failpoints"))
     injector = FaultInjector(setup.rng("faults"), points)
     origin = await stack.enter_async_context(image_origin())
@@ -256,9 +262,10 @@ async def _open(
 
 @asynccontextmanager
 async def _system(aws: RecordingAws, setup: Setup) -> AsyncIterator[System]:
-    """Deploy the stack of the run. The search index is on the small disk, if there is one."""
+    link = setup.opensearch
+    opensearch = None if link is None else f"http://127.0.0.1:{link.port}"
     async with system(
-        aws, opensearch_url=None, endpoint=None, forked=True, **setup.parameters
+        aws, opensearch_url=opensearch, endpoint=None, forked=True, **setup.parameters
     ) as running:
         if setup.disk is not None:
             running.search["SEARCH_URL"] = f"sqlite:///{setup.disk.folder}/search.db"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from robustness.system.cluster import Cluster, Member
 
 _READY_SHARE = 0.9
-"""Share of the kills that wait for a process that works. The others may hit one that starts."""
+"""Share of the kills that leave a process of the program. The others may hit one that starts, or the last one."""
 _WORKER_SHARE = 0.4
 """Share of the kills of a server with workers that hit one of them."""
 
@@ -34,7 +34,9 @@ class Nemesis:
         while self.kills < count and not until():
             await asyncio.sleep(self.rng.uniform(0.2, 1.8) * interval_s)
             member = self.rng.choice(self.cluster.named(*programs))
-            if self.rng.random() < _READY_SHARE and not await _is_ready(member):
+            if self.rng.random() < _READY_SHARE and not (
+                member.ready and self.cluster.can_spare(member.program_name)
+            ):
                 continue
             if self.rng.random() < _WORKER_SHARE and member.kill_worker():
                 self.kills += 1
@@ -51,15 +53,3 @@ class Nemesis:
                 await asyncio.sleep(seconds * self.rng.uniform(1, 1.6))
             finally:
                 member.signal(signal.SIGCONT)
-
-
-async def _is_ready(member: Member) -> bool:
-    """Return whether its port accepts connections."""
-    if not member.running:
-        return False
-    try:
-        _, writer = await asyncio.open_connection("127.0.0.1", member.port.number)
-    except OSError:
-        return False
-    writer.close()
-    return True

@@ -80,6 +80,8 @@ class Member:
     process: Process | None = None
     starts: int = 0
     ended_by_itself: int = 0
+    ready: bool = False
+    """Whether the current process has ever been ready."""
     signalled: bool = False
     """Whether the end of the current process was asked for."""
     stopping: bool = False
@@ -149,6 +151,7 @@ class Member:
             watching = asyncio.create_task(self._note_ready())
             code = await self.process.wait()
             watching.cancel()
+            self.ready = False
             self.note(f"ended {code}")
             self._check(code)
             if not self.stopping:
@@ -193,6 +196,7 @@ class Member:
 
     async def _note_ready(self) -> None:
         await self.wait_ready()
+        self.ready = True
         self.note("ready")
 
 
@@ -209,6 +213,11 @@ class Cluster:
     def named(self, *programs: str) -> list[Member]:
         """Return the members that run one of these programs."""
         return [each for each in self.members.values() if each.program.program in programs]
+
+    def can_spare(self, program: str) -> bool:
+        """Return whether another process of a program would go on if one ended; for a single one, whether it is ready."""
+        members = self.named(program)
+        return sum(member.ready for member in members) >= min(2, len(members))
 
     async def wait_ready(self) -> None:
         await asyncio.gather(*(member.wait_ready() for member in self.members.values()))

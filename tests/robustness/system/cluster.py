@@ -215,7 +215,7 @@ class Cluster:
         return [each for each in self.members.values() if each.program.program in programs]
 
     def can_spare(self, program: str) -> bool:
-        """Return whether another process of a program would go on if one ended; for a single one, whether it is ready."""
+        """Return whether another process of a program would go on if one ended, or whether its only one is ready."""
         members = self.named(program)
         return sum(member.ready for member in members) >= min(2, len(members))
 

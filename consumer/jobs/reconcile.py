@@ -32,7 +32,7 @@ from consumer.jobs.dlq import process_dlq
 from consumer.jobs.stale_scan import Checkpoint, StaleScan
 from consumer.notify.finalize import fail_request
 from consumer.settings import ConsumerSettings
-from core.answers import member
+from core.answers import MalformedAnswer, member
 from core.aws.client import Aws, call
 from core.dynamodb.tables import ConditionNotMet
 from core.errors import RequestRejected, Undeliverable
@@ -136,13 +136,17 @@ async def _oldest_message_age_s(clients: Clients, queue_url: str) -> float:
     attributes = await clients.queue.attributes(*_COUNTS, optional=(_RETENTION,))
     if not any(attributes[name] for name in _COUNTS):
         return 0
-    measured = await _measured_age_s(clients.aws, queue_url.rsplit("/", 1)[-1])
+    measured = await measured_age_s(clients.aws, queue_url.rsplit("/", 1)[-1])
     if measured is not None:
         return measured
     return attributes.get(_RETENTION, _MAX_RETENTION_S)
 
 
-async def _measured_age_s(aws: Aws, queue_name: str) -> float | None:
+async def measured_age_s(aws: Aws, queue_name: str) -> float | None:
+    """Return CloudWatch's age of the queue's oldest message in seconds, None if it has none.
+
+    Raises DependencyUnavailable or RequestRejected.
+    """
     now = now_ms() // 1000
     metric = {
         "Namespace": "AWS/SQS",
@@ -163,7 +167,9 @@ def _decode_highest(answer: Mapping[str, Any]) -> float | None:
     """Decode a GetMetricData of one query: its highest value, None if it has no values."""
     (result,) = member(answer, "MetricDataResults", list)
     values = member(result, "Values", list)
-    return max((float(value) for value in values), default=None)
+    if not all(type(value) in (int, float) for value in values):
+        raise MalformedAnswer("a value that is no number")
+    return max(values, default=None)
 
 
 async def _rescue_all(

@@ -66,25 +66,23 @@ def decode_rows(keys: Sequence[RowKey], answer: Answer) -> dict[RowKey, Item | N
     responses = member(answer, "Responses", dict)
     unprocessed = optional_member(answer, "UnprocessedKeys", dict, {})
     names = {key.table: key.name for key in keys}
-    found: dict[RowKey, Item] = {}
-    count = 0
+    rows: list[tuple[RowKey, Item]] = []
     for table in responses:
-        items = member(responses, table, list)
-        count += len(items)
-        name = names[table]
-        for item in items:
-            found[RowKey(table, name, item[name]["S"])] = item
-    skipped = {
-        RowKey(table, names[table], key[names[table]]["S"])
-        for table in unprocessed
-        for key in member(unprocessed[table], "Keys", list)
-    }
-    if len(found) != count or not (found.keys() | skipped) <= set(keys):
+        rows += _keyed(table, names[table], member(responses, table, list))
+    left: list[tuple[RowKey, Item]] = []
+    for table in unprocessed:
+        left += _keyed(table, names[table], member(unprocessed[table], "Keys", list))
+    found, skipped = dict(rows), dict(left)
+    if len(found) != len(rows) or not (found.keys() | skipped.keys()) <= set(keys):
         raise MalformedAnswer("a row that was not asked for, or twice the same row")
-    for table in names:
-        if table not in responses and table not in unprocessed:
-            raise MalformedAnswer(f"no list of rows for {table}")
+    if missing := names.keys() - responses.keys() - unprocessed.keys():
+        raise MalformedAnswer(f"no list of rows for {missing}")
     return {key: found.get(key) for key in keys if key not in skipped}
+
+
+def _keyed(table: str, name: str, items: list[Item]) -> list[tuple[RowKey, Item]]:
+    """Return rows with their keys."""
+    return [(RowKey(table, name, item[name]["S"]), item) for item in items]
 
 
 def decode_page(limit: int, answer: Answer) -> Page:

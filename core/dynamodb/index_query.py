@@ -103,4 +103,5 @@ def decode_index_page(index: Index, limit: int, answer: Mapping[str, Any]) -> In
 
 
 def _key(index: Index, item: Item) -> IndexKey:
-    return IndexKey(int(item[index.time]["N"]), member(item[schema.REQUEST_ID], "S", str))
+    time = int(member(item[index.time], "N", str))
+    return IndexKey(time, member(item[schema.REQUEST_ID], "S", str))

@@ -104,6 +104,6 @@ def _decode_changes(answer: Mapping[str, Any]) -> list[_Change]:
 def _change(hit: Mapping[str, Any]) -> _Change:
     source = orjson.dumps(member(hit, "_source", dict))
     (number,) = member(hit, "sort", list)
-    return _Change(
-        BulkItem(member(hit, "_id", str), member(hit, "_version", int), source), int(number)
-    )
+    if type(number) is not int:
+        raise MalformedAnswer(f"the sort value {number}")
+    return _Change(BulkItem(member(hit, "_id", str), member(hit, "_version", int), source), number)

@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from core.answers import MalformedAnswer, optional_member
+from core.answers import MalformedAnswer, member, optional_member
 from core.errors import SearchUnavailable
 from core.search.document import SearchDocument
 from core.search.engine import HasImages, WriteResult
@@ -28,6 +28,8 @@ from core.search.opensearch.schema import (
     index_name,
     index_template,
 )
+
+_FLAG = "is_write_index"
 
 _log = structlog.get_logger()
 
@@ -148,7 +150,8 @@ class OpenSearchWriter:
 
 def _decode_write_flags(alias: str, answer: Mapping[str, Any]) -> list[bool | None]:
     """Decode the aliases of the indexes behind an alias: whether each takes its writes, None if it does not say."""
-    return [options[alias].get("is_write_index") for options in decode_aliases(answer).values()]
+    options = [aliases[alias] for aliases in decode_aliases(answer).values()]
+    return [member(each, _FLAG, bool) if _FLAG in each else None for each in options]
 
 
 def _decode_metas(answer: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:

@@ -145,10 +145,15 @@ class System:
         capture: bool = False,
         log: IO[bytes] | None = None,
         forked: bool | None = None,
+        endpoint: str | None = None,
     ) -> Process:
-        """Start a process and do not wait until it is ready. `log` receives the output that is not captured."""
+        """Start a process and do not wait until it is ready. `log` receives the output that is not captured.
+
+        `endpoint` is a proxy for this process alone.
+        """
         assert self.parent_pipe is not None
-        environment = {**without_aws(os.environ), **self._environment(role or module, settings)}
+        own = self._environment(role or module, settings, endpoint)
+        environment = {**without_aws(os.environ), **own}
         process: Process
         if self.forked if forked is None else forked:
             process = await (await launcher()).start(
@@ -171,10 +176,12 @@ class System:
         self.processes.append(process)
         return process
 
-    def _environment(self, role: str, settings: Mapping[str, str]) -> dict[str, str]:
+    def _environment(
+        self, role: str, settings: Mapping[str, str], endpoint: str | None = None
+    ) -> dict[str, str]:
         """Return the settings of a process in `role`."""
         return {
-            **self.aws.environment(role, self.endpoint),
+            **self.aws.environment(role, endpoint or self.endpoint),
             **self.stack.environment(),
             **self.search,
             "METRICS_HOST": "127.0.0.1",

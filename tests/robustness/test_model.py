@@ -374,8 +374,15 @@ def test_a_process_that_is_away_gives_no_answer() -> None:
     assert violations(also(during))
 
 
-def test_the_deadline_of_a_caller_is_no_answer() -> None:
-    assert violations(also(submitted(DONE, 6.0, code="DEADLINE_EXCEEDED"))) == []
+@pytest.mark.parametrize(
+    "error",
+    [
+        submitted(DONE, 6.0, code="DEADLINE_EXCEEDED"),
+        refused(6.0, "SubmitImages", "INTERNAL", text="Internal error from Core"),
+    ],
+)
+def test_an_error_of_the_caller_is_no_answer(error: Event) -> None:
+    assert violations(also(error)) == []
 
 
 def test_a_tolerated_failure_is_no_violation() -> None:

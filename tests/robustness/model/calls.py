@@ -12,6 +12,7 @@ FIRST_NOTIFICATION_S = 10.0
 OUTAGE, RETURNED = "AWS is away", "AWS has returned"
 _FORBIDDEN = frozenset({"CANCELLED", "INTERNAL", "UNKNOWN"})
 _WITH_RETRY = frozenset({"UNAVAILABLE", "RESOURCE_EXHAUSTED"})
+_FAILED_WRITE = "Internal error from Core"
 _BROKEN_CONNECTION = "UNAVAILABLE"
 _NOTICED_S = 3.0
 """A client may notice the end of a process, or its new start, this much later."""
@@ -28,9 +29,16 @@ def failed_calls(recorded: Recorded) -> Iterator[Call]:
     yield from recorded.refused
 
 
-def is_own_deadline(call: Call) -> bool:
-    """Return whether the caller gave up before there was an answer."""
-    return call.code == "DEADLINE_EXCEEDED" and not call.reason
+def is_no_answer(call: Call) -> bool:
+    """Return whether the error is the caller's own.
+
+    Its deadline passed; or, on a stream, grpc.aio wrote an item after the server had ended the stream, and reports that
+    instead of the server's status.
+    """
+    if call.reason:
+        return False
+    failed_write = call.rpc == "SubmitImages" and call.text == _FAILED_WRITE
+    return call.code == "DEADLINE_EXCEEDED" or failed_write
 
 
 def errors_have_details(recorded: Recorded) -> Iterator[Violation]:
@@ -41,10 +49,10 @@ def errors_have_details(recorded: Recorded) -> Iterator[Violation]:
     absences = server_absences(recorded)
     for call in failed_calls(recorded):
         request_id = call.id if isinstance(call, Submitted) else ""
+        if is_no_answer(call):
+            continue
         if call.code in _FORBIDDEN:
             text = f"{call.rpc} ended with {call.code}: {call.text}"
-        elif is_own_deadline(call):
-            continue
         elif not call.reason:
             if call.code == _BROKEN_CONNECTION and _absent(absences[call.server], call):
                 continue
@@ -95,7 +103,7 @@ def outage_is_unavailable(recorded: Recorded) -> Iterator[Violation]:
     if away is None:
         return
     for call in failed_calls(recorded):
-        during = away[0] <= call.ended <= away[1] and not is_own_deadline(call)
+        during = away[0] <= call.ended <= away[1] and not is_no_answer(call)
         if during and call.code not in {"UNAVAILABLE", "ALREADY_EXISTS"}:
             text = f"{call.code} {call.reason} while AWS was away"
             yield Violation("outage_is_unavailable", "", text, (call,))

@@ -185,10 +185,11 @@ class Member:
         self.starts += 1
         self.process = await self.system.start(
             self.program.module,
-            {**self.program.environment(), **address, "AWS_ENDPOINT_URL": self.endpoint},
+            {**self.program.environment(), **address},
             self.program.arguments,
             role=self.program.role,
             log=self.log,
+            endpoint=self.endpoint,
             # A library is preloaded only by an exec.
             forked=not self.program.skew_s,
         )

@@ -57,10 +57,11 @@ class Operator:
         command = (self.program_name, *arguments)
         self.process = await self.system.start(
             "consumer",
-            {"AWS_ENDPOINT_URL": self.endpoint},
+            {},
             command,
             role="indexer" if self.program_name == "reindex" else "operator",
             log=self.log,
+            endpoint=self.endpoint,
         )
         ended = asyncio.create_task(self.process.wait())
         if self.rng.random() < killed_share:

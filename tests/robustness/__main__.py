@@ -48,7 +48,13 @@ _SIZES = (
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m robustness", description=__doc__)
+    runs = "\n".join(f"  {name:6} {run.faults.__doc__}" for name, run in RUNS.items())
+    parser = argparse.ArgumentParser(
+        prog="python -m robustness",
+        description=__doc__,
+        epilog=f"runs:\n{runs}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("run", choices=list(RUNS), nargs="?", default="mixed")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--backend", choices=["embedded", "real"], default="embedded")

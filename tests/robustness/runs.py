@@ -87,6 +87,7 @@ async def make_faults(run: Session, plan: RunPlan) -> None:
 
 
 async def _smoke(run: Session, _: RunPlan) -> None:
+    """No faults."""
     await run.traffic.run()
 
 

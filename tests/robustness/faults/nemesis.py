@@ -33,15 +33,19 @@ class Nemesis:
         """Kill or stop `count` processes, one in `interval_s` seconds on average."""
         while self.kills < count and not until():
             await asyncio.sleep(self.rng.uniform(0.2, 1.8) * interval_s)
-            member = self.rng.choice(self.cluster.named(*programs))
-            if self.rng.random() < _READY_SHARE and not (
-                member.ready and self.cluster.can_spare(member.program_name)
-            ):
+            victims = self.cluster.named(*programs)
+            if self.rng.random() < _READY_SHARE:
+                victims = [each for each in victims if self._is_spare(each)]
+            if not victims:
                 continue
+            member = self.rng.choice(victims)
             if self.rng.random() < _WORKER_SHARE and member.kill_worker():
                 self.kills += 1
             else:
                 self.kills += member.signal(self.rng.choice((signal.SIGKILL, signal.SIGTERM)))
+
+    def _is_spare(self, member: Member) -> bool:
+        return member.ready and self.cluster.can_spare(member.program_name)
 
     async def pause(self, member: Member, count: int, seconds: float) -> None:
         """Suspend a process `count` times, each time for `seconds` and up to 60 % longer."""

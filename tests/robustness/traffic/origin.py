@@ -4,7 +4,7 @@ import asyncio
 import zlib
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from aiohttp import web
 
@@ -56,8 +56,9 @@ def _reset(request: web.Request) -> web.Response:
 async def _cut(request: web.Request, body: bytes) -> web.StreamResponse:
     """Announce the whole body, send half of it, and close the connection."""
     response = web.StreamResponse(headers={"Content-Length": str(len(body))})
-    await response.prepare(request)
-    await response.write(body[: len(body) // 2])
+    with suppress(ConnectionError):  # The consumer may have been killed.
+        await response.prepare(request)
+        await response.write(body[: len(body) // 2])
     if request.transport is not None:
         request.transport.close()
     return response

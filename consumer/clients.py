@@ -9,6 +9,7 @@ import structlog
 
 from consumer.notify.notifier import Notifier
 from consumer.notify.redis_publisher import RedisPublisher
+from consumer.notify.request_log import RequestLog
 from consumer.settings import ConsumerSettings
 from core.aws.client import Aws, open_aws
 from core.aws.sqs import SqsQueue
@@ -57,6 +58,7 @@ async def open_clients(settings: ConsumerSettings) -> AsyncIterator[Clients]:
                 settings.public_base_url,
                 failed_requests,
                 settings.batching,
+                request_log=RequestLog(settings.customer_tag_key.get_secret_value().encode()),
                 redis=None if redis is None else RedisPublisher(tables, redis),
             ),
         )

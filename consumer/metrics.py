@@ -4,7 +4,6 @@ Source: "Semantic conventions for messaging client metrics": `messaging.client.c
 `messaging.process.duration`.
 """
 
-import time
 from functools import cache
 from zlib import crc32
 
@@ -139,11 +138,6 @@ def initialise() -> None:
         PROCESS_SECONDS.labels(outcome)
     for kind in ("first", "again", "suspect", "malformed"):
         RECEIVED.labels(kind)
-
-
-def observe_step(name: str, started: float) -> None:
-    """Observe the duration of a step that began at `started`, in seconds of `time.perf_counter`."""
-    histogram(STEP_SECONDS, name).observe(time.perf_counter() - started)
 
 
 def customer_bucket(customer_id: str) -> str:

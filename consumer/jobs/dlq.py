@@ -24,6 +24,7 @@ import structlog
 from consumer.clients import Clients
 from consumer.jobs.queue_reader import open_queue_reader
 from consumer.notify.finalize import fail_request, renotify_if_ended
+from consumer.run import Run
 from core.aws.sqs import IncomingMessage, SqsQueue
 from core.dynamodb.tables import ConditionNotMet
 from core.errors import MalformedRow, RequestRejected, Undeliverable
@@ -114,8 +115,8 @@ async def _process(clients: Clients, message: ImageMessage, max_claims: int) -> 
             _log.warning("message sent back from the dlq", request_id=message.request_id)
             return DlqStats(sent_back=1)
         case DlqAction.FAIL:
-            undeliverable = Undeliverable()
-            failed = await fail_request(tables, notifier, message, undeliverable, message.attempts)
+            run = Run.of(message)
+            failed = await fail_request(tables, notifier, message, Undeliverable(), run)
             return DlqStats(failed=int(failed))
         case _:
             await renotify_if_ended(tables, notifier, message)

@@ -31,6 +31,7 @@ from consumer.jobs import options
 from consumer.jobs.dlq import process_dlq
 from consumer.jobs.stale_scan import Checkpoint, StaleScan
 from consumer.notify.finalize import fail_request
+from consumer.run import Run
 from consumer.settings import ConsumerSettings
 from core.answers import MalformedAnswer, member
 from core.aws.client import Aws, call
@@ -222,7 +223,7 @@ async def _rescue_request(
         with contextlib.suppress(RequestRejected):
             await clients.queue.send(message.encode())
         failed = await fail_request(
-            clients.tables, clients.notifier, message, Undeliverable(), message.attempts
+            clients.tables, clients.notifier, message, Undeliverable(), Run.of(message)
         )
         return ReconcileStats(failed=int(failed))
     try:

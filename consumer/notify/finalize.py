@@ -7,28 +7,33 @@ image would look like that of an expired COMPLETED request.
 """
 
 import contextlib
-import time
 
-import structlog
-
-from consumer.metrics import observe_end, observe_step
+from consumer.metrics import observe_end
 from consumer.notify.notifier import Notifier
 from consumer.notify.outcome import Outcome, outcome_for, outcome_of
+from consumer.run import Run
 from core.dynamodb.tables import ConditionNotMet, Tables
 from core.errors import ImageFailure
 from core.model.message import ImageMessage
 from core.model.request import Failure, ImageRequest, MessageStatus, State, message_status
 from core.runtime.clock import now_ms
 
-_log = structlog.get_logger()
 
-
-async def notify(notifier: Notifier, outcome: Outcome) -> None:
-    """Notify of an outcome that was just written, and measure it as a step of the pipeline."""
-    _log.debug("request ended", request_id=outcome.request_id, state=outcome.state)
-    started = time.perf_counter()
-    await notifier.notify(outcome)
-    observe_step("notify", started)
+async def notify(notifier: Notifier, outcome: Outcome, run: Run) -> None:
+    """Count an outcome that was just written, notify of it, and log it. It is logged even if the notification fails."""
+    now = now_ms()
+    observe_end(
+        outcome.state,
+        outcome.failure_code,
+        customer_id=outcome.customer_id,
+        pending_since=run.pending_since,
+        now=now,
+    )
+    try:
+        with run.step("notify"):
+            await notifier.notify(outcome)
+    finally:
+        notifier.request_log.ended(outcome, run, now=now)
 
 
 async def fail_request(
@@ -36,7 +41,7 @@ async def fail_request(
     notifier: Notifier,
     message: ImageMessage,
     failure: ImageFailure,
-    attempts: int,
+    run: Run,
     *,
     first: bool = False,
 ) -> bool:
@@ -45,27 +50,25 @@ async def fail_request(
     Then another process has ended or reopened it; see `renotify_if_ended`. `first`: whether no earlier run can have
     inserted an image record (ReceivedMessage.first). Raises Overloaded, DependencyUnavailable or RequestRejected.
     """
-    end, now = Failure(failure.code, str(failure), attempts), now_ms()
+    end = Failure(failure.code, str(failure), run.attempts)
     statement = tables.statements.fail(
-        message.request_id, message.revision, customer_id=message.customer_id, failure=end, now=now
+        message.request_id,
+        message.revision,
+        customer_id=message.customer_id,
+        failure=end,
+        now=now_ms(),
     )
     try:
         await tables.write(statement)
     except ConditionNotMet:
         await renotify_if_ended(tables, notifier, message)
         return False
-    observe_end(
-        State.FAILED,
-        failure.code,
-        customer_id=message.customer_id,
-        pending_since=message.pending_since,
-        now=now,
-    )
+    await notify(notifier, outcome_for(message, failure=end), run)
+    # If this process dies before, or AWS fails, the message is received again, and `renotify` does the same.
     if not first and tables.statements.retention_s:
         request = await tables.read_request(message.request_id)
         if request is not None:
             await keep_if_orphaned(tables, request)
-    await notify(notifier, outcome_for(message, failure=end))
     return True
 
 
@@ -90,7 +93,9 @@ async def renotify(tables: Tables, notifier: Notifier, request: ImageRequest) ->
     """
     await keep_if_orphaned(tables, request)
     image = await tables.read_image_of(request) if request.image_id else None
-    await notifier.notify(outcome_of(request, image))
+    outcome = outcome_of(request, image)
+    await notifier.notify(outcome)
+    notifier.request_log.notified_again(outcome)
 
 
 async def keep_if_orphaned(tables: Tables, request: ImageRequest) -> None:

@@ -5,6 +5,7 @@ from functools import partial
 from consumer.notify.notification import notification_entry
 from consumer.notify.outcome import Outcome, failed_request_message_of
 from consumer.notify.redis_publisher import RedisPublisher
+from consumer.notify.request_log import RequestLog
 from core.aws.batch import MAX_BATCH, Entry, batch_commit
 from core.aws.http import Publisher
 from core.aws.sqs import SqsQueue
@@ -12,6 +13,8 @@ from core.batcher import NO_LINGER, Batcher, Batching
 
 
 class Notifier:
+    """`request_log` is for the callers: they know whether an outcome is new."""
+
     def __init__(
         self,
         sns: Publisher,
@@ -20,8 +23,10 @@ class Notifier:
         failed_requests: SqsQueue,
         batching: Batching = NO_LINGER,
         *,
+        request_log: RequestLog,
         redis: RedisPublisher | None = None,
     ) -> None:
+        self.request_log = request_log
         self._public_base_url = public_base_url
         self._failed_requests = failed_requests
         self._redis = redis

@@ -24,6 +24,11 @@ class Outcome:
         return State.COMPLETED if self.image else State.FAILED
 
     @property
+    def failure_code(self) -> str:
+        """The code, or an empty string if the request is COMPLETED."""
+        return self.failure.code if self.failure else ""
+
+    @property
     def notification_id(self) -> str:
         return notification_id(self.request_id, self.revision)
 

@@ -4,6 +4,7 @@ import contextlib
 
 import structlog
 
+from consumer.fetching.host_limiter import HostBusy
 from consumer.metrics import ENDED, counter
 from consumer.notify.finalize import (
     fail_request,
@@ -13,7 +14,8 @@ from consumer.notify.finalize import (
     renotify_if_ended,
 )
 from consumer.notify.notifier import Notifier
-from consumer.worker.pipeline import Pipeline, RunDeferred, RunFailed
+from consumer.run import Run
+from consumer.worker.pipeline import Pipeline
 from consumer.worker.receive_queue import ReceiveQueue
 from consumer.worker.received_message import ReceivedMessage
 from consumer.worker.retry_policy import Decision, Fail, Requeue, RetryPolicy
@@ -67,12 +69,13 @@ class MessageHandler:
                 if record is None:
                     await self._keep_alive(message, request)
                     return request
+                run = Run.of(message.message)
                 try:
-                    outcome = await self._pipeline.complete(message.message, record)
+                    outcome = await self._pipeline.complete(message.message, record, run)
                 except ConditionNotMet:
                     await renotify_if_ended(self._tables, self._notifier, message.message)
                 else:
-                    await notify(self._notifier, outcome)
+                    await notify(self._notifier, outcome, run)
             case MessageStatus.ENDED if request is not None:
                 if request.failure is not None and request.failure.code == Undeliverable.code:
                     # Only reconcile sets this code, and no metrics of it are scraped.
@@ -106,13 +109,14 @@ class MessageHandler:
 
         `request` is what `open_request` returned; None if this is a first delivery.
         """
+        run = Run.of(message.message)
         try:
-            outcome = await self._pipeline.run(message.message, request)
-        except RunFailed as run:
-            decision = self._retry_policy.decide(run.failure, attempts=run.attempts)
-            await self._apply(message, decision)
-        except RunDeferred as busy:
-            await self._apply(message, Requeue(busy.retry_after, busy.attempts, "host_busy"))
+            outcome = await self._pipeline.run(message.message, run, request)
+        except ImageFailure as failure:
+            decision = self._retry_policy.decide(failure, attempts=run.attempts)
+            await self._apply(message, decision, run)
+        except HostBusy as busy:
+            await self._apply(message, Requeue(busy.retry_after, run.attempts, "host_busy"), run)
         except ConditionNotMet:
             await renotify_if_ended(self._tables, self._notifier, message.message)
             await self._queue.ack(message)
@@ -121,25 +125,26 @@ class MessageHandler:
         except Exception:  # noqa: BLE001  whatever it is, the request must end
             _log.exception("unexpected error", request_id=message.message.request_id)
             decision = self._retry_policy.decide_unexpected(attempts=message.message.attempts)
-            await self._apply(message, decision)
+            await self._apply(message, decision, run)
         else:
-            await notify(self._notifier, outcome)
+            await notify(self._notifier, outcome, run)
             await self._queue.ack(message)
 
-    async def _apply(self, message: ReceivedMessage, decision: Decision) -> None:
+    async def _apply(self, message: ReceivedMessage, decision: Decision, run: Run) -> None:
         match decision:
             case Requeue(delay, attempts, reason):
                 await self._queue.requeue(message, reason=reason, delay=delay, attempts=attempts)
             case Fail(failure, attempts):
-                await self.fail(message, failure, attempts)
+                run.attempts = attempts
+                await self.fail(message, failure, run)
 
-    async def fail(self, message: ReceivedMessage, failure: ImageFailure, attempts: int) -> None:
+    async def fail(self, message: ReceivedMessage, failure: ImageFailure, run: Run) -> None:
         await fail_request(
             self._tables,
             self._notifier,
             message.message,
             failure,
-            attempts,
+            run,
             first=message.first,
         )
         await self._queue.ack(message)

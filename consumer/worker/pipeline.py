@@ -4,24 +4,23 @@ The message handler notifies the customer and acknowledges the message afterward
 """
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 
 from consumer.fetching.fetcher import Fetcher, FetchResult
-from consumer.fetching.host_limiter import HostBusy
 from consumer.imaging import InspectionResult
-from consumer.metrics import BYTES_IN, BYTES_OUT, FETCH_FAILURES, counter, observe_end, observe_step
+from consumer.metrics import BYTES_IN, BYTES_OUT, FETCH_FAILURES, counter
 from consumer.notify.outcome import Outcome, outcome_for
+from consumer.run import Run
 from consumer.worker.decode_pool import DecodePool
 from consumer.worker.retry_policy import RetryPolicy, backoff
 from consumer.worker.storage import ImageStorage
 from core.dynamodb.tables import ConditionNotMet, Tables
-from core.errors import ImageFailure, ImageServiceError
+from core.errors import ImageFailure
 from core.model.image import ImageRecord, image_id_of, is_image_of, reused_image_id
 from core.model.message import ImageMessage
-from core.model.request import ImageRequest, MessageStatus, State, message_status
+from core.model.request import ImageRequest, MessageStatus, message_status
 from core.runtime.clock import now_ms
 
 
@@ -59,27 +58,6 @@ async def _resolve_conflict(tables: Tables, record: ImageRecord) -> ImageRecord:
     return own
 
 
-class RunFailed(ImageServiceError):
-    """The image or its origin failed. `attempts` counts all attempts made for this request."""
-
-    def __init__(self, failure: ImageFailure, attempts: int) -> None:
-        super().__init__(str(failure))
-        self.failure = failure
-        self.attempts = attempts
-
-
-class RunDeferred(ImageServiceError):
-    """The origin's host is busy with our own requests, so no attempt was made.
-
-    `attempts` counts all attempts made for this request; `retry_after` is in seconds.
-    """
-
-    def __init__(self, retry_after: float, attempts: int) -> None:
-        super().__init__("deferred until the host is less busy")
-        self.retry_after = retry_after
-        self.attempts = attempts
-
-
 class Pipeline:
     def __init__(
         self,
@@ -96,15 +74,18 @@ class Pipeline:
         self._tables = tables
         self._retry_policy = retry_policy
 
-    async def run(self, message: ImageMessage, request: ImageRequest | None = None) -> Outcome:
-        """Run every step, in order. `request` is the message's row, if it was read.
+    async def run(
+        self, message: ImageMessage, run: Run, request: ImageRequest | None = None
+    ) -> Outcome:
+        """Run every step, in order, and measure them in `run`. `request` is the message's row, if it was read.
 
-        Raises RunFailed or RunDeferred; ConditionNotMet if the request is no longer PENDING at the message's revision;
-        Overloaded, DependencyUnavailable or RequestRejected.
+        Raises ImageFailure; HostBusy if the origin's host is busy with our own requests, which is no attempt;
+        ConditionNotMet if the request is no longer PENDING at the message's revision; Overloaded, DependencyUnavailable
+        or RequestRejected.
         """
-        async with self._fetch(message) as (fetched, attempts):
-            inspected = await self._inspect(fetched.body, attempts)
-            s3_url = await self._store(message.customer_id, inspected)
+        async with self._fetch(message, run) as fetched:
+            inspected = await self._inspect(fetched.body, run)
+            s3_url = await self._store(message.customer_id, inspected, run)
         created_at = request.created_at if request else message.created_at
         record = ImageRecord(
             image_id=image_id_of(message.request_id),
@@ -116,62 +97,51 @@ class Pipeline:
             provenance=fetched.provenance,
             request_created_at=created_at or await self._read_created_at(message),
         )
-        return await self.complete(message, await self._insert(record))
+        return await self.complete(message, await self._insert(record, run), run)
 
     @asynccontextmanager
-    async def _fetch(self, message: ImageMessage) -> AsyncIterator[tuple[FetchResult, int]]:
+    async def _fetch(self, message: ImageMessage, run: Run) -> AsyncIterator[FetchResult]:
         """Yield what `_attempt` returns. Hold the body, and the memory reserved for it, while the caller needs it."""
-        started = time.perf_counter()
         async with AsyncExitStack() as held:
-            fetched, attempts = await self._attempt(message, held)
-            observe_step("fetch", started)
+            with run.step("fetch"):
+                fetched = await self._attempt(message, run, held)
             BYTES_IN.inc(len(fetched.body))
-            yield fetched, attempts
+            yield fetched
 
-    async def _attempt(
-        self, message: ImageMessage, held: AsyncExitStack
-    ) -> tuple[FetchResult, int]:
-        """Return the first successful attempt and the number of attempts made. Raises RunFailed and RunDeferred.
+    async def _attempt(self, message: ImageMessage, run: Run, held: AsyncExitStack) -> FetchResult:
+        """Return the first successful attempt. Count each in `run`. Raises ImageFailure and HostBusy.
 
         Without tenacity: its retry state refers to itself. So it would keep the last error, and with the error's frames
         what had been read of the body, until the garbage collector finds the cycle (measured: one body per failed
         request). The byte budget would not count that memory.
         """
-        attempts = message.attempts
         while True:
             try:
                 fetched = await held.enter_async_context(self._fetcher.fetch(message.url))
-            except HostBusy as busy:
-                raise RunDeferred(busy.retry_after, attempts) from busy
             except ImageFailure as failure:
-                attempts += 1
+                run.attempts += 1
                 counter(FETCH_FAILURES, failure.code).inc()
-                if not self._retry_policy.retry_here(failure, attempts=attempts):
-                    raise RunFailed(failure, attempts) from failure
-                wait = backoff(attempts - message.attempts, retry_after=failure.retry_after)
+                if not self._retry_policy.retry_here(failure, attempts=run.attempts):
+                    raise
+                wait = backoff(run.attempts - message.attempts, retry_after=failure.retry_after)
             else:
-                return fetched, attempts + 1
+                run.attempts += 1
+                return fetched
             await asyncio.sleep(wait)
 
-    async def _inspect(self, body: bytes, attempts: int) -> InspectionResult:
-        started = time.perf_counter()
-        try:
-            inspected = await self._decoder.inspect(body)
-        except ImageFailure as failure:
-            raise RunFailed(failure, attempts) from failure
-        observe_step("inspect", started)
-        return inspected
+    async def _inspect(self, body: bytes, run: Run) -> InspectionResult:
+        with run.step("inspect"):
+            return await self._decoder.inspect(body)
 
-    async def _store(self, customer_id: str, image: InspectionResult) -> str:
-        started = time.perf_counter()
-        s3_url = await self._storage.store(
-            image.body,
-            customer_id=customer_id,
-            sha256=image.metadata.sha256,
-            extension=image.extension,
-            media_type=image.metadata.media_type,
-        )
-        observe_step("store", started)
+    async def _store(self, customer_id: str, image: InspectionResult, run: Run) -> str:
+        with run.step("store"):
+            s3_url = await self._storage.store(
+                image.body,
+                customer_id=customer_id,
+                sha256=image.metadata.sha256,
+                extension=image.extension,
+                media_type=image.metadata.media_type,
+            )
         BYTES_OUT.inc(image.metadata.bytes)
         return s3_url
 
@@ -184,29 +154,19 @@ class Pipeline:
             raise ConditionNotMet("the request is no longer open")
         return request.created_at
 
-    async def _insert(self, record: ImageRecord) -> ImageRecord:
-        started = time.perf_counter()
-        record = await insert_image_once(self._tables, record)
-        observe_step("record", started)
-        return record
+    async def _insert(self, record: ImageRecord, run: Run) -> ImageRecord:
+        with run.step("record"):
+            return await insert_image_once(self._tables, record)
 
-    async def complete(self, message: ImageMessage, record: ImageRecord) -> Outcome:
+    async def complete(self, message: ImageMessage, record: ImageRecord, run: Run) -> Outcome:
         """End the request as COMPLETED with `record`. Raises ConditionNotMet if it is no longer open."""
-        started, now = time.perf_counter(), now_ms()
-        await self._tables.write(
-            self._tables.statements.complete(
-                message.request_id,
-                message.revision,
-                customer_id=message.customer_id,
-                image_id=record.image_id,
-                now=now,
-            )
-        )
-        observe_end(
-            State.COMPLETED,
+        statement = self._tables.statements.complete(
+            message.request_id,
+            message.revision,
             customer_id=message.customer_id,
-            pending_since=message.pending_since,
-            now=now,
+            image_id=record.image_id,
+            now=now_ms(),
         )
-        observe_step("complete", started)
+        with run.step("complete"):
+            await self._tables.write(statement)
         return outcome_for(message, image=record)

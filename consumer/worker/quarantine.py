@@ -8,6 +8,7 @@ import uuid
 
 import structlog
 
+from consumer.run import Run
 from consumer.worker.handler import MessageHandler
 from consumer.worker.receive_queue import ReceiveQueue
 from consumer.worker.received_message import ReceivedMessage
@@ -73,7 +74,7 @@ class Quarantine:
         Then the request has failed after too many runs, or another process is at work on it.
         """
         if request.retry_count >= self._max_runs:
-            await self._handler.fail(message, Crashed(), message.message.attempts)
+            await self._handler.fail(message, Crashed(), Run.of(message.message))
             return False
         run_id = uuid.uuid4().hex
         statement = self._tables.statements.begin_isolated_run(request, run_id=run_id)

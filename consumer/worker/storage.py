@@ -1,24 +1,20 @@
 """Stores images in S3. A key is made from the content, and objects are immutable: a repeated upload is harmless."""
 
-import hashlib
-import hmac
 from collections.abc import Mapping
 
+from consumer.customer_tag import customer_tag
 from core.answers import member
 from core.aws.client import call
 from core.aws.http import ObjectStore
 
 CACHE_CONTROL = "public, max-age=31536000, immutable"
-_TAG_HEX = 20
-
-
-def customer_tag(secret: bytes, customer_id: str) -> str:
-    """Return a keyed hash of the customer's id: customers share no object, and a key does not reveal its customer."""
-    return hmac.new(secret, customer_id.encode(), hashlib.sha256).hexdigest()[:_TAG_HEX]
 
 
 def object_key(tag: str, sha256: str, extension: str) -> str:
-    """Return `images/<2 hex>/<customer tag>/<sha256>.<ext>`: S3 allows 3,500 PUTs a second per prefix."""
+    """Return `images/<2 hex>/<customer tag>/<sha256>.<ext>`: S3 allows 3,500 PUTs a second per prefix.
+
+    With the tag, customers share no object, and a key does not reveal its customer.
+    """
     return f"images/{sha256[:2]}/{tag}/{sha256}.{extension}"
 
 

@@ -1,17 +1,19 @@
 """Structured logs on standard error: JSON, or coloured text for a terminal."""
 
+import json
 import logging
 import sys
 import time
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
+import orjson
 import structlog
 
 
 def configure_logs(level: str, format_: Literal["json", "console"], process: str) -> None:
     renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer()
+        structlog.processors.JSONRenderer(serializer=_to_json)
         if format_ == "json"
         else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     )
@@ -35,6 +37,14 @@ def configure_logs(level: str, format_: Literal["json", "console"], process: str
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     # Its client logs a traceback with internal addresses for each failed call. Callers log the failure themselves.
     logging.getLogger("opensearch").setLevel(logging.CRITICAL)
+
+
+def _to_json(event: dict[str, Any], *, default: Callable[[Any], Any]) -> str:
+    try:
+        return orjson.dumps(event, default=default).decode()
+    except TypeError:
+        # A lone surrogate, as in the name of a file, or an integer of more than 64 bits.
+        return json.dumps(event, default=default)
 
 
 class LogThrottle:

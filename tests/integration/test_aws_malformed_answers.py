@@ -18,6 +18,7 @@ import server
 from consumer.jobs.reconcile import measured_age_s
 from consumer.notify.notifier import Notifier
 from consumer.notify.outcome import outcome_of
+from consumer.notify.request_log import RequestLog
 from consumer.worker.storage import ImageStorage
 from core.aws.client import Aws
 from core.aws.sqs import SqsQueue
@@ -119,7 +120,8 @@ async def attributes(aws: Aws) -> None:
 
 
 async def publish(aws: Aws) -> None:
-    notifier = Notifier(aws.http.sns, "topic", "", queue(aws))
+    log = RequestLog(b"secret")
+    notifier = Notifier(aws.http.sns, "topic", "", queue(aws), request_log=log)
     outcomes = [replace(outcome_of(each, None), image=image_record("a" * 32)) for each in REQUESTS]
     await asyncio.gather(*map(notifier.notify, outcomes))
 

@@ -21,6 +21,7 @@ from consumer.jobs.index_builder import IndexBuilder
 from consumer.jobs.progress import Progress
 from consumer.jobs.reopen import failure_of, reopen
 from consumer.notify.finalize import fail_request
+from consumer.run import Run
 from core.aws.client import Aws
 from core.dynamodb.image_scan import ImageScan
 from core.dynamodb.schema import image_from_item
@@ -266,7 +267,8 @@ async def test_a_record_of_a_request_that_reconcile_fails(races: Races) -> None:
         await losing
         message = replace(first_message(await race.row()), resent=True)
         operator = race.operator
-        await fail_request(operator.tables, operator.notifier, message, Undeliverable(), 0)
+        run = Run.of(message)
+        await fail_request(operator.tables, operator.notifier, message, Undeliverable(), run)
         assert await race.all_agree() is State.FAILED
         assert (await race.row()).expires_at is None
 

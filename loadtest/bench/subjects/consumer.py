@@ -89,7 +89,13 @@ async def our_consumer(
 
     `delay_ms` is how long the origin waits before each response.
     """
-    settings = {"ALLOWED_NETWORKS": "127.0.0.0/8", "VERIFICATION": verification}
+    settings = {
+        "ALLOWED_NETWORKS": "127.0.0.0/8",
+        "VERIFICATION": verification,
+        # As in production: a log line for each image.
+        "LOG_LEVEL": "info",
+        "LOG_FORMAT": "json",
+    }
     async with (
         image_origin(kind, gated=False, delay_ms=delay_ms) as origin,
         consumer_stage(aws.with_settings(**settings)) as stage,

@@ -17,4 +17,4 @@ def test_every_reason_of_a_requeue_is_initialised() -> None:
 
 
 def test_every_step_of_the_pipeline_is_initialised() -> None:
-    assert set(re.findall(r'observe_step\("(\w+)"', SOURCES)) == set(STEPS)
+    assert set(re.findall(r'run\.step\("(\w+)"', SOURCES)) == set(STEPS)

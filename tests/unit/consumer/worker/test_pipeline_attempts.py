@@ -9,7 +9,8 @@ import pytest
 
 from consumer.fetching.fetcher import FetchResult
 from consumer.fetching.host_limiter import HostBusy
-from consumer.worker.pipeline import Pipeline, RunDeferred, RunFailed
+from consumer.run import Run
+from consumer.worker.pipeline import Pipeline
 from consumer.worker.retry_policy import RetryPolicy
 from core.errors import ConnectFailed, ImageServiceError, NotFound, OriginError, RateLimited
 from core.model.message import ImageMessage
@@ -33,7 +34,12 @@ class FailingFetcher:
         yield
 
 
-async def attempt(fetcher: Any, *, attempts: int = 0, delay: float = 0) -> None:
+def failed_run(
+    fetcher: Any, failure: type[ImageServiceError], *, attempts: int = 0, delay: float = 0
+) -> Run:
+    """Run a message that had `attempts` before, until it fails with `failure`. Return its run."""
+    message = ImageMessage("id", "acme", "http://a.example/", 1, attempts)
+    run = Run.of(message)
     pipeline = Pipeline(
         fetcher=fetcher,
         decoder=NOTHING,
@@ -41,16 +47,16 @@ async def attempt(fetcher: Any, *, attempts: int = 0, delay: float = 0) -> None:
         tables=NOTHING,
         retry_policy=RetryPolicy(3, delay),
     )
-    await pipeline.run(ImageMessage("id", "acme", "http://a.example/", 1, attempts))
+    with pytest.raises(failure):
+        run_virtually(pipeline.run(message, run))
+    return run
 
 
 @pytest.mark.parametrize("failure", [RateLimited(retry_after=1), OriginError(retry_after=2)])
 def test_a_short_retry_after_is_respected(failure: OriginError) -> None:
     """As a long one is, for which the message is requeued."""
     fetcher = FailingFetcher(failure, NotFound())
-    with pytest.raises(RunFailed) as run:
-        run_virtually(attempt(fetcher))
-    assert run.value.attempts == 2
+    assert failed_run(fetcher, NotFound).attempts == 2
     first, second = fetcher.called_at
     assert second - first == failure.retry_after
 
@@ -58,9 +64,7 @@ def test_a_short_retry_after_is_respected(failure: OriginError) -> None:
 def test_the_last_attempt_is_left_to_a_later_message() -> None:
     """Two attempts follow one another; the third holds no slot while it waits."""
     fetcher = FailingFetcher(ConnectFailed(), ConnectFailed(), NotFound())
-    with pytest.raises(RunFailed) as run:
-        run_virtually(attempt(fetcher, delay=30))
-    assert run.value.attempts == 2
+    assert failed_run(fetcher, ConnectFailed, delay=30).attempts == 2
     first, second = fetcher.called_at
     assert second - first < 1
 
@@ -68,18 +72,20 @@ def test_the_last_attempt_is_left_to_a_later_message() -> None:
 def test_a_delayed_attempt_may_be_the_last() -> None:
     """The requeued message has the number of attempts."""
     fetcher = FailingFetcher(ConnectFailed(), NotFound())
-    with pytest.raises(RunFailed) as run:
-        run_virtually(attempt(fetcher, attempts=2, delay=30))
-    assert run.value.attempts == 3
+    assert failed_run(fetcher, ConnectFailed, attempts=2, delay=30).attempts == 3
     assert len(fetcher.called_at) == 1
 
 
 @pytest.mark.parametrize("before", [0, 1])
 def test_a_busy_host_costs_no_attempt_and_resets_none(before: int) -> None:
     """Attempts of this run and of earlier runs count alike."""
-    with pytest.raises(RunDeferred) as run:
-        run_virtually(attempt(FailingFetcher(ConnectFailed(), HostBusy()), attempts=before))
-    assert run.value.attempts == before + 1
-    with pytest.raises(RunDeferred) as run:
-        run_virtually(attempt(FailingFetcher(HostBusy()), attempts=before))
-    assert run.value.attempts == before
+    failed_once = FailingFetcher(ConnectFailed(), HostBusy())
+    assert failed_run(failed_once, HostBusy, attempts=before).attempts == before + 1
+    never_failed = FailingFetcher(HostBusy())
+    assert failed_run(never_failed, HostBusy, attempts=before).attempts == before
+
+
+def test_a_step_that_fails_is_measured() -> None:
+    """The log line of the end then shows where the time went."""
+    run = failed_run(FailingFetcher(NotFound()), NotFound)
+    assert list(run.step_seconds) == ["fetch"]

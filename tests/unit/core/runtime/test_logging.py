@@ -47,3 +47,13 @@ def test_a_throttled_line_is_written_once_in_an_interval() -> None:
     times = iter([0.0, 9.9, 10.0, 19.9, 50.0])
     throttle = LogThrottle(10, lambda: next(times))
     assert [throttle.allows() for _ in range(5)] == [True, False, True, False, True]
+
+
+def test_a_value_that_json_cannot_represent_does_not_lose_the_line() -> None:
+    """Python decodes the name of a file with a lone surrogate if it is not UTF-8 (PEP 383)."""
+    program = PROGRAM.format(format="json").replace("port=50051", r"file='\udcff', size=2**70")
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    entry = json.loads(done.stderr)
+    assert (entry["file"], entry["size"]) == ("\udcff", 2**70)

@@ -1,5 +1,8 @@
 """Reopens FAILED requests: FAILED → PENDING at the next revision, then the message for that revision.
 
+The outcome is published before, unless it is known to be published. After the reopening nobody would publish it: the
+message of the failed revision is stale then, and is deleted.
+
 If the process dies between the two writes, the request is PENDING and has no message. A second reopen at the same
 revision then only sends the message. Otherwise `reconcile` sends it.
 """
@@ -11,7 +14,12 @@ from dataclasses import dataclass
 import structlog
 
 from consumer.clients import Clients
-from consumer.notify.outcome import FailedRequestMessage, failed_request_message_of, outcome_of
+from consumer.notify.outcome import (
+    FailedRequestMessage,
+    Outcome,
+    failed_request_message_of,
+    outcome_of,
+)
 from core.dynamodb.tables import ConditionNotMet
 from core.errors import FailureCode, RequestRejected
 from core.model.message import ImageMessage
@@ -35,7 +43,7 @@ class RetryStats:
     no_longer_failed: int = 0
     """Requests that are not FAILED any more, or that FAILED at another revision."""
     errors: int = 0
-    """Messages that cannot be read, and requests whose message AWS rejected."""
+    """Messages that cannot be read, and requests whose message or notification AWS rejected."""
     unknown: int = 0
     """Ids that belong to no readable request."""
 
@@ -54,6 +62,14 @@ class RetryStats:
         self.errors += errors
 
 
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """A failure to retry. `unpublished` is its outcome, unless it is known to be published."""
+
+    failed: FailedRequestMessage
+    unpublished: Outcome | None = None
+
+
 class RequestReopener:
     """Reopens requests that failed with `failure_code`; None stands for any code."""
 
@@ -64,13 +80,13 @@ class RequestReopener:
         self._failure_code = failure_code
         self._stats = stats
 
-    async def reopen_all(self, failures: Sequence[FailedRequestMessage]) -> list[bool]:
+    async def reopen_all(self, retries: Sequence[Retry]) -> list[bool]:
         """Return for each failure whether it needs no further retry, so that its message can be deleted.
 
         Raises DependencyUnavailable after it has tried all. If the caller is cancelled, the requests in progress may
         finish for 5 seconds.
         """
-        batch = asyncio.gather(*map(self._reopen, failures), return_exceptions=True)
+        batch = asyncio.gather(*map(self._reopen, retries), return_exceptions=True)
         try:
             results = await asyncio.shield(batch)
         except asyncio.CancelledError:
@@ -82,12 +98,13 @@ class RequestReopener:
                 raise each
         return [each is True for each in results]
 
-    async def _reopen(self, failed: FailedRequestMessage) -> bool:
+    async def _reopen(self, retry: Retry) -> bool:
+        failed = retry.failed
         if self._failure_code not in (None, failed.failure_code):
             self._stats.skip(other_code=1)
             return False
         try:
-            reopened = await retry_unavailable("reopen request", reopen, self._clients, failed)
+            reopened = await retry_unavailable("reopen request", reopen, self._clients, retry)
         except RequestRejected as rejection:
             self._stats.skip(errors=1)
             _log.error("request not reopened", request_id=failed.request_id, error=str(rejection))
@@ -100,8 +117,15 @@ class RequestReopener:
         return True
 
 
-async def reopen(clients: Clients, failed: FailedRequestMessage) -> bool:
-    """Reopen a request and send its message. Return False if the request has changed since it failed."""
+async def reopen(clients: Clients, retry: Retry) -> bool:
+    """Publish the outcome if needed, then reopen the request and send its message.
+
+    A repeated notification has the same id and content. Return False if the request has changed since it failed. Raises
+    DependencyUnavailable, Overloaded or RequestRejected; a request whose outcome cannot be published stays FAILED.
+    """
+    failed = retry.failed
+    if retry.unpublished is not None:
+        await clients.notifier.publish(retry.unpublished)
     pending_since = now_ms()
     try:
         # Customer and URL are compared too: a message can outlive its row, and a later request can reuse the id.
@@ -135,20 +159,24 @@ async def reopen(clients: Clients, failed: FailedRequestMessage) -> bool:
     return True
 
 
-def failure_of(request: ImageRequest) -> FailedRequestMessage | None:
-    """Return the failed-request message of a request, or None if it has not FAILED.
+def retry_of(request: ImageRequest) -> Retry | None:
+    """Return the retry of a request, or None if it has not FAILED.
 
-    A request that is PENDING after an earlier failure has one as well, because its message may not have been sent.
+    A request that is PENDING after an earlier failure has one as well, because its message may not have been sent. Its
+    outcome was published before it was reopened.
     """
     if request.failure is not None:
-        return failed_request_message_of(outcome_of(request, None), request.failure)
+        outcome = outcome_of(request, None)
+        return Retry(failed_request_message_of(outcome, request.failure), unpublished=outcome)
     if request.state is State.PENDING and request.revision > FIRST_REVISION:
-        return FailedRequestMessage(
-            request_id=request.request_id,
-            customer_id=request.customer_id,
-            url=request.origin_url,
-            revision=request.revision - 1,
-            failure_code="",
-            failure_message="",
+        return Retry(
+            FailedRequestMessage(
+                request_id=request.request_id,
+                customer_id=request.customer_id,
+                url=request.origin_url,
+                revision=request.revision - 1,
+                failure_code="",
+                failure_message="",
+            )
         )
     return None

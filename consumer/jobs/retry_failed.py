@@ -3,6 +3,11 @@
 The requests are selected in one of three ways. By customer: the index of failures has all requests that are FAILED. By
 request id. Otherwise, all messages of the failed-requests queue, which SQS keeps for 14 days.
 
+A request that was selected by customer or id first has its outcome published once more, under the same notification id,
+because SNS may have been down when it failed. If that fails, it stays FAILED: the command tries again for half a minute
+and then ends with status 1, and an outcome that SNS rejects counts as an error. The outcome of a request in the
+failed-requests queue was published before its message was sent there.
+
 Each request is reopened (FAILED → PENDING at the next revision), then its message is sent, and only then its message in
 the failed-requests queue is deleted. The command can be interrupted at any point, and a second run does the rest. A
 request that was reopened is not FAILED any more. If its message was not sent, a second run sends it when it reads the
@@ -23,7 +28,7 @@ from consumer.jobs import options
 from consumer.jobs.failed_requests import CONCURRENCY, FailedRequestFinder
 from consumer.jobs.progress import Progress
 from consumer.jobs.queue_reader import QueueReader, open_queue_reader
-from consumer.jobs.reopen import RequestReopener, RetryStats, failure_of
+from consumer.jobs.reopen import RequestReopener, Retry, RetryStats, retry_of
 from consumer.notify.outcome import FailedRequestMessage, decode_failed_request_message
 from consumer.settings import ConsumerSettings
 from core.aws.sqs import IncomingMessage, SqsQueue
@@ -133,7 +138,7 @@ class FailedRequestRetry:
         with Progress(_NAME, None) as progress:
             async for page in self._finder.find_by_customer(customer_id, failed):
                 self._stats.skip(other_code=page.other_code, no_longer_failed=page.no_longer_failed)
-                await self._reopen([failure_of(request) for request in page.requests])
+                await self._reopen([retry_of(request) for request in page.requests])
                 progress.advance(self._stats.examined, self._stats)
 
     async def by_id(self, request_ids: Sequence[str]) -> None:
@@ -144,7 +149,7 @@ class FailedRequestRetry:
                 for unknown in [each for each in ids if each not in requests]:
                     self._stats.unknown += 1
                     _complain(f"request {unknown} does not exist or cannot be read")
-                await self._reopen([failure_of(request) for request in requests.values()])
+                await self._reopen([retry_of(request) for request in requests.values()])
                 progress.advance(self._stats.examined, self._stats)
 
     async def from_queue(self, queue_url: str) -> None:
@@ -165,16 +170,16 @@ class FailedRequestRetry:
     ) -> None:
         decoded = [(message, failed) for message in messages if (failed := _decode(message))]
         self._stats.skip(errors=len(messages) - len(decoded))
-        results = await self._reopener.reopen_all([failed for _, failed in decoded])
+        results = await self._reopener.reopen_all([Retry(failed) for _, failed in decoded])
         done = [
             message for (message, _), finished in zip(decoded, results, strict=True) if finished
         ]
         await reader.delete(done)
         await self._rate_limiter.acquire(len(done))
 
-    async def _reopen(self, failures: Sequence[FailedRequestMessage | None]) -> None:
-        failed = [each for each in failures if each is not None]
-        self._stats.skip(no_longer_failed=len(failures) - len(failed))
+    async def _reopen(self, retries: Sequence[Retry | None]) -> None:
+        failed = [each for each in retries if each is not None]
+        self._stats.skip(no_longer_failed=len(retries) - len(failed))
         await self._reopener.reopen_all(failed)
         await self._rate_limiter.acquire(len(failed))
 

@@ -42,11 +42,16 @@ class Notifier:
         """
         if self._redis is not None:
             self._redis.publish(outcome)
-        await self._publishes.submit(notification_entry(outcome, self._public_base_url))
+        await self.publish(outcome)
         if outcome.failure:
+            # After the publish: retry-failed reopens a request of this queue without publishing its outcome again.
             await self._failed_requests.send(
                 failed_request_message_of(outcome, outcome.failure).encode()
             )
+
+    async def publish(self, outcome: Outcome) -> None:
+        """Publish an outcome to SNS only. Raises as `notify`."""
+        await self._publishes.submit(notification_entry(outcome, self._public_base_url))
 
     async def drain(self) -> None:
         await self._publishes.drain()

@@ -19,7 +19,7 @@ from consumer.clients import Clients
 from consumer.indexer.lookup import look_up
 from consumer.jobs.index_builder import IndexBuilder
 from consumer.jobs.progress import Progress
-from consumer.jobs.reopen import failure_of, reopen
+from consumer.jobs.reopen import reopen, retry_of
 from consumer.notify.finalize import fail_request
 from consumer.run import Run
 from core.aws.client import Aws
@@ -96,9 +96,9 @@ class Race:
         return losing
 
     async def reopen(self) -> None:
-        failed = failure_of(await self.row())
-        assert failed is not None
-        assert await reopen(self.operator, failed)
+        retry = retry_of(await self.row())
+        assert retry is not None
+        assert await reopen(self.operator, retry)
 
     async def records(self) -> list[ImageRecord]:
         rows: Any = await self.aws.dynamodb.scan(

@@ -13,13 +13,13 @@ from harness.aws import RecordingAws
 from harness.system import System, system
 from robustness.faults.disk import SmallDisk
 from robustness.faults.failpoints import Failpoints
-from robustness.faults.injector import FaultInjector
+from robustness.faults.injector import Fault, FaultInjector, FaultRule
 from robustness.faults.nemesis import Nemesis
 from robustness.faults.tcp import TcpProxy, redis_link, redis_settings
 from robustness.history import Counted, Fetched, History, PhaseBegan
 from robustness.report import HIT, NOT_HIT
 from robustness.system.cluster import Cluster, Place, Program, cluster
-from robustness.system.operators import RECONCILE, Operators, operators
+from robustness.system.operators import OPERATOR_VISIBILITY_S, RECONCILE, Operators, operators
 from robustness.system.recorder import PublishedImage, StoreRecorder, store_recorder
 from robustness.traffic.client import Callers, callers
 from robustness.traffic.observers import LISTS, Observers, read_image, walk
@@ -233,11 +233,9 @@ async def _open(
     customers = sorted(
         {each.customer for request in requests.values() for each in request.contents}
     )
-    # The commands of operators have failpoints, and no other faults.
+    # The commands of operators have failpoints, and no faults.
     commands = await stack.enter_async_context(
-        operators(
-            place, FaultInjector(setup.rng("none"), points), customers, setup.rng("operators")
-        )
+        operators(place, _of_operators(setup, points), customers, setup.rng("operators"))
     )
     addresses = {each.name: each.address for each in members.servers}
     calls = await stack.enter_async_context(callers(addresses, history, setup.rng("servers")))
@@ -258,6 +256,11 @@ async def _open(
         operators=commands,
         redis=redis,
     )
+
+
+def _of_operators(setup: Setup, points: Failpoints) -> FaultInjector:
+    held = FaultRule(Fault.SHORT_HOLD, operations="ReceiveMessage", seconds=OPERATOR_VISIBILITY_S)
+    return FaultInjector(setup.rng("operators' faults"), points, (held,))
 
 
 @asynccontextmanager

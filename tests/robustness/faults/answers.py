@@ -79,6 +79,11 @@ def empty(call: ProxiedCall) -> web.Response:
     return web.Response(content_type=_XML)
 
 
+async def held_for(seconds: int, call: ProxiedCall, forward: Forward) -> web.Response:
+    """Receive messages with another visibility timeout."""
+    return await forward(orjson.dumps({**orjson.loads(call.body), "VisibilityTimeout": seconds}))
+
+
 async def partial(call: ProxiedCall, forward: Forward, rng: random.Random) -> web.Response:
     """Let some entries of a batch fail."""
     how = rng.choice(list(Partly))

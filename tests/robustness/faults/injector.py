@@ -30,6 +30,8 @@ class Fault(StrEnum):
     PARTIAL = "partial"
     """Some entries of a batch fail, or seem to fail, or have no answer."""
     EMPTY = "empty answer"
+    SHORT_HOLD = "short visibility timeout"
+    """Received messages are hidden for the seconds of the rule, so that those of a killed command come back soon."""
     DUPLICATE = "duplicates"
     """Received messages come twice, in another order, and again later."""
 
@@ -89,6 +91,8 @@ class FaultInjector:
                 return await forward()
             case Fault.PARTIAL:
                 return await answers.partial(call, forward, self.rng)
+            case Fault.SHORT_HOLD:
+                return await answers.held_for(round(rule.seconds), call, forward)
             case Fault.DUPLICATE:
                 return await self._duplicates.answer(call, forward)
             case Fault.BLACK_HOLE:

@@ -23,6 +23,8 @@ from robustness.system.cluster import Place
 COMMANDS = ("retry-failed", "reconcile", "reindex")
 RECONCILE = ("--margin=5", "--max-claims=1000", "--rate=100000")
 """As its CronJob does, but without the hour that a request must be old. So it also takes requests with a message."""
+OPERATOR_VISIBILITY_S = 10.0
+"""Seconds for which the messages that a killed command has received stay hidden; the command itself asks for more."""
 _KILLED_SHARE = 0.3
 _LATEST_KILL_S = 4.0
 _LONGEST_PAUSE_S = 3.0

@@ -26,8 +26,8 @@ from robustness.history import (
 
 _OBJECTS_INTERVAL_S = 10.0
 _CONCURRENT_READS = 16
-_EMPTY_RECEIVES = 3
-"""SQS may answer empty although a queue has messages."""
+_HIDDEN_S = 60.0
+"""Longer than messages stay hidden that a killed command has received."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,13 +140,14 @@ class StoreRecorder:
             self.history.add(ImageStored(time.time(), *ids))
 
     async def record_failed_requests(self) -> None:
-        """Receive all messages of the failed-requests queue, and delete them."""
+        """Receive all messages of the failed-requests queue, and delete them. Some may still be hidden."""
         url = self.stores.system.stack.failed_requests_queue_url
-        empty = 0
-        while empty < _EMPTY_RECEIVES:
-            answer = await self.stores.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)
+        deadline = time.monotonic() + _HIDDEN_S
+        while await self.stores.depth(url) and time.monotonic() < deadline:
+            answer = await self.stores.sqs.receive_message(
+                QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1
+            )
             messages = answer.get("Messages", [])
-            empty = 0 if messages else empty + 1
             for message in messages:
                 body = json.loads(message["Body"])
                 self.history.add(

@@ -30,7 +30,7 @@ from robustness.history import History, RunStarted, read_history
 from robustness.model.record import index
 from robustness.model.validate import validate
 from robustness.report import excerpts, figures, summary
-from robustness.runs import RUNS, RunPlan, make_faults, sized
+from robustness.runs import CUSTOMERS, RUNS, VISIBILITY_S, RunPlan, make_faults, sized
 from robustness.session import Setup, session
 from robustness.traffic.plan import healthy, plan
 
@@ -116,19 +116,19 @@ def _setup(
     disk: SmallDisk | None,
     search: TcpProxy | None,
 ) -> Setup:
-    seed, customers = arguments.seed, run.customers
+    seed = arguments.seed
     return Setup(
         programs=run.programs(),
         requests=plan(
-            random.Random(f"{seed} plan"), run.requests, rate=run.rate, customers=customers
+            random.Random(f"{seed} plan"), run.requests, rate=run.rate, customers=CUSTOMERS
         ),
-        healthy=healthy(random.Random(f"{seed} healthy"), run.healthy, customers=customers),
+        healthy=healthy(random.Random(f"{seed} healthy"), run.healthy, customers=CUSTOMERS),
         seed=seed,
         folder=folder,
         settle_s=arguments.settle,
         disk=disk,
         opensearch=search,
-        parameters={"VisibilityTimeoutSeconds": str(run.visibility_s)},
+        parameters={"VisibilityTimeoutSeconds": str(VISIBILITY_S)},
     )
 
 

@@ -25,7 +25,7 @@ def figures(recorded: Recorded, violations: list[Violation]) -> dict[str, Any]:
         if content := record.contents.get(0):
             count = recorded.fetches.get(record.id, 0)
             fetches[content.behaviour] = max(count, fetches.get(content.behaviour, 0))
-    distinct = {told.notification_id for record in records for told in record.notified}
+    distinct = {sent.notification_id for record in records for sent in record.notified}
     signals = Counter(each.change for each in recorded.changes if each.change.startswith("SIG"))
     return {
         "requests": len(records),

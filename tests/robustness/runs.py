@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from robustness.faults.answers import BATCHES
 from robustness.faults.injector import Fault, FaultRule, background
@@ -12,6 +12,10 @@ from robustness.session import Session
 from robustness.stranding import expire_and_reuse, strand_once_and_twice, submit_all
 from robustness.system.cluster import Program
 from robustness.system.operators import COMMANDS
+
+CUSTOMERS = 20
+VISIBILITY_S = 10
+"""Visibility timeout of the queue. Processes are suspended for longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +29,7 @@ class RunPlan:
     kills: int = 0
     interval_s: float = 1.6
     share: float = 0.02
-    """Share of the calls with a fault."""
+    """Share of the calls that each kind of fault hits."""
     outage_s: float = 60.0
     pauses: int = 0
     skew_s: int = 0
@@ -35,17 +39,14 @@ class RunPlan:
     """Whether the search index is on a disk that can be full. Needs root."""
     healthy: int = 0
     """Requests that expire or go to the DLQ."""
-    customers: int = 20
     servers: int = 2
     consumers: int = 2
-    visibility_s: int = 10
     tolerated: tuple[str, ...] = ()
     """Failure codes that the faults may cause, counted apart."""
-    settings: dict[str, str] = field(default_factory=dict)
 
     def programs(self) -> list[Program]:
         """Return the processes: the last server has two workers."""
-        settings = {"RETRY_DELAY_S": "2", "CACHED_REQUEST_AGE_S": "5", **self.settings}
+        settings = {"RETRY_DELAY_S": "2", "CACHED_REQUEST_AGE_S": "5"}
         servers = [
             Program(
                 f"server{number}",
@@ -94,9 +95,7 @@ async def _smoke(run: Session, _: RunPlan) -> None:
 async def _kills(run: Session, plan: RunPlan) -> None:
     """Kill and stop processes, at random times and at failpoints."""
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(
-            run.nemesis.kill(plan.kills, plan.interval_s, until=run.traffic.finished.is_set)
-        )
+        tasks.create_task(run.nemesis.kill(plan.kills, plan.interval_s, until=run.traffic.finished))
         points = tasks.create_task(
             _arm_failpoints(run, plan.interval_s * 2, "server", "consumer", "indexer")
         )
@@ -112,7 +111,7 @@ async def _arm_failpoints(run: Session, interval_s: float, *programs: str) -> No
 
 
 async def _outage(run: Session, plan: RunPlan) -> None:
-    """AWS is away in the middle of the traffic, first without answers, then with refused connections."""
+    """AWS is away in the middle of the traffic, first without answers, then with reset connections."""
     noise = background(plan.share)
     run.injector.rules = noise
 
@@ -152,21 +151,21 @@ async def _disorder(run: Session, plan: RunPlan) -> None:
     )
     async with asyncio.TaskGroup() as tasks:
         for member in run.cluster.named("consumer", "indexer"):
-            tasks.create_task(run.nemesis.pause(member, plan.pauses, plan.visibility_s))
+            tasks.create_task(run.nemesis.pause(member, plan.pauses, VISIBILITY_S))
         for member in run.cluster.servers:
             tasks.create_task(run.nemesis.pause(member, plan.pauses, 3.0))
         tasks.create_task(run.traffic.run())
 
 
 async def _mixed(run: Session, plan: RunPlan) -> None:
-    """A little of everything: kills, failpoints, a pause, and faults of every kind."""
+    """Kills, failpoints, a pause, duplicates, and background faults of every kind."""
     run.injector.rules = (
         *background(plan.share),
         FaultRule(Fault.DUPLICATE, 0.3, operations="ReceiveMessage"),
     )
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(
-            run.nemesis.pause(run.cluster.members["consumer0"], plan.pauses, plan.visibility_s)
+            run.nemesis.pause(run.cluster.members["consumer0"], plan.pauses, VISIBILITY_S)
         )
         tasks.create_task(_kills(run, plan))
 
@@ -180,9 +179,7 @@ async def _operators(run: Session, plan: RunPlan) -> None:
 
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(submit_all(run, reused))
-        tasks.create_task(
-            run.nemesis.kill(plan.kills, plan.interval_s, until=run.traffic.finished.is_set)
-        )
+        tasks.create_task(run.nemesis.kill(plan.kills, plan.interval_s, until=run.traffic.finished))
         programs = ("server", "consumer", *COMMANDS)
         points = tasks.create_task(_arm_failpoints(run, plan.interval_s / 2, *programs))
         commands = tasks.create_task(run.operators.run_all(failed_ids))

@@ -27,8 +27,12 @@ class Action(StrEnum):
     DELAY = "delay"
 
 
+_ACTIONS = (Action.KILL, Action.KILL, Action.STOP, Action.DELAY)
+_DELAY_S = 5.0
+
+
 class Target(Protocol):
-    """The process behind a proxy. `program` is the name of what it runs."""
+    """The process behind a proxy. `program_name` is the program that it runs."""
 
     @property
     def program_name(self) -> str: ...
@@ -48,12 +52,12 @@ class Point:
 
 @dataclass(slots=True)
 class Failpoints:
-    """`armed` has for each program the point that acts when it is reached next. `seen` has all points, `hit` those that
-    acted."""
+    """`armed` has by program the point that acts when it is reached next.
+
+    `seen` counts how often each point was reached, `hit` how often it acted.
+    """
 
     rng: random.Random
-    delay_s: float = 5.0
-    actions: tuple[Action, ...] = (Action.KILL, Action.KILL, Action.STOP, Action.DELAY)
     seen: Counter[Point] = field(default_factory=Counter)
     hit: Counter[Point] = field(default_factory=Counter)
     armed: dict[str, Point] = field(default_factory=dict)
@@ -82,11 +86,11 @@ class Failpoints:
             return
         self.hit[armed] += 1
         del self.armed[target.program_name]
-        match self.rng.choice(self.actions):
+        match self.rng.choice(_ACTIONS):
             case Action.KILL:
                 target.signal(signal.SIGKILL)
                 raise Unreachable
             case Action.STOP:
                 target.signal(signal.SIGTERM)
             case Action.DELAY:
-                await asyncio.sleep(self.delay_s)
+                await asyncio.sleep(_DELAY_S)

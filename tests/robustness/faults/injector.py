@@ -16,7 +16,7 @@ from robustness.faults.steps import steps_of
 
 
 class Fault(StrEnum):
-    """What happens to a call. The seconds of a rule apply to DELAY and BLACK_HOLE."""
+    """A fault of a call. The seconds of a rule apply to DELAY and BLACK_HOLE."""
 
     DELAY = "delay"
     RESET = "reset"

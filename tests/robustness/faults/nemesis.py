@@ -3,7 +3,6 @@
 import asyncio
 import random
 import signal
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from robustness.system.cluster import Cluster, Member
@@ -22,18 +21,11 @@ class Nemesis:
     rng: random.Random
     kills: int = 0
 
-    async def kill(
-        self,
-        count: int,
-        interval_s: float,
-        *,
-        programs: tuple[str, ...] = ("server", "consumer"),
-        until: Callable[[], bool] = lambda: False,
-    ) -> None:
-        """Kill or stop `count` processes, one in `interval_s` seconds on average."""
-        while self.kills < count and not until():
+    async def kill(self, count: int, interval_s: float, *, until: asyncio.Event) -> None:
+        """Kill or stop `count` servers and consumers, one in `interval_s` seconds on average. `until` ends it early."""
+        while self.kills < count and not until.is_set():
             await asyncio.sleep(self.rng.uniform(0.2, 1.8) * interval_s)
-            victims = self.cluster.named(*programs)
+            victims = self.cluster.named("server", "consumer")
             if self.rng.random() < _READY_SHARE:
                 victims = [each for each in victims if self._is_spare(each)]
             if not victims:

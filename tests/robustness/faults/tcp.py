@@ -1,4 +1,4 @@
-"""A TCP proxy that delays, resets or swallows what passes, and Redis behind one.
+"""A TCP proxy that delays, resets or discards the bytes of connections, and a Redis behind one.
 
 The service must give the same answers with Redis and without it.
 """

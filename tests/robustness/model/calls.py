@@ -98,7 +98,7 @@ def outage(recorded: Recorded) -> tuple[float, float] | None:
 
 
 def outage_is_unavailable(recorded: Recorded) -> Iterator[Violation]:
-    """While AWS is away, callers see only UNAVAILABLE."""
+    """While AWS is away, callers see only UNAVAILABLE, or ALREADY_EXISTS for a request that is known."""
     away = outage(recorded)
     if away is None:
         return
@@ -120,7 +120,7 @@ def recovery_times(recorded: Recorded) -> dict[str, float]:
         for submit in record.accepted
         if submit.ended > away[1]
     ]
-    told = [
+    notified = [
         each.at
         for record in recorded.all_records()
         for each in record.notified
@@ -129,7 +129,7 @@ def recovery_times(recorded: Recorded) -> dict[str, float]:
     never = float("inf")
     return {
         "acknowledgement": min(accepted, default=never) - away[1],
-        "notification": min(told, default=never) - away[1],
+        "notification": min(notified, default=never) - away[1],
     }
 
 

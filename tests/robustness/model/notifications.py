@@ -24,41 +24,41 @@ def is_notified(record: Record, _: Recorded) -> Iterator[Violation]:
 def repeats_are_identical(record: Record, _: Recorded) -> Iterator[Violation]:
     """Repeated notifications of a revision are identical."""
     first: dict[str, Notified] = {}
-    for told in record.notified:
-        known = first.setdefault(told.notification_id, told)
-        if (known.body, known.attributes) != (told.body, told.attributes):
-            text = f"two notifications {told.notification_id} differ"
-            yield Violation("repeats_are_identical", record.id, text, (known, told))
+    for sent in record.notified:
+        known = first.setdefault(sent.notification_id, sent)
+        if (known.body, known.attributes) != (sent.body, sent.attributes):
+            text = f"two notifications {sent.notification_id} differ"
+            yield Violation("repeats_are_identical", record.id, text, (known, sent))
 
 
 def notification_agrees(record: Record, _: Recorded) -> Iterator[Violation]:
-    """A notification tells the state of its revision."""
+    """A notification has the state of its revision."""
     states = {state.revision: state for state in record.states}
     last = record.last
-    for told in record.notified:
-        if wrong := _contradiction(told, states.get(told.revision)):
-            evidence = (told, states[told.revision]) if told.revision in states else (told,)
+    for sent in record.notified:
+        if wrong := _contradiction(sent, states.get(sent.revision)):
+            evidence = (sent, states[sent.revision]) if sent.revision in states else (sent,)
             yield Violation("notification_agrees", record.id, wrong, evidence)
-        elif last is not None and told.revision > last.revision:
-            text = f"revision {told.revision} does not exist"
-            yield Violation("notification_agrees", record.id, text, (told, last))
+        elif last is not None and sent.revision > last.revision:
+            text = f"revision {sent.revision} does not exist"
+            yield Violation("notification_agrees", record.id, text, (sent, last))
         elif (
-            last is not None and told.revision < last.revision and told.body["status"] == COMPLETED
+            last is not None and sent.revision < last.revision and sent.body["status"] == COMPLETED
         ):
             text = "COMPLETED was notified, and the request went on"
-            yield Violation("notification_agrees", record.id, text, (told, last))
+            yield Violation("notification_agrees", record.id, text, (sent, last))
 
 
-def _contradiction(told: Notified, state: Observed | None) -> str:
+def _contradiction(sent: Notified, state: Observed | None) -> str:
     """Return how a notification differs from itself or from the state of its revision; empty if it does not."""
-    body = told.body
+    body = sent.body
     expected = {
         "customerId": str(body["customerId"]),
-        "requestId": told.id,
-        "revision": str(told.revision),
+        "requestId": sent.id,
+        "revision": str(sent.revision),
         "status": str(body["status"]),
     }
-    if (told.attributes, told.notification_id) != (expected, f"{told.id}:{told.revision}"):
+    if (sent.attributes, sent.notification_id) != (expected, f"{sent.id}:{sent.revision}"):
         return "the attributes or the notification id differ from the body"
     if state is None:
         return ""

@@ -1,4 +1,4 @@
-"""The history in the order of the model: what happened to each id."""
+"""The history indexed for the model: the events of each id."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -27,7 +27,6 @@ from robustness.history import (
     Submitted,
     Walked,
     WatchEnded,
-    time_of,
 )
 
 
@@ -126,16 +125,6 @@ class Recorded:
 
     def record(self, request_id: str) -> Record:
         return self.records.setdefault(request_id, Record(request_id))
-
-    def events_of(self, request_id: str) -> list[Event]:
-        """Return the events of an id in the order of their times."""
-        events: list[Event] = []
-        for record in self.all_records():
-            if record.id == request_id:
-                events += record.submits + record.observed + record.notified  # type: ignore[operator]
-                events += record.failed_requests + record.images + record.refused  # type: ignore[operator]
-                events += [each for each in (record.row, record.expired) if each]
-        return sorted(events, key=time_of)
 
 
 def index(events: Iterable[Event]) -> Recorded:

@@ -1,4 +1,4 @@
-"""The callers of the run: a channel to each server, and what an error tells."""
+"""The callers of the run: a channel to each server, and the errors of their calls."""
 
 import random
 import time
@@ -33,9 +33,9 @@ class Failed:
 
 
 def failed(error: grpc.aio.AioRpcError) -> Failed:
-    told = refusal(error)
-    text = "" if told.reason else (error.details() or "")
-    return Failed(told.code.name, told.reason, told.retry_after, text)
+    failure = refusal(error)
+    text = "" if failure.reason else (error.details() or "")
+    return Failed(failure.code.name, failure.reason, failure.retry_after, text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,21 +55,21 @@ class Callers:
         self, rpc: str, server: str, began: float, error: grpc.aio.AioRpcError, *ids: str
     ) -> Failed:
         """Record the error of a read."""
-        told = failed(error)
+        failure = failed(error)
         self.history.add(
             Refused(
                 began,
                 time.time(),
                 rpc,
                 server,
-                told.code,
-                told.reason,
-                told.retry_after,
-                told.text,
+                failure.code,
+                failure.reason,
+                failure.retry_after,
+                failure.text,
                 ids,
             )
         )
-        return told
+        return failure
 
     async def status(self, request_id: str, *, final: bool = False) -> Failed | None:
         """Read the state of a request and record it. Return the error, if there was one."""

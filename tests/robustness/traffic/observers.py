@@ -1,4 +1,4 @@
-"""What callers read during the traffic: states, watches, lists, searches and images."""
+"""Callers that read during the traffic: states, watches, lists, searches and images."""
 
 import asyncio
 import random
@@ -107,8 +107,8 @@ class Observers:
 
 async def read_image(
     callers: Callers, image_id: str, request_id: str, *, final: bool = False
-) -> bool:
-    """Read one image and record whether it was found. Return whether there was an answer."""
+) -> None:
+    """Read one image and record whether it was found."""
     server, stub = callers.any()
     began = time.time()
     try:
@@ -117,10 +117,9 @@ async def read_image(
     except grpc.aio.AioRpcError as error:
         if error.code() is not grpc.StatusCode.NOT_FOUND:
             callers.refused("GetImage", server, began, error, request_id)
-            return False
+            return
         found = False
     callers.history.add(ImageRead(began, time.time(), image_id, request_id, found, final))
-    return True
 
 
 async def walk(
@@ -131,7 +130,7 @@ async def walk(
     page_size: int = _FINAL_PAGE_SIZE,
     final: bool = False,
     tries: int = _WALK_TRIES,
-) -> tuple[str, ...]:
+) -> None:
     """Read all pages of a list and record the ids. Raises WalkFailed after `tries` errors.
 
     A page that had no answer is read again with the same token.
@@ -156,7 +155,6 @@ async def walk(
         if not token:
             break
     callers.history.add(Walked(began, time.time(), name, customer, tuple(ids), final))
-    return tuple(ids)
 
 
 _RPCS = {

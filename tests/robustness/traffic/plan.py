@@ -23,7 +23,7 @@ _LATEST_REPEAT_S = 4.0
 
 
 class Behaviour(StrEnum):
-    """What the origin does for a URL. The value is the first part of the path."""
+    """The behaviour of the origin for a URL. The value is the first part of the path."""
 
     OK = "ok"
     SLOW = "slow"
@@ -62,7 +62,7 @@ _WEIGHTS = {
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What one submit says."""
+    """The content of a submit."""
 
     customer: str
     behaviour: Behaviour

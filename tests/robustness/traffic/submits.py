@@ -93,9 +93,9 @@ class Traffic:
             try:
                 answer = await stub.SubmitImage(self._message(planned), timeout=CALL_TIMEOUT_S)
             except grpc.aio.AioRpcError as error:
-                told = failed(error)
-                self._record(planned, "SubmitImage", server, began, told)
-                if told.code in _FINAL:
+                failure = failed(error)
+                self._record(planned, "SubmitImage", server, began, failure)
+                if failure.code in _FINAL:
                     return
                 await asyncio.sleep(_BACKOFF.delay(attempt))
             else:
@@ -122,7 +122,7 @@ class Traffic:
         began = time.time()
         results: list[str] = []
         final: set[str] = set()
-        code, told = OK, Failed(NO_RESULT, "", None, "")
+        code, failure = OK, Failed(NO_RESULT, "", None, "")
         try:
             stream = stub.SubmitImages(self._items(items), timeout=STREAM_TIMEOUT_S)
             async for response in stream:
@@ -136,9 +136,9 @@ class Traffic:
                         final.add(result.item_id)
         except grpc.aio.AioRpcError as error:
             broken = self.callers.refused("SubmitImages", server, began, error)
-            code, told = broken.code, Failed(NO_RESULT, "", None, broken.code)
+            code, failure = broken.code, Failed(NO_RESULT, "", None, broken.code)
         for item in items.keys() - set(results):
-            self._record(items[item], "SubmitImages", server, began, told)
+            self._record(items[item], "SubmitImages", server, began, failure)
         sent = tuple(items)
         self.callers.history.add(
             StreamEnded(began, time.time(), server, code, sent, tuple(results))

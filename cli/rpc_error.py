@@ -11,8 +11,8 @@ from grpc_status import rpc_status
 from imageservice.v1 import image_service_pb2 as pb
 
 RETRYABLE = frozenset({"UNAVAILABLE", "RESOURCE_EXHAUSTED", "CANCELLED"})
-"""Codes after which a retry may succeed. CANCELLED is what gRPC on a server that stops answers to the calls that it has
-queued; a call that this client cancels raises asyncio.CancelledError instead."""
+"""Codes after which a retry may succeed. A server of an earlier version that stops ends queued calls with CANCELLED; a
+call that this client cancels raises asyncio.CancelledError instead."""
 MAYBE_APPLIED = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "INTERNAL", "UNKNOWN"})
 """Codes after which the server may still have executed the call."""
 

@@ -94,14 +94,7 @@ class Server:
         )
         self._background: list[asyncio.Task[None]] = []
         self._health = health.HealthServicer()
-        self.grpc_server = grpc.aio.server(
-            options=server_options(settings, shares_port=shares_port)
-        )
-        add_ImageServiceServicer_to_server(self._service(), self.grpc_server)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self.grpc_server)
-        reflection.enable_server_reflection(
-            (SERVICE, HEALTH, reflection.SERVICE_NAME), self.grpc_server
-        )
+        self.grpc_server = self._grpc_server()
 
     async def start(self) -> int:
         """Start to serve. Returns the port. Raises CannotListen."""
@@ -161,6 +154,15 @@ class Server:
                     rejected = self._middleware.rejected
                     await asyncio.sleep(_QUIET_POLL_S)
                     polls = polls + 1 if self._middleware.rejected == rejected else 0
+
+    def _grpc_server(self) -> grpc.aio.Server:
+        server = grpc.aio.server(
+            options=server_options(self._settings, shares_port=self._shares_port)
+        )
+        add_ImageServiceServicer_to_server(self._service(), server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        reflection.enable_server_reflection((SERVICE, HEALTH, reflection.SERVICE_NAME), server)
+        return server
 
     def _service(self) -> ImageService:
         settings, tables = self._settings, self._tables

@@ -15,7 +15,7 @@ from consumer.indexer.metrics import INCOMPLETE
 from consumer.indexer.settings import IndexerSettings, ReindexSettings
 from core.aws.client import Aws, open_aws
 from core.aws.sqs import SqsQueue
-from core.dynamodb.image_scan import images_exist
+from core.dynamodb.scan import images_exist
 from core.dynamodb.statements import Statements
 from core.dynamodb.tables import Tables
 from core.errors import DependencyUnavailable

@@ -45,7 +45,7 @@ class DlqStats:
 
 
 class DlqAction(Enum):
-    """What reconcile does with a message in the DLQ before it deletes the message."""
+    """The action of reconcile on a message in the DLQ, before it deletes the message."""
 
     SEND_BACK = auto()
     FAIL = auto()

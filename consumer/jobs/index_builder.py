@@ -10,7 +10,7 @@ import structlog
 from consumer.indexer.lookup import LookupResult, document_from, read_or_log
 from consumer.jobs.progress import Progress
 from core.dynamodb import schema
-from core.dynamodb.image_scan import ImageScan
+from core.dynamodb.scan import ImageScan
 from core.dynamodb.tables import Tables
 from core.errors import DependencyUnavailable, MalformedRow
 from core.resilience.retry import retry_unavailable

@@ -106,7 +106,7 @@ COMMAND = Command(
 
 async def _reconcile(settings: ConsumerSettings, arguments: argparse.Namespace) -> int:
     async with open_clients(settings) as clients:
-        # Measured first: what the DLQ sends back is younger, and CloudWatch has no age yet of a queue that was empty.
+        # Measured first: messages from the DLQ are younger, and CloudWatch has no age yet of a queue that was empty.
         age = await _oldest_message_age_s(clients, settings.queue_url)
         cutoff = now_ms() - round((age + arguments.margin) * 1000)
         dlq = await process_dlq(clients, settings.dlq_url, max_claims=arguments.max_claims)

@@ -22,7 +22,7 @@ from consumer.jobs.index_builder import IndexBuilder
 from consumer.jobs.options import add_scan_options
 from consumer.jobs.progress import Progress
 from core.aws.client import Aws, open_aws
-from core.dynamodb.image_scan import ImageScan
+from core.dynamodb.scan import ImageScan
 from core.runtime.signals import run_until_signal
 from core.search.engine import SearchWriter
 

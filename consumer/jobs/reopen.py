@@ -1,7 +1,7 @@
 """Reopens FAILED requests: FAILED → PENDING at the next revision, then the message for that revision.
 
-The outcome is published before, unless it is known to be published. After the reopening nobody would publish it: the
-message of the failed revision is stale then, and is deleted.
+The outcome of the failed revision is published first, unless it is known to be published. After the reopening no
+process would publish it: the message of that revision is then stale, and is deleted.
 
 If the process dies between the two writes, the request is PENDING and has no message. A second reopen at the same
 revision then only sends the message. Otherwise `reconcile` sends it.
@@ -137,14 +137,7 @@ async def reopen(clients: Clients, retry: Retry) -> bool:
             url=failed.url,
         )
     except ConditionNotMet:
-        request = await clients.tables.read_request(failed.request_id)
-        reopened_before = (
-            request is not None
-            and request.state is State.PENDING
-            and request.revision == next_revision(failed.revision)
-            and (request.customer_id, request.origin_url) == (failed.customer_id, failed.url)
-        )
-        if not reopened_before:
+        if not await _is_reopened(clients, failed):
             return False
         pending_since = 0
     message = ImageMessage(
@@ -157,6 +150,17 @@ async def reopen(clients: Clients, retry: Retry) -> bool:
     )
     await clients.queue.send(message.encode())
     return True
+
+
+async def _is_reopened(clients: Clients, failed: FailedRequestMessage) -> bool:
+    """Return whether an earlier call has reopened the request, and may have died before it sent the message."""
+    request = await clients.tables.read_request(failed.request_id)
+    return (
+        request is not None
+        and request.state is State.PENDING
+        and request.revision == next_revision(failed.revision)
+        and (request.customer_id, request.origin_url) == (failed.customer_id, failed.url)
+    )
 
 
 def retry_of(request: ImageRequest) -> Retry | None:

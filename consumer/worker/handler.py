@@ -107,7 +107,7 @@ class MessageHandler:
     async def process(self, message: ReceivedMessage, request: ImageRequest | None = None) -> None:
         """Run the pipeline, then notify and acknowledge, or requeue, or fail the request.
 
-        `request` is what `open_request` returned; None if this is a first delivery.
+        `request` is the result of `open_request`; None if this is a first delivery.
         """
         run = Run.of(message.message)
         try:

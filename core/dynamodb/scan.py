@@ -1,23 +1,24 @@
-"""Scans the whole table of images in parallel segments, page by page, within a rate.
+"""Scans of tables, page by page."""
 
-The scan is strongly consistent, at one read unit for 4 KB, twice the price of an eventually consistent one: a million
-rows of 1 KB are 250,000 units, or $0.03. It has to be: a replica may lack an image that was inserted just before a
-rebuild began. The new index would never have that image, because the indexer writes only images inserted later.
-"""
-
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from functools import partial
 from typing import Any
 
 from core.aws.client import call
 from core.aws.http import JsonService
 from core.dynamodb import schema
-from core.dynamodb.answers import decode_item_count
-from core.dynamodb.scan import scan
+from core.dynamodb.answers import Page, decode_item_count, decode_page
 from core.errors import DependencyUnavailable, RequestRejected
 from core.resilience.rate_limiter import RateLimiter
 from core.resilience.retry import retry_unavailable
 
 _PAGE_ROWS = 500
+
+
+async def scan(dynamodb: JsonService, members: Mapping[str, Any]) -> Page:
+    """Make one Scan, with a Limit in its members. Raises DependencyUnavailable or RequestRejected."""
+    decode = partial(decode_page, members["Limit"])
+    return await call("dynamodb:Scan", dynamodb.invoke("Scan", members), decode)
 
 
 async def images_exist(dynamodb: JsonService, table: str) -> bool:
@@ -38,7 +39,13 @@ async def images_exist(dynamodb: JsonService, table: str) -> bool:
 
 
 class ImageScan:
-    """`rate` is the limit of rows read per second, over all segments."""
+    """Scans the whole table of images in parallel segments. `rate` limits the rows read per second, over all segments.
+
+    The scan is strongly consistent, at one read unit for 4 KB, twice the price of an eventually consistent one: a
+    million rows of 1 KB are 250,000 units, or $0.03. It has to be: a replica may lack an image that was inserted just
+    before a rebuild began. The new index would never have that image, because the indexer writes only images inserted
+    later.
+    """
 
     def __init__(self, dynamodb: JsonService, table: str, *, segments: int, rate: float) -> None:
         self._dynamodb = dynamodb

@@ -22,9 +22,8 @@ from consumer.notify.request_log import RequestLog
 from consumer.worker.storage import ImageStorage
 from core.aws.client import Aws
 from core.aws.sqs import SqsQueue
-from core.dynamodb.image_scan import ImageScan
 from core.dynamodb.index_query import BY_CUSTOMER, TimeRange
-from core.dynamodb.scan import scan
+from core.dynamodb.scan import ImageScan, scan
 from core.dynamodb.schema import new_request_item
 from core.dynamodb.statements import Statements
 from core.dynamodb.tables import Tables

@@ -23,7 +23,7 @@ from consumer.jobs.reopen import reopen, retry_of
 from consumer.notify.finalize import fail_request
 from consumer.run import Run
 from core.aws.client import Aws
-from core.dynamodb.image_scan import ImageScan
+from core.dynamodb.scan import ImageScan
 from core.dynamodb.schema import image_from_item
 from core.errors import Undeliverable
 from core.model.image import ImageRecord

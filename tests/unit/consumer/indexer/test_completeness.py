@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from consumer.indexer.app import report_index_completeness
 from consumer.indexer.metrics import INCOMPLETE
-from core.dynamodb.image_scan import images_exist
+from core.dynamodb.scan import images_exist
 from core.errors import DependencyUnavailable, SearchUnavailable
 from harness.virtual_time import run_virtually
 

@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 
 from consumer.jobs.index_builder import IndexBuilder, IndexStats
 from consumer.jobs.progress import Progress
-from core.dynamodb.image_scan import ImageScan
+from core.dynamodb.scan import ImageScan
 from core.dynamodb.schema import image_item
 from core.dynamodb.statements import Statements
 from core.dynamodb.tables import Tables

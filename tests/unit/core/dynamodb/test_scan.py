@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 from botocore.exceptions import ClientError
 
-from core.dynamodb.image_scan import ImageScan
+from core.dynamodb.scan import ImageScan
 from core.errors import DependencyUnavailable
 from core.resilience.retry import MAX_ATTEMPTS
 from harness.virtual_time import run_virtually

@@ -37,7 +37,7 @@ class Backend:
 
 
 def injector(*rules: FaultRule) -> FaultInjector:
-    points = Failpoints(random.Random(1), delay_s=0, actions=(Action.KILL,))
+    points = Failpoints(random.Random(1), actions=(Action.KILL,))
     return FaultInjector(random.Random(1), points, rules)
 
 

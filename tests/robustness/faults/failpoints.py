@@ -27,7 +27,6 @@ class Action(StrEnum):
     DELAY = "delay"
 
 
-_ACTIONS = (Action.KILL, Action.KILL, Action.STOP, Action.DELAY)
 _DELAY_S = 5.0
 
 
@@ -58,6 +57,7 @@ class Failpoints:
     """
 
     rng: random.Random
+    actions: tuple[Action, ...] = (Action.KILL, Action.KILL, Action.STOP, Action.DELAY)
     seen: Counter[Point] = field(default_factory=Counter)
     hit: Counter[Point] = field(default_factory=Counter)
     armed: dict[str, Point] = field(default_factory=dict)
@@ -86,7 +86,7 @@ class Failpoints:
             return
         self.hit[armed] += 1
         del self.armed[target.program_name]
-        match self.rng.choice(_ACTIONS):
+        match self.rng.choice(self.actions):
             case Action.KILL:
                 target.signal(signal.SIGKILL)
                 raise Unreachable

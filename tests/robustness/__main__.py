@@ -32,6 +32,7 @@ from robustness.model.validate import validate
 from robustness.report import excerpts, figures, summary
 from robustness.runs import CUSTOMERS, RUNS, VISIBILITY_S, RunPlan, make_faults, sized
 from robustness.session import Setup, session
+from robustness.system.cluster import faketime
 from robustness.traffic.plan import healthy, plan
 
 _SIZES = (
@@ -42,6 +43,7 @@ _SIZES = (
     "share",
     "outage_s",
     "pauses",
+    "skew_s",
     "servers",
     "consumers",
 )
@@ -141,15 +143,24 @@ async def _until_signal(run: RunPlan, arguments: argparse.Namespace, folder: Pat
     await _run(run, arguments, folder)
 
 
+def _missing(run: RunPlan) -> str:
+    """Return what a run needs and this machine does not have; empty if it can run."""
+    if run.small_disk and not can_mount():
+        return "only root can mount a small disk"
+    if run.skew_s and faketime() is None:
+        return "the skew of clocks needs Debian's libfaketime; --skew-s 0 is without it"
+    return ""
+
+
 def main() -> int:
     arguments = _arguments()
     if arguments.check is not None:
         return 0 if _check(arguments.check) else 1
     sizes = {size: getattr(arguments, size) for size in _SIZES}
     run = sized(RUNS[arguments.run], **sizes)
-    if run.small_disk and not can_mount():
-        sys.stdout.write(f"run {run.name}: not run, because only root can mount a small disk\n")
-        return 0
+    if missing := _missing(run):
+        sys.stdout.write(f"run {run.name}: NOT RUN: {missing}\n")
+        return 2
     folder = (arguments.folder or Path(".robustness") / f"{run.name}-{arguments.seed}").resolve()
     folder.mkdir(parents=True, exist_ok=True)
     sdk_models.share()

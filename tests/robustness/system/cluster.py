@@ -22,8 +22,6 @@ from robustness.faults.injector import FaultInjector
 from robustness.history import WORKER_KILLED, History, ProcessChanged
 
 HOST = "127.0.0.1"
-FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
-"""Debian's package libfaketime."""
 _STOP_S = 60.0
 _LONGEST_PAUSE_S = 2.0
 """Between the end of a process and its next start."""
@@ -32,6 +30,11 @@ _MAX_OWN_ENDS = 20
 
 class StartFailed(Exception):
     """A process does not stay alive."""
+
+
+def faketime() -> Path | None:
+    """Return the library of Debian's package libfaketime, which shifts the clock of a process; None without it."""
+    return next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,7 @@ class Program:
         if not self.skew_s:
             return dict(self.settings)
         clock = {
-            "LD_PRELOAD": str(FAKETIME),
+            "LD_PRELOAD": str(faketime()),
             "FAKETIME": f"{self.skew_s:+d}",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
             "DONT_FAKE_MONOTONIC": "1",

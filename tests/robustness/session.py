@@ -35,7 +35,7 @@ _CONCURRENT_READS = 32
 
 @dataclass(slots=True)
 class Session:
-    """What a run uses."""
+    """The parts of a run."""
 
     setup: "Setup"
     history: History
@@ -171,7 +171,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What a session starts with. `healthy` are requests that no plan submits; `parameters` those of the stack.
+    """The inputs of a session. `healthy` are requests that no plan submits; `parameters` those of the stack.
 
     The search index is in OpenSearch, or in a file on `disk`, or in a file.
     """
@@ -186,6 +186,14 @@ class Setup:
     opensearch: TcpProxy | None
     parameters: dict[str, str]
 
+    def all_requests(self) -> list[PlannedRequest]:
+        return [*self.requests, *self.healthy]
+
+    def customers(self) -> list[str]:
+        return sorted(
+            {each.customer for request in self.all_requests() for each in request.contents}
+        )
+
     def rng(self, purpose: str) -> random.Random:
         return random.Random(f"{self.seed} {purpose}")
 
@@ -197,6 +205,7 @@ async def session(aws: RecordingAws, setup: Setup, history: History) -> AsyncIte
     After the block, the faults end, and everything that the model compares is read.
     """
     async with AsyncExitStack() as stack:
+        sys.stderr.write("starting …\n")
         run = await _open(stack, aws, setup, history)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(run.recorder.run())
@@ -217,7 +226,6 @@ async def _open(
     stack: AsyncExitStack, aws: RecordingAws, setup: Setup, history: History
 ) -> Session:
     """Start all processes, and wait until they are ready."""
-    sys.stderr.write("starting …\n")
     points = Failpoints(setup.rng("failpoints"))
     injector = FaultInjector(setup.rng("faults"), points)
     origin = await stack.enter_async_context(image_origin())
@@ -231,17 +239,14 @@ async def _open(
     members = await stack.enter_async_context(
         cluster(place, programs, injector, setup.rng("restarts"))
     )
-    requests = {request.id: request for request in (*setup.requests, *setup.healthy)}
-    customers = sorted(
-        {each.customer for request in requests.values() for each in request.contents}
-    )
+    customers = setup.customers()
     # The commands of operators have failpoints, and no faults.
     commands = await stack.enter_async_context(
         operators(place, _of_operators(setup, points), customers, setup.rng("operators"))
     )
     addresses = {each.name: each.address for each in members.servers}
     calls = await stack.enter_async_context(callers(addresses, history, setup.rng("servers")))
-    traffic = Traffic(calls, origin, requests)
+    traffic = Traffic(calls, origin, {each.id: each for each in setup.all_requests()})
     traffic.record_plan()
     return Session(
         setup=setup,

@@ -1,4 +1,4 @@
-"""The answers of a faulty AWS: what is done, what is told, and that our own clients accept the form."""
+"""The answers of a faulty AWS: the entries that are done, and the entries that the answer names."""
 
 import json
 import random
@@ -46,17 +46,17 @@ def body_of(answer: web.Response) -> Any:
 
 
 async def test_an_entry_of_sqs_fails_in_three_ways() -> None:
-    """It is not done and told, done and told, or done and not told. Each happens, and no entry is told twice."""
+    """Not done and reported, done and reported, or done and left out. Each happens, and no entry is named twice."""
     ids = [str(number) for number in range(10)]
     body = json.dumps({"QueueUrl": "q", "Entries": [{"Id": each} for each in ids]}).encode()
     seen: set[tuple[bool, bool]] = set()
     for seed in SEEDS:
         backend = Backend(all_sent, body)
         call = ProxiedCall("SendMessageBatch", body, "sqs")
-        told = body_of(await partial(call, backend, random.Random(seed)))
+        reported = body_of(await partial(call, backend, random.Random(seed)))
         done = {each["Id"] for sent in backend.asked for each in json.loads(sent)["Entries"]}
-        failed = {each["Id"] for each in told["Failed"]}
-        successful = {each["Id"] for each in told["Successful"]}
+        failed = {each["Id"] for each in reported["Failed"]}
+        successful = {each["Id"] for each in reported["Successful"]}
         assert successful < set(ids)
         assert not failed & successful
         seen.update((each in done, each in failed) for each in set(ids) - successful)
@@ -68,10 +68,10 @@ async def test_each_statement_has_a_response_in_its_place() -> None:
     body = json.dumps({"Statements": statements}).encode()
     for seed in SEEDS:
         call = ProxiedCall("BatchExecuteStatement", body, "dynamodb")
-        told = body_of(await partial(call, Backend(all_executed, body), random.Random(seed)))
-        assert len(told["Responses"]) == len(statements)
-        assert any("Error" in each for each in told["Responses"])
-        for statement, response in zip(statements, told["Responses"], strict=True):
+        reported = body_of(await partial(call, Backend(all_executed, body), random.Random(seed)))
+        assert len(reported["Responses"]) == len(statements)
+        assert any("Error" in each for each in reported["Responses"])
+        for statement, response in zip(statements, reported["Responses"], strict=True):
             assert "Error" in response or response["Item"] == statement
 
 
@@ -84,9 +84,9 @@ async def test_unprocessed_keys_are_not_among_the_rows() -> None:
         return json.dumps({"Responses": {"t": rows}}).encode()
 
     call = ProxiedCall("BatchGetItem", body, "dynamodb")
-    told = body_of(await partial(call, Backend(found, body), random.Random(1)))
-    left = told["UnprocessedKeys"]["t"]["Keys"]
-    rows = [{"id": row["id"]} for row in told["Responses"]["t"]]
+    reported = body_of(await partial(call, Backend(found, body), random.Random(1)))
+    left = reported["UnprocessedKeys"]["t"]["Keys"]
+    rows = [{"id": row["id"]} for row in reported["Responses"]["t"]]
     assert left
     assert sorted(map(str, left + rows)) == sorted(map(str, keys))
 
@@ -117,9 +117,9 @@ async def test_messages_come_twice_and_again_later() -> None:
     for number in range(60):
         messages = [{"MessageId": f"{number}-{each}"} for each in range(4)]
         answer = json.dumps({"Messages": messages}).encode()
-        told = body_of(await duplicates.answer(call, Backend(lambda _, a=answer: a, body)))  # type: ignore[misc]
-        assert 4 <= len(told["Messages"]) <= 10
-        received += [each["MessageId"] for each in told["Messages"]]
+        reported = body_of(await duplicates.answer(call, Backend(lambda _, a=answer: a, body)))  # type: ignore[misc]
+        assert 4 <= len(reported["Messages"]) <= 10
+        received += [each["MessageId"] for each in reported["Messages"]]
     assert len(set(received)) == 240
     assert len(received) > 260
     rounds = [int(each.partition("-")[0]) for each in received]

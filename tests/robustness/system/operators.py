@@ -70,9 +70,9 @@ class Operator:
             await asyncio.wait({ended}, timeout=self.rng.uniform(0.3, _LATEST_KILL_S))
             self.signal(self.rng.choice((signal.SIGKILL, signal.SIGTERM)))
         code = await ended
-        told = None if self.killed else code
-        self.history.add(OperatorRan(began, time.time(), command, told))
-        return told
+        result = None if self.killed else code
+        self.history.add(OperatorRan(began, time.time(), command, result))
+        return result
 
 
 @dataclass(slots=True)

@@ -32,7 +32,7 @@ _HIDDEN_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class PublishedImage:
-    """What a COMPLETED request says about its object."""
+    """The public URL of an image, and the figures of its record."""
 
     id: str
     url: str
@@ -72,16 +72,16 @@ class StoreRecorder:
                 return
 
     def _record_notification(self, body: str) -> None:
-        told = parse_notification(body)
-        self.notified.add(told.id)
+        notification = parse_notification(body)
+        self.notified.add(notification.id)
         self.history.add(
             Notified(
                 time.time(),
-                told.id,
-                str(told.sent["requestId"]),
-                int(told.sent["revision"]),
-                told.sent,
-                told.attributes,
+                notification.id,
+                str(notification.sent["requestId"]),
+                int(notification.sent["revision"]),
+                notification.sent,
+                notification.attributes,
             )
         )
 

@@ -23,19 +23,26 @@ async def ended(process: Process) -> tuple[int, str]:
 
 
 class HeldScan:
-    """Holds the responses to scans, so that a reindex pauses in the middle."""
+    """Holds the responses to scans, so that a reindex pauses in the middle.
+
+    The client repeats a call that is held for too long. The repetition gets the first response too.
+    """
 
     def __init__(self, endpoint: str) -> None:
         self.settings = {"AWS_ENDPOINT_URL": endpoint, "AWS_ENDPOINT_URL_DYNAMODB": endpoint}
         self.answered = asyncio.Event()
         self.released = asyncio.Event()
+        self._first: dict[bytes, web.Response] = {}
 
     async def hook(self, call: ProxiedCall, forward: Forward) -> web.Response:
-        answer = await forward()
-        if call.operation == "Scan":
-            self.answered.set()
-            await self.released.wait()
-        return answer
+        if call.operation != "Scan":
+            return await forward()
+        if call.body not in self._first:
+            self._first.setdefault(call.body, await forward())
+        self.answered.set()
+        await self.released.wait()
+        first = self._first[call.body]
+        return web.Response(body=first.body, status=first.status, headers=first.headers)
 
 
 @asynccontextmanager

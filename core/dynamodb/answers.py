@@ -59,7 +59,7 @@ def _statement_error(response: Answer) -> StatementError | None:
 def decode_rows(keys: Sequence[RowKey], answer: Answer) -> dict[RowKey, Item | None]:
     """Decode a BatchGetItem: the row of each key, or None if there is none. Unprocessed keys are left out.
 
-    A row that is in no list does not exist, so every list must be there: one for each table, unless its keys are
+    A row that is in no list does not exist, so every list must be there: one for each table, unless all of its keys are
     unprocessed. A row that was not asked for shows that the answer belongs to another call: it says nothing about the
     rows of this one.
     """
@@ -75,7 +75,9 @@ def decode_rows(keys: Sequence[RowKey], answer: Answer) -> dict[RowKey, Item | N
     found, skipped = dict(rows), dict(left)
     if len(found) != len(rows) or not (found.keys() | skipped.keys()) <= set(keys):
         raise MalformedAnswer("a row that was not asked for, or twice the same row")
-    if missing := names.keys() - responses.keys() - unprocessed.keys():
+    if names.keys() != responses.keys() and (
+        missing := {key.table for key in keys if key not in skipped} - responses.keys()
+    ):
         raise MalformedAnswer(f"no list of rows for {missing}")
     return {key: found.get(key) for key in keys if key not in skipped}
 

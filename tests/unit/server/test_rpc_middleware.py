@@ -3,9 +3,11 @@
 import asyncio
 
 import pytest
+import uvloop
 
 from core.errors import DependencyUnavailable
 from harness.virtual_time import run_virtually
+from server import rpc_middleware
 from server.errors import Reason, to_rpc_error
 from server.rpc_middleware import UNARY_LIMIT_S, run_bounded
 
@@ -45,3 +47,22 @@ def test_a_call_that_its_client_ends_is_cancelled() -> None:
             await running
 
     run_virtually(call())
+
+
+def test_every_call_that_takes_too_long_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the loop of production: it rounds times, so a limit that compares them takes its own timer for a client."""
+    monkeypatch.setattr(rpc_middleware, "UNARY_LIMIT_S", 0.01)
+
+    async def call(number: int) -> BaseException:
+        await asyncio.sleep(number / 1000)
+        try:
+            await run_bounded(_wait(10 * UNARY_LIMIT_S))
+        except (DependencyUnavailable, asyncio.CancelledError) as error:
+            return error
+        raise AssertionError
+
+    async def calls() -> set[type[BaseException]]:
+        errors = await asyncio.gather(*(call(number) for number in range(500)))
+        return {type(error) for error in errors}
+
+    assert uvloop.run(calls()) == {DependencyUnavailable}

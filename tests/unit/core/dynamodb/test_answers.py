@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.answers import MalformedAnswer, decode_answer
+from core.answers import MalformedAnswer
 from core.dynamodb.answers import RowKey, decode_rows
 
 READ, SKIPPED = (RowKey("requests", "requestId", value) for value in ("read", "skipped"))
@@ -20,9 +20,5 @@ def test_a_table_whose_keys_are_all_unprocessed_needs_no_list() -> None:
 
 def test_a_table_with_a_key_that_was_processed_needs_a_list() -> None:
     """Otherwise a worker would delete the message of a request that exists."""
-
-    def decode(answer: dict[str, object]) -> object:
-        return decode_rows([READ, SKIPPED], answer)
-
     with pytest.raises(MalformedAnswer):
-        decode_answer(decode, {"Responses": {}, "UnprocessedKeys": UNPROCESSED})
+        decode_rows([READ, SKIPPED], {"Responses": {}, "UnprocessedKeys": UNPROCESSED})

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator
 
-from robustness.history import NO_RESULT, OK, WORKER_KILLED, Refused, Submitted
+from robustness.history import NO_RESULT, OK, Refused, Submitted
 from robustness.model.record import Recorded, Violation
 
 FIRST_ACKNOWLEDGEMENT_S = 1.0
@@ -67,7 +67,7 @@ def errors_have_details(recorded: Recorded) -> Iterator[Violation]:
 def server_absences(recorded: Recorded) -> dict[str, list[tuple[float, float]]]:
     """Return by server the times at which it was not there: from a signal until it was ready again.
 
-    A suspended process keeps its connections.
+    A killed worker may be the only one that has started. A suspended process keeps its connections.
     """
     absences: dict[str, list[tuple[float, float]]] = defaultdict(list)
     since: dict[str, float] = {}
@@ -75,8 +75,6 @@ def server_absences(recorded: Recorded) -> dict[str, list[tuple[float, float]]]:
         if change.change == "ready":
             if change.process in since:
                 absences[change.process].append((since.pop(change.process), change.at))
-        elif change.change == WORKER_KILLED:
-            absences[change.process].append((change.at, change.at))
         elif change.change not in {"SIGSTOP", "SIGCONT"}:
             since.setdefault(change.process, change.at)
     for process, began in since.items():

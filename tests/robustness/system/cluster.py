@@ -90,6 +90,7 @@ class Member:
     stopping: bool = False
     allowed: asyncio.Event = field(default_factory=asyncio.Event)
     """Whether it may be started."""
+    _watching: asyncio.Task[None] | None = None
 
     @property
     def name(self) -> str:
@@ -137,6 +138,7 @@ class Member:
             if workers:
                 self.note(WORKER_KILLED)
                 self.rng.choice(workers).kill()
+                self._watch_ready()
                 return True
         return False
 
@@ -151,9 +153,10 @@ class Member:
             self.signalled = False
             await self._start()
             assert self.process is not None
-            watching = asyncio.create_task(self._note_ready())
+            self._watch_ready()
             code = await self.process.wait()
-            watching.cancel()
+            if self._watching is not None:
+                self._watching.cancel()
             self.ready = False
             self.note(f"ended {code}")
             self._check(code)
@@ -197,6 +200,12 @@ class Member:
             forked=not self.program.skew_s,
         )
         self.note("started")
+
+    def _watch_ready(self) -> None:
+        """Note when the process is ready, again after a worker was killed: it may have been the only one."""
+        if self._watching is not None:
+            self._watching.cancel()
+        self._watching = asyncio.create_task(self._note_ready())
 
     async def _note_ready(self) -> None:
         await self.wait_ready()

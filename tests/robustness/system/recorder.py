@@ -24,7 +24,7 @@ from robustness.history import (
     RowStored,
 )
 
-_OBJECTS_INTERVAL_S = 10.0
+_OBJECTS_INTERVAL_S = 30.0
 _CONCURRENT_READS = 16
 _HIDDEN_S = 60.0
 """Longer than messages stay hidden that a killed command has received."""

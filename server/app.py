@@ -47,6 +47,8 @@ _log = structlog.get_logger()
 
 SERVICE = pb.DESCRIPTOR.services_by_name["ImageService"].full_name
 
+_STREAMS_SHARE = 0.5
+"""Share of DRAIN_GRACE_S in which the server waits for the end of streams and still serves unary calls."""
 _LAST_CALLS_S = 1.0
 """Longest time in which the calls that gRPC has queued are rejected at the end of a drain."""
 _QUIET_POLL_S = 0.002
@@ -111,22 +113,22 @@ class Server:
         return port
 
     async def drain(self) -> None:
-        """Shut down gracefully: become unready, reject new calls, finish what was accepted. Then end the process.
+        """Shut down gracefully: become unready, end the streams, reject calls, finish what was accepted.
 
-        It does not stop `grpc_server`: gRPC would cancel the calls that are on their way (docs/adr/0013). The end of
-        the process closes their connections instead.
+        Then end the process. It does not stop `grpc_server`: gRPC would cancel the calls that are on their way
+        (docs/adr/0013). The end of the process closes their connections instead.
         """
         await self._health.enter_graceful_shutdown()
         _log.info("draining", delay_s=self._settings.drain_delay_s)
         await asyncio.sleep(self._settings.drain_delay_s)
-        self._middleware.begin_drain()
-        self._streams.begin_drain()
-        self.watcher.begin_drain()
+        end = asyncio.get_running_loop().time() + self._settings.drain_grace_s
+        await self._end_streams(self._settings.drain_grace_s * _STREAMS_SHARE)
+        self._middleware.reject_all()
         try:
-            async with asyncio.timeout(self._settings.drain_grace_s):
+            async with asyncio.timeout_at(end):
                 await self._wait_idle()
         except TimeoutError:
-            _log.warning("drain timed out", calls_in_flight=self._middleware.in_flight.count)
+            _log.warning("drain timed out", calls_in_flight=self._middleware.unary.count)
         for task in self._background:
             task.cancel()
         if self._background:
@@ -138,12 +140,25 @@ class Server:
             await self._search_reader.close()
         _log.info("drained")
 
+    async def _end_streams(self, seconds: float) -> None:
+        """End the streams. Meanwhile unary calls are served: many clients have no connection to another server.
+
+        One client that does not read its results keeps its stream open, for at most `seconds` here.
+        """
+        self._middleware.reject_streams()
+        self._streams.begin_drain()
+        self.watcher.begin_drain()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._middleware.streams.wait_idle()
+        except TimeoutError:
+            _log.warning("streams cut off by the drain", streams=self._middleware.streams.count)
+
     async def _wait_idle(self) -> None:
-        # Submits first: a client that does not read its stream's results must only delay its own answers.
         await self._admission.wait_idle()
         await self._tables.drain()
         await self._sender.drain()
-        await self._middleware.in_flight.wait_idle()
+        await self._middleware.unary.wait_idle()
 
     async def _wait_quiet(self) -> None:
         """Wait until gRPC has no call in its queue, or until it has had time to hand over a long queue."""

@@ -32,20 +32,26 @@ _log = structlog.get_logger()
 
 
 class RpcMiddleware:
-    """`in_flight` counts the calls whose answer is not written yet, so that a graceful shutdown can wait for them.
+    """`unary` and `streams` count the calls whose answer is not written yet: a graceful shutdown waits for them.
 
-    `rejected` counts the calls that arrived after `begin_drain`.
+    `rejected` counts the calls that were rejected with ServerDraining.
     """
 
     def __init__(self) -> None:
-        self.in_flight = InFlight()
+        self.unary = InFlight()
+        self.streams = InFlight()
         self.rejected = 0
-        self._draining = False
+        self._rejects_unary = False
+        self._rejects_streams = False
         self._outage_throttle = LogThrottle(_OUTAGE_LOG_INTERVAL_S)
 
-    def begin_drain(self) -> None:
-        """Reject further calls with ServerDraining; those in progress continue."""
-        self._draining = True
+    def reject_streams(self) -> None:
+        """Reject further streams; those in progress continue."""
+        self._rejects_streams = True
+
+    def reject_all(self) -> None:
+        """Reject further calls of every kind; those in progress continue."""
+        self._rejects_unary = self._rejects_streams = True
 
     async def run(
         self,
@@ -57,16 +63,12 @@ class RpcMiddleware:
         metrics.started()
         started = time.perf_counter()
         code = StatusCode.OK
-        if self._draining:
+        if self._rejects_unary if metrics.unary else self._rejects_streams:
             self.rejected += 1
             work.close()
             work = _reject()
         else:
-            self.in_flight.start()
-            if metrics.unary:
-                work = run_bounded(work)
-            # gRPC writes the answer after this method has returned.
-            context.add_done_callback(self._on_answered)  # type: ignore[arg-type]  # the stub has a call's callback
+            work = self._start(metrics, context, work)
         try:
             return await work
         except asyncio.CancelledError:
@@ -90,8 +92,28 @@ class RpcMiddleware:
             _log.warning("dependency unavailable", error=str(error))
         return failure
 
-    def _on_answered(self, _context: ServicerContext[Any, Any]) -> None:
-        self.in_flight.finish()
+    def _start(
+        self,
+        metrics: MethodMetrics,
+        context: ServicerContext[Any, Any],
+        work: Coroutine[Any, Any, R],
+    ) -> Coroutine[Any, Any, R]:
+        """Count a call until gRPC has written its answer, which it does after the method has returned."""
+        on_answered: Any  # The stub of add_done_callback has the callback of a client's call.
+        if metrics.unary:
+            self.unary.start()
+            on_answered, work = self._on_unary_answered, run_bounded(work)
+        else:
+            self.streams.start()
+            on_answered = self._on_stream_answered
+        context.add_done_callback(on_answered)
+        return work
+
+    def _on_unary_answered(self, _context: ServicerContext[Any, Any]) -> None:
+        self.unary.finish()
+
+    def _on_stream_answered(self, _context: ServicerContext[Any, Any]) -> None:
+        self.streams.finish()
 
 
 async def run_bounded(work: Coroutine[Any, Any, R]) -> R:

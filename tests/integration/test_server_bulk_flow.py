@@ -126,7 +126,7 @@ async def test_a_cancelled_stream_leaves_no_row_without_a_message(
             await stream.send(each)
         await sender.reached(30)
         stream.cancel()
-        await server.lifecycle._middleware.in_flight.wait_idle()
+        await server.lifecycle._middleware.streams.wait_idle()
         draining = asyncio.create_task(server.lifecycle.drain())
         late = await expect_refusal(server.stub.SubmitImage(submit_request()))
         assert late.reason == "SERVER_DRAINING"
@@ -146,7 +146,7 @@ async def test_items_of_a_cancelled_stream_are_counted(servers: ServerFactory) -
             await stream.send(each)
         await sender.reached(30)
         stream.cancel()
-        await server.lifecycle._middleware.in_flight.wait_idle()
+        await server.lifecycle._middleware.streams.wait_idle()
         sender.released.set()
     assert items_counted() == before + 30
 
@@ -167,6 +167,30 @@ async def test_a_client_that_does_not_read_does_not_delay_a_drain(
             assert sender.drained
             stream.cancel()
             await asyncio.gather(sending, return_exceptions=True)
+
+
+async def test_a_drain_serves_other_calls_while_a_client_does_not_read(
+    servers: ServerFactory,
+) -> None:
+    """Clients with one connection have no other server: one slow stream must not take this one away from them."""
+    window_only = [("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 64 * 1024)]
+    sender = blocking_sender(servers, released=True)
+    async with servers.running(sender=sender, max_stream_submits=50, drain_grace_s=3_600) as server:
+        address = f"127.0.0.1:{server.port}"
+        async with grpc.aio.insecure_channel(address, options=window_only) as channel:
+            stream = ItemStream.on(channel)
+            sending = stream.send_all(numbered_items(4_000))
+            await stalled(server, sender)
+            draining = asyncio.create_task(server.lifecycle.drain())
+            with pytest.raises(grpc.aio.AioRpcError) as late:
+                await ItemStream(server.stub).read()
+            assert refusal(late.value).reason == "SERVER_DRAINING"
+            read = await expect_refusal(server.stub.GetStatus(UNKNOWN_REQUEST))
+            assert read.reason == "REQUEST_NOT_FOUND"
+            await server.stub.SubmitImage(submit_request())
+            stream.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
+            await draining
 
 
 async def test_a_drain_ends_an_idle_stream_at_once(servers: ServerFactory) -> None:
@@ -192,8 +216,9 @@ async def test_a_drain_answers_the_items_that_were_read(servers: ServerFactory) 
             await stream.send(each)
         await sender.reached(30)
         draining = asyncio.create_task(server.lifecycle.drain())
-        late = await expect_refusal(server.stub.SubmitImage(submit_request()))
-        assert late.reason == "SERVER_DRAINING"
+        with pytest.raises(grpc.aio.AioRpcError) as late:
+            await ItemStream(server.stub).read()
+        assert refusal(late.value).reason == "SERVER_DRAINING"
         await stream.send(item("late", submit_request()))
         sender.released.set()
         results: dict[str, pb.SubmitImagesResult] = {}

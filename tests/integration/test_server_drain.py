@@ -16,7 +16,9 @@ from harness.aws import RecordingAws
 from harness.aws_proxy import AwsProxy, Forward, ProxiedCall, aws_proxy
 from harness.grpc_client import expect_refusal, submit_request
 from harness.system import System, system
+from harness.waiting import wait_for
 from imageservice.v1 import image_service_pb2 as pb
+from imageservice.v1 import image_service_pb2_grpc
 
 
 class Gate:
@@ -45,6 +47,16 @@ async def server_system(embedded_aws: RecordingAws, proxy: AwsProxy) -> AsyncIte
         yield running
 
 
+async def rejecting(stub: "image_service_pb2_grpc.ImageServiceAsyncStub") -> None:
+    """Wait until a server that drains has ended its streams. Then it rejects unary calls too."""
+    unknown = pb.GetStatusRequest(request_id=str(uuid.uuid4()))
+
+    async def rejects() -> bool:
+        return (await expect_refusal(stub.GetStatus(unknown))).reason == "SERVER_DRAINING"
+
+    await wait_for(rejects, "a rejected call")
+
+
 async def test_a_submit_in_progress_at_sigterm_is_answered(
     server_system: System, proxy: AwsProxy
 ) -> None:
@@ -61,6 +73,7 @@ async def test_a_submit_in_progress_at_sigterm_is_answered(
         process.send_signal(signal.SIGTERM)
         error = await expect_refusal(watch.read())
         assert (error.code, error.reason) == (grpc.StatusCode.UNAVAILABLE, "SERVER_DRAINING")
+        await rejecting(stub)
         late = await expect_refusal(stub.SubmitImage(submit_request(str(uuid.uuid4()))))
         assert (late.code, late.reason) == (grpc.StatusCode.UNAVAILABLE, "SERVER_DRAINING")
         assert late.retry_after is not None

@@ -194,7 +194,7 @@ async def test_a_disconnected_caller_leaves_no_row_without_a_message(
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call
-        await server.lifecycle._middleware.in_flight.wait_idle()
+        await server.lifecycle._middleware.unary.wait_idle()
         watch = server.stub.WatchRequest(pb.WatchRequestRequest(request_ids=[request.request_id]))
         await states(watch, 1)
         draining = asyncio.create_task(server.lifecycle.drain())

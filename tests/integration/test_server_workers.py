@@ -1,6 +1,7 @@
 """Several server processes on one port: they share work and metrics, and none outlives the parent."""
 
 import asyncio
+import json
 import os
 import signal
 import uuid
@@ -169,7 +170,8 @@ if "--number=2" in sys.orig_argv:
     await asyncio.to_thread((tmp_path / "sitecustomize.py").write_text, dies_once)
     environment = worker_environment(server_system, tmp_path, PYTHONPATH=str(tmp_path))
     async with worker_group(2, environment) as group:
-        assert any('"exit_code": 3' in line for line in group.output)
+        logged = [json.loads(line) for line in group.output if line.startswith("{")]
+        assert [entry["exit_code"] for entry in logged if "exit_code" in entry] == [3]
         assert await group.metric("server_worker_deaths_total", worker="2") == 1
         assert len(await group.children()) == 2
 

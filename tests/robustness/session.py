@@ -232,8 +232,6 @@ async def _open(
     running = await stack.enter_async_context(_system(aws, setup))
     recorder = await stack.enter_async_context(store_recorder(running, history))
     redis = await stack.enter_async_context(redis_link(setup.folder, setup.rng("redis")))
-    if redis is None:
-        sys.stderr.write("without Redis: redis-server is not installed\n")
     programs = [each.with_settings(redis_settings(redis)) for each in setup.programs]
     place = Place(aws, running, history, setup.folder)
     members = await stack.enter_async_context(

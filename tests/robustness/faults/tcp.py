@@ -6,6 +6,7 @@ The service must give the same answers with Redis and without it.
 import asyncio
 import random
 import shutil
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -112,6 +113,7 @@ async def tcp_proxy(target_port: int, rng: random.Random) -> AsyncIterator[TcpPr
 async def redis_link(folder: Path, rng: random.Random) -> AsyncIterator[TcpProxy | None]:
     """Run a Redis and the way to it. Yield None if redis-server is not installed."""
     if shutil.which("redis-server") is None:
+        sys.stderr.write("without Redis: redis-server is not installed\n")
         yield None
         return
     async with redis_server(folder) as server, tcp_proxy(server.port, rng) as proxy:

@@ -1,0 +1,189 @@
+"""A plan of a simulation: traffic, faults, operators' actions, and the seed of the schedule. Hypothesis draws it.
+
+The plan is data, so a failing one shrinks, and its repr replays it. The seed decides what is left: the order of
+callbacks, latencies, jitter, and which messages a receive returns.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeVar
+
+from hypothesis import strategies as st
+
+from core.model.image import MAX_CLOCK_SKEW_MS
+
+T = TypeVar("T")
+
+MAX_SKEW_S = MAX_CLOCK_SKEW_MS // 2000
+"""Clocks of two processes differ by the documented limit at most."""
+
+SERVICES = ("dynamodb", "sqs", "sns", "s3")
+
+
+class Effect(StrEnum):
+    """The effect of a fault on one call."""
+
+    ERROR = "500, nothing done"
+    LOST = "done, connection reset"
+    LATE = "no answer in time, done later"
+    ENTRIES_FAIL = "200, some entries not done"
+    ENTRIES_LOST = "200, some entries done and reported as failed"
+    DUPLICATE = "a receive leaves its messages visible, a delete does not last"
+    KILL_BEFORE = "the caller is killed, nothing done"
+    KILL_AFTER = "done, the caller is killed"
+    PAUSE_BEFORE = "the caller is paused, nothing done before"
+    PAUSE_AFTER = "done, the caller is paused"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Hits the calls of `operation` with the numbers from `first`, `times` of them, counted over all processes.
+
+    `seconds` is the duration of a pause or a delay; `mask` selects entries of a batch, one bit for each position.
+    """
+
+    operation: str
+    first: int
+    effect: Effect
+    times: int = 1
+    seconds: int = 0
+    mask: int = 1
+
+
+@dataclass(frozen=True)
+class Outage:
+    """All calls of a service fail from `begins` for `seconds`, without effect."""
+
+    service: str
+    begins: int
+    seconds: int
+
+
+class Origin(StrEnum):
+    """The result of one fetch. Each fetch of a URL returns another image."""
+
+    OK = "image"
+    TRANSIENT = "transient failure"
+    PERMANENT = "permanent failure"
+    BUSY = "host is busy"
+    SLOW = "image after 20 s"
+    POISON = "kills its process"
+    PAUSED = "image, after its process was paused for longer than the visibility timeout"
+
+
+@dataclass(frozen=True)
+class Submit:
+    """A request that is submitted at `at`, and `repeats` times more, `again_s` apart. `origin`: results of fetches in
+    order; later fetches return the image."""
+
+    at: int
+    origin: tuple[Origin, ...] = ()
+    repeats: int = 0
+    again_s: int = 0
+
+
+class Action(StrEnum):
+    RETRY_QUEUE = "retry-failed"
+    RECONCILE = "reconcile"
+    STOP_CONSUMER = "SIGTERM"
+
+
+@dataclass(frozen=True)
+class Operation:
+    """An operator's action, `times` times from `at` on."""
+
+    at: int
+    action: Action
+    times: int = 1
+    every_s: int = 60
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Times are in seconds from the start. Faults end `lasts` seconds after it, or when traffic and operators have ended.
+
+    skews: the errors of the clocks of the server and the consumers.
+    """
+
+    seed: int
+    submits: tuple[Submit, ...]
+    faults: tuple[Fault, ...] = ()
+    outages: tuple[Outage, ...] = ()
+    operations: tuple[Operation, ...] = ()
+    consumers: int = 1
+    concurrency: int = 2
+    max_receives: int = 5
+    lasts: int = 60
+    skews: tuple[int, ...] = ()
+
+
+def _some(each: st.SearchStrategy[T], least: int, most: int) -> st.SearchStrategy[tuple[T, ...]]:
+    """Draw a tuple whose length is uniform; lists of Hypothesis are mostly short."""
+    return st.integers(least, most).flatmap(lambda count: st.tuples(*[each] * count))
+
+
+_WRITES = ("BatchExecuteStatement", "SendMessageBatch", "PublishBatch")
+_BATCHES = (*_WRITES, "DeleteMessageBatch")
+_CALLS = (*_BATCHES, "BatchExecuteStatement", "BatchGetItem", "ReceiveMessage", "PutObject")
+_OPERATIONS = {
+    Effect.ERROR: (*_CALLS, "UpdateItem", "ChangeMessageVisibilityBatch", "GetQueueAttributes"),
+    Effect.LOST: (*_CALLS, "UpdateItem"),
+    Effect.LATE: (*_CALLS, "UpdateItem", "ChangeMessageVisibilityBatch"),
+    Effect.ENTRIES_FAIL: (*_BATCHES, "BatchGetItem", "ChangeMessageVisibilityBatch"),
+    Effect.ENTRIES_LOST: _WRITES,
+    Effect.DUPLICATE: ("ReceiveMessage", "DeleteMessageBatch"),
+    Effect.KILL_BEFORE: (*_CALLS, "UpdateItem"),
+    Effect.KILL_AFTER: (*_CALLS, "UpdateItem"),
+    Effect.PAUSE_BEFORE: (*_CALLS, "UpdateItem"),
+    Effect.PAUSE_AFTER: (*_CALLS, "UpdateItem"),
+}
+"""The calls that an effect can hit; those named twice are hit more often. Outages cover scans."""
+
+_hits = st.sampled_from(Effect).flatmap(
+    lambda effect: st.tuples(st.just(effect), st.sampled_from(_OPERATIONS[effect]))
+)
+_faults = st.builds(
+    lambda hit, first, times, seconds, mask: Fault(hit[1], first, hit[0], times, seconds, mask),
+    hit=_hits,
+    first=st.one_of(st.integers(0, 2), st.integers(0, 8)),
+    times=st.sampled_from([1, 3, 6]),
+    seconds=st.sampled_from([300, 130, 10]),
+    mask=st.sampled_from([1, 3, 6]),
+)
+_outages = st.builds(
+    Outage,
+    service=st.sampled_from(SERVICES),
+    begins=st.integers(0, 60),
+    seconds=st.sampled_from([3, 40, 300]),
+)
+_origins = _some(st.sampled_from([Origin.PERMANENT, Origin.SLOW, *Origin]), 0, 3)
+_submits = st.builds(
+    Submit,
+    at=st.integers(0, 20),
+    origin=_origins,
+    repeats=st.integers(0, 2),
+    again_s=st.sampled_from([0, 5, 40]),
+)
+_operations = st.builds(
+    Operation,
+    at=st.integers(0, 60),
+    action=st.sampled_from([Action.RETRY_QUEUE, *Action]),
+    times=st.sampled_from([1, 8]),
+    every_s=st.sampled_from([40, 5, 300]),
+)
+
+
+def plans() -> st.SearchStrategy[Plan]:
+    return st.builds(
+        Plan,
+        seed=st.integers(0, 2**16),
+        submits=_some(_submits, 1, 3),
+        faults=_some(_faults, 0, 8),
+        outages=_some(_outages, 0, 1),
+        operations=_some(_operations, 0, 2),
+        consumers=st.sampled_from([2, 2, 1]),
+        concurrency=st.sampled_from([2, 1, 4]),
+        max_receives=st.sampled_from([5, 2]),
+        lasts=st.sampled_from([60, 300]),
+        skews=_some(st.integers(-MAX_SKEW_S, MAX_SKEW_S), 0, 3),
+    )

@@ -7,9 +7,10 @@ decoding of answers run.
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import Context
+from dataclasses import fields
 from typing import Any, cast
 from unittest.mock import patch
 from urllib.parse import parse_qs
@@ -29,7 +30,11 @@ from robustness.simulation.sqs import SimulatedQueue
 
 READ_TIMEOUT_S = Limits().read_timeout
 _LATENCY_S = (0.002, 0.08)
-_NAMES = {"dynamodb": "DynamoDB_20120810", "sqs": "AmazonSQS"}
+_PREFIXES = {
+    "dynamodb": "DynamoDB_20120810",
+    "sqs": "AmazonSQS",
+    "cloudwatch": "GraniteServiceVersion20100801",
+}
 _SILENCE_S = 3_600.0
 """An answer that never comes: every caller gives up before."""
 
@@ -107,6 +112,8 @@ class SimulatedAws:
                 await asyncio.sleep(READ_TIMEOUT_S + fault.seconds)
         response = await self._execute(service, operation, members, fault)
         match effect:
+            case Effect.EMPTY:
+                return _ok({})
             case Effect.LOST:
                 return aiohttp.ServerDisconnectedError()
             case Effect.LATE:
@@ -139,9 +146,11 @@ class SimulatedAws:
     ) -> Response:
         if service == "s3":
             self.objects.add(members["path"])
-            return _ok({})
+            return Response(200, {"ETag": '"1"'}, b"")
         if service == "dynamodb":
             return self._execute_dynamodb(operation, members, fault)
+        if service == "cloudwatch":
+            return self._measure_queue(members)
         if operation == "PublishBatch":
             return self._publish(members["entries"], fault)
         return await self._execute_sqs(operation, members, fault)
@@ -205,6 +214,14 @@ class SimulatedAws:
 
         answer = _apply_entries(entries, fault, apply)
         return Response(200, {}, _publish_result(answer).encode())
+
+    def _measure_queue(self, members: Members) -> Response:
+        """Return the age of the oldest message of a queue, exactly."""
+        (query,) = members["MetricDataQueries"]
+        (dimension,) = query["MetricStat"]["Metric"]["Dimensions"]
+        (queue,) = [each for each in self.queues.values() if each.name == dimension["Value"]]
+        age = queue.oldest_age_s()
+        return _ok({"MetricDataResults": [{"Values": [] if age is None else [age]}]})
 
     def client(self, service: str) -> SignedClient:
         return cast("SignedClient", SimulatedClient(self, self._loop, service))
@@ -320,49 +337,19 @@ def _error(operation: str, status: int, code: str, message: str = "") -> Respons
     return Response(status, {}, body)
 
 
-class _SdkClient:
-    """The SDK's client of DynamoDB and CloudWatch. Its retries are those of the HTTP client."""
-
-    def __init__(self, aws: SimulatedAws, dynamodb: JsonService) -> None:
-        self._aws = aws
-        self._dynamodb = dynamodb
-
-    def update_item(self, **members: Any) -> Awaitable[dict[str, Any]]:
-        return self._dynamodb.invoke("UpdateItem", members)
-
-    def scan(self, **members: Any) -> Awaitable[dict[str, Any]]:
-        return self._dynamodb.invoke("Scan", members)
-
-    async def get_metric_data(self, **members: Any) -> dict[str, Any]:
-        """Return the age of the oldest message of a queue, exactly."""
-        (query,) = members["MetricDataQueries"]
-        (dimension,) = query["MetricStat"]["Metric"]["Dimensions"]
-        (queue,) = [each for each in self._aws.queues.values() if each.name == dimension["Value"]]
-        age = queue.oldest_age_s()
-        return {"MetricDataResults": [{"Values": [] if age is None else [age]}]}
-
-
 def clients(aws: SimulatedAws) -> Aws:
     """Return the clients of one process."""
     json = {
         name: JsonService(aws.client(name), "/", prefix=prefix, version="1.0")
-        for name, prefix in _NAMES.items()
+        for name, prefix in _PREFIXES.items()
     }
-    sdk: Any = _SdkClient(aws, json["dynamodb"])
-    absent: Any = None
-    return Aws(
-        dynamodb=sdk,
-        sqs=absent,
-        s3=absent,
-        sns=absent,
-        cloudwatch=sdk,
-        http=AwsHttpClients(
-            dynamodb=json["dynamodb"],
-            sqs=json["sqs"],
-            sns=Publisher(aws.client("sns"), "/", version="2010-03-31"),
-            bucket=lambda name: ObjectStore(aws.client("s3"), f"/{name}/"),
-        ),
+    http = AwsHttpClients(
+        **json,
+        sns=Publisher(aws.client("sns"), "/", version="2010-03-31"),
+        bucket=lambda name: ObjectStore(aws.client("s3"), f"/{name}/"),
     )
+    absent: Any = None  # The system calls nothing through the SDK.
+    return Aws(http=http, **dict.fromkeys((each.name for each in fields(Aws) if each.name != "http"), absent))
 
 
 @contextmanager

@@ -18,6 +18,7 @@ MAX_KEYS = 100
 
 _INSERT = re.compile(r'INSERT INTO "([^"]+)" VALUE \{(.*)\}')
 _UPDATE = re.compile(r'UPDATE "([^"]+)" SET (.*) WHERE (.*)')
+_REMOVE = re.compile(r'UPDATE "([^"]+)" REMOVE "(\w+)" WHERE (.*)')
 _TERM = re.compile(r"(#\w+) (=|<|BETWEEN) (:\w+)(?: AND (:\w+))?")
 
 
@@ -104,7 +105,7 @@ class SimulatedDynamoDb:
 
     def _execute(self, text: str, parameters: list[Any]) -> str | None:
         """Execute one statement; return the code of its error."""
-        verb, table_name, names, required = _parse(text)
+        verb, table_name, names, required, removed = _parse(text)
         table = self.tables[table_name]
         given = dict(zip(names, parameters, strict=False))
         if verb == "INSERT":
@@ -116,7 +117,10 @@ class SimulatedDynamoDb:
         item = table.read(conditions[table.key]["S"])
         if item is None or any(item.get(name) != value for name, value in conditions.items()):
             return "ConditionalCheckFailed"
-        self._write(table, {**item, **given})
+        changed = {**item, **given}
+        if removed is not None:
+            changed.pop(removed, None)
+        self._write(table, changed)
         return None
 
     def _write(self, table: Table, item: Item) -> None:
@@ -162,10 +166,10 @@ class SimulatedDynamoDb:
         """Return all items in the first segment: the tables of a simulation fit into one page."""
         table = self.tables[members["TableName"]]
         if members["Segment"]:
-            return {"Items": [], "ScannedCount": 0}
+            return _page([], scanned=0)
         lag = 0.0 if members.get("ConsistentRead") else self._replica_lag()
         items = table.items(at=self._clock() - lag)
-        return {"Items": _filtered(items, members), "ScannedCount": len(items)}
+        return _page(_filtered(items, members), scanned=len(items))
 
     def _query(self, members: Mapping[str, Any]) -> dict[str, Any]:
         """Read an index, which is eventually consistent. One page has all keys."""
@@ -176,7 +180,11 @@ class SimulatedDynamoDb:
             for item in table.items(at=self._clock() - self._replica_lag())
             if _holds(members["KeyConditionExpression"], item, names, values)
         ]
-        return {"Items": _filtered(items, members), "ScannedCount": len(items)}
+        return _page(_filtered(items, members), scanned=len(items))
+
+
+def _page(items: list[Item], *, scanned: int) -> dict[str, Any]:
+    return {"Items": items, "Count": len(items), "ScannedCount": scanned}
 
 
 def _filtered(items: list[Item], members: Mapping[str, Any]) -> list[Item]:
@@ -220,17 +228,22 @@ def _compare(stored: Any, operator: str, value: Any, upper: Any) -> bool:
 
 
 @lru_cache(maxsize=64)
-def _parse(text: str) -> tuple[str, str, tuple[str, ...], tuple[str, ...]]:
-    """Return a statement's verb and table, the attributes that it writes, and those that it requires."""
+def _parse(text: str) -> tuple[str, str, tuple[str, ...], tuple[str, ...], str | None]:
+    """Return a statement's verb and table, and the attributes that it writes, requires and removes."""
     if found := _INSERT.fullmatch(text):
-        return "INSERT", found[1], tuple(re.findall(r"'(\w+)': \?", found[2])), ()
+        return "INSERT", found[1], tuple(re.findall(r"'(\w+)': \?", found[2])), (), None
+    if found := _REMOVE.fullmatch(text):
+        return "UPDATE", found[1], (), _assigned(found[3]), found[2]
     found = _UPDATE.fullmatch(text)
     assert found is not None, f"the simulation cannot read {text!r}"
-    names = re.findall(r'"(\w+)"=\?', found[2])
-    return "UPDATE", found[1], tuple(names), tuple(re.findall(r'"(\w+)"=\?', found[3]))
+    return "UPDATE", found[1], _assigned(found[2]), _assigned(found[3]), None
+
+
+def _assigned(text: str) -> tuple[str, ...]:
+    return tuple(re.findall(r'"(\w+)"=\?', text))
 
 
 def _statement_key(text: str, parameters: list[Any]) -> tuple[str, str]:
     """Return table and key. Every statement of the system has the key as its first attribute or condition."""
-    verb, table, names, _ = _parse(text)
+    verb, table, names, _, _ = _parse(text)
     return table, str(parameters[0 if verb == "INSERT" else len(names)])

@@ -1,7 +1,7 @@
 """Faulty versions of the system. The properties must reject each of them, or they would prove nothing."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 from unittest.mock import patch
@@ -10,7 +10,7 @@ from consumer.notify import finalize
 from consumer.worker import handler, pipeline
 from consumer.worker.receive_queue import ReceiveQueue
 from consumer.worker.received_message import ReceivedMessage
-from core.batcher import OK, Ok
+from core.batcher import OK
 from core.dynamodb import schema, tables
 from core.dynamodb.statements import Statements
 from core.model.image import ImageRecord
@@ -78,20 +78,18 @@ def ignore_failed_writes() -> AbstractContextManager[Any]:
     outcome = tables._outcome
 
     def changed(error: Any) -> Any:
-        return OK if error and error["Code"] == "InternalServerError" else outcome(error)
+        return OK if error and error.code == "InternalServerError" else outcome(error)
 
     return patch.object(tables, "_outcome", changed)
 
 
 def read_unprocessed_keys_as_missing() -> AbstractContextManager[Any]:
-    found = tables._found
-    return patch.object(
-        tables, "_found", lambda key, items, _left: found(key, items, {}) or Ok(None)
-    )
+    decode = tables.decode_rows
 
+    def changed(keys: Any, answer: Any) -> Any:
+        return dict.fromkeys(keys) | decode(keys, answer)
 
-def ignore_failed_entries() -> AbstractContextManager[Any]:
-    return patch("core.aws.batch.item_result.__defaults__", ())
+    return patch.object(tables, "decode_rows", changed)
 
 
 def keep_own_image_beside_an_existing_one() -> AbstractContextManager[Any]:
@@ -111,5 +109,3 @@ MUTANTS: tuple[Mutant, ...] = (
     read_unprocessed_keys_as_missing,
     keep_own_image_beside_an_existing_one,
 )
-
-Awaited = Awaitable[None]

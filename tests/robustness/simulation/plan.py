@@ -4,18 +4,18 @@ The plan is data, so a failing one shrinks, and its repr replays it. The seed de
 callbacks, latencies, jitter, and which messages a receive returns.
 """
 
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-
-from core.model.image import MAX_CLOCK_SKEW_MS
 
 T = TypeVar("T")
 
-MAX_SKEW_S = MAX_CLOCK_SKEW_MS // 2000
-"""Clocks of two processes differ by the documented limit at most."""
+MAX_SKEW_S = 90
 
 SERVICES = ("dynamodb", "sqs", "sns", "s3")
 
@@ -25,6 +25,7 @@ class Effect(StrEnum):
 
     ERROR = "500, nothing done"
     LOST = "done, connection reset"
+    EMPTY = "done, 200 without members"
     LATE = "no answer in time, done later"
     ENTRIES_FAIL = "200, some entries not done"
     ENTRIES_LOST = "200, some entries done and reported as failed"
@@ -67,6 +68,7 @@ class Origin(StrEnum):
     PERMANENT = "permanent failure"
     BUSY = "host is busy"
     SLOW = "image after 20 s"
+    VERY_SLOW = "image after 300 s"
     POISON = "kills its process"
     PAUSED = "image, after its process was paused for longer than the visibility timeout"
 
@@ -84,6 +86,8 @@ class Submit:
 
 class Action(StrEnum):
     RETRY_QUEUE = "retry-failed"
+    RETRY_CUSTOMER = "retry-failed --customer"
+    RETRY_IDS = "retry-failed --request-id"
     RECONCILE = "reconcile"
     STOP_CONSUMER = "SIGTERM"
 
@@ -115,6 +119,8 @@ class Plan:
     max_receives: int = 5
     lasts: int = 60
     skews: tuple[int, ...] = ()
+    strict_workers: bool = False
+    """Whether nothing disturbs heartbeats and stops, so that they must be perfect."""
 
 
 def _some(each: st.SearchStrategy[T], least: int, most: int) -> st.SearchStrategy[tuple[T, ...]]:
@@ -128,6 +134,7 @@ _CALLS = (*_BATCHES, "BatchExecuteStatement", "BatchGetItem", "ReceiveMessage", 
 _OPERATIONS = {
     Effect.ERROR: (*_CALLS, "UpdateItem", "ChangeMessageVisibilityBatch", "GetQueueAttributes"),
     Effect.LOST: (*_CALLS, "UpdateItem"),
+    Effect.EMPTY: (*_BATCHES, "BatchGetItem", "PutObject", "GetQueueAttributes"),
     Effect.LATE: (*_CALLS, "UpdateItem", "ChangeMessageVisibilityBatch"),
     Effect.ENTRIES_FAIL: (*_BATCHES, "BatchGetItem", "ChangeMessageVisibilityBatch"),
     Effect.ENTRIES_LOST: _WRITES,
@@ -167,7 +174,9 @@ _submits = st.builds(
 _operations = st.builds(
     Operation,
     at=st.integers(0, 60),
-    action=st.sampled_from([Action.RETRY_QUEUE, *Action]),
+    action=st.sampled_from(
+        [Action.RETRY_QUEUE, Action.RETRY_QUEUE, Action.RECONCILE, Action.STOP_CONSUMER]
+    ),
     times=st.sampled_from([1, 8]),
     every_s=st.sampled_from([40, 5, 300]),
 )
@@ -187,3 +196,52 @@ def plans() -> st.SearchStrategy[Plan]:
         lasts=st.sampled_from([60, 300]),
         skews=_some(st.integers(-MAX_SKEW_S, MAX_SKEW_S), 0, 3),
     )
+
+
+def worker_plans() -> st.SearchStrategy[Plan]:
+    """Draw plans with a full queue, runs longer than the visibility timeout, outages of all but SQS, kills and stops."""
+    origins = st.sampled_from(
+        [Origin.OK, Origin.SLOW, Origin.VERY_SLOW, Origin.TRANSIENT, Origin.PERMANENT, Origin.BUSY]
+    )
+    submits = st.builds(Submit, at=st.integers(0, 3), origin=_some(origins, 0, 2))
+    outages = st.builds(
+        Outage,
+        service=st.sampled_from(["dynamodb", "sns", "s3"]),
+        begins=st.integers(0, 60),
+        seconds=st.sampled_from([3, 40, 300]),
+    )
+    kills = st.builds(
+        Fault,
+        operation=st.sampled_from(["PutObject", "PublishBatch"]),
+        first=st.integers(0, 5),
+        effect=st.sampled_from([Effect.KILL_BEFORE, Effect.KILL_AFTER]),
+    )
+    stops = st.builds(
+        Operation,
+        at=st.integers(0, 60),
+        action=st.just(Action.STOP_CONSUMER),
+        times=st.sampled_from([1, 3]),
+        every_s=st.sampled_from([5, 40]),
+    )
+    return st.builds(
+        Plan,
+        seed=st.integers(0, 2**16),
+        submits=_some(submits, 2, 12),
+        faults=_some(kills, 0, 1),
+        outages=_some(outages, 0, 2),
+        operations=_some(stops, 0, 2),
+        consumers=st.sampled_from([1, 2]),
+        concurrency=st.sampled_from([4, 1, 12]),
+        strict_workers=st.just(True),
+    )
+
+
+def examples(count: int) -> Callable[[T], T]:
+    """Run `count` examples, or SIMULATION_EXAMPLES. A failure prints the plan, and a blob for @reproduce_failure."""
+    decorate: Callable[[T], T] = settings(
+        max_examples=int(os.environ.get("SIMULATION_EXAMPLES", count)),
+        deadline=None,
+        print_blob=True,
+        suppress_health_check=list(HealthCheck),
+    )
+    return decorate

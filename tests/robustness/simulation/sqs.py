@@ -47,6 +47,7 @@ class SimulatedQueue:
         max_receives: int | None = None,
         dlq: "SimulatedQueue | None" = None,
         on_send: Observe = _ignore,
+        on_receive: Callable[[str], None] | None = None,
         on_delete: Observe = _ignore,
     ) -> None:
         self.name = name
@@ -56,6 +57,7 @@ class SimulatedQueue:
         self._max_receives = max_receives
         self._dlq = dlq
         self._on_send = on_send
+        self._on_receive = on_receive
         self._on_delete = on_delete
         self.messages: dict[str, StoredMessage] = {}
         self._ids = 0
@@ -82,6 +84,8 @@ class SimulatedQueue:
                 break
             if self._redrive(message):
                 continue
+            if self._on_receive is not None:
+                self._on_receive(message.id)
             message.receipts.append(f"{message.id}/{len(message.receipts) + 1}")
             if not duplicate:
                 message.visible_at = now + timeout

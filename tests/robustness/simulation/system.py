@@ -7,22 +7,13 @@ import argparse
 import asyncio
 import random
 import uuid
-from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from collections.abc import Awaitable, Callable, Iterator
 from contextvars import Context
-from dataclasses import dataclass, replace
-from hashlib import sha256
-from types import SimpleNamespace
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
-from unittest.mock import patch
-
-import structlog
 
 from consumer.clients import open_clients
-from consumer.fetching.fetcher import FetchResult
-from consumer.fetching.host_limiter import HostBusy
-from consumer.imaging import InspectionResult
 from consumer.jobs import reconcile, retry_failed
 from consumer.jobs.reopen import RetryStats
 from consumer.settings import ConsumerSettings
@@ -30,19 +21,19 @@ from consumer.worker import app as worker
 from core.aws.sqs import SqsQueue
 from core.dynamodb.statements import Statements
 from core.dynamodb.tables import Tables
-from core.errors import ConnectFailed, ImageServiceError, NotFound
-from core.model.image import Provenance
+from core.errors import ImageServiceError
 from core.model.request import ImageRequest, new_request
 from core.runtime.clock import now_ms
-from harness.outcomes import METADATA
-from robustness.simulation.aws import SimulatedAws, clients, replace_aws
+from robustness.simulation.aws import SimulatedAws, clients
 from robustness.simulation.dynamodb import SimulatedDynamoDb, Table
+from robustness.simulation.environment import EPOCH_S, ScriptedOrigins, simulated_environment
 from robustness.simulation.history import History, Violation, check_end
 from robustness.simulation.loop import PROCESS, Process, SimulatedLoop, run_schedule
-from robustness.simulation.plan import Action, Operation, Origin, Plan, Submit
+from robustness.simulation.plan import Action, Operation, Plan, Submit
 from robustness.simulation.sqs import SimulatedQueue
+from robustness.simulation.worker_model import WorkerModel
+from server.submit.admission import SubmitAdmission
 
-EPOCH_S = 1_700_000_000
 VISIBILITY_TIMEOUT_S = 120
 _RESTART_S = 3.0
 _SUBMIT_TIMEOUT_S = 60.0
@@ -50,7 +41,6 @@ _MARGIN_S = 1_600.0
 """Reconcile's margin: its least documented value is 1,500 s, and a small one shortens the simulation."""
 _SETTLE_STEP_S = 600.0
 _MAX_STEPS = 30
-_SLOW_ORIGIN_S = 20.0
 _PAUSE_S = 2.0 * VISIBILITY_TIMEOUT_S
 _MAX_CLAIMS = 2
 
@@ -73,63 +63,10 @@ SETTINGS = ConsumerSettings.model_validate(
 )
 
 
-class ScriptedOrigins:
-    """Stands for Fetcher and DecodePool. Each URL has the results of its fetches in order."""
-
-    def __init__(self, kill: Callable[[], None], pause: Callable[[], None]) -> None:
-        self._kill = kill
-        self._pause = pause
-        self._scripts: dict[str, tuple[Origin, ...]] = {}
-        self._fetched: Counter[str] = Counter()
-
-    def serve(self, url: str, script: tuple[Origin, ...]) -> None:
-        self._scripts[url] = script
-
-    @asynccontextmanager
-    async def fetch(self, url: str) -> AsyncIterator[FetchResult]:
-        number = self._fetched[url]
-        self._fetched[url] += 1
-        script = self._scripts[url]
-        result = script[number] if number < len(script) else Origin.OK
-        await asyncio.sleep(_SLOW_ORIGIN_S if result is Origin.SLOW else 0.1)
-        match result:
-            case Origin.TRANSIENT:
-                raise ConnectFailed
-            case Origin.PERMANENT:
-                raise NotFound
-            case Origin.BUSY:
-                raise HostBusy(1.0)
-            case Origin.POISON:
-                self._kill()
-                await asyncio.sleep(0)
-            case Origin.PAUSED:
-                self._pause()
-                await asyncio.sleep(0)
-        yield FetchResult(f"{url} {number}".encode(), Provenance(final_url=url))
-
-    async def inspect(self, body: bytes) -> InspectionResult:
-        await asyncio.sleep(0.05)
-        digest = sha256(body).hexdigest()
-        return InspectionResult(body, replace(METADATA, sha256=digest), "jpg")
-
-    async def close(self) -> None:
-        pass
-
-
-class _Decoder:
-    """DecodePool's interface; its `close` is synchronous."""
-
-    def __init__(self, origins: ScriptedOrigins) -> None:
-        self.inspect = origins.inspect
-
-    def close(self) -> None:
-        pass
-
-
 @dataclass
 class _Server:
     process: Process
-    admission: Any
+    admission: SubmitAdmission
 
 
 class Simulation:
@@ -154,11 +91,12 @@ class Simulation:
             {f"https://sqs/{name}": queue for name, queue in self.queues.items()},
             on_kill=self._on_kill,
             on_publish=self.history.published,
-            on_call=self.history.log,
+            on_call=self._on_call,
         )
+        self.origins = ScriptedOrigins(kill=self._kill_current, pause=self._pause_current)
         self._processes: list[Process] = []
         self._restarts: dict[Process, Callable[[], None]] = {}
-        self._pollers: dict[Process, Any] = {}
+        self._workers: dict[Process, WorkerModel] = {}
         self._server: _Server | None = None
         self._work: set[asyncio.Task[Any]] = set()
 
@@ -179,6 +117,7 @@ class Simulation:
                 max_receives=self._plan.max_receives,
                 dlq=dlq,
                 on_send=self.history.message_sent,
+                on_receive=self._on_receive,
                 on_delete=self.history.message_deleted,
             ),
             "failed-requests": queue("failed-requests", on_send=self.history.failure_sent),
@@ -203,8 +142,18 @@ class Simulation:
         self._processes.append(process)
         return process
 
+    def _on_call(self, line: str) -> None:
+        self.history.log(line)
+        for model in self._workers.values():
+            model.check()
+
+    def _on_receive(self, message_id: str) -> None:
+        for model in self._workers.values():
+            model.check_receive(message_id)
+
     def _on_kill(self, process: Process) -> None:
         self.history.log(f"{process.name} killed")
+        self._workers.pop(process, None)
         restart = self._restarts.get(process)
         if restart is not None:
             # In a context of its own: the timers of a killed process never fire.
@@ -227,12 +176,10 @@ class Simulation:
         self._restarts[process] = self._start_server
         self._server = _Server(process, process.call(self._open_server))
 
-    def _open_server(self) -> Any:
-        from server.submit.admission import SubmitAdmission
-
+    def _open_server(self) -> SubmitAdmission:
         aws = clients(self.aws)
         statements = Statements("requests", "images", shards=SETTINGS.customer_shards)
-        tables = Tables(aws.dynamodb, aws.http.dynamodb, statements, SETTINGS.batching)
+        tables = Tables(aws.http.dynamodb, statements, SETTINGS.batching)
         sender = SqsQueue(aws.http.sqs, SETTINGS.queue_url, batching=SETTINGS.batching)
         return SubmitAdmission(tables, sender, max_pending=100)
 
@@ -244,8 +191,12 @@ class Simulation:
     async def _consume(self, process: Process) -> None:
         settings = SETTINGS.model_copy(update={"concurrency": self._plan.concurrency})
         async with open_clients(settings) as opened, worker.open_worker(settings, opened) as app:
-            self._pollers[process] = app.poller
+            strict = self._plan.strict_workers
+            model = WorkerModel(process, app, self.history, settings, strict=strict)
+            self._workers[process] = model
             await worker._poll(app, settings)
+            model.check_end()
+        del self._workers[process]
         self.history.log(f"{process.name} ended")
         self._loop.call_later(_RESTART_S, self._restarts[process], context=Context())
 
@@ -278,7 +229,6 @@ class Simulation:
 
     def _traffic(self) -> Iterator[Awaitable[None]]:
         rng = random.Random(self._plan.seed)
-        self.origins = ScriptedOrigins(self._kill_current, self._pause_current)
         for number, submit in enumerate(self._plan.submits):
             url = f"https://origin.example/{number}"
             self.origins.serve(url, submit.origin)
@@ -299,8 +249,7 @@ class Simulation:
             request = new_request(
                 request_id=request_id, customer_id="acme", url=url, labels={}, now=now_ms()
             )
-            answer: asyncio.Future[ImageRequest] = server.admission.submit(request)
-            return answer
+            return server.admission.submit(request)
 
         if server.process.stopped:
             return
@@ -313,6 +262,8 @@ class Simulation:
     def _operations(self) -> Iterator[Awaitable[None]]:
         actions: dict[Action, Callable[[], Awaitable[None]]] = {
             Action.RETRY_QUEUE: self._retry_failed,
+            Action.RETRY_CUSTOMER: partial(self._retry_failed, customer="acme"),
+            Action.RETRY_IDS: self._retry_ids,
             Action.RECONCILE: self._reconcile,
             Action.STOP_CONSUMER: self._stop_consumer,
         }
@@ -331,20 +282,25 @@ class Simulation:
         )
         await self._run_job("reconcile", lambda: reconcile._reconcile(SETTINGS, arguments))
 
-    async def _retry_failed(self) -> None:
+    async def _retry_failed(
+        self, *, customer: str | None = None, request_ids: list[str] | None = None
+    ) -> None:
         arguments = argparse.Namespace(
-            customer=None, request_id=None, failure_code=None, since=None, rate=1_000.0
+            customer=customer, request_id=request_ids, failure_code=None, since=None, rate=1_000.0
         )
         await self._run_job(
             "retry-failed", lambda: retry_failed._retry(SETTINGS, arguments, RetryStats())
         )
 
+    async def _retry_ids(self) -> None:
+        if self.history.rows:
+            await self._retry_failed(request_ids=list(self.history.rows))
+
     async def _stop_consumer(self) -> None:
-        for process, poller in list(self._pollers.items()):
-            if not process.stopped:
+        for process, model in self._workers.items():
+            if model.running and not model.stopping:
                 self.history.log(f"{process.name} SIGTERM")
-                process.call(poller.stop)
-                del self._pollers[process]
+                model.stop()
                 return
 
     # The end
@@ -385,79 +341,14 @@ class Simulation:
             await asyncio.wait(tasks, timeout=100)
 
 
-@contextmanager
-def _environment(simulation: Simulation, loop: SimulatedLoop) -> Iterator[None]:
-    """Replace the clocks, AWS and the outside of the worker. Each process sees its own wall clock."""
-
-    def time_ns() -> int:
-        process = PROCESS.get()
-        skew = process.skew_s if process is not None else 0.0
-        return round((EPOCH_S + skew + loop.time()) * 1e9)
-
-    clock = SimpleNamespace(time_ns=time_ns, monotonic=loop.time, perf_counter=loop.time)
-    with ExitStack() as stack:
-        stack.enter_context(replace_aws(simulation.aws))
-        stack.enter_context(_log_to(simulation.history))
-        for module in ("core.runtime.clock", "consumer.worker.receive_queue"):
-            stack.enter_context(patch(f"{module}.time", clock))
-        stack.enter_context(patch.object(worker, "Fetcher", lambda _: simulation.origins))
-        stack.enter_context(
-            patch.object(worker, "DecodePool", lambda *_, **__: _Decoder(simulation.origins))
-        )
-        for name in ("serve_metrics", "freeze_gc", "EventLoopMonitor"):
-            stack.enter_context(patch.object(worker, name, _Nothing))
-        stack.enter_context(patch.object(retry_failed, "Progress", _Nothing))
-        yield
-
-
-@contextmanager
-def _log_to(history: History) -> Iterator[None]:
-    """Make the warnings of the programs lines of the history."""
-
-    def write(_logger: object, _level: str, event: MutableMapping[str, Any]) -> Any:
-        process = PROCESS.get()
-        name = process.name if process is not None else "caller"
-        history.log(f"{name}: {dict(event)}")
-        raise structlog.DropEvent
-
-    before = structlog.get_config()
-    structlog.configure(
-        processors=[structlog.processors.format_exc_info, write],
-        wrapper_class=structlog.make_filtering_bound_logger("warning"),
-    )
-    try:
-        yield
-    finally:
-        structlog.configure(**before)
-
-
-class _Nothing:
-    """Stands for the metrics server, the event-loop monitor, a progress bar: nothing depends on them."""
-
-    def __init__(self, *_: Any) -> None:
-        self.alive = True
-
-    async def run(self) -> None:
-        pass
-
-    def __enter__(self) -> "_Nothing":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def advance(self, *_: object) -> None:
-        pass
-
-
 def simulate(plan: Plan) -> History:
-    """Run a plan. Raises Violation if a promise is broken; the history is in `history` of the error."""
+    """Run a plan. Raises Violation if a promise is broken, with the history as a note."""
     simulations: list[Simulation] = []
 
     async def main(loop: SimulatedLoop) -> History:
         simulation = Simulation(plan, loop)
         simulations.append(simulation)
-        with _environment(simulation, loop):
+        with simulated_environment(loop, simulation.aws, simulation.origins, simulation.history):
             try:
                 await simulation.run()
             finally:

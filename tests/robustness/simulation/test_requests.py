@@ -4,7 +4,7 @@ from hypothesis import given
 
 from robustness.simulation.plan import Plan, plans
 from robustness.simulation.system import simulate
-from robustness.simulation.budget import examples
+from robustness.simulation.plan import examples
 
 
 @examples(60)

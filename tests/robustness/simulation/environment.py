@@ -1,0 +1,153 @@
+"""What is outside of the programs in a simulation: clocks, AWS, origins, threads, the metrics server, and logs."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, MutableMapping
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from dataclasses import replace
+from hashlib import sha256
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
+
+import structlog
+
+from consumer.fetching.fetcher import FetchResult
+from consumer.fetching.host_limiter import HostBusy
+from consumer.imaging import InspectionResult
+from consumer.jobs import retry_failed
+from consumer.worker import app as worker
+from core.errors import ConnectFailed, NotFound
+from core.model.image import Provenance
+from harness.outcomes import METADATA
+from robustness.simulation.aws import SimulatedAws, replace_aws
+from robustness.simulation.history import History
+from robustness.simulation.loop import PROCESS, SimulatedLoop
+from robustness.simulation.plan import Origin
+
+EPOCH_S = 1_700_000_000
+"""Wall-clock time at the start of a simulation."""
+
+_FETCH_S = {Origin.SLOW: 20.0, Origin.VERY_SLOW: 300.0}
+"""The second is longer than the visibility timeout. A fetch has a time limit, but a run may wait for its turn."""
+
+
+class ScriptedOrigins:
+    """Stands for Fetcher. Each fetch of a URL returns another image.
+
+    `kill` and `pause` stop the process that calls them.
+    """
+
+    def __init__(self, *, kill: Callable[[], None], pause: Callable[[], None]) -> None:
+        self._kill = kill
+        self._pause = pause
+        self._scripts: dict[str, tuple[Origin, ...]] = {}
+        self._fetches: Counter[str] = Counter()
+
+    def serve(self, url: str, script: tuple[Origin, ...]) -> None:
+        """Give the results of the first fetches of a URL; later ones return an image."""
+        self._scripts[url] = script
+
+    @asynccontextmanager
+    async def fetch(self, url: str) -> AsyncIterator[FetchResult]:
+        number = self._fetches[url]
+        self._fetches[url] += 1
+        script = self._scripts[url]
+        result = script[number] if number < len(script) else Origin.OK
+        await asyncio.sleep(_FETCH_S.get(result, 0.1))
+        match result:
+            case Origin.TRANSIENT:
+                raise ConnectFailed
+            case Origin.PERMANENT:
+                raise NotFound
+            case Origin.BUSY:
+                raise HostBusy(1.0)
+            case Origin.POISON:
+                self._kill()
+                await asyncio.sleep(0)
+            case Origin.PAUSED:
+                self._pause()
+                await asyncio.sleep(0)
+        yield FetchResult(f"{url} {number}".encode(), Provenance(final_url=url))
+
+    async def close(self) -> None:
+        pass
+
+
+class ScriptedDecoder:
+    """Stands for DecodePool, which has threads."""
+
+    async def inspect(self, body: bytes) -> InspectionResult:
+        await asyncio.sleep(0.05)
+        digest = sha256(body).hexdigest()
+        return InspectionResult(body, replace(METADATA, sha256=digest), "jpg")
+
+    def close(self) -> None:
+        pass
+
+
+@contextmanager
+def simulated_environment(
+    loop: SimulatedLoop, aws: SimulatedAws, origins: ScriptedOrigins, history: History
+) -> Iterator[None]:
+    """Let the programs run in this simulation. Each process sees its own wall clock."""
+
+    def time_ns() -> int:
+        process = PROCESS.get()
+        skew = process.skew_s if process is not None else 0.0
+        return round((EPOCH_S + skew + loop.time()) * 1e9)
+
+    clock = SimpleNamespace(time_ns=time_ns, monotonic=loop.time)
+    with ExitStack() as stack:
+        stack.enter_context(replace_aws(aws))
+        stack.enter_context(_log_to(history))
+        for module in ("core.runtime.clock", "consumer.worker.receive_queue"):
+            stack.enter_context(patch(f"{module}.time", clock))
+        stack.enter_context(patch.object(worker, "Fetcher", lambda _: origins))
+        stack.enter_context(
+            patch.object(worker, "DecodePool", lambda *_, **__: ScriptedDecoder())
+        )
+        for name in ("serve_metrics", "freeze_gc", "EventLoopMonitor"):
+            stack.enter_context(patch.object(worker, name, _Nothing))
+        stack.enter_context(patch.object(retry_failed, "Progress", _Nothing))
+        yield
+
+
+@contextmanager
+def _log_to(history: History) -> Iterator[None]:
+    """Make the warnings of the programs lines of the history."""
+
+    def write(_logger: object, _level: str, event: MutableMapping[str, Any]) -> Any:
+        process = PROCESS.get()
+        name = process.name if process is not None else "caller"
+        history.log(f"{name}: {dict(event)}")
+        raise structlog.DropEvent
+
+    before = structlog.get_config()
+    structlog.configure(
+        processors=[structlog.processors.format_exc_info, write],
+        wrapper_class=structlog.make_filtering_bound_logger("warning"),
+    )
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
+
+
+class _Nothing:
+    """Stands for the metrics server, the event-loop monitor and a progress bar: no other part depends on them."""
+
+    def __init__(self, *_: Any) -> None:
+        self.alive = True
+
+    async def run(self) -> None:
+        pass
+
+    def __enter__(self) -> "_Nothing":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def advance(self, *_: object) -> None:
+        pass

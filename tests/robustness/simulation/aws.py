@@ -42,7 +42,7 @@ Members = Mapping[str, Any]
 
 
 class SimulatedAws:
-    """All services, for all processes. Faults end with `heal`."""
+    """All services, for all processes. Faults end with `heal`. `on_error` gets the errors of the simulation itself."""
 
     def __init__(
         self,
@@ -54,6 +54,7 @@ class SimulatedAws:
         on_kill: Callable[[Process], None],
         on_publish: Callable[[Members], None],
         on_call: Callable[[str], None],
+        on_error: Callable[[BaseException], None],
     ) -> None:
         self.dynamodb = dynamodb
         self.queues = queues
@@ -65,6 +66,7 @@ class SimulatedAws:
         self._on_kill = on_kill
         self._on_publish = on_publish
         self._on_call = on_call
+        self._on_error = on_error
         self._calls: Counter[str] = Counter()
         self._faults = list(plan.faults)
         self._healed = False
@@ -80,10 +82,7 @@ class SimulatedAws:
         if self._healed:
             return None
         for fault in self._faults:
-            if (
-                fault.operation == operation
-                and fault.first <= number < fault.first + fault.times
-            ):
+            if fault.operation == operation and fault.first <= number < fault.first + fault.times:
                 return fault
         now = self._loop.time()
         for outage in self._plan.outages:
@@ -96,22 +95,42 @@ class SimulatedAws:
     ) -> Response | Exception:
         """Execute one attempt with its fault. Return the response, or the error of the connection."""
         fault = self.fault_of(service, operation)
-        effect = None if fault is None else fault.effect
         name = process.name if process is not None else "caller"
-        self._on_call(f"{name}: {operation}{f' [{effect.name}]' if effect else ''}")
-        await asyncio.sleep(self._rng.uniform(*_LATENCY_S))
-        match effect:
+        self._on_call(f"{name}: {operation}{f' [{fault.effect.name}]' if fault else ''}")
+        await self._delay()
+        refusal = None if fault is None else await self._before(fault, process, operation)
+        if refusal is not None:
+            return refusal
+        try:
+            response = await self._execute(service, operation, members, fault)
+        except Exception as error:  # noqa: BLE001  the caller may not report it
+            self._on_error(error)
+            return aiohttp.ServerDisconnectedError()
+        instead = None if fault is None else await self._after(fault, process)
+        if instead is not None:
+            return instead
+        await self._delay()
+        return response
+
+    async def _before(
+        self, fault: Fault, process: Process | None, operation: str
+    ) -> Response | Exception | None:
+        """Apply a fault before the call has its effect. Return the answer if it has none."""
+        match fault.effect:
             case Effect.ERROR:
                 return _error(operation, 500, "InternalServerError")
             case Effect.KILL_BEFORE:
                 self._kill(process)
                 return await self._never_answer()
-            case Effect.PAUSE_BEFORE if fault is not None:
+            case Effect.PAUSE_BEFORE:
                 await self._pause(process, fault.seconds)
-            case Effect.LATE if fault is not None:
+            case Effect.LATE:
                 await asyncio.sleep(READ_TIMEOUT_S + fault.seconds)
-        response = await self._execute(service, operation, members, fault)
-        match effect:
+        return None
+
+    async def _after(self, fault: Fault, process: Process | None) -> Response | Exception | None:
+        """Apply a fault after the call has had its effect. Return the answer that replaces the response."""
+        match fault.effect:
             case Effect.EMPTY:
                 return _ok({})
             case Effect.LOST:
@@ -121,10 +140,12 @@ class SimulatedAws:
             case Effect.KILL_AFTER:
                 self._kill(process)
                 return await self._never_answer()
-            case Effect.PAUSE_AFTER if fault is not None:
+            case Effect.PAUSE_AFTER:
                 await self._pause(process, fault.seconds)
+        return None
+
+    async def _delay(self) -> None:
         await asyncio.sleep(self._rng.uniform(*_LATENCY_S))
-        return response
 
     async def _never_answer(self) -> Exception:
         await asyncio.sleep(_SILENCE_S)
@@ -155,9 +176,7 @@ class SimulatedAws:
             return self._publish(members["entries"], fault)
         return await self._execute_sqs(operation, members, fault)
 
-    def _execute_dynamodb(
-        self, operation: str, members: Members, fault: Fault | None
-    ) -> Response:
+    def _execute_dynamodb(self, operation: str, members: Members, fault: Fault | None) -> Response:
         try:
             return _ok(self.dynamodb.invoke(operation, members, _entry_faults(fault)))
         except Invalid as error:
@@ -165,9 +184,7 @@ class SimulatedAws:
         except ConditionFailed:
             return _error(operation, 400, "ConditionalCheckFailedException")
 
-    async def _execute_sqs(
-        self, operation: str, members: Members, fault: Fault | None
-    ) -> Response:
+    async def _execute_sqs(self, operation: str, members: Members, fault: Fault | None) -> Response:
         queue = self.queues[members["QueueUrl"]]
         if operation == "ReceiveMessage":
             return _ok({"Messages": await self._receive(queue, members, fault)})
@@ -242,9 +259,9 @@ class SimulatedClient:
         headers: Mapping[str, str],
         *,
         body: bytes,
-        payload_sha256: str,
+        payload_sha256: str,  # noqa: ARG002  the arguments of SignedClient.send
         wait: float = 0,
-        fresh: bool = False,
+        fresh: bool = False,  # noqa: ARG002
     ) -> Response:
         if self._aws.closed:
             raise asyncio.CancelledError
@@ -286,7 +303,10 @@ def _publish_result(answer: Mapping[str, list[dict[str, Any]]]) -> str:
     def members(name: str) -> str:
         return "".join(
             "<member>"
-            + "".join(f"<{key}>{str(value).lower() if isinstance(value, bool) else value}</{key}>" for key, value in entry.items())
+            + "".join(
+                f"<{key}>{str(value).lower() if isinstance(value, bool) else value}</{key}>"
+                for key, value in entry.items()
+            )
             + "</member>"
             for entry in answer[name]
         )
@@ -349,7 +369,10 @@ def clients(aws: SimulatedAws) -> Aws:
         bucket=lambda name: ObjectStore(aws.client("s3"), f"/{name}/"),
     )
     absent: Any = None  # The system calls nothing through the SDK.
-    return Aws(http=http, **dict.fromkeys((each.name for each in fields(Aws) if each.name != "http"), absent))
+    return Aws(
+        http=http,
+        **dict.fromkeys((each.name for each in fields(Aws) if each.name != "http"), absent),
+    )
 
 
 @contextmanager

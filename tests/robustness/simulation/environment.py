@@ -7,7 +7,7 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
 from hashlib import sha256
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Self
 from unittest.mock import patch
 
 import structlog
@@ -104,9 +104,7 @@ def simulated_environment(
         for module in ("core.runtime.clock", "consumer.worker.receive_queue"):
             stack.enter_context(patch(f"{module}.time", clock))
         stack.enter_context(patch.object(worker, "Fetcher", lambda _: origins))
-        stack.enter_context(
-            patch.object(worker, "DecodePool", lambda *_, **__: ScriptedDecoder())
-        )
+        stack.enter_context(patch.object(worker, "DecodePool", lambda *_, **__: ScriptedDecoder()))
         for name in ("serve_metrics", "freeze_gc", "EventLoopMonitor"):
             stack.enter_context(patch.object(worker, name, _Nothing))
         stack.enter_context(patch.object(retry_failed, "Progress", _Nothing))
@@ -143,7 +141,7 @@ class _Nothing:
     async def run(self) -> None:
         pass
 
-    def __enter__(self) -> "_Nothing":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

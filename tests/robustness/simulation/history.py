@@ -9,7 +9,7 @@ from typing import Any
 
 from consumer.notify.outcome import decode_failed_request_message
 from core.dynamodb import schema
-from core.model.image import ImageRecord
+from core.model.image import ImageRecord, is_published
 from core.model.message import ImageMessage, decode_message
 from core.model.request import (
     FIRST_REVISION,
@@ -51,6 +51,7 @@ class History:
             record = schema.image_from_item(item)
             self.log(f"    {table} {record.image_id[:4]} of {record.request_id[-4:]}")
             self.images[record.image_id].append(record)
+            self._check_shown(record.request_id)
             return
         row = schema.request_from_item(item)
         self.log(f"    {table} {row.request_id[-4:]} {row.state} {row.revision}")
@@ -61,6 +62,19 @@ class History:
                 self.violate(f"a request began as {row}")
         elif not _may_change(*versions[-2:]):
             self.violate(f"changed from {versions[-2]} to {row}")
+        self._check_shown(row.request_id)
+
+    def _check_shown(self, request_id: str) -> None:
+        """Check that callers see an image only while its request is COMPLETED with it. No row expires here."""
+        (row,) = self.rows.get(request_id, [])[-1:] or (None,)
+        shown = [
+            record
+            for record, *_ in self.images.values()
+            if record.request_id == request_id and is_published(record, row)
+        ]
+        for record in shown:
+            if row is None or (row.state, row.image_id) != (State.COMPLETED, record.image_id):
+                self.violate(f"an image is shown: {record} of {row}")
 
     def message_sent(self, message_id: str, body: str) -> None:
         self.sent[message_id] = decode_message(body)
@@ -78,7 +92,7 @@ class History:
         match message_status(row, message.revision):
             case MessageStatus.OPEN:
                 self.violate(f"the only message of an open request was deleted: {message}")
-            case MessageStatus.ENDED if row is not None and not self._was_notified(row):
+            case MessageStatus.ENDED if row is not None and not self.was_notified(row):
                 self.violate(f"a message was deleted before its outcome was notified: {row}")
 
     def _has_later_copy(self, message_id: str) -> bool:
@@ -91,7 +105,8 @@ class History:
             for each in later
         )
 
-    def _was_notified(self, row: ImageRequest) -> bool:
+    def was_notified(self, row: ImageRequest) -> bool:
+        """Return whether an outcome was published and, if it FAILED, has its message in the failed-requests queue."""
         key = (row.request_id, row.revision)
         published = {(each["requestId"], each["revision"]) for each in self.notifications}
         return key in published and (row.state is not State.FAILED or key in self.failures_sent)
@@ -143,13 +158,13 @@ def check_end(history: History) -> None:
                 _check_notified(history, row)
             if row.failure is not None and row.failure.code == "INTERNAL":
                 raise Violation(f"an error of our own code: {row}")
+        if last.state is State.FAILED and not history.was_notified(last):
+            raise Violation(f"no message in the failed-requests queue: {last}")
         _check_image(history, last)
 
 
 def _check_notified(history: History, row: ImageRequest) -> None:
-    """Check that a terminal revision was notified, each time in the same way, and recorded if it FAILED."""
-    if row.state is State.FAILED and (row.request_id, row.revision) not in history.failures_sent:
-        raise Violation(f"no message in the failed-requests queue: {row}")
+    """Check that a terminal revision was notified, each time in the same way."""
     notifications = [
         each
         for each in history.notifications

@@ -69,7 +69,7 @@ class SimulatedLoop(VirtualTimeLoop):
         """Stop a process after the running callback. A killed one is never resumed."""
         process.stopped = True
         process.killed = process.killed or kill
-        self._ready.set_aside(process)
+        self._ready.set_stopped_aside()
 
     def pause_process(self, process: Process, seconds: float) -> None:
         """Stop a process, and resume it after some seconds."""
@@ -126,7 +126,8 @@ class _ReadyQueue(deque[asyncio.Handle]):
         del self[position]
         return handle
 
-    def set_aside(self, process: Process) -> None:
+    def set_stopped_aside(self) -> None:
+        """Move the callbacks of stopped processes to them."""
         handles = list(self)
         self.clear()
         for handle in handles:
@@ -139,7 +140,7 @@ def _process_of(handle: asyncio.Handle) -> Process | None:
 
 
 class _Task(asyncio.Task[Any]):
-    """A task whose hash does not depend on its address, because the order of sets of tasks must be the same in each run."""
+    """A task whose hash is not its address: the order of sets of tasks must be the same in each run."""
 
     def __init__(self, *arguments: Any, loop: SimulatedLoop, **options: Any) -> None:
         self._hash = loop.next_hash()
@@ -152,7 +153,7 @@ class _Task(asyncio.Task[Any]):
         return self is other
 
 
-def _make_task(loop: Any, work: Coroutine[Any, Any, Any], **options: Any) -> _Task:
+def _make_task(loop: Any, work: Any, **options: Any) -> _Task:
     return _Task(work, loop=loop, **options)
 
 

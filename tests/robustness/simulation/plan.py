@@ -104,7 +104,7 @@ class Operation:
 
 @dataclass(frozen=True)
 class Plan:
-    """Times are in seconds from the start. Faults end `lasts` seconds after it, or when traffic and operators have ended.
+    """Times are in seconds from the start. Faults end after `lasts` seconds, traffic and operators at least.
 
     skews: the errors of the clocks of the server and the consumers.
     """
@@ -136,7 +136,7 @@ _OPERATIONS = {
     Effect.LOST: (*_CALLS, "UpdateItem"),
     Effect.EMPTY: (*_BATCHES, "BatchGetItem", "PutObject", "GetQueueAttributes"),
     Effect.LATE: (*_CALLS, "UpdateItem", "ChangeMessageVisibilityBatch"),
-    Effect.ENTRIES_FAIL: (*_BATCHES, "BatchGetItem", "ChangeMessageVisibilityBatch"),
+    Effect.ENTRIES_FAIL: (*_BATCHES, "BatchGetItem", "BatchGetItem"),
     Effect.ENTRIES_LOST: _WRITES,
     Effect.DUPLICATE: ("ReceiveMessage", "DeleteMessageBatch"),
     Effect.KILL_BEFORE: (*_CALLS, "UpdateItem"),
@@ -163,7 +163,7 @@ _outages = st.builds(
     begins=st.integers(0, 60),
     seconds=st.sampled_from([3, 40, 300]),
 )
-_origins = _some(st.sampled_from([Origin.PERMANENT, Origin.SLOW, *Origin]), 0, 3)
+_origins = _some(st.sampled_from([Origin.PERMANENT, Origin.SLOW, Origin.PAUSED, *Origin]), 0, 3)
 _submits = st.builds(
     Submit,
     at=st.integers(0, 20),
@@ -174,9 +174,7 @@ _submits = st.builds(
 _operations = st.builds(
     Operation,
     at=st.integers(0, 60),
-    action=st.sampled_from(
-        [Action.RETRY_QUEUE, Action.RETRY_QUEUE, Action.RECONCILE, Action.STOP_CONSUMER]
-    ),
+    action=st.sampled_from([Action.RETRY_QUEUE, *Action]),
     times=st.sampled_from([1, 8]),
     every_s=st.sampled_from([40, 5, 300]),
 )
@@ -199,7 +197,7 @@ def plans() -> st.SearchStrategy[Plan]:
 
 
 def worker_plans() -> st.SearchStrategy[Plan]:
-    """Draw plans with a full queue, runs longer than the visibility timeout, outages of all but SQS, kills and stops."""
+    """Draw plans with a full queue, runs longer than the visibility timeout, outages but of SQS, kills and stops."""
     origins = st.sampled_from(
         [Origin.OK, Origin.SLOW, Origin.VERY_SLOW, Origin.TRANSIENT, Origin.PERMANENT, Origin.BUSY]
     )

@@ -39,8 +39,8 @@ _RESTART_S = 3.0
 _SUBMIT_TIMEOUT_S = 60.0
 _MARGIN_S = 1_600.0
 """Reconcile's margin: its least documented value is 1,500 s, and a small one shortens the simulation."""
-_SETTLE_STEP_S = 600.0
-_MAX_STEPS = 30
+_SETTLE_STEPS_S = (*[20.0] * 10, *[600.0] * 20)
+"""Waits for the system to come to rest. Reconcile runs after each of the long ones."""
 _PAUSE_S = 2.0 * VISIBILITY_TIMEOUT_S
 _MAX_CLAIMS = 2
 
@@ -92,6 +92,7 @@ class Simulation:
             on_kill=self._on_kill,
             on_publish=self.history.published,
             on_call=self._on_call,
+            on_error=self.history.violations.append,
         )
         self.origins = ScriptedOrigins(kill=self._kill_current, pause=self._pause_current)
         self._processes: list[Process] = []
@@ -311,11 +312,11 @@ class Simulation:
         self.aws.heal()
         for process in self._processes:
             self._loop.resume_process(process)
-        for step in range(_MAX_STEPS):
-            await asyncio.sleep(20 if step < 10 else _SETTLE_STEP_S)  # noqa: PLR2004
-            if self._settled():
+        for seconds in _SETTLE_STEPS_S:
+            await asyncio.sleep(seconds)
+            if self.history.violations or self._settled():
                 return
-            if step >= 10:  # noqa: PLR2004
+            if seconds == _SETTLE_STEPS_S[-1]:
                 await self._reconcile()
         raise Violation("the system does not come to rest")
 

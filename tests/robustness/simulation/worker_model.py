@@ -47,7 +47,9 @@ class WorkerModel:
 
     def check_receive(self, message_id: str) -> None:
         """Check that SQS does not deliver a message that this worker holds: its heartbeat keeps it invisible."""
-        held = {receipt.partition("/")[0] for each in self._app.queue.held for receipt in each.receipts}
+        held = {
+            receipt.partition("/")[0] for each in self._app.queue.held for receipt in each.receipts
+        }
         if self._strict and self.running and message_id in held:
             self._history.violate(f"{self._process.name} let {message_id} become visible")
 

@@ -1,0 +1,48 @@
+"""Server, consumers and operators' jobs keep every promise of a request, under faults at every call."""
+
+from hypothesis import given
+
+from robustness.simulation.plan import (
+    Action,
+    Effect,
+    Fault,
+    Operation,
+    Origin,
+    Outage,
+    Plan,
+    Submit,
+    examples,
+    plans,
+    worker_plans,
+)
+from robustness.simulation.system import simulate
+
+
+@examples(120)
+@given(plan=plans())
+def test_every_request_keeps_its_promises(plan: Plan) -> None:
+    """An acknowledged request ends; its terminal states last and are notified; it has one image at most."""
+    simulate(plan)
+
+
+@examples(60)
+@given(plan=worker_plans())
+def test_a_worker_holds_what_it_can_and_keeps_it_invisible(plan: Plan) -> None:
+    """Up to its capacity; in an outage one message. It ends each one, and stops in time."""
+    simulate(plan)
+
+
+def test_a_plan_replays_exactly() -> None:
+    """The history of two runs is the same to the last line, with faults, kills and pauses."""
+    plan = Plan(
+        seed=7,
+        submits=(Submit(0, (Origin.POISON, Origin.PERMANENT), repeats=1), Submit(1, repeats=2)),
+        faults=(
+            Fault("BatchExecuteStatement", 2, Effect.LOST, times=3),
+            Fault("PublishBatch", 1, Effect.PAUSE_BEFORE, seconds=130),
+        ),
+        outages=(Outage("sqs", 10, 40),),
+        operations=(Operation(30, Action.RETRY_QUEUE, times=3),),
+        consumers=2,
+    )
+    assert simulate(plan).lines == simulate(plan).lines

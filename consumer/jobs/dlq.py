@@ -16,7 +16,8 @@ more after the claim allows further rounds: that number is bounded only by the e
 never in such a loop, because its row counts its isolated runs, and no suspected message resets that count.
 """
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 import structlog
@@ -26,7 +27,7 @@ from consumer.jobs.queue_reader import open_queue_reader
 from consumer.notify.finalize import fail_request, renotify_if_ended
 from consumer.run import Run
 from core.aws.sqs import IncomingMessage, SqsQueue
-from core.dynamodb.tables import ConditionNotMet
+from core.dynamodb.tables import ConditionNotMet, Tables
 from core.errors import MalformedRow, RequestRejected, Undeliverable
 from core.model.message import ImageMessage, MalformedMessage, decode_message
 from core.model.request import ImageRequest, MessageStatus, message_status
@@ -77,12 +78,13 @@ async def process_dlq(clients: Clients, dlq_url: str, *, max_claims: int) -> Dlq
     stats = DlqStats()
     async with open_queue_reader(SqsQueue(clients.aws.http.sqs, dlq_url)) as reader:
         async for messages in reader.batches():
-            done: list[IncomingMessage] = []
-            for incoming in messages:
-                result = await _process_or_leave(clients, incoming, max_claims)
-                if result is not None:
-                    stats += result
-                    done.append(incoming)
+            results = await asyncio.gather(
+                *(_process_or_leave(clients, message, max_claims) for message in messages)
+            )
+            for result in results:
+                stats += result or DlqStats()
+            pairs = zip(messages, results, strict=True)
+            done = [each for each, result in pairs if result is not None]
             await reader.delete(done)
     return stats
 
@@ -104,13 +106,27 @@ async def _process_or_leave(
         return None
 
 
+async def claim_request(tables: Tables, request: ImageRequest) -> None:
+    """Claim a request for reconcile. Raises ConditionNotMet if its row was written since it was read.
+
+    If only the answer to the write was lost, its repetition fails the condition, and the row has this claim.
+    """
+    now = now_ms()
+    try:
+        await tables.write(tables.statements.claim(request, now=now))
+    except ConditionNotMet:
+        claimed = replace(request, claims=request.claims + 1, updated_at=now)
+        if await tables.read_request(request.request_id) != claimed:
+            raise
+
+
 async def _process(clients: Clients, message: ImageMessage, max_claims: int) -> DlqStats:
     """Process a message. Raises ConditionNotMet if its row was written since it was read."""
     tables, notifier = clients.tables, clients.notifier
     request = await tables.read_request(message.request_id)
     match dlq_action(message, request, max_claims=max_claims):
         case DlqAction.SEND_BACK if request is not None:
-            await tables.write(tables.statements.claim(request, now=now_ms()))
+            await claim_request(tables, request)
             await clients.queue.send(message.sent_back().encode())
             _log.warning("message sent back from the dlq", request_id=message.request_id)
             return DlqStats(sent_back=1)

@@ -28,7 +28,7 @@ import structlog
 from consumer.clients import Clients, open_clients
 from consumer.command import Command
 from consumer.jobs import options
-from consumer.jobs.dlq import process_dlq
+from consumer.jobs.dlq import claim_request, process_dlq
 from consumer.jobs.stale_scan import Checkpoint, StaleScan
 from consumer.notify.finalize import fail_request
 from consumer.run import Run
@@ -227,7 +227,7 @@ async def _rescue_request(
         )
         return ReconcileStats(failed=int(failed))
     try:
-        await clients.tables.write(clients.tables.statements.claim(request, now=now_ms()))
+        await claim_request(clients.tables, request)
     except ConditionNotMet:
         # A worker, or another reconcile, has written the row since the scan.
         return ReconcileStats()

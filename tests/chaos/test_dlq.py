@@ -172,6 +172,35 @@ async def send_to_dlq(running: System, stores: Stores, message: ImageMessage) ->
     await stores.sqs.send_message(QueueUrl=running.stack.dlq_url, MessageBody=message.encode())
 
 
+async def test_a_claim_whose_answer_was_lost_is_not_taken_for_a_race(
+    embedded_aws: RecordingAws,
+) -> None:
+    """The repetition of the write is rejected. The row has the claim of this run, so the message goes back."""
+    async with (
+        aws_proxy(embedded_aws.endpoint) as proxy,
+        system(embedded_aws, endpoint=proxy.endpoint) as running,
+        stores_of(running) as stores,
+    ):
+        url = "http://127.0.0.1/never-fetched"
+        request_id = await insert(running, url, age_ms=0)
+        await send_to_dlq(running, stores, ImageMessage(request_id, "acme", url, revision=1))
+        lost: list[str] = []
+
+        async def lose_the_first_claim(call: ProxiedCall, forward: Forward) -> web.Response:
+            answer = await forward()
+            if call.operation == "BatchExecuteStatement" and not lost:
+                lost.append(call.operation)
+                raise Unreachable
+            return answer
+
+        proxy.hook = lose_the_first_claim
+        assert await running.run_operator("reconcile") == 0
+        assert lost
+        assert (await row_of(stores, request_id))["claims"]["N"] == "1"
+        assert await stores.depth(running.stack.dlq_url) == 0
+        assert await stores.depth(running.stack.queue_url) == 1
+
+
 @pytest.mark.parametrize(
     ("killed_at", "sent"), [("SendMessageBatch", 1), ("DeleteMessageBatch", 2)]
 )

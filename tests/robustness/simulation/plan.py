@@ -8,10 +8,13 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
+
+from harness.distribution import LEVEL_LIMITS_S
 
 T = TypeVar("T")
 
@@ -180,14 +183,44 @@ _operations = st.builds(
 )
 
 
+_LATE = st.sampled_from([Origin.SLOW, Origin.VERY_SLOW, Origin.PAUSED])
+_NEXT = st.sampled_from([Origin.PERMANENT, Origin.PERMANENT, Origin.OK, Origin.SLOW])
+_contended_submits = st.builds(
+    Submit,
+    at=st.just(0),
+    origin=st.tuples(_LATE, _NEXT, st.one_of(_NEXT, _LATE)),
+    repeats=st.integers(1, 2),
+    again_s=st.sampled_from([0, 5]),
+)
+_retries = st.builds(
+    Operation,
+    at=st.integers(1, 60),
+    action=st.sampled_from([Action.RETRY_QUEUE, Action.RETRY_CUSTOMER, Action.RETRY_IDS]),
+    times=st.sampled_from([8, 2]),
+    every_s=st.sampled_from([5, 40, 1_000]),
+)
+
+
 def plans() -> st.SearchStrategy[Plan]:
+    """Draw plans of two kinds: any traffic under many faults; and copies of messages under late workers and retries."""
+    return st.one_of(
+        _plans(_some(_submits, 1, 3), _some(_faults, 0, 8), _some(_operations, 0, 2)),
+        _plans(_some(_contended_submits, 1, 2), _some(_faults, 0, 2), _some(_retries, 1, 2)),
+    )
+
+
+def _plans(
+    submits: st.SearchStrategy[tuple[Submit, ...]],
+    faults: st.SearchStrategy[tuple[Fault, ...]],
+    operations: st.SearchStrategy[tuple[Operation, ...]],
+) -> st.SearchStrategy[Plan]:
     return st.builds(
         Plan,
         seed=st.integers(0, 2**16),
-        submits=_some(_submits, 1, 3),
-        faults=_some(_faults, 0, 8),
+        submits=submits,
+        faults=faults,
         outages=_some(_outages, 0, 1),
-        operations=_some(_operations, 0, 2),
+        operations=operations,
         consumers=st.sampled_from([2, 2, 1]),
         concurrency=st.sampled_from([2, 1, 4]),
         max_receives=st.sampled_from([5, 2]),
@@ -234,12 +267,19 @@ def worker_plans() -> st.SearchStrategy[Plan]:
     )
 
 
+_EXAMPLES = os.environ.get("SIMULATION_EXAMPLES")
+
+
 def examples(count: int) -> Callable[[T], T]:
-    """Run `count` examples, or SIMULATION_EXAMPLES. A failure prints the plan, and a blob for @reproduce_failure."""
-    decorate: Callable[[T], T] = settings(
-        max_examples=int(os.environ.get("SIMULATION_EXAMPLES", count)),
+    """Run `count` examples, or SIMULATION_EXAMPLES without a time limit.
+
+    A failure prints the plan, and a blob for @reproduce_failure.
+    """
+    decorate: Any = settings(
+        max_examples=count if _EXAMPLES is None else int(_EXAMPLES),
         deadline=None,
         print_blob=True,
         suppress_health_check=list(HealthCheck),
     )
-    return decorate
+    mark: Any = pytest.mark.timeout(LEVEL_LIMITS_S["robustness"] if _EXAMPLES is None else 0)
+    return lambda test: mark(decorate(test))

@@ -18,7 +18,7 @@ from robustness.simulation.plan import (
 from robustness.simulation.system import simulate
 
 
-@examples(120)
+@examples(200)
 @given(plan=plans())
 def test_every_request_keeps_its_promises(plan: Plan) -> None:
     """An acknowledged request ends; its terminal states last and are notified; it has one image at most."""

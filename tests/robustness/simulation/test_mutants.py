@@ -12,6 +12,8 @@ from unittest.mock import patch
 
 import pytest
 
+from consumer.jobs import retry_failed
+from consumer.jobs.reopen import Retry, retry_of
 from consumer.notify import finalize
 from consumer.worker import handler, pipeline
 from consumer.worker.poller import Poller
@@ -24,6 +26,7 @@ from core.dynamodb import schema, tables
 from core.dynamodb.answers import decode_rows
 from core.dynamodb.statements import Statements
 from core.model.image import ImageRecord
+from core.model.request import ImageRequest
 from robustness.simulation.batcher import BatcherPlan, Item, Result, run_batcher
 from robustness.simulation.history import Violation
 from robustness.simulation.plan import (
@@ -120,6 +123,23 @@ def keep_own_image_beside_an_existing_one() -> AbstractContextManager[Any]:
     return patch.object(pipeline, "_resolve_conflict", changed)
 
 
+def reopen_without_publishing() -> AbstractContextManager[Any]:
+    def changed(request: ImageRequest) -> Retry | None:
+        retry = retry_of(request)
+        return None if retry is None else replace(retry, unpublished=None)
+
+    return patch.object(retry_failed, "retry_of", changed)
+
+
+def recognize_images_by_closeness_of_times() -> AbstractContextManager[Any]:
+    belongs_to = ImageRecord.belongs_to
+
+    def changed(record: ImageRecord, customer_id: str, created_at: int) -> bool:
+        return belongs_to(replace(record, request_created_at=0), customer_id, created_at)
+
+    return patch.object(ImageRecord, "belongs_to", changed)
+
+
 def send_no_heartbeats() -> AbstractContextManager[Any]:
     async def wait_forever(*_arguments: Any) -> None:
         await asyncio.Event().wait()
@@ -196,6 +216,19 @@ REQUEST_MUTANTS: dict[Mutant, Plan] = {
         (Fault("BatchExecuteStatement", 2, Effect.KILL_AFTER),),
         consumers=2,
         concurrency=1,
+    ),
+    reopen_without_publishing: Plan(
+        0,
+        (Submit(0, (Origin.PERMANENT,)),),
+        outages=(Outage("sns", 0, 30),),
+        operations=(Operation(10, Action.RETRY_IDS),),
+    ),
+    recognize_images_by_closeness_of_times: Plan(
+        0,
+        (Submit(0),),
+        (Fault("BatchExecuteStatement", 1, Effect.KILL_AFTER),),
+        consumers=2,
+        skews=(90, -90, -90),
     ),
     send_no_heartbeats: Plan(0, (Submit(0, (Origin.VERY_SLOW,)),), lasts=400, strict_workers=True),
     receive_whole_batches: Plan(0, (Submit(0), Submit(0)), concurrency=1),

@@ -4,19 +4,19 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 from hypothesis import strategies as st
 
 from core.batcher import Batcher, Batching, Failed, ItemResult, Ok, Retry
 from core.errors import DependencyUnavailable, Overloaded, RequestRejected
 from robustness.simulation.loop import SimulatedLoop, run_schedule
+from robustness.simulation.plan import Choice
 
 MAX_ATTEMPTS = 3
 _CALL_TIMEOUT_S = 1.0
 
 
-class CallEffect(StrEnum):
+class CallEffect(Choice):
     """The effect of a fault on one call."""
 
     UNAVAILABLE = "the call fails"
@@ -26,7 +26,7 @@ class CallEffect(StrEnum):
     HANG = "no answer within the time limit"
 
 
-class Result(StrEnum):
+class Result(Choice):
     OK = "done"
     RETRY = "throttled at first"
     THROTTLED = "throttled for ever"

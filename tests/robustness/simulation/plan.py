@@ -23,7 +23,14 @@ MAX_SKEW_S = 90
 SERVICES = ("dynamodb", "sqs", "sns", "s3")
 
 
-class Effect(StrEnum):
+class Choice(StrEnum):
+    """A member prints as it is written in code, so that a printed plan can be copied into a test."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}.{self.name}"
+
+
+class Effect(Choice):
     """The effect of a fault on one call."""
 
     ERROR = "500, nothing done"
@@ -63,7 +70,7 @@ class Outage:
     seconds: int
 
 
-class Origin(StrEnum):
+class Origin(Choice):
     """The result of one fetch. Each fetch of a URL returns another image."""
 
     OK = "image"
@@ -87,7 +94,7 @@ class Submit:
     again_s: int = 0
 
 
-class Action(StrEnum):
+class Action(Choice):
     RETRY_QUEUE = "retry-failed"
     RETRY_CUSTOMER = "retry-failed --customer"
     RETRY_IDS = "retry-failed --request-id"

@@ -153,7 +153,7 @@ OPERATIONS = [
         "indices.add_block",
         lambda client: aliases.block_writes(client, [OLD]),
         {**ACKNOWLEDGED, "indices": [{"name": OLD, "blocked": True}]},
-        {"longer": [("indices",)]},
+        {"shorter": [("indices",)], "longer": [("indices",)]},
     ),
     Operation(
         "indices.put_settings", lambda client: aliases.unblock_writes(client, [OLD]), ACKNOWLEDGED

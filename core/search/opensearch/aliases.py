@@ -29,14 +29,14 @@ async def indexes_of(client: OpenSearchClient, alias: str) -> list[str]:
 
 async def block_writes(client: OpenSearchClient, indexes: Sequence[str]) -> None:
     """Block writes to the indexes, and return once no write is in flight. Blocked indexes stay blocked."""
-    blocked = await client.call(
+    unblocked = await client.call(
         "rebuild",
         lambda opensearch: opensearch.indices.add_block(index=",".join(indexes), block="write"),
         decode_block,
         seconds=TIMEOUT_S,
     )
-    if not blocked >= set(indexes):
-        raise SearchUnavailable(f"rebuild: writes to {', '.join(indexes)} cannot be blocked")
+    if unblocked:
+        raise SearchUnavailable(f"rebuild: writes to {', '.join(unblocked)} cannot be blocked")
 
 
 async def unblock_writes(client: OpenSearchClient, indexes: Sequence[str]) -> None:

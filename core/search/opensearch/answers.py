@@ -15,13 +15,13 @@ def decode_acknowledged(answer: Answer) -> None:
 
 
 def decode_block(answer: Answer) -> set[str]:
-    """Decode an added block: the indexes that have it."""
+    """Decode an added block: the indexes that did not get it. The answer leaves out those that had it before."""
     decode_acknowledged(answer)
-    return {
-        member(index, "name", str)
+    blocked = {
+        member(index, "name", str): member(index, "blocked", bool)
         for index in member(answer, "indices", list)
-        if member(index, "blocked", bool)
     }
+    return {name for name, taken in blocked.items() if not taken}
 
 
 def decode_refresh(answer: Answer) -> None:

@@ -4,11 +4,11 @@ import asyncio
 import json
 import uuid
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import aiohttp
 
@@ -101,15 +101,19 @@ class ContainedSystem(System):
         for container in self.containers:
             await container.process.wait()
 
-    async def _start(
+    async def start(
         self,
         module: str,
-        settings: dict[str, str],
+        settings: Mapping[str, str],
         arguments: tuple[str, ...] = (),
         *,
         role: str | None = None,
         capture: bool = False,
+        log: IO[bytes] | None = None,
+        forked: bool | None = None,
+        endpoint: str | None = None,
     ) -> Process:
+        assert (log, forked, endpoint) == (None, None, None), "not for containers"
         port = int(settings.get("METRICS_PORT") or free_port())
         environment = self._environment(role or module, {"METRICS_PORT": str(port), **settings})
         name = f"imageservice-{module}-{uuid.uuid4().hex[:10]}"

@@ -111,7 +111,9 @@ class ServerSettings(SearchSettings, CoreSettings):
         "so that load balancers notice.",
     )
     drain_grace_s: float = Field(
-        25.0, ge=0, description="Seconds after that for submits in progress to finish."
+        25.0,
+        ge=0,
+        description="Seconds after that in which calls in progress may finish. Streams have half of this time.",
     )
 
     @field_validator("grpc_address")

@@ -2,6 +2,8 @@
 
 import asyncio
 import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import grpc
@@ -50,6 +52,22 @@ async def stalled(server: RunningServer, sender: BlockingSender) -> None:
         before = sender.sent
         for _ in range(2):
             await server.stub.SubmitImage(submit_request())
+
+
+@asynccontextmanager
+async def unread_stream(server: RunningServer, sender: BlockingSender) -> AsyncIterator[None]:
+    """Hold a stream of many items, whose client does not read its results, until the server reads no more of them."""
+    window_only = [("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 64 * 1024)]
+    address = f"127.0.0.1:{server.port}"
+    async with grpc.aio.insecure_channel(address, options=window_only) as channel:
+        stream = ItemStream.on(channel)
+        sending = stream.send_all(numbered_items(4_000))
+        await stalled(server, sender)
+        try:
+            yield
+        finally:
+            stream.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
 
 
 async def test_a_stream_reads_no_more_than_its_limit(servers: ServerFactory) -> None:
@@ -155,32 +173,22 @@ async def test_a_client_that_does_not_read_does_not_delay_a_drain(
     servers: ServerFactory,
 ) -> None:
     """A client that does not read its results only delays its own answers."""
-    window_only = [("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 64 * 1024)]
     sender = blocking_sender(servers, released=True)
-    async with servers.running(sender=sender, max_stream_submits=50, drain_grace_s=2) as server:
-        address = f"127.0.0.1:{server.port}"
-        async with grpc.aio.insecure_channel(address, options=window_only) as channel:
-            stream = ItemStream.on(channel)
-            sending = stream.send_all(numbered_items(4_000))
-            await stalled(server, sender)
-            await server.lifecycle.drain()
-            assert sender.drained
-            stream.cancel()
-            await asyncio.gather(sending, return_exceptions=True)
+    async with (
+        servers.running(sender=sender, max_stream_submits=50, drain_grace_s=2) as server,
+        unread_stream(server, sender),
+    ):
+        await server.lifecycle.drain()
+        assert sender.drained
 
 
 async def test_a_drain_serves_other_calls_while_a_client_does_not_read(
     servers: ServerFactory,
 ) -> None:
     """Clients with one connection have no other server: one slow stream must not take this one away from them."""
-    window_only = [("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 64 * 1024)]
     sender = blocking_sender(servers, released=True)
     async with servers.running(sender=sender, max_stream_submits=50, drain_grace_s=3_600) as server:
-        address = f"127.0.0.1:{server.port}"
-        async with grpc.aio.insecure_channel(address, options=window_only) as channel:
-            stream = ItemStream.on(channel)
-            sending = stream.send_all(numbered_items(4_000))
-            await stalled(server, sender)
+        async with unread_stream(server, sender):
             draining = asyncio.create_task(server.lifecycle.drain())
             with pytest.raises(grpc.aio.AioRpcError) as late:
                 await ItemStream(server.stub).read()
@@ -188,9 +196,7 @@ async def test_a_drain_serves_other_calls_while_a_client_does_not_read(
             read = await expect_refusal(server.stub.GetStatus(UNKNOWN_REQUEST))
             assert read.reason == "REQUEST_NOT_FOUND"
             await server.stub.SubmitImage(submit_request())
-            stream.cancel()
-            await asyncio.gather(sending, return_exceptions=True)
-            await draining
+        await draining
 
 
 async def test_a_drain_ends_an_idle_stream_at_once(servers: ServerFactory) -> None:

@@ -102,7 +102,7 @@ class FaultInjector:
         return self._replaced(rule.fault, call)
 
     def _replaced(self, fault: Fault, call: ProxiedCall) -> web.Response:
-        """Return the answer to a call whose own answer is not used. Raises Unreachable if there is none."""
+        """Return the answer that replaces the one of AWS. Raises Unreachable if the caller gets no answer."""
         match fault:
             case Fault.ERROR | Fault.ERROR_AFTER:
                 return answers.error(call, self.rng)

@@ -3,7 +3,7 @@
 from consumer.imaging import exif
 from consumer.imaging.ifd import WalkBudget
 from consumer.imaging.strip_location import gps, iptc, xmp
-from consumer.imaging.strip_location.edits import Edit, StripResult, apply_edits
+from consumer.imaging.strip_location.edits import Edit, StripResult, strip_result
 from consumer.imaging.structure import ImageStructure, Segment
 from consumer.imaging.structure.jpeg import EXIF_LABEL
 
@@ -36,7 +36,7 @@ def strip(body: bytes, structure: ImageStructure) -> StripResult:
     if structure.end < len(body):
         edits += [_drop(segment) for segment in _find(body, structure, _APP2, _MULTI_PICTURE)]
     block = exif_segments[0].payload(body) if exif_segments else b""
-    return StripResult(apply_edits(body, edits, structure.end), had_location, block)
+    return strip_result(body, edits, structure.end, had_location=had_location, exif=block)
 
 
 def _find(body: bytes, structure: ImageStructure, name: bytes, label: bytes) -> list[Segment]:

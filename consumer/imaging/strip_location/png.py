@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from consumer.imaging import exif
 from consumer.imaging.ifd import WalkBudget
 from consumer.imaging.strip_location import gps, iptc, xmp
-from consumer.imaging.strip_location.edits import Edit, StripResult, apply_edits
+from consumer.imaging.strip_location.edits import Edit, StripResult, strip_result
 from consumer.imaging.structure import ImageStructure, Segment
 
 _COMPRESSED_EXIF = b"zxIf"
@@ -68,7 +68,7 @@ def strip(body: bytes, structure: ImageStructure) -> StripResult:
             if located is not False:
                 edits.append((chunk.start, chunk.stop, b""))
             had_location |= located is True
-    return StripResult(apply_edits(body, edits, structure.end), had_location, block)
+    return strip_result(body, edits, structure.end, had_location=had_location, exif=block)
 
 
 def _chunk(name: bytes, payload: bytes) -> bytes:

@@ -3,11 +3,13 @@
 Offsets from the whole file lead to their metadata. Removing it would mean re-encoding, which changes the image.
 """
 
+from dataclasses import replace
+
 from consumer.imaging import formats
 from consumer.imaging.formats import Format
 from consumer.imaging.ifd import Directory, Entry, TiffBlock, WalkBudget, parse_block
 from consumer.imaging.strip_location import gps, iptc, xmp
-from consumer.imaging.strip_location.edits import StripResult, apply_edits
+from consumer.imaging.strip_location.edits import StripResult, strip_result
 from consumer.imaging.structure import ImageStructure
 from core.errors import LocationNotRemovable
 
@@ -22,11 +24,12 @@ def reject_if_located(image_format: Format, body: bytes, structure: ImageStructu
     An XMP packet is plain text in all four formats, so the whole file is searched for one.
     Raises CorruptImage for directories that take too long to search.
     """
-    kept = apply_edits(body, (), structure.end)
+    stripped = strip_result(body, (), structure.end, had_location=False, exif=structure.exif)
+    kept = stripped.body
     exif = kept if image_format is formats.TIFF else structure.exif
     if xmp.has_location(kept) or gps.has_location(exif, WalkBudget()) or _tiff_has_location(exif):
         raise LocationNotRemovable(f"{image_format.name} cannot be rewritten")
-    return StripResult(kept, had_location=False, exif=exif)
+    return replace(stripped, exif=exif)
 
 
 def _tiff_has_location(data: bytes) -> bool:

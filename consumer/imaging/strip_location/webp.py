@@ -2,7 +2,7 @@
 
 from consumer.imaging.ifd import WalkBudget
 from consumer.imaging.strip_location import gps, xmp
-from consumer.imaging.strip_location.edits import Edit, StripResult, apply_edits
+from consumer.imaging.strip_location.edits import Edit, StripResult, strip_result
 from consumer.imaging.structure import ImageStructure
 
 _XMP_FLAG = 0x04
@@ -25,7 +25,7 @@ def strip(body: bytes, structure: ImageStructure) -> StripResult:
     had_location = bool(edits)
     if any(not replacement for _, _, replacement in edits):
         edits += _header_edits(body, structure, edits)
-    return StripResult(apply_edits(body, edits, structure.end), had_location, block)
+    return strip_result(body, edits, structure.end, had_location=had_location, exif=block)
 
 
 def _header_edits(body: bytes, structure: ImageStructure, edits: list[Edit]) -> list[Edit]:

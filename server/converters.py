@@ -5,12 +5,15 @@ from dataclasses import asdict
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from core.errors import FailureCode
-from core.model.image import ImageRecord
+from core.model.color import Color
+from core.model.image import ImageMetadata, ImageRecord, Provenance, RemovedPart
 from core.model.request import Failure, ImageRequest, State
 from imageservice.v1 import image_service_pb2 as pb
 
 STATES = {state: pb.State.Value(f"STATE_{state}") for state in State}
 FAILURE_CODES = {str(code): pb.FailureCode.Value(f"FAILURE_CODE_{code}") for code in FailureCode}
+COLORS = {color: pb.Color.Value(f"COLOR_{color}") for color in Color}
+REMOVED_PARTS = {str(part): pb.RemovedPart.Value(f"REMOVED_PART_{part}") for part in RemovedPart}
 
 
 def to_submit_response(accepted: ImageRequest) -> pb.SubmitImageResponse:
@@ -49,13 +52,24 @@ def to_image_message(image: ImageRecord, public_base_url: str) -> pb.Image:
     return pb.Image(
         image_id=image.image_id,
         public_url=image.public_url(public_base_url),
-        metadata=pb.ImageMetadata(
-            **asdict(image.metadata), provenance=pb.Provenance(**asdict(image.provenance))
-        ),
+        metadata=_metadata_message(image.metadata, image.provenance),
         request_id=image.request_id,
         customer_id=image.customer_id,
         create_time=_timestamp(image.created_at),
     )
+
+
+def _metadata_message(metadata: ImageMetadata, provenance: Provenance) -> pb.ImageMetadata:
+    values = asdict(metadata)
+    duration_ms, removed = values.pop("animation_duration_ms"), values.pop("removed")
+    message = pb.ImageMetadata(**values, provenance=pb.Provenance(**asdict(provenance)))
+    if duration_ms:
+        message.animation_duration.FromMilliseconds(duration_ms)
+    if metadata.color:
+        message.color = COLORS[metadata.color]
+    # An unknown name comes from a newer consumer, as an unknown failure code does.
+    message.removed.extend(REMOVED_PARTS.get(part, pb.REMOVED_PART_UNSPECIFIED) for part in removed)
+    return message
 
 
 def _failure_message(failure: Failure) -> pb.Failure:

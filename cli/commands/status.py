@@ -12,7 +12,7 @@ from rich.text import Text
 from cli import arguments
 from cli.arguments import AddressOption, JsonOption
 from cli.client.client import connect
-from cli.output.outcome import RequestView, escape_control
+from cli.output.outcome import RequestView, escape_control, removed_names
 from cli.output.report import STYLES, Output
 from cli.output.search_results import JsonResults
 from cli.output.text import MIN_WIDTH, is_quoted, quote_url, safe_json, truncate
@@ -76,8 +76,7 @@ def _facts(request: pb.ImageRequest, outcome: RequestView) -> list[tuple[str, st
         facts.append(("failure", f"{outcome.failure_code}: {outcome.failure_message}"))
         facts.append(("attempts", str(request.failure.attempts)))
     if outcome.metadata:
-        facts.append(("format", describe_format(request.image.metadata)))
-        facts.append(("sha256", request.image.metadata.sha256))
+        facts.extend(_metadata_facts(request.image.metadata))
     return facts
 
 
@@ -85,9 +84,21 @@ def _label(key: str, value: str) -> str:
     return f"{safe_json(key)}: {safe_json(value)}"
 
 
+def _metadata_facts(metadata: pb.ImageMetadata) -> list[tuple[str, str]]:
+    facts = [("format", describe_format(metadata)), ("sha256", metadata.sha256)]
+    if metadata.removed:
+        names = (name.lower().replace("_", " ") for name in removed_names(metadata))
+        facts.append(("removed", ", ".join(names)))
+    return facts
+
+
 def describe_format(metadata: pb.ImageMetadata) -> str:
-    size = f"{metadata.format} {metadata.width}x{metadata.height}, {metadata.bytes:,} bytes"
-    return size if metadata.frames <= 1 else f"{size}, {metadata.frames} frames"
+    parts = [f"{metadata.format} {metadata.width}x{metadata.height}", f"{metadata.bytes:,} bytes"]
+    if metadata.frames > 1:
+        parts.append(f"{metadata.frames} frames")
+    if metadata.HasField("animation_duration"):
+        parts.append(f"{metadata.animation_duration.ToMilliseconds() / 1000:.2f} s")
+    return ", ".join(parts)
 
 
 def image(
@@ -107,8 +118,7 @@ def image(
             ("customer", found.customer_id),
             ("created", found.create_time.ToJsonString()),
             ("public url", found.public_url),
-            ("format", describe_format(found.metadata)),
-            ("sha256", found.metadata.sha256),
+            *_metadata_facts(found.metadata),
         ]
         show_facts(Output(), facts)
 

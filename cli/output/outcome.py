@@ -143,13 +143,29 @@ def escape_control(text: str) -> str:
 
 
 def metadata_of(image: pb.Image) -> dict[str, Any]:
-    """Return the metadata as JSON, with a value for each field of the contract."""
+    """Return the metadata as JSON, with a value for each field of the contract. Names of enums have no prefix."""
     reported: dict[str, Any] = MessageToDict(
         image.metadata, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
     )
     # protobuf's JSON writes 64-bit numbers as strings; the size of an image fits into a JSON number.
     reported["bytes"] = image.metadata.bytes
+    reported.setdefault("animation_duration", None)
+    reported["color"] = color_name(image.metadata)
+    reported["removed"] = removed_names(image.metadata)
     return reported
+
+
+def color_name(metadata: pb.ImageMetadata) -> str | None:
+    """Return the name of the dominant color. None if there is none, or the service is newer and has more names."""
+    known = metadata.color in pb.Color.values() and metadata.color != pb.COLOR_UNSPECIFIED
+    return pb.Color.Name(metadata.color).removeprefix("COLOR_") if known else None
+
+
+def removed_names(metadata: pb.ImageMetadata) -> list[str]:
+    """Return the names of the removed parts. A part that only a newer service knows is UNSPECIFIED."""
+    names = dict(zip(pb.RemovedPart.values(), pb.RemovedPart.keys(), strict=True))
+    unknown = names[pb.REMOVED_PART_UNSPECIFIED]
+    return [names.get(part, unknown).removeprefix("REMOVED_PART_") for part in metadata.removed]
 
 
 def _error(fault: RpcError) -> dict[str, Any]:

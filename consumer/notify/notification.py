@@ -44,7 +44,8 @@ def _event(outcome: Outcome, public_base_url: str) -> dict[str, Any]:
     if outcome.image:
         event["imageId"] = outcome.image.image_id
         event["publicUrl"] = outcome.image.public_url(public_base_url)
-        event["metadata"] = dict(camel_items(outcome.image.metadata))
+        metadata = outcome.image.metadata
+        event["metadata"] = dict(camel_items(metadata)) | {"color": metadata.color or ""}
     if outcome.failure:
         event["failure"] = asdict(outcome.failure)
     return event

@@ -20,6 +20,8 @@ _log = structlog.get_logger()
 
 Attribute = dict[str, Any]
 Item = dict[str, Attribute]
+FieldValue = str | int | tuple[str, ...]
+"""A value of image metadata or of a provenance."""
 
 REQUEST_ID = "requestId"
 CUSTOMER_ID = "customerId"
@@ -202,6 +204,7 @@ _KINDS: dict[str, tuple[Any, Callable[[Attribute], Any]]] = {
     "str": ("", lambda attribute: attribute["S"]),
     "int": (0, lambda attribute: int(attribute["N"])),
     "bool": (False, lambda attribute: attribute["BOOL"]),
+    "tuple[str, ...]": ((), lambda attribute: tuple(each["S"] for each in attribute["L"])),
 }
 """By a field's type: the value of an absent attribute, and how one is read."""
 
@@ -216,14 +219,14 @@ def _values_of(
 ) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for field in fields(kind):
-        kind_name = field.type if isinstance(field.type, str) else field.type.__name__
+        kind_name = field.type.__name__ if isinstance(field.type, type) else str(field.type)
         attribute = stored.get(camel(field.name))
         default, read = _KINDS[kind_name]
         values[field.name] = default if attribute is None else read(attribute)
     return values
 
 
-def camel_items(record: ImageMetadata | Provenance) -> Iterator[tuple[str, str | int]]:
+def camel_items(record: ImageMetadata | Provenance) -> Iterator[tuple[str, FieldValue]]:
     """Yield a record's fields by their names in rows and notifications."""
     for name, cased in _CAMEL_NAMES[type(record)]:
         yield cased, getattr(record, name)
@@ -233,9 +236,11 @@ def camel(name: str) -> str:
     return re.sub(r"_(\w)", lambda match: match[1].upper(), name)
 
 
-def _attribute(value: str | int) -> Attribute:
+def _attribute(value: FieldValue) -> Attribute:
     if isinstance(value, bool):
         return {"BOOL": value}
+    if isinstance(value, tuple):
+        return {"L": [string(each) for each in value]}
     return number(value) if isinstance(value, int) else string(value)
 
 

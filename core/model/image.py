@@ -3,13 +3,26 @@
 import hashlib
 import uuid
 from dataclasses import dataclass
+from enum import StrEnum
 
+from core.model.color import Color, color_of
 from core.model.request import ImageRequest
 
 MAX_CLOCK_SKEW_MS = 60_000
 """Only for records of earlier versions, which do not have the time of their request. A worker's clock may be behind a
 server's by this much, so an image may seem older than its request. An image of an earlier request is much older: rows
 expire at least a day after the request's end."""
+
+
+class RemovedPart(StrEnum):
+    """A part of the fetched body that the stored body does not have. The contract has the same names."""
+
+    LOCATION = "LOCATION"
+    METADATA = "METADATA"
+    SECOND_IMAGE = "SECOND_IMAGE"
+    VIDEO = "VIDEO"
+    GAIN_MAP = "GAIN_MAP"
+    TRAILER = "TRAILER"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +34,9 @@ class ImageMetadata:
     source_sha256: of the fetched body; both 64 hexadecimal digits. perceptual_hash: 16 hexadecimal digits;
     dominant_color: #rrggbb; both of the first frame, empty if only the header was read. capture_time: ISO 8601, without
     a zone if EXIF has none, or empty. camera: maker and model, printable, at most 128 characters, or empty.
-    had_location: whether the fetched body contained the location of the photo.
+    had_location: whether the fetched body contained the location of the photo. animation_duration_ms: the sum of the
+    frames' delays, 0 for a still image. removed: names of RemovedPart, or those of a later version. The last two are
+    empty in rows of earlier versions.
     """
 
     format: str
@@ -38,6 +53,13 @@ class ImageMetadata:
     capture_time: str
     camera: str
     had_location: bool
+    animation_duration_ms: int = 0
+    removed: tuple[str, ...] = ()
+
+    @property
+    def color(self) -> Color | None:
+        """The name of the dominant colour. None if there is none, or if it is no colour."""
+        return color_of(self.dominant_color)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,10 @@ from dataclasses import dataclass, field
 
 import idna
 
-from core.errors import MalformedRow
+from core.model.color import Color
 from core.model.image import ImageRecord
 from core.model.origin_url import InvalidOriginUrl, parse_origin_url
 from core.model.request import FIRST_REVISION, ImageRequest
-from core.search.color import Color, color_of
 from core.search.tokenizer import tokenize
 
 
@@ -47,15 +46,8 @@ class SearchDocument:
 
 
 def document_of(record: ImageRecord, request: ImageRequest | None) -> SearchDocument:
-    """Make the document. `request` is None if its row has expired; then labels and host are unknown.
-
-    Raises MalformedRow.
-    """
+    """Make the document. `request` is None if its row has expired; then labels and host are unknown."""
     metadata = record.metadata
-    try:
-        color = color_of(metadata.dominant_color) if metadata.dominant_color else None
-    except ValueError as error:
-        raise MalformedRow(record.image_id, repr(error)) from error
     return SearchDocument(
         image_id=record.image_id,
         request_id=record.request_id,
@@ -69,7 +61,7 @@ def document_of(record: ImageRecord, request: ImageRequest | None) -> SearchDocu
         camera=metadata.camera,
         origin_host=_host(request.origin_url) if request else "",
         labels=dict(request.labels) if request else {},
-        color=color,
+        color=metadata.color,
         perceptual_hash=metadata.perceptual_hash,
     )
 

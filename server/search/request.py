@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from core.model.color import Color
 from core.model.origin_url import InvalidOriginUrl, parse_origin_url
-from core.search.color import Color
 from core.search.query import Range, SearchQuery, Similar, SortKey
 from core.search.similarity import MAX_DISTANCE
 from imageservice.v1 import image_service_pb2 as pb

@@ -4,7 +4,7 @@
 
 from collections.abc import Mapping
 
-from core.search.color import Color
+from core.model.color import Color
 from core.search.document import SearchDocument
 from harness.search_documents import document
 

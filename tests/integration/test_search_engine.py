@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from core.search.color import Color
+from core.model.color import Color
 from core.search.query import Range, Similar, Term
 from harness.search_corpus import CORPUS, EVERY, HASH, LONG, QUOTED
 from harness.search_documents import ACME, RIVAL, terms

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from core.search.color import Color
+from core.model.color import Color
 from core.search.document import SearchDocument
 from core.search.query import FACET_FIELDS, Range, SearchQuery, Similar, Term
 from core.search.similarity import MAX_DISTANCE

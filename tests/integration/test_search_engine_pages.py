@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from core.search.color import Color
+from core.model.color import Color
 from core.search.query import Facet, FacetValue, Range, SearchQuery, Similar, SortKey
 from harness.search_documents import ACME, RIVAL, document, flipped, terms
 from harness.search_engines import Engine

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from core.search.color import Color
+from core.model.color import Color
 from core.search.document import SearchDocument
 from core.search.engine import WriteResult, WriteStatus
 from core.search.query import Range, SearchQuery, Similar

@@ -9,9 +9,9 @@ import hashlib
 import uuid
 from functools import cache
 
+from core.model.color import Color
 from core.model.image import image_id_of
 from core.model.request import FIRST_REVISION, next_revision
-from core.search.color import Color
 from core.search.document import SearchDocument
 
 CUSTOMERS = 50

@@ -189,6 +189,44 @@ COLOR_PURPLE: Color.ValueType  # 11
 COLOR_PINK: Color.ValueType  # 12
 Global___Color: _TypeAlias = Color  # noqa: Y015
 
+class _RemovedPart:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RemovedPartEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RemovedPart.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    REMOVED_PART_UNSPECIFIED: _RemovedPart.ValueType  # 0
+    REMOVED_PART_LOCATION: _RemovedPart.ValueType  # 1
+    """The location of the photo. had_location is set as well."""
+    REMOVED_PART_METADATA: _RemovedPart.ValueType  # 2
+    """Other metadata: all of it if the operator's policy is to keep none, or a part that cannot be searched for a location."""
+    REMOVED_PART_SECOND_IMAGE: _RemovedPart.ValueType  # 3
+    """Images after the first one of a JPEG, for example of a stereo pair or a preview (Multi-Picture Format, CIPA DC-007)."""
+    REMOVED_PART_VIDEO: _RemovedPart.ValueType  # 4
+    """The video of a motion photo."""
+    REMOVED_PART_GAIN_MAP: _RemovedPart.ValueType  # 5
+    """The gain map of an HDR photo (ISO 21496-1, Ultra HDR, Apple HDR). The stored image is the SDR one."""
+    REMOVED_PART_TRAILER: _RemovedPart.ValueType  # 6
+    """Other bytes after the end of the image."""
+
+class RemovedPart(_RemovedPart, metaclass=_RemovedPartEnumTypeWrapper):
+    """A part of the origin's body that the stored object does not have. Bytes after the end of the image are never stored."""
+
+REMOVED_PART_UNSPECIFIED: RemovedPart.ValueType  # 0
+REMOVED_PART_LOCATION: RemovedPart.ValueType  # 1
+"""The location of the photo. had_location is set as well."""
+REMOVED_PART_METADATA: RemovedPart.ValueType  # 2
+"""Other metadata: all of it if the operator's policy is to keep none, or a part that cannot be searched for a location."""
+REMOVED_PART_SECOND_IMAGE: RemovedPart.ValueType  # 3
+"""Images after the first one of a JPEG, for example of a stereo pair or a preview (Multi-Picture Format, CIPA DC-007)."""
+REMOVED_PART_VIDEO: RemovedPart.ValueType  # 4
+"""The video of a motion photo."""
+REMOVED_PART_GAIN_MAP: RemovedPart.ValueType  # 5
+"""The gain map of an HDR photo (ISO 21496-1, Ultra HDR, Apple HDR). The stored image is the SDR one."""
+REMOVED_PART_TRAILER: RemovedPart.ValueType  # 6
+"""Other bytes after the end of the image."""
+Global___RemovedPart: _TypeAlias = RemovedPart  # noqa: Y015
+
 @_typing.final
 class SubmitImageRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
@@ -1100,6 +1138,9 @@ class ImageMetadata(_message.Message):
     CAMERA_FIELD_NUMBER: _builtins.int
     HAD_LOCATION_FIELD_NUMBER: _builtins.int
     PROVENANCE_FIELD_NUMBER: _builtins.int
+    ANIMATION_DURATION_FIELD_NUMBER: _builtins.int
+    COLOR_FIELD_NUMBER: _builtins.int
+    REMOVED_FIELD_NUMBER: _builtins.int
     format: _builtins.str
     """JPEG, PNG, GIF, WEBP, AVIF, TIFF or BMP, detected from the content."""
     media_type: _builtins.str
@@ -1117,7 +1158,7 @@ class ImageMetadata(_message.Message):
     sha256: _builtins.str
     """SHA-256 of the stored object, 64 hexadecimal digits."""
     source_sha256: _builtins.str
-    """SHA-256 of the body that the origin sent, 64 hexadecimal digits. Differs from sha256 if a location was removed."""
+    """SHA-256 of the body that the origin sent, 64 hexadecimal digits. Differs from sha256 if `removed` is not empty."""
     perceptual_hash: _builtins.str
     """Difference hash (dHash) of the first frame, 16 hexadecimal digits; similar images differ in few bits."""
     dominant_color: _builtins.str
@@ -1128,8 +1169,22 @@ class ImageMetadata(_message.Message):
     """Make and model of the camera. May be empty."""
     had_location: _builtins.bool
     """Whether the image contained a location, which was removed."""
+    color: Global___Color.ValueType
+    """The name of dominant_color, by which SearchImages filters. COLOR_UNSPECIFIED if dominant_color is empty."""
     @_builtins.property
     def provenance(self) -> Global___Provenance: ...
+    @_builtins.property
+    def animation_duration(self) -> _duration_pb2.Duration:
+        """The sum of the delays of all frames of a GIF, PNG, WEBP or AVIF animation, without repetitions. A delay of zero
+        counts as 100 ms, which is how long browsers show such a frame. Absent for a still image.
+        """
+
+    @_builtins.property
+    def removed(self) -> _containers.RepeatedScalarFieldContainer[Global___RemovedPart.ValueType]:
+        """What the origin's body contained and the stored object does not. Images that were recorded before this field
+        existed have none.
+        """
+
     def __init__(
         self,
         *,
@@ -1148,10 +1203,13 @@ class ImageMetadata(_message.Message):
         camera: _builtins.str = ...,
         had_location: _builtins.bool = ...,
         provenance: Global___Provenance | None = ...,
+        animation_duration: _duration_pb2.Duration | None = ...,
+        color: Global___Color.ValueType = ...,
+        removed: _abc.Iterable[Global___RemovedPart.ValueType] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["provenance", b"provenance"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["animation_duration", b"animation_duration", "provenance", b"provenance"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "camera", b"camera", "capture_time", b"capture_time", "dominant_color", b"dominant_color", "format", b"format", "frames", b"frames", "had_location", b"had_location", "height", b"height", "media_type", b"media_type", "mode", b"mode", "perceptual_hash", b"perceptual_hash", "provenance", b"provenance", "sha256", b"sha256", "source_sha256", b"source_sha256", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["animation_duration", b"animation_duration", "bytes", b"bytes", "camera", b"camera", "capture_time", b"capture_time", "color", b"color", "dominant_color", b"dominant_color", "format", b"format", "frames", b"frames", "had_location", b"had_location", "height", b"height", "media_type", b"media_type", "mode", b"mode", "perceptual_hash", b"perceptual_hash", "provenance", b"provenance", "removed", b"removed", "sha256", b"sha256", "source_sha256", b"source_sha256", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -3,10 +3,19 @@
 from dataclasses import replace
 
 from core.errors import FailureCode
-from core.model.image import ImageMetadata, ImageRecord, Provenance
+from core.model.color import Color
+from core.model.image import ImageMetadata, ImageRecord, Provenance, RemovedPart
 from core.model.request import Failure, State, new_request
+from harness.outcomes import image_record
 from imageservice.v1 import image_service_pb2 as pb
-from server.converters import FAILURE_CODES, STATES, to_request_message
+from server.converters import (
+    COLORS,
+    FAILURE_CODES,
+    REMOVED_PARTS,
+    STATES,
+    to_image_message,
+    to_request_message,
+)
 
 REQUEST = new_request(
     request_id="r", customer_id="acme", url="https://a.example/1", labels={"a": "b"}, now=1_234
@@ -19,6 +28,11 @@ def test_every_state_and_code_has_its_own_value_in_the_contract() -> None:
     codes = set(pb.FailureCode.values()) - {pb.FAILURE_CODE_UNSPECIFIED}
     assert set(FAILURE_CODES.values()) == codes
     assert len(FAILURE_CODES) == len(FailureCode)
+    assert set(COLORS.values()) == set(pb.Color.values()) - {pb.COLOR_UNSPECIFIED}
+    assert len(COLORS) == len(Color)
+    parts = set(pb.RemovedPart.values()) - {pb.REMOVED_PART_UNSPECIFIED}
+    assert set(REMOVED_PARTS.values()) == parts
+    assert len(REMOVED_PARTS) == len(RemovedPart)
 
 
 def test_a_pending_request_has_neither_image_nor_failure() -> None:
@@ -63,6 +77,8 @@ def test_an_image_has_all_metadata() -> None:
         capture_time="2020-01-01T00:00:00",
         camera="Maker Model",
         had_location=True,
+        animation_duration_ms=1_250,
+        removed=("LOCATION", "A_LATER_PART"),
     )
     record = ImageRecord(
         image_id="i",
@@ -80,3 +96,15 @@ def test_an_image_has_all_metadata() -> None:
     assert all(getattr(metadata, field.name) for field in metadata.DESCRIPTOR.fields)
     assert (metadata.width, metadata.source_sha256) == (2, "bb")
     assert metadata.provenance.final_url == "https://b.example/"
+    assert metadata.animation_duration.ToMilliseconds() == 1_250
+    assert metadata.color == pb.COLOR_BLACK
+    assert list(metadata.removed) == [pb.REMOVED_PART_LOCATION, pb.REMOVED_PART_UNSPECIFIED]
+
+
+def test_a_still_image_of_a_header_check_has_neither_duration_nor_color() -> None:
+    """Absent and unspecified, not zero and black."""
+    record = image_record("6d2f0c1e-3a5b-4a53-9a35-0a4d8f0c2a11")
+    checked = replace(record, metadata=replace(record.metadata, dominant_color=""))
+    metadata = to_image_message(checked, "https://cdn.example/").metadata
+    assert not metadata.HasField("animation_duration")
+    assert (metadata.color, list(metadata.removed)) == (pb.COLOR_UNSPECIFIED, [])

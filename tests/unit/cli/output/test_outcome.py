@@ -2,6 +2,7 @@
 
 import io
 import json
+from typing import cast
 
 import pytest
 from rich.console import Console
@@ -13,6 +14,7 @@ from cli.output.stats import SubmitStats
 from cli.output.text import wrap
 from cli.rpc_error import RpcError, Violation
 from harness.scripted_service import completed, failed
+from imageservice.v1 import image_service_pb2 as pb
 
 URL = "http://origin/a.png"
 ID = "6d2f0c1e-3a5b-4a53-9a35-0a4d8f0c2a11"
@@ -47,6 +49,23 @@ def test_json_of_a_completed_request() -> None:
     assert reported["failure_code"] is None
     assert reported["metadata"]["bytes"] == 5_000_000_000
     assert reported["metadata"]["had_location"] is False
+
+
+def test_json_of_the_metadata_names_enums_without_their_prefix() -> None:
+    """Each key is there without a value too. A number that only a newer service knows is unspecified."""
+    still = RequestView.of(completed(URL, ID)).metadata
+    assert still is not None
+    assert [still[key] for key in ("animation_duration", "color", "removed")] == [None, None, []]
+    request = completed(URL, ID)
+    request.image.metadata.animation_duration.FromMilliseconds(1_250)
+    request.image.metadata.color = pb.COLOR_RED
+    newer = cast("pb.RemovedPart.ValueType", 99)
+    request.image.metadata.removed.extend([pb.REMOVED_PART_GAIN_MAP, newer])
+    animated = RequestView.of(request).metadata
+    assert animated is not None
+    assert animated["animation_duration"] == "1.250s"
+    assert animated["color"] == "RED"
+    assert animated["removed"] == ["GAIN_MAP", "UNSPECIFIED"]
 
 
 def test_json_of_a_failed_request() -> None:

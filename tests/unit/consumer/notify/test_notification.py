@@ -1,6 +1,7 @@
 """The notification's form for each protocol."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -52,6 +53,16 @@ def test_queues_and_webhooks_get_json_with_the_notification_id() -> None:
     assert event["notificationId"] == "request-1:2"
     assert event["publicUrl"] == "https://cdn.example/images/ab/tag/x.png"
     assert event["metadata"]["sourceSha256"] == "a" * 64
+
+
+def test_the_metadata_of_a_notification_is_that_of_the_contract() -> None:
+    """With the name of the color, the duration in milliseconds, and what was removed."""
+    metadata = replace(METADATA, animation_duration_ms=1_250, removed=("VIDEO",))
+    outcome = replace(COMPLETED, image=replace(RECORD, metadata=metadata))
+    event = json.loads(json.loads(notification_entry(outcome, BASE)["Message"])["default"])
+    told = event["metadata"]
+    assert (told["animationDurationMs"], told["removed"]) == (1_250, ["VIDEO"])
+    assert (told["dominantColor"], told["color"]) == ("#336699", "BLUE")
 
 
 def test_a_failure_has_code_message_and_attempts() -> None:

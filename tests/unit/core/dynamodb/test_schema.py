@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -33,6 +34,23 @@ def test_a_row_is_read_as_it_was_written() -> None:
     assert schema.image_from_item(image_item()) == RECORD
 
 
+def test_an_image_with_all_metadata_is_read_as_it_was_written() -> None:
+    """Also the members that earlier versions do not write."""
+    metadata = replace(
+        RECORD.metadata, animation_duration_ms=1_250, removed=("LOCATION", "A_LATER_PART")
+    )
+    full = replace(RECORD, metadata=metadata)
+    assert schema.image_from_item(schema.image_item(full)) == full
+
+
+def test_a_row_of_an_earlier_version_has_no_duration_and_no_removed_parts() -> None:
+    """Its map lacks the attributes. So does a still image's from which nothing was removed: they cost no bytes."""
+    attributes = image_item()["metadata"]["M"].keys()
+    assert not {"animationDurationMs", "removed"} & attributes
+    metadata = schema.image_from_item(image_item()).metadata
+    assert (metadata.animation_duration_ms, metadata.removed) == (0, ())
+
+
 @pytest.mark.parametrize(
     "changed",
     [
@@ -58,6 +76,8 @@ def test_a_malformed_request_names_its_row(changed: dict[str, Any]) -> None:
     [
         {"metadata": {"M": {"width": {"S": "1"}}}},
         {"metadata": {"M": {"format": {"N": "1"}}}},
+        {"metadata": {"M": {"removed": {"L": [{"N": "1"}]}}}},
+        {"metadata": {"M": {"removed": {"S": "VIDEO"}}}},
         {"provenance": {"S": ""}},
         {"s3Url": {}},
     ],

@@ -28,7 +28,9 @@ def completed(
         image_id=image_id_of(request_id),
         **members,
     )
-    return CompletedRequest(ended, image_record(request_id, request_created_at=1))
+    record = image_record(request_id, request_created_at=1)
+    metadata = replace(record.metadata, animation_duration_ms=1, removed=("VIDEO", "TRAILER"))
+    return CompletedRequest(ended, replace(record, metadata=metadata))
 
 
 @given(some.uuids(), _TEXT, some.dictionaries(_TEXT, _TEXT), some.none() | some.integers(0, 2**53))
@@ -52,6 +54,17 @@ def test_members_of_a_later_version_are_ignored() -> None:
     document = orjson.loads(encode(known))
     document["later"] = document["request"]["later"] = document["image"]["picture"]["later"] = [1]
     assert decode(orjson.dumps(document), request_id) == known
+
+
+def test_a_document_of_an_earlier_version_lacks_the_later_metadata() -> None:
+    """The image has none of it, as its row says too."""
+    request_id = str(uuid.uuid4())
+    known = completed(request_id)
+    document = orjson.loads(encode(known))
+    for name in ("animation_duration_ms", "removed"):
+        del document["image"]["picture"][name]
+    metadata = decode(orjson.dumps(document), request_id).image.metadata
+    assert metadata == replace(known.image.metadata, animation_duration_ms=0, removed=())
 
 
 @pytest.mark.parametrize(

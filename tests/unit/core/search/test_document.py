@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
+from core.model.color import Color
 from core.model.image import ImageRecord, Provenance
 from core.model.request import FIRST_REVISION, ImageRequest, State, new_request
-from core.search.color import Color
 from core.search.document import SearchDocument, document_of
 from harness.outcomes import METADATA, image_record
 from harness.search_documents import document

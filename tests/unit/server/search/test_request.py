@@ -6,7 +6,7 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from consumer.imaging import formats
-from core.search.color import Color
+from core.model.color import Color
 from core.search.query import EVERYTHING, Range, SearchQuery, Similar, SortKey, Term
 from imageservice.v1 import image_service_pb2 as pb
 from server.errors import InvalidRequest

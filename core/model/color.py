@@ -46,9 +46,12 @@ _HUES = (
 """The end of each hue, in degrees."""
 
 
-def color_of(hexadecimal: str) -> Color:
-    """Return the name of `#rrggbb`."""
-    red, green, blue = (byte / 255 for byte in bytes.fromhex(hexadecimal.removeprefix("#")))
+def color_of(hexadecimal: str) -> Color | None:
+    """Return the name of `#rrggbb`. None for any other text, also an empty one."""
+    try:
+        red, green, blue = (byte / 255 for byte in bytes.fromhex(hexadecimal.removeprefix("#")))
+    except ValueError:
+        return None
     hue, saturation, value = colorsys.rgb_to_hsv(red, green, blue)
     if value < _DARK:
         return Color.BLACK

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.search.color import Color, color_of
+from core.model.color import Color, color_of
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_a_colour_has_its_usual_name(hexadecimal: str, name: str) -> None:
 def test_every_colour_has_a_name(levels: tuple[int, int, int]) -> None:
     """Also at the border of two hues. Upper-case digits make no difference."""
     hexadecimal = "#{:02x}{:02x}{:02x}".format(*levels)
-    assert color_of(hexadecimal) in Color
+    assert color_of(hexadecimal) in set(Color)
     assert color_of(hexadecimal.upper()) is color_of(hexadecimal)
 
 
@@ -60,3 +60,9 @@ def test_a_gray_level_is_black_gray_or_white(level: int) -> None:
     """It has no hue."""
     name = color_of(f"#{level:02x}{level:02x}{level:02x}")
     assert name in (Color.BLACK, Color.GRAY, Color.WHITE)
+
+
+@pytest.mark.parametrize("text", ["", "#", "#12", "#12345678", "#gg0000", "red"])
+def test_other_text_has_no_name(text: str) -> None:
+    """An image whose header alone was checked has no colour."""
+    assert color_of(text) is None

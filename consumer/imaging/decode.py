@@ -6,8 +6,8 @@ from PIL import ImageFile
 
 from consumer.imaging import perceptual
 from consumer.imaging.formats import JPEG, TIFF, Format
-from consumer.imaging.limits import ImagePolicy
 from consumer.imaging.pillow import open_image, translate_decoder_errors
+from consumer.imaging.policy import ImagePolicy
 from consumer.imaging.strip_location import StripResult, verify_stripped
 from consumer.imaging.structure import ImageStructure
 from core.errors import CorruptImage, TooManyPixels

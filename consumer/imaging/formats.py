@@ -76,6 +76,7 @@ BMP = Format("BMP", "image/bmp", "bmp", _is_bmp, 4)
 
 FORMATS = (JPEG, PNG, GIF, WEBP, AVIF, TIFF, BMP)
 """Every accepted format. Each also has a reader in structure/ and a stripper in strip_location/."""
+_BY_NAME = {each.name: each for each in FORMATS}
 
 _UNSUPPORTED_PREFIXES = (
     (b"%PDF", "PDF"),
@@ -111,6 +112,11 @@ _XML_PROLOGUE = re.compile(
     r"\s+|<\?.*?\?>|<!--.*?-->|<!DOCTYPE\s+svg\b[^\[>]*(?:\[.*?\]\s*)?>", re.DOTALL | re.IGNORECASE
 )
 _SVG_ROOT = re.compile(r"<(?:[\w.-]+:)?svg[\s/>]", re.IGNORECASE)
+
+
+def format_named(name: str) -> Format:
+    """Return the accepted format of this name. Raises KeyError."""
+    return _BY_NAME[name]
 
 
 def sniff(body: bytes) -> Format:

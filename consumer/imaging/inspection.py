@@ -1,12 +1,12 @@
-"""The two steps of the worker: `probe` reads the structure, `inspect` does all of the work."""
+"""The two steps of a decoder process: `probe` reads the structure, `examine` does the rest of the work."""
 
-from dataclasses import dataclass, field
-from hashlib import sha256
+from dataclasses import dataclass
 
 from consumer.imaging import exif, limits
 from consumer.imaging.decode import decode
 from consumer.imaging.formats import Format, sniff
-from consumer.imaging.limits import ImagePolicy
+from consumer.imaging.policy import ImagePolicy
+from consumer.imaging.result import Examination, InspectionResult, apply_examination
 from consumer.imaging.strip_location import strip_location
 from consumer.imaging.structure import ImageStructure, read_structure
 from core.model.image import ImageMetadata
@@ -26,19 +26,6 @@ class ImageProbe:
     decode_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class InspectionResult:
-    """An image to store.
-
-    body: without location. If there was none to remove, the same object that was inspected.
-    extension: without a dot.
-    """
-
-    body: bytes = field(repr=False)
-    metadata: ImageMetadata
-    extension: str
-
-
 def probe(body: bytes, policy: ImagePolicy) -> ImageProbe:
     """Read the structure of a body and check it against the limits. Decodes no pixel.
 
@@ -51,22 +38,16 @@ def probe(body: bytes, policy: ImagePolicy) -> ImageProbe:
     return ImageProbe(image_format, structure, decode_bytes)
 
 
-def inspect(body: bytes, policy: ImagePolicy, probed: ImageProbe | None = None) -> InspectionResult:
-    """Check an image, remove its location, and read its metadata.
+def examine(body: bytes, policy: ImagePolicy, probed: ImageProbe) -> Examination:
+    """Check an image, find its location, and read its metadata. `probed` is the result of `probe`.
 
-    probed: the result of `probe` for the same body and policy, if it is known already.
-
-    Raises NotAnImage, UnsupportedFormat, CorruptImage, TooManyPixels and LocationNotRemovable.
-    MemoryError is not caught.
+    Raises CorruptImage, TooManyPixels and LocationNotRemovable. MemoryError is not caught.
     """
-    probed = probed or probe(body, policy)
     image_format, structure = probed.format, probed.structure
     stripped = strip_location(image_format, body, structure)
     facts = exif.read_exif(stripped.exif)
     decoded = decode(image_format, stripped, structure, policy, facts.orientation)
     turned = facts.orientation in _QUARTER_TURNS
-    source_sha256 = sha256(body).hexdigest()
-    unchanged = stripped.body is body
     metadata = ImageMetadata(
         format=image_format.name,
         media_type=image_format.media_type,
@@ -74,13 +55,22 @@ def inspect(body: bytes, policy: ImagePolicy, probed: ImageProbe | None = None) 
         height=structure.width if turned else structure.height,
         mode=decoded.mode,
         frames=structure.frames,
-        bytes=len(stripped.body),
-        sha256=source_sha256 if unchanged else sha256(stripped.body).hexdigest(),
-        source_sha256=source_sha256,
+        bytes=0,
+        sha256="",
+        source_sha256="",
         perceptual_hash=decoded.perceptual_hash,
         dominant_color=decoded.dominant_color,
         capture_time=facts.capture_time,
         camera=facts.camera,
         had_location=stripped.had_location,
     )
-    return InspectionResult(stripped.body, metadata, image_format.extension)
+    return Examination(metadata, stripped.edits, stripped.end)
+
+
+def inspect(body: bytes, policy: ImagePolicy) -> InspectionResult:
+    """Do in this process what the worker does with a decoder process: probe, examine, and apply the edits.
+
+    Raises NotAnImage, UnsupportedFormat, CorruptImage, TooManyPixels and LocationNotRemovable.
+    MemoryError is not caught.
+    """
+    return apply_examination(body, examine(body, policy, probe(body, policy)))

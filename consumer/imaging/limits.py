@@ -1,15 +1,11 @@
 """Limits on an image, and the memory that decoding it takes. Arithmetic on its structure."""
 
-from dataclasses import dataclass
-from typing import Literal
-
 from PIL import Image
 
 from consumer.imaging.formats import JPEG, PNG, Format
+from consumer.imaging.policy import ImagePolicy
 from consumer.imaging.structure import ImageStructure
 from core.errors import CorruptImage, TooManyPixels
-
-Verification = Literal["full", "draft", "header"]
 
 _BODY_COPIES = 3
 """The body, its copy without location, and the copy that some plug-ins of Pillow make."""
@@ -18,25 +14,6 @@ _FIXED_BYTES = 1_000_000
 _ANIMATED_PNG_BYTES_PER_PIXEL = 20
 _DRAFT_AREA = 64
 """A draft has an eighth of the width and of the height."""
-
-
-@dataclass(frozen=True, slots=True)
-class ImagePolicy:
-    """Limits on an image, and how thoroughly it is checked.
-
-    max_pixels: frames x width x height; the sum if frames differ in size. One frame is also limited
-        by Pillow's threshold for decompression bombs (`Image.MAX_IMAGE_PIXELS`, 89,478,485), so that
-        Pillow's warning never decides.
-    max_frames: frames, pages or animation steps in one file.
-    verification: `draft` decodes every frame, a JPEG at down to an eighth of its size, which reads
-        all of its data at half the cost. `full` decodes everything at full size. `header` decodes
-        nothing: for trusted origins. It gives no perceptual hash and no dominant colour, and does
-        not detect damage inside the pixel data.
-    """
-
-    max_pixels: int = 100_000_000
-    max_frames: int = 1_000
-    verification: Verification = "draft"
 
 
 def check_limits(structure: ImageStructure, policy: ImagePolicy) -> None:

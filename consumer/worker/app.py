@@ -13,7 +13,7 @@ from consumer import metrics
 from consumer.clients import Clients, drain_all, open_clients
 from consumer.command import Command
 from consumer.fetching.fetcher import Fetcher, FetchPolicy
-from consumer.imaging import ImagePolicy
+from consumer.imaging.policy import ImagePolicy
 from consumer.settings import ConsumerSettings
 from consumer.worker.decode_pool import DecodePool, limit_decoder_threads
 from consumer.worker.handler import MessageHandler

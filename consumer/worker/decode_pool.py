@@ -9,7 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from PIL import AvifImagePlugin
 
 from consumer.byte_budget import ByteBudget
-from consumer.imaging import ImagePolicy, ImageProbe, InspectionResult, inspect, probe
+from consumer.imaging.inspection import ImageProbe, examine, probe
+from consumer.imaging.policy import ImagePolicy
+from consumer.imaging.result import InspectionResult, apply_examination
 
 SMALL_BYTES = 8 * 1024 * 1024
 """Reserved for every image before its size in memory is known. Most need less, so one trip to a thread is enough."""
@@ -61,7 +63,7 @@ class DecodePool:
         if isinstance(found, InspectionResult):
             return found
         async with self._budget.reserve(min(found.decode_bytes, self._budget_bytes)):
-            return await loop.run_in_executor(self._pool, inspect, body, self._policy, found)
+            return await loop.run_in_executor(self._pool, self._inspect, body, found)
 
     def _inspect_small(
         self, body: bytes, probed: ImageProbe | None
@@ -70,7 +72,10 @@ class DecodePool:
         found = probed or probe(body, self._policy)
         if found.decode_bytes > self._small_bytes:
             return found
-        return inspect(body, self._policy, found)
+        return self._inspect(body, found)
+
+    def _inspect(self, body: bytes, probed: ImageProbe) -> InspectionResult:
+        return apply_examination(body, examine(body, self._policy, probed))
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 
 from consumer.fetching.fetcher import Fetcher, FetchResult
-from consumer.imaging import InspectionResult
+from consumer.imaging.result import InspectionResult
 from consumer.metrics import BYTES_IN, BYTES_OUT, FETCH_FAILURES, counter
 from consumer.notify.outcome import Outcome, outcome_for
 from consumer.run import Run

@@ -11,7 +11,7 @@ from unittest.mock import patch
 from cli.local.stack import StackOutputs
 from consumer.clients import Clients, open_clients
 from consumer.fetching.fetcher import Fetcher
-from consumer.imaging import ImagePolicy
+from consumer.imaging.policy import ImagePolicy
 from consumer.settings import ConsumerSettings
 from consumer.worker.app import fetch_policy
 from consumer.worker.decode_pool import DecodePool

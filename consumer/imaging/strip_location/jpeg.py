@@ -2,8 +2,9 @@
 
 from consumer.imaging import exif
 from consumer.imaging.ifd import WalkBudget
+from consumer.imaging.result import Edit
 from consumer.imaging.strip_location import gps, iptc, xmp
-from consumer.imaging.strip_location.edits import Edit, StripResult, strip_result
+from consumer.imaging.strip_location.edits import StripResult, strip_result
 from consumer.imaging.structure import ImageStructure, Segment
 from consumer.imaging.structure.jpeg import EXIF_LABEL
 

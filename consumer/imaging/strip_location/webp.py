@@ -1,8 +1,9 @@
 """Removes the location from WebP chunks: EXIF and XMP (RFC 9649, section 2.7.1.5)."""
 
 from consumer.imaging.ifd import WalkBudget
+from consumer.imaging.result import Edit
 from consumer.imaging.strip_location import gps, xmp
-from consumer.imaging.strip_location.edits import Edit, StripResult, strip_result
+from consumer.imaging.strip_location.edits import StripResult, strip_result
 from consumer.imaging.structure import ImageStructure
 
 _XMP_FLAG = 0x04

@@ -15,7 +15,8 @@ from io import BytesIO
 from PIL import Image
 from unit.consumer.imaging.test_strip_location import REMOVABLE, pixels
 
-from consumer.imaging import ImagePolicy, probe
+from consumer.imaging.inspection import probe
+from consumer.imaging.policy import ImagePolicy
 from consumer.imaging.strip_location import strip_location
 from harness.images import LATITUDE_DIGITS, exif_block, sample
 

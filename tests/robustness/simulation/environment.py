@@ -14,7 +14,7 @@ import structlog
 
 from consumer.fetching.fetcher import FetchResult
 from consumer.fetching.host_limiter import HostBusy
-from consumer.imaging import InspectionResult
+from consumer.imaging.result import InspectionResult
 from consumer.jobs import retry_failed
 from consumer.worker import app as worker
 from core.errors import ConnectFailed, NotFound

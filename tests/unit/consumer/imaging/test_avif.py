@@ -1,6 +1,7 @@
 import pytest
 
-from consumer.imaging import ImagePolicy, inspect, probe
+from consumer.imaging.inspection import inspect, probe
+from consumer.imaging.policy import ImagePolicy
 from consumer.imaging.structure import av1, avif
 from core.errors import CorruptImage, TooManyPixels
 from harness.images import gradient_image, sample

@@ -1,6 +1,7 @@
 import pytest
 
-from consumer.imaging.strip_location.edits import apply_edits, strip_result
+from consumer.imaging.result import apply_edits
+from consumer.imaging.strip_location.edits import strip_result
 
 
 def test_edits_in_any_order_give_the_body_and_an_ordered_list() -> None:

@@ -3,8 +3,9 @@
 import pytest
 from PIL import Image
 
-from consumer.imaging import ImagePolicy, ImageProbe, probe
 from consumer.imaging.formats import FORMATS, Format
+from consumer.imaging.inspection import ImageProbe, probe
+from consumer.imaging.policy import ImagePolicy
 from consumer.imaging.strip_location import STRIPPERS
 from consumer.imaging.structure import READERS
 from core.errors import CorruptImage, ImageFailure, NotAnImage, UnsupportedFormat

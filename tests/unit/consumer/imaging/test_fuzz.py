@@ -4,7 +4,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from consumer.imaging import ImagePolicy, inspect, probe
+from consumer.imaging.inspection import inspect, probe
+from consumer.imaging.policy import ImagePolicy
 from core.errors import ImageFailure
 from harness.images import IMAGES, jpeg_with_gps, png_with_location_text, tiff_with_gps
 

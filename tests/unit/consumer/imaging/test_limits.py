@@ -3,8 +3,9 @@ from io import BytesIO
 import pytest
 from PIL import Image
 
-from consumer.imaging import ImagePolicy, inspect, probe
 from consumer.imaging.formats import FORMATS
+from consumer.imaging.inspection import inspect, probe
+from consumer.imaging.policy import ImagePolicy
 from core.errors import CorruptImage, TooManyPixels
 from harness.images import (
     bomb_png,

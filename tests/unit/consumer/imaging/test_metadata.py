@@ -5,7 +5,9 @@ from typing import Literal
 import pytest
 from PIL import Image, ImageOps
 
-from consumer.imaging import ImagePolicy, exif, inspect, perceptual
+from consumer.imaging import exif, perceptual
+from consumer.imaging.inspection import inspect
+from consumer.imaging.policy import ImagePolicy
 from core.model.image import ImageMetadata
 from harness.images import (
     exif_block,

@@ -2,7 +2,8 @@
 
 import pytest
 
-from consumer.imaging import ImagePolicy, inspect
+from consumer.imaging.inspection import inspect
+from consumer.imaging.policy import ImagePolicy
 from core.errors import CorruptImage
 from harness.images import (
     exif_block,

@@ -5,7 +5,8 @@ from typing import Literal
 import pytest
 from PIL import Image
 
-from consumer.imaging import ImagePolicy, inspect
+from consumer.imaging.inspection import inspect
+from consumer.imaging.policy import ImagePolicy
 from core.errors import LocationNotRemovable
 from harness.images import (
     exif_block,

@@ -5,7 +5,8 @@ from typing import Literal
 import pytest
 from PIL import ExifTags, Image, ImageSequence, PngImagePlugin
 
-from consumer.imaging import ImagePolicy, inspect
+from consumer.imaging.inspection import inspect
+from consumer.imaging.policy import ImagePolicy
 from core.errors import LocationNotRemovable
 from harness.images import (
     LATITUDE_DIGITS,

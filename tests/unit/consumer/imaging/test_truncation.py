@@ -3,8 +3,8 @@ from io import BytesIO
 import pytest
 from PIL import Image
 
-from consumer.imaging import ImagePolicy, inspect
-from consumer.imaging.limits import Verification
+from consumer.imaging.inspection import inspect
+from consumer.imaging.policy import ImagePolicy, Verification
 from core.errors import CorruptImage, TooManyPixels
 from harness.images import gradient_image, jpeg_segment, png_chunk, sample, truncated
 

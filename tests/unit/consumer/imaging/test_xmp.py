@@ -1,6 +1,7 @@
 import pytest
 
-from consumer.imaging import ImagePolicy, inspect
+from consumer.imaging.inspection import inspect
+from consumer.imaging.policy import ImagePolicy
 from harness.images import jpeg_segment, jpeg_with, xmp_packet
 
 POLICY = ImagePolicy()

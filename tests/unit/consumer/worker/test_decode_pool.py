@@ -7,7 +7,8 @@ from io import BytesIO
 import pytest
 from PIL import Image
 
-from consumer.imaging import ImagePolicy, inspect, probe
+from consumer.imaging.inspection import inspect, probe
+from consumer.imaging.policy import ImagePolicy
 from consumer.worker.decode_pool import SMALL_BYTES, DecodePool
 from core.errors import CorruptImage
 from harness.images import gradient_image, sample

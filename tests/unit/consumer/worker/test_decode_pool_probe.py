@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from consumer.imaging import ImagePolicy, inspect
+from consumer.imaging.inspection import inspect
+from consumer.imaging.policy import ImagePolicy
 from consumer.worker.decode_pool import DecodePool
 from core.errors import CorruptImage, ImageFailure, NotAnImage, TooManyPixels
 from harness.images import gradient_image, html

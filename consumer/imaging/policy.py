@@ -1,0 +1,25 @@
+"""What is accepted as an image, and how it is checked. Imports no decoder."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Verification = Literal["full", "draft", "header"]
+
+
+@dataclass(frozen=True, slots=True)
+class ImagePolicy:
+    """Limits on an image, and how thoroughly it is checked.
+
+    max_pixels: frames x width x height; the sum if frames differ in size. One frame is also limited
+        by Pillow's threshold for decompression bombs (`Image.MAX_IMAGE_PIXELS`, 89,478,485), so that
+        Pillow's warning never decides.
+    max_frames: frames, pages or animation steps in one file.
+    verification: `draft` decodes every frame, a JPEG at down to an eighth of its size, which reads
+        all of its data at half the cost. `full` decodes everything at full size. `header` decodes
+        nothing: for trusted origins. It gives no perceptual hash and no dominant colour, and does
+        not detect damage inside the pixel data.
+    """
+
+    max_pixels: int = 100_000_000
+    max_frames: int = 1_000
+    verification: Verification = "draft"

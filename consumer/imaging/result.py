@@ -1,0 +1,68 @@
+"""The result of an inspection: first edits and metadata, then the object to store. Imports no decoder."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+
+from consumer.imaging.formats import format_named
+from core.model.image import ImageMetadata
+
+Edit = tuple[int, int, bytes]
+"""Start and stop of the bytes to replace, and their replacement."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """The metadata of an image, and the edits that remove its location.
+
+    metadata: `bytes`, `sha256` and `source_sha256` are empty. The worker computes them itself.
+    edits: in order, without overlaps, each before `end`. What follows `end` is cut off.
+    """
+
+    metadata: ImageMetadata
+    edits: tuple[Edit, ...] = field(repr=False)
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class InspectionResult:
+    """An image to store.
+
+    body: without location. If there was none to remove, the same object that was inspected.
+    extension: without a dot.
+    """
+
+    body: bytes = field(repr=False)
+    metadata: ImageMetadata
+    extension: str
+
+
+def apply_edits(body: bytes, edits: Sequence[Edit], end: int) -> bytes:
+    """Return `body` up to `end` with the edits made, which are in order.
+
+    Returns `body` itself if nothing changes. Raises ValueError for edits that overlap or reach beyond the end.
+    """
+    if not edits and end == len(body):
+        return body
+    pieces: list[bytes | memoryview] = []
+    view, at = memoryview(body), 0
+    for start, stop, replacement in edits:
+        if not at <= start <= stop <= end:
+            raise ValueError("edits overlap")
+        pieces += (view[at:start], replacement)
+        at = stop
+    pieces.append(view[at:end])
+    return b"".join(pieces)
+
+
+def apply_examination(body: bytes, examination: Examination) -> InspectionResult:
+    """Apply the edits to `body`, and compute the hashes. Raises ValueError for edits that overlap."""
+    stripped = apply_edits(body, examination.edits, examination.end)
+    source_sha256 = sha256(body).hexdigest()
+    metadata = replace(
+        examination.metadata,
+        bytes=len(stripped),
+        sha256=source_sha256 if stripped is body else sha256(stripped).hexdigest(),
+        source_sha256=source_sha256,
+    )
+    return InspectionResult(stripped, metadata, format_named(metadata.format).extension)

@@ -20,8 +20,9 @@ def check_limits(structure: ImageStructure, policy: ImagePolicy) -> None:
     """Raise CorruptImage for an image without pixels, and TooManyPixels for one over the policy."""
     if structure.width < 1 or structure.height < 1:
         raise CorruptImage("it has no pixels")
-    if structure.frames > policy.max_frames:
-        raise TooManyPixels(f"{structure.frames:,} frames, at most {policy.max_frames:,}")
+    frames = structure.frames + structure.hidden_frames
+    if frames > policy.max_frames:
+        raise TooManyPixels(f"{frames:,} frames, at most {policy.max_frames:,}")
     frame_limit = min(policy.max_pixels, Image.MAX_IMAGE_PIXELS or policy.max_pixels)
     if structure.largest > frame_limit:
         raise TooManyPixels(f"{structure.largest:,} in a frame, at most {frame_limit:,}")

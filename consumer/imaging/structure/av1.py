@@ -1,4 +1,4 @@
-"""AV1: reads the maximum frame size of a coded sequence (AV1 specification, sections 5.3 to 5.5)."""
+"""AV1: reads the units of a coded sequence and its maximum frame size (AV1 specification, sections 5.3 to 5.5)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from core.errors import CorruptImage
 
 SEQUENCE_HEADER = 1
+FRAME_HEADER, FRAME = 3, 6
+"""Each begins a frame. A frame header may also show a frame that was decoded before. OBU_TILE_GROUP and
+OBU_REDUNDANT_FRAME_HEADER continue a frame (section 6.2.2)."""
+_SHOW_EXISTING = 0x80
 _EXTENSION, _HAS_SIZE = 0x04, 0x02
 _LEB128_MAX = 8
 _TIERED_LEVEL = 7
@@ -57,6 +61,11 @@ class _Bits:
             zeros += 1
         if zeros < _ZEROS_MAX:
             self.read(zeros)
+
+
+def shows_existing_frame(header: bytes) -> bool:
+    """Read show_existing_frame from the payload of a frame header (section 5.9.2). A still image may lack this bit."""
+    return bool(header) and header[0] >= _SHOW_EXISTING
 
 
 def max_frame_size(header: bytes) -> tuple[int, int]:

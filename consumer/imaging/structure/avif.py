@@ -1,6 +1,7 @@
 """AVIF: reads the boxes, the header by libavif, and the size at which the images are coded."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from consumer.imaging.formats import AVIF
 from consumer.imaging.pillow import open_image, translate_decoder_errors
@@ -19,6 +20,7 @@ def read_structure(body: bytes) -> ImageStructure:
     Width and height are those of the container. The pixels are those of the AV1 sequence headers if
     these are larger, because a decoder allocates the coded size. A frame may override its sequence
     header; this function does not look for it, and libavif rejects it above 16,384 x 16,384 pixels.
+    An item or a sample may hold more frames than the one that it shows. They are hidden frames.
     """
     top = list(iter_boxes(body, 0, len(body)))
     with translate_decoder_errors(), open_image(AVIF, body) as image:
@@ -27,14 +29,41 @@ def read_structure(body: bytes) -> ImageStructure:
         exif = bytes(image.info.get("exif", b""))
     items = [extents for box in top if box.name == b"meta" for extents in av1_items(body, box)]
     samples = [extents for box in top if box.name == b"moov" for extents in av1_samples(body, box)]
-    item_areas = list(_areas(body, items))
-    largest = max((width * height, *item_areas, *_areas(body, samples)))
-    pixels = max(frames * largest, sum(item_areas) // _PLANES)
-    return ImageStructure(width, height, frames, pixels, largest, len(body), exif=exif)
+    coded = list(_coded_images(body, items + samples))
+    largest = max((width * height, *(each.area for each in coded)))
+    hidden = _hidden_frames(coded[: len(items)], coded[len(items) :])
+    item_pixels = sum(each.area for each in coded[: len(items)]) // _PLANES
+    pixels = max(frames * largest, item_pixels) + hidden * largest
+    return ImageStructure(
+        width, height, frames, pixels, largest, len(body), exif=exif, hidden_frames=hidden
+    )
 
 
-def _areas(body: bytes, coded: list[Extents]) -> Iterator[int]:
-    """Yield the frame area in pixels of each sequence header.
+class _CodedImage(NamedTuple):
+    """An item or a sample.
+
+    area: pixels of the largest of its sequence headers, 0 without one.
+    frames: frame headers, each of which makes a decoder decode or show a frame.
+    repeats: whether it only shows a frame of an earlier sample.
+    """
+
+    area: int
+    frames: int
+    repeats: bool
+
+
+def _hidden_frames(items: list[_CodedImage], samples: list[_CodedImage]) -> int:
+    """Return the number of frames beside one for each item and each sample.
+
+    An encoder may put a frame into one sample, hidden, and show it by a later sample, which has no frame of its own.
+    """
+    in_items = sum(max(0, each.frames - 1) for each in items)
+    in_samples = sum(each.frames - each.repeats for each in samples)
+    return in_items + max(0, in_samples - len(samples))
+
+
+def _coded_images(body: bytes, coded: list[Extents]) -> Iterator[_CodedImage]:
+    """Read each item or sample.
 
     Raises CorruptImage if items overlap so often that more than twice the body would be read.
     """
@@ -43,6 +72,7 @@ def _areas(body: bytes, coded: list[Extents]) -> Iterator[int]:
         left -= sum(size for _, size in extents)
         if left < 0 or any(at < 0 or size < 0 or at + size > len(body) for at, size in extents):
             raise CorruptImage("its coded image is cut short")
+        area = frames = repeats = 0
         for obu_type, payload in av1.iter_obus(
             b"".join(body[at : at + size] for at, size in extents)
         ):
@@ -51,4 +81,8 @@ def _areas(body: bytes, coded: list[Extents]) -> Iterator[int]:
                 raise CorruptImage(f"more than {MAX_SEGMENTS:,} units in a coded image")
             if obu_type == av1.SEQUENCE_HEADER:
                 width, height = av1.max_frame_size(payload)
-                yield width * height
+                area = max(area, width * height)
+            elif obu_type in {av1.FRAME, av1.FRAME_HEADER}:
+                frames += 1
+                repeats += obu_type == av1.FRAME_HEADER and av1.shows_existing_frame(payload)
+        yield _CodedImage(area, frames, repeats=frames == repeats == 1)

@@ -36,6 +36,7 @@ class ImageStructure:
     coefficients: bytes per pixel if a decoder keeps the coefficients of the whole image (JPEG of
         several scans), else 0.
     exif: the EXIF block, if reading the structure has found it.
+    hidden_frames: frames that a decoder decodes and does not show. `pixels` includes them.
     """
 
     width: int
@@ -47,6 +48,7 @@ class ImageStructure:
     segments: tuple[Segment, ...] = ()
     coefficients: int = 0
     exif: bytes = b""
+    hidden_frames: int = 0
 
 
 def append_bounded(segments: list[Segment], segment: Segment) -> None:

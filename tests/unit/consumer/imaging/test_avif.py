@@ -121,6 +121,59 @@ def test_items_that_share_their_data_are_corrupt() -> None:
     """A table of many items over the same bytes is rejected instead of read many times."""
     body = sample("cat.avif")
     data = ((body.index(b"mdat") + 4, len(body) - body.index(b"mdat") - 4),)
-    assert [*avif._areas(body, [data] * 2)] == [400 * 266] * 2
+    assert [*avif._coded_images(body, [data] * 2)] == [(400 * 266, 1, False)] * 2
     with pytest.raises(CorruptImage):
-        [*avif._areas(body, [data] * 9)]
+        [*avif._coded_images(body, [data] * 9)]
+
+
+def repeated(times: int, *, split: bool = False) -> bytes:
+    """An AVIF whose only item holds its key frame several times.
+
+    split: as a frame header and a tile group instead of one unit. A decoder would reject these.
+    """
+    body = gradient_image("AVIF", (64, 64))
+    start = body.index(b"mdat") + 4
+    units = dict(av1.iter_obus(body[start:]))
+    header, frame = units[1], units[6]
+    pieces = [obu(3, frame[:4]), obu(4, frame[4:])] if split else [obu(6, frame)]
+    data = obu(1, header) + b"".join(pieces) * times
+    size = (len(body) - start).to_bytes(4, "big")
+    head = body[: start - 8] + (len(data) + 8).to_bytes(4, "big") + b"mdat"
+    assert head.count(size) == 1
+    return head.replace(size, len(data).to_bytes(4, "big")) + data
+
+
+def obu(kind: int, payload: bytes) -> bytes:
+    """A unit with a size of two bytes (AV1, 5.3.1)."""
+    size = bytes((len(payload) & 0x7F | 0x80, len(payload) >> 7))
+    return bytes((kind << 3 | 2,)) + size + payload
+
+
+@pytest.mark.parametrize("split", [False, True])
+def test_each_frame_of_an_item_counts(split: bool) -> None:
+    """A key frame repeated in one item is decoded again and again: each repeat counts as a frame."""
+    structure = probe(repeated(20, split=split), ImagePolicy()).structure
+    assert (structure.frames, structure.hidden_frames) == (1, 19)
+    assert structure.pixels == 20 * 64 * 64
+    with pytest.raises(TooManyPixels, match="in all frames"):
+        probe(repeated(20, split=split), ImagePolicy(max_pixels=20 * 64 * 64 - 1))
+    with pytest.raises(TooManyPixels, match="20 frames, at most 19"):
+        probe(repeated(20, split=split), ImagePolicy(max_frames=19))
+
+
+def test_the_frames_of_an_encoder_are_not_hidden() -> None:
+    """A frame that one sample holds and a later one shows counts once."""
+    assert probe(sample("cat.avif"), ImagePolicy()).structure.hidden_frames == 0
+    structure = probe(gradient_image("AVIF", (64, 64), frames=20), ImagePolicy()).structure
+    assert (structure.frames, structure.hidden_frames) == (20, 0)
+    assert structure.pixels == 20 * 64 * 64
+
+
+def test_a_sample_that_shows_a_frame_again_and_again_is_counted() -> None:
+    """Each frame header beyond one in a sample is a hidden frame, if it shows an old frame too."""
+    show = obu(3, b"\x80")
+    body = obu(6, b"\0") + show * 9 + show
+    first, last = (0, len(body) - len(show)), (len(body) - len(show), len(show))
+    samples = [*avif._coded_images(body, [(first,), (last,)])]
+    assert samples == [(0, 10, False), (0, 1, True)]
+    assert avif._hidden_frames([], samples) == 8

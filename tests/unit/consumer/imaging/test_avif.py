@@ -162,7 +162,7 @@ def test_each_frame_of_an_item_counts(split: bool) -> None:
 
 
 def test_the_frames_of_an_encoder_are_not_hidden() -> None:
-    """A frame that one sample holds and a later one shows counts once. Few others are never shown (alternate references)."""
+    """A frame that one sample holds and a later one shows counts once. A few frames are never shown."""
     assert probe(sample("cat.avif"), ImagePolicy()).structure.hidden_frames == 0
     structure = probe(gradient_image("AVIF", (64, 64), frames=20), ImagePolicy()).structure
     assert structure.frames == 20

@@ -1,0 +1,53 @@
+"""Resource limits of a decoder (setrlimit(2)). The parent measures CPU time, because RLIMIT_CPU never starts again."""
+
+import os
+import re
+import resource
+from pathlib import Path
+
+from consumer.sandbox.restrictions import libc
+
+_STACK_BYTES = 8 * 1024 * 1024
+_ADDRESS_BYTES = 8 * 1024**3
+"""Address space beyond the memory limit, for reservations: malloc reserves 128 MiB for a thread's first arena. Without
+a limit, page tables of empty memory, which RLIMIT_DATA does not count, could take gigabytes; these take 16 MiB."""
+
+
+def limit_resources(memory_bytes: int) -> None:
+    """Limit the memory of this process to what it has now and `memory_bytes` more; deny writes to files.
+
+    The memory limit is RLIMIT_DATA: private writable memory, touched or not, including the stacks of threads
+    (RLIMIT_STACK at the start of the program, usually 8 MiB each). Beyond it malloc fails. macOS does not enforce it.
+    RLIMIT_FSIZE is 0, so writes to a regular file fail with EFBIG; standard error should be a pipe.
+    """
+    _limit(resource.RLIMIT_CORE, 0)
+    _limit(resource.RLIMIT_FSIZE, 0)
+    _limit(resource.RLIMIT_STACK, _STACK_BYTES)
+    if libc.IS_LINUX:
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+        _limit(resource.RLIMIT_DATA, _bytes(status, "VmData") + memory_bytes)
+        _limit(resource.RLIMIT_AS, _bytes(status, "VmSize") + memory_bytes + _ADDRESS_BYTES)
+
+
+def deny_new_descriptors() -> None:
+    """Set RLIMIT_NOFILE to the first number that a new descriptor would get. Open descriptors stay usable.
+
+    A lower limit would make poll(2) fail with EINVAL.
+    """
+    descriptors = os.pipe()
+    for descriptor in descriptors:
+        os.close(descriptor)
+    _limit(resource.RLIMIT_NOFILE, min(descriptors))
+
+
+def _limit(kind: int, value: int) -> None:
+    hard = resource.getrlimit(kind)[1]
+    if hard != resource.RLIM_INFINITY:
+        value = min(value, hard)
+    resource.setrlimit(kind, (value, value))
+
+
+def _bytes(status: str, name: str) -> int:
+    found = re.search(rf"^{name}:\s+(\d+) kB$", status, re.MULTILINE)
+    assert found is not None, f"proc(5): /proc/self/status has {name}"  # noqa: S101  the kernel's format
+    return int(found[1]) * 1024

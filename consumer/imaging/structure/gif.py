@@ -1,6 +1,6 @@
 """GIF: reads the blocks (GIF89a specification)."""
 
-from consumer.imaging.structure.image_structure import MAX_SEGMENTS, ImageStructure
+from consumer.imaging.structure.image_structure import MAX_SEGMENTS, ImageStructure, Segment
 from core.errors import CorruptImage
 
 _EXTENSION, _IMAGE, _TRAILER = 0x21, 0x2C, 0x3B
@@ -8,7 +8,7 @@ _SCREEN_SIZE = 13
 
 
 def read_structure(body: bytes) -> ImageStructure:
-    """Raise CorruptImage unless every block is complete and the trailer is there.
+    """Raise CorruptImage unless every block is complete and the trailer is there. The segments are the extensions.
 
     A frame that reaches beyond the screen enlarges the canvas of all frames after it. So the size is
     the widest and highest reach of any frame.
@@ -22,13 +22,15 @@ def read_structure(body: bytes) -> ImageStructure:
 def _walk(body: bytes) -> ImageStructure:
     width, height = _u16(body, 6), _u16(body, 8)
     extents: list[tuple[int, int]] = []
+    extensions: list[Segment] = []
     at = _SCREEN_SIZE + _color_table_size(body[10])
     for _ in range(MAX_SEGMENTS):
         label = body[at]
         if label == _TRAILER:
-            return _to_structure((width, height), extents, end=at + 1)
+            return _to_structure((width, height), extents, extensions, end=at + 1)
         if label == _EXTENSION:
-            at = _skip_sub_blocks(body, at + 2)
+            start, at = at, _skip_sub_blocks(body, at + 2)
+            extensions.append(_extension(body, start, at))
         elif label == _IMAGE:
             left, top = _u16(body, at + 1), _u16(body, at + 3)
             extents.append((left + _u16(body, at + 5), top + _u16(body, at + 7)))
@@ -39,7 +41,7 @@ def _walk(body: bytes) -> ImageStructure:
 
 
 def _to_structure(
-    screen: tuple[int, int], extents: list[tuple[int, int]], end: int
+    screen: tuple[int, int], extents: list[tuple[int, int]], extensions: list[Segment], end: int
 ) -> ImageStructure:
     if not extents:
         raise CorruptImage("it has no frame")
@@ -51,7 +53,13 @@ def _to_structure(
         pixels=area * len(extents),
         largest=area,
         end=end,
+        segments=tuple(extensions),
     )
+
+
+def _extension(body: bytes, start: int, stop: int) -> Segment:
+    """Name the segment by the label of the extension. Its payload is the sub-blocks with their lengths."""
+    return Segment(body[start + 1 : start + 2], start, stop, start + 2, stop - start - 2)
 
 
 def _skip_sub_blocks(body: bytes, at: int) -> int:

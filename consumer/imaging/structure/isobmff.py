@@ -8,7 +8,7 @@ from consumer.imaging.structure.image_structure import MAX_SEGMENTS
 from core.errors import CorruptImage
 
 _HEADER, _LARGE_HEADER = 8, 16
-_FULL = 4
+FULL = 4
 """Size of version and flags, which precede the content of a full box."""
 _AV1 = b"av01"
 
@@ -41,14 +41,14 @@ def iter_boxes(body: bytes, at: int, stop: int) -> Iterator[Box]:
     raise CorruptImage(f"more than {MAX_SEGMENTS:,} boxes")
 
 
-def _find_boxes(body: bytes, parent: Box, *path: bytes, skip: int = 0) -> list[Box]:
+def find_boxes(body: bytes, parent: Box, *path: bytes, skip: int = 0) -> list[Box]:
     """Return the boxes at a path of names. skip: bytes of the parent before its first box."""
     found = [
         each for each in iter_boxes(body, parent.data + skip, parent.stop) if each.name == path[0]
     ]
     if len(path) == 1:
         return found
-    return [each for box in found for each in _find_boxes(body, box, *path[1:])]
+    return [each for box in found for each in find_boxes(body, box, *path[1:])]
 
 
 @dataclass(slots=True)
@@ -75,35 +75,46 @@ def _cursor(body: bytes, box: Box, skip: int = 0) -> _Cursor:
     return _Cursor(body, box.data + skip, box.stop)
 
 
+class Item(NamedTuple):
+    """An item of a metadata box (ISO/IEC 14496-12, 8.11). type: of its content, as four bytes."""
+
+    type: bytes
+    extents: Extents
+
+
 def av1_items(body: bytes, meta: Box) -> Iterator[Extents]:
     """Yield the extents of each AV1 item, alpha and tiles included. Raises CorruptImage."""
-    av1_ids = {
-        number
-        for info in _find_boxes(body, meta, b"iinf", skip=_FULL)
-        for number in _av1_item_ids(body, info)
+    return (item.extents for item in iter_items(body, meta) if item.type == _AV1)
+
+
+def iter_items(body: bytes, meta: Box) -> Iterator[Item]:
+    """Yield each item with a type and a location. Raises CorruptImage."""
+    types = {
+        number: kind
+        for info in find_boxes(body, meta, b"iinf", skip=FULL)
+        for number, kind in _item_types(body, info)
     }
-    data = next((box.data for box in _find_boxes(body, meta, b"idat", skip=_FULL)), 0)
-    for locations in _find_boxes(body, meta, b"iloc", skip=_FULL):
+    data = next((box.data for box in find_boxes(body, meta, b"idat", skip=FULL)), 0)
+    for locations in find_boxes(body, meta, b"iloc", skip=FULL):
         for number, extents in _item_extents(body, locations, data):
-            if number in av1_ids:
-                yield extents
+            if number in types:
+                yield Item(types[number], extents)
 
 
-def _av1_item_ids(body: bytes, info: Box) -> Iterator[int]:
-    skip = _FULL + (4 if _cursor(body, info).number(1) else 2)
+def _item_types(body: bytes, info: Box) -> Iterator[tuple[int, bytes]]:
+    skip = FULL + (4 if _cursor(body, info).number(1) else 2)
     for entry in iter_boxes(body, info.data + skip, info.stop):
         cursor = _cursor(body, entry)
-        version = cursor.number(_FULL) >> 24
+        version = cursor.number(FULL) >> 24
         number = cursor.number(4 if version > 2 else 2)  # noqa: PLR2004 - longer from version 3
         cursor.number(2)
-        if cursor.number(4).to_bytes(4, "big") == _AV1:
-            yield number
+        yield number, cursor.number(4).to_bytes(4, "big")
 
 
 def _item_extents(body: bytes, box: Box, data: int) -> Iterator[tuple[int, Extents]]:
     """Yield id and extents of each item (ISO/IEC 14496-12, 8.11.3). data: offset of the item data box."""
     cursor = _cursor(body, box)
-    version, sizes = cursor.number(_FULL) >> 24, cursor.number(2)
+    version, sizes = cursor.number(FULL) >> 24, cursor.number(2)
     offset_size, length_size, base_size, index_size = (sizes >> at & 15 for at in (12, 8, 4, 0))
     wide = 4 if version > 1 else 2
     for _ in range(cursor.count(wide)):
@@ -123,18 +134,18 @@ def _item_extents(body: bytes, box: Box, data: int) -> Iterator[tuple[int, Exten
 
 def av1_samples(body: bytes, movie: Box) -> Iterator[Extents]:
     """Yield the extents of each sample of each AV1 track. Raises CorruptImage."""
-    for table in _find_boxes(body, movie, b"trak", b"mdia", b"minf", b"stbl"):
+    for table in find_boxes(body, movie, b"trak", b"mdia", b"minf", b"stbl"):
         tables = {box.name: box for box in iter_boxes(body, table.data, table.stop)}
         entries = tables.get(b"stsd")
-        if entries and _find_boxes(body, entries, _AV1, skip=_FULL + 4):
+        if entries and find_boxes(body, entries, _AV1, skip=FULL + 4):
             yield from _samples(body, tables)
 
 
 def _samples(body: bytes, tables: dict[bytes, Box]) -> Iterator[Extents]:
     if b"stsz" not in tables or b"stsc" not in tables:
         raise CorruptImage("a track has no table of samples")
-    sizes = iter(_sizes(_cursor(body, tables[b"stsz"], _FULL)))
-    runs = dict(_runs(_cursor(body, tables[b"stsc"], _FULL)))
+    sizes = iter(_sizes(_cursor(body, tables[b"stsz"], FULL)))
+    runs = dict(_runs(_cursor(body, tables[b"stsc"], FULL)))
     samples = 0
     for index, offset in enumerate(_chunks(body, tables), start=1):
         samples, at = runs.get(index, samples), offset
@@ -166,6 +177,6 @@ def _runs(cursor: _Cursor) -> Iterator[tuple[int, int]]:
 def _chunks(body: bytes, tables: dict[bytes, Box]) -> Iterator[int]:
     for name, size in ((b"stco", 4), (b"co64", 8)):
         if name in tables:
-            cursor = _cursor(body, tables[name], _FULL)
+            cursor = _cursor(body, tables[name], FULL)
             for _ in range(cursor.count(4)):
                 yield cursor.number(size)

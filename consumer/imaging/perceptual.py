@@ -6,7 +6,10 @@ from typing import cast
 
 from PIL import Image
 
+from consumer.imaging.reduction import reduce_image
+
 _SMALL_SIDE = 64
+_LONG_SIDE = 512
 _HASH_WIDTH, _HASH_HEIGHT = 9, 8
 _PAIRS = tuple(
     (at, at + 1)
@@ -37,15 +40,16 @@ _TRANSPOSED = {
 def make_thumbnail(image: Image.Image, orientation: int = 1) -> Image.Image:
     """Return a loaded image as RGB on white, upright.
 
-    Its shorter side has 64 to 127 pixels, or fewer if the image has fewer.
+    Its shorter side has 64 to 127 pixels, its longer side at most 1,023. Both have fewer if the image has fewer.
     """
-    factor = max(1, min(image.size) // _SMALL_SIDE)
+    least = max(1, min(image.size) // _SMALL_SIDE)
+    factors = max(least, image.width // _LONG_SIDE), max(least, image.height // _LONG_SIDE)
     if image.mode in _INDEXED_MODES or image.mode in _WIDE_MODES:
         # Palette indexes cannot be averaged, and Pillow does not reduce every wide mode.
-        size = (max(1, image.width // factor), max(1, image.height // factor))
+        size = (max(1, image.width // factors[0]), max(1, image.height // factors[1]))
         thumbnail = image.resize(size, Image.Resampling.NEAREST)
     else:
-        thumbnail = image.reduce(factor)
+        thumbnail = reduce_image(image, factors)
     thumbnail = _to_rgb(thumbnail)
     method = _TRANSPOSED.get(orientation)
     return thumbnail.transpose(method) if method is not None else thumbnail

@@ -6,7 +6,8 @@ python -m loadtest.bench unary --backend null    on one backend
 python -m loadtest.bench table                   render the table from the existing results
 
 If a benchmark fails, the others still run, and its last result stays in the table. Exit code: 0 if all ran, 1 if one
-failed, 130 if interrupted. A missed limit is not a failure; the table shows it.
+failed, 130 if interrupted. A missed limit is not a failure; the table shows it. A benchmark whose rival cannot be built
+here is skipped.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from loadtest.bench import results
 from loadtest.bench.benchmark import EMBEDDED, NULL, Benchmark, Figure, Trial, spread
 from loadtest.bench.benchmarks import (
     aws_calls,
+    go,
     img2dataset,
     memory,
     pod,
@@ -31,12 +33,14 @@ from loadtest.bench.benchmarks import (
     watch_latency,
     watch_load,
 )
-from loadtest.bench.system.process import BenchFailed
+from loadtest.bench.system.process import BenchFailed, BenchSkipped
 from loadtest.run_report.heading import commit
 
 BENCHMARKS: tuple[Benchmark, ...] = (
     submit.UNARY,
     submit.BULK,
+    go.SMALL_IMAGES,
+    go.LARGE_IMAGES,
     img2dataset.SMALL_IMAGES,
     img2dataset.LARGE_IMAGES,
     aws_calls.CALLS,
@@ -137,6 +141,8 @@ async def _run(planned: Sequence[Planned]) -> list[str]:
         _print(f"\n{each.name}")
         try:
             await _measure(each, checked_out)
+        except BenchSkipped as reason:
+            _print(f"  skipped: {reason}")
         except BenchFailed as failure:
             _print(f"  failed: {failure}")
             failed.append(each.name)

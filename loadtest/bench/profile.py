@@ -19,7 +19,7 @@ from typing import Any
 
 from loadtest.bench.benchmarks.submit import Target, measure
 from loadtest.bench.images.collection import LARGE, SMALL, Kind
-from loadtest.bench.subjects.consumer import OurConsumer, Verification, our_consumer
+from loadtest.bench.subjects.consumer import Consumer, Verification, our_consumer
 from loadtest.bench.system.backend import null_aws
 from loadtest.bench.system.process import BenchFailed
 from loadtest.bench.system.stages import server_stage
@@ -95,7 +95,7 @@ async def _loaded(stage: str) -> AsyncIterator[int]:
             await asyncio.gather(task, return_exceptions=True)
 
 
-async def _laps(consumer: OurConsumer) -> None:
+async def _laps(consumer: Consumer) -> None:
     while True:
         await consumer.lap(_LAP)
 

@@ -1,5 +1,6 @@
 """The limit and the target of each published figure. The same values apply on every AWS."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -41,8 +42,27 @@ DURABLE_OVER_EMPTY = Threshold(2.0, target=1.3)
 """Server CPU of a durable submit over an empty handler."""
 BULK_OVER_UNARY = Threshold(0.5, target=0.33)
 """Server CPU of an image in a stream over a unary call."""
-OVER_IMG2DATASET = Threshold(1.1, target=0.6)
-"""Consumer CPU per image over img2dataset."""
+BySize = Mapping[str, Threshold]
+"""By the name of a kind of images."""
+FULL_OVER_GO_TURBO: BySize = {
+    "20 KB": Threshold(1.2, target=1.0),
+    "150 KB": Threshold(1.1, target=1.0),
+}
+"""Consumer CPU per image, here and below."""
+DRAFT_OVER_GO_TURBO_DRAFT: BySize = {
+    "20 KB": Threshold(1.2, target=1.0),
+    "150 KB": Threshold(1.0, target=0.9),
+}
+FULL_OVER_GO: BySize = {
+    "20 KB": Threshold(0.6, target=0.5),
+    "150 KB": Threshold(0.4, target=0.35),
+}
+FULL_OVER_IMG2DATASET: BySize = {
+    "20 KB": Threshold(1.3, target=0.9),
+    "150 KB": Threshold(1.05, target=0.8),
+}
+HEADER_OVER_IMG2DATASET = Threshold(1.3, target=1.0)
+"""Both held to one core."""
 CALLS_PER_IMAGE = Threshold(2.0, target=1.6)
 PRICE_PER_MILLION = Threshold(8.0, target=7.7)
 """USD."""

@@ -5,6 +5,10 @@ compared with our `header`. Its decode-and-encode, minus the cost of the encodin
 For JPEG it can skip the encoding; that figure checks the subtraction. img2dataset keeps its defaults of a SHA-256 and
 the EXIF of each image, as ours does. The cost of ours includes everything it does beyond that: upload, record,
 notification, queue, address check, perceptual hash. Nothing is subtracted for it.
+
+Each comparison is made twice: with all cores, and with each program held to one core. img2dataset's download has many
+threads in one interpreter. With several cores they wake up on all of them and contend for the interpreter's lock, which
+costs CPU time that depends on how busy the machine is. On one core they take turns.
 """
 
 import asyncio
@@ -14,9 +18,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from loadtest.bench import thresholds
-from loadtest.bench.benchmark import NULL, Benchmark, Figure, Trial, balanced_order, ratios
+from loadtest.bench.benchmark import NULL, Benchmark, Figure, Trial, ratios
+from loadtest.bench.benchmarks.race import Laps, Volume, cpu, race, volume
 from loadtest.bench.images.collection import LARGE, SMALL, Kind
-from loadtest.bench.subjects.consumer import Lap, Subject, Verification, combine, our_consumer
+from loadtest.bench.subjects.consumer import Subject, Verification, our_consumer
 from loadtest.bench.subjects.img2dataset import (
     DECODE,
     DOWNLOAD,
@@ -25,126 +30,96 @@ from loadtest.bench.subjects.img2dataset import (
     img2dataset,
 )
 from loadtest.bench.system.backend import null_aws
+from loadtest.bench.system.one_core import reserved_core
 from loadtest.bench.thresholds import Threshold
 
-WRITER = "parquet"
-"""The cheapest output format that keeps the images. The limit applies to it."""
-USUAL_WRITER = "webdataset"
-"""The output format of many of its examples."""
-NO_WRITER = "dummy"
-"""An output format that discards the images."""
+WRITERS = {SMALL.name: "parquet", LARGE.name: "webdataset"}
+"""The cheapest output format that keeps the images, as measured on 2026-11-23."""
 
-_OURS = "ours"
+FREE, ONE_CORE = "all cores", "one core each"
+
+_OURS: tuple[Verification, ...] = ("header", "full")
+_RIVALS = {"download": DOWNLOAD, "decode and encode": ENCODE, "decode": DECODE}
 _US = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Volume:
-    """How many images of a kind warm a program up, and how many make a lap."""
-
-    kind: Kind
-    warm_up: int
-    lap: int
-
-    def total(self, rounds: int) -> int:
-        return self.warm_up + rounds * self.lap
-
-
-def volume(kind: Kind, trial: Trial) -> Volume:
-    """Choose laps that take tenths of a second of CPU per turn, so that the start and end of a turn matter little."""
-    lap = 1_500 if kind is SMALL else 400
-    return Volume(kind, 200, lap // 5 if trial.quick else lap)
-
-
-async def compare(
-    trial: Trial,
-    amount: Volume,
-    verification: Verification,
-    rivals: Mapping[str, tuple[tuple[str, ...], str]],
-) -> dict[str, tuple[Lap, ...]]:
-    """Return the laps by subject, ours included. One subject runs at a time.
-
-    `rivals` holds the mode and the writer of img2dataset by subject.
-    """
-    async with AsyncExitStack() as stack:
-        aws = await stack.enter_async_context(null_aws())
-        subjects: dict[str, Subject] = {
-            _OURS: await stack.enter_async_context(our_consumer(aws, amount.kind, verification))
-        }
-        total = amount.total(trial.rounds)
-        processes = []
-        for name, (mode, writer) in rivals.items():
-            rival = img2dataset(amount.kind, total, mode, writer=writer)
-            processes.append(await stack.enter_async_context(rival))
-            subjects[name] = processes[-1]
-        for subject in subjects.values():
-            await subject.lap(amount.warm_up)
-        rounds = [await run_round(subjects, amount.lap) for _ in range(trial.rounds)]
-        for process in processes:
-            await process.finish()
-    return {name: tuple(each[name] for each in rounds) for name in subjects}
-
-
-async def run_round(subjects: Mapping[str, Subject], images: int) -> dict[str, Lap]:
-    """Give each subject two turns in balanced order, each with half of the images (an even number)."""
-    turns: dict[str, list[Lap]] = {name: [] for name in subjects}
-    for name in balanced_order(tuple(subjects)):
-        turns[name].append(await subjects[name].lap(images // 2))
-    return {name: combine(each) for name, each in turns.items()}
-
-
 async def run(kind: Kind, trial: Trial) -> list[Figure]:
-    """Raises BenchFailed."""
+    """Raises BenchFailed, and BenchSkipped if there is no core to hold a program to."""
     amount = volume(kind, trial)
-    downloads = {writer: (DOWNLOAD, writer) for writer in (WRITER, USUAL_WRITER, NO_WRITER)}
-    unverified = await compare(trial, amount, "header", downloads)
-    decodes = {"encodes": (ENCODE, WRITER), "decodes": (DECODE, WRITER)}
-    verified = await compare(trial, amount, "full", decodes)
-    encoding = [await asyncio.to_thread(encoding_cost, kind) for _ in range(trial.rounds)]
-    return [*download_figures(unverified), *decode_figures(verified, encoding)]
+    with reserved_core() as core:
+        held = await compare(amount, trial.rounds, core)
+    free = await compare(amount, trial.rounds, None)
+    return [*figures(kind, ONE_CORE, held), *figures(kind, FREE, free)]
 
 
-def download_figures(laps: Mapping[str, Sequence[Lap]]) -> list[Figure]:
-    ours, cheapest = _cpu(laps[_OURS]), _cpu(laps[WRITER])
-    name = f"header against img2dataset's download to {WRITER}"
-    return [
-        _ratio(name, ours, cheapest, thresholds.OVER_IMG2DATASET),
-        _ratio(f"the same, to {USUAL_WRITER}", ours, _cpu(laps[USUAL_WRITER])),
-        _ratio("the same, keeping nothing", ours, _cpu(laps[NO_WRITER])),
-        *_costs("header, ours", ours),
-        *_costs("download, img2dataset", cheapest),
-    ]
-
-
-def decode_figures(laps: Mapping[str, Sequence[Lap]], encoding: Sequence[float]) -> list[Figure]:
+@dataclass(frozen=True, slots=True)
+class Measured:
     """`encoding` holds the cost of encoding one image, in microseconds, by round."""
-    ours, decodes = _cpu(laps[_OURS]), _cpu(laps["decodes"])
-    both = _cpu(laps["encodes"])
-    less_encoding = tuple(whole - part for whole, part in zip(both, encoding, strict=True))
-    name = "full decode against img2dataset's decode and encode minus encoding"
+
+    laps: Mapping[str, Laps]
+    encoding: Sequence[float]
+
+
+async def compare(amount: Volume, rounds: int, core: int | None) -> Measured:
+    """Measure all subjects in one race. With `core`, each is held to this core."""
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        subjects: dict[str, Subject] = {}
+        for verification in _OURS:
+            aws = await enter(null_aws())
+            subjects[verification] = await enter(
+                our_consumer(aws, amount.kind, verification, core=core)
+            )
+        rivals = {
+            name: await enter(
+                img2dataset(
+                    amount.kind,
+                    amount.total(rounds),
+                    mode,
+                    writer=WRITERS[amount.kind.name],
+                    core=core,
+                )
+            )
+            for name, mode in _RIVALS.items()
+        }
+        laps = await race({**subjects, **rivals}, amount, rounds)
+        for rival in rivals.values():
+            await rival.finish()
+    encoding = [await asyncio.to_thread(encoding_cost, amount.kind) for _ in range(rounds)]
+    return Measured(laps, encoding)
+
+
+def figures(kind: Kind, cores: str, measured: Measured) -> list[Figure]:
+    """`cores` says which cores the programs had."""
+    costs = {name: cpu(each) for name, each in measured.laps.items()}
+    encoding = tuple(measured.encoding)
+    costs["decode and encode minus encoding"] = tuple(
+        whole - part for whole, part in zip(costs["decode and encode"], encoding, strict=True)
+    )
+
+    def over(ours: str, other: str, limits: Threshold | None = None) -> Figure:
+        name = f"CPU per image, {ours} over img2dataset's {other}, {cores}"
+        return Figure(name, "x", ratios(costs[ours], costs[other]), limits)
+
+    one_core = cores == ONE_CORE
     return [
-        _ratio(name, ours, less_encoding, thresholds.OVER_IMG2DATASET),
-        _ratio("the same, against its decoding of JPEG alone", ours, decodes),
-        *_costs("full decode, ours", ours),
-        *_costs("decode and encode minus encoding, img2dataset", less_encoding),
-        Figure("img2dataset's encoding alone", "µs", tuple(encoding)),
+        over("header", "download", thresholds.HEADER_OVER_IMG2DATASET if one_core else None),
+        over(
+            "full",
+            "decode and encode minus encoding",
+            None if one_core else thresholds.FULL_OVER_IMG2DATASET[kind.name],
+        ),
+        over("full", "decode"),
+        *(
+            Figure(f"{_owner(name)} {name}: CPU per image, {cores}", "µs", each)
+            for name, each in costs.items()
+        ),
+        Figure(f"img2dataset's encoding alone, {cores}", "µs", encoding),
     ]
 
 
-def _cpu(laps: Sequence[Lap]) -> tuple[float, ...]:
-    return tuple(lap.cpu for lap in laps)
-
-
-def _ratio(
-    name: str, ours: Sequence[float], other: Sequence[float], threshold: Threshold | None = None
-) -> Figure:
-    note = "below 1 ours costs less" if threshold else ""
-    return Figure(f"CPU per image, {name}", "x", ratios(ours, other), threshold, note)
-
-
-def _costs(name: str, cpu: Sequence[float]) -> list[Figure]:
-    rates = tuple(_US / each for each in cpu)
-    return [Figure(name, "µs", tuple(cpu)), Figure(name, "images/CPU-s", rates)]
+def _owner(name: str) -> str:
+    return "our" if name in _OURS else "img2dataset's"
 
 
 def _benchmark(kind: Kind) -> Benchmark:

@@ -6,7 +6,7 @@ nothing about AWS behaviour; the test suite does, on emulators that keep state.
 
 Control endpoints, answered without delay:
 
-    GET  /_calls                                             calls and items by operation
+    GET  /_calls                                             calls, items and bytes by operation
     POST /_reset                                             set all counts to zero
     POST /_fill     {"urls": […], "customer_id": "bench"}    put one message per URL into the queue
     POST /_complete {"request_ids": […]}                     BatchGetItem answers COMPLETED from now on
@@ -40,6 +40,7 @@ class NullAws:
         self._queue = NullQueue()
         self._calls: Counter[str] = Counter()
         self._items: Counter[str] = Counter()
+        self._bytes: Counter[str] = Counter()
 
     def connection(self) -> Connection:
         return Connection(self._serve)
@@ -52,6 +53,7 @@ class NullAws:
         items, response = self._respond(operation, request)
         self._calls[operation] += 1
         self._items[operation] += items
+        self._bytes[operation] += len(request.body)
         if operation == "sqs:ReceiveMessage":
             self._receive(request.body, connection)
         else:
@@ -84,10 +86,12 @@ class NullAws:
     def _control(self, request: Request) -> bytes:
         match request.path:
             case "/_calls":
-                return responses.response(json.dumps({"calls": self._calls, "items": self._items}))
+                counts = {"calls": self._calls, "items": self._items, "bytes": self._bytes}
+                return responses.response(json.dumps(counts))
             case "/_reset":
                 self._calls.clear()
                 self._items.clear()
+                self._bytes.clear()
             case "/_fill":
                 body = json.loads(request.body)
                 self._queue.fill(body["urls"], customer_id=body.get("customer_id", "bench"))
@@ -127,10 +131,15 @@ def _execute_batch(body: bytes) -> CountedResponse:
 
 _RESPONSES: dict[str, Callable[[bytes], CountedResponse]] = {
     "dynamodb:BatchExecuteStatement": _execute_batch,
-    "sqs:SendMessageBatch": _batch(responses.entry_ids, responses.sent_batch),
+    "dynamodb:PutItem": lambda _: (1, responses.ROW_WRITTEN),
+    "dynamodb:UpdateItem": lambda _: (1, responses.ROW_WRITTEN),
+    "sqs:SendMessageBatch": responses.sent_batch,
+    "sqs:SendMessage": lambda body: (1, responses.sent(body)),
+    "sqs:DeleteMessage": lambda _: (1, responses.EMPTY),
     "sqs:DeleteMessageBatch": _batch(responses.entry_ids, responses.done_batch),
     "sqs:ChangeMessageVisibilityBatch": _batch(responses.entry_ids, responses.done_batch),
     "sqs:GetQueueAttributes": lambda _: (1, responses.queue_attributes()),
+    "sns:Publish": lambda _: (1, responses.published()),
     "sns:PublishBatch": _batch(responses.member_ids, responses.published_batch),
     "s3:PutObject": lambda _: (1, responses.STORED),
 }

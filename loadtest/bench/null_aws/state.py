@@ -12,7 +12,7 @@ from core.model.image import image_id_of
 from core.model.message import ImageMessage
 from core.model.request import FIRST_REVISION, State, new_request, next_revision
 from core.runtime.clock import now_ms
-from loadtest.bench.null_aws.responses import response
+from loadtest.bench.null_aws.responses import dynamodb_response, md5_of, response
 
 _URL = "http://127.0.0.1/image.jpg"
 _IMAGE: schema.Item = {
@@ -78,6 +78,7 @@ def _message(body: str) -> dict[str, object]:
         "MessageId": message_id,
         "ReceiptHandle": message_id,
         "Body": body,
+        "MD5OfBody": md5_of(body),
         "Attributes": {"ApproximateReceiveCount": "1", "SentTimestamp": str(now_ms())},
     }
 
@@ -113,7 +114,8 @@ class NullRows:
             rows = [self._row(key) for key in query["Keys"]]
             count += len(rows)
             found[table] = [_projected(row, query) for row in rows if row is not None]
-        return count, response(json.dumps({"Responses": found, "UnprocessedKeys": {}}))
+        answer = json.dumps({"Responses": found, "UnprocessedKeys": {}})
+        return count, dynamodb_response(answer)
 
     def _row(self, key: schema.Item) -> schema.Item | None:
         if schema.IMAGE_ID in key:

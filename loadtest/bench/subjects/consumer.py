@@ -1,36 +1,51 @@
-"""Our consumer as a subject: it fetches and inspects images, and makes every call to S3, DynamoDB, SNS and SQS."""
+"""Programs that process a queue of images: our consumer, and others that do the same work.
+
+They fetch and inspect images, and make every call to S3, DynamoDB, SNS and SQS.
+"""
 
 import asyncio
 import itertools
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from loadtest.bench.images.collection import Kind
 from loadtest.bench.images.origin import image_origin
 from loadtest.bench.system.backend import Backend, NullControl
-from loadtest.bench.system.process import BenchFailed, Running
+from loadtest.bench.system.one_core import on_core
+from loadtest.bench.system.process import BenchFailed, Running, python_module
 from loadtest.bench.system.stages import consumer_stage
 
 Verification = Literal["full", "draft", "header"]
 
 _US = 1_000_000
-_DELETES = "sqs:DeleteMessageBatch"
 _PUTS = "s3:PutObject"
-_REQUEUES = "sqs:SendMessageBatch"
+_DELETES = ("sqs:DeleteMessage", "sqs:DeleteMessageBatch")
+_ITEMS_PER_IMAGE = {
+    (_PUTS,): 1,
+    ("dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:BatchExecuteStatement"): 2,
+    ("sns:Publish", "sns:PublishBatch"): 1,
+    _DELETES: 1,
+    ("sqs:SendMessage", "sqs:SendMessageBatch"): 0,
+}
+"""What every program writes for an image, alone or in batches. A message that is sent is a requeue."""
 _POLL_S = 0.05
 _STALL_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
 class Lap:
-    """The cost of a number of images. `cpu_s` is user and system time, `seconds` is wall-clock time."""
+    """The cost of a number of images. `cpu_s` is user and system time, `seconds` is wall-clock time.
+
+    `stored_bytes` is the size of the objects that were uploaded; 0 if the program uploads none.
+    """
 
     images: int
     cpu_s: float
     seconds: float
+    stored_bytes: int = 0
 
     @property
     def cpu(self) -> float:
@@ -44,6 +59,7 @@ def combine(laps: Sequence[Lap]) -> Lap:
         images=sum(lap.images for lap in laps),
         cpu_s=sum(lap.cpu_s for lap in laps),
         seconds=sum(lap.seconds for lap in laps),
+        stored_bytes=sum(lap.stored_bytes for lap in laps),
     )
 
 
@@ -55,50 +71,76 @@ class Subject(Protocol):
 
 
 @dataclass(slots=True)
-class OurConsumer:
+class Consumer:
+    """A program that reads the queue of a null AWS of its own."""
+
     process: Running
     aws: NullControl
     urls: "itertools.cycle[str]"
 
     async def lap(self, images: int) -> Lap:
-        """As Subject. Raises BenchFailed if an image was not published."""
+        """As Subject. Raises BenchFailed unless every image was published once."""
         await self.aws.reset()
         cpu, began = self.process.cpu_seconds(), time.perf_counter()
         await self.aws.fill(list(itertools.islice(self.urls, images)))
         async with asyncio.timeout(_STALL_S):
-            while (await self._items()).get(_DELETES, 0) < images:
+            while _total(await self._counts("items"), _DELETES) < images:
                 self.process.fail_if_ended()
                 await asyncio.sleep(_POLL_S)
-        lap = Lap(images, self.process.cpu_seconds() - cpu, time.perf_counter() - began)
-        items = await self._items()
-        if items.get(_PUTS, 0) != images or items.get(_REQUEUES, 0):
-            raise BenchFailed(f"not every image was published: {items}")
-        return lap
+        seconds, cpu = time.perf_counter() - began, self.process.cpu_seconds() - cpu
+        check_work(await self._counts("items"), images)
+        return Lap(images, cpu, seconds, (await self._counts("bytes"))[_PUTS])
 
-    async def _items(self) -> dict[str, Any]:
-        """Return the items that AWS received since the last reset, by operation."""
-        items: dict[str, Any] = (await self.aws.calls())["items"]
-        return items
+    async def _counts(self, what: str) -> Mapping[str, int]:
+        """Return what AWS received since the last reset, by operation."""
+        counts: Mapping[str, int] = (await self.aws.calls())[what]
+        return counts
+
+
+def check_work(items: Mapping[str, int], images: int) -> None:
+    """Raise BenchFailed unless AWS received exactly what each image needs. `items` are counted by operation."""
+    for operations, each in _ITEMS_PER_IMAGE.items():
+        if _total(items, operations) != each * images:
+            raise BenchFailed(f"not every image was published once: {images} images, {items}")
+
+
+def _total(items: Mapping[str, int], operations: Sequence[str]) -> int:
+    return sum(items.get(operation, 0) for operation in operations)
 
 
 @asynccontextmanager
 async def our_consumer(
-    aws: Backend, kind: Kind, verification: Verification, *, delay_ms: int = 0
-) -> AsyncIterator[OurConsumer]:
-    """Run a consumer with default settings, except the allowed network and the verification.
+    aws: Backend,
+    kind: Kind,
+    verification: Verification,
+    *,
+    delay_ms: int = 0,
+    core: int | None = None,
+) -> AsyncIterator[Consumer]:
+    """Run our consumer with default settings, except the allowed network and the verification.
 
-    `delay_ms` is how long the origin waits before each response.
+    `delay_ms` is how long the origin waits before each response. `core` holds the consumer to one core.
     """
     settings = {
-        "ALLOWED_NETWORKS": "127.0.0.0/8",
         "VERIFICATION": verification,
         # As in production: a log line for each image.
         "LOG_LEVEL": "info",
         "LOG_FORMAT": "json",
     }
+    command = on_core(core, python_module("consumer"))
+    opened = queue_consumer(aws.with_settings(**settings), kind, command, delay_ms=delay_ms)
+    async with opened as consumer:
+        yield consumer
+
+
+@asynccontextmanager
+async def queue_consumer(
+    aws: Backend, kind: Kind, command: Sequence[str], *, delay_ms: int = 0
+) -> AsyncIterator[Consumer]:
+    """Run a command that reads the settings of a consumer, and an origin of its own."""
     async with (
         image_origin(kind, gated=False, delay_ms=delay_ms) as origin,
-        consumer_stage(aws.with_settings(**settings)) as stage,
+        consumer_stage(aws.with_settings(ALLOWED_NETWORKS="127.0.0.0/8"), command) as stage,
     ):
         urls = itertools.cycle(origin.urls(kind.count))
-        yield OurConsumer(stage.process, NullControl(aws.endpoint), urls)
+        yield Consumer(stage.process, NullControl(aws.endpoint), urls)

@@ -23,6 +23,7 @@ from pathlib import Path
 from loadtest.bench.images.collection import Kind, collection
 from loadtest.bench.images.origin import ImageOrigin, image_origin
 from loadtest.bench.subjects.consumer import Lap
+from loadtest.bench.system.one_core import on_core
 from loadtest.bench.system.process import BenchFailed, cpu_seconds
 from loadtest.tool_cache import tool_cache
 
@@ -152,9 +153,9 @@ class Img2dataset:
 
 @asynccontextmanager
 async def img2dataset(
-    kind: Kind, total: int, mode: tuple[str, ...], *, writer: str
+    kind: Kind, total: int, mode: tuple[str, ...], *, writer: str, core: int | None = None
 ) -> AsyncIterator[Img2dataset]:
-    """Run img2dataset for `total` images over all laps. `writer` is its output format."""
+    """Run img2dataset for `total` images over all laps. `writer` is its output format; `core` holds it to one core."""
     installed = await asyncio.to_thread(environment)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -164,9 +165,7 @@ async def img2dataset(
             listed = (urls[number % kind.count] for number in range(total))
             (folder / "urls.txt").write_text("\n".join(listed))
             child = await asyncio.create_subprocess_exec(
-                _command(installed),
-                *_arguments(folder, writer),
-                *mode,
+                *on_core(core, (str(_command(installed)), *_arguments(folder, writer), *mode)),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=asyncio.subprocess.DEVNULL,

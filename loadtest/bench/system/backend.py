@@ -85,7 +85,7 @@ class NullControl:
     url: str
 
     async def calls(self) -> dict[str, Any]:
-        """Return `calls` and `items` by operation."""
+        """Return `calls`, `items` and `bytes` of requests by operation."""
         return await self._ask("/_calls")
 
     async def reset(self) -> None:

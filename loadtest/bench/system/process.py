@@ -10,7 +10,7 @@ import tempfile
 import time
 from asyncio.subprocess import Process as Child
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,10 @@ HOST = "127.0.0.1"
 
 class BenchFailed(Exception):
     """A process under measurement did not run, or did not do its work."""
+
+
+class BenchSkipped(Exception):
+    """A benchmark needs a program that is not installed."""
 
 
 def cpu_seconds(pid: int) -> float:
@@ -104,19 +108,28 @@ class Running:
             await self.child.wait()
 
 
-@asynccontextmanager
-async def running(
+def running(
     module: str, *arguments: str, environment: Mapping[str, str] | None = None
-) -> AsyncIterator[Running]:
+) -> AbstractAsyncContextManager[Running]:
     """Run a Python module as a process until the context exits."""
+    return running_command(python_module(module, *arguments), environment)
+
+
+def python_module(module: str, *arguments: str) -> tuple[str, ...]:
+    """Return the command that runs a module."""
+    return (sys.executable, "-m", module, *arguments)
+
+
+@asynccontextmanager
+async def running_command(
+    command: Sequence[str], environment: Mapping[str, str] | None = None
+) -> AsyncIterator[Running]:
+    """Run a command as a process until the context exits."""
     handle, name = tempfile.mkstemp(prefix="bench-", suffix=".log")
     log = Path(name)
     try:
         child = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            module,
-            *arguments,
+            *command,
             env={**_inherited(), **(environment or {})},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=handle,

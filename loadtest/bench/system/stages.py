@@ -18,8 +18,10 @@ from loadtest.bench.system.process import (
     Running,
     free_port,
     grpc_ready,
+    python_module,
     ready_file,
     running,
+    running_command,
 )
 
 IN_FLIGHT = 200
@@ -62,10 +64,13 @@ async def server_stage(aws: Backend, module: str = "server") -> AsyncIterator[St
 
 
 @asynccontextmanager
-async def consumer_stage(aws: Backend) -> AsyncIterator[Stage]:
+async def consumer_stage(
+    aws: Backend, command: Sequence[str] = python_module("consumer")
+) -> AsyncIterator[Stage]:
+    """Start a consumer, or another command that reads its settings and serves metrics."""
     environment = aws.settings("consumer")
     metrics = MetricsPage(environment)
-    async with running("consumer", environment=environment) as process:
+    async with running_command(command, environment) as process:
         await metrics.until_ready(process.fail_if_ended)
         yield Stage(process, metrics)
 

@@ -9,7 +9,7 @@ import pytest
 from loadtest.bench import __main__ as command
 from loadtest.bench import results
 from loadtest.bench.benchmark import EMBEDDED, NULL, Benchmark, Figure, Trial
-from loadtest.bench.system.process import BenchFailed
+from loadtest.bench.system.process import BenchFailed, BenchSkipped
 
 RESULTS = Path("loadtest/reports/bench")
 
@@ -20,6 +20,10 @@ async def _counts(trial: Trial) -> list[Figure]:
 
 async def _did_not_run(_: Trial) -> list[Figure]:
     raise BenchFailed("the server ended with 1")
+
+
+async def _needs_go(_: Trial) -> list[Figure]:
+    raise BenchSkipped("Go is not installed")
 
 
 async def _broken(_: Trial) -> list[Figure]:
@@ -41,7 +45,8 @@ def _isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     both = (NULL, EMBEDDED)
     benchmarks = tuple(Benchmark(name, name, both, kind) for name, kind in kinds.items())
     only_null = Benchmark("single", "single", (NULL,), _counts)
-    monkeypatch.setattr(command, "BENCHMARKS", (*benchmarks, only_null))
+    needy = Benchmark("needy", "needy", (NULL,), _needs_go)
+    monkeypatch.setattr(command, "BENCHMARKS", (*benchmarks, only_null, needy))
 
 
 def written() -> list[str]:
@@ -61,6 +66,14 @@ def test_a_failing_benchmark_does_not_stop_the_others(capsys: pytest.CaptureFixt
         "failed: idle (null)",
         "failed: idle (embedded)",
     ]
+
+
+def test_a_benchmark_without_its_tools_is_skipped_with_the_reason(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert command.main(["needy", "single"]) == 0
+    assert written() == ["single-null.json"]
+    assert "skipped: Go is not installed" in capsys.readouterr().out
 
 
 def test_a_quick_run_writes_nothing() -> None:

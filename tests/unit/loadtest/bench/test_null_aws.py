@@ -17,6 +17,7 @@ from core.model.image import ImageRecord
 from core.model.message import decode_message
 from core.model.request import ImageRequest, State, new_request
 from loadtest.bench.null_aws.connection import Connection, Request
+from loadtest.bench.null_aws.responses import md5_of
 from loadtest.bench.null_aws.service import NullAws
 from loadtest.bench.system.backend import NullControl
 
@@ -133,6 +134,31 @@ async def test_the_sdk_understands_the_other_responses(aws: Aws, null: NullContr
     assert stored["ETag"]
     counted = (await null.calls())["calls"]
     assert counted["sns:PublishBatch"] == counted["s3:PutObject"] == 1
+
+
+async def test_the_sdk_understands_the_responses_to_single_calls(
+    aws: Aws, null: NullControl
+) -> None:
+    """Other programs than ours make them. The digest of a message is the one that an SDK verifies."""
+    key = {"requestId": {"S": "1"}}
+    await aws.dynamodb.put_item(TableName="images", Item=key)
+    await aws.dynamodb.update_item(TableName="requests", Key=key)
+    queue = f"{null.url}/0/queue"
+    sent = await aws.sqs.send_message(QueueUrl=queue, MessageBody="body")
+    assert sent["MD5OfMessageBody"] == md5_of("body")
+    await null.fill([URL])
+    (received,) = await _receive(aws, null, wait=0)
+    assert received["MD5OfBody"] == md5_of(received["Body"])
+    await aws.sqs.delete_message(QueueUrl=queue, ReceiptHandle="h")
+    published = await aws.sns.publish(
+        TopicArn="arn:aws:sns:us-east-1:000000000000:topic", Message="m"
+    )
+    assert published["MessageId"]
+    await aws.s3.put_object(Bucket="bucket", Key="key", Body=b"x" * 1_000)
+    counted = await null.calls()
+    single = {"dynamodb:PutItem", "dynamodb:UpdateItem", "sqs:SendMessage", "sqs:DeleteMessage"}
+    assert single | {"sns:Publish"} <= counted["items"].keys()
+    assert counted["bytes"]["s3:PutObject"] >= 1_000
 
 
 class Wire(asyncio.Transport):

@@ -6,6 +6,7 @@ from consumer.imaging import exif, limits
 from consumer.imaging.decode import decode
 from consumer.imaging.formats import Format, sniff
 from consumer.imaging.policy import ImagePolicy
+from consumer.imaging.removed import removed_parts
 from consumer.imaging.result import Examination, InspectionResult, apply_examination
 from consumer.imaging.strip_location import strip_location
 from consumer.imaging.structure import ImageStructure, read_structure
@@ -63,6 +64,8 @@ def examine(body: bytes, policy: ImagePolicy, probed: ImageProbe) -> Examination
         capture_time=facts.capture_time,
         camera=facts.camera,
         had_location=stripped.had_location,
+        animation_duration_ms=structure.duration_ms if structure.frames > 1 else 0,
+        removed=removed_parts(body, structure, stripped),
     )
     return Examination(metadata, stripped.edits, stripped.end)
 

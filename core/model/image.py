@@ -13,6 +13,9 @@ MAX_CLOCK_SKEW_MS = 60_000
 server's by this much, so an image may seem older than its request. An image of an earlier request is much older: rows
 expire at least a day after the request's end."""
 
+ANIMATION_DURATION_MAX_MS = 31_622_400_000
+"""A year. The tables of an AVIF sequence alone allow more than the contract's Duration can hold."""
+
 
 class RemovedPart(StrEnum):
     """A part of the fetched body that the stored body does not have. The contract has the same names."""

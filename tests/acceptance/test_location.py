@@ -36,6 +36,7 @@ async def test_a_location_is_removed_and_the_pixels_stay(running: System, name: 
     async with aiohttp.ClientSession() as session, session.get(image.public_url) as answer:
         published = await answer.read()
     assert image.metadata.had_location
+    assert list(image.metadata.removed) == [pb.REMOVED_PART_LOCATION]
     assert image.metadata.source_sha256 != image.metadata.sha256
     assert b"GPS" not in published
     with Image.open(BytesIO(published)) as after, Image.open(BytesIO(LOCATED[name])) as before:

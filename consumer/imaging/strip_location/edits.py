@@ -13,6 +13,7 @@ class StripResult:
     edits: in order, without overlaps, each before `end`. What follows `end` is cut off.
     exif: the block from which the image's facts are read, or empty.
     body: the result. If nothing changes, the same object as before.
+    other_metadata: whether metadata other than a location is removed.
     """
 
     edits: tuple[Edit, ...]
@@ -20,11 +21,20 @@ class StripResult:
     had_location: bool
     exif: bytes = field(repr=False)
     body: bytes = field(repr=False)
+    other_metadata: bool = False
 
 
 def strip_result(
-    body: bytes, edits: Iterable[Edit], end: int, *, had_location: bool, exif: bytes = b""
+    body: bytes,
+    edits: Iterable[Edit],
+    end: int,
+    *,
+    had_location: bool,
+    exif: bytes = b"",
+    other_metadata: bool = False,
 ) -> StripResult:
     """Apply the edits, in any order, to `body`. Raises ValueError for edits that overlap."""
     ordered = tuple(sorted(edits))
-    return StripResult(ordered, end, had_location, exif, apply_edits(body, ordered, end))
+    return StripResult(
+        ordered, end, had_location, exif, apply_edits(body, ordered, end), other_metadata
+    )

@@ -37,7 +37,14 @@ def strip(body: bytes, structure: ImageStructure) -> StripResult:
     if structure.end < len(body):
         edits += [_drop(segment) for segment in _find(body, structure, _APP2, _MULTI_PICTURE)]
     block = exif_segments[0].payload(body) if exif_segments else b""
-    return strip_result(body, edits, structure.end, had_location=had_location, exif=block)
+    return strip_result(
+        body,
+        edits,
+        structure.end,
+        had_location=had_location,
+        exif=block,
+        other_metadata=bool(odd_segments),
+    )
 
 
 def _find(body: bytes, structure: ImageStructure, name: bytes, label: bytes) -> list[Segment]:

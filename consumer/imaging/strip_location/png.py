@@ -53,7 +53,7 @@ def strip(body: bytes, structure: ImageStructure) -> StripResult:
     EXIF is dropped unread. Raises CorruptImage for EXIF that takes too long to search.
     """
     edits: list[Edit] = []
-    had_location, block = False, b""
+    had_location, unread, block = False, False, b""
     budget = _TextBudget()
     for chunk in structure.segments:
         if chunk.name == b"eXIf":
@@ -64,12 +64,21 @@ def strip(body: bytes, structure: ImageStructure) -> StripResult:
                 had_location = True
         elif chunk.name == _COMPRESSED_EXIF:
             edits.append((chunk.start, chunk.stop, b""))
+            unread = True
         elif chunk.name in _TEXT_CHUNKS:
             located = _text_has_location(chunk, body, budget)
             if located is not False:
                 edits.append((chunk.start, chunk.stop, b""))
             had_location |= located is True
-    return strip_result(body, edits, structure.end, had_location=had_location, exif=block)
+            unread |= located is None
+    return strip_result(
+        body,
+        edits,
+        structure.end,
+        had_location=had_location,
+        exif=block,
+        other_metadata=unread,
+    )
 
 
 def _chunk(name: bytes, payload: bytes) -> bytes:

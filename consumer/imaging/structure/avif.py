@@ -7,7 +7,13 @@ from consumer.imaging.formats import AVIF
 from consumer.imaging.pillow import open_image, translate_decoder_errors
 from consumer.imaging.structure import av1
 from consumer.imaging.structure.image_structure import MAX_SEGMENTS, ImageStructure
-from consumer.imaging.structure.isobmff import Extents, av1_items, av1_samples, iter_boxes
+from consumer.imaging.structure.isobmff import (
+    Extents,
+    av1_duration_ms,
+    av1_items,
+    av1_samples,
+    iter_boxes,
+)
 from core.errors import CorruptImage
 
 _PLANES = 3
@@ -34,8 +40,17 @@ def read_structure(body: bytes) -> ImageStructure:
     hidden = _hidden_frames(coded[: len(items)], coded[len(items) :])
     item_pixels = sum(each.area for each in coded[: len(items)]) // _PLANES
     pixels = max(frames * largest, item_pixels) + hidden * largest
+    duration_ms = max((av1_duration_ms(body, box) for box in top if box.name == b"moov"), default=0)
     return ImageStructure(
-        width, height, frames, pixels, largest, len(body), exif=exif, hidden_frames=hidden
+        width,
+        height,
+        frames,
+        pixels,
+        largest,
+        len(body),
+        exif=exif,
+        hidden_frames=hidden,
+        duration_ms=duration_ms,
     )
 
 

@@ -1,10 +1,17 @@
 """GIF: reads the blocks (GIF89a specification)."""
 
-from consumer.imaging.structure.image_structure import MAX_SEGMENTS, ImageStructure, Segment
+from consumer.imaging.structure.image_structure import (
+    MAX_SEGMENTS,
+    ImageStructure,
+    Segment,
+    shown_ms,
+)
 from core.errors import CorruptImage
 
 _EXTENSION, _IMAGE, _TRAILER = 0x21, 0x2C, 0x3B
+_GRAPHIC_CONTROL = 0xF9
 _SCREEN_SIZE = 13
+_DELAY_UNIT_MS = 10
 
 
 def read_structure(body: bytes) -> ImageStructure:
@@ -23,15 +30,22 @@ def _walk(body: bytes) -> ImageStructure:
     width, height = _u16(body, 6), _u16(body, 8)
     extents: list[tuple[int, int]] = []
     extensions: list[Segment] = []
+    delay, duration = 0, 0.0
     at = _SCREEN_SIZE + _color_table_size(body[10])
     for _ in range(MAX_SEGMENTS):
         label = body[at]
         if label == _TRAILER:
-            return _to_structure((width, height), extents, extensions, end=at + 1)
+            return _to_structure(
+                (width, height), extents, extensions, end=at + 1, duration_ms=round(duration)
+            )
         if label == _EXTENSION:
+            if body[at + 1] == _GRAPHIC_CONTROL:
+                delay = _u16(body, at + 4) * _DELAY_UNIT_MS
             start, at = at, _skip_sub_blocks(body, at + 2)
             extensions.append(_extension(body, start, at))
         elif label == _IMAGE:
+            # A delay is that of the next image only (section 23).
+            delay, duration = 0, duration + shown_ms(delay)
             left, top = _u16(body, at + 1), _u16(body, at + 3)
             extents.append((left + _u16(body, at + 5), top + _u16(body, at + 7)))
             at = _skip_sub_blocks(body, at + 11 + _color_table_size(body[at + 9]))
@@ -41,7 +55,12 @@ def _walk(body: bytes) -> ImageStructure:
 
 
 def _to_structure(
-    screen: tuple[int, int], extents: list[tuple[int, int]], extensions: list[Segment], end: int
+    screen: tuple[int, int],
+    extents: list[tuple[int, int]],
+    extensions: list[Segment],
+    *,
+    end: int,
+    duration_ms: int,
 ) -> ImageStructure:
     if not extents:
         raise CorruptImage("it has no frame")
@@ -54,6 +73,7 @@ def _to_structure(
         largest=area,
         end=end,
         segments=tuple(extensions),
+        duration_ms=duration_ms,
     )
 
 

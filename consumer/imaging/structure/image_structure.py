@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from core.errors import CorruptImage
 
 MAX_SEGMENTS = 100_000
+_ZERO_DELAY_MS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class ImageStructure:
         several scans), else 0.
     exif: the EXIF block, if reading the structure has found it.
     hidden_frames: frames that a decoder decodes and does not show. `pixels` includes them.
+    duration_ms: the sum of the frames' delays, see `shown_ms`.
     """
 
     width: int
@@ -49,6 +51,12 @@ class ImageStructure:
     coefficients: int = 0
     exif: bytes = b""
     hidden_frames: int = 0
+    duration_ms: int = 0
+
+
+def shown_ms(delay_ms: float) -> float:
+    """Return how long a frame is shown. Browsers show one with a delay of zero for 100 ms, in every format."""
+    return delay_ms or _ZERO_DELAY_MS
 
 
 def append_bounded(segments: list[Segment], segment: Segment) -> None:

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from consumer.imaging.structure.image_structure import MAX_SEGMENTS
+from consumer.imaging.structure.image_structure import MAX_SEGMENTS, shown_ms
 from core.errors import CorruptImage
+from core.model.image import ANIMATION_DURATION_MAX_MS
 
 _HEADER, _LARGE_HEADER = 8, 16
 FULL = 4
@@ -134,11 +135,46 @@ def _item_extents(body: bytes, box: Box, data: int) -> Iterator[tuple[int, Exten
 
 def av1_samples(body: bytes, movie: Box) -> Iterator[Extents]:
     """Yield the extents of each sample of each AV1 track. Raises CorruptImage."""
-    for table in find_boxes(body, movie, b"trak", b"mdia", b"minf", b"stbl"):
+    for media in find_boxes(body, movie, b"trak", b"mdia"):
+        for tables in _av1_tables(body, media):
+            yield from _samples(body, tables)
+
+
+def av1_duration_ms(body: bytes, movie: Box) -> int:
+    """Return the sum of the sample times of the longest AV1 track, within the contract's limit. Raises CorruptImage."""
+    durations = [
+        _sample_times_ms(_cursor(body, tables[b"stts"], FULL), _time_scale(_cursor(body, header)))
+        for media in find_boxes(body, movie, b"trak", b"mdia")
+        for header in find_boxes(body, media, b"mdhd")
+        for tables in _av1_tables(body, media)
+        if b"stts" in tables
+    ]
+    return min(round(max(durations, default=0)), ANIMATION_DURATION_MAX_MS)
+
+
+def _time_scale(cursor: _Cursor) -> int:
+    """Read the units per second of a media header (ISO/IEC 14496-12, 8.4.2)."""
+    version = cursor.number(FULL) >> 24
+    cursor.number(16 if version else 8)
+    return cursor.number(4)
+
+
+def _sample_times_ms(cursor: _Cursor, time_scale: int) -> float:
+    """Sum the runs of samples with the same time (ISO/IEC 14496-12, 8.6.1.2)."""
+    total = 0.0
+    for _ in range(cursor.count(4)):
+        samples, time = cursor.number(4), cursor.number(4)
+        total += samples * shown_ms(1000 * time / time_scale if time_scale else 0)
+    return total
+
+
+def _av1_tables(body: bytes, media: Box) -> Iterator[dict[bytes, Box]]:
+    """Yield the sample tables of a track, if it is an AV1 track."""
+    for table in find_boxes(body, media, b"minf", b"stbl"):
         tables = {box.name: box for box in iter_boxes(body, table.data, table.stop)}
         entries = tables.get(b"stsd")
         if entries and find_boxes(body, entries, _AV1, skip=FULL + 4):
-            yield from _samples(body, tables)
+            yield tables
 
 
 def _samples(body: bytes, tables: dict[bytes, Box]) -> Iterator[Extents]:

@@ -1,6 +1,11 @@
 """PNG and APNG: reads the chunks (PNG specification, third edition, sections 5 and 11)."""
 
-from consumer.imaging.structure.image_structure import ImageStructure, Segment, append_bounded
+from consumer.imaging.structure.image_structure import (
+    ImageStructure,
+    Segment,
+    append_bounded,
+    shown_ms,
+)
 from core.errors import CorruptImage
 
 _SIGNATURE_SIZE = 8
@@ -8,6 +13,8 @@ _HEADER_SIZE = 13
 _CHUNK_OVERHEAD = 12
 """Bytes of a chunk beside its payload: length, type and checksum."""
 _ACTL_SIZE = 8
+_FCTL_DELAY = 20
+_FCTL_DEFAULT_DENOMINATOR = 100
 
 
 def read_structure(body: bytes) -> ImageStructure:
@@ -38,7 +45,16 @@ def _to_structure(body: bytes, chunks: list[Segment], end: int) -> ImageStructur
     width, height = int.from_bytes(header[:4], "big"), int.from_bytes(header[4:8], "big")
     frames = _frames(body, chunks, names)
     area = width * height
-    return ImageStructure(width, height, frames, frames * area, area, end, tuple(chunks))
+    return ImageStructure(
+        width,
+        height,
+        frames,
+        frames * area,
+        area,
+        end,
+        tuple(chunks),
+        duration_ms=_duration_ms(body, chunks),
+    )
 
 
 def _frames(body: bytes, chunks: list[Segment], names: list[bytes]) -> int:
@@ -53,3 +69,17 @@ def _frames(body: bytes, chunks: list[Segment], names: list[bytes]) -> int:
         return 1
     first_frame = names.index(b"fcTL") if b"fcTL" in names else len(names)
     return declared + (names.index(b"IDAT") < first_frame)
+
+
+def _duration_ms(body: bytes, chunks: list[Segment]) -> int:
+    """Sum the delays of the frame controls: fractions of a second, whose denominator 0 means 100."""
+    total = 0.0
+    for chunk in chunks:
+        if chunk.name == b"fcTL":
+            delay = chunk.payload(body)[_FCTL_DELAY : _FCTL_DELAY + 4]
+            numerator, denominator = (
+                int.from_bytes(delay[:2], "big"),
+                int.from_bytes(delay[2:], "big"),
+            )
+            total += shown_ms(1000 * numerator / (denominator or _FCTL_DEFAULT_DENOMINATOR))
+    return round(total)

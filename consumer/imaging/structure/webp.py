@@ -1,10 +1,17 @@
 """WebP: reads the RIFF chunks (RFC 9649)."""
 
-from consumer.imaging.structure.image_structure import ImageStructure, Segment, append_bounded
+from consumer.imaging.structure.image_structure import (
+    ImageStructure,
+    Segment,
+    append_bounded,
+    shown_ms,
+)
 from core.errors import CorruptImage
 
 _RIFF_HEADER_SIZE = 12
 _DIMENSION_BITS = 0x3FFF
+_DELAY = slice(12, 15)
+"""Of an ANMF chunk (RFC 9649, section 2.7.1.1)."""
 
 
 def read_structure(body: bytes) -> ImageStructure:
@@ -30,9 +37,23 @@ def read_structure(body: bytes) -> ImageStructure:
     if sum(chunk.name == b"EXIF" for chunk in chunks) > 1:
         raise CorruptImage("it has more than one EXIF chunk")
     width, height = _canvas(chunks[0].name, chunks[0].payload(body)[:10])
-    frames = max(1, sum(chunk.name == b"ANMF" for chunk in chunks))
+    delays = [_delay_ms(body, chunk) for chunk in chunks if chunk.name == b"ANMF"]
+    frames = max(1, len(delays))
     area = width * height
-    return ImageStructure(width, height, frames, frames * area, area, end, tuple(chunks))
+    return ImageStructure(
+        width,
+        height,
+        frames,
+        frames * area,
+        area,
+        end,
+        tuple(chunks),
+        duration_ms=round(sum(map(shown_ms, delays))),
+    )
+
+
+def _delay_ms(body: bytes, frame: Segment) -> int:
+    return int.from_bytes(frame.payload(body)[_DELAY], "little")
 
 
 def _canvas(name: bytes, head: bytes) -> tuple[int, int]:

@@ -3,15 +3,24 @@
 A module of its own, because structure/avif.py and decode.py both need it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 
 from PIL import Image, ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 
-from consumer.imaging.formats import JPEG, Format
+from consumer.imaging.decoders.avif import AvifFile
+from consumer.imaging.decoders.webp import WebPFile
+from consumer.imaging.formats import AVIF, JPEG, WEBP, Format
 from core.errors import CorruptImage, ImageFailure, TooManyPixels
+
+_OPENERS: dict[Format, Callable[[BytesIO], ImageFile.ImageFile]] = {
+    # Image.open passes a file with an index of further images to the MPO plug-in.
+    JPEG: JpegImageFile,
+    WEBP: WebPFile,
+    AVIF: AvifFile,
+}
 
 
 def open_image(image_format: Format, body: bytes) -> ImageFile.ImageFile:
@@ -19,9 +28,9 @@ def open_image(image_format: Format, body: bytes) -> ImageFile.ImageFile:
 
     Call it inside `translate_decoder_errors`, after the structure has passed the limits.
     """
-    if image_format is JPEG:
-        # Image.open passes a file with an index of further images to the MPO plug-in.
-        return JpegImageFile(BytesIO(body))
+    opener = _OPENERS.get(image_format)
+    if opener is not None:
+        return opener(BytesIO(body))
     return Image.open(BytesIO(body), formats=(image_format.name,))
 
 

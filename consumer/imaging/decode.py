@@ -1,10 +1,13 @@
 """Decodes every frame, one at a time, and computes hash and colour from the first."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from PIL import ImageFile
+from PIL import Image, ImageFile
 
 from consumer.imaging import perceptual
+from consumer.imaging.decoders import jpeg
 from consumer.imaging.formats import JPEG, TIFF, Format
 from consumer.imaging.pillow import open_image, translate_decoder_errors
 from consumer.imaging.policy import ImagePolicy
@@ -12,8 +15,8 @@ from consumer.imaging.strip_location import StripResult, verify_stripped
 from consumer.imaging.structure import ImageStructure
 from core.errors import CorruptImage, TooManyPixels
 
-_DRAFT_SCALE = 8
-_DRAFT_SIDE_MIN = 32
+_DRAFT_LEAST = (32, 32)
+"""A draft of a small image is not smaller than this: the hash and the colour need some pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,42 +37,75 @@ def decode(
 ) -> DecodeResult:
     """Decode the body that will be stored, to its last frame.
 
-    No decoder reports an end marker that comes too early, or a scan filled with zeros: this damage
-    is not detected.
     Raises CorruptImage if the decoder reports damage, TooManyPixels if a frame is larger than the
     structure says, and LocationNotRemovable if Pillow still finds a location.
     """
-    with translate_decoder_errors(), open_image(image_format, stripped.body) as image:
-        mode = image.mode
-        if stripped.had_location:
-            verify_stripped(image)
-        if image_format.counts_frames_at_open and getattr(image, "n_frames", 1) != structure.frames:
-            raise CorruptImage("its frames cannot be counted")
+    if stripped.had_location:
+        _verify_stripped(image_format, stripped.body)
+    least = _DRAFT_LEAST if policy.verification == "draft" else None
+    with (
+        translate_decoder_errors(),
+        _open_frames(image_format, stripped.body, structure, least) as (mode, frames),
+    ):
         if policy.verification == "header":
             return DecodeResult(mode)
-        if image_format is JPEG and policy.verification == "draft":
-            _shrink(image)
-        _load(image, structure)
         # Pillow applies the orientation of a TIFF when it loads the image.
-        thumbnail = perceptual.make_thumbnail(image, 1 if image_format is TIFF else orientation)
-        for index in range(1, structure.frames):
-            image.seek(index)
-            _load(image, structure)
+        turned = 1 if image_format is TIFF else orientation
+        thumbnail = perceptual.make_thumbnail(next(frames), turned)
+        for _ in frames:
+            pass
     return DecodeResult(
         mode, perceptual.difference_hash(thumbnail), perceptual.dominant_color(thumbnail)
     )
 
 
-def _shrink(image: ImageFile.ImageFile) -> None:
-    """Decode at down to an eighth of the size; all entropy-coded data is still read. Small images shrink less."""
-    size = (
-        max(image.width // _DRAFT_SCALE, min(image.width, _DRAFT_SIDE_MIN)),
-        max(image.height // _DRAFT_SCALE, min(image.height, _DRAFT_SIDE_MIN)),
-    )
-    image.draft(None, size)
+def decode_first_frame(
+    image_format: Format,
+    body: bytes,
+    structure: ImageStructure,
+    least: tuple[int, int] | None = None,
+) -> Image.Image:
+    """Decode the first frame. JPEG in colour has the mode RGBX.
+
+    least: width and height that suffice for a JPEG, see `decoders.jpeg.decode`. Other formats are decoded at full size.
+    Raises CorruptImage and TooManyPixels.
+    """
+    with (
+        translate_decoder_errors(),
+        _open_frames(image_format, body, structure, least) as (_, frames),
+    ):
+        return next(frames)
 
 
-def _load(image: ImageFile.ImageFile, structure: ImageStructure) -> None:
-    if image.width * image.height > structure.largest:
-        raise TooManyPixels("a frame is larger than the image says")
-    image.load()
+@contextmanager
+def _open_frames(
+    image_format: Format, body: bytes, structure: ImageStructure, least: tuple[int, int] | None
+) -> Iterator[tuple[str, Iterator[Image.Image]]]:
+    """Give the mode of an image, and an iterator that decodes each frame. A frame is valid until the next one."""
+    if image_format is JPEG:
+        yield structure.mode, (jpeg.decode(body, structure, least) for _ in range(1))
+        return
+    with open_image(image_format, body) as image:
+        if image_format.counts_frames_at_open and getattr(image, "n_frames", 1) != structure.frames:
+            raise CorruptImage("its frames cannot be counted")
+        yield image.mode, _load_frames(image, structure)
+
+
+def _load_frames(image: ImageFile.ImageFile, structure: ImageStructure) -> Iterator[Image.Image]:
+    for index in range(structure.frames):
+        if index:
+            image.seek(index)
+        if image.width * image.height > structure.largest:
+            raise TooManyPixels("a frame is larger than the image says")
+        image.load()
+        yield image
+
+
+def _verify_stripped(image_format: Format, body: bytes) -> None:
+    """Raise LocationNotRemovable if Pillow still finds a location. It finds none in metadata that it cannot read."""
+    with (
+        suppress(CorruptImage),
+        translate_decoder_errors(),
+        open_image(image_format, body) as image,
+    ):
+        verify_stripped(image)

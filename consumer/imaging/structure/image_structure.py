@@ -39,6 +39,8 @@ class ImageStructure:
     exif: the EXIF block, if reading the structure has found it.
     hidden_frames: frames that a decoder decodes and does not show. `pixels` includes them.
     duration_ms: the sum of the frames' delays, see `shown_ms`.
+    mode: Pillow's name of the decoded pixel format, if the header tells it (JPEG).
+    missing_end: the image has no end marker, and the policy accepts this.
     """
 
     width: int
@@ -52,6 +54,8 @@ class ImageStructure:
     exif: bytes = b""
     hidden_frames: int = 0
     duration_ms: int = 0
+    mode: str = ""
+    missing_end: bool = False
 
 
 def shown_ms(delay_ms: float) -> float:

@@ -3,11 +3,12 @@
 import re
 
 from consumer.imaging.structure.image_structure import ImageStructure, Segment, append_bounded
-from core.errors import CorruptImage, TooManyPixels
+from core.errors import CorruptImage, TooManyPixels, UnsupportedFormat
 
 MAX_SCANS = 100
 """Each scan of a progressive JPEG passes over the whole image. Encoders write about ten."""
 
+END_MARKER = b"\xff\xd9"
 EXIF_LABEL = b"Exif\0"
 """Some readers require the next byte to be zero, others do not."""
 _MAX_EXIF = 128
@@ -17,36 +18,57 @@ _PROFILE_LABEL = b"ICC_PROFILE\0"
 _APP1, _APP2 = b"\xe1", b"\xe2"
 
 _COEFFICIENT_SIZE = 2
-_SOI, _EOI, _SOS, _TEM = 0xD8, 0xD9, 0xDA, 0x01
-_FRAME_HEADERS = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
-_PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
+_COEFFICIENTS = 64
+_SOI, _EOI, _TEM = 0xD8, 0xD9, 0x01
+SOS = 0xDA
+_DNL = 0xDC
+FRAME_HEADERS = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
+PROGRESSIVE = frozenset({0xC2, 0xCA})
+_UNSUPPORTED = {
+    **dict.fromkeys((0xC3, 0xCB), "lossless JPEG"),
+    **dict.fromkeys((0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF, 0xDE), "hierarchical JPEG"),
+    0xF7: "JPEG-LS",
+}
+"""Frame headers of processes that browsers do not decode; 0xF7 is that of ITU T.87."""
 _NEXT_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]", re.DOTALL)
 _FRAME_HEADER_MIN = 6
+_SCAN_HEADER_MIN = 4
 _LENGTH_SIZE = 2
+_PRECISION = 8
+_MODES = {1: "L", 3: "RGB", 4: "CMYK"}
+"""By the number of components: how Pillow names the decoded image."""
+_SIDE_MAX = 65_500
+"""JPEG_MAX_DIMENSION of libjpeg-turbo, which browsers use too."""
 
 
-def read_structure(body: bytes) -> ImageStructure:
+def read_structure(body: bytes, *, accept_missing_end: bool = False) -> ImageStructure:
     """Read every segment up to the end marker of the first image, also those between scans.
 
-    Further images (MPF, motion photos) are after the end. Raises CorruptImage without an end marker or a frame header.
+    Further images (MPF, motion photos) are after the end.
+    accept_missing_end: the image may end after its last scan, if its scans give every coefficient.
+    Raises CorruptImage without an end marker or a frame header, or if a component has no scan.
     Raises it also for more EXIF or colour profile segments than any writer makes, because Pillow joins them one by one.
-    Raises TooManyPixels for more than MAX_SCANS scans.
+    Raises UnsupportedFormat for variants that browsers do not display, and TooManyPixels for more than MAX_SCANS scans.
     """
     segments: list[Segment] = []
     at, scans = 2, 0
     while True:
         match = _NEXT_MARKER.search(body, at)
         if match is None:
-            raise CorruptImage("it has no end marker")
+            if not (accept_missing_end and scans):
+                raise CorruptImage("it has no end marker")
+            return _to_structure(body, segments, end=len(body), missing_end=True)
         marker, at = body[match.end() - 1], match.end()
         if marker == _EOI:
             return _to_structure(body, segments, end=at)
-        if marker in (_SOI, _TEM):
+        if marker == _SOI:
+            raise CorruptImage("another image begins inside it")
+        if marker == _TEM:
             continue
         segment = _read_segment(body, marker, match.start(), at)
         append_bounded(segments, segment)
         at = segment.stop
-        if marker == _SOS:
+        if marker == SOS:
             scans += 1
             if scans > MAX_SCANS:
                 raise TooManyPixels(f"more than {MAX_SCANS} scans")
@@ -59,13 +81,26 @@ def _read_segment(body: bytes, marker: int, start: int, at: int) -> Segment:
     return Segment(bytes((marker,)), start, at + length, at + _LENGTH_SIZE, length - _LENGTH_SIZE)
 
 
-def _to_structure(body: bytes, segments: list[Segment], end: int) -> ImageStructure:
-    headers = [segment for segment in segments if segment.name[0] in _FRAME_HEADERS]
+def _to_structure(
+    body: bytes, segments: list[Segment], end: int, *, missing_end: bool = False
+) -> ImageStructure:
+    _check_process(segments)
+    headers = [segment for segment in segments if segment.name[0] in FRAME_HEADERS]
     if len(headers) != 1 or headers[0].size < _FRAME_HEADER_MIN:
         raise CorruptImage("it does not have one frame header")
     _check_joined_segments(body, segments)
     header = headers[0].payload(body)
+    precision, components = header[0], header[5]
     height, width = int.from_bytes(header[1:3], "big"), int.from_bytes(header[3:5], "big")
+    if precision != _PRECISION:
+        raise UnsupportedFormat(f"JPEG with {precision} bits per channel")
+    if components not in _MODES:
+        raise UnsupportedFormat(f"JPEG with {components} components")
+    if max(width, height) > _SIDE_MAX:
+        raise UnsupportedFormat(f"JPEG with a side of more than {_SIDE_MAX:,} pixels")
+    if height == 0 and any(segment.name[0] == _DNL for segment in segments):
+        raise UnsupportedFormat("JPEG with its height after the first scan")
+    _check_scans(body, segments, headers[0], all_bits=missing_end)
     return ImageStructure(
         width,
         height,
@@ -75,7 +110,19 @@ def _to_structure(body: bytes, segments: list[Segment], end: int) -> ImageStruct
         end=end,
         segments=tuple(segments),
         coefficients=_coefficients(body, segments, headers[0]),
+        mode=_MODES[components],
+        missing_end=missing_end,
     )
+
+
+def _check_process(segments: list[Segment]) -> None:
+    """Raise UnsupportedFormat for processes that browsers lack. After the first scan, damage may resemble one."""
+    for segment in segments:
+        marker = segment.name[0]
+        if marker == SOS:
+            return
+        if marker in _UNSUPPORTED:
+            raise UnsupportedFormat(_UNSUPPORTED[marker])
 
 
 def _check_joined_segments(body: bytes, segments: list[Segment]) -> None:
@@ -93,6 +140,29 @@ def _coefficients(body: bytes, segments: list[Segment], header: Segment) -> int:
     It keeps them if the image is progressive, or if a scan does not hold all components.
     """
     components = body[header.data + _FRAME_HEADER_MIN - 1]
-    scans = (body[each.data] for each in segments if each.name[0] == _SOS and each.size)
-    buffered = header.name[0] in _PROGRESSIVE or any(scan < components for scan in scans)
+    scans = (body[each.data] for each in segments if each.name[0] == SOS and each.size)
+    buffered = header.name[0] in PROGRESSIVE or any(scan < components for scan in scans)
     return components * _COEFFICIENT_SIZE if buffered else 0
+
+
+def _check_scans(body: bytes, segments: list[Segment], header: Segment, *, all_bits: bool) -> None:
+    """Raise CorruptImage if a component has no scan.
+
+    all_bits: also if a coefficient has no scan, or its lowest bit has none (T.81, G.1.1.1).
+    """
+    progressive = header.name[0] in PROGRESSIVE
+    components = header.payload(body)[_FRAME_HEADER_MIN::3]
+    missing = {(each, at) for each in components for at in range(_COEFFICIENTS if all_bits else 1)}
+    for scan in (segment.payload(body) for segment in segments if segment.name[0] == SOS):
+        count = scan[0] if scan else 0
+        if len(scan) != 2 * count + _SCAN_HEADER_MIN:
+            raise CorruptImage("a scan header is damaged")
+        first, last, bits = scan[-3:] if progressive else (0, _COEFFICIENTS - 1, 0)
+        if all_bits and bits & 0xF:
+            continue
+        inside = scan[1:-3:2]
+        missing = {
+            (each, at) for each, at in missing if each not in inside or not first <= at <= last
+        }
+    if missing:
+        raise CorruptImage("it lacks a scan")

@@ -75,6 +75,7 @@ class ImageFailure(ImageServiceError):
     def __init__(self, detail: str = "", *, retry_after: float | None = None) -> None:
         """`detail` is appended to the summary; `retry_after` is the origin's Retry-After, in seconds."""
         super().__init__(f"{self.summary}: {detail}" if detail else self.summary)
+        self.detail = detail
         self.retry_after = retry_after
 
 
@@ -133,7 +134,7 @@ class UnsupportedFormat(PermanentFailure):
 
 class CorruptImage(PermanentFailure):
     code = FailureCode.CORRUPT_IMAGE
-    summary = "The image does not decode to its end"
+    summary = "The image is damaged"
 
 
 class TooManyPixels(PermanentFailure):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from consumer.imaging import exif, limits
 from consumer.imaging.decode import decode
-from consumer.imaging.formats import Format, sniff
+from consumer.imaging.formats import Format, names_accepted_formats, sniff
 from consumer.imaging.policy import ImagePolicy
 from consumer.imaging.removed import removed_parts
 from consumer.imaging.result import Examination, InspectionResult, apply_examination
@@ -27,6 +27,7 @@ class ImageProbe:
     decode_bytes: int
 
 
+@names_accepted_formats()
 def probe(body: bytes, policy: ImagePolicy) -> ImageProbe:
     """Read the structure of a body and check it against the limits. Decodes no pixel.
 
@@ -39,10 +40,11 @@ def probe(body: bytes, policy: ImagePolicy) -> ImageProbe:
     return ImageProbe(image_format, structure, decode_bytes)
 
 
+@names_accepted_formats()
 def examine(body: bytes, policy: ImagePolicy, probed: ImageProbe) -> Examination:
     """Check an image, find its location, and read its metadata. `probed` is the result of `probe`.
 
-    Raises CorruptImage, TooManyPixels and LocationNotRemovable. MemoryError is not caught.
+    Raises UnsupportedFormat, CorruptImage, TooManyPixels and LocationNotRemovable. MemoryError is not caught.
     """
     image_format, structure = probed.format, probed.structure
     stripped = strip_location(image_format, body, structure)

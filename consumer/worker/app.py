@@ -14,6 +14,7 @@ from consumer.clients import Clients, drain_all, open_clients
 from consumer.command import Command
 from consumer.fetching.fetcher import Fetcher, FetchPolicy
 from consumer.imaging.policy import ImagePolicy
+from consumer.sandbox.restrictions import protect_from_children
 from consumer.settings import ConsumerSettings
 from consumer.worker.decode_pool import DecodePool, limit_decoder_threads
 from consumer.worker.handler import MessageHandler
@@ -38,6 +39,7 @@ _QUEUE_BACKOFF = Backoff(2.0, 2.0)
 
 
 async def run(settings: ConsumerSettings, _arguments: argparse.Namespace) -> int:
+    protect_from_children()
     limit_decoder_threads()
     metrics.CONCURRENCY.set(settings.concurrency)
     async with open_clients(settings) as clients, open_worker(settings, clients) as app:

@@ -1,8 +1,8 @@
 """`python -m loadtest.bench.profile STAGE`: profile the CPU of a stage under full load on the null AWS.
 
-Samples the process with py-spy, which needs the permission to trace it. C frames are included if the library has
-symbols. Prints the share of each function, alone and with its callees. Only running threads count. Profiling slows the
-process down: the shares are valid, absolute times are not.
+Samples the process with py-spy, which needs the permission to trace it; only root may trace the consumer. C frames are
+included if the library has symbols. Prints the share of each function, alone and with its callees. Only running threads
+count. Profiling slows the process down: the shares are valid, absolute times are not.
 """
 
 import argparse

@@ -11,7 +11,7 @@ from consumer.imaging.ifd import (
     parse_block,
 )
 from consumer.imaging.structure.image_structure import ImageStructure
-from core.errors import CorruptImage, TooManyPixels, UnsupportedFormat
+from core.errors import CorruptImage, TooManyPixels
 
 _WIDTH, _HEIGHT = 256, 257
 _STRIPS, _STRIP_SIZES, _ROWS_PER_STRIP = 273, 279, 278
@@ -26,8 +26,6 @@ _PIECES_MAX = 262_144
 """Strips and tiles of all frames. Tables may overlap, so the size of the body is no limit."""
 _VALUES_MIN = 67_108_864
 """Bytes of all values. Pillow copies them for each directory, and pages may share a colour profile."""
-_DNG_VERSION = 50706
-_CANON_RAW = b"CR"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +39,12 @@ class _Frame:
 def read_structure(body: bytes, max_frames: int = MAX_DIRECTORIES) -> ImageStructure:
     """Read every directory of the main chain as a frame. Frames may differ in size.
 
-    Raises CorruptImage if a strip or tile reaches past the end. Raises UnsupportedFormat for camera raw files that look
-    like TIFF. Raises TooManyPixels for more than `max_frames`, where the walk stops, and for too many strips or tiles.
+    Raises CorruptImage if a strip or tile reaches past the end. Raises TooManyPixels for more than `max_frames`, where
+    the walk stops, and for too many strips or tiles.
     """
     tiff = parse_block(body, WalkBudget(size=max(len(body), _VALUES_MIN)))
     if tiff is None:
         raise CorruptImage("its header is cut short")
-    if body[8:10] == _CANON_RAW:
-        raise UnsupportedFormat("camera raw")
     frames: list[_Frame] = []
     pieces = 0
     next_offset = tiff.first_offset()
@@ -74,8 +70,6 @@ def read_structure(body: bytes, max_frames: int = MAX_DIRECTORIES) -> ImageStruc
 
 def _frame(tiff: TiffBlock, directory: Directory) -> _Frame:
     _check_complete(tiff, directory)
-    if directory.entry(_DNG_VERSION):
-        raise UnsupportedFormat("camera raw")
     width, height, tile_width, tile_height = (
         tiff.number(directory.entry(tag)) for tag in (_WIDTH, _HEIGHT, _TILE_WIDTH, _TILE_HEIGHT)
     )

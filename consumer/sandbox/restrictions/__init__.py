@@ -41,10 +41,10 @@ def restrict(memory_bytes: int) -> tuple[str, ...]:
         ("no_new_privileges", deny_new_privileges),
         ("no_capabilities", drop_capabilities),
         ("landlock", deny_access_to_objects),
-        ("no_descriptors", deny_new_descriptors),
+        ("no_new_descriptors", deny_new_descriptors),
         ("seccomp", filter_syscalls),
     )
-    return ("limited_memory", *(name for name, step in steps if _succeeds(step)))
+    return ("limits", *(name for name, step in steps if _succeeds(step)))
 
 
 def _succeeds(step: Callable[[], object]) -> bool:

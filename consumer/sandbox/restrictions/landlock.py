@@ -32,15 +32,23 @@ class _Ruleset(ctypes.Structure):
     )
 
 
-def deny_access_to_objects(max_version: int = _NEWEST_VERSION) -> int:
+def kernel_version() -> int:
+    """Return the version (ABI) of the kernel's Landlock; 0 if it has none, or has it disabled."""
+    try:
+        return libc.syscall(_CREATE_RULESET, None, 0, _GET_VERSION)
+    except OSError:
+        return 0
+
+
+def deny_access_to_objects(max_version: int = _NEWEST_VERSION) -> None:
     """Deny all that the kernel's Landlock can deny, to the calling thread and to threads that it starts.
 
     max_version: use no rights that are newer.
 
-    Requires `deny_new_privileges`. Call it while the process has one thread. Returns the version (ABI). Raises OSError
-    if the kernel has no Landlock or has it disabled.
+    Requires `deny_new_privileges`. Call it while the process has one thread. Raises OSError if the kernel has no
+    Landlock, or has it disabled.
     """
-    version = min(libc.syscall(_CREATE_RULESET, None, 0, _GET_VERSION), max_version)
+    version = min(kernel_version(), max_version)
     ruleset = _Ruleset(
         _newest(_FILE_RIGHTS, version), _newest(_TCP_RIGHTS, version), _newest(_SCOPES, version)
     )
@@ -50,7 +58,6 @@ def deny_access_to_objects(max_version: int = _NEWEST_VERSION) -> int:
         libc.syscall(_RESTRICT_SELF, descriptor, 0)
     finally:
         os.close(descriptor)
-    return version
 
 
 def _newest(rights: dict[int, int], version: int) -> int:

@@ -24,7 +24,7 @@ def limit_resources(memory_bytes: int) -> None:
     _limit(resource.RLIMIT_FSIZE, 0)
     _limit(resource.RLIMIT_STACK, _STACK_BYTES)
     if libc.IS_LINUX:
-        status = Path("/proc/self/status").read_text(encoding="ascii")
+        status = Path("/proc/self/status").read_text(encoding="utf-8")
         _limit(resource.RLIMIT_DATA, _bytes(status, "VmData") + memory_bytes)
         _limit(resource.RLIMIT_AS, _bytes(status, "VmSize") + memory_bytes + _ADDRESS_BYTES)
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from consumer.sandbox.restrictions import libc
 from consumer.sandbox.restrictions.syscalls import Check, Syscall, allowed_syscalls
 
-_SECCOMP = {"x86_64": 317, "arm64": 277}
+SECCOMP_NUMBER = {"x86_64": 317, "arm64": 277}
 _SET_MODE_FILTER = 1
 _ALL_THREADS = 1
 
@@ -22,15 +22,15 @@ _RECENT_NUMBERS = 424
 """Calls since Linux 5.1 have the same numbers, from 424, on all architectures. They fail with ENOSYS, as on an older
 kernel. Libraries fall back on EPERM less often: glibc does not for clone3."""
 
-_NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16
+NUMBER, ARCHITECTURE, ARGUMENTS = 0, 4, 16
 """Offsets in struct seccomp_data."""
-_LOAD, _AND, _RETURN = 0x20, 0x54, 0x06
-_JUMP_EQUAL, _JUMP_GREATER_OR_EQUAL = 0x15, 0x35
-_ALLOW, _KILL = 0x7FFF0000, 0x80000000
-_FAIL = 0x00050000
+LOAD, AND, RETURN = 0x20, 0x54, 0x06
+JUMP_EQUAL, JUMP_GREATER_OR_EQUAL = 0x15, 0x35
+ALLOW, KILL, FAIL = 0x7FFF0000, 0x80000000, 0x00050000
+"""Actions. FAIL has an errno in its lower 16 bits."""
 
 
-class _Instruction(ctypes.Structure):
+class Instruction(ctypes.Structure):
     """struct sock_filter. `if_true` and `if_false` count the instructions that a jump skips."""
 
     _fields_ = (
@@ -44,7 +44,7 @@ class _Instruction(ctypes.Structure):
 class _Program(ctypes.Structure):
     """struct sock_fprog."""
 
-    _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.POINTER(_Instruction)))
+    _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.POINTER(Instruction)))
 
 
 def filter_syscalls() -> None:
@@ -54,50 +54,54 @@ def filter_syscalls() -> None:
     """
     if libc.MACHINE is None:
         raise OSError(errno.ENOSYS, "the system calls of this architecture are unknown")
-    code = filter_program(libc.MACHINE, allowed_syscalls(os.getpid()))
-    program = _Program(len(code), (_Instruction * len(code))(*code))
-    libc.syscall(_SECCOMP[libc.MACHINE], _SET_MODE_FILTER, _ALL_THREADS, program)
+    install(libc.MACHINE, filter_program(libc.MACHINE, allowed_syscalls(os.getpid())))
 
 
-def filter_program(machine: str, allowed: dict[str, Syscall]) -> list[_Instruction]:
+def install(machine: str, code: list[Instruction]) -> None:
+    """Add a filter to those of this process. Raises OSError."""
+    program = _Program(len(code), (Instruction * len(code))(*code))
+    libc.syscall(SECCOMP_NUMBER[machine], _SET_MODE_FILTER, _ALL_THREADS, program)
+
+
+def filter_program(machine: str, allowed: dict[str, Syscall]) -> list[Instruction]:
     """Return the filter's instructions. They first check the architecture, then compare the number with each call."""
     code = [
-        _Instruction(_LOAD, 0, 0, _ARCHITECTURE),
-        _Instruction(_JUMP_EQUAL, 1, 0, _AUDIT_ARCH[machine]),
-        _return(_KILL),
-        _Instruction(_LOAD, 0, 0, _NUMBER),
-        _Instruction(_JUMP_GREATER_OR_EQUAL, 0, 1, _X32_NUMBERS),
-        _return(_KILL),
-        _Instruction(_JUMP_GREATER_OR_EQUAL, 0, 1, _RECENT_NUMBERS),
-        _return(_FAIL | errno.ENOSYS),
+        Instruction(LOAD, 0, 0, ARCHITECTURE),
+        Instruction(JUMP_EQUAL, 1, 0, _AUDIT_ARCH[machine]),
+        returning(KILL),
+        Instruction(LOAD, 0, 0, NUMBER),
+        Instruction(JUMP_GREATER_OR_EQUAL, 0, 1, _X32_NUMBERS),
+        returning(KILL),
+        Instruction(JUMP_GREATER_OR_EQUAL, 0, 1, _RECENT_NUMBERS),
+        returning(FAIL | errno.ENOSYS),
     ]
     for call in allowed.values():
         number = call.number(machine)
         if number is not None:
             code += _allow(number, call.checks)
-    return [*code, _return(_FAIL | errno.EPERM)]
+    return [*code, returning(FAIL | errno.EPERM)]
 
 
-def _allow(number: int, checks: Iterable[Check]) -> list[_Instruction]:
+def _allow(number: int, checks: Iterable[Check]) -> list[Instruction]:
     body = [instruction for check in checks for instruction in _test(check)]
-    body.append(_return(_ALLOW))
-    return [_Instruction(_JUMP_EQUAL, 0, len(body), number), *body]
+    body.append(returning(ALLOW))
+    return [Instruction(JUMP_EQUAL, 0, len(body), number), *body]
 
 
-def _test(check: Check) -> list[_Instruction]:
+def _test(check: Check) -> list[Instruction]:
     """Continue with the next instruction if the check holds; otherwise fail with EPERM."""
-    offset = _ARGUMENTS + 8 * check.argument + 4 * check.high  # little endian
+    offset = ARGUMENTS + 8 * check.argument + 4 * check.high  # little endian
     count = len(check.values)
     return [
-        _Instruction(_LOAD, 0, 0, offset),
-        _Instruction(_AND, 0, 0, check.mask),
+        Instruction(LOAD, 0, 0, offset),
+        Instruction(AND, 0, 0, check.mask),
         *(
-            _Instruction(_JUMP_EQUAL, count - index, 0, value)
+            Instruction(JUMP_EQUAL, count - index, 0, value)
             for index, value in enumerate(check.values)
         ),
-        _return(_FAIL | errno.EPERM),
+        returning(FAIL | errno.EPERM),
     ]
 
 
-def _return(action: int) -> _Instruction:
-    return _Instruction(_RETURN, 0, 0, action)
+def returning(action: int) -> Instruction:
+    return Instruction(RETURN, 0, 0, action)

@@ -1,5 +1,7 @@
 """The table of accepted formats, and detection of a format by its first bytes."""
 
+import struct
+
 import pytest
 from PIL import Image
 
@@ -24,30 +26,108 @@ NOT_IMAGES = {
     "zeros": bytes(64),
 }
 
+
+def raw_file(
+    *main: tuple[int, int, int], make: bytes = b"", model: bytes = b"", sub: tuple[int, int, int]
+) -> bytes:
+    """Return the directories of a camera raw file: a preview, and below it the sensor data."""
+    names = make.ljust(16, b"\0") + model.ljust(16, b"\0")
+    texts = ((0x010F, 2, 16), (0x0110, 2, 16)) if make else ()
+    count = len(main) + len(texts) + 1
+    names_at = 8 + 2 + 12 * count + 4
+    sub_at = names_at + len(names)
+    entries = [struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in main]
+    entries += [
+        struct.pack("<HHII", tag, kind, size, names_at + 16 * index)
+        for index, (tag, kind, size) in enumerate(texts)
+    ]
+    entries.append(struct.pack("<HHII", 0x014A, 4, 1, sub_at))
+    directory = struct.pack("<H", count) + b"".join(entries) + bytes(4)
+    below = struct.pack("<HHHII", 1, sub[0], sub[1], 1, sub[2]) + bytes(4)
+    return b"II*\0\x08\0\0\0" + directory + names + below
+
+
+def targa(kind: int = 2, depth: int = 24, mapped: bool = False) -> bytes:
+    color_map = b"\0\0\0\1\x18" if mapped else bytes(5)
+    header = bytes((0, mapped, kind)) + color_map + struct.pack("<HHHHBB", 0, 0, 8, 8, depth, 0)
+    return header + bytes(8 * 8 * depth // 8)
+
+
+CFA = (0x0106, 3, 32803)
+PREVIEW = (0x0103, 3, 6)
+
 REFUSED = {
-    "svg": svg(),
-    "svg with byte order mark": b"\xef\xbb\xbf" + svg(),
-    "svg in utf-16": svg().decode().encode("utf-16"),
-    "svg after white space": svg(prologue="\n\t  "),
-    "svg after comments": svg(prologue="<?xml version='1.0'?><!-- <html> --> <!-- b -->"),
-    "svg after a doctype": svg(
-        prologue='<!DOCTYPE svg PUBLIC "-//W3C//DTD SVG 1.1//EN" "svg11.dtd" [<!ENTITY a "b">]>'
+    "svg": ("SVG", svg()),
+    "svg with byte order mark": ("SVG", b"\xef\xbb\xbf" + svg()),
+    "svg in utf-16": ("SVG", svg().decode().encode("utf-16")),
+    "svg after white space": ("SVG", svg(prologue="\n\t  ")),
+    "svg after comments": (
+        "SVG",
+        svg(prologue="<?xml version='1.0'?><!-- <html> --> <!-- b -->"),
     ),
-    "svg with a prefix": b'<s:svg xmlns:s="http://www.w3.org/2000/svg"/>',
-    "heic": b"\0\0\0\x18ftypheic\0\0\0\0mif1heic",
-    "heif container": b"\0\0\0\x14ftypmif1\0\0\0\0mif1",
-    "pdf": b"%PDF-1.7\n",
-    "ico": b"\0\0\x01\0\x01\0\x10\x10" + bytes(30),
-    "jpeg xl": b"\xff\x0a\xfa\x7f",
-    "jpeg 2000": b"\0\0\0\x0cjP  \r\n\x87\n\0\0\0\x14ftypjp2 ",
-    "photoshop": b"8BPS\0\x01" + bytes(20),
-    "pnm": b"P6\n1 1\n255\n\0\0\0",
-    "eps": b"%!PS-Adobe-3.0 EPSF-3.0\n",
-    "bigtiff": b"II+\0\x08\0\0\0" + bytes(16),
-    "bmp compressed by run lengths": gradient_image("BMP", (8, 8)).replace(
-        b"\x18\0\0\0\0\0", b"\x08\0\1\0\0\0", 1
+    "svg after a doctype": (
+        "SVG",
+        svg(
+            prologue='<!DOCTYPE svg PUBLIC "-//W3C//DTD SVG 1.1//EN" "svg11.dtd" [<!ENTITY a "b">]>'
+        ),
     ),
-    "canon raw": b"II*\0\x10\0\0\0CR\x02\0" + bytes(32),
+    "svg with a prefix": ("SVG", b'<s:svg xmlns:s="http://www.w3.org/2000/svg"/>'),
+    "heic": ("HEIC", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"),
+    "heif container": ("HEIF", b"\0\0\0\x14ftypmif1\0\0\0\0mif1"),
+    "pdf": ("PDF", b"%PDF-1.7\n"),
+    "ico": ("ICO", b"\0\0\x01\0\x01\0\x10\x10" + bytes(30)),
+    "cur": ("CUR", b"\0\0\x02\0\x01\0\x10\x10" + bytes(30)),
+    "tga that begins like cur": ("TGA", targa()),
+    "tga compressed by run lengths": ("TGA", targa(kind=10, depth=32)),
+    "tga with a color map": ("TGA", targa(kind=1, depth=8, mapped=True)),
+    "tga with a footer": ("TGA", b"\5\0\2" + bytes(60) + b"TRUEVISION-XFILE.\0"),
+    "jpeg xl": ("JPEG XL", b"\xff\x0a\xfa\x7f"),
+    "jpeg xr": ("JPEG XR", b"II\xbc\x01\x08\0\0\0"),
+    "jpeg 2000": ("JPEG 2000", b"\0\0\0\x0cjP  \r\n\x87\n\0\0\0\x14ftypjp2 "),
+    "photoshop": ("Photoshop", b"8BPS\0\x01" + bytes(20)),
+    "pnm": ("PNM", b"P6\n1 1\n255\n\0\0\0"),
+    "pcx": ("PCX", b"\x0a\x05\x01\x08" + bytes(124)),
+    "xbm": ("XBM", b"#define im_width 8\n#define im_height 1\n"),
+    "eps": ("PostScript", b"%!PS-Adobe-3.0 EPSF-3.0\n"),
+    "bigtiff": ("BigTIFF", b"II+\0\x08\0\0\0" + bytes(16)),
+    "os/2 bitmap with another header": (
+        "OS/2 BMP",
+        b"BM" + struct.pack("<IHHIIIIHH", 90, 0, 0, 30, 16, 2, 2, 1, 24) + bytes(60),
+    ),
+    "bmp compressed by run lengths": (
+        "BMP with run-length encoding",
+        gradient_image("BMP", (8, 8)).replace(b"\x18\0\0\0\0\0", b"\x08\0\1\0\0\0", 1),
+    ),
+    "cr2": ("Canon CR2 camera raw", b"II*\0\x10\0\0\0CR\x02\0" + bytes(32)),
+    "cr3": ("Canon CR3 camera raw", b"\0\0\0\x18ftypcrx \0\0\0\1crx isom"),
+    "iiq": ("Phase One IIQ camera raw", b"II*\0\x08\0\0\0IIIICwaR" + bytes(32)),
+    "dng": ("DNG camera raw", raw_file((0xC612, 1, 0x0401), sub=(0x0103, 3, 1))),
+    "nef": (
+        "Nikon NEF camera raw",
+        raw_file(PREVIEW, make=b"NIKON CORP", model=b"NIKON D70", sub=(0x0103, 3, 34713)),
+    ),
+    "nrw": (
+        "Nikon NRW camera raw",
+        raw_file(PREVIEW, make=b"NIKON", model=b"COOLPIX P7000", sub=CFA),
+    ),
+    "nef whose sensor data is cut off": (
+        "Nikon NEF camera raw",
+        raw_file(PREVIEW, (0x9216, 1, 1), make=b"NIKON CORP", model=b"D", sub=CFA)[:-6],
+    ),
+    "arw": ("Sony ARW camera raw", raw_file(PREVIEW, make=b"SONY", sub=(0x0103, 3, 32767))),
+    "pef": ("Pentax PEF camera raw", raw_file(make=b"PENTAX", sub=(0x0103, 3, 65535))),
+    "srw": ("Samsung SRW camera raw", raw_file(make=b"SAMSUNG", sub=(0x0103, 3, 32770))),
+    "3fr": ("Hasselblad 3FR camera raw", raw_file(make=b"Hasselblad", sub=CFA)),
+    "erf": ("Epson ERF camera raw", raw_file(make=b"SEIKO EPSON", sub=CFA)),
+    "mef": ("Mamiya MEF camera raw", raw_file(make=b"Mamiya-OP", sub=CFA)),
+    "mos": ("Leaf MOS camera raw", raw_file((0x8606, 7, 1), make=b"Leaf", sub=PREVIEW)),
+    "dcr": ("Kodak DCR camera raw", raw_file(make=b"Kodak", sub=(0x0103, 3, 65000))),
+    "raw of another maker": ("camera raw", raw_file(make=b"Acme", sub=CFA)),
+    "orf": ("Olympus ORF camera raw", b"IIRO\x08\0\0\0"),
+    "rw2": ("Panasonic RW2 or Leica RWL camera raw", b"IIU\0\x18\0\0\0"),
+    "raf": ("Fujifilm RAF camera raw", b"FUJIFILMCCD-RAW 0201"),
+    "mrw": ("Minolta MRW camera raw", b"\0MRM\0\0\x0a\x0c"),
+    "x3f": ("Sigma X3F camera raw", b"FOVb\0\2\3\0"),
 }
 
 ACCEPTED = {
@@ -97,15 +177,25 @@ def test_each_sample_matches_one_format() -> None:
 @pytest.mark.parametrize("body", NOT_IMAGES.values(), ids=NOT_IMAGES.keys())
 def test_other_content_is_not_an_image(body: bytes) -> None:
     """A body that does not begin like an image is NOT_AN_IMAGE."""
-    with pytest.raises(NotAnImage):
+    with pytest.raises(NotAnImage, match="accepted are JPEG, PNG, GIF"):
         probe(body, POLICY)
 
 
-@pytest.mark.parametrize("body", REFUSED.values(), ids=REFUSED.keys())
-def test_other_formats_are_unsupported(body: bytes) -> None:
-    """A known format that is not accepted is UNSUPPORTED_FORMAT."""
-    with pytest.raises(UnsupportedFormat):
+@pytest.mark.parametrize(("name", "body"), REFUSED.values(), ids=REFUSED.keys())
+def test_other_formats_are_unsupported(name: str, body: bytes) -> None:
+    """A known format that is not accepted is UNSUPPORTED_FORMAT. The message names it, and the accepted formats."""
+    with pytest.raises(UnsupportedFormat) as refused:
         probe(body, POLICY)
+    accepted = ", ".join(each.name for each in FORMATS)
+    assert refused.value.detail == f"{name}; accepted are {accepted}"
+
+
+@pytest.mark.parametrize("make", [b"NIKON CORP", b"SONY", b"Leaf"])
+def test_a_tiff_of_a_camera_maker_is_no_camera_raw_file(make: bytes) -> None:
+    """Software of camera makers writes TIFF with a thumbnail in a directory below."""
+    damaged = raw_file(make=make, sub=(0x0103, 3, 1))
+    with pytest.raises(CorruptImage):
+        probe(damaged, POLICY)
 
 
 def facts(found: ImageProbe) -> tuple[str, str, str, int, int, int]:

@@ -1,0 +1,67 @@
+"""The accepted image formats. To add one, see docs/howto/add-an-image-format.md."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from consumer.imaging.formats.brands import brands_of
+
+_AVIF_BRANDS = frozenset({b"avif", b"avis"})
+_HEIF_CONTAINERS = frozenset({b"mif1", b"msf1"})
+_WEBP_CHUNKS = frozenset({b"VP8 ", b"VP8L", b"VP8X"})
+_DIB_HEADER_SIZES = frozenset({12, 40, 52, 56, 64, 108, 124})
+
+
+def _starts_with(*prefixes: bytes) -> Callable[[bytes], bool]:
+    return lambda body: body.startswith(prefixes)
+
+
+def _is_webp(body: bytes) -> bool:
+    return body[:4] == b"RIFF" and body[8:12] == b"WEBP" and body[12:16] in _WEBP_CHUNKS
+
+
+def _is_avif(body: bytes) -> bool:
+    major, brands = brands_of(body)
+    return major in _AVIF_BRANDS or (major in _HEIF_CONTAINERS and bool(brands & _AVIF_BRANDS))
+
+
+def _is_bmp(body: bytes) -> bool:
+    return body[:2] == b"BM" and int.from_bytes(body[14:18], "little") in _DIB_HEADER_SIZES
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Format:
+    """An accepted image format. Compared by identity.
+
+    name: as Pillow and the contract spell it.
+    extension: of the stored object, without a dot.
+    matches: whether a body begins like this format.
+    bytes_per_pixel: peak memory of a full decode as measured, rounded up: the image and the
+        decoder's own copies.
+    counts_frames_at_open: whether Pillow counts the frames when it opens a file. Its count must then
+        equal that of the structure.
+    """
+
+    name: str
+    media_type: str
+    extension: str
+    matches: Callable[[bytes], bool] = field(repr=False)
+    bytes_per_pixel: int
+    counts_frames_at_open: bool = False
+
+
+JPEG = Format("JPEG", "image/jpeg", "jpg", _starts_with(b"\xff\xd8\xff"), 4)
+PNG = Format("PNG", "image/png", "png", _starts_with(b"\x89PNG\r\n\x1a\n"), 4, True)
+GIF = Format("GIF", "image/gif", "gif", _starts_with(b"GIF87a", b"GIF89a"), 20)
+WEBP = Format("WEBP", "image/webp", "webp", _is_webp, 20, True)
+AVIF = Format("AVIF", "image/avif", "avif", _is_avif, 16, True)
+TIFF = Format("TIFF", "image/tiff", "tiff", _starts_with(b"II*\x00", b"MM\x00*"), 12)
+BMP = Format("BMP", "image/bmp", "bmp", _is_bmp, 4)
+
+FORMATS = (JPEG, PNG, GIF, WEBP, AVIF, TIFF, BMP)
+"""Every accepted format. Each also has a reader in structure/ and a stripper in strip_location/."""
+_BY_NAME = {each.name: each for each in FORMATS}
+
+
+def format_named(name: str) -> Format:
+    """Return the accepted format of this name. Raises KeyError."""
+    return _BY_NAME[name]

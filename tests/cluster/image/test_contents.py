@@ -8,12 +8,17 @@ import pytest
 from cluster.image.built_image import ROOT, BuiltImage
 from cluster.image.docker import DockerFailed
 from cluster.image.figures import Figures
+from consumer.sandbox.restrictions import landlock
 
 # The first test of a run builds the image, and its base if that is not cached.
 pytestmark = pytest.mark.timeout(900)
 
 UNPRIVILEGED_ID = 65532
-MAX_ADDED_BYTES = 200_000_000
+PROTECTIONS = (
+    *("limits", "not_accessible", "no_new_privileges", "no_capabilities"),
+    *("landlock", "no_new_descriptors", "seccomp"),
+)
+MAX_ADDED_BYTES = 240_000_000
 
 IMPORTABLE = """
 import importlib.util, json, sys
@@ -129,6 +134,14 @@ def test_it_works_with_a_read_only_root(image: BuiltImage) -> None:
     assert len(refused) == 6
 
 
+def test_decoders_can_restrict_themselves(image: BuiltImage) -> None:
+    """The container has no capabilities and a seccomp filter of its own, as RuntimeDefault gives it."""
+    program = "import consumer.sandbox.restrictions as r; print(r.restrict(10**9), flush=True)"
+    active = image.python(program)
+    missing = [] if landlock.kernel_version() else ["landlock"]
+    assert [name for name in PROTECTIONS if f"'{name}'" not in active] == missing
+
+
 def test_build_secrets_are_not_in_the_image(image: BuiltImage) -> None:
     """The pip configuration and the certificate are secrets of the build."""
     program = "import glob; print(glob.glob('/etc/pip*') + glob.glob('/run/secrets/*') + glob.glob('/root/*'))"
@@ -160,7 +173,7 @@ def test_its_configuration(image: BuiltImage) -> None:
 
 
 def test_its_size_is_bounded(image: BuiltImage, figures: Figures) -> None:
-    """Most of it is grpc, the service models of botocore, uvloop and Pillow."""
+    """Most of it is numpy, grpc, the service models of botocore, uvloop and Pillow."""
     added = image.added_bytes()
     figures.add_bytes("image, without its base", added)
     assert added < MAX_ADDED_BYTES

@@ -127,11 +127,25 @@ class ConsumerSettings(CoreSettings, RequestQueuesSettings):
         description="Most pixels of an image: frames x width x height. A single frame has at most 89,478,485.",
     )
     max_frames: int = Field(1_000, ge=1, description="Most frames of an animation.")
-    decode_threads: int = Field(2, ge=1, le=64, description="Images decoded at the same time.")
+    decoders: int = Field(
+        2,
+        validation_alias=AliasChoices("decoders", "decode_threads"),
+        ge=1,
+        le=64,
+        description="Decoder processes: images decoded at the same time. If there are two or more, the first one takes "
+        "cheap images only, so that expensive ones block nobody.",
+    )
     decode_budget_bytes: int = Field(
         512 * MIB,
-        ge=1,
-        description="Memory budget for decoding in this process, in bytes. Images wait for free memory.",
+        ge=8 * MIB,
+        description="Memory budget for decoding expensive images, in bytes. Images wait for free memory. An image that "
+        "needs more than the whole budget fails as TOO_MANY_PIXELS.",
+    )
+    decode_cpu_limit_s: float = Field(
+        20,
+        gt=0,
+        le=600,
+        description="Most CPU time of decoding one image, in seconds; then it fails as DECODE_LIMIT.",
     )
 
     @field_validator("allowed_networks", mode="before")

@@ -5,7 +5,7 @@
     │   ├── PermanentFailure        a retry cannot help
     │   │     BlockedAddress, TlsFailed, NotFound, OriginRefused, TooManyRedirects, BadRedirect, TooLarge,
     │   │     NotAnImage, UnsupportedFormat, CorruptImage, TooManyPixels, LocationNotRemovable,
-    │   │     Crashed, Undeliverable
+    │   │     DecodeLimit, Crashed, Undeliverable
     │   └── TransientFailure        a retry may help, up to the limit of attempts
     │         DnsFailed, ConnectFailed, Timeout, TooSlow, RateLimited, OriginError, BadResponse, Internal
     ├── DependencyUnavailable       an AWS service of this installation is down; never the customer's fault
@@ -48,6 +48,7 @@ class FailureCode(StrEnum):
     CORRUPT_IMAGE = "CORRUPT_IMAGE"
     TOO_MANY_PIXELS = "TOO_MANY_PIXELS"
     LOCATION_NOT_REMOVABLE = "LOCATION_NOT_REMOVABLE"
+    DECODE_LIMIT = "DECODE_LIMIT"
     CRASHED = "CRASHED"
     UNDELIVERABLE = "UNDELIVERABLE"
     INTERNAL = "INTERNAL"
@@ -145,6 +146,11 @@ class TooManyPixels(PermanentFailure):
 class LocationNotRemovable(PermanentFailure):
     code = FailureCode.LOCATION_NOT_REMOVABLE
     summary = "The image contains the location where it was taken, which could not be removed"
+
+
+class DecodeLimit(PermanentFailure):
+    code = FailureCode.DECODE_LIMIT
+    summary = "Decoding the image exceeds a limit of time or memory"
 
 
 class Crashed(PermanentFailure):

@@ -4,7 +4,7 @@ import argparse
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
 import structlog
@@ -14,11 +14,11 @@ from consumer.clients import Clients, drain_all, open_clients
 from consumer.command import Command
 from consumer.fetching.fetcher import Fetcher, FetchPolicy
 from consumer.imaging.policy import ImagePolicy
+from consumer.sandbox.decode_pool import DecodePool, open_decode_pool
 from consumer.sandbox.restrictions import protect_from_children
 from consumer.settings import ConsumerSettings
-from consumer.worker.decode_pool import DecodePool, limit_decoder_threads
 from consumer.worker.handler import MessageHandler
-from consumer.worker.pipeline import Pipeline
+from consumer.worker.pipeline import Decoder, Pipeline
 from consumer.worker.poller import Poller
 from consumer.worker.quarantine import Quarantine
 from consumer.worker.receive_queue import ReceiveQueue
@@ -40,9 +40,13 @@ _QUEUE_BACKOFF = Backoff(2.0, 2.0)
 
 async def run(settings: ConsumerSettings, _arguments: argparse.Namespace) -> int:
     protect_from_children()
-    limit_decoder_threads()
     metrics.CONCURRENCY.set(settings.concurrency)
-    async with open_clients(settings) as clients, open_worker(settings, clients) as app:
+    # The decoders start first: no credentials have been loaded yet.
+    async with (
+        _open_decode_pool(settings) as decoder,
+        open_clients(settings) as clients,
+        open_worker(settings, clients, decoder) as app,
+    ):
         app.queue.export_metrics()
         status = await run_until_signal(_poll(app, settings), stop=app.poller.stop)
     _log.info("drained")
@@ -99,24 +103,31 @@ async def _visibility_timeout(app: WorkerApp) -> int | None:
         stopped.cancel()
 
 
-@asynccontextmanager
-async def open_worker(settings: ConsumerSettings, clients: Clients) -> AsyncIterator[WorkerApp]:
-    fetcher = Fetcher(fetch_policy(settings))
+def _open_decode_pool(settings: ConsumerSettings) -> AbstractAsyncContextManager[DecodePool]:
     policy = ImagePolicy(
         max_pixels=settings.max_pixels,
         max_frames=settings.max_frames,
         verification=settings.verification,
     )
-    decoder = DecodePool(
-        policy, threads=settings.decode_threads, budget_bytes=settings.decode_budget_bytes
+    return open_decode_pool(
+        policy,
+        decoders=settings.decoders,
+        budget_bytes=settings.decode_budget_bytes,
+        cpu_limit_s=settings.decode_cpu_limit_s,
     )
+
+
+@asynccontextmanager
+async def open_worker(
+    settings: ConsumerSettings, clients: Clients, decoder: Decoder
+) -> AsyncIterator[WorkerApp]:
+    fetcher = Fetcher(fetch_policy(settings))
     queue = ReceiveQueue(clients.queue)
     try:
         yield WorkerApp(queue, _poller(settings, clients, queue, fetcher, decoder))
     finally:
         await drain_all(queue.drain())
         await fetcher.close()
-        decoder.close()
 
 
 def _poller(
@@ -124,7 +135,7 @@ def _poller(
     clients: Clients,
     queue: ReceiveQueue,
     fetcher: Fetcher,
-    decoder: DecodePool,
+    decoder: Decoder,
 ) -> Poller:
     secret = settings.customer_tag_key.get_secret_value().encode()
     objects = clients.aws.http.bucket(settings.bucket)

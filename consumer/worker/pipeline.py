@@ -7,13 +7,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from typing import Protocol
 
 from consumer.fetching.fetcher import Fetcher, FetchResult
 from consumer.imaging.result import InspectionResult
 from consumer.metrics import BYTES_IN, BYTES_OUT, FETCH_FAILURES, counter
 from consumer.notify.outcome import Outcome, outcome_for
 from consumer.run import Run
-from consumer.worker.decode_pool import DecodePool
 from consumer.worker.retry_policy import RetryPolicy, backoff
 from consumer.worker.storage import ImageStorage
 from core.dynamodb.tables import ConditionNotMet, Tables
@@ -58,12 +58,19 @@ async def _resolve_conflict(tables: Tables, record: ImageRecord) -> ImageRecord:
     return own
 
 
+class Decoder(Protocol):
+    """DecodePool, or what stands for it in a simulation."""
+
+    async def inspect(self, body: bytes, request_id: str) -> InspectionResult:
+        """Inspect one image. Raises PermanentFailure."""
+
+
 class Pipeline:
     def __init__(
         self,
         *,
         fetcher: Fetcher,
-        decoder: DecodePool,
+        decoder: Decoder,
         storage: ImageStorage,
         tables: Tables,
         retry_policy: RetryPolicy,
@@ -84,7 +91,7 @@ class Pipeline:
         or RequestRejected.
         """
         async with self._fetch(message, run) as fetched:
-            inspected = await self._inspect(fetched.body, run)
+            inspected = await self._inspect(fetched.body, message.request_id, run)
             s3_url = await self._store(message.customer_id, inspected, run)
         created_at = request.created_at if request else message.created_at
         record = ImageRecord(
@@ -129,9 +136,9 @@ class Pipeline:
                 return fetched
             await asyncio.sleep(wait)
 
-    async def _inspect(self, body: bytes, run: Run) -> InspectionResult:
+    async def _inspect(self, body: bytes, request_id: str, run: Run) -> InspectionResult:
         with run.step("inspect"):
-            return await self._decoder.inspect(body)
+            return await self._decoder.inspect(body, request_id)
 
     async def _store(self, customer_id: str, image: InspectionResult, run: Run) -> str:
         with run.step("store"):

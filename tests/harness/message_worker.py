@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import Any
@@ -12,11 +12,11 @@ from cli.local.stack import StackOutputs
 from consumer.clients import Clients, open_clients
 from consumer.fetching.fetcher import Fetcher
 from consumer.imaging.policy import ImagePolicy
+from consumer.sandbox.decode_pool import DecodePool, open_decode_pool
 from consumer.settings import ConsumerSettings
 from consumer.worker.app import fetch_policy
-from consumer.worker.decode_pool import DecodePool
 from consumer.worker.handler import MessageHandler
-from consumer.worker.pipeline import Pipeline
+from consumer.worker.pipeline import Decoder, Pipeline
 from consumer.worker.receive_queue import ReceiveQueue
 from consumer.worker.retry_policy import RetryPolicy
 from consumer.worker.storage import ImageStorage
@@ -110,33 +110,29 @@ async def message_worker(
     }
     with patch.dict("os.environ", variables):
         settings = ConsumerSettings()  # type: ignore[call-arg]  # read from the environment
-        async with open_clients(settings) as clients:
+        async with _open_decode_pool(settings) as decoder, open_clients(settings) as clients:
             gate = Gate()
             aws = clients.aws
             tables = GatedTables(aws.http.dynamodb, clients.tables.statements)
             storage = GatedStorage(aws.http.bucket(settings.bucket), settings.bucket, b"a key")
             tables.gate = storage.gate = gate
-            fetcher, decoder = Fetcher(fetch_policy(settings)), _decode_pool(settings)
+            fetcher = Fetcher(fetch_policy(settings))
             try:
                 worker = replace(clients, tables=tables)
                 yield _worker(worker, gate, fetcher, decoder, storage)
             finally:
                 gate.open()
                 await fetcher.close()
-                decoder.close()
 
 
-def _decode_pool(settings: ConsumerSettings) -> DecodePool:
-    policy = ImagePolicy(
-        max_pixels=settings.max_pixels,
-        max_frames=settings.max_frames,
-        verification=settings.verification,
+def _open_decode_pool(settings: ConsumerSettings) -> AbstractAsyncContextManager[DecodePool]:
+    return open_decode_pool(
+        ImagePolicy(), decoders=1, budget_bytes=settings.decode_budget_bytes, cpu_limit_s=20
     )
-    return DecodePool(policy, threads=1, budget_bytes=settings.decode_budget_bytes)
 
 
 def _worker(
-    clients: Clients, gate: Gate, fetcher: Fetcher, decoder: DecodePool, storage: ImageStorage
+    clients: Clients, gate: Gate, fetcher: Fetcher, decoder: Decoder, storage: ImageStorage
 ) -> MessageWorker:
     queue, policy = ReceiveQueue(clients.queue), RetryPolicy(3)
     pipeline = Pipeline(

@@ -100,6 +100,8 @@ class _FailureCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FailureCo
     """The request was delivered or rescued too often without a result."""
     FAILURE_CODE_INTERNAL: _FailureCode.ValueType  # 22
     """An internal error at every attempt."""
+    FAILURE_CODE_DECODE_LIMIT: _FailureCode.ValueType  # 23
+    """Decoding the image takes more CPU time or memory than the limit."""
 
 class FailureCode(_FailureCode, metaclass=_FailureCodeEnumTypeWrapper):
     """The reason why a request failed. docs/reference.md lists each code."""
@@ -149,6 +151,8 @@ FAILURE_CODE_UNDELIVERABLE: FailureCode.ValueType  # 21
 """The request was delivered or rescued too often without a result."""
 FAILURE_CODE_INTERNAL: FailureCode.ValueType  # 22
 """An internal error at every attempt."""
+FAILURE_CODE_DECODE_LIMIT: FailureCode.ValueType  # 23
+"""Decoding the image takes more CPU time or memory than the limit."""
 Global___FailureCode: _TypeAlias = FailureCode  # noqa: Y015
 
 class _Color:

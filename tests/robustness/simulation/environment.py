@@ -75,15 +75,12 @@ class ScriptedOrigins:
 
 
 class ScriptedDecoder:
-    """Stands for DecodePool, which has threads."""
+    """Stands for DecodePool, which has processes."""
 
-    async def inspect(self, body: bytes) -> InspectionResult:
+    async def inspect(self, body: bytes, request_id: str) -> InspectionResult:  # noqa: ARG002  as DecodePool has it
         await asyncio.sleep(0.05)
         digest = sha256(body).hexdigest()
         return InspectionResult(body, replace(METADATA, sha256=digest), "jpg")
-
-    def close(self) -> None:
-        pass
 
 
 @contextmanager
@@ -104,7 +101,6 @@ def simulated_environment(
         for module in ("core.runtime.clock", "consumer.worker.receive_queue"):
             stack.enter_context(patch(f"{module}.time", clock))
         stack.enter_context(patch.object(worker, "Fetcher", lambda _: origins))
-        stack.enter_context(patch.object(worker, "DecodePool", lambda *_, **__: ScriptedDecoder()))
         for name in ("serve_metrics", "freeze_gc", "EventLoopMonitor"):
             stack.enter_context(patch.object(worker, name, _Nothing))
         stack.enter_context(patch.object(retry_failed, "Progress", _Nothing))

@@ -26,7 +26,12 @@ from core.model.request import ImageRequest, new_request
 from core.runtime.clock import now_ms
 from robustness.simulation.aws import SimulatedAws, clients
 from robustness.simulation.dynamodb import SimulatedDynamoDb, Table
-from robustness.simulation.environment import EPOCH_S, ScriptedOrigins, simulated_environment
+from robustness.simulation.environment import (
+    EPOCH_S,
+    ScriptedDecoder,
+    ScriptedOrigins,
+    simulated_environment,
+)
 from robustness.simulation.history import History, Violation, check_end
 from robustness.simulation.loop import PROCESS, Process, SimulatedLoop, run_schedule
 from robustness.simulation.plan import Action, Operation, Plan, Submit
@@ -191,7 +196,10 @@ class Simulation:
 
     async def _consume(self, process: Process) -> None:
         settings = SETTINGS.model_copy(update={"concurrency": self._plan.concurrency})
-        async with open_clients(settings) as opened, worker.open_worker(settings, opened) as app:
+        async with (
+            open_clients(settings) as opened,
+            worker.open_worker(settings, opened, ScriptedDecoder()) as app,
+        ):
             strict = self._plan.strict_workers
             model = WorkerModel(process, app, self.history, settings, strict=strict)
             self._workers[process] = model

@@ -1,0 +1,20 @@
+"""The messages between the worker and its fork server, over a stream socket. All have the same size."""
+
+import struct
+from enum import IntEnum
+
+MESSAGE = struct.Struct("!BIi")
+"""A Command or a Report, the decoder's number, and an argument. The worker numbers its decoders from 1."""
+
+
+class Command(IntEnum):
+    FORK = 1
+    """Argument: the nice value. Two descriptors come with it: the decoder's socket and its standard error."""
+    KILL = 2
+
+
+class Report(IntEnum):
+    FORKED = 1
+    """Argument: the process id."""
+    ENDED = 2
+    """Argument: the exit code, negative for a signal, as in `subprocess`. The process is gone."""

@@ -1,0 +1,185 @@
+"""Schedules images on decoder processes, and enforces their limits.
+
+Every image is first examined as a cheap one, by any free decoder. The decoder answers what an expensive image needs
+instead of examining it: then the image waits for this much of the memory budget, and for a decoder other than the first
+one. So expensive images never block the cheap ones. They run at low priority.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import structlog
+
+from consumer.byte_budget import ByteBudget
+from consumer.imaging.policy import ImagePolicy
+from consumer.imaging.result import Examination, InspectionResult, apply_examination
+from consumer.sandbox.cpu_limits import CpuLimits, Watch
+from consumer.sandbox.decoder_process import (
+    DecoderEnded,
+    DecoderProcess,
+    DecoderStopped,
+    Stop,
+)
+from consumer.sandbox.fork_client import EXAMINER, ForkClient
+from consumer.sandbox.lanes import Lanes, Slot
+from consumer.sandbox.protocol import Answer, Fault, Request
+from consumer.sandbox.run_plan import Result, Run, after_answer, after_end, after_stop
+from core.errors import ImageFailure
+from core.runtime.logging import LogThrottle
+
+_LOW_PRIORITY = 10
+"""Nice value of the decoders that take expensive images."""
+_IMAGES_PER_DECODER = 1_000
+"""Then a decoder is replaced, which bounds leaks."""
+_CHEAP_CPU_S = 0.3
+"""CPU time of an image on a decoder that takes cheap images only."""
+_THREAD_BYTES = 1 << 20
+"""The hashes of a larger body are computed in a thread. They take 1 ms or more."""
+_WARNING_INTERVAL_S = 0.1
+
+_log = structlog.get_logger()
+
+
+class DecoderFault(Exception):
+    """Our code in a decoder raised an unexpected error. Its traceback was logged."""
+
+
+class DecodePool:
+    """`budget_bytes` limits the memory of all expensive images that are decoded at the same time.
+
+    `cpu_limit_s` limits the CPU time of one image in seconds.
+    """
+
+    def __init__(
+        self,
+        policy: ImagePolicy,
+        forks: ForkClient,
+        *,
+        decoders: int,
+        budget_bytes: int,
+        cpu_limit_s: float,
+    ) -> None:
+        self._policy = policy
+        self._forks = forks
+        self._budget = ByteBudget(budget_bytes)
+        self._lanes = Lanes[DecoderProcess](decoders)
+        self._cpu_limit_s = cpu_limit_s
+        self._limits = CpuLimits()
+
+    async def start(self) -> tuple[str, ...]:
+        """Start every decoder. Returns their active protections. Raises ChildProcessError."""
+        decoders = [await self._decoder(slot) for slot in self._lanes.slots]
+        try:
+            ready = [await decoder.ready for decoder in decoders]
+        except DecoderEnded as ended:
+            raise ChildProcessError(f"a decoder does not start: {ended}") from ended
+        return ready[0].protections
+
+    async def inspect(self, body: bytes, request_id: str = "") -> InspectionResult:
+        """Inspect one image: check it, read its metadata and strip its location.
+
+        Raises PermanentFailure, and DecoderFault for an error of ours.
+        """
+        match await self._examine(body, request_id):
+            case Examination() as examination:
+                if len(body) <= _THREAD_BYTES:
+                    return apply_examination(body, examination)
+                return await asyncio.to_thread(apply_examination, body, examination)
+            case ImageFailure() as failure:
+                raise failure
+            case Fault(error):
+                raise DecoderFault(error)
+
+    async def _examine(self, body: bytes, request_id: str) -> Result:
+        step: Run | Result = Run()
+        while isinstance(step, Run):
+            try:
+                answer = await self._run(body, step, request_id)
+            except DecoderStopped as stopped:
+                step = after_stop(step, stopped.reason)
+            except DecoderEnded as ended:
+                _log.warning("decoder ended", reason=str(ended), request_id=request_id)
+                step = after_end(step, ended)
+            else:
+                step = after_answer(step, answer, self._budget.capacity)
+        return step
+
+    async def _run(self, body: bytes, run: Run, request_id: str) -> Answer:
+        if not run.expensive:
+            return await self._run_on_slot(body, run, request_id)
+        size = self._budget.capacity if run.alone else run.memory_bytes
+        async with self._budget.reserve(size):
+            return await self._run_on_slot(body, run, request_id)
+
+    async def _run_on_slot(self, body: bytes, run: Run, request_id: str) -> Answer:
+        slot = await self._lanes.acquire(expensive=run.expensive)
+        try:
+            decoder = await self._decoder(slot, fresh=run.fresh)
+            request = Request(body, run.memory_bytes, cheap_only=not run.expensive)
+            if slot.takes_expensive:
+                watch = Watch(decoder, self._cpu_limit_s, Stop.CPU_LIMIT)
+            else:
+                watch = Watch(decoder, _CHEAP_CPU_S, Stop.CHEAP_CPU_LIMIT)
+            self._limits.add(watch)
+            try:
+                return await decoder.examine(request, self._policy, request_id)
+            except asyncio.CancelledError:
+                decoder.stop(Stop.CANCELLED)
+                raise
+            finally:
+                self._limits.remove(watch)
+        finally:
+            self._lanes.release(slot)
+
+    async def _decoder(self, slot: Slot[DecoderProcess], *, fresh: bool = False) -> DecoderProcess:
+        """Return the decoder of a slot, which is replaced if it has ended or is used up."""
+        decoder = slot.decoder
+        if decoder is not None and decoder.usable:
+            if decoder.images < (1 if fresh else _IMAGES_PER_DECODER):
+                return decoder
+            decoder.stop(Stop.REPLACED)
+        low = slot.takes_expensive and len(self._lanes.slots) > 1
+        slot.decoder = await self._forks.fork(_LOW_PRIORITY if low else 0)
+        return slot.decoder
+
+
+class _Warnings:
+    """Logs what decoders write to their standard error."""
+
+    def __init__(self) -> None:
+        self._throttle = LogThrottle(_WARNING_INTERVAL_S)
+        self._dropped = 0
+
+    def log(self, text: str, request_id: str) -> None:
+        if not self._throttle.allows():
+            self._dropped += 1
+            return
+        _log.warning(
+            "decoder warned", text=text.strip(), request_id=request_id, dropped=self._dropped
+        )
+        self._dropped = 0
+
+
+@asynccontextmanager
+async def open_decode_pool(
+    policy: ImagePolicy,
+    *,
+    decoders: int,
+    budget_bytes: int,
+    cpu_limit_s: float,
+    examiner: str = EXAMINER,
+) -> AsyncIterator[DecodePool]:
+    """Start the fork server and the decoders; on exit, end them. Call it before the process loads credentials.
+
+    examiner: MODULE:FUNCTION that answers a request in a decoder. Raises ChildProcessError if they do not start.
+    """
+    forks = ForkClient(policy, on_warning=_Warnings().log, examiner=examiner)
+    try:
+        pool = DecodePool(
+            policy, forks, decoders=decoders, budget_bytes=budget_bytes, cpu_limit_s=cpu_limit_s
+        )
+        _log.info("decoders started", count=decoders, protections=await pool.start())
+        yield pool
+    finally:
+        await forks.close()

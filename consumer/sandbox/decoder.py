@@ -1,0 +1,92 @@
+"""A decoder process: examines one body after another until the worker closes the connection."""
+
+import os
+import resource
+import socket
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+from consumer.imaging.inspection import examine, probe
+from consumer.imaging.policy import ImagePolicy
+from consumer.sandbox.protocol import (
+    Answer,
+    Expensive,
+    Fault,
+    Ready,
+    Request,
+    encode_answer,
+    receive_request,
+)
+from core.errors import DecodeLimit, ImageFailure
+
+_CHEAP_PIXELS = 16_000_000
+"""Pixels of a cheap image, in all frames."""
+_SLACK_BYTES = 16 * 1024 * 1024
+"""Memory above the charge: what the allocator keeps of earlier images, and fragmentation."""
+
+Examiner = Callable[[Request, ImagePolicy], Answer]
+"""Answers one request. Tests of hostile decoders replace it."""
+
+
+def run_decoder(connection: socket.socket, policy: ImagePolicy, examiner: Examiner) -> None:
+    """Serve the worker until it closes its end. Raises OSError if it dies meanwhile."""
+    memory = _MemoryLimit()
+    protections = [*memory.protections]
+    connection.sendall(encode_answer(Ready(tuple(protections))))
+    while (request := receive_request(connection)) is not None:
+        memory.set(request.memory_bytes)
+        connection.sendall(encode_answer(_answer(request, policy, examiner)))
+
+
+def _answer(request: Request, policy: ImagePolicy, examiner: Examiner) -> Answer:
+    try:
+        return examiner(request, policy)
+    except ImageFailure as failure:
+        return failure
+    except MemoryError:
+        return DecodeLimit("it needs more memory than its size explains")
+    except Exception as fault:  # noqa: BLE001  whatever it is, the worker needs an answer
+        traceback.print_exc(file=sys.stderr)
+        sys.stderr.flush()
+        return Fault(type(fault).__name__)
+
+
+def examine_request(request: Request, policy: ImagePolicy) -> Answer:
+    """Examine a body, or return its charge if that is more than the request allows. Raises ImageFailure."""
+    probed = probe(request.body, policy)
+    expensive = probed.decode_bytes > request.memory_bytes
+    if expensive or (request.cheap_only and probed.structure.pixels > _CHEAP_PIXELS):
+        return Expensive(probed.decode_bytes)
+    return examine(request.body, policy, probed)
+
+
+class _MemoryLimit:
+    """The soft limit of this process's private memory (RLIMIT_DATA): what it has at its start, plus a charge.
+
+    An allocation above it fails, and Python raises MemoryError.
+    """
+
+    def __init__(self) -> None:
+        self._base = _data_bytes()
+        self._set = 0
+
+    @property
+    def protections(self) -> list[str]:
+        return ["memory limit"] if self._base else []
+
+    def set(self, charge: int) -> None:
+        if not self._base or charge == self._set:
+            return
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        resource.setrlimit(resource.RLIMIT_DATA, (self._base + charge + _SLACK_BYTES, hard))
+        self._set = charge
+
+
+def _data_bytes() -> int:
+    """Return the private writable memory of this process, as RLIMIT_DATA counts it. 0 on systems other than Linux."""
+    if sys.platform != "linux":
+        return 0
+    pages = int(Path("/proc/self/statm").read_bytes().split()[5])
+    return pages * os.sysconf("SC_PAGE_SIZE")

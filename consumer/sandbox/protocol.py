@@ -1,0 +1,302 @@
+"""The messages between the worker and a decoder process: a header, a JSON object, and bytes.
+
+The worker trusts no answer: each member has a type and a range, and the total is bounded. A decoder that was taken over
+by an image can answer falsely about this image, but can do no other harm.
+"""
+
+import re
+import socket
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import orjson
+
+from consumer.imaging.formats import format_named
+from consumer.imaging.policy import ImagePolicy
+from consumer.imaging.result import Edit, Examination
+from core.answers import MalformedAnswer, decode_answer, member
+from core.errors import (
+    CorruptImage,
+    DecodeLimit,
+    ImageFailure,
+    LocationNotRemovable,
+    NotAnImage,
+    TooManyPixels,
+    UnsupportedFormat,
+)
+from core.model.image import ImageMetadata, RemovedPart
+
+CHEAP_BYTES = 8 * 1024 * 1024
+"""Memory that a cheap image may need, the body included."""
+HEADER = struct.Struct("!II")
+"""Bytes of the JSON object and bytes after it."""
+_JSON_MAX = 1 << 20
+_ADDED_MAX = 1 << 20
+"""Bytes by which all replacements together may exceed the body."""
+_EDITS_MAX = 10_000
+_SIDE_MAX = (1 << 31) - 1
+_TEXT_MAX = 128
+_DETAIL_MAX = 300
+_PROTECTIONS_MAX = 20
+_DURATION_MAX_MS = 1 << 52
+
+FAILURES: dict[str, type[ImageFailure]] = {
+    failure.code: failure
+    for failure in (
+        NotAnImage,
+        UnsupportedFormat,
+        CorruptImage,
+        TooManyPixels,
+        LocationNotRemovable,
+        DecodeLimit,
+    )
+}
+"""The failures that a decoder may report."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A body to examine.
+
+    memory_bytes: what the decoder may use for it, the body included.
+    cheap_only: answer Expensive instead of examining an image that is not cheap.
+    """
+
+    body: bytes = field(repr=False)
+    memory_bytes: int
+    cheap_only: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The first message of a decoder. protections: the names of the restrictions that are active."""
+
+    protections: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Expensive:
+    """The image was not examined. charge: the memory in bytes that it needs, the body included."""
+
+    charge: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """An unexpected error, which is our fault. error: the name of its class. The traceback is on standard error."""
+
+    error: str
+
+
+Answer = Examination | Expensive | ImageFailure | Fault
+
+
+def encode_request(request: Request) -> list[bytes]:
+    """Return the pieces of a request, for one `sendmsg`."""
+    members = b"[%d,%d]" % (request.memory_bytes, request.cheap_only)
+    return [HEADER.pack(len(members), len(request.body)), members, request.body]
+
+
+def receive_request(connection: socket.socket) -> Request | None:
+    """Wait for a request. Returns None if the worker has closed its end."""
+    header = _receive(connection, HEADER.size)
+    if len(header) < HEADER.size:
+        return None
+    members_size, body_size = HEADER.unpack(header)
+    members = _receive(connection, members_size)
+    body = _receive(connection, body_size)
+    if len(body) < body_size:
+        return None
+    memory_bytes, cheap_only = orjson.loads(members)
+    return Request(body, memory_bytes, bool(cheap_only))
+
+
+def _receive(connection: socket.socket, size: int) -> bytes:
+    """Receive `size` bytes, or fewer at the end of the stream."""
+    data = connection.recv(size, socket.MSG_WAITALL)
+    if len(data) == size or not data:
+        return data
+    # A signal, or a system that returns what is there.
+    pieces = [data]
+    missing = size - len(data)
+    while missing and (data := connection.recv(missing)):
+        pieces.append(data)
+        missing -= len(data)
+    return b"".join(pieces)
+
+
+def encode_answer(answer: Answer | Ready) -> bytes:
+    """Return a whole message."""
+    match answer:
+        case Examination(metadata, edits, end):
+            members = {
+                "metadata": metadata,
+                "edits": [(start, stop, len(new)) for start, stop, new in edits],
+                "end": end,
+            }
+            return _message(members, b"".join(new for _, _, new in edits))
+        case ImageFailure():
+            return _message({"failure": answer.code, "detail": answer.detail[:_DETAIL_MAX]})
+        case Expensive(charge):
+            return _message({"charge": charge})
+        case Fault(error):
+            return _message({"fault": error[:_TEXT_MAX]})
+        case Ready(protections):
+            return _message({"protections": protections})
+
+
+def _message(members: dict[str, Any], data: bytes = b"") -> bytes:
+    encoded = orjson.dumps(members)
+    return HEADER.pack(len(encoded), len(data)) + encoded + data
+
+
+def message_size(header: bytes | bytearray, body_size: int) -> int:
+    """Return the bytes of the message that begins with `header`. Raises MalformedAnswer if they are too many.
+
+    body_size: of the body that the message answers.
+    """
+    members_size, data_size = HEADER.unpack_from(header)
+    if members_size > _JSON_MAX or data_size > body_size + _ADDED_MAX:
+        raise MalformedAnswer("the answer is too long")
+    return HEADER.size + int(members_size) + int(data_size)
+
+
+def decode_ready(message: bytes) -> Ready:
+    """Decode the first message of a decoder. Raises MalformedAnswer."""
+    return decode_answer(_ready, message)
+
+
+def decode_message(message: bytes, body_size: int, policy: ImagePolicy) -> Answer:
+    """Decode and check the answer about a body. Raises MalformedAnswer."""
+    return decode_answer(lambda it: _answer(it, body_size, policy), message)
+
+
+def _split(message: bytes) -> tuple[Mapping[str, Any], memoryview]:
+    members_size, _ = HEADER.unpack_from(message)
+    end = HEADER.size + members_size
+    view = memoryview(message)
+    members = orjson.loads(view[HEADER.size : end])
+    if type(members) is not dict:
+        raise MalformedAnswer("not an object")
+    return members, view[end:]
+
+
+def _ready(message: bytes) -> Ready:
+    members, _ = _split(message)
+    protections = member(members, "protections", list)[:_PROTECTIONS_MAX]
+    return Ready(tuple(_text(each) for each in protections))
+
+
+def _answer(message: bytes, body_size: int, policy: ImagePolicy) -> Answer:
+    members, data = _split(message)
+    if "metadata" in members:
+        return _examination(members, data, body_size, policy)
+    if len(data):
+        raise MalformedAnswer("bytes without edits")
+    if "failure" in members:
+        detail = _text(members["detail"], _DETAIL_MAX)
+        return FAILURES[member(members, "failure", str)](detail)
+    if "charge" in members:
+        return Expensive(_integer(members["charge"], 1, 1 << 62))
+    return Fault(_text(members["fault"]))
+
+
+def _examination(
+    members: Mapping[str, Any], data: memoryview, body_size: int, policy: ImagePolicy
+) -> Examination:
+    end = _integer(members["end"], 1, body_size)
+    edits = _edits(member(members, "edits", list), data, end)
+    metadata = _metadata(member(members, "metadata", dict))
+    if metadata.frames > policy.max_frames:
+        raise MalformedAnswer("frames")
+    return Examination(metadata, edits, end)
+
+
+def _edits(listed: Sequence[Any], data: memoryview, end: int) -> tuple[Edit, ...]:
+    if len(listed) > _EDITS_MAX:
+        raise MalformedAnswer("too many edits")
+    edits: list[Edit] = []
+    at = used = 0
+    for start, stop, size in listed:
+        _integer(start, at, end)
+        at = _integer(stop, start, end)
+        taken = used + _integer(size, 0, len(data) - used)
+        edits.append((start, stop, bytes(data[used:taken])))
+        used = taken
+    if used != len(data):
+        raise MalformedAnswer("bytes without edits")
+    return tuple(edits)
+
+
+def _integer(value: Any, low: int, high: int) -> int:
+    # Not isinstance: True is an int.
+    if type(value) is not int or not low <= value <= high:
+        raise MalformedAnswer(f"not an integer from {low} to {high}")
+    return value
+
+
+def _text(value: Any, longest: int = _TEXT_MAX) -> str:
+    if type(value) is not str or len(value) > longest or not value.isprintable():
+        raise MalformedAnswer("not a printable text")
+    return value
+
+
+def _matching(pattern: str) -> Callable[[Any], str]:
+    matches = re.compile(pattern).fullmatch
+
+    def check(value: Any) -> str:
+        if type(value) is not str or not matches(value):
+            raise MalformedAnswer(f"text that does not match {pattern}")
+        return value
+
+    return check
+
+
+def _side(value: Any) -> int:
+    return _integer(value, 1, _SIDE_MAX)
+
+
+def _list(value: Any, longest: int) -> list[Any]:
+    if type(value) is not list or len(value) > longest:
+        raise MalformedAnswer(f"not a list of {longest} at most")
+    return value
+
+
+def _boolean(value: Any) -> bool:
+    if type(value) is not bool:
+        raise MalformedAnswer("not a boolean")
+    return value
+
+
+_MEMBERS: dict[str, Callable[[Any], Any]] = {
+    "width": _side,
+    "height": _side,
+    "mode": _matching(r"[A-Za-z0-9;]{1,16}"),
+    "frames": _side,
+    "perceptual_hash": _matching(r"(?:[0-9a-f]{16})?"),
+    "dominant_color": _matching(r"(?:#[0-9a-f]{6})?"),
+    "capture_time": _matching(r"[0-9T:.+Z-]{0,40}"),
+    "camera": _text,
+    "had_location": _boolean,
+    "animation_duration_ms": lambda value: _integer(value, 0, _DURATION_MAX_MS),
+    "removed": lambda value: tuple(RemovedPart(each) for each in _list(value, len(RemovedPart))),
+}
+"""The check of each member of ImageMetadata that a decoder reports as it is."""
+
+
+def _metadata(members: Mapping[str, Any]) -> ImageMetadata:
+    image_format = format_named(member(members, "format", str))
+    checked = {name: check(members[name]) for name, check in _MEMBERS.items()}
+    # The media type is a header of the published object. So it comes from our own table.
+    return ImageMetadata(
+        format=image_format.name,
+        media_type=image_format.media_type,
+        bytes=0,
+        sha256="",
+        source_sha256="",
+        **checked,
+    )

@@ -1,0 +1,66 @@
+"""What happens to an image after a run that gave no result: pure decisions."""
+
+from dataclasses import dataclass, replace
+
+from consumer.imaging.result import Examination
+from consumer.sandbox.decoder_process import DecoderEnded, ForkServerEnded, Stop
+from consumer.sandbox.protocol import CHEAP_BYTES, Answer, Expensive, Fault
+from core.errors import Crashed, DecodeLimit, ImageFailure, TooManyPixels
+
+Result = Examination | ImageFailure | Fault
+
+_FORK_SERVERS_MAX = 5
+"""Runs of one image that may end because the fork server ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """How an image is examined next.
+
+    memory_bytes: what the decoder may use for it.
+    expensive: in which lane.
+    charged: whether a decoder has told what the image needs.
+    fresh: by a decoder that has examined nothing before, because an earlier run may have left it in a bad state.
+    alone: without another expensive image, because memory may have been short.
+    fork_servers: how often the fork server ended meanwhile.
+    """
+
+    memory_bytes: int = CHEAP_BYTES
+    expensive: bool = False
+    charged: bool = False
+    fresh: bool = False
+    alone: bool = False
+    fork_servers: int = 0
+
+
+def after_answer(run: Run, answer: Answer, budget_bytes: int) -> Run | Result:
+    """Take the answer as the result, or move the image to the expensive lane. Refuse it above the budget."""
+    match answer:
+        case Expensive(charge) if charge > budget_bytes:
+            return TooManyPixels(f"decoding it takes {charge:,} bytes, at most {budget_bytes:,}")
+        case Expensive(charge) if not run.charged:
+            memory_bytes = max(charge, CHEAP_BYTES)
+            return replace(run, expensive=True, charged=True, memory_bytes=memory_bytes)
+        case Expensive():
+            return Fault("the charges of two decoders differ")
+        case DecodeLimit() if not run.fresh:
+            # Earlier images may have left too little of the decoder's memory.
+            return replace(run, expensive=True, fresh=True)
+        case _:
+            return answer
+
+
+def after_stop(run: Run, reason: Stop) -> Run | Result:
+    """Move an image that is not as cheap as it seemed. Fail one that exceeds a limit."""
+    if reason is Stop.CHEAP_CPU_LIMIT:
+        return replace(run, expensive=True)
+    return DecodeLimit(reason)
+
+
+def after_end(run: Run, ended: DecoderEnded) -> Run | Result:
+    """Run the image once more, in a fresh decoder. A second death is the image's fault."""
+    if isinstance(ended, ForkServerEnded) and run.fork_servers < _FORK_SERVERS_MAX:
+        return replace(run, fork_servers=run.fork_servers + 1)
+    if run.fresh:
+        return Crashed()
+    return replace(run, expensive=True, fresh=True, alone=not ended.attributable)

@@ -128,7 +128,7 @@ class ConsumerSettings(CoreSettings, RequestQueuesSettings):
     )
     max_frames: int = Field(1_000, ge=1, description="Most frames of an animation.")
     decoders: int = Field(
-        2,
+        3,
         validation_alias=AliasChoices("decoders", "decode_threads"),
         ge=1,
         le=64,
@@ -137,7 +137,7 @@ class ConsumerSettings(CoreSettings, RequestQueuesSettings):
     )
     decode_budget_bytes: int = Field(
         512 * MIB,
-        ge=8 * MIB,
+        ge=1,
         description="Memory budget for decoding expensive images, in bytes. Images wait for free memory. An image that "
         "needs more than the whole budget fails as TOO_MANY_PIXELS.",
     )
@@ -168,4 +168,10 @@ class ConsumerSettings(CoreSettings, RequestQueuesSettings):
             raise ValueError(
                 "BODY_BUDGET_BYTES is smaller than MAX_BODY_BYTES, so that no fetch could start"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _decode_budget_holds_a_body(self) -> "ConsumerSettings":
+        if self.decode_budget_bytes < self.max_body_bytes + 8 * MIB:
+            raise ValueError("DECODE_BUDGET_BYTES is smaller than MAX_BODY_BYTES and 8 MiB")
         return self

@@ -174,7 +174,7 @@ async def open_decode_pool(
 
     examiner: MODULE:FUNCTION that answers a request in a decoder. Raises ChildProcessError if they do not start.
     """
-    forks = ForkClient(policy, on_warning=_Warnings().log, examiner=examiner)
+    forks = ForkClient(policy, budget_bytes, on_warning=_Warnings().log, examiner=examiner)
     try:
         pool = DecodePool(
             policy, forks, decoders=decoders, budget_bytes=budget_bytes, cpu_limit_s=cpu_limit_s

@@ -11,6 +11,7 @@ from pathlib import Path
 from consumer.imaging.inspection import examine, probe
 from consumer.imaging.policy import ImagePolicy
 from consumer.sandbox.protocol import (
+    CHEAP_BYTES,
     Answer,
     Expensive,
     Fault,
@@ -19,10 +20,12 @@ from consumer.sandbox.protocol import (
     encode_answer,
     receive_request,
 )
+from consumer.sandbox.restrictions import restrict
 from core.errors import DecodeLimit, ImageFailure
 
 _CHEAP_PIXELS = 16_000_000
 """Pixels of a cheap image, in all frames."""
+_STEP_BYTES = CHEAP_BYTES
 _SLACK_BYTES = 16 * 1024 * 1024
 """Memory above the charge: what the allocator keeps of earlier images, and fragmentation."""
 
@@ -30,13 +33,17 @@ Examiner = Callable[[Request, ImagePolicy], Answer]
 """Answers one request. Tests of hostile decoders replace it."""
 
 
-def run_decoder(connection: socket.socket, policy: ImagePolicy, examiner: Examiner) -> None:
-    """Serve the worker until it closes its end. Raises OSError if it dies meanwhile."""
+def run_decoder(
+    connection: socket.socket, policy: ImagePolicy, examiner: Examiner, memory_bytes: int
+) -> None:
+    """Serve the worker until it closes its end. Raises OSError if it dies meanwhile.
+
+    memory_bytes: the most that any request may allow.
+    """
     memory = _MemoryLimit()
-    protections = [*memory.protections]
-    connection.sendall(encode_answer(Ready(tuple(protections))))
-    while (request := receive_request(connection)) is not None:
-        memory.set(request.memory_bytes)
+    protections = restrict(memory_bytes + _STEP_BYTES + _SLACK_BYTES)
+    connection.sendall(encode_answer(Ready(protections)))
+    while (request := receive_request(connection, memory.allow)) is not None:
         connection.sendall(encode_answer(_answer(request, policy, examiner)))
 
 
@@ -70,18 +77,18 @@ class _MemoryLimit:
 
     def __init__(self) -> None:
         self._base = _data_bytes()
-        self._set = 0
+        self._allowed = 0
 
-    @property
-    def protections(self) -> list[str]:
-        return ["memory limit"] if self._base else []
-
-    def set(self, charge: int) -> None:
-        if not self._base or charge == self._set:
+    def allow(self, size: int) -> None:
+        """Allow `size` bytes, rounded up so that most requests change nothing."""
+        if not self._base:
             return
-        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-        resource.setrlimit(resource.RLIMIT_DATA, (self._base + charge + _SLACK_BYTES, hard))
-        self._set = charge
+        allowed = -(-size // _STEP_BYTES) * _STEP_BYTES
+        if allowed != self._allowed:
+            _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+            soft = min(self._base + allowed + _SLACK_BYTES, hard)
+            resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+            self._allowed = allowed
 
 
 def _data_bytes() -> int:

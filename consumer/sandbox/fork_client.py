@@ -43,8 +43,13 @@ def _environment() -> dict[str, str]:
 
 
 class ForkClient:
-    def __init__(self, policy: ImagePolicy, *, on_warning: OnWarning, examiner: str) -> None:
+    """`memory_bytes` is the most that a decoder may use for one image."""
+
+    def __init__(
+        self, policy: ImagePolicy, memory_bytes: int, *, on_warning: OnWarning, examiner: str
+    ) -> None:
         self._policy = policy
+        self._memory_bytes = memory_bytes
         self._examiner = examiner
         self._on_warning = on_warning
         self._numbers = itertools.count(1)
@@ -112,6 +117,7 @@ class ForkClient:
                 *(sys.executable, "-P", "-m", "consumer.sandbox.fork_server"),
                 *("--control", str(theirs.fileno())),
                 *("--policy", orjson.dumps(asdict(self._policy)).decode()),
+                *("--memory", str(self._memory_bytes)),
                 *("--examiner", self._examiner),
             ]
             process = await ChildProcess.start(command, _environment(), theirs.fileno())

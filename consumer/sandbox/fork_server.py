@@ -1,4 +1,4 @@
-"""Forks decoder processes on request: `python -m consumer.sandbox.fork_server --control FD --policy JSON`.
+"""Forks decoder processes on request: `python -m consumer.sandbox.fork_server --control FD …`.
 
 A fork takes milliseconds, while a new interpreter takes half a second of CPU to import the decoders. The worker starts
 this program before it loads credentials, with an environment and descriptors of our choice. So neither this process nor
@@ -33,6 +33,17 @@ _PR_SET_PDEATHSIG = 1
 _CONNECTION_FD, _STDERR_FD = 3, 2
 _FIRST_CLOSED_FD = 4
 _OPEN_MAX = 1 << 16
+_LAZY_MODULES = (
+    "_strptime",
+    *(
+        f"encodings.{name}"
+        for name in (
+            *("ascii", "latin_1", "utf_8_sig", "cp1252"),
+            *("utf_16", "utf_16_le", "utf_16_be", "utf_32", "utf_32_le", "utf_32_be"),
+        )
+    ),
+)
+"""Modules that Python itself imports at their first use, when a decoder can open no file any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +138,7 @@ def _end_with(parent: int) -> None:
         os._exit(1)
 
 
-def _run(fork: _Fork, policy: ImagePolicy, examiner: Examiner) -> NoReturn:
+def _run(fork: _Fork, policy: ImagePolicy, examiner: Examiner, memory_bytes: int) -> NoReturn:
     """Be a decoder process."""
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -138,13 +149,15 @@ def _run(fork: _Fork, policy: ImagePolicy, examiner: Examiner) -> NoReturn:
     if fork.nice:
         os.nice(fork.nice)
     with socket.socket(fileno=_CONNECTION_FD) as connection, suppress(BrokenPipeError):
-        run_decoder(connection, policy, examiner)
+        run_decoder(connection, policy, examiner, memory_bytes)
     # The interpreter need not free its memory first.
     os._exit(0)
 
 
 def _load_decoders(policy: ImagePolicy) -> None:
     """Decode a sample of each format, so that modules which are loaded at the first use are loaded before a fork."""
+    for name in _LAZY_MODULES:
+        importlib.import_module(name)
     Image.init()
     for image_format in FORMATS:
         sample = BytesIO()
@@ -156,6 +169,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m consumer.sandbox.fork_server")
     parser.add_argument("--control", type=int, required=True, metavar="FD")
     parser.add_argument("--policy", type=json.loads, required=True, metavar="JSON")
+    parser.add_argument("--memory", type=int, required=True, metavar="BYTES")
     parser.add_argument("--examiner", required=True, metavar="MODULE:FUNCTION")
     options = parser.parse_args()
     policy = ImagePolicy(**options.policy)
@@ -169,7 +183,7 @@ def main() -> None:
     gc.freeze()
     forked = ForkServer(socket.socket(fileno=options.control)).serve()
     if forked is not None:
-        _run(forked, policy, examiner)
+        _run(forked, policy, examiner, options.memory)
 
 
 if __name__ == "__main__":

@@ -101,17 +101,23 @@ def encode_request(request: Request) -> list[bytes]:
     return [HEADER.pack(len(members), len(request.body)), members, request.body]
 
 
-def receive_request(connection: socket.socket) -> Request | None:
-    """Wait for a request. Returns None if the worker has closed its end."""
+def receive_request(
+    connection: socket.socket, allow_memory: Callable[[int], None]
+) -> Request | None:
+    """Wait for a request. Returns None if the worker has closed its end.
+
+    allow_memory: called with the bytes of memory that the request needs, before its body is received.
+    """
     header = _receive(connection, HEADER.size)
     if len(header) < HEADER.size:
         return None
     members_size, body_size = HEADER.unpack(header)
-    members = _receive(connection, members_size)
+    memory_bytes, cheap_only = orjson.loads(_receive(connection, members_size))
+    # The charge includes the body. The body of an image that turns out to be expensive may be larger.
+    allow_memory(max(memory_bytes, body_size + CHEAP_BYTES))
     body = _receive(connection, body_size)
     if len(body) < body_size:
         return None
-    memory_bytes, cheap_only = orjson.loads(members)
     return Request(body, memory_bytes, bool(cheap_only))
 
 

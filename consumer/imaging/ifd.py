@@ -96,7 +96,7 @@ class TiffBlock:
         Returns None if there is no room for one, or for offset 0, which means a missing pointer.
         Raises CorruptImage for more entries than any writer needs, or if the budget is spent.
         """
-        if not at or at + 2 > len(self.data):
+        if at <= 0 or at + 2 > len(self.data):
             return None
         (declared,) = struct.unpack_from(f"{self.order}H", self.data, at)
         count = min(declared, (len(self.data) - at - 2) // _ENTRY_SIZE)
@@ -140,11 +140,14 @@ class TiffBlock:
                 raise CorruptImage("it has too many directories")
             yield directory
             waiting.append(directory.next_offset)
-            for tag in pointer_tags:
-                waiting.extend(self._pointers(directory.entry(tag)))
+            for entry in directory.entries:
+                if entry.tag in pointer_tags:
+                    waiting.extend(self._pointers(entry))
+            if len(waiting) > MAX_DIRECTORIES:
+                raise CorruptImage("it has too many directories")
 
-    def _pointers(self, entry: Entry | None) -> tuple[int, ...]:
-        if entry and entry.count > _MAX_POINTERS:
+    def _pointers(self, entry: Entry) -> tuple[int, ...]:
+        if entry.count > _MAX_POINTERS:
             raise CorruptImage(f"an entry points to more than {_MAX_POINTERS} directories")
         return self.numbers(entry)
 

@@ -13,6 +13,7 @@ from harness.images import (
     sample,
     tiff_with_gps,
 )
+from harness.located_images import NOT_REMOVABLE
 from harness.origin import origin
 from harness.system import System
 from imageservice.v1 import image_service_pb2 as pb
@@ -24,12 +25,13 @@ LOCATED = {
     "palace.jpg": sample("palace-exif-location.jpg"),
     "flower.jpg": sample("flower-xmp-location.jpg"),
     "coffee.png": sample("coffee-text-location.png"),
+    "gps.tiff": tiff_with_gps(),
 }
 
 
 @pytest.mark.parametrize("name", LOCATED)
 async def test_a_location_is_removed_and_the_pixels_stay(running: System, name: str) -> None:
-    """In EXIF, in XMP and in PNG text. The metadata reports that the image had a location."""
+    """In EXIF, in XMP, in PNG text and in TIFF. The metadata reports that the image had a location."""
     async with origin(LOCATED) as images:
         request_id = await running.submit(f"{images.base}/bodies/{name}")
         image = (await running.wait_terminal([request_id]))[request_id].image
@@ -45,8 +47,9 @@ async def test_a_location_is_removed_and_the_pixels_stay(running: System, name: 
 
 
 async def test_an_image_whose_location_cannot_be_removed_fails(running: System) -> None:
-    """A TIFF with GPS data is neither published with it nor re-encoded."""
-    async with origin({"gps.tiff": tiff_with_gps()}) as images:
-        request_id = await running.submit(f"{images.base}/bodies/gps.tiff")
+    """A location in a place that cannot be blanked is neither published nor re-encoded."""
+    bodies = {"wide.tiff": NOT_REMOVABLE["tiff, xmp in UTF-16 outside its tag"]}
+    async with origin(bodies) as images:
+        request_id = await running.submit(f"{images.base}/bodies/wide.tiff")
         ended = (await running.wait_terminal([request_id]))[request_id]
     assert ended.failure.code == pb.FAILURE_CODE_LOCATION_NOT_REMOVABLE

@@ -1,18 +1,18 @@
 """Removes the location from an image without re-encoding.
 
-Not searched: maker notes, comments and free text, content credentials (C2PA).
+`metadata/` finds the location in blocks of metadata, and the module of each format finds the blocks.
+Not searched: comments and free text, and maker notes except for the tags in `metadata/maker_notes.py`.
 """
 
 from collections.abc import Callable
-from functools import partial
 
 from PIL import ExifTags, ImageFile
 
 from consumer.imaging import exif, formats
 from consumer.imaging.formats import Format
-from consumer.imaging.strip_location import jpeg, png, webp, xmp
+from consumer.imaging.strip_location import bmp, gif, isobmff, jpeg, png, tiff, webp
 from consumer.imaging.strip_location.edits import StripResult
-from consumer.imaging.strip_location.rejection import reject_if_located
+from consumer.imaging.strip_location.metadata import xmp
 from consumer.imaging.structure import ImageStructure, read_structure
 from core.errors import LocationNotRemovable
 
@@ -22,10 +22,10 @@ STRIPPERS: dict[Format, Callable[[bytes, ImageStructure], StripResult]] = {
     formats.JPEG: jpeg.strip,
     formats.PNG: png.strip,
     formats.WEBP: webp.strip,
-    formats.GIF: partial(reject_if_located, formats.GIF),
-    formats.AVIF: partial(reject_if_located, formats.AVIF),
-    formats.TIFF: partial(reject_if_located, formats.TIFF),
-    formats.BMP: partial(reject_if_located, formats.BMP),
+    formats.GIF: gif.strip,
+    formats.AVIF: isobmff.strip,
+    formats.TIFF: tiff.strip,
+    formats.BMP: bmp.strip,
 }
 _GPS_VERSION = 0
 
@@ -33,8 +33,7 @@ _GPS_VERSION = 0
 def strip_location(image_format: Format, body: bytes, structure: ImageStructure) -> StripResult:
     """Remove the location, and the bytes after the end of the image.
 
-    Raises LocationNotRemovable if the format cannot be rewritten, if a second pass finds a location
-    again, or if the removal would change other facts.
+    Raises LocationNotRemovable if a second pass finds a location again, or if the removal would change other facts.
     """
     strip = STRIPPERS[image_format]
     stripped = strip(body, structure)

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 from consumer.imaging.result import Edit, apply_edits
 
+_BLOCK = 1_024
+
 
 @dataclass(frozen=True, slots=True)
 class StripResult:
@@ -38,3 +40,15 @@ def strip_result(
     return StripResult(
         ordered, end, had_location, exif, apply_edits(body, ordered, end), other_metadata
     )
+
+
+def differences(before: bytes, after: bytes) -> list[Edit]:
+    """Return the edits that turn `before` into `after`, which has the same length, in blocks of a kilobyte."""
+    edits: list[Edit] = []
+    if before == after:
+        return edits
+    for at in range(0, len(before), _BLOCK):
+        block = after[at : at + _BLOCK]
+        if before[at : at + _BLOCK] != block:
+            edits.append((at, at + len(block), block))
+    return edits

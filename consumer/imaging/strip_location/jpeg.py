@@ -1,21 +1,49 @@
-"""Removes the location from JPEG segments: EXIF, XMP with its extension, and IPTC in Photoshop's segment."""
+"""Removes the location from JPEG segments: by their labels, and by their content if the label is unusual."""
+
+import re
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from consumer.imaging import exif
-from consumer.imaging.ifd import WalkBudget
+from consumer.imaging.ifd import WalkBudget, parse_block
 from consumer.imaging.result import Edit
-from consumer.imaging.strip_location import gps, iptc, xmp
 from consumer.imaging.strip_location.edits import StripResult, strip_result
+from consumer.imaging.strip_location.metadata import content, directories, iptc, xmp
 from consumer.imaging.structure import ImageStructure, Segment
 from consumer.imaging.structure.jpeg import EXIF_LABEL
 
-_APP1, _APP2, _APP13 = b"\xe1", b"\xe2", b"\xed"
+_APP0, _APP1, _APP2, _APP11, _APP13, _APP14 = (
+    bytes((marker,)) for marker in (0xE0, 0xE1, 0xE2, 0xEB, 0xED, 0xEE)
+)
+_METADATA = frozenset(bytes((marker,)) for marker in range(0xE0, 0xFF))
+"""Application segments, reserved segments and comments (ITU T.81, table B.1)."""
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
 _XMP_EXTENSION = b"http://ns.adobe.com/xmp/extension/\0"
 _EXTENSION_HEADER = len(_XMP_EXTENSION) + 40
 """The label, the MD5 of the packet as 32 digits, its length, and the offset of this segment."""
 _PHOTOSHOP = b"Photoshop 3.0\0"
 _MULTI_PICTURE = b"MPF\0"
+_BOXES = b"JP"
+_BOXES_HEADER = 16
+"""The label, the numbers of the box and of the segment, and the header of the box, which each segment repeats
+(ISO/IEC 19566-5, annex D)."""
+_THERMAL = b"FLIR\0"
+_THERMAL_HEADER = 8
+_THERMAL_GPS = re.compile(rb"\x01\0\0\0.{4}[NS]\0[EW]\0.{12,92}", re.DOTALL)
+"""The GPS record of a thermal camera that has a fix (ExifTool's table "FLIR GPSInfo Tags")."""
+_LABELS = {
+    _APP0: ((b"JFIF\0", ""),),
+    _APP1: ((_XMP, "xmp"), (_XMP_EXTENSION, "xmp"), (_THERMAL, "thermal")),
+    _APP2: ((b"ICC_PROFILE\0", ""), (_MULTI_PICTURE, "index")),
+    _APP11: ((_BOXES, "boxes"),),
+    _APP13: ((_PHOTOSHOP, "photoshop"),),
+    _APP14: ((b"Adobe", ""),),
+}
 _SEGMENT_MAX = 65_533
+_BLOCK_MIN = 8
+"""Bytes of a TIFF header."""
+
+_Kinds = dict[str, list[Segment]]
 
 
 def strip(body: bytes, structure: ImageStructure) -> StripResult:
@@ -25,18 +53,19 @@ def strip(body: bytes, structure: ImageStructure) -> StripResult:
     EXIF that takes too long to search.
     """
     budget = WalkBudget()
-    exif_segments = _find(body, structure, _APP1, exif.PREFIX)
-    odd_segments = _oddly_labelled(body, structure)
+    kinds = _sort(body, structure.segments)
     edits = [
-        *_exif_edits(body, exif_segments, budget),
-        *_xmp_edits(body, structure),
-        *_photoshop_edits(body, structure, budget),
+        edit
+        for kind, segments in kinds.items()
+        if kind in _SEARCHES
+        for edit in _SEARCHES[kind](body, segments, budget)
     ]
-    had_location = bool(edits) or _have_location(body, odd_segments, budget)
+    odd_segments = kinds.get("odd exif", [])
+    had_location = bool(edits) or _odd_exif_has_location(body, odd_segments, budget)
     edits += [_drop(segment) for segment in odd_segments]
     if structure.end < len(body):
-        edits += [_drop(segment) for segment in _find(body, structure, _APP2, _MULTI_PICTURE)]
-    block = exif_segments[0].payload(body) if exif_segments else b""
+        edits += [_drop(segment) for segment in kinds.get("index", ())]
+    block = kinds["exif"][0].payload(body) if "exif" in kinds else b""
     return strip_result(
         body,
         edits,
@@ -47,30 +76,44 @@ def strip(body: bytes, structure: ImageStructure) -> StripResult:
     )
 
 
-def _find(body: bytes, structure: ImageStructure, name: bytes, label: bytes) -> list[Segment]:
-    return [
-        each
-        for each in structure.segments
-        if each.name == name and body.startswith(label, each.data, each.data + each.size)
-    ]
+def _sort(body: bytes, segments: Sequence[Segment]) -> _Kinds:
+    """Sort the segments that may hold metadata by kind."""
+    kinds: _Kinds = {}
+    for segment in segments:
+        if segment.name in _METADATA:
+            kind = _kind(body, segment, continued="exif" in kinds)
+            if kind:
+                kinds.setdefault(kind, []).append(segment)
+    return kinds
 
 
-def _oddly_labelled(body: bytes, structure: ImageStructure) -> list[Segment]:
-    """Find EXIF whose label ends in a byte other than zero, which some cameras wrote.
+def _kind(body: bytes, segment: Segment, *, continued: bool) -> str:
+    """Name the kind of a segment; empty for one that a decoder uses, which holds no text.
 
-    Few readers accept it, and they disagree on how to join it with other segments.
+    continued: whether there is EXIF already, which this segment may continue. "odd exif" is EXIF
+    whose label ends in a byte other than zero, which some cameras wrote. Few readers accept it, and
+    they disagree on how to join it with other segments.
     """
-    labelled = _find(body, structure, _APP1, EXIF_LABEL)
-    return [segment for segment in labelled if not body.startswith(exif.PREFIX, segment.data)]
-
-
-def _have_location(body: bytes, segments: list[Segment], budget: WalkBudget) -> bool:
-    pieces = [segment.payload(body)[len(exif.PREFIX) :] for segment in segments]
-    return any(gps.has_location(block, budget) for block in (b"".join(pieces), *pieces))
+    at = segment.data
+    for label, kind in _LABELS.get(segment.name, ()):
+        if body.startswith(label, at, at + segment.size):
+            return kind
+    if segment.name != _APP1 or not body.startswith(EXIF_LABEL, at, at + segment.size):
+        return "unusual"
+    if not body.startswith(exif.PREFIX, at, at + segment.size):
+        return "odd exif"
+    block = body[at + len(exif.PREFIX) : at + min(segment.size, len(exif.PREFIX) + _BLOCK_MIN)]
+    readable = continued or len(block) < _BLOCK_MIN or parse_block(block) is not None
+    return "exif" if readable else "unusual"
 
 
 def _drop(segment: Segment) -> Edit:
     return segment.start, segment.stop, b""
+
+
+def _odd_exif_has_location(body: bytes, segments: list[Segment], budget: WalkBudget) -> bool:
+    pieces = [segment.payload(body)[len(exif.PREFIX) :] for segment in segments]
+    return any(directories.has_location(block, budget) for block in (b"".join(pieces), *pieces))
 
 
 def _exif_edits(body: bytes, segments: list[Segment], budget: WalkBudget) -> list[Edit]:
@@ -79,14 +122,11 @@ def _exif_edits(body: bytes, segments: list[Segment], budget: WalkBudget) -> lis
     Some readers join several segments into one block, others read the first or the last.
     """
     pieces = [segment.payload(body)[len(exif.PREFIX) :] for segment in segments]
-    stripped = _split(gps.strip(b"".join(pieces), budget), pieces)
+    joined = b"".join(pieces)
+    stripped = _split(directories.strip(joined, budget), pieces)
     if len(segments) > 1:
-        stripped = [gps.strip(piece, budget) for piece in stripped]
-    return [
-        (segment.data + len(exif.PREFIX), segment.data + segment.size, after)
-        for segment, before, after in zip(segments, pieces, stripped, strict=True)
-        if before != after
-    ]
+        stripped = [directories.strip(piece, budget) for piece in stripped]
+    return _replace(segments, len(exif.PREFIX), pieces, stripped)
 
 
 def _split(joined: bytes, like: list[bytes]) -> list[bytes]:
@@ -97,25 +137,35 @@ def _split(joined: bytes, like: list[bytes]) -> list[bytes]:
     return pieces
 
 
-def _xmp_edits(body: bytes, structure: ImageStructure) -> list[Edit]:
+def _replace(
+    segments: list[Segment], header: int, before: list[bytes], after: list[bytes]
+) -> list[Edit]:
+    """Replace what follows the header of each segment that differs."""
+    return [
+        (segment.data + header, segment.data + segment.size, new)
+        for segment, old, new in zip(segments, before, after, strict=True)
+        if old != new
+    ]
+
+
+def _xmp_edits(body: bytes, segments: list[Segment], _budget: WalkBudget) -> list[Edit]:
     """Drop a packet and its extensions together: a name may be split over extensions."""
-    packets = _find(body, structure, _APP1, _XMP)
-    extensions = _find(body, structure, _APP1, _XMP_EXTENSION)
+    texts = [segment.payload(body) for segment in segments]
     pieces = sorted(
-        (segment.payload(body)[len(_XMP_EXTENSION) :], segment.payload(body)[_EXTENSION_HEADER:])
-        for segment in extensions
+        (text[len(_XMP_EXTENSION) :], text[_EXTENSION_HEADER:])
+        for text in texts
+        if text.startswith(_XMP_EXTENSION)
     )
     joined = b"".join(piece for _, piece in pieces)
-    if not any(xmp.has_location(text) for text in (joined, *(p.payload(body) for p in packets))):
-        return []
-    return [_drop(segment) for segment in (*packets, *extensions)]
+    packets = (text for text in texts if not text.startswith(_XMP_EXTENSION))
+    located = any(xmp.has_location(text) for text in (joined, *packets))
+    return [_drop(segment) for segment in segments] if located else []
 
 
-def _photoshop_edits(body: bytes, structure: ImageStructure, budget: WalkBudget) -> list[Edit]:
+def _photoshop_edits(body: bytes, segments: list[Segment], budget: WalkBudget) -> list[Edit]:
     """Rewrite the image resources, which continue from segment to segment."""
-    segments = _find(body, structure, _APP13, _PHOTOSHOP)
     resources = b"".join(segment.payload(body)[len(_PHOTOSHOP) :] for segment in segments)
-    kept = iptc.strip(resources, budget)
+    kept = iptc.strip(resources, partial(directories.has_location, budget=budget))
     if kept is resources:
         return []
     first = segments[0]
@@ -132,3 +182,38 @@ def _photoshop_segments(resources: bytes) -> bytes:
         payload = _PHOTOSHOP + resources[at : at + capacity]
         segments += b"\xff" + _APP13 + (len(payload) + 2).to_bytes(2, "big") + payload
     return bytes(segments)
+
+
+def _boxes_edits(body: bytes, segments: list[Segment], budget: WalkBudget) -> list[Edit]:
+    """Drop all JUMBF boxes if one holds a location. Content credentials are signed as a whole."""
+    first = b"".join(segment.payload(body) for segment in segments[:1])
+    rest = b"".join(segment.payload(body)[_BOXES_HEADER:] for segment in segments[1:])
+    located = content.has_location(first + rest, budget)
+    return [_drop(segment) for segment in segments] if located else []
+
+
+def _thermal_edits(body: bytes, segments: list[Segment], _budget: WalkBudget) -> list[Edit]:
+    """Blank the GPS record of thermal images, which continue from segment to segment."""
+    pieces = [segment.payload(body)[_THERMAL_HEADER:] for segment in segments]
+    blanked = _THERMAL_GPS.sub(lambda match: bytes(len(match[0])), b"".join(pieces))
+    return _replace(segments, _THERMAL_HEADER, pieces, _split(blanked, pieces))
+
+
+def _unusual_edits(body: bytes, segments: list[Segment], budget: WalkBudget) -> list[Edit]:
+    """Drop segments that have a location in their content, and all of them if it is split over several."""
+    located = {
+        segment.start for segment in segments if content.has_location(segment.payload(body), budget)
+    }
+    rest = [segment.payload(body) for segment in segments if segment.start not in located]
+    split = len(rest) > 1 and content.has_location(b"".join(rest), budget)
+    return [_drop(segment) for segment in segments if split or segment.start in located]
+
+
+_SEARCHES: dict[str, Callable[[bytes, list[Segment], WalkBudget], list[Edit]]] = {
+    "exif": _exif_edits,
+    "xmp": _xmp_edits,
+    "photoshop": _photoshop_edits,
+    "boxes": _boxes_edits,
+    "thermal": _thermal_edits,
+    "unusual": _unusual_edits,
+}

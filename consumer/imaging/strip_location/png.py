@@ -1,84 +1,99 @@
-"""Removes the location from PNG chunks: eXIf, and text that holds EXIF, XMP, IPTC or coordinates."""
+"""Removes the location from PNG chunks: eXIf, text, and ancillary chunks of unknown types, by their content."""
 
 import re
 import zlib
-from dataclasses import dataclass, field
 
 from consumer.imaging import exif
-from consumer.imaging.ifd import WalkBudget
+from consumer.imaging.ifd import WalkBudget, parse_block
 from consumer.imaging.result import Edit
-from consumer.imaging.strip_location import gps, iptc, xmp
 from consumer.imaging.strip_location.edits import StripResult, strip_result
+from consumer.imaging.strip_location.metadata import content, directories
+from consumer.imaging.strip_location.metadata.content import Search, SearchBudget
 from consumer.imaging.structure import ImageStructure, Segment
 
-_COMPRESSED_EXIF = b"zxIf"
-"""Deflated EXIF, a proposal that was never adopted. ExifTool reads it."""
+_EXIF, _DEFLATED_EXIF = b"eXIf", b"zxIf"
+"""The second is a proposal that was never adopted. Only ExifTool reads it, so it is always dropped."""
 _TEXT_CHUNKS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
+_IMAGE_CHUNKS = frozenset(
+    {
+        b"IHDR",
+        b"PLTE",
+        b"IDAT",
+        b"IEND",
+        b"acTL",
+        b"fcTL",
+        b"fdAT",
+        b"tRNS",
+        b"cHRM",
+        b"gAMA",
+        b"iCCP",
+        b"sBIT",
+    }
+    | {
+        b"sRGB",
+        b"cICP",
+        b"mDCV",
+        b"cLLI",
+        b"bKGD",
+        b"hIST",
+        b"pHYs",
+        b"sPLT",
+        b"tIME",
+        b"oFFs",
+        b"pCAL",
+        b"sCAL",
+        b"sTER",
+    }
+)
+"""Chunks without text (PNG specification, third edition, section 11; PNG extensions, version 1.5)."""
 _LOCATION_KEYWORD = re.compile(
     rb"gps|latitude|longitude|geo.?(?:tag|loc|code|url)|\bgeo\b|location|coordinates"
     rb"|\bcity\b|\bcountry\b",
     re.IGNORECASE,
 )
 _RAW_PROFILE = b"raw profile type "
-_XMP_LABEL = b"http://ns.adobe.com/xap/1.0/\0"
-_PHOTOSHOP = b"8BIM"
-_CHUNK_TEXT_MAX = 1_048_576
-"""Bytes of one inflated text. Pillow has the same limit (`PngImagePlugin.MAX_TEXT_CHUNK`)."""
-_ALL_TEXT_MAX = 16_777_216
-
-
-@dataclass(slots=True)
-class _TextBudget:
-    """Bytes that may still be inflated in this file, and the budget for walking them."""
-
-    left: int = _ALL_TEXT_MAX
-    walk: WalkBudget = field(default_factory=WalkBudget)
-
-    def inflate(self, data: bytes) -> bytes | None:
-        """Inflate a text. Returns None if it is damaged or exceeds the budget."""
-        limit = min(self.left, _CHUNK_TEXT_MAX)
-        inflater = zlib.decompressobj()
-        try:
-            text = inflater.decompress(data, max(limit, 1))
-        except zlib.error:
-            return None
-        self.left -= len(text)
-        return None if inflater.unconsumed_tail or self.left < 0 else text
+_DEFLATED = re.compile(rb"\x78[\x01\x5e\x9c\xda]")
+_HEAD = 128
+"""Bytes of an unknown chunk in which deflated data may begin, for example after a keyword."""
 
 
 def strip(body: bytes, structure: ImageStructure) -> StripResult:
-    """Drop text chunks with a location, and blank eXIf in place. Does not touch pixel data.
+    """Drop text and unknown chunks with a location, and blank eXIf in place. Does not touch pixel data.
 
-    Text that cannot be read within the limits may hold a location, so it is dropped too. Deflated
-    EXIF is dropped unread. Raises CorruptImage for EXIF that takes too long to search.
+    Text that cannot be searched within the limits may hold a location, so it is dropped too. Raises CorruptImage for
+    EXIF that takes too long to search.
     """
     edits: list[Edit] = []
-    had_location, unread, block = False, False, b""
-    budget = _TextBudget()
+    block, found = b"", set[Search]()
+    budget = SearchBudget()
     for chunk in structure.segments:
-        if chunk.name == b"eXIf":
-            block = block or chunk.payload(body)
-            after = gps.strip(chunk.payload(body), budget.walk)
-            if after != chunk.payload(body):
+        if chunk.name in _IMAGE_CHUNKS or not _is_ancillary(chunk):
+            continue
+        payload = chunk.payload(body)
+        if chunk.name == _EXIF and parse_block(payload.removeprefix(exif.PREFIX)):
+            block = block or payload
+            after = directories.strip(payload, budget.walk)
+            if after is not payload:
                 edits.append((chunk.start, chunk.stop, _chunk(chunk.name, after)))
-                had_location = True
-        elif chunk.name == _COMPRESSED_EXIF:
+                found.add(Search.LOCATED)
+            continue
+        search = _search(chunk.name, payload, budget)
+        if search is not Search.CLEAN:
             edits.append((chunk.start, chunk.stop, b""))
-            unread = True
-        elif chunk.name in _TEXT_CHUNKS:
-            located = _text_has_location(chunk, body, budget)
-            if located is not False:
-                edits.append((chunk.start, chunk.stop, b""))
-            had_location |= located is True
-            unread |= located is None
+            found.add(search)
     return strip_result(
         body,
         edits,
         structure.end,
-        had_location=had_location,
+        had_location=Search.LOCATED in found,
         exif=block,
-        other_metadata=unread,
+        other_metadata=Search.UNREADABLE in found,
     )
+
+
+def _is_ancillary(chunk: Segment) -> bool:
+    """Return whether bit 5 of the first letter is set (section 5.4)."""
+    return bool(chunk.name[:1].islower())
 
 
 def _chunk(name: bytes, payload: bytes) -> bytes:
@@ -86,40 +101,54 @@ def _chunk(name: bytes, payload: bytes) -> bytes:
     return len(payload).to_bytes(4, "big") + name + payload + checksum.to_bytes(4, "big")
 
 
-def _text_has_location(chunk: Segment, body: bytes, budget: _TextBudget) -> bool | None:
-    """Search a text chunk. Returns None if it cannot be read."""
-    keyword, _, rest = chunk.payload(body).partition(b"\0")
+def _search(name: bytes, payload: bytes, budget: SearchBudget) -> Search:
+    return (_search_text if name in _TEXT_CHUNKS else _search_unknown)(name, payload, budget)
+
+
+def _search_text(name: bytes, payload: bytes, budget: SearchBudget) -> Search:
+    keyword, _, rest = payload.partition(b"\0")
     if _LOCATION_KEYWORD.search(keyword):
-        return True
-    text = _text(chunk.name, rest, budget)
-    if text is None:
-        return None
-    if keyword.lower().startswith(_RAW_PROFILE):
-        return _profile_has_location(text, budget.walk)
-    return xmp.has_location(text)
+        return Search.LOCATED
+    compressed, text = _text(name, rest)
+    if compressed:
+        search, text = content.search_inflated(text, budget)
+    else:
+        search = _located(content.has_location(text, budget.walk))
+    if search is Search.CLEAN and keyword.lower().startswith(_RAW_PROFILE):
+        # A profile that is too long to be searched as a whole has not been decoded.
+        return _search_profile(text, budget.walk) if text else Search.UNREADABLE
+    return search
 
 
-def _text(name: bytes, rest: bytes, budget: _TextBudget) -> bytes | None:
-    """Return the text after the keyword, for each type of text chunk (PNG specification, 11.3.3)."""
+def _located(has_location: bool) -> Search:
+    return Search.LOCATED if has_location else Search.CLEAN
+
+
+def _text(name: bytes, rest: bytes) -> tuple[bool, bytes]:
+    """Return the text after the keyword, and whether it is deflated (PNG specification, 11.3.3)."""
     if name == b"tEXt":
-        return rest
+        return False, rest
     if name == b"zTXt":
-        return budget.inflate(rest[1:])
-    compressed, fields = rest[:1], rest[2:].split(b"\0", 2)
-    text = fields[-1]
-    return budget.inflate(text) if compressed == b"\x01" else text
+        return True, rest[1:]
+    return rest[:1] == b"\x01", rest[2:].split(b"\0", 2)[-1]
 
 
-def _profile_has_location(text: bytes, budget: WalkBudget) -> bool | None:
+def _search_profile(text: bytes, budget: WalkBudget) -> Search:
     """Search a profile in ImageMagick's form: a line with the type, one with the length, then hexadecimal digits."""
     lines = text.strip().split(b"\n", 2)
     try:
         profile = bytes.fromhex(lines[-1].decode("ascii"))
     except ValueError:
-        return None
-    if profile.startswith(_PHOTOSHOP):
-        return iptc.strip(profile, budget) is not profile
-    if profile.startswith(_XMP_LABEL):
-        return xmp.has_location(profile)
-    located = gps.has_location(profile.removeprefix(exif.PREFIX), budget)
-    return located or iptc.has_location(profile) or xmp.has_location(profile)
+        return Search.UNREADABLE
+    return _located(content.profile_has_location(profile, budget))
+
+
+def _search_unknown(name: bytes, payload: bytes, budget: SearchBudget) -> Search:
+    """Search a chunk of an unknown type, also what may be deflated in it: "zxIf" of ExifTool, texts of other names."""
+    if content.has_location(payload, budget.walk):
+        return Search.LOCATED
+    for match in _DEFLATED.finditer(payload, 0, _HEAD):
+        search, _ = content.search_inflated(payload[match.start() :], budget)
+        if search is Search.LOCATED:
+            return search
+    return Search.UNREADABLE if name == _DEFLATED_EXIF else Search.CLEAN

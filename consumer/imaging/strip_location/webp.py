@@ -1,40 +1,52 @@
-"""Removes the location from WebP chunks: EXIF and XMP (RFC 9649, section 2.7.1.5)."""
+"""Removes the location from WebP chunks: EXIF, XMP (RFC 9649, section 2.7.1.5), and chunks of unknown types."""
 
-from consumer.imaging.ifd import WalkBudget
+from consumer.imaging import exif
+from consumer.imaging.ifd import WalkBudget, parse_block
 from consumer.imaging.result import Edit
-from consumer.imaging.strip_location import gps, xmp
 from consumer.imaging.strip_location.edits import StripResult, strip_result
+from consumer.imaging.strip_location.metadata import content, directories
 from consumer.imaging.structure import ImageStructure
 
-_XMP_FLAG = 0x04
+_IMAGE_CHUNKS = frozenset({b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ANIM", b"ANMF", b"ICCP"})
+_EXIF, _XMP = b"EXIF", b"XMP "
+_FLAGS = {_EXIF: 0x08, _XMP: 0x04}
 _RIFF_SIZE = slice(4, 8)
 
 
 def strip(body: bytes, structure: ImageStructure) -> StripResult:
-    """Blank EXIF in place, and drop XMP with its flag. Does not touch pixel data."""
+    """Blank EXIF in place, and drop other chunks with a location. Does not touch pixel data."""
     edits: list[Edit] = []
+    dropped: list[bytes] = []
     block, budget = b"", WalkBudget()
     for chunk in structure.segments:
-        payload = chunk.payload(body) if chunk.name in (b"EXIF", b"XMP ") else b""
-        if chunk.name == b"EXIF":
+        if chunk.name in _IMAGE_CHUNKS:
+            continue
+        payload = chunk.payload(body)
+        if chunk.name == _EXIF and parse_block(payload.removeprefix(exif.PREFIX)):
             block = block or payload
-            after = gps.strip(payload, budget)
-            if after != payload:
+            after = directories.strip(payload, budget)
+            if after is not payload:
                 edits.append((chunk.data, chunk.data + chunk.size, after))
-        elif chunk.name == b"XMP " and xmp.has_location(payload):
+        elif content.has_location(payload, budget):
             edits.append((chunk.start, chunk.stop, b""))
+            dropped.append(chunk.name)
     had_location = bool(edits)
-    if any(not replacement for _, _, replacement in edits):
-        edits += _header_edits(body, structure, edits)
+    if dropped:
+        edits += header_edits(body, structure, edits, dropped)
     return strip_result(body, edits, structure.end, had_location=had_location, exif=block)
 
 
-def _header_edits(body: bytes, structure: ImageStructure, edits: list[Edit]) -> list[Edit]:
+def header_edits(
+    body: bytes, structure: ImageStructure, edits: list[Edit], dropped: list[bytes]
+) -> list[Edit]:
+    """Return the edits of the file size, and of the flags for the chunks that are dropped."""
     removed = sum(stop - start - len(replacement) for start, stop, replacement in edits)
     size = int.from_bytes(body[_RIFF_SIZE], "little") - removed
     header: list[Edit] = [(_RIFF_SIZE.start, _RIFF_SIZE.stop, size.to_bytes(4, "little"))]
     extended = structure.segments[0]
     if extended.name == b"VP8X" and extended.size:
-        flags = body[extended.data] & ~_XMP_FLAG
+        flags = body[extended.data]
+        for name in dropped:
+            flags &= ~_FLAGS.get(name, 0)
         header.append((extended.data, extended.data + 1, bytes((flags,))))
     return header

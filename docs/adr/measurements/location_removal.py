@@ -13,14 +13,14 @@ from importlib import import_module
 from io import BytesIO
 
 from PIL import Image
-from unit.consumer.imaging.test_strip_location import REMOVABLE, pixels
+from unit.consumer.imaging.test_strip_location import pixels
 
 from consumer.imaging.inspection import probe
 from consumer.imaging.policy import ImagePolicy
 from consumer.imaging.strip_location import strip_location
-from harness.images import LATITUDE_DIGITS, exif_block, sample
+from harness.images import exif_block, sample
+from harness.located_images import LOCATED, SECRETS
 
-SECRETS = (LATITUDE_DIGITS, LATITUDE_DIGITS[::-1], b"52,31.2N", b"Berlin", b"Chile")
 LOCATION = re.compile(r"gps|location|city|country|state|coverage", re.IGNORECASE)
 
 
@@ -69,7 +69,7 @@ with Image.open(BytesIO(sample("palace-exif-location.jpg"))) as photo:
 bodies = (sample("palace-exif-location.jpg"), big.getvalue(), sample("bad/bomb.png"))
 for method in (hand_written, exiftool, exiv2, re_encode):
     failed, left, changed = 0, 0, 0
-    for located in REMOVABLE.values():
+    for located in LOCATED.values():
         stripped = b""
         with contextlib.suppress(Exception):
             stripped = method(located)
@@ -77,4 +77,4 @@ for method in (hand_written, exiftool, exiv2, re_encode):
         left += any(secret in stripped for secret in SECRETS)
         changed += bool(stripped) and pixels(stripped) != pixels(located)
     times = ", ".join(f"{cpu_ms(method, body):.2f}" for body in bodies)
-    print(f"{method.__name__}: {times} ms; {failed=} {left=} {changed=} of {len(REMOVABLE)}")  # noqa: T201 - a report
+    print(f"{method.__name__}: {times} ms; {failed=} {left=} {changed=} of {len(LOCATED)}")  # noqa: T201 - a report

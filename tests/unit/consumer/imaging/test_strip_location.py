@@ -3,121 +3,55 @@ from io import BytesIO
 from typing import Literal
 
 import pytest
-from PIL import ExifTags, Image, ImageSequence, PngImagePlugin
+from PIL import ExifTags, Image, ImageSequence, PngImagePlugin, TiffImagePlugin
 
 from consumer.imaging.inspection import inspect
 from consumer.imaging.policy import ImagePolicy
 from core.errors import LocationNotRemovable
 from harness.images import (
-    LATITUDE_DIGITS,
     exif_block,
     gradient_image,
     iptc_dataset,
     jpeg_segment,
     jpeg_with,
     jpeg_with_gps,
-    jpeg_with_xmp_location,
     photoshop_resource,
     png_chunk,
     png_with,
-    png_with_location_text,
     raw_profile,
     riff_chunk,
-    sample,
     webp_with,
     xmp_packet,
+)
+from harness.located_images import (
+    CITY,
+    LOCATED,
+    PHOTOSHOP,
+    PLAIN_XMP,
+    RESOLUTION,
+    SECRETS,
+    XMP,
+    gif_with,
+    jpeg_with_note,
+    saved,
+    tiff_with,
+)
+from harness.metadata_blocks import (
+    EXIF,
+    box,
+    credentials,
+    gif_extension,
+    gif_xmp,
+    jumbf_segments,
+    thumbnail_block,
 )
 
 # Pillow warns about a damaged EXIF block and skips it.
 pytestmark = pytest.mark.filterwarnings("ignore:Corrupt EXIF data:UserWarning:PIL")
 
 POLICY = ImagePolicy()
-EXIF, XMP = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"
-XMP_EXTENSION = b"http://ns.adobe.com/xmp/extension/\0" + b"0" * 32
-PHOTOSHOP = b"Photoshop 3.0\0"
-CITY = photoshop_resource(0x0404, iptc_dataset(90, b"Berlin"))
 CAPTION = photoshop_resource(0x0404, iptc_dataset(120, b"A caption"))
-RESOLUTION = photoshop_resource(0x03ED, bytes(16))
-
-
-def thumbnail_block(*, gps: bool) -> bytes:
-    """An EXIF block whose thumbnail is a JPEG with its own EXIF."""
-    thumbnail = jpeg_with(
-        jpeg_segment(0xE1, EXIF + exif_block(gps=gps)), body=gradient_image("JPEG", (16, 12))
-    )
-    first = b"\0\0" + (14).to_bytes(4, "big")
-    entry = b"\0\4\0\0\0\1"
-    second = b"\0\2" + b"\2\1" + entry + (44).to_bytes(4, "big")
-    second += b"\2\2" + entry + len(thumbnail).to_bytes(4, "big") + bytes(4)
-    return b"MM\0*\0\0\0\x08" + first + second + thumbnail
-
-
-def extended_xmp(packet: bytes, *, split: int) -> list[bytes]:
-    sizes = len(packet).to_bytes(4, "big")
-    parts = ((0, packet[:split]), (split, packet[split:]))
-    return [
-        jpeg_segment(0xE1, XMP_EXTENSION + sizes + at.to_bytes(4, "big") + part)
-        for at, part in parts
-    ]
-
-
-PLAIN_XMP = xmp_packet('dc:title="Holiday" tiff:Make="Canon" photoshop:City=""')
 MPF = jpeg_segment(0xE2, b"MPF\0MM\0*\0\0\0\x08\0\0\0\0\0\0")
-
-REMOVABLE = {
-    "jpeg exif, little-endian": jpeg_with_gps("<"),
-    "jpeg exif, big-endian": jpeg_with_gps(">"),
-    "jpeg exif, second block": jpeg_with(
-        jpeg_segment(0xE1, EXIF + exif_block(gps=False, orientation=1)),
-        jpeg_segment(0xE1, EXIF + exif_block()),
-    ),
-    "jpeg exif, split over two segments": jpeg_with(
-        jpeg_segment(0xE1, EXIF + exif_block()[:60]), jpeg_segment(0xE1, EXIF + exif_block()[60:])
-    ),
-    "jpeg exif, with a directory cut short": jpeg_with(
-        jpeg_segment(0xE1, EXIF + exif_block()[:8] + b"\0\xff" + exif_block()[10:])
-    ),
-    "jpeg exif, in the thumbnail": jpeg_with(jpeg_segment(0xE1, EXIF + thumbnail_block(gps=True))),
-    "jpeg exif, oddly labelled": jpeg_with(jpeg_segment(0xE1, b"Exif\0\xff" + exif_block())),
-    "jpeg exif, split over odd labels": jpeg_with(
-        jpeg_segment(0xE1, EXIF + exif_block()[:60]),
-        jpeg_segment(0xE1, b"Exif\0\x01" + exif_block()[60:]),
-    ),
-    "jpeg xmp": jpeg_with_xmp_location(),
-    "jpeg xmp, extension": jpeg_with(
-        jpeg_segment(0xE1, XMP + PLAIN_XMP), *extended_xmp(xmp_packet(), split=150)
-    ),
-    "jpeg xmp, extension in reverse order": jpeg_with(*extended_xmp(xmp_packet(), split=150)[::-1]),
-    "jpeg iptc": jpeg_with(jpeg_segment(0xED, PHOTOSHOP + RESOLUTION + CITY)),
-    "jpeg iptc, split over two segments": jpeg_with(
-        jpeg_segment(0xED, PHOTOSHOP + CITY[:14]), jpeg_segment(0xED, PHOTOSHOP + CITY[14:])
-    ),
-    "jpeg exif in photoshop's segment": jpeg_with(
-        jpeg_segment(0xED, PHOTOSHOP + photoshop_resource(0x0422, exif_block()))
-    ),
-    "jpeg xmp in photoshop's segment": jpeg_with(
-        jpeg_segment(0xED, PHOTOSHOP + photoshop_resource(0x0424, xmp_packet()))
-    ),
-    "png exif": png_with(png_chunk(b"eXIf", exif_block())),
-    "png exif after the pixels": gradient_image("PNG")[:-12]
-    + png_chunk(b"eXIf", exif_block())
-    + gradient_image("PNG")[-12:],
-    "png xmp": png_with(png_chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp_packet())),
-    "png raw profile exif": png_with_location_text(),
-    "png raw profile app1": png_with(raw_profile("APP1", EXIF + exif_block("<"))),
-    "png raw profile app1 with xmp": png_with(raw_profile("APP1", XMP + xmp_packet())),
-    "png raw profile xmp": png_with(raw_profile("xmp", xmp_packet())),
-    "png raw profile iptc": png_with(raw_profile("iptc", CITY)),
-    "png raw profile iptc, bare": png_with(raw_profile("iptc", iptc_dataset(101, b"Chile"))),
-    "png text": png_with(png_chunk(b"tEXt", b"exif:GPSLatitude\x0052/1, 31/1, 12/1")),
-    "png text in a sample": sample("coffee-text-location.png"),
-    "webp exif": webp_with([(b"EXIF", exif_block())]),
-    "webp exif with prefix": webp_with([(b"EXIF", EXIF + exif_block("<"))]),
-    "webp xmp": webp_with([(b"XMP ", xmp_packet())], flags=0x04),
-    "webp both": webp_with([(b"EXIF", exif_block()), (b"XMP ", xmp_packet())]),
-    "exif in a sample": sample("palace-exif-location.jpg"),
-    "xmp in a sample": sample("flower-xmp-location.jpg"),
-}
 
 HARMLESS = {
     "jpeg": gradient_image("JPEG"),
@@ -139,6 +73,25 @@ HARMLESS = {
     "png text": png_with(png_chunk(b"tEXt", b"Software\0The GIMP")),
     "png xmp": png_with(png_chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + PLAIN_XMP)),
     "png raw profile": png_with(raw_profile("iptc", CAPTION)),
+    "jpeg, unusual label": jpeg_with(jpeg_segment(0xE7, b"Vendor\0" + exif_block(gps=False))),
+    "jpeg, comment": jpeg_with(jpeg_segment(0xFE, b"Taken at 52.5 N, 13.4 E")),
+    "jpeg, content credentials": jpeg_with(*jumbf_segments(credentials(b'{"exif:Make": "A"}'))),
+    "jpeg, no place in the maker note": jpeg_with_note(
+        b"Panasonic\0\0\0", (0x6D, 7, 64, b"---".ljust(64, b"\0")), make=b"Panasonic\0"
+    ),
+    "jpeg, city of the clock": jpeg_with_note(
+        b"AOC\0II", (0x23, 3, 1, b"\x05\0"), make=b"PENTAX\0"
+    ),
+    "png, unknown chunk": png_with(png_chunk(b"tXMP", PLAIN_XMP)),
+    "gif, extensions": gif_with(
+        gif_extension(b"\xfe", b"A comment"), gif_extension(b"\xff", b"NETSCAPE2.0\1\0\0", 11)
+    ),
+    "gif, xmp": gif_with(gif_xmp(PLAIN_XMP)),
+    "tiff, xmp": tiff_with(700, PLAIN_XMP),
+    "tiff, image resources": tiff_with(34377, RESOLUTION + CAPTION),
+    "avif, exif and xmp": saved("AVIF", exif=EXIF + exif_block(gps=False), xmp=PLAIN_XMP),
+    "avif, box": gradient_image("AVIF") + box(b"uuid", bytes(16) + PLAIN_XMP),
+    "webp, unknown chunk": webp_with([(b"META", PLAIN_XMP)]),
     "webp exif and xmp": webp_with(
         [(b"EXIF", exif_block(gps=False, orientation=1)), (b"XMP ", PLAIN_XMP)]
     ),
@@ -158,9 +111,9 @@ def pixels(body: bytes) -> list[bytes]:
         return [frame.convert("RGBA").tobytes() for frame in ImageSequence.Iterator(image)]
 
 
-@pytest.mark.parametrize("body", REMOVABLE.values(), ids=REMOVABLE.keys())
+@pytest.mark.parametrize("body", LOCATED.values(), ids=LOCATED.keys())
 def test_location_is_removed_and_pixels_stay(body: bytes) -> None:
-    """The stored body of a JPEG, PNG or WebP has no location, and no pixel changes."""
+    """The stored body has no location, and no pixel changes."""
     inspected = inspect(body, POLICY)
     stored = inspected.body
     assert inspected.metadata.had_location
@@ -173,11 +126,10 @@ def test_location_is_removed_and_pixels_stay(body: bytes) -> None:
         assert b"GPSLatitude" not in bytes(image.info.get("xmp", b""))
         if isinstance(image, PngImagePlugin.PngImageFile):
             assert not any("GPS" in key or "Raw" in key for key in image.text)
-    for secret in (LATITUDE_DIGITS, LATITUDE_DIGITS[::-1], b"52,31.2N", b"Berlin", b"Chile"):
-        assert secret not in stored
+    assert not [secret for secret in SECRETS if secret in stored]
 
 
-@pytest.mark.parametrize("body", REMOVABLE.values(), ids=REMOVABLE.keys())
+@pytest.mark.parametrize("body", LOCATED.values(), ids=LOCATED.keys())
 def test_a_stripped_image_is_not_changed_again(body: bytes) -> None:
     """The rules that found the location find none in the stored body."""
     stored = inspect(body, POLICY).body
@@ -254,10 +206,43 @@ def test_png_text_that_cannot_be_read_is_dropped() -> None:
         assert not inspected.metadata.had_location
 
 
-def test_deflated_exif_in_png_is_dropped() -> None:
-    """A chunk that only ExifTool reads is always dropped."""
-    body = png_with(png_chunk(b"zxIf", b"\0" + zlib.compress(exif_block())))
-    assert inspect(body, POLICY).body == gradient_image("PNG")
+@pytest.mark.parametrize(
+    "body", [saved("TIFF"), saved("AVIF"), saved("BMP")], ids=["tiff", "avif", "bmp"]
+)
+def test_a_file_of_offsets_keeps_its_length(body: bytes) -> None:
+    """Metadata of formats with offsets is blanked in place. A packet that no offset leads to is blanked as well."""
+    packet = xmp_packet()
+    located = body + (box(b"free", packet) if body[4:8] == b"ftyp" else packet)
+    inspected = inspect(located, POLICY)
+    assert len(inspected.body) == len(located)
+    assert inspected.body.startswith(body)
+    assert packet not in inspected.body
+
+
+def test_only_the_located_entries_of_a_tiff_are_removed() -> None:
+    """Resolution and caption stay when a city is removed from the image resources."""
+    body = tiff_with(34377, CAPTION + CITY + RESOLUTION)
+    stored = inspect(body, POLICY).body
+    with Image.open(BytesIO(stored)) as image:
+        assert isinstance(image, TiffImagePlugin.TiffImageFile)
+        assert bytes(image.tag_v2[34377]).rstrip(b"\0") == (CAPTION + RESOLUTION).rstrip(b"\0")
+
+
+def test_a_gif_keeps_its_other_extensions() -> None:
+    """The comment, the loop and the frames stay when XMP is removed."""
+    comment = gif_extension(b"\xfe", b"A comment")
+    loop = gif_extension(b"\xff", b"NETSCAPE2.0\1\0\0", 11)
+    stored = inspect(gif_with(comment, gif_xmp(xmp_packet()), loop), POLICY).body
+    assert stored == gif_with(comment, loop)
+
+
+def test_a_long_text_is_searched_in_pieces() -> None:
+    """A location after the first megabyte of a deflated packet is found."""
+    packet = xmp_packet(f'dc:description="{"word " * 300_000}" exif:GPSLatitude="52,31.2N"')
+    text = b"XML:com.adobe.xmp\0\x01\0\0\0" + zlib.compress(packet)
+    inspected = inspect(png_with(png_chunk(b"iTXt", text)), POLICY)
+    assert inspected.metadata.had_location
+    assert inspected.body == gradient_image("PNG")
 
 
 def _chunks(body: bytes) -> list[bytes]:

@@ -1,19 +1,48 @@
 """Finds the location in IPTC records (IIM 4.2), and removes it from Photoshop's image resource blocks."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 
-from consumer.imaging.ifd import WalkBudget
-from consumer.imaging.strip_location import gps, xmp
+from consumer.imaging.strip_location.metadata import xmp
+
+ExifSearch = Callable[[bytes], bool]
+"""Returns whether an EXIF block has a location."""
 
 _LOCATION_DATASETS = frozenset({26, 27, 90, 92, 95, 100, 101})
 """Content location code and name, city, sublocation, province, country code and name."""
 _TAG_MARKER, _APPLICATION_RECORD = 0x1C, 2
 _HEADER = 5
+_DATASET = re.compile(rb"\x1c\x02[\x1a\x1b\x5a\x5c\x5f\x64\x65]([\x00-\x01].)", re.DOTALL)
+_CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 _EXTENDED = 0x8000
 
 _RESOURCE = b"8BIM"
 _RESOURCE_MIN = 12
-_IPTC, _EXIF_1, _EXIF_3, _XMP = 0x0404, 0x0422, 0x0423, 0x0424
+_IPTC, _EXIF_1, _EXIF_3 = 0x0404, 0x0422, 0x0423
+
+
+def find_location(data: bytes, exif_has_location: ExifSearch) -> bool:
+    """Return whether bytes of any kind hold resources with a location, or a dataset that is one.
+
+    A dataset without a resource around it counts if its value is text, and if it is the last or another one follows.
+    """
+    at = data.find(_RESOURCE)
+    resources = data[at:] if at >= 0 else b""
+    if strip(resources, exif_has_location) is not resources:
+        return True
+    return any(_is_dataset(data, match) for match in _DATASET.finditer(data))
+
+
+def _is_dataset(data: bytes, match: re.Match[bytes]) -> bool:
+    stop = match.end() + int.from_bytes(match[1], "big")
+    value = data[match.end() : stop]
+    follows = data[stop : stop + 1]
+    return (
+        bool(value)
+        and stop <= len(data)
+        and follows in (b"", b"\x1c", b"\0")
+        and _CONTROL.search(value) is None
+    )
 
 
 def has_location(records: bytes) -> bool:
@@ -33,26 +62,23 @@ def has_location(records: bytes) -> bool:
     return False
 
 
-def strip(resources: bytes, budget: WalkBudget) -> bytes:
-    """Return the image resource blocks that hold no location. Returns `resources` itself if none does.
-
-    `budget` is that of the file, for the EXIF blocks inside. Raises CorruptImage.
-    """
+def strip(resources: bytes, exif_has_location: ExifSearch) -> bytes:
+    """Return the image resource blocks that hold no location. Returns `resources` itself if none does."""
     kept = bytearray()
     at = 0
     for identifier, start, stop, payload in _resources(resources):
-        if not _resource_has_location(identifier, payload, budget):
+        if not _resource_has_location(identifier, payload, exif_has_location):
             kept += resources[start:stop]
         at = stop
     return resources if len(kept) == at else bytes(kept) + resources[at:]
 
 
-def _resource_has_location(identifier: int, payload: bytes, budget: WalkBudget) -> bool:
+def _resource_has_location(identifier: int, payload: bytes, exif_has_location: ExifSearch) -> bool:
     if identifier == _IPTC:
         return has_location(payload)
     if identifier in (_EXIF_1, _EXIF_3):
-        return gps.has_location(payload, budget)
-    return identifier == _XMP and xmp.has_location(payload)
+        return exif_has_location(payload)
+    return xmp.has_location(payload)
 
 
 def _resources(resources: bytes) -> Iterator[tuple[int, int, int, bytes]]:

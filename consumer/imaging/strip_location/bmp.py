@@ -1,0 +1,12 @@
+"""Removes the location from BMP, which has no place for metadata: packets of XMP between its parts are blanked."""
+
+from consumer.imaging.strip_location.edits import StripResult, differences, strip_result
+from consumer.imaging.strip_location.metadata import xmp
+from consumer.imaging.structure import ImageStructure
+
+
+def strip(body: bytes, structure: ImageStructure) -> StripResult:
+    """Blank packets with a location."""
+    kept = body[: structure.end]
+    edits = differences(kept, xmp.blank(kept))
+    return strip_result(body, edits, structure.end, had_location=bool(edits))

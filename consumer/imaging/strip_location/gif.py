@@ -1,0 +1,37 @@
+"""Removes the location from GIF: drops comments and application extensions with one (GIF89a, sections 24 and 26)."""
+
+from consumer.imaging.ifd import WalkBudget
+from consumer.imaging.result import Edit
+from consumer.imaging.strip_location.edits import StripResult, strip_result
+from consumer.imaging.strip_location.metadata import content
+from consumer.imaging.structure import ImageStructure, Segment
+
+_GRAPHIC_CONTROL, _PLAIN_TEXT = b"\xf9", b"\x01"
+_PARTS_OF_THE_IMAGE = frozenset({_GRAPHIC_CONTROL, _PLAIN_TEXT})
+
+
+def strip(body: bytes, structure: ImageStructure) -> StripResult:
+    """Drop whole extensions. Does not touch frames.
+
+    XMP is one text without sub-blocks (XMP specification, part 3, 1.1.2), but some writers split it.
+    """
+    budget = WalkBudget()
+    edits: list[Edit] = [
+        (extension.start, extension.stop, b"")
+        for extension in structure.segments
+        if extension.name not in _PARTS_OF_THE_IMAGE
+        and (
+            content.has_location(extension.payload(body), budget)
+            or content.has_location(_joined(body, extension), budget)
+        )
+    ]
+    return strip_result(body, edits, structure.end, had_location=bool(edits))
+
+
+def _joined(body: bytes, extension: Segment) -> bytes:
+    """Join the sub-blocks, each of which begins with its length."""
+    pieces, at = [], extension.data
+    while at < extension.stop and body[at]:
+        pieces.append(body[at + 1 : at + 1 + body[at]])
+        at += body[at] + 1
+    return b"".join(pieces)

@@ -1,0 +1,113 @@
+"""Finds a location in bytes of unknown kind, by their content: a segment or chunk with an unusual label, a text."""
+
+import re
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import partial
+
+from consumer.imaging.ifd import WalkBudget
+from consumer.imaging.strip_location.metadata import credentials, directories, iptc, xmp
+from core.errors import CorruptImage
+
+_TIFF_HEADER = re.compile(rb"II\*\0|MM\0\*")
+_TELEMETRY = re.compile(rb"(?:GPS[59]|GPRI|GLPI)[?lLJfFd]")
+"""Keys of GoPro's metadata (GPMF) with a position, and the type of their values."""
+_SHORTEST = 6
+"""Bytes of an IPTC dataset with one letter. Nothing else that tells a place is as short."""
+_HEADERS_MAX = 16
+"""Headers that are tried in one chunk. A chunk with more is no metadata that a reader would find."""
+_ALL_INFLATED_MAX = 16_777_216
+_PIECE = 262_144
+_WHOLE_MAX = 1_048_576
+"""Bytes of an inflated text that is searched as a whole. A longer one is searched for XMP in pieces."""
+
+
+class Search(Enum):
+    """What a search has found. UNREADABLE: there may be a location, so the bytes are removed."""
+
+    CLEAN = 0
+    LOCATED = 1
+    UNREADABLE = 2
+
+
+@dataclass(slots=True)
+class SearchBudget:
+    """Limits the search of one file: bytes that may still be inflated, and the budget for walking directories."""
+
+    inflated: int = _ALL_INFLATED_MAX
+    walk: WalkBudget = field(default_factory=WalkBudget)
+
+
+def has_location(data: bytes, budget: WalkBudget) -> bool:
+    """Return whether bytes hold XMP, EXIF, IPTC or content credentials with a location, at any offset."""
+    if len(data) < _SHORTEST:
+        return False
+    return (
+        xmp.has_location(data)
+        or _exif_has_location(data, budget)
+        or iptc.find_location(data, partial(directories.has_location, budget=budget))
+        or credentials.has_location(data)
+        or _TELEMETRY.search(data) is not None
+    )
+
+
+def profile_has_location(profile: bytes, budget: WalkBudget) -> bool:
+    """Do the same for a profile that may also be bare IPTC datasets (IIM 4.2)."""
+    return iptc.has_location(profile) or has_location(profile, budget)
+
+
+def _exif_has_location(data: bytes, budget: WalkBudget) -> bool:
+    for count, header in enumerate(_TIFF_HEADER.finditer(data)):
+        if count == _HEADERS_MAX:
+            return False
+        try:
+            if directories.has_location(data[header.start() :], budget):
+                return True
+        except CorruptImage:
+            # The header is a coincidence, unless the budget is spent.
+            budget.spend_entries(0)
+            budget.spend_bytes(0)
+    return False
+
+
+def search_inflated(data: bytes, budget: SearchBudget) -> tuple[Search, bytes]:
+    """Search a deflated text (RFC 1950). Returns the text as well, or nothing if it is long.
+
+    A long text is searched in pieces for XMP. UNREADABLE is a damaged text, and a long one without XMP: Pillow does not
+    open a file with a text of more than a megabyte (`PngImagePlugin.MAX_TEXT_CHUNK`).
+    """
+    pieces = _inflate(data, budget)
+    head = b""
+    try:
+        for piece in pieces:
+            head += piece
+            if len(head) > _WHOLE_MAX:
+                found = xmp.pieces_have_location(_chain(head, pieces))
+                return (Search.LOCATED if found else Search.UNREADABLE), b""
+    except (zlib.error, _BudgetSpentError):
+        return Search.UNREADABLE, b""
+    found = has_location(head, budget.walk)
+    return (Search.LOCATED if found else Search.CLEAN), head
+
+
+def _chain(head: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
+    yield head
+    yield from rest
+
+
+class _BudgetSpentError(Exception):
+    """The texts of a file are too long to be searched."""
+
+
+def _inflate(data: bytes, budget: SearchBudget) -> Iterator[bytes]:
+    """Yield the text in pieces. Raises zlib.error and _BudgetSpentError."""
+    inflater = zlib.decompressobj()
+    while data and not inflater.eof:
+        piece = inflater.decompress(data, _PIECE)
+        data = inflater.unconsumed_tail
+        budget.inflated -= len(piece)
+        if budget.inflated < 0:
+            raise _BudgetSpentError
+        yield piece

@@ -1,0 +1,111 @@
+"""Finds place names in the maker notes of cameras.
+
+Their formats are not public. The tags are those that ExifTool documents (https://exiftool.org/TagNames/) in its group
+of locations, and the cities of clocks.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from consumer.imaging.ifd import Directory, Entry, TiffBlock, parse_block
+
+MAKER_NOTE = 0x927C
+MAKE = 0x010F
+_ENTRIES_MAX = 512
+_MAKE_MAX = 32
+_NO_PLACE = b"\0 -"
+"""Panasonic writes "---" for an unknown place."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Maker:
+    """label: begins the note. make: begins the camera's make, if notes of this maker have no label.
+
+    start: of the directory, or of the note's own TIFF header if `own_header`.
+    places: tags that tell a place, each with the number of bytes of its value that do not.
+    clock: tags with the city of the clock, which is a setting. It tells something beside a GPS position.
+    """
+
+    label: bytes
+    make: bytes = b""
+    start: int = 0
+    own_header: bool = False
+    places: tuple[tuple[int, int], ...] = ()
+    clock: frozenset[int] = frozenset()
+
+    def tells(self, tag: int) -> bool:
+        return tag in self.clock or any(tag == place for place, _ in self.places)
+
+
+_PANASONIC_PLACES = tuple((tag, 0) for tag in (0x67, 0x69, 0x6B, 0x6D, 0x6F, *range(0x80, 0x86)))
+_PENTAX_CLOCK = frozenset({0x23, 0x24})
+_MAKERS = (
+    _Maker(b"Panasonic\0", start=12, places=_PANASONIC_PLACES),
+    _Maker(b"LEICA\0\0\0", start=8, places=_PANASONIC_PLACES),
+    _Maker(b"Nikon\0\2", start=10, own_header=True, places=((0x39, 5),)),
+    _Maker(b"AOC\0", start=6, clock=_PENTAX_CLOCK),
+    _Maker(b"PENTAX \0", start=10, clock=_PENTAX_CLOCK),
+    _Maker(b"QVC\0", start=6, clock=frozenset({0x3006})),
+    _Maker(b"", make=b"SAMSUNG", places=tuple((tag, 0) for tag in range(0x2F, 0x35))),
+    _Maker(b"", make=b"CANON", clock=frozenset({0x35})),
+)
+
+
+def find_places(
+    tiff: TiffBlock, note: Entry, make: bytes, *, beside_gps: bool
+) -> tuple[TiffBlock, Directory, tuple[Entry, ...]] | None:
+    """Find the entries of a maker note that tell a place.
+
+    Returns the directory, the entries with offsets as in `tiff`, and `tiff` in the byte order of the note.
+    """
+    value = tiff.value(note)
+    tiff.budget.spend_bytes(len(value))
+    maker = _maker(value, make)
+    if maker is None:
+        return None
+    block, at, bases = _open(tiff, note, maker)
+    directory = _directory(block, at)
+    tags = [entry for entry in directory.entries if maker.tells(entry.tag)] if directory else []
+    within = range(note.data, note.data + len(value) + 1)
+    for base in bases:
+        moved = [e if e.inline else replace(e, data=e.data + base) for e in tags]
+        if directory and all(e.data in within and e.data + e.size in within for e in moved):
+            entries = tuple(e for e in moved if _tells_place(block, maker, e, beside_gps))
+            return (block, directory, entries) if entries else None
+    return None
+
+
+def _maker(value: bytes, make: bytes) -> _Maker | None:
+    make = make[:_MAKE_MAX].upper()
+    return next(
+        (each for each in _MAKERS if value.startswith(each.label) and make.startswith(each.make)),
+        None,
+    )
+
+
+def _open(tiff: TiffBlock, note: Entry, maker: _Maker) -> tuple[TiffBlock, int, tuple[int, ...]]:
+    """Return the block in the byte order of a note, the offset of its directory, and possible bases of its offsets.
+
+    Makers count offsets from different places. The right one is that in which the values are inside the note.
+    """
+    start = note.data + maker.start
+    if maker.own_header:
+        own = parse_block(tiff.data[start : note.data + note.size], tiff.budget)
+        if own:
+            return replace(tiff, order=own.order), start + own.first_offset(), (start,)
+    count = tiff.data[start : start + 2]
+    # A directory has few entries, so that its count is smaller in the right order.
+    order: Literal["<", ">"] = "<" if count[::-1] < count else ">"
+    return replace(tiff, order=order), start, (0, note.data, start, maker.start)
+
+
+def _directory(block: TiffBlock, at: int) -> Directory | None:
+    count = int.from_bytes(block.data[at : at + 2], block.byteorder)
+    return block.directory(at) if 0 < count <= _ENTRIES_MAX else None
+
+
+def _tells_place(block: TiffBlock, maker: _Maker, entry: Entry, beside_gps: bool) -> bool:
+    skipped = dict(maker.places).get(entry.tag)
+    if skipped is None:
+        return beside_gps
+    return bool(block.value(entry)[skipped:].strip(_NO_PLACE))

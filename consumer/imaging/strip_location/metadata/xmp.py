@@ -1,0 +1,113 @@
+"""Finds a location in XMP packets (ISO 16684-1) by property names, in any namespace.
+
+The names are those of the namespaces exif, photoshop, Iptc4xmpCore, Iptc4xmpExt, xmpDM, geo (W3C), dc, dcterms,
+dwc (Darwin Core), cell, georss and of drone makers. A packet is not parsed as XML: a name that a reader could find is
+enough. XML allows character references in attribute values, also in that of a namespace, but not in names.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+
+from core.errors import CorruptImage, LocationNotRemovable
+
+_RDF = b"rdf-syntax-ns"
+"""Part of a namespace that every packet declares, under any prefix."""
+
+_WIDE_RDF = (b"r\0d\0f", b"r\0\0\0d\0\0\0f")
+"""In UTF-16 and UTF-32, zero bytes separate the ASCII characters."""
+
+_DISGUISED = re.compile(rb"""xmlns(?::[\w.-]+)?\s*=\s*(?:"[^"<]*&|'[^'<]*&)""")
+"""A namespace with references in it could be any namespace. No writer uses references there."""
+
+_ENTITY = b"<!ENTITY"
+"""An entity can stand for any markup. XMP has no document type (ISO 16684-1, 7.1)."""
+
+NAMES = rb"""
+    (?: (?i:gps) \w*
+      | (?! Subject | Focus) \w* [Ll]ocation \w*
+      | (?! ISOSpeed) \w* (?i: latitude | long t? itude | altitude) \w*
+      | [Cc]ity | [Cc]ountry (?: -?Code | Name )? | State | ProvinceState | stateProvince
+      | Sub-location | WorldRegion | coverage | spatial | [Pp]lace (?: [Nn]ame )? | Landmark
+      | (?i: lat | lon | lng | long | lat_?long? )
+      | EarthPos \w* | cellid | cgi | lac | mcc | mnc
+      | locality | municipality | county | continent | island (?: Group )? | waterBody
+      | verbatim (?: Locality | Coordinate \w* | SRS | Elevation | Depth )
+      | higherGeography \w* | footprint \w* | geodeticDatum | georeference \w* | coordinate \w*
+    )
+    \b
+"""
+"""Local names. Positions in the image (SubjectLocation) and film latitude (ISOSpeedLatitude) are no places."""
+
+_PREFIX = rb"""[^\s<>"'=:/&]{1,64} :"""
+
+_EMPTY = rb"""\s* (?: /> | > \s* </ | = \s* (?: "\s*" | '\s*' ) )"""
+
+_LOCATION = re.compile(
+    rb"(?: < (?: %b )? | \s %b ) %b (?! %b ) | < (?: georss | gml ) :"
+    % (_PREFIX, _PREFIX, NAMES, _EMPTY),
+    re.VERBOSE,
+)
+
+_END_OF_RDF = re.compile(rb"</(?:[\w.-]{1,64}:)?RDF\s*>")
+_NO_TEXT = re.compile(rb"[\x00-\x08\x0e-\x1f]")
+_PACKETS_MAX = 1_000
+_OVERLAP = 4_096
+"""Bytes of a long text that are searched twice, so that no name is split. A name has at most 150."""
+
+
+def has_location(packet: bytes) -> bool:
+    """Return whether bytes, which may hold a packet, have a location property with a value.
+
+    A packet that declares entities counts as located.
+    """
+    if any(wide in packet for wide in _WIDE_RDF):
+        packet = packet.replace(b"\0", b"")
+    if _RDF not in packet and _DISGUISED.search(packet) is None:
+        return False
+    return _ENTITY in packet or _LOCATION.search(packet) is not None
+
+
+def pieces_have_location(pieces: Iterable[bytes]) -> bool:
+    """Do the same for a long text in pieces. Stops at the first location."""
+    is_packet, tail = False, b""
+    for piece in pieces:
+        text = tail + piece
+        if any(wide in text for wide in _WIDE_RDF):
+            text = text.replace(b"\0", b"")
+        is_packet = is_packet or _RDF in text or _DISGUISED.search(text) is not None
+        if is_packet and (_ENTITY in text or _LOCATION.search(text)):
+            return True
+        tail = text[-_OVERLAP:]
+    return False
+
+
+def blank(data: bytes) -> bytes:
+    """Replace each packet with a location by spaces, wherever it is in `data`. Returns `data` itself if there is none.
+
+    Raises LocationNotRemovable for a packet in UTF-16 or UTF-32.
+    """
+    located = [(start, stop) for start, stop in _packets(data) if has_location(data[start:stop])]
+    if any(wide in data for wide in _WIDE_RDF) and has_location(data):
+        raise LocationNotRemovable("a packet of XMP in UTF-16 cannot be blanked")
+    if not located:
+        return data
+    blanked = bytearray(data)
+    for start, stop in located:
+        blanked[start:stop] = b" " * (stop - start)
+    return bytes(blanked)
+
+
+def _packets(data: bytes) -> Iterator[tuple[int, int]]:
+    """Yield the bytes from the element that declares RDF to the end of RDF, or to the end of the text."""
+    at = 0
+    for _ in range(_PACKETS_MAX):
+        declared = data.find(_RDF, at)
+        if declared < 0:
+            return
+        start = max(data.rfind(b"<", at, declared), at)
+        no_text = _NO_TEXT.search(data, declared)
+        limit = no_text.start() if no_text else len(data)
+        end = _END_OF_RDF.search(data, declared, limit)
+        at = end.end() if end else limit
+        yield start, at
+    raise CorruptImage(f"more than {_PACKETS_MAX:,} packets of XMP")

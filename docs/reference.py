@@ -55,10 +55,10 @@ A decoder does not notice damage after which the data is still a valid image. Of
 and ended by a new end marker, all were refused; with 1,000 bytes of a scan set to zero, 691; with 700 bytes of a scan
 left out, 694. Most of the others were progressive. Damage inside the scans of a JPEG with rare chroma subsampling
 (4:1:0, or chrominance finer than luminance) is not detected: libjpeg-turbo's interface lacks it, and Pillow decodes it.
-A location is removed from EXIF, XMP, IPTC, GeoTIFF, content credentials (C2PA) and PNG texts, in every format and under
-any label. It is not found in free text (comments, captions, keywords, the creator's address), and in the maker notes of a
-camera except for the place names of Panasonic, Leica, Samsung and Nikon. Texts that inflate to more than 16 MiB in one file
-are dropped. An image with a structure that no camera or editor writes (two EXIF blocks, hundreds of ICC segments, a BMP
+A location is removed from EXIF, XMP, IPTC, GeoTIFF, content credentials (C2PA) and PNG texts, in every format and
+under any label. It is not found in free text (comments, captions, keywords, the creator's address), and in the maker
+notes of a camera except for the place names of Panasonic, Leica, Samsung and Nikon. A deflated PNG text of more than
+1 MiB is searched for XMP and dropped; all texts of a file are searched up to 16 MiB. An image with a structure that no camera or editor writes (two EXIF blocks, hundreds of ICC segments, a BMP
 with run-length encoding) is rejected.
 """
 

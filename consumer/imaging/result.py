@@ -9,6 +9,8 @@ from core.model.image import ImageMetadata
 
 Edit = tuple[int, int, bytes]
 """Start and stop of the bytes to replace, and their replacement."""
+EDITS_MAX = 10_000
+"""Edits of one body."""
 
 
 @dataclass(frozen=True, slots=True)

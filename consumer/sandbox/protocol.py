@@ -15,7 +15,7 @@ import orjson
 
 from consumer.imaging.formats import format_named
 from consumer.imaging.policy import ImagePolicy
-from consumer.imaging.result import Edit, Examination
+from consumer.imaging.result import EDITS_MAX, Edit, Examination
 from core.answers import MalformedAnswer, decode_answer, member
 from core.errors import (
     CorruptImage,
@@ -35,7 +35,6 @@ HEADER = struct.Struct("!II")
 _JSON_MAX = 1 << 20
 _ADDED_MAX = 1 << 20
 """Bytes by which all replacements together may exceed the body."""
-_EDITS_MAX = 10_000
 _SIDE_MAX = (1 << 31) - 1
 _TEXT_MAX = 128
 _DETAIL_MAX = 300
@@ -223,7 +222,7 @@ def _examination(
 
 
 def _edits(listed: Sequence[Any], data: memoryview, end: int) -> tuple[Edit, ...]:
-    if len(listed) > _EDITS_MAX:
+    if len(listed) > EDITS_MAX:
         raise MalformedAnswer("too many edits")
     edits: list[Edit] = []
     at = used = 0

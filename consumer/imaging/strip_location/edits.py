@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from consumer.imaging.result import Edit, apply_edits
+from consumer.imaging.result import EDITS_MAX, Edit, apply_edits
+from core.errors import LocationNotRemovable
 
 _BLOCK = 1_024
 
@@ -35,11 +36,26 @@ def strip_result(
     exif: bytes = b"",
     other_metadata: bool = False,
 ) -> StripResult:
-    """Apply the edits, in any order, to `body`. Raises ValueError for edits that overlap."""
-    ordered = tuple(sorted(edits))
+    """Apply the edits, in any order, to `body`. Edits that touch become one.
+
+    Raises ValueError for edits that overlap, and LocationNotRemovable for more than EDITS_MAX.
+    """
+    ordered = _merged(sorted(edits))
+    if len(ordered) > EDITS_MAX:
+        raise LocationNotRemovable(f"in more than {EDITS_MAX:,} places")
     return StripResult(
         ordered, end, had_location, exif, apply_edits(body, ordered, end), other_metadata
     )
+
+
+def _merged(edits: Iterable[Edit]) -> tuple[Edit, ...]:
+    runs: list[list[Edit]] = []
+    for edit in edits:
+        if runs and runs[-1][-1][1] == edit[0]:
+            runs[-1].append(edit)
+        else:
+            runs.append([edit])
+    return tuple((run[0][0], run[-1][1], b"".join(new for _, _, new in run)) for run in runs)
 
 
 def differences(before: bytes, after: bytes) -> list[Edit]:

@@ -60,6 +60,8 @@ def _to_rgb(thumbnail: Image.Image) -> Image.Image:
         thumbnail = _stretch(thumbnail)
     elif thumbnail.mode == "LAB":
         thumbnail = thumbnail.getchannel(0)
+    elif thumbnail.mode == "La":
+        thumbnail = thumbnail.convert("LA")
     if not thumbnail.has_transparency_data:
         return thumbnail.convert("RGB")
     white = Image.new("RGBA", thumbnail.size, "white")

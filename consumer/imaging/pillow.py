@@ -11,8 +11,9 @@ from PIL import Image, ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 
 from consumer.imaging.decoders.avif import AvifFile
+from consumer.imaging.decoders.tiff import TiffFile
 from consumer.imaging.decoders.webp import WebPFile
-from consumer.imaging.formats import AVIF, JPEG, WEBP, Format
+from consumer.imaging.formats import AVIF, JPEG, TIFF, WEBP, Format
 from core.errors import CorruptImage, ImageFailure, TooManyPixels
 
 _OPENERS: dict[Format, Callable[[BytesIO], ImageFile.ImageFile]] = {
@@ -20,6 +21,7 @@ _OPENERS: dict[Format, Callable[[BytesIO], ImageFile.ImageFile]] = {
     JPEG: JpegImageFile,
     WEBP: WebPFile,
     AVIF: AvifFile,
+    TIFF: TiffFile,
 }
 
 

@@ -11,6 +11,7 @@ from consumer.imaging.ifd import (
     parse_block,
 )
 from consumer.imaging.structure.image_structure import ImageStructure
+from consumer.imaging.structure.tiff.pixel_format import check_decodable
 from core.errors import CorruptImage, TooManyPixels
 
 _WIDTH, _HEIGHT = 256, 257
@@ -39,8 +40,8 @@ class _Frame:
 def read_structure(body: bytes, max_frames: int = MAX_DIRECTORIES) -> ImageStructure:
     """Read every directory of the main chain as a frame. Frames may differ in size.
 
-    Raises CorruptImage if a strip or tile reaches past the end. Raises TooManyPixels for more than `max_frames`, where
-    the walk stops, and for too many strips or tiles.
+    Raises UnsupportedFormat for pixels that cannot be decoded. Raises CorruptImage if a strip or tile reaches past the
+    end. Raises TooManyPixels for more than `max_frames`, where the walk stops, and for too many strips or tiles.
     """
     tiff = parse_block(body, WalkBudget(size=max(len(body), _VALUES_MIN)))
     if tiff is None:
@@ -70,6 +71,7 @@ def read_structure(body: bytes, max_frames: int = MAX_DIRECTORIES) -> ImageStruc
 
 def _frame(tiff: TiffBlock, directory: Directory) -> _Frame:
     _check_complete(tiff, directory)
+    check_decodable(tiff, directory)
     width, height, tile_width, tile_height = (
         tiff.number(directory.entry(tag)) for tag in (_WIDTH, _HEIGHT, _TILE_WIDTH, _TILE_HEIGHT)
     )

@@ -1,0 +1,11 @@
+"""Decodes TIFF by libtiff, also without compression.
+
+Pillow's own reader of uncompressed pixels lacks most separate planes, reads those of 16 bits as if they had 8, and
+takes subsampled YCbCr for whole pixels.
+"""
+
+from PIL import TiffImagePlugin
+
+TiffImagePlugin.READ_LIBTIFF = True
+
+TiffFile = TiffImagePlugin.TiffImageFile

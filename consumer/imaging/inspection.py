@@ -34,7 +34,9 @@ def probe(body: bytes, policy: ImagePolicy) -> ImageProbe:
     Raises NotAnImage, UnsupportedFormat, CorruptImage (the structure ends too early) and TooManyPixels.
     """
     image_format = sniff(body)
-    structure = read_structure(image_format, body, policy.max_frames)
+    structure = read_structure(
+        image_format, body, policy.max_frames, accept_missing_end=policy.accept_missing_end
+    )
     limits.check_limits(structure, policy)
     decode_bytes = limits.estimate_decode_bytes(image_format, structure, len(body), policy)
     return ImageProbe(image_format, structure, decode_bytes)
@@ -57,7 +59,7 @@ def examine(body: bytes, policy: ImagePolicy, probed: ImageProbe) -> Examination
         width=structure.height if turned else structure.width,
         height=structure.width if turned else structure.height,
         mode=decoded.mode,
-        frames=structure.frames,
+        frames=decoded.frames,
         bytes=0,
         sha256="",
         source_sha256="",
@@ -66,7 +68,7 @@ def examine(body: bytes, policy: ImagePolicy, probed: ImageProbe) -> Examination
         capture_time=facts.capture_time,
         camera=facts.camera,
         had_location=stripped.had_location,
-        animation_duration_ms=structure.duration_ms if structure.frames > 1 else 0,
+        animation_duration_ms=structure.duration_ms if decoded.frames > 1 else 0,
         removed=removed_parts(body, structure, stripped),
     )
     return Examination(metadata, stripped.edits, stripped.end)

@@ -40,7 +40,7 @@ def estimate_decode_bytes(
 def _pixel_bytes(image_format: Format, structure: ImageStructure, policy: ImagePolicy) -> int:
     if policy.verification == "header":
         return 0
-    if image_format is PNG and structure.frames > 1:
+    if image_format is PNG and structure.frames + structure.hidden_frames > 1:
         return structure.largest * _ANIMATED_PNG_BYTES_PER_PIXEL
     decoded = structure.largest * image_format.bytes_per_pixel
     if image_format is not JPEG:

@@ -18,8 +18,10 @@ class ImagePolicy:
         all of its data at half the cost. `full` decodes everything at full size. `header` decodes
         nothing: for trusted origins. It gives no perceptual hash and no dominant colour, and does
         not detect damage inside the pixel data.
+    accept_missing_end: a JPEG or PNG without its end marker is accepted if all of its pixels are there.
     """
 
     max_pixels: int = 100_000_000
     max_frames: int = 1_000
     verification: Verification = "draft"
+    accept_missing_end: bool = False

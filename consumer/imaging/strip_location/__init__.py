@@ -39,7 +39,10 @@ def strip_location(image_format: Format, body: bytes, structure: ImageStructure)
     stripped = strip(body, structure)
     if stripped.had_location:
         # In a damaged EXIF block, directories overlap: too little may be blanked, or too much.
-        again = strip(stripped.body, read_structure(image_format, stripped.body))
+        reread = read_structure(
+            image_format, stripped.body, accept_missing_end=structure.missing_end
+        )
+        again = strip(stripped.body, reread)
         if again.body is not stripped.body or exif.read_exif(again.exif) != exif.read_exif(
             stripped.exif
         ):

@@ -22,12 +22,21 @@ READERS: dict[Format, Callable[[bytes], ImageStructure]] = {
 
 
 def read_structure(
-    image_format: Format, body: bytes, max_frames: int = MAX_DIRECTORIES
+    image_format: Format,
+    body: bytes,
+    max_frames: int = MAX_DIRECTORIES,
+    *,
+    accept_missing_end: bool = False,
 ) -> ImageStructure:
     """Walk `body` from its first byte to its last. See the reader of each format.
 
     max_frames: where the walk over the directories of a TIFF stops, because it takes long.
+    accept_missing_end: whether a JPEG or PNG may lack its end marker.
     """
+    if image_format is formats.JPEG:
+        return jpeg.read_structure(body, accept_missing_end=accept_missing_end)
+    if image_format is formats.PNG:
+        return png.read_structure(body, accept_missing_end=accept_missing_end)
     if image_format is formats.TIFF:
         return tiff.read_structure(body, max_frames)
     return READERS[image_format](body)

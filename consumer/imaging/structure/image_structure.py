@@ -39,7 +39,7 @@ class ImageStructure:
     exif: the EXIF block, if reading the structure has found it.
     hidden_frames: frames that a decoder decodes and does not show. `pixels` includes them.
     duration_ms: the sum of the frames' delays, see `shown_ms`.
-    mode: Pillow's name of the decoded pixel format, if the header tells it (JPEG).
+    mode: Pillow's name of the decoded pixel format, if the header tells it (JPEG, PNG).
     missing_end: the image has no end marker, and the policy accepts this.
     """
 

@@ -55,6 +55,9 @@ A decoder does not notice damage after which the data is still a valid image. Of
 and ended by a new end marker, all were refused; with 1,000 bytes of a scan set to zero, 691; with 700 bytes of a scan
 left out, 694. Most of the others were progressive. Damage inside the scans of a JPEG with rare chroma subsampling
 (4:1:0, or chrominance finer than luminance) is not detected: libjpeg-turbo's interface lacks it, and Pillow decodes it.
+A PNG is judged by its critical chunks, its pixels and its transparency. A damaged ancillary chunk is published
+unchanged, after a search for a location; damaged transparency is ignored, as libpng does. A PNG whose deflated pixels
+lack only their own checksum completes.
 A location is removed from EXIF, XMP, IPTC, GeoTIFF, content credentials (C2PA) and PNG texts, in every format and
 under any label. It is not found in free text (comments, captions, keywords, the creator's address), and in the maker
 notes of a camera except for the place names of Panasonic, Leica, Samsung and Nikon. A deflated PNG text of more than

@@ -130,8 +130,8 @@ def test_the_header_is_checked_without_decoding() -> None:
 
 def test_data_after_the_last_row_are_harmless() -> None:
     """libpng ignores them, within the deflated data and after it."""
-    assert metadata(png(pixels(rows(HEIGHT + 1))))
-    assert metadata(png(pixels(), png_chunk(b"IDAT", b"more")))
+    assert metadata(png(pixels(rows(HEIGHT + 1)))).dominant_color == "#0ac85a"
+    assert metadata(png(pixels(), png_chunk(b"IDAT", b"more"))).dominant_color == "#0ac85a"
 
 
 @pytest.mark.parametrize("last_row", [b"\0", b"\xff"])
@@ -140,7 +140,7 @@ def test_a_sound_image_has_all_rows(depth: int, last_row: bytes) -> None:
     """A last row of zeros is no missing row, at any depth."""
     size = (WIDTH * depth + 7) // 8
     raw = (b"\0" + b"\xff" * size) * (HEIGHT - 1) + b"\0" + last_row * size
-    assert metadata(png(pixels(raw), head=header(depth, color_type=0)))
+    assert metadata(png(pixels(raw), head=header(depth, color_type=0))).height == HEIGHT
 
 
 @pytest.mark.parametrize("name", [b"CgBI", b"ABCD"])

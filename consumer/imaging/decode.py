@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 from PIL import Image, ImageFile
 
-from consumer.imaging import perceptual
 from consumer.imaging.decoders import jpeg, png
+from consumer.imaging.fingerprint import fingerprint
 from consumer.imaging.formats import JPEG, PNG, TIFF, Format
 from consumer.imaging.pillow import open_image, translate_decoder_errors
 from consumer.imaging.policy import ImagePolicy
@@ -81,15 +81,10 @@ def _decode(
             return DecodeResult(mode, structure.frames)
         # Pillow applies the orientation of a TIFF when it loads the image.
         turned = 1 if image_format is TIFF else orientation
-        thumbnail = perceptual.make_thumbnail(next(frames), turned)
+        perceptual_hash, color = fingerprint(next(frames), turned)
         for _ in frames:
             pass
-    return DecodeResult(
-        mode,
-        structure.frames,
-        perceptual.difference_hash(thumbnail),
-        perceptual.dominant_color(thumbnail),
-    )
+    return DecodeResult(mode, structure.frames, perceptual_hash, color)
 
 
 def decode_first_frame(

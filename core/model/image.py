@@ -35,8 +35,9 @@ class ImageMetadata:
     format: JPEG, PNG, GIF, WEBP, AVIF, TIFF or BMP. width, height: pixels as displayed, with the EXIF orientation
     applied. mode: Pillow's name of the pixel format. bytes: size of the stored body. sha256: of the stored body;
     source_sha256: of the fetched body; both 64 hexadecimal digits. perceptual_hash: 16 hexadecimal digits;
-    dominant_color: #rrggbb; both of the first frame, empty if only the header was read. capture_time: ISO 8601, without
-    a zone if EXIF has none, or empty. camera: maker and model, printable, at most 128 characters, or empty.
+    dominant_color: #rrggbb; both of the first frame, empty if only the header was read, or if they could not be
+    computed. capture_time: ISO 8601, without a zone if EXIF has none, or empty. camera: maker and model, printable, at
+    most 128 characters, or empty.
     had_location: whether the fetched body contained the location of the photo. animation_duration_ms: the sum of the
     frames' delays, 0 for a still image. removed: names of RemovedPart, or those of a later version. The last two are
     empty in rows of earlier versions.

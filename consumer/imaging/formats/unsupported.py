@@ -97,7 +97,7 @@ def _is_targa(body: bytes) -> bool:
     """Check every field of the header that has few values (Truevision TGA 2.0). Only version 2 has a mark, a footer."""
     if body.endswith(_TARGA_FOOTER):
         return True
-    if len(body) <= _TARGA_HEADER or body[1] > 1 or body[2] not in _TARGA_TYPES:
+    if len(body) < _TARGA_HEADER or body[1] > 1 or body[2] not in _TARGA_TYPES:
         return False
     mapped = body[2] in _TARGA_MAPPED
     map_fits = (

@@ -1166,7 +1166,9 @@ class ImageMetadata(_message.Message):
     perceptual_hash: _builtins.str
     """Difference hash (dHash) of the first frame, 16 hexadecimal digits; similar images differ in few bits."""
     dominant_color: _builtins.str
-    """The mean of the most frequent of 256 color ranges of the first frame, as #rrggbb."""
+    """A color of the most frequent of 256 color ranges of the first frame, as #rrggbb. It occurs in the frame as decoded; a
+    JPEG may be decoded at a reduced size. Empty if no pixel was decoded.
+    """
     capture_time: _builtins.str
     """The capture time from EXIF: ISO 8601, without a zone if EXIF has none. May be empty."""
     camera: _builtins.str

@@ -78,6 +78,7 @@ REFUSED = {
     "ico": ("ICO", b"\0\0\x01\0\x01\0\x10\x10" + bytes(30)),
     "cur": ("CUR", b"\0\0\x02\0\x01\0\x10\x10" + bytes(30)),
     "tga that begins like cur": ("TGA", targa()),
+    "tga that is only a header": ("TGA", targa()[:18]),
     "tga compressed by run lengths": ("TGA", targa(kind=10, depth=32)),
     "tga with a color map": ("TGA", targa(kind=1, depth=8, mapped=True)),
     "tga with a footer": ("TGA", b"\5\0\2" + bytes(60) + b"TRUEVISION-XFILE.\0"),

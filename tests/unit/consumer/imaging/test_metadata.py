@@ -5,7 +5,7 @@ from typing import Literal
 import pytest
 from PIL import Image, ImageOps
 
-from consumer.imaging import exif, perceptual
+from consumer.imaging import exif
 from consumer.imaging.inspection import inspect
 from consumer.imaging.policy import ImagePolicy
 from core.model.image import ImageMetadata
@@ -189,29 +189,6 @@ def test_draft_and_full_agree() -> None:
     full = inspect(body, ImagePolicy(verification="full")).metadata
     assert distance(draft.perceptual_hash, full.perceptual_hash) <= 4
     assert (draft.width, draft.height, draft.mode) == (full.width, full.height, full.mode)
-
-
-@pytest.mark.parametrize(
-    ("mode", "fill", "expected"),
-    [
-        ("RGB", (255, 0, 0), "#ff0000"),
-        ("L", 128, "#808080"),
-        ("1", 1, "#ffffff"),
-        ("P", 0, "#000000"),
-        ("RGBA", (0, 0, 255, 0), "#ffffff"),
-        ("RGBA", (0, 0, 255, 255), "#0000ff"),
-        ("LA", (0, 255), "#000000"),
-        ("CMYK", (0, 255, 255, 0), "#ff0000"),
-        ("I;16", 5, "#000000"),
-        ("F", 0.5, "#000000"),
-    ],
-)
-def test_the_dominant_colour_of_a_plain_image_is_its_colour(
-    mode: str, fill: float | tuple[int, ...], expected: str
-) -> None:
-    """Every pixel format gives a colour. Transparent pixels count as white."""
-    small = perceptual.make_thumbnail(Image.new(mode, (200, 150), fill))
-    assert perceptual.dominant_color(small) == expected
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (7, 5)])

@@ -1,7 +1,7 @@
 import pytest
 from PIL import Image
 
-from consumer.imaging.perceptual import make_thumbnail
+from consumer.imaging.fingerprint import make_thumbnail
 from consumer.imaging.reduction import reduce_image
 
 

@@ -31,7 +31,7 @@ func (r reduced) halved() reduced {
 	return half
 }
 
-// differenceHash returns the dHash as consumer/imaging/perceptual.py defines it.
+// differenceHash returns the dHash as consumer/imaging/fingerprint/perceptual_hash.py defines it.
 func (r reduced) differenceHash() string {
 	var bits uint64
 	for row := range hashHeight {

@@ -217,30 +217,32 @@ class DecoderProcess:
                 self._kill()
             return
         self._received += data
-        if len(self._received) < HEADER.size:
-            return
         try:
-            size = message_size(self._received, self._body_size)
+            self._take_messages()
         except MalformedAnswer as malformed:
             self._refuse(str(malformed))
-            return
-        if len(self._received) > size:
-            self._refuse("more than one answer")
-        elif len(self._received) == size:
-            message = bytes(self._received)
-            self._received.clear()
+
+    def _take_messages(self) -> None:
+        """Deliver the messages that have arrived. Raises MalformedAnswer."""
+        while len(self._received) >= HEADER.size:
+            size = message_size(self._received, self._body_size)
+            if len(self._received) < size:
+                return
+            # The first answer of a decoder may arrive together with its greeting.
+            if len(self._received) > size and self.ready.done():
+                raise MalformedAnswer("more than one answer")
+            message = bytes(self._received[:size])
+            del self._received[:size]
             self._deliver(message)
 
     def _deliver(self, message: bytes) -> None:
+        """Raises MalformedAnswer."""
         if not self.ready.done():
-            try:
-                self.ready.set_result(decode_ready(message))
-            except MalformedAnswer as malformed:
-                self._refuse(str(malformed))
+            self.ready.set_result(decode_ready(message))
         elif self._answer is not None and not self._answer.done():
             self._answer.set_result(message)
         else:
-            self._refuse("an answer to no request")
+            raise MalformedAnswer("an answer to no request")
 
     def _refuse(self, malformed: str) -> None:
         """Kill a process that does not keep to the protocol."""

@@ -28,9 +28,10 @@ from consumer.imaging.inspection import inspect
 from consumer.imaging.policy import ImagePolicy
 from consumer.sandbox.control import MESSAGE, Command, Report
 from consumer.sandbox.decoder import Examiner, run_decoder
+from consumer.sandbox.restrictions import protect_from_children
 
 _PR_SET_PDEATHSIG = 1
-_CONNECTION_FD, _STDERR_FD = 3, 2
+_CONNECTION_FD, _STDERR_FD, _STDOUT_FD = 3, 2, 1
 _FIRST_CLOSED_FD = 4
 _OPEN_MAX = 1 << 16
 _LAZY_MODULES = (
@@ -144,6 +145,8 @@ def _run(fork: _Fork, policy: ImagePolicy, examiner: Examiner, memory_bytes: int
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     # Neither number is in use as the other's source: the server's own control socket has a higher number.
     os.dup2(fork.stderr, _STDERR_FD)
+    # Standard output is the worker's log.
+    os.dup2(fork.stderr, _STDOUT_FD)
     os.dup2(fork.connection, _CONNECTION_FD)
     os.closerange(_FIRST_CLOSED_FD, _OPEN_MAX)
     if fork.nice:
@@ -173,6 +176,7 @@ def main() -> None:
     parser.add_argument("--examiner", required=True, metavar="MODULE:FUNCTION")
     options = parser.parse_args()
     policy = ImagePolicy(**options.policy)
+    protect_from_children()
     faulthandler.enable()
     # Its decoder would start a thread for each core. One image is one thread.
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1

@@ -1,7 +1,8 @@
 """The messages between the worker and a decoder process: a header, a JSON object, and bytes.
 
 The worker trusts no answer: each member has a type and a range, and the total is bounded. A decoder that was taken over
-by an image can answer falsely about this image, but can do no other harm.
+by an image can answer falsely about this image and about later images of the same process, of which there are at most
+`decode_pool._IMAGES_PER_DECODER`. It can do no other harm.
 """
 
 import re

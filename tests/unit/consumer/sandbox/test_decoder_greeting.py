@@ -21,6 +21,7 @@ ANSWER = encode_answer(CorruptImage("damaged"))
 async def peer() -> AsyncIterator[tuple[DecoderProcess, socket.socket]]:
     """A decoder process, and the end of its connection at which the process would be."""
     ours, theirs = socket.socketpair()
+    theirs.setblocking(False)
     warnings, stderr = os.pipe()
     decoder = DecoderProcess(
         ours, warnings, on_warning=lambda _text, _request: None, kill=lambda: decoder.end(None)
@@ -43,7 +44,11 @@ async def test_it_may_arrive_together_with_the_first_answer(
     assert (await decoder.ready).protections == ("seccomp",)
 
 
-@pytest.mark.parametrize("sent", [GREETING + ANSWER + ANSWER, ANSWER, GREETING + ANSWER + b"\0"])
+@pytest.mark.parametrize(
+    "sent",
+    [GREETING + ANSWER + ANSWER, ANSWER, GREETING + ANSWER + b"\0"],
+    ids=["two answers", "no greeting", "more bytes"],
+)
 async def test_anything_else_ends_the_decoder(
     peer: tuple[DecoderProcess, socket.socket], sent: bytes
 ) -> None:

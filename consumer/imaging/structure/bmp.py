@@ -1,39 +1,137 @@
-"""BMP: reads the two headers (Microsoft's BITMAPFILEHEADER and BITMAPINFOHEADER)."""
+"""BMP: reads the two headers (Microsoft's BITMAPFILEHEADER and BITMAPINFOHEADER, and those of OS/2)."""
+
+import struct
+from typing import NamedTuple
 
 from consumer.imaging.structure.image_structure import ImageStructure
 from core.errors import CorruptImage, UnsupportedFormat
 
-_CORE_HEADER = 12
-_RUN_LENGTHS = frozenset({1, 2})
-_UNCOMPRESSED = frozenset({0, 3})
-_HEADERS_MIN = 34
+_FILE_HEADER = 14
+_CORE_HEADER, _OS2_HEADER = 12, 64
+_RAW, _BIT_FIELDS = 0, 3
+_COMPRESSIONS = {
+    1: "run-length encoding",
+    2: "run-length encoding",
+    4: "an embedded JPEG",
+    5: "an embedded PNG",
+    6: "alpha bit fields",
+    11: "CMYK colors",
+    12: "run-length encoding",
+    13: "run-length encoding",
+}
+_OS2_RUN_LENGTHS = 4
+_HUFFMAN_DEPTH = 1
+_DEPTHS = frozenset({1, 4, 8, 16, 24, 32})
+_OTHER_DEPTHS = frozenset({2, 64})
+"""Bits per pixel that exist, but that Pillow does not decode."""
+_PALETTE_DEPTH = 8
+_NO_ALPHA = 0
+_MASKS_24 = (0xFF0000, 0xFF00, 0xFF)
+_BIT_FIELD_LAYOUTS = {
+    16: frozenset({(0xF800, 0x7E0, 0x1F), (0x7C00, 0x3E0, 0x1F)}),
+    24: frozenset({_MASKS_24}),
+    32: frozenset(
+        {
+            (*_MASKS_24, _NO_ALPHA),
+            (*_MASKS_24, 0xFF000000),
+            (0xFF000000, 0xFF0000, 0xFF00, _NO_ALPHA),
+            (0xFF000000, 0xFF0000, 0xFF00, 0xFF),
+            (0xFF000000, 0xFF00, 0xFF, _NO_ALPHA),
+            (0xFF000000, 0xFF00, 0xFF, 0xFF0000),
+            (0xFF, 0xFF00, 0xFF0000, 0xFF000000),
+            (0, 0, 0, _NO_ALPHA),
+        }
+    ),
+}
+"""By bits per pixel, the masks that Pillow decodes: red, green, blue, and with 32 bits alpha."""
+_MASKS_AT = _FILE_HEADER + 40
+_ALPHA_HEADER = 56
+"""The shortest header that has a mask of alpha."""
+
+
+class _Header(NamedTuple):
+    size: int
+    width: int
+    height: int
+    depth: int
+    compression: int = _RAW
+    colors: int = 0
 
 
 def read_structure(body: bytes) -> ImageStructure:
-    """Raise CorruptImage if uncompressed pixels reach past the end of the body.
+    """Raise CorruptImage if uncompressed pixels or the palette reach past the end of the body.
 
-    Raises UnsupportedFormat for run-length encoding (BI_RLE8, BI_RLE4): Pillow decodes it in Python,
+    Raises UnsupportedFormat for what Pillow does not decode, and for run-length encoding: Pillow decodes it in Python,
     one pixel at a time and regardless of the size of the body.
     """
-    if int.from_bytes(body[14:18], "little") == _CORE_HEADER:
-        width, height, depth = (_u16(body, at) for at in (18, 20, 24))
-        compression = 0
-    else:
-        if len(body) < _HEADERS_MIN:
-            raise CorruptImage("its header is cut short")
-        width = int.from_bytes(body[18:22], "little")
-        # A negative height means that the rows run from top to bottom.
-        height = abs(int.from_bytes(body[22:26], "little", signed=True))
-        depth, compression = _u16(body, 28), int.from_bytes(body[30:34], "little")
-    if compression in _RUN_LENGTHS:
-        raise UnsupportedFormat("BMP with run-length encoding")
-    row = (width * depth + 31) // 32 * 4
+    try:
+        header = _read_header(body)
+        _check_decodable(body, header)
+    except struct.error:
+        raise CorruptImage("its header is cut short") from None
     pixels_at = int.from_bytes(body[10:14], "little")
-    if compression in _UNCOMPRESSED and pixels_at + row * height > len(body):
+    row = (header.width * header.depth + 31) // 32 * 4
+    if pixels_at + row * header.height > len(body):
         raise CorruptImage("its pixels are cut short")
-    area = width * height
-    return ImageStructure(width, height, 1, area, area, len(body))
+    area = header.width * header.height
+    return ImageStructure(header.width, header.height, 1, area, area, len(body))
 
 
-def _u16(body: bytes, at: int) -> int:
-    return int.from_bytes(body[at : at + 2], "little")
+def _read_header(body: bytes) -> _Header:
+    (size,) = struct.unpack_from("<I", body, _FILE_HEADER)
+    if size == _CORE_HEADER:
+        width, height, _, depth = struct.unpack_from("<HHHH", body, _FILE_HEADER + 4)
+        return _Header(size, width, height, depth)
+    fields = struct.unpack_from("<iiHHIIIII", body, _FILE_HEADER + 4)
+    width, height, _, depth, compression, _, _, _, colors = fields
+    if width < 0:
+        raise CorruptImage("its width is negative")
+    # A negative height means that the rows run from top to bottom.
+    return _Header(size, width, abs(height), depth, compression, colors)
+
+
+def _check_decodable(body: bytes, header: _Header) -> None:
+    compression = _compression_name(header)
+    if compression:
+        raise UnsupportedFormat(f"BMP with {compression}")
+    if header.depth in _OTHER_DEPTHS:
+        raise UnsupportedFormat(f"BMP with {header.depth} bits per pixel")
+    if header.depth not in _DEPTHS:
+        raise CorruptImage(f"{header.depth:,} bits per pixel")
+    if header.compression == _BIT_FIELDS:
+        _check_masks(body, header)
+    elif header.depth <= _PALETTE_DEPTH:
+        _check_palette(body, header)
+
+
+def _compression_name(header: _Header) -> str:
+    """Return the name of a compression that is not decoded. OS/2 gives two of the numbers other meanings."""
+    if header.size == _OS2_HEADER and header.compression == _OS2_RUN_LENGTHS:
+        return "run-length encoding"
+    if header.compression == _BIT_FIELDS and header.depth == _HUFFMAN_DEPTH:
+        return "Huffman coding"
+    if header.compression in (_RAW, _BIT_FIELDS):
+        return ""
+    return _COMPRESSIONS.get(header.compression, f"compression code {header.compression}")
+
+
+def _check_masks(body: bytes, header: _Header) -> None:
+    """Headers of 40 bytes have the masks of the colours behind them, longer ones inside."""
+    has_alpha = header.depth == max(_BIT_FIELD_LAYOUTS)
+    masks: tuple[int, ...] = struct.unpack_from("<III", body, _MASKS_AT)
+    if has_alpha and header.size >= _ALPHA_HEADER:
+        masks = struct.unpack_from("<IIII", body, _MASKS_AT)
+    elif has_alpha:
+        masks = (*masks, _NO_ALPHA)
+    if masks not in _BIT_FIELD_LAYOUTS.get(header.depth, ()):
+        text = "/".join(f"{mask:x}" for mask in masks)
+        raise UnsupportedFormat(f"BMP with bit fields {text} of {header.depth} bits")
+
+
+def _check_palette(body: bytes, header: _Header) -> None:
+    """A palette may have more colours than the pixels can name, which Pillow refuses."""
+    if header.colors <= 1 << _PALETTE_DEPTH:
+        return
+    if _FILE_HEADER + header.size + 4 * header.colors > len(body):
+        raise CorruptImage("its palette is cut short")
+    raise UnsupportedFormat(f"BMP with a palette of {header.colors:,} colors")

@@ -121,6 +121,12 @@ class ConsumerSettings(CoreSettings, RequestQueuesSettings):
         description="Thoroughness of the decode check. full: every pixel; draft: JPEG at an eighth of its size, which "
         "also finds truncation, and all other formats in full; header: no decoding, for trusted origins.",
     )
+    metadata_policy: Literal["keep", "strip-location", "strip-all"] = Field(
+        "strip-location",
+        description="Metadata that is removed before an image is published. strip-location: the location, and what "
+        "follows the image; strip-all: all metadata except the orientation and the colour profile; keep: none. "
+        "had_location, camera and capture time are recorded in any case.",
+    )
     max_pixels: int = Field(
         100_000_000,
         ge=1,

@@ -45,7 +45,7 @@ def decode(
     Raises CorruptImage if the decoder reports damage, TooManyPixels if a frame is larger than the
     structure says, and LocationNotRemovable if Pillow still finds a location.
     """
-    if stripped.had_location:
+    if stripped.had_location and stripped.edits:
         _verify_stripped(image_format, stripped.body)
     try:
         return _decode(image_format, stripped.body, structure, policy, orientation)

@@ -49,7 +49,7 @@ def examine(body: bytes, policy: ImagePolicy, probed: ImageProbe) -> Examination
     Raises UnsupportedFormat, CorruptImage, TooManyPixels and LocationNotRemovable. MemoryError is not caught.
     """
     image_format, structure = probed.format, probed.structure
-    stripped = strip_location(image_format, body, structure)
+    stripped = strip_location(image_format, body, structure, policy.metadata)
     facts = exif.read_exif(stripped.exif)
     decoded = decode(image_format, stripped, structure, policy, facts.orientation)
     turned = facts.orientation in _QUARTER_TURNS

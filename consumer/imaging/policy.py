@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 Verification = Literal["full", "draft", "header"]
+MetadataPolicy = Literal["keep", "strip-location", "strip-all"]
 
 
 @dataclass(frozen=True, slots=True)
 class ImagePolicy:
-    """Limits on an image, and how thoroughly it is checked.
+    """Limits on an image, how thoroughly it is checked, and which metadata is published.
 
     max_pixels: frames x width x height; the sum if frames differ in size. One frame is also limited
         by Pillow's threshold for decompression bombs (`Image.MAX_IMAGE_PIXELS`, 89,478,485), so that
@@ -19,9 +20,12 @@ class ImagePolicy:
         nothing: for trusted origins. It gives no perceptual hash and no dominant colour, and does
         not detect damage inside the pixel data.
     accept_missing_end: a JPEG or PNG without its end marker is accepted if all of its pixels are there.
+    metadata: `strip-location` removes the location and what follows the image. `strip-all` removes
+        all metadata except the orientation and the colour profile. `keep` publishes the body as it is.
     """
 
     max_pixels: int = 100_000_000
     max_frames: int = 1_000
     verification: Verification = "draft"
     accept_missing_end: bool = False
+    metadata: MetadataPolicy = "strip-location"

@@ -108,6 +108,7 @@ def _open_decode_pool(settings: ConsumerSettings) -> AbstractAsyncContextManager
         max_pixels=settings.max_pixels,
         max_frames=settings.max_frames,
         verification=settings.verification,
+        metadata=settings.metadata_policy,
     )
     return open_decode_pool(
         policy,

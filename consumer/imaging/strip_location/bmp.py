@@ -1,5 +1,6 @@
 """Removes the location from BMP, which has no place for metadata: packets of XMP between its parts are blanked."""
 
+from consumer.imaging.result import Edit
 from consumer.imaging.strip_location.edits import StripResult, differences, strip_result
 from consumer.imaging.strip_location.metadata import xmp
 from consumer.imaging.structure import ImageStructure
@@ -10,3 +11,8 @@ def strip(body: bytes, structure: ImageStructure) -> StripResult:
     kept = body[: structure.end]
     edits = differences(kept, xmp.blank(kept))
     return strip_result(body, edits, structure.end, had_location=bool(edits))
+
+
+def strip_all(_body: bytes, _structure: ImageStructure, _orientation: int) -> list[Edit]:
+    """Return no edit: there is no metadata."""
+    return []

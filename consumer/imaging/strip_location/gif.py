@@ -7,6 +7,9 @@ from consumer.imaging.strip_location.metadata import content
 from consumer.imaging.structure import ImageStructure, Segment
 
 _GRAPHIC_CONTROL, _PLAIN_TEXT = b"\xf9", b"\x01"
+_APPLICATION = b"\xff"
+_APPLICATIONS_OF_THE_IMAGE = (b"\x0bNETSCAPE2.0", b"\x0bANIMEXTS1.0", b"\x0bICCRGBG1012")
+"""How often an animation is repeated, and the colour profile (ICC.1:2022, B.6)."""
 _PARTS_OF_THE_IMAGE = frozenset({_GRAPHIC_CONTROL, _PLAIN_TEXT})
 
 
@@ -26,6 +29,19 @@ def strip(body: bytes, structure: ImageStructure) -> StripResult:
         )
     ]
     return strip_result(body, edits, structure.end, had_location=bool(edits))
+
+
+def strip_all(body: bytes, structure: ImageStructure, _orientation: int) -> list[Edit]:
+    """Drop all extensions except those of frames, of the animation and of the colour profile."""
+    return [
+        (extension.start, extension.stop, b"")
+        for extension in structure.segments
+        if extension.name not in _PARTS_OF_THE_IMAGE
+        and not (
+            extension.name == _APPLICATION
+            and extension.payload(body).startswith(_APPLICATIONS_OF_THE_IMAGE)
+        )
+    ]
 
 
 def _joined(body: bytes, extension: Segment) -> bytes:

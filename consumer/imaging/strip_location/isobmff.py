@@ -6,11 +6,13 @@ Items are blanked where they lie. A box with a location becomes a box of free sp
 from collections.abc import Iterator
 
 from consumer.imaging.ifd import WalkBudget
+from consumer.imaging.result import Edit
 from consumer.imaging.strip_location.edits import StripResult, differences, strip_result
 from consumer.imaging.strip_location.metadata import content, directories, xmp
 from consumer.imaging.strip_location.metadata.content import Search, SearchBudget
+from consumer.imaging.strip_location.metadata.orientation import orientation_block
 from consumer.imaging.structure import ImageStructure
-from consumer.imaging.structure.isobmff import FULL, Box, Extents, iter_boxes, iter_items
+from consumer.imaging.structure.isobmff import FULL, Box, Extents, Item, iter_boxes, iter_items
 from core.errors import CorruptImage
 
 _EXIF, _MIME, _URI = b"Exif", b"mime", b"uri "
@@ -37,6 +39,7 @@ _IMAGE_BOXES = frozenset(
 """Boxes without text, and those whose content is found by items."""
 _PLACES = (b"\xa9xyz", b"loci", b"@xyz", b"location.ISO6709")
 """Boxes of user data and keys of QuickTime metadata (QuickTime File Format; 3GPP TS 26.244, 8.10)."""
+_FREE_BOXES = frozenset({b"free", b"skip"})
 _DEPTH_MAX = 8
 _DEFLATED = b"\x78"
 _NAME, _NAME_OF_LARGE = 4, 12
@@ -51,12 +54,8 @@ def strip(body: bytes, structure: ImageStructure) -> StripResult:
     kept = body[: structure.end]
     edited = bytearray(kept)
     budget = SearchBudget()
-    left = 2 * len(kept)
-    for extents in _metadata_items(kept):
-        left -= sum(size for _, size in extents)
-        if left < 0 or any(at < 0 or size < 0 or at + size > len(kept) for at, size in extents):
-            raise CorruptImage("its metadata is cut short")
-        _blank_item(edited, extents, budget)
+    for item in _metadata_items(kept):
+        _replace(edited, item.extents, _blank(_join(edited, item.extents), budget))
     for box in _boxes(kept):
         if _has_location(kept, box, budget.walk):
             _free(edited, box)
@@ -64,23 +63,49 @@ def strip(body: bytes, structure: ImageStructure) -> StripResult:
     return strip_result(body, edits, structure.end, had_location=bool(edits), exif=structure.exif)
 
 
-def _metadata_items(body: bytes) -> Iterator[Extents]:
+def strip_all(body: bytes, structure: ImageStructure, orientation: int) -> list[Edit]:
+    """Blank all items and boxes that are no part of the image. EXIF becomes the orientation alone."""
+    kept = body[: structure.end]
+    edited = bytearray(kept)
+    block = bytes(_TIFF_OFFSET) + orientation_block(orientation)
+    for item in _metadata_items(kept):
+        size = len(_join(edited, item.extents))
+        # Decoders reject a file whose EXIF is no block. A shorter one has no entries.
+        if item.type != _EXIF:
+            _replace(edited, item.extents, b" " * size)
+        elif size >= len(block):
+            _replace(edited, item.extents, block.ljust(size, b"\0"))
+    for box in _boxes(kept):
+        if box.name not in _FREE_BOXES or any(kept[box.data : box.stop]):
+            _free(edited, box)
+    return differences(kept, bytes(edited))
+
+
+def _metadata_items(body: bytes) -> Iterator[Item]:
+    """Yield the items of metadata. Raises CorruptImage if they reach beyond the end or overlap too often."""
+    left = 2 * len(body)
     for box in iter_boxes(body, 0, len(body)):
-        if box.name == _METADATA:
-            yield from (
-                item.extents for item in iter_items(body, box) if item.type in (_EXIF, _MIME, _URI)
+        items = iter_items(body, box) if box.name == _METADATA else ()
+        for item in items:
+            if item.type not in (_EXIF, _MIME, _URI):
+                continue
+            left -= sum(size for _, size in item.extents)
+            within = all(
+                at >= 0 and size >= 0 and at + size <= len(body) for at, size in item.extents
             )
+            if left < 0 or not within:
+                raise CorruptImage("its metadata is cut short")
+            yield item
 
 
-def _blank_item(edited: bytearray, extents: Extents, budget: SearchBudget) -> None:
-    """Blank the location in an item, whose extents are joined."""
-    item = b"".join(edited[at : at + size] for at, size in extents)
-    blanked = _blank(item, budget)
-    if blanked is item:
-        return
+def _join(body: bytearray, extents: Extents) -> bytes:
+    return b"".join(body[at : at + size] for at, size in extents)
+
+
+def _replace(body: bytearray, extents: Extents, item: bytes) -> None:
     start = 0
     for at, size in extents:
-        edited[at : at + size] = blanked[start : start + size]
+        body[at : at + size] = item[start : start + size]
         start += size
 
 

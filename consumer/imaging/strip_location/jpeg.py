@@ -9,6 +9,7 @@ from consumer.imaging.ifd import WalkBudget, parse_block
 from consumer.imaging.result import Edit
 from consumer.imaging.strip_location.edits import StripResult, strip_result
 from consumer.imaging.strip_location.metadata import content, directories, iptc, xmp
+from consumer.imaging.strip_location.metadata.orientation import needed_block
 from consumer.imaging.structure import ImageStructure, Segment
 from consumer.imaging.structure.jpeg import EXIF_LABEL
 
@@ -74,6 +75,24 @@ def strip(body: bytes, structure: ImageStructure) -> StripResult:
         exif=block,
         other_metadata=bool(odd_segments),
     )
+
+
+def strip_all(body: bytes, structure: ImageStructure, orientation: int) -> list[Edit]:
+    """Drop all segments that a decoder does not use. The first EXIF becomes one with the orientation alone."""
+    block, edits = needed_block(orientation), list[Edit]()
+    for segment in structure.segments:
+        kind = _kind(body, segment, continued=True) if segment.name in _METADATA else ""
+        if kind == "exif" and block:
+            payload, block = exif.PREFIX + block, b""
+            if segment.payload(body) != payload:
+                edits.append((segment.start, segment.stop, _segment(_APP1, payload)))
+        elif kind:
+            edits.append(_drop(segment))
+    return edits
+
+
+def _segment(name: bytes, payload: bytes) -> bytes:
+    return b"\xff" + name + (len(payload) + 2).to_bytes(2, "big") + payload
 
 
 def _sort(body: bytes, segments: Sequence[Segment]) -> _Kinds:
@@ -179,8 +198,7 @@ def _photoshop_segments(resources: bytes) -> bytes:
     capacity = _SEGMENT_MAX - len(_PHOTOSHOP)
     segments = bytearray()
     for at in range(0, len(resources), capacity):
-        payload = _PHOTOSHOP + resources[at : at + capacity]
-        segments += b"\xff" + _APP13 + (len(payload) + 2).to_bytes(2, "big") + payload
+        segments += _segment(_APP13, _PHOTOSHOP + resources[at : at + capacity])
     return bytes(segments)
 
 

@@ -9,43 +9,19 @@ from consumer.imaging.result import Edit
 from consumer.imaging.strip_location.edits import StripResult, strip_result
 from consumer.imaging.strip_location.metadata import content, directories
 from consumer.imaging.strip_location.metadata.content import Search, SearchBudget
+from consumer.imaging.strip_location.metadata.orientation import needed_block
 from consumer.imaging.structure import ImageStructure, Segment
 
 _EXIF, _DEFLATED_EXIF = b"eXIf", b"zxIf"
 """The second is a proposal that was never adopted. Only ExifTool reads it, so it is always dropped."""
 _TEXT_CHUNKS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
 _IMAGE_CHUNKS = frozenset(
-    {
-        b"IHDR",
-        b"PLTE",
-        b"IDAT",
-        b"IEND",
-        b"acTL",
-        b"fcTL",
-        b"fdAT",
-        b"tRNS",
-        b"cHRM",
-        b"gAMA",
-        b"iCCP",
-        b"sBIT",
-    }
-    | {
-        b"sRGB",
-        b"cICP",
-        b"mDCV",
-        b"cLLI",
-        b"bKGD",
-        b"hIST",
-        b"pHYs",
-        b"sPLT",
-        b"tIME",
-        b"oFFs",
-        b"pCAL",
-        b"sCAL",
-        b"sTER",
-    }
+    {b"acTL", b"fcTL", b"fdAT", b"tRNS", b"cHRM", b"gAMA", b"iCCP", b"sBIT"}
+    | {b"sRGB", b"cICP", b"mDCV", b"cLLI", b"bKGD", b"pHYs"}
 )
-"""Chunks without text (PNG specification, third edition, section 11; PNG extensions, version 1.5)."""
+"""Ancillary chunks that change how the image looks (PNG specification, third edition, section 11)."""
+_BINARY_CHUNKS = _IMAGE_CHUNKS | {b"hIST", b"sPLT", b"tIME", b"oFFs", b"pCAL", b"sCAL", b"sTER"}
+"""Chunks that hold no place (also PNG extensions, version 1.5)."""
 _LOCATION_KEYWORD = re.compile(
     rb"gps|latitude|longitude|geo.?(?:tag|loc|code|url)|\bgeo\b|location|coordinates"
     rb"|\bcity\b|\bcountry\b",
@@ -67,7 +43,7 @@ def strip(body: bytes, structure: ImageStructure) -> StripResult:
     block, found = b"", set[Search]()
     budget = SearchBudget()
     for chunk in structure.segments:
-        if chunk.name in _IMAGE_CHUNKS or not _is_ancillary(chunk):
+        if chunk.name in _BINARY_CHUNKS or not _is_ancillary(chunk):
             continue
         payload = chunk.payload(body)
         if chunk.name == _EXIF and parse_block(payload.removeprefix(exif.PREFIX)):
@@ -89,6 +65,19 @@ def strip(body: bytes, structure: ImageStructure) -> StripResult:
         exif=block,
         other_metadata=Search.UNREADABLE in found,
     )
+
+
+def strip_all(body: bytes, structure: ImageStructure, orientation: int) -> list[Edit]:
+    """Drop all ancillary chunks that do not change the image. eXIf becomes one with the orientation alone."""
+    block, edits = needed_block(orientation), list[Edit]()
+    for chunk in structure.segments:
+        if chunk.name == _EXIF and block:
+            if chunk.payload(body) != block:
+                edits.append((chunk.start, chunk.stop, _chunk(_EXIF, block)))
+            block = b""
+        elif chunk.name not in _IMAGE_CHUNKS and _is_ancillary(chunk):
+            edits.append((chunk.start, chunk.stop, b""))
+    return edits
 
 
 def _is_ancillary(chunk: Segment) -> bool:

@@ -1,6 +1,7 @@
 """Removes the location from TIFF files in place: no offset moves, so no pixel is touched."""
 
 from consumer.imaging.ifd import WalkBudget
+from consumer.imaging.result import Edit
 from consumer.imaging.strip_location.edits import StripResult, differences, strip_result
 from consumer.imaging.strip_location.metadata import directories
 from consumer.imaging.structure import ImageStructure
@@ -10,12 +11,75 @@ _SEARCHES = 4
 """How often the bytes of a file may be searched or erased. Directories may share a value, and each searches it."""
 
 
+_TAGS_OF_THE_IMAGE = frozenset(
+    {
+        254,
+        255,
+        256,
+        257,
+        258,
+        259,
+        262,
+        263,
+        264,
+        265,
+        266,
+        273,
+        274,
+        277,
+        278,
+        279,
+        280,
+        281,
+        282,
+        283,
+        284,
+    }
+    | {
+        290,
+        291,
+        292,
+        293,
+        296,
+        301,
+        317,
+        318,
+        319,
+        320,
+        321,
+        322,
+        323,
+        324,
+        325,
+        330,
+        332,
+        334,
+        336,
+        338,
+    }
+    | {339, 340, 341, 342, 347, 512, 513, 514, 515, 517, 518, 519, 520, 521, 529, 530, 531, 532}
+    | {32995, 32996, 32997, 32998, 34675, 37439, 50674}
+)
+"""Tags of TIFF 6.0 and its supplements that a decoder uses, among them orientation (274), resolution (282, 283, 296) and
+the colour profile (34675)."""
+
+
 def strip(body: bytes, structure: ImageStructure) -> StripResult:
     """Erase the location in all directories, and packets of XMP anywhere in the file.
 
     Raises CorruptImage for directories that take too long to search.
     """
     kept = body[: structure.end]
-    stripped = directories.strip(kept, WalkBudget(size=max(_SEARCHES * len(kept), _BUDGET_MIN)))
+    stripped = directories.strip(kept, _budget(kept))
     edits = differences(kept, stripped)
     return strip_result(body, edits, structure.end, had_location=bool(edits), exif=kept)
+
+
+def strip_all(body: bytes, structure: ImageStructure, _orientation: int) -> list[Edit]:
+    """Erase all entries that a decoder does not use."""
+    kept = body[: structure.end]
+    return differences(kept, directories.keep_entries(kept, _TAGS_OF_THE_IMAGE, _budget(kept)))
+
+
+def _budget(body: bytes) -> WalkBudget:
+    return WalkBudget(size=max(_SEARCHES * len(body), _BUDGET_MIN))

@@ -5,6 +5,7 @@ from consumer.imaging.ifd import WalkBudget, parse_block
 from consumer.imaging.result import Edit
 from consumer.imaging.strip_location.edits import StripResult, strip_result
 from consumer.imaging.strip_location.metadata import content, directories
+from consumer.imaging.strip_location.metadata.orientation import needed_block
 from consumer.imaging.structure import ImageStructure
 
 _IMAGE_CHUNKS = frozenset({b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ANIM", b"ANMF", b"ICCP"})
@@ -32,11 +33,27 @@ def strip(body: bytes, structure: ImageStructure) -> StripResult:
             dropped.append(chunk.name)
     had_location = bool(edits)
     if dropped:
-        edits += header_edits(body, structure, edits, dropped)
+        edits += _header_edits(body, structure, edits, dropped)
     return strip_result(body, edits, structure.end, had_location=had_location, exif=block)
 
 
-def header_edits(
+def strip_all(body: bytes, structure: ImageStructure, orientation: int) -> list[Edit]:
+    """Drop all chunks that are no part of the image. EXIF becomes a block with the orientation alone."""
+    block, edits = needed_block(orientation), list[Edit]()
+    dropped: list[bytes] = []
+    for chunk in structure.segments:
+        if chunk.name == _EXIF and block:
+            if chunk.payload(body) != block:
+                size = len(block).to_bytes(4, "little")
+                edits.append((chunk.start, chunk.stop, _EXIF + size + block))
+            block = b""
+        elif chunk.name not in _IMAGE_CHUNKS:
+            edits.append((chunk.start, chunk.stop, b""))
+            dropped.append(chunk.name)
+    return [*edits, *_header_edits(body, structure, edits, dropped)] if edits else []
+
+
+def _header_edits(
     body: bytes, structure: ImageStructure, edits: list[Edit], dropped: list[bytes]
 ) -> list[Edit]:
     """Return the edits of the file size, and of the flags for the chunks that are dropped."""

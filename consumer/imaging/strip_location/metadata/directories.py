@@ -3,7 +3,7 @@
 Entries are removed from their tables and values are zeroed in place, so that every other offset stays valid.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,7 +12,8 @@ from consumer.imaging.ifd import Directory, Entry, TiffBlock, WalkBudget, parse_
 from consumer.imaging.strip_location.metadata import iptc, maker_notes, xmp
 
 _GPS_DIRECTORY, _GPS_VERSION = 0x8825, 0
-_POINTER_TAGS = (EXIF_DIRECTORY, 0xA005, 0x014A, 0x0190)
+_INTEROPERABILITY, _SUB_DIRECTORIES = 0xA005, 0x014A
+_POINTER_TAGS = (EXIF_DIRECTORY, _INTEROPERABILITY, _SUB_DIRECTORIES, 0x0190)
 """Tags that point to directories: EXIF's own, interoperability, sub-directories, global parameters."""
 _XMP_PACKET, _IPTC, _IMAGE_RESOURCES = 0x02BC, 33723, 34377
 _THUMBNAIL, _THUMBNAIL_SIZE = 0x0201, 0x0202
@@ -22,6 +23,8 @@ _GEOTIFF_REST = frozenset({33550, 42112})
 """The scale, and GDAL's metadata. They tell no place alone, and are removed with the others."""
 _LOCATION_TAGS = _GEOTIFF | {_GPS_DIRECTORY, _XMP_PACKET, _IPTC, _THUMBNAIL}
 _SEARCHED_TAGS = _LOCATION_TAGS | {_IMAGE_RESOURCES, maker_notes.MAKER_NOTE}
+_ERASED_DIRECTORIES = frozenset({EXIF_DIRECTORY, _GPS_DIRECTORY, _INTEROPERABILITY})
+_DEPTH_MAX = 2
 _ENTRY_SIZE = 12
 
 
@@ -62,6 +65,23 @@ def strip(data: bytes, budget: WalkBudget) -> bytes:
     return data if erased is tiff.data else data[:offset] + erased
 
 
+def keep_entries(data: bytes, tags: frozenset[int], budget: WalkBudget) -> bytes:
+    """Return a TIFF file whose directories have only the entries with these tags, at its old length.
+
+    Directories of EXIF and GPS are erased as a whole, and those of further images like the main ones.
+    Raises CorruptImage for a file that would take too long to search.
+    """
+    tiff = parse_block(data, budget)
+    if tiff is None:
+        return data
+    findings = [
+        _Finding(tiff, directory, tuple(e for e in directory.entries if e.tag not in tags))
+        for directory in tiff.walk((_SUB_DIRECTORIES,))
+    ]
+    findings = [finding for finding in findings if finding.entries]
+    return _apply(tiff, findings, ()) if findings else data
+
+
 def _erase_entries(tiff: TiffBlock) -> bytes:
     directories = list(tiff.walk(_POINTER_TAGS))
     if not any(entry.tag in _SEARCHED_TAGS for each in directories for entry in each.entries):
@@ -69,6 +89,12 @@ def _erase_entries(tiff: TiffBlock) -> bytes:
     findings, resources = [*_find(tiff, directories)], [*_find_resources(tiff, directories)]
     if not findings and not resources:
         return tiff.data
+    return _apply(tiff, findings, resources)
+
+
+def _apply(
+    tiff: TiffBlock, findings: Sequence[_Finding], resources: Sequence[tuple[Entry, bytes]]
+) -> bytes:
     edited = bytearray(tiff.data)
     for finding in findings:
         for entry in finding.entries:
@@ -175,13 +201,20 @@ def _erase(edited: bytearray, finding: _Finding, entry: Entry) -> None:
         return
     if not entry.inline:
         _zero(edited, tiff, entry.data, entry.size)
-    gps = tiff.directory(tiff.number(entry)) if entry.tag == _GPS_DIRECTORY else None
-    if gps is None:
+    if entry.tag in _ERASED_DIRECTORIES:
+        _erase_directory(edited, tiff, tiff.number(entry))
+
+
+def _erase_directory(edited: bytearray, tiff: TiffBlock, at: int, depth: int = 0) -> None:
+    directory = tiff.directory(at)
+    if directory is None:
         return
-    for each in gps.entries:
-        if not each.inline:
-            _zero(edited, tiff, each.data, each.size)
-    _zero(edited, tiff, gps.at, gps.stop - gps.at)
+    for entry in directory.entries:
+        if not entry.inline:
+            _zero(edited, tiff, entry.data, entry.size)
+        elif entry.tag in _ERASED_DIRECTORIES and depth < _DEPTH_MAX:
+            _erase_directory(edited, tiff, tiff.number(entry), depth + 1)
+    _zero(edited, tiff, directory.at, directory.stop - directory.at)
 
 
 def _rewrite(edited: bytearray, finding: _Finding) -> None:

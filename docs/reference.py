@@ -61,7 +61,7 @@ lack only their own checksum completes.
 A location is removed from EXIF, XMP, IPTC, GeoTIFF, content credentials (C2PA) and PNG texts, in every format and
 under any label. It is not found in free text (comments, captions, keywords, the creator's address), and in the maker
 notes of a camera except for the place names of Panasonic, Leica, Samsung and Nikon. A deflated PNG text of more than
-1 MiB is searched for XMP and dropped; all texts of a file are searched up to 16 MiB.
+1 MiB is searched for XMP only; text beyond 16 MiB of all texts of a file is dropped, and reported as other metadata.
 An image with a structure that no camera or editor writes (two EXIF blocks, hundreds of ICC segments, a BMP with
 run-length encoding) is rejected.
 """

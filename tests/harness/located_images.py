@@ -208,6 +208,7 @@ UNUSUAL_JPEG = {
     "xmp split over comments": jpeg_with(
         jpeg_segment(0xFE, xmp_packet()[:150]), jpeg_segment(0xFE, xmp_packet()[150:])
     ),
+    "xmp between segments": jpeg_with(jpeg_segment(0xFE, b"A comment"), xmp_packet()),
     "exif after junk": jpeg_with(jpeg_segment(0xE1, b"\0\0" + EXIF + exif_block())),
     "exif, junk after its label": jpeg_with(jpeg_segment(0xE1, EXIF + b"\0\0" + exif_block())),
     "exif without a label": jpeg_with(jpeg_segment(0xE1, exif_block())),

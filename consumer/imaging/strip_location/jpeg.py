@@ -16,6 +16,7 @@ from consumer.imaging.structure.jpeg import EXIF_LABEL
 _APP0, _APP1, _APP2, _APP11, _APP13, _APP14 = (
     bytes((marker,)) for marker in (0xE0, 0xE1, 0xE2, 0xEB, 0xED, 0xEE)
 )
+_SOI, _SOS = b"\xff\xd8", b"\xda"
 _METADATA = frozenset(bytes((marker,)) for marker in range(0xE0, 0xFF))
 """Application segments, reserved segments and comments (ITU T.81, table B.1)."""
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
@@ -80,14 +81,14 @@ def strip(body: bytes, structure: ImageStructure) -> StripResult:
 def strip_all(body: bytes, structure: ImageStructure, orientation: int) -> list[Edit]:
     """Drop all segments that a decoder does not use. The first EXIF becomes one with the orientation alone."""
     block, edits = needed_block(orientation), list[Edit]()
-    for segment in structure.segments:
-        kind = _kind(body, segment, continued=True) if segment.name in _METADATA else ""
-        if kind == "exif" and block:
-            payload, block = exif.PREFIX + block, b""
-            if segment.payload(body) != payload:
-                edits.append((segment.start, segment.stop, _segment(_APP1, payload)))
-        elif kind:
-            edits.append(_drop(segment))
+    for kind, segments in _sort(body, structure.segments).items():
+        for segment in segments:
+            if kind == "exif" and block:
+                payload, block = exif.PREFIX + block, b""
+                if segment.payload(body) != payload:
+                    edits.append((segment.start, segment.stop, _segment(_APP1, payload)))
+            else:
+                edits.append(_drop(segment))
     return edits
 
 
@@ -96,9 +97,14 @@ def _segment(name: bytes, payload: bytes) -> bytes:
 
 
 def _sort(body: bytes, segments: Sequence[Segment]) -> _Kinds:
-    """Sort the segments that may hold metadata by kind."""
+    """Sort by kind what may hold metadata: segments, and stray bytes between them."""
     kinds: _Kinds = {}
+    at, entropy_coded = len(_SOI), False
     for segment in segments:
+        if segment.start != at and not entropy_coded:
+            stray = Segment(b"", at, segment.start, at, segment.start - at)
+            kinds.setdefault("unusual", []).append(stray)
+        at, entropy_coded = segment.stop, segment.name == _SOS
         if segment.name in _METADATA:
             kind = _kind(body, segment, continued="exif" in kinds)
             if kind:

@@ -12,56 +12,12 @@ _SEARCHES = 4
 
 
 _TAGS_OF_THE_IMAGE = frozenset(
-    {
-        254,
-        255,
-        256,
-        257,
-        258,
-        259,
-        262,
-        263,
-        264,
-        265,
-        266,
-        273,
-        274,
-        277,
-        278,
-        279,
-        280,
-        281,
-        282,
-        283,
-        284,
-    }
-    | {
-        290,
-        291,
-        292,
-        293,
-        296,
-        301,
-        317,
-        318,
-        319,
-        320,
-        321,
-        322,
-        323,
-        324,
-        325,
-        330,
-        332,
-        334,
-        336,
-        338,
-    }
-    | {339, 340, 341, 342, 347, 512, 513, 514, 515, 517, 518, 519, 520, 521, 529, 530, 531, 532}
-    | {32995, 32996, 32997, 32998, 34675, 37439, 50674}
+    {*range(254, 260), *range(262, 267), 273, 274, *range(277, 285), *range(290, 294), 296}
+    | {301, *range(317, 326), 330, 332, 334, 336, *range(338, 343), 347, *range(512, 522)}
+    | {*range(529, 533), *range(32995, 32999), 34675, 37439, 50674}
 )
-"""Tags of TIFF 6.0 and its supplements that a decoder uses, among them orientation (274), resolution (282, 283, 296) and
-the colour profile (34675)."""
+"""Tags of TIFF 6.0 and its supplements that a decoder uses, among them orientation (274), resolution (282, 283 and
+296) and the colour profile (34675)."""
 
 
 def strip(body: bytes, structure: ImageStructure) -> StripResult:

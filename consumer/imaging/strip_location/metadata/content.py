@@ -75,8 +75,7 @@ def _exif_has_location(data: bytes, budget: WalkBudget) -> bool:
 def search_inflated(data: bytes, budget: SearchBudget) -> tuple[Search, bytes]:
     """Search a deflated text (RFC 1950). Returns the text as well, or nothing if it is long.
 
-    A long text is searched in pieces for XMP. UNREADABLE is a damaged text, and a long one without XMP: Pillow does not
-    open a file with a text of more than a megabyte (`PngImagePlugin.MAX_TEXT_CHUNK`).
+    A long text is searched in pieces for XMP only. UNREADABLE is a damaged text, and one that exceeds the budget.
     """
     pieces = _inflate(data, budget)
     head = b""
@@ -85,7 +84,7 @@ def search_inflated(data: bytes, budget: SearchBudget) -> tuple[Search, bytes]:
             head += piece
             if len(head) > _WHOLE_MAX:
                 found = xmp.pieces_have_location(_chain(head, pieces))
-                return (Search.LOCATED if found else Search.UNREADABLE), b""
+                return (Search.LOCATED if found else Search.CLEAN), b""
     except (zlib.error, _BudgetSpentError):
         return Search.UNREADABLE, b""
     found = has_location(head, budget.walk)

@@ -8,6 +8,7 @@ from PIL import ExifTags, Image, ImageSequence, PngImagePlugin, TiffImagePlugin
 from consumer.imaging.inspection import inspect
 from consumer.imaging.policy import ImagePolicy
 from core.errors import LocationNotRemovable
+from core.model.image import RemovedPart
 from harness.images import (
     exif_block,
     gradient_image,
@@ -83,6 +84,9 @@ HARMLESS = {
         b"AOC\0II", (0x23, 3, 1, b"\x05\0"), make=b"PENTAX\0"
     ),
     "png, unknown chunk": png_with(png_chunk(b"tXMP", PLAIN_XMP)),
+    "png, long text": png_with(
+        png_chunk(b"zTXt", b"Comment\0\0" + zlib.compress(b"word " * 400_000))
+    ),
     "gif, extensions": gif_with(
         gif_extension(b"\xfe", b"A comment"), gif_extension(b"\xff", b"NETSCAPE2.0\1\0\0", 11)
     ),
@@ -191,19 +195,28 @@ def test_a_gps_directory_with_only_its_version_is_no_location() -> None:
     assert inspect(body, POLICY).body is body
 
 
-def test_png_text_that_cannot_be_read_is_dropped() -> None:
-    """Text that exceeds its limit when inflated, or cannot be inflated, is dropped but is no location."""
-    bomb = Image.new("1", (12_000, 1_000))
-    out = BytesIO()
-    bomb.save(out, "PNG")
-    packed = next(
-        part for part in _chunks(out.getvalue()) if part.startswith(b"IDAT")
-    ).removeprefix(b"IDAT")
-    for text in (packed, b"not deflate"):
-        chunk = png_chunk(b"zTXt", b"Comment\0\0" + text)
-        inspected = inspect(png_with(chunk), POLICY)
-        assert inspected.body == gradient_image("PNG")
-        assert not inspected.metadata.had_location
+UNREADABLE = {
+    "damaged": b"not deflate",
+    "long": zlib.compress(bytes(17_000_000)),
+    "long profile": zlib.compress(b"\nexif\n 600000\n" + b"00" * 600_000),
+}
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_png_text_that_cannot_be_searched_is_dropped(name: str) -> None:
+    """It is reported as other metadata than a location."""
+    keyword = b"Raw profile type exif" if "profile" in name else b"Comment"
+    body = png_with(png_chunk(b"zTXt", keyword + b"\0\0" + UNREADABLE[name]))
+    inspected = inspect(body, POLICY)
+    assert inspected.body == gradient_image("PNG")
+    assert not inspected.metadata.had_location
+    assert inspected.metadata.removed == (RemovedPart.METADATA,)
+
+
+def test_all_texts_of_a_png_share_one_budget() -> None:
+    """Texts of nine megabytes each: the second one exceeds the sixteen that are searched."""
+    text = png_chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(9_000_000)))
+    assert inspect(png_with(text, text), POLICY).body == png_with(text)
 
 
 @pytest.mark.parametrize(
@@ -243,15 +256,6 @@ def test_a_long_text_is_searched_in_pieces() -> None:
     inspected = inspect(png_with(png_chunk(b"iTXt", text)), POLICY)
     assert inspected.metadata.had_location
     assert inspected.body == gradient_image("PNG")
-
-
-def _chunks(body: bytes) -> list[bytes]:
-    found, at = [], 8
-    while at < len(body):
-        size = int.from_bytes(body[at : at + 4], "big")
-        found.append(body[at + 4 : at + 8 + size])
-        at += size + 12
-    return found
 
 
 def test_the_headers_of_a_webp_follow_a_dropped_chunk() -> None:

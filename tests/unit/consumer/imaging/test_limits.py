@@ -69,7 +69,6 @@ BOMBS = {
     "tiff": tiff_directory((256, 1, 1 << 20), (257, 1, 1 << 20)),
     "tiff tile": tiff_directory((256, 1, 8), (257, 1, 8), (322, 1, 1 << 16), (323, 1, 1 << 16)),
     "tiff with very many tiles": tiff_directory((256, 1, 8), (257, 1, 8), (324, 1 << 20, 8)) + bytes(4 << 20),
-    "bmp": b"BM" + bytes(12) + (40).to_bytes(4, "little") + b"\xff\xff\xff\x7f" * 2 + b"\1\0\x08\0\4" + bytes(40),
 }  # fmt: skip
 
 

@@ -1,9 +1,18 @@
 """Reads the EXIF facts that are kept (CIPA DC-008, EXIF 3.0). Coordinates are never kept."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from consumer.imaging.ifd import Directory, TiffBlock, parse_block
+from consumer.imaging.structure import ImageStructure
+from consumer.imaging.structure.png_text import (
+    RAW_PROFILE,
+    TEXT_CHUNKS,
+    decode_profile,
+    inflate,
+    split_text,
+)
 
 ORIENTATION = 0x0112
 EXIF_DIRECTORY = 0x8769
@@ -12,6 +21,10 @@ _CAPTURE_TIME, _CAPTURE_OFFSET = 0x9003, 0x9011
 _ORIENTATIONS = range(1, 9)
 _CAMERA_MAX = 128
 _TEXT_MAX = 256
+
+_PROFILES = frozenset({RAW_PROFILE + b"exif", RAW_PROFILE + b"app1"})
+_PROFILE_MAX = 1_048_576
+"""Bytes of an inflated profile. It takes twice the size of EXIF, which is 64 KiB in JPEG."""
 
 PREFIX = b"Exif\0\0"
 """Precedes the block in JPEG, and often in other formats."""
@@ -42,6 +55,28 @@ def read_exif(data: bytes) -> ExifFacts:
         capture_time=_capture_time(tiff, details) if details else "",
         camera=_camera(_text(tiff, main, _MAKE), _text(tiff, main, _MODEL)),
     )
+
+
+def complete_from_profile(facts: ExifFacts, body: bytes, structure: ImageStructure) -> ExifFacts:
+    """Add camera and time from a profile in a text chunk of a PNG, if the image has no EXIF with them.
+
+    Its orientation does not count: browsers do not read it.
+    """
+    if facts.camera or facts.capture_time:
+        return facts
+    profile = next(_profiles(body, structure), b"")
+    found = read_exif(profile)
+    return replace(facts, camera=found.camera, capture_time=found.capture_time)
+
+
+def _profiles(body: bytes, structure: ImageStructure) -> Iterator[bytes]:
+    for chunk in structure.segments:
+        if chunk.name in TEXT_CHUNKS:
+            keyword, deflated, text = split_text(chunk.name, chunk.payload(body))
+            if keyword.lower() in _PROFILES:
+                profile = decode_profile(inflate(text, _PROFILE_MAX) if deflated else text)
+                if profile and parse_block(profile.removeprefix(PREFIX)):
+                    yield profile
 
 
 def _capture_time(tiff: TiffBlock, details: Directory) -> str:

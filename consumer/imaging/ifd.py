@@ -22,7 +22,7 @@ _HEADER_SIZE = 8
 _ENTRY_SIZE = 12
 _INLINE = 4
 _TYPE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
-_NUMBER_CODES = {1: "B", 3: "H", 4: "I", 13: "I"}
+_NUMBER_CODES = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 13: "I"}
 
 
 @dataclass(slots=True)
@@ -155,9 +155,9 @@ class TiffBlock:
         return self.data[entry.data : entry.data + entry.size]
 
     def numbers(self, entry: Entry | None, most: int = MAX_NUMBERS) -> tuple[int, ...]:
-        """Return the first `most` unsigned integers of the entry.
+        """Return the first `most` integers of the entry, of any integer type.
 
-        Empty if the entry is missing, has another type, is cut short, or is longer than MAX_NUMBERS.
+        Empty if the entry is missing, has another type, is cut short, is longer than MAX_NUMBERS, or any is negative.
         """
         code = _NUMBER_CODES.get(entry.type) if entry else None
         if entry is None or code is None or entry.count > MAX_NUMBERS:
@@ -165,7 +165,8 @@ class TiffBlock:
         if entry.data + entry.size > len(self.data):
             return ()
         count = min(entry.count, most)
-        return struct.unpack_from(f"{self.order}{count}{code}", self.data, entry.data)
+        numbers = struct.unpack_from(f"{self.order}{count}{code}", self.data, entry.data)
+        return numbers if code.isupper() or min(numbers, default=0) >= 0 else ()
 
     def number(self, entry: Entry | None, default: int = 0) -> int:
         numbers = self.numbers(entry, most=1)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from consumer.imaging import exif, limits
 from consumer.imaging.decode import decode
-from consumer.imaging.formats import Format, names_accepted_formats, sniff
+from consumer.imaging.formats import PNG, Format, names_accepted_formats, sniff
 from consumer.imaging.policy import ImagePolicy
 from consumer.imaging.removed import removed_parts
 from consumer.imaging.result import Examination, InspectionResult, apply_examination
@@ -51,6 +51,8 @@ def examine(body: bytes, policy: ImagePolicy, probed: ImageProbe) -> Examination
     image_format, structure = probed.format, probed.structure
     stripped = strip_location(image_format, body, structure, policy.metadata)
     facts = exif.read_exif(stripped.exif)
+    if image_format is PNG:
+        facts = exif.complete_from_profile(facts, body, structure)
     decoded = decode(image_format, stripped, structure, policy, facts.orientation)
     turned = facts.orientation in _QUARTER_TURNS
     metadata = ImageMetadata(

@@ -11,10 +11,10 @@ from consumer.imaging.strip_location.metadata import content, directories
 from consumer.imaging.strip_location.metadata.content import Search, SearchBudget
 from consumer.imaging.strip_location.metadata.orientation import needed_block
 from consumer.imaging.structure import ImageStructure, Segment
+from consumer.imaging.structure.png_text import RAW_PROFILE, TEXT_CHUNKS, decode_profile, split_text
 
 _EXIF, _DEFLATED_EXIF = b"eXIf", b"zxIf"
 """The second is a proposal that was never adopted. Only ExifTool reads it, so it is always dropped."""
-_TEXT_CHUNKS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
 _IMAGE_CHUNKS = frozenset(
     {b"acTL", b"fcTL", b"fdAT", b"tRNS", b"cHRM", b"gAMA", b"iCCP", b"sBIT"}
     | {b"sRGB", b"cICP", b"mDCV", b"cLLI", b"bKGD", b"pHYs"}
@@ -27,7 +27,6 @@ _LOCATION_KEYWORD = re.compile(
     rb"|\bcity\b|\bcountry\b",
     re.IGNORECASE,
 )
-_RAW_PROFILE = b"raw profile type "
 _DEFLATED = re.compile(rb"\x78[\x01\x5e\x9c\xda]")
 _HEAD = 128
 """Bytes of an unknown chunk in which deflated data may begin, for example after a keyword."""
@@ -91,19 +90,18 @@ def _chunk(name: bytes, payload: bytes) -> bytes:
 
 
 def _search(name: bytes, payload: bytes, budget: SearchBudget) -> Search:
-    return (_search_text if name in _TEXT_CHUNKS else _search_unknown)(name, payload, budget)
+    return (_search_text if name in TEXT_CHUNKS else _search_unknown)(name, payload, budget)
 
 
 def _search_text(name: bytes, payload: bytes, budget: SearchBudget) -> Search:
-    keyword, _, rest = payload.partition(b"\0")
+    keyword, deflated, text = split_text(name, payload)
     if _LOCATION_KEYWORD.search(keyword):
         return Search.LOCATED
-    compressed, text = _text(name, rest)
-    if compressed:
+    if deflated:
         search, text = content.search_inflated(text, budget)
     else:
         search = _located(content.has_location(text, budget.walk))
-    if search is Search.CLEAN and keyword.lower().startswith(_RAW_PROFILE):
+    if search is Search.CLEAN and keyword.lower().startswith(RAW_PROFILE):
         # A profile that is too long to be searched as a whole has not been decoded.
         return _search_profile(text, budget.walk) if text else Search.UNREADABLE
     return search
@@ -113,21 +111,9 @@ def _located(has_location: bool) -> Search:
     return Search.LOCATED if has_location else Search.CLEAN
 
 
-def _text(name: bytes, rest: bytes) -> tuple[bool, bytes]:
-    """Return the text after the keyword, and whether it is deflated (PNG specification, 11.3.3)."""
-    if name == b"tEXt":
-        return False, rest
-    if name == b"zTXt":
-        return True, rest[1:]
-    return rest[:1] == b"\x01", rest[2:].split(b"\0", 2)[-1]
-
-
 def _search_profile(text: bytes, budget: WalkBudget) -> Search:
-    """Search a profile in ImageMagick's form: a line with the type, one with the length, then hexadecimal digits."""
-    lines = text.strip().split(b"\n", 2)
-    try:
-        profile = bytes.fromhex(lines[-1].decode("ascii"))
-    except ValueError:
+    profile = decode_profile(text)
+    if profile is None:
         return Search.UNREADABLE
     return _located(content.profile_has_location(profile, budget))
 

@@ -1,3 +1,5 @@
+import struct
+import zlib
 from hashlib import sha256
 from io import BytesIO
 from typing import Literal
@@ -207,3 +209,82 @@ def test_every_png_mode_is_inspected(mode: str) -> None:
     out = BytesIO()
     Image.new(mode, (90, 80)).save(out, "PNG")
     assert inspect(out.getvalue(), POLICY).metadata.mode == mode
+
+
+@pytest.mark.parametrize("kind", [1, 3, 4, 6, 8, 9])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_orientation_may_have_any_integer_type(kind: int, order: Literal["<", ">"]) -> None:
+    """BYTE, SHORT, LONG and their signed forms. Some writers do not use SHORT."""
+    segment = jpeg_segment(0xE1, b"Exif\0\0" + one_entry(order, 0x0112, kind, 6))
+    metadata = inspect(jpeg_with(segment), POLICY).metadata
+    assert (metadata.width, metadata.height) == (48, 64)
+
+
+@pytest.mark.parametrize("kind", [6, 8, 9])
+def test_a_negative_orientation_is_unknown(kind: int) -> None:
+    """It turns nothing."""
+    segment = jpeg_segment(0xE1, b"Exif\0\0" + one_entry("<", 0x0112, kind, -6))
+    assert inspect(jpeg_with(segment), POLICY).metadata.width == 64
+
+
+def one_entry(order: Literal["<", ">"], tag: int, kind: int, value: int) -> bytes:
+    """Return a block with a directory of one entry."""
+    code = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i"}[kind]
+    packed = struct.pack(f"{order}{code}", value).ljust(4, b"\0")
+    head = b"II*\0" if order == "<" else b"MM\0*"
+    return head + struct.pack(f"{order}IHHHI", 8, 1, tag, kind, 1) + packed + bytes(4)
+
+
+def profile_text(kind: str, payload: bytes) -> bytes:
+    """Return a profile as ImageMagick writes it: with 36 bytes in each line."""
+    lines = [payload[at : at + 36].hex() for at in range(0, len(payload), 36)]
+    return f"\n{kind}\n{len(payload):8d}\n{chr(10).join(lines)}\n".encode()
+
+
+PHOTO = exif_block(gps=False, texts={MODEL: "M10"}, details={TAKEN: "2020:01:02 03:04:05"})
+WITH_PROFILES = {
+    "zTXt exif": png_chunk(
+        b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(profile_text("exif", PHOTO))
+    ),
+    "zTXt APP1": png_chunk(
+        b"zTXt",
+        b"Raw profile type APP1\0\0" + zlib.compress(profile_text("app1", b"Exif\0\0" + PHOTO)),
+    ),
+    "tEXt": png_chunk(b"tEXt", b"Raw profile type exif\0" + profile_text("exif", PHOTO)),
+    "iTXt": png_chunk(b"iTXt", b"Raw profile type exif\0\0\0\0\0" + profile_text("exif", PHOTO)),
+    "deflated iTXt": png_chunk(
+        b"iTXt", b"Raw profile type exif\0\1\0\0\0" + zlib.compress(profile_text("exif", PHOTO))
+    ),
+    "after XMP of the same name": png_chunk(
+        b"tEXt", b"Raw profile type APP1\0" + profile_text("app1", b"<x/>")
+    )
+    + png_chunk(b"tEXt", b"Raw profile type APP1\0" + profile_text("app1", PHOTO)),
+}
+
+
+@pytest.mark.parametrize("chunk", WITH_PROFILES.values(), ids=WITH_PROFILES.keys())
+def test_camera_and_time_are_read_from_a_profile_in_text(chunk: bytes) -> None:
+    """As ImageMagick and ExifTool wrote EXIF before PNG had a chunk for it."""
+    metadata = inspect(png_with(chunk), POLICY).metadata
+    assert (metadata.camera, metadata.capture_time) == ("M10", "2020-01-02T03:04:05")
+
+
+def test_exif_in_its_own_chunk_precedes_a_profile() -> None:
+    """The orientation of a profile never counts: browsers do not read it."""
+    other = exif_block(gps=False, texts={MODEL: "M6"}, orientation=6)
+    profile = png_chunk(b"tEXt", b"Raw profile type exif\0" + profile_text("exif", other))
+    both = inspect(png_with(profile, png_chunk(b"eXIf", PHOTO)), POLICY).metadata
+    assert both.camera == "M10"
+    alone = inspect(png_with(profile), POLICY).metadata
+    assert (alone.camera, alone.width) == ("M6", 64)
+
+
+@pytest.mark.parametrize(
+    "text", [b"\nexif\n 8\nnot digits", b"", b"\nexif\n", profile_text("exif", b"II*\0" + bytes(9))]
+)
+def test_a_damaged_profile_tells_nothing(text: bytes) -> None:
+    """It does not fail the image."""
+    profile = png_chunk(b"tEXt", b"Raw profile type exif\0" + text)
+    deflated = png_chunk(b"zTXt", b"Raw profile type exif\0\0" + text)
+    metadata = inspect(png_with(profile, deflated), POLICY).metadata
+    assert (metadata.camera, metadata.capture_time) == ("", "")

@@ -4,14 +4,13 @@ Source: "Semantic conventions for messaging client metrics": `messaging.client.c
 `messaging.process.duration`.
 """
 
-from functools import cache
 from zlib import crc32
 
 from prometheus_client import Counter, Gauge, Histogram
 
 from core.errors import FailureCode, TransientFailure
 from core.model.request import State
-from core.runtime.metrics import initialise_aws_calls
+from core.runtime.metrics import counter, histogram, initialise_aws_calls
 
 RECEIVED = Counter(
     "consumer_received_messages_total",
@@ -104,19 +103,6 @@ _AWS_OPERATIONS = (
 )
 _BATCHES = ("sns publishes", "sqs deletes", "sqs failed requests", "sqs sends")
 CUSTOMER_BUCKETS = tuple(str(number) for number in range(16))
-
-
-# Cached, because a lookup of labels costs more than an increment.
-
-
-@cache
-def counter(metric: Counter, *labels: str) -> Counter:
-    return metric.labels(*labels)
-
-
-@cache
-def histogram(metric: Histogram, *labels: str) -> Histogram:
-    return metric.labels(*labels)
 
 
 def initialise() -> None:

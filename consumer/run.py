@@ -4,8 +4,9 @@ import time
 from dataclasses import dataclass, field
 from typing import Self
 
-from consumer.metrics import STEP_SECONDS, histogram
+from consumer.metrics import STEP_SECONDS
 from core.model.message import ImageMessage
+from core.runtime.metrics import histogram
 
 
 @dataclass(slots=True)

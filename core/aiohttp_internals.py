@@ -37,6 +37,15 @@ class PayloadErrorHandler(ResponseHandler):
     aiohttp leaves a reader waiting for ever, without a timeout, if the framing of the body breaks.
     """
 
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        """Resume the parser and the transport if they are paused.
+
+        aiohttp calls this after each chunk that is read. Without a pause it feeds the parser an empty chunk and resumes
+        a transport that refuses it, which costs more than reading the chunk.
+        """
+        if self._reading_paused or self._buffer_paused:
+            super().resume_reading(resume_parser)
+
     def set_exception(self, exc: BaseException, exc_cause: BaseException | None = None) -> None:
         super().set_exception(exc, exc if exc_cause is None else exc_cause)
         body = self._payload

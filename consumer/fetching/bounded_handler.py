@@ -24,6 +24,7 @@ MAX_NON_BODY_BYTES = 64 * 1_024
 
 SLICE_BYTES = 16 * 1_024
 
+_OK = 200
 _DNS_CACHE_S = 10
 
 
@@ -41,6 +42,8 @@ class BoundedHandler(PayloadErrorHandler):
     _idle = False
     _body: StreamReader | None = None
     """Body of the final response, set when its head is parsed."""
+    _declared_bytes = 0
+    """Size of the final response's body if its head declares it, else 0."""
     _body_bytes = 0
     _non_body_bytes = 0
 
@@ -67,7 +70,7 @@ class BoundedHandler(PayloadErrorHandler):
     def set_response_params(self, **params: Any) -> None:
         self.has_received = self._idle = False
         self._body = None
-        self._body_bytes = self._non_body_bytes = 0
+        self._declared_bytes = self._body_bytes = self._non_body_bytes = 0
         super().set_response_params(max_headers=MAX_HEADER_FIELDS, **params)
 
     def data_received(self, data: bytes) -> None:
@@ -80,17 +83,27 @@ class BoundedHandler(PayloadErrorHandler):
                 self.transport.abort()
             return
         self.has_received = self.has_received or bool(data)
-        # An empty chunk must reach the parser: aiohttp resumes a paused parser with it.
-        for start in range(0, max(len(data), 1), SLICE_BYTES):
+        start, end = 0, len(data)
+        while True:
             # The loop may deliver bytes of a TLS shutdown after the response ended.
             if self.transport is None or self.transport.is_closing():
                 return
-            piece = data[start : start + SLICE_BYTES]
-            if piece and self._body is not None and self._body.is_eof():
+            if data and self._body is not None and self._body.is_eof():
                 self._abort_with("bytes after the response")
                 return
+            piece = data[start : start + self._slice_bytes()]
+            # An empty chunk must reach the parser: aiohttp resumes a paused parser with it.
             super().data_received(piece)
             self._check_limits(len(piece))
+            start += len(piece)
+            if start >= end:
+                return
+
+    def _slice_bytes(self) -> int:
+        """Return how many bytes are parsed at a time. The rest of a body needs no checks in between."""
+        if self._body is None:
+            return SLICE_BYTES
+        return max(SLICE_BYTES, self._declared_bytes - self._body.total_bytes)
 
     def feed_data(self, data: tuple[RawResponseMessage, StreamReader], size: int = 0) -> None:
         """Queue a parsed head. Aborts if the final response has arrived already."""
@@ -100,6 +113,9 @@ class BoundedHandler(PayloadErrorHandler):
         message, body = data
         if message.code not in INTERIM_STATUSES:
             self._body = body
+            if message.code == _OK and not message.chunked:
+                length = message.headers.get("Content-Length", "")
+                self._declared_bytes = int(length) if length.isdecimal() else 0
         super().feed_data(data, size)
 
     def _check_limits(self, received: int) -> None:

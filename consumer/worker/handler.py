@@ -5,7 +5,7 @@ import contextlib
 import structlog
 
 from consumer.fetching.host_limiter import HostBusy
-from consumer.metrics import ENDED, counter
+from consumer.metrics import ENDED
 from consumer.notify.finalize import (
     fail_request,
     keep_if_orphaned,
@@ -29,6 +29,7 @@ from core.errors import (
 )
 from core.model.request import ImageRequest, MessageStatus, State, message_status
 from core.runtime.clock import now_ms
+from core.runtime.metrics import counter
 
 _log = structlog.get_logger()
 

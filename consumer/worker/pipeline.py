@@ -11,7 +11,7 @@ from typing import Protocol
 
 from consumer.fetching.fetcher import Fetcher, FetchResult
 from consumer.imaging.result import InspectionResult
-from consumer.metrics import BYTES_IN, BYTES_OUT, FETCH_FAILURES, counter
+from consumer.metrics import BYTES_IN, BYTES_OUT, FETCH_FAILURES
 from consumer.notify.outcome import Outcome, outcome_for
 from consumer.run import Run
 from consumer.worker.retry_policy import RetryPolicy, backoff
@@ -22,6 +22,7 @@ from core.model.image import ImageRecord, image_id_of, is_image_of, reused_image
 from core.model.message import ImageMessage
 from core.model.request import ImageRequest, MessageStatus, message_status
 from core.runtime.clock import now_ms
+from core.runtime.metrics import counter
 
 
 async def insert_image_once(tables: Tables, record: ImageRecord) -> ImageRecord:

@@ -5,7 +5,7 @@ import contextlib
 
 import structlog
 
-from consumer.metrics import QUEUE_AGE_SECONDS, RECEIVED, counter
+from consumer.metrics import QUEUE_AGE_SECONDS, RECEIVED
 from consumer.worker.handler import MessageHandler
 from consumer.worker.quarantine import Quarantine
 from consumer.worker.receive_queue import ReceiveQueue
@@ -14,6 +14,7 @@ from consumer.worker.runner import MessageRunner
 from core.aws.batch import MAX_BATCH
 from core.errors import DependencyUnavailable
 from core.runtime.clock import now_ms
+from core.runtime.metrics import counter
 
 _log = structlog.get_logger()
 

@@ -15,13 +15,12 @@ from consumer.metrics import (
     PROCESS_SECONDS,
     RECEIVED,
     REQUEUED,
-    counter,
-    histogram,
 )
 from consumer.worker.received_message import ReceivedMessage, dedupe
 from core.aws.sqs import IncomingMessage, SqsQueue
 from core.model.message import MAX_DELAY_S, MalformedMessage, decode_message
 from core.runtime.clock import now_ms
+from core.runtime.metrics import counter, histogram
 
 _log = structlog.get_logger()
 

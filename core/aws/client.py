@@ -18,7 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from core.answers import MalformedAnswer, decode_answer
 from core.aws.http import AwsHttpClients, JsonService, Limits, open_http_clients, open_sqs_client
 from core.errors import DependencyUnavailable, RequestRejected
-from core.runtime.metrics import AWS_CALL_SECONDS, AWS_CALLS
+from core.runtime.metrics import AWS_CALL_SECONDS, AWS_CALLS, counter, histogram
 
 if TYPE_CHECKING:
     from types_aiobotocore_cloudwatch import CloudWatchClient
@@ -84,8 +84,8 @@ async def call(
         outcome = "ok"
         return decoded
     finally:
-        AWS_CALLS.labels(operation, outcome).inc()
-        AWS_CALL_SECONDS.labels(operation).observe(time.perf_counter() - started)
+        counter(AWS_CALLS, operation, outcome).inc()
+        histogram(AWS_CALL_SECONDS, operation).observe(time.perf_counter() - started)
 
 
 @dataclass(frozen=True, slots=True)

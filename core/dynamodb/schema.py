@@ -7,6 +7,7 @@ costs several times as much.
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
+from operator import attrgetter
 from typing import Any
 
 import structlog
@@ -228,8 +229,8 @@ def _values_of(
 
 def camel_items(record: ImageMetadata | Provenance) -> Iterator[tuple[str, FieldValue]]:
     """Yield a record's fields by their names in rows and notifications."""
-    for name, cased in _CAMEL_NAMES[type(record)]:
-        yield cased, getattr(record, name)
+    names, read_values = _CAMEL_FIELDS[type(record)]
+    return zip(names, read_values(record), strict=True)
 
 
 def camel(name: str) -> str:
@@ -237,18 +238,23 @@ def camel(name: str) -> str:
 
 
 def _attribute(value: FieldValue) -> Attribute:
-    if isinstance(value, bool):
-        return {"BOOL": value}
-    if isinstance(value, tuple):
-        return {"L": [string(each) for each in value]}
-    return number(value) if isinstance(value, int) else string(value)
+    return _ATTRIBUTES[type(value)](value)
 
 
 def _strings(values: Mapping[str, str]) -> Attribute:
     return {"M": {name: string(value) for name, value in values.items()}}
 
 
-_CAMEL_NAMES = {
-    kind: tuple((field.name, camel(field.name)) for field in fields(kind))
+_ATTRIBUTES: dict[type, Callable[[Any], Attribute]] = {
+    str: string,
+    int: number,
+    bool: lambda value: {"BOOL": value},
+    tuple: lambda value: {"L": [string(each) for each in value]},
+}
+_CAMEL_FIELDS: dict[type, tuple[tuple[str, ...], Callable[[Any], tuple[FieldValue, ...]]]] = {
+    kind: (
+        tuple(camel(field.name) for field in fields(kind)),
+        attrgetter(*(field.name for field in fields(kind))),
+    )
     for kind in (ImageMetadata, Provenance)
 }

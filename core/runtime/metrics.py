@@ -1,6 +1,7 @@
 """Metrics of several programs, in seconds and bytes. Labels have low cardinality: never a URL or an id."""
 
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -43,6 +44,19 @@ GROUP_COMMIT_RETRIES = Counter(
     "again.",
     ["commit"],
 )
+
+
+# Cached, because a lookup of labels costs more than an increment.
+
+
+@cache
+def counter(metric: Counter, *labels: str) -> Counter:
+    return metric.labels(*labels)
+
+
+@cache
+def histogram(metric: Histogram, *labels: str) -> Histogram:
+    return metric.labels(*labels)
 
 
 def initialise_aws_calls(*operations: str, batches: Iterable[str] = ()) -> None:

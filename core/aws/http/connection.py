@@ -91,7 +91,9 @@ async def _read_response(protocol: ResponseHandler) -> Response:
     while True:
         message, content = await protocol.read()
         if message.code not in _INTERIM:
-            return Response(message.code, message.headers, await content.read())
+            # A small body arrives with its head.
+            body = content.read_nowait() if content.is_eof() else await content.read()
+            return Response(message.code, message.headers, body)
 
 
 def _release(connection: Connection) -> None:

@@ -173,13 +173,18 @@ class TiffBlock:
         return numbers[0] if numbers else default
 
 
-def parse_block(data: bytes, budget: WalkBudget | None = None) -> TiffBlock | None:
-    """Return None if the bytes do not begin with a TIFF header. Without a budget it gets its own."""
+def parse_block(
+    data: bytes, budget: WalkBudget | None = None, *, any_version: bool = False
+) -> TiffBlock | None:
+    """Return None if the bytes do not begin with a TIFF header. Without a budget it gets its own.
+
+    any_version: accept any number after the byte order instead of 42, as some readers do.
+    """
     budget = budget or WalkBudget()
     if len(data) < _HEADER_SIZE:
         return None
-    if data.startswith(b"II*\0"):
+    if data.startswith(b"II*\0") or (any_version and data.startswith(b"II")):
         return TiffBlock(data, "<", budget)
-    if data.startswith(b"MM\0*"):
+    if data.startswith(b"MM\0*") or (any_version and data.startswith(b"MM")):
         return TiffBlock(data, ">", budget)
     return None

@@ -197,6 +197,12 @@ UNUSUAL_JPEG = {
     ),
     "xmp, label without its end": jpeg_with(jpeg_segment(0xE1, XMP[:-1] + xmp_packet())),
     "xmp without a label": jpeg_with(jpeg_segment(0xE1, xmp_packet())),
+    "xmp without its namespaces": jpeg_with(
+        jpeg_segment(0xE1, b'<?xpacket begin=""?><a:b exif:GPSLatitude="52,31.2N"/>')
+    ),
+    "xmp, attributes without a space": jpeg_with(
+        jpeg_segment(0xE1, XMP + xmp_packet('a:b="c"exif:GPSLatitude="52,31.2N"'))
+    ),
     "xmp after junk": jpeg_with(jpeg_segment(0xE1, b"\0\0junk" + XMP + xmp_packet())),
     "xmp extension without the end of its label": jpeg_with(
         jpeg_segment(0xE1, XMP_EXTENSION[:34] + b"0" * 40 + xmp_packet())
@@ -217,6 +223,9 @@ UNUSUAL_JPEG = {
         for marker in (0xE0, 0xE2, 0xE4, 0xED, 0xFE)
     },
     "iptc, older label": jpeg_with(jpeg_segment(0xED, b"Adobe_Photoshop2.5:" + CITY)),
+    "iptc, after a resource of another product": jpeg_with(
+        jpeg_segment(0xED, PHOTOSHOP + RESOLUTION.replace(b"8BIM", b"PHUT") + CITY)
+    ),
     "iptc, in another marker": jpeg_with(jpeg_segment(0xE5, PHOTOSHOP + CITY)),
     "iptc, without a label": jpeg_with(
         jpeg_segment(0xED, iptc_dataset(120, b"A caption") + iptc_dataset(90, b"Berlin"))
@@ -246,6 +255,17 @@ UNUSUAL_JPEG = {
     ),
 }
 DIRECTORIES = {
+    "exif, another version number": jpeg_with_block(b"II\x55\0" + block_of(gps_part())[4:]),
+    "exif, pointer with a signed type": jpeg_with_block(
+        b"".join(
+            (
+                b"II*\0\x08\0\0\0",
+                directory(8, [(0x8769, 9, 1, b"\x1a\0\0\0")], "little"),
+                directory(26, [(0x8825, 9, 1, b"\x2c\0\0\0")], "little"),
+                directory(44, gps_entries("little"), "little"),
+            )
+        )
+    ),
     "exif, gps in the EXIF directory": jpeg_with_block(block_of(gps_part(), inside_exif=True)),
     "exif, gps in a sub-directory": jpeg_with_block(block_of(pointer_part(0x014A))),
     "exif, gps in the interoperability directory": jpeg_with_block(
@@ -297,6 +317,7 @@ CHUNKS = {
     "png, text with another keyword": png_with(
         png_chunk(b"zTXt", b"Comment\0\0" + zlib.compress(xmp_packet()))
     ),
+    "png, text of a place": png_with(png_chunk(b"tEXt", b"Province-State\0Berlin")),
     "webp, unknown chunk": webp_with([(b"xmp ", xmp_packet())]),
     "webp, exif after junk": webp_with([(b"EXIF", b"\0\0" + exif_block())]),
     "webp, unknown chunk with exif": webp_with([(b"META", exif_block())]),
@@ -309,12 +330,16 @@ CHUNKS = {
     "gif xmp in a comment": gif_with(gif_extension(b"\xfe", xmp_packet(), 255)),
     "gif exif in a comment": gif_with(gif_extension(b"\xfe", EXIF + exif_block())),
 }
+_CITY = iptc_dataset(90, b"Berlin").ljust(12, b"\0")
+SWAPPED_CITY = b"".join(_CITY[at : at + 4][::-1] for at in range(0, len(_CITY), 4))
 IN_PLACE = {
     "tiff gps": tiff_with_gps(),
     "tiff gps, second page": tiff_with_gps_on_its_second_page(),
     "tiff xmp": tiff_with(700, xmp_packet()),
     "tiff xmp outside its tag": tiff_with(37724, xmp_packet()),
     "tiff iptc": tiff_with(33723, iptc_dataset(90, b"Berlin")),
+    "tiff iptc, swapped bytes": tiff_with(33723, SWAPPED_CITY),
+    "tiff iptc, tag of AXS": tiff_with(34152, iptc_dataset(90, b"Berlin")),
     "tiff image resources": tiff_with(34377, RESOLUTION + CITY),
     "geotiff": tiff_with(33922, (0.0, 0.0, 0.0, 13.4, 52.5, 0.0)),
     "avif exif": saved("AVIF", exif=EXIF + exif_block()),

@@ -3,6 +3,7 @@
 Items are blanked where they lie. A box with a location becomes a box of free space.
 """
 
+import re
 from collections.abc import Iterator
 
 from consumer.imaging.ifd import WalkBudget
@@ -37,8 +38,11 @@ _IMAGE_BOXES = frozenset(
     | {b"iprp", b"iref", b"pitm", b"idat", b"grpl", b"dinf"}
 )
 """Boxes without text, and those whose content is found by items."""
-_PLACES = (b"\xa9xyz", b"loci", b"@xyz", b"location.ISO6709")
-"""Boxes of user data and keys of QuickTime metadata (QuickTime File Format; 3GPP TS 26.244, 8.10)."""
+_PLACE_BOXES = frozenset({b"\xa9xyz", b"loci", b"@xyz"})
+_PLACES = re.compile(rb"\xa9xyz|@xyz|loci\0|quicktime\.location|[+-]\d{2,3}\.\d+[+-]\d{3}\.\d+")
+"""Boxes of user data (QuickTime File Format; 3GPP TS 26.244, 8.10), keys of QuickTime, and their values (ISO 6709)."""
+_HANDLER, _PICTURES = slice(4, 24), b"pict"
+"""The box in which a metadata box names its handler (ISO/IEC 14496-12, 8.4.3)."""
 _FREE_BOXES = frozenset({b"free", b"skip"})
 _DEPTH_MAX = 8
 _DEFLATED = b"\x78"
@@ -84,9 +88,8 @@ def strip_all(body: bytes, structure: ImageStructure, orientation: int) -> list[
 def _metadata_items(body: bytes) -> Iterator[Item]:
     """Yield the items of metadata. Raises CorruptImage if they reach beyond the end or overlap too often."""
     left = 2 * len(body)
-    for box in iter_boxes(body, 0, len(body)):
-        items = iter_items(body, box) if box.name == _METADATA else ()
-        for item in items:
+    for box in _walk(body):
+        for item in iter_items(body, box) if _has_items(body, box) else ():
             if item.type not in (_EXIF, _MIME, _URI):
                 continue
             left -= sum(size for _, size in item.extents)
@@ -132,25 +135,35 @@ def _item_has_location(item: bytes, budget: SearchBudget) -> bool:
     )
 
 
-def _boxes(body: bytes) -> Iterator[Box]:
-    """Yield the boxes that may hold text or unknown content, at any depth."""
+def _walk(body: bytes) -> Iterator[Box]:
+    """Yield the boxes that may hold metadata, at any depth; those of a metadata box with items after it."""
     waiting = [(box, 0) for box in iter_boxes(body, 0, len(body))]
     while waiting:
         box, depth = waiting.pop()
         if box.name in _CONTAINERS and depth < _DEPTH_MAX:
             waiting += [(each, depth + 1) for each in iter_boxes(body, box.data, box.stop)]
-        elif box.name == _METADATA and depth == 0:
+            continue
+        if _has_items(body, box) and depth < _DEPTH_MAX:
             waiting += [(each, depth + 1) for each in iter_boxes(body, box.data + FULL, box.stop)]
-        elif box.name not in _IMAGE_BOXES:
+        if box.name not in _IMAGE_BOXES:
             yield box
+
+
+def _has_items(body: bytes, box: Box) -> bool:
+    """Return whether a metadata box describes images. QuickTime's own are no full boxes, or of another handler."""
+    handler = body[box.data + FULL : box.data + _HANDLER.stop]
+    return box.name == _METADATA and handler[4:8] == b"hdlr" and handler[-4:] == _PICTURES
+
+
+def _boxes(body: bytes) -> Iterator[Box]:
+    return (box for box in _walk(body) if not _has_items(body, box))
 
 
 def _has_location(body: bytes, box: Box, budget: WalkBudget) -> bool:
     payload = body[box.data : box.stop]
-    if box.name in _PLACES:
+    if box.name in _PLACE_BOXES:
         return any(payload)
-    places = box.name in (_USER_DATA, _METADATA) and any(name in payload for name in _PLACES)
-    return places or content.has_location(payload, budget)
+    return _PLACES.search(payload) is not None or content.has_location(payload, budget)
 
 
 def _free(edited: bytearray, box: Box) -> None:

@@ -128,7 +128,9 @@ def _kind(body: bytes, segment: Segment, *, continued: bool) -> str:
     if not body.startswith(exif.PREFIX, at, at + segment.size):
         return "odd exif"
     block = body[at + len(exif.PREFIX) : at + min(segment.size, len(exif.PREFIX) + _BLOCK_MIN)]
-    readable = continued or len(block) < _BLOCK_MIN or parse_block(block) is not None
+    readable = (
+        continued or len(block) < _BLOCK_MIN or parse_block(block, any_version=True) is not None
+    )
     return "exif" if readable else "unusual"
 
 

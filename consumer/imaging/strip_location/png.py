@@ -24,7 +24,7 @@ _BINARY_CHUNKS = _IMAGE_CHUNKS | {b"hIST", b"sPLT", b"tIME", b"oFFs", b"pCAL", b
 """Chunks that hold no place (also PNG extensions, version 1.5)."""
 _LOCATION_KEYWORD = re.compile(
     rb"gps|latitude|longitude|geo.?(?:tag|loc|code|url)|\bgeo\b|location|coordinates"
-    rb"|\bcity\b|\bcountry\b",
+    rb"|\bcity\b|\bcountry\b|\bstate\b|province|\bplace\b|locality|landmark|altitude",
     re.IGNORECASE,
 )
 _DEFLATED = re.compile(rb"\x78[\x01\x5e\x9c\xda]")
@@ -45,7 +45,7 @@ def strip(body: bytes, structure: ImageStructure) -> StripResult:
         if chunk.name in _BINARY_CHUNKS or not _is_ancillary(chunk):
             continue
         payload = chunk.payload(body)
-        if chunk.name == _EXIF and parse_block(payload.removeprefix(exif.PREFIX)):
+        if chunk.name == _EXIF and parse_block(payload.removeprefix(exif.PREFIX), any_version=True):
             block = block or payload
             after = directories.strip(payload, budget.walk)
             if after is not payload:

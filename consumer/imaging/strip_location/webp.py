@@ -23,7 +23,7 @@ def strip(body: bytes, structure: ImageStructure) -> StripResult:
         if chunk.name in _IMAGE_CHUNKS:
             continue
         payload = chunk.payload(body)
-        if chunk.name == _EXIF and parse_block(payload.removeprefix(exif.PREFIX)):
+        if chunk.name == _EXIF and parse_block(payload.removeprefix(exif.PREFIX), any_version=True):
             block = block or payload
             after = directories.strip(payload, budget)
             if after is not payload:

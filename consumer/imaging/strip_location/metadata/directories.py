@@ -15,13 +15,15 @@ _GPS_DIRECTORY, _GPS_VERSION = 0x8825, 0
 _INTEROPERABILITY, _SUB_DIRECTORIES = 0xA005, 0x014A
 _POINTER_TAGS = (EXIF_DIRECTORY, _INTEROPERABILITY, _SUB_DIRECTORIES, 0x0190)
 """Tags that point to directories: EXIF's own, interoperability, sub-directories, global parameters."""
-_XMP_PACKET, _IPTC, _IMAGE_RESOURCES = 0x02BC, 33723, 34377
+_XMP_PACKET, _IMAGE_RESOURCES = 0x02BC, 34377
+_IPTC = frozenset({33723, 34152})
+"""IPTC's own tag, and the one of AXS."""
 _THUMBNAIL, _THUMBNAIL_SIZE = 0x0201, 0x0202
 _GEOTIFF = frozenset({33920, 33922, 34264, 34735, 34736, 34737, 50844})
 """Tie points, transformations, keys with their numbers and texts (OGC 19-008r4, GeoTIFF 1.1), rational polynomials."""
 _GEOTIFF_REST = frozenset({33550, 42112})
 """The scale, and GDAL's metadata. They tell no place alone, and are removed with the others."""
-_LOCATION_TAGS = _GEOTIFF | {_GPS_DIRECTORY, _XMP_PACKET, _IPTC, _THUMBNAIL}
+_LOCATION_TAGS = _GEOTIFF | _IPTC | {_GPS_DIRECTORY, _XMP_PACKET, _THUMBNAIL}
 _SEARCHED_TAGS = _LOCATION_TAGS | {_IMAGE_RESOURCES, maker_notes.MAKER_NOTE}
 _ERASED_DIRECTORIES = frozenset({EXIF_DIRECTORY, _GPS_DIRECTORY, _INTEROPERABILITY})
 _DEPTH_MAX = 2
@@ -42,7 +44,7 @@ def has_location(data: bytes, budget: WalkBudget) -> bool:
 
     Raises CorruptImage for a block that would take too long to search.
     """
-    tiff = parse_block(data.removeprefix(PREFIX), budget)
+    tiff = parse_block(data.removeprefix(PREFIX), budget, any_version=True)
     if tiff is None:
         return False
     findings = _find(tiff, list(tiff.walk(_POINTER_TAGS)))
@@ -58,7 +60,7 @@ def strip(data: bytes, budget: WalkBudget) -> bytes:
     outside its tag.
     """
     offset = len(PREFIX) if data.startswith(PREFIX) else 0
-    tiff = parse_block(data[offset:] if offset else data, budget)
+    tiff = parse_block(data[offset:] if offset else data, budget, any_version=True)
     if tiff is None:
         return data
     erased = xmp.blank(_erase_entries(tiff))
@@ -153,7 +155,7 @@ def _has_location(tiff: TiffBlock, directory: Directory, entry: Entry) -> bool:
         return _gps_has_location(tiff, entry)
     if tag == _XMP_PACKET:
         return xmp.has_location(_value(tiff, entry))
-    if tag == _IPTC:
+    if tag in _IPTC:
         return iptc.has_location(_value(tiff, entry))
     if tag == _THUMBNAIL:
         return _thumbnail_has_location(_thumbnail(tiff, directory, entry), tiff.budget)

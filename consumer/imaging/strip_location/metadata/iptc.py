@@ -11,12 +11,15 @@ ExifSearch = Callable[[bytes], bool]
 _LOCATION_DATASETS = frozenset({26, 27, 90, 92, 95, 100, 101})
 """Content location code and name, city, sublocation, province, country code and name."""
 _TAG_MARKER, _APPLICATION_RECORD = 0x1C, 2
+_TAG_MARKER_BYTE = bytes((_TAG_MARKER,))
 _HEADER = 5
 _DATASET = re.compile(rb"\x1c\x02[\x1a\x1b\x5a\x5c\x5f\x64\x65]([\x00-\x01].)", re.DOTALL)
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 _EXTENDED = 0x8000
 
 _RESOURCE = b"8BIM"
+_RESOURCES = (_RESOURCE, b"PHUT", b"DCSR", b"AgHg", b"MeSa")
+"""Signatures of resources: of Photoshop, and of other products of Adobe."""
 _RESOURCE_MIN = 12
 _IPTC, _EXIF_1, _EXIF_3 = 0x0404, 0x0422, 0x0423
 
@@ -47,6 +50,9 @@ def _is_dataset(data: bytes, match: re.Match[bytes]) -> bool:
 
 def has_location(records: bytes) -> bool:
     """Return whether IIM datasets hold a location. Stops at a damaged dataset."""
+    if records[3:4] == _TAG_MARKER_BYTE != records[:1]:
+        # Some writers of TIFF have swapped the bytes of each number, because the tag's type is LONG.
+        records = b"".join(records[at : at + 4][::-1] for at in range(0, len(records), 4))
     at = 0
     while at + _HEADER <= len(records) and records[at] == _TAG_MARKER:
         record, dataset = records[at + 1], records[at + 2]
@@ -84,7 +90,7 @@ def _resource_has_location(identifier: int, payload: bytes, exif_has_location: E
 def _resources(resources: bytes) -> Iterator[tuple[int, int, int, bytes]]:
     """Yield identifier, start, stop and payload of each block (Photoshop file format, image resources)."""
     at = 0
-    while at + _RESOURCE_MIN <= len(resources) and resources.startswith(_RESOURCE, at):
+    while at + _RESOURCE_MIN <= len(resources) and resources.startswith(_RESOURCES, at):
         identifier = int.from_bytes(resources[at + 4 : at + 6], "big")
         name = 1 + resources[at + 6]
         head = at + 6 + name + name % 2

@@ -13,6 +13,9 @@ from core.errors import CorruptImage, LocationNotRemovable
 _RDF = b"rdf-syntax-ns"
 """Part of a namespace that every packet declares, under any prefix."""
 
+_MARKS = (_RDF, b"<?xpacket", b"xmpmeta")
+"""Some readers do not require the declaration, but the frame around it."""
+
 _WIDE_RDF = (b"r\0d\0f", b"r\0\0\0d\0\0\0f")
 """In UTF-16 and UTF-32, zero bytes separate the ASCII characters."""
 
@@ -43,8 +46,8 @@ _PREFIX = rb"""[^\s<>"'=:/&]{1,64} :"""
 _EMPTY = rb"""\s* (?: /> | > \s* </ | = \s* (?: "\s*" | '\s*' ) )"""
 
 _LOCATION = re.compile(
-    rb"(?: < (?: %b )? | \s %b ) %b (?! %b ) | < (?: georss | gml ) :"
-    % (_PREFIX, _PREFIX, NAMES, _EMPTY),
+    rb"(?: < (?: %b )? | \s %b ) %b (?! %b ) | [\"'] %b %b (?= \s* = ) (?! %b ) | < (?: georss | gml ) :"
+    % (_PREFIX, _PREFIX, NAMES, _EMPTY, _PREFIX, NAMES, _EMPTY),
     re.VERBOSE,
 )
 
@@ -62,9 +65,13 @@ def has_location(packet: bytes) -> bool:
     """
     if any(wide in packet for wide in _WIDE_RDF):
         packet = packet.replace(b"\0", b"")
-    if _RDF not in packet and _DISGUISED.search(packet) is None:
+    if not _is_packet(packet):
         return False
     return _ENTITY in packet or _LOCATION.search(packet) is not None
+
+
+def _is_packet(text: bytes) -> bool:
+    return any(mark in text for mark in _MARKS) or _DISGUISED.search(text) is not None
 
 
 def pieces_have_location(pieces: Iterable[bytes]) -> bool:
@@ -74,7 +81,7 @@ def pieces_have_location(pieces: Iterable[bytes]) -> bool:
         text = tail + piece
         if any(wide in text for wide in _WIDE_RDF):
             text = text.replace(b"\0", b"")
-        is_packet = is_packet or _RDF in text or _DISGUISED.search(text) is not None
+        is_packet = is_packet or _is_packet(text)
         if is_packet and (_ENTITY in text or _LOCATION.search(text)):
             return True
         tail = text[-_OVERLAP:]

@@ -1,14 +1,15 @@
 """Decodes every frame, one at a time, and computes hash and colour from the first."""
 
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
 from PIL import Image, ImageFile
 
-from consumer.imaging.decoders import jpeg, png
+from consumer.imaging.decoders import gif, jpeg, png
 from consumer.imaging.fingerprint import fingerprint
-from consumer.imaging.formats import JPEG, PNG, TIFF, Format
+from consumer.imaging.formats import GIF, JPEG, PNG, TIFF, Format
 from consumer.imaging.pillow import open_image, translate_decoder_errors
 from consumer.imaging.policy import ImagePolicy
 from consumer.imaging.strip_location import StripResult, verify_stripped
@@ -82,8 +83,7 @@ def _decode(
         # Pillow applies the orientation of a TIFF when it loads the image.
         turned = 1 if image_format is TIFF else orientation
         perceptual_hash, color = fingerprint(next(frames), turned)
-        for _ in frames:
-            pass
+        deque(frames, maxlen=0)  # Holds no frame while the next is decoded.
     return DecodeResult(mode, structure.frames, perceptual_hash, color)
 
 
@@ -125,7 +125,16 @@ def _open_frames(
     with open_image(image_format, body) as image:
         if image_format.counts_frames_at_open and getattr(image, "n_frames", 1) != structure.frames:
             raise CorruptImage("its frames cannot be counted")
-        yield image.mode, _load_frames(image, structure)
+        yield image.mode, _decode_frames(image_format, image, body, structure)
+
+
+def _decode_frames(
+    image_format: Format, image: ImageFile.ImageFile, body: bytes, structure: ImageStructure
+) -> Iterator[Image.Image]:
+    yield from _load_frames(image, structure, 1 if image_format is GIF else structure.frames)
+    if image_format is GIF and structure.frames > 1:
+        image.close()
+        yield from gif.decode_later_frames(body, structure)
 
 
 def _png_frames(body: bytes, structure: ImageStructure) -> Iterator[Image.Image]:
@@ -141,15 +150,20 @@ def _png_frames(body: bytes, structure: ImageStructure) -> Iterator[Image.Image]
                 yield image
     if animated:
         with open_image(PNG, png.animated_copy(body, reread)) as image:
-            yield from _load_frames(image, structure)
+            yield from _load_frames(image, structure, 1)
+        for copy in png.later_copies(body, reread):
+            with open_image(PNG, copy) as image:
+                yield from _load_frames(image, structure, 1)
 
 
 def _is_animated(structure: ImageStructure) -> bool:
     return structure.frames + structure.hidden_frames > 1
 
 
-def _load_frames(image: ImageFile.ImageFile, structure: ImageStructure) -> Iterator[Image.Image]:
-    for index in range(structure.frames):
+def _load_frames(
+    image: ImageFile.ImageFile, structure: ImageStructure, count: int
+) -> Iterator[Image.Image]:
+    for index in range(count):
         if index:
             image.seek(index)
         if image.width * image.height > structure.largest:

@@ -1,19 +1,60 @@
-"""Limits on an image, and the memory that decoding it takes. Arithmetic on its structure."""
+"""Limits on an image, and the memory and the time that decoding it takes. Arithmetic on its structure."""
+
+from collections.abc import Mapping
 
 from PIL import Image
 
-from consumer.imaging.formats import JPEG, PNG, Format
+from consumer.imaging import formats
+from consumer.imaging.formats import AVIF, JPEG, Format
 from consumer.imaging.policy import ImagePolicy
 from consumer.imaging.structure import ImageStructure
 from core.errors import CorruptImage, TooManyPixels
 
-_BODY_COPIES = 3
-"""The body, its copy without location, and the copy that some plug-ins of Pillow make."""
-_FIXED_BYTES = 1_000_000
-"""Parsed tables and the thumbnail."""
-_ANIMATED_PNG_BYTES_PER_PIXEL = 20
+FIXED_BYTES = 2_000_000
+"""Parsed tables, and the thumbnail with its copies."""
+_HEAP_BYTES = 8 << 20
+"""The C library's allocator keeps freed blocks of up to MALLOC_MMAP_THRESHOLD_ (Dockerfile), here those of planes."""
 _DRAFT_AREA = 64
 """A draft has an eighth of the width and of the height."""
+
+
+def _avif_bytes_per_pixel() -> dict[str, float]:
+    """Planes with their padding, two copies of the interleaved pixels, and tables of each of the decoders."""
+    layouts = {}
+    for chroma, share in (("4:0:0", 0), ("4:2:0", 0.5), ("4:2:2", 1), ("4:4:4", 2)):
+        for depth, size in (("8 bits", 1), ("10 or 12 bits", 2)):
+            plane = 1.1 * size
+            interleaved = 6 if share else 2
+            layouts[f"{chroma}, {depth}"] = plane * (1 + share) + interleaved + 0.9
+            layouts[f"{chroma}, {depth}, alpha"] = plane * (2 + share) + 8 + 1.8
+    return layouts
+
+
+BYTES_PER_PIXEL: Mapping[Format, Mapping[str, float]] = {
+    formats.JPEG: {"L": 1, "RGB": 4, "CMYK": 8},
+    formats.PNG: {
+        "gray": 1,
+        "gray, 16 bits": 2,
+        "gray with alpha": 4.2,
+        "palette": 1,
+        "RGB": 4,
+        "RGB with alpha": 4.2,
+    },
+    formats.GIF: {"palette": 1, "palette, with disposal": 2},
+    formats.WEBP: {"lossy or lossless": 12, "lossy with alpha": 13},
+    formats.AVIF: _avif_bytes_per_pixel(),
+    formats.TIFF: {"gray or palette": 1, "gray, 16 bits": 2, "several samples, or 32 bits": 4.2},
+    formats.BMP: {"palette": 1, "RGB": 4},
+}
+"""Peak memory for each pixel of the largest frame, by format and `ImageStructure.layout`.
+
+Measured by tests/unit/consumer/imaging/test_decode_memory.py. `ImageStructure.buffer_bytes` is added.
+"""
+
+_BODY_COPIES: Mapping[Format, int] = {formats.BMP: 1, formats.JPEG: 3, formats.WEBP: 3}
+_OTHER_BODY_COPIES = 2
+"""The body, and its copy without location, which a BMP has not. libjpeg-turbo gets a copy with a clean header in some
+cases, and libwebp makes one."""
 
 
 def check_limits(structure: ImageStructure, policy: ImagePolicy) -> None:
@@ -34,16 +75,16 @@ def estimate_decode_bytes(
     image_format: Format, structure: ImageStructure, body_size: int, policy: ImagePolicy
 ) -> int:
     """Estimate the peak memory in bytes of inspecting a body of `body_size` bytes."""
-    return _FIXED_BYTES + body_size * _BODY_COPIES + _pixel_bytes(image_format, structure, policy)
+    copies = _BODY_COPIES.get(image_format, _OTHER_BODY_COPIES)
+    return FIXED_BYTES + body_size * copies + _pixel_bytes(image_format, structure, policy)
 
 
 def _pixel_bytes(image_format: Format, structure: ImageStructure, policy: ImagePolicy) -> int:
     if policy.verification == "header":
         return 0
-    if image_format is PNG and structure.frames + structure.hidden_frames > 1:
-        return structure.largest * _ANIMATED_PNG_BYTES_PER_PIXEL
-    decoded = structure.largest * image_format.bytes_per_pixel
-    if image_format is not JPEG:
-        return decoded
-    coefficients = structure.largest * structure.coefficients
-    return coefficients + decoded // (_DRAFT_AREA if policy.verification == "draft" else 1)
+    decoded = round(structure.largest * BYTES_PER_PIXEL[image_format][structure.layout])
+    if image_format is JPEG and policy.verification == "draft":
+        decoded //= _DRAFT_AREA
+    if image_format is AVIF:
+        decoded += min(decoded // 2, _HEAP_BYTES)
+    return structure.buffer_bytes + decoded

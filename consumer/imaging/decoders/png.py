@@ -29,6 +29,8 @@ _PASSES = (
     (0, 1, 1, 2),
 )
 """Left, top, and distances of the pixels in each pass (section 8.1)."""
+_FRAME_SIZE = slice(SEQUENCE_SIZE, SEQUENCE_SIZE + 8)
+"""Width and height in a frame control."""
 _INFLATE_MAX = 65_536
 _INDEXED = 3
 _TRANSPARENCY_SIZES: dict[int, Sequence[int]] = {0: (2,), 2: (6,), 4: (), 6: ()}
@@ -61,6 +63,28 @@ def animated_copy(body: bytes, structure: ImageStructure) -> bytes:
     frames = _header(body, structure.segments), body[control.start : control.stop]
     _check_frames(body, structure, chunks)
     return b"".join((*frames, *_renumbered(body, chunks), _chunk(b"IEND", b"")))
+
+
+def later_copies(body: bytes, structure: ImageStructure) -> Iterator[bytes]:
+    """Yield each frame of the animation but the first as a still image. structure: of this body.
+
+    Pillow would draw them on a canvas, of which it keeps up to four.
+    """
+    chunks = [chunk for chunk in structure.segments if chunk.name in {b"fcTL", b"fdAT"}]
+    controls = [at for at, chunk in enumerate(chunks) if chunk.name == b"fcTL"]
+    header = _header(body, structure.segments)
+    for start, stop in pairwise((*controls[1:], len(chunks))):
+        size = chunks[start].payload(body)[_FRAME_SIZE]
+        data = b"".join(_frame_data(body, chunk) for chunk in chunks[start + 1 : stop])
+        yield b"".join(
+            (
+                header[:_SIGNATURE_SIZE],
+                _chunk(b"IHDR", size + structure.segments[0].payload(body)[len(size) :]),
+                header[structure.segments[0].stop :],
+                _chunk(b"IDAT", data),
+                _chunk(b"IEND", b""),
+            )
+        )
 
 
 def check_rows(image: ImageFile.ImageFile, body: bytes, structure: ImageStructure) -> None:

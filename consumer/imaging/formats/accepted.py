@@ -35,8 +35,6 @@ class Format:
     name: as Pillow and the contract spell it.
     extension: of the stored object, without a dot.
     matches: whether a body begins like this format.
-    bytes_per_pixel: peak memory of a full decode as measured, rounded up: the image and the
-        decoder's own copies.
     counts_frames_at_open: whether Pillow counts the frames when it opens a file. Its count must then
         equal that of the structure.
     """
@@ -45,17 +43,16 @@ class Format:
     media_type: str
     extension: str
     matches: Callable[[bytes], bool] = field(repr=False)
-    bytes_per_pixel: int
     counts_frames_at_open: bool = False
 
 
-JPEG = Format("JPEG", "image/jpeg", "jpg", _starts_with(b"\xff\xd8\xff"), 4)
-PNG = Format("PNG", "image/png", "png", _starts_with(b"\x89PNG\r\n\x1a\n"), 4, True)
-GIF = Format("GIF", "image/gif", "gif", _starts_with(b"GIF87a", b"GIF89a"), 20)
-WEBP = Format("WEBP", "image/webp", "webp", _is_webp, 20, True)
-AVIF = Format("AVIF", "image/avif", "avif", _is_avif, 16, True)
-TIFF = Format("TIFF", "image/tiff", "tiff", _starts_with(b"II*\x00", b"MM\x00*"), 12)
-BMP = Format("BMP", "image/bmp", "bmp", _is_bmp, 4)
+JPEG = Format("JPEG", "image/jpeg", "jpg", _starts_with(b"\xff\xd8\xff"))
+PNG = Format("PNG", "image/png", "png", _starts_with(b"\x89PNG\r\n\x1a\n"), True)
+GIF = Format("GIF", "image/gif", "gif", _starts_with(b"GIF87a", b"GIF89a"))
+WEBP = Format("WEBP", "image/webp", "webp", _is_webp, True)
+AVIF = Format("AVIF", "image/avif", "avif", _is_avif, True)
+TIFF = Format("TIFF", "image/tiff", "tiff", _starts_with(b"II*\x00", b"MM\x00*"))
+BMP = Format("BMP", "image/bmp", "bmp", _is_bmp)
 
 FORMATS = (JPEG, PNG, GIF, WEBP, AVIF, TIFF, BMP)
 """Every accepted format. Each also has a reader in structure/ and a stripper in strip_location/."""

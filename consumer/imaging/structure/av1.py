@@ -1,7 +1,8 @@
-"""AV1: reads the units of a coded sequence and its maximum frame size (AV1 specification, sections 5.3 to 5.5)."""
+"""AV1: reads the units of a coded sequence, its maximum frame size and its samples (AV1 specification, section 5)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from core.errors import CorruptImage
 
@@ -14,6 +15,10 @@ _EXTENSION, _HAS_SIZE = 0x04, 0x02
 _LEB128_MAX = 8
 _TIERED_LEVEL = 7
 _ZEROS_MAX = 32
+_HIGH, _PROFESSIONAL = 1, 2
+"""Profiles: 4:4:4, and 4:2:2 or 12 bits (section 6.4.1)."""
+_SRGB = 1 << 16 | 13 << 8
+"""Colour primaries, transfer and matrix coefficients of sRGB, which has no subsampling and no colour range."""
 
 
 def iter_obus(data: bytes) -> Iterator[tuple[int, bytes]]:
@@ -68,17 +73,33 @@ def shows_existing_frame(header: bytes) -> bool:
     return bool(header) and header[0] >= _SHOW_EXISTING
 
 
-def max_frame_size(header: bytes) -> tuple[int, int]:
-    """Read width and height in pixels from the payload of a sequence header. Raises CorruptImage."""
+class SequenceHeader(NamedTuple):
+    """width, height: maximum size of a frame in pixels.
+
+    depth: bits of a sample: 8, 10 or 12.
+    chroma: samples of both chroma planes together per pixel: 0, 0.5, 1 or 2.
+    """
+
+    width: int
+    height: int
+    depth: int
+    chroma: float
+
+
+def read_sequence_header(header: bytes) -> SequenceHeader:
+    """Read the payload of a sequence header (section 5.5). Raises CorruptImage."""
     bits = _Bits(header)
-    bits.read(4)
+    profile = bits.read(3)
+    bits.read(1)
     reduced = bits.read(1)
     if reduced:
         bits.read(5)
     else:
         _skip_operating_points(bits)
     width_bits, height_bits = 1 + bits.read(4), 1 + bits.read(4)
-    return 1 + bits.read(width_bits), 1 + bits.read(height_bits)
+    width, height = 1 + bits.read(width_bits), 1 + bits.read(height_bits)
+    _skip_tools(bits, reduced=bool(reduced))
+    return SequenceHeader(width, height, *_read_color_config(bits, profile))
 
 
 def _skip_operating_points(bits: _Bits) -> None:
@@ -104,3 +125,46 @@ def _skip_timing(bits: _Bits) -> int:
     delay_bits = 1 + bits.read(5)
     bits.read(42)
     return delay_bits
+
+
+def _skip_tools(bits: _Bits, *, reduced: bool) -> None:
+    """Skip frame numbers and the switches of coding tools."""
+    if not reduced and bits.read(1):
+        bits.read(7)
+    bits.read(3)
+    if not reduced:
+        bits.read(4)
+        order_hint = bits.read(1)
+        bits.read(2 * order_hint)
+        screen_content = bits.read(1) or bits.read(1)
+        # seq_choose_integer_mv, and seq_force_integer_mv if that is not set
+        if screen_content and not bits.read(1):
+            bits.read(1)
+        bits.read(3 * order_hint)
+    bits.read(3)
+
+
+def _read_color_config(bits: _Bits, profile: int) -> tuple[int, float]:
+    """Read depth and chroma (section 5.5.2)."""
+    high = bits.read(1)
+    depth = 10 if high else 8
+    if profile == _PROFESSIONAL and high and bits.read(1):
+        depth = 12
+    mono = profile != _HIGH and bits.read(1)
+    description = bits.read(24) if bits.read(1) else 0
+    if mono:
+        return depth, 0
+    if description == _SRGB:
+        return depth, 2
+    bits.read(1)
+    return depth, _chroma(bits, profile, depth)
+
+
+def _chroma(bits: _Bits, profile: int, depth: int) -> float:
+    if profile != _PROFESSIONAL:
+        return 2 if profile == _HIGH else 0.5
+    if depth != 12:  # noqa: PLR2004 - only 12 bits have a choice
+        return 1
+    if not bits.read(1):
+        return 2
+    return 0.5 if bits.read(1) else 1

@@ -16,8 +16,15 @@ from consumer.imaging.structure.isobmff import (
 )
 from core.errors import CorruptImage
 
-_PLANES = 3
+_IMAGES = 3
 """Items of one image, each of the same size: colour, alpha and a gain map."""
+_BYTE = 8
+_CHROMA = {0: "4:0:0", 0.5: "4:2:0", 1: "4:2:2", 2: "4:4:4"}
+_BLOCK_SIDE = 128
+_SEQUENCE_BYTES = 3.5
+"""Per pixel: motion vectors, and Pillow's image while the decoder still has the frame."""
+_REFERENCES = 8
+"""Frames that a decoder keeps beside the one that it shows (AV1 specification, section 7.20)."""
 
 
 def read_structure(body: bytes) -> ImageStructure:
@@ -30,7 +37,7 @@ def read_structure(body: bytes) -> ImageStructure:
     """
     top = list(iter_boxes(body, 0, len(body)))
     with translate_decoder_errors(), open_image(AVIF, body) as image:
-        width, height = image.size
+        width, height, mode = *image.size, image.mode
         frames = int(getattr(image, "n_frames", 1))
         exif = bytes(image.info.get("exif", b""))
     items = [extents for box in top if box.name == b"meta" for extents in av1_items(body, box)]
@@ -38,7 +45,7 @@ def read_structure(body: bytes) -> ImageStructure:
     coded = list(_coded_images(body, items + samples))
     largest = max((width * height, *(each.area for each in coded)))
     hidden = _hidden_frames(coded[: len(items)], coded[len(items) :])
-    item_pixels = sum(each.area for each in coded[: len(items)]) // _PLANES
+    item_pixels = sum(each.area for each in coded[: len(items)]) // _IMAGES
     pixels = max(frames * largest, item_pixels) + hidden * largest
     duration_ms = max((av1_duration_ms(body, box) for box in top if box.name == b"moov"), default=0)
     return ImageStructure(
@@ -48,6 +55,8 @@ def read_structure(body: bytes) -> ImageStructure:
         pixels,
         largest,
         len(body),
+        layout=_layout(coded, alpha=mode == "RGBA"),
+        buffer_bytes=_buffer_bytes(coded, frames + hidden, width * height, alpha=mode == "RGBA"),
         exif=exif,
         hidden_frames=hidden,
         duration_ms=duration_ms,
@@ -58,13 +67,42 @@ class _CodedImage(NamedTuple):
     """An item or a sample.
 
     area: pixels of the largest of its sequence headers, 0 without one.
+    padded_area: as the decoder allocates it.
+    chroma: samples of the chroma planes per pixel, the most of its sequence headers.
+    depth: bits of a sample, likewise.
     frames: frame headers, each of which makes a decoder decode or show a frame.
     repeats: whether it only shows a frame of an earlier sample.
     """
 
     area: int
+    padded_area: int
+    chroma: float
+    depth: int
     frames: int
     repeats: bool
+
+
+def _pad(side: int) -> int:
+    """Round up to a multiple of the largest block."""
+    return -(-side // _BLOCK_SIDE) * _BLOCK_SIDE
+
+
+def _layout(coded: list[_CodedImage], *, alpha: bool) -> str:
+    """Describe the planes. Alpha and gain map have no chroma, so that the most of all items is that of the colour."""
+    depth = "8 bits" if max((each.depth for each in coded), default=0) <= _BYTE else "10 or 12 bits"
+    chroma = _CHROMA[max((each.chroma for each in coded), default=0)]
+    return f"{chroma}, {depth}{', alpha' * alpha}"
+
+
+def _buffer_bytes(coded: list[_CodedImage], frames: int, shown: int, *, alpha: bool) -> int:
+    """Return the bytes of padding, and of further planes: those of a tile, or of the last frames of a sequence."""
+    area = max((each.area for each in coded), default=shown)
+    padded = max((each.padded_area for each in coded), default=shown)
+    planes = 1 + alpha + max((each.chroma for each in coded), default=0)
+    planes *= 1 if max((each.depth for each in coded), default=0) <= _BYTE else 2
+    if frames > 1:
+        return round(padded * (planes * min(frames - 1, _REFERENCES) + _SEQUENCE_BYTES))
+    return round(planes * (padded if area < shown else padded - area))
 
 
 def _hidden_frames(items: list[_CodedImage], samples: list[_CodedImage]) -> int:
@@ -87,7 +125,8 @@ def _coded_images(body: bytes, coded: list[Extents]) -> Iterator[_CodedImage]:
         left -= sum(size for _, size in extents)
         if left < 0 or any(at < 0 or size < 0 or at + size > len(body) for at, size in extents):
             raise CorruptImage("its coded image is cut short")
-        area = frames = repeats = 0
+        headers: list[av1.SequenceHeader] = []
+        frames = repeats = 0
         for obu_type, payload in av1.iter_obus(
             b"".join(body[at : at + size] for at, size in extents)
         ):
@@ -95,9 +134,15 @@ def _coded_images(body: bytes, coded: list[Extents]) -> Iterator[_CodedImage]:
             if walked > MAX_SEGMENTS:
                 raise CorruptImage(f"more than {MAX_SEGMENTS:,} units in a coded image")
             if obu_type == av1.SEQUENCE_HEADER:
-                width, height = av1.max_frame_size(payload)
-                area = max(area, width * height)
+                headers.append(av1.read_sequence_header(payload))
             elif obu_type in {av1.FRAME, av1.FRAME_HEADER}:
                 frames += 1
                 repeats += obu_type == av1.FRAME_HEADER and av1.shows_existing_frame(payload)
-        yield _CodedImage(area, frames, repeats=frames == repeats == 1)
+        yield _CodedImage(
+            area=max((each.width * each.height for each in headers), default=0),
+            padded_area=max((_pad(each.width) * _pad(each.height) for each in headers), default=0),
+            chroma=max((each.chroma for each in headers), default=0),
+            depth=max((each.depth for each in headers), default=0),
+            frames=frames,
+            repeats=frames == repeats == 1,
+        )

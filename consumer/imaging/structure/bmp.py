@@ -74,7 +74,8 @@ def read_structure(body: bytes) -> ImageStructure:
     if pixels_at + row * header.height > len(body):
         raise CorruptImage("its pixels are cut short")
     area = header.width * header.height
-    return ImageStructure(header.width, header.height, 1, area, area, len(body))
+    layout = "palette" if header.depth <= _PALETTE_DEPTH else "RGB"
+    return ImageStructure(header.width, header.height, 1, area, area, len(body), layout=layout)
 
 
 def _read_header(body: bytes) -> _Header:

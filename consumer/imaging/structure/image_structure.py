@@ -34,8 +34,10 @@ class ImageStructure:
     largest: pixels of the largest frame, or of the largest tile if that is more.
     end: offset of the first byte after the image.
     segments: for formats whose metadata can be removed.
-    coefficients: bytes per pixel if a decoder keeps the coefficients of the whole image (JPEG of
-        several scans), else 0.
+    layout: how the pixels are coded and decoded, as far as the memory of the decoder depends on it.
+        A key of `limits.BYTES_PER_PIXEL`.
+    buffer_bytes: what the decoder holds beside the pixels: the coefficients of a JPEG of several scans,
+        the largest strip or tile of a TIFF.
     exif: the EXIF block, if reading the structure has found it.
     hidden_frames: frames that a decoder decodes and does not show. `pixels` includes them.
     duration_ms: the sum of the frames' delays, see `shown_ms`.
@@ -50,7 +52,8 @@ class ImageStructure:
     largest: int
     end: int
     segments: tuple[Segment, ...] = ()
-    coefficients: int = 0
+    layout: str = ""
+    buffer_bytes: int = 0
     exif: bytes = b""
     hidden_frames: int = 0
     duration_ms: int = 0

@@ -109,7 +109,8 @@ def _to_structure(
         largest=width * height,
         end=end,
         segments=tuple(segments),
-        coefficients=_coefficients(body, segments, headers[0]),
+        layout=_MODES[components],
+        buffer_bytes=_coefficient_bytes(body, segments, headers[0], width * height),
         mode=_MODES[components],
         missing_end=missing_end,
     )
@@ -134,15 +135,22 @@ def _check_joined_segments(body: bytes, segments: list[Segment]) -> None:
             raise CorruptImage(f"metadata in more than {most} segments")
 
 
-def _coefficients(body: bytes, segments: list[Segment], header: Segment) -> int:
-    """Return the bytes per pixel, without subsampling, that a decoder keeps until the last scan.
+def _coefficient_bytes(body: bytes, segments: list[Segment], header: Segment, area: int) -> int:
+    """Return the bytes of the coefficients that a decoder keeps until the last scan.
 
     It keeps them if the image is progressive, or if a scan does not hold all components.
     """
     components = body[header.data + _FRAME_HEADER_MIN - 1]
     scans = (body[each.data] for each in segments if each.name[0] == SOS and each.size)
-    buffered = header.name[0] in PROGRESSIVE or any(scan < components for scan in scans)
-    return components * _COEFFICIENT_SIZE if buffered else 0
+    if header.name[0] not in PROGRESSIVE and all(scan >= components for scan in scans):
+        return 0
+    # Each component has an identifier, its sampling factors in half a byte each, and the number of a table.
+    factors = header.payload(body)[_FRAME_HEADER_MIN + 1 :: 3][:components]
+    samples = [(each >> 4) * (each & 15) for each in factors]
+    whole = max((each >> 4 for each in factors), default=1) * max(
+        (each & 15 for each in factors), default=1
+    )
+    return area * _COEFFICIENT_SIZE * sum(samples) // max(whole, 1)
 
 
 def _check_scans(body: bytes, segments: list[Segment], header: Segment, *, all_bits: bool) -> None:

@@ -25,6 +25,14 @@ _MODES = {
     **dict.fromkeys(((16, 4), (8, 6), (16, 6)), "RGBA"),
 }
 """By bit depth and colour type (section 11.2.1): how Pillow names the decoded image."""
+_LAYOUTS = {
+    **dict.fromkeys(("1", "L"), "gray"),
+    "I;16": "gray, 16 bits",
+    "P": "palette",
+    "LA": "gray with alpha",
+    "RGB": "RGB",
+    "RGBA": "RGB with alpha",
+}
 _CRITICAL = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND"})
 _CRITICAL_LETTERS = range(ord("A"), ord("Z") + 1)
 """The first letter of a chunk that no reader may ignore (section 5.4)."""
@@ -93,6 +101,7 @@ def _to_structure(
         area,
         end,
         tuple(chunks),
+        layout=_LAYOUTS[mode],
         hidden_frames=hidden,
         mode=mode,
         missing_end=missing_end,

@@ -48,8 +48,15 @@ def read_structure(body: bytes) -> ImageStructure:
         area,
         end,
         tuple(chunks),
+        layout=_layout(chunks),
         duration_ms=round(sum(map(shown_ms, delays))),
     )
+
+
+def _layout(chunks: list[Segment]) -> str:
+    """A decoder of lossy images keeps the plane of a separate alpha channel."""
+    names = {chunk.name for chunk in chunks}
+    return "lossy with alpha" if names & {b"ALPH", b"ANMF"} else "lossy or lossless"
 
 
 def _delay_ms(body: bytes, frame: Segment) -> int:

@@ -18,6 +18,10 @@ _WIDTH, _HEIGHT = 256, 257
 _STRIPS, _STRIP_SIZES, _ROWS_PER_STRIP = 273, 279, 278
 _TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_SIZES = 322, 323, 324, 325
 _SAMPLES, _PLANAR = 277, 284
+_BITS, _COMPRESSION, _PHOTOMETRIC, _ORIENTATION = 258, 259, 262, 274
+_UNCOMPRESSED = 1
+_YCBCR = 6
+"""libtiff converts it to RGBA."""
 _SEPARATE_PLANES = 2
 _SINGLE_VALUE_TAGS = frozenset(
     {_WIDTH, _HEIGHT, _ROWS_PER_STRIP, _TILE_WIDTH, _TILE_HEIGHT, _SAMPLES, _PLANAR}
@@ -29,12 +33,19 @@ _VALUES_MIN = 67_108_864
 """Bytes of all values. Pillow copies them for each directory, and pages may share a colour profile."""
 
 
+_WORD = 4
+_LAYOUTS = {1: "gray or palette", 2: "gray, 16 bits", _WORD: "several samples, or 32 bits"}
+"""By the bytes per pixel of Pillow's image."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Frame:
     width: int
     height: int
     area: int
     pieces: int
+    pixel_bytes: int
+    buffer_bytes: int
 
 
 def read_structure(body: bytes, max_frames: int = MAX_DIRECTORIES) -> ImageStructure:
@@ -66,6 +77,8 @@ def read_structure(body: bytes, max_frames: int = MAX_DIRECTORIES) -> ImageStruc
         pixels=sum(frame.area for frame in frames),
         largest=max(frame.area for frame in frames),
         end=len(body),
+        layout=_LAYOUTS[max(frame.pixel_bytes for frame in frames)],
+        buffer_bytes=max(frame.buffer_bytes for frame in frames),
     )
 
 
@@ -86,7 +99,40 @@ def _frame(tiff: TiffBlock, directory: Directory) -> _Frame:
         raise CorruptImage("it has more tiles than it needs")
     # A decoder allocates a whole tile, even for a smaller image.
     area = max(width * height, tile_width * tile_height)
-    return _Frame(width, height, area, strips + tiles)
+    pixel_bytes = _pixel_bytes(tiff, directory)
+    piece = tile_width * tile_height if tiles else width * min(rows, height)
+    return _Frame(
+        width,
+        height,
+        area,
+        strips + tiles,
+        pixel_bytes,
+        _buffer_bytes(tiff, directory, piece, pixel_bytes * width * height),
+    )
+
+
+def _pixel_bytes(tiff: TiffBlock, directory: Directory) -> int:
+    """Return the bytes per pixel of Pillow's image."""
+    if tiff.number(directory.entry(_SAMPLES), default=1) > 1:
+        return _WORD
+    bits = max(tiff.numbers(directory.entry(_BITS)) or (1,))
+    return next((size for size in _LAYOUTS if bits <= 8 * size), _WORD)
+
+
+def _buffer_bytes(tiff: TiffBlock, directory: Directory, piece: int, decoded: int) -> int:
+    """Return what Pillow holds beside the image: a strip or tile, and a copy of an image that it turns.
+
+    piece: pixels of a strip or tile. decoded: bytes of the image.
+    """
+    turned = decoded if tiff.number(directory.entry(_ORIENTATION), default=1) > 1 else 0
+    if tiff.number(directory.entry(_COMPRESSION), default=_UNCOMPRESSED) == _UNCOMPRESSED:
+        return turned
+    separate = tiff.number(directory.entry(_PLANAR)) == _SEPARATE_PLANES
+    samples = 1 if separate else tiff.number(directory.entry(_SAMPLES), default=1)
+    bits = samples * max(tiff.numbers(directory.entry(_BITS)) or (1,))
+    if tiff.number(directory.entry(_PHOTOMETRIC)) == _YCBCR:
+        bits = max(bits, 8 * _WORD)
+    return piece * bits // 8 + turned
 
 
 def _needed(length: int, piece: int) -> int:

@@ -74,34 +74,77 @@ def bits(*fields: tuple[int, int]) -> bytes:
 
 
 FRAME = ((11, 4), (9, 4), (2_999, 12), (999, 10))
+TOOLS = ((0, 1), (0, 3), (0, 4), (0, 1), (1, 1), (1, 1), (0, 3))
+REDUCED_TOOLS = ((0, 3), (0, 3))
+ALL_TOOLS = (
+    (1, 1),
+    (0, 7),
+    (0, 3),
+    (0, 4),
+    (1, 1),
+    (0, 2),
+    (0, 1),
+    (1, 1),
+    (0, 1),
+    (1, 1),
+    (6, 3),
+    (0, 3),
+)
+NO_TOOLS = ((0, 1), (0, 3), (0, 4), (0, 1), (0, 1), (0, 1), (0, 3))
+SRGB = ((1, 1), (1, 8), (13, 8), (0, 8))
 TIMING = ((1, 1), (1, 32), (25, 32), (1, 1), (0b00101, 5))
 MODEL = ((1, 1), (9, 5), (1, 32), (9, 5), (9, 5))
 HEADERS = {
-    "reduced": bits((0, 3), (1, 1), (1, 1), (8, 5), *FRAME),
-    "plain": bits((0, 5), (0, 1), (0, 1), (0, 5), (0, 12), (7, 5), *FRAME),
-    "tier and display delay": bits(
-        (0, 5), (0, 1), (1, 1), (0, 5), (0, 12), (8, 5), (1, 1), (1, 1), (3, 4), *FRAME
+    "reduced, 8 bits, 4:2:0": (
+        bits((0, 3), (1, 1), (1, 1), (8, 5), *FRAME, *REDUCED_TOOLS, (0, 3), (1, 1)),
+        (8, 0.5),
     ),
-    "timing": bits((0, 5), *TIMING, (0, 1), (0, 1), (0, 5), (0, 12), (7, 5), *FRAME),
-    "decoder model, two points": bits(
-        *((0, 5), *TIMING, *MODEL, (0, 1), (1, 5)),
-        *((0, 12), (7, 5), (1, 1), (5, 10), (6, 10), (1, 1)),
-        *((0, 12), (7, 5), (0, 1)),
-        *FRAME,
+    "plain, 10 bits, gray": (
+        bits((0, 5), (0, 1), (0, 1), (0, 5), (0, 12), (7, 5), *FRAME, *TOOLS, (3, 2), (0, 2)),
+        (10, 0),
+    ),
+    "tier and display delay, 8 bits, 4:4:4": (
+        bits(
+            *((1, 3), (0, 2), (0, 1), (1, 1), (0, 5), (0, 12), (8, 5), (1, 1), (1, 1), (3, 4)),
+            *(*FRAME, *ALL_TOOLS, (0, 3)),
+        ),
+        (8, 2),
+    ),
+    "timing, 10 bits, 4:2:2": (
+        bits(
+            *((2, 3), (0, 2), *TIMING, (0, 1), (0, 1), (0, 5), (0, 12), (7, 5)),
+            *(*FRAME, *NO_TOOLS, (1, 1), (0, 1), (0, 3)),
+        ),
+        (10, 1),
+    ),
+    "decoder model, two points, 12 bits, 4:2:0": (
+        bits(
+            *((2, 3), (0, 2), *TIMING, *MODEL, (0, 1), (1, 5)),
+            *((0, 12), (7, 5), (1, 1), (5, 10), (6, 10), (1, 1)),
+            *((0, 12), (7, 5), (0, 1)),
+            *(*FRAME, *NO_TOOLS, (3, 2), (0, 3), (3, 2)),
+        ),
+        (12, 0.5),
+    ),
+    "sRGB": (
+        bits((1, 3), (1, 1), (1, 1), (8, 5), *FRAME, *REDUCED_TOOLS, (0, 1), *SRGB),
+        (8, 2),
     ),
 }
 
 
-@pytest.mark.parametrize("header", HEADERS.values(), ids=HEADERS.keys())
-def test_a_sequence_header_gives_its_size(header: bytes) -> None:
-    """The size is read after every optional part of the header (AV1, 5.5)."""
-    assert av1.max_frame_size(header) == (3_000, 1_000)
+@pytest.mark.parametrize(("header", "samples"), HEADERS.values(), ids=HEADERS.keys())
+def test_a_sequence_header_gives_its_size_and_samples(
+    header: bytes, samples: tuple[int, float]
+) -> None:
+    """They are read after every optional part of the header (AV1, 5.5)."""
+    assert av1.read_sequence_header(header) == (3_000, 1_000, *samples)
 
 
 def test_a_sequence_header_cut_short_is_corrupt() -> None:
-    """A header that ends before its size is CORRUPT_IMAGE."""
+    """A header that ends before its samples are known is CORRUPT_IMAGE."""
     with pytest.raises(CorruptImage):
-        av1.max_frame_size(HEADERS["timing"][:-3])
+        av1.read_sequence_header(HEADERS["timing, 10 bits, 4:2:2"][0][:-3])
 
 
 def test_each_unit_is_found() -> None:
@@ -121,7 +164,7 @@ def test_items_that_share_their_data_are_corrupt() -> None:
     """A table of many items over the same bytes is rejected instead of read many times."""
     body = sample("cat.avif")
     data = ((body.index(b"mdat") + 4, len(body) - body.index(b"mdat") - 4),)
-    assert [*avif._coded_images(body, [data] * 2)] == [(400 * 266, 1, False)] * 2
+    assert [*avif._coded_images(body, [data] * 2)] == [(400 * 266, 512 * 384, 0.5, 8, 1, False)] * 2
     with pytest.raises(CorruptImage):
         [*avif._coded_images(body, [data] * 9)]
 
@@ -175,5 +218,5 @@ def test_a_sample_that_shows_a_frame_again_and_again_is_counted() -> None:
     body = obu(6, b"\0") + show * 9 + show
     first, last = (0, len(body) - len(show)), (len(body) - len(show), len(show))
     samples = [*avif._coded_images(body, [(first,), (last,)])]
-    assert samples == [(0, 10, False), (0, 1, True)]
+    assert samples == [(0, 0, 0, 0, 10, False), (0, 0, 0, 0, 1, True)]
     assert avif._hidden_frames([], samples) == 8

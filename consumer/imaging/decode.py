@@ -149,7 +149,7 @@ def _png_frames(body: bytes, structure: ImageStructure) -> Iterator[Image.Image]
             if not animated:
                 yield image
     if animated:
-        with open_image(PNG, png.animated_copy(body, reread)) as image:
+        with open_image(PNG, png.first_frame_copy(body, reread)) as image:
             yield from _load_frames(image, structure, 1)
         for copy in png.later_copies(body, reread):
             with open_image(PNG, copy) as image:

@@ -51,10 +51,15 @@ BYTES_PER_PIXEL: Mapping[Format, Mapping[str, float]] = {
 Measured by tests/unit/consumer/imaging/test_decode_memory.py. `ImageStructure.buffer_bytes` is added.
 """
 
-_BODY_COPIES: Mapping[Format, int] = {formats.BMP: 1, formats.JPEG: 3, formats.WEBP: 3}
+_BODY_COPIES: Mapping[Format, int] = {
+    formats.BMP: 1,
+    formats.JPEG: 3,
+    formats.PNG: 3,
+    formats.WEBP: 3,
+}
 _OTHER_BODY_COPIES = 2
-"""The body, and its copy without location, which a BMP has not. libjpeg-turbo gets a copy with a clean header in some
-cases, and libwebp makes one."""
+"""The body, and its copy without location, which a BMP has not. libjpeg-turbo and Pillow get a copy with a clean header
+(JPEG in some cases, PNG always), and libwebp makes one."""
 
 
 def check_limits(structure: ImageStructure, policy: ImagePolicy) -> None:

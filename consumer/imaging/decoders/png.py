@@ -6,6 +6,7 @@ check the checksums of pixels.
 
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from functools import reduce
 from itertools import pairwise, takewhile
 
 from PIL import ImageFile
@@ -47,11 +48,11 @@ def still_copy(body: bytes, structure: ImageStructure) -> bytes:
     pixels = _pixels(structure.segments)
     check_checksums(body, (*pixels, *_end(structure)))
     data = memoryview(body)[pixels[0].start : pixels[-1].stop]
-    return b"".join((_header(body, structure.segments), data, _chunk(b"IEND", b"")))
+    return b"".join((_header(body, structure.segments), data, _END))
 
 
-def animated_copy(body: bytes, structure: ImageStructure) -> bytes:
-    """Return the animation, without a still image that is not part of it. structure: of this body.
+def first_frame_copy(body: bytes, structure: ImageStructure) -> bytes:
+    """Return the animation with its first frame only, after a check of all frames. structure: of this body.
 
     Raises CorruptImage like `still_copy`, and for damaged data of a frame.
     """
@@ -60,9 +61,11 @@ def animated_copy(body: bytes, structure: ImageStructure) -> bytes:
     if not structure.hidden_frames:
         chunks[1:1] = _pixels(structure.segments)
     check_checksums(body, (*chunks, *_end(structure)))
-    frames = _header(body, structure.segments), body[control.start : control.stop]
     _check_frames(body, structure, chunks)
-    return b"".join((*frames, *_renumbered(body, chunks), _chunk(b"IEND", b"")))
+    first = takewhile(lambda chunk: chunk.name != b"fcTL", chunks[1:])
+    header = _header(body, structure.segments), body[control.start : control.stop]
+    frame_control = _chunk(b"fcTL", bytes(SEQUENCE_SIZE) + _frame_data(body, chunks[0]))
+    return b"".join((*header, frame_control, *_pixel_chunk(body, first), _END))
 
 
 def later_copies(body: bytes, structure: ImageStructure) -> Iterator[bytes]:
@@ -75,14 +78,13 @@ def later_copies(body: bytes, structure: ImageStructure) -> Iterator[bytes]:
     header = _header(body, structure.segments)
     for start, stop in pairwise((*controls[1:], len(chunks))):
         size = chunks[start].payload(body)[_FRAME_SIZE]
-        data = b"".join(_frame_data(body, chunk) for chunk in chunks[start + 1 : stop])
         yield b"".join(
             (
                 header[:_SIGNATURE_SIZE],
                 _chunk(b"IHDR", size + structure.segments[0].payload(body)[len(size) :]),
                 header[structure.segments[0].stop :],
-                _chunk(b"IDAT", data),
-                _chunk(b"IEND", b""),
+                *_pixel_chunk(body, chunks[start + 1 : stop]),
+                _END,
             )
         )
 
@@ -110,8 +112,10 @@ def _check_frames(body: bytes, structure: ImageStructure, chunks: list[Segment])
         _check_size(data, _raw_size(header, width, height))
 
 
-def _frame_data(body: bytes, chunk: Segment) -> bytes:
-    return chunk.payload(body)[SEQUENCE_SIZE if chunk.name == b"fdAT" else 0 :]
+def _frame_data(body: bytes, chunk: Segment) -> memoryview:
+    """Return the payload of a chunk of a frame without its sequence number."""
+    start = chunk.data if chunk.name == b"IDAT" else chunk.data + SEQUENCE_SIZE
+    return memoryview(body)[start : chunk.data + chunk.size]
 
 
 def _raw_size(header: bytes, width: int, height: int) -> int:
@@ -124,10 +128,10 @@ def _raw_size(header: bytes, width: int, height: int) -> int:
     return total
 
 
-def _check_size(data: Iterable[bytes], size: int) -> None:
+def _check_size(data: Iterable[bytes | memoryview], size: int) -> None:
     inflater, left = zlib.decompressobj(), size
     for piece in data:
-        rest = piece
+        rest: bytes | memoryview = piece
         while rest and left > 0:
             left -= len(inflater.decompress(rest, min(left, _INFLATE_MAX)))
             rest = inflater.unconsumed_tail
@@ -175,20 +179,18 @@ def _header(body: bytes, chunks: Sequence[Segment]) -> bytes:
     return body[:_SIGNATURE_SIZE] + b"".join(body[chunk.start : chunk.stop] for chunk in kept)
 
 
-def _renumbered(body: bytes, chunks: list[Segment]) -> Iterator[bytes]:
-    """Yield controls and data of frames. Those of the first frame are the still image, whatever they were."""
-    sequence = controls = 0
-    for chunk in chunks:
-        controls += chunk.name == b"fcTL"
-        data = _frame_data(body, chunk)
-        if controls == 1 and chunk.name != b"fcTL":
-            yield _chunk(b"IDAT", data)
-            continue
-        number = sequence.to_bytes(SEQUENCE_SIZE, "big")
-        yield _chunk(chunk.name, number + (data[SEQUENCE_SIZE:] if chunk.name == b"fcTL" else data))
-        sequence += 1
+def _pixel_chunk(body: bytes, chunks: Iterable[Segment]) -> Iterator[bytes | memoryview]:
+    """Yield the pieces of one chunk of pixels, without a copy of them."""
+    data = [_frame_data(body, chunk) for chunk in chunks]
+    checksum = reduce(lambda crc, piece: zlib.crc32(piece, crc), data, zlib.crc32(b"IDAT"))
+    yield sum(map(len, data)).to_bytes(4, "big") + b"IDAT"
+    yield from data
+    yield checksum.to_bytes(4, "big")
 
 
 def _chunk(name: bytes, payload: bytes) -> bytes:
     checksum = zlib.crc32(payload, zlib.crc32(name)).to_bytes(4, "big")
     return len(payload).to_bytes(4, "big") + name + payload + checksum
+
+
+_END = _chunk(b"IEND", b"")

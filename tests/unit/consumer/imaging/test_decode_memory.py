@@ -103,7 +103,7 @@ CASES: dict[str, tuple[str, Callable[[], bytes]]] = {
     "png palette": ("palette", lambda: encoded("PNG", "P", transparency=bytes(range(256)), **FAST)),
     "png transparent color": ("RGB", lambda: encoded("PNG", "RGB", transparency=(1, 2, 3), **FAST)),
     "png 16-bit gray": ("gray, 16 bits", lambda: encoded("PNG", "I;16", **FAST)),
-    "png 16-bit gray with alpha": ("gray with alpha", lambda: png(4, 16)),
+    "png 16-bit gray with alpha": ("RGB with alpha", lambda: png(4, 16)),
     "png 16-bit rgb": ("RGB", lambda: png(2, 16)),
     "png 16-bit rgba": ("RGB with alpha", lambda: png(6, 16)),
     "png interlaced": ("RGB with alpha", lambda: png(6, 8, interlaced=True)),

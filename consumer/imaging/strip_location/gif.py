@@ -5,12 +5,13 @@ from consumer.imaging.result import Edit
 from consumer.imaging.strip_location.edits import StripResult, strip_result
 from consumer.imaging.strip_location.metadata import content
 from consumer.imaging.structure import ImageStructure, Segment
+from consumer.imaging.structure.gif import IMAGE
 
 _GRAPHIC_CONTROL, _PLAIN_TEXT = b"\xf9", b"\x01"
 _APPLICATION = b"\xff"
 _APPLICATIONS_OF_THE_IMAGE = (b"\x0bNETSCAPE2.0", b"\x0bANIMEXTS1.0", b"\x0bICCRGBG1012")
 """How often an animation is repeated, and the colour profile (ICC.1:2022, B.6)."""
-_PARTS_OF_THE_IMAGE = frozenset({_GRAPHIC_CONTROL, _PLAIN_TEXT})
+_PARTS_OF_THE_IMAGE = frozenset({IMAGE, _GRAPHIC_CONTROL, _PLAIN_TEXT})
 
 
 def strip(body: bytes, structure: ImageStructure) -> StripResult:

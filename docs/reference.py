@@ -12,6 +12,7 @@ from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
 from consumer.exporter.queue_exporter import QueueExporterSettings
+from consumer.imaging.formats import FORMATS
 from consumer.indexer.settings import IndexerSettings
 from consumer.settings import ConsumerSettings
 from core.errors import ImageFailure, PermanentFailure
@@ -45,6 +46,21 @@ A deferral because a host already has the allowed number of our requests does no
 
 | code | kind | message for the customer |
 |---|---|---|
+"""
+
+FORMATS_HEAD = """## Formats
+
+An image is recognised by its content. Every format that is not accepted is `UNSUPPORTED_FORMAT` if it is a known one,
+else `NOT_AN_IMAGE`; the message names it. `UNSUPPORTED_FORMAT` are also these variants: their pixels cannot be decoded,
+so damage could not be told from them.
+
+- JPEG: 12 bits per sample, lossless, hierarchical.
+- TIFF: BigTIFF; camera raw (NEF, CR2, ARW, DNG and others); 2, 4, 10, 12, 14, 24, 32 and 64 bits per sample, except
+  gray and palettes of 2 or 4 bits, and gray of 12 or 32; 16-bit gray with alpha; CMYK with alpha; LogLuv; compression
+  by WebP, JPEG 2000, JPEG XL or LERC; what else Pillow (`TiffImagePlugin.OPEN_INFO`) or its libtiff lacks.
+- BMP: run-length encoding; 2 bits per pixel; unusual bit fields; an embedded JPEG or PNG; headers of OS/2 except those
+  of 12 and 64 bytes; a palette of more than 256 colors.
+
 """
 
 UNDETECTED = """## What is not detected
@@ -112,10 +128,16 @@ def page() -> str:
         _settings("Settings of the indexer", _own(IndexerSettings)) + INDEXER,
         _settings("Settings of the queue exporter", own_exporter) + EXPORTER,
         FAILURES + "".join(_failures()),
+        FORMATS_HEAD + _accepted(),
         UNDETECTED,
         REASONS + "".join(_reasons()),
     ]
     return "\n".join(parts)
+
+
+def _accepted() -> str:
+    rows = "".join(f"| {each.name} | `{each.media_type}` |\n" for each in FORMATS)
+    return f"| accepted format | media type |\n|---|---|\n{rows}"
 
 
 def _own(settings: type[BaseSettings]) -> dict[str, FieldInfo]:

@@ -27,7 +27,7 @@ from core.errors import (
     TooManyPixels,
     UnsupportedFormat,
 )
-from core.model.image import ImageMetadata, RemovedPart
+from core.model.image import ANIMATION_DURATION_MAX_MS, ImageMetadata, RemovedPart
 
 CHEAP_BYTES = 8 * 1024 * 1024
 """Memory that a cheap image may need, the body included."""
@@ -40,7 +40,6 @@ _SIDE_MAX = (1 << 31) - 1
 _TEXT_MAX = 128
 _DETAIL_MAX = 300
 _PROTECTIONS_MAX = 20
-_DURATION_MAX_MS = 1 << 52
 
 FAILURES: dict[str, type[ImageFailure]] = {
     failure.code: failure
@@ -288,7 +287,7 @@ _MEMBERS: dict[str, Callable[[Any], Any]] = {
     "capture_time": _matching(r"[0-9T:.+Z-]{0,40}"),
     "camera": _text,
     "had_location": _boolean,
-    "animation_duration_ms": lambda value: _integer(value, 0, _DURATION_MAX_MS),
+    "animation_duration_ms": lambda value: _integer(value, 0, ANIMATION_DURATION_MAX_MS),
     "removed": lambda value: tuple(RemovedPart(each) for each in _list(value, len(RemovedPart))),
 }
 """The check of each member of ImageMetadata that a decoder reports as it is."""

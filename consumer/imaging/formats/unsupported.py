@@ -60,8 +60,11 @@ _PREFIXES = (
     (b"SIMPLE  =", "FITS"),
     (b"/* XPM */", "XPM"),
     (b"PGF", "PGF"),
+    (b"BLP1", "BLP"),
+    (b"BLP2", "BLP"),
+    (b"VTF\x00", "VTF"),
 )
-_PORTABLE_ANYMAP = re.compile(rb"P[1-7Ff][ \t\r\n]")
+_PORTABLE_ANYMAP = re.compile(rb"P[1-7Ff][ \t\r\n#]")
 _PCX = re.compile(rb"\x0a[\x00\x02-\x05]\x01[\x01\x02\x04\x08]")
 _XBM = re.compile(rb"(?:/\*.{0,512}?\*/\s*)?#define\s+\S{1,64}_width\s", re.DOTALL)
 
@@ -144,6 +147,8 @@ _TESTS: tuple[tuple[str, Callable[[bytes], bool]], ...] = (
     ("Photo CD", lambda body: body[2048:2055] == b"PCD_IPI"),
     ("DICOM", lambda body: body[128:132] == b"DICM"),
     ("EMF", lambda body: body.startswith(b"\x01\0\0\0") and body[40:44] == b" EMF"),
+    ("ANI", lambda body: body.startswith(b"RIFF") and body[8:12] == b"ACON"),
+    ("FLIC", lambda body: body[4:6] in (b"\x11\xaf", b"\x12\xaf") and any(body[6:8])),
     ("PNM", lambda body: _PORTABLE_ANYMAP.match(body) is not None),
     ("PCX", lambda body: _PCX.match(body) is not None),
     ("XBM", lambda body: _XBM.match(body) is not None),

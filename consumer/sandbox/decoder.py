@@ -55,7 +55,7 @@ def _answer(request: Request, policy: ImagePolicy, examiner: Examiner) -> Answer
     except MemoryError:
         return DecodeLimit("it needs more memory than its size explains")
     except Exception as fault:  # noqa: BLE001  whatever it is, the worker needs an answer
-        traceback.print_exc(file=sys.stderr)
+        sys.stderr.write(traceback.format_exc())
         sys.stderr.flush()
         return Fault(type(fault).__name__)
 

@@ -96,6 +96,7 @@ class DecoderProcess:
         self._malformed = ""
         self._gone: asyncio.Future[Exception] = self._loop.create_future()
         self._request_id = ""
+        self._warning = b""
         self._answer: asyncio.Future[bytes] | None = None
         self._body_size = 0
         self._unsent: list[memoryview] = []
@@ -119,6 +120,7 @@ class DecoderProcess:
             message = await self._answer
         finally:
             self._answer = None
+            self._log_warning()
         try:
             return decode_message(message, self._body_size, policy)
         except MalformedAnswer as malformed:
@@ -150,6 +152,7 @@ class DecoderProcess:
         """Note that the process is gone."""
         self.ended = True
         self._read_warnings()
+        self._log_warning()
         for fd in (self._connection.fileno(), self._warnings):
             if fd >= 0:
                 self._loop.remove_reader(fd)
@@ -253,10 +256,18 @@ class DecoderProcess:
 
     def _read_warnings(self) -> None:
         try:
-            text = os.read(self._warnings, _WARNING_BYTES)
+            data = os.read(self._warnings, _WARNING_BYTES)
         except OSError:
             return
-        if text:
-            self._on_warning(text.decode(errors="replace"), self._request_id)
-        else:
+        if not data:
             self._loop.remove_reader(self._warnings)
+            return
+        self._warning += data[: _WARNING_BYTES - len(self._warning)]
+        if self._answer is None:
+            self._log_warning()
+
+    def _log_warning(self) -> None:
+        """Log what the process wrote during one image. It wrote that before its answer, so it is here as well."""
+        if self._warning:
+            self._on_warning(self._warning.decode(errors="replace"), self._request_id)
+            self._warning = b""

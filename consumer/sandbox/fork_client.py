@@ -54,6 +54,7 @@ class ForkClient:
         self._on_warning = on_warning
         self._numbers = itertools.count(1)
         self._decoders: dict[int, DecoderProcess] = {}
+        self.process: ChildProcess | None = None
         self._control: socket.socket | None = None
         self._running = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -120,7 +121,9 @@ class ForkClient:
                 *("--memory", str(self._memory_bytes)),
                 *("--examiner", self._examiner),
             ]
-            process = await ChildProcess.start(command, _environment(), theirs.fileno())
+            self.process = process = await ChildProcess.start(
+                command, _environment(), theirs.fileno()
+            )
         ours.setblocking(False)
         self._control = ours
         asyncio.get_running_loop().add_reader(ours, self._read)

@@ -8,7 +8,6 @@ a decoder has ever held a secret. The program ends when the worker does, and its
 import argparse
 import ctypes
 import faulthandler
-import gc
 import importlib
 import json
 import os
@@ -29,6 +28,7 @@ from consumer.imaging.policy import ImagePolicy
 from consumer.sandbox.control import MESSAGE, Command, Report
 from consumer.sandbox.decoder import Examiner, run_decoder
 from consumer.sandbox.restrictions import protect_from_children
+from core.runtime.gc_tuning import freeze_gc
 
 _PR_SET_PDEATHSIG = 1
 _CONNECTION_FD, _STDERR_FD, _STDOUT_FD = 3, 2, 1
@@ -91,7 +91,10 @@ class ForkServer:
                     return forked
 
     def _receive(self) -> tuple[bytes, list[int]]:
-        message, fds, _, _ = socket.recv_fds(self.control, MESSAGE.size, 2)
+        try:
+            message, fds, _, _ = socket.recv_fds(self.control, MESSAGE.size, 2)
+        except ConnectionResetError:  # The worker has gone with reports unread.
+            return b"", []
         while message and len(message) < MESSAGE.size:
             more = self.control.recv(MESSAGE.size - len(message))
             if not more:
@@ -183,8 +186,8 @@ def main() -> None:
     module, _, function = options.examiner.partition(":")
     examiner: Examiner = getattr(importlib.import_module(module), function)
     _load_decoders(policy)
-    gc.collect()
-    gc.freeze()
+    # Before the fork, so that decoders share the pages of these objects.
+    freeze_gc()
     forked = ForkServer(socket.socket(fileno=options.control)).serve()
     if forked is not None:
         _run(forked, policy, examiner, options.memory)

@@ -1,0 +1,248 @@
+"""Decoders that die, exceed a limit or answer falsely: only their image fails, with a documented code."""
+
+import asyncio
+import os
+import re
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+
+import pytest
+from structlog.testing import capture_logs
+
+from consumer.imaging.policy import ImagePolicy
+from consumer.sandbox import cpu_limits, decode_pool
+from consumer.sandbox.decode_pool import DecodePool, DecoderFault, open_decode_pool
+from consumer.sandbox.protocol import HEADER
+from core.errors import CorruptImage, Crashed, DecodeLimit, PermanentFailure, TooManyPixels
+from harness.scripted_decoder import EXAMINER
+from harness.waiting import wait_for
+
+BUDGET = 64 * 1024 * 1024
+SPIN = b"cpu 3600"
+
+
+def open_pool(
+    *, decoders: int = 2, cpu_limit_s: float = 60
+) -> AbstractAsyncContextManager[DecodePool]:
+    return open_decode_pool(
+        ImagePolicy(),
+        decoders=decoders,
+        budget_bytes=BUDGET,
+        cpu_limit_s=cpu_limit_s,
+        examiner=EXAMINER,
+    )
+
+
+@pytest.fixture
+async def pool() -> AsyncIterator[DecodePool]:
+    async with open_pool() as pool:
+        yield pool
+        assert pool._budget.free == BUDGET
+        assert not pool._limits.watches
+
+
+def pids(pool: DecodePool) -> list[int]:
+    return [slot.decoder.pid for slot in pool._lanes.slots if slot.decoder is not None]
+
+
+async def ask(pool: DecodePool, fact: bytes) -> str:
+    """Return a fact about the decoder process that is free."""
+    with pytest.raises(CorruptImage) as answer:
+        await pool.inspect(b"describe " + fact)
+    return answer.value.detail
+
+
+@pytest.mark.parametrize("how", [b"SIGSEGV", b"SIGABRT", b"SIGKILL", b"1"])
+async def test_an_image_that_kills_two_decoders_fails_as_crashed(
+    pool: DecodePool, how: bytes
+) -> None:
+    """The images beside it and after it complete."""
+    running = asyncio.gather(*(pool.inspect(b"cpu 0.001") for _ in range(50)))
+    with pytest.raises(Crashed):
+        await pool.inspect(b"die " + how)
+    assert len(await running) == 50
+    assert (await pool.inspect(b"image")).metadata.width == 640
+
+
+async def test_an_image_completes_if_only_a_used_decoder_dies_of_it(pool: DecodePool) -> None:
+    """An earlier image may have damaged the memory of the decoder."""
+    await asyncio.gather(*(pool.inspect(b"cpu 0.1") for _ in range(4)))
+    assert (await pool.inspect(b"die-if-used SIGSEGV")).metadata.width == 640
+
+
+async def test_kills_of_decoders_fail_no_image(pool: DecodePool) -> None:
+    """Each image of a killed decoder is examined again."""
+    running = asyncio.gather(*(pool.inspect(b"cpu 0.05") for _ in range(60)))
+    for _ in range(3):
+        await wait_for(lambda: len(pool._limits.watches) == 2, "both decoders work")
+        for pid in pids(pool):
+            os.kill(pid, signal.SIGKILL)
+        await wait_for(lambda: pool._budget.free < BUDGET, "an image runs again")
+        await wait_for(lambda: pool._budget.free == BUDGET, "no image runs again")
+    assert len(await running) == 60
+
+
+async def test_kills_of_the_fork_server_fail_no_image(pool: DecodePool) -> None:
+    """It takes its decoders with it. All are started again."""
+    running = asyncio.gather(*(pool.inspect(b"cpu 0.05") for _ in range(60)))
+    for _ in range(2):
+        process = pool._forks.process
+        assert process is not None
+        before = pids(pool)
+        process.kill()
+        await process.exited
+        for pid in before:
+            await wait_for(partial(has_ended, pid), "decoders end")
+        await pool.inspect(b"image")
+    assert len(await running) == 60
+
+
+async def has_ended(pid: int) -> bool:
+    return not await asyncio.to_thread(alive, pid)
+
+
+def alive(pid: int) -> bool:
+    """Return whether a process exists that is not a zombie."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as stat:  # noqa: PTH123  a short read of a kernel file
+            return stat.read().rpartition(b")")[2].split()[0] != b"Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+async def test_an_image_that_takes_too_much_cpu_time_fails() -> None:
+    """At once: it is not examined again."""
+    async with open_pool(cpu_limit_s=0.5) as pool:
+        with pytest.raises(DecodeLimit):
+            await pool.inspect(SPIN)
+        assert (await pool.inspect(b"image")).metadata.width == 640
+
+
+async def test_a_decoder_that_sleeps_is_killed(
+    pool: DecodePool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It uses no CPU time, so the limit on that does not end it."""
+    monkeypatch.setattr(cpu_limits, "_STALL_TICKS", 5)
+    with pytest.raises(DecodeLimit):
+        await pool.inspect(b"sleep 3600")
+
+
+async def test_an_image_that_needs_more_memory_than_its_charge_fails(pool: DecodePool) -> None:
+    """Its allocation fails. The worker's memory is not touched."""
+    with pytest.raises(DecodeLimit):
+        await pool.inspect(b"allocate 100")
+    assert (await pool.inspect(b"allocate 5")).metadata.width == 640
+
+
+async def test_an_image_gets_the_memory_that_it_is_charged(pool: DecodePool) -> None:
+    """Up to the whole budget, and not more."""
+    assert (await pool.inspect(b"charge 64")).metadata.width == 640
+    with pytest.raises(TooManyPixels, match="68,157,440 bytes, at most 67,108,864"):
+        await pool.inspect(b"charge 65")
+
+
+async def test_a_decoder_that_raises_its_charge_again_and_again_ends(pool: DecodePool) -> None:
+    """A hostile one must not keep its image running."""
+    with pytest.raises(DecoderFault):
+        await pool.inspect(b"overcharge")
+
+
+async def test_expensive_images_do_not_stop_cheap_ones() -> None:
+    """An image that takes long leaves the first decoder, at low priority. The first one is for cheap images."""
+    async with open_pool(decoders=2) as pool:
+        expensive = [asyncio.create_task(pool.inspect(SPIN)) for _ in range(3)]
+        await wait_for(lambda: len(pool._lanes._expensive) == 2, "one runs, two wait")
+        await pool.inspect(b"image")
+        priorities = [os.getpriority(os.PRIO_PROCESS, pid) for pid in pids(pool)]
+        assert priorities[1] == priorities[0] + 10
+        for _ in range(20):
+            await pool.inspect(b"image")
+        assert not any(task.done() for task in expensive)
+        for task in expensive:
+            task.cancel()
+        await asyncio.wait(expensive)
+
+
+async def test_an_image_that_takes_longer_than_a_cheap_one_completes(pool: DecodePool) -> None:
+    """It is examined again, by a decoder for expensive images."""
+    blocked = asyncio.create_task(pool.inspect(b"cpu 1"))
+    assert (await pool.inspect(b"cpu 1")).metadata.width == 640
+    assert (await blocked).metadata.width == 640
+
+
+def message(members: bytes, data: bytes = b"") -> bytes:
+    return HEADER.pack(len(members), len(data)) + members + data
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"\xff" * 64,
+        message(b"not JSON"),
+        message(b'{"failure":"CRASHED","detail":""}'),
+        message(b'{"charge":1}') * 2,
+        message(b'{"charge":1}', b"more"),
+        message(b"{}"),
+    ],
+    ids=["long", "not json", "not a decoder's failure", "two", "bytes without edits", "empty"],
+)
+async def test_a_false_answer_ends_its_decoder(pool: DecodePool, answer: bytes) -> None:
+    """Its image is examined once more, then it fails."""
+    with capture_logs() as logs, pytest.raises(Crashed):
+        await pool.inspect(b"write " + answer)
+    assert [log["event"] for log in logs].count("decoder ended") == 2
+    assert (await pool.inspect(b"image")).metadata.width == 640
+
+
+async def test_a_decoder_that_hangs_up_is_killed(pool: DecodePool) -> None:
+    """It closes its connection and goes on."""
+    with pytest.raises(PermanentFailure):
+        await pool.inspect(b"hang-up")
+
+
+async def test_a_bug_of_ours_is_not_the_images_fault(pool: DecodePool) -> None:
+    """The worker tries it again later. The traceback is in the log, with the request id."""
+    with capture_logs() as logs:
+        with pytest.raises(DecoderFault, match="RuntimeError"):
+            await pool.inspect(b"fail", "the request")
+        await wait_for(lambda: bool(logs), "a log line")
+    assert "a bug" in logs[0]["text"]
+    assert logs[0]["request_id"] == "the request"
+
+
+async def test_warnings_are_logged_with_their_request_and_fail_nothing(pool: DecodePool) -> None:
+    """Libraries write to standard error. A line is bounded."""
+    with capture_logs() as logs:
+        assert (await pool.inspect(b"warn " + b"x" * 60_000, "first")).metadata.width == 640
+        await wait_for(lambda: bool(logs), "a log line")
+    assert logs[0]["request_id"] == "first"
+    assert re.fullmatch("x{1,4096}", logs[0]["text"])
+
+
+async def test_decoders_have_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their environment is our own list."""
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a secret")
+    async with open_pool() as pool:
+        names = await ask(pool, b"environment")
+    assert "PYTHONPATH" in names
+    assert "AWS" not in names
+
+
+async def test_decoders_are_replaced_after_many_images(
+    pool: DecodePool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So their leaks are bounded."""
+    monkeypatch.setattr(decode_pool, "_IMAGES_PER_DECODER", 5)
+    assert [await ask(pool, b"images") for _ in range(7)] == ["1", "2", "3", "4", "5", "1", "2"]
+
+
+async def test_a_worker_whose_decoders_do_not_start_says_so() -> None:
+    """It does not take messages that it could not process."""
+    opened = open_decode_pool(
+        ImagePolicy(), decoders=2, budget_bytes=BUDGET, cpu_limit_s=1, examiner="missing:module"
+    )
+    with pytest.raises(ChildProcessError):
+        async with opened:
+            pass

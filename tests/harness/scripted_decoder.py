@@ -1,6 +1,6 @@
-"""A decoder that does what the body says, in place of decoding it. For tests of its limits and of hostile ones.
+"""A decoder that does what the body says, in place of decoding it. For tests of limits and deaths.
 
-A body is a command and its argument: `cpu 0.5`, `die SIGSEGV`. Without a command it is an image of METADATA.
+A body is a command and its argument: `cpu 0.5`, `die SIGSEGV`. Without a command it is an image of 640 x 480 pixels.
 """
 
 import os
@@ -13,10 +13,26 @@ from consumer.imaging.policy import ImagePolicy
 from consumer.imaging.result import Examination
 from consumer.sandbox.protocol import Answer, Expensive, Request
 from core.errors import CorruptImage
-from harness.outcomes import METADATA
+from core.model.image import ImageMetadata
 
 EXAMINER = "harness.scripted_decoder:examine_by_script"
 CONNECTION_FD = 3
+_METADATA = ImageMetadata(
+    format="JPEG",
+    media_type="image/jpeg",
+    width=640,
+    height=480,
+    mode="RGB",
+    frames=1,
+    bytes=0,
+    sha256="",
+    source_sha256="",
+    perceptual_hash="",
+    dominant_color="",
+    capture_time="",
+    camera="",
+    had_location=False,
+)
 _images = 0
 
 
@@ -26,7 +42,7 @@ def examine_by_script(request: Request, _policy: ImagePolicy) -> Answer:
     command, _, argument = request.body.partition(b" ")
     script = _SCRIPTS.get(command.decode("ascii", "replace"))
     answer = script(argument, request) if script else None
-    return answer or Examination(METADATA, (), len(request.body))
+    return answer or Examination(_METADATA, (), len(request.body))
 
 
 def _use_cpu(argument: bytes, _request: Request) -> None:
@@ -72,12 +88,6 @@ def _overcharge(_argument: bytes, request: Request) -> Answer:
     return Expensive(request.memory_bytes + 1)
 
 
-def _write(argument: bytes, _request: Request) -> None:
-    """Write bytes to the worker, and wait to be killed."""
-    os.write(CONNECTION_FD, argument)
-    time.sleep(3600)
-
-
 def _hang_up(_argument: bytes, _request: Request) -> None:
     os.close(CONNECTION_FD)
     time.sleep(3600)
@@ -108,7 +118,6 @@ _SCRIPTS: dict[str, Callable[[bytes, Request], Answer | None]] = {
     "allocate": _allocate,
     "charge": _charge,
     "overcharge": _overcharge,
-    "write": _write,
     "hang-up": _hang_up,
     "warn": _warn,
     "fail": _fail,

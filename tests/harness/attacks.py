@@ -110,6 +110,11 @@ def read_file(_: Targets) -> None:
     assert Path("/etc/passwd").read_bytes()
 
 
+def read_file_as_closed_descriptor(targets: Targets) -> None:
+    os.close(0)
+    read_file(targets)
+
+
 def list_folder(_: Targets) -> None:
     assert list(Path("/").iterdir())
 
@@ -143,7 +148,8 @@ def fork(_: Targets) -> None:
 
 def spawn(_: Targets) -> None:
     pid = os.posix_spawn("/bin/true", ["true"], {})
-    assert os.waitpid(pid, 0)[1] == 0
+    if os.waitpid(pid, 0)[1]:
+        raise OSError(errno.ENOEXEC, "the program could not load its libraries")
 
 
 def read_environment_of_parent(targets: Targets) -> None:
@@ -283,6 +289,7 @@ ATTACKS: dict[str, Attack] = {
         send_udp,
         send_from_open_socket,
         read_file,
+        read_file_as_closed_descriptor,
         list_folder,
         create_file,
         create_folder,

@@ -27,6 +27,7 @@ STOPPED_BY: dict[str, set[str]] = {
     "send_udp": ANY_SOCKET,
     "send_from_open_socket": {"seccomp"},
     "read_file": ANY_FILE,
+    "read_file_as_closed_descriptor": ANY_FILE,
     "list_folder": ANY_FILE,
     "create_file": ANY_FILE,
     "create_folder": {"seccomp", "landlock"},

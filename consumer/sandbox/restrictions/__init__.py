@@ -31,9 +31,8 @@ def restrict(memory_bytes: int) -> tuple[str, ...]:
 
     memory_bytes: memory that it may allocate beyond what it has now.
 
-    Call it when everything is imported and while the process has one thread. It then cannot open a file, so a later
-    import fails, and `fork`, `exec` and new descriptors fail; threads can start. Raises OSError if the resource limits
-    cannot be set.
+    Call it when everything is imported and while the process has one thread. Later imports fail, as do `fork`, `exec`,
+    new descriptors and time-outs of sockets; threads can start. Raises OSError if the resource limits cannot be set.
     """
     limit_resources(memory_bytes)
     steps: tuple[tuple[str, Callable[[], object]], ...] = (

@@ -1,6 +1,5 @@
 """Resource limits of a decoder (setrlimit(2)). The parent measures CPU time, because RLIMIT_CPU never starts again."""
 
-import os
 import re
 import resource
 from pathlib import Path
@@ -30,14 +29,11 @@ def limit_resources(memory_bytes: int) -> None:
 
 
 def deny_new_descriptors() -> None:
-    """Set RLIMIT_NOFILE to the first number that a new descriptor would get. Open descriptors stay usable.
+    """Deny new descriptors, also under the number of one that was closed. Open ones stay usable, except by poll(2).
 
-    A lower limit would make poll(2) fail with EINVAL.
+    The process must use blocking calls, without time-outs.
     """
-    descriptors = os.pipe()
-    for descriptor in descriptors:
-        os.close(descriptor)
-    _limit(resource.RLIMIT_NOFILE, min(descriptors))
+    _limit(resource.RLIMIT_NOFILE, 0)
 
 
 def _limit(kind: int, value: int) -> None:

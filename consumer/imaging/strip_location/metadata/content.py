@@ -14,8 +14,8 @@ from core.errors import CorruptImage
 _TIFF_HEADER = re.compile(rb"II\*\0|MM\0\*")
 _TELEMETRY = re.compile(rb"(?:GPS[59]|GPRI|GLPI)[?lLJfFd]")
 """Keys of GoPro's metadata (GPMF) with a position, and the type of their values."""
-_SHORTEST = 6
-"""Bytes of an IPTC dataset with one letter. Nothing else that tells a place is as short."""
+_SHORT = 22
+"""Bytes of an EXIF block with one entry. Only an IPTC dataset may be shorter."""
 _HEADERS_MAX = 16
 """Headers that are tried in one chunk. A chunk with more is no metadata that a reader would find."""
 _ALL_INFLATED_MAX = 16_777_216
@@ -42,8 +42,8 @@ class SearchBudget:
 
 def has_location(data: bytes, budget: WalkBudget) -> bool:
     """Return whether bytes hold XMP, EXIF, IPTC or content credentials with a location, at any offset."""
-    if len(data) < _SHORTEST:
-        return False
+    if len(data) < _SHORT:
+        return iptc.find_dataset(data)
     return (
         xmp.has_location(data)
         or _exif_has_location(data, budget)

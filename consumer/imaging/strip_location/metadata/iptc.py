@@ -13,6 +13,7 @@ _LOCATION_DATASETS = frozenset({26, 27, 90, 92, 95, 100, 101})
 _TAG_MARKER, _APPLICATION_RECORD = 0x1C, 2
 _TAG_MARKER_BYTE = bytes((_TAG_MARKER,))
 _HEADER = 5
+_DATASET_START = b"\x1c\x02"
 _DATASET = re.compile(rb"\x1c\x02[\x1a\x1b\x5a\x5c\x5f\x64\x65]([\x00-\x01].)", re.DOTALL)
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 _EXTENDED = 0x8000
@@ -33,7 +34,14 @@ def find_location(data: bytes, exif_has_location: ExifSearch) -> bool:
     resources = data[at:] if at >= 0 else b""
     if strip(resources, exif_has_location) is not resources:
         return True
-    return any(_is_dataset(data, match) for match in _DATASET.finditer(data))
+    return find_dataset(data)
+
+
+def find_dataset(data: bytes) -> bool:
+    """Return whether bytes of any kind hold a dataset with a location."""
+    return _DATASET_START in data and any(
+        _is_dataset(data, match) for match in _DATASET.finditer(data)
+    )
 
 
 def _is_dataset(data: bytes, match: re.Match[bytes]) -> bool:

@@ -16,12 +16,13 @@ from corpora import location, report, samples, verdicts
 from corpora.packages import NAMES, NotFetched, fetch
 from corpora.samples import Sample
 from corpora.verdicts import FAULTS, Published, Verdict
+from harness import exiftool
 from loadtest.tool_cache import tool_cache
 
 
 def main() -> int:
     options = _parser().parse_args()
-    if options.exiftool and not location.available():
+    if options.exiftool and not exiftool.available():
         return _fail("exiftool is not installed (Debian: libimage-exiftool-perl)")
     # Warnings of decoders about the samples are not of interest here.
     configure_logs("error", "console", "corpora")

@@ -241,6 +241,23 @@ def test_only_the_located_entries_of_a_tiff_are_removed() -> None:
         assert bytes(image.tag_v2[34377]).rstrip(b"\0") == (CAPTION + RESOLUTION).rstrip(b"\0")
 
 
+CLOCKS = {
+    "Pentax": (b"AOC\0II", (0x23, 3, 1, b"\x05\0"), b"PENTAX\0"),
+    "Casio": (b"QVC\0\0\0", (0x3006, 2, 7, b"Berlin\0"), b"CASIO\0"),
+    "Canon": (b"", (0x35, 4, 4, bytes(16)), b"Canon\0"),
+}
+
+
+@pytest.mark.parametrize("maker", CLOCKS)
+@pytest.mark.parametrize("gps", [True, False])
+def test_the_city_of_the_clock_is_removed_beside_gps(maker: str, *, gps: bool) -> None:
+    """Alone it is a setting of the camera, and stays."""
+    label, entry, make = CLOCKS[maker]
+    start = entry[0].to_bytes(2, "little") + entry[1].to_bytes(2, "little")
+    stored = inspect(jpeg_with_note(label, entry, make=make, gps=gps), POLICY).body
+    assert (start + entry[2].to_bytes(4, "little") in stored) is not gps
+
+
 def test_a_gif_keeps_its_other_extensions() -> None:
     """The comment, the loop and the frames stay when XMP is removed."""
     comment = gif_extension(b"\xfe", b"A comment")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from corpora.location import location_tags
+from harness.exiftool import location_tags
 
 
 @pytest.mark.parametrize(

@@ -122,17 +122,23 @@ def _open_frames(
     if image_format is PNG:
         yield structure.mode, _png_frames(body, structure)
         return
+    if image_format is GIF:
+        # The body may differ from the one that was read first: its location was removed.
+        reread = read_structure(GIF, body)
+        with open_image(GIF, gif.first_frame_copy(body, reread)) as image:
+            yield image.mode, _gif_frames(image, body, reread)
+        return
     with open_image(image_format, body) as image:
         if image_format.counts_frames_at_open and getattr(image, "n_frames", 1) != structure.frames:
             raise CorruptImage("its frames cannot be counted")
-        yield image.mode, _decode_frames(image_format, image, body, structure)
+        yield image.mode, _load_frames(image, structure, structure.frames)
 
 
-def _decode_frames(
-    image_format: Format, image: ImageFile.ImageFile, body: bytes, structure: ImageStructure
+def _gif_frames(
+    image: ImageFile.ImageFile, body: bytes, structure: ImageStructure
 ) -> Iterator[Image.Image]:
-    yield from _load_frames(image, structure, 1 if image_format is GIF else structure.frames)
-    if image_format is GIF and structure.frames > 1:
+    yield from _load_frames(image, structure, 1)
+    if structure.frames > 1:
         image.close()
         yield from gif.decode_later_frames(body, structure)
 

@@ -1,7 +1,8 @@
-"""Decodes the frames of a GIF after the first, each alone.
+"""Decodes a GIF one frame at a time.
 
+Pillow gets a copy with the first frame only, because it misreads an extension without sub-blocks.
 Pillow draws each frame on a canvas of 4 bytes per pixel and keeps up to four of these. So many small frames on a large
-canvas would take long. Only the first frame is looked at; the others need only to be whole.
+canvas would take long. Only the first frame is looked at; the others need only to be whole: each is decoded alone.
 """
 
 from collections.abc import Iterator
@@ -10,20 +11,42 @@ from io import BytesIO
 from PIL import Image, ImageFile
 
 from consumer.imaging.structure import ImageStructure, Segment
-from consumer.imaging.structure.gif import IMAGE, color_table_size, read_structure
+from consumer.imaging.structure.gif import GRAPHIC_CONTROL, IMAGE, SCREEN_SIZE, color_table_size
 from core.errors import TooManyPixels
 
+_TRAILER = b";"
+_CONTROL_SIZE = 4
 _DESCRIPTOR_SIZE = 9
 _FLAGS = 8
 _INTERLACED = 0x40
 
 
+def first_frame_copy(body: bytes, structure: ImageStructure) -> bytes:
+    """Return the screen, its colours, and the first frame with its graphic controls. structure: of this body."""
+    pieces = [body[: SCREEN_SIZE + color_table_size(body[10])]]
+    for segment in structure.segments:
+        if segment.name == IMAGE or _is_sound_control(body, segment):
+            pieces.append(body[segment.start : segment.stop])
+        if segment.name == IMAGE:
+            break
+    return b"".join((*pieces, _TRAILER))
+
+
+def _is_sound_control(body: bytes, segment: Segment) -> bool:
+    """Tell whether it is a graphic control with its one sub-block (GIF89a, section 23)."""
+    return (
+        segment.name == GRAPHIC_CONTROL
+        and segment.size == _CONTROL_SIZE + 2
+        and body[segment.data] == _CONTROL_SIZE
+    )
+
+
 def decode_later_frames(body: bytes, structure: ImageStructure) -> Iterator[Image.Image]:
     """Decode each frame but the first, as palette indexes in mode L. Skips frames without pixels.
 
-    Raises TooManyPixels for a frame that is larger than the image.
+    structure: of this body. Raises TooManyPixels for a frame that is larger than the image.
     """
-    images = [each for each in read_structure(body).segments if each.name == IMAGE]
+    images = [each for each in structure.segments if each.name == IMAGE]
     for segment in images[1:]:
         width, height = _size(body, segment)
         if width * height > structure.largest:

@@ -1,8 +1,8 @@
 """Runs the images of public source packages through the inspection: `PYTHONPATH=tests python -m corpora`.
 
 Prints the outcomes by source; lists crashes, limits, time-outs and slow images; compares with an earlier run. With
---exiftool, no published image may have a location. Exits with status 1 if one has, if the service fails, or if a
-package is missing.
+--exiftool, no published image may have a location, and `had_location` must tell each that was removed. Exits with
+status 1 if this fails, if the service fails, or if a package is missing.
 """
 
 import argparse
@@ -35,7 +35,7 @@ def main() -> int:
     failed = bool(missing) or any(each.outcome in FAULTS for each in found)
     if options.exiftool:
         checked = location.check(published)
-        _print(report.leaks(checked))
+        _print(report.locations(checked))
         failed = failed or not checked.passed
     return int(failed)
 

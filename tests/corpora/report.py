@@ -61,11 +61,17 @@ def changes(earlier: Iterable[Verdict], now: Sequence[Verdict]) -> Iterator[str]
                 yield f"{name} {change} {new.source}: {new.name}"
 
 
-def leaks(found: LocationCheck) -> Iterator[str]:
-    """Return a line for each published image in which exiftool finds a location, and a summary."""
-    for each in found.leaks:
-        yield f"LOCATION {each.source}: {each.name}: {', '.join(each.tags)}"
+def locations(found: LocationCheck) -> Iterator[str]:
+    """Return a line for each image about which exiftool and the service differ, and a summary."""
+    for kind, findings in (
+        ("LEAK", found.leaks),
+        ("UNTOLD", found.untold),
+        ("only the service finds a location:", found.unseen),
+    ):
+        for each in findings:
+            yield f"{kind} {each.source}: {each.name} {', '.join(each.tags)}"
     yield (
-        f"exiftool: a location in {len(found.leaks)} of {found.checked} published images; "
-        f"in {found.seen} of the {found.known} sources whose location was removed"
+        f"exiftool: of {found.checked} published images {len(found.leaks)} have a location; "
+        f"{len(found.untold)} had one and do not tell; "
+        f"of {found.removed} that tell it finds {found.removed - len(found.unseen)}"
     )

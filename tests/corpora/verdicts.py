@@ -49,6 +49,8 @@ class Published:
     body: bytes = field(repr=False)
     extension: str
     had_location: bool
+    removed: bool
+    """Whether the metadata tells of any part that was removed."""
 
 
 async def inspect_all(
@@ -96,7 +98,13 @@ async def _inspect(pool: DecodePool, sample: Sample) -> tuple[Verdict, Published
         "camera": metadata.camera,
         "had_location": metadata.had_location,
     }
-    published = Published(sample, result.body, result.extension, metadata.had_location)
+    published = Published(
+        sample,
+        result.body,
+        result.extension,
+        had_location=metadata.had_location,
+        removed=bool(metadata.removed),
+    )
     return verdict(COMPLETED, **facts), published
 
 

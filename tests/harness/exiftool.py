@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _LOCATION = re.compile(
-    r"GPS|Latitude|Longitude|Location|[Ss]ub-?location|City|Province|Locality|^State$|Country|Geotag|GeoURI"
+    r"GPS|Latitude|Longitude|Location|[Ss]ub-?location|City|Province|Locality|^State$|Country|Geotag|GeoURI|"
+    # Of GeoTIFF.
+    r"^ModelTie|^ModelTransform|^PixelScale"
 )
 _NO_LOCATION = re.compile(
     r"ISOSpeedLatitude|GPSVersionID$|"
@@ -63,5 +65,5 @@ def location_tags(entry: dict[str, object]) -> Iterator[str]:
             continue
         if not any(character.isalnum() for character in str(value)):
             continue
-        if group == "GPS" or _LOCATION.search(name):
+        if group in ("GPS", "GeoTiff") or _LOCATION.search(name):
             yield f"{group}:{name}={str(value)[:60]}"

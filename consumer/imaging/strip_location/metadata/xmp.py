@@ -26,7 +26,7 @@ _ENTITY = b"<!ENTITY"
 """An entity can stand for any markup. XMP has no document type (ISO 16684-1, 7.1)."""
 
 NAMES = rb"""
-    (?: (?i:gps) \w*
+    (?: (?! GPSVersionID \b) (?i:gps) \w*
       | (?! Subject | Focus) \w* [Ll]ocation \w*
       | (?! ISOSpeed) \w* (?i: latitude | long t? itude | altitude) \w*
       | [Cc]ity | [Cc]ountry (?: -?Code | Name )? | State | ProvinceState | stateProvince
@@ -43,7 +43,13 @@ NAMES = rb"""
 
 _PREFIX = rb"""[^\s<>"'=:/&]{1,64} :"""
 
-_EMPTY = rb"""\s* (?: /> | > \s* </ | = \s* (?: "\s*" | '\s*' ) )"""
+_EMPTY = (
+    rb"""
+    \s* (?: /> | > \s* </ | = \s* (?: "\s*" | '\s*' ) | > \s* < %b (?: Bag | Seq | Alt ) \s* (?: /> | > \s* </ ) )
+"""
+    % _PREFIX
+)
+"""No value, or an empty list. GIMP writes empty lists for all properties of the IPTC extension."""
 
 _LOCATION = re.compile(
     rb"(?: < (?: %b )? | \s %b ) %b (?! %b ) | [\"'] %b %b (?= \s* = ) (?! %b ) | < (?: georss | gml ) :"

@@ -6,13 +6,15 @@ fetch reserves bytes once, so there is no deadlock. A DNS lookup never waits: wi
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import Self
 
 from aiohttp.abc import AbstractResolver
 
-from consumer.fetching.body_budget import BodyBudget, BodyReservation, read_body
+from consumer.byte_budget import Reservation
+from consumer.fetching.body_budget import BodyBudget, read_body
 from consumer.fetching.bounded_handler import BoundedConnector
 from consumer.fetching.connect_guard import ConnectGuard
 from consumer.fetching.host_limiter import HostBusy, HostLimiter
@@ -92,19 +94,25 @@ def paused(deadline: asyncio.Timeout) -> Iterator[None]:
 class FetchResult:
     """A body as it arrived, and headers of the origin, which are recorded but not trusted.
 
-    A header is empty if it is absent, longer than 256 characters or not printable ASCII.
+    A header is empty if it is absent, longer than 256 characters or not printable ASCII. A context manager: the body
+    counts against the byte budget until the block ends.
     """
 
     body: bytes
     provenance: Provenance
+    reservation: Reservation | None = field(default=None, repr=False, compare=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.reservation is not None:
+            self.reservation.shrink(0)
 
 
 @dataclass(frozen=True, slots=True)
 class _Redirect:
     location: str | None
-
-
-_Content = tuple[FetchResult, BodyReservation]
 
 
 class Fetcher:
@@ -129,23 +137,15 @@ class Fetcher:
         await self._client.close()
         await self._resolver.close()
 
-    @contextlib.asynccontextmanager
-    async def fetch(self, url: str) -> AsyncIterator[FetchResult]:
-        """Make one attempt. The body counts against the byte budget until the block ends.
+    async def fetch(self, url: str) -> FetchResult:
+        """Make one attempt. Enter the result, without an await in between.
 
-        Do not fetch inside the block: the second fetch could wait for bytes that the first holds.
+        Do not fetch inside its block: the second fetch could wait for bytes that the first holds.
         If a connection breaks before the response, or a reused one stays silent, the request is sent
         once more on a new connection (RFC 9110, section 9.2.2).
         Raises core.errors.ImageFailure. Raises HostBusy if the host has no free slot, at once or
         after `per_host_wait`, or if no thread is free to look up its name.
         """
-        result, reservation = await self._attempt(url)
-        try:
-            yield result
-        finally:
-            reservation.shrink(0)
-
-    async def _attempt(self, url: str) -> _Content:
         try:
             origin = parse_origin_url(url)
         except InvalidOriginUrl as fault:
@@ -157,22 +157,23 @@ class Fetcher:
         except TimeoutError:
             raise Timeout from None
 
-    async def _follow_redirects(self, origin: OriginUrl, deadline: asyncio.Timeout) -> _Content:
+    async def _follow_redirects(self, origin: OriginUrl, deadline: asyncio.Timeout) -> FetchResult:
         hop, redirects = origin, 0
         while True:
             outcome = await self._fetch_hop(hop, deadline)
             if not isinstance(outcome, _Redirect):
                 if not redirects:
                     return outcome
-                result, reservation = outcome
                 final_url = "" if hop.url == origin.url else hop.url
-                provenance = replace(result.provenance, final_url=final_url, redirects=redirects)
-                return FetchResult(result.body, provenance), reservation
+                provenance = replace(outcome.provenance, final_url=final_url, redirects=redirects)
+                return replace(outcome, provenance=provenance)
             limit = self._policy.max_redirects
             hop = resolve_redirect(hop, outcome.location, followed=redirects, limit=limit)
             redirects += 1
 
-    async def _fetch_hop(self, hop: OriginUrl, deadline: asyncio.Timeout) -> _Redirect | _Content:
+    async def _fetch_hop(
+        self, hop: OriginUrl, deadline: asyncio.Timeout
+    ) -> _Redirect | FetchResult:
         """Send one request while holding a slot of its host."""
         name = hop.host.removesuffix(".")
         if self._hosts.is_free(name):
@@ -193,7 +194,7 @@ class Fetcher:
         finally:
             self._hosts.release(slot, served=served)
 
-    async def _request(self, hop: OriginUrl, deadline: asyncio.Timeout) -> _Redirect | _Content:
+    async def _request(self, hop: OriginUrl, deadline: asyncio.Timeout) -> _Redirect | FetchResult:
         response = await self._client.get(hop)
         try:
             if response.status in REDIRECT_STATUSES:
@@ -202,7 +203,9 @@ class Fetcher:
         finally:
             response.release()
 
-    async def _read_content(self, response: OriginResponse, deadline: asyncio.Timeout) -> _Content:
+    async def _read_content(
+        self, response: OriginResponse, deadline: asyncio.Timeout
+    ) -> FetchResult:
         policy, headers = self._policy, response.headers
         check_status(response.status, headers.get("Retry-After"), datetime.now(UTC))
         check_content_encoding(headers.get("Content-Encoding"))
@@ -230,4 +233,4 @@ class Fetcher:
             last_modified=sanitize_header(headers.get("Last-Modified")),
             declared_media_type=parse_media_type(headers.get("Content-Type")),
         )
-        return FetchResult(body, provenance), reservation
+        return FetchResult(body, provenance, reservation)

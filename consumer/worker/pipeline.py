@@ -4,8 +4,6 @@ The message handler notifies the customer and acknowledges the message afterward
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import Protocol
 
@@ -91,7 +89,7 @@ class Pipeline:
         ConditionNotMet if the request is no longer PENDING at the message's revision; Overloaded, DependencyUnavailable
         or RequestRejected.
         """
-        async with self._fetch(message, run) as fetched:
+        with await self._fetch(message, run) as fetched:
             inspected = await self._inspect(fetched.body, message.request_id, run)
             s3_url = await self._store(message.customer_id, inspected, run)
         created_at = request.created_at if request else message.created_at
@@ -107,16 +105,13 @@ class Pipeline:
         )
         return await self.complete(message, await self._insert(record, run), run)
 
-    @asynccontextmanager
-    async def _fetch(self, message: ImageMessage, run: Run) -> AsyncIterator[FetchResult]:
-        """Yield what `_attempt` returns. Hold the body, and the memory reserved for it, while the caller needs it."""
-        async with AsyncExitStack() as held:
-            with run.step("fetch"):
-                fetched = await self._attempt(message, run, held)
-            BYTES_IN.inc(len(fetched.body))
-            yield fetched
+    async def _fetch(self, message: ImageMessage, run: Run) -> FetchResult:
+        with run.step("fetch"):
+            fetched = await self._attempt(message, run)
+        BYTES_IN.inc(len(fetched.body))
+        return fetched
 
-    async def _attempt(self, message: ImageMessage, run: Run, held: AsyncExitStack) -> FetchResult:
+    async def _attempt(self, message: ImageMessage, run: Run) -> FetchResult:
         """Return the first successful attempt. Count each in `run`. Raises ImageFailure and HostBusy.
 
         Without tenacity: its retry state refers to itself. So it would keep the last error, and with the error's frames
@@ -125,7 +120,7 @@ class Pipeline:
         """
         while True:
             try:
-                fetched = await held.enter_async_context(self._fetcher.fetch(message.url))
+                fetched = await self._fetcher.fetch(message.url)
             except ImageFailure as failure:
                 run.attempts += 1
                 counter(FETCH_FAILURES, failure.code).inc()

@@ -1,7 +1,6 @@
 """A published image: its record, its metadata, and which request it belongs to. Pure."""
 
 import hashlib
-import uuid
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -130,8 +129,12 @@ def reused_image_id(request_id: str, created_at: int) -> str:
 def _uuid5(namespace: str, name: bytes) -> str:
     # uuid.uuid5 takes text only, and the time is bytes.
     named = bytes.fromhex(namespace.replace("-", "")) + name
-    digest = hashlib.sha1(named, usedforsecurity=False).digest()
-    return str(uuid.UUID(bytes=digest[:16], version=5))
+    digest = bytearray(hashlib.sha1(named, usedforsecurity=False).digest()[:16])
+    # Version and variant (RFC 9562, sections 4.1 and 4.2). The objects of uuid take as long as the rest.
+    digest[6] = digest[6] & 0x0F | 0x50
+    digest[8] = digest[8] & 0x3F | 0x80
+    text = digest.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def is_image_of(record: ImageRecord, request: ImageRequest) -> bool:

@@ -4,14 +4,25 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from typing import Any, Literal
 
 import orjson
 import structlog
 
 
-def configure_logs(level: str, format_: Literal["json", "console"], process: str) -> None:
+def configure_logs(
+    level: str, format_: Literal["json", "console"], process: str, **members: int
+) -> None:
+    """Configure the logs of this process. Every line names the process, and has the given members."""
+    always = {"process": process, **members}
+
+    def add_members(
+        _logger: object, _method: str, event: MutableMapping[str, Any]
+    ) -> MutableMapping[str, Any]:
+        event.update(always)
+        return event
+
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer(serializer=_to_json)
         if format_ == "json"
@@ -19,7 +30,7 @@ def configure_logs(level: str, format_: Literal["json", "console"], process: str
     )
     structlog.configure(
         processors=[
-            structlog.contextvars.merge_contextvars,
+            add_members,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
@@ -33,7 +44,6 @@ def configure_logs(level: str, format_: Literal["json", "console"], process: str
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
-    structlog.contextvars.bind_contextvars(process=process)
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     # Its client logs a traceback with internal addresses for each failed call. Callers log the failure themselves.
     logging.getLogger("opensearch").setLevel(logging.CRITICAL)

@@ -6,7 +6,6 @@ import shutil
 import sys
 from functools import partial
 
-import structlog
 from prometheus_client import values
 
 from core.runtime.logging import configure_logs
@@ -32,8 +31,7 @@ def main(arguments: list[str]) -> None:
     from server.app import run  # noqa: PLC0415
 
     settings = load(ServerSettings, report_deprecated=False)  # the supervisor reports them
-    configure_logs(settings.log_level, settings.log_format, "server")
-    structlog.contextvars.bind_contextvars(worker=options.number)
+    configure_logs(settings.log_level, settings.log_format, "server", worker=options.number)
     parent = ParentWatch(options.parent_fd)
     parent.start(settings.drain_delay_s + settings.drain_grace_s + _ORPHAN_MARGIN_S)
     run(settings, EventLoopMonitor(), parent, partial(_remove_metrics_of_orphans, parent))

@@ -158,7 +158,7 @@ async def two_names() -> AsyncIterator[Fetcher]:
 
 
 async def get(fetcher: Fetcher, url: str) -> bytes:
-    async with fetcher.fetch(url) as fetched:
+    with await fetcher.fetch(url) as fetched:
         return fetched.body
 
 

@@ -49,7 +49,7 @@ async def fetching(
 async def outcome(fetcher: Fetcher, url: str) -> bytes | type[ImageFailure]:
     """Return the body, or the type of the failure."""
     try:
-        async with fetcher.fetch(url) as fetched:
+        with await fetcher.fetch(url) as fetched:
             return fetched.body
     except ImageFailure as failure:
         return type(failure)
@@ -168,7 +168,9 @@ async def test_dns_rebinding_to_a_blocked_address_is_blocked(origin: Origin) -> 
 async def test_the_customer_learns_no_address() -> None:
     """The text of the failure does not contain the address of an internal name."""
     async with fetching(internal=("10.11.12.13",)) as fetcher:
-        with pytest.raises(BlockedAddress) as blocked:
-            async with fetcher.fetch("http://internal.example/"):
-                pass
+        with (
+            pytest.raises(BlockedAddress) as blocked,
+            await fetcher.fetch("http://internal.example/"),
+        ):
+            pass
     assert "10." not in str(blocked.value)

@@ -43,7 +43,7 @@ async def fetcher() -> AsyncIterator[Fetcher]:
 
 
 async def get(fetcher: Fetcher, url: str) -> FetchResult:
-    async with fetcher.fetch(url) as fetched:
+    with await fetcher.fetch(url) as fetched:
         return fetched
 
 

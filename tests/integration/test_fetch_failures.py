@@ -29,7 +29,7 @@ async def fetcher() -> AsyncIterator[Fetcher]:
 
 
 async def get(fetcher: Fetcher, url: str) -> None:
-    async with fetcher.fetch(url):
+    with await fetcher.fetch(url):
         pass
 
 

@@ -26,7 +26,7 @@ async def fetcher() -> AsyncIterator[Fetcher]:
 
 
 async def get(fetcher: Fetcher, url: str) -> bytes:
-    async with fetcher.fetch(url) as fetched:
+    with await fetcher.fetch(url) as fetched:
         return fetched.body
 
 

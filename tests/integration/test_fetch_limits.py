@@ -42,7 +42,7 @@ async def fetching(policy: FetchPolicy) -> AsyncIterator[Fetcher]:
 
 
 async def get(fetcher: Fetcher, url: str) -> FetchResult:
-    async with fetcher.fetch(url) as fetched:
+    with await fetcher.fetch(url) as fetched:
         return fetched
 
 
@@ -163,7 +163,7 @@ async def test_a_body_counts_until_its_block_ends(origin: Origin) -> None:
     origin.routes["/p"] = undeclared(b"x" * 300)
     policy = replace(POLICY, body_budget_bytes=1_000)
     async with fetching(policy) as fetcher:
-        async with fetcher.fetch(origin.url("/p")):
+        with await fetcher.fetch(origin.url("/p")):
             assert fetcher._budget.free == 700
         assert fetcher._budget.free == 1_000
 
@@ -182,7 +182,7 @@ async def test_waiting_for_the_budget_does_not_use_up_the_origins_time(origin: O
     origin.routes["/p"] = reply_with(body=b"x" * 900)
     policy = replace(POLICY, body_budget_bytes=1_000, total_timeout=2)
     async with fetching(policy) as fetcher:
-        async with fetcher.fetch(origin.url("/p")):
+        with await fetcher.fetch(origin.url("/p")):
             waiting = asyncio.create_task(get(fetcher, origin.url("/p")))
             await asyncio.wait({waiting}, timeout=1.5 * policy.total_timeout)
         assert len((await waiting).body) == 900

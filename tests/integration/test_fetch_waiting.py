@@ -61,10 +61,11 @@ async def until_it_waits(fetcher: Fetcher) -> None:
 @contextlib.asynccontextmanager
 async def waiting(fetcher: Fetcher, url: str) -> AsyncIterator[asyncio.Task[bytes]]:
     """Run a fetch that waits for memory until the block ends."""
-    async with raw_origin(respond(answer(b"x" * LIMIT))) as other, fetcher.fetch(other.url):
-        fetch = asyncio.create_task(get(fetcher, url))
-        await until_it_waits(fetcher)
-        yield fetch
+    async with raw_origin(respond(answer(b"x" * LIMIT))) as other:
+        with await fetcher.fetch(other.url):
+            fetch = asyncio.create_task(get(fetcher, url))
+            await until_it_waits(fetcher)
+            yield fetch
 
 
 async def test_a_body_that_breaks_meanwhile_is_a_bad_response(fetcher: Fetcher) -> None:

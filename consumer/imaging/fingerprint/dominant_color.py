@@ -65,11 +65,16 @@ def _representative(colors: Colors) -> int:
     cells = _cells(colors)
     inside = colors[cells == np.bincount(cells, minlength=_CELLS).argmax()]
     inside.sort()
-    last_of_runs = np.append(np.flatnonzero(inside[1:] != inside[:-1]), len(inside) - 1)
-    lengths = np.diff(last_of_runs, prepend=-1)
+    # Without numpy's functions for this, which are written in Python and take longer than the work.
+    is_last_of_run = np.ones(len(inside), np.bool_)
+    np.not_equal(inside[1:], inside[:-1], out=is_last_of_run[:-1])
+    last_of_runs = is_last_of_run.nonzero()[0]
+    lengths = last_of_runs.copy()
+    lengths[0] += 1
+    lengths[1:] -= last_of_runs[:-1]
     longest = lengths.argmax()
     if lengths[longest] * _SHARE >= len(inside):
         return int(inside[last_of_runs[longest]])
     channels = inside.view(np.uint8).reshape(-1, 4).astype(np.float32)
-    channels -= channels.mean(axis=0)
+    channels -= channels.sum(axis=0) / len(channels)
     return int(inside[np.square(channels).sum(axis=1).argmin()])

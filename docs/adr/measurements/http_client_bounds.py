@@ -53,7 +53,7 @@ async def compare(base: str) -> None:
     async with aiohttp.ClientSession() as session, client:
 
         async def hand_written(url: str) -> bytes:
-            async with fetcher.fetch(url) as fetched:
+            with await fetcher.fetch(url) as fetched:
                 return fetched.body
 
         async def client_session(url: str) -> bytes:

@@ -51,7 +51,7 @@ async def measure(url: str) -> None:
     async with aiohttp.ClientSession() as session, httpx:
 
         async def whole_fetcher() -> bytes:
-            async with fetcher.fetch(url) as fetched:
+            with await fetcher.fetch(url) as fetched:
                 return fetched.body
 
         async def origin_client() -> bytes:

@@ -2,8 +2,8 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, MutableMapping
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator, MutableMapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from hashlib import sha256
 from types import SimpleNamespace
@@ -48,8 +48,7 @@ class ScriptedOrigins:
         """Give the results of the first fetches of a URL; later ones return an image."""
         self._scripts[url] = script
 
-    @asynccontextmanager
-    async def fetch(self, url: str) -> AsyncIterator[FetchResult]:
+    async def fetch(self, url: str) -> FetchResult:
         number = self._fetches[url]
         self._fetches[url] += 1
         script = self._scripts[url]
@@ -68,7 +67,7 @@ class ScriptedOrigins:
             case Origin.PAUSED:
                 self._pause()
                 await asyncio.sleep(0)
-        yield FetchResult(f"{url} {number}".encode(), Provenance(final_url=url))
+        return FetchResult(f"{url} {number}".encode(), Provenance(final_url=url))
 
     async def close(self) -> None:
         pass

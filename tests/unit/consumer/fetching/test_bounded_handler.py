@@ -67,6 +67,66 @@ async def test_parsing_stops_inside_a_large_read(handler: BoundedHandler) -> Non
     assert len(handler) < 1_000
 
 
+@pytest.mark.parametrize("length", ["1000000000", "1" * 5_000, "x"])
+@pytest.mark.parametrize("status", ["204 No Content", "304 Not Modified", "200 OK"])
+async def test_a_declared_size_does_not_lift_the_limit_on_heads(
+    handler: BoundedHandler, status: str, length: str
+) -> None:
+    """It is not the size of what follows if the response has no body, or another framing."""
+    head = f"HTTP/1.1 {status}\r\nContent-Length: {length}\r\nTransfer-Encoding: chunked\r\n\r\n"
+    handler.data_received(head.encode() + INTERIM * 10_000)
+    assert len(handler) < 1_000
+    assert not handler.is_connected()
+
+
+async def test_a_declared_size_of_too_many_digits_is_no_response(handler: BoundedHandler) -> None:
+    """Python converts no number of so many digits."""
+    handler.data_received(b"HTTP/1.1 200 OK\r\nContent-Length: " + b"1" * 5_000 + b"\r\n\r\n")
+    assert handler.exception() is not None
+    assert not handler.is_connected()
+
+
+async def test_a_body_of_declared_size_is_parsed_without_further_slices(
+    handler: BoundedHandler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The checks between slices would take longer than the parser. What follows the body is still refused."""
+    checks: list[int] = []
+    check = handler._check_limits
+
+    def check_and_count(size: int) -> None:
+        checks.append(size)
+        check(size)
+
+    monkeypatch.setattr(handler, "_check_limits", check_and_count)
+    body = bytes(range(256)) * 1_000
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 256000\r\n\r\n"
+    handler.data_received(head + body + INTERIM)
+    assert len(checks) == 2
+    _, content = await handler.read()
+    assert await content.read() == body
+    assert not handler.is_connected()
+
+
+async def test_a_read_feeds_the_parser_nothing_unless_it_is_paused(
+    handler: BoundedHandler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """aiohttp would feed an empty chunk after each read, which takes longer than the read."""
+    fed: list[bytes] = []
+    receive = handler.data_received
+
+    def receive_and_record(data: bytes) -> None:
+        fed.append(data)
+        receive(data)
+
+    monkeypatch.setattr(handler, "data_received", receive_and_record)
+    handler.data_received(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nabc")
+    _, content = await handler.read()
+    assert await content.readany() == b"abc"
+    handler.data_received(b"def")
+    assert await content.readany() == b"def"
+    assert b"" not in fed
+
+
 @pytest.mark.parametrize("extra", [RESPONSE, INTERIM], ids=["response", "interim"])
 async def test_no_head_is_queued_after_the_response(handler: BoundedHandler, extra: bytes) -> None:
     """A head that arrives with the response aborts the connection. The response is kept."""

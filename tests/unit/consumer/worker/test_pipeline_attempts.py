@@ -1,8 +1,6 @@
 """The pipeline's attempts to fetch one image."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -27,11 +25,9 @@ class FailingFetcher:
         self._failures = list(failures)
         self.called_at: list[float] = []
 
-    @asynccontextmanager
-    async def fetch(self, _url: str) -> AsyncIterator[FetchResult]:
+    async def fetch(self, _url: str) -> FetchResult:
         self.called_at.append(asyncio.get_running_loop().time())
         raise self._failures.pop(0)
-        yield
 
 
 def failed_run(

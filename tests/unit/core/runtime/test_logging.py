@@ -14,7 +14,7 @@ PROGRAM = """
 import logging
 import structlog
 from core.runtime.logging import configure_logs
-configure_logs("info", "{format}", "server")
+configure_logs("info", "{format}", "server", worker=3)
 logging.getLogger("opensearch").error("traceback")
 structlog.get_logger().info("serving", port=50051)
 """
@@ -40,6 +40,7 @@ def test_a_line_is_one_write_if_python_is_unbuffered(format_: str) -> None:
     if format_ == "json":
         entry = json.loads(line)
         assert (entry["event"], entry["process"], entry["port"]) == ("serving", "server", 50051)
+        assert entry["worker"] == 3
 
 
 def test_a_throttled_line_is_written_once_in_an_interval() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from PIL import Image
 
 from consumer.imaging import formats
-from consumer.imaging.formats import AVIF, JPEG, Format
+from consumer.imaging.formats import AVIF, JPEG, PNG, Format
 from consumer.imaging.policy import ImagePolicy
 from consumer.imaging.structure import ImageStructure
 from core.errors import CorruptImage, TooManyPixels
@@ -31,7 +31,7 @@ def _avif_bytes_per_pixel() -> dict[str, float]:
 
 
 BYTES_PER_PIXEL: Mapping[Format, Mapping[str, float]] = {
-    formats.JPEG: {"L": 1, "RGB": 4, "CMYK": 8},
+    formats.JPEG: {"L": 1, "RGB": 4, "CMYK": 4},
     formats.PNG: {
         "gray": 1,
         "gray, 16 bits": 2,
@@ -50,6 +50,15 @@ BYTES_PER_PIXEL: Mapping[Format, Mapping[str, float]] = {
 
 Measured by tests/unit/consumer/imaging/test_decode_memory.py. `ImageStructure.buffer_bytes` is added.
 """
+
+_METADATA_COPIES = 3
+"""Beside those of the body: pieces, what they are joined to, and a text without what was found in it."""
+_PIXELS = frozenset({b"IDAT", b"fdAT", b"ANMF", b"ALPH", b"VP8 ", b"VP8L", b"\x2c"})
+"""Segments that are no metadata: of PNG, WebP and GIF. Those of JPEG do not contain the pixels."""
+_INFLATION = 1_032
+"""The most that a byte of deflated text gives (RFC 1951)."""
+_INFLATED_BYTES = 4_000_000
+"""Text is inflated in pieces of at most 1 MiB, and a profile in it is decoded."""
 
 _BODY_COPIES: Mapping[Format, int] = {
     formats.BMP: 1,
@@ -81,7 +90,21 @@ def estimate_decode_bytes(
 ) -> int:
     """Estimate the peak memory in bytes of inspecting a body of `body_size` bytes."""
     copies = _BODY_COPIES.get(image_format, _OTHER_BODY_COPIES)
-    return FIXED_BYTES + body_size * copies + _pixel_bytes(image_format, structure, policy)
+    # The metadata is searched before the pixels are decoded.
+    pixels = _pixel_bytes(image_format, structure, policy)
+    return (
+        FIXED_BYTES
+        + body_size * copies
+        + max(pixels, _metadata_bytes(image_format, structure, body_size))
+    )
+
+
+def _metadata_bytes(image_format: Format, structure: ImageStructure, body_size: int) -> int:
+    size = sum(each.size for each in structure.segments if each.name not in _PIXELS)
+    if not structure.segments:
+        size = max(0, body_size - structure.coded_bytes)
+    inflated = min(size * _INFLATION, _INFLATED_BYTES) if image_format is PNG else 0
+    return size * _METADATA_COPIES + inflated
 
 
 def _pixel_bytes(image_format: Format, structure: ImageStructure, policy: ImagePolicy) -> int:

@@ -68,8 +68,8 @@ def _decode(body: bytes, structure: ImageStructure, scale: int) -> Image.Image:
         raise ValueError("the size differs from the structure")
     if mode == "CMYK":
         # Adobe's inverted values, which Pillow expects in every JPEG of four components.
-        return Image.frombuffer(mode, (width, height), buffer, "raw", "CMYK;I", 0, 1)
-    # Both modes share the memory of the buffer.
+        np.invert(buffer, out=buffer)
+    # The image shares the memory of the buffer.
     mode = "RGBX" if mode == "RGB" else mode
     return Image.frombuffer(mode, (width, height), buffer, "raw", mode, 0, 1)
 

@@ -57,6 +57,7 @@ def read_structure(body: bytes) -> ImageStructure:
         len(body),
         layout=_layout(coded, alpha=mode == "RGBA"),
         buffer_bytes=_buffer_bytes(coded, frames + hidden, width * height, alpha=mode == "RGBA"),
+        coded_bytes=sum(size for extents in items + samples for _, size in extents),
         exif=exif,
         hidden_frames=hidden,
         duration_ms=duration_ms,

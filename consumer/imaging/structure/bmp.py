@@ -75,7 +75,9 @@ def read_structure(body: bytes) -> ImageStructure:
         raise CorruptImage("its pixels are cut short")
     area = header.width * header.height
     layout = "palette" if header.depth <= _PALETTE_DEPTH else "RGB"
-    return ImageStructure(header.width, header.height, 1, area, area, len(body), layout=layout)
+    return ImageStructure(
+        header.width, header.height, 1, area, area, len(body), layout=layout, coded_bytes=len(body)
+    )
 
 
 def _read_header(body: bytes) -> _Header:

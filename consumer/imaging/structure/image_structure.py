@@ -38,6 +38,7 @@ class ImageStructure:
         A key of `limits.BYTES_PER_PIXEL`.
     buffer_bytes: what the decoder holds beside the pixels: the coefficients of a JPEG of several scans,
         the largest strip or tile of a TIFF.
+    coded_bytes: of the pixels as the body has them, if the format has no segments.
     exif: the EXIF block, if reading the structure has found it.
     hidden_frames: frames that a decoder decodes and does not show. `pixels` includes them.
     duration_ms: the sum of the frames' delays, see `shown_ms`.
@@ -54,6 +55,7 @@ class ImageStructure:
     segments: tuple[Segment, ...] = ()
     layout: str = ""
     buffer_bytes: int = 0
+    coded_bytes: int = 0
     exif: bytes = b""
     hidden_frames: int = 0
     duration_ms: int = 0

@@ -44,6 +44,7 @@ class _Frame:
     height: int
     area: int
     pieces: int
+    coded_bytes: int
     pixel_bytes: int
     buffer_bytes: int
 
@@ -79,6 +80,7 @@ def read_structure(body: bytes, max_frames: int = MAX_DIRECTORIES) -> ImageStruc
         end=len(body),
         layout=_LAYOUTS[max(frame.pixel_bytes for frame in frames)],
         buffer_bytes=max(frame.buffer_bytes for frame in frames),
+        coded_bytes=sum(frame.coded_bytes for frame in frames),
     )
 
 
@@ -89,8 +91,8 @@ def _frame(tiff: TiffBlock, directory: Directory) -> _Frame:
         tiff.number(directory.entry(tag)) for tag in (_WIDTH, _HEIGHT, _TILE_WIDTH, _TILE_HEIGHT)
     )
     rows = tiff.number(directory.entry(_ROWS_PER_STRIP)) or height
-    strips = _count_pieces(tiff, directory, _STRIPS, _STRIP_SIZES)
-    tiles = _count_pieces(tiff, directory, _TILES, _TILE_SIZES)
+    strips, strip_bytes = _count_pieces(tiff, directory, _STRIPS, _STRIP_SIZES)
+    tiles, tile_bytes = _count_pieces(tiff, directory, _TILES, _TILE_SIZES)
     separate = tiff.number(directory.entry(_PLANAR)) == _SEPARATE_PLANES
     planes = tiff.number(directory.entry(_SAMPLES), default=1) if separate else 1
     if strips > planes * _needed(height, rows):
@@ -101,11 +103,14 @@ def _frame(tiff: TiffBlock, directory: Directory) -> _Frame:
     area = max(width * height, tile_width * tile_height)
     pixel_bytes = _pixel_bytes(tiff, directory)
     piece = tile_width * tile_height if tiles else width * min(rows, height)
+    if strips == 1 and tiff.number(directory.entry(_COMPRESSION), default=1) == _UNCOMPRESSED:
+        piece = 0  # libtiff divides a single strip without compression.
     return _Frame(
         width,
         height,
         area,
         strips + tiles,
+        strip_bytes + tile_bytes,
         pixel_bytes,
         _buffer_bytes(tiff, directory, piece, pixel_bytes * width * height),
     )
@@ -125,8 +130,6 @@ def _buffer_bytes(tiff: TiffBlock, directory: Directory, piece: int, decoded: in
     piece: pixels of a strip or tile. decoded: bytes of the image.
     """
     turned = decoded if tiff.number(directory.entry(_ORIENTATION), default=1) > 1 else 0
-    if tiff.number(directory.entry(_COMPRESSION), default=_UNCOMPRESSED) == _UNCOMPRESSED:
-        return turned
     separate = tiff.number(directory.entry(_PLANAR)) == _SEPARATE_PLANES
     samples = 1 if separate else tiff.number(directory.entry(_SAMPLES), default=1)
     bits = samples * max(tiff.numbers(directory.entry(_BITS)) or (1,))
@@ -151,14 +154,16 @@ def _check_complete(tiff: TiffBlock, directory: Directory) -> None:
     tiff.budget.spend_bytes(sum(entry.size for entry in directory.entries))
 
 
-def _count_pieces(tiff: TiffBlock, directory: Directory, offsets_tag: int, lengths_tag: int) -> int:
-    """Count the strips or tiles, and check that each lies inside the file.
+def _count_pieces(
+    tiff: TiffBlock, directory: Directory, offsets_tag: int, lengths_tag: int
+) -> tuple[int, int]:
+    """Count the strips or tiles and their bytes, and check that each lies inside the file.
 
     A decoder that trusts the tables would decode each piece, needed or not.
     """
     offsets, lengths = directory.entry(offsets_tag), directory.entry(lengths_tag)
     if offsets is None:
-        return 0
+        return 0, 0
     if offsets.count > MAX_NUMBERS:
         raise TooManyPixels(f"more than {MAX_NUMBERS:,} strips or tiles")
     starts, sizes = tiff.numbers(offsets), tiff.numbers(lengths, most=offsets.count)
@@ -168,4 +173,4 @@ def _count_pieces(tiff: TiffBlock, directory: Directory, offsets_tag: int, lengt
         raise CorruptImage("its table of strips is cut short")
     if any(start + size > len(tiff.data) for start, size in zip(starts, sizes, strict=False)):
         raise CorruptImage("a strip is cut short")
-    return len(starts)
+    return len(starts), sum(sizes)

@@ -111,7 +111,7 @@ class ConsumerSettings(CoreSettings, RequestQueuesSettings):
         "as many: 128 by default.",
     )
     body_budget_bytes: int = Field(
-        256 * MIB,
+        96 * MIB,
         ge=1,
         description="Memory budget for bodies in this process, in bytes. Fetches wait for free memory.",
     )
@@ -142,7 +142,7 @@ class ConsumerSettings(CoreSettings, RequestQueuesSettings):
         "cheap images only, so that expensive ones block nobody.",
     )
     decode_budget_bytes: int = Field(
-        512 * MIB,
+        640 * MIB,
         ge=1,
         description="Memory budget for decoding expensive images, in bytes. Images wait for free memory. An image that "
         "needs more than the whole budget fails as TOO_MANY_PIXELS.",

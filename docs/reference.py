@@ -4,7 +4,9 @@ python docs/reference.py [--check]
 """
 
 import sys
+from bisect import bisect_right
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from pydantic.fields import FieldInfo
@@ -12,7 +14,10 @@ from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
 from consumer.exporter.queue_exporter import QueueExporterSettings
-from consumer.imaging.formats import FORMATS
+from consumer.imaging.formats import FORMATS, Format
+from consumer.imaging.limits import BYTES_PER_PIXEL, estimate_decode_bytes
+from consumer.imaging.policy import ImagePolicy
+from consumer.imaging.structure import ImageStructure
 from consumer.indexer.settings import IndexerSettings
 from consumer.settings import ConsumerSettings
 from core.errors import ImageFailure, PermanentFailure
@@ -22,6 +27,8 @@ from generated_page import write_or_check
 from server.errors import Reason
 from server.settings import ServerSettings
 
+_BODY_BYTES = 5_000_000
+_FRAME_MAX = 89_478_485
 PAGE = Path(__file__).with_name("reference.md")
 
 HEAD = """# Reference
@@ -82,6 +89,22 @@ An image with a structure that no camera or editor writes (two EXIF blocks, hund
 run-length encoding) is rejected.
 """
 
+SIZES = """## The largest image
+
+An image is refused before it is decoded, as `TOO_MANY_PIXELS`, if decoding it would take more memory than
+`DECODE_BUDGET_BYTES`. No frame has more than 89.4 megapixels, and all frames together have at most `MAX_PIXELS`. The
+table has the largest frame in megapixels for the default budget and a body of 5 MB, and the memory that is charged for
+each pixel (measured by `tests/unit/consumer/imaging/test_decode_memory.py`). Photographs of 48 megapixels pass in every
+format. Only AVIF with alpha passes up to 45 megapixels with 4:4:4, and up to 42 with more than 8 bits.
+
+More is charged for some images. A JPEG of several scans: 2 bytes for each sample, that is 3 bytes per pixel with 4:2:0
+and 6 with 4:4:4. A TIFF: its largest strip or tile, decoded, and a second image if it is turned. AVIF: the planes of a
+tile, and in a sequence those of up to 8 further frames.
+
+| format | pixels | bytes per pixel | megapixels |
+|---|---|---|---|
+"""
+
 REASONS = """## Reasons of RPC errors
 
 A refused RPC carries `google.rpc.ErrorInfo` with the domain `imageservice` and one of these reasons.
@@ -130,6 +153,7 @@ def page() -> str:
         FAILURES + "".join(_failures()),
         FORMATS_HEAD + _accepted(),
         UNDETECTED,
+        SIZES + "".join(_largest_images()),
         REASONS + "".join(_reasons()),
     ]
     return "\n".join(parts)
@@ -170,6 +194,26 @@ def _failures() -> Iterator[str]:
     for failure in sorted(_leaves(ImageFailure), key=lambda each: each.code):
         kind = "permanent" if issubclass(failure, PermanentFailure) else "transient"
         yield f"| `{failure.code}` | {kind} | {failure.summary} |\n"
+
+
+def _largest_images() -> Iterator[str]:
+    budget = ConsumerSettings.model_fields["decode_budget_bytes"].default
+    for image_format, layouts in BYTES_PER_PIXEL.items():
+        for layout, size in layouts.items():
+            pixels = bisect_right(
+                range(_FRAME_MAX),
+                budget,
+                key=partial(_charge, image_format, layout),
+            )
+            yield f"| {image_format.name} | {layout} | {size:.4g} | {pixels / 1e6:.1f} |\n"
+
+
+def _charge(image_format: Format, layout: str, pixels: int) -> int:
+    structure = ImageStructure(
+        pixels, 1, 1, pixels, pixels, _BODY_BYTES, layout=layout, coded_bytes=_BODY_BYTES
+    )
+    policy = ImagePolicy(verification="full")
+    return estimate_decode_bytes(image_format, structure, _BODY_BYTES, policy)
 
 
 def _leaves(kind: type[ImageFailure]) -> Iterator[type[ImageFailure]]:

@@ -20,11 +20,13 @@ class ImageProbe:
     """The format and the structure of a body.
 
     decode_bytes: estimated peak memory in bytes of inspecting this body, the body included.
+    work_pixels: estimated time, see `limits.estimate_work`.
     """
 
     format: Format
     structure: ImageStructure
     decode_bytes: int
+    work_pixels: int
 
 
 @names_accepted_formats()
@@ -39,7 +41,8 @@ def probe(body: bytes, policy: ImagePolicy) -> ImageProbe:
     )
     limits.check_limits(structure, policy)
     decode_bytes = limits.estimate_decode_bytes(image_format, structure, len(body), policy)
-    return ImageProbe(image_format, structure, decode_bytes)
+    work_pixels = limits.estimate_work(image_format, structure, policy)
+    return ImageProbe(image_format, structure, decode_bytes, work_pixels)
 
 
 @names_accepted_formats()

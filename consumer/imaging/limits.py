@@ -51,6 +51,8 @@ BYTES_PER_PIXEL: Mapping[Format, Mapping[str, float]] = {
 Measured by tests/unit/consumer/imaging/test_decode_memory.py. `ImageStructure.buffer_bytes` is added.
 """
 
+_PASSES_OF_DRAFT = 8
+"""Scans of a JPEG that are decoded in the time of a pixel of another format, as measured."""
 _METADATA_COPIES = 3
 """Beside those of the body: pieces, what they are joined to, and a text without what was found in it."""
 _PIXELS = frozenset({b"IDAT", b"fdAT", b"ANMF", b"ALPH", b"VP8 ", b"VP8L", b"\x2c"})
@@ -97,6 +99,14 @@ def estimate_decode_bytes(
         + body_size * copies
         + max(pixels, _metadata_bytes(image_format, structure, body_size))
     )
+
+
+def estimate_work(image_format: Format, structure: ImageStructure, policy: ImagePolicy) -> int:
+    """Estimate the time of decoding as a number of pixels, each of which takes about 10 ns."""
+    if policy.verification == "header":
+        return 0
+    work = structure.pixels * structure.passes
+    return work // _PASSES_OF_DRAFT if image_format is JPEG else work
 
 
 def _metadata_bytes(image_format: Format, structure: ImageStructure, body_size: int) -> int:

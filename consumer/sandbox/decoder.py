@@ -24,7 +24,7 @@ from consumer.sandbox.restrictions import restrict
 from core.errors import DecodeLimit, ImageFailure
 
 _CHEAP_PIXELS = 16_000_000
-"""Pixels of a cheap image, in all frames."""
+"""Work of a cheap image, see `consumer.imaging.limits.estimate_work`."""
 _STEP_BYTES = CHEAP_BYTES
 _SLACK_BYTES = 16 * 1024 * 1024
 """Memory above the charge: what the allocator keeps of earlier images, and fragmentation."""
@@ -64,7 +64,7 @@ def examine_request(request: Request, policy: ImagePolicy) -> Answer:
     """Examine a body, or return its charge if that is more than the request allows. Raises ImageFailure."""
     probed = probe(request.body, policy)
     expensive = probed.decode_bytes > request.memory_bytes
-    if expensive or (request.cheap_only and probed.structure.pixels > _CHEAP_PIXELS):
+    if expensive or (request.cheap_only and probed.work_pixels > _CHEAP_PIXELS):
         return Expensive(probed.decode_bytes)
     return examine(request.body, policy, probed)
 

@@ -40,6 +40,7 @@ class ImageStructure:
         the largest strip or tile of a TIFF.
     coded_bytes: of the pixels as the body has them, if the format has no segments.
     exif: the EXIF block, if reading the structure has found it.
+    passes: how often a decoder passes over all pixels: the scans of a JPEG.
     hidden_frames: frames that a decoder decodes and does not show. `pixels` includes them.
     duration_ms: the sum of the frames' delays, see `shown_ms`.
     mode: Pillow's name of the decoded pixel format, if the header tells it (JPEG, PNG).
@@ -56,6 +57,7 @@ class ImageStructure:
     layout: str = ""
     buffer_bytes: int = 0
     coded_bytes: int = 0
+    passes: int = 1
     exif: bytes = b""
     hidden_frames: int = 0
     duration_ms: int = 0

@@ -110,6 +110,7 @@ def _to_structure(
         end=end,
         segments=tuple(segments),
         layout=_MODES[components],
+        passes=sum(segment.name[0] == SOS for segment in segments),
         buffer_bytes=_coefficient_bytes(body, segments, headers[0], width * height),
         mode=_MODES[components],
         missing_end=missing_end,

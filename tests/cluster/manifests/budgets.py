@@ -9,6 +9,7 @@ from cluster.manifests.pods import PodTemplate, of_kind, pod_templates, title
 from consumer.indexer.settings import IndexerSettings
 from consumer.settings import MIB, ConsumerSettings
 from core.runtime.event_loop_monitor import STALL_TIMEOUT_S
+from harness.consumer_memory import needed_bytes
 from server.app import SERVICE
 from server.settings import ServerSettings
 
@@ -17,8 +18,6 @@ REQUEUE_S = 25
 """Seconds that a drain of the consumer or the indexer takes beyond its settings (docs/reference.md)."""
 LONGEST_WAIT_S = 2
 """Longest wait between two attempts in one run. A longer wait requeues the message."""
-PROCESS_BYTES = 125 * MIB
-"""Resident memory of a consumer without bodies and images."""
 PROGRESS_DEADLINE_S = 600
 """Default of Kubernetes."""
 _UNITS = {"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}
@@ -110,7 +109,7 @@ def _consumer_faults(pod: PodTemplate, settings: ConsumerSettings) -> Iterator[s
     yield from _too_short(
         pod, "the longest job", settings.max_attempts * settings.total_timeout_s + waits
     )
-    needed = PROCESS_BYTES + settings.body_budget_bytes + settings.decode_budget_bytes
+    needed = needed_bytes(settings)
     limit = quantity(pod.container["resources"]["limits"]["memory"])
     if limit < needed:
         yield f"its memory of {limit // MIB} MiB is below {needed // MIB} MiB"

@@ -5,7 +5,10 @@ from PIL import Image
 
 from consumer.imaging.formats import FORMATS
 from consumer.imaging.inspection import inspect, probe
+from consumer.imaging.limits import BYTES_PER_PIXEL, estimate_decode_bytes
 from consumer.imaging.policy import ImagePolicy
+from consumer.imaging.structure import ImageStructure
+from consumer.settings import ConsumerSettings
 from core.errors import CorruptImage, TooManyPixels
 from harness.images import (
     bomb_png,
@@ -194,3 +197,56 @@ def jpeg_of_scans(components: int, *, apart: bool) -> bytes:
     ]
     body = b"".join(jpeg_segment(0xDA, segment) + bytes(8) for segment in segments)
     return b"\xff\xd8" + jpeg_segment(0xC0, header) + body + b"\xff\xd9"
+
+
+def test_each_scan_of_a_jpeg_is_work() -> None:
+    """A decoder passes over the whole image for each scan. A scan costs less than a pixel of another format."""
+    one, many = (probe(progressive_jpeg(scans), ImagePolicy()).work_pixels for scans in (1, 80))
+    assert one < 64 * 48
+    assert many == pytest.approx(80 * one, rel=0.02)
+    assert probe(gradient_image("PNG"), ImagePolicy()).work_pixels == 64 * 48
+    assert probe(gradient_image("PNG"), ImagePolicy(verification="header")).work_pixels == 0
+
+
+def progressive_jpeg(scans: int) -> bytes:
+    """A gray progressive JPEG whose first scan is repeated."""
+    out = BytesIO()
+    Image.linear_gradient("L").resize((64, 48)).save(out, "JPEG", progressive=True)
+    body = out.getvalue()
+    start = body.index(b"\xff\xda")
+    stop = body.index(b"\xff", start + 2)
+    kept = body[: body.index(b"\xff\xda")] + body[start:stop] * scans
+    return kept + b"\xff\xd9"
+
+
+LARGER_THAN_THE_BUDGET = {
+    "4:0:0, 10 or 12 bits, alpha",
+    "4:2:0, 10 or 12 bits, alpha",
+    "4:2:2, 10 or 12 bits, alpha",
+    "4:4:4, 8 bits, alpha",
+    "4:4:4, 10 or 12 bits",
+    "4:4:4, 10 or 12 bits, alpha",
+}
+"""Layouts of AVIF in which 48 megapixels with a body of 10 MB do not fit."""
+
+
+def test_48_megapixels_fit_into_the_budget_in_every_format() -> None:
+    """The default budget suffices for them, decoded at full size, with a body of 10 MB."""
+    budget = ConsumerSettings.model_fields["decode_budget_bytes"].default
+    policy = ImagePolicy(verification="full")
+    too_large = set()
+    for image_format, layouts in BYTES_PER_PIXEL.items():
+        for layout in layouts:
+            structure = ImageStructure(
+                8_000,
+                6_000,
+                1,
+                48_000_000,
+                48_000_000,
+                10_000_000,
+                layout=layout,
+                coded_bytes=10_000_000,
+            )
+            if estimate_decode_bytes(image_format, structure, 10_000_000, policy) > budget:
+                too_large.add(layout)
+    assert too_large == LARGER_THAN_THE_BUDGET

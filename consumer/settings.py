@@ -127,6 +127,10 @@ class ConsumerSettings(CoreSettings, RequestQueuesSettings):
         "follows the image; strip-all: all metadata except the orientation and the colour profile; keep: none. "
         "had_location, camera and capture time are recorded in any case.",
     )
+    accept_missing_end: bool = Field(
+        False,
+        description="Accept a JPEG or PNG without its end marker if all of its pixels are there. It is published so.",
+    )
     max_pixels: int = Field(
         100_000_000,
         ge=1,

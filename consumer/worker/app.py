@@ -107,6 +107,7 @@ def _open_decode_pool(settings: ConsumerSettings) -> AbstractAsyncContextManager
     policy = ImagePolicy(
         max_pixels=settings.max_pixels,
         max_frames=settings.max_frames,
+        accept_missing_end=settings.accept_missing_end,
         verification=settings.verification,
         metadata=settings.metadata_policy,
     )

@@ -54,8 +54,8 @@ def _trailing_parts(body: bytes, structure: ImageStructure, end: int) -> Iterato
     if video:
         yield RemovedPart.VIDEO
     others = body[at : video.start() if video else len(body)]
-    padding_only = at == end and video is None and not others.strip(_NUL)
-    if padding_only or (others.strip(_NUL) and _SAMSUNG_VIDEO not in others):
+    nothing_else = at == end and video is None
+    if nothing_else or (others.strip(_NUL) and not (video and _SAMSUNG_VIDEO in others)):
         yield RemovedPart.TRAILER
 
 

@@ -89,7 +89,7 @@ class _FailureCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FailureCo
     FAILURE_CODE_UNSUPPORTED_FORMAT: _FailureCode.ValueType  # 16
     """An image in a format that is not accepted, for example SVG."""
     FAILURE_CODE_CORRUPT_IMAGE: _FailureCode.ValueType  # 17
-    """The image cannot be decoded completely."""
+    """The image is damaged, or cannot be decoded completely."""
     FAILURE_CODE_TOO_MANY_PIXELS: _FailureCode.ValueType  # 18
     """More pixels than the limit, in one frame or in all frames together."""
     FAILURE_CODE_LOCATION_NOT_REMOVABLE: _FailureCode.ValueType  # 19
@@ -140,7 +140,7 @@ FAILURE_CODE_NOT_AN_IMAGE: FailureCode.ValueType  # 15
 FAILURE_CODE_UNSUPPORTED_FORMAT: FailureCode.ValueType  # 16
 """An image in a format that is not accepted, for example SVG."""
 FAILURE_CODE_CORRUPT_IMAGE: FailureCode.ValueType  # 17
-"""The image cannot be decoded completely."""
+"""The image is damaged, or cannot be decoded completely."""
 FAILURE_CODE_TOO_MANY_PIXELS: FailureCode.ValueType  # 18
 """More pixels than the limit, in one frame or in all frames together."""
 FAILURE_CODE_LOCATION_NOT_REMOVABLE: FailureCode.ValueType  # 19

@@ -50,6 +50,7 @@ REMOVED = {
     "image that is cut short": (JPEG + JPEG[:300], {SECOND_IMAGE}),
     "video": (JPEG + MP4, {VIDEO}),
     "video of Samsung": (JPEG + SAMSUNG, {VIDEO}),
+    "label of a video that is missing": (JPEG + b"MotionPhoto_Data", {TRAILER}),
     "video after a PNG": (gradient_image("PNG") + MP4, {VIDEO}),
     "gain map of Ultra HDR": (JPEG + HDRGM, {GAIN_MAP}),
     "gain map of Apple": (JPEG + APPLE_GAIN_MAP, {GAIN_MAP}),

@@ -1,6 +1,6 @@
 """Access to Pillow: opens a file with one plug-in, and translates the errors of decoders.
 
-A module of its own, because structure/avif.py and decode.py both need it.
+A module of its own, because structure/iso/avif.py and decode.py both need it.
 """
 
 from collections.abc import Callable, Iterator

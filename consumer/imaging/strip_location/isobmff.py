@@ -13,7 +13,8 @@ from consumer.imaging.strip_location.metadata import content, directories, xmp
 from consumer.imaging.strip_location.metadata.content import Search, SearchBudget
 from consumer.imaging.strip_location.metadata.orientation import orientation_block
 from consumer.imaging.structure import ImageStructure
-from consumer.imaging.structure.isobmff import FULL, Box, Extents, Item, iter_boxes, iter_items
+from consumer.imaging.structure.iso.boxes import FULL, Box, Extents, iter_boxes
+from consumer.imaging.structure.iso.items import Item, iter_items
 from core.errors import CorruptImage
 
 _EXIF, _MIME, _URI = b"Exif", b"mime", b"uri "

@@ -5,8 +5,9 @@ from collections.abc import Callable
 from consumer.imaging import formats
 from consumer.imaging.formats import Format
 from consumer.imaging.ifd import MAX_DIRECTORIES
-from consumer.imaging.structure import avif, bmp, gif, jpeg, png, tiff, webp
+from consumer.imaging.structure import bmp, gif, jpeg, png, tiff, webp
 from consumer.imaging.structure.image_structure import ImageStructure, Segment
+from consumer.imaging.structure.iso import avif
 
 __all__ = ["READERS", "ImageStructure", "Segment", "read_structure"]
 

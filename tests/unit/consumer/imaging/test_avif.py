@@ -2,7 +2,7 @@ import pytest
 
 from consumer.imaging.inspection import inspect, probe
 from consumer.imaging.policy import ImagePolicy
-from consumer.imaging.structure import av1, avif
+from consumer.imaging.structure.iso import av1, avif
 from core.errors import CorruptImage, TooManyPixels
 from harness.images import gradient_image, sample
 

@@ -5,17 +5,14 @@ from typing import NamedTuple
 
 from consumer.imaging.formats import AVIF
 from consumer.imaging.pillow import open_image, translate_decoder_errors
-from consumer.imaging.structure import av1
 from consumer.imaging.structure.image_structure import MAX_SEGMENTS, ImageStructure
-from consumer.imaging.structure.isobmff import (
-    Extents,
-    av1_duration_ms,
-    av1_items,
-    av1_samples,
-    iter_boxes,
-)
+from consumer.imaging.structure.iso import av1
+from consumer.imaging.structure.iso.boxes import Extents, iter_boxes
+from consumer.imaging.structure.iso.items import iter_items
+from consumer.imaging.structure.iso.tracks import av1_duration_ms, av1_samples
 from core.errors import CorruptImage
 
+_AV1 = b"av01"
 _IMAGES = 3
 """Items of one image, each of the same size: colour, alpha and a gain map."""
 _BYTE = 8
@@ -40,7 +37,13 @@ def read_structure(body: bytes) -> ImageStructure:
         width, height, mode = *image.size, image.mode
         frames = int(getattr(image, "n_frames", 1))
         exif = bytes(image.info.get("exif", b""))
-    items = [extents for box in top if box.name == b"meta" for extents in av1_items(body, box)]
+    items = [
+        item.extents
+        for box in top
+        if box.name == b"meta"
+        for item in iter_items(body, box)
+        if item.type == _AV1
+    ]
     samples = [extents for box in top if box.name == b"moov" for extents in av1_samples(body, box)]
     coded = list(_coded_images(body, items + samples))
     largest = max((width * height, *(each.area for each in coded)))

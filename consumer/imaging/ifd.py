@@ -147,9 +147,10 @@ class TiffBlock:
                 raise CorruptImage("it has too many directories")
 
     def _pointers(self, entry: Entry) -> tuple[int, ...]:
-        if entry.count > _MAX_POINTERS:
+        pointers = self.numbers(entry)
+        if len(pointers) > _MAX_POINTERS:
             raise CorruptImage(f"an entry points to more than {_MAX_POINTERS} directories")
-        return self.numbers(entry)
+        return pointers
 
     def value(self, entry: Entry) -> bytes:
         return self.data[entry.data : entry.data + entry.size]

@@ -1,5 +1,6 @@
 """Damage inside the scans of a JPEG is found; oddities of its header are no damage."""
 
+import struct
 from io import BytesIO
 
 import numpy as np
@@ -199,3 +200,11 @@ def test_a_component_without_a_scan_is_corrupt() -> None:
     last_component = body.index(FRAME) + 16
     with pytest.raises(CorruptImage, match="scan"):
         inspect(body[:last_component] + b"\x09" + body[last_component + 1 :], ImagePolicy())
+
+
+def test_text_in_place_of_a_pointer_in_exif_is_harmless() -> None:
+    """It points to no directory, however long it is. ExifIFD has type ASCII here, with 100 characters."""
+    entry = struct.pack("<HHII", 0x8769, 2, 100, 26)
+    block = b"II*\0" + struct.pack("<IH", 8, 1) + entry + bytes(4) + b"x" * 100
+    body = jpeg_with(jpeg_segment(0xE1, b"Exif\0\0" + block))
+    assert inspect(body, ImagePolicy()).body == body

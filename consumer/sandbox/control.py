@@ -9,7 +9,7 @@ MESSAGE = struct.Struct("!BIi")
 
 class Command(IntEnum):
     FORK = 1
-    """Argument: the nice value. Two descriptors come with it: the decoder's socket and its standard error."""
+    """Argument: the nice value. Three descriptors come with it: the decoder's socket, and both ends of its stderr."""
     KILL = 2
 
 

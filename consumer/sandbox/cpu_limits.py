@@ -4,7 +4,7 @@ import asyncio
 import time
 from dataclasses import dataclass
 
-from consumer.sandbox.decoder_process import DecoderProcess, Stop
+from consumer.sandbox.decoder_process import DecoderProcess, Exam, Stop
 
 _TICK_S = 0.05
 _STALL_TICKS = 200
@@ -14,9 +14,10 @@ counts as one."""
 
 @dataclass(slots=True, eq=False)
 class Watch:
-    """One run of an image. The first tick starts its clock, which costs nothing for images that end before."""
+    """One run of an image. The first tick that sees it examined starts its clock: most images end before that."""
 
     decoder: DecoderProcess
+    exam: Exam
     limit_s: float
     reason: Stop
     _started_s: float | None = None
@@ -24,8 +25,8 @@ class Watch:
     _stalled: int = 0
 
     def check(self) -> None:
-        if not self.decoder.pid:
-            return  # The fork server has not forked it yet.
+        if not self.decoder.pid or not self.decoder.is_examining(self.exam):
+            return
         used_s = self.decoder.cpu_seconds()
         now_s = time.monotonic() if used_s is None else used_s
         if self._started_s is None:
@@ -58,7 +59,7 @@ class CpuLimits:
 
     def _tick(self) -> None:
         self._timer = None
-        for watch in self.watches:
+        for watch in tuple(self.watches):
             watch.check()
         if self.watches:
             self._start()

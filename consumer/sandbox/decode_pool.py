@@ -19,6 +19,7 @@ from consumer.sandbox.decoder_process import (
     DecoderEnded,
     DecoderProcess,
     DecoderStopped,
+    NotExamined,
     Stop,
 )
 from consumer.sandbox.fork_client import EXAMINER, ForkClient
@@ -98,6 +99,8 @@ class DecodePool:
                 answer = await self._run(body, step, request_id)
             except DecoderStopped as stopped:
                 step = after_stop(step, stopped.reason)
+            except NotExamined:
+                continue
             except DecoderEnded as ended:
                 _log.warning("decoder ended", reason=str(ended), request_id=request_id)
                 step = after_end(step, ended)
@@ -113,24 +116,26 @@ class DecodePool:
             return await self._run_on_slot(body, run, request_id)
 
     async def _run_on_slot(self, body: bytes, run: Run, request_id: str) -> Answer:
-        slot = await self._lanes.acquire(expensive=run.expensive)
+        slot = await self._lanes.acquire(len(body), expensive=run.expensive)
         try:
             decoder = await self._decoder(slot, fresh=run.fresh)
             request = Request(body, run.memory_bytes, cheap_only=not run.expensive)
+            exam = decoder.start(request, request_id)
             if slot.takes_expensive:
-                watch = Watch(decoder, self._cpu_limit_s, Stop.CPU_LIMIT)
+                watch = Watch(decoder, exam, self._cpu_limit_s, Stop.CPU_LIMIT)
             else:
-                watch = Watch(decoder, _CHEAP_CPU_S, Stop.CHEAP_CPU_LIMIT)
+                watch = Watch(decoder, exam, _CHEAP_CPU_S, Stop.CHEAP_CPU_LIMIT)
             self._limits.add(watch)
             try:
-                return await decoder.examine(request, self._policy, request_id)
+                return await decoder.finish(exam, self._policy)
             except asyncio.CancelledError:
-                decoder.stop(Stop.CANCELLED)
+                if run.expensive:
+                    decoder.stop(Stop.CANCELLED)
                 raise
             finally:
                 self._limits.remove(watch)
         finally:
-            self._lanes.release(slot)
+            self._lanes.release(slot, len(body))
 
     async def _decoder(self, slot: Slot[DecoderProcess], *, fresh: bool = False) -> DecoderProcess:
         """Return the decoder of a slot, which is replaced if it has ended or is used up."""
@@ -138,7 +143,7 @@ class DecodePool:
         if decoder is not None and decoder.usable:
             if decoder.images < (1 if fresh else _IMAGES_PER_DECODER):
                 return decoder
-            decoder.stop(Stop.REPLACED)
+            decoder.retire()
         low = slot.takes_expensive and len(self._lanes.slots) > 1
         slot.decoder = await self._forks.fork(_LOW_PRIORITY if low else 0)
         return slot.decoder

@@ -6,12 +6,14 @@ import socket
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from consumer.imaging.inspection import examine, probe
 from consumer.imaging.policy import ImagePolicy
 from consumer.sandbox.protocol import (
     CHEAP_BYTES,
+    WARNINGS_MAX,
     Answer,
     Expensive,
     Fault,
@@ -34,17 +36,23 @@ Examiner = Callable[[Request, ImagePolicy], Answer]
 
 
 def run_decoder(
-    connection: socket.socket, policy: ImagePolicy, examiner: Examiner, memory_bytes: int
+    connection: socket.socket,
+    warnings: int,
+    policy: ImagePolicy,
+    examiner: Examiner,
+    memory_bytes: int,
 ) -> None:
     """Serve the worker until it closes its end. Raises OSError if it dies meanwhile.
 
+    warnings: the other end of standard error, which does not block.
     memory_bytes: the most that any request may allow.
     """
     memory = _MemoryLimit()
     protections = restrict(memory_bytes + _STEP_BYTES + _SLACK_BYTES)
     connection.sendall(encode_answer(Ready(protections)))
     while (request := receive_request(connection, memory.allow)) is not None:
-        connection.sendall(encode_answer(_answer(request, policy, examiner)))
+        answer = _answer(request, policy, examiner)
+        connection.sendall(encode_answer(answer, _read_warnings(warnings)))
 
 
 def _answer(request: Request, policy: ImagePolicy, examiner: Examiner) -> Answer:
@@ -55,9 +63,18 @@ def _answer(request: Request, policy: ImagePolicy, examiner: Examiner) -> Answer
     except MemoryError:
         return DecodeLimit("it needs more memory than its size explains")
     except Exception as fault:  # noqa: BLE001  whatever it is, the worker needs an answer
-        sys.stderr.write(traceback.format_exc())
-        sys.stderr.flush()
+        with suppress(BlockingIOError):
+            sys.stderr.write(traceback.format_exc())
+            sys.stderr.flush()
         return Fault(type(fault).__name__)
+
+
+def _read_warnings(warnings: int) -> str:
+    """Return what this process and its libraries have written to standard error since the last call."""
+    try:
+        return os.read(warnings, WARNINGS_MAX).decode(errors="replace")
+    except BlockingIOError:
+        return ""
 
 
 def examine_request(request: Request, policy: ImagePolicy) -> Answer:

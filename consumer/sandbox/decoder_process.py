@@ -5,12 +5,15 @@ import os
 import signal
 import socket
 import time
+from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import StrEnum
 
 from consumer.imaging.policy import ImagePolicy
 from consumer.sandbox.protocol import (
     HEADER,
+    WARNINGS_MAX,
     Answer,
     Ready,
     Request,
@@ -23,7 +26,9 @@ from core.answers import MalformedAnswer
 from core.runtime.child_process import describe_exit
 
 _READ_BYTES = 1 << 16
-_WARNING_BYTES = 4_096
+_GATHER_S = 0.005
+"""While a process holds several images, its answers are read this often, in seconds: so they come in groups. A group
+costs the event loop one turn, and its images share calls to AWS."""
 
 OnWarning = Callable[[str, str], None]
 """Called with what a decoder wrote to its standard error, and with the request id."""
@@ -39,6 +44,10 @@ class DecoderEnded(Exception):
     def __init__(self, reason: str, *, attributable: bool) -> None:
         super().__init__(reason)
         self.attributable = attributable
+
+
+class NotExamined(Exception):
+    """The process has ended with an earlier image."""
 
 
 class ForkServerEnded(DecoderEnded):
@@ -66,8 +75,17 @@ class DecoderStopped(Exception):
         self.reason = reason
 
 
+@dataclass(slots=True, eq=False)
+class Exam:
+    """One image in a decoder process."""
+
+    body_size: int
+    request_id: str
+    message: asyncio.Future[bytes]
+
+
 class DecoderProcess:
-    """Examines one image at a time, so the image of a death is known.
+    """Examines the images that it holds one after another, so the image of a death is known: the first one.
 
     `kill` asks the fork server to kill the process. `end` is called once, when the process is gone.
     """
@@ -81,10 +99,9 @@ class DecoderProcess:
         kill: Callable[[], None],
     ) -> None:
         connection.setblocking(False)
-        os.set_blocking(warnings, False)
         self.pid = 0
         self.images = 0
-        """Requests answered or in progress."""
+        """Images that it was given."""
         self.ended = False
         self.ready: asyncio.Future[Ready] = asyncio.get_running_loop().create_future()
         self._loop = asyncio.get_running_loop()
@@ -95,48 +112,61 @@ class DecoderProcess:
         self._stop_reason: Stop | None = None
         self._malformed = ""
         self._gone: asyncio.Future[Exception] = self._loop.create_future()
-        self._request_id = ""
-        self._warning = b""
-        self._answer: asyncio.Future[bytes] | None = None
-        self._body_size = 0
-        self._unsent: list[memoryview] = []
+        self._exams: deque[Exam] = deque()
+        self._unsent: deque[memoryview] = deque()
         self._received = bytearray()
+        self._poll_timer: asyncio.TimerHandle | None = None
         self._loop.add_reader(connection, self._read)
-        self._loop.add_reader(warnings, self._read_warnings)
-
-    async def examine(self, request: Request, policy: ImagePolicy, request_id: str) -> Answer:
-        """Send a body and return the answer.
-
-        Raises DecoderEnded and DecoderStopped when the process is gone. After a cancellation, `stop` it.
-        """
-        if self.ended:
-            raise self._gone.result()
-        self.images += 1
-        self._request_id = request_id
-        self._body_size = len(request.body)
-        self._answer = self._loop.create_future()
-        self._send(encode_request(request))
-        try:
-            message = await self._answer
-        finally:
-            self._answer = None
-            self._log_warning()
-        try:
-            return decode_message(message, self._body_size, policy)
-        except MalformedAnswer as malformed:
-            self._refuse(str(malformed))
-            raise await self._gone from malformed
 
     @property
     def usable(self) -> bool:
         """Whether the process can take another image, as far as it is known."""
         return not (self.ended or self._stop_reason or self._malformed)
 
+    def is_examining(self, exam: Exam) -> bool:
+        """Return whether this is its first image, after reading the answers that have arrived."""
+        if not self.ended:
+            self._read()
+        return bool(self._exams) and self._exams[0] is exam
+
+    def start(self, request: Request, request_id: str) -> Exam:
+        """Send a body. `finish` waits for the answer."""
+        exam = Exam(len(request.body), request_id, self._loop.create_future())
+        if self.ended:
+            exam.message.set_exception(self._gone.result())
+            return exam
+        self.images += 1
+        self._exams.append(exam)
+        self._send(encode_request(request))
+        if len(self._exams) > 1 and self._poll_timer is None:
+            self._loop.remove_reader(self._connection)
+            self._poll_timer = self._loop.call_later(_GATHER_S, self._poll)
+        return exam
+
+    async def finish(self, exam: Exam, policy: ImagePolicy) -> Answer:
+        """Return the answer. Raises DecoderEnded, DecoderStopped or NotExamined when the process is gone."""
+        message = await exam.message
+        try:
+            reply = decode_message(message, exam.body_size, policy)
+        except MalformedAnswer as malformed:
+            self._refuse(str(malformed))
+            raise await asyncio.shield(self._gone) from malformed
+        if reply.warnings:
+            self._on_warning(reply.warnings, exam.request_id)
+        return reply.answer
+
     def stop(self, reason: Stop) -> None:
-        """Kill the process. Its image, if there is one, ends with DecoderStopped when the process is gone."""
+        """Kill the process. Its first image, if there is one, ends with DecoderStopped when the process is gone."""
         if self.usable:
             self._stop_reason = reason
             self._kill()
+
+    def retire(self) -> None:
+        """Kill the process when it has answered."""
+        if self._exams:
+            self._exams[-1].message.add_done_callback(lambda _: self.stop(Stop.REPLACED))
+        else:
+            self.stop(Stop.REPLACED)
 
     def cpu_seconds(self) -> float | None:
         """Return the CPU time of the process in seconds, None if the system does not tell."""
@@ -150,22 +180,36 @@ class DecoderProcess:
 
     def end(self, exit_code: int | None) -> None:
         """Note that the process is gone."""
+        if self.ended:
+            return
         self.ended = True
-        self._read_warnings()
-        self._log_warning()
-        for fd in (self._connection.fileno(), self._warnings):
-            if fd >= 0:
-                self._loop.remove_reader(fd)
-                self._loop.remove_writer(fd)
+        self._read()  # Its last answers.
+        self._stop_reading()
+        self._loop.remove_writer(self._connection)
         self._connection.close()
-        os.close(self._warnings)
+        self._log_last_words()
         error = self._error(exit_code)
         self._gone.set_result(error)
-        for waiting in (self._answer, self.ready):
-            if waiting is not None and not waiting.done():
-                waiting.set_exception(error)
+        for exam in self._exams:
+            if not exam.message.done():
+                exam.message.set_exception(error)
+            error = NotExamined()
+        self._exams.clear()
+        if not self.ready.done():
+            self.ready.set_exception(self._gone.result())
         # Nobody may wait for it, and asyncio would report that.
         self.ready.exception()
+
+    def _log_last_words(self) -> None:
+        """Log what the process wrote to its standard error during its last image, such as the reason of its death."""
+        try:
+            text = os.read(self._warnings, WARNINGS_MAX)
+        except BlockingIOError:
+            text = b""
+        os.close(self._warnings)
+        if text:
+            request_id = self._exams[0].request_id if self._exams else ""
+            self._on_warning(text.decode(errors="replace"), request_id)
 
     def _error(self, exit_code: int | None) -> Exception:
         if self._stop_reason:
@@ -177,19 +221,21 @@ class DecoderProcess:
         return DecoderEnded(describe_exit(exit_code), attributable=exit_code != -signal.SIGKILL)
 
     def _send(self, pieces: list[bytes]) -> None:
-        try:
-            sent = self._connection.sendmsg(pieces)
-        except BlockingIOError:
-            sent = 0
-        except OSError:
-            return  # It has ended; `end` will be called.
-        if sent == sum(map(len, pieces)):
-            return
+        sent = 0
+        if not self._unsent:
+            try:
+                sent = self._connection.sendmsg(pieces)
+            except BlockingIOError:
+                pass
+            except OSError:
+                return  # It has ended; `end` will be called.
+            if sent == sum(map(len, pieces)):
+                return
+            self._loop.add_writer(self._connection, self._write)
         for piece in pieces:
             if sent < len(piece):
                 self._unsent.append(memoryview(piece)[sent:])
             sent = max(0, sent - len(piece))
-        self._loop.add_writer(self._connection, self._write)
 
     def _write(self) -> None:
         try:
@@ -197,14 +243,25 @@ class DecoderProcess:
         except BlockingIOError:
             return
         except OSError:
-            sent = sum(map(len, self._unsent))
             self._unsent.clear()
         else:
-            self._unsent[0] = self._unsent[0][sent:]
-            if not self._unsent[0]:
-                del self._unsent[0]
+            if sent < len(self._unsent[0]):
+                self._unsent[0] = self._unsent[0][sent:]
+            else:
+                self._unsent.popleft()
         if not self._unsent:
             self._loop.remove_writer(self._connection)
+
+    def _poll(self) -> None:
+        """Read a group of answers. After the last image, the next answer is read at once again."""
+        self._poll_timer = None
+        self._read()
+        if not self.usable:
+            return
+        if self._exams:
+            self._poll_timer = self._loop.call_later(_GATHER_S, self._poll)
+        else:
+            self._loop.add_reader(self._connection, self._read)
 
     def _read(self) -> None:
         try:
@@ -215,7 +272,7 @@ class DecoderProcess:
             data = b""
         if not data:
             # The process has ended or will, and the fork server reports it.
-            self._loop.remove_reader(self._connection)
+            self._stop_reading()
             if not self.ended:
                 self._kill()
             return
@@ -225,49 +282,34 @@ class DecoderProcess:
         except MalformedAnswer as malformed:
             self._refuse(str(malformed))
 
+    def _stop_reading(self) -> None:
+        self._loop.remove_reader(self._connection)
+        if self._poll_timer is not None:
+            self._poll_timer.cancel()
+            self._poll_timer = None
+
     def _take_messages(self) -> None:
         """Deliver the messages that have arrived. Raises MalformedAnswer."""
         while len(self._received) >= HEADER.size:
-            size = message_size(self._received, self._body_size)
+            size = message_size(self._received, self._exams[0].body_size if self._exams else 0)
             if len(self._received) < size:
                 return
             # The first answer of a decoder may arrive together with its greeting.
-            if len(self._received) > size and self.ready.done():
-                raise MalformedAnswer("more than one answer")
+            expected = len(self._exams) + (not self.ready.done())
+            if expected == 0 or (expected == 1 and len(self._received) > size):
+                raise MalformedAnswer("more answers than images")
             message = bytes(self._received[:size])
             del self._received[:size]
-            self._deliver(message)
-
-    def _deliver(self, message: bytes) -> None:
-        """Raises MalformedAnswer."""
-        if not self.ready.done():
-            self.ready.set_result(decode_ready(message))
-        elif self._answer is not None and not self._answer.done():
-            self._answer.set_result(message)
-        else:
-            raise MalformedAnswer("an answer to no request")
+            if self.ready.done():
+                answered = self._exams.popleft().message
+                if not answered.done():  # It may be cancelled.
+                    answered.set_result(message)
+            else:
+                self.ready.set_result(decode_ready(message))
 
     def _refuse(self, malformed: str) -> None:
         """Kill a process that does not keep to the protocol."""
         self._malformed = self._malformed or malformed
         if not self.ended:
-            self._loop.remove_reader(self._connection)
+            self._stop_reading()
             self._kill()
-
-    def _read_warnings(self) -> None:
-        try:
-            data = os.read(self._warnings, _WARNING_BYTES)
-        except OSError:
-            return
-        if not data:
-            self._loop.remove_reader(self._warnings)
-            return
-        self._warning += data[: _WARNING_BYTES - len(self._warning)]
-        if self._answer is None:
-            self._log_warning()
-
-    def _log_warning(self) -> None:
-        """Log what the process wrote during one image. It wrote that before its answer, so it is here as well."""
-        if self._warning:
-            self._on_warning(self._warning.decode(errors="replace"), self._request_id)
-            self._warning = b""

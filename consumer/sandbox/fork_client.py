@@ -74,13 +74,16 @@ class ForkClient:
         number = next(self._numbers)
         ours, connection = socket.socketpair()
         warnings, stderr = os.pipe()
+        # A decoder whose libraries write more than a pipe holds must not wait.
+        os.set_blocking(warnings, False)
+        os.set_blocking(stderr, False)
         decoder = DecoderProcess(
             ours, warnings, on_warning=self._on_warning, kill=lambda: self._kill(number)
         )
         self._decoders[number] = decoder
         message = MESSAGE.pack(Command.FORK, number, nice)
         try:
-            socket.send_fds(self._control, [message], [connection.fileno(), stderr])
+            socket.send_fds(self._control, [message], [connection.fileno(), stderr, warnings])
         except OSError:
             self._decoders.pop(number).end(None)
         finally:

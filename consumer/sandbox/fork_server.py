@@ -31,8 +31,10 @@ from consumer.sandbox.restrictions import protect_from_children
 from core.runtime.gc_tuning import freeze_gc
 
 _PR_SET_PDEATHSIG = 1
-_CONNECTION_FD, _STDERR_FD, _STDOUT_FD = 3, 2, 1
-_FIRST_CLOSED_FD = 4
+_FDS = 3
+"""Descriptors of a request to fork."""
+_STDOUT_FD, _STDERR_FD, _CONNECTION_FD, _WARNINGS_FD = 1, 2, 3, 4
+_FIRST_CLOSED_FD = 5
 _OPEN_MAX = 1 << 16
 _LAZY_MODULES = (
     "_strptime",
@@ -53,6 +55,7 @@ class _Fork:
 
     connection: int
     stderr: int
+    warnings: int
     nice: int
 
 
@@ -92,7 +95,7 @@ class ForkServer:
 
     def _receive(self) -> tuple[bytes, list[int]]:
         try:
-            message, fds, _, _ = socket.recv_fds(self.control, MESSAGE.size, 2)
+            message, fds, _, _ = socket.recv_fds(self.control, MESSAGE.size, _FDS)
         except ConnectionResetError:  # The worker has gone with reports unread.
             return b"", []
         while message and len(message) < MESSAGE.size:
@@ -108,14 +111,14 @@ class ForkServer:
             if number in self.pids:
                 os.kill(self.pids[number], signal.SIGKILL)
             return None
-        connection, stderr = fds
+        connection, stderr, warnings = fds
         parent = os.getpid()
         pid = os.fork()
         if pid == 0:
             _end_with(parent)
-            return _Fork(connection, stderr, argument)
-        os.close(connection)
-        os.close(stderr)
+            return _Fork(connection, stderr, warnings, argument)
+        for fd in fds:
+            os.close(fd)
         self.pids[number] = pid
         self._report(Report.FORKED, number, pid)
         return None
@@ -146,16 +149,19 @@ def _run(fork: _Fork, policy: ImagePolicy, examiner: Examiner, memory_bytes: int
     """Be a decoder process."""
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    # Neither number is in use as the other's source: the server's own control socket has a higher number.
-    os.dup2(fork.stderr, _STDERR_FD)
-    # Standard output is the worker's log.
-    os.dup2(fork.stderr, _STDOUT_FD)
-    os.dup2(fork.connection, _CONNECTION_FD)
+    # The sources have higher numbers: the server's own descriptors come first.
+    for number, fd in (
+        (_STDOUT_FD, fork.stderr),
+        (_STDERR_FD, fork.stderr),
+        (_CONNECTION_FD, fork.connection),
+        (_WARNINGS_FD, fork.warnings),
+    ):
+        os.dup2(fd, number)
     os.closerange(_FIRST_CLOSED_FD, _OPEN_MAX)
     if fork.nice:
         os.nice(fork.nice)
     with socket.socket(fileno=_CONNECTION_FD) as connection, suppress(BrokenPipeError):
-        run_decoder(connection, policy, examiner, memory_bytes)
+        run_decoder(connection, _WARNINGS_FD, policy, examiner, memory_bytes)
     # The interpreter need not free its memory first.
     os._exit(0)
 

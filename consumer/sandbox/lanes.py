@@ -1,69 +1,113 @@
 """Which decoder takes which image: one lane for cheap images, and one for expensive ones."""
 
 import asyncio
+import os
 from collections import deque
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 D = TypeVar("D")
 
+_AHEAD_IMAGES = 16
+_AHEAD_BYTES = 128 * 1024
+"""Cheap images that a decoder holds at the same time, of which it examines one. A socket holds so many bytes."""
+
 
 @dataclass(slots=True, eq=False)
 class Slot(Generic[D]):
-    """The place of one decoder.
+    """The place of one decoder, and what it holds."""
 
-    takes_expensive: False for the one that keeps cheap images moving.
-    runs_expensive: whether its last image was, or its present one is, expensive.
-    """
-
+    takes_cheap: bool
     takes_expensive: bool
     decoder: D | None = None
-    runs_expensive: bool = False
+    images: int = 0
+    bytes: int = 0
+    expensive: bool = False
+    """Whether its last image was, or its present one is, expensive."""
+
+
+@dataclass(slots=True, eq=False)
+class _Claim(Generic[D]):
+    size: int
+    expensive: bool
+    granted: asyncio.Future[Slot[D]]
 
 
 class Lanes(Generic[D]):
     """Gives each image a slot, in order of arrival within its lane.
 
-    A slot that takes both lanes alternates between them while both wait. The first slot takes cheap images only, unless
-    it is the only one.
+    A decoder holds one expensive image, or several cheap ones: it need not wait for the worker between them, and the
+    worker handles several answers at once. Cheap images fill one slot before the next, because the code and data of one
+    decoder stay in the processor's cache.
+
+    The first slot takes cheap images only, unless it is the only one. The others alternate between the lanes while both
+    wait, but take cheap images only if there is a processor for them.
     """
 
-    def __init__(self, count: int) -> None:
-        self.slots = [Slot[D](takes_expensive=index > 0 or count == 1) for index in range(count)]
-        self._free = list(self.slots)
-        self._cheap: deque[asyncio.Future[Slot[D]]] = deque()
-        self._expensive: deque[asyncio.Future[Slot[D]]] = deque()
+    def __init__(self, count: int, processors: int | None = None) -> None:
+        processors = processors or available_processors()
+        self.slots = [
+            Slot[D](takes_cheap=index < processors, takes_expensive=index > 0 or count == 1)
+            for index in range(count)
+        ]
+        self._cheap: deque[_Claim[D]] = deque()
+        self._expensive: deque[_Claim[D]] = deque()
 
-    async def acquire(self, *, expensive: bool) -> Slot[D]:
-        """Wait for a slot. `release` returns it."""
-        for slot in self._free:
-            if slot.takes_expensive or not expensive:
-                self._free.remove(slot)
-                slot.runs_expensive = expensive
-                return slot
-        granted: asyncio.Future[Slot[D]] = asyncio.get_running_loop().create_future()
+    async def acquire(self, size: int, *, expensive: bool) -> Slot[D]:
+        """Wait for a place for a body of `size` bytes. `release` returns it."""
         waiting = self._expensive if expensive else self._cheap
-        waiting.append(granted)
+        claim = _Claim(size, expensive, asyncio.get_running_loop().create_future())
+        waiting.append(claim)
+        self._grant()
         try:
-            slot = await granted
+            return await claim.granted
         except asyncio.CancelledError:
-            if not granted.cancelled():  # granted, but cancelled before it could be used
-                self.release(granted.result())
+            if not claim.granted.cancelled():  # granted, but cancelled before it could be used
+                self.release(claim.granted.result(), size)
             raise
-        return slot
 
-    def release(self, slot: Slot[D]) -> None:
-        """Give the slot to the next image, or keep it free."""
-        lanes = [self._cheap]
-        if slot.takes_expensive:
-            lanes.insert(int(slot.runs_expensive), self._expensive)
-        for lane in lanes:
-            while lane:
-                granted = lane.popleft()
-                if not granted.cancelled():
-                    slot.runs_expensive = lane is self._expensive
-                    granted.set_result(slot)
-                    return
-        # In the order of the slots, so that cheap images use the first one before the others.
-        self._free.append(slot)
-        self._free.sort(key=self.slots.index)
+    def release(self, slot: Slot[D], size: int) -> None:
+        slot.images -= 1
+        slot.bytes -= size
+        self._grant()
+
+    def _grant(self) -> None:
+        """Give every claim that is next in its lane a slot, if there is one."""
+        while any([self._grant_next(self._expensive), self._grant_next(self._cheap)]):
+            pass
+
+    def _grant_next(self, lane: deque[_Claim[D]]) -> bool:
+        while lane and lane[0].granted.cancelled():
+            lane.popleft()
+        if not lane:
+            return False
+        claim = lane[0]
+        slot = next((slot for slot in self.slots if self._has_place(slot, claim)), None)
+        if slot is None:
+            return False
+        lane.popleft()
+        slot.images += 1
+        slot.bytes += claim.size
+        slot.expensive = claim.expensive
+        claim.granted.set_result(slot)
+        return True
+
+    def _has_place(self, slot: Slot[D], claim: _Claim[D]) -> bool:
+        if claim.expensive:
+            its_turn = not (slot.expensive and slot.takes_cheap and self._cheap)
+            return slot.takes_expensive and not slot.images and its_turn
+        if not slot.takes_cheap:
+            return False
+        if slot.takes_expensive and self._expensive and not (slot.expensive and not slot.images):
+            return False
+        if not slot.images:
+            return True
+        within = slot.images < _AHEAD_IMAGES and slot.bytes + claim.size <= _AHEAD_BYTES
+        return within and not slot.expensive
+
+
+def available_processors() -> int:
+    """Return the processors that this process may use. A container's CPU limit does not count."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

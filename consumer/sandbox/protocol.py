@@ -17,7 +17,7 @@ import orjson
 from consumer.imaging.formats import format_named
 from consumer.imaging.policy import ImagePolicy
 from consumer.imaging.result import EDITS_MAX, Edit, Examination
-from core.answers import MalformedAnswer, decode_answer, member
+from core.answers import MalformedAnswer, decode_answer, member, optional_member
 from core.errors import (
     CorruptImage,
     DecodeLimit,
@@ -40,6 +40,8 @@ _SIDE_MAX = (1 << 31) - 1
 _TEXT_MAX = 128
 _DETAIL_MAX = 300
 _PROTECTIONS_MAX = 20
+WARNINGS_MAX = 4_096
+"""Characters of what a decoder and its libraries wrote to standard error during one image."""
 
 FAILURES: dict[str, type[ImageFailure]] = {
     failure.code: failure
@@ -94,6 +96,14 @@ class Fault:
 Answer = Examination | Expensive | ImageFailure | Fault
 
 
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer, and what was written to standard error meanwhile."""
+
+    answer: Answer
+    warnings: str
+
+
 def encode_request(request: Request) -> list[bytes]:
     """Return the pieces of a request, for one `sendmsg`."""
     members = b"[%d,%d]" % (request.memory_bytes, request.cheap_only)
@@ -134,8 +144,16 @@ def _receive(connection: socket.socket, size: int) -> bytes:
     return b"".join(pieces)
 
 
-def encode_answer(answer: Answer | Ready) -> bytes:
+def encode_answer(answer: Answer | Ready, warnings: str = "") -> bytes:
     """Return a whole message."""
+    members, data = _members(answer)
+    if warnings:
+        members["warnings"] = warnings[:WARNINGS_MAX]
+    encoded = orjson.dumps(members)
+    return HEADER.pack(len(encoded), len(data)) + encoded + data
+
+
+def _members(answer: Answer | Ready) -> tuple[dict[str, Any], bytes]:
     match answer:
         case Examination(metadata, edits, end):
             members = {
@@ -143,20 +161,15 @@ def encode_answer(answer: Answer | Ready) -> bytes:
                 "edits": [(start, stop, len(new)) for start, stop, new in edits],
                 "end": end,
             }
-            return _message(members, b"".join(new for _, _, new in edits))
+            return members, b"".join(new for _, _, new in edits)
         case ImageFailure():
-            return _message({"failure": answer.code, "detail": answer.detail[:_DETAIL_MAX]})
+            return {"failure": answer.code, "detail": answer.detail[:_DETAIL_MAX]}, b""
         case Expensive(charge):
-            return _message({"charge": charge})
+            return {"charge": charge}, b""
         case Fault(error):
-            return _message({"fault": error[:_TEXT_MAX]})
+            return {"fault": error[:_TEXT_MAX]}, b""
         case Ready(protections):
-            return _message({"protections": protections})
-
-
-def _message(members: dict[str, Any], data: bytes = b"") -> bytes:
-    encoded = orjson.dumps(members)
-    return HEADER.pack(len(encoded), len(data)) + encoded + data
+            return {"protections": protections}, b""
 
 
 def message_size(header: bytes | bytearray, body_size: int) -> int:
@@ -175,9 +188,9 @@ def decode_ready(message: bytes) -> Ready:
     return decode_answer(_ready, message)
 
 
-def decode_message(message: bytes, body_size: int, policy: ImagePolicy) -> Answer:
+def decode_message(message: bytes, body_size: int, policy: ImagePolicy) -> Reply:
     """Decode and check the answer about a body. Raises MalformedAnswer."""
-    return decode_answer(lambda it: _answer(it, body_size, policy), message)
+    return decode_answer(lambda it: _reply(it, body_size, policy), message)
 
 
 def _split(message: bytes) -> tuple[Mapping[str, Any], memoryview]:
@@ -196,8 +209,17 @@ def _ready(message: bytes) -> Ready:
     return Ready(tuple(_text(each) for each in protections))
 
 
-def _answer(message: bytes, body_size: int, policy: ImagePolicy) -> Answer:
+def _reply(message: bytes, body_size: int, policy: ImagePolicy) -> Reply:
     members, data = _split(message)
+    warnings = optional_member(members, "warnings", str, "")
+    if len(warnings) > WARNINGS_MAX:
+        raise MalformedAnswer("long warnings")
+    return Reply(_answer(members, data, body_size, policy), warnings)
+
+
+def _answer(
+    members: Mapping[str, Any], data: memoryview, body_size: int, policy: ImagePolicy
+) -> Answer:
     if "metadata" in members:
         return _examination(members, data, body_size, policy)
     if len(data):

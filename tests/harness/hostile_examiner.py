@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -97,8 +98,10 @@ def _outcome(wanted: dict[str, Any]) -> str:
 
 
 def _write_all(stream: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(stream, data) :]
+    """Write all data, or what a full standard error takes."""
+    with suppress(BlockingIOError):
+        while data:
+            data = data[os.write(stream, data) :]
 
 
 def _sleep() -> NoReturn:

@@ -94,7 +94,8 @@ def _hang_up(_argument: bytes, _request: Request) -> None:
 
 
 def _warn(argument: bytes, _request: Request) -> None:
-    os.write(sys.stderr.fileno(), argument)
+    sys.stderr.write(argument.decode())
+    sys.stderr.flush()
 
 
 def _fail(_argument: bytes, _request: Request) -> None:

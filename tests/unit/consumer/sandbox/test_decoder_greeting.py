@@ -23,6 +23,7 @@ async def peer() -> AsyncIterator[tuple[DecoderProcess, socket.socket]]:
     ours, theirs = socket.socketpair()
     theirs.setblocking(False)
     warnings, stderr = os.pipe()
+    os.set_blocking(warnings, False)
     decoder = DecoderProcess(
         ours, warnings, on_warning=lambda _text, _request: None, kill=lambda: decoder.end(None)
     )
@@ -39,7 +40,7 @@ async def test_it_may_arrive_together_with_the_first_answer(
     """A new decoder may find a request at its start."""
     decoder, theirs = peer
     theirs.sendall(GREETING + ANSWER)
-    answer = await decoder.examine(REQUEST, POLICY, "")
+    answer = await decoder.finish(decoder.start(REQUEST, ""), POLICY)
     assert str(answer) == str(CorruptImage("damaged"))
     assert (await decoder.ready).protections == ("seccomp",)
 
@@ -55,4 +56,4 @@ async def test_anything_else_ends_the_decoder(
     decoder, theirs = peer
     theirs.sendall(sent)
     with pytest.raises(DecoderEnded):
-        await decoder.examine(REQUEST, POLICY, "")
+        await decoder.finish(decoder.start(REQUEST, ""), POLICY)

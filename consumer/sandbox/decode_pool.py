@@ -34,7 +34,7 @@ _LOW_PRIORITY = 10
 _IMAGES_PER_DECODER = 1_000
 """Then a decoder is replaced, which bounds leaks."""
 _CHEAP_CPU_S = 0.3
-"""CPU time of an image on a decoder that takes cheap images only."""
+"""CPU time of a cheap image. What takes longer moves to the lane for expensive ones."""
 _THREAD_BYTES = 1 << 20
 """The hashes of a larger body are computed in a thread. They take 1 ms or more."""
 _WARNING_INTERVAL_S = 0.1
@@ -121,7 +121,7 @@ class DecodePool:
             decoder = await self._decoder(slot, fresh=run.fresh)
             request = Request(body, run.memory_bytes, cheap_only=not run.expensive)
             exam = decoder.start(request, request_id)
-            if slot.takes_expensive:
+            if run.expensive:
                 watch = Watch(decoder, exam, self._cpu_limit_s, Stop.CPU_LIMIT)
             else:
                 watch = Watch(decoder, exam, _CHEAP_CPU_S, Stop.CHEAP_CPU_LIMIT)

@@ -31,7 +31,7 @@ def decode(body: bytes, structure: ImageStructure, least: tuple[int, int] | None
     """
     if structure.missing_end:
         body += END_MARKER
-    scale = 1 if least is None else _scale((structure.width, structure.height), least)
+    scale = 1 if least is None else _scale(structure.width, structure.height, least)
     try:
         return _decode(body, structure, scale)
     except ValueError as fault:
@@ -47,12 +47,12 @@ def decode(body: bytes, structure: ImageStructure, least: tuple[int, int] | None
     return _decode(cleaned, structure, scale)
 
 
-def _scale(size: tuple[int, int], least: tuple[int, int]) -> int:
-    """Return the largest denominator of _SCALES that leaves at least `least`, or the size itself if it is smaller."""
-    wanted = (
-        max(side // _SCALES[0], min(side, floor)) for side, floor in zip(size, least, strict=True)
+def _scale(width: int, height: int, least: tuple[int, int]) -> int:
+    """Return the largest of _SCALES that leaves at least `least`, or the size itself if it is smaller."""
+    quotient = min(
+        width // max(width // _SCALES[0], min(width, least[0])),
+        height // max(height // _SCALES[0], min(height, least[1])),
     )
-    quotient = min(side // floor for side, floor in zip(size, wanted, strict=True))
     return next(scale for scale in _SCALES if scale <= quotient)
 
 
@@ -67,7 +67,7 @@ def _decode(body: bytes, structure: ImageStructure, scale: int) -> Image.Image:
     if pixels.shape[:2] != (height, width):
         raise ValueError("the size differs from the structure")
     if mode == "CMYK":
-        # Adobe's inverted values, which Pillow expects in every JPEG of four components.
+        # A JPEG has inverted values, by Adobe's convention, which Pillow follows too.
         np.invert(buffer, out=buffer)
     # The image shares the memory of the buffer.
     mode = "RGBX" if mode == "RGB" else mode

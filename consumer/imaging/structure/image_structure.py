@@ -1,6 +1,7 @@
 """The structure of an image, which every reader returns."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from core.errors import CorruptImage
 
@@ -8,8 +9,7 @@ MAX_SEGMENTS = 100_000
 _ZERO_DELAY_MS = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(NamedTuple):
     """A segment (JPEG) or chunk (PNG, WebP). Offsets are in bytes from the start of the file.
 
     start and stop: the whole segment with its header and padding. data and size: its payload.

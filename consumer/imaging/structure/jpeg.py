@@ -162,9 +162,13 @@ def _check_scans(body: bytes, segments: list[Segment], header: Segment, *, all_b
     progressive = header.name[0] in PROGRESSIVE
     components = header.payload(body)[_FRAME_HEADER_MIN::3]
     missing = {(each, at) for each in components for at in range(_COEFFICIENTS if all_bits else 1)}
-    for scan in (segment.payload(body) for segment in segments if segment.name[0] == SOS):
-        count = scan[0] if scan else 0
-        if len(scan) != 2 * count + _SCAN_HEADER_MIN:
+    for segment in segments:
+        if not missing:
+            return
+        if segment.name[0] != SOS:
+            continue
+        scan = segment.payload(body)
+        if len(scan) < _SCAN_HEADER_MIN or len(scan) != 2 * scan[0] + _SCAN_HEADER_MIN:
             raise CorruptImage("a scan header is damaged")
         first, last, bits = scan[-3:] if progressive else (0, _COEFFICIENTS - 1, 0)
         if all_bits and bits & 0xF:

@@ -1,6 +1,9 @@
 """Damage inside the scans of a JPEG is found; oddities of its header are no damage."""
 
 import struct
+
+import subprocess
+import sys
 from io import BytesIO
 
 import numpy as np
@@ -208,3 +211,29 @@ def test_text_in_place_of_a_pointer_in_exif_is_harmless() -> None:
     block = b"II*\0" + struct.pack("<IH", 8, 1) + entry + bytes(4) + b"x" * 100
     body = jpeg_with(jpeg_segment(0xE1, b"Exif\0\0" + block))
     assert inspect(body, ImagePolicy()).body == body
+
+
+LIMITED = """
+import resource, sys
+from pathlib import Path
+from consumer.imaging.inspection import inspect
+from consumer.imaging.policy import ImagePolicy
+body = sys.stdin.buffer.read()
+used = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmData"))
+limit = int(used.split()[1]) * 1024 + 2_000_000
+resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+try:
+    inspect(body, ImagePolicy())
+except MemoryError:
+    print("out of memory")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits allocated memory")
+def test_missing_memory_is_no_damage() -> None:
+    """libjpeg-turbo reports it like damage."""
+    out = BytesIO()
+    Image.new("RGB", (3000, 3000)).save(out, "JPEG", progressive=True, subsampling=0)
+    command = [sys.executable, "-c", LIMITED]
+    ended = subprocess.run(command, input=out.getvalue(), capture_output=True, check=True)
+    assert ended.stdout == b"out of memory\n"

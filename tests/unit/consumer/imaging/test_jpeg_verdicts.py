@@ -1,7 +1,6 @@
 """Damage inside the scans of a JPEG is found; oddities of its header are no damage."""
 
 import struct
-
 import subprocess
 import sys
 from io import BytesIO

@@ -36,6 +36,8 @@ class Reservation:
 class ByteBudget:
     """A budget of bytes, first come, first served, so that small requests cannot starve a large one.
 
+    A reservation of no bytes never waits.
+
     There is no deadlock if no task asks for a second reservation while it holds one.
     """
 
@@ -53,7 +55,7 @@ class ByteBudget:
         return Reservation(self, size)
 
     async def acquire(self, size: int) -> None:
-        if self.fits(size):
+        if not size or self.fits(size):
             self.free -= size
             return
         granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()

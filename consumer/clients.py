@@ -40,7 +40,12 @@ async def open_clients(settings: ConsumerSettings) -> AsyncIterator[Clients]:
             shards=settings.customer_shards,
             retention_s=settings.retention_days * _DAY_S,
         )
-        tables = Tables(aws.http.dynamodb, statements, settings.batching)
+        tables = Tables(
+            aws.http.dynamodb,
+            statements,
+            settings.batching,
+            renditions=settings.renditions_file is not None,
+        )
         redis = open_completed_requests(settings)
         failed_requests = SqsQueue(
             aws.http.sqs,

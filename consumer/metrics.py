@@ -78,6 +78,11 @@ FETCH_FAILURES = Counter(
 )
 BYTES_IN = Counter("consumer_fetched_bytes_total", "Bytes of bodies fetched from origins.")
 BYTES_OUT = Counter("consumer_stored_bytes_total", "Bytes of objects stored.")
+RENDITIONS = Counter(
+    "consumer_renditions_total",
+    "Renditions recorded: made, or the failure code of one that could not be made.",
+    ["outcome"],
+)
 OUTAGE = Gauge("consumer_outage", "1 while an AWS service that the worker needs is down, else 0.")
 HEARTBEAT_FAILURES = Counter(
     "consumer_heartbeat_failures_total",
@@ -93,6 +98,8 @@ REQUEUE_REASONS = (
 _AWS_OPERATIONS = (
     "dynamodb:BatchExecuteStatement",
     "dynamodb:BatchGetItem",
+    "dynamodb:UpdateItem",
+    "s3:GetObject",
     "s3:PutObject",
     "sns:PublishBatch",
     "sqs:ChangeMessageVisibilityBatch",
@@ -115,6 +122,8 @@ def initialise() -> None:
     for code in FailureCode:
         ENDED.labels(State.FAILED, code)
         FETCH_FAILURES.labels(code)
+        RENDITIONS.labels(code)
+    RENDITIONS.labels("made")
     for reason in REQUEUE_REASONS:
         REQUEUED.labels(reason)
     for step in STEPS:

@@ -18,11 +18,13 @@ from pydantic import (
     field_validator,
 )
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from core.batcher import Batching
 from core.model.origin_url import has_web_host
+from core.model.rendition import Presets
 from core.redis.url import RedisUrl
+from core.rendition_presets import ReadPresetFile
 
 S = TypeVar("S", bound=BaseSettings)
 
@@ -100,6 +102,11 @@ class CoreSettings(QueueSettings, TableSettings):
         description="Most items in a batch, if the limit of the service is not lower. 1 disables batching.",
     )
 
+    renditions_file: Annotated[ReadPresetFile | None, NoDecode] = Field(
+        None,
+        description="TOML file with the presets of renditions, the same for servers and consumers. Without it no image "
+        "has renditions, and nothing reads them.",
+    )
     redis_url: SecretStr | None = Field(
         None,
         description="Redis, Valkey, or ElastiCache without cluster mode. Consumers notify servers of ended requests "
@@ -122,6 +129,10 @@ class CoreSettings(QueueSettings, TableSettings):
         return value
 
     @property
+    def presets(self) -> Presets:
+        return {} if self.renditions_file is None else self.renditions_file.by_name
+
+    @property
     def batching(self) -> Batching:
         return Batching(self.batch_max_items, self.batch_linger_s)
 
@@ -139,8 +150,9 @@ def load(kind: type[S], *, report_deprecated: bool = True) -> S:
         return kind()
     except ValidationError as error:
         for fault in error.errors():
-            name = "_".join(str(part) for part in fault["loc"]).upper() or "SETTINGS"
-            sys.stderr.write(f"{name}: {fault['msg']}\n")
+            name, *place = map(str, fault["loc"] or ("settings",))
+            where = f"{'.'.join(place)}: " if place else ""
+            sys.stderr.write(f"{name.upper()}: {where}{fault['msg']}\n")
         raise SystemExit(2) from None
 
 

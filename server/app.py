@@ -31,6 +31,7 @@ from imageservice.v1.image_service_pb2_grpc import add_ImageServiceServicer_to_s
 from server.grpc_server import listen, server_options
 from server.listing.lister import Lister, RowLoader
 from server.port import CannotListen
+from server.renditions import RenditionCreator
 from server.rpc_middleware import RpcMiddleware
 from server.search.searcher import ImageLoader, Searcher
 from server.service import ImageService
@@ -80,7 +81,10 @@ class Server:
         self._middleware = RpcMiddleware()
         self._admission = SubmitAdmission(tables, sender, max_pending=settings.max_pending_submits)
         self._streams = SubmitStreams(
-            self._admission, self._middleware.report, max_open=settings.max_stream_submits
+            self._admission,
+            self._middleware.report,
+            presets=settings.presets,
+            max_open=settings.max_stream_submits,
         )
         self._statuses = StatusReader(
             tables,
@@ -198,6 +202,8 @@ class Server:
             searcher=Searcher(
                 self._search_reader, ImageLoader(tables, base_url), max_calls=settings.max_searches
             ),
+            renditions=RenditionCreator(tables, self._sender, settings.presets, base_url),
+            presets=settings.presets,
         )
 
 
@@ -249,7 +255,12 @@ async def _serve_until(
         statements = Statements(
             settings.requests_table, settings.images_table, shards=settings.customer_shards
         )
-        tables = Tables(aws.http.dynamodb, statements, settings.batching)
+        tables = Tables(
+            aws.http.dynamodb,
+            statements,
+            settings.batching,
+            renditions=settings.renditions_file is not None,
+        )
         sender = SqsQueue(aws.http.sqs, settings.queue_url, batching=settings.batching)
         initialise_aws_calls(
             "dynamodb:BatchExecuteStatement",

@@ -1,5 +1,6 @@
 """Converts records to the messages of the contract."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -7,6 +8,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from core.errors import FailureCode
 from core.model.color import Color
 from core.model.image import ImageMetadata, ImageRecord, Provenance, RemovedPart
+from core.model.rendition import Rendition
 from core.model.request import Failure, ImageRequest, State
 from imageservice.v1 import image_service_pb2 as pb
 
@@ -30,9 +32,13 @@ def fill_submit_response(response: pb.SubmitImageResponse, accepted: ImageReques
 
 
 def to_request_message(
-    request: ImageRequest, image: ImageRecord | None, public_base_url: str
+    request: ImageRequest,
+    image: ImageRecord | None,
+    public_base_url: str,
+    renditions: Sequence[Rendition] = (),
 ) -> pb.ImageRequest:
-    """`public_base_url` ends with a slash."""
+    """`public_base_url` ends with a slash. `renditions` are those of the image."""
+    message = None if image is None else to_image_message(image, public_base_url, renditions)
     return pb.ImageRequest(
         request_id=request.request_id,
         customer_id=request.customer_id,
@@ -42,12 +48,14 @@ def to_request_message(
         create_time=_timestamp(request.created_at),
         update_time=_timestamp(request.updated_at),
         labels=request.labels,
-        image=None if image is None else to_image_message(image, public_base_url),
+        image=message,
         failure=None if request.failure is None else _failure_message(request.failure),
     )
 
 
-def to_image_message(image: ImageRecord, public_base_url: str) -> pb.Image:
+def to_image_message(
+    image: ImageRecord, public_base_url: str, renditions: Sequence[Rendition] = ()
+) -> pb.Image:
     """`public_base_url` ends with a slash."""
     return pb.Image(
         image_id=image.image_id,
@@ -56,6 +64,24 @@ def to_image_message(image: ImageRecord, public_base_url: str) -> pb.Image:
         request_id=image.request_id,
         customer_id=image.customer_id,
         create_time=_timestamp(image.created_at),
+        renditions=[to_rendition_message(each, public_base_url) for each in renditions],
+    )
+
+
+def to_rendition_message(rendition: Rendition, public_base_url: str) -> pb.Rendition:
+    """`public_base_url` ends with a slash."""
+    if rendition.failed:
+        code = FAILURE_CODES.get(rendition.failure_code, pb.FAILURE_CODE_UNSPECIFIED)
+        failure = pb.RenditionFailure(code=code, message=rendition.failure_message)
+        return pb.Rendition(preset=rendition.preset, failure=failure)
+    return pb.Rendition(
+        preset=rendition.preset,
+        public_url=rendition.public_url(public_base_url),
+        media_type=rendition.media_type,
+        width=rendition.width,
+        height=rendition.height,
+        bytes=rendition.bytes,
+        sha256=rendition.sha256,
     )
 
 

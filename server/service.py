@@ -4,19 +4,27 @@ from typing import Any
 
 from grpc.aio import ServicerContext
 
+from core.model.rendition import Presets
 from imageservice.v1 import image_service_pb2 as pb
 from imageservice.v1.image_service_pb2_grpc import ImageServiceServicer
 from server.converters import to_submit_response
 from server.listing.lister import Lister
 from server.listing.request import parse_list_images, parse_list_requests
 from server.metrics import MethodMetrics
+from server.renditions import RenditionCreator
 from server.rpc_middleware import RpcMiddleware
 from server.search.request import parse_search
 from server.search.searcher import Searcher
 from server.status.reader import ImageReader, StatusReader
 from server.submit.admission import SubmitAdmission
 from server.submit.stream import SubmitStreams
-from server.validation import parse_image_id, parse_request_id, parse_submit, parse_watch
+from server.validation import (
+    parse_create_renditions,
+    parse_image_id,
+    parse_request_id,
+    parse_submit,
+    parse_watch,
+)
 from server.watch.watcher import Watcher
 
 Context = ServicerContext[Any, Any]
@@ -30,6 +38,7 @@ _LIST_REQUESTS = MethodMetrics(_METHODS["ListRequests"])
 _GET_IMAGE = MethodMetrics(_METHODS["GetImage"])
 _LIST_IMAGES = MethodMetrics(_METHODS["ListImages"])
 _SEARCH_IMAGES = MethodMetrics(_METHODS["SearchImages"])
+_CREATE_RENDITIONS = MethodMetrics(_METHODS["CreateRenditions"])
 
 # ruff: noqa: N802  the contract names the methods
 
@@ -46,6 +55,8 @@ class ImageService(ImageServiceServicer):
         images: ImageReader,
         lister: Lister,
         searcher: Searcher,
+        renditions: RenditionCreator,
+        presets: Presets,
     ) -> None:
         self._middleware = middleware
         self._admission = admission
@@ -55,6 +66,8 @@ class ImageService(ImageServiceServicer):
         self._images = images
         self._lister = lister
         self._searcher = searcher
+        self._renditions = renditions
+        self._presets = presets
 
     async def SubmitImage(
         self, message: pb.SubmitImageRequest, context: Context
@@ -97,8 +110,17 @@ class ImageService(ImageServiceServicer):
     ) -> pb.SearchImagesResponse:
         return await self._middleware.run(_SEARCH_IMAGES, context, self._search(message))
 
+    async def CreateRenditions(
+        self, message: pb.CreateRenditionsRequest, context: Context
+    ) -> pb.CreateRenditionsResponse:
+        return await self._middleware.run(
+            _CREATE_RENDITIONS, context, self._create_renditions(message)
+        )
+
     async def _submit(self, message: pb.SubmitImageRequest) -> pb.SubmitImageResponse:
-        return to_submit_response(await self._admission.submit(parse_submit(message)))
+        return to_submit_response(
+            await self._admission.submit(parse_submit(message, self._presets))
+        )
 
     async def _status(self, message: pb.GetStatusRequest) -> pb.GetStatusResponse:
         status = await self._statuses.read(parse_request_id(message))
@@ -120,3 +142,8 @@ class ImageService(ImageServiceServicer):
 
     async def _search(self, message: pb.SearchImagesRequest) -> pb.SearchImagesResponse:
         return await self._searcher.search(parse_search(message))
+
+    async def _create_renditions(
+        self, message: pb.CreateRenditionsRequest
+    ) -> pb.CreateRenditionsResponse:
+        return await self._renditions.create(*parse_create_renditions(message, self._presets))

@@ -1,12 +1,13 @@
 """Validation of messages against the limits of the contract. Reports every violation, not only the first."""
 
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from core.model.origin_url import InvalidOriginUrl, parse_origin_url
+from core.model.rendition import Presets
 from core.model.request import CUSTOMER_ID, UUID, ImageRequest, new_request
 from core.runtime.clock import now_ms
 from imageservice.v1 import image_service_pb2 as pb
@@ -15,6 +16,8 @@ from server.errors import FieldViolation, InvalidRequest
 MAX_LABELS = 10
 MAX_LABEL_BYTES = 64
 MAX_ITEM_ID_BYTES = 64
+MAX_RENDITIONS = 8
+"""Renditions in one submit, and in one CreateRenditions."""
 MAX_WATCHED_IDS = 100
 """Ids in one watch."""
 
@@ -31,18 +34,18 @@ _NANOS_PER_MS = 1_000_000
 HasCreateTime = pb.ListRequestsRequest | pb.ListImagesRequest | pb.SearchImagesRequest
 
 
-def parse_submit(message: pb.SubmitImageRequest) -> ImageRequest:
+def parse_submit(message: pb.SubmitImageRequest, presets: Presets) -> ImageRequest:
     """Return a request created now, with the caller's id in lower case or a new id. Raises InvalidRequest."""
-    if violations := _submit_violations(message):
+    if violations := _submit_violations(message, presets):
         raise InvalidRequest(tuple(violations))
     return _new_request(message)
 
 
-def parse_submit_item(item: pb.SubmitImagesRequest) -> ImageRequest:
+def parse_submit_item(item: pb.SubmitImagesRequest, presets: Presets) -> ImageRequest:
     """As parse_submit. Raises InvalidRequest; its fields are paths within the item."""
     violations = [
         replace(violation, field=f"image.{violation.field}")
-        for violation in _submit_violations(item.image)
+        for violation in _submit_violations(item.image, presets)
     ]
     if not 1 <= len(item.item_id.encode()) <= MAX_ITEM_ID_BYTES:
         rule = f"Must be 1 to {MAX_ITEM_ID_BYTES} bytes."
@@ -73,6 +76,34 @@ def parse_watch(message: pb.WatchRequestRequest) -> tuple[str, ...]:
     if violations := tuple(_watch_violations(ids)):
         raise InvalidRequest(violations)
     return ids
+
+
+def parse_create_renditions(
+    message: pb.CreateRenditionsRequest, presets: Presets
+) -> tuple[str, tuple[str, ...]]:
+    """Return the image id in lower case, and the presets. Raises InvalidRequest."""
+    names = tuple(message.presets)
+    violations = [*_id_violations("image_id", message.image_id)]
+    violations += preset_violations("presets", names, presets)
+    if not names:
+        violations.append(FieldViolation("presets", f"Must be 1 to {MAX_RENDITIONS} presets."))
+    if violations:
+        raise InvalidRequest(tuple(violations))
+    return message.image_id.lower(), names
+
+
+def preset_violations(
+    field: str, names: Sequence[str], presets: Presets
+) -> Iterator[FieldViolation]:
+    if len(names) > MAX_RENDITIONS:
+        yield FieldViolation(field, f"Must be at most {MAX_RENDITIONS}.")
+        return
+    for position, name in enumerate(names):
+        if name not in presets:
+            known = ", ".join(sorted(presets)) or "none"
+            yield FieldViolation(f"{field}[{position}]", f"Unknown preset; known are: {known}.")
+        elif name in names[:position]:
+            yield FieldViolation(f"{field}[{position}]", "Must not be the same as an earlier one.")
 
 
 def customer_violations(customer_id: str) -> Iterator[FieldViolation]:
@@ -125,11 +156,12 @@ def _new_request(message: pb.SubmitImageRequest) -> ImageRequest:
         customer_id=message.customer_id,
         url=message.url,
         labels=dict(message.labels),
+        renditions=tuple(message.renditions),
         now=now_ms(),
     )
 
 
-def _submit_violations(message: pb.SubmitImageRequest) -> list[FieldViolation]:
+def _submit_violations(message: pb.SubmitImageRequest, presets: Presets) -> list[FieldViolation]:
     violations: list[FieldViolation] = []
     try:
         parse_origin_url(message.url)
@@ -140,6 +172,8 @@ def _submit_violations(message: pb.SubmitImageRequest) -> list[FieldViolation]:
         violations += _id_violations("request_id", message.request_id)
     if message.labels:
         violations += label_violations(message.labels)
+    if message.renditions:
+        violations += preset_violations("renditions", message.renditions, presets)
     return violations
 
 

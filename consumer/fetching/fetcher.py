@@ -14,7 +14,7 @@ from typing import Self
 from aiohttp.abc import AbstractResolver
 
 from consumer.byte_budget import Reservation
-from consumer.fetching.body_budget import BodyBudget, read_body
+from consumer.fetching.body_budget import BodyBudget, BodyReservation, read_body
 from consumer.fetching.bounded_handler import BoundedConnector
 from consumer.fetching.connect_guard import ConnectGuard
 from consumer.fetching.host_limiter import HostBusy, HostLimiter
@@ -156,6 +156,10 @@ class Fetcher:
                 return await self._follow_redirects(origin, deadline)
         except TimeoutError:
             raise Timeout from None
+
+    def reserve(self, size: int) -> BodyReservation:
+        """Reserve memory of the same budget for a body of `size` bytes from elsewhere."""
+        return self._budget.reserve(min(size, self._policy.max_bytes))
 
     async def _follow_redirects(self, origin: OriginUrl, deadline: asyncio.Timeout) -> FetchResult:
         hop, redirects = origin, 0

@@ -1,5 +1,6 @@
 """The two steps of a decoder process: `probe` reads the structure, `examine` does the rest of the work."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from consumer.imaging import exif, limits
@@ -7,6 +8,7 @@ from consumer.imaging.decode import decode
 from consumer.imaging.formats import PNG, Format, names_accepted_formats, sniff
 from consumer.imaging.policy import ImagePolicy
 from consumer.imaging.removed import removed_parts
+from consumer.imaging.renditions import estimate_cost, make_renditions
 from consumer.imaging.result import Examination, InspectionResult, apply_examination
 from consumer.imaging.strip_location import strip_location
 from consumer.imaging.structure import ImageStructure, read_structure
@@ -20,7 +22,7 @@ class ImageProbe:
     """The format and the structure of a body.
 
     decode_bytes: estimated peak memory in bytes of inspecting this body, the body included.
-    work_pixels: estimated time, see `limits.estimate_work`.
+    work_pixels: estimated time, see `limits.estimate_work`. Both include the renditions.
     """
 
     format: Format
@@ -30,8 +32,10 @@ class ImageProbe:
 
 
 @names_accepted_formats()
-def probe(body: bytes, policy: ImagePolicy) -> ImageProbe:
+def probe(body: bytes, policy: ImagePolicy, renditions: Sequence[str] = ()) -> ImageProbe:
     """Read the structure of a body and check it against the limits. Decodes no pixel.
+
+    renditions: presets of the policy that `examine` will make.
 
     Raises NotAnImage, UnsupportedFormat, CorruptImage (the structure ends too early) and TooManyPixels.
     """
@@ -42,12 +46,22 @@ def probe(body: bytes, policy: ImagePolicy) -> ImageProbe:
     limits.check_limits(structure, policy)
     decode_bytes = limits.estimate_decode_bytes(image_format, structure, len(body), policy)
     work_pixels = limits.estimate_work(image_format, structure, policy)
-    return ImageProbe(image_format, structure, decode_bytes, work_pixels)
+    cost = estimate_cost(image_format, structure, len(body), policy, renditions)
+    return ImageProbe(
+        image_format,
+        structure,
+        max(decode_bytes, cost.memory_bytes),
+        work_pixels + cost.work_pixels,
+    )
 
 
 @names_accepted_formats()
-def examine(body: bytes, policy: ImagePolicy, probed: ImageProbe) -> Examination:
-    """Check an image, find its location, and read its metadata. `probed` is the result of `probe`.
+def examine(
+    body: bytes, policy: ImagePolicy, probed: ImageProbe, renditions: Sequence[str] = ()
+) -> Examination:
+    """Check an image, find its location, read its metadata, and make its renditions.
+
+    probed: the result of `probe` for the same `renditions`, which are names of presets of the policy.
 
     Raises UnsupportedFormat, CorruptImage, TooManyPixels and LocationNotRemovable. MemoryError is not caught.
     """
@@ -76,13 +90,16 @@ def examine(body: bytes, policy: ImagePolicy, probed: ImageProbe) -> Examination
         animation_duration_ms=structure.duration_ms if decoded.frames > 1 else 0,
         removed=removed_parts(body, structure, stripped),
     )
-    return Examination(metadata, stripped.edits, stripped.end)
+    presets = {name: policy.presets[name] for name in renditions}
+    made = make_renditions(image_format, stripped.body, structure, presets, facts.orientation)
+    return Examination(metadata, stripped.edits, stripped.end, made)
 
 
-def inspect(body: bytes, policy: ImagePolicy) -> InspectionResult:
+def inspect(body: bytes, policy: ImagePolicy, renditions: Sequence[str] = ()) -> InspectionResult:
     """Do in this process what the worker does with a decoder process: probe, examine, and apply the edits.
 
     Raises NotAnImage, UnsupportedFormat, CorruptImage, TooManyPixels and LocationNotRemovable.
     MemoryError is not caught.
     """
-    return apply_examination(body, examine(body, policy, probe(body, policy)))
+    probed = probe(body, policy, renditions)
+    return apply_examination(body, examine(body, policy, probed, renditions))

@@ -1,7 +1,10 @@
 """What is accepted as an image, and how it is checked. Imports no decoder."""
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from core.model.rendition import Presets, RenditionPreset
 
 Verification = Literal["full", "draft", "header"]
 MetadataPolicy = Literal["keep", "strip-location", "strip-all"]
@@ -22,6 +25,7 @@ class ImagePolicy:
     accept_missing_end: a JPEG or PNG without its end marker is accepted if all of its pixels are there.
     metadata: `strip-location` removes the location and what follows the image. `strip-all` removes
         all metadata except the orientation and the colour profile. `keep` publishes the body as it is.
+    presets: of the renditions that can be made.
     """
 
     max_pixels: int = 100_000_000
@@ -29,3 +33,13 @@ class ImagePolicy:
     verification: Verification = "draft"
     accept_missing_end: bool = False
     metadata: MetadataPolicy = "strip-location"
+    presets: Presets = field(default_factory=dict)
+
+
+def policy_of(members: Mapping[str, Any]) -> ImagePolicy:
+    """Return the policy with these members, as `asdict` and JSON leave them."""
+    presets = {
+        name: RenditionPreset(**{**preset, "default_for": tuple(preset["default_for"])})
+        for name, preset in members["presets"].items()
+    }
+    return ImagePolicy(**{**members, "presets": presets})

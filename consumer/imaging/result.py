@@ -13,17 +13,45 @@ EDITS_MAX = 10_000
 """Edits of one body."""
 
 
+RENDITIONS_BYTES_MAX = 8 * 1024 * 1024
+"""Bytes of all renditions of one image together. One that exceeds them fails."""
+
+
+@dataclass(frozen=True, slots=True)
+class MadeRendition:
+    """An encoded rendition. width, height: pixels."""
+
+    preset: str
+    body: bytes = field(repr=False)
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class FailedRendition:
+    """`code` is a core.errors.FailureCode; `message` a sentence for the customer."""
+
+    preset: str
+    code: str
+    message: str
+
+
+RenditionResult = MadeRendition | FailedRendition
+
+
 @dataclass(frozen=True, slots=True)
 class Examination:
     """The metadata of an image, and the edits that remove its location.
 
     metadata: `bytes`, `sha256` and `source_sha256` are empty. The worker computes them itself.
     edits: in order, without overlaps, each before `end`. What follows `end` is cut off.
+    renditions: one for each that was requested, in this order.
     """
 
     metadata: ImageMetadata
     edits: tuple[Edit, ...] = field(repr=False)
     end: int
+    renditions: tuple[RenditionResult, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +60,17 @@ class InspectionResult:
 
     body: without location. If there was none to remove, the same object that was inspected.
     extension: without a dot.
+    renditions: one for each that was requested, in this order.
     """
 
     body: bytes = field(repr=False)
     metadata: ImageMetadata
     extension: str
+    renditions: tuple[RenditionResult, ...] = ()
+
+    @property
+    def rendition_bytes(self) -> int:
+        return sum(len(each.body) for each in self.renditions if isinstance(each, MadeRendition))
 
 
 def apply_edits(body: bytes, edits: Sequence[Edit], end: int) -> bytes:
@@ -67,4 +101,5 @@ def apply_examination(body: bytes, examination: Examination) -> InspectionResult
         sha256=source_sha256 if stripped is body else sha256(stripped).hexdigest(),
         source_sha256=source_sha256,
     )
-    return InspectionResult(stripped, metadata, format_named(metadata.format).extension)
+    extension = format_named(metadata.format).extension
+    return InspectionResult(stripped, metadata, extension, examination.renditions)

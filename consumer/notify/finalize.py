@@ -6,6 +6,7 @@ exists, nobody is shown that image (core.model.image.is_published). With RETENTI
 image would look like that of an expired COMPLETED request.
 """
 
+import asyncio
 import contextlib
 
 from consumer.metrics import observe_end
@@ -92,8 +93,13 @@ async def renotify(tables: Tables, notifier: Notifier, request: ImageRequest) ->
     The process that ended it may have died before it notified anyone.
     """
     await keep_if_orphaned(tables, request)
-    image = await tables.read_image_of(request) if request.image_id else None
-    outcome = outcome_of(request, image)
+    if request.image_id is None:
+        outcome = outcome_of(request, None)
+    else:
+        image, renditions = await asyncio.gather(
+            tables.read_image_of(request), tables.read_renditions(request.image_id)
+        )
+        outcome = outcome_of(request, image, renditions)
     await notifier.notify(outcome)
     notifier.request_log.notified_again(outcome)
 

@@ -10,6 +10,7 @@ import orjson
 
 from consumer.notify.outcome import Outcome
 from core.dynamodb.schema import camel_items
+from core.model.rendition import Rendition
 
 SUBJECT_LIMIT = 100
 """Longest subject of an email, in characters (SNS limit)."""
@@ -46,9 +47,26 @@ def _event(outcome: Outcome, public_base_url: str) -> dict[str, Any]:
         event["publicUrl"] = outcome.image.public_url(public_base_url)
         metadata = outcome.image.metadata
         event["metadata"] = dict(camel_items(metadata)) | {"color": metadata.color or ""}
+    if outcome.renditions:
+        event["renditions"] = [_rendition(each, public_base_url) for each in outcome.renditions]
     if outcome.failure:
         event["failure"] = asdict(outcome.failure)
     return event
+
+
+def _rendition(rendition: Rendition, public_base_url: str) -> dict[str, Any]:
+    if rendition.failed:
+        failure = {"code": rendition.failure_code, "message": rendition.failure_message}
+        return {"preset": rendition.preset, "failure": failure}
+    return {
+        "preset": rendition.preset,
+        "publicUrl": rendition.public_url(public_base_url),
+        "mediaType": rendition.media_type,
+        "width": rendition.width,
+        "height": rendition.height,
+        "bytes": rendition.bytes,
+        "sha256": rendition.sha256,
+    }
 
 
 def _sentence(outcome: Outcome, public_base_url: str) -> str:

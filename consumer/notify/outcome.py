@@ -5,12 +5,16 @@ from dataclasses import asdict, dataclass
 
 from core.model.image import ImageRecord
 from core.model.message import ImageMessage, decode_members
+from core.model.rendition import Rendition
 from core.model.request import Failure, ImageRequest, State, next_revision, notification_id
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a request ended. `revision` is that of the terminal state. Exactly one of image and failure is set."""
+    """How a request ended. `revision` is that of the terminal state. Exactly one of image and failure is set.
+
+    `renditions` are those of the image.
+    """
 
     request_id: str
     customer_id: str
@@ -18,6 +22,7 @@ class Outcome:
     revision: int
     image: ImageRecord | None = None
     failure: Failure | None = None
+    renditions: tuple[Rendition, ...] = ()
 
     @property
     def state(self) -> State:
@@ -34,7 +39,11 @@ class Outcome:
 
 
 def outcome_for(
-    message: ImageMessage, *, image: ImageRecord | None = None, failure: Failure | None = None
+    message: ImageMessage,
+    *,
+    image: ImageRecord | None = None,
+    failure: Failure | None = None,
+    renditions: tuple[Rendition, ...] = (),
 ) -> Outcome:
     """Return the outcome of a message's request, which was just written."""
     return Outcome(
@@ -44,10 +53,13 @@ def outcome_for(
         revision=next_revision(message.revision),
         image=image,
         failure=failure,
+        renditions=renditions,
     )
 
 
-def outcome_of(request: ImageRequest, image: ImageRecord | None) -> Outcome:
+def outcome_of(
+    request: ImageRequest, image: ImageRecord | None, renditions: tuple[Rendition, ...] = ()
+) -> Outcome:
     """Return the outcome of a request that has ended. `image` is its record, if it has one."""
     return Outcome(
         request_id=request.request_id,
@@ -56,6 +68,7 @@ def outcome_of(request: ImageRequest, image: ImageRecord | None) -> Outcome:
         revision=request.revision,
         image=image if request.state is State.COMPLETED else None,
         failure=request.failure,
+        renditions=renditions if request.state is State.COMPLETED else (),
     )
 
 

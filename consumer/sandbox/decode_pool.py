@@ -6,7 +6,7 @@ one. So expensive images never block the cheap ones. They run at low priority.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import structlog
@@ -25,8 +25,15 @@ from consumer.sandbox.decoder_process import (
 from consumer.sandbox.fork_client import EXAMINER, ForkClient
 from consumer.sandbox.lanes import Lanes, Slot
 from consumer.sandbox.protocol import Answer, Fault, Request
-from consumer.sandbox.run_plan import Result, Run, after_answer, after_end, after_stop
-from core.errors import ImageFailure
+from consumer.sandbox.run_plan import (
+    Result,
+    Run,
+    after_answer,
+    after_end,
+    after_stop,
+    without_renditions,
+)
+from core.errors import Crashed, DecodeLimit, ImageFailure, TooManyPixels
 from core.runtime.logging import LogThrottle
 
 _LOW_PRIORITY = 10
@@ -77,12 +84,20 @@ class DecodePool:
             raise ChildProcessError(f"a decoder does not start: {ended}") from ended
         return ready[0].protections
 
-    async def inspect(self, body: bytes, request_id: str = "") -> InspectionResult:
-        """Inspect one image: check it, read its metadata and strip its location.
+    async def inspect(
+        self, body: bytes, request_id: str = "", renditions: Sequence[str] = ()
+    ) -> InspectionResult:
+        """Inspect one image: check it, read its metadata, strip its location and make its renditions.
 
+        renditions: names of presets of the policy. If the image exceeds a limit with them, they fail, not the image.
         Raises PermanentFailure, and DecoderFault for an error of ours.
         """
-        match await self._examine(body, request_id):
+        names = tuple(renditions)
+        result = await self._examine(body, request_id, names)
+        if names and isinstance(result, DecodeLimit | Crashed | TooManyPixels):
+            alone = await self._examine(body, request_id, ())
+            result = without_renditions(alone, names, result)
+        match result:
             case Examination() as examination:
                 if len(body) <= _THREAD_BYTES:
                     return apply_examination(body, examination)
@@ -92,8 +107,8 @@ class DecodePool:
             case Fault(error):
                 raise DecoderFault(error)
 
-    async def _examine(self, body: bytes, request_id: str) -> Result:
-        step: Run | Result = Run()
+    async def _examine(self, body: bytes, request_id: str, renditions: tuple[str, ...]) -> Result:
+        step: Run | Result = Run(renditions=renditions)
         while isinstance(step, Run):
             try:
                 answer = await self._run(body, step, request_id)
@@ -119,7 +134,7 @@ class DecodePool:
         slot = await self._lanes.acquire(len(body), expensive=run.expensive)
         try:
             decoder = await self._decoder(slot, fresh=run.fresh)
-            request = Request(body, run.memory_bytes, cheap_only=not run.expensive)
+            request = Request(body, run.memory_bytes, not run.expensive, run.renditions)
             exam = decoder.start(request, request_id)
             if run.expensive:
                 watch = Watch(decoder, exam, self._cpu_limit_s, Stop.CPU_LIMIT)

@@ -79,11 +79,11 @@ def _read_warnings(warnings: int) -> str:
 
 def examine_request(request: Request, policy: ImagePolicy) -> Answer:
     """Examine a body, or return its charge if that is more than the request allows. Raises ImageFailure."""
-    probed = probe(request.body, policy)
+    probed = probe(request.body, policy, request.renditions)
     expensive = probed.decode_bytes > request.memory_bytes
     if expensive or (request.cheap_only and probed.work_pixels > _CHEAP_PIXELS):
         return Expensive(probed.decode_bytes)
-    return examine(request.body, policy, probed)
+    return examine(request.body, policy, probed, request.renditions)
 
 
 class _MemoryLimit:

@@ -15,6 +15,7 @@ from consumer.sandbox.protocol import (
     HEADER,
     WARNINGS_MAX,
     Answer,
+    Expected,
     Ready,
     Request,
     decode_message,
@@ -79,7 +80,7 @@ class DecoderStopped(Exception):
 class Exam:
     """One image in a decoder process."""
 
-    body_size: int
+    expected: Expected
     request_id: str
     message: asyncio.Future[bytes]
 
@@ -131,7 +132,7 @@ class DecoderProcess:
 
     def start(self, request: Request, request_id: str) -> Exam:
         """Send a body. `finish` waits for the answer."""
-        exam = Exam(len(request.body), request_id, self._loop.create_future())
+        exam = Exam(request.expected, request_id, self._loop.create_future())
         if self.ended:
             exam.message.set_exception(self._gone.result())
             return exam
@@ -147,7 +148,7 @@ class DecoderProcess:
         """Return the answer. Raises DecoderEnded, DecoderStopped or NotExamined when the process is gone."""
         message = await exam.message
         try:
-            reply = decode_message(message, exam.body_size, policy)
+            reply = decode_message(message, exam.expected, policy)
         except MalformedAnswer as malformed:
             self._refuse(str(malformed))
             raise await asyncio.shield(self._gone) from malformed
@@ -291,7 +292,8 @@ class DecoderProcess:
     def _take_messages(self) -> None:
         """Deliver the messages that have arrived. Raises MalformedAnswer."""
         while len(self._received) >= HEADER.size:
-            size = message_size(self._received, self._exams[0].body_size if self._exams else 0)
+            data_max = self._exams[0].expected.data_max if self._exams else 0
+            size = message_size(self._received, data_max)
             if len(self._received) < size:
                 return
             # The first answer of a decoder may arrive together with its greeting.

@@ -24,7 +24,7 @@ from PIL import AvifImagePlugin, Image
 
 from consumer.imaging.formats import FORMATS
 from consumer.imaging.inspection import inspect
-from consumer.imaging.policy import ImagePolicy
+from consumer.imaging.policy import ImagePolicy, policy_of
 from consumer.sandbox.control import MESSAGE, Command, Report
 from consumer.sandbox.decoder import Examiner, run_decoder
 from consumer.sandbox.restrictions import protect_from_children
@@ -174,7 +174,7 @@ def _load_decoders(policy: ImagePolicy) -> None:
     for image_format in FORMATS:
         sample = BytesIO()
         Image.new("RGB", (16, 16), (200, 100, 50)).save(sample, image_format.name)
-        inspect(sample.getvalue(), policy)
+        inspect(sample.getvalue(), policy, tuple(policy.presets))
 
 
 def main() -> None:
@@ -184,7 +184,7 @@ def main() -> None:
     parser.add_argument("--memory", type=int, required=True, metavar="BYTES")
     parser.add_argument("--examiner", required=True, metavar="MODULE:FUNCTION")
     options = parser.parse_args()
-    policy = ImagePolicy(**options.policy)
+    policy = policy_of(options.policy)
     protect_from_children()
     faulthandler.enable()
     # Its decoder would start a thread for each core. One image is one thread.

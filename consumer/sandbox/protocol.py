@@ -16,7 +16,15 @@ import orjson
 
 from consumer.imaging.formats import format_named
 from consumer.imaging.policy import ImagePolicy
-from consumer.imaging.result import EDITS_MAX, Edit, Examination
+from consumer.imaging.result import (
+    EDITS_MAX,
+    RENDITIONS_BYTES_MAX,
+    Edit,
+    Examination,
+    MadeRendition,
+)
+from consumer.sandbox.checks import TEXT_MAX, integer, printable_text
+from consumer.sandbox.rendition_results import decode_results, encode_result
 from core.answers import MalformedAnswer, decode_answer, member, optional_member
 from core.errors import (
     CorruptImage,
@@ -37,7 +45,6 @@ _JSON_MAX = 1 << 20
 _ADDED_MAX = 1 << 20
 """Bytes by which all replacements together may exceed the body."""
 _SIDE_MAX = (1 << 31) - 1
-_TEXT_MAX = 128
 _DETAIL_MAX = 300
 _PROTECTIONS_MAX = 20
 WARNINGS_MAX = 4_096
@@ -65,11 +72,31 @@ class Request:
 
     memory_bytes: what the decoder may use for it, the body included.
     cheap_only: answer Expensive instead of examining an image that is not cheap.
+    renditions: names of presets of the policy.
     """
 
     body: bytes = field(repr=False)
     memory_bytes: int
     cheap_only: bool
+    renditions: tuple[str, ...] = ()
+
+    @property
+    def expected(self) -> "Expected":
+        return Expected(len(self.body), self.renditions)
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What the answer to a request is checked against."""
+
+    body_size: int
+    renditions: tuple[str, ...] = ()
+
+    @property
+    def data_max(self) -> int:
+        """The most bytes after the JSON object: replacements, then renditions."""
+        renditions = RENDITIONS_BYTES_MAX if self.renditions else 0
+        return self.body_size + _ADDED_MAX + renditions
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +134,8 @@ class Reply:
 def encode_request(request: Request) -> list[bytes]:
     """Return the pieces of a request, for one `sendmsg`."""
     members = b"[%d,%d]" % (request.memory_bytes, request.cheap_only)
+    if request.renditions:
+        members = orjson.dumps([request.memory_bytes, request.cheap_only, *request.renditions])
     return [HEADER.pack(len(members), len(request.body)), members, request.body]
 
 
@@ -121,13 +150,13 @@ def receive_request(
     if len(header) < HEADER.size:
         return None
     members_size, body_size = HEADER.unpack(header)
-    memory_bytes, cheap_only = orjson.loads(_receive(connection, members_size))
+    memory_bytes, cheap_only, *renditions = orjson.loads(_receive(connection, members_size))
     # The charge includes the body. The body of an image that turns out to be expensive may be larger.
     allow_memory(max(memory_bytes, body_size + CHEAP_BYTES))
     body = _receive(connection, body_size)
     if len(body) < body_size:
         return None
-    return Request(body, memory_bytes, bool(cheap_only))
+    return Request(body, memory_bytes, bool(cheap_only), tuple(renditions))
 
 
 def _receive(connection: socket.socket, size: int) -> bytes:
@@ -155,30 +184,34 @@ def encode_answer(answer: Answer | Ready, warnings: str = "") -> bytes:
 
 def _members(answer: Answer | Ready) -> tuple[dict[str, Any], bytes]:
     match answer:
-        case Examination(metadata, edits, end):
+        case Examination(metadata, edits, end, renditions):
             members = {
                 "metadata": metadata,
                 "edits": [(start, stop, len(new)) for start, stop, new in edits],
                 "end": end,
             }
-            return members, b"".join(new for _, _, new in edits)
+            data = [new for _, _, new in edits]
+            if renditions:
+                members["renditions"] = [encode_result(each) for each in renditions]
+                data += [each.body for each in renditions if isinstance(each, MadeRendition)]
+            return members, b"".join(data)
         case ImageFailure():
             return {"failure": answer.code, "detail": answer.detail[:_DETAIL_MAX]}, b""
         case Expensive(charge):
             return {"charge": charge}, b""
         case Fault(error):
-            return {"fault": error[:_TEXT_MAX]}, b""
+            return {"fault": error[:TEXT_MAX]}, b""
         case Ready(protections):
             return {"protections": protections}, b""
 
 
-def message_size(header: bytes | bytearray, body_size: int) -> int:
+def message_size(header: bytes | bytearray, data_max: int) -> int:
     """Return the bytes of the message that begins with `header`. Raises MalformedAnswer if they are too many.
 
-    body_size: of the body that the message answers.
+    data_max: see `Expected`.
     """
     members_size, data_size = HEADER.unpack_from(header)
-    if members_size > _JSON_MAX or data_size > body_size + _ADDED_MAX:
+    if members_size > _JSON_MAX or data_size > data_max:
         raise MalformedAnswer("the answer is too long")
     return HEADER.size + int(members_size) + int(data_size)
 
@@ -188,9 +221,9 @@ def decode_ready(message: bytes) -> Ready:
     return decode_answer(_ready, message)
 
 
-def decode_message(message: bytes, body_size: int, policy: ImagePolicy) -> Reply:
-    """Decode and check the answer about a body. Raises MalformedAnswer."""
-    return decode_answer(lambda it: _reply(it, body_size, policy), message)
+def decode_message(message: bytes, expected: Expected, policy: ImagePolicy) -> Reply:
+    """Decode and check the answer to a request. Raises MalformedAnswer."""
+    return decode_answer(lambda it: _reply(it, expected, policy), message)
 
 
 def _split(message: bytes) -> tuple[Mapping[str, Any], memoryview]:
@@ -206,70 +239,61 @@ def _split(message: bytes) -> tuple[Mapping[str, Any], memoryview]:
 def _ready(message: bytes) -> Ready:
     members, _ = _split(message)
     protections = member(members, "protections", list)[:_PROTECTIONS_MAX]
-    return Ready(tuple(_text(each) for each in protections))
+    return Ready(tuple(printable_text(each) for each in protections))
 
 
-def _reply(message: bytes, body_size: int, policy: ImagePolicy) -> Reply:
+def _reply(message: bytes, expected: Expected, policy: ImagePolicy) -> Reply:
     members, data = _split(message)
     warnings = optional_member(members, "warnings", str, "")
     if len(warnings) > WARNINGS_MAX:
         raise MalformedAnswer("long warnings")
-    return Reply(_answer(members, data, body_size, policy), warnings)
+    return Reply(_answer(members, data, expected, policy), warnings)
 
 
 def _answer(
-    members: Mapping[str, Any], data: memoryview, body_size: int, policy: ImagePolicy
+    members: Mapping[str, Any], data: memoryview, expected: Expected, policy: ImagePolicy
 ) -> Answer:
     if "metadata" in members:
-        return _examination(members, data, body_size, policy)
+        return _examination(members, data, expected, policy)
     if len(data):
         raise MalformedAnswer("bytes without edits")
     if "failure" in members:
-        detail = _text(members["detail"], _DETAIL_MAX)
+        detail = printable_text(members["detail"], _DETAIL_MAX)
         return FAILURES[member(members, "failure", str)](detail)
     if "charge" in members:
-        return Expensive(_integer(members["charge"], 1, 1 << 62))
-    return Fault(_text(members["fault"]))
+        return Expensive(integer(members["charge"], 1, 1 << 62))
+    return Fault(printable_text(members["fault"]))
 
 
 def _examination(
-    members: Mapping[str, Any], data: memoryview, body_size: int, policy: ImagePolicy
+    members: Mapping[str, Any], data: memoryview, expected: Expected, policy: ImagePolicy
 ) -> Examination:
-    end = _integer(members["end"], 1, body_size)
-    edits = _edits(member(members, "edits", list), data, end)
+    end = integer(members["end"], 1, expected.body_size)
+    edits, rest = _edits(member(members, "edits", list), data, end)
+    renditions = decode_results(
+        members.get("renditions", []), rest, expected.renditions, policy.presets
+    )
     metadata = _metadata(member(members, "metadata", dict))
     if metadata.frames > policy.max_frames:
         raise MalformedAnswer("frames")
-    return Examination(metadata, edits, end)
+    return Examination(metadata, edits, end, renditions)
 
 
-def _edits(listed: Sequence[Any], data: memoryview, end: int) -> tuple[Edit, ...]:
+def _edits(
+    listed: Sequence[Any], data: memoryview, end: int
+) -> tuple[tuple[Edit, ...], memoryview]:
+    """Return the edits, and the bytes that follow theirs."""
     if len(listed) > EDITS_MAX:
         raise MalformedAnswer("too many edits")
     edits: list[Edit] = []
     at = used = 0
     for start, stop, size in listed:
-        _integer(start, at, end)
-        at = _integer(stop, start, end)
-        taken = used + _integer(size, 0, len(data) - used)
+        integer(start, at, end)
+        at = integer(stop, start, end)
+        taken = used + integer(size, 0, len(data) - used)
         edits.append((start, stop, bytes(data[used:taken])))
         used = taken
-    if used != len(data):
-        raise MalformedAnswer("bytes without edits")
-    return tuple(edits)
-
-
-def _integer(value: Any, low: int, high: int) -> int:
-    # Not isinstance: True is an int.
-    if type(value) is not int or not low <= value <= high:
-        raise MalformedAnswer(f"not an integer from {low} to {high}")
-    return value
-
-
-def _text(value: Any, longest: int = _TEXT_MAX) -> str:
-    if type(value) is not str or len(value) > longest or not value.isprintable():
-        raise MalformedAnswer("not a printable text")
-    return value
+    return tuple(edits), data[used:]
 
 
 def _matching(pattern: str) -> Callable[[Any], str]:
@@ -284,7 +308,7 @@ def _matching(pattern: str) -> Callable[[Any], str]:
 
 
 def _side(value: Any) -> int:
-    return _integer(value, 1, _SIDE_MAX)
+    return integer(value, 1, _SIDE_MAX)
 
 
 def _list(value: Any, longest: int) -> list[Any]:
@@ -307,9 +331,9 @@ _MEMBERS: dict[str, Callable[[Any], Any]] = {
     "perceptual_hash": _matching(r"(?:[0-9a-f]{16})?"),
     "dominant_color": _matching(r"(?:#[0-9a-f]{6})?"),
     "capture_time": _matching(r"[0-9T:.+Z-]{0,40}"),
-    "camera": _text,
+    "camera": printable_text,
     "had_location": _boolean,
-    "animation_duration_ms": lambda value: _integer(value, 0, ANIMATION_DURATION_MAX_MS),
+    "animation_duration_ms": lambda value: integer(value, 0, ANIMATION_DURATION_MAX_MS),
     "removed": lambda value: tuple(RemovedPart(each) for each in _list(value, len(RemovedPart))),
 }
 """The check of each member of ImageMetadata that a decoder reports as it is."""

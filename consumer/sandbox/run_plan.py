@@ -1,8 +1,9 @@
 """What happens to an image after a run that gave no result: pure decisions."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from consumer.imaging.result import Examination
+from consumer.imaging.result import Examination, FailedRendition
 from consumer.sandbox.decoder_process import DecoderEnded, ForkServerEnded, Stop
 from consumer.sandbox.protocol import CHEAP_BYTES, Answer, Expensive, Fault
 from core.errors import Crashed, DecodeLimit, ImageFailure, TooManyPixels
@@ -23,6 +24,7 @@ class Run:
     fresh: by a decoder that has examined nothing before, because an earlier run may have left it in a bad state.
     alone: without another expensive image, because memory may have been short.
     fork_servers: how often the fork server ended meanwhile.
+    renditions: those to make.
     """
 
     memory_bytes: int = CHEAP_BYTES
@@ -31,6 +33,7 @@ class Run:
     fresh: bool = False
     alone: bool = False
     fork_servers: int = 0
+    renditions: tuple[str, ...] = ()
 
 
 def after_answer(run: Run, answer: Answer, budget_bytes: int) -> Run | Result:
@@ -64,3 +67,11 @@ def after_end(run: Run, ended: DecoderEnded) -> Run | Result:
     if run.fresh:
         return Crashed()
     return replace(run, expensive=True, fresh=True, alone=not ended.attributable)
+
+
+def without_renditions(result: Result, names: Sequence[str], failure: ImageFailure) -> Result:
+    """Report that the renditions failed, if the image is good without them."""
+    if not isinstance(result, Examination):
+        return result
+    failed = (FailedRendition(name, failure.code.value, str(failure)) for name in names)
+    return replace(result, renditions=tuple(failed))

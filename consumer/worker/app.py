@@ -10,18 +10,22 @@ from dataclasses import dataclass
 import structlog
 
 from consumer import metrics
+from consumer.byte_budget import ByteBudget
 from consumer.clients import Clients, drain_all, open_clients
 from consumer.command import Command
 from consumer.fetching.fetcher import Fetcher, FetchPolicy
 from consumer.imaging.policy import ImagePolicy
+from consumer.imaging.result import RENDITIONS_BYTES_MAX
 from consumer.sandbox.decode_pool import DecodePool, open_decode_pool
 from consumer.sandbox.restrictions import protect_from_children
 from consumer.settings import ConsumerSettings
+from consumer.worker.decoder import Decoder
 from consumer.worker.handler import MessageHandler
-from consumer.worker.pipeline import Decoder, Pipeline
+from consumer.worker.pipeline import Pipeline
 from consumer.worker.poller import Poller
 from consumer.worker.quarantine import Quarantine
 from consumer.worker.receive_queue import ReceiveQueue
+from consumer.worker.renditions import RenditionPublisher
 from consumer.worker.retry_policy import RetryPolicy
 from consumer.worker.runner import MessageRunner
 from consumer.worker.storage import ImageStorage
@@ -110,6 +114,7 @@ def _open_decode_pool(settings: ConsumerSettings) -> AbstractAsyncContextManager
         accept_missing_end=settings.accept_missing_end,
         verification=settings.verification,
         metadata=settings.metadata_policy,
+        presets=settings.presets,
     )
     return open_decode_pool(
         policy,
@@ -141,17 +146,29 @@ def _poller(
 ) -> Poller:
     secret = settings.customer_tag_key.get_secret_value().encode()
     objects = clients.aws.http.bucket(settings.bucket)
+    storage = ImageStorage(objects, settings.bucket, secret)
     retry_policy = RetryPolicy(settings.max_attempts, settings.retry_delay_s)
+    renditions = RenditionPublisher(
+        presets=settings.presets,
+        decoder=decoder,
+        storage=storage,
+        tables=clients.tables,
+        # One image in each decoder, and two that are ready for one.
+        budget=ByteBudget((settings.decoders + 2) * RENDITIONS_BYTES_MAX),
+        reserve_body=fetcher.reserve,
+    )
     pipeline = Pipeline(
         fetcher=fetcher,
         decoder=decoder,
-        storage=ImageStorage(objects, settings.bucket, secret),
+        storage=storage,
+        renditions=renditions,
         tables=clients.tables,
         retry_policy=retry_policy,
     )
     handler = MessageHandler(
         queue=queue,
         pipeline=pipeline,
+        renditions=renditions,
         tables=clients.tables,
         notifier=clients.notifier,
         retry_policy=retry_policy,

@@ -18,6 +18,7 @@ from consumer.run import Run
 from consumer.worker.pipeline import Pipeline
 from consumer.worker.receive_queue import ReceiveQueue
 from consumer.worker.received_message import ReceivedMessage
+from consumer.worker.renditions import RenditionPublisher
 from consumer.worker.retry_policy import Decision, Fail, Requeue, RetryPolicy
 from core.dynamodb.tables import ConditionNotMet, Tables
 from core.errors import (
@@ -27,6 +28,7 @@ from core.errors import (
     RequestRejected,
     Undeliverable,
 )
+from core.model.rendition import split_names
 from core.model.request import ImageRequest, MessageStatus, State, message_status
 from core.runtime.clock import now_ms
 from core.runtime.metrics import counter
@@ -44,12 +46,14 @@ class MessageHandler:
         *,
         queue: ReceiveQueue,
         pipeline: Pipeline,
+        renditions: RenditionPublisher,
         tables: Tables,
         notifier: Notifier,
         retry_policy: RetryPolicy,
     ) -> None:
         self._queue = queue
         self._pipeline = pipeline
+        self._renditions = renditions
         self._tables = tables
         self._notifier = notifier
         self._retry_policy = retry_policy
@@ -62,7 +66,10 @@ class MessageHandler:
             await self.process(message, request)
 
     async def open_request(self, message: ReceivedMessage) -> ImageRequest | None:
-        """Return the request if its image has to be fetched. Otherwise finish an earlier run's work and return None."""
+        """Return the request if its image has to be fetched. Otherwise finish the work and return None."""
+        if message.message.creates_renditions:
+            await self._create_renditions(message)
+            return None
         request = await self._tables.read_request(message.message.request_id)
         match message_status(request, message.message.revision):
             case MessageStatus.OPEN if request is not None:
@@ -72,7 +79,7 @@ class MessageHandler:
                     return request
                 run = Run.of(message.message)
                 try:
-                    outcome = await self._pipeline.complete(message.message, record, run)
+                    outcome = await self._pipeline.resume(message.message, request, record, run)
                 except ConditionNotMet:
                     await renotify_if_ended(self._tables, self._notifier, message.message)
                 else:
@@ -88,6 +95,18 @@ class MessageHandler:
                 _log.info("stale message deleted", request_id=message.message.request_id)
         await self._queue.ack(message)
         return None
+
+    async def _create_renditions(self, message: ReceivedMessage) -> None:
+        """Make the renditions that CreateRenditions was called for. Their image has been published before."""
+        image_id = message.message.image_id
+        image = await self._tables.read_image_by_id(image_id)
+        if image is None:
+            _log.warning("renditions of an unknown image", image_id=image_id)
+        else:
+            await self._renditions.complete(
+                image, split_names(message.message.renditions), again=True
+            )
+        await self._queue.ack(message)
 
     async def _keep_alive(self, message: ReceivedMessage, request: ImageRequest) -> None:
         """Touch the row if that is due, so that reconcile sees that the request's message is alive.

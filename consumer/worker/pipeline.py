@@ -1,23 +1,26 @@
-"""The pipeline of one image: fetch → inspect → store → record → complete.
+"""The pipeline of one image: fetch → inspect → store → record (the image, then its renditions) → complete.
 
 The message handler notifies the customer and acknowledges the message afterwards, as it does for failures.
 """
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol
 
 from consumer.fetching.fetcher import Fetcher, FetchResult
 from consumer.imaging.result import InspectionResult
 from consumer.metrics import BYTES_IN, BYTES_OUT, FETCH_FAILURES
 from consumer.notify.outcome import Outcome, outcome_for
 from consumer.run import Run
+from consumer.worker.decoder import Decoder
+from consumer.worker.renditions import RenditionPublisher
 from consumer.worker.retry_policy import RetryPolicy, backoff
 from consumer.worker.storage import ImageStorage
 from core.dynamodb.tables import ConditionNotMet, Tables
 from core.errors import ImageFailure
 from core.model.image import ImageRecord, image_id_of, is_image_of, reused_image_id
 from core.model.message import ImageMessage
+from core.model.rendition import Rendition, split_names
 from core.model.request import ImageRequest, MessageStatus, message_status
 from core.runtime.clock import now_ms
 from core.runtime.metrics import counter
@@ -57,13 +60,6 @@ async def _resolve_conflict(tables: Tables, record: ImageRecord) -> ImageRecord:
     return own
 
 
-class Decoder(Protocol):
-    """DecodePool, or what stands for it in a simulation."""
-
-    async def inspect(self, body: bytes, request_id: str) -> InspectionResult:
-        """Inspect one image. Raises PermanentFailure."""
-
-
 class Pipeline:
     def __init__(
         self,
@@ -71,12 +67,14 @@ class Pipeline:
         fetcher: Fetcher,
         decoder: Decoder,
         storage: ImageStorage,
+        renditions: RenditionPublisher,
         tables: Tables,
         retry_policy: RetryPolicy,
     ) -> None:
         self._fetcher = fetcher
         self._decoder = decoder
         self._storage = storage
+        self._renditions = renditions
         self._tables = tables
         self._retry_policy = retry_policy
 
@@ -89,9 +87,16 @@ class Pipeline:
         ConditionNotMet if the request is no longer PENDING at the message's revision; Overloaded, DependencyUnavailable
         or RequestRejected.
         """
+        # A message that a worker of an earlier version requeued has lost the names; the row has them.
+        requested = split_names(message.renditions) if request is None else request.renditions
         with await self._fetch(message, run) as fetched:
-            inspected = await self._inspect(fetched.body, message.request_id, run)
-            s3_url = await self._store(message.customer_id, inspected, run)
+            names = self._renditions.wanted(fetched.body, requested)
+            async with self._renditions.reserve(names) as memory:
+                inspected = await self._inspect(fetched.body, message.request_id, names, run)
+                memory.shrink(inspected.rendition_bytes)
+                s3_url, renditions = await self._store(
+                    message.customer_id, inspected, requested, run
+                )
         created_at = request.created_at if request else message.created_at
         record = ImageRecord(
             image_id=image_id_of(message.request_id),
@@ -103,7 +108,19 @@ class Pipeline:
             provenance=fetched.provenance,
             request_created_at=created_at or await self._read_created_at(message),
         )
-        return await self.complete(message, await self._insert(record, run), run)
+        inserted = await self._insert(record, run)
+        if inserted.metadata.sha256 == inspected.metadata.sha256:
+            await self._renditions.record(inserted.image_id, renditions)
+        else:  # Another run has inserted the record, and its origin sent another body.
+            renditions = await self._renditions.complete(inserted, requested)
+        return await self._complete(message, inserted, renditions, run)
+
+    async def resume(
+        self, message: ImageMessage, request: ImageRequest, record: ImageRecord, run: Run
+    ) -> Outcome:
+        """Complete a request whose record an earlier run has inserted. Raises ConditionNotMet as `run`."""
+        renditions = await self._renditions.complete(record, request.renditions)
+        return await self._complete(message, record, renditions, run)
 
     async def _fetch(self, message: ImageMessage, run: Run) -> FetchResult:
         with run.step("fetch"):
@@ -132,12 +149,17 @@ class Pipeline:
                 return fetched
             await asyncio.sleep(wait)
 
-    async def _inspect(self, body: bytes, request_id: str, run: Run) -> InspectionResult:
+    async def _inspect(
+        self, body: bytes, request_id: str, names: Sequence[str], run: Run
+    ) -> InspectionResult:
         with run.step("inspect"):
-            return await self._decoder.inspect(body, request_id)
+            return await self._decoder.inspect(body, request_id, names)
 
-    async def _store(self, customer_id: str, image: InspectionResult, run: Run) -> str:
+    async def _store(
+        self, customer_id: str, image: InspectionResult, requested: Sequence[str], run: Run
+    ) -> tuple[str, tuple[Rendition, ...]]:
         with run.step("store"):
+            renditions = await self._renditions.store(customer_id, requested, image.renditions)
             s3_url = await self._storage.store(
                 image.body,
                 customer_id=customer_id,
@@ -146,7 +168,7 @@ class Pipeline:
                 media_type=image.metadata.media_type,
             )
         BYTES_OUT.inc(image.metadata.bytes)
-        return s3_url
+        return s3_url, renditions
 
     async def _read_created_at(self, message: ImageMessage) -> int:
         """Return the time that a message of an earlier version lacks. Raises ConditionNotMet as `complete` does."""
@@ -161,7 +183,13 @@ class Pipeline:
         with run.step("record"):
             return await insert_image_once(self._tables, record)
 
-    async def complete(self, message: ImageMessage, record: ImageRecord, run: Run) -> Outcome:
+    async def _complete(
+        self,
+        message: ImageMessage,
+        record: ImageRecord,
+        renditions: tuple[Rendition, ...],
+        run: Run,
+    ) -> Outcome:
         """End the request as COMPLETED with `record`. Raises ConditionNotMet if it is no longer open."""
         statement = self._tables.statements.complete(
             message.request_id,
@@ -172,4 +200,4 @@ class Pipeline:
         )
         with run.step("complete"):
             await self._tables.write(statement)
-        return outcome_for(message, image=record)
+        return outcome_for(message, image=record, renditions=renditions)

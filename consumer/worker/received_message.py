@@ -38,9 +38,12 @@ class ReceivedMessage:
 
 def dedupe(messages: Iterable[ReceivedMessage]) -> list[ReceivedMessage]:
     """Merge copies of one message: SQS delivers at least once, and may put two copies into one batch."""
-    merged: dict[tuple[str, int], ReceivedMessage] = {}
+    merged: dict[tuple[str, int, str], ReceivedMessage] = {}
     for received in messages:
-        key = (received.message.request_id, received.message.revision)
+        message = received.message
+        # Two calls of CreateRenditions for one image ask for different presets.
+        names = message.renditions if message.creates_renditions else ""
+        key = (message.request_id, message.revision, names)
         known = merged.get(key)
         merged[key] = received if known is None else _merge(known, received)
     return list(merged.values())

@@ -1,11 +1,13 @@
-"""Stores images in S3. A key is made from the content, and objects are immutable: a repeated upload is harmless."""
+"""Stores images and renditions in S3. A key is made from the content, so a repeated upload is harmless."""
 
+import hashlib
 from collections.abc import Mapping
 
 from consumer.customer_tag import customer_tag
 from core.answers import member
 from core.aws.client import call
 from core.aws.http import ObjectStore
+from core.model.image import ImageRecord
 
 CACHE_CONTROL = "public, max-age=31536000, immutable"
 
@@ -37,6 +39,19 @@ class ImageStorage:
             _decode_put,
         )
         return f"s3://{self._bucket}/{key}"
+
+    async def load(self, image: ImageRecord) -> bytes | None:
+        """Return the stored object of an image. None if it is gone or is another one.
+
+        Raises DependencyUnavailable or RequestRejected.
+        """
+        body = await call("s3:GetObject", self._objects.get_object(image.key), _decode_get)
+        intact = body is not None and hashlib.sha256(body).hexdigest() == image.metadata.sha256
+        return body if intact else None
+
+
+def _decode_get(body: bytes | None) -> bytes | None:
+    return body
 
 
 def _decode_put(headers: Mapping[str, str]) -> None:

@@ -39,7 +39,9 @@ async def images_exist(dynamodb: JsonService, table: str) -> bool:
 
 
 class ImageScan:
-    """Scans the whole table of images in parallel segments. `rate` limits the rows read per second, over all segments.
+    """Scans the table of images in parallel segments, without the rows of renditions.
+
+    `rate` limits the rows read per second, over all segments.
 
     The scan is strongly consistent, at one read unit for 4 KB, twice the price of an eventually consistent one: a
     million rows of 1 KB are 250,000 units, or $0.03. It has to be: a replica may lack an image that was inserted just
@@ -54,7 +56,10 @@ class ImageScan:
         self._rate_limiter = RateLimiter(rate)
 
     async def count(self) -> int:
-        """Return the approximate number of rows: DynamoDB counts them every six hours. Raises DependencyUnavailable."""
+        """Return the approximate number of rows, those of renditions included. Raises DependencyUnavailable.
+
+        DynamoDB counts them every six hours.
+        """
         description = self._dynamodb.invoke("DescribeTable", {"TableName": self._table})
         return await call("dynamodb:DescribeTable", description, decode_item_count)
 
@@ -69,7 +74,7 @@ class ImageScan:
         }
         while True:
             page = await retry_unavailable("scan images", scan, self._dynamodb, members)
-            yield page.items
+            yield [item for item in page.items if schema.is_image_item(item)]
             if page.last is None:
                 return
             members["ExclusiveStartKey"] = page.last

@@ -5,7 +5,7 @@ costs several times as much.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from operator import attrgetter
 from typing import Any
@@ -15,6 +15,7 @@ import structlog
 from core.answers import SHAPE_ERRORS
 from core.errors import MalformedRow
 from core.model.image import ImageMetadata, ImageRecord, Provenance
+from core.model.rendition import Rendition, is_renditions_id
 from core.model.request import Failure, ImageRequest, State, customer_shard, next_revision
 
 _log = structlog.get_logger()
@@ -47,6 +48,7 @@ S3_URL = "s3Url"
 METADATA = "metadata"
 PROVENANCE = "provenance"
 REQUEST_CREATED_AT = "requestCreatedAt"
+RENDITIONS = "renditions"
 
 
 def string(value: str) -> Attribute:
@@ -77,6 +79,8 @@ def new_request_item(request: ImageRequest, *, shards: int) -> Item:
     }
     if request.labels:
         item[LABELS] = _strings(request.labels)
+    if request.renditions:
+        item[RENDITIONS] = {"L": [string(name) for name in request.renditions]}
     return item
 
 
@@ -112,6 +116,7 @@ def request_from_item(item: Mapping[str, Attribute]) -> ImageRequest:
             image_id=item[IMAGE_ID]["S"] if IMAGE_ID in item else None,
             failure=_failure(item),
             expires_at=int(item[EXPIRES_AT]["N"]) if EXPIRES_AT in item else None,
+            renditions=tuple(name["S"] for name in item.get(RENDITIONS, {"L": ()})["L"]),
         )
     except SHAPE_ERRORS as error:
         raise _malformed(item, REQUEST_ID, error) from error
@@ -201,6 +206,45 @@ def image_from_item(item: Mapping[str, Attribute]) -> ImageRecord:
         raise _malformed(item, IMAGE_ID, error) from error
 
 
+def is_image_item(item: Mapping[str, Attribute]) -> bool:
+    """Return whether a row of the table of images is an image, and not the renditions of one."""
+    try:
+        return not is_renditions_id(item[IMAGE_ID]["S"])
+    except SHAPE_ERRORS:
+        return True  # `image_from_item` reports it.
+
+
+def renditions_update(renditions: Sequence[Rendition]) -> dict[str, Any]:
+    """Return the arguments of an UpdateItem that adds renditions to their image's row, or creates the row.
+
+    Each is an attribute with the name of its preset. That is in lower case, so it is no other attribute's name. A
+    failure replaces nothing: another run may have made the rendition meanwhile.
+    """
+    sets = [
+        f"#{at} = if_not_exists(#{at}, :{at})" if each.failed else f"#{at} = :{at}"
+        for at, each in enumerate(renditions)
+    ]
+    return {
+        "UpdateExpression": "SET " + ", ".join(sets),
+        "ExpressionAttributeNames": {f"#{at}": each.preset for at, each in enumerate(renditions)},
+        "ExpressionAttributeValues": {
+            f":{at}": _map_of(each) for at, each in enumerate(renditions)
+        },
+    }
+
+
+def renditions_from_item(item: Mapping[str, Attribute]) -> tuple[Rendition, ...]:
+    """Convert a row of renditions, sorted by preset. Raises MalformedRow."""
+    try:
+        return tuple(
+            Rendition(**_values_of(Rendition, item[name]["M"]))
+            for name in sorted(item)
+            if name != IMAGE_ID
+        )
+    except SHAPE_ERRORS as error:
+        raise _malformed(item, IMAGE_ID, error) from error
+
+
 _KINDS: dict[str, tuple[Any, Callable[[Attribute], Any]]] = {
     "str": ("", lambda attribute: attribute["S"]),
     "int": (0, lambda attribute: int(attribute["N"])),
@@ -210,14 +254,15 @@ _KINDS: dict[str, tuple[Any, Callable[[Attribute], Any]]] = {
 """By a field's type: the value of an absent attribute, and how one is read."""
 
 
-def _map_of(record: ImageMetadata | Provenance) -> Attribute:
+_Record = ImageMetadata | Provenance | Rendition
+
+
+def _map_of(record: _Record) -> Attribute:
     """Return a map without empty values: an absent attribute costs no bytes."""
     return {"M": {name: _attribute(value) for name, value in camel_items(record) if value}}
 
 
-def _values_of(
-    kind: type[ImageMetadata | Provenance], stored: Mapping[str, Attribute]
-) -> dict[str, Any]:
+def _values_of(kind: type[_Record], stored: Mapping[str, Attribute]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for field in fields(kind):
         kind_name = field.type.__name__ if isinstance(field.type, type) else str(field.type)
@@ -227,7 +272,7 @@ def _values_of(
     return values
 
 
-def camel_items(record: ImageMetadata | Provenance) -> Iterator[tuple[str, FieldValue]]:
+def camel_items(record: _Record) -> Iterator[tuple[str, FieldValue]]:
     """Yield a record's fields by their names in rows and notifications."""
     names, read_values = _CAMEL_FIELDS[type(record)]
     return zip(names, read_values(record), strict=True)
@@ -256,5 +301,5 @@ _CAMEL_FIELDS: dict[type, tuple[tuple[str, ...], Callable[[Any], tuple[FieldValu
         tuple(camel(field.name) for field in fields(kind)),
         attrgetter(*(field.name for field in fields(kind))),
     )
-    for kind in (ImageMetadata, Provenance)
+    for kind in (ImageMetadata, Provenance, Rendition)
 }

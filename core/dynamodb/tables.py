@@ -30,6 +30,7 @@ from core.errors import (
     RequestRejected,
 )
 from core.model.image import ImageRecord, image_id_of, is_image_of, reused_image_id
+from core.model.rendition import Rendition, renditions_id
 from core.model.request import ImageRequest, State
 
 R = TypeVar("R")
@@ -66,9 +67,16 @@ class StatusSnapshot:
 
 class Tables:
     def __init__(
-        self, dynamodb: JsonService, statements: Statements, batching: Batching = NO_LINGER
+        self,
+        dynamodb: JsonService,
+        statements: Statements,
+        batching: Batching = NO_LINGER,
+        *,
+        renditions: bool = False,
     ) -> None:
+        """`renditions`: whether this installation has presets. Without them `read_renditions` reads nothing."""
         self._dynamodb = dynamodb
+        self._has_renditions = renditions
         self.statements = statements
         self._writes: Batcher[Statement, None] = Batcher(
             "dynamodb writes",
@@ -136,6 +144,33 @@ class Tables:
         key = RowKey(self.statements.images_table, schema.IMAGE_ID, image_id)
         item = await self._reads.submit(key)
         return None if item is None else schema.image_from_item(item)
+
+    async def read_renditions(self, image_id: str) -> tuple[Rendition, ...]:
+        """Read the renditions of an image, strongly consistent. Raises as `read_image_by_id`.
+
+        One read unit for each 4 KB, also if there are none; with another read at the same time, no further call.
+        """
+        if not self._has_renditions:
+            return ()
+        key = RowKey(self.statements.images_table, schema.IMAGE_ID, renditions_id(image_id))
+        item = await self._reads.submit(key)
+        return () if item is None else schema.renditions_from_item(item)
+
+    async def add_renditions(self, image_id: str, renditions: Sequence[Rendition]) -> None:
+        """Add renditions to those of an image. Idempotent. Raises DependencyUnavailable or RequestRejected.
+
+        Not batched: it takes much less time than making the renditions. An UpdateItem, because PartiQL cannot update a
+        row that may not exist.
+        """
+        await self._call(
+            "UpdateItem",
+            {
+                "TableName": self.statements.images_table,
+                "Key": {schema.IMAGE_ID: schema.string(renditions_id(image_id))},
+                **schema.renditions_update(renditions),
+            },
+            no_members,
+        )
 
     async def read_statuses(self, request_ids: Sequence[str]) -> dict[str, StatusSnapshot]:
         """Read state and revision of up to MAX_KEYS requests; eventually consistent, at half the price.

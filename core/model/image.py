@@ -106,11 +106,16 @@ class ImageRecord:
 
     @property
     def key(self) -> str:
-        return self.s3_url.removeprefix("s3://").split("/", 1)[1]
+        return object_key(self.s3_url)
 
     def public_url(self, base: str) -> str:
         """Return the image's public URL. `base` ends with a slash."""
         return base + self.key
+
+
+def object_key(s3_url: str) -> str:
+    """Return the key in an `s3://<bucket>/<key>` URL."""
+    return s3_url.removeprefix("s3://").split("/", 1)[1]
 
 
 def image_id_of(request_id: str) -> str:

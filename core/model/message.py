@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 import orjson
 
 from core.errors import ImageServiceError
+from core.model.image import ImageRecord
+from core.model.rendition import join_names
 from core.model.request import FIRST_REVISION, ImageRequest
 
 if TYPE_CHECKING:
@@ -38,6 +40,8 @@ class ImageMessage:
     killed its process; it goes to the quarantine. pending_since: when the PENDING state began, in milliseconds since
     the epoch; 0 if unknown. from_dlq: whether reconcile has sent it back from the DLQ; it does so once. created_at:
     that of the request's row, in milliseconds since the epoch; 0 if unknown, and then a worker reads the row.
+    renditions: presets of the renditions to make, joined by commas. A worker of an earlier version loses this member
+    when it requeues the message; the row has it too. image_id: see `renditions_message`.
     """
 
     request_id: str
@@ -50,6 +54,13 @@ class ImageMessage:
     pending_since: int = 0
     from_dlq: bool = False
     created_at: int = 0
+    renditions: str = ""
+    image_id: str = ""
+
+    @property
+    def creates_renditions(self) -> bool:
+        """Whether this is a message of CreateRenditions, and not one of a request."""
+        return bool(self.image_id)
 
     def encode(self) -> str:
         return orjson.dumps(self).decode()
@@ -72,6 +83,24 @@ def first_message(request: ImageRequest) -> ImageMessage:
         # The row of a reopened request does not have the time at which it was reopened.
         pending_since=request.created_at if request.revision == FIRST_REVISION else 0,
         created_at=request.created_at,
+        renditions=join_names(request.renditions),
+    )
+
+
+def renditions_message(image: ImageRecord, presets: tuple[str, ...]) -> ImageMessage:
+    """Return the message of CreateRenditions for an image. It is not about the state of its request.
+
+    Revision 0 is older than every request, and `resent` makes a worker read the row first. So a worker of an earlier
+    version, which ignores `image_id`, takes the message for a stale one and deletes it.
+    """
+    return ImageMessage(
+        request_id=image.request_id,
+        customer_id=image.customer_id,
+        url="",
+        revision=0,
+        resent=True,
+        renditions=join_names(presets),
+        image_id=image.image_id,
     )
 
 

@@ -46,7 +46,8 @@ class ImageRequest:
     """A row of IMAGEREQUESTS. Times are milliseconds since the epoch.
 
     retry_count: isolated runs begun after a crash; run_id: the id of the last one. claims: how often reconcile took the
-    request over. expires_at: seconds since the epoch; None if the row is kept for ever.
+    request over. expires_at: seconds since the epoch; None if the row is kept for ever. renditions: presets that the
+    submit named.
     """
 
     request_id: str
@@ -64,6 +65,7 @@ class ImageRequest:
     image_id: str | None = None
     failure: Failure | None = None
     expires_at: int | None = None
+    renditions: tuple[str, ...] = ()
 
     @property
     def terminal(self) -> bool:
@@ -71,23 +73,38 @@ class ImageRequest:
 
 
 def new_request(
-    *, request_id: str, customer_id: str, url: str, labels: Mapping[str, str], now: int
+    *,
+    request_id: str,
+    customer_id: str,
+    url: str,
+    labels: Mapping[str, str],
+    renditions: tuple[str, ...] = (),
+    now: int,
 ) -> ImageRequest:
     return ImageRequest(
         request_id=request_id,
         customer_id=customer_id,
         origin_url=url,
-        payload_hash=payload_hash(customer_id, url, labels),
+        payload_hash=payload_hash(customer_id, url, labels, renditions),
         created_at=now,
         updated_at=now,
         labels=dict(labels),
+        renditions=renditions,
     )
 
 
-def payload_hash(customer_id: str, url: str, labels: Mapping[str, str]) -> str:
-    """Return a hash of all that the caller sent, 32 hexadecimal digits. Two submits of one id are compared by it."""
-    payload = orjson.dumps([customer_id, url, sorted(labels.items())])
-    return hashlib.sha256(payload).hexdigest()[:32]
+def payload_hash(
+    customer_id: str, url: str, labels: Mapping[str, str], renditions: tuple[str, ...] = ()
+) -> str:
+    """Return a hash of all that the caller sent, 32 hexadecimal digits. Two submits of one id are compared by it.
+
+    A field that an earlier version does not know is part of it only if it is set: a submit that is repeated during an
+    upgrade has the same hash.
+    """
+    payload: list[object] = [customer_id, url, sorted(labels.items())]
+    if renditions:
+        payload.append(sorted(renditions))
+    return hashlib.sha256(orjson.dumps(payload)).hexdigest()[:32]
 
 
 def notification_id(request_id: str, revision: int) -> str:

@@ -13,7 +13,8 @@ from core.dynamodb.schema import log_malformed_row
 from core.dynamodb.tables import MAX_KEYS as MAX_ROWS_PER_READ
 from core.dynamodb.tables import Tables
 from core.errors import MalformedRow
-from core.model.image import ImageRecord, is_image_of, is_published
+from core.model.image import ImageRecord, image_id_of, is_image_of, is_published
+from core.model.rendition import Rendition
 from core.model.request import ImageRequest, State, shard_name
 from core.runtime.in_flight import CallLimiter
 from imageservice.v1 import image_service_pb2 as pb
@@ -38,7 +39,7 @@ from server.paging import MAX_PAGE_BYTES
 _log = structlog.get_logger()
 
 M = TypeVar("M", pb.ImageRequest, pb.Image)
-R = TypeVar("R", ImageRequest, ImageRecord)
+R = TypeVar("R", ImageRequest, ImageRecord, tuple[Rendition, ...])
 
 _MAX_QUERIES = 16
 """Index queries of this process at the same time. This leaves connections to DynamoDB for submits."""
@@ -125,22 +126,37 @@ class RowLoader:
         request = await _readable(self._tables.read_request(request_id))
         if request is None or not query.matches(request):
             return None
-        image = None
-        if request.state is State.COMPLETED:
-            image = await _readable(self._tables.read_image_of(request))
-            if image is None:
-                # As in StatusReader: a COMPLETED request without an image would be wrong.
-                _log.error("row left out of list: image record missing", id=request_id)
-                return None
-        return to_request_message(request, image, self._public_base_url)
+        if request.state is not State.COMPLETED:
+            return to_request_message(request, None, self._public_base_url)
+        image, renditions = await asyncio.gather(
+            _readable(self._tables.read_image_of(request)), self._renditions(request.image_id)
+        )
+        if image is None:
+            # As in StatusReader: a COMPLETED request without an image would be wrong.
+            _log.error("row left out of list: image record missing", id=request_id)
+            return None
+        return to_request_message(request, image, self._public_base_url, renditions)
 
     async def load_image(self, query: ListQuery, key: IndexKey) -> pb.Image | None:
         """Return None if the request has no published image. Raises Overloaded or DependencyUnavailable.
 
-        A key costs two read units, one each for the image and the row. Both are read in one call, 50 keys in a call.
+        A key costs two read units, one each for the image and the row, and one for the renditions if this installation
+        has presets. All are read in one call, at least 33 keys in a call.
         """
-        image = await _readable(self._read_image(query, key))
-        return None if image is None else to_image_message(image, self._public_base_url)
+        image, renditions = await asyncio.gather(
+            _readable(self._read_image(query, key)), self._renditions(image_id_of(key.request_id))
+        )
+        if image is None:
+            return None
+        if image.image_id != image_id_of(key.request_id):
+            renditions = await self._renditions(image.image_id)
+        return to_image_message(image, self._public_base_url, renditions)
+
+    async def _renditions(self, image_id: str | None) -> tuple[Rendition, ...]:
+        """Return none if their row cannot be parsed; that is logged."""
+        if image_id is None:
+            return ()
+        return await _readable(self._tables.read_renditions(image_id)) or ()
 
     async def _read_image(self, query: ListQuery, key: IndexKey) -> ImageRecord | None:
         image, request = await self._tables.read_image_and_request(key.request_id)

@@ -72,7 +72,8 @@ class ImageLoader:
 
     An index may be stale, or contain documents of another installation. So only the ids of a hit are used; all data in
     an answer comes from the tables, belongs to the customer and is published (see is_published). A hit costs two read
-    units, one each for the image and the row of its request; a page makes two calls after each other.
+    units, one each for the image and the row of its request, and one for the renditions if this installation has
+    presets; a page makes two calls after each other.
     `public_base_url` ends with a slash.
     """
 
@@ -91,7 +92,9 @@ class ImageLoader:
 
     async def _load(self, customer_id: str, image_id: str) -> pb.Image | None:
         try:
-            record = await self._tables.read_image_by_id(image_id)
+            record, renditions = await asyncio.gather(
+                self._tables.read_image_by_id(image_id), self._tables.read_renditions(image_id)
+            )
             if record is None:
                 return None
             if record.customer_id != customer_id:
@@ -103,7 +106,7 @@ class ImageLoader:
             return None
         if not is_published(record, request):
             return None
-        return to_image_message(record, self._public_base_url)
+        return to_image_message(record, self._public_base_url, renditions)
 
 
 def search_response(

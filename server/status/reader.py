@@ -1,16 +1,18 @@
 """Reads the status of a request, and images."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from core.dynamodb.tables import Tables
 from core.errors import DependencyUnavailable, ImageNotFound, RequestNotFound
 from core.model.image import ImageRecord, is_published
+from core.model.rendition import Rendition
 from core.model.request import ImageRequest, State
 from core.redis.codec import CompletedRequest
 from core.redis.completed_requests import CompletedRequestStore
 from imageservice.v1 import image_service_pb2 as pb
-from server.converters import to_image_message, to_request_message
+from server.converters import to_image_message, to_rendition_message, to_request_message
 from server.metrics import STATUS_READS
 from server.status.cache import CompletedCache
 
@@ -24,6 +26,16 @@ class Status:
 
     request: ImageRequest
     message: pb.ImageRequest
+
+    def with_renditions(self, renditions: Sequence[Rendition], public_base_url: str) -> "Status":
+        if not renditions:
+            return self
+        message = pb.ImageRequest()
+        message.CopyFrom(self.message)
+        message.image.renditions.extend(
+            to_rendition_message(each, public_base_url) for each in renditions
+        )
+        return Status(self.request, message)
 
 
 class StatusReader:
@@ -50,6 +62,14 @@ class StatusReader:
 
     async def read(self, request_id: str) -> Status:
         """Strongly consistent. Raises RequestNotFound, Overloaded or DependencyUnavailable."""
+        status = await self._read_request(request_id)
+        if status.request.image_id is None or status.request.state is not State.COMPLETED:
+            return status
+        # Renditions are added later, so they are not cached with the request, which never changes again.
+        renditions = await self._tables.read_renditions(status.request.image_id)
+        return status.with_renditions(renditions, self._public_base_url)
+
+    async def _read_request(self, request_id: str) -> Status:
         status = self._cache.get(request_id) or await self._join_read(request_id)
         if status is not None:
             self._memory_reads.inc()
@@ -117,10 +137,12 @@ class ImageReader:
     async def read(self, image_id: str) -> pb.Image:
         """Strongly consistent. Raises ImageNotFound, Overloaded or DependencyUnavailable.
 
-        Two calls after each other, of one read unit each: the image's row has the id of the request.
+        Two calls after each other, of one read unit for each row: the image's row has the id of the request.
         """
-        image = await self._tables.read_image_by_id(image_id)
+        image, renditions = await asyncio.gather(
+            self._tables.read_image_by_id(image_id), self._tables.read_renditions(image_id)
+        )
         request = None if image is None else await self._tables.read_request(image.request_id)
         if image is None or not is_published(image, request):
             raise ImageNotFound(f"There is no image {image_id}.")
-        return to_image_message(image, self._public_base_url)
+        return to_image_message(image, self._public_base_url, renditions)

@@ -18,6 +18,7 @@ import grpc
 from grpc.aio import ServicerContext
 
 from core.errors import ImageServiceError
+from core.model.rendition import Presets
 from core.model.request import ImageRequest
 from imageservice.v1 import image_service_pb2 as pb
 from server.converters import fill_submit_response
@@ -45,7 +46,7 @@ _ITEMS = ItemMetrics("SubmitImages")
 class SubmitStreams:
     """The open streams of this process. Each has at most `max_open` items that were read and are not answered yet.
 
-    `report_error` converts the error of an item for the caller.
+    `report_error` converts the error of an item for the caller. `presets` are those of this installation.
     """
 
     def __init__(
@@ -53,10 +54,15 @@ class SubmitStreams:
         admission: SubmitAdmission,
         report_error: Callable[[BaseException], RpcError],
         *,
+        presets: Presets,
         max_open: int,
     ) -> None:
         self._new_stream = partial(
-            _SubmitStream, admission=admission, report_error=report_error, max_open=max_open
+            _SubmitStream,
+            admission=admission,
+            report_error=report_error,
+            presets=presets,
+            max_open=max_open,
         )
         self._streams: set[_SubmitStream] = set()
 
@@ -82,9 +88,11 @@ class _SubmitStream:
         admission: SubmitAdmission,
         report_error: Callable[[BaseException], RpcError],
         *,
+        presets: Presets,
         max_open: int,
     ) -> None:
         self._context = context
+        self._presets = presets
         self._admission = admission
         self._report_error = report_error
         self._max_open = max_open
@@ -127,7 +135,7 @@ class _SubmitStream:
             if item is grpc.aio.EOF:
                 return
             try:
-                request = parse_submit_item(item)
+                request = parse_submit_item(item, self._presets)
                 while admission.saturated:
                     await _count_paused(admission.wait_for_capacity())
                 answer = admission.submit(request)

@@ -14,16 +14,21 @@ _STATEMENT = re.compile(
     r'"?([\w.-]+?)"?(?:\."?([\w-]+)"?)?(?=\s|$)',
     re.IGNORECASE | re.DOTALL,
 )
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _OBJECT_APIS = {"PUT": "PutObject", "GET": "GetObject", "HEAD": "HeadObject"}
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Call:
-    """One API call on one resource. `api` is like `dynamodb:GetItem`; `resource` is an ARN or `*`."""
+    """One API call on one resource. `api` is like `dynamodb:GetItem`; `resource` is an ARN or `*`.
+
+    `key` is the partition key of an UpdateItem, which IAM calls a leading key. UUIDs in it are shortened.
+    """
 
     principal: str
     api: str
     resource: str
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +64,13 @@ def calls(request: Request) -> Iterator[Call]:
     """Yield the calls that IAM must allow. An unknown request yields a call that no role allows."""
     service = request.signed.service
     if service == "s3":
-        pairs: Iterator[tuple[str, str]] = _s3(request)
+        pairs: Iterator[tuple[str, ...]] = _s3(request)
     elif service == "dynamodb":
         pairs = _dynamodb(request)
     else:
         pairs = iter([(_operation(request), _resource(request))])
-    for operation, resource in pairs:
-        yield Call(request.signed.principal, f"{service}:{operation}", resource)
+    for operation, *rest in pairs:
+        yield Call(request.signed.principal, f"{service}:{operation}", *rest)
 
 
 def _operation(request: Request) -> str:
@@ -105,7 +110,7 @@ def _s3(request: Request) -> Iterator[tuple[str, str]]:
     yield operation, f"arn:aws:s3:::{bucket}/{folder}{slash}{'…' if slash else ''}"
 
 
-def _dynamodb(request: Request) -> Iterator[tuple[str, str]]:
+def _dynamodb(request: Request) -> Iterator[tuple[str, ...]]:
     operation = _operation(request)
     parameters = json.loads(request.body)
     statements = _statements(parameters)
@@ -128,9 +133,16 @@ def _dynamodb(request: Request) -> Iterator[tuple[str, str]]:
                 yield name, _arn(request, f"table/{part['TableName']}")
     elif "TableName" in parameters:
         index = f"/index/{parameters['IndexName']}" if "IndexName" in parameters else ""
-        yield operation, _arn(request, f"table/{parameters['TableName']}{index}")
+        table = _arn(request, f"table/{parameters['TableName']}{index}")
+        yield operation, table, *_leading_key(operation, parameters)
     else:
         yield operation, "*"
+
+
+def _leading_key(operation: str, parameters: Mapping[str, Any]) -> Iterator[str]:
+    if operation == "UpdateItem":
+        for value in parameters["Key"].values():
+            yield _UUID.sub("…", value["S"])
 
 
 def _statements(parameters: Mapping[str, Any]) -> list[str]:

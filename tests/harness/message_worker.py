@@ -9,19 +9,24 @@ from typing import Any
 from unittest.mock import patch
 
 from cli.local.stack import StackOutputs
+from consumer.byte_budget import ByteBudget
 from consumer.clients import Clients, open_clients
 from consumer.fetching.fetcher import Fetcher
 from consumer.imaging.policy import ImagePolicy
+from consumer.imaging.result import RENDITIONS_BYTES_MAX
 from consumer.sandbox.decode_pool import DecodePool, open_decode_pool
 from consumer.settings import ConsumerSettings
 from consumer.worker.app import fetch_policy
+from consumer.worker.decoder import Decoder
 from consumer.worker.handler import MessageHandler
-from consumer.worker.pipeline import Decoder, Pipeline
+from consumer.worker.pipeline import Pipeline
 from consumer.worker.receive_queue import ReceiveQueue
+from consumer.worker.renditions import RenditionPublisher
 from consumer.worker.retry_policy import RetryPolicy
 from consumer.worker.storage import ImageStorage
 from core.dynamodb.statements import Statement
 from core.dynamodb.tables import Tables
+from core.model.rendition import Presets
 from core.model.request import ImageRequest
 
 
@@ -113,13 +118,15 @@ async def message_worker(
         async with _open_decode_pool(settings) as decoder, open_clients(settings) as clients:
             gate = Gate()
             aws = clients.aws
-            tables = GatedTables(aws.http.dynamodb, clients.tables.statements)
+            tables = GatedTables(
+                aws.http.dynamodb, clients.tables.statements, renditions=bool(settings.presets)
+            )
             storage = GatedStorage(aws.http.bucket(settings.bucket), settings.bucket, b"a key")
             tables.gate = storage.gate = gate
             fetcher = Fetcher(fetch_policy(settings))
             try:
                 worker = replace(clients, tables=tables)
-                yield _worker(worker, gate, fetcher, decoder, storage)
+                yield _worker(worker, gate, fetcher, decoder, storage, presets=settings.presets)
             finally:
                 gate.open()
                 await fetcher.close()
@@ -127,24 +134,43 @@ async def message_worker(
 
 def _open_decode_pool(settings: ConsumerSettings) -> AbstractAsyncContextManager[DecodePool]:
     return open_decode_pool(
-        ImagePolicy(), decoders=1, budget_bytes=settings.decode_budget_bytes, cpu_limit_s=20
+        ImagePolicy(presets=settings.presets),
+        decoders=1,
+        budget_bytes=settings.decode_budget_bytes,
+        cpu_limit_s=20,
     )
 
 
 def _worker(
-    clients: Clients, gate: Gate, fetcher: Fetcher, decoder: Decoder, storage: ImageStorage
+    clients: Clients,
+    gate: Gate,
+    fetcher: Fetcher,
+    decoder: Decoder,
+    storage: ImageStorage,
+    *,
+    presets: Presets,
 ) -> MessageWorker:
     queue, policy = ReceiveQueue(clients.queue), RetryPolicy(3)
+    renditions = RenditionPublisher(
+        presets=presets,
+        decoder=decoder,
+        storage=storage,
+        tables=clients.tables,
+        budget=ByteBudget(RENDITIONS_BYTES_MAX),
+        reserve_body=fetcher.reserve,
+    )
     pipeline = Pipeline(
         fetcher=fetcher,
         decoder=decoder,
         storage=storage,
+        renditions=renditions,
         tables=clients.tables,
         retry_policy=policy,
     )
     handler = MessageHandler(
         queue=queue,
         pipeline=pipeline,
+        renditions=renditions,
         tables=clients.tables,
         notifier=clients.notifier,
         retry_policy=policy,

@@ -39,10 +39,14 @@ _NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """An action on the resources that match an ARN, in which `*` matches any text."""
+    """An action on the resources that match an ARN, in which `*` matches any text; so it does in `key`.
+
+    `key` is the leading key that a condition requires.
+    """
 
     action: str
     resource: str
+    key: str = "*"
 
 
 class _TemplateLoader(yaml.SafeLoader):
@@ -85,10 +89,12 @@ class Permissions:
             }
         )
 
-    def allowed(self, role: str, api: str, resource: str) -> bool:
+    def allowed(self, role: str, api: str, resource: str, key: str = "") -> bool:
         action = _ACTIONS.get(api, api)
         return any(
-            grant.action == action and _matches(grant.resource, resource)
+            grant.action == action
+            and _matches(grant.resource, resource)
+            and _matches(grant.key, key)
             for grant in self.grants[role]
         )
 
@@ -98,7 +104,7 @@ class Permissions:
             call
             for call in calls
             if call.principal in self.grants
-            and not self.allowed(call.principal, call.api, call.resource)
+            and not self.allowed(call.principal, call.api, call.resource, call.key)
         )
 
 
@@ -107,13 +113,27 @@ def _grants(role: Mapping[str, Any], resources: Mapping[str, Any]) -> Iterable[G
         raise ValueError("managed policies are not read here")
     for policy in role["Policies"]:
         for statement in policy["PolicyDocument"]["Statement"]:
-            if statement.keys() - {"Sid"} != {"Effect", "Action", "Resource"}:
+            if statement.keys() - {"Sid", "Condition"} != {"Effect", "Action", "Resource"}:
                 raise ValueError(f"not understood: {statement}")
+            key = _leading_key(statement.get("Condition"))
             if statement["Effect"] != "Allow":
                 raise ValueError(f"only grants are understood: {statement}")
             for action in _listed(statement["Action"]):
                 for resource in _listed(statement["Resource"]):
-                    yield Grant(action, _pattern(resource, resources))
+                    yield Grant(action, _pattern(resource, resources), key)
+
+
+def _leading_key(condition: Any) -> str:
+    """Return the pattern of the leading keys that a condition allows."""
+    match condition:
+        case None:
+            return "*"
+        case {
+            "ForAllValues:StringLike": {"dynamodb:LeadingKeys": [str(pattern)]},
+            "Null": {"dynamodb:LeadingKeys": "false"},
+        }:
+            return pattern
+    raise ValueError(f"not understood: {condition}")
 
 
 def _listed(value: Any) -> list[Any]:

@@ -196,6 +196,15 @@ class ScriptedService(ImageServiceServicer):
         await page.abort(context)
         raise AssertionError("abort ends the call")
 
+    async def CreateRenditions(
+        self, request: pb.CreateRenditionsRequest, _context: Context
+    ) -> pb.CreateRenditionsResponse:
+        made = {each.preset: each for each in self.images[request.image_id].renditions}
+        return pb.CreateRenditionsResponse(
+            renditions=[made[name] for name in request.presets if name in made],
+            pending=[name for name in request.presets if name not in made],
+        )
+
     async def GetImage(self, request: pb.GetImageRequest, _context: Context) -> pb.GetImageResponse:
         return pb.GetImageResponse(image=self.images[request.image_id])
 

@@ -33,7 +33,9 @@ METHODS = {
     "GetImage",
     "ListImages",
     "SearchImages",
+    "CreateRenditions",
 }
+PRESETS = {"presets": {"thumbnail": {"longest_side": 256, "format": "WEBP"}}}
 
 
 class ReflectionClient:
@@ -78,7 +80,8 @@ async def test_every_method_can_be_called_by_reflection(
 ) -> None:
     """Reflection lists the service, and its descriptors are enough to call each method."""
     request_id = str(uuid.uuid4())
-    async with servers.running(search_url=search_url(tmp_path)) as server:
+    url = search_url(tmp_path)
+    async with servers.running(search_url=url, renditions_file=PRESETS) as server:
         client = await asyncio.to_thread(ReflectionClient, server.port)
         try:
             services = await asyncio.to_thread(client.services)
@@ -104,6 +107,9 @@ async def test_every_method_can_be_called_by_reflection(
             image = {"image": status["request"]["image"]}
             image_id = image["image"]["imageId"]
             assert await asyncio.to_thread(client.call, "GetImage", image_id=image_id) == [image]
+            wanted = {"image_id": image_id, "presets": ["thumbnail"]}
+            (created,) = await asyncio.to_thread(client.call, "CreateRenditions", **wanted)
+            assert created == {"pending": ["thumbnail"]}
             (images,) = await asyncio.to_thread(client.call, "ListImages", customer_id=customer)
             assert images == {"images": [image["image"]]}
             # The image is not indexed.

@@ -15,7 +15,7 @@ _FLOAT_WHITES = (1.0, 255.0, 65_535.0)
 def to_rgb(image: Image.Image) -> Image.Image:
     """Return an RGB image of the same size."""
     if image.mode in WIDE_MODES:
-        image = _to_gray(image)
+        image = to_gray(image)
     elif image.mode == "LAB":
         return _lab_to_srgb().apply(image)
     elif image.mode in _STRAIGHT:
@@ -26,7 +26,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
 
 
-def _to_gray(image: Image.Image) -> Image.Image:
+def to_gray(image: Image.Image) -> Image.Image:
     """Scale a wide mode by a fixed range, so that the same value is the same gray in every image.
 
     White is 65,535 for 16 bits. For 32-bit integers it is the same if no value is larger, as in samples of 16 bits with

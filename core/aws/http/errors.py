@@ -61,8 +61,15 @@ def raise_for_json(operation: str, status: int, headers: Mapping[str, str], body
 def raise_for_xml(operation: str, status: int, body: bytes) -> None:
     """Raise the ClientError of an S3 or SNS response; return on success."""
     if status != _OK:
-        text = body.decode(errors="replace")
-        _raise(operation, status, _element("Code", text) or str(status), _element("Message", text))
+        message = _element("Message", body.decode(errors="replace"))
+        _raise(operation, status, error_code(status, body), message)
+
+
+def error_code(status: int, body: bytes) -> str:
+    """Return the error code of an S3 or SNS response; the status without a code; an empty string on success."""
+    if status == _OK:
+        return ""
+    return _element("Code", body.decode(errors="replace")) or str(status)
 
 
 def _raise(operation: str, status: int, code: str, message: str) -> None:

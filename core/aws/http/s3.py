@@ -1,11 +1,15 @@
-"""Client for one operation of S3 on one bucket: PutObject."""
+"""Client for two operations of S3 on one bucket: PutObject and GetObject."""
 
 import base64
+import hashlib
 from collections.abc import Mapping
 from urllib.parse import quote
 
 from core.aws.http.client import SignedClient, with_retries
-from core.aws.http.errors import raise_for_xml
+from core.aws.http.errors import error_code, raise_for_xml
+
+_EMPTY_SHA256 = hashlib.sha256().hexdigest()
+_MISSING = frozenset({"NoSuchKey", "AccessDenied"})
 
 
 class ObjectStore:
@@ -39,6 +43,25 @@ class ObjectStore:
             return response.headers
 
         return await with_retries("s3:PutObject", attempt)
+
+    async def get_object(self, key: str) -> bytes | None:
+        """Return an object; None if there is none with this key. Raises as `put_object`.
+
+        A role that may not list the bucket gets AccessDenied instead of NoSuchKey (GetObject, Amazon S3 API Reference).
+        """
+        path = self._folder + quote(key, safe="/~")
+        headers = {"x-amz-content-sha256": _EMPTY_SHA256}
+
+        async def attempt(fresh: bool) -> bytes | None:
+            response = await self._client.send(
+                "GET", path, headers, body=b"", payload_sha256=_EMPTY_SHA256, fresh=fresh
+            )
+            if error_code(response.status, response.body) in _MISSING:
+                return None
+            raise_for_xml("GetObject", response.status, response.body)
+            return response.body
+
+        return await with_retries("s3:GetObject", attempt)
 
 
 def bucket_url(endpoint: str, bucket: str) -> str:

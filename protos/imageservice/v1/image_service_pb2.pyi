@@ -259,6 +259,7 @@ class SubmitImageRequest(_message.Message):
     CUSTOMER_ID_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
+    RENDITIONS_FIELD_NUMBER: _builtins.int
     url: _builtins.str
     """The URL of the image: http or https, at most 2,048 bytes, without user name or password. Required."""
     customer_id: _builtins.str
@@ -269,6 +270,12 @@ class SubmitImageRequest(_message.Message):
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Free-form key-value pairs, stored with the request: at most 10, keys of 1 to 64 bytes, values of at most 64 bytes."""
 
+    @_builtins.property
+    def renditions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of the renditions to make of the image: presets of this installation, each once, at most 8. INVALID_ARGUMENT
+        lists the known names if one is unknown.
+        """
+
     def __init__(
         self,
         *,
@@ -276,10 +283,11 @@ class SubmitImageRequest(_message.Message):
         customer_id: _builtins.str = ...,
         request_id: _builtins.str = ...,
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        renditions: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer_id", b"customer_id", "labels", b"labels", "request_id", b"request_id", "url", b"url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer_id", b"customer_id", "labels", b"labels", "renditions", b"renditions", "request_id", b"request_id", "url", b"url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -660,6 +668,62 @@ class GetImageResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetImageResponse: _TypeAlias = GetImageResponse  # noqa: Y015
+
+@_typing.final
+class CreateRenditionsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IMAGE_ID_FIELD_NUMBER: _builtins.int
+    PRESETS_FIELD_NUMBER: _builtins.int
+    image_id: _builtins.str
+    """An image.image_id that the service returned. Required."""
+    @_builtins.property
+    def presets(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Presets of this installation, 1 to 8, each once. Required."""
+
+    def __init__(
+        self,
+        *,
+        image_id: _builtins.str = ...,
+        presets: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["image_id", b"image_id", "presets", b"presets"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateRenditionsRequest: _TypeAlias = CreateRenditionsRequest  # noqa: Y015
+
+@_typing.final
+class CreateRenditionsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RENDITIONS_FIELD_NUMBER: _builtins.int
+    PENDING_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def renditions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Rendition]:
+        """Those of the requested renditions that exist."""
+
+    @_builtins.property
+    def pending(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The presets of the renditions that will be made. Normally this takes seconds. If one is neither made nor failed
+        after minutes, call again.
+        """
+
+    def __init__(
+        self,
+        *,
+        renditions: _abc.Iterable[Global___Rendition] | None = ...,
+        pending: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["pending", b"pending", "renditions", b"renditions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateRenditionsResponse: _TypeAlias = CreateRenditionsResponse  # noqa: Y015
 
 @_typing.final
 class ListImagesRequest(_message.Message):
@@ -1091,6 +1155,7 @@ class Image(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     CUSTOMER_ID_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    RENDITIONS_FIELD_NUMBER: _builtins.int
     image_id: _builtins.str
     public_url: _builtins.str
     """The public URL. The object never changes."""
@@ -1103,6 +1168,12 @@ class Image(_message.Message):
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """The time when the image was recorded."""
 
+    @_builtins.property
+    def renditions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Rendition]:
+        """The renditions, made or failed, sorted by preset. Those that the submit asked for, and the defaults of the image's
+        format, are there when the request is COMPLETED. CreateRenditions adds more.
+        """
+
     def __init__(
         self,
         *,
@@ -1112,14 +1183,94 @@ class Image(_message.Message):
         request_id: _builtins.str = ...,
         customer_id: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        renditions: _abc.Iterable[Global___Rendition] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "metadata", b"metadata"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "customer_id", b"customer_id", "image_id", b"image_id", "metadata", b"metadata", "public_url", b"public_url", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "customer_id", b"customer_id", "image_id", b"image_id", "metadata", b"metadata", "public_url", b"public_url", "renditions", b"renditions", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Image: _TypeAlias = Image  # noqa: Y015
+
+@_typing.final
+class Rendition(_message.Message):
+    """A smaller copy of an image for display: made by a preset of the installation from the first frame, upright, in sRGB,
+    without metadata, never larger than the image.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRESET_FIELD_NUMBER: _builtins.int
+    PUBLIC_URL_FIELD_NUMBER: _builtins.int
+    MEDIA_TYPE_FIELD_NUMBER: _builtins.int
+    WIDTH_FIELD_NUMBER: _builtins.int
+    HEIGHT_FIELD_NUMBER: _builtins.int
+    BYTES_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    FAILURE_FIELD_NUMBER: _builtins.int
+    preset: _builtins.str
+    """The name of the preset."""
+    public_url: _builtins.str
+    """The public URL. The object never changes."""
+    media_type: _builtins.str
+    """image/jpeg, image/webp or image/avif."""
+    width: _builtins.int
+    """Pixels."""
+    height: _builtins.int
+    """Pixels."""
+    bytes: _builtins.int
+    """Size of the stored object in bytes."""
+    sha256: _builtins.str
+    """SHA-256 of the stored object, 64 hexadecimal digits."""
+    @_builtins.property
+    def failure(self) -> Global___RenditionFailure:
+        """Set if the rendition could not be made; then public_url and what follows it are empty. The image is not affected."""
+
+    def __init__(
+        self,
+        *,
+        preset: _builtins.str = ...,
+        public_url: _builtins.str = ...,
+        media_type: _builtins.str = ...,
+        width: _builtins.int = ...,
+        height: _builtins.int = ...,
+        bytes: _builtins.int = ...,
+        sha256: _builtins.str = ...,
+        failure: Global___RenditionFailure | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "failure", b"failure", "height", b"height", "media_type", b"media_type", "preset", b"preset", "public_url", b"public_url", "sha256", b"sha256", "width", b"width"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Rendition: _TypeAlias = Rendition  # noqa: Y015
+
+@_typing.final
+class RenditionFailure(_message.Message):
+    """The reason why there is no rendition."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    code: Global___FailureCode.ValueType
+    message: _builtins.str
+    """A sentence for people. Not stable: match the code."""
+    def __init__(
+        self,
+        *,
+        code: Global___FailureCode.ValueType = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "message", b"message"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RenditionFailure: _TypeAlias = RenditionFailure  # noqa: Y015
 
 @_typing.final
 class ImageMetadata(_message.Message):

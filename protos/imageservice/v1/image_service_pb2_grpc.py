@@ -86,6 +86,11 @@ class ImageServiceStub(object):
                 request_serializer=imageservice_dot_v1_dot_image__service__pb2.SearchImagesRequest.SerializeToString,
                 response_deserializer=imageservice_dot_v1_dot_image__service__pb2.SearchImagesResponse.FromString,
                 _registered_method=True)
+        self.CreateRenditions = channel.unary_unary(
+                '/imageservice.v1.ImageService/CreateRenditions',
+                request_serializer=imageservice_dot_v1_dot_image__service__pb2.CreateRenditionsRequest.SerializeToString,
+                response_deserializer=imageservice_dot_v1_dot_image__service__pb2.CreateRenditionsResponse.FromString,
+                _registered_method=True)
 
 
 class ImageServiceServicer(object):
@@ -211,6 +216,18 @@ class ImageServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateRenditions(self, request, context):
+        """Asks for renditions of a published image that it does not have: because its submit did not name them, because their
+        preset was changed since, or because they failed. Returns at once with the renditions that exist; the others are
+        made later from the stored object. They then appear in Image.renditions: read it with GetImage. Nobody is notified,
+        and no revision changes.
+
+        Idempotent: a rendition that exists is not made again. NOT_FOUND (reason IMAGE_NOT_FOUND) as GetImage.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ImageServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -253,6 +270,11 @@ def add_ImageServiceServicer_to_server(servicer, server):
                     servicer.SearchImages,
                     request_deserializer=imageservice_dot_v1_dot_image__service__pb2.SearchImagesRequest.FromString,
                     response_serializer=imageservice_dot_v1_dot_image__service__pb2.SearchImagesResponse.SerializeToString,
+            ),
+            'CreateRenditions': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateRenditions,
+                    request_deserializer=imageservice_dot_v1_dot_image__service__pb2.CreateRenditionsRequest.FromString,
+                    response_serializer=imageservice_dot_v1_dot_image__service__pb2.CreateRenditionsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -483,6 +505,33 @@ class ImageService(object):
             '/imageservice.v1.ImageService/SearchImages',
             imageservice_dot_v1_dot_image__service__pb2.SearchImagesRequest.SerializeToString,
             imageservice_dot_v1_dot_image__service__pb2.SearchImagesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateRenditions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imageservice.v1.ImageService/CreateRenditions',
+            imageservice_dot_v1_dot_image__service__pb2.CreateRenditionsRequest.SerializeToString,
+            imageservice_dot_v1_dot_image__service__pb2.CreateRenditionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -121,6 +121,14 @@ class ImageServiceStub:
     UNIMPLEMENTED (reason SEARCH_NOT_CONFIGURED) if the installation has no search engine. UNAVAILABLE (reason
     SEARCH_UNAVAILABLE) while the engine is down; other calls are not affected.
     """
+    CreateRenditions: _grpc.UnaryUnaryMultiCallable[_image_service_pb2.CreateRenditionsRequest, _image_service_pb2.CreateRenditionsResponse]
+    """Asks for renditions of a published image that it does not have: because its submit did not name them, because their
+    preset was changed since, or because they failed. Returns at once with the renditions that exist; the others are
+    made later from the stored object. They then appear in Image.renditions: read it with GetImage. Nobody is notified,
+    and no revision changes.
+
+    Idempotent: a rendition that exists is not made again. NOT_FOUND (reason IMAGE_NOT_FOUND) as GetImage.
+    """
 
 @_typing.type_check_only
 class ImageServiceAsyncStub(ImageServiceStub):
@@ -214,6 +222,14 @@ class ImageServiceAsyncStub(ImageServiceStub):
 
     UNIMPLEMENTED (reason SEARCH_NOT_CONFIGURED) if the installation has no search engine. UNAVAILABLE (reason
     SEARCH_UNAVAILABLE) while the engine is down; other calls are not affected.
+    """
+    CreateRenditions: _aio.UnaryUnaryMultiCallable[_image_service_pb2.CreateRenditionsRequest, _image_service_pb2.CreateRenditionsResponse]  # type: ignore[assignment]
+    """Asks for renditions of a published image that it does not have: because its submit did not name them, because their
+    preset was changed since, or because they failed. Returns at once with the renditions that exist; the others are
+    made later from the stored object. They then appear in Image.renditions: read it with GetImage. Nobody is notified,
+    and no revision changes.
+
+    Idempotent: a rendition that exists is not made again. NOT_FOUND (reason IMAGE_NOT_FOUND) as GetImage.
     """
 
 class ImageServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -353,6 +369,20 @@ class ImageServiceServicer(metaclass=_abc_1.ABCMeta):
 
         UNIMPLEMENTED (reason SEARCH_NOT_CONFIGURED) if the installation has no search engine. UNAVAILABLE (reason
         SEARCH_UNAVAILABLE) while the engine is down; other calls are not affected.
+        """
+
+    @_abc_1.abstractmethod
+    def CreateRenditions(
+        self,
+        request: _image_service_pb2.CreateRenditionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_image_service_pb2.CreateRenditionsResponse, _abc.Awaitable[_image_service_pb2.CreateRenditionsResponse]]:
+        """Asks for renditions of a published image that it does not have: because its submit did not name them, because their
+        preset was changed since, or because they failed. Returns at once with the renditions that exist; the others are
+        made later from the stored object. They then appear in Image.renditions: read it with GetImage. Nobody is notified,
+        and no revision changes.
+
+        Idempotent: a rendition that exists is not made again. NOT_FOUND (reason IMAGE_NOT_FOUND) as GetImage.
         """
 
 def add_ImageServiceServicer_to_server(servicer: ImageServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from hashlib import sha256
@@ -12,6 +12,7 @@ from unittest.mock import patch
 
 import structlog
 
+from consumer.byte_budget import ByteBudget, Reservation
 from consumer.fetching.fetcher import FetchResult
 from consumer.fetching.host_limiter import HostBusy
 from consumer.imaging.result import InspectionResult
@@ -69,6 +70,9 @@ class ScriptedOrigins:
                 await asyncio.sleep(0)
         return FetchResult(f"{url} {number}".encode(), Provenance(final_url=url))
 
+    def reserve(self, size: int) -> Reservation:
+        return ByteBudget(size).reserve(size)
+
     async def close(self) -> None:
         pass
 
@@ -76,7 +80,10 @@ class ScriptedOrigins:
 class ScriptedDecoder:
     """Stands for DecodePool, which has processes."""
 
-    async def inspect(self, body: bytes, request_id: str) -> InspectionResult:  # noqa: ARG002  as DecodePool has it
+    async def inspect(
+        self, body: bytes, request_id: str, renditions: Sequence[str] = ()
+    ) -> InspectionResult:
+        del request_id, renditions
         await asyncio.sleep(0.05)
         digest = sha256(body).hexdigest()
         return InspectionResult(body, replace(METADATA, sha256=digest), "jpg")

@@ -163,6 +163,18 @@ def test_a_role_is_allowed_its_own_actions_only(
     assert permissions.allowed(role, api, resource) is allowed
 
 
+@pytest.mark.parametrize(("key", "allowed"), [("…#renditions", True), ("…", False), ("", False)])
+def test_a_consumer_changes_no_image_record(
+    permissions: Permissions, key: str, *, allowed: bool
+) -> None:
+    """It may update rows of renditions only, which the leading key tells."""
+    image_id = "0f4c9a1e-5a83-5b0e-9d8c-1b2a3c4d5e6f"
+    update = {"TableName": "t-images", "Key": {"imageId": {"S": key.replace("…", image_id)}}}
+    (call,) = calls(dynamodb("UpdateItem", update))
+    assert call == Call("consumer", "dynamodb:UpdateItem", IMAGES, key)
+    assert permissions.allowed("consumer", call.api, call.resource, call.key) is allowed
+
+
 def test_only_calls_beyond_the_role_are_refused(permissions: Permissions) -> None:
     """The calls of the tests themselves are not checked."""
     purge = Call("consumer", "sqs:PurgeQueue", QUEUE)

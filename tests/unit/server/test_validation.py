@@ -26,7 +26,7 @@ def submit(
 
 def invalid_fields(request: pb.SubmitImageRequest) -> list[str]:
     with pytest.raises(InvalidRequest) as refused:
-        parse_submit(request)
+        parse_submit(request, {})
     return [violation.field for violation in refused.value.violations]
 
 
@@ -84,14 +84,14 @@ def test_all_violations_are_reported_at_once() -> None:
 )
 def test_values_at_the_limits_are_accepted_unchanged(request_: pb.SubmitImageRequest) -> None:
     """The limits are inclusive, and no value is changed."""
-    request = parse_submit(request_)
+    request = parse_submit(request_, {})
     assert (request.origin_url, request.customer_id) == (request_.url, request_.customer_id)
     assert request.labels == dict(request_.labels)
 
 
 def test_new_ids_are_random_uuids() -> None:
     """Without a caller's id, each request gets a distinct UUID of version 4 in its canonical form."""
-    ids = {parse_submit(submit()).request_id for _ in range(1_000)}
+    ids = {parse_submit(submit(), {}).request_id for _ in range(1_000)}
     assert len(ids) == 1_000
     for each in ids:
         parsed = uuid.UUID(each)
@@ -100,7 +100,7 @@ def test_new_ids_are_random_uuids() -> None:
 
 def test_an_id_is_compared_in_lower_case() -> None:
     """RFC 9562 accepts both cases, so both spellings are the same request."""
-    assert parse_submit(submit(request_id=ID.upper())).request_id == ID
+    assert parse_submit(submit(request_id=ID.upper()), {}).request_id == ID
     assert parse_request_id(pb.GetStatusRequest(request_id=ID.upper())) == ID
 
 
@@ -153,7 +153,7 @@ def test_an_item_is_validated_like_its_image(
 ) -> None:
     """The limits of SubmitImage hold for each item of a stream; fields are paths within the item."""
     try:
-        assert payload(parse_submit_item(item)) == payload(parse_submit(item.image))
+        assert payload(parse_submit_item(item, {})) == payload(parse_submit(item.image, {}))
         found = []
     except InvalidRequest as refused:
         found = [violation.field for violation in refused.violations]

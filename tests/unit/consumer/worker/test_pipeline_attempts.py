@@ -40,6 +40,7 @@ def failed_run(
         fetcher=fetcher,
         decoder=NOTHING,
         storage=NOTHING,
+        renditions=NOTHING,
         tables=NOTHING,
         retry_policy=RetryPolicy(3, delay),
     )

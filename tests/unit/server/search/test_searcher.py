@@ -8,6 +8,7 @@ import pytest
 from core.dynamodb.tables import Tables
 from core.errors import Overloaded
 from core.model.image import ImageRecord
+from core.model.rendition import Rendition
 from core.search.query import SearchQuery, SearchResult, SortKey
 from server.search.request import SearchPageRequest
 from server.search.searcher import ImageLoader, Searcher
@@ -47,6 +48,10 @@ class CountingTables:
         await asyncio.sleep(0)
         self.waiting -= 1
         return None
+
+    async def read_renditions(self, image_id: str) -> tuple[Rendition, ...]:
+        del image_id
+        return ()
 
 
 def page_request(customer_id: str) -> SearchPageRequest:

@@ -46,7 +46,7 @@ def admission_on(wire: Wire, max_pending: int = 100) -> SubmitAdmission:
 
 
 def request() -> ImageRequest:
-    return parse_submit(submit_request())
+    return parse_submit(submit_request(), {})
 
 
 @pytest.mark.parametrize("leaves_after", [0, CALL_S / 2, 3 * CALL_S / 2])

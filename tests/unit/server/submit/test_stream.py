@@ -51,7 +51,7 @@ async def messages(times: Sequence[float]) -> list[tuple[float, int]]:
     """Return the messages for items that are accepted at these times."""
     client = Client(len(times))
     admission = cast("SubmitAdmission", cast("Any", ScriptedAdmission(times)))
-    streams = SubmitStreams(admission, RpcMiddleware().report, max_open=1_000)
+    streams = SubmitStreams(admission, RpcMiddleware().report, presets={}, max_open=1_000)
     await streams.serve(cast("Any", client))
     return client.messages
 

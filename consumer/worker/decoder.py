@@ -1,0 +1,15 @@
+"""What the worker needs of the sandbox. The worker itself imports no decoder."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from consumer.imaging.result import InspectionResult
+
+
+class Decoder(Protocol):
+    """DecodePool, or what stands for it in a simulation."""
+
+    async def inspect(
+        self, body: bytes, request_id: str, renditions: Sequence[str] = ()
+    ) -> InspectionResult:
+        """Inspect one image, and make its renditions. Raises PermanentFailure."""

@@ -1,0 +1,166 @@
+"""Publishes the renditions of images: stores their objects, then adds them to the image's row of renditions."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from hashlib import sha256
+
+import structlog
+
+from consumer.byte_budget import ByteBudget, Reservation
+from consumer.imaging.formats import sniff
+from consumer.imaging.result import (
+    RENDITIONS_BYTES_MAX,
+    FailedRendition,
+    MadeRendition,
+    RenditionResult,
+)
+from consumer.metrics import RENDITIONS
+from consumer.worker.decoder import Decoder
+from consumer.worker.storage import ImageStorage
+from core.dynamodb.tables import Tables
+from core.errors import ImageFailure, Internal
+from core.model.image import ImageRecord
+from core.model.rendition import Presets, Rendition, wanted_renditions
+from core.runtime.metrics import counter
+
+_log = structlog.get_logger()
+
+
+class RenditionPublisher:
+    """`presets` are those of this installation. `budget` limits the bytes of renditions that are not stored yet.
+
+    reserve_body: reserves memory for a body of this size, in bytes. It is reserved before that of the renditions, so no
+    two images wait for each other.
+    """
+
+    def __init__(
+        self,
+        *,
+        presets: Presets,
+        decoder: Decoder,
+        storage: ImageStorage,
+        tables: Tables,
+        budget: ByteBudget,
+        reserve_body: Callable[[int], Reservation],
+    ) -> None:
+        self._presets = presets
+        self._decoder = decoder
+        self._storage = storage
+        self._tables = tables
+        self._budget = budget
+        self._reserve_body = reserve_body
+        self._has_defaults = any(preset.default_for for preset in presets.values())
+
+    def wanted(self, body: bytes, requested: Sequence[str]) -> tuple[str, ...]:
+        """Return the presets to make of a body: the requested ones that are known, and the defaults of its format."""
+        image_format = _format_of(body) if self._has_defaults else ""
+        return wanted_renditions(self._presets, requested, image_format)
+
+    def reserve(self, names: Sequence[str]) -> Reservation:
+        """Reserve the memory that these renditions may take. Shrink it to what they take."""
+        return self._budget.reserve(RENDITIONS_BYTES_MAX if names else 0)
+
+    async def store(
+        self, customer_id: str, requested: Sequence[str], results: Sequence[RenditionResult]
+    ) -> tuple[Rendition, ...]:
+        """Store the objects, and return what to record. `requested` are the presets that the submit named.
+
+        Raises DependencyUnavailable or RequestRejected.
+        """
+        stored = await asyncio.gather(*(self._store(customer_id, result) for result in results))
+        unknown = (name for name in requested if name not in self._presets)
+        return (*stored, *(_unknown_preset(name) for name in unknown))
+
+    async def record(self, image_id: str, renditions: Sequence[Rendition]) -> None:
+        """Add renditions to the row of their image. Raises DependencyUnavailable or RequestRejected."""
+        if not renditions:
+            return
+        await self._tables.add_renditions(image_id, renditions)
+        for each in renditions:
+            counter(RENDITIONS, each.failure_code or "made").inc()
+
+    async def complete(
+        self, image: ImageRecord, requested: Sequence[str], *, again: bool = False
+    ) -> tuple[Rendition, ...]:
+        """Make the wanted renditions that an image lacks, from its stored object. Return all wanted ones.
+
+        requested: as in `store`; the defaults of the image's format are added. again: also make those that failed, and
+        those whose preset has changed since. Raises DependencyUnavailable, Overloaded or RequestRejected.
+        """
+        wanted = {*requested, *wanted_renditions(self._presets, requested, image.metadata.format)}
+        if not wanted:
+            return ()
+        existing = await self._tables.read_renditions(image.image_id)
+        current = {each.preset: each for each in existing if each.preset in wanted}
+        outdated = {
+            name
+            for name, each in current.items()
+            if again and each.is_outdated(self._presets.get(name))
+        }
+        if missing := sorted(wanted - (current.keys() - outdated)):
+            made = await self._make(image, missing)
+            await self.record(image.image_id, made)
+            current |= {each.preset: each for each in made if not each.failed}
+            current = {each.preset: each for each in made} | current  # as `record` does
+        return tuple(current[name] for name in sorted(current))
+
+    async def _make(self, image: ImageRecord, names: Sequence[str]) -> tuple[Rendition, ...]:
+        known = [name for name in names if name in self._presets]
+        if not known:
+            return await self.store(image.customer_id, names, ())
+        async with self._reserve_body(image.metadata.bytes), self.reserve(known) as memory:
+            body = await self._storage.load(image)
+            if body is None:
+                _log.error("stored object of an image is missing", image_id=image.image_id)
+                return tuple(_failed(name, Internal()) for name in names)
+            try:
+                inspected = await self._decoder.inspect(body, image.request_id, known)
+            except ImageFailure as failure:
+                return tuple(_failed(name, failure) for name in names)
+            memory.shrink(inspected.rendition_bytes)
+            return await self.store(image.customer_id, names, inspected.renditions)
+
+    async def _store(self, customer_id: str, result: RenditionResult) -> Rendition:
+        preset = self._presets[result.preset]
+        match result:
+            case FailedRendition(name, code, message):
+                _log.warning("rendition failed", preset=name, failure_code=code)
+                return Rendition(
+                    name, preset.definition, failure_code=code, failure_message=message
+                )
+            case MadeRendition(name, body, width, height):
+                digest = sha256(body).hexdigest()
+                return Rendition(
+                    preset=name,
+                    definition=preset.definition,
+                    s3_url=await self._storage.store(
+                        body,
+                        customer_id=customer_id,
+                        sha256=digest,
+                        extension=preset.extension,
+                        media_type=preset.media_type,
+                    ),
+                    media_type=preset.media_type,
+                    width=width,
+                    height=height,
+                    bytes=len(body),
+                    sha256=digest,
+                )
+
+
+def _format_of(body: bytes) -> str:
+    """Return the name of a body's format; empty if it is not accepted, which a decoder tells."""
+    try:
+        return sniff(body).name
+    except ImageFailure:
+        return ""
+
+
+def _failed(name: str, failure: ImageFailure) -> Rendition:
+    return Rendition(name, "", failure_code=failure.code.value, failure_message=str(failure))
+
+
+def _unknown_preset(name: str) -> Rendition:
+    """Return the failure of a preset that servers know and this process does not: their files differ."""
+    _log.error("unknown preset of renditions", preset=name)
+    return _failed(name, Internal("the preset is not configured"))

@@ -285,6 +285,9 @@ DIRECTORIES = {
     "maker note, Panasonic, odd base": jpeg_with_note(
         b"Panasonic\0\0\0", _undefined(0x6F, PLACE), make=b"Panasonic\0", base=0
     ),
+    "maker note, unknown base": jpeg_with_note(
+        b"Panasonic\0\0\0", (0x6D, 7, 4_000, b"text"), make=b"Panasonic\0"
+    ),
     "maker note, Leica": jpeg_with_note(b"LEICA\0\0\0", _undefined(0x69, PLACE), make=b"LEICA\0"),
     "maker note, Samsung": jpeg_with_note(
         b"", _undefined(1, b"0100"), _text(0x31, PLACE), make=b"SAMSUNG\0", base=0

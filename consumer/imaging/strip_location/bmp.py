@@ -13,6 +13,7 @@ def strip(body: bytes, structure: ImageStructure) -> StripResult:
     return strip_result(body, edits, structure.end, had_location=bool(edits))
 
 
-def strip_all(_body: bytes, _structure: ImageStructure, _orientation: int) -> list[Edit]:
-    """Return no edit: there is no metadata."""
-    return []
+def strip_all(body: bytes, structure: ImageStructure, _orientation: int) -> list[Edit]:
+    """Blank all packets."""
+    kept = body[: structure.end]
+    return differences(kept, xmp.blank(kept, every=True))

@@ -17,7 +17,12 @@ from consumer.imaging.structure.iso.boxes import FULL, Box, Extents, iter_boxes
 from consumer.imaging.structure.iso.items import Item, iter_items
 from core.errors import CorruptImage
 
-_EXIF, _MIME, _URI = b"Exif", b"mime", b"uri "
+_EXIF = b"Exif"
+_IMAGE_ITEMS = frozenset(
+    {b"av01", b"hvc1", b"lhv1", b"avc1", b"vvc1", b"jpeg", b"j2k1", b"unci"}
+    | {b"grid", b"iovl", b"iden", b"tmap", b"mski", b"tili"}
+)
+"""Types of items that hold no metadata (ISO/IEC 23008-12, 23001-17)."""
 _TIFF_OFFSET = 4
 """Bytes before an EXIF block that give the offset of its TIFF header (ISO/IEC 23008-12, A.2.1)."""
 _METADATA, _USER_DATA, _TRACK = b"meta", b"udta", b"trak"
@@ -40,7 +45,7 @@ _IMAGE_BOXES = frozenset(
 )
 """Boxes without text, and those whose content is found by items."""
 _PLACE_BOXES = frozenset({b"\xa9xyz", b"loci", b"@xyz"})
-_PLACES = re.compile(rb"\xa9xyz|@xyz|loci\0|quicktime\.location|[+-]\d{2,3}\.\d+[+-]\d{3}\.\d+")
+_PLACES = re.compile(rb"\xa9xyz|@xyz|loci\0|ISO6709|\.location\.|[+-]\d{2,3}\.\d+[+-]\d{3}\.\d+")
 """Boxes of user data (QuickTime File Format; 3GPP TS 26.244, 8.10), keys of QuickTime, and their values (ISO 6709)."""
 _HANDLER, _PICTURES = slice(4, 24), b"pict"
 """The box in which a metadata box names its handler (ISO/IEC 14496-12, 8.4.3)."""
@@ -83,7 +88,7 @@ def strip_all(body: bytes, structure: ImageStructure, orientation: int) -> list[
     for box in _boxes(kept):
         if box.name not in _FREE_BOXES or any(kept[box.data : box.stop]):
             _free(edited, box)
-    return differences(kept, bytes(edited))
+    return differences(kept, xmp.blank(bytes(edited), every=True))
 
 
 def _metadata_items(body: bytes) -> Iterator[Item]:
@@ -91,7 +96,7 @@ def _metadata_items(body: bytes) -> Iterator[Item]:
     left = 2 * len(body)
     for box in _walk(body):
         for item in iter_items(body, box) if _has_items(body, box) else ():
-            if item.type not in (_EXIF, _MIME, _URI):
+            if item.type in _IMAGE_ITEMS:
                 continue
             left -= sum(size for _, size in item.extents)
             within = all(

@@ -24,6 +24,8 @@ _XMP_EXTENSION = b"http://ns.adobe.com/xmp/extension/\0"
 _EXTENSION_HEADER = len(_XMP_EXTENSION) + 40
 """The label, the MD5 of the packet as 32 digits, its length, and the offset of this segment."""
 _PHOTOSHOP = b"Photoshop 3.0\0"
+_PHOTOSHOP_LABEL = b"Photoshop 3"
+"""Readers do not compare the rest."""
 _MULTI_PICTURE = b"MPF\0"
 _BOXES = b"JP"
 _BOXES_HEADER = 16
@@ -38,7 +40,7 @@ _LABELS = {
     _APP1: ((_XMP, "xmp"), (_XMP_EXTENSION, "xmp"), (_THERMAL, "thermal")),
     _APP2: ((b"ICC_PROFILE\0", ""), (_MULTI_PICTURE, "index")),
     _APP11: ((_BOXES, "boxes"),),
-    _APP13: ((_PHOTOSHOP, "photoshop"),),
+    _APP13: ((_PHOTOSHOP_LABEL, "photoshop"),),
     _APP14: ((b"Adobe", ""),),
 }
 _SEGMENT_MAX = 65_533

@@ -3,7 +3,7 @@
 from consumer.imaging.ifd import WalkBudget
 from consumer.imaging.result import Edit
 from consumer.imaging.strip_location.edits import StripResult, differences, strip_result
-from consumer.imaging.strip_location.metadata import directories
+from consumer.imaging.strip_location.metadata import directories, xmp
 from consumer.imaging.structure import ImageStructure
 
 _BUDGET_MIN = 65_536
@@ -32,9 +32,10 @@ def strip(body: bytes, structure: ImageStructure) -> StripResult:
 
 
 def strip_all(body: bytes, structure: ImageStructure, _orientation: int) -> list[Edit]:
-    """Erase all entries that a decoder does not use."""
+    """Erase all entries that a decoder does not use, and packets of XMP anywhere in the file."""
     kept = body[: structure.end]
-    return differences(kept, directories.keep_entries(kept, _TAGS_OF_THE_IMAGE, _budget(kept)))
+    erased = directories.keep_entries(kept, _TAGS_OF_THE_IMAGE, _budget(kept))
+    return differences(kept, xmp.blank(erased, every=True))
 
 
 def _budget(body: bytes) -> WalkBudget:

@@ -12,8 +12,8 @@ from consumer.imaging.strip_location.metadata import credentials, directories, i
 from core.errors import CorruptImage
 
 _TIFF_HEADER = re.compile(rb"II\*\0|MM\0\*")
-_TELEMETRY = re.compile(rb"(?:GPS[59]|GPRI|GLPI)[?lLJfFd]")
-"""Keys of GoPro's metadata (GPMF) with a position, and the type of their values."""
+_TELEMETRY = re.compile(rb"DEVC.*(?:GPS[59]|GPRI|GLPI)", re.DOTALL)
+"""Keys of GoPro's metadata (GPMF) with a position. The first key is that of a device."""
 _SHORT = 22
 """Bytes of an EXIF block with one entry. Only an IPTC dataset may be shorter."""
 _HEADERS_MAX = 16
@@ -63,7 +63,7 @@ def _exif_has_location(data: bytes, budget: WalkBudget) -> bool:
         if count == _HEADERS_MAX:
             return False
         try:
-            if directories.has_location(data[header.start() :], budget):
+            if directories.has_located_entries(data[header.start() :], budget):
                 return True
         except CorruptImage:
             # The header is a coincidence, unless the budget is spent.
@@ -103,10 +103,12 @@ class _BudgetSpentError(Exception):
 def _inflate(data: bytes, budget: SearchBudget) -> Iterator[bytes]:
     """Yield the text in pieces. Raises zlib.error and _BudgetSpentError."""
     inflater = zlib.decompressobj()
-    while data and not inflater.eof:
-        piece = inflater.decompress(data, _PIECE)
-        data = inflater.unconsumed_tail
-        budget.inflated -= len(piece)
-        if budget.inflated < 0:
-            raise _BudgetSpentError
-        yield piece
+    for at in range(0, len(data), _PIECE):
+        rest = data[at : at + _PIECE]
+        while rest and not inflater.eof:
+            piece = inflater.decompress(rest, _PIECE)
+            rest = inflater.unconsumed_tail
+            budget.inflated -= len(piece)
+            if budget.inflated < 0:
+                raise _BudgetSpentError
+            yield piece

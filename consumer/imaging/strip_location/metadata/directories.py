@@ -44,11 +44,16 @@ def has_location(data: bytes, budget: WalkBudget) -> bool:
 
     Raises CorruptImage for a block that would take too long to search.
     """
+    return has_located_entries(data, budget) or xmp.has_location(data)
+
+
+def has_located_entries(data: bytes, budget: WalkBudget) -> bool:
+    """Do the same without a search for packets of XMP outside their tag."""
     tiff = parse_block(data.removeprefix(PREFIX), budget, any_version=True)
     if tiff is None:
         return False
     findings = _find(tiff, list(tiff.walk(_POINTER_TAGS)))
-    return next(findings, None) is not None or xmp.has_location(tiff.data)
+    return next(findings, None) is not None
 
 
 def strip(data: bytes, budget: WalkBudget) -> bytes:

@@ -7,7 +7,7 @@ of locations, and the cities of clocks.
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from consumer.imaging.ifd import Directory, Entry, TiffBlock, parse_block
+from consumer.imaging.ifd import Directory, Entry, TiffBlock
 
 MAKER_NOTE = 0x927C
 MAKE = 0x010F
@@ -21,7 +21,7 @@ _NO_PLACE = b"\0 -"
 class _Maker:
     """label: begins the note. make: begins the camera's make, if notes of this maker have no label.
 
-    start: of the directory, or of the note's own TIFF header if `own_header`.
+    start: of the directory in the note. base: what offsets count from, relative to the note, or None for the block.
     places: tags that tell a place, each with the number of bytes of its value that do not.
     clock: tags with the city of the clock, which is a setting. It tells something beside a GPS position.
     """
@@ -29,7 +29,7 @@ class _Maker:
     label: bytes
     make: bytes = b""
     start: int = 0
-    own_header: bool = False
+    base: int | None = None
     places: tuple[tuple[int, int], ...] = ()
     clock: frozenset[int] = frozenset()
 
@@ -42,11 +42,12 @@ _PENTAX_CLOCK = frozenset({0x23, 0x24})
 _MAKERS = (
     _Maker(b"Panasonic\0", start=12, places=_PANASONIC_PLACES),
     _Maker(b"LEICA\0\0\0", start=8, places=_PANASONIC_PLACES),
-    _Maker(b"Nikon\0\2", start=10, own_header=True, places=((0x39, 5),)),
+    # After its label, a note of Nikon has a TIFF header of its own.
+    _Maker(b"Nikon\0\2", start=18, base=10, places=((0x39, 5),)),
     _Maker(b"AOC\0", start=6, clock=_PENTAX_CLOCK),
-    _Maker(b"PENTAX \0", start=10, clock=_PENTAX_CLOCK),
+    _Maker(b"PENTAX \0", start=10, base=0, clock=_PENTAX_CLOCK),
     _Maker(b"QVC\0", start=6, clock=frozenset({0x3006})),
-    _Maker(b"", make=b"SAMSUNG", places=tuple((tag, 0) for tag in range(0x2F, 0x35))),
+    _Maker(b"", make=b"SAMSUNG", base=0, places=tuple((tag, 0) for tag in range(0x2F, 0x35))),
     _Maker(b"", make=b"CANON", clock=frozenset({0x35})),
 )
 
@@ -63,16 +64,38 @@ def find_places(
     maker = _maker(value, make)
     if maker is None:
         return None
-    block, at, bases = _open(tiff, note, maker)
-    directory = _directory(block, at)
+    start = note.data + maker.start
+    block = replace(tiff, order=_order(tiff.data[start : start + 2]))
+    directory = _directory(block, start)
     tags = [entry for entry in directory.entries if maker.tells(entry.tag)] if directory else []
-    within = range(note.data, note.data + len(value) + 1)
+    if directory is None or not tags:
+        return None
+    moved = _moved(tags, directory.stop, note.data + len(value), _bases(note, maker))
+    entries = tuple(entry for entry in moved if _tells_place(block, maker, entry, beside_gps))
+    return (block, directory, entries) if entries else None
+
+
+def _order(count: bytes) -> Literal["<", ">"]:
+    """A directory has few entries, so that its count is smaller in the right order."""
+    return "<" if count[::-1] < count else ">"
+
+
+def _bases(note: Entry, maker: _Maker) -> tuple[int, ...]:
+    """Return what offsets may count from. Some cameras of a maker count from another place than the others."""
+    usual = 0 if maker.base is None else note.data + maker.base
+    return usual, 0, note.data, note.data + maker.start, maker.start
+
+
+def _moved(entries: list[Entry], start: int, stop: int, bases: tuple[int, ...]) -> list[Entry]:
+    """Add the base to offsets. The right one is that by which the values lie between the table and the end of the note.
+
+    Without a right one, the values are unknown, and the entries get none.
+    """
     for base in bases:
-        moved = [e if e.inline else replace(e, data=e.data + base) for e in tags]
-        if directory and all(e.data in within and e.data + e.size in within for e in moved):
-            entries = tuple(e for e in moved if _tells_place(block, maker, e, beside_gps))
-            return (block, directory, entries) if entries else None
-    return None
+        moved = [e if e.inline else replace(e, data=e.data + base) for e in entries]
+        if all(e.inline or (start <= e.data and e.data + e.size <= stop) for e in moved):
+            return moved
+    return [entry if entry.inline else replace(entry, size=0) for entry in entries]
 
 
 def _maker(value: bytes, make: bytes) -> _Maker | None:
@@ -81,22 +104,6 @@ def _maker(value: bytes, make: bytes) -> _Maker | None:
         (each for each in _MAKERS if value.startswith(each.label) and make.startswith(each.make)),
         None,
     )
-
-
-def _open(tiff: TiffBlock, note: Entry, maker: _Maker) -> tuple[TiffBlock, int, tuple[int, ...]]:
-    """Return the block in the byte order of a note, the offset of its directory, and possible bases of its offsets.
-
-    Makers count offsets from different places. The right one is that in which the values are inside the note.
-    """
-    start = note.data + maker.start
-    if maker.own_header:
-        own = parse_block(tiff.data[start : note.data + note.size], tiff.budget)
-        if own:
-            return replace(tiff, order=own.order), start + own.first_offset(), (start,)
-    count = tiff.data[start : start + 2]
-    # A directory has few entries, so that its count is smaller in the right order.
-    order: Literal["<", ">"] = "<" if count[::-1] < count else ">"
-    return replace(tiff, order=order), start, (0, note.data, start, maker.start)
 
 
 def _directory(block: TiffBlock, at: int) -> Directory | None:
@@ -108,4 +115,5 @@ def _tells_place(block: TiffBlock, maker: _Maker, entry: Entry, beside_gps: bool
     skipped = dict(maker.places).get(entry.tag)
     if skipped is None:
         return beside_gps
-    return bool(block.value(entry)[skipped:].strip(_NO_PLACE))
+    is_unknown = entry.count > 0 and entry.size == 0
+    return is_unknown or bool(block.value(entry)[skipped:].strip(_NO_PLACE))

@@ -25,37 +25,53 @@ _DISGUISED = re.compile(rb"""xmlns(?::[\w.-]+)?\s*=\s*(?:"[^"<]*&|'[^'<]*&)""")
 _ENTITY = b"<!ENTITY"
 """An entity can stand for any markup. XMP has no document type (ISO 16684-1, 7.1)."""
 
+_ANY = rb"""[^\s<>"'=:/&]"""
 NAMES = rb"""
-    (?: (?! GPSVersionID \b) (?i:gps) \w*
-      | (?! Subject | Focus) \w* [Ll]ocation \w*
-      | (?! ISOSpeed) \w* (?i: latitude | long t? itude | altitude) \w*
-      | [Cc]ity | [Cc]ountry (?: -?Code | Name )? | State | ProvinceState | stateProvince
+    (?: [Cc]ity | [Cc]ountry (?: -?Code | Name )? | State | ProvinceState | stateProvince
       | Sub-location | WorldRegion | coverage | spatial | [Pp]lace (?: [Nn]ame )? | Landmark
       | (?i: lat | lon | lng | long | lat_?long? )
-      | EarthPos \w* | cellid | cgi | lac | mcc | mnc
+      | cellid | cgi | lac | mcc | mnc
       | locality | municipality | county | continent | island (?: Group )? | waterBody
       | verbatim (?: Locality | Coordinate \w* | SRS | Elevation | Depth )
       | higherGeography \w* | footprint \w* | geodeticDatum | georeference \w* | coordinate \w*
     )
-    \b
 """
-"""Local names. Positions in the image (SubjectLocation) and film latitude (ISOSpeedLatitude) are no places."""
-
-_PREFIX = rb"""[^\s<>"'=:/&]{1,64} :"""
-
-_EMPTY = (
-    rb"""
-    \s* (?: /> | > \s* </ | = \s* (?: "\s*" | '\s*' ) | > \s* < %b (?: Bag | Seq | Alt ) \s* (?: /> | > \s* </ ) )
+_STEMS = (b"gps", b"itude", b"location")
+_NAMES_WITH_STEM = rb"""
+    (?! GPSVersionID (?! %(any)b ) | ISOSpeed | Subject | Focus)
+    %(any)b* (?i: gps | location | (?: lat | longt? | alt ) itude ) %(any)b*
 """
-    % _PREFIX
-)
-"""No value, or an empty list. GIMP writes empty lists for all properties of the IPTC extension."""
+"""Any name with one of these in it, except film latitude (ISOSpeedLatitude) and positions in the image."""
 
-_LOCATION = re.compile(
-    rb"(?: < (?: %b )? | \s %b ) %b (?! %b ) | [\"'] %b %b (?= \s* = ) (?! %b ) | < (?: georss | gml ) :"
-    % (_PREFIX, _PREFIX, NAMES, _EMPTY, _PREFIX, NAMES, _EMPTY),
-    re.VERBOSE,
+_ATTRIBUTE = rb"""(?= \s* = \s* ["'] )"""
+_END_OF_NAME = rb"(?: %b | (?= [\s/>] ) )" % _ATTRIBUTE
+_EMPTY_LIST = rb"> \s* < %b{1,64} : (?: Bag | Seq | Alt ) \s* (?: /> | > \s* </ )" % _ANY
+"""GIMP writes empty lists for all properties of the IPTC extension."""
+_WITH_VALUE = rb"""(?! \s* (?: /> | > \s* </ | = \s* (?: "\s*" | '\s*' ) | %b ) )""" % _EMPTY_LIST
+
+
+def _compile(pattern: bytes) -> re.Pattern[bytes]:
+    parts = {
+        b"names": NAMES,
+        b"stem": _NAMES_WITH_STEM % {b"any": _ANY},
+        b"any": _ANY,
+        b"end": _END_OF_NAME + _WITH_VALUE,
+        b"attribute": _ATTRIBUTE + _WITH_VALUE,
+    }
+    return re.compile(pattern % parts, re.VERBOSE)
+
+
+# Patterns that begin with one character are many times as fast as others.
+_PROPERTY = _compile(rb": %(names)b %(end)b")
+_ELEMENT = _compile(rb"< %(names)b %(end)b")
+_PREFIX = _compile(rb"""[<\s"'] %(any)b{1,64} \Z""")
+_PREFIX_MAX = 65
+_STEM_ELEMENT = _compile(rb"< (?: %(any)b{1,64} : )? %(stem)b %(end)b")
+_STEM_ATTRIBUTE = _compile(
+    rb"""[\s"'] (?= %(any)b) (?: %(any)b{1,64} : )? %(stem)b %(attribute)b"""
 )
+"""Some readers accept an attribute without a prefix, or without a space before it."""
+_NAMESPACES = (b"<georss:", b"<gml:")
 
 _END_OF_RDF = re.compile(rb"</(?:[\w.-]{1,64}:)?RDF\s*>")
 _NO_TEXT = re.compile(rb"[\x00-\x08\x0e-\x1f]")
@@ -73,7 +89,24 @@ def has_location(packet: bytes) -> bool:
         packet = packet.replace(b"\0", b"")
     if not _is_packet(packet):
         return False
-    return _ENTITY in packet or _LOCATION.search(packet) is not None
+    return _ENTITY in packet or _has_property(packet)
+
+
+def _has_property(packet: bytes) -> bool:
+    folded = packet.lower()
+    if any(stem in folded for stem in _STEMS) and (
+        _STEM_ATTRIBUTE.search(packet) or _STEM_ELEMENT.search(packet)
+    ):
+        return True
+    return (
+        any(_is_prefixed(packet, match) for match in _PROPERTY.finditer(packet))
+        or _ELEMENT.search(packet) is not None
+        or any(namespace in packet for namespace in _NAMESPACES)
+    )
+
+
+def _is_prefixed(packet: bytes, match: re.Match[bytes]) -> bool:
+    return _PREFIX.search(packet[max(match.start() - _PREFIX_MAX, 0) : match.start()]) is not None
 
 
 def _is_packet(text: bytes) -> bool:
@@ -88,18 +121,21 @@ def pieces_have_location(pieces: Iterable[bytes]) -> bool:
         if any(wide in text for wide in _WIDE_RDF):
             text = text.replace(b"\0", b"")
         is_packet = is_packet or _is_packet(text)
-        if is_packet and (_ENTITY in text or _LOCATION.search(text)):
+        if is_packet and (_ENTITY in text or _has_property(text)):
             return True
         tail = text[-_OVERLAP:]
     return False
 
 
-def blank(data: bytes) -> bytes:
+def blank(data: bytes, *, every: bool = False) -> bytes:
     """Replace each packet with a location by spaces, wherever it is in `data`. Returns `data` itself if there is none.
 
-    Raises LocationNotRemovable for a packet in UTF-16 or UTF-32.
+    every: also packets without a location.
+    Raises LocationNotRemovable for a packet with a location in UTF-16 or UTF-32.
     """
-    located = [(start, stop) for start, stop in _packets(data) if has_location(data[start:stop])]
+    located = [
+        (start, stop) for start, stop in _packets(data) if every or has_location(data[start:stop])
+    ]
     if any(wide in data for wide in _WIDE_RDF) and has_location(data):
         raise LocationNotRemovable("a packet of XMP in UTF-16 cannot be blanked")
     if not located:

@@ -142,6 +142,15 @@ def test_strip_all_frees_the_boxes_of_an_avif() -> None:
     assert stored == image + box(b"free", bytes(33))
 
 
+@pytest.mark.parametrize("kind", ["TIFF", "BMP"])
+def test_strip_all_blanks_packets_that_no_offset_leads_to(kind: str) -> None:
+    """An editor leaves the former packet in the file. It holds no location here."""
+    body = gradient_image(kind)
+    stored = inspect(body + SECRET_XMP, ALL).body
+    assert stored.startswith(body)
+    assert b"secret" not in stored
+
+
 KEPT = {
     **LOCATED,
     **NOT_REMOVABLE,

@@ -75,9 +75,10 @@ UNDETECTED = """## What is not detected
 With `VERIFICATION=header` no pixel is decoded. Otherwise every frame is decoded, and every error that a decoder reports
 is `CORRUPT_IMAGE`. For a JPEG, so is every warning of libjpeg-turbo, except about its header.
 A decoder does not notice damage after which the data is still a valid image. Of 700 photographs with a scan that is cut
-and ended by a new end marker, all were refused; with 1,000 bytes of a scan set to zero, 691; with 700 bytes of a scan
-left out, 694. Most of the others were progressive. Damage inside the scans of a JPEG with rare chroma subsampling
-(4:1:0, or chrominance finer than luminance) is not detected: libjpeg-turbo's interface lacks it, and Pillow decodes it.
+and ended by a new end marker, all were refused; with 1,000 bytes of a scan set to zero, 695; with 700 bytes of a scan
+left out, 699 ([ADR 14](adr/0014-libjpeg-turbo-with-warnings-as-errors.md)). A GIF has no checksums, so wrong colors are
+not noticed there. Damage inside the scans of a JPEG with rare chroma subsampling (4:1:0, or chrominance finer than
+luminance) is not detected: Pillow decodes it, because the interface of libjpeg-turbo does not have it.
 A PNG is judged by its critical chunks, its pixels and its transparency. A damaged ancillary chunk is published
 unchanged, after a search for a location; damaged transparency is ignored, as libpng does. A PNG whose deflated pixels
 lack only their own checksum completes.

@@ -11,8 +11,10 @@ from core.aiohttp_internals import Connection, HttpProcessingError, ResponseHand
 
 _INTERIM = range(100, 200)
 
-_SLICE_BYTES = 64 * 1024
-"""Bytes of a body that are written to a connection at a time."""
+_COPIED_BYTES = 64 * 1024
+_SLICE_BYTES = 256 * 1024
+"""Bytes of a body that are written to a connection at a time. Most images are one slice, which needs no task that waits
+for the connection. A connection that accepts less than a slice within the read timeout is too slow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +62,16 @@ async def _send(
     protocol.set_response_params(
         read_until_eof=True, auto_decompress=False, read_timeout=read_timeout
     )
-    # In one write, because two writes are two packets. Only the first slice of a large body is copied for that.
-    protocol.transport.write(head + body[:_SLICE_BYTES])
+    view = memoryview(body)
+    # Together, because two writes are two packets. Only a small body is copied for that.
+    if len(body) <= _COPIED_BYTES:
+        protocol.transport.write(head + body)
+    else:
+        protocol.transport.writelines((head, view[:_SLICE_BYTES]))
     protocol.start_timeout()
     if len(body) <= _SLICE_BYTES:
         return await _read_response(protocol)
-    sending = asyncio.create_task(_send_rest(protocol, memoryview(body)[_SLICE_BYTES:]))
+    sending = asyncio.create_task(_send_rest(protocol, view[_SLICE_BYTES:]))
     try:
         return await _read_response(protocol)
     finally:

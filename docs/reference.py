@@ -83,9 +83,12 @@ A PNG is judged by its critical chunks, its pixels and its transparency. A damag
 unchanged, after a search for a location; damaged transparency is ignored, as libpng does. A PNG whose deflated pixels
 lack only their own checksum completes.
 A location is removed from EXIF, XMP, IPTC, GeoTIFF, content credentials (C2PA) and PNG texts, in every format and
-under any label. It is not found in free text (comments, captions, keywords, the creator's address), and in the maker
-notes of a camera except for the place names of Panasonic, Leica, Samsung and Nikon. A deflated PNG text of more than
-1 MiB is searched for XMP only; text beyond 16 MiB of all texts of a file is dropped, and reported as other metadata.
+under any label. It is not found in free text (comments, captions, keywords, the creator's address), in thumbnails
+inside XMP, and in the maker notes of a camera except for the place names of Panasonic, Leica, Samsung and Nikon. The
+city of a camera's clock (Pentax, Casio, Canon) is removed beside GPS data only. `METADATA_POLICY=strip-all` removes all
+of these too. A deflated PNG text of more than 1 MiB is searched for XMP only; text beyond 16 MiB of all texts of a file
+is dropped, and reported as other metadata. Content credentials without a location stay; their signature does not cover
+an image from which something else was removed.
 An image with a structure that no camera or editor writes (two EXIF blocks, hundreds of ICC segments, a BMP with
 run-length encoding) is rejected.
 """

@@ -1325,7 +1325,7 @@ class ImageMetadata(_message.Message):
     camera: _builtins.str
     """Make and model of the camera. May be empty."""
     had_location: _builtins.bool
-    """Whether the image contained a location, which was removed."""
+    """Whether the origin's body contained the location of the photo. `removed` tells whether the stored object lacks it."""
     color: Global___Color.ValueType
     """The name of dominant_color, by which SearchImages filters. COLOR_UNSPECIFIED if dominant_color is empty."""
     @_builtins.property

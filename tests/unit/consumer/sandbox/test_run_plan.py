@@ -1,0 +1,80 @@
+"""What happens to an image after a run that gave no result."""
+
+import pytest
+
+from consumer.sandbox.decoder_process import DecoderEnded, ForkServerEnded, Stop
+from consumer.sandbox.protocol import CHEAP_BYTES, Expensive, Fault
+from consumer.sandbox.run_plan import Run, after_answer, after_end, after_stop
+from core.errors import CorruptImage, Crashed, DecodeLimit, TooManyPixels
+
+BUDGET = 100 * CHEAP_BYTES
+MOVED = Run(memory_bytes=CHEAP_BYTES, expensive=True)
+CHARGED = Run(memory_bytes=BUDGET, expensive=True, charged=True)
+AGAIN = Run(expensive=True, fresh=True)
+CRASH = DecoderEnded("killed by SIGSEGV", attributable=True)
+OUTSIDE_KILL = DecoderEnded("killed by SIGKILL", attributable=False)
+
+
+def test_an_answer_is_the_result() -> None:
+    """A failure as well."""
+    for answer in (CorruptImage(), Fault("ValueError")):
+        assert after_answer(Run(), answer, BUDGET) is answer
+
+
+@pytest.mark.parametrize(
+    ("run", "charge", "expected"),
+    [
+        (Run(), BUDGET, CHARGED),
+        (Run(), 1, Run(expensive=True, charged=True)),
+        (MOVED, BUDGET, CHARGED),
+        (AGAIN, BUDGET, Run(BUDGET, expensive=True, charged=True, fresh=True)),
+    ],
+    ids=["large", "many pixels", "after a move", "after a death"],
+)
+def test_an_expensive_image_gets_what_it_is_charged(run: Run, charge: int, expected: Run) -> None:
+    """In the lane for expensive images, and at least what a cheap one gets."""
+    assert after_answer(run, Expensive(charge), BUDGET) == expected
+
+
+def test_a_charge_above_the_budget_is_refused() -> None:
+    """It is never clipped."""
+    assert isinstance(after_answer(Run(), Expensive(BUDGET + 1), BUDGET), TooManyPixels)
+
+
+def test_a_charge_that_changes_ends_the_image() -> None:
+    """The charge of a body is always the same. A hostile decoder could raise it for ever."""
+    assert isinstance(after_answer(CHARGED, Expensive(BUDGET), BUDGET), Fault)
+
+
+def test_too_little_memory_counts_only_in_a_fresh_decoder() -> None:
+    """An earlier image may have left too little."""
+    assert after_answer(Run(), DecodeLimit(), BUDGET) == AGAIN
+    assert isinstance(after_answer(AGAIN, DecodeLimit(), BUDGET), DecodeLimit)
+
+
+def test_a_limit_ends_an_image_and_the_limit_of_cheap_images_moves_it() -> None:
+    """An image that exceeds a limit is not run again."""
+    assert after_stop(Run(), Stop.CHEAP_CPU_LIMIT) == MOVED
+    for reason in (Stop.CPU_LIMIT, Stop.STALLED):
+        result = after_stop(MOVED, reason)
+        assert isinstance(result, DecodeLimit)
+        assert result.detail == reason
+
+
+def test_a_second_death_is_the_images_fault() -> None:
+    """The image runs once more in a fresh decoder, and alone if memory may have been short."""
+    assert after_end(Run(), CRASH) == AGAIN
+    assert after_end(Run(), OUTSIDE_KILL) == Run(expensive=True, fresh=True, alone=True)
+    for death in (CRASH, OUTSIDE_KILL):
+        assert isinstance(after_end(AGAIN, death), Crashed)
+
+
+def test_the_end_of_the_fork_server_is_not_the_images_fault() -> None:
+    """But an image that ends it again and again is."""
+    step = AGAIN
+    for _ in range(5):
+        following = after_end(step, ForkServerEnded())
+        assert isinstance(following, Run)
+        assert (following.fresh, following.alone) == (True, False)
+        step = following
+    assert isinstance(after_end(step, ForkServerEnded()), Crashed)

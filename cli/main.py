@@ -6,7 +6,17 @@ from typing import Annotated
 
 import typer
 
-from cli.commands import jobs, list_requests, search, stack_settings, status, submit, up, watch
+from cli.commands import (
+    jobs,
+    list_requests,
+    renditions,
+    search,
+    stack_settings,
+    status,
+    submit,
+    up,
+    watch,
+)
 from cli.errors import CommandFailed, OutputClosed, Stopped
 from cli.output import text
 from cli.output.outcome import escape_control
@@ -29,6 +39,7 @@ app.command("status")(status.status)
 app.command("watch")(watch.watch)
 app.command("list")(list_requests.listing)
 app.command("image")(status.image)
+app.command("renditions")(renditions.renditions)
 app.command("search")(search.search)
 jobs.register(app)
 app.command("stack-settings")(stack_settings.stack_settings)

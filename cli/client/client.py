@@ -91,11 +91,21 @@ class Client:
         self._unreachable_reported = False
 
     async def submit(
-        self, url: str, customer: str, request_id: str, labels: Mapping[str, str] | None = None
+        self,
+        url: str,
+        customer: str,
+        request_id: str,
+        labels: Mapping[str, str] | None = None,
+        *,
+        renditions: Sequence[str] = (),
     ) -> pb.SubmitImageResponse:
         """Submit under an id that the caller chose. Only such an id makes the retries safe."""
         message = pb.SubmitImageRequest(
-            url=url, customer_id=customer, request_id=request_id, labels=labels
+            url=url,
+            customer_id=customer,
+            request_id=request_id,
+            labels=labels,
+            renditions=renditions,
         )
         return await self.call_with_retries(partial(self._call, self._stub.SubmitImage), message)
 
@@ -131,6 +141,13 @@ class Client:
         message = pb.GetImageRequest(image_id=image_id)
         answer = await self.call_with_retries(partial(self._call, self._stub.GetImage), message)
         return answer.image
+
+    async def create_renditions(
+        self, image_id: str, presets: Sequence[str]
+    ) -> pb.CreateRenditionsResponse:
+        message = pb.CreateRenditionsRequest(image_id=image_id, presets=presets)
+        call = partial(self._call, self._stub.CreateRenditions)
+        return await self.call_with_retries(call, message)
 
     async def requests(self, message: pb.ListRequestsRequest) -> AsyncIterator[pb.ImageRequest]:
         """Yield all requests of a list. Pages are read on demand."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -24,7 +24,13 @@ class Submitter(Protocol):
     """Submits one URL: Client with a call per URL, or SubmitStream with one stream for all. Raises CallFailed."""
 
     async def submit(
-        self, url: str, customer: str, request_id: str, labels: Mapping[str, str]
+        self,
+        url: str,
+        customer: str,
+        request_id: str,
+        labels: Mapping[str, str],
+        *,
+        renditions: Sequence[str],
     ) -> pb.SubmitImageResponse: ...
 
 
@@ -41,6 +47,8 @@ class BulkSubmit:
     """The id for a single URL; None chooses an id for each URL."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """The labels of every image."""
+    renditions: Sequence[str] = ()
+    """The presets of the renditions of every image."""
     watch: bool = False
     stats: SubmitStats = field(default_factory=SubmitStats)
     server_unreachable: CallFailed | None = None
@@ -89,7 +97,9 @@ class BulkSubmit:
         request_id = self.request_id or str(uuid.uuid4())
         try:
             submits = self.submits or self.client
-            answer = await submits.submit(url, self.customer, request_id, self.labels)
+            answer = await submits.submit(
+                url, self.customer, request_id, self.labels, renditions=self.renditions
+            )
         except CallFailed as refused:
             if refused.fault.code == "UNAVAILABLE":
                 self.server_unreachable = refused

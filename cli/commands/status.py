@@ -13,6 +13,7 @@ from cli import arguments
 from cli.arguments import AddressOption, JsonOption
 from cli.client.client import connect
 from cli.output.outcome import RequestView, escape_control, removed_names
+from cli.output.renditions import rendition_facts
 from cli.output.report import STYLES, Output
 from cli.output.search_results import JsonResults
 from cli.output.text import MIN_WIDTH, is_quoted, quote_url, safe_json, truncate
@@ -77,6 +78,7 @@ def _facts(request: pb.ImageRequest, outcome: RequestView) -> list[tuple[str, st
         facts.append(("attempts", str(request.failure.attempts)))
     if outcome.metadata:
         facts.extend(_metadata_facts(request.image.metadata))
+    facts.extend(rendition_facts(request.image.renditions))
     return facts
 
 
@@ -119,6 +121,7 @@ def image(
             ("created", found.create_time.ToJsonString()),
             ("public url", found.public_url),
             *_metadata_facts(found.metadata),
+            *rendition_facts(found.renditions),
         ]
         show_facts(Output(), facts)
 

@@ -42,6 +42,12 @@ Labels = Annotated[
         "--label", metavar="KEY=VALUE", help="Repeatable: labels by which searches find the images."
     ),
 ]
+Renditions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--rendition", metavar="PRESET", help="Repeatable: presets of the renditions to make."
+    ),
+]
 WatchOption = Annotated[
     bool, typer.Option("--watch", help="Wait for the final state of each image.")
 ]
@@ -54,6 +60,7 @@ def submit(
     customer: CustomerOption = arguments.DEFAULT_CUSTOMER,
     chosen_id: RequestId = None,
     given_labels: Labels = None,
+    renditions: Renditions = None,
     watch: WatchOption = False,
     to_json: JsonOption = False,
     server: AddressOption = arguments.DEFAULT_ADDRESS,
@@ -70,6 +77,7 @@ def submit(
             report=report,
             request_id=chosen,
             labels=labelled,
+            renditions=renditions or (),
             watch=watch,
             stats=stats,
         )

@@ -44,9 +44,10 @@ async def _demonstrate(console: Console, logs: Path) -> list[str]:
             if good:
                 faults += await search_demo.find_mismatches(console, status, address, good)
             status.start()
+    renditions = sum(len(result.outcome.renditions or ()) for result in good)
     text.print_message(
         sys.stdout,
-        f"{len(results)} requests; {len(good)} images published and fetched again, "
+        f"{len(results)} requests; {len(good)} images published and fetched again, with {renditions} renditions, "
         f"{len(results) - len(good)} not published. {time.monotonic() - began:.0f} s in all.",
     )
     return faults

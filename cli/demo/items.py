@@ -24,6 +24,8 @@ METADATA_SERVICE = "http://169.254.169.254/latest/meta-data/"
 
 GOOD_LABELS = {"set": "images"}
 """The labels of the valid images."""
+RENDITIONS = ("thumbnail",)
+"""The renditions of the valid images."""
 BEHAVIOUR_LABELS = {"set": "behaviours"}
 
 
@@ -34,6 +36,7 @@ class Item:
     expected: str
     """COMPLETED or a failure code."""
     labels: Mapping[str, str] = field(default_factory=dict, hash=False)
+    renditions: tuple[str, ...] = ()
 
 
 def list_images(folder: Path) -> list[str]:
@@ -43,7 +46,10 @@ def list_images(folder: Path) -> list[str]:
 
 def items(origin: str, names: Iterable[str]) -> list[Item]:
     """Return all items. `origin` is a URL without a trailing slash; `names` must not be empty."""
-    good = [Item(name, f"{origin}/pictures/{name}", COMPLETED, GOOD_LABELS) for name in names]
+    good = [
+        Item(name, f"{origin}/pictures/{name}", COMPLETED, GOOD_LABELS, RENDITIONS)
+        for name in names
+    ]
     behaviours = [
         Item(name, f"{origin}/{path.format(picture=good[0].name)}", COMPLETED, BEHAVIOUR_LABELS)
         for name, path in BEHAVIOURS.items()

@@ -53,7 +53,9 @@ async def submit_and_follow(
         begun[item.url] = time.monotonic()
         request_id = str(uuid.uuid4())
         try:
-            await client.submit(item.url, CUSTOMER, request_id, item.labels)
+            await client.submit(
+                item.url, CUSTOMER, request_id, item.labels, renditions=item.renditions
+            )
             submitted[request_id] = item
         except CallFailed as refused:
             ended(item, RequestView(request_id, item.url, error=refused.fault))

@@ -13,7 +13,12 @@ AWS_GRACE_S = 5.0
 WORKER_GRACE_S = 25.0
 """Longer than a drain with the settings below plus one long poll."""
 
-LOCAL_DEFAULTS = {"DRAIN_DELAY_S": "0", "DRAIN_GRACE_S": "10", "RECEIVE_WAIT_S": "1"}
+LOCAL_DEFAULTS = {
+    "DRAIN_DELAY_S": "0",
+    "DRAIN_GRACE_S": "10",
+    "RECEIVE_WAIT_S": "1",
+    "RENDITIONS_FILE": str(Path(__file__).with_name("renditions.toml")),
+}
 """No load balancer needs time to notice a drain, polls cost nothing, and a person waits for the end."""
 
 _COMMANDS = {"server": ["server"], "consumer": ["consumer"], "indexer": ["consumer", "indexer"]}

@@ -1,11 +1,12 @@
 """The state of one submitted URL, as a line for people or a JSON line for programs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from google.protobuf.json_format import MessageToDict
 
+from cli.output.renditions import renditions_as_json
 from cli.output.text import (
     INDENT,
     MIN_WIDTH,
@@ -42,6 +43,7 @@ class RequestView:
     attempts: int | None = None
     """The number of download attempts; None unless FAILED."""
     metadata: Mapping[str, Any] | None = field(default=None, hash=False)
+    renditions: Sequence[Mapping[str, Any]] | None = field(default=None, hash=False)
     error: RpcError | None = None
     record: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """Further fields of the request, if the service was asked for them."""
@@ -60,6 +62,7 @@ class RequestView:
             failure_message=request.failure.message if failed else None,
             attempts=request.failure.attempts if failed else None,
             metadata=metadata_of(request.image) if completed else None,
+            renditions=renditions_as_json(request.image.renditions) if completed else None,
         )
 
     @classmethod
@@ -97,6 +100,7 @@ class RequestView:
             "failure_message": self.failure_message,
             "attempts": self.attempts,
             "metadata": self.metadata,
+            "renditions": self.renditions,
             **self.record,
         }
         if self.error is not None:

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.output.outcome import escape_control, metadata_of
+from cli.output.renditions import renditions_as_json
 from cli.output.report import write_line
 from cli.output.text import INDENT, MIN_WIDTH, display_width, safe_json, truncate, wrap
 from imageservice.v1 import image_service_pb2 as pb
@@ -103,6 +104,7 @@ def as_object(image: pb.Image) -> dict[str, Any]:
         "create_time": image.create_time.ToJsonString(),
         "public_url": image.public_url,
         "metadata": metadata_of(image),
+        "renditions": renditions_as_json(image.renditions),
     }
 
 

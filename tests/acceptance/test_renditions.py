@@ -13,6 +13,7 @@ import pytest_asyncio
 from PIL import Image
 
 from harness.aws import RecordingAws
+from harness.command import imageservice
 from harness.images import gradient_image, sample
 from harness.origin import origin
 from harness.renditions import by_preset, presets_file, rendition_system, submit
@@ -213,3 +214,27 @@ async def test_without_presets_nothing_reads_or_writes_renditions(
         ended = await submit(running, f"{base}/flower.tiff")
         assert not ended.image.renditions
         assert [each["imageId"]["S"] for each in await stores.images()] == [ended.image.image_id]
+
+
+async def test_the_commands_submit_show_and_create_renditions(running: System, base: str) -> None:
+    """`submit --rendition`, then `image` and `renditions` with the id of the image."""
+    url = f"{base}/palace.jpg?command"
+    submitted = await imageservice(
+        "submit", "--watch", "--json", "--rendition", "card", url, address=running.address
+    )
+    (outcome,) = submitted.objects
+    (card,) = outcome["renditions"]
+    assert (card["preset"], card["width"], card["height"]) == ("card", 80, 60)
+    status = await imageservice("status", outcome["request_id"], address=running.address)
+    line = f"card: 80x60, {card['bytes']:,} bytes → {card['public_url']}"
+    assert line in status.out
+    image_id = status.out.split("image ")[1].split()[0]
+    created = await imageservice("renditions", image_id, "card", "avatar", address=running.address)
+    assert (created.code, created.out.split()[-2:]) == (0, ["pending", "avatar"])
+    assert line in created.out
+
+    async def made() -> bool:
+        shown = await imageservice("image", image_id, address=running.address)
+        return "avatar: 64x64" in shown.out
+
+    await wait_for(made, "the rendition to be made")

@@ -19,7 +19,7 @@ from imageservice.v1 import image_service_pb2 as pb
 URL = "http://origin/a.png"
 ID = "6d2f0c1e-3a5b-4a53-9a35-0a4d8f0c2a11"
 KEYS = ["request_id", "url", "state", "public_url", "failure_code"]
-KEYS += ["failure_message", "attempts", "metadata"]
+KEYS += ["failure_message", "attempts", "metadata", "renditions"]
 REFUSED = RequestView(
     ID,
     URL,

@@ -5,8 +5,16 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from core.model.message import ImageMessage, MalformedMessage, decode_message, first_message
-from core.model.request import new_request
+from core.model.message import (
+    ImageMessage,
+    MalformedMessage,
+    decode_message,
+    first_message,
+    renditions_message,
+)
+from core.model.rendition import split_names
+from core.model.request import MessageStatus, State, message_status, new_request
+from harness.outcomes import image_record
 
 MESSAGE = ImageMessage(
     request_id="2f1c1d4e-7f0a-4a53-9d0e-0b0f6f1f3b11",
@@ -48,7 +56,7 @@ def test_a_member_of_a_later_version_is_ignored() -> None:
 
 def test_a_message_of_the_previous_version_is_decoded() -> None:
     """During a rollout, old servers and workers still send."""
-    later = {"pending_since", "from_dlq", "created_at"}
+    later = {"pending_since", "from_dlq", "created_at", "renditions", "image_id"}
     before = {name: value for name, value in asdict(MESSAGE).items() if name not in later}
     assert decode_message(json.dumps(before)) == MESSAGE
 
@@ -69,3 +77,18 @@ def test_any_other_body_is_malformed(body: str) -> None:
     """Another sender may have put it into the queue."""
     with pytest.raises(MalformedMessage):
         decode_message(body)
+
+
+def test_a_worker_of_the_previous_version_deletes_a_message_of_create_renditions() -> None:
+    """It ignores the image's id and sees a message that is older than the request, in each of its states."""
+    request = new_request(
+        request_id=MESSAGE.request_id, customer_id="acme", url="http://h/i", labels={}, now=1_000
+    )
+    message = renditions_message(image_record(MESSAGE.request_id), ("one", "two"))
+    assert decode_message(message.encode()) == message
+    assert split_names(message.renditions) == ("one", "two")
+    assert message.creates_renditions
+    assert message.resent
+    for state, revision in ((State.PENDING, 1), (State.COMPLETED, 2), (State.FAILED, 2)):
+        row = replace(request, state=state, revision=revision)
+        assert message_status(row, message.revision) is MessageStatus.STALE

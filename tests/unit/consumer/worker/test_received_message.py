@@ -57,3 +57,10 @@ def test_duplicates_in_a_batch_become_one_message_with_every_receipt() -> None:
 def test_messages_of_other_requests_or_revisions_stay_apart(other: ImageMessage) -> None:
     """Only messages of one request at one revision are duplicates."""
     assert len(dedupe([RECEIVED, replace(RECEIVED, message=other)])) == 2
+
+
+def test_two_calls_of_create_renditions_stay_apart() -> None:
+    """They ask for different presets of one image; a copy of one of them is a duplicate."""
+    one = replace(RECEIVED, message=replace(MESSAGE, image_id="i", renditions="one"))
+    two = replace(RECEIVED, message=replace(MESSAGE, image_id="i", renditions="two"))
+    assert len(dedupe([one, two, one])) == 2

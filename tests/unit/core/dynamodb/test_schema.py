@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 
 from core.dynamodb import schema
 from core.errors import MalformedRow
+from core.model.rendition import Rendition, renditions_id
 from core.model.request import new_request
 from harness.outcomes import image_record
 
@@ -103,3 +104,32 @@ def test_a_skipped_row_is_logged_with_its_key() -> None:
     with capture_logs() as logs:
         schema.log_malformed_row(MalformedRow("the key", "KeyError('status')"))
     assert [(log["log_level"], log["key"]) for log in logs] == [("error", "the key")]
+
+
+def test_renditions_survive_the_row() -> None:
+    """Each is an attribute of its own. They come back sorted by preset."""
+    made = Rendition("one", "d" * 16, "s3://b/k", "image/webp", 64, 48, 1_000, "a" * 64)
+    failed = Rendition("another", "", failure_code="INTERNAL", failure_message="No.")
+    update = schema.renditions_update([made, failed])
+    names, values = update["ExpressionAttributeNames"], update["ExpressionAttributeValues"]
+    item = {names[f"#{at}"]: values[f":{at}"] for at in range(2)}
+    row = {schema.IMAGE_ID: schema.string(renditions_id("i")), **item}
+    assert schema.renditions_from_item(row) == (failed, made)
+    assert not schema.is_image_item(row)
+
+
+def test_a_failure_replaces_no_rendition() -> None:
+    failed = Rendition("one", "", failure_code="INTERNAL", failure_message="No.")
+    update = schema.renditions_update([failed])
+    assert update["UpdateExpression"] == "SET #0 = if_not_exists(#0, :0)"
+
+
+def test_the_renditions_of_a_request_survive_its_row() -> None:
+    """A row of an earlier version has none."""
+    request = new_request(
+        request_id="r", customer_id="c", url="u", labels={}, renditions=("b", "a"), now=1
+    )
+    item = schema.new_request_item(request, shards=1)
+    assert schema.request_from_item(item) == request
+    del item[schema.RENDITIONS]
+    assert schema.request_from_item(item).renditions == ()

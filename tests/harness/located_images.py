@@ -289,6 +289,9 @@ DIRECTORIES = {
         b"Panasonic\0\0\0", (0x6D, 7, 4_000, b"text"), make=b"Panasonic\0"
     ),
     "maker note, Leica": jpeg_with_note(b"LEICA\0\0\0", _undefined(0x69, PLACE), make=b"LEICA\0"),
+    "maker note, Leica without its label": jpeg_with_note(
+        b"NOTE\0\0\0\0", (0x69, 7, 64, PLACE), make=b"LEICA\0"
+    ),
     "maker note, Samsung": jpeg_with_note(
         b"", _undefined(1, b"0100"), _text(0x31, PLACE), make=b"SAMSUNG\0", base=0
     ),

@@ -42,6 +42,7 @@ _PENTAX_CLOCK = frozenset({0x23, 0x24})
 _MAKERS = (
     _Maker(b"Panasonic\0", start=12, places=_PANASONIC_PLACES),
     _Maker(b"LEICA\0\0\0", start=8, places=_PANASONIC_PLACES),
+    _Maker(b"", make=b"LEICA\0", start=8, places=_PANASONIC_PLACES),
     # After its label, a note of Nikon has a TIFF header of its own.
     _Maker(b"Nikon\0\2", start=18, base=10, places=((0x39, 5),)),
     _Maker(b"AOC\0", start=6, clock=_PENTAX_CLOCK),

@@ -8,7 +8,7 @@ CODE := server consumer core cli loadtest tests docs k8s protos/stubs.py
 PROTO := imageservice/v1/image_service.proto
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-real verify-redis verify-search verify-k8s verify-dashboards verify-cluster scaling-report verify-image verify-location corpora robustness check format stubs reference metrics dashboards constraints buf load-smoke bench clean
+.PHONY: help demo up test test-real verify-redis verify-search verify-k8s verify-dashboards verify-cluster scaling-report verify-image verify-rivals verify-location corpora robustness check format stubs reference metrics dashboards constraints buf load-smoke bench clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -83,6 +83,10 @@ verify-location: .venv/dev  ## Search published images of every kind for a locat
 
 corpora: .venv/dev  ## Inspect the images of public source packages; exiftool searches the published ones for locations (ARGS has options; needs apt, libimage-exiftool-perl)
 	PYTHONPATH=tests $(BIN)/python -m corpora --exiftool $(ARGS)
+
+verify-rivals: .venv/dev  ## Prove that the Go programs of the benchmarks do the consumer's work (needs Go, gcc, libjpeg-turbo)
+	go vet -C loadtest/bench/go ./...
+	$(BIN)/python -m pytest tests/cluster/rivals
 
 SEED ?= 1
 RUN ?= mixed

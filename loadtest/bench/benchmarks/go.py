@@ -3,6 +3,7 @@
 The race counts what each program writes to its own null AWS, and fails if it is not the same.
 """
 
+import asyncio
 from contextlib import AsyncExitStack
 from functools import partial
 
@@ -20,7 +21,7 @@ _GO = {"Go": PLAIN, "Go turbo": TURBO, "Go turbo draft": TURBO_DRAFT}
 
 async def run(kind: Kind, trial: Trial) -> list[Figure]:
     """Raises BenchFailed, and BenchSkipped without Go."""
-    program(PLAIN[0])
+    await asyncio.to_thread(program, PLAIN[0])
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         subjects: dict[str, Consumer] = {}

@@ -3,6 +3,7 @@
 They are built on first use, which needs Go, a C compiler and the headers of libjpeg-turbo.
 """
 
+import asyncio
 import hashlib
 import shutil
 import subprocess
@@ -70,5 +71,6 @@ def _build(go: str, name: str, folder: Path) -> None:
 async def go_worker(aws: Backend, kind: Kind, variant: tuple[str, ...]) -> AsyncIterator[Consumer]:
     """Run a variant of the worker."""
     name, *arguments = variant
-    async with queue_consumer(aws, kind, (str(program(name)), *arguments)) as consumer:
+    built = await asyncio.to_thread(program, name)
+    async with queue_consumer(aws, kind, (str(built), *arguments)) as consumer:
         yield consumer

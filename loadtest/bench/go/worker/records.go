@@ -131,20 +131,22 @@ type event struct {
 }
 
 type eventMetadata struct {
-	Format         string `json:"format"`
-	MediaType      string `json:"mediaType"`
-	Width          int    `json:"width"`
-	Height         int    `json:"height"`
-	Mode           string `json:"mode"`
-	Frames         int    `json:"frames"`
-	Bytes          int    `json:"bytes"`
-	SHA256         string `json:"sha256"`
-	SourceSHA256   string `json:"sourceSha256"`
-	PerceptualHash string `json:"perceptualHash"`
-	DominantColor  string `json:"dominantColor"`
-	CaptureTime    string `json:"captureTime"`
-	Camera         string `json:"camera"`
-	HadLocation    bool   `json:"hadLocation"`
+	Format         string   `json:"format"`
+	MediaType      string   `json:"mediaType"`
+	Width          int      `json:"width"`
+	Height         int      `json:"height"`
+	Mode           string   `json:"mode"`
+	Frames         int      `json:"frames"`
+	Bytes          int      `json:"bytes"`
+	SHA256         string   `json:"sha256"`
+	SourceSHA256   string   `json:"sourceSha256"`
+	PerceptualHash string   `json:"perceptualHash"`
+	DominantColor  string   `json:"dominantColor"`
+	CaptureTime    string   `json:"captureTime"`
+	Camera         string   `json:"camera"`
+	HadLocation    bool     `json:"hadLocation"`
+	Duration       int      `json:"animationDurationMs"`
+	Removed        []string `json:"removed"`
 }
 
 // notification has the fields of an SNS message.
@@ -162,7 +164,7 @@ func (p published) notification(publicBaseURL string) (notification, error) {
 		"COMPLETED", revision, p.imageID, url,
 		eventMetadata{
 			m.Format, m.MediaType, m.Width, m.Height, m.Mode, m.Frames, len(p.source.Body), p.sha256, p.sha256,
-			m.PerceptualHash, m.DominantColor, m.CaptureTime, m.Camera, false,
+			m.PerceptualHash, m.DominantColor, m.CaptureTime, m.Camera, false, 0, []string{},
 		},
 	})
 	if err != nil {

@@ -88,12 +88,12 @@ func (m *Metadata) inspectJPEG(body []byte, draft bool) error {
 	if err != nil {
 		return err
 	}
-	small, err := decodeReduced(body, m.Width, m.Height, draft)
+	image, err := decode(body, m.Width, m.Height, draft)
 	if err != nil {
 		return err
 	}
 	m.Camera, m.CaptureTime = facts.camera, facts.captureTime
-	m.PerceptualHash, m.DominantColor = small.differenceHash(), small.halved().dominantColor()
+	m.PerceptualHash, m.DominantColor = image.small.differenceHash(), dominantColor(image.samples)
 	return nil
 }
 

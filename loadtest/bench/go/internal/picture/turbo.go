@@ -82,18 +82,26 @@ import (
 	"unsafe"
 )
 
-// Sides of the reduced copy, and of a draft, as in consumer/imaging.
+// Sides of the reduced copy, of the samples and of a draft, as in consumer/imaging.
 const (
-	reducedSide  = 64
-	draftScale   = 8
-	draftSideMin = 32
+	reducedSide   = 64
+	sampleColumns = 37
+	sampleRows    = 31
+	draftScale    = 8
+	draftSideMin  = 32
 )
 
 // buffers keeps the memory of decoded images, because the runtime would clear and collect megabytes per image.
 var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
-// decodeReduced decodes a JPEG file to its end and returns a small copy.
-func decodeReduced(body []byte, width, height int, draft bool) (reduced, error) {
+// decoded is what remains of a decoded image: a small copy, and samples of its pixels.
+type decoded struct {
+	small   reduced
+	samples []uint32
+}
+
+// decode decodes a JPEG file to its end.
+func decode(body []byte, width, height int, draft bool) (decoded, error) {
 	scale := 1
 	if draft {
 		scale = scaleOfDraft(width, height)
@@ -107,14 +115,29 @@ func decodeReduced(body []byte, width, height int, draft bool) (reduced, error) 
 	pixels := bytesOf((*buffer)[:room])
 	var w, h C.int
 	if C.decode(bytesOf(body), C.ulong(len(body)), C.int(scale), pixels, C.ulong(room), &w, &h) == 0 {
-		return reduced{}, errors.New("libjpeg-turbo reports damage")
+		return decoded{}, errors.New("libjpeg-turbo reports damage")
 	}
 	factor := max(1, min(int(w), int(h))/reducedSide)
 	small := reduced{width: (int(w) + factor - 1) / factor, height: (int(h) + factor - 1) / factor}
 	small.pixels = make([]byte, 3*small.width*small.height)
 	sums := make([]uint16, 3*w)
 	C.reduce(pixels, w, h, C.int(factor), (*C.ushort)(unsafe.Pointer(&sums[0])), bytesOf(small.pixels))
-	return small, nil
+	return decoded{small, sample(*buffer, int(w), int(h))}, nil
+}
+
+// sample returns pixels of packed RGB, nearest to the centres of a grid.
+func sample(pixels []byte, width, height int) []uint32 {
+	columns, rows := min(width, sampleColumns), min(height, sampleRows)
+	samples := make([]uint32, 0, columns*rows)
+	for row := range rows {
+		y := (2*row + 1) * height / (2 * rows)
+		for column := range columns {
+			x := (2*column + 1) * width / (2 * columns)
+			pixel := pixels[3*(y*width+x):]
+			samples = append(samples, uint32(pixel[0])|uint32(pixel[1])<<8|uint32(pixel[2])<<16)
+		}
+	}
+	return samples
 }
 
 // scaleOfDraft returns the largest scale that Pillow's draft mode would choose.

@@ -153,8 +153,7 @@ def _poller(
         decoder=decoder,
         storage=storage,
         tables=clients.tables,
-        # One image in each decoder, and two that are ready for one.
-        budget=ByteBudget((settings.decoders + 2) * RENDITIONS_BYTES_MAX),
+        budget=ByteBudget(rendition_budget_bytes(settings)),
         reserve_body=fetcher.reserve,
     )
     pipeline = Pipeline(
@@ -184,6 +183,11 @@ def _poller(
         receive_wait=settings.receive_wait_s,
         drain_grace=settings.drain_grace_s,
     )
+
+
+def rendition_budget_bytes(settings: ConsumerSettings) -> int:
+    """Return the memory for renditions that are not stored yet: of an image in each decoder, and of two more."""
+    return (settings.decoders + 2) * RENDITIONS_BYTES_MAX
 
 
 def fetch_policy(settings: ConsumerSettings) -> FetchPolicy:

@@ -2,6 +2,7 @@
 
 from consumer.sandbox.protocol import CHEAP_BYTES
 from consumer.settings import MIB, ConsumerSettings
+from consumer.worker.app import rendition_budget_bytes
 
 PROCESS_BYTES = 125 * MIB
 """Resident memory of the worker without bodies and images."""
@@ -20,4 +21,6 @@ def needed_bytes(settings: ConsumerSettings) -> int:
     decoders = settings.decoders * DECODER_BYTES
     cheap = (settings.decoders - 1) * (settings.max_body_bytes + CHEAP_BYTES)
     budgets = settings.body_budget_bytes + settings.decode_budget_bytes
+    if settings.presets:
+        budgets += rendition_budget_bytes(settings)
     return PROCESS_BYTES + FORK_SERVER_BYTES + decoders + cheap + budgets

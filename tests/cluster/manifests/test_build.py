@@ -117,6 +117,40 @@ def test_redis_is_a_component(tree: Tree) -> None:
         assert reached.ports("10.0.33.7") == set()
 
 
+def test_presets_of_renditions_are_a_component(tree: Tree) -> None:
+    """Server, consumer and reconcile read the same file. A changed file has another name, which restarts the pods."""
+    overlay = tree.folder / "overlays" / "eks"
+    tree.change(
+        "overlays/eks/kustomization.yaml",
+        "  - ../../components/pod-identity\n",
+        "  - ../../components/pod-identity\n  - ../../components/renditions\n",
+    )
+    tree.change(
+        "overlays/eks/kustomization.yaml",
+        "configMapGenerator:\n",
+        "configMapGenerator:\n  - name: imageservice-renditions\n    files: [renditions.toml]\n",
+    )
+    names = set()
+    for side in (256, 320):
+        text = f'[presets.thumbnail]\nlongest_side = {side}\nformat = "WEBP"\n'
+        (overlay / "renditions.toml").write_text(text)
+        objects = tree.build("eks")
+        assert faults(objects) == []
+        mounted = {
+            pod.owner: volume["configMap"]["name"]
+            for pod in pod_templates(objects)
+            for volume in pod.spec.get("volumes", [])
+            if volume["name"] == "renditions"
+        }
+        assert mounted.keys() == {
+            "Deployment/imageservice-server",
+            "Deployment/imageservice-consumer",
+            "CronJob/imageservice-reconcile",
+        }
+        names |= set(mounted.values())
+    assert len(names) == 2
+
+
 def test_irsa_is_one_line(tree: Tree) -> None:
     """With irsa instead of pod-identity, each service account is annotated with its role."""
     tree.change(

@@ -1,0 +1,155 @@
+"""Renditions when a process dies, an older version is at work, or an object is gone."""
+
+import asyncio
+import json
+import signal
+import uuid
+from pathlib import Path
+
+import pytest
+from aiobotocore.session import get_session
+from aiohttp import web
+
+from core.model.message import renditions_message
+from harness.aws import RecordingAws
+from harness.aws_proxy import Forward, ProxiedCall, aws_proxy
+from harness.images import gradient_image
+from harness.origin import origin
+from harness.renditions import by_preset, presets_file, submit
+from harness.stores import Stores, stores_of
+from harness.system import System, system
+from harness.tables import tables_of
+from harness.waiting import wait_for
+from imageservice.v1 import image_service_pb2 as pb
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    return presets_file(tmp_path)
+
+
+async def test_a_worker_that_dies_before_it_records_the_renditions(
+    embedded_aws: RecordingAws, file: str
+) -> None:
+    """The next one makes them from the stored image: the origin has none any more."""
+    fetched = 0
+
+    async def once(_request: web.Request) -> web.Response:
+        nonlocal fetched
+        fetched += 1
+        if fetched > 1:
+            return web.Response(status=404)
+        return web.Response(body=gradient_image("JPEG", (400, 300)), content_type="image/jpeg")
+
+    held = asyncio.Event()
+
+    async def hold_renditions(call: ProxiedCall, forward: Forward) -> web.Response:
+        if call.operation == "UpdateItem":
+            held.set()
+            await asyncio.Event().wait()
+        return await forward()
+
+    async with (
+        origin() as images,
+        system(embedded_aws, VisibilityTimeoutSeconds="2") as running,
+        aws_proxy(running.endpoint) as proxy,
+    ):
+        proxy.hook = hold_renditions
+        await running.start_server(RENDITIONS_FILE=file)
+        dying = await running.start_consumer(
+            RENDITIONS_FILE=file,
+            AWS_ENDPOINT_URL=proxy.endpoint,
+            AWS_ENDPOINT_URL_DYNAMODB=proxy.endpoint,
+        )
+        request_id = str(uuid.uuid4())
+        ending = asyncio.create_task(
+            submit(
+                running, images.serve("/once.jpg", once), "thumbnail", "card", request_id=request_id
+            )
+        )
+        await held.wait()
+        dying.send_signal(signal.SIGKILL)
+        await dying.wait()
+        await running.start_consumer(RENDITIONS_FILE=file)
+        ended = await ending
+    assert ended.state == pb.STATE_COMPLETED
+    assert ended.image.metadata.width == 400
+    made = by_preset(ended.image)
+    assert {name: each.width for name, each in made.items()} == {"card": 80, "thumbnail": 100}
+    assert fetched == 1
+
+
+async def test_create_renditions_when_the_object_is_gone(
+    embedded_aws: RecordingAws, file: str
+) -> None:
+    """The rendition fails, the consumer goes on, and the queue is empty."""
+    async with (
+        origin({"one.jpg": gradient_image("JPEG", (400, 300))}) as images,
+        system(embedded_aws) as running,
+        stores_of(running) as stores,
+    ):
+        await running.start_server(RENDITIONS_FILE=file)
+        await running.start_consumer(RENDITIONS_FILE=file)
+        ended = await submit(running, f"{images.base}/bodies/one.jpg")
+        await delete_object(running, ended.image.public_url)
+        call = pb.CreateRenditionsRequest(image_id=ended.image.image_id, presets=["card"])
+        async with running.stub() as stub:
+            assert (await stub.CreateRenditions(call, timeout=30)).pending == ["card"]
+        await stores.until_depth(running.stack.queue_url, 0)
+        async with running.stub() as stub:
+            get_image = pb.GetImageRequest(image_id=ended.image.image_id)
+            image = (await stub.GetImage(get_image, timeout=30)).image
+        assert by_preset(image)["card"].failure.code == pb.FAILURE_CODE_INTERNAL
+        again = await submit(running, f"{images.base}/bodies/one.jpg?again", "card")
+        assert by_preset(again.image)["card"].public_url
+
+
+async def delete_object(running: System, public_url: str) -> None:
+    key = public_url.removeprefix(running.stack.public_base_url)
+    async with get_session().create_client("s3", **running.aws.sdk()) as s3:
+        await s3.delete_object(Bucket=running.stack.bucket, Key=key)
+
+
+async def test_reindex_skips_the_rows_of_renditions(embedded_aws: RecordingAws, file: str) -> None:
+    """It indexes each image once, and rejects none."""
+    async with (
+        origin({"one.jpg": gradient_image("JPEG", (400, 300))}) as images,
+        system(embedded_aws) as running,
+    ):
+        await running.start_server(RENDITIONS_FILE=file)
+        await running.start_consumer(RENDITIONS_FILE=file)
+        await submit(running, f"{images.base}/bodies/one.jpg", "card")
+        reindex = await running.start_reindex()
+        assert reindex.stdout is not None
+        out = (await reindex.stdout.read()).decode()
+        assert await reindex.wait() == 0
+        assert "1 images indexed, 0 rejected" in out
+
+
+async def test_a_message_of_create_renditions_in_the_dlq_is_deleted(
+    embedded_aws: RecordingAws, file: str
+) -> None:
+    """reconcile treats it as a stale message, as a worker of an earlier version does."""
+    async with (
+        origin({"one.jpg": gradient_image("JPEG", (400, 300))}) as images,
+        system(embedded_aws) as running,
+        stores_of(running) as stores,
+    ):
+        await running.start_server(RENDITIONS_FILE=file)
+        await running.start_consumer(RENDITIONS_FILE=file)
+        ended = await submit(running, f"{images.base}/bodies/one.jpg")
+        async with tables_of(running.aws.environment("tests"), running.stack) as tables:
+            record = await tables.read_image_by_id(ended.image.image_id)
+        assert record is not None
+        body = renditions_message(record, ("card",)).encode()
+        await stores.sqs.send_message(QueueUrl=running.stack.dlq_url, MessageBody=body)
+        assert json.loads(body)["revision"] == 0
+        assert await running.run_operator("reconcile") == 0
+        await wait_for(lambda: empty(stores, running.stack.dlq_url), "an empty DLQ")
+        async with running.stub() as stub:
+            status = await stub.GetStatus(pb.GetStatusRequest(request_id=ended.request_id))
+        assert status.request == ended
+
+
+async def empty(stores: Stores, url: str) -> bool:
+    return await stores.depth(url) == 0

@@ -26,6 +26,8 @@ END = "<!-- end of the generated table -->"
 
 _VERSIONS = ("grpcio", "aiobotocore", "aiohttp", "uvloop", "pillow")
 _OPTIMISED = "--enable-optimizations"
+COMPARISONS = ("go-", "images-")
+"""Beginnings of the names of benchmarks that compare the consumer with other programs."""
 _FEW = 10
 _HEAD = (
     "| figure | AWS | median | range | limit | target | verdict |\n|---|---|---|---|---|---|---|"
@@ -179,6 +181,8 @@ def _judged(figure: Figure) -> tuple[str, str, str]:
 def render(results: Sequence[Result]) -> str:
     """Render the missed limits, then one table per benchmark with its backends, machine and date."""
     parts = [_summary(results)] if results else []
+    if comparison := _comparison(results):
+        parts.append(comparison)
     for title in dict.fromkeys(result.title for result in results):
         same = [result for result in results if result.title == title]
         rows = [row(result, figure) for result in same for figure in result.figures]
@@ -202,6 +206,22 @@ def _summary(results: Sequence[Result]) -> str:
         for result, figure in missed
     ]
     return "\n".join([f"{text} Missed:", "", *lines])
+
+
+def _comparison(results: Sequence[Result]) -> str:
+    """Render the limited figures of the consumer against other programs in one table, or nothing without results."""
+    rows = [
+        f"| {result.title.rpartition(' of ')[2]} {row(result, figure)}"
+        for result in results
+        if result.benchmark.startswith(COMPARISONS)
+        for figure in result.figures
+        if figure.threshold
+    ]
+    if not rows:
+        return ""
+    names, rule = _HEAD.splitlines()
+    head = f"| images {names}\n|---{rule}"
+    return "\n".join(["### Consumer against other programs", "", head, *rows])
 
 
 def _provenance(result: Result) -> str:

@@ -86,6 +86,19 @@ def test_the_table_begins_with_the_missed_limits() -> None:
     assert line == "- Unary, null: rate, 2.00 x, limit: at least 3.5"
 
 
+def test_limited_figures_against_other_programs_are_also_in_one_table() -> None:
+    go = replace(RESULT, benchmark="go-20kb", title="Consumer against Go, images of 20 KB")
+    before, _, rest = results.render([RESULT, go]).partition("### Consumer against other programs")
+    table, _, _ = rest.partition("###")
+    assert "### Unary" not in before
+    assert [line.partition(" | null")[0] for line in table.strip().splitlines()[2:]] == [
+        "| 20 KB | **CPU** (less is better)",
+        "| 20 KB | **rate**",
+        "| 20 KB | **growth**",
+    ]
+    assert "other programs" not in results.render([RESULT])
+
+
 def test_a_table_shows_commit_date_build_and_load() -> None:
     assert (
         "null: 2026-11-22, commit 0123456789ab-dirty, 3 rounds, 2 cores, "

@@ -23,13 +23,15 @@ from consumer.sandbox.protocol import (
     receive_request,
 )
 from consumer.sandbox.restrictions import restrict
-from core.errors import DecodeLimit, ImageFailure
+from core.errors import CorruptImage, DecodeLimit, ImageFailure
 
 _CHEAP_PIXELS = 16_000_000
 """Work of a cheap image, see `consumer.imaging.limits.estimate_work`."""
 _STEP_BYTES = CHEAP_BYTES
 _SLACK_BYTES = 16 * 1024 * 1024
 """Memory above the charge: what the allocator keeps of earlier images, and fragmentation."""
+
+_RETRY_BYTES = 64 * 1024 * 1024
 
 Examiner = Callable[[Request, ImagePolicy], Answer]
 """Answers one request. Tests of hostile decoders replace it."""
@@ -52,6 +54,9 @@ def run_decoder(
     connection.sendall(encode_answer(Ready(protections)))
     while (request := receive_request(connection, memory.allow)) is not None:
         answer = _answer(request, policy, examiner)
+        if isinstance(answer, CorruptImage) and answer.__cause__ and memory.widen():
+            # A library may report damage when it gets no memory, of which earlier images left too little.
+            answer = _answer(request, policy, examiner)
         connection.sendall(encode_answer(answer, _read_warnings(warnings)))
 
 
@@ -106,6 +111,15 @@ class _MemoryLimit:
             soft = min(self._base + allowed + _SLACK_BYTES, hard)
             resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
             self._allowed = allowed
+
+    def widen(self) -> bool:
+        """Allow _RETRY_BYTES more until the next `allow`. Returns False if there is no limit, or no room below it."""
+        soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        if not self._base or soft >= hard:
+            return False
+        resource.setrlimit(resource.RLIMIT_DATA, (min(soft + _RETRY_BYTES, hard), hard))
+        self._allowed = 0
+        return True
 
 
 def _data_bytes() -> int:

@@ -25,6 +25,9 @@ CONNECTION = 3
 STREAMS = (1, 2)
 
 
+_leaked: list[bytearray] = []
+
+
 @dataclass(frozen=True, slots=True)
 class Address:
     """The part of a socket that attacks use."""
@@ -40,6 +43,11 @@ class Address:
 def order(**members: Any) -> bytes:
     """Return a body that orders something."""
     return json.dumps({"order": members}).encode()
+
+
+def leak(size: int) -> bytes:
+    """Return a body that orders to keep memory, as a fragmented heap does."""
+    return order(leak=size)
 
 
 def answer_bytes(*pieces: bytes, then: str = "answer", stream: int = CONNECTION) -> bytes:
@@ -63,6 +71,9 @@ def examine(request: Request, policy: ImagePolicy) -> Answer:
     if not request.body.startswith(b'{"order"'):
         return examine_request(request, policy)
     wanted = json.loads(request.body)["order"]
+    if "leak" in wanted:
+        _leaked.append(bytearray(wanted["leak"]))
+        return CorruptImage("leaked")
     if "attack" in wanted:
         return CorruptImage(_outcome(wanted))
     for piece in wanted["write"]:

@@ -8,7 +8,7 @@ CODE := server consumer core cli loadtest tests docs k8s protos/stubs.py
 PROTO := imageservice/v1/image_service.proto
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-real verify-redis verify-search verify-k8s verify-dashboards verify-cluster scaling-report verify-image verify-rivals verify-location corpora robustness check format stubs reference metrics dashboards constraints buf load-smoke bench clean
+.PHONY: help demo up test test-real verify-redis verify-search verify-k8s verify-dashboards verify-cluster scaling-report verify-image verify-rivals verify-location verify-bombs corpora robustness check format stubs reference metrics dashboards constraints buf load-smoke bench clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -80,6 +80,9 @@ verify-image: .venv/dev  ## Build the image and run it as a restricted pod (need
 
 verify-location: .venv/dev  ## Search published images of every kind for a location with exiftool (needs libimage-exiftool-perl)
 	$(BIN)/python -m pytest tests/cluster/location
+
+verify-bombs: .venv/dev  ## Process the worst files in the memory of a pod, and print the latency of other images (needs root, a memory control group)
+	$(BIN)/python -m pytest -s tests/cluster/bombs
 
 corpora: .venv/dev  ## Inspect the images of public source packages; exiftool searches the published ones for locations (ARGS has options; needs apt, libimage-exiftool-perl)
 	PYTHONPATH=tests $(BIN)/python -m corpora --exiftool $(ARGS)

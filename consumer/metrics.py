@@ -92,7 +92,7 @@ HEARTBEAT_FAILURES = Counter(
 
 STEPS = ("fetch", "inspect", "store", "record", "complete", "notify")
 REQUEUE_REASONS = (
-    *("drain", "host_busy", "outage", "raced", "suspect"),
+    *("decoders_busy", "drain", "host_busy", "outage", "raced", "suspect"),
     *(failure.code.lower() for failure in TransientFailure.__subclasses__()),
 )
 _AWS_OPERATIONS = (

@@ -2,18 +2,19 @@
 
 Every image is first examined as a cheap one, by any free decoder. The decoder answers what an expensive image needs
 instead of examining it: then the image waits for this much of the memory budget, and for a decoder other than the first
-one. So expensive images never block the cheap ones. They run at low priority.
+one. So expensive images never block the cheap ones. They run at low priority, and the process keeps few of them.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import structlog
 
 from consumer.byte_budget import ByteBudget
 from consumer.imaging.policy import ImagePolicy
 from consumer.imaging.result import Examination, InspectionResult, apply_examination
+from consumer.sandbox.admission import Admission
 from consumer.sandbox.cpu_limits import CpuLimits, Watch
 from consumer.sandbox.decoder_process import (
     DecoderEnded,
@@ -56,7 +57,7 @@ class DecoderFault(Exception):
 class DecodePool:
     """`budget_bytes` limits the memory of all expensive images that are decoded at the same time.
 
-    `cpu_limit_s` limits the CPU time of one image in seconds.
+    `cpu_limit_s` limits the CPU time of one image in seconds. Without `admission`, expensive images wait without limit.
     """
 
     def __init__(
@@ -67,11 +68,13 @@ class DecodePool:
         decoders: int,
         budget_bytes: int,
         cpu_limit_s: float,
+        admission: Admission | None = None,
     ) -> None:
         self._policy = policy
         self._forks = forks
         self._budget = ByteBudget(budget_bytes)
         self._lanes = Lanes[DecoderProcess](decoders)
+        self._admission = admission
         self._cpu_limit_s = cpu_limit_s
         self._limits = CpuLimits()
 
@@ -90,12 +93,15 @@ class DecodePool:
         """Inspect one image: check it, read its metadata, strip its location and make its renditions.
 
         renditions: names of presets of the policy. If the image exceeds a limit with them, they fail, not the image.
-        Raises PermanentFailure, and DecoderFault for an error of ours.
+        Raises PermanentFailure, DecodersBusy if the image is expensive and has to come back later, and DecoderFault for
+        an error of ours.
         """
         names = tuple(renditions)
-        result = await self._examine(body, request_id, names)
+        async with AsyncExitStack() as place:
+            result = await self._examine(body, request_id, names, place)
         if names and isinstance(result, DecodeLimit | Crashed | TooManyPixels):
-            alone = await self._examine(body, request_id, ())
+            async with AsyncExitStack() as place:
+                alone = await self._examine(body, request_id, (), place)
             result = without_renditions(alone, names, result)
         match result:
             case Examination() as examination:
@@ -107,9 +113,21 @@ class DecodePool:
             case Fault(error):
                 raise DecoderFault(error)
 
-    async def _examine(self, body: bytes, request_id: str, renditions: tuple[str, ...]) -> Result:
+    async def wait_for_turn(self) -> None:
+        """Wait before an image is fetched that is known to be expensive. Raises DecodersBusy."""
+        if self._admission is not None:
+            await self._admission.wait_for_turn()
+
+    async def _examine(
+        self, body: bytes, request_id: str, renditions: tuple[str, ...], place: AsyncExitStack
+    ) -> Result:
+        """Examine a body until there is a result. An expensive one holds its place until `place` is closed."""
         step: Run | Result = Run(renditions=renditions)
+        admission = self._admission
         while isinstance(step, Run):
+            if step.expensive and admission is not None:
+                await place.enter_async_context(admission.place())
+                admission = None
             try:
                 answer = await self._run(body, step, request_id)
             except DecoderStopped as stopped:
@@ -188,6 +206,7 @@ async def open_decode_pool(
     decoders: int,
     budget_bytes: int,
     cpu_limit_s: float,
+    admission: Admission | None = None,
     examiner: str = EXAMINER,
 ) -> AsyncIterator[DecodePool]:
     """Start the fork server and the decoders; on exit, end them. Call it before the process loads credentials.
@@ -197,7 +216,12 @@ async def open_decode_pool(
     forks = ForkClient(policy, budget_bytes, on_warning=_Warnings().log, examiner=examiner)
     try:
         pool = DecodePool(
-            policy, forks, decoders=decoders, budget_bytes=budget_bytes, cpu_limit_s=cpu_limit_s
+            policy,
+            forks,
+            decoders=decoders,
+            budget_bytes=budget_bytes,
+            cpu_limit_s=cpu_limit_s,
+            admission=admission,
         )
         _log.info("decoders started", count=decoders, protections=await pool.start())
         yield pool

@@ -16,6 +16,7 @@ from consumer.command import Command
 from consumer.fetching.fetcher import Fetcher, FetchPolicy
 from consumer.imaging.policy import ImagePolicy
 from consumer.imaging.result import RENDITIONS_BYTES_MAX
+from consumer.sandbox.admission import Admission
 from consumer.sandbox.decode_pool import DecodePool, open_decode_pool
 from consumer.sandbox.restrictions import protect_from_children
 from consumer.settings import ConsumerSettings
@@ -121,6 +122,7 @@ def _open_decode_pool(settings: ConsumerSettings) -> AbstractAsyncContextManager
         decoders=settings.decoders,
         budget_bytes=settings.decode_budget_bytes,
         cpu_limit_s=settings.decode_cpu_limit_s,
+        admission=Admission(max(1, settings.decoders - 1)),
     )
 
 

@@ -12,4 +12,10 @@ class Decoder(Protocol):
     async def inspect(
         self, body: bytes, request_id: str, renditions: Sequence[str] = ()
     ) -> InspectionResult:
-        """Inspect one image, and make its renditions. Raises PermanentFailure."""
+        """Inspect one image, and make its renditions.
+
+        Raises PermanentFailure, and DecodersBusy for an expensive image that has to come back.
+        """
+
+    async def wait_for_turn(self) -> None:
+        """Wait until an expensive image may be fetched. Raises DecodersBusy."""

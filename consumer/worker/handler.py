@@ -15,6 +15,7 @@ from consumer.notify.finalize import (
 )
 from consumer.notify.notifier import Notifier
 from consumer.run import Run
+from consumer.sandbox.admission import DecodersBusy
 from consumer.worker.pipeline import Pipeline
 from consumer.worker.receive_queue import ReceiveQueue
 from consumer.worker.received_message import ReceivedMessage
@@ -59,7 +60,10 @@ class MessageHandler:
         self._retry_policy = retry_policy
 
     async def handle(self, message: ReceivedMessage) -> None:
-        """Process a message beside others. Raises DependencyUnavailable or Overloaded; it is still held then."""
+        """Process a message beside others.
+
+        Raises DependencyUnavailable, Overloaded or DecodersBusy; it is still held then.
+        """
         if message.first:
             await self.process(message)
         elif request := await self.open_request(message):
@@ -140,7 +144,7 @@ class MessageHandler:
         except ConditionNotMet:
             await renotify_if_ended(self._tables, self._notifier, message.message)
             await self._queue.ack(message)
-        except (DependencyUnavailable, Overloaded, RequestRejected):
+        except (DependencyUnavailable, Overloaded, RequestRejected, DecodersBusy):
             raise
         except Exception:  # noqa: BLE001  whatever it is, the request must end
             _log.exception("unexpected error", request_id=message.message.request_id)

@@ -83,10 +83,13 @@ class Pipeline:
     ) -> Outcome:
         """Run every step, in order, and measure them in `run`. `request` is the message's row, if it was read.
 
-        Raises ImageFailure; HostBusy if the origin's host is busy with our own requests, which is no attempt;
+        Raises ImageFailure; HostBusy if the origin's host is busy with our own requests, and DecodersBusy if expensive
+        images keep the decoders busy, which are no attempts;
         ConditionNotMet if the request is no longer PENDING at the message's revision; Overloaded, DependencyUnavailable
         or RequestRejected.
         """
+        if message.expensive:
+            await self._decoder.wait_for_turn()
         # A message that a worker of an earlier version requeued has lost the names; the row has them.
         requested = split_names(message.renditions) if request is None else request.renditions
         with await self._fetch(message, run) as fetched:

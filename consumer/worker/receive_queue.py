@@ -80,6 +80,7 @@ class ReceiveQueue:
         reason: str,
         delay: float = 0,
         attempts: int | None = None,
+        expensive: bool = False,
     ) -> None:
         """Send a copy, then delete the message: the copy has a receive count of its own and is not in flight.
 
@@ -87,7 +88,9 @@ class ReceiveQueue:
         copy is not sent twice. Raises Overloaded or DependencyUnavailable.
         """
         if message not in self._requeued:
-            copy = message.message.requeued(attempts=attempts, suspect=message.suspected)
+            copy = message.message.requeued(
+                attempts=attempts, suspect=message.suspected, expensive=expensive
+            )
             await self._queue.send(copy.encode(), delay=min(MAX_DELAY_S, round(delay)))
             self._requeued.add(message)
         await self._delete(message)

@@ -58,6 +58,7 @@ def _merge(one: ReceivedMessage, other: ReceivedMessage) -> ReceivedMessage:
             resent=one.message.resent or other.message.resent,
             suspect=one.message.suspect or other.message.suspect,
             from_dlq=one.message.from_dlq or other.message.from_dlq,
+            expensive=one.message.expensive or other.message.expensive,
         ),
         receipts=one.receipts + other.receipts,
         receive_count=max(one.receive_count, other.receive_count),

@@ -8,6 +8,7 @@ import structlog
 from tenacity import AsyncRetrying, retry_if_exception_type
 
 from consumer.metrics import OUTAGE
+from consumer.sandbox.admission import DecodersBusy
 from consumer.worker.receive_queue import ReceiveQueue
 from consumer.worker.received_message import ReceivedMessage
 from core.errors import DependencyUnavailable, Overloaded
@@ -78,11 +79,16 @@ class MessageRunner:
     async def run_safely(self, message: ReceivedMessage, work: Awaitable[T]) -> T | None:
         """Return the result of `work`, or None if it failed.
 
-        In an outage the message is requeued. After any other error it is abandoned: one message must not stop the
+        In an outage the message is requeued, and also if its image is expensive and the decoders are busy: that is our
+        limit, and no attempt is spent. After any other error it is abandoned: one message must not stop the
         others, and the redrive policy limits how often SQS delivers it again.
         """
         try:
             return await work
+        except DecodersBusy as busy:
+            delay = busy.retry_after
+            await self.requeue(message, reason="decoders_busy", delay=delay, expensive=True)
+            return None
         except (DependencyUnavailable, Overloaded) as error:
             self.record_outage(error)
         except Exception:  # noqa: BLE001  whatever it is, one message must not stop the others
@@ -91,7 +97,9 @@ class MessageRunner:
         await self.requeue(message, reason="outage", delay=_OUTAGE_DELAY.delay(1))
         return None
 
-    async def requeue(self, message: ReceivedMessage, *, reason: str, delay: float = 0) -> None:
+    async def requeue(
+        self, message: ReceivedMessage, *, reason: str, delay: float = 0, expensive: bool = False
+    ) -> None:
         """Requeue a message, with retries until it works. `delay` is in seconds.
 
         Meanwhile the heartbeat keeps the message invisible to others.
@@ -101,7 +109,9 @@ class MessageRunner:
             wait=_REQUEUE_BACKOFF,
         )
         try:
-            await retries(self._queue.requeue, message, reason=reason, delay=delay)
+            await retries(
+                self._queue.requeue, message, reason=reason, delay=delay, expensive=expensive
+            )
         except Exception:  # noqa: BLE001  as in run_safely
             self._abandon(message)
 

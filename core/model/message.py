@@ -41,7 +41,8 @@ class ImageMessage:
     the epoch; 0 if unknown. from_dlq: whether reconcile has sent it back from the DLQ; it does so once. created_at:
     that of the request's row, in milliseconds since the epoch; 0 if unknown, and then a worker reads the row.
     renditions: presets of the renditions to make, joined by commas. A worker of an earlier version loses this member
-    when it requeues the message; the row has it too. image_id: see `renditions_message`.
+    when it requeues the message; the row has it too. image_id: see `renditions_message`. expensive: whether an earlier
+    run found that decoding the image is expensive; a decoder is awaited before the fetch.
     """
 
     request_id: str
@@ -56,6 +57,7 @@ class ImageMessage:
     created_at: int = 0
     renditions: str = ""
     image_id: str = ""
+    expensive: bool = False
 
     @property
     def creates_renditions(self) -> bool:
@@ -65,9 +67,16 @@ class ImageMessage:
     def encode(self) -> str:
         return orjson.dumps(self).decode()
 
-    def requeued(self, *, attempts: int | None = None, suspect: bool = False) -> "ImageMessage":
-        count = self.attempts if attempts is None else attempts
-        return replace(self, attempts=count, resent=True, suspect=suspect)
+    def requeued(
+        self, *, attempts: int | None = None, suspect: bool = False, expensive: bool = False
+    ) -> "ImageMessage":
+        return replace(
+            self,
+            attempts=self.attempts if attempts is None else attempts,
+            resent=True,
+            suspect=suspect,
+            expensive=self.expensive or expensive,
+        )
 
     def sent_back(self) -> "ImageMessage":
         """Return the copy that goes from the DLQ to the queue. Suspected: it was received without an ack each time."""

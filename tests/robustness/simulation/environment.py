@@ -88,6 +88,9 @@ class ScriptedDecoder:
         digest = sha256(body).hexdigest()
         return InspectionResult(body, replace(METADATA, sha256=digest), "jpg")
 
+    async def wait_for_turn(self) -> None:
+        pass
+
 
 @contextmanager
 def simulated_environment(

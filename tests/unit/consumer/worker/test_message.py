@@ -56,9 +56,14 @@ def test_a_member_of_a_later_version_is_ignored() -> None:
 
 def test_a_message_of_the_previous_version_is_decoded() -> None:
     """During a rollout, old servers and workers still send."""
-    later = {"pending_since", "from_dlq", "created_at", "renditions", "image_id"}
+    later = {"pending_since", "from_dlq", "created_at", "renditions", "image_id", "expensive"}
     before = {name: value for name, value in asdict(MESSAGE).items() if name not in later}
     assert decode_message(json.dumps(before)) == MESSAGE
+
+
+def test_a_message_of_an_expensive_image_stays_one() -> None:
+    """Later requeues for other reasons must not cost another fetch in vain."""
+    assert MESSAGE.requeued(expensive=True).requeued(attempts=1).expensive
 
 
 def test_a_reopened_request_does_not_count_from_its_first_acceptance() -> None:

@@ -39,7 +39,7 @@ def test_a_requeued_message_is_neither_first_nor_suspected() -> None:
 def test_duplicates_in_a_batch_become_one_message_with_every_receipt() -> None:
     """It has the greater counts of both copies, and both are deleted at the end."""
     other = ReceivedMessage(
-        replace(MESSAGE.requeued(attempts=2), from_dlq=True),
+        replace(MESSAGE.requeued(attempts=2, expensive=True), from_dlq=True),
         receipts=("r2",),
         receive_count=3,
         sent_at=500,
@@ -51,6 +51,7 @@ def test_duplicates_in_a_batch_become_one_message_with_every_receipt() -> None:
     assert joined.message.attempts == 2
     assert joined.message.resent
     assert joined.message.from_dlq
+    assert joined.message.expensive
 
 
 @pytest.mark.parametrize("other", [replace(MESSAGE, request_id="b"), replace(MESSAGE, revision=3)])

@@ -41,7 +41,7 @@ BYTES_PER_PIXEL: Mapping[Format, Mapping[str, float]] = {
         "RGB with alpha": 4.2,
     },
     formats.GIF: {"palette": 1, "palette, with disposal": 2},
-    formats.WEBP: {"lossy or lossless": 12, "lossy with alpha": 13},
+    formats.WEBP: {"lossy or lossless": 12, "lossy with alpha": 14},
     formats.AVIF: _avif_bytes_per_pixel(),
     formats.TIFF: {"gray or palette": 1, "gray, 16 bits": 2, "several samples, or 32 bits": 4.2},
     formats.BMP: {"palette": 1, "RGB": 4},

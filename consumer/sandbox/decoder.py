@@ -1,5 +1,6 @@
 """A decoder process: examines one body after another until the worker closes the connection."""
 
+import gc
 import os
 import resource
 import socket
@@ -58,6 +59,10 @@ def run_decoder(
             # A library may report damage when it gets no memory, of which earlier images left too little.
             answer = _answer(request, policy, examiner)
         connection.sendall(encode_answer(answer, _read_warnings(warnings)))
+        if request.memory_bytes > CHEAP_BYTES:
+            # The traceback of a failure may be part of a cycle that holds the pixels.
+            del answer
+            gc.collect()
 
 
 def _answer(request: Request, policy: ImagePolicy, examiner: Examiner) -> Answer:

@@ -5,6 +5,9 @@ from typing import Any
 from PIL import Image
 from PIL.WebPImagePlugin import WebPImageFile
 
+_FRAME_BYTES = 6
+"""The most memory for each pixel that a frame takes beside its canvases, with its alpha."""
+
 
 class WebPFile(WebPImageFile):
     """A loaded frame shares the memory of libwebp's answer. Its mode is RGBX instead of RGB."""
@@ -15,7 +18,12 @@ class WebPFile(WebPImageFile):
         if self._shown != self.tell():
             self._im = None  # Free the last frame before the next is decoded.
             self._seek(self.tell())
-            data, *_ = self._get_next()
+            try:
+                data, *_ = self._get_next()
+            except EOFError:
+                # libwebp does not tell missing memory from damage. Raise MemoryError if there was not enough.
+                bytearray(_FRAME_BYTES * self.width * self.height)
+                raise
             if self.n_frames == 1:
                 del self._decoder  # It holds two canvases.
             self._mode = self.rawmode

@@ -120,6 +120,10 @@ CASES: dict[str, tuple[str, Callable[[], bytes]]] = {
     "gif previous": ("palette, with disposal", lambda: animated("GIF", "P", 3, disposal=3, transparency=3)),
     "webp lossy": ("lossy or lossless", lambda: encoded("WEBP", "RGB", method=0)),
     "webp lossy with alpha": ("lossy with alpha", lambda: encoded("WEBP", "RGBA", method=0)),
+    "webp lossy with packed alpha": (
+        "lossy with alpha",
+        lambda: encoded("WEBP", "RGBA", method=2),
+    ),
     "webp lossless": ("lossy or lossless", lambda: encoded("WEBP", "RGB", **LOSSLESS)),
     "webp lossless with alpha": ("lossy or lossless", lambda: encoded("WEBP", "RGBA", **LOSSLESS)),
     "webp animated": ("lossy with alpha", lambda: animated("WEBP", "RGBA", method=0, size=SMALL)),

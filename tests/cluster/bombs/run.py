@@ -2,10 +2,9 @@
 
 import asyncio
 import json
-import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -78,27 +77,27 @@ class Run:
         A latency is the time from the acceptance to the end of a request, in seconds.
         """
         latencies: list[float] = []
-        ids: list[str] = []
-        submitting = asyncio.create_task(self._submit_forever(url, ids))
+        stopped = asyncio.Event()
+        submitting = asyncio.create_task(self._submit_until(stopped, url))
         try:
             yield latencies
         finally:
-            submitting.cancel()
-            await asyncio.wait({submitting})
+            stopped.set()
+            ids = await submitting
         ended = await self.running.wait_terminal(ids, seconds=_HOUR_S)
         assert {request.state for request in ended.values()} == {pb.STATE_COMPLETED}
         latencies += sorted(_seconds(request) for request in ended.values())
 
-    async def _submit_forever(self, url: str, ids: list[str]) -> None:
-        async with asyncio.TaskGroup() as group:
-            while True:
-                ids.append(str(uuid.uuid4()))
-                group.create_task(
-                    self.running.submit(
-                        f"{url}?{len(ids)}", request_id=ids[-1], customer="ordinary"
-                    )
-                )
-                await asyncio.sleep(_INTERVAL_S)
+    async def _submit_until(self, stopped: asyncio.Event, url: str) -> list[str]:
+        """Return the ids of the requests."""
+        submits: list[asyncio.Task[str]] = []
+        while not stopped.is_set():
+            submit = self.running.submit(f"{url}?{len(submits)}", customer="ordinary")
+            submits.append(asyncio.create_task(submit))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_INTERVAL_S):
+                    await stopped.wait()
+        return await asyncio.gather(*submits)
 
     async def decoder_ends(self) -> Counter[str]:
         """Return how many decoders died, by reason. Those that were stopped at a limit are not among them."""

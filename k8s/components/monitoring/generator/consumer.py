@@ -36,8 +36,9 @@ _MESSAGES = Row(
         ),
         Panel(
             "Messages requeued, by reason",
-            "outage: AWS failed. drain: the pod stopped. host_busy: the host is at its concurrency limit. Other "
-            "reasons are failure codes: the origin asked for a delay, or the last attempt comes after a delay.",
+            "outage: AWS failed. drain: the pod stopped. host_busy: the host is at its concurrency limit. "
+            "decoders_busy: expensive images keep the decoders busy. Other reasons are failure codes: the origin asked "
+            "for a delay, or the last attempt comes after a delay.",
             "cps",
             (
                 Query(

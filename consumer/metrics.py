@@ -88,6 +88,21 @@ HEARTBEAT_FAILURES = Counter(
     "consumer_heartbeat_failures_total",
     "Calls that could not extend the visibility timeout of held messages, and single messages that SQS refused.",
 )
+DECODERS_BUSY = Gauge("consumer_busy_decoders", "Decoder processes that examine an image.")
+DECODER_ENDS = Counter(
+    "consumer_decoder_ends_total",
+    "Decoder processes that ended, by reason. died: by itself, or it answered falsely. killed: by a SIGKILL that was "
+    "not ours, as when memory is short. fork_server: with its fork server. cpu_limit, stalled: its image exceeded a "
+    "limit. cheap_cpu_limit: its image moved to the lane of expensive ones. cancelled: its image was not needed any "
+    "more. replaced: after many images.",
+    ["reason"],
+)
+EXPENSIVE_IMAGES = Counter(
+    "consumer_expensive_images_total",
+    "Images that moved to the lane of expensive ones, by reason: charge (memory or pixels), cpu (time), or again (an "
+    "earlier run ended its decoder).",
+    ["reason"],
+)
 
 
 STEPS = ("fetch", "inspect", "store", "record", "complete", "notify")
@@ -107,6 +122,10 @@ _AWS_OPERATIONS = (
     "sqs:GetQueueAttributes",
     "sqs:ReceiveMessage",
     "sqs:SendMessageBatch",
+)
+_DECODER_ENDS = (
+    *("died", "killed", "fork_server", "cpu_limit", "stalled", "cheap_cpu_limit", "cancelled"),
+    "replaced",
 )
 _BATCHES = ("sns publishes", "sqs deletes", "sqs failed requests", "sqs sends")
 CUSTOMER_BUCKETS = tuple(str(number) for number in range(16))
@@ -131,6 +150,10 @@ def initialise() -> None:
     initialise_aws_calls(*_AWS_OPERATIONS, batches=_BATCHES)
     for outcome in ("finished", "given_back", "let_go"):
         PROCESS_SECONDS.labels(outcome)
+    for reason in _DECODER_ENDS:
+        DECODER_ENDS.labels(reason)
+    for reason in ("charge", "cpu", "again"):
+        EXPENSIVE_IMAGES.labels(reason)
     for kind in ("first", "again", "suspect", "malformed"):
         RECEIVED.labels(kind)
 

@@ -14,6 +14,7 @@ import structlog
 from consumer.byte_budget import ByteBudget
 from consumer.imaging.policy import ImagePolicy
 from consumer.imaging.result import Examination, InspectionResult, apply_examination
+from consumer.metrics import DECODER_ENDS, DECODERS_BUSY, EXPENSIVE_IMAGES
 from consumer.sandbox.admission import Admission
 from consumer.sandbox.cpu_limits import CpuLimits, Watch
 from consumer.sandbox.decoder_process import (
@@ -36,6 +37,7 @@ from consumer.sandbox.run_plan import (
 )
 from core.errors import Crashed, DecodeLimit, ImageFailure, TooManyPixels
 from core.runtime.logging import LogThrottle
+from core.runtime.metrics import counter
 
 _LOW_PRIORITY = 10
 """Nice value of the decoders that take expensive images."""
@@ -77,6 +79,7 @@ class DecodePool:
         self._admission = admission
         self._cpu_limit_s = cpu_limit_s
         self._limits = CpuLimits()
+        DECODERS_BUSY.set_function(lambda: sum(slot.images > 0 for slot in self._lanes.slots))
 
     async def start(self) -> tuple[str, ...]:
         """Start every decoder. Returns their active protections. Raises ChildProcessError."""
@@ -128,17 +131,22 @@ class DecodePool:
             if step.expensive and admission is not None:
                 await place.enter_async_context(admission.place())
                 admission = None
+            run = step
             try:
-                answer = await self._run(body, step, request_id)
+                answer = await self._run(body, run, request_id)
             except DecoderStopped as stopped:
-                step = after_stop(step, stopped.reason)
+                step, why = after_stop(run, stopped.reason), "cpu"
+                counter(DECODER_ENDS, stopped.reason.name.lower()).inc()
             except NotExamined:
                 continue
             except DecoderEnded as ended:
+                step, why = after_end(run, ended), "again"
+                counter(DECODER_ENDS, ended.label).inc()
                 _log.warning("decoder ended", reason=str(ended), request_id=request_id)
-                step = after_end(step, ended)
             else:
-                step = after_answer(step, answer, self._budget.capacity)
+                step, why = after_answer(run, answer, self._budget.capacity), "charge"
+            if isinstance(step, Run) and step.expensive and not run.expensive:
+                counter(EXPENSIVE_IMAGES, why).inc()
         return step
 
     async def _run(self, body: bytes, run: Run, request_id: str) -> Answer:
@@ -162,8 +170,10 @@ class DecodePool:
             try:
                 return await decoder.finish(exam, self._policy)
             except asyncio.CancelledError:
+                # Others may wait for the same decoder. It answers a cheap image soon.
                 if run.expensive:
                     decoder.stop(Stop.CANCELLED)
+                    counter(DECODER_ENDS, "cancelled").inc()
                 raise
             finally:
                 self._limits.remove(watch)
@@ -172,14 +182,20 @@ class DecodePool:
 
     async def _decoder(self, slot: Slot[DecoderProcess], *, fresh: bool = False) -> DecoderProcess:
         """Return the decoder of a slot, which is replaced if it has ended or is used up."""
-        decoder = slot.decoder
-        if decoder is not None and decoder.usable:
-            if decoder.images < (1 if fresh else _IMAGES_PER_DECODER):
-                return decoder
-            decoder.retire()
         low = slot.takes_expensive and len(self._lanes.slots) > 1
-        slot.decoder = await self._forks.fork(_LOW_PRIORITY if low else 0)
-        return slot.decoder
+        while True:
+            decoder = slot.decoder
+            if decoder is not None and decoder.usable:
+                if decoder.images < (1 if fresh else _IMAGES_PER_DECODER):
+                    return decoder
+                decoder.retire()
+                counter(DECODER_ENDS, "replaced").inc()
+            slot.decoder = None
+            await self._forks.wait_until_running()
+            # Another image of the slot may have waited too.
+            if slot.decoder is None:
+                slot.decoder = self._forks.fork(_LOW_PRIORITY if low else 0)
+                return slot.decoder
 
 
 class _Warnings:

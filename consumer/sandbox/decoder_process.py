@@ -46,6 +46,11 @@ class DecoderEnded(Exception):
         super().__init__(reason)
         self.attributable = attributable
 
+    @property
+    def label(self) -> str:
+        """The reason in the metric."""
+        return "died" if self.attributable else "killed"
+
 
 class NotExamined(Exception):
     """The process has ended with an earlier image."""
@@ -56,6 +61,10 @@ class ForkServerEnded(DecoderEnded):
 
     def __init__(self) -> None:
         super().__init__("the fork server ended", attributable=False)
+
+    @property
+    def label(self) -> str:
+        return "fork_server"
 
 
 class Stop(StrEnum):

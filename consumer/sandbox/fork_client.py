@@ -61,16 +61,21 @@ class ForkClient:
         self._unread = b""
         self._task = asyncio.create_task(self._keep_running(), name="decoders' fork server")
 
-    async def fork(self, nice: int) -> DecoderProcess:
-        """Return a new decoder process. It may still start; it reads its first request when it has.
-
-        Waits while the fork server is down. Raises ChildProcessError if it did not start at all.
-        """
+    async def wait_until_running(self) -> None:
+        """Wait while the fork server is down. Raises ChildProcessError if it is stopped."""
+        if self._control is not None:
+            return
         running = asyncio.create_task(self._running.wait())
         await asyncio.wait({running, self._task}, return_when=asyncio.FIRST_COMPLETED)
         running.cancel()
         if self._control is None:
             raise ChildProcessError("decoders cannot be started")
+
+    def fork(self, nice: int) -> DecoderProcess:
+        """Return a new decoder process. It may still start; it reads its first request when it has.
+
+        If the fork server is down, the process has ended already.
+        """
         number = next(self._numbers)
         ours, connection = socket.socketpair()
         warnings, stderr = os.pipe()
@@ -83,6 +88,8 @@ class ForkClient:
         self._decoders[number] = decoder
         message = MESSAGE.pack(Command.FORK, number, nice)
         try:
+            if self._control is None:
+                raise BrokenPipeError
             socket.send_fds(self._control, [message], [connection.fileno(), stderr, warnings])
         except OSError:
             self._decoders.pop(number).end(None)

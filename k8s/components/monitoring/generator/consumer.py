@@ -169,6 +169,38 @@ _FAULTS = Row(
             ),
         ),
         Panel(
+            "Decoders that ended",
+            "By reason: died, killed (by a SIGKILL that was not ours), cpu_limit, stalled and others, as the metric's "
+            "help says. An image that ends its decoder twice is CRASHED.",
+            "cps",
+            (
+                Query(
+                    "sum by (reason) (rate(consumer_decoder_ends_total{<consumer>}[$__rate_interval]))",
+                    "{{reason}}",
+                ),
+            ),
+            stacked=True,
+        ),
+        Panel(
+            "Expensive images",
+            "Images that moved to the lane of expensive ones, by reason: charge (memory or pixels), cpu (time), again "
+            "(a run ended its decoder).",
+            "cps",
+            (
+                Query(
+                    "sum by (reason) (rate(consumer_expensive_images_total{<consumer>}[$__rate_interval]))",
+                    "{{reason}}",
+                ),
+            ),
+            stacked=True,
+        ),
+        Panel(
+            "Busy decoders",
+            "Decoder processes that examine an image, by process.",
+            "short",
+            (Query("sum by (pod) (consumer_busy_decoders{<consumer>})", "{{pod}}"),),
+        ),
+        Panel(
             "Restarts",
             "Restarts of the consumer containers in the last hour. An image that kills its process shows here.",
             "short",

@@ -4,16 +4,11 @@ k8s/ uses the results: `queueLength` of the autoscaler, and requests and limits 
 is limited by its slots (64 by default, divided by the time per image); a consumer that does not wait, by its core.
 """
 
-import asyncio
-import os
-from contextlib import suppress
-from pathlib import Path
-
 from loadtest.bench.benchmark import NULL, Benchmark, Figure, Trial
 from loadtest.bench.images.collection import LARGE
 from loadtest.bench.subjects.consumer import Lap, our_consumer
 from loadtest.bench.system.backend import null_aws
-from loadtest.bench.system.process import BenchFailed
+from loadtest.bench.system.one_core import reserved_core
 
 DELAYS_MS = (0, 200, 600)
 """Time before the first byte of an origin: none, a near origin or CDN, a far or busy origin."""
@@ -24,18 +19,17 @@ _MAX_RATE = 400
 
 
 async def _pod(trial: Trial) -> list[Figure]:
-    if not hasattr(os, "sched_setaffinity"):
-        raise BenchFailed("pinning a process to one core requires Linux")
     figures: list[Figure] = []
-    async with null_aws() as aws:
-        for delay_ms in DELAYS_MS:
-            async with our_consumer(aws, LARGE, "draft", delay_ms=delay_ms) as consumer:
-                await asyncio.to_thread(_pin_to_one_core, consumer.process.pid)
-                await consumer.lap(_WARM_UP)
-                images = _images(delay_ms, trial)
-                laps = [await consumer.lap(images) for _ in range(trial.rounds)]
-                memory = consumer.process.resident_mib()
-            figures += _figures(delay_ms, laps, memory)
+    with reserved_core() as core:
+        async with null_aws() as aws:
+            for delay_ms in DELAYS_MS:
+                opened = our_consumer(aws, LARGE, "draft", delay_ms=delay_ms, core=core)
+                async with opened as consumer:
+                    await consumer.lap(_WARM_UP)
+                    images = _images(delay_ms, trial)
+                    laps = [await consumer.lap(images) for _ in range(trial.rounds)]
+                    memory = consumer.process.resident_mib()
+                figures += _figures(delay_ms, laps, memory)
     return figures
 
 
@@ -43,14 +37,6 @@ def _images(delay_ms: int, trial: Trial) -> int:
     """Return the images for some seconds of work, so that the first and the last image matter little."""
     rate = min(_MAX_RATE, 64_000 // max(delay_ms, 1))
     return rate * (1 if trial.quick else _DURATION_S)
-
-
-def _pin_to_one_core(pid: int) -> None:
-    core = min(os.sched_getaffinity(pid))
-    for thread in Path(f"/proc/{pid}/task").iterdir():
-        # The thread may have ended.
-        with suppress(ProcessLookupError):
-            os.sched_setaffinity(int(thread.name), {core})
 
 
 def _figures(delay_ms: int, laps: list[Lap], resident_mib: float) -> list[Figure]:

@@ -20,7 +20,7 @@ class WebPFile(WebPImageFile):
             self._seek(self.tell())
             try:
                 data, *_ = self._get_next()
-            except EOFError:
+            except OSError:
                 # libwebp does not tell missing memory from damage. Raise MemoryError if there was not enough.
                 bytearray(_FRAME_BYTES * self.width * self.height)
                 raise

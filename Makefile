@@ -82,7 +82,7 @@ verify-location: .venv/dev  ## Search published images of every kind for a locat
 	$(BIN)/python -m pytest tests/cluster/location
 
 verify-bombs: .venv/dev  ## Process the worst files in the memory of a pod, and print the latency of other images (needs root, a memory control group)
-	$(BIN)/python -m pytest -s tests/cluster/bombs
+	$(BIN)/python -m pytest -s -o faulthandler_timeout=0 tests/cluster/bombs
 
 corpora: .venv/dev  ## Inspect the images of public source packages; exiftool searches the published ones for locations (ARGS has options; needs apt, libimage-exiftool-perl)
 	PYTHONPATH=tests $(BIN)/python -m corpora --exiftool $(ARGS)

@@ -7,7 +7,7 @@ from consumer.fetching.host_limiter import HostBusy, HostLimiter
 from core.errors import ImageServiceError
 
 _DECODERS = "decoders"
-_MAX_WAIT_S = 2.0
+_MAX_WAIT_S = 1.0
 
 
 class DecodersBusy(ImageServiceError):
@@ -33,7 +33,7 @@ class Admission:
 
     @asynccontextmanager
     async def place(self) -> AsyncIterator[None]:
-        """Hold a place in this block. Raises DecodersBusy, at once or after 2 s."""
+        """Hold a place in this block. Raises DecodersBusy, at once or after 1 s."""
         try:
             slot = await self._limiter.acquire(_DECODERS)
         except HostBusy as busy:

@@ -37,6 +37,7 @@ RENAMED = [
     Renamed(ConsumerSettings, "FAILED_REQUESTS_QUEUE_URL", "DEAD_LETTER_QUEUE_URL"),
     Renamed(ConsumerSettings, "DLQ_URL", "UNDELIVERED_QUEUE_URL"),
     Renamed(ConsumerSettings, "MAX_ISOLATED_RUNS", "MAX_RUNS_ALONE", "4", "5"),
+    Renamed(ConsumerSettings, "DECODERS", "DECODE_THREADS", "4", "5"),
     Renamed(ConsumerSettings, "BATCH_LINGER_S", "COMMIT_LINGER_S", "0.25", "0.5"),
     Renamed(ServerSettings, "BATCH_MAX_ITEMS", "COMMIT_MAX_BATCH", "7", "8"),
     Renamed(ServerSettings, "MAX_WATCHED_REQUESTS", "MAX_WATCHED", "77", "88"),

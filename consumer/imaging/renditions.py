@@ -37,10 +37,11 @@ _REDUCING_GAP = 2
 """Whole pixels are averaged down to this multiple of the size at least, then the rest is resampled."""
 _QUARTER_TURNS = range(5, 9)
 
-# One thread each: the bytes are the same on every machine.
+# One thread each: the bytes are the same on every machine. WebP: method 4, the default, takes twice the time of method 2
+# for 3 % fewer bytes (photographs at 256 pixels).
 _ENCODERS: Mapping[str, Mapping[str, Any]] = {
     "JPEG": {"optimize": True},
-    "WEBP": {"method": 4},
+    "WEBP": {"method": 2},
     "AVIF": {"codec": "aom", "speed": 8, "max_threads": 1, "autotiling": False},
 }
 

@@ -1,6 +1,6 @@
 """Benchmark of renditions: the CPU time of one per image, and its list price.
 
-One preset, a WebP of 256 pixels, is the default of the images' format. Beside it runs the same consumer without presets.
+One preset, a WebP of 256 pixels, is the default of the images' format. A consumer without presets runs beside it.
 """
 
 import asyncio

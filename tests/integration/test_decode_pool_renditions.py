@@ -1,0 +1,98 @@
+"""Decoder processes make renditions within the memory that they are charged."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from io import BytesIO
+
+import pytest
+from PIL import Image
+
+from consumer.imaging.inspection import inspect, probe
+from consumer.imaging.policy import ImagePolicy
+from consumer.imaging.result import FailedRendition, MadeRendition
+from consumer.sandbox.decode_pool import DecodePool, open_decode_pool
+from core.errors import TooManyPixels
+from core.model.rendition import RenditionPreset
+from harness.images import IMAGES, gradient_image, sample
+
+LARGE = RenditionPreset(800, 800, "contain", "WEBP", 90)
+PRESETS = {
+    "webp": LARGE,
+    "jpeg": replace(LARGE, format="JPEG"),
+    "avif": replace(LARGE, width=200, height=200, format="AVIF"),
+    "thumbnail": replace(LARGE, width=100, height=100),
+}
+NAMES = tuple(PRESETS)
+POLICY = ImagePolicy(presets=PRESETS)
+SAMPLES = [sample(path.name) for path in sorted(IMAGES.iterdir()) if path.suffix not in {"", ".md"}]
+BUDGET = 256 * 1024 * 1024
+MODES = {
+    "JPEG": ("RGB", "L", "CMYK"),
+    "PNG": ("RGB", "RGBA", "L", "LA", "P", "1", "I;16"),
+    "WEBP": ("RGB", "RGBA"),
+    "AVIF": ("RGB", "RGBA"),
+    "TIFF": ("RGB", "RGBA", "L", "CMYK", "I;16", "F", "LAB"),
+    "GIF": ("P",),
+    "BMP": ("RGB", "P"),
+}
+KINDS = [(kind, mode) for kind, modes in MODES.items() for mode in modes]
+
+
+@pytest.fixture
+async def pool() -> AsyncIterator[DecodePool]:
+    async with open_decode_pool(POLICY, decoders=2, budget_bytes=BUDGET, cpu_limit_s=60) as pool:
+        yield pool
+        assert pool._budget.free == BUDGET
+
+
+def noise(kind: str, mode: str) -> bytes:
+    """Return an image that is hard to compress."""
+    size = (1_100, 900)
+    gray = Image.effect_noise(size, 120)
+    match mode:
+        case "I;16":
+            wide = bytearray(2 * size[0] * size[1])
+            wide[0::2] = wide[1::2] = gray.tobytes()
+            image = Image.frombytes("I;16", size, bytes(wide))
+        case "F":
+            image = gray.convert("F")
+        case "LAB":
+            image = Image.merge("LAB", (gray, gray, gray))
+        case "P":
+            image = gray.convert("P")
+        case _:
+            image = gray.convert("RGB").convert(mode)
+    if mode in {"RGBA", "LA"}:
+        image.putalpha(gray)
+    out = BytesIO()
+    image.save(out, kind)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(("kind", "mode"), KINDS)
+async def test_every_mode_is_charged_enough(pool: DecodePool, kind: str, mode: str) -> None:
+    """A rendition fails if its decoder exceeds the charge."""
+    body = noise(kind, mode)
+    result = await pool.inspect(body, "", NAMES)
+    assert [each.preset for each in result.renditions] == list(NAMES)
+    assert all(isinstance(each, MadeRendition) for each in result.renditions), result.renditions
+
+
+async def test_a_decoder_makes_the_renditions_that_this_process_makes(pool: DecodePool) -> None:
+    """Of every sample: all that the encoders need was loaded before the restrictions."""
+    for body in SAMPLES:
+        assert await pool.inspect(body, "", NAMES) == inspect(body, POLICY, NAMES)
+
+
+async def test_renditions_that_exceed_the_budget_fail_and_the_image_does_not() -> None:
+    body = gradient_image("PNG", (1_500, 1_500))
+    presets = {"huge": replace(LARGE, width=4_000, height=4_000)}
+    policy = ImagePolicy(presets=presets)
+    budget = 64 * 1024 * 1024
+    assert probe(body, policy).decode_bytes < budget < probe(body, policy, ("huge",)).decode_bytes
+    async with open_decode_pool(policy, decoders=1, budget_bytes=budget, cpu_limit_s=60) as pool:
+        result = await pool.inspect(body, "", ("huge",))
+    (failed,) = result.renditions
+    assert isinstance(failed, FailedRendition)
+    assert failed.code == TooManyPixels.code
+    assert replace(result, renditions=()) == inspect(body, policy)

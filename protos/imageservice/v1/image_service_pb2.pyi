@@ -95,7 +95,7 @@ class _FailureCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FailureCo
     FAILURE_CODE_LOCATION_NOT_REMOVABLE: _FailureCode.ValueType  # 19
     """The image contains a location that could not be removed."""
     FAILURE_CODE_CRASHED: _FailureCode.ValueType  # 20
-    """Processing this image crashed the worker at every attempt (poison message)."""
+    """Processing this image crashed its decoder twice, or the worker at every attempt (poison message)."""
     FAILURE_CODE_UNDELIVERABLE: _FailureCode.ValueType  # 21
     """The request was delivered or rescued too often without a result."""
     FAILURE_CODE_INTERNAL: _FailureCode.ValueType  # 22
@@ -146,7 +146,7 @@ FAILURE_CODE_TOO_MANY_PIXELS: FailureCode.ValueType  # 18
 FAILURE_CODE_LOCATION_NOT_REMOVABLE: FailureCode.ValueType  # 19
 """The image contains a location that could not be removed."""
 FAILURE_CODE_CRASHED: FailureCode.ValueType  # 20
-"""Processing this image crashed the worker at every attempt (poison message)."""
+"""Processing this image crashed its decoder twice, or the worker at every attempt (poison message)."""
 FAILURE_CODE_UNDELIVERABLE: FailureCode.ValueType  # 21
 """The request was delivered or rescued too often without a result."""
 FAILURE_CODE_INTERNAL: FailureCode.ValueType  # 22

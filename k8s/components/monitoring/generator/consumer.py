@@ -202,7 +202,7 @@ _FAULTS = Row(
         ),
         Panel(
             "Restarts",
-            "Restarts of the consumer containers in the last hour. An image that kills its process shows here.",
+            "Restarts of the consumer containers in the last hour. A message that kills its worker shows here.",
             "short",
             (
                 Query(

@@ -49,6 +49,8 @@ _ENCODERS: Mapping[str, Mapping[str, Any]] = {
 # Measured on noise, the worst case. tests/unit/consumer/imaging/test_renditions_cost.py checks them.
 _ENCODER_BYTES = {"JPEG": 16, "WEBP": 64, "AVIF": 72}
 """Memory by pixel of the rendition: the encoder's, and three copies of the pixels."""
+_ENCODED_BYTES, _HEADER_BYTES = 4, 2_048
+"""Size of a rendition by pixel, on noise at quality 100, and of its headers."""
 _ENCODER_WORK = {"JPEG": 1, "WEBP": 10, "AVIF": 40}
 """Time by pixel of the rendition, in the unit of `limits.estimate_work`."""
 _CONVERSION_BYTES, _WIDE_CONVERSION_BYTES = 8, 32
@@ -174,12 +176,13 @@ def estimate_cost(
     presets = {name: policy.presets[name] for name in names}
     scale = min(_by_draft_scale(image_format, structure, presets, 1))
     memory = draft + (full - draft + structure.largest * by_pixel) // scale**2
-    encoded = work = 0
+    encoded = made = work = 0
     for preset in presets.values():
         width, height = Crop.of(size, preset, turned=False).size
         encoded = max(encoded, width * height * _ENCODER_BYTES[preset.format])
+        made += width * height * _ENCODED_BYTES + _HEADER_BYTES
         work += width * height * _ENCODER_WORK[preset.format]
-    return RenditionCost(memory + encoded + RENDITIONS_BYTES_MAX, work)
+    return RenditionCost(memory + encoded + min(made, RENDITIONS_BYTES_MAX), work)
 
 
 def _by_draft_scale(

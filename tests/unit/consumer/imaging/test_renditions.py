@@ -8,8 +8,9 @@ from PIL import Image, ImageCms
 
 from consumer.imaging.inspection import inspect, probe
 from consumer.imaging.policy import ImagePolicy
-from consumer.imaging.renditions import Crop
+from consumer.imaging.renditions import _ENCODED_BYTES, _HEADER_BYTES, Crop
 from consumer.imaging.result import FailedRendition, MadeRendition, RenditionResult
+from consumer.sandbox.protocol import CHEAP_BYTES
 from core.model.rendition import RenditionPreset
 from harness.images import exif_block, gradient_image, jpeg_segment, jpeg_with, sample
 
@@ -19,6 +20,7 @@ PRESETS = {
     "jpeg": replace(BOX, format="JPEG"),
     "avif": replace(BOX, format="AVIF"),
     "cover": RenditionPreset(60, 30, "cover", "WEBP", 90),
+    "thumbnail": RenditionPreset(256, 256, "contain", "WEBP", 80),
     "large": RenditionPreset(4_096, 4_096, "contain", "WEBP", 90),
 }
 POLICY = ImagePolicy(presets=PRESETS)
@@ -207,3 +209,23 @@ def test_a_large_rendition_is_charged_for_its_encoder() -> None:
     none, small, large = (probe(body, POLICY, names) for names in ((), ("webp",), ("large",)))
     assert none.decode_bytes < small.decode_bytes < large.decode_bytes - 4_000_000 * 50
     assert small.work_pixels < 16_000_000 < large.work_pixels
+
+
+@pytest.mark.parametrize("name", ["webp", "jpeg", "avif", "cover", "thumbnail"])
+def test_a_small_image_with_a_thumbnail_stays_cheap(name: str) -> None:
+    """Otherwise each image of a customer who asks for thumbnails would wait with the expensive ones."""
+    body = gradient_image("JPEG", (640, 480))
+    assert probe(body, POLICY, (name,)).decode_bytes <= CHEAP_BYTES
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP", "AVIF"])
+@pytest.mark.parametrize("side", [1, 16, 128])
+def test_the_size_of_a_rendition_is_within_its_charge(kind: str, side: int) -> None:
+    """Noise with alpha, at quality 100, is the largest."""
+    image = Image.merge("RGBA", [Image.effect_noise((side, side), 120) for _ in "RGBA"])
+    preset = RenditionPreset(side, side, "contain", kind, 100)
+    (result,) = inspect(
+        encoded(image, "PNG"), ImagePolicy(presets={"one": preset}), ("one",)
+    ).renditions
+    assert isinstance(result, MadeRendition)
+    assert len(result.body) <= side * side * _ENCODED_BYTES + _HEADER_BYTES

@@ -84,9 +84,8 @@ class Pipeline:
         """Run every step, in order, and measure them in `run`. `request` is the message's row, if it was read.
 
         Raises ImageFailure; HostBusy if the origin's host is busy with our own requests, and DecodersBusy if expensive
-        images keep the decoders busy, which are no attempts;
-        ConditionNotMet if the request is no longer PENDING at the message's revision; Overloaded, DependencyUnavailable
-        or RequestRejected.
+        images keep the decoders busy, which are no attempts; ConditionNotMet if the request is no longer PENDING at the
+        message's revision; Overloaded, DependencyUnavailable or RequestRejected.
         """
         if message.expensive:
             await self._decoder.wait_for_turn()

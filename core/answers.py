@@ -38,6 +38,21 @@ def optional_member(answer: Mapping[str, Any], name: str, kind: type[T], default
     return default if value is None else _checked(value, name, kind)
 
 
+def integer(value: Any, low: int, high: int) -> int:
+    """Return an integer of a range, both ends included. Raises MalformedAnswer."""
+    # Not isinstance: True is an int.
+    if type(value) is not int or not low <= value <= high:
+        raise MalformedAnswer(f"not an integer from {low} to {high}")
+    return value
+
+
+def printable_text(value: Any, longest: int) -> str:
+    """Return a text of at most `longest` printable characters. Raises MalformedAnswer."""
+    if type(value) is not str or len(value) > longest or not value.isprintable():
+        raise MalformedAnswer("not a printable text")
+    return value
+
+
 def no_members(answer: Mapping[str, Any]) -> None:
     """Decode an answer of which the caller needs no member."""
     if not isinstance(answer, Mapping):

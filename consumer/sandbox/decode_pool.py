@@ -128,7 +128,8 @@ class DecodePool:
         step: Run | Result = Run(renditions=renditions)
         admission = self._admission
         while isinstance(step, Run):
-            if step.expensive and admission is not None:
+            # An image that killed a decoder runs again at once: deferred, it would be forgotten that it did.
+            if step.expensive and not step.fresh and admission is not None:
                 await place.enter_async_context(admission.place())
                 admission = None
             run = step

@@ -10,6 +10,7 @@ import socket
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 import orjson
@@ -23,9 +24,15 @@ from consumer.imaging.result import (
     Examination,
     MadeRendition,
 )
-from consumer.sandbox.checks import TEXT_MAX, integer, printable_text
 from consumer.sandbox.rendition_results import decode_results, encode_result
-from core.answers import MalformedAnswer, decode_answer, member, optional_member
+from core.answers import (
+    MalformedAnswer,
+    decode_answer,
+    integer,
+    member,
+    optional_member,
+    printable_text,
+)
 from core.errors import (
     CorruptImage,
     DecodeLimit,
@@ -45,6 +52,7 @@ _JSON_MAX = 1 << 20
 _ADDED_MAX = 1 << 20
 """Bytes by which all replacements together may exceed the body."""
 _SIDE_MAX = (1 << 31) - 1
+_TEXT_MAX = 128
 _DETAIL_MAX = 300
 _PROTECTIONS_MAX = 20
 WARNINGS_MAX = 4_096
@@ -200,7 +208,7 @@ def _members(answer: Answer | Ready) -> tuple[dict[str, Any], bytes]:
         case Expensive(charge):
             return {"charge": charge}, b""
         case Fault(error):
-            return {"fault": error[:TEXT_MAX]}, b""
+            return {"fault": error[:_TEXT_MAX]}, b""
         case Ready(protections):
             return {"protections": protections}, b""
 
@@ -239,7 +247,7 @@ def _split(message: bytes) -> tuple[Mapping[str, Any], memoryview]:
 def _ready(message: bytes) -> Ready:
     members, _ = _split(message)
     protections = member(members, "protections", list)[:_PROTECTIONS_MAX]
-    return Ready(tuple(printable_text(each) for each in protections))
+    return Ready(tuple(printable_text(each, _TEXT_MAX) for each in protections))
 
 
 def _reply(message: bytes, expected: Expected, policy: ImagePolicy) -> Reply:
@@ -262,7 +270,7 @@ def _answer(
         return FAILURES[member(members, "failure", str)](detail)
     if "charge" in members:
         return Expensive(integer(members["charge"], 1, 1 << 62))
-    return Fault(printable_text(members["fault"]))
+    return Fault(printable_text(members["fault"], _TEXT_MAX))
 
 
 def _examination(
@@ -331,7 +339,7 @@ _MEMBERS: dict[str, Callable[[Any], Any]] = {
     "perceptual_hash": _matching(r"(?:[0-9a-f]{16})?"),
     "dominant_color": _matching(r"(?:#[0-9a-f]{6})?"),
     "capture_time": _matching(r"[0-9T:.+Z-]{0,40}"),
-    "camera": printable_text,
+    "camera": partial(printable_text, longest=_TEXT_MAX),
     "had_location": _boolean,
     "animation_duration_ms": lambda value: integer(value, 0, ANIMATION_DURATION_MAX_MS),
     "removed": lambda value: tuple(RemovedPart(each) for each in _list(value, len(RemovedPart))),

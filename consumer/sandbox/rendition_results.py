@@ -9,8 +9,7 @@ from typing import Any
 
 from consumer.imaging.formats import sniff
 from consumer.imaging.result import FailedRendition, MadeRendition, RenditionResult
-from consumer.sandbox.checks import integer, printable_text
-from core.answers import MalformedAnswer
+from core.answers import MalformedAnswer, integer, printable_text
 from core.errors import FailureCode, ImageFailure
 from core.model.rendition import Presets, RenditionPreset
 

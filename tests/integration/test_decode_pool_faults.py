@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 
 from consumer.imaging.policy import ImagePolicy
 from consumer.sandbox import cpu_limits, decode_pool
+from consumer.sandbox.admission import Admission, DecodersBusy
 from consumer.sandbox.decode_pool import DecodePool, DecoderFault, open_decode_pool
 from core.errors import CorruptImage, Crashed, DecodeLimit, PermanentFailure, TooManyPixels
 from harness.scripted_decoder import EXAMINER
@@ -22,13 +23,14 @@ SPIN = b"cpu 3600"
 
 
 def open_pool(
-    *, decoders: int = 2, cpu_limit_s: float = 60
+    *, decoders: int = 2, cpu_limit_s: float = 60, admission: Admission | None = None
 ) -> AbstractAsyncContextManager[DecodePool]:
     return open_decode_pool(
         ImagePolicy(),
         decoders=decoders,
         budget_bytes=BUDGET,
         cpu_limit_s=cpu_limit_s,
+        admission=admission,
         examiner=EXAMINER,
     )
 
@@ -62,6 +64,16 @@ async def test_an_image_that_kills_two_decoders_fails_as_crashed(
         await pool.inspect(b"die " + how)
     assert len(await running) == 50
     assert (await pool.inspect(b"image")).metadata.width == 640
+
+
+async def test_an_image_that_killed_a_decoder_is_not_deferred() -> None:
+    """After a deferral nothing would say that it did, and it could kill decoders for ever."""
+    admission = Admission(1)
+    async with open_pool(admission=admission) as pool, admission.place():
+        with pytest.raises(DecodersBusy):
+            await pool.inspect(b"charge 16")
+        with pytest.raises(Crashed):
+            await pool.inspect(b"die SIGSEGV")
 
 
 async def test_an_image_completes_if_only_a_used_decoder_dies_of_it(pool: DecodePool) -> None:

@@ -35,7 +35,7 @@ from consumer.sandbox.run_plan import (
     after_stop,
     without_renditions,
 )
-from core.errors import Crashed, DecodeLimit, ImageFailure, TooManyPixels
+from core.errors import Crashed, DecodeLimit, ImageFailure, Internal, TooManyPixels
 from core.runtime.logging import LogThrottle
 from core.runtime.metrics import counter
 
@@ -95,17 +95,19 @@ class DecodePool:
     ) -> InspectionResult:
         """Inspect one image: check it, read its metadata, strip its location and make its renditions.
 
-        renditions: names of presets of the policy. If the image exceeds a limit with them, they fail, not the image.
+        renditions: names of presets of the policy. If the image exceeds a limit or meets an error of ours with them,
+        they fail, not the image.
         Raises PermanentFailure, DecodersBusy if the image is expensive and has to come back later, and DecoderFault for
         an error of ours.
         """
         names = tuple(renditions)
         async with AsyncExitStack() as place:
             result = await self._examine(body, request_id, names, place)
-        if names and isinstance(result, DecodeLimit | Crashed | TooManyPixels):
+        if names and isinstance(result, DecodeLimit | Crashed | TooManyPixels | Fault):
             async with AsyncExitStack() as place:
                 alone = await self._examine(body, request_id, (), place)
-            result = without_renditions(alone, names, result)
+            failure = Internal() if isinstance(result, Fault) else result
+            result = without_renditions(alone, names, failure)
         match result:
             case Examination() as examination:
                 if len(body) <= _THREAD_BYTES:

@@ -5,7 +5,7 @@ import itertools
 import os
 import socket
 import sys
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 
 import orjson
@@ -119,11 +119,22 @@ class ForkClient:
             )
             return True
 
-        await run_with_restarts(self._run_once, stopping=self._stopping, on_exit=log)
+        await run_with_restarts(self._run_again, stopping=self._stopping, on_exit=log)
+
+    async def _run_again(self) -> int:
+        """Run the fork server until it ends. Raises OSError if the first one cannot be started."""
+        try:
+            return await self._run_once()
+        except OSError:
+            if self.process is None:
+                raise
+            _log.exception("fork server of decoders not started")
+            return os.EX_OSERR
 
     async def _run_once(self) -> int:
         ours, theirs = socket.socketpair()
-        with theirs:
+        with theirs, ExitStack() as unused:
+            unused.callback(ours.close)
             command = [
                 *(sys.executable, "-P", "-m", "consumer.sandbox.fork_server"),
                 *("--control", str(theirs.fileno())),
@@ -134,6 +145,7 @@ class ForkClient:
             self.process = process = await ChildProcess.start(
                 command, _environment(), theirs.fileno()
             )
+            unused.pop_all()
         ours.setblocking(False)
         self._control = ours
         asyncio.get_running_loop().add_reader(ours, self._read)

@@ -102,6 +102,11 @@ def _fail(_argument: bytes, _request: Request) -> None:
     raise RuntimeError("a bug")
 
 
+def _fail_if_renditions(argument: bytes, request: Request) -> None:
+    if request.renditions:
+        _fail(argument, request)
+
+
 def _describe(argument: bytes, _request: Request) -> Answer:
     """Answer with a fact about the process."""
     facts: dict[bytes, Callable[[], object]] = {
@@ -122,5 +127,6 @@ _SCRIPTS: dict[str, Callable[[bytes, Request], Answer | None]] = {
     "hang-up": _hang_up,
     "warn": _warn,
     "fail": _fail,
+    "fail-if-renditions": _fail_if_renditions,
     "describe": _describe,
 }

@@ -11,10 +11,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from consumer.imaging.policy import ImagePolicy
+from consumer.imaging.result import FailedRendition
 from consumer.sandbox import cpu_limits, decode_pool
 from consumer.sandbox.admission import Admission, DecodersBusy
 from consumer.sandbox.decode_pool import DecodePool, DecoderFault, open_decode_pool
 from core.errors import CorruptImage, Crashed, DecodeLimit, PermanentFailure, TooManyPixels
+from core.model.rendition import Presets, RenditionPreset
 from harness.scripted_decoder import EXAMINER
 from harness.waiting import wait_for
 
@@ -23,10 +25,14 @@ SPIN = b"cpu 3600"
 
 
 def open_pool(
-    *, decoders: int = 2, cpu_limit_s: float = 60, admission: Admission | None = None
+    *,
+    decoders: int = 2,
+    cpu_limit_s: float = 60,
+    admission: Admission | None = None,
+    presets: Presets | None = None,
 ) -> AbstractAsyncContextManager[DecodePool]:
     return open_decode_pool(
-        ImagePolicy(),
+        ImagePolicy(presets=presets or {}),
         decoders=decoders,
         budget_bytes=BUDGET,
         cpu_limit_s=cpu_limit_s,
@@ -107,6 +113,19 @@ async def test_kills_of_the_fork_server_fail_no_image(pool: DecodePool) -> None:
     assert len(await running) == 100
 
 
+async def test_a_fork_server_that_does_not_start_again_is_started_later(
+    pool: DecodePool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For example because there are too many processes. Images wait, and none fails."""
+    process = pool._forks.process
+    assert process is not None
+    with capture_logs() as logs, monkeypatch.context() as missing:
+        missing.setattr("sys.executable", "/nonexistent")
+        process.kill()
+        await wait_for(lambda: any("not started" in log["event"] for log in logs), "a failed start")
+    assert (await pool.inspect(b"image")).metadata.width == 640
+
+
 async def has_ended(pid: int) -> bool:
     return not await asyncio.to_thread(alive, pid)
 
@@ -155,6 +174,16 @@ async def test_a_decoder_that_raises_its_charge_again_and_again_ends(pool: Decod
     """A hostile one must not keep its image running."""
     with pytest.raises(DecoderFault):
         await pool.inspect(b"overcharge")
+
+
+async def test_an_error_of_ours_with_renditions_fails_the_renditions_only() -> None:
+    preset = RenditionPreset(64, 64, "contain", "JPEG", 80)
+    async with open_pool(presets={"one": preset}) as pool:
+        result = await pool.inspect(b"fail-if-renditions", renditions=("one",))
+    assert result.metadata.width == 640
+    (failed,) = result.renditions
+    assert isinstance(failed, FailedRendition)
+    assert failed.code == "INTERNAL"
 
 
 async def test_expensive_images_do_not_stop_cheap_ones() -> None:

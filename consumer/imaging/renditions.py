@@ -46,7 +46,7 @@ _ENCODERS: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-# Measured on noise, the worst case. tests/unit/consumer/imaging/test_renditions_cost.py checks them.
+# Measured on noise, the worst case. tests/integration/test_decode_pool_renditions.py checks the memory.
 _ENCODER_BYTES = {"JPEG": 16, "WEBP": 64, "AVIF": 72}
 """Memory by pixel of the rendition: the encoder's, and three copies of the pixels."""
 _ENCODED_BYTES, _HEADER_BYTES = 4, 2_048

@@ -106,8 +106,8 @@ class DecodePool:
         if names and isinstance(result, DecodeLimit | Crashed | TooManyPixels | Fault):
             async with AsyncExitStack() as place:
                 alone = await self._examine(body, request_id, (), place)
-            failure = Internal() if isinstance(result, Fault) else result
-            result = without_renditions(alone, names, failure)
+            reason = Internal() if isinstance(result, Fault) else result
+            result = without_renditions(alone, names, reason)
         match result:
             case Examination() as examination:
                 if len(body) <= _THREAD_BYTES:

@@ -207,8 +207,8 @@ class DecoderProcess:
         self._exams.clear()
         if not self.ready.done():
             self.ready.set_exception(self._gone.result())
-        # Nobody may wait for it, and asyncio would report that.
-        self.ready.exception()
+            # Nobody may wait for it, and asyncio would report that.
+            self.ready.exception()
 
     def _log_last_words(self) -> None:
         """Log what the process wrote to its standard error during its last image, such as the reason of its death."""

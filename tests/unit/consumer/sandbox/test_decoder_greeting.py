@@ -57,3 +57,13 @@ async def test_anything_else_ends_the_decoder(
     theirs.sendall(sent)
     with pytest.raises(DecoderEnded):
         await decoder.finish(decoder.start(REQUEST, ""), POLICY)
+
+
+async def test_a_worker_that_stops_during_the_start_ends_the_decoder(
+    peer: tuple[DecoderProcess, socket.socket],
+) -> None:
+    """The wait for the greeting was cancelled. The pool then ends all decoders."""
+    decoder, _ = peer
+    decoder.ready.cancel()
+    decoder.end(None)
+    assert decoder.ended

@@ -6,7 +6,9 @@ from pathlib import Path
 
 from cli.output.outcome import COMPLETED
 
-SUFFIXES = frozenset({".avif", ".bmp", ".gif", ".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp"})
+SUFFIXES = frozenset(
+    {".avif", ".bmp", ".gif", ".heic", ".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp"}
+)
 
 BAD = {
     "pictures/bad/truncated.jpg": "CORRUPT_IMAGE",

@@ -1,11 +1,11 @@
 """The two steps of a decoder process: `probe` reads the structure, `examine` does the rest of the work."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from consumer.imaging import exif, limits
 from consumer.imaging.decode import decode
-from consumer.imaging.formats import PNG, Format, names_accepted_formats, sniff
+from consumer.imaging.formats import HEIC, PNG, Format, names_accepted_formats, sniff
 from consumer.imaging.policy import ImagePolicy
 from consumer.imaging.removed import removed_parts
 from consumer.imaging.renditions import estimate_cost, make_renditions
@@ -70,6 +70,9 @@ def examine(
     facts = exif.read_exif(stripped.exif)
     if image_format is PNG:
         facts = exif.complete_from_profile(facts, body, structure)
+    if image_format is HEIC:
+        # Its size is that after the transformations of the container, which alone count.
+        facts = replace(facts, orientation=1)
     decoded = decode(image_format, stripped, structure, policy, facts.orientation)
     turned = facts.orientation in _QUARTER_TURNS
     metadata = ImageMetadata(

@@ -11,9 +11,10 @@ from PIL import Image, ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 
 from consumer.imaging.decoders.avif import AvifFile
+from consumer.imaging.decoders.heic import open_heic
 from consumer.imaging.decoders.tiff import TiffFile
 from consumer.imaging.decoders.webp import WebPFile
-from consumer.imaging.formats import AVIF, JPEG, TIFF, WEBP, Format
+from consumer.imaging.formats import AVIF, HEIC, JPEG, TIFF, WEBP, Format
 from core.errors import CorruptImage, ImageFailure, TooManyPixels
 
 _OPENERS: dict[Format, Callable[[BytesIO], ImageFile.ImageFile]] = {
@@ -21,6 +22,7 @@ _OPENERS: dict[Format, Callable[[BytesIO], ImageFile.ImageFile]] = {
     JPEG: JpegImageFile,
     WEBP: WebPFile,
     AVIF: AvifFile,
+    HEIC: open_heic,
     TIFF: TiffFile,
 }
 

@@ -31,7 +31,7 @@ class RemovedPart(StrEnum):
 class ImageMetadata:
     """Metadata of a published image. It never has coordinates.
 
-    format: JPEG, PNG, GIF, WEBP, AVIF, TIFF or BMP. width, height: pixels as displayed, with the EXIF orientation
+    format: JPEG, PNG, GIF, WEBP, AVIF, HEIC, TIFF or BMP. width, height: pixels as displayed, with the EXIF orientation
     applied. mode: Pillow's name of the pixel format. bytes: size of the stored body. sha256: of the stored body;
     source_sha256: of the fetched body; both 64 hexadecimal digits. perceptual_hash: 16 hexadecimal digits;
     dominant_color: #rrggbb; both of the first frame, empty if only the header was read, or if they could not be

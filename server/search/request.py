@@ -30,7 +30,7 @@ MAX_VALUES = 20
 MAX_VALUE_BYTES = 512
 """A camera has at most 128 characters, a host at most 253 bytes."""
 
-FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "AVIF", "TIFF", "BMP")
+FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "AVIF", "HEIC", "TIFF", "BMP")
 COLORS = {pb.Color.Value(f"COLOR_{color}"): color for color in Color}
 
 _HASH = re.compile(r"[0-9A-Fa-f]{16}")

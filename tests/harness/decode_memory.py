@@ -15,10 +15,14 @@ from typing import NamedTuple, Self, cast
 
 from consumer.imaging.inspection import examine, probe
 from consumer.imaging.policy import ImagePolicy, Verification
-from harness.images import gradient_image
+from harness.images import gradient_image, sample
 
-ENVIRONMENT = {"MALLOC_MMAP_THRESHOLD_": str(8 << 20)}
-"""As in the Dockerfile."""
+ENVIRONMENT = {
+    "MALLOC_ARENA_MAX": "1",
+    "MALLOC_MMAP_THRESHOLD_": str(8 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(16 << 20),
+}
+"""As the worker starts its fork server."""
 
 
 class Measurement(NamedTuple):
@@ -74,10 +78,15 @@ def _measure(path: str, verification: Verification) -> Measurement:
     return Measurement(probed.decode_bytes, _status("VmPeak") - before)
 
 
+def _small(kind: str) -> bytes:
+    """Return a small image of a format. Pillow does not write HEIC."""
+    return sample("cat.heic") if kind == "HEIC" else gradient_image(kind)
+
+
 def main() -> None:
     for line in sys.stdin:
         path, verification = json.loads(line)
-        small = gradient_image(probe(Path(path).read_bytes(), ImagePolicy()).format.name)
+        small = _small(probe(Path(path).read_bytes(), ImagePolicy()).format.name)
         policy = ImagePolicy(verification=cast("Verification", verification))
         examine(small, policy, probe(small, policy))
         child = os.fork()

@@ -19,6 +19,8 @@ def sniff(body: bytes) -> Format:
     name = tiff_raw_name(body) if found is TIFF else "" if found else unsupported_name(body)
     if name:
         raise UnsupportedFormat(name)
+    if found and not found.installed:
+        raise UnsupportedFormat(f"{found.name}, because {found.decoder} is not installed")
     if found is None:
         raise NotAnImage
     return found
@@ -30,6 +32,6 @@ def names_accepted_formats() -> Iterator[None]:
     try:
         yield
     except (NotAnImage, UnsupportedFormat) as refusal:
-        accepted = f"accepted are {', '.join(each.name for each in FORMATS)}"
+        accepted = f"accepted are {', '.join(each.name for each in FORMATS if each.installed)}"
         detail = f"{refusal.detail}; {accepted}" if refusal.detail else accepted
         raise type(refusal)(detail) from refusal

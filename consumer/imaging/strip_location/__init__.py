@@ -38,6 +38,7 @@ STRIPPERS: dict[Format, Stripper] = {
     formats.WEBP: Stripper(webp.strip, webp.strip_all),
     formats.GIF: Stripper(gif.strip, gif.strip_all),
     formats.AVIF: Stripper(isobmff.strip, isobmff.strip_all),
+    formats.HEIC: Stripper(isobmff.strip, isobmff.strip_all),
     formats.TIFF: Stripper(tiff.strip, tiff.strip_all),
     formats.BMP: Stripper(bmp.strip, bmp.strip_all),
 }

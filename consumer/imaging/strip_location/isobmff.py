@@ -1,4 +1,4 @@
-"""Removes the location from AVIF and other files of ISO media boxes in place: no offset moves (ISO/IEC 23008-12).
+"""Removes the location from AVIF and HEIC in place: no offset moves (ISO/IEC 23008-12).
 
 Items are blanked where they lie. A box with a location becomes a box of free space.
 """
@@ -121,10 +121,11 @@ def _replace(body: bytearray, extents: Extents, item: bytes) -> None:
 def _blank(item: bytes, budget: SearchBudget) -> bytes:
     """Return an item without its location, at its old length. Returns `item` itself if it has none.
 
-    EXIF keeps the rest of its entries. Everything else becomes spaces, which are an empty text.
+    EXIF keeps the rest of its entries. Everything else becomes spaces, which are an empty text. Some phones write
+    several EXIF blocks into one item.
     """
-    starts = (_TIFF_OFFSET + int.from_bytes(item[:_TIFF_OFFSET], "big"), _TIFF_OFFSET, 0)
-    for start in starts:
+    told = _TIFF_OFFSET + int.from_bytes(item[:_TIFF_OFFSET], "big")
+    for start in dict.fromkeys((told, _TIFF_OFFSET, 0, *content.tiff_headers(item))):
         block = item[start:]
         stripped = directories.strip(block, budget.walk)
         if stripped is not block:

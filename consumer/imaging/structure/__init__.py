@@ -7,7 +7,7 @@ from consumer.imaging.formats import Format
 from consumer.imaging.ifd import MAX_DIRECTORIES
 from consumer.imaging.structure import bmp, gif, jpeg, png, tiff, webp
 from consumer.imaging.structure.image_structure import ImageStructure, Segment
-from consumer.imaging.structure.iso import avif
+from consumer.imaging.structure.iso import avif, heic
 
 __all__ = ["READERS", "ImageStructure", "Segment", "read_structure"]
 
@@ -17,6 +17,7 @@ READERS: dict[Format, Callable[[bytes], ImageStructure]] = {
     formats.GIF: gif.read_structure,
     formats.WEBP: webp.read_structure,
     formats.AVIF: avif.read_structure,
+    formats.HEIC: heic.read_structure,
     formats.TIFF: tiff.read_structure,
     formats.BMP: bmp.read_structure,
 }

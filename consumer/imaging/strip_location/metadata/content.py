@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
+from itertools import islice
 
 from consumer.imaging.ifd import WalkBudget
 from consumer.imaging.strip_location.metadata import credentials, directories, iptc, xmp
@@ -58,12 +59,15 @@ def profile_has_location(profile: bytes, budget: WalkBudget) -> bool:
     return iptc.has_location(profile) or has_location(profile, budget)
 
 
+def tiff_headers(data: bytes) -> Iterator[int]:
+    """Yield the offsets at which an EXIF block may begin."""
+    return (header.start() for header in islice(_TIFF_HEADER.finditer(data), _HEADERS_MAX))
+
+
 def _exif_has_location(data: bytes, budget: WalkBudget) -> bool:
-    for count, header in enumerate(_TIFF_HEADER.finditer(data)):
-        if count == _HEADERS_MAX:
-            return False
+    for start in tiff_headers(data):
         try:
-            if directories.has_located_entries(data[header.start() :], budget):
+            if directories.has_located_entries(data[start:], budget):
                 return True
         except CorruptImage:
             # The header is a coincidence, unless the budget is spent.

@@ -1,6 +1,6 @@
 """Locates the items of a metadata box, their properties and their references (ISO/IEC 14496-12, 8.11; 23008-12, 9)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from consumer.imaging.structure.iso.boxes import (
@@ -64,3 +64,65 @@ def _item_extents(body: bytes, box: Box, data: int) -> Iterator[tuple[int, Exten
             at, size = base + cursor.number(offset_size), cursor.number(length_size)
             extents.append((at, size or len(body) - at))
         yield number, tuple(extents)
+
+
+class ItemGraph(NamedTuple):
+    """The items of a metadata box by their numbers.
+
+    primary: the item that is shown.
+    properties: boxes, in the order in which they apply.
+    references: by type and number of the referring item, the numbers of those that it refers to.
+    """
+
+    primary: int
+    types: Mapping[int, bytes]
+    extents: Mapping[int, Extents]
+    properties: Mapping[int, Sequence[Box]]
+    references: Mapping[tuple[bytes, int], Sequence[int]]
+
+
+def read_graph(body: bytes, meta: Box) -> ItemGraph:
+    """Read the items of a metadata box with their properties and references. Raises CorruptImage."""
+    boxes = {box.name: box for box in iter_boxes(body, meta.data + FULL, meta.stop)}
+    if not {b"pitm", b"iinf", b"iloc", b"iprp"} <= boxes.keys():
+        raise CorruptImage("it has no primary item")
+    cursor = cursor_of(body, boxes[b"pitm"])
+    wide = cursor.number(FULL) >> 24 > 0
+    data = boxes[b"idat"].data if b"idat" in boxes else 0
+    return ItemGraph(
+        primary=cursor.number(4 if wide else 2),
+        types=dict(_item_types(body, boxes[b"iinf"])),
+        extents=dict(_item_extents(body, boxes[b"iloc"], data)),
+        properties=_properties(body, boxes[b"iprp"]),
+        references=_references(body, boxes[b"iref"]) if b"iref" in boxes else {},
+    )
+
+
+def _properties(body: bytes, box: Box) -> dict[int, list[Box]]:
+    """Read which properties each item has (ISO/IEC 23008-12, 9.3). Unknown indexes are left out."""
+    containers = find_boxes(body, box, b"ipco")
+    known = list(iter_boxes(body, containers[0].data, containers[0].stop)) if containers else []
+    found: dict[int, list[Box]] = {}
+    for associations in find_boxes(body, box, b"ipma"):
+        cursor = cursor_of(body, associations)
+        flags = cursor.number(FULL)
+        size, wide = (2 if flags & 1 else 1), 4 if flags >> 24 else 2
+        for _ in range(cursor.count(4)):
+            number = cursor.number(wide)
+            for _ in range(cursor.number(1)):
+                index = cursor.number(size) & ((1 << 8 * size - 1) - 1)
+                if 0 < index <= len(known):
+                    found.setdefault(number, []).append(known[index - 1])
+    return found
+
+
+def _references(body: bytes, box: Box) -> dict[tuple[bytes, int], list[int]]:
+    """Read the references between items (ISO/IEC 14496-12, 8.11.12)."""
+    size = 4 if cursor_of(body, box).number(FULL) >> 24 else 2
+    found: dict[tuple[bytes, int], list[int]] = {}
+    for reference in iter_boxes(body, box.data + FULL, box.stop):
+        cursor = cursor_of(body, reference)
+        number = cursor.number(size)
+        targets = [cursor.number(size) for _ in range(cursor.number(2))]
+        found.setdefault((reference.name, number), []).extend(targets)
+    return found

@@ -24,7 +24,7 @@ COPY protos/pyproject.toml protos/LICENSE protos/
 # that pip looks up neither on an index.
 RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf --mount=type=secret,id=pip.pem \
     pip="/installer/bin/pip --python /venv/bin/python --disable-pip-version-check" \
-    && $pip install --no-cache-dir --no-compile --constraint constraints.txt . ./protos \
+    && $pip install --no-cache-dir --no-compile --constraint constraints.txt '.[heic]' ./protos \
     && $pip uninstall --yes imageservice-app imageservice-protos \
     && find /venv/bin -type f -delete
 COPY . .
@@ -42,6 +42,7 @@ RUN rm -rf /usr/local/bin/pip* /usr/local/lib/python3*/site-packages/pip* /usr/l
     && find / -xdev -type f -perm /6000 -exec chmod ug-s {} +
 COPY --from=builder /venv /venv
 COPY --from=builder /app /app
+COPY licenses /usr/share/doc/imageservice
 # SAFEPATH: import modules only from here, never from the working directory.
 # FAULTHANDLER: if a decoder crashes the process, log its traceback.
 # MMAP_THRESHOLD: return the memory of large images to the system. Otherwise each decoding thread keeps the memory of

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from PIL import Image
 
 from consumer.imaging import formats
-from consumer.imaging.formats import AVIF, JPEG, PNG, Format
+from consumer.imaging.formats import AVIF, HEIC, JPEG, PNG, Format
 from consumer.imaging.policy import ImagePolicy
 from consumer.imaging.structure import ImageStructure
 from core.errors import CorruptImage, TooManyPixels
@@ -141,6 +141,6 @@ def _pixel_bytes(image_format: Format, structure: ImageStructure, policy: ImageP
     decoded = round(structure.largest * BYTES_PER_PIXEL[image_format][structure.layout])
     if image_format is JPEG and policy.verification == "draft":
         decoded //= _DRAFT_AREA
-    if image_format is AVIF:
+    if image_format in (AVIF, HEIC):
         decoded += min(decoded // 2, _HEAP_BYTES)
     return structure.buffer_bytes + decoded

@@ -167,11 +167,16 @@ def _run(fork: _Fork, policy: ImagePolicy, examiner: Examiner, memory_bytes: int
 
 
 def _load_decoders(policy: ImagePolicy) -> None:
-    """Decode a sample of each format, so that modules which are loaded at the first use are loaded before a fork."""
+    """Decode a sample of each format, so that modules which are loaded at the first use are loaded before a fork.
+
+    Optional decoders are loaded with our modules. Pillow has no encoder of their formats.
+    """
     for name in _LAZY_MODULES:
         importlib.import_module(name)
     Image.init()
     for image_format in FORMATS:
+        if image_format.decoder:
+            continue
         sample = BytesIO()
         Image.new("RGB", (16, 16), (200, 100, 50)).save(sample, image_format.name)
         inspect(sample.getvalue(), policy, tuple(policy.presets))

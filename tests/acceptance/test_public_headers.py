@@ -19,6 +19,7 @@ SAMPLES = {
     "image/gif": "rocket-animated.gif",
     "image/webp": "coffee.webp",
     "image/avif": "cat.avif",
+    "image/heic": "cat.heic",
     "image/tiff": "flower.tiff",
     "image/bmp": "astronaut.bmp",
 }

@@ -6,6 +6,7 @@ from io import BytesIO
 
 from PIL import Image
 
+from harness.heic_files import heic
 from harness.images import (
     LATITUDE_DIGITS,
     exif_block,
@@ -357,6 +358,10 @@ IN_PLACE = {
     "avif, content credentials": gradient_image("AVIF") + box(b"uuid", UUID_C2PA + credentials()),
     "avif, user data": gradient_image("AVIF")
     + box(b"moov", box(b"udta", box(b"\xa9xyz", b"\0\x12\x15\xc7+52.5200+013.4050/"))),
+    "heic exif": heic(exif=exif_block()),
+    "heic exif of a camera": sample("palace-exif-location.heic"),
+    "heic exif in two blocks": heic(exif=exif_block(gps=False) + exif_block("<")),
+    "heic, xmp in a box": heic() + box(b"uuid", UUID_XMP + xmp_packet()),
     "avif, keys": gradient_image("AVIF") + box(b"moov", box(b"meta", HANDLER + KEYS + ITEMS)),
     "avif animation exif": gradient_image("AVIF", frames=2) + box(b"uuid", UUID_XMP + xmp_packet()),
 }

@@ -1297,7 +1297,7 @@ class ImageMetadata(_message.Message):
     COLOR_FIELD_NUMBER: _builtins.int
     REMOVED_FIELD_NUMBER: _builtins.int
     format: _builtins.str
-    """JPEG, PNG, GIF, WEBP, AVIF, TIFF or BMP, detected from the content."""
+    """JPEG, PNG, GIF, WEBP, AVIF, HEIC, TIFF or BMP, detected from the content."""
     media_type: _builtins.str
     """For example image/jpeg."""
     width: _builtins.int

@@ -65,7 +65,7 @@ def read_structure(body: bytes) -> ImageStructure:
         end=len(body),
         layout=_layout(color, alpha=alpha is not None),
         buffer_bytes=_turned_bytes(body, graph, color, largest, alpha=alpha is not None),
-        coded_bytes=sum(size for each in coded for _, size in graph.extents[each]),
+        coded_bytes=sum(size for each in coded for _, size in graph.extents.get(each, ())),
         exif=_exif(body, graph),
         hidden_frames=hidden,
         mode=_mode(color, alpha=alpha is not None),

@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from consumer.imaging.formats import AVIF
+from consumer.imaging.formats import AVIF, HEIC
 from consumer.imaging.inspection import probe
 from consumer.imaging.limits import BYTES_PER_PIXEL, FIXED_BYTES
 from consumer.imaging.policy import ImagePolicy, Verification
 from harness.decode_memory import DecodeMemory
+from harness.heic_files import heic, rotation
 from harness.images import IMAGES, png_chunk
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -138,6 +139,12 @@ CASES: dict[str, tuple[str, Callable[[], bytes]]] = {
     "avif sequence": ("4:2:0, 8 bits", lambda: animated("AVIF", "RGB", 2, speed=10, size=SMALL)),
     "avif sequence of many frames": ("4:2:0, 8 bits", lambda: animated("AVIF", "RGB", 11, speed=10, size=SMALL)),
     "avif sequence with alpha": ("4:2:0, 8 bits, alpha", lambda: animated("AVIF", "RGBA", 2, speed=10, size=SMALL)),
+    "heic gray": ("4:0:0, 8 bits", lambda: large("gray.heic")),
+    "heic with alpha": ("4:2:0, 8 bits, alpha", lambda: large("alpha.heic")),
+    "heic 10-bit": ("4:2:2, 10 or 12 bits", lambda: large("ten-bit-422.heic")),
+    "heic 10-bit with alpha": ("4:4:4, 10 or 12 bits, alpha", lambda: large("ten-bit-444-alpha.heic")),
+    "heic grid": ("4:2:0, 8 bits", lambda: heic(grid=(6, 6))),
+    "heic turned": ("4:2:0, 8 bits", lambda: heic(grid=(6, 6), transformations=[rotation(1)])),
     "tiff gray": ("gray or palette", lambda: encoded("TIFF", "L", **DEFLATE)),
     "tiff bilevel": ("gray or palette", lambda: encoded("TIFF", "1", compression="group4", strip_size=ONE_STRIP)),
     "tiff palette": ("gray or palette", lambda: encoded("TIFF", "P", **DEFLATE)),
@@ -186,7 +193,7 @@ def test_the_charge_covers_the_measured_peak_and_is_not_much_above_it(
 
 
 def test_every_layout_has_a_case() -> None:
-    """The cases cover the table. AVIF's layouts follow one formula, of which some cases are enough."""
+    """The cases cover the table. AVIF and HEIC have many layouts of the same kind, of which some cases are enough."""
     covered = {layout for layout, _ in CASES.values()}
     for image_format, layouts in BYTES_PER_PIXEL.items():
-        assert image_format is AVIF or layouts.keys() <= covered
+        assert image_format in (AVIF, HEIC) or layouts.keys() <= covered

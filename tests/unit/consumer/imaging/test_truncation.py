@@ -16,6 +16,7 @@ SAMPLES = [
     "coffee.webp",
     "cat-animated.webp",
     "cat.avif",
+    "cat.heic",
     "flower.tiff",
     "astronaut.bmp",
 ]
@@ -32,7 +33,7 @@ def test_a_truncated_image_is_corrupt(name: str, fraction: float, mode: Verifica
 
 
 @pytest.mark.parametrize(
-    "name", [each for each in SAMPLES if not each.endswith(("avif", "tiff", "bmp", "gif"))]
+    "name", [each for each in SAMPLES if not each.endswith(("avif", "heic", "tiff", "bmp", "gif"))]
 )
 def test_a_missing_last_byte_is_detected(name: str) -> None:
     """Formats with an end marker are CORRUPT_IMAGE without its last byte. GIF needs none."""

@@ -111,7 +111,7 @@ class ConsumerSettings(CoreSettings, RequestQueuesSettings):
         "as many: 128 by default.",
     )
     body_budget_bytes: int = Field(
-        96 * MIB,
+        80 * MIB,
         ge=1,
         description="Memory budget for bodies in this process, in bytes. Fetches wait for free memory.",
     )
@@ -146,7 +146,7 @@ class ConsumerSettings(CoreSettings, RequestQueuesSettings):
         "cheap images only, so that expensive ones block nobody.",
     )
     decode_budget_bytes: int = Field(
-        640 * MIB,
+        672 * MIB,
         ge=1,
         description="Memory budget for decoding expensive images, in bytes. Images wait for free memory. An image that "
         "needs more than the whole budget fails as TOO_MANY_PIXELS.",

@@ -83,8 +83,8 @@ luminance) is not detected: Pillow decodes it, because the interface of libjpeg-
 A PNG is judged by its critical chunks, its pixels and its transparency. A damaged ancillary chunk is published
 unchanged, after a search for a location; damaged transparency is ignored, as libpng does. A PNG whose deflated pixels
 lack only their own checksum completes.
-Of a HEIC only the primary image is decoded. Its decoder conceals damage: of 120 images with 200 bytes set to zero or left
-out inside a picture, none was refused. A file that is cut short is refused.
+Of a HEIC only the primary image is decoded. Its decoder conceals damage: of 120 images with 200 bytes set to zero or
+left out inside a picture, none was refused. A file that is cut short is refused.
 A location is removed from EXIF, XMP, IPTC, GeoTIFF, content credentials (C2PA) and PNG texts, in every format and
 under any label. It is not found in free text (comments, captions, keywords, the creator's address), in thumbnails
 inside XMP, and in the maker notes of a camera except for the place names of Panasonic, Leica, Samsung and Nikon. The
@@ -102,8 +102,8 @@ An image is refused before it is decoded, as `TOO_MANY_PIXELS`, if decoding it w
 `DECODE_BUDGET_BYTES`. No frame has more than 89.4 megapixels, and all frames together have at most `MAX_PIXELS`. The
 table has the largest frame in megapixels for the default budget and a body of 5 MB, and the memory that is charged for
 each pixel (measured by `tests/unit/consumer/imaging/test_decode_memory.py`). Photographs of 48 megapixels pass in every
-format. Only AVIF with alpha passes up to 45 megapixels with 4:4:4, and up to 42 with more than 8 bits. HEIC with more than
-8 bits passes up to 45 megapixels with 4:2:2, and up to 40 with 4:4:4.
+format. Larger than the budget are AVIF with alpha and 4:4:4 or more than 8 bits, and HEIC with more than 8 bits and
+more chroma than 4:2:0, or alpha: they pass up to the sizes of the table.
 
 More is charged for some images. A JPEG of several scans: 2 bytes for each sample, that is 3 bytes per pixel with 4:2:0
 and 6 with 4:4:4. A TIFF: its largest strip or tile, decoded, and a second image if it is turned. AVIF: the planes of a

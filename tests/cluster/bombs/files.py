@@ -109,6 +109,7 @@ LARGE: Mapping[str, Callable[[], bytes]] = {
     },
     "48 MP GIF, P": partial(_gradient, "GIF", "P"),
     "48 MP WebP, RGB": partial(_gradient, "WEBP", "RGB", method=0),
+    "48 MP WebP, RGBA": partial(_gradient, "WEBP", "RGBA", method=2),
     "48 MP WebP, RGBA, lossless": partial(_gradient, "WEBP", "RGBA", method=2, lossless=True),
     "48 MP AVIF, L": partial(_gradient, "AVIF", "L", speed=10),
     "48 MP AVIF, RGB": partial(_gradient, "AVIF", "RGB", speed=10),

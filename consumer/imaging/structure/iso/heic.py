@@ -7,7 +7,7 @@ from typing import NamedTuple
 from consumer.imaging.structure.image_structure import MAX_SEGMENTS, ImageStructure
 from consumer.imaging.structure.iso import hevc
 from consumer.imaging.structure.iso.boxes import Box, cursor_of, iter_boxes
-from consumer.imaging.structure.iso.items import ItemGraph, read_graph
+from consumer.imaging.structure.iso.items import ItemGraph, check_texts, read_graph
 from core.errors import CorruptImage, TooManyPixels, UnsupportedFormat
 
 _CODED = frozenset({b"hvc1", b"hev1"})
@@ -46,6 +46,9 @@ def read_structure(body: bytes) -> ImageStructure:
     metas = [box for box in iter_boxes(body, 0, len(body)) if box.name == b"meta"]
     if not metas:
         raise UnsupportedFormat("HEIC without a still image")
+    if len(metas) > 1:
+        raise CorruptImage("it has more than one metadata box")
+    check_texts(body, metas[0])
     graph = read_graph(body, metas[0])
     alpha = _alpha_item(body, graph)
     used = _coded_items(graph, graph.primary)

@@ -66,6 +66,23 @@ def _item_extents(body: bytes, box: Box, data: int) -> Iterator[tuple[int, Exten
         yield number, tuple(extents)
 
 
+def check_texts(body: bytes, meta: Box) -> None:
+    """Raise CorruptImage if the type, the name or the content type of an item is no UTF-8 (ISO/IEC 14496-12, 8.11.6).
+
+    pi-heif crashes on such a text.
+    """
+    for info in find_boxes(body, meta, b"iinf", skip=FULL):
+        skip = FULL + (4 if cursor_of(body, info).number(1) else 2)
+        for entry in iter_boxes(body, info.data + skip, info.stop):
+            version = cursor_of(body, entry).number(1)
+            # Identifier, which is longer from version 3, and protection index
+            start = entry.data + FULL + (6 if version > 2 else 4)  # noqa: PLR2004
+            try:
+                body[start : entry.stop].decode()
+            except UnicodeDecodeError:
+                raise CorruptImage("an item has a type or a name that is no text") from None
+
+
 class ItemGraph(NamedTuple):
     """The items of a metadata box by their numbers.
 

@@ -140,6 +140,13 @@ def test_a_missing_part_is_corrupt(part: bytes) -> None:
         probe(heic().replace(part, b"free"), POLICY)
 
 
+def test_a_type_that_is_no_text_is_corrupt() -> None:
+    """pi-heif would crash on it."""
+    body = heic(exif=exif_block(gps=False))
+    with pytest.raises(CorruptImage, match="no text"):
+        inspect(body.replace(b"Exif\0", b"E\xffif\0", 1), POLICY)
+
+
 def test_sequence_parameters_give_size_and_samples() -> None:
     """They are read from the configuration."""
     units = hevc.read_configuration(configuration()[8:]).units

@@ -224,7 +224,6 @@ LARGER_THAN_THE_BUDGET = {
     "4:2:0, 10 or 12 bits, alpha",
     "4:2:2, 10 or 12 bits, alpha",
     "4:4:4, 8 bits, alpha",
-    "4:4:4, 10 or 12 bits",
     "4:4:4, 10 or 12 bits, alpha",
 }
 """Layouts of AVIF in which 48 megapixels with a body of 10 MB do not fit."""

@@ -57,14 +57,21 @@ def after_stop(run: Run, reason: Stop) -> Run | Result:
     """Move an image that is not as cheap as it seemed. Fail one that exceeds a limit."""
     if reason is Stop.CHEAP_CPU_LIMIT:
         return replace(run, expensive=True)
+    if reason is Stop.STALLED and not run.fresh:
+        # An earlier image may have left the decoder in a bad state, or somebody stopped the process.
+        return replace(run, expensive=True, fresh=True)
     return DecodeLimit(reason)
 
 
 def after_end(run: Run, ended: DecoderEnded) -> Run | Result:
-    """Run the image once more, in a fresh decoder. A second death is the image's fault."""
-    if isinstance(ended, ForkServerEnded) and run.fork_servers < _FORK_SERVERS_MAX:
+    """Run the image once more, in a fresh decoder. A second death is the image's fault.
+
+    A death from outside is not, until the image has run alone.
+    """
+    server_ended = isinstance(ended, ForkServerEnded)
+    if server_ended and run.fork_servers < _FORK_SERVERS_MAX:
         return replace(run, fork_servers=run.fork_servers + 1)
-    if run.fresh:
+    if run.fresh and (ended.attributable or run.alone or server_ended):
         return Crashed()
     return replace(run, expensive=True, fresh=True, alone=not ended.attributable)
 

@@ -15,6 +15,7 @@ from consumer.imaging.result import (
     RenditionResult,
 )
 from consumer.metrics import RENDITIONS
+from consumer.sandbox.decode_pool import DecoderFault
 from consumer.worker.decoder import Decoder
 from consumer.worker.storage import ImageStorage
 from core.dynamodb.tables import Tables
@@ -117,6 +118,9 @@ class RenditionPublisher:
                 inspected = await self._decoder.inspect(body, image.request_id, known)
             except ImageFailure as failure:
                 return tuple(_failed(name, failure) for name in names)
+            except DecoderFault:
+                # A rendition fails nothing else, and the decoder has logged its error.
+                return tuple(_failed(name, Internal()) for name in names)
             memory.shrink(inspected.rendition_bytes)
             return await self.store(image.customer_id, names, inspected.renditions)
 

@@ -146,15 +146,20 @@ class Tables:
         return None if item is None else schema.image_from_item(item)
 
     async def read_renditions(self, image_id: str) -> tuple[Rendition, ...]:
-        """Read the renditions of an image, strongly consistent. Raises as `read_image_by_id`.
+        """Read the renditions of an image, strongly consistent. Raises Overloaded or DependencyUnavailable.
 
-        One read unit for each 4 KB, also if there are none; with another read at the same time, no further call.
+        A malformed row is logged and has none: it must not hide the image. One read unit for each 4 KB, also if there
+        are none; with another read at the same time, no further call.
         """
         if not self._has_renditions:
             return ()
         key = RowKey(self.statements.images_table, schema.IMAGE_ID, renditions_id(image_id))
         item = await self._reads.submit(key)
-        return () if item is None else schema.renditions_from_item(item)
+        try:
+            return () if item is None else schema.renditions_from_item(item)
+        except MalformedRow as error:
+            schema.log_malformed_row(error)
+            return ()
 
     async def add_renditions(self, image_id: str, renditions: Sequence[Rendition]) -> None:
         """Add renditions to those of an image. Idempotent. Raises DependencyUnavailable or RequestRejected.

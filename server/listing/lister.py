@@ -153,10 +153,7 @@ class RowLoader:
         return to_image_message(image, self._public_base_url, renditions)
 
     async def _renditions(self, image_id: str | None) -> tuple[Rendition, ...]:
-        """Return none if their row cannot be parsed; that is logged."""
-        if image_id is None:
-            return ()
-        return await _readable(self._tables.read_renditions(image_id)) or ()
+        return () if image_id is None else await self._tables.read_renditions(image_id)
 
     async def _read_image(self, query: ListQuery, key: IndexKey) -> ImageRecord | None:
         image, request = await self._tables.read_image_and_request(key.request_id)

@@ -95,6 +95,22 @@ async def test_a_completed_request_has_the_renditions_of_its_submit(
     assert await get_image(running, ended.image.image_id) == ended.image
 
 
+async def test_a_malformed_row_of_renditions_hides_no_image(running: System, base: str) -> None:
+    """GetStatus and GetImage answer without them."""
+    ended = await submit(running, f"{base}/small.png", "card")
+    image_id = ended.image.image_id
+    async with stores_of(running) as stores:
+        await stores.dynamodb.put_item(
+            TableName=running.stack.images_table,
+            Item={"imageId": {"S": f"{image_id}#renditions"}, "card": {"S": "no map"}},
+        )
+    async with running.stub() as stub:
+        status = await stub.GetStatus(pb.GetStatusRequest(request_id=ended.request_id))
+    assert status.request.image.metadata == ended.image.metadata
+    assert not status.request.image.renditions
+    assert not (await get_image(running, image_id)).renditions
+
+
 async def test_a_format_that_browsers_do_not_display_gets_its_default_rendition(
     running: System, base: str
 ) -> None:

@@ -55,18 +55,25 @@ def test_too_little_memory_counts_only_in_a_fresh_decoder() -> None:
 def test_a_limit_ends_an_image_and_the_limit_of_cheap_images_moves_it() -> None:
     """An image that exceeds a limit is not run again."""
     assert after_stop(Run(), Stop.CHEAP_CPU_LIMIT) == MOVED
-    for reason in (Stop.CPU_LIMIT, Stop.STALLED):
-        result = after_stop(MOVED, reason)
+    for run, reason in ((MOVED, Stop.CPU_LIMIT), (AGAIN, Stop.STALLED)):
+        result = after_stop(run, reason)
         assert isinstance(result, DecodeLimit)
         assert result.detail == reason
+
+
+def test_a_stalled_decoder_counts_only_if_it_is_fresh() -> None:
+    """An earlier image may have left it in a bad state."""
+    assert after_stop(Run(), Stop.STALLED) == AGAIN
 
 
 def test_a_second_death_is_the_images_fault() -> None:
     """The image runs once more in a fresh decoder, and alone if memory may have been short."""
     assert after_end(Run(), CRASH) == AGAIN
-    assert after_end(Run(), OUTSIDE_KILL) == Run(expensive=True, fresh=True, alone=True)
-    for death in (CRASH, OUTSIDE_KILL):
-        assert isinstance(after_end(AGAIN, death), Crashed)
+    alone = Run(expensive=True, fresh=True, alone=True)
+    assert after_end(Run(), OUTSIDE_KILL) == alone
+    assert after_end(AGAIN, OUTSIDE_KILL) == alone
+    for run, death in ((AGAIN, CRASH), (alone, CRASH), (alone, OUTSIDE_KILL)):
+        assert isinstance(after_end(run, death), Crashed)
 
 
 def test_the_end_of_the_fork_server_is_not_the_images_fault() -> None:

@@ -50,7 +50,12 @@ class ImageStorage:
         return body if intact else None
 
 
-def _decode_get(body: bytes | None) -> bytes | None:
+def _decode_get(answer: tuple[Mapping[str, str], bytes] | None) -> bytes | None:
+    """Decode a GetObject, as a PutObject: a 200 without an ETag is not S3's, and says nothing about the object."""
+    if answer is None:
+        return None
+    headers, body = answer
+    member(headers, "ETag", str)
     return body
 
 

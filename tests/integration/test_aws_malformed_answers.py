@@ -132,6 +132,11 @@ async def put(aws: Aws) -> None:
     )
 
 
+async def get(aws: Aws) -> None:
+    storage = ImageStorage(aws.http.bucket("images"), "images", b"secret")
+    await storage.load(image_record("a" * 32))
+
+
 async def measure(aws: Aws) -> None:
     await measured_age_s(aws, "queue")
 
@@ -280,6 +285,7 @@ OPERATIONS = [
         ],
     ),
     Operation("PutObject", put, FakeAnswer(headers={"ETag": '"0"'}, body=b""), NO_MEMBERS),
+    Operation("GetObject", get, FakeAnswer(headers={"ETag": '"0"'}, body=b""), NO_MEMBERS),
 ]
 
 

@@ -44,22 +44,22 @@ class ObjectStore:
 
         return await with_retries("s3:PutObject", attempt)
 
-    async def get_object(self, key: str) -> bytes | None:
-        """Return an object; None if there is none with this key. Raises as `put_object`.
+    async def get_object(self, key: str) -> tuple[Mapping[str, str], bytes] | None:
+        """Return headers and body of an object; None if there is none with this key. Raises as `put_object`.
 
         A role that may not list the bucket gets AccessDenied instead of NoSuchKey (GetObject, Amazon S3 API Reference).
         """
         path = self._folder + quote(key, safe="/~")
         headers = {"x-amz-content-sha256": _EMPTY_SHA256}
 
-        async def attempt(fresh: bool) -> bytes | None:
+        async def attempt(fresh: bool) -> tuple[Mapping[str, str], bytes] | None:
             response = await self._client.send(
                 "GET", path, headers, body=b"", payload_sha256=_EMPTY_SHA256, fresh=fresh
             )
             if error_code(response.status, response.body) in _MISSING:
                 return None
             raise_for_xml("GetObject", response.status, response.body)
-            return response.body
+            return response.headers, response.body
 
         return await with_retries("s3:GetObject", attempt)
 

@@ -1,4 +1,4 @@
-"""Gives Pillow a copy of a PNG that has only what the picture consists of.
+"""Gives Pillow a copy of a PNG that has only the parts of the still image or of its frames.
 
 Pillow refuses an image for damage in any chunk, but readers ignore it in chunks that are not critical. Pillow does not
 check the checksums of pixels.
@@ -12,7 +12,12 @@ from itertools import pairwise, takewhile
 from PIL import ImageFile
 
 from consumer.imaging.structure import ImageStructure, Segment
-from consumer.imaging.structure.png import SEQUENCE_SIZE, check_checksums, has_valid_checksum
+from consumer.imaging.structure.png import (
+    SEQUENCE_SIZE,
+    check_checksums,
+    encode_chunk,
+    has_valid_checksum,
+)
 from core.errors import CorruptImage
 
 _SIGNATURE_SIZE = 8
@@ -64,7 +69,7 @@ def first_frame_copy(body: bytes, structure: ImageStructure) -> bytes:
     _check_frames(body, structure, chunks)
     first = takewhile(lambda chunk: chunk.name != b"fcTL", chunks[1:])
     header = _header(body, structure.segments), body[control.start : control.stop]
-    frame_control = _chunk(b"fcTL", bytes(SEQUENCE_SIZE) + _frame_data(body, chunks[0]))
+    frame_control = encode_chunk(b"fcTL", bytes(SEQUENCE_SIZE) + _frame_data(body, chunks[0]))
     return b"".join((*header, frame_control, *_pixel_chunk(body, first), _END))
 
 
@@ -81,7 +86,7 @@ def later_copies(body: bytes, structure: ImageStructure) -> Iterator[bytes]:
         yield b"".join(
             (
                 header[:_SIGNATURE_SIZE],
-                _chunk(b"IHDR", size + structure.segments[0].payload(body)[len(size) :]),
+                encode_chunk(b"IHDR", size + structure.segments[0].payload(body)[len(size) :]),
                 header[structure.segments[0].stop :],
                 *_pixel_chunk(body, chunks[start + 1 : stop]),
                 _END,
@@ -188,9 +193,4 @@ def _pixel_chunk(body: bytes, chunks: Iterable[Segment]) -> Iterator[bytes | mem
     yield checksum.to_bytes(4, "big")
 
 
-def _chunk(name: bytes, payload: bytes) -> bytes:
-    checksum = zlib.crc32(payload, zlib.crc32(name)).to_bytes(4, "big")
-    return len(payload).to_bytes(4, "big") + name + payload + checksum
-
-
-_END = _chunk(b"IEND", b"")
+_END = encode_chunk(b"IEND", b"")

@@ -1,7 +1,6 @@
 """Removes the location from PNG chunks: eXIf, text, and ancillary chunks of unknown types, by their content."""
 
 import re
-import zlib
 
 from consumer.imaging import exif
 from consumer.imaging.ifd import WalkBudget, parse_block
@@ -11,6 +10,7 @@ from consumer.imaging.strip_location.metadata import content, directories
 from consumer.imaging.strip_location.metadata.content import Search, SearchBudget
 from consumer.imaging.strip_location.metadata.orientation import needed_block
 from consumer.imaging.structure import ImageStructure, Segment
+from consumer.imaging.structure.png import encode_chunk
 from consumer.imaging.structure.png_text import RAW_PROFILE, TEXT_CHUNKS, decode_profile, split_text
 
 _EXIF, _DEFLATED_EXIF = b"eXIf", b"zxIf"
@@ -49,7 +49,7 @@ def strip(body: bytes, structure: ImageStructure) -> StripResult:
             block = block or payload
             after = directories.strip(payload, budget.walk)
             if after is not payload:
-                edits.append((chunk.start, chunk.stop, _chunk(chunk.name, after)))
+                edits.append((chunk.start, chunk.stop, encode_chunk(chunk.name, after)))
                 found.add(Search.LOCATED)
             continue
         search = _search(chunk.name, payload, budget)
@@ -72,7 +72,7 @@ def strip_all(body: bytes, structure: ImageStructure, orientation: int) -> list[
     for chunk in structure.segments:
         if chunk.name == _EXIF and block:
             if chunk.payload(body) != block:
-                edits.append((chunk.start, chunk.stop, _chunk(_EXIF, block)))
+                edits.append((chunk.start, chunk.stop, encode_chunk(_EXIF, block)))
             block = b""
         elif chunk.name not in _IMAGE_CHUNKS and _is_ancillary(chunk):
             edits.append((chunk.start, chunk.stop, b""))
@@ -82,11 +82,6 @@ def strip_all(body: bytes, structure: ImageStructure, orientation: int) -> list[
 def _is_ancillary(chunk: Segment) -> bool:
     """Return whether bit 5 of the first letter is set (section 5.4)."""
     return bool(chunk.name[:1].islower())
-
-
-def _chunk(name: bytes, payload: bytes) -> bytes:
-    checksum = zlib.crc32(payload, zlib.crc32(name))
-    return len(payload).to_bytes(4, "big") + name + payload + checksum.to_bytes(4, "big")
 
 
 def _search(name: bytes, payload: bytes, budget: SearchBudget) -> Search:

@@ -68,6 +68,12 @@ def read_structure(body: bytes, *, accept_missing_end: bool = False) -> ImageStr
     return _to_structure(body, chunks, end=at, missing_end=missing_end)
 
 
+def encode_chunk(name: bytes, payload: bytes) -> bytes:
+    """Return a chunk with its length and its checksum (section 5.3)."""
+    checksum = zlib.crc32(payload, zlib.crc32(name))
+    return len(payload).to_bytes(4, "big") + name + payload + checksum.to_bytes(4, "big")
+
+
 def has_valid_checksum(body: bytes, chunk: Segment) -> bool:
     """Compare the stored checksum with that of the type and the payload (section 5.5)."""
     checksum = zlib.crc32(memoryview(body)[chunk.start + 4 : chunk.stop - 4])

@@ -1,26 +1,10 @@
 """The writes of a consumer, for tests of the server without one."""
 
 from core.dynamodb.tables import Tables
-from core.model.image import ImageMetadata, ImageRecord, Provenance, image_id_of
+from core.model.image import ImageRecord, Provenance, image_id_of
 from core.model.request import Failure
 from core.runtime.clock import now_ms
-
-METADATA = ImageMetadata(
-    format="JPEG",
-    media_type="image/jpeg",
-    width=640,
-    height=480,
-    mode="RGB",
-    frames=1,
-    bytes=12_345,
-    sha256="a" * 64,
-    source_sha256="a" * 64,
-    perceptual_hash="0" * 16,
-    dominant_color="#336699",
-    capture_time="",
-    camera="",
-    had_location=False,
-)
+from harness.image_metadata import METADATA
 
 
 def image_record(

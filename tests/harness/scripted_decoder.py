@@ -13,26 +13,11 @@ from consumer.imaging.policy import ImagePolicy
 from consumer.imaging.result import Examination
 from consumer.sandbox.protocol import Answer, Expensive, Request
 from core.errors import CorruptImage
-from core.model.image import ImageMetadata
+from harness.image_metadata import METADATA, as_examined
 
 EXAMINER = "harness.scripted_decoder:examine_by_script"
 CONNECTION_FD = 3
-_METADATA = ImageMetadata(
-    format="JPEG",
-    media_type="image/jpeg",
-    width=640,
-    height=480,
-    mode="RGB",
-    frames=1,
-    bytes=0,
-    sha256="",
-    source_sha256="",
-    perceptual_hash="",
-    dominant_color="",
-    capture_time="",
-    camera="",
-    had_location=False,
-)
+_METADATA = as_examined(METADATA)
 _images = 0
 
 

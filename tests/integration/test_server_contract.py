@@ -18,8 +18,9 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
 from core.dynamodb.tables import Tables
 from core.model.image import image_id_of
 from harness.grpc_client import expect_refusal, submit_request
+from harness.image_metadata import METADATA
 from harness.index_fixture import search_url
-from harness.outcomes import METADATA, complete, fail
+from harness.outcomes import complete, fail
 from harness.running_server import ServerFactory
 from imageservice.v1 import image_service_pb2 as pb
 

@@ -20,7 +20,7 @@ from consumer.jobs import retry_failed
 from consumer.worker import app as worker
 from core.errors import ConnectFailed, NotFound
 from core.model.image import Provenance
-from harness.outcomes import METADATA
+from harness.image_metadata import METADATA
 from robustness.simulation.aws import SimulatedAws, replace_aws
 from robustness.simulation.history import History
 from robustness.simulation.loop import PROCESS, SimulatedLoop

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 from core.errors import FailureCode
 from core.model.color import Color
-from core.model.image import ImageMetadata, ImageRecord, Provenance, RemovedPart
+from core.model.image import ImageRecord, Provenance, RemovedPart
 from core.model.request import Failure, State, new_request
+from harness.image_metadata import FULL_METADATA
 from harness.outcomes import image_record
 from imageservice.v1 import image_service_pb2 as pb
 from server.converters import (
@@ -62,31 +63,13 @@ def test_a_failure_has_its_code() -> None:
 
 def test_an_image_has_all_metadata() -> None:
     """Each field of the record has its field in the contract; the public URL is base URL and key."""
-    record_metadata = ImageMetadata(
-        format="JPEG",
-        media_type="image/jpeg",
-        width=2,
-        height=3,
-        mode="RGB",
-        frames=1,
-        bytes=99,
-        sha256="aa",
-        source_sha256="bb",
-        perceptual_hash="cc",
-        dominant_color="#010203",
-        capture_time="2020-01-01T00:00:00",
-        camera="Maker Model",
-        had_location=True,
-        animation_duration_ms=1_250,
-        removed=("LOCATION", "A_LATER_PART"),
-    )
     record = ImageRecord(
         image_id="i",
         request_id="r",
         customer_id="acme",
         s3_url="s3://bucket/images/aa/x.jpg",
         created_at=1,
-        metadata=record_metadata,
+        metadata=replace(FULL_METADATA, removed=("LOCATION", "A_LATER_PART")),
         provenance=Provenance("https://b.example/", 1, "etag", "yesterday", "image/png"),
     )
     completed = replace(REQUEST, state=State.COMPLETED, revision=2, image_id="i")
@@ -94,10 +77,10 @@ def test_an_image_has_all_metadata() -> None:
     assert (image.image_id, image.public_url) == ("i", "https://cdn.example/images/aa/x.jpg")
     metadata = image.metadata
     assert all(getattr(metadata, field.name) for field in metadata.DESCRIPTOR.fields)
-    assert (metadata.width, metadata.source_sha256) == (2, "bb")
+    assert (metadata.width, metadata.source_sha256) == (640, "b" * 64)
     assert metadata.provenance.final_url == "https://b.example/"
-    assert metadata.animation_duration.ToMilliseconds() == 1_250
-    assert metadata.color == pb.COLOR_BLACK
+    assert metadata.animation_duration.ToMilliseconds() == 250
+    assert metadata.color == pb.COLOR_BLUE
     assert list(metadata.removed) == [pb.REMOVED_PART_LOCATION, pb.REMOVED_PART_UNSPECIFIED]
 
 

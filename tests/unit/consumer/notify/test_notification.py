@@ -9,7 +9,7 @@ from consumer.notify.notification import SUBJECT_LIMIT, notification_entry
 from consumer.notify.outcome import Outcome
 from core.model.image import ImageRecord, Provenance
 from core.model.request import Failure
-from harness.outcomes import METADATA
+from harness.image_metadata import METADATA
 
 BASE = "https://cdn.example/"
 RECORD = ImageRecord(

@@ -25,29 +25,13 @@ from consumer.sandbox.protocol import (
     receive_request,
 )
 from core.answers import MalformedAnswer
-from core.model.image import ImageMetadata, RemovedPart
+from core.model.image import ImageMetadata
+from harness.image_metadata import FULL_METADATA, as_examined
 
 POLICY = ImagePolicy()
 BODY = bytes(range(200))
 EXPECTED = Expected(len(BODY))
-METADATA = ImageMetadata(
-    format="PNG",
-    media_type="image/png",
-    width=640,
-    height=480,
-    mode="RGB",
-    frames=3,
-    bytes=0,
-    sha256="",
-    source_sha256="",
-    perceptual_hash="0123456789abcdef",
-    dominant_color="#336699",
-    capture_time="2024-05-06T07:08:09+02:00",
-    camera="Häßelblad 500",
-    had_location=True,
-    animation_duration_ms=250,
-    removed=(RemovedPart.LOCATION, RemovedPart.TRAILER),
-)
+METADATA = as_examined(FULL_METADATA)
 EXAMINATION = Examination(METADATA, ((0, 4, b""), (10, 10, b"new"), (20, 30, b"x")), 150)
 
 

@@ -9,7 +9,8 @@ from core.model.color import Color
 from core.model.image import ImageRecord, Provenance
 from core.model.request import FIRST_REVISION, ImageRequest, State, new_request
 from core.search.document import SearchDocument, document_of
-from harness.outcomes import METADATA, image_record
+from harness.image_metadata import METADATA
+from harness.outcomes import image_record
 from harness.search_documents import document
 
 ID = "7f3b7a52-9d1c-4d65-8f0b-2f6f0a1c9e11"

@@ -47,24 +47,12 @@ async def open_clients(settings: ConsumerSettings) -> AsyncIterator[Clients]:
             renditions=settings.renditions_file is not None,
         )
         redis = open_completed_requests(settings)
-        failed_requests = SqsQueue(
-            aws.http.sqs,
-            settings.failed_requests_queue_url,
-            batching=settings.batching,
-            sends_name="sqs failed requests",
-        )
         clients = Clients(
             aws=aws,
             tables=tables,
             queue=SqsQueue(aws.http.sqs, settings.queue_url, batching=settings.batching),
-            notifier=Notifier(
-                aws.http.sns,
-                settings.topic_arn,
-                settings.public_base_url,
-                failed_requests,
-                settings.batching,
-                request_log=RequestLog(settings.customer_tag_key.get_secret_value().encode()),
-                redis=None if redis is None else RedisPublisher(tables, redis),
+            notifier=_notifier(
+                settings, aws, None if redis is None else RedisPublisher(tables, redis)
             ),
         )
         try:
@@ -73,6 +61,24 @@ async def open_clients(settings: ConsumerSettings) -> AsyncIterator[Clients]:
             await drain_all(tables.drain(), clients.notifier.drain(), clients.queue.drain())
             if redis is not None:
                 await redis.close()
+
+
+def _notifier(settings: ConsumerSettings, aws: Aws, redis: RedisPublisher | None) -> Notifier:
+    failed_requests = SqsQueue(
+        aws.http.sqs,
+        settings.failed_requests_queue_url,
+        batching=settings.batching,
+        sends_name="sqs failed requests",
+    )
+    return Notifier(
+        aws.http.sns,
+        settings.topic_arn,
+        settings.public_base_url,
+        failed_requests,
+        settings.batching,
+        request_log=RequestLog(settings.customer_tag_key.get_secret_value().encode()),
+        redis=redis,
+    )
 
 
 async def drain_all(*drains: Awaitable[None]) -> None:

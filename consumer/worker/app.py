@@ -150,14 +150,7 @@ def _poller(
     objects = clients.aws.http.bucket(settings.bucket)
     storage = ImageStorage(objects, settings.bucket, secret)
     retry_policy = RetryPolicy(settings.max_attempts, settings.retry_delay_s)
-    renditions = RenditionPublisher(
-        presets=settings.presets,
-        decoder=decoder,
-        storage=storage,
-        tables=clients.tables,
-        budget=ByteBudget(rendition_budget_bytes(settings)),
-        reserve_body=fetcher.reserve,
-    )
+    renditions = _renditions(settings, clients, storage, fetcher, decoder)
     pipeline = Pipeline(
         fetcher=fetcher,
         decoder=decoder,
@@ -184,6 +177,23 @@ def _poller(
         runner,
         receive_wait=settings.receive_wait_s,
         drain_grace=settings.drain_grace_s,
+    )
+
+
+def _renditions(
+    settings: ConsumerSettings,
+    clients: Clients,
+    storage: ImageStorage,
+    fetcher: Fetcher,
+    decoder: Decoder,
+) -> RenditionPublisher:
+    return RenditionPublisher(
+        presets=settings.presets,
+        decoder=decoder,
+        storage=storage,
+        tables=clients.tables,
+        budget=ByteBudget(rendition_budget_bytes(settings)),
+        reserve_body=fetcher.reserve,
     )
 
 

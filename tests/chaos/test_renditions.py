@@ -28,46 +28,54 @@ def file(tmp_path: Path) -> str:
     return presets_file(tmp_path)
 
 
+class OneTimeImage:
+    """An image that its origin sends once."""
+
+    def __init__(self) -> None:
+        self.fetched = 0
+
+    async def serve(self, _request: web.Request) -> web.Response:
+        self.fetched += 1
+        if self.fetched > 1:
+            return web.Response(status=404)
+        return web.Response(body=gradient_image("JPEG", (400, 300)), content_type="image/jpeg")
+
+
+class HeldRenditions:
+    """Never answers the write of a row of renditions."""
+
+    def __init__(self) -> None:
+        self.reached = asyncio.Event()
+
+    async def hook(self, call: ProxiedCall, forward: Forward) -> web.Response:
+        if call.operation == "UpdateItem":
+            self.reached.set()
+            await asyncio.Event().wait()
+        return await forward()
+
+
 async def test_a_worker_that_dies_before_it_records_the_renditions(
     embedded_aws: RecordingAws, file: str
 ) -> None:
     """The next one makes them from the stored image: the origin has none any more."""
-    fetched = 0
-
-    async def once(_request: web.Request) -> web.Response:
-        nonlocal fetched
-        fetched += 1
-        if fetched > 1:
-            return web.Response(status=404)
-        return web.Response(body=gradient_image("JPEG", (400, 300)), content_type="image/jpeg")
-
-    held = asyncio.Event()
-
-    async def hold_renditions(call: ProxiedCall, forward: Forward) -> web.Response:
-        if call.operation == "UpdateItem":
-            held.set()
-            await asyncio.Event().wait()
-        return await forward()
-
+    image, held = OneTimeImage(), HeldRenditions()
     async with (
         origin() as images,
         system(embedded_aws, VisibilityTimeoutSeconds="2") as running,
         aws_proxy(running.endpoint) as proxy,
     ):
-        proxy.hook = hold_renditions
+        proxy.hook = held.hook
         await running.start_server(RENDITIONS_FILE=file)
         dying = await running.start_consumer(
             RENDITIONS_FILE=file,
             AWS_ENDPOINT_URL=proxy.endpoint,
             AWS_ENDPOINT_URL_DYNAMODB=proxy.endpoint,
         )
-        request_id = str(uuid.uuid4())
+        request_id, both = str(uuid.uuid4()), ("thumbnail", "card")
         ending = asyncio.create_task(
-            submit(
-                running, images.serve("/once.jpg", once), "thumbnail", "card", request_id=request_id
-            )
+            submit(running, images.serve("/once.jpg", image.serve), *both, request_id=request_id)
         )
-        await held.wait()
+        await held.reached.wait()
         dying.send_signal(signal.SIGKILL)
         await dying.wait()
         await running.start_consumer(RENDITIONS_FILE=file)
@@ -76,7 +84,7 @@ async def test_a_worker_that_dies_before_it_records_the_renditions(
     assert ended.image.metadata.width == 400
     made = by_preset(ended.image)
     assert {name: each.width for name, each in made.items()} == {"card": 80, "thumbnail": 100}
-    assert fetched == 1
+    assert image.fetched == 1
 
 
 async def test_create_renditions_when_the_object_is_gone(

@@ -105,6 +105,11 @@ async def main() -> None:
         for number in range(ROUNDS):
             for name in ways if number % 2 == 0 else reversed(ways):
                 costs[name].append(await cpu_per_image(ways[name], bodies))
+    report(costs)
+
+
+def report(costs: dict[str, list[float]]) -> None:
+    """Print the medians, and the ratios to the threads of the same round."""
     for name, each in costs.items():
         ratios = [one / other for one, other in zip(each, costs["threads"], strict=True)]
         middle, ratio = statistics.median(each), statistics.median(ratios)

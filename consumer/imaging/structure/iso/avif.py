@@ -1,13 +1,13 @@
 """AVIF: reads the boxes, the header by libavif, and the size at which the images are coded."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from consumer.imaging.formats import AVIF
 from consumer.imaging.pillow import open_image, translate_decoder_errors
 from consumer.imaging.structure.image_structure import MAX_SEGMENTS, ImageStructure
 from consumer.imaging.structure.iso import av1
-from consumer.imaging.structure.iso.boxes import Extents, iter_boxes
+from consumer.imaging.structure.iso.boxes import Box, Extents, iter_boxes
 from consumer.imaging.structure.iso.items import iter_items
 from consumer.imaging.structure.iso.tracks import av1_duration_ms, av1_samples
 from core.errors import CorruptImage
@@ -37,13 +37,7 @@ def read_structure(body: bytes) -> ImageStructure:
         width, height, mode = *image.size, image.mode
         frames = int(getattr(image, "n_frames", 1))
         exif = bytes(image.info.get("exif", b""))
-    items = [
-        item.extents
-        for box in top
-        if box.name == b"meta"
-        for item in iter_items(body, box)
-        if item.type == _AV1
-    ]
+    items = list(_iter_coded_items(body, top))
     samples = [extents for box in top if box.name == b"moov" for extents in av1_samples(body, box)]
     coded = list(_coded_images(body, items + samples))
     largest = max((width * height, *(each.area for each in coded)))
@@ -65,6 +59,12 @@ def read_structure(body: bytes) -> ImageStructure:
         hidden_frames=hidden,
         duration_ms=duration_ms,
     )
+
+
+def _iter_coded_items(body: bytes, top: Iterable[Box]) -> Iterator[Extents]:
+    for box in top:
+        if box.name == b"meta":
+            yield from (item.extents for item in iter_items(body, box) if item.type == _AV1)
 
 
 class _CodedImage(NamedTuple):

@@ -54,8 +54,14 @@ def tiff(
             for name, value in more.items()
         },
     }
-    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}I", 8 + planes * size)
-    values_at = 8 + planes * size + 2 + 12 * len(tags) + 4
+    return _encode_tiff(order, bytes(planes * size), tags)
+
+
+def _encode_tiff(order: str, pixels: bytes, tags: dict[int, tuple[int, ...]]) -> bytes:
+    """Return the header, the pixels, then the directory with 16-bit values (TIFF 6.0, section 2)."""
+    at = 8 + len(pixels)
+    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}I", at)
+    values_at = at + 2 + 12 * len(tags) + 4
     entries, values = b"", b""
     for tag, numbers in sorted(tags.items()):
         packed = struct.pack(f"{order}{len(numbers)}H", *numbers)
@@ -66,7 +72,7 @@ def tiff(
         )
         values += b"" if inline else packed
     directory = struct.pack(f"{order}H", len(tags)) + entries + bytes(4)
-    return head + bytes(planes * size) + directory + values
+    return head + pixels + directory + values
 
 
 def is_decodable(body: bytes) -> bool:

@@ -8,6 +8,9 @@ quarantine runs it alone, and the isolated runs that its row has counted still c
 The order is claim, send, delete. A process that dies in between leaves the message in the DLQ, and the next run sends
 it again. The claim tells the scan of orphaned requests that the request has a message.
 
+A message of CreateRenditions is about no request, so there is nothing to claim. It goes back once too. If it returns,
+its renditions are recorded as failed with UNDELIVERABLE, so that whoever polls the image sees an end.
+
 A lost mark costs one more round. A consumer of a version without the mark drops it when it requeues the message. Each
 round then needs such a consumer that lives to requeue the message, MaxReceiveCount more receives that end without a
 requeue, and a run of reconcile. Each round is a claim, and a request is failed after --max-claims of them, with the
@@ -30,6 +33,7 @@ from core.aws.sqs import IncomingMessage, SqsQueue
 from core.dynamodb.tables import ConditionNotMet, Tables
 from core.errors import MalformedRow, RequestRejected, Undeliverable
 from core.model.message import ImageMessage, MalformedMessage, decode_message
+from core.model.rendition import failed_rendition, split_names
 from core.model.request import ImageRequest, MessageStatus, message_status
 from core.runtime.clock import now_ms
 
@@ -122,6 +126,8 @@ async def claim_request(tables: Tables, request: ImageRequest) -> None:
 
 async def _process(clients: Clients, message: ImageMessage, max_claims: int) -> DlqStats:
     """Process a message. Raises ConditionNotMet if its row was written since it was read."""
+    if message.creates_renditions:
+        return await _process_renditions(clients, message)
     tables, notifier = clients.tables, clients.notifier
     request = await tables.read_request(message.request_id)
     match dlq_action(message, request, max_claims=max_claims):
@@ -137,3 +143,18 @@ async def _process(clients: Clients, message: ImageMessage, max_claims: int) -> 
         case _:
             await renotify_if_ended(tables, notifier, message)
             return DlqStats()
+
+
+async def _process_renditions(clients: Clients, message: ImageMessage) -> DlqStats:
+    """Process a message of CreateRenditions. A failure replaces no rendition that another run has made."""
+    if not message.from_dlq:
+        await clients.queue.send(message.sent_back().encode())
+        _log.warning("message sent back from the dlq", image_id=message.image_id)
+        return DlqStats(sent_back=1)
+    if await clients.tables.read_image_by_id(message.image_id) is not None:
+        failed = [
+            failed_rendition(name, Undeliverable()) for name in split_names(message.renditions)
+        ]
+        await clients.tables.add_renditions(message.image_id, failed)
+    _log.error("renditions failed", image_id=message.image_id, presets=message.renditions)
+    return DlqStats()

@@ -122,8 +122,8 @@ async def _reconcile(settings: ConsumerSettings, arguments: argparse.Namespace) 
         stats = await _rescue_all(clients, scan, arguments)
         checkpoint.clear()
     sys.stdout.write(
-        f"{scan.rows_read} rows read, {stats.resent + dlq.sent_back} requests sent again "
-        f"({dlq.sent_back} from the DLQ), {stats.failed + dlq.failed} failed\n"
+        f"{scan.rows_read} rows read, {stats.resent + dlq.sent_back} messages sent again "
+        f"({dlq.sent_back} from the DLQ), {stats.failed + dlq.failed} requests failed\n"
     )
     return 0
 

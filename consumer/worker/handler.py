@@ -108,7 +108,10 @@ class MessageHandler:
             _log.warning("renditions of an unknown image", image_id=image_id)
         else:
             await self._renditions.complete(
-                image, split_names(message.message.renditions), again=True
+                image,
+                split_names(message.message.renditions),
+                again=True,
+                expensive=message.message.expensive,
             )
         await self._queue.ack(message)
 

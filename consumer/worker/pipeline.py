@@ -120,8 +120,13 @@ class Pipeline:
     async def resume(
         self, message: ImageMessage, request: ImageRequest, record: ImageRecord, run: Run
     ) -> Outcome:
-        """Complete a request whose record an earlier run has inserted. Raises ConditionNotMet as `run`."""
-        renditions = await self._renditions.complete(record, request.renditions)
+        """Complete a request whose record an earlier run has inserted.
+
+        Raises DecodersBusy and ConditionNotMet as `run`.
+        """
+        renditions = await self._renditions.complete(
+            record, request.renditions, expensive=message.expensive
+        )
         return await self._complete(message, record, renditions, run)
 
     async def _fetch(self, message: ImageMessage, run: Run) -> FetchResult:

@@ -21,7 +21,7 @@ from consumer.worker.storage import ImageStorage
 from core.dynamodb.tables import Tables
 from core.errors import ImageFailure, Internal
 from core.model.image import ImageRecord
-from core.model.rendition import Presets, Rendition, wanted_renditions
+from core.model.rendition import Presets, Rendition, failed_rendition, wanted_renditions
 from core.runtime.metrics import counter
 
 _log = structlog.get_logger()
@@ -81,12 +81,19 @@ class RenditionPublisher:
             counter(RENDITIONS, each.failure_code or "made").inc()
 
     async def complete(
-        self, image: ImageRecord, requested: Sequence[str], *, again: bool = False
+        self,
+        image: ImageRecord,
+        requested: Sequence[str],
+        *,
+        again: bool = False,
+        expensive: bool = False,
     ) -> tuple[Rendition, ...]:
         """Make the wanted renditions that an image lacks, from its stored object. Return all wanted ones.
 
         requested: as in `store`; the defaults of the image's format are added. again: also make those that failed, and
-        those whose preset has changed since. Raises DependencyUnavailable, Overloaded or RequestRejected.
+        those whose preset has changed since. expensive: an earlier run found that decoding the image is expensive, so
+        a decoder is awaited before the object is loaded.
+        Raises DecodersBusy, DependencyUnavailable, Overloaded or RequestRejected.
         """
         wanted = {*requested, *wanted_renditions(self._presets, requested, image.metadata.format)}
         if not wanted:
@@ -99,28 +106,32 @@ class RenditionPublisher:
             if again and each.is_outdated(self._presets.get(name))
         }
         if missing := sorted(wanted - (current.keys() - outdated)):
-            made = await self._make(image, missing)
+            made = await self._make(image, missing, expensive=expensive)
             await self.record(image.image_id, made)
             current |= {each.preset: each for each in made if not each.failed}
             current = {each.preset: each for each in made} | current  # as `record` does
         return tuple(current[name] for name in sorted(current))
 
-    async def _make(self, image: ImageRecord, names: Sequence[str]) -> tuple[Rendition, ...]:
+    async def _make(
+        self, image: ImageRecord, names: Sequence[str], *, expensive: bool
+    ) -> tuple[Rendition, ...]:
         known = [name for name in names if name in self._presets]
         if not known:
             return await self.store(image.customer_id, names, ())
+        if expensive:
+            await self._decoder.wait_for_turn()
         async with self._reserve_body(image.metadata.bytes), self.reserve(known) as memory:
             body = await self._storage.load(image)
             if body is None:
                 _log.error("stored object of an image is missing", image_id=image.image_id)
-                return tuple(_failed(name, Internal()) for name in names)
+                return tuple(failed_rendition(name, Internal()) for name in names)
             try:
                 inspected = await self._decoder.inspect(body, image.request_id, known)
             except ImageFailure as failure:
-                return tuple(_failed(name, failure) for name in names)
+                return tuple(failed_rendition(name, failure) for name in names)
             except DecoderFault:
                 # A rendition fails nothing else, and the decoder has logged its error.
-                return tuple(_failed(name, Internal()) for name in names)
+                return tuple(failed_rendition(name, Internal()) for name in names)
             memory.shrink(inspected.rendition_bytes)
             return await self.store(image.customer_id, names, inspected.renditions)
 
@@ -160,11 +171,7 @@ def _format_of(body: bytes) -> str:
         return ""
 
 
-def _failed(name: str, failure: ImageFailure) -> Rendition:
-    return Rendition(name, "", failure_code=failure.code.value, failure_message=str(failure))
-
-
 def _unknown_preset(name: str) -> Rendition:
     """Return the failure of a preset that servers know and this process does not: their files differ."""
     _log.error("unknown preset of renditions", preset=name)
-    return _failed(name, Internal("the preset is not configured"))
+    return failed_rendition(name, Internal("the preset is not configured"))

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from core.errors import ImageFailure
 from core.model.image import object_key
 
 
@@ -88,6 +89,11 @@ class Rendition:
     def public_url(self, base: str) -> str:
         """Return the public URL; empty if the rendition failed. `base` ends with a slash."""
         return base + object_key(self.s3_url) if self.s3_url else ""
+
+
+def failed_rendition(preset: str, failure: ImageFailure) -> Rendition:
+    """Return the failure of a rendition before a decoder made it. CreateRenditions makes it again."""
+    return Rendition(preset, "", failure_code=failure.code.value, failure_message=str(failure))
 
 
 def renditions_id(image_id: str) -> str:

@@ -1,22 +1,23 @@
 """Renditions when a process dies, an older version is at work, or an object is gone."""
 
 import asyncio
-import json
 import signal
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from aiobotocore.session import get_session
 from aiohttp import web
 
-from core.model.message import renditions_message
+from core.model.image import ImageRecord
+from core.model.message import ImageMessage, renditions_message
 from harness.aws import RecordingAws
 from harness.aws_proxy import Forward, ProxiedCall, aws_proxy
 from harness.images import gradient_image
 from harness.origin import origin
 from harness.renditions import by_preset, presets_file, submit
-from harness.stores import Stores, stores_of
+from harness.stores import stores_of
 from harness.system import System, system
 from harness.tables import tables_of
 from harness.waiting import wait_for
@@ -134,10 +135,17 @@ async def test_reindex_skips_the_rows_of_renditions(embedded_aws: RecordingAws, 
         assert "1 images indexed, 0 rejected" in out
 
 
-async def test_a_message_of_create_renditions_in_the_dlq_is_deleted(
+async def stored_record(running: System, image_id: str) -> ImageRecord:
+    async with tables_of(running.aws.environment("tests"), running.stack) as tables:
+        record = await tables.read_image_by_id(image_id)
+    assert record is not None
+    return record
+
+
+async def test_a_message_of_create_renditions_returns_from_the_dlq_once(
     embedded_aws: RecordingAws, file: str
 ) -> None:
-    """reconcile treats it as a stale message, as a worker of an earlier version does."""
+    """Then its renditions fail, and another call makes them. The request does not change."""
     async with (
         origin({"one.jpg": gradient_image("JPEG", (400, 300))}) as images,
         system(embedded_aws) as running,
@@ -146,18 +154,29 @@ async def test_a_message_of_create_renditions_in_the_dlq_is_deleted(
         await running.start_server(RENDITIONS_FILE=file)
         await running.start_consumer(RENDITIONS_FILE=file)
         ended = await submit(running, f"{images.base}/bodies/one.jpg")
-        async with tables_of(running.aws.environment("tests"), running.stack) as tables:
-            record = await tables.read_image_by_id(ended.image.image_id)
-        assert record is not None
-        body = renditions_message(record, ("card",)).encode()
-        await stores.sqs.send_message(QueueUrl=running.stack.dlq_url, MessageBody=body)
-        assert json.loads(body)["revision"] == 0
-        assert await running.run_operator("reconcile") == 0
-        await wait_for(lambda: empty(stores, running.stack.dlq_url), "an empty DLQ")
+        record = await stored_record(running, ended.image.image_id)
+
+        async def reconcile(message: ImageMessage) -> None:
+            dlq_url = running.stack.dlq_url
+            await stores.sqs.send_message(QueueUrl=dlq_url, MessageBody=message.encode())
+            assert await running.run_operator("reconcile") == 0
+            assert await stores.depth(dlq_url) == 0
+
+        async def renditions() -> Mapping[str, pb.Rendition]:
+            async with running.stub() as stub:
+                status = await stub.GetStatus(pb.GetStatusRequest(request_id=ended.request_id))
+            return by_preset(status.request.image)
+
+        async def is_made(name: str) -> bool:
+            made = await renditions()
+            return name in made and bool(made[name].public_url)
+
+        await reconcile(renditions_message(record, ("card",)))
+        await wait_for(lambda: is_made("card"), "the rendition of the message that went back")
+        await reconcile(renditions_message(record, ("avatar", "card")).sent_back())
+        assert await is_made("card")
+        assert (await renditions())["avatar"].failure.code == pb.FAILURE_CODE_UNDELIVERABLE
+        call = pb.CreateRenditionsRequest(image_id=record.image_id, presets=["avatar", "card"])
         async with running.stub() as stub:
-            status = await stub.GetStatus(pb.GetStatusRequest(request_id=ended.request_id))
-        assert status.request == ended
-
-
-async def empty(stores: Stores, url: str) -> bool:
-    return await stores.depth(url) == 0
+            assert (await stub.CreateRenditions(call, timeout=30)).pending == ["avatar"]
+        await wait_for(lambda: is_made("avatar"), "the rendition that failed before")

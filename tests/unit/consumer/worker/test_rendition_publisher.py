@@ -1,0 +1,45 @@
+"""The order in which renditions of a stored image take what they need."""
+
+from typing import Any
+
+import pytest
+
+from consumer.byte_budget import ByteBudget
+from consumer.imaging.result import RENDITIONS_BYTES_MAX
+from consumer.sandbox.admission import DecodersBusy
+from consumer.worker.renditions import RenditionPublisher
+from core.model.rendition import Rendition, RenditionPreset
+from harness.outcomes import image_record
+
+PRESETS = {"card": RenditionPreset(80, 60, "cover", "JPEG", 80)}
+IMAGE = image_record("6d2f0c1e-3a5b-4a53-9a35-0a4d8f0c2a11")
+
+
+class BusyDecoders:
+    """Accepts no expensive image for now."""
+
+    async def wait_for_turn(self) -> None:
+        raise DecodersBusy(retry_after=2)
+
+
+class EmptyTables:
+    async def read_renditions(self, _image_id: str) -> tuple[Rendition, ...]:
+        return ()
+
+
+async def test_an_expensive_image_waits_for_a_decoder_before_it_is_loaded() -> None:
+    """Neither its object nor memory is held meanwhile: there is no storage here, and no budget for the body."""
+    no_storage: Any = None
+    no_budget: Any = None
+    decoder: Any = BusyDecoders()
+    tables: Any = EmptyTables()
+    publisher = RenditionPublisher(
+        presets=PRESETS,
+        decoder=decoder,
+        storage=no_storage,
+        tables=tables,
+        budget=ByteBudget(RENDITIONS_BYTES_MAX),
+        reserve_body=no_budget,
+    )
+    with pytest.raises(DecodersBusy):
+        await publisher.complete(IMAGE, ["card"], expensive=True)

@@ -31,7 +31,7 @@ from imageservice.v1.image_service_pb2_grpc import add_ImageServiceServicer_to_s
 from server.grpc_server import listen, server_options
 from server.listing.lister import Lister, RowLoader
 from server.port import CannotListen
-from server.renditions import RenditionCreator
+from server.renditions.creator import RenditionCreator
 from server.rpc_middleware import RpcMiddleware
 from server.search.searcher import ImageLoader, Searcher
 from server.service import ImageService

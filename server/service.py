@@ -11,7 +11,7 @@ from server.converters import to_submit_response
 from server.listing.lister import Lister
 from server.listing.request import parse_list_images, parse_list_requests
 from server.metrics import MethodMetrics
-from server.renditions import RenditionCreator
+from server.renditions.creator import RenditionCreator
 from server.rpc_middleware import RpcMiddleware
 from server.search.request import parse_search
 from server.search.searcher import Searcher

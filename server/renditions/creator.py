@@ -1,4 +1,4 @@
-"""Serves CreateRenditions: tells which renditions exist, and sends a message to make the others."""
+"""Answers which renditions exist, and sends a message to make the others."""
 
 import asyncio
 from collections.abc import Sequence

@@ -1,0 +1,1 @@
+"""CreateRenditions: asks for renditions of a published image."""

@@ -6,6 +6,7 @@ Before a newer release is allowed, compare `client_proto.py`, `connector.py` and
 """
 
 import asyncio
+import math
 from functools import partial
 from typing import Any
 
@@ -35,7 +36,20 @@ class PayloadErrorHandler(ResponseHandler):
     """Protocol of a connection that reports every error to the reader of the body.
 
     aiohttp leaves a reader waiting for ever, without a timeout, if the framing of the body breaks.
+
+    Also, the read timeout costs no timer for each request: aiohttp makes one when a request is sent and one for each
+    read, and cancels all. Here the timer of a connection stays set. When it fires, it is set again to the time that is
+    valid then.
     """
+
+    _silent_at = math.inf
+    """When the read timeout is over, in seconds of the loop's clock."""
+    _fires_at = math.inf
+    """For when the timer is set; infinite without one."""
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        super().connection_lost(exc)
+        self._cancel_timer()
 
     def resume_reading(self, resume_parser: bool = True) -> None:
         """Resume the parser and the transport if they are paused.
@@ -45,6 +59,37 @@ class PayloadErrorHandler(ResponseHandler):
         """
         if self._reading_paused or self._buffer_paused:
             super().resume_reading(resume_parser)
+
+    def _reschedule_timeout(self) -> None:
+        if not self._read_timeout:
+            self._drop_timeout()
+            return
+        self._silent_at = self._loop.time() + self._read_timeout
+        if self._silent_at < self._fires_at:
+            self._set_timer()
+
+    def _drop_timeout(self) -> None:
+        self._silent_at = math.inf
+
+    def _set_timer(self) -> None:
+        self._cancel_timer()
+        self._fires_at = self._silent_at
+        self._read_timeout_handle = self._loop.call_at(self._fires_at, self._check_timeout)
+
+    def _cancel_timer(self) -> None:
+        self._fires_at = math.inf
+        if self._read_timeout_handle is not None:
+            self._read_timeout_handle.cancel()
+            self._read_timeout_handle = None
+
+    def _check_timeout(self) -> None:
+        # Not by the clock: uvloop rounds times to milliseconds, so its timers may be early.
+        is_over = self._silent_at <= self._fires_at
+        self._read_timeout_handle, self._fires_at = None, math.inf
+        if is_over:
+            self._on_read_timeout()
+        elif self._silent_at < math.inf:
+            self._set_timer()
 
     def set_exception(self, exc: BaseException, exc_cause: BaseException | None = None) -> None:
         super().set_exception(exc, exc if exc_cause is None else exc_cause)

@@ -13,11 +13,11 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Generic, TypeVar
 
 from core.errors import DependencyUnavailable, Overloaded, RequestRejected
 from core.resilience.backoff import Backoff
+from core.runtime.loop_bound import LoopBound
 from core.runtime.metrics import GROUP_COMMIT_BATCH_SIZE, GROUP_COMMIT_RETRIES
 
 T = TypeVar("T")
@@ -75,7 +75,7 @@ class _Pending(Generic[T, R]):
     attempts: int = 0
 
 
-class Batcher(Generic[T, R]):
+class Batcher(LoopBound, Generic[T, R]):
     """Sends items in batches through `commit`, which returns one result per item, in order.
 
     `max_batch` is the API's limit of items in a call. `max_pending` bounds the pending items; beyond it, submits raise
@@ -110,11 +110,6 @@ class Batcher(Generic[T, R]):
         self._name = name
         self._batch_size = GROUP_COMMIT_BATCH_SIZE.labels(name)
         self._retries = GROUP_COMMIT_RETRIES.labels(name)
-
-    @cached_property
-    def _loop(self) -> asyncio.AbstractEventLoop:
-        # Cached, because get_running_loop makes a system call until Python 3.12: it compares process ids.
-        return asyncio.get_running_loop()
 
     async def submit(self, item: T) -> R:
         """Commit one item and return its value. Raises its error, Overloaded or DependencyUnavailable."""

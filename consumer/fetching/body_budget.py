@@ -1,11 +1,10 @@
 """Reads a body within limits of bytes and rate, and reserves memory for bodies that arrive."""
 
-import asyncio
-
 from aiohttp import ServerDisconnectedError, StreamReader
 
 from consumer.byte_budget import ByteBudget, Reservation
 from core.errors import TooLarge, TooSlow
+from core.runtime.deadline import Deadline
 
 SMALL_BODY_BYTES = 1_024 * 1_024
 """A body that declares at most this size does not wait for a large one."""
@@ -32,7 +31,7 @@ async def read_body(
     while True:
         size_before = len(body)
         try:
-            async with asyncio.timeout(timeout):
+            with Deadline(timeout):
                 while chunk := await stream.readany():
                     body += chunk
                     if len(body) > max_bytes:

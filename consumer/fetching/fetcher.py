@@ -1,12 +1,11 @@
 """Fetches one image from an untrusted origin: one attempt with its redirects, within every limit.
 
+Waiting for our own limits is not the origin's fault, and does not use up its time.
+
 A hop holds a slot of its host first, then bytes of the budget. No fetch waits for a slot while it holds bytes, and each
 fetch reserves bytes once, so there is no deadlock. A DNS lookup never waits: without a free thread it fails at once.
 """
 
-import asyncio
-import contextlib
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Self
@@ -38,6 +37,7 @@ from consumer.fetching.response import (
 from core.errors import BlockedAddress, Timeout
 from core.model.image import Provenance
 from core.model.origin_url import InvalidOriginUrl, OriginUrl, parse_origin_url
+from core.runtime.deadline import Deadline
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,22 +72,6 @@ class FetchPolicy:
             raise ValueError("body_budget_bytes must be at least max_bytes, or no body would fit")
         if not self.user_agent.isprintable():
             raise ValueError("user_agent must be one printable line: it is sent as a header")
-
-
-@contextlib.contextmanager
-def paused(deadline: asyncio.Timeout) -> Iterator[None]:
-    """Stop the clock of a deadline in this block.
-
-    Waiting for our own limits is not the origin's fault and must not use up its time.
-    """
-    loop = asyncio.get_running_loop()
-    began_at, ends_at = loop.time(), deadline.when()
-    deadline.reschedule(None)
-    try:
-        yield
-    finally:
-        if ends_at is not None:
-            deadline.reschedule(ends_at + loop.time() - began_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +136,7 @@ class Fetcher:
             # SubmitImage rejects these. If one is stored all the same, it is blocked here.
             raise BlockedAddress(str(fault)) from fault
         try:
-            async with asyncio.timeout(self._policy.total_timeout) as deadline:
+            with Deadline(self._policy.total_timeout) as deadline:
                 return await self._follow_redirects(origin, deadline)
         except TimeoutError:
             raise Timeout from None
@@ -161,7 +145,7 @@ class Fetcher:
         """Reserve memory of the same budget for a body of `size` bytes from elsewhere."""
         return self._budget.reserve(min(size, self._policy.max_bytes))
 
-    async def _follow_redirects(self, origin: OriginUrl, deadline: asyncio.Timeout) -> FetchResult:
+    async def _follow_redirects(self, origin: OriginUrl, deadline: Deadline) -> FetchResult:
         hop, redirects = origin, 0
         while True:
             outcome = await self._fetch_hop(hop, deadline)
@@ -175,15 +159,13 @@ class Fetcher:
             hop = resolve_redirect(hop, outcome.location, followed=redirects, limit=limit)
             redirects += 1
 
-    async def _fetch_hop(
-        self, hop: OriginUrl, deadline: asyncio.Timeout
-    ) -> _Redirect | FetchResult:
+    async def _fetch_hop(self, hop: OriginUrl, deadline: Deadline) -> _Redirect | FetchResult:
         """Send one request while holding a slot of its host."""
         name = hop.host.removesuffix(".")
         if self._hosts.is_free(name):
             slot = await self._hosts.acquire(name)
         else:
-            with paused(deadline):
+            with deadline.paused():
                 slot = await self._hosts.acquire(name)
         served = True
         try:
@@ -198,7 +180,7 @@ class Fetcher:
         finally:
             self._hosts.release(slot, served=served)
 
-    async def _request(self, hop: OriginUrl, deadline: asyncio.Timeout) -> _Redirect | FetchResult:
+    async def _request(self, hop: OriginUrl, deadline: Deadline) -> _Redirect | FetchResult:
         response = await self._client.get(hop)
         try:
             if response.status in REDIRECT_STATUSES:
@@ -207,9 +189,7 @@ class Fetcher:
         finally:
             response.release()
 
-    async def _read_content(
-        self, response: OriginResponse, deadline: asyncio.Timeout
-    ) -> FetchResult:
+    async def _read_content(self, response: OriginResponse, deadline: Deadline) -> FetchResult:
         policy, headers = self._policy, response.headers
         check_status(response.status, headers.get("Retry-After"), datetime.now(UTC))
         check_content_encoding(headers.get("Content-Encoding"))
@@ -218,7 +198,7 @@ class Fetcher:
         if self._budget.fits(size):
             await reservation.acquire()
         else:
-            with paused(deadline):
+            with deadline.paused():
                 await reservation.acquire()
         try:
             body = await read_body(

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 from core.errors import ImageServiceError
 from core.model.message import MAX_DELAY_S
+from core.runtime.deadline import Deadline
+from core.runtime.loop_bound import LoopBound
 
 MIN_WAIT_S = 4.0
 """A shorter wait would cost more messages than it saves time."""
@@ -112,7 +114,7 @@ class _Host:
         )
 
 
-class HostLimiter:
+class HostLimiter(LoopBound):
     """At most `limit` concurrent requests to each host, first come, first served.
 
     A few requests may wait here (see HostSchedule.max_waiting), because waiting requests occupy the worker. The next
@@ -148,15 +150,15 @@ class HostLimiter:
 
     async def acquire(self, host: str) -> Slot:
         """Take a slot; `release` returns it. Raises HostBusy, at once or after `max_wait`."""
-        entry, now = self._entry(host), _now()
+        entry, now = self._entry(host), self._loop.time()
         if len(entry.held) < self._limit:
-            return _grant(entry, host)
+            return _grant(entry, host, now)
         if len(entry.waiting) >= entry.schedule.max_waiting(entry.age(now)):
             raise self._defer(host)
-        granted: asyncio.Future[Slot] = asyncio.get_running_loop().create_future()
+        granted: asyncio.Future[Slot] = self._loop.create_future()
         entry.waiting.append(granted)
         try:
-            async with asyncio.timeout(self._max_wait):
+            with Deadline(self._max_wait):
                 return await granted
         except (TimeoutError, asyncio.CancelledError) as end:
             if granted.cancelled():
@@ -174,14 +176,14 @@ class HostLimiter:
 
         served: whether a request was sent. Otherwise the time is no measure of the host.
         """
-        entry = self._hosts[slot.host]
+        entry, now = self._hosts[slot.host], self._loop.time()
         entry.held.remove(slot)
         if served:
-            entry.schedule.record(_now() - slot.acquired_at)
+            entry.schedule.record(now - slot.acquired_at)
         while entry.waiting:
             granted = entry.waiting.popleft()
             if not granted.done():
-                granted.set_result(_grant(entry, slot.host))
+                granted.set_result(_grant(entry, slot.host, now))
                 return
         self._forget_if_idle(slot.host)
 
@@ -193,7 +195,7 @@ class HostLimiter:
         return entry
 
     def _defer(self, host: str) -> HostBusy:
-        entry, now = self._entry(host), _now()
+        entry, now = self._entry(host), self._loop.time()
         wait = entry.schedule.next_slot(now, entry.age(now))
         self._forget_if_idle(host)
         return HostBusy(wait)
@@ -203,7 +205,7 @@ class HostLimiter:
         if entry is None or entry.held or entry.waiting:
             return
         del self._hosts[host]
-        now = _now()
+        now = self._loop.time()
         while self._idle_schedules and not next(iter(self._idle_schedules.values())).pending(now):
             self._idle_schedules.popitem(last=False)
         if entry.schedule.pending(now):
@@ -212,11 +214,7 @@ class HostLimiter:
                 self._idle_schedules.popitem(last=False)
 
 
-def _now() -> float:
-    return asyncio.get_running_loop().time()
-
-
-def _grant(entry: _Host, host: str) -> Slot:
-    slot = Slot(host, _now())
+def _grant(entry: _Host, host: str, now: float) -> Slot:
+    slot = Slot(host, now)
     entry.held.add(slot)
     return slot

@@ -27,6 +27,7 @@ from core.errors import (
     TlsFailed,
 )
 from core.model.origin_url import OriginUrl
+from core.runtime.deadline import Deadline
 
 TRANSPORT_ERRORS = (aiohttp.ClientError, OSError, IndexError)
 """Errors that aiohttp raises. It raises IndexError if the guard blocks each address of a host."""
@@ -151,9 +152,10 @@ class OriginClient:
         protocol: BoundedHandler,
         first_byte_timeout: float | None,
     ) -> OriginResponse:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(first_byte_timeout):
-                return await self._read_head(connection, protocol)
+        if first_byte_timeout is None:
+            return await self._read_head(connection, protocol)
+        with contextlib.suppress(TimeoutError), Deadline(first_byte_timeout):
+            return await self._read_head(connection, protocol)
         if not protocol.has_received:
             raise aiohttp.SocketTimeoutError
         # The response has begun, slowly. The limits of a new connection apply from here on.

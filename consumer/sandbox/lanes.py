@@ -6,6 +6,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from core.runtime.loop_bound import LoopBound
+
 D = TypeVar("D")
 
 _AHEAD_IMAGES = 16
@@ -33,7 +35,7 @@ class _Claim(Generic[D]):
     granted: asyncio.Future[Slot[D]]
 
 
-class Lanes(Generic[D]):
+class Lanes(LoopBound, Generic[D]):
     """Gives each image a slot, in order of arrival within its lane.
 
     A decoder holds one expensive image, or several cheap ones: it need not wait for the worker between them, and the
@@ -56,7 +58,7 @@ class Lanes(Generic[D]):
     async def acquire(self, size: int, *, expensive: bool) -> Slot[D]:
         """Wait for a place for a body of `size` bytes. `release` returns it."""
         waiting = self._expensive if expensive else self._cheap
-        claim = _Claim(size, expensive, asyncio.get_running_loop().create_future())
+        claim = _Claim(size, expensive, self._loop.create_future())
         waiting.append(claim)
         self._grant()
         try:

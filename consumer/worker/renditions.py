@@ -68,6 +68,8 @@ class RenditionPublisher:
 
         Raises DependencyUnavailable or RequestRejected.
         """
+        if not results and not requested:
+            return ()
         stored = await asyncio.gather(*(self._store(customer_id, result) for result in results))
         unknown = (name for name in requested if name not in self._presets)
         return (*stored, *(_unknown_preset(name) for name in unknown))

@@ -14,6 +14,7 @@ from consumer.worker.received_message import ReceivedMessage
 from core.errors import DependencyUnavailable, Overloaded
 from core.resilience.backoff import Backoff
 from core.resilience.circuit_breaker import BreakerState, CircuitBreaker
+from core.runtime.loop_bound import LoopBound
 
 T = TypeVar("T")
 _log = structlog.get_logger()
@@ -26,7 +27,7 @@ _OPEN_TIME = Backoff(1.0, 4.0, floor=0.5)
 requeued. The floor, because receives are counted."""
 
 
-class MessageRunner:
+class MessageRunner(LoopBound):
     """At most `concurrency` tasks. Its circuit breaker opens when work meets an outage of a dependency."""
 
     def __init__(self, queue: ReceiveQueue, *, concurrency: int) -> None:
@@ -45,7 +46,7 @@ class MessageRunner:
         return not self._breaker.closed
 
     def start(self, work: Coroutine[Any, Any, Any]) -> None:
-        task = asyncio.create_task(work)
+        task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 

@@ -3,7 +3,6 @@
 Endpoints, region and credentials come from the SDK's variables (AWS_ENDPOINT_URL, AWS_DEFAULT_REGION, …).
 """
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -18,6 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from core.answers import MalformedAnswer, decode_answer
 from core.aws.http import AwsHttpClients, JsonService, Limits, open_http_clients, open_sqs_client
 from core.errors import DependencyUnavailable, RequestRejected
+from core.runtime.deadline import Deadline
 from core.runtime.metrics import AWS_CALL_SECONDS, AWS_CALLS, counter, histogram
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ async def call(
     started = time.perf_counter()
     outcome = "cancelled"
     try:
-        async with asyncio.timeout(seconds):
+        with Deadline(seconds):
             answer = await response
         decoded = decode_answer(decode, answer)
     except ClientError as error:

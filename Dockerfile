@@ -45,8 +45,8 @@ COPY --from=builder /app /app
 COPY licenses /usr/share/doc/imageservice
 # SAFEPATH: import modules only from here, never from the working directory.
 # FAULTHANDLER: if a decoder crashes the process, log its traceback.
-# MMAP_THRESHOLD: return the memory of large images to the system. Otherwise each decoding thread keeps the memory of
-# its largest image (glibc raises its threshold by itself), and the consumer exceeds DECODE_BUDGET_BYTES.
+# MMAP_THRESHOLD: return the memory of large bodies to the system. Otherwise the allocator keeps it (glibc raises its
+# threshold by itself). Decoders get the same value from consumer/sandbox/fork_client.py.
 ENV PATH=/venv/bin:$PATH \
     PYTHONPATH=/app \
     PYTHONSAFEPATH=1 \

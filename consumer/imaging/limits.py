@@ -70,13 +70,13 @@ Measured by tests/unit/consumer/imaging/test_decode_memory.py. `ImageStructure.b
 """
 
 _PASSES_OF_DRAFT = 8
-"""Scans of a JPEG that are decoded in the time of a pixel of another format, as measured."""
+"""Scans of a pixel of a JPEG that take as long as a decoded pixel of another format (measured)."""
 _METADATA_COPIES = 3
-"""Beside those of the body: pieces, what they are joined to, and a text without what was found in it."""
+"""Copies of the metadata beside those of the body: pieces, the joined text, and the text without the location."""
 _PIXELS = frozenset({b"IDAT", b"fdAT", b"ANMF", b"ALPH", b"VP8 ", b"VP8L", b"\x2c"})
 """Segments that are no metadata: of PNG, WebP and GIF. Those of JPEG do not contain the pixels."""
 _INFLATION = 1_032
-"""The most that a byte of deflated text gives (RFC 1951)."""
+"""The most bytes that a deflated byte inflates to (RFC 1951)."""
 _INFLATED_BYTES = 4_000_000
 """Text is inflated in pieces of at most 1 MiB, and a profile in it is decoded."""
 
@@ -87,8 +87,8 @@ _BODY_COPIES: Mapping[Format, int] = {
     formats.WEBP: 3,
 }
 _OTHER_BODY_COPIES = 2
-"""The body, and its copy without location, which a BMP has not. libjpeg-turbo and Pillow get a copy with a clean header
-(JPEG in some cases, PNG always), and libwebp makes one."""
+"""The body, and its copy without location, which a BMP does not have. libjpeg-turbo and Pillow get a copy with a clean
+header (JPEG in some cases, PNG always), and libwebp makes one."""
 
 
 def check_limits(structure: ImageStructure, policy: ImagePolicy) -> None:

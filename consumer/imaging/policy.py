@@ -1,4 +1,4 @@
-"""What is accepted as an image, and how it is checked. Imports no decoder."""
+"""The policy of an installation for images: limits, depth of the check, metadata. Imports no decoder."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -7,7 +7,7 @@ _PREMULTIPLIED_MODES = frozenset({"LA", "RGBA"})
 
 
 def reduce_image(image: Image.Image, factors: tuple[int, int]) -> Image.Image:
-    """Return what `image.reduce(factors)` returns, without a copy of the whole image. factors: of width and height."""
+    """Return the result of `image.reduce(factors)`, without a copy of the whole image. factors: of width and height."""
     if image.mode not in _PREMULTIPLIED_MODES:
         return image.reduce(factors)
     width, height = image.size

@@ -1,4 +1,4 @@
-"""Names the parts of a body that are removed. What follows the end of the image is told by its content."""
+"""Names the parts of a body that are removed. The bytes after the end of the image are classified by their content."""
 
 import re
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ _APPLICATION_SEGMENTS = frozenset({b"\xe1", b"\xe2"})
 _GAIN_MAP = re.compile(rb"hdr-?gain-?map|\bhdrgm:|urn:iso:std:iso:ts:21496", re.IGNORECASE)
 """Marks of a gain map: Ultra HDR and Adobe (XMP), Apple (XMP), ISO 21496-1 (annex C, APP2)."""
 _SEMANTIC = re.compile(rb"""Semantic\s*(?:=\s*["']|>\s*)(\w+)""")
-"""What the images of a file are, in their order (Google's Container namespace). The primary image is the first."""
+"""The meanings of a file's images, in order (Google's Container namespace). The primary image is the first."""
 _FILE_TYPE = re.compile(rb"\x00\x00[\x00-\x03][\x08-\xff]ftyp", re.DOTALL)
 """The first box of an MP4 or QuickTime file."""
 _SAMSUNG_VIDEO = b"MotionPhoto_Data"
@@ -26,7 +26,7 @@ _NUL = b"\0"
 def removed_parts(
     body: bytes, structure: ImageStructure, stripped: StripResult
 ) -> tuple[RemovedPart, ...]:
-    """Return what `body` has and the stripped body does not; empty if both are the same."""
+    """Return the parts of `body` that the stripped body lacks; empty if both are the same."""
     if stripped.body is body:
         return ()
     parts = set(_trailing_parts(body, structure, stripped.end))
@@ -38,7 +38,7 @@ def removed_parts(
 
 
 def _trailing_parts(body: bytes, structure: ImageStructure, end: int) -> Iterator[RemovedPart]:
-    """Yield the parts after the end. Bytes that no part accounts for are a trailer, except for padding."""
+    """Yield the parts after the end. Bytes that belong to no other part are a trailer, except for padding."""
     if end == len(body):
         return
     semantics, at = _semantics(body, structure), end
@@ -46,8 +46,8 @@ def _trailing_parts(body: bytes, structure: ImageStructure, end: int) -> Iterato
         rest = body[at:].lstrip(_NUL)
         if not rest.startswith(_JPEG_START):
             break
-        told = semantics[index] if index < len(semantics) else b""
-        part, length = _image(rest, told)
+        semantic = semantics[index] if index < len(semantics) else b""
+        part, length = _image(rest, semantic)
         yield part
         at = len(body) - len(rest) + length
     video = _FILE_TYPE.search(body, at)
@@ -60,7 +60,7 @@ def _trailing_parts(body: bytes, structure: ImageStructure, end: int) -> Iterato
 
 
 def _image(body: bytes, semantic: bytes) -> tuple[RemovedPart, int]:
-    """Return what an image is, and its length. A damaged one reaches to the end."""
+    """Return the kind of an image, and its length. A damaged image reaches to the end."""
     try:
         structure = read_structure(JPEG, body)
     except ImageFailure:

@@ -299,7 +299,7 @@ def _encode(image: Image.Image, preset: RenditionPreset) -> bytes:
     if preset.format == "JPEG" and image.mode == "RGBA":
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image).convert("RGB")
-    image.info = {}  # Some of Pillow's encoders write what they find here.
+    image.info = {}  # Some of Pillow's encoders write the metadata in it.
     encoded = BytesIO()
     image.save(encoded, preset.format, quality=preset.quality, **_ENCODERS[preset.format])
     return encoded.getvalue()

@@ -14,7 +14,7 @@ EDITS_MAX = 10_000
 
 
 RENDITIONS_BYTES_MAX = 8 * 1024 * 1024
-"""Bytes of all renditions of one image together. One that exceeds them fails."""
+"""Bytes of all renditions of one image together. A rendition that exceeds the limit fails."""
 
 
 @dataclass(frozen=True, slots=True)

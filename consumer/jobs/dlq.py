@@ -9,7 +9,7 @@ The order is claim, send, delete. A process that dies in between leaves the mess
 it again. The claim tells the scan of orphaned requests that the request has a message.
 
 A message of CreateRenditions is about no request, so there is nothing to claim. It goes back once too. If it returns,
-its renditions are recorded as failed with UNDELIVERABLE, so that whoever polls the image sees an end.
+its renditions are recorded as failed with UNDELIVERABLE, so that a client that polls the image sees the failure.
 
 A lost mark costs one more round. A consumer of a version without the mark drops it when it requeues the message. Each
 round then needs such a consumer that lives to requeue the message, MaxReceiveCount more receives that end without a

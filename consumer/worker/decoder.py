@@ -1,4 +1,4 @@
-"""What the worker needs of the sandbox. The worker itself imports no decoder."""
+"""The interface between the worker and the sandbox. The worker itself imports no decoder."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -7,7 +7,7 @@ from consumer.imaging.result import InspectionResult
 
 
 class Decoder(Protocol):
-    """DecodePool, or what stands for it in a simulation."""
+    """DecodePool, or its replacement in a simulation."""
 
     async def inspect(
         self, body: bytes, request_id: str, renditions: Sequence[str] = ()

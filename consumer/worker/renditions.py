@@ -58,13 +58,13 @@ class RenditionPublisher:
         return wanted_renditions(self._presets, requested, image_format)
 
     def reserve(self, names: Sequence[str]) -> Reservation:
-        """Reserve the memory that these renditions may take. Shrink it to what they take."""
+        """Reserve the memory that these renditions may take. The caller shrinks it to their real size."""
         return self._budget.reserve(RENDITIONS_BYTES_MAX if names else 0)
 
     async def store(
         self, customer_id: str, requested: Sequence[str], results: Sequence[RenditionResult]
     ) -> tuple[Rendition, ...]:
-        """Store the objects, and return what to record. `requested` are the presets that the submit named.
+        """Store the objects, and return the renditions to record. `requested` are the presets that the submit named.
 
         Raises DependencyUnavailable or RequestRejected.
         """
@@ -166,7 +166,7 @@ class RenditionPublisher:
 
 
 def _format_of(body: bytes) -> str:
-    """Return the name of a body's format; empty if it is not accepted, which a decoder tells."""
+    """Return the name of a body's format; empty if it is not accepted, which a decoder reports."""
     try:
         return sniff(body).name
     except ImageFailure:

@@ -1,4 +1,4 @@
-"""What callers learn of an image: its color, its duration, what was removed, and why it was refused."""
+"""The facts of an image in the answers: its color, its duration, what was removed, and why it was refused."""
 
 import aiohttp
 

@@ -1,8 +1,8 @@
 """Runs the images of public source packages through the inspection: `PYTHONPATH=tests python -m corpora`.
 
 Prints the outcomes by source; lists crashes, limits, time-outs and slow images; compares with an earlier run. With
---exiftool, no published image may have a location, and `had_location` must tell each that was removed. Exits with
-status 1 if this fails, if the service fails, or if a package is missing.
+--exiftool, no published image may have a location, and the metadata must report each one that was removed. Exits
+with status 1 if this fails, if the service fails, or if a package is missing.
 """
 
 import argparse

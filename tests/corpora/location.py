@@ -20,22 +20,23 @@ class Finding:
 
 @dataclass(slots=True)
 class LocationCheck:
-    """What exiftool finds in completed images, compared with what the service says.
+    """Locations that exiftool finds in completed images, compared with the metadata of the service.
 
-    leaks: a location in the published body. untold: one in the source alone, and the metadata lists no removed part.
+    leaks: a location in the published body. unreported: one in the source alone, and the metadata
+    lists no removed part.
     unseen: none in the source, and `had_location` is true. removed: images with `had_location`.
     """
 
     checked: int = 0
     removed: int = 0
     leaks: list[Finding] = field(default_factory=list)
-    untold: list[Finding] = field(default_factory=list)
+    unreported: list[Finding] = field(default_factory=list)
     unseen: list[Finding] = field(default_factory=list)
 
     @property
     def passed(self) -> bool:
-        """Whether there is neither a leak nor an untold one, by a search that finds most of what was removed."""
-        return not (self.leaks or self.untold) and len(self.unseen) <= self.removed // 2
+        """Whether nothing leaks or is unreported. exiftool must also find half of the removed locations."""
+        return not (self.leaks or self.unreported) and len(self.unseen) <= self.removed // 2
 
 
 def check(published: Iterable[Published]) -> LocationCheck:
@@ -51,7 +52,7 @@ def check(published: Iterable[Published]) -> LocationCheck:
             if left:
                 result.leaks.append(Finding(*where, left))
             elif found and not image.removed:
-                result.untold.append(Finding(*where, found))
+                result.unreported.append(Finding(*where, found))
             elif image.had_location and not found:
                 result.unseen.append(Finding(*where))
     return result

@@ -65,13 +65,13 @@ def locations(found: LocationCheck) -> Iterator[str]:
     """Return a line for each image about which exiftool and the service differ, and a summary."""
     for kind, findings in (
         ("LEAK", found.leaks),
-        ("UNTOLD", found.untold),
+        ("UNREPORTED", found.unreported),
         ("only the service finds a location:", found.unseen),
     ):
         for each in findings:
             yield f"{kind} {each.source}: {each.name} {', '.join(each.tags)}"
     yield (
         f"exiftool: of {found.checked} published images {len(found.leaks)} have a location; "
-        f"{len(found.untold)} had one and do not tell; "
+        f"{len(found.unreported)} had one that is not reported; "
         f"of {found.removed} that tell it finds {found.removed - len(found.unseen)}"
     )

@@ -1,4 +1,4 @@
-"""Inspects samples as the worker does, in decoder processes, and keeps what it says about each."""
+"""Inspects samples as the worker does, in decoder processes, and records the outcome of each."""
 
 import asyncio
 import json
@@ -27,7 +27,7 @@ _DEADLINE_S = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the service says about a sample.
+    """The outcome of a sample.
 
     outcome: COMPLETED, the name of a failure code, UNEXPECTED or TIMED_OUT.
     facts: of a completed image, by the names of its metadata.
@@ -50,7 +50,7 @@ class Published:
     extension: str
     had_location: bool
     removed: bool
-    """Whether the metadata tells of any part that was removed."""
+    """Whether the metadata lists a removed part."""
 
 
 async def inspect_all(

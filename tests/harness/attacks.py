@@ -1,4 +1,4 @@
-"""What a decoder under an attacker's control tries. Each attack returns if it succeeded and raises OSError if not."""
+"""Attacks of a decoder that an attacker controls. Each returns if it succeeds, and raises OSError otherwise."""
 
 import ctypes
 import errno

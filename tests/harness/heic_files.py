@@ -59,7 +59,7 @@ def heic(
     """Return a grid of columns and rows, each of whose tiles is the coded image of the sample.
 
     references: to the first tile, instead of one to each tile.
-    declared: what the container says of the size of a tile. transformations: properties of the grid.
+    declared: the size of a tile according to the container. transformations: properties of the grid.
     data: of each tile, if it is not the sample's. exif: a block. alpha: the sample is also the alpha plane.
     """
     columns, rows = grid

@@ -1,7 +1,7 @@
 """Attacks from restricted processes: `python -m harness.hostile_decoder [--user UID] [PROTECTION…]`.
 
 This process plays the worker. It forks one process for each attack, which applies the protections to itself and then
-attacks. Prints a JSON object: by attack, "succeeded" or what stopped it.
+attacks. Prints a JSON object: by attack, "succeeded" or the error or signal that stopped it.
 """
 
 import argparse

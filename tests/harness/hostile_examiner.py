@@ -1,4 +1,4 @@
-"""What a decoder that an image has taken over does: `examine` runs in a real decoder process of the pool.
+"""Orders to a decoder that an image has taken over. `examine` runs in a real decoder process of the pool.
 
 The body is a JSON object with the order, so each test chooses what the decoder does.
 """
@@ -109,7 +109,7 @@ def _outcome(wanted: dict[str, Any]) -> str:
 
 
 def _write_all(stream: int, data: bytes) -> None:
-    """Write all data, or what a full standard error takes."""
+    """Write all data, or as much as standard error accepts."""
     with suppress(BlockingIOError):
         while data:
             data = data[os.write(stream, data) :]

@@ -1,6 +1,6 @@
 """Work in a restricted process: `python -m harness.restricted_work WORK [SYSCALL…]`.
 
-The numbers are system calls that the kernel seems to lack. Prints the active protections, then what the work prints.
+The numbers are system calls that the kernel seems to lack. Prints the active protections, then the output of the work.
 """
 
 import ctypes

@@ -1,4 +1,4 @@
-"""A decoder that does what the body says, in place of decoding it. For tests of limits and deaths.
+"""A decoder that executes a command in the body instead of decoding it. For tests of limits and deaths.
 
 A body is a command and its argument: `cpu 0.5`, `die SIGSEGV`. Without a command it is an image of 640 x 480 pixels.
 """
@@ -31,7 +31,7 @@ def examine_by_script(request: Request, _policy: ImagePolicy) -> Answer:
 
 
 def _use_cpu(argument: bytes, _request: Request) -> None:
-    """Use so many seconds of CPU time."""
+    """Use this number of seconds of CPU time."""
     end = time.process_time() + float(argument)
     while time.process_time() < end:
         pass
@@ -55,12 +55,12 @@ def _die_if_used(argument: bytes, request: Request) -> None:
 
 
 def _allocate(argument: bytes, _request: Request) -> None:
-    """Allocate so many MiB."""
+    """Allocate this number of MiB."""
     bytearray(int(argument) << 20)
 
 
 def _charge(argument: bytes, request: Request) -> Answer | None:
-    """Need so many MiB, and use them."""
+    """Need this number of MiB, and use them."""
     size = int(argument) << 20
     if size > request.memory_bytes:
         return Expensive(size)

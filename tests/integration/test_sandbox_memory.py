@@ -1,4 +1,4 @@
-"""What earlier images left in the memory of a decoder changes no verdict."""
+"""Memory that earlier images left in a decoder changes no verdict."""
 
 import sys
 from io import BytesIO

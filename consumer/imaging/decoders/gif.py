@@ -1,8 +1,9 @@
 """Decodes a GIF one frame at a time.
 
 Pillow gets a copy with the first frame only, because it misreads an extension without sub-blocks.
-Pillow draws each frame on a canvas of 4 bytes per pixel and keeps up to four of these. So many small frames on a large
-canvas would take long. Only the first frame is looked at; the others need only to be whole: each is decoded alone.
+Pillow draws each frame on a canvas of 4 bytes per pixel and keeps up to four of these. Many small frames on a large
+canvas would therefore take long. The hash and the colour need the first frame only. Each other frame is decoded alone,
+as a check.
 """
 
 from collections.abc import Iterator
@@ -33,7 +34,7 @@ def first_frame_copy(body: bytes, structure: ImageStructure) -> bytes:
 
 
 def _is_sound_control(body: bytes, segment: Segment) -> bool:
-    """Tell whether it is a graphic control with its one sub-block (GIF89a, section 23)."""
+    """Return whether a segment is a graphic control with its only sub-block (GIF89a, section 23)."""
     return (
         segment.name == GRAPHIC_CONTROL
         and segment.size == _CONTROL_SIZE + 2
@@ -80,7 +81,7 @@ class _Frame(ImageFile.ImageFile):
         flags = self._body[at + _FLAGS]
         at += _DESCRIPTOR_SIZE + color_table_size(flags)
         self._size, self._mode = _size(self._body, self._segment), "L"
-        # The number of bits, whether rows are interlaced, and no index that leaves a pixel as it is.
+        # The number of bits, whether rows are interlaced, and the transparent index: none.
         options = (self._body[at], bool(flags & _INTERLACED), -1)
         self.tile = [
             ImageFile._Tile("gif", (0, 0, *self._size), at + 1, options)  # noqa: SLF001 - as Pillow documents for plug-ins

@@ -1,6 +1,6 @@
 """Opens HEIC by libheif and libde265, if the optional package pi-heif is installed.
 
-The image is upright: libheif applies the transformations of the container, and an orientation in EXIF means nothing.
+The image is upright: libheif applies the transformations of the container. The orientation in EXIF is ignored.
 """
 
 from contextlib import suppress

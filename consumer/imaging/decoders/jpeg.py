@@ -67,7 +67,7 @@ def _decode(body: bytes, structure: ImageStructure, scale: int) -> Image.Image:
     if pixels.shape[:2] != (height, width):
         raise ValueError("the size differs from the structure")
     if mode == "CMYK":
-        # A JPEG has inverted values, by Adobe's convention, which Pillow follows too.
+        # By Adobe's convention, CMYK values in a JPEG are inverted. Pillow inverts them too.
         np.invert(buffer, out=buffer)
     # The image shares the memory of the buffer.
     mode = "RGBX" if mode == "RGB" else mode

@@ -1,4 +1,4 @@
-"""The header of a JPEG without what the picture does not need: stray bytes, metadata, and odd values that are ignored.
+"""Cleans the header of a JPEG: removes stray bytes and metadata, and replaces odd values that readers ignore.
 
 libjpeg-turbo warns about each of these, and every reader accepts them.
 """
@@ -17,13 +17,13 @@ _COMMON_LUMA = frozenset({0x11, 0x21, 0x22, 0x12, 0x41, 0x14})
 _BLOCKS_MAX = 10
 """D_MAX_BLOCKS_IN_MCU of libjpeg."""
 _DOUBLED_LUMA, _DOUBLED_CHROMA = 0x22, ({0x12}, {0x21})
-"""4:2:2 and 4:4:0 in another spelling."""
+"""4:2:2 and 4:4:0 with doubled factors."""
 
 
 def clean_header(body: bytes, structure: ImageStructure) -> bytes:
     """Return a JPEG with only the segments that a decoder needs before the first scan. structure: of this body.
 
-    Scans, and what is between them, stay as they are: stray bytes there are a sign of damage.
+    Scans and the bytes between them stay as they are: stray bytes there are a sign of damage.
     """
     first_scan = next(index for index, each in enumerate(structure.segments) if each.name[0] == SOS)
     header = structure.segments[: first_scan + 1]
@@ -34,7 +34,7 @@ def clean_header(body: bytes, structure: ImageStructure) -> bytes:
 
 
 def has_common_sampling(body: bytes, structure: ImageStructure) -> bool:
-    """Tell whether TurboJPEG's interface has the chroma subsampling of this image (`getSubsamp` in turbojpeg.c).
+    """Return whether TurboJPEG's interface has the chroma subsampling of this image (`getSubsamp` in turbojpeg.c).
 
     That is 4:4:4, 4:2:2, 4:2:0, 4:4:0, 4:1:1 and 4:4:1, some of them also with doubled factors.
     """
@@ -62,7 +62,7 @@ def _clean_segment(body: bytes, segment: Segment, structure: ImageStructure) -> 
         payload = _with_byte(payload, _JFIF_MAJOR, 1)
     elif marker == _APP14 and payload.startswith(_ADOBE) and len(payload) >= _ADOBE_SIZE:
         if payload[_ADOBE_TRANSFORM]:
-            # What libjpeg assumes for an unknown transformation.
+            # libjpeg assumes this for an unknown transformation.
             transform = _YCCK if structure.mode == "CMYK" else _YCC
             payload = _with_byte(payload, _ADOBE_TRANSFORM, transform)
     elif marker in _METADATA:

@@ -6,7 +6,7 @@ from PIL import Image
 from PIL.WebPImagePlugin import WebPImageFile
 
 _FRAME_BYTES = 6
-"""The most memory for each pixel that a frame takes beside its canvases, with its alpha."""
+"""The most bytes per pixel that a frame with alpha takes beside its canvases."""
 
 
 class WebPFile(WebPImageFile):
@@ -21,7 +21,7 @@ class WebPFile(WebPImageFile):
             try:
                 data, *_ = self._get_next()
             except OSError:
-                # libwebp does not tell missing memory from damage. Raise MemoryError if there was not enough.
+                # libwebp reports missing memory as damage. Raise MemoryError if there was not enough.
                 bytearray(_FRAME_BYTES * self.width * self.height)
                 raise
             if self.n_frames == 1:

@@ -13,15 +13,15 @@ __all__ = ["TRANSPOSED", "difference_hash", "dominant_color", "fingerprint", "ma
 def fingerprint(image: Image.Image, orientation: int = 1) -> tuple[str, str]:
     """Return the hash and the colour of a loaded image.
 
-    Both are empty, with a warning, if Pillow cannot convert the image: that is no damage of the image. MemoryError is
-    not caught.
+    Both are empty, with a warning, if Pillow cannot convert the image: the image is not damaged. MemoryError is not
+    caught.
     """
     try:
         return difference_hash(make_thumbnail(image, orientation)), dominant_color(image)
     except MemoryError:
         raise
     except Exception as fault:  # noqa: BLE001 - whatever Pillow or numpy raises, the image is intact
-        # `warn` would tell the same text once in a process. The log needs it for each image.
+        # `warn` would report the same text only once in a process. The log needs it for each image.
         text = f"no fingerprint of mode {image.mode}: {fault!r}"
         warnings.warn_explicit(text, UserWarning, __name__, lineno=0)
         return "", ""

@@ -1,4 +1,4 @@
-"""Names formats of images and documents that are not accepted, so that a refusal can tell what the body is."""
+"""Names formats of images and documents that are not accepted, so that a refusal can name the format of the body."""
 
 import re
 from collections.abc import Callable

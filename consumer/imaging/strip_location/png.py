@@ -21,7 +21,7 @@ _IMAGE_CHUNKS = frozenset(
 )
 """Ancillary chunks that change how the image looks (PNG specification, third edition, section 11)."""
 _BINARY_CHUNKS = _IMAGE_CHUNKS | {b"hIST", b"sPLT", b"tIME", b"oFFs", b"pCAL", b"sCAL", b"sTER"}
-"""Chunks that hold no place (also PNG extensions, version 1.5)."""
+"""Chunks that hold no location (also PNG extensions, version 1.5)."""
 _LOCATION_KEYWORD = re.compile(
     rb"gps|latitude|longitude|geo.?(?:tag|loc|code|url)|\bgeo\b|location|coordinates"
     rb"|\bcity\b|\bcountry\b|\bstate\b|province|\bplace\b|locality|landmark|altitude",
@@ -114,7 +114,7 @@ def _search_profile(text: bytes, budget: WalkBudget) -> Search:
 
 
 def _search_unknown(name: bytes, payload: bytes, budget: SearchBudget) -> Search:
-    """Search a chunk of an unknown type, also what may be deflated in it: "zxIf" of ExifTool, texts of other names."""
+    """Search a chunk of an unknown type and deflated data in it: "zxIf" of ExifTool, texts of other names."""
     if content.has_location(payload, budget.walk):
         return Search.LOCATED
     for match in _DEFLATED.finditer(payload, 0, _HEAD):

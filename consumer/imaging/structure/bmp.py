@@ -132,7 +132,7 @@ def _check_masks(body: bytes, header: _Header) -> None:
 
 
 def _check_palette(body: bytes, header: _Header) -> None:
-    """A palette may have more colours than the pixels can name, which Pillow refuses."""
+    """Refuse a palette with more colours than pixels can refer to: Pillow does not decode it."""
     if header.colors <= 1 << _PALETTE_DEPTH:
         return
     if _FILE_HEADER + header.size + 4 * header.colors > len(body):

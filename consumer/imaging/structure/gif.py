@@ -144,7 +144,7 @@ def _to_structure(
 
 
 def _layout(body: bytes, segments: list[Segment]) -> str:
-    """Tell whether the first frame is removed after it was shown (section 23): Pillow keeps what replaces it."""
+    """Return the layout. With disposal, Pillow keeps the pixels that replace a removed frame (section 23)."""
     controls = takewhile(lambda each: each.name != IMAGE, segments)
     flags = (each.payload(body)[1:2] for each in controls if each.name == GRAPHIC_CONTROL)
     disposals = {each[0] >> 2 & 7 for each in flags if each}

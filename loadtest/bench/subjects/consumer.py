@@ -30,7 +30,7 @@ _ITEMS_PER_IMAGE = {
     _DELETES: 1,
     ("sqs:SendMessage", "sqs:SendMessageBatch"): 0,
 }
-"""What every program writes for an image, alone or in batches. A message that is sent is a requeue."""
+"""Items that every program writes for an image, alone or in batches. A sent message is a requeue."""
 _PRECEDING = 128
 """Twice the default concurrency, so that every connection is open."""
 _POLL_S = 0.05

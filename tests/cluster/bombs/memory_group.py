@@ -13,7 +13,7 @@ _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
 class NoMemoryGroup(Exception):
-    """This machine does not let the test limit memory. `str()` has the reason."""
+    """Memory cannot be limited on this machine. `str()` has the reason."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,7 +72,7 @@ class Run:
 
     @asynccontextmanager
     async def ordinary(self, url: str) -> AsyncIterator[list[float]]:
-        """Submit an ordinary image ten times a second in this block. The list has their latencies at its end.
+        """Submit an ordinary image ten times a second until the block ends. Then put the latencies into the list.
 
         A latency is the time from the acceptance to the end of a request, in seconds.
         """

@@ -23,7 +23,7 @@ _POD_BYTES = 1 << 30
 _WORST_COUNT = 100
 _ALONE_S = 60
 _OURS = frozenset({"INTERNAL", "CRASHED", "UNDELIVERABLE"})
-"""Verdicts that are no judgement of a file."""
+"""Failure codes that do not blame the file."""
 
 
 @pytest.fixture

@@ -45,7 +45,7 @@ def webp_of_pixels(width: int, height: int, frames: int) -> bytes:
 
 
 def avif_repeated(side: int, repeats: int) -> bytes:
-    """Return an AVIF whose item holds its key frame so many times."""
+    """Return an AVIF whose item holds its key frame `repeats` times."""
     out = BytesIO()
     Image.linear_gradient("L").resize((side, side)).convert("RGB").save(
         out, "AVIF", quality=30, speed=10

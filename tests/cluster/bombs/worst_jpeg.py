@@ -17,7 +17,7 @@ _XMP_LABEL = b"http://ns.adobe.com/xap/1.0/\0"
 
 
 def progressive(width: int, height: int, scans: int) -> bytes:
-    """Return an image of one colour with so many scans, at most 190. Each passes over all blocks of a component."""
+    """Return an image of one colour with `scans` scans, at most 190. Each passes over all blocks of a component."""
     sides = height.to_bytes(2, "big") + width.to_bytes(2, "big")
     components = b"".join(bytes((number, 0x11, 0)) for number in (1, 2, 3))
     blocks = -(-width // 8) * -(-height // 8)

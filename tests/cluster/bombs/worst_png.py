@@ -64,7 +64,7 @@ def with_profile(size: int) -> bytes:
     packer = zlib.compressobj(9)
     block = bytes(16 * _MIB)
     first, later = (packer.compress(block) + packer.flush(zlib.Z_SYNC_FLUSH) for _ in range(2))
-    # The same bytes again stand for another block of zeros. The checksum is wrong, but nothing reads so far.
+    # The same bytes again stand for another block of zeros. The checksum is wrong, but no reader reaches it.
     data = b"icc\0\0" + first + later * ((size - len(first)) // len(later))
     return png_with(png_chunk(b"iCCP", data), body=gradient_image("PNG"))
 

@@ -22,9 +22,9 @@ IMAGES = 9
 DIFFERENT_IDS = {"imageId", "requestId", "createdAt", "requestCreatedAt", "notificationId"}
 LOOKS = {"perceptualHash", "dominantColor", "color"}
 FACTS = LOOKS | {"camera", "captureTime"}
-"""What PLAIN does not read."""
+"""Facts that PLAIN does not read."""
 MOST_BITS = 8
-"""By which hashes of one image may differ: the programs round differently, and a bit compares two pixels."""
+"""Hashes of one image may differ by this number: the programs round differently, and a bit compares two pixels."""
 
 
 @pytest.mark.parametrize("variant", [PLAIN, TURBO], ids=["plain", "turbo"])

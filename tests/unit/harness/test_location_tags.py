@@ -1,4 +1,4 @@
-"""Which tags of exiftool tell a location."""
+"""The tags of exiftool that hold a location."""
 
 import pytest
 

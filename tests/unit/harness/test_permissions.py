@@ -167,7 +167,7 @@ def test_a_role_is_allowed_its_own_actions_only(
 def test_a_consumer_changes_no_image_record(
     permissions: Permissions, key: str, *, allowed: bool
 ) -> None:
-    """It may update rows of renditions only, which the leading key tells."""
+    """It may update rows of renditions only. IAM knows them by the leading key."""
     image_id = "0f4c9a1e-5a83-5b0e-9d8c-1b2a3c4d5e6f"
     update = {"TableName": "t-images", "Key": {"imageId": {"S": key.replace("…", image_id)}}}
     (call,) = calls(dynamodb("UpdateItem", update))

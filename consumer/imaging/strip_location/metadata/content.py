@@ -26,7 +26,7 @@ _WHOLE_MAX = 1_048_576
 
 
 class Search(Enum):
-    """What a search has found. UNREADABLE: there may be a location, so the bytes are removed."""
+    """The result of a search. UNREADABLE: there may be a location, so the bytes are removed."""
 
     CLEAN = 0
     LOCATED = 1

@@ -22,7 +22,7 @@ _THUMBNAIL, _THUMBNAIL_SIZE = 0x0201, 0x0202
 _GEOTIFF = frozenset({33920, 33922, 34264, 34735, 34736, 34737, 50844})
 """Tie points, transformations, keys with their numbers and texts (OGC 19-008r4, GeoTIFF 1.1), rational polynomials."""
 _GEOTIFF_REST = frozenset({33550, 42112})
-"""The scale, and GDAL's metadata. They tell no place alone, and are removed with the others."""
+"""The scale, and GDAL's metadata. Alone they give no location. They are removed with the others."""
 _LOCATION_TAGS = _GEOTIFF | _IPTC | {_GPS_DIRECTORY, _XMP_PACKET, _THUMBNAIL}
 _SEARCHED_TAGS = _LOCATION_TAGS | {_IMAGE_RESOURCES, maker_notes.MAKER_NOTE}
 _ERASED_DIRECTORIES = frozenset({EXIF_DIRECTORY, _GPS_DIRECTORY, _INTEROPERABILITY})

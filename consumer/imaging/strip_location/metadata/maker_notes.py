@@ -21,9 +21,9 @@ _NO_PLACE = b"\0 -"
 class _Maker:
     """label: begins the note. make: begins the camera's make, if notes of this maker have no label.
 
-    start: of the directory in the note. base: what offsets count from, relative to the note, or None for the block.
-    places: tags that tell a place, each with the number of bytes of its value that do not.
-    clock: tags with the city of the clock, which is a setting. It tells something beside a GPS position.
+    start: of the directory in the note. base: the origin of offsets, relative to the note, or None for the block.
+    places: tags of place names, each with the number of bytes before the name in its value.
+    clock: tags with the city of the clock, a setting. Beside a GPS position it counts as a place name.
     """
 
     label: bytes
@@ -33,7 +33,7 @@ class _Maker:
     places: tuple[tuple[int, int], ...] = ()
     clock: frozenset[int] = frozenset()
 
-    def tells(self, tag: int) -> bool:
+    def names_place(self, tag: int) -> bool:
         return tag in self.clock or any(tag == place for place, _ in self.places)
 
 
@@ -56,7 +56,7 @@ _MAKERS = (
 def find_places(
     tiff: TiffBlock, note: Entry, make: bytes, *, beside_gps: bool
 ) -> tuple[TiffBlock, Directory, tuple[Entry, ...]] | None:
-    """Find the entries of a maker note that tell a place.
+    """Find the entries of a maker note that hold a place name.
 
     Returns the directory, the entries with offsets as in `tiff`, and `tiff` in the byte order of the note.
     """
@@ -68,7 +68,9 @@ def find_places(
     start = note.data + maker.start
     block = replace(tiff, order=_order(tiff.data[start : start + 2]))
     directory = _directory(block, start)
-    tags = [entry for entry in directory.entries if maker.tells(entry.tag)] if directory else []
+    tags = (
+        [entry for entry in directory.entries if maker.names_place(entry.tag)] if directory else []
+    )
     if directory is None or not tags:
         return None
     moved = _moved(tags, directory.stop, note.data + len(value), _bases(note, maker))
@@ -82,15 +84,15 @@ def _order(count: bytes) -> Literal["<", ">"]:
 
 
 def _bases(note: Entry, maker: _Maker) -> tuple[int, ...]:
-    """Return what offsets may count from. Some cameras of a maker count from another place than the others."""
+    """Return the possible origins of offsets. They differ between cameras of one maker."""
     usual = 0 if maker.base is None else note.data + maker.base
     return usual, 0, note.data, note.data + maker.start, maker.start
 
 
 def _moved(entries: list[Entry], start: int, stop: int, bases: tuple[int, ...]) -> list[Entry]:
-    """Add the base to offsets. The right one is that by which the values lie between the table and the end of the note.
+    """Add the base to offsets: the first one with which all values lie between the table and the end of the note.
 
-    Without a right one, the values are unknown, and the entries get none.
+    Without such a base the values are unknown, and the entries get none.
     """
     for base in bases:
         moved = [e if e.inline else replace(e, data=e.data + base) for e in entries]

@@ -85,7 +85,7 @@ class _PixelFormat:
     """The tags that decide.
 
     kind: of all samples: unsigned, signed, floating-point; 0 if they differ. bits: of each sample.
-    extra: what the samples beyond the colors are, 0 if that is not specified.
+    extra: the meaning of each sample beyond the colors, 0 if it is not specified.
     """
 
     codec: str
@@ -129,7 +129,7 @@ def check_decodable(tiff: TiffBlock, directory: Directory) -> None:
 
 @cache
 def _has_codec(codec: str) -> bool:
-    """Return whether this build of libtiff has a codec. Pillow does not tell, so encode one pixel."""
+    """Return whether this build of libtiff has a codec. Pillow does not report it, so encode one pixel."""
     mode = _OPTIONAL_CODECS.get(codec)
     if mode is None:
         return True
@@ -178,7 +178,7 @@ def _describe(found: _PixelFormat) -> str:
 
 
 def _libtiff_lacks(found: _PixelFormat, mode: str) -> str:
-    """Say what libtiff, or Pillow's use of it, cannot decode although the table has it. Empty for nothing."""
+    """Describe a combination in the table that libtiff, or Pillow's use of it, cannot decode. Empty for all others."""
     if not set(found.bits) <= _BITS_OF_CODEC.get(found.codec, set(found.bits)):
         return f"{found.codec} compression and {found.bits_text}"
     if found.codec == _JPEG and found.photometric == _LAB and not found.separate:

@@ -1,4 +1,4 @@
-"""What the settings `keep` and `strip-all` publish."""
+"""The published body with the policies `keep` and `strip-all`."""
 
 from io import BytesIO
 

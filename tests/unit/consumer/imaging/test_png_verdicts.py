@@ -1,4 +1,4 @@
-"""Only what a PNG shows decides: critical chunks, pixels, and the animation if it is sound."""
+"""Only the visible parts of a PNG decide its verdict: critical chunks, pixels, and the animation if it is sound."""
 
 import zlib
 from collections.abc import Callable

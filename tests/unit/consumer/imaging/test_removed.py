@@ -1,4 +1,4 @@
-"""What is removed from a body is told by its content."""
+"""Removed parts of a body are named by their content."""
 
 import pytest
 

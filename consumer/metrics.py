@@ -99,8 +99,8 @@ DECODER_ENDS = Counter(
 )
 EXPENSIVE_IMAGES = Counter(
     "consumer_expensive_images_total",
-    "Images that moved to the lane of expensive ones, by reason: charge (memory or pixels), cpu (time), or again (an "
-    "earlier run ended its decoder).",
+    "Images that moved to the lane of expensive ones, by reason: size (of the body), charge (memory or "
+    "pixels), cpu (time), or again (an earlier run ended its decoder).",
     ["reason"],
 )
 
@@ -152,7 +152,7 @@ def initialise() -> None:
         PROCESS_SECONDS.labels(outcome)
     for reason in _DECODER_ENDS:
         DECODER_ENDS.labels(reason)
-    for reason in ("charge", "cpu", "again"):
+    for reason in ("size", "charge", "cpu", "again"):
         EXPENSIVE_IMAGES.labels(reason)
     for kind in ("first", "again", "suspect", "malformed"):
         RECEIVED.labels(kind)

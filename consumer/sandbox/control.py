@@ -3,13 +3,16 @@
 import struct
 from enum import IntEnum
 
-MESSAGE = struct.Struct("!BIi")
-"""A Command or a Report, the decoder's number, and an argument. The worker numbers its decoders from 1."""
+MESSAGE = struct.Struct("!BIiQ")
+"""A Command or a Report, the decoder's number, an argument, and a size. The worker numbers its decoders from 1."""
 
 
 class Command(IntEnum):
     FORK = 1
-    """Argument: the nice value. Three descriptors come with it: the decoder's socket, and both ends of its stderr."""
+    """Argument: the nice value. Size: the most memory for an image, in bytes, with the slack.
+
+    Three descriptors come with it: the decoder's socket, and both ends of its stderr.
+    """
     KILL = 2
 
 

@@ -18,6 +18,7 @@ from consumer.metrics import DECODER_ENDS, DECODERS_BUSY, EXPENSIVE_IMAGES
 from consumer.sandbox.admission import Admission
 from consumer.sandbox.cpu_limits import CpuLimits, Watch
 from consumer.sandbox.decoder_process import (
+    CHEAP_DECODER_BYTES,
     DecoderEnded,
     DecoderProcess,
     DecoderStopped,
@@ -27,12 +28,14 @@ from consumer.sandbox.decoder_process import (
 from consumer.sandbox.fork_client import EXAMINER, ForkClient
 from consumer.sandbox.lanes import Lanes, Slot
 from consumer.sandbox.protocol import Answer, Fault, Request
+from consumer.sandbox.restrictions.limits import limit_for
 from consumer.sandbox.run_plan import (
     Result,
     Run,
     after_answer,
     after_end,
     after_stop,
+    first_run,
     without_renditions,
 )
 from core.errors import Crashed, DecodeLimit, ImageFailure, Internal, TooManyPixels
@@ -88,7 +91,7 @@ class DecodePool:
             ready = [await decoder.ready for decoder in decoders]
         except DecoderEnded as ended:
             raise ChildProcessError(f"a decoder does not start: {ended}") from ended
-        return ready[0].protections
+        return ready[-1]
 
     async def inspect(
         self, body: bytes, request_id: str = "", renditions: Sequence[str] = ()
@@ -127,7 +130,9 @@ class DecodePool:
         self, body: bytes, request_id: str, renditions: tuple[str, ...], place: AsyncExitStack
     ) -> Result:
         """Examine a body until there is a result. An expensive one holds its place until `place` is closed."""
-        step: Run | Result = Run(renditions=renditions)
+        step = first_run(len(body), renditions, self._budget.capacity)
+        if isinstance(step, Run) and step.expensive:
+            counter(EXPENSIVE_IMAGES, "size").inc()
         admission = self._admission
         while isinstance(step, Run):
             # An image that killed a decoder runs again at once: deferred, it would be forgotten that it did.
@@ -186,6 +191,8 @@ class DecodePool:
     async def _decoder(self, slot: Slot[DecoderProcess], *, fresh: bool = False) -> DecoderProcess:
         """Return the decoder of a slot, which is replaced if it has ended or is used up."""
         low = slot.takes_expensive and len(self._lanes.slots) > 1
+        expensive_bytes = limit_for(self._budget.capacity)
+        memory_bytes = expensive_bytes if slot.takes_expensive else CHEAP_DECODER_BYTES
         while True:
             decoder = slot.decoder
             if decoder is not None and decoder.usable:
@@ -197,7 +204,7 @@ class DecodePool:
             await self._forks.wait_until_running()
             # Another image of the slot may have waited too.
             if slot.decoder is None:
-                slot.decoder = self._forks.fork(_LOW_PRIORITY if low else 0)
+                slot.decoder = self._forks.fork(_LOW_PRIORITY if low else 0, memory_bytes)
                 return slot.decoder
 
 
@@ -232,7 +239,7 @@ async def open_decode_pool(
 
     examiner: MODULE:FUNCTION that answers a request in a decoder. Raises ChildProcessError if they do not start.
     """
-    forks = ForkClient(policy, budget_bytes, on_warning=_Warnings().log, examiner=examiner)
+    forks = ForkClient(policy, on_warning=_Warnings().log, examiner=examiner)
     try:
         pool = DecodePool(
             policy,

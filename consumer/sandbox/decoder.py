@@ -1,8 +1,8 @@
 """A decoder process: examines one body after another until the worker closes the connection."""
 
 import gc
+import mmap
 import os
-import resource
 import socket
 import sys
 import traceback
@@ -28,11 +28,8 @@ from core.errors import CorruptImage, DecodeLimit, ImageFailure
 
 _CHEAP_PIXELS = 16_000_000
 """Work of a cheap image, see `consumer.imaging.limits.estimate_work`."""
-_STEP_BYTES = CHEAP_BYTES
-_SLACK_BYTES = 16 * 1024 * 1024
-"""Memory above the charge: what the allocator keeps of earlier images, and fragmentation."""
-
-_RETRY_BYTES = 64 * 1024 * 1024
+_ROOM_BYTES = 8 * 1024 * 1024
+"""Free memory beside the charge, without which a failed allocation may be the reason of a damage."""
 
 Examiner = Callable[[Request, ImagePolicy], Answer]
 """Answers one request. Tests of hostile decoders replace it."""
@@ -48,21 +45,36 @@ def run_decoder(
     """Serve the worker until it closes its end. Raises OSError if it dies meanwhile.
 
     warnings: the other end of standard error, which does not block.
-    memory_bytes: the most that any request may allow.
+    memory_bytes: the most that it may ever use. The worker sets the limit for each image, within this one.
     """
-    memory = _MemoryLimit()
-    protections = restrict(memory_bytes + _STEP_BYTES + _SLACK_BYTES)
-    connection.sendall(encode_answer(Ready(protections)))
-    while (request := receive_request(connection, memory.allow)) is not None:
+    data_bytes = _data_bytes()
+    protections = restrict(memory_bytes)
+    connection.sendall(encode_answer(Ready(protections, data_bytes)))
+    used = False
+    while (request := receive_request(connection)) is not None:
         answer = _answer(request, policy, examiner)
-        if isinstance(answer, CorruptImage) and answer.__cause__ and memory.widen():
-            # A library may report damage when it gets no memory, of which earlier images left too little.
-            answer = _answer(request, policy, examiner)
+        if used and isinstance(answer, CorruptImage) and answer.__cause__:
+            answer = _verify(answer, request.memory_bytes)
+        used = True
         connection.sendall(encode_answer(answer, _read_warnings(warnings)))
         if request.memory_bytes > CHEAP_BYTES:
             # The traceback of a failure may be part of a cycle that holds the pixels.
             del answer
             gc.collect()
+
+
+def _verify(corrupt: CorruptImage, memory_bytes: int) -> ImageFailure:
+    """Return the failure, or DecodeLimit if earlier images left too little memory to be sure of it.
+
+    A library may report damage when it gets no memory. After a DecodeLimit the worker asks a fresh decoder.
+    """
+    corrupt.__traceback__ = corrupt.__cause__ = corrupt.__context__ = None
+    gc.collect()
+    try:
+        mmap.mmap(-1, memory_bytes + _ROOM_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANON).close()
+    except OSError:
+        return DecodeLimit("earlier images left too little memory")
+    return corrupt
 
 
 def _answer(request: Request, policy: ImagePolicy, examiner: Examiner) -> Answer:
@@ -94,37 +106,6 @@ def examine_request(request: Request, policy: ImagePolicy) -> Answer:
     if expensive or (request.cheap_only and probed.work_pixels > _CHEAP_PIXELS):
         return Expensive(probed.decode_bytes)
     return examine(request.body, policy, probed, request.renditions)
-
-
-class _MemoryLimit:
-    """The soft limit of this process's private memory (RLIMIT_DATA): what it has at its start, plus a charge.
-
-    An allocation above it fails, and Python raises MemoryError.
-    """
-
-    def __init__(self) -> None:
-        self._base = _data_bytes()
-        self._allowed = 0
-
-    def allow(self, size: int) -> None:
-        """Allow `size` bytes, rounded up so that most requests change nothing."""
-        if not self._base:
-            return
-        allowed = -(-size // _STEP_BYTES) * _STEP_BYTES
-        if allowed != self._allowed:
-            _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-            soft = min(self._base + allowed + _SLACK_BYTES, hard)
-            resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
-            self._allowed = allowed
-
-    def widen(self) -> bool:
-        """Allow _RETRY_BYTES more until the next `allow`. Returns False if there is no limit, or no room below it."""
-        soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
-        if not self._base or soft >= hard:
-            return False
-        resource.setrlimit(resource.RLIMIT_DATA, (min(soft + _RETRY_BYTES, hard), hard))
-        self._allowed = 0
-        return True
 
 
 def _data_bytes() -> int:

@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from consumer.imaging.policy import ImagePolicy
 from consumer.sandbox.protocol import (
+    CHEAP_BYTES,
     HEADER,
     WARNINGS_MAX,
     Answer,
@@ -23,9 +24,14 @@ from consumer.sandbox.protocol import (
     encode_request,
     message_size,
 )
+from consumer.sandbox.restrictions.limits import MemoryLimit, limit_for
 from core.answers import MalformedAnswer
 from core.runtime.child_process import describe_exit
 
+_CHEAP_LIMIT_BYTES = 2 * CHEAP_BYTES
+"""A cheap image, or a body of that size and what parsing it takes. So no cheap image moves the limit of memory."""
+CHEAP_DECODER_BYTES = limit_for(_CHEAP_LIMIT_BYTES)
+"""The most memory of a decoder that takes cheap images only."""
 _READ_BYTES = 1 << 16
 _GATHER_S = 0.005
 """While a process holds several images, its answers are read this often, in seconds: so they come in groups. A group
@@ -97,7 +103,10 @@ class Exam:
 class DecoderProcess:
     """Examines the images that it holds one after another, so the image of a death is known: the first one.
 
-    `kill` asks the fork server to kill the process. `end` is called once, when the process is gone.
+    The worker calls `begin` when the process is forked, and `end` once, when it is gone. Requests are sent when the
+    process has also greeted: then its memory can be limited from outside.
+
+    kill: asks the fork server to kill the process.
     """
 
     def __init__(
@@ -113,7 +122,8 @@ class DecoderProcess:
         self.images = 0
         """Images that it was given."""
         self.ended = False
-        self.ready: asyncio.Future[Ready] = asyncio.get_running_loop().create_future()
+        self.ready: asyncio.Future[tuple[str, ...]] = asyncio.get_running_loop().create_future()
+        """Done when requests can be sent. Its result is the active protections."""
         self._loop = asyncio.get_running_loop()
         self._connection = connection
         self._warnings = warnings
@@ -123,6 +133,10 @@ class DecoderProcess:
         self._malformed = ""
         self._gone: asyncio.Future[Exception] = self._loop.create_future()
         self._exams: deque[Exam] = deque()
+        self._greeting: Ready | None = None
+        self._limit: MemoryLimit | None = None
+        self._early: list[Request] = []
+        """Requests that wait until the process is ready."""
         self._unsent: deque[memoryview] = deque()
         self._received = bytearray()
         self._poll_timer: asyncio.TimerHandle | None = None
@@ -147,7 +161,10 @@ class DecoderProcess:
             return exam
         self.images += 1
         self._exams.append(exam)
-        self._send(encode_request(request))
+        if self._limit is None:
+            self._early.append(request)
+        else:
+            self._submit(request, self._limit)
         if len(self._exams) > 1 and self._poll_timer is None:
             self._loop.remove_reader(self._connection)
             self._poll_timer = self._loop.call_later(_GATHER_S, self._poll)
@@ -164,6 +181,29 @@ class DecoderProcess:
         if reply.warnings:
             self._on_warning(reply.warnings, exam.request_id)
         return reply.answer
+
+    def begin(self, pid: int) -> None:
+        """Note that the process is forked."""
+        self.pid = pid
+        self._begin()
+
+    def _begin(self) -> None:
+        """Limit the memory of the process and send the first requests, if it is forked and has greeted."""
+        if not self.pid or self._greeting is None:
+            return
+        self._limit = MemoryLimit(self.pid, self._greeting.data_bytes)
+        limited = self._limit.allow(_CHEAP_LIMIT_BYTES)
+        if not self.ready.done():  # It may be cancelled.
+            names = ("memory_per_image",) if limited else ()
+            self.ready.set_result((*self._greeting.protections, *names))
+        for request in self._early:
+            self._submit(request, self._limit)
+        self._early.clear()
+
+    def _submit(self, request: Request, limit: MemoryLimit) -> None:
+        # The process has no other image if the limit changes: only cheap ones come in groups.
+        limit.allow(max(request.memory_bytes, _CHEAP_LIMIT_BYTES))
+        self._send(encode_request(request))
 
     def stop(self, reason: Stop) -> None:
         """Kill the process. Its first image, if there is one, ends with DecoderStopped when the process is gone."""
@@ -205,6 +245,7 @@ class DecoderProcess:
                 exam.message.set_exception(error)
             error = NotExamined()
         self._exams.clear()
+        self._early.clear()
         if not self.ready.done():
             self.ready.set_exception(self._gone.result())
             # Nobody may wait for it, and asyncio would report that.
@@ -301,22 +342,24 @@ class DecoderProcess:
     def _take_messages(self) -> None:
         """Deliver the messages that have arrived. Raises MalformedAnswer."""
         while len(self._received) >= HEADER.size:
-            data_max = self._exams[0].expected.data_max if self._exams else 0
+            greeted = self._greeting is not None
+            data_max = self._exams[0].expected.data_max if greeted and self._exams else 0
             size = message_size(self._received, data_max)
             if len(self._received) < size:
                 return
-            # The first answer of a decoder may arrive together with its greeting.
-            expected = len(self._exams) + (not self.ready.done())
+            # No request is sent before the greeting.
+            expected = len(self._exams) if greeted else 1
             if expected == 0 or (expected == 1 and len(self._received) > size):
                 raise MalformedAnswer("more answers than images")
             message = bytes(self._received[:size])
             del self._received[:size]
-            if self.ready.done():
+            if greeted:
                 answered = self._exams.popleft().message
                 if not answered.done():  # It may be cancelled.
                     answered.set_result(message)
             else:
-                self.ready.set_result(decode_ready(message))
+                self._greeting = decode_ready(message)
+                self._begin()
 
     def _refuse(self, malformed: str) -> None:
         """Kill a process that does not keep to the protocol."""

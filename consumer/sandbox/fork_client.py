@@ -43,13 +43,10 @@ def _environment() -> dict[str, str]:
 
 
 class ForkClient:
-    """`memory_bytes` is the most that a decoder may use for one image."""
+    """Starts the fork server at once; `wait_until_running` tells when it can fork."""
 
-    def __init__(
-        self, policy: ImagePolicy, memory_bytes: int, *, on_warning: OnWarning, examiner: str
-    ) -> None:
+    def __init__(self, policy: ImagePolicy, *, on_warning: OnWarning, examiner: str) -> None:
         self._policy = policy
-        self._memory_bytes = memory_bytes
         self._examiner = examiner
         self._on_warning = on_warning
         self._numbers = itertools.count(1)
@@ -71,9 +68,10 @@ class ForkClient:
         if self._control is None:
             raise ChildProcessError("decoders cannot be started")
 
-    def fork(self, nice: int) -> DecoderProcess:
-        """Return a new decoder process. It may still start; it reads its first request when it has.
+    def fork(self, nice: int, memory_bytes: int) -> DecoderProcess:
+        """Return a new decoder process. It may still start; it gets its first request when it has.
 
+        memory_bytes: the most that it may ever use for an image, with the slack.
         If the fork server is down, the process has ended already.
         """
         number = next(self._numbers)
@@ -86,7 +84,7 @@ class ForkClient:
             ours, warnings, on_warning=self._on_warning, kill=lambda: self._kill(number)
         )
         self._decoders[number] = decoder
-        message = MESSAGE.pack(Command.FORK, number, nice)
+        message = MESSAGE.pack(Command.FORK, number, nice, memory_bytes)
         try:
             if self._control is None:
                 raise BrokenPipeError
@@ -107,7 +105,7 @@ class ForkClient:
     def _kill(self, number: int) -> None:
         if self._control is not None:
             with suppress(OSError):
-                self._control.sendall(MESSAGE.pack(Command.KILL, number, 0))
+                self._control.sendall(MESSAGE.pack(Command.KILL, number, 0, 0))
 
     async def _keep_running(self) -> None:
         def log(exit_code: int, failures: int, delay_s: float) -> bool:
@@ -139,7 +137,6 @@ class ForkClient:
                 *(sys.executable, "-P", "-m", "consumer.sandbox.fork_server"),
                 *("--control", str(theirs.fileno())),
                 *("--policy", orjson.dumps(asdict(self._policy)).decode()),
-                *("--memory", str(self._memory_bytes)),
                 *("--examiner", self._examiner),
             ]
             self.process = process = await ChildProcess.start(
@@ -182,12 +179,12 @@ class ForkClient:
         data = self._unread + data
         whole = len(data) - len(data) % MESSAGE.size
         self._unread = data[whole:]
-        for report, number, argument in MESSAGE.iter_unpack(data[:whole]):
+        for report, number, argument, _ in MESSAGE.iter_unpack(data[:whole]):
             decoder = self._decoders.get(number)
             if decoder is None:
                 continue
             if report == Report.FORKED:
-                decoder.pid = argument
+                decoder.begin(argument)
             else:
                 del self._decoders[number]
                 decoder.end(argument)

@@ -57,6 +57,7 @@ class _Fork:
     stderr: int
     warnings: int
     nice: int
+    memory_bytes: int
 
 
 @dataclass(slots=True)
@@ -106,7 +107,7 @@ class ForkServer:
         return message, fds
 
     def _obey(self, message: bytes, fds: list[int]) -> _Fork | None:
-        command, number, argument = MESSAGE.unpack(message)
+        command, number, argument, size = MESSAGE.unpack(message)
         if command == Command.KILL:
             if number in self.pids:
                 os.kill(self.pids[number], signal.SIGKILL)
@@ -116,7 +117,7 @@ class ForkServer:
         pid = os.fork()
         if pid == 0:
             _end_with(parent)
-            return _Fork(connection, stderr, warnings, argument)
+            return _Fork(connection, stderr, warnings, argument, size)
         for fd in fds:
             os.close(fd)
         self.pids[number] = pid
@@ -133,7 +134,7 @@ class ForkServer:
     def _report(self, report: Report, number: int, argument: int) -> None:
         # The worker may have gone. Then the next read of the control socket ends this process.
         with suppress(OSError):
-            self.control.sendall(MESSAGE.pack(report, number, argument))
+            self.control.sendall(MESSAGE.pack(report, number, argument, 0))
 
 
 def _end_with(parent: int) -> None:
@@ -145,7 +146,7 @@ def _end_with(parent: int) -> None:
         os._exit(1)
 
 
-def _run(fork: _Fork, policy: ImagePolicy, examiner: Examiner, memory_bytes: int) -> NoReturn:
+def _run(fork: _Fork, policy: ImagePolicy, examiner: Examiner) -> NoReturn:
     """Be a decoder process."""
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -161,7 +162,7 @@ def _run(fork: _Fork, policy: ImagePolicy, examiner: Examiner, memory_bytes: int
     if fork.nice:
         os.nice(fork.nice)
     with socket.socket(fileno=_CONNECTION_FD) as connection, suppress(BrokenPipeError):
-        run_decoder(connection, _WARNINGS_FD, policy, examiner, memory_bytes)
+        run_decoder(connection, _WARNINGS_FD, policy, examiner, fork.memory_bytes)
     # The interpreter need not free its memory first.
     os._exit(0)
 
@@ -186,7 +187,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m consumer.sandbox.fork_server")
     parser.add_argument("--control", type=int, required=True, metavar="FD")
     parser.add_argument("--policy", type=json.loads, required=True, metavar="JSON")
-    parser.add_argument("--memory", type=int, required=True, metavar="BYTES")
     parser.add_argument("--examiner", required=True, metavar="MODULE:FUNCTION")
     options = parser.parse_args()
     policy = policy_of(options.policy)
@@ -201,7 +201,7 @@ def main() -> None:
     freeze_gc()
     forked = ForkServer(socket.socket(fileno=options.control)).serve()
     if forked is not None:
-        _run(forked, policy, examiner, options.memory)
+        _run(forked, policy, examiner)
 
 
 if __name__ == "__main__":

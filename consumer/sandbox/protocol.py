@@ -109,9 +109,14 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """The first message of a decoder. protections: the names of the restrictions that are active."""
+    """The first message of a decoder.
+
+    protections: the names of the restrictions that are active.
+    data_bytes: its private writable memory, as RLIMIT_DATA counts it. 0 on systems that do not limit it.
+    """
 
     protections: tuple[str, ...]
+    data_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,20 +152,13 @@ def encode_request(request: Request) -> list[bytes]:
     return [HEADER.pack(len(members), len(request.body)), members, request.body]
 
 
-def receive_request(
-    connection: socket.socket, allow_memory: Callable[[int], None]
-) -> Request | None:
-    """Wait for a request. Returns None if the worker has closed its end.
-
-    allow_memory: called with the bytes of memory that the request needs, before its body is received.
-    """
+def receive_request(connection: socket.socket) -> Request | None:
+    """Wait for a request. Returns None if the worker has closed its end."""
     header = _receive(connection, HEADER.size)
     if len(header) < HEADER.size:
         return None
     members_size, body_size = HEADER.unpack(header)
     memory_bytes, cheap_only, *renditions = orjson.loads(_receive(connection, members_size))
-    # The charge includes the body. The body of an image that turns out to be expensive may be larger.
-    allow_memory(max(memory_bytes, body_size + CHEAP_BYTES))
     body = _receive(connection, body_size)
     if len(body) < body_size:
         return None
@@ -209,8 +207,8 @@ def _members(answer: Answer | Ready) -> tuple[dict[str, Any], bytes]:
             return {"charge": charge}, b""
         case Fault(error):
             return {"fault": error[:_TEXT_MAX]}, b""
-        case Ready(protections):
-            return {"protections": protections}, b""
+        case Ready(protections, data_bytes):
+            return {"protections": protections, "data_bytes": data_bytes}, b""
 
 
 def message_size(header: bytes | bytearray, data_max: int) -> int:
@@ -247,7 +245,10 @@ def _split(message: bytes) -> tuple[Mapping[str, Any], memoryview]:
 def _ready(message: bytes) -> Ready:
     members, _ = _split(message)
     protections = member(members, "protections", list)[:_PROTECTIONS_MAX]
-    return Ready(tuple(printable_text(each, _TEXT_MAX) for each in protections))
+    return Ready(
+        tuple(printable_text(each, _TEXT_MAX) for each in protections),
+        integer(members["data_bytes"], 0, 1 << 62),
+    )
 
 
 def _reply(message: bytes, expected: Expected, policy: ImagePolicy) -> Reply:

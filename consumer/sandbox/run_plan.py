@@ -36,11 +36,21 @@ class Run:
     renditions: tuple[str, ...] = ()
 
 
+def first_run(body_size: int, renditions: tuple[str, ...], budget_bytes: int) -> Run | Result:
+    """Examine an image as a cheap one, unless its body alone is too large for that. Refuse it above the budget."""
+    if body_size <= CHEAP_BYTES:
+        return Run(renditions=renditions)
+    memory_bytes = body_size + CHEAP_BYTES
+    if memory_bytes > budget_bytes:
+        return _too_large(memory_bytes, budget_bytes)
+    return Run(memory_bytes, expensive=True, renditions=renditions)
+
+
 def after_answer(run: Run, answer: Answer, budget_bytes: int) -> Run | Result:
     """Take the answer as the result, or move the image to the expensive lane. Refuse it above the budget."""
     match answer:
         case Expensive(charge) if charge > budget_bytes:
-            return TooManyPixels(f"decoding it takes {charge:,} bytes, at most {budget_bytes:,}")
+            return _too_large(charge, budget_bytes)
         case Expensive(charge) if not run.charged:
             memory_bytes = max(charge, CHEAP_BYTES)
             return replace(run, expensive=True, charged=True, memory_bytes=memory_bytes)
@@ -51,6 +61,10 @@ def after_answer(run: Run, answer: Answer, budget_bytes: int) -> Run | Result:
             return replace(run, expensive=True, fresh=True)
         case _:
             return answer
+
+
+def _too_large(charge: int, budget_bytes: int) -> TooManyPixels:
+    return TooManyPixels(f"decoding it takes {charge:,} bytes, at most {budget_bytes:,}")
 
 
 def after_stop(run: Run, reason: Stop) -> Run | Result:

@@ -237,6 +237,11 @@ def raise_memory_limit(_: Targets) -> None:
     resource.prlimit(0, resource.RLIMIT_DATA, unlimited)
 
 
+def raise_soft_memory_limit(_: Targets) -> None:
+    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+    resource.prlimit(0, resource.RLIMIT_DATA, (hard, hard))
+
+
 def exceed_memory_limit(_: Targets) -> None:
     try:
         bytearray(2 * MEMORY_LIMIT)
@@ -312,6 +317,7 @@ ATTACKS: dict[str, Attack] = {
         slow_parent,
         become_traceable,
         raise_memory_limit,
+        raise_soft_memory_limit,
         exceed_memory_limit,
         map_shared_memory,
         map_stack_memory,

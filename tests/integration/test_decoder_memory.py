@@ -9,6 +9,7 @@ import pytest
 
 from consumer.imaging.policy import ImagePolicy
 from consumer.sandbox.decode_pool import open_decode_pool
+from consumer.sandbox.restrictions.limits import SLACK_BYTES
 from harness.consumer_memory import DECODER_BYTES, FORK_SERVER_BYTES
 from harness.images import IMAGES
 
@@ -27,14 +28,20 @@ def children() -> set[int]:
     return {child.pid for child in psutil.Process().children(recursive=True)}
 
 
+async def sandbox_bytes(before: set[int]) -> int:
+    """Return the memory of the fork server and its decoders. `before` are the children that are neither."""
+    sandbox = await asyncio.to_thread(children) - before
+    assert len(sandbox) == 1 + DECODERS
+    return sum([await asyncio.to_thread(proportional_bytes, pid) for pid in sandbox])
+
+
 async def test_the_sandbox_takes_the_memory_that_is_planned_for_it() -> None:
-    """After some hundred images, the fork server and its decoders take no more than the figures."""
+    """At the start, and after some hundred images: what they leave in a decoder is within its slack."""
     before = await asyncio.to_thread(children)
     pool = open_decode_pool(ImagePolicy(), decoders=DECODERS, budget_bytes=1 << 29, cpu_limit_s=60)
     async with pool as decoders:
+        planned = FORK_SERVER_BYTES + DECODERS * DECODER_BYTES
+        assert await sandbox_bytes(before) <= planned
         for body in BODIES * 8:
             await asyncio.gather(*(decoders.inspect(body) for _ in range(DECODERS)))
-        sandbox = await asyncio.to_thread(children) - before
-        assert len(sandbox) == 1 + DECODERS
-        sizes = [await asyncio.to_thread(proportional_bytes, pid) for pid in sandbox]
-        assert sum(sizes) <= FORK_SERVER_BYTES + DECODERS * DECODER_BYTES
+        assert await sandbox_bytes(before) <= planned + DECODERS * SLACK_BYTES

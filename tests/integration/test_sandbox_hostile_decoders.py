@@ -14,10 +14,10 @@ from consumer.imaging.inspection import examine, inspect, probe
 from consumer.imaging.policy import ImagePolicy
 from consumer.imaging.result import Examination
 from consumer.sandbox.decode_pool import DecodePool, open_decode_pool
-from consumer.sandbox.protocol import HEADER, Ready, encode_answer
+from consumer.sandbox.protocol import CHEAP_BYTES, HEADER, Ready, encode_answer
 from core.errors import CorruptImage, Crashed, DecodeLimit
 from harness.attacks import ATTACKS, open_targets
-from harness.hostile_examiner import SUCCEEDED, answer_bytes, attack
+from harness.hostile_examiner import SUCCEEDED, answer_bytes, attack, leak
 from harness.images import gradient_image
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -28,6 +28,7 @@ RIGHT = inspect(HEALTHY, POLICY)
 NEEDS_OPEN = {"send_from_open_socket", "write_to_open_file"}
 """A decoder has neither a datagram socket nor a file."""
 FORK_SERVER = 0
+MIB = 1024 * 1024
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -35,7 +36,7 @@ async def pool() -> AsyncIterator[DecodePool]:
     async with open_decode_pool(
         POLICY,
         decoders=2,
-        budget_bytes=64 * 1024 * 1024,
+        budget_bytes=64 * MIB,
         cpu_limit_s=20,
         examiner="harness.hostile_examiner:examine",
     ) as pool:
@@ -99,6 +100,22 @@ async def test_no_attack_succeeds(pool: DecodePool, parent: int, tmp_path: Path)
                 await pool.inspect(attack(name, targets))
             outcomes[name] = told.value.detail
     assert SUCCEEDED not in outcomes.values(), outcomes
+    assert await pool.inspect(HEALTHY) == RIGHT
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the memory of a process")
+@pytest.mark.parametrize("lane", ["cheap", "expensive"])
+async def test_a_decoder_cannot_take_more_memory_than_its_image_is_charged(
+    pool: DecodePool, lane: str, tmp_path: Path
+) -> None:
+    """The limit for each image is out of its reach. The hard limit of the other decoders is the whole budget."""
+    padding = b" " * (CHEAP_BYTES if lane == "expensive" else 0)
+    with open_targets(tmp_path, FORK_SERVER, FORK_SERVER) as targets:
+        with pytest.raises(CorruptImage) as told:
+            await pool.inspect(attack("raise_soft_memory_limit", targets) + padding)
+        assert told.value.detail != SUCCEEDED
+    with pytest.raises(DecodeLimit):
+        await pool.inspect(leak(40 * MIB) + padding)
     assert await pool.inspect(HEALTHY) == RIGHT
 
 

@@ -43,7 +43,7 @@ def test_it_decodes_and_encodes(work: str, allocator: str) -> None:
     assert (finished.returncode, finished.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("work", ["use_open_sockets", "lower_own_limit"])
+@pytest.mark.parametrize("work", ["use_open_sockets", "read_own_limit"])
 def test_it_uses_what_it_has(work: str) -> None:
     finished = run(work)
     assert (finished.returncode, finished.stderr) == (0, "")

@@ -107,8 +107,8 @@ INFORMATION = {
     "getrandom": Syscall(318, 278),
     "getrusage": Syscall(98, 165),
     "sysinfo": Syscall(99, 179),
-    # The hard limits hold, because the process has no capabilities. 0 is the calling process.
-    "prlimit64": Syscall(302, 261, (Check(0, (0,)),)),
+    # Its own limits (0), and without new ones (NULL): the worker moves the soft limit of memory.
+    "prlimit64": Syscall(302, 261, (Check(0, (0,)), Check(2, (0,)), Check(2, (0,), high=True))),
 }
 
 SIGNALS = {

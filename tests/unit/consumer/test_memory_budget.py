@@ -52,5 +52,5 @@ def test_the_limit_with_renditions_holds_them_too() -> None:
 
 def test_a_larger_budget_does_not_fit() -> None:
     """The budget is not much below what fits."""
-    settings = defaults().model_copy(update={"decode_budget_bytes": 688 * MIB})
+    settings = defaults().model_copy(update={"decode_budget_bytes": 696 * MIB})
     assert needed_bytes(settings) > 1_024 * MIB

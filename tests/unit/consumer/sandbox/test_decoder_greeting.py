@@ -1,20 +1,24 @@
 """The first message of a decoder process, its greeting."""
 
+import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator
+from functools import partial
 
 import pytest
 
 from consumer.imaging.policy import ImagePolicy
 from consumer.sandbox.decoder_process import DecoderEnded, DecoderProcess
-from consumer.sandbox.protocol import Ready, Request, encode_answer
+from consumer.sandbox.protocol import Ready, Request, encode_answer, encode_request
 from core.errors import CorruptImage
 
 POLICY = ImagePolicy()
 REQUEST = Request(b"body", 1_000_000, cheap_only=True)
 GREETING = encode_answer(Ready(("seccomp",)))
 ANSWER = encode_answer(CorruptImage("damaged"))
+ENDED_PID = 1 << 30
+"""Above each process id."""
 
 
 @pytest.fixture
@@ -34,21 +38,30 @@ async def peer() -> AsyncIterator[tuple[DecoderProcess, socket.socket]]:
         decoder.end(0)
 
 
-async def test_it_may_arrive_together_with_the_first_answer(
-    peer: tuple[DecoderProcess, socket.socket],
+@pytest.mark.parametrize("greets_first", [False, True])
+async def test_requests_are_sent_after_it(
+    peer: tuple[DecoderProcess, socket.socket], greets_first: bool
 ) -> None:
-    """A new decoder may find a request at its start."""
+    """And when the process id is known: only then can the memory of the process be limited from outside."""
     decoder, theirs = peer
-    theirs.sendall(GREETING + ANSWER)
-    answer = await decoder.finish(decoder.start(REQUEST, ""), POLICY)
-    assert str(answer) == str(CorruptImage("damaged"))
-    assert (await decoder.ready).protections == ("seccomp",)
+    exam = decoder.start(REQUEST, "")
+    greet = partial(theirs.sendall, GREETING)
+    begin = partial(decoder.begin, ENDED_PID)
+    for step in (greet, begin) if greets_first else (begin, greet):
+        with pytest.raises(BlockingIOError):
+            theirs.recv(1)
+        step()
+        await asyncio.sleep(0)
+    assert "seccomp" in await decoder.ready
+    assert len(theirs.recv(1_000)) == sum(map(len, encode_request(REQUEST)))
+    theirs.sendall(ANSWER)
+    assert str(await decoder.finish(exam, POLICY)) == str(CorruptImage("damaged"))
 
 
 @pytest.mark.parametrize(
     "sent",
-    [GREETING + ANSWER + ANSWER, ANSWER, GREETING + ANSWER + b"\0"],
-    ids=["two answers", "no greeting", "more bytes"],
+    [GREETING + ANSWER, ANSWER, GREETING + b"\0"],
+    ids=["an answer before its request", "no greeting", "more bytes"],
 )
 async def test_anything_else_ends_the_decoder(
     peer: tuple[DecoderProcess, socket.socket], sent: bytes

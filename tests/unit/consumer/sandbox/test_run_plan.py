@@ -4,7 +4,7 @@ import pytest
 
 from consumer.sandbox.decoder_process import DecoderEnded, ForkServerEnded, Stop
 from consumer.sandbox.protocol import CHEAP_BYTES, Expensive, Fault
-from consumer.sandbox.run_plan import Run, after_answer, after_end, after_stop
+from consumer.sandbox.run_plan import Run, after_answer, after_end, after_stop, first_run
 from core.errors import CorruptImage, Crashed, DecodeLimit, TooManyPixels
 
 BUDGET = 100 * CHEAP_BYTES
@@ -13,6 +13,16 @@ CHARGED = Run(memory_bytes=BUDGET, expensive=True, charged=True)
 AGAIN = Run(expensive=True, fresh=True)
 CRASH = DecoderEnded("killed by SIGSEGV", attributable=True)
 OUTSIDE_KILL = DecoderEnded("killed by SIGKILL", attributable=False)
+
+
+def test_an_image_is_examined_as_a_cheap_one_if_its_body_is_small() -> None:
+    """The charge of a large body is never that of a cheap image. The decoder gets it and what parsing takes."""
+    assert first_run(CHEAP_BYTES, ("small",), BUDGET) == Run(renditions=("small",))
+    large = BUDGET - CHEAP_BYTES
+    assert first_run(large, ("small",), BUDGET) == Run(
+        BUDGET, expensive=True, renditions=("small",)
+    )
+    assert isinstance(first_run(large + 1, (), BUDGET), TooManyPixels)
 
 
 def test_an_answer_is_the_result() -> None:

@@ -129,7 +129,8 @@ class ConsumerSettings(CoreSettings, RequestQueuesSettings):
     )
     accept_missing_end: bool = Field(
         False,
-        description="Accept a JPEG or PNG without its end marker if all of its pixels are there. It is published so.",
+        description="Accept a JPEG or PNG without its end marker if all of its pixels are there. It is published "
+        "without the marker.",
     )
     max_pixels: int = Field(
         100_000_000,
@@ -155,7 +156,7 @@ class ConsumerSettings(CoreSettings, RequestQueuesSettings):
         20,
         gt=0,
         le=600,
-        description="Most CPU time of decoding one image, in seconds; then it fails as DECODE_LIMIT.",
+        description="Limit on the CPU time for one image, in seconds. An image that exceeds it fails as DECODE_LIMIT.",
     )
 
     @field_validator("allowed_networks", mode="before")

@@ -58,13 +58,13 @@ A deferral because a host already has the allowed number of our requests does no
 FORMATS_HEAD = """## Formats
 
 An image is recognised by its content. Every format that is not accepted is `UNSUPPORTED_FORMAT` if it is a known one,
-else `NOT_AN_IMAGE`; the message names it. `UNSUPPORTED_FORMAT` are also these variants: their pixels cannot be decoded,
-so damage could not be told from them.
+else `NOT_AN_IMAGE`; the message names it. These variants are `UNSUPPORTED_FORMAT` too. Their pixels
+cannot be decoded, so it is unknown whether they are damaged.
 
 - JPEG: 12 bits per sample, lossless, hierarchical.
 - TIFF: BigTIFF; camera raw (NEF, CR2, ARW, DNG and others); 2, 4, 10, 12, 14, 24, 32 and 64 bits per sample, except
   gray and palettes of 2 or 4 bits, and gray of 12 or 32; 16-bit gray with alpha; CMYK with alpha; LogLuv; compression
-  by WebP, JPEG 2000, JPEG XL or LERC; what else Pillow (`TiffImagePlugin.OPEN_INFO`) or its libtiff lacks.
+  by WebP, JPEG 2000, JPEG XL or LERC; other variants that Pillow (`TiffImagePlugin.OPEN_INFO`) or its libtiff lacks.
 - HEIC: images that are not coded in HEVC, and sequences without a still image. Every HEIC if pi-heif is not installed.
 - BMP: run-length encoding; 2 bits per pixel; unusual bit fields; an embedded JPEG or PNG; headers of OS/2 except those
   of 12 and 64 bytes; a palette of more than 256 colors.

@@ -1338,7 +1338,7 @@ class ImageMetadata(_message.Message):
 
     @_builtins.property
     def removed(self) -> _containers.RepeatedScalarFieldContainer[Global___RemovedPart.ValueType]:
-        """What the origin's body contained and the stored object does not. Images that were recorded before this field
+        """The parts of the origin's body that the stored object does not have. Images that were recorded before this field
         existed have none.
         """
 

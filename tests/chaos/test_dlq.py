@@ -201,6 +201,25 @@ async def test_a_claim_whose_answer_was_lost_is_not_taken_for_a_race(
         assert await stores.depth(running.stack.queue_url) == 1
 
 
+class StopAt:
+    """Answers no call of an operation. `receipts` are those of the messages received before."""
+
+    def __init__(self, operation: str) -> None:
+        self._operation = operation
+        self.reached = asyncio.Event()
+        self.receipts: list[str] = []
+
+    async def hook(self, call: ProxiedCall, forward: Forward) -> web.Response:
+        if call.operation == self._operation:
+            self.reached.set()
+            raise Unreachable
+        answer = await forward()
+        if call.operation == "ReceiveMessage":
+            messages = json.loads(body_of(answer)).get("Messages", [])
+            self.receipts.extend(message["ReceiptHandle"] for message in messages)
+        return answer
+
+
 @pytest.mark.parametrize(
     ("killed_at", "sent"), [("SendMessageBatch", 1), ("DeleteMessageBatch", 2)]
 )
@@ -217,28 +236,16 @@ async def test_a_killed_reconcile_loses_no_message(
         url = images.image_url(1)
         request_id = await insert(running, url, age_ms=0)
         await send_to_dlq(running, stores, ImageMessage(request_id, "acme", url, revision=1))
-        receipts: list[str] = []
-        reached = asyncio.Event()
-
-        async def stop_at(call: ProxiedCall, forward: Forward) -> web.Response:
-            if call.operation == killed_at:
-                reached.set()
-                raise Unreachable
-            answer = await forward()
-            if call.operation == "ReceiveMessage":
-                messages = json.loads(body_of(answer)).get("Messages", [])
-                receipts.extend(message["ReceiptHandle"] for message in messages)
-            return answer
-
-        proxy.hook = stop_at
+        stop = StopAt(killed_at)
+        proxy.hook = stop.hook
         killed = await running.start_operator("reconcile")
-        await reached.wait()
+        await stop.reached.wait()
         killed.kill()
         await killed.wait()
         proxy.hook = pass_on
         # Instead of a wait for the end of its visibility timeout.
         await stores.sqs.change_message_visibility(
-            QueueUrl=running.stack.dlq_url, ReceiptHandle=receipts[-1], VisibilityTimeout=0
+            QueueUrl=running.stack.dlq_url, ReceiptHandle=stop.receipts[-1], VisibilityTimeout=0
         )
         assert await running.run_operator("reconcile") == 0
         assert await stores.depth(running.stack.dlq_url) == 0

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from cli.local.embedded_aws import without_aws
 from consumer.notify.outcome import failed_request_message_of, outcome_of
+from core.dynamodb.tables import Tables
 from core.model.request import Failure, ImageRequest, State, new_request
 from core.runtime.clock import now_ms
 from harness.processes import CompletedProcess, launcher
@@ -51,17 +52,7 @@ class Failures:
             tables.statements = replace(tables.statements, shards=self.shards)
 
             async def fail(request: ImageRequest) -> None:
-                await tables.write(tables.statements.insert_request(request))
-                await tables.write(
-                    tables.statements.fail(
-                        request.request_id,
-                        1,
-                        customer_id=customer,
-                        failure=failure,
-                        now=request.created_at,
-                    )
-                )
-                failed = replace(request, state=State.FAILED, revision=2, failure=failure)
+                failed = await _insert_failed(tables, request, failure)
                 if messages:
                     await self.send_failed_request(
                         failed_request_message_of(outcome_of(failed, None), failure).encode()
@@ -104,3 +95,17 @@ class Failures:
         while batch := await self.stores.receive(url):
             ids += [json.loads(message["Body"])["request_id"] for message in batch]
         return ids
+
+
+async def _insert_failed(tables: Tables, request: ImageRequest, failure: Failure) -> ImageRequest:
+    await tables.write(tables.statements.insert_request(request))
+    await tables.write(
+        tables.statements.fail(
+            request.request_id,
+            1,
+            customer_id=request.customer_id,
+            failure=failure,
+            now=request.created_at,
+        )
+    )
+    return replace(request, state=State.FAILED, revision=2, failure=failure)

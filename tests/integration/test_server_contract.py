@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ PRESETS = {"presets": {"thumbnail": {"longest_side": 256, "format": "WEBP"}}}
 
 
 class ReflectionClient:
-    """Only knows the address, as grpcurl does. Blocking: use it in a thread."""
+    """Only knows the address, as grpcurl does. All methods except `call` block: use them in a thread."""
 
     def __init__(self, port: int) -> None:
         self._channel = grpc.insecure_channel(f"127.0.0.1:{port}")
@@ -53,8 +54,11 @@ class ReflectionClient:
     def methods(self) -> set[str]:
         return set(self._service.methods_by_name)
 
-    def call(self, name: str, **fields: object) -> list[dict[str, Any]]:
+    async def call(self, name: str, **fields: object) -> list[dict[str, Any]]:
         """Call a method with one message. Returns each response message as JSON."""
+        return await asyncio.to_thread(self._call, name, fields)
+
+    def _call(self, name: str, fields: Mapping[str, object]) -> list[dict[str, Any]]:
         method = self._service.methods_by_name[name]
         request = GetMessageClass(method.input_type)(**fields)
         kinds = {
@@ -89,34 +93,29 @@ async def test_every_method_can_be_called_by_reflection(
             assert {SERVICE, "grpc.health.v1.Health"} <= services
             assert client.methods() == METHODS
             customer = f"reflection-{request_id}"
-            fields = {
-                "url": "https://a.example/",
-                "customer_id": customer,
-                "request_id": request_id,
-            }
-            submitted = await asyncio.to_thread(client.call, "SubmitImage", **fields)
+            fields = {"url": "https://a.example/", "customer_id": customer}
+            fields["request_id"] = request_id
+            submitted = await client.call("SubmitImage", **fields)
             assert submitted[0]["state"] == "STATE_PENDING"
             item = {"item_id": "one", "image": fields}
-            (streamed,) = await asyncio.to_thread(client.call, "SubmitImages", **item)
+            (streamed,) = await client.call("SubmitImages", **item)
             assert streamed["results"] == [{"itemId": "one", "accepted": submitted[0]}]
             await complete(tables, request_id, customer=customer)
-            (status,) = await asyncio.to_thread(client.call, "GetStatus", request_id=request_id)
-            watched = await asyncio.to_thread(client.call, "WatchRequest", request_ids=[request_id])
+            (status,) = await client.call("GetStatus", request_id=request_id)
+            watched = await client.call("WatchRequest", request_ids=[request_id])
             assert watched == [status]
-            (requests,) = await asyncio.to_thread(client.call, "ListRequests", customer_id=customer)
+            (requests,) = await client.call("ListRequests", customer_id=customer)
             assert requests == {"requests": [status["request"]]}
             image = {"image": status["request"]["image"]}
             image_id = image["image"]["imageId"]
-            assert await asyncio.to_thread(client.call, "GetImage", image_id=image_id) == [image]
+            assert await client.call("GetImage", image_id=image_id) == [image]
             wanted = {"image_id": image_id, "presets": ["thumbnail"]}
-            (created,) = await asyncio.to_thread(client.call, "CreateRenditions", **wanted)
+            (created,) = await client.call("CreateRenditions", **wanted)
             assert created == {"pending": ["thumbnail"]}
-            (images,) = await asyncio.to_thread(client.call, "ListImages", customer_id=customer)
+            (images,) = await client.call("ListImages", customer_id=customer)
             assert images == {"images": [image["image"]]}
             # The image is not indexed.
-            assert await asyncio.to_thread(client.call, "SearchImages", customer_id=customer) == [
-                {}
-            ]
+            assert await client.call("SearchImages", customer_id=customer) == [{}]
         finally:
             await asyncio.to_thread(client.close)
 

@@ -12,7 +12,7 @@ import os
 import statistics
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from itertools import cycle, islice
 
 import uvloop
@@ -20,7 +20,7 @@ import uvloop
 from consumer.imaging.inspection import examine, inspect, probe
 from consumer.imaging.policy import ImagePolicy
 from consumer.imaging.result import Examination, apply_examination
-from consumer.sandbox.decode_pool import open_decode_pool
+from consumer.sandbox.decode_pool import DecodePool, open_decode_pool
 from core.runtime.gc_tuning import freeze_gc
 from loadtest.bench.images.collection import SMALL, collection
 from loadtest.bench.system.process import cpu_seconds
@@ -65,21 +65,19 @@ def in_multiprocessing(pool: Executor) -> Inspect:
     return inspect_one
 
 
+def _pool(decoders: int) -> AbstractAsyncContextManager[DecodePool]:
+    return open_decode_pool(
+        POLICY, decoders=decoders, budget_bytes=512 * 1024 * 1024, cpu_limit_s=20
+    )
+
+
 async def main() -> None:
     folder = collection(SMALL)
     paths = [folder / f"{number}.jpg" for number in range(300)]
     bodies = list(islice(cycle([path.read_bytes() for path in paths]), IMAGES))
     async with AsyncExitStack() as stack:
-        ours = await stack.enter_async_context(
-            open_decode_pool(
-                POLICY, decoders=WORKERS + 1, budget_bytes=512 * 1024 * 1024, cpu_limit_s=20
-            )
-        )
-        single = await stack.enter_async_context(
-            open_decode_pool(
-                POLICY, decoders=WORKERS, budget_bytes=512 * 1024 * 1024, cpu_limit_s=20
-            )
-        )
+        ours = await stack.enter_async_context(_pool(WORKERS + 1))
+        single = await stack.enter_async_context(_pool(WORKERS))
         turns = asyncio.Semaphore(1)
         threads = stack.enter_context(ThreadPoolExecutor(WORKERS))
         context = multiprocessing.get_context("forkserver")

@@ -33,6 +33,8 @@ _CHEAP_LIMIT_BYTES = 2 * CHEAP_BYTES
 CHEAP_DECODER_BYTES = limit_for(_CHEAP_LIMIT_BYTES)
 """The most memory of a decoder that takes cheap images only."""
 _READ_BYTES = 1 << 16
+_READS_MAX = 64
+"""Reads in one turn of the event loop. A socket holds less than 64 of them."""
 _GATHER_S = 0.005
 """While a process holds several images, its answers are read this often, in seconds: so they come in groups. A group
 costs the event loop one turn, and its images share calls to AWS."""
@@ -315,10 +317,17 @@ class DecoderProcess:
             self._loop.add_reader(self._connection, self._read)
 
     def _read(self) -> None:
+        """Take what has arrived. A short read has emptied the socket."""
+        for _ in range(_READS_MAX):
+            if self._read_once() < _READ_BYTES or self._malformed:
+                return
+
+    def _read_once(self) -> int:
+        """Read, deliver whole messages, and return the number of bytes."""
         try:
             data = self._connection.recv(_READ_BYTES)
         except BlockingIOError:
-            return
+            return 0
         except OSError:
             data = b""
         if not data:
@@ -326,12 +335,13 @@ class DecoderProcess:
             self._stop_reading()
             if not self.ended:
                 self._kill()
-            return
+            return 0
         self._received += data
         try:
             self._take_messages()
         except MalformedAnswer as malformed:
             self._refuse(str(malformed))
+        return len(data)
 
     def _stop_reading(self) -> None:
         self._loop.remove_reader(self._connection)

@@ -1,4 +1,4 @@
-"""The first message of a decoder process, its greeting."""
+"""The worker's end of a decoder process: the greeting, and answers of any size."""
 
 import asyncio
 import os
@@ -9,9 +9,11 @@ from functools import partial
 import pytest
 
 from consumer.imaging.policy import ImagePolicy
+from consumer.imaging.result import Examination
 from consumer.sandbox.decoder_process import DecoderEnded, DecoderProcess
 from consumer.sandbox.protocol import Ready, Request, encode_answer, encode_request
 from core.errors import CorruptImage
+from harness.image_metadata import METADATA, as_examined
 
 POLICY = ImagePolicy()
 REQUEST = Request(b"body", 1_000_000, cheap_only=True)
@@ -39,7 +41,7 @@ async def peer() -> AsyncIterator[tuple[DecoderProcess, socket.socket]]:
 
 
 @pytest.mark.parametrize("greets_first", [False, True])
-async def test_requests_are_sent_after_it(
+async def test_requests_are_sent_after_the_greeting(
     peer: tuple[DecoderProcess, socket.socket], greets_first: bool
 ) -> None:
     """And when the process id is known: only then can the memory of the process be limited from outside."""
@@ -63,7 +65,7 @@ async def test_requests_are_sent_after_it(
     [GREETING + ANSWER, ANSWER, GREETING + b"\0"],
     ids=["an answer before its request", "no greeting", "more bytes"],
 )
-async def test_anything_else_ends_the_decoder(
+async def test_anything_but_a_greeting_ends_the_decoder(
     peer: tuple[DecoderProcess, socket.socket], sent: bytes
 ) -> None:
     decoder, theirs = peer
@@ -80,3 +82,19 @@ async def test_a_worker_that_stops_during_the_start_ends_the_decoder(
     decoder.ready.cancel()
     decoder.end(None)
     assert decoder.ended
+
+
+async def test_the_last_answer_of_a_process_counts_whatever_its_size(
+    peer: tuple[DecoderProcess, socket.socket],
+) -> None:
+    """It is many reads long, and the end of the process is reported before the worker has read any."""
+    decoder, theirs = peer
+    theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+    theirs.sendall(GREETING)
+    decoder.begin(ENDED_PID)
+    await decoder.ready
+    exam = decoder.start(Request(bytes(200_000), 1_000_000, cheap_only=True), "")
+    examination = Examination(as_examined(METADATA), ((0, 9, bytes(150_000)),), 200_000)
+    theirs.sendall(encode_answer(examination))
+    decoder.end(1)
+    assert await decoder.finish(exam, POLICY) == examination

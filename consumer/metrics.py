@@ -92,9 +92,9 @@ DECODERS_BUSY = Gauge("consumer_busy_decoders", "Decoder processes that examine 
 DECODER_ENDS = Counter(
     "consumer_decoder_ends_total",
     "Decoder processes that ended, by reason. died: by itself, or it answered falsely. killed: by a SIGKILL that was "
-    "not ours, as when memory is short. fork_server: with its fork server. cpu_limit, stalled: its image exceeded a "
-    "limit. cheap_cpu_limit: its image moved to the lane of expensive ones. cancelled: its image was not needed any "
-    "more. replaced: after many images.",
+    "not ours, as when memory is short. fork_server: with its fork server. not_forked: the system refused it. "
+    "cpu_limit, stalled: its image exceeded a limit. cheap_cpu_limit: its image moved to the lane of expensive ones. "
+    "cancelled: its image was not needed any more. replaced: after many images.",
     ["reason"],
 )
 EXPENSIVE_IMAGES = Counter(
@@ -124,7 +124,16 @@ _AWS_OPERATIONS = (
     "sqs:SendMessageBatch",
 )
 _DECODER_ENDS = (
-    *("died", "killed", "fork_server", "cpu_limit", "stalled", "cheap_cpu_limit", "cancelled"),
+    *(
+        "died",
+        "killed",
+        "fork_server",
+        "not_forked",
+        "cpu_limit",
+        "stalled",
+        "cheap_cpu_limit",
+        "cancelled",
+    ),
     "replaced",
 )
 _BATCHES = ("sns publishes", "sqs deletes", "sqs failed requests", "sqs sends")

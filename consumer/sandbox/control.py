@@ -21,3 +21,5 @@ class Report(IntEnum):
     """Argument: the process id."""
     ENDED = 2
     """Argument: the exit code, negative for a signal, as in `subprocess`. The process is gone."""
+    NOT_FORKED = 3
+    """Argument: the errno of fork(2), for example of too many processes or too little memory."""

@@ -8,6 +8,7 @@ one. So expensive images never block the cheap ones. They run at low priority, a
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 import structlog
 
@@ -23,6 +24,7 @@ from consumer.sandbox.decoder_process import (
     DecoderProcess,
     DecoderStopped,
     NotExamined,
+    NotForked,
     Stop,
 )
 from consumer.sandbox.fork_client import EXAMINER, ForkClient
@@ -38,7 +40,7 @@ from consumer.sandbox.run_plan import (
     first_run,
     without_renditions,
 )
-from core.errors import Crashed, DecodeLimit, ImageFailure, Internal, TooManyPixels
+from core.errors import Crashed, DecodeLimit, ImageFailure, Internal, Overloaded, TooManyPixels
 from core.runtime.logging import LogThrottle
 from core.runtime.metrics import counter
 
@@ -100,8 +102,8 @@ class DecodePool:
 
         renditions: names of presets of the policy. If the image exceeds a limit or meets an error of ours with them,
         they fail, not the image.
-        Raises PermanentFailure, DecodersBusy if the image is expensive and has to come back later, and DecoderFault for
-        an error of ours.
+        Raises PermanentFailure, DecodersBusy if the image is expensive and has to come back later, Overloaded if the
+        system refuses new processes, and DecoderFault for an error of ours.
         """
         names = tuple(renditions)
         async with AsyncExitStack() as place:
@@ -147,6 +149,9 @@ class DecodePool:
                 counter(DECODER_ENDS, stopped.reason.name.lower()).inc()
             except NotExamined:
                 continue
+            except NotForked as refused:
+                counter(DECODER_ENDS, refused.label).inc()
+                raise Overloaded(f"no decoder can be started: {refused}") from refused
             except DecoderEnded as ended:
                 step, why = after_end(run, ended), "again"
                 counter(DECODER_ENDS, ended.label).inc()
@@ -168,25 +173,30 @@ class DecodePool:
         slot = await self._lanes.acquire(len(body), expensive=run.expensive)
         try:
             decoder = await self._decoder(slot, fresh=run.fresh)
-            request = Request(body, run.memory_bytes, not run.expensive, run.renditions)
-            exam = decoder.start(request, request_id)
-            if run.expensive:
-                watch = Watch(decoder, exam, self._cpu_limit_s, Stop.CPU_LIMIT)
-            else:
-                watch = Watch(decoder, exam, _CHEAP_CPU_S, Stop.CHEAP_CPU_LIMIT)
-            self._limits.add(watch)
-            try:
-                return await decoder.finish(exam, self._policy)
-            except asyncio.CancelledError:
-                # Others may wait for the same decoder. It answers a cheap image soon.
-                if run.expensive:
-                    decoder.stop(Stop.CANCELLED)
-                    counter(DECODER_ENDS, "cancelled").inc()
-                raise
-            finally:
-                self._limits.remove(watch)
-        finally:
+        except BaseException:
             self._lanes.release(slot, len(body))
+            raise
+        request = Request(body, run.memory_bytes, not run.expensive, run.renditions)
+        exam = decoder.start(request, request_id)
+        if run.expensive:
+            watch = Watch(decoder, exam, self._cpu_limit_s, Stop.CPU_LIMIT)
+        else:
+            watch = Watch(decoder, exam, _CHEAP_CPU_S, Stop.CHEAP_CPU_LIMIT)
+        self._limits.add(watch)
+        try:
+            return await decoder.finish(exam, self._policy)
+        except asyncio.CancelledError:
+            # Others may wait for the same decoder. It answers a cheap image soon, or its limit ends it.
+            if run.expensive:
+                decoder.stop(Stop.CANCELLED)
+                counter(DECODER_ENDS, "cancelled").inc()
+            raise
+        finally:
+            decoder.when_answered(exam, partial(self._release, slot, len(body), watch))
+
+    def _release(self, slot: Slot[DecoderProcess], size: int, watch: Watch) -> None:
+        self._limits.remove(watch)
+        self._lanes.release(slot, size)
 
     async def _decoder(self, slot: Slot[DecoderProcess], *, fresh: bool = False) -> DecoderProcess:
         """Return the decoder of a slot, which is replaced if it has ended or is used up."""

@@ -75,6 +75,17 @@ class ForkServerEnded(DecoderEnded):
         return "fork_server"
 
 
+class NotForked(DecoderEnded):
+    """The system refused a new process."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"fork failed: {os.strerror(code)}", attributable=False)
+
+    @property
+    def label(self) -> str:
+        return "not_forked"
+
+
 class Stop(StrEnum):
     """Why the worker kills a decoder. The text is for the customer, if the image is the reason."""
 
@@ -93,6 +104,10 @@ class DecoderStopped(Exception):
         self.reason = reason
 
 
+def _ignore() -> None:
+    pass
+
+
 @dataclass(slots=True, eq=False)
 class Exam:
     """One image in a decoder process."""
@@ -100,6 +115,7 @@ class Exam:
     expected: Expected
     request_id: str
     message: asyncio.Future[bytes]
+    on_answer: Callable[[], None] = _ignore
 
 
 class DecoderProcess:
@@ -184,6 +200,13 @@ class DecoderProcess:
             self._on_warning(reply.warnings, exam.request_id)
         return reply.answer
 
+    def when_answered(self, exam: Exam, call: Callable[[], None]) -> None:
+        """Call `call` when the process has answered or is gone, which may be now. A cancelled image is examined too."""
+        if exam in self._exams:
+            exam.on_answer = call
+        else:
+            call()
+
     def begin(self, pid: int) -> None:
         """Note that the process is forked."""
         self.pid = pid
@@ -230,8 +253,8 @@ class DecoderProcess:
         except OSError:
             return None
 
-    def end(self, exit_code: int | None) -> None:
-        """Note that the process is gone."""
+    def end(self, end: int | DecoderEnded) -> None:
+        """Note that the process is gone. `end` is the exit code, or the reason if there is none."""
         if self.ended:
             return
         self.ended = True
@@ -240,14 +263,17 @@ class DecoderProcess:
         self._loop.remove_writer(self._connection)
         self._connection.close()
         self._log_last_words()
-        error = self._error(exit_code)
+        error = self._error(end)
         self._gone.set_result(error)
         for exam in self._exams:
             if not exam.message.done():
                 exam.message.set_exception(error)
             error = NotExamined()
+        exams = tuple(self._exams)
         self._exams.clear()
         self._early.clear()
+        for exam in exams:
+            exam.on_answer()
         if not self.ready.done():
             self.ready.set_exception(self._gone.result())
             # Nobody may wait for it, and asyncio would report that.
@@ -264,14 +290,14 @@ class DecoderProcess:
             request_id = self._exams[0].request_id if self._exams else ""
             self._on_warning(text.decode(errors="replace"), request_id)
 
-    def _error(self, exit_code: int | None) -> Exception:
+    def _error(self, end: int | DecoderEnded) -> Exception:
         if self._stop_reason:
             return DecoderStopped(self._stop_reason)
         if self._malformed:
             return DecoderEnded(f"invalid answer: {self._malformed}", attributable=True)
-        if exit_code is None:
-            return ForkServerEnded()
-        return DecoderEnded(describe_exit(exit_code), attributable=exit_code != -signal.SIGKILL)
+        if isinstance(end, DecoderEnded):
+            return end
+        return DecoderEnded(describe_exit(end), attributable=end != -signal.SIGKILL)
 
     def _send(self, pieces: list[bytes]) -> None:
         sent = 0
@@ -364,9 +390,10 @@ class DecoderProcess:
             message = bytes(self._received[:size])
             del self._received[:size]
             if greeted:
-                answered = self._exams.popleft().message
-                if not answered.done():  # It may be cancelled.
-                    answered.set_result(message)
+                answered = self._exams.popleft()
+                if not answered.message.done():  # It may be cancelled.
+                    answered.message.set_result(message)
+                answered.on_answer()
             else:
                 self._greeting = decode_ready(message)
                 self._begin()

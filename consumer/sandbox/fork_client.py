@@ -13,13 +13,20 @@ import structlog
 
 from consumer.imaging.policy import ImagePolicy
 from consumer.sandbox.control import MESSAGE, Command, Report
-from consumer.sandbox.decoder_process import DecoderProcess, OnWarning
+from consumer.sandbox.decoder_process import (
+    DecoderProcess,
+    ForkServerEnded,
+    NotForked,
+    OnWarning,
+)
 from core.runtime.child_process import ChildProcess, describe_exit, run_with_restarts
 
 _log = structlog.get_logger()
 
 EXAMINER = "consumer.sandbox.decoder:examine_request"
 _READ_BYTES = MESSAGE.size * 64
+_CLOSE_S = 5.0
+"""The fork server ends when the worker disconnects. After this time, in seconds, it is killed with its decoders."""
 
 
 def _environment() -> dict[str, str]:
@@ -90,7 +97,7 @@ class ForkClient:
                 raise BrokenPipeError
             socket.send_fds(self._control, [message], [connection.fileno(), stderr, warnings])
         except OSError:
-            self._decoders.pop(number).end(None)
+            self._decoders.pop(number).end(ForkServerEnded())
         finally:
             connection.close()
             os.close(stderr)
@@ -100,6 +107,9 @@ class ForkClient:
         """End the fork server and every decoder."""
         self._stopping.set()
         self._disconnect()
+        await asyncio.wait({self._task}, timeout=_CLOSE_S)
+        if self.process is not None:
+            self.process.kill()
         await self._task
 
     def _kill(self, number: int) -> None:
@@ -162,7 +172,7 @@ class ForkClient:
             asyncio.get_running_loop().remove_reader(control)
             control.close()
         for number in list(self._decoders):
-            self._decoders.pop(number).end(None)
+            self._decoders.pop(number).end(ForkServerEnded())
 
     def _read(self) -> None:
         if self._control is None:
@@ -187,4 +197,4 @@ class ForkClient:
                 decoder.begin(argument)
             else:
                 del self._decoders[number]
-                decoder.end(argument)
+                decoder.end(argument if report == Report.ENDED else NotForked(argument))

@@ -114,14 +114,18 @@ class ForkServer:
             return None
         connection, stderr, warnings = fds
         parent = os.getpid()
-        pid = os.fork()
-        if pid == 0:
-            _end_with(parent)
-            return _Fork(connection, stderr, warnings, argument, size)
+        try:
+            pid = os.fork()
+        except OSError as refused:
+            self._report(Report.NOT_FORKED, number, refused.errno or 0)
+        else:
+            if pid == 0:
+                _end_with(parent)
+                return _Fork(connection, stderr, warnings, argument, size)
+            self.pids[number] = pid
+            self._report(Report.FORKED, number, pid)
         for fd in fds:
             os.close(fd)
-        self.pids[number] = pid
-        self._report(Report.FORKED, number, pid)
         return None
 
     def _reap(self) -> None:

@@ -14,7 +14,8 @@ class Decoder(Protocol):
     ) -> InspectionResult:
         """Inspect one image, and make its renditions.
 
-        Raises PermanentFailure, and DecodersBusy for an expensive image that has to come back.
+        Raises PermanentFailure, DecodersBusy for an expensive image that has to come back, and Overloaded if the system
+        refuses new processes.
         """
 
     async def wait_for_turn(self) -> None:

@@ -12,10 +12,17 @@ from structlog.testing import capture_logs
 
 from consumer.imaging.policy import ImagePolicy
 from consumer.imaging.result import FailedRendition
-from consumer.sandbox import cpu_limits, decode_pool
+from consumer.sandbox import cpu_limits, decode_pool, fork_client
 from consumer.sandbox.admission import Admission, DecodersBusy
 from consumer.sandbox.decode_pool import DecodePool, DecoderFault, open_decode_pool
-from core.errors import CorruptImage, Crashed, DecodeLimit, PermanentFailure, TooManyPixels
+from core.errors import (
+    CorruptImage,
+    Crashed,
+    DecodeLimit,
+    Overloaded,
+    PermanentFailure,
+    TooManyPixels,
+)
 from core.model.rendition import Presets, RenditionPreset
 from harness.scripted_decoder import EXAMINER
 from harness.waiting import wait_for
@@ -30,6 +37,7 @@ def open_pool(
     cpu_limit_s: float = 60,
     admission: Admission | None = None,
     presets: Presets | None = None,
+    examiner: str = EXAMINER,
 ) -> AbstractAsyncContextManager[DecodePool]:
     return open_decode_pool(
         ImagePolicy(presets=presets or {}),
@@ -37,7 +45,7 @@ def open_pool(
         budget_bytes=BUDGET,
         cpu_limit_s=cpu_limit_s,
         admission=admission,
-        examiner=EXAMINER,
+        examiner=examiner,
     )
 
 
@@ -51,6 +59,12 @@ async def pool() -> AsyncIterator[DecodePool]:
 
 def pids(pool: DecodePool) -> list[int]:
     return [slot.decoder.pid for slot in pool._lanes.slots if slot.decoder is not None]
+
+
+def usable(pool: DecodePool) -> bool:
+    """Return whether the first decoder runs, as far as it is known."""
+    decoder = pool._lanes.slots[0].decoder
+    return decoder is not None and decoder.usable
 
 
 async def ask(pool: DecodePool, fact: bytes) -> str:
@@ -124,6 +138,40 @@ async def test_a_fork_server_that_does_not_start_again_is_started_later(
         process.kill()
         await wait_for(lambda: any("not started" in log["event"] for log in logs), "a failed start")
     assert (await pool.inspect(b"image")).metadata.width == 640
+
+
+async def test_a_system_that_refuses_processes_fails_no_image() -> None:
+    """The worker requeues the message without an attempt. The fork server and the other decoders go on."""
+    async with open_pool(examiner="harness.refused_forks:examine") as pool:
+        before = pool._forks.process
+        os.kill(pids(pool)[0], signal.SIGKILL)
+        await wait_for(lambda: not usable(pool), "the first decoder ends")
+        for _ in range(3):
+            with pytest.raises(Overloaded, match="fork failed"):
+                await pool.inspect(b"image")
+        assert (await pool.inspect(b"image")).metadata.width == 640
+        assert pool._forks.process is before
+
+
+async def test_a_fork_server_that_hangs_is_killed_at_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A worker that stops does not wait for it."""
+    monkeypatch.setattr(fork_client, "_CLOSE_S", 0.1)
+    async with open_pool() as pool:
+        process = pool._forks.process
+        assert process is not None
+        os.kill(process.pid, signal.SIGSTOP)
+    assert process.exited.result() == -signal.SIGKILL
+
+
+async def test_a_cancelled_image_keeps_the_limit_of_its_decoder(pool: DecodePool) -> None:
+    """Otherwise nothing would end it, and the next image of its decoder would wait for ever."""
+    cancelled = asyncio.create_task(pool.inspect(SPIN))
+    await wait_for(lambda: bool(pool._limits.watches), "the image is examined")
+    cancelled.cancel()
+    assert (await pool.inspect(b"image")).metadata.width == 640
+    await wait_for(lambda: not pool._limits.watches, "the decoder is killed")
 
 
 async def has_ended(pid: int) -> bool:

@@ -31,7 +31,7 @@ async def peer() -> AsyncIterator[tuple[DecoderProcess, socket.socket]]:
     warnings, stderr = os.pipe()
     os.set_blocking(warnings, False)
     decoder = DecoderProcess(
-        ours, warnings, on_warning=lambda _text, _request: None, kill=lambda: decoder.end(None)
+        ours, warnings, on_warning=lambda _text, _request: None, kill=lambda: decoder.end(0)
     )
     yield decoder, theirs
     theirs.close()
@@ -80,7 +80,7 @@ async def test_a_worker_that_stops_during_the_start_ends_the_decoder(
     """The wait for the greeting was cancelled. The pool then ends all decoders."""
     decoder, _ = peer
     decoder.ready.cancel()
-    decoder.end(None)
+    decoder.end(0)
     assert decoder.ended
 
 

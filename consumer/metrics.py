@@ -91,8 +91,8 @@ HEARTBEAT_FAILURES = Counter(
 DECODERS_BUSY = Gauge("consumer_busy_decoders", "Decoder processes that examine an image.")
 DECODER_ENDS = Counter(
     "consumer_decoder_ends_total",
-    "Decoder processes that ended, by reason. died: by itself, or it answered falsely. killed: by a SIGKILL that was "
-    "not ours, as when memory is short. fork_server: with its fork server. not_forked: the system refused it. "
+    "Decoder processes that ended, by reason. died: by itself, or after an invalid answer. killed: by a SIGKILL that "
+    "was not ours, as when memory is short. fork_server: with its fork server. not_forked: the system refused it. "
     "cpu_limit, stalled: its image exceeded a limit. cheap_cpu_limit: its image moved to the lane of expensive ones. "
     "cancelled: its image was not needed any more. replaced: after many images.",
     ["reason"],

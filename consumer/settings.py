@@ -123,8 +123,8 @@ class ConsumerSettings(CoreSettings, RequestQueuesSettings):
     )
     metadata_policy: Literal["keep", "strip-location", "strip-all"] = Field(
         "strip-location",
-        description="Metadata that is removed before an image is published. strip-location: the location, and what "
-        "follows the image; strip-all: all metadata except the orientation and the colour profile; keep: none. "
+        description="Metadata that is removed before an image is published. strip-location: the location, and "
+        "the bytes after the image; strip-all: all metadata except the orientation and the colour profile; keep: none. "
         "had_location, camera and capture time are recorded in any case.",
     )
     accept_missing_end: bool = Field(

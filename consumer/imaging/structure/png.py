@@ -24,7 +24,7 @@ _MODES = {
     (8, 4): "LA",
     **dict.fromkeys(((16, 4), (8, 6), (16, 6)), "RGBA"),
 }
-"""By bit depth and colour type (section 11.2.1): how Pillow names the decoded image."""
+"""Pillow's name of the decoded image, by bit depth and colour type (section 11.2.1)."""
 _LAYOUTS = {
     **dict.fromkeys(("1", "L"), "gray"),
     "I;16": "gray, 16 bits",

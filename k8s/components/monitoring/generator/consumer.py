@@ -183,8 +183,8 @@ _FAULTS = Row(
         ),
         Panel(
             "Expensive images",
-            "Images that moved to the lane of expensive ones, by reason: charge (memory or pixels), cpu (time), again "
-            "(a run ended its decoder).",
+            "Images that moved to the lane of expensive ones, by reason: size (of the body), charge (memory or "
+            "pixels), cpu (time), again (a run ended its decoder).",
             "cps",
             (
                 Query(

@@ -31,7 +31,7 @@ class ImageProbe:
     work_pixels: int
 
 
-@names_accepted_formats()
+@names_accepted_formats
 def probe(body: bytes, policy: ImagePolicy, renditions: Sequence[str] = ()) -> ImageProbe:
     """Read the structure of a body and check it against the limits. Decodes no pixel.
 
@@ -55,7 +55,7 @@ def probe(body: bytes, policy: ImagePolicy, renditions: Sequence[str] = ()) -> I
     )
 
 
-@names_accepted_formats()
+@names_accepted_formats
 def examine(
     body: bytes, policy: ImagePolicy, probed: ImageProbe, renditions: Sequence[str] = ()
 ) -> Examination:

@@ -1,12 +1,16 @@
 """Finds the format of a body, and tells what is accepted if it is refused."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec, TypeVar
 
 from consumer.imaging.formats.accepted import FORMATS, TIFF, Format
 from consumer.imaging.formats.camera_raw import tiff_raw_name
 from consumer.imaging.formats.unsupported import unsupported_name
 from core.errors import NotAnImage, UnsupportedFormat
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 def sniff(body: bytes) -> Format:
@@ -26,12 +30,17 @@ def sniff(body: bytes) -> Format:
     return found
 
 
-@contextmanager
-def names_accepted_formats() -> Iterator[None]:
-    """Append the list of the accepted formats to the message of a refusal."""
-    try:
-        yield
-    except (NotAnImage, UnsupportedFormat) as refusal:
-        accepted = f"accepted are {', '.join(each.name for each in FORMATS if each.installed)}"
-        detail = f"{refusal.detail}; {accepted}" if refusal.detail else accepted
-        raise type(refusal)(detail) from refusal
+def names_accepted_formats(function: Callable[P, T]) -> Callable[P, T]:
+    """Decorate a function: append the list of the accepted formats to the message of a refusal."""
+
+    @wraps(function)
+    def named(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return function(*args, **kwargs)
+        except (NotAnImage, UnsupportedFormat) as refusal:
+            names = ", ".join(each.name for each in FORMATS if each.installed)
+            accepted = f"accepted are {names}"
+            detail = f"{refusal.detail}; {accepted}" if refusal.detail else accepted
+            raise type(refusal)(detail) from refusal
+
+    return named

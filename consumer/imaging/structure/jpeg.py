@@ -30,7 +30,7 @@ _UNSUPPORTED = {
     0xF7: "JPEG-LS",
 }
 """Frame headers of processes that browsers do not decode; 0xF7 is that of ITU T.87."""
-_NEXT_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]", re.DOTALL)
+_NEXT_MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])", re.DOTALL)
 _FRAME_HEADER_MIN = 6
 _SCAN_HEADER_MIN = 4
 _LENGTH_SIZE = 2
@@ -58,37 +58,36 @@ def read_structure(body: bytes, *, accept_missing_end: bool = False) -> ImageStr
             if not (accept_missing_end and scans):
                 raise CorruptImage("it has no end marker")
             return _to_structure(body, segments, end=len(body), missing_end=True)
-        marker, at = body[match.end() - 1], match.end()
+        start, at = match.span()
+        name, marker = match[1], body[at - 1]
         if marker == _EOI:
             return _to_structure(body, segments, end=at)
         if marker == _SOI:
             raise CorruptImage("another image begins inside it")
         if marker == _TEM:
             continue
-        segment = _read_segment(body, marker, match.start(), at)
+        length = int.from_bytes(body[at : at + _LENGTH_SIZE], "big")
+        stop = at + length
+        if length < _LENGTH_SIZE or stop > len(body):
+            raise CorruptImage("a segment is cut short")
+        segment = Segment(name, start, stop, at + _LENGTH_SIZE, length - _LENGTH_SIZE)
         append_bounded(segments, segment)
-        at = segment.stop
+        at = stop
         if marker == SOS:
             scans += 1
             if scans > MAX_SCANS:
                 raise TooManyPixels(f"more than {MAX_SCANS} scans")
 
 
-def _read_segment(body: bytes, marker: int, start: int, at: int) -> Segment:
-    length = int.from_bytes(body[at : at + 2], "big")
-    if length < _LENGTH_SIZE or at + length > len(body):
-        raise CorruptImage("a segment is cut short")
-    return Segment(bytes((marker,)), start, at + length, at + _LENGTH_SIZE, length - _LENGTH_SIZE)
-
-
 def _to_structure(
     body: bytes, segments: list[Segment], end: int, *, missing_end: bool = False
 ) -> ImageStructure:
-    _check_process(segments)
+    markers = b"".join([segment.name for segment in segments])
+    _check_process(markers)
     headers = [segment for segment in segments if segment.name[0] in FRAME_HEADERS]
     if len(headers) != 1 or headers[0].size < _FRAME_HEADER_MIN:
         raise CorruptImage("it does not have one frame header")
-    _check_joined_segments(body, segments)
+    _check_joined_segments(body, segments, markers)
     header = headers[0].payload(body)
     precision, components = header[0], header[5]
     height, width = int.from_bytes(header[1:3], "big"), int.from_bytes(header[3:5], "big")
@@ -98,9 +97,10 @@ def _to_structure(
         raise UnsupportedFormat(f"JPEG with {components} components")
     if max(width, height) > _SIDE_MAX:
         raise UnsupportedFormat(f"JPEG with a side of more than {_SIDE_MAX:,} pixels")
-    if height == 0 and any(segment.name[0] == _DNL for segment in segments):
+    if height == 0 and _DNL in markers:
         raise UnsupportedFormat("JPEG with its height after the first scan")
-    _check_scans(body, segments, headers[0], all_bits=missing_end)
+    scans = [segment for segment in segments if segment.name[0] == SOS]
+    _check_scans(body, scans, headers[0], all_bits=missing_end)
     return ImageStructure(
         width,
         height,
@@ -110,40 +110,42 @@ def _to_structure(
         end=end,
         segments=tuple(segments),
         layout=_MODES[components],
-        passes=sum(segment.name[0] == SOS for segment in segments),
-        buffer_bytes=_coefficient_bytes(body, segments, headers[0], width * height),
+        passes=len(scans),
+        buffer_bytes=_coefficient_bytes(body, scans, headers[0], width * height),
         mode=_MODES[components],
         missing_end=missing_end,
     )
 
 
-def _check_process(segments: list[Segment]) -> None:
+def _check_process(markers: bytes) -> None:
     """Raise UnsupportedFormat for processes that browsers lack. After the first scan, damage may resemble one."""
-    for segment in segments:
-        marker = segment.name[0]
+    for marker in markers:
         if marker == SOS:
             return
         if marker in _UNSUPPORTED:
             raise UnsupportedFormat(_UNSUPPORTED[marker])
 
 
-def _check_joined_segments(body: bytes, segments: list[Segment]) -> None:
+def _check_joined_segments(body: bytes, segments: list[Segment], markers: bytes) -> None:
     for name, label, most in (
         (_APP1, EXIF_LABEL, _MAX_EXIF),
         (_APP2, _PROFILE_LABEL, _MAX_PROFILE),
     ):
+        if markers.count(name) <= most:
+            continue
         if sum(each.name == name and body.startswith(label, each.data) for each in segments) > most:
             raise CorruptImage(f"metadata in more than {most} segments")
 
 
-def _coefficient_bytes(body: bytes, segments: list[Segment], header: Segment, area: int) -> int:
+def _coefficient_bytes(body: bytes, scans: list[Segment], header: Segment, area: int) -> int:
     """Return the bytes of the coefficients that a decoder keeps until the last scan.
 
     It keeps them if the image is progressive, or if a scan does not hold all components.
     """
     components = body[header.data + _FRAME_HEADER_MIN - 1]
-    scans = (body[each.data] for each in segments if each.name[0] == SOS and each.size)
-    if header.name[0] not in PROGRESSIVE and all(scan >= components for scan in scans):
+    if header.name[0] not in PROGRESSIVE and all(
+        body[each.data] >= components for each in scans if each.size
+    ):
         return 0
     # Each component has an identifier, its sampling factors in half a byte each, and the number of a table.
     factors = header.payload(body)[_FRAME_HEADER_MIN + 1 :: 3][:components]
@@ -154,7 +156,7 @@ def _coefficient_bytes(body: bytes, segments: list[Segment], header: Segment, ar
     return area * _COEFFICIENT_SIZE * sum(samples) // max(whole, 1)
 
 
-def _check_scans(body: bytes, segments: list[Segment], header: Segment, *, all_bits: bool) -> None:
+def _check_scans(body: bytes, scans: list[Segment], header: Segment, *, all_bits: bool) -> None:
     """Raise CorruptImage if a component has no scan.
 
     all_bits: also if a coefficient has no scan, or its lowest bit has none (T.81, G.1.1.1).
@@ -162,11 +164,9 @@ def _check_scans(body: bytes, segments: list[Segment], header: Segment, *, all_b
     progressive = header.name[0] in PROGRESSIVE
     components = header.payload(body)[_FRAME_HEADER_MIN::3]
     missing = {(each, at) for each in components for at in range(_COEFFICIENTS if all_bits else 1)}
-    for segment in segments:
+    for segment in scans:
         if not missing:
             return
-        if segment.name[0] != SOS:
-            continue
         scan = segment.payload(body)
         if len(scan) < _SCAN_HEADER_MIN or len(scan) != 2 * scan[0] + _SCAN_HEADER_MIN:
             raise CorruptImage("a scan header is damaged")

@@ -191,19 +191,19 @@ async def filled(embedded_aws: RecordingAws) -> AsyncIterator[tuple[System, Inde
             yield running, own
 
 
+async def add_images(own: Index, customer: str, *, before: int) -> list[str]:
+    """Add images of the last second, two in each millisecond. Return their ids."""
+    times = (before - 1_000 + at // 2 for at in range(IMAGES))
+    return [(await own.add(customer, created_at=time)).image_id for time in times]
+
+
 async def test_pages_find_each_image_once_while_others_are_added(
     filled: tuple[System, Index],
 ) -> None:
     """Several customers at a time, with different page sizes. No customer sees the images of another one."""
     running, own = filled
     start = now_ms()
-    ids = {
-        customer: [
-            (await own.add(customer, created_at=start - 1_000 + at // 2)).image_id
-            for at in range(IMAGES)
-        ]
-        for customer in CUSTOMERS
-    }
+    ids = {customer: await add_images(own, customer, before=start) for customer in CUSTOMERS}
     added: dict[str, set[str]] = {customer: set() for customer in CUSTOMERS}
     all_have_new, over = asyncio.Event(), asyncio.Event()
 

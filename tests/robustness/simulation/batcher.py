@@ -119,9 +119,8 @@ class Backend:
         return Ok(item.name)
 
 
-async def run_plan(plan: BatcherPlan) -> None:
-    backend = Backend(plan)
-    batcher: Batcher[Item, int] = Batcher(
+def _batcher(plan: BatcherPlan, backend: Backend) -> Batcher[Item, int]:
+    return Batcher(
         "test",
         backend.commit,
         max_batch=plan.max_batch,
@@ -131,6 +130,11 @@ async def run_plan(plan: BatcherPlan) -> None:
         max_attempts=MAX_ATTEMPTS,
         key=lambda item: item.key,
     )
+
+
+async def run_plan(plan: BatcherPlan) -> None:
+    backend = Backend(plan)
+    batcher = _batcher(plan, backend)
     submitted: dict[int, list[int]] = {}
     answers: dict[int, int | BaseException] = {}
 

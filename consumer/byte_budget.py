@@ -6,24 +6,35 @@ from typing import Self
 
 
 class Reservation:
-    """Async context manager that reserves `size` bytes of the budget; entering waits until they are free."""
+    """`size` bytes of the budget. `acquire` takes them, and may be called again when they have been returned.
+
+    As an async context manager it takes them at the start of the block. `async with` and `with` return them at the end.
+    """
 
     def __init__(self, budget: "ByteBudget", size: int) -> None:
         """Raises ValueError if `size` exceeds the whole budget."""
         if not 0 <= size <= budget.capacity:
             raise ValueError(f"{size} bytes can never fit a budget of {budget.capacity}")
         self.size = size
+        self._held = 0
         self._budget = budget
 
     def shrink(self, size: int) -> None:
         """Keep `size` bytes at most. A reservation never grows: that could deadlock."""
-        kept = min(size, self.size)
-        self._budget.release(self.size - kept)
-        self.size = kept
+        kept = min(size, self._held)
+        self._budget.release(self._held - kept)
+        self._held = kept
 
     async def acquire(self) -> None:
         """Wait for the bytes; `shrink` returns them."""
         await self._budget.acquire(self.size)
+        self._held = self.size
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.shrink(0)
 
     async def __aenter__(self) -> Self:
         await self.acquire()

@@ -12,7 +12,7 @@ from functools import partial
 
 import structlog
 
-from consumer.byte_budget import ByteBudget
+from consumer.byte_budget import ByteBudget, Reservation
 from consumer.imaging.policy import ImagePolicy
 from consumer.imaging.result import Examination, InspectionResult, apply_examination
 from consumer.metrics import DECODER_ENDS, DECODERS_BUSY, EXPENSIVE_IMAGES
@@ -96,18 +96,23 @@ class DecodePool:
         return ready[-1]
 
     async def inspect(
-        self, body: bytes, request_id: str = "", renditions: Sequence[str] = ()
+        self,
+        body: bytes,
+        request_id: str = "",
+        renditions: Sequence[str] = (),
+        memory: Reservation | None = None,
     ) -> InspectionResult:
         """Inspect one image: check it, read its metadata, strip its location and make its renditions.
 
         renditions: names of presets of the policy. If the image exceeds a limit or meets an error of ours with them,
         they fail, not the image.
+        memory: for the renditions. It is held while a decoder has the image, and afterwards if there is a result.
         Raises PermanentFailure, DecodersBusy if the image is expensive and has to come back later, Overloaded if the
         system refuses new processes, and DecoderFault for an error of ours.
         """
         names = tuple(renditions)
         async with AsyncExitStack() as place:
-            result = await self._examine(body, request_id, names, place)
+            result = await self._examine(body, request_id, names, place, memory)
         if names and isinstance(result, DecodeLimit | Crashed | TooManyPixels | Fault):
             async with AsyncExitStack() as place:
                 alone = await self._examine(body, request_id, (), place)
@@ -129,7 +134,12 @@ class DecodePool:
             await self._admission.wait_for_turn()
 
     async def _examine(
-        self, body: bytes, request_id: str, renditions: tuple[str, ...], place: AsyncExitStack
+        self,
+        body: bytes,
+        request_id: str,
+        renditions: tuple[str, ...],
+        place: AsyncExitStack,
+        memory: Reservation | None = None,
     ) -> Result:
         """Examine a body until there is a result. An expensive one holds its place until `place` is closed."""
         step = first_run(len(body), renditions, self._budget.capacity)
@@ -143,7 +153,7 @@ class DecodePool:
                 admission = None
             run = step
             try:
-                answer = await self._run(body, run, request_id)
+                answer = await self._run(body, run, request_id, memory)
             except DecoderStopped as stopped:
                 step, why = after_stop(run, stopped.reason), "cpu"
                 counter(DECODER_ENDS, stopped.reason.name.lower()).inc()
@@ -162,12 +172,30 @@ class DecodePool:
                 counter(EXPENSIVE_IMAGES, why).inc()
         return step
 
-    async def _run(self, body: bytes, run: Run, request_id: str) -> Answer:
+    async def _run(
+        self, body: bytes, run: Run, request_id: str, memory: Reservation | None
+    ) -> Answer:
         if not run.expensive:
-            return await self._run_on_slot(body, run, request_id)
+            return await self._run_with_memory(body, run, request_id, memory)
         size = self._budget.capacity if run.alone else run.memory_bytes
         async with self._budget.reserve(size):
+            return await self._run_with_memory(body, run, request_id, memory)
+
+    async def _run_with_memory(
+        self, body: bytes, run: Run, request_id: str, memory: Reservation | None
+    ) -> Answer:
+        """Hold the memory of the renditions during this run, and longer if it makes them."""
+        if memory is None or not run.renditions:
             return await self._run_on_slot(body, run, request_id)
+        await memory.acquire()
+        made = False
+        try:
+            answer = await self._run_on_slot(body, run, request_id)
+            made = isinstance(answer, Examination)
+            return answer
+        finally:
+            if not made:
+                memory.shrink(0)
 
     async def _run_on_slot(self, body: bytes, run: Run, request_id: str) -> Answer:
         slot = await self._lanes.acquire(len(body), expensive=run.expensive)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+from consumer.byte_budget import Reservation
 from consumer.imaging.result import InspectionResult
 
 
@@ -10,10 +11,15 @@ class Decoder(Protocol):
     """DecodePool, or its replacement in a simulation."""
 
     async def inspect(
-        self, body: bytes, request_id: str, renditions: Sequence[str] = ()
+        self,
+        body: bytes,
+        request_id: str,
+        renditions: Sequence[str] = (),
+        memory: Reservation | None = None,
     ) -> InspectionResult:
         """Inspect one image, and make its renditions.
 
+        memory: for the renditions. It is held if there are any in the result.
         Raises PermanentFailure, DecodersBusy for an expensive image that has to come back, and Overloaded if the system
         refuses new processes.
         """

@@ -93,8 +93,11 @@ class Pipeline:
         requested = split_names(message.renditions) if request is None else request.renditions
         with await self._fetch(message, run) as fetched:
             names = self._renditions.wanted(fetched.body, requested)
-            async with self._renditions.reserve(names) as memory:
-                inspected = await self._inspect(fetched.body, message.request_id, names, run)
+            with self._renditions.reserve(names) as memory:
+                with run.step("inspect"):
+                    inspected = await self._decoder.inspect(
+                        fetched.body, message.request_id, names, memory
+                    )
                 memory.shrink(inspected.rendition_bytes)
                 s3_url, renditions = await self._store(
                     message.customer_id, inspected, requested, run
@@ -155,12 +158,6 @@ class Pipeline:
                 run.attempts += 1
                 return fetched
             await asyncio.sleep(wait)
-
-    async def _inspect(
-        self, body: bytes, request_id: str, names: Sequence[str], run: Run
-    ) -> InspectionResult:
-        with run.step("inspect"):
-            return await self._decoder.inspect(body, request_id, names)
 
     async def _store(
         self, customer_id: str, image: InspectionResult, requested: Sequence[str], run: Run

@@ -58,7 +58,10 @@ class RenditionPublisher:
         return wanted_renditions(self._presets, requested, image_format)
 
     def reserve(self, names: Sequence[str]) -> Reservation:
-        """Reserve the memory that these renditions may take. The caller shrinks it to their real size."""
+        """Return a reservation of the memory that these renditions may take. Their decoder takes it.
+
+        The caller shrinks it to their real size.
+        """
         return self._budget.reserve(RENDITIONS_BYTES_MAX if names else 0)
 
     async def store(
@@ -122,13 +125,19 @@ class RenditionPublisher:
             return await self.store(image.customer_id, names, ())
         if expensive:
             await self._decoder.wait_for_turn()
-        async with self._reserve_body(image.metadata.bytes), self.reserve(known) as memory:
+        async with self._reserve_body(image.metadata.bytes):
+            return await self._decode(image, names, known)
+
+    async def _decode(
+        self, image: ImageRecord, names: Sequence[str], known: Sequence[str]
+    ) -> tuple[Rendition, ...]:
+        with self.reserve(known) as memory:
             body = await self._storage.load(image)
             if body is None:
                 _log.error("stored object of an image is missing", image_id=image.image_id)
                 return tuple(failed_rendition(name, Internal()) for name in names)
             try:
-                inspected = await self._decoder.inspect(body, image.request_id, known)
+                inspected = await self._decoder.inspect(body, image.request_id, known, memory)
             except ImageFailure as failure:
                 return tuple(failed_rendition(name, failure) for name in names)
             except DecoderFault:

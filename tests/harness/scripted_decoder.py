@@ -1,6 +1,7 @@
 """A decoder that executes a command in the body instead of decoding it. For tests of limits and deaths.
 
 A body is a command and its argument: `cpu 0.5`, `die SIGSEGV`. Without a command it is an image of 640 x 480 pixels.
+All renditions fail.
 """
 
 import os
@@ -10,7 +11,7 @@ import time
 from collections.abc import Callable
 
 from consumer.imaging.policy import ImagePolicy
-from consumer.imaging.result import Examination
+from consumer.imaging.result import Examination, FailedRendition
 from consumer.sandbox.protocol import Answer, Expensive, Request
 from core.errors import CorruptImage
 from harness.image_metadata import METADATA, as_examined
@@ -27,7 +28,8 @@ def examine_by_script(request: Request, _policy: ImagePolicy) -> Answer:
     command, _, argument = request.body.partition(b" ")
     script = _SCRIPTS.get(command.decode("ascii", "replace"))
     answer = script(argument, request) if script else None
-    return answer or Examination(_METADATA, (), len(request.body))
+    failed = tuple(FailedRendition(name, "INTERNAL", "no script") for name in request.renditions)
+    return answer or Examination(_METADATA, (), len(request.body), failed)
 
 
 def _use_cpu(argument: bytes, _request: Request) -> None:

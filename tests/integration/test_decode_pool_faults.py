@@ -10,6 +10,7 @@ from functools import partial
 import pytest
 from structlog.testing import capture_logs
 
+from consumer.byte_budget import ByteBudget
 from consumer.imaging.policy import ImagePolicy
 from consumer.imaging.result import FailedRendition
 from consumer.sandbox import cpu_limits, decode_pool, fork_client
@@ -232,6 +233,24 @@ async def test_an_error_of_ours_with_renditions_fails_the_renditions_only() -> N
     (failed,) = result.renditions
     assert isinstance(failed, FailedRendition)
     assert failed.code == "INTERNAL"
+
+
+async def test_memory_for_renditions_is_held_only_while_a_decoder_has_the_image() -> None:
+    """And then until they are stored, if there are any. An image that waits for its own memory holds none."""
+    preset = RenditionPreset(64, 64, "contain", "JPEG", 80)
+    renditions = ByteBudget(1_000)
+    async with open_pool(presets={"one": preset}) as pool:
+        with renditions.reserve(900) as memory:
+            async with pool._budget.reserve(BUDGET):
+                running = asyncio.create_task(pool.inspect(b"charge 16", "", ("one",), memory))
+                await wait_for(lambda: bool(pool._budget._waiting), "the image waits")
+                assert renditions.free == 1_000
+            await running
+            assert renditions.free == 100
+        assert renditions.free == 1_000
+        with renditions.reserve(900) as memory:
+            await pool.inspect(b"fail-if-renditions", "", ("one",), memory)
+            assert renditions.free == 1_000
 
 
 async def test_expensive_images_do_not_stop_cheap_ones() -> None:

@@ -81,9 +81,13 @@ class ScriptedDecoder:
     """Stands for DecodePool, which has processes."""
 
     async def inspect(
-        self, body: bytes, request_id: str, renditions: Sequence[str] = ()
+        self,
+        body: bytes,
+        request_id: str,
+        renditions: Sequence[str] = (),
+        memory: Reservation | None = None,
     ) -> InspectionResult:
-        del request_id, renditions
+        del request_id, renditions, memory
         await asyncio.sleep(0.05)
         digest = sha256(body).hexdigest()
         return InspectionResult(body, replace(METADATA, sha256=digest), "jpg")

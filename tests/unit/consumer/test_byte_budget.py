@@ -78,8 +78,21 @@ async def test_a_reservation_never_grows() -> None:
     budget = ByteBudget(100)
     async with budget.reserve(10) as reservation:
         reservation.shrink(50)
-        assert reservation.size == 10
         assert budget.free == 90
+
+
+async def test_a_returned_reservation_can_be_taken_again() -> None:
+    """Its holder may have to wait for something else meanwhile."""
+    budget = ByteBudget(100)
+    with budget.reserve(60) as reservation:
+        assert budget.free == 100
+        for _ in range(2):
+            await reservation.acquire()
+            assert budget.free == 40
+            reservation.shrink(0)
+            assert budget.free == 100
+        await reservation.acquire()
+    assert budget.free == 100
 
 
 async def test_a_cancelled_request_leaves_the_queue() -> None:

@@ -1,6 +1,7 @@
 """The order in which renditions of a stored image take what they need."""
 
-from typing import Any
+import asyncio
+from typing import Any, NoReturn
 
 import pytest
 
@@ -8,6 +9,7 @@ from consumer.byte_budget import ByteBudget
 from consumer.imaging.result import RENDITIONS_BYTES_MAX
 from consumer.sandbox.admission import DecodersBusy
 from consumer.worker.renditions import RenditionPublisher
+from core.model.image import ImageRecord
 from core.model.rendition import Rendition, RenditionPreset
 from harness.outcomes import image_record
 
@@ -25,6 +27,44 @@ class BusyDecoders:
 class EmptyTables:
     async def read_renditions(self, _image_id: str) -> tuple[Rendition, ...]:
         return ()
+
+
+class FullDecoders:
+    """Has no decoder free for now, and asks for no memory before it has."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+
+    async def inspect(self, *_: object) -> NoReturn:
+        self.asked.set()
+        await asyncio.get_running_loop().create_future()
+        raise AssertionError
+
+
+class Storage:
+    async def load(self, _image: ImageRecord) -> bytes:
+        return b"body"
+
+
+async def test_an_image_that_waits_for_a_decoder_holds_no_memory_for_renditions() -> None:
+    """A few expensive images would hold all of it, and others with renditions would wait for them."""
+    decoder: Any = FullDecoders()
+    storage: Any = Storage()
+    tables: Any = EmptyTables()
+    budget = ByteBudget(RENDITIONS_BYTES_MAX)
+    publisher = RenditionPublisher(
+        presets=PRESETS,
+        decoder=decoder,
+        storage=storage,
+        tables=tables,
+        budget=budget,
+        reserve_body=ByteBudget(IMAGE.metadata.bytes).reserve,
+    )
+    waiting = asyncio.create_task(publisher.complete(IMAGE, ["card"]))
+    await decoder.asked.wait()
+    assert budget.free == budget.capacity
+    waiting.cancel()
+    await asyncio.wait({waiting})
 
 
 async def test_an_expensive_image_waits_for_a_decoder_before_it_is_loaded() -> None:

@@ -30,7 +30,7 @@ TRANSPOSED = {
 
 
 def make_thumbnail(image: Image.Image, orientation: int = 1) -> Image.Image:
-    """Return a loaded image as RGB on white, upright.
+    """Return a loaded image as RGB on white, upright. An image of mode RGBX keeps it: its fourth byte has no meaning.
 
     Its shorter side has 64 to 127 pixels, its longer side at most 1,023. Both have fewer if the image has fewer.
     """
@@ -41,7 +41,8 @@ def make_thumbnail(image: Image.Image, orientation: int = 1) -> Image.Image:
         thumbnail = image.resize(size, Image.Resampling.NEAREST)
     else:
         thumbnail = reduce_image(image, factors)
-    thumbnail = to_rgb(thumbnail)
+    if thumbnail.mode != "RGBX":
+        thumbnail = to_rgb(thumbnail)
     method = TRANSPOSED.get(orientation)
     return thumbnail.transpose(method) if method is not None else thumbnail
 

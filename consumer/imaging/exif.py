@@ -1,5 +1,6 @@
 """Reads the EXIF facts that are kept (CIPA DC-008, EXIF 3.0). Coordinates are never kept."""
 
+from codecs import getincrementaldecoder
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -106,6 +107,18 @@ def _text(tiff: TiffBlock, directory: Directory, tag: int) -> str:
 
 
 def _clean_text(raw: bytes) -> str:
-    """Keep printable text up to the first zero byte, with white space collapsed."""
-    text = raw.split(b"\0", 1)[0].decode("utf-8", "replace").replace("\ufffd", "")
+    """Keep printable text up to the first zero byte, with white space collapsed.
+
+    The text is UTF-8 (EXIF 3.0, section 4.6.2), or else Latin-1: older writers ignored the rule of plain ASCII.
+    """
+    text = _decode_text(raw.split(b"\0", 1)[0])
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def _decode_text(raw: bytes) -> str:
+    decoder = getincrementaldecoder("utf-8")()
+    try:
+        # A text of _TEXT_MAX bytes may be cut inside a character.
+        return decoder.decode(raw, final=len(raw) < _TEXT_MAX)
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")

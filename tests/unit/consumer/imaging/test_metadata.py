@@ -148,6 +148,22 @@ def test_the_camera_is_printable_and_named_once(make: str, model: str, camera: s
 
 
 @pytest.mark.parametrize(
+    ("raw", "text"),
+    [
+        ("Kamera Zürich".encode(), "Kamera Zürich"),
+        (b"Can\xf6n", "Canön"),
+        (b"Caf\xe9\0\xff", "Café"),
+        ("é".encode() * 300, "é" * 128),
+        (b"x" + "é".encode() * 300, "x" + "é" * 127),
+        (b"\x80\x9f Leica", "Leica"),
+    ],
+)
+def test_a_text_is_utf_8_or_else_latin_1(raw: bytes, text: str) -> None:
+    """No letter is lost. Only the first bytes of a long text are read, which may end inside a character."""
+    assert exif._clean_text(raw[:256])[:128] == text
+
+
+@pytest.mark.parametrize(
     ("taken", "offset", "expected"),
     [
         ("2020:01:02 03:04:05", "", "2020-01-02T03:04:05"),

@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from warnings import simplefilter
 
 from consumer.imaging.inspection import examine, probe
 from consumer.imaging.policy import ImagePolicy
@@ -30,6 +31,8 @@ _CHEAP_PIXELS = 16_000_000
 """Work of a cheap image, see `consumer.imaging.limits.estimate_work`."""
 _ROOM_BYTES = 8 * 1024 * 1024
 """Free memory beside the charge, without which a failed allocation may be the reason of a damage."""
+_PIPE_MAX = 65_536
+"""Bytes that a pipe holds. All are read, so that none is reported with the next image."""
 
 Examiner = Callable[[Request, ImagePolicy], Answer]
 """Answers one request. Tests of hostile decoders replace it."""
@@ -47,6 +50,8 @@ def run_decoder(
     warnings: the other end of standard error, which does not block.
     memory_bytes: the most that it may ever use. The worker sets the limit for each image, within this one.
     """
+    # Python would report a warning only for the first image that causes it.
+    simplefilter("always")
     data_bytes = _data_bytes()
     protections = restrict(memory_bytes)
     connection.sendall(encode_answer(Ready(protections, data_bytes)))
@@ -92,9 +97,9 @@ def _answer(request: Request, policy: ImagePolicy, examiner: Examiner) -> Answer
 
 
 def _read_warnings(warnings: int) -> str:
-    """Return what this process and its libraries have written to standard error since the last call."""
+    """Return the start of what this process and its libraries have written to standard error since the last call."""
     try:
-        return os.read(warnings, WARNINGS_MAX).decode(errors="replace")
+        return os.read(warnings, _PIPE_MAX)[:WARNINGS_MAX].decode(errors="replace")
     except BlockingIOError:
         return ""
 

@@ -1,14 +1,17 @@
 """The decode pool examines images in real decoder processes, as examining them in this process would."""
 
 import asyncio
+import struct
 from collections.abc import AsyncIterator
 from io import BytesIO
 
 import pytest
 from PIL import Image
+from structlog.testing import capture_logs
 
 from consumer.imaging.inspection import inspect, probe
 from consumer.imaging.policy import ImagePolicy
+from consumer.sandbox import decode_pool
 from consumer.sandbox.decode_pool import DecodePool, open_decode_pool
 from consumer.sandbox.protocol import CHEAP_BYTES
 from core.errors import CorruptImage, ImageFailure, NotAnImage, TooManyPixels
@@ -79,6 +82,24 @@ async def test_a_body_of_many_socket_buffers_arrives(pool: DecodePool) -> None:
     """20 MB are far more than a socket holds."""
     body = gradient_image("BMP", (2_000, 2_000)) + bytes(8_000_000)
     assert await pool.inspect(body) == inspect(body, POLICY)
+
+
+async def test_a_warning_of_python_is_logged_for_each_image(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Pillow warns about a resolution unit with two values. It is a short value, so the other half is unused."""
+    out = BytesIO()
+    Image.new("RGB", (32, 32)).save(out, "TIFF", dpi=(72, 72))
+    unit = struct.pack("<HHI", 296, 3, 1)
+    body = out.getvalue().replace(unit, unit[:4] + struct.pack("<I", 2))
+    assert body != out.getvalue()
+    monkeypatch.setattr(decode_pool, "_WARNING_INTERVAL_S", 0)
+    async with open_decode_pool(POLICY, decoders=1, budget_bytes=BUDGET, cpu_limit_s=20) as pool:
+        with capture_logs() as logs:
+            for number in range(3):
+                await pool.inspect(body, f"request {number}")
+    assert [log["request_id"] for log in logs] == ["request 0", "request 1", "request 2"]
+    assert all("tag 296 had too many entries" in log["text"] for log in logs)
 
 
 async def test_cheap_images_do_not_wait_for_memory(pool: DecodePool) -> None:

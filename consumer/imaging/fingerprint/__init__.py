@@ -21,7 +21,5 @@ def fingerprint(image: Image.Image, orientation: int = 1) -> tuple[str, str]:
     except MemoryError:
         raise
     except Exception as fault:  # noqa: BLE001 - whatever Pillow or numpy raises, the image is intact
-        # `warn` would report the same text only once in a process. The log needs it for each image.
-        text = f"no fingerprint of mode {image.mode}: {fault!r}"
-        warnings.warn_explicit(text, UserWarning, __name__, lineno=0)
+        warnings.warn(f"no fingerprint of mode {image.mode}: {fault!r}", stacklevel=1)
         return "", ""

@@ -92,8 +92,9 @@ city of a camera's clock (Pentax, Casio, Canon) is removed beside GPS data only.
 of these too. A deflated PNG text of more than 1 MiB is searched for XMP only; text beyond 16 MiB of all texts of a file
 is dropped, and reported as other metadata. Content credentials without a location stay; their signature does not cover
 an image from which something else was removed.
-An image with a structure that no camera or editor writes (two EXIF blocks, hundreds of ICC segments, a BMP with
-run-length encoding) is rejected.
+Of several EXIF chunks in a PNG or WebP the first is published. The others are dropped, and reported as other metadata.
+An image with a structure that no camera or editor writes (hundreds of ICC segments, a BMP with run-length encoding) is
+rejected.
 """
 
 SIZES = """## The largest image

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from consumer.imaging.ifd import Directory, TiffBlock, parse_block
-from consumer.imaging.structure import ImageStructure
+from consumer.imaging.structure import ImageStructure, Segment
 from consumer.imaging.structure.png_text import (
     RAW_PROFILE,
     TEXT_CHUNKS,
@@ -56,6 +56,21 @@ def read_exif(data: bytes) -> ExifFacts:
         capture_time=_capture_time(tiff, details) if details else "",
         camera=_camera(_text(tiff, main, _MAKE), _text(tiff, main, _MODEL)),
     )
+
+
+def published_chunk(body: bytes, structure: ImageStructure, name: bytes) -> Segment | None:
+    """Return the first chunk of this name that is an EXIF block, or else the first of this name.
+
+    The formats allow one chunk (PNG, section 11.3.4.5; RFC 9649, section 2.7.1.5). Readers disagree on further ones.
+    """
+    chunks = [chunk for chunk in structure.segments if chunk.name == name]
+    blocks = (chunk for chunk in chunks if is_block(chunk.payload(body)))
+    return next(blocks, chunks[0] if chunks else None)
+
+
+def is_block(payload: bytes) -> bool:
+    """Return whether a chunk has a TIFF header, with or without the prefix of JPEG."""
+    return parse_block(payload.removeprefix(PREFIX), any_version=True) is not None
 
 
 def complete_from_profile(facts: ExifFacts, body: bytes, structure: ImageStructure) -> ExifFacts:

@@ -3,7 +3,7 @@
 import re
 
 from consumer.imaging import exif
-from consumer.imaging.ifd import WalkBudget, parse_block
+from consumer.imaging.ifd import WalkBudget
 from consumer.imaging.result import Edit
 from consumer.imaging.strip_location.edits import StripResult, strip_result
 from consumer.imaging.strip_location.metadata import content, directories
@@ -35,25 +35,28 @@ _HEAD = 128
 def strip(body: bytes, structure: ImageStructure) -> StripResult:
     """Drop text and unknown chunks with a location, and blank eXIf in place. Does not touch pixel data.
 
+    Drops all eXIf but one, with or without a location.
     Text that cannot be searched within the limits may hold a location, so it is dropped too. Raises CorruptImage for
     EXIF that takes too long to search.
     """
     edits: list[Edit] = []
     block, found = b"", set[Search]()
+    published = exif.published_chunk(body, structure, _EXIF)
     budget = SearchBudget()
     for chunk in structure.segments:
         if chunk.name in _BINARY_CHUNKS or not _is_ancillary(chunk):
             continue
         payload = chunk.payload(body)
-        if chunk.name == _EXIF and parse_block(payload.removeprefix(exif.PREFIX), any_version=True):
-            block = block or payload
+        if chunk is published and exif.is_block(payload):
+            block = payload
             after = directories.strip(payload, budget.walk)
             if after is not payload:
                 edits.append((chunk.start, chunk.stop, encode_chunk(chunk.name, after)))
                 found.add(Search.LOCATED)
             continue
         search = _search(chunk.name, payload, budget)
-        if search is not Search.CLEAN:
+        is_spare = chunk.name == _EXIF and chunk is not published
+        if is_spare or search is not Search.CLEAN:
             edits.append((chunk.start, chunk.stop, b""))
             found.add(search)
     return strip_result(
@@ -62,7 +65,7 @@ def strip(body: bytes, structure: ImageStructure) -> StripResult:
         structure.end,
         had_location=Search.LOCATED in found,
         exif=block,
-        other_metadata=Search.UNREADABLE in found,
+        other_metadata=bool(found - {Search.LOCATED}),
     )
 
 

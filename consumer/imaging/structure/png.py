@@ -50,8 +50,8 @@ def read_structure(body: bytes, *, accept_missing_end: bool = False) -> ImageStr
     An animation counts only if its control chunks are sound: otherwise the still image is shown.
     accept_missing_end: the image may end after a chunk of pixels. What follows its last whole chunk is no part of it.
 
-    Raises CorruptImage unless the image begins with its only header and has an end chunk, and for more than one EXIF
-    chunk (section 11.3.4.5 allows one). Raises UnsupportedFormat for a critical chunk of another specification.
+    Raises CorruptImage unless the image begins with its only header and has an end chunk. Raises UnsupportedFormat for
+    a critical chunk of another specification.
     """
     chunks: list[Segment] = []
     at, missing_end = _SIGNATURE_SIZE, False
@@ -87,8 +87,6 @@ def _to_structure(
     _check_names(body, chunks)
     if names[:1] != [b"IHDR"] or names.count(b"IHDR") != 1 or chunks[0].size != _HEADER_SIZE:
         raise CorruptImage("it does not begin with one header")
-    if names.count(b"eXIf") > 1:
-        raise CorruptImage("it has more than one EXIF chunk")
     check_checksums(body, (chunk for chunk in chunks if chunk.name in {b"IHDR", b"PLTE"}))
     header = chunks[0].payload(body)
     mode = _MODES.get((header[8], header[9]))

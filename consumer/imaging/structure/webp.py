@@ -15,10 +15,7 @@ _DELAY = slice(12, 15)
 
 
 def read_structure(body: bytes) -> ImageStructure:
-    """Raise CorruptImage if the body is shorter than its RIFF size, or a chunk reaches past the end.
-
-    More than one EXIF chunk is CorruptImage as well (section 2.7.1.5 allows one).
-    """
+    """Raise CorruptImage if the body is shorter than its RIFF size, or a chunk reaches past the end."""
     end = 8 + int.from_bytes(body[4:8], "little")
     if end > len(body):
         raise CorruptImage("it is shorter than it says")
@@ -34,8 +31,6 @@ def read_structure(body: bytes) -> ImageStructure:
         at = stop
     if not chunks:
         raise CorruptImage("it has no chunk")
-    if sum(chunk.name == b"EXIF" for chunk in chunks) > 1:
-        raise CorruptImage("it has more than one EXIF chunk")
     width, height = _canvas(chunks[0].name, chunks[0].payload(body)[:10])
     delays = [_delay_ms(body, chunk) for chunk in chunks if chunk.name == b"ANMF"]
     frames = max(1, len(delays))

@@ -53,6 +53,8 @@ WORST: Mapping[str, Callable[[], bytes]] = {
     "JPEG, progressive, 100 scans": partial(jpeg.progressive, *_LARGEST, 100),
     "JPEG, CMYK": partial(jpeg.cmyk, *_LARGEST),
     "JPEG, XMP": partial(jpeg.with_xmp, _BODY_BYTES),
+    "JPEG, XMP with long names": partial(jpeg.with_long_names, _BODY_BYTES),
+    "JPEG, telemetry": partial(jpeg.with_telemetry, _BODY_BYTES),
     "PNG, RGBA": partial(png.flat, *_LARGEST, 6),
     "PNG, LA": partial(png.flat, *_LARGEST, 4),
     "PNG, RGBA of 16 bits, interlaced": partial(png.flat, *_LARGEST, 6, 16, interlaced=True),

@@ -6,7 +6,7 @@ from PIL import Image
 
 from harness.images import gradient_image, jpeg_segment, jpeg_with, xmp_packet
 
-_SOF2, _DHT, _DQT, _SOS, _APP1 = 0xC2, 0xC4, 0xDB, 0xDA, 0xE1
+_SOF2, _DHT, _DQT, _SOS, _APP1, _APP6 = 0xC2, 0xC4, 0xDB, 0xDA, 0xE1, 0xE6
 _LONGEST_RUN = 0x7FFF
 """Blocks of one end-of-band run (ITU T.81, G.1.2.2)."""
 _DC_TABLE = b"\x00" + bytes([1, *[0] * 15]) + b"\x00"
@@ -63,5 +63,20 @@ def cmyk(width: int, height: int) -> bytes:
 def with_xmp(size: int) -> bytes:
     """Return a small image with `size` bytes of packets that nearly have a location."""
     packet = xmp_packet('a:b="' + "exif:GPSLatitud < rdf:Seq> 12.5 N " * 1_800 + '"')
-    segment = jpeg_segment(_APP1, _XMP_LABEL + packet)
+    return _with_segments(_APP1, _XMP_LABEL + packet, size)
+
+
+def with_long_names(size: int) -> bytes:
+    """Return a small image with `size` bytes of packets that hold one long name, which repeats a location's."""
+    packet = xmp_packet("").replace(b"</", b" " + b"gps" * 20_000 + b"</", 1)
+    return _with_segments(_APP1, _XMP_LABEL + packet, size)
+
+
+def with_telemetry(size: int) -> bytes:
+    """Return a small image with `size` bytes of telemetry that repeats the key of a device and has no position."""
+    return _with_segments(_APP6, b"GoPro\0" + b"DEVC" * 16_000, size)
+
+
+def _with_segments(marker: int, payload: bytes, size: int) -> bytes:
+    segment = jpeg_segment(marker, payload)
     return jpeg_with(*[segment] * (size // len(segment)), body=gradient_image())

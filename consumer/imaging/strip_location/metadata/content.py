@@ -13,8 +13,9 @@ from consumer.imaging.strip_location.metadata import credentials, directories, i
 from core.errors import CorruptImage
 
 _TIFF_HEADER = re.compile(rb"II\*\0|MM\0\*")
-_TELEMETRY = re.compile(rb"DEVC.*(?:GPS[59]|GPRI|GLPI)", re.DOTALL)
-"""Keys of GoPro's metadata (GPMF) with a position. The first key is that of a device."""
+_TELEMETRY = b"DEVC"
+"""The key of a device, which is the first of GoPro's metadata (GPMF)."""
+_POSITION_KEYS = (b"GPS5", b"GPS9", b"GPRI", b"GLPI")
 _SHORT = 22
 """Bytes of an EXIF block with one entry. Only an IPTC dataset may be shorter."""
 _HEADERS_MAX = 16
@@ -50,7 +51,7 @@ def has_location(data: bytes, budget: WalkBudget) -> bool:
         or _exif_has_location(data, budget)
         or iptc.find_location(data, partial(directories.has_location, budget=budget))
         or credentials.has_location(data)
-        or _TELEMETRY.search(data) is not None
+        or _telemetry_has_location(data)
     )
 
 
@@ -74,6 +75,11 @@ def _exif_has_location(data: bytes, budget: WalkBudget) -> bool:
             budget.spend_entries(0)
             budget.spend_bytes(0)
     return False
+
+
+def _telemetry_has_location(data: bytes) -> bool:
+    at = data.find(_TELEMETRY)
+    return at >= 0 and any(data.find(key, at) >= 0 for key in _POSITION_KEYS)
 
 
 def search_inflated(data: bytes, budget: SearchBudget) -> tuple[Search, bytes]:

@@ -39,9 +39,12 @@ NAMES = rb"""
 _STEMS = (b"gps", b"itude", b"location")
 _NAMES_WITH_STEM = rb"""
     (?! GPSVersionID (?! %(any)b ) | ISOSpeed | Subject | Focus)
-    %(any)b* (?i: gps | location | (?: lat | longt? | alt ) itude ) %(any)b*
+    (?= %(any)b*? (?i: gps | location | (?: lat | longt? | alt ) itude ) ) %(any)b*+
 """
-"""Any name with one of these in it, except film latitude (ISOSpeedLatitude) and positions in the image."""
+"""Any name with one of these in it, except film latitude (ISOSpeedLatitude) and positions in the image.
+
+The name is passed once, and possessively: a long one costs time in proportion to its length.
+"""
 
 _ATTRIBUTE = rb"""(?= \s* = \s* ["'] )"""
 _END_OF_NAME = rb"(?: %b | (?= [\s/>] ) )" % _ATTRIBUTE
@@ -148,14 +151,15 @@ def blank(data: bytes, *, every: bool = False) -> bytes:
 
 def _packets(data: bytes) -> Iterator[tuple[int, int]]:
     """Yield the bytes from the element that declares RDF to the end of RDF, or to the end of the text."""
-    at = 0
+    at = limit = 0
     for _ in range(_PACKETS_MAX):
         declared = data.find(_RDF, at)
         if declared < 0:
             return
         start = max(data.rfind(b"<", at, declared), at)
-        no_text = _NO_TEXT.search(data, declared)
-        limit = no_text.start() if no_text else len(data)
+        if limit <= declared:
+            no_text = _NO_TEXT.search(data, declared)
+            limit = no_text.start() if no_text else len(data)
         end = _END_OF_RDF.search(data, declared, limit)
         at = end.end() if end else limit
         yield start, at

@@ -7,7 +7,7 @@ from consumer.imaging.formats import AVIF
 from consumer.imaging.pillow import open_image, translate_decoder_errors
 from consumer.imaging.structure.image_structure import MAX_SEGMENTS, ImageStructure
 from consumer.imaging.structure.iso import av1
-from consumer.imaging.structure.iso.boxes import Box, Extents, iter_boxes
+from consumer.imaging.structure.iso.boxes import Box, Extents, image_end, iter_boxes
 from consumer.imaging.structure.iso.items import iter_items
 from consumer.imaging.structure.iso.tracks import av1_duration_ms, av1_samples
 from core.errors import CorruptImage
@@ -25,13 +25,16 @@ _REFERENCES = 8
 
 
 def read_structure(body: bytes) -> ImageStructure:
-    """Raise CorruptImage if a box reaches past the end, or if libavif rejects the header.
+    """Read the image without the trailer behind its last box.
+
+    Raises CorruptImage if a box or a coded image is cut short, or if libavif rejects the header.
 
     Width and height are those of the container. The pixels are those of the AV1 sequence headers if
     these are larger, because a decoder allocates the coded size. A frame may override its sequence
     header; this function does not look for it, and libavif rejects it above 16,384 x 16,384 pixels.
     An item or a sample may hold more frames than the one that it shows. They are hidden frames.
     """
+    body = body[: image_end(body)]
     top = list(iter_boxes(body, 0, len(body)))
     with translate_decoder_errors(), open_image(AVIF, body) as image:
         width, height, mode = *image.size, image.mode

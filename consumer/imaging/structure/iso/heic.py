@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from consumer.imaging.structure.image_structure import MAX_SEGMENTS, ImageStructure
 from consumer.imaging.structure.iso import hevc
-from consumer.imaging.structure.iso.boxes import Box, cursor_of, iter_boxes
+from consumer.imaging.structure.iso.boxes import Box, cursor_of, image_end, iter_boxes
 from consumer.imaging.structure.iso.items import ItemGraph, check_texts, read_graph
 from core.errors import CorruptImage, TooManyPixels, UnsupportedFormat
 
@@ -36,13 +36,16 @@ class _CodedImage(NamedTuple):
 
 
 def read_structure(body: bytes) -> ImageStructure:
-    """Read the primary image. Others, thumbnails, depth and gain maps are not decoded.
+    """Read the primary image, without the trailer behind the last box.
+
+    Other images, thumbnails, depth and gain maps are not decoded.
 
     Width and height are those that are shown, after cropping and turning. The pixels are those of the coded images if
     these are more: an image may consist of many tiles, and a tile may hold more pictures than the one that it shows.
     Raises CorruptImage for boxes and items that are cut short, UnsupportedFormat for images that are not coded in
     HEVC and for sequences without a still image, and TooManyPixels for too many tiles.
     """
+    body = body[: image_end(body)]
     metas = [box for box in iter_boxes(body, 0, len(body)) if box.name == b"meta"]
     if not metas:
         raise UnsupportedFormat("HEIC without a still image")

@@ -4,6 +4,7 @@ import pytest
 
 from consumer.imaging.inspection import inspect
 from consumer.imaging.policy import ImagePolicy
+from core.errors import CorruptImage
 from core.model.image import RemovedPart
 from harness.images import (
     gradient_image,
@@ -15,6 +16,7 @@ from harness.images import (
     png_with,
     png_with_location_text,
     riff_chunk,
+    sample,
     xmp_packet,
 )
 
@@ -72,6 +74,45 @@ REMOVED = {
     "nothing from a gain map's own file": (HDRGM, set()),
     "nothing from a PNG": (gradient_image("PNG"), set()),
 }
+
+
+TRAILERS = {
+    "a byte": (b"\0", {TRAILER}),
+    "less than a header": (b"abcdefg", {TRAILER}),
+    "text": (b"junkjunk", {TRAILER}),
+    "padding": (bytes(16), {TRAILER}),
+    "image": (JPEG, {SECOND_IMAGE}),
+    "gain map": (HDRGM, {GAIN_MAP}),
+    "video": (MP4, {VIDEO}),
+    "image and video": (JPEG + MP4, {SECOND_IMAGE, VIDEO}),
+}
+BOXED = {
+    "avif": gradient_image("AVIF"),
+    "avif sequence": gradient_image("AVIF", frames=3),
+    "heic": sample("cat.heic"),
+}
+
+
+@pytest.mark.parametrize(("trailer", "expected"), TRAILERS.values(), ids=TRAILERS.keys())
+@pytest.mark.parametrize("image", BOXED.values(), ids=BOXED.keys())
+def test_bytes_after_the_last_box_are_cut(
+    image: bytes, trailer: bytes, expected: set[RemovedPart]
+) -> None:
+    """Some tools and servers append bytes to any file. Readers ignore what is no box."""
+    result = inspect(image + trailer, ImagePolicy())
+    assert result.body == image
+    assert set(result.metadata.removed) == expected
+    assert inspect(image + trailer, ImagePolicy(metadata="keep")).body == image + trailer
+
+
+@pytest.mark.parametrize("image", BOXED.values(), ids=BOXED.keys())
+@pytest.mark.parametrize(
+    ("missing", "trailer"), [(1, b""), (300, b""), (10, bytes(3)), (300, b"junk" * 50)]
+)
+def test_a_trailer_does_not_hide_a_cut(image: bytes, missing: int, trailer: bytes) -> None:
+    """All pieces of the image must lie before it."""
+    with pytest.raises(CorruptImage):
+        inspect(image[:-missing] + trailer, ImagePolicy())
 
 
 @pytest.mark.parametrize(("body", "expected"), REMOVED.values(), ids=REMOVED.keys())

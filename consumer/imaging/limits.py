@@ -13,7 +13,8 @@ from core.errors import CorruptImage, TooManyPixels
 FIXED_BYTES = 2_000_000
 """Parsed tables, and the thumbnail with its copies."""
 _HEAP_BYTES = 8 << 20
-"""The C library's allocator keeps freed blocks of up to MALLOC_MMAP_THRESHOLD_ (Dockerfile), here those of planes."""
+"""The C library's allocator keeps freed blocks of up to MALLOC_MMAP_THRESHOLD_ (consumer/sandbox/fork_client.py), here
+those of planes."""
 _DRAFT_AREA = 64
 """A draft has an eighth of the width and of the height."""
 

@@ -3,10 +3,9 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from consumer.fetching.host_limiter import HostBusy, HostLimiter
+from consumer.slot_limiter import Slot, SlotLimiter, SlotsTaken
 from core.errors import ImageServiceError
 
-_DECODERS = "decoders"
 _MAX_WAIT_S = 1.0
 
 
@@ -24,20 +23,17 @@ class DecodersBusy(ImageServiceError):
 class Admission:
     """As many places as images that are decoded at the same time.
 
-    The decoders are limited as a host is: a few images wait here, the others are deferred. They come back one after
-    another, at the rate at which images are decoded.
+    A few images wait here, the others are deferred. They come back one after another, at the rate at which images are
+    decoded.
     """
 
     def __init__(self, places: int) -> None:
-        self._limiter = HostLimiter(places, max_wait=_MAX_WAIT_S)
+        self._limiter = SlotLimiter("expensive images", places, max_wait=_MAX_WAIT_S)
 
     @asynccontextmanager
     async def place(self) -> AsyncIterator[None]:
         """Hold a place in this block. Raises DecodersBusy, at once or after 1 s."""
-        try:
-            slot = await self._limiter.acquire(_DECODERS)
-        except HostBusy as busy:
-            raise DecodersBusy(busy.retry_after) from None
+        slot = await self._acquire()
         try:
             yield
         finally:
@@ -45,8 +41,10 @@ class Admission:
 
     async def wait_for_turn(self) -> None:
         """Wait until a place is free, and leave it free: nothing holds one during a fetch. Raises as `place` does."""
+        self._limiter.release(await self._acquire(), served=False)
+
+    async def _acquire(self) -> Slot:
         try:
-            slot = await self._limiter.acquire(_DECODERS)
-        except HostBusy as busy:
-            raise DecodersBusy(busy.retry_after) from None
-        self._limiter.release(slot, served=False)
+            return await self._limiter.acquire()
+        except SlotsTaken as taken:
+            raise DecodersBusy(taken.retry_after) from None

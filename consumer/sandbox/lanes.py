@@ -23,7 +23,7 @@ class Slot(Generic[D]):
     takes_expensive: bool
     decoder: D | None = None
     images: int = 0
-    bytes: int = 0
+    body_bytes: int = 0
     expensive: bool = False
     """Whether its last image was, or its present one is, expensive."""
 
@@ -70,7 +70,7 @@ class Lanes(LoopBound, Generic[D]):
 
     def release(self, slot: Slot[D], size: int) -> None:
         slot.images -= 1
-        slot.bytes -= size
+        slot.body_bytes -= size
         self._grant()
 
     def _grant(self) -> None:
@@ -89,7 +89,7 @@ class Lanes(LoopBound, Generic[D]):
             return False
         lane.popleft()
         slot.images += 1
-        slot.bytes += claim.size
+        slot.body_bytes += claim.size
         slot.expensive = claim.expensive
         claim.granted.set_result(slot)
         return True
@@ -104,7 +104,7 @@ class Lanes(LoopBound, Generic[D]):
             return False
         if not slot.images:
             return True
-        within = slot.images < _AHEAD_IMAGES and slot.bytes + claim.size <= _AHEAD_BYTES
+        within = slot.images < _AHEAD_IMAGES and slot.body_bytes + claim.size <= _AHEAD_BYTES
         return within and not slot.expensive
 
 

@@ -12,7 +12,7 @@ from consumer.imaging.renditions import estimate_cost, make_renditions
 from consumer.imaging.result import Examination, InspectionResult, apply_examination
 from consumer.imaging.strip_location import strip_location
 from consumer.imaging.structure import ImageStructure, read_structure
-from core.model.image import ImageMetadata
+from core.model.image import ANIMATION_DURATION_MAX_MS, ImageMetadata
 
 _QUARTER_TURNS = range(5, 9)
 
@@ -90,12 +90,17 @@ def examine(
         capture_time=facts.capture_time,
         camera=facts.camera,
         had_location=stripped.had_location,
-        animation_duration_ms=structure.duration_ms if decoded.frames > 1 else 0,
+        animation_duration_ms=_duration_ms(structure) if decoded.frames > 1 else 0,
         removed=removed_parts(body, structure, stripped),
     )
     presets = {name: policy.presets[name] for name in renditions}
     made = make_renditions(image_format, stripped.body, structure, presets, facts.orientation)
     return Examination(metadata, stripped.edits, stripped.end, made)
+
+
+def _duration_ms(structure: ImageStructure) -> int:
+    """Return the duration within the bound of the contract: delays are 32-bit numbers in some formats."""
+    return min(structure.duration_ms, ANIMATION_DURATION_MAX_MS)
 
 
 def inspect(body: bytes, policy: ImagePolicy, renditions: Sequence[str] = ()) -> InspectionResult:

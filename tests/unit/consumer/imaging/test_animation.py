@@ -1,6 +1,7 @@
 """The duration of an animation is the sum of the delays of its frames."""
 
 import struct
+import zlib
 from io import BytesIO
 
 import pytest
@@ -8,6 +9,9 @@ from PIL import Image
 
 from consumer.imaging.inspection import inspect
 from consumer.imaging.policy import ImagePolicy
+from consumer.imaging.result import Examination
+from consumer.sandbox.decoder import examine_request
+from consumer.sandbox.protocol import Request, decode_message, encode_answer
 from core.model.image import ANIMATION_DURATION_MAX_MS
 from harness.images import gradient_image, png_chunk, sample
 
@@ -93,3 +97,23 @@ def test_an_absurd_duration_is_bounded() -> None:
     body = body[:scale] + b"\x00\x00\x00\x01" + body[scale + 4 :]
     metadata = inspect(body, ImagePolicy()).metadata
     assert metadata.animation_duration_ms == ANIMATION_DURATION_MAX_MS
+
+
+def test_the_worker_accepts_the_duration_of_the_longest_delays() -> None:
+    """A valid PNG exceeds the bound of the contract: 500 frames of 65,535 seconds each."""
+    frames = 500
+    gray, pixel = b"\0\0\0\1\0\0\0\1\x08\0\0\0\0", zlib.compress(b"\0\x80")
+    chunks = [png_chunk(b"IHDR", gray), png_chunk(b"acTL", struct.pack(">II", frames, 0))]
+    for number in range(frames):
+        sequence = max(0, 2 * number - 1)
+        control = struct.pack(">IIIIIHHBB", sequence, 1, 1, 0, 0, 0xFFFF, 1, 0, 0)
+        data = struct.pack(">I", sequence + 1) + pixel
+        name, payload = (b"fdAT", data) if number else (b"IDAT", pixel)
+        chunks += [png_chunk(b"fcTL", control), png_chunk(name, payload)]
+    body = b"\x89PNG\r\n\x1a\n" + b"".join(chunks) + png_chunk(b"IEND", b"")
+    request = Request(body, memory_bytes=1 << 30, cheap_only=False)
+    message = encode_answer(examine_request(request, ImagePolicy()))
+    answer = decode_message(message, request.expected, ImagePolicy()).answer
+    assert isinstance(answer, Examination)
+    assert answer.metadata.frames == frames
+    assert answer.metadata.animation_duration_ms == ANIMATION_DURATION_MAX_MS

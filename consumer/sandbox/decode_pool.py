@@ -1,8 +1,9 @@
 """Schedules images on decoder processes, and enforces their limits.
 
-Every image is first examined as a cheap one, by any free decoder. The decoder answers what an expensive image needs
-instead of examining it: then the image waits for this much of the memory budget, and for a decoder other than the first
-one. So expensive images never block the cheap ones. They run at low priority, and the process keeps few of them.
+An image whose body is small is first examined as a cheap one, by any free decoder. The decoder answers what an
+expensive image needs instead of examining it: then the image waits for this much of the memory budget, and for a
+decoder other than the first one. So expensive images never block the cheap ones. They run at low priority, and the
+process keeps few of them.
 """
 
 import asyncio

@@ -40,6 +40,8 @@ class BoundedHandler(PayloadErrorHandler):
     has_received = False
     """Whether any byte of the current response has arrived."""
     _idle = False
+    _unread: "select.poll | None" = None
+    """Polls the socket."""
     _body: StreamReader | None = None
     """Body of the final response, set when its head is parsed."""
     _declared_bytes = 0
@@ -63,9 +65,10 @@ class BoundedHandler(PayloadErrorHandler):
         """
         if self.transport is None or self.transport.is_closing():
             return False
-        unread = select.poll()
-        unread.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
-        return not unread.poll(0)
+        if self._unread is None:
+            self._unread = select.poll()
+            self._unread.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return not self._unread.poll(0)
 
     def set_response_params(self, **params: Any) -> None:
         self.has_received = self._idle = False

@@ -75,8 +75,9 @@ class Lanes(LoopBound, Generic[D]):
 
     def _grant(self) -> None:
         """Give every claim that is next in its lane a slot, if there is one."""
-        while any([self._grant_next(self._expensive), self._grant_next(self._cheap)]):
-            pass
+        granted = True
+        while granted and (self._expensive or self._cheap):
+            granted = any([self._grant_next(self._expensive), self._grant_next(self._cheap)])
 
     def _grant_next(self, lane: deque[_Claim[D]]) -> bool:
         while lane and lane[0].granted.cancelled():

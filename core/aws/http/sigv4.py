@@ -65,8 +65,10 @@ def sign(
     valid_for = f"{day}/{scope.region}/{scope.service}/aws4_request"
     digest = hashlib.sha256(request.encode()).hexdigest()
     to_sign = f"AWS4-HMAC-SHA256\n{date}\n{valid_for}\n{digest}"
-    key = _signing_key(credentials.secret_key, day, scope)
-    signature = hmac.digest(key, to_sign.encode(), "sha256").hex()
+    # A copy, because to prepare a key takes longer than the rest.
+    keyed = _keyed_hash(credentials.secret_key, day, scope).copy()
+    keyed.update(to_sign.encode())
+    signature = keyed.hexdigest()
     all_headers["authorization"] = (
         f"AWS4-HMAC-SHA256 Credential={credentials.access_key}/{valid_for}, "
         f"SignedHeaders={joined}, Signature={signature}"
@@ -86,8 +88,8 @@ def _amz_date(now: int) -> str:
 
 
 @lru_cache(maxsize=16)
-def _signing_key(secret_key: str, day: str, scope: CredentialScope) -> bytes:
+def _keyed_hash(secret_key: str, day: str, scope: CredentialScope) -> hmac.HMAC:
     key = f"AWS4{secret_key}".encode()
     for part in (day, scope.region, scope.service, "aws4_request"):
         key = hmac.digest(key, part.encode(), "sha256")
-    return key
+    return hmac.new(key, digestmod="sha256")

@@ -80,15 +80,19 @@ def _result(body: bytes) -> dict[str, list[dict[str, Any]]]:
         root = ET.fromstring(body)  # noqa: S314  AWS's response over a verified connection; the SDK parses it in the same way
     except ET.ParseError as error:
         raise aiohttp.ClientPayloadError("the response is not XML") from error
+    # Paths with wildcards are searched in Python, single names in C: that is a third of the time.
+    namespace = root.tag[: root.tag.find("}") + 1]
+    result = root.find(f"{namespace}PublishBatchResult")
     return {
-        name: [_entry(member) for member in found.iterfind("{*}member")]
+        name: [_entry(member, len(namespace)) for member in found]
         for name in ("Successful", "Failed")
-        if (found := root.find(f".//{{*}}{name}")) is not None
+        if result is not None and (found := result.find(f"{namespace}{name}")) is not None
     }
 
 
-def _entry(member: ET.Element) -> dict[str, Any]:
-    entry: dict[str, Any] = {part.tag.rpartition("}")[2]: part.text or "" for part in member}
+def _entry(member: ET.Element, name_at: int) -> dict[str, Any]:
+    """Return the parts of a member, whose tags have the name at `name_at`, after the namespace."""
+    entry: dict[str, Any] = {part.tag[name_at:]: part.text or "" for part in member}
     if entry.get("SenderFault") in _BOOLEANS:
         entry["SenderFault"] = _BOOLEANS[entry["SenderFault"]]
     return entry

@@ -24,6 +24,7 @@ MAX_NON_BODY_BYTES = 64 * 1_024
 
 SLICE_BYTES = 16 * 1_024
 
+_HEAD_END = b"\r\n\r\n"
 _OK = 200
 _DNS_CACHE_S = 10
 
@@ -87,6 +88,10 @@ class BoundedHandler(PayloadErrorHandler):
             return
         self.has_received = self.has_received or bool(data)
         start, end = 0, len(data)
+        # The first slice ends with the head. So a body that has arrived is one piece, and is not copied again.
+        size = self._slice_bytes()
+        if self._body is None and (head_end := data.find(_HEAD_END, 0, size)) >= 0:
+            size = head_end + len(_HEAD_END)
         while True:
             # The loop may deliver bytes of a TLS shutdown after the response ended.
             if self.transport is None or self.transport.is_closing():
@@ -94,13 +99,14 @@ class BoundedHandler(PayloadErrorHandler):
             if data and self._body is not None and self._body.is_eof():
                 self._abort_with("bytes after the response")
                 return
-            piece = data[start : start + self._slice_bytes()]
+            piece = data[start : start + size]
             # An empty chunk must reach the parser: aiohttp resumes a paused parser with it.
             super().data_received(piece)
             self._check_limits(len(piece))
             start += len(piece)
             if start >= end:
                 return
+            size = self._slice_bytes()
 
     def _slice_bytes(self) -> int:
         """Return how many bytes are parsed at a time. The rest of a body needs no checks in between."""

@@ -187,3 +187,15 @@ async def test_bytes_after_the_close_are_dropped(handler: BoundedHandler) -> Non
     handler.close()
     handler.data_received(INTERIM)
     assert len(handler) == 0
+
+
+@pytest.mark.parametrize("size", [1, 20_000, 150_000])
+async def test_a_body_that_arrives_with_its_head_is_one_piece(
+    handler: BoundedHandler, size: int
+) -> None:
+    """So it is not copied again when it is read."""
+    head = f"HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n".encode()
+    handler.data_received(head + bytes(size))
+    _, content = await handler.read()
+    assert await content.readchunk() == (bytes(size), False)
+    assert content.at_eof()

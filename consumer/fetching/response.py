@@ -106,7 +106,9 @@ def resolve_redirect(
 
 def check_content_encoding(content_encoding: str | None) -> None:
     """Raise BadResponse for a compressed body: it could expand to any size."""
-    codings = {coding.strip().lower() for coding in (content_encoding or "").split(",")}
+    if content_encoding is None:
+        return
+    codings = {coding.strip().lower() for coding in content_encoding.split(",")}
     if not codings <= {"", "identity"}:
         raise BadResponse("it is compressed although no compression was accepted")
 

@@ -54,6 +54,8 @@ class RenditionPublisher:
 
     def wanted(self, body: bytes, requested: Sequence[str]) -> tuple[str, ...]:
         """Return the presets to make of a body: the requested ones that are known, and the defaults of its format."""
+        if not self._presets:
+            return ()
         image_format = _format_of(body) if self._has_defaults else ""
         return wanted_renditions(self._presets, requested, image_format)
 

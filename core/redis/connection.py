@@ -27,6 +27,7 @@ from core.redis import metrics
 from core.redis.metrics import REDIS_CALL_SECONDS, REDIS_CALLS, REDIS_UP
 from core.redis.url import RedisUrl
 from core.resilience.circuit_breaker import CircuitBreaker
+from core.runtime.deadline import Deadline
 
 CONNECT_TIMEOUT_S = 0.1
 
@@ -136,7 +137,7 @@ class RedisConnection:
         started = time.perf_counter()
         outcome = "cancelled"
         try:
-            async with asyncio.timeout(CALL_TIMEOUT_S):
+            with Deadline(CALL_TIMEOUT_S):
                 answer = await command(self._client)
         except Exception as error:
             # Any error, also a bug of the client: no caller may fail because of Redis.

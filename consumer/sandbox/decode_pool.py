@@ -19,22 +19,19 @@ from consumer.imaging.result import Examination, InspectionResult, apply_examina
 from consumer.metrics import DECODER_ENDS, DECODERS_BUSY, EXPENSIVE_IMAGES
 from consumer.sandbox.admission import Admission
 from consumer.sandbox.cpu_limits import CpuLimits, Watch
-from consumer.sandbox.decoder_process import (
-    CHEAP_DECODER_BYTES,
-    DecoderEnded,
-    DecoderProcess,
-    DecoderStopped,
-    NotExamined,
-    NotForked,
-    Stop,
-)
+from consumer.sandbox.decoder_process import CHEAP_DECODER_BYTES, DecoderProcess
 from consumer.sandbox.fork_client import EXAMINER, ForkClient
 from consumer.sandbox.lanes import Lanes, Slot
 from consumer.sandbox.protocol import Answer, Fault, Request
 from consumer.sandbox.restrictions.limits import limit_for
 from consumer.sandbox.run_plan import (
+    DecoderEnded,
+    DecoderStopped,
+    NotExamined,
+    NotForked,
     Result,
     Run,
+    Stop,
     after_answer,
     after_end,
     after_stop,

@@ -8,7 +8,6 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
 
 from consumer.imaging.policy import ImagePolicy
 from consumer.sandbox.protocol import (
@@ -25,6 +24,7 @@ from consumer.sandbox.protocol import (
     message_size,
 )
 from consumer.sandbox.restrictions.limits import MemoryLimit, limit_for
+from consumer.sandbox.run_plan import DecoderEnded, DecoderStopped, NotExamined, Stop
 from core.answers import MalformedAnswer
 from core.runtime.child_process import describe_exit
 
@@ -41,67 +41,6 @@ costs the event loop one turn, and its images share calls to AWS."""
 
 OnWarning = Callable[[str, str], None]
 """Called with what a decoder wrote to its standard error, and with the request id."""
-
-
-class DecoderEnded(Exception):
-    """The process has ended without a valid answer. The image may be the reason, but need not.
-
-    attributable: False if the process was killed by a SIGKILL that was not ours, which is how the kernel ends a process
-        when memory is short.
-    """
-
-    def __init__(self, reason: str, *, attributable: bool) -> None:
-        super().__init__(reason)
-        self.attributable = attributable
-
-    @property
-    def label(self) -> str:
-        """The reason in the metric."""
-        return "died" if self.attributable else "killed"
-
-
-class NotExamined(Exception):
-    """The process has ended with an earlier image."""
-
-
-class ForkServerEnded(DecoderEnded):
-    """The process was killed because its fork server had ended."""
-
-    def __init__(self) -> None:
-        super().__init__("the fork server ended", attributable=False)
-
-    @property
-    def label(self) -> str:
-        return "fork_server"
-
-
-class NotForked(DecoderEnded):
-    """The system refused a new process."""
-
-    def __init__(self, code: int) -> None:
-        super().__init__(f"fork failed: {os.strerror(code)}", attributable=False)
-
-    @property
-    def label(self) -> str:
-        return "not_forked"
-
-
-class Stop(StrEnum):
-    """Why the worker kills a decoder. The text is for the customer, if the image is the reason."""
-
-    CHEAP_CPU_LIMIT = "it takes longer than a cheap image"
-    CPU_LIMIT = "it takes too long"
-    STALLED = "its decoder does not end"
-    REPLACED = "the decoder is replaced"
-    CANCELLED = "the image is not needed any more"
-
-
-class DecoderStopped(Exception):
-    """The worker has killed the process."""
-
-    def __init__(self, reason: Stop) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 def _ignore() -> None:

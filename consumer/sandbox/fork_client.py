@@ -13,12 +13,8 @@ import structlog
 
 from consumer.imaging.policy import ImagePolicy
 from consumer.sandbox.control import MESSAGE, Command, Report
-from consumer.sandbox.decoder_process import (
-    DecoderProcess,
-    ForkServerEnded,
-    NotForked,
-    OnWarning,
-)
+from consumer.sandbox.decoder_process import DecoderProcess, OnWarning
+from consumer.sandbox.run_plan import ForkServerEnded, NotForked
 from core.runtime.child_process import ChildProcess, describe_exit, run_with_restarts
 
 _log = structlog.get_logger()

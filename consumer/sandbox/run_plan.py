@@ -1,10 +1,11 @@
-"""What happens to an image after a run that gave no result: pure decisions."""
+"""How a run of an image ends without a result, and what happens to the image then: pure decisions."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 
 from consumer.imaging.result import Examination, FailedRendition
-from consumer.sandbox.decoder_process import DecoderEnded, ForkServerEnded, Stop
 from consumer.sandbox.protocol import CHEAP_BYTES, Answer, Expensive, Fault
 from core.errors import Crashed, DecodeLimit, ImageFailure, TooManyPixels
 
@@ -12,6 +13,67 @@ Result = Examination | ImageFailure | Fault
 
 _FORK_SERVERS_MAX = 5
 """Runs of one image that may end because the fork server ended."""
+
+
+class DecoderEnded(Exception):
+    """The process has ended without a valid answer. The image may be the reason, but need not.
+
+    attributable: False if the process was killed by a SIGKILL that was not ours, which is how the kernel ends a process
+        when memory is short.
+    """
+
+    def __init__(self, reason: str, *, attributable: bool) -> None:
+        super().__init__(reason)
+        self.attributable = attributable
+
+    @property
+    def label(self) -> str:
+        """The reason in the metric."""
+        return "died" if self.attributable else "killed"
+
+
+class NotExamined(Exception):
+    """The process has ended with an earlier image."""
+
+
+class ForkServerEnded(DecoderEnded):
+    """The process was killed because its fork server had ended."""
+
+    def __init__(self) -> None:
+        super().__init__("the fork server ended", attributable=False)
+
+    @property
+    def label(self) -> str:
+        return "fork_server"
+
+
+class NotForked(DecoderEnded):
+    """The system refused a new process."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"fork failed: {os.strerror(code)}", attributable=False)
+
+    @property
+    def label(self) -> str:
+        return "not_forked"
+
+
+class Stop(StrEnum):
+    """Why the worker kills a decoder. The text is for the customer, if the image is the reason."""
+
+    CHEAP_CPU_LIMIT = "it takes longer than a cheap image"
+    CPU_LIMIT = "it takes too long"
+    STALLED = "its decoder does not end"
+    REPLACED = "the decoder is replaced"
+    CANCELLED = "the image is not needed any more"
+
+
+class DecoderStopped(Exception):
+    """The worker has killed the process."""
+
+    def __init__(self, reason: Stop) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)

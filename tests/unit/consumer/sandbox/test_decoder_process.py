@@ -10,8 +10,9 @@ import pytest
 
 from consumer.imaging.policy import ImagePolicy
 from consumer.imaging.result import Examination
-from consumer.sandbox.decoder_process import DecoderEnded, DecoderProcess
+from consumer.sandbox.decoder_process import DecoderProcess
 from consumer.sandbox.protocol import Ready, Request, encode_answer, encode_request
+from consumer.sandbox.run_plan import DecoderEnded
 from core.errors import CorruptImage
 from harness.image_metadata import METADATA, as_examined
 

@@ -2,9 +2,17 @@
 
 import pytest
 
-from consumer.sandbox.decoder_process import DecoderEnded, ForkServerEnded, Stop
 from consumer.sandbox.protocol import CHEAP_BYTES, Expensive, Fault
-from consumer.sandbox.run_plan import Run, after_answer, after_end, after_stop, first_run
+from consumer.sandbox.run_plan import (
+    DecoderEnded,
+    ForkServerEnded,
+    Run,
+    Stop,
+    after_answer,
+    after_end,
+    after_stop,
+    first_run,
+)
 from core.errors import CorruptImage, Crashed, DecodeLimit, TooManyPixels
 
 BUDGET = 100 * CHEAP_BYTES

@@ -1,6 +1,6 @@
 """HEIC files that are put together from the coded image of a sample."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pi_heif
 
@@ -54,13 +54,15 @@ def heic(
     tile_type: bytes = b"hvc1",
     data: bytes | None = None,
     exif: bytes = b"",
+    exif_pieces: int = 1,
     alpha: bool = False,
 ) -> bytes:
     """Return a grid of columns and rows, each of whose tiles is the coded image of the sample.
 
     references: to the first tile, instead of one to each tile.
     declared: the size of a tile according to the container. transformations: properties of the grid.
-    data: of each tile, if it is not the sample's. exif: a block. alpha: the sample is also the alpha plane.
+    data: of each tile, if it is not the sample's. exif: a block. exif_pieces: extents of its item, each of which
+    is the whole block. alpha: the sample is also the alpha plane.
     """
     columns, rows = grid
     width, height = columns * TILE_SIZE[0], rows * TILE_SIZE[1]
@@ -78,17 +80,21 @@ def heic(
     properties = _properties(items, (width, height), declared, transformations)
     boxes = _entries(items), properties, _references(items, refer)
     head = box(b"ftyp", b"heic\0\0\0\0mif1heic")
-    size = len(_meta(items, 0, boxes))
+    pieces = {_EXIF: exif_pieces}
+    size = len(_meta(items, 0, boxes, pieces))
     content = b"".join(content for _, content in items.values())
-    return head + _meta(items, len(head) + size + 8, boxes) + box(b"mdat", content)
+    return head + _meta(items, len(head) + size + 8, boxes, pieces) + box(b"mdat", content)
 
 
-def _meta(items: _Items, offset: int, boxes: tuple[bytes, bytes, bytes]) -> bytes:
-    """offset: of the content of the first item in the file."""
+def _meta(
+    items: _Items, offset: int, boxes: tuple[bytes, bytes, bytes], pieces: Mapping[int, int]
+) -> bytes:
+    """offset: of the content of the first item in the file. pieces: extents of an item, 1 by default."""
     locations = b""
     for item, (_, content) in items.items():
-        locations += number(item) + number(0) + number(1)
-        locations += number(offset, 4) + number(len(content), 4)
+        count = pieces.get(item, 1)
+        locations += number(item) + number(0) + number(count)
+        locations += (number(offset, 4) + number(len(content), 4)) * count
         offset += len(content)
     location_box = full_box(b"iloc", bytes((0x44, 0)) + number(len(items)) + locations)
     handler = full_box(b"hdlr", bytes(4) + b"pict" + bytes(13))

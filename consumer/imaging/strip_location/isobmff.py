@@ -4,7 +4,8 @@ Items are blanked where they lie. A box with a location becomes a box of free sp
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from consumer.imaging.ifd import WalkBudget
 from consumer.imaging.result import Edit
@@ -13,7 +14,7 @@ from consumer.imaging.strip_location.metadata import content, directories, xmp
 from consumer.imaging.strip_location.metadata.content import Search, SearchBudget
 from consumer.imaging.strip_location.metadata.orientation import orientation_block
 from consumer.imaging.structure import ImageStructure
-from consumer.imaging.structure.iso.boxes import FULL, Box, Extents, iter_boxes
+from consumer.imaging.structure.iso.boxes import FULL, Box, Extents, IsoFile, iter_boxes
 from consumer.imaging.structure.iso.items import Item, iter_items
 from core.errors import CorruptImage
 
@@ -47,8 +48,7 @@ _IMAGE_BOXES = frozenset(
 _PLACE_BOXES = frozenset({b"\xa9xyz", b"loci", b"@xyz"})
 _PLACES = re.compile(rb"\xa9xyz|@xyz|loci\0|ISO6709|\.location\.|[+-]\d{2,3}\.\d+[+-]\d{3}\.\d+")
 """Boxes of user data (QuickTime File Format; 3GPP TS 26.244, 8.10), keys of QuickTime, and their values (ISO 6709)."""
-_HANDLER, _PICTURES = slice(4, 24), b"pict"
-"""The box in which a metadata box names its handler (ISO/IEC 14496-12, 8.4.3)."""
+_HANDLER, _LOCATIONS = b"hdlr", b"iloc"
 _FREE_BOXES = frozenset({b"free", b"skip"})
 _DEPTH_MAX = 8
 _DEFLATED = b"\x78"
@@ -64,9 +64,10 @@ def strip(body: bytes, structure: ImageStructure) -> StripResult:
     kept = body[: structure.end]
     edited = bytearray(kept)
     budget = SearchBudget()
-    for item in _metadata_items(kept):
+    boxes = _read_boxes(kept)
+    for item in boxes.items:
         _replace(edited, item.extents, _blank(_join(edited, item.extents), budget))
-    for box in _boxes(kept):
+    for box in boxes.metadata:
         if _has_location(kept, box, budget.walk):
             _free(edited, box)
     edits = differences(kept, xmp.blank(bytes(edited)))
@@ -78,24 +79,36 @@ def strip_all(body: bytes, structure: ImageStructure, orientation: int) -> list[
     kept = body[: structure.end]
     edited = bytearray(kept)
     block = bytes(_TIFF_OFFSET) + orientation_block(orientation)
-    for item in _metadata_items(kept):
+    boxes = _read_boxes(kept)
+    for item in boxes.items:
         size = len(_join(edited, item.extents))
         # Decoders reject a file whose EXIF is no block. A shorter one has no entries.
         if item.type != _EXIF:
             _replace(edited, item.extents, b" " * size)
         elif size >= len(block):
             _replace(edited, item.extents, block.ljust(size, b"\0"))
-    for box in _boxes(kept):
+    for box in boxes.metadata:
         if box.name not in _FREE_BOXES or any(kept[box.data : box.stop]):
             _free(edited, box)
     return differences(kept, xmp.blank(bytes(edited), every=True))
 
 
-def _metadata_items(body: bytes) -> Iterator[Item]:
-    """Yield the items of metadata. Raises CorruptImage if they reach beyond the end or overlap too often."""
-    left = 2 * len(body)
-    for box in _walk(body):
-        for item in iter_items(body, box) if _has_items(body, box) else ():
+class _Boxes(NamedTuple):
+    """items: of metadata. metadata: boxes without items."""
+
+    items: Sequence[Item]
+    metadata: Sequence[Box]
+
+
+def _read_boxes(body: bytes) -> _Boxes:
+    """Find the metadata. Raises CorruptImage if items reach beyond the end or overlap too often."""
+    file, left = IsoFile(body), 2 * len(body)
+    items, metadata = list[Item](), list[Box]()
+    for box, has_items in _walk(file):
+        if not has_items:
+            metadata.append(box)
+            continue
+        for item in iter_items(file, box):
             if item.type in _IMAGE_ITEMS:
                 continue
             left -= sum(size for _, size in item.extents)
@@ -104,7 +117,8 @@ def _metadata_items(body: bytes) -> Iterator[Item]:
             )
             if left < 0 or not within:
                 raise CorruptImage("its metadata is cut short")
-            yield item
+            items.append(item)
+    return _Boxes(items, metadata)
 
 
 def _join(body: bytearray, extents: Extents) -> bytes:
@@ -142,28 +156,32 @@ def _item_has_location(item: bytes, budget: SearchBudget) -> bool:
     )
 
 
-def _walk(body: bytes) -> Iterator[Box]:
-    """Yield the boxes that may hold metadata, at any depth; those of a metadata box with items after it."""
-    waiting = [(box, 0) for box in iter_boxes(body, 0, len(body))]
+def _walk(file: IsoFile) -> Iterator[tuple[Box, bool]]:
+    """Yield the boxes that may hold metadata, at any depth, and whether a box is a metadata box with items.
+
+    The boxes in such a box follow.
+    """
+    waiting = [(box, 0) for box in iter_boxes(file, 0, len(file.body))]
     while waiting:
         box, depth = waiting.pop()
         if box.name in _CONTAINERS and depth < _DEPTH_MAX:
-            waiting += [(each, depth + 1) for each in iter_boxes(body, box.data, box.stop)]
+            waiting += [(each, depth + 1) for each in iter_boxes(file, box.data, box.stop)]
             continue
-        if _has_items(body, box) and depth < _DEPTH_MAX:
-            waiting += [(each, depth + 1) for each in iter_boxes(body, box.data + FULL, box.stop)]
+        inner = _boxes_beside_items(file, box) if depth < _DEPTH_MAX else []
+        waiting += [(each, depth + 1) for each in inner]
         if box.name not in _IMAGE_BOXES:
-            yield box
+            yield box, bool(inner)
 
 
-def _has_items(body: bytes, box: Box) -> bool:
-    """Return whether a metadata box describes images. QuickTime's own are no full boxes, or of another handler."""
-    handler = body[box.data + FULL : box.data + _HANDLER.stop]
-    return box.name == _METADATA and handler[4:8] == b"hdlr" and handler[-4:] == _PICTURES
+def _boxes_beside_items(file: IsoFile, box: Box) -> list[Box]:
+    """Return the boxes in a metadata box that has items. Empty for any other box.
 
-
-def _boxes(body: bytes) -> Iterator[Box]:
-    return (box for box in _walk(body) if not _has_items(body, box))
+    QuickTime's metadata box is no full box: it begins with a handler box, and it has no items.
+    """
+    if box.name != _METADATA or file.body[box.data + _NAME : box.data + 2 * _NAME] == _HANDLER:
+        return []
+    inner = list(iter_boxes(file, box.data + FULL, box.stop))
+    return inner if any(each.name == _LOCATIONS for each in inner) else []
 
 
 def _has_location(body: bytes, box: Box, budget: WalkBudget) -> bool:

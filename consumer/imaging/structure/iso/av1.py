@@ -10,6 +10,8 @@ SEQUENCE_HEADER = 1
 FRAME_HEADER, FRAME = 3, 6
 """Each begins a frame. A frame header may also show a frame that was decoded before. OBU_TILE_GROUP and
 OBU_REDUNDANT_FRAME_HEADER continue a frame (section 6.2.2)."""
+SEQUENCE_HEADER_MAX = 512
+"""Bytes of a sequence header that are read: with 32 operating points it has 420."""
 _SHOW_EXISTING = 0x80
 _EXTENSION, _HAS_SIZE = 0x04, 0x02
 _LEB128_MAX = 8

@@ -1,13 +1,14 @@
 """AVIF: reads the boxes, the header by libavif, and the size at which the images are coded."""
 
 from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import NamedTuple
 
 from consumer.imaging.formats import AVIF
 from consumer.imaging.pillow import open_image, translate_decoder_errors
 from consumer.imaging.structure.image_structure import MAX_SEGMENTS, ImageStructure
 from consumer.imaging.structure.iso import av1
-from consumer.imaging.structure.iso.boxes import Box, Extents, image_end, iter_boxes
+from consumer.imaging.structure.iso.boxes import Box, Extents, IsoFile, image_end, iter_boxes
 from consumer.imaging.structure.iso.items import iter_items
 from consumer.imaging.structure.iso.tracks import av1_duration_ms, av1_samples
 from core.errors import CorruptImage
@@ -15,6 +16,8 @@ from core.errors import CorruptImage
 _AV1 = b"av01"
 _IMAGES = 3
 """Items of one image, each of the same size: colour, alpha and a gain map."""
+_HEADERS_MAX = 256
+"""Different sequence headers of a file. All images of a sequence have one or two."""
 _BYTE = 8
 _CHROMA = {0: "4:0:0", 0.5: "4:2:0", 1: "4:2:2", 2: "4:4:4"}
 _BLOCK_SIDE = 128
@@ -35,19 +38,20 @@ def read_structure(body: bytes) -> ImageStructure:
     An item or a sample may hold more frames than the one that it shows. They are hidden frames.
     """
     body = body[: image_end(body)]
-    top = list(iter_boxes(body, 0, len(body)))
+    file = IsoFile(body)
+    top = list(iter_boxes(file, 0, len(body)))
     with translate_decoder_errors(), open_image(AVIF, body) as image:
         width, height, mode = *image.size, image.mode
         frames = int(getattr(image, "n_frames", 1))
         exif = bytes(image.info.get("exif", b""))
-    items = list(_iter_coded_items(body, top))
-    samples = [extents for box in top if box.name == b"moov" for extents in av1_samples(body, box)]
+    items = list(_iter_coded_items(file, top))
+    samples = [extents for box in top if box.name == b"moov" for extents in av1_samples(file, box)]
     coded = list(_coded_images(body, items + samples))
     largest = max((width * height, *(each.area for each in coded)))
     hidden = _hidden_frames(coded[: len(items)], coded[len(items) :])
     item_pixels = sum(each.area for each in coded[: len(items)]) // _IMAGES
     pixels = max(frames * largest, item_pixels) + hidden * largest
-    duration_ms = max((av1_duration_ms(body, box) for box in top if box.name == b"moov"), default=0)
+    duration_ms = max((av1_duration_ms(file, box) for box in top if box.name == b"moov"), default=0)
     return ImageStructure(
         width,
         height,
@@ -64,10 +68,10 @@ def read_structure(body: bytes) -> ImageStructure:
     )
 
 
-def _iter_coded_items(body: bytes, top: Iterable[Box]) -> Iterator[Extents]:
+def _iter_coded_items(file: IsoFile, top: Iterable[Box]) -> Iterator[Extents]:
     for box in top:
         if box.name == b"meta":
-            yield from (item.extents for item in iter_items(body, box) if item.type == _AV1)
+            yield from (item.extents for item in iter_items(file, box) if item.type == _AV1)
 
 
 class _CodedImage(NamedTuple):
@@ -128,6 +132,7 @@ def _coded_images(body: bytes, coded: list[Extents]) -> Iterator[_CodedImage]:
     Raises CorruptImage if items overlap so often that more than twice the body would be read.
     """
     left, walked = 2 * len(body), 0
+    read_header = cache(av1.read_sequence_header)
     for extents in coded:
         left -= sum(size for _, size in extents)
         if left < 0 or any(at < 0 or size < 0 or at + size > len(body) for at, size in extents):
@@ -141,7 +146,9 @@ def _coded_images(body: bytes, coded: list[Extents]) -> Iterator[_CodedImage]:
             if walked > MAX_SEGMENTS:
                 raise CorruptImage(f"more than {MAX_SEGMENTS:,} units in a coded image")
             if obu_type == av1.SEQUENCE_HEADER:
-                headers.append(av1.read_sequence_header(payload))
+                headers.append(read_header(payload[: av1.SEQUENCE_HEADER_MAX]))
+                if read_header.cache_info().misses > _HEADERS_MAX:
+                    raise CorruptImage(f"more than {_HEADERS_MAX} sequence headers")
             elif obu_type in {av1.FRAME, av1.FRAME_HEADER}:
                 frames += 1
                 repeats += obu_type == av1.FRAME_HEADER and av1.shows_existing_frame(payload)

@@ -1,7 +1,7 @@
 """Reads the boxes of ISO base media files (ISO/IEC 14496-12, 4.2)."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from consumer.imaging.structure.image_structure import MAX_SEGMENTS
@@ -14,8 +14,27 @@ _FILE_TYPE, _PADDING = b"ftyp", bytes(4)
 _DIRECTORIES = frozenset({b"meta", b"moov"})
 """Boxes that say where the pixels of images and of sequences are."""
 _IMAGE_BOXES = _DIRECTORIES | {_FILE_TYPE, b"mdat", b"moof", b"imda"}
+_STEPS_MAX = 200_000
 FULL = 4
 """Size of version and flags, which precede the content of a full box."""
+
+
+@dataclass(slots=True)
+class IsoFile:
+    """A file whose boxes are read.
+
+    steps: boxes, items, entries of tables and coded units that may still be read. Boxes of one kind may be walked for
+    each box of another kind, so this is a limit of the file.
+    """
+
+    body: bytes = field(repr=False)
+    steps: int = _STEPS_MAX
+
+    def spend(self, count: int) -> None:
+        """Count steps. Raises CorruptImage beyond the limit."""
+        self.steps -= count
+        if self.steps < 0:
+            raise CorruptImage(f"more than {_STEPS_MAX:,} boxes and entries")
 
 
 class Box(NamedTuple):
@@ -30,17 +49,15 @@ Extents = tuple[tuple[int, int], ...]
 """Offset and size of each piece of an item or a sample."""
 
 
-def iter_boxes(body: bytes, at: int, stop: int) -> Iterator[Box]:
+def iter_boxes(file: IsoFile, at: int, stop: int) -> Iterator[Box]:
     """Yield the boxes between two offsets. Raises CorruptImage if one reaches past `stop`, or if there are too many."""
-    for _ in range(MAX_SEGMENTS):
-        if at == stop:
-            return
-        box = _read_box(body, at, stop)
+    while at != stop:
+        file.spend(1)
+        box = _read_box(file.body, at, stop)
         if box is None:
             raise CorruptImage(_CUT_SHORT)
         yield box
         at = box.stop
-    raise CorruptImage(f"more than {MAX_SEGMENTS:,} boxes")
 
 
 def _read_box(body: bytes, at: int, stop: int) -> Box | None:
@@ -75,21 +92,21 @@ def image_end(body: bytes) -> int:
     raise CorruptImage(f"more than {MAX_SEGMENTS:,} boxes")
 
 
-def find_boxes(body: bytes, parent: Box, *path: bytes, skip: int = 0) -> list[Box]:
+def find_boxes(file: IsoFile, parent: Box, *path: bytes, skip: int = 0) -> list[Box]:
     """Return the boxes at a path of names. skip: bytes of the parent before its first box."""
     found = [
-        each for each in iter_boxes(body, parent.data + skip, parent.stop) if each.name == path[0]
+        each for each in iter_boxes(file, parent.data + skip, parent.stop) if each.name == path[0]
     ]
     if len(path) == 1:
         return found
-    return [each for box in found for each in find_boxes(body, box, *path[1:])]
+    return [each for box in found for each in find_boxes(file, box, *path[1:])]
 
 
 @dataclass(slots=True)
 class Cursor:
     """Reads numbers one after another."""
 
-    body: bytes
+    file: IsoFile
     at: int
     stop: int
 
@@ -98,14 +115,14 @@ class Cursor:
         self.at += size
         if self.at > self.stop:
             raise CorruptImage(_CUT_SHORT)
-        return int.from_bytes(self.body[self.at - size : self.at], "big")
+        return int.from_bytes(self.file.body[self.at - size : self.at], "big")
 
     def count(self, size: int) -> int:
+        """Read the number of entries that follow. Raises CorruptImage if the file has too many."""
         number = self.number(size)
-        if number > MAX_SEGMENTS:
-            raise CorruptImage(f"more than {MAX_SEGMENTS:,} samples")
+        self.file.spend(number)
         return number
 
 
-def cursor_of(body: bytes, box: Box, skip: int = 0) -> Cursor:
-    return Cursor(body, box.data + skip, box.stop)
+def cursor_of(file: IsoFile, box: Box, skip: int = 0) -> Cursor:
+    return Cursor(file, box.data + skip, box.stop)

@@ -1,12 +1,21 @@
 """HEIC: reads the items of which the primary image consists, and their coded size (ISO/IEC 23008-12)."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import cache, partial
+from itertools import chain
 from typing import NamedTuple
 
-from consumer.imaging.structure.image_structure import MAX_SEGMENTS, ImageStructure
+from consumer.imaging.structure.image_structure import ImageStructure
 from consumer.imaging.structure.iso import hevc
-from consumer.imaging.structure.iso.boxes import Box, cursor_of, image_end, iter_boxes
+from consumer.imaging.structure.iso.boxes import (
+    Box,
+    Extents,
+    IsoFile,
+    cursor_of,
+    image_end,
+    iter_boxes,
+)
 from consumer.imaging.structure.iso.items import ItemGraph, check_texts, read_graph
 from core.errors import CorruptImage, TooManyPixels, UnsupportedFormat
 
@@ -46,18 +55,19 @@ def read_structure(body: bytes) -> ImageStructure:
     HEVC and for sequences without a still image, and TooManyPixels for too many tiles.
     """
     body = body[: image_end(body)]
-    metas = [box for box in iter_boxes(body, 0, len(body)) if box.name == b"meta"]
+    file = IsoFile(body)
+    metas = [box for box in iter_boxes(file, 0, len(body)) if box.name == b"meta"]
     if not metas:
         raise UnsupportedFormat("HEIC without a still image")
     if len(metas) > 1:
         raise CorruptImage("it has more than one metadata box")
-    check_texts(body, metas[0])
-    graph = read_graph(body, metas[0])
-    alpha = _alpha_item(body, graph)
+    check_texts(file, metas[0])
+    graph = read_graph(file, metas[0])
+    alpha = _alpha_item(file, graph)
     used = _coded_items(graph, graph.primary)
     planes = _coded_items(graph, alpha) if alpha is not None else Counter[int]()
-    coded = dict(_read_coded(body, graph, used | planes))
-    width, height, shown = _shown_size(body, graph)
+    coded = dict(_read_coded(file, graph, used | planes))
+    width, height, shown = _shown_size(file, graph)
     largest = max(shown, *(_area(coded, numbers) for numbers in (used, planes)))
     hidden = sum((coded[each].pictures - 1) * count for each, count in (used + planes).items())
     color = [coded[each] for each in used]
@@ -70,9 +80,9 @@ def read_structure(body: bytes) -> ImageStructure:
         largest=largest,
         end=len(body),
         layout=_layout(color, alpha=alpha is not None),
-        buffer_bytes=_turned_bytes(body, graph, color, largest, alpha=alpha is not None),
+        buffer_bytes=_turned_bytes(file, graph, color, largest, alpha=alpha is not None),
         coded_bytes=sum(size for each in coded for _, size in graph.extents.get(each, ())),
-        exif=_exif(body, graph),
+        exif=_exif(file, graph),
         hidden_frames=hidden,
         mode=_mode(color, alpha=alpha is not None),
     )
@@ -104,51 +114,69 @@ def _coded_items(graph: ItemGraph, item: int) -> Counter[int]:
     return found
 
 
-def _alpha_item(body: bytes, graph: ItemGraph) -> int | None:
+def _alpha_item(file: IsoFile, graph: ItemGraph) -> int | None:
     """Return the auxiliary item that holds the alpha plane of the primary one (section 6.5.8)."""
     for (kind, number), targets in graph.references.items():
         if kind == b"auxl" and graph.primary in targets:
             types = (box for box in graph.properties.get(number, ()) if box.name == b"auxC")
-            if any(body.startswith(_ALPHA_TYPES, box.data + _FULL) for box in types):
+            if any(file.body.startswith(_ALPHA_TYPES, box.data + _FULL) for box in types):
                 return number
     return None
 
 
 def _read_coded(
-    body: bytes, graph: ItemGraph, numbers: Counter[int]
+    file: IsoFile, graph: ItemGraph, numbers: Counter[int]
 ) -> Iterator[tuple[int, _CodedImage]]:
     """Read each coded item once.
 
     Raises CorruptImage if items overlap so often that more than twice the body would be read.
     """
-    left, walked = 2 * len(body), 0
+    left = 2 * len(file.body)
+    read_configuration = cache(partial(_read_configuration, file))
+    parameter_sets = hevc.ParameterSets()
     for number in numbers:
         extents = graph.extents.get(number, ())
         left -= sum(size for _, size in extents)
-        if left < 0 or any(at < 0 or size < 0 or at + size > len(body) for at, size in extents):
+        if left < 0 or not _are_within(file, extents):
             raise CorruptImage("its coded image is cut short")
         properties = {box.name: box for box in graph.properties.get(number, ())}
         if not {b"hvcC", b"ispe"} <= properties.keys():
             raise CorruptImage("a coded image has no size or no configuration")
-        record = properties[b"hvcC"]
-        configuration = hevc.read_configuration(body[record.data : record.stop])
-        data = b"".join(body[at : at + size] for at, size in extents)
-        units = [*configuration.units, *hevc.iter_units(data, configuration.length_size)]
-        walked += len(units)
-        if walked > MAX_SEGMENTS:
-            raise CorruptImage(f"more than {MAX_SEGMENTS:,} units in its coded images")
-        yield number, _to_coded_image(units, _extent(body, properties[b"ispe"]))
+        configuration = read_configuration(properties[b"hvcC"])
+        units = hevc.iter_units(_join(file, extents), configuration.length_size)
+        declared = _extent(file, properties[b"ispe"])
+        bounded = _count(file, chain(configuration.units, units))
+        yield number, _to_coded_image(bounded, declared, parameter_sets)
 
 
-def _to_coded_image(units: list[bytes], declared: tuple[int, int]) -> _CodedImage:
-    parameters = [
-        hevc.read_parameters(unit)
-        for unit in units
-        if hevc.unit_type(unit) == hevc.SEQUENCE_PARAMETERS
-    ]
+def _are_within(file: IsoFile, extents: Extents) -> bool:
+    return all(at >= 0 and size >= 0 and at + size <= len(file.body) for at, size in extents)
+
+
+def _join(file: IsoFile, extents: Extents) -> bytes:
+    return b"".join(file.body[at : at + size] for at, size in extents)
+
+
+def _read_configuration(file: IsoFile, record: Box) -> hevc.Configuration:
+    return hevc.read_configuration(file.body[record.data : record.stop])
+
+
+def _count(file: IsoFile, units: Iterable[bytes]) -> Iterator[bytes]:
+    for unit in units:
+        file.spend(1)
+        yield unit
+
+
+def _to_coded_image(
+    units: Iterable[bytes], declared: tuple[int, int], parameter_sets: hevc.ParameterSets
+) -> _CodedImage:
+    parameters, pictures = [], 0
+    for unit in units:
+        pictures += hevc.begins_picture(unit)
+        if hevc.unit_type(unit) == hevc.SEQUENCE_PARAMETERS:
+            parameters.append(parameter_sets.read(unit))
     if not parameters:
         raise CorruptImage("a coded image has no sequence parameters")
-    pictures = sum(map(hevc.begins_picture, units))
     return _CodedImage(
         area=max(declared[0] * declared[1], *(each.width * each.height for each in parameters)),
         depth=max(each.depth for each in parameters),
@@ -157,29 +185,29 @@ def _to_coded_image(units: list[bytes], declared: tuple[int, int]) -> _CodedImag
     )
 
 
-def _extent(body: bytes, box: Box) -> tuple[int, int]:
+def _extent(file: IsoFile, box: Box) -> tuple[int, int]:
     """Read width and height from a property (section 6.5.3)."""
-    cursor = cursor_of(body, box, _FULL)
+    cursor = cursor_of(file, box, _FULL)
     return cursor.number(4), cursor.number(4)
 
 
-def _shown_size(body: bytes, graph: ItemGraph) -> tuple[int, int, int]:
+def _shown_size(file: IsoFile, graph: ItemGraph) -> tuple[int, int, int]:
     """Return width and height after each transformation in its order (section 6.5), and the pixels before them."""
     properties = graph.properties.get(graph.primary, ())
-    extents = [_extent(body, box) for box in properties if box.name == b"ispe"]
+    extents = [_extent(file, box) for box in properties if box.name == b"ispe"]
     if not extents:
         raise CorruptImage("it has no size")
     width, height = extents[0]
     area = width * height
     for box in properties:
         if box.name == b"clap":
-            cursor = cursor_of(body, box)
+            cursor = cursor_of(file, box)
             fields = [cursor.number(4) for _ in range(4)]
             if not (fields[1] and fields[3]):
                 raise CorruptImage("its clean aperture is damaged")
             width = min(width, round(fields[0] / fields[1]))
             height = min(height, round(fields[2] / fields[3]))
-        elif box.name == b"irot" and cursor_of(body, box).number(1) & 1:
+        elif box.name == b"irot" and cursor_of(file, box).number(1) & 1:
             width, height = height, width
     return width, height, area
 
@@ -191,7 +219,7 @@ def _layout(color: list[_CodedImage], *, alpha: bool) -> str:
 
 
 def _turned_bytes(
-    body: bytes, graph: ItemGraph, color: list[_CodedImage], area: int, *, alpha: bool
+    file: IsoFile, graph: ItemGraph, color: list[_CodedImage], area: int, *, alpha: bool
 ) -> int:
     """Return the bytes of the copy of the planes that libheif makes to turn or mirror them.
 
@@ -199,7 +227,7 @@ def _turned_bytes(
     """
     properties = graph.properties.get(graph.primary, ())
     turned = any(
-        box.name == b"imir" or (box.name == b"irot" and cursor_of(body, box).number(1))
+        box.name == b"imir" or (box.name == b"irot" and cursor_of(file, box).number(1))
         for box in properties
     )
     if not turned or max(each.depth for each in color) <= _BYTE:
@@ -216,12 +244,15 @@ def _mode(color: list[_CodedImage], *, alpha: bool) -> str:
     return "L" if max(each.depth for each in color) <= _BYTE else "I;16"
 
 
-def _exif(body: bytes, graph: ItemGraph) -> bytes:
+def _exif(file: IsoFile, graph: ItemGraph) -> bytes:
     """Return the EXIF block that describes the primary image (annex A)."""
     for number, kind in graph.types.items():
         described = graph.references.get((b"cdsc", number), ())
         if kind != b"Exif" or graph.primary not in described:
             continue
-        data = b"".join(body[at : at + size] for at, size in graph.extents.get(number, ()))
+        extents = graph.extents.get(number, ())
+        if sum(size for _, size in extents) > len(file.body):
+            raise CorruptImage("its EXIF overlaps itself")
+        data = _join(file, extents)
         return data[_EXIF_OFFSET_SIZE + int.from_bytes(data[:_EXIF_OFFSET_SIZE], "big") :]
     return b""

@@ -1,7 +1,7 @@
 """HEVC: reads the units of a coded picture, and its size and samples (ITU-T H.265; ISO/IEC 14496-15, 8.3.3)."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from core.errors import CorruptImage
@@ -18,8 +18,11 @@ _FOUR_CHROMA = 3
 _CHROMA = {0: 0.0, 1: 0.5, 2: 1.0, _FOUR_CHROMA: 2.0}
 """Samples of both chroma planes together per pixel, by chroma_format_idc (table 6-1)."""
 _ZEROS_MAX = 32
-_PARAMETERS_MAX = 4_096
-"""Bytes of sequence parameters that are read. Size and samples are among the first."""
+_PARAMETERS_MAX = 256
+"""Bytes of sequence parameters that are read. Size and samples are among the first 240."""
+_PARAMETER_SETS_MAX = 4_096
+_UNITS_MAX = 10_000
+"""Units of a decoder configuration."""
 _PROFILE_BITS, _LEVEL_BITS = 88, 8
 
 
@@ -46,10 +49,12 @@ def read_configuration(record: bytes) -> Configuration:
     """Read the decoder configuration of an item. Raises CorruptImage if it is cut short."""
     if len(record) <= _CONFIGURATION_SIZE:
         raise CorruptImage("its decoder configuration is cut short")
-    units, at = [], _CONFIGURATION_SIZE + 1
+    units, at = list[bytes](), _CONFIGURATION_SIZE + 1
     for _ in range(record[_CONFIGURATION_SIZE]):
         count = int.from_bytes(record[at + 1 : at + 3], "big")
         at += 3
+        if len(units) + count > _UNITS_MAX:
+            raise CorruptImage(f"more than {_UNITS_MAX:,} units in a decoder configuration")
         for _ in range(count):
             size = int.from_bytes(record[at : at + 2], "big")
             units.append(record[at + 2 : at + 2 + size])
@@ -124,6 +129,22 @@ def read_parameters(unit: bytes) -> Parameters:
             bits.read_golomb()
     depth = 8 + max(bits.read_golomb(), bits.read_golomb())
     return Parameters(width, height, depth, _CHROMA[chroma])
+
+
+@dataclass(slots=True)
+class ParameterSets:
+    """The different sequence parameters of a file, each parsed once: the tiles of an image repeat them."""
+
+    known: dict[bytes, Parameters] = field(default_factory=dict)
+
+    def read(self, unit: bytes) -> Parameters:
+        """Read a unit of sequence parameters. Raises CorruptImage for a damaged one, or for too many."""
+        start = unit[:_PARAMETERS_MAX]
+        if start not in self.known:
+            if len(self.known) == _PARAMETER_SETS_MAX:
+                raise CorruptImage(f"more than {_PARAMETER_SETS_MAX:,} sequence parameters")
+            self.known[start] = read_parameters(start)
+        return self.known[start]
 
 
 def _skip_profile(bits: _Bits, layers: int) -> None:

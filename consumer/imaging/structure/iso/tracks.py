@@ -8,6 +8,7 @@ from consumer.imaging.structure.iso.boxes import (
     Box,
     Cursor,
     Extents,
+    IsoFile,
     cursor_of,
     find_boxes,
     iter_boxes,
@@ -18,22 +19,22 @@ from core.model.image import ANIMATION_DURATION_MAX_MS
 _AV1 = b"av01"
 
 
-def av1_samples(body: bytes, movie: Box) -> Iterator[Extents]:
+def av1_samples(file: IsoFile, movie: Box) -> Iterator[Extents]:
     """Yield the extents of each sample of each AV1 track. Raises CorruptImage."""
-    for media in find_boxes(body, movie, b"trak", b"mdia"):
-        for tables in _av1_tables(body, media):
-            yield from _samples(body, tables)
+    for media in find_boxes(file, movie, b"trak", b"mdia"):
+        for tables in _av1_tables(file, media):
+            yield from _samples(file, tables)
 
 
-def av1_duration_ms(body: bytes, movie: Box) -> int:
+def av1_duration_ms(file: IsoFile, movie: Box) -> int:
     """Return the sum of the sample times of the longest AV1 track, within the contract's limit. Raises CorruptImage."""
     durations = [
         _sample_times_ms(
-            cursor_of(body, tables[b"stts"], FULL), _time_scale(cursor_of(body, header))
+            cursor_of(file, tables[b"stts"], FULL), _time_scale(cursor_of(file, header))
         )
-        for media in find_boxes(body, movie, b"trak", b"mdia")
-        for header in find_boxes(body, media, b"mdhd")
-        for tables in _av1_tables(body, media)
+        for media in find_boxes(file, movie, b"trak", b"mdia")
+        for header in find_boxes(file, media, b"mdhd")
+        for tables in _av1_tables(file, media)
         if b"stts" in tables
     ]
     return min(round(max(durations, default=0)), ANIMATION_DURATION_MAX_MS)
@@ -55,22 +56,22 @@ def _sample_times_ms(cursor: Cursor, time_scale: int) -> float:
     return total
 
 
-def _av1_tables(body: bytes, media: Box) -> Iterator[dict[bytes, Box]]:
+def _av1_tables(file: IsoFile, media: Box) -> Iterator[dict[bytes, Box]]:
     """Yield the sample tables of a track, if it is an AV1 track."""
-    for table in find_boxes(body, media, b"minf", b"stbl"):
-        tables = {box.name: box for box in iter_boxes(body, table.data, table.stop)}
+    for table in find_boxes(file, media, b"minf", b"stbl"):
+        tables = {box.name: box for box in iter_boxes(file, table.data, table.stop)}
         entries = tables.get(b"stsd")
-        if entries and find_boxes(body, entries, _AV1, skip=FULL + 4):
+        if entries and find_boxes(file, entries, _AV1, skip=FULL + 4):
             yield tables
 
 
-def _samples(body: bytes, tables: dict[bytes, Box]) -> Iterator[Extents]:
+def _samples(file: IsoFile, tables: dict[bytes, Box]) -> Iterator[Extents]:
     if b"stsz" not in tables or b"stsc" not in tables:
         raise CorruptImage("a track has no table of samples")
-    sizes = iter(_sizes(cursor_of(body, tables[b"stsz"], FULL)))
-    runs = dict(_runs(cursor_of(body, tables[b"stsc"], FULL)))
+    sizes = iter(_sizes(cursor_of(file, tables[b"stsz"], FULL)))
+    runs = dict(_runs(cursor_of(file, tables[b"stsc"], FULL)))
     samples = 0
-    for index, offset in enumerate(_chunks(body, tables), start=1):
+    for index, offset in enumerate(_chunks(file, tables), start=1):
         samples, at = runs.get(index, samples), offset
         for _ in range(samples):
             size = next(sizes, None)
@@ -97,9 +98,9 @@ def _runs(cursor: Cursor) -> Iterator[tuple[int, int]]:
         yield first, samples
 
 
-def _chunks(body: bytes, tables: dict[bytes, Box]) -> Iterator[int]:
+def _chunks(file: IsoFile, tables: dict[bytes, Box]) -> Iterator[int]:
     for name, size in ((b"stco", 4), (b"co64", 8)):
         if name in tables:
-            cursor = cursor_of(body, tables[name], FULL)
+            cursor = cursor_of(file, tables[name], FULL)
             for _ in range(cursor.count(4)):
                 yield cursor.number(size)

@@ -30,7 +30,7 @@ def removed_parts(
     if stripped.body is body:
         return ()
     parts = set(_trailing_parts(body, structure, stripped.end))
-    if stripped.had_location and stripped.edits:
+    if stripped.had_location:
         parts.add(RemovedPart.LOCATION)
     if stripped.other_metadata or not parts:
         parts.add(RemovedPart.METADATA)

@@ -79,6 +79,18 @@ def saved(kind: str, **extra: object) -> bytes:
     return out.getvalue()
 
 
+def bmp_with_gap(gap: bytes) -> bytes:
+    """Return a BMP with bytes between its header and its pixels."""
+    body, header = gradient_image("BMP"), 54
+    return (
+        body[:10]
+        + (header + len(gap)).to_bytes(4, "little")
+        + body[14:header]
+        + gap
+        + body[header:]
+    )
+
+
 def tiff_with(tag: int, value: object) -> bytes:
     return saved("TIFF", tiffinfo={tag: value})
 
@@ -339,11 +351,16 @@ CHUNKS = {
 }
 _CITY = iptc_dataset(90, b"Berlin").ljust(12, b"\0")
 SWAPPED_CITY = b"".join(_CITY[at : at + 4][::-1] for at in range(0, len(_CITY), 4))
+WIDE_PACKET = xmp_packet().decode().encode("utf-16-le")
 IN_PLACE = {
     "tiff gps": tiff_with_gps(),
     "tiff gps, second page": tiff_with_gps_on_its_second_page(),
     "tiff xmp": tiff_with(700, xmp_packet()),
     "tiff xmp outside its tag": tiff_with(37724, xmp_packet()),
+    "tiff xmp after the image": gradient_image("TIFF") + xmp_packet(),
+    "tiff xmp in UTF-16 after the image": gradient_image("TIFF") + WIDE_PACKET,
+    "bmp xmp before its pixels": bmp_with_gap(xmp_packet()),
+    "bmp xmp after the image": gradient_image("BMP") + xmp_packet(),
     "tiff iptc": tiff_with(33723, iptc_dataset(90, b"Berlin")),
     "tiff iptc, swapped bytes": tiff_with(33723, SWAPPED_CITY),
     "tiff iptc, tag of AXS": tiff_with(34152, iptc_dataset(90, b"Berlin")),
@@ -376,10 +393,8 @@ LOCATED = {
 SECRETS = (LATITUDE_DIGITS, LATITUDE_DIGITS[::-1], b"52,31.2N", b"Berlin", b"Chile", b"+52.52")
 """Bytes of the locations. A long text that is deflated hides them."""
 
-WIDE_PACKET = xmp_packet().decode().encode("utf-16-le")
 NOT_REMOVABLE = {
     "tiff, xmp in UTF-16 outside its tag": tiff_with(37724, WIDE_PACKET),
-    "tiff, xmp in UTF-16 after the image": gradient_image("TIFF") + WIDE_PACKET,
-    "bmp, xmp in UTF-16": gradient_image("BMP") + WIDE_PACKET,
+    "bmp, xmp in UTF-16 before its pixels": bmp_with_gap(WIDE_PACKET),
 }
 """Kinds that are rejected."""

@@ -7,10 +7,11 @@ from consumer.imaging.structure import ImageStructure
 
 
 def strip(body: bytes, structure: ImageStructure) -> StripResult:
-    """Blank packets with a location."""
+    """Blank packets with a location. A packet after the end of the image is cut off, and counts."""
     kept = body[: structure.end]
     edits = differences(kept, xmp.blank(kept))
-    return strip_result(body, edits, structure.end, had_location=bool(edits))
+    had_location = bool(edits) or xmp.has_location(body[structure.end :])
+    return strip_result(body, edits, structure.end, had_location=had_location)
 
 
 def strip_all(body: bytes, structure: ImageStructure, _orientation: int) -> list[Edit]:

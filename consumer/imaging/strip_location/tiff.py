@@ -21,14 +21,15 @@ _TAGS_OF_THE_IMAGE = frozenset(
 
 
 def strip(body: bytes, structure: ImageStructure) -> StripResult:
-    """Erase the location in all directories, and packets of XMP anywhere in the file.
+    """Erase the location in all directories, and packets of XMP anywhere in the file. One after the end counts.
 
     Raises CorruptImage for directories that take too long to search.
     """
     kept = body[: structure.end]
     stripped = directories.strip(kept, _budget(kept))
     edits = differences(kept, stripped)
-    return strip_result(body, edits, structure.end, had_location=bool(edits), exif=kept)
+    had_location = bool(edits) or xmp.has_location(body[structure.end :])
+    return strip_result(body, edits, structure.end, had_location=had_location, exif=kept)
 
 
 def strip_all(body: bytes, structure: ImageStructure, _orientation: int) -> list[Edit]:

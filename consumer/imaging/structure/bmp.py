@@ -47,6 +47,15 @@ _BIT_FIELD_LAYOUTS = {
 _MASKS_AT = _FILE_HEADER + 40
 _ALPHA_HEADER = 56
 """The shortest header that has a mask of alpha."""
+_MASKS_SIZE = 12
+_COLOR, _CORE_COLOR = 4, 3
+"""Bytes of a colour of the palette."""
+_PROFILE_HEADER = 124
+_PROFILE_AT = _FILE_HEADER + 112
+_COLOR_SPACE = slice(_FILE_HEADER + 56, _FILE_HEADER + 60)
+_PROFILE_SPACES = (b"DEBM", b"KNIL")
+"""PROFILE_EMBEDDED and PROFILE_LINKED, the name of a file, as little-endian numbers."""
+_NUL = b"\0"
 
 
 class _Header(NamedTuple):
@@ -73,11 +82,35 @@ def read_structure(body: bytes) -> ImageStructure:
     row = (header.width * header.depth + 31) // 32 * 4
     if pixels_at + row * header.height > len(body):
         raise CorruptImage("its pixels are cut short")
+    end = _find_end(body, header, row * header.height)
     area = header.width * header.height
     layout = "palette" if header.depth <= _PALETTE_DEPTH else "RGB"
     return ImageStructure(
-        header.width, header.height, 1, area, area, len(body), layout=layout, coded_bytes=len(body)
+        header.width, header.height, 1, area, area, end, layout=layout, coded_bytes=len(body)
     )
+
+
+def _find_end(body: bytes, header: _Header, pixel_bytes: int) -> int:
+    """Return the offset of the first byte after the image: after the pixels, or after a colour profile behind them.
+
+    Zero bytes at the end belong to it. Some decoders let pixels begin no earlier than after the palette.
+    """
+    table = _MASKS_SIZE if header.compression == _BIT_FIELDS else 0
+    if header.depth <= _PALETTE_DEPTH:
+        color = _CORE_COLOR if header.size == _CORE_HEADER else _COLOR
+        table = color * (header.colors or 1 << header.depth)
+    pixels_at = max(int.from_bytes(body[10:14], "little"), _FILE_HEADER + header.size + table)
+    end = min(max(pixels_at + pixel_bytes, _profile_end(body, header)), len(body))
+    return end if body[end:].strip(_NUL) else len(body)
+
+
+def _profile_end(body: bytes, header: _Header) -> int:
+    """Return the end of the profile of a BITMAPV5HEADER, or 0 without one that is complete."""
+    if header.size < _PROFILE_HEADER or body[_COLOR_SPACE] not in _PROFILE_SPACES:
+        return 0
+    offset, size = struct.unpack_from("<II", body, _PROFILE_AT)
+    end: int = _FILE_HEADER + offset + size
+    return end if end <= len(body) else 0
 
 
 def _read_header(body: bytes) -> _Header:

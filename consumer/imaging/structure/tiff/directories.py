@@ -11,6 +11,7 @@ from consumer.imaging.ifd import (
     parse_block,
 )
 from consumer.imaging.structure.image_structure import ImageStructure
+from consumer.imaging.structure.tiff.end import find_end
 from consumer.imaging.structure.tiff.pixel_format import check_decodable
 from core.errors import CorruptImage, TooManyPixels
 
@@ -77,7 +78,7 @@ def read_structure(body: bytes, max_frames: int = MAX_DIRECTORIES) -> ImageStruc
         frames=len(frames),
         pixels=sum(frame.area for frame in frames),
         largest=max(frame.area for frame in frames),
-        end=len(body),
+        end=find_end(body),
         layout=_LAYOUTS[max(frame.pixel_bytes for frame in frames)],
         buffer_bytes=max(frame.buffer_bytes for frame in frames),
         coded_bytes=sum(frame.coded_bytes for frame in frames),

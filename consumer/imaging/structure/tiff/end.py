@@ -1,0 +1,87 @@
+"""Finds the end of a TIFF, which no field tells: the highest byte that a directory refers to (TIFF 6.0, section 2)."""
+
+from collections.abc import Iterator
+from itertools import cycle, repeat
+
+from consumer.imaging.ifd import Directory, TiffBlock, parse_block
+
+_POINTER_TAGS = (0x014A, 0x8769, 0x8825, 0xA005, 0x0190)
+"""Tags that point to directories: sub-directories, EXIF, GPS, interoperability, global parameters."""
+_STRIPS, _TILES = (273, 279), (324, 325)
+_PIXELS = frozenset((_STRIPS[0], _TILES[0]))
+_PARTS = (_STRIPS, _TILES, (513, 514))
+"""Tags of offsets and of lengths: strips, tiles, a JPEG."""
+_LENGTH_UNKNOWN = 0
+_JPEG_TABLES = (519, 520, 521)
+_JPEG_TABLE_MAX = 272
+"""Tags of offsets of tables without lengths, and the length of the longest (section 22)."""
+_WIDTH, _HEIGHT, _ROWS_PER_STRIP, _TILE_WIDTH, _TILE_HEIGHT = 256, 257, 278, 322, 323
+_BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLES, _PLANAR = 258, 259, 262, 277, 284
+_UNCOMPRESSED, _YCBCR, _SEPARATE_PLANES = 1, 6, 2
+_NUL = b"\0"
+
+
+def find_end(body: bytes) -> int:
+    """Return the offset of the first byte after the image.
+
+    Zero bytes at the end belong to it: they hold nothing, and a location that is erased there leaves some.
+    Returns the length of the body if a part has no length. Raises CorruptImage for too many directories.
+    """
+    tiff = parse_block(body)
+    if tiff is None:
+        return len(body)
+    end = 0
+    for directory in tiff.walk(_POINTER_TAGS):
+        ends = (each for each in _ends(tiff, directory) if each <= len(body))
+        end = max(end, *ends)
+    return end if body[end:].strip(_NUL) else len(body)
+
+
+def _ends(tiff: TiffBlock, directory: Directory) -> Iterator[int]:
+    """Yield the end of each part of a directory. Those beyond the end of the body are of damaged metadata."""
+    yield directory.stop
+    yield from (entry.data + entry.size for entry in directory.entries)
+    for tags in _PARTS:
+        yield from _part_ends(tiff, directory, *tags)
+    for tag in _JPEG_TABLES:
+        for start in tiff.numbers(directory.entry(tag)):
+            yield min(start + _JPEG_TABLE_MAX, len(tiff.data))
+
+
+def _part_ends(
+    tiff: TiffBlock, directory: Directory, offsets_tag: int, lengths_tag: int
+) -> Iterator[int]:
+    if directory.entry(offsets_tag) is None:
+        return
+    starts = tiff.numbers(directory.entry(offsets_tag))
+    sizes = tiff.numbers(directory.entry(lengths_tag)) or (_LENGTH_UNKNOWN,) * len(starts)
+    if not starts or len(sizes) < len(starts):
+        yield len(tiff.data)
+    raw_sizes = _raw_sizes(tiff, directory, offsets_tag)
+    for start, size, raw_size in zip(starts, sizes, raw_sizes, strict=False):
+        longest = max(size, raw_size)
+        if longest != _LENGTH_UNKNOWN:
+            yield start + longest
+        elif start:
+            yield len(tiff.data)
+
+
+def _raw_sizes(tiff: TiffBlock, directory: Directory, offsets_tag: int) -> Iterator[int]:
+    """Return the bytes of each strip or tile without compression, whose length decoders ignore. Never ends.
+
+    The size of YCbCr is unknown, because its chroma may be subsampled.
+    """
+    coded = tiff.number(directory.entry(_COMPRESSION), _UNCOMPRESSED) != _UNCOMPRESSED
+    subsampled = tiff.number(directory.entry(_PHOTOMETRIC)) == _YCBCR
+    if offsets_tag not in _PIXELS or coded or subsampled:
+        return repeat(_LENGTH_UNKNOWN)
+    separate = tiff.number(directory.entry(_PLANAR)) == _SEPARATE_PLANES
+    samples = 1 if separate else tiff.number(directory.entry(_SAMPLES), default=1)
+    bits = samples * max(tiff.numbers(directory.entry(_BITS)) or (1,))
+    tiled = offsets_tag in _TILES
+    row = (tiff.number(directory.entry(_TILE_WIDTH if tiled else _WIDTH)) * bits + 7) // 8
+    height = tiff.number(directory.entry(_HEIGHT))
+    rows = tiff.number(directory.entry(_TILE_HEIGHT if tiled else _ROWS_PER_STRIP)) or height
+    if tiled or not 0 < rows < height:
+        return repeat(row * (rows if tiled else height))
+    return (row * min(rows, height - at) for at in cycle(range(0, height, rows)))

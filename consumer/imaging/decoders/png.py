@@ -102,7 +102,7 @@ def check_rows(image: ImageFile.ImageFile, body: bytes, structure: ImageStructur
     header = structure.segments[0].payload(body)
     last_row = (0, image.height - 1, image.width, image.height)
     if header[_INTERLACING] or not image.crop(last_row).tobytes().strip(b"\0"):
-        data = (chunk.payload(body) for chunk in _pixels(structure.segments))
+        data = (_frame_data(body, chunk) for chunk in _pixels(structure.segments))
         _check_size(data, _raw_size(header, structure.width, structure.height))
 
 
@@ -133,15 +133,22 @@ def _raw_size(header: bytes, width: int, height: int) -> int:
     return total
 
 
-def _check_size(data: Iterable[bytes | memoryview], size: int) -> None:
+def _check_size(data: Iterable[memoryview], size: int) -> None:
     inflater, left = zlib.decompressobj(), size
-    for piece in data:
+    for piece in _small_pieces(data):
         rest: bytes | memoryview = piece
         while rest and left > 0:
             left -= len(inflater.decompress(rest, min(left, _INFLATE_MAX)))
             rest = inflater.unconsumed_tail
     if left > 0:
         raise CorruptImage("its pixels end too early")
+
+
+def _small_pieces(data: Iterable[memoryview]) -> Iterator[memoryview]:
+    """Cut the data, because each call of the inflater copies what it leaves of its input."""
+    for piece in data:
+        for at in range(0, len(piece), _INFLATE_MAX):
+            yield piece[at : at + _INFLATE_MAX]
 
 
 def _end(structure: ImageStructure) -> tuple[Segment, ...]:

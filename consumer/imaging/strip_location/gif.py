@@ -47,8 +47,8 @@ def strip_all(body: bytes, structure: ImageStructure, _orientation: int) -> list
 
 def _joined(body: bytes, extension: Segment) -> bytes:
     """Join the sub-blocks, each of which begins with its length."""
-    pieces, at = [], extension.data
+    joined, at = bytearray(), extension.data
     while at < extension.stop and body[at]:
-        pieces.append(body[at + 1 : at + 1 + body[at]])
+        joined += body[at + 1 : at + 1 + body[at]]
         at += body[at] + 1
-    return b"".join(pieces)
+    return bytes(joined)

@@ -32,11 +32,15 @@ _ENTRY_SIZE = 12
 
 @dataclass(frozen=True, slots=True)
 class _Finding:
-    """Entries of a directory that hold a location, to be removed from its table."""
+    """Entries of a directory that hold a location, to be removed from its table.
+
+    thumbnail_size: bytes of the directory's thumbnail.
+    """
 
     tiff: TiffBlock
     directory: Directory
     entries: tuple[Entry, ...]
+    thumbnail_size: int = 0
 
 
 def has_location(data: bytes, budget: WalkBudget) -> bool:
@@ -117,10 +121,12 @@ def _apply(
 def _find(tiff: TiffBlock, directories: list[Directory]) -> Iterator[_Finding]:
     has_gps = False
     for directory in directories:
+        # Looked up once: a directory may have thousands of thumbnails.
+        thumbnail_size = tiff.number(directory.entry(_THUMBNAIL_SIZE))
         located = [
             entry
             for entry in directory.entries
-            if entry.tag in _LOCATION_TAGS and _has_location(tiff, directory, entry)
+            if entry.tag in _LOCATION_TAGS and _has_location(tiff, entry, thumbnail_size)
         ]
         tags = {entry.tag for entry in located}
         has_gps |= _GPS_DIRECTORY in tags
@@ -128,7 +134,7 @@ def _find(tiff: TiffBlock, directories: list[Directory]) -> Iterator[_Finding]:
         rest |= _GEOTIFF_REST if tags & _GEOTIFF else set()
         located += [entry for entry in directory.entries if entry.tag in rest]
         if located:
-            yield _Finding(tiff, directory, tuple(located))
+            yield _Finding(tiff, directory, tuple(located), thumbnail_size)
     yield from _find_places(tiff, directories, beside_gps=has_gps)
 
 
@@ -154,7 +160,7 @@ def _find_resources(tiff: TiffBlock, directories: list[Directory]) -> Iterator[t
             yield entry, kept.ljust(len(value), b"\0")
 
 
-def _has_location(tiff: TiffBlock, directory: Directory, entry: Entry) -> bool:
+def _has_location(tiff: TiffBlock, entry: Entry, thumbnail_size: int) -> bool:
     tag = entry.tag
     if tag == _GPS_DIRECTORY:
         return _gps_has_location(tiff, entry)
@@ -163,7 +169,7 @@ def _has_location(tiff: TiffBlock, directory: Directory, entry: Entry) -> bool:
     if tag in _IPTC:
         return iptc.has_location(_value(tiff, entry))
     if tag == _THUMBNAIL:
-        return _thumbnail_has_location(_thumbnail(tiff, directory, entry), tiff.budget)
+        return _thumbnail_has_location(_thumbnail(tiff, entry, thumbnail_size), tiff.budget)
     return tag in _GEOTIFF
 
 
@@ -182,8 +188,8 @@ def _value(tiff: TiffBlock, entry: Entry) -> bytes:
     return value
 
 
-def _thumbnail(tiff: TiffBlock, directory: Directory, entry: Entry) -> bytes:
-    at, size = tiff.number(entry), tiff.number(directory.entry(_THUMBNAIL_SIZE))
+def _thumbnail(tiff: TiffBlock, entry: Entry, size: int) -> bytes:
+    at = tiff.number(entry)
     thumbnail = tiff.data[at : at + size] if at else b""
     tiff.budget.spend_bytes(len(thumbnail))
     return thumbnail
@@ -201,10 +207,9 @@ def _thumbnail_has_location(thumbnail: bytes, budget: WalkBudget) -> bool:
 
 
 def _erase(edited: bytearray, finding: _Finding, entry: Entry) -> None:
-    tiff, directory = finding.tiff, finding.directory
+    tiff = finding.tiff
     if entry.tag == _THUMBNAIL:
-        size = tiff.number(directory.entry(_THUMBNAIL_SIZE))
-        _zero(edited, tiff, tiff.number(entry), size)
+        _zero(edited, tiff, tiff.number(entry), finding.thumbnail_size)
         return
     if not entry.inline:
         _zero(edited, tiff, entry.data, entry.size)

@@ -2,8 +2,10 @@
 
 import pytest
 
+from consumer.imaging.ifd import WalkBudget
 from consumer.imaging.inspection import inspect
 from consumer.imaging.policy import ImagePolicy
+from consumer.imaging.strip_location.metadata import directories
 from core.errors import CorruptImage
 from harness.images import (
     exif_block,
@@ -17,7 +19,9 @@ from harness.images import (
     raw_profile,
     tiff_directory,
     webp_with,
+    xmp_packet,
 )
+from harness.steps import count_steps
 
 POLICY = ImagePolicy()
 EXIF, PROFILE, PHOTOSHOP = b"Exif\0\0", b"ICC_PROFILE\0\1\1", b"Photoshop 3.0\0"
@@ -75,6 +79,18 @@ def test_values_that_overlap_are_searched_within_limits(body: bytes) -> None:
     """Values that together are many times as large as their file are corrupt."""
     with pytest.raises(CorruptImage, match="overlaps"):
         inspect(body, POLICY)
+
+
+@pytest.mark.parametrize("location", [b"", xmp_packet()], ids=["none", "in each"])
+def test_the_work_for_the_thumbnails_of_a_directory_is_linear(location: bytes) -> None:
+    """Each has the size that the directory gives. It is looked up once."""
+
+    def steps(number: int) -> int:
+        entries = [(0x0201, 1, 8 + 12 * number + 18)] * number
+        block = tiff_directory(*entries, (0x0202, 1, len(location))) + location
+        return count_steps(lambda: directories.strip(block, WalkBudget()))
+
+    assert steps(400) < 3 * steps(200)
 
 
 def tiff_sharing_iptc(pages: int) -> bytes:

@@ -29,7 +29,7 @@ _NUMBER_CODES = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 13: "I"}
 class WalkBudget:
     """Limits the work of walking all blocks of one file; a file may repeat its blocks.
 
-    entries: directories and their entries that may still be parsed.
+    entries: directories, their entries and Photoshop's image resources that may still be parsed.
     size: bytes of values that may still be searched or blanked. Values may overlap.
     Both methods raise CorruptImage if the budget is spent.
     """
@@ -40,7 +40,7 @@ class WalkBudget:
     def spend_entries(self, count: int) -> None:
         self.entries -= count
         if self.entries < 0:
-            raise CorruptImage("it has too many directories")
+            raise CorruptImage("its metadata has too many parts")
 
     def spend_bytes(self, size: int) -> None:
         self.size -= size

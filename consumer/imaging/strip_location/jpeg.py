@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Sequence
-from functools import partial
 
 from consumer.imaging import exif
 from consumer.imaging.ifd import WalkBudget, parse_block
@@ -194,7 +193,7 @@ def _xmp_edits(body: bytes, segments: list[Segment], _budget: WalkBudget) -> lis
 def _photoshop_edits(body: bytes, segments: list[Segment], budget: WalkBudget) -> list[Edit]:
     """Rewrite the image resources, which continue from segment to segment."""
     resources = b"".join(segment.payload(body)[len(_PHOTOSHOP) :] for segment in segments)
-    kept = iptc.strip(resources, partial(directories.has_location, budget=budget))
+    kept = iptc.strip(resources, budget, directories.has_location)
     if kept is resources:
         return []
     first = segments[0]

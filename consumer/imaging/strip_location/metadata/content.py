@@ -5,7 +5,6 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
-from functools import partial
 from itertools import islice
 
 from consumer.imaging.ifd import WalkBudget
@@ -49,7 +48,7 @@ def has_location(data: bytes, budget: WalkBudget) -> bool:
     return (
         xmp.has_location(data)
         or _exif_has_location(data, budget)
-        or iptc.find_location(data, partial(directories.has_location, budget=budget))
+        or iptc.find_location(data, budget, directories.has_location)
         or credentials.has_location(data)
         or _telemetry_has_location(data)
     )

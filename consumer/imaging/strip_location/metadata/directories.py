@@ -5,7 +5,6 @@ Entries are removed from their tables and values are zeroed in place, so that ev
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 from consumer.imaging.exif import EXIF_DIRECTORY, PREFIX
 from consumer.imaging.ifd import Directory, Entry, TiffBlock, WalkBudget, parse_block
@@ -155,7 +154,7 @@ def _find_resources(tiff: TiffBlock, directories: list[Directory]) -> Iterator[t
     for directory in directories:
         entry = directory.entry(_IMAGE_RESOURCES)
         value = _value(tiff, entry) if entry else b""
-        kept = iptc.strip(value, partial(has_location, budget=tiff.budget))
+        kept = iptc.strip(value, tiff.budget, has_location)
         if entry and kept is not value:
             yield entry, kept.ljust(len(value), b"\0")
 

@@ -3,9 +3,10 @@
 import re
 from collections.abc import Callable, Iterator
 
+from consumer.imaging.ifd import WalkBudget
 from consumer.imaging.strip_location.metadata import xmp
 
-ExifSearch = Callable[[bytes], bool]
+ExifSearch = Callable[[bytes, WalkBudget], bool]
 """Returns whether an EXIF block has a location."""
 
 _LOCATION_DATASETS = frozenset({26, 27, 90, 92, 95, 100, 101})
@@ -25,14 +26,15 @@ _RESOURCE_MIN = 12
 _IPTC, _EXIF_1, _EXIF_3 = 0x0404, 0x0422, 0x0423
 
 
-def find_location(data: bytes, exif_has_location: ExifSearch) -> bool:
+def find_location(data: bytes, budget: WalkBudget, exif_has_location: ExifSearch) -> bool:
     """Return whether bytes of any kind hold resources with a location, or a dataset that is one.
 
     A dataset without a resource around it counts if its value is text, and if it is the last or another one follows.
+    Raises CorruptImage like `strip`.
     """
     at = data.find(_RESOURCE)
     resources = data[at:] if at >= 0 else b""
-    if strip(resources, exif_has_location) is not resources:
+    if strip(resources, budget, exif_has_location) is not resources:
         return True
     return find_dataset(data)
 
@@ -60,7 +62,11 @@ def has_location(records: bytes) -> bool:
     """Return whether IIM datasets hold a location. Stops at a damaged dataset."""
     if records[3:4] == _TAG_MARKER_BYTE != records[:1]:
         # Some writers of TIFF have swapped the bytes of each number, because the tag's type is LONG.
-        records = b"".join(records[at : at + 4][::-1] for at in range(0, len(records), 4))
+        whole = len(records) // 4 * 4
+        swapped = bytearray(whole)
+        for at in range(4):
+            swapped[at::4] = records[3 - at : whole : 4]
+        records = bytes(swapped)
     at = 0
     while at + _HEADER <= len(records) and records[at] == _TAG_MARKER:
         record, dataset = records[at + 1], records[at + 2]
@@ -76,22 +82,28 @@ def has_location(records: bytes) -> bool:
     return False
 
 
-def strip(resources: bytes, exif_has_location: ExifSearch) -> bytes:
-    """Return the image resource blocks that hold no location. Returns `resources` itself if none does."""
+def strip(resources: bytes, budget: WalkBudget, exif_has_location: ExifSearch) -> bytes:
+    """Return the image resource blocks that hold no location. Returns `resources` itself if none does.
+
+    Raises CorruptImage for more blocks than `budget` allows: one may be as short as twelve bytes.
+    """
     kept = bytearray()
     at = 0
     for identifier, start, stop, payload in _resources(resources):
-        if not _resource_has_location(identifier, payload, exif_has_location):
+        budget.spend_entries(1)
+        if not _resource_has_location(identifier, payload, budget, exif_has_location):
             kept += resources[start:stop]
         at = stop
     return resources if len(kept) == at else bytes(kept) + resources[at:]
 
 
-def _resource_has_location(identifier: int, payload: bytes, exif_has_location: ExifSearch) -> bool:
+def _resource_has_location(
+    identifier: int, payload: bytes, budget: WalkBudget, exif_has_location: ExifSearch
+) -> bool:
     if identifier == _IPTC:
         return has_location(payload)
     if identifier in (_EXIF_1, _EXIF_3):
-        return exif_has_location(payload)
+        return exif_has_location(payload, budget)
     return xmp.has_location(payload)
 
 

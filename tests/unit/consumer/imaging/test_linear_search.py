@@ -81,7 +81,7 @@ def has_location(text: bytes) -> None:
 
 
 def strip_resources(text: bytes) -> None:
-    iptc.strip(text, lambda _: False)
+    iptc.strip(text, WalkBudget(), lambda *_: False)
 
 
 SEARCHES: dict[str, Callable[[bytes], object]] = {

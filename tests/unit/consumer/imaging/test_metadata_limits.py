@@ -21,6 +21,8 @@ from harness.images import (
     webp_with,
     xmp_packet,
 )
+from harness.located_images import gif_with
+from harness.metadata_blocks import gif_extension
 from harness.steps import count_steps
 
 POLICY = ImagePolicy()
@@ -30,6 +32,10 @@ TABLE = tiff_directory(*[(1, 1, 8)] * 2_000)
 
 # Pillow warns about a damaged EXIF block and skips it.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+
+
+RESOURCES = photoshop_resource(0x0405, b"") * 1_000
+"""Photoshop writes about thirty."""
 
 
 def tables(number: int) -> dict[str, bytes]:
@@ -48,6 +54,24 @@ def test_all_blocks_of_a_file_share_one_budget(body: bytes) -> None:
     """EXIF blocks that are each within the limits are corrupt if together they exceed them."""
     with pytest.raises(CorruptImage):
         inspect(body, POLICY)
+
+
+def resources(kind: str, number: int) -> bytes:
+    """Return a file with `number` times a thousand of Photoshop's image resources, in parts."""
+    if kind == "png":
+        return png_with(*[png_chunk(b"abCd", RESOURCES)] * number)
+    if kind == "gif":
+        return gif_with(*[gif_extension(b"\xfe", RESOURCES)] * number)
+    return jpeg_with(*[jpeg_segment(0xED, PHOTOSHOP + RESOURCES)] * number)
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg", "gif"])
+def test_the_image_resources_of_a_file_share_its_budget(kind: str) -> None:
+    """Each is searched, and it may be as short as twelve bytes."""
+    few = resources(kind, 40)
+    assert inspect(few, POLICY).body is few
+    with pytest.raises(CorruptImage, match="too many parts"):
+        inspect(resources(kind, 60), POLICY)
 
 
 @pytest.mark.parametrize("body", tables(10).values(), ids=tables(1).keys())

@@ -74,17 +74,31 @@ cannot be decoded, so it is unknown whether they are damaged.
 UNDETECTED = """## What is not detected
 
 With `VERIFICATION=header` no pixel is decoded. Otherwise every frame is decoded, and every error that a decoder reports
-is `CORRUPT_IMAGE`. For a JPEG, so is every warning of libjpeg-turbo, except about its header.
+is `CORRUPT_IMAGE`. For a JPEG, also inside a TIFF, so is every warning of libjpeg-turbo, except about its header; for
+deflated pixels, a wrong checksum.
 A decoder does not notice damage after which the data is still a valid image. Of 700 photographs with a scan that is cut
 and ended by a new end marker, all were refused; with 1,000 bytes of a scan set to zero, 695; with 700 bytes of a scan
-left out, 699 ([ADR 14](adr/0014-libjpeg-turbo-with-warnings-as-errors.md)). A GIF has no checksums, so wrong colors are
-not noticed there. Damage inside the scans of a JPEG with rare chroma subsampling (4:1:0, or chrominance finer than
-luminance) is not detected: Pillow decodes it, because the interface of libjpeg-turbo does not have it.
+left out, 699 ([ADR 14](adr/0014-libjpeg-turbo-with-warnings-as-errors.md)). Damage inside the scans of a JPEG with rare
+chroma subsampling (4:1:0, or chrominance finer than luminance) is not detected: Pillow decodes it, because the
+interface of libjpeg-turbo does not have it.
+Other codings show less, because their data has no checksum and any bytes decode to pixels. One photograph in each of
+them, 100 times with 500 bytes set to zero at a random place (`docs/adr/measurements/undetected_damage.py`):
+
+| coding | refused |
+|---|---|
+| PNG, GIF, TIFF with JPEG, deflate or LZW | 100 |
+| JPEG | 84 |
+| TIFF with PackBits | 30 |
+| WebP, lossless | 29 |
+| HEIC | 2 |
+| WebP, lossy; AVIF; TIFF with CCITT group 3 or 4, or uncompressed; BMP | 0 |
+
+In a GIF or an LZW-coded TIFF, wrong colors that are valid codes are not noticed. JPEG of the old kind in a TIFF
+(compression 6) is judged by libtiff alone.
 A PNG is judged by its critical chunks, its pixels and its transparency. A damaged ancillary chunk is published
 unchanged, after a search for a location; damaged transparency is ignored, as libpng does. A PNG whose deflated pixels
 lack only their own checksum completes.
-Of a HEIC only the primary image is decoded. Its decoder conceals damage: of 120 images with 200 bytes set to zero or
-left out inside a picture, none was refused. A file that is cut short is refused.
+Of a HEIC only the primary image is decoded. A file that is cut short is refused.
 A location is removed from EXIF, XMP, IPTC, GeoTIFF, content credentials (C2PA) and PNG texts, in every format and
 under any label. It is not found in free text (comments, captions, keywords, the creator's address), in thumbnails
 inside XMP, and in the maker notes of a camera except for the place names of Panasonic, Leica, Samsung and Nikon. The
@@ -92,6 +106,9 @@ city of a camera's clock (Pentax, Casio, Canon) is removed beside GPS data only.
 of these too. A deflated PNG text of more than 1 MiB is searched for XMP only; text beyond 16 MiB of all texts of a file
 is dropped, and reported as other metadata. Content credentials without a location stay; their signature does not cover
 an image from which something else was removed.
+With `VERIFICATION=draft` a JPEG is decoded at down to an eighth of its width and height, by averaging. The dominant
+color of a fine pattern, such as a checkerboard, is then a mixture that does not occur in the image. With `full` it is
+one of its colors.
 Of several EXIF chunks in a PNG or WebP the first is published. The others are dropped, and reported as other metadata.
 An image with a structure that no camera or editor writes (hundreds of ICC segments, a BMP with run-length encoding) is
 rejected.

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from PIL import Image, ImageFile
 
 from consumer.imaging.decoders import gif, jpeg, png
+from consumer.imaging.decoders.tiff_data import check_data
 from consumer.imaging.fingerprint import fingerprint
 from consumer.imaging.formats import GIF, JPEG, PNG, TIFF, Format
 from consumer.imaging.pillow import open_image, translate_decoder_errors
@@ -80,6 +81,8 @@ def _decode(
     ):
         if policy.verification == "header":
             return DecodeResult(mode, structure.frames)
+        if image_format is TIFF:
+            check_data(body)
         # Pillow applies the orientation of a TIFF when it loads the image.
         turned = 1 if image_format is TIFF else orientation
         perceptual_hash, color = fingerprint(next(frames), turned)

@@ -1317,8 +1317,9 @@ class ImageMetadata(_message.Message):
     perceptual_hash: _builtins.str
     """Difference hash (dHash) of the first frame, 16 hexadecimal digits; similar images differ in few bits."""
     dominant_color: _builtins.str
-    """A color of the most frequent of 256 color ranges of the first frame, as #rrggbb. It occurs in the frame as decoded; a
-    JPEG may be decoded at a reduced size. Empty if no pixel was decoded.
+    """A color of the most frequent of 256 color ranges of the first frame, as #rrggbb. It occurs in the frame as decoded. A
+    JPEG may be decoded at a reduced size, whose pixels are averages of up to 64 pixels: a fine pattern of black and white
+    can then be reported as a gray that the image does not have. Empty if no pixel was decoded.
     """
     capture_time: _builtins.str
     """The capture time from EXIF: ISO 8601, without a zone if EXIF has none. May be empty."""

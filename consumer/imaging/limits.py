@@ -142,6 +142,9 @@ def _pixel_bytes(image_format: Format, structure: ImageStructure, policy: ImageP
     decoded = round(structure.largest * BYTES_PER_PIXEL[image_format][structure.layout])
     if image_format is JPEG and policy.verification == "draft":
         decoded //= _DRAFT_AREA
-    if image_format in (AVIF, HEIC):
-        decoded += min(decoded // 2, _HEAP_BYTES)
-    return structure.buffer_bytes + decoded
+    return structure.buffer_bytes + decoded + heap_bytes(image_format, decoded)
+
+
+def heap_bytes(image_format: Format, decoded_bytes: int) -> int:
+    """Return what stays in the heap after the pixels of an image were decoded in so many bytes."""
+    return min(decoded_bytes // 2, _HEAP_BYTES) if image_format in (AVIF, HEIC) else 0

@@ -1,20 +1,23 @@
 """Measures the memory that examining an image takes, in a process of its own.
 
-`python decode_memory.py` answers each line of its input, the path of a body and a verification, with a line: the charge
-and the growth of the peak, in bytes. Each body is examined in a fork, whose peak begins at its size. The parent has
-imported the decoders and used the one of this format, as the fork server of the worker has.
+`python decode_memory.py` answers each line of its input, the path of a body, a verification and presets of renditions,
+with a line: the charge and the growth of the peak, in bytes. Each body is examined in a fork, whose peak begins at its
+size. The parent has imported the decoders and used the one of this format, as the fork server of the worker has.
 """
 
 import json
 import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from subprocess import PIPE, Popen
-from types import TracebackType
-from typing import NamedTuple, Self, cast
+from types import MappingProxyType, TracebackType
+from typing import NamedTuple, Self
 
-from consumer.imaging.inspection import examine, probe
-from consumer.imaging.policy import ImagePolicy, Verification
+from consumer.imaging.inspection import examine, inspect, probe
+from consumer.imaging.policy import ImagePolicy, Verification, policy_of
+from consumer.imaging.result import MadeRendition
+from core.model.rendition import Presets
 from harness.images import gradient_image, sample
 
 ENVIRONMENT = {
@@ -53,10 +56,16 @@ class DecodeMemory:
     ) -> None:
         self._process.communicate()
 
-    def measure(self, path: Path, verification: Verification = "draft") -> Measurement:
+    def measure(
+        self,
+        path: Path,
+        verification: Verification = "draft",
+        renditions: Presets = MappingProxyType({}),
+    ) -> Measurement:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(f"{json.dumps([str(path), verification])}\n")
+        presets = {name: asdict(preset) for name, preset in renditions.items()}
+        self._process.stdin.write(f"{json.dumps([str(path), verification, presets])}\n")
         self._process.stdin.flush()
         return Measurement(*json.loads(self._process.stdout.readline()))
 
@@ -68,12 +77,13 @@ def _status(name: str) -> int:
     return int(line.split()[1]) << 10
 
 
-def _measure(path: str, verification: Verification) -> Measurement:
+def _measure(path: str, policy: ImagePolicy) -> Measurement:
     before = _status("VmSize")
     body = Path(path).read_bytes()
-    policy = ImagePolicy(verification=verification)
-    probed = probe(body, policy)
-    examine(body, policy, probed)
+    names = tuple(policy.presets)
+    probed = probe(body, policy, names)
+    for made in examine(body, policy, probed, names).renditions:
+        assert isinstance(made, MadeRendition), made
     return Measurement(probed.decode_bytes, _status("VmPeak") - before)
 
 
@@ -84,13 +94,13 @@ def _small(kind: str) -> bytes:
 
 def main() -> None:
     for line in sys.stdin:
-        path, verification = json.loads(line)
+        path, verification, presets = json.loads(line)
+        policy = policy_of({"verification": verification, "presets": presets})
         small = _small(probe(Path(path).read_bytes(), ImagePolicy()).format.name)
-        policy = ImagePolicy(verification=cast("Verification", verification))
-        examine(small, policy, probe(small, policy))
+        inspect(small, policy, tuple(policy.presets))
         child = os.fork()
         if not child:
-            sys.stdout.write(f"{json.dumps(_measure(path, verification))}\n")
+            sys.stdout.write(f"{json.dumps(_measure(path, policy))}\n")
             sys.stdout.flush()
             os._exit(0)
         os.waitpid(child, 0)

@@ -3,7 +3,10 @@
 from functools import cache
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageCms
+
+from consumer.imaging.reduction import bands
 
 WIDE_MODES = frozenset({"I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
 _STRAIGHT = {"La": "LA", "RGBa": "RGBA"}
@@ -33,14 +36,28 @@ def to_gray(image: Image.Image) -> Image.Image:
     a sign, else the largest that the mode can hold. For floating point it is 1, 255 or 65,535, the first that no value
     exceeds, else the largest value. Negative values and those that are no number are black.
     """
+    white = _white(image)
+    gray = Image.new("L", image.size)
+    for top, band in bands(image):
+        values = _finite_values(band).clip(0, white) * (255 / white)
+        gray.paste(Image.fromarray(np.rint(values).astype(np.uint8)), (0, top))
+    return gray
+
+
+def _white(image: Image.Image) -> float:
+    if image.mode.startswith("I;16"):
+        return _WHITE_16
+    highest = max(float(_finite_values(band).max()) for _, band in bands(image))
+    if image.mode == "F":
+        return next((each for each in _FLOAT_WHITES if highest <= each), highest)
+    return _WHITE_16 if highest <= _WHITE_16 else _WHITE_31
+
+
+def _finite_values(image: Image.Image) -> NDArray[np.float64]:
+    """Return the value of each pixel. Infinity and what is no number are zero."""
     values = np.asarray(image).astype(np.float64)
     values[~np.isfinite(values)] = 0
-    highest = float(values.max())
-    if image.mode == "F":
-        white = next((each for each in _FLOAT_WHITES if highest <= each), highest)
-    else:
-        white = _WHITE_16 if highest <= _WHITE_16 else _WHITE_31
-    return Image.fromarray(np.rint(values.clip(0, white) * (255 / white)).astype(np.uint8))
+    return values
 
 
 @cache

@@ -1,0 +1,126 @@
+"""The memory and the time that the renditions of an image take. Arithmetic on its structure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from consumer.imaging.formats import BMP, GIF, TIFF, WEBP, Format
+from consumer.imaging.limits import BYTES_PER_PIXEL, estimate_decode_bytes, heap_bytes
+from consumer.imaging.policy import ImagePolicy
+from consumer.imaging.reduction import band_rows
+from consumer.imaging.renditions.crop import Crop, by_draft_scale
+from consumer.imaging.renditions.encode import (
+    ENCODED_BYTES,
+    ENCODER_BYTES,
+    ENCODER_WORK,
+    HEADER_BYTES,
+)
+from consumer.imaging.result import RENDITIONS_BYTES_MAX
+from consumer.imaging.structure import ImageStructure
+from core.model.rendition import Presets
+
+_PIXEL_BYTES = 4
+"""The most that Pillow takes for a pixel."""
+_MAYBE_WIDE = frozenset({"gray, 16 bits", "several samples, or 32 bits"})
+"""Layouts of images that may be converted to gray as a whole: one byte for each pixel more."""
+_BAND_BYTES, _WIDE_BAND_BYTES = 12, 64
+"""Memory by pixel of a band: its copies while it is converted."""
+_MAYBE_TRANSPARENT = frozenset(
+    {
+        (GIF, "palette"),
+        (GIF, "palette, with disposal"),
+        (WEBP, "lossy or lossless"),
+        (TIFF, "several samples, or 32 bits"),
+        (BMP, "RGB"),
+    }
+)
+"""Layouts that do not tell whether there is transparency."""
+
+
+@dataclass(frozen=True, slots=True)
+class RenditionCost:
+    """Estimates for all renditions of an image. memory_bytes: the peak, the body included.
+
+    work_pixels: the time, in the unit of `limits.estimate_work`.
+    """
+
+    memory_bytes: int
+    work_pixels: int
+
+
+def estimate_cost(
+    image_format: Format,
+    structure: ImageStructure,
+    body_size: int,
+    policy: ImagePolicy,
+    names: Sequence[str],
+) -> RenditionCost:
+    """Estimate what `make_renditions` needs for these presets of the policy."""
+    if not names:
+        return RenditionCost(0, 0)
+    presets = {name: policy.presets[name] for name in names}
+    # Whether the image is displayed on its side is not known yet.
+    memory = max(
+        _peak(image_format, structure, body_size, presets, turned=turned)
+        for turned in (False, True)
+    )
+    made, work = [], 0
+    for preset in presets.values():
+        width, height = Crop.of((structure.width, structure.height), preset, turned=False).size
+        made.append(width * height * ENCODED_BYTES + HEADER_BYTES)
+        work += width * height * ENCODER_WORK[preset.format]
+    # The peak includes one that is being made.
+    others = min(sum(made) - max(made), RENDITIONS_BYTES_MAX)
+    return RenditionCost(memory + others, work)
+
+
+def _peak(
+    image_format: Format,
+    structure: ImageStructure,
+    body_size: int,
+    presets: Presets,
+    *,
+    turned: bool,
+) -> int:
+    """Return the peak of decoding the image, or of shrinking it and encoding a rendition, whichever is more."""
+    header, draft, full = (
+        estimate_decode_bytes(
+            image_format, structure, body_size, ImagePolicy(verification=verification)
+        )
+        for verification in ("header", "draft", "full")
+    )
+    transparent = _may_be_transparent(image_format, structure)
+    peak = 0
+    for scale, names in by_draft_scale(image_format, structure, presets, turned=turned).items():
+        size = -(-structure.width // scale), -(-structure.height // scale)
+        pixels = size[0] * size[1]
+        by_pixel = min(_PIXEL_BYTES, BYTES_PER_PIXEL[image_format][structure.layout])
+        held = header + round(pixels * by_pixel) + heap_bytes(image_format, full - header)
+        peak = max(peak, draft + (full - draft) // scale**2)
+        if structure.layout in _MAYBE_WIDE:
+            band = min(pixels, size[0] * band_rows(size[0]))
+            peak = max(peak, held + pixels + band * _WIDE_BAND_BYTES)
+        for name in names:
+            crop = Crop.of((structure.width, structure.height), presets[name], turned=turned)
+            encoder = ENCODER_BYTES[presets[name].format][transparent]
+            encoding = crop.size[0] * crop.size[1] * encoder
+            peak = max(peak, held + _shrinking_bytes(crop, size), held + encoding)
+    return peak
+
+
+def _shrinking_bytes(crop: Crop, size: tuple[int, int]) -> int:
+    """Return the memory of the copies that `shrink_image` makes of an image of this size."""
+    factor = crop.reduction(size)
+    columns, rows = -(-size[0] // factor), -(-size[1] // factor)
+    reduced = columns * rows if factor > 1 else 0
+    half_shrunk = max(crop.size[0] * rows, columns * crop.size[1])
+    shown = crop.size[0] * crop.size[1]
+    band = min(size[0] * size[1], size[0] * band_rows(size[0], factor))
+    return (reduced + half_shrunk + shown) * _PIXEL_BYTES + band * _BAND_BYTES
+
+
+def _may_be_transparent(image_format: Format, structure: ImageStructure) -> bool:
+    return (
+        (image_format, structure.layout) in _MAYBE_TRANSPARENT
+        or "alpha" in structure.layout
+        or any(each.name == b"tRNS" for each in structure.segments)
+    )

@@ -64,7 +64,9 @@ def strip(body: bytes, structure: ImageStructure) -> StripResult:
         for edit in _SEARCHES[kind](body, segments, budget)
     ]
     odd_segments = kinds.get("odd exif", [])
-    had_location = bool(edits) or _odd_exif_has_location(body, odd_segments, budget)
+    had_location = bool(edits) or (
+        bool(odd_segments) and _odd_exif_has_location(body, odd_segments, budget)
+    )
     edits += [_drop(segment) for segment in odd_segments]
     if structure.end < len(body):
         edits += [_drop(segment) for segment in kinds.get("index", ())]

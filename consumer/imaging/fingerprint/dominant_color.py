@@ -44,14 +44,13 @@ def _palette(image: Image.Image) -> Colors:
 def _pixels(image: Image.Image) -> Colors:
     if image.mode != "RGBX":
         image = to_rgb(image).convert("RGBX")
-    colors = np.frombuffer(image.tobytes(), "<u4").astype(np.uint32)
-    colors &= 0xFFFFFF
-    return colors
+    return np.frombuffer(image.tobytes(), "<u4") & np.uint32(0xFFFFFF)
 
 
 def _cells(colors: Colors) -> NDArray[np.integer]:
     """Return the cell of each colour: three high bits of red and of green, two of blue."""
-    return (colors >> 5 & 0x07) | (colors >> 10 & 0x38) | (colors >> 16 & 0xC0)
+    high_bits = colors & 0xC0E0E0
+    return (high_bits >> 5 | high_bits >> 10 | high_bits >> 16) & 0xFF
 
 
 def _most_frequent_index(palette: Colors, counts: NDArray[np.int64]) -> int:

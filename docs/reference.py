@@ -94,7 +94,9 @@ them, 100 times with 500 bytes set to zero at a random place (`docs/adr/measurem
 | WebP, lossy; AVIF; TIFF with CCITT group 3 or 4, or uncompressed; BMP | 0 |
 
 In a GIF or an LZW-coded TIFF, wrong colors that are valid codes are not noticed. JPEG of the old kind in a TIFF
-(compression 6) is judged by libtiff alone.
+(compression 6) is judged by libtiff alone. libtiff goes on after some errors, such as a bad code word of CCITT, and
+only reports them: they are in the log (`decoder warned`), as are the warnings of Python. The warnings of libtiff are
+not, because Pillow turns them off in each call that opens a TIFF.
 A PNG is judged by its critical chunks, its pixels and its transparency. A damaged ancillary chunk is published
 unchanged, after a search for a location; damaged transparency is ignored, as libpng does. A PNG whose deflated pixels
 lack only their own checksum completes.

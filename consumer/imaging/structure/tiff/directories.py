@@ -12,7 +12,7 @@ from consumer.imaging.ifd import (
 )
 from consumer.imaging.structure.image_structure import ImageStructure
 from consumer.imaging.structure.tiff.end import find_end
-from consumer.imaging.structure.tiff.pixel_format import check_decodable
+from consumer.imaging.structure.tiff.pixel_format import SAMPLES_MAX, check_decodable
 from core.errors import CorruptImage, TooManyPixels
 
 _WIDTH, _HEIGHT = 256, 257
@@ -121,8 +121,13 @@ def _pixel_bytes(tiff: TiffBlock, directory: Directory) -> int:
     """Return the bytes per pixel of Pillow's image."""
     if tiff.number(directory.entry(_SAMPLES), default=1) > 1:
         return _WORD
-    bits = max(tiff.numbers(directory.entry(_BITS)) or (1,))
+    bits = _bits(tiff, directory)
     return next((size for size in _LAYOUTS if bits <= 8 * size), _WORD)
+
+
+def _bits(tiff: TiffBlock, directory: Directory) -> int:
+    """Return the bits of the largest sample."""
+    return max(tiff.numbers(directory.entry(_BITS), most=SAMPLES_MAX) or (1,))
 
 
 def _buffer_bytes(tiff: TiffBlock, directory: Directory, piece: int, decoded: int) -> int:
@@ -133,7 +138,7 @@ def _buffer_bytes(tiff: TiffBlock, directory: Directory, piece: int, decoded: in
     turned = decoded if tiff.number(directory.entry(_ORIENTATION), default=1) > 1 else 0
     separate = tiff.number(directory.entry(_PLANAR)) == _SEPARATE_PLANES
     samples = 1 if separate else tiff.number(directory.entry(_SAMPLES), default=1)
-    bits = samples * max(tiff.numbers(directory.entry(_BITS)) or (1,))
+    bits = samples * _bits(tiff, directory)
     if tiff.number(directory.entry(_PHOTOMETRIC)) == _YCBCR:
         bits = max(bits, 8 * _WORD)
     return piece * bits // 8 + turned

@@ -26,7 +26,7 @@ _SAMPLE_KINDS = {
     5: "complex ",
     6: "complex ",
 }
-_SAMPLES_MAX = 32
+SAMPLES_MAX = 32
 
 _OLD_JPEG, _JPEG = "tiff_jpeg", "jpeg"
 _BITS_OF_CODEC = {
@@ -144,7 +144,7 @@ def _read(tiff: TiffBlock, directory: Directory, codec: str) -> _PixelFormat:
     """Read the tags with Pillow's defaults, which are not always those of TIFF 6.0."""
 
     def numbers(tag: int, default: tuple[int, ...]) -> tuple[int, ...]:
-        return tiff.numbers(directory.entry(tag), most=_SAMPLES_MAX) or default
+        return tiff.numbers(directory.entry(tag), most=SAMPLES_MAX) or default
 
     photometric = _YCBCR if codec == _OLD_JPEG else numbers(_PHOTOMETRIC, (0,))[0]
     samples = numbers(_SAMPLES, (3 if codec == _OLD_JPEG else 1,))[0]
@@ -153,7 +153,7 @@ def _read(tiff: TiffBlock, directory: Directory, codec: str) -> _PixelFormat:
     if separate and extra and max(extra) == 0:
         bits, samples, extra = bits[: -len(extra)], samples - len(extra), ()
     if samples > len(bits) == 1:
-        bits *= min(samples, _SAMPLES_MAX)
+        bits *= min(samples, SAMPLES_MAX)
     kinds = numbers(_SAMPLE_FORMAT, (_UNSIGNED,))
     return _PixelFormat(
         codec,

@@ -1,5 +1,6 @@
 """Reading a body copies a bounded part of it, however its parts are divided."""
 
+import struct
 import tracemalloc
 import zlib
 from collections.abc import Callable
@@ -9,7 +10,7 @@ import pytest
 from PIL import Image
 
 from consumer.imaging.decoders import png
-from consumer.imaging.formats import GIF, PNG
+from consumer.imaging.formats import GIF, PNG, TIFF
 from consumer.imaging.strip_location import strip_location
 from consumer.imaging.structure import read_structure
 from harness.images import png_chunk
@@ -50,3 +51,22 @@ def test_the_sub_blocks_of_a_gif_are_joined_in_place(size: int) -> None:
     body = gif_with(b"\x21\xfe" + text + b"\0")
     structure = read_structure(GIF, body)
     assert peak_of(lambda: strip_location(GIF, body, structure)) < 4 * len(body)
+
+
+def test_pages_that_share_a_long_table_of_bits_read_its_start() -> None:
+    """A pixel has at most 32 samples. All numbers of such a table for each page would take a second."""
+    bits = b"\x08" * 65_536
+    size = 2 + 4 * 12 + 4
+    pages = b"".join(
+        _page((256, 4, 1, 1), (257, 4, 1, 1), (258, 1, len(bits), 8), (262, 4, 1, 1), next_at=at)
+        for at in (8 + len(bits) + size, 0)
+    )
+    body = b"II*\0" + (8 + len(bits)).to_bytes(4, "little") + bits + pages
+    assert read_structure(TIFF, body).frames == 2  # noqa: PLR2004
+    assert peak_of(lambda: read_structure(TIFF, body)) < len(bits) + PIECE // 2
+
+
+def _page(*entries: tuple[int, int, int, int], next_at: int) -> bytes:
+    """Return a directory. Entries are tag, type, count and value."""
+    table = b"".join(struct.pack("<HHII", *entry) for entry in entries)
+    return struct.pack("<H", len(entries)) + table + struct.pack("<I", next_at)

@@ -114,6 +114,8 @@ def _strip_again(
 def _read_again(
     image_format: Format, stripped: StripResult, structure: ImageStructure
 ) -> ImageStructure:
+    if not image_format.matches(stripped.body):
+        raise LocationNotRemovable("without it, the format is not recognised")
     return read_structure(image_format, stripped.body, accept_missing_end=structure.missing_end)
 
 

@@ -70,6 +70,7 @@ def strip(body: bytes, structure: ImageStructure) -> StripResult:
     edits += [_drop(segment) for segment in odd_segments]
     if structure.end < len(body):
         edits += [_drop(segment) for segment in kinds.get("index", ())]
+    edits += _stray_edits(kinds.get("unusual", []), edits)
     block = kinds["exif"][0].payload(body) if "exif" in kinds else b""
     return strip_result(
         body,
@@ -236,6 +237,14 @@ def _unusual_edits(body: bytes, segments: list[Segment], budget: WalkBudget) -> 
     rest = [segment.payload(body) for segment in segments if segment.start not in located]
     split = len(rest) > 1 and content.has_location(b"".join(rest), budget)
     return [_drop(segment) for segment in segments if split or segment.start in located]
+
+
+def _stray_edits(unusual: list[Segment], edits: list[Edit]) -> list[Edit]:
+    """Drop the stray bytes behind a segment that is dropped: a JPEG whose first segment is none is not recognised."""
+    stops = {stop for _, stop, replacement in edits if not replacement}
+    starts = {start for start, _, _ in edits}
+    strays = (segment for segment in unusual if not segment.name)
+    return [_drop(each) for each in strays if each.start in stops and each.start not in starts]
 
 
 _SEARCHES: dict[str, Callable[[bytes, list[Segment], WalkBudget], list[Edit]]] = {

@@ -262,6 +262,19 @@ def test_the_city_of_the_clock_is_removed_beside_gps(maker: str, *, gps: bool) -
     assert (start + entry[2].to_bytes(4, "little") in stored) is not gps
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        jpeg_with(jpeg_segment(0xE1, b"xExif\0\0" + exif_block()), b"\0\0stray"),
+        jpeg_with(MPF, b"\0\0stray") + gradient_image("JPEG"),
+    ],
+    ids=["location", "index"],
+)
+def test_stray_bytes_do_not_become_the_start_of_a_jpeg(body: bytes) -> None:
+    """They are dropped with the segment before them, because the first bytes after the start tell the format."""
+    assert inspect(body, POLICY).body == gradient_image("JPEG")
+
+
 def test_a_gif_keeps_its_other_extensions() -> None:
     """The comment, the loop and the frames stay when XMP is removed."""
     comment = gif_extension(b"\xfe", b"A comment")

@@ -112,6 +112,7 @@ With `VERIFICATION=draft` a JPEG is decoded at down to an eighth of its width an
 color of a fine pattern, such as a checkerboard, is then a mixture that does not occur in the image. With `full` it is
 one of its colors.
 Of several EXIF chunks in a PNG or WebP the first is published. The others are dropped, and reported as other metadata.
+So are chunks of a WebP that neither RFC 9649 nor C2PA defines: some tools write the location in formats of their own.
 An image with a structure that no camera or editor writes (hundreds of ICC segments, a BMP with run-length encoding) is
 rejected.
 """

@@ -194,6 +194,13 @@ REMOVABLE = {
     "png raw profile xmp": png_with(raw_profile("xmp", xmp_packet())),
     "png raw profile iptc": png_with(raw_profile("iptc", CITY)),
     "png raw profile iptc, bare": png_with(raw_profile("iptc", iptc_dataset(101, b"Chile"))),
+    "png raw profile without its type": png_with(
+        png_chunk(
+            b"tEXt",
+            b"Raw profile type APP1\0\n\n%8d\n%b\n00\n"
+            % (len(exif_block()), exif_block().hex().encode()),
+        )
+    ),
     "png text": png_with(png_chunk(b"tEXt", b"exif:GPSLatitude\x0052/1, 31/1, 12/1")),
     "png text in a sample": sample("coffee-text-location.png"),
     "webp exif": webp_with([(b"EXIF", exif_block())]),
@@ -204,6 +211,9 @@ REMOVABLE = {
     "xmp in a sample": sample("flower-xmp-location.jpg"),
 }
 
+_BLOCK_WITH_DETAILS = block_of(gps_part(), inside_exif=True)
+_SPLIT_BLOCK = _BLOCK_WITH_DETAILS[:100], _BLOCK_WITH_DETAILS[100:]
+"""The second piece has the EXIF directory, which points to the location."""
 UNUSUAL_JPEG = {
     "xmp, label of a press agency": jpeg_with(
         jpeg_segment(0xE1, b"XMP\0://ns.adobe.com/xap/1.0/\0" + xmp_packet())
@@ -230,6 +240,12 @@ UNUSUAL_JPEG = {
     "xmp between segments": jpeg_with(jpeg_segment(0xFE, b"A comment"), xmp_packet()),
     "exif after junk": jpeg_with(jpeg_segment(0xE1, b"\0\0" + EXIF + exif_block())),
     "exif, junk after its label": jpeg_with(jpeg_segment(0xE1, EXIF + b"\0\0" + exif_block())),
+    "exif, a second block in two segments": jpeg_with(
+        *(
+            jpeg_segment(0xE1, EXIF + piece)
+            for piece in (exif_block(gps=False, texts={0x010F: "Maker"}), *_SPLIT_BLOCK)
+        )
+    ),
     "exif without a label": jpeg_with(jpeg_segment(0xE1, exif_block())),
     **{
         f"exif in marker {marker:X}": jpeg_with(jpeg_segment(marker, EXIF + exif_block("<")))
@@ -263,6 +279,9 @@ UNUSUAL_JPEG = {
         )
     ),
     "thermal camera": jpeg_with(*thermal_segments()),
+    "action camera, no device": jpeg_with(
+        jpeg_segment(0xE6, b"GoPro\0GPS5l\x14\0\x01" + bytes((0, 0, 52, 31)) * 5)
+    ),
     "action camera": jpeg_with(
         jpeg_segment(0xE6, b"GoPro\0DEVC\0\x01\0\x1cGPS5l\x14\0\x01" + bytes((0, 0, 52, 31)) * 5)
     ),

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 from consumer.imaging import exif
 from consumer.imaging.ifd import WalkBudget, parse_block
@@ -148,16 +149,26 @@ def _odd_exif_has_location(body: bytes, segments: list[Segment], budget: WalkBud
 
 
 def _exif_edits(body: bytes, segments: list[Segment], budget: WalkBudget) -> list[Edit]:
-    """Blank the location in EXIF: in all segments joined, and in each one.
+    """Blank the location in EXIF: in all segments joined, in each block with its continuations, and in each segment.
 
-    Some readers join several segments into one block, others read the first or the last.
+    Some readers join several segments into one block, others begin one at each header, or read the first or the last.
     """
     pieces = [segment.payload(body)[len(exif.PREFIX) :] for segment in segments]
-    joined = b"".join(pieces)
-    stripped = _split(directories.strip(joined, budget), pieces)
+    stripped = _strip_runs(pieces, (0,), budget)
     if len(segments) > 1:
-        stripped = [directories.strip(piece, budget) for piece in stripped]
+        headers = [at for at, piece in enumerate(pieces) if at and parse_block(piece)]
+        for starts in dict.fromkeys(((0, *headers), tuple(range(len(pieces))))):
+            stripped = _strip_runs(stripped, starts, budget)
     return _replace(segments, len(exif.PREFIX), pieces, stripped)
+
+
+def _strip_runs(pieces: list[bytes], starts: tuple[int, ...], budget: WalkBudget) -> list[bytes]:
+    """Blank the location in each run of pieces, joined. starts: the index of the first piece of each run."""
+    stripped: list[bytes] = []
+    for start, stop in pairwise((*starts, len(pieces))):
+        run = pieces[start:stop]
+        stripped += _split(directories.strip(b"".join(run), budget), run)
+    return stripped
 
 
 def _split(joined: bytes, like: list[bytes]) -> list[bytes]:

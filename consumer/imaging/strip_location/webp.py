@@ -1,4 +1,4 @@
-"""Removes the location from WebP chunks: EXIF, XMP (RFC 9649, section 2.7.1.5), and chunks of unknown types."""
+"""Removes the location from WebP chunks: EXIF and XMP (RFC 9649, section 2.7.1.5). Drops chunks of unknown types."""
 
 from consumer.imaging import exif
 from consumer.imaging.ifd import WalkBudget
@@ -10,6 +10,8 @@ from consumer.imaging.structure import ImageStructure, Segment
 
 _IMAGE_CHUNKS = frozenset({b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ANIM", b"ANMF", b"ICCP"})
 _EXIF, _XMP = b"EXIF", b"XMP "
+_SEARCHED = frozenset({_XMP, b"C2PA"})
+"""Chunks that stay if they have no location: XMP, and content credentials."""
 _FLAGS = {_EXIF: 0x08, _XMP: 0x04}
 _RIFF_SIZE = slice(4, 8)
 
@@ -17,7 +19,8 @@ _RIFF_SIZE = slice(4, 8)
 def strip(body: bytes, structure: ImageStructure) -> StripResult:
     """Blank EXIF in place, and drop other chunks with a location. Does not touch pixel data.
 
-    Drops all EXIF chunks but one, with or without a location.
+    Drops all EXIF chunks but one, and all chunks of unknown types, with or without a location: some tools write the
+    location in formats of their own.
     """
     edits: list[Edit] = []
     dropped: list[Segment] = []
@@ -36,8 +39,8 @@ def strip(body: bytes, structure: ImageStructure) -> StripResult:
                 had_location = True
             continue
         located = content.has_location(payload, budget)
-        is_spare = chunk.name == _EXIF and chunk is not published
-        if located or is_spare:
+        is_kept = chunk is published or chunk.name in _SEARCHED
+        if located or not is_kept:
             edits.append((chunk.start, chunk.stop, b""))
             dropped.append(chunk)
             had_location = had_location or located

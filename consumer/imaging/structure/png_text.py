@@ -1,10 +1,13 @@
 """Reads text chunks of PNG (third edition, 11.3.3), and the profiles that ImageMagick and ExifTool keep in them."""
 
+import re
 import zlib
 
 TEXT_CHUNKS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
 RAW_PROFILE = b"raw profile type "
 """Beginning of the keyword of a profile, in lower case."""
+_PROFILE_HEAD = re.compile(rb"\n?[^\n]*\n\s*+\d++\n")
+"""The type, which may be empty, and the length."""
 
 
 def split_text(name: bytes, payload: bytes) -> tuple[bytes, bool, bytes]:
@@ -19,8 +22,9 @@ def split_text(name: bytes, payload: bytes) -> tuple[bytes, bool, bytes]:
 
 def decode_profile(text: bytes) -> bytes | None:
     """Decode a line with the type, one with the length, and hexadecimal digits. Returns None if there are others."""
+    head = _PROFILE_HEAD.match(text)
     try:
-        return bytes.fromhex(text.strip().split(b"\n", 2)[-1].decode("ascii"))
+        return bytes.fromhex(text[head.end() :].decode("ascii")) if head else None
     except ValueError:
         return None
 

@@ -12,8 +12,8 @@ from consumer.imaging.strip_location.metadata import credentials, directories, i
 from core.errors import CorruptImage
 
 _TIFF_HEADER = re.compile(rb"II\*\0|MM\0\*")
-_TELEMETRY = b"DEVC"
-"""The key of a device, which is the first of GoPro's metadata (GPMF)."""
+_TELEMETRY = (b"DEVC", b"GoPro\0")
+"""The key of a device, which is usually the first of GoPro's metadata (GPMF), and its label in JPEG."""
 _POSITION_KEYS = (b"GPS5", b"GPS9", b"GPRI", b"GLPI")
 _SHORT = 22
 """Bytes of an EXIF block with one entry. Only an IPTC dataset may be shorter."""
@@ -77,8 +77,8 @@ def _exif_has_location(data: bytes, budget: WalkBudget) -> bool:
 
 
 def _telemetry_has_location(data: bytes) -> bool:
-    at = data.find(_TELEMETRY)
-    return at >= 0 and any(data.find(key, at) >= 0 for key in _POSITION_KEYS)
+    starts = [at for at in map(data.find, _TELEMETRY) if at >= 0]
+    return bool(starts) and any(data.find(key, min(starts)) >= 0 for key in _POSITION_KEYS)
 
 
 def search_inflated(data: bytes, budget: SearchBudget) -> tuple[Search, bytes]:

@@ -62,7 +62,7 @@ def test_pages_that_share_a_long_table_of_bits_read_its_start() -> None:
         for at in (8 + len(bits) + size, 0)
     )
     body = b"II*\0" + (8 + len(bits)).to_bytes(4, "little") + bits + pages
-    assert read_structure(TIFF, body).frames == 2  # noqa: PLR2004
+    assert read_structure(TIFF, body).frames == 2
     assert peak_of(lambda: read_structure(TIFF, body)) < len(bits) + PIECE // 2
 
 

@@ -96,7 +96,7 @@ HARMLESS = {
     "tiff, image resources": tiff_with(34377, RESOLUTION + CAPTION),
     "avif, exif and xmp": saved("AVIF", exif=EXIF + exif_block(gps=False), xmp=PLAIN_XMP),
     "avif, box": gradient_image("AVIF") + box(b"uuid", bytes(16) + PLAIN_XMP),
-    "webp, unknown chunk": webp_with([(b"META", PLAIN_XMP)]),
+    "webp, content credentials": webp_with([(b"C2PA", credentials(b'{"exif:Make": "A"}'))]),
     "webp exif and xmp": webp_with(
         [(b"EXIF", exif_block(gps=False, orientation=1)), (b"XMP ", PLAIN_XMP)]
     ),
@@ -290,6 +290,15 @@ def test_a_long_text_is_searched_in_pieces() -> None:
     inspected = inspect(png_with(png_chunk(b"iTXt", text)), POLICY)
     assert inspected.metadata.had_location
     assert inspected.body == gradient_image("PNG")
+
+
+@pytest.mark.parametrize("name", [b"META", b"LIST", b"gps0", b"exif"])
+def test_a_webp_has_no_chunks_of_unknown_types(name: bytes) -> None:
+    """Some hold a location in a format of their own. Readers ignore them (RFC 9649, section 2.7.1.6)."""
+    inspected = inspect(webp_with([(name, b"LOCA\x06\0\0\0Munich")], flags=0), POLICY)
+    assert inspected.body == webp_with([], flags=0)
+    assert not inspected.metadata.had_location
+    assert inspected.metadata.removed == (RemovedPart.METADATA,)
 
 
 def test_the_headers_of_a_webp_follow_a_dropped_chunk() -> None:

@@ -12,7 +12,7 @@ _DESCRIPTION = b"jumd"
 _COMPRESSED = b"brob"
 _LOCATION = re.compile(
     rb"cai \. location | (?i: latitude | longitude) | (?i: location ) (?: Created | Shown )"
-    rb"| contentLocation | : (?: GPS | %b \b )" % xmp.NAMES,
+    rb"| contentLocation | : (?: GPS | (?i: %b ) \b )" % xmp.NAMES,
     re.VERBOSE,
 )
 """Labels of assertions, and keys of their JSON or CBOR (C2PA 2.1, "Metadata"; the former cai.location)."""

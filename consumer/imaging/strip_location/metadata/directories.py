@@ -175,8 +175,10 @@ def _has_location(tiff: TiffBlock, entry: Entry, thumbnail_size: int) -> bool:
 def _gps_has_location(tiff: TiffBlock, entry: Entry) -> bool:
     """Return whether a GPS directory holds more than its version, which many cameras write alone.
 
-    A directory that cannot be read counts: another reader may be able to read it.
+    A directory that cannot be read counts: another reader may be able to read it. A pointer of 0 leads to none.
     """
+    if tiff.numbers(entry, most=1) == (0,):
+        return False
     directory = tiff.directory(tiff.number(entry))
     return directory is None or any(each.tag != _GPS_VERSION for each in directory.entries)
 

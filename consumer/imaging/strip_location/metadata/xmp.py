@@ -13,8 +13,8 @@ from core.errors import CorruptImage, LocationNotRemovable
 _RDF = b"rdf-syntax-ns"
 """Part of a namespace that every packet declares, under any prefix."""
 
-_MARKS = (_RDF, b"<?xpacket", b"xmpmeta")
-"""Some readers do not require the declaration, but the frame around it."""
+_MARKS = (_RDF, b"<?xpacket", b"xmpmeta", b"<rdf:", b":RDF")
+"""Some readers do not require the declaration, but the frame around it, or the usual prefix."""
 
 _WIDE_RDF = (b"r\0d\0f", b"r\0\0\0d\0\0\0f")
 """In UTF-16 and UTF-32, zero bytes separate the ASCII characters."""
@@ -26,20 +26,26 @@ _ENTITY = b"<!ENTITY"
 """An entity can stand for any markup. XMP has no document type (ISO 16684-1, 7.1)."""
 
 _ANY = rb"""[^\s<>"'=:/&]"""
+_SUFFIX = rb"(?: [-_]? (?: names? | code | id | iso \w* ) )? \d*"
 NAMES = rb"""
-    (?: [Cc]ity | [Cc]ountry (?: -?Code | Name )? | State | ProvinceState | stateProvince
-      | Sub-location | WorldRegion | coverage | spatial | [Pp]lace (?: [Nn]ame )? | Landmark
-      | (?i: lat | lon | lng | long | lat_?long? )
-      | cellid | cgi | lac | mcc | mnc
-      | locality | municipality | county | continent | island (?: Group )? | waterBody
-      | verbatim (?: Locality | Coordinate \w* | SRS | Elevation | Depth )
-      | higherGeography \w* | footprint \w* | geodeticDatum | georeference \w* | coordinate \w*
+    (?: (?: address [-_]? )? (?: city | country ) %(suffix)b | country-code | address [-_]? region
+      | (?: state | province | (?: sub )? locality | place | town | district | county ) %(suffix)b
+      | state [-_]? province | province [-_]? state | address [-_]? locality | place [-_]? of [-_]? capture
+      | postal [-_]? code | sub-location | world [-_]? region | coverage | spatial | landmark
+      | lat | lon | lng | long | lat [-_]? (?: lon | lng | long ) | rtk [-_]? std [-_]? (?: lat | lon | hgt )
+      | geo | geo [-_]? (?: hash | ur[il] | tag | point | json | coord \w* | code \w* | names? %(suffix)b )
+      | coords? | coordinate \w* | elevation | easting | northing | utm (?: [-_]? zone )? | mgrs
+      | plus [-_]? code | what3words | cellid | cgi | lac | mcc | mnc
+      | municipality | continent | island (?: group )? | water [-_]? body | neighbou?rhood
+      | verbatim (?: locality | coordinate \w* | srs | elevation | depth )
+      | highergeography \w* | footprint \w* | geodeticdatum | georeference \w*
     )
-"""
+""" % {b"suffix": _SUFFIX}
+"""Lower-case names, in a verbose pattern. Writers differ in their case."""
 _STEMS = (b"gps", b"itude", b"location")
 _NAMES_WITH_STEM = rb"""
-    (?! GPSVersionID (?! %(any)b ) | ISOSpeed | Subject | Focus)
-    (?= %(any)b*? (?i: gps | location | (?: lat | longt? | alt ) itude ) ) %(any)b*+
+    (?! gpsversionid (?! %(any)b ) | isospeed | subject | focus)
+    (?= %(any)b*? (?: gps | location | (?: lat | longt? | alt ) itude ) ) %(any)b*+
 """
 """Any name with one of these in it, except film latitude (ISOSpeedLatitude) and positions in the image.
 
@@ -48,8 +54,11 @@ The name is passed once, and possessively: a long one costs time in proportion t
 
 _ATTRIBUTE = rb"""(?= \s* = \s* ["'] )"""
 _END_OF_NAME = rb"(?: %b | (?= [\s/>] ) )" % _ATTRIBUTE
-_EMPTY_LIST = rb"> \s* < %b{1,64} : (?: Bag | Seq | Alt ) \s* (?: /> | > \s* </ )" % _ANY
-"""GIMP writes empty lists for all properties of the IPTC extension."""
+_EMPTY_LIST = (
+    rb"> \s* < %(any)b{1,64} : (?: bag | seq | alt ) \s* (?: /> | > \s* </ [^<>]{1,128} > ) \s* </"
+    % {b"any": _ANY}
+)
+"""GIMP writes empty lists for all properties of the IPTC extension. Nothing may follow one in its property."""
 _WITH_VALUE = rb"""(?! \s* (?: /> | > \s* </ | = \s* (?: "\s*" | '\s*' ) | %b ) )""" % _EMPTY_LIST
 
 
@@ -67,14 +76,15 @@ def _compile(pattern: bytes) -> re.Pattern[bytes]:
 # Patterns that begin with one character are many times as fast as others.
 _PROPERTY = _compile(rb": %(names)b %(end)b")
 _ELEMENT = _compile(rb"< %(names)b %(end)b")
-_PREFIX = _compile(rb"""[<\s"'] %(any)b{1,64} \Z""")
+_PREFIX = _compile(rb"""(?: [<\s"'] %(any)b{1,64} | %(any)b{65} ) \Z""")
 _PREFIX_MAX = 65
-_STEM_ELEMENT = _compile(rb"< (?: %(any)b{1,64} : )? %(stem)b %(end)b")
-_STEM_ATTRIBUTE = _compile(
-    rb"""[\s"'] (?= %(any)b) (?: %(any)b{1,64} : )? %(stem)b %(attribute)b"""
-)
+"""Bytes. The beginning of a longer prefix is not looked for."""
+_STEM_ELEMENT = _compile(rb"< (?: %(any)b++ : )? %(stem)b %(end)b")
+_STEM_ATTRIBUTE = _compile(rb"""[\s"'] (?= %(any)b) (?: %(any)b++ : )? %(stem)b %(attribute)b""")
 """Some readers accept an attribute without a prefix, or without a space before it."""
 _NAMESPACES = (b"<georss:", b"<gml:")
+_GEO_URI = re.compile(rb"\bgeo:[+-]?\d{1,3}(?:\.\d+)?,[+-]?\d")
+"""A value that is a position under any name (RFC 5870)."""
 
 _END_OF_RDF = re.compile(rb"</(?:[\w.-]{1,64}:)?RDF\s*>")
 _NO_TEXT = re.compile(rb"[\x00-\x08\x0e-\x1f]")
@@ -98,13 +108,14 @@ def has_location(packet: bytes) -> bool:
 def _has_property(packet: bytes) -> bool:
     folded = packet.lower()
     if any(stem in folded for stem in _STEMS) and (
-        _STEM_ATTRIBUTE.search(packet) or _STEM_ELEMENT.search(packet)
+        _STEM_ATTRIBUTE.search(folded) or _STEM_ELEMENT.search(folded)
     ):
         return True
     return (
-        any(_is_prefixed(packet, match) for match in _PROPERTY.finditer(packet))
-        or _ELEMENT.search(packet) is not None
-        or any(namespace in packet for namespace in _NAMESPACES)
+        any(_is_prefixed(folded, match) for match in _PROPERTY.finditer(folded))
+        or _ELEMENT.search(folded) is not None
+        or any(namespace in folded for namespace in _NAMESPACES)
+        or _GEO_URI.search(folded) is not None
     )
 
 

@@ -196,6 +196,14 @@ def test_a_gps_directory_with_only_its_version_is_no_location() -> None:
     assert inspect(body, POLICY).body is body
 
 
+def test_a_pointer_to_no_gps_directory_is_no_location() -> None:
+    """Some writers reset the pointer instead of removing it."""
+    block = exif_block()
+    at = block.index(b"\x88\x25\0\4\0\0\0\1") + 8
+    body = jpeg_with(jpeg_segment(0xE1, EXIF + block[:at] + bytes(4) + block[at + 4 :]))
+    assert inspect(body, POLICY).body is body
+
+
 UNREADABLE = {
     "damaged": b"not deflate",
     "long": zlib.compress(bytes(17_000_000)),

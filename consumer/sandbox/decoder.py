@@ -62,9 +62,11 @@ def run_decoder(
             answer = _verify(answer, request.memory_bytes)
         used = True
         connection.sendall(encode_answer(answer, _read_warnings(warnings)))
-        if request.memory_bytes > CHEAP_BYTES:
+        expensive = request.memory_bytes > CHEAP_BYTES
+        # The memory for the next body does not include this one.
+        del request, answer
+        if expensive:
             # The traceback of a failure may be part of a cycle that holds the pixels.
-            del answer
             gc.collect()
 
 

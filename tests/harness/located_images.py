@@ -26,6 +26,7 @@ from harness.images import (
     webp_with,
     xmp_packet,
 )
+from harness.located_iso import LOCATED_ISO, OVERLAPPING_ISO
 from harness.metadata_blocks import (
     EXIF,
     XMP_EXTENSION,
@@ -406,6 +407,7 @@ LOCATED = {
     **{f"jpeg {name}": body for name, body in {**UNUSUAL_JPEG, **DIRECTORIES}.items()},
     **CHUNKS,
     **IN_PLACE,
+    **LOCATED_ISO,
 }
 """Every kind. Most generated images are 64 x 48 pixels."""
 
@@ -413,6 +415,7 @@ SECRETS = (LATITUDE_DIGITS, LATITUDE_DIGITS[::-1], b"52,31.2N", b"Berlin", b"Chi
 """Bytes of the locations. A long text that is deflated hides them."""
 
 NOT_REMOVABLE = {
+    **OVERLAPPING_ISO,
     "tiff, xmp in UTF-16 outside its tag": tiff_with(37724, WIDE_PACKET),
     "bmp, xmp in UTF-16 before its pixels": bmp_with_gap(WIDE_PACKET),
 }

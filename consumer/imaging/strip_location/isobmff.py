@@ -1,56 +1,31 @@
 """Removes the location from AVIF and HEIC in place: no offset moves (ISO/IEC 23008-12).
 
-Items are blanked where they lie. A box with a location becomes a box of free space.
+Items are blanked where they lie. A box with a location becomes a box of free space, and so does a track of anything
+else than images and sound, whose samples are zeroed. Coded images never change.
 """
 
 import re
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
-from consumer.imaging.ifd import WalkBudget
+from consumer.imaging.ifd import WalkBudget, parse_block
 from consumer.imaging.result import Edit
 from consumer.imaging.strip_location.edits import StripResult, differences, strip_result
+from consumer.imaging.strip_location.iso_boxes import TRACK, IsoBoxes, read_boxes
 from consumer.imaging.strip_location.metadata import content, directories, xmp
 from consumer.imaging.strip_location.metadata.content import Search, SearchBudget
 from consumer.imaging.strip_location.metadata.orientation import orientation_block
 from consumer.imaging.structure import ImageStructure
-from consumer.imaging.structure.iso.boxes import FULL, Box, Extents, IsoFile, iter_boxes
-from consumer.imaging.structure.iso.items import Item, iter_items
-from core.errors import CorruptImage
+from consumer.imaging.structure.iso.boxes import Box, Extents
+from core.errors import LocationNotRemovable
 
 _EXIF = b"Exif"
-_IMAGE_ITEMS = frozenset(
-    {b"av01", b"hvc1", b"lhv1", b"avc1", b"vvc1", b"jpeg", b"j2k1", b"unci"}
-    | {b"grid", b"iovl", b"iden", b"tmap", b"mski", b"tili"}
-)
-"""Types of items that hold no metadata (ISO/IEC 23008-12, 23001-17)."""
 _TIFF_OFFSET = 4
 """Bytes before an EXIF block that give the offset of its TIFF header (ISO/IEC 23008-12, A.2.1)."""
-_METADATA, _USER_DATA, _TRACK = b"meta", b"udta", b"trak"
-_CONTAINERS = frozenset({b"moov", _TRACK, b"mdia"})
-_IMAGE_BOXES = frozenset(
-    {
-        b"ftyp",
-        b"mdat",
-        b"mvhd",
-        b"tkhd",
-        b"mdhd",
-        b"minf",
-        b"hdlr",
-        b"edts",
-        b"tref",
-        b"iinf",
-        b"iloc",
-    }
-    | {b"iprp", b"iref", b"pitm", b"idat", b"grpl", b"dinf"}
-)
-"""Boxes without text, and those whose content is found by items."""
 _PLACE_BOXES = frozenset({b"\xa9xyz", b"loci", b"@xyz"})
 _PLACES = re.compile(rb"\xa9xyz|@xyz|loci\0|ISO6709|\.location\.|[+-]\d{2,3}\.\d+[+-]\d{3}\.\d+")
 """Boxes of user data (QuickTime File Format; 3GPP TS 26.244, 8.10), keys of QuickTime, and their values (ISO 6709)."""
-_HANDLER, _LOCATIONS = b"hdlr", b"iloc"
+_UUID_CANON = bytes.fromhex("85c0b687820f11e08111f4ce462b6a48")
+_CANON_GPS, _GPS_VERSION = b"CMT4", 0
 _FREE_BOXES = frozenset({b"free", b"skip"})
-_DEPTH_MAX = 8
 _DEFLATED = b"\x78"
 _NAME, _NAME_OF_LARGE = 4, 12
 """Bytes from the name to the content of a box: the name, and a length of 64 bits."""
@@ -59,18 +34,19 @@ _NAME, _NAME_OF_LARGE = 4, 12
 def strip(body: bytes, structure: ImageStructure) -> StripResult:
     """Blank items and boxes with a location, and packets of XMP anywhere in the file.
 
-    Raises CorruptImage for EXIF that takes too long to search, or for items that overlap too often.
+    Raises CorruptImage for EXIF that takes too long to search, or for items that overlap too often, and
+    LocationNotRemovable if coded images would change.
     """
     kept = body[: structure.end]
     edited = bytearray(kept)
     budget = SearchBudget()
-    boxes = _read_boxes(kept)
+    boxes = read_boxes(kept)
     for item in boxes.items:
         _replace(edited, item.extents, _blank(_join(edited, item.extents), budget))
     for box in boxes.metadata:
         if _has_location(kept, box, budget.walk):
-            _free(edited, box)
-    edits = differences(kept, xmp.blank(bytes(edited)))
+            _free(edited, box, boxes)
+    edits = _edits(kept, xmp.blank(bytes(edited)), boxes)
     return strip_result(body, edits, structure.end, had_location=bool(edits), exif=structure.exif)
 
 
@@ -79,7 +55,7 @@ def strip_all(body: bytes, structure: ImageStructure, orientation: int) -> list[
     kept = body[: structure.end]
     edited = bytearray(kept)
     block = bytes(_TIFF_OFFSET) + orientation_block(orientation)
-    boxes = _read_boxes(kept)
+    boxes = read_boxes(kept)
     for item in boxes.items:
         size = len(_join(edited, item.extents))
         # Decoders reject a file whose EXIF is no block. A shorter one has no entries.
@@ -89,36 +65,17 @@ def strip_all(body: bytes, structure: ImageStructure, orientation: int) -> list[
             _replace(edited, item.extents, block.ljust(size, b"\0"))
     for box in boxes.metadata:
         if box.name not in _FREE_BOXES or any(kept[box.data : box.stop]):
-            _free(edited, box)
-    return differences(kept, xmp.blank(bytes(edited), every=True))
+            _free(edited, box, boxes)
+    return _edits(kept, xmp.blank(bytes(edited), every=True), boxes)
 
 
-class _Boxes(NamedTuple):
-    """items: of metadata. metadata: boxes without items."""
-
-    items: Sequence[Item]
-    metadata: Sequence[Box]
-
-
-def _read_boxes(body: bytes) -> _Boxes:
-    """Find the metadata. Raises CorruptImage if items reach beyond the end or overlap too often."""
-    file, left = IsoFile(body), 2 * len(body)
-    items, metadata = list[Item](), list[Box]()
-    for box, has_items in _walk(file):
-        if not has_items:
-            metadata.append(box)
-            continue
-        for item in iter_items(file, box):
-            if item.type in _IMAGE_ITEMS:
-                continue
-            left -= sum(size for _, size in item.extents)
-            within = all(
-                at >= 0 and size >= 0 and at + size <= len(body) for at, size in item.extents
-            )
-            if left < 0 or not within:
-                raise CorruptImage("its metadata is cut short")
-            items.append(item)
-    return _Boxes(items, metadata)
+def _edits(before: bytes, after: bytes, boxes: IsoBoxes) -> list[Edit]:
+    """Return the edits. Raises LocationNotRemovable if they change coded images: items may share bytes."""
+    edits = differences(before, after)
+    coded = boxes.coded_extents() if edits else ()
+    if any(before[at : at + size] != after[at : at + size] for at, size in coded):
+        raise LocationNotRemovable
+    return edits
 
 
 def _join(body: bytearray, extents: Extents) -> bytes:
@@ -156,43 +113,41 @@ def _item_has_location(item: bytes, budget: SearchBudget) -> bool:
     )
 
 
-def _walk(file: IsoFile) -> Iterator[tuple[Box, bool]]:
-    """Yield the boxes that may hold metadata, at any depth, and whether a box is a metadata box with items.
-
-    The boxes in such a box follow.
-    """
-    waiting = [(box, 0) for box in iter_boxes(file, 0, len(file.body))]
-    while waiting:
-        box, depth = waiting.pop()
-        if box.name in _CONTAINERS and depth < _DEPTH_MAX:
-            waiting += [(each, depth + 1) for each in iter_boxes(file, box.data, box.stop)]
-            continue
-        inner = _boxes_beside_items(file, box) if depth < _DEPTH_MAX else []
-        waiting += [(each, depth + 1) for each in inner]
-        if box.name not in _IMAGE_BOXES:
-            yield box, bool(inner)
-
-
-def _boxes_beside_items(file: IsoFile, box: Box) -> list[Box]:
-    """Return the boxes in a metadata box that has items. Empty for any other box.
-
-    QuickTime's metadata box is no full box: it begins with a handler box, and it has no items.
-    """
-    if box.name != _METADATA or file.body[box.data + _NAME : box.data + 2 * _NAME] == _HANDLER:
-        return []
-    inner = list(iter_boxes(file, box.data + FULL, box.stop))
-    return inner if any(each.name == _LOCATIONS for each in inner) else []
-
-
 def _has_location(body: bytes, box: Box, budget: WalkBudget) -> bool:
+    if box.name == TRACK:
+        return True  # Its samples may be positions in any of many formats.
     payload = body[box.data : box.stop]
     if box.name in _PLACE_BOXES:
         return any(payload)
-    return _PLACES.search(payload) is not None or content.has_location(payload, budget)
+    return (
+        _PLACES.search(payload) is not None
+        or _canon_has_location(payload, budget)
+        or content.has_location(payload, budget)
+    )
 
 
-def _free(edited: bytearray, box: Box) -> None:
-    """Turn a box into one of free space (ISO/IEC 14496-12, 8.1.2). Its header keeps its length."""
+def _canon_has_location(payload: bytes, budget: WalkBudget) -> bool:
+    """Search Canon's box, in which a TIFF block has a GPS directory as its first one."""
+    if not payload.startswith(_UUID_CANON):
+        return False
+    blocks = (parse_block(part, budget, any_version=True) for part in payload.split(_CANON_GPS)[1:])
+    return any(
+        entry.tag != _GPS_VERSION
+        for block in blocks
+        if block
+        for directory in block.walk()
+        for entry in directory.entries
+    )
+
+
+def _free(edited: bytearray, box: Box, boxes: IsoBoxes) -> None:
+    """Turn a box into one of free space (ISO/IEC 14496-12, 8.1.2). Its header keeps its length.
+
+    Samples of a track are zeroed.
+    """
+    if box.name == TRACK:
+        for at, size in boxes.sample_extents(box):
+            edited[at : at + size] = bytes(len(edited[at : at + size]))
     edited[box.data : box.stop] = bytes(box.stop - box.data)
     short = edited[box.data - 4 : box.data] == box.name
     name = box.data - (_NAME if short else _NAME_OF_LARGE)

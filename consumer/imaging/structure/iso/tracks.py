@@ -17,12 +17,30 @@ from core.errors import CorruptImage
 from core.model.image import ANIMATION_DURATION_MAX_MS
 
 _AV1 = b"av01"
+_HANDLER = slice(8, 12)
+"""The type in the content of a handler box."""
 
 
 def av1_samples(file: IsoFile, movie: Box) -> Iterator[Extents]:
     """Yield the extents of each sample of each AV1 track. Raises CorruptImage."""
     for media in find_boxes(file, movie, b"trak", b"mdia"):
         for tables in _av1_tables(file, media):
+            yield from _samples(file, tables)
+
+
+def handlers(file: IsoFile, track: Box) -> set[bytes]:
+    """Return the types of a track's media, as four bytes (ISO/IEC 14496-12, 8.4.3). An intact track has one."""
+    return {
+        file.body[box.data + _HANDLER.start : box.data + _HANDLER.stop]
+        for box in find_boxes(file, track, b"mdia", b"hdlr")
+    }
+
+
+def samples(file: IsoFile, track: Box) -> Iterator[Extents]:
+    """Yield the extents of each sample of a track of any kind. Raises CorruptImage."""
+    for table in find_boxes(file, track, b"mdia", b"minf", b"stbl"):
+        tables = {box.name: box for box in iter_boxes(file, table.data, table.stop)}
+        if {b"stsz", b"stsc"} <= tables.keys():
             yield from _samples(file, tables)
 
 

@@ -19,6 +19,7 @@ def track_with_headers(headers: int, runs: int) -> bytes:
     times = full_box(b"stts", number(runs, 4) + bytes(7) + b"\1" + bytes(8 * runs - 8))
     tables = full_box(b"stsz", bytes(8)) + full_box(b"stsc", bytes(4)) + times
     media = full_box(b"mdhd", bytes(20)) * headers
+    media += full_box(b"hdlr", bytes(4) + b"pict" + bytes(13))
     media += box(b"minf", box(b"stbl", entries + tables))
     return box(b"moov", box(b"trak", box(b"mdia", media)))
 

@@ -9,8 +9,8 @@ from consumer.sandbox.run_plan import Stop
 
 _TICK_S = 0.05
 _STALL_TICKS = 200
-"""A decoder that uses no CPU for so many ticks, 10 s, sleeps. Counted in ticks, so that a pause of the worker itself
-counts as one."""
+"""A decoder that uses no CPU during this number of ticks (10 s) sleeps. Counted in ticks, so that a pause of the worker
+itself counts as one."""
 
 
 @dataclass(slots=True, eq=False)

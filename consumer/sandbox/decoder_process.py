@@ -87,6 +87,7 @@ class DecoderProcess:
         self._on_warning = on_warning
         self._kill = kill
         self._stop_reason: Stop | None = None
+        self._retired = False
         self._malformed = ""
         self._gone: asyncio.Future[Exception] = self._loop.create_future()
         self._exams: deque[Exam] = deque()
@@ -179,10 +180,9 @@ class DecoderProcess:
             self._kill()
 
     def retire(self) -> None:
-        """Kill the process when it has answered."""
-        if self._exams:
-            self._exams[-1].message.add_done_callback(lambda _: self.stop(Stop.REPLACED))
-        else:
+        """Kill the process when it has answered all its images. It gets no further one."""
+        self._retired = True
+        if not self._exams:
             self.stop(Stop.REPLACED)
 
     def cpu_seconds(self) -> float | None:
@@ -340,6 +340,8 @@ class DecoderProcess:
                 if not answered.message.done():  # It may be cancelled.
                     answered.message.set_result(message)
                 answered.on_answer()
+                if self._retired and not self._exams:
+                    self.stop(Stop.REPLACED)
             else:
                 self._greeting = decode_ready(message)
                 self._begin()

@@ -51,7 +51,7 @@ _LAZY_MODULES = (
 
 @dataclass(frozen=True, slots=True)
 class _Fork:
-    """What a new decoder process needs from the request that made it."""
+    """The request to fork a decoder process, as the new process needs it."""
 
     connection: int
     stderr: int

@@ -12,7 +12,8 @@ D = TypeVar("D")
 
 _AHEAD_IMAGES = 16
 _AHEAD_BYTES = 128 * 1024
-"""Cheap images that a decoder holds at the same time, of which it examines one. A socket holds so many bytes."""
+"""Cheap images that a decoder holds at the same time, of which it examines one. A socket buffers about this many
+bytes."""
 
 
 @dataclass(slots=True, eq=False)

@@ -95,7 +95,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What the answer to a request is checked against."""
+    """The part of a request that its answer is checked against."""
 
     body_size: int
     renditions: tuple[str, ...] = ()

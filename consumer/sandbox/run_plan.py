@@ -1,4 +1,4 @@
-"""How a run of an image ends without a result, and what happens to the image then: pure decisions."""
+"""The endings of a run without a result, and the run that follows each: decisions without side effects."""
 
 import os
 from collections.abc import Sequence
@@ -130,7 +130,12 @@ def _too_large(charge: int, budget_bytes: int) -> TooManyPixels:
 
 
 def after_stop(run: Run, reason: Stop) -> Run | Result:
-    """Move an image that is not as cheap as it seemed. Fail one that exceeds a limit."""
+    """Move an image that is not as cheap as it seemed. Fail one that exceeds a limit.
+
+    Repeat one that is not the reason: the worker stopped its decoder.
+    """
+    if reason in (Stop.REPLACED, Stop.CANCELLED):
+        return run
     if reason is Stop.CHEAP_CPU_LIMIT:
         return replace(run, expensive=True)
     if reason is Stop.STALLED and not run.fresh:

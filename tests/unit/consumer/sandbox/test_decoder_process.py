@@ -15,6 +15,7 @@ from consumer.sandbox.protocol import Ready, Request, encode_answer, encode_requ
 from consumer.sandbox.run_plan import DecoderEnded
 from core.errors import CorruptImage
 from harness.image_metadata import METADATA, as_examined
+from harness.waiting import wait_for
 
 POLICY = ImagePolicy()
 REQUEST = Request(b"body", 1_000_000, cheap_only=True)
@@ -99,3 +100,23 @@ async def test_the_last_answer_of_a_process_counts_whatever_its_size(
     theirs.sendall(encode_answer(examination))
     decoder.end(1)
     assert await decoder.finish(exam, POLICY) == examination
+
+
+async def test_a_retired_decoder_answers_every_image_that_it_holds(
+    peer: tuple[DecoderProcess, socket.socket],
+) -> None:
+    """Also if the last of them is cancelled."""
+    decoder, theirs = peer
+    theirs.sendall(GREETING)
+    decoder.begin(ENDED_PID)
+    await decoder.ready
+    first, last = decoder.start(REQUEST, ""), decoder.start(REQUEST, "")
+    decoder.retire()
+    last.message.cancel()
+    await asyncio.sleep(0)
+    assert decoder.usable
+    theirs.sendall(ANSWER)
+    assert str(await decoder.finish(first, POLICY)) == str(CorruptImage("damaged"))
+    assert not decoder.ended
+    theirs.sendall(ANSWER)
+    await wait_for(lambda: decoder.ended)

@@ -1,4 +1,4 @@
-"""What happens to an image after a run that gave no result."""
+"""The run that follows a run without a result."""
 
 import pytest
 
@@ -103,3 +103,8 @@ def test_the_end_of_the_fork_server_is_not_the_images_fault() -> None:
         assert (following.fresh, following.alone) == (True, False)
         step = following
     assert isinstance(after_end(step, ForkServerEnded()), Crashed)
+
+
+@pytest.mark.parametrize("reason", [Stop.REPLACED, Stop.CANCELLED])
+def test_an_image_is_examined_again_if_it_is_not_the_reason_of_a_stop(reason: Stop) -> None:
+    assert after_stop(AGAIN, reason) == AGAIN

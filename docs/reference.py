@@ -126,10 +126,10 @@ each pixel (measured by `tests/unit/consumer/imaging/test_decode_memory.py`). Ph
 format. Larger than the budget are AVIF with alpha and 4:4:4 or more than 8 bits, and HEIC with more than 8 bits and
 more chroma than 4:2:0, or alpha: they pass up to the sizes of the table.
 
-More is charged for some images. A JPEG of several scans: 2 bytes for each sample, that is 3 bytes per pixel with 4:2:0
-and 6 with 4:4:4. A TIFF: its largest strip or tile, decoded, and a second image if it is turned. AVIF: the planes of a
-tile, and in a sequence those of up to 8 further frames. HEIC with more than 8 bits: a second set of planes if it is
-turned.
+More is charged for some images. A JPEG of several scans, also as the strip or tile of a TIFF: 2 bytes for each sample,
+that is 3 bytes per pixel with 4:2:0 and 6 with 4:4:4. A TIFF: its largest strip or tile, decoded, and a second image if
+it is turned. AVIF: the planes of a tile, and in a sequence those of up to 8 further frames. HEIC with more than 8 bits:
+a second set of planes if it is turned.
 
 | format | pixels | bytes per pixel | megapixels |
 |---|---|---|---|

@@ -1,5 +1,6 @@
 """TIFF: reads directories, strips and tiles (TIFF 6.0, sections 3 and 15)."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from consumer.imaging.ifd import (
@@ -10,17 +11,18 @@ from consumer.imaging.ifd import (
     WalkBudget,
     parse_block,
 )
+from consumer.imaging.structure import jpeg
 from consumer.imaging.structure.image_structure import ImageStructure
 from consumer.imaging.structure.tiff.end import find_end
 from consumer.imaging.structure.tiff.pixel_format import SAMPLES_MAX, check_decodable
-from core.errors import CorruptImage, TooManyPixels
+from core.errors import CorruptImage, ImageFailure, TooManyPixels
 
 _WIDTH, _HEIGHT = 256, 257
 _STRIPS, _STRIP_SIZES, _ROWS_PER_STRIP = 273, 279, 278
 _TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_SIZES = 322, 323, 324, 325
 _SAMPLES, _PLANAR = 277, 284
 _BITS, _COMPRESSION, _PHOTOMETRIC, _ORIENTATION = 258, 259, 262, 274
-_UNCOMPRESSED = 1
+_UNCOMPRESSED, _JPEG = 1, 7
 _YCBCR = 6
 """libtiff converts it to RGBA."""
 _SEPARATE_PLANES = 2
@@ -104,8 +106,10 @@ def _frame(tiff: TiffBlock, directory: Directory) -> _Frame:
     area = max(width * height, tile_width * tile_height)
     pixel_bytes = _pixel_bytes(tiff, directory)
     piece = tile_width * tile_height if tiles else width * min(rows, height)
-    if strips == 1 and tiff.number(directory.entry(_COMPRESSION), default=1) == _UNCOMPRESSED:
+    compression = tiff.number(directory.entry(_COMPRESSION), default=1)
+    if strips == 1 and compression == _UNCOMPRESSED:
         piece = 0  # libtiff divides a single strip without compression.
+    coefficients = _coefficient_bytes(tiff, directory) if compression == _JPEG else 0
     return _Frame(
         width,
         height,
@@ -113,7 +117,7 @@ def _frame(tiff: TiffBlock, directory: Directory) -> _Frame:
         strips + tiles,
         strip_bytes + tile_bytes,
         pixel_bytes,
-        _buffer_bytes(tiff, directory, piece, pixel_bytes * width * height),
+        _buffer_bytes(tiff, directory, piece, pixel_bytes * width * height) + coefficients,
     )
 
 
@@ -142,6 +146,18 @@ def _buffer_bytes(tiff: TiffBlock, directory: Directory, piece: int, decoded: in
     if tiff.number(directory.entry(_PHOTOMETRIC)) == _YCBCR:
         bits = max(bits, 8 * _WORD)
     return piece * bits // 8 + turned
+
+
+def _coefficient_bytes(tiff: TiffBlock, directory: Directory) -> int:
+    """Return the bytes of coefficients of a strip or tile that is a JPEG of several scans. All are like the first."""
+    for offsets, sizes in ((_STRIPS, _STRIP_SIZES), (_TILES, _TILE_SIZES)):
+        start, size = tiff.number(directory.entry(offsets)), tiff.number(directory.entry(sizes))
+        # A damaged strip is refused later, when it is decoded.
+        with suppress(ImageFailure):
+            if start:
+                data = tiff.data[start : start + size]
+                return jpeg.read_structure(data, accept_missing_end=True).buffer_bytes
+    return 0
 
 
 def _needed(length: int, piece: int) -> int:

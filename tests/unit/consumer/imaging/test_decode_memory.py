@@ -17,7 +17,7 @@ from consumer.imaging.limits import BYTES_PER_PIXEL, FIXED_BYTES
 from consumer.imaging.policy import ImagePolicy, Verification
 from harness.decode_memory import DecodeMemory
 from harness.heic_files import heic, rotation
-from harness.images import IMAGES, png_chunk
+from harness.images import IMAGES, png_chunk, tiff_directory
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
@@ -55,6 +55,19 @@ def animated(
     out = BytesIO()
     first.save(out, kind, save_all=True, append_images=turned[: frames - 1], **options)
     return out.getvalue()
+
+
+def progressive_tiff(mode: str) -> bytes:
+    """Return a TIFF of one strip, a JPEG with 4:4:4. Pillow writes no progressive ones."""
+    strip = encoded("JPEG", mode, progressive=True, subsampling=0)
+    samples, photometric = (1, 1) if mode == "L" else (3, 6)
+    tags = {256: SIZE[0], 257: SIZE[1], 258: 8, 259: 7, 262: photometric, 273: 0, 277: samples}
+    tags |= {278: SIZE[1], 279: len(strip), 530: 1 | 1 << 16}
+    start = len(tiff_directory(*((tag, 1, 0) for tag in tags)))
+    tags[273] = start
+    # The subsampling is two numbers of 16 bits.
+    head = tiff_directory(*((tag, 1, value) for tag, value in tags.items()))
+    return head.replace(b"\x12\x02\4\0\1\0", b"\x12\x02\3\0\2\0") + strip
 
 
 def png(color_type: int, depth: int, *, interlaced: bool = False) -> bytes:
@@ -158,6 +171,8 @@ CASES: dict[str, tuple[str, Callable[[], bytes]]] = {
     "tiff gray with alpha": (WIDE, lambda: encoded("TIFF", "LA", **DEFLATE)),
     "tiff cmyk": (WIDE, lambda: encoded("TIFF", "CMYK", **DEFLATE)),
     "tiff jpeg": (WIDE, lambda: encoded("TIFF", "RGB", compression="jpeg", strip_size=ONE_STRIP)),
+    "tiff progressive jpeg": (WIDE, lambda: progressive_tiff("RGB")),
+    "tiff progressive gray jpeg": ("gray or palette", lambda: progressive_tiff("L")),
     "tiff turned": (WIDE, lambda: encoded("TIFF", "RGB", tiffinfo={274: 6}, **DEFLATE)),
     "bmp": ("RGB", lambda: encoded("BMP", "RGB")),
     "bmp with alpha": ("RGB", lambda: encoded("BMP", "RGBA")),

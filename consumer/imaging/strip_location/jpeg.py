@@ -1,4 +1,4 @@
-"""Removes the location from JPEG segments: by their labels, and by their content if the label is unusual."""
+"""Removes the location from JPEG segments: by their labels, and by their content whatever the label."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -8,7 +8,7 @@ from consumer.imaging import exif
 from consumer.imaging.ifd import WalkBudget, parse_block
 from consumer.imaging.result import Edit
 from consumer.imaging.strip_location.edits import StripResult, strip_result
-from consumer.imaging.strip_location.metadata import content, directories, iptc, xmp
+from consumer.imaging.strip_location.metadata import content, directories, iptc
 from consumer.imaging.strip_location.metadata.orientation import needed_block
 from consumer.imaging.structure import ImageStructure, Segment
 from consumer.imaging.structure.jpeg import EXIF_LABEL
@@ -27,6 +27,9 @@ _PHOTOSHOP = b"Photoshop 3.0\0"
 _PHOTOSHOP_LABEL = b"Photoshop 3"
 """Readers do not compare the rest."""
 _MULTI_PICTURE = b"MPF\0"
+_PROFILE = b"ICC_PROFILE\0"
+_PROFILE_HEADER = len(_PROFILE) + 2
+"""The label, and the numbers of the segment and of all segments (ICC.1:2022, B.4)."""
 _BOXES = b"JP"
 _BOXES_HEADER = 16
 """The label, the numbers of the box and of the segment, and the header of the box, which each segment repeats
@@ -36,13 +39,16 @@ _THERMAL_HEADER = 8
 _THERMAL_GPS = re.compile(rb"\x01\0\0\0.{4}[NS]\0[EW]\0.{12,92}", re.DOTALL)
 """The GPS record of a thermal camera that has a fix (ExifTool's table "FLIR GPSInfo Tags")."""
 _LABELS = {
-    _APP0: ((b"JFIF\0", ""),),
+    _APP0: ((b"JFIF\0", "fixed"),),
     _APP1: ((_XMP, "xmp"), (_XMP_EXTENSION, "xmp"), (_THERMAL, "thermal")),
-    _APP2: ((b"ICC_PROFILE\0", ""), (_MULTI_PICTURE, "index")),
+    _APP2: ((_PROFILE, "profile"), (_MULTI_PICTURE, "index")),
     _APP11: ((_BOXES, "boxes"),),
     _APP13: ((_PHOTOSHOP_LABEL, "photoshop"),),
-    _APP14: ((b"Adobe", ""),),
+    _APP14: ((b"Adobe", "fixed"),),
 }
+_FIXED_SIZES = {_APP0: 14, _APP14: 12}
+"""Bytes of a JFIF segment without its thumbnail (ITU T.871, 10.1), and of Adobe's. A decoder uses them."""
+_PARTS_OF_THE_IMAGE = frozenset({"fixed", "profile"})
 _SEGMENT_MAX = 65_533
 _BLOCK_MIN = 8
 """Bytes of a TIFF header."""
@@ -70,7 +76,7 @@ def strip(body: bytes, structure: ImageStructure) -> StripResult:
     )
     edits += [_drop(segment) for segment in odd_segments]
     if structure.end < len(body):
-        edits += [_drop(segment) for segment in kinds.get("index", ())]
+        edits += {_drop(segment) for segment in kinds.get("index", ())} - set(edits)
     edits += _stray_edits(kinds.get("unusual", []), edits)
     block = kinds["exif"][0].payload(body) if "exif" in kinds else b""
     return strip_result(
@@ -84,9 +90,15 @@ def strip(body: bytes, structure: ImageStructure) -> StripResult:
 
 
 def strip_all(body: bytes, structure: ImageStructure, orientation: int) -> list[Edit]:
-    """Drop all segments that a decoder does not use. The first EXIF becomes one with the orientation alone."""
+    """Drop all segments that a decoder does not use, and cut those of a fixed size.
+
+    The first EXIF becomes one with the orientation alone. A colour profile with a location is dropped.
+    """
     block, edits = needed_block(orientation), list[Edit]()
     for kind, segments in _sort(body, structure.segments).items():
+        if kind in _PARTS_OF_THE_IMAGE:
+            edits += _part_edits(body, kind, segments)
+            continue
         for segment in segments:
             if kind == "exif" and block:
                 payload, block = exif.PREFIX + block, b""
@@ -95,6 +107,20 @@ def strip_all(body: bytes, structure: ImageStructure, orientation: int) -> list[
             else:
                 edits.append(_drop(segment))
     return edits
+
+
+def _part_edits(body: bytes, kind: str, segments: list[Segment]) -> list[Edit]:
+    if kind == "profile":
+        return _profile_edits(body, segments, WalkBudget())
+    return [_cut(body, segment) for segment in segments]
+
+
+def _cut(body: bytes, segment: Segment) -> Edit:
+    """Keep the bytes that a decoder uses. Those of JFIF end in the size of a thumbnail, which becomes 0."""
+    kept = segment.payload(body)[: _FIXED_SIZES[segment.name]]
+    if segment.name == _APP0:
+        kept = kept[:-2] + bytes(2)
+    return segment.start, segment.stop, _segment(segment.name, kept)
 
 
 def _segment(name: bytes, payload: bytes) -> bytes:
@@ -118,7 +144,7 @@ def _sort(body: bytes, segments: Sequence[Segment]) -> _Kinds:
 
 
 def _kind(body: bytes, segment: Segment, *, continued: bool) -> str:
-    """Name the kind of a segment; empty for one that a decoder uses, which holds no text.
+    """Name the kind of a segment; empty for one of a fixed size, which has no room for a text.
 
     continued: whether there is EXIF already, which this segment may continue. "odd exif" is EXIF
     whose label ends in a byte other than zero, which some cameras wrote. Few readers accept it, and
@@ -127,7 +153,7 @@ def _kind(body: bytes, segment: Segment, *, continued: bool) -> str:
     at = segment.data
     for label, kind in _LABELS.get(segment.name, ()):
         if body.startswith(label, at, at + segment.size):
-            return kind
+            return kind if segment.size > _FIXED_SIZES.get(segment.name, 0) else ""
     if segment.name != _APP1 or not body.startswith(EXIF_LABEL, at, at + segment.size):
         return "unusual"
     if not body.startswith(exif.PREFIX, at, at + segment.size):
@@ -190,7 +216,22 @@ def _replace(
     ]
 
 
-def _xmp_edits(body: bytes, segments: list[Segment], _budget: WalkBudget) -> list[Edit]:
+def _fixed_edits(body: bytes, segments: list[Segment], budget: WalkBudget) -> list[Edit]:
+    return [
+        _cut(body, segment)
+        for segment in segments
+        if content.has_location(segment.payload(body), budget)
+    ]
+
+
+def _profile_edits(body: bytes, segments: list[Segment], budget: WalkBudget) -> list[Edit]:
+    """Drop a colour profile, which continues from segment to segment, if it holds a location."""
+    profile = b"".join(segment.payload(body)[_PROFILE_HEADER:] for segment in segments)
+    located = content.has_location(profile, budget)
+    return [_drop(segment) for segment in segments] if located else []
+
+
+def _xmp_edits(body: bytes, segments: list[Segment], budget: WalkBudget) -> list[Edit]:
     """Drop a packet and its extensions together: a name may be split over extensions."""
     texts = [segment.payload(body) for segment in segments]
     pieces = sorted(
@@ -200,14 +241,16 @@ def _xmp_edits(body: bytes, segments: list[Segment], _budget: WalkBudget) -> lis
     )
     joined = b"".join(piece for _, piece in pieces)
     packets = (text for text in texts if not text.startswith(_XMP_EXTENSION))
-    located = any(xmp.has_location(text) for text in (joined, *packets))
+    located = any(content.has_location(text, budget) for text in (joined, *packets))
     return [_drop(segment) for segment in segments] if located else []
 
 
 def _photoshop_edits(body: bytes, segments: list[Segment], budget: WalkBudget) -> list[Edit]:
-    """Rewrite the image resources, which continue from segment to segment."""
+    """Rewrite the image resources, which continue from segment to segment. Drop them if a location is between them."""
     resources = b"".join(segment.payload(body)[len(_PHOTOSHOP) :] for segment in segments)
     kept = iptc.strip(resources, budget, directories.has_location)
+    if content.has_location(kept, budget):
+        return [_drop(segment) for segment in segments]
     if kept is resources:
         return []
     first = segments[0]
@@ -233,10 +276,15 @@ def _boxes_edits(body: bytes, segments: list[Segment], budget: WalkBudget) -> li
     return [_drop(segment) for segment in segments] if located else []
 
 
-def _thermal_edits(body: bytes, segments: list[Segment], _budget: WalkBudget) -> list[Edit]:
-    """Blank the GPS record of thermal images, which continue from segment to segment."""
+def _thermal_edits(body: bytes, segments: list[Segment], budget: WalkBudget) -> list[Edit]:
+    """Blank the GPS record of thermal images, which continue from segment to segment.
+
+    Drop them if they hold another location.
+    """
     pieces = [segment.payload(body)[_THERMAL_HEADER:] for segment in segments]
     blanked = _THERMAL_GPS.sub(lambda match: bytes(len(match[0])), b"".join(pieces))
+    if content.has_location(blanked, budget):
+        return [_drop(segment) for segment in segments]
     return _replace(segments, _THERMAL_HEADER, pieces, _split(blanked, pieces))
 
 
@@ -259,10 +307,13 @@ def _stray_edits(unusual: list[Segment], edits: list[Edit]) -> list[Edit]:
 
 
 _SEARCHES: dict[str, Callable[[bytes, list[Segment], WalkBudget], list[Edit]]] = {
+    "fixed": _fixed_edits,
     "exif": _exif_edits,
     "xmp": _xmp_edits,
     "photoshop": _photoshop_edits,
     "boxes": _boxes_edits,
     "thermal": _thermal_edits,
+    "profile": _profile_edits,
+    "index": _unusual_edits,
     "unusual": _unusual_edits,
 }

@@ -6,7 +6,7 @@ import pytest
 from PIL import ExifTags, Image, ImageSequence, PngImagePlugin, TiffImagePlugin
 
 from consumer.imaging.inspection import inspect
-from consumer.imaging.policy import ImagePolicy
+from consumer.imaging.policy import ImagePolicy, MetadataPolicy
 from core.errors import LocationNotRemovable
 from core.model.image import RemovedPart
 from harness.images import (
@@ -329,3 +329,50 @@ def test_directories_that_overlap_are_not_published() -> None:
         return
     with Image.open(BytesIO(stored)) as image:
         assert not image.getexif().get_ifd(ExifTags.IFD.GPSInfo)
+
+
+HIDDEN = {"xmp": xmp_packet(), "exif": exif_block()}
+BEHIND = {
+    "JFIF": (0xE0, b"JFIF\0\1\1\0\0\1\0\1\0\0"),
+    "Adobe": (0xEE, b"Adobe\0\x64\0\0\0\0\1"),
+    "a colour profile": (0xE2, b"ICC_PROFILE\0\1\1"),
+    "an index of images": (0xE2, b"MPF\0"),
+    "image resources": (0xED, b"Photoshop 3.0\0"),
+    "a thermal image": (0xE1, b"FLIR\0\1\0\0"),
+    "XMP": (0xE1, XMP),
+    "an extension of XMP": (0xE1, b"http://ns.adobe.com/xmp/extension/\0" + b"0" * 40),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Image appears to be a malformed MPO:UserWarning:PIL")
+@pytest.mark.parametrize("hidden", HIDDEN.values(), ids=HIDDEN)
+@pytest.mark.parametrize(("marker", "label"), BEHIND.values(), ids=BEHIND)
+@pytest.mark.parametrize("policy", ["strip-location", "strip-all"])
+def test_a_location_behind_a_known_label_is_removed(
+    marker: int, label: bytes, hidden: bytes, policy: MetadataPolicy
+) -> None:
+    """A label does not tell what a reader finds behind it. The image keeps its pixels and its standard segments."""
+    body = jpeg_with(jpeg_segment(marker, label + hidden))
+    inspected = inspect(body, ImagePolicy(metadata=policy))
+    assert inspected.metadata.had_location
+    assert hidden not in inspected.body
+    assert pixels(inspected.body) == pixels(body)
+
+
+def test_a_resource_behind_stray_bytes_is_found() -> None:
+    body = jpeg_with(jpeg_segment(0xED, PHOTOSHOP + b"xx" + CITY))
+    inspected = inspect(body, POLICY)
+    assert inspected.metadata.had_location
+    assert b"Berlin" not in inspected.body
+
+
+def test_an_index_with_a_location_is_dropped_once_before_a_second_image() -> None:
+    body = jpeg_with(jpeg_segment(0xE2, b"MPF\0" + xmp_packet())) + gradient_image("JPEG")
+    assert inspect(body, POLICY).body == gradient_image("JPEG")
+
+
+def test_segments_of_a_fixed_size_lose_what_follows_it() -> None:
+    """JFIF and Adobe's segment tell how to decode, so they stay."""
+    adobe = jpeg_segment(0xEE, b"Adobe\0\x64\0\0\0\0\1")
+    located = jpeg_with(jpeg_segment(0xEE, b"Adobe\0\x64\0\0\0\0\1" + xmp_packet()))
+    assert inspect(located, POLICY).body == jpeg_with(adobe)

@@ -1,6 +1,7 @@
 """The result of every stripper. Shared by all formats."""
 
-from collections.abc import Iterable
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from consumer.imaging.result import EDITS_MAX, Edit, apply_edits
@@ -68,3 +69,22 @@ def differences(before: bytes, after: bytes) -> list[Edit]:
         if before[at : at + _BLOCK] != block:
             edits.append((at, at + len(block), block))
     return edits
+
+
+def check_pixels(
+    body: bytes, edits: Sequence[Edit], coded_pixels: Iterable[tuple[int, int]]
+) -> None:
+    """Raise LocationNotRemovable if one of the edits, which are those of `differences`, changes pixels.
+
+    coded_pixels: start and stop of each part. They may overlap.
+    """
+    starts = [start for start, _, _ in edits]
+    for start, stop in coded_pixels:
+        # A part that covers a whole edit is changed, so each part is compared with few edits.
+        for index in range(max(bisect_right(starts, start) - 1, 0), len(edits)):
+            edit_start, edit_stop, replacement = edits[index]
+            if edit_start >= stop:
+                break
+            low, high = max(start, edit_start), max(min(stop, edit_stop), start)
+            if body[low:high] != replacement[low - edit_start : high - edit_start]:
+                raise LocationNotRemovable("it is among the pixels")

@@ -2,9 +2,15 @@
 
 from consumer.imaging.ifd import WalkBudget
 from consumer.imaging.result import Edit
-from consumer.imaging.strip_location.edits import StripResult, differences, strip_result
+from consumer.imaging.strip_location.edits import (
+    StripResult,
+    check_pixels,
+    differences,
+    strip_result,
+)
 from consumer.imaging.strip_location.metadata import directories, xmp
 from consumer.imaging.structure import ImageStructure
+from consumer.imaging.structure.tiff import coded_pixels
 
 _BUDGET_MIN = 65_536
 _SEARCHES = 4
@@ -23,11 +29,12 @@ _TAGS_OF_THE_IMAGE = frozenset(
 def strip(body: bytes, structure: ImageStructure) -> StripResult:
     """Erase the location in all directories, and packets of XMP anywhere in the file. One after the end counts.
 
-    Raises CorruptImage for directories that take too long to search.
+    Raises CorruptImage for directories that take too long to search, and LocationNotRemovable for one among the pixels.
     """
     kept = body[: structure.end]
     stripped = directories.strip(kept, _budget(kept))
     edits = differences(kept, stripped)
+    _check_pixels(kept, edits)
     had_location = bool(edits) or xmp.has_location(body[structure.end :])
     return strip_result(body, edits, structure.end, had_location=had_location, exif=kept)
 
@@ -36,7 +43,14 @@ def strip_all(body: bytes, structure: ImageStructure, _orientation: int) -> list
     """Erase all entries that a decoder does not use, and packets of XMP anywhere in the file."""
     kept = body[: structure.end]
     erased = directories.keep_entries(kept, _TAGS_OF_THE_IMAGE, _budget(kept))
-    return differences(kept, xmp.blank(erased, every=True))
+    edits = differences(kept, xmp.blank(erased, every=True))
+    _check_pixels(kept, edits)
+    return edits
+
+
+def _check_pixels(body: bytes, edits: list[Edit]) -> None:
+    if edits:
+        check_pixels(body, edits, coded_pixels(body))
 
 
 def _budget(body: bytes) -> WalkBudget:

@@ -78,16 +78,26 @@ def read_structure(body: bytes) -> ImageStructure:
         _check_decodable(body, header)
     except struct.error:
         raise CorruptImage("its header is cut short") from None
-    pixels_at = int.from_bytes(body[10:14], "little")
-    row = (header.width * header.depth + 31) // 32 * 4
-    if pixels_at + row * header.height > len(body):
+    pixels_at, pixels_stop = _pixels(body, header)
+    if pixels_stop > len(body):
         raise CorruptImage("its pixels are cut short")
-    end = _find_end(body, header, row * header.height)
+    end = _find_end(body, header, pixels_stop - pixels_at)
     area = header.width * header.height
     layout = "palette" if header.depth <= _PALETTE_DEPTH else "RGB"
     return ImageStructure(
         header.width, header.height, 1, area, area, end, layout=layout, coded_bytes=len(body)
     )
+
+
+def coded_pixels(body: bytes) -> tuple[int, int]:
+    """Return start and stop of the pixels of a sound BMP."""
+    return _pixels(body, _read_header(body))
+
+
+def _pixels(body: bytes, header: _Header) -> tuple[int, int]:
+    start = int.from_bytes(body[10:14], "little")
+    row = (header.width * header.depth + 31) // 32 * 4
+    return start, start + row * header.height
 
 
 def _find_end(body: bytes, header: _Header, pixel_bytes: int) -> int:

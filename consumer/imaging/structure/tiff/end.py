@@ -1,15 +1,17 @@
-"""Finds the end of a TIFF, which no field tells: the highest byte that a directory refers to (TIFF 6.0, section 2)."""
+"""Finds the parts of a TIFF: its coded pixels, and its end, which no field tells (TIFF 6.0, section 2)."""
 
 from collections.abc import Iterator
 from itertools import cycle, repeat
 
 from consumer.imaging.ifd import Directory, TiffBlock, parse_block
+from consumer.imaging.structure.tiff.pixel_format import SAMPLES_MAX
 
 _POINTER_TAGS = (0x014A, 0x8769, 0x8825, 0xA005, 0x0190)
 """Tags that point to directories: sub-directories, EXIF, GPS, interoperability, global parameters."""
 _STRIPS, _TILES = (273, 279), (324, 325)
 _PIXELS = frozenset((_STRIPS[0], _TILES[0]))
-_PARTS = (_STRIPS, _TILES, (513, 514))
+_JPEG = 513, 514
+_PARTS = (_STRIPS, _TILES, _JPEG)
 """Tags of offsets and of lengths: strips, tiles, a JPEG."""
 _LENGTH_UNKNOWN = 0
 _JPEG_TABLES = (519, 520, 521)
@@ -17,7 +19,7 @@ _JPEG_TABLE_MAX = 272
 """Tags of offsets of tables without lengths, and the length of the longest (section 22)."""
 _WIDTH, _HEIGHT, _ROWS_PER_STRIP, _TILE_WIDTH, _TILE_HEIGHT = 256, 257, 278, 322, 323
 _BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLES, _PLANAR = 258, 259, 262, 277, 284
-_UNCOMPRESSED, _YCBCR, _SEPARATE_PLANES = 1, 6, 2
+_UNCOMPRESSED, _OLD_JPEG, _YCBCR, _SEPARATE_PLANES = 1, 6, 6, 2
 _NUL = b"\0"
 
 
@@ -35,6 +37,21 @@ def find_end(body: bytes) -> int:
         ends = (each for each in _ends(tiff, directory) if each <= len(body))
         end = max(end, *ends)
     return end if body[end:].strip(_NUL) else len(body)
+
+
+def coded_pixels(body: bytes) -> Iterator[tuple[int, int]]:
+    """Yield start and stop of each strip, tile and old-style JPEG of the frames. Both are equal for an unknown length.
+
+    Raises CorruptImage for too many directories.
+    """
+    tiff = parse_block(body)
+    if tiff is None:
+        return
+    for directory in tiff.walk():
+        has_jpeg = tiff.number(directory.entry(_COMPRESSION)) == _OLD_JPEG
+        for tags in _PARTS if has_jpeg else (_STRIPS, _TILES):
+            for start, size, raw_size in _extents(tiff, directory, *tags):
+                yield start, start + (raw_size or size)
 
 
 def _ends(tiff: TiffBlock, directory: Directory) -> Iterator[int]:
@@ -57,13 +74,21 @@ def _part_ends(
     sizes = tiff.numbers(directory.entry(lengths_tag)) or (_LENGTH_UNKNOWN,) * len(starts)
     if not starts or len(sizes) < len(starts):
         yield len(tiff.data)
-    raw_sizes = _raw_sizes(tiff, directory, offsets_tag)
-    for start, size, raw_size in zip(starts, sizes, raw_sizes, strict=False):
+    for start, size, raw_size in _extents(tiff, directory, offsets_tag, lengths_tag):
         longest = max(size, raw_size)
         if longest != _LENGTH_UNKNOWN:
             yield start + longest
         elif start:
             yield len(tiff.data)
+
+
+def _extents(
+    tiff: TiffBlock, directory: Directory, offsets_tag: int, lengths_tag: int
+) -> Iterator[tuple[int, int, int]]:
+    """Yield the offset of each part, its length as declared, and its length without compression."""
+    starts = tiff.numbers(directory.entry(offsets_tag))
+    sizes = tiff.numbers(directory.entry(lengths_tag)) or (_LENGTH_UNKNOWN,) * len(starts)
+    return zip(starts, sizes, _raw_sizes(tiff, directory, offsets_tag), strict=False)
 
 
 def _raw_sizes(tiff: TiffBlock, directory: Directory, offsets_tag: int) -> Iterator[int]:
@@ -77,7 +102,7 @@ def _raw_sizes(tiff: TiffBlock, directory: Directory, offsets_tag: int) -> Itera
         return repeat(_LENGTH_UNKNOWN)
     separate = tiff.number(directory.entry(_PLANAR)) == _SEPARATE_PLANES
     samples = 1 if separate else tiff.number(directory.entry(_SAMPLES), default=1)
-    bits = samples * max(tiff.numbers(directory.entry(_BITS)) or (1,))
+    bits = samples * max(tiff.numbers(directory.entry(_BITS), most=SAMPLES_MAX) or (1,))
     tiled = offsets_tag in _TILES
     row = (tiff.number(directory.entry(_TILE_WIDTH if tiled else _WIDTH)) * bits + 7) // 8
     height = tiff.number(directory.entry(_HEIGHT))

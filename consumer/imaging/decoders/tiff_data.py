@@ -11,6 +11,7 @@ from contextlib import suppress
 from consumer.imaging.decoders import jpeg
 from consumer.imaging.ifd import Directory, TiffBlock, WalkBudget, parse_block
 from consumer.imaging.structure.jpeg import END_MARKER, read_structure
+from consumer.imaging.structure.tiff.pixel_format import SAMPLES_MAX
 from core.errors import CorruptImage, UnsupportedFormat
 
 _WIDTH, _HEIGHT, _BITS, _SAMPLES = 256, 257, 258, 277
@@ -96,4 +97,4 @@ def _piece_size(tiff: TiffBlock, directory: Directory) -> tuple[int, int]:
 def _bits(tiff: TiffBlock, directory: Directory) -> int:
     """Return the bits of a pixel in all planes."""
     samples = tiff.number(directory.entry(_SAMPLES), default=1)
-    return samples * max(tiff.numbers(directory.entry(_BITS)) or (1,))
+    return samples * max(tiff.numbers(directory.entry(_BITS), most=SAMPLES_MAX) or (1,))

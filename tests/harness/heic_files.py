@@ -55,6 +55,8 @@ def heic(
     data: bytes | None = None,
     exif: bytes = b"",
     exif_pieces: int = 1,
+    described: int = 1,
+    profile: bytes = b"",
     alpha: bool = False,
 ) -> bytes:
     """Return a grid of columns and rows, each of whose tiles is the coded image of the sample.
@@ -62,7 +64,8 @@ def heic(
     references: to the first tile, instead of one to each tile.
     declared: the size of a tile according to the container. transformations: properties of the grid.
     data: of each tile, if it is not the sample's. exif: a block. exif_pieces: extents of its item, each of which
-    is the whole block. alpha: the sample is also the alpha plane.
+    is the whole block. described: how often EXIF refers to the image, and the grid to a colour profile of these bytes.
+    alpha: the sample is also the alpha plane.
     """
     columns, rows = grid
     width, height = columns * TILE_SIZE[0], rows * TILE_SIZE[1]
@@ -77,8 +80,11 @@ def heic(
     if alpha:
         items[_ALPHA] = (b"hvc1", coded_tile())
     refer = tiles if references is None else tiles[:1] * references
-    properties = _properties(items, (width, height), declared, transformations)
-    boxes = _entries(items), properties, _references(items, refer)
+    if profile:
+        transformations = [box(b"colr", b"prof" + profile), *transformations]
+    shared = described if profile else 0
+    properties = _properties(items, (width, height), declared, transformations, shared)
+    boxes = _entries(items), properties, _references(items, refer, described)
     head = box(b"ftyp", b"heic\0\0\0\0mif1heic")
     pieces = {_EXIF: exif_pieces}
     size = len(_meta(items, 0, boxes, pieces))
@@ -115,9 +121,11 @@ def _properties(
     size: tuple[int, int],
     declared: tuple[int, int],
     transformations: Sequence[bytes],
+    shared: int = 0,
 ) -> bytes:
     known = [extent(*size), extent(*declared), configuration(), full_box(b"auxC", _ALPHA_TYPE)]
-    indexes = {_PRIMARY: (1, *range(5, 5 + len(transformations))), _EXIF: (), _ALPHA: (2, 3, 4)}
+    last = 5 + len(transformations)
+    indexes = {_PRIMARY: (1, *range(5, last), *[5] * (shared - 1)), _EXIF: (), _ALPHA: (2, 3, 4)}
     associations = b""
     for item in items:
         of_item = indexes.get(item, (2, 3))
@@ -126,11 +134,12 @@ def _properties(
     return box(b"iprp", container + full_box(b"ipma", number(len(items), 4) + associations))
 
 
-def _references(items: _Items, tiles: Sequence[int]) -> bytes:
+def _references(items: _Items, tiles: Sequence[int], described: int) -> bytes:
     found = box(b"dimg", number(_PRIMARY) + number(len(tiles)) + b"".join(map(number, tiles)))
     for item, kind in ((_EXIF, b"cdsc"), (_ALPHA, b"auxl")):
         if item in items:
-            found += box(kind, number(item) + number(1) + number(_PRIMARY))
+            count = described if item == _EXIF else 1
+            found += box(kind, number(item) + number(count) + number(_PRIMARY) * count)
     return full_box(b"iref", found)
 
 

@@ -27,6 +27,8 @@ _HANDLER, _LOCATIONS = b"hdlr", b"iloc"
 _SHOWN = frozenset({b"pict", b"vide", b"auxv", b"soun"})
 """Handlers of tracks of images and sound."""
 _DEPTH_MAX = 8
+_PARTS_MAX = 10_000
+"""Items and boxes of metadata. Each is searched for every kind of location."""
 _OVERLAPS_MAX = 2
 """How often the bytes of a file may be read as items of one kind. Items may share bytes."""
 
@@ -72,7 +74,7 @@ class IsoBoxes:
 
 
 def read_boxes(body: bytes) -> IsoBoxes:
-    """Find all of them. Raises CorruptImage if items reach beyond the end or overlap too often."""
+    """Find all of them. Raises CorruptImage if items reach beyond the end, overlap too often or are too many."""
     file, left = IsoFile(body), _OVERLAPS_MAX * len(body)
     found = IsoBoxes(file)
     for meta in _walk(found):
@@ -88,6 +90,8 @@ def read_boxes(body: bytes) -> IsoBoxes:
             if left < 0 or not within:
                 raise CorruptImage("its metadata is cut short")
             found.items.append(item)
+    if len(found.items) + len(found.metadata) > _PARTS_MAX:
+        raise CorruptImage(f"more than {_PARTS_MAX:,} boxes and items of metadata")
     return found
 
 

@@ -96,11 +96,13 @@ def _blank(item: bytes, budget: SearchBudget) -> bytes:
     several EXIF blocks into one item.
     """
     told = _TIFF_OFFSET + int.from_bytes(item[:_TIFF_OFFSET], "big")
-    for start in dict.fromkeys((told, _TIFF_OFFSET, 0, *content.tiff_headers(item))):
+    usual = (told, _TIFF_OFFSET, 0)
+    for start in dict.fromkeys((*usual, *content.tiff_headers(item))):
         block = item[start:]
-        stripped = directories.strip(block, budget.walk)
-        if stripped is not block:
-            item = item[:start] + stripped
+        # Of the others only the entries are searched: to search their bytes takes long, and `xmp` does it later.
+        if start in usual or directories.has_located_entries(block, budget.walk):
+            stripped = directories.strip(block, budget.walk)
+            item = item if stripped is block else item[:start] + stripped
     return b" " * len(item) if _item_has_location(item, budget) else item
 
 

@@ -25,6 +25,8 @@ _DERIVED = frozenset({b"grid", b"iovl", b"iden"})
 _IMAGES_MAX = 4_096
 """Coded images of which an image is put together. A phone writes a tile for each 512 x 512 pixels."""
 _DEPTH_MAX = 4
+_COPIES_MAX, _COPIED_MAX = 4, 16_777_216
+"""Copies of the file, or bytes, that metadata may take."""
 _ALPHA_TYPES = (
     b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha\0",
     b"urn:mpeg:hevc:2015:auxid:1\0",
@@ -80,7 +82,8 @@ def read_structure(body: bytes) -> ImageStructure:
         largest=largest,
         end=len(body),
         layout=_layout(color, alpha=alpha is not None),
-        buffer_bytes=_turned_bytes(file, graph, color, largest, alpha=alpha is not None),
+        buffer_bytes=_turned_bytes(file, graph, color, largest, alpha=alpha is not None)
+        + _copied_bytes(file, graph),
         coded_bytes=sum(size for each in coded for _, size in graph.extents.get(each, ())),
         exif=_exif(file, graph),
         hidden_frames=hidden,
@@ -233,6 +236,28 @@ def _turned_bytes(
     if not turned or max(each.depth for each in color) <= _BYTE:
         return 0
     return round(area * 2 * (1 + alpha + max(each.chroma for each in color)))
+
+
+def _copied_bytes(file: IsoFile, graph: ItemGraph) -> int:
+    """Return the bytes of metadata and colour profiles. pi-heif copies them for each image that they describe.
+
+    Raises CorruptImage if that is many times the file.
+    """
+    described = sum(
+        len(targets) * sum(size for _, size in graph.extents.get(number, ()))
+        for (kind, number), targets in graph.references.items()
+        if kind == b"cdsc"
+    )
+    profiles = sum(
+        box.stop - box.data
+        for properties in graph.properties.values()
+        for box in properties
+        if box.name == b"colr"
+    )
+    copied = described + profiles
+    if copied > max(_COPIES_MAX * len(file.body), _COPIED_MAX):
+        raise CorruptImage("its metadata describes too many images")
+    return copied
 
 
 def _mode(color: list[_CodedImage], *, alpha: bool) -> str:

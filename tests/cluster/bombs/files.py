@@ -10,6 +10,7 @@ import PIL
 from PIL import Image
 
 from cluster.bombs import worst_animations as animations
+from cluster.bombs import worst_iso as iso
 from cluster.bombs import worst_jpeg as jpeg
 from cluster.bombs import worst_png as png
 from cluster.bombs import worst_tiff as tiff
@@ -88,6 +89,12 @@ WORST: Mapping[str, Callable[[], bytes]] = {
     "AVIF, 1,000 frames": partial(
         animations.pillow_animation, "AVIF", _SIDE, _FRAMES, speed=10, subsampling="4:4:4"
     ),
+    "AVIF, sample times": partial(iso.avif_with_times, 200, 90_000),
+    "AVIF, TIFF headers": partial(iso.avif_with_headers, _BODY_BYTES),
+    "HEIC, items": partial(iso.heic_with_items, _BODY_BYTES),
+    "HEIC, boxes": partial(iso.heic_with_boxes, _BODY_BYTES),
+    "HEIC, units": partial(iso.heic_with_units, _BODY_BYTES),
+    "HEIC, metadata of 900 images": partial(iso.heic_with_metadata, 900, _BODY_BYTES),
     "TIFF, one strip": partial(tiff.one_strip, *_LARGEST),
     "TIFF, many strips": partial(tiff.many_strips, *_LARGEST),
     "TIFF, one strip, within the budget": partial(tiff.one_strip, 8_800, 8_800),

@@ -6,7 +6,7 @@ import zlib
 TEXT_CHUNKS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
 RAW_PROFILE = b"raw profile type "
 """Beginning of the keyword of a profile, in lower case."""
-_PROFILE_HEAD = re.compile(rb"\n?[^\n]*\n\s*+\d++\n")
+_PROFILE_HEAD = re.compile(rb"\A\n?[^\n]*\n\s*+\d++\n")
 """The type, which may be empty, and the length."""
 
 

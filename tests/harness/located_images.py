@@ -212,6 +212,7 @@ REMOVABLE = {
     "xmp in a sample": sample("flower-xmp-location.jpg"),
 }
 
+OTHER_VERSION = exif_block("<").replace(b"II*", b"II\x55", 1)
 _BLOCK_WITH_DETAILS = block_of(gps_part(), inside_exif=True)
 _SPLIT_BLOCK = _BLOCK_WITH_DETAILS[:100], _BLOCK_WITH_DETAILS[100:]
 """The second piece has the EXIF directory, which points to the location."""
@@ -246,6 +247,12 @@ UNUSUAL_JPEG = {
             jpeg_segment(0xE1, EXIF + piece)
             for piece in (exif_block(gps=False, texts={0x010F: "Maker"}), *_SPLIT_BLOCK)
         )
+    ),
+    "exif, another version after an unusual label": jpeg_with(
+        jpeg_segment(0xE1, b"xExif\0\0" + OTHER_VERSION)
+    ),
+    "exif, another version after a label in capitals": jpeg_with(
+        jpeg_segment(0xE1, b"EXIF\0\0" + OTHER_VERSION)
     ),
     "exif without a label": jpeg_with(jpeg_segment(0xE1, exif_block())),
     **{
@@ -347,6 +354,13 @@ CHUNKS = {
     "png, unknown chunk with exif": png_with(png_chunk(b"exIF", b"\0" + EXIF + exif_block())),
     "png, unknown chunk, deflated": png_with(
         png_chunk(b"zXMP", b"XMP\0\0" + zlib.compress(xmp_packet()))
+    ),
+    "png, unknown chunk with exif of another version": png_with(png_chunk(b"exIf", OTHER_VERSION)),
+    "png, raw profile with exif of another version": png_with(
+        raw_profile("exif", EXIF + OTHER_VERSION)
+    ),
+    "webp, another version after an unusual label": webp_with(
+        [(b"EXIF", b"xExif\0\0" + OTHER_VERSION)]
     ),
     "png, deflated exif": png_with(
         png_chunk(b"zxIf", b"\0" + bytes(4) + zlib.compress(exif_block()))

@@ -11,7 +11,10 @@ from consumer.imaging.ifd import WalkBudget
 from consumer.imaging.strip_location.metadata import credentials, directories, iptc, xmp
 from core.errors import CorruptImage
 
-_TIFF_HEADER = re.compile(rb"II\*\0|MM\0\*")
+_TIFF_HEADER = re.compile(
+    rb"II(?:\*\0|(?<=\AII)|(?<=(?i:exif)\0.II))|MM(?:\0\*|(?<=\AMM)|(?<=(?i:exif)\0.MM))", re.DOTALL
+)
+"""At the start and after the label of EXIF some readers accept any version instead of 42."""
 _TELEMETRY = (b"DEVC", b"GoPro\0")
 """The key of a device, which is usually the first of GoPro's metadata (GPMF), and its label in JPEG."""
 _POSITION_KEYS = (b"GPS5", b"GPS9", b"GPRI", b"GLPI")

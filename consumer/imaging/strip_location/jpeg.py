@@ -249,7 +249,8 @@ def _photoshop_edits(body: bytes, segments: list[Segment], budget: WalkBudget) -
     """Rewrite the image resources, which continue from segment to segment. Drop them if a location is between them."""
     resources = b"".join(segment.payload(body)[len(_PHOTOSHOP) :] for segment in segments)
     kept = iptc.strip(resources, budget, directories.has_location)
-    if content.has_location(kept, budget):
+    # The resources are counted once more, so they need a budget of their own.
+    if content.has_location(kept, WalkBudget()):
         return [_drop(segment) for segment in segments]
     if kept is resources:
         return []

@@ -20,8 +20,26 @@ _IMAGE_CHUNKS = frozenset(
     | {b"sRGB", b"cICP", b"mDCV", b"cLLI", b"bKGD", b"pHYs"}
 )
 """Ancillary chunks that change how the image looks (PNG specification, third edition, section 11)."""
-_BINARY_CHUNKS = _IMAGE_CHUNKS | {b"hIST", b"sPLT", b"tIME", b"oFFs", b"pCAL", b"sCAL", b"sTER"}
-"""Chunks that hold no location (also PNG extensions, version 1.5)."""
+_BINARY_SIZES = {
+    b"acTL": 8,
+    b"fcTL": 26,
+    b"tRNS": 256,
+    b"cHRM": 32,
+    b"gAMA": 4,
+    b"sBIT": 4,
+    b"sRGB": 1,
+    b"cICP": 4,
+    b"mDCV": 24,
+    b"cLLI": 8,
+    b"bKGD": 6,
+    b"pHYs": 9,
+    b"hIST": 512,
+    b"tIME": 7,
+    b"oFFs": 9,
+    b"sTER": 1,
+}
+"""Bytes that chunks without text have at most (section 11, and PNG extensions, version 1.5)."""
+_FRAME_DATA, _PROFILE, _END = b"fdAT", b"iCCP", b"IEND"
 _LOCATION_KEYWORD = re.compile(
     rb"gps|latitude|longitude|geo.?(?:tag|loc|code|url)|\bgeo\b|location|coordinates"
     rb"|\bcity\b|\bcountry\b|\bstate\b|province|\bplace\b|locality|landmark|altitude",
@@ -44,7 +62,10 @@ def strip(body: bytes, structure: ImageStructure) -> StripResult:
     published = exif.published_chunk(body, structure, _EXIF)
     budget = SearchBudget()
     for chunk in structure.segments:
-        if chunk.name in _BINARY_CHUNKS or not _is_ancillary(chunk):
+        if chunk.name == _END and content.has_location(chunk.payload(body), budget.walk):
+            edits.append((chunk.start, chunk.stop, encode_chunk(_END, b"")))
+            found.add(Search.LOCATED)
+        if _holds_no_text(chunk):
             continue
         payload = chunk.payload(body)
         if chunk is published and exif.is_block(payload):
@@ -77,9 +98,28 @@ def strip_all(body: bytes, structure: ImageStructure, orientation: int) -> list[
             if chunk.payload(body) != block:
                 edits.append((chunk.start, chunk.stop, encode_chunk(_EXIF, block)))
             block = b""
-        elif chunk.name not in _IMAGE_CHUNKS and _is_ancillary(chunk):
+        elif chunk.name == _END and chunk.size:
+            edits.append((chunk.start, chunk.stop, encode_chunk(_END, b"")))
+        elif _is_ancillary(chunk) and (
+            chunk.name not in _IMAGE_CHUNKS or _is_located_part(body, chunk)
+        ):
             edits.append((chunk.start, chunk.stop, b""))
     return edits
+
+
+def _holds_no_text(chunk: Segment) -> bool:
+    """Return whether a chunk is part of the image and no longer than the specification allows."""
+    return (
+        not _is_ancillary(chunk)
+        or chunk.name == _FRAME_DATA
+        or chunk.size <= _BINARY_SIZES.get(chunk.name, 0)
+    )
+
+
+def _is_located_part(body: bytes, chunk: Segment) -> bool:
+    return not _holds_no_text(chunk) and (
+        _search(chunk.name, chunk.payload(body), SearchBudget()) is Search.LOCATED
+    )
 
 
 def _is_ancillary(chunk: Segment) -> bool:
@@ -88,7 +128,20 @@ def _is_ancillary(chunk: Segment) -> bool:
 
 
 def _search(name: bytes, payload: bytes, budget: SearchBudget) -> Search:
-    return (_search_text if name in TEXT_CHUNKS else _search_unknown)(name, payload, budget)
+    if name in TEXT_CHUNKS:
+        return _search_text(name, payload, budget)
+    if name == _PROFILE:
+        return _search_colour_profile(payload, budget)
+    return _search_unknown(name, payload, budget)
+
+
+def _search_colour_profile(payload: bytes, budget: SearchBudget) -> Search:
+    """Search a profile (section 11.3.2.3). It stays if it is damaged or too long: a decoder ignores it or needs it."""
+    if content.has_location(payload, budget.walk):
+        return Search.LOCATED
+    _, _, deflated = payload.partition(b"\0")
+    search, _ = content.search_inflated(deflated[1:], budget)
+    return search if search is Search.LOCATED else Search.CLEAN
 
 
 def _search_text(name: bytes, payload: bytes, budget: SearchBudget) -> Search:

@@ -8,11 +8,11 @@ from consumer.imaging.strip_location.metadata import content, directories
 from consumer.imaging.strip_location.metadata.orientation import needed_block
 from consumer.imaging.structure import ImageStructure, Segment
 
-_IMAGE_CHUNKS = frozenset({b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ANIM", b"ANMF", b"ICCP"})
-_EXIF, _XMP = b"EXIF", b"XMP "
-_SEARCHED = frozenset({_XMP, b"C2PA"})
-"""Chunks that stay if they have no location: XMP, and content credentials."""
-_FLAGS = {_EXIF: 0x08, _XMP: 0x04}
+_IMAGE_CHUNKS = frozenset({b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ANIM", b"ANMF"})
+_EXIF, _XMP, _PROFILE = b"EXIF", b"XMP ", b"ICCP"
+_SEARCHED = frozenset({_XMP, _PROFILE, b"C2PA"})
+"""Chunks that stay if they have no location: XMP, the colour profile, and content credentials."""
+_FLAGS = {_PROFILE: 0x20, _EXIF: 0x08, _XMP: 0x04}
 _RIFF_SIZE = slice(4, 8)
 
 
@@ -67,10 +67,14 @@ def strip_all(body: bytes, structure: ImageStructure, orientation: int) -> list[
                 size = len(block).to_bytes(4, "little")
                 edits.append((chunk.start, chunk.stop, _EXIF + size + block))
             block = b""
-        elif chunk.name not in _IMAGE_CHUNKS:
+        elif chunk.name not in _IMAGE_CHUNKS and not _is_clean_profile(body, chunk):
             edits.append((chunk.start, chunk.stop, b""))
             dropped.append(chunk)
     return [*edits, *_header_edits(body, structure, edits, dropped)] if edits else []
+
+
+def _is_clean_profile(body: bytes, chunk: Segment) -> bool:
+    return chunk.name == _PROFILE and not content.has_location(chunk.payload(body), WalkBudget())
 
 
 def _header_edits(

@@ -1,8 +1,11 @@
 """Decoder processes make renditions within the memory that they are charged."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from functools import partial
 from io import BytesIO
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -11,14 +14,15 @@ from consumer.imaging.inspection import inspect, probe
 from consumer.imaging.policy import ImagePolicy
 from consumer.imaging.result import FailedRendition, MadeRendition
 from consumer.sandbox.decode_pool import DecodePool, open_decode_pool
+from consumer.settings import ConsumerSettings
 from core.errors import TooManyPixels
 from core.model.rendition import RenditionPreset
+from harness.heic_files import heic
 from harness.images import IMAGES, gradient_image, sample
 
 LARGE = RenditionPreset(800, 800, "contain", "WEBP", 90)
 PRESETS = {
     "webp": LARGE,
-    "jpeg": replace(LARGE, format="JPEG"),
     "avif": replace(LARGE, width=200, height=200, format="AVIF"),
     "thumbnail": replace(LARGE, width=100, height=100),
 }
@@ -76,6 +80,50 @@ async def test_every_mode_is_charged_enough(pool: DecodePool, kind: str, mode: s
     result = await pool.inspect(body, "", NAMES)
     assert [each.preset for each in result.renditions] == list(NAMES)
     assert all(isinstance(each, MadeRendition) for each in result.renditions), result.renditions
+
+
+def flat(kind: str, mode: str, **options: Any) -> bytes:
+    """Return an image of 48 megapixels that encodes fast."""
+    out = BytesIO()
+    Image.new(mode, (8_064, 6_048)).save(out, kind, **options)
+    return out.getvalue()
+
+
+FAST: dict[str, Any] = {"compress_level": 1}
+DEFLATE: dict[str, Any] = {"compression": "tiff_adobe_deflate"}
+IMAGES_OF_48_MEGAPIXELS: dict[str, Callable[[], bytes]] = {
+    "jpeg cmyk, progressive": partial(flat, "JPEG", "CMYK", progressive=True),
+    "png rgba": partial(flat, "PNG", "RGBA", **FAST),
+    "png transparent palette": partial(flat, "PNG", "P", transparency=3, **FAST),
+    "png 16-bit": partial(flat, "PNG", "I;16", **FAST),
+    "gif": partial(flat, "GIF", "P"),
+    "webp with alpha": partial(flat, "WEBP", "RGBA", lossless=True, quality=0, method=0),
+    "avif": partial(flat, "AVIF", "RGB", speed=10),
+    "heic": partial(heic, grid=(21, 22)),
+    "tiff rgba": partial(flat, "TIFF", "RGBA", **DEFLATE),
+    "tiff float": partial(flat, "TIFF", "F", **DEFLATE),
+    "bmp": partial(flat, "BMP", "1"),
+}
+
+
+@pytest.mark.parametrize("name", IMAGES_OF_48_MEGAPIXELS)
+async def test_an_image_of_48_megapixels_gets_its_renditions_in_the_default_budget(
+    name: str,
+) -> None:
+    body = await asyncio.to_thread(IMAGES_OF_48_MEGAPIXELS[name])
+    presets = {
+        "display": RenditionPreset(2_048, 2_048, "contain", "WEBP", 80),
+        "thumbnail": RenditionPreset(256, 256, "contain", "WEBP", 80),
+    }
+    budget = ConsumerSettings.model_fields["decode_budget_bytes"].default
+    async with open_decode_pool(
+        ImagePolicy(presets=presets), decoders=2, budget_bytes=budget, cpu_limit_s=60
+    ) as pool:
+        result = await pool.inspect(body, "", tuple(presets))
+    assert result.metadata.width * result.metadata.height > 48_000_000
+    for made, side in zip(result.renditions, (2_048, 256), strict=True):
+        assert isinstance(made, MadeRendition), made
+        assert made.width == side
 
 
 async def test_a_decoder_makes_the_renditions_that_this_process_makes(pool: DecodePool) -> None:

@@ -63,14 +63,11 @@ def estimate_cost(
         _peak(image_format, structure, body_size, presets, turned=turned)
         for turned in (False, True)
     )
-    made, work = [], 0
+    work = 0
     for preset in presets.values():
         width, height = Crop.of((structure.width, structure.height), preset, turned=False).size
-        made.append(width * height * ENCODED_BYTES + HEADER_BYTES)
         work += width * height * ENCODER_WORK[preset.format]
-    # The peak includes one that is being made.
-    others = min(sum(made) - max(made), RENDITIONS_BYTES_MAX)
-    return RenditionCost(memory + others, work)
+    return RenditionCost(memory, work)
 
 
 def _peak(
@@ -89,21 +86,29 @@ def _peak(
         for verification in ("header", "draft", "full")
     )
     transparent = _may_be_transparent(image_format, structure)
+    scales = by_draft_scale(image_format, structure, presets, turned=turned)
+    crops = {
+        name: Crop.of((structure.width, structure.height), preset, turned=turned)
+        for name, preset in presets.items()
+    }
+    made = [crop.size[0] * crop.size[1] * ENCODED_BYTES + HEADER_BYTES for crop in crops.values()]
+    # One is being made. The image is decoded before all others, unless it is decoded at several scales.
+    others = min(sum(made) - max(made), RENDITIONS_BYTES_MAX)
     peak = 0
-    for scale, names in by_draft_scale(image_format, structure, presets, turned=turned).items():
+    for scale, names in scales.items():
+        decoding = draft + (full - draft) // scale**2
+        peak = max(peak, decoding + (others if len(scales) > 1 else 0))
         size = -(-structure.width // scale), -(-structure.height // scale)
         pixels = size[0] * size[1]
         by_pixel = min(_PIXEL_BYTES, BYTES_PER_PIXEL[image_format][structure.layout])
         held = header + round(pixels * by_pixel) + heap_bytes(image_format, full - header)
-        peak = max(peak, draft + (full - draft) // scale**2)
         if structure.layout in _MAYBE_WIDE:
             band = min(pixels, size[0] * band_rows(size[0]))
             peak = max(peak, held + pixels + band * _WIDE_BAND_BYTES)
         for name in names:
-            crop = Crop.of((structure.width, structure.height), presets[name], turned=turned)
-            encoder = ENCODER_BYTES[presets[name].format][transparent]
-            encoding = crop.size[0] * crop.size[1] * encoder
-            peak = max(peak, held + _shrinking_bytes(crop, size), held + encoding)
+            width, height = crops[name].size
+            encoding = width * height * ENCODER_BYTES[presets[name].format][transparent]
+            peak = max(peak, held + others + max(encoding, _shrinking_bytes(crops[name], size)))
     return peak
 
 

@@ -23,7 +23,7 @@ ENCODER_BYTES: Mapping[str, tuple[int, int]] = {
 }
 """Memory by pixel of an opaque rendition, and of one with transparency: the encoder's, and the copies of the pixels.
 
-Measured on noise by tests/unit/consumer/imaging/test_decode_memory.py.
+Measured on noise by tests/unit/consumer/imaging/test_rendition_memory.py.
 """
 ENCODED_BYTES, HEADER_BYTES = 4, 2_048
 """Size of a rendition by pixel, on noise at quality 100, and of its headers."""

@@ -156,7 +156,8 @@ class ConsumerSettings(CoreSettings, RequestQueuesSettings):
         20,
         gt=0,
         le=600,
-        description="Limit on the CPU time for one image, in seconds. An image that exceeds it fails as DECODE_LIMIT.",
+        description="Limit on the CPU time for one image, in seconds. An image that exceeds it fails as DECODE_LIMIT. "
+        "Renditions fail if they and the image take more than half of it.",
     )
 
     @field_validator("allowed_networks", mode="before")

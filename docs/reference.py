@@ -131,9 +131,9 @@ that is 3 bytes per pixel with 4:2:0 and 6 with 4:4:4. A TIFF: its largest strip
 it is turned. AVIF: the planes of a tile, and in a sequence those of up to 8 further frames. HEIC with more than 8 bits:
 a second set of planes if it is turned.
 
-Renditions of up to 2,048 pixels on the longest side make none of these sizes smaller. Larger ones can. The charge is that
-of decoding, or, if it is more, at most 4 bytes for each pixel of the image and those of the largest rendition: 10 (JPEG),
-20 (WebP) or 40 (AVIF) for each of its pixels, and 18 (JPEG) or 44 if it may be transparent (measured by
+Renditions of up to 2,048 pixels on the longest side make none of these sizes smaller. Larger ones can. The charge is
+that of decoding, or, if it is more, about 4 bytes for each pixel of the image and those of the largest rendition: 10
+(JPEG), 20 (WebP) or 40 (AVIF) for each of its pixels, and 18 (JPEG) or 44 if it may be transparent (measured by
 `tests/unit/consumer/imaging/test_rendition_memory.py`). Above the budget the renditions fail, and the image completes.
 
 | format | pixels | bytes per pixel | megapixels |

@@ -48,6 +48,9 @@ _IMAGES_PER_DECODER = 1_000
 """Then a decoder is replaced, which bounds leaks."""
 _CHEAP_CPU_S = 0.3
 """CPU time of a cheap image. What takes longer moves to the lane for expensive ones."""
+_RENDITIONS_SHARE = 2
+"""A run with renditions has this part of the CPU limit. Above it the image runs again without them, with all of it.
+So an image that is too expensive by itself costs one and a half times the limit, not twice."""
 _THREAD_BYTES = 1 << 20
 """The hashes of a larger body are computed in a thread. They take 1 ms or more."""
 _WARNING_INTERVAL_S = 0.1
@@ -205,7 +208,8 @@ class DecodePool:
         request = Request(body, run.memory_bytes, not run.expensive, run.renditions)
         exam = decoder.start(request, request_id)
         if run.expensive:
-            watch = Watch(decoder, exam, self._cpu_limit_s, Stop.CPU_LIMIT)
+            limit_s = self._cpu_limit_s / (_RENDITIONS_SHARE if run.renditions else 1)
+            watch = Watch(decoder, exam, limit_s, Stop.CPU_LIMIT)
         else:
             watch = Watch(decoder, exam, _CHEAP_CPU_S, Stop.CHEAP_CPU_LIMIT)
         self._limits.add(watch)

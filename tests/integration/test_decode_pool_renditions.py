@@ -15,10 +15,11 @@ from consumer.imaging.policy import ImagePolicy
 from consumer.imaging.result import FailedRendition, MadeRendition
 from consumer.sandbox.decode_pool import DecodePool, open_decode_pool
 from consumer.settings import ConsumerSettings
-from core.errors import TooManyPixels
+from core.errors import DecodeLimit, TooManyPixels
 from core.model.rendition import RenditionPreset
 from harness.heic_files import heic
 from harness.images import IMAGES, gradient_image, sample
+from harness.scripted_decoder import EXAMINER
 
 LARGE = RenditionPreset(800, 800, "contain", "WEBP", 90)
 PRESETS = {
@@ -144,3 +145,16 @@ async def test_renditions_that_exceed_the_budget_fail_and_the_image_does_not() -
     assert isinstance(failed, FailedRendition)
     assert failed.code == TooManyPixels.code
     assert replace(result, renditions=()) == inspect(body, policy)
+
+
+async def test_renditions_have_half_of_the_cpu_limit_and_the_image_all_of_it() -> None:
+    policy = ImagePolicy(presets={"one": LARGE})
+    async with open_decode_pool(
+        policy, decoders=1, budget_bytes=BUDGET, cpu_limit_s=2, examiner=EXAMINER
+    ) as pool:
+        result = await pool.inspect(b"cpu 1.5", "", ("one",))
+        with pytest.raises(DecodeLimit):
+            await pool.inspect(b"cpu 60", "", ("one",))
+    (failed,) = result.renditions
+    assert isinstance(failed, FailedRendition)
+    assert failed.code == DecodeLimit.code

@@ -102,12 +102,15 @@ unchanged, after a search for a location; damaged transparency is ignored, as li
 lack only their own checksum completes.
 Of a HEIC only the primary image is decoded. A file that is cut short is refused.
 A location is removed from EXIF, XMP, IPTC, GeoTIFF, content credentials (C2PA) and PNG texts, in every format and
-under any label. It is not found in free text (comments, captions, keywords, the creator's address), in thumbnails
+under any label. In XMP it is a property whose name tells a place, or a value `geo:52.5,13.4`. A color profile with a
+location is dropped. It is not found in free text (comments, captions, keywords, the creator's address), in thumbnails
 inside XMP, and in the maker notes of a camera except for the place names of Panasonic, Leica, Samsung and Nikon. The
 city of a camera's clock (Pentax, Casio, Canon) is removed beside GPS data only. `METADATA_POLICY=strip-all` removes all
-of these too. A deflated PNG text of more than 1 MiB is searched for XMP only; text beyond 16 MiB of all texts of a file
-is dropped, and reported as other metadata. Content credentials without a location stay; their signature does not cover
-an image from which something else was removed.
+of these too. In bytes of a TIFF or BMP that no header or directory refers to, between its parts, only XMP is found,
+whatever the policy. What follows the last part is cut off, except for zero bytes.
+A deflated PNG text of more than 1 MiB is searched for XMP only; text beyond 16 MiB of all texts of a file is dropped,
+and reported as other metadata. Content credentials without a location stay; their signature does not cover an image
+from which something else was removed.
 With `VERIFICATION=draft` a JPEG is decoded at down to an eighth of its width and height, by averaging. The dominant
 color of a fine pattern, such as a checkerboard, is then a mixture that does not occur in the image. With `full` it is
 one of its colors.

@@ -1,7 +1,7 @@
 """The memory and the time that the renditions of an image take. Arithmetic on its structure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from consumer.imaging.formats import BMP, GIF, TIFF, WEBP, Format
 from consumer.imaging.limits import BYTES_PER_PIXEL, estimate_decode_bytes, heap_bytes
@@ -58,11 +58,15 @@ def estimate_cost(
     if not names:
         return RenditionCost(0, 0)
     presets = {name: policy.presets[name] for name in names}
-    # Whether the image is displayed on its side is not known yet.
-    memory = max(
-        _peak(image_format, structure, body_size, presets, turned=turned)
-        for turned in (False, True)
+    header, draft, full = (
+        estimate_decode_bytes(
+            image_format, structure, body_size, replace(policy, verification=verification)
+        )
+        for verification in ("header", "draft", "full")
     )
+    decoding = _Decoding(image_format, structure, header, draft, full)
+    # Whether the image is displayed on its side is not known yet.
+    memory = max(_peak(decoding, presets, turned=turned) for turned in (False, True))
     work = 0
     for preset in presets.values():
         width, height = Crop.of((structure.width, structure.height), preset, turned=False).size
@@ -70,22 +74,22 @@ def estimate_cost(
     return RenditionCost(memory, work)
 
 
-def _peak(
-    image_format: Format,
-    structure: ImageStructure,
-    body_size: int,
-    presets: Presets,
-    *,
-    turned: bool,
-) -> int:
+@dataclass(frozen=True, slots=True)
+class _Decoding:
+    """The memory of inspecting an image by the depth of verification, in bytes."""
+
+    format: Format
+    structure: ImageStructure
+    header: int
+    draft: int
+    full: int
+
+
+def _peak(decoding: _Decoding, presets: Presets, *, turned: bool) -> int:
     """Return the peak of decoding the image, or of shrinking it and encoding a rendition, whichever is more."""
-    header, draft, full = (
-        estimate_decode_bytes(
-            image_format, structure, body_size, ImagePolicy(verification=verification)
-        )
-        for verification in ("header", "draft", "full")
-    )
+    image_format, structure = decoding.format, decoding.structure
     transparent = _may_be_transparent(image_format, structure)
+    heap = heap_bytes(image_format, decoding.full - decoding.header)
     scales = by_draft_scale(image_format, structure, presets, turned=turned)
     crops = {
         name: Crop.of((structure.width, structure.height), preset, turned=turned)
@@ -96,12 +100,12 @@ def _peak(
     others = min(sum(made) - max(made), RENDITIONS_BYTES_MAX)
     peak = 0
     for scale, names in scales.items():
-        decoding = draft + (full - draft) // scale**2
-        peak = max(peak, decoding + (others if len(scales) > 1 else 0))
+        decoded = decoding.draft + (decoding.full - decoding.draft) // scale**2
+        peak = max(peak, decoded + (others if len(scales) > 1 else 0))
         size = -(-structure.width // scale), -(-structure.height // scale)
         pixels = size[0] * size[1]
         by_pixel = min(_PIXEL_BYTES, BYTES_PER_PIXEL[image_format][structure.layout])
-        held = header + round(pixels * by_pixel) + heap_bytes(image_format, full - header)
+        held = decoding.header + round(pixels * by_pixel) + heap
         if structure.layout in _MAYBE_WIDE:
             band = min(pixels, size[0] * band_rows(size[0]))
             peak = max(peak, held + pixels + band * _WIDE_BAND_BYTES)

@@ -45,8 +45,8 @@ def read_structure(body: bytes, *, accept_missing_end: bool = False) -> ImageStr
     """Read every segment up to the end marker of the first image, also those between scans.
 
     Further images (MPF, motion photos) are after the end.
-    accept_missing_end: the image may end after its last scan, if its scans give every coefficient.
-    Raises CorruptImage without an end marker or a frame header, or if a component has no scan.
+    accept_missing_end: the image may end after its last scan.
+    Raises CorruptImage without an end marker or a frame header, or if the scans do not give every coefficient.
     Raises it also for more EXIF or colour profile segments than any writer makes, because Pillow joins them one by one.
     Raises UnsupportedFormat for variants that browsers do not display, and TooManyPixels for more than MAX_SCANS scans.
     """
@@ -100,7 +100,7 @@ def _to_structure(
     if height == 0 and _DNL in markers:
         raise UnsupportedFormat("JPEG with its height after the first scan")
     scans = [segment for segment in segments if segment.name[0] == SOS]
-    _check_scans(body, scans, headers[0], all_bits=missing_end)
+    _check_scans(body, scans, headers[0])
     return ImageStructure(
         width,
         height,
@@ -156,14 +156,16 @@ def _coefficient_bytes(body: bytes, scans: list[Segment], header: Segment, area:
     return area * _COEFFICIENT_SIZE * sum(samples) // max(whole, 1)
 
 
-def _check_scans(body: bytes, scans: list[Segment], header: Segment, *, all_bits: bool) -> None:
+def _check_scans(body: bytes, scans: list[Segment], header: Segment) -> None:
     """Raise CorruptImage if a component has no scan.
 
-    all_bits: also if a coefficient has no scan, or its lowest bit has none (T.81, G.1.1.1).
+    Raises it also if a coefficient of a progressive image has no scan, or its lowest bit has none (T.81, G.1.1.1). A
+    decoder shows such an image without details, and does not report that its last scans are missing.
     """
     progressive = header.name[0] in PROGRESSIVE
     components = header.payload(body)[_FRAME_HEADER_MIN::3]
-    missing = {(each, at) for each in components for at in range(_COEFFICIENTS if all_bits else 1)}
+    checked = range(_COEFFICIENTS if progressive else 1)
+    missing = {(each, at) for each in components for at in checked}
     for segment in scans:
         if not missing:
             return
@@ -171,7 +173,7 @@ def _check_scans(body: bytes, scans: list[Segment], header: Segment, *, all_bits
         if len(scan) < _SCAN_HEADER_MIN or len(scan) != 2 * scan[0] + _SCAN_HEADER_MIN:
             raise CorruptImage("a scan header is damaged")
         first, last, bits = scan[-3:] if progressive else (0, _COEFFICIENTS - 1, 0)
-        if all_bits and bits & 0xF:
+        if bits & 0xF:
             continue
         inside = scan[1:-3:2]
         missing = {

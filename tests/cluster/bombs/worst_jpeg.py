@@ -7,6 +7,8 @@ from PIL import Image
 from harness.images import gradient_image, jpeg_segment, jpeg_with, xmp_packet
 
 _SOF2, _DHT, _DQT, _SOS, _APP1, _APP6 = 0xC2, 0xC4, 0xDB, 0xDA, 0xE1, 0xE6
+_BANDS = 63
+"""Coefficients of a block besides the first."""
 _LONGEST_RUN = 0x7FFF
 """Blocks of one end-of-band run (ITU T.81, G.1.2.2)."""
 _DC_TABLE = b"\x00" + bytes([1, *[0] * 15]) + b"\x00"
@@ -17,7 +19,7 @@ _XMP_LABEL = b"http://ns.adobe.com/xap/1.0/\0"
 
 
 def progressive(width: int, height: int, scans: int) -> bytes:
-    """Return an image of one colour with `scans` scans, at most 190. Each passes over all blocks of a component."""
+    """Return an image of one colour with `scans` scans, 4 to 190. Each passes over all blocks of a component."""
     sides = height.to_bytes(2, "big") + width.to_bytes(2, "big")
     components = b"".join(bytes((number, 0x11, 0)) for number in (1, 2, 3))
     blocks = -(-width // 8) * -(-height // 8)
@@ -30,10 +32,14 @@ def progressive(width: int, height: int, scans: int) -> bytes:
         jpeg_segment(_SOS, b"\x03\x01\x00\x02\x00\x03\x00" + bytes(3)),
         _bits(["0" * (3 * blocks)]),
     ]
-    for scan in range(scans - 1):
-        component, band_number = scan // 63 + 1, scan % 63 + 1
-        header = bytes((1, component, 0, band_number, band_number, 0))
-        parts += [jpeg_segment(_SOS, header), band]
+    left = scans - 1
+    for component in (1, 2, 3):
+        # Every coefficient needs a scan, so each component that follows needs one scan at least.
+        count = min(_BANDS, left - (3 - component))
+        left -= count
+        for first in range(1, count + 1):
+            last = first if first < count else _BANDS
+            parts += [jpeg_segment(_SOS, bytes((1, component, 0, first, last, 0))), band]
     return b"".join([*parts, b"\xff\xd9"])
 
 

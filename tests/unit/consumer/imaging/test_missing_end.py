@@ -53,9 +53,12 @@ def scan_offsets(body: bytes) -> list[int]:
 
 @pytest.mark.parametrize("scan", range(len(scan_offsets(PROGRESSIVE))))
 def test_a_progressive_jpeg_without_its_last_scans_is_corrupt(scan: int) -> None:
-    """Each scan is whole, but some coefficients are missing, or their lowest bits."""
+    """Each scan is whole, but some coefficients are missing, or their lowest bits. An end marker changes nothing."""
+    cut = PROGRESSIVE[: scan_offsets(PROGRESSIVE)[scan]]
     with pytest.raises(CorruptImage):
-        inspect(PROGRESSIVE[: scan_offsets(PROGRESSIVE)[scan]], ACCEPTING)
+        inspect(cut, ACCEPTING)
+    with pytest.raises(CorruptImage, match="lacks a scan"):
+        inspect(cut + b"\xff\xd9", ImagePolicy())
 
 
 @pytest.mark.parametrize("left", range(END_SIZE))

@@ -62,6 +62,22 @@ def with_old_entry(body: bytes) -> bytes:
     return body + movie(offset) + box(b"mdat", block)
 
 
+def with_item_in_user_data(body: bytes) -> bytes:
+    """Append a movie whose user data has a metadata box with an EXIF item."""
+    item = bytes(4) + exif_block()
+    entry = full_box(b"infe", number(1) + number(0) + b"Exif\0", version=2)
+    entries = full_box(b"hdlr", bytes(4) + b"pict" + bytes(13)) + full_box(b"pitm", number(1))
+    entries += full_box(b"iinf", number(1) + entry)
+
+    def movie(offset: int) -> bytes:
+        place = number(1) + number(0) + number(1) + number(offset, 4) + number(len(item), 4)
+        meta = full_box(b"meta", entries + full_box(b"iloc", b"\x44\0" + number(1) + place))
+        return box(b"moov", _MOVIE_HEADER + box(b"udta", meta))
+
+    offset = len(body) + len(movie(0)) + 8
+    return body + movie(offset) + box(b"mdat", item)
+
+
 def with_overlapping_item(body: bytes) -> bytes:
     """Append a metadata box with an item of two pieces: a packet with a location, and a part of the coded image."""
     packet = xmp_packet()
@@ -86,6 +102,7 @@ LOCATED_ISO = {
     "avif, camera motion track": with_track(_AVIF),
     "avif, text track": with_track(_AVIF, b"text"),
     "heic, box of Canon": with_canon_box(heic()),
+    "heic, item in user data": with_item_in_user_data(heic()),
     "avif, exif item of an old entry": with_old_entry(_AVIF),
 }
 OVERLAPPING_ISO = {

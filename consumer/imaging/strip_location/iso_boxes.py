@@ -18,6 +18,8 @@ _IMAGE_ITEMS = _CODED_ITEMS | {b"jpeg"}
 """Types of items that are images (ISO/IEC 23008-12, 23001-17). Packets of XMP in a JPEG are blanked."""
 _METADATA, _MEDIA = b"meta", b"mdat"
 _CONTAINERS = frozenset({b"moov", b"mdia"})
+_USER_DATA = frozenset({b"udta", b"meco"})
+"""Boxes that rarely hold a metadata box with items."""
 _IMAGE_BOXES = frozenset(
     {b"ftyp", b"mvhd", b"tkhd", b"mdhd", b"minf", b"hdlr", b"edts", b"tref"}
     | {b"iinf", b"iloc", b"iprp", b"iref", b"pitm", b"idat", b"grpl", b"dinf"}
@@ -107,20 +109,24 @@ def _walk(found: IsoBoxes) -> Iterator[Box]:
             continue
         if inner and box.name == TRACK:
             found.tracks.append(box)
-        elif inner:
+        elif inner and box.name == _METADATA:
             yield box
         elif box.name == _MEDIA:
             found.media.append((box.data, box.stop))
-        elif box.name not in _IMAGE_BOXES:
+        elif not inner and box.name not in _IMAGE_BOXES:
             found.metadata.append(box)
 
 
 def _inner_boxes(file: IsoFile, box: Box) -> list[Box]:
-    """Return the boxes in a container, in a track of images or sound, and in a metadata box that has items.
+    """Return the boxes in a container, in a track of images or sound, and in metadata or user data with items.
 
     QuickTime's metadata box is no full box: it begins with a handler box, and it has no items.
     """
-    if box.name in _CONTAINERS or (box.name == TRACK and _is_shown(file, box)):
+    if (
+        box.name in _CONTAINERS
+        or (box.name == TRACK and _is_shown(file, box))
+        or (box.name in _USER_DATA and file.body.find(_LOCATIONS, box.data, box.stop) >= 0)
+    ):
         return list(iter_boxes(file, box.data, box.stop))
     if box.name != _METADATA or file.body[box.data + 4 : box.data + 8] == _HANDLER:
         return []

@@ -36,8 +36,14 @@ _BOXES_HEADER = 16
 (ISO/IEC 19566-5, annex D)."""
 _THERMAL = b"FLIR\0"
 _THERMAL_HEADER = 8
-_THERMAL_GPS = re.compile(rb"\x01\0\0\0.{4}[NS]\0[EW]\0.{12,92}", re.DOTALL)
-"""The GPS record of a thermal camera that has a fix (ExifTool's table "FLIR GPSInfo Tags")."""
+_THERMAL_GPS = re.compile(
+    rb"(?: \x01\0\0\0 | \0\0\0[\0\x01] ) .{4} [NS]\0 [EW]\0 .{4} (?!\0{16}) .{8,88}",
+    re.DOTALL | re.VERBOSE,
+)
+"""The GPS record of a thermal camera with a position (ExifTool's table "FLIR GPSInfo Tags"), in either byte order.
+
+A camera without a fix may repeat its last position.
+"""
 _LABELS = {
     _APP0: ((b"JFIF\0", "fixed"),),
     _APP1: ((_XMP, "xmp"), (_XMP_EXTENSION, "xmp"), (_THERMAL, "thermal")),

@@ -1,3 +1,4 @@
+import struct
 import zlib
 from io import BytesIO
 from typing import Literal
@@ -45,6 +46,7 @@ from harness.metadata_blocks import (
     gif_extension,
     gif_xmp,
     jumbf_segments,
+    thermal_segments,
     thumbnail_block,
 )
 
@@ -376,3 +378,22 @@ def test_segments_of_a_fixed_size_lose_what_follows_it() -> None:
     adobe = jpeg_segment(0xEE, b"Adobe\0\x64\0\0\0\0\1")
     located = jpeg_with(jpeg_segment(0xEE, b"Adobe\0\x64\0\0\0\0\1" + xmp_packet()))
     assert inspect(located, POLICY).body == jpeg_with(adobe)
+
+
+THERMAL_FIX = b"\1\0\0\0\2\2\0\0N\0E\0"
+
+
+@pytest.mark.parametrize("fix", [b"\0\0\0\1", bytes(4)], ids=["big-endian", "an old fix"])
+def test_every_position_of_a_thermal_camera_is_erased(fix: bytes) -> None:
+    """The byte order differs between cameras, and the flag of a fix does not erase the last position."""
+    body = jpeg_with(*thermal_segments()).replace(THERMAL_FIX, fix + THERMAL_FIX[4:])
+    inspected = inspect(body, POLICY)
+    assert inspected.metadata.had_location
+    assert THERMAL_FIX[4:] not in inspected.body
+
+
+def test_a_thermal_camera_without_a_position_has_no_location() -> None:
+    body = jpeg_with(*thermal_segments())
+    for degrees in (52.52, 13.4):
+        body = body.replace(struct.pack("<d", degrees), bytes(8))
+    assert inspect(body, POLICY).body is body

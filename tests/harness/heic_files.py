@@ -71,22 +71,23 @@ def heic(
     width, height = columns * TILE_SIZE[0], rows * TILE_SIZE[1]
     layout = bytes((0, 0, rows - 1, columns - 1)) + number(width) + number(height)
     tiles = list(range(_TILES, _TILES + columns * rows))
-    items = {
-        _PRIMARY: (b"grid", layout),
-        **{tile: (tile_type, data or coded_tile()) for tile in tiles},
-    }
+    items = {tile: (tile_type, data or coded_tile()) for tile in tiles}
+    items = {_PRIMARY: (b"grid", layout), **items}
     if exif:
         items[_EXIF] = (b"Exif", bytes(4) + exif)
     if alpha:
         items[_ALPHA] = (b"hvc1", coded_tile())
     refer = tiles if references is None else tiles[:1] * references
-    if profile:
-        transformations = [box(b"colr", b"prof" + profile), *transformations]
+    profiles = [box(b"colr", b"prof" + profile)] if profile else []
+    transformed = [*profiles, *transformations]
     shared = described if profile else 0
-    properties = _properties(items, (width, height), declared, transformations, shared)
+    properties = _properties(items, (width, height), declared, transformed, shared)
     boxes = _entries(items), properties, _references(items, refer, described)
+    return _assemble(items, boxes, {_EXIF: exif_pieces})
+
+
+def _assemble(items: _Items, boxes: tuple[bytes, bytes, bytes], pieces: Mapping[int, int]) -> bytes:
     head = box(b"ftyp", b"heic\0\0\0\0mif1heic")
-    pieces = {_EXIF: exif_pieces}
     size = len(_meta(items, 0, boxes, pieces))
     content = b"".join(content for _, content in items.values())
     return head + _meta(items, len(head) + size + 8, boxes, pieces) + box(b"mdat", content)

@@ -58,13 +58,7 @@ def read_structure(body: bytes) -> ImageStructure:
     """
     body = body[: image_end(body)]
     file = IsoFile(body)
-    metas = [box for box in iter_boxes(file, 0, len(body)) if box.name == b"meta"]
-    if not metas:
-        raise UnsupportedFormat("HEIC without a still image")
-    if len(metas) > 1:
-        raise CorruptImage("it has more than one metadata box")
-    check_texts(file, metas[0])
-    graph = read_graph(file, metas[0])
+    graph = _read_items(file)
     alpha = _alpha_item(file, graph)
     used = _coded_items(graph, graph.primary)
     planes = _coded_items(graph, alpha) if alpha is not None else Counter[int]()
@@ -89,6 +83,16 @@ def read_structure(body: bytes) -> ImageStructure:
         hidden_frames=hidden,
         mode=_mode(color, alpha=alpha is not None),
     )
+
+
+def _read_items(file: IsoFile) -> ItemGraph:
+    metas = [box for box in iter_boxes(file, 0, len(file.body)) if box.name == b"meta"]
+    if not metas:
+        raise UnsupportedFormat("HEIC without a still image")
+    if len(metas) > 1:
+        raise CorruptImage("it has more than one metadata box")
+    check_texts(file, metas[0])
+    return read_graph(file, metas[0])
 
 
 def _area(coded: dict[int, _CodedImage], numbers: Counter[int]) -> int:

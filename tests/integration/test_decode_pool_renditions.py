@@ -153,8 +153,6 @@ async def test_renditions_have_half_of_the_cpu_limit_and_the_image_all_of_it() -
         policy, decoders=1, budget_bytes=BUDGET, cpu_limit_s=2, examiner=EXAMINER
     ) as pool:
         result = await pool.inspect(b"cpu 1.5", "", ("one",))
-        with pytest.raises(DecodeLimit):
-            await pool.inspect(b"cpu 60", "", ("one",))
     (failed,) = result.renditions
     assert isinstance(failed, FailedRendition)
     assert failed.code == DecodeLimit.code

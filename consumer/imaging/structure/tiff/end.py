@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from itertools import cycle, repeat
 
-from consumer.imaging.ifd import Directory, TiffBlock, parse_block
+from consumer.imaging.ifd import Directory, TiffBlock, WalkBudget, parse_block
 from consumer.imaging.structure.tiff.pixel_format import SAMPLES_MAX
 
 _POINTER_TAGS = (0x014A, 0x8769, 0x8825, 0xA005, 0x0190)
@@ -20,6 +20,8 @@ _JPEG_TABLE_MAX = 272
 _WIDTH, _HEIGHT, _ROWS_PER_STRIP, _TILE_WIDTH, _TILE_HEIGHT = 256, 257, 278, 322, 323
 _BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLES, _PLANAR = 258, 259, 262, 277, 284
 _UNCOMPRESSED, _OLD_JPEG, _YCBCR, _SEPARATE_PLANES = 1, 6, 6, 2
+_TABLES_MAX = 4_194_304
+"""Bytes of all tables of offsets. Directories may share a table, so the size of the body is no limit."""
 _NUL = b"\0"
 
 
@@ -27,9 +29,9 @@ def find_end(body: bytes) -> int:
     """Return the offset of the first byte after the image.
 
     Zero bytes at the end belong to it: they hold nothing, and a location that is erased there leaves some.
-    Returns the length of the body if a part has no length. Raises CorruptImage for too many directories.
+    Returns the length of the body if a part has no length. Raises CorruptImage for too many directories or parts.
     """
-    tiff = parse_block(body)
+    tiff = parse_block(body, WalkBudget(size=_TABLES_MAX))
     if tiff is None:
         return len(body)
     end = 0
@@ -42,9 +44,9 @@ def find_end(body: bytes) -> int:
 def coded_pixels(body: bytes) -> Iterator[tuple[int, int]]:
     """Yield start and stop of each strip, tile and old-style JPEG of the frames. Both are equal for an unknown length.
 
-    Raises CorruptImage for too many directories.
+    Raises CorruptImage for too many directories or parts.
     """
-    tiff = parse_block(body)
+    tiff = parse_block(body, WalkBudget(size=_TABLES_MAX))
     if tiff is None:
         return
     for directory in tiff.walk():
@@ -61,7 +63,7 @@ def _ends(tiff: TiffBlock, directory: Directory) -> Iterator[int]:
     for tags in _PARTS:
         yield from _part_ends(tiff, directory, *tags)
     for tag in _JPEG_TABLES:
-        for start in tiff.numbers(directory.entry(tag)):
+        for start in _read_table(tiff, directory, tag):
             yield min(start + _JPEG_TABLE_MAX, len(tiff.data))
 
 
@@ -70,8 +72,8 @@ def _part_ends(
 ) -> Iterator[int]:
     if directory.entry(offsets_tag) is None:
         return
-    starts = tiff.numbers(directory.entry(offsets_tag))
-    sizes = tiff.numbers(directory.entry(lengths_tag)) or (_LENGTH_UNKNOWN,) * len(starts)
+    starts = _read_table(tiff, directory, offsets_tag)
+    sizes = _read_lengths(tiff, directory, lengths_tag, len(starts))
     if not starts or len(sizes) < len(starts):
         yield len(tiff.data)
     for start, size, raw_size in _extents(tiff, directory, offsets_tag, lengths_tag):
@@ -86,9 +88,19 @@ def _extents(
     tiff: TiffBlock, directory: Directory, offsets_tag: int, lengths_tag: int
 ) -> Iterator[tuple[int, int, int]]:
     """Yield the offset of each part, its length as declared, and its length without compression."""
-    starts = tiff.numbers(directory.entry(offsets_tag))
-    sizes = tiff.numbers(directory.entry(lengths_tag)) or (_LENGTH_UNKNOWN,) * len(starts)
+    starts = _read_table(tiff, directory, offsets_tag)
+    sizes = _read_lengths(tiff, directory, lengths_tag, len(starts))
     return zip(starts, sizes, _raw_sizes(tiff, directory, offsets_tag), strict=False)
+
+
+def _read_table(tiff: TiffBlock, directory: Directory, tag: int) -> tuple[int, ...]:
+    entry = directory.entry(tag)
+    tiff.budget.spend_bytes(entry.size if entry else 0)
+    return tiff.numbers(entry)
+
+
+def _read_lengths(tiff: TiffBlock, directory: Directory, tag: int, count: int) -> tuple[int, ...]:
+    return tiff.numbers(directory.entry(tag), most=count) or (_LENGTH_UNKNOWN,) * count
 
 
 def _raw_sizes(tiff: TiffBlock, directory: Directory, offsets_tag: int) -> Iterator[int]:

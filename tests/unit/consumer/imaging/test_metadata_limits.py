@@ -169,3 +169,28 @@ def test_a_large_block_without_an_exif_directory_is_read(body: bytes) -> None:
     """A missing pointer does not point to the header."""
     assert len(body) > 72_000
     assert inspect(body, POLICY).body is body
+
+
+def test_sub_directories_that_share_a_table_of_strips_are_read_within_limits() -> None:
+    """Each number of each table is read to find the end of the file. 1,000 such directories would take 18 s."""
+    strips = 60_000
+    image = (256, 1, 1), (257, 1, 1), (258, 1, 8), (262, 1, 1), (279, 1, 1)
+    table_at = 8 + 2 + (len(image) + 2) * 12 + 4
+    sub_at = table_at + 4 * strips
+    main = tiff_directory(*image, (273, 1, 8), (330, 1, sub_at))
+    table = (8).to_bytes(4, "little") * strips
+    sub_size = 2 + 12 + 4
+
+    def body(directories: int) -> bytes:
+        chain = b"".join(
+            tiff_directory((273, strips, table_at))[8:-4]
+            + ((sub_at + number * sub_size) % (sub_at + directories * sub_size)).to_bytes(
+                4, "little"
+            )
+            for number in range(1, directories + 1)
+        )
+        return main + table + chain
+
+    assert inspect(body(2), POLICY).metadata.frames == 1
+    with pytest.raises(CorruptImage, match="overlaps"):
+        inspect(body(40), POLICY)

@@ -1,7 +1,6 @@
 """Images with a location, of every kind that is removed: in each format, under usual and unusual labels."""
 
 import struct
-import zlib
 from io import BytesIO
 
 from PIL import Image
@@ -26,6 +25,7 @@ from harness.images import (
     webp_with,
     xmp_packet,
 )
+from harness.located_chunks import CHUNKS, OTHER_VERSION
 from harness.located_iso import LOCATED_ISO, OVERLAPPING_ISO
 from harness.metadata_blocks import (
     EXIF,
@@ -38,8 +38,6 @@ from harness.metadata_blocks import (
     credentials,
     directory,
     extended_xmp,
-    gif_extension,
-    gif_xmp,
     gps_entries,
     gps_part,
     jumbf,
@@ -68,10 +66,6 @@ def jpeg_with_note(
 ) -> bytes:
     parts = [note_part(label, list(entries), base=base), *([gps_part()] if gps else [])]
     return jpeg_with_block(block_of(*parts, make=make, inside_exif=not gps))
-
-
-def gif_with(*extensions: bytes) -> bytes:
-    return gradient_image("GIF")[:-1] + b"".join(extensions) + b";"
 
 
 def saved(kind: str, **extra: object) -> bytes:
@@ -212,7 +206,6 @@ REMOVABLE = {
     "xmp in a sample": sample("flower-xmp-location.jpg"),
 }
 
-OTHER_VERSION = exif_block("<").replace(b"II*", b"II\x55", 1)
 _BLOCK_WITH_DETAILS = block_of(gps_part(), inside_exif=True)
 _SPLIT_BLOCK = _BLOCK_WITH_DETAILS[:100], _BLOCK_WITH_DETAILS[100:]
 """The second piece has the EXIF directory, which points to the location."""
@@ -348,40 +341,6 @@ DIRECTORIES = {
         make=b"Canon\0",
         gps=True,
     ),
-}
-CHUNKS = {
-    "png, unknown chunk": png_with(png_chunk(b"tXMP", xmp_packet())),
-    "png, unknown chunk with exif": png_with(png_chunk(b"exIF", b"\0" + EXIF + exif_block())),
-    "png, unknown chunk, deflated": png_with(
-        png_chunk(b"zXMP", b"XMP\0\0" + zlib.compress(xmp_packet()))
-    ),
-    "png, unknown chunk with exif of another version": png_with(png_chunk(b"exIf", OTHER_VERSION)),
-    "png, raw profile with exif of another version": png_with(
-        raw_profile("exif", EXIF + OTHER_VERSION)
-    ),
-    "webp, another version after an unusual label": webp_with(
-        [(b"EXIF", b"xExif\0\0" + OTHER_VERSION)]
-    ),
-    "png, deflated exif": png_with(
-        png_chunk(b"zxIf", b"\0" + bytes(4) + zlib.compress(exif_block()))
-    ),
-    "png, exif after junk": png_with(png_chunk(b"eXIf", b"\0\0" + exif_block())),
-    "png, content credentials": png_with(png_chunk(b"caBX", credentials())),
-    "png, text with another keyword": png_with(
-        png_chunk(b"zTXt", b"Comment\0\0" + zlib.compress(xmp_packet()))
-    ),
-    "png, text of a place": png_with(png_chunk(b"tEXt", b"Province-State\0Berlin")),
-    "webp, unknown chunk": webp_with([(b"xmp ", xmp_packet())]),
-    "webp, exif after junk": webp_with([(b"EXIF", b"\0\0" + exif_block())]),
-    "webp, unknown chunk with exif": webp_with([(b"META", exif_block())]),
-    "webp, content credentials": webp_with([(b"C2PA", credentials())]),
-    "gif xmp": gif_with(gif_xmp(xmp_packet())),
-    "gif xmp in sub-blocks": gif_with(gif_extension(b"\xff", b"XMP DataXMP" + xmp_packet(), 11)),
-    "gif xmp in another application": gif_with(
-        gif_extension(b"\xff", b"APPL  IC1.0" + xmp_packet(), 250)
-    ),
-    "gif xmp in a comment": gif_with(gif_extension(b"\xfe", xmp_packet(), 255)),
-    "gif exif in a comment": gif_with(gif_extension(b"\xfe", EXIF + exif_block())),
 }
 _CITY = iptc_dataset(90, b"Berlin").ljust(12, b"\0")
 SWAPPED_CITY = b"".join(_CITY[at : at + 4][::-1] for at in range(0, len(_CITY), 4))

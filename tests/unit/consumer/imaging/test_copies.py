@@ -14,7 +14,7 @@ from consumer.imaging.formats import GIF, PNG, TIFF
 from consumer.imaging.strip_location import strip_location
 from consumer.imaging.structure import read_structure
 from harness.images import png_chunk
-from harness.located_images import gif_with
+from harness.located_chunks import gif_with
 
 SIDE = 1_000
 BLACK = bytes(SIDE * (1 + 3 * SIDE))

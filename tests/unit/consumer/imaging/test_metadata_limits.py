@@ -21,7 +21,7 @@ from harness.images import (
     webp_with,
     xmp_packet,
 )
-from harness.located_images import gif_with
+from harness.located_chunks import gif_with
 from harness.metadata_blocks import gif_extension
 from harness.steps import count_steps
 

@@ -21,13 +21,13 @@ from harness.images import (
     webp_with,
     xmp_packet,
 )
+from harness.located_chunks import gif_with
 from harness.located_images import (
     LOCATED,
     NOT_REMOVABLE,
     PLAIN_XMP,
     SECRETS,
     XMP,
-    gif_with,
     saved,
 )
 from harness.metadata_blocks import EXIF, box, gif_extension, gif_xmp

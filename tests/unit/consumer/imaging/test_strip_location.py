@@ -25,6 +25,7 @@ from harness.images import (
     webp_with,
     xmp_packet,
 )
+from harness.located_chunks import gif_with
 from harness.located_images import (
     CITY,
     LOCATED,
@@ -34,7 +35,6 @@ from harness.located_images import (
     SECRETS,
     XMP,
     bmp_with_gap,
-    gif_with,
     jpeg_with_note,
     saved,
     tiff_with,

@@ -83,7 +83,8 @@ def strip(body: bytes, structure: ImageStructure) -> StripResult:
     edits += [_drop(segment) for segment in odd_segments]
     if structure.end < len(body):
         edits += {_drop(segment) for segment in kinds.get("index", ())} - set(edits)
-    edits += _stray_edits(kinds.get("unusual", []), edits)
+    if edits:
+        edits += _stray_edits(kinds.get("unusual", []), edits)
     block = kinds["exif"][0].payload(body) if "exif" in kinds else b""
     return strip_result(
         body,

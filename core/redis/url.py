@@ -58,7 +58,12 @@ class RedisUrl:
 
         Loading the CAs of the system blocks the event loop for up to 0.1 s, so it is done once.
         """
-        return ssl.create_default_context(cafile=self.ca_certs) if self.tls else None
+        if not self.tls:
+            return None
+        context = ssl.create_default_context(cafile=self.ca_certs)
+        # Debian's Python takes the minimum from the configuration of OpenSSL, which may have none.
+        context.minimum_version = max(context.minimum_version, ssl.TLSVersion.TLSv1_2)
+        return context
 
     def _check_ca_certs(self) -> None:
         try:

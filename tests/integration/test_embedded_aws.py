@@ -59,11 +59,11 @@ def output_after_parent_kill(tmp_path: Path, body: str, *options: str) -> str:
 def test_a_child_shuts_down_gracefully_when_its_parent_is_killed(tmp_path: Path) -> None:
     """After kill -9 of the parent, the child gets SIGTERM, as from an operator."""
     body = (
-        "import signal, sys\n"
+        "import signal, sys, time\n"
         "def leave(*_):\n    print('left', sys.argv[1:], __name__, flush=True)\n    sys.exit(0)\n"
         "signal.signal(signal.SIGTERM, leave)\n"
         "print('up', flush=True)\n"
-        "while True:\n    signal.pause()\n"
+        "while True:\n    time.sleep(0.01)\n"
     )
     assert output_after_parent_kill(tmp_path, body) == "left ['argument'] __main__\n"
 
@@ -71,10 +71,10 @@ def test_a_child_shuts_down_gracefully_when_its_parent_is_killed(tmp_path: Path)
 def test_a_child_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     """A child that still runs after the grace period is killed."""
     body = (
-        "import signal\n"
+        "import signal, time\n"
         "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
         "print('up', flush=True)\n"
-        "while True:\n    signal.pause()\n"
+        "while True:\n    time.sleep(0.01)\n"
     )
     assert output_after_parent_kill(tmp_path, body, "--grace", "0.05") == ""
 

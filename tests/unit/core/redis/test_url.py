@@ -29,7 +29,7 @@ def test_a_url_is_parsed(url: str, expected: RedisUrl) -> None:
 
 @pytest.mark.parametrize("url", ["rediss://h", "rediss://user:pass@h:6380/1"])
 def test_certificates_and_host_names_are_checked(url: str) -> None:
-    """The scheme is enough. The minimum version of TLS is Python's default or a later one."""
+    """The scheme is enough."""
     context = RedisUrl.parse(url).ssl_context
     assert context is not None
     assert context.verify_mode is ssl.CERT_REQUIRED

@@ -45,15 +45,12 @@ COPY --from=builder /app /app
 COPY licenses /usr/share/doc/imageservice
 # SAFEPATH: import modules only from here, never from the working directory.
 # FAULTHANDLER: if a decoder crashes the process, log its traceback.
-# MMAP_THRESHOLD: return the memory of large bodies to the system. Otherwise the allocator keeps it (glibc raises its
-# threshold by itself). Decoders get the same value from consumer/sandbox/fork_client.py.
 ENV PATH=/venv/bin:$PATH \
     PYTHONPATH=/app \
     PYTHONSAFEPATH=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
-    PYTHONFAULTHANDLER=1 \
-    MALLOC_MMAP_THRESHOLD_=8388608
+    PYTHONFAULTHANDLER=1
 # A number, because Kubernetes rejects a user name under runAsNonRoot.
 USER 65532:65532
 EXPOSE 50051 9464

@@ -66,6 +66,16 @@ class FailureCode(StrEnum):
 class ImageServiceError(Exception):
     """Root of the tree."""
 
+    def forget_frames(self) -> None:
+        """Drop the tracebacks of this error and of its causes.
+
+        Whoever keeps an error keeps its frames, and with them what their variables hold, such as the body of an image.
+        """
+        error: BaseException | None = self
+        while error is not None:
+            error.__traceback__ = None
+            error = error.__cause__ or error.__context__
+
 
 class ImageFailure(ImageServiceError):
     """The image cannot be published. `str()` is the sentence for the customer."""

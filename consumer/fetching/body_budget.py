@@ -9,8 +9,6 @@ from core.runtime.deadline import Deadline
 SMALL_BODY_BYTES = 1_024 * 1_024
 """A body that declares at most this size does not wait for a large one."""
 
-_LARGE_CHUNK_BYTES = 4_096
-
 
 async def read_body(
     stream: StreamReader, *, max_bytes: int, min_rate: float, window: float, grace: float
@@ -19,60 +17,34 @@ async def read_body(
 
     min_rate: bytes per second, measured at the end of each `window` seconds. The first window begins
         after `grace` seconds.
-    Joining the pieces doubles the memory of the body, but without an await in which another body could
-    do the same.
+    The last copy doubles the memory of the body, but without an await in which another body could do
+    the same.
     Raises TooSlow. Raises TooLarge as soon as more than `max_bytes` have arrived. Raises
     aiohttp.ClientError if the body breaks off or its connection is closed.
     """
     if stream.is_eof():
         # A small body arrives with its head.
         return _check_size(stream.read_nowait(), max_bytes)
-    pieces = _Pieces()
+    # One buffer. The allocator would keep the memory of many pieces, and of tiny ones, which the origin chooses, a list
+    # would exceed any limit.
+    body = bytearray()
     timeout = grace + window
     while True:
-        size_before = pieces.size
+        size_before = len(body)
         try:
             with Deadline(timeout):
                 while chunk := await stream.readany():
-                    pieces.add(chunk)
-                    if pieces.size > max_bytes:
+                    body += chunk
+                    if len(body) > max_bytes:
                         raise TooLarge(f"{max_bytes:,} bytes")
-                return pieces.join()
+                return bytes(body)
         except TimeoutError:
-            if pieces.size - size_before < min_rate * window:
+            if len(body) - size_before < min_rate * window:
                 raise TooSlow from None
         except RuntimeError as error:
             # aiohttp raises this if the connection was closed before the first read.
             raise ServerDisconnectedError from error
         timeout = window
-
-
-class _Pieces:
-    """The pieces of a body that have arrived.
-
-    The origin chooses the size of chunks, so tiny ones are gathered in a buffer: in a list they would exceed any limit.
-    Large ones are copied only once, when all are joined.
-    """
-
-    def __init__(self) -> None:
-        self.size = 0
-        self._pieces: list[bytes | bytearray] = []
-        self._buffer: bytearray | None = None
-        """The last piece, if tiny chunks can be added to it."""
-
-    def add(self, chunk: bytes) -> None:
-        self.size += len(chunk)
-        if len(chunk) >= _LARGE_CHUNK_BYTES:
-            self._pieces.append(chunk)
-            self._buffer = None
-        elif self._buffer is None:
-            self._buffer = bytearray(chunk)
-            self._pieces.append(self._buffer)
-        else:
-            self._buffer += chunk
-
-    def join(self) -> bytes:
-        return b"".join(self._pieces)
 
 
 def _check_size(body: bytes, max_bytes: int) -> bytes:

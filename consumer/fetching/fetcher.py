@@ -74,7 +74,7 @@ class FetchPolicy:
             raise ValueError("user_agent must be one printable line: it is sent as a header")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class FetchResult:
     """A body as it arrived, and headers of the origin, which are recorded but not trusted.
 
@@ -85,6 +85,10 @@ class FetchResult:
     body: bytes
     provenance: Provenance
     reservation: Reservation | None = field(default=None, repr=False, compare=False)
+
+    def forget_body(self) -> None:
+        """Free the body. Its bytes stay reserved, for the body that takes its place."""
+        self.body = b""
 
     def __enter__(self) -> Self:
         return self

@@ -7,7 +7,7 @@ from hashlib import sha256
 from consumer.imaging.formats import format_named
 from core.model.image import ImageMetadata
 
-Edit = tuple[int, int, bytes]
+Edit = tuple[int, int, bytes | memoryview]
 """Start and stop of the bytes to replace, and their replacement."""
 EDITS_MAX = 10_000
 """Edits of one body."""

@@ -85,6 +85,7 @@ class DecodePool:
         self._admission = admission
         self._cpu_limit_s = cpu_limit_s
         self._limits = CpuLimits()
+        self._applying = asyncio.Lock()
         DECODERS_BUSY.set_function(lambda: sum(slot.images > 0 for slot in self._lanes.slots))
 
     async def start(self) -> tuple[str, ...]:
@@ -123,7 +124,9 @@ class DecodePool:
             case Examination() as examination:
                 if len(body) <= _THREAD_BYTES:
                     return apply_examination(body, examination)
-                return await asyncio.to_thread(apply_examination, body, examination)
+                # One at a time: meanwhile a body is in memory twice.
+                async with self._applying:
+                    return await asyncio.to_thread(apply_examination, body, examination)
             case ImageFailure() as failure:
                 raise failure
             case Fault(error):

@@ -53,7 +53,7 @@ class Exam:
 
     expected: Expected
     request_id: str
-    message: asyncio.Future[bytes]
+    message: asyncio.Future[bytes | bytearray]
     on_answer: Callable[[], None] = _ignore
 
 
@@ -333,8 +333,7 @@ class DecoderProcess:
             expected = len(self._exams) if greeted else 1
             if expected == 0 or (expected == 1 and len(self._received) > size):
                 raise MalformedAnswer("more answers than images")
-            message = bytes(self._received[:size])
-            del self._received[:size]
+            message = self._take(size)
             if greeted:
                 answered = self._exams.popleft()
                 if not answered.message.done():  # It may be cancelled.
@@ -345,6 +344,15 @@ class DecoderProcess:
             else:
                 self._greeting = decode_ready(message)
                 self._begin()
+
+    def _take(self, size: int) -> bytes | bytearray:
+        """Return and remove the first `size` bytes. A single message, which may be large, is not copied."""
+        if size == len(self._received):
+            message, self._received = self._received, bytearray()
+            return message
+        first = bytes(self._received[:size])
+        del self._received[:size]
+        return first
 
     def _refuse(self, malformed: str) -> None:
         """Kill a process that does not keep to the protocol."""

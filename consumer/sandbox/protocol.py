@@ -222,17 +222,17 @@ def message_size(header: bytes | bytearray, data_max: int) -> int:
     return HEADER.size + int(members_size) + int(data_size)
 
 
-def decode_ready(message: bytes) -> Ready:
+def decode_ready(message: bytes | bytearray) -> Ready:
     """Decode the first message of a decoder. Raises MalformedAnswer."""
     return decode_answer(_ready, message)
 
 
-def decode_message(message: bytes, expected: Expected, policy: ImagePolicy) -> Reply:
+def decode_message(message: bytes | bytearray, expected: Expected, policy: ImagePolicy) -> Reply:
     """Decode and check the answer to a request. Raises MalformedAnswer."""
     return decode_answer(lambda it: _reply(it, expected, policy), message)
 
 
-def _split(message: bytes) -> tuple[Mapping[str, Any], memoryview]:
+def _split(message: bytes | bytearray) -> tuple[Mapping[str, Any], memoryview]:
     members_size, _ = HEADER.unpack_from(message)
     end = HEADER.size + members_size
     view = memoryview(message)
@@ -242,7 +242,7 @@ def _split(message: bytes) -> tuple[Mapping[str, Any], memoryview]:
     return members, view[end:]
 
 
-def _ready(message: bytes) -> Ready:
+def _ready(message: bytes | bytearray) -> Ready:
     members, _ = _split(message)
     protections = member(members, "protections", list)[:_PROTECTIONS_MAX]
     return Ready(
@@ -251,7 +251,7 @@ def _ready(message: bytes) -> Ready:
     )
 
 
-def _reply(message: bytes, expected: Expected, policy: ImagePolicy) -> Reply:
+def _reply(message: bytes | bytearray, expected: Expected, policy: ImagePolicy) -> Reply:
     members, data = _split(message)
     warnings = optional_member(members, "warnings", str, "")
     if len(warnings) > WARNINGS_MAX:
@@ -300,7 +300,8 @@ def _edits(
         integer(start, at, end)
         at = integer(stop, start, end)
         taken = used + integer(size, 0, len(data) - used)
-        edits.append((start, stop, bytes(data[used:taken])))
+        # A view: a replacement may be as large as the body.
+        edits.append((start, stop, data[used:taken]))
         used = taken
     return tuple(edits), data[used:]
 

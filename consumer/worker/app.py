@@ -35,6 +35,7 @@ from core.resilience.backoff import Backoff
 from core.resilience.retry import retrying
 from core.runtime.event_loop_monitor import EventLoopMonitor
 from core.runtime.gc_tuning import freeze_gc
+from core.runtime.malloc_tuning import return_large_blocks
 from core.runtime.metrics import serve_metrics
 from core.runtime.signals import run_until_signal
 
@@ -45,6 +46,7 @@ _QUEUE_BACKOFF = Backoff(2.0, 2.0)
 
 async def run(settings: ConsumerSettings, _arguments: argparse.Namespace) -> int:
     protect_from_children()
+    return_large_blocks()
     metrics.CONCURRENCY.set(settings.concurrency)
     # The decoders start first: no credentials have been loaded yet.
     async with (

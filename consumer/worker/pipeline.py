@@ -5,7 +5,7 @@ The message handler notifies the customer and acknowledges the message afterward
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from consumer.fetching.fetcher import Fetcher, FetchResult
 from consumer.imaging.result import InspectionResult
@@ -17,8 +17,15 @@ from consumer.worker.renditions import RenditionPublisher
 from consumer.worker.retry_policy import RetryPolicy, backoff
 from consumer.worker.storage import ImageStorage
 from core.dynamodb.tables import ConditionNotMet, Tables
-from core.errors import ImageFailure
-from core.model.image import ImageRecord, image_id_of, is_image_of, reused_image_id
+from core.errors import ImageFailure, ImageServiceError
+from core.model.image import (
+    ImageMetadata,
+    ImageRecord,
+    Provenance,
+    image_id_of,
+    is_image_of,
+    reused_image_id,
+)
 from core.model.message import ImageMessage
 from core.model.rendition import Rendition, split_names
 from core.model.request import ImageRequest, MessageStatus, message_status
@@ -60,6 +67,16 @@ async def _resolve_conflict(tables: Tables, record: ImageRecord) -> ImageRecord:
     return own
 
 
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """An image in S3 that has no record yet."""
+
+    s3_url: str
+    metadata: ImageMetadata
+    provenance: Provenance
+    renditions: tuple[Rendition, ...]
+
+
 class Pipeline:
     def __init__(
         self,
@@ -91,30 +108,25 @@ class Pipeline:
             await self._decoder.wait_for_turn()
         # A message that a worker of an earlier version requeued has lost the names; the row has them.
         requested = split_names(message.renditions) if request is None else request.renditions
-        with await self._fetch(message, run) as fetched:
-            names = self._renditions.wanted(fetched.body, requested)
-            with self._renditions.reserve(names) as memory:
-                with run.step("inspect"):
-                    inspected = await self._decoder.inspect(
-                        fetched.body, message.request_id, names, memory
-                    )
-                memory.shrink(inspected.rendition_bytes)
-                s3_url, renditions = await self._store(
-                    message.customer_id, inspected, requested, run
-                )
+        try:
+            stored = await self._fetch_and_store(message, requested, run)
+        except ImageServiceError as error:
+            error.forget_frames()  # They hold the bodies.
+            raise
         created_at = request.created_at if request else message.created_at
         record = ImageRecord(
             image_id=image_id_of(message.request_id),
             request_id=message.request_id,
             customer_id=message.customer_id,
-            s3_url=s3_url,
+            s3_url=stored.s3_url,
             created_at=now_ms(),
-            metadata=inspected.metadata,
-            provenance=fetched.provenance,
+            metadata=stored.metadata,
+            provenance=stored.provenance,
             request_created_at=created_at or await self._read_created_at(message),
         )
         inserted = await self._insert(record, run)
-        if inserted.metadata.sha256 == inspected.metadata.sha256:
+        renditions = stored.renditions
+        if inserted.metadata.sha256 == stored.metadata.sha256:
             await self._renditions.record(inserted.image_id, renditions)
         else:  # Another run has inserted the record, and its origin sent another body.
             renditions = await self._renditions.complete(inserted, requested)
@@ -131,6 +143,24 @@ class Pipeline:
             record, request.renditions, expensive=message.expensive
         )
         return await self._complete(message, record, renditions, run)
+
+    async def _fetch_and_store(
+        self, message: ImageMessage, requested: Sequence[str], run: Run
+    ) -> _Stored:
+        """Hold the bodies no longer than until they are stored: then their bytes are reserved for others."""
+        with await self._fetch(message, run) as fetched:
+            names = self._renditions.wanted(fetched.body, requested)
+            with self._renditions.reserve(names) as memory:
+                with run.step("inspect"):
+                    inspected = await self._decoder.inspect(
+                        fetched.body, message.request_id, names, memory
+                    )
+                fetched.forget_body()
+                memory.shrink(inspected.rendition_bytes)
+                s3_url, renditions = await self._store(
+                    message.customer_id, inspected, requested, run
+                )
+        return _Stored(s3_url, inspected.metadata, fetched.provenance, renditions)
 
     async def _fetch(self, message: ImageMessage, run: Run) -> FetchResult:
         with run.step("fetch"):
@@ -149,6 +179,7 @@ class Pipeline:
             try:
                 fetched = await self._fetcher.fetch(message.url)
             except ImageFailure as failure:
+                failure.forget_frames()  # They hold what was read of the body.
                 run.attempts += 1
                 counter(FETCH_FAILURES, failure.code).inc()
                 if not self._retry_policy.retry_here(failure, attempts=run.attempts):

@@ -69,7 +69,8 @@ class ImageServiceError(Exception):
     def forget_frames(self) -> None:
         """Drop the tracebacks of this error and of its causes.
 
-        Whoever keeps an error keeps its frames, and with them what their variables hold, such as the body of an image.
+        An error holds its frames, and they hold the values of their variables, such as the body of an image. So a kept
+        error would keep the body in memory.
         """
         error: BaseException | None = self
         while error is not None:

@@ -19,7 +19,7 @@ from consumer.sandbox.decode_pool import DecoderFault
 from consumer.worker.decoder import Decoder
 from consumer.worker.storage import ImageStorage
 from core.dynamodb.tables import Tables
-from core.errors import ImageFailure, Internal
+from core.errors import ImageFailure, ImageServiceError, Internal
 from core.model.image import ImageRecord
 from core.model.rendition import Presets, Rendition, failed_rendition, wanted_renditions
 from core.runtime.metrics import counter
@@ -128,7 +128,11 @@ class RenditionPublisher:
         if expensive:
             await self._decoder.wait_for_turn()
         async with self._reserve_body(image.metadata.bytes):
-            return await self._decode(image, names, known)
+            try:
+                return await self._decode(image, names, known)
+            except ImageServiceError as error:
+                error.forget_frames()  # They hold the body.
+                raise
 
     async def _decode(
         self, image: ImageRecord, names: Sequence[str], known: Sequence[str]

@@ -17,7 +17,7 @@ ALLOCATORS = {
     "default": {},
     "one arena": {"MALLOC_ARENA_MAX": "1"},
     "trims and maps": {"MALLOC_TRIM_THRESHOLD_": "1000", "MALLOC_MMAP_THRESHOLD_": "65536"},
-    "container": {"MALLOC_MMAP_THRESHOLD_": "8388608"},
+    "decoders": {"MALLOC_MMAP_THRESHOLD_": "8388608"},
 }
 ACTIVE = {"limits", "not_accessible", "no_new_privileges", "no_capabilities", "no_new_descriptors"}
 LANDLOCK = 444

@@ -1,6 +1,7 @@
 """The order in which renditions of a stored image take what they need."""
 
 import asyncio
+import sys
 from typing import Any, NoReturn
 
 import pytest
@@ -41,9 +42,19 @@ class FullDecoders:
         raise AssertionError
 
 
+class RefusingDecoders:
+    """Has no place for the image, as the decoder itself found."""
+
+    async def inspect(self, *_: object) -> NoReturn:
+        raise DecodersBusy(retry_after=2)
+
+
+BODY = bytes(1_000)
+
+
 class Storage:
     async def load(self, _image: ImageRecord) -> bytes:
-        return b"body"
+        return BODY
 
 
 async def test_an_image_that_waits_for_a_decoder_holds_no_memory_for_renditions() -> None:
@@ -83,3 +94,23 @@ async def test_an_expensive_image_waits_for_a_decoder_before_it_is_loaded() -> N
     )
     with pytest.raises(DecodersBusy):
         await publisher.complete(IMAGE, ["card"], expensive=True)
+
+
+async def test_an_error_does_not_keep_the_loaded_object() -> None:
+    """The message is requeued meanwhile, and its bytes are reserved for others."""
+    decoder: Any = RefusingDecoders()
+    storage: Any = Storage()
+    tables: Any = EmptyTables()
+    publisher = RenditionPublisher(
+        presets=PRESETS,
+        decoder=decoder,
+        storage=storage,
+        tables=tables,
+        budget=ByteBudget(RENDITIONS_BYTES_MAX),
+        reserve_body=ByteBudget(IMAGE.metadata.bytes).reserve,
+    )
+    references = sys.getrefcount(BODY)
+    with pytest.raises(DecodersBusy) as kept:
+        await publisher.complete(IMAGE, ["card"])
+    assert sys.getrefcount(BODY) == references
+    assert kept.value.retry_after == 2

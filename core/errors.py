@@ -5,7 +5,7 @@
     │   ├── PermanentFailure        a retry cannot help
     │   │     BlockedAddress, TlsFailed, NotFound, OriginRefused, TooManyRedirects, BadRedirect, TooLarge,
     │   │     NotAnImage, UnsupportedFormat, CorruptImage, TooManyPixels, LocationNotRemovable,
-    │   │     DecodeLimit, Crashed, Undeliverable
+    │   │     DecodeLimit, Crashed, Undeliverable, Expired, OptedOut
     │   └── TransientFailure        a retry may help, up to the limit of attempts
     │         DnsFailed, ConnectFailed, Timeout, TooSlow, RateLimited, OriginError, BadResponse, Internal
     ├── DependencyUnavailable       an AWS service of this installation is down; never the customer's fault
@@ -51,6 +51,8 @@ class FailureCode(StrEnum):
     DECODE_LIMIT = "DECODE_LIMIT"
     CRASHED = "CRASHED"
     UNDELIVERABLE = "UNDELIVERABLE"
+    EXPIRED = "EXPIRED"
+    OPTED_OUT = "OPTED_OUT"
     INTERNAL = "INTERNAL"
 
     @classmethod
@@ -172,6 +174,16 @@ class Crashed(PermanentFailure):
 class Undeliverable(PermanentFailure):
     code = FailureCode.UNDELIVERABLE
     summary = "The request was taken up too often without reaching an end"
+
+
+class Expired(PermanentFailure):
+    code = FailureCode.EXPIRED
+    summary = "The image was not fetched before the time given as not_after"
+
+
+class OptedOut(PermanentFailure):
+    code = FailureCode.OPTED_OUT
+    summary = "The origin does not allow this use of the image (X-Robots-Tag)"
 
 
 class DnsFailed(TransientFailure):

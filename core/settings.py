@@ -60,7 +60,19 @@ class ProcessSettings(BaseSettings):
 
 
 class QueueSettings(ProcessSettings):
-    queue_url: QueueUrl = Field(description="SQS queue of requests (stack output QueueUrl).")
+    queue_url: QueueUrl = Field(
+        description="SQS queue of requests: the interactive lane (stack output QueueUrl)."
+    )
+    bulk_queue_url: QueueUrl | None = Field(
+        None,
+        description="SQS queue of the bulk lane: requests beyond their customer's rate, and imports (stack output "
+        "BulkQueueUrl). Empty: there is one lane.",
+    )
+
+    @field_validator("bulk_queue_url", mode="before")
+    @classmethod
+    def _is_optional(cls, value: object) -> object:
+        return value or None
 
 
 class TableSettings(ProcessSettings):

@@ -61,6 +61,8 @@ class StackOutputs:
     exporter_role_arn: str
     scaler_role_arn: str
     customer_tag_key_arn: str
+    bulk_queue_url: str = ""
+    """Empty if an earlier release deployed the stack. Then there is one lane."""
     search_queue_url: str = ""
     """Empty if the stack was deployed with Search=off, like the next two."""
     search_dlq_url: str = ""
@@ -86,6 +88,7 @@ class StackOutputs:
             "REQUESTS_TABLE": self.requests_table,
             "IMAGES_TABLE": self.images_table,
             "QUEUE_URL": self.queue_url,
+            "BULK_QUEUE_URL": self.bulk_queue_url,
             "FAILED_REQUESTS_QUEUE_URL": self.failed_requests_queue_url,
             "DLQ_URL": self.dlq_url,
             "BUCKET": self.bucket,

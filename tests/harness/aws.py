@@ -87,6 +87,7 @@ class RecordingAws:
             return replace(
                 outputs,
                 queue_url=await real_url(outputs.queue_url),
+                bulk_queue_url=await real_url(outputs.bulk_queue_url),
                 failed_requests_queue_url=await real_url(outputs.failed_requests_queue_url),
                 dlq_url=await real_url(outputs.dlq_url),
             )

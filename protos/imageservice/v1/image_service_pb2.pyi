@@ -102,6 +102,12 @@ class _FailureCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FailureCo
     """An internal error at every attempt."""
     FAILURE_CODE_DECODE_LIMIT: _FailureCode.ValueType  # 23
     """Decoding the image takes more CPU time or memory than the limit."""
+    FAILURE_CODE_EXPIRED: _FailureCode.ValueType  # 24
+    """The image was not fetched before not_after."""
+    FAILURE_CODE_OPTED_OUT: _FailureCode.ValueType  # 25
+    """The origin does not allow this use of the image (response header X-Robots-Tag). The operator chooses whether the
+    header is respected.
+    """
 
 class FailureCode(_FailureCode, metaclass=_FailureCodeEnumTypeWrapper):
     """The reason why a request failed. docs/reference.md lists each code."""
@@ -153,7 +159,37 @@ FAILURE_CODE_INTERNAL: FailureCode.ValueType  # 22
 """An internal error at every attempt."""
 FAILURE_CODE_DECODE_LIMIT: FailureCode.ValueType  # 23
 """Decoding the image takes more CPU time or memory than the limit."""
+FAILURE_CODE_EXPIRED: FailureCode.ValueType  # 24
+"""The image was not fetched before not_after."""
+FAILURE_CODE_OPTED_OUT: FailureCode.ValueType  # 25
+"""The origin does not allow this use of the image (response header X-Robots-Tag). The operator chooses whether the
+header is respected.
+"""
 Global___FailureCode: _TypeAlias = FailureCode  # noqa: Y015
+
+class _Lane:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _LaneEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Lane.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    LANE_UNSPECIFIED: _Lane.ValueType  # 0
+    """The server decides: interactive within the customer's rate, bulk beyond it."""
+    LANE_INTERACTIVE: _Lane.ValueType  # 1
+    """For requests whose outcome somebody waits for. A customer has a rate of these; requests beyond it wait in bulk."""
+    LANE_BULK: _Lane.ValueType  # 2
+    """For imports: the requests of a large batch do not delay the interactive requests of the same customer."""
+
+class Lane(_Lane, metaclass=_LaneEnumTypeWrapper):
+    """The queue in which a request waits."""
+
+LANE_UNSPECIFIED: Lane.ValueType  # 0
+"""The server decides: interactive within the customer's rate, bulk beyond it."""
+LANE_INTERACTIVE: Lane.ValueType  # 1
+"""For requests whose outcome somebody waits for. A customer has a rate of these; requests beyond it wait in bulk."""
+LANE_BULK: Lane.ValueType  # 2
+"""For imports: the requests of a large batch do not delay the interactive requests of the same customer."""
+Global___Lane: _TypeAlias = Lane  # noqa: Y015
 
 class _Color:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -260,12 +296,17 @@ class SubmitImageRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
     RENDITIONS_FIELD_NUMBER: _builtins.int
+    LANE_FIELD_NUMBER: _builtins.int
+    NOT_AFTER_FIELD_NUMBER: _builtins.int
+    REUSE_WITHIN_FIELD_NUMBER: _builtins.int
     url: _builtins.str
     """The URL of the image: http or https, at most 2,048 bytes, without user name or password. Required."""
     customer_id: _builtins.str
     """The customer: 1 to 128 of A-Z a-z 0-9 _ . : and -. Required."""
     request_id: _builtins.str
     """A UUID chosen by the caller, which makes retries idempotent. Optional: without it the server chooses one."""
+    lane: Global___Lane.ValueType
+    """The queue in which the request waits. BULK is always granted; INTERACTIVE means the same as UNSPECIFIED."""
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Free-form key-value pairs, stored with the request: at most 10, keys of 1 to 64 bytes, values of at most 64 bytes."""
@@ -276,6 +317,19 @@ class SubmitImageRequest(_message.Message):
         lists the known names if one is unknown.
         """
 
+    @_builtins.property
+    def not_after(self) -> _timestamp_pb2.Timestamp:
+        """The time after which the image must not be fetched any more, for URLs that expire. A request that was not fetched
+        by then ends FAILED with EXPIRED. Optional. A time in the past is accepted, and ends EXPIRED.
+        """
+
+    @_builtins.property
+    def reuse_within(self) -> _duration_pb2.Duration:
+        """Reuse an image of the same customer and URL that was fetched at most this long ago, instead of fetching it again:
+        1 second to 30 days. Only images of requests that set this field are reused. An older one is fetched with
+        If-None-Match, and reused if the origin answers that it has not changed. Optional: without it, the URL is fetched.
+        """
+
     def __init__(
         self,
         *,
@@ -284,10 +338,13 @@ class SubmitImageRequest(_message.Message):
         request_id: _builtins.str = ...,
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         renditions: _abc.Iterable[_builtins.str] | None = ...,
+        lane: Global___Lane.ValueType = ...,
+        not_after: _timestamp_pb2.Timestamp | None = ...,
+        reuse_within: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["not_after", b"not_after", "reuse_within", b"reuse_within"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer_id", b"customer_id", "labels", b"labels", "renditions", b"renditions", "request_id", b"request_id", "url", b"url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer_id", b"customer_id", "labels", b"labels", "lane", b"lane", "not_after", b"not_after", "renditions", b"renditions", "request_id", b"request_id", "reuse_within", b"reuse_within", "url", b"url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -14,18 +14,16 @@ from aiohttp.abc import AbstractResolver
 
 from consumer.byte_budget import Reservation
 from consumer.fetching.body_budget import BodyBudget, BodyReservation, read_body
-from consumer.fetching.bounded_handler import BoundedConnector
 from consumer.fetching.connect_guard import ConnectGuard
 from consumer.fetching.host_limiter import HostBusy, HostLimiter
-from consumer.fetching.http_client import (
+from consumer.fetching.http.bounded_handler import BoundedConnector
+from consumer.fetching.http.client import (
     TRANSPORT_ERRORS,
     OriginClient,
     OriginResponse,
     to_image_failure,
 )
-from consumer.fetching.networks import IPNetwork
-from consumer.fetching.resolver import PooledResolver
-from consumer.fetching.response import (
+from consumer.fetching.http.response import (
     REDIRECT_STATUSES,
     check_content_encoding,
     check_status,
@@ -34,6 +32,8 @@ from consumer.fetching.response import (
     resolve_redirect,
     sanitize_header,
 )
+from consumer.fetching.networks import IPNetwork
+from consumer.fetching.resolver import PooledResolver
 from core.errors import BlockedAddress, Timeout
 from core.model.image import Provenance
 from core.model.origin_url import InvalidOriginUrl, OriginUrl, parse_origin_url

@@ -10,8 +10,8 @@ from socket import SO_LINGER, SOL_SOCKET
 
 import pytest
 
-from consumer.fetching.bounded_handler import SLICE_BYTES
 from consumer.fetching.fetcher import Fetcher, FetchPolicy
+from consumer.fetching.http.bounded_handler import SLICE_BYTES
 from core.errors import BadResponse, ConnectFailed, DnsFailed, ImageFailure, TlsFailed
 from harness.origin import origin
 from harness.raw_origin import Script, TableResolver, raw_origin, read_until_closed, respond

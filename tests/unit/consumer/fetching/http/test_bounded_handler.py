@@ -5,8 +5,12 @@ import asyncio
 import aiohttp
 import pytest
 
-from consumer.fetching.bounded_handler import MAX_QUEUED_MESSAGES, BoundedConnector, BoundedHandler
 from consumer.fetching.connect_guard import ConnectGuard
+from consumer.fetching.http.bounded_handler import (
+    MAX_QUEUED_MESSAGES,
+    BoundedConnector,
+    BoundedHandler,
+)
 from harness.raw_origin import TableResolver
 
 RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc"

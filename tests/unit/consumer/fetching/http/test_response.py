@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.fetching.response import (
+from consumer.fetching.http.response import (
     MAX_RETRY_AFTER_S,
     check_content_encoding,
     check_status,

@@ -6,8 +6,8 @@ from typing import cast
 
 from aiohttp.connector import Connection
 
-from consumer.fetching.bounded_handler import BoundedHandler
-from consumer.fetching.connection_pool import (
+from consumer.fetching.http.bounded_handler import BoundedHandler
+from consumer.fetching.http.connection_pool import (
     MAX_AGE_S,
     MAX_IDLE_CONNECTIONS,
     MAX_IDLE_S,

@@ -15,7 +15,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from consumer.fetching.bounded_handler import BoundedHandler
+from consumer.fetching.http.bounded_handler import BoundedHandler
 from core.aiohttp_internals import Connection
 
 MAX_IDLE_S = 3.0

@@ -9,7 +9,7 @@ from aiohttp.client_reqrep import ConnectionKey
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
-from consumer.fetching.http_client import to_image_failure
+from consumer.fetching.http.client import to_image_failure
 from core.errors import (
     BadResponse,
     BlockedAddress,

@@ -14,8 +14,12 @@ import aiohttp
 from aiohttp import ClientTimeout, StreamReader
 from yarl import URL
 
-from consumer.fetching.bounded_handler import INTERIM_STATUSES, BoundedConnector, BoundedHandler
-from consumer.fetching.connection_pool import ConnectionPool, Endpoint, OriginConnection
+from consumer.fetching.http.bounded_handler import (
+    INTERIM_STATUSES,
+    BoundedConnector,
+    BoundedHandler,
+)
+from consumer.fetching.http.connection_pool import ConnectionPool, Endpoint, OriginConnection
 from core.aiohttp_internals import HttpProcessingError, open_connection, request_to
 from core.errors import (
     BadResponse,

@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from redis.asyncio.connection import Connection, ConnectionPool, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.commands.core import AsyncScript
 from redis.exceptions import (
     AskError,
     ClusterCrossSlotError,
@@ -122,6 +123,10 @@ class RedisConnection:
         if not self._breaker.allow():
             raise RedisUnavailable("it is known to be down")
         return await self._attempt(operation, command)
+
+    def script(self, text: str) -> AsyncScript:
+        """Return a Lua script that runs by its digest, and is loaded into Redis when it is not there."""
+        return self._client.register_script(text)
 
     def subscriber_client(self) -> Redis:
         """Make a client for a subscription, which has no read timeout. The caller closes it."""

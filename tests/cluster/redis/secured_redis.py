@@ -12,7 +12,10 @@ OTHER_HOST = "127.0.0.2"
 """Redis listens at this address too, but its certificate does not include it."""
 USER = "imageservice"
 PASSWORD = "s3cret/with#signs@all?"
-_COMMANDS = ("mget", "set", "publish", "subscribe", "ping", "hello")
+_COMMANDS = (
+    *("mget", "get", "set", "time", "evalsha", "script|load"),
+    *("publish", "subscribe", "ping", "hello"),
+)
 """The commands that docs/deploy.md lists."""
 
 

@@ -156,7 +156,7 @@ class Fetcher:
             if not isinstance(outcome, _Redirect):
                 if not redirects:
                     return outcome
-                final_url = "" if hop.url == origin.url else hop.url
+                final_url = "" if hop.request_url == origin.request_url else hop.request_url
                 provenance = replace(outcome.provenance, final_url=final_url, redirects=redirects)
                 return replace(outcome, provenance=provenance)
             limit = self._policy.max_redirects

@@ -1,22 +1,24 @@
-"""Validates origin URLs by their text alone.
+"""Validates origin URLs by their text alone, and resolves the references of redirects.
 
 The server applies these rules at submit, and the fetcher to every redirect. They are no SSRF protection: the address
 of each connection is checked when it is made (consumer/fetching/connect_guard.py). They reject early what no honest
 caller writes, above all hosts that one parser reads as a name and another as an address.
 
-Grammar: RFC 3986, appendix B. Hosts: WHATWG URL Standard, section 3.5 (host parsing), made stricter.
+The stored text of a URL is the caller's. Only the request to the origin uses the escaped and normalized form.
+
+Grammar: RFC 3986, appendix B. Characters: WHATWG URL Standard, section 4.4, made stricter before the path.
 """
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
-from ipaddress import AddressValueError, IPv4Address, IPv6Address
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
-import idna
+from core.model.host import InvalidHost, parse_host
+from core.model.request_target import escape, normalize
 
-MAX_URL_BYTES = 2_048
-"""Longest URL accepted at submit, in bytes of UTF-8."""
+MAX_URL_BYTES = 8_190
+"""Longest URL, submitted or of a redirect, in bytes of UTF-8. Signed URLs of stores have some thousand bytes; web
+servers accept a request line of about this length."""
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _UNPRIVILEGED_PORTS = range(1_024, 65_536)
@@ -28,21 +30,24 @@ _BAD_PORTS = frozenset(
 )
 
 _URL = re.compile(
-    r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<authority>[^/?#]*).*", re.IGNORECASE | re.DOTALL
+    r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<authority>[^/?#]*)(?P<target>[^#]*).*",
+    re.IGNORECASE | re.DOTALL,
 )
-_TARGET = re.compile(r"[^/?#]*(?P<target>[^#]*)")
+_REFERENCE = re.compile(
+    r"(?:(?P<scheme>[a-z][a-z0-9+.-]*):)?(?://(?P<authority>[^/?#]*))?"
+    r"(?P<path>[^?#]*)(?P<query>\?[^#]*)?.*",
+    re.IGNORECASE | re.DOTALL,
+)
 _HOST_AND_PORT = re.compile(r"(?P<host>\[[^\]]*\]|[^:\[\]]*)(?::(?P<port>[0-9]{0,5}))?")
-_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
-_MAX_NAME = 254  # RFC 1035, section 2.3.4, as text with its final dot
-_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
-# Parsers disagree about these: some remove spaces and control characters (Unicode's Cc), some read a backslash as a
-# slash. SQS rejects messages with the noncharacters U+FFFE and U+FFFF.
-_AMBIGUOUS = re.compile(r"[\\\s\x00-\x1f\x7f-\x9f\ufffe\uffff]")
-
-# RFC 3986: reserved and unreserved characters, and "%" of existing escapes.
-_KEPT_IN_TARGET = "%/?:@!$&'()*+,;=-._~[]"
-_PLAIN_TARGET = re.compile(rf"[A-Za-z0-9{re.escape(_KEPT_IN_TARGET)}]*")
+_WHITESPACE = " \t\n\f\r"
+"""ASCII whitespace, which is removed at both ends, as browsers do."""
+# Browsers remove tabs and newlines inside a URL, and other parsers do not. SQS rejects messages with the
+# noncharacters U+FFFE and U+FFFF.
+_REFUSED = re.compile(r"[\x00-\x1f\x7f-\x9f\ufffe\uffff]")
+# Browsers read a backslash before the query as a slash, so it can end the host. Other parsers do not.
+_BACKSLASH = re.compile(r"[^?#]*\\")
+_TABS_AND_NEWLINES = re.compile(r"[\t\n\r]")
 
 
 class InvalidOriginUrl(ValueError):
@@ -70,15 +75,9 @@ class OriginUrl:
 
     @property
     def target(self) -> str:
-        """Path and query to request, in ASCII: without fragment, non-ASCII escaped as UTF-8.
-
-        Existing escapes stay byte for byte, because signatures cover them.
-        """
-        parts = _TARGET.match(self.url, len(self.scheme) + len("://"))
-        target = parts["target"] if parts else ""
-        if not _PLAIN_TARGET.fullmatch(target):
-            target = quote(target, safe=_KEPT_IN_TARGET)
-        return target if target.startswith("/") else f"/{target}"
+        """Path and query to request, in ASCII: without fragment and dot segments, escaped."""
+        parts = _URL.fullmatch(self.url.strip(_WHITESPACE))
+        return normalize(escape(parts["target"] if parts else ""))
 
     @property
     def request_url(self) -> str:
@@ -86,13 +85,17 @@ class OriginUrl:
         return f"{self.scheme}://{self.authority}{self.target}"
 
 
-def parse_origin_url(text: str, *, max_bytes: int = MAX_URL_BYTES) -> OriginUrl:
-    """Accept an http or https URL of at most `max_bytes` bytes of UTF-8.
+def parse_origin_url(text: str) -> OriginUrl:
+    """Accept an http or https URL of at most MAX_URL_BYTES.
 
     Raises InvalidOriginUrl; its text is for the caller.
     """
-    _check_characters(text, max_bytes)
-    parts = _URL.fullmatch(text)
+    _check_size(text)
+    url = text.strip(_WHITESPACE)
+    if not url:
+        raise InvalidOriginUrl("The URL is empty.")
+    _check_characters(url)
+    parts = _URL.fullmatch(url)
     scheme = parts["scheme"].lower() if parts else ""
     if parts is None or scheme not in _DEFAULT_PORTS:
         raise InvalidOriginUrl("The URL must begin with http:// or https://.")
@@ -103,22 +106,70 @@ def parse_origin_url(text: str, *, max_bytes: int = MAX_URL_BYTES) -> OriginUrl:
         raise InvalidOriginUrl("The URL's host and port cannot be read.")
     port = int(authority["port"]) if authority["port"] else _DEFAULT_PORTS[scheme]
     _check_port(port)
-    return OriginUrl(text, scheme, _parse_host(authority["host"]), port)
+    try:
+        host = parse_host(authority["host"])
+    except InvalidHost as fault:
+        raise InvalidOriginUrl(str(fault)) from None
+    return OriginUrl(text, scheme, host, port)
 
 
-def _check_characters(text: str, max_bytes: int) -> None:
-    if not text:
-        raise InvalidOriginUrl("The URL is empty.")
+def resolve_reference(base: OriginUrl, reference: str) -> OriginUrl:
+    """Resolve a reference, such as a Location, against `base` (RFC 3986, section 5.2), and accept the result.
+
+    Tabs and newlines in its path and query are removed, and other control characters escaped, as browsers do. Its
+    bytes that are no UTF-8 must be decoded with "surrogateescape". Raises InvalidOriginUrl.
+    """
+    reference = reference.strip(_WHITESPACE)
+    _check_backslashes(reference)
+    parts = _REFERENCE.fullmatch(reference)
+    if parts is None:
+        raise InvalidOriginUrl("The reference cannot be read.")
+    scheme, authority = parts["scheme"], parts["authority"]
+    path, query = _escape_reference(parts["path"]), _escape_reference(parts["query"] or "")
+    if authority is not None:
+        text = f"{scheme or base.scheme}://{authority}{path}{query}"
+    elif scheme is not None:
+        raise InvalidOriginUrl("The URL must begin with http:// or https://.")
+    else:
+        text = f"{base.scheme}://{base.authority}{_merge(base.target, path, query)}"
+    return parse_origin_url(text)
+
+
+def _merge(target: str, path: str, query: str) -> str:
+    """Return the target of a reference without a host (RFC 3986, sections 5.2.2 and 5.2.3)."""
+    base_path = target.partition("?")[0]
+    if path.startswith("/"):
+        return path + query
+    if path:
+        return f"{base_path.rpartition('/')[0]}/{path}{query}"
+    return base_path + query if query else target
+
+
+def _escape_reference(text: str) -> str:
+    try:
+        return escape(_TABS_AND_NEWLINES.sub("", text))
+    except UnicodeEncodeError:
+        raise InvalidOriginUrl("The URL is not valid Unicode.") from None
+
+
+def _check_size(text: str) -> None:
     try:
         size = len(text) if text.isascii() else len(text.encode())
     except UnicodeEncodeError:
         raise InvalidOriginUrl("The URL is not valid Unicode.") from None
-    if size > max_bytes:
-        raise InvalidOriginUrl(f"The URL is longer than {max_bytes:,} bytes.")
-    if _AMBIGUOUS.search(text):
-        raise InvalidOriginUrl(
-            "The URL must not contain spaces, control characters or backslashes."
-        )
+    if size > MAX_URL_BYTES:
+        raise InvalidOriginUrl(f"The URL is longer than {MAX_URL_BYTES:,} bytes.")
+
+
+def _check_characters(url: str) -> None:
+    if _REFUSED.search(url):
+        raise InvalidOriginUrl("The URL must not contain control characters.")
+    _check_backslashes(url)
+
+
+def _check_backslashes(url: str) -> None:
+    if "\\" in url and _BACKSLASH.match(url):
+        raise InvalidOriginUrl("The URL must not contain backslashes before its query.")
 
 
 def _check_port(port: int) -> None:
@@ -126,65 +177,6 @@ def _check_port(port: int) -> None:
         raise InvalidOriginUrl("The URL's port must be 80, 443 or between 1024 and 65535.")
     if port in _BAD_PORTS:
         raise InvalidOriginUrl(f"The URL's port {port} belongs to another protocol than HTTP.")
-
-
-# A customer's images come from few hosts, and parsing the host takes longer than the rest of the URL. Errors are not
-# cached, so an entry is at most as long as a name.
-@lru_cache(maxsize=4_096)
-def _parse_host(host: str) -> str:
-    if not host:
-        raise InvalidOriginUrl("The URL has no host.")
-    if host.startswith("["):
-        return _parse_ipv6(host[1:-1])
-    if "%" in host:
-        raise InvalidOriginUrl("The URL's host must not be percent-encoded.")
-    name = host.lower() if host.isascii() else _to_a_labels(host)
-    if _ends_in_number(name):
-        return _parse_ipv4(name, as_given=host)
-    labels = name.removesuffix(".").split(".")
-    if len(name) > _MAX_NAME or not all(map(_LABEL.fullmatch, labels)):
-        raise InvalidOriginUrl("The URL's host is not a valid name.")
-    return name
-
-
-def _parse_ipv6(text: str) -> str:
-    # A zone (RFC 6874) names a network interface of this machine.
-    if "%" in text:
-        raise InvalidOriginUrl("The URL's IPv6 address must not have a zone.")
-    try:
-        address = IPv6Address(text)
-    except AddressValueError:
-        raise InvalidOriginUrl("The URL's host is not a valid IPv6 address.") from None
-    if address.ipv4_mapped is None:
-        return str(address)
-    # In hexadecimal, as WHATWG's serialiser does; Python 3.13 and later write a dotted quad.
-    high, low = divmod(int(address.ipv4_mapped), 1 << 16)
-    return f"::ffff:{high:x}:{low:x}"
-
-
-def _to_a_labels(host: str) -> str:
-    try:
-        return idna.encode(host, uts46=True, transitional=False).decode("ascii").lower()
-    except UnicodeError:
-        raise InvalidOriginUrl("The URL's host is not a valid internationalised name.") from None
-
-
-def _ends_in_number(name: str) -> bool:
-    """Return whether the WHATWG host parser would read this as IPv4 ("ends in a number")."""
-    return _NUMBER.fullmatch(name.removesuffix(".").rpartition(".")[2]) is not None
-
-
-def _parse_ipv4(name: str, *, as_given: str) -> str:
-    # Only a dotted quad means the same to all parsers. Some read 0177.0.0.1, 0x7f.1 and 2130706433 as loopback.
-    try:
-        canonical = str(IPv4Address(name))
-    except AddressValueError:
-        canonical = ""
-    if canonical != as_given:
-        raise InvalidOriginUrl(
-            "The URL's host ends in a number but is not an IP address written as four decimal numbers."
-        )
-    return canonical
 
 
 def has_web_host(url: str) -> bool:

@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import idna
-
 from core.model.color import Color
+from core.model.host import to_unicode
 from core.model.image import ImageRecord
 from core.model.origin_url import InvalidOriginUrl, parse_origin_url
 from core.model.request import FIRST_REVISION, ImageRequest
@@ -40,7 +39,7 @@ class SearchDocument:
     @property
     def words(self) -> tuple[str, ...]:
         """The words of the camera, of the origin host, and of the labels' keys and values."""
-        hosts = (self.origin_host, _unicode_host(self.origin_host))
+        hosts = (self.origin_host, to_unicode(self.origin_host))
         texts = (self.camera, *hosts, *self.labels.keys(), *self.labels.values())
         return tokenize(" ".join(texts))
 
@@ -64,14 +63,6 @@ def document_of(record: ImageRecord, request: ImageRequest | None) -> SearchDocu
         color=metadata.color,
         perceptual_hash=metadata.perceptual_hash,
     )
-
-
-def _unicode_host(host: str) -> str:
-    """Return an internationalised host name as people type it; empty for other hosts."""
-    try:
-        return idna.decode(host) if "xn--" in host else ""
-    except idna.IDNAError:
-        return ""
 
 
 def _host(url: str) -> str:

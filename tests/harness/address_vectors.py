@@ -23,6 +23,6 @@ class AddressVector:
 
 def address_vectors(verdict: str) -> list[AddressVector]:
     """Return all rows with this verdict."""
-    lines = VECTORS.read_text(encoding="utf-8").splitlines()
+    lines = VECTORS.read_text(encoding="utf-8").split("\n")
     rows = [AddressVector(*line.split("\t")) for line in lines if line and line[0] != "#"]
     return [row for row in rows if row.verdict == verdict]

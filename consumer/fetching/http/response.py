@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from urllib.parse import urljoin
 
 from core.errors import (
     BadRedirect,
@@ -15,15 +14,12 @@ from core.errors import (
     TooLarge,
     TooManyRedirects,
 )
-from core.model.origin_url import InvalidOriginUrl, OriginUrl, parse_origin_url
+from core.model.origin_url import InvalidOriginUrl, OriginUrl, resolve_reference
 
 MAX_RETRY_AFTER_S = 900.0
 """The longest delay of an SQS message. A longer Retry-After is cut to it."""
 
 REDIRECT_STATUSES = frozenset({301, 302, 303, 307, 308})
-
-MAX_HOP_BYTES = 8_190
-"""Longest URL of a redirect: our longest header line. Signed URLs of stores exceed the limit of SubmitImage."""
 
 _OK = 200
 _NOT_FOUND = frozenset({404, 410})
@@ -92,13 +88,9 @@ def resolve_redirect(
     if not location:
         raise BadRedirect("it names no location")
     try:
-        # Many servers send a raw space, and every browser escapes it.
-        target = urljoin(current.request_url, location.strip().replace(" ", "%20"))
-        hop = parse_origin_url(target, max_bytes=MAX_HOP_BYTES)
+        hop = resolve_reference(current, location)
     except InvalidOriginUrl as fault:
         raise BadRedirect(str(fault)) from fault
-    except ValueError as fault:
-        raise BadRedirect("its location cannot be read") from fault
     if current.scheme == "https" and hop.scheme == "http":
         raise BadRedirect("it leads from https to http")
     return hop

@@ -300,7 +300,20 @@ class SubmitImageRequest(_message.Message):
     NOT_AFTER_FIELD_NUMBER: _builtins.int
     REUSE_WITHIN_FIELD_NUMBER: _builtins.int
     url: _builtins.str
-    """The URL of the image: http or https, at most 2,048 bytes, without user name or password. Required."""
+    """The URL of the image. Required.
+      * Scheme http or https, at most 8,190 bytes of UTF-8, no user name, no password. The port is 80, 443 or between
+        1024 and 65535, and none that browsers block for other protocols (WHATWG Fetch, "port blocking").
+      * The host is a name, an IPv4 address of four decimal numbers, or an IPv6 address in brackets without a zone. Other
+        spellings of addresses, names that end in a number, and percent-encoded hosts are rejected. International names
+        may be written in Unicode and are converted as browsers do (UTS 46), with emoji and underscores. A label may
+        begin or end with a hyphen.
+      * ASCII whitespace at both ends is ignored. Control characters are rejected, and backslashes before the query.
+      * The request to the origin has no fragment and no dot segments (RFC 3986, section 5.2.4; "%2e" counts as a dot).
+        Spaces and non-ASCII characters of path and query are escaped as UTF-8. Existing escapes stay byte for byte,
+        because signatures cover them.
+      * The service stores and returns the URL as it was sent. Repeats of a request_id are compared by it.
+      * Redirects are followed by the same rules.
+    """
     customer_id: _builtins.str
     """The customer: 1 to 128 of A-Z a-z 0-9 _ . : and -. Required."""
     request_id: _builtins.str

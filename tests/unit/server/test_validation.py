@@ -36,7 +36,7 @@ def invalid_fields(request: pb.SubmitImageRequest) -> list[str]:
         (submit(url=""), "url"),
         (submit(url="ftp://images.example/cat.jpg"), "url"),
         (submit(url="https://user@images.example/cat.jpg"), "url"),
-        (submit(url="https://images.example/" + "a" * 2_048), "url"),
+        (submit(url="https://images.example/" + "a" * 8_190), "url"),
         (submit(url="http://0x7f.1/"), "url"),
         (submit(url="https://images.example:22/"), "url"),
         (submit(customer_id=""), "customer_id"),
@@ -75,7 +75,7 @@ def test_all_violations_are_reported_at_once() -> None:
     "request_",
     [
         submit(),
-        submit(url="https://images.example/" + "a" * (2_048 - len("https://images.example/"))),
+        submit(url="https://images.example/" + "a" * (8_190 - len("https://images.example/"))),
         submit(customer_id="a" * 128),
         submit(customer_id="A-Z_a.z:0-9"),
         submit(labels={f"{number:064}": "v" * 64 for number in range(10)}),

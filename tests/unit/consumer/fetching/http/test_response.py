@@ -180,7 +180,7 @@ def test_a_step_up_to_https_is_followed() -> None:
         "https://[::1/",
         "https://a.example:22/",
         "https://a.example\\@b.example/",
-        "https://a.example/\udcff",
+        "https://a.example\udcff/",
         "https://a.example/" + "s" * 9_000,
     ],
 )

@@ -20,6 +20,7 @@ MAX_RENDITIONS = 8
 """Renditions in one submit, and in one CreateRenditions."""
 MAX_WATCHED_IDS = 100
 """Ids in one watch."""
+MAX_REUSE_DAYS = 30
 
 # RFC 9562, sections 5.9 and 5.10: the nil and the max UUID stand for "none", so two callers may use the same one.
 _RESERVED_UUIDS = frozenset(
@@ -29,7 +30,9 @@ _RESERVED_UUIDS = frozenset(
 # 0001-01-01T00:00:00Z to 9999-12-31T23:59:59Z, the range of google.protobuf.Timestamp.
 _SECONDS = range(-62_135_596_800, 253_402_300_800)
 _NANOS = range(1_000_000_000)
+_TIME_RULE = "Must be a time from the years 1 to 9999."
 _NANOS_PER_MS = 1_000_000
+_REUSE_SECONDS = range(1, MAX_REUSE_DAYS * 86_400 + 1)
 
 HasCreateTime = pb.ListRequestsRequest | pb.ListImagesRequest | pb.SearchImagesRequest
 
@@ -125,11 +128,15 @@ def label_violations(labels: Mapping[str, str]) -> Iterator[FieldViolation]:
 def create_time_violations(message: HasCreateTime) -> Iterator[FieldViolation]:
     after, before = message.created_after, message.created_before
     for field, time in (("created_after", after), ("created_before", before)):
-        if time.seconds not in _SECONDS or time.nanos not in _NANOS:
-            yield FieldViolation(field, "Must be a time from the years 1 to 9999.")
+        if not _is_valid(time):
+            yield FieldViolation(field, _TIME_RULE)
     both = message.HasField("created_after") and message.HasField("created_before")
     if both and (after.seconds, after.nanos) >= (before.seconds, before.nanos):
         yield FieldViolation("created_before", "Must be later than created_after.")
+
+
+def _is_valid(time: Timestamp) -> bool:
+    return time.seconds in _SECONDS and time.nanos in _NANOS
 
 
 def create_time_range(message: HasCreateTime) -> tuple[int | None, int | None]:
@@ -157,6 +164,8 @@ def _new_request(message: pb.SubmitImageRequest) -> ImageRequest:
         url=message.url,
         labels=dict(message.labels),
         renditions=tuple(message.renditions),
+        not_after=_not_after_ms(message),
+        reuse_within=message.reuse_within.ToMilliseconds(),
         now=now_ms(),
     )
 
@@ -174,7 +183,28 @@ def _submit_violations(message: pb.SubmitImageRequest, presets: Presets) -> list
         violations += label_violations(message.labels)
     if message.renditions:
         violations += preset_violations("renditions", message.renditions, presets)
+    violations += _fetch_violations(message)
     return violations
+
+
+def _fetch_violations(message: pb.SubmitImageRequest) -> Iterator[FieldViolation]:
+    if message.HasField("not_after") and not _is_valid(message.not_after):
+        yield FieldViolation("not_after", _TIME_RULE)
+    if message.HasField("reuse_within"):
+        within = message.reuse_within
+        longest = within.seconds == _REUSE_SECONDS[-1]
+        if within.seconds not in _REUSE_SECONDS or within.nanos not in (
+            _NANOS[:1] if longest else _NANOS
+        ):
+            yield FieldViolation("reuse_within", f"Must be 1 second to {MAX_REUSE_DAYS} days.")
+
+
+def _not_after_ms(message: pb.SubmitImageRequest) -> int:
+    """Return the last whole millisecond that is not after the time; 0 if it is not set."""
+    if not message.HasField("not_after"):
+        return 0
+    # 0 stands for no limit. Every time before 1970 is as far in the past as its first millisecond.
+    return max(1, message.not_after.ToNanoseconds() // _NANOS_PER_MS)
 
 
 def _parse_id(field: str, value: str) -> str:

@@ -49,6 +49,8 @@ METADATA = "metadata"
 PROVENANCE = "provenance"
 REQUEST_CREATED_AT = "requestCreatedAt"
 RENDITIONS = "renditions"
+NOT_AFTER = "notAfter"
+REUSE_WITHIN = "reuseWithin"
 
 
 def string(value: str) -> Attribute:
@@ -81,6 +83,10 @@ def new_request_item(request: ImageRequest, *, shards: int) -> Item:
         item[LABELS] = _strings(request.labels)
     if request.renditions:
         item[RENDITIONS] = {"L": [string(name) for name in request.renditions]}
+    if request.not_after:
+        item[NOT_AFTER] = number(request.not_after)
+    if request.reuse_within:
+        item[REUSE_WITHIN] = number(request.reuse_within)
     return item
 
 
@@ -111,15 +117,21 @@ def request_from_item(item: Mapping[str, Attribute]) -> ImageRequest:
             state=State(item[STATUS]["S"]),
             revision=int(item[REVISION]["N"]),
             retry_count=int(item[RETRY_COUNT]["N"]),
-            claims=int(item[CLAIMS]["N"]) if CLAIMS in item else 0,
+            claims=_optional_int(item, CLAIMS),
             run_id=item[RUN_ID]["S"] if RUN_ID in item else None,
             image_id=item[IMAGE_ID]["S"] if IMAGE_ID in item else None,
             failure=_failure(item),
             expires_at=int(item[EXPIRES_AT]["N"]) if EXPIRES_AT in item else None,
             renditions=tuple(name["S"] for name in item.get(RENDITIONS, {"L": ()})["L"]),
+            not_after=_optional_int(item, NOT_AFTER),
+            reuse_within=_optional_int(item, REUSE_WITHIN),
         )
     except SHAPE_ERRORS as error:
         raise _malformed(item, REQUEST_ID, error) from error
+
+
+def _optional_int(item: Mapping[str, Attribute], name: str) -> int:
+    return int(item[name]["N"]) if name in item else 0
 
 
 def status_from_item(item: Mapping[str, Attribute]) -> tuple[State, int]:
@@ -198,9 +210,7 @@ def image_from_item(item: Mapping[str, Attribute]) -> ImageRecord:
             created_at=int(item[CREATED_AT]["N"]),
             metadata=ImageMetadata(**_values_of(ImageMetadata, item[METADATA]["M"])),
             provenance=Provenance(**_values_of(Provenance, item[PROVENANCE]["M"])),
-            request_created_at=(
-                int(item[REQUEST_CREATED_AT]["N"]) if REQUEST_CREATED_AT in item else 0
-            ),
+            request_created_at=_optional_int(item, REQUEST_CREATED_AT),
         )
     except SHAPE_ERRORS as error:
         raise _malformed(item, IMAGE_ID, error) from error

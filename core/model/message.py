@@ -42,7 +42,8 @@ class ImageMessage:
     that of the request's row, in milliseconds since the epoch; 0 if unknown, and then a worker reads the row.
     renditions: presets of the renditions to make, joined by commas. A worker of an earlier version loses this member
     when it requeues the message; the row has it too. image_id: see `renditions_message`. expensive: whether an earlier
-    run found that decoding the image is expensive; a decoder is awaited before the fetch.
+    run found that decoding the image is expensive; a decoder is awaited before the fetch. not_after, reuse_within: see
+    ImageRequest; lost and restored as `renditions`.
     """
 
     request_id: str
@@ -58,6 +59,8 @@ class ImageMessage:
     renditions: str = ""
     image_id: str = ""
     expensive: bool = False
+    not_after: int = 0
+    reuse_within: int = 0
 
     @property
     def creates_renditions(self) -> bool:
@@ -93,6 +96,8 @@ def first_message(request: ImageRequest) -> ImageMessage:
         pending_since=request.created_at if request.revision == FIRST_REVISION else 0,
         created_at=request.created_at,
         renditions=join_names(request.renditions),
+        not_after=request.not_after,
+        reuse_within=request.reuse_within,
     )
 
 

@@ -47,7 +47,8 @@ class ImageRequest:
 
     retry_count: isolated runs begun after a crash; run_id: the id of the last one. claims: how often reconcile took the
     request over. expires_at: seconds since the epoch; None if the row is kept for ever. renditions: presets that the
-    submit named.
+    submit named. not_after: no fetch begins after this time; 0 for no limit. reuse_within: age in milliseconds up to
+    which an earlier fetch of the URL is reused; 0 for none.
     """
 
     request_id: str
@@ -66,6 +67,8 @@ class ImageRequest:
     failure: Failure | None = None
     expires_at: int | None = None
     renditions: tuple[str, ...] = ()
+    not_after: int = 0
+    reuse_within: int = 0
 
     @property
     def terminal(self) -> bool:
@@ -79,22 +82,34 @@ def new_request(
     url: str,
     labels: Mapping[str, str],
     renditions: tuple[str, ...] = (),
+    not_after: int = 0,
+    reuse_within: int = 0,
     now: int,
 ) -> ImageRequest:
     return ImageRequest(
         request_id=request_id,
         customer_id=customer_id,
         origin_url=url,
-        payload_hash=payload_hash(customer_id, url, labels, renditions),
+        payload_hash=payload_hash(
+            customer_id, url, labels, renditions, not_after=not_after, reuse_within=reuse_within
+        ),
         created_at=now,
         updated_at=now,
         labels=dict(labels),
         renditions=renditions,
+        not_after=not_after,
+        reuse_within=reuse_within,
     )
 
 
 def payload_hash(
-    customer_id: str, url: str, labels: Mapping[str, str], renditions: tuple[str, ...] = ()
+    customer_id: str,
+    url: str,
+    labels: Mapping[str, str],
+    renditions: tuple[str, ...] = (),
+    *,
+    not_after: int = 0,
+    reuse_within: int = 0,
 ) -> str:
     """Return a hash of all that the caller sent, 32 hexadecimal digits. Two submits of one id are compared by it.
 
@@ -104,6 +119,9 @@ def payload_hash(
     payload: list[object] = [customer_id, url, sorted(labels.items())]
     if renditions:
         payload.append(sorted(renditions))
+    for name, value in (("notAfter", not_after), ("reuseWithin", reuse_within)):
+        if value:
+            payload.append({name: value})
     return hashlib.sha256(orjson.dumps(payload)).hexdigest()[:32]
 
 

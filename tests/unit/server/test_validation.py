@@ -3,6 +3,8 @@
 import uuid
 
 import pytest
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from core.model.request import ImageRequest
 from imageservice.v1 import image_service_pb2 as pb
@@ -18,9 +20,17 @@ def submit(
     customer_id: str = "acme",
     request_id: str = "",
     labels: dict[str, str] | None = None,
+    *,
+    not_after: Timestamp | None = None,
+    reuse_within: Duration | None = None,
 ) -> pb.SubmitImageRequest:
     return pb.SubmitImageRequest(
-        url=url, customer_id=customer_id, request_id=request_id, labels=labels
+        url=url,
+        customer_id=customer_id,
+        request_id=request_id,
+        labels=labels,
+        not_after=not_after,
+        reuse_within=reuse_within,
     )
 
 
@@ -56,6 +66,17 @@ def invalid_fields(request: pb.SubmitImageRequest) -> list[str]:
         (submit(labels={"": "value"}), "labels"),
         (submit(labels={"é" * 33: "value"}), "labels"),
         (submit(labels={"key": "é" * 33}), 'labels["key"]'),
+        (submit(not_after=Timestamp(seconds=253_402_300_800)), "not_after"),
+        (submit(not_after=Timestamp(seconds=-62_135_596_801)), "not_after"),
+        (submit(not_after=Timestamp(nanos=-1)), "not_after"),
+        (submit(not_after=Timestamp(nanos=1_000_000_000)), "not_after"),
+        (submit(reuse_within=Duration()), "reuse_within"),
+        (submit(reuse_within=Duration(nanos=999_999_999)), "reuse_within"),
+        (submit(reuse_within=Duration(seconds=-1)), "reuse_within"),
+        (submit(reuse_within=Duration(seconds=1, nanos=-1)), "reuse_within"),
+        (submit(reuse_within=Duration(seconds=1, nanos=1_000_000_000)), "reuse_within"),
+        (submit(reuse_within=Duration(seconds=30 * 86_400, nanos=1)), "reuse_within"),
+        (submit(reuse_within=Duration(seconds=30 * 86_400 + 1)), "reuse_within"),
     ],
 )
 def test_a_violation_names_its_field(request_: pb.SubmitImageRequest, field: str) -> None:
@@ -162,3 +183,32 @@ def test_an_item_is_validated_like_its_image(
 
 def payload(request: ImageRequest) -> tuple[str, str]:
     return request.origin_url, request.payload_hash
+
+
+@pytest.mark.parametrize(
+    ("given", "stored"),
+    [
+        (None, 0),
+        (Timestamp(seconds=1_900_000_000, nanos=123_999_999), 1_900_000_000_123),
+        (Timestamp(nanos=999_999), 1),
+        (Timestamp(), 1),
+        (Timestamp(seconds=-62_135_596_800), 1),
+        (Timestamp(seconds=253_402_300_799, nanos=999_999_999), 253_402_300_799_999),
+    ],
+)
+def test_not_after_is_kept_in_milliseconds(given: Timestamp | None, stored: int) -> None:
+    """No later than the caller said. 0 stands for no limit, so a time before 1970 is the first millisecond."""
+    assert parse_submit(submit(not_after=given), {}).not_after == stored
+
+
+@pytest.mark.parametrize(
+    ("given", "stored"),
+    [
+        (None, 0),
+        (Duration(seconds=1), 1_000),
+        (Duration(seconds=1, nanos=999_999_999), 1_999),
+        (Duration(seconds=30 * 86_400), 2_592_000_000),
+    ],
+)
+def test_reuse_within_is_kept_in_milliseconds(given: Duration | None, stored: int) -> None:
+    assert parse_submit(submit(reuse_within=given), {}).reuse_within == stored

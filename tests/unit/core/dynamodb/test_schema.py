@@ -133,3 +133,17 @@ def test_the_renditions_of_a_request_survive_its_row() -> None:
     assert schema.request_from_item(item) == request
     del item[schema.RENDITIONS]
     assert schema.request_from_item(item).renditions == ()
+
+
+def test_the_terms_of_a_fetch_survive_the_row() -> None:
+    """A row without them, as those of earlier versions, has no limit."""
+    request = replace(
+        new_request(request_id="r", customer_id="c", url="u", labels={}, now=1),
+        not_after=1_900_000_000_123,
+        reuse_within=60_000,
+    )
+    item = schema.new_request_item(request, shards=1)
+    assert schema.request_from_item(item) == request
+    del item[schema.NOT_AFTER], item[schema.REUSE_WITHIN]
+    read = schema.request_from_item(item)
+    assert (read.not_after, read.reuse_within) == (0, 0)

@@ -229,3 +229,25 @@ def test_the_payload_hash_of_a_submit_without_renditions_is_that_of_earlier_vers
     assert payload_hash(*submit) == payload_hash(*submit, ()) == stored
     assert payload_hash(*submit, ("one", "two")) == payload_hash(*submit, ("two", "one"))
     assert len({stored, payload_hash(*submit, ("one",)), payload_hash(*submit, ("two",))}) == 3
+
+
+def test_the_payload_hash_covers_the_terms_of_the_fetch() -> None:
+    """Each only if it is set: a submit without them has the hash of earlier versions."""
+    submit = "acme", "https://a.example/1", {"shop": "1"}
+    hashes = [
+        payload_hash(*submit, not_after=not_after, reuse_within=reuse_within)
+        for not_after in (0, 1, 2)
+        for reuse_within in (0, 1, 2)
+    ]
+    assert hashes[0] == payload_hash(*submit)
+    assert len(set(hashes)) == len(hashes)
+
+
+def test_the_first_message_has_the_terms_of_the_fetch() -> None:
+    """So a worker needs no row to apply them. A message of an earlier server has none."""
+    request = replace(NEW, not_after=5, reuse_within=7)
+    message = decode_message(first_message(request).encode())
+    assert (message.not_after, message.reuse_within) == (5, 7)
+    assert message.requeued() == replace(message, resent=True)
+    older = f'{{"request_id": "{REQUEST_ID}", "customer_id": "acme", "url": "u", "revision": 1}}'
+    assert (decode_message(older).not_after, decode_message(older).reuse_within) == (0, 0)

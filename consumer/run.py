@@ -17,6 +17,8 @@ class Run:
     attempts: int
     step_seconds: dict[str, float] = field(default_factory=dict)
     """Seconds of each step that has ended, in order. The last one may have failed."""
+    operator_detail: str = ""
+    """That of the last failed attempt, for the log only."""
 
     @classmethod
     def of(cls, message: ImageMessage) -> Self:

@@ -86,11 +86,17 @@ class ImageFailure(ImageServiceError):
     code: ClassVar[FailureCode]
     summary: ClassVar[str]
 
-    def __init__(self, detail: str = "", *, retry_after: float | None = None) -> None:
-        """`detail` is appended to the summary; `retry_after` is the origin's Retry-After, in seconds."""
+    def __init__(
+        self, detail: str = "", *, retry_after: float | None = None, operator_detail: str = ""
+    ) -> None:
+        """`detail` is appended to the summary; `retry_after` is the origin's Retry-After, in seconds.
+
+        `operator_detail` is for the log only. It may name internal networks, so customers never see it.
+        """
         super().__init__(f"{self.summary}: {detail}" if detail else self.summary)
         self.detail = detail
         self.retry_after = retry_after
+        self.operator_detail = operator_detail
 
 
 class PermanentFailure(ImageFailure):
@@ -102,6 +108,8 @@ class TransientFailure(ImageFailure):
 
 
 class BlockedAddress(PermanentFailure):
+    """The URL, or that of a redirect, has the address itself. See DnsFailed for names."""
+
     code = FailureCode.BLOCKED_ADDRESS
     summary = "The address is in a network that this service does not talk to"
 
@@ -187,8 +195,13 @@ class OptedOut(PermanentFailure):
 
 
 class DnsFailed(TransientFailure):
+    """The name does not exist, or leads only to addresses that are blocked.
+
+    Customers cannot tell the two apart. Otherwise they could find the internal names of the installation.
+    """
+
     code = FailureCode.DNS_FAILED
-    summary = "The host's name could not be resolved"
+    summary = "The host's name could not be resolved to a public address"
 
 
 class ConnectFailed(TransientFailure):

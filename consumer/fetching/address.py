@@ -1,7 +1,8 @@
 """SSRF guard, the decision: whether the consumer may connect to an address. Pure."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, IPv6Network
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 from consumer.fetching.networks import (
     GLOBAL_UNICAST_V6,
@@ -13,6 +14,7 @@ from consumer.fetching.networks import (
     IPAddress,
     IPNetwork,
 )
+from core.errors import BlockedAddress, DnsFailed, ImageFailure
 
 _NAT64_EMBEDDING_LENGTH = 96
 _IPV4_COMPATIBLE = IPv6Network("::/96")
@@ -34,6 +36,9 @@ class BlockedReason:
     reason: str
     source: str
 
+    def __str__(self) -> str:
+        return f"{self.network} is blocked: {self.reason} ({self.source})"
+
 
 def check_address(
     ip: IPAddress, allowed_networks: tuple[IPNetwork, ...], *, nat64_allowed: bool = False
@@ -54,6 +59,22 @@ def check_address(
         or _check_embedded(ip, allowed_networks)
         or _check_network(ip, allowed_networks, nat64_allowed=nat64_allowed)
     )
+
+
+def blocked_failure(host: str, reasons: Sequence[BlockedReason]) -> ImageFailure | None:
+    """Return the failure of a host if addresses of it were blocked, else None.
+
+    host: as in an OriginUrl. A name that leads to a blocked address fails as one that does not exist: the difference
+    would tell a customer which internal names exist. An address tells nothing that its customer did not write.
+    """
+    if not reasons:
+        return None
+    detail = "; ".join(dict.fromkeys(map(str, reasons)))
+    try:
+        ip_address(host)
+    except ValueError:
+        return DnsFailed(operator_detail=detail)
+    return BlockedAddress(operator_detail=detail)
 
 
 def _check_metadata(ip: IPAddress, allowed_networks: tuple[IPNetwork, ...]) -> BlockedReason | None:

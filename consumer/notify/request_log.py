@@ -27,9 +27,11 @@ class RequestLog:
         waited = {}
         if run.pending_since:
             waited["request_seconds"] = max(0, now - run.pending_since) / 1000
+        detail = {"detail": run.operator_detail} if run.operator_detail else {}
         self._log.info(
             "request ended",
             **self._members(outcome),
+            **detail,
             attempts=run.attempts,
             **waited,
             step_seconds={name: round(each, _DIGITS) for name, each in run.step_seconds.items()},

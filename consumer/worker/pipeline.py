@@ -181,6 +181,7 @@ class Pipeline:
             except ImageFailure as failure:
                 failure.forget_frames()  # They hold what was read of the body.
                 run.attempts += 1
+                run.operator_detail = failure.operator_detail
                 counter(FETCH_FAILURES, failure.code).inc()
                 if not self._retry_policy.retry_here(failure, attempts=run.attempts):
                     raise

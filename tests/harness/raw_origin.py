@@ -40,11 +40,11 @@ class RawOrigin:
 
 @contextlib.asynccontextmanager
 async def raw_origin(
-    script: Script, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None
+    script: Script, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None, *, port: int = 0
 ) -> AsyncIterator[RawOrigin]:
-    """Serve on a free port. A script must end when its client closes the connection."""
+    """Serve on a free port, or on `port`. A script must end when its client closes the connection."""
     origin = RawOrigin(script)
-    server = await asyncio.start_server(origin.serve, host, 0, ssl=tls)
+    server = await asyncio.start_server(origin.serve, host, port, ssl=tls)
     origin.port = server.sockets[0].getsockname()[1]
     async with server:
         yield origin

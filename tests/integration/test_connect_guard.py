@@ -2,13 +2,17 @@
 
 import asyncio
 import contextlib
+import itertools
+import socket
+from collections import Counter
 from collections.abc import AsyncIterator
 from ipaddress import ip_network
 
 import pytest
+from aiohttp.abc import ResolveResult
 
 from consumer.fetching.fetcher import Fetcher, FetchPolicy
-from core.errors import BlockedAddress, ConnectFailed, ImageFailure
+from core.errors import BlockedAddress, ConnectFailed, DnsFailed, ImageFailure
 from harness.address_vectors import address_vectors
 from harness.origin import Origin, origin, redirect_to, reply_with
 from harness.raw_origin import RawOrigin, TableResolver, raw_origin, respond
@@ -89,7 +93,7 @@ async def test_every_blocked_address_is_blocked_as_a_dns_answer(
     async with fetching(OWN_ADDRESS, **answers) as fetcher:
         urls = [f"http://{name}.example:{blocked_listener.port}/image.png" for name in answers]
         outcomes = await asyncio.gather(*(outcome(fetcher, url) for url in urls))
-    escaped = [row for row, got in zip(BLOCKED, outcomes, strict=True) if got is not BlockedAddress]
+    escaped = [row for row, got in zip(BLOCKED, outcomes, strict=True) if got is not DnsFailed]
     assert escaped == []
     assert blocked_listener.connections == 0
 
@@ -114,13 +118,13 @@ async def test_the_blocked_listener_responds_if_its_address_is_allowed(
         ("127.0.0.1", "169.254.169.254", "fd00:ec2::254"),
     ],
 )
-async def test_a_blocked_address_beside_one_that_fails_is_a_blocked_address(
+async def test_a_blocked_address_beside_one_that_fails_decides(
     addresses: tuple[str, ...],
 ) -> None:
-    """The error of the other address does not hide the block, in either order."""
+    """The error of the other address does not show that the name exists, in either order."""
     with closed_port() as port:
         async with fetching(mixed=addresses) as fetcher:
-            assert await outcome(fetcher, f"http://mixed.example:{port}/") is BlockedAddress
+            assert await outcome(fetcher, f"http://mixed.example:{port}/") is DnsFailed
 
 
 @pytest.mark.parametrize(
@@ -153,8 +157,8 @@ async def test_a_blocked_address_is_recorded_for_its_own_request(origin: Origin)
 async def test_a_dns_answer_that_is_no_address_is_blocked() -> None:
     """A socket would look it up itself, without the guard."""
     async with fetching(odd=("0x7f.1",), name=("localhost",)) as fetcher:
-        assert await outcome(fetcher, "http://odd.example/") is BlockedAddress
-        assert await outcome(fetcher, "http://name.example/") is BlockedAddress
+        assert await outcome(fetcher, "http://odd.example/") is DnsFailed
+        assert await outcome(fetcher, "http://name.example/") is DnsFailed
 
 
 async def test_dns_rebinding_to_a_blocked_address_is_blocked(origin: Origin) -> None:
@@ -162,14 +166,68 @@ async def test_dns_rebinding_to_a_blocked_address_is_blocked(origin: Origin) -> 
     origin.routes["/away"] = redirect_to(f"http://rebound.example:{origin.port}/image.png")
     async with fetching(first=("127.0.0.1",), rebound=("127.0.0.2",)) as fetcher:
         url = origin.url("/away", host="first.example")
-        assert await outcome(fetcher, url) is BlockedAddress
+        assert await outcome(fetcher, url) is DnsFailed
+
+
+class AlternatingResolver(TableResolver):
+    """Answers with an allowed address and a blocked one in turn, whatever the name."""
+
+    def __init__(self) -> None:
+        self._turns = itertools.cycle(("127.0.0.1", "127.0.0.2"))
+        super().__init__({})
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        self._answers = {host: (next(self._turns),)}
+        return await super().resolve(host, port, family)
+
+
+async def test_alternating_dns_answers_lead_to_no_blocked_address(
+    blocked_listener: RawOrigin,
+) -> None:
+    """580 look-ups of names whose owner answers with a public and a private address in turn."""
+    async with raw_origin(
+        respond(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nimage"), port=blocked_listener.port
+    ) as allowed:
+        fetcher = Fetcher(OWN_ADDRESS, resolver=AlternatingResolver())
+        urls = [f"http://n{number}.example:{allowed.port}/" for number in range(580)]
+        try:
+            outcomes = await asyncio.gather(*(outcome(fetcher, url) for url in urls))
+        finally:
+            await fetcher.close()
+    assert Counter(outcomes) == {b"image": 290, DnsFailed: 290}
+    assert allowed.connections == 290
+    assert blocked_listener.connections == 0
+
+
+@pytest.mark.parametrize("redirected", [False, True])
+async def test_a_name_of_a_private_address_fails_as_one_that_does_not_exist(
+    origin: Origin, *, redirected: bool
+) -> None:
+    """All that a customer sees is equal; the detail for the operator differs."""
+    failures = []
+    async with fetching(internal=("10.11.12.13", "fd00::1")) as fetcher:
+        for name in ("internal", "missing"):
+            url = f"http://{name}.example/a.jpg"
+            if redirected:
+                origin.routes["/away"] = redirect_to(url)
+                url = origin.url("/away")
+            with pytest.raises(ImageFailure) as raised, await fetcher.fetch(url):
+                pass
+            failures.append(raised.value)
+    internal, missing = failures
+    assert type(internal) is type(missing) is DnsFailed
+    assert (str(internal), internal.retry_after) == (str(missing), missing.retry_after)
+    assert "10.0.0.0/8 is blocked: private use (RFC 1918)" in internal.operator_detail
+    assert missing.operator_detail == ""
 
 
 async def test_the_customer_learns_no_address() -> None:
     """The text of the failure does not contain the address of an internal name."""
     async with fetching(internal=("10.11.12.13",)) as fetcher:
         with (
-            pytest.raises(BlockedAddress) as blocked,
+            pytest.raises(DnsFailed) as blocked,
             await fetcher.fetch("http://internal.example/"),
         ):
             pass

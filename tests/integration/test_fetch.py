@@ -11,6 +11,7 @@ from core.errors import (
     BadRedirect,
     BadResponse,
     BlockedAddress,
+    DnsFailed,
     ImageFailure,
     NotFound,
     OriginError,
@@ -198,7 +199,7 @@ async def test_addresses_from_the_system_resolver_are_checked(origin: Origin) ->
     opened, closed = Fetcher(POLICY), Fetcher(FetchPolicy())
     try:
         assert (await get(opened, url)).body == b"image"
-        with pytest.raises(BlockedAddress):
+        with pytest.raises(DnsFailed):
             await get(closed, url)
     finally:
         await opened.close()

@@ -10,7 +10,7 @@ from socket import SO_LINGER, SOL_SOCKET
 import pytest
 
 from consumer.fetching.fetcher import Fetcher, FetchPolicy
-from core.errors import BlockedAddress, ImageFailure
+from core.errors import DnsFailed, ImageFailure
 from harness.origin import origin, reply_with
 from harness.raw_origin import (
     HANG_TIMEOUT_S,
@@ -218,7 +218,7 @@ async def test_dns_rebinding_opens_no_new_connection() -> None:
         fetcher._client._connector.clear_dns_cache()
         assert await get(fetcher, f"{url}/2") == b"/2"
         fetcher._client._pool.close()
-        with pytest.raises(BlockedAddress):
+        with pytest.raises(DnsFailed):
             await get(fetcher, f"{url}/3")
         assert server.connections == 1
     await fetcher.close()

@@ -23,7 +23,6 @@ from consumer.fetching.http.connection_pool import ConnectionPool, Endpoint, Ori
 from core.aiohttp_internals import HttpProcessingError, open_connection, request_to
 from core.errors import (
     BadResponse,
-    BlockedAddress,
     ConnectFailed,
     DnsFailed,
     ImageFailure,
@@ -182,15 +181,15 @@ def _host_field(hop: OriginUrl) -> str:
     return hop.authority.replace(hop.host, hop.host.removesuffix("."), 1)
 
 
-def to_image_failure(error: Exception, *, blocked: bool) -> ImageFailure:
+def to_image_failure(error: Exception, *, blocked: ImageFailure | None) -> ImageFailure:
     """Translate one of TRANSPORT_ERRORS into a failure of the image.
 
-    blocked: whether the guard blocked an address. It decides only if no connection was made, for a
+    blocked: the failure if the guard blocked an address. It decides only if no connection was made, for a
     host may have other addresses.
     The failures have no detail: aiohttp's texts contain addresses that customers must not see.
     """
-    if blocked and _is_connect_error(error):
-        return BlockedAddress()
+    if blocked is not None and _is_connect_error(error):
+        return blocked
     match error:
         case aiohttp.ClientConnectorDNSError():
             return DnsFailed()

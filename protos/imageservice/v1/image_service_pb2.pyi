@@ -57,9 +57,11 @@ class _FailureCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FailureCo
     DESCRIPTOR: _descriptor.EnumDescriptor
     FAILURE_CODE_UNSPECIFIED: _FailureCode.ValueType  # 0
     FAILURE_CODE_BLOCKED_ADDRESS: _FailureCode.ValueType  # 1
-    """The address of the origin is in a blocked network (SSRF protection)."""
+    """The URL, or that of a redirect, has an address in a blocked network (SSRF protection)."""
     FAILURE_CODE_DNS_FAILED: _FailureCode.ValueType  # 2
-    """The host name of the origin could not be resolved."""
+    """The host name of the origin could not be resolved to a public address. The service does not tell whether the name
+    exists.
+    """
     FAILURE_CODE_CONNECT_FAILED: _FailureCode.ValueType  # 3
     """The connection failed, or broke before the response started."""
     FAILURE_CODE_TLS_FAILED: _FailureCode.ValueType  # 4
@@ -114,9 +116,11 @@ class FailureCode(_FailureCode, metaclass=_FailureCodeEnumTypeWrapper):
 
 FAILURE_CODE_UNSPECIFIED: FailureCode.ValueType  # 0
 FAILURE_CODE_BLOCKED_ADDRESS: FailureCode.ValueType  # 1
-"""The address of the origin is in a blocked network (SSRF protection)."""
+"""The URL, or that of a redirect, has an address in a blocked network (SSRF protection)."""
 FAILURE_CODE_DNS_FAILED: FailureCode.ValueType  # 2
-"""The host name of the origin could not be resolved."""
+"""The host name of the origin could not be resolved to a public address. The service does not tell whether the name
+exists.
+"""
 FAILURE_CODE_CONNECT_FAILED: FailureCode.ValueType  # 3
 """The connection failed, or broke before the response started."""
 FAILURE_CODE_TLS_FAILED: FailureCode.ValueType  # 4

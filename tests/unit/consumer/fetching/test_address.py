@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.fetching.address import check_address
+from consumer.fetching.address import BlockedReason, blocked_failure, check_address
 from consumer.fetching.networks import IPV4_SPECIAL, IPV6_SPECIAL, METADATA_ENDPOINTS, IPNetwork
+from core.errors import BlockedAddress, DnsFailed, ImageFailure
 from harness.address_vectors import AddressVector, address_vectors
 
 EVERYTHING: tuple[IPNetwork, ...] = (ip_network("0.0.0.0/0"), ip_network("::/0"))
@@ -138,3 +139,26 @@ def test_a_zone_does_not_disguise_an_address() -> None:
     everything_local = (ip_network("fe80::/10"),)
     assert check_address(ip_address("fe80::a9fe:a9fe%lo"), everything_local) is not None
     assert check_address(ip_address("fe80::1%lo"), everything_local) is None
+
+
+@pytest.mark.parametrize(
+    ("host", "failure"),
+    [
+        ("10.0.0.1", BlockedAddress),
+        ("::1", BlockedAddress),
+        ("::ffff:a00:1", BlockedAddress),
+        ("internal.example", DnsFailed),
+        ("localhost", DnsFailed),
+        ("xn--ls8h.example.", DnsFailed),
+    ],
+)
+def test_only_an_address_in_the_url_fails_as_blocked(
+    host: str, failure: type[ImageFailure]
+) -> None:
+    """A name fails as one that does not exist. Only the operator's detail has the network."""
+    reason = BlockedReason("10.0.0.0/8", "private use", "RFC 1918")
+    failed = blocked_failure(host, [reason, reason])
+    assert type(failed) is failure
+    assert str(failed) == str(failure())
+    assert failed.operator_detail == "10.0.0.0/8 is blocked: private use (RFC 1918)"
+    assert blocked_failure(host, []) is None

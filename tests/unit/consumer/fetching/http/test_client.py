@@ -37,6 +37,7 @@ REQUEST = aiohttp.RequestInfo(
 
 REFUSED = aiohttp.ClientConnectorError(KEY, ConnectionRefusedError(111, "10.0.0.1"))
 CERTIFICATE = aiohttp.ClientConnectorCertificateError(KEY, ssl.SSLCertVerificationError("10.0.0.1"))
+BLOCKED = BlockedAddress()
 DISCONNECTED = aiohttp.ServerDisconnectedError()
 CONNECT_TIMEOUT = aiohttp.ConnectionTimeoutError("10.0.0.1")
 
@@ -59,7 +60,7 @@ CONNECT_TIMEOUT = aiohttp.ConnectionTimeoutError("10.0.0.1")
 )
 def test_each_error_has_its_failure(error: Exception, failure: type[ImageFailure]) -> None:
     """The failure names the phase, and its text does not contain the address."""
-    translated = to_image_failure(error, blocked=False)
+    translated = to_image_failure(error, blocked=None)
     assert type(translated) is failure
     assert "10.0.0.1" not in str(translated)
     assert "internal" not in str(translated)
@@ -68,7 +69,7 @@ def test_each_error_has_its_failure(error: Exception, failure: type[ImageFailure
 @pytest.mark.parametrize("error", [REFUSED, CONNECT_TIMEOUT, IndexError()])
 def test_a_blocked_address_without_a_connection_decides(error: Exception) -> None:
     """The errors of the host's other addresses do not count."""
-    assert type(to_image_failure(error, blocked=True)) is BlockedAddress
+    assert to_image_failure(error, blocked=BLOCKED) is BLOCKED
 
 
 @pytest.mark.parametrize(
@@ -78,4 +79,4 @@ def test_a_blocked_address_beside_a_connection_does_not_count(
     error: Exception, failure: type[ImageFailure]
 ) -> None:
     """A host may have one blocked address and be reachable by another."""
-    assert type(to_image_failure(error, blocked=True)) is failure
+    assert type(to_image_failure(error, blocked=BLOCKED)) is failure

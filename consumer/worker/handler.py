@@ -16,6 +16,7 @@ from consumer.notify.finalize import (
 from consumer.notify.notifier import Notifier
 from consumer.run import Run
 from consumer.sandbox.admission import DecodersBusy
+from consumer.worker.expiry import limit_requeue, not_after_of
 from consumer.worker.pipeline import Pipeline
 from consumer.worker.receive_queue import ReceiveQueue
 from consumer.worker.received_message import ReceivedMessage
@@ -141,9 +142,10 @@ class MessageHandler:
             outcome = await self._pipeline.run(message.message, run, request)
         except ImageFailure as failure:
             decision = self._retry_policy.decide(failure, attempts=run.attempts)
-            await self._apply(message, decision, run)
+            await self._apply(message, decision, run, request)
         except HostBusy as busy:
-            await self._apply(message, Requeue(busy.retry_after, run.attempts, "host_busy"), run)
+            decision = Requeue(busy.retry_after, run.attempts, "host_busy")
+            await self._apply(message, decision, run, request)
         except ConditionNotMet:
             await renotify_if_ended(self._tables, self._notifier, message.message)
             await self._queue.ack(message)
@@ -152,13 +154,19 @@ class MessageHandler:
         except Exception:  # noqa: BLE001  whatever it is, the request must end
             _log.exception("unexpected error", request_id=message.message.request_id)
             decision = self._retry_policy.decide_unexpected(attempts=message.message.attempts)
-            await self._apply(message, decision, run)
+            await self._apply(message, decision, run, request)
         else:
             await notify(self._notifier, outcome, run)
             await self._queue.ack(message)
 
-    async def _apply(self, message: ReceivedMessage, decision: Decision, run: Run) -> None:
-        match decision:
+    async def _apply(
+        self,
+        message: ReceivedMessage,
+        decision: Decision,
+        run: Run,
+        request: ImageRequest | None,
+    ) -> None:
+        match limit_requeue(decision, not_after_of(message.message, request), now_ms()):
             case Requeue(delay, attempts, reason):
                 await self._queue.requeue(message, reason=reason, delay=delay, attempts=attempts)
             case Fail(failure, attempts):

@@ -13,11 +13,12 @@ from consumer.metrics import BYTES_IN, BYTES_OUT, FETCH_FAILURES
 from consumer.notify.outcome import Outcome, outcome_for
 from consumer.run import Run
 from consumer.worker.decoder import Decoder
+from consumer.worker.expiry import is_expired, not_after_of
 from consumer.worker.renditions import RenditionPublisher
 from consumer.worker.retry_policy import RetryPolicy, backoff
 from consumer.worker.storage import ImageStorage
 from core.dynamodb.tables import ConditionNotMet, Tables
-from core.errors import ImageFailure, ImageServiceError
+from core.errors import Expired, ImageFailure, ImageServiceError
 from core.model.image import (
     ImageMetadata,
     ImageRecord,
@@ -109,7 +110,9 @@ class Pipeline:
         # A message that a worker of an earlier version requeued has lost the names; the row has them.
         requested = split_names(message.renditions) if request is None else request.renditions
         try:
-            stored = await self._fetch_and_store(message, requested, run)
+            stored = await self._fetch_and_store(
+                message, requested, run, not_after=not_after_of(message, request)
+            )
         except ImageServiceError as error:
             error.forget_frames()  # They hold the bodies.
             raise
@@ -145,10 +148,10 @@ class Pipeline:
         return await self._complete(message, record, renditions, run)
 
     async def _fetch_and_store(
-        self, message: ImageMessage, requested: Sequence[str], run: Run
+        self, message: ImageMessage, requested: Sequence[str], run: Run, *, not_after: int
     ) -> _Stored:
         """Hold the bodies no longer than until they are stored: then their bytes are reserved for others."""
-        with await self._fetch(message, run) as fetched:
+        with await self._fetch(message, run, not_after) as fetched:
             names = self._renditions.wanted(fetched.body, requested)
             with self._renditions.reserve(names) as memory:
                 with run.step("inspect"):
@@ -162,13 +165,13 @@ class Pipeline:
                 )
         return _Stored(s3_url, inspected.metadata, fetched.provenance, renditions)
 
-    async def _fetch(self, message: ImageMessage, run: Run) -> FetchResult:
+    async def _fetch(self, message: ImageMessage, run: Run, not_after: int) -> FetchResult:
         with run.step("fetch"):
-            fetched = await self._attempt(message, run)
+            fetched = await self._attempt(message, run, not_after)
         BYTES_IN.inc(len(fetched.body))
         return fetched
 
-    async def _attempt(self, message: ImageMessage, run: Run) -> FetchResult:
+    async def _attempt(self, message: ImageMessage, run: Run, not_after: int) -> FetchResult:
         """Return the first successful attempt. Count each in `run`. Raises ImageFailure and HostBusy.
 
         Without tenacity: its retry state refers to itself. So it would keep the last error, and with the error's frames
@@ -176,6 +179,8 @@ class Pipeline:
         request). The byte budget would not count that memory.
         """
         while True:
+            if not_after and is_expired(not_after, now_ms()):
+                raise Expired
             try:
                 fetched = await self._fetcher.fetch(message.url)
             except ImageFailure as failure:

@@ -94,12 +94,14 @@ class System:
             yield image_service_pb2_grpc.ImageServiceStub(channel)
 
     async def submit(
-        self, url: str, *, request_id: str | None = None, customer: str = "acme"
+        self, url: str, *, request_id: str | None = None, customer: str = "acme", **fields: Any
     ) -> str:
-        """Submit one URL. Return the request id."""
+        """Submit one URL, with further fields of the message. Return the request id."""
         chosen = request_id or str(uuid.uuid4())
         async with self.stub() as stub:
-            request = pb.SubmitImageRequest(url=url, customer_id=customer, request_id=chosen)
+            request = pb.SubmitImageRequest(
+                url=url, customer_id=customer, request_id=chosen, **fields
+            )
             await stub.SubmitImage(request, timeout=30)
         return chosen
 

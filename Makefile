@@ -8,7 +8,7 @@ CODE := server consumer core cli loadtest tests docs k8s protos/stubs.py
 PROTO := imageservice/v1/image_service.proto
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-real verify-redis verify-search verify-k8s verify-dashboards verify-cluster scaling-report verify-image verify-rivals verify-location verify-bombs corpora robustness check format stubs reference metrics dashboards constraints buf load-smoke bench clean
+.PHONY: help demo up test test-real verify-redis verify-search verify-k8s verify-dashboards verify-cluster scaling-report verify-image verify-rivals verify-location verify-bombs corpora robustness isolation check format stubs reference metrics dashboards constraints buf load-smoke bench clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -102,6 +102,9 @@ load-smoke: .venv/loadtest  ## Process 10,000 requests and prove that none was l
 
 bench: .venv/dev  ## Measure everything side by side, and renew docs/performance.md (23 minutes on a quiet machine; needs Debian's redis-server, a JDK 17 and Maven)
 	$(BIN)/python -m loadtest.bench
+
+isolation: .venv/dev  ## Measure how far one customer delays another (ARGS names scenarios and sizes)
+	PYTHONPATH=tests $(BIN)/python -m isolation $(ARGS)
 
 check: .venv/dev  ## Run linters, type checks, layer checks, and checks of generated files
 	$(BIN)/ruff check $(CODE)

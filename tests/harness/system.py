@@ -154,7 +154,7 @@ class System:
         `endpoint` is a proxy for this process alone.
         """
         assert self.parent_pipe is not None
-        own = self._environment(role or module, settings, endpoint)
+        own = self.environment(role or module, settings, endpoint)
         environment = {**without_aws(os.environ), **own}
         process: Process
         if self.forked if forked is None else forked:
@@ -178,7 +178,7 @@ class System:
         self.processes.append(process)
         return process
 
-    def _environment(
+    def environment(
         self, role: str, settings: Mapping[str, str], endpoint: str | None = None
     ) -> dict[str, str]:
         """Return the settings of a process in `role`."""

@@ -115,7 +115,7 @@ class ContainedSystem(System):
     ) -> Process:
         assert (log, forked, endpoint) == (None, None, None), "not for containers"
         port = int(settings.get("METRICS_PORT") or free_port())
-        environment = self._environment(role or module, {"METRICS_PORT": str(port), **settings})
+        environment = self.environment(role or module, {"METRICS_PORT": str(port), **settings})
         name = f"imageservice-{module}-{uuid.uuid4().hex[:10]}"
         variables = (f"--env={variable}={value}" for variable, value in environment.items())
         process = await asyncio.create_subprocess_exec(

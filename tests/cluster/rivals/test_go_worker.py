@@ -69,7 +69,7 @@ async def test_a_go_worker_leaves_what_our_consumer_leaves(
 @asynccontextmanager
 async def worker(running: System, command: tuple[str, ...]) -> AsyncIterator[None]:
     # The role of the tests: one call per write needs other permissions than our consumer has.
-    own = running._environment("tests", {})
+    own = running.environment("tests", {})
     process = await asyncio.create_subprocess_exec(*command, env={**without_aws(os.environ), **own})
     try:
         yield

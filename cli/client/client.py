@@ -3,7 +3,7 @@
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -90,23 +90,8 @@ class Client:
         self.retry = retry
         self._unreachable_reported = False
 
-    async def submit(
-        self,
-        url: str,
-        customer: str,
-        request_id: str,
-        labels: Mapping[str, str] | None = None,
-        *,
-        renditions: Sequence[str] = (),
-    ) -> pb.SubmitImageResponse:
+    async def submit(self, message: pb.SubmitImageRequest) -> pb.SubmitImageResponse:
         """Submit under an id that the caller chose. Only such an id makes the retries safe."""
-        message = pb.SubmitImageRequest(
-            url=url,
-            customer_id=customer,
-            request_id=request_id,
-            labels=labels,
-            renditions=renditions,
-        )
         return await self.call_with_retries(partial(self._call, self._stub.SubmitImage), message)
 
     async def call_with_retries(self, once: Callable[[Q], Awaitable[A]], message: Q) -> A:

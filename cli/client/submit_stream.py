@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
@@ -55,23 +55,8 @@ class SubmitStream:
         self._fault: Exception | None = None
         """The error that ended `run`."""
 
-    async def submit(
-        self,
-        url: str,
-        customer: str,
-        request_id: str,
-        labels: Mapping[str, str] | None = None,
-        *,
-        renditions: Sequence[str] = (),
-    ) -> pb.SubmitImageResponse:
+    async def submit(self, message: pb.SubmitImageRequest) -> pb.SubmitImageResponse:
         """Submit under an id that the caller chose, as Client.submit does. Raises CallFailed."""
-        message = pb.SubmitImageRequest(
-            url=url,
-            customer_id=customer,
-            request_id=request_id,
-            labels=labels,
-            renditions=renditions,
-        )
         return await self._client.call_with_retries(self._submit_once, message)
 
     async def run(self) -> None:

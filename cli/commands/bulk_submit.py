@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -23,21 +23,14 @@ INTERRUPTED = RpcError("CANCELLED", "CANCELLED", "interrupted before the service
 class Submitter(Protocol):
     """Submits one URL: Client with a call per URL, or SubmitStream with one stream for all. Raises CallFailed."""
 
-    async def submit(
-        self,
-        url: str,
-        customer: str,
-        request_id: str,
-        labels: Mapping[str, str],
-        *,
-        renditions: Sequence[str],
-    ) -> pb.SubmitImageResponse: ...
+    async def submit(self, message: pb.SubmitImageRequest) -> pb.SubmitImageResponse: ...
 
 
 @dataclass(slots=True)
 class BulkSubmit:
     client: Client
-    customer: str
+    common: pb.SubmitImageRequest
+    """The fields that all submits have, without URL and id."""
     report: Callable[[RequestView], None]
     """Receives one result per URL, in the order of completion."""
     submits: Submitter | None = None
@@ -45,10 +38,6 @@ class BulkSubmit:
     at_once: int = MAX_CONCURRENT_SUBMITS
     request_id: str | None = None
     """The id for a single URL; None chooses an id for each URL."""
-    labels: Mapping[str, str] = field(default_factory=dict)
-    """The labels of every image."""
-    renditions: Sequence[str] = ()
-    """The presets of the renditions of every image."""
     watch: bool = False
     stats: SubmitStats = field(default_factory=SubmitStats)
     server_unreachable: CallFailed | None = None
@@ -95,11 +84,10 @@ class BulkSubmit:
 
     async def _submit(self, url: str) -> None:
         request_id = self.request_id or str(uuid.uuid4())
+        message = pb.SubmitImageRequest(url=url, request_id=request_id)
+        message.MergeFrom(self.common)
         try:
-            submits = self.submits or self.client
-            answer = await submits.submit(
-                url, self.customer, request_id, self.labels, renditions=self.renditions
-            )
+            answer = await (self.submits or self.client).submit(message)
         except CallFailed as refused:
             if refused.fault.code == "UNAVAILABLE":
                 self.server_unreachable = refused

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Annotated
 
 import typer
+from google.protobuf.duration_pb2 import Duration
 
 from cli import arguments, url_file
 from cli.arguments import AddressOption, CustomerOption, JsonOption, parse_labels
@@ -18,6 +19,10 @@ from cli.errors import CommandFailed, Stopped, UsageError
 from cli.output.outcome import RequestView
 from cli.output.report import JsonReport, Output, ProgressReport, TextReport
 from cli.output.stats import SubmitStats
+from imageservice.v1 import image_service_pb2 as pb
+
+MAX_REUSE_S = 30 * 86_400
+"""The contract's limit of reuse_within."""
 
 Urls = Annotated[
     list[str] | None, typer.Argument(metavar="URL", help="URL of an image, http or https.")
@@ -48,6 +53,24 @@ Renditions = Annotated[
         "--rendition", metavar="PRESET", help="Repeatable: presets of the renditions to make."
     ),
 ]
+NotAfter = Annotated[
+    str | None,
+    typer.Option(
+        "--not-after",
+        metavar="TIME",
+        help="The time until which the URLs are valid (ISO 8601, UTC); later they are not fetched.",
+    ),
+]
+ReuseWithin = Annotated[
+    int | None,
+    typer.Option(
+        "--reuse-within",
+        metavar="SECONDS",
+        min=1,
+        max=MAX_REUSE_S,
+        help="Reuse an image of this customer and URL that was fetched at most this long ago.",
+    ),
+]
 WatchOption = Annotated[
     bool, typer.Option("--watch", help="Wait for the final state of each image.")
 ]
@@ -61,6 +84,8 @@ def submit(
     chosen_id: RequestId = None,
     given_labels: Labels = None,
     renditions: Renditions = None,
+    not_after: NotAfter = None,
+    reuse_within: ReuseWithin = None,
     watch: WatchOption = False,
     to_json: JsonOption = False,
     server: AddressOption = arguments.DEFAULT_ADDRESS,
@@ -69,15 +94,20 @@ def submit(
     given, where = urls or [], str(arguments.parse_address(server))
     _require(given, file, customer)
     chosen = _only_id(chosen_id, given, file)
-    labelled, stats = parse_labels(given_labels or []), SubmitStats()
+    common = pb.SubmitImageRequest(
+        customer_id=customer,
+        labels=parse_labels(given_labels or []),
+        renditions=renditions,
+        not_after=arguments.parse_time("--not-after", not_after),
+        reuse_within=None if reuse_within is None else Duration(seconds=reuse_within),
+    )
+    stats = SubmitStats()
     with _report(given, file, stats, to_json=to_json) as report:
         create = partial(
             BulkSubmit,
-            customer=customer,
+            common=common,
             report=report,
             request_id=chosen,
-            labels=labelled,
-            renditions=renditions or (),
             watch=watch,
             stats=stats,
         )

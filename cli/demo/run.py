@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from cli.client.client import MAX_WATCHED_IDS, TERMINAL, CallFailed, Client
 from cli.demo.items import Item
 from cli.output.outcome import COMPLETED, RequestView
+from imageservice.v1 import image_service_pb2 as pb
 
 CUSTOMER = "demo"
 
@@ -54,7 +55,13 @@ async def submit_and_follow(
         request_id = str(uuid.uuid4())
         try:
             await client.submit(
-                item.url, CUSTOMER, request_id, item.labels, renditions=item.renditions
+                pb.SubmitImageRequest(
+                    url=item.url,
+                    customer_id=CUSTOMER,
+                    request_id=request_id,
+                    labels=item.labels,
+                    renditions=item.renditions,
+                )
             )
             submitted[request_id] = item
         except CallFailed as refused:

@@ -6,6 +6,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from harness.aws import RecordingAws
+from harness.command import imageservice
 from harness.grpc_client import expect_refusal
 from harness.origin import origin, reply_with
 from harness.system import System, system
@@ -73,3 +74,15 @@ async def test_a_repeated_submit_with_another_time_is_refused(running: System) -
                 url=url, customer_id="acme", request_id=request_id, **other
             )
             assert (await expect_refusal(stub.SubmitImage(message))).reason == "REQUEST_ID_REUSED"
+
+
+async def test_the_command_submits_a_time(running: System) -> None:
+    """In ISO 8601. A text that is no time, or a span beyond the contract's, is refused before anything is sent."""
+    async with origin() as images:
+        submit = "submit", images.image_url(4), "--watch", "--json"
+        ran = await imageservice(*submit, "--not-after", "2020-01-01", address=running.address)
+        assert (ran.code, ran.objects[0]["failure_code"]) == (1, "EXPIRED")
+        for wrong in (("--not-after", "soon"), ("--reuse-within", "0")):
+            ran = await imageservice(*submit, *wrong, address=running.address)
+            assert (ran.code, ran.out) == (2, "")
+    assert images.hits["/n/4"] == 0

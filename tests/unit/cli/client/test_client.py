@@ -41,9 +41,13 @@ def new_id() -> str:
     return str(uuid.uuid4())
 
 
+def submit_of(url: str, request_id: str) -> pb.SubmitImageRequest:
+    return pb.SubmitImageRequest(url=url, customer_id="acme", request_id=request_id)
+
+
 async def refused(client: Client) -> RpcError:
     with pytest.raises(CallFailed) as raised:
-        await client.submit(URL, "acme", new_id())
+        await client.submit(submit_of(URL, new_id()))
     return raised.value.fault
 
 
@@ -57,7 +61,7 @@ async def test_a_submit_to_an_overloaded_server_is_retried(
     """A submit that is refused with OVERLOADED is repeated with the same id until it is accepted."""
     service.refusals[URL] = [overloaded(), overloaded(retry_after_ms=20)]
     request_id = new_id()
-    answer = await client.submit(URL, "acme", request_id)
+    answer = await client.submit(submit_of(URL, request_id))
     assert answer.request_id == request_id
     assert service.submits[URL] == 3
     assert service.submitted == {request_id: URL}
@@ -69,7 +73,7 @@ async def test_calls_that_the_server_cancels_are_retried(
     """A submit keeps its id. So does every other call: status, watch and list."""
     service.refusals[URL] = [cancelled()]
     request_id = new_id()
-    await client.submit(URL, "acme", request_id)
+    await client.submit(submit_of(URL, request_id))
     assert (service.submits[URL], service.submitted) == (2, {request_id: URL})
     service.refusals[URL] = [cancelled()]
     assert (await client.status(request_id)).request_id == request_id

@@ -23,7 +23,9 @@ from harness.scripted_service import (
     serve,
 )
 from harness.virtual_time import run_virtually
+from imageservice.v1 import image_service_pb2 as pb
 
+COMMON = pb.SubmitImageRequest(customer_id="acme")
 QUICK = RetryPolicy(backoff=Backoff(0.001, 0.01))
 
 
@@ -46,7 +48,7 @@ async def submit(
     reported: list[RequestView] = []
     async with connect(address, retry) as client, open_submit_stream(client) as stream:
         submission = BulkSubmit(
-            client, "acme", reported.append, submits=stream, at_once=MAX_UNANSWERED_ITEMS
+            client, COMMON, reported.append, submits=stream, at_once=MAX_UNANSWERED_ITEMS
         )
         await submission.run(each(urls))
     return submission, reported
@@ -147,7 +149,7 @@ async def test_an_interrupted_submission_reports_the_ids() -> None:
         connect(address, retry) as client,
         open_submit_stream(client) as stream,
     ):
-        submission = BulkSubmit(client, "acme", reported.append, submits=stream, watch=True)
+        submission = BulkSubmit(client, COMMON, reported.append, submits=stream, watch=True)
         running = asyncio.create_task(submission.run(endless()))
         # The server counts the fourth item before the client has read the response to the third.
         while len(service.submitted) < 4 or submission.stats.submitted < 3:  # noqa: ASYNC110  neither has an Event
@@ -182,12 +184,16 @@ def test_an_unexpected_error_reaches_every_caller(
 
     async def scenario() -> None:
         stream = SubmitStream(BrokenClient(fault))
-        waiting = asyncio.create_task(stream.submit("http://origin/1.png", "acme", new_id()))
+        waiting = asyncio.create_task(
+            stream.submit(pb.SubmitImageRequest(url="http://origin/1.png", request_id=new_id()))
+        )
         with pytest.raises(type(fault)):
             await stream.run()
         with pytest.raises(raised):
             await waiting
         with pytest.raises(raised):
-            await stream.submit("http://origin/2.png", "acme", new_id())
+            await stream.submit(
+                pb.SubmitImageRequest(url="http://origin/2.png", request_id=new_id())
+            )
 
     run_virtually(scenario())

@@ -12,6 +12,9 @@ from cli.errors import OutputClosed, UsageError
 from cli.output.outcome import COMPLETED, FAILED, PENDING, RequestView
 from core.resilience.backoff import Backoff
 from harness.scripted_service import ScriptedService, failed, invalid, serve
+from imageservice.v1 import image_service_pb2 as pb
+
+COMMON = pb.SubmitImageRequest(customer_id="acme")
 
 
 async def each(urls: Iterable[str]) -> AsyncIterator[str]:
@@ -28,7 +31,7 @@ async def submit(
 ) -> tuple[BulkSubmit, list[RequestView]]:
     reported: list[RequestView] = []
     async with serve(service) as address, connect(address) as client:
-        submission = BulkSubmit(client, "acme", reported.append, request_id=request_id, watch=watch)
+        submission = BulkSubmit(client, COMMON, reported.append, request_id=request_id, watch=watch)
         await submission.run(each(urls))
     return submission, reported
 
@@ -67,7 +70,9 @@ async def test_each_request_has_all_labels(by_stream: bool) -> None:
         connect(address) as client,
         open_submit_stream(client) as stream,
     ):
-        submission = BulkSubmit(client, "acme", lambda _: None, labels=labels)
+        submission = BulkSubmit(
+            client, pb.SubmitImageRequest(customer_id="acme", labels=labels), lambda _: None
+        )
         if by_stream:
             submission.submits = stream
         await submission.run(each(numbered(3)))
@@ -111,7 +116,7 @@ async def test_an_unreachable_server_ends_the_submission() -> None:
     """After the last attempt no further URL is read."""
     reported: list[RequestView] = []
     async with connect("127.0.0.1:1", RetryPolicy(backoff=Backoff(0.001, 8.0))) as client:
-        submission = BulkSubmit(client, "acme", reported.append)
+        submission = BulkSubmit(client, COMMON, reported.append)
         await submission.run(each(numbered(100_000)))
     assert submission.server_unreachable is not None
     assert submission.stats.read == len(reported) <= 2 * MAX_CONCURRENT_SUBMITS
@@ -128,7 +133,7 @@ async def test_a_source_that_fails() -> None:
 
     reported: list[RequestView] = []
     async with serve(ScriptedService()) as address, connect(address) as client:
-        submission = BulkSubmit(client, "acme", reported.append)
+        submission = BulkSubmit(client, COMMON, reported.append)
         await submission.run(broken())
     assert len(reported) == submission.stats.submitted == 50
     assert str(submission.source_error) == "line 51 is not UTF-8"
@@ -145,7 +150,7 @@ async def test_an_interrupted_watch_reports_the_ids() -> None:
         await asyncio.Event().wait()
 
     async with serve(service) as address, connect(address) as client:
-        submission = BulkSubmit(client, "acme", reported.append, watch=True)
+        submission = BulkSubmit(client, COMMON, reported.append, watch=True)
         running = asyncio.create_task(submission.run(endless()))
         await service.watching.wait()
         running.cancel()
@@ -164,7 +169,7 @@ async def test_closed_output_ends_the_submission() -> None:
         raise OutputClosed(outcome.url)
 
     async with serve(ScriptedService()) as address, connect(address) as client:
-        submission = BulkSubmit(client, "acme", closed, watch=True)
+        submission = BulkSubmit(client, COMMON, closed, watch=True)
         with pytest.raises(BaseExceptionGroup) as raised:
             await submission.run(each(numbered(300)))
     assert raised.value.split(OutputClosed)[1] is None

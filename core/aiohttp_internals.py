@@ -48,6 +48,10 @@ class PayloadErrorHandler(ResponseHandler):
     """For when the timer is set; infinite without one."""
 
     def connection_lost(self, exc: BaseException | None) -> None:
+        body = self._payload
+        if body is not None and (body.is_eof() or body.exception() is not None):
+            # aiohttp would set another error, also on a complete body if the parser refused bytes after it.
+            self._payload = None
         super().connection_lost(exc)
         self._cancel_timer()
 
@@ -95,7 +99,10 @@ class PayloadErrorHandler(ResponseHandler):
         super().set_exception(exc, exc if exc_cause is None else exc_cause)
         body = self._payload
         if body is not None and not body.is_eof() and body.exception() is None:
-            body.set_exception(aiohttp.ClientPayloadError("the body broke off"), exc)
+            known = isinstance(exc, aiohttp.ClientPayloadError)
+            body.set_exception(
+                exc if known else aiohttp.ClientPayloadError("the body broke off"), exc
+            )
 
     def end_input(self) -> bool:
         """Tell the parser that no more bytes belong to the response. Returns whether the response is complete."""

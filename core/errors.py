@@ -4,10 +4,10 @@
     ├── ImageFailure                a fault of the image or its origin; becomes a failure code
     │   ├── PermanentFailure        a retry cannot help
     │   │     BlockedAddress, TlsFailed, NotFound, OriginRefused, TooManyRedirects, BadRedirect, TooLarge,
-    │   │     NotAnImage, UnsupportedFormat, CorruptImage, TooManyPixels, LocationNotRemovable,
+    │   │     BadResponse, NotAnImage, UnsupportedFormat, CorruptImage, TooManyPixels, LocationNotRemovable,
     │   │     DecodeLimit, Crashed, Undeliverable, Expired, OptedOut
     │   └── TransientFailure        a retry may help, up to the limit of attempts
-    │         DnsFailed, ConnectFailed, Timeout, TooSlow, RateLimited, OriginError, BadResponse, Internal
+    │         DnsFailed, ConnectFailed, Timeout, TooSlow, RateLimited, OriginError, BrokenResponse, Internal
     ├── DependencyUnavailable       an AWS service of this installation is down; never the customer's fault
     │     SearchUnavailable         the search engine is down, which affects only searches
     ├── RequestRejected             AWS rejected a call for its content: a bug, or an item that is too large
@@ -144,6 +144,13 @@ class TooLarge(PermanentFailure):
     summary = "The body is larger than the limit"
 
 
+class BadResponse(PermanentFailure):
+    """The origin would give the same answer to a repeated request; compare BrokenResponse."""
+
+    code = FailureCode.BAD_RESPONSE
+    summary = "The origin's answer cannot be used"
+
+
 class NotAnImage(PermanentFailure):
     code = FailureCode.NOT_AN_IMAGE
     summary = "The body is not an image"
@@ -229,9 +236,9 @@ class OriginError(TransientFailure):
     summary = "The origin answered with an error"
 
 
-class BadResponse(TransientFailure):
+class BrokenResponse(TransientFailure):
     code = FailureCode.BAD_RESPONSE
-    summary = "The origin's answer is not as asked for"
+    summary = "The origin's answer broke off or is damaged"
 
 
 class Internal(TransientFailure):

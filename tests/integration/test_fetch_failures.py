@@ -12,7 +12,14 @@ import pytest
 
 from consumer.fetching.fetcher import Fetcher, FetchPolicy
 from consumer.fetching.http.bounded_handler import SLICE_BYTES
-from core.errors import BadResponse, ConnectFailed, DnsFailed, ImageFailure, TlsFailed
+from core.errors import (
+    BadResponse,
+    BrokenResponse,
+    ConnectFailed,
+    DnsFailed,
+    ImageFailure,
+    TlsFailed,
+)
 from harness.origin import origin
 from harness.raw_origin import Script, TableResolver, raw_origin, read_until_closed, respond
 from harness.reserved_port import closed_port
@@ -45,11 +52,11 @@ async def reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     [
         (reset, ConnectFailed),
         (respond(), ConnectFailed),
-        (respond(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort"), BadResponse),
-        (respond(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nsh"), BadResponse),
-        (respond(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n"), BadResponse),
+        (respond(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort"), BrokenResponse),
+        (respond(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nsh"), BrokenResponse),
+        (respond(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n"), BrokenResponse),
         (respond(b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n"), BadResponse),
-        (respond(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 20_000 + b"\r\n\r\n"), BadResponse),
+        (respond(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 80_000 + b"\r\n\r\n"), BadResponse),
         (respond(b"SSH-2.0-OpenSSH_9.6\r\n\r\n"), BadResponse),
     ],
     ids=[
@@ -87,7 +94,7 @@ async def test_a_body_with_broken_framing_fails_at_once(fetcher: Fetcher) -> Non
     async with raw_origin(malformed_after_much) as origin:
         with pytest.raises(ImageFailure) as raised:
             await get(fetcher, origin.url)
-    assert type(raised.value) is BadResponse
+    assert type(raised.value) is BrokenResponse
 
 
 async def test_a_refused_connection_is_a_failure_to_connect(fetcher: Fetcher) -> None:

@@ -9,7 +9,7 @@ from ipaddress import ip_network
 import pytest
 
 from consumer.fetching.fetcher import Fetcher, FetchPolicy
-from core.errors import BadResponse, ConnectFailed, ImageFailure
+from core.errors import BadResponse, BrokenResponse, ConnectFailed, ImageFailure
 from harness.raw_origin import HANG_TIMEOUT_S, answer, get, raw_origin, read_until_closed, respond
 
 LIMIT = 1_000
@@ -68,7 +68,7 @@ async def waiting(fetcher: Fetcher, url: str) -> AsyncIterator[asyncio.Task[byte
             yield fetch
 
 
-async def test_a_body_that_breaks_meanwhile_is_a_bad_response(fetcher: Fetcher) -> None:
+async def test_a_body_that_breaks_meanwhile_is_a_broken_response(fetcher: Fetcher) -> None:
     """The failure is transient and not an error of the worker."""
     misbehaving = MisbehavingOrigin(CHUNKED, b"xyz\r\n")
     async with raw_origin(misbehaving.script) as origin:
@@ -77,7 +77,7 @@ async def test_a_body_that_breaks_meanwhile_is_a_bad_response(fetcher: Fetcher) 
             await misbehaving.wait_closed()
         with pytest.raises(ImageFailure) as raised:
             await fetch
-        assert type(raised.value) is BadResponse
+        assert type(raised.value) is BrokenResponse
 
 
 async def test_a_connection_that_is_closed_meanwhile_is_a_failure_to_connect(

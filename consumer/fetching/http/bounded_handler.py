@@ -3,11 +3,18 @@
 import select
 from typing import Any
 
-import aiohttp
 from aiohttp import StreamReader
 from aiohttp.abc import AbstractResolver
 
 from consumer.fetching.connect_guard import ConnectGuard
+from consumer.fetching.http.response_head import (
+    MAX_HEAD_BYTES,
+    MAX_HEADER_FIELDS,
+    LastingDefect,
+    find_head_end,
+    may_begin_head,
+    repair_head,
+)
 from core.aiohttp_internals import HandlerConnector, PayloadErrorHandler, RawResponseMessage
 
 INTERIM_STATUSES = frozenset({100, *range(102, 200)})
@@ -16,16 +23,15 @@ INTERIM_STATUSES = frozenset({100, *range(102, 200)})
 MAX_QUEUED_MESSAGES = 16
 """Response heads that may wait to be read. An honest origin sends one or two interim responses."""
 
-MAX_HEADER_FIELDS = 100
-"""Header fields of a response, trailers included. Python's http.client has the same limit."""
-
-MAX_NON_BODY_BYTES = 64 * 1_024
-"""Consecutive bytes without a body byte: heads, trailers, chunk extensions. .NET limits a head to the same size."""
+MAX_NON_BODY_BYTES = MAX_HEAD_BYTES
+"""Consecutive bytes without a body byte: heads, trailers, chunk extensions."""
 
 SLICE_BYTES = 16 * 1_024
 
-_HEAD_END = b"\r\n\r\n"
-_OK = 200
+_EMPTY_LINES = (b"\r\n", b"\n")
+"""May follow a response (RFC 9112, section 2.2)."""
+
+_WITH_IMAGE = frozenset({200, 201, 203})
 _DNS_CACHE_S = 10
 
 
@@ -36,6 +42,8 @@ class BoundedHandler(PayloadErrorHandler):
     run of interim responses would fill the memory faster than it is read: one read of 256 KB holds ten thousand of
     them. Only bodies are charged to the byte budget, and a body waits for the budget with its connection open. So this
     class limits everything else, and accepts nothing after the response.
+
+    The parser gets a head when it is complete, so that it can be repaired.
     """
 
     has_received = False
@@ -49,6 +57,7 @@ class BoundedHandler(PayloadErrorHandler):
     """Size of the final response's body if its head declares it, else 0."""
     _body_bytes = 0
     _non_body_bytes = 0
+    _incomplete_head = bytearray()
 
     def become_idle(self) -> bool:
         """Wait for the next request. Returns False if the connection cannot be reused.
@@ -75,44 +84,89 @@ class BoundedHandler(PayloadErrorHandler):
         self.has_received = self._idle = False
         self._body = None
         self._declared_bytes = self._body_bytes = self._non_body_bytes = 0
-        super().set_response_params(max_headers=MAX_HEADER_FIELDS, **params)
+        self._incomplete_head = bytearray()
+        super().set_response_params(
+            max_headers=MAX_HEADER_FIELDS,
+            max_line_size=MAX_HEAD_BYTES,
+            max_field_size=MAX_HEAD_BYTES,
+            **params,
+        )
 
     def data_received(self, data: bytes) -> None:
-        """Feed the parser in slices, and check the limits after each slice.
+        """Feed the parser head by head, then the body in slices, and check the limits after each of them.
 
-        Over a limit, the connection is aborted, and its reader gets ClientPayloadError.
+        Over a limit, the connection is aborted, and its reader gets LastingDefect.
         """
         if self._idle:
             if self.transport is not None:
                 self.transport.abort()
             return
         self.has_received = self.has_received or bool(data)
+        while self._body is None:
+            head, data = self._split_head(data)
+            if not head or not self._is_open():
+                return
+            self._feed_head(head)
+            if not data:
+                return
+        self._feed_body(data)
+
+    def _is_open(self) -> bool:
+        # The loop may deliver bytes of a TLS shutdown after the response ended.
+        return self.transport is not None and not self.transport.is_closing()
+
+    def _split_head(self, data: bytes) -> tuple[bytes, bytes]:
+        """Return the first head and the bytes behind it. The head is empty, and `data` kept, if it is incomplete."""
+        kept = self._incomplete_head
+        if not kept:
+            end = find_head_end(data, 0)
+            if end >= 0:
+                return data[:end], data[end:]
+        searched = max(0, len(kept) - 2)
+        kept += data
+        end = find_head_end(kept, searched)
+        if end >= 0:
+            self._incomplete_head = bytearray()
+            return bytes(kept[:end]), bytes(kept[end:])
+        if self._non_body_bytes + len(kept) > MAX_NON_BODY_BYTES:
+            self._abort_with("too many bytes outside the body")
+        elif not may_begin_head(kept):
+            self._abort_with("the response is not HTTP")
+        return b"", b""
+
+    def _feed_head(self, head: bytes) -> None:
+        try:
+            repaired = repair_head(head)
+        except LastingDefect as defect:
+            self._abort_with(str(defect))
+            return
+        if repaired is not head:
+            self.force_close()
+        super().data_received(repaired)
+        self._check_limits(len(head))
+
+    def _feed_body(self, data: bytes) -> None:
         start, end = 0, len(data)
-        # The first slice ends with the head. So a body that has arrived is one piece, and is not copied again.
-        size = self._slice_bytes()
-        if self._body is None and (head_end := data.find(_HEAD_END, 0, size)) >= 0:
-            size = head_end + len(_HEAD_END)
-        while True:
-            # The loop may deliver bytes of a TLS shutdown after the response ended.
-            if self.transport is None or self.transport.is_closing():
+        # An empty chunk must reach the parser: aiohttp resumes a paused parser with it.
+        while self._is_open() and self._body is not None:
+            if data and self._body.is_eof():
+                if data[start:] not in _EMPTY_LINES:
+                    self._abort_with("bytes after the response")
                 return
-            if data and self._body is not None and self._body.is_eof():
-                self._abort_with("bytes after the response")
-                return
-            piece = data[start : start + size]
-            # An empty chunk must reach the parser: aiohttp resumes a paused parser with it.
+            piece = data[start : start + self._slice_bytes(self._body)]
             super().data_received(piece)
             self._check_limits(len(piece))
             start += len(piece)
             if start >= end:
                 return
-            size = self._slice_bytes()
 
-    def _slice_bytes(self) -> int:
-        """Return how many bytes are parsed at a time. The rest of a body needs no checks in between."""
-        if self._body is None:
-            return SLICE_BYTES
-        return max(SLICE_BYTES, self._declared_bytes - self._body.total_bytes)
+    def _slice_bytes(self, body: StreamReader) -> int:
+        """Return how many bytes are parsed at a time. A body of declared size needs no checks in between.
+
+        Its slice ends with it, so that the parser gets no surplus bytes, which it would refuse together with the body.
+        """
+        left = self._declared_bytes - body.total_bytes
+        return left if left > 0 else SLICE_BYTES
 
     def feed_data(self, data: tuple[RawResponseMessage, StreamReader], size: int = 0) -> None:
         """Queue a parsed head. Aborts if the final response has arrived already."""
@@ -122,7 +176,7 @@ class BoundedHandler(PayloadErrorHandler):
         message, body = data
         if message.code not in INTERIM_STATUSES:
             self._body = body
-            if message.code == _OK and not message.chunked:
+            if message.code in _WITH_IMAGE and not message.chunked:
                 length = message.headers.get("Content-Length", "")
                 self._declared_bytes = int(length) if length.isdecimal() else 0
         super().feed_data(data, size)
@@ -140,7 +194,7 @@ class BoundedHandler(PayloadErrorHandler):
             self._abort_with("too many bytes outside the body")
 
     def _abort_with(self, reason: str) -> None:
-        self.set_exception(aiohttp.ClientPayloadError(reason))
+        self.set_exception(LastingDefect(reason))
         if self.transport is not None:
             self.transport.abort()
 

@@ -20,9 +20,11 @@ from consumer.fetching.http.bounded_handler import (
     BoundedHandler,
 )
 from consumer.fetching.http.connection_pool import ConnectionPool, Endpoint, OriginConnection
+from consumer.fetching.http.response_head import LastingDefect
 from core.aiohttp_internals import HttpProcessingError, open_connection, request_to
 from core.errors import (
     BadResponse,
+    BrokenResponse,
     ConnectFailed,
     DnsFailed,
     ImageFailure,
@@ -36,6 +38,17 @@ TRANSPORT_ERRORS = (aiohttp.ClientError, OSError, IndexError)
 """Errors that aiohttp raises. It raises IndexError if the guard blocks each address of a host."""
 
 _SWITCHING_PROTOCOLS = 101
+
+_FAILURES: tuple[tuple[type[Exception], type[ImageFailure]], ...] = (
+    (aiohttp.ClientConnectorDNSError, DnsFailed),
+    (aiohttp.ClientConnectorCertificateError, TlsFailed),
+    (TimeoutError, Timeout),
+    (LastingDefect, BadResponse),
+    (aiohttp.ClientPayloadError, BrokenResponse),
+    (aiohttp.ClientResponseError, BrokenResponse),
+    (aiohttp.InvalidURL, BrokenResponse),
+)
+"""The first that fits decides; an error that is not here means that no connection was made, or that it was lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +157,7 @@ class OriginClient:
             return await self._read_with_timeout(connection, protocol, first_byte_timeout)
         except HttpProcessingError as fault:
             connection.close()
-            raise aiohttp.ClientPayloadError("the response is not HTTP") from fault
+            raise LastingDefect("the response is not HTTP") from fault
         except BaseException:
             connection.close()
             raise
@@ -190,17 +203,9 @@ def to_image_failure(error: Exception, *, blocked: ImageFailure | None) -> Image
     """
     if blocked is not None and _is_connect_error(error):
         return blocked
-    match error:
-        case aiohttp.ClientConnectorDNSError():
-            return DnsFailed()
-        case aiohttp.ClientConnectorCertificateError():
-            return TlsFailed()
-        case TimeoutError():
-            return Timeout()
-        case aiohttp.ClientPayloadError() | aiohttp.ClientResponseError() | aiohttp.InvalidURL():
-            return BadResponse()
-        case _:
-            return ConnectFailed()
+    return next(
+        (failure() for kind, failure in _FAILURES if isinstance(error, kind)), ConnectFailed()
+    )
 
 
 def _is_connect_error(error: Exception) -> bool:

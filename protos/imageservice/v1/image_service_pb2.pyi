@@ -85,7 +85,9 @@ class _FailureCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FailureCo
     FAILURE_CODE_TOO_LARGE: _FailureCode.ValueType  # 13
     """The body is larger than the limit."""
     FAILURE_CODE_BAD_RESPONSE: _FailureCode.ValueType  # 14
-    """The response is not valid HTTP, is incomplete, or has a status or a content coding that was not requested."""
+    """The response is not HTTP, contradicts itself or has a status without an image, which ends the request at once; or
+    its body broke off or is damaged after all attempts.
+    """
     FAILURE_CODE_NOT_AN_IMAGE: _FailureCode.ValueType  # 15
     """The body is not an image."""
     FAILURE_CODE_UNSUPPORTED_FORMAT: _FailureCode.ValueType  # 16
@@ -144,7 +146,9 @@ FAILURE_CODE_BAD_REDIRECT: FailureCode.ValueType  # 12
 FAILURE_CODE_TOO_LARGE: FailureCode.ValueType  # 13
 """The body is larger than the limit."""
 FAILURE_CODE_BAD_RESPONSE: FailureCode.ValueType  # 14
-"""The response is not valid HTTP, is incomplete, or has a status or a content coding that was not requested."""
+"""The response is not HTTP, contradicts itself or has a status without an image, which ends the request at once; or
+its body broke off or is damaged after all attempts.
+"""
 FAILURE_CODE_NOT_AN_IMAGE: FailureCode.ValueType  # 15
 """The body is not an image."""
 FAILURE_CODE_UNSUPPORTED_FORMAT: FailureCode.ValueType  # 16

@@ -13,7 +13,7 @@ from consumer.run import Run
 from consumer.worker.pipeline import Pipeline
 from consumer.worker.renditions import RenditionPublisher
 from consumer.worker.retry_policy import RetryPolicy
-from core.errors import BadResponse, CorruptImage, ImageServiceError
+from core.errors import BrokenResponse, CorruptImage, ImageServiceError
 from core.model.image import Provenance
 from core.model.message import ImageMessage
 
@@ -50,7 +50,7 @@ def _break(body: bytes) -> None:
     try:
         _lose(body)
     except OSError as cause:
-        raise BadResponse from cause
+        raise BrokenResponse from cause
 
 
 def _lose(body: bytes) -> None:

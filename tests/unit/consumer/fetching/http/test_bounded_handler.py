@@ -11,6 +11,7 @@ from consumer.fetching.http.bounded_handler import (
     BoundedConnector,
     BoundedHandler,
 )
+from consumer.fetching.http.response_head import MAX_HEAD_BYTES, LastingDefect
 from harness.raw_origin import TableResolver
 
 RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc"
@@ -191,6 +192,57 @@ async def test_bytes_after_the_close_are_dropped(handler: BoundedHandler) -> Non
     handler.close()
     handler.data_received(INTERIM)
     assert len(handler) == 0
+
+
+CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "received",
+    [
+        INTERIM + RESPONSE,
+        b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n" + CHUNKED,
+        b"\r\nHTTP/1.1 200 OK\n" + CHUNKED,
+    ],
+    ids=["interim", "length-twice", "length-and-chunked", "line-feeds"],
+)
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 1_000])
+async def test_a_response_may_arrive_in_pieces_of_any_size(
+    handler: BoundedHandler, received: bytes, size: int
+) -> None:
+    """A head is repaired and parsed when it is complete."""
+    for start in range(0, len(received), size):
+        handler.data_received(received[start : start + size])
+    if received.startswith(INTERIM):
+        await handler.read()
+    _, body = await handler.read()
+    assert await body.read() == b"abc"
+    assert handler.is_connected()
+
+
+async def test_a_connection_with_a_repaired_head_is_not_reused(handler: BoundedHandler) -> None:
+    """Its origin, or a proxy before it, may see the end of the response elsewhere (RFC 9112, section 6.3)."""
+    handler.data_received(RESPONSE.replace(b"3", b"3, 3"))
+    _, body = await handler.read()
+    assert await body.read() == b"abc"
+    assert not handler.become_idle()
+
+
+async def test_a_head_without_end_is_not_kept(handler: BoundedHandler) -> None:
+    """It is refused when it is longer than the limit, however it arrives."""
+    handler.data_received(b"HTTP/1.1 200 OK\r\nX: ")
+    for _ in range(MAX_HEAD_BYTES // 100 + 1):
+        handler.data_received(b"x" * 100)
+    assert isinstance(handler.exception(), LastingDefect)
+    assert not handler.is_connected()
+
+
+async def test_another_protocol_is_refused_at_its_first_bytes(handler: BoundedHandler) -> None:
+    """Its server may wait for us to speak."""
+    handler.data_received(b"SSH-2.0-OpenSSH_9.6\r\n")
+    assert isinstance(handler.exception(), LastingDefect)
+    assert not handler.is_connected()
 
 
 @pytest.mark.parametrize("size", [1, 20_000, 150_000])

@@ -10,9 +10,11 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from consumer.fetching.http.client import to_image_failure
+from consumer.fetching.http.response_head import LastingDefect
 from core.errors import (
     BadResponse,
     BlockedAddress,
+    BrokenResponse,
     ConnectFailed,
     DnsFailed,
     ImageFailure,
@@ -52,9 +54,10 @@ CONNECT_TIMEOUT = aiohttp.ConnectionTimeoutError("10.0.0.1")
         (CONNECT_TIMEOUT, Timeout),
         (DISCONNECTED, ConnectFailed),
         (aiohttp.ClientOSError(104, "10.0.0.1"), ConnectFailed),
-        (aiohttp.ClientPayloadError("10.0.0.1"), BadResponse),
-        (aiohttp.ClientResponseError(REQUEST, (), message="10.0.0.1"), BadResponse),
-        (aiohttp.InvalidURL("http://10.0.0.1"), BadResponse),
+        (aiohttp.ClientPayloadError("10.0.0.1"), BrokenResponse),
+        (LastingDefect("10.0.0.1"), BadResponse),
+        (aiohttp.ClientResponseError(REQUEST, (), message="10.0.0.1"), BrokenResponse),
+        (aiohttp.InvalidURL("http://10.0.0.1"), BrokenResponse),
         (IndexError("10.0.0.1"), ConnectFailed),
     ],
 )

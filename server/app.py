@@ -4,6 +4,7 @@ import asyncio
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import NoReturn
 
 import grpc
@@ -28,7 +29,10 @@ from core.runtime.signals import exit_at_once, kill_process, run_until_signal
 from core.search.engine import open_reader
 from imageservice.v1 import image_service_pb2 as pb
 from imageservice.v1.image_service_pb2_grpc import add_ImageServiceServicer_to_server
+from server.capacity import Capacity
 from server.grpc_server import listen, server_options
+from server.lanes.rate import open_rate
+from server.lanes.selector import LaneSelector
 from server.listing.lister import Lister, RowLoader
 from server.port import CannotListen
 from server.renditions.creator import RenditionCreator
@@ -69,17 +73,20 @@ class Server:
         settings: ServerSettings,
         tables: Tables,
         sender: SqsQueue,
+        bulk_sender: SqsQueue | None = None,
         *,
         shares_port: bool = False,
     ) -> None:
         self._settings = settings
         self._shares_port = shares_port
         self._tables = tables
-        self._sender = sender
         self._completed_store = open_completed_requests(settings)
         self._search_reader = open_reader(settings) if settings.search_url is not None else None
         self._middleware = RpcMiddleware()
-        self._admission = SubmitAdmission(tables, sender, max_pending=settings.max_pending_submits)
+        self._rate = open_rate(settings, self._completed_store)
+        self._lanes = LaneSelector(sender, bulk_sender, self._rate)
+        self._submits = Capacity("submits", settings.max_pending_submits)
+        self._admission = SubmitAdmission(tables, self._lanes, self._submits)
         self._streams = SubmitStreams(
             self._admission,
             self._middleware.report,
@@ -138,6 +145,7 @@ class Server:
         if self._background:
             await asyncio.wait(self._background, timeout=_LAST_CALLS_S)
         await self._wait_quiet()
+        await self._rate.close()
         if self._completed_store is not None:
             await self._completed_store.close()
         if self._search_reader is not None:
@@ -161,7 +169,7 @@ class Server:
     async def _wait_idle(self) -> None:
         await self._admission.wait_idle()
         await self._tables.drain()
-        await self._sender.drain()
+        await self._lanes.drain()
         await self._middleware.unary.wait_idle()
 
     async def _wait_quiet(self) -> None:
@@ -202,7 +210,9 @@ class Server:
             searcher=Searcher(
                 self._search_reader, ImageLoader(tables, base_url), max_calls=settings.max_searches
             ),
-            renditions=RenditionCreator(tables, self._sender, settings.presets, base_url),
+            renditions=RenditionCreator(
+                tables, self._lanes, self._submits, settings.presets, base_url
+            ),
             presets=settings.presets,
         )
 
@@ -261,7 +271,7 @@ async def _serve_until(
             settings.batching,
             renditions=settings.renditions_file is not None,
         )
-        sender = SqsQueue(aws.http.sqs, settings.queue_url, batching=settings.batching)
+        open_queue = partial(SqsQueue, aws.http.sqs, batching=settings.batching)
         initialise_aws_calls(
             "dynamodb:BatchExecuteStatement",
             "dynamodb:BatchGetItem",
@@ -269,7 +279,12 @@ async def _serve_until(
             "sqs:SendMessageBatch",
             batches=("sqs sends",),
         )
-        server = Server(settings, tables, sender, shares_port=parent is not None)
+        server = Server(
+            settings,
+            tables,
+            open_queue(settings.queue_url),
+            shares_port=parent is not None,
+        )
         await server.start()
         freeze_gc()
         if parent is not None:

@@ -29,6 +29,18 @@ STATUS_READS = Counter(
     "Reads of a request's status by calls and watches, by source: memory of this process, redis, or tables.",
     ["source"],
 )
+LANE_MESSAGES = Counter(
+    "lane_messages_total",
+    "Messages of submits and of CreateRenditions by lane and reason: within_rate or beyond_rate (of the customer; "
+    "without BULK_QUEUE_URL all are within), or asked (the caller asked for bulk).",
+    ["lane", "reason"],
+)
+REFUSED_PLACES = Counter(
+    "refused_places_total",
+    "Calls that got RESOURCE_EXHAUSTED, by kind (submits, lists, searches, watched requests) and reason: share (the "
+    "customer has its share while others want the rest) or full (the reserve for other customers is also used).",
+    ["kind", "reason"],
+)
 PENDING_SUBMITS = Gauge(
     "pending_submits",
     "Submits in progress, including those of disconnected callers; MAX_PENDING_SUBMITS bounds them.",

@@ -118,9 +118,9 @@ class ImageService(ImageServiceServicer):
         )
 
     async def _submit(self, message: pb.SubmitImageRequest) -> pb.SubmitImageResponse:
-        return to_submit_response(
-            await self._admission.submit(parse_submit(message, self._presets))
-        )
+        request = parse_submit(message, self._presets)
+        answer = self._admission.submit(request, bulk=message.lane == pb.LANE_BULK)
+        return to_submit_response(await answer)
 
     async def _status(self, message: pb.GetStatusRequest) -> pb.GetStatusResponse:
         status = await self._statuses.read(parse_request_id(message))

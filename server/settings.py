@@ -20,14 +20,30 @@ class ServerSettings(SearchSettings, CoreSettings):
     max_pending_submits: int = Field(
         10_000,
         ge=1,
-        description="Submits in progress in this process. Further SubmitImage calls get RESOURCE_EXHAUSTED. "
-        "SubmitImages streams may use half of it, and wait for more.",
+        description="Submits in progress in this process, and messages of CreateRenditions. One customer alone may use "
+        "all; there are as many again for customers that have less than their share. Further SubmitImage calls get "
+        "RESOURCE_EXHAUSTED. SubmitImages streams may use half, and wait for more.",
     )
     max_stream_submits: int = Field(
         1_000,
         ge=1,
         description="Items of one SubmitImages stream that are read and not answered. At this limit the server stops "
         "reading, and flow control slows the client down (back-pressure).",
+    )
+    interactive_rate: float = Field(
+        20.0,
+        gt=0,
+        le=1e6,
+        description="Requests per second of one customer that go to the interactive lane; those beyond go to bulk. It "
+        "applies to all servers together with REDIS_URL, else to each process. It has no effect without "
+        "BULK_QUEUE_URL.",
+    )
+    interactive_burst: int = Field(
+        100,
+        ge=1,
+        le=1_000_000,
+        description="Requests of one customer that go to the interactive lane at once after a pause. The default is "
+        "the number of requests in one watch.",
     )
     max_queued_calls: int = Field(
         20_000,
@@ -44,7 +60,9 @@ class ServerSettings(SearchSettings, CoreSettings):
         20_000,
         validation_alias=AliasChoices("max_watched_requests", "max_watched"),
         ge=1,
-        description="Request ids watched by all streams of this process; an id counts once for each stream.",
+        description="Request ids watched by all streams of this process; an id counts once for each stream, and for "
+        "the customer of the first id of its stream. One customer alone may use all; there are as many again for "
+        "customers that have less than their share.",
     )
     cached_requests: int = Field(
         10_000,
@@ -69,14 +87,14 @@ class ServerSettings(SearchSettings, CoreSettings):
     max_listings: int = Field(
         64,
         ge=1,
-        description="ListRequests and ListImages calls in progress in this process. Further calls get "
-        "RESOURCE_EXHAUSTED.",
+        description="ListRequests and ListImages calls in progress in this process. One customer alone may use all; "
+        "there are as many again for customers that have less than their share. Further calls get RESOURCE_EXHAUSTED.",
     )
     max_searches: int = Field(
         64,
         ge=1,
-        description="SearchImages calls in progress in this process; one customer may use a quarter of them. "
-        "Further calls get RESOURCE_EXHAUSTED.",
+        description="SearchImages calls in progress in this process. One customer alone may use all; there are as many "
+        "again for customers that have less than their share. Further calls get RESOURCE_EXHAUSTED.",
     )
     keepalive_time_s: float = Field(
         60.0,

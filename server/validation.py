@@ -32,6 +32,8 @@ _SECONDS = range(-62_135_596_800, 253_402_300_800)
 _NANOS = range(1_000_000_000)
 _TIME_RULE = "Must be a time from the years 1 to 9999."
 _NANOS_PER_MS = 1_000_000
+
+_LANES = frozenset(pb.Lane.values())
 _REUSE_SECONDS = range(1, MAX_REUSE_DAYS * 86_400 + 1)
 
 HasCreateTime = pb.ListRequestsRequest | pb.ListImagesRequest | pb.SearchImagesRequest
@@ -183,6 +185,8 @@ def _submit_violations(message: pb.SubmitImageRequest, presets: Presets) -> list
         violations += label_violations(message.labels)
     if message.renditions:
         violations += preset_violations("renditions", message.renditions, presets)
+    if message.lane not in _LANES:
+        violations.append(FieldViolation("lane", "Must be a lane of this contract."))
     violations += _fetch_violations(message)
     return violations
 

@@ -43,6 +43,11 @@ class FairShare:
         """Customers that hold nothing and were not admitted, with the time; the earliest first."""
 
     @property
+    def places(self) -> int:
+        """The places without the reserve."""
+        return self._places
+
+    @property
     def total(self) -> int:
         """The places that are held."""
         return self._total

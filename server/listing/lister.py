@@ -16,8 +16,8 @@ from core.errors import MalformedRow
 from core.model.image import ImageRecord, image_id_of, is_image_of, is_published
 from core.model.rendition import Rendition
 from core.model.request import ImageRequest, State, shard_name
-from core.runtime.in_flight import CallLimiter
 from imageservice.v1 import image_service_pb2 as pb
+from server.capacity import Capacity
 from server.converters import to_image_message, to_request_message
 from server.listing.merge import (
     EXHAUSTED,
@@ -52,7 +52,7 @@ class Lister:
         self._tables = tables
         self._rows = rows
         self._shards = shards
-        self._limiter = CallLimiter("list", max_calls)
+        self._capacity = Capacity("lists", max_calls)
         self._queries = asyncio.Semaphore(_MAX_QUERIES)
 
     async def list_requests(self, request: ListPageRequest) -> pb.ListRequestsResponse:
@@ -72,7 +72,7 @@ class Lister:
     ) -> tuple[list[M], str]:
         """Return the messages of the page and the token of the next page."""
         query = request.query
-        with self._limiter.slot(query.customer_id):
+        with self._capacity.slot(query.customer_id):
             cursors = initial_cursors(request.cursors, self._shards, query.key_times)
             wanted = MAX_KEYS if query.filters_rows else request.page_size
             pages = await self._query_shards(query, cursors, keys_per_shard(wanted, cursors))

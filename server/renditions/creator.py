@@ -3,24 +3,32 @@
 import asyncio
 from collections.abc import Sequence
 
-from core.aws.sqs import SqsQueue
 from core.dynamodb.tables import Tables
 from core.errors import ImageNotFound
 from core.model.image import is_published
 from core.model.message import renditions_message
 from core.model.rendition import Presets
 from imageservice.v1 import image_service_pb2 as pb
+from server.capacity import Capacity
 from server.converters import to_rendition_message
+from server.lanes.selector import LaneSelector
 
 
 class RenditionCreator:
     """`public_base_url` ends with a slash."""
 
     def __init__(
-        self, tables: Tables, queue: SqsQueue, presets: Presets, public_base_url: str
+        self,
+        tables: Tables,
+        lanes: LaneSelector,
+        capacity: Capacity,
+        presets: Presets,
+        public_base_url: str,
     ) -> None:
+        """`capacity` is that of submits: a message of renditions counts as one."""
         self._tables = tables
-        self._queue = queue
+        self._lanes = lanes
+        self._capacity = capacity
         self._presets = presets
         self._public_base_url = public_base_url
 
@@ -42,7 +50,9 @@ class RenditionCreator:
         }
         pending = tuple(name for name in names if name not in made)
         if pending:
-            await self._queue.send(renditions_message(image, pending).encode())
+            with self._capacity.slot(image.customer_id):
+                queue = self._lanes.select(image.customer_id)
+                await queue.send(renditions_message(image, pending).encode())
         return pb.CreateRenditionsResponse(
             renditions=[
                 to_rendition_message(made[name], self._public_base_url)

@@ -9,10 +9,10 @@ from core.dynamodb.schema import log_malformed_row
 from core.dynamodb.tables import Tables
 from core.errors import MalformedRow, SearchNotConfigured, SearchUnavailable
 from core.model.image import is_published
-from core.runtime.in_flight import CallLimiter
 from core.search.engine import SearchReader
 from core.search.query import Facet, SearchResult
 from imageservice.v1 import image_service_pb2 as pb
+from server.capacity import Capacity
 from server.converters import to_image_message
 from server.paging import MAX_PAGE_BYTES
 from server.search.page_token import encode
@@ -20,8 +20,6 @@ from server.search.request import SearchPageRequest
 
 _log = structlog.get_logger()
 
-_MIN_CUSTOMERS = 4
-"""Customers that can search at the same time, even if one of them sends as many calls as it can."""
 _MAX_PAGES = 4
 """Pages of this process whose rows are read at the same time. More would delay the reads of GetStatus."""
 
@@ -37,7 +35,7 @@ class Searcher:
     ) -> None:
         self._reader = reader
         self._images = images
-        self._limiter = CallLimiter("search", max_calls, max(1, max_calls // _MIN_CUSTOMERS))
+        self._capacity = Capacity("searches", max_calls)
         self._available = True
 
     async def search(self, request: SearchPageRequest) -> pb.SearchImagesResponse:
@@ -45,7 +43,7 @@ class Searcher:
         if self._reader is None:
             raise SearchNotConfigured("This installation has no search engine.")
         customer_id = request.query.customer_id
-        with self._limiter.slot(customer_id):
+        with self._capacity.slot(customer_id):
             found = await self._query(self._reader, request)
             images = await self._images.load(customer_id, [hit.image_id for hit in found.hits])
         return search_response(request, found, images)

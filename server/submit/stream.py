@@ -136,9 +136,10 @@ class _SubmitStream:
                 return
             try:
                 request = parse_submit_item(item, self._presets)
-                while admission.saturated:
-                    await _count_paused(admission.wait_for_capacity())
-                answer = admission.submit(request)
+                while admission.must_wait(request.customer_id):
+                    await _count_paused(admission.wait_for_capacity(request.customer_id))
+                bulk = item.image.lane == pb.LANE_BULK
+                answer = admission.submit_streamed(request, bulk=bulk)
             except ImageServiceError as error:
                 self._unanswered += 1
                 self._on_error(echoed_item_id(item), error)

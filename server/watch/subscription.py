@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from core.errors import ImageServiceError
-from server.errors import TooManyWatched
 from server.metrics import WATCHED_REQUESTS
 from server.status.reader import Status
 
@@ -60,16 +59,11 @@ class _WatchedRequest:
 
 
 class WatchedRequests:
-    """The requests that streams watch, and the latest state of each. An id is removed with its last stream.
+    """The requests that streams watch, and the latest state of each. An id is removed with its last stream."""
 
-    `max_watched` bounds the ids of all streams; an id counts once for each stream.
-    """
-
-    def __init__(self, max_watched: int) -> None:
+    def __init__(self) -> None:
         self.present = asyncio.Event()
         """Set while any request is watched."""
-        self._max_watched = max_watched
-        self._subscribed_ids = 0
         self._requests: dict[str, _WatchedRequest] = {}
 
     def __len__(self) -> int:
@@ -83,10 +77,6 @@ class WatchedRequests:
         return None if watched is None else watched.status
 
     def add(self, subscription: Subscription, request_ids: Sequence[str]) -> None:
-        """Raises TooManyWatched."""
-        if self._subscribed_ids + len(request_ids) > self._max_watched:
-            raise TooManyWatched(f"This server already watches {self._subscribed_ids} requests.")
-        self._subscribed_ids += len(request_ids)
         for request_id in request_ids:
             watched = self._requests.setdefault(request_id, _WatchedRequest())
             watched.subscriptions.add(subscription)
@@ -94,7 +84,6 @@ class WatchedRequests:
 
     def remove(self, subscription: Subscription, request_ids: Sequence[str]) -> list[str]:
         """Return the ids that no stream watches any more."""
-        self._subscribed_ids -= len(request_ids)
         removed = []
         for request_id in request_ids:
             watched = self._requests[request_id]

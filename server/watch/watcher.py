@@ -11,7 +11,8 @@ from core.dynamodb.tables import MAX_KEYS, Tables
 from core.errors import MalformedRow
 from core.runtime.clock import now_ms
 from core.runtime.logging import LogThrottle
-from server.errors import ServerDraining
+from server.capacity import Capacity
+from server.errors import ServerDraining, TooManyWatched
 from server.status.reader import Status, StatusReader
 from server.watch.refresher import EventRefresher
 from server.watch.schedule import PollIntervals, PollScheduler
@@ -21,6 +22,9 @@ MAX_POLL_CALLS = 8
 """Calls of up to MAX_KEYS ids in progress."""
 
 _ERROR_LOG_INTERVAL_S = 10.0
+
+_UNREAD = ""
+"""Holds the places of a stream until its first read shows the customer."""
 
 _log = structlog.get_logger()
 
@@ -35,7 +39,8 @@ class Watcher:
         self._statuses = statuses
         self._intervals = intervals
         self._scheduler = PollScheduler(intervals, MAX_KEYS)
-        self._watched = WatchedRequests(max_watched)
+        self._watched = WatchedRequests()
+        self._capacity = Capacity("watched requests", max_watched, error=TooManyWatched)
         self._refresher = EventRefresher(self._try_refresh)
         self._subscriptions: set[Subscription] = set()
         self._poll_calls = asyncio.Semaphore(MAX_POLL_CALLS)
@@ -50,16 +55,22 @@ class Watcher:
     async def subscribe(self, request_ids: Sequence[str]) -> AsyncIterator[Subscription]:
         """Watch distinct ids. The subscription already contains the current state of each.
 
+        All ids count for the customer of the first one: nearly every stream is about one customer, and its read is the
+        only one that a stream costs before it is rejected.
         Raises RequestNotFound, TooManyWatched, Overloaded or DependencyUnavailable.
         """
+        customer_id = await self._take_places(request_ids)
         subscription = Subscription(request_ids)
         self._watched.add(subscription, request_ids)
         self._subscriptions.add(subscription)
         try:
             # Read after `add`, so that no change between this read and the first poll is missed.
             await asyncio.gather(*(self._refresh(request_id) for request_id in request_ids))
+            if customer_id == _UNREAD:
+                customer_id = self._move_places(request_ids)
             yield subscription
         finally:
+            self._capacity.release(customer_id, len(request_ids))
             self._subscriptions.discard(subscription)
             for request_id in self._watched.remove(subscription, request_ids):
                 self._scheduler.remove(request_id)
@@ -83,6 +94,26 @@ class Watcher:
         while True:
             await self._watched.present.wait()
             await asyncio.sleep(await self._poll())
+
+    async def _take_places(self, request_ids: Sequence[str]) -> str:
+        """Hold a place for each id. Returns the holder: the customer, which is read only if not all have room."""
+        customer_id = _UNREAD
+        if self._capacity.total + len(request_ids) > self._capacity.places:
+            status = self._watched.status(request_ids[0])
+            status = status or await self._statuses.read(request_ids[0])
+            customer_id = status.request.customer_id
+        self._capacity.require(customer_id, len(request_ids))
+        return customer_id
+
+    def _move_places(self, request_ids: Sequence[str]) -> str:
+        """Let the customer of the first id, which has been read, hold the places. Returns the customer."""
+        status = self._watched.status(request_ids[0])
+        if status is None:
+            return _UNREAD
+        customer_id = status.request.customer_id
+        self._capacity.release(_UNREAD, len(request_ids))
+        self._capacity.hold(customer_id, len(request_ids))
+        return customer_id
 
     async def _poll(self) -> float:
         """Poll the requests that are due. Return the seconds to wait before the next poll."""

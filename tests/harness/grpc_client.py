@@ -59,8 +59,10 @@ async def connect(
         yield image_service_pb2_grpc.ImageServiceStub(channel)
 
 
-def submit_request(request_id: str = "", url: str = "https://a.example/1") -> pb.SubmitImageRequest:
-    return pb.SubmitImageRequest(url=url, customer_id="acme", request_id=request_id)
+def submit_request(
+    request_id: str = "", url: str = "https://a.example/1", *, customer: str = "acme"
+) -> pb.SubmitImageRequest:
+    return pb.SubmitImageRequest(url=url, customer_id=customer, request_id=request_id)
 
 
 async def states(

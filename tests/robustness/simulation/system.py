@@ -37,6 +37,9 @@ from robustness.simulation.loop import PROCESS, Process, SimulatedLoop, run_sche
 from robustness.simulation.plan import Action, Operation, Plan, Submit
 from robustness.simulation.sqs import SimulatedQueue
 from robustness.simulation.worker_model import WorkerModel
+from server.capacity import Capacity
+from server.lanes.rate import InteractiveRate
+from server.lanes.selector import LaneSelector
 from server.submit.admission import SubmitAdmission
 
 VISIBILITY_TIMEOUT_S = 120
@@ -187,7 +190,8 @@ class Simulation:
         statements = Statements("requests", "images", shards=SETTINGS.customer_shards)
         tables = Tables(aws.http.dynamodb, statements, SETTINGS.batching)
         sender = SqsQueue(aws.http.sqs, SETTINGS.queue_url, batching=SETTINGS.batching)
-        return SubmitAdmission(tables, sender, max_pending=100)
+        lanes = LaneSelector(sender, None, InteractiveRate(20, 100))
+        return SubmitAdmission(tables, lanes, Capacity("submits", 100))
 
     def _start_consumer(self, number: int) -> None:
         process = self._process(f"consumer {number}", skew=number + 1)

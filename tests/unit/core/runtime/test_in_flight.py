@@ -2,10 +2,7 @@
 
 import asyncio
 
-import pytest
-
-from core.errors import Overloaded
-from core.runtime.in_flight import CallLimiter, InFlight
+from core.runtime.in_flight import InFlight
 
 
 async def test_wait_idle_returns_when_the_last_operation_has_finished() -> None:
@@ -21,19 +18,3 @@ async def test_wait_idle_returns_when_the_last_operation_has_finished() -> None:
     in_flight.finish()
     await idle
     assert in_flight.count == 0
-
-
-def test_calls_are_bounded_in_total_and_for_each_customer() -> None:
-    """A slot is free again when its call ends, with or without an error."""
-    limiter = CallLimiter("list", 3, 2)
-    with limiter.slot("a"), limiter.slot("a"):
-        with pytest.raises(Overloaded, match="of this customer"):
-            limiter.slot("a").__enter__()
-        with limiter.slot("b"), pytest.raises(Overloaded):
-            limiter.slot("c").__enter__()
-        with pytest.raises(ZeroDivisionError), limiter.slot("b"):
-            raise ZeroDivisionError
-        with limiter.slot("b"):
-            pass
-    with limiter.slot("a"), limiter.slot("b"), limiter.slot("c"):
-        pass

@@ -16,6 +16,9 @@ from core.model.message import decode_message
 from core.model.request import ImageRequest
 from harness.grpc_client import submit_request
 from harness.virtual_time import run_virtually
+from server.capacity import Capacity
+from server.lanes.rate import InteractiveRate
+from server.lanes.selector import LaneSelector
 from server.submit.admission import SubmitAdmission
 from server.validation import parse_submit
 
@@ -42,7 +45,8 @@ class Wire:
 def admission_on(wire: Wire, max_pending: int = 100) -> SubmitAdmission:
     service = cast("JsonService", cast("Any", wire))
     tables = Tables(service, Statements("requests", "images"))
-    return SubmitAdmission(tables, SqsQueue(service, "queue"), max_pending=max_pending)
+    lanes = LaneSelector(SqsQueue(service, "queue"), None, InteractiveRate(20, 100))
+    return SubmitAdmission(tables, lanes, Capacity("submits", max_pending))
 
 
 def request() -> ImageRequest:
@@ -97,7 +101,7 @@ def test_a_full_queue_sender_fails_the_submit() -> None:
     async def scenario() -> None:
         wire = Wire()
         admission = admission_on(wire)
-        admission._sender = Full(cast("JsonService", cast("Any", wire)), "queue")
+        admission._lanes._interactive = Full(cast("JsonService", cast("Any", wire)), "queue")
         with pytest.raises(Overloaded):
             await admission.submit(request())
         await admission.wait_idle()
@@ -116,5 +120,101 @@ def test_capacity_is_free_again_when_the_submit_is_done() -> None:
         await admission.wait_idle()
         submitted = request()
         assert await admission.submit(submitted) == submitted
+
+    run_virtually(scenario())
+
+
+def request_of(customer: str) -> ImageRequest:
+    return parse_submit(submit_request(customer=customer), {})
+
+
+async def stream_of(
+    admission: SubmitAdmission, customer: str, items: int, accepted: list[str]
+) -> None:
+    """Submit items as a stream does, and record the customer of each when it has been accepted."""
+    for _ in range(items):
+        while admission.must_wait(customer):
+            await admission.wait_for_capacity(customer)
+        answer = admission.submit_streamed(request_of(customer))
+        answer.add_done_callback(lambda _: accepted.append(customer))
+
+
+async def answered(admission: SubmitAdmission) -> None:
+    """Wait until every submit is done and its callbacks have run."""
+    await admission.wait_idle()
+    await asyncio.sleep(CALL_S)
+
+
+def test_a_stream_does_not_wait_for_the_streams_of_another_customer() -> None:
+    """Ten streams of one customer use all capacity of streams; another customer's stream gets its share at once."""
+
+    async def scenario() -> None:
+        admission = admission_on(Wire(), max_pending=20)
+        accepted: list[str] = []
+        async with asyncio.TaskGroup() as group:
+            for _ in range(10):
+                group.create_task(stream_of(admission, "greedy", 20, accepted))
+            await asyncio.sleep(CALL_S / 2)
+            group.create_task(stream_of(admission, "other", 10, accepted))
+        await answered(admission)
+        # The first ten of the greedy customer were in progress. Both then had equal shares.
+        assert accepted[:40].count("other") == 10
+        assert (accepted.count("greedy"), len(accepted)) == (200, 210)
+
+    run_virtually(scenario())
+
+
+def test_streams_of_many_customers_take_turns() -> None:
+    """More customers than places: none has to wait for the end of another one's stream."""
+
+    async def scenario() -> None:
+        admission = admission_on(Wire(), max_pending=4)
+        accepted: list[str] = []
+        async with asyncio.TaskGroup() as group:
+            for number in range(8):
+                group.create_task(stream_of(admission, f"customer-{number}", 10, accepted))
+        await answered(admission)
+        counts = [accepted[:40].count(f"customer-{number}") for number in range(8)]
+        assert min(counts) >= 3, counts
+        assert len(accepted) == 80
+
+    run_virtually(scenario())
+
+
+def test_a_stream_that_is_cancelled_while_it_waits_passes_its_turn_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whether it was woken already or not."""
+
+    async def scenario(*, woken: bool) -> None:
+        admission = admission_on(Wire(), max_pending=2)
+        accepted: list[str] = []
+        admission.submit_streamed(request_of("a"))
+        waiting = [asyncio.create_task(stream_of(admission, "a", 1, accepted)) for _ in range(3)]
+        await asyncio.sleep(0)
+        if woken:
+            wake = admission._wake
+            monkeypatch.setattr(admission, "_wake", lambda name: (wake(name), waiting[0].cancel()))
+        else:
+            waiting[0].cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        await answered(admission)
+        assert (waiting[0].cancelled(), accepted) == (True, ["a", "a"])
+
+    for woken in (True, False):
+        run_virtually(scenario(woken=woken))
+
+
+def test_a_unary_submit_beyond_the_share_is_refused() -> None:
+    """The customer that holds all places gets RESOURCE_EXHAUSTED; the others are accepted."""
+
+    async def scenario() -> None:
+        admission = admission_on(Wire(), max_pending=8)
+        answers = [admission.submit(request_of("greedy")) for _ in range(8)]
+        answers += [admission.submit(request_of("other")) for _ in range(4)]
+        for customer in ("greedy", "other"):
+            with pytest.raises(Overloaded):
+                admission.submit(request_of(customer))
+        await asyncio.gather(*answers)
 
     run_virtually(scenario())

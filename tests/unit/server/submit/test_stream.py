@@ -35,12 +35,14 @@ class Client:
 class ScriptedAdmission:
     """Accepts each item at a given time."""
 
-    saturated = False
-
     def __init__(self, times: Sequence[float]) -> None:
         self.times = list(times)
 
-    def submit(self, request: ImageRequest) -> asyncio.Future[ImageRequest]:
+    def must_wait(self, _customer_id: str) -> bool:
+        return False
+
+    def submit_streamed(self, request: ImageRequest, *, bulk: bool) -> asyncio.Future[ImageRequest]:
+        assert not bulk
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[ImageRequest] = loop.create_future()
         loop.call_at(self.times.pop(0), answer.set_result, request)

@@ -1,0 +1,1 @@
+"""The lane of each message: the queue of interactive requests, or that of bulk requests."""

@@ -238,7 +238,7 @@ class OriginError(TransientFailure):
 
 class BrokenResponse(TransientFailure):
     code = FailureCode.BAD_RESPONSE
-    summary = "The origin's answer broke off or is damaged"
+    summary = "The origin's answer is incomplete or damaged"
 
 
 class Internal(TransientFailure):

@@ -25,6 +25,7 @@ from consumer.fetching.http.client import (
     OriginResponse,
     to_image_failure,
 )
+from consumer.fetching.http.cookies import FetchCookies
 from consumer.fetching.http.response import (
     REDIRECT_STATUSES,
     check_content_encoding,
@@ -107,7 +108,8 @@ class FetchResult:
 
 @dataclass(frozen=True, slots=True)
 class _Redirect:
-    location: str | None
+    locations: list[str]
+    set_cookies: list[str]
 
 
 class Fetcher:
@@ -157,9 +159,9 @@ class Fetcher:
         return self._budget.reserve(min(size, self._policy.max_bytes))
 
     async def _follow_redirects(self, origin: OriginUrl, deadline: Deadline) -> FetchResult:
-        hop, redirects = origin, 0
+        hop, redirects, cookies = origin, 0, FetchCookies()
         while True:
-            outcome = await self._fetch_hop(hop, deadline)
+            outcome = await self._fetch_hop(hop, deadline, cookies)
             if not isinstance(outcome, _Redirect):
                 if not redirects:
                     return outcome
@@ -167,10 +169,13 @@ class Fetcher:
                 provenance = replace(outcome.provenance, final_url=final_url, redirects=redirects)
                 return replace(outcome, provenance=provenance)
             limit = self._policy.max_redirects
-            hop = resolve_redirect(hop, outcome.location, followed=redirects, limit=limit)
+            cookies.store(hop, outcome.set_cookies, datetime.now(UTC))
+            hop = resolve_redirect(hop, outcome.locations, followed=redirects, limit=limit)
             redirects += 1
 
-    async def _fetch_hop(self, hop: OriginUrl, deadline: Deadline) -> _Redirect | FetchResult:
+    async def _fetch_hop(
+        self, hop: OriginUrl, deadline: Deadline, cookies: FetchCookies
+    ) -> _Redirect | FetchResult:
         """Send one request while holding a slot of its host."""
         name = hop.host.removesuffix(".")
         if self._hosts.is_free(name):
@@ -180,20 +185,20 @@ class Fetcher:
                 slot = await self._hosts.acquire(name)
         lookup_end = asyncio.get_running_loop().time() + MIN_LOOKUP_S
         try:
-            return await self._request_in_slot(slot, hop, deadline)
+            return await self._request_in_slot(slot, hop, deadline, cookies)
         except DnsFailed:
             await asyncio.sleep(lookup_end - asyncio.get_running_loop().time())
             raise
 
     async def _request_in_slot(
-        self, slot: Slot, hop: OriginUrl, deadline: Deadline
+        self, slot: Slot, hop: OriginUrl, deadline: Deadline, cookies: FetchCookies
     ) -> _Redirect | FetchResult:
         """Send one request, and release the slot."""
         served = True
         try:
             with self._guard.record_blocked() as blocked:
                 try:
-                    return await self._request(hop, deadline)
+                    return await self._request(hop, deadline, cookies)
                 except TRANSPORT_ERRORS as error:
                     reason = blocked_failure(hop.host, blocked)
                     raise to_image_failure(error, blocked=reason) from error
@@ -203,18 +208,26 @@ class Fetcher:
         finally:
             self._hosts.release(slot, served=served)
 
-    async def _request(self, hop: OriginUrl, deadline: Deadline) -> _Redirect | FetchResult:
-        response = await self._client.get(hop)
+    async def _request(
+        self, hop: OriginUrl, deadline: Deadline, cookies: FetchCookies
+    ) -> _Redirect | FetchResult:
+        response = await self._client.get(hop, cookies.header(hop))
         try:
             if response.status in REDIRECT_STATUSES:
-                return _Redirect(response.headers.get("Location"))
+                headers = response.headers
+                return _Redirect(headers.getall("Location", []), headers.getall("Set-Cookie", []))
             return await self._read_content(response, deadline)
         finally:
             response.release()
 
     async def _read_content(self, response: OriginResponse, deadline: Deadline) -> FetchResult:
         policy, headers = self._policy, response.headers
-        check_status(response.status, headers.get("Retry-After"), datetime.now(UTC))
+        check_status(
+            response.status,
+            headers.get("Retry-After"),
+            datetime.now(UTC),
+            content_range=headers.get("Content-Range"),
+        )
         check_content_encoding(headers.get("Content-Encoding"))
         size = parse_content_length(headers, policy.max_bytes)
         reservation = self._budget.reserve(size)

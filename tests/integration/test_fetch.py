@@ -108,8 +108,8 @@ async def test_redirects_are_followed_and_recorded(
     assert fetched.provenance.final_url == origin.url("/3")
 
 
-async def test_no_cookie_is_sent_to_the_next_hop(fetcher: Fetcher, origin: Origin) -> None:
-    """Cookies set by a hop are not sent back, neither to the same host nor to another."""
+async def test_a_cookie_is_sent_to_its_own_host_only(fetcher: Fetcher, origin: Origin) -> None:
+    """It is sent back to the host that set it, and to no other. A Referer is never sent."""
 
     async def set_cookie(_: web.BaseRequest) -> web.StreamResponse:
         location = origin.url("/2", host="b.example")
@@ -121,7 +121,8 @@ async def test_no_cookie_is_sent_to_the_next_hop(fetcher: Fetcher, origin: Origi
     origin.routes["/3"] = reply_with(body=b"image")
     await get(fetcher, origin.url("/1", host="a.example"))
     assert [path for path, _ in origin.requests] == ["/1", "/2", "/3"]
-    assert not any("Cookie" in headers or "Referer" in headers for _, headers in origin.requests)
+    assert [headers.get("Cookie") for _, headers in origin.requests] == [None, None, "session=1"]
+    assert not any("Referer" in headers for _, headers in origin.requests)
 
 
 async def test_a_redirect_loop_ends(fetcher: Fetcher, origin: Origin) -> None:

@@ -2,16 +2,16 @@
 
 aiohttp connects and parses. Its `ClientSession` is not used: its connection pool accepts a response that
 was sent before the request, and has no limit on bytes outside the body. Cookies, proxies, stored
-passwords, decompression and redirects of a session must all stay off here too (ADR 12).
+passwords, decompression and redirects of a session must all stay off here too; the fetcher has its own (ADR 12).
 """
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import aiohttp
 from aiohttp import ClientTimeout, StreamReader
+from multidict import MultiMapping
 from yarl import URL
 
 from consumer.fetching.http.bounded_handler import (
@@ -59,7 +59,7 @@ class OriginResponse:
     """
 
     status: int
-    headers: Mapping[str, str]
+    headers: MultiMapping[str]
     content: StreamReader
     _connection: OriginConnection
     _pool: ConnectionPool
@@ -106,9 +106,10 @@ class OriginClient:
         self._pool.close()
         await self._connector.close()
 
-    async def get(self, hop: OriginUrl) -> OriginResponse:
+    async def get(self, hop: OriginUrl, fields: bytes = b"") -> OriginResponse:
         """Send a GET; if the connection breaks before the response, repeat it on a new connection.
 
+        fields: further lines of the head, each with its end.
         RFC 9110, section 9.2.2 allows a client to repeat a GET. A reused connection is also replaced
         if it stays silent for `reuse_timeout`, or if anything but a response arrives on it: the
         origin may have closed it just before, it may hold bytes sent after the last response, or a
@@ -116,9 +117,8 @@ class OriginClient:
         Raises TRANSPORT_ERRORS.
         """
         endpoint = Endpoint(hop.scheme, hop.host, hop.port)
-        request = (
-            f"GET {hop.target} HTTP/1.1\r\nHost: {_host_field(hop)}\r\n".encode() + self._fields
-        )
+        line = f"GET {hop.target} HTTP/1.1\r\nHost: {_host_field(hop)}\r\n"
+        request = b"%b%b%b" % (line.encode(), fields, self._fields)
         reused = self._pool.acquire(endpoint)
         connection = reused or await self._connect(endpoint, hop)
         first_byte_timeout = None if reused is None else self._reuse_timeout

@@ -1,12 +1,14 @@
 """Checks the status and the headers of a response before its body is read."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from core.errors import (
     BadRedirect,
     BadResponse,
+    BrokenResponse,
     NotFound,
     OriginError,
     OriginRefused,
@@ -22,6 +24,12 @@ MAX_RETRY_AFTER_S = 900.0
 REDIRECT_STATUSES = frozenset({301, 302, 303, 307, 308})
 
 _OK = 200
+_ACCEPTED = 202
+_PARTIAL = 206
+_WITHOUT_IMAGE = frozenset({204, 205, 206, 207, 208, 226})
+"""No Content, Reset Content, Partial Content (RFC 9110), Multi-Status (RFC 4918), Already Reported (RFC 5842) and IM
+Used (RFC 3229). Any other status of the class has the image, also an unknown one (RFC 9110, section 15)."""
+_WHOLE_RANGE = re.compile(r"bytes 0-(?P<last>[0-9]{1,18})/(?P<size>[0-9]{1,18})")
 _NOT_FOUND = frozenset({404, 410})
 _TRANSIENT = frozenset({408, 425})
 """Request Timeout (RFC 9110) and Too Early (RFC 8470)."""
@@ -33,13 +41,18 @@ _MAX_SIZE_DIGITS = 18
 _MAX_VALUE_LENGTH = 256
 
 
-def check_status(status: int, retry_after: str | None, now: datetime) -> None:
-    """Accept 200 only: 204 has no body, and an unrequested 206 is a part of one.
+def check_status(
+    status: int, retry_after: str | None, now: datetime, *, content_range: str | None = None
+) -> None:
+    """Accept a status that comes with the image: most of the class 2xx.
 
-    Raises NotFound, OriginRefused, RateLimited, OriginError or BadResponse.
+    A 206, which was not requested, is accepted if its Content-Range covers everything. A 202 says that the origin does
+    not have the image yet. Raises NotFound, OriginRefused, RateLimited, OriginError, BrokenResponse or BadResponse.
     """
-    if status == _OK:
+    if status == _OK or _has_image(status, content_range):
         return
+    if status == _ACCEPTED:
+        raise BrokenResponse(f"status {status}", retry_after=parse_retry_after(retry_after, now))
     if status in _NOT_FOUND:
         raise NotFound(f"status {status}")
     if status == _TOO_MANY_REQUESTS:
@@ -51,6 +64,13 @@ def check_status(status: int, retry_after: str | None, now: datetime) -> None:
     if status >= 400:  # noqa: PLR2004  the class of client errors
         raise OriginRefused(f"status {status}")
     raise BadResponse(f"status {status}")
+
+
+def _has_image(status: int, content_range: str | None) -> bool:
+    if status == _PARTIAL:
+        part = _WHOLE_RANGE.fullmatch((content_range or "").strip())
+        return part is not None and int(part["last"]) + 1 == int(part["size"])
+    return 200 <= status < 300 and status != _ACCEPTED and status not in _WITHOUT_IMAGE  # noqa: PLR2004  2xx
 
 
 def parse_retry_after(value: str | None, now: datetime) -> float | None:
@@ -76,19 +96,22 @@ def _clamp_retry_after(seconds: float) -> float:
 
 
 def resolve_redirect(
-    current: OriginUrl, location: str | None, *, followed: int, limit: int
+    current: OriginUrl, locations: Sequence[str], *, followed: int, limit: int
 ) -> OriginUrl:
-    """Resolve `location` against `current`, after `followed` redirects.
+    """Resolve the values of Location against `current`, after `followed` redirects. Empty ones do not count.
 
     ConnectGuard checks the address of the result, not this function. Raises TooManyRedirects past `limit`. Raises
-    BadRedirect if the location is missing or invalid, or leads from https to http.
+    BadRedirect if the location is missing, ambiguous or invalid, or leads from https to http.
     """
     if followed >= limit:
         raise TooManyRedirects
-    if not location:
+    targets = {location for location in locations if location}
+    if not targets:
         raise BadRedirect("it names no location")
+    if len(targets) > 1:
+        raise BadRedirect("it names several locations")
     try:
-        hop = resolve_reference(current, location)
+        hop = resolve_reference(current, targets.pop())
     except InvalidOriginUrl as fault:
         raise BadRedirect(str(fault)) from fault
     if current.scheme == "https" and hop.scheme == "http":

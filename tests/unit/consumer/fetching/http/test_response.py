@@ -20,6 +20,7 @@ from consumer.fetching.http.response import (
 from core.errors import (
     BadRedirect,
     BadResponse,
+    BrokenResponse,
     ImageFailure,
     NotFound,
     OriginError,
@@ -36,8 +37,13 @@ NOW = datetime(2026, 3, 1, tzinfo=UTC)
 @pytest.mark.parametrize(
     ("status", "failure"),
     [
+        (101, BadResponse),
+        (202, BrokenResponse),
         (204, BadResponse),
+        (205, BadResponse),
         (206, BadResponse),
+        (226, BadResponse),
+        (300, BadResponse),
         (304, BadResponse),
         (400, OriginRefused),
         (401, OriginRefused),
@@ -61,12 +67,38 @@ def test_each_status_has_its_failure(status: int, failure: type[ImageFailure]) -
     assert type(raised.value) is failure
 
 
-def test_only_200_is_an_image() -> None:
-    """Status 200 raises nothing."""
-    check_status(200, "5", NOW)
+@pytest.mark.parametrize("status", [200, 201, 203, 218, 299])
+def test_a_status_with_the_image_is_accepted(status: int) -> None:
+    """An unknown status of the class counts as 200 (RFC 9110, section 15)."""
+    check_status(status, "5", NOW)
 
 
-@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize(
+    ("content_range", "whole"),
+    [
+        ("bytes 0-99/100", True),
+        (" bytes 0-0/1 ", True),
+        ("bytes 0-98/100", False),
+        ("bytes 1-99/100", False),
+        ("bytes 0-99/*", False),
+        ("bytes */100", False),
+        ("bytes 0-" + "9" * 5_000 + "/1", False),
+        ("", False),
+        (None, False),
+    ],
+)
+def test_a_partial_response_is_accepted_if_it_is_the_whole(
+    content_range: str | None, whole: bool
+) -> None:
+    """Some caches answer 206 to a request without a range."""
+    if whole:
+        check_status(206, None, NOW, content_range=content_range)
+        return
+    with pytest.raises(BadResponse):
+        check_status(206, None, NOW, content_range=content_range)
+
+
+@pytest.mark.parametrize("status", [202, 429, 503])
 def test_the_failure_carries_retry_after(status: int) -> None:
     """Retry-After has a meaning for these statuses."""
     with pytest.raises(ImageFailure) as raised:
@@ -155,22 +187,23 @@ HTTPS = parse_origin_url("https://a.example/dir/page?q=1")
         ("https://b.example/two words.png", "https://b.example/two%20words.png"),
         ("https://b.example/" + "s" * 4_000, "https://b.example/" + "s" * 4_000),
         ("https://10.0.0.1/", "https://10.0.0.1/"),
+        ("/caf\udce9.jpg", "https://a.example/caf%E9.jpg"),
+        ("/Shot at\u202fAM.jpg#top", "https://a.example/Shot%20at%E2%80%AFAM.jpg"),
     ],
 )
 def test_a_location_is_resolved_against_the_hop(location: str, url: str) -> None:
     """Relative and absolute locations are resolved as in RFC 3986. The guard checks addresses later."""
-    assert resolve_redirect(HTTPS, location, followed=0, limit=5).url == url
+    assert resolve_redirect(HTTPS, [location], followed=0, limit=5).url == url
 
 
 def test_a_step_up_to_https_is_followed() -> None:
     """Only a redirect from https to http is rejected."""
-    assert resolve_redirect(HTTP, "https://a.example/", followed=0, limit=5).scheme == "https"
+    assert resolve_redirect(HTTP, ["https://a.example/"], followed=0, limit=5).scheme == "https"
 
 
 @pytest.mark.parametrize(
     "location",
     [
-        None,
         "",
         "http://a.example/",
         "ftp://a.example/x",
@@ -184,17 +217,30 @@ def test_a_step_up_to_https_is_followed() -> None:
         "https://a.example/" + "s" * 9_000,
     ],
 )
-def test_a_location_that_submit_would_reject_is_not_followed(location: str | None) -> None:
+def test_a_location_that_submit_would_reject_is_not_followed(location: str) -> None:
     """A redirect must follow the rules for URLs, and never leads from https to http."""
     with pytest.raises(BadRedirect):
-        resolve_redirect(HTTPS, location, followed=0, limit=5)
+        resolve_redirect(HTTPS, [location], followed=0, limit=5)
+
+
+@pytest.mark.parametrize("locations", [["/x"], ["/x", "/x"], ["", "/x"]])
+def test_a_repeated_location_counts_once(locations: list[str]) -> None:
+    """As in browsers. An empty one does not count."""
+    assert resolve_redirect(HTTP, locations, followed=0, limit=5).url == "http://a.example/x"
+
+
+@pytest.mark.parametrize("locations", [[], ["", ""], ["/x", "/y"]])
+def test_a_missing_or_ambiguous_location_is_not_followed(locations: list[str]) -> None:
+    """Two readers could follow two of them."""
+    with pytest.raises(BadRedirect):
+        resolve_redirect(HTTP, locations, followed=0, limit=5)
 
 
 def test_the_number_of_hops_is_bounded() -> None:
     """The hop after the limit raises TooManyRedirects."""
-    assert resolve_redirect(HTTP, "/x", followed=4, limit=5).url == "http://a.example/x"
+    assert resolve_redirect(HTTP, ["/x"], followed=4, limit=5).url == "http://a.example/x"
     with pytest.raises(TooManyRedirects):
-        resolve_redirect(HTTP, "/x", followed=5, limit=5)
+        resolve_redirect(HTTP, ["/x"], followed=5, limit=5)
 
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)

@@ -71,6 +71,14 @@ ReuseWithin = Annotated[
         help="Reuse an image of this customer and URL that was fetched at most this long ago.",
     ),
 ]
+Bulk = Annotated[
+    bool,
+    typer.Option(
+        "--bulk",
+        help="Wait in the bulk lane, and leave the rate of interactive requests to others. Without it, the requests "
+        "beyond the customer's rate wait there.",
+    ),
+]
 WatchOption = Annotated[
     bool, typer.Option("--watch", help="Wait for the final state of each image.")
 ]
@@ -86,6 +94,7 @@ def submit(
     renditions: Renditions = None,
     not_after: NotAfter = None,
     reuse_within: ReuseWithin = None,
+    bulk: Bulk = False,
     watch: WatchOption = False,
     to_json: JsonOption = False,
     server: AddressOption = arguments.DEFAULT_ADDRESS,
@@ -98,6 +107,7 @@ def submit(
         customer_id=customer,
         labels=parse_labels(given_labels or []),
         renditions=renditions,
+        lane=pb.LANE_BULK if bulk else pb.LANE_UNSPECIFIED,
         not_after=arguments.parse_time("--not-after", not_after),
         reuse_within=None if reuse_within is None else Duration(seconds=reuse_within),
     )

@@ -16,6 +16,8 @@ from core.errors import MalformedRow
 from core.model.image import ImageRecord, image_id_of, is_image_of, is_published
 from core.model.rendition import Rendition
 from core.model.request import ImageRequest, State, shard_name
+from core.resilience.fair_gate import FairGate
+from core.resilience.fair_share import FairShare
 from imageservice.v1 import image_service_pb2 as pb
 from server.capacity import Capacity
 from server.converters import to_image_message, to_request_message
@@ -42,7 +44,8 @@ M = TypeVar("M", pb.ImageRequest, pb.Image)
 R = TypeVar("R", ImageRequest, ImageRecord, tuple[Rendition, ...])
 
 _MAX_QUERIES = 16
-"""Index queries of this process at the same time. This leaves connections to DynamoDB for submits."""
+"""Index queries of this process at the same time, and two more for customers below their share. This leaves connections
+to DynamoDB for submits."""
 
 
 class Lister:
@@ -53,7 +56,7 @@ class Lister:
         self._rows = rows
         self._shards = shards
         self._capacity = Capacity("lists", max_calls)
-        self._queries = asyncio.Semaphore(_MAX_QUERIES)
+        self._queries = FairGate(FairShare(_MAX_QUERIES))
 
     async def list_requests(self, request: ListPageRequest) -> pb.ListRequestsResponse:
         """Raises Overloaded or DependencyUnavailable."""
@@ -105,7 +108,7 @@ class Lister:
                 return EMPTY_PAGE
         if times.first > times.last:
             return EMPTY_PAGE
-        async with self._queries:
+        async with self._queries.slot(query.customer_id):
             return await self._tables.query(query.index, shard, times, after=after, limit=limit)
 
 

@@ -9,6 +9,8 @@ from core.dynamodb.schema import log_malformed_row
 from core.dynamodb.tables import Tables
 from core.errors import MalformedRow, SearchNotConfigured, SearchUnavailable
 from core.model.image import is_published
+from core.resilience.fair_gate import FairGate
+from core.resilience.fair_share import FairShare
 from core.search.engine import SearchReader
 from core.search.query import Facet, SearchResult
 from imageservice.v1 import image_service_pb2 as pb
@@ -21,7 +23,8 @@ from server.search.request import SearchPageRequest
 _log = structlog.get_logger()
 
 _MAX_PAGES = 4
-"""Pages of this process whose rows are read at the same time. More would delay the reads of GetStatus."""
+"""Pages of this process whose rows are read at the same time, and two more for customers below their share. More would
+delay the reads of GetStatus."""
 
 
 class Searcher:
@@ -78,14 +81,14 @@ class ImageLoader:
     def __init__(self, tables: Tables, public_base_url: str) -> None:
         self._tables = tables
         self._public_base_url = public_base_url
-        self._pages = asyncio.Semaphore(_MAX_PAGES)
+        self._pages = FairGate(FairShare(_MAX_PAGES))
 
     async def load(self, customer_id: str, image_ids: Sequence[str]) -> list[pb.Image | None]:
         """Return the images in the order of the ids; None for an id without an image of this customer.
 
         Raises Overloaded or DependencyUnavailable.
         """
-        async with self._pages:
+        async with self._pages.slot(customer_id):
             return await asyncio.gather(*(self._load(customer_id, each) for each in image_ids))
 
     async def _load(self, customer_id: str, image_id: str) -> pb.Image | None:

@@ -193,8 +193,9 @@ def test_a_stream_that_is_cancelled_while_it_waits_passes_its_turn_on(
         waiting = [asyncio.create_task(stream_of(admission, "a", 1, accepted)) for _ in range(3)]
         await asyncio.sleep(0)
         if woken:
-            wake = admission._wake
-            monkeypatch.setattr(admission, "_wake", lambda name: (wake(name), waiting[0].cancel()))
+            gate = admission._gate
+            wake = gate.wake
+            monkeypatch.setattr(gate, "wake", lambda name: (wake(name), waiting[0].cancel()))
         else:
             waiting[0].cancel()
         await asyncio.gather(*waiting, return_exceptions=True)

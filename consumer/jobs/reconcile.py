@@ -221,7 +221,7 @@ async def _rescue_request(
         # Sent first: if this process dies between the failure and its notification, the worker that receives the
         # message notifies.
         with contextlib.suppress(RequestRejected):
-            await clients.queue.send(message.encode())
+            await clients.queue.send(message.encode(), group=message.customer_id)
         failed = await fail_request(
             clients.tables, clients.notifier, message, Undeliverable(), Run.of(message)
         )
@@ -231,5 +231,5 @@ async def _rescue_request(
     except ConditionNotMet:
         # A worker, or another reconcile, has written the row since the scan.
         return ReconcileStats()
-    await clients.queue.send(message.encode())
+    await clients.queue.send(message.encode(), group=message.customer_id)
     return ReconcileStats(resent=1)

@@ -91,7 +91,9 @@ class ReceiveQueue:
             copy = message.message.requeued(
                 attempts=attempts, suspect=message.suspected, expensive=expensive
             )
-            await self._queue.send(copy.encode(), delay=min(MAX_DELAY_S, round(delay)))
+            await self._queue.send(
+                copy.encode(), delay=min(MAX_DELAY_S, round(delay)), group=copy.customer_id
+            )
             self._requeued.add(message)
         await self._delete(message)
         self._forget(message, "given_back")

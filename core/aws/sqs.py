@@ -86,16 +86,19 @@ class SqsQueue:
     async def _invoke_batch(self, operation: str, entries: list[dict[str, Any]]) -> dict[str, Any]:
         return await self._sqs.invoke(operation, {"QueueUrl": self._url, "Entries": entries})
 
-    async def send(self, body: str, *, delay: int = 0) -> None:
+    async def send(self, body: str, *, delay: int = 0, group: str = "") -> None:
         """Return once SQS has stored the message; it is delivered after `delay` seconds, at most 900.
 
-        Raises Overloaded, DependencyUnavailable or RequestRejected.
+        group: the tenant of a fair queue, 1 to 128 ASCII letters and punctuation (MessageGroupId, SQS Developer Guide,
+        "Amazon SQS fair queues"); empty for none. Raises Overloaded, DependencyUnavailable or RequestRejected.
         """
-        await self.send_nowait(body, delay=delay)
+        await self.send_nowait(body, delay=delay, group=group)
 
-    def send_nowait(self, body: str, *, delay: int = 0) -> asyncio.Future[None]:
+    def send_nowait(self, body: str, *, delay: int = 0, group: str = "") -> asyncio.Future[None]:
         """Start a send without a task; the future ends as `send` would. Raises Overloaded at once."""
         entry: dict[str, Any] = {"MessageBody": body}
+        if group:
+            entry["MessageGroupId"] = group
         if delay:
             entry["DelaySeconds"] = delay
         return self._sends.submit_nowait(entry)

@@ -50,9 +50,10 @@ class RenditionCreator:
         }
         pending = tuple(name for name in names if name not in made)
         if pending:
+            message = renditions_message(image, pending)
             with self._capacity.slot(image.customer_id):
                 queue = self._lanes.select(image.customer_id)
-                await queue.send(renditions_message(image, pending).encode())
+                await queue.send(message.encode(), group=message.customer_id)
         return pb.CreateRenditionsResponse(
             renditions=[
                 to_rendition_message(made[name], self._public_base_url)

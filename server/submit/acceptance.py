@@ -13,7 +13,7 @@ from core.model.request import ImageRequest, ResubmitResult, compare_resubmit
 class Sender(Protocol):
     """Sends a message to the queue; its future completes once the message is durable. See core.aws.sqs.SqsQueue."""
 
-    def send_nowait(self, body: str) -> asyncio.Future[None]: ...
+    def send_nowait(self, body: str, *, group: str) -> asyncio.Future[None]: ...
 
 
 class SubmitOperation:
@@ -86,7 +86,7 @@ class SubmitOperation:
 
     def _send(self, message: ImageMessage) -> None:
         try:
-            send = self._sender.send_nowait(message.encode())
+            send = self._sender.send_nowait(message.encode(), group=message.customer_id)
         except Exception as error:  # noqa: BLE001  any error must reach the caller
             self._finish(error)
         else:

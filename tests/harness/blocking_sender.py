@@ -17,10 +17,10 @@ class BlockingSender(SqsQueue):
         self.most = 0
         self.drained = False
 
-    def send_nowait(self, body: str, *, delay: int = 0) -> asyncio.Future[None]:
-        return asyncio.ensure_future(self._send_when_released(body, delay))
+    def send_nowait(self, body: str, *, delay: int = 0, group: str = "") -> asyncio.Future[None]:
+        return asyncio.ensure_future(self._send_when_released(body, delay, group))
 
-    async def _send_when_released(self, body: str, delay: int) -> None:
+    async def _send_when_released(self, body: str, delay: int, group: str) -> None:
         async with self.changed:
             self.waiting += 1
             self.most = max(self.most, self.waiting)
@@ -28,7 +28,7 @@ class BlockingSender(SqsQueue):
         await self.released.wait()
         self.waiting -= 1
         self.sent += 1
-        await super().send_nowait(body, delay=delay)
+        await super().send_nowait(body, delay=delay, group=group)
 
     async def drain(self) -> None:
         await super().drain()

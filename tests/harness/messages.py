@@ -6,7 +6,7 @@ from core.model.message import ImageMessage, decode_message
 
 
 async def take(sqs: SQSClient, queue_url: str, count: int) -> list[ImageMessage]:
-    """Receive and delete `count` messages. The queue must not have more."""
+    """Receive and delete `count` messages. The queue must not have more. Each must be in its customer's group."""
     taken: list[ImageMessage] = []
     while len(taken) < count:
         taken += await _receive(sqs, queue_url, wait=20)
@@ -16,9 +16,15 @@ async def take(sqs: SQSClient, queue_url: str, count: int) -> list[ImageMessage]
 
 async def _receive(sqs: SQSClient, queue_url: str, wait: int) -> list[ImageMessage]:
     answer = await sqs.receive_message(
-        QueueUrl=queue_url, MaxNumberOfMessages=10, WaitTimeSeconds=wait
+        QueueUrl=queue_url,
+        MaxNumberOfMessages=10,
+        WaitTimeSeconds=wait,
+        MessageSystemAttributeNames=["MessageGroupId"],
     )
     received = answer.get("Messages", [])
     for message in received:
         await sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
-    return [decode_message(message["Body"]) for message in received]
+    messages = [decode_message(message["Body"]) for message in received]
+    groups = [message["Attributes"]["MessageGroupId"] for message in received]
+    assert groups == [message.customer_id for message in messages]
+    return messages

@@ -26,9 +26,9 @@ class FailingOnceQueue(SqsQueue):
 
     failed = False
 
-    def send_nowait(self, body: str, *, delay: int = 0) -> asyncio.Future[None]:
+    def send_nowait(self, body: str, *, delay: int = 0, group: str = "") -> asyncio.Future[None]:
         if self.failed:
-            return super().send_nowait(body, delay=delay)
+            return super().send_nowait(body, delay=delay, group=group)
         self.failed = True
         failing: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         failing.set_exception(DependencyUnavailable("the queue is away"))
@@ -40,9 +40,9 @@ class CountingQueue(SqsQueue):
 
     sent = 0
 
-    def send_nowait(self, body: str, *, delay: int = 0) -> asyncio.Future[None]:
+    def send_nowait(self, body: str, *, delay: int = 0, group: str = "") -> asyncio.Future[None]:
         self.sent += 1
-        return super().send_nowait(body, delay=delay)
+        return super().send_nowait(body, delay=delay, group=group)
 
 
 class BlockingQueue(SqsQueue):
@@ -51,13 +51,13 @@ class BlockingQueue(SqsQueue):
     reached: asyncio.Event
     released: asyncio.Event
 
-    def send_nowait(self, body: str, *, delay: int = 0) -> asyncio.Future[None]:
+    def send_nowait(self, body: str, *, delay: int = 0, group: str = "") -> asyncio.Future[None]:
         self.reached.set()
-        return asyncio.ensure_future(self._send_when_released(body, delay))
+        return asyncio.ensure_future(self._send_when_released(body, delay, group))
 
-    async def _send_when_released(self, body: str, delay: int) -> None:
+    async def _send_when_released(self, body: str, delay: int, group: str) -> None:
         await self.released.wait()
-        await super().send_nowait(body, delay=delay)
+        await super().send_nowait(body, delay=delay, group=group)
 
 
 def blocking_queue(servers: ServerFactory) -> BlockingQueue:

@@ -18,6 +18,8 @@ READ_UNIT = 0.125 / MILLION
 """USD per strongly consistent read of up to 4 KB. An eventually consistent read costs half."""
 SQS_REQUEST = 0.40 / MILLION
 """USD per call to a standard queue of up to 64 KB, batch or not."""
+FAIR_QUEUE_REQUEST = 0.10 / MILLION
+"""USD more per call for messages with a MessageGroupId. It is counted for every call: sends, receives and deletes."""
 SNS_REQUEST = 0.50 / MILLION
 """USD per Publish or PublishBatch of up to 64 KB. Deliveries to SQS are free."""
 S3_PUT = 0.005 / 1_000
@@ -72,7 +74,7 @@ class Rows:
 def per_million(calls: Mapping[str, float], rows: Rows) -> dict[str, float]:
     """Return USD per million images by service, from the calls per image by operation and the rows per image."""
     by_service: dict[str, float] = {"dynamodb": rows.units * WRITE_UNIT * MILLION}
-    units = {"sqs": SQS_REQUEST, "sns": SNS_REQUEST, "s3": S3_PUT}
+    units = {"sqs": SQS_REQUEST + FAIR_QUEUE_REQUEST, "sns": SNS_REQUEST, "s3": S3_PUT}
     for operation, count in calls.items():
         service = operation.partition(":")[0]
         if service in units:

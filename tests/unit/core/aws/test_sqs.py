@@ -65,12 +65,14 @@ def test_a_failed_entry_is_sent_again_and_the_others_are_not() -> None:
 
     async def scenario() -> None:
         queue = sqs.queue
-        await asyncio.gather(queue.send("a"), queue.send("b", delay=3))
+        await asyncio.gather(queue.send("a"), queue.send("b", delay=3, group="acme"))
 
     run_virtually(scenario())
     sent = [[entry["MessageBody"] for entry in entries] for _, entries in sqs.batches]
     assert sent == [["a", "b"], ["b"]]
-    assert sqs.batches[1][1][0]["DelaySeconds"] == 3
+    assert "MessageGroupId" not in sqs.batches[0][1][0]
+    resent = sqs.batches[1][1][0]
+    assert (resent["DelaySeconds"], resent["MessageGroupId"]) == (3, "acme")
 
 
 @pytest.mark.parametrize(

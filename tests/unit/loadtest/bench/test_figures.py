@@ -115,8 +115,8 @@ def test_typical_rows_are_one_unit_each() -> None:
 @pytest.mark.parametrize(
     ("calls", "expected"),
     [
-        (FULL_BATCHES, {"dynamodb": 2.5, "s3": 5.0, "sqs": 0.12, "sns": 0.05}),
-        (ONE_CALL_PER_STEP, {"dynamodb": 2.5, "s3": 5.0, "sqs": 1.2, "sns": 0.5}),
+        (FULL_BATCHES, {"dynamodb": 2.5, "s3": 5.0, "sqs": 0.15, "sns": 0.05}),
+        (ONE_CALL_PER_STEP, {"dynamodb": 2.5, "s3": 5.0, "sqs": 1.5, "sns": 0.5}),
     ],
 )
 def test_the_price_of_a_million_images(calls: dict[str, float], expected: dict[str, float]) -> None:

@@ -57,7 +57,7 @@ NO_ID = "is not a request id: that is a UUID, 32 hexadecimal digits in five grou
             ["reconcile", "--ready-file", "/no/such"],
             "--ready-file /no/such: No such file or directory",
         ),
-        (["submit", "--bogus"], "No such option: --bogus"),
+        (["submit", "--unheard-of"], "No such option: --unheard-of"),
         (["status"], "Missing argument 'ID'."),
         (["watch"], "Missing argument 'ID'."),
         (["nonsense"], "No such command 'nonsense'."),

@@ -19,7 +19,7 @@ from core.errors import DependencyUnavailable
 from core.model.image import ImageRecord
 from core.search.document import document_of
 from harness.aws import RecordingAws
-from harness.grpc_client import connect, expect_refusal, submit_request
+from harness.grpc_client import connect, expect_refusal, refusal, submit_request
 from harness.index_fixture import Index, index, search_image_ids, search_pages, search_url
 from harness.lists import list_images, list_request_ids
 from harness.outcomes import image_record
@@ -224,6 +224,29 @@ async def test_concurrent_searches_are_bounded(
         assert await list_request_ids(server.stub, customer_id=customer) == []
         blocking.released.set()
         assert await first == await server.stub.SearchImages(message)
+
+
+async def test_searches_of_one_customer_keep_no_other_out(
+    servers: ServerFactory, own_index: Index, customer: str
+) -> None:
+    """Its searches fill the limit, and their rows are not read. Those of another customer are answered."""
+    await own_index.add(customer, created_at=FIRST)
+    blocking = servers.tables(BlockingTables)
+    blocking.hold()
+    message = pb.SearchImagesRequest(customer_id=customer)
+    async with servers.running(tables=blocking, **own_index.settings, max_searches=40) as server:
+        greedy = [asyncio.ensure_future(server.stub.SearchImages(message)) for _ in range(400)]
+        await asyncio.wait(greedy, return_when=asyncio.FIRST_EXCEPTION)
+        others = (
+            server.stub.SearchImages(pb.SearchImagesRequest(customer_id=f"other-{customer}"))
+            for _ in range(20)
+        )
+        assert await asyncio.gather(*others) == [pb.SearchImagesResponse()] * 20
+        blocking.released.set()
+        answers = await asyncio.gather(*greedy, return_exceptions=True)
+    refused = [refusal(each) for each in answers if isinstance(each, grpc.aio.AioRpcError)]
+    assert {each.reason for each in refused} == {"OVERLOADED"}
+    assert len(answers) - len(refused) >= 40
 
 
 async def test_a_drain_waits_for_searches(

@@ -327,7 +327,9 @@ class SubmitImageRequest(_message.Message):
     request_id: _builtins.str
     """A UUID chosen by the caller, which makes retries idempotent. Optional: without it the server chooses one."""
     lane: Global___Lane.ValueType
-    """The queue in which the request waits. BULK is always granted; INTERACTIVE means the same as UNSPECIFIED."""
+    """The queue in which the request waits. BULK is always granted; INTERACTIVE means the same as UNSPECIFIED. The lane is
+    not content: a repeat of a request_id with another lane is the same request.
+    """
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Free-form key-value pairs, stored with the request: at most 10, keys of 1 to 64 bytes, values of at most 64 bytes."""

@@ -107,7 +107,17 @@ EXPENSIVE_IMAGES = Counter(
 
 STEPS = ("fetch", "inspect", "store", "record", "complete", "notify")
 REQUEUE_REASONS = (
-    *("decoders_busy", "drain", "host_busy", "outage", "raced", "suspect"),
+    *(
+        "decoders_busy",
+        "drain",
+        "host_busy",
+        "host_hung",
+        "host_rate",
+        "host_refused",
+        "outage",
+        "raced",
+        "suspect",
+    ),
     *(failure.code.lower() for failure in TransientFailure.__subclasses__()),
 )
 _AWS_OPERATIONS = (

@@ -67,6 +67,15 @@ class ConsumerSettings(CoreSettings, RequestQueuesSettings):
         description="Delay in seconds, plus or minus a third, before each attempt after the second; the last attempt "
         "always has it. The message waits in the queue meanwhile. 0 makes all attempts at once.",
     )
+    origin_patience_s: int = Field(
+        3_600,
+        ge=0,
+        le=86_400,
+        description="Seconds for which a request waits, since it became PENDING, for a host that refuses requests "
+        "(429, or 503 with Retry-After) or does not answer; for one that does not answer 600 at most. Then it fails "
+        "with the code of the host's last answer if the host has accepted nothing for the last 300 s, or for this time "
+        "if it is shorter. If the host accepts other requests, each further refusal of this one counts as an attempt.",
+    )
     max_isolated_runs: int = Field(
         2,
         validation_alias=AliasChoices("max_isolated_runs", "max_runs_alone"),

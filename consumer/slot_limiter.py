@@ -62,10 +62,17 @@ class RetrySchedule:
         Returns MAX_WAIT_S without taking a slot if every slot before that time is taken. The work
         gets a slot when it comes back.
         """
-        at = max(now + MIN_WAIT_S, self._next)
+        return self.next_slot_after(now, MIN_WAIT_S, self.service_time(age) / self._limit)
+
+    def next_slot_after(self, now: float, wait: float, interval: float) -> float:
+        """Take the next slot after at least `wait` seconds, as `next_slot` does.
+
+        interval: seconds from this slot to the next one, for work that something else than our slots keeps back.
+        """
+        at = max(now + max(wait, MIN_WAIT_S), self._next)
         if at - now >= MAX_WAIT_S:
             return MAX_WAIT_S
-        self._next = at + self.service_time(age) / self._limit
+        self._next = at + interval
         return at - now
 
     def pending(self, now: float) -> bool:

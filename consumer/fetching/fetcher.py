@@ -17,6 +17,7 @@ from consumer.byte_budget import Reservation
 from consumer.fetching.address import blocked_failure
 from consumer.fetching.body_budget import BodyBudget, BodyReservation, read_body
 from consumer.fetching.connect_guard import ConnectGuard
+from consumer.fetching.host_condition import Answer, answer_of
 from consumer.fetching.host_limiter import HostBusy, HostLimiter
 from consumer.fetching.http.bounded_handler import BoundedConnector
 from consumer.fetching.http.client import (
@@ -37,11 +38,20 @@ from consumer.fetching.http.response import (
 )
 from consumer.fetching.networks import IPNetwork
 from consumer.fetching.resolver import PooledResolver
+from consumer.metrics import FETCH_FAILURES
 from consumer.slot_limiter import Slot
-from core.errors import BlockedAddress, DnsFailed, Timeout
+from core.errors import (
+    BlockedAddress,
+    DnsFailed,
+    ImageFailure,
+    OriginError,
+    RateLimited,
+    Timeout,
+)
 from core.model.image import Provenance
 from core.model.origin_url import InvalidOriginUrl, OriginUrl, parse_origin_url
 from core.runtime.deadline import Deadline
+from core.runtime.metrics import counter
 
 MIN_LOOKUP_S = 0.25
 """A name that fails takes at least this long. An internal name is found faster, and is cached, while a name that does
@@ -140,8 +150,9 @@ class Fetcher:
         Do not fetch inside its block: the second fetch could wait for bytes that the first holds.
         If a connection breaks before the response, or a reused one stays silent, the request is sent
         once more on a new connection (RFC 9110, section 9.2.2).
-        Raises core.errors.ImageFailure. Raises HostBusy if the host has no free slot, at once or
-        after `per_host_wait`, or if no thread is free to look up its name.
+        Raises core.errors.ImageFailure, but not for a refusal (429, or 503 with Retry-After), which is no attempt.
+        Raises HostBusy, at once or after `per_host_wait`, if the host has no free slot, refuses requests or does not
+        answer, or if no thread is free to look up its name.
         """
         try:
             origin = parse_origin_url(url)
@@ -176,13 +187,36 @@ class Fetcher:
     async def _fetch_hop(
         self, hop: OriginUrl, deadline: Deadline, cookies: FetchCookies
     ) -> _Redirect | FetchResult:
-        """Send one request while holding a slot of its host."""
+        """Send one request while holding a slot of its host, and once more if the host refuses it."""
         name = hop.host.removesuffix(".")
+        refused = False
+        while True:
+            slot = await self._acquire(name, deadline, refused=refused)
+            try:
+                return await self._send(slot, hop, deadline, cookies)
+            except (RateLimited, OriginError) as failure:
+                if answer_of(failure) is not Answer.REFUSED:
+                    raise
+                failure.forget_frames()
+                counter(FETCH_FAILURES, failure.code).inc()
+            if refused:
+                raise self._hosts.defer_refused(name)
+            refused = True
+
+    async def _acquire(self, name: str, deadline: Deadline, *, refused: bool) -> Slot:
         if self._hosts.is_free(name):
-            slot = await self._hosts.acquire(name)
-        else:
+            return await self._hosts.acquire(name)
+        try:
             with deadline.paused():
-                slot = await self._hosts.acquire(name)
+                return await self._hosts.acquire(name)
+        except HostBusy as busy:
+            busy.refused = refused
+            raise
+
+    async def _send(
+        self, slot: Slot, hop: OriginUrl, deadline: Deadline, cookies: FetchCookies
+    ) -> _Redirect | FetchResult:
+        """Send one request, and release the slot. A name that fails takes MIN_LOOKUP_S at least."""
         lookup_end = asyncio.get_running_loop().time() + MIN_LOOKUP_S
         try:
             return await self._request_in_slot(slot, hop, deadline, cookies)
@@ -194,19 +228,21 @@ class Fetcher:
         self, slot: Slot, hop: OriginUrl, deadline: Deadline, cookies: FetchCookies
     ) -> _Redirect | FetchResult:
         """Send one request, and release the slot."""
-        served = True
         try:
             with self._guard.record_blocked() as blocked:
                 try:
-                    return await self._request(hop, deadline, cookies)
+                    outcome = await self._request(hop, deadline, cookies)
                 except TRANSPORT_ERRORS as error:
                     reason = blocked_failure(hop.host, blocked)
                     raise to_image_failure(error, blocked=reason) from error
-        except HostBusy:  # no thread is free to look up its name
-            served = False
+        except ImageFailure as failure:
+            self._hosts.release(slot, answer_of(failure), failure)
             raise
-        finally:
-            self._hosts.release(slot, served=served)
+        except BaseException:
+            self._hosts.release(slot, Answer.TIMED_OUT if deadline.expired else Answer.UNSENT)
+            raise
+        self._hosts.release(slot)
+        return outcome
 
     async def _request(
         self, hop: OriginUrl, deadline: Deadline, cookies: FetchCookies

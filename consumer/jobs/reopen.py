@@ -139,7 +139,6 @@ async def reopen(clients: Clients, retry: Retry) -> bool:
     except ConditionNotMet:
         if not await _is_reopened(clients, failed):
             return False
-        pending_since = 0
     message = ImageMessage(
         request_id=failed.request_id,
         customer_id=failed.customer_id,

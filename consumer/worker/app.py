@@ -151,7 +151,9 @@ def _poller(
     secret = settings.customer_tag_key.get_secret_value().encode()
     objects = clients.aws.http.bucket(settings.bucket)
     storage = ImageStorage(objects, settings.bucket, secret)
-    retry_policy = RetryPolicy(settings.max_attempts, settings.retry_delay_s)
+    retry_policy = RetryPolicy(
+        settings.max_attempts, settings.retry_delay_s, settings.origin_patience_s
+    )
     renditions = _renditions(settings, clients, storage, fetcher, decoder)
     pipeline = Pipeline(
         fetcher=fetcher,

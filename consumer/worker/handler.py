@@ -30,6 +30,7 @@ from core.errors import (
     RequestRejected,
     Undeliverable,
 )
+from core.model.message import pending_seconds
 from core.model.rendition import split_names
 from core.model.request import ImageRequest, MessageStatus, State, message_status
 from core.runtime.clock import now_ms
@@ -144,7 +145,9 @@ class MessageHandler:
             decision = self._retry_policy.decide(failure, attempts=run.attempts)
             await self._apply(message, decision, run, request)
         except HostBusy as busy:
-            decision = Requeue(busy.retry_after, run.attempts, "host_busy")
+            decision = self._retry_policy.decide_busy(
+                busy, attempts=run.attempts, pending=pending_seconds(message.message, now_ms())
+            )
             await self._apply(message, decision, run, request)
         except ConditionNotMet:
             await renotify_if_ended(self._tables, self._notifier, message.message)

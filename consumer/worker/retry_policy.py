@@ -5,19 +5,26 @@ transient, attempts spent                  fail
 transient, the origin asks for a long wait requeue, delayed
 transient, the first attempt of several    retry here after a short wait, or after the origin's Retry-After
 transient otherwise                        requeue, delayed, so that a temporary fault has time to end
-the host is busy with our own requests     requeue; this counts as no attempt
+the host gets no request at present        requeue; this counts as no attempt. After the patience with the host: fail if
+                                           it has accepted nothing for a time; count a refusal as an attempt
 an error in our own code                   requeue, one attempt counted; then fail
 """
 
 from dataclasses import dataclass
 
-from core.errors import ImageFailure, Internal, PermanentFailure, TransientFailure
+from consumer.fetching.host_limiter import HostBusy
+from core.errors import ImageFailure, Internal, PermanentFailure, Timeout, TooSlow, TransientFailure
 from core.resilience.backoff import Backoff
 
 LONGEST_WAIT_HERE_S = 2.0
 """For a longer wait the message is requeued, so that one slow host does not fill the slots."""
 _BACKOFF = Backoff(0.2, LONGEST_WAIT_HERE_S)
 INTERNAL_DELAY_S = 5.0
+SILENT_PATIENCE_S = 600.0
+"""The longest patience with a host that does not answer at all. One that refuses requests is expected to accept them
+later."""
+NO_SUCCESS_S = 300.0
+"""A host that accepted a request within this time fails none: it may serve a long backlog slowly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +52,13 @@ class RetryPolicy:
     max_attempts: attempts in all.
     delay: seconds before each attempt after the second; a restart of the origin fits into it. The last attempt always
         comes after the delay. 0 makes all attempts at once.
+    patience: seconds since a request became PENDING, for which it waits for a host that refuses requests or does not
+        answer.
     """
 
     max_attempts: int
     delay: float = 0
+    patience: float = 3_600
 
     def retry_here(self, error: BaseException, *, attempts: int) -> bool:
         """Return whether another attempt may follow in this run, after a backoff of up to 2 s.
@@ -72,6 +82,24 @@ class RetryPolicy:
             delayed = Backoff.between(2 / 3 * self.delay, 4 / 3 * self.delay)
             delay = max(delay, delayed.delay(attempts))
         return Requeue(delay, attempts, failure.code.lower())
+
+    def decide_busy(self, busy: HostBusy, *, attempts: int, pending: float) -> Decision:
+        """Decide about a fetch that its host's condition prevented. `pending` is in seconds, 0 if it is unknown."""
+        failure = busy.failure
+        if failure is None:
+            return Requeue(busy.retry_after, attempts, busy.reason)
+        patience = self.patience
+        if isinstance(failure, Timeout | TooSlow):
+            patience = min(patience, SILENT_PATIENCE_S)
+        if pending >= patience:
+            if busy.failing_s >= min(patience, NO_SUCCESS_S):
+                return Fail(failure, max(attempts, 1))
+            if busy.refused:
+                # The host accepts others: it may refuse this URL for ever.
+                attempts += 1
+                if attempts >= self.max_attempts:
+                    return Fail(failure, attempts)
+        return Requeue(busy.retry_after, attempts, busy.reason)
 
     def decide_unexpected(self, *, attempts: int) -> Decision:
         """Decide about an exception that is no ImageFailure: an error in our code, which may be temporary."""

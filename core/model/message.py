@@ -86,14 +86,22 @@ class ImageMessage:
         return replace(self, resent=True, suspect=True, from_dlq=True)
 
 
+def pending_seconds(message: ImageMessage, now: int) -> float:
+    """Return how long the request has been PENDING at `now` (ms since the epoch); 0 if that is unknown."""
+    since = message.pending_since
+    return max(0, now - since) / 1_000 if since else 0.0
+
+
 def first_message(request: ImageRequest) -> ImageMessage:
     return ImageMessage(
         request_id=request.request_id,
         customer_id=request.customer_id,
         url=request.origin_url,
         revision=request.revision,
-        # The row of a reopened request does not have the time at which it was reopened.
-        pending_since=request.created_at if request.revision == FIRST_REVISION else 0,
+        # The row of a reopened request does not have the time at which it was reopened, only that of its last write.
+        pending_since=request.created_at
+        if request.revision == FIRST_REVISION
+        else request.updated_at,
         created_at=request.created_at,
         renditions=join_names(request.renditions),
         not_after=request.not_after,

@@ -65,6 +65,11 @@ class Deadline:
                 self.ends_at = self._timer.loop.time() + left
                 self._timer.add(self)
 
+    @property
+    def expired(self) -> bool:
+        """Whether the time was over before the block ended. Then the block is being cancelled."""
+        return self._expired
+
     def expire(self) -> None:
         self._expired = True
         self._task.cancel()

@@ -119,3 +119,68 @@ async def test_the_pending_age_includes_the_time_before_a_requeue(
         assert pending > sent + 2.5
         released.set()
         await running.wait_terminal([request_id])
+
+
+async def test_refusals_spend_no_attempt(embedded_aws: RecordingAws) -> None:
+    """A host refuses more requests than a request has attempts, and then serves all."""
+    consumer = MetricsPort()
+    async with origin() as images, system(embedded_aws) as running, stores_of(running) as stores:
+        refusals = 0
+
+        async def strict(request: web.Request) -> web.Response:
+            nonlocal refusals
+            refusals += 1
+            if refusals <= 3:
+                return web.Response(
+                    status=429 if refusals % 2 else 503, headers={"Retry-After": "1"}
+                )
+            return web.Response(body=numbered_png(int(request.path.rpartition("/")[2])))
+
+        await running.start_server()
+        urls = [images.serve(f"/strict/{number}", strict) for number in range(2)]
+        ids = [await running.submit(url) for url in urls]
+        await running.start_consumer(MAX_ATTEMPTS="1", **consumer.settings)
+        ended = await running.wait_terminal(ids)
+        assert {each.state for each in ended.values()} == {pb.STATE_COMPLETED}
+        page = await consumer.scrape()
+        assert page.value("consumer_given_back_messages_total", reason="host_refused")
+        await stores.prove_each_ended_once(ids)
+
+
+async def test_a_host_that_stays_closed_fails_its_requests(embedded_aws: RecordingAws) -> None:
+    """After the patience, with the code of the host's answer. Requests that were never sent end as well."""
+    async with origin() as images, system(embedded_aws) as running:
+
+        async def closed(_request: web.Request) -> web.Response:
+            return web.Response(status=503, headers={"Retry-After": "2"})
+
+        await running.start_server()
+        urls = [images.serve(f"/closed/{number}", closed) for number in range(30)]
+        ids = [await running.submit(url) for url in urls]
+        await running.start_consumer(ORIGIN_PATIENCE_S="6")
+        ended = await running.wait_terminal(ids)
+        codes = {each.failure.code for each in ended.values()}
+        assert codes == {pb.FAILURE_CODE_ORIGIN_ERROR}
+        assert images.hits.total() < 2 * len(ids)
+
+
+async def test_a_hung_host_gets_probes_and_its_requests_wait(embedded_aws: RecordingAws) -> None:
+    """A few time-outs show that it hangs. When it answers again, all of its requests are served."""
+    consumer = MetricsPort()
+    async with origin() as images, system(embedded_aws) as running, stores_of(running) as stores:
+        released = asyncio.Event()
+        await running.start_server()
+        ids = await submit_all(running, slow_urls(images, released), "slow")
+        await running.start_consumer(
+            PER_HOST_LIMIT=str(HOST_LIMIT),
+            TOTAL_TIMEOUT_S="1",
+            MAX_ATTEMPTS="10",
+            **consumer.settings,
+        )
+        name = "consumer_given_back_messages_total"
+        await consumer.until(lambda page: (page.value(name, reason="host_hung") or 0) >= SLOW)
+        assert images.hits.total() <= 2 * HOST_LIMIT
+        released.set()
+        ended = await running.wait_terminal(ids)
+        assert {each.state for each in ended.values()} == {pb.STATE_COMPLETED}
+        await stores.prove_each_ended_once(ids)

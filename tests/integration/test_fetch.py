@@ -7,6 +7,7 @@ import pytest
 from aiohttp import web
 
 from consumer.fetching.fetcher import Fetcher, FetchPolicy, FetchResult
+from consumer.fetching.host_limiter import HostBusy
 from core.errors import (
     BadRedirect,
     BadResponse,
@@ -155,29 +156,46 @@ async def test_a_redirect_without_a_location_is_a_bad_redirect(
 
 
 @pytest.mark.parametrize(
-    ("status", "failure", "retry_after"),
-    [
-        (404, NotFound, None),
-        (403, OriginRefused, None),
-        (429, RateLimited, 7),
-        (503, OriginError, 7),
-        (500, OriginError, None),
-        (206, BadResponse, None),
-    ],
+    ("status", "failure"),
+    [(404, NotFound), (403, OriginRefused), (500, OriginError), (206, BadResponse)],
 )
 async def test_a_status_becomes_a_failure(
-    fetcher: Fetcher,
-    origin: Origin,
-    status: int,
-    failure: type[ImageFailure],
-    retry_after: float | None,
+    fetcher: Fetcher, origin: Origin, status: int, failure: type[ImageFailure]
 ) -> None:
-    """The failure decides on a retry, and Retry-After on its time."""
+    """The failure decides on a retry. A Retry-After of these statuses means nothing."""
     origin.routes["/p"] = reply_with(status=status, body=b"image", headers={"Retry-After": "7"})
     with pytest.raises(ImageFailure) as raised:
         await get(fetcher, origin.url("/p"))
-    assert type(raised.value) is failure
-    assert raised.value.retry_after == retry_after
+    assert (type(raised.value), raised.value.retry_after) == (failure, None)
+
+
+@pytest.mark.parametrize(("status", "failure"), [(429, RateLimited), (503, OriginError)])
+async def test_a_refusal_closes_the_host_and_is_no_attempt(
+    fetcher: Fetcher, origin: Origin, status: int, failure: type[ImageFailure]
+) -> None:
+    """The host gets no request, of any URL, until its Retry-After is over."""
+    origin.routes["/p"] = reply_with(status=status, body=b"image", headers={"Retry-After": "7"})
+    with pytest.raises(HostBusy) as refused:
+        await get(fetcher, origin.url("/p"))
+    with pytest.raises(HostBusy) as waiting:
+        await get(fetcher, origin.image_url(1))
+    assert origin.hits == {"/p": 1}
+    assert type(refused.value.failure) is type(waiting.value.failure) is failure
+    assert (refused.value.refused, waiting.value.refused) == (True, False)
+    assert min(refused.value.retry_after, waiting.value.retry_after) > 6
+    assert refused.value.reason == waiting.value.reason == "host_refused"
+
+
+async def test_a_refusal_with_a_short_wait_is_repeated_here(
+    fetcher: Fetcher, origin: Origin
+) -> None:
+    """A second of waiting costs less than a message."""
+
+    async def answer(_: web.Request) -> web.Response:
+        first = origin.hits["/p"] == 1
+        return web.Response(status=429 if first else 200, body=b"image")
+
+    assert (await get(fetcher, origin.serve("/p", answer))).body == b"image"
 
 
 async def test_a_compressed_body_is_rejected(fetcher: Fetcher, origin: Origin) -> None:

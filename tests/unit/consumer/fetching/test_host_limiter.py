@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumer.fetching import host_limiter
+from consumer.fetching.host_condition import Answer
 from consumer.fetching.host_limiter import HostBusy, HostLimiter
 from harness.virtual_time import run_virtually
 
@@ -98,7 +99,7 @@ async def test_an_idle_host_is_forgotten() -> None:
     cancelled.cancel()
     await asyncio.gather(cancelled, return_exceptions=True)
     limiter.release(slot)
-    assert (len(limiter), limiter.idle_schedules) == (0, 0)
+    assert (len(limiter), limiter.idle_hosts) == (0, 0)
 
 
 async def defer(limiter: HostLimiter, host: str) -> float:
@@ -117,7 +118,7 @@ def test_a_schedule_is_kept_until_its_last_slot_has_passed() -> None:
     async def run() -> None:
         limiter = HostLimiter(1, max_wait=0.5)
         waits = [await defer(limiter, HOST)]
-        assert (len(limiter), limiter.idle_schedules) == (0, 1)
+        assert (len(limiter), limiter.idle_hosts) == (0, 1)
         slot = await limiter.acquire(HOST)
         for _ in range(2):
             with pytest.raises(HostBusy) as busy:
@@ -128,14 +129,14 @@ def test_a_schedule_is_kept_until_its_last_slot_has_passed() -> None:
         assert (first < 10, 90 < second < 120, 180 < third < 220) == (True, True, True)
         await asyncio.sleep(1_000)
         await defer(limiter, "b.example")
-        assert limiter.idle_schedules == 1
+        assert limiter.idle_hosts == 1
 
     run_virtually(run())
 
 
 def test_the_number_of_schedules_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """The schedule that was idle longest makes room for a new one."""
-    monkeypatch.setattr(host_limiter, "MAX_SCHEDULES", 3)
+    monkeypatch.setattr(host_limiter, "MAX_IDLE_HOSTS", 3)
 
     async def run() -> None:
         limiter = HostLimiter(1, max_wait=0.5)
@@ -145,7 +146,7 @@ def test_the_number_of_schedules_is_bounded(monkeypatch: pytest.MonkeyPatch) -> 
             with pytest.raises(HostBusy):
                 await limiter.acquire(f"{number}.example")
             limiter.release(slot)
-        assert (len(limiter), limiter.idle_schedules) == (0, 3)
+        assert (len(limiter), limiter.idle_hosts) == (0, 3)
 
     run_virtually(run())
 
@@ -224,7 +225,7 @@ def test_an_unused_slot_does_not_change_the_service_time() -> None:
         for _ in range(20):
             waiting.append(asyncio.create_task(limiter.acquire(HOST)))
             await asyncio.sleep(0)
-            limiter.release(slot, served=False)
+            limiter.release(slot, Answer.UNSENT)
             slot = await waiting.pop()
         await limiter_is_full_with(limiter, waiting=1)
 

@@ -67,14 +67,14 @@ def test_a_message_of_an_expensive_image_stays_one() -> None:
 
 
 def test_a_reopened_request_does_not_count_from_its_first_acceptance() -> None:
-    """Days may lie between them, and the row has no time of the redrive."""
+    """Days may lie between them. The row has the time of its last write, which is later than that of the redrive."""
     request = new_request(
         request_id=MESSAGE.request_id, customer_id="acme", url="http://h/i", labels={}, now=1_000
     )
     first = first_message(request)
     assert (first.pending_since, first.created_at) == (1_000, 1_000)
-    reopened = first_message(replace(request, revision=request.revision + 2))
-    assert (reopened.pending_since, reopened.created_at) == (0, 1_000)
+    reopened = first_message(replace(request, revision=request.revision + 2, updated_at=5_000))
+    assert (reopened.pending_since, reopened.created_at) == (5_000, 1_000)
 
 
 @pytest.mark.parametrize("body", ["", "null", "[]", "{}", "{", '"text"', "\ud800"])

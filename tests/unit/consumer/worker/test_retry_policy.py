@@ -2,6 +2,7 @@
 
 import pytest
 
+from consumer.fetching.host_limiter import HostBusy
 from consumer.worker.retry_policy import (
     LONGEST_WAIT_HERE_S,
     Fail,
@@ -15,9 +16,12 @@ from core.errors import (
     DependencyUnavailable,
     FailureCode,
     ImageFailure,
+    Internal,
     NotFound,
     OriginError,
     RateLimited,
+    Timeout,
+    TooSlow,
 )
 
 
@@ -121,3 +125,51 @@ def test_the_backoff_is_at_least_retry_after() -> None:
     assert {backoff(1, retry_after=1.5) for _ in range(200)} == {1.5}
     waits = [backoff(4, retry_after=0.1) for _ in range(200)]
     assert 0.1 <= min(waits) < max(waits)
+
+
+def held_back(failure: ImageFailure | None, failing_s: float, *, refused: bool = False) -> HostBusy:
+    return HostBusy(failure=failure, failing_s=failing_s, refused=refused)
+
+
+@pytest.mark.parametrize(
+    ("busy", "pending", "attempts", "expected"),
+    [
+        (held_back(None, 0), 9_999, 0, None),
+        (held_back(RateLimited(), 9_999, refused=True), 3_599, 2, None),
+        (held_back(RateLimited(), 9_999, refused=True), 0, 2, None),
+        (held_back(RateLimited(), 300), 3_600, 0, 1),
+        (held_back(RateLimited(), 300, refused=True), 3_600, 2, 2),
+        (held_back(RateLimited(), 299), 9_999, 2, None),
+        (held_back(OriginError(retry_after=5), 300), 3_600, 0, 1),
+        (held_back(Timeout(), 300), 599, 0, None),
+        (held_back(Timeout(), 300), 600, 1, 1),
+        (held_back(TooSlow(), 300), 600, 1, 1),
+        (held_back(Timeout(), 299), 9_999, 1, None),
+    ],
+)
+def test_a_host_without_success_fails_its_requests_after_the_patience(
+    busy: HostBusy, pending: float, attempts: int, expected: int | None
+) -> None:
+    """Otherwise a request waits, without an attempt. A host that serves others slowly fails nobody."""
+    decision = RetryPolicy(4, 30, 3_600).decide_busy(busy, attempts=attempts, pending=pending)
+    if expected is None:
+        assert isinstance(decision, Requeue)
+        assert decision.attempts == attempts
+    else:
+        assert decision == Fail(busy.failure or Internal(), expected)
+
+
+def test_a_url_that_is_refused_for_ever_by_a_host_that_serves_others_ends() -> None:
+    """After the patience each of its refusals is an attempt; those before are none."""
+    policy = RetryPolicy(3, 30, 60)
+    busy = HostBusy(failure=RateLimited(), failing_s=1, refused=True)
+    assert policy.decide_busy(busy, attempts=0, pending=59).attempts == 0
+    decisions = [policy.decide_busy(busy, attempts=made, pending=60) for made in range(3)]
+    assert [each.attempts for each in decisions] == [1, 2, 3]
+    assert [isinstance(each, Fail) for each in decisions] == [False, False, True]
+
+
+def test_a_short_patience_needs_no_long_failure() -> None:
+    """The host must have accepted nothing for as long as a request waits, 300 s at most."""
+    busy = HostBusy(failure=RateLimited(), failing_s=5)
+    assert isinstance(RetryPolicy(3, 30, 5).decide_busy(busy, attempts=0, pending=5), Fail)

@@ -174,7 +174,7 @@ async def test_the_distribution_signs_requests_and_sandboxes_content(
 async def test_topic_roles_and_alarms_exist(
     embedded_aws: RecordingAws, deploy_stack: DeployStack
 ) -> None:
-    """Alarms watch both DLQs and the oldest message, and notify the given topic."""
+    """Alarms watch both DLQs and the oldest message of each lane, and notify the given topic."""
     on_call = "arn:aws:sns:us-east-1:000000000000:on-call"
     stack = await deploy_stack("alarmed", AlarmTopicArn=on_call)
     async with get_session().create_client("cloudwatch", **embedded_aws.sdk()) as client:
@@ -187,6 +187,7 @@ async def test_topic_roles_and_alarms_exist(
         "alarmed-undelivered": ("ApproximateNumberOfMessagesVisible", [on_call]),
         "alarmed-search-dead-letters": ("ApproximateNumberOfMessagesVisible", [on_call]),
         "alarmed-queue": ("ApproximateAgeOfOldestMessage", [on_call]),
+        "alarmed-bulk": ("ApproximateAgeOfOldestMessage", [on_call]),
     }
     async with get_session().create_client("sns", **embedded_aws.sdk()) as client:
         assert await client.get_topic_attributes(TopicArn=stack.topic_arn)

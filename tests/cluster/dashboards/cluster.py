@@ -40,7 +40,10 @@ async def install(plane: ControlPlane, place: Path, stack: StackOutputs, *, endp
     overlays = Overlays.copy(place)
     overlays.with_search("local")
     local = overlays.with_settings(
-        "local", QUEUE_URL=stack.queue_url, SEARCH_QUEUE_URL=stack.search_queue_url
+        "local",
+        QUEUE_URL=stack.queue_url,
+        BULK_QUEUE_URL=stack.bulk_queue_url,
+        SEARCH_QUEUE_URL=stack.search_queue_url,
     )
     (local / "endpoint.env").write_text(f"AWS_ENDPOINT_URL={endpoint}\n", encoding="utf-8")
     await plane.kubectl.apply("-k", str(local))

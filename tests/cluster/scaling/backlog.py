@@ -1,4 +1,4 @@
-"""The queue on ElasticMQ. KEDA reaches it through a proxy that can return errors."""
+"""The queues of both lanes on ElasticMQ. KEDA reaches them through a proxy that can return errors."""
 
 import json
 from collections.abc import AsyncIterator
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from types_aiobotocore_sqs import SQSClient
 
 _BATCH = 10
-_NAME = "imageservice-requests"
+_INTERACTIVE, _BULK = "imageservice-requests", "imageservice-bulk"
 # Longer than any run, so that messages that a test has received stay in flight until it deletes them.
 _VISIBILITY_TIMEOUT_S = 3_600
 
@@ -38,12 +38,16 @@ class Depth:
 
 @dataclass(slots=True)
 class Backlog:
-    """Direct access of a test to the queue, without the proxy."""
+    """Direct access of a test to the queue of a lane, without the proxy."""
 
     url: str
-    proxy: AwsProxy
     _sqs: "SQSClient"
     _handles: list[str] = field(default_factory=list)
+
+    @property
+    def name(self) -> bytes:
+        """The end of the URL, by which a call names the queue."""
+        return self.url.rpartition("/")[2].encode()
 
     async def send(self, messages: int) -> None:
         for start in range(0, messages, _BATCH):
@@ -79,13 +83,6 @@ class Backlog:
             int(attributes["ApproximateNumberOfMessagesNotVisible"]),
         )
 
-    def start_errors(self) -> None:
-        """From now on the proxy returns errors to KEDA."""
-        self.proxy.hook = _errors
-
-    def stop_errors(self) -> None:
-        self.proxy.hook = pass_on
-
     async def _receive(self, limit: int) -> list[Any]:
         received = await self._sqs.receive_message(QueueUrl=self.url, MaxNumberOfMessages=limit)
         return received.get("Messages", [])
@@ -95,13 +92,32 @@ class Backlog:
         await self._sqs.delete_message_batch(QueueUrl=self.url, Entries=entries)  # type: ignore[arg-type]
 
 
-async def _errors(_call: ProxiedCall, _forward: Forward) -> web.Response:
-    return web.Response(status=500, text="this queue is out of order")
+@dataclass(frozen=True, slots=True)
+class Lanes:
+    """The queues of both lanes, and the proxy through which KEDA reads them."""
+
+    interactive: Backlog
+    bulk: Backlog
+    proxy: AwsProxy
+
+    def start_errors(self, *unreadable: Backlog) -> None:
+        """From now on the proxy returns errors to KEDA for these queues."""
+        names = tuple(backlog.name for backlog in unreadable)
+
+        async def errors(call: ProxiedCall, forward: Forward) -> web.Response:
+            if any(name in call.body for name in names):
+                return web.Response(status=500, text="this queue is out of order")
+            return await forward()
+
+        self.proxy.hook = errors
+
+    def stop_errors(self) -> None:
+        self.proxy.hook = pass_on
 
 
 @asynccontextmanager
-async def backlog(jars: Path, logs: Path) -> AsyncIterator[Backlog]:
-    """Start ElasticMQ with an empty queue, and the proxy in front of it."""
+async def lanes(jars: Path, logs: Path) -> AsyncIterator[Lanes]:
+    """Start ElasticMQ with two empty queues, and the proxy in front of it."""
     elasticmq = await Jvm.start("elasticmq", jars, logs)
     try:
         async with (
@@ -116,7 +132,12 @@ async def backlog(jars: Path, logs: Path) -> AsyncIterator[Backlog]:
             ) as sqs,
         ):
             attributes = {"VisibilityTimeout": str(_VISIBILITY_TIMEOUT_S)}
-            made = await sqs.create_queue(QueueName=_NAME, Attributes=attributes)  # type: ignore[arg-type]
-            yield Backlog(made["QueueUrl"], proxy, sqs)
+            interactive, bulk = [
+                await sqs.create_queue(QueueName=name, Attributes=attributes)  # type: ignore[arg-type]
+                for name in (_INTERACTIVE, _BULK)
+            ]
+            yield Lanes(
+                Backlog(interactive["QueueUrl"], sqs), Backlog(bulk["QueueUrl"], sqs), proxy
+            )
     finally:
         await elasticmq.stop()

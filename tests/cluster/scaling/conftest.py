@@ -8,7 +8,7 @@ import pytest_asyncio
 
 from backends import jars
 from cluster.control_plane import ControlPlane, control_plane
-from cluster.scaling.backlog import Backlog, backlog
+from cluster.scaling.backlog import Lanes, lanes
 from cluster.scaling.overlays import Overlays
 from cluster.scaling.relay import relay
 from cluster.scaling.timeline import NAME, NAMESPACE
@@ -28,21 +28,26 @@ async def plane() -> AsyncIterator[ControlPlane]:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def queue(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Backlog]:
-    async with backlog(jars.fetch(), tmp_path_factory.mktemp("elasticmq")) as running:
+async def queues(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Lanes]:
+    async with lanes(jars.fetch(), tmp_path_factory.mktemp("elasticmq")) as running:
         yield running
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def overlays(
-    plane: ControlPlane, queue: Backlog, tmp_path_factory: pytest.TempPathFactory
+    plane: ControlPlane, queues: Lanes, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Overlays]:
-    """The overlays. The local one is applied and uses the queue."""
+    """The overlays. The local one is applied and uses the queues."""
     copied = Overlays.copy(tmp_path_factory.mktemp("overlays"))
     if not plane.ours:
         copied.without_image("local")
-    async with relay(os.environ.get(HOST_VARIABLE), queue.proxy.endpoint) as endpoint:
-        local = copied.with_settings("local", QUEUE_URL=queue.url, AWS_ENDPOINT_URL=endpoint)
+    async with relay(os.environ.get(HOST_VARIABLE), queues.proxy.endpoint) as endpoint:
+        local = copied.with_settings(
+            "local",
+            QUEUE_URL=queues.interactive.url,
+            BULK_QUEUE_URL=queues.bulk.url,
+            AWS_ENDPOINT_URL=endpoint,
+        )
         await plane.kubectl.apply("-k", str(local))
         ready = ("--for=condition=Ready", "--timeout=60s")
         await plane.kubectl.run("wait", f"scaledobject/{NAME}", "-n", NAMESPACE, *ready)

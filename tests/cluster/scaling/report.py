@@ -32,10 +32,11 @@ def _plot(samples: list[Sample], scaling: Scaling) -> Figure:
         seconds, [each.visible + each.in_flight for each in samples], where="post", label="depth"
     )
     depth.step(seconds, [each.in_flight for each in samples], where="post", label="in flight")
+    depth.step(seconds, [each.bulk for each in samples], where="post", label="depth of bulk")
     depth.set_ylabel("messages")
     depth.set_title(
-        f"One pod for {scaling.queue_length} messages, {scaling.minimum} to {scaling.maximum} pods,"
-        f" {scaling.fallback} at least when the depth cannot be read"
+        f"One pod for {scaling.queue_length} interactive or {scaling.bulk_queue_length} bulk messages,"
+        f" {scaling.minimum} to {scaling.maximum} pods, {scaling.fallback} at least without a depth"
     )
     pods.step(seconds, [each.desired for each in samples], where="post", label="desired")
     pods.step(

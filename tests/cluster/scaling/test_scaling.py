@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cluster.control_plane import ControlPlane, Refused
-from cluster.scaling.backlog import Backlog
+from cluster.scaling.backlog import Lanes
 from cluster.scaling.overlays import Overlays
 from cluster.scaling.report import write_report
 from cluster.scaling.scaling import Scaling
@@ -17,12 +17,13 @@ from cluster.scaling.timeline import NAME, NAMESPACE, ConditionTimeout, Sample, 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(1_200)]
 
 MESSAGES = 500
+BULK_MESSAGES = 3_000
 
 
 @pytest.mark.usefixtures("overlays")
 async def test_consumers_follow_the_queue_depth_and_stay_if_it_is_unreadable(
     plane: ControlPlane,
-    queue: Backlog,
+    queues: Lanes,
     print_line: Callable[[str], None],
     pytestconfig: pytest.Config,
 ) -> None:
@@ -30,13 +31,18 @@ async def test_consumers_follow_the_queue_depth_and_stay_if_it_is_unreadable(
     assert scaling.pods_for(MESSAGES) > max(scaling.minimum, 1), (
         "500 messages must mean several pods"
     )
-    async with timeline(plane.kubectl, queue, print_line) as run:
-        phases = Phases(run, queue, scaling, fake_nodes=plane.ours)
+    assert scaling.minimum < scaling.pods_for(0, BULK_MESSAGES) < scaling.pods_for(MESSAGES)
+    async with timeline(plane.kubectl, queues, print_line) as run:
+        phases = Phases(run, queues, scaling, fake_nodes=plane.ours)
         try:
             await phases.empty()
             await phases.filled()
             await phases.half_in_flight()
             await phases.drained()
+            await phases.both_lanes_filled()
+            await phases.drained()
+            await phases.unreadable_bulk()
+            await phases.readable_again()
             await phases.unreadable_with_work()
             await phases.readable_again()
             await phases.unreadable_and_empty()
@@ -53,11 +59,10 @@ async def test_consumers_follow_the_queue_depth_and_stay_if_it_is_unreadable(
 class Phases:
     """The phases of one run, each with its assertions."""
 
-    def __init__(
-        self, run: Timeline, queue: Backlog, scaling: Scaling, *, fake_nodes: bool
-    ) -> None:
+    def __init__(self, run: Timeline, queues: Lanes, scaling: Scaling, *, fake_nodes: bool) -> None:
         self.run = run
-        self.queue = queue
+        self.queues = queues
+        self.queue = queues.interactive
         self.scaling = scaling
         # On real nodes the readiness of a pod depends on images and credentials that this test does not have.
         self.checks_ready = fake_nodes
@@ -85,8 +90,27 @@ class Phases:
 
     async def drained(self) -> None:
         self.run.enter("drained")
-        await self.queue.drain()
+        await self._drain()
         await self._settles_at(self.scaling.minimum)
+
+    async def both_lanes_filled(self) -> None:
+        """Pods start for bulk messages alone. The lane that needs more pods decides, not the sum."""
+        self.run.enter(f"{BULK_MESSAGES} sent to bulk")
+        await self.queues.bulk.send(BULK_MESSAGES)
+        await self._settles_at(self.scaling.pods_for(0, BULK_MESSAGES))
+        self.run.enter(f"{MESSAGES} more sent")
+        await self.queue.send(MESSAGES)
+        await self._settles_at(self.scaling.pods_for(MESSAGES, BULK_MESSAGES))
+        await self._stays(self.scaling.pods_for(MESSAGES, BULK_MESSAGES))
+
+    async def unreadable_bulk(self) -> None:
+        """The depth of bulk becomes unreadable. The interactive lane still adds pods."""
+        self.run.enter("bulk unreadable")
+        self.queues.start_errors(self.queues.bulk)
+        await self.run.until(lambda s: s.fallback, "in the fallback")
+        await self.queue.send(MESSAGES)
+        await self._settles_at(max(self.scaling.pods_for(MESSAGES), self.scaling.fallback))
+        await self._drain()
 
     async def unreadable_with_work(self) -> None:
         """The depth becomes unreadable while pods work. They stay, although the queue is empty."""
@@ -95,7 +119,7 @@ class Phases:
         working = self.scaling.pods_for(MESSAGES)
         await self._settles_at(working)
         self.run.enter("unreadable")
-        self.queue.start_errors()
+        self._start_errors()
         await self.queue.drain()
         await self.run.until(lambda s: s.fallback, "in the fallback")
         await self._stays(max(working, self.scaling.fallback))
@@ -104,7 +128,7 @@ class Phases:
     async def unreadable_and_empty(self) -> None:
         """The depth becomes unreadable while no pod works. The fallback determines the number of pods."""
         self.run.enter("unreadable at rest")
-        self.queue.start_errors()
+        self._start_errors()
         await self.run.until(lambda s: s.fallback, "in the fallback")
         fallback = max(self.scaling.minimum, self.scaling.fallback)
         await self._settles_at(fallback)
@@ -112,9 +136,16 @@ class Phases:
 
     async def readable_again(self) -> None:
         self.run.enter("readable again")
-        self.queue.stop_errors()
+        self.queues.stop_errors()
         await self.run.until(lambda s: not s.fallback, "out of the fallback")
         await self._settles_at(self.scaling.minimum)
+
+    def _start_errors(self) -> None:
+        self.queues.start_errors(self.queues.interactive, self.queues.bulk)
+
+    async def _drain(self) -> None:
+        await self.queue.drain()
+        await self.queues.bulk.drain()
 
     async def _settles_at(self, pods: int) -> None:
         def settled(sample: Sample) -> bool:

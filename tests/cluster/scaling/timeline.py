@@ -1,4 +1,4 @@
-"""The timeline of a run, second by second: the queue depth, and the desired and ready pods."""
+"""The timeline of a run, second by second: the queue depths, and the desired and ready pods."""
 
 import asyncio
 import time
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cluster.control_plane import Kubectl
-from cluster.scaling.backlog import Backlog
+from cluster.scaling.backlog import Lanes
 
 NAMESPACE = "imageservice"
 NAME = "imageservice-consumer"
@@ -19,19 +19,21 @@ _MAX_SILENCE_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One sample. `seconds` is the time since the first one. `fallback` means that KEDA cannot read the depth."""
+    """One sample. `seconds` is the time since the first one. `fallback` means that KEDA cannot read a depth."""
 
     seconds: float
     phase: str
     visible: int
     in_flight: int
+    bulk: int
     desired: int
     ready: int
     fallback: bool
 
     @property
     def state(self) -> tuple[object, ...]:
-        return (self.phase, self.visible, self.in_flight, self.desired, self.ready, self.fallback)
+        depths = (self.visible, self.in_flight, self.bulk)
+        return (self.phase, *depths, self.desired, self.ready, self.fallback)
 
 
 class ConditionTimeout(AssertionError):
@@ -43,7 +45,7 @@ class Timeline:
     """Samples since the start. `print_line` is called for every change."""
 
     kubectl: Kubectl
-    backlog: Backlog
+    queues: Lanes
     print_line: Callable[[str], None]
     samples: list[Sample] = field(default_factory=list)
     phase: str = ""
@@ -84,9 +86,10 @@ class Timeline:
 
     async def _sample(self) -> Sample:
         phase = self.phase
-        objects, depth = await asyncio.gather(
+        objects, depth, bulk = await asyncio.gather(
             self.kubectl.get(f"deployment/{NAME}", f"scaledobject/{NAME}", "-n", NAMESPACE),
-            self.backlog.depth(),
+            self.queues.interactive.depth(),
+            self.queues.bulk.depth(),
         )
         deployment, scaled = objects["items"]
         return Sample(
@@ -94,6 +97,7 @@ class Timeline:
             phase=phase,
             visible=depth.visible,
             in_flight=depth.in_flight,
+            bulk=bulk.total,
             desired=deployment["spec"]["replicas"],
             ready=deployment["status"].get("readyReplicas", 0),
             fallback=condition_of(scaled, "Fallback") == "True",
@@ -106,6 +110,7 @@ class Timeline:
             self._last_printed = sample.seconds
             self.print_line(
                 f"{sample.seconds:7.1f} s  depth {sample.visible + sample.in_flight:4} ({sample.in_flight:3} in flight)"
+                f"  bulk {sample.bulk:4}"
                 f"  desired {sample.desired:2}  ready {sample.ready:2}{'  fallback' if sample.fallback else ''}"
             )
 
@@ -118,10 +123,10 @@ def condition_of(scaled_object: dict[str, Any], kind: str) -> str:
 
 @asynccontextmanager
 async def timeline(
-    kubectl: Kubectl, backlog: Backlog, print_line: Callable[[str], None]
+    kubectl: Kubectl, queues: Lanes, print_line: Callable[[str], None]
 ) -> AsyncIterator[Timeline]:
     """Take samples while the block runs. An error in the sampling is raised in `until`."""
-    running = Timeline(kubectl, backlog, print_line)
+    running = Timeline(kubectl, queues, print_line)
     running.watching = asyncio.create_task(running.watch())
     try:
         yield running

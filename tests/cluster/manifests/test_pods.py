@@ -92,7 +92,7 @@ def test_a_wrong_environment_is_found(
         (INDEXER, f"{POD}.terminationGracePeriodSeconds", 50, "below a drain of 50 s"),
         (CONSUMER, f"{POD}.terminationGracePeriodSeconds", 55, "below a drain of 55 s"),
         (CONSUMER, f"{POD}.terminationGracePeriodSeconds", 90, "below the longest job of 94 s"),
-        (CONSUMER, f"{CONTAINER}.resources.limits.memory", "512Mi", "512 MiB is below 1022 MiB"),
+        (CONSUMER, f"{CONTAINER}.resources.limits.memory", "512Mi", "512 MiB is below 1003 MiB"),
         (
             SERVER,
             f"{CONTAINER}.resources.limits.memory",

@@ -1,5 +1,6 @@
 """Referenced objects exist, and selectors and targets are right."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -65,6 +66,26 @@ def test_a_reference_to_nothing_is_found(
     """Each kind of reference to a missing object is a fault."""
     plant(eks, title, path, value)
     assert any(expected in fault for fault in references.faults(eks))
+
+
+@pytest.mark.parametrize("overlay", ["local", "staging", "eks"])
+def test_the_scaler_reads_the_queues_of_the_stack(
+    built: Mapping[str, list[Object]], overlay: str
+) -> None:
+    """Each lane has a trigger of its name, with the queue and the region of the stack, and an emulator's endpoint."""
+    stack = find(built[overlay], "ConfigMap/imageservice-stack")["data"]
+    triggers = find(built[overlay], "ScaledObject/imageservice-consumer")["spec"]["triggers"]
+    read = {
+        each["name"]: [
+            each["metadata"].get(key) for key in ("queueURL", "awsRegion", "awsEndpoint")
+        ]
+        for each in triggers
+    }
+    place = [stack["AWS_REGION"], stack.get("AWS_ENDPOINT_URL")]
+    assert read == {
+        "interactive": [stack["QUEUE_URL"], *place],
+        "bulk": [stack["BULK_QUEUE_URL"], *place],
+    }
 
 
 def test_an_optional_key_may_be_missing(eks: list[Object]) -> None:

@@ -11,7 +11,11 @@ from cli.errors import UsageError
 
 CHUNK_BYTES = 64 * 1024
 MAX_LINE_BYTES = 64 * 1024
-"""Far more than the 2,048 bytes of a URL that the service accepts, so that the service reports a long URL."""
+"""Far more than the 8,190 bytes of a URL that the service accepts, so that the service reports a long URL."""
+
+
+_WHITESPACE = " \t\r\f"
+"""What the service ignores at the ends of a URL. A no-break space belongs to the URL."""
 
 
 class LineSplitter:
@@ -39,7 +43,7 @@ class LineSplitter:
         self._number += 1
         try:
             # Files from Windows may begin with a byte order mark.
-            text = line.decode("utf-8-sig" if self._number == 1 else "utf-8").strip()
+            text = line.decode("utf-8-sig" if self._number == 1 else "utf-8").strip(_WHITESPACE)
         except UnicodeDecodeError:
             raise UsageError(f"line {self._number} is not UTF-8") from None
         return "" if text.startswith("#") else text

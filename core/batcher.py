@@ -10,6 +10,7 @@ Otherwise items wait for a call to end. So an idle process adds no delay, and a 
 """
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass
@@ -78,8 +79,9 @@ class _Pending(Generic[T, R]):
 class Batcher(LoopBound, Generic[T, R]):
     """Sends items in batches through `commit`, which returns one result per item, in order.
 
-    `max_batch` is the API's limit of items in a call. `max_pending` bounds the pending items; beyond it, submits raise
-    Overloaded. Items with equal keys never share a batch: DynamoDB rejects two statements on one key. If a caller is
+    `max_batch` is the API's limit of items in a call, and `max_bytes` that of their sizes together; a larger item is
+    sent alone. `size` returns the bytes of an item; without it they are not counted. `max_pending` bounds the pending
+    items; beyond it, submits raise Overloaded. Items with equal keys never share a batch: DynamoDB rejects two statements on one key. If a caller is
     cancelled, its item is dropped if it is still pending, and committed otherwise. If `commit` raises RequestRejected,
     each item is sent alone, because one of them may be the cause.
     """
@@ -90,6 +92,8 @@ class Batcher(LoopBound, Generic[T, R]):
         commit: Callable[[Sequence[T]], Awaitable[Sequence[ItemResult[R]]]],
         *,
         max_batch: int,
+        max_bytes: float = math.inf,
+        size: Callable[[T], int] | None = None,
         batching: Batching = NO_LINGER,
         max_pending: int = 10_000,
         max_flushes: int = 4,
@@ -98,6 +102,8 @@ class Batcher(LoopBound, Generic[T, R]):
     ) -> None:
         self._commit = commit
         self._max_batch = min(max_batch, batching.max_batch)
+        self._max_bytes = max_bytes
+        self._size = size
         self._linger = batching.linger
         self._max_pending = max_pending
         self._max_flushes = max_flushes
@@ -164,6 +170,7 @@ class Batcher(LoopBound, Generic[T, R]):
         keys: set[Hashable] = set()
         skipped: list[_Pending[T, R]] = []
         max_skipped = _MAX_SKIPPED_BATCHES * self._max_batch
+        size = 0
         while self._pending and len(batch) < self._max_batch and len(skipped) < max_skipped:
             pending = self._pending.popleft()
             if pending.future.cancelled():
@@ -171,6 +178,11 @@ class Batcher(LoopBound, Generic[T, R]):
             if pending.key in keys:
                 skipped.append(pending)
                 continue
+            if self._size is not None:
+                size += self._size(pending.item)
+                if batch and size > self._max_bytes:
+                    self._pending.appendleft(pending)
+                    break
             keys.add(pending.key)
             batch.append(pending)
         self._pending.extendleft(reversed(skipped))

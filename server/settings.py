@@ -68,7 +68,8 @@ class ServerSettings(SearchSettings, CoreSettings):
         10_000,
         ge=0,
         description="COMPLETED requests cached in the memory of this process, about 4 KB each. Reading one again "
-        "does not read the tables, except the row of its renditions if RENDITIONS_FILE is set. 0 disables the cache.",
+        "does not read the tables, except the row of its renditions if RENDITIONS_FILE is set. A request with a long "
+        "URL counts as several: up to ten. 0 disables the cache.",
     )
     cached_request_age_s: float = Field(
         600.0,

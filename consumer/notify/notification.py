@@ -3,17 +3,25 @@
 Queues and webhooks get JSON (SNS's `default`); email and SMS get a sentence.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 
 from consumer.notify.outcome import Outcome
+from core.aws.batch import text_bytes
 from core.dynamodb.schema import camel_items
+from core.model.origin_url import InvalidOriginUrl, parse_origin_url
 from core.model.rendition import Rendition
 
 SUBJECT_LIMIT = 100
 """Longest subject of an email, in characters (SNS limit)."""
+_SENTENCE_URL_CHARACTERS = 1_000
+"""Longest URL in a sentence. SNS does not send an SMS of more than 1,600 characters."""
+_REST_BYTES = 1_024
+"""More than the subject and the attributes of an entry have."""
 
 
 def notification_entry(outcome: Outcome, public_base_url: str) -> dict[str, Any]:
@@ -31,6 +39,11 @@ def notification_entry(outcome: Outcome, public_base_url: str) -> dict[str, Any]
             "revision": {"DataType": "Number", "StringValue": str(outcome.revision)},
         },
     }
+
+
+def entry_bytes(entry: Mapping[str, Any]) -> int:
+    """Return an upper bound of the bytes of an entry, as SNS counts them."""
+    return text_bytes(entry["Message"]) + _REST_BYTES
 
 
 def _event(outcome: Outcome, public_base_url: str) -> dict[str, Any]:
@@ -73,7 +86,18 @@ def _sentence(outcome: Outcome, public_base_url: str) -> str:
     if outcome.image:
         return f"Your image is published: {outcome.image.public_url(public_base_url)}"
     reason = outcome.failure.message if outcome.failure else ""
-    return f"Your image could not be published: {reason}. URL: {outcome.url}"
+    return f"Your image could not be published: {reason}. URL: {_readable_url(outcome.url)}"
+
+
+def _readable_url(url: str) -> str:
+    """Return the escaped URL, shortened: a sentence must have no control or bidirectional character of a stranger."""
+    try:
+        text = parse_origin_url(url).request_url
+    except InvalidOriginUrl:  # an earlier version with other rules accepted it
+        text = quote(url, safe=":/?&=%")
+    if len(text) <= _SENTENCE_URL_CHARACTERS:
+        return text
+    return f"{text[:_SENTENCE_URL_CHARACTERS]}…"
 
 
 def _subject(outcome: Outcome) -> str:

@@ -2,11 +2,11 @@
 
 from functools import partial
 
-from consumer.notify.notification import notification_entry
+from consumer.notify.notification import entry_bytes, notification_entry
 from consumer.notify.outcome import Outcome, failed_request_message_of
 from consumer.notify.redis_publisher import RedisPublisher
 from consumer.notify.request_log import RequestLog
-from core.aws.batch import MAX_BATCH, Entry, batch_commit
+from core.aws.batch import MAX_BATCH, MAX_BATCH_BYTES, Entry, batch_commit
 from core.aws.http import Publisher
 from core.aws.sqs import SqsQueue
 from core.batcher import NO_LINGER, Batcher, Batching
@@ -32,7 +32,12 @@ class Notifier:
         self._redis = redis
         publish = batch_commit("sns:PublishBatch", partial(sns.publish_batch, topic_arn))
         self._publishes: Batcher[Entry, None] = Batcher(
-            "sns publishes", publish, max_batch=MAX_BATCH, batching=batching
+            "sns publishes",
+            publish,
+            max_batch=MAX_BATCH,
+            max_bytes=MAX_BATCH_BYTES,
+            size=entry_bytes,
+            batching=batching,
         )
 
     async def notify(self, outcome: Outcome) -> None:

@@ -1,7 +1,8 @@
 """The outcome of a request, and its message in the failed-requests queue. Pure."""
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+
+import orjson
 
 from core.model.image import ImageRecord
 from core.model.message import ImageMessage, decode_members
@@ -84,7 +85,7 @@ class FailedRequestMessage:
     failure_message: str
 
     def encode(self) -> str:
-        return json.dumps(asdict(self), separators=(",", ":"))
+        return orjson.dumps(self).decode()
 
 
 def failed_request_message_of(outcome: Outcome, failure: Failure) -> FailedRequestMessage:

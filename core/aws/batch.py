@@ -12,6 +12,8 @@ from core.errors import DependencyUnavailable, RequestRejected
 
 MAX_BATCH = 10
 """Entries in one batch call of SQS or SNS (AWS limit)."""
+MAX_BATCH_BYTES = 256 * 1_024
+"""Bytes of all entries in one batch call: the limit of SNS and of the emulators of SQS. SQS itself allows 1 MiB."""
 
 _IDS = tuple(str(number) for number in range(MAX_BATCH))
 _REJECTED = frozenset(
@@ -23,6 +25,10 @@ Entry = Mapping[str, Any]
 """An entry of a batch without its Id."""
 Invoke = Callable[[list[dict[str, Any]]], Awaitable[Any]]
 """Makes the call with numbered entries and returns its answer."""
+
+
+def text_bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())
 
 
 @dataclass(frozen=True, slots=True)

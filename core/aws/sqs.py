@@ -7,7 +7,16 @@ from functools import cached_property, partial
 from typing import Any, TypeVar
 
 from core.answers import MalformedAnswer, member, optional_member
-from core.aws.batch import MAX_BATCH, Entry, EntryError, batch_commit, call_batch, item_result
+from core.aws.batch import (
+    MAX_BATCH,
+    MAX_BATCH_BYTES,
+    Entry,
+    EntryError,
+    batch_commit,
+    call_batch,
+    item_result,
+    text_bytes,
+)
 from core.aws.client import CALL_SECONDS, call
 from core.aws.http import JsonService
 from core.batcher import NO_LINGER, OK, Batcher, Batching, ItemResult
@@ -66,19 +75,28 @@ class SqsQueue:
     # Lazy, so that a process has metrics of the batchers that it uses.
     @cached_property
     def _sends(self) -> Batcher[Entry, None]:
-        return self._batcher(self._sends_name, "SendMessageBatch", item_result)
+        return self._batcher(
+            self._sends_name, "SendMessageBatch", item_result, size=_message_bytes
+        )
 
     @cached_property
     def _deletes(self) -> Batcher[Entry, None]:
         return self._batcher("sqs deletes", "DeleteMessageBatch", _delete_result)
 
     def _batcher(
-        self, name: str, operation: str, result: Callable[[EntryError | None], ItemResult[None]]
+        self,
+        name: str,
+        operation: str,
+        result: Callable[[EntryError | None], ItemResult[None]],
+        *,
+        size: Callable[[Entry], int] | None = None,
     ) -> Batcher[Entry, None]:
         return Batcher(
             name,
             batch_commit(f"sqs:{operation}", partial(self._invoke_batch, operation), result),
             max_batch=MAX_BATCH,
+            max_bytes=MAX_BATCH_BYTES,
+            size=size,
             batching=self._batching,
             max_flushes=_MAX_FLUSHES,
         )
@@ -210,6 +228,10 @@ class SqsQueue:
                         if error is not None
                     ]
                 )
+
+
+def _message_bytes(entry: Entry) -> int:
+    return text_bytes(entry["MessageBody"])
 
 
 def _delete_result(error: EntryError | None) -> ItemResult[None]:

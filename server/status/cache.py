@@ -17,21 +17,23 @@ V = TypeVar("V")
 class _Entry(Generic[V]):
     value: V
     expires_at: float
+    weight: int
 
 
 class CompletedCache(Generic[V]):
-    """Holds up to `max_entries` for up to `max_age` seconds each. 0 entries disable the cache.
+    """Holds entries of a weight of `max_weight` together for up to `max_age` seconds each. 0 disables the cache.
 
     `clock` returns seconds since the epoch, the unit of a row's expiry time.
     """
 
     def __init__(
-        self, max_entries: int, max_age: float, clock: Callable[[], float] = time.time
+        self, max_weight: int, max_age: float, clock: Callable[[], float] = time.time
     ) -> None:
-        self._max_entries = max_entries
+        self._max_weight = max_weight
         self._max_age = max_age
         self._clock = clock
         self._entries: OrderedDict[str, _Entry[V]] = OrderedDict()
+        self._weight = 0
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -41,17 +43,22 @@ class CompletedCache(Generic[V]):
         if entry is None:
             return None
         if entry.expires_at <= self._clock():
-            del self._entries[request_id]
+            self._remove(request_id)
             return None
         self._entries.move_to_end(request_id)
         return entry.value
 
-    def put(self, request_id: str, value: V, row_expires_at: int | None) -> None:
+    def put(self, request_id: str, value: V, row_expires_at: int | None, *, weight: int = 1) -> None:
         """`row_expires_at` is in seconds since the epoch; None if the row does not expire."""
         expires_at = self._clock() + self._max_age
         if row_expires_at is not None:
             expires_at = min(expires_at, row_expires_at)
-        self._entries[request_id] = _Entry(value, expires_at)
-        self._entries.move_to_end(request_id)
-        if len(self._entries) > self._max_entries:
-            self._entries.popitem(last=False)
+        if request_id in self._entries:
+            self._remove(request_id)
+        self._entries[request_id] = _Entry(value, expires_at, weight)
+        self._weight += weight
+        while self._weight > self._max_weight:
+            self._remove(next(iter(self._entries)))
+
+    def _remove(self, request_id: str) -> None:
+        self._weight -= self._entries.pop(request_id).weight

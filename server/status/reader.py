@@ -16,6 +16,9 @@ from server.converters import to_image_message, to_rendition_message, to_request
 from server.metrics import STATUS_READS
 from server.status.cache import CompletedCache
 
+_BYTES_PER_ENTRY = 2_048
+"""Bytes of a message that count as one entry of the cache. Only a long URL makes a message larger."""
+
 _SHARED_READ_TIMEOUT_S = 0.1
 """Time to wait for another caller's read of the same request before starting a read of its own."""
 
@@ -120,7 +123,8 @@ class StatusReader:
 
     def _cached(self, request: ImageRequest, image: ImageRecord) -> Status:
         status = self._status(request, image)
-        self._cache.put(request.request_id, status, request.expires_at)
+        weight = 1 + status.message.ByteSize() // _BYTES_PER_ENTRY
+        self._cache.put(request.request_id, status, request.expires_at, weight=weight)
         return status
 
     def _status(self, request: ImageRequest, image: ImageRecord | None = None) -> Status:

@@ -156,6 +156,24 @@ def test_an_idle_batcher_flushes_at_once() -> None:
     run_virtually(scenario())
 
 
+@given(st.lists(st.integers(0, 12), max_size=40), st.integers(1, 3))
+def test_no_batch_exceeds_the_bytes_of_a_call(sizes: list[int], max_flushes: int) -> None:
+    """Every item is committed once, in order with one call at a time; an item above the limit goes alone."""
+
+    async def scenario() -> None:
+        backend = Backend()
+        batcher = batcher_of(
+            backend, max_flushes=max_flushes, max_bytes=10, size=lambda item: sizes[item.name]
+        )
+        items = [Item(name, name) for name in range(len(sizes))]
+        assert await asyncio.gather(*map(batcher.submit, items)) == list(range(len(sizes)))
+        for batch in backend.batches:
+            assert len(batch) == 1 or sum(sizes[item.name] for item in batch) <= 10
+        assert sum(backend.batches, []) == items
+
+    run_virtually(scenario())
+
+
 def test_items_submitted_during_a_flush_share_the_next_one() -> None:
     """While a call is in flight, further items are collected."""
 

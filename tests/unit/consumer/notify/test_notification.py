@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from consumer.notify.notification import SUBJECT_LIMIT, notification_entry
+from consumer.notify.notification import SUBJECT_LIMIT, entry_bytes, notification_entry
 from consumer.notify.outcome import Outcome
 from core.model.image import ImageRecord, Provenance
 from core.model.request import Failure
@@ -76,3 +76,41 @@ def test_the_subject_fits_an_email() -> None:
     """SNS rejects a subject of more than 100 characters."""
     outcome = Outcome("r" * 200, "acme", "http://h/i.png", 2, failure=FAILED.failure)
     assert len(notification_entry(outcome, BASE)["Subject"]) == SUBJECT_LIMIT
+
+
+LONGEST = "https://e.example/"
+LONGEST_URLS = {
+    "letters": LONGEST.ljust(8_190, "a"),
+    "quotes": LONGEST.ljust(8_190, '"'),
+    "backslashes": f"{LONGEST}?".ljust(8_190, "\\"),
+    "two bytes": LONGEST + "ä" * ((8_190 - len(LONGEST)) // 2),
+    "four bytes": LONGEST + "\U0001f600" * ((8_190 - len(LONGEST)) // 4),
+}
+
+
+@pytest.mark.parametrize("outcome", [COMPLETED, FAILED])
+@pytest.mark.parametrize("url", LONGEST_URLS.values(), ids=LONGEST_URLS)
+def test_the_longest_url_fits(outcome: Outcome, url: str) -> None:
+    """An entry fits a call, an SMS its limit, and the event has the URL as it was sent."""
+    entry = notification_entry(replace(outcome, url=url), BASE)
+    sent = len(entry["Message"].encode()) + len(entry["Subject"].encode())
+    sent += len(json.dumps(entry["MessageAttributes"]))
+    assert sent <= entry_bytes(entry) < 65_536
+    forms = json.loads(entry["Message"])
+    assert json.loads(forms["default"])["url"] == url
+    assert len(forms["sms"]) <= 1_600
+
+
+@pytest.mark.parametrize(
+    ("url", "text"),
+    [
+        ("http://h/two words\u202egpj.exe", "http://h/two%20words%E2%80%AEgpj.exe"),
+        ("http://b\u00fccher.example/\u200b", "http://xn--bcher-kva.example/%E2%80%8B"),
+        ("\u202ehttp://h/", "%E2%80%AEhttp://h/"),
+        ("http://h/" + "a" * 2_000, "http://h/" + "a" * 991 + "…"),
+    ],
+)
+def test_a_sentence_has_no_character_that_hides_others(url: str, text: str) -> None:
+    """The URL is escaped, also one that this version would not accept, and shortened."""
+    entry = notification_entry(replace(FAILED, url=url), BASE)
+    assert json.loads(entry["Message"])["email"].endswith(f"URL: {text}")

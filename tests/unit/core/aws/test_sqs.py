@@ -94,6 +94,22 @@ def test_a_fault_of_ours_fails_its_entry_alone(code: str, error: type[Exception]
     assert len(sqs.batches) == 1
 
 
+@pytest.mark.parametrize(
+    ("body", "counts"),
+    [("a" * 26_214, [10, 2]), ("a" * 26_215, [9, 3]), ("\u20ac" * 20_000, [4, 4, 4])],
+)
+def test_a_batch_has_at_most_256_kib(body: str, counts: list[int]) -> None:
+    """The limit of all bodies together, in bytes of UTF-8."""
+    sqs = Sqs()
+
+    async def send_all() -> None:
+        queue = sqs.queue
+        await asyncio.gather(*(queue.send(body) for _ in range(12)))
+
+    run_virtually(send_all())
+    assert [len(entries) for _, entries in sqs.batches] == counts
+
+
 def test_an_expired_receipt_counts_as_deleted() -> None:
     """The message belongs to a later delivery; an internal error is retried."""
     sqs = Sqs(

@@ -52,3 +52,18 @@ def test_a_cache_without_capacity_is_empty(clock: Clock) -> None:
     cache: CompletedCache[int] = CompletedCache(0, 60, clock)
     cache.put("a", 1, None)
     assert cache.get("a") is None
+
+
+def test_a_heavy_entry_takes_the_room_of_several(clock: Clock) -> None:
+    """The oldest entries go until it fits, and their room is free again when it goes."""
+    cache: CompletedCache[str] = CompletedCache(4, 60, clock)
+    for each in "abcd":
+        cache.put(each, each, None)
+    cache.put("e", "e", None, weight=3)
+    assert [cache.get(each) for each in "abcde"] == [None, None, None, "d", "e"]
+    cache.put("e", "e", None)
+    for each in "fg":
+        cache.put(each, each, None)
+    assert [cache.get(each) for each in "defg"] == ["d", "e", "f", "g"]
+    cache.put("h", "h", None, weight=5)
+    assert len(cache) == 0

@@ -79,11 +79,11 @@ class _Pending(Generic[T, R]):
 class Batcher(LoopBound, Generic[T, R]):
     """Sends items in batches through `commit`, which returns one result per item, in order.
 
-    `max_batch` is the API's limit of items in a call, and `max_bytes` that of their sizes together; a larger item is
-    sent alone. `size` returns the bytes of an item; without it they are not counted. `max_pending` bounds the pending
-    items; beyond it, submits raise Overloaded. Items with equal keys never share a batch: DynamoDB rejects two statements on one key. If a caller is
-    cancelled, its item is dropped if it is still pending, and committed otherwise. If `commit` raises RequestRejected,
-    each item is sent alone, because one of them may be the cause.
+    `max_batch` is the API's limit of items in a call, and `max_bytes` that of their sizes together; a larger item
+    is sent alone. `size` returns the bytes of an item; without it they are not counted. `max_pending` bounds the
+    pending items; beyond it, submits raise Overloaded. Items with equal keys never share a batch: DynamoDB rejects
+    two statements on one key. If a caller is cancelled, its item is dropped if it is still pending, and committed
+    otherwise. If `commit` raises RequestRejected, each item is sent alone, because one of them may be the cause.
     """
 
     def __init__(

@@ -75,9 +75,7 @@ class SqsQueue:
     # Lazy, so that a process has metrics of the batchers that it uses.
     @cached_property
     def _sends(self) -> Batcher[Entry, None]:
-        return self._batcher(
-            self._sends_name, "SendMessageBatch", item_result, size=_message_bytes
-        )
+        return self._batcher(self._sends_name, "SendMessageBatch", item_result, size=_message_bytes)
 
     @cached_property
     def _deletes(self) -> Batcher[Entry, None]:

@@ -48,7 +48,9 @@ class CompletedCache(Generic[V]):
         self._entries.move_to_end(request_id)
         return entry.value
 
-    def put(self, request_id: str, value: V, row_expires_at: int | None, *, weight: int = 1) -> None:
+    def put(
+        self, request_id: str, value: V, row_expires_at: int | None, *, weight: int = 1
+    ) -> None:
         """`row_expires_at` is in seconds since the epoch; None if the row does not expire."""
         expires_at = self._clock() + self._max_age
         if row_expires_at is not None:

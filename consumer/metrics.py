@@ -22,7 +22,7 @@ IN_FLIGHT = Gauge(
 )
 CONCURRENCY = Gauge(
     "consumer_concurrency",
-    "CONCURRENCY: most messages that are processed at the same time. In an outage and in an isolated run it is one.",
+    "CONCURRENCY: most messages that are processed at the same time. In an outage it is one.",
 )
 OLDEST_MESSAGE_AGE_SECONDS = Gauge(
     "consumer_oldest_message_age_seconds",
@@ -115,8 +115,6 @@ REQUEUE_REASONS = (
         "host_rate",
         "host_refused",
         "outage",
-        "raced",
-        "suspect",
     ),
     *(failure.code.lower() for failure in TransientFailure.__subclasses__()),
 )

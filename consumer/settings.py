@@ -1,6 +1,7 @@
 """Settings of the consumer. docs/reference.md is generated from their descriptions."""
 
 import ipaddress
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
@@ -81,7 +82,14 @@ class ConsumerSettings(CoreSettings, RequestQueuesSettings):
         validation_alias=AliasChoices("max_isolated_runs", "max_runs_alone"),
         ge=1,
         le=10,
-        description="Most isolated runs of a request after a run that killed its process; then it is FAILED CRASHED.",
+        description="A request is FAILED CRASHED when this number of processes have died while they decoded its image "
+        "alone. An image is decoded alone if its message was received before, for example by a process that died.",
+    )
+    journal_dir: Path | None = Field(
+        None,
+        description="Folder of the journals of images that are decoded alone: files of a few KB that must survive the "
+        "process, not the machine. Without one that can be written, the death of a process counts for no image. By "
+        "default a folder in the system's temporary directory, one for each user and queue.",
     )
 
     allowed_networks: Annotated[tuple[Network, ...], NoDecode] = Field(

@@ -2,8 +2,8 @@
 
 A message reaches the DLQ after MaxReceiveCount receives without an ack. The usual cause is ours: a release whose
 consumers die before they begin a run, or an outage. So a message goes back once, with the mark `from_dlq`, and only a
-message that returns with its mark fails its request, as UNDELIVERABLE. It goes back as a suspected message: the
-quarantine runs it alone, and the isolated runs that its row has counted still count.
+message that returns with its mark fails its request, as UNDELIVERABLE. It goes back as a suspected message: its image
+is decoded alone, and the deaths that its row has counted still count.
 
 The order is claim, send, delete. A process that dies in between leaves the message in the DLQ, and the next run sends
 it again. The claim tells the scan of orphaned requests that the request has a message.
@@ -16,7 +16,7 @@ round then needs such a consumer that lives to requeue the message, MaxReceiveCo
 requeue, and a run of reconcile. Each round is a claim, and a request is failed after --max-claims of them, with the
 mark or without. A touch resets the claims, so a consumer of the old version that also reads the row ten minutes or
 more after the claim allows further rounds: that number is bounded only by the end of the rollout. A poison message is
-never in such a loop, because its row counts its isolated runs, and no suspected message resets that count.
+never in such a loop, because its row counts the processes that died of it.
 """
 
 import asyncio

@@ -9,7 +9,9 @@ process keeps few of them.
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 import structlog
 
@@ -62,6 +64,24 @@ class DecoderFault(Exception):
     """Our code in a decoder raised an unexpected error. Its traceback was logged."""
 
 
+class Isolation(Protocol):
+    """Is told when a decoder has an image that may end this process, and when it has answered."""
+
+    def begin(self) -> None: ...
+
+    def end(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Image:
+    """An image that is examined. See `DecodePool.inspect`."""
+
+    body: bytes
+    request_id: str
+    memory: Reservation | None
+    isolation: Isolation | None
+
+
 class DecodePool:
     """`budget_bytes` limits the memory of all expensive images that are decoded at the same time.
 
@@ -86,6 +106,7 @@ class DecodePool:
         self._cpu_limit_s = cpu_limit_s
         self._limits = CpuLimits()
         self._applying = asyncio.Lock()
+        self._isolating = asyncio.Lock()
         DECODERS_BUSY.set_function(lambda: sum(slot.images > 0 for slot in self._lanes.slots))
 
     async def start(self) -> tuple[str, ...]:
@@ -103,21 +124,24 @@ class DecodePool:
         request_id: str = "",
         renditions: Sequence[str] = (),
         memory: Reservation | None = None,
+        isolation: Isolation | None = None,
     ) -> InspectionResult:
         """Inspect one image: check it, read its metadata, strip its location and make its renditions.
 
         renditions: names of presets of the policy. If the image exceeds a limit or meets an error of ours with them,
         they fail, not the image.
         memory: for the renditions. It is held while a decoder has the image, and afterwards if there is a result.
+        isolation: for an image that may end this process. It gets a fresh decoder of its own.
         Raises PermanentFailure, DecodersBusy if the image is expensive and has to come back later, Overloaded if the
         system refuses new processes, and DecoderFault for an error of ours.
         """
         names = tuple(renditions)
+        image = _Image(body, request_id, memory, isolation)
         async with AsyncExitStack() as place:
-            result = await self._examine(body, request_id, names, place, memory)
+            result = await self._examine(image, names, place)
         if names and isinstance(result, DecodeLimit | Crashed | TooManyPixels | Fault):
             async with AsyncExitStack() as place:
-                alone = await self._examine(body, request_id, (), place)
+                alone = await self._examine(image, (), place)
             reason = Internal() if isinstance(result, Fault) else result
             result = without_renditions(alone, names, reason)
         match result:
@@ -138,15 +162,12 @@ class DecodePool:
             await self._admission.wait_for_turn()
 
     async def _examine(
-        self,
-        body: bytes,
-        request_id: str,
-        renditions: tuple[str, ...],
-        place: AsyncExitStack,
-        memory: Reservation | None = None,
+        self, image: _Image, renditions: tuple[str, ...], place: AsyncExitStack
     ) -> Result:
         """Examine a body until there is a result. An expensive one holds its place until `place` is closed."""
-        step = first_run(len(body), renditions, self._budget.capacity)
+        isolated = image.isolation is not None
+        capacity = self._budget.capacity
+        step = first_run(len(image.body), renditions, capacity, isolated=isolated)
         if isinstance(step, Run) and step.expensive:
             counter(EXPENSIVE_IMAGES, "size").inc()
         admission = self._admission
@@ -157,7 +178,7 @@ class DecodePool:
                 admission = None
             run = step
             try:
-                answer = await self._run(body, run, request_id, memory)
+                answer = await self._run(image, run)
             except DecoderStopped as stopped:
                 step, why = after_stop(run, stopped.reason), "cpu"
                 counter(DECODER_ENDS, stopped.reason.name.lower()).inc()
@@ -169,47 +190,57 @@ class DecodePool:
             except DecoderEnded as ended:
                 step, why = after_end(run, ended), "again"
                 counter(DECODER_ENDS, ended.label).inc()
-                _log.warning("decoder ended", reason=str(ended), request_id=request_id)
+                _log.warning("decoder ended", reason=str(ended), request_id=image.request_id)
             else:
-                step, why = after_answer(run, answer, self._budget.capacity), "charge"
+                step, why = after_answer(run, answer, capacity), "charge"
             if isinstance(step, Run) and step.expensive and not run.expensive:
                 counter(EXPENSIVE_IMAGES, why).inc()
         return step
 
-    async def _run(
-        self, body: bytes, run: Run, request_id: str, memory: Reservation | None
-    ) -> Answer:
-        if not run.expensive:
-            return await self._run_with_memory(body, run, request_id, memory)
-        size = self._budget.capacity if run.alone else run.memory_bytes
-        async with self._budget.reserve(size):
-            return await self._run_with_memory(body, run, request_id, memory)
+    async def _run(self, image: _Image, run: Run) -> Answer:
+        if not run.isolated:
+            return await self._run_beside_others(image, run)
+        # One at a time: if this process dies, the image of the death is known.
+        async with self._isolating:
+            return await self._run_beside_others(image, run)
 
-    async def _run_with_memory(
-        self, body: bytes, run: Run, request_id: str, memory: Reservation | None
-    ) -> Answer:
+    async def _run_beside_others(self, image: _Image, run: Run) -> Answer:
+        if not run.expensive:
+            return await self._run_with_memory(image, run)
+        size = self._budget.capacity if run.needs_whole_budget else run.memory_bytes
+        async with self._budget.reserve(size):
+            return await self._run_with_memory(image, run)
+
+    async def _run_with_memory(self, image: _Image, run: Run) -> Answer:
         """Hold the memory of the renditions during this run, and longer if it makes them."""
+        memory = image.memory
         if memory is None or not run.renditions:
-            return await self._run_on_slot(body, run, request_id)
+            return await self._run_on_slot(image, run)
         await memory.acquire()
         made = False
         try:
-            answer = await self._run_on_slot(body, run, request_id)
+            answer = await self._run_on_slot(image, run)
             made = isinstance(answer, Examination)
             return answer
         finally:
             if not made:
                 memory.shrink(0)
 
-    async def _run_on_slot(self, body: bytes, run: Run, request_id: str) -> Answer:
-        slot = await self._lanes.acquire(len(body), expensive=run.expensive)
+    async def _run_on_slot(self, image: _Image, run: Run) -> Answer:
+        body, isolation = image.body, image.isolation
+        slot = await self._lanes.acquire(len(body), expensive=run.needs_whole_decoder)
         try:
-            decoder = await self._decoder(slot, fresh=run.fresh)
+            decoder = await self._decoder(slot, fresh=run.needs_fresh_decoder)
+            if isolation is not None:
+                # Then the image is examined from its start on: a decoder that is still forked is not its fault.
+                await asyncio.shield(decoder.ready)
         except BaseException:
             self._lanes.release(slot, len(body))
             raise
         request = Request(body, run.memory_bytes, not run.expensive, run.renditions)
-        exam = decoder.start(request, request_id)
+        if isolation is not None:
+            isolation.begin()
+        exam = decoder.start(request, image.request_id)
         if run.expensive:
             limit_s = self._cpu_limit_s / (_RENDITIONS_SHARE if run.renditions else 1)
             watch = Watch(decoder, exam, limit_s, Stop.CPU_LIMIT)
@@ -220,14 +251,18 @@ class DecodePool:
             return await decoder.finish(exam, self._policy)
         except asyncio.CancelledError:
             # Others may wait for the same decoder. It answers a cheap image soon, or its limit ends it.
-            if run.expensive:
+            if run.needs_whole_decoder:
                 decoder.stop(Stop.CANCELLED)
                 counter(DECODER_ENDS, "cancelled").inc()
             raise
         finally:
-            decoder.when_answered(exam, partial(self._release, slot, len(body), watch))
+            decoder.when_answered(exam, partial(self._release, slot, len(body), watch, isolation))
 
-    def _release(self, slot: Slot[DecoderProcess], size: int, watch: Watch) -> None:
+    def _release(
+        self, slot: Slot[DecoderProcess], size: int, watch: Watch, isolation: Isolation | None
+    ) -> None:
+        if isolation is not None:
+            isolation.end()
         self._limits.remove(watch)
         self._lanes.release(slot, size)
 

@@ -85,6 +85,8 @@ class Run:
     charged: whether a decoder has told what the image needs.
     fresh: by a decoder that has examined nothing before, because an earlier run may have left it in a bad state.
     alone: without another expensive image, because memory may have been short.
+    isolated: an earlier run may have killed the worker. So one at a time, by a fresh decoder of its own, and an
+        expensive image also without another expensive one: a further death then has one possible reason.
     fork_servers: how often the fork server ended meanwhile.
     renditions: those to make.
     """
@@ -94,18 +96,34 @@ class Run:
     charged: bool = False
     fresh: bool = False
     alone: bool = False
+    isolated: bool = False
     fork_servers: int = 0
     renditions: tuple[str, ...] = ()
 
+    @property
+    def needs_fresh_decoder(self) -> bool:
+        return self.fresh or self.isolated
 
-def first_run(body_size: int, renditions: tuple[str, ...], budget_bytes: int) -> Run | Result:
+    @property
+    def needs_whole_decoder(self) -> bool:
+        """Whether no decoder may hold another image meanwhile."""
+        return self.expensive or self.isolated
+
+    @property
+    def needs_whole_budget(self) -> bool:
+        return self.alone or self.isolated
+
+
+def first_run(
+    body_size: int, renditions: tuple[str, ...], budget_bytes: int, *, isolated: bool = False
+) -> Run | Result:
     """Examine an image as a cheap one, unless its body alone is too large for that. Refuse it above the budget."""
     if body_size <= CHEAP_BYTES:
-        return Run(renditions=renditions)
+        return Run(renditions=renditions, isolated=isolated)
     memory_bytes = body_size + CHEAP_BYTES
     if memory_bytes > budget_bytes:
         return _too_large(memory_bytes, budget_bytes)
-    return Run(memory_bytes, expensive=True, renditions=renditions)
+    return Run(memory_bytes, expensive=True, isolated=isolated, renditions=renditions)
 
 
 def after_answer(run: Run, answer: Answer, budget_bytes: int) -> Run | Result:
@@ -118,7 +136,7 @@ def after_answer(run: Run, answer: Answer, budget_bytes: int) -> Run | Result:
             return replace(run, expensive=True, charged=True, memory_bytes=memory_bytes)
         case Expensive():
             return Fault("the charges of two decoders differ")
-        case DecodeLimit() if not run.fresh:
+        case DecodeLimit() if not run.needs_fresh_decoder:
             # Earlier images may have left too little of the decoder's memory.
             return replace(run, expensive=True, fresh=True)
         case _:
@@ -138,7 +156,7 @@ def after_stop(run: Run, reason: Stop) -> Run | Result:
         return run
     if reason is Stop.CHEAP_CPU_LIMIT:
         return replace(run, expensive=True)
-    if reason is Stop.STALLED and not run.fresh:
+    if reason is Stop.STALLED and not run.needs_fresh_decoder:
         # An earlier image may have left the decoder in a bad state, or somebody stopped the process.
         return replace(run, expensive=True, fresh=True)
     return DecodeLimit(reason)

@@ -22,9 +22,9 @@ from consumer.sandbox.restrictions import protect_from_children
 from consumer.settings import ConsumerSettings
 from consumer.worker.decoder import Decoder
 from consumer.worker.handler import MessageHandler
+from consumer.worker.journal import DeathCounter, JournalFolder, default_folder
 from consumer.worker.pipeline import Pipeline
 from consumer.worker.poller import Poller
-from consumer.worker.quarantine import Quarantine
 from consumer.worker.receive_queue import ReceiveQueue
 from consumer.worker.renditions import RenditionPublisher
 from consumer.worker.retry_policy import RetryPolicy
@@ -69,11 +69,12 @@ COMMAND = Command(
 class WorkerApp:
     queue: ReceiveQueue
     poller: Poller
+    deaths: DeathCounter
 
 
 async def _poll(app: WorkerApp, settings: ConsumerSettings) -> int:
     poller = app.poller
-    visibility_timeout = await _visibility_timeout(app)
+    visibility_timeout = await _prepare(app)
     if visibility_timeout is None:
         return 0
     heartbeat = asyncio.create_task(app.queue.extend_visibility_forever(visibility_timeout))
@@ -97,10 +98,19 @@ async def _poll(app: WorkerApp, settings: ConsumerSettings) -> int:
     return 0
 
 
-async def _visibility_timeout(app: WorkerApp) -> int | None:
-    """Retry until SQS answers; a restart of the process would not help. Returns None if it is stopped first."""
-    retries = retrying("read queue attributes", DependencyUnavailable, backoff=_QUEUE_BACKOFF)
-    asking: asyncio.Task[int] = asyncio.create_task(retries(app.queue.visibility_timeout))
+async def _prepare(app: WorkerApp) -> int | None:
+    """Count the deaths of earlier processes, and return the queue's visibility timeout in seconds.
+
+    Retry until DynamoDB and SQS answer; a restart of the process would not help. Returns None if it is stopped first.
+    """
+
+    async def ask() -> int:
+        # First, so that no image is decoded whose last death is not counted yet.
+        await app.deaths.count()
+        return await app.queue.visibility_timeout()
+
+    retries = retrying("prepare to receive", DependencyUnavailable, backoff=_QUEUE_BACKOFF)
+    asking: asyncio.Task[int] = asyncio.create_task(retries(ask))
     stopped = asyncio.create_task(app.poller.wait_until_stopped())
     try:
         await asyncio.wait({asking, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -134,20 +144,35 @@ async def open_worker(
 ) -> AsyncIterator[WorkerApp]:
     fetcher = Fetcher(fetch_policy(settings))
     queue = ReceiveQueue(clients.queue)
+    folder = JournalFolder(settings.journal_dir or default_folder(settings.queue_url))
+    deaths = DeathCounter(clients.tables, folder, folder.open_journal())
     try:
-        yield WorkerApp(queue, _poller(settings, clients, queue, fetcher, decoder))
+        handler = _handler(
+            settings, clients, queue=queue, fetcher=fetcher, decoder=decoder, deaths=deaths
+        )
+        poller = Poller(
+            queue,
+            handler,
+            MessageRunner(queue, concurrency=settings.concurrency),
+            receive_wait=settings.receive_wait_s,
+            drain_grace=settings.drain_grace_s,
+        )
+        yield WorkerApp(queue, poller, deaths)
     finally:
         await drain_all(queue.drain())
         await fetcher.close()
+        deaths.close()
 
 
-def _poller(
+def _handler(
     settings: ConsumerSettings,
     clients: Clients,
+    *,
     queue: ReceiveQueue,
     fetcher: Fetcher,
     decoder: Decoder,
-) -> Poller:
+    deaths: DeathCounter,
+) -> MessageHandler:
     secret = settings.customer_tag_key.get_secret_value().encode()
     objects = clients.aws.http.bucket(settings.bucket)
     storage = ImageStorage(objects, settings.bucket, secret)
@@ -163,24 +188,15 @@ def _poller(
         tables=clients.tables,
         retry_policy=retry_policy,
     )
-    handler = MessageHandler(
+    return MessageHandler(
         queue=queue,
         pipeline=pipeline,
         renditions=renditions,
         tables=clients.tables,
         notifier=clients.notifier,
         retry_policy=retry_policy,
-    )
-    runner = MessageRunner(queue, concurrency=settings.concurrency)
-    max_runs = settings.max_isolated_runs
-    quarantine = Quarantine(queue, handler, runner, clients.tables, max_runs=max_runs)
-    return Poller(
-        queue,
-        handler,
-        quarantine,
-        runner,
-        receive_wait=settings.receive_wait_s,
-        drain_grace=settings.drain_grace_s,
+        deaths=deaths,
+        max_deaths=settings.max_isolated_runs,
     )
 
 

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from consumer.byte_budget import Reservation
 from consumer.imaging.result import InspectionResult
+from consumer.sandbox.decode_pool import Isolation
 
 
 class Decoder(Protocol):
@@ -16,10 +17,12 @@ class Decoder(Protocol):
         request_id: str,
         renditions: Sequence[str] = (),
         memory: Reservation | None = None,
+        isolation: Isolation | None = None,
     ) -> InspectionResult:
         """Inspect one image, and make its renditions.
 
         memory: for the renditions. It is held if there are any in the result.
+        isolation: for an image that may end this process.
         Raises PermanentFailure, DecodersBusy for an expensive image that has to come back, and Overloaded if the system
         refuses new processes.
         """

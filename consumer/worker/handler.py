@@ -17,6 +17,7 @@ from consumer.notify.notifier import Notifier
 from consumer.run import Run
 from consumer.sandbox.admission import DecodersBusy
 from consumer.worker.expiry import limit_requeue, not_after_of
+from consumer.worker.journal import DeathCounter, IsolatedDecoding
 from consumer.worker.pipeline import Pipeline
 from consumer.worker.receive_queue import ReceiveQueue
 from consumer.worker.received_message import ReceivedMessage
@@ -24,12 +25,14 @@ from consumer.worker.renditions import RenditionPublisher
 from consumer.worker.retry_policy import Decision, Fail, Requeue, RetryPolicy
 from core.dynamodb.tables import ConditionNotMet, Tables
 from core.errors import (
+    Crashed,
     DependencyUnavailable,
     ImageFailure,
     Overloaded,
     RequestRejected,
     Undeliverable,
 )
+from core.model.image import ImageRecord
 from core.model.message import pending_seconds
 from core.model.rendition import split_names
 from core.model.request import ImageRequest, MessageStatus, State, message_status
@@ -44,6 +47,8 @@ than this and the longest delay of a message together, so it never takes over a 
 
 
 class MessageHandler:
+    """`max_deaths`: isolated decodings of an image that ended with the death of a process, before it is CRASHED."""
+
     def __init__(
         self,
         *,
@@ -53,6 +58,8 @@ class MessageHandler:
         tables: Tables,
         notifier: Notifier,
         retry_policy: RetryPolicy,
+        deaths: DeathCounter,
+        max_deaths: int,
     ) -> None:
         self._queue = queue
         self._pipeline = pipeline
@@ -60,6 +67,8 @@ class MessageHandler:
         self._tables = tables
         self._notifier = notifier
         self._retry_policy = retry_policy
+        self._deaths = deaths
+        self._max_deaths = max_deaths
 
     async def handle(self, message: ReceivedMessage) -> None:
         """Process a message beside others.
@@ -67,11 +76,15 @@ class MessageHandler:
         Raises DependencyUnavailable, Overloaded or DecodersBusy; it is still held then.
         """
         if message.first:
-            await self.process(message)
-        elif request := await self.open_request(message):
-            await self.process(message, request)
+            await self._process(message)
+            return
+        if message.suspected:
+            # A process of this machine may have died of the image and not have been started again.
+            await self._deaths.count()
+        if request := await self._open_request(message):
+            await self._process(message, request)
 
-    async def open_request(self, message: ReceivedMessage) -> ImageRequest | None:
+    async def _open_request(self, message: ReceivedMessage) -> ImageRequest | None:
         """Return the request if its image has to be fetched. Otherwise finish the work and return None."""
         if message.message.creates_renditions:
             await self._create_renditions(message)
@@ -80,16 +93,14 @@ class MessageHandler:
         match message_status(request, message.message.revision):
             case MessageStatus.OPEN if request is not None:
                 record = await self._tables.read_image_of(request)
-                if record is None:
-                    await self._keep_alive(message, request)
-                    return request
-                run = Run.of(message.message)
-                try:
-                    outcome = await self._pipeline.resume(message.message, request, record, run)
-                except ConditionNotMet:
-                    await renotify_if_ended(self._tables, self._notifier, message.message)
+                if record is not None:
+                    await self._resume(message, request, record)
+                elif request.retry_count >= self._max_deaths:
+                    await self._fail(message, Crashed(), Run.of(message.message))
+                    return None
                 else:
-                    await notify(self._notifier, outcome, run)
+                    await self._keep_alive(request)
+                    return request
             case MessageStatus.ENDED if request is not None:
                 if request.failure is not None and request.failure.code == Undeliverable.code:
                     # Only reconcile sets this code, and no metrics of it are scraped.
@@ -101,6 +112,26 @@ class MessageHandler:
                 _log.info("stale message deleted", request_id=message.message.request_id)
         await self._queue.ack(message)
         return None
+
+    async def _resume(
+        self, message: ReceivedMessage, request: ImageRequest, record: ImageRecord
+    ) -> None:
+        """Complete a request with the record of an earlier run, and notify."""
+        run = Run.of(message.message)
+        isolation = self._isolation(message, request)
+        try:
+            outcome = await self._pipeline.resume(message.message, request, record, run, isolation)
+        except ConditionNotMet:
+            await renotify_if_ended(self._tables, self._notifier, message.message)
+        else:
+            await notify(self._notifier, outcome, run)
+
+    def _isolation(
+        self, message: ReceivedMessage, request: ImageRequest | None
+    ) -> IsolatedDecoding | None:
+        """Return the isolation of an image that may have ended its process."""
+        suspected = message.suspected or (request is not None and request.retry_count > 0)
+        return self._deaths.isolation(request) if suspected else None
 
     async def _create_renditions(self, message: ReceivedMessage) -> None:
         """Make the renditions that CreateRenditions was called for. Their image has been published before."""
@@ -114,33 +145,26 @@ class MessageHandler:
                 split_names(message.message.renditions),
                 again=True,
                 expensive=message.message.expensive,
+                isolation=self._isolation(message, None),
             )
         await self._queue.ack(message)
 
-    async def _keep_alive(self, message: ReceivedMessage, request: ImageRequest) -> None:
-        """Touch the row if that is due, so that reconcile sees that the request's message is alive.
-
-        A message that was requeued after an isolated run shows that the run killed no process, so the count of runs
-        is reset.
-        """
+    async def _keep_alive(self, request: ImageRequest) -> None:
+        """Touch the row if that is due, so that reconcile sees that the request's message is alive."""
         now = now_ms()
-        survived = bool(request.retry_count) and not message.suspected
-        if not survived and now - request.updated_at < TOUCH_AFTER_S * 1000:
-            return
-        retry_count = 0 if survived else request.retry_count
-        with contextlib.suppress(ConditionNotMet):
-            await self._tables.write(
-                self._tables.statements.touch(request, retry_count=retry_count, now=now)
-            )
+        if now - request.updated_at >= TOUCH_AFTER_S * 1000:
+            with contextlib.suppress(ConditionNotMet):
+                await self._tables.write(self._tables.statements.touch(request, now=now))
 
-    async def process(self, message: ReceivedMessage, request: ImageRequest | None = None) -> None:
+    async def _process(self, message: ReceivedMessage, request: ImageRequest | None = None) -> None:
         """Run the pipeline, then notify and acknowledge, or requeue, or fail the request.
 
-        `request` is the result of `open_request`; None if this is a first delivery.
+        `request` is the result of `_open_request`; None if this is a first delivery.
         """
         run = Run.of(message.message)
+        isolation = None if request is None else self._isolation(message, request)
         try:
-            outcome = await self._pipeline.run(message.message, run, request)
+            outcome = await self._pipeline.run(message.message, run, request, isolation)
         except ImageFailure as failure:
             decision = self._retry_policy.decide(failure, attempts=run.attempts)
             await self._apply(message, decision, run, request)
@@ -174,9 +198,9 @@ class MessageHandler:
                 await self._queue.requeue(message, reason=reason, delay=delay, attempts=attempts)
             case Fail(failure, attempts):
                 run.attempts = attempts
-                await self.fail(message, failure, run)
+                await self._fail(message, failure, run)
 
-    async def fail(self, message: ReceivedMessage, failure: ImageFailure, run: Run) -> None:
+    async def _fail(self, message: ReceivedMessage, failure: ImageFailure, run: Run) -> None:
         await fail_request(
             self._tables,
             self._notifier,

@@ -12,6 +12,7 @@ from consumer.imaging.result import InspectionResult
 from consumer.metrics import BYTES_IN, BYTES_OUT, FETCH_FAILURES
 from consumer.notify.outcome import Outcome, outcome_for
 from consumer.run import Run
+from consumer.sandbox.decode_pool import Isolation
 from consumer.worker.decoder import Decoder
 from consumer.worker.expiry import is_expired, not_after_of
 from consumer.worker.renditions import RenditionPublisher
@@ -97,9 +98,15 @@ class Pipeline:
         self._retry_policy = retry_policy
 
     async def run(
-        self, message: ImageMessage, run: Run, request: ImageRequest | None = None
+        self,
+        message: ImageMessage,
+        run: Run,
+        request: ImageRequest | None = None,
+        isolation: Isolation | None = None,
     ) -> Outcome:
         """Run every step, in order, and measure them in `run`. `request` is the message's row, if it was read.
+
+        isolation: for an image that may end this process.
 
         Raises ImageFailure; HostBusy if the origin's host is busy with our own requests, and DecodersBusy if expensive
         images keep the decoders busy, which are no attempts; ConditionNotMet if the request is no longer PENDING at the
@@ -111,7 +118,11 @@ class Pipeline:
         requested = split_names(message.renditions) if request is None else request.renditions
         try:
             stored = await self._fetch_and_store(
-                message, requested, run, not_after=not_after_of(message, request)
+                message,
+                requested,
+                run,
+                isolation,
+                not_after=not_after_of(message, request),
             )
         except ImageServiceError as error:
             error.forget_frames()  # They hold the bodies.
@@ -136,19 +147,30 @@ class Pipeline:
         return await self._complete(message, inserted, renditions, run)
 
     async def resume(
-        self, message: ImageMessage, request: ImageRequest, record: ImageRecord, run: Run
+        self,
+        message: ImageMessage,
+        request: ImageRequest,
+        record: ImageRecord,
+        run: Run,
+        isolation: Isolation | None = None,
     ) -> Outcome:
         """Complete a request whose record an earlier run has inserted.
 
         Raises DecodersBusy and ConditionNotMet as `run`.
         """
         renditions = await self._renditions.complete(
-            record, request.renditions, expensive=message.expensive
+            record, request.renditions, expensive=message.expensive, isolation=isolation
         )
         return await self._complete(message, record, renditions, run)
 
     async def _fetch_and_store(
-        self, message: ImageMessage, requested: Sequence[str], run: Run, *, not_after: int
+        self,
+        message: ImageMessage,
+        requested: Sequence[str],
+        run: Run,
+        isolation: Isolation | None,
+        *,
+        not_after: int,
     ) -> _Stored:
         """Hold the bodies no longer than until they are stored: then their bytes are reserved for others."""
         with await self._fetch(message, run, not_after) as fetched:
@@ -156,7 +178,7 @@ class Pipeline:
             with self._renditions.reserve(names) as memory:
                 with run.step("inspect"):
                     inspected = await self._decoder.inspect(
-                        fetched.body, message.request_id, names, memory
+                        fetched.body, message.request_id, names, memory, isolation
                     )
                 fetched.forget_body()
                 memory.shrink(inspected.rendition_bytes)

@@ -7,7 +7,6 @@ import structlog
 
 from consumer.metrics import QUEUE_AGE_SECONDS, RECEIVED
 from consumer.worker.handler import MessageHandler
-from consumer.worker.quarantine import Quarantine
 from consumer.worker.receive_queue import ReceiveQueue
 from consumer.worker.received_message import ReceivedMessage
 from consumer.worker.runner import MessageRunner
@@ -31,7 +30,6 @@ class Poller:
         self,
         queue: ReceiveQueue,
         handler: MessageHandler,
-        quarantine: Quarantine,
         runner: MessageRunner,
         *,
         receive_wait: int,
@@ -39,13 +37,10 @@ class Poller:
     ) -> None:
         self._queue = queue
         self._handler = handler
-        self._quarantine = quarantine
         self._runner = runner
         self._receive_wait = receive_wait
         self._drain_grace = drain_grace
         self._stopping = asyncio.Event()
-        self._one_by_one = False
-        """Whether the last receive had a suspected message: more follow after a crash."""
         self._receiving = False
 
     def stop(self) -> None:
@@ -77,7 +72,7 @@ class Poller:
                 await self._poll(1)
                 await self._runner.end_trial()
             else:
-                await self._poll(1 if self._one_by_one else await self._capacity())
+                await self._poll(await self._capacity())
 
     async def _capacity(self) -> int:
         """Wait for a free slot; return how many messages to receive: a whole batch if slots for it are free soon."""
@@ -92,7 +87,7 @@ class Poller:
         return min(MAX_BATCH, self._runner.free)
 
     async def _poll(self, count: int) -> None:
-        """Receive up to `count` messages and start their work; suspected ones go to the quarantine."""
+        """Receive up to `count` messages and start their work."""
         self._receiving = True
         try:
             messages = await self._queue.receive(count, wait=self._receive_wait)
@@ -105,14 +100,8 @@ class Poller:
             _count(message)
         if self._stopping.is_set():
             return
-        suspected = [message for message in messages if message.suspected]
         for message in messages:
-            if not message.suspected:
-                self._runner.start(self._runner.run_safely(message, self._handler.handle(message)))
-        # Received one by one, no suspected message has to be requeued.
-        self._one_by_one = bool(suspected)
-        if suspected:
-            await self._quarantine.process(suspected)
+            self._runner.start(self._runner.run_safely(message, self._handler.handle(message)))
 
     async def _drain(self) -> None:
         """Let work finish within `drain_grace`, then requeue every message that is still held."""

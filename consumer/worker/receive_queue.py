@@ -103,12 +103,6 @@ class ReceiveQueue:
         """Stop holding a message: SQS delivers it again after its visibility timeout, and it is suspected then."""
         self._forget(message, "let_go")
 
-    def unquarantine(self, message: ReceivedMessage) -> ReceivedMessage:
-        """Replace a held message by one that is not suspected, and return that."""
-        unquarantined = message.unquarantined()
-        self._held[unquarantined] = self._held.pop(message)
-        return unquarantined
-
     async def extend_visibility_forever(self, visibility_timeout: int) -> None:
         """Send heartbeats for all messages held, until cancelled. `visibility_timeout` is the queue's, in seconds.
 

@@ -20,7 +20,7 @@ class ReceivedMessage:
         """Whether this may be a poison message: an earlier run of it may have killed its process.
 
         A requeue sends a new message, so a second receive means that no process lived to requeue it, or abandoned it.
-        The quarantine runs suspected messages one at a time. The message's JSON calls this member `suspect`.
+        The image of a suspected message is decoded alone (journal.py). The message's JSON calls this member `suspect`.
         """
         return self.message.suspect or self.receive_count > 1
 
@@ -28,12 +28,6 @@ class ReceivedMessage:
     def first(self) -> bool:
         """Whether no earlier run can have done anything for this message."""
         return not (self.message.resent or self.suspected)
-
-    def unquarantined(self) -> "ReceivedMessage":
-        """Return the same message without suspicion: its isolated run was counted, and may begin."""
-        return replace(
-            self, message=replace(self.message, resent=True, suspect=False), receive_count=1
-        )
 
 
 def dedupe(messages: Iterable[ReceivedMessage]) -> list[ReceivedMessage]:

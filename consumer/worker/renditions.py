@@ -15,7 +15,7 @@ from consumer.imaging.result import (
     RenditionResult,
 )
 from consumer.metrics import RENDITIONS
-from consumer.sandbox.decode_pool import DecoderFault
+from consumer.sandbox.decode_pool import DecoderFault, Isolation
 from consumer.worker.decoder import Decoder
 from consumer.worker.storage import ImageStorage
 from core.dynamodb.tables import Tables
@@ -94,12 +94,13 @@ class RenditionPublisher:
         *,
         again: bool = False,
         expensive: bool = False,
+        isolation: Isolation | None = None,
     ) -> tuple[Rendition, ...]:
         """Make the wanted renditions that an image lacks, from its stored object. Return all wanted ones.
 
         requested: as in `store`; the defaults of the image's format are added. again: also make those that failed, and
         those whose preset has changed since. expensive: an earlier run found that decoding the image is expensive, so
-        a decoder is awaited before the object is loaded.
+        a decoder is awaited before the object is loaded. isolation: for an image that may end this process.
         Raises DecodersBusy, DependencyUnavailable, Overloaded or RequestRejected.
         """
         wanted = {*requested, *wanted_renditions(self._presets, requested, image.metadata.format)}
@@ -113,14 +114,19 @@ class RenditionPublisher:
             if again and each.is_outdated(self._presets.get(name))
         }
         if missing := sorted(wanted - (current.keys() - outdated)):
-            made = await self._make(image, missing, expensive=expensive)
+            made = await self._make(image, missing, isolation, expensive=expensive)
             await self.record(image.image_id, made)
             current |= {each.preset: each for each in made if not each.failed}
             current = {each.preset: each for each in made} | current  # as `record` does
         return tuple(current[name] for name in sorted(current))
 
     async def _make(
-        self, image: ImageRecord, names: Sequence[str], *, expensive: bool
+        self,
+        image: ImageRecord,
+        names: Sequence[str],
+        isolation: Isolation | None,
+        *,
+        expensive: bool,
     ) -> tuple[Rendition, ...]:
         known = [name for name in names if name in self._presets]
         if not known:
@@ -129,13 +135,17 @@ class RenditionPublisher:
             await self._decoder.wait_for_turn()
         async with self._reserve_body(image.metadata.bytes):
             try:
-                return await self._decode(image, names, known)
+                return await self._decode(image, names, known, isolation)
             except ImageServiceError as error:
                 error.forget_frames()  # They hold the body.
                 raise
 
     async def _decode(
-        self, image: ImageRecord, names: Sequence[str], known: Sequence[str]
+        self,
+        image: ImageRecord,
+        names: Sequence[str],
+        known: Sequence[str],
+        isolation: Isolation | None,
     ) -> tuple[Rendition, ...]:
         with self.reserve(known) as memory:
             body = await self._storage.load(image)
@@ -143,7 +153,9 @@ class RenditionPublisher:
                 _log.error("stored object of an image is missing", image_id=image.image_id)
                 return tuple(failed_rendition(name, Internal()) for name in names)
             try:
-                inspected = await self._decoder.inspect(body, image.request_id, known, memory)
+                inspected = await self._decoder.inspect(
+                    body, image.request_id, known, memory, isolation
+                )
             except ImageFailure as failure:
                 return tuple(failed_rendition(name, failure) for name in names)
             except DecoderFault:

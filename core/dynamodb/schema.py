@@ -118,7 +118,7 @@ def request_from_item(item: Mapping[str, Attribute]) -> ImageRequest:
             revision=int(item[REVISION]["N"]),
             retry_count=int(item[RETRY_COUNT]["N"]),
             claims=_optional_int(item, CLAIMS),
-            run_id=item[RUN_ID]["S"] if RUN_ID in item else None,
+            run_ids=tuple(item[RUN_ID]["S"].split(",")) if RUN_ID in item else (),
             image_id=item[IMAGE_ID]["S"] if IMAGE_ID in item else None,
             failure=_failure(item),
             expires_at=int(item[EXPIRES_AT]["N"]) if EXPIRES_AT in item else None,

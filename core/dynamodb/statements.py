@@ -83,29 +83,28 @@ class Statements:
         key = (self.requests_table, request.request_id)
         return Statement(key, text, tuple(conditions.values()))
 
-    def begin_isolated_run(self, request: ImageRequest, *, run_id: str) -> Statement:
-        """Count an isolated run that is about to begin. Requires the count that was read.
+    def count_death(self, request: ImageRequest, run_id: str) -> Statement:
+        """Count the death of a process that was decoding the image alone. Requires the count that was read.
 
-        If the condition fails, the caller reads the row again: with its own `run_id` in it, the write had succeeded
-        and only its answer was lost.
+        If the condition fails, the caller reads the row again: with `run_id` in it, the death is counted.
         """
-        return self._update(
-            request.request_id,
-            request.revision,
-            {schema.RETRY_COUNT: number(request.retry_count + 1), schema.RUN_ID: string(run_id)},
-            where={schema.RETRY_COUNT: number(request.retry_count)},
-        )
-
-    def touch(self, request: ImageRequest, *, retry_count: int, now: int) -> Statement:
-        """Record that the request's message is alive, so that reconcile does not take the request over."""
+        counted = request.run_ids[-request.retry_count :] if request.retry_count else ()
         return self._update(
             request.request_id,
             request.revision,
             {
-                schema.UPDATED_AT: number(now),
-                schema.CLAIMS: number(0),
-                schema.RETRY_COUNT: number(retry_count),
+                schema.RETRY_COUNT: number(request.retry_count + 1),
+                schema.RUN_ID: string(",".join((*counted, run_id))),
             },
+            where={schema.RETRY_COUNT: number(request.retry_count)},
+        )
+
+    def touch(self, request: ImageRequest, *, now: int) -> Statement:
+        """Record that the request's message is alive, so that reconcile does not take the request over."""
+        return self._update(
+            request.request_id,
+            request.revision,
+            {schema.UPDATED_AT: number(now), schema.CLAIMS: number(0)},
             where={schema.UPDATED_AT: number(request.updated_at)},
         )
 

@@ -37,7 +37,7 @@ class ImageMessage:
 
     revision: of the PENDING state that the message ends. attempts: requests to the origin so far. resent: whether this
     is not the request's first message; its row is read before anything is fetched. suspect: whether a run may have
-    killed its process; it goes to the quarantine. pending_since: when the PENDING state began, in milliseconds since
+    killed its process; its image is decoded alone. pending_since: when the PENDING state began, in milliseconds since
     the epoch; 0 if unknown. from_dlq: whether reconcile has sent it back from the DLQ; it does so once. created_at:
     that of the request's row, in milliseconds since the epoch; 0 if unknown, and then a worker reads the row.
     renditions: presets of the renditions to make, joined by commas. A worker of an earlier version loses this member

@@ -45,7 +45,8 @@ class Failure:
 class ImageRequest:
     """A row of IMAGEREQUESTS. Times are milliseconds since the epoch.
 
-    retry_count: isolated runs begun after a crash; run_id: the id of the last one. claims: how often reconcile took the
+    retry_count: deaths of processes while they decoded the image alone; run_ids: the ids of these decodings. An earlier
+    version counted the runs that it began, and stored the id of the last one. claims: how often reconcile took the
     request over. expires_at: seconds since the epoch; None if the row is kept for ever. renditions: presets that the
     submit named. not_after: no fetch begins after this time; 0 for no limit. reuse_within: age in milliseconds up to
     which an earlier fetch of the URL is reused; 0 for none.
@@ -62,7 +63,7 @@ class ImageRequest:
     revision: int = FIRST_REVISION
     retry_count: int = 0
     claims: int = 0
-    run_id: str | None = None
+    run_ids: tuple[str, ...] = ()
     image_id: str | None = None
     failure: Failure | None = None
     expires_at: int | None = None

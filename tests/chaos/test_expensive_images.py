@@ -1,9 +1,7 @@
 """A customer submits many images that are expensive to decode."""
 
-import zlib
-
 from harness.aws import RecordingAws
-from harness.images import png_chunk
+from harness.images import expensive_png
 from harness.metrics import MetricsPort
 from harness.origin import origin
 from harness.stores import stores_of
@@ -12,17 +10,6 @@ from imageservice.v1 import image_service_pb2 as pb
 
 EXPENSIVE = 20
 SLOTS = 8
-SIDE = 3_500
-
-
-def expensive_png() -> bytes:
-    """12 megapixels with alpha in 50 KB. Decoding takes about a quarter of a second of CPU time."""
-    header = SIDE.to_bytes(4, "big") * 2 + b"\x08\x06\0\0\0"
-    packer = zlib.compressobj(1)
-    row = b"\x04" + bytes(4 * SIDE)
-    data = b"".join(packer.compress(row) for _ in range(SIDE)) + packer.flush()
-    chunks = ((b"IHDR", header), (b"IDAT", data), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(*chunk) for chunk in chunks)
 
 
 async def test_expensive_images_do_not_delay_other_images(embedded_aws: RecordingAws) -> None:

@@ -3,16 +3,14 @@
 import asyncio
 import json
 import signal
-import uuid
 
 from aiohttp import web
 
-from core.model.message import ImageMessage
 from harness.aws import RecordingAws
 from harness.aws_proxy import Forward, Hook, ProxiedCall, Unreachable, aws_proxy, cut, pass_on
 from harness.origin import numbered_png, origin
-from harness.stores import Stores, stores_of
-from harness.system import System, system
+from harness.stores import stores_of
+from harness.system import system
 
 
 async def test_sigterm_in_an_outage_ends_the_consumer(
@@ -84,46 +82,3 @@ async def test_a_failed_delete_after_the_send_makes_no_second_copy(
         proxy.hook = pass_on
         await running.wait_terminal([request_id])
         await stores.prove_each_ended_once([request_id])
-
-
-async def send_quarantined(stores: Stores, running: System, request_id: str, url: str) -> None:
-    message = ImageMessage(request_id, "acme", url, revision=1, resent=True, suspect=True)
-    await stores.sqs.send_message(QueueUrl=running.stack.queue_url, MessageBody=message.encode())
-
-
-def lose_the_first_count_response(lost: list[str]) -> Hook:
-    """The count of runs is written, but the response to the first try is lost."""
-
-    async def hook(call: ProxiedCall, forward: Forward) -> web.Response:
-        answer = await forward()
-        if call.operation == "BatchExecuteStatement" and b"runId" in call.body and not lost:
-            lost.append(call.operation)
-            raise Unreachable
-        return answer
-
-    return hook
-
-
-async def test_a_count_whose_response_was_lost_is_not_taken_for_a_race(
-    embedded_aws: RecordingAws,
-) -> None:
-    """The retry of the write is rejected. The row has the id of this run, so the run continues."""
-    async with (
-        origin() as images,
-        aws_proxy(embedded_aws.endpoint) as proxy,
-        system(embedded_aws, endpoint=proxy.endpoint) as running,
-        stores_of(running) as stores,
-    ):
-        await running.start_server()
-        request_id = str(uuid.uuid4())
-        await running.submit(images.image_url(1), request_id=request_id)
-        await stores.receive(running.stack.queue_url, wait=5)
-        await send_quarantined(stores, running, request_id, images.image_url(1))
-        lost: list[str] = []
-        proxy.hook = lose_the_first_count_response(lost)
-        await running.start_consumer()
-        await running.wait_terminal([request_id])
-        assert lost
-        (row,) = await stores.requests()
-        assert (row["status"]["S"], row["retryCount"]["N"]) == ("COMPLETED", "1")
-        assert images.hits["/n/1"] == 1

@@ -56,6 +56,16 @@ def bomb_png(width: int = 12_000, height: int = 12_000) -> bytes:
     return _PNG_SIGNATURE + b"".join(png_chunk(name, payload) for name, payload in chunks)
 
 
+def expensive_png(side: int = 3_500) -> bytes:
+    """Return 12 megapixels with alpha in 50 KB. Decoding takes about a quarter of a second of CPU time."""
+    header = side.to_bytes(4, "big") * 2 + b"\x08\x06\0\0\0"
+    packer = zlib.compressobj(1)
+    row = b"\x04" + bytes(4 * side)
+    data = b"".join(packer.compress(row) for _ in range(side)) + packer.flush()
+    chunks = ((b"IHDR", header), (b"IDAT", data), (b"IEND", b""))
+    return _PNG_SIGNATURE + b"".join(png_chunk(*chunk) for chunk in chunks)
+
+
 def png_chunk(name: bytes, payload: bytes) -> bytes:
     checksum = zlib.crc32(name + payload).to_bytes(4, "big")
     return len(payload).to_bytes(4, "big") + name + payload + checksum

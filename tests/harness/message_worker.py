@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -19,6 +20,7 @@ from consumer.settings import ConsumerSettings
 from consumer.worker.app import fetch_policy
 from consumer.worker.decoder import Decoder
 from consumer.worker.handler import MessageHandler
+from consumer.worker.journal import DeathCounter, Journal, JournalFolder
 from consumer.worker.pipeline import Pipeline
 from consumer.worker.receive_queue import ReceiveQueue
 from consumer.worker.renditions import RenditionPublisher
@@ -174,5 +176,7 @@ def _worker(
         tables=clients.tables,
         notifier=clients.notifier,
         retry_policy=policy,
+        deaths=DeathCounter(clients.tables, JournalFolder(Path("none")), Journal()),
+        max_deaths=2,
     )
     return MessageWorker(clients, gate, queue, handler)

@@ -122,6 +122,12 @@ class System:
             )
         return last
 
+    async def kill(self, process: Process) -> None:
+        """SIGKILL a process, and wait until it is gone."""
+        process.kill()
+        await process.wait()
+        self.processes.remove(process)
+
     async def stop(self) -> None:
         """Drain all running processes. Fail if one of them does not exit with 0."""
         alive = [process for process in self.processes if process.returncode is None]

@@ -4,7 +4,8 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
+from dataclasses import dataclass
 from functools import partial
 
 import pytest
@@ -327,3 +328,37 @@ async def test_a_worker_whose_decoders_do_not_start_says_so() -> None:
     with pytest.raises(ChildProcessError):
         async with opened:
             pass
+
+
+@dataclass
+class Recorded:
+    """An isolation that records which images a decoder has, all in one list."""
+
+    name: str
+    log: list[str]
+
+    def begin(self) -> None:
+        self.log.append(f"{self.name} begins")
+
+    def end(self) -> None:
+        self.log.append(f"{self.name} ends")
+
+
+async def test_isolated_images_run_one_at_a_time_in_fresh_decoders(pool: DecodePool) -> None:
+    """So the death of this process has one possible reason. Other images go on beside them."""
+    log: list[str] = []
+    running = asyncio.gather(*(pool.inspect(b"cpu 0.001") for _ in range(50)))
+    isolated = (pool.inspect(b"die-if-used SIGSEGV", isolation=Recorded(n, log)) for n in "abc")
+    assert len(await asyncio.gather(*isolated)) == 3
+    assert log == [f"{name} {event}" for name in "abc" for event in ("begins", "ends")]
+    assert len(await running) == 50
+
+
+@pytest.mark.parametrize("body", [b"die SIGSEGV", b"cpu 3600", b"charge 16"])
+async def test_an_isolated_image_ends_as_others_do(body: bytes) -> None:
+    """Each of its runs in a decoder is recorded until its end: two deaths, a limit, or the lane of expensive images."""
+    log: list[str] = []
+    async with open_pool(cpu_limit_s=0.5) as pool:
+        with suppress(Crashed, DecodeLimit):
+            await pool.inspect(body, isolation=Recorded("it", log))
+    assert log == ["it begins", "it ends"] * 2

@@ -62,6 +62,8 @@ def worker_of(fetcher: Fetcher, aws: Aws, queue_url: str) -> MessageHandler:
         tables=NOTHING,
         notifier=NOTHING,
         retry_policy=RetryPolicy(3),
+        deaths=NOTHING,
+        max_deaths=2,
     )
 
 

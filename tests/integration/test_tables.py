@@ -195,18 +195,21 @@ async def test_a_customers_requests_are_spread_over_shards(
     assert ids == {request.request_id for request in requests}
 
 
-async def test_an_isolated_run_is_counted_by_one_worker(tables: Tables) -> None:
-    """Of two workers that read the same count, one begins."""
+async def test_deaths_are_counted_one_after_another(tables: Tables) -> None:
+    """Of two workers that read the same count, one writes. The other reads again, and the row has both ids then."""
     request = await inserted(tables)
-    begins = [
-        tables.statements.begin_isolated_run(request, run_id=worker) for worker in ("one", "two")
-    ]
-    answers = await asyncio.gather(*map(tables.write, begins), return_exceptions=True)
+    counts = [tables.statements.count_death(request, run_id) for run_id in ("one", "two")]
+    answers = await asyncio.gather(*map(tables.write, counts), return_exceptions=True)
     assert sorted(type(answer).__name__ for answer in answers) == ["ConditionNotMet", "NoneType"]
     read = await tables.read_request(request.request_id)
     assert read is not None
     assert (read.state, read.revision, read.retry_count) == (State.PENDING, 1, 1)
-    assert read.run_id in {"one", "two"}
+    (first,) = read.run_ids
+    second = "two" if first == "one" else "one"
+    await tables.write(tables.statements.count_death(read, second))
+    again = await tables.read_request(request.request_id)
+    assert again is not None
+    assert (again.retry_count, again.run_ids) == (2, (first, second))
 
 
 async def test_a_claim_needs_an_untouched_request(tables: Tables) -> None:

@@ -29,8 +29,8 @@ def call(service: str, operation: str, **members: Any) -> ProxiedCall:
         (STATEMENTS.insert_image(image_record(REQUEST.request_id)), "insert images"),
         (STATEMENTS.complete("id", 1, customer_id="c", image_id="i", now=1), "complete"),
         (STATEMENTS.fail("id", 1, customer_id="c", failure=Failure("INTERNAL", ""), now=1), "fail"),
-        (STATEMENTS.begin_isolated_run(REQUEST, run_id="r"), "isolated run"),
-        (STATEMENTS.touch(REQUEST, retry_count=0, now=1), "touch"),
+        (STATEMENTS.count_death(REQUEST, "r"), "count death"),
+        (STATEMENTS.touch(REQUEST, now=1), "touch"),
         (STATEMENTS.claim(REQUEST, now=1), "claim"),
     ],
 )

@@ -15,7 +15,7 @@ _STATEMENT = re.compile(r'(INSERT INTO|UPDATE|SELECT .*?FROM|DELETE FROM)\s+"?([
 _UPDATES = (
     ("imageId", "complete"),
     ("failureCode", "fail"),
-    ("runId", "isolated run"),
+    ("runId", "count death"),
     ("failureShard", "reopen"),
 )
 """A column in the SET clause, and the write that sets it."""
@@ -72,7 +72,7 @@ def _statement(text: str) -> str:
     for column, name in _UPDATES:
         if f'"{column}"' in columns:
             return name
-    return "claim" if '"claims"' in columns and '"retryCount"' not in columns else "touch"
+    return "claim" if columns.startswith('"claims"') else "touch"
 
 
 def _table(name: str) -> str:

@@ -17,18 +17,21 @@ from consumer.fetching.fetcher import FetchResult
 from consumer.fetching.host_limiter import HostBusy
 from consumer.imaging.result import InspectionResult
 from consumer.jobs import retry_failed
+from consumer.sandbox.decode_pool import Isolation
 from consumer.worker import app as worker
+from consumer.worker.journal import Journal, JournalEntry
 from core.errors import ConnectFailed, NotFound
 from core.model.image import Provenance
 from harness.image_metadata import METADATA
 from robustness.simulation.aws import SimulatedAws, replace_aws
 from robustness.simulation.history import History
-from robustness.simulation.loop import PROCESS, SimulatedLoop
+from robustness.simulation.loop import PROCESS, Process, SimulatedLoop
 from robustness.simulation.plan import Origin
 
 EPOCH_S = 1_700_000_000
 """Wall-clock time at the start of a simulation."""
 
+_POISON = "poison "
 _FETCH_S = {Origin.SLOW: 20.0, Origin.VERY_SLOW: 300.0}
 """The second is longer than the visibility timeout. A fetch has a time limit, but a run may wait for its turn."""
 
@@ -36,11 +39,10 @@ _FETCH_S = {Origin.SLOW: 20.0, Origin.VERY_SLOW: 300.0}
 class ScriptedOrigins:
     """Stands for Fetcher. Each fetch of a URL returns another image.
 
-    `kill` and `pause` stop the process that calls them.
+    `pause` stops the process that calls it.
     """
 
-    def __init__(self, *, kill: Callable[[], None], pause: Callable[[], None]) -> None:
-        self._kill = kill
+    def __init__(self, *, pause: Callable[[], None]) -> None:
         self._pause = pause
         self._scripts: dict[str, tuple[Origin, ...]] = {}
         self._fetches: Counter[str] = Counter()
@@ -62,13 +64,11 @@ class ScriptedOrigins:
                 raise NotFound
             case Origin.BUSY:
                 raise HostBusy(1.0)
-            case Origin.POISON:
-                self._kill()
-                await asyncio.sleep(0)
             case Origin.PAUSED:
                 self._pause()
                 await asyncio.sleep(0)
-        return FetchResult(f"{url} {number}".encode(), Provenance(final_url=url))
+        poison = _POISON if result is Origin.POISON else ""
+        return FetchResult(f"{poison}{url} {number}".encode(), Provenance(final_url=url))
 
     def reserve(self, size: int) -> Reservation:
         return ByteBudget(size).reserve(size)
@@ -78,7 +78,12 @@ class ScriptedOrigins:
 
 
 class ScriptedDecoder:
-    """Stands for DecodePool, which has processes."""
+    """Stands for DecodePool, which has processes. `kill` stops the process that decodes a poisonous image."""
+
+    def __init__(self, kill: Callable[[], None]) -> None:
+        self._kill = kill
+        self.isolated: Counter[str] = Counter()
+        """The requests whose images are being decoded alone."""
 
     async def inspect(
         self,
@@ -86,14 +91,62 @@ class ScriptedDecoder:
         request_id: str,
         renditions: Sequence[str] = (),
         memory: Reservation | None = None,
+        isolation: Isolation | None = None,
     ) -> InspectionResult:
-        del request_id, renditions, memory
+        del renditions, memory
+        if isolation is not None:
+            isolation.begin()
+            self.isolated[request_id] += 1
         await asyncio.sleep(0.05)
+        if body.startswith(_POISON.encode()):
+            self._kill()
+            await asyncio.sleep(0)
+        if isolation is not None:
+            self.isolated[request_id] -= 1
+            isolation.end()
         digest = sha256(body).hexdigest()
         return InspectionResult(body, replace(METADATA, sha256=digest), "jpg")
 
     async def wait_for_turn(self) -> None:
         pass
+
+
+class SimulatedJournals:
+    """Stands for JournalFolder. All simulated processes are on one machine."""
+
+    def __init__(self) -> None:
+        self._journals: dict[Process, _MemoryJournal] = {}
+
+    def open_journal(self) -> Journal:
+        process = PROCESS.get()
+        assert process is not None
+        self._journals[process] = _MemoryJournal(lambda: self._journals.pop(process))
+        return self._journals[process]
+
+    async def take_over(self) -> "list[_MemoryJournal]":
+        return [journal for process, journal in self._journals.items() if process.killed]
+
+
+class _MemoryJournal(Journal):
+    """Stands for a Journal, and for a DeadJournal when its process was killed."""
+
+    def __init__(self, forget: Callable[[], object]) -> None:
+        super().__init__()
+        self._places: dict[int, JournalEntry] = {}
+        self.remove = forget
+
+    @property
+    def entries(self) -> tuple[JournalEntry, ...]:
+        return tuple(self._places.values())
+
+    def add(self, entry: JournalEntry) -> int:
+        place = super().add(entry)
+        self._places[place] = entry
+        return place
+
+    def clear(self, place: int) -> None:
+        super().clear(place)
+        del self._places[place]
 
 
 @contextmanager
@@ -114,6 +167,8 @@ def simulated_environment(
         for module in ("core.runtime.clock", "consumer.worker.receive_queue"):
             stack.enter_context(patch(f"{module}.time", clock))
         stack.enter_context(patch.object(worker, "Fetcher", lambda _: origins))
+        journals = SimulatedJournals()
+        stack.enter_context(patch.object(worker, "JournalFolder", lambda _: journals))
         for name in ("serve_metrics", "freeze_gc", "EventLoopMonitor"):
             stack.enter_context(patch.object(worker, name, _Nothing))
         stack.enter_context(patch.object(retry_failed, "Progress", _Nothing))

@@ -1,7 +1,7 @@
 """What happened in a simulation, and the promises that it must keep."""
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -18,6 +18,9 @@ from core.model.request import (
     State,
     message_status,
 )
+
+MAX_DEATHS = 2
+"""MAX_ISOLATED_RUNS of the simulated consumers."""
 
 
 class Violation(AssertionError):
@@ -37,6 +40,8 @@ class History:
     """Ids and revisions of the messages sent to the failed-requests queue."""
     sent: dict[str, ImageMessage] = field(default_factory=dict)
     """Messages of the queue of requests by their SQS ids, in the order in which they were sent."""
+    deaths: Counter[str] = field(default_factory=Counter)
+    """By request: the deaths of processes while they decoded its image alone."""
     objects: set[str] = field(default_factory=set)
     lines: list[str] = field(default_factory=list)
     violations: list[BaseException] = field(default_factory=list)
@@ -62,6 +67,14 @@ class History:
                 self.violate(f"a request began as {row}")
         elif not _may_change(*versions[-2:]):
             self.violate(f"changed from {versions[-2]} to {row}")
+        if row.retry_count > self.deaths[row.request_id]:
+            self.violate(f"a death was counted that was none: {row}")
+        if (
+            row.failure is not None
+            and row.failure.code == "CRASHED"
+            and row.retry_count < MAX_DEATHS
+        ):
+            self.violate(f"CRASHED too early: {row}")
         self._check_shown(row.request_id)
 
     def _check_shown(self, request_id: str) -> None:

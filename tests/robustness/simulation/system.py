@@ -102,10 +102,11 @@ class Simulation:
             on_call=self._on_call,
             on_error=self.history.violations.append,
         )
-        self.origins = ScriptedOrigins(kill=self._kill_current, pause=self._pause_current)
+        self.origins = ScriptedOrigins(pause=self._pause_current)
         self._processes: list[Process] = []
         self._restarts: dict[Process, Callable[[], None]] = {}
         self._workers: dict[Process, WorkerModel] = {}
+        self._decoders: dict[Process, ScriptedDecoder] = {}
         self._server: _Server | None = None
         self._work: set[asyncio.Task[Any]] = set()
 
@@ -163,6 +164,8 @@ class Simulation:
     def _on_kill(self, process: Process) -> None:
         self.history.log(f"{process.name} killed")
         self._workers.pop(process, None)
+        if process in self._decoders:
+            self.history.deaths.update(self._decoders.pop(process).isolated)
         restart = self._restarts.get(process)
         if restart is not None:
             # In a context of its own: the timers of a killed process never fire.
@@ -200,9 +203,10 @@ class Simulation:
 
     async def _consume(self, process: Process) -> None:
         settings = SETTINGS.model_copy(update={"concurrency": self._plan.concurrency})
+        decoder = self._decoders[process] = ScriptedDecoder(self._kill_current)
         async with (
             open_clients(settings) as opened,
-            worker.open_worker(settings, opened, ScriptedDecoder()) as app,
+            worker.open_worker(settings, opened, decoder) as app,
         ):
             strict = self._plan.strict_workers
             model = WorkerModel(process, app, self.history, settings, strict=strict)

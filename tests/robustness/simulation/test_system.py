@@ -2,6 +2,7 @@
 
 from hypothesis import given
 
+from robustness.simulation.history import MAX_DEATHS
 from robustness.simulation.plan import (
     Action,
     Effect,
@@ -30,6 +31,16 @@ def test_every_request_keeps_its_promises(plan: Plan) -> None:
 def test_a_worker_holds_what_it_can_and_keeps_it_invisible(plan: Plan) -> None:
     """Up to its capacity; in an outage one message. It ends each one, and stops in time."""
     simulate(plan)
+
+
+def test_an_image_that_kills_its_process_again_and_again_is_crashed() -> None:
+    """The first death beside other images is not counted. The others complete."""
+    history = simulate(Plan(0, (Submit(0, (Origin.POISON,) * 9), Submit(0)), concurrency=4))
+    ends = sorted(
+        rows[-1].failure.code if rows[-1].failure else "" for rows in history.rows.values()
+    )
+    assert ends == ["", "CRASHED"]
+    assert sum("killed" in line for line in history.lines) == 1 + MAX_DEATHS
 
 
 def test_a_plan_replays_exactly() -> None:

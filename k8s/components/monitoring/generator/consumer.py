@@ -9,9 +9,9 @@ _MESSAGES = Row(
     (
         Panel(
             "Messages received",
-            "first: received for the first time. again: requeued or sent again. suspect: quarantined, because an "
-            "earlier run may have killed its process. malformed: not a message of ours; the redrive policy moves it "
-            "to the DLQ.",
+            "first: received for the first time. again: requeued or sent again. suspect: received before, so "
+            "its process may have died; its image is decoded alone. malformed: not a message of ours; the redrive "
+            "policy moves it to the DLQ.",
             "cps",
             (
                 Query(

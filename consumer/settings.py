@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode
 
+from consumer.private_origins.file import ReadPrivateOriginFile
 from core.settings import CoreSettings, QueueSettings, QueueUrl
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -99,6 +100,12 @@ class ConsumerSettings(CoreSettings, RequestQueuesSettings):
     allow_nat64: bool = Field(
         False,
         description="Allow NAT64 addresses (64:ff9b::/96) of public IPv4 addresses. Required on IPv6-only networks.",
+    )
+    credentials_file: Annotated[ReadPrivateOriginFile | None, NoDecode] = Field(
+        None,
+        description="TOML file with the credentials of private origins and the buckets that s3:// URLs may name "
+        "(docs/howto/add-a-private-origin.md). A worker reads it again within seconds after a change, and keeps the "
+        "last good version if the new one is faulty. Without it no request has credentials, and no bucket is read.",
     )
     user_agent: str = Field(
         "imageservice/1 (image fetcher)",

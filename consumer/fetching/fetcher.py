@@ -17,6 +17,13 @@ from consumer.byte_budget import Reservation
 from consumer.fetching.address import blocked_failure
 from consumer.fetching.body_budget import BodyBudget, BodyReservation, read_body
 from consumer.fetching.connect_guard import ConnectGuard
+from consumer.fetching.hop_headers import (
+    CredentialsFor,
+    HopHeaders,
+    Validator,
+    is_conditional,
+    no_credentials,
+)
 from consumer.fetching.host_condition import Answer, answer_of
 from consumer.fetching.host_limiter import HostBusy, HostLimiter
 from consumer.fetching.http.bounded_handler import BoundedConnector
@@ -26,8 +33,8 @@ from consumer.fetching.http.client import (
     OriginResponse,
     to_image_failure,
 )
-from consumer.fetching.http.cookies import FetchCookies
 from consumer.fetching.http.response import (
+    NOT_MODIFIED,
     REDIRECT_STATUSES,
     check_content_encoding,
     check_status,
@@ -97,12 +104,14 @@ class FetchResult:
     """A body as it arrived, and headers of the origin, which are recorded but not trusted.
 
     A header is empty if it is absent, longer than 256 characters or not printable ASCII. A context manager: the body
-    counts against the byte budget until the block ends.
+    counts against the byte budget until the block ends. modified: False if the origin has answered that it still has
+    the version of the validator; then there is no body.
     """
 
     body: bytes
     provenance: Provenance
     reservation: Reservation | None = field(default=None, repr=False, compare=False)
+    modified: bool = True
 
     def forget_body(self) -> None:
         """Free the body. Its bytes stay reserved, for the body that takes its place."""
@@ -125,9 +134,16 @@ class _Redirect:
 class Fetcher:
     """Fetches URLs under one policy. Create it inside the running loop, and `close` it."""
 
-    def __init__(self, policy: FetchPolicy, *, resolver: AbstractResolver | None = None) -> None:
+    def __init__(
+        self,
+        policy: FetchPolicy,
+        *,
+        resolver: AbstractResolver | None = None,
+        credentials_for: CredentialsFor = no_credentials,
+    ) -> None:
         """Take ownership of `resolver`."""
         self._policy = policy
+        self._credentials_for = credentials_for
         self._guard = ConnectGuard(policy.allowed_networks, nat64_allowed=policy.nat64_allowed)
         self._hosts = HostLimiter(policy.per_host_limit, max_wait=policy.per_host_wait)
         self._budget = BodyBudget(policy.body_budget_bytes, max_bytes=policy.max_bytes)
@@ -144,9 +160,12 @@ class Fetcher:
         await self._client.close()
         await self._resolver.close()
 
-    async def fetch(self, url: str) -> FetchResult:
-        """Make one attempt. Enter the result, without an await in between.
+    async def fetch(
+        self, url: str, customer_id: str = "", validator: Validator | None = None
+    ) -> FetchResult:
+        """Make one attempt, with the customer's credentials. Enter the result, without an await in between.
 
+        `validator` makes the request conditional.
         Do not fetch inside its block: the second fetch could wait for bytes that the first holds.
         If a connection breaks before the response, or a reused one stays silent, the request is sent
         once more on a new connection (RFC 9110, section 9.2.2).
@@ -161,7 +180,8 @@ class Fetcher:
             raise BlockedAddress(str(fault)) from fault
         try:
             with Deadline(self._policy.total_timeout) as deadline:
-                return await self._follow_redirects(origin, deadline)
+                headers = HopHeaders(origin, customer_id, self._credentials_for, validator)
+                return await self._follow_redirects(origin, headers, deadline)
         except TimeoutError:
             raise Timeout from None
 
@@ -169,23 +189,26 @@ class Fetcher:
         """Reserve memory of the same budget for a body of `size` bytes from elsewhere."""
         return self._budget.reserve(min(size, self._policy.max_bytes))
 
-    async def _follow_redirects(self, origin: OriginUrl, deadline: Deadline) -> FetchResult:
-        hop, redirects, cookies = origin, 0, FetchCookies()
+    async def _follow_redirects(
+        self, origin: OriginUrl, headers: HopHeaders, deadline: Deadline
+    ) -> FetchResult:
+        hop, redirects = origin, 0
         while True:
-            outcome = await self._fetch_hop(hop, deadline, cookies)
+            outcome = await self._fetch_hop(hop, deadline, headers)
             if not isinstance(outcome, _Redirect):
-                if not redirects:
-                    return outcome
-                final_url = "" if hop.request_url == origin.request_url else hop.request_url
-                provenance = replace(outcome.provenance, final_url=final_url, redirects=redirects)
-                return replace(outcome, provenance=provenance)
+                provenance = outcome.provenance
+                if redirects:
+                    final_url = "" if hop.request_url == origin.request_url else hop.request_url
+                    provenance = replace(provenance, final_url=final_url, redirects=redirects)
+                outcome.provenance = headers.without_secrets(provenance)
+                return outcome
             limit = self._policy.max_redirects
-            cookies.store(hop, outcome.set_cookies, datetime.now(UTC))
+            headers.cookies.store(hop, outcome.set_cookies, datetime.now(UTC))
             hop = resolve_redirect(hop, outcome.locations, followed=redirects, limit=limit)
             redirects += 1
 
     async def _fetch_hop(
-        self, hop: OriginUrl, deadline: Deadline, cookies: FetchCookies
+        self, hop: OriginUrl, deadline: Deadline, headers: HopHeaders
     ) -> _Redirect | FetchResult:
         """Send one request while holding a slot of its host, and once more if the host refuses it."""
         name = hop.host.removesuffix(".")
@@ -193,7 +216,7 @@ class Fetcher:
         while True:
             slot = await self._acquire(name, deadline, refused=refused)
             try:
-                return await self._send(slot, hop, deadline, cookies)
+                return await self._send(slot, hop, deadline, headers)
             except (RateLimited, OriginError) as failure:
                 if answer_of(failure) is not Answer.REFUSED:
                     raise
@@ -214,24 +237,24 @@ class Fetcher:
             raise
 
     async def _send(
-        self, slot: Slot, hop: OriginUrl, deadline: Deadline, cookies: FetchCookies
+        self, slot: Slot, hop: OriginUrl, deadline: Deadline, headers: HopHeaders
     ) -> _Redirect | FetchResult:
         """Send one request, and release the slot. A name that fails takes MIN_LOOKUP_S at least."""
         lookup_end = asyncio.get_running_loop().time() + MIN_LOOKUP_S
         try:
-            return await self._request_in_slot(slot, hop, deadline, cookies)
+            return await self._request_in_slot(slot, hop, deadline, headers)
         except DnsFailed:
             await asyncio.sleep(lookup_end - asyncio.get_running_loop().time())
             raise
 
     async def _request_in_slot(
-        self, slot: Slot, hop: OriginUrl, deadline: Deadline, cookies: FetchCookies
+        self, slot: Slot, hop: OriginUrl, deadline: Deadline, headers: HopHeaders
     ) -> _Redirect | FetchResult:
         """Send one request, and release the slot."""
         try:
             with self._guard.record_blocked() as blocked:
                 try:
-                    outcome = await self._request(hop, deadline, cookies)
+                    outcome = await self._request(hop, deadline, headers)
                 except TRANSPORT_ERRORS as error:
                     reason = blocked_failure(hop.host, blocked)
                     raise to_image_failure(error, blocked=reason) from error
@@ -245,13 +268,16 @@ class Fetcher:
         return outcome
 
     async def _request(
-        self, hop: OriginUrl, deadline: Deadline, cookies: FetchCookies
+        self, hop: OriginUrl, deadline: Deadline, headers: HopHeaders
     ) -> _Redirect | FetchResult:
-        response = await self._client.get(hop, cookies.header(hop))
+        sent = headers.of(hop)
+        response = await self._client.get(hop, sent, headers.cookie_field(hop, sent))
         try:
             if response.status in REDIRECT_STATUSES:
-                headers = response.headers
-                return _Redirect(headers.getall("Location", []), headers.getall("Set-Cookie", []))
+                received = response.headers
+                return _Redirect(received.getall("Location", []), received.getall("Set-Cookie", []))
+            if response.status == NOT_MODIFIED and is_conditional(sent):
+                return FetchResult(b"", Provenance(), modified=False)
             return await self._read_content(response, deadline)
         finally:
             response.release()

@@ -16,6 +16,7 @@ from consumer.command import Command
 from consumer.fetching.fetcher import Fetcher, FetchPolicy
 from consumer.imaging.policy import ImagePolicy
 from consumer.imaging.result import RENDITIONS_BYTES_MAX
+from consumer.private_origins.watch import WatchedFile
 from consumer.sandbox.admission import Admission
 from consumer.sandbox.decode_pool import DecodePool, open_decode_pool
 from consumer.sandbox.restrictions import protect_from_children
@@ -142,7 +143,9 @@ def _open_decode_pool(settings: ConsumerSettings) -> AbstractAsyncContextManager
 async def open_worker(
     settings: ConsumerSettings, clients: Clients, decoder: Decoder
 ) -> AsyncIterator[WorkerApp]:
-    fetcher = Fetcher(fetch_policy(settings))
+    private = WatchedFile(settings.credentials_file)
+    watching = asyncio.create_task(private.poll_forever(), name="watch the credentials file")
+    fetcher = Fetcher(fetch_policy(settings), credentials_for=private.headers_for)
     queue = ReceiveQueue(clients.queue)
     folder = JournalFolder(settings.journal_dir or default_folder(settings.queue_url))
     deaths = DeathCounter(clients.tables, folder, folder.open_journal())
@@ -159,6 +162,7 @@ async def open_worker(
         )
         yield WorkerApp(queue, poller, deaths)
     finally:
+        watching.cancel()
         await drain_all(queue.drain())
         await fetcher.close()
         deaths.close()

@@ -204,7 +204,7 @@ class Pipeline:
             if not_after and is_expired(not_after, now_ms()):
                 raise Expired
             try:
-                fetched = await self._fetcher.fetch(message.url)
+                fetched = await self._fetcher.fetch(message.url, message.customer_id)
             except ImageFailure as failure:
                 failure.forget_frames()  # They hold what was read of the body.
                 run.attempts += 1

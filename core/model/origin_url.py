@@ -20,7 +20,7 @@ MAX_URL_BYTES = 8_190
 """Longest URL, submitted or of a redirect, in bytes of UTF-8. Signed URLs of stores have some thousand bytes; web
 servers accept a request line of about this length."""
 
-_DEFAULT_PORTS = {"http": 80, "https": 443}
+DEFAULT_PORTS = {"http": 80, "https": 443}
 _UNPRIVILEGED_PORTS = range(1_024, 65_536)
 
 # WHATWG Fetch, section 2.9 "Port blocking" ("bad ports"), as far as it lies above 1023.
@@ -71,7 +71,7 @@ class OriginUrl:
     def authority(self) -> str:
         """Host and port as in a URL; without the port if it is the scheme's default."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+        return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
     @property
     def target(self) -> str:
@@ -97,14 +97,14 @@ def parse_origin_url(text: str) -> OriginUrl:
     _check_characters(url)
     parts = _URL.fullmatch(url)
     scheme = parts["scheme"].lower() if parts else ""
-    if parts is None or scheme not in _DEFAULT_PORTS:
+    if parts is None or scheme not in DEFAULT_PORTS:
         raise InvalidOriginUrl("The URL must begin with http:// or https://.")
     if "@" in parts["authority"]:
         raise InvalidOriginUrl("The URL must not contain a user name or password.")
     authority = _HOST_AND_PORT.fullmatch(parts["authority"])
     if authority is None:
         raise InvalidOriginUrl("The URL's host and port cannot be read.")
-    port = int(authority["port"]) if authority["port"] else _DEFAULT_PORTS[scheme]
+    port = int(authority["port"]) if authority["port"] else DEFAULT_PORTS[scheme]
     _check_port(port)
     try:
         host = parse_host(authority["host"])
@@ -173,7 +173,7 @@ def _check_backslashes(url: str) -> None:
 
 
 def _check_port(port: int) -> None:
-    if port not in _DEFAULT_PORTS.values() and port not in _UNPRIVILEGED_PORTS:
+    if port not in DEFAULT_PORTS.values() and port not in _UNPRIVILEGED_PORTS:
         raise InvalidOriginUrl("The URL's port must be 80, 443 or between 1024 and 65535.")
     if port in _BAD_PORTS:
         raise InvalidOriginUrl(f"The URL's port {port} belongs to another protocol than HTTP.")

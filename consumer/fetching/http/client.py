@@ -7,7 +7,9 @@ passwords, decompression and redirects of a session must all stay off here too; 
 
 import asyncio
 import contextlib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import aiohttp
 from aiohttp import ClientTimeout, StreamReader
@@ -49,6 +51,8 @@ _FAILURES: tuple[tuple[type[Exception], type[ImageFailure]], ...] = (
     (aiohttp.InvalidURL, BrokenResponse),
 )
 """The first that fits decides; an error that is not here means that no connection was made, or that it was lost."""
+
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,18 +102,24 @@ class OriginClient:
         self._timeout = ClientTimeout(total=None, connect=connect_timeout)
         self._pool = ConnectionPool(per_host=per_host)
         self._loop = asyncio.get_running_loop()
-        self._fields = (
-            f"User-Agent: {user_agent}\r\nAccept: image/*\r\nAccept-Encoding: identity\r\n\r\n"
-        ).encode()
+        self._headers = {
+            "User-Agent": user_agent,
+            "Accept": "image/*",
+            "Accept-Encoding": "identity",
+        }
+        self._fields = _encode_fields(self._headers)
 
     async def close(self) -> None:
         self._pool.close()
         await self._connector.close()
 
-    async def get(self, hop: OriginUrl, fields: bytes = b"") -> OriginResponse:
+    async def get(
+        self, hop: OriginUrl, headers: Mapping[str, str] = NO_HEADERS, fields: bytes = b""
+    ) -> OriginResponse:
         """Send a GET; if the connection breaks before the response, repeat it on a new connection.
 
-        fields: further lines of the head, each with its end.
+        headers: of this request alone; one with the name of a header of ours replaces it. fields: further lines of the
+        head, each with its end.
         RFC 9110, section 9.2.2 allows a client to repeat a GET. A reused connection is also replaced
         if it stays silent for `reuse_timeout`, or if anything but a response arrives on it: the
         origin may have closed it just before, it may hold bytes sent after the last response, or a
@@ -118,7 +128,8 @@ class OriginClient:
         """
         endpoint = Endpoint(hop.scheme, hop.host, hop.port)
         line = f"GET {hop.target} HTTP/1.1\r\nHost: {_host_field(hop)}\r\n"
-        request = b"%b%b%b" % (line.encode(), fields, self._fields)
+        rest = self._fields_with(headers) if headers else self._fields
+        request = b"%b%b%b" % (line.encode(), fields, rest)
         reused = self._pool.acquire(endpoint)
         connection = reused or await self._connect(endpoint, hop)
         first_byte_timeout = None if reused is None else self._reuse_timeout
@@ -130,6 +141,11 @@ class OriginClient:
             if reused is None:
                 raise
         return await self._send(await self._connect(endpoint, hop), request)
+
+    def _fields_with(self, headers: Mapping[str, str]) -> bytes:
+        given = {name.lower() for name in headers}
+        ours = {name: value for name, value in self._headers.items() if name.lower() not in given}
+        return _encode_fields({**ours, **headers})
 
     async def _connect(self, endpoint: Endpoint, hop: OriginUrl) -> OriginConnection:
         url = URL(f"{hop.scheme}://{hop.authority}/", encoded=True)
@@ -187,6 +203,11 @@ class OriginClient:
                 return OriginResponse(
                     message.code, message.headers, content, connection, self._pool
                 )
+
+
+def _encode_fields(headers: Mapping[str, str]) -> bytes:
+    fields = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    return f"{fields}\r\n".encode()
 
 
 def _host_field(hop: OriginUrl) -> str:

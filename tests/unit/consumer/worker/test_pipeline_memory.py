@@ -29,7 +29,7 @@ class Failing:
         self._fetch = fetch
         self._inspect = inspect
 
-    async def fetch(self, _url: str) -> FetchResult:
+    async def fetch(self, _url: str, _customer_id: str) -> FetchResult:
         self._fetch(BODY)
         return FetchResult(BODY, Provenance())
 

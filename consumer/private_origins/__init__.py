@@ -1,0 +1,1 @@
+"""Origins that need credentials of the operator, and buckets that consumers may read."""

@@ -56,13 +56,16 @@ Without it, each flush would scan all pending items of a hot key."""
 
 @dataclass(frozen=True, slots=True)
 class Batching:
-    """Limits of one batch. `linger` is in seconds; a `max_batch` above the API's limit is reduced to it.
+    """Limits of the batches of a process. `linger` is in seconds; a `max_batch` above the API's limit is reduced to it.
+
+    `max_pending` bounds the items that wait.
 
     A `max_batch` of 1 turns batching off, for comparisons.
     """
 
     max_batch: int = 100
     linger: float = 0.0
+    max_pending: int = 10_000
 
 
 NO_LINGER = Batching()
@@ -81,9 +84,10 @@ class Batcher(LoopBound, Generic[T, R]):
 
     `max_batch` is the API's limit of items in a call, and `max_bytes` that of their sizes together; a larger item
     is sent alone. `size` returns the bytes of an item; without it they are not counted. `max_pending` bounds the
-    pending items; beyond it, submits raise Overloaded. Items with equal keys never share a batch: DynamoDB rejects
-    two statements on one key. If a caller is cancelled, its item is dropped if it is still pending, and committed
-    otherwise. If `commit` raises RequestRejected, each item is sent alone, because one of them may be the cause.
+    pending items, by default to that of `batching`; beyond it, submits raise Overloaded. Items with equal keys never
+    share a batch: DynamoDB rejects two statements on one key. If a caller is cancelled, its item is dropped if it is
+    still pending, and committed otherwise. If `commit` raises RequestRejected, each item is sent alone, because one of
+    them may be the cause.
     """
 
     def __init__(
@@ -95,7 +99,7 @@ class Batcher(LoopBound, Generic[T, R]):
         max_bytes: float = math.inf,
         size: Callable[[T], int] | None = None,
         batching: Batching = NO_LINGER,
-        max_pending: int = 10_000,
+        max_pending: int | None = None,
         max_flushes: int = 4,
         max_attempts: int = 5,
         key: Callable[[T], Hashable] = id,
@@ -105,7 +109,7 @@ class Batcher(LoopBound, Generic[T, R]):
         self._max_bytes = max_bytes
         self._size = size
         self._linger = batching.linger
-        self._max_pending = max_pending
+        self._max_pending = batching.max_pending if max_pending is None else max_pending
         self._max_flushes = max_flushes
         self._max_attempts = max_attempts
         self._key = key

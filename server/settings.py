@@ -1,9 +1,11 @@
 """Settings of the server."""
 
 import re
+from dataclasses import replace
 
 from pydantic import AliasChoices, Field, field_validator, model_validator
 
+from core.batcher import Batching
 from core.search.settings import SearchSettings
 from core.settings import CoreSettings
 
@@ -134,6 +136,13 @@ class ServerSettings(SearchSettings, CoreSettings):
         ge=0,
         description="Seconds after that in which calls in progress may finish. Streams have half of this time.",
     )
+
+    @property
+    def batching(self) -> Batching:
+        """As many items may wait as submits may be in progress, those of the reserve included (server/capacity.py)."""
+        batching = super().batching
+        pending = max(batching.max_pending, 2 * self.max_pending_submits)
+        return replace(batching, max_pending=pending)
 
     @field_validator("grpc_address")
     @classmethod

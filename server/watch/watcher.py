@@ -3,12 +3,14 @@
 import asyncio
 import math
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 
 import structlog
 
 from core.dynamodb.tables import MAX_KEYS, Tables
 from core.errors import MalformedRow
+from core.resilience.fair_gate import FairGate
+from core.resilience.fair_share import FairShare
 from core.runtime.clock import now_ms
 from core.runtime.logging import LogThrottle
 from server.capacity import Capacity
@@ -23,8 +25,11 @@ MAX_POLL_CALLS = 8
 
 _ERROR_LOG_INTERVAL_S = 10.0
 
-_UNREAD = ""
-"""Holds the places of a stream until its first read shows the customer."""
+_MAX_ARRIVALS = 64
+"""New streams whose first request is read, in the order of their arrival: their customers are not known yet."""
+_MAX_FIRST_READS = 24
+"""New streams of up to 100 ids whose other requests are read, and three more for customers below their share. More
+would fill the queue of reads, and other calls would be rejected."""
 
 _log = structlog.get_logger()
 
@@ -41,6 +46,8 @@ class Watcher:
         self._scheduler = PollScheduler(intervals, MAX_KEYS)
         self._watched = WatchedRequests()
         self._capacity = Capacity("watched requests", max_watched, error=TooManyWatched)
+        self._arrivals = asyncio.Semaphore(_MAX_ARRIVALS)
+        self._first_reads = FairGate(FairShare(_MAX_FIRST_READS))
         self._refresher = EventRefresher(self._try_refresh)
         self._subscriptions: set[Subscription] = set()
         self._poll_calls = asyncio.Semaphore(MAX_POLL_CALLS)
@@ -55,25 +62,29 @@ class Watcher:
     async def subscribe(self, request_ids: Sequence[str]) -> AsyncIterator[Subscription]:
         """Watch distinct ids. The subscription already contains the current state of each.
 
-        All ids count for the customer of the first one: nearly every stream is about one customer, and its read is the
-        only one that a stream costs before it is rejected.
-        Raises RequestNotFound, TooManyWatched, Overloaded or DependencyUnavailable.
+        All ids count for the customer of the first one: nearly every stream is about one customer, and a stream that is
+        rejected costs one read. Raises RequestNotFound, TooManyWatched, Overloaded or DependencyUnavailable.
         """
-        customer_id = await self._take_places(request_ids)
-        subscription = Subscription(request_ids)
-        self._watched.add(subscription, request_ids)
-        self._subscriptions.add(subscription)
-        try:
-            # Read after `add`, so that no change between this read and the first poll is missed.
-            await asyncio.gather(*(self._refresh(request_id) for request_id in request_ids))
-            if customer_id == _UNREAD:
-                customer_id = self._move_places(request_ids)
+        subscription, count = Subscription(request_ids), len(request_ids)
+        with ExitStack() as held:
+            async with self._arrivals:
+                # Read after `add`, so that no change between this read and the first poll is missed.
+                self._watched.add(subscription, request_ids)
+                self._subscriptions.add(subscription)
+                held.callback(self._remove, subscription, request_ids)
+                status = await self._statuses.read(request_ids[0])
+                self._push(status)
+                customer_id = status.request.customer_id
+                self._capacity.require(customer_id, count)
+                held.callback(self._capacity.release, customer_id, count)
+            async with self._first_reads.slot(customer_id):
+                await asyncio.gather(*(self._refresh(each) for each in request_ids[1:]))
             yield subscription
-        finally:
-            self._capacity.release(customer_id, len(request_ids))
-            self._subscriptions.discard(subscription)
-            for request_id in self._watched.remove(subscription, request_ids):
-                self._scheduler.remove(request_id)
+
+    def _remove(self, subscription: Subscription, request_ids: Sequence[str]) -> None:
+        self._subscriptions.discard(subscription)
+        for request_id in self._watched.remove(subscription, request_ids):
+            self._scheduler.remove(request_id)
 
     def begin_drain(self) -> None:
         """End every stream with ServerDraining."""
@@ -94,26 +105,6 @@ class Watcher:
         while True:
             await self._watched.present.wait()
             await asyncio.sleep(await self._poll())
-
-    async def _take_places(self, request_ids: Sequence[str]) -> str:
-        """Hold a place for each id. Returns the holder: the customer, which is read only if not all have room."""
-        customer_id = _UNREAD
-        if self._capacity.total + len(request_ids) > self._capacity.places:
-            status = self._watched.status(request_ids[0])
-            status = status or await self._statuses.read(request_ids[0])
-            customer_id = status.request.customer_id
-        self._capacity.require(customer_id, len(request_ids))
-        return customer_id
-
-    def _move_places(self, request_ids: Sequence[str]) -> str:
-        """Let the customer of the first id, which has been read, hold the places. Returns the customer."""
-        status = self._watched.status(request_ids[0])
-        if status is None:
-            return _UNREAD
-        customer_id = status.request.customer_id
-        self._capacity.release(_UNREAD, len(request_ids))
-        self._capacity.hold(customer_id, len(request_ids))
-        return customer_id
 
     async def _poll(self) -> float:
         """Poll the requests that are due. Return the seconds to wait before the next poll."""
@@ -167,7 +158,10 @@ class Watcher:
                 _log.warning("watched request unreadable", request_id=request_id, error=str(error))
 
     async def _refresh(self, request_id: str) -> None:
-        latest = self._watched.push(await self._statuses.read(request_id))
+        self._push(await self._statuses.read(request_id))
+
+    def _push(self, status: Status) -> None:
+        latest = self._watched.push(status)
         if latest is not None:
             self._schedule(latest)
 

@@ -27,14 +27,16 @@ REFUSED: Outcome = (grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED", True)
 
 
 class HeldCalls:
-    """Holds the calls to AWS of one operation that name a text, until `released`."""
+    """Holds the calls to AWS of one operation that name a text, until `released`. `calls` counts all calls."""
 
     def __init__(self, operation: str, text: str) -> None:
         self.released = asyncio.Event()
+        self.calls: Counter[str] = Counter()
         self._operation = operation
         self._text = text.encode()
 
     async def hook(self, call: ProxiedCall, forward: Forward) -> web.Response:
+        self.calls[call.operation] += 1
         if call.operation == self._operation and self._text in call.body:
             await self.released.wait()
         return await forward()
@@ -102,6 +104,28 @@ async def test_lists_of_one_customer_keep_no_other_out(running: System, proxy: A
     labels = {"kind": "lists", "reason": "share"}
     assert page.value("refused_places_total", **labels) == CALLS - 64
     assert greedy.ended[REFUSED] == CALLS - 64
+
+
+async def test_rows_of_one_customer_do_not_fill_the_queue_of_reads(
+    running: System, proxy: AwsProxy
+) -> None:
+    """Calls within the limit would read 20,000 rows at once. They take turns, and no call is refused for them."""
+    held = HeldCalls("BatchGetItem", "")
+    await running.start_server(MAX_LISTINGS="200")
+    await asyncio.gather(
+        *(running.submit(f"https://a.example/{each}", customer=GREEDY) for each in range(100))
+    )
+    foreign = await running.submit("https://a.example/1", customer=OTHER)
+    proxy.hook = held.hook
+    async with running.stub() as stub:
+        message = pb.ListRequestsRequest(customer_id=GREEDY, page_size=100)
+        async with many_calls(stub.ListRequests(message) for _ in range(200)) as greedy:
+            await wait_for(lambda: held.calls["Query"] >= 200 * 8, "queries of all lists")
+            read = pb.GetStatusRequest(request_id=foreign)
+            status = asyncio.ensure_future(stub.GetStatus(read))
+            held.released.set()
+        assert (await status).request.request_id == foreign
+    assert greedy.ended == {(grpc.StatusCode.OK, "", False): 200}
 
 
 async def test_submits_of_one_customer_keep_no_other_out(running: System, proxy: AwsProxy) -> None:

@@ -22,6 +22,8 @@ WORDS = {
     "latency",
     "freshness",
     "outcome",
+    "share",
+    "full",
     "desired",
     "maximum",
     "malformed",

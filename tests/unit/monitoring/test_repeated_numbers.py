@@ -5,7 +5,7 @@ import re
 import pytest
 import yaml
 
-from cluster.dashboards.rules import ROOT, alerts, recordings
+from cluster.dashboards.rules import ROOT, recordings
 from loadtest.bench.benchmarks import prices
 
 SCALED_OBJECT = ROOT / "k8s" / "components" / "keda" / "scaled-object.yaml"
@@ -30,9 +30,14 @@ def test_prices_are_those_of_the_benchmarks() -> None:
     )
 
 
-def test_the_alert_on_keda_uses_half_of_the_queue_length() -> None:
-    """Half of queueLength, because a fallback to one pod reports one queueLength for an empty queue."""
-    (trigger,) = yaml.safe_load(SCALED_OBJECT.read_text())["spec"]["triggers"]
-    (alert,) = (alert for alert in alerts() if alert.name == "ImageserviceKedaErrors")
-    halves = [int(half) for half in re.findall(r"\((\d+) \+ 0\.5", alert.expr)]
-    assert halves == [int(trigger["metadata"]["queueLength"]) / 2]
+def test_the_rules_on_keda_have_its_queue_lengths() -> None:
+    """The alert on its fallback computes with the messages per pod of each lane."""
+    triggers = yaml.safe_load(SCALED_OBJECT.read_text())["spec"]["triggers"]
+    written = {
+        rule.labels["lane"]: rule.expr
+        for rule in recordings()
+        if rule.name == "imageservice:keda_queue_length:messages"
+    }
+    assert written == {
+        each["name"]: f"vector({each['metadata']['queueLength']})" for each in triggers
+    }

@@ -126,7 +126,9 @@ class ConsumerSettings(CoreSettings, RequestQueuesSettings):
         le=60,
         description="Window in seconds over which the rate is measured. The first check comes after one window.",
     )
-    max_body_bytes: int = Field(20 * MIB, ge=1, description="Largest accepted body, in bytes.")
+    max_body_bytes: int = Field(
+        20 * MIB, ge=1, description="Largest accepted body, in bytes, coded and decoded."
+    )
     max_redirects: int = Field(5, ge=0, le=20, description="Most redirects that are followed.")
     per_host_limit: int = Field(
         8,

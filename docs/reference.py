@@ -50,6 +50,8 @@ origin of less than 20 s therefore fails no request.
 If the origin asks for a longer wait (`Retry-After`, up to 15 minutes), the next attempt follows after it.
 A deferral because a host already has the allowed number of our requests does not count as an attempt.
 `failure.attempts` has the number of attempts.
+`BAD_RESPONSE` is permanent if the head of the response is at fault, and transient if its body is
+([what is accepted](adr/0012-http-client-for-origins.md#what-is-accepted)).
 
 | code | kind | message for the customer |
 |---|---|---|

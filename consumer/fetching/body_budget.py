@@ -96,16 +96,25 @@ class BodyBudget:
     def free(self) -> int:
         return self._bytes.free
 
-    def fits(self, declared: int | None) -> bool:
+    def fits(self, declared: int | None, *, copies: int = 1) -> bool:
         """Return whether a reservation would not wait."""
-        size = self._max_bytes if declared is None else declared
+        size = self._size(declared, copies)
         return self._bytes.fits(size) and (not _is_large(declared) or self._large.fits(size))
 
-    def reserve(self, declared: int | None) -> BodyReservation:
-        """Create a reservation for a body of the declared size, None for an unknown size."""
-        size = self._max_bytes if declared is None else declared
+    def reserve(self, declared: int | None, *, copies: int = 1) -> BodyReservation:
+        """Create a reservation for a body of the declared size, None for an unknown size.
+
+        copies: how often a body of unknown size is in memory at the same time while it is decoded. A budget without
+            space for so many is reserved as far as large bodies may use it.
+        """
+        size = self._size(declared, copies)
         large = self._large.reserve(size) if _is_large(declared) else None
         return BodyReservation(self._bytes, size, large)
+
+    def _size(self, declared: int | None, copies: int) -> int:
+        if declared is None:
+            return min(copies * self._max_bytes, self._large.capacity)
+        return declared
 
 
 def _is_large(declared: int | None) -> bool:

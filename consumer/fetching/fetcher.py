@@ -33,10 +33,10 @@ from consumer.fetching.http.client import (
     OriginResponse,
     to_image_failure,
 )
+from consumer.fetching.http.content_codings import DECODING_COPIES, BodyDecoder, parse_codings
 from consumer.fetching.http.response import (
     NOT_MODIFIED,
     REDIRECT_STATUSES,
-    check_content_encoding,
     check_status,
     parse_content_length,
     parse_media_type,
@@ -147,6 +147,7 @@ class Fetcher:
         self._guard = ConnectGuard(policy.allowed_networks, nat64_allowed=policy.nat64_allowed)
         self._hosts = HostLimiter(policy.per_host_limit, max_wait=policy.per_host_wait)
         self._budget = BodyBudget(policy.body_budget_bytes, max_bytes=policy.max_bytes)
+        self._decoder = BodyDecoder()
         self._resolver = resolver or PooledResolver()
         self._client = OriginClient(
             BoundedConnector(self._resolver, self._guard),
@@ -159,6 +160,7 @@ class Fetcher:
     async def close(self) -> None:
         await self._client.close()
         await self._resolver.close()
+        self._decoder.close()
 
     async def fetch(
         self, url: str, customer_id: str = "", validator: Validator | None = None
@@ -290,22 +292,23 @@ class Fetcher:
             datetime.now(UTC),
             content_range=headers.get("Content-Range"),
         )
-        check_content_encoding(headers.get("Content-Encoding"))
+        codings = parse_codings(headers)
         size = parse_content_length(headers, policy.max_bytes)
-        reservation = self._budget.reserve(size)
-        if self._budget.fits(size):
+        copies = 1
+        if codings:
+            # The bytes that arrive say nothing about the decoded ones.
+            size, copies = None, DECODING_COPIES
+        reservation = self._budget.reserve(size, copies=copies)
+        if self._budget.fits(size, copies=copies):
             await reservation.acquire()
         else:
             with deadline.paused():
                 await reservation.acquire()
         try:
-            body = await read_body(
-                response.content,
-                max_bytes=reservation.size,
-                min_rate=policy.min_rate,
-                window=policy.rate_window,
-                grace=policy.rate_grace,
-            )
+            body = await self._read_body(response, policy.max_bytes if size is None else size)
+            if codings:
+                with deadline.paused():
+                    body = await self._decoder.decode(body, codings, policy.max_bytes)
         except BaseException:
             reservation.shrink(0)
             raise
@@ -316,3 +319,13 @@ class Fetcher:
             declared_media_type=parse_media_type(headers.get("Content-Type")),
         )
         return FetchResult(body, provenance, reservation)
+
+    async def _read_body(self, response: OriginResponse, max_bytes: int) -> bytes:
+        policy = self._policy
+        return await read_body(
+            response.content,
+            max_bytes=max_bytes,
+            min_rate=policy.min_rate,
+            window=policy.rate_window,
+            grace=policy.rate_grace,
+        )

@@ -198,13 +198,6 @@ async def test_a_refusal_with_a_short_wait_is_repeated_here(
     assert (await get(fetcher, origin.serve("/p", answer))).body == b"image"
 
 
-async def test_a_compressed_body_is_rejected(fetcher: Fetcher, origin: Origin) -> None:
-    """It was not requested, and its decompressed size is unknown."""
-    origin.routes["/p"] = reply_with(body=b"\x1f\x8b", headers={"Content-Encoding": "gzip"})
-    with pytest.raises(BadResponse):
-        await get(fetcher, origin.url("/p"))
-
-
 async def test_a_url_that_submit_would_reject_is_never_fetched(fetcher: Fetcher) -> None:
     """A row that the server did not write must follow the rules too."""
     with pytest.raises(BlockedAddress):

@@ -163,7 +163,7 @@ async def test_an_origin_that_always_closes_gets_two_requests_at_most(fetcher: F
         b"HTTP/1.1 404 Not Found\r\nContent-Length: 9\r\n\r\nnot",
         b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\nbody",
         b"HTTP/1.1 302 Found\r\nLocation: ftp://x/\r\nContent-Length: 9\r\n\r\nlook",
-        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 9\r\n\r\nbody",
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: br, br, br\r\nContent-Length: 9\r\n\r\nbody",
     ],
     ids=["close", "http-1.0", "unread-error", "too-large", "unread-redirect", "coded"],
 )

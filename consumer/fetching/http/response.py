@@ -120,15 +120,6 @@ def resolve_redirect(
     return hop
 
 
-def check_content_encoding(content_encoding: str | None) -> None:
-    """Raise BadResponse for a compressed body: it could expand to any size."""
-    if content_encoding is None:
-        return
-    codings = {coding.strip().lower() for coding in content_encoding.split(",")}
-    if not codings <= {"", "identity"}:
-        raise BadResponse("it is compressed although no compression was accepted")
-
-
 def parse_content_length(headers: Mapping[str, str], max_bytes: int) -> int | None:
     """Return the body's size in bytes if the headers declare it, else None.
 

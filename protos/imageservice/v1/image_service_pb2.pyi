@@ -86,7 +86,7 @@ class _FailureCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FailureCo
     """The body is larger than the limit."""
     FAILURE_CODE_BAD_RESPONSE: _FailureCode.ValueType  # 14
     """The response is not HTTP, contradicts itself or has a status without an image, which ends the request at once; or
-    its body broke off or is damaged after all attempts.
+    its body, or the compression of it, broke off or is damaged after all attempts.
     """
     FAILURE_CODE_NOT_AN_IMAGE: _FailureCode.ValueType  # 15
     """The body is not an image."""
@@ -147,7 +147,7 @@ FAILURE_CODE_TOO_LARGE: FailureCode.ValueType  # 13
 """The body is larger than the limit."""
 FAILURE_CODE_BAD_RESPONSE: FailureCode.ValueType  # 14
 """The response is not HTTP, contradicts itself or has a status without an image, which ends the request at once; or
-its body broke off or is damaged after all attempts.
+its body, or the compression of it, broke off or is damaged after all attempts.
 """
 FAILURE_CODE_NOT_AN_IMAGE: FailureCode.ValueType  # 15
 """The body is not an image."""

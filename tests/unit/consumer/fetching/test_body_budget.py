@@ -62,3 +62,17 @@ def test_every_mix_of_sizes_is_served(sizes: list[int | None], capacity: int) ->
         assert budget.free == capacity
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize(("capacity", "reserved"), [(100, 30), (40, 20), (10, 10)])
+async def test_a_body_that_is_decoded_reserves_its_copies(capacity: int, reserved: int) -> None:
+    """As far as large bodies may use the budget. A declared size is that of the only copy."""
+    budget = BodyBudget(capacity, max_bytes=10)
+    assert budget.fits(None, copies=3)
+    reservation = budget.reserve(None, copies=3)
+    await reservation.acquire()
+    assert budget.free == capacity - reserved
+    reservation.shrink(5)
+    assert budget.free == capacity - 5
+    reservation.shrink(0)
+    assert budget.reserve(4, copies=3).size == 4

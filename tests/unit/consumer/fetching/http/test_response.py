@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from consumer.fetching.http.response import (
     MAX_RETRY_AFTER_S,
-    check_content_encoding,
     check_status,
     parse_content_length,
     parse_media_type,
@@ -104,19 +103,6 @@ def test_the_failure_carries_retry_after(status: int) -> None:
     with pytest.raises(ImageFailure) as raised:
         check_status(status, "17", NOW)
     assert raised.value.retry_after == 17
-
-
-@pytest.mark.parametrize("coding", [None, "", "identity", " Identity , identity"])
-def test_an_uncompressed_body_is_accepted(coding: str | None) -> None:
-    """`identity` is no compression."""
-    check_content_encoding(coding)
-
-
-@pytest.mark.parametrize("coding", ["gzip", "br", "identity, gzip", "zstd", "x"])
-def test_a_compressed_body_is_rejected(coding: str) -> None:
-    """Nothing is decompressed, so nothing can expand."""
-    with pytest.raises(BadResponse):
-        check_content_encoding(coding)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,148 @@
+"""Content codings (RFC 9110, section 8.4) of bodies. We ask for none, but some servers code every body.
+
+Common upload code stores names that are no coding, such as `utf-8`, `base64` or `aws-chunked`, and servers announce
+codings that the body does not have. So names that we do not know count as none, and a body that is no coded data, or
+begins like an image, is taken as it is.
+"""
+
+import asyncio
+import re
+import zlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import brotli
+from multidict import MultiMapping
+
+from core.errors import BadResponse, BrokenResponse, TooLarge
+
+MAX_CODINGS = 2
+"""More than one is rare. Each one may expand a body by a factor of a thousand or more."""
+
+MAX_MEMBERS = 1_000
+"""Members of a gzip body. Blocked gzip makes one of 64 KB; empty ones would cost time without a limit."""
+
+DECODING_COPIES = 3
+"""Largest number of bodies in memory while one is decoded: the coded one, the decoded one, and its last copy or the
+window of brotli, which has at most as many bytes in use as have been decoded."""
+
+_PIECE_BYTES = 64 * 1_024
+_GZIP = 16 + zlib.MAX_WBITS
+_GZIP_MAGIC = b"\x1f\x8b"
+_DEFLATE_METHOD = 8
+
+_SIGNATURE = re.compile(
+    rb"\xff\xd8\xff|\x89PNG|GIF8|RIFF....WEBP|II\*\0|MM\0\*|....ftyp|BM....\0\0\0\0", re.DOTALL
+)
+"""Beginnings of accepted formats. That coded data begins like this by chance is less likely than a wrong label."""
+
+
+class _Damaged(Exception):
+    """The coded data ends early, or is none."""
+
+
+def parse_codings(headers: MultiMapping[str]) -> tuple[str, ...]:
+    """Return the known codings of a body in the order in which they were applied, the transfer codings last.
+
+    Raises BadResponse for more than MAX_CODINGS.
+    """
+    fields = (*headers.getall("Content-Encoding", ()), *headers.getall("Transfer-Encoding", ()))
+    if not fields:
+        return ()
+    names = [name.strip(" \t").lower() for name in ",".join(fields).split(",")]
+    codings = tuple(name for name in names if name in _DECODERS)
+    if len(codings) > MAX_CODINGS:
+        raise BadResponse(f"it has more than {MAX_CODINGS} codings")
+    return codings
+
+
+def decode_body(body: bytes, codings: tuple[str, ...], max_bytes: int) -> bytes:
+    """Undo `codings`.
+
+    Raises TooLarge if a result has more than `max_bytes`, and BrokenResponse if the coded data is damaged or cut off.
+    Bytes behind the coded data are dropped.
+    """
+    for coding in reversed(codings):
+        if not body or _SIGNATURE.match(body):
+            return body
+        try:
+            body = _DECODERS[coding](body, max_bytes)
+        except (_Damaged, zlib.error, brotli.error) as fault:
+            raise BrokenResponse(f"its coding {coding} is damaged") from fault
+    return body
+
+
+def _decode_gzip(body: bytes, max_bytes: int) -> bytes:
+    """Decode all members (RFC 1952, section 2.2)."""
+    output, start = bytearray(), 0
+    for _ in range(MAX_MEMBERS):
+        if not body.startswith(_GZIP_MAGIC, start):
+            return body if start == 0 else bytes(output)
+        start = _inflate(body, start, _GZIP, output, max_bytes)
+    raise _Damaged
+
+
+def _decode_deflate(body: bytes, max_bytes: int) -> bytes:
+    """Decode with the frame of zlib, which RFC 9110 requires, or without, as some servers send it."""
+    output = bytearray()
+    header = int.from_bytes(body[:2])
+    if body[0] & 0x0F == _DEFLATE_METHOD and header % 31 == 0:  # RFC 1950, section 2.2
+        _inflate(body, 0, zlib.MAX_WBITS, output, max_bytes)
+    else:
+        _inflate(body, 0, -zlib.MAX_WBITS, output, max_bytes)
+    return bytes(output)
+
+
+def _inflate(body: bytes, start: int, window: int, output: bytearray, max_bytes: int) -> int:
+    """Append the decoded data to `output`. Returns the index behind the coded data."""
+    inflater = zlib.decompressobj(window)
+    while not inflater.eof:
+        piece = body[start : start + _PIECE_BYTES]
+        if not piece:
+            raise _Damaged
+        output += inflater.decompress(piece, max_bytes - len(output) + 1)
+        _check_size(len(output), max_bytes)
+        start += len(piece) - len(inflater.unused_data)
+    return start
+
+
+def _decode_brotli(body: bytes, max_bytes: int) -> bytes:
+    decoder = brotli.Decompressor()
+    output = [decoder.process(body, output_buffer_limit=max_bytes + 1)]
+    size = len(output[0])
+    while not decoder.is_finished():
+        _check_size(size, max_bytes)
+        if decoder.can_accept_more_data():
+            raise _Damaged
+        output.append(decoder.process(b"", output_buffer_limit=max_bytes - size + 1))
+        size += len(output[-1])
+    _check_size(size, max_bytes)
+    return b"".join(output)
+
+
+def _check_size(size: int, max_bytes: int) -> None:
+    if size > max_bytes:
+        raise TooLarge(f"{max_bytes:,} bytes")
+
+
+_DECODERS: dict[str, Callable[[bytes, int], bytes]] = {
+    "gzip": _decode_gzip,
+    "x-gzip": _decode_gzip,
+    "deflate": _decode_deflate,
+    "br": _decode_brotli,
+}
+
+
+class BodyDecoder:
+    """Decodes one body at a time in a thread of its own, so that the event loop goes on."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="coding")
+
+    async def decode(self, body: bytes, codings: tuple[str, ...], max_bytes: int) -> bytes:
+        """Undo `codings`; raises as `decode_body`."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._pool, decode_body, body, codings, max_bytes)
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)

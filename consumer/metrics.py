@@ -76,6 +76,12 @@ FETCH_FAILURES = Counter(
     "Fetch attempts that failed, including those that were followed by another.",
     ["failure_code"],
 )
+RESTRICTED_ORIGINS = Gauge(
+    "consumer_restricted_origins",
+    "Origins whose requests this process holds back, by condition. rate: hosts whose rate was learned from refusals; "
+    "hung_host: hosts that get one probe at a time; hung_address: addresses from which requests timed out.",
+    ["condition"],
+)
 BYTES_IN = Counter("consumer_fetched_bytes_total", "Bytes of bodies fetched from origins.")
 BYTES_OUT = Counter("consumer_stored_bytes_total", "Bytes of objects stored.")
 RENDITIONS = Counter(
@@ -108,6 +114,8 @@ EXPENSIVE_IMAGES = Counter(
 STEPS = ("fetch", "inspect", "store", "record", "complete", "notify")
 REQUEUE_REASONS = (
     *(
+        "address_hung",
+        "address_new",
         "decoders_busy",
         "drain",
         "host_busy",

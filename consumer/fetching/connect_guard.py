@@ -5,16 +5,16 @@ connects the socket to exactly that address. A check of the URL or of a DNS answ
 lookup, which may give another address (DNS rebinding).
 """
 
-import contextlib
 import errno
 import socket
-from collections.abc import Iterator
 from contextvars import ContextVar
 from ipaddress import ip_address
+from typing import Self
 
 from aiohttp import AddrInfoType
 
 from consumer.fetching.address import BlockedReason, check_address
+from consumer.fetching.address_limiter import Address, AddressBusy, AddressLimiter, Visit
 from consumer.fetching.networks import IPNetwork
 
 
@@ -22,49 +22,93 @@ class AddressBlocked(OSError):
     """Raised inside aiohttp, which treats it as a failed connection and tries the next address."""
 
 
-_blocked: ContextVar[list[BlockedReason]] = ContextVar("connect_guard_blocked")
+class Connects:
+    """What became of the addresses to which one request tried to connect. A context manager: it records in its block.
+
+    `blocked` are the addresses that are forbidden, `busy` the last one that gets no connection at present.
+    """
+
+    __slots__ = ("_limiter", "_token", "_visits", "blocked", "busy")
+
+    def __init__(self, limiter: AddressLimiter) -> None:
+        self._limiter = limiter
+        self._visits: list[Visit] = []
+        self.blocked: list[BlockedReason] = []
+        self.busy: AddressBusy | None = None
+
+    def __enter__(self) -> Self:
+        self._token = _connects.set(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _connects.reset(self._token)
+
+    def enter(self, address: Address) -> None:
+        """Raises AddressBusy."""
+        try:
+            self._visits.append(self._limiter.enter(address))
+        except AddressBusy as busy:
+            self.busy = busy
+            raise
+
+    def answer(self) -> None:
+        """Record that an answer has begun to arrive. It came from the last address."""
+        if self._visits:
+            self._limiter.answer(self._visits[-1])
+
+    def leave(self, *, timed_out: bool) -> None:
+        """End the request."""
+        for visit in self._visits:
+            self._limiter.leave(visit, timed_out=timed_out)
+
+
+_connects: ContextVar[Connects] = ContextVar("connect_guard_connects")
 
 
 class ConnectGuard:
     """Checks addresses at connect time. `open_socket` is aiohttp's `socket_factory`.
 
     If another address of the host fails too, aiohttp may raise that error instead of ours. So the
-    guard also records each blocked address for the current request. The context variable reaches
+    guard also records each address that was blocked or busy for the current request. The context variable reaches
     the tasks in which aiohttp races addresses, because they start from the task of the request.
     """
 
     def __init__(
-        self, allowed_networks: tuple[IPNetwork, ...] = (), *, nat64_allowed: bool = False
+        self,
+        allowed_networks: tuple[IPNetwork, ...] = (),
+        *,
+        nat64_allowed: bool = False,
+        waiting_per_address: int = 8,
     ) -> None:
+        """`waiting_per_address` is the limit of an AddressLimiter."""
         self._allowed_networks = allowed_networks
         self._nat64_allowed = nat64_allowed
+        self.addresses = AddressLimiter(waiting_per_address)
 
-    @contextlib.contextmanager
-    def record_blocked(self) -> Iterator[list[BlockedReason]]:
-        """Collect the addresses that are blocked during this block."""
-        blocked: list[BlockedReason] = []
-        token = _blocked.set(blocked)
-        try:
-            yield blocked
-        finally:
-            _blocked.reset(token)
+    def record_connects(self) -> Connects:
+        """Return the record of one request."""
+        return Connects(self.addresses)
 
     def open_socket(self, addr_info: AddrInfoType) -> socket.socket:
-        """Open the socket for one address. Raises AddressBlocked."""
+        """Open the socket for one address. Raises AddressBlocked or AddressBusy."""
         family, kind, protocol, _, address = addr_info
-        reason = self._check(str(address[0]))
-        if reason is None:
-            sock = socket.socket(family, kind, protocol)
-            sock.setblocking(False)
-            return sock
-        if (blocked := _blocked.get(None)) is not None:
-            blocked.append(reason)
-        raise AddressBlocked(errno.EACCES, "address blocked by the guard")
-
-    def _check(self, text: str) -> BlockedReason | None:
+        connects = _connects.get(None)
+        text = str(address[0])
         try:
             ip = ip_address(text)
         except ValueError:
             # The socket would resolve this name itself, without the guard.
-            return BlockedReason(text, "not a numeric address", "RFC 6943, section 3.1.1")
-        return check_address(ip, self._allowed_networks, nat64_allowed=self._nat64_allowed)
+            reason: BlockedReason | None = BlockedReason(
+                text, "not a numeric address", "RFC 6943, section 3.1.1"
+            )
+        else:
+            reason = check_address(ip, self._allowed_networks, nat64_allowed=self._nat64_allowed)
+            if reason is None and connects is not None:
+                connects.enter(ip)
+        if reason is None:
+            sock = socket.socket(family, kind, protocol)
+            sock.setblocking(False)
+            return sock
+        if connects is not None:
+            connects.blocked.append(reason)
+        raise AddressBlocked(errno.EACCES, "address blocked by the guard")

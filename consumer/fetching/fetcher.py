@@ -15,8 +15,9 @@ from aiohttp.abc import AbstractResolver
 
 from consumer.byte_budget import Reservation
 from consumer.fetching.address import blocked_failure
+from consumer.fetching.address_limiter import wait_for_answer
 from consumer.fetching.body_budget import BodyBudget, BodyReservation, read_body
-from consumer.fetching.connect_guard import ConnectGuard
+from consumer.fetching.connect_guard import ConnectGuard, Connects
 from consumer.fetching.hop_headers import (
     CredentialsFor,
     HopHeaders,
@@ -31,6 +32,7 @@ from consumer.fetching.http.client import (
     TRANSPORT_ERRORS,
     OriginClient,
     OriginResponse,
+    is_connect_error,
     to_image_failure,
 )
 from consumer.fetching.http.content_codings import DECODING_COPIES, BodyDecoder, parse_codings
@@ -45,7 +47,7 @@ from consumer.fetching.http.response import (
 )
 from consumer.fetching.networks import IPNetwork
 from consumer.fetching.resolver import PooledResolver
-from consumer.metrics import FETCH_FAILURES
+from consumer.metrics import FETCH_FAILURES, RESTRICTED_ORIGINS
 from consumer.slot_limiter import Slot
 from core.errors import (
     BlockedAddress,
@@ -144,7 +146,11 @@ class Fetcher:
         """Take ownership of `resolver`."""
         self._policy = policy
         self._credentials_for = credentials_for
-        self._guard = ConnectGuard(policy.allowed_networks, nat64_allowed=policy.nat64_allowed)
+        self._guard = ConnectGuard(
+            policy.allowed_networks,
+            nat64_allowed=policy.nat64_allowed,
+            waiting_per_address=policy.per_host_limit,
+        )
         self._hosts = HostLimiter(policy.per_host_limit, max_wait=policy.per_host_wait)
         self._budget = BodyBudget(policy.body_budget_bytes, max_bytes=policy.max_bytes)
         self._decoder = BodyDecoder()
@@ -186,6 +192,14 @@ class Fetcher:
                 return await self._follow_redirects(origin, headers, deadline)
         except TimeoutError:
             raise Timeout from None
+
+    def export_metrics(self) -> None:
+        """Make the process's gauges of origins read this fetcher. Call once per process."""
+        hosts = self._hosts
+        RESTRICTED_ORIGINS.labels("rate").set_function(lambda: hosts.rate_limited)
+        RESTRICTED_ORIGINS.labels("hung_host").set_function(lambda: hosts.hung)
+        addresses = self._guard.addresses
+        RESTRICTED_ORIGINS.labels("hung_address").set_function(lambda: addresses.hanging)
 
     def reserve(self, size: int) -> BodyReservation:
         """Reserve memory of the same budget for a body of `size` bytes from elsewhere."""
@@ -253,27 +267,49 @@ class Fetcher:
         self, slot: Slot, hop: OriginUrl, deadline: Deadline, headers: HopHeaders
     ) -> _Redirect | FetchResult:
         """Send one request, and release the slot."""
+        connects = self._guard.record_connects()
+        answer, failure = Answer.ACCEPTED, None
         try:
-            with self._guard.record_blocked() as blocked:
-                try:
-                    outcome = await self._request(hop, deadline, headers)
-                except TRANSPORT_ERRORS as error:
-                    reason = blocked_failure(hop.host, blocked)
-                    raise to_image_failure(error, blocked=reason) from error
-        except ImageFailure as failure:
-            self._hosts.release(slot, answer_of(failure), failure)
+            with connects:
+                return await self._request_from_address(hop, deadline, headers, connects)
+        except ImageFailure as error:
+            answer, failure = answer_of(error), error
             raise
         except BaseException:
-            self._hosts.release(slot, Answer.TIMED_OUT if deadline.expired else Answer.UNSENT)
+            answer = Answer.TIMED_OUT if deadline.expired else Answer.UNSENT
             raise
-        self._hosts.release(slot)
-        return outcome
+        finally:
+            connects.leave(timed_out=answer is Answer.TIMED_OUT)
+            self._hosts.release(slot, answer, failure)
+            del failure  # It has a traceback, which refers to this frame.
+
+    async def _request_from_address(
+        self, hop: OriginUrl, deadline: Deadline, headers: HopHeaders, connects: Connects
+    ) -> _Redirect | FetchResult:
+        """Send one request; wait a second if too many others await the first answer of its address."""
+        try:
+            try:
+                return await self._request(hop, deadline, headers, connects)
+            except TRANSPORT_ERRORS as error:
+                answered = connects.busy and is_connect_error(error) and connects.busy.answered
+                if not answered:
+                    raise
+            with deadline.paused():
+                await wait_for_answer(answered)
+            connects.busy = None
+            return await self._request(hop, deadline, headers, connects)
+        except TRANSPORT_ERRORS as error:
+            if connects.busy is not None and is_connect_error(error):
+                raise connects.busy.busy from error
+            reason = blocked_failure(hop.host, connects.blocked)
+            raise to_image_failure(error, blocked=reason) from error
 
     async def _request(
-        self, hop: OriginUrl, deadline: Deadline, headers: HopHeaders
+        self, hop: OriginUrl, deadline: Deadline, headers: HopHeaders, connects: Connects
     ) -> _Redirect | FetchResult:
         sent = headers.of(hop)
         response = await self._client.get(hop, sent, headers.cookie_field(hop, sent))
+        connects.answer()
         try:
             if response.status in REDIRECT_STATUSES:
                 received = response.headers

@@ -21,14 +21,17 @@ from core.runtime.loop_bound import LoopBound
 MAX_IDLE_HOSTS = 4_096
 """Hosts that are kept without a current request."""
 
-_RETURNS_PER_S = 10.0
+RETURN_INTERVAL_S = 0.1
 _OPTIMISM = 1.2
-"""Requests over a learned rate come back somewhat faster than it, and at ten per second at least. So the host is used
-fully if it accepts more than was learned. Those that come too early are deferred again."""
+"""Requests over a learned rate come back somewhat faster than it, and every RETURN_INTERVAL_S at least. So the host is
+used fully if it accepts more than was learned. Those that come too early are deferred again."""
 
 
-BusyReason = Literal["host_busy", "host_hung", "host_rate", "host_refused"]
-"""Its slots are taken, it does not answer, its rate is reached, or it has refused a request and is closed."""
+BusyReason = Literal[
+    "host_busy", "host_hung", "host_rate", "host_refused", "address_hung", "address_new"
+]
+"""Host: its slots are taken, it does not answer, its rate is reached, or it has refused a request and is closed.
+Address: it does not answer, or has not yet."""
 
 
 class HostBusy(SlotsTaken):
@@ -99,6 +102,19 @@ class HostLimiter(LoopBound):
     @property
     def idle_hosts(self) -> int:
         return len(self._idle)
+
+    @property
+    def rate_limited(self) -> int:
+        """Count hosts with a learned rate. Another thread may call this, and `hung`."""
+        return sum(host.condition.rate.limited for host in self._known())
+
+    @property
+    def hung(self) -> int:
+        """Count hosts that do not answer."""
+        return sum(host.condition.hung for host in self._known())
+
+    def _known(self) -> tuple[_Host, ...]:
+        return (*self._hosts.values(), *self._idle.values())
 
     def is_free(self, name: str) -> bool:
         """Return whether `acquire` would not wait."""
@@ -182,7 +198,7 @@ class HostLimiter(LoopBound):
     def _defer(self, host: _Host, *, refused: bool = False) -> HostBusy:
         """Give a request that the host's condition keeps back the time at which it comes back."""
         condition = host.condition
-        interval = 1 / max(_RETURNS_PER_S, _OPTIMISM * condition.rate.limit)
+        interval = min(RETURN_INTERVAL_S, 1 / (_OPTIMISM * condition.rate.limit))
         wait = host.limiter.schedule.next_slot_after(
             self._loop.time(), condition.opens_in, interval
         )

@@ -146,6 +146,7 @@ async def open_worker(
     private = WatchedFile(settings.credentials_file)
     watching = asyncio.create_task(private.poll_forever(), name="watch the credentials file")
     fetcher = Fetcher(fetch_policy(settings), credentials_for=private.headers_for)
+    fetcher.export_metrics()
     queue = ReceiveQueue(clients.queue)
     folder = JournalFolder(settings.journal_dir or default_folder(settings.queue_url))
     deaths = DeathCounter(clients.tables, folder, folder.open_journal())

@@ -222,14 +222,15 @@ def to_image_failure(error: Exception, *, blocked: ImageFailure | None) -> Image
     host may have other addresses.
     The failures have no detail: aiohttp's texts contain addresses that customers must not see.
     """
-    if blocked is not None and _is_connect_error(error):
+    if blocked is not None and is_connect_error(error):
         return blocked
     return next(
         (failure() for kind, failure in _FAILURES if isinstance(error, kind)), ConnectFailed()
     )
 
 
-def _is_connect_error(error: Exception) -> bool:
+def is_connect_error(error: Exception) -> bool:
+    """Return whether one of TRANSPORT_ERRORS means that no connection was made."""
     if isinstance(error, aiohttp.ClientSSLError):
         return False
     return isinstance(

@@ -37,8 +37,9 @@ _MESSAGES = Row(
         Panel(
             "Messages requeued, by reason",
             "outage: AWS failed. drain: the pod stopped. host_busy: the host is at its concurrency limit. "
-            "decoders_busy: expensive images keep the decoders busy. Other reasons are failure codes: the origin asked "
-            "for a delay, or the last attempt comes after a delay.",
+            "host_rate, host_refused: it accepts no more requests. host_hung, address_hung: it does not answer. "
+            "address_new: its address has not answered yet. decoders_busy: expensive images keep the decoders busy. "
+            "Other reasons are failure codes: the origin asked for a delay, or the last attempt comes after a delay.",
             "cps",
             (
                 Query(

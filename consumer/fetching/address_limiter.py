@@ -1,0 +1,160 @@
+"""Limits the requests that wait for the first answer of one address, so that an address that hangs holds few slots.
+
+Names cost nothing, so a limit for each host does not protect an address, nor our slots: a customer may submit URLs of
+thousands of names that lead to one address. An address that answers is not limited, because content delivery networks
+serve thousands of hosts from one. An IPv6 address stands for its /64, which belongs to one owner (RFC 6177).
+"""
+
+import asyncio
+import contextlib
+import errno
+import math
+from collections import OrderedDict
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+
+from consumer.fetching.host_limiter import RETURN_INTERVAL_S, HostBusy
+from consumer.slot_limiter import MIN_WAIT_S, RetrySchedule
+from core.errors import Timeout
+from core.runtime.loop_bound import LoopBound
+
+SILENCE_S = 5.0
+"""An address from which no answer has come for this time, although a request waits, hangs."""
+MAX_IDLE_ADDRESSES = 4_096
+"""Addresses that are kept without a request that waits."""
+_MAX_STEPS = 8
+_FIRST_ANSWER_S = 1.0
+"""Wait for the first answer of an address if more requests await it than are permitted."""
+
+Address = IPv4Address | IPv6Address
+
+
+class AddressBusy(OSError):
+    """The address gets no further connection now. aiohttp treats it as a failed connection, and tries the next address.
+
+    `busy` is the error for the fetch. `answered` is set when a new address answers for the first time; None if the
+    address hangs.
+    """
+
+    def __init__(self, busy: HostBusy, answered: asyncio.Event | None) -> None:
+        super().__init__(errno.EAGAIN, "too many requests wait for this address")
+        self.busy = busy
+        self.answered = answered
+
+
+class _State:
+    """One address. `waiting` are the visits without an answer, the oldest first. Times are of the loop's clock."""
+
+    __slots__ = ("answered", "answered_at", "schedule", "silent_since", "timed_out", "waiting")
+
+    def __init__(self, limit: int) -> None:
+        self.waiting: dict[Visit, None] = {}
+        self.answered_at = -math.inf
+        self.silent_since = math.inf
+        """Begin of the first request after the last answer."""
+        self.timed_out = False
+        """Whether a request timed out since the last answer."""
+        self.answered = asyncio.Event()
+        self.schedule = RetrySchedule(limit)
+
+    @property
+    def is_new(self) -> bool:
+        return self.answered_at == -math.inf
+
+    def hangs(self, now: float) -> bool:
+        if self.timed_out:
+            return True
+        oldest = next(iter(self.waiting), None)
+        return oldest is not None and now - max(oldest.began_at, self.answered_at) >= SILENCE_S
+
+
+@dataclass(eq=False, frozen=True, slots=True)
+class Visit:
+    """A request that connects to an address, since `began_at`."""
+
+    address: int
+    began_at: float
+    state: _State
+
+
+class AddressLimiter(LoopBound):
+    """At most `limit` requests wait for an answer of an address that hangs, and twice as many of one that is new."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._states: OrderedDict[int, _State] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._states)
+
+    @property
+    def hanging(self) -> int:
+        """Count the addresses that hang. Another thread may call this."""
+        return sum(state.timed_out for state in tuple(self._states.values()))
+
+    def enter(self, address: Address) -> Visit:
+        """Count a request that is about to connect; `answer` or `leave` ends it. Raises AddressBusy."""
+        now = self._loop.time()
+        key = int(address) >> 64 if isinstance(address, IPv6Address) else int(address)
+        state = self._states.get(key)
+        if state is None:
+            state = self._states[key] = _State(self._limit)
+            self._drop_oldest()
+        else:
+            self._states.move_to_end(key)
+        hangs = state.hangs(now)
+        if hangs:
+            limit: float = self._limit
+        else:
+            limit = 2 * self._limit if state.is_new else math.inf
+        if len(state.waiting) >= limit:
+            raise self._busy(state, now, hangs=hangs)
+        visit = Visit(key, now, state)
+        state.waiting[visit] = None
+        state.silent_since = min(state.silent_since, now)
+        return visit
+
+    def answer(self, visit: Visit) -> None:
+        """Record that the first answer to a visit has arrived."""
+        state = visit.state
+        state.waiting.pop(visit, None)
+        state.answered_at = self._loop.time()
+        state.silent_since = math.inf
+        state.timed_out = False
+        state.answered.set()
+
+    def leave(self, visit: Visit, *, timed_out: bool) -> None:
+        """End a visit. Does nothing if its answer was recorded."""
+        state = visit.state
+        if visit not in state.waiting:
+            return
+        del state.waiting[visit]
+        if timed_out and state.answered_at < visit.began_at:
+            state.timed_out = True
+        elif state.is_new and not state.waiting and not state.timed_out:
+            self._states.pop(visit.address, None)
+
+    def _busy(self, state: _State, now: float, *, hangs: bool) -> AddressBusy:
+        wait = state.schedule.next_slot_after(now, MIN_WAIT_S, RETURN_INTERVAL_S)
+        if not hangs:
+            return AddressBusy(HostBusy(wait, reason="address_new"), state.answered)
+        failing_s = max(0.0, now - state.silent_since)
+        busy = HostBusy(wait, reason="address_hung", failure=Timeout(), failing_s=failing_s)
+        return AddressBusy(busy, None)
+
+    def _drop_oldest(self) -> None:
+        for _ in range(_MAX_STEPS):
+            if len(self._states) <= MAX_IDLE_ADDRESSES:
+                return
+            key, state = next(iter(self._states.items()))
+            if state.waiting:
+                self._states.move_to_end(key)
+            else:
+                del self._states[key]
+
+
+async def wait_for_answer(answered: asyncio.Event) -> None:
+    """Wait a second at most."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_FIRST_ANSWER_S):
+            await answered.wait()

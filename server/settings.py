@@ -24,7 +24,8 @@ class ServerSettings(SearchSettings, CoreSettings):
         ge=1,
         description="Submits in progress in this process, and messages of CreateRenditions. One customer alone may use "
         "all; there are as many again for customers that have less than their share. Further SubmitImage calls get "
-        "RESOURCE_EXHAUSTED. SubmitImages streams may use half, and wait for more.",
+        "RESOURCE_EXHAUSTED. SubmitImages streams may use half, and wait for more. A submit with a URL of more than "
+        "4 KB counts as three, or as up to eleven by the memory of its characters.",
     )
     max_stream_submits: int = Field(
         1_000,

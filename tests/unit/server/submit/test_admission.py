@@ -43,10 +43,14 @@ class Wire:
 
 
 def admission_on(wire: Wire, max_pending: int = 100) -> SubmitAdmission:
+    return admission_with(wire, Capacity("submits", max_pending))
+
+
+def admission_with(wire: Wire, capacity: Capacity) -> SubmitAdmission:
     service = cast("JsonService", cast("Any", wire))
     tables = Tables(service, Statements("requests", "images"))
     lanes = LaneSelector(SqsQueue(service, "queue"), None, InteractiveRate(20, 100))
-    return SubmitAdmission(tables, lanes, Capacity("submits", max_pending))
+    return SubmitAdmission(tables, lanes, capacity)
 
 
 def request() -> ImageRequest:
@@ -217,5 +221,44 @@ def test_a_unary_submit_beyond_the_share_is_refused() -> None:
             with pytest.raises(Overloaded):
                 admission.submit(request_of(customer))
         await asyncio.gather(*answers)
+
+    run_virtually(scenario())
+
+
+LONGEST = "http://e.example/".ljust(8_186, "a")
+
+
+@pytest.mark.parametrize(
+    ("url", "admitted"),
+    [(LONGEST[:2_600], 99), (LONGEST + "aaaa", 33), (LONGEST + "\U0001f600", 9)],
+    ids=["presigned", "longest", "wide"],
+)
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_submit_takes_places_by_the_memory_of_its_url(
+    url: str, admitted: int, *, streamed: bool
+) -> None:
+    """So long URLs do not multiply the memory of the submits in progress; all places are free afterwards."""
+
+    async def scenario() -> None:
+        wire, capacity = Wire(), Capacity("submits", 99)
+        admission = admission_with(wire, capacity)
+        submit = admission.submit_streamed if streamed else admission.submit
+        answers = [submit(parse_submit(submit_request(url=url), {})) for _ in range(admitted)]
+        assert capacity.total == 99
+        with pytest.raises(Overloaded):
+            admission.submit(request())
+        await asyncio.gather(*answers)
+        await admission.wait_idle()
+        assert (capacity.total, len(wire.sent)) == (0, admitted)
+
+    run_virtually(scenario())
+
+
+def test_the_longest_url_is_admitted_to_the_smallest_server() -> None:
+    """One place is enough."""
+
+    async def scenario() -> None:
+        admission = admission_on(Wire(), max_pending=1)
+        await admission.submit(parse_submit(submit_request(url=LONGEST + "\U0001f600"), {}))
 
     run_virtually(scenario())

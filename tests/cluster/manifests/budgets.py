@@ -1,6 +1,7 @@
 """Grace periods, memory, volumes, ports and rollouts of pods, compared with what their program needs."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import PurePath, PurePosixPath
 from typing import Any
 
 from cluster.manifests.environments import settings_of
@@ -20,6 +21,7 @@ LONGEST_WAIT_S = 2
 """Longest wait between two attempts in one run. A longer wait requeues the message."""
 PROGRESS_DEADLINE_S = 600
 """Default of Kubernetes."""
+_TEMPORARY = PurePosixPath("/tmp")  # noqa: S108  the folder in which the image keeps temporary files
 _UNITS = {"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}
 
 
@@ -109,10 +111,21 @@ def _consumer_faults(pod: PodTemplate, settings: ConsumerSettings) -> Iterator[s
     yield from _too_short(
         pod, "the longest job", settings.max_attempts * settings.total_timeout_s + waits
     )
+    if not _outlives_the_container(pod, settings.journal_dir or _TEMPORARY):
+        yield "a restart of its container loses the journals of isolated decodings"
     needed = needed_bytes(settings)
     limit = quantity(pod.container["resources"]["limits"]["memory"])
     if limit < needed:
         yield f"its memory of {limit // MIB} MiB is below {needed // MIB} MiB"
+
+
+def _outlives_the_container(pod: PodTemplate, folder: PurePath) -> bool:
+    """Return whether a folder is in a volume of the pod that can be written."""
+    written = {each["name"] for each in pod.spec.get("volumes", []) if "emptyDir" in each}
+    return any(
+        mount["name"] in written and folder.is_relative_to(mount["mountPath"])
+        for mount in pod.container.get("volumeMounts", [])
+    )
 
 
 def _too_short(pod: PodTemplate, what: str, seconds: float) -> Iterator[str]:

@@ -151,6 +151,42 @@ def test_presets_of_renditions_are_a_component(tree: Tree) -> None:
     assert len(names) == 2
 
 
+@pytest.mark.parametrize("generated", [True, False], ids=["generated", "of another program"])
+def test_credentials_of_private_origins_are_a_component(tree: Tree, generated: bool) -> None:
+    """Only consumers have the file. The mount is a folder, whose files the kubelet updates."""
+    tree.change(
+        "overlays/eks/kustomization.yaml",
+        "  - ../../components/pod-identity\n",
+        "  - ../../components/pod-identity\n  - ../../components/private-origins\n",
+    )
+    if generated:
+        (tree.folder / "overlays" / "eks" / "private-origins.toml").write_text("origins = []\n")
+        tree.change(
+            "overlays/eks/kustomization.yaml",
+            "secretGenerator:\n",
+            "secretGenerator:\n  - name: imageservice-private-origins\n    files: [private-origins.toml]\n",
+        )
+    objects = tree.build("eks")
+    mounted = {
+        pod.owner: (pod, volume["secret"]["secretName"])
+        for pod in pod_templates(objects)
+        for volume in pod.spec.get("volumes", [])
+        if volume["name"] == "private-origins"
+    }
+    ((owner, (pod, secret)),) = mounted.items()
+    assert owner == "Deployment/imageservice-consumer"
+    (mount,) = (m for m in pod.container["volumeMounts"] if m["name"] == "private-origins")
+    environment = {each["name"]: each.get("value") for each in pod.container["env"]}
+    folder, _, key = str(environment["CREDENTIALS_FILE"]).rpartition("/")
+    assert (mount["mountPath"], mount["readOnly"]) == (folder, True)
+    assert "subPath" not in mount
+    secrets = {each["metadata"]["name"]: each for each in objects if each["kind"] == "Secret"}
+    if generated:
+        assert key in secrets[secret]["data"]
+    else:
+        assert secret == "imageservice-private-origins"
+
+
 def test_irsa_is_one_line(tree: Tree) -> None:
     """With irsa instead of pod-identity, each service account is annotated with its role."""
     tree.change(

@@ -108,6 +108,7 @@ def test_a_wrong_environment_is_found(
         ),
         (SERVER, f"{CONTAINER}.ports.0.containerPort", 50052, "gRPC is served on port 50051"),
         ("Service/imageservice-server", "spec.ports.0.port", 80, "gRPC is served on port 50051"),
+        (CONSUMER, f"{CONTAINER}.volumeMounts.0.mountPath", "/scratch", "loses the journals"),
         (CONSUMER, f"{CONTAINER}.ports.0.containerPort", 9465, "not METRICS_PORT"),
         (SERVER, "spec.minReadySeconds", 15, "minReadySeconds of 15 s is not above 15 s"),
         (CONSUMER, "spec.minReadySeconds", REMOVED, "minReadySeconds of 0 s is not above 60 s"),

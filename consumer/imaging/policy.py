@@ -35,6 +35,14 @@ class ImagePolicy:
     metadata: MetadataPolicy = "strip-location"
     presets: Presets = field(default_factory=dict)
 
+    @property
+    def rules(self) -> str:
+        """The rules for images without renditions, as one text: equal rules make the same image of the same body."""
+        return (
+            f"{self.metadata} {self.verification} {self.max_pixels} {self.max_frames} "
+            f"{self.accept_missing_end}"
+        )
+
 
 def policy_of(members: Mapping[str, Any]) -> ImagePolicy:
     """Return the policy with these members, as `asdict` and JSON leave them."""

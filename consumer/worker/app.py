@@ -29,6 +29,7 @@ from consumer.worker.poller import Poller
 from consumer.worker.receive_queue import ReceiveQueue
 from consumer.worker.renditions import RenditionPublisher
 from consumer.worker.retry_policy import RetryPolicy
+from consumer.worker.reuse import ImageReuse
 from consumer.worker.runner import MessageRunner
 from consumer.worker.storage import ImageStorage
 from core.errors import DependencyUnavailable
@@ -122,16 +123,8 @@ async def _prepare(app: WorkerApp) -> int | None:
 
 
 def _open_decode_pool(settings: ConsumerSettings) -> AbstractAsyncContextManager[DecodePool]:
-    policy = ImagePolicy(
-        max_pixels=settings.max_pixels,
-        max_frames=settings.max_frames,
-        accept_missing_end=settings.accept_missing_end,
-        verification=settings.verification,
-        metadata=settings.metadata_policy,
-        presets=settings.presets,
-    )
     return open_decode_pool(
-        policy,
+        image_policy(settings),
         decoders=settings.decoders,
         budget_bytes=settings.decode_budget_bytes,
         cpu_limit_s=settings.decode_cpu_limit_s,
@@ -190,6 +183,12 @@ def _handler(
         decoder=decoder,
         storage=storage,
         renditions=renditions,
+        reuse=ImageReuse(
+            clients.tables,
+            storage,
+            rules=image_policy(settings).rules,
+            reserve_body=fetcher.reserve,
+        ),
         tables=clients.tables,
         retry_policy=retry_policy,
     )
@@ -225,6 +224,17 @@ def _renditions(
 def rendition_budget_bytes(settings: ConsumerSettings) -> int:
     """Return the memory for renditions that are not stored yet: of an image in each decoder, and of two more."""
     return (settings.decoders + 2) * RENDITIONS_BYTES_MAX
+
+
+def image_policy(settings: ConsumerSettings) -> ImagePolicy:
+    return ImagePolicy(
+        max_pixels=settings.max_pixels,
+        max_frames=settings.max_frames,
+        accept_missing_end=settings.accept_missing_end,
+        verification=settings.verification,
+        metadata=settings.metadata_policy,
+        presets=settings.presets,
+    )
 
 
 def fetch_policy(settings: ConsumerSettings) -> FetchPolicy:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from consumer.fetching.fetcher import Fetcher, FetchResult
+from consumer.fetching.hop_headers import Validator
 from consumer.imaging.result import InspectionResult
 from consumer.metrics import BYTES_IN, BYTES_OUT, FETCH_FAILURES
 from consumer.notify.outcome import Outcome, outcome_for
@@ -17,6 +18,7 @@ from consumer.worker.decoder import Decoder
 from consumer.worker.expiry import is_expired, not_after_of
 from consumer.worker.renditions import RenditionPublisher
 from consumer.worker.retry_policy import RetryPolicy, backoff
+from consumer.worker.reuse import ImageReuse, Reusable, reuse_within_of
 from consumer.worker.storage import ImageStorage
 from core.dynamodb.tables import ConditionNotMet, Tables
 from core.errors import Expired, ImageFailure, ImageServiceError
@@ -71,12 +73,22 @@ async def _resolve_conflict(tables: Tables, record: ImageRecord) -> ImageRecord:
 
 @dataclass(frozen=True, slots=True)
 class _Stored:
-    """An image in S3 that has no record yet."""
+    """An image in S3 that has no record yet.
+
+    renditions: None if they are made from the stored object. fetched_at: when the origin was asked, in milliseconds
+    since the epoch.
+    """
 
     s3_url: str
     metadata: ImageMetadata
     provenance: Provenance
-    renditions: tuple[Rendition, ...]
+    renditions: tuple[Rendition, ...] | None
+    fetched_at: int
+
+
+def _stored_before(reusable: Reusable, fetched_at: int) -> _Stored:
+    image = reusable.image
+    return _Stored(image.s3_url, image.metadata, image.provenance, None, fetched_at)
 
 
 class Pipeline:
@@ -87,6 +99,7 @@ class Pipeline:
         decoder: Decoder,
         storage: ImageStorage,
         renditions: RenditionPublisher,
+        reuse: ImageReuse,
         tables: Tables,
         retry_policy: RetryPolicy,
     ) -> None:
@@ -94,6 +107,7 @@ class Pipeline:
         self._decoder = decoder
         self._storage = storage
         self._renditions = renditions
+        self._reuse = reuse
         self._tables = tables
         self._retry_policy = retry_policy
 
@@ -116,17 +130,8 @@ class Pipeline:
             await self._decoder.wait_for_turn()
         # A message that a worker of an earlier version requeued has lost the names; the row has them.
         requested = split_names(message.renditions) if request is None else request.renditions
-        try:
-            stored = await self._fetch_and_store(
-                message,
-                requested,
-                run,
-                isolation,
-                not_after=not_after_of(message, request),
-            )
-        except ImageServiceError as error:
-            error.forget_frames()  # They hold the bodies.
-            raise
+        within = reuse_within_of(message, request)
+        stored = await self._obtain(message, request, requested, run, isolation)
         created_at = request.created_at if request else message.created_at
         record = ImageRecord(
             image_id=image_id_of(message.request_id),
@@ -140,10 +145,14 @@ class Pipeline:
         )
         inserted = await self._insert(record, run)
         renditions = stored.renditions
-        if inserted.metadata.sha256 == stored.metadata.sha256:
+        if renditions is not None and inserted.metadata.sha256 == stored.metadata.sha256:
             await self._renditions.record(inserted.image_id, renditions)
-        else:  # Another run has inserted the record, and its origin sent another body.
-            renditions = await self._renditions.complete(inserted, requested)
+        else:  # Not fetched; or another run has inserted the record, and its origin sent another body.
+            renditions = await self._renditions.complete(
+                inserted, requested, expensive=message.expensive, isolation=isolation
+            )
+        if within:  # Before the end, so that a caller who has seen it can rely on the record.
+            await self._reuse.record(message, inserted.image_id, stored.fetched_at)
         return await self._complete(message, inserted, renditions, run)
 
     async def resume(
@@ -163,17 +172,49 @@ class Pipeline:
         )
         return await self._complete(message, record, renditions, run)
 
+    async def _obtain(
+        self,
+        message: ImageMessage,
+        request: ImageRequest | None,
+        requested: Sequence[str],
+        run: Run,
+        isolation: Isolation | None,
+    ) -> _Stored:
+        """Return the image of an earlier fetch, if it may be reused, or else fetch and store one."""
+        reusable = None
+        if within := reuse_within_of(message, request):
+            with run.step("reuse"):
+                reusable = await self._reuse.find(message)
+        if reusable is not None and reusable.fetch.is_fresh(within, now_ms()):
+            return _stored_before(reusable, reusable.fetch.fetched_at)
+        try:
+            return await self._fetch_and_store(
+                message,
+                requested,
+                run,
+                isolation,
+                reusable,
+                not_after=not_after_of(message, request),
+            )
+        except ImageServiceError as error:
+            error.forget_frames()  # They hold the bodies.
+            raise
+
     async def _fetch_and_store(
         self,
         message: ImageMessage,
         requested: Sequence[str],
         run: Run,
         isolation: Isolation | None,
+        reusable: Reusable | None,
         *,
         not_after: int,
     ) -> _Stored:
         """Hold the bodies no longer than until they are stored: then their bytes are reserved for others."""
-        with await self._fetch(message, run, not_after) as fetched:
+        fetched_at = now_ms()
+        with await self._fetch(message, run, reusable, not_after) as fetched:
+            if reusable is not None and not fetched.modified:
+                return _stored_before(reusable, fetched_at)
             names = self._renditions.wanted(fetched.body, requested)
             with self._renditions.reserve(names) as memory:
                 with run.step("inspect"):
@@ -185,15 +226,20 @@ class Pipeline:
                 s3_url, renditions = await self._store(
                     message.customer_id, inspected, requested, run
                 )
-        return _Stored(s3_url, inspected.metadata, fetched.provenance, renditions)
+        return _Stored(s3_url, inspected.metadata, fetched.provenance, renditions, fetched_at)
 
-    async def _fetch(self, message: ImageMessage, run: Run, not_after: int) -> FetchResult:
+    async def _fetch(
+        self, message: ImageMessage, run: Run, reusable: Reusable | None, not_after: int
+    ) -> FetchResult:
+        validator = None if reusable is None else reusable.validator(message.url)
         with run.step("fetch"):
-            fetched = await self._attempt(message, run, not_after)
+            fetched = await self._attempt(message, run, validator, not_after)
         BYTES_IN.inc(len(fetched.body))
         return fetched
 
-    async def _attempt(self, message: ImageMessage, run: Run, not_after: int) -> FetchResult:
+    async def _attempt(
+        self, message: ImageMessage, run: Run, validator: Validator | None, not_after: int
+    ) -> FetchResult:
         """Return the first successful attempt. Count each in `run`. Raises ImageFailure and HostBusy.
 
         Without tenacity: its retry state refers to itself. So it would keep the last error, and with the error's frames
@@ -204,7 +250,7 @@ class Pipeline:
             if not_after and is_expired(not_after, now_ms()):
                 raise Expired
             try:
-                fetched = await self._fetcher.fetch(message.url, message.customer_id)
+                fetched = await self._fetcher.fetch(message.url, message.customer_id, validator)
             except ImageFailure as failure:
                 failure.forget_frames()  # They hold what was read of the body.
                 run.attempts += 1

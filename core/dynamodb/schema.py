@@ -17,6 +17,7 @@ from core.errors import MalformedRow
 from core.model.image import ImageMetadata, ImageRecord, Provenance
 from core.model.rendition import Rendition, is_renditions_id
 from core.model.request import Failure, ImageRequest, State, customer_shard, next_revision
+from core.model.reuse import FetchRecord, is_fetch_record_id
 
 _log = structlog.get_logger()
 
@@ -51,6 +52,9 @@ REQUEST_CREATED_AT = "requestCreatedAt"
 RENDITIONS = "renditions"
 NOT_AFTER = "notAfter"
 REUSE_WITHIN = "reuseWithin"
+FETCHED_IMAGE_ID = "fetchedImageId"
+FETCHED_AT = "fetchedAt"
+FETCH_RULES = "fetchRules"
 
 
 def string(value: str) -> Attribute:
@@ -217,9 +221,10 @@ def image_from_item(item: Mapping[str, Attribute]) -> ImageRecord:
 
 
 def is_image_item(item: Mapping[str, Attribute]) -> bool:
-    """Return whether a row of the table of images is an image, and not the renditions of one."""
+    """Return whether a row of the table of images is an image, and not its renditions or the record of a fetch."""
     try:
-        return not is_renditions_id(item[IMAGE_ID]["S"])
+        key = item[IMAGE_ID]["S"]
+        return not (is_renditions_id(key) or is_fetch_record_id(key))
     except SHAPE_ERRORS:
         return True  # `image_from_item` reports it.
 
@@ -250,6 +255,36 @@ def renditions_from_item(item: Mapping[str, Attribute]) -> tuple[Rendition, ...]
             Rendition(**_values_of(Rendition, item[name]["M"]))
             for name in sorted(item)
             if name != IMAGE_ID
+        )
+    except SHAPE_ERRORS as error:
+        raise _malformed(item, IMAGE_ID, error) from error
+
+
+def fetch_record_update(customer_id: str, fetch: FetchRecord) -> dict[str, Any]:
+    """Return the arguments of an UpdateItem that writes the record of a fetch in place of an earlier one.
+
+    The customer is there for the deletion of a customer's data: the key is a hash.
+    """
+    values = {
+        CUSTOMER_ID: string(customer_id),
+        FETCHED_IMAGE_ID: string(fetch.image_id),
+        FETCHED_AT: number(fetch.fetched_at),
+        FETCH_RULES: string(fetch.rules),
+        EXPIRES_AT: number(fetch.expires_at),
+    }
+    return {
+        "UpdateExpression": "SET " + ", ".join(f"{name} = :{name}" for name in values),
+        "ExpressionAttributeValues": {f":{name}": value for name, value in values.items()},
+    }
+
+
+def fetch_record_from_item(item: Mapping[str, Attribute]) -> FetchRecord:
+    """Convert the record of a fetch. Raises MalformedRow."""
+    try:
+        return FetchRecord(
+            image_id=item[FETCHED_IMAGE_ID]["S"],
+            fetched_at=int(item[FETCHED_AT]["N"]),
+            rules=item[FETCH_RULES]["S"],
         )
     except SHAPE_ERRORS as error:
         raise _malformed(item, IMAGE_ID, error) from error

@@ -32,6 +32,7 @@ from core.errors import (
 from core.model.image import ImageRecord, image_id_of, is_image_of, reused_image_id
 from core.model.rendition import Rendition, renditions_id
 from core.model.request import ImageRequest, State
+from core.model.reuse import FetchRecord, fetch_record_id
 
 R = TypeVar("R")
 
@@ -173,6 +174,33 @@ class Tables:
                 "TableName": self.statements.images_table,
                 "Key": {schema.IMAGE_ID: schema.string(renditions_id(image_id))},
                 **schema.renditions_update(renditions),
+            },
+            no_members,
+        )
+
+    async def read_fetch(self, customer_id: str, url: str) -> FetchRecord | None:
+        """Read the record of the last fetch of a URL for a customer. A malformed row is logged, and is none.
+
+        Raises Overloaded or DependencyUnavailable.
+        """
+        record_id = fetch_record_id(customer_id, url)
+        item = await self._reads.submit(
+            RowKey(self.statements.images_table, schema.IMAGE_ID, record_id)
+        )
+        try:
+            return None if item is None else schema.fetch_record_from_item(item)
+        except MalformedRow as error:
+            schema.log_malformed_row(error)
+            return None
+
+    async def record_fetch(self, customer_id: str, url: str, fetch: FetchRecord) -> None:
+        """Write the record of the last fetch of a URL. Raises DependencyUnavailable or RequestRejected."""
+        await self._call(
+            "UpdateItem",
+            {
+                "TableName": self.statements.images_table,
+                "Key": {schema.IMAGE_ID: schema.string(fetch_record_id(customer_id, url))},
+                **schema.fetch_record_update(customer_id, fetch),
             },
             no_members,
         )

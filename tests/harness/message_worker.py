@@ -25,6 +25,7 @@ from consumer.worker.pipeline import Pipeline
 from consumer.worker.receive_queue import ReceiveQueue
 from consumer.worker.renditions import RenditionPublisher
 from consumer.worker.retry_policy import RetryPolicy
+from consumer.worker.reuse import ImageReuse
 from consumer.worker.storage import ImageStorage
 from core.dynamodb.statements import Statement
 from core.dynamodb.tables import Tables
@@ -166,6 +167,7 @@ def _worker(
         decoder=decoder,
         storage=storage,
         renditions=renditions,
+        reuse=ImageReuse(clients.tables, storage, rules="", reserve_body=fetcher.reserve),
         tables=clients.tables,
         retry_policy=policy,
     )

@@ -55,6 +55,7 @@ def worker_of(fetcher: Fetcher, aws: Aws, queue_url: str) -> MessageHandler:
             decoder=NOTHING,
             storage=NOTHING,
             renditions=NOTHING,
+            reuse=NOTHING,
             tables=NOTHING,
             retry_policy=RetryPolicy(3),
         ),

@@ -51,7 +51,7 @@ class ScriptedOrigins:
         """Give the results of the first fetches of a URL; later ones return an image."""
         self._scripts[url] = script
 
-    async def fetch(self, url: str, _customer_id: str) -> FetchResult:
+    async def fetch(self, url: str, _customer_id: str, _validator: object) -> FetchResult:
         number = self._fetches[url]
         self._fetches[url] += 1
         script = self._scripts[url]

@@ -85,8 +85,9 @@ def test_tables_can_be_restored(template: dict[str, Any], table: str) -> None:
 def test_finished_data_expires(template: dict[str, Any]) -> None:
     """Rows expire and unfinished uploads are aborted. The emulator does neither, so this reads the template."""
     resources = template["Resources"]
-    expiry = resources["RequestsTable"]["Properties"]["TimeToLiveSpecification"]
-    assert expiry == {"AttributeName": "expiresAt", "Enabled": True}
+    for table in ("RequestsTable", "ImagesTable"):
+        expiry = resources[table]["Properties"]["TimeToLiveSpecification"]
+        assert expiry == {"AttributeName": "expiresAt", "Enabled": True}
     (rule,) = resources["Bucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
     assert rule["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
 

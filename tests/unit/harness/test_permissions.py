@@ -163,11 +163,13 @@ def test_a_role_is_allowed_its_own_actions_only(
     assert permissions.allowed(role, api, resource) is allowed
 
 
-@pytest.mark.parametrize(("key", "allowed"), [("…#renditions", True), ("…", False), ("", False)])
+@pytest.mark.parametrize(
+    ("key", "allowed"), [("…#renditions", True), ("…#reuse", True), ("…", False), ("", False)]
+)
 def test_a_consumer_changes_no_image_record(
     permissions: Permissions, key: str, *, allowed: bool
 ) -> None:
-    """It may update rows of renditions only. IAM knows them by the leading key."""
+    """It may update rows of renditions and records of fetches only. IAM knows them by the leading key."""
     image_id = "0f4c9a1e-5a83-5b0e-9d8c-1b2a3c4d5e6f"
     update = {"TableName": "t-images", "Key": {"imageId": {"S": key.replace("…", image_id)}}}
     (call,) = calls(dynamodb("UpdateItem", update))

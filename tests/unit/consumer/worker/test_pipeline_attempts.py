@@ -25,7 +25,7 @@ class FailingFetcher:
         self._failures = list(failures)
         self.called_at: list[float] = []
 
-    async def fetch(self, _url: str, _customer_id: str) -> FetchResult:
+    async def fetch(self, _url: str, _customer_id: str, _validator: object) -> FetchResult:
         self.called_at.append(asyncio.get_running_loop().time())
         raise self._failures.pop(0)
 
@@ -41,6 +41,7 @@ def failed_run(
         decoder=NOTHING,
         storage=NOTHING,
         renditions=NOTHING,
+        reuse=NOTHING,
         tables=NOTHING,
         retry_policy=RetryPolicy(3, delay),
     )

@@ -29,7 +29,7 @@ class Failing:
         self._fetch = fetch
         self._inspect = inspect
 
-    async def fetch(self, _url: str, _customer_id: str) -> FetchResult:
+    async def fetch(self, _url: str, _customer_id: str, _validator: object) -> FetchResult:
         self._fetch(BODY)
         return FetchResult(BODY, Provenance())
 
@@ -83,6 +83,7 @@ def test_an_error_does_not_keep_the_body(failing: Any) -> None:
             budget=ByteBudget(1),
             reserve_body=NOTHING,
         ),
+        reuse=NOTHING,
         tables=NOTHING,
         retry_policy=RetryPolicy(1, 0),
     )

@@ -12,6 +12,7 @@ from core.dynamodb import schema
 from core.errors import MalformedRow
 from core.model.rendition import Rendition, renditions_id
 from core.model.request import new_request
+from core.model.reuse import FetchRecord, fetch_record_id
 from harness.outcomes import image_record
 
 REQUEST_ID = str(uuid.uuid4())
@@ -147,3 +148,17 @@ def test_the_terms_of_a_fetch_survive_the_row() -> None:
     del item[schema.NOT_AFTER], item[schema.REUSE_WITHIN]
     read = schema.request_from_item(item)
     assert (read.not_after, read.reuse_within) == (0, 0)
+
+
+def test_the_record_of_a_fetch_survives_its_row() -> None:
+    """It is no image, and no image expires."""
+    fetch = FetchRecord("an image", 1_000, "rules")
+    values = schema.fetch_record_update("acme", fetch)["ExpressionAttributeValues"]
+    key = {schema.IMAGE_ID: schema.string(fetch_record_id("acme", "u"))}
+    row = key | {name.removeprefix(":"): value for name, value in values.items()}
+    assert schema.fetch_record_from_item(row) == fetch
+    assert not schema.is_image_item(row)
+    assert schema.EXPIRES_AT in row
+    assert schema.EXPIRES_AT not in schema.image_item(RECORD)
+    with pytest.raises(MalformedRow, match="#reuse"):
+        schema.fetch_record_from_item(key)

@@ -113,6 +113,14 @@ class ConsumerSettings(CoreSettings, RequestQueuesSettings):
         max_length=200,
         description="User-Agent header sent to origins. Add a contact for their operators.",
     )
+    respect_x_robots_tag: Annotated[
+        tuple[Literal["noai", "noimageai", "noindex", "noimageindex"], ...], NoDecode
+    ] = Field(
+        (),
+        description="Directives of the header X-Robots-Tag that are respected, separated by commas, out of noai, "
+        "noimageai, noindex and noimageindex. An image that is served with one of them fails as OPTED_OUT, and its "
+        "body is not read. A directive for another agent than the product in USER_AGENT is ignored. None by default.",
+    )
     connect_timeout_s: float = Field(5, gt=0, le=60, description="Seconds to connect to an origin.")
     total_timeout_s: float = Field(
         30, gt=0, le=600, description="Seconds for one attempt, including all redirects."
@@ -186,7 +194,7 @@ class ConsumerSettings(CoreSettings, RequestQueuesSettings):
         "Renditions fail if they and the image take more than half of it.",
     )
 
-    @field_validator("allowed_networks", mode="before")
+    @field_validator("allowed_networks", "respect_x_robots_tag", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):

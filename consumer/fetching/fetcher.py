@@ -45,6 +45,7 @@ from consumer.fetching.http.response import (
     resolve_redirect,
     sanitize_header,
 )
+from consumer.fetching.http.robots import find_opt_out, product_of
 from consumer.fetching.networks import IPNetwork
 from consumer.fetching.resolver import PooledResolver
 from consumer.metrics import FETCH_FAILURES, RESTRICTED_ORIGINS
@@ -53,6 +54,7 @@ from core.errors import (
     BlockedAddress,
     DnsFailed,
     ImageFailure,
+    OptedOut,
     OriginError,
     RateLimited,
     Timeout,
@@ -93,6 +95,7 @@ class FetchPolicy:
     allowed_networks: tuple[IPNetwork, ...] = ()
     nat64_allowed: bool = False
     user_agent: str = "imageservice/1 (image fetcher)"
+    respected_opt_outs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.body_budget_bytes < self.max_bytes:
@@ -145,6 +148,7 @@ class Fetcher:
     ) -> None:
         """Take ownership of `resolver`."""
         self._policy = policy
+        self._product = product_of(policy.user_agent)
         self._credentials_for = credentials_for
         self._guard = ConnectGuard(
             policy.allowed_networks,
@@ -315,10 +319,18 @@ class Fetcher:
                 received = response.headers
                 return _Redirect(received.getall("Location", []), received.getall("Set-Cookie", []))
             if response.status == NOT_MODIFIED and is_conditional(sent):
+                self._check_opt_out(response)
                 return FetchResult(b"", Provenance(), modified=False)
             return await self._read_content(response, deadline)
         finally:
             response.release()
+
+    def _check_opt_out(self, response: OriginResponse) -> None:
+        """Raises OptedOut. Only the final answer counts: a redirect's header is about the redirect."""
+        if respected := self._policy.respected_opt_outs:
+            fields = response.headers.getall("X-Robots-Tag", [])
+            if directive := find_opt_out(fields, respected, product=self._product):
+                raise OptedOut(directive)
 
     async def _read_content(self, response: OriginResponse, deadline: Deadline) -> FetchResult:
         policy, headers = self._policy, response.headers
@@ -328,6 +340,7 @@ class Fetcher:
             datetime.now(UTC),
             content_range=headers.get("Content-Range"),
         )
+        self._check_opt_out(response)
         codings = parse_codings(headers)
         size = parse_content_length(headers, policy.max_bytes)
         copies = 1

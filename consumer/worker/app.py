@@ -251,4 +251,5 @@ def fetch_policy(settings: ConsumerSettings) -> FetchPolicy:
         allowed_networks=settings.allowed_networks,
         nat64_allowed=settings.allow_nat64,
         user_agent=settings.user_agent,
+        respected_opt_outs=settings.respect_x_robots_tag,
     )

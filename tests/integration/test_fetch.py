@@ -1,6 +1,7 @@
 """One fetch attempt, against servers on the loopback interface."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from ipaddress import ip_network
 
 import pytest
@@ -15,6 +16,7 @@ from core.errors import (
     DnsFailed,
     ImageFailure,
     NotFound,
+    OptedOut,
     OriginError,
     OriginRefused,
     RateLimited,
@@ -226,3 +228,30 @@ async def test_the_environments_proxy_is_ignored(
     with closed_port() as port:
         monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{port}")
         assert (await get(fetcher, origin.url("/p", host="a.example"))).body == b"image"
+
+
+@pytest.mark.parametrize(
+    ("field", "opted_out"),
+    [("noai", True), ("examplebot: noai", False), ("imageservice: noai", True), ("noindex", False)],
+)
+async def test_an_origin_may_opt_out(origin: Origin, field: str, opted_out: bool) -> None:
+    """The body of an image that is not wanted is not read. Without the setting the header means nothing."""
+    origin.routes["/p"] = reply_with(body=b"image", headers={"X-Robots-Tag": field})
+    for respected, expected in ((("noai", "noimageai"), opted_out), ((), False)):
+        fetcher = Fetcher(replace(POLICY, respected_opt_outs=respected))
+        if expected:
+            with pytest.raises(OptedOut):
+                await get(fetcher, origin.url("/p"))
+        else:
+            assert (await get(fetcher, origin.url("/p"))).body == b"image"
+        await fetcher.close()
+
+
+async def test_the_opt_out_of_a_redirect_is_about_the_redirect(origin: Origin) -> None:
+    """Only the final answer serves the image."""
+    origin.routes["/p"] = reply_with(
+        status=302, headers={"Location": "/n/1", "X-Robots-Tag": "noai"}
+    )
+    fetcher = Fetcher(replace(POLICY, respected_opt_outs=("noai",)))
+    assert (await get(fetcher, origin.url("/p"))).body
+    await fetcher.close()

@@ -97,3 +97,12 @@ def test_a_user_agent_is_one_line(
 def test_the_secret_is_not_printed(environment: pytest.MonkeyPatch) -> None:
     """Settings may be logged, but not the key."""
     assert VALID["CUSTOMER_TAG_KEY"] not in repr(load(ConsumerSettings))
+
+
+def test_the_respected_opt_outs_are_a_list(environment: pytest.MonkeyPatch) -> None:
+    """Separated by commas; only the known directives."""
+    environment.setenv("RESPECT_X_ROBOTS_TAG", "noai, noimageai,")
+    assert load(ConsumerSettings).respect_x_robots_tag == ("noai", "noimageai")
+    environment.setenv("RESPECT_X_ROBOTS_TAG", "noarchive")
+    with pytest.raises(SystemExit):
+        load(ConsumerSettings)

@@ -101,3 +101,41 @@ async def test_a_large_body_in_tiny_and_in_huge_chunks_is_complete(fetcher: Fetc
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     async with raw_origin(respond(head, tiny, huge, b"0\r\n\r\n")) as origin:
         assert await get(fetcher, origin.url) == numbers * 2_001
+
+
+def endless(head: bytes, piece: bytes) -> Script:
+    """Send a head, then one piece after another until the client closes the connection."""
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(head)
+        while not writer.is_closing():
+            writer.write(piece)
+            await writer.drain()
+
+    return script
+
+
+@pytest.mark.parametrize(
+    ("begin", "piece"),
+    [
+        (b"HTTP/1.1 200 OK\r\nX: ", b"x" * 10_000),
+        (b"HTTP/1.1 200 OK\r\n", b"X: y\r\n" * 1_000),
+        (b"HTTP/1.1 200 OK\r\nX: y", b"\r\n z" * 1_000),
+        (b"HTTP/1.1 200 ", b"O" * 10_000),
+        (b"", b"\r\n" * 1_000),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n",
+            (b"X: " + b"y" * 1_000 + b"\r\n") * 9,
+        ),
+        (b"HTTP/1.1 103 x\r\nContent-Length: 5, 5\r\n\r\n", EARLY_HINTS[:-2] + b"X : y\r\n\r\n"),
+    ],
+    ids=["field", "fields", "folds", "reason", "empty-lines", "trailers", "repaired-interim"],
+)
+async def test_an_endless_head_is_a_lasting_defect(
+    fetcher: Fetcher, begin: bytes, piece: bytes
+) -> None:
+    """No part of it is kept beyond the limit, and there is no second attempt."""
+    async with raw_origin(endless(begin, piece)) as origin:
+        with pytest.raises(BadResponse):
+            await get(fetcher, origin.url)

@@ -1393,7 +1393,7 @@ class ImageMetadata(_message.Message):
     sha256: _builtins.str
     """SHA-256 of the stored object, 64 hexadecimal digits."""
     source_sha256: _builtins.str
-    """SHA-256 of the body that the origin sent, 64 hexadecimal digits. Differs from sha256 if `removed` is not empty."""
+    """SHA-256 of the body that the origin sent, without its content coding, 64 hexadecimal digits. Differs from sha256 if `removed` is not empty."""
     perceptual_hash: _builtins.str
     """Difference hash (dHash) of the first frame, 16 hexadecimal digits; similar images differ in few bits."""
     dominant_color: _builtins.str

@@ -13,22 +13,22 @@ _MAX_TURNS = 8
 
 
 class FairGate:
-    """Lets a customer pass while `shares`, and each of `others`, admit it.
+    """Lets a customer pass while `shares`, and also `outer` if there is one, admit it.
 
     `slot` holds a place of `shares`. A caller that holds places itself calls `wait` before it takes one, and `wake`
-    after it has released one of any of these pools.
+    after it has released one of either pool.
     """
 
-    def __init__(self, shares: FairShare, *others: FairShare) -> None:
+    def __init__(self, shares: FairShare, outer: FairShare | None = None) -> None:
         self._shares = shares
-        self._others = others
+        self._outer = outer
         self._waiters: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
         """Callers that wait, by customer; the customer whose turn is next comes first."""
 
     def must_wait(self, customer_id: str) -> bool:
-        if not self._shares.admits(customer_id):
-            return True
-        return any(not each.admits(customer_id) for each in self._others)
+        outer = self._outer
+        admitted = self._shares.admits(customer_id) and (outer is None or outer.admits(customer_id))
+        return not admitted
 
     @asynccontextmanager
     async def slot(self, customer_id: str) -> AsyncIterator[None]:

@@ -18,7 +18,7 @@ from core.redis.shared_rate import SharedRate
 from core.resilience.token_buckets import MAX_KEYS, TokenBuckets
 from server.settings import ServerSettings
 
-_LEASES_PER_BURST = 4
+LEASES_PER_BURST = 4
 _MAX_LEASES = 64
 """Calls to Redis in progress. Further customers use their advance meanwhile."""
 _RETRY_S = 0.25
@@ -81,7 +81,7 @@ class InteractiveRate:
         self._local = TokenBuckets(rate, burst, max_keys=max_customers, clock=clock)
         self._max_customers = max_customers
         self._clock = clock
-        self._chunk = max(1, burst // _LEASES_PER_BURST)
+        self._chunk = max(1, burst // LEASES_PER_BURST)
         self._leases: OrderedDict[str, Lease] = OrderedDict()
         self._calls: set[asyncio.Task[None]] = set()
         self._local_until = 0.0

@@ -44,13 +44,18 @@ class ServerFactory:
         *,
         tables: Tables | None = None,
         sender: SqsQueue | None = None,
+        bulk_sender: SqsQueue | None = None,
         **settings: Any,
     ) -> AsyncIterator[RunningServer]:
-        """Run a server. It drains at the end of the block. `settings` are fields of ServerSettings."""
+        """Run a server. It drains at the end of the block. `settings` are fields of ServerSettings.
+
+        Without `bulk_sender` it has one lane.
+        """
         lifecycle = Server(
             self.settings(**settings),
             tables or self.tables(Tables),
             sender or self.sender(SqsQueue),
+            bulk_sender,
         )
         port = await lifecycle.start()
         async with connect(port) as stub:
@@ -80,3 +85,6 @@ class ServerFactory:
 
     def sender(self, kind: type[S]) -> S:
         return kind(self.aws.http.sqs, self.stack.queue_url)
+
+    def bulk_sender(self) -> SqsQueue:
+        return SqsQueue(self.aws.http.sqs, self.stack.bulk_queue_url)

@@ -130,6 +130,7 @@ def _null_stack(url: str) -> dict[str, str]:
         "REQUESTS_TABLE": "requests",
         "IMAGES_TABLE": "images",
         "QUEUE_URL": f"{url}/{_ACCOUNT}/queue",
+        "BULK_QUEUE_URL": f"{url}/{_ACCOUNT}/bulk",
         "FAILED_REQUESTS_QUEUE_URL": f"{url}/{_ACCOUNT}/dead-letters",
         "DLQ_URL": f"{url}/{_ACCOUNT}/undelivered",
         "BUCKET": "bucket",

@@ -1,6 +1,7 @@
 """Validation of messages against the limits of the contract."""
 
 import uuid
+from typing import cast
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
@@ -23,6 +24,7 @@ def submit(
     *,
     not_after: Timestamp | None = None,
     reuse_within: Duration | None = None,
+    lane: int = pb.LANE_UNSPECIFIED,
 ) -> pb.SubmitImageRequest:
     return pb.SubmitImageRequest(
         url=url,
@@ -31,6 +33,7 @@ def submit(
         labels=labels,
         not_after=not_after,
         reuse_within=reuse_within,
+        lane=cast("pb.Lane.ValueType", lane),
     )
 
 
@@ -66,6 +69,8 @@ def invalid_fields(request: pb.SubmitImageRequest) -> list[str]:
         (submit(labels={"": "value"}), "labels"),
         (submit(labels={"é" * 33: "value"}), "labels"),
         (submit(labels={"key": "é" * 33}), 'labels["key"]'),
+        (submit(lane=3), "lane"),
+        (submit(lane=-1), "lane"),
         (submit(not_after=Timestamp(seconds=253_402_300_800)), "not_after"),
         (submit(not_after=Timestamp(seconds=-62_135_596_801)), "not_after"),
         (submit(not_after=Timestamp(nanos=-1)), "not_after"),
@@ -101,6 +106,8 @@ def test_all_violations_are_reported_at_once() -> None:
         submit(customer_id="A-Z_a.z:0-9"),
         submit(labels={f"{number:064}": "v" * 64 for number in range(10)}),
         submit(labels={"empty": ""}),
+        submit(lane=pb.LANE_INTERACTIVE),
+        submit(lane=pb.LANE_BULK),
     ],
 )
 def test_values_at_the_limits_are_accepted_unchanged(request_: pb.SubmitImageRequest) -> None:

@@ -1,5 +1,6 @@
 """Validation of messages against the limits of the contract. Reports every violation, not only the first."""
 
+import secrets
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -168,6 +169,7 @@ def _new_request(message: pb.SubmitImageRequest) -> ImageRequest:
         renditions=tuple(message.renditions),
         not_after=_not_after_ms(message),
         reuse_within=message.reuse_within.ToMilliseconds(),
+        submit_id=secrets.token_hex(4) if message.request_id else "",
         now=now_ms(),
     )
 

@@ -55,6 +55,7 @@ REUSE_WITHIN = "reuseWithin"
 FETCHED_IMAGE_ID = "fetchedImageId"
 FETCHED_AT = "fetchedAt"
 FETCH_RULES = "fetchRules"
+SUBMIT_ID = "submitId"
 
 
 def string(value: str) -> Attribute:
@@ -91,6 +92,8 @@ def new_request_item(request: ImageRequest, *, shards: int) -> Item:
         item[NOT_AFTER] = number(request.not_after)
     if request.reuse_within:
         item[REUSE_WITHIN] = number(request.reuse_within)
+    if request.submit_id:
+        item[SUBMIT_ID] = string(request.submit_id)
     return item
 
 
@@ -129,6 +132,7 @@ def request_from_item(item: Mapping[str, Attribute]) -> ImageRequest:
             renditions=tuple(name["S"] for name in item.get(RENDITIONS, {"L": ()})["L"]),
             not_after=_optional_int(item, NOT_AFTER),
             reuse_within=_optional_int(item, REUSE_WITHIN),
+            submit_id=item[SUBMIT_ID]["S"] if SUBMIT_ID in item else "",
         )
     except SHAPE_ERRORS as error:
         raise _malformed(item, REQUEST_ID, error) from error

@@ -43,7 +43,8 @@ class ImageMessage:
     renditions: presets of the renditions to make, joined by commas. A worker of an earlier version loses this member
     when it requeues the message; the row has it too. image_id: see `renditions_message`. expensive: whether an earlier
     run found that decoding the image is expensive; a decoder is awaited before the fetch. not_after, reuse_within: see
-    ImageRequest; lost and restored as `renditions`.
+    ImageRequest; lost and restored as `renditions`. copy: whether a repeated submit has sent it beside a message that
+    ends the request and notifies.
     """
 
     request_id: str
@@ -61,6 +62,7 @@ class ImageMessage:
     expensive: bool = False
     not_after: int = 0
     reuse_within: int = 0
+    copy: bool = False
 
     @property
     def creates_renditions(self) -> bool:
@@ -80,6 +82,10 @@ class ImageMessage:
             suspect=suspect,
             expensive=self.expensive or expensive,
         )
+
+    def as_copy(self) -> "ImageMessage":
+        """Return the message of a repeated submit."""
+        return replace(self, resent=True, copy=True)
 
     def sent_back(self) -> "ImageMessage":
         """Return the copy that goes from the DLQ to the queue. Suspected: it was received without an ack each time."""

@@ -49,7 +49,8 @@ class ImageRequest:
     version counted the runs that it began, and stored the id of the last one. claims: how often reconcile took the
     request over. expires_at: seconds since the epoch; None if the row is kept for ever. renditions: presets that the
     submit named. not_after: no fetch begins after this time; 0 for no limit. reuse_within: age in milliseconds up to
-    which an earlier fetch of the URL is reused; 0 for none.
+    which an earlier fetch of the URL is reused; 0 for none. submit_id: random, of the submit that inserted the row;
+    empty if the server has chosen the request id, so that no other submit has it.
     """
 
     request_id: str
@@ -70,6 +71,7 @@ class ImageRequest:
     renditions: tuple[str, ...] = ()
     not_after: int = 0
     reuse_within: int = 0
+    submit_id: str = ""
 
     @property
     def terminal(self) -> bool:
@@ -85,6 +87,7 @@ def new_request(
     renditions: tuple[str, ...] = (),
     not_after: int = 0,
     reuse_within: int = 0,
+    submit_id: str = "",
     now: int,
 ) -> ImageRequest:
     return ImageRequest(
@@ -100,6 +103,7 @@ def new_request(
         renditions=renditions,
         not_after=not_after,
         reuse_within=reuse_within,
+        submit_id=submit_id,
     )
 
 

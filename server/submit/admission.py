@@ -14,6 +14,7 @@ from server.capacity import Capacity
 from server.lanes.selector import LaneSelector
 from server.metrics import PENDING_SUBMITS
 from server.submit.acceptance import SubmitOperation
+from server.submit.recent import RecentSubmits
 
 _URL_BYTES_PER_PLACE = 4_096
 """Bytes of a URL in memory beyond which a submit takes a further place."""
@@ -34,13 +35,17 @@ class SubmitAdmission:
         self._streamed = FairShare(streamed, reserve=streamed)
         self._gate = FairGate(self._streamed, capacity)
         self._in_flight = InFlight()
+        self._recent = RecentSubmits()
+        self._joinable: dict[str, SubmitOperation] = {}
+        """By id: the submits in progress whose ids the callers have chosen."""
 
     def submit(self, request: ImageRequest, *, bulk: bool = False) -> asyncio.Future[ImageRequest]:
         """Start a submit. The answer is the accepted request: `request`, or an earlier one with the same id.
 
-        `bulk`: whether the caller asks for the bulk lane. An answer means that row and message are durable. Cancelling
-        the future does not stop the submit. Raises Overloaded at once; the future may raise RequestIdReused, Overloaded
-        or DependencyUnavailable.
+        It joins a submit in progress of the same id and content, if the caller has chosen the id. `bulk`: whether the
+        caller asks for the bulk lane. An answer means that row and message are durable. Cancelling the future does not
+        stop the submit. Raises Overloaded at once; the future may raise RequestIdReused, Overloaded or
+        DependencyUnavailable.
         """
         customer_id, places = request.customer_id, self._places(request)
         if not self._capacity.admits(customer_id, places):
@@ -73,12 +78,25 @@ class SubmitAdmission:
     def _start(
         self, request: ImageRequest, bulk: bool, on_done: Callable[[], None]
     ) -> asyncio.Future[ImageRequest]:
-        queue = self._lanes.select(request.customer_id, bulk=bulk)
-        operation = SubmitOperation(request, self._tables, queue, on_done)
-        answer = operation.start()
+        running = self._joinable.get(request.request_id) if request.submit_id else None
+        if running is not None and running.can_join(request):
+            answer = running.join(on_done)
+        else:
+            joinable = bool(request.submit_id) and running is None
+            if joinable:
+                on_done = partial(self._on_joinable_done, request.request_id, on_done)
+            select = partial(self._lanes.select, request.customer_id, bulk=bulk)
+            operation = SubmitOperation(request, self._tables, select, self._recent, on_done)
+            answer = operation.start()
+            if joinable:
+                self._joinable[request.request_id] = operation
         self._in_flight.start()
         PENDING_SUBMITS.inc()
         return answer
+
+    def _on_joinable_done(self, request_id: str, on_done: Callable[[], None]) -> None:
+        del self._joinable[request_id]
+        on_done()
 
     def _on_streamed_done(self, customer_id: str, places: int) -> None:
         self._streamed.release(customer_id, places)

@@ -4,6 +4,7 @@ import asyncio
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import Any
 
 import grpc
 import pytest
@@ -36,12 +37,18 @@ class FailingOnceQueue(SqsQueue):
 
 
 class CountingQueue(SqsQueue):
-    """Counts the messages."""
+    """Counts the messages, and records their delays."""
 
-    sent = 0
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.delays: list[int] = []
+
+    @property
+    def sent(self) -> int:
+        return len(self.delays)
 
     def send_nowait(self, body: str, *, delay: int = 0, group: str = "") -> asyncio.Future[None]:
-        self.sent += 1
+        self.delays.append(delay)
         return super().send_nowait(body, delay=delay, group=group)
 
 
@@ -105,29 +112,35 @@ async def test_an_accepted_request_is_in_the_table_and_in_the_queue(
     assert await take(sqs, own_servers.stack.queue_url, 1) == [expected]
 
 
-async def test_the_same_id_and_content_is_accepted_once(
-    own_servers: ServerFactory, sqs: SQSClient
-) -> None:
-    """A retry gets the same answer; its message is marked as redelivered, so that no work is done twice."""
+async def test_the_same_id_and_content_is_accepted_once(servers: ServerFactory) -> None:
+    """A retry gets the same answer, and sends no second message."""
     request = submit_request(new_id())
-    async with own_servers.running() as server:
+    sender = servers.sender(CountingQueue)
+    async with servers.running(sender=sender) as server:
         first = await server.stub.SubmitImage(request)
         second = await server.stub.SubmitImage(request)
     assert first == second
-    messages = await take(sqs, own_servers.stack.queue_url, 2)
-    assert sorted(message.resent for message in messages) == [False, True]
+    assert sender.sent == 1
 
 
-async def test_one_id_from_many_callers_at_once_is_accepted_once(
-    own_servers: ServerFactory, sqs: SQSClient
-) -> None:
-    """Concurrent retries share database calls and get the same row."""
+async def test_one_id_from_many_callers_at_once_is_accepted_once(servers: ServerFactory) -> None:
+    """Concurrent retries join the submit in progress."""
     request = submit_request(new_id())
-    async with own_servers.running() as server:
+    sender = servers.sender(CountingQueue)
+    async with servers.running(sender=sender) as server:
         answers = await asyncio.gather(*(server.stub.SubmitImage(request) for _ in range(20)))
     assert {(answer.request_id, answer.revision) for answer in answers} == {(request.request_id, 1)}
-    messages = await take(sqs, own_servers.stack.queue_url, 20)
-    assert [message.resent for message in messages].count(False) == 1
+    assert sender.sent == 1
+
+
+async def test_another_server_sends_a_delayed_copy(own_servers: ServerFactory) -> None:
+    """It does not know whether the first message was sent."""
+    request = submit_request(new_id())
+    senders = [own_servers.sender(CountingQueue) for _ in range(2)]
+    for sender in senders:
+        async with own_servers.running(sender=sender) as server:
+            await server.stub.SubmitImage(request)
+    assert [sender.delays for sender in senders] == [[0], [60]]
 
 
 async def test_other_content_with_the_same_id_is_rejected(servers: ServerFactory) -> None:

@@ -133,7 +133,7 @@ class FetchResult:
 @dataclass(frozen=True, slots=True)
 class _Redirect:
     locations: list[str]
-    set_cookies: list[str]
+    set_cookies: list[str] = field(repr=False)
 
 
 class Fetcher:

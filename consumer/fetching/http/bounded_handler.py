@@ -129,9 +129,9 @@ class BoundedHandler(PayloadErrorHandler):
             self._incomplete_head = bytearray()
             return bytes(kept[:end]), bytes(kept[end:])
         if self._non_body_bytes + len(kept) > MAX_NON_BODY_BYTES:
-            self._abort_with("too many bytes outside the body")
+            self._abort_with("its head is too large")
         elif not may_begin_head(kept):
-            self._abort_with("the response is not HTTP")
+            self._abort_with("it is not HTTP")
         return b"", b""
 
     def _feed_head(self, head: bytes) -> None:
@@ -189,9 +189,9 @@ class BoundedHandler(PayloadErrorHandler):
             self._non_body_bytes = 0
         self._body_bytes = body_bytes
         if len(self) > MAX_QUEUED_MESSAGES:
-            self._abort_with("too many responses to one request")
+            self._abort_with("there are too many responses")
         elif self._non_body_bytes > MAX_NON_BODY_BYTES:
-            self._abort_with("too many bytes outside the body")
+            self._abort_with("its head is too large")
 
     def _abort_with(self, reason: str) -> None:
         self.set_exception(LastingDefect(reason))

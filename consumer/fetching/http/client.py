@@ -45,7 +45,6 @@ _FAILURES: tuple[tuple[type[Exception], type[ImageFailure]], ...] = (
     (aiohttp.ClientConnectorDNSError, DnsFailed),
     (aiohttp.ClientConnectorCertificateError, TlsFailed),
     (TimeoutError, Timeout),
-    (LastingDefect, BadResponse),
     (aiohttp.ClientPayloadError, BrokenResponse),
     (aiohttp.ClientResponseError, BrokenResponse),
     (aiohttp.InvalidURL, BrokenResponse),
@@ -173,7 +172,7 @@ class OriginClient:
             return await self._read_with_timeout(connection, protocol, first_byte_timeout)
         except HttpProcessingError as fault:
             connection.close()
-            raise LastingDefect("the response is not HTTP") from fault
+            raise LastingDefect("its head is not valid") from fault
         except BaseException:
             connection.close()
             raise
@@ -220,10 +219,12 @@ def to_image_failure(error: Exception, *, blocked: ImageFailure | None) -> Image
 
     blocked: the failure if the guard blocked an address. It decides only if no connection was made, for a
     host may have other addresses.
-    The failures have no detail: aiohttp's texts contain addresses that customers must not see.
+    Only a LastingDefect has a detail: aiohttp's texts contain addresses that customers must not see.
     """
     if blocked is not None and is_connect_error(error):
         return blocked
+    if isinstance(error, LastingDefect):
+        return BadResponse(str(error))
     return next(
         (failure() for kind, failure in _FAILURES if isinstance(error, kind)), ConnectFailed()
     )

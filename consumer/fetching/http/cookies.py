@@ -21,7 +21,7 @@ MAX_FIELD_BYTES = 8_000
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class _Cookie:
     host: str
     name: str
@@ -39,7 +39,7 @@ class _Cookie:
 
 
 class FetchCookies:
-    """The cookies that the hops of one fetch have set. Its text must not reach a log, so it has no repr."""
+    """The cookies that the hops of one fetch have set. Their values must not reach a log."""
 
     __slots__ = ("_cookies",)
 

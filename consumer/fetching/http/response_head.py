@@ -34,7 +34,7 @@ _PREFIX = b"HTTP/"
 
 
 class LastingDefect(aiohttp.ClientPayloadError):
-    """The response cannot be read, and a repeated request would get the same one."""
+    """The response cannot be read, and a repeated request would get the same one. `str()` is for the customer."""
 
 
 def may_begin_head(data: bytes | bytearray) -> bool:
@@ -83,7 +83,7 @@ def _has_one_framing(head: bytes) -> bool:
 def _repair_status_line(line: bytes) -> bytes:
     parts = _STATUS_LINE.fullmatch(line)
     if parts is None:
-        raise LastingDefect("the response is not HTTP")
+        raise LastingDefect("it is not HTTP")
     version = b"1.0" if parts["version"] in (b"0.9", b"1.0") else b"1.1"
     return b"HTTP/%b %b %b" % (version, parts["status"], _INVALID.sub(b" ", parts["reason"]))
 
@@ -132,5 +132,5 @@ def _elements(fields: list[tuple[bytes, bytes]], name: bytes) -> list[bytes]:
 def _parse_length(lengths: list[bytes]) -> bytes:
     numbers = {length.lstrip(b"0") or b"0" for length in lengths}
     if len(numbers) > 1:
-        raise LastingDefect("the response declares several lengths")
+        raise LastingDefect("it declares several lengths")
     return numbers.pop()

@@ -55,7 +55,7 @@ CONNECT_TIMEOUT = aiohttp.ConnectionTimeoutError("10.0.0.1")
         (DISCONNECTED, ConnectFailed),
         (aiohttp.ClientOSError(104, "10.0.0.1"), ConnectFailed),
         (aiohttp.ClientPayloadError("10.0.0.1"), BrokenResponse),
-        (LastingDefect("10.0.0.1"), BadResponse),
+        (LastingDefect("it is not HTTP"), BadResponse),
         (aiohttp.ClientResponseError(REQUEST, (), message="10.0.0.1"), BrokenResponse),
         (aiohttp.InvalidURL("http://10.0.0.1"), BrokenResponse),
         (IndexError("10.0.0.1"), ConnectFailed),
@@ -83,3 +83,9 @@ def test_a_blocked_address_beside_a_connection_does_not_count(
 ) -> None:
     """A host may have one blocked address and be reachable by another."""
     assert type(to_image_failure(error, blocked=BLOCKED)) is failure
+
+
+def test_a_lasting_defect_is_told_to_the_customer() -> None:
+    """Its text is ours, and has no address."""
+    failure = to_image_failure(LastingDefect("it declares several lengths"), blocked=None)
+    assert failure.detail == "it declares several lengths"

@@ -1,4 +1,4 @@
-"""List price of the calls and rows of an image by the length of its URL (ADR 18).
+"""List price of the calls and rows of an image by the length of its URL (ADR 19).
 
     PYTHONPATH=. python docs/adr/measurements/url_cost.py
 

@@ -1,11 +1,13 @@
 """One fetch attempt, against servers on the loopback interface."""
 
+import socket
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from ipaddress import ip_network
 
 import pytest
 from aiohttp import web
+from aiohttp.abc import ResolveResult
 
 from consumer.fetching.fetcher import Fetcher, FetchPolicy, FetchResult
 from consumer.fetching.host_limiter import HostBusy
@@ -255,3 +257,39 @@ async def test_the_opt_out_of_a_redirect_is_about_the_redirect(origin: Origin) -
     fetcher = Fetcher(replace(POLICY, respected_opt_outs=("noai",)))
     assert (await get(fetcher, origin.url("/p"))).body
     await fetcher.close()
+
+
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [
+        ("trail-.example", "trail-.example"),
+        ("-lead.example", "-lead.example"),
+        ("my_shop.m\u00fcnchen.example", "my_shop.xn--mnchen-3ya.example"),
+        ("\U0001f4a9.example", "xn--ls8h.example"),
+        ("I\u2764\ufe0f.example.", "xn--i-7iq.example"),
+    ],
+)
+async def test_a_host_that_browsers_open_is_fetched(origin: Origin, host: str, name: str) -> None:
+    """It is looked up, and named in the request, as A-labels."""
+    origin.routes["/p"] = reply_with(body=b"image")
+    fetcher = Fetcher(POLICY, resolver=AnyName())
+    try:
+        assert (await get(fetcher, origin.url("/p", host=host))).body == b"image"
+    finally:
+        await fetcher.close()
+    ((_, headers),) = origin.requests
+    assert headers["Host"] == f"{name}:{origin.port}"
+
+
+class AnyName(TableResolver):
+    """Every name leads to this machine. Fails for a name that DNS cannot have."""
+
+    def __init__(self) -> None:
+        super().__init__({})
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        host.encode("ascii")
+        self._answers = {host: ("127.0.0.1",)}
+        return await super().resolve(host, port, family)

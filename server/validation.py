@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from core.model.object_url import is_object_url, parse_object_url
 from core.model.origin_url import InvalidOriginUrl, parse_origin_url
 from core.model.rendition import Presets
 from core.model.request import CUSTOMER_ID, UUID, ImageRequest, new_request
@@ -177,7 +178,10 @@ def _new_request(message: pb.SubmitImageRequest) -> ImageRequest:
 def _submit_violations(message: pb.SubmitImageRequest, presets: Presets) -> list[FieldViolation]:
     violations: list[FieldViolation] = []
     try:
-        parse_origin_url(message.url)
+        if is_object_url(message.url):
+            parse_object_url(message.url)
+        else:
+            parse_origin_url(message.url)
     except InvalidOriginUrl as error:
         violations.append(FieldViolation("url", str(error)))
     violations += customer_violations(message.customer_id)

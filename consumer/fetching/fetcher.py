@@ -7,6 +7,7 @@ fetch reserves bytes once, so there is no deadlock. A DNS lookup never waits: wi
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Self
@@ -60,6 +61,7 @@ from core.errors import (
     Timeout,
 )
 from core.model.image import Provenance
+from core.model.object_url import is_object_url
 from core.model.origin_url import InvalidOriginUrl, OriginUrl, parse_origin_url
 from core.runtime.deadline import Deadline
 from core.runtime.metrics import counter
@@ -130,6 +132,9 @@ class FetchResult:
             self.reservation.shrink(0)
 
 
+FetchObject = Callable[[str, str, Validator | None, BodyBudget], Awaitable[FetchResult]]
+
+
 @dataclass(frozen=True, slots=True)
 class _Redirect:
     locations: list[str]
@@ -145,10 +150,12 @@ class Fetcher:
         *,
         resolver: AbstractResolver | None = None,
         credentials_for: CredentialsFor = no_credentials,
+        fetch_object: FetchObject | None = None,
     ) -> None:
-        """Take ownership of `resolver`."""
+        """Take ownership of `resolver`. `fetch_object` fetches s3:// URLs."""
         self._policy = policy
         self._product = product_of(policy.user_agent)
+        self._fetch_object = fetch_object
         self._credentials_for = credentials_for
         self._guard = ConnectGuard(
             policy.allowed_networks,
@@ -185,6 +192,8 @@ class Fetcher:
         Raises HostBusy, at once or after `per_host_wait`, if the host has no free slot, refuses requests or does not
         answer, or if no thread is free to look up its name.
         """
+        if self._fetch_object is not None and is_object_url(url):
+            return await self._fetch_object(url, customer_id, validator, self._budget)
         try:
             origin = parse_origin_url(url)
         except InvalidOriginUrl as fault:

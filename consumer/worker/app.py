@@ -14,6 +14,7 @@ from consumer.byte_budget import ByteBudget
 from consumer.clients import Clients, drain_all, open_clients
 from consumer.command import Command
 from consumer.fetching.fetcher import Fetcher, FetchPolicy
+from consumer.fetching.s3_origin import ObjectOrigin
 from consumer.imaging.policy import ImagePolicy
 from consumer.imaging.result import RENDITIONS_BYTES_MAX
 from consumer.private_origins.watch import WatchedFile
@@ -138,7 +139,14 @@ async def open_worker(
 ) -> AsyncIterator[WorkerApp]:
     private = WatchedFile(settings.credentials_file)
     watching = asyncio.create_task(private.poll_forever(), name="watch the credentials file")
-    fetcher = Fetcher(fetch_policy(settings), credentials_for=private.headers_for)
+    policy = fetch_policy(settings)
+    objects = ObjectOrigin(
+        clients.aws.http.bucket,
+        private.allows_object,
+        max_bytes=policy.max_bytes,
+        timeout=policy.total_timeout,
+    )
+    fetcher = Fetcher(policy, credentials_for=private.headers_for, fetch_object=objects.fetch)
     fetcher.export_metrics()
     queue = ReceiveQueue(clients.queue)
     folder = JournalFolder(settings.journal_dir or default_folder(settings.queue_url))

@@ -121,7 +121,11 @@ class SignedClient:
         try:
             connection = await self._connect(fresh=fresh)
             return await send_request(
-                connection, head.encode(), body, read_timeout=self._read_timeout + wait
+                connection,
+                head.encode(),
+                body,
+                read_timeout=self._read_timeout + wait,
+                has_content=method != "HEAD",
             )
         except BaseException as error:
             _clear_frames(error)

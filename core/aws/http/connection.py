@@ -27,15 +27,24 @@ class Response:
 
 
 async def send_request(
-    connection: Connection, head: bytes, body: bytes, *, read_timeout: float
+    connection: Connection,
+    head: bytes,
+    body: bytes,
+    *,
+    read_timeout: float,
+    has_content: bool = True,
 ) -> Response:
     """Send a request, read its response, and release or close the connection.
 
     `read_timeout` is the number of seconds that may pass without a byte sent or received; ServerTimeoutError follows.
+    has_content: whether the response can have a body. That to a HEAD has none, whatever its length says (RFC 9110,
+    section 9.3.2).
     Raises aiohttp's ClientError.
     """
     try:
-        response = await _send(connection.protocol, head, body, read_timeout)
+        response = await _send(
+            connection.protocol, head, body, read_timeout, has_content=has_content
+        )
     except HttpProcessingError as error:
         abort(connection)
         raise aiohttp.ClientPayloadError("the answer is not HTTP") from error
@@ -54,13 +63,21 @@ def abort(connection: Connection) -> None:
 
 
 async def _send(
-    protocol: ResponseHandler | None, head: bytes, body: bytes, read_timeout: float
+    protocol: ResponseHandler | None,
+    head: bytes,
+    body: bytes,
+    read_timeout: float,
+    *,
+    has_content: bool,
 ) -> Response:
     # `should_close` is also true if bytes arrived before the request.
     if protocol is None or protocol.transport is None or protocol.should_close:
         raise aiohttp.ServerDisconnectedError
     protocol.set_response_params(
-        read_until_eof=True, auto_decompress=False, read_timeout=read_timeout
+        skip_payload=not has_content,
+        read_until_eof=True,
+        auto_decompress=False,
+        read_timeout=read_timeout,
     )
     view = memoryview(body)
     # Together, because two writes are two packets. Only a small body is copied for that.

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 _OK = 200
 
 # The SDK's standard retry mode ("Retry behavior", AWS SDKs and Tools Reference Guide).
-_RETRIED_STATUSES = frozenset({500, 502, 503, 504})
+REPEATED_STATUSES = frozenset({500, 502, 503, 504})
 _THROTTLES = frozenset(
     {
         "BandwidthLimitExceeded",
@@ -79,7 +79,7 @@ def _raise(operation: str, status: int, code: str, message: str) -> None:
     }
     if code in _THROTTLES:
         raise ThrottledError(response, operation)
-    if status in _RETRIED_STATUSES or code in _TRANSIENT_CODES:
+    if status in REPEATED_STATUSES or code in _TRANSIENT_CODES:
         raise RetryableError(response, operation)
     raise ClientError(response, operation)
 

@@ -1,4 +1,4 @@
-"""Client for two operations of S3 on one bucket: PutObject and GetObject."""
+"""Client for three operations of S3 on one bucket: PutObject, GetObject and HeadObject."""
 
 import base64
 import hashlib
@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from urllib.parse import quote
 
 from core.aws.http.client import SignedClient, with_retries
-from core.aws.http.errors import error_code, raise_for_xml
+from core.aws.http.errors import REPEATED_STATUSES, error_code, raise_for_xml
 
 _EMPTY_SHA256 = hashlib.sha256().hexdigest()
-_MISSING = frozenset({"NoSuchKey", "AccessDenied"})
+_MISSING = frozenset({"NoSuchKey", "AccessDenied", "PreconditionFailed"})
 
 
 class ObjectStore:
@@ -44,13 +44,33 @@ class ObjectStore:
 
         return await with_retries("s3:PutObject", attempt)
 
-    async def get_object(self, key: str) -> tuple[Mapping[str, str], bytes] | None:
+    async def head_object(self, key: str) -> tuple[int, Mapping[str, str]]:
+        """Return status and headers of the answer. Raises as `put_object` for a status that a repeat may change."""
+        path = self._folder + quote(key, safe="/~")
+        headers = {"x-amz-content-sha256": _EMPTY_SHA256}
+
+        async def attempt(fresh: bool) -> tuple[int, Mapping[str, str]]:
+            response = await self._client.send(
+                "HEAD", path, headers, body=b"", payload_sha256=_EMPTY_SHA256, fresh=fresh
+            )
+            if response.status in REPEATED_STATUSES:  # without a body, so without a code
+                raise_for_xml("HeadObject", response.status, b"")
+            return response.status, response.headers
+
+        return await with_retries("s3:HeadObject", attempt)
+
+    async def get_object(
+        self, key: str, *, if_match: str = ""
+    ) -> tuple[Mapping[str, str], bytes] | None:
         """Return headers and body of an object; None if there is none with this key. Raises as `put_object`.
 
+        With `if_match`, also None if the object has another ETag.
         A role that may not list the bucket gets AccessDenied instead of NoSuchKey (GetObject, Amazon S3 API Reference).
         """
         path = self._folder + quote(key, safe="/~")
         headers = {"x-amz-content-sha256": _EMPTY_SHA256}
+        if if_match:
+            headers["if-match"] = if_match
 
         async def attempt(fresh: bool) -> tuple[Mapping[str, str], bytes] | None:
             response = await self._client.send(

@@ -321,6 +321,10 @@ class SubmitImageRequest(_message.Message):
         because signatures cover them.
       * The service stores and returns the URL as it was sent. Repeats of a request_id are compared by it.
       * Redirects are followed by the same rules.
+    Or s3://<bucket>/<key>: an object that the operator allows this customer to fetch. The bucket has a name by the rules
+    of Amazon S3. The key is 1 to 1,024 bytes of UTF-8, taken literally ("%", "?" and "#" are characters of it), without
+    control characters and without the segments "." and "..". An object that is not allowed fails with ORIGIN_REFUSED,
+    whether it exists or not.
     """
     customer_id: _builtins.str
     """The customer: 1 to 128 of A-Z a-z 0-9 _ . : and -. Required."""
@@ -343,14 +347,17 @@ class SubmitImageRequest(_message.Message):
     @_builtins.property
     def not_after(self) -> _timestamp_pb2.Timestamp:
         """The time after which the image must not be fetched any more, for URLs that expire. A request that was not fetched
-        by then ends FAILED with EXPIRED. Optional. A time in the past is accepted, and ends EXPIRED.
+        by then ends FAILED with EXPIRED, as soon as the next attempt would come too late. Optional. A time in the past is
+        accepted, and ends EXPIRED. The service compares it with its own clock, before each attempt; an attempt that has begun
+        may end later. It does not limit the reuse of an image, which fetches nothing.
         """
 
     @_builtins.property
     def reuse_within(self) -> _duration_pb2.Duration:
         """Reuse an image of the same customer and URL that was fetched at most this long ago, instead of fetching it again:
         1 second to 30 days. Only images of requests that set this field are reused. An older one is fetched with
-        If-None-Match, and reused if the origin answers that it has not changed. Optional: without it, the URL is fetched.
+        If-None-Match, or If-Modified-Since, and reused if the origin answers that it has not changed. A reused image is an
+        image of this request with the same object, metadata and provenance. Optional: without it, the URL is fetched.
         """
 
     def __init__(

@@ -51,6 +51,9 @@ def invalid_fields(request: pb.SubmitImageRequest) -> list[str]:
         (submit(url="https://user@images.example/cat.jpg"), "url"),
         (submit(url="https://images.example/" + "a" * 8_190), "url"),
         (submit(url="http://0x7f.1/"), "url"),
+        (submit(url="s3://UPPER/a"), "url"),
+        (submit(url="s3://uploads"), "url"),
+        (submit(url="s3://uploads/../other/a"), "url"),
         (submit(url="https://images.example:22/"), "url"),
         (submit(customer_id=""), "customer_id"),
         (submit(customer_id="a" * 129), "customer_id"),
@@ -102,6 +105,7 @@ def test_all_violations_are_reported_at_once() -> None:
     [
         submit(),
         submit(url="https://images.example/" + "a" * (8_190 - len("https://images.example/"))),
+        submit(url="s3://uploads/a b%20c?d#e"),
         submit(customer_id="a" * 128),
         submit(customer_id="A-Z_a.z:0-9"),
         submit(labels={f"{number:064}": "v" * 64 for number in range(10)}),

@@ -85,7 +85,9 @@ class Server:
         self._middleware = RpcMiddleware()
         self._rate = open_rate(settings, self._completed_store)
         self._lanes = LaneSelector(sender, bulk_sender, self._rate)
-        self._submits = Capacity("submits", settings.max_pending_submits)
+        self._submits = Capacity(
+            "submits", settings.max_pending_submits, reserve=settings.reserved_submits
+        )
         self._admission = SubmitAdmission(tables, self._lanes, self._submits)
         self._streams = SubmitStreams(
             self._admission,

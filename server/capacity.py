@@ -9,13 +9,21 @@ from server.metrics import REFUSED_PLACES
 
 
 class Capacity(FairShare):
-    """`places` for everybody, and as many again for customers below their share, which are never refused.
+    """`places` for everybody, and a reserve for customers below their share.
 
-    `kind` is the metric label, and the noun of the message for a refused caller. `error` is what it gets.
+    With the default reserve, as many places again, they are never refused. `kind` is the metric label, and the noun of
+    the message for a refused caller. `error` is what it gets.
     """
 
-    def __init__(self, kind: str, places: int, *, error: type[Overloaded] = Overloaded) -> None:
-        super().__init__(places, reserve=places)
+    def __init__(
+        self,
+        kind: str,
+        places: int,
+        *,
+        reserve: int | None = None,
+        error: type[Overloaded] = Overloaded,
+    ) -> None:
+        super().__init__(places, reserve=places if reserve is None else reserve)
         self._kind = kind
         self._error = error
         self._refusals = {

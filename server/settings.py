@@ -23,7 +23,7 @@ class ServerSettings(SearchSettings, CoreSettings):
         10_000,
         ge=1,
         description="Submits in progress in this process, and messages of CreateRenditions. One customer alone may use "
-        "all; there are as many again for customers that have less than their share. Further SubmitImage calls get "
+        "all; a quarter more is for customers that have less than their share. Further SubmitImage calls get "
         "RESOURCE_EXHAUSTED. SubmitImages streams may use half, and wait for more. A submit with a URL of more than "
         "4 KB counts as three, or as up to eleven by the memory of its characters.",
     )
@@ -139,10 +139,15 @@ class ServerSettings(SearchSettings, CoreSettings):
     )
 
     @property
+    def reserved_submits(self) -> int:
+        """Submits in progress beyond MAX_PENDING_SUBMITS, for customers below their share: each takes 22 KB or more."""
+        return max(2, self.max_pending_submits // 4)
+
+    @property
     def batching(self) -> Batching:
-        """As many items may wait as submits may be in progress, those of the reserve included (server/capacity.py)."""
+        """As many items may wait as submits may be in progress."""
         batching = super().batching
-        pending = max(batching.max_pending, 2 * self.max_pending_submits)
+        pending = max(batching.max_pending, self.max_pending_submits + self.reserved_submits)
         return replace(batching, max_pending=pending)
 
     @field_validator("grpc_address")

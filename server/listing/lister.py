@@ -47,9 +47,9 @@ _MAX_QUERIES = 16
 """Index queries of this process at the same time, and two more for customers below their share. This leaves connections
 to DynamoDB for submits."""
 
-_MAX_ROW_READS = 8
-"""Pages of this process of which up to 100 rows are read at the same time, and two more for customers below their
-share. More would fill the queue of reads, and other calls would be rejected."""
+_MAX_PAGES = 8
+"""Pages of this process that are filled at the same time, and two more for customers below their share. More would fill
+the queue of reads, of which each page needs up to 100 rows at once; then other calls would be rejected."""
 
 
 class Lister:
@@ -60,7 +60,7 @@ class Lister:
         self._rows = rows
         self._shards = shards
         self._capacity = Capacity("lists", max_calls)
-        self._row_reads = FairGate(FairShare(_MAX_ROW_READS))
+        self._pages = FairGate(FairShare(_MAX_PAGES))
         self._queries = FairGate(FairShare(_MAX_QUERIES))
 
     async def list_requests(self, request: ListPageRequest) -> pb.ListRequestsResponse:
@@ -85,19 +85,11 @@ class Lister:
             wanted = MAX_KEYS if query.filters_rows else request.page_size
             pages = await self._query_shards(query, cursors, keys_per_shard(wanted, cursors))
             keys = merge_shards(pages)
-            page = await fill_page(request, keys, partial(self._load_rows, query, load))
+            async with self._pages.slot(query.customer_id):
+                page = await fill_page(request, keys, load)
         cursors = advance_cursors(cursors, pages, keys[: page.examined])
         at_end = all(cursor is EXHAUSTED for cursor in cursors)
         return page.messages, "" if at_end else encode(query, cursors)
-
-    async def _load_rows(
-        self,
-        query: ListQuery,
-        load: Callable[[IndexKey], Awaitable[M | None]],
-        keys: Sequence[IndexKey],
-    ) -> list[M | None]:
-        async with self._row_reads.slot(query.customer_id):
-            return await asyncio.gather(*(load(key) for key in keys))
 
     async def _query_shards(
         self, query: ListQuery, cursors: Sequence[Cursor], limit: int
@@ -211,16 +203,15 @@ class Page(Generic[M]):
 async def fill_page(
     request: ListPageRequest,
     keys: Sequence[MergedKey],
-    load: Callable[[Sequence[IndexKey]], Awaitable[Sequence[M | None]]],
+    load: Callable[[IndexKey], Awaitable[M | None]],
 ) -> Page[M]:
-    """Fill a page with the messages that `load` returns for keys; None for a key without a message."""
     page: Page[M] = Page()
     while page.examined < len(keys) and not page.is_full(request):
         missing = request.page_size - len(page.messages)
         # The more rows are skipped, the more are read at once: the last row of the page may be far away.
         skipped = page.examined - len(page.messages)
         chunk = keys[page.examined :][: min(max(missing, skipped), MAX_ROWS_PER_READ)]
-        for message in await load([each.key for each in chunk]):
+        for message in await asyncio.gather(*(load(each.key) for each in chunk)):
             page.add(message)
             if page.is_full(request):
                 break

@@ -1,7 +1,7 @@
 """Filling a page from the merged keys."""
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from core.dynamodb.index_query import IndexKey
 from imageservice.v1 import image_service_pb2 as pb
@@ -31,10 +31,7 @@ class Table:
         self.url = url
         self.read: list[str] = []
 
-    async def requests(self, keys: Sequence[IndexKey]) -> list[pb.ImageRequest | None]:
-        return [self.request(key) for key in keys]
-
-    def request(self, key: IndexKey) -> pb.ImageRequest | None:
+    async def request(self, key: IndexKey) -> pb.ImageRequest | None:
         self.read.append(key.request_id)
         if key.request_id not in self.existing:
             return None
@@ -45,7 +42,7 @@ async def test_a_page_reads_only_listed_rows() -> None:
     """If every key has its row, no row is read that is not listed."""
     listed = keys(400)
     table = Table(listed)
-    page = await fill_page(page_request(150), listed, table.requests)
+    page = await fill_page(page_request(150), listed, table.request)
     assert [each.request_id for each in page.messages] == table.read
     assert (page.examined, len(table.read)) == (150, 150)
 
@@ -54,19 +51,19 @@ async def test_a_page_is_filled_past_rows_that_are_not_listed() -> None:
     """Rows that are not listed are replaced by further ones, up to the end of the keys."""
     listed = keys(1_000)
     table = Table(listed[::10])
-    page = await fill_page(page_request(50), listed, table.requests)
+    page = await fill_page(page_request(50), listed, table.request)
     assert [each.request_id for each in page.messages] == [
         each.key.request_id for each in listed[:500:10]
     ]
     assert page.examined == 491
-    page = await fill_page(page_request(200), listed, table.requests)
+    page = await fill_page(page_request(200), listed, table.request)
     assert (len(page.messages), page.examined) == (100, 1_000)
 
 
 async def test_a_page_is_not_larger_than_a_client_takes() -> None:
     """It ends early, and the next page continues after its last request."""
     listed = keys(1_000)
-    page = await fill_page(page_request(1_000), listed, Table(listed, "u" * 100_000).requests)
+    page = await fill_page(page_request(1_000), listed, Table(listed, "u" * 100_000).request)
     assert len(page.messages) == page.examined
     answer = pb.ListRequestsResponse(requests=page.messages)
     assert MAX_PAGE_BYTES <= answer.ByteSize() < GRPC_MAX_MESSAGE_BYTES

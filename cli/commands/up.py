@@ -110,7 +110,7 @@ class TerminalObserver:
             self._print(f"  {name:<24}{where}")
         if not running.environment.get("ALLOWED_NETWORKS"):
             self._print(
-                "  Images on this machine are refused as BLOCKED_ADDRESS; "
+                "  Images on this machine are refused, as those of every private address; "
                 "--allow-network 127.0.0.1/32 allows them.",
                 "dim",
             )

@@ -30,6 +30,7 @@ def urls_of(chunks: list[bytes]) -> list[str]:
         (b"http://a/#fragment\n", ["http://a/#fragment"]),
         (b"\xef\xbb\xbfhttp://a/\n", ["http://a/"]),
         ("http://ä/\n".encode(), ["http://ä/"]),
+        ("http://a/b c\u00a0\t\n\u3000\n".encode(), ["http://a/b c\u00a0", "\u3000"]),
     ],
 )
 def test_lines(text: bytes, urls: list[str]) -> None:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from core.model.color import Color
 from core.model.image import ImageRecord, Provenance
@@ -74,6 +76,8 @@ def test_a_document_without_its_request() -> None:
     ("url", "host", "found_by"),
     [
         ("http://BÜCHER.example/a", "xn--bcher-kva.example", "bucher"),
+        (" http://my_shop.münchen.example/a b", "my_shop.xn--mnchen-3ya.example", "munchen"),
+        ("http://schöne-\u2764.example/", "xn--schne--yxa1289e.example", "schone"),
         ("http://\uff45xample.com:8080/", "example.com", "example"),
         ("http://ex\u00adample.com/", "example.com", "example"),
         ("http://[::1]/a", "::1", "1"),
@@ -85,6 +89,13 @@ def test_the_host_is_that_of_the_submitted_url(url: str, host: str, found_by: st
     document = document_of(record(camera=""), replace(completed({}), origin_url=url))
     assert document.origin_host == host
     assert found_by is None or found_by in document.words
+
+
+@given(st.from_regex(r"xn--[a-z0-9-]{1,59}", fullmatch=True))
+def test_a_host_that_is_no_punycode_makes_no_invalid_word(label: str) -> None:
+    """Punycode can encode a lone surrogate, which no engine takes."""
+    request = replace(completed({}), origin_url=f"http://{label}.example/")
+    " ".join(document_of(record(camera=""), request).words).encode()
 
 
 def test_an_image_that_was_not_decoded_has_no_colour_and_no_hash() -> None:

@@ -3,9 +3,12 @@
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 
+from multidict import MultiMapping
+
 from consumer.fetching.body_budget import BodyBudget
 from consumer.fetching.fetcher import FetchResult
 from consumer.fetching.hop_headers import Validator
+from consumer.fetching.http.content_codings import DECODING_COPIES, BodyDecoder, parse_codings
 from consumer.fetching.http.response import parse_content_length, parse_media_type, sanitize_header
 from core.answers import member
 from core.aws.client import call
@@ -41,6 +44,10 @@ class ObjectOrigin:
         self._allows = allows
         self._max_bytes = max_bytes
         self._timeout = timeout
+        self._decoder = BodyDecoder()
+
+    def close(self) -> None:
+        self._decoder.close()
 
     async def fetch(
         self, url: str, customer_id: str, validator: Validator | None, budget: BodyBudget
@@ -62,12 +69,19 @@ class ObjectOrigin:
                 provenance = _provenance(head)
                 if validator is not None and validator.etag and validator.etag == provenance.etag:
                     return FetchResult(b"", provenance, modified=False)
-                size = parse_content_length(head, self._max_bytes)
-                reservation = budget.reserve(size)
+                size, codings = parse_content_length(head, self._max_bytes), parse_codings(head)
+                reservation = budget.reserve(
+                    None if codings else size, copies=DECODING_COPIES if codings else 1
+                )
                 with deadline.paused():
                     await reservation.acquire()
                 try:
                     body = await self._read_body(objects, source, head["ETag"])
+                    if (
+                        codings
+                    ):  # Programs that upload compressed files say so in the object's metadata.
+                        with deadline.paused():
+                            body = await self._decoder.decode(body, codings, self._max_bytes)
                 except BaseException:
                     reservation.shrink(0)
                     raise
@@ -76,7 +90,7 @@ class ObjectOrigin:
         reservation.shrink(len(body))
         return FetchResult(body, provenance, reservation)
 
-    async def _read_head(self, objects: ObjectStore, source: ObjectUrl) -> Mapping[str, str]:
+    async def _read_head(self, objects: ObjectStore, source: ObjectUrl) -> MultiMapping[str]:
         try:
             status, head = await call(
                 "s3:HeadObject", objects.head_object(source.key), _decode_head
@@ -109,7 +123,7 @@ class ObjectOrigin:
         return answer
 
 
-def _provenance(head: Mapping[str, str]) -> Provenance:
+def _provenance(head: MultiMapping[str]) -> Provenance:
     return Provenance(
         etag=sanitize_header(head.get("ETag")),
         last_modified=sanitize_header(head.get("Last-Modified")),
@@ -117,7 +131,7 @@ def _provenance(head: Mapping[str, str]) -> Provenance:
     )
 
 
-def _decode_head(answer: tuple[int, Mapping[str, str]]) -> tuple[int, Mapping[str, str]]:
+def _decode_head(answer: tuple[int, MultiMapping[str]]) -> tuple[int, MultiMapping[str]]:
     """Decode a HeadObject: an object of S3 has an ETag and a length."""
     status, head = answer
     if status == _OK:

@@ -167,6 +167,7 @@ async def open_worker(
         watching.cancel()
         await drain_all(queue.drain())
         await fetcher.close()
+        objects.close()
         deaths.close()
 
 

@@ -2,10 +2,10 @@
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import aiohttp
+from multidict import MultiMapping
 
 from core.aiohttp_internals import Connection, HttpProcessingError, ResponseHandler, StreamWriter
 
@@ -22,7 +22,7 @@ class Response:
     """Header names are case-insensitive."""
 
     status: int
-    headers: Mapping[str, str]
+    headers: MultiMapping[str]
     body: bytes
 
 

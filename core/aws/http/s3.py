@@ -5,6 +5,8 @@ import hashlib
 from collections.abc import Mapping
 from urllib.parse import quote
 
+from multidict import MultiMapping
+
 from core.aws.http.client import SignedClient, with_retries
 from core.aws.http.errors import REPEATED_STATUSES, error_code, raise_for_xml
 
@@ -44,12 +46,12 @@ class ObjectStore:
 
         return await with_retries("s3:PutObject", attempt)
 
-    async def head_object(self, key: str) -> tuple[int, Mapping[str, str]]:
+    async def head_object(self, key: str) -> tuple[int, MultiMapping[str]]:
         """Return status and headers of the answer. Raises as `put_object` for a status that a repeat may change."""
         path = self._folder + quote(key, safe="/~")
         headers = {"x-amz-content-sha256": _EMPTY_SHA256}
 
-        async def attempt(fresh: bool) -> tuple[int, Mapping[str, str]]:
+        async def attempt(fresh: bool) -> tuple[int, MultiMapping[str]]:
             response = await self._client.send(
                 "HEAD", path, headers, body=b"", payload_sha256=_EMPTY_SHA256, fresh=fresh
             )

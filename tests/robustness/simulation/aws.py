@@ -17,6 +17,7 @@ from urllib.parse import parse_qs
 
 import aiohttp
 import orjson
+from multidict import CIMultiDict
 
 from core.aws.client import Aws
 from core.aws.http import AwsHttpClients, JsonService, Publisher
@@ -167,7 +168,7 @@ class SimulatedAws:
     ) -> Response:
         if service == "s3":
             self.objects.add(members["path"])
-            return Response(200, {"ETag": '"1"'}, b"")
+            return Response(200, CIMultiDict(ETag='"1"'), b"")
         if service == "dynamodb":
             return self._execute_dynamodb(operation, members, fault)
         if service == "cloudwatch":
@@ -230,7 +231,7 @@ class SimulatedAws:
             self._on_publish(entry)
 
         answer = _apply_entries(entries, fault, apply)
-        return Response(200, {}, _publish_result(answer).encode())
+        return Response(200, CIMultiDict(), _publish_result(answer).encode())
 
     def _measure_queue(self, members: Members) -> Response:
         """Return the age of the oldest message of a queue, exactly."""
@@ -346,7 +347,7 @@ def _apply_entries(
 
 
 def _ok(members: Mapping[str, Any]) -> Response:
-    return Response(200, {}, orjson.dumps(members))
+    return Response(200, CIMultiDict(), orjson.dumps(members))
 
 
 def _error(operation: str, status: int, code: str, message: str = "") -> Response:
@@ -354,7 +355,7 @@ def _error(operation: str, status: int, code: str, message: str = "") -> Respons
         body = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>".encode()
     else:
         body = orjson.dumps({"__type": code, "message": message})
-    return Response(status, {}, body)
+    return Response(status, CIMultiDict(), body)
 
 
 def clients(aws: SimulatedAws) -> Aws:

@@ -1,10 +1,12 @@
 """What the answers of S3 mean for a request."""
 
+import gzip
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from multidict import CIMultiDict, MultiMapping
 
 from consumer.fetching.body_budget import BodyBudget
 from consumer.fetching.hop_headers import Validator
@@ -30,10 +32,11 @@ class ScriptedBucket:
         self._body = body
         self.conditions: list[str] = []
 
-    async def head_object(self, _key: str) -> tuple[int, Mapping[str, str]]:
+    async def head_object(self, _key: str) -> tuple[int, MultiMapping[str]]:
         if isinstance(self._head, Exception):
             raise self._head
-        return (200, self._head) if isinstance(self._head, dict) else (self._head, {})
+        known = isinstance(self._head, dict)
+        return (200, CIMultiDict(self._head)) if known else (self._head, CIMultiDict())
 
     async def get_object(
         self, _key: str, *, if_match: str = ""
@@ -48,7 +51,7 @@ def error(code: str) -> ClientError:
     return ClientError({"Error": {"Code": code, "Message": ""}}, "GetObject")
 
 
-def origin_of(bucket: Any, opened: list[str] | None = None) -> ObjectOrigin:
+def origin_of(bucket: Any, opened: list[str] | None = None, *, max_bytes: int = 10) -> ObjectOrigin:
     def open_bucket(name: str) -> Any:
         if opened is not None:
             opened.append(name)
@@ -57,7 +60,7 @@ def origin_of(bucket: Any, opened: list[str] | None = None) -> ObjectOrigin:
     def allows(name: str, key: str, customer_id: str) -> bool:
         return (name, customer_id) == ("uploads", "acme") and key.startswith("a")
 
-    return ObjectOrigin(open_bucket, allows, max_bytes=10, timeout=5)
+    return ObjectOrigin(open_bucket, allows, max_bytes=max_bytes, timeout=5)
 
 
 @pytest.mark.parametrize(
@@ -119,3 +122,15 @@ async def test_no_call_is_made_for_an_object_that_is_not_allowed(url: str, custo
             url, customer, None, BodyBudget(20, max_bytes=10)
         )
     assert not opened
+
+
+async def test_a_compressed_object_is_decoded() -> None:
+    """As an image of the web is. A name that is no coding, as upload programs write it, means nothing."""
+    body, budget = gzip.compress(b"body"), BodyBudget(2_000, max_bytes=100)
+    for coding, stored in (("gzip", body), ("aws-chunked", b"body")):
+        head = {**HEAD, "Content-Length": str(len(stored)), "Content-Encoding": coding}
+        origin = origin_of(ScriptedBucket(head, stored), max_bytes=100)
+        with await origin.fetch(URL, "acme", None, budget) as fetched:
+            assert (fetched.body, budget.free) == (b"body", 1_996)
+        origin.close()
+    assert budget.free == 2_000

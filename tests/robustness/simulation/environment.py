@@ -47,6 +47,9 @@ class ScriptedOrigins:
         self._scripts: dict[str, tuple[Origin, ...]] = {}
         self._fetches: Counter[str] = Counter()
 
+    def export_metrics(self) -> None:
+        """Do nothing: the simulation reads no metrics."""
+
     def serve(self, url: str, script: tuple[Origin, ...]) -> None:
         """Give the results of the first fetches of a URL; later ones return an image."""
         self._scripts[url] = script
@@ -166,7 +169,7 @@ def simulated_environment(
         stack.enter_context(_log_to(history))
         for module in ("core.runtime.clock", "consumer.worker.receive_queue"):
             stack.enter_context(patch(f"{module}.time", clock))
-        stack.enter_context(patch.object(worker, "Fetcher", lambda _: origins))
+        stack.enter_context(patch.object(worker, "Fetcher", lambda *_, **__: origins))
         journals = SimulatedJournals()
         stack.enter_context(patch.object(worker, "JournalFolder", lambda _: journals))
         for name in ("serve_metrics", "freeze_gc", "EventLoopMonitor"):

@@ -25,7 +25,7 @@ MAX_REUSE_S = 30 * 86_400
 """The contract's limit of reuse_within."""
 
 Urls = Annotated[
-    list[str] | None, typer.Argument(metavar="URL", help="URL of an image, http or https.")
+    list[str] | None, typer.Argument(metavar="URL", help="URL of an image: http, https, or s3.")
 ]
 UrlFile = Annotated[
     str | None,

@@ -88,7 +88,9 @@ class MessageRunner(LoopBound):
             return await work
         except DecodersBusy as busy:
             delay = busy.retry_after
-            await self.requeue(message, reason="decoders_busy", delay=delay, expensive=True)
+            await self.requeue(
+                message, reason="decoders_busy", delay=delay, expensive=True, before_end=True
+            )
             return None
         except (DependencyUnavailable, Overloaded) as error:
             self.record_outage(error)
@@ -99,9 +101,15 @@ class MessageRunner(LoopBound):
         return None
 
     async def requeue(
-        self, message: ReceivedMessage, *, reason: str, delay: float = 0, expensive: bool = False
+        self,
+        message: ReceivedMessage,
+        *,
+        reason: str,
+        delay: float = 0,
+        expensive: bool = False,
+        before_end: bool = False,
     ) -> None:
-        """Requeue a message, with retries until it works. `delay` is in seconds.
+        """Requeue a message as ReceiveQueue does, with retries until it works.
 
         Meanwhile the heartbeat keeps the message invisible to others.
         """
@@ -111,7 +119,12 @@ class MessageRunner(LoopBound):
         )
         try:
             await retries(
-                self._queue.requeue, message, reason=reason, delay=delay, expensive=expensive
+                self._queue.requeue,
+                message,
+                reason=reason,
+                delay=delay,
+                expensive=expensive,
+                before_end=before_end,
             )
         except Exception:  # noqa: BLE001  as in run_safely
             self._abandon(message)

@@ -73,7 +73,12 @@ class ImageMessage:
         return orjson.dumps(self).decode()
 
     def requeued(
-        self, *, attempts: int | None = None, suspect: bool = False, expensive: bool = False
+        self,
+        *,
+        attempts: int | None = None,
+        suspect: bool = False,
+        expensive: bool = False,
+        copy: bool = False,
     ) -> "ImageMessage":
         return replace(
             self,
@@ -81,6 +86,7 @@ class ImageMessage:
             resent=True,
             suspect=suspect,
             expensive=self.expensive or expensive,
+            copy=copy,
         )
 
     def as_copy(self) -> "ImageMessage":
@@ -89,7 +95,7 @@ class ImageMessage:
 
     def sent_back(self) -> "ImageMessage":
         """Return the copy that goes from the DLQ to the queue. Suspected: it was received without an ack each time."""
-        return replace(self, resent=True, suspect=True, from_dlq=True)
+        return replace(self, resent=True, suspect=True, from_dlq=True, copy=False)
 
 
 def pending_seconds(message: ImageMessage, now: int) -> float:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
@@ -27,7 +28,22 @@ class Clients:
     aws: Aws
     tables: Tables
     queue: SqsQueue
+    bulk_queue: SqsQueue | None
     notifier: Notifier
+
+    @property
+    def backlog_queue(self) -> SqsQueue:
+        """The queue of messages for which nobody waits: bulk, if there are two lanes."""
+        return self.bulk_queue or self.queue
+
+    async def drain(self) -> None:
+        """Wait for the batches in progress, for a few seconds."""
+        queues = (self.queue, self.bulk_queue)
+        await drain_all(
+            self.tables.drain(),
+            self.notifier.drain(),
+            *(queue.drain() for queue in queues if queue is not None),
+        )
 
 
 @asynccontextmanager
@@ -47,10 +63,12 @@ async def open_clients(settings: ConsumerSettings) -> AsyncIterator[Clients]:
             renditions=settings.renditions_file is not None,
         )
         redis = open_completed_requests(settings)
+        open_queue = partial(SqsQueue, aws.http.sqs, batching=settings.batching)
         clients = Clients(
             aws=aws,
             tables=tables,
-            queue=SqsQueue(aws.http.sqs, settings.queue_url, batching=settings.batching),
+            queue=open_queue(settings.queue_url),
+            bulk_queue=open_queue(settings.bulk_queue_url) if settings.bulk_queue_url else None,
             notifier=_notifier(
                 settings, aws, None if redis is None else RedisPublisher(tables, redis)
             ),
@@ -58,7 +76,7 @@ async def open_clients(settings: ConsumerSettings) -> AsyncIterator[Clients]:
         try:
             yield clients
         finally:
-            await drain_all(tables.drain(), clients.notifier.drain(), clients.queue.drain())
+            await clients.drain()
             if redis is not None:
                 await redis.close()
 

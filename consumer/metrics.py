@@ -9,13 +9,14 @@ from zlib import crc32
 from prometheus_client import Counter, Gauge, Histogram
 
 from core.errors import FailureCode, TransientFailure
+from core.model.message import Lane
 from core.model.request import State
 from core.runtime.metrics import counter, histogram, initialise_aws_calls
 
 RECEIVED = Counter(
     "consumer_received_messages_total",
     "Messages received: first for a request, again after a requeue, suspect (possible poison message), or malformed.",
-    ["kind"],
+    ["kind", "lane"],
 )
 IN_FLIGHT = Gauge(
     "consumer_in_flight_messages", "Messages held: in progress, or waiting for a slot."
@@ -24,9 +25,16 @@ CONCURRENCY = Gauge(
     "consumer_concurrency",
     "CONCURRENCY: most messages that are processed at the same time. In an outage it is one.",
 )
+BUSY_SLOTS = Gauge(
+    "consumer_busy_slots",
+    "Messages of a lane that run. Together at most consumer_concurrency, and an eighth more for customers below their "
+    "share.",
+    ["lane"],
+)
 OLDEST_MESSAGE_AGE_SECONDS = Gauge(
     "consumer_oldest_message_age_seconds",
-    "Age of the oldest message held, since it was last sent (SentTimestamp); 0 when none is held.",
+    "Age of the oldest message of a lane that is held, since it was last sent (SentTimestamp); 0 when none is held.",
+    ["lane"],
 )
 OLDEST_PENDING_AGE_SECONDS = Gauge(
     "consumer_oldest_pending_age_seconds",
@@ -58,11 +66,15 @@ ENDED_BY_BUCKET = Counter(
     ["customer_bucket", "state"],
 )
 REQUEUED = Counter(
-    "consumer_given_back_messages_total", "Messages requeued, by reason.", ["reason"]
+    "consumer_given_back_messages_total",
+    "Messages requeued, by reason and by the lane from which they came. share: their customer held its share of the "
+    "slots while all were taken; an interactive message moved to bulk, a bulk message was delayed.",
+    ["reason", "lane"],
 )
 QUEUE_AGE_SECONDS = Histogram(
     "consumer_queue_age_seconds",
     "Age of a message when it was received, since it was last sent.",
+    ["lane"],
     buckets=(0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3_600, 21_600, 86_400),
 )
 STEP_SECONDS = Histogram(
@@ -111,7 +123,7 @@ EXPENSIVE_IMAGES = Counter(
 )
 
 
-STEPS = ("fetch", "inspect", "store", "record", "complete", "notify")
+STEPS = ("reuse", "fetch", "inspect", "store", "record", "complete", "notify")
 REQUEUE_REASONS = (
     *(
         "address_hung",
@@ -123,6 +135,7 @@ REQUEUE_REASONS = (
         "host_rate",
         "host_refused",
         "outage",
+        "share",
     ),
     *(failure.code.lower() for failure in TransientFailure.__subclasses__()),
 )
@@ -168,8 +181,8 @@ def initialise() -> None:
         FETCH_FAILURES.labels(code)
         RENDITIONS.labels(code)
     RENDITIONS.labels("made")
-    for reason in REQUEUE_REASONS:
-        REQUEUED.labels(reason)
+    for lane in Lane:
+        _initialise_lane(lane)
     for step in STEPS:
         STEP_SECONDS.labels(step)
     initialise_aws_calls(*_AWS_OPERATIONS, batches=_BATCHES)
@@ -179,8 +192,14 @@ def initialise() -> None:
         DECODER_ENDS.labels(reason)
     for reason in ("size", "charge", "cpu", "again"):
         EXPENSIVE_IMAGES.labels(reason)
+
+
+def _initialise_lane(lane: Lane) -> None:
+    QUEUE_AGE_SECONDS.labels(lane)
+    for reason in REQUEUE_REASONS:
+        REQUEUED.labels(reason, lane)
     for kind in ("first", "again", "suspect", "malformed"):
-        RECEIVED.labels(kind)
+        RECEIVED.labels(kind, lane)
 
 
 def customer_bucket(customer_id: str) -> str:

@@ -133,7 +133,9 @@ async def _process(clients: Clients, message: ImageMessage, max_claims: int) -> 
     match dlq_action(message, request, max_claims=max_claims):
         case DlqAction.SEND_BACK if request is not None:
             await claim_request(tables, request)
-            await clients.queue.send(message.sent_back().encode(), group=message.customer_id)
+            await clients.backlog_queue.send(
+                message.sent_back().encode(), group=message.customer_id
+            )
             _log.warning("message sent back from the dlq", request_id=message.request_id)
             return DlqStats(sent_back=1)
         case DlqAction.FAIL:
@@ -148,7 +150,7 @@ async def _process(clients: Clients, message: ImageMessage, max_claims: int) -> 
 async def _process_renditions(clients: Clients, message: ImageMessage) -> DlqStats:
     """Process a message of CreateRenditions. A failure replaces no rendition that another run has made."""
     if not message.from_dlq:
-        await clients.queue.send(message.sent_back().encode(), group=message.customer_id)
+        await clients.backlog_queue.send(message.sent_back().encode(), group=message.customer_id)
         _log.warning("message sent back from the dlq", image_id=message.image_id)
         return DlqStats(sent_back=1)
     if await clients.tables.read_image_by_id(message.image_id) is not None:

@@ -1,7 +1,7 @@
 """`python -m consumer reconcile`: rescue orphaned PENDING requests.
 
-A request that still has a message is left alone: it is younger than the queue's oldest message, or its row was touched
-when its message was last received (see TOUCH_AFTER_S in consumer/worker/handler.py).
+A request that still has a message is left alone: it is younger than the oldest message of both lanes, or its row was
+touched when its message was last received (see TOUCH_AFTER_S in consumer/worker/handler.py).
 
 A request is orphaned if its message was never sent, because the server died between its two writes. It is claimed and
 sent again; one that was claimed too often ends FAILED UNDELIVERABLE. A message that no worker could process is in the
@@ -35,6 +35,7 @@ from consumer.run import Run
 from consumer.settings import ConsumerSettings
 from core.answers import MalformedAnswer, member
 from core.aws.client import Aws, call
+from core.aws.sqs import SqsQueue
 from core.dynamodb.tables import ConditionNotMet
 from core.errors import RequestRejected, Undeliverable
 from core.model.message import first_message
@@ -107,7 +108,7 @@ COMMAND = Command(
 async def _reconcile(settings: ConsumerSettings, arguments: argparse.Namespace) -> int:
     async with open_clients(settings) as clients:
         # Measured first: messages from the DLQ are younger, and CloudWatch has no age yet of a queue that was empty.
-        age = await _oldest_message_age_s(clients, settings.queue_url)
+        age = await _oldest_message_age_s(clients, settings)
         cutoff = now_ms() - round((age + arguments.margin) * 1000)
         dlq = await process_dlq(clients, settings.dlq_url, max_claims=arguments.max_claims)
         checkpoint = Checkpoint(arguments.checkpoint, arguments.segments)
@@ -128,16 +129,24 @@ async def _reconcile(settings: ConsumerSettings, arguments: argparse.Namespace) 
     return 0
 
 
-async def _oldest_message_age_s(clients: Clients, queue_url: str) -> float:
+async def _oldest_message_age_s(clients: Clients, settings: ConsumerSettings) -> float:
+    """Return the age in seconds of the oldest message of both lanes."""
+    age = await _age_in_queue_s(clients.aws, clients.queue, settings.queue_url)
+    if clients.bulk_queue is None or settings.bulk_queue_url is None:
+        return age
+    return max(age, await _age_in_queue_s(clients.aws, clients.bulk_queue, settings.bulk_queue_url))
+
+
+async def _age_in_queue_s(aws: Aws, queue: SqsQueue, queue_url: str) -> float:
     """Return the age of the queue's oldest message in seconds, or more if it is unknown.
 
     An empty queue has 0. Otherwise it is CloudWatch's ApproximateAgeOfOldestMessage. If that has no value, it is the
     queue's retention period, the age that no message exceeds.
     """
-    attributes = await clients.queue.attributes(*_COUNTS, optional=(_RETENTION,))
+    attributes = await queue.attributes(*_COUNTS, optional=(_RETENTION,))
     if not any(attributes[name] for name in _COUNTS):
         return 0
-    measured = await measured_age_s(clients.aws, queue_url.rsplit("/", 1)[-1])
+    measured = await measured_age_s(aws, queue_url.rsplit("/", 1)[-1])
     if measured is not None:
         return measured
     return attributes.get(_RETENTION, _MAX_RETENTION_S)
@@ -221,7 +230,7 @@ async def _rescue_request(
         # Sent first: if this process dies between the failure and its notification, the worker that receives the
         # message notifies.
         with contextlib.suppress(RequestRejected):
-            await clients.queue.send(message.encode(), group=message.customer_id)
+            await clients.backlog_queue.send(message.encode(), group=message.customer_id)
         failed = await fail_request(
             clients.tables, clients.notifier, message, Undeliverable(), Run.of(message)
         )
@@ -231,5 +240,5 @@ async def _rescue_request(
     except ConditionNotMet:
         # A worker, or another reconcile, has written the row since the scan.
         return ReconcileStats()
-    await clients.queue.send(message.encode(), group=message.customer_id)
+    await clients.backlog_queue.send(message.encode(), group=message.customer_id)
     return ReconcileStats(resent=1)

@@ -147,7 +147,7 @@ async def reopen(clients: Clients, retry: Retry) -> bool:
         resent=True,
         pending_since=pending_since,
     )
-    await clients.queue.send(message.encode(), group=message.customer_id)
+    await clients.backlog_queue.send(message.encode(), group=message.customer_id)
     return True
 
 

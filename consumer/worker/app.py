@@ -26,7 +26,7 @@ from consumer.worker.decoder import Decoder
 from consumer.worker.handler import MessageHandler
 from consumer.worker.journal import DeathCounter, JournalFolder, default_folder
 from consumer.worker.pipeline import Pipeline
-from consumer.worker.poller import Poller
+from consumer.worker.polling.poller import Poller
 from consumer.worker.receive_queue import ReceiveQueue
 from consumer.worker.renditions import RenditionPublisher
 from consumer.worker.retry_policy import RetryPolicy
@@ -58,6 +58,7 @@ async def run(settings: ConsumerSettings, _arguments: argparse.Namespace) -> int
         open_worker(settings, clients, decoder) as app,
     ):
         app.queue.export_metrics()
+        app.poller.export_metrics()
         status = await run_until_signal(_poll(app, settings), stop=app.poller.stop)
     _log.info("drained")
     return status
@@ -148,7 +149,7 @@ async def open_worker(
     )
     fetcher = Fetcher(policy, credentials_for=private.headers_for, fetch_object=objects.fetch)
     fetcher.export_metrics()
-    queue = ReceiveQueue(clients.queue)
+    queue = ReceiveQueue(clients.queue, clients.bulk_queue)
     folder = JournalFolder(settings.journal_dir or default_folder(settings.queue_url))
     deaths = DeathCounter(clients.tables, folder, folder.open_journal())
     try:
@@ -158,7 +159,8 @@ async def open_worker(
         poller = Poller(
             queue,
             handler,
-            MessageRunner(queue, concurrency=settings.concurrency),
+            MessageRunner(queue),
+            concurrency=settings.concurrency,
             receive_wait=settings.receive_wait_s,
             drain_grace=settings.drain_grace_s,
         )

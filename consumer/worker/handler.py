@@ -22,7 +22,7 @@ from consumer.worker.pipeline import Pipeline
 from consumer.worker.receive_queue import ReceiveQueue
 from consumer.worker.received_message import ReceivedMessage
 from consumer.worker.renditions import RenditionPublisher
-from consumer.worker.retry_policy import INTERNAL_REASON, Decision, Fail, Requeue, RetryPolicy
+from consumer.worker.retry_policy import Decision, Fail, Requeue, RetryPolicy
 from core.dynamodb.tables import ConditionNotMet, Tables
 from core.errors import (
     Crashed,
@@ -101,8 +101,6 @@ class MessageHandler:
                 else:
                     await self._keep_alive(request)
                     return request
-            case MessageStatus.ENDED if message.needs_no_end:
-                _log.info("copy deleted", request_id=message.message.request_id)
             case MessageStatus.ENDED if request is not None:
                 if request.failure is not None and request.failure.code == Undeliverable.code:
                     # Only reconcile sets this code, and no metrics of it are scraped.
@@ -151,6 +149,18 @@ class MessageHandler:
             )
         await self._queue.ack(message)
 
+    async def keep_alive(self, message: ReceivedMessage) -> None:
+        """Touch the row of a message that is sent again without a run. Raises DependencyUnavailable or Overloaded.
+
+        A request that became PENDING a short time ago is not read: its row cannot need it.
+        """
+        content = message.message
+        if content.creates_renditions or now_ms() - content.pending_since < TOUCH_AFTER_S * 1000:
+            return
+        request = await self._tables.read_request(content.request_id)
+        if request and message_status(request, content.revision) is MessageStatus.OPEN:
+            await self._keep_alive(request)
+
     async def _keep_alive(self, request: ImageRequest) -> None:
         """Touch the row if that is due, so that reconcile sees that the request's message is alive."""
         now = now_ms()
@@ -197,11 +207,7 @@ class MessageHandler:
     ) -> None:
         match limit_requeue(decision, not_after_of(message.message, request), now_ms()):
             case Requeue(delay, attempts, reason):
-                # An error of our code may have come after the write that ends the request.
-                before_end = reason != INTERNAL_REASON
-                await self._queue.requeue(
-                    message, reason=reason, delay=delay, attempts=attempts, before_end=before_end
-                )
+                await self._queue.requeue(message, reason=reason, delay=delay, attempts=attempts)
             case Fail(failure, attempts):
                 run.attempts = attempts
                 await self._fail(message, failure, run)

@@ -1,9 +1,10 @@
-"""The queue of requests as the worker uses it: receive, hold, acknowledge, requeue."""
+"""The queues of requests, one for each lane, as the worker uses them: receive, hold, acknowledge, requeue."""
 
 import asyncio
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
@@ -18,7 +19,7 @@ from consumer.metrics import (
 )
 from consumer.worker.received_message import ReceivedMessage, dedupe
 from core.aws.sqs import IncomingMessage, SqsQueue
-from core.model.message import MAX_DELAY_S, MalformedMessage, decode_message
+from core.model.message import MAX_DELAY_S, Lane, MalformedMessage, decode_message
 from core.runtime.clock import now_ms
 from core.runtime.metrics import counter, histogram
 
@@ -29,13 +30,15 @@ _HEARTBEATS_PER_TIMEOUT = 3
 
 
 class ReceiveQueue:
-    """Holds every received message until `ack`, `requeue` or `abandon`.
+    """Holds every received message until `ack`, `requeue` or `abandon`. `bulk` is None if there is one lane.
 
     Messages that are held stay invisible to other consumers while `extend_visibility_forever` runs.
     """
 
-    def __init__(self, queue: SqsQueue) -> None:
-        self._queue = queue
+    def __init__(self, queue: SqsQueue, bulk: SqsQueue | None = None) -> None:
+        self._queues = {Lane.INTERACTIVE: queue}
+        if bulk is not None:
+            self._queues[Lane.BULK] = bulk
         self._held: dict[ReceivedMessage, float] = {}
         """Messages held, and since when, in seconds of the monotonic clock."""
         self._requeued: set[ReceivedMessage] = set()
@@ -45,22 +48,31 @@ class ReceiveQueue:
         self._pending_age = PendingAge()
 
     @property
+    def lanes(self) -> tuple[Lane, ...]:
+        return tuple(self._queues)
+
+    @property
     def held(self) -> tuple[ReceivedMessage, ...]:
         return tuple(self._held)
 
     def export_metrics(self) -> None:
         """Make the process's age gauges read this queue. Call once per process."""
-        OLDEST_MESSAGE_AGE_SECONDS.set_function(self._oldest_message_age)
+        for lane in self._queues:
+            age = partial(self._oldest_message_age, lane)
+            OLDEST_MESSAGE_AGE_SECONDS.labels(lane).set_function(age)
         OLDEST_PENDING_AGE_SECONDS.set_function(self._oldest_pending_age)
 
     async def visibility_timeout(self) -> int:
-        """Return the queue's visibility timeout in seconds. Raises DependencyUnavailable."""
-        attributes = await self._queue.attributes("VisibilityTimeout")
-        return attributes["VisibilityTimeout"]
+        """Return the shortest visibility timeout of the queues in seconds. Raises DependencyUnavailable."""
+        name = "VisibilityTimeout"
+        return min([(await queue.attributes(name))[name] for queue in self._queues.values()])
 
-    async def receive(self, count: int, *, wait: int) -> list[ReceivedMessage]:
+    async def receive(
+        self, count: int, *, wait: int, lane: Lane = Lane.INTERACTIVE
+    ) -> list[ReceivedMessage]:
         """Receive up to `count` messages, at most 10, without duplicates. Raises DependencyUnavailable."""
-        decoded = [_decode(incoming) for incoming in await self._queue.receive(count, wait=wait)]
+        received = await self._queues[lane].receive(count, wait=wait)
+        decoded = [_decode(incoming, lane) for incoming in received]
         messages = dedupe(message for message in decoded if message is not None)
         now = time.monotonic()
         self._held.update((message, now) for message in messages)
@@ -81,28 +93,29 @@ class ReceiveQueue:
         delay: float = 0,
         attempts: int | None = None,
         expensive: bool = False,
-        before_end: bool = False,
+        lane: Lane | None = None,
+        deferrals: int | None = None,
     ) -> None:
-        """Send a new message, then delete this one: the new one has its own receive count and is not in flight.
+        """Send a copy, then delete the message: the copy has a receive count of its own and is not in flight.
 
-        `delay` is in seconds, cut to SQS's 900. A suspected message stays suspected. before_end: whether this run has
-        not tried to end the request, so that a copy (ImageMessage.copy) stays one. Safe to repeat if it fails: the
-        message is not sent twice. Raises Overloaded or DependencyUnavailable.
+        `delay` is in seconds, cut to SQS's 900. The copy stays in the message's lane, unless `lane` names another.
+        A suspected message stays suspected. Safe to repeat if it fails: the copy is not sent twice. Raises Overloaded
+        or DependencyUnavailable.
         """
         if message not in self._requeued:
-            requeued = message.message.requeued(
+            copy = message.message.requeued(
                 attempts=attempts,
                 suspect=message.suspected,
                 expensive=expensive,
-                copy=before_end and message.needs_no_end,
+                deferrals=deferrals,
             )
-            await self._queue.send(
-                requeued.encode(), delay=min(MAX_DELAY_S, round(delay)), group=requeued.customer_id
+            await self._queues[lane or message.lane].send(
+                copy.encode(), delay=min(MAX_DELAY_S, round(delay)), group=copy.customer_id
             )
             self._requeued.add(message)
         await self._delete(message)
         self._forget(message, "given_back")
-        REQUEUED.labels(reason).inc()
+        counter(REQUEUED, reason, message.lane).inc()
 
     def abandon(self, message: ReceivedMessage) -> None:
         """Stop holding a message: SQS delivers it again after its visibility timeout, and it is suspected then."""
@@ -119,26 +132,36 @@ class ReceiveQueue:
         while True:
             due += period
             await asyncio.sleep(due - loop.time())
-            errors = await self._queue.change_visibility(
-                self._receipts(), visibility_timeout, within=period
-            )
+            calls = [
+                queue.change_visibility(self._receipts(lane), visibility_timeout, within=period)
+                for lane, queue in self._queues.items()
+            ]
+            errors = [error for answer in await asyncio.gather(*calls) for error in answer]
             # SQS also refuses messages that were deleted meanwhile, which a busy worker always has.
-            needed = {"", *self._receipts()} - self._deleting
+            needed = {
+                "",
+                *(r for lane in self._queues for r in self._receipts(lane)),
+            } - self._deleting
             if errors := [error for error in errors if error.receipt in needed]:
                 HEARTBEAT_FAILURES.inc(len(errors))
                 _log.warning("visibility not extended", count=len(errors), error=str(errors[0]))
 
     async def drain(self) -> None:
-        await self._queue.drain()
+        await asyncio.gather(*(queue.drain() for queue in self._queues.values()))
 
-    def _receipts(self) -> list[str]:
-        return [receipt for message in self._held for receipt in message.receipts]
+    def _receipts(self, lane: Lane) -> list[str]:
+        return [
+            receipt
+            for message in self._held
+            if message.lane is lane
+            for receipt in message.receipts
+        ]
 
     async def _delete(self, message: ReceivedMessage) -> None:
         self._deleting.update(message.receipts)
         try:
             for receipt in message.receipts:
-                await self._queue.delete(receipt)
+                await self._queues[message.lane].delete(receipt)
         finally:
             self._deleting.difference_update(message.receipts)
 
@@ -157,8 +180,9 @@ class ReceiveQueue:
 
     # The metrics server calls these from its thread. tuple() copies in one step of the interpreter.
 
-    def _oldest_message_age(self) -> float:
-        sent = min((message.sent_at for message in tuple(self._held)), default=None)
+    def _oldest_message_age(self, lane: Lane) -> float:
+        held = (message.sent_at for message in tuple(self._held) if message.lane is lane)
+        sent = min(held, default=None)
         return 0.0 if sent is None else max(0.0, (now_ms() - sent) / 1000)
 
     def _oldest_pending_age(self) -> float:
@@ -166,19 +190,20 @@ class ReceiveQueue:
         return self._pending_age.seconds(now_ms(), held)
 
 
-def _decode(incoming: IncomingMessage) -> ReceivedMessage | None:
+def _decode(incoming: IncomingMessage, lane: Lane) -> ReceivedMessage | None:
     try:
         message = decode_message(incoming.body)
     except MalformedMessage as error:
         # Another sender's. It stays in the queue until the redrive policy moves it to the DLQ, which has an alarm.
         _log.error("malformed message left to the redrive policy", error=str(error))
-        counter(RECEIVED, "malformed").inc()
+        counter(RECEIVED, "malformed", lane).inc()
         return None
     return ReceivedMessage(
         message=message,
         receipts=(incoming.receipt,),
         receive_count=incoming.receive_count,
         sent_at=incoming.sent_at,
+        lane=lane,
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from core.model.message import ImageMessage
+from core.model.message import ImageMessage, Lane
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +14,7 @@ class ReceivedMessage:
     receipts: tuple[str, ...]
     receive_count: int
     sent_at: int
+    lane: Lane = Lane.INTERACTIVE
 
     @property
     def suspected(self) -> bool:
@@ -23,14 +24,6 @@ class ReceivedMessage:
         The image of a suspected message is decoded alone (journal.py). The message's JSON calls this member `suspect`.
         """
         return self.message.suspect or self.receive_count > 1
-
-    @property
-    def needs_no_end(self) -> bool:
-        """Whether it may be deleted without a notification if its request has ended: another message has ended it.
-
-        A message that was received before may have ended the request itself, and not have notified.
-        """
-        return self.message.copy and self.receive_count == 1
 
     @property
     def first(self) -> bool:
@@ -61,7 +54,7 @@ def _merge(one: ReceivedMessage, other: ReceivedMessage) -> ReceivedMessage:
             suspect=one.message.suspect or other.message.suspect,
             from_dlq=one.message.from_dlq or other.message.from_dlq,
             expensive=one.message.expensive or other.message.expensive,
-            copy=one.message.copy and other.message.copy,
+            deferrals=max(one.message.deferrals, other.message.deferrals),
         ),
         receipts=one.receipts + other.receipts,
         receive_count=max(one.receive_count, other.receive_count),

@@ -1,7 +1,7 @@
 """Runs work on messages in tasks, and decides what becomes of a message whose work fails."""
 
 import asyncio
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 import structlog
@@ -12,6 +12,7 @@ from consumer.sandbox.admission import DecodersBusy
 from consumer.worker.receive_queue import ReceiveQueue
 from consumer.worker.received_message import ReceivedMessage
 from core.errors import DependencyUnavailable, Overloaded
+from core.model.message import Lane
 from core.resilience.backoff import Backoff
 from core.resilience.circuit_breaker import BreakerState, CircuitBreaker
 from core.runtime.loop_bound import LoopBound
@@ -28,36 +29,28 @@ requeued. The floor, because receives are counted."""
 
 
 class MessageRunner(LoopBound):
-    """At most `concurrency` tasks. Its circuit breaker opens when work meets an outage of a dependency."""
+    """Its circuit breaker opens when work meets an outage of a dependency. Its callers bound the number of tasks."""
 
-    def __init__(self, queue: ReceiveQueue, *, concurrency: int) -> None:
-        self.concurrency = concurrency
+    def __init__(self, queue: ReceiveQueue) -> None:
         self._queue = queue
         self._tasks: set[asyncio.Task[None]] = set()
-        self._task_ended = asyncio.Event()
         self._breaker = CircuitBreaker(_OPEN_TIME)
-
-    @property
-    def free(self) -> int:
-        return self.concurrency - len(self._tasks)
 
     @property
     def outage(self) -> bool:
         return not self._breaker.closed
 
-    def start(self, work: Coroutine[Any, Any, Any]) -> None:
+    def start(
+        self,
+        work: Coroutine[Any, Any, Any],
+        on_end: Callable[[asyncio.Task[None]], object] | None = None,
+    ) -> asyncio.Task[None]:
         task = self._loop.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        self._task_ended.set()
-
-    async def wait_for_end(self) -> None:
-        # Not asyncio.wait: it would add a callback to every task, each time.
-        self._task_ended.clear()
-        await self._task_ended.wait()
+        task.add_done_callback(self._tasks.discard)
+        if on_end is not None:
+            task.add_done_callback(on_end)
+        return task
 
     async def wait_until_idle(self, *, within: float | None = None) -> bool:
         """Wait until all tasks have ended; returns whether they have `within` so many seconds."""
@@ -88,9 +81,7 @@ class MessageRunner(LoopBound):
             return await work
         except DecodersBusy as busy:
             delay = busy.retry_after
-            await self.requeue(
-                message, reason="decoders_busy", delay=delay, expensive=True, before_end=True
-            )
+            await self.requeue(message, reason="decoders_busy", delay=delay, expensive=True)
             return None
         except (DependencyUnavailable, Overloaded) as error:
             self.record_outage(error)
@@ -107,9 +98,10 @@ class MessageRunner(LoopBound):
         reason: str,
         delay: float = 0,
         expensive: bool = False,
-        before_end: bool = False,
+        lane: Lane | None = None,
+        deferrals: int | None = None,
     ) -> None:
-        """Requeue a message as ReceiveQueue does, with retries until it works.
+        """Requeue a message, with retries until it works. See ReceiveQueue.requeue.
 
         Meanwhile the heartbeat keeps the message invisible to others.
         """
@@ -124,7 +116,8 @@ class MessageRunner(LoopBound):
                 reason=reason,
                 delay=delay,
                 expensive=expensive,
-                before_end=before_end,
+                lane=lane,
+                deferrals=deferrals,
             )
         except Exception:  # noqa: BLE001  as in run_safely
             self._abandon(message)

@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from enum import StrEnum
 from functools import cache
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -27,6 +28,13 @@ MAX_DELAY_S = 900
 """Longest delay of a message, in seconds (SQS limit)."""
 
 
+class Lane(StrEnum):
+    """The queue of a message. It keeps its lane when it is sent again; only an interactive one may move to bulk."""
+
+    INTERACTIVE = "interactive"
+    BULK = "bulk"
+
+
 class MalformedMessage(ImageServiceError):
     """The body was not written by this system."""
 
@@ -44,7 +52,7 @@ class ImageMessage:
     when it requeues the message; the row has it too. image_id: see `renditions_message`. expensive: whether an earlier
     run found that decoding the image is expensive; a decoder is awaited before the fetch. not_after, reuse_within: see
     ImageRequest; lost and restored as `renditions`. copy: whether a repeated submit has sent it beside a message that
-    ends the request and notifies.
+    ends the request and notifies. deferrals: how often it was delayed because its customer held its share of the slots.
     """
 
     request_id: str
@@ -63,6 +71,7 @@ class ImageMessage:
     not_after: int = 0
     reuse_within: int = 0
     copy: bool = False
+    deferrals: int = 0
 
     @property
     def creates_renditions(self) -> bool:
@@ -78,7 +87,7 @@ class ImageMessage:
         attempts: int | None = None,
         suspect: bool = False,
         expensive: bool = False,
-        copy: bool = False,
+        deferrals: int | None = None,
     ) -> "ImageMessage":
         return replace(
             self,
@@ -86,7 +95,7 @@ class ImageMessage:
             resent=True,
             suspect=suspect,
             expensive=self.expensive or expensive,
-            copy=copy,
+            deferrals=self.deferrals if deferrals is None else deferrals,
         )
 
     def as_copy(self) -> "ImageMessage":
@@ -95,7 +104,7 @@ class ImageMessage:
 
     def sent_back(self) -> "ImageMessage":
         """Return the copy that goes from the DLQ to the queue. Suspected: it was received without an ack each time."""
-        return replace(self, resent=True, suspect=True, from_dlq=True, copy=False)
+        return replace(self, resent=True, suspect=True, from_dlq=True)
 
 
 def pending_seconds(message: ImageMessage, now: int) -> float:

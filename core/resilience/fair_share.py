@@ -48,6 +48,11 @@ class FairShare:
         return self._places
 
     @property
+    def reserve(self) -> int:
+        """The places on top."""
+        return self._all_places - self._places
+
+    @property
     def total(self) -> int:
         """The places that are held."""
         return self._total
@@ -60,13 +65,16 @@ class FairShare:
     def held_by(self, customer_id: str) -> int:
         return self._held.get(customer_id, 0)
 
-    def share(self, customer_id: str) -> int:
-        """Return the places that this customer may hold while others want the rest, at least one."""
+    def share(self, customer_id: str, *, of: int | None = None) -> int:
+        """Return the places that this customer may hold while others want the rest, at least one.
+
+        `of` is the number of places that are shared out, if it is not all of them.
+        """
         self._forget_wanting()
         customers = len(self._held) + len(self._wanting)
         if customer_id not in self._held and customer_id not in self._wanting:
             customers += 1
-        return max(1, self._places // customers)
+        return max(1, (self._places if of is None else of) // customers)
 
     def admits(self, customer_id: str, places: int = 1) -> bool:
         """Return whether the customer may take `places`. If not, it counts as one that wants places for a while."""

@@ -46,7 +46,7 @@ async def test_a_message_in_the_dlq_goes_back_to_the_queue(
         assert (row["status"]["S"], row["claims"]["N"]) == ("PENDING", "1")
         assert await stores.depth(running.stack.dlq_url) == 1
         # One message: the scan of the same run does not take the request for an orphan.
-        (sent,) = await take(stores.sqs, running.stack.queue_url, 1)
+        (sent,) = await take(stores.sqs, running.stack.bulk_queue_url, 1)
         assert sent == replace(message, resent=True, suspect=True, from_dlq=True)
 
 
@@ -106,7 +106,7 @@ async def test_a_message_that_returns_to_the_dlq_fails_its_request(
         assert notification.attributes["status"] == "FAILED"
         (failed,) = await stores.failed_requests(1)
         assert failed["request_id"] == request_id
-        for url in (running.stack.dlq_url, running.stack.queue_url):
+        for url in (running.stack.dlq_url, running.stack.bulk_queue_url):
             assert await stores.depth(url) == 0
 
 
@@ -160,12 +160,12 @@ async def test_a_lost_mark_costs_rounds_and_the_claims_bound_them(
         for _ in range(2):
             await send_to_dlq(running, stores, message)
             assert await running.run_operator("reconcile", "--max-claims", "2") == 0
-            (sent,) = await take(stores.sqs, running.stack.queue_url, 1)
+            (sent,) = await take(stores.sqs, running.stack.bulk_queue_url, 1)
             message = replace(sent, from_dlq=False)
         await send_to_dlq(running, stores, message)
         assert await running.run_operator("reconcile", "--max-claims", "2") == 0
         assert (await row_of(stores, request_id))["failureCode"]["S"] == "UNDELIVERABLE"
-        assert await stores.depth(running.stack.queue_url) == 0
+        assert await stores.depth(running.stack.bulk_queue_url) == 0
 
 
 async def send_to_dlq(running: System, stores: Stores, message: ImageMessage) -> None:
@@ -198,7 +198,7 @@ async def test_a_claim_whose_answer_was_lost_is_not_taken_for_a_race(
         assert lost
         assert (await row_of(stores, request_id))["claims"]["N"] == "1"
         assert await stores.depth(running.stack.dlq_url) == 0
-        assert await stores.depth(running.stack.queue_url) == 1
+        assert await stores.depth(running.stack.bulk_queue_url) == 1
 
 
 class StopAt:
@@ -249,7 +249,7 @@ async def test_a_killed_reconcile_loses_no_message(
         )
         assert await running.run_operator("reconcile") == 0
         assert await stores.depth(running.stack.dlq_url) == 0
-        assert await stores.depth(running.stack.queue_url) == sent
+        assert await stores.depth(running.stack.bulk_queue_url) == sent
         await running.start_server()
         await running.start_consumer()
         await running.wait_terminal([request_id])

@@ -94,7 +94,7 @@ def refuse_to_send(request_id: str) -> Hook:
 async def sent_again(running: System, stores: Stores) -> set[str]:
     """Return the request ids of the messages in the queue, which has no consumer. Empties it."""
     ids: set[str] = set()
-    while batch := await stores.receive(running.stack.queue_url):
+    while batch := await stores.receive(running.stack.bulk_queue_url):
         ids |= {json.loads(message["Body"])["request_id"] for message in batch}
     return ids
 
@@ -110,7 +110,7 @@ async def test_a_request_that_was_claimed_too_often_fails_undeliverable(
         arguments = ("reconcile", "--max-claims", "1", "--margin", "-1")
         assert await running.run_operator(*arguments) == 0
         assert (await row_of(stores, request_id))["claims"]["N"] == "1"
-        assert len(await stores.receive(running.stack.queue_url)) == 1
+        assert len(await stores.receive(running.stack.bulk_queue_url)) == 1
         assert await running.run_operator(*arguments) == 0
         assert (await row_of(stores, request_id))["failureCode"]["S"] == "UNDELIVERABLE"
         (notification,) = await stores.notifications([f"{request_id}:2"])

@@ -92,7 +92,7 @@ async def test_the_message_of_a_request_that_was_reopened_by_id_reopens_nothing(
         assert await stores.depth(running.stack.failed_requests_queue_url) == 1
         assert await running.run_operator("retry-failed") == 0
         assert await stores.depth(running.stack.failed_requests_queue_url) == 0
-        assert await stores.depth(running.stack.queue_url) == 0
+        assert await stores.depth(running.stack.bulk_queue_url) == 0
         assert (await row_of(stores, request_id))["revision"]["N"] == "4"
         assert images.hits["/late.png"] == hits
 
@@ -245,7 +245,7 @@ async def test_a_request_that_was_reopened_and_not_sent_is_sent_by_id(
         process.kill()
         await process.wait()
         assert (await row_of(stores, request_id))["status"]["S"] == "PENDING"
-        assert await stores.depth(running.stack.queue_url) == 0
+        assert await stores.depth(running.stack.bulk_queue_url) == 0
         proxy.hook = pass_on
         assert await running.run_operator("retry-failed", "--request-id", request_id) == 0
         assert await failures.reopened() == {request_id}

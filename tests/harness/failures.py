@@ -82,7 +82,7 @@ class Failures:
     async def reopened(self, *, but: Collection[str] = ()) -> set[str]:
         """Return the ids of requests that are PENDING again, except `but`. Each was sent once. Empties the queue."""
         sent: list[str] = []
-        while batch := await self.stores.receive(self.running.stack.queue_url):
+        while batch := await self.stores.receive(self.running.stack.bulk_queue_url):
             sent += [json.loads(message["Body"])["request_id"] for message in batch]
         rows = await self.stores.requests()
         pending = {row["requestId"]["S"] for row in rows if row["revision"]["N"] == "3"}

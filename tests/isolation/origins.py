@@ -30,11 +30,19 @@ class SilentOrigin:
     open: int = 0
     most_open: int = 0
     connections: int = 0
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def wait_open(self, count: int) -> None:
+        """Wait until `count` connections are open."""
+        while self.open < count:
+            self.changed.clear()
+            await self.changed.wait()
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         self.open += 1
         self.most_open = max(self.most_open, self.open)
+        self.changed.set()
         try:
             while await reader.read(65_536):
                 pass

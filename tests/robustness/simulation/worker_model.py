@@ -3,7 +3,9 @@
 from typing import Any
 
 from consumer.worker.app import WorkerApp
+from core.aws.batch import MAX_BATCH
 from core.resilience.circuit_breaker import BreakerState
+from core.resilience.fair_share import FairShare
 from robustness.simulation.history import History
 from robustness.simulation.loop import Process
 
@@ -23,6 +25,9 @@ class WorkerModel:
         self._settings = settings
         self._strict = strict
         self._stopped_at: float | None = None
+        places = FairShare(settings.concurrency)
+        # A poll without slots may receive a batch that is sent again.
+        self._most_held = places.places + places.reserve + MAX_BATCH * len(app.queue.lanes)
 
     @property
     def running(self) -> bool:
@@ -40,7 +45,7 @@ class WorkerModel:
     def check(self) -> None:
         """Check what holds at every moment."""
         held, runner = len(self._app.queue.held), self._app.poller._runner
-        if held > self._settings.concurrency:
+        if held > self._most_held:
             self._history.violate(f"{self._process.name} holds {held} messages")
         if runner._breaker.state is BreakerState.HALF_OPEN and held > 1:
             self._history.violate(f"{self._process.name} tries {held} messages in an outage")

@@ -1,0 +1,1 @@
+"""Polling of the lanes: receives messages, and decides which of them run."""

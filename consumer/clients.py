@@ -17,6 +17,7 @@ from core.aws.sqs import SqsQueue
 from core.dynamodb.statements import Statements
 from core.dynamodb.tables import Tables
 from core.redis.completed_requests import open_completed_requests
+from core.redis.connection import RedisConnection
 
 _DAY_S = 86_400
 _DRAIN_TIMEOUT_S = 5.0
@@ -30,6 +31,7 @@ class Clients:
     queue: SqsQueue
     bulk_queue: SqsQueue | None
     notifier: Notifier
+    redis: RedisConnection | None
 
     @property
     def backlog_queue(self) -> SqsQueue:
@@ -72,6 +74,7 @@ async def open_clients(settings: ConsumerSettings) -> AsyncIterator[Clients]:
             notifier=_notifier(
                 settings, aws, None if redis is None else RedisPublisher(tables, redis)
             ),
+            redis=None if redis is None else redis.connection,
         )
         try:
             yield clients

@@ -141,8 +141,8 @@ class ConsumerSettings(CoreSettings, RequestQueuesSettings):
     per_host_limit: int = Field(
         8,
         ge=1,
-        description="Most concurrent requests of this process to one origin host. Sixteen consumers send sixteen times "
-        "as many: 128 by default.",
+        description="Most concurrent requests to one origin host: of all consumers together with REDIS_URL, else of "
+        "this process. Also the most requests of this process that wait for an address that does not answer.",
     )
     body_budget_bytes: int = Field(
         80 * MIB,

@@ -36,6 +36,10 @@ class RetrySchedule:
         self._average: float | None = None
         self._next = 0.0
 
+    def resize(self, limit: int) -> None:
+        """Change the number of slots; a schedule has one at least."""
+        self._limit = max(1, limit)
+
     def record(self, seconds: float) -> None:
         """Record how long a slot was held. Moving average over the last five or so."""
         before = seconds if self._average is None else self._average
@@ -176,11 +180,19 @@ class SlotLimiter(LoopBound):
         self._held.remove(slot)
         if served:
             self.schedule.record(now - slot.acquired_at)
-        while self._waiting:
+        self._grant_waiting(now)
+
+    def resize(self, limit: int) -> None:
+        """Change the number of slots. Those that are held above it are returned by and by."""
+        self._limit = limit
+        self.schedule.resize(limit)
+        self._grant_waiting(self._loop.time())
+
+    def _grant_waiting(self, now: float) -> None:
+        while self._waiting and self.is_free:
             granted = self._waiting.popleft()
             if not granted.done():
                 granted.set_result(self._grant(now))
-                return
 
     def _grant(self, now: float) -> Slot:
         slot = Slot(self._kind, now)

@@ -24,7 +24,7 @@ MAX_IDLE_ADDRESSES = 4_096
 """Addresses that are kept without a request that waits."""
 _MAX_STEPS = 8
 _FIRST_ANSWER_S = 1.0
-"""Wait for the first answer of an address if more requests await it than are permitted."""
+"""Requests over the limit of a new address wait so long for its first answer, counted from its first request."""
 
 Address = IPv4Address | IPv6Address
 
@@ -32,14 +32,20 @@ Address = IPv4Address | IPv6Address
 class AddressBusy(OSError):
     """The address gets no further connection now. aiohttp treats it as a failed connection, and tries the next address.
 
-    `busy` is the error for the fetch. `answered` is set when a new address answers for the first time; None if the
-    address hangs.
+    `busy` is the error for the fetch. `answered` is set when a new address answers for the first time, which may be
+    awaited for `patience` seconds.
     """
 
-    def __init__(self, busy: HostBusy, answered: asyncio.Event | None) -> None:
+    def __init__(self, busy: HostBusy, answered: asyncio.Event, patience: float) -> None:
         super().__init__(errno.EAGAIN, "too many requests wait for this address")
         self.busy = busy
         self.answered = answered
+        self.patience = patience
+
+    async def wait_for_answer(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.patience):
+                await self.answered.wait()
 
 
 class _State:
@@ -136,11 +142,12 @@ class AddressLimiter(LoopBound):
 
     def _busy(self, state: _State, now: float, *, hangs: bool) -> AddressBusy:
         wait = state.schedule.next_slot_after(now, MIN_WAIT_S, RETURN_INTERVAL_S)
-        if not hangs:
-            return AddressBusy(HostBusy(wait, reason="address_new"), state.answered)
-        failing_s = max(0.0, now - state.silent_since)
-        busy = HostBusy(wait, reason="address_hung", failure=Timeout(), failing_s=failing_s)
-        return AddressBusy(busy, None)
+        silent_s = max(0.0, now - state.silent_since)
+        if hangs:
+            busy = HostBusy(wait, reason="address_hung", failure=Timeout(), failing_s=silent_s)
+            return AddressBusy(busy, state.answered, 0.0)
+        busy = HostBusy(wait, reason="address_new")
+        return AddressBusy(busy, state.answered, max(0.0, _FIRST_ANSWER_S - silent_s))
 
     def _drop_oldest(self) -> None:
         for _ in range(_MAX_STEPS):
@@ -151,10 +158,3 @@ class AddressLimiter(LoopBound):
                 self._states.move_to_end(key)
             else:
                 del self._states[key]
-
-
-async def wait_for_answer(answered: asyncio.Event) -> None:
-    """Wait a second at most."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(_FIRST_ANSWER_S):
-            await answered.wait()

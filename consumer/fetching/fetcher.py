@@ -16,7 +16,6 @@ from aiohttp.abc import AbstractResolver
 
 from consumer.byte_budget import Reservation
 from consumer.fetching.address import blocked_failure
-from consumer.fetching.address_limiter import wait_for_answer
 from consumer.fetching.body_budget import BodyBudget, BodyReservation, read_body
 from consumer.fetching.connect_guard import ConnectGuard, Connects
 from consumer.fetching.hop_headers import (
@@ -63,6 +62,7 @@ from core.errors import (
 from core.model.image import Provenance
 from core.model.object_url import is_object_url
 from core.model.origin_url import InvalidOriginUrl, OriginUrl, parse_origin_url
+from core.redis.shared_limits import SharedLimits
 from core.runtime.deadline import Deadline
 from core.runtime.metrics import counter
 
@@ -151,8 +151,9 @@ class Fetcher:
         resolver: AbstractResolver | None = None,
         credentials_for: CredentialsFor = no_credentials,
         fetch_object: FetchObject | None = None,
+        shared: SharedLimits | None = None,
     ) -> None:
-        """Take ownership of `resolver`. `fetch_object` fetches s3:// URLs."""
+        """Take ownership of `resolver`. `fetch_object` fetches s3:// URLs; `shared` are limits of all consumers."""
         self._policy = policy
         self._product = product_of(policy.user_agent)
         self._fetch_object = fetch_object
@@ -162,7 +163,12 @@ class Fetcher:
             nat64_allowed=policy.nat64_allowed,
             waiting_per_address=policy.per_host_limit,
         )
-        self._hosts = HostLimiter(policy.per_host_limit, max_wait=policy.per_host_wait)
+        self._hosts = HostLimiter(
+            policy.per_host_limit, max_wait=policy.per_host_wait, shared=shared
+        )
+        self._renewing = (
+            None if shared is None else asyncio.create_task(self._hosts.renew_forever(shared))
+        )
         self._budget = BodyBudget(policy.body_budget_bytes, max_bytes=policy.max_bytes)
         self._decoder = BodyDecoder()
         self._resolver = resolver or PooledResolver()
@@ -175,6 +181,8 @@ class Fetcher:
         )
 
     async def close(self) -> None:
+        if self._renewing is not None:
+            self._renewing.cancel()
         await self._client.close()
         await self._resolver.close()
         self._decoder.close()
@@ -304,11 +312,11 @@ class Fetcher:
             try:
                 return await self._request(hop, deadline, headers, connects)
             except TRANSPORT_ERRORS as error:
-                answered = connects.busy and is_connect_error(error) and connects.busy.answered
-                if not answered:
+                busy = connects.busy
+                if busy is None or not busy.patience or not is_connect_error(error):
                     raise
             with deadline.paused():
-                await wait_for_answer(answered)
+                await busy.wait_for_answer()
             connects.busy = None
             return await self._request(hop, deadline, headers, connects)
         except TRANSPORT_ERRORS as error:

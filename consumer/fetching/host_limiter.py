@@ -5,6 +5,7 @@ host that does not answer gets one request at a time, a probe. Requests wait her
 """
 
 import asyncio
+import math
 from collections import OrderedDict
 from typing import Literal
 
@@ -16,6 +17,7 @@ from consumer.slot_limiter import (
     SlotsTaken,
 )
 from core.errors import ImageFailure
+from core.redis.shared_limits import RENEW_S, SHARE_S, Demand, SharedLimits
 from core.runtime.loop_bound import LoopBound
 
 MAX_IDLE_HOSTS = 4_096
@@ -58,15 +60,20 @@ class HostBusy(SlotsTaken):
 
 
 class _Host:
-    """One host. `pacing` counts the requests that wait for their time."""
+    """One host. `pacing` counts the requests that wait for their time.
 
-    __slots__ = ("condition", "limiter", "pacing", "probe")
+    `sharing` reports the demand for slots to the other processes, whose answer is valid until `shared_until`.
+    """
+
+    __slots__ = ("condition", "limiter", "pacing", "probe", "shared_until", "sharing")
 
     def __init__(self, limiter: SlotLimiter, condition: HostCondition) -> None:
         self.limiter = limiter
         self.condition = condition
         self.pacing = 0
         self.probe: Slot | None = None
+        self.shared_until = -math.inf
+        self.sharing: asyncio.Task[None] | None = None
 
     @property
     def is_free(self) -> bool:
@@ -74,7 +81,7 @@ class _Host:
 
     @property
     def is_idle(self) -> bool:
-        return self.limiter.is_idle and not self.pacing
+        return self.limiter.is_idle and not self.pacing and self.sharing is None
 
     def is_kept(self, now: float) -> bool:
         return self.limiter.schedule.pending(now) or self.condition.is_kept(now)
@@ -88,10 +95,14 @@ class HostLimiter(LoopBound):
     requests then come back early, and its rate is learned again.
     """
 
-    def __init__(self, limit: int, *, max_wait: float) -> None:
-        """`max_wait` is in seconds: a slow host must not fill the worker with waiting requests."""
+    def __init__(self, limit: int, *, max_wait: float, shared: SharedLimits | None = None) -> None:
+        """`max_wait` is in seconds: a slow host must not fill the worker with waiting requests.
+
+        shared: limits of all processes together; then `renew_forever` must run.
+        """
         self._limit = limit
         self._max_wait = max_wait
+        self._shared = shared
         self._hosts: dict[str, _Host] = {}
         self._idle: OrderedDict[str, _Host] = OrderedDict()
 
@@ -128,6 +139,8 @@ class HostLimiter(LoopBound):
             host = self._idle.pop(name) if name in self._idle else self._new_host(name)
             self._hosts[name] = host
         try:
+            if self._shared is not None and self._loop.time() >= host.shared_until:
+                await self._share(name, host, self._shared)
             return await self._acquire(host)
         except HostBusy:
             raise
@@ -152,6 +165,56 @@ class HostLimiter(LoopBound):
         """Return the error of a fetch that the host has refused and that does not wait here."""
         host = self._hosts.get(name) or self._idle.get(name)
         return HostBusy(reason="host_refused") if host is None else self._defer(host, refused=True)
+
+    async def renew_forever(self, shared: SharedLimits) -> None:
+        """Renew the shares of all hosts that have requests, and give those of the others back, until cancelled."""
+        held: set[str] = set()
+        while True:
+            await asyncio.sleep(RENEW_S)
+            current = dict(self._hosts)
+            ended = [Demand(name, 0, 0, 0) for name in held - current.keys()]
+            held = set(current)
+            await asyncio.gather(
+                *(self._share(name, host, shared) for name, host in current.items()),
+                *map(shared.share, ended),
+            )
+
+    async def _share(self, name: str, host: _Host, shared: SharedLimits) -> None:
+        """Report the demand, and take the share. Concurrent calls for a host are one."""
+        if host.sharing is None:
+            host.sharing = self._loop.create_task(self._report(name, host, shared))
+        host.pacing += (
+            1  # It must not be forgotten between the end of the report and the use of its share.
+        )
+        try:
+            await asyncio.shield(host.sharing)
+        finally:
+            host.pacing -= 1
+
+    async def _report(self, name: str, host: _Host, shared: SharedLimits) -> None:
+        rate = host.condition.rate
+        try:
+            share = await shared.share(
+                Demand(
+                    name,
+                    self._limit,
+                    rate.limit if rate.limited else 0,
+                    max(0.0, rate.closed_until - self._loop.time()),
+                )
+            )
+            now = self._loop.time()
+            host.shared_until = now + SHARE_S - RENEW_S
+            host.limiter.resize(self._limit if share is None else share.slots)
+            if share is not None:
+                rate.share(
+                    now,
+                    peers=share.limited_peers,
+                    peers_rate=share.peers_rate,
+                    closed=share.closed,
+                )
+        finally:
+            host.sharing = None
+            self._forget_if_idle(name, host)
 
     def _new_host(self, name: str) -> _Host:
         limiter = SlotLimiter(name, self._limit, max_wait=self._max_wait, loop=self._loop)

@@ -71,6 +71,7 @@ class HostRate:
         "_held_until",
         "_measure",
         "_next",
+        "_peers",
         "_refusals",
         "_refused_at",
         "_same_refusals",
@@ -94,6 +95,7 @@ class HostRate:
         self._held_until = -math.inf
         self._window_at = now
         self._accepted = self._accepted_before = 0
+        self._peers = 0
 
     @property
     def limited(self) -> bool:
@@ -136,6 +138,25 @@ class HostRate:
         self._next = self.closed_until
         self._window_at, self._accepted, self._accepted_before = self.closed_until, 0, 0
         self.epoch += 1
+
+    def share(self, now: float, *, peers: int, peers_rate: float, closed: float) -> None:
+        """Take over what other processes have learned about the host.
+
+        peers: how many of them have learned a rate; peers_rate: the sum of their rates. A process that begins takes an
+        equal part of the sum, and the others give it that. closed: seconds for which the host is closed.
+        """
+        if peers and not self.limited:
+            self.limit = max(_LOWEST_RATE, peers_rate / (peers + 1))
+            self._ceiling = self.limit
+            self._held_until = now + _HOLD.delay(1)
+        elif self.limited and peers > self._peers:
+            self.limit = max(_LOWEST_RATE, self.limit * (self._peers + 1) / (peers + 1))
+        self._peers = peers
+        if now + closed > self.closed_until:
+            self.closed_until = now + closed
+            if closed > 0:
+                self._next = self.closed_until
+                self.epoch += 1
 
     def _count(self, now: float) -> tuple[int, float]:
         """Return the accepted requests of the last one to two windows, and their seconds."""

@@ -34,6 +34,7 @@ from consumer.worker.reuse import ImageReuse
 from consumer.worker.runner import MessageRunner
 from consumer.worker.storage import ImageStorage
 from core.errors import DependencyUnavailable
+from core.redis.shared_limits import SharedLimits
 from core.resilience.backoff import Backoff
 from core.resilience.retry import retrying
 from core.runtime.event_loop_monitor import EventLoopMonitor
@@ -147,7 +148,12 @@ async def open_worker(
         max_bytes=policy.max_bytes,
         timeout=policy.total_timeout,
     )
-    fetcher = Fetcher(policy, credentials_for=private.headers_for, fetch_object=objects.fetch)
+    fetcher = Fetcher(
+        policy,
+        credentials_for=private.headers_for,
+        fetch_object=objects.fetch,
+        shared=_shared_limits(settings, clients),
+    )
     fetcher.export_metrics()
     queue = ReceiveQueue(clients.queue, clients.bulk_queue)
     folder = JournalFolder(settings.journal_dir or default_folder(settings.queue_url))
@@ -171,6 +177,12 @@ async def open_worker(
         await fetcher.close()
         objects.close()
         deaths.close()
+
+
+def _shared_limits(settings: ConsumerSettings, clients: Clients) -> SharedLimits | None:
+    if clients.redis is None:
+        return None
+    return SharedLimits(clients.redis, settings.requests_table, settings.per_host_limit)
 
 
 def _handler(

@@ -4,8 +4,8 @@ from prometheus_client import Counter, Gauge, Histogram
 
 REDIS_CALLS = Counter(
     "redis_calls_total",
-    "Calls to Redis by operation (read, write, rate, ping) and outcome: ok, cancelled, or the kind of the error. A "
-    "call may have many items. Calls that the circuit breaker stops are not counted.",
+    "Calls to Redis by operation (read, write, rate, share, ping) and outcome: ok, cancelled, or the kind of the "
+    "error. A call may have many items. Calls that the circuit breaker stops are not counted.",
     ["operation", "outcome"],
 )
 REDIS_CALL_SECONDS = Histogram(
@@ -34,7 +34,7 @@ REDIS_UP = Gauge(
 
 def initialise() -> None:
     """Initialise the series of calls to 0. Without this, `rate()` misses the first increment. Errors are not known."""
-    for operation in ("read", "write", "rate", "ping"):
+    for operation in ("read", "write", "rate", "share", "ping"):
         for outcome in ("ok", "cancelled"):
             REDIS_CALLS.labels(operation, outcome)
         REDIS_CALL_SECONDS.labels(operation)

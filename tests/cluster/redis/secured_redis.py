@@ -13,7 +13,7 @@ OTHER_HOST = "127.0.0.2"
 USER = "imageservice"
 PASSWORD = "s3cret/with#signs@all?"
 _COMMANDS = (
-    *("mget", "get", "set", "time", "evalsha", "script|load"),
+    *("mget", "get", "set", "hgetall", "hset", "hdel", "pexpire", "time", "evalsha", "script|load"),
     *("publish", "subscribe", "ping", "hello"),
 )
 """The commands that docs/deploy.md lists."""

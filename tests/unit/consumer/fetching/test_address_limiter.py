@@ -41,8 +41,8 @@ def test_a_new_address_gets_twice_the_limit_until_its_first_answer() -> None:
         refused = busy(limiter)
         assert (refused.busy.reason, refused.busy.failure) == ("address_new", None)
         limiter.answer(visits[0])
-        assert refused.answered is not None
         assert refused.answered.is_set()
+        assert refused.patience == 1
         assert len(fill(limiter, 500)) == 500
 
     run_virtually(run())
@@ -56,7 +56,7 @@ def test_an_address_that_is_silent_for_five_seconds_hangs() -> None:
         visits = fill(limiter)
         await asyncio.sleep(5)
         refused = busy(limiter)
-        assert refused.answered is None
+        assert refused.patience == 0
         assert refused.busy.reason == "address_hung"
         assert isinstance(refused.busy.failure, Timeout)
         assert refused.busy.failing_s == 5

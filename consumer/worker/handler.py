@@ -22,7 +22,7 @@ from consumer.worker.pipeline import Pipeline
 from consumer.worker.receive_queue import ReceiveQueue
 from consumer.worker.received_message import ReceivedMessage
 from consumer.worker.renditions import RenditionPublisher
-from consumer.worker.retry_policy import Decision, Fail, Requeue, RetryPolicy
+from consumer.worker.retry_policy import INTERNAL_REASON, Decision, Fail, Requeue, RetryPolicy
 from core.dynamodb.tables import ConditionNotMet, Tables
 from core.errors import (
     Crashed,
@@ -101,6 +101,8 @@ class MessageHandler:
                 else:
                     await self._keep_alive(request)
                     return request
+            case MessageStatus.ENDED if message.needs_no_end:
+                _log.info("copy deleted", request_id=message.message.request_id)
             case MessageStatus.ENDED if request is not None:
                 if request.failure is not None and request.failure.code == Undeliverable.code:
                     # Only reconcile sets this code, and no metrics of it are scraped.
@@ -207,7 +209,11 @@ class MessageHandler:
     ) -> None:
         match limit_requeue(decision, not_after_of(message.message, request), now_ms()):
             case Requeue(delay, attempts, reason):
-                await self._queue.requeue(message, reason=reason, delay=delay, attempts=attempts)
+                # An error of our code may have come after the write that ends the request.
+                before_end = reason != INTERNAL_REASON
+                await self._queue.requeue(
+                    message, reason=reason, delay=delay, attempts=attempts, before_end=before_end
+                )
             case Fail(failure, attempts):
                 run.attempts = attempts
                 await self._fail(message, failure, run)

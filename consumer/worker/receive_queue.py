@@ -95,22 +95,25 @@ class ReceiveQueue:
         expensive: bool = False,
         lane: Lane | None = None,
         deferrals: int | None = None,
+        before_end: bool = False,
     ) -> None:
-        """Send a copy, then delete the message: the copy has a receive count of its own and is not in flight.
+        """Send a new message, then delete this one: the new one has its own receive count and is not in flight.
 
-        `delay` is in seconds, cut to SQS's 900. The copy stays in the message's lane, unless `lane` names another.
-        A suspected message stays suspected. Safe to repeat if it fails: the copy is not sent twice. Raises Overloaded
-        or DependencyUnavailable.
+        `delay` is in seconds, cut to SQS's 900. The new message stays in the lane, unless `lane` names another. A
+        suspected message stays suspected. before_end: whether this run has not tried to end the request, so that a copy
+        (ImageMessage.copy) stays one. Safe to repeat if it fails: the message is not sent twice. Raises Overloaded or
+        DependencyUnavailable.
         """
         if message not in self._requeued:
-            copy = message.message.requeued(
+            requeued = message.message.requeued(
                 attempts=attempts,
                 suspect=message.suspected,
                 expensive=expensive,
+                copy=before_end and message.needs_no_end,
                 deferrals=deferrals,
             )
             await self._queues[lane or message.lane].send(
-                copy.encode(), delay=min(MAX_DELAY_S, round(delay)), group=copy.customer_id
+                requeued.encode(), delay=min(MAX_DELAY_S, round(delay)), group=requeued.customer_id
             )
             self._requeued.add(message)
         await self._delete(message)

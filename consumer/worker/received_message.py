@@ -26,6 +26,14 @@ class ReceivedMessage:
         return self.message.suspect or self.receive_count > 1
 
     @property
+    def needs_no_end(self) -> bool:
+        """Whether it may be deleted without a notification if its request has ended: another message has ended it.
+
+        A message that was received before may have ended the request itself, and not have notified.
+        """
+        return self.message.copy and self.receive_count == 1
+
+    @property
     def first(self) -> bool:
         """Whether no earlier run can have done anything for this message."""
         return not (self.message.resent or self.suspected)
@@ -54,6 +62,7 @@ def _merge(one: ReceivedMessage, other: ReceivedMessage) -> ReceivedMessage:
             suspect=one.message.suspect or other.message.suspect,
             from_dlq=one.message.from_dlq or other.message.from_dlq,
             expensive=one.message.expensive or other.message.expensive,
+            copy=one.message.copy and other.message.copy,
             deferrals=max(one.message.deferrals, other.message.deferrals),
         ),
         receipts=one.receipts + other.receipts,

@@ -20,6 +20,7 @@ LONGEST_WAIT_HERE_S = 2.0
 """For a longer wait the message is requeued, so that one slow host does not fill the slots."""
 _BACKOFF = Backoff(0.2, LONGEST_WAIT_HERE_S)
 INTERNAL_DELAY_S = 5.0
+INTERNAL_REASON = "internal"
 SILENT_PATIENCE_S = 600.0
 """The longest patience with a host that does not answer at all. One that refuses requests is expected to accept them
 later."""
@@ -106,7 +107,7 @@ class RetryPolicy:
         spent = attempts + 1
         if spent >= self.max_attempts:
             return Fail(Internal(), spent)
-        return Requeue(INTERNAL_DELAY_S, spent, "internal")
+        return Requeue(INTERNAL_DELAY_S, spent, INTERNAL_REASON)
 
     def _is_delayed_attempt(self, attempts: int) -> bool:
         """Return whether the attempt that follows `attempts` attempts waits for `delay`."""

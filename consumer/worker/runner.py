@@ -81,7 +81,9 @@ class MessageRunner(LoopBound):
             return await work
         except DecodersBusy as busy:
             delay = busy.retry_after
-            await self.requeue(message, reason="decoders_busy", delay=delay, expensive=True)
+            await self.requeue(
+                message, reason="decoders_busy", delay=delay, expensive=True, before_end=True
+            )
             return None
         except (DependencyUnavailable, Overloaded) as error:
             self.record_outage(error)
@@ -98,10 +100,11 @@ class MessageRunner(LoopBound):
         reason: str,
         delay: float = 0,
         expensive: bool = False,
+        before_end: bool = False,
         lane: Lane | None = None,
         deferrals: int | None = None,
     ) -> None:
-        """Requeue a message, with retries until it works. See ReceiveQueue.requeue.
+        """Requeue a message as ReceiveQueue does, with retries until it works.
 
         Meanwhile the heartbeat keeps the message invisible to others.
         """
@@ -116,6 +119,7 @@ class MessageRunner(LoopBound):
                 reason=reason,
                 delay=delay,
                 expensive=expensive,
+                before_end=before_end,
                 lane=lane,
                 deferrals=deferrals,
             )

@@ -87,6 +87,7 @@ class ImageMessage:
         attempts: int | None = None,
         suspect: bool = False,
         expensive: bool = False,
+        copy: bool = False,
         deferrals: int | None = None,
     ) -> "ImageMessage":
         return replace(
@@ -95,6 +96,7 @@ class ImageMessage:
             resent=True,
             suspect=suspect,
             expensive=self.expensive or expensive,
+            copy=copy,
             deferrals=self.deferrals if deferrals is None else deferrals,
         )
 
@@ -104,7 +106,7 @@ class ImageMessage:
 
     def sent_back(self) -> "ImageMessage":
         """Return the copy that goes from the DLQ to the queue. Suspected: it was received without an ack each time."""
-        return replace(self, resent=True, suspect=True, from_dlq=True)
+        return replace(self, resent=True, suspect=True, from_dlq=True, copy=False)
 
 
 def pending_seconds(message: ImageMessage, now: int) -> float:

@@ -171,6 +171,7 @@ class LanePoller:
         await self._runner.requeue(
             message,
             reason="share",
+            before_end=True,
             delay=deferral.delay,
             lane=deferral.lane,
             deferrals=deferral.deferrals,

@@ -112,9 +112,11 @@ class Slots:
         reserve = self._shares.reserve
         if self._total() >= self._places + reserve:
             return False
-        # Half of it is left to interactive messages.
-        own = reserve if lane is Lane.INTERACTIVE else max(1, reserve // 2)
-        return self._taken(lane) < self._limit(lane) + own
+        if lane is Lane.INTERACTIVE:
+            # Even above its limit: it may hold slots that it took while bulk had no messages.
+            return True
+        # Half of the reserve is left to interactive messages.
+        return self._taken(lane) < self._limit(lane) + max(1, reserve // 2)
 
     def _taken(self, lane: Lane) -> int:
         return self._running[lane] + self._polling[lane]

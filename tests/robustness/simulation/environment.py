@@ -42,8 +42,9 @@ class ScriptedOrigins:
     `pause` stops the process that calls it.
     """
 
-    def __init__(self, *, pause: Callable[[], None]) -> None:
+    def __init__(self, *, pause: Callable[[], None], on_fetch: Callable[[str], None]) -> None:
         self._pause = pause
+        self._on_fetch = on_fetch
         self._scripts: dict[str, tuple[Origin, ...]] = {}
         self._fetches: Counter[str] = Counter()
 
@@ -57,6 +58,7 @@ class ScriptedOrigins:
     async def fetch(self, url: str, _customer_id: str, _validator: object) -> FetchResult:
         number = self._fetches[url]
         self._fetches[url] += 1
+        self._on_fetch(url)
         script = self._scripts[url]
         result = script[number] if number < len(script) else Origin.OK
         await asyncio.sleep(_FETCH_S.get(result, 0.1))

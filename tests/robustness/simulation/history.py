@@ -42,6 +42,10 @@ class History:
     """Messages of the queue of requests by their SQS ids, in the order in which they were sent."""
     deaths: Counter[str] = field(default_factory=Counter)
     """By request: the deaths of processes while they decoded its image alone."""
+    fetches: Counter[str] = field(default_factory=Counter)
+    """By URL."""
+    deleted: set[str] = field(default_factory=set)
+    """SQS ids of messages of the queue of requests."""
     objects: set[str] = field(default_factory=set)
     lines: list[str] = field(default_factory=list)
     violations: list[BaseException] = field(default_factory=list)
@@ -99,8 +103,11 @@ class History:
     def message_deleted(self, message_id: str, _body: str) -> None:
         """Check invariant 4 of docs/architecture.md: what has to be true when a message is deleted."""
         message = self.sent[message_id]
+        self.deleted.add(message_id)
         (row,) = self.rows.get(message.request_id, [])[-1:] or (None,)
         if self._has_later_copy(message_id):
+            return
+        if message.copy and self._has_other_message(message):
             return
         match message_status(row, message.revision):
             case MessageStatus.OPEN:
@@ -117,6 +124,18 @@ class History:
             == (message.request_id, message.revision)
             for each in later
         )
+
+    def _has_other_message(self, message: ImageMessage) -> bool:
+        """Return whether a message of the same request and revision is in the queue, in a worker or in the DLQ."""
+        key = message.request_id, message.revision
+        return any(
+            (each.request_id, each.revision) == key
+            for message_id, each in self.sent.items()
+            if message_id not in self.deleted
+        )
+
+    def fetched(self, url: str) -> None:
+        self.fetches[url] += 1
 
     def was_notified(self, row: ImageRequest) -> bool:
         """Return whether an outcome was published and, if it FAILED, has its message in the failed-requests queue."""

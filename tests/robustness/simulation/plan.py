@@ -236,6 +236,26 @@ def _plans(
     )
 
 
+def repeat_plans() -> st.SearchStrategy[Plan]:
+    """Draw plans without faults, of submits that are repeated and end before the delay of a copy."""
+    origins = st.sampled_from([Origin.OK, Origin.TRANSIENT, Origin.PERMANENT, Origin.SLOW])
+    submits = st.builds(
+        Submit,
+        at=st.integers(0, 3),
+        origin=_some(origins, 0, 2),
+        repeats=st.integers(0, 6),
+        again_s=st.sampled_from([0, 1, 30]),
+    )
+    return st.builds(
+        Plan,
+        seed=st.integers(0, 2**16),
+        submits=_some(submits, 1, 3),
+        consumers=st.sampled_from([1, 2]),
+        concurrency=st.just(8),
+        lasts=st.just(400),
+    )
+
+
 def worker_plans() -> st.SearchStrategy[Plan]:
     """Draw plans with a full queue, runs longer than the visibility timeout, outages but of SQS, kills and stops."""
     origins = st.sampled_from(

@@ -102,7 +102,7 @@ class Simulation:
             on_call=self._on_call,
             on_error=self.history.violations.append,
         )
-        self.origins = ScriptedOrigins(pause=self._pause_current)
+        self.origins = ScriptedOrigins(pause=self._pause_current, on_fetch=self.history.fetched)
         self._processes: list[Process] = []
         self._restarts: dict[Process, Callable[[], None]] = {}
         self._workers: dict[Process, WorkerModel] = {}
@@ -264,7 +264,12 @@ class Simulation:
 
         def submit() -> asyncio.Future[ImageRequest]:
             request = new_request(
-                request_id=request_id, customer_id="acme", url=url, labels={}, now=now_ms()
+                request_id=request_id,
+                customer_id="acme",
+                url=url,
+                labels={},
+                submit_id=f"{self._rng.getrandbits(32):08x}",
+                now=now_ms(),
             )
             return server.admission.submit(request)
 

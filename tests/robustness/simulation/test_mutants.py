@@ -4,6 +4,7 @@ Each mutant has a small plan that exposes it. Hypothesis found most of these pla
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -16,6 +17,7 @@ from consumer.jobs import retry_failed
 from consumer.jobs.reopen import Retry, retry_of
 from consumer.notify import finalize
 from consumer.worker import handler, pipeline
+from consumer.worker.journal import DeathCounter, JournalEntry
 from consumer.worker.polling.poller import Poller
 from consumer.worker.polling.slots import Slots
 from consumer.worker.receive_queue import ReceiveQueue
@@ -183,13 +185,49 @@ def drain_only_running_flushes() -> AbstractContextManager[Any]:
     return patch.object(Batcher, "drain", changed)
 
 
+def keep_copies_after_an_outage() -> AbstractContextManager[Any]:
+    requeue = ReceiveQueue.requeue
+
+    async def changed(self: ReceiveQueue, message: ReceivedMessage, **options: Any) -> None:
+        await requeue(self, message, **options | {"before_end": True})
+
+    return patch.object(ReceiveQueue, "requeue", changed)
+
+
+def delete_copies_that_were_received_before() -> AbstractContextManager[Any]:
+    silent = property(lambda message: message.message.copy)
+    return patch.object(ReceivedMessage, "needs_no_end", silent)
+
+
+def count_a_death_again() -> AbstractContextManager[Any]:
+    async def changed(self: DeathCounter, entry: JournalEntry) -> None:
+        while (request := await self._tables.read_request(entry.request_id)) is not None:
+            with contextlib.suppress(tables.ConditionNotMet):
+                await self._tables.write(self._tables.statements.count_death(request, entry.id))
+                return
+
+    return patch.object(DeathCounter, "_count", changed)
+
+
+def record_images_before_they_are_fetched() -> AbstractContextManager[Any]:
+    isolation = DeathCounter.isolation
+
+    def changed(self: DeathCounter, request: ImageRequest | None) -> Any:
+        recorded = isolation(self, request)
+        recorded.begin()
+        return recorded
+
+    return patch.object(DeathCounter, "isolation", changed)
+
+
 REQUEST_MUTANTS: dict[Mutant, Plan] = {
     acknowledge_before_notifying: Plan(0, (Submit(0),)),
     forget_outcomes_that_were_not_notified: Plan(0, (Submit(0),), outages=(Outage("sns", 0, 3),)),
     end_any_revision: Plan(
         0,
-        (Submit(0, (Origin.SLOW, Origin.PERMANENT, Origin.VERY_SLOW), repeats=1),),
-        operations=(Operation(1, Action.RETRY_QUEUE),),
+        (Submit(0, (Origin.SLOW, Origin.PERMANENT, Origin.VERY_SLOW)),),
+        (Fault("ReceiveMessage", 0, Effect.DUPLICATE),),
+        operations=(Operation(1, Action.RETRY_QUEUE, times=8, every_s=5),),
         consumers=2,
     ),
     # The first retry-failed is killed before it deletes its message, and a later one receives it again.
@@ -209,8 +247,11 @@ REQUEST_MUTANTS: dict[Mutant, Plan] = {
     # The second consumer is killed after it has inserted the image record, while the first one still fetches.
     keep_own_image_beside_an_existing_one: Plan(
         0,
-        (Submit(0, (Origin.SLOW,), repeats=1),),
-        (Fault("BatchExecuteStatement", 2, Effect.KILL_AFTER),),
+        (Submit(0, (Origin.SLOW,)),),
+        (
+            Fault("ReceiveMessage", 0, Effect.DUPLICATE),
+            Fault("BatchExecuteStatement", 1, Effect.KILL_AFTER),
+        ),
         consumers=2,
         concurrency=1,
     ),
@@ -226,6 +267,35 @@ REQUEST_MUTANTS: dict[Mutant, Plan] = {
         (Fault("BatchExecuteStatement", 1, Effect.KILL_AFTER),),
         consumers=2,
         skews=(90, -90, -90),
+    ),
+    # The server is killed before it sends the first message, so the copy is the only one.
+    keep_copies_after_an_outage: Plan(
+        0,
+        (Submit(0, repeats=1, again_s=5),),
+        (Fault("SendMessageBatch", 0, Effect.KILL_BEFORE),),
+        outages=(Outage("sns", 100, 40),),
+        lasts=300,
+    ),
+    delete_copies_that_were_received_before: Plan(
+        0,
+        (Submit(0, repeats=1, again_s=5),),
+        (
+            Fault("SendMessageBatch", 0, Effect.KILL_BEFORE),
+            Fault("PublishBatch", 0, Effect.KILL_BEFORE),
+        ),
+        lasts=300,
+    ),
+    # The write of the count is the second one: the row was inserted, and nothing else was written.
+    count_a_death_again: Plan(
+        0,
+        (Submit(0, (Origin.POISON, Origin.POISON)),),
+        (Fault("BatchExecuteStatement", 1, Effect.LOST),),
+        lasts=300,
+    ),
+    # The consumer is killed beside others, then by the retry of a fetch that follows a poll.
+    record_images_before_they_are_fetched: Plan(
+        0,
+        (Submit(0, (Origin.POISON, Origin.VERY_SLOW)), Submit(130, (Origin.POISON,))),
     ),
     send_no_heartbeats: Plan(0, (Submit(0, (Origin.VERY_SLOW,)),), lasts=400, strict_workers=True),
     run_messages_without_a_slot: Plan(0, (Submit(0, (Origin.SLOW,)),) * 20, concurrency=1),

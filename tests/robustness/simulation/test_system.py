@@ -14,9 +14,10 @@ from robustness.simulation.plan import (
     Submit,
     examples,
     plans,
+    repeat_plans,
     worker_plans,
 )
-from robustness.simulation.system import simulate
+from robustness.simulation.system import SETTINGS, simulate
 
 
 @examples(200)
@@ -31,6 +32,21 @@ def test_every_request_keeps_its_promises(plan: Plan) -> None:
 def test_a_worker_holds_what_it_can_and_keeps_it_invisible(plan: Plan) -> None:
     """Up to its capacity; in an outage one message. It ends each one, and stops in time."""
     simulate(plan)
+
+
+@examples(100)
+@given(plan=repeat_plans())
+def test_repeated_submits_do_no_work_twice(plan: Plan) -> None:
+    """Without faults there are as many notifications as requests, and no fetch beyond the attempts of one message."""
+    history = simulate(plan)
+    assert len(history.notifications) == len(plan.submits)
+    assert len(history.failures_sent) == sum(
+        rows[-1].failure is not None for rows in history.rows.values()
+    )
+    assert max(history.fetches.values()) <= SETTINGS.max_attempts
+    for rows in history.rows.values():
+        if rows[-1].failure is not None:
+            assert history.fetches[rows[-1].origin_url] == rows[-1].failure.attempts
 
 
 def test_an_image_that_kills_its_process_again_and_again_is_crashed() -> None:

@@ -65,3 +65,16 @@ def test_two_calls_of_create_renditions_stay_apart() -> None:
     one = replace(RECEIVED, message=replace(MESSAGE, image_id="i", renditions="one"))
     two = replace(RECEIVED, message=replace(MESSAGE, image_id="i", renditions="two"))
     assert len(dedupe([one, two, one])) == 2
+
+
+def test_only_a_copy_that_was_received_once_needs_no_end() -> None:
+    """One that was received before may have ended its request. So may a message that was merged with it."""
+    copy = replace(RECEIVED, message=MESSAGE.as_copy())
+    assert copy.needs_no_end
+    assert not RECEIVED.needs_no_end
+    assert not replace(copy, receive_count=2).needs_no_end
+    (merged,) = dedupe([copy, RECEIVED])
+    assert not merged.needs_no_end
+    assert not MESSAGE.as_copy().requeued().copy
+    assert MESSAGE.as_copy().requeued(copy=True).copy
+    assert not MESSAGE.as_copy().sent_back().copy

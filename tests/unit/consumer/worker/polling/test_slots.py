@@ -129,6 +129,15 @@ def test_bulk_uses_half_of_the_reserve_at_most() -> None:
     assert slots.search(INTERACTIVE) is None
 
 
+def test_slots_taken_before_bulk_had_messages_do_not_end_the_search() -> None:
+    """All slots are interactive when bulk gets its first message; the limit of the lane is then lower."""
+    slots = Slots(64)
+    fill(slots, INTERACTIVE, "a")
+    after(BULK, slots, busy=True)
+    assert receive(slots, INTERACTIVE, "b", "a") == [RUN, DEFER]
+    assert slots.search(INTERACTIVE) == Poll(INTERACTIVE, 10)
+
+
 @dataclass(slots=True)
 class Lanes:
     """What runs and polls, beside the slots."""

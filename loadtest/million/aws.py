@@ -45,6 +45,7 @@ class AwsAccess:
     requests_table: str
     images_table: str
     queue_url: str
+    bulk_queue_url: str
     topic_arn: str
     public_base_url: str
     """Base URL of published objects, with a trailing slash; empty if unknown."""
@@ -64,6 +65,7 @@ async def open_access(environment: Mapping[str, str]) -> AsyncIterator[AwsAccess
             requests_table=environment[REQUESTS_TABLE],
             images_table=environment[IMAGES_TABLE],
             queue_url=environment[QUEUE_URL],
+            bulk_queue_url=environment.get("BULK_QUEUE_URL", ""),
             topic_arn=environment[TOPIC_ARN],
             public_base_url=environment.get("PUBLIC_BASE_URL", ""),
             counts_rows=any(name.startswith("AWS_ENDPOINT_URL") for name in environment),
@@ -78,6 +80,14 @@ async def queue_depth(aws: AwsAccess, queue_url: str) -> Depth | None:
     except AWS_ERRORS:
         return None
     return Depth(*(attributes[name] for name in names))
+
+
+async def lanes_depth(aws: AwsAccess) -> Depth | None:
+    """Read the depth of both lanes together; None if a read fails."""
+    urls = [url for url in (aws.queue_url, aws.bulk_queue_url) if url]
+    depths = await asyncio.gather(*(queue_depth(aws, url) for url in urls))
+    known = [depth for depth in depths if depth is not None]
+    return Depth(*map(sum, zip(*known, strict=True))) if len(known) == len(urls) else None
 
 
 async def calls_made(metrics: Sequence[str]) -> dict[str, float]:

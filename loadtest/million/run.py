@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from imageservice.v1 import image_service_pb2_grpc as pb_grpc
 from loadtest.cancellation import cancel_all
 from loadtest.driver.progress_bar import ProgressBar
-from loadtest.million.aws import AwsAccess, calls_made, calls_table, queue_depth
+from loadtest.million.aws import AwsAccess, calls_made, calls_table, lanes_depth
 from loadtest.million.completion_listener import CompletionListener, completion_listener
 from loadtest.million.deciles import Deciles, Mark, stability
 from loadtest.million.event_router import ACKNOWLEDGE, TERMINAL, EventRouter
@@ -175,7 +175,7 @@ class Run:
             return
         empty, since = 0, time.monotonic()
         while empty < EMPTY_READINGS:
-            depths = (await queue_depth(self.aws, self.aws.queue_url), await listener.backlog())
+            depths = (await lanes_depth(self.aws), await listener.backlog())
             empty = empty + 1 if depths == (_EMPTY, _EMPTY) else 0
             if time.monotonic() - since > self.settings.progress_timeout:
                 self.recorder.error("queue not empty")
@@ -183,7 +183,7 @@ class Run:
             await asyncio.sleep(SAMPLE_S)
 
     async def _sample(self) -> None:
-        depth = None if self.aws is None else await queue_depth(self.aws, self.aws.queue_url)
+        depth = None if self.aws is None else await lanes_depth(self.aws)
         processes = self.sampler.sample()
         ended = self.ledger.ended
         self.recorder.sample(depth=depth, processes=processes)

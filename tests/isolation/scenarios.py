@@ -217,7 +217,8 @@ async def killed_consumer(aws: RecordingAws, options: Options) -> list[Figure]:
     ):
         victim = await running.start_consumer(**_SETTINGS)
         urls = iter(numbered([_QUICK_HOST], quick.port, 2 * B_IMAGES))
-        alone = await measure(running, "b", itertools.islice(urls, 3), pause=0)
+        await measure(running, "warm-up", itertools.islice(urls, 1), pause=0)
+        alone = await measure(running, "b", itertools.islice(urls, 3))
         ids = await submit_stream(running, "a", numbered(hosts, slow.port, _SLOW_FETCHES))
         await slow.wait_in_flight(_SLOW_FETCHES)
         await running.start_consumer(**_SETTINGS)

@@ -60,6 +60,14 @@ def test_interactive_leaves_an_eighth_to_bulk_while_it_has_messages() -> None:
     assert (slots.room(BULK), slots.room(INTERACTIVE)) == (9, 1)
 
 
+def test_a_newcomer_runs_although_interactive_holds_the_part_of_bulk() -> None:
+    """One customer took all slots while bulk was empty. Then bulk gets messages, and the lane's limit falls."""
+    slots = after(BULK, Slots(64), busy=False)
+    assert fill(slots, INTERACTIVE, "a") == 64
+    after(BULK, slots, busy=True)
+    assert receive(slots, INTERACTIVE, "a", "b") == [DEFER, RUN]
+
+
 @pytest.mark.parametrize(
     ("lane", "busy", "running", "poll"),
     [

@@ -117,14 +117,17 @@ class LanePoller:
         for message in messages:
             _count(message)
         if messages and not self._stopping.is_set():
-            await self._start_all(messages)
+            await self._start_all(messages, poll.slots)
 
-    async def _start_all(self, messages: list[ReceivedMessage]) -> None:
-        """Start messages, and send those again that must not run now. Messages below their share wait for a slot."""
+    async def _start_all(self, messages: list[ReceivedMessage], slots: int) -> None:
+        """Start messages, and send those again that must not run now. Messages below their share wait for a slot.
+
+        The poll held `slots` slots, which the first messages take.
+        """
         waiting: list[ReceivedMessage] = []
         deferring: list[asyncio.Task[None]] = []
-        for message in messages:
-            match self._place(message):
+        for index, message in enumerate(messages):
+            match self._place(message, has_slot=index < slots):
                 case Placement.WAIT:
                     waiting.append(message)
                 case Placement.DEFER:
@@ -142,11 +145,13 @@ class LanePoller:
         if placement is Placement.DEFER:
             self._start_deferral(message)
 
-    def _place(self, message: ReceivedMessage) -> Placement:
+    def _place(self, message: ReceivedMessage, *, has_slot: bool = False) -> Placement:
         """Start the message if it has a slot."""
         customer_id = message.message.customer_id
         deferrable = is_deferrable(self._lane, message.message.deferrals, has_bulk=self._has_bulk)
-        placement = self._slots.place(self._lane, customer_id, deferrable=deferrable)
+        placement = self._slots.place(
+            self._lane, customer_id, deferrable=deferrable, has_slot=has_slot
+        )
         if placement is Placement.RUN:
             work = self._runner.run_safely(message, self._handler.handle(message))
             self._runner.start(work, partial(self._release, customer_id))

@@ -89,9 +89,14 @@ class Slots:
         self._polling[poll.lane] -= poll.slots
         self._busy[poll.lane] = received > 0
 
-    def place(self, lane: Lane, customer_id: str, *, deferrable: bool) -> Placement:
-        """Decide about a message that was received. RUN takes a slot, which `release` returns."""
-        if self.room(lane) <= 0:
+    def place(
+        self, lane: Lane, customer_id: str, *, deferrable: bool, has_slot: bool = False
+    ) -> Placement:
+        """Decide about a message that was received. RUN takes a slot, which `release` returns.
+
+        has_slot: whether its poll held a slot for it, which `end` has just returned.
+        """
+        if not has_slot and self.room(lane) <= 0:
             share = self._shares.share(customer_id, of=self._limit(lane))
             if self._shares.held_by(customer_id) >= share:
                 return Placement.DEFER if deferrable else Placement.WAIT

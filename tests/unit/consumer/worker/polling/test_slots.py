@@ -18,7 +18,10 @@ def receive(slots: Slots, lane: Lane, *customers: str) -> list[Placement]:
     poll = slots.begin(lane) or slots.search(lane)
     assert poll is not None
     slots.end(poll, len(customers))
-    return [slots.place(lane, customer, deferrable=True) for customer in customers]
+    return [
+        slots.place(lane, customer, deferrable=True, has_slot=number < poll.slots)
+        for number, customer in enumerate(customers)
+    ]
 
 
 def fill(slots: Slots, lane: Lane, customer: str) -> int:
@@ -182,7 +185,10 @@ def test_slots_are_bounded_and_none_is_lost(
             poll = lanes.polls.pop(index % len(lanes.polls))
             received = customers[: poll.count]
             slots.end(poll, len(received))
-            placed = [slots.place(poll.lane, each, deferrable=True) for each in received]
+            placed = [
+                slots.place(poll.lane, each, deferrable=True, has_slot=number < poll.slots)
+                for number, each in enumerate(received)
+            ]
             # Every slot that was taken beforehand is used.
             assert [each is RUN for each in placed[: poll.slots]].count(False) == 0
             runs = zip(received, placed, strict=True)

@@ -66,7 +66,12 @@ async def test_a_slow_host_does_not_delay_other_hosts(embedded_aws: RecordingAws
         released.set()
         await running.wait_terminal(slow)
         page = await consumer.scrape()
-        assert page.value("consumer_given_back_messages_total", reason="host_busy")
+        # The host is at its limit, or the customer holds its share of the slots.
+        requeued = (
+            page.value("consumer_given_back_messages_total", reason=reason) or 0
+            for reason in ("host_busy", "share")
+        )
+        assert sum(requeued)
         assert (page.value("consumer_given_back_messages_total") or 0) < 3 * SLOW
         await stores.prove_each_ended_once([*slow, other_host])
 

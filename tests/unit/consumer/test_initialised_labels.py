@@ -13,7 +13,7 @@ SOURCES = "\n".join(
 
 
 def test_every_reason_of_a_requeue_is_initialised() -> None:
-    found = re.findall(r'requeue\([^()]*reason="(\w+)"|Requeue\([^()]*"(\w+)"\)', SOURCES)
+    found = re.findall(r'requeue\([^()]*reason="(\w+)"|Requeue\([^()]*"(\w+)"', SOURCES)
     reasons = {reason for pair in found for reason in pair if reason}
     assert {"drain", "internal", "outage"} <= reasons <= set(REQUEUE_REASONS)
     assert set(get_args(BusyReason)) <= set(REQUEUE_REASONS)

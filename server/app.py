@@ -274,6 +274,7 @@ async def _serve_until(
             renditions=settings.renditions_file is not None,
         )
         open_queue = partial(SqsQueue, aws.http.sqs, batching=settings.batching)
+        bulk = settings.bulk_queue_url
         initialise_aws_calls(
             "dynamodb:BatchExecuteStatement",
             "dynamodb:BatchGetItem",
@@ -285,6 +286,7 @@ async def _serve_until(
             settings,
             tables,
             open_queue(settings.queue_url),
+            None if bulk is None else open_queue(bulk),
             shares_port=parent is not None,
         )
         await server.start()

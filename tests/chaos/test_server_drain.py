@@ -77,7 +77,8 @@ async def test_no_call_is_cancelled_by_a_stop(
         assert set(callers.errors) >= EXPLAINED, callers.errors
         rows = {row["requestId"]["S"] for row in await stores.requests()}
         assert callers.accepted <= rows
-        assert await stores.depth(running.stack.queue_url) >= len(callers.accepted)
+        queues = running.stack.queue_url, running.stack.bulk_queue_url
+        assert sum([await stores.depth(each) for each in queues]) >= len(callers.accepted)
 
 
 async def test_streams_end_with_a_reason(running: System) -> None:

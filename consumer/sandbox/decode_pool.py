@@ -80,6 +80,7 @@ class _Image:
     request_id: str
     memory: Reservation | None
     isolation: Isolation | None
+    customer_id: str
 
 
 class DecodePool:
@@ -125,6 +126,8 @@ class DecodePool:
         renditions: Sequence[str] = (),
         memory: Reservation | None = None,
         isolation: Isolation | None = None,
+        *,
+        customer_id: str = "",
     ) -> InspectionResult:
         """Inspect one image: check it, read its metadata, strip its location and make its renditions.
 
@@ -132,11 +135,12 @@ class DecodePool:
         they fail, not the image.
         memory: for the renditions. It is held while a decoder has the image, and afterwards if there is a result.
         isolation: for an image that may end this process. It gets a fresh decoder of its own.
+        customer_id: expensive images of a customer leave places to those of others.
         Raises PermanentFailure, DecodersBusy if the image is expensive and has to come back later, Overloaded if the
         system refuses new processes, and DecoderFault for an error of ours.
         """
         names = tuple(renditions)
-        image = _Image(body, request_id, memory, isolation)
+        image = _Image(body, request_id, memory, isolation, customer_id)
         async with AsyncExitStack() as place:
             result = await self._examine(image, names, place)
         if names and isinstance(result, DecodeLimit | Crashed | TooManyPixels | Fault):
@@ -156,10 +160,10 @@ class DecodePool:
             case Fault(error):
                 raise DecoderFault(error)
 
-    async def wait_for_turn(self) -> None:
+    async def wait_for_turn(self, customer_id: str) -> None:
         """Wait before an image is fetched that is known to be expensive. Raises DecodersBusy."""
         if self._admission is not None:
-            await self._admission.wait_for_turn()
+            await self._admission.wait_for_turn(customer_id)
 
     async def _examine(
         self, image: _Image, renditions: tuple[str, ...], place: AsyncExitStack
@@ -174,7 +178,7 @@ class DecodePool:
         while isinstance(step, Run):
             # An image that killed a decoder runs again at once: deferred, it would be forgotten that it did.
             if step.expensive and not step.fresh and admission is not None:
-                await place.enter_async_context(admission.place())
+                await place.enter_async_context(admission.place(image.customer_id))
                 admission = None
             run = step
             try:

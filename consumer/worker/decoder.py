@@ -18,14 +18,16 @@ class Decoder(Protocol):
         renditions: Sequence[str] = (),
         memory: Reservation | None = None,
         isolation: Isolation | None = None,
+        *,
+        customer_id: str = "",
     ) -> InspectionResult:
         """Inspect one image, and make its renditions.
 
         memory: for the renditions. It is held if there are any in the result.
-        isolation: for an image that may end this process.
+        isolation: for an image that may end this process. customer_id: see Admission.
         Raises PermanentFailure, DecodersBusy for an expensive image that has to come back, and Overloaded if the system
         refuses new processes.
         """
 
-    async def wait_for_turn(self) -> None:
+    async def wait_for_turn(self, customer_id: str) -> None:
         """Wait until an expensive image may be fetched. Raises DecodersBusy."""

@@ -127,7 +127,7 @@ class Pipeline:
         message's revision; Overloaded, DependencyUnavailable or RequestRejected.
         """
         if message.expensive:
-            await self._decoder.wait_for_turn()
+            await self._decoder.wait_for_turn(message.customer_id)
         # A message that a worker of an earlier version requeued has lost the names; the row has them.
         requested = split_names(message.renditions) if request is None else request.renditions
         within = reuse_within_of(message, request)
@@ -219,7 +219,12 @@ class Pipeline:
             with self._renditions.reserve(names) as memory:
                 with run.step("inspect"):
                     inspected = await self._decoder.inspect(
-                        fetched.body, message.request_id, names, memory, isolation
+                        fetched.body,
+                        message.request_id,
+                        names,
+                        memory,
+                        isolation,
+                        customer_id=message.customer_id,
                     )
                 fetched.forget_body()
                 memory.shrink(inspected.rendition_bytes)

@@ -132,7 +132,7 @@ class RenditionPublisher:
         if not known:
             return await self.store(image.customer_id, names, ())
         if expensive:
-            await self._decoder.wait_for_turn()
+            await self._decoder.wait_for_turn(image.customer_id)
         async with self._reserve_body(image.metadata.bytes):
             try:
                 return await self._decode(image, names, known, isolation)
@@ -154,7 +154,7 @@ class RenditionPublisher:
                 return tuple(failed_rendition(name, Internal()) for name in names)
             try:
                 inspected = await self._decoder.inspect(
-                    body, image.request_id, known, memory, isolation
+                    body, image.request_id, known, memory, isolation, customer_id=image.customer_id
                 )
             except ImageFailure as failure:
                 return tuple(failed_rendition(name, failure) for name in names)

@@ -91,7 +91,7 @@ async def test_an_image_that_kills_two_decoders_fails_as_crashed(
 async def test_an_image_that_killed_a_decoder_is_not_deferred() -> None:
     """After a deferral nothing would say that it did, and it could kill decoders for ever."""
     admission = Admission(1)
-    async with open_pool(admission=admission) as pool, admission.place():
+    async with open_pool(admission=admission) as pool, admission.place(""):
         with pytest.raises(DecodersBusy):
             await pool.inspect(b"charge 16")
         with pytest.raises(Crashed):

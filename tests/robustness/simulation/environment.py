@@ -97,8 +97,10 @@ class ScriptedDecoder:
         renditions: Sequence[str] = (),
         memory: Reservation | None = None,
         isolation: Isolation | None = None,
+        *,
+        customer_id: str = "",
     ) -> InspectionResult:
-        del renditions, memory
+        del renditions, memory, customer_id
         if isolation is not None:
             isolation.begin()
             self.isolated[request_id] += 1
@@ -112,7 +114,7 @@ class ScriptedDecoder:
         digest = sha256(body).hexdigest()
         return InspectionResult(body, replace(METADATA, sha256=digest), "jpg")
 
-    async def wait_for_turn(self) -> None:
+    async def wait_for_turn(self, _customer_id: str) -> None:
         pass
 
 

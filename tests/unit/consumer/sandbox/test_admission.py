@@ -11,11 +11,11 @@ PLACES = 2
 DECODE_S = 10.0
 
 
-async def decode(admission: Admission, seconds: float = DECODE_S) -> float:
+async def decode(admission: Admission, seconds: float = DECODE_S, customer: str = "a") -> float:
     """Return the seconds until the image had its place."""
     loop = asyncio.get_running_loop()
     began = loop.time()
-    async with admission.place():
+    async with admission.place(customer):
         waited = loop.time() - began
         await asyncio.sleep(seconds)
     return waited
@@ -58,7 +58,7 @@ def test_a_turn_holds_no_place() -> None:
 
     async def run() -> None:
         admission = Admission(1)
-        await admission.wait_for_turn()
+        await admission.wait_for_turn("a")
         assert await decode(admission) == 0
 
     run_virtually(run())
@@ -72,7 +72,28 @@ def test_no_turn_while_the_places_are_held() -> None:
         held = asyncio.create_task(decode(admission))
         await asyncio.sleep(1)
         with pytest.raises(DecodersBusy):
-            await admission.wait_for_turn()
+            await admission.wait_for_turn("a")
         assert await held == 0
+
+    run_virtually(run())
+
+
+def test_another_customer_has_a_place_beside_a_backlog_of_one() -> None:
+    """One for each image below its share; the backlog uses none of the reserve."""
+
+    async def run() -> None:
+        admission = Admission(PLACES)
+        backlog = [asyncio.create_task(decode(admission)) for _ in range(20)]
+        await asyncio.sleep(2)
+        await admission.wait_for_turn("b")
+        with pytest.raises(DecodersBusy):
+            await admission.wait_for_turn("a")
+        placed = asyncio.create_task(decode(admission, customer="b"))
+        await asyncio.sleep(0)
+        with pytest.raises(DecodersBusy):
+            await admission.wait_for_turn("b")
+        assert await placed == 0
+        ended = await asyncio.gather(*backlog, return_exceptions=True)
+        assert [isinstance(each, DecodersBusy) for each in ended].count(False) == PLACES
 
     run_virtually(run())

@@ -33,7 +33,7 @@ class Failing:
         self._fetch(BODY)
         return FetchResult(BODY, Provenance())
 
-    async def inspect(self, body: bytes, *_: object) -> None:
+    async def inspect(self, body: bytes, *_: object, **__: object) -> None:
         self._inspect(body)
 
 

@@ -21,7 +21,7 @@ IMAGE = image_record("6d2f0c1e-3a5b-4a53-9a35-0a4d8f0c2a11")
 class BusyDecoders:
     """Accepts no expensive image for now."""
 
-    async def wait_for_turn(self) -> None:
+    async def wait_for_turn(self, _customer_id: str) -> None:
         raise DecodersBusy(retry_after=2)
 
 
@@ -36,7 +36,7 @@ class FullDecoders:
     def __init__(self) -> None:
         self.asked = asyncio.Event()
 
-    async def inspect(self, *_: object) -> NoReturn:
+    async def inspect(self, *_: object, **__: object) -> NoReturn:
         self.asked.set()
         await asyncio.get_running_loop().create_future()
         raise AssertionError
@@ -45,7 +45,7 @@ class FullDecoders:
 class RefusingDecoders:
     """Has no place for the image, as the decoder itself found."""
 
-    async def inspect(self, *_: object) -> NoReturn:
+    async def inspect(self, *_: object, **__: object) -> NoReturn:
         raise DecodersBusy(retry_after=2)
 
 

@@ -337,6 +337,7 @@ class Fetcher:
                 return _Redirect(received.getall("Location", []), received.getall("Set-Cookie", []))
             if response.status == NOT_MODIFIED and is_conditional(sent):
                 self._check_opt_out(response)
+                self._check_opt_out(response)
                 return FetchResult(b"", Provenance(), modified=False)
             return await self._read_content(response, deadline)
         finally:

@@ -209,7 +209,7 @@ def _handler(
         reuse=ImageReuse(
             clients.tables,
             storage,
-            rules=image_policy(settings).rules,
+            rules=reuse_rules(settings),
             reserve_body=fetcher.reserve,
         ),
         tables=clients.tables,
@@ -258,6 +258,11 @@ def image_policy(settings: ConsumerSettings) -> ImagePolicy:
         metadata=settings.metadata_policy,
         presets=settings.presets,
     )
+
+
+def reuse_rules(settings: ConsumerSettings) -> str:
+    """Return the rules by which images are accepted. An image that was accepted by others is fetched again."""
+    return f"{image_policy(settings).rules} {','.join(settings.respect_x_robots_tag)}"
 
 
 def fetch_policy(settings: ConsumerSettings) -> FetchPolicy:

@@ -16,13 +16,19 @@ from consumer.notify.finalize import (
 from consumer.notify.notifier import Notifier
 from consumer.run import Run
 from consumer.sandbox.admission import DecodersBusy
-from consumer.worker.expiry import limit_requeue, not_after_of
 from consumer.worker.journal import DeathCounter, IsolatedDecoding
 from consumer.worker.pipeline import Pipeline
 from consumer.worker.receive_queue import ReceiveQueue
 from consumer.worker.received_message import ReceivedMessage
 from consumer.worker.renditions import RenditionPublisher
-from consumer.worker.retry_policy import INTERNAL_REASON, Decision, Fail, Requeue, RetryPolicy
+from consumer.worker.retry_policy import (
+    INTERNAL_REASON,
+    Decision,
+    Fail,
+    Requeue,
+    RetryPolicy,
+    limit_requeue,
+)
 from core.dynamodb.tables import ConditionNotMet, Tables
 from core.errors import (
     Crashed,
@@ -207,7 +213,8 @@ class MessageHandler:
         run: Run,
         request: ImageRequest | None,
     ) -> None:
-        match limit_requeue(decision, not_after_of(message.message, request), now_ms()):
+        not_after = message.message.restored(request).not_after
+        match limit_requeue(decision, not_after, now_ms()):
             case Requeue(delay, attempts, reason):
                 # An error of our code may have come after the write that ends the request.
                 before_end = reason != INTERNAL_REASON

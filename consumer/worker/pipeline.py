@@ -15,10 +15,9 @@ from consumer.notify.outcome import Outcome, outcome_for
 from consumer.run import Run
 from consumer.sandbox.decode_pool import Isolation
 from consumer.worker.decoder import Decoder
-from consumer.worker.expiry import is_expired, not_after_of
 from consumer.worker.renditions import RenditionPublisher
-from consumer.worker.retry_policy import RetryPolicy, backoff
-from consumer.worker.reuse import ImageReuse, Reusable, reuse_within_of
+from consumer.worker.retry_policy import RetryPolicy, backoff, is_expired
+from consumer.worker.reuse import ImageReuse, Reusable
 from consumer.worker.storage import ImageStorage
 from core.dynamodb.tables import ConditionNotMet, Tables
 from core.errors import Expired, ImageFailure, ImageServiceError
@@ -128,10 +127,9 @@ class Pipeline:
         """
         if message.expensive:
             await self._decoder.wait_for_turn(message.customer_id)
-        # A message that a worker of an earlier version requeued has lost the names; the row has them.
-        requested = split_names(message.renditions) if request is None else request.renditions
-        within = reuse_within_of(message, request)
-        stored = await self._obtain(message, request, requested, run, isolation)
+        message = message.restored(request)
+        requested = split_names(message.renditions)
+        stored = await self._obtain(message, requested, run, isolation)
         created_at = request.created_at if request else message.created_at
         record = ImageRecord(
             image_id=image_id_of(message.request_id),
@@ -151,7 +149,9 @@ class Pipeline:
             renditions = await self._renditions.complete(
                 inserted, requested, expensive=message.expensive, isolation=isolation
             )
-        if within:  # Before the end, so that a caller who has seen it can rely on the record.
+        if (
+            message.reuse_within
+        ):  # Before the end, so that a caller who has seen it can rely on the record.
             await self._reuse.record(message, inserted.image_id, stored.fetched_at)
         return await self._complete(message, inserted, renditions, run)
 
@@ -175,27 +175,19 @@ class Pipeline:
     async def _obtain(
         self,
         message: ImageMessage,
-        request: ImageRequest | None,
         requested: Sequence[str],
         run: Run,
         isolation: Isolation | None,
     ) -> _Stored:
         """Return the image of an earlier fetch, if it may be reused, or else fetch and store one."""
         reusable = None
-        if within := reuse_within_of(message, request):
+        if within := message.reuse_within:
             with run.step("reuse"):
                 reusable = await self._reuse.find(message)
         if reusable is not None and reusable.fetch.is_fresh(within, now_ms()):
             return _stored_before(reusable, reusable.fetch.fetched_at)
         try:
-            return await self._fetch_and_store(
-                message,
-                requested,
-                run,
-                isolation,
-                reusable,
-                not_after=not_after_of(message, request),
-            )
+            return await self._fetch_and_store(message, requested, run, isolation, reusable)
         except ImageServiceError as error:
             error.forget_frames()  # They hold the bodies.
             raise
@@ -207,12 +199,10 @@ class Pipeline:
         run: Run,
         isolation: Isolation | None,
         reusable: Reusable | None,
-        *,
-        not_after: int,
     ) -> _Stored:
         """Hold the bodies no longer than until they are stored: then their bytes are reserved for others."""
         fetched_at = now_ms()
-        with await self._fetch(message, run, reusable, not_after) as fetched:
+        with await self._fetch(message, run, reusable) as fetched:
             if reusable is not None and not fetched.modified:
                 return _stored_before(reusable, fetched_at)
             names = self._renditions.wanted(fetched.body, requested)
@@ -234,16 +224,16 @@ class Pipeline:
         return _Stored(s3_url, inspected.metadata, fetched.provenance, renditions, fetched_at)
 
     async def _fetch(
-        self, message: ImageMessage, run: Run, reusable: Reusable | None, not_after: int
+        self, message: ImageMessage, run: Run, reusable: Reusable | None
     ) -> FetchResult:
         validator = None if reusable is None else reusable.validator(message.url)
         with run.step("fetch"):
-            fetched = await self._attempt(message, run, validator, not_after)
+            fetched = await self._attempt(message, run, validator)
         BYTES_IN.inc(len(fetched.body))
         return fetched
 
     async def _attempt(
-        self, message: ImageMessage, run: Run, validator: Validator | None, not_after: int
+        self, message: ImageMessage, run: Run, validator: Validator | None
     ) -> FetchResult:
         """Return the first successful attempt. Count each in `run`. Raises ImageFailure and HostBusy.
 
@@ -252,7 +242,7 @@ class Pipeline:
         request). The byte budget would not count that memory.
         """
         while True:
-            if not_after and is_expired(not_after, now_ms()):
+            if message.not_after and is_expired(message.not_after, now_ms()):
                 raise Expired
             try:
                 fetched = await self._fetcher.fetch(message.url, message.customer_id, validator)

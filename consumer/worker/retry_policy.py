@@ -8,12 +8,24 @@ transient otherwise                        requeue, delayed, so that a temporary
 the host gets no request at present        requeue; this counts as no attempt. After the patience with the host: fail if
                                            it has accepted nothing for a time; count a refusal as an attempt
 an error in our own code                   requeue, one attempt counted; then fail
+a requeue that ends after `not_after`      fail
+
+Servers store `not_after`, and each consumer compares it with its own clock. So it is as exact as the clocks of
+the caller and the consumer agree.
 """
 
 from dataclasses import dataclass
 
 from consumer.fetching.host_limiter import HostBusy
-from core.errors import ImageFailure, Internal, PermanentFailure, Timeout, TooSlow, TransientFailure
+from core.errors import (
+    Expired,
+    ImageFailure,
+    Internal,
+    PermanentFailure,
+    Timeout,
+    TooSlow,
+    TransientFailure,
+)
 from core.resilience.backoff import Backoff
 
 LONGEST_WAIT_HERE_S = 2.0
@@ -120,3 +132,17 @@ def backoff(made: int, *, retry_after: float | None) -> float:
     At least `retry_after`, the seconds of the origin's Retry-After (RFC 9110, section 10.2.3).
     """
     return max(_BACKOFF.delay(made), retry_after or 0)
+
+
+def is_expired(not_after: int, now: int) -> bool:
+    """Return whether no fetch may begin at `now`. Times are in milliseconds since the epoch; 0 is no limit."""
+    return bool(not_after) and now > not_after
+
+
+def limit_requeue(decision: Decision, not_after: int, now: int) -> Decision:
+    """Return a failure in place of a requeue whose delay ends after `not_after`: no attempt could follow."""
+    match decision:
+        case Requeue(delay, attempts, _) if is_expired(not_after, now + int(delay * 1_000)):
+            return Fail(Expired(), attempts)
+        case _:
+            return decision

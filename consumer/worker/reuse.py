@@ -17,7 +17,6 @@ from core.errors import DependencyUnavailable, RequestRejected
 from core.model.image import ImageRecord, is_published
 from core.model.message import ImageMessage
 from core.model.origin_url import InvalidOriginUrl, parse_origin_url
-from core.model.request import ImageRequest
 from core.model.reuse import FetchRecord
 
 _log = structlog.get_logger()
@@ -78,11 +77,6 @@ class ImageReuse:
     async def _has_object(self, image: ImageRecord) -> bool:
         async with self._reserve_body(image.metadata.bytes):
             return await self._storage.load(image) is not None
-
-
-def reuse_within_of(message: ImageMessage, request: ImageRequest | None) -> int:
-    """Return the age in milliseconds, 0 to fetch. A message may have lost it, see `not_after_of`."""
-    return message.reuse_within if request is None else request.reuse_within
 
 
 def _request_url(url: str) -> str:

@@ -104,6 +104,20 @@ class ImageMessage:
         """Return the message of a repeated submit."""
         return replace(self, resent=True, copy=True)
 
+    def restored(self, request: ImageRequest | None) -> "ImageMessage":
+        """Return this message with the members that a worker of an earlier version drops when it requeues one.
+
+        `request` is the row, if it was read. It is not read for a first message, which has them.
+        """
+        if request is None:
+            return self
+        return replace(
+            self,
+            renditions=join_names(request.renditions),
+            not_after=request.not_after,
+            reuse_within=request.reuse_within,
+        )
+
     def sent_back(self) -> "ImageMessage":
         """Return the copy that goes from the DLQ to the queue. Suspected: it was received without an ack each time."""
         return replace(self, resent=True, suspect=True, from_dlq=True, copy=False)

@@ -10,6 +10,7 @@ from aiohttp import web
 from aiohttp.abc import ResolveResult
 
 from consumer.fetching.fetcher import Fetcher, FetchPolicy, FetchResult
+from consumer.fetching.hop_headers import Validator
 from consumer.fetching.host_limiter import HostBusy
 from core.errors import (
     BadRedirect,
@@ -247,6 +248,29 @@ async def test_an_origin_may_opt_out(origin: Origin, field: str, opted_out: bool
         else:
             assert (await get(fetcher, origin.url("/p"))).body == b"image"
         await fetcher.close()
+
+
+async def test_an_origin_may_opt_out_of_the_reuse_of_an_image(origin: Origin) -> None:
+    """It has not changed, and may not be used any more."""
+    origin.routes["/p"] = reply_with(status=304, headers={"X-Robots-Tag": "noai"})
+    url = origin.url("/p")
+    for respected in ((), ("noai",)):
+        fetcher = Fetcher(replace(POLICY, respected_opt_outs=respected))
+        fetching = fetcher.fetch(url, "acme", Validator(url, '"1"', ""))
+        if respected:
+            with pytest.raises(OptedOut):
+                await fetching
+        else:
+            assert not (await fetching).modified
+        await fetcher.close()
+
+
+async def test_a_status_304_without_a_condition_is_a_fault(origin: Origin) -> None:
+    origin.routes["/p"] = reply_with(status=304)
+    fetcher = Fetcher(POLICY)
+    with pytest.raises(BadResponse):
+        await get(fetcher, origin.url("/p"))
+    await fetcher.close()
 
 
 async def test_the_opt_out_of_a_redirect_is_about_the_redirect(origin: Origin) -> None:

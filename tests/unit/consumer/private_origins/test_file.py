@@ -163,3 +163,13 @@ def test_a_missing_file_is_a_fault(tmp_path: Path) -> None:
     (tmp_path / "binary.toml").write_bytes(b"\xff")
     with pytest.raises(FaultyFile, match="not UTF-8"):
         read_private_origins(tmp_path / "binary.toml")
+
+
+def test_the_file_of_the_guide_is_valid(tmp_path: Path) -> None:
+    """docs/howto/add-a-private-origin.md shows every member."""
+    guide = Path(__file__).parents[4] / "docs" / "howto" / "add-a-private-origin.md"
+    lines = guide.read_text("utf-8").partition("1. **File.**")[2].partition("2. **")[0].splitlines()
+    file = tmp_path / "origins.toml"
+    file.write_text("\n".join(line.strip() for line in lines if line.startswith("       ")))
+    read = read_private_origins(file)
+    assert ([table.name for table in read.origins], len(read.buckets)) == (["shop", "archive"], 1)

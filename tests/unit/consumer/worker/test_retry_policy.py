@@ -5,15 +5,19 @@ import pytest
 from consumer.fetching.host_limiter import HostBusy
 from consumer.worker.retry_policy import (
     LONGEST_WAIT_HERE_S,
+    Decision,
     Fail,
     Requeue,
     RetryPolicy,
     backoff,
+    is_expired,
+    limit_requeue,
 )
 from core.errors import (
     BlockedAddress,
     ConnectFailed,
     DependencyUnavailable,
+    Expired,
     FailureCode,
     ImageFailure,
     Internal,
@@ -173,3 +177,32 @@ def test_a_short_patience_needs_no_long_failure() -> None:
     """The host must have accepted nothing for as long as a request waits, 300 s at most."""
     busy = HostBusy(failure=RateLimited(), failing_s=5)
     assert isinstance(RetryPolicy(3, 30, 5).decide_busy(busy, attempts=0, pending=5), Fail)
+
+
+@pytest.mark.parametrize(
+    ("not_after", "now", "expired"),
+    [(0, 10, False), (10, 9, False), (10, 10, False), (10, 11, True), (1, 2, True)],
+)
+def test_a_fetch_may_begin_up_to_the_time(not_after: int, now: int, expired: bool) -> None:
+    """0 is no limit."""
+    assert is_expired(not_after, now) is expired
+
+
+@pytest.mark.parametrize("delay", [0.0, 1.0, 2.0])
+def test_a_requeue_that_ends_in_time_is_kept(delay: float) -> None:
+    decision = Requeue(delay, 1, "timeout")
+    assert limit_requeue(decision, 3_000, 1_000) is decision
+    assert limit_requeue(decision, 0, 1_000) is decision
+
+
+def test_a_requeue_that_ends_too_late_is_a_failure() -> None:
+    """At once: no attempt could follow the delay. Attempts already made are kept."""
+    decision = limit_requeue(Requeue(2.5, 2, "timeout"), 3_000, 1_000)
+    assert isinstance(decision, Fail)
+    assert (type(decision.failure), decision.attempts) == (Expired, 2)
+
+
+def test_another_failure_keeps_its_code() -> None:
+    """The origin's last answer says more than that the time has passed since."""
+    decision: Decision = Fail(NotFound(), 1)
+    assert limit_requeue(decision, 1, 2) is decision

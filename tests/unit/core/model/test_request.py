@@ -251,3 +251,12 @@ def test_the_first_message_has_the_terms_of_the_fetch() -> None:
     assert message.requeued() == replace(message, resent=True)
     older = f'{{"request_id": "{REQUEST_ID}", "customer_id": "acme", "url": "u", "revision": 1}}'
     assert (decode_message(older).not_after, decode_message(older).reuse_within) == (0, 0)
+
+
+def test_the_row_restores_what_a_message_lost() -> None:
+    """A worker of an earlier version drops members that it does not know when it requeues the message."""
+    request = replace(NEW, not_after=5, reuse_within=7, renditions=("a", "b"))
+    message = first_message(request)
+    lost = replace(message, not_after=0, reuse_within=0, renditions="")
+    assert lost.restored(request) == message
+    assert message.restored(None) is message

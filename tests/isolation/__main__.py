@@ -25,6 +25,7 @@ def main() -> int:
     parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help="all without one")
     parser.add_argument("--size", type=int, default=0, help="requests of customer A")
     parser.add_argument("--consumers", type=int, default=1, help="number of consumers (1)")
+    parser.add_argument("--concurrency", type=int, default=64, help="CONCURRENCY of each (64)")
     parser.add_argument("--redis", action="store_true", help="with a Redis for all processes")
     parser.add_argument("--retry-after", metavar="VALUE", help="header of the 429s (none)")
     parser.add_argument("--seconds", type=float, default=600, help="limit of rated-hosts (600)")
@@ -36,6 +37,7 @@ def main() -> int:
     options = Options(
         size=given.size,
         consumers=given.consumers,
+        concurrency=given.concurrency,
         redis=given.redis,
         retry_after=given.retry_after,
         seconds=given.seconds,

@@ -52,6 +52,7 @@ class Options:
 
     size: int = 0
     consumers: int = 1
+    concurrency: int = 64
     redis: bool = False
     retry_after: str | None = None
     seconds: float = 600
@@ -81,7 +82,7 @@ async def _running(
     ):
         await running.start_server(**redis)
         for _ in range(options.consumers if consumers else 0):
-            await running.start_consumer(**_SETTINGS, **redis)
+            await running.start_consumer(CONCURRENCY=str(options.concurrency), **_SETTINGS, **redis)
         yield running
 
 
@@ -195,11 +196,12 @@ async def quick_images(aws: RecordingAws, options: Options) -> list[Figure]:
         await submits
         after = await measure(running, "b", urls[2 * B_IMAGES + 1 : 3 * B_IMAGES])
         pending = (await count_outcomes(running, "a")).get("PENDING", 0)
-    both = beside + after
-    ratio = both.median / alone.median
+    ratio = after.median / alone.median
     return [
-        *_delay_figures(alone, both, at_most=2.0),
-        Figure("B's median beside A over its median alone", f"{ratio:.2f}x", "2x", ratio <= 2),
+        *_delay_figures(alone, beside + after, at_most=2.0),
+        Figure("B's median while A submits", f"{beside.median:.2f} s"),
+        Figure("B's median beside A's backlog", f"{after.median:.2f} s"),
+        Figure("B's median beside A's backlog over alone", f"{ratio:.2f}x", "2x", ratio <= 2),
         Figure("A's requests that wait", f"{pending} of {len(a_urls)}"),
     ]
 

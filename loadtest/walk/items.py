@@ -8,8 +8,9 @@ _NOT_FOUND, _REDIRECTED, _BAD_REDIRECT = 3, 6, 9
 """Remainders modulo ten with a special URL. All others return the image directly."""
 _DELAYED, _DELAYED_OF = 8, 20
 """Remainder and modulus of delayed items. Without them nothing would be PENDING after the consumers have caught up."""
-DELAY_S = 60
-"""Retry-After of the origin for delayed items. They occupy no consumer slot: the message waits in the queue."""
+_ERRORS = 2
+"""Errors of the origin for a delayed item. The third attempt comes after RETRY_DELAY_S, and the message waits in the
+queue meanwhile. The errors have no Retry-After, which would close the host for all items."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,7 @@ class WalkItems(Items):
     def url(self, number: int) -> str:
         base = self.origins[number % len(self.origins)]
         if self.delayed(number):
-            return f"{base}/behave/retry-after/503/{DELAY_S}?key={self.request_id(number)}"
+            return f"{base}/behave/flaky?key={self.request_id(number)}&times={_ERRORS}"
         match number // self.customers % 10:
             case remainder if remainder == _NOT_FOUND:
                 return f"{base}/behave/status/404"
@@ -31,7 +32,7 @@ class WalkItems(Items):
         return f"{base}/generated/{number}.{extension}"
 
     def delayed(self, number: int) -> bool:
-        """Return whether the item stays PENDING for a minute."""
+        """Return whether the item stays PENDING for RETRY_DELAY_S."""
         return number // self.customers % _DELAYED_OF == _DELAYED
 
     def customer(self, number: int) -> str:

@@ -25,7 +25,7 @@ async def indexed(embedded_aws: RecordingAws) -> AsyncIterator[System]:
     """A separate system with an indexer."""
     async with system(embedded_aws) as running:
         await running.start_server()
-        await running.start_consumer()
+        await running.start_consumer(RETRY_DELAY_S="30")
         await running.start_indexer()
         yield running
 
@@ -84,7 +84,7 @@ async def test_searches_are_omitted_if_the_server_has_no_search(
     """The report says so. If no selected list remains, nothing is submitted."""
     async with system(embedded_aws) as running:
         await running.start_server(SEARCH_URL="")
-        await running.start_consumer()
+        await running.start_consumer(RETRY_DELAY_S="30")
         only = (*SMALL_RUN, "--only", "search")
         process = await start(running, tmp_path, *only, "--only", "spans")
         output, _ = await process.communicate()

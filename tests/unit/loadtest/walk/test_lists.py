@@ -65,7 +65,7 @@ def test_each_customer_has_all_formats_failures_and_delayed_items() -> None:
         }
         assert min(of.values()) >= len(urls) / 10
         assert sum("/status/404" in url for url in urls) == len(urls) / 10
-        delayed = [url for url in urls if "/retry-after/" in url]
+        delayed = [url for url in urls if "/flaky?" in url]
         assert len(delayed) == len(set(delayed)) == len(urls) / 20
 
 

@@ -111,6 +111,7 @@ DECODER_ENDS = Counter(
     "consumer_decoder_ends_total",
     "Decoder processes that ended, by reason. died: by itself, or after an invalid answer. killed: by a SIGKILL that "
     "was not ours, as when memory is short. fork_server: with its fork server. not_forked: the system refused it. "
+    "not_started: it ended before it got an image. "
     "cpu_limit, stalled: its image exceeded a limit. cheap_cpu_limit: its image moved to the lane of expensive ones. "
     "cancelled: its image was not needed any more. replaced: after many images.",
     ["reason"],
@@ -158,6 +159,7 @@ _DECODER_ENDS = (
         "killed",
         "fork_server",
         "not_forked",
+        "not_started",
         "cpu_limit",
         "stalled",
         "cheap_cpu_limit",

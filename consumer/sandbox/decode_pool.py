@@ -31,6 +31,7 @@ from consumer.sandbox.run_plan import (
     DecoderStopped,
     NotExamined,
     NotForked,
+    NotStarted,
     Result,
     Run,
     Stop,
@@ -192,9 +193,9 @@ class DecodePool:
                 counter(DECODER_ENDS, refused.label).inc()
                 raise Overloaded(f"no decoder can be started: {refused}") from refused
             except DecoderEnded as ended:
-                step, why = after_end(run, ended), "again"
                 counter(DECODER_ENDS, ended.label).inc()
                 _log.warning("decoder ended", reason=str(ended), request_id=image.request_id)
+                step, why = _after_end(run, ended), "again"
             else:
                 step, why = after_answer(run, answer, capacity), "charge"
             if isinstance(step, Run) and step.expensive and not run.expensive:
@@ -288,6 +289,14 @@ class DecodePool:
             if slot.decoder is None:
                 slot.decoder = self._forks.fork(_LOW_PRIORITY if low else 0, memory_bytes)
                 return slot.decoder
+
+
+def _after_end(run: Run, ended: DecoderEnded) -> Run | Result:
+    """Decide as `after_end`. Raises Overloaded if decoders do not start."""
+    try:
+        return after_end(run, ended)
+    except NotStarted as refused:
+        raise Overloaded(f"no decoder can be started: {refused}") from refused
 
 
 class _Warnings:

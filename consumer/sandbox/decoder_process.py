@@ -24,7 +24,13 @@ from consumer.sandbox.protocol import (
     message_size,
 )
 from consumer.sandbox.restrictions.limits import MemoryLimit, limit_for
-from consumer.sandbox.run_plan import DecoderEnded, DecoderStopped, NotExamined, Stop
+from consumer.sandbox.run_plan import (
+    DecoderEnded,
+    DecoderStopped,
+    NotExamined,
+    NotStarted,
+    Stop,
+)
 from core.answers import MalformedAnswer
 from core.runtime.child_process import describe_exit
 
@@ -235,10 +241,12 @@ class DecoderProcess:
     def _error(self, end: int | DecoderEnded) -> Exception:
         if self._stop_reason:
             return DecoderStopped(self._stop_reason)
-        if self._malformed:
-            return DecoderEnded(f"invalid answer: {self._malformed}", attributable=True)
         if isinstance(end, DecoderEnded):
             return end
+        if self._limit is None:
+            return NotStarted(self._malformed or describe_exit(end))
+        if self._malformed:
+            return DecoderEnded(f"invalid answer: {self._malformed}", attributable=True)
         return DecoderEnded(describe_exit(end), attributable=end != -signal.SIGKILL)
 
     def _send(self, pieces: list[bytes]) -> None:

@@ -11,8 +11,8 @@ from core.errors import Crashed, DecodeLimit, ImageFailure, TooManyPixels
 
 Result = Examination | ImageFailure | Fault
 
-_FORK_SERVERS_MAX = 5
-"""Runs of one image that may end because the fork server ended."""
+_LOST_DECODERS_MAX = 5
+"""Runs of one image that may end because the fork server ended, or because the decoder ended before it had an image."""
 
 
 class DecoderEnded(Exception):
@@ -45,6 +45,17 @@ class ForkServerEnded(DecoderEnded):
     @property
     def label(self) -> str:
         return "fork_server"
+
+
+class NotStarted(DecoderEnded):
+    """The process ended before it got an image, so no image is the reason."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason, attributable=False)
+
+    @property
+    def label(self) -> str:
+        return "not_started"
 
 
 class NotForked(DecoderEnded):
@@ -87,7 +98,7 @@ class Run:
     alone: without another expensive image, because memory may have been short.
     isolated: an earlier run may have killed the worker. So one at a time, by a fresh decoder of its own, and an
         expensive image also without another expensive one: a further death then has one possible reason.
-    fork_servers: how often the fork server ended meanwhile.
+    lost_decoders: how often the fork server, or a decoder without an image, ended meanwhile.
     renditions: those to make.
     """
 
@@ -97,7 +108,7 @@ class Run:
     fresh: bool = False
     alone: bool = False
     isolated: bool = False
-    fork_servers: int = 0
+    lost_decoders: int = 0
     renditions: tuple[str, ...] = ()
 
     @property
@@ -165,12 +176,15 @@ def after_stop(run: Run, reason: Stop) -> Run | Result:
 def after_end(run: Run, ended: DecoderEnded) -> Run | Result:
     """Run the image once more, in a fresh decoder. A second death is the image's fault.
 
-    A death from outside is not, until the image has run alone.
+    A death from outside is not, until the image has run alone. Raises NotStarted if too many decoders ended before they
+    had the image.
     """
-    server_ended = isinstance(ended, ForkServerEnded)
-    if server_ended and run.fork_servers < _FORK_SERVERS_MAX:
-        return replace(run, fork_servers=run.fork_servers + 1)
-    if run.fresh and (ended.attributable or run.alone or server_ended):
+    lost = isinstance(ended, ForkServerEnded | NotStarted)
+    if lost and run.lost_decoders < _LOST_DECODERS_MAX:
+        return replace(run, lost_decoders=run.lost_decoders + 1)
+    if isinstance(ended, NotStarted):
+        raise ended
+    if run.fresh and (ended.attributable or run.alone or lost):
         return Crashed()
     return replace(run, expensive=True, fresh=True, alone=not ended.attributable)
 

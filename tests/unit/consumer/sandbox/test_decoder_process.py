@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import socket
 from collections.abc import AsyncIterator
 from functools import partial
@@ -12,7 +13,7 @@ from consumer.imaging.policy import ImagePolicy
 from consumer.imaging.result import Examination
 from consumer.sandbox.decoder_process import DecoderProcess
 from consumer.sandbox.protocol import Ready, Request, encode_answer, encode_request
-from consumer.sandbox.run_plan import DecoderEnded
+from consumer.sandbox.run_plan import DecoderEnded, NotStarted
 from core.errors import CorruptImage
 from harness.image_metadata import METADATA, as_examined
 from harness.waiting import wait_for
@@ -74,6 +75,19 @@ async def test_anything_but_a_greeting_ends_the_decoder(
     theirs.sendall(sent)
     with pytest.raises(DecoderEnded):
         await decoder.finish(decoder.start(REQUEST, ""), POLICY)
+
+
+@pytest.mark.parametrize("code", [1, -signal.SIGKILL, -signal.SIGSEGV])
+async def test_a_decoder_that_ends_before_its_greeting_has_examined_nothing(
+    peer: tuple[DecoderProcess, socket.socket], code: int
+) -> None:
+    """So its death does not count for the image that waits for it."""
+    decoder, _ = peer
+    exam = decoder.start(REQUEST, "")
+    decoder.begin(ENDED_PID)
+    decoder.end(code)
+    with pytest.raises(NotStarted):
+        await decoder.finish(exam, POLICY)
 
 
 async def test_a_worker_that_stops_during_the_start_ends_the_decoder(

@@ -1,11 +1,14 @@
 """The run that follows a run without a result."""
 
+from dataclasses import replace
+
 import pytest
 
 from consumer.sandbox.protocol import CHEAP_BYTES, Expensive, Fault
 from consumer.sandbox.run_plan import (
     DecoderEnded,
     ForkServerEnded,
+    NotStarted,
     Run,
     Stop,
     after_answer,
@@ -108,3 +111,16 @@ def test_the_end_of_the_fork_server_is_not_the_images_fault() -> None:
 @pytest.mark.parametrize("reason", [Stop.REPLACED, Stop.CANCELLED])
 def test_an_image_is_examined_again_if_it_is_not_the_reason_of_a_stop(reason: Stop) -> None:
     assert after_stop(AGAIN, reason) == AGAIN
+
+
+def test_decoders_that_end_before_they_get_the_image_are_not_its_fault() -> None:
+    """Not even for an image whose first decoder died. After some of them the decoders are at fault."""
+    for run in (Run(), AGAIN, replace(AGAIN, alone=True)):
+        following: object = run
+        for number in range(1, 6):
+            assert isinstance(following, Run)
+            following = after_end(following, NotStarted("exit code 1"))
+            assert following == replace(run, lost_decoders=number)
+        assert isinstance(following, Run)
+        with pytest.raises(NotStarted):
+            after_end(following, NotStarted("exit code 1"))

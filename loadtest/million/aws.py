@@ -7,7 +7,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import aiohttp
 from botocore.exceptions import BotoCoreError, ClientError
@@ -87,7 +87,9 @@ async def lanes_depth(aws: AwsAccess) -> Depth | None:
     urls = [url for url in (aws.queue_url, aws.bulk_queue_url) if url]
     depths = await asyncio.gather(*(queue_depth(aws, url) for url in urls))
     known = [depth for depth in depths if depth is not None]
-    return Depth(*map(sum, zip(*known, strict=True))) if len(known) == len(urls) else None
+    if len(known) < len(urls):
+        return None
+    return Depth(*map(sum, zip(*map(astuple, known), strict=True)))
 
 
 async def calls_made(metrics: Sequence[str]) -> dict[str, float]:

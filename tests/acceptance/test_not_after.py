@@ -42,7 +42,9 @@ async def test_a_time_in_the_past_sends_nothing_to_the_origin(running: System) -
 async def test_no_retry_waits_beyond_the_time(running: System) -> None:
     """The origin asks for a wait of 15 minutes, and the URL is valid for one: the caller need not wait for that."""
     async with origin() as images:
-        url = images.serve("/busy", reply_with(status=503, headers={"Retry-After": "900"}))
+        images.serve("/busy", reply_with(status=503, headers={"Retry-After": "900"}))
+        # Under a name of its own, because the answer closes the host for all tests.
+        url = images.url("/busy", host="localhost")
         request_id = await running.submit(url, not_after=at(60))
         ended = await running.wait_terminal([request_id])
         assert images.hits["/busy"] == 1

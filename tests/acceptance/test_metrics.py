@@ -12,6 +12,7 @@ from harness.aws_proxy import AwsProxy, Forward, ProxiedCall, aws_proxy, cut
 from harness.metrics import MetricsPort, Scrape
 from harness.origin import Origin, origin
 from harness.system import System, system
+from imageservice.v1 import image_service_pb2 as pb
 
 
 async def broken(_request: web.Request) -> web.Response:
@@ -60,7 +61,7 @@ async def test_each_outcome_is_counted_once(embedded_aws: RecordingAws) -> None:
         seen.value("consumer_process_duration_seconds_sum") or 0,
     )
     assert total > processing > 0, "they waited for the consumer to start, and were then worked on"
-    assert seen.value("consumer_oldest_message_age_seconds") == 0
+    assert seen.value("consumer_oldest_message_age_seconds", lane="interactive") == 0
     assert seen.value("consumer_concurrency") == 64
     assert seen.value("aws_calls_total", operation="s3:PutObject", outcome="ok") == 2
     call = {"grpc_type": "unary", "grpc_service": "imageservice.v1.ImageService"}
@@ -68,6 +69,32 @@ async def test_each_outcome_is_counted_once(embedded_aws: RecordingAws) -> None:
     assert server_page.value("grpc_server_handled_total", **submit, grpc_code="OK") == 4
     assert server_page.value("pending_submits") == 0
     assert server_page.value("event_loop_lag_seconds_count")
+
+
+async def test_the_wait_of_a_customer_is_measured_by_lane(embedded_aws: RecordingAws) -> None:
+    """The objective on freshness counts the requests that end in the interactive lane only."""
+    consumer = MetricsPort()
+    async with origin() as images, system(embedded_aws, forked=False) as running:
+        await running.start_server()
+        ids = [
+            await running.submit(images.image_url(1)),
+            await running.submit(images.image_url(2), lane=pb.LANE_BULK),
+            await running.submit(images.base + "/none", lane=pb.LANE_BULK),
+        ]
+        await running.start_consumer(**consumer.settings)
+        await running.wait_terminal(ids)
+        seen = await consumer.until(settled)
+    ended = {
+        (lane, state): seen.value("consumer_request_seconds_count", lane=lane, state=state)
+        for lane in ("interactive", "bulk")
+        for state in ("COMPLETED", "FAILED")
+    }
+    assert ended == {
+        ("interactive", "COMPLETED"): 1,
+        ("interactive", "FAILED"): 0,
+        ("bulk", "COMPLETED"): 1,
+        ("bulk", "FAILED"): 1,
+    }
 
 
 async def test_a_message_in_progress_has_an_age(embedded_aws: RecordingAws) -> None:

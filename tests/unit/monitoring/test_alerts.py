@@ -43,7 +43,7 @@ def sections() -> dict[str, str]:
 @EACH
 def test_an_alert_has_texts(alert: Rule) -> None:
     """It has a summary, a description and a severity."""
-    assert alert.labels["severity"] in {"critical", "warning"}
+    assert alert.labels["severity"] in {"critical", "warning", "info"}
     assert set(alert.annotations) == {"summary", "description", "runbook_url"}
     assert all(alert.annotations[key].endswith(".") for key in ("summary", "description"))
     assert len(alert.annotations["summary"]) < 100

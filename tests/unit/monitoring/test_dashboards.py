@@ -16,6 +16,7 @@ NAMES = {
     "server",
     "read-side",
     "consumer",
+    "lanes-and-origins",
     "queue-and-scaling",
     "dependencies-and-cost",
 }

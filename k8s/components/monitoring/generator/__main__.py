@@ -5,13 +5,22 @@ from pathlib import Path
 
 from k8s.components.monitoring.generator.consumer import CONSUMER
 from k8s.components.monitoring.generator.dependencies_and_cost import DEPENDENCIES_AND_COST
+from k8s.components.monitoring.generator.lanes_and_origins import LANES_AND_ORIGINS
 from k8s.components.monitoring.generator.overview import OVERVIEW
 from k8s.components.monitoring.generator.queue_and_scaling import QUEUE_AND_SCALING
 from k8s.components.monitoring.generator.read_side import READ_SIDE
 from k8s.components.monitoring.generator.server import SERVER
 
 FOLDER = Path(__file__).parents[1] / "dashboards"
-DASHBOARDS = (OVERVIEW, SERVER, READ_SIDE, CONSUMER, QUEUE_AND_SCALING, DEPENDENCIES_AND_COST)
+DASHBOARDS = (
+    OVERVIEW,
+    SERVER,
+    READ_SIDE,
+    CONSUMER,
+    LANES_AND_ORIGINS,
+    QUEUE_AND_SCALING,
+    DEPENDENCIES_AND_COST,
+)
 
 
 def main(arguments: list[str]) -> int:

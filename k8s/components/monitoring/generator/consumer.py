@@ -36,7 +36,8 @@ _MESSAGES = Row(
         ),
         Panel(
             "Messages requeued, by reason",
-            "outage: AWS failed. drain: the pod stopped. host_busy: the host is at its concurrency limit. "
+            "outage: AWS failed. drain: the pod stopped. share: the customer had its share of the slots. "
+            "host_busy: the host is at its concurrency limit. "
             "host_rate, host_refused: it accepts no more requests. host_hung, address_hung: it does not answer. "
             "address_new: its address has not answered yet. decoders_busy: expensive images keep the decoders busy. "
             "Other reasons are failure codes: the origin asked for a delay, or the last attempt comes after a delay.",
@@ -70,12 +71,15 @@ _MESSAGES = Row(
         ),
         Panel(
             "Age at receive",
-            "Time that messages waited in the queue since they were last sent; the age of the oldest message in "
-            "process; the longest time that a request has been PENDING, however often it was requeued.",
+            "By lane: time that messages waited in their queue since they were last sent, and the age of the oldest "
+            "message in process. The longest time that a request has been PENDING, however often it was requeued.",
             "s",
             (
-                *quantiles("consumer_queue_age_seconds", "<consumer>", "job", ""),
-                Query("max(consumer_oldest_message_age_seconds{<consumer>})", "oldest held"),
+                *quantiles("consumer_queue_age_seconds", "<consumer>", "lane", "{{lane}}"),
+                Query(
+                    "max by (lane) (consumer_oldest_message_age_seconds{<consumer>})",
+                    "{{lane}} oldest held",
+                ),
                 Query("max(consumer_oldest_pending_age_seconds{<consumer>})", "longest PENDING"),
             ),
         ),

@@ -25,8 +25,8 @@ _OBJECTIVES = Row(
         Panel(
             "Objectives met in the last 6 hours",
             "Share of submits that were answered (availability), of SubmitImage calls within 250 ms (latency), of "
-            "requests that ended within 5 minutes of acceptance (freshness), and of requests that did not end by a "
-            "fault of ours (outcome).",
+            "interactive requests that ended within 5 minutes of acceptance (freshness), and of requests that did not "
+            "end by a fault of ours (outcome).",
             "percentunit",
             (Query('1 - imageservice:slo_errors:ratio_rate6h{namespace="$namespace"}', "{{slo}}"),),
             kind="stat",
@@ -108,12 +108,12 @@ _REQUESTS = Row(
         ),
         Panel(
             "Time to completion",
-            "Time from the acceptance of a request to its end.",
+            "Time from the acceptance of an interactive request to its end.",
             "s",
             tuple(
                 Query(
-                    f"histogram_quantile({q}, sum by (le) "
-                    "(rate(consumer_request_seconds_bucket{<consumer>}[$__rate_interval])))",
+                    f"histogram_quantile({q}, sum by (le) (rate(consumer_request_seconds_bucket"
+                    '{<consumer>, lane="interactive"}[$__rate_interval])))',
                     name,
                 )
                 for q, name in ((0.5, "median"), (0.9, "90 %"), (0.99, "99 %"))
@@ -136,10 +136,10 @@ _REQUESTS = Row(
         ),
         Panel(
             "Waiting messages",
-            "Messages that wait in the queue of requests, and messages in its dead-letter queue (DLQ).",
+            "Messages that wait in the queue of each lane, and messages in the dead-letter queue (DLQ) of both.",
             "short",
             (
-                Query('imageservice:backlog:messages{namespace="$namespace"}', "backlog"),
+                Query('imageservice:lane_backlog:messages{namespace="$namespace"}', "{{lane}}"),
                 Query(
                     'max(queue_messages{<exporter>, queue="dlq", state="visible"})',
                     "DLQ",
@@ -148,9 +148,14 @@ _REQUESTS = Row(
         ),
         Panel(
             "Age of the oldest message",
-            "Of the messages in process, since it was last sent. Above 15 minutes an alert pages.",
+            "Of the interactive messages in process, since it was last sent. Above 15 minutes an alert pages.",
             "s",
-            (Query("max(consumer_oldest_message_age_seconds{<consumer>})", "oldest"),),
+            (
+                Query(
+                    'max(consumer_oldest_message_age_seconds{<consumer>, lane="interactive"})',
+                    "oldest",
+                ),
+            ),
             limit=900,
         ),
         Panel(

@@ -15,14 +15,14 @@ _QUEUES = Row(
     "Queues",
     (
         Panel(
-            "Requests in the queue",
-            "visible: waiting. in_flight: in process. delayed: requeued with a delay. SQS reports approximate "
-            "numbers.",
+            "Requests in the queues",
+            "requests: the interactive lane. bulk: the lane for imports. visible: waiting. in_flight: in process. "
+            "delayed: requeued with a delay. SQS reports approximate numbers.",
             "short",
             (
                 Query(
-                    'max by (state) (queue_messages{<exporter>, queue="requests"})',
-                    "{{state}}",
+                    'max by (queue, state) (queue_messages{<exporter>, queue=~"requests|bulk"})',
+                    "{{queue}} {{state}}",
                 ),
             ),
             stacked=True,
@@ -41,7 +41,7 @@ _QUEUES = Row(
         ),
         Panel(
             "Time to empty",
-            "The backlog divided by the current rate of ended requests. No value if no request ended.",
+            "The backlog of both lanes divided by the current rate of ended requests. No value if no request ended.",
             "s",
             (
                 Query(
@@ -53,16 +53,21 @@ _QUEUES = Row(
         ),
         Panel(
             "Age of the oldest message",
-            "Of the messages in process, since it was last sent.",
+            "Of the interactive messages in process, since it was last sent.",
             "s",
-            (Query("max by (pod) (consumer_oldest_message_age_seconds{<consumer>})", "{{pod}}"),),
+            (
+                Query(
+                    'max by (pod) (consumer_oldest_message_age_seconds{<consumer>, lane="interactive"})',
+                    "{{pod}}",
+                ),
+            ),
             limit=900,
         ),
         Panel(
             "Age at receive",
-            "Time that messages waited in the queue since they were last sent.",
+            "Time that messages waited in their queue since they were last sent, by lane.",
             "s",
-            quantiles("consumer_queue_age_seconds", "<consumer>", "job", ""),
+            quantiles("consumer_queue_age_seconds", "<consumer>", "lane", "{{lane}}"),
         ),
         Panel(
             "Failed readings",
@@ -83,12 +88,13 @@ _CONSUMERS = Row(
     (
         Panel(
             "Backlog",
-            "The metric that KEDA scales by: messages that wait and messages in flight.",
+            "The metric that KEDA scales by: messages that wait and messages in flight, by lane. The lane that needs "
+            "more pods decides.",
             "short",
             (
                 Query(
-                    'sum(max by (state) (queue_messages{<exporter>, queue="requests", state=~"visible|in_flight"}))',
-                    "waiting and in flight",
+                    'imageservice:lane_depth:messages{namespace="$namespace"}',
+                    "{{lane}}",
                 ),
             ),
         ),
@@ -112,12 +118,12 @@ _CONSUMERS = Row(
         ),
         Panel(
             "Metric of KEDA",
-            "The value that KEDA reports to the autoscaler.",
+            "The value that KEDA reports to the autoscaler, by trigger, which has the name of its lane.",
             "short",
             (
                 Query(
-                    f"max by (metric) (keda_scaler_metrics_value{{{_SCALER}}})",
-                    "{{metric}}",
+                    f"max by (scaler) (keda_scaler_metrics_value{{{_SCALER}}})",
+                    "{{scaler}}",
                 ),
             ),
         ),
@@ -129,7 +135,7 @@ _CONSUMERS = Row(
         ),
         Panel(
             "KEDA errors",
-            "Failed readings of the queue. After several in a row KEDA uses its fallback.",
+            "Failed readings of a queue. After several in a row KEDA uses its fallback.",
             "cps",
             (
                 Query(
@@ -144,7 +150,7 @@ _CONSUMERS = Row(
         ),
         Panel(
             "KEDA latency",
-            "Time of the last reading of the queue.",
+            "Time of the last reading of each queue.",
             "s",
             (
                 Query(

@@ -49,8 +49,9 @@ PROCESS_SECONDS = Histogram(
 )
 REQUEST_SECONDS = Histogram(
     "consumer_request_seconds",
-    "Time from a request's acceptance, or from its retry by an operator, to its end: the time that the customer waits.",
-    ["state"],
+    "Time from a request's acceptance, or from its retry by an operator, to its end: the time that the customer waits. "
+    "By the lane in which it ended.",
+    ["state", "lane"],
     buckets=(0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1_800, 3_600, 21_600, 86_400),
 )
 ENDED = Counter(
@@ -174,7 +175,6 @@ CUSTOMER_BUCKETS = tuple(str(number) for number in range(16))
 def initialise() -> None:
     """Initialise all label combinations to 0. Without this, `rate()` misses the first increment of a new series."""
     for state in (State.COMPLETED, State.FAILED):
-        REQUEST_SECONDS.labels(state)
         for bucket in CUSTOMER_BUCKETS:
             ENDED_BY_BUCKET.labels(bucket, state)
     ENDED.labels(State.COMPLETED, "")
@@ -198,6 +198,8 @@ def initialise() -> None:
 
 def _initialise_lane(lane: Lane) -> None:
     QUEUE_AGE_SECONDS.labels(lane)
+    for state in (State.COMPLETED, State.FAILED):
+        REQUEST_SECONDS.labels(state, lane)
     for reason in REQUEUE_REASONS:
         REQUEUED.labels(reason, lane)
     for kind in ("first", "again", "suspect", "malformed"):
@@ -210,11 +212,11 @@ def customer_bucket(customer_id: str) -> str:
 
 
 def observe_end(
-    state: str, failure_code: str = "", *, customer_id: str, pending_since: int, now: int
+    state: str, failure_code: str = "", *, customer_id: str, lane: str, pending_since: int, now: int
 ) -> None:
-    """Count a request that ended. Times are milliseconds since the epoch; `pending_since` is 0 if unknown."""
+    """Count a request that ended in a lane. Times are milliseconds since the epoch; `pending_since` is 0 if unknown."""
     counter(ENDED, state, failure_code).inc()
     counter(ENDED_BY_BUCKET, customer_bucket(customer_id), state).inc()
     if pending_since:
         # The clocks of two machines may differ by more than a short wait.
-        histogram(REQUEST_SECONDS, state).observe(max(0, now - pending_since) / 1000)
+        histogram(REQUEST_SECONDS, state, lane).observe(max(0, now - pending_since) / 1000)

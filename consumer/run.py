@@ -5,24 +5,25 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from consumer.metrics import STEP_SECONDS
-from core.model.message import ImageMessage
+from core.model.message import ImageMessage, Lane
 from core.runtime.metrics import histogram
 
 
 @dataclass(slots=True)
 class Run:
-    """`attempts` counts the requests to the origin, in earlier runs too. `pending_since` is the message's."""
+    """`attempts` counts requests to the origin, in earlier runs too. `pending_since` and `lane` are the message's."""
 
     pending_since: int
     attempts: int
+    lane: Lane = Lane.INTERACTIVE
     step_seconds: dict[str, float] = field(default_factory=dict)
     """Seconds of each step that has ended, in order. The last one may have failed."""
     operator_detail: str = ""
     """That of the last failed attempt, for the log only."""
 
     @classmethod
-    def of(cls, message: ImageMessage) -> Self:
-        return cls(message.pending_since, message.attempts)
+    def of(cls, message: ImageMessage, lane: Lane = Lane.INTERACTIVE) -> Self:
+        return cls(message.pending_since, message.attempts, lane)
 
     def step(self, name: str) -> "_Step":
         """Return a context manager that measures a step. Only a step that succeeds is in the metric."""

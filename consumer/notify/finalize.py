@@ -27,6 +27,7 @@ async def notify(notifier: Notifier, outcome: Outcome, run: Run) -> None:
         outcome.state,
         outcome.failure_code,
         customer_id=outcome.customer_id,
+        lane=run.lane,
         pending_since=run.pending_since,
         now=now,
     )

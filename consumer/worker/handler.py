@@ -102,7 +102,7 @@ class MessageHandler:
                 if record is not None:
                     await self._resume(message, request, record)
                 elif request.retry_count >= self._max_deaths:
-                    await self._fail(message, Crashed(), Run.of(message.message))
+                    await self._fail(message, Crashed(), Run.of(message.message, message.lane))
                     return None
                 else:
                     await self._keep_alive(request)
@@ -125,7 +125,7 @@ class MessageHandler:
         self, message: ReceivedMessage, request: ImageRequest, record: ImageRecord
     ) -> None:
         """Complete a request with the record of an earlier run, and notify."""
-        run = Run.of(message.message)
+        run = Run.of(message.message, message.lane)
         isolation = self._isolation(message, request)
         try:
             outcome = await self._pipeline.resume(message.message, request, record, run, isolation)
@@ -181,7 +181,7 @@ class MessageHandler:
 
         `request` is the result of `_open_request`; None if this is a first delivery.
         """
-        run = Run.of(message.message)
+        run = Run.of(message.message, message.lane)
         isolation = None if request is None else self._isolation(message, request)
         try:
             outcome = await self._pipeline.run(message.message, run, request, isolation)

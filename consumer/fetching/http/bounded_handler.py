@@ -1,5 +1,6 @@
 """Limits on what an origin may send on a connection, and when."""
 
+import asyncio
 import select
 from typing import Any
 
@@ -57,7 +58,11 @@ class BoundedHandler(PayloadErrorHandler):
     """Size of the final response's body if its head declares it, else 0."""
     _body_bytes = 0
     _non_body_bytes = 0
-    _incomplete_head = bytearray()
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop=loop)
+        self._incomplete_head = bytearray()
+        """Also what a server that speaks first has sent before the first request."""
 
     def become_idle(self) -> bool:
         """Wait for the next request. Returns False if the connection cannot be reused.
@@ -84,13 +89,15 @@ class BoundedHandler(PayloadErrorHandler):
         self.has_received = self._idle = False
         self._body = None
         self._declared_bytes = self._body_bytes = self._non_body_bytes = 0
-        self._incomplete_head = bytearray()
         super().set_response_params(
             max_headers=MAX_HEADER_FIELDS,
             max_line_size=MAX_HEAD_BYTES,
             max_field_size=MAX_HEAD_BYTES,
             **params,
         )
+        if self._incomplete_head:
+            early, self._incomplete_head = bytes(self._incomplete_head), bytearray()
+            self.data_received(early)
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser head by head, then the body in slices, and check the limits after each of them.
@@ -102,6 +109,10 @@ class BoundedHandler(PayloadErrorHandler):
                 self.transport.abort()
             return
         self.has_received = self.has_received or bool(data)
+        if self._parser is None:
+            self._incomplete_head += data
+            self._check_incomplete_head()
+            return
         while self._body is None:
             head, data = self._split_head(data)
             if not head or not self._is_open():
@@ -125,14 +136,17 @@ class BoundedHandler(PayloadErrorHandler):
         searched = max(0, len(kept) - 2)
         kept += data
         end = find_head_end(kept, searched)
-        if end >= 0:
-            self._incomplete_head = bytearray()
-            return bytes(kept[:end]), bytes(kept[end:])
-        if self._non_body_bytes + len(kept) > MAX_NON_BODY_BYTES:
+        if end < 0:
+            self._check_incomplete_head()
+            return b"", b""
+        self._incomplete_head = bytearray()
+        return bytes(kept[:end]), bytes(kept[end:])
+
+    def _check_incomplete_head(self) -> None:
+        if self._non_body_bytes + len(self._incomplete_head) > MAX_NON_BODY_BYTES:
             self._abort_with("its head is too large")
-        elif not may_begin_head(kept):
+        elif not may_begin_head(self._incomplete_head):
             self._abort_with("it is not HTTP")
-        return b"", b""
 
     def _feed_head(self, head: bytes) -> None:
         try:

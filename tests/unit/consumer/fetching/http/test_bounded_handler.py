@@ -238,6 +238,31 @@ async def test_a_head_without_end_is_not_kept(handler: BoundedHandler) -> None:
     assert not handler.is_connected()
 
 
+@pytest.mark.parametrize("early", [1, len(RESPONSE) - 5, len(RESPONSE)])
+async def test_a_response_may_begin_before_the_request(early: int) -> None:
+    """A server that is overloaded may answer a new connection at once. No other connection gets the bytes."""
+    loop = asyncio.get_running_loop()
+    handler, other = BoundedHandler(loop), BoundedHandler(loop)
+    for each in (handler, other):
+        each.connection_made(OpenTransport())
+    handler.data_received(RESPONSE[:early])
+    for each in (handler, other):
+        each.set_response_params()
+    handler.data_received(RESPONSE[early:])
+    other.data_received(RESPONSE)
+    for each in (handler, other):
+        _, body = await each.read()
+        assert await body.read() == b"abc"
+
+
+async def test_a_flood_before_the_request_closes_the_connection() -> None:
+    """Nothing is parsed before the request, so no more than a head is kept."""
+    handler = BoundedHandler(asyncio.get_running_loop())
+    handler.connection_made(OpenTransport())
+    handler.data_received(INTERIM * 10_000)
+    assert not handler.is_connected()
+
+
 async def test_another_protocol_is_refused_at_its_first_bytes(handler: BoundedHandler) -> None:
     """Its server may wait for us to speak."""
     handler.data_received(b"SSH-2.0-OpenSSH_9.6\r\n")

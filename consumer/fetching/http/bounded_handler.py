@@ -130,6 +130,7 @@ class BoundedHandler(PayloadErrorHandler):
         """Return the first head and the bytes behind it. The head is empty, and `data` kept, if it is incomplete."""
         kept = self._incomplete_head
         if not kept:
+            data = self._skip_empty_lines(data)
             end = find_head_end(data, 0)
             if end >= 0:
                 return data[:end], data[end:]
@@ -141,6 +142,16 @@ class BoundedHandler(PayloadErrorHandler):
             return b"", b""
         self._incomplete_head = bytearray()
         return bytes(kept[:end]), bytes(kept[end:])
+
+    def _skip_empty_lines(self, data: bytes) -> bytes:
+        """Return `data` without the empty lines before a head (RFC 9112, section 2.2).
+
+        Each would be a head of its own, and copy what is left of the read: 256 KB of them would stop the event loop for
+        seconds.
+        """
+        head = data.lstrip(b"\r\n")
+        self._non_body_bytes += len(data) - len(head)
+        return head
 
     def _check_incomplete_head(self) -> None:
         if self._non_body_bytes + len(self._incomplete_head) > MAX_NON_BODY_BYTES:

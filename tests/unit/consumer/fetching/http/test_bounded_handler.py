@@ -238,6 +238,27 @@ async def test_a_head_without_end_is_not_kept(handler: BoundedHandler) -> None:
     assert not handler.is_connected()
 
 
+@pytest.mark.parametrize("line", [b"\n", b"\r\n"])
+async def test_empty_lines_before_a_head_are_skipped_together(
+    handler: BoundedHandler, monkeypatch: pytest.MonkeyPatch, line: bytes
+) -> None:
+    """A read of them costs one step, and they count like a head."""
+    heads: list[bytes] = []
+    monkeypatch.setattr(handler, "_feed_head", heads.append)
+    handler.data_received(line * 131_072)
+    assert len(heads) <= 1
+    assert isinstance(handler.exception(), LastingDefect)
+    assert not handler.is_connected()
+
+
+async def test_a_response_may_follow_empty_lines(handler: BoundedHandler) -> None:
+    """However they arrive: Chromium skips them too."""
+    for piece in (b"\r", b"\n", b"\n\r\n" * 1_000 + RESPONSE):
+        handler.data_received(piece)
+    _, body = await handler.read()
+    assert await body.read() == b"abc"
+
+
 @pytest.mark.parametrize("early", [1, len(RESPONSE) - 5, len(RESPONSE)])
 async def test_a_response_may_begin_before_the_request(early: int) -> None:
     """A server that is overloaded may answer a new connection at once. No other connection gets the bytes."""

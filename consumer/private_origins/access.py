@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from urllib.parse import unquote
 
 from core.model.origin_url import DEFAULT_PORTS, OriginUrl
 
@@ -99,5 +100,20 @@ def _patterns_of(host: str) -> Iterator[str]:
 
 
 def _is_below(path: str, prefix: str) -> bool:
-    """Return whether a path is the prefix or below it: /a/b is below /a, and /ab is not."""
-    return path == prefix or path.startswith(prefix if prefix.endswith("/") else f"{prefix}/")
+    """Return whether a path is the prefix or below it: /a/b is below /a, and /ab is not.
+
+    A path that may leave the prefix is not below it. Only the prefix "/" cannot be left.
+    """
+    if path != prefix and not path.startswith(prefix if prefix.endswith("/") else f"{prefix}/"):
+        return False
+    return prefix == "/" or not _may_leave(path)
+
+
+def _may_leave(path: str) -> bool:
+    """Return whether a server may read a dot segment in a path without one.
+
+    Some servers decode "%2f", also twice, take a backslash for a slash, or drop the parameters of a segment ("..;a"),
+    before they resolve dot segments.
+    """
+    plain = unquote(unquote(path)).replace("\\", "/")
+    return any(segment.partition(";")[0] == ".." for segment in plain.split("/"))

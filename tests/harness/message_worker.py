@@ -1,6 +1,7 @@
 """A worker without its poller: a test gives it one message at a time, and may stop it before a step."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -98,11 +99,12 @@ class MessageWorker:
     _handler: MessageHandler
 
     async def handle_next(self) -> None:
-        """Receive one message, and handle it as a worker does."""
-        while not (messages := await self._queue.receive(1, wait=1)):
-            pass
-        (message,) = messages
-        await self._handler.handle(message)
+        """Receive one message of any lane, and handle it as a worker does."""
+        for lane in itertools.cycle(self._queue.lanes):
+            if messages := await self._queue.receive(1, wait=1, lane=lane):
+                (message,) = messages
+                await self._handler.handle(message)
+                return
 
 
 @asynccontextmanager

@@ -137,6 +137,10 @@ async def get(aws: Aws) -> None:
     await storage.load(image_record("a" * 32))
 
 
+async def head(aws: Aws) -> None:
+    await aws.http.bucket("images").head_object("key")
+
+
 async def measure(aws: Aws) -> None:
     await measured_age_s(aws, "queue")
 
@@ -286,6 +290,7 @@ OPERATIONS = [
     ),
     Operation("PutObject", put, FakeAnswer(headers={"ETag": '"0"'}, body=b""), NO_MEMBERS),
     Operation("GetObject", get, FakeAnswer(headers={"ETag": '"0"'}, body=b""), NO_MEMBERS),
+    Operation("HeadObject", head, FakeAnswer(headers={"ETag": '"0"'}, body=b""), NO_MEMBERS),
 ]
 
 

@@ -155,7 +155,7 @@ def _worker(
     *,
     presets: Presets,
 ) -> MessageWorker:
-    queue, policy = ReceiveQueue(clients.queue), RetryPolicy(3)
+    queue, policy = ReceiveQueue(clients.queue, clients.bulk_queue), RetryPolicy(3)
     renditions = RenditionPublisher(
         presets=presets,
         decoder=decoder,

@@ -28,6 +28,7 @@ from consumer.sandbox.run_plan import (
     DecoderEnded,
     DecoderStopped,
     NotExamined,
+    NotForked,
     NotStarted,
     Stop,
 )
@@ -99,6 +100,8 @@ class DecoderProcess:
         self._exams: deque[Exam] = deque()
         self._greeting: Ready | None = None
         self._limit: MemoryLimit | None = None
+        self._has_image = False
+        """Whether it was ever sent an image."""
         self._early: list[Request] = []
         """Requests that wait until the process is ready."""
         self._unsent: deque[memoryview] = deque()
@@ -177,6 +180,7 @@ class DecoderProcess:
     def _submit(self, request: Request, limit: MemoryLimit) -> None:
         # The process has no other image if the limit changes: only cheap ones come in groups.
         limit.allow(max(request.memory_bytes, _CHEAP_LIMIT_BYTES))
+        self._has_image = True
         self._send(encode_request(request))
 
     def stop(self, reason: Stop) -> None:
@@ -241,10 +245,13 @@ class DecoderProcess:
     def _error(self, end: int | DecoderEnded) -> Exception:
         if self._stop_reason:
             return DecoderStopped(self._stop_reason)
+        if isinstance(end, NotForked):
+            return end
+        if not self._has_image:
+            reason = str(end) if isinstance(end, DecoderEnded) else describe_exit(end)
+            return NotStarted(self._malformed or reason)
         if isinstance(end, DecoderEnded):
             return end
-        if self._limit is None:
-            return NotStarted(self._malformed or describe_exit(end))
         if self._malformed:
             return DecoderEnded(f"invalid answer: {self._malformed}", attributable=True)
         return DecoderEnded(describe_exit(end), attributable=end != -signal.SIGKILL)

@@ -11,8 +11,10 @@ from core.errors import Crashed, DecodeLimit, ImageFailure, TooManyPixels
 
 Result = Examination | ImageFailure | Fault
 
-_LOST_DECODERS_MAX = 5
-"""Runs of one image that may end because the fork server ended, or because the decoder ended before it had an image."""
+_FORK_SERVERS_MAX = 5
+"""Runs of one image that may end because the fork server ended while a decoder had the image."""
+_NOT_STARTED_MAX = 5
+"""Runs of one image that may end because the decoder ended before it had an image."""
 
 
 class DecoderEnded(Exception):
@@ -98,7 +100,8 @@ class Run:
     alone: without another expensive image, because memory may have been short.
     isolated: an earlier run may have killed the worker. So one at a time, by a fresh decoder of its own, and an
         expensive image also without another expensive one: a further death then has one possible reason.
-    lost_decoders: how often the fork server, or a decoder without an image, ended meanwhile.
+    fork_servers: how often the fork server ended meanwhile.
+    not_started: how often a decoder ended before it had the image.
     renditions: those to make.
     """
 
@@ -108,7 +111,8 @@ class Run:
     fresh: bool = False
     alone: bool = False
     isolated: bool = False
-    lost_decoders: int = 0
+    fork_servers: int = 0
+    not_started: int = 0
     renditions: tuple[str, ...] = ()
 
     @property
@@ -179,12 +183,14 @@ def after_end(run: Run, ended: DecoderEnded) -> Run | Result:
     A death from outside is not, until the image has run alone. Raises NotStarted if too many decoders ended before they
     had the image.
     """
-    lost = isinstance(ended, ForkServerEnded | NotStarted)
-    if lost and run.lost_decoders < _LOST_DECODERS_MAX:
-        return replace(run, lost_decoders=run.lost_decoders + 1)
     if isinstance(ended, NotStarted):
-        raise ended
-    if run.fresh and (ended.attributable or run.alone or lost):
+        if run.not_started >= _NOT_STARTED_MAX:
+            raise ended
+        return replace(run, not_started=run.not_started + 1)
+    server_ended = isinstance(ended, ForkServerEnded)
+    if server_ended and run.fork_servers < _FORK_SERVERS_MAX:
+        return replace(run, fork_servers=run.fork_servers + 1)
+    if run.fresh and (ended.attributable or run.alone or server_ended):
         return Crashed()
     return replace(run, expensive=True, fresh=True, alone=not ended.attributable)
 

@@ -41,6 +41,7 @@ from robustness.history import (
 )
 from robustness.model.calls import OUTAGE, RETURNED
 from robustness.model.validate import HISTORY_RULES, RECORD_RULES, violations
+from robustness.runs import RUNS
 
 
 def without(*removed: Event) -> list[Event]:
@@ -115,6 +116,10 @@ PLANTED: dict[str, tuple[str, Callable[[], Iterable[Event]]]] = {
     "a healthy image fails": (
         "has_right_verdict",
         lambda: instead(planned(GONE, behaviour="missing"), planned(GONE)),
+    ),
+    "a harmless image is CRASHED": (
+        "has_right_verdict",
+        lambda: instead(FINAL_GONE, failed(21, final=True, failure="CRASHED")),
     ),
     "another image is published": (
         "has_right_verdict",
@@ -301,6 +306,12 @@ def test_a_tolerated_failure_is_no_violation() -> None:
     assert (
         violations([tolerant if isinstance(each, RunStarted) else each for each in history]) == []
     )
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_no_run_tolerates_crashed(name: str) -> None:
+    """No image of a run ends a decoder."""
+    assert "CRASHED" not in RUNS[name].tolerated
 
 
 def test_an_expired_id_may_be_used_again() -> None:

@@ -13,7 +13,7 @@ from consumer.imaging.policy import ImagePolicy
 from consumer.imaging.result import Examination
 from consumer.sandbox.decoder_process import DecoderProcess
 from consumer.sandbox.protocol import Ready, Request, encode_answer, encode_request
-from consumer.sandbox.run_plan import DecoderEnded, NotStarted
+from consumer.sandbox.run_plan import DecoderEnded, ForkServerEnded, NotForked, NotStarted
 from core.errors import CorruptImage
 from harness.image_metadata import METADATA, as_examined
 from harness.waiting import wait_for
@@ -77,16 +77,56 @@ async def test_anything_but_a_greeting_ends_the_decoder(
         await decoder.finish(decoder.start(REQUEST, ""), POLICY)
 
 
-@pytest.mark.parametrize("code", [1, -signal.SIGKILL, -signal.SIGSEGV])
+ENDS = [1, -signal.SIGKILL, -signal.SIGSEGV, ForkServerEnded()]
+
+
+@pytest.mark.parametrize("end", ENDS, ids=str)
 async def test_a_decoder_that_ends_before_its_greeting_has_examined_nothing(
-    peer: tuple[DecoderProcess, socket.socket], code: int
+    peer: tuple[DecoderProcess, socket.socket], end: int | DecoderEnded
 ) -> None:
     """So its death does not count for the image that waits for it."""
     decoder, _ = peer
     exam = decoder.start(REQUEST, "")
     decoder.begin(ENDED_PID)
-    decoder.end(code)
+    decoder.end(end)
     with pytest.raises(NotStarted):
+        await decoder.finish(exam, POLICY)
+
+
+@pytest.mark.parametrize("end", ENDS, ids=str)
+async def test_a_decoder_that_ends_after_its_greeting_has_examined_nothing_without_an_image(
+    peer: tuple[DecoderProcess, socket.socket], end: int | DecoderEnded
+) -> None:
+    """An isolated image is given to it only then."""
+    decoder, theirs = peer
+    theirs.sendall(GREETING)
+    decoder.begin(ENDED_PID)
+    await decoder.ready
+    decoder.end(end)
+    with pytest.raises(NotStarted):
+        await decoder.finish(decoder.start(REQUEST, ""), POLICY)
+
+
+async def test_a_decoder_that_ends_with_an_image_counts_for_it(
+    peer: tuple[DecoderProcess, socket.socket],
+) -> None:
+    decoder, theirs = peer
+    theirs.sendall(GREETING)
+    decoder.begin(ENDED_PID)
+    await decoder.ready
+    exam = decoder.start(REQUEST, "")
+    decoder.end(-signal.SIGSEGV)
+    with pytest.raises(DecoderEnded) as ended:
+        await decoder.finish(exam, POLICY)
+    assert ended.value.attributable
+
+
+async def test_a_refused_fork_is_told_apart(peer: tuple[DecoderProcess, socket.socket]) -> None:
+    """It is not tried again at once."""
+    decoder, _ = peer
+    exam = decoder.start(REQUEST, "")
+    decoder.end(NotForked(11))
+    with pytest.raises(NotForked):
         await decoder.finish(exam, POLICY)
 
 

@@ -120,7 +120,9 @@ def test_decoders_that_end_before_they_get_the_image_are_not_its_fault() -> None
         for number in range(1, 6):
             assert isinstance(following, Run)
             following = after_end(following, NotStarted("exit code 1"))
-            assert following == replace(run, lost_decoders=number)
+            assert following == replace(run, not_started=number)
         assert isinstance(following, Run)
         with pytest.raises(NotStarted):
             after_end(following, NotStarted("exit code 1"))
+        # They leave as many ends of the fork server as before.
+        assert isinstance(after_end(following, ForkServerEnded()), Run)

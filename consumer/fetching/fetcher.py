@@ -337,7 +337,6 @@ class Fetcher:
                 return _Redirect(received.getall("Location", []), received.getall("Set-Cookie", []))
             if response.status == NOT_MODIFIED and is_conditional(sent):
                 self._check_opt_out(response)
-                self._check_opt_out(response)
                 return FetchResult(b"", Provenance(), modified=False)
             return await self._read_content(response, deadline)
         finally:
@@ -372,10 +371,7 @@ class Fetcher:
             with deadline.paused():
                 await reservation.acquire()
         try:
-            body = await self._read_body(response, policy.max_bytes if size is None else size)
-            if codings:
-                with deadline.paused():
-                    body = await self._decoder.decode(body, codings, policy.max_bytes)
+            body = await self._read_body(response, deadline, size, codings)
         except BaseException:
             reservation.shrink(0)
             raise
@@ -387,12 +383,23 @@ class Fetcher:
         )
         return FetchResult(body, provenance, reservation)
 
-    async def _read_body(self, response: OriginResponse, max_bytes: int) -> bytes:
+    async def _read_body(
+        self,
+        response: OriginResponse,
+        deadline: Deadline,
+        size: int | None,
+        codings: tuple[str, ...],
+    ) -> bytes:
         policy = self._policy
-        return await read_body(
+        reading = read_body(
             response.content,
-            max_bytes=max_bytes,
+            max_bytes=policy.max_bytes if size is None else size,
             min_rate=policy.min_rate,
             window=policy.rate_window,
             grace=policy.rate_grace,
         )
+        if not codings:
+            return await reading
+        coded = [await reading]
+        with deadline.paused():
+            return await self._decoder.decode(coded, codings, policy.max_bytes)

@@ -24,6 +24,8 @@ AllowsObject = Callable[[str, str, str], bool]
 
 _OK = 200
 _OPEN_BUCKETS = 64
+_NO_ETAG = '"-"'
+"""The ETag of no object: S3's are hexadecimal numbers. So the answer has no body, whose size would not be known."""
 
 
 class ObjectOrigin:
@@ -76,12 +78,7 @@ class ObjectOrigin:
                 with deadline.paused():
                     await reservation.acquire()
                 try:
-                    body = await self._read_body(objects, source, head["ETag"])
-                    if (
-                        codings
-                    ):  # Programs that upload compressed files say so in the object's metadata.
-                        with deadline.paused():
-                            body = await self._decoder.decode(body, codings, self._max_bytes)
+                    body = await self._read_body(objects, source, head["ETag"], codings, deadline)
                 except BaseException:
                     reservation.shrink(0)
                     raise
@@ -104,23 +101,43 @@ class ObjectOrigin:
                 raise NotFound
             case 403:
                 # The answer to a HEAD has no body, and so no code. It is our fault if S3 rejects the credentials.
-                await call("s3:GetObject", objects.get_object(source.key), _ignore)
+                await call(
+                    "s3:GetObject", objects.get_object(source.key, if_match=_NO_ETAG), _ignore
+                )
                 raise OriginRefused(operator_detail="the consumer's role may not read the object")
             case _:
                 # 301: the bucket is in another region. 400: the object is encrypted with a customer's key.
                 raise OriginRefused(operator_detail=f"S3 answered {status}")
 
-    async def _read_body(self, objects: ObjectStore, source: ObjectUrl, etag: str) -> bytes:
-        """Return the body of the version whose size was read; no other could exceed the reservation."""
-        try:
-            answer = await call(
-                "s3:GetObject", objects.get_object(source.key, if_match=etag), _decode_body
-            )
-        except DependencyUnavailable as error:
-            raise OriginError(operator_detail=str(error)) from error
-        if answer is None:
-            raise OriginError(operator_detail="the object changed while it was read")
-        return answer
+    async def _read_body(
+        self,
+        objects: ObjectStore,
+        source: ObjectUrl,
+        etag: str,
+        codings: tuple[str, ...],
+        deadline: Deadline,
+    ) -> bytes:
+        """Return the body of the version whose size was read; no other could exceed the reservation.
+
+        Programs that upload compressed files say so in the object's metadata.
+        """
+        if not codings:
+            return await _read_version(objects, source, etag)
+        coded = [await _read_version(objects, source, etag)]
+        with deadline.paused():
+            return await self._decoder.decode(coded, codings, self._max_bytes)
+
+
+async def _read_version(objects: ObjectStore, source: ObjectUrl, etag: str) -> bytes:
+    try:
+        answer = await call(
+            "s3:GetObject", objects.get_object(source.key, if_match=etag), _decode_body
+        )
+    except DependencyUnavailable as error:
+        raise OriginError(operator_detail=str(error)) from error
+    if answer is None:
+        raise OriginError(operator_detail="the object changed while it was read")
+    return answer
 
 
 def _provenance(head: MultiMapping[str]) -> Provenance:

@@ -10,6 +10,7 @@ import re
 import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 
 import brotli
 from multidict import MultiMapping
@@ -23,10 +24,11 @@ MAX_MEMBERS = 1_000
 """Members of a gzip body. Blocked gzip makes one of 64 KB; empty ones would cost time without a limit."""
 
 DECODING_COPIES = 3
-"""Largest number of bodies in memory while one is decoded: the coded one, the decoded one, and its last copy or the
-window of brotli, which has at most as many bytes in use as have been decoded."""
+"""Largest number of bodies in memory while one is decoded: the coded one, the decoded one, and the window of brotli,
+which has at most as many bytes in use as have been decoded."""
 
 _PIECE_BYTES = 64 * 1_024
+"""Of the coded data that one step reads, and about the most that it returns."""
 _GZIP = 16 + zlib.MAX_WBITS
 _GZIP_MAGIC = b"\x1f\x8b"
 _DEFLATE_METHOD = 8
@@ -74,54 +76,56 @@ def decode_body(body: bytes, codings: tuple[str, ...], max_bytes: int) -> bytes:
 
 def _decode_gzip(body: bytes, max_bytes: int) -> bytes:
     """Decode all members (RFC 1952, section 2.2)."""
-    output, start = bytearray(), 0
+    output, start = BytesIO(), 0
     for _ in range(MAX_MEMBERS):
         if not body.startswith(_GZIP_MAGIC, start):
-            return body if start == 0 else bytes(output)
+            return body if start == 0 else output.getvalue()
         start = _inflate(body, start, _GZIP, output, max_bytes)
     raise _Damaged
 
 
 def _decode_deflate(body: bytes, max_bytes: int) -> bytes:
     """Decode with the frame of zlib, which RFC 9110 requires, or without, as some servers send it."""
-    output = bytearray()
+    output = BytesIO()
     header = int.from_bytes(body[:2])
     if body[0] & 0x0F == _DEFLATE_METHOD and header % 31 == 0:  # RFC 1950, section 2.2
         _inflate(body, 0, zlib.MAX_WBITS, output, max_bytes)
     else:
         _inflate(body, 0, -zlib.MAX_WBITS, output, max_bytes)
-    return bytes(output)
+    return output.getvalue()
 
 
-def _inflate(body: bytes, start: int, window: int, output: bytearray, max_bytes: int) -> int:
-    """Append the decoded data to `output`. Returns the index behind the coded data."""
+def _inflate(body: bytes, start: int, window: int, output: BytesIO, max_bytes: int) -> int:
+    """Append the decoded data to `output`, whose value is not a copy. Returns the index behind the coded data."""
     inflater = zlib.decompressobj(window)
     while not inflater.eof:
-        piece = body[start : start + _PIECE_BYTES]
+        piece = inflater.unconsumed_tail
         if not piece:
+            piece = body[start : start + _PIECE_BYTES]
+            start += len(piece)
+        decoded = inflater.decompress(piece, _PIECE_BYTES)
+        _append(decoded, output, max_bytes)
+        if not (piece or decoded or inflater.eof):
             raise _Damaged
-        output += inflater.decompress(piece, max_bytes - len(output) + 1)
-        _check_size(len(output), max_bytes)
-        start += len(piece) - len(inflater.unused_data)
-    return start
+    return start - len(inflater.unused_data)
 
 
 def _decode_brotli(body: bytes, max_bytes: int) -> bytes:
     decoder = brotli.Decompressor()
-    output = [decoder.process(body, output_buffer_limit=max_bytes + 1)]
-    size = len(output[0])
+    output, start = BytesIO(), 0
     while not decoder.is_finished():
-        _check_size(size, max_bytes)
-        if decoder.can_accept_more_data():
+        piece = body[start : start + _PIECE_BYTES] if decoder.can_accept_more_data() else b""
+        start += len(piece)
+        decoded = decoder.process(piece, output_buffer_limit=_PIECE_BYTES)
+        _append(decoded, output, max_bytes)
+        if not (piece or decoded or decoder.is_finished()):
             raise _Damaged
-        output.append(decoder.process(b"", output_buffer_limit=max_bytes - size + 1))
-        size += len(output[-1])
-    _check_size(size, max_bytes)
-    return b"".join(output)
+    return output.getvalue()
 
 
-def _check_size(size: int, max_bytes: int) -> None:
-    if size > max_bytes:
+def _append(decoded: bytes, output: BytesIO, max_bytes: int) -> None:
+    output.write(decoded)
+    if output.tell() > max_bytes:
         raise TooLarge(f"{max_bytes:,} bytes")
 
 
@@ -139,10 +143,17 @@ class BodyDecoder:
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="coding")
 
-    async def decode(self, body: bytes, codings: tuple[str, ...], max_bytes: int) -> bytes:
-        """Undo `codings`; raises as `decode_body`."""
+    async def decode(self, coded: list[bytes], codings: tuple[str, ...], max_bytes: int) -> bytes:
+        """Take the only body out of `coded`, and undo `codings`; raises as `decode_body`.
+
+        No caller holds the body then, so each coding frees the bytes that it has decoded.
+        """
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool, decode_body, body, codings, max_bytes)
+        return await loop.run_in_executor(self._pool, _take_and_decode, coded, codings, max_bytes)
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _take_and_decode(coded: list[bytes], codings: tuple[str, ...], max_bytes: int) -> bytes:
+    return decode_body(coded.pop(), codings, max_bytes)

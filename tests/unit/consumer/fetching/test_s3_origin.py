@@ -25,12 +25,13 @@ URL = "s3://uploads/a.png"
 
 
 class ScriptedBucket:
-    """A bucket with these answers."""
+    """A bucket with these answers. `sent` counts the bytes of bodies."""
 
     def __init__(self, head: Any, body: Any = b"body") -> None:
         self._head = head
         self._body = body
         self.conditions: list[str] = []
+        self.sent = 0
 
     async def head_object(self, _key: str) -> tuple[int, MultiMapping[str]]:
         if isinstance(self._head, Exception):
@@ -44,7 +45,10 @@ class ScriptedBucket:
         self.conditions.append(if_match)
         if isinstance(self._body, Exception):
             raise self._body
-        return None if self._body is None else (HEAD, self._body)
+        if self._body is None or if_match not in {"", HEAD["ETag"]}:
+            return None
+        self.sent += len(self._body)
+        return HEAD, self._body
 
 
 def error(code: str) -> ClientError:
@@ -67,6 +71,7 @@ def origin_of(bucket: Any, opened: list[str] | None = None, *, max_bytes: int = 
     ("bucket", "failure"),
     [
         (ScriptedBucket(404), NotFound),
+        (ScriptedBucket(403), OriginRefused),
         (ScriptedBucket(403, None), OriginRefused),
         (ScriptedBucket(403, error("ExpiredToken")), DependencyUnavailable),
         (ScriptedBucket(301), OriginRefused),
@@ -87,6 +92,14 @@ async def test_each_answer_has_its_failure(
     with pytest.raises(failure):
         await origin_of(bucket).fetch(URL, "acme", None, budget)
     assert budget.free == 20
+
+
+async def test_no_body_is_read_whose_size_is_not_known() -> None:
+    """S3 may refuse the HEAD and allow the GET, which is sent only for the code of the refusal."""
+    bucket = ScriptedBucket(403)
+    with pytest.raises(OriginRefused):
+        await origin_of(bucket).fetch(URL, "acme", None, BodyBudget(20, max_bytes=10))
+    assert (len(bucket.conditions), bucket.sent) == (1, 0)
 
 
 async def test_an_object_is_read_in_the_version_that_was_measured() -> None:

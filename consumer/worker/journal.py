@@ -25,6 +25,7 @@ import structlog
 
 from core.dynamodb.tables import ConditionNotMet, Tables
 from core.errors import MalformedRow, RequestRejected
+from core.model.message import MalformedMessage, decode_members
 from core.model.request import ImageRequest, MessageStatus, message_status
 
 _log = structlog.get_logger()
@@ -45,7 +46,10 @@ class JournalEntry:
 
 
 class Journal:
-    """The entries of this process. Without a file nothing is recorded, so its death counts for no image."""
+    """The entries of this process. Without a file nothing is recorded, so its death counts for no image.
+
+    If an entry cannot be cleared, all are discarded: what stays would count against an image whose decoding has ended.
+    """
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path
@@ -60,25 +64,42 @@ class Journal:
         return place
 
     def clear(self, place: int) -> None:
-        self._write(place, b"")
+        if not self._write(place, b""):
+            self._discard()
         self._used.discard(place)
 
     def close(self) -> None:
         """Remove the file. A process that ends by itself decodes nothing any more."""
-        if self._path is not None and self._fd >= 0:
-            self._path.unlink(missing_ok=True)
-            os.close(self._fd)
-            self._fd = -1
-
-    def _write(self, place: int, text: bytes) -> None:
-        if self._fd < 0:
+        if self._path is None or self._fd < 0:
             return
+        try:
+            self._path.unlink(missing_ok=True)
+        except OSError as error:
+            _log.error("journal not removed", error=str(error))
+        os.close(self._fd)
+        self._fd = -1
+
+    def _write(self, place: int, text: bytes) -> bool:
+        """Return whether the record was written. A full disk must not fail an image."""
+        if self._fd < 0:
+            return True
         record = text.ljust(_RECORD_BYTES - 1) + b"\n"
         try:
-            os.pwrite(self._fd, record, place * _RECORD_BYTES)
+            written = os.pwrite(self._fd, record, place * _RECORD_BYTES)
         except OSError as error:
-            # A full disk must not fail an image.
             _log.error("journal not written", error=str(error))
+            return False
+        if written < len(record):
+            _log.error("journal not written", error=f"{written} bytes of a record")
+            return False
+        return True
+
+    def _discard(self) -> None:
+        """Empty the file, which needs no space on the disk, or else remove it."""
+        try:
+            os.ftruncate(self._fd, 0)
+        except OSError:
+            self.close()
 
 
 class IsolatedDecoding:
@@ -249,13 +270,17 @@ def _take(path: Path) -> DeadJournal | None:
 
 
 def _decode(data: bytes) -> list[JournalEntry]:
-    try:
-        return [
-            JournalEntry(**orjson.loads(line)) for line in data.split(b"\n") if line.strip(b" \0")
-        ]
-    except (ValueError, TypeError) as error:
-        _log.error("journal not readable", error=str(error))
-        return []
+    """Decode all records. A damaged one is logged and left out."""
+    entries = []
+    for start in range(0, len(data), _RECORD_BYTES):
+        record = data[start : start + _RECORD_BYTES].strip(b" \n\0")
+        if not record:
+            continue
+        try:
+            entries.append(decode_members(JournalEntry, record.decode(errors="replace")))
+        except MalformedMessage as error:
+            _log.error("record of a journal not readable", error=str(error))
+    return entries
 
 
 def _check_private(folder: Path) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from errno import ENOSPC, EPERM
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -114,6 +115,59 @@ def test_a_place_is_used_again(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def _no_space(*_: Any) -> int:
+    raise OSError(ENOSPC, "No space left on device")
+
+
+def _short(fd: int, record: bytes, offset: int) -> int:
+    return os.write(fd, record[:9]) if os.lseek(fd, offset, os.SEEK_SET) == offset else 0
+
+
+def _denied(*_: Any) -> None:
+    raise OSError(EPERM, "Operation not permitted")
+
+
+@pytest.mark.parametrize("write", [_no_space, _short])
+@pytest.mark.parametrize("truncate", [os.ftruncate, _denied], ids=["emptied", "removed"])
+def test_a_decoding_that_ended_is_not_counted_although_the_disk_is_full(
+    tmp_path: Path, write: Callable[..., int], truncate: Callable[..., None]
+) -> None:
+    """The process may die later, of something else."""
+    folder, rows = JournalFolder(tmp_path), Rows()
+    journal = folder.open_journal()
+    isolation = DeathCounter(None, folder, journal).isolation(REQUEST)  # type: ignore[arg-type]
+    isolation.begin()
+    with (
+        patch.object(os, "pwrite", write),
+        patch.object(os, "ftruncate", truncate),
+        capture_logs() as lines,
+    ):
+        isolation.end()
+    assert [line["log_level"] for line in lines] == ["error"]
+    if journal._fd >= 0:
+        die(journal)
+    asyncio.run(counter_of(rows, folder).count())
+    assert rows.row == REQUEST
+
+
+def test_entries_are_recorded_after_one_that_could_not_be_cleared(tmp_path: Path) -> None:
+    """The file is used again when the disk has space."""
+    folder, rows = JournalFolder(tmp_path), Rows()
+    journal = folder.open_journal()
+    deaths = DeathCounter(None, folder, journal)  # type: ignore[arg-type]
+    ended, other = deaths.isolation(OTHER), deaths.isolation(OTHER)
+    other.begin()
+    ended.begin()
+    with patch.object(os, "pwrite", _no_space):
+        ended.end()
+    deaths.isolation(REQUEST).begin()
+    other.end()
+    die(journal)
+    asyncio.run(counter_of(rows, folder).count())
+    assert rows.row is not None
+    assert rows.row.retry_count == 1
+
+
 def test_the_journal_of_a_living_process_stays(tmp_path: Path) -> None:
     """Its lock tells that it lives."""
     folder, rows = JournalFolder(tmp_path), Rows()
@@ -209,6 +263,31 @@ def test_a_damaged_journal_counts_nothing(tmp_path: Path) -> None:
         asyncio.run(counter_of(rows, folder).count())
     assert [line["log_level"] for line in lines] == ["error"]
     assert rows.row == REQUEST
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        b"{}",
+        b"garbage \xff\n and more\n",
+        b'{"id":"a","request_id":5,"customer_id":"acme","revision":1}',
+        b'{"id":"a","request_id":"00000000-0000-0000-0000-000000000001","customer_id":[],"revision":1}',
+        b'{"id":"a","request_id":"00000000-0000-',
+        b"[1]",
+    ],
+)
+def test_only_a_damaged_record_is_lost(tmp_path: Path, damaged: bytes) -> None:
+    """Those around it are counted."""
+    folder, rows = JournalFolder(tmp_path), Rows()
+    journal = begin(folder, REQUEST, OTHER, REQUEST)
+    os.pwrite(journal._fd, damaged.ljust(512), 512)
+    die(journal)
+    with capture_logs() as lines:
+        asyncio.run(counter_of(rows, folder).count())
+    assert [line["log_level"] for line in lines] == ["error", "warning", "warning"]
+    assert rows.row is not None
+    assert rows.row.retry_count == 2
     assert not list(tmp_path.iterdir())
 
 

@@ -180,7 +180,7 @@ def after_stop(run: Run, reason: Stop) -> Run | Result:
 def after_end(run: Run, ended: DecoderEnded) -> Run | Result:
     """Run the image once more, in a fresh decoder. A second death is the image's fault.
 
-    A death from outside is not, until the image has run alone. Raises NotStarted if too many decoders ended before they
+    A death from outside is not, until the image was decoded alone. Raises NotStarted if too many decoders ended before they
     had the image.
     """
     if isinstance(ended, NotStarted):

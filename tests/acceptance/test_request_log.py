@@ -108,7 +108,7 @@ def failed_steps(line: Line) -> list[str]:
 
 
 async def test_an_end_without_a_run_has_its_line(embedded_aws: RecordingAws, log: Log) -> None:
-    """A request that is completed with the image of an earlier run, and one whose isolated runs are used up."""
+    """A request that is completed with the image of an earlier run, and one whose image has ended too many workers."""
     async with origin() as images, system(embedded_aws) as running, stores_of(running) as stores:
         await running.start_server()
         await running.start_consumer()
@@ -120,8 +120,8 @@ async def test_an_end_without_a_run_has_its_line(embedded_aws: RecordingAws, log
         del row["imageId"]
         row |= {"status": {"S": "PENDING"}, "revision": {"N": "1"}}
         crashed = await insert(running, url, age_ms=0)
-        run_out = await row_of(stores, crashed) | {"retryCount": {"N": "2"}}
-        for item in (row, run_out):
+        blamed = await row_of(stores, crashed) | {"retryCount": {"N": "2"}}
+        for item in (row, blamed):
             await stores.dynamodb.put_item(TableName=running.stack.requests_table, Item=item)
         message = ImageMessage(recorded, CUSTOMER, url, revision=1, resent=True)
         suspected = replace(message, request_id=crashed, suspect=True, attempts=1)

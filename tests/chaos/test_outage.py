@@ -18,10 +18,10 @@ SENDS = 9
 """Calls of SQS that fail before the outage ends. A call makes three tries, so each requeue fails and is repeated."""
 
 
-async def test_an_outage_fails_no_request_and_quarantines_no_message(
+async def test_an_outage_fails_no_request_and_counts_no_death(
     embedded_aws: RecordingAws,
 ) -> None:
-    """The outage is neither the customer's fault nor the image's: no request is FAILED or quarantined later."""
+    """The outage is neither the customer's fault nor the image's: no request is FAILED, and no death is counted."""
     port, outage = MetricsPort(), Outage()
     async with (
         origin() as images,

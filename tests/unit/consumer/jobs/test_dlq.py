@@ -48,5 +48,5 @@ def test_a_message_that_goes_back_is_suspected_and_marked() -> None:
 
 
 def test_the_mark_survives_a_requeue() -> None:
-    """Also that of a message whose isolated run has shown that it is no poison message."""
+    """Also that of a message that is not suspected any more."""
     assert MESSAGE.sent_back().requeued(attempts=1, suspect=False).from_dlq

@@ -23,7 +23,7 @@ def test_a_message_received_before_is_suspected() -> None:
 
 
 def test_a_suspected_message_stays_suspected_when_requeued() -> None:
-    """It was requeued before its isolated run."""
+    """It was requeued before its image was decoded alone."""
     requeued = replace(RECEIVED, message=MESSAGE.requeued(suspect=True))
     assert requeued.suspected
     assert not requeued.first

@@ -105,7 +105,8 @@ class ConsumerSettings(CoreSettings, RequestQueuesSettings):
         None,
         description="TOML file with the credentials of private origins and the buckets that s3:// URLs may name "
         "(docs/howto/add-a-private-origin.md). A worker reads it again within seconds after a change, and keeps the "
-        "last good version if the new one is faulty. Without it no request has credentials, and no bucket is read.",
+        "last good version if the new one is faulty. A prefix of a bucket is the beginning of a key, as in IAM: end it "
+        "with a slash. Without the file no request has credentials, and no bucket is read.",
     )
     user_agent: str = Field(
         "imageservice/1 (image fetcher)",
@@ -141,8 +142,10 @@ class ConsumerSettings(CoreSettings, RequestQueuesSettings):
     per_host_limit: int = Field(
         8,
         ge=1,
-        description="Most concurrent requests to one origin host: of all consumers together with REDIS_URL, else of "
-        "this process. Also the most requests of this process that wait for an address that does not answer.",
+        description="Most concurrent requests to one origin host, by its name in the URL: of all consumers together "
+        "with REDIS_URL, else of this process. Also, always for this process alone, the most requests that wait for an "
+        "answer of one address, whatever their hosts, if it does not answer; twice as many if it has not answered yet. "
+        "An address that answers has no limit of its own.",
     )
     body_budget_bytes: int = Field(
         80 * MIB,

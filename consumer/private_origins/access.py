@@ -50,7 +50,10 @@ class Credential:
 
 @dataclass(frozen=True, slots=True)
 class BucketAccess:
-    """A bucket, and the beginnings of the keys that some customers may fetch from it."""
+    """A bucket, and the beginnings of the keys that some customers may fetch from it.
+
+    A beginning need not end at a slash, as in policies of IAM and in ListObjects: keys of S3 have no folders.
+    """
 
     bucket: str
     prefixes: tuple[str, ...]

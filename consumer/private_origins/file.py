@@ -14,7 +14,7 @@ allow_http = true                              # send the headers without TLS to
 
 [[buckets]]
 bucket = "acme-uploads"
-prefixes = ["photos/"]                         # [""] for all keys
+prefixes = ["photos/"]                         # beginnings of keys; [""] for all
 customers = ["acme"]
 """
 

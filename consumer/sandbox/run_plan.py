@@ -180,8 +180,8 @@ def after_stop(run: Run, reason: Stop) -> Run | Result:
 def after_end(run: Run, ended: DecoderEnded) -> Run | Result:
     """Run the image once more, in a fresh decoder. A second death is the image's fault.
 
-    A death from outside is not, until the image was decoded alone. Raises NotStarted if too many decoders ended before they
-    had the image.
+    A death from outside is not, until the image was decoded alone. Raises NotStarted if too many decoders ended before
+    they had the image.
     """
     if isinstance(ended, NotStarted):
         if run.not_started >= _NOT_STARTED_MAX:

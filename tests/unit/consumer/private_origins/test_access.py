@@ -135,6 +135,24 @@ def test_an_object_needs_an_entry(bucket: str, key: str, customer: str, allowed:
     assert PrivateOrigins((), buckets).allows_object(bucket, key, customer) is allowed
 
 
+@pytest.mark.parametrize(
+    ("prefix", "key", "allowed"),
+    [
+        ("photos", "photos/a.png", True),
+        ("photos", "photos2/a.png", True),
+        ("photos/", "photos2/a.png", False),
+        ("2026-", "2026-01/a.png", True),
+        ("photos/a.png", "photos/a.png", True),
+        ("/photos/", "photos/a.png", False),
+        ("photos/", "Photos/a.png", False),
+    ],
+)
+def test_a_prefix_is_the_beginning_of_a_key(prefix: str, key: str, allowed: bool) -> None:
+    """As in policies of IAM: a slash has no meaning of its own in a key."""
+    buckets = [BucketAccess("uploads", (prefix,), ACME)]
+    assert PrivateOrigins((), buckets).allows_object("uploads", key, "acme") is allowed
+
+
 def test_no_repr_has_a_secret() -> None:
     """Errors and logs print objects."""
     assert "exact" not in repr(replace(EXACT, name="n"))

@@ -10,6 +10,8 @@ import zlib
 from collections.abc import Iterable, Sequence
 
 _STATEMENT = b'"Statement":'
+_RESENT = rb"\"resent\":true"
+"""In a body of SQS, whose messages are JSON in a string of JSON."""
 _ENTRY_ID = re.compile(rb'"Id": ?"([^"]*)"')
 _MEMBER_ID = re.compile(rb"\.Id=([^&]*)")
 _ACTION = re.compile(rb"(?:^|&)Action=(\w+)")
@@ -60,6 +62,11 @@ def sns_action(body: bytes) -> str:
 def statements(body: bytes) -> int:
     """Count the statements of a BatchExecuteStatement. Quotes inside parameters are escaped and do not match."""
     return body.count(_STATEMENT)
+
+
+def is_resent(body: bytes) -> bool:
+    """Return whether a send has a message that was sent before (ImageMessage.resent)."""
+    return _RESENT in body
 
 
 def entry_ids(body: bytes) -> Sequence[str]:

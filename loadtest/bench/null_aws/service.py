@@ -4,19 +4,23 @@ An emulator on the same machine takes more CPU than the measured process and lim
 calls of the hot path, stores no data, and takes a few percent of a core at thousands of items per second. It proves
 nothing about AWS behaviour; the test suite does, on emulators that keep state.
 
+The queue of the interactive lane delivers the messages of `/_fill`. Both lanes deliver the messages that a consumer has
+sent again. The first messages that a server sends are not delivered.
+
 Control endpoints, answered without delay:
 
     GET  /_calls                                             calls, items and bytes by operation
     POST /_reset                                             set all counts to zero
-    POST /_fill     {"urls": […], "customer_id": "bench"}    put one message per URL into the queue
+    POST /_fill     {"urls": […], "customer_id": "bench"}    put one message per URL into the interactive queue
     POST /_complete {"request_ids": […]}                     BatchGetItem answers COMPLETED from now on
     POST /_age      {"seconds": 60}                          the age of a row when it is first read; 0 by default
 """
 
 import asyncio
 import json
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from loadtest.bench.null_aws import responses
 from loadtest.bench.null_aws.connection import Connection, Request
@@ -25,6 +29,9 @@ from loadtest.bench.null_aws.state import NullQueue, NullRows, Poll
 DELAY_S = 0.005
 """About one round trip within an AWS region."""
 MAX_RECEIVED = 10
+INTERACTIVE = "queue"
+"""Name of the queue that `/_fill` fills."""
+_SENDS = frozenset({"sqs:SendMessage", "sqs:SendMessageBatch"})
 
 CountedResponse = tuple[int, bytes]
 """The number of items in a call, and its response."""
@@ -37,7 +44,7 @@ class NullAws:
         self._delay = delay
         self._loop = asyncio.get_running_loop()
         self._rows = NullRows()
-        self._queue = NullQueue()
+        self._queues: defaultdict[str, NullQueue] = defaultdict(NullQueue)
         self._calls: Counter[str] = Counter()
         self._items: Counter[str] = Counter()
         self._bytes: Counter[str] = Counter()
@@ -57,6 +64,8 @@ class NullAws:
         if operation == "sqs:ReceiveMessage":
             self._receive(request.body, connection)
         else:
+            if operation in _SENDS:
+                self._deliver_again(request.body)
             self._loop.call_later(self._delay, connection.answer, response)
 
     def _respond(self, operation: str, request: Request) -> CountedResponse:
@@ -69,6 +78,7 @@ class NullAws:
 
     def _receive(self, body: bytes, connection: Connection) -> None:
         query = json.loads(body)
+        queue = self._queue_of(query)
         wait = query.get("WaitTimeSeconds", 0)
 
         def answer(response: bytes) -> None:
@@ -77,11 +87,23 @@ class NullAws:
         poll = Poll(
             min(MAX_RECEIVED, query["MaxNumberOfMessages"]), answer, lambda: connection.closed
         )
-        if len(self._queue) or not wait:
-            answer(self._queue.take(poll.count))
+        if len(queue) or not wait:
+            answer(queue.take(poll.count))
         else:
-            self._queue.hold(poll)
-            self._loop.call_later(wait, self._queue.release, poll)
+            queue.hold(poll)
+            self._loop.call_later(wait, queue.release, poll)
+
+    def _deliver_again(self, body: bytes) -> None:
+        """Put the messages that a consumer sends again into their queue, after their delay."""
+        if not responses.is_resent(body):  # almost always, and without parsing
+            return
+        send = json.loads(body)
+        queue = self._queue_of(send)
+        for entry in send.get("Entries", (send,)):
+            self._loop.call_later(entry.get("DelaySeconds", 0), queue.add, (entry["MessageBody"],))
+
+    def _queue_of(self, query: Mapping[str, Any]) -> NullQueue:
+        return self._queues[query["QueueUrl"].rpartition("/")[2]]
 
     def _control(self, request: Request) -> bytes:
         match request.path:
@@ -94,7 +116,8 @@ class NullAws:
                 self._bytes.clear()
             case "/_fill":
                 body = json.loads(request.body)
-                self._queue.fill(body["urls"], customer_id=body.get("customer_id", "bench"))
+                customer_id = body.get("customer_id", "bench")
+                self._queues[INTERACTIVE].fill(body["urls"], customer_id=customer_id)
             case "/_complete":
                 self._rows.complete(json.loads(request.body)["request_ids"])
             case "/_age":

@@ -1,4 +1,4 @@
-"""The queue and the rows of the null AWS."""
+"""The queues and the rows of the null AWS."""
 
 import json
 import uuid
@@ -44,12 +44,17 @@ class NullQueue:
         return len(self._waiting)
 
     def fill(self, urls: Iterable[str], *, customer_id: str) -> None:
-        """Put one message per URL into the queue and answer waiting polls."""
-        for url in urls:
-            message = ImageMessage(
+        """Put one message per URL into the queue."""
+        self.add(
+            ImageMessage(
                 str(uuid.uuid4()), customer_id, url, FIRST_REVISION, created_at=now_ms()
-            )
-            self._waiting.append(message.encode())
+            ).encode()
+            for url in urls
+        )
+
+    def add(self, bodies: Iterable[str]) -> None:
+        """Put messages into the queue and answer waiting polls."""
+        self._waiting.extend(bodies)
         while self._waiting and self._polls:
             poll = next(iter(self._polls))
             del self._polls[poll]

@@ -14,7 +14,7 @@ from core.aws.sqs import SqsQueue
 from core.dynamodb.statements import Statements
 from core.dynamodb.tables import Tables
 from core.model.image import ImageRecord
-from core.model.message import decode_message
+from core.model.message import decode_message, first_message
 from core.model.request import ImageRequest, State, new_request
 from loadtest.bench.null_aws.connection import Connection, Request
 from loadtest.bench.null_aws.responses import md5_of
@@ -115,6 +115,20 @@ async def test_a_filled_queue_delivers_each_message_once(aws: Aws, null: NullCon
     assert len(deleted["Successful"]) == 10
 
 
+async def test_a_message_that_a_consumer_sends_again_is_delivered_in_its_lane(
+    aws: Aws, null: NullControl
+) -> None:
+    """A first message, as a server sends it, is not: benchmarks fill the queue."""
+    message = first_message(request())
+    for name in ("queue", "bulk"):
+        lane = SqsQueue(aws.http.sqs, f"{null.url}/0/{name}")
+        await lane.send(message.encode())
+        await lane.send(message.requeued(suspect=name == "bulk").encode())
+        (again,) = await _receive(aws, null, wait=0, queue=name)
+        assert decode_message(again["Body"]) == message.requeued(suspect=name == "bulk")
+        assert await _receive(aws, null, wait=0, queue=name) == []
+
+
 async def test_the_sdk_understands_the_other_responses(aws: Aws, null: NullControl) -> None:
     queue = f"{null.url}/0/queue"
     attributes = await aws.sqs.get_queue_attributes(
@@ -195,9 +209,11 @@ def test_requests_are_separated_however_they_arrive(pieces: int) -> None:
     assert connection.closed
 
 
-async def _receive(aws: Aws, null: NullControl, *, wait: int) -> list[dict[str, Any]]:
+async def _receive(
+    aws: Aws, null: NullControl, *, wait: int, queue: str = "queue"
+) -> list[dict[str, Any]]:
     received: Any = await aws.sqs.receive_message(
-        QueueUrl=f"{null.url}/0/queue", MaxNumberOfMessages=10, WaitTimeSeconds=wait
+        QueueUrl=f"{null.url}/0/{queue}", MaxNumberOfMessages=10, WaitTimeSeconds=wait
     )
     messages: list[dict[str, Any]] = received.get("Messages", [])
     return messages

@@ -12,7 +12,7 @@ SCALED_OBJECT = ROOT / "k8s" / "components" / "keda" / "scaled-object.yaml"
 PRICES = {
     "dynamodb_write": prices.WRITE_UNIT,
     "dynamodb_read": prices.READ_UNIT,
-    "sqs_request": prices.SQS_REQUEST,
+    "sqs_request": prices.SQS_REQUEST + prices.FAIR_QUEUE_REQUEST,
     "sns_request": prices.SNS_REQUEST,
     "s3_put": prices.S3_PUT,
 }

@@ -68,7 +68,7 @@ _SHARES = Row(
     (
         Panel(
             "Messages over the share",
-            "Messages whose customer held its share of the slots while others wanted them. interactive: moved to bulk. "
+            "Messages whose customer held its share of the slots while all slots were taken. interactive: moved to bulk. "
             "bulk: sent again with a delay.",
             "cps",
             (

@@ -86,7 +86,7 @@ class _FailureCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FailureCo
     """The body is larger than the limit."""
     FAILURE_CODE_BAD_RESPONSE: _FailureCode.ValueType  # 14
     """The response is not HTTP, contradicts itself or has a status without an image, which ends the request at once; or
-    its body, or the compression of it, broke off or is damaged after all attempts.
+    its body broke off, or its compression is damaged, at all attempts.
     """
     FAILURE_CODE_NOT_AN_IMAGE: _FailureCode.ValueType  # 15
     """The body is not an image."""
@@ -99,7 +99,7 @@ class _FailureCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FailureCo
     FAILURE_CODE_LOCATION_NOT_REMOVABLE: _FailureCode.ValueType  # 19
     """The image contains a location that could not be removed."""
     FAILURE_CODE_CRASHED: _FailureCode.ValueType  # 20
-    """Processing this image crashed its decoder twice, or the worker at every attempt (poison message)."""
+    """Decoding this image ended its decoder twice, or several worker processes while they decoded no other image."""
     FAILURE_CODE_UNDELIVERABLE: _FailureCode.ValueType  # 21
     """The request was delivered or rescued too often without a result."""
     FAILURE_CODE_INTERNAL: _FailureCode.ValueType  # 22
@@ -107,7 +107,7 @@ class _FailureCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FailureCo
     FAILURE_CODE_DECODE_LIMIT: _FailureCode.ValueType  # 23
     """Decoding the image takes more CPU time or memory than the limit."""
     FAILURE_CODE_EXPIRED: _FailureCode.ValueType  # 24
-    """The image was not fetched before not_after."""
+    """The image was not fetched by the time in not_after."""
     FAILURE_CODE_OPTED_OUT: _FailureCode.ValueType  # 25
     """The origin does not allow this use of the image (response header X-Robots-Tag). The operator chooses whether the
     header is respected.
@@ -147,7 +147,7 @@ FAILURE_CODE_TOO_LARGE: FailureCode.ValueType  # 13
 """The body is larger than the limit."""
 FAILURE_CODE_BAD_RESPONSE: FailureCode.ValueType  # 14
 """The response is not HTTP, contradicts itself or has a status without an image, which ends the request at once; or
-its body, or the compression of it, broke off or is damaged after all attempts.
+its body broke off, or its compression is damaged, at all attempts.
 """
 FAILURE_CODE_NOT_AN_IMAGE: FailureCode.ValueType  # 15
 """The body is not an image."""
@@ -160,7 +160,7 @@ FAILURE_CODE_TOO_MANY_PIXELS: FailureCode.ValueType  # 18
 FAILURE_CODE_LOCATION_NOT_REMOVABLE: FailureCode.ValueType  # 19
 """The image contains a location that could not be removed."""
 FAILURE_CODE_CRASHED: FailureCode.ValueType  # 20
-"""Processing this image crashed its decoder twice, or the worker at every attempt (poison message)."""
+"""Decoding this image ended its decoder twice, or several worker processes while they decoded no other image."""
 FAILURE_CODE_UNDELIVERABLE: FailureCode.ValueType  # 21
 """The request was delivered or rescued too often without a result."""
 FAILURE_CODE_INTERNAL: FailureCode.ValueType  # 22
@@ -168,7 +168,7 @@ FAILURE_CODE_INTERNAL: FailureCode.ValueType  # 22
 FAILURE_CODE_DECODE_LIMIT: FailureCode.ValueType  # 23
 """Decoding the image takes more CPU time or memory than the limit."""
 FAILURE_CODE_EXPIRED: FailureCode.ValueType  # 24
-"""The image was not fetched before not_after."""
+"""The image was not fetched by the time in not_after."""
 FAILURE_CODE_OPTED_OUT: FailureCode.ValueType  # 25
 """The origin does not allow this use of the image (response header X-Robots-Tag). The operator chooses whether the
 header is respected.
@@ -184,7 +184,7 @@ class _LaneEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Lane.ValueType],
     LANE_UNSPECIFIED: _Lane.ValueType  # 0
     """The server decides: interactive within the customer's rate, bulk beyond it."""
     LANE_INTERACTIVE: _Lane.ValueType  # 1
-    """For requests whose outcome somebody waits for. A customer has a rate of these; requests beyond it wait in bulk."""
+    """For requests whose outcome somebody waits for. The rate of a customer is limited; requests beyond it wait in bulk."""
     LANE_BULK: _Lane.ValueType  # 2
     """For imports: the requests of a large batch do not delay the interactive requests of the same customer."""
 
@@ -194,7 +194,7 @@ class Lane(_Lane, metaclass=_LaneEnumTypeWrapper):
 LANE_UNSPECIFIED: Lane.ValueType  # 0
 """The server decides: interactive within the customer's rate, bulk beyond it."""
 LANE_INTERACTIVE: Lane.ValueType  # 1
-"""For requests whose outcome somebody waits for. A customer has a rate of these; requests beyond it wait in bulk."""
+"""For requests whose outcome somebody waits for. The rate of a customer is limited; requests beyond it wait in bulk."""
 LANE_BULK: Lane.ValueType  # 2
 """For imports: the requests of a large batch do not delay the interactive requests of the same customer."""
 Global___Lane: _TypeAlias = Lane  # noqa: Y015
@@ -315,7 +315,8 @@ class SubmitImageRequest(_message.Message):
         spellings of addresses, names that end in a number, and percent-encoded hosts are rejected. International names
         may be written in Unicode and are converted as browsers do (UTS 46), with emoji and underscores. A label may
         begin or end with a hyphen.
-      * ASCII whitespace at both ends is ignored. Control characters are rejected, and backslashes before the query.
+      * ASCII whitespace at both ends is ignored. Control characters, U+FFFE, U+FFFF, and backslashes before the query are
+        rejected.
       * The request to the origin has no fragment and no dot segments (RFC 3986, section 5.2.4; "%2e" counts as a dot).
         Spaces and non-ASCII characters of path and query are escaped as UTF-8. Existing escapes stay byte for byte,
         because signatures cover them.
@@ -1400,7 +1401,9 @@ class ImageMetadata(_message.Message):
     sha256: _builtins.str
     """SHA-256 of the stored object, 64 hexadecimal digits."""
     source_sha256: _builtins.str
-    """SHA-256 of the body that the origin sent, without its content coding, 64 hexadecimal digits. Differs from sha256 if `removed` is not empty."""
+    """SHA-256 of the body that the origin sent, after its content coding was undone, 64 hexadecimal digits. Differs from
+    sha256 if `removed` is not empty.
+    """
     perceptual_hash: _builtins.str
     """Difference hash (dHash) of the first frame, 16 hexadecimal digits; similar images differ in few bits."""
     dominant_color: _builtins.str

@@ -23,12 +23,13 @@ IN_FLIGHT = Gauge(
 )
 CONCURRENCY = Gauge(
     "consumer_concurrency",
-    "CONCURRENCY: most messages that are processed at the same time. In an outage it is one.",
+    "CONCURRENCY: most messages that run at the same time, without the reserve for customers below their share. In an "
+    "outage one message at a time is tried.",
 )
 BUSY_SLOTS = Gauge(
     "consumer_busy_slots",
-    "Messages of a lane that run. Together at most consumer_concurrency, and an eighth more for customers below their "
-    "share.",
+    "Messages of a lane that run. Both lanes together have at most consumer_concurrency, and an eighth more for "
+    "customers below their share.",
     ["lane"],
 )
 OLDEST_MESSAGE_AGE_SECONDS = Gauge(
@@ -69,7 +70,7 @@ ENDED_BY_BUCKET = Counter(
 REQUEUED = Counter(
     "consumer_given_back_messages_total",
     "Messages requeued, by reason and by the lane from which they came. share: their customer held its share of the "
-    "slots while all were taken; an interactive message moved to bulk, a bulk message was delayed.",
+    "slots while all slots were taken; an interactive message moved to bulk, a bulk message was delayed.",
     ["reason", "lane"],
 )
 QUEUE_AGE_SECONDS = Histogram(

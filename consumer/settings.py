@@ -47,7 +47,11 @@ class ConsumerSettings(CoreSettings, RequestQueuesSettings):
     )
 
     concurrency: int = Field(
-        64, ge=1, le=1_000, description="Most messages that this process works on at the same time."
+        64,
+        ge=1,
+        le=1_000,
+        description="Most messages that this process works on at the same time. An eighth more, at least two, are "
+        "reserved for customers that have less than their share.",
     )
     receive_wait_s: int = Field(
         5,

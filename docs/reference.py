@@ -47,8 +47,9 @@ A FAILED request has one of these codes. The names are those of the contract's `
 A *permanent* failure ends the request at once. After a *transient* failure the download is tried again, up to
 `MAX_ATTEMPTS` (3) attempts: the second within 0.2 s, the third after 20 to 40 s (`RETRY_DELAY_S`). An outage of an
 origin of less than 20 s therefore fails no request.
-If the origin asks for a longer wait (`Retry-After`, up to 15 minutes), the next attempt follows after it.
-A deferral because a host already has the allowed number of our requests does not count as an attempt.
+A 429, and a 503 with `Retry-After`, are no attempts: they are statements about the host, and the request waits until
+the host accepts requests again. So do requests to a host that is busy with our requests or does not answer.
+`ORIGIN_PATIENCE_S` limits the wait.
 `failure.attempts` has the number of attempts.
 `BAD_RESPONSE` is permanent if the head of the response is at fault, and transient if its body is
 ([what is accepted](adr/0012-http-client-for-origins.md#what-is-accepted)).
@@ -164,8 +165,8 @@ writable.
 
 
 EXPORTER = """
-`python -m consumer queue-exporter` also reads `QUEUE_URL`, `FAILED_REQUESTS_QUEUE_URL`, `DLQ_URL`, and the
-settings of metrics and logs.
+`python -m consumer queue-exporter` also reads `QUEUE_URL`, `BULK_QUEUE_URL`, `FAILED_REQUESTS_QUEUE_URL`, `DLQ_URL`,
+and the settings of metrics and logs.
 """
 
 

@@ -68,8 +68,8 @@ _SHARES = Row(
     (
         Panel(
             "Messages over the share",
-            "Messages whose customer held its share of the slots while all slots were taken. interactive: moved to bulk. "
-            "bulk: sent again with a delay.",
+            "Messages whose customer held its share of the slots while all slots were taken. interactive: moved to "
+            "bulk. bulk: sent again with a delay.",
             "cps",
             (
                 Query(

@@ -96,6 +96,10 @@ RESTRICTED_ORIGINS = Gauge(
     "hung_host: hosts that get one probe at a time; hung_address: addresses from which requests timed out.",
     ["condition"],
 )
+FAULTY_CREDENTIALS_FILE = Gauge(
+    "consumer_faulty_credentials_file",
+    "1 while CREDENTIALS_FILE cannot be used since its last change, so that the version before is in use, else 0.",
+)
 BYTES_IN = Counter("consumer_fetched_bytes_total", "Bytes of bodies fetched from origins.")
 BYTES_OUT = Counter("consumer_stored_bytes_total", "Bytes of objects stored.")
 RENDITIONS = Counter(

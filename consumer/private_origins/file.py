@@ -248,6 +248,8 @@ def _read(path: object) -> object:
         # The rest of the error's text may have a character of a secret.
         place = re.search(r"\(at [^)]*\)$", str(error))
         raise ValueError(f"{path}: it is not TOML {place[0] if place else ''}".rstrip()) from None
+    except RecursionError:
+        raise ValueError(f"{path}: its values are nested too deeply") from None
     if "path" in tables:
         raise ValueError(f"{path}: path: Extra inputs are not permitted")
     return {**tables, "path": Path(path)}

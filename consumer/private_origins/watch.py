@@ -19,11 +19,15 @@ _NEVER_READ: _Version = (0, 0, 0)
 
 
 class WatchedFile:
-    """The private origins of the last version of the file that had no fault."""
+    """The private origins of the last version of the file that had no fault.
+
+    faulty: whether the present version has one, so that an older one is in use.
+    """
 
     def __init__(self, file: PrivateOriginFile | None) -> None:
         """`file` is None without private origins."""
         self.current = PrivateOrigins() if file is None else file.private_origins
+        self.faulty = False
         self._path = None if file is None else file.path
         # The file may have changed since it was read, so the first poll reads it again.
         self._seen = _NEVER_READ
@@ -47,8 +51,10 @@ class WatchedFile:
         try:
             file = read_private_origins(self._path)
         except FaultyFile as faulty:
+            self.faulty = True
             _log.error("faulty credentials file, the last good one is kept", faults=faulty.faults)
             return
+        self.faulty = False
         self.current = file.private_origins
         if not first:
             _log.info("credentials file read again", origins=len(file.origins))
@@ -57,10 +63,11 @@ class WatchedFile:
 def _version_of(path: Path) -> _Version:
     """Return numbers that change with the file; None if it cannot be read.
 
-    A volume of Kubernetes replaces the link to the file's folder, so the inode changes.
+    A volume of Kubernetes replaces the link to the file's folder, so the inode changes. The time is that of the last
+    change of the file or its permissions; programs that copy files may set the time of modification back.
     """
     try:
         status = path.stat()
     except OSError:
         return None
-    return status.st_mtime_ns, status.st_ino, status.st_size
+    return status.st_ctime_ns, status.st_ino, status.st_size

@@ -140,6 +140,7 @@ async def open_worker(
     settings: ConsumerSettings, clients: Clients, decoder: Decoder
 ) -> AsyncIterator[WorkerApp]:
     private = WatchedFile(settings.credentials_file)
+    metrics.FAULTY_CREDENTIALS_FILE.set_function(lambda: private.faulty)
     watching = asyncio.create_task(private.poll_forever(), name="watch the credentials file")
     policy = fetch_policy(settings)
     objects = ObjectOrigin(

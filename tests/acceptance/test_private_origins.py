@@ -208,15 +208,17 @@ async def test_a_private_network_needs_its_own_permission(
 async def test_a_changed_file_takes_effect_without_a_restart(
     embedded_aws: RecordingAws, folder: Path
 ) -> None:
-    """A faulty version in between changes nothing."""
+    """A faulty version in between changes nothing, and a metric shows it."""
+    port = MetricsPort()
     async with origin() as images, system(embedded_aws) as running:
         serve_private(images)
         file = folder / "origins.toml"
         await write(file, entry("token", images.port, 'bearer = "old"'))
         await running.start_server()
-        await running.start_consumer(CREDENTIALS_FILE=str(file))
+        await running.start_consumer(CREDENTIALS_FILE=str(file), **port.settings)
         assert await outcome(running, images) == "ORIGIN_REFUSED"
         await write(file, "no TOML")
+        await port.until(lambda page: page.value("consumer_faulty_credentials_file") == 1)
         assert await outcome(running, images) == "ORIGIN_REFUSED"
         await write(file, entries(images.port))
 
@@ -224,6 +226,7 @@ async def test_a_changed_file_takes_effect_without_a_restart(
             return await outcome(running, images) == "COMPLETED"
 
         await wait_for(accepted, "the new token was never sent")
+        assert (await port.scrape()).value("consumer_faulty_credentials_file") == 0
 
 
 async def outcome(running: System, images: Origin) -> str:

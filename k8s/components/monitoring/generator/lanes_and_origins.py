@@ -125,6 +125,13 @@ _ORIGINS = Row(
             width=12,
             stacked=True,
         ),
+        Panel(
+            "Consumers with a faulty credentials file",
+            "Consumers that found a fault in CREDENTIALS_FILE after it was changed. They use the version before.",
+            "short",
+            (Query("sum(consumer_faulty_credentials_file{<consumer>})", "consumers"),),
+            width=12,
+        ),
     ),
 )
 

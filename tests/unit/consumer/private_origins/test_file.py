@@ -147,6 +147,7 @@ def test_every_fault_is_reported_at_once(tmp_path: Path) -> None:
         ('path = "/"', "Extra inputs"),
         (f"{ORIGIN}bearer = 'a'\n{ORIGIN}bearer = 'b'", "the same name"),
         ("#" * 1_048_577, "larger than"),
+        ("a = " + "[" * 100_000, "nested too deeply"),
     ],
 )
 def test_a_file_that_cannot_be_read_names_the_reason(

@@ -48,13 +48,32 @@ def test_a_faulty_version_keeps_the_last_good_one(tmp_path: Path) -> None:
     watch = WatchedFile(read_private_origins(file))
     with capture_logs() as logs:
         write(file, "se cret\\n")
+        assert not watch.faulty
         assert [token_of(watch), token_of(watch)] == ["good", "good"]
+        assert watch.faulty
+        write(file, "good")
+        assert token_of(watch) == "good"
+        assert not watch.faulty
         file.unlink()
         assert [token_of(watch), token_of(watch)] == ["good", "good"]
+        assert watch.faulty
         write(file, "better")
         assert token_of(watch) == "better"
-    assert [line["log_level"] for line in logs] == ["error", "error", "info"]
+        assert not watch.faulty
+    assert [line["log_level"] for line in logs] == ["error", "info", "error", "info"]
     assert "cret" not in str(logs)
+
+
+def test_a_file_is_read_again_although_its_time_was_set_back(tmp_path: Path) -> None:
+    """Programs that copy a file may keep its time of modification, and a new token may be as long as the old one."""
+    file = tmp_path / "file.toml"
+    write(file, "token-1")
+    watch = WatchedFile(read_private_origins(file))
+    assert token_of(watch) == "token-1"
+    times = file.stat()
+    write(file, "token-2")
+    os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert token_of(watch) == "token-2"
 
 
 @pytest.mark.parametrize("version", ["same", "other"])

@@ -15,7 +15,7 @@ MAX_LINE_BYTES = 64 * 1024
 
 
 _WHITESPACE = " \t\r\f"
-"""What the service ignores at the ends of a URL. A no-break space belongs to the URL."""
+"""Characters that the service ignores at the ends of a URL. A no-break space is a part of the URL."""
 
 
 class LineSplitter:

@@ -21,7 +21,7 @@ _MIN_SECRET = 4
 
 @dataclass(frozen=True, slots=True)
 class Validator:
-    """What an earlier response said about its version (RFC 9110, section 8.8).
+    """The version that an earlier response had (RFC 9110, section 8.8).
 
     request_url: the URL that answered. An ETag is unique only among the versions of one URL, so it is sent to no other.
     """

@@ -90,7 +90,7 @@ def _sentence(outcome: Outcome, public_base_url: str) -> str:
 
 
 def _readable_url(url: str) -> str:
-    """Return the escaped URL, shortened: a sentence must have no control or bidirectional character of a stranger."""
+    """Return the escaped URL, shortened: the sentence must have none of its control or bidirectional characters."""
     try:
         text = parse_origin_url(url).request_url
     except InvalidOriginUrl:  # an earlier version with other rules accepted it

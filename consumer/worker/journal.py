@@ -48,7 +48,8 @@ class JournalEntry:
 class Journal:
     """The entries of this process. Without a file nothing is recorded, so its death counts for no image.
 
-    If an entry cannot be cleared, all are discarded: what stays would count against an image whose decoding has ended.
+    If an entry cannot be cleared, all are discarded: an entry that stays would count against an image whose
+    decoding has ended.
     """
 
     def __init__(self, path: Path | None = None) -> None:

@@ -1,9 +1,9 @@
-"""Fair shares of a bounded resource: one customer alone may use all of it, and a newcomer gets in at once.
+"""Fair shares of a bounded resource: one customer alone may use all of it, and a second one is admitted at once.
 
-A pool has C places and a reserve on top of them. While fewer than C places are held, everybody is admitted. Beyond,
-only customers that hold less than their share, C divided by the customers that hold or recently wanted places, get a
-place of the reserve. So a customer above its share gets no new place until others leave it one, and nothing is taken
-away.
+A pool has C places and a reserve on top of them. While fewer than C places are held, everybody is admitted. Beyond
+that, only customers that hold less than their share get a place of the reserve. The share is C divided by the number of
+customers that hold or recently wanted places. So a customer above its share gets no new place until others release
+places. No place is taken away.
 
 With a reserve of C places, a customer below its share is always admitted while there are at most C customers: those
 above their share hold at most C places together, and so do the shares of all others.

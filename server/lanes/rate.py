@@ -50,7 +50,7 @@ class Lease:
 
     @property
     def wanted(self) -> int:
-        """The permits to lease: what was used in advance, and the next ones."""
+        """The permits to lease: those that were used in advance, and the next ones."""
         return self.chunk - self.permits
 
     def grant(self, granted: int, wanted: int, retry_at: float) -> None:

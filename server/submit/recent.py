@@ -1,4 +1,4 @@
-"""What this process remembers of submits whose id the caller has chosen, so that a repeat sends no needless message."""
+"""Remembers recent submits whose ids the callers have chosen, so that a repeat sends no needless message."""
 
 from core.runtime.loop_bound import LoopBound
 

@@ -138,7 +138,7 @@ _DECODERS: dict[str, Callable[[bytes, int], bytes]] = {
 
 
 class BodyDecoder:
-    """Decodes one body at a time in a thread of its own, so that the event loop goes on."""
+    """Decodes one body at a time in a thread of its own, so that it does not block the event loop."""
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="coding")

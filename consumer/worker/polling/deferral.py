@@ -1,4 +1,4 @@
-"""What becomes of a message whose customer holds its share of the slots while all of them are taken. Pure.
+"""Decides about messages whose customer holds its share of the slots while all slots are taken. Pure.
 
 An interactive message moves to the bulk lane. A bulk message, or any if there is one lane, is sent again with a delay
 that grows, at most MAX_DEFERRALS times. After that it waits for a slot and runs whatever the shares.

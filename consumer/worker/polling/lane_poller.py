@@ -52,7 +52,8 @@ class LanePoller:
         self._receive_wait = receive_wait
         self._has_bulk = Lane.BULK in queue.lanes
         self._searching = False
-        """Whether the last poll found messages for which there was no slot: more may hide those of other customers."""
+        """Whether the last poll found messages for which there was no slot. Messages of other customers may wait behind
+        them."""
         self.receiving = False
 
     async def poll_until_stopped(self) -> None:

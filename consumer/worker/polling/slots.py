@@ -19,7 +19,7 @@ _BULK_PART = 8
 
 
 class Placement(Enum):
-    """What becomes of a message that was received.
+    """The decision about a message that was received.
 
     RUN: it has a slot. WAIT: for a slot, because its customer is below its share, or because it was deferred too often.
     DEFER: all slots are taken, and its customer holds its share of them.

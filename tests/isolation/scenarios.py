@@ -186,15 +186,16 @@ async def quick_images(aws: RecordingAws, options: Options) -> list[Figure]:
     """A submits quick images of 16 hosts (100,000); B ten. Only ElasticMQ holds so many messages well."""
     hosts = loopback_hosts(_RATED_NET, 16)
     async with rated_origin(hosts, RatedOrigin()) as quick, _running(aws, options) as running:
-        urls = numbered(hosts, quick.port, (options.size or 100_000) + 3 * B_IMAGES)
+        own = 3 * B_IMAGES + 1
+        urls = numbered(hosts, quick.port, (options.size or 100_000) + own)
         await measure(running, "warm-up", urls[:1], pause=0)
         alone = await measure(running, "b", urls[1 : B_IMAGES + 1])
-        a_urls = urls[3 * B_IMAGES :]
+        a_urls = urls[own:]
         submits = asyncio.create_task(submit_stream(running, "a", a_urls))
         await asyncio.sleep(_RECEIVE_WAIT_S)
         beside = await measure(running, "b", urls[B_IMAGES + 1 : 2 * B_IMAGES + 1])
         await submits
-        after = await measure(running, "b", urls[2 * B_IMAGES + 1 : 3 * B_IMAGES])
+        after = await measure(running, "b", urls[2 * B_IMAGES + 1 : own])
         pending = (await count_outcomes(running, "a")).get("PENDING", 0)
     ratio = after.median / alone.median
     return [

@@ -16,7 +16,7 @@ from grpc_health.v1.health import SERVICE_NAME as HEALTH
 from grpc_health.v1.health import aio as health
 from grpc_reflection.v1alpha import reflection
 
-from core.aws.client import open_aws
+from core.aws.client import Aws, open_aws
 from core.aws.sqs import SqsQueue
 from core.dynamodb.statements import Statements
 from core.dynamodb.tables import Tables
@@ -95,18 +95,8 @@ class Server:
             presets=settings.presets,
             max_open=settings.max_stream_submits,
         )
-        self._statuses = StatusReader(
-            tables,
-            settings.public_base_url,
-            CompletedCache(settings.cached_requests, settings.cached_request_age_s),
-            self._completed_store,
-        )
-        self.watcher = Watcher(
-            tables,
-            self._statuses,
-            PollIntervals(settings.watch_shortest_interval_s, settings.watch_longest_interval_s),
-            max_watched=settings.max_watched_requests,
-        )
+        self._statuses = self._status_reader()
+        self.watcher = self._request_watcher()
         self._background: list[asyncio.Task[None]] = []
         self._health = health.HealthServicer()
         self.grpc_server = self._grpc_server()
@@ -193,6 +183,24 @@ class Server:
         reflection.enable_server_reflection((SERVICE, HEALTH, reflection.SERVICE_NAME), server)
         return server
 
+    def _status_reader(self) -> StatusReader:
+        settings = self._settings
+        return StatusReader(
+            self._tables,
+            settings.public_base_url,
+            CompletedCache(settings.cached_requests, settings.cached_request_age_s),
+            self._completed_store,
+        )
+
+    def _request_watcher(self) -> Watcher:
+        settings = self._settings
+        return Watcher(
+            self._tables,
+            self._statuses,
+            PollIntervals(settings.watch_shortest_interval_s, settings.watch_longest_interval_s),
+            max_watched=settings.max_watched_requests,
+        )
+
     def _service(self) -> ImageService:
         settings, tables = self._settings, self._tables
         base_url = settings.public_base_url
@@ -264,17 +272,6 @@ async def _serve_until(
 ) -> NoReturn:
     monitoring = asyncio.create_task(monitor.run(), name="event loop monitor")
     async with open_aws() as aws:
-        statements = Statements(
-            settings.requests_table, settings.images_table, shards=settings.customer_shards
-        )
-        tables = Tables(
-            aws.http.dynamodb,
-            statements,
-            settings.batching,
-            renditions=settings.renditions_file is not None,
-        )
-        open_queue = partial(SqsQueue, aws.http.sqs, batching=settings.batching)
-        bulk = settings.bulk_queue_url
         initialise_aws_calls(
             "dynamodb:BatchExecuteStatement",
             "dynamodb:BatchGetItem",
@@ -282,13 +279,7 @@ async def _serve_until(
             "sqs:SendMessageBatch",
             batches=("sqs sends",),
         )
-        server = Server(
-            settings,
-            tables,
-            open_queue(settings.queue_url),
-            None if bulk is None else open_queue(bulk),
-            shares_port=parent is not None,
-        )
+        server = _open_server(settings, aws, shares_port=parent is not None)
         await server.start()
         freeze_gc()
         if parent is not None:
@@ -300,3 +291,24 @@ async def _serve_until(
         at_exit()
     # Not by returning: the end of the event loop and the destructor of the gRPC server would cancel calls.
     exit_at_once(0)
+
+
+def _open_server(settings: ServerSettings, aws: Aws, *, shares_port: bool) -> Server:
+    statements = Statements(
+        settings.requests_table, settings.images_table, shards=settings.customer_shards
+    )
+    tables = Tables(
+        aws.http.dynamodb,
+        statements,
+        settings.batching,
+        renditions=settings.renditions_file is not None,
+    )
+    open_queue = partial(SqsQueue, aws.http.sqs, batching=settings.batching)
+    bulk = settings.bulk_queue_url
+    return Server(
+        settings,
+        tables,
+        open_queue(settings.queue_url),
+        None if bulk is None else open_queue(bulk),
+        shares_port=shares_port,
+    )

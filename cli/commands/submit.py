@@ -111,23 +111,8 @@ def submit(
         not_after=arguments.parse_time("--not-after", not_after),
         reuse_within=None if reuse_within is None else Duration(seconds=reuse_within),
     )
-    stats = SubmitStats()
-    with _report(given, file, stats, to_json=to_json) as report:
-        create = partial(
-            BulkSubmit,
-            common=common,
-            report=report,
-            request_id=chosen,
-            watch=watch,
-            stats=stats,
-        )
-        try:
-            submission = asyncio.run(
-                _submit(where, _all(given, file), create, many=file is not None)
-            )
-        except KeyboardInterrupt:
-            raise Stopped(stats.progress_summary) from None
-    _judge(submission, file)
+    create = partial(BulkSubmit, common=common, request_id=chosen, watch=watch)
+    _judge(_run(where, given, file, create, to_json=to_json), file)
 
 
 def _require(given: Sequence[str], file: str | None, customer: str) -> None:
@@ -142,6 +127,26 @@ def _only_id(chosen: str | None, given: Sequence[str], file: str | None) -> str 
     if chosen is not None and (len(given) != 1 or file is not None):
         raise UsageError("--request-id goes with exactly one URL")
     return None if chosen is None else arguments.parse_request_id(chosen)
+
+
+def _run(
+    server: str,
+    given: Sequence[str],
+    file: str | None,
+    create: Callable[..., BulkSubmit],
+    *,
+    to_json: bool,
+) -> BulkSubmit:
+    """Submit all URLs and report each of them. Raises Stopped if the user interrupts it."""
+    stats = SubmitStats()
+    with _report(given, file, stats, to_json=to_json) as report:
+        submission = partial(create, report=report, stats=stats)
+        try:
+            return asyncio.run(
+                _submit(server, _all(given, file), submission, many=file is not None)
+            )
+        except KeyboardInterrupt:
+            raise Stopped(stats.progress_summary) from None
 
 
 def _judge(submission: BulkSubmit, file: str | None) -> None:

@@ -151,11 +151,7 @@ class DecodePool:
             result = without_renditions(alone, names, reason)
         match result:
             case Examination() as examination:
-                if len(body) <= _THREAD_BYTES:
-                    return apply_examination(body, examination)
-                # One at a time: meanwhile a body is in memory twice.
-                async with self._applying:
-                    return await asyncio.to_thread(apply_examination, body, examination)
+                return await self._apply(body, examination)
             case ImageFailure() as failure:
                 raise failure
             case Fault(error):
@@ -165,6 +161,13 @@ class DecodePool:
         """Wait before an image is fetched that is known to be expensive. Raises DecodersBusy."""
         if self._admission is not None:
             await self._admission.wait_for_turn(customer_id)
+
+    async def _apply(self, body: bytes, examination: Examination) -> InspectionResult:
+        if len(body) <= _THREAD_BYTES:
+            return apply_examination(body, examination)
+        # One at a time: meanwhile a body is in memory twice.
+        async with self._applying:
+            return await asyncio.to_thread(apply_examination, body, examination)
 
     async def _examine(
         self, image: _Image, renditions: tuple[str, ...], place: AsyncExitStack

@@ -139,6 +139,31 @@ def _open_decode_pool(settings: ConsumerSettings) -> AbstractAsyncContextManager
 async def open_worker(
     settings: ConsumerSettings, clients: Clients, decoder: Decoder
 ) -> AsyncIterator[WorkerApp]:
+    queue = ReceiveQueue(clients.queue, clients.bulk_queue)
+    folder = JournalFolder(settings.journal_dir or default_folder(settings.queue_url))
+    deaths = DeathCounter(clients.tables, folder, folder.open_journal())
+    async with _open_fetcher(settings, clients) as fetcher:
+        try:
+            handler = _handler(
+                settings, clients, queue=queue, fetcher=fetcher, decoder=decoder, deaths=deaths
+            )
+            poller = Poller(
+                queue,
+                handler,
+                MessageRunner(queue),
+                concurrency=settings.concurrency,
+                receive_wait=settings.receive_wait_s,
+                drain_grace=settings.drain_grace_s,
+            )
+            yield WorkerApp(queue, poller, deaths)
+        finally:
+            await drain_all(queue.drain())
+            deaths.close()
+
+
+@asynccontextmanager
+async def _open_fetcher(settings: ConsumerSettings, clients: Clients) -> AsyncIterator[Fetcher]:
+    """Open the fetcher with the private origins, and keep these up to date."""
     private = WatchedFile(settings.credentials_file)
     metrics.FAULTY_CREDENTIALS_FILE.set_function(lambda: private.faulty)
     watching = asyncio.create_task(private.poll_forever(), name="watch the credentials file")
@@ -156,28 +181,12 @@ async def open_worker(
         shared=_shared_limits(settings, clients),
     )
     fetcher.export_metrics()
-    queue = ReceiveQueue(clients.queue, clients.bulk_queue)
-    folder = JournalFolder(settings.journal_dir or default_folder(settings.queue_url))
-    deaths = DeathCounter(clients.tables, folder, folder.open_journal())
     try:
-        handler = _handler(
-            settings, clients, queue=queue, fetcher=fetcher, decoder=decoder, deaths=deaths
-        )
-        poller = Poller(
-            queue,
-            handler,
-            MessageRunner(queue),
-            concurrency=settings.concurrency,
-            receive_wait=settings.receive_wait_s,
-            drain_grace=settings.drain_grace_s,
-        )
-        yield WorkerApp(queue, poller, deaths)
+        yield fetcher
     finally:
         watching.cancel()
-        await drain_all(queue.drain())
         await fetcher.close()
         objects.close()
-        deaths.close()
 
 
 def _shared_limits(settings: ConsumerSettings, clients: Clients) -> SharedLimits | None:
@@ -202,17 +211,13 @@ def _handler(
         settings.max_attempts, settings.retry_delay_s, settings.origin_patience_s
     )
     renditions = _renditions(settings, clients, storage, fetcher, decoder)
+    rules = reuse_rules(settings)
     pipeline = Pipeline(
         fetcher=fetcher,
         decoder=decoder,
         storage=storage,
         renditions=renditions,
-        reuse=ImageReuse(
-            clients.tables,
-            storage,
-            rules=reuse_rules(settings),
-            reserve_body=fetcher.reserve,
-        ),
+        reuse=ImageReuse(clients.tables, storage, rules=rules, reserve_body=fetcher.reserve),
         tables=clients.tables,
         retry_policy=retry_policy,
     )

@@ -84,6 +84,18 @@ class _Stored:
     renditions: tuple[Rendition, ...] | None
     fetched_at: int
 
+    def record(self, message: ImageMessage, request_created_at: int) -> ImageRecord:
+        return ImageRecord(
+            image_id=image_id_of(message.request_id),
+            request_id=message.request_id,
+            customer_id=message.customer_id,
+            s3_url=self.s3_url,
+            created_at=now_ms(),
+            metadata=self.metadata,
+            provenance=self.provenance,
+            request_created_at=request_created_at,
+        )
+
 
 def _stored_before(reusable: Reusable, fetched_at: int) -> _Stored:
     image = reusable.image
@@ -131,16 +143,7 @@ class Pipeline:
         requested = split_names(message.renditions)
         stored = await self._obtain(message, requested, run, isolation)
         created_at = request.created_at if request else message.created_at
-        record = ImageRecord(
-            image_id=image_id_of(message.request_id),
-            request_id=message.request_id,
-            customer_id=message.customer_id,
-            s3_url=stored.s3_url,
-            created_at=now_ms(),
-            metadata=stored.metadata,
-            provenance=stored.provenance,
-            request_created_at=created_at or await self._read_created_at(message),
-        )
+        record = stored.record(message, created_at or await self._read_created_at(message))
         inserted = await self._insert(record, run)
         renditions = stored.renditions
         if renditions is not None and inserted.metadata.sha256 == stored.metadata.sha256:
@@ -149,9 +152,8 @@ class Pipeline:
             renditions = await self._renditions.complete(
                 inserted, requested, expensive=message.expensive, isolation=isolation
             )
-        if (
-            message.reuse_within
-        ):  # Before the end, so that a caller who has seen it can rely on the record.
+        if message.reuse_within:
+            # Before the end, so that a caller who has seen it can rely on the record.
             await self._reuse.record(message, inserted.image_id, stored.fetched_at)
         return await self._complete(message, inserted, renditions, run)
 

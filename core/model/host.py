@@ -6,7 +6,6 @@ underscore, and allows no hyphen at either end of a label.
 """
 
 import re
-from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
 import idna
@@ -26,9 +25,6 @@ class InvalidHost(ValueError):
     """The host is refused. `str()` is one sentence for the caller."""
 
 
-# A customer's images come from few hosts, and parsing the host takes longer than the rest of the URL. Errors are not
-# cached, so an entry is at most as long as _MAX_TEXT.
-@lru_cache(maxsize=4_096)
 def parse_host(host: str) -> str:
     """Return the name to look up, in lower case and as A-labels (RFC 5890), or the address, IPv6 without brackets.
 

@@ -1,6 +1,5 @@
 """The message of a request in the queue. It has all that a worker needs, so a first delivery reads no row."""
 
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
@@ -12,7 +11,7 @@ import orjson
 from core.errors import ImageServiceError
 from core.model.image import ImageRecord
 from core.model.rendition import join_names
-from core.model.request import FIRST_REVISION, ImageRequest
+from core.model.request import FIRST_REVISION, UUID, ImageRequest
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -42,6 +41,8 @@ class MalformedMessage(ImageServiceError):
 @dataclass(frozen=True, slots=True)
 class ImageMessage:
     """The fields are the members of the message's JSON, so their names are a contract between versions.
+
+    A member that has its default is left out: most messages have six of them.
 
     revision: of the PENDING state that the message ends. attempts: requests to the origin so far. resent: whether this
     is not the request's first message; its row is read before anything is fetched. suspect: whether a run may have
@@ -79,7 +80,12 @@ class ImageMessage:
         return bool(self.image_id)
 
     def encode(self) -> str:
-        return orjson.dumps(self).decode()
+        members = {
+            name: value
+            for name, default in _defaults().items()
+            if (value := getattr(self, name)) != default
+        }
+        return orjson.dumps(members).decode()
 
     def requeued(
         self,
@@ -179,14 +185,22 @@ def decode_members(kind: type[M], body: str) -> M:
     types = _types_of(kind)
     try:
         members = orjson.loads(body).items()
-        message = kind(**{name: value for name, value in members if name in types})
-        uuid.UUID(message.request_id)
+        known = {name: value for name, value in members if name in types}
+        message = kind(**known)
+        has_id = UUID.fullmatch(message.request_id) is not None
     except (ValueError, TypeError, AttributeError) as error:
         raise MalformedMessage(str(error)) from error
-    for name, member in types.items():
-        if type(getattr(message, name)) is not member:
+    if not has_id:
+        raise MalformedMessage("request_id is no id of a request")
+    for name, value in known.items():
+        if type(value) is not types[name]:
             raise MalformedMessage(f"{name} is of another type")
     return message
+
+
+@cache
+def _defaults() -> Mapping[str, object]:
+    return {field.name: field.default for field in fields(ImageMessage)}
 
 
 @cache

@@ -11,6 +11,7 @@ Grammar: RFC 3986, appendix B. Characters: WHATWG URL Standard, section 4.4, mad
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from core.model.host import InvalidHost, parse_host
@@ -99,18 +100,8 @@ def parse_origin_url(text: str) -> OriginUrl:
     scheme = parts["scheme"].lower() if parts else ""
     if parts is None or scheme not in DEFAULT_PORTS:
         raise InvalidOriginUrl("The URL must begin with http:// or https://.")
-    if "@" in parts["authority"]:
-        raise InvalidOriginUrl("The URL must not contain a user name or password.")
-    authority = _HOST_AND_PORT.fullmatch(parts["authority"])
-    if authority is None:
-        raise InvalidOriginUrl("The URL's host and port cannot be read.")
-    port = int(authority["port"]) if authority["port"] else DEFAULT_PORTS[scheme]
-    _check_port(port)
-    try:
-        host = parse_host(authority["host"])
-    except InvalidHost as fault:
-        raise InvalidOriginUrl(str(fault)) from None
-    return OriginUrl(text, scheme, host, port)
+    host, port = _parse_authority(parts["authority"])
+    return OriginUrl(text, scheme, host, port or DEFAULT_PORTS[scheme])
 
 
 def resolve_reference(base: OriginUrl, reference: str) -> OriginUrl:
@@ -152,6 +143,25 @@ def _escape_reference(text: str) -> str:
         raise InvalidOriginUrl("The URL is not valid Unicode.") from None
 
 
+# A customer's images come from few hosts, and parsing the host takes longer than the rest of the URL. Errors are not
+# cached, so an entry is hardly longer than the longest host.
+@lru_cache(maxsize=4_096)
+def _parse_authority(text: str) -> tuple[str, int | None]:
+    """Return host and port, None without a port. Raises InvalidOriginUrl."""
+    if "@" in text:
+        raise InvalidOriginUrl("The URL must not contain a user name or password.")
+    authority = _HOST_AND_PORT.fullmatch(text)
+    if authority is None:
+        raise InvalidOriginUrl("The URL's host and port cannot be read.")
+    port = int(authority["port"]) if authority["port"] else None
+    if port is not None:
+        _check_port(port)
+    try:
+        return parse_host(authority["host"]), port
+    except InvalidHost as fault:
+        raise InvalidOriginUrl(str(fault)) from None
+
+
 def _check_size(text: str) -> None:
     try:
         size = len(text) if text.isascii() else len(text.encode())
@@ -162,7 +172,8 @@ def _check_size(text: str) -> None:
 
 
 def _check_characters(url: str) -> None:
-    if _REFUSED.search(url):
+    # Plain ASCII is by far the most common, and has none of them.
+    if not (url.isascii() and url.isprintable()) and _REFUSED.search(url):
         raise InvalidOriginUrl("The URL must not contain control characters.")
     _check_backslashes(url)
 

@@ -1,12 +1,12 @@
 """Messages between this version and the last release, which run side by side during a rollout.
 
 The release ignores members that it does not know, and so drops them when it sends a message again. It refuses a message
-without one of its own members, or with one of another type.
+without one of its own members that has no default, or with one of another type.
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, fields, make_dataclass
+from dataclasses import MISSING, asdict, dataclass, fields, make_dataclass, replace
 from typing import Any
 
 import pytest
@@ -20,11 +20,15 @@ SAMPLES: Mapping[Any, Any] = {str: "2f1c1d4e-7f0a-4a53-9d0e-0b0f6f1f3b11", int: 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """`released` has the members of release 0.2.0 with their types. Replace them when a version is released."""
+    """`released` has the members of release 0.2.0 with their types, `defaults` those that may be left out.
+
+    Replace them when a version is released.
+    """
 
     kind: type[Any]
     decode: Any
     released: Mapping[str, type]
+    defaults: Mapping[str, object]
 
     @property
     def added(self) -> set[str]:
@@ -36,7 +40,9 @@ class Message:
 
     def sent_again_by_the_release(self, body: str) -> str:
         """Return what the release sends after it has decoded this message."""
-        released = make_dataclass(self.kind.__name__, self.released.items(), frozen=True)
+        required = [each for each in self.released.items() if each[0] not in self.defaults]
+        optional = [(name, type(value), value) for name, value in self.defaults.items()]
+        released = make_dataclass(self.kind.__name__, [*required, *optional], frozen=True)
         return json.dumps(asdict(decode_members(released, body)))
 
 
@@ -54,6 +60,7 @@ MESSAGES = [
             "suspect": bool,
             "pending_since": int,
         },
+        {"attempts": 0, "resent": False, "suspect": False, "pending_since": 0},
     ),
     Message(
         FailedRequestMessage,
@@ -66,6 +73,7 @@ MESSAGES = [
             "failure_code": str,
             "failure_message": str,
         },
+        {},
     ),
 ]
 each_message = pytest.mark.parametrize("message", MESSAGES, ids=lambda each: each.kind.__name__)
@@ -100,3 +108,13 @@ def test_a_message_survives_the_release(message: Message) -> None:
     decoded = message.decode(message.sent_again_by_the_release(full.encode()))
     lost = {field.name: field.default for field in fields(full) if field.name in message.added}
     assert asdict(decoded) == asdict(full) | lost
+
+
+@each_message
+def test_a_member_that_is_left_out_has_the_same_default_in_the_release(message: Message) -> None:
+    """A message is sent without the members that have their defaults."""
+    full = message.full()
+    defaults = {each.name: each.default for each in fields(full) if each.default is not MISSING}
+    plain = replace(full, **defaults)
+    assert json.loads(plain.encode()).keys().isdisjoint(defaults)
+    assert message.decode(message.sent_again_by_the_release(plain.encode())) == plain

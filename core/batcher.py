@@ -131,7 +131,8 @@ class Batcher(LoopBound, Generic[T, R]):
             raise Overloaded(f"{self._name}: {self._max_pending} items wait already")
         future: asyncio.Future[R] = self._loop.create_future()
         self._pending.append(_Pending(item, self._key(item), future))
-        self._schedule_flush()
+        if not self._flushes or len(self._pending) >= self._max_batch:
+            self._schedule_flush()
         return future
 
     async def drain(self) -> None:

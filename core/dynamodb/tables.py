@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from operator import attrgetter
 from typing import Any, TypeVar
 
 from core.answers import no_members
@@ -84,7 +85,7 @@ class Tables:
             self._execute,
             max_batch=MAX_STATEMENTS,
             batching=batching,
-            key=lambda statement: statement.key,
+            key=attrgetter("key"),
         )
         self._reads: Batcher[RowKey, schema.Item | None] = Batcher(
             "dynamodb reads", self._get, max_batch=MAX_KEYS, key=lambda key: key

@@ -1,7 +1,7 @@
 """The message of a request in the queue. It has all that a worker needs, so a first delivery reads no row."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import MISSING, dataclass, fields, replace
 from enum import StrEnum
 from functools import cache
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -80,11 +80,15 @@ class ImageMessage:
         return bool(self.image_id)
 
     def encode(self) -> str:
-        members = {
-            name: value
-            for name, default in _defaults().items()
-            if (value := getattr(self, name)) != default
+        members: dict[str, object] = {
+            "request_id": self.request_id,
+            "customer_id": self.customer_id,
+            "url": self.url,
+            "revision": self.revision,
         }
+        for name, default in _DEFAULTS:
+            if (value := getattr(self, name)) != default:
+                members[name] = value
         return orjson.dumps(members).decode()
 
     def requeued(
@@ -127,6 +131,11 @@ class ImageMessage:
     def sent_back(self) -> "ImageMessage":
         """Return the copy that goes from the DLQ to the queue. Suspected: it was received without an ack each time."""
         return replace(self, resent=True, suspect=True, from_dlq=True, copy=False)
+
+
+_DEFAULTS = tuple(
+    (field.name, field.default) for field in fields(ImageMessage) if field.default is not MISSING
+)
 
 
 def pending_seconds(message: ImageMessage, now: int) -> float:
@@ -196,11 +205,6 @@ def decode_members(kind: type[M], body: str) -> M:
         if type(value) is not types[name]:
             raise MalformedMessage(f"{name} is of another type")
     return message
-
-
-@cache
-def _defaults() -> Mapping[str, object]:
-    return {field.name: field.default for field in fields(ImageMessage)}
 
 
 @cache

@@ -90,16 +90,17 @@ def new_request(
     submit_id: str = "",
     now: int,
 ) -> ImageRequest:
+    own_labels = dict(labels)
     return ImageRequest(
         request_id=request_id,
         customer_id=customer_id,
         origin_url=url,
         payload_hash=payload_hash(
-            customer_id, url, labels, renditions, not_after=not_after, reuse_within=reuse_within
+            customer_id, url, own_labels, renditions, not_after=not_after, reuse_within=reuse_within
         ),
         created_at=now,
         updated_at=now,
-        labels=dict(labels),
+        labels=own_labels,
         renditions=renditions,
         not_after=not_after,
         reuse_within=reuse_within,
@@ -124,9 +125,10 @@ def payload_hash(
     payload: list[object] = [customer_id, url, sorted(labels.items())]
     if renditions:
         payload.append(sorted(renditions))
-    for name, value in (("notAfter", not_after), ("reuseWithin", reuse_within)):
-        if value:
-            payload.append({name: value})
+    if not_after:
+        payload.append({"notAfter": not_after})
+    if reuse_within:
+        payload.append({"reuseWithin": reuse_within})
     return hashlib.sha256(orjson.dumps(payload)).hexdigest()[:32]
 
 

@@ -26,9 +26,9 @@ class FairGate:
         """Callers that wait, by customer; the customer whose turn is next comes first."""
 
     def must_wait(self, customer_id: str) -> bool:
-        outer = self._outer
-        admitted = self._shares.admits(customer_id) and (outer is None or outer.admits(customer_id))
-        return not admitted
+        if not self._shares.admits(customer_id):
+            return True
+        return self._outer is not None and not self._outer.admits(customer_id)
 
     @asynccontextmanager
     async def slot(self, customer_id: str) -> AsyncIterator[None]:

@@ -16,8 +16,9 @@ class InFlight:
         return self._count
 
     def start(self) -> None:
+        if not self._count:
+            self._idle.clear()
         self._count += 1
-        self._idle.clear()
 
     def finish(self) -> None:
         self._count -= 1

@@ -2,21 +2,14 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from core.dynamodb.tables import ConditionNotMet, Tables
 from core.errors import DependencyUnavailable, RequestIdReused
 from core.model.message import ImageMessage, first_message
 from core.model.request import ImageRequest, ResubmitResult, compare_resubmit
+from server.lanes.selector import LaneSelector
 from server.submit.recent import COPY_DELAY_S, RecentSubmits
-
-
-class Sender(Protocol):
-    """Sends a message to the queue; its future completes once the message is durable. See core.aws.sqs.SqsQueue."""
-
-    def send_nowait(
-        self, body: str, *, delay: int = 0, group: str = ""
-    ) -> asyncio.Future[None]: ...
 
 
 class SubmitOperation:
@@ -36,11 +29,12 @@ class SubmitOperation:
         "_accepted",
         "_acknowledged",
         "_answer",
+        "_bulk",
         "_joined",
+        "_lanes",
         "_on_done",
         "_recent",
         "_request",
-        "_select",
         "_tables",
     )
     _answer: asyncio.Future[ImageRequest]
@@ -49,21 +43,24 @@ class SubmitOperation:
         self,
         request: ImageRequest,
         tables: Tables,
-        select: Callable[[], Sender],
+        lanes: LaneSelector,
         recent: RecentSubmits,
         on_done: Callable[[], None],
+        *,
+        bulk: bool,
     ) -> None:
-        """`select` returns the queue when a message is sent.
+        """`on_done` is called once, before the answer is set, unless `start` raises.
 
-        `on_done` is called once, before the answer is set, unless `start` raises.
+        `bulk`: whether the caller asks for the bulk lane.
         """
         self._request = request
         self._accepted = request
         """The request that exists under this id: the submitted one or an earlier one."""
         self._tables = tables
-        self._select = select
+        self._lanes = lanes
         self._recent = recent
         self._on_done = on_done
+        self._bulk = bulk
         self._acknowledged = False
         """Whether an earlier submit of this id was acknowledged here, and none was inserted since."""
         self._joined: list[tuple[asyncio.Future[ImageRequest], Callable[[], None]]] | None = None
@@ -154,9 +151,8 @@ class SubmitOperation:
 
     def _send(self, message: ImageMessage, *, delay: int = 0) -> None:
         try:
-            send = self._select().send_nowait(
-                message.encode(), delay=delay, group=message.customer_id
-            )
+            queue = self._lanes.select(message.customer_id, bulk=self._bulk)
+            send = queue.send_nowait(message.encode(), delay=delay, group=message.customer_id)
         except Exception as error:  # noqa: BLE001  any error must reach the caller
             self._end_send(error)
         else:
@@ -168,11 +164,12 @@ class SubmitOperation:
     def _end_send(self, error: BaseException | None) -> None:
         """Remember whether the request has a message, and finish."""
         request = self._request
-        if request.submit_id:
-            if error is None:
-                self._recent.acknowledge(request.request_id)
-            else:
-                self._recent.fail_to_send(request.request_id)
+        if not request.submit_id:
+            pass  # No other submit has this id.
+        elif error is None:
+            self._recent.acknowledge(request.request_id)
+        else:
+            self._recent.fail_to_send(request.request_id)
         self._finish(error)
 
     def _finish(self, error: BaseException | None = None) -> None:

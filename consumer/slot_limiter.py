@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import random
-from collections import deque
+from collections import Counter, OrderedDict, deque
 from dataclasses import dataclass
 
 from core.errors import ImageServiceError
@@ -24,54 +24,23 @@ _MIN_SERVICE_TIME_S = 0.001
 
 
 class RetrySchedule:
-    """Computes retry times for work that was deferred because all slots are taken. Pure.
+    """Computes retry times for deferred work. Pure.
 
-    This is a leaky bucket by virtual scheduling (GCRA: ITU-T I.371, annex A): one slot for each deferral, at
-    the rate at which slots are returned. So deferred work comes back one after another, and not all at once. `limit` is
-    the number of slots. Times are seconds of one clock.
+    This is a leaky bucket by virtual scheduling (GCRA: ITU-T I.371, annex A): one time for each deferral, at an
+    interval. So deferred work comes back one after another, and not all at once. Times are seconds of one clock.
     """
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._average: float | None = None
+    __slots__ = ("_next",)
+
+    def __init__(self) -> None:
         self._next = 0.0
 
-    def resize(self, limit: int) -> None:
-        """Change the number of slots; a schedule has one at least."""
-        self._limit = max(1, limit)
+    def next(self, now: float, interval: float, *, wait: float = MIN_WAIT_S) -> float:
+        """Take the next retry time, and return the seconds until then: at least `wait`, and MIN_WAIT_S.
 
-    def record(self, seconds: float) -> None:
-        """Record how long a slot was held. Moving average over the last five or so."""
-        before = seconds if self._average is None else self._average
-        self._average = before + _WEIGHT * (seconds - before)
-
-    def service_time(self, age: float) -> float:
-        """Estimate the seconds for which a slot is held.
-
-        age: mean seconds for which the current ones have been held. It counts if it exceeds the average, so that a host
-        that hangs is known before its first request times out.
-        """
-        return max(self._average or 0.0, age, _MIN_SERVICE_TIME_S)
-
-    def max_waiting(self, age: float) -> int:
-        """Return how many may wait in the process: the limit, or half a second's worth if more.
-
-        So a short list of images on a fast host is not deferred, and a slow host does not fill the process.
-        """
-        return max(self._limit, int(_SHORT_WAIT_S * self._limit / self.service_time(age)))
-
-    def next_slot(self, now: float, age: float) -> float:
-        """Take the next slot, and return the seconds until it begins, at least MIN_WAIT_S.
-
-        Returns MAX_WAIT_S without taking a slot if every slot before that time is taken. The work
-        gets a slot when it comes back.
-        """
-        return self.next_slot_after(now, MIN_WAIT_S, self.service_time(age) / self._limit)
-
-    def next_slot_after(self, now: float, wait: float, interval: float) -> float:
-        """Take the next slot after at least `wait` seconds, as `next_slot` does.
-
-        interval: seconds from this slot to the next one, for work that something else than our slots keeps back.
+        interval: seconds from this time to the next one.
+        Returns MAX_WAIT_S without taking a time if every time before that is taken. The work
+        gets a time when it comes back.
         """
         at = max(now + max(wait, MIN_WAIT_S), self._next)
         if at - now >= MAX_WAIT_S:
@@ -80,8 +49,37 @@ class RetrySchedule:
         return at - now
 
     def pending(self, now: float) -> bool:
-        """Return whether a slot that was taken is still in the future."""
+        """Return whether a time that was taken is still in the future."""
         return self._next > now
+
+
+class ServiceTime:
+    """Estimates how long a slot is held, as the moving average over the last five or so. Pure. Times are in seconds.
+
+    age: mean time for which the current slots have been held. It counts if it exceeds the average, so that a host
+    that hangs is known before its first request times out.
+    """
+
+    __slots__ = ("_average",)
+
+    def __init__(self) -> None:
+        self._average: float | None = None
+
+    def record(self, seconds: float) -> None:
+        """Record how long a slot was held."""
+        before = seconds if self._average is None else self._average
+        self._average = before + _WEIGHT * (seconds - before)
+
+    def estimate(self, age: float) -> float:
+        """Return the expected time, at least 1 ms."""
+        return max(self._average or 0.0, age, _MIN_SERVICE_TIME_S)
+
+    def max_waiting(self, limit: int, age: float) -> int:
+        """Return how many may wait in the process for `limit` slots: as many, or half a second's worth if more.
+
+        So a short list of images on a fast host is not deferred, and a slow host does not fill the process.
+        """
+        return max(limit, int(_SHORT_WAIT_S * limit / self.estimate(age)))
 
 
 class SlotsTaken(ImageServiceError):
@@ -103,20 +101,22 @@ class SlotsTaken(ImageServiceError):
 
 @dataclass(eq=False, frozen=True, slots=True)
 class Slot:
-    """A slot for one kind of work, held since `acquired_at`, in seconds of the loop's clock."""
+    """A slot for one kind of work of a customer, held since `acquired_at`, in seconds of the loop's clock."""
 
     kind: str
+    customer_id: str
     acquired_at: float
 
 
 class SlotLimiter(LoopBound):
-    """At most `limit` slots at the same time for one kind of work, first come, first served.
+    """At most `limit` slots at the same time for one kind of work.
 
-    A few may wait here (see RetrySchedule.max_waiting), because waiting work occupies the worker. The next one is
-    deferred at once, with a retry time. Retry times follow the rate at which slots are returned, so most deferred work
-    finds a free slot when it comes back. Work that loses its slot to a newcomer gets another one; the number of its
-    losses does not matter. Each slot serves one piece of work, so the backlog shrinks, and all is served unless
-    newcomers exceed the rate for ever.
+    A few may wait here (see ServiceTime.max_waiting), because waiting work occupies the worker. A customer has its part
+    of these places, and a slot goes to the customer that holds the fewest, so that nobody waits for another customer's
+    backlog. All other work is deferred at once, with a retry time. Retry times follow the rate at which slots are
+    returned, so most deferred work finds a free slot when it comes back. Work that loses its slot to a newcomer gets
+    another time; the number of its losses does not matter. Each slot serves one piece of work, so the backlog shrinks,
+    and all is served unless newcomers exceed the rate for ever.
     """
 
     def __init__(
@@ -125,7 +125,6 @@ class SlotLimiter(LoopBound):
         limit: int,
         *,
         max_wait: float,
-        schedule: RetrySchedule | None = None,
         loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         """`max_wait` is in seconds: slow work must not fill the worker with what waits for it."""
@@ -136,74 +135,105 @@ class SlotLimiter(LoopBound):
         self._max_wait = max_wait
         self._held: set[Slot] = set()
         """Includes slots that were granted to a task that has not run yet."""
-        self._waiting: deque[asyncio.Future[Slot]] = deque()
-        self.schedule = schedule or RetrySchedule(limit)
+        self._waiting: OrderedDict[str, deque[asyncio.Future[Slot]]] = OrderedDict()
+        """By customer. The customer that was granted a slot last comes last."""
+        self._service_time = ServiceTime()
+        self._schedule = RetrySchedule()
 
     @property
     def is_free(self) -> bool:
         """Whether `acquire` would not wait."""
         return len(self._held) < self._limit
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether no slot is held or awaited."""
-        return not (self._held or self._waiting)
+    async def acquire(self, customer_id: str = "", schedule: RetrySchedule | None = None) -> Slot:
+        """Take a slot; `release` returns it. Raises SlotsTaken, at once or after `max_wait`.
 
-    async def acquire(self) -> Slot:
-        """Take a slot; `release` returns it. Raises SlotsTaken, at once or after `max_wait`."""
+        schedule: the retry times of the customer, by default those of all.
+        """
         now = self._loop.time()
-        if self.is_free:
-            return self._grant(now)
-        if len(self._waiting) >= self.schedule.max_waiting(self._age(now)):
-            raise self._defer()
+        if len(self._held) < self._limit:
+            return self._grant(customer_id, now)
+        schedule = schedule or self._schedule
+        if not self._may_wait(customer_id, now):
+            raise self._defer(schedule)
         granted: asyncio.Future[Slot] = self._loop.create_future()
-        self._waiting.append(granted)
+        self._waiting.setdefault(customer_id, deque()).append(granted)
         try:
             with Deadline(self._max_wait):
                 return await granted
         except (TimeoutError, asyncio.CancelledError) as end:
             if granted.cancelled():
-                with contextlib.suppress(ValueError):  # `release` may have removed it
-                    self._waiting.remove(granted)
+                self._remove(customer_id, granted)
             else:  # granted, but cancelled before it could be used
                 self.release(granted.result(), served=False)
             if isinstance(end, TimeoutError):
-                raise self._defer() from None
+                raise self._defer(schedule) from None
             raise
 
     def release(self, slot: Slot, *, served: bool = True) -> None:
-        """Return a slot, or pass it to the first that waits.
+        """Return a slot, or pass it to one that waits.
 
         served: whether the work was done. Otherwise the time is no measure of it.
         """
         now = self._loop.time()
         self._held.remove(slot)
         if served:
-            self.schedule.record(now - slot.acquired_at)
-        self._grant_waiting(now)
+            self._service_time.record(now - slot.acquired_at)
+        if self._waiting:
+            self._grant_waiting(now)
 
     def resize(self, limit: int) -> None:
         """Change the number of slots. Those that are held above it are returned by and by."""
         self._limit = limit
-        self.schedule.resize(limit)
         self._grant_waiting(self._loop.time())
+
+    def _may_wait(self, customer_id: str, now: float) -> bool:
+        """Return whether the customer has a place to wait. One is left for each customer that has none."""
+        places = self._service_time.max_waiting(max(1, self._limit), self._age(now))
+        if sum(map(len, self._waiting.values())) < places:
+            return True
+        own = len(self._waiting.get(customer_id, ()))
+        customers = len(self._waiting) + (not own)
+        return own < max(1, places // customers) and customers <= places
+
+    def _remove(self, customer_id: str, granted: asyncio.Future[Slot]) -> None:
+        waiting = self._waiting.get(customer_id)
+        if waiting is None:
+            return
+        with contextlib.suppress(ValueError):  # `release` may have removed it
+            waiting.remove(granted)
+        if not waiting:
+            del self._waiting[customer_id]
 
     def _grant_waiting(self, now: float) -> None:
         while self._waiting and self.is_free:
-            granted = self._waiting.popleft()
+            customer_id = self._next_customer()
+            waiting = self._waiting[customer_id]
+            granted = waiting.popleft()
+            if waiting:
+                self._waiting.move_to_end(customer_id)
+            else:
+                del self._waiting[customer_id]
             if not granted.done():
-                granted.set_result(self._grant(now))
+                granted.set_result(self._grant(customer_id, now))
 
-    def _grant(self, now: float) -> Slot:
-        slot = Slot(self._kind, now)
+    def _next_customer(self) -> str:
+        """Return the waiting customer that holds the fewest slots, the one that waits longest for its turn if equal."""
+        if len(self._waiting) == 1:
+            return next(iter(self._waiting))
+        held = Counter(slot.customer_id for slot in self._held)
+        return min(self._waiting, key=held.__getitem__)
+
+    def _grant(self, customer_id: str, now: float) -> Slot:
+        slot = Slot(self._kind, customer_id, now)
         self._held.add(slot)
         return slot
 
-    def _defer(self) -> SlotsTaken:
+    def _defer(self, schedule: RetrySchedule) -> SlotsTaken:
         now = self._loop.time()
-        return SlotsTaken(
-            f"all slots are taken: {self._kind}", self.schedule.next_slot(now, self._age(now))
-        )
+        customers = len({slot.customer_id for slot in self._held})
+        interval = self._service_time.estimate(self._age(now)) * customers / max(1, self._limit)
+        return SlotsTaken(f"all slots are taken: {self._kind}", schedule.next(now, interval))
 
     def _age(self, now: float) -> float:
         """Return the mean seconds for which the current slots have been held."""

@@ -28,10 +28,11 @@ class Connects:
     `blocked` are the addresses that are forbidden, `busy` the last one that gets no connection at present.
     """
 
-    __slots__ = ("_limiter", "_token", "_visits", "blocked", "busy")
+    __slots__ = ("_customer_id", "_limiter", "_token", "_visits", "blocked", "busy")
 
-    def __init__(self, limiter: AddressLimiter) -> None:
+    def __init__(self, limiter: AddressLimiter, customer_id: str) -> None:
         self._limiter = limiter
+        self._customer_id = customer_id
         self._visits: list[Visit] = []
         self.blocked: list[BlockedReason] = []
         self.busy: AddressBusy | None = None
@@ -46,7 +47,7 @@ class Connects:
     def enter(self, address: Address) -> None:
         """Raises AddressBusy."""
         try:
-            self._visits.append(self._limiter.enter(address))
+            self._visits.append(self._limiter.enter(address, self._customer_id))
         except AddressBusy as busy:
             self.busy = busy
             raise
@@ -85,9 +86,9 @@ class ConnectGuard:
         self._nat64_allowed = nat64_allowed
         self.addresses = AddressLimiter(waiting_per_address)
 
-    def record_connects(self) -> Connects:
+    def record_connects(self, customer_id: str) -> Connects:
         """Return the record of one request."""
-        return Connects(self.addresses)
+        return Connects(self.addresses, customer_id)
 
     def open_socket(self, addr_info: AddrInfoType) -> socket.socket:
         """Open the socket for one address. Raises AddressBlocked or AddressBusy."""

@@ -26,7 +26,8 @@ from consumer.fetching.hop_headers import (
     no_credentials,
 )
 from consumer.fetching.host_condition import Answer, answer_of
-from consumer.fetching.host_limiter import HostBusy, HostLimiter
+from consumer.fetching.host_limiter import HostLimiter
+from consumer.fetching.host_visitor import HostBusy
 from consumer.fetching.http.bounded_handler import BoundedConnector
 from consumer.fetching.http.client import (
     TRANSPORT_ERRORS,
@@ -251,7 +252,7 @@ class Fetcher:
         name = hop.host.removesuffix(".")
         refused = False
         while True:
-            slot = await self._acquire(name, deadline, refused=refused)
+            slot = await self._acquire(name, headers.customer_id, deadline, refused=refused)
             try:
                 return await self._send(slot, hop, deadline, headers)
             except (RateLimited, OriginError) as failure:
@@ -260,15 +261,17 @@ class Fetcher:
                 failure.forget_frames()
                 counter(FETCH_FAILURES, failure.code).inc()
             if refused:
-                raise self._hosts.defer_refused(name)
+                raise self._hosts.defer_refused(name, headers.customer_id)
             refused = True
 
-    async def _acquire(self, name: str, deadline: Deadline, *, refused: bool) -> Slot:
-        if self._hosts.is_free(name):
-            return await self._hosts.acquire(name)
+    async def _acquire(
+        self, name: str, customer_id: str, deadline: Deadline, *, refused: bool
+    ) -> Slot:
+        if self._hosts.is_free(name, customer_id):
+            return await self._hosts.acquire(name, customer_id)
         try:
             with deadline.paused():
-                return await self._hosts.acquire(name)
+                return await self._hosts.acquire(name, customer_id)
         except HostBusy as busy:
             busy.refused = refused
             raise
@@ -288,7 +291,7 @@ class Fetcher:
         self, slot: Slot, hop: OriginUrl, deadline: Deadline, headers: HopHeaders
     ) -> _Redirect | FetchResult:
         """Send one request, and release the slot."""
-        connects = self._guard.record_connects()
+        connects = self._guard.record_connects(slot.customer_id)
         answer, failure = Answer.ACCEPTED, None
         try:
             with connects:

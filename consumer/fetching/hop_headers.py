@@ -41,7 +41,7 @@ class Validator:
 class HopHeaders:
     """Chooses the headers of one fetch, hop by hop."""
 
-    __slots__ = ("_credentials_for", "_customer_id", "_host", "_secrets", "_validator", "cookies")
+    __slots__ = ("_credentials_for", "_host", "_secrets", "_validator", "cookies", "customer_id")
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class HopHeaders:
         validator: Validator | None = None,
     ) -> None:
         self._host = origin.host.removesuffix(".")
-        self._customer_id = customer_id
+        self.customer_id = customer_id
         self._credentials_for = credentials_for
         self._validator = validator
         self._secrets: set[str] = set()
@@ -65,7 +65,7 @@ class HopHeaders:
         """
         if hop.host.removesuffix(".") != self._host:
             self._credentials_for = no_credentials
-        headers = self._credentials_for(hop, self._customer_id)
+        headers = self._credentials_for(hop, self.customer_id)
         if headers:
             self._secrets.update(_secret_parts(headers))
         if self._validator is not None and (conditions := self._validator.headers_for(hop)):

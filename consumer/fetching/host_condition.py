@@ -1,4 +1,4 @@
-"""What is known about a host from its answers: the rate that it accepts, and whether it answers at all. Pure."""
+"""What one customer's requests have shown of a host: the rate that it accepts, and whether it answers. Pure."""
 
 import math
 from collections.abc import Callable
@@ -57,7 +57,7 @@ def answer_of(failure: ImageFailure) -> Answer:
 
 
 class HostCondition:
-    """The condition of one host, which `record` updates.
+    """The condition of one host as one customer's requests found it. `record` updates it.
 
     failure: that of the host's last refusal or time-out, None after it accepted a request.
     `clock` returns seconds, those of all times here.
@@ -103,6 +103,10 @@ class HostCondition:
     def is_kept(self, now: float) -> bool:
         """Return whether the condition must outlast a moment without requests."""
         return (self.failure is not None or self.restricted) and now - self._used_at < KEPT_S
+
+    def expect_hung(self) -> None:
+        """Begin with a probe: the host does not answer others."""
+        self._open()
 
     def may_probe(self) -> bool:
         """Return whether a request may be sent to a hung host. It is the only one until its end."""

@@ -8,7 +8,7 @@ from threading import Lock
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from consumer.fetching.host_limiter import HostBusy
+from consumer.fetching.host_visitor import HostBusy
 
 THREADS = 512
 """Most of them sleep. A lookup that hangs lasts several times longer than the fetch that needs it."""

@@ -1,9 +1,10 @@
 """Slots and rates of origin hosts that all consumers share.
 
-    imageservice:<requests table>:host:<host>   a hash with the share of each process; expires if it is not renewed
+    imageservice:<requests table>:host:<host>              a hash with the slots of each process
+    imageservice:<requests table>:host:<host> <customer>   a hash with the rate that each process has learned
 
-A process reports its demand when it begins with a host, and renews its share every few seconds. One script computes the
-share of many hosts. Only the clock of Redis is read.
+A hash expires if it is not renewed. A process reports its demand when it begins with a host, and renews its share every
+few seconds. One script computes many shares. Only the clock of Redis is read.
 """
 
 import uuid
@@ -20,7 +21,7 @@ from core.redis.connection import RedisConnection, RedisUnavailable
 SHARE_S = 8.0
 """Time after which the share of a process that has died is free."""
 RENEW_S = 2.0
-MAX_KEY_BYTES = 256
+MAX_KEY_BYTES = 400
 
 _BATCH = 100
 _MAX_PENDING = 1_000
@@ -66,7 +67,8 @@ return shares
 class Demand:
     """What a process wants of a host, and what it has learned.
 
-    slots: 0 if its requests have ended. rate: per second, 0 if none was learned. closed: seconds until it opens.
+    host: its name; for a rate, that and the customer. slots: 0 if its requests have ended, or for a rate. rate: per
+    second, 0 if none was learned. closed: seconds until it opens.
     """
 
     host: str

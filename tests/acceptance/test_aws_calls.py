@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
+from core.dynamodb.tables import MAX_KEYS
 from harness.aws import RecordingAws
 from harness.origin import origin
 from harness.processes import Process
@@ -25,7 +26,10 @@ MOST_CALLS_PER_ITEM = 0.75
 
 
 async def test_images_share_their_aws_calls(embedded_aws: RecordingAws) -> None:
-    """All images wait in the queue before the consumer starts, so that batches can fill."""
+    """All images wait in the queue before the consumer starts, so that batches can fill.
+
+    No row has to be read, except after a call that was repeated because its answer was late.
+    """
     async with origin() as images, system(embedded_aws) as running:
         where, page = _metrics(running)
         await running.start_server(**where)
@@ -38,6 +42,7 @@ async def test_images_share_their_aws_calls(embedded_aws: RecordingAws) -> None:
         calls += await page.aws_calls()
     assert calls.pop("s3:PutObject") == IMAGES, "an image was stored twice, or never"
     assert calls.pop("sqs:GetQueueAttributes") == 2, "one of each lane"
+    assert calls.pop("dynamodb:BatchGetItem", 0) < IMAGES / MAX_KEYS, "the rows of all were read"
     assert calls.keys() == ITEMS.keys()
     too_many = {name: n for name, n in calls.items() if n > MOST_CALLS_PER_ITEM * ITEMS[name]}
     assert not too_many, calls

@@ -12,13 +12,13 @@ import pytest
 
 from consumer.fetching import address_limiter
 from consumer.fetching.fetcher import Fetcher, FetchPolicy
-from consumer.fetching.host_limiter import HostBusy
+from consumer.fetching.host_visitor import HostBusy
 from core.errors import ImageFailure, Timeout
 from harness.raw_origin import TableResolver, raw_origin
 
-NAMES = {f"name-{number}.example": ("127.0.0.1",) for number in range(256)}
+NAMES = {f"name-{number}.example": ("127.0.0.1",) for number in range(64)}
 POLICY = FetchPolicy(
-    allowed_networks=(ip_network("127.0.0.1/32"),), total_timeout=0.5, connect_timeout=0.3
+    allowed_networks=(ip_network("127.0.0.1/32"),), total_timeout=6, connect_timeout=6
 )
 
 
@@ -54,7 +54,10 @@ def full_listener() -> Iterator[int]:
 async def test_names_of_a_hung_address_share_its_limit(
     accepts: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Sixteen requests find that it hangs. After that eight wait for it, and the others come back later."""
+    """Sixteen requests find that it hangs. After that eight wait for it, and the others come back later.
+
+    The time limit leaves a slow machine the time to begin them all.
+    """
     monkeypatch.setattr(address_limiter, "_FIRST_ANSWER_S", 0.05)
     fetcher = Fetcher(POLICY, resolver=TableResolver(NAMES))
     connected = 0
@@ -77,6 +80,36 @@ async def test_names_of_a_hung_address_share_its_limit(
     reasons = {each.reason for each in second if isinstance(each, HostBusy)}
     assert reasons == {"address_hung"}
     assert len(fetcher._hosts) == 0
+    await fetcher.close()
+
+
+async def test_requests_of_one_customer_that_hang_do_not_keep_back_another() -> None:
+    """They fill the limit of a new address. The other customer's request is sent."""
+    policy = replace(POLICY, total_timeout=60, connect_timeout=60)
+    fetcher = Fetcher(policy, resolver=TableResolver(NAMES))
+    hanging: asyncio.Queue[None] = asyncio.Queue()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if b"/hung" in await reader.readuntil(b"\r\n\r\n"):
+            hanging.put_nowait(None)
+            await reader.read()
+        else:
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nimage")
+
+    async with raw_origin(answer) as origin:
+
+        async def fetch(name: str, path: str, customer: str) -> bytes:
+            with await fetcher.fetch(f"http://{name}:{origin.port}/{path}", customer) as fetched:
+                return fetched.body
+
+        other, *names = NAMES
+        tasks = [asyncio.create_task(fetch(name, "hung", "a")) for name in names]
+        for _ in range(16):
+            await hanging.get()
+        assert await fetch(other, "good", "b") == b"image"
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
     await fetcher.close()
 
 

@@ -14,20 +14,20 @@ LIMIT = 8
 ADDRESS = ip_address("192.0.2.1")
 
 
-def fill(limiter: AddressLimiter, most: int = 1_000) -> list[Visit]:
+def fill(limiter: AddressLimiter, most: int = 1_000, customer: str = "a") -> list[Visit]:
     """Enter until the limiter refuses, or `most` times."""
     visits = []
     for _ in range(most):
         try:
-            visits.append(limiter.enter(ADDRESS))
+            visits.append(limiter.enter(ADDRESS, customer))
         except AddressBusy:
             break
     return visits
 
 
-def busy(limiter: AddressLimiter) -> AddressBusy:
+def busy(limiter: AddressLimiter, customer: str = "a") -> AddressBusy:
     with pytest.raises(AddressBusy) as raised:
-        limiter.enter(ADDRESS)
+        limiter.enter(ADDRESS, customer)
     return raised.value
 
 
@@ -58,15 +58,76 @@ def test_an_address_that_is_silent_for_five_seconds_hangs() -> None:
         refused = busy(limiter)
         assert refused.patience == 0
         assert refused.busy.reason == "address_hung"
-        assert isinstance(refused.busy.failure, Timeout)
-        assert refused.busy.failing_s == 5
+        assert refused.busy.failure is None
         for visit in visits[: LIMIT + 1]:
             limiter.leave(visit, timed_out=True)
         assert limiter.hanging == 1
-        limiter.enter(ADDRESS)
-        busy(limiter)
+        limiter.enter(ADDRESS, "a")
+        assert isinstance(busy(limiter).busy.failure, Timeout)
         await asyncio.sleep(1_000)
         assert busy(limiter).busy.failing_s == 1_005
+
+    run_virtually(run())
+
+
+def test_a_customer_gets_its_share_of_the_visits_to_an_address_that_hangs() -> None:
+    """Also if another one fills the limit. Its answer ends the limit, which the other's time-out set."""
+
+    async def run() -> None:
+        limiter = AddressLimiter(LIMIT)
+        visits = fill(limiter)
+        limiter.leave(visits[0], timed_out=True)
+        await asyncio.sleep(6)
+        own = fill(limiter, customer="b")
+        assert len(own) == LIMIT // 2
+        busy(limiter, "b")
+        busy(limiter, "a")
+        limiter.answer(own[0])
+        assert limiter.hanging == 0
+        limiter.enter(ADDRESS, "b")
+
+    run_virtually(run())
+
+
+def test_the_visits_of_all_customers_to_an_address_that_hangs_are_bounded() -> None:
+    """Customers are many. The address is a stranger's."""
+
+    async def run() -> None:
+        limiter = AddressLimiter(LIMIT)
+        limiter.leave(limiter.enter(ADDRESS, "a"), timed_out=True)
+        visits = [visit for number in range(100) for visit in fill(limiter, customer=f"{number}")]
+        assert len(visits) == 3 * LIMIT
+
+    run_virtually(run())
+
+
+def test_a_request_fails_only_for_time_outs_of_its_own_customer() -> None:
+    """Another customer's request was never sent, so nothing is known about its host."""
+
+    async def run() -> None:
+        limiter = AddressLimiter(1)
+        limiter.leave(limiter.enter(ADDRESS, "a"), timed_out=True)
+        held = [limiter.enter(ADDRESS, customer) for customer in "bcd"]
+        await asyncio.sleep(100)
+        assert isinstance(busy(limiter, "a").busy.failure, Timeout)
+        assert busy(limiter, "b").busy.failure is None
+        limiter.answer(held[1])
+        await asyncio.sleep(1)
+        limiter.leave(limiter.enter(ADDRESS, "e"), timed_out=True)
+        limiter.enter(ADDRESS, "a")
+        assert busy(limiter, "a").busy.failure is None
+
+    run_virtually(run())
+
+
+def test_deferred_requests_do_not_wait_for_those_of_another_customer() -> None:
+    async def run() -> None:
+        limiter = AddressLimiter(1)
+        limiter.leave(limiter.enter(ADDRESS, "a"), timed_out=True)
+        for customer in "abd":
+            limiter.enter(ADDRESS, customer)
+        assert max(busy(limiter, "a").busy.wait for _ in range(1_000)) > 100
+        assert busy(limiter, "c").busy.wait < 5
 
     run_virtually(run())
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from consumer.fetching.host_limiter import HostBusy
+from consumer.fetching.host_visitor import HostBusy
 from consumer.fetching.resolver import PooledResolver
 
 RESPONSE = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", 80))

@@ -1,13 +1,15 @@
 """The host limiter with limits that all consumers share."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from consumer.fetching.host_condition import Answer
-from consumer.fetching.host_limiter import HostBusy, HostLimiter
+from consumer.fetching.host_limiter import HostLimiter
 from consumer.fetching.host_rate import HostRate
+from consumer.fetching.host_visitor import HostBusy
 from core.errors import RateLimited
 from core.redis.shared_limits import Demand, Share
 from harness.virtual_time import run_virtually
@@ -25,7 +27,12 @@ class ScriptedShares:
     async def share(self, demand: Demand) -> Share | None:
         self.demands.append(demand)
         await asyncio.sleep(0.001)
-        return self.answer
+        if self.answer is None or demand.host == HOST:
+            return self.answer
+        return replace(self.answer, slots=0)
+
+    def of_rates(self) -> list[Demand]:
+        return [demand for demand in self.demands if demand.host != HOST]
 
 
 def limiter_with(shares: Any) -> HostLimiter:
@@ -50,8 +57,7 @@ def test_a_process_uses_its_share(answer: Share | None, expected: int) -> None:
         shares = ScriptedShares(answer)
         limiter = limiter_with(shares)
         assert await held(limiter) == expected
-        assert len(shares.demands) == 1
-        assert (shares.demands[0].host, shares.demands[0].slots) == (HOST, 8)
+        assert shares.demands == [Demand(HOST, 8, 0, 0), Demand(f"{HOST} ", 0, 0, 0)]
 
     run_virtually(run())
 
@@ -64,7 +70,7 @@ def test_a_share_is_renewed_in_the_background_and_given_back() -> None:
         limiter: Any = limiter_with(shares)
         renewing = asyncio.create_task(limiter.renew_forever(shares))
         slots = [await limiter.acquire(HOST) for _ in range(4)]
-        assert len(shares.demands) == 1
+        assert len(shares.demands) == 2
         shares.answer = Share(2, 0, 0, 0)
         await asyncio.sleep(3)
         for slot in slots[:3]:
@@ -78,7 +84,7 @@ def test_a_share_is_renewed_in_the_background_and_given_back() -> None:
                 limiter.release(task.result())
         limiter.release(slots[3])
         await asyncio.sleep(2.1)
-        assert shares.demands[-1] == Demand(HOST, 0, 0, 0)
+        assert Demand(HOST, 0, 0, 0) in shares.demands[-2:]
         count = len(shares.demands)
         await asyncio.sleep(100)
         assert len(shares.demands) == count
@@ -110,9 +116,24 @@ def test_a_refusal_is_reported_to_the_others() -> None:
         first, _ = [await limiter.acquire(HOST) for _ in range(2)]
         limiter.release(first, Answer.REFUSED, RateLimited(retry_after=60))
         await asyncio.sleep(2.1)
-        assert shares.demands[-1].rate > 0
-        assert 57 < shares.demands[-1].closed < 60
+        assert shares.of_rates()[-1].rate > 0
+        assert 57 < shares.of_rates()[-1].closed < 60
         renewing.cancel()
+
+    run_virtually(run())
+
+
+def test_customers_share_slots_but_not_refusals() -> None:
+    """Each one's rate has a key of its own."""
+
+    async def run() -> None:
+        shares = ScriptedShares(Share(8, 0, 0, 0))
+        limiter: Any = limiter_with(shares)
+        slot = await limiter.acquire(HOST, "a")
+        limiter.release(slot, Answer.REFUSED, RateLimited(retry_after=60))
+        await limiter.acquire(HOST, "b")
+        assert [demand.host for demand in shares.of_rates()] == [f"{HOST} a", f"{HOST} b"]
+        assert [demand.closed for demand in shares.demands] == [0, 0, 0, 0]
 
     run_virtually(run())
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from consumer.fetching.fetcher import FetchResult
-from consumer.fetching.host_limiter import HostBusy
+from consumer.fetching.host_visitor import HostBusy
 from consumer.run import Run
 from consumer.worker.pipeline import Pipeline
 from consumer.worker.retry_policy import RetryPolicy

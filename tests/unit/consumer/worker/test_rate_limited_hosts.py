@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from consumer.fetching.host_condition import Answer
-from consumer.fetching.host_limiter import HostBusy, HostLimiter
+from consumer.fetching.host_limiter import HostLimiter
+from consumer.fetching.host_visitor import HostBusy
 from core.errors import RateLimited
 from harness.virtual_time import run_virtually
 
@@ -84,34 +85,35 @@ class Host:
 
 @dataclass
 class System:
-    """Processes that work on a queue with COUNT messages of each host."""
+    """Processes that work on a queue with COUNT messages of each host, in turn of each of `customers`."""
 
     hosts: list[Host]
-    ready: asyncio.Queue[Host] = field(default_factory=asyncio.Queue)
+    customers: int = 1
+    ready: asyncio.Queue[tuple[Host, str]] = field(default_factory=asyncio.Queue)
     delayed: set[asyncio.Task[None]] = field(default_factory=set)
     requeued: int = 0
     ended: int = 0
     empty: asyncio.Event = field(default_factory=asyncio.Event)
 
     def fill(self) -> None:
-        for _ in range(COUNT):
+        for number in range(COUNT):
             for host in self.hosts:
-                self.ready.put_nowait(host)
+                self.ready.put_nowait((host, str(number % self.customers)))
 
-    def requeue(self, host: Host, delay: float) -> None:
+    def requeue(self, host: Host, customer: str, delay: float) -> None:
         async def later() -> None:
             await asyncio.sleep(round(delay))
-            self.ready.put_nowait(host)
+            self.ready.put_nowait((host, customer))
 
         self.requeued += 1
         task = asyncio.create_task(later())
         self.delayed.add(task)
         task.add_done_callback(self.delayed.discard)
 
-    async def work(self, limiter: HostLimiter, host: Host) -> None:
+    async def work(self, limiter: HostLimiter, host: Host, customer: str) -> None:
         try:
             for _ in range(2):
-                slot = await limiter.acquire(host.name)
+                slot = await limiter.acquire(host.name, customer)
                 if await host.answer():
                     limiter.release(slot)
                     self.ended += 1
@@ -119,9 +121,9 @@ class System:
                         self.empty.set()
                     return
                 limiter.release(slot, Answer.REFUSED, RateLimited(retry_after=host.retry_after))
-            raise limiter.defer_refused(host.name)
+            raise limiter.defer_refused(host.name, customer)
         except HostBusy as busy:
-            self.requeue(host, busy.retry_after)
+            self.requeue(host, customer, busy.retry_after)
 
     async def consume(self) -> None:
         """Run one process: it acquires a slot before it receives a message."""
@@ -129,17 +131,17 @@ class System:
         async with asyncio.TaskGroup() as group:
             while True:
                 await slots.acquire()
-                host = await self.ready.get()
+                host, customer = await self.ready.get()
                 await asyncio.sleep(RECEIVE_S)
-                task = group.create_task(self.work(limiter, host))
+                task = group.create_task(self.work(limiter, host, customer))
                 task.add_done_callback(lambda _: slots.release())
 
 
-def empty(hosts: list[Host], processes: int) -> tuple[System, float]:
+def empty(hosts: list[Host], processes: int, customers: int) -> tuple[System, float]:
     """Return the system after all messages ended, and the seconds that it took."""
 
     async def run() -> tuple[System, float]:
-        system = System(hosts)
+        system = System(hosts, customers)
         system.fill()
         consumers = [asyncio.create_task(system.consume()) for _ in range(processes)]
         await system.empty.wait()
@@ -163,7 +165,21 @@ def test_a_backlog_is_served_at_the_rate_of_the_host(
     """The time is at most 1.3 times the ideal one, with at most 1.5 requests per image."""
     random.seed(1)
     hosts = [Host(name, policy(), retry_after) for name in ("a.example", "b.example")]
-    system, seconds = empty(hosts, processes)
+    system, seconds = empty(hosts, processes, customers=1)
     assert seconds < 1.3 * COUNT / RATE
     assert all(host.requests < 1.5 * COUNT for host in hosts)
     assert system.requeued < 5 * COUNT * len(hosts)
+
+
+@pytest.mark.parametrize(("processes", "customers"), [(1, 2), (1, 4), (2, 2)])
+@pytest.mark.parametrize("policy", [SlidingWindow, FixedWindow, TokenBucket])
+def test_customers_of_a_host_share_its_rate(
+    policy: Callable[[], SlidingWindow | FixedWindow | TokenBucket], processes: int, customers: int
+) -> None:
+    """Each learns its part. The part of one that has ended is not used at once, so the end takes longer."""
+    random.seed(1)
+    hosts = [Host("a.example", policy(), retry_after=1)]
+    system, seconds = empty(hosts, processes, customers)
+    assert seconds < 1.8 * COUNT / RATE
+    assert hosts[0].requests < 1.5 * COUNT
+    assert system.requeued < 5 * COUNT

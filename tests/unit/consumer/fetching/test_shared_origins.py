@@ -1,0 +1,130 @@
+"""Customers of one host: the requests of one that hang or are refused do not keep back those of another."""
+
+import asyncio
+
+import pytest
+
+from consumer.fetching import host_limiter
+from consumer.fetching.host_condition import Answer
+from consumer.fetching.host_limiter import HostLimiter
+from consumer.fetching.host_visitor import HostBusy
+from core.errors import RateLimited, Timeout
+from harness.virtual_time import run_virtually
+
+HOST = "a.example"
+
+
+async def time_out(limiter: HostLimiter, customer: str, count: int = 8) -> None:
+    """Let requests of the customer hang together, as long as a fetch may take."""
+    slots = [await limiter.acquire(HOST, customer) for _ in range(count)]
+    await asyncio.sleep(30)
+    for slot in slots:
+        limiter.release(slot, Answer.TIMED_OUT, Timeout())
+
+
+async def busy(limiter: HostLimiter, customer: str) -> HostBusy:
+    with pytest.raises(HostBusy) as raised:
+        await limiter.acquire(HOST, customer)
+    return raised.value
+
+
+def test_a_host_that_hangs_for_one_customer_is_open_for_another() -> None:
+    """Their answers close nothing for each other: the paths of the first may hang for ever."""
+
+    async def run() -> None:
+        limiter = HostLimiter(8, max_wait=2)
+        await time_out(limiter, "a")
+        for _ in range(3):
+            slots = [await limiter.acquire(HOST, "b") for _ in range(8)]
+            assert (await busy(limiter, "a")).reason == "host_hung"
+            for slot in slots:
+                limiter.release(slot)
+        assert limiter.hung == 0
+
+    run_virtually(run())
+
+
+def test_a_host_that_hangs_for_two_customers_gets_a_probe_of_the_third_first() -> None:
+    """It is probably down. Each customer would find that out with eight requests of 30 s. No failure is known yet."""
+
+    async def run() -> None:
+        limiter = HostLimiter(8, max_wait=2)
+        await time_out(limiter, "a")
+        await time_out(limiter, "b")
+        assert limiter.hung == 1
+        deferred = await busy(limiter, "c")
+        assert (deferred.reason, deferred.failure) == ("host_hung", None)
+        await asyncio.sleep(deferred.retry_after)
+        probe = await limiter.acquire(HOST, "c")
+        await busy(limiter, "c")
+        limiter.release(probe)
+        assert limiter.hung == 0
+        assert len([await limiter.acquire(HOST, "c") for _ in range(8)]) == 8
+        assert (await busy(limiter, "a")).reason == "host_hung"
+
+    run_virtually(run())
+
+
+def test_a_host_that_is_closed_for_one_customer_is_open_for_another() -> None:
+    """A path that always answers 429 with a long Retry-After closes its host for its own customer."""
+
+    async def run() -> None:
+        limiter = HostLimiter(8, max_wait=2)
+        slot = await limiter.acquire(HOST, "a")
+        limiter.release(slot, Answer.REFUSED, RateLimited(retry_after=900))
+        assert (await busy(limiter, "a")).retry_after > 600
+        assert limiter.is_free(HOST, "b")
+        assert len([await limiter.acquire(HOST, "b") for _ in range(8)]) == 8
+
+    run_virtually(run())
+
+
+def test_deferred_requests_come_back_regardless_of_another_customer() -> None:
+    """Two thousand requests of one customer have taken the next minutes. The other's first one comes back at once."""
+
+    async def run() -> None:
+        limiter = HostLimiter(8, max_wait=2)
+        await time_out(limiter, "a")
+        assert max([(await busy(limiter, "a")).wait for _ in range(2_000)]) > 150
+        for _ in range(8):
+            await limiter.acquire(HOST, "b")
+        assert (await busy(limiter, "b")).wait < 10
+
+    run_virtually(run())
+
+
+def test_the_failure_of_a_host_is_that_of_the_own_requests() -> None:
+    """A request of another customer may be served, so it must not fail before one was sent."""
+
+    async def run() -> None:
+        limiter = HostLimiter(8, max_wait=2)
+        await time_out(limiter, "a")
+        slots = [await limiter.acquire(HOST, "b") for _ in range(8)]
+        assert (await busy(limiter, "b")).failure is None
+        own = await busy(limiter, "a")
+        assert isinstance(own.failure, Timeout)
+        assert own.failing_s > 0
+        for slot in slots:
+            limiter.release(slot)
+
+    run_virtually(run())
+
+
+def test_customers_of_all_hosts_that_are_remembered_are_bounded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The one that has been idle longest is forgotten, with its host if it was the last."""
+    monkeypatch.setattr(host_limiter, "MAX_IDLE_VISITORS", 3)
+
+    async def run() -> None:
+        limiter = HostLimiter(8, max_wait=2)
+        for host in ("a.example", "b.example"):
+            for customer in "abcd":
+                slot = await limiter.acquire(host, customer)
+                limiter.release(slot, Answer.REFUSED, RateLimited(retry_after=60))
+        assert limiter.idle_visitors == 3
+        assert limiter.rate_limited == 1
+        assert limiter.is_free("a.example", "d")
+        assert not limiter.is_free("b.example", "b")
+
+    run_virtually(run())

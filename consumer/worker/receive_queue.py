@@ -105,7 +105,7 @@ class ReceiveQueue:
         DependencyUnavailable.
         """
         if message not in self._requeued:
-            requeued = message.message.requeued(
+            requeued = message.message.dated(now_ms()).requeued(
                 attempts=attempts,
                 suspect=message.suspected,
                 expensive=expensive,

@@ -110,6 +110,17 @@ class ImageMessage:
             deferrals=self.deferrals if deferrals is None else deferrals,
         )
 
+    def dated(self, now: int) -> "ImageMessage":
+        """Return this message with `pending_since`, which one of an earlier version lacks.
+
+        Otherwise its request would wait for a host without a limit. A request that was reopened counts from `now`, in
+        milliseconds since the epoch: nobody knows when that was.
+        """
+        if self.pending_since or self.creates_renditions:
+            return self
+        accepted = self.created_at if self.revision == FIRST_REVISION else 0
+        return replace(self, pending_since=accepted or now)
+
     def as_copy(self) -> "ImageMessage":
         """Return the message of a repeated submit."""
         return replace(self, resent=True, copy=True)

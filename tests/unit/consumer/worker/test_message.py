@@ -77,6 +77,22 @@ def test_a_reopened_request_does_not_count_from_its_first_acceptance() -> None:
     assert (reopened.pending_since, reopened.created_at) == (5_000, 1_000)
 
 
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        (MESSAGE, 9_000),
+        (replace(MESSAGE, created_at=1_000), 1_000),
+        (replace(MESSAGE, created_at=1_000, revision=3), 9_000),
+        (replace(MESSAGE, created_at=1_000, pending_since=2_000), 2_000),
+        (renditions_message(image_record(MESSAGE.request_id), ("one",)), 0),
+    ],
+    ids=["unknown", "accepted", "reopened", "known", "renditions"],
+)
+def test_a_message_of_an_earlier_version_is_dated(message: ImageMessage, expected: int) -> None:
+    """From its acceptance, or at least from its first requeue. That of renditions is of no PENDING request."""
+    assert message.dated(9_000) == replace(message, pending_since=expected)
+
+
 @pytest.mark.parametrize("body", ["", "null", "[]", "{}", "{", '"text"', "\ud800"])
 def test_any_other_body_is_malformed(body: str) -> None:
     """Another sender may have put it into the queue."""

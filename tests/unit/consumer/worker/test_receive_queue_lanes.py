@@ -8,7 +8,7 @@ import orjson
 
 from consumer.worker.receive_queue import ReceiveQueue
 from core.aws.sqs import SqsQueue
-from core.model.message import ImageMessage, Lane
+from core.model.message import ImageMessage, Lane, decode_message
 from harness.virtual_time import run_virtually
 
 TIMEOUT_S = 30
@@ -68,6 +68,21 @@ def test_a_message_is_requeued_and_deleted_in_its_lane() -> None:
             await queue.ack(message)
             assert sqs.take_calls() == [("DeleteMessageBatch", lane)]
         assert queue.held == ()
+
+    run_virtually(run())
+
+
+def test_a_message_without_the_time_of_its_request_gets_one_when_it_is_requeued() -> None:
+    """The patience with a host is measured from it. Without it such a request would wait for ever."""
+
+    async def run() -> None:
+        sqs = Sqs()
+        queue = queue_of(sqs)
+        (message,) = await queue.receive(10, wait=0)
+        assert message.message.pending_since == 0
+        await queue.requeue(message, reason="host_refused")
+        sent = decode_message(sqs.calls[0][2]["MessageBody"])
+        assert sent.pending_since > 0
 
     run_virtually(run())
 

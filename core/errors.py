@@ -183,12 +183,12 @@ class DecodeLimit(PermanentFailure):
 
 class Crashed(PermanentFailure):
     code = FailureCode.CRASHED
-    summary = "Processing this image crashed at every attempt"
+    summary = "Decoding this image crashed repeatedly"
 
 
 class Undeliverable(PermanentFailure):
     code = FailureCode.UNDELIVERABLE
-    summary = "The request was taken up too often without reaching an end"
+    summary = "The request was received too often without an outcome"
 
 
 class Expired(PermanentFailure):

@@ -67,7 +67,7 @@ class _FailureCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FailureCo
     FAILURE_CODE_TLS_FAILED: _FailureCode.ValueType  # 4
     """The certificate of the origin is not valid."""
     FAILURE_CODE_TIMEOUT: _FailureCode.ValueType  # 5
-    """The origin took longer than the deadline."""
+    """The origin took longer than the deadline, or answered no other request while this one waited for it."""
     FAILURE_CODE_TOO_SLOW: _FailureCode.ValueType  # 6
     """The origin sent more slowly than the minimum rate."""
     FAILURE_CODE_NOT_FOUND: _FailureCode.ValueType  # 7
@@ -75,9 +75,11 @@ class _FailureCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FailureCo
     FAILURE_CODE_ORIGIN_REFUSED: _FailureCode.ValueType  # 8
     """The origin answered with another 4xx status, except 408 and 425."""
     FAILURE_CODE_RATE_LIMITED: _FailureCode.ValueType  # 9
-    """The origin answered 429 to every attempt."""
+    """The origin answered 429, which is no attempt, until the request had been PENDING for the operator's limit."""
     FAILURE_CODE_ORIGIN_ERROR: _FailureCode.ValueType  # 10
-    """The origin answered with a 5xx status, 408 or 425 to every attempt."""
+    """The origin answered with a 5xx status, 408 or 425 to every attempt; or with 503 and Retry-After, which is no attempt,
+    until the request had been PENDING for the operator's limit.
+    """
     FAILURE_CODE_TOO_MANY_REDIRECTS: _FailureCode.ValueType  # 11
     """More than the allowed number of redirects."""
     FAILURE_CODE_BAD_REDIRECT: _FailureCode.ValueType  # 12
@@ -128,7 +130,7 @@ FAILURE_CODE_CONNECT_FAILED: FailureCode.ValueType  # 3
 FAILURE_CODE_TLS_FAILED: FailureCode.ValueType  # 4
 """The certificate of the origin is not valid."""
 FAILURE_CODE_TIMEOUT: FailureCode.ValueType  # 5
-"""The origin took longer than the deadline."""
+"""The origin took longer than the deadline, or answered no other request while this one waited for it."""
 FAILURE_CODE_TOO_SLOW: FailureCode.ValueType  # 6
 """The origin sent more slowly than the minimum rate."""
 FAILURE_CODE_NOT_FOUND: FailureCode.ValueType  # 7
@@ -136,9 +138,11 @@ FAILURE_CODE_NOT_FOUND: FailureCode.ValueType  # 7
 FAILURE_CODE_ORIGIN_REFUSED: FailureCode.ValueType  # 8
 """The origin answered with another 4xx status, except 408 and 425."""
 FAILURE_CODE_RATE_LIMITED: FailureCode.ValueType  # 9
-"""The origin answered 429 to every attempt."""
+"""The origin answered 429, which is no attempt, until the request had been PENDING for the operator's limit."""
 FAILURE_CODE_ORIGIN_ERROR: FailureCode.ValueType  # 10
-"""The origin answered with a 5xx status, 408 or 425 to every attempt."""
+"""The origin answered with a 5xx status, 408 or 425 to every attempt; or with 503 and Retry-After, which is no attempt,
+until the request had been PENDING for the operator's limit.
+"""
 FAILURE_CODE_TOO_MANY_REDIRECTS: FailureCode.ValueType  # 11
 """More than the allowed number of redirects."""
 FAILURE_CODE_BAD_REDIRECT: FailureCode.ValueType  # 12

@@ -10,7 +10,7 @@ from consumer.imaging.policy import ImagePolicy
 from consumer.imaging.removed import removed_parts
 from consumer.imaging.renditions import estimate_cost, make_renditions
 from consumer.imaging.result import Examination, InspectionResult, apply_examination
-from consumer.imaging.strip_location import strip_location
+from consumer.imaging.strip_location import StripResult, strip_location
 from consumer.imaging.structure import ImageStructure, read_structure
 from core.model.image import ANIMATION_DURATION_MAX_MS, ImageMetadata
 
@@ -67,12 +67,7 @@ def examine(
     """
     image_format, structure = probed.format, probed.structure
     stripped = strip_location(image_format, body, structure, policy.metadata)
-    facts = exif.read_exif(stripped.exif)
-    if image_format is PNG:
-        facts = exif.complete_from_profile(facts, body, structure)
-    if image_format is HEIC:
-        # Its size is that after the transformations of the container, which alone count.
-        facts = replace(facts, orientation=1)
+    facts = _read_facts(probed, stripped, body)
     decoded = decode(image_format, stripped, structure, policy, facts.orientation)
     turned = facts.orientation in _QUARTER_TURNS
     metadata = ImageMetadata(
@@ -96,6 +91,16 @@ def examine(
     presets = {name: policy.presets[name] for name in renditions}
     made = make_renditions(image_format, stripped.body, structure, presets, facts.orientation)
     return Examination(metadata, stripped.edits, stripped.end, made)
+
+
+def _read_facts(probed: ImageProbe, stripped: StripResult, body: bytes) -> exif.ExifFacts:
+    facts = exif.read_exif(stripped.exif)
+    if probed.format is PNG:
+        return exif.complete_from_profile(facts, body, probed.structure)
+    if probed.format is HEIC:
+        # Its size is that after the transformations of the container, which alone count.
+        return replace(facts, orientation=1)
+    return facts
 
 
 def _duration_ms(structure: ImageStructure) -> int:

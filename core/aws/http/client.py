@@ -116,13 +116,12 @@ class SignedClient:
             scope=self._scope,
             now=time.time(),
         )
-        fields = "".join([f"{name}: {value}\r\n" for name, value in all_headers.items()])
-        head = f"{method} {path} HTTP/1.1\r\n{fields}content-length: {len(body)}\r\n\r\n"
+        head = _encode_head(method, path, all_headers, len(body))
         try:
             connection = await self._connect(fresh=fresh)
             return await send_request(
                 connection,
-                head.encode(),
+                head,
                 body,
                 read_timeout=self._read_timeout + wait,
                 has_content=method != "HEAD",
@@ -147,6 +146,11 @@ class SignedClient:
             raise NoCredentialsError
         frozen: Credentials = await self._source.get_frozen_credentials()
         return frozen
+
+
+def _encode_head(method: str, path: str, headers: Mapping[str, str], length: int) -> bytes:
+    fields = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    return f"{method} {path} HTTP/1.1\r\n{fields}content-length: {length}\r\n\r\n".encode()
 
 
 def _clear_frames(error: BaseException) -> None:

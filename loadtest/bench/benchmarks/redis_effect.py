@@ -37,6 +37,22 @@ _TTL_S = 600
 _QUIET_S = 0.5
 _MAX_POLLS = 20
 _NO_CACHE = {"CACHED_REQUESTS": "0"}
+_METADATA = ImageMetadata(
+    format="JPEG",
+    media_type="image/jpeg",
+    width=640,
+    height=480,
+    mode="RGB",
+    frames=1,
+    bytes=20_000,
+    sha256="0" * 64,
+    source_sha256="0" * 64,
+    perceptual_hash="0" * 16,
+    dominant_color="#336699",
+    capture_time="",
+    camera="",
+    had_location=False,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +65,6 @@ class StatusRound:
 
 def _completed(request_id: str) -> CompletedRequest:
     now, url = now_ms(), "http://origin.example/1.jpg"
-    digest = "0" * 64
     request = ImageRequest(
         request_id=request_id,
         customer_id="bench",
@@ -61,29 +76,13 @@ def _completed(request_id: str) -> CompletedRequest:
         revision=_REVISION,
         image_id=image_id_of(request_id),
     )
-    metadata = ImageMetadata(
-        format="JPEG",
-        media_type="image/jpeg",
-        width=640,
-        height=480,
-        mode="RGB",
-        frames=1,
-        bytes=20_000,
-        sha256=digest,
-        source_sha256=digest,
-        perceptual_hash="0" * 16,
-        dominant_color="#336699",
-        capture_time="",
-        camera="",
-        had_location=False,
-    )
     image = ImageRecord(
         image_id=image_id_of(request_id),
         request_id=request_id,
         customer_id="bench",
         s3_url="s3://bucket/images/aa/bench/a.jpg",
         created_at=now,
-        metadata=metadata,
+        metadata=_METADATA,
         provenance=Provenance(final_url=url),
     )
     return CompletedRequest(request, image)

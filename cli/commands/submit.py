@@ -75,8 +75,8 @@ Bulk = Annotated[
     bool,
     typer.Option(
         "--bulk",
-        help="Wait in the bulk lane, and leave the rate of interactive requests to others. Without it, the requests "
-        "beyond the customer's rate wait there.",
+        help="Send the requests to the bulk lane. They use nothing of the customer's interactive rate. Without this "
+        "option, only requests beyond that rate go to the bulk lane.",
     ),
 ]
 WatchOption = Annotated[

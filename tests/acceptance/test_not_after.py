@@ -7,7 +7,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from harness.aws import RecordingAws
 from harness.command import imageservice
-from harness.grpc_client import expect_refusal
+from harness.grpc_client import expect_refusal, outcome_name
 from harness.origin import origin, reply_with
 from harness.system import System, system
 from imageservice.v1 import image_service_pb2 as pb
@@ -21,21 +21,14 @@ def at(seconds: int) -> Timestamp:
     return Timestamp(seconds=int(time.time()) + seconds)
 
 
-def code_of(request: pb.ImageRequest) -> str:
-    """The failure code; the state of a request that did not fail."""
-    if request.HasField("failure"):
-        return pb.FailureCode.Name(request.failure.code).removeprefix("FAILURE_CODE_")
-    return pb.State.Name(request.state).removeprefix("STATE_")
-
-
 async def test_a_time_in_the_past_sends_nothing_to_the_origin(running: System) -> None:
     """No attempt is counted. Without a limit, or with one in the future, the image is fetched."""
     async with origin() as images:
         past = await running.submit(images.image_url(1), not_after=at(-1))
         future = await running.submit(images.image_url(2), not_after=at(HOUR_S))
         ended = await running.wait_terminal([past, future])
-    assert (code_of(ended[past]), ended[past].failure.attempts) == ("EXPIRED", 0)
-    assert code_of(ended[future]) == "COMPLETED"
+    assert (outcome_name(ended[past]), ended[past].failure.attempts) == ("EXPIRED", 0)
+    assert outcome_name(ended[future]) == "COMPLETED"
     assert images.hits["/n/1"] == 0
 
 
@@ -48,7 +41,7 @@ async def test_no_retry_waits_beyond_the_time(running: System) -> None:
         request_id = await running.submit(url, not_after=at(60))
         ended = await running.wait_terminal([request_id])
         assert images.hits["/busy"] == 1
-    assert code_of(ended[request_id]) == "EXPIRED"
+    assert outcome_name(ended[request_id]) == "EXPIRED"
 
 
 async def test_a_retried_request_keeps_its_time(embedded_aws: RecordingAws) -> None:
@@ -60,7 +53,7 @@ async def test_a_retried_request_keeps_its_time(embedded_aws: RecordingAws) -> N
         first = (await started.wait_terminal([request_id]))[request_id]
         assert await started.run_operator("retry-failed") == 0
         again = (await started.wait_terminal([request_id]))[request_id]
-    assert [code_of(first), code_of(again)] == ["EXPIRED", "EXPIRED"]
+    assert [outcome_name(first), outcome_name(again)] == ["EXPIRED", "EXPIRED"]
     assert again.revision > first.revision
     assert images.hits["/n/3"] == 0
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from core.errors import FailureCode
 from harness.aws import RecordingAws
+from harness.grpc_client import outcome_name
 from harness.images import bomb_png, html, sample, svg, truncated
 from harness.origin import SAMPLE_FOLDER, origin
 from harness.reserved_port import closed_port
 from harness.system import System, system
-from imageservice.v1 import image_service_pb2 as pb
 
 SAMPLES = sorted(path.name for path in SAMPLE_FOLDER.glob("*.*") if path.suffix != ".md")
 CUT = {
@@ -87,7 +87,7 @@ async def all_end_as_expected(running: System, origins: list[Expected]) -> None:
         ids = await asyncio.gather(*(running.submit(images.base + each.path) for each in origins))
         states = await running.wait_terminal(ids)
     ended = {
-        each.path: (outcome_of(states[request_id]), states[request_id].failure.attempts)
+        each.path: (outcome_name(states[request_id]), states[request_id].failure.attempts)
         for each, request_id in zip(origins, ids, strict=True)
     }
     assert ended == {
@@ -95,15 +95,9 @@ async def all_end_as_expected(running: System, origins: list[Expected]) -> None:
     }
 
 
-def outcome_of(request: pb.ImageRequest) -> str:
-    if request.state == pb.STATE_FAILED:
-        return pb.FailureCode.Name(request.failure.code).removeprefix("FAILURE_CODE_")
-    return pb.State.Name(request.state).removeprefix("STATE_")
-
-
 async def test_an_origin_that_refuses_connections_has_three_attempts(running: System) -> None:
     """No process listens there now; one may listen later."""
     with closed_port() as port:
         request_id = await running.submit(f"http://127.0.0.1:{port}/picture.png")
         ended = (await running.wait_terminal([request_id]))[request_id]
-    assert (outcome_of(ended), ended.failure.attempts) == (FailureCode.CONNECT_FAILED, 3)
+    assert (outcome_name(ended), ended.failure.attempts) == (FailureCode.CONNECT_FAILED, 3)

@@ -13,11 +13,11 @@ from aiohttp import web
 
 from harness.aws import RecordingAws
 from harness.aws_proxy import Forward, ProxiedCall, aws_proxy
+from harness.grpc_client import outcome_name
 from harness.metrics import MetricsPort
 from harness.origin import Handler, Origin, numbered_png, origin, redirect_to, reply_with
 from harness.system import System, system
 from harness.waiting import wait_for
-from imageservice.v1 import image_service_pb2 as pb
 
 TOKEN = "t0ken-of-the-operator"
 PASSWORD = "pa55word-of-the-operator"
@@ -113,12 +113,6 @@ async def echo(request: web.Request) -> web.Response:
     return web.Response(body=numbered_png(2), headers=echoed)
 
 
-def outcome_of(request: pb.ImageRequest) -> str:
-    if request.HasField("failure"):
-        return pb.FailureCode.Name(request.failure.code).removeprefix("FAILURE_CODE_")
-    return pb.State.Name(request.state).removeprefix("STATE_")
-
-
 async def test_nothing_but_the_origin_gets_a_credential(
     embedded_aws: RecordingAws, folder: Path, log: IO[bytes]
 ) -> None:
@@ -161,7 +155,7 @@ async def test_nothing_but_the_origin_gets_a_credential(
         }
         ids = {await running.submit(url): url for url in expected}
         ended = await running.wait_terminal(ids)
-        assert {url: outcome_of(ended[each]) for each, url in ids.items()} == expected
+        assert {url: outcome_name(ended[each]) for each, url in ids.items()} == expected
         page = (await port.scrape()).text
         await running.stop()
         log.seek(0)
@@ -187,7 +181,7 @@ async def test_another_customer_has_no_credentials(
         for customer, outcome in (("acme", "COMPLETED"), ("globex", "ORIGIN_REFUSED")) * 3:
             request_id = await running.submit(images.url("/token/a.png"), customer=customer)
             ended = await running.wait_terminal([request_id])
-            assert outcome_of(ended[request_id]) == outcome
+            assert outcome_name(ended[request_id]) == outcome
 
 
 async def test_a_private_network_needs_its_own_permission(
@@ -201,7 +195,7 @@ async def test_a_private_network_needs_its_own_permission(
         await running.start_consumer(CREDENTIALS_FILE=file, ALLOWED_NETWORKS="")
         request_id = await running.submit(images.url("/token/a.png"))
         ended = await running.wait_terminal([request_id])
-        assert outcome_of(ended[request_id]) == "BLOCKED_ADDRESS"
+        assert outcome_name(ended[request_id]) == "BLOCKED_ADDRESS"
         assert not images.requests
 
 
@@ -231,7 +225,7 @@ async def test_a_changed_file_takes_effect_without_a_restart(
 
 async def outcome(running: System, images: Origin) -> str:
     request_id = await running.submit(images.url("/token/a.png"))
-    return outcome_of((await running.wait_terminal([request_id]))[request_id])
+    return outcome_name((await running.wait_terminal([request_id]))[request_id])
 
 
 async def test_a_faulty_file_stops_the_start(

@@ -14,6 +14,13 @@ from imageservice.v1 import image_service_pb2 as pb
 from imageservice.v1 import image_service_pb2_grpc
 
 
+def outcome_name(request: pb.ImageRequest) -> str:
+    """Return the failure code of a FAILED request, else the state, both without their prefix."""
+    if request.state == pb.STATE_FAILED:
+        return pb.FailureCode.Name(request.failure.code).removeprefix("FAILURE_CODE_")
+    return pb.State.Name(request.state).removeprefix("STATE_")
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """`reason` is empty if gRPC itself raised the error. `retry_after` is in seconds."""

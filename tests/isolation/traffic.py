@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import grpc
 
+from harness.grpc_client import outcome_name
 from harness.system import System
 from imageservice.v1 import image_service_pb2 as pb
 
@@ -81,14 +82,7 @@ def seconds_of(request: pb.ImageRequest) -> float:
 
 def outcomes(requests: Iterable[pb.ImageRequest]) -> dict[str, int]:
     """Count requests by state, FAILED ones by code."""
-    return dict(
-        Counter(
-            pb.FailureCode.Name(request.failure.code).removeprefix("FAILURE_CODE_")
-            if request.state == pb.STATE_FAILED
-            else pb.State.Name(request.state).removeprefix("STATE_")
-            for request in requests
-        )
-    )
+    return dict(Counter(map(outcome_name, requests)))
 
 
 async def count_outcomes(running: System, customer: str) -> dict[str, int]:

@@ -136,6 +136,7 @@ REQUEUE_REASONS = (
         "address_hung",
         "address_new",
         "decoders_busy",
+        "dns_busy",
         "drain",
         "host_busy",
         "host_hung",

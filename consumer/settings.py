@@ -148,8 +148,9 @@ class ConsumerSettings(CoreSettings, RequestQueuesSettings):
         ge=1,
         description="Most concurrent requests to one origin host, by its name in the URL: of all consumers together "
         "with REDIS_URL, else of this process. Also, always for this process alone, the most requests that wait for an "
-        "answer of one address, whatever their hosts, if it does not answer; twice as many if it has not answered yet. "
-        "An address that answers has no limit of its own.",
+        "answer of one address, whatever their hosts, if it does not answer; twice as many if it has not answered yet, "
+        "and three times as many in all if other customers are below their share of them. An address that answers has "
+        "no limit of its own.",
     )
     body_budget_bytes: int = Field(
         80 * MIB,

@@ -20,10 +20,10 @@ used fully if it accepts more than was learned. Those that come too early are de
 
 
 BusyReason = Literal[
-    "host_busy", "host_hung", "host_rate", "host_refused", "address_hung", "address_new"
+    "host_busy", "host_hung", "host_rate", "host_refused", "address_hung", "address_new", "dns_busy"
 ]
 """Host: its slots are taken, it does not answer, its rate is reached, or it has refused a request and is closed.
-Address: it does not answer, or has not yet."""
+Address: it does not answer, or has not yet. DNS: no thread is free to look up the name."""
 
 
 class HostBusy(SlotsTaken):

@@ -52,7 +52,7 @@ class PooledResolver(AbstractResolver):
             future = self._pool.submit(_getaddrinfo, host, port, family)
         except RuntimeError:  # the system grants the process no further thread
             self._release_thread(domain)
-            raise HostBusy from None
+            raise HostBusy(reason="dns_busy") from None
         # Release when the future ends, not its awaiter: a cancelled fetch has not freed the thread.
         future.add_done_callback(lambda _: self._release_thread(domain))
         return future
@@ -60,7 +60,7 @@ class PooledResolver(AbstractResolver):
     def _reserve_thread(self, domain: str) -> None:
         with self._lock:
             if self._in_use.total() >= self._threads or self._in_use[domain] >= self._per_domain:
-                raise HostBusy
+                raise HostBusy(reason="dns_busy")
             self._in_use[domain] += 1
 
     def _release_thread(self, domain: str) -> None:

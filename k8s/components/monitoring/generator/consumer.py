@@ -39,7 +39,8 @@ _MESSAGES = Row(
             "outage: AWS failed. drain: the pod stopped. share: the customer had its share of the slots. "
             "host_busy: the host is at its concurrency limit. "
             "host_rate, host_refused: it accepts no more requests. host_hung, address_hung: it does not answer. "
-            "address_new: its address has not answered yet. decoders_busy: expensive images keep the decoders busy. "
+            "address_new: its address has not answered yet. dns_busy: no thread is free to look up its name. "
+            "decoders_busy: expensive images keep the decoders busy. "
             "Other reasons are failure codes: the origin asked for a delay, or the last attempt comes after a delay.",
             "cps",
             (

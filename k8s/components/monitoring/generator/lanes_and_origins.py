@@ -118,7 +118,7 @@ _ORIGINS = Row(
             (
                 Query(
                     "sum by (reason) (rate(consumer_given_back_messages_total"
-                    '{<consumer>, reason=~"host_.+|address_.+"}[$__rate_interval]))',
+                    '{<consumer>, reason=~"host_.+|address_.+|dns_busy"}[$__rate_interval]))',
                     "{{reason}}",
                 ),
             ),

@@ -59,8 +59,9 @@ async def hang(resolver: PooledResolver, dns: SlowDns, *hosts: str) -> list[asyn
 async def test_one_domain_cannot_take_every_thread(resolver: PooledResolver, dns: SlowDns) -> None:
     """Names of a wildcard domain that hang get only its part. Another name is still looked up."""
     await hang(resolver, dns, "slow1.evil.test", "slow2.evil.test")
-    with pytest.raises(HostBusy):
+    with pytest.raises(HostBusy) as busy:
         await address(resolver, "fast.EVIL.test.")
+    assert busy.value.reason == "dns_busy"
     assert await address(resolver, "victim.test") == "192.0.2.1"
 
 

@@ -103,6 +103,17 @@ def delete_before_requeuing() -> AbstractContextManager[Any]:
     return patch.object(ReceiveQueue, "requeue", changed)
 
 
+def delete_before_moving_to_bulk() -> AbstractContextManager[Any]:
+    requeue = ReceiveQueue.requeue
+
+    async def changed(self: ReceiveQueue, message: ReceivedMessage, **options: Any) -> None:
+        if options.get("lane") not in (None, message.lane):
+            await self._delete(message)
+        await requeue(self, message, **options)
+
+    return patch.object(ReceiveQueue, "requeue", changed)
+
+
 def ignore_failed_writes() -> AbstractContextManager[Any]:
     outcome = tables._outcome
 
@@ -238,6 +249,9 @@ REQUEST_MUTANTS: dict[Mutant, Plan] = {
         operations=(Operation(5, Action.RETRY_QUEUE, times=2, every_s=1_000),),
     ),
     delete_before_requeuing: Plan(0, (Submit(0, (Origin.BUSY,)),)),
+    delete_before_moving_to_bulk: Plan(
+        0, (Submit(0, (Origin.SLOW,)),) * 14, concurrency=2, two_lanes=True
+    ),
     ignore_failed_writes: Plan(
         0, (Submit(0),), (Fault("BatchExecuteStatement", 0, Effect.ENTRIES_FAIL),)
     ),

@@ -71,12 +71,12 @@ def end_any_revision() -> AbstractContextManager[Any]:
 def _without_condition(name: str) -> AbstractContextManager[Any]:
     update = Statements._update
 
-    def changed(self: Statements, *arguments: Any, where: dict[str, Any]) -> Any:
-        statement = update(self, *arguments, where=where)
+    def changed(self: Statements, *arguments: Any, **options: Any) -> Any:
+        statement = update(self, *arguments, **options)
         text, parameters = statement.text, list(statement.parameters)
         before, _, after = text.rpartition(f' AND "{name}"=?')
         del parameters[before.count("?")]
-        return type(statement)(statement.key, before + after, tuple(parameters))
+        return replace(statement, text=before + after, parameters=tuple(parameters))
 
     return patch.object(Statements, "_update", changed)
 
@@ -177,9 +177,8 @@ def stop_without_a_drain() -> AbstractContextManager[Any]:
 
 
 def put_equal_keys_into_one_batch() -> AbstractContextManager[Any]:
-    def changed(batcher: Any) -> list[Any]:
-        waiting = batcher._pending
-        return [waiting.popleft() for _ in range(min(len(waiting), batcher._max_batch))]
+    def changed(batcher: Any, waiting: Any) -> list[Any]:
+        return [waiting.popleft() for _ in range(min(waiting.length, batcher._max_batch))]
 
     return patch.object(Batcher, "_take_batch", changed)
 

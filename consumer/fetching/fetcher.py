@@ -39,6 +39,7 @@ from consumer.fetching.http.client import (
 from consumer.fetching.http.content_codings import DECODING_COPIES, BodyDecoder, parse_codings
 from consumer.fetching.http.response import (
     NOT_MODIFIED,
+    OK,
     REDIRECT_STATUSES,
     check_status,
     parse_content_length,
@@ -223,9 +224,9 @@ class Fetcher:
         addresses = self._guard.addresses
         RESTRICTED_ORIGINS.labels("hung_address").set_function(lambda: addresses.hanging)
 
-    def reserve(self, size: int, customer_id: str) -> BodyReservation:
-        """Reserve memory of the same budget for a customer's body of `size` bytes from elsewhere."""
-        return self._budget.reserve(min(size, self._policy.max_bytes), customer_id)
+    def reserve(self, size: int) -> BodyReservation:
+        """Reserve memory of the same budget for a body of `size` bytes from elsewhere."""
+        return self._budget.reserve(min(size, self._policy.max_bytes))
 
     async def _follow_redirects(
         self, origin: OriginUrl, headers: HopHeaders, deadline: Deadline
@@ -254,7 +255,11 @@ class Fetcher:
         while True:
             slot = await self._acquire(name, headers.customer_id, deadline, refused=refused)
             try:
-                return await self._send(slot, hop, deadline, headers)
+                return await self._request_in_slot(slot, hop, deadline, headers)
+            except DnsFailed:
+                end = slot.acquired_at + MIN_LOOKUP_S
+                await asyncio.sleep(end - asyncio.get_running_loop().time())
+                raise
             except (RateLimited, OriginError) as failure:
                 if answer_of(failure) is not Answer.REFUSED:
                     raise
@@ -276,26 +281,28 @@ class Fetcher:
             busy.refused = refused
             raise
 
-    async def _send(
-        self, slot: Slot, hop: OriginUrl, deadline: Deadline, headers: HopHeaders
-    ) -> _Redirect | FetchResult:
-        """Send one request, and release the slot. A name that fails takes MIN_LOOKUP_S at least."""
-        lookup_end = asyncio.get_running_loop().time() + MIN_LOOKUP_S
-        try:
-            return await self._request_in_slot(slot, hop, deadline, headers)
-        except DnsFailed:
-            await asyncio.sleep(lookup_end - asyncio.get_running_loop().time())
-            raise
-
     async def _request_in_slot(
         self, slot: Slot, hop: OriginUrl, deadline: Deadline, headers: HopHeaders
     ) -> _Redirect | FetchResult:
-        """Send one request, and release the slot."""
+        """Send one request, and release the slot.
+
+        If too many others await the first answer of its address, send it again a second later.
+        """
         connects = self._guard.record_connects(slot.customer_id)
         answer, failure = Answer.ACCEPTED, None
         try:
             with connects:
-                return await self._request_from_address(hop, deadline, headers, connects)
+                waited = False
+                while True:
+                    try:
+                        return await self._request(hop, deadline, headers, connects)
+                    except TRANSPORT_ERRORS as error:
+                        busy = connects.busy if is_connect_error(error) else None
+                        if waited or busy is None or not busy.patience:
+                            raise _failure_of(error, hop, connects) from error
+                    with deadline.paused():
+                        await busy.wait_for_answer()
+                    connects.busy, waited = None, True
         except ImageFailure as error:
             answer, failure = answer_of(error), error
             raise
@@ -306,27 +313,6 @@ class Fetcher:
             connects.leave(timed_out=answer is Answer.TIMED_OUT)
             self._hosts.release(slot, answer, failure)
             del failure  # It has a traceback, which refers to this frame.
-
-    async def _request_from_address(
-        self, hop: OriginUrl, deadline: Deadline, headers: HopHeaders, connects: Connects
-    ) -> _Redirect | FetchResult:
-        """Send one request; wait a second if too many others await the first answer of its address."""
-        try:
-            try:
-                return await self._request(hop, deadline, headers, connects)
-            except TRANSPORT_ERRORS as error:
-                busy = connects.busy
-                if busy is None or not busy.patience or not is_connect_error(error):
-                    raise
-            with deadline.paused():
-                await busy.wait_for_answer()
-            connects.busy = None
-            return await self._request(hop, deadline, headers, connects)
-        except TRANSPORT_ERRORS as error:
-            if connects.busy is not None and is_connect_error(error):
-                raise connects.busy.busy from error
-            reason = blocked_failure(hop.host, connects.blocked)
-            raise to_image_failure(error, blocked=reason) from error
 
     async def _request(
         self, hop: OriginUrl, deadline: Deadline, headers: HopHeaders, connects: Connects
@@ -341,7 +327,7 @@ class Fetcher:
             if response.status == NOT_MODIFIED and is_conditional(sent):
                 self._check_opt_out(response)
                 return FetchResult(b"", Provenance(), modified=False)
-            return await self._read_content(response, deadline, headers.customer_id)
+            return await self._read_content(response, deadline)
         finally:
             response.release()
 
@@ -352,16 +338,12 @@ class Fetcher:
             if directive := find_opt_out(fields, respected, product=self._product):
                 raise OptedOut(directive)
 
-    async def _read_content(
-        self, response: OriginResponse, deadline: Deadline, customer_id: str
-    ) -> FetchResult:
+    async def _read_content(self, response: OriginResponse, deadline: Deadline) -> FetchResult:
         policy, headers = self._policy, response.headers
-        check_status(
-            response.status,
-            headers.get("Retry-After"),
-            datetime.now(UTC),
-            content_range=headers.get("Content-Range"),
-        )
+        if response.status != OK:
+            status, retry_after = response.status, headers.get("Retry-After")
+            content_range = headers.get("Content-Range")
+            check_status(status, retry_after, datetime.now(UTC), content_range=content_range)
         self._check_opt_out(response)
         codings = parse_codings(headers)
         size = parse_content_length(headers, policy.max_bytes)
@@ -369,8 +351,8 @@ class Fetcher:
         if codings:
             # The bytes that arrive say nothing about the decoded ones.
             size, copies = None, DECODING_COPIES
-        reservation = self._budget.reserve(size, customer_id, copies=copies)
-        if self._budget.fits(size, customer_id, copies=copies):
+        reservation = self._budget.reserve(size, copies=copies)
+        if self._budget.fits(size, copies=copies):
             await reservation.acquire()
         else:
             with deadline.paused():
@@ -408,3 +390,10 @@ class Fetcher:
         coded = [await reading]
         with deadline.paused():
             return await self._decoder.decode(coded, codings, policy.max_bytes)
+
+
+def _failure_of(error: Exception, hop: OriginUrl, connects: Connects) -> Exception:
+    """Return what one of TRANSPORT_ERRORS means for the fetch."""
+    if connects.busy is not None and is_connect_error(error):
+        return connects.busy.busy
+    return to_image_failure(error, blocked=blocked_failure(hop.host, connects.blocked))

@@ -74,7 +74,7 @@ class HopHeaders:
 
     def cookie_field(self, hop: OriginUrl, sent: Mapping[str, str]) -> bytes:
         """Return the line of the cookies that the origin has set. Those of a credential, in `sent`, replace them."""
-        own = any(name.lower() == "cookie" for name in sent)
+        own = bool(sent) and any(name.lower() == "cookie" for name in sent)
         return b"" if own else self.cookies.header(hop)
 
     def without_secrets(self, provenance: Provenance) -> Provenance:

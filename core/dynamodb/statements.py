@@ -15,15 +15,11 @@ from core.model.request import Failure, ImageRequest, State, customer_shard, nex
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """`key` is the row's table and key. Two statements with the same key never share a batch.
-
-    `customer_id` is for fair shares of the batches only.
-    """
+    """`key` is the row's table and key. Two statements with the same key never share a batch."""
 
     key: tuple[str, str]
     text: str
     parameters: tuple[Attribute, ...]
-    customer_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +35,10 @@ class Statements:
     def insert_request(self, request: ImageRequest) -> Statement:
         """Insert the row if the id is new: a PartiQL INSERT never replaces an item."""
         item = schema.new_request_item(request, shards=self.shards)
-        return _insert(self.requests_table, request.request_id, item, request.customer_id)
+        return _insert(self.requests_table, request.request_id, item)
 
     def insert_image(self, record: ImageRecord) -> Statement:
-        item = schema.image_item(record)
-        return _insert(self.images_table, record.image_id, item, record.customer_id)
+        return _insert(self.images_table, record.image_id, schema.image_item(record))
 
     def complete(
         self, request_id: str, revision: int, *, customer_id: str, image_id: str, now: int
@@ -86,7 +81,7 @@ class Statements:
         where = _where(tuple(conditions))
         text = f'UPDATE "{self.requests_table}" REMOVE "{schema.EXPIRES_AT}" {where}'
         key = (self.requests_table, request.request_id)
-        return Statement(key, text, tuple(conditions.values()), request.customer_id)
+        return Statement(key, text, tuple(conditions.values()))
 
     def count_death(self, request: ImageRequest, run_id: str) -> Statement:
         """Count the death of a process that was decoding the image alone. Requires the count that was read.
@@ -101,7 +96,6 @@ class Statements:
                 schema.RETRY_COUNT: number(request.retry_count + 1),
                 schema.RUN_ID: string(",".join((*counted, run_id))),
             },
-            customer_id=request.customer_id,
             where={schema.RETRY_COUNT: number(request.retry_count)},
         )
 
@@ -111,7 +105,6 @@ class Statements:
             request.request_id,
             request.revision,
             {schema.UPDATED_AT: number(now), schema.CLAIMS: number(0)},
-            customer_id=request.customer_id,
             where={schema.UPDATED_AT: number(request.updated_at)},
         )
 
@@ -121,7 +114,6 @@ class Statements:
             request.request_id,
             request.revision,
             {schema.CLAIMS: number(request.claims + 1), schema.UPDATED_AT: number(now)},
-            customer_id=request.customer_id,
             where={schema.UPDATED_AT: number(request.updated_at)},
         )
 
@@ -136,7 +128,7 @@ class Statements:
         if self.retention_s:
             changes[schema.EXPIRES_AT] = number(now // 1000 + self.retention_s)
         where = {schema.CUSTOMER_ID: string(customer_id)}
-        return self._update(request_id, revision, changes, customer_id=customer_id, where=where)
+        return self._update(request_id, revision, changes, where=where)
 
     def _update(
         self,
@@ -144,7 +136,6 @@ class Statements:
         revision: int,
         changes: dict[str, Attribute],
         *,
-        customer_id: str,
         where: dict[str, Attribute],
     ) -> Statement:
         """Change a row that is PENDING at `revision`."""
@@ -154,20 +145,24 @@ class Statements:
             schema.REVISION: number(revision),
             **where,
         }
-        text = _update_text(self.requests_table, tuple(changes), tuple(conditions))
-        parameters = (*changes.values(), *conditions.values())
-        return Statement((self.requests_table, request_id), text, parameters, customer_id)
+        return _update(self.requests_table, request_id, changes, conditions)
 
 
-def _insert(table: str, key: str, item: schema.Item, customer_id: str) -> Statement:
-    text = _insert_text(table, tuple(item))
-    return Statement((table, key), text, tuple(item.values()), customer_id)
+def _insert(table: str, key: str, item: schema.Item) -> Statement:
+    return Statement((table, key), _insert_text(table, tuple(item)), tuple(item.values()))
 
 
 @lru_cache(maxsize=64)
 def _insert_text(table: str, names: tuple[str, ...]) -> str:
     values = ", ".join(f"'{name}': ?" for name in names)
     return f'INSERT INTO "{table}" VALUE {{{values}}}'
+
+
+def _update(
+    table: str, key: str, changes: dict[str, Attribute], conditions: dict[str, Attribute]
+) -> Statement:
+    text = _update_text(table, tuple(changes), tuple(conditions))
+    return Statement((table, key), text, (*changes.values(), *conditions.values()))
 
 
 @lru_cache(maxsize=64)

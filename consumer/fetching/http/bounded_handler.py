@@ -31,6 +31,7 @@ SLICE_BYTES = 16 * 1_024
 
 _EMPTY_LINES = (b"\r\n", b"\n")
 """May follow a response (RFC 9112, section 2.2)."""
+_LINE_ENDS = (b"\r", b"\n")
 
 _WITH_IMAGE = frozenset({200, 201, 203})
 _DNS_CACHE_S = 10
@@ -130,7 +131,8 @@ class BoundedHandler(PayloadErrorHandler):
         """Return the first head and the bytes behind it. The head is empty, and `data` kept, if it is incomplete."""
         kept = self._incomplete_head
         if not kept:
-            data = self._skip_empty_lines(data)
+            if data.startswith(_LINE_ENDS):
+                data = self._skip_empty_lines(data)
             end = find_head_end(data, 0)
             if end >= 0:
                 return data[:end], data[end:]

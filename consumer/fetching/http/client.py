@@ -6,7 +6,6 @@ passwords, decompression and redirects of a session must all stay off here too; 
 """
 
 import asyncio
-import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -185,10 +184,12 @@ class OriginClient:
     ) -> OriginResponse:
         if first_byte_timeout is None:
             return await self._read_head(connection, protocol)
-        with contextlib.suppress(TimeoutError), Deadline(first_byte_timeout):
-            return await self._read_head(connection, protocol)
-        if not protocol.has_received:
-            raise aiohttp.SocketTimeoutError
+        try:
+            with Deadline(first_byte_timeout):
+                return await self._read_head(connection, protocol)
+        except TimeoutError:
+            if not protocol.has_received:
+                raise aiohttp.SocketTimeoutError from None
         # The response has begun, slowly. The limits of a new connection apply from here on.
         return await self._read_head(connection, protocol)
 

@@ -48,9 +48,9 @@ def parse_codings(headers: MultiMapping[str]) -> tuple[str, ...]:
 
     Raises BadResponse for more than MAX_CODINGS.
     """
-    fields = (*headers.getall("Content-Encoding", ()), *headers.getall("Transfer-Encoding", ()))
-    if not fields:
+    if not ("Content-Encoding" in headers or "Transfer-Encoding" in headers):
         return ()
+    fields = (*headers.getall("Content-Encoding", ()), *headers.getall("Transfer-Encoding", ()))
     names = [name.strip(" \t").lower() for name in ",".join(fields).split(",")]
     codings = tuple(name for name in names if name in _DECODERS)
     if len(codings) > MAX_CODINGS:

@@ -23,8 +23,8 @@ MAX_RETRY_AFTER_S = 900.0
 
 REDIRECT_STATUSES = frozenset({301, 302, 303, 307, 308})
 
+OK = 200
 NOT_MODIFIED = 304
-_OK = 200
 _ACCEPTED = 202
 _PARTIAL = 206
 _WITHOUT_IMAGE = frozenset({204, 205, 206, 207, 208, 226})
@@ -50,7 +50,7 @@ def check_status(
     A 206, which was not requested, is accepted if its Content-Range covers everything. A 202 says that the origin does
     not have the image yet. Raises NotFound, OriginRefused, RateLimited, OriginError, BrokenResponse or BadResponse.
     """
-    if status == _OK or _has_image(status, content_range):
+    if status == OK or _has_image(status, content_range):
         return
     if status == _ACCEPTED:
         raise BrokenResponse(f"status {status}", retry_after=parse_retry_after(retry_after, now))

@@ -52,7 +52,6 @@ _SETTLE_STEPS_S = (*[20.0] * 10, *[600.0] * 20)
 _PAUSE_S = 2.0 * VISIBILITY_TIMEOUT_S
 _MAX_CLAIMS = 2
 
-_BULK_QUEUE_URL = "https://sqs/bulk"
 SETTINGS = ConsumerSettings.model_validate(
     {
         "requests_table": "requests",
@@ -83,12 +82,6 @@ class Simulation:
 
     def __init__(self, plan: Plan, loop: SimulatedLoop) -> None:
         self._plan = plan
-        self._settings = SETTINGS.model_copy(
-            update={
-                "concurrency": plan.concurrency,
-                "bulk_queue_url": _BULK_QUEUE_URL if plan.two_lanes else None,
-            }
-        )
         self._loop = loop
         self._rng = random.Random(plan.seed)
         self.history = History(loop.time)
@@ -128,20 +121,15 @@ class Simulation:
             )
 
         dlq = queue("dlq")
-
-        def lane(name: str) -> SimulatedQueue:
-            return queue(
-                name,
+        return {
+            "requests": queue(
+                "requests",
                 max_receives=self._plan.max_receives,
                 dlq=dlq,
                 on_send=self.history.message_sent,
                 on_receive=self._on_receive,
                 on_delete=self.history.message_deleted,
-            )
-
-        return {
-            "requests": lane("requests"),
-            "bulk": lane("bulk"),
+            ),
             "failed-requests": queue("failed-requests", on_send=self.history.failure_sent),
             "dlq": dlq,
         }
@@ -205,9 +193,7 @@ class Simulation:
         statements = Statements("requests", "images", shards=SETTINGS.customer_shards)
         tables = Tables(aws.http.dynamodb, statements, SETTINGS.batching)
         sender = SqsQueue(aws.http.sqs, SETTINGS.queue_url, batching=SETTINGS.batching)
-        url = self._settings.bulk_queue_url
-        bulk = url and SqsQueue(aws.http.sqs, url, batching=SETTINGS.batching)
-        lanes = LaneSelector(sender, bulk or None, InteractiveRate(20, 100))
+        lanes = LaneSelector(sender, None, InteractiveRate(20, 100))
         return SubmitAdmission(tables, lanes, Capacity("submits", 100))
 
     def _start_consumer(self, number: int) -> None:
@@ -216,7 +202,7 @@ class Simulation:
         self._watch(process.spawn(self._consume(process)))
 
     async def _consume(self, process: Process) -> None:
-        settings = self._settings
+        settings = SETTINGS.model_copy(update={"concurrency": self._plan.concurrency})
         decoder = self._decoders[process] = ScriptedDecoder(self._kill_current)
         async with (
             open_clients(settings) as opened,
@@ -268,10 +254,10 @@ class Simulation:
     async def _submit(self, request_id: str, url: str, submit: Submit) -> None:
         await asyncio.sleep(submit.at)
         for _ in range(1 + submit.repeats):
-            await self._submit_once(request_id, url, submit)
+            await self._submit_once(request_id, url)
             await asyncio.sleep(submit.again_s)
 
-    async def _submit_once(self, request_id: str, url: str, planned: Submit) -> None:
+    async def _submit_once(self, request_id: str, url: str) -> None:
         """Submit, and record whether the server has acknowledged. A client gives up after a minute."""
         server = self._server
         assert server is not None
@@ -279,13 +265,13 @@ class Simulation:
         def submit() -> asyncio.Future[ImageRequest]:
             request = new_request(
                 request_id=request_id,
-                customer_id=planned.customer,
+                customer_id="acme",
                 url=url,
                 labels={},
                 submit_id=f"{self._rng.getrandbits(32):08x}",
                 now=now_ms(),
             )
-            return server.admission.submit(request, bulk=planned.bulk)
+            return server.admission.submit(request)
 
         if server.process.stopped:
             return
@@ -316,7 +302,7 @@ class Simulation:
         arguments = argparse.Namespace(
             margin=_MARGIN_S, max_claims=_MAX_CLAIMS, segments=1, rate=1_000.0, checkpoint=None
         )
-        await self._run_job("reconcile", lambda: reconcile._reconcile(self._settings, arguments))
+        await self._run_job("reconcile", lambda: reconcile._reconcile(SETTINGS, arguments))
 
     async def _retry_failed(
         self, *, customer: str | None = None, request_ids: list[str] | None = None
@@ -325,7 +311,7 @@ class Simulation:
             customer=customer, request_id=request_ids, failure_code=None, since=None, rate=1_000.0
         )
         await self._run_job(
-            "retry-failed", lambda: retry_failed._retry(self._settings, arguments, RetryStats())
+            "retry-failed", lambda: retry_failed._retry(SETTINGS, arguments, RetryStats())
         )
 
     async def _retry_ids(self) -> None:
@@ -356,7 +342,7 @@ class Simulation:
         raise Violation("the system does not come to rest")
 
     def _settled(self) -> bool:
-        busy = any(self.queues[name].messages for name in ("requests", "bulk", "dlq"))
+        busy = self.queues["requests"].messages or self.queues["dlq"].messages
         ended = all(versions[-1].terminal for versions in self.history.rows.values())
         return ended and not busy
 

@@ -155,7 +155,8 @@ class ConsumerSettings(CoreSettings, RequestQueuesSettings):
     body_budget_bytes: int = Field(
         80 * MIB,
         ge=1,
-        description="Memory budget for bodies in this process, in bytes. Fetches wait for free memory.",
+        description="Memory budget for bodies in this process, in bytes. Fetches wait for free memory. A part, at most "
+        "MAX_BODY_BYTES, is a reserve: no customer alone may use it.",
     )
 
     verification: Literal["full", "draft", "header"] = Field(

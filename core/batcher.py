@@ -7,17 +7,20 @@ A batch is flushed in one of two cases:
              if the last call had more than one item, after up to `linger` seconds
 
 Otherwise items wait for a call to end. So an idle process adds no delay, and a busy process fills its batches.
+
+Customers take turns. While one of them holds a whole batch or more, the items of those that hold less do not wait for
+it: they have a call of their own, one at a time, which collects further ones meanwhile.
 """
 
 import asyncio
 import math
-from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Sequence
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
 
 from core.errors import DependencyUnavailable, Overloaded, RequestRejected
 from core.resilience.backoff import Backoff
+from core.resilience.fair_queue import FairQueue, Line
 from core.runtime.loop_bound import LoopBound
 from core.runtime.metrics import GROUP_COMMIT_BATCH_SIZE, GROUP_COMMIT_RETRIES
 
@@ -76,7 +79,19 @@ class _Pending(Generic[T, R]):
     item: T
     key: Hashable
     future: asyncio.Future[R]
+    customer: "_Customer[T, R]"
+    line: Line[Any]
+    """Where it waits."""
     attempts: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class _Customer(Generic[T, R]):
+    """A customer that has items. `held` is the number of those that are pending or in flight."""
+
+    id: str
+    held: int = 0
+    line: Line[_Pending[T, R]] = field(default_factory=Line)
 
 
 class Batcher(LoopBound, Generic[T, R]):
@@ -84,8 +99,9 @@ class Batcher(LoopBound, Generic[T, R]):
 
     `max_batch` is the API's limit of items in a call, and `max_bytes` that of their sizes together; a larger item
     is sent alone. `size` returns the bytes of an item; without it they are not counted. `max_pending` bounds the
-    pending items, by default to that of `batching`; beyond it, submits raise Overloaded. Items with equal keys never
-    share a batch: DynamoDB rejects two statements on one key. If a caller is cancelled, its item is dropped if it is
+    pending items, by default to that of `batching`; beyond it, submits raise Overloaded. `max_flushes` bounds the calls
+    in flight without that of customers with few items. Items with equal keys never share a batch: DynamoDB rejects two
+    statements on one key. If a caller is cancelled, its item is dropped if it is
     still pending, and committed otherwise. If `commit` raises RequestRejected, each item is sent alone, because one of
     them may be the cause.
     """
@@ -113,41 +129,92 @@ class Batcher(LoopBound, Generic[T, R]):
         self._max_flushes = max_flushes
         self._max_attempts = max_attempts
         self._key = key
-        self._pending: deque[_Pending[T, R]] = deque()
+        self._customers: dict[str, _Customer[T, R]] = {}
+        self._busy_customers = 0
+        """Customers that hold a whole batch or more."""
+        self._pending = FairQueue[_Pending[T, R]]()
+        self._quick = FairQueue[_Pending[T, R]]()
+        """Items of customers that held less while others held a whole batch."""
+        self._quick_line = Line[_Pending[T, R]]()
         self._flushes: set[asyncio.Task[None]] = set()
+        self._quick_flush: asyncio.Task[None] | None = None
         self._scheduled: asyncio.Handle | None = None
         self._last_batch = 0
         self._name = name
         self._batch_size = GROUP_COMMIT_BATCH_SIZE.labels(name)
         self._retries = GROUP_COMMIT_RETRIES.labels(name)
 
-    async def submit(self, item: T) -> R:
-        """Commit one item and return its value. Raises its error, Overloaded or DependencyUnavailable."""
-        return await self.submit_nowait(item)
+    async def submit(self, item: T, customer_id: str = "") -> R:
+        """Commit one item and return its value. Raises its error, Overloaded or DependencyUnavailable.
 
-    def submit_nowait(self, item: T) -> asyncio.Future[R]:
+        Items without a customer count as those of one.
+        """
+        return await self.submit_nowait(item, customer_id)
+
+    def submit_nowait(self, item: T, customer_id: str = "") -> asyncio.Future[R]:
         """Submit an item without a task: the future has the result of `submit`. Raises Overloaded at once."""
-        if len(self._pending) >= self._max_pending:
+        if self._pending.length + self._quick.length >= self._max_pending:
             raise Overloaded(f"{self._name}: {self._max_pending} items wait already")
+        customer = self._customers.get(customer_id)
+        if customer is None:
+            customer = self._customers[customer_id] = _Customer(customer_id)
+        customer.held += 1
         future: asyncio.Future[R] = self._loop.create_future()
-        self._pending.append(_Pending(item, self._key(item), future))
-        if not self._flushes or len(self._pending) >= self._max_batch:
+        pending = _Pending(item, self._key(item), future, customer, customer.line)
+        if customer.held < self._max_batch and self._busy_customers:
+            self._append_quick(pending)
+            return future
+        if customer.held == self._max_batch:
+            self._busy_customers += 1
+        self._pending.append(customer.line, pending)
+        if not self._flushes or self._pending.length >= self._max_batch:
             self._schedule_flush()
         return future
 
+    def _append_quick(self, pending: _Pending[T, R]) -> None:
+        pending.line = self._quick_line
+        self._quick.append(pending.line, pending)
+        if self._quick_flush is None:
+            self._flush_quick()
+
+    def _flush_quick(self) -> None:
+        batch = self._take_batch(self._quick)
+        if batch:
+            self._quick_flush = self._loop.create_task(
+                self._send(batch, self._quick), name=f"flush {self._name}"
+            )
+            self._quick_flush.add_done_callback(self._quick_flushed)
+
+    def _quick_flushed(self, flush: asyncio.Task[None]) -> None:
+        self._quick_flush = None
+        if not flush.cancelled():
+            self._flush_quick()
+
+    def _settle(self, pending: _Pending[T, R]) -> None:
+        """Note that an item is neither pending nor in flight any more."""
+        customer = pending.customer
+        if customer.held == self._max_batch:
+            self._busy_customers -= 1
+        customer.held -= 1
+        if not customer.held:
+            del self._customers[customer.id]
+
     async def drain(self) -> None:
         """Wait until no item is pending and no call is in flight."""
-        while self._pending or self._flushes:
-            if self._flushes:
-                await asyncio.wait(self._flushes)
+        while self._pending.length or self._quick.length or self._flushes or self._quick_flush:
+            flushes = set(self._flushes)
+            if self._quick_flush is not None:
+                flushes.add(self._quick_flush)
+            if flushes:
+                await asyncio.wait(flushes)
             else:
                 self._flush()
 
     def _schedule_flush(self) -> None:
         """Start all flushes that are due. Called after each submit and after each call."""
-        while len(self._pending) >= self._max_batch and len(self._flushes) < self._max_flushes:
+        while self._pending.length >= self._max_batch and len(self._flushes) < self._max_flushes:
             self._flush()
-        if self._pending and not self._flushes and self._scheduled is None:
+        if self._pending.length and not self._flushes and self._scheduled is None:
             if self._linger and self._last_batch > 1:
                 self._scheduled = self._loop.call_later(self._linger, self._flush)
             else:
@@ -158,10 +225,12 @@ class Batcher(LoopBound, Generic[T, R]):
         if self._scheduled is not None:
             self._scheduled.cancel()
             self._scheduled = None
-        batch = self._take_batch()
+        batch = self._take_batch(self._pending)
         if batch:
             self._last_batch = len(batch)
-            flush = self._loop.create_task(self._send(batch), name=f"flush {self._name}")
+            flush = self._loop.create_task(
+                self._send(batch, self._pending), name=f"flush {self._name}"
+            )
             self._flushes.add(flush)
             flush.add_done_callback(self._flushed)
 
@@ -170,15 +239,16 @@ class Batcher(LoopBound, Generic[T, R]):
         if not flush.cancelled():  # A flush is cancelled only when the event loop is closed.
             self._schedule_flush()
 
-    def _take_batch(self) -> list[_Pending[T, R]]:
+    def _take_batch(self, queue: FairQueue[_Pending[T, R]]) -> list[_Pending[T, R]]:
         batch: list[_Pending[T, R]] = []
         keys: set[Hashable] = set()
         skipped: list[_Pending[T, R]] = []
         max_skipped = _MAX_SKIPPED_BATCHES * self._max_batch
         size = 0
-        while self._pending and len(batch) < self._max_batch and len(skipped) < max_skipped:
-            pending = self._pending.popleft()
+        while queue.length and len(batch) < self._max_batch and len(skipped) < max_skipped:
+            pending = queue.popleft()
             if pending.future.cancelled():
+                self._settle(pending)
                 continue
             if pending.key in keys:
                 skipped.append(pending)
@@ -186,58 +256,62 @@ class Batcher(LoopBound, Generic[T, R]):
             if self._size is not None:
                 size += self._size(pending.item)
                 if batch and size > self._max_bytes:
-                    self._pending.appendleft(pending)
+                    queue.appendleft(pending.line, pending)
                     break
             keys.add(pending.key)
             batch.append(pending)
-        self._pending.extendleft(reversed(skipped))
+        _return(queue, skipped)
         return batch
 
-    async def _send(self, batch: list[_Pending[T, R]]) -> None:
+    async def _send(self, batch: list[_Pending[T, R]], queue: FairQueue[_Pending[T, R]]) -> None:
+        """Commit a batch. Items to retry return to the queue from which they were taken."""
         self._batch_size.observe(len(batch))
         try:
             results = await self._commit([pending.item for pending in batch])
             pairs = list(zip(batch, results, strict=True))
         except RequestRejected as rejection:
-            await self._send_one_by_one(batch, rejection)
+            if len(batch) == 1:
+                self._fail(batch[0], rejection)
+                return
+            for pending in batch:
+                await self._send([pending], queue)
         except Exception as error:  # noqa: BLE001  whatever it is, every caller must get it
             for pending in batch:
-                _fail(pending, error)
+                self._fail(pending, error)
         else:
             retries = [pending for pending, result in pairs if not self._resolve(pending, result)]
             if retries:
-                await self._requeue(retries)
-
-    async def _send_one_by_one(
-        self, batch: list[_Pending[T, R]], rejection: RequestRejected
-    ) -> None:
-        if len(batch) == 1:
-            _fail(batch[0], rejection)
-            return
-        for pending in batch:
-            await self._send([pending])
+                await self._requeue(retries, queue)
 
     def _resolve(self, pending: _Pending[T, R], result: ItemResult[R]) -> bool:
         """Return False if the item must be retried."""
         if isinstance(result, Ok):
+            self._settle(pending)
             if not pending.future.done():
                 pending.future.set_result(result.value)
         elif isinstance(result, Failed):
-            _fail(pending, result.error)
+            self._fail(pending, result.error)
         else:
             pending.attempts += 1
             if pending.attempts < self._max_attempts:
                 self._retries.inc()
                 return False
-            _fail(pending, DependencyUnavailable(f"{self._name}: {result.reason}"))
+            self._fail(pending, DependencyUnavailable(f"{self._name}: {result.reason}"))
         return True
 
-    async def _requeue(self, retries: list[_Pending[T, R]]) -> None:
+    async def _requeue(
+        self, retries: list[_Pending[T, R]], queue: FairQueue[_Pending[T, R]]
+    ) -> None:
         # The flush itself sleeps and counts as in flight, so a throttled service gets fewer calls meanwhile.
         await asyncio.sleep(_BACKOFF.delay(max(pending.attempts for pending in retries)))
-        self._pending.extendleft(reversed(retries))
+        _return(queue, retries)
+
+    def _fail(self, pending: _Pending[T, R], error: BaseException) -> None:
+        self._settle(pending)
+        if not pending.future.done():
+            pending.future.set_exception(error)
 
 
-def _fail(pending: _Pending[T, R], error: BaseException) -> None:
-    if not pending.future.done():
-        pending.future.set_exception(error)
+def _return(queue: FairQueue[_Pending[T, R]], items: Sequence[_Pending[T, R]]) -> None:
+    for pending in reversed(items):
+        queue.appendleft(pending.line, pending)

@@ -56,8 +56,10 @@ def _check_size(body: bytes, max_bytes: int) -> bytes:
 class BodyReservation(Reservation):
     """Bytes reserved for one body while it arrives, then for the bytes that arrived."""
 
-    def __init__(self, budget: ByteBudget, size: int, large: Reservation | None) -> None:
-        super().__init__(budget, size)
+    def __init__(
+        self, budget: ByteBudget, size: int, customer_id: str, large: Reservation | None
+    ) -> None:
+        super().__init__(budget, size, customer_id)
         self._large = large
 
     def shrink(self, size: int) -> None:
@@ -80,36 +82,43 @@ class BodyReservation(Reservation):
 
 
 class BodyBudget:
-    """A budget of bytes, of which large bodies hold at most half while they arrive.
+    """A budget of bytes, of which large bodies of one customer hold at most half while they arrive.
 
     An origin that declares no size, or a large one, and then sends slowly holds the full size until the fetch times
-    out. Without the second limit, a dozen of those would hold the whole budget and make small bodies wait.
+    out. Without the second limit, a dozen of those would hold the whole budget and make small bodies wait. The origins
+    of one customer could also send all their bodies slowly, so a part is a reserve for other customers: one body of the
+    largest size, if the budget is at least three times as large.
     """
 
     def __init__(self, capacity: int, *, max_bytes: int) -> None:
         """`max_bytes` is reserved for a body of unknown size, and must fit into `capacity`."""
         self._max_bytes = max_bytes
-        self._bytes = ByteBudget(capacity)
-        self._large = ByteBudget(max(capacity // 2, max_bytes))
+        reserve = min(max_bytes, (capacity - max_bytes) // 2)
+        self._bytes = ByteBudget(capacity - reserve, reserve=reserve)
+        self._large = ByteBudget(max(capacity // 2, max_bytes), reserve=reserve)
 
     @property
     def free(self) -> int:
         return self._bytes.free
 
-    def fits(self, declared: int | None, *, copies: int = 1) -> bool:
+    def fits(self, declared: int | None, customer_id: str = "", *, copies: int = 1) -> bool:
         """Return whether a reservation would not wait."""
         size = self._size(declared, copies)
-        return self._bytes.fits(size) and (not _is_large(declared) or self._large.fits(size))
+        if not self._bytes.fits(size, customer_id):
+            return False
+        return not _is_large(declared) or self._large.fits(size, customer_id)
 
-    def reserve(self, declared: int | None, *, copies: int = 1) -> BodyReservation:
+    def reserve(
+        self, declared: int | None, customer_id: str = "", *, copies: int = 1
+    ) -> BodyReservation:
         """Create a reservation for a body of the declared size, None for an unknown size.
 
         copies: how often a body of unknown size is in memory at the same time while it is decoded. A budget without
             space for so many is reserved as far as large bodies may use it.
         """
         size = self._size(declared, copies)
-        large = self._large.reserve(size) if _is_large(declared) else None
-        return BodyReservation(self._bytes, size, large)
+        large = self._large.reserve(size, customer_id) if _is_large(declared) else None
+        return BodyReservation(self._bytes, size, customer_id, large)
 
     def _size(self, declared: int | None, copies: int) -> int:
         if declared is None:

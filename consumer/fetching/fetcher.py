@@ -224,9 +224,9 @@ class Fetcher:
         addresses = self._guard.addresses
         RESTRICTED_ORIGINS.labels("hung_address").set_function(lambda: addresses.hanging)
 
-    def reserve(self, size: int) -> BodyReservation:
-        """Reserve memory of the same budget for a body of `size` bytes from elsewhere."""
-        return self._budget.reserve(min(size, self._policy.max_bytes))
+    def reserve(self, size: int, customer_id: str) -> BodyReservation:
+        """Reserve memory of the same budget for a customer's body of `size` bytes from elsewhere."""
+        return self._budget.reserve(min(size, self._policy.max_bytes), customer_id)
 
     async def _follow_redirects(
         self, origin: OriginUrl, headers: HopHeaders, deadline: Deadline
@@ -327,7 +327,7 @@ class Fetcher:
             if response.status == NOT_MODIFIED and is_conditional(sent):
                 self._check_opt_out(response)
                 return FetchResult(b"", Provenance(), modified=False)
-            return await self._read_content(response, deadline)
+            return await self._read_content(response, deadline, headers.customer_id)
         finally:
             response.release()
 
@@ -338,7 +338,9 @@ class Fetcher:
             if directive := find_opt_out(fields, respected, product=self._product):
                 raise OptedOut(directive)
 
-    async def _read_content(self, response: OriginResponse, deadline: Deadline) -> FetchResult:
+    async def _read_content(
+        self, response: OriginResponse, deadline: Deadline, customer_id: str
+    ) -> FetchResult:
         policy, headers = self._policy, response.headers
         if response.status != OK:
             status, retry_after = response.status, headers.get("Retry-After")
@@ -351,8 +353,8 @@ class Fetcher:
         if codings:
             # The bytes that arrive say nothing about the decoded ones.
             size, copies = None, DECODING_COPIES
-        reservation = self._budget.reserve(size, copies=copies)
-        if self._budget.fits(size, copies=copies):
+        reservation = self._budget.reserve(size, customer_id, copies=copies)
+        if self._budget.fits(size, customer_id, copies=copies):
             await reservation.acquire()
         else:
             with deadline.paused():

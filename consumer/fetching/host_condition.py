@@ -104,10 +104,6 @@ class HostCondition:
         """Return whether the condition must outlast a moment without requests."""
         return (self.failure is not None or self.restricted) and now - self._used_at < KEPT_S
 
-    def expect_hung(self) -> None:
-        """Begin with a probe: the host does not answer others."""
-        self._open()
-
     def may_probe(self) -> bool:
         """Return whether a request may be sent to a hung host. It is the only one until its end."""
         return self._breaker is None or self._breaker.allow()

@@ -17,22 +17,16 @@ from core.runtime.loop_bound import LoopBound
 
 MAX_IDLE_VISITORS = 4_096
 """Customers of hosts that are kept without a current request."""
-_HUNG_VISITORS = 2
-"""If so many customers found a host hung, and nobody has got an answer since, the next customer sends a probe first."""
 
 
 class _Host:
-    """The slots of one host, and the customers with requests to it, or of which something is known.
+    """The slots of one host, and the customers with requests to it, or of which something is known."""
 
-    hung: customers whose requests it does not answer. It is empty after an answer to anybody.
-    """
-
-    __slots__ = ("hung", "slots", "visitors")
+    __slots__ = ("slots", "visitors")
 
     def __init__(self, slots: SlotLimiter) -> None:
         self.slots = slots
         self.visitors: dict[str, Visitor] = {}
-        self.hung: set[str] = set()
 
 
 class HostLimiter(LoopBound):
@@ -73,8 +67,11 @@ class HostLimiter(LoopBound):
 
     @property
     def hung(self) -> int:
-        """Count hosts that do not answer."""
-        return sum(bool(host.hung) for host in self._known())
+        """Count hosts that do not answer the requests of a customer."""
+        return sum(
+            any(each.condition.hung for each in tuple(host.visitors.values()))
+            for host in self._known()
+        )
 
     def is_free(self, name: str, customer_id: str = "") -> bool:
         """Return whether `acquire` would not wait."""
@@ -115,14 +112,7 @@ class HostLimiter(LoopBound):
         probe = visitor.probe is slot
         if probe:
             visitor.probe = None
-        condition = visitor.condition
-        condition.record(answer, sent_at=slot.acquired_at, failure=failure, probe=probe)
-        if condition.hung:
-            host.hung.add(slot.customer_id)
-        elif host.hung:
-            host.hung.discard(slot.customer_id)
-            if answer in (Answer.ACCEPTED, Answer.REFUSED):
-                host.hung.clear()
+        visitor.condition.record(answer, sent_at=slot.acquired_at, failure=failure, probe=probe)
         host.slots.release(slot, served=answer is not Answer.UNSENT)
         self._end_request(slot.kind, host, visitor)
 
@@ -185,8 +175,6 @@ class HostLimiter(LoopBound):
 
     async def _acquire(self, host: _Host, visitor: Visitor) -> Slot:
         condition, customer_id = visitor.condition, visitor.customer_id
-        if len(host.hung) >= _HUNG_VISITORS and not condition.hung:
-            condition.expect_hung()
         while not condition.hung:
             if condition.rate.limited:
                 await visitor.pace(max_wait=self._max_wait, limit=self._limit)
@@ -224,7 +212,6 @@ class HostLimiter(LoopBound):
         self._idle.pop((name, customer_id), None)
         host = self._hosts[name]
         del host.visitors[customer_id]
-        host.hung.discard(customer_id)
         if not host.visitors:
             del self._hosts[name]
 

@@ -73,7 +73,9 @@ class ObjectOrigin:
                     return FetchResult(b"", provenance, modified=False)
                 size, codings = parse_content_length(head, self._max_bytes), parse_codings(head)
                 reservation = budget.reserve(
-                    None if codings else size, copies=DECODING_COPIES if codings else 1
+                    None if codings else size,
+                    customer_id,
+                    copies=DECODING_COPIES if codings else 1,
                 )
                 with deadline.paused():
                     await reservation.acquire()

@@ -56,7 +56,8 @@ class Notifier:
 
     async def publish(self, outcome: Outcome) -> None:
         """Publish an outcome to SNS only. Raises as `notify`."""
-        await self._publishes.submit(notification_entry(outcome, self._public_base_url))
+        entry = notification_entry(outcome, self._public_base_url)
+        await self._publishes.submit(entry, outcome.customer_id)
 
     async def drain(self) -> None:
         await self._publishes.drain()

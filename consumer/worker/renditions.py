@@ -30,8 +30,8 @@ _log = structlog.get_logger()
 class RenditionPublisher:
     """`presets` are those of this installation. `budget` limits the bytes of renditions that are not stored yet.
 
-    reserve_body: reserves memory for a body of this size, in bytes. It is reserved before that of the renditions, so no
-    two images wait for each other.
+    reserve_body: reserves memory for a customer's body of this size, in bytes. It is reserved before that of the
+    renditions, so no two images wait for each other.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class RenditionPublisher:
         storage: ImageStorage,
         tables: Tables,
         budget: ByteBudget,
-        reserve_body: Callable[[int], Reservation],
+        reserve_body: Callable[[int, str], Reservation],
     ) -> None:
         self._presets = presets
         self._decoder = decoder
@@ -133,7 +133,7 @@ class RenditionPublisher:
             return await self.store(image.customer_id, names, ())
         if expensive:
             await self._decoder.wait_for_turn(image.customer_id)
-        async with self._reserve_body(image.metadata.bytes):
+        async with self._reserve_body(image.metadata.bytes, image.customer_id):
             try:
                 return await self._decode(image, names, known, isolation)
             except ImageServiceError as error:

@@ -38,7 +38,7 @@ class Reusable:
 
 
 class ImageReuse:
-    """`rules` are those of this process (ImagePolicy.rules). `reserve_body` reserves memory for a body of this size."""
+    """`rules` are those of this process (ImagePolicy.rules). `reserve_body` reserves memory for a customer's body."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class ImageReuse:
         storage: ImageStorage,
         *,
         rules: str,
-        reserve_body: Callable[[int], Reservation],
+        reserve_body: Callable[[int, str], Reservation],
     ) -> None:
         self._tables = tables
         self._storage = storage
@@ -75,7 +75,7 @@ class ImageReuse:
             _log.warning("fetch not recorded", request_id=message.request_id, error=str(error))
 
     async def _has_object(self, image: ImageRecord) -> bool:
-        async with self._reserve_body(image.metadata.bytes):
+        async with self._reserve_body(image.metadata.bytes, image.customer_id):
             return await self._storage.load(image) is not None
 
 

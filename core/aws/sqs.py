@@ -117,7 +117,7 @@ class SqsQueue:
             entry["MessageGroupId"] = group
         if delay:
             entry["DelaySeconds"] = delay
-        return self._sends.submit_nowait(entry)
+        return self._sends.submit_nowait(entry, group)
 
     async def receive(
         self, count: int, *, wait: int, visibility_timeout: int | None = None

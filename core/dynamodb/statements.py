@@ -15,11 +15,15 @@ from core.model.request import Failure, ImageRequest, State, customer_shard, nex
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """`key` is the row's table and key. Two statements with the same key never share a batch."""
+    """`key` is the row's table and key. Two statements with the same key never share a batch.
+
+    `customer_id` is for fair shares of the batches only.
+    """
 
     key: tuple[str, str]
     text: str
     parameters: tuple[Attribute, ...]
+    customer_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +39,11 @@ class Statements:
     def insert_request(self, request: ImageRequest) -> Statement:
         """Insert the row if the id is new: a PartiQL INSERT never replaces an item."""
         item = schema.new_request_item(request, shards=self.shards)
-        return _insert(self.requests_table, request.request_id, item)
+        return _insert(self.requests_table, request.request_id, item, request.customer_id)
 
     def insert_image(self, record: ImageRecord) -> Statement:
-        return _insert(self.images_table, record.image_id, schema.image_item(record))
+        item = schema.image_item(record)
+        return _insert(self.images_table, record.image_id, item, record.customer_id)
 
     def complete(
         self, request_id: str, revision: int, *, customer_id: str, image_id: str, now: int
@@ -81,7 +86,7 @@ class Statements:
         where = _where(tuple(conditions))
         text = f'UPDATE "{self.requests_table}" REMOVE "{schema.EXPIRES_AT}" {where}'
         key = (self.requests_table, request.request_id)
-        return Statement(key, text, tuple(conditions.values()))
+        return Statement(key, text, tuple(conditions.values()), request.customer_id)
 
     def count_death(self, request: ImageRequest, run_id: str) -> Statement:
         """Count the death of a process that was decoding the image alone. Requires the count that was read.
@@ -96,6 +101,7 @@ class Statements:
                 schema.RETRY_COUNT: number(request.retry_count + 1),
                 schema.RUN_ID: string(",".join((*counted, run_id))),
             },
+            customer_id=request.customer_id,
             where={schema.RETRY_COUNT: number(request.retry_count)},
         )
 
@@ -105,6 +111,7 @@ class Statements:
             request.request_id,
             request.revision,
             {schema.UPDATED_AT: number(now), schema.CLAIMS: number(0)},
+            customer_id=request.customer_id,
             where={schema.UPDATED_AT: number(request.updated_at)},
         )
 
@@ -114,6 +121,7 @@ class Statements:
             request.request_id,
             request.revision,
             {schema.CLAIMS: number(request.claims + 1), schema.UPDATED_AT: number(now)},
+            customer_id=request.customer_id,
             where={schema.UPDATED_AT: number(request.updated_at)},
         )
 
@@ -128,7 +136,7 @@ class Statements:
         if self.retention_s:
             changes[schema.EXPIRES_AT] = number(now // 1000 + self.retention_s)
         where = {schema.CUSTOMER_ID: string(customer_id)}
-        return self._update(request_id, revision, changes, where=where)
+        return self._update(request_id, revision, changes, customer_id=customer_id, where=where)
 
     def _update(
         self,
@@ -136,6 +144,7 @@ class Statements:
         revision: int,
         changes: dict[str, Attribute],
         *,
+        customer_id: str,
         where: dict[str, Attribute],
     ) -> Statement:
         """Change a row that is PENDING at `revision`."""
@@ -145,24 +154,20 @@ class Statements:
             schema.REVISION: number(revision),
             **where,
         }
-        return _update(self.requests_table, request_id, changes, conditions)
+        text = _update_text(self.requests_table, tuple(changes), tuple(conditions))
+        parameters = (*changes.values(), *conditions.values())
+        return Statement((self.requests_table, request_id), text, parameters, customer_id)
 
 
-def _insert(table: str, key: str, item: schema.Item) -> Statement:
-    return Statement((table, key), _insert_text(table, tuple(item)), tuple(item.values()))
+def _insert(table: str, key: str, item: schema.Item, customer_id: str) -> Statement:
+    text = _insert_text(table, tuple(item))
+    return Statement((table, key), text, tuple(item.values()), customer_id)
 
 
 @lru_cache(maxsize=64)
 def _insert_text(table: str, names: tuple[str, ...]) -> str:
     values = ", ".join(f"'{name}': ?" for name in names)
     return f'INSERT INTO "{table}" VALUE {{{values}}}'
-
-
-def _update(
-    table: str, key: str, changes: dict[str, Attribute], conditions: dict[str, Attribute]
-) -> Statement:
-    text = _update_text(table, tuple(changes), tuple(conditions))
-    return Statement((table, key), text, (*changes.values(), *conditions.values()))
 
 
 @lru_cache(maxsize=64)

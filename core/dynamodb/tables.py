@@ -97,7 +97,7 @@ class Tables:
 
     def write_nowait(self, statement: Statement) -> asyncio.Future[None]:
         """Start a write without a task; the future ends as `write` would. Raises Overloaded at once."""
-        return self._writes.submit_nowait(statement)
+        return self._writes.submit_nowait(statement, statement.customer_id)
 
     async def read_request(self, request_id: str) -> ImageRequest | None:
         """Read a request, strongly consistent. Raises Overloaded, DependencyUnavailable or MalformedRow."""

@@ -84,7 +84,7 @@ def _to_a_labels(host: str) -> str:
     try:
         mapped = idna.uts46_remap(host, std3_rules=False)
         return ".".join(map(_to_a_label, mapped.split(".")))
-    except UnicodeError:
+    except ValueError:  # UnicodeError, or a character that UTS 46 has and this Python does not
         raise InvalidHost("The URL's host is not a valid internationalised name.") from None
 
 

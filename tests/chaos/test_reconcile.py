@@ -6,6 +6,7 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 from aiohttp import web
 
 from core.model.message import ImageMessage
@@ -42,6 +43,23 @@ async def test_an_orphaned_request_is_sent_and_completes(
         await stores.until_depth(running.stack.queue_url, 0)
         assert (await row_of(stores, old))["status"]["S"] == "COMPLETED"
         assert (await row_of(stores, young))["status"]["S"] == "PENDING"
+
+
+@pytest.mark.parametrize("older", ["interactive", "bulk"])
+async def test_no_request_younger_than_the_oldest_message_is_sent_again(
+    embedded_aws: RecordingAws, older: str
+) -> None:
+    """Of both lanes. Its own message may be behind that one. The emulator tells no age: it may be 14 days."""
+    async with system(embedded_aws) as running, stores_of(running) as stores:
+        stack = running.stack
+        request_id = await insert(running, "https://a.example/1", age_ms=HOUR_MS)
+        queue_url = stack.queue_url if older == "interactive" else stack.bulk_queue_url
+        await stores.sqs.send_message(QueueUrl=queue_url, MessageBody="another message")
+        assert await running.run_operator("reconcile", "--margin", "1500") == 0
+        assert "claims" not in await row_of(stores, request_id)
+        await stores.sqs.purge_queue(QueueUrl=queue_url)
+        assert await running.run_operator("reconcile", "--margin", "1500") == 0
+        assert await sent_again(running, stores) == {request_id}
 
 
 async def test_a_malformed_row_is_skipped(

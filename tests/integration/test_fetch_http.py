@@ -44,6 +44,7 @@ CASES = (
     Case("many-fields", answer(BODY, *[b"X-%d: y" % n for n in range(130)]), reused=True),
     Case("long-head", answer(BODY, *[b"X-%d: " % n + b"y" * 900 for n in range(70)]), reused=True),
     Case("line-feeds", response(LENGTH, body=b"").replace(b"\r\n", b"\n") + BODY),
+    Case("padded-length", response(b"Content-Length: %05000d" % len(BODY), body=BODY)),
     Case("folded-field", answer(BODY, b"X: a\r\n b")),
     Case("no-field", answer(BODY, b"PHP Warning", b"My Field: x")),
     Case("http-2", b"HTTP/2 200\r\n" + LENGTH + b"\r\n\r\n" + BODY),

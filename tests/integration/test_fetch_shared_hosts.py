@@ -50,3 +50,25 @@ async def test_a_customer_is_served_by_a_host_that_keeps_back_another(
         assert busy.value.failure is not None
         assert await fetch("good", "b") == b"image"
     await fetcher.close()
+
+
+async def test_customers_for_whom_a_host_hangs_delay_nobody_else() -> None:
+    """However many they are: anybody may submit URLs of a shared host that hang."""
+    fetcher = Fetcher(POLICY)
+    async with raw_origin(answer) as origin:
+
+        async def fetch(path: str, customer: str) -> bytes:
+            with await fetcher.fetch(f"http://127.0.0.1:{origin.port}/{path}", customer) as fetched:
+                return fetched.body
+
+        customers = [name for name in ("a", "b") for _ in range(MAX_TIMEOUTS)]
+        hung = [fetch("hung", customer) for customer in customers]
+        assert {type(each) for each in await asyncio.gather(*hung, return_exceptions=True)} == {
+            Timeout
+        }
+        for customer in ("a", "b"):
+            with pytest.raises(HostBusy):
+                await fetch("good", customer)
+        images = await asyncio.gather(*(fetch("good", "c") for _ in range(4)))
+        assert images == [b"image"] * 4
+    await fetcher.close()

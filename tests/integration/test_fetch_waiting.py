@@ -130,3 +130,32 @@ async def test_very_long_trailers_meanwhile_close_the_connection(fetcher: Fetche
             await misbehaving.wait_closed()
         with pytest.raises(BadResponse):
             await fetch
+
+
+async def test_slow_bodies_of_one_customer_delay_no_body_of_another() -> None:
+    """They hold all memory that one customer may hold, and more of them wait for it."""
+    limit = 64 * 1_024
+    policy = FetchPolicy(
+        allowed_networks=(ip_network("127.0.0.1/32"),),
+        max_bytes=limit,
+        body_budget_bytes=4 * limit,
+        total_timeout=HANG_TIMEOUT_S,
+        rate_grace=HANG_TIMEOUT_S,
+    )
+    fetcher = Fetcher(policy)
+    slow = MisbehavingOrigin(CHUNKED, b"")
+    async with (
+        raw_origin(slow.script) as origin,
+        raw_origin(respond(CHUNKED, b"0\r\n\r\n")) as quick,
+    ):
+        fetches = [asyncio.create_task(fetcher.fetch(origin.url, "a")) for _ in range(6)]
+        async with asyncio.timeout(HANG_TIMEOUT_S):
+            while not fetcher._budget._large._waiting:  # noqa: ASYNC110  no event announces that
+                await asyncio.sleep(0)
+        with await fetcher.fetch(quick.url, "b") as fetched:
+            assert fetched.body == b""
+        assert not any(fetch.done() for fetch in fetches)
+        for fetch in fetches:
+            fetch.cancel()
+        await asyncio.wait(fetches)
+    await fetcher.close()

@@ -22,6 +22,8 @@ _WELL_FORMED = re.compile(
 _FRAMING = re.compile(
     rb"\n(?:content-length:[ \t]*+([^\r\n]*+)|transfer-encoding:[ \t]*+([^\r\n]*+))", re.IGNORECASE
 )
+_PLAIN_LENGTH = re.compile(rb"(?:0|[1-9][0-9]{0,17})[ \t]*+")
+"""One that every parser reads. Any number of leading zeros is allowed, but Python refuses to read thousands."""
 _STATUS_LINE = re.compile(
     rb"HTTP/(?P<version>[0-9]+(?:\.[0-9]+)?)[ \t]+(?P<status>[1-9][0-9]{2})(?![0-9])[ \t]*(?P<reason>.*)",
     re.IGNORECASE | re.DOTALL,
@@ -75,9 +77,9 @@ def _has_one_framing(head: bytes) -> bool:
     if not fields:
         return True
     (length, coding), *more = fields
-    return not more and (
-        length.rstrip(b" \t").isdigit() or coding.rstrip(b" \t").lower() == b"chunked"
-    )
+    if more:
+        return False
+    return bool(_PLAIN_LENGTH.fullmatch(length)) or coding.rstrip(b" \t").lower() == b"chunked"
 
 
 def _repair_status_line(line: bytes) -> bytes:

@@ -40,6 +40,7 @@ class Item:
     at: float
     result: Result
     cancelled_after: float | None
+    customer_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,10 @@ class BatcherPlan:
     max_pending: int
     linger: float
     drain_at: float
+
+    @property
+    def customers(self) -> set[str]:
+        return {item.customer_id for item in self.items}
 
 
 @dataclass
@@ -73,7 +78,8 @@ class Backend:
         number, self.calls = self.calls, self.calls + 1
         effect = self.plan.effects[number] if number < len(self.plan.effects) else None
         self.running += 1
-        assert self.running <= self.plan.max_flushes
+        # One more is for customers with few items.
+        assert self.running <= self.plan.max_flushes + (len(self.plan.customers) > 1)
         try:
             for item in items:
                 self._note_order(item)
@@ -141,11 +147,12 @@ async def run_plan(plan: BatcherPlan) -> None:
     async def submit(item: Item) -> None:
         await asyncio.sleep(item.at)
         try:
-            future = batcher.submit_nowait(item)
+            future = batcher.submit_nowait(item, item.customer_id)
         except Overloaded as error:
             answers[item.name] = error
             return
-        assert len(batcher._pending) <= plan.max_pending + plan.max_batch * plan.max_flushes
+        most = plan.max_pending + plan.max_batch * (plan.max_flushes + 1)
+        assert _pending(batcher) <= most
         submitted.setdefault(item.key, []).append(item.name)
         await asyncio.wait([future], timeout=item.cancelled_after)
         if not future.done():
@@ -157,19 +164,25 @@ async def run_plan(plan: BatcherPlan) -> None:
     async def drain() -> None:
         await asyncio.sleep(plan.drain_at)
         await batcher.drain()
-        assert not batcher._pending
+        assert not _pending(batcher)
         assert not batcher._flushes
+        assert batcher._quick_flush is None
 
     # The longest plan: every item alone, each time throttled. A hang fails the test.
     async with asyncio.timeout(1_000):
         await asyncio.gather(drain(), *map(submit, plan.items))
         await batcher.drain()
-    assert not batcher._pending
+    assert not _pending(batcher)
+    assert (batcher._customers, batcher._busy_customers) == ({}, 0)
     assert backend.running == 0
     for item in plan.items:
         _check_answer(plan, backend, item, answers.get(item.name))
-    if plan.max_flushes == 1:  # Calls that run together have no order.
+    if plan.max_flushes == 1 and len(plan.customers) == 1:  # Calls that run together have no order.
         _check_order(backend, submitted)
+
+
+def _pending(batcher: Batcher[Item, int]) -> int:
+    return batcher._pending.length + batcher._quick.length
 
 
 def _check_answer(
@@ -203,6 +216,8 @@ def _check_order(backend: Backend, submitted: dict[int, list[int]]) -> None:
         assert names == [name for name in submitted[key] if name in names]
 
 
+_customers = st.sampled_from(["a", "a", "a", "b", "c"])
+"""One of them has more items than the others."""
 _times = st.sampled_from([0.0, 0.05, 0.1, 0.15, 0.3, 1.0])
 _effects = st.lists(st.one_of(st.none(), st.sampled_from(CallEffect)), max_size=8).map(tuple)
 
@@ -217,6 +232,7 @@ def batcher_plans(draw: st.DrawFn) -> BatcherPlan:
             at=draw(_times),
             result=draw(st.sampled_from([Result.OK, *Result])),
             cancelled_after=draw(st.one_of(st.none(), _times)),
+            customer_id=draw(_customers),
         )
         for name in range(count)
     ]

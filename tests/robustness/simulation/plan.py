@@ -86,12 +86,14 @@ class Origin(Choice):
 @dataclass(frozen=True)
 class Submit:
     """A request that is submitted at `at`, and `repeats` times more, `again_s` apart. `origin`: results of fetches in
-    order; later fetches return the image."""
+    order; later fetches return the image. `bulk`: whether the caller asks for that lane, if there are two."""
 
     at: int
     origin: tuple[Origin, ...] = ()
     repeats: int = 0
     again_s: int = 0
+    customer: str = "acme"
+    bulk: bool = False
 
 
 class Action(Choice):
@@ -116,7 +118,7 @@ class Operation:
 class Plan:
     """Times are in seconds from the start. Faults end after `lasts` seconds, traffic and operators at least.
 
-    skews: the errors of the clocks of the server and the consumers.
+    skews: the errors of the clocks of the server and the consumers. two_lanes: whether there is a bulk queue.
     """
 
     seed: int
@@ -129,6 +131,7 @@ class Plan:
     max_receives: int = 5
     lasts: int = 60
     skews: tuple[int, ...] = ()
+    two_lanes: bool = False
     strict_workers: bool = False
     """Whether nothing disturbs heartbeats and stops, so that they must be perfect."""
 
@@ -156,6 +159,7 @@ _OPERATIONS = {
 }
 """The calls that an effect can hit; those named twice are hit more often. Outages cover scans."""
 
+_customers = st.sampled_from(["acme", "acme", "globex"])
 _hits = st.sampled_from(Effect).flatmap(
     lambda effect: st.tuples(st.just(effect), st.sampled_from(_OPERATIONS[effect]))
 )
@@ -180,6 +184,8 @@ _submits = st.builds(
     origin=_origins,
     repeats=st.integers(0, 2),
     again_s=st.sampled_from([0, 5, 40]),
+    customer=_customers,
+    bulk=st.booleans(),
 )
 _operations = st.builds(
     Operation,
@@ -233,6 +239,7 @@ def _plans(
         max_receives=st.sampled_from([5, 2]),
         lasts=st.sampled_from([60, 300]),
         skews=_some(st.integers(-MAX_SKEW_S, MAX_SKEW_S), 0, 3),
+        two_lanes=st.booleans(),
     )
 
 
@@ -245,6 +252,8 @@ def repeat_plans() -> st.SearchStrategy[Plan]:
         origin=_some(origins, 0, 2),
         repeats=st.integers(0, 6),
         again_s=st.sampled_from([0, 1, 30]),
+        customer=_customers,
+        bulk=st.booleans(),
     )
     return st.builds(
         Plan,
@@ -253,6 +262,7 @@ def repeat_plans() -> st.SearchStrategy[Plan]:
         consumers=st.sampled_from([1, 2]),
         concurrency=st.just(8),
         lasts=st.just(400),
+        two_lanes=st.booleans(),
     )
 
 
@@ -261,7 +271,13 @@ def worker_plans() -> st.SearchStrategy[Plan]:
     origins = st.sampled_from(
         [Origin.OK, Origin.SLOW, Origin.VERY_SLOW, Origin.TRANSIENT, Origin.PERMANENT, Origin.BUSY]
     )
-    submits = st.builds(Submit, at=st.integers(0, 3), origin=_some(origins, 0, 2))
+    submits = st.builds(
+        Submit,
+        at=st.integers(0, 3),
+        origin=_some(origins, 0, 2),
+        customer=_customers,
+        bulk=st.booleans(),
+    )
     outages = st.builds(
         Outage,
         service=st.sampled_from(["dynamodb", "sns", "s3"]),
@@ -290,6 +306,7 @@ def worker_plans() -> st.SearchStrategy[Plan]:
         operations=_some(stops, 0, 2),
         consumers=st.sampled_from([1, 2]),
         concurrency=st.sampled_from([4, 1, 12]),
+        two_lanes=st.booleans(),
         strict_workers=st.just(True),
     )
 

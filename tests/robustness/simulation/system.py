@@ -52,6 +52,7 @@ _SETTLE_STEPS_S = (*[20.0] * 10, *[600.0] * 20)
 _PAUSE_S = 2.0 * VISIBILITY_TIMEOUT_S
 _MAX_CLAIMS = 2
 
+_BULK_QUEUE_URL = "https://sqs/bulk"
 SETTINGS = ConsumerSettings.model_validate(
     {
         "requests_table": "requests",
@@ -82,6 +83,12 @@ class Simulation:
 
     def __init__(self, plan: Plan, loop: SimulatedLoop) -> None:
         self._plan = plan
+        self._settings = SETTINGS.model_copy(
+            update={
+                "concurrency": plan.concurrency,
+                "bulk_queue_url": _BULK_QUEUE_URL if plan.two_lanes else None,
+            }
+        )
         self._loop = loop
         self._rng = random.Random(plan.seed)
         self.history = History(loop.time)
@@ -121,15 +128,20 @@ class Simulation:
             )
 
         dlq = queue("dlq")
-        return {
-            "requests": queue(
-                "requests",
+
+        def lane(name: str) -> SimulatedQueue:
+            return queue(
+                name,
                 max_receives=self._plan.max_receives,
                 dlq=dlq,
                 on_send=self.history.message_sent,
                 on_receive=self._on_receive,
                 on_delete=self.history.message_deleted,
-            ),
+            )
+
+        return {
+            "requests": lane("requests"),
+            "bulk": lane("bulk"),
             "failed-requests": queue("failed-requests", on_send=self.history.failure_sent),
             "dlq": dlq,
         }
@@ -193,7 +205,9 @@ class Simulation:
         statements = Statements("requests", "images", shards=SETTINGS.customer_shards)
         tables = Tables(aws.http.dynamodb, statements, SETTINGS.batching)
         sender = SqsQueue(aws.http.sqs, SETTINGS.queue_url, batching=SETTINGS.batching)
-        lanes = LaneSelector(sender, None, InteractiveRate(20, 100))
+        url = self._settings.bulk_queue_url
+        bulk = url and SqsQueue(aws.http.sqs, url, batching=SETTINGS.batching)
+        lanes = LaneSelector(sender, bulk or None, InteractiveRate(20, 100))
         return SubmitAdmission(tables, lanes, Capacity("submits", 100))
 
     def _start_consumer(self, number: int) -> None:
@@ -202,7 +216,7 @@ class Simulation:
         self._watch(process.spawn(self._consume(process)))
 
     async def _consume(self, process: Process) -> None:
-        settings = SETTINGS.model_copy(update={"concurrency": self._plan.concurrency})
+        settings = self._settings
         decoder = self._decoders[process] = ScriptedDecoder(self._kill_current)
         async with (
             open_clients(settings) as opened,
@@ -254,10 +268,10 @@ class Simulation:
     async def _submit(self, request_id: str, url: str, submit: Submit) -> None:
         await asyncio.sleep(submit.at)
         for _ in range(1 + submit.repeats):
-            await self._submit_once(request_id, url)
+            await self._submit_once(request_id, url, submit)
             await asyncio.sleep(submit.again_s)
 
-    async def _submit_once(self, request_id: str, url: str) -> None:
+    async def _submit_once(self, request_id: str, url: str, planned: Submit) -> None:
         """Submit, and record whether the server has acknowledged. A client gives up after a minute."""
         server = self._server
         assert server is not None
@@ -265,13 +279,13 @@ class Simulation:
         def submit() -> asyncio.Future[ImageRequest]:
             request = new_request(
                 request_id=request_id,
-                customer_id="acme",
+                customer_id=planned.customer,
                 url=url,
                 labels={},
                 submit_id=f"{self._rng.getrandbits(32):08x}",
                 now=now_ms(),
             )
-            return server.admission.submit(request)
+            return server.admission.submit(request, bulk=planned.bulk)
 
         if server.process.stopped:
             return
@@ -302,7 +316,7 @@ class Simulation:
         arguments = argparse.Namespace(
             margin=_MARGIN_S, max_claims=_MAX_CLAIMS, segments=1, rate=1_000.0, checkpoint=None
         )
-        await self._run_job("reconcile", lambda: reconcile._reconcile(SETTINGS, arguments))
+        await self._run_job("reconcile", lambda: reconcile._reconcile(self._settings, arguments))
 
     async def _retry_failed(
         self, *, customer: str | None = None, request_ids: list[str] | None = None
@@ -311,7 +325,7 @@ class Simulation:
             customer=customer, request_id=request_ids, failure_code=None, since=None, rate=1_000.0
         )
         await self._run_job(
-            "retry-failed", lambda: retry_failed._retry(SETTINGS, arguments, RetryStats())
+            "retry-failed", lambda: retry_failed._retry(self._settings, arguments, RetryStats())
         )
 
     async def _retry_ids(self) -> None:
@@ -342,7 +356,7 @@ class Simulation:
         raise Violation("the system does not come to rest")
 
     def _settled(self) -> bool:
-        busy = self.queues["requests"].messages or self.queues["dlq"].messages
+        busy = any(self.queues[name].messages for name in ("requests", "bulk", "dlq"))
         ended = all(versions[-1].terminal for versions in self.history.rows.values())
         return ended and not busy
 

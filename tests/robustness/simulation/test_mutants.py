@@ -71,12 +71,12 @@ def end_any_revision() -> AbstractContextManager[Any]:
 def _without_condition(name: str) -> AbstractContextManager[Any]:
     update = Statements._update
 
-    def changed(self: Statements, *arguments: Any, where: dict[str, Any]) -> Any:
-        statement = update(self, *arguments, where=where)
+    def changed(self: Statements, *arguments: Any, **options: Any) -> Any:
+        statement = update(self, *arguments, **options)
         text, parameters = statement.text, list(statement.parameters)
         before, _, after = text.rpartition(f' AND "{name}"=?')
         del parameters[before.count("?")]
-        return type(statement)(statement.key, before + after, tuple(parameters))
+        return replace(statement, text=before + after, parameters=tuple(parameters))
 
     return patch.object(Statements, "_update", changed)
 
@@ -98,6 +98,17 @@ def delete_before_requeuing() -> AbstractContextManager[Any]:
 
     async def changed(self: ReceiveQueue, message: ReceivedMessage, **options: Any) -> None:
         await self._delete(message)
+        await requeue(self, message, **options)
+
+    return patch.object(ReceiveQueue, "requeue", changed)
+
+
+def delete_before_moving_to_bulk() -> AbstractContextManager[Any]:
+    requeue = ReceiveQueue.requeue
+
+    async def changed(self: ReceiveQueue, message: ReceivedMessage, **options: Any) -> None:
+        if options.get("lane") not in (None, message.lane):
+            await self._delete(message)
         await requeue(self, message, **options)
 
     return patch.object(ReceiveQueue, "requeue", changed)
@@ -166,9 +177,8 @@ def stop_without_a_drain() -> AbstractContextManager[Any]:
 
 
 def put_equal_keys_into_one_batch() -> AbstractContextManager[Any]:
-    def changed(batcher: Any) -> list[Any]:
-        waiting = batcher._pending
-        return [waiting.popleft() for _ in range(min(len(waiting), batcher._max_batch))]
+    def changed(batcher: Any, waiting: Any) -> list[Any]:
+        return [waiting.popleft() for _ in range(min(waiting.length, batcher._max_batch))]
 
     return patch.object(Batcher, "_take_batch", changed)
 
@@ -238,6 +248,9 @@ REQUEST_MUTANTS: dict[Mutant, Plan] = {
         operations=(Operation(5, Action.RETRY_QUEUE, times=2, every_s=1_000),),
     ),
     delete_before_requeuing: Plan(0, (Submit(0, (Origin.BUSY,)),)),
+    delete_before_moving_to_bulk: Plan(
+        0, (Submit(0, (Origin.SLOW,)),) * 14, concurrency=2, two_lanes=True
+    ),
     ignore_failed_writes: Plan(
         0, (Submit(0),), (Fault("BatchExecuteStatement", 0, Effect.ENTRIES_FAIL),)
     ),

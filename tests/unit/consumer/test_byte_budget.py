@@ -13,13 +13,13 @@ from consumer.byte_budget import ByteBudget
 class Borrower:
     """Holds a reservation in a task of its own until `end`."""
 
-    def __init__(self, budget: ByteBudget, size: int) -> None:
+    def __init__(self, budget: ByteBudget, size: int, customer_id: str = "") -> None:
         self._end = asyncio.Event()
         self.holds = False
-        self.task = asyncio.create_task(self._run(budget, size))
+        self.task = asyncio.create_task(self._run(budget, size, customer_id))
 
-    async def _run(self, budget: ByteBudget, size: int) -> None:
-        async with budget.reserve(size):
+    async def _run(self, budget: ByteBudget, size: int, customer_id: str) -> None:
+        async with budget.reserve(size, customer_id):
             self.holds = True
             await self._end.wait()
 
@@ -95,6 +95,39 @@ async def test_a_returned_reservation_can_be_taken_again() -> None:
     assert budget.free == 100
 
 
+async def test_the_reserve_is_for_customers_that_hold_less_than_their_share() -> None:
+    """One customer that holds all it may, and waits for more, delays no other one."""
+    budget = ByteBudget(100, reserve=60)
+    first = [Borrower(budget, 50, "a") for _ in range(4)]
+    await settle()
+    assert [each.holds for each in first] == [True, True, False, False]
+    second = [Borrower(budget, 30, "b"), Borrower(budget, 20, "b"), Borrower(budget, 10, "b")]
+    await settle()
+    assert [each.holds for each in second] == [True, True, False]
+    assert budget.free == 10
+    for each in (*first, *second):
+        await each.end()
+    assert budget.free == 160
+
+
+async def test_returned_bytes_go_to_the_customer_that_holds_the_fewest() -> None:
+    """Whoever waits longest is first among equals."""
+    budget = ByteBudget(100)
+    holders = [Borrower(budget, 50, "a"), Borrower(budget, 40, "a"), Borrower(budget, 10, "b")]
+    await settle()
+    waiting = [Borrower(budget, 40, name) for name in ("a", "b", "c", "d")]
+    await settle()
+    await holders[1].end()
+    await settle()
+    assert [each.holds for each in waiting] == [False, False, True, False]
+    await holders[0].end()
+    await settle()
+    assert [each.holds for each in waiting] == [True, False, True, False]
+    for each in (holders[2], *waiting):
+        await each.end()
+    assert budget.free == 100
+
+
 async def test_a_cancelled_request_leaves_the_queue() -> None:
     """The requests behind it are admitted."""
     budget = ByteBudget(100)
@@ -130,19 +163,22 @@ async def test_more_than_the_whole_budget_is_refused_at_once() -> None:
             pass
 
 
-@given(st.lists(st.integers(0, 100), max_size=30))
-def test_every_request_is_served(sizes: list[int]) -> None:
-    """Any mix of sizes stays within the budget, and ends with the whole budget free."""
+@given(
+    st.lists(st.tuples(st.integers(0, 100), st.sampled_from("abc")), max_size=30),
+    st.integers(0, 100),
+)
+def test_every_request_is_served(requests: list[tuple[int, str]], reserve: int) -> None:
+    """Any mix of sizes and customers stays within the budget, and ends with the whole budget free."""
 
     async def run() -> None:
-        budget = ByteBudget(100)
+        budget = ByteBudget(100, reserve=reserve)
 
-        async def borrow(size: int) -> None:
-            async with budget.reserve(size):
-                assert 0 <= budget.free <= 100 - size
+        async def borrow(size: int, customer_id: str) -> None:
+            async with budget.reserve(size, customer_id):
+                assert 0 <= budget.free <= 100 + reserve - size
                 await asyncio.sleep(0)
 
-        await asyncio.gather(*map(borrow, sizes))
-        assert budget.free == 100
+        await asyncio.gather(*(borrow(*request) for request in requests))
+        assert budget.free == 100 + reserve
 
     asyncio.run(run())

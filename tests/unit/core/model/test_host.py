@@ -64,6 +64,7 @@ def test_a_host_that_browsers_open_is_accepted(host: str, name: str) -> None:
         "xn--ü.example",
         "\u0301a.example",
         "a\u200db.example",
+        "a\U00017000\u200db.example",
         "a\u200b.\u200b.example",
         "אa.example",
         "a\u2100b.example",

@@ -22,6 +22,7 @@ def head(*lines: bytes, status: bytes = b"HTTP/1.1 200 OK") -> bytes:
     [
         head(),
         head(b"Content-Length: 5"),
+        head(b"Content-Length: 0"),
         head(b"content-length:5 ", b'ETag: W/"a, b"'),
         head(b"Transfer-Encoding: chunked"),
         head(b"TRANSFER-ENCODING:Chunked", b"X: Content-Length: 5"),
@@ -43,6 +44,8 @@ def test_a_well_formed_head_is_passed_on(well_formed: bytes) -> None:
         ((b"Content-Length: 5, 5",), (b"Content-Length: 5",)),
         ((b"Content-Length: ,5,,05",), (b"Content-Length: 5",)),
         ((b"Content-Length: 0", b"content-length: 00"), (b"Content-Length: 0",)),
+        ((b"Content-Length: 05",), (b"Content-Length: 5",)),
+        ((b"Content-Length: " + b"0" * 5_000 + b"5",), (b"Content-Length: 5",)),
         ((b"Content-Length: ",), ()),
         ((b"Content-Length : 5",), (b"Content-Length: 5",)),
         ((b"Content-Length:", b" 5"), (b"Content-Length: 5",)),

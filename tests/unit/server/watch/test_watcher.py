@@ -2,9 +2,10 @@
 
 import asyncio
 import uuid
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any, cast
 
 from core.dynamodb.tables import StatusSnapshot, Tables
@@ -81,3 +82,53 @@ def test_a_malformed_row_delays_no_other_watch() -> None:
 
 def longest_pause(times: list[float]) -> float:
     return max(after - before for before, after in pairwise(times))
+
+
+class SlowRows(Rows):
+    """A read takes a second. `most` is the largest number of reads at the same time, by customer and in all."""
+
+    def __init__(self, customers: dict[str, str]) -> None:
+        super().__init__(list(customers))
+        self.customers = customers
+        self.reading: Counter[str] = Counter()
+        self.most: Counter[str] = Counter()
+        self.most_together = 0
+
+    async def read_request(self, request_id: str) -> ImageRequest:
+        customer = self.customers[request_id]
+        self.reading[customer] += 1
+        self.most[customer] = max(self.most[customer], self.reading[customer])
+        self.most_together = max(self.most_together, self.reading.total())
+        await asyncio.sleep(1)
+        self.reading[customer] -= 1
+        return replace(await super().read_request(request_id), customer_id=customer)
+
+
+async def rows_of_many_streams() -> SlowRows:
+    """Open 200 streams of 100 requests of one customer, and then one of another customer, which begins soon."""
+    streams = [[str(uuid.uuid4()) for _ in range(100)] for _ in range(201)]
+    greedy, other = streams[:-1], streams[-1]
+    rows = SlowRows(dict.fromkeys(chain(*greedy), "greedy") | dict.fromkeys(other, "other"))
+    tables = cast("Tables", cast("Any", rows))
+    watcher = Watcher(
+        tables,
+        StatusReader(tables, "http://i/", CompletedCache(0, 1)),
+        PollIntervals(SHORTEST, 30),
+        max_watched=50_000,
+    )
+
+    async def watch(ids: list[str]) -> float:
+        async with watcher.subscribe(ids):
+            return asyncio.get_running_loop().time()
+
+    began = await asyncio.gather(*map(watch, streams))
+    # It arrives last, and is not served last.
+    assert began[-1] < max(began)
+    return rows
+
+
+def test_the_first_reads_of_new_streams_are_bounded() -> None:
+    """20,000 reads at once would fill the queue of reads, which rejects what exceeds 10,000."""
+    rows = run_virtually(rows_of_many_streams())
+    assert rows.most_together < 5_000
+    assert rows.most["other"] == 99

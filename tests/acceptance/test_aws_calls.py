@@ -28,7 +28,8 @@ MOST_CALLS_PER_ITEM = 0.75
 async def test_images_share_their_aws_calls(embedded_aws: RecordingAws) -> None:
     """All images wait in the queue before the consumer starts, so that batches can fill.
 
-    No row has to be read, except after a call that was repeated because its answer was late.
+    On a slow machine a message may move to bulk, because no slot became free, and then its row is read. A call may be
+    repeated because its answer was late.
     """
     async with origin() as images, system(embedded_aws) as running:
         where, page = _metrics(running)
@@ -40,9 +41,10 @@ async def test_images_share_their_aws_calls(embedded_aws: RecordingAws) -> None:
         await page.until_ready(_alive(consumer))
         await page.until_finished(IMAGES, _alive(consumer))
         calls += await page.aws_calls()
+        moved = await page.total("consumer_given_back_messages_total")
     assert calls.pop("s3:PutObject") == IMAGES, "an image was stored twice, or never"
     assert calls.pop("sqs:GetQueueAttributes") == 2, "one of each lane"
-    assert calls.pop("dynamodb:BatchGetItem", 0) < IMAGES / MAX_KEYS, "the rows of all were read"
+    assert calls.pop("dynamodb:BatchGetItem", 0) < moved + IMAGES / MAX_KEYS, "all rows were read"
     assert calls.keys() == ITEMS.keys()
     too_many = {name: n for name, n in calls.items() if n > MOST_CALLS_PER_ITEM * ITEMS[name]}
     assert not too_many, calls

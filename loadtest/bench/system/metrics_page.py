@@ -32,6 +32,10 @@ class MetricsPage:
                 totals[sample.labels["operation"]] += int(sample.value)
         return totals
 
+    async def total(self, name: str) -> int:
+        """Return the sum of a counter over its labels."""
+        return sum(int(sample.value) for sample in await self.read() if sample.name == name)
+
     async def _finished(self) -> int:
         """Return the number of COMPLETED requests, or 0 while a message is in flight."""
         samples = await self.read()

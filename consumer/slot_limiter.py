@@ -99,7 +99,7 @@ class SlotsTaken(ImageServiceError):
             self.retry_after = wait + random.uniform(0, JITTER_S)  # noqa: S311  as above
 
 
-@dataclass(eq=False, frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class Slot:
     """A slot for one kind of work of a customer, held since `acquired_at`, in seconds of the loop's clock."""
 
@@ -145,14 +145,20 @@ class SlotLimiter(LoopBound):
         """Whether `acquire` would not wait."""
         return len(self._held) < self._limit
 
+    def take(self, customer_id: str = "") -> Slot | None:
+        """Take a slot if one is free; `release` returns it."""
+        if len(self._held) >= self._limit:
+            return None
+        return self._grant(customer_id, self._loop.time())
+
     async def acquire(self, customer_id: str = "", schedule: RetrySchedule | None = None) -> Slot:
         """Take a slot; `release` returns it. Raises SlotsTaken, at once or after `max_wait`.
 
         schedule: the retry times of the customer, by default those of all.
         """
+        if slot := self.take(customer_id):
+            return slot
         now = self._loop.time()
-        if len(self._held) < self._limit:
-            return self._grant(customer_id, now)
         schedule = schedule or self._schedule
         if not self._may_wait(customer_id, now):
             raise self._defer(schedule)

@@ -101,7 +101,7 @@ class _State:
         return own < share
 
 
-@dataclass(eq=False, frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class Visit:
     """A request of a customer that connects to an address, since `began_at`."""
 

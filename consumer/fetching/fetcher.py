@@ -253,7 +253,9 @@ class Fetcher:
         name = hop.host.removesuffix(".")
         refused = False
         while True:
-            slot = await self._acquire(name, headers.customer_id, deadline, refused=refused)
+            slot = self._hosts.take(name, headers.customer_id) or await self._acquire(
+                name, headers.customer_id, deadline, refused=refused
+            )
             try:
                 return await self._request_in_slot(slot, hop, deadline, headers)
             except DnsFailed:
@@ -272,8 +274,6 @@ class Fetcher:
     async def _acquire(
         self, name: str, customer_id: str, deadline: Deadline, *, refused: bool
     ) -> Slot:
-        if self._hosts.is_free(name, customer_id):
-            return await self._hosts.acquire(name, customer_id)
         try:
             with deadline.paused():
                 return await self._hosts.acquire(name, customer_id)

@@ -73,26 +73,22 @@ class HostLimiter(LoopBound):
             for host in self._known()
         )
 
-    def is_free(self, name: str, customer_id: str = "") -> bool:
-        """Return whether `acquire` would not wait."""
-        host = self._hosts.get(name)
-        if host is None:
-            return True
-        visitor = host.visitors.get(customer_id)
-        return host.slots.is_free and (visitor is None or not visitor.condition.restricted)
+    def take(self, name: str, customer_id: str = "") -> Slot | None:
+        """Take a slot if nothing restricts the host and one is free; `release` returns it."""
+        host, visitor = self._begin_request(name, customer_id)
+        slot = None
+        if not (
+            visitor.condition.restricted
+            or (self._shared is not None and self._loop.time() >= visitor.shared_until)
+        ):
+            slot = host.slots.take(customer_id)
+        if slot is None:
+            self._end_request(name, host, visitor)
+        return slot
 
     async def acquire(self, name: str, customer_id: str = "") -> Slot:
         """Take a slot; `release` returns it. Raises HostBusy, at once or after the longest wait."""
-        host = self._hosts.get(name)
-        if host is None:
-            slots = SlotLimiter(name, self._limit, max_wait=self._max_wait, loop=self._loop)
-            host = self._hosts[name] = _Host(slots)
-        visitor = host.visitors.get(customer_id)
-        if visitor is None:
-            visitor = host.visitors[customer_id] = Visitor(customer_id, self._loop.time)
-        elif not visitor.requests:
-            self._idle.pop((name, customer_id), None)
-        visitor.requests += 1
+        host, visitor = self._begin_request(name, customer_id)
         try:
             if self._shared is not None and self._loop.time() >= visitor.shared_until:
                 await self._share(name, host, visitor, self._shared)
@@ -188,6 +184,19 @@ class HostLimiter(LoopBound):
             raise visitor.defer()
         slot = visitor.probe = await host.slots.acquire(customer_id, visitor.schedule)
         return slot
+
+    def _begin_request(self, name: str, customer_id: str) -> tuple[_Host, Visitor]:
+        host = self._hosts.get(name)
+        if host is None:
+            slots = SlotLimiter(name, self._limit, max_wait=self._max_wait, loop=self._loop)
+            host = self._hosts[name] = _Host(slots)
+        visitor = host.visitors.get(customer_id)
+        if visitor is None:
+            visitor = host.visitors[customer_id] = Visitor(customer_id, self._loop.time)
+        elif not visitor.requests:
+            self._idle.pop((name, customer_id), None)
+        visitor.requests += 1
+        return host, visitor
 
     def _end_request(self, name: str, host: _Host, visitor: Visitor) -> None:
         visitor.requests -= 1

@@ -101,30 +101,37 @@ class BodyBudget:
     def free(self) -> int:
         return self._bytes.free
 
-    def fits(self, declared: int | None, customer_id: str = "", *, copies: int = 1) -> bool:
+    def fits(self, declared: int | None, customer_id: str = "", *, decoding: int = 0) -> bool:
         """Return whether a reservation would not wait."""
-        size = self._size(declared, copies)
+        size = self._size(declared, decoding)
         if not self._bytes.fits(size, customer_id):
             return False
-        return not _is_large(declared) or self._large.fits(size, customer_id)
+        return not _is_large(declared, size) or self._large.fits(
+            self._large_part(size), customer_id
+        )
 
     def reserve(
-        self, declared: int | None, customer_id: str = "", *, copies: int = 1
+        self, declared: int | None, customer_id: str = "", *, decoding: int = 0
     ) -> BodyReservation:
         """Create a reservation for a body of the declared size, None for an unknown size.
 
-        copies: how often a body of unknown size is in memory at the same time while it is decoded. A budget without
-            space for so many is reserved as far as large bodies may use it.
+        decoding: memory that decoding the body takes besides. A budget without space for both is reserved as far as one
+            customer may use it.
         """
-        size = self._size(declared, copies)
-        large = self._large.reserve(size, customer_id) if _is_large(declared) else None
+        size = self._size(declared, decoding)
+        large = None
+        if _is_large(declared, size):
+            large = self._large.reserve(self._large_part(size), customer_id)
         return BodyReservation(self._bytes, size, customer_id, large)
 
-    def _size(self, declared: int | None, copies: int) -> int:
-        if declared is None:
-            return min(copies * self._max_bytes, self._large.capacity)
-        return declared
+    def _size(self, declared: int | None, decoding: int) -> int:
+        body = self._max_bytes if declared is None else declared
+        return min(body + decoding, self._bytes.capacity) if decoding else body
+
+    def _large_part(self, size: int) -> int:
+        """A body that is decoded counts as one of the largest size: the reserve of other customers holds one of it."""
+        return min(size, self._max_bytes)
 
 
-def _is_large(declared: int | None) -> bool:
-    return declared is None or declared > SMALL_BODY_BYTES
+def _is_large(declared: int | None, size: int) -> bool:
+    return declared is None or size > SMALL_BODY_BYTES

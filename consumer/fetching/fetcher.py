@@ -36,16 +36,15 @@ from consumer.fetching.http.client import (
     is_connect_error,
     to_image_failure,
 )
-from consumer.fetching.http.content_codings import DECODING_COPIES, BodyDecoder, parse_codings
+from consumer.fetching.http.content_codings import BodyDecoder, decoding_bytes, parse_codings
 from consumer.fetching.http.response import (
     NOT_MODIFIED,
     OK,
     REDIRECT_STATUSES,
     check_status,
     parse_content_length,
-    parse_media_type,
+    read_provenance,
     resolve_redirect,
-    sanitize_header,
 )
 from consumer.fetching.http.robots import find_opt_out, product_of
 from consumer.fetching.networks import IPNetwork
@@ -194,10 +193,9 @@ class Fetcher:
     ) -> FetchResult:
         """Make one attempt, with the customer's credentials. Enter the result, without an await in between.
 
-        `validator` makes the request conditional.
-        Do not fetch inside its block: the second fetch could wait for bytes that the first holds.
-        If a connection breaks before the response, or a reused one stays silent, the request is sent
-        once more on a new connection (RFC 9110, section 9.2.2).
+        `validator` makes the request conditional. Do not fetch inside its block: the second fetch could wait for bytes
+        that the first holds. If a connection breaks before the response, or a reused one stays silent, the request is
+        sent once more on a new connection (RFC 9110, section 9.2.2).
         Raises core.errors.ImageFailure, but not for a refusal (429, or 503 with Retry-After), which is no attempt.
         Raises HostBusy, at once or after `per_host_wait`, if the host has no free slot, refuses requests or does not
         answer, or if no thread is free to look up its name.
@@ -349,12 +347,9 @@ class Fetcher:
         self._check_opt_out(response)
         codings = parse_codings(headers)
         size = parse_content_length(headers, policy.max_bytes)
-        copies = 1
-        if codings:
-            # The bytes that arrive say nothing about the decoded ones.
-            size, copies = None, DECODING_COPIES
-        reservation = self._budget.reserve(size, customer_id, copies=copies)
-        if self._budget.fits(size, customer_id, copies=copies):
+        decoding = decoding_bytes(codings, size, policy.max_bytes) if codings else 0
+        reservation = self._budget.reserve(size, customer_id, decoding=decoding)
+        if self._budget.fits(size, customer_id, decoding=decoding):
             await reservation.acquire()
         else:
             with deadline.paused():
@@ -365,12 +360,7 @@ class Fetcher:
             reservation.shrink(0)
             raise
         reservation.shrink(len(body))
-        provenance = Provenance(
-            etag=sanitize_header(headers.get("ETag")),
-            last_modified=sanitize_header(headers.get("Last-Modified")),
-            declared_media_type=parse_media_type(headers.get("Content-Type")),
-        )
-        return FetchResult(body, provenance, reservation)
+        return FetchResult(body, read_provenance(headers), reservation)
 
     async def _read_body(
         self,

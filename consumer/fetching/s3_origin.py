@@ -8,13 +8,12 @@ from multidict import MultiMapping
 from consumer.fetching.body_budget import BodyBudget
 from consumer.fetching.fetcher import FetchResult
 from consumer.fetching.hop_headers import Validator
-from consumer.fetching.http.content_codings import DECODING_COPIES, BodyDecoder, parse_codings
-from consumer.fetching.http.response import parse_content_length, parse_media_type, sanitize_header
+from consumer.fetching.http.content_codings import BodyDecoder, decoding_bytes, parse_codings
+from consumer.fetching.http.response import parse_content_length, read_provenance
 from core.answers import member
 from core.aws.client import call
 from core.aws.http import ObjectStore
 from core.errors import DependencyUnavailable, NotFound, OriginError, OriginRefused, Timeout
-from core.model.image import Provenance
 from core.model.object_url import ObjectUrl, parse_object_url
 from core.model.origin_url import InvalidOriginUrl
 from core.runtime.deadline import Deadline
@@ -68,15 +67,12 @@ class ObjectOrigin:
         try:
             with Deadline(self._timeout) as deadline:
                 head = await self._read_head(objects, source)
-                provenance = _provenance(head)
+                provenance = read_provenance(head)
                 if validator is not None and validator.etag and validator.etag == provenance.etag:
                     return FetchResult(b"", provenance, modified=False)
                 size, codings = parse_content_length(head, self._max_bytes), parse_codings(head)
-                reservation = budget.reserve(
-                    None if codings else size,
-                    customer_id,
-                    copies=DECODING_COPIES if codings else 1,
-                )
+                decoding = decoding_bytes(codings, size, self._max_bytes) if codings else 0
+                reservation = budget.reserve(size, customer_id, decoding=decoding)
                 with deadline.paused():
                     await reservation.acquire()
                 try:
@@ -140,14 +136,6 @@ async def _read_version(objects: ObjectStore, source: ObjectUrl, etag: str) -> b
     if answer is None:
         raise OriginError(operator_detail="the object changed while it was read")
     return answer
-
-
-def _provenance(head: MultiMapping[str]) -> Provenance:
-    return Provenance(
-        etag=sanitize_header(head.get("ETag")),
-        last_modified=sanitize_header(head.get("Last-Modified")),
-        declared_media_type=parse_media_type(head.get("Content-Type")),
-    )
 
 
 def _decode_head(answer: tuple[int, MultiMapping[str]]) -> tuple[int, MultiMapping[str]]:

@@ -23,9 +23,8 @@ MAX_CODINGS = 2
 MAX_MEMBERS = 1_000
 """Members of a gzip body. Blocked gzip makes one of 64 KB; empty ones would cost time without a limit."""
 
-DECODING_COPIES = 3
-"""Largest number of bodies in memory while one is decoded: the coded one, the decoded one, and the window of brotli,
-which has at most as many bytes in use as have been decoded."""
+_WINDOW_BYTES = 16 * 1_024 * 1_024
+"""The largest window of brotli (RFC 7932, section 9.1). As many of its bytes are in use as have been decoded."""
 
 _PIECE_BYTES = 64 * 1_024
 """Of the coded data that one step reads, and about the most that it returns."""
@@ -56,6 +55,18 @@ def parse_codings(headers: MultiMapping[str]) -> tuple[str, ...]:
     if len(codings) > MAX_CODINGS:
         raise BadResponse(f"it has more than {MAX_CODINGS} codings")
     return codings
+
+
+def decoding_bytes(codings: tuple[str, ...], declared: int | None, max_bytes: int) -> int:
+    """Return the most memory that `decode_body` takes besides a body of the declared size, None for an unknown one.
+
+    It is that of the result and of a window, and with two codings also of what the first result exceeds the body by,
+    which is freed then.
+    """
+    window = min(max_bytes, _WINDOW_BYTES) if "br" in codings else 0
+    coded = max_bytes if declared is None else declared
+    larger_input = max_bytes - coded if len(codings) > 1 else 0
+    return max_bytes + window + larger_input
 
 
 def decode_body(body: bytes, codings: tuple[str, ...], max_bytes: int) -> bytes:

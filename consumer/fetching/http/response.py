@@ -16,6 +16,7 @@ from core.errors import (
     TooLarge,
     TooManyRedirects,
 )
+from core.model.image import Provenance
 from core.model.origin_url import InvalidOriginUrl, OriginUrl, resolve_reference
 
 MAX_RETRY_AFTER_S = 900.0
@@ -134,6 +135,15 @@ def parse_content_length(headers: Mapping[str, str], max_bytes: int) -> int | No
     if len(length) > _MAX_SIZE_DIGITS or int(length) > max_bytes:
         raise TooLarge(f"{max_bytes:,} bytes")
     return int(length)
+
+
+def read_provenance(headers: Mapping[str, str]) -> Provenance:
+    """Return the headers that are recorded."""
+    return Provenance(
+        etag=sanitize_header(headers.get("ETag")),
+        last_modified=sanitize_header(headers.get("Last-Modified")),
+        declared_media_type=parse_media_type(headers.get("Content-Type")),
+    )
 
 
 def parse_media_type(content_type: str | None) -> str:

@@ -64,15 +64,31 @@ def test_every_mix_of_sizes_is_served(sizes: list[int | None], capacity: int) ->
     asyncio.run(run())
 
 
-@pytest.mark.parametrize(("capacity", "reserved"), [(100, 30), (40, 20), (10, 10)])
-async def test_a_body_that_is_decoded_reserves_its_copies(capacity: int, reserved: int) -> None:
-    """As far as large bodies may use the budget. A declared size is that of the only copy."""
+@pytest.mark.parametrize(
+    ("capacity", "declared", "reserved"),
+    [(100, None, 30), (100, 4, 24), (40, None, 30), (35, None, 25), (35, 1, 21), (10, 4, 10)],
+)
+async def test_a_body_that_is_decoded_reserves_memory_for_that(
+    capacity: int, declared: int | None, reserved: int
+) -> None:
+    """As far as one customer may use the budget. Then only its own bytes stay reserved."""
     budget = BodyBudget(capacity, max_bytes=10)
-    assert budget.fits(None, copies=3)
-    reservation = budget.reserve(None, copies=3)
+    assert budget.fits(declared, decoding=20)
+    reservation = budget.reserve(declared, decoding=20)
     await reservation.acquire()
     assert budget.free == capacity - reserved
     reservation.shrink(5)
     assert budget.free == capacity - 5
     reservation.shrink(0)
-    assert budget.reserve(4, copies=3).size == 4
+    assert budget.free == capacity
+
+
+async def test_a_small_body_that_is_decoded_counts_as_a_large_one() -> None:
+    """Slow origins with many of them would make bodies wait that are not coded. Another customer has its reserve."""
+    largest = 4 * SMALL_BODY_BYTES
+    budget = BodyBudget(4 * largest, max_bytes=largest)
+    for _ in range(2):
+        await budget.reserve(10, "flood", decoding=largest).acquire()
+    assert not budget.fits(10, "flood", decoding=largest)
+    assert budget.fits(SMALL_BODY_BYTES, "flood")
+    assert budget.fits(10, "other", decoding=largest)

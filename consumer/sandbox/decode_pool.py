@@ -136,7 +136,7 @@ class DecodePool:
         they fail, not the image.
         memory: for the renditions. It is held while a decoder has the image, and afterwards if there is a result.
         isolation: for an image that may end this process. It gets a fresh decoder of its own.
-        customer_id: expensive images of a customer leave places to those of others.
+        customer_id: customers take turns, and expensive images of one leave places to those of others.
         Raises PermanentFailure, DecodersBusy if the image is expensive and has to come back later, Overloaded if the
         system refuses new processes, and DecoderFault for an error of ours.
         """
@@ -236,7 +236,9 @@ class DecodePool:
 
     async def _run_on_slot(self, image: _Image, run: Run) -> Answer:
         body, isolation = image.body, image.isolation
-        slot = await self._lanes.acquire(len(body), expensive=run.needs_whole_decoder)
+        slot = await self._lanes.acquire(
+            len(body), expensive=run.needs_whole_decoder, customer_id=image.customer_id
+        )
         try:
             decoder = await self._decoder(slot, fresh=run.needs_fresh_decoder)
             if isolation is not None:

@@ -2,10 +2,10 @@
 
 import asyncio
 import os
-from collections import deque
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from core.resilience.fair_queue import FairQueue, Line
 from core.runtime.loop_bound import LoopBound
 
 D = TypeVar("D")
@@ -33,11 +33,43 @@ class Slot(Generic[D]):
 class _Claim(Generic[D]):
     size: int
     expensive: bool
+    customer_id: str
     granted: asyncio.Future[Slot[D]]
 
 
+class _Lane(Generic[D]):
+    """The claims that wait, with a line for each customer that has some."""
+
+    def __init__(self) -> None:
+        self._lines: dict[str, Line[_Claim[D]]] = {}
+        self._claims = FairQueue[_Claim[D]]()
+
+    def __len__(self) -> int:
+        return self._claims.length
+
+    def append(self, claim: _Claim[D]) -> None:
+        line = self._lines.get(claim.customer_id)
+        if line is None:
+            line = self._lines[claim.customer_id] = Line()
+        self._claims.append(line, claim)
+
+    def first(self) -> _Claim[D] | None:
+        """Return the next claim whose image was not cancelled."""
+        while self._claims.length:
+            claim = self._claims.first
+            if not claim.granted.cancelled():
+                return claim
+            self.remove_first()
+        return None
+
+    def remove_first(self) -> None:
+        claim = self._claims.popleft()
+        if not self._lines[claim.customer_id]:
+            del self._lines[claim.customer_id]
+
+
 class Lanes(LoopBound, Generic[D]):
-    """Gives each image a slot, in order of arrival within its lane.
+    """Gives each image a slot. In a lane customers take turns; the images of one come in order of arrival.
 
     A decoder holds one expensive image, or several cheap ones: it need not wait for the worker between them, and the
     worker handles several answers at once. Cheap images fill one slot before the next, because the code and data of one
@@ -53,13 +85,13 @@ class Lanes(LoopBound, Generic[D]):
             Slot[D](takes_cheap=index < processors, takes_expensive=index > 0 or count == 1)
             for index in range(count)
         ]
-        self._cheap: deque[_Claim[D]] = deque()
-        self._expensive: deque[_Claim[D]] = deque()
+        self._cheap = _Lane[D]()
+        self._expensive = _Lane[D]()
 
-    async def acquire(self, size: int, *, expensive: bool) -> Slot[D]:
+    async def acquire(self, size: int, *, expensive: bool, customer_id: str = "") -> Slot[D]:
         """Wait for a place for a body of `size` bytes. `release` returns it."""
         waiting = self._expensive if expensive else self._cheap
-        claim = _Claim(size, expensive, self._loop.create_future())
+        claim = _Claim(size, expensive, customer_id, self._loop.create_future())
         waiting.append(claim)
         self._grant()
         try:
@@ -80,16 +112,14 @@ class Lanes(LoopBound, Generic[D]):
         while granted and (self._expensive or self._cheap):
             granted = any([self._grant_next(self._expensive), self._grant_next(self._cheap)])
 
-    def _grant_next(self, lane: deque[_Claim[D]]) -> bool:
-        while lane and lane[0].granted.cancelled():
-            lane.popleft()
-        if not lane:
+    def _grant_next(self, lane: _Lane[D]) -> bool:
+        claim = lane.first()
+        if claim is None:
             return False
-        claim = lane[0]
         slot = next((slot for slot in self.slots if self._has_place(slot, claim)), None)
         if slot is None:
             return False
-        lane.popleft()
+        lane.remove_first()
         slot.images += 1
         slot.body_bytes += claim.size
         slot.expensive = claim.expensive

@@ -40,6 +40,11 @@ class FairQueue(Generic[T]):
         line.appendleft(item)
         self.length += 1
 
+    @property
+    def first(self) -> T:
+        """The next item. Raises IndexError if there is none."""
+        return self._turns[0][0]
+
     def popleft(self) -> T:
         """Remove and return the next item. Raises IndexError if there is none."""
         turns = self._turns

@@ -10,10 +10,11 @@ SIZE = 1_000
 
 
 async def take(
-    lanes: Lanes[None], *, expensive: bool = False, size: int = SIZE
+    lanes: Lanes[None], *, expensive: bool = False, size: int = SIZE, customer_id: str = "a"
 ) -> asyncio.Task[Slot[None]]:
     """Ask for a place. The task is done if there is one."""
-    task = asyncio.create_task(lanes.acquire(size, expensive=expensive))
+    acquire = lanes.acquire(size, expensive=expensive, customer_id=customer_id)
+    task = asyncio.create_task(acquire)
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     return task
@@ -107,3 +108,29 @@ async def test_a_cancelled_image_keeps_no_place(granted: bool) -> None:
         lanes.release(first.result(), SIZE)
     assert lanes.slots[0].images == 0
     assert position(lanes, await take(lanes, expensive=True)) == 0
+
+
+@pytest.mark.parametrize("expensive", [False, True])
+async def test_customers_take_turns(expensive: bool) -> None:
+    """An image does not wait for all images that another customer has sent before."""
+    lanes = Lanes[None](2 if expensive else 1, processors=1)
+    slot = lanes.slots[-1]
+    ahead = [await take(lanes, expensive=expensive) for _ in range(1 if expensive else 16)]
+    backlog = [await take(lanes, expensive=expensive) for _ in range(5)]
+    other = await take(lanes, expensive=expensive, customer_id="b")
+    for _ in range(2):
+        assert not other.done()
+        lanes.release(slot, SIZE)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    assert all(task.done() for task in ahead)
+    assert other.done()
+    assert [task.done() for task in backlog] == [True, False, False, False, False]
+
+
+async def test_customers_without_images_are_forgotten() -> None:
+    lanes = Lanes[None](1, processors=1)
+    tasks = [await take(lanes, customer_id=str(number)) for number in range(20)]
+    for _ in tasks:
+        lanes.release(lanes.slots[0], SIZE)
+    assert lanes._cheap._lines == {}

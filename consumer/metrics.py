@@ -92,8 +92,9 @@ FETCH_FAILURES = Counter(
 )
 RESTRICTED_ORIGINS = Gauge(
     "consumer_restricted_origins",
-    "Origins whose requests this process holds back, by condition. rate: hosts whose rate was learned from refusals; "
-    "hung_host: hosts that get one probe at a time; hung_address: addresses from which requests timed out.",
+    "Origins whose requests this process holds back, by condition. rate: hosts that have refused requests of a "
+    "customer, whose rate was learned; hung_host: hosts that do not answer a customer, and get one probe at a time of "
+    "it; hung_address: addresses from which requests timed out.",
     ["condition"],
 )
 FAULTY_CREDENTIALS_FILE = Gauge(

@@ -189,7 +189,7 @@ class SlotLimiter(LoopBound):
             self._grant_waiting(now)
 
     def resize(self, limit: int) -> None:
-        """Change the number of slots. Those that are held above it are returned by and by."""
+        """Change the number of slots. Slots that are held above it stay until their work ends."""
         self._limit = limit
         self._grant_waiting(self._loop.time())
 

@@ -101,8 +101,9 @@ _ORIGINS = Row(
     (
         Panel(
             "Restricted origins",
-            "Of the consumer with the most. rate: hosts whose rate was learned from refusals. hung_host: hosts that "
-            "get one probe at a time. hung_address: addresses that do not answer.",
+            "Of the consumer with the most. rate: hosts whose rate was learned from the refusals of a customer's "
+            "requests. hung_host: hosts that get one probe at a time of a customer. hung_address: addresses that do "
+            "not answer.",
             "short",
             (
                 Query(

@@ -16,6 +16,7 @@ from ipaddress import IPv4Address, IPv6Address
 from consumer.fetching.host_visitor import RETURN_INTERVAL_S, HostBusy
 from consumer.slot_limiter import RetrySchedule
 from core.errors import Timeout
+from core.lru_map import LruMap
 from core.runtime.loop_bound import LoopBound
 
 SILENCE_S = 5.0
@@ -75,7 +76,7 @@ class _State:
         self.timed_out = False
         """Whether a request timed out since the last answer."""
         self.answered = asyncio.Event()
-        self.customers: OrderedDict[str, _Customer] = OrderedDict()
+        self.customers = LruMap[str, _Customer](_MAX_CUSTOMERS)
 
     @property
     def is_new(self) -> bool:
@@ -88,10 +89,10 @@ class _State:
         return oldest is not None and now - max(oldest.began_at, self.answered_at) >= SILENCE_S
 
     def customer(self, customer_id: str) -> _Customer:
-        customer = self.customers.setdefault(customer_id, _Customer())
-        self.customers.move_to_end(customer_id)
-        if len(self.customers) > _MAX_CUSTOMERS:
-            self.customers.popitem(last=False)
+        customer = self.customers.get(customer_id)
+        if customer is None:
+            customer = _Customer()
+            self.customers.put(customer_id, customer)
         return customer
 
     def is_below_share(self, customer_id: str, limit: int) -> bool:

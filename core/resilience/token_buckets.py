@@ -1,8 +1,9 @@
 """Token buckets: each key may use permits at a rate, and a burst of them after a pause."""
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable
+
+from core.lru_map import LruMap
 
 MAX_KEYS = 10_000
 
@@ -29,21 +30,14 @@ class TokenBuckets:
         self._interval = 1 / rate
         self._span = (burst - 1 + _TOLERANCE) / rate
         """Seconds to the time at which a bucket with one permit is full."""
-        self._max_keys = max_keys
         self._clock = clock
-        self._full_at: OrderedDict[str, float] = OrderedDict()
+        self._full_at = LruMap[str, float](max_keys)
 
     def take(self, key: str) -> bool:
         """Take one permit. Returns False if the bucket has none."""
         now = self._clock()
         full_at = self._full_at.get(key)
-        if full_at is None:
-            if len(self._full_at) >= self._max_keys:
-                self._full_at.popitem(last=False)
-            full_at = now
-        else:
-            self._full_at.move_to_end(key)
-            full_at = max(full_at, now)
+        full_at = now if full_at is None else max(full_at, now)
         granted = full_at - now <= self._span
-        self._full_at[key] = full_at + self._interval if granted else full_at
+        self._full_at.put(key, full_at + self._interval if granted else full_at)
         return granted

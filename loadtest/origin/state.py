@@ -1,10 +1,10 @@
 """The state that the handlers of the origin share, by the typed keys of aiohttp."""
 
 import asyncio
-from collections import OrderedDict
 
 from aiohttp import web
 
+from core.lru_map import LruMap
 from loadtest.origin.image_folder import ImageFolder
 
 LIMIT = 10_000
@@ -14,19 +14,16 @@ class Counts:
     """Counts by name, for at most `limit` names: the one counted longest ago is dropped."""
 
     def __init__(self, limit: int = LIMIT) -> None:
-        self._limit = limit
-        self._counts: OrderedDict[str, int] = OrderedDict()
+        self._counts = LruMap[str, int](limit)
 
     def add(self, name: str) -> int:
         """Count `name` and return its count."""
-        count = self._counts.pop(name, 0) + 1
-        self._counts[name] = count
-        if len(self._counts) > self._limit:
-            self._counts.popitem(last=False)
+        count = (self._counts.get(name) or 0) + 1
+        self._counts.put(name, count)
         return count
 
     def all(self) -> dict[str, int]:
-        return dict(self._counts)
+        return dict(self._counts.items())
 
 
 IMAGES = web.AppKey("images", ImageFolder)

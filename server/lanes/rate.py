@@ -8,10 +8,10 @@ burst by at most a quarter for each of them, and the rate not at all.
 import asyncio
 import hashlib
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from core.lru_map import LruMap
 from core.redis.completed_requests import CompletedRequestStore
 from core.redis.connection import RedisUnavailable
 from core.redis.shared_rate import SharedRate
@@ -79,10 +79,9 @@ class InteractiveRate:
         self._rate = rate
         self._burst = burst
         self._local = TokenBuckets(rate, burst, max_keys=max_customers, clock=clock)
-        self._max_customers = max_customers
         self._clock = clock
         self._chunk = max(1, burst // LEASES_PER_BURST)
-        self._leases: OrderedDict[str, Lease] = OrderedDict()
+        self._leases = LruMap[str, Lease](max_customers)
         self._calls: set[asyncio.Task[None]] = set()
         self._local_until = 0.0
 
@@ -114,12 +113,9 @@ class InteractiveRate:
 
     def _lease_of(self, customer_id: str) -> Lease:
         lease = self._leases.get(customer_id)
-        if lease is not None:
-            self._leases.move_to_end(customer_id)
-            return lease
-        if len(self._leases) >= self._max_customers:
-            self._leases.popitem(last=False)
-        lease = self._leases[customer_id] = Lease(self._chunk)
+        if lease is None:
+            lease = Lease(self._chunk)
+            self._leases.put(customer_id, lease)
         return lease
 
     async def _renew(self, shared: SharedRate, customer_id: str, lease: Lease) -> None:

@@ -159,7 +159,7 @@ def failures_beyond(seen: Scrape) -> Callable[[Scrape], bool]:
 
 
 def all_queues_were_read(page: Scrape) -> bool:
-    queues = ("requests", "failed_requests", "dlq", "search", "search_dlq")
+    queues = ("requests", "bulk", "failed_requests", "dlq", "search", "search_dlq")
     return all(
         page.value("queue_messages", queue=queue, state="delayed") is not None for queue in queues
     )
@@ -175,11 +175,13 @@ async def test_the_exporter_reports_each_queue_and_no_value_after_an_error(
         system(embedded_aws, endpoint=proxy.endpoint, forked=False) as running,
     ):
         await running.start_server()
-        for number in range(3):
-            await running.submit(f"http://127.0.0.1/{number}.png")
+        for number in range(5):
+            lane = pb.LANE_BULK if number > 2 else pb.LANE_UNSPECIFIED
+            await running.submit(f"http://127.0.0.1/{number}.png", lane=lane)
         await running.start_exporter(**exporter.settings, READ_INTERVAL_S="0.1")
         page = await exporter.until(all_queues_were_read)
         assert page.value("queue_messages", queue="requests", state="visible") == 3
+        assert page.value("queue_messages", queue="bulk", state="visible") == 2
         for queue in ("failed_requests", "dlq", "search", "search_dlq"):
             for state in ("visible", "in_flight", "delayed"):
                 assert page.value("queue_messages", queue=queue, state=state) == 0

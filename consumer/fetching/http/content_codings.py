@@ -73,7 +73,7 @@ def decode_body(body: bytes, codings: tuple[str, ...], max_bytes: int) -> bytes:
     """Undo `codings`.
 
     Raises TooLarge if a result has more than `max_bytes`, and BrokenResponse if the coded data is damaged or cut off.
-    Bytes behind the coded data are dropped, but those behind brotli count as damage.
+    Bytes behind the coded data are dropped. Behind brotli, which has no checksum, they count as damage.
     """
     for coding in reversed(codings):
         if not body or _SIGNATURE.match(body):

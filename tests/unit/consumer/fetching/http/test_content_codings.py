@@ -147,6 +147,12 @@ def test_damaged_data_is_a_broken_response(coding: str) -> None:
             decode_body(damaged, name, LIMIT)
 
 
+def test_bytes_behind_brotli_are_damage() -> None:
+    """It has no checksum: a changed byte may move its end."""
+    with pytest.raises(BrokenResponse):
+        decode_body(ENCODERS["br"](TEXT) + b"\n", ("br",), LIMIT)
+
+
 @pytest.mark.parametrize("coding", ["gzip", "deflate"])
 def test_a_wrong_checksum_is_a_broken_response(coding: str) -> None:
     """brotli and deflate without a frame have none."""

@@ -1,13 +1,14 @@
 """The pipeline's attempts to fetch one image."""
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from consumer.fetching.fetcher import FetchResult
 from consumer.fetching.host_visitor import HostBusy
 from consumer.run import Run
+from consumer.sandbox.admission import DecodersBusy
 from consumer.worker.pipeline import Pipeline
 from consumer.worker.retry_policy import RetryPolicy
 from core.errors import ConnectFailed, ImageServiceError, NotFound, OriginError, RateLimited
@@ -30,15 +31,28 @@ class FailingFetcher:
         raise self._failures.pop(0)
 
 
+class BusyDecoder:
+    """Expensive images of other customers keep the decoders busy."""
+
+    async def wait_for_turn(self, customer_id: str) -> None:
+        assert customer_id == "acme"
+        raise DecodersBusy(5)
+
+
 def failed_run(
-    fetcher: Any, failure: type[ImageServiceError], *, attempts: int = 0, delay: float = 0
+    fetcher: Any,
+    failure: type[ImageServiceError],
+    *,
+    attempts: int = 0,
+    delay: float = 0,
+    expensive: bool = False,
 ) -> Run:
     """Run a message that had `attempts` before, until it fails with `failure`. Return its run."""
-    message = ImageMessage("id", "acme", "http://a.example/", 1, attempts)
+    message = ImageMessage("id", "acme", "http://a.example/", 1, attempts, expensive=expensive)
     run = Run.of(message)
     pipeline = Pipeline(
         fetcher=fetcher,
-        decoder=NOTHING,
+        decoder=cast("Any", BusyDecoder()),
         storage=NOTHING,
         renditions=NOTHING,
         reuse=NOTHING,
@@ -81,6 +95,15 @@ def test_a_busy_host_costs_no_attempt_and_resets_none(before: int) -> None:
     assert failed_run(failed_once, HostBusy, attempts=before).attempts == before + 1
     never_failed = FailingFetcher(HostBusy())
     assert failed_run(never_failed, HostBusy, attempts=before).attempts == before
+
+
+def test_an_expensive_image_is_not_fetched_while_the_decoders_are_busy() -> None:
+    """It would be fetched again at each return of its message. A cheap one is fetched at once."""
+    waiting, cheap = FailingFetcher(), FailingFetcher(NotFound())
+    assert failed_run(waiting, DecodersBusy, attempts=1, expensive=True).attempts == 1
+    assert waiting.called_at == []
+    failed_run(cheap, NotFound)
+    assert len(cheap.called_at) == 1
 
 
 def test_a_step_that_fails_is_measured() -> None:

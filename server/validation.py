@@ -50,16 +50,17 @@ def parse_submit(message: pb.SubmitImageRequest, presets: Presets) -> ImageReque
 
 def parse_submit_item(item: pb.SubmitImagesRequest, presets: Presets) -> ImageRequest:
     """As parse_submit. Raises InvalidRequest; its fields are paths within the item."""
+    image = item.image
     violations = [
         replace(violation, field=f"image.{violation.field}")
-        for violation in _submit_violations(item.image, presets)
+        for violation in _submit_violations(image, presets)
     ]
     if not 1 <= len(item.item_id.encode()) <= MAX_ITEM_ID_BYTES:
         rule = f"Must be 1 to {MAX_ITEM_ID_BYTES} bytes."
         violations.insert(0, FieldViolation("item_id", rule))
     if violations:
         raise InvalidRequest(tuple(violations))
-    return _new_request(item.image)
+    return _new_request(image)
 
 
 def echoed_item_id(item: pb.SubmitImagesRequest) -> str:
@@ -184,11 +185,12 @@ def _random_id() -> str:
 
 def _submit_violations(message: pb.SubmitImageRequest, presets: Presets) -> list[FieldViolation]:
     violations: list[FieldViolation] = []
+    url = message.url
     try:
-        if is_object_url(message.url):
-            parse_object_url(message.url)
+        if is_object_url(url):
+            parse_object_url(url)
         else:
-            parse_origin_url(message.url)
+            parse_origin_url(url)
     except InvalidOriginUrl as error:
         violations.append(FieldViolation("url", str(error)))
     violations += customer_violations(message.customer_id)

@@ -341,9 +341,8 @@ class Fetcher:
     ) -> FetchResult:
         policy, headers = self._policy, response.headers
         if response.status != OK:
-            status, retry_after = response.status, headers.get("Retry-After")
-            content_range = headers.get("Content-Range")
-            check_status(status, retry_after, datetime.now(UTC), content_range=content_range)
+            retry_after, part = headers.get("Retry-After"), headers.get("Content-Range")
+            check_status(response.status, retry_after, datetime.now(UTC), content_range=part)
         self._check_opt_out(response)
         codings = parse_codings(headers)
         size = parse_content_length(headers, policy.max_bytes)

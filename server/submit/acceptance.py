@@ -6,7 +6,7 @@ from typing import Any
 
 from core.dynamodb.tables import ConditionNotMet, Tables
 from core.errors import DependencyUnavailable, RequestIdReused
-from core.model.message import ImageMessage, first_message
+from core.model.message import encode_first_message, first_message
 from core.model.request import ImageRequest, ResubmitResult, compare_resubmit
 from server.lanes.selector import LaneSelector
 from server.submit.recent import COPY_DELAY_S, RecentSubmits
@@ -105,7 +105,7 @@ class SubmitOperation:
     def _on_insert(self, insert: asyncio.Future[None]) -> None:
         match insert.exception():
             case None:
-                self._send(first_message(self._request))
+                self._send(encode_first_message(self._request))
             case ConditionNotMet():
                 # This also happens if the insert was retried because its answer was lost: then the row is our own.
                 self._read()
@@ -141,18 +141,17 @@ class SubmitOperation:
 
     def _send_again(self, existing: ImageRequest) -> None:
         """Send a message of a PENDING request that exists: at once if it may have none, otherwise a delayed copy."""
-        message = first_message(existing)
         if existing.submit_id == self._request.submit_id:
-            self._send(message)
-        elif self._recent.is_unsent(existing.request_id):
-            self._send(message.as_copy())
-        else:
-            self._send(message.as_copy(), delay=COPY_DELAY_S)
+            self._send(encode_first_message(existing))
+            return
+        copy = first_message(existing).as_copy().encode()
+        self._send(copy, delay=0 if self._recent.is_unsent(existing.request_id) else COPY_DELAY_S)
 
-    def _send(self, message: ImageMessage, *, delay: int = 0) -> None:
+    def _send(self, message: str, *, delay: int = 0) -> None:
+        customer_id = self._request.customer_id
         try:
-            queue = self._lanes.select(message.customer_id, bulk=self._bulk)
-            send = queue.send_nowait(message.encode(), delay=delay, group=message.customer_id)
+            queue = self._lanes.select(customer_id, bulk=self._bulk)
+            send = queue.send_nowait(message, delay=delay, group=customer_id)
         except Exception as error:  # noqa: BLE001  any error must reach the caller
             self._end_send(error)
         else:

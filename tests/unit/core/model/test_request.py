@@ -2,6 +2,7 @@
 
 import uuid
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
 from core.model.image import image_id_of, reused_image_id
-from core.model.message import ImageMessage, decode_message, first_message
+from core.model.message import (
+    ImageMessage,
+    decode_message,
+    encode_first_message,
+    first_message,
+)
 from core.model.request import (
     FIRST_REVISION,
     Failure,
@@ -251,6 +257,22 @@ def test_the_first_message_has_the_terms_of_the_fetch() -> None:
     assert message.requeued() == replace(message, resent=True)
     older = f'{{"request_id": "{REQUEST_ID}", "customer_id": "acme", "url": "u", "revision": 1}}'
     assert (decode_message(older).not_after, decode_message(older).reuse_within) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"revision": 3, "updated_at": 5_000},
+        {"renditions": ("one", "two")},
+        {"not_after": 5},
+        {"reuse_within": 7},
+    ],
+)
+def test_a_submit_sends_the_first_message(change: dict[str, Any]) -> None:
+    """It is encoded without an object, member by member."""
+    request = replace(NEW, **change)
+    assert encode_first_message(request) == first_message(request).encode()
 
 
 def test_the_row_restores_what_a_message_lost() -> None:

@@ -28,11 +28,11 @@ class Connects:
     `blocked` are the addresses that are forbidden, `busy` the last one that gets no connection at present.
     """
 
-    __slots__ = ("_customer_id", "_limiter", "_token", "_visits", "blocked", "busy")
+    __slots__ = ("_limiter", "_token", "_visits", "blocked", "busy", "customer_id")
 
     def __init__(self, limiter: AddressLimiter, customer_id: str) -> None:
         self._limiter = limiter
-        self._customer_id = customer_id
+        self.customer_id = customer_id
         self._visits: list[Visit] = []
         self.blocked: list[BlockedReason] = []
         self.busy: AddressBusy | None = None
@@ -47,7 +47,7 @@ class Connects:
     def enter(self, address: Address) -> None:
         """Raises AddressBusy."""
         try:
-            self._visits.append(self._limiter.enter(address, self._customer_id))
+            self._visits.append(self._limiter.enter(address, self.customer_id))
         except AddressBusy as busy:
             self.busy = busy
             raise
@@ -64,6 +64,12 @@ class Connects:
 
 
 _connects: ContextVar[Connects] = ContextVar("connect_guard_connects")
+
+
+def current_customer() -> str:
+    """Return the customer of the current request, empty outside of one."""
+    connects = _connects.get(None)
+    return "" if connects is None else connects.customer_id
 
 
 class ConnectGuard:

@@ -2,19 +2,22 @@
 
 import asyncio
 import socket
-from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Lock
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+from consumer.fetching.connect_guard import current_customer
 from consumer.fetching.host_visitor import HostBusy
+from core.resilience.fair_share import FairShare
 
 THREADS = 512
 """Most of them sleep. A lookup that hangs lasts several times longer than the fetch that needs it."""
 
 THREADS_PER_DOMAIN = 128
 """Twice the default concurrency of a worker: only lookups that hang reach it."""
+
+_RESERVE_PART = 8
 
 
 class PooledResolver(AbstractResolver):
@@ -23,14 +26,16 @@ class PooledResolver(AbstractResolver):
     Untrusted users choose the names, and a lookup that hangs cannot be interrupted. In the loop's default pool, or in
     uvloop's of four threads, a few of them would stop everything else. In a queue, a lookup would time out because of
     other names. So a lookup that finds no free thread raises HostBusy at once. The names below one domain cost their
-    owner nothing, so a domain gets only a part of the threads.
+    owner nothing, so a domain gets only a part of the threads. Others may have names below the same domain, for example
+    co.uk. So customers share the threads of a domain fairly, and all threads too.
     """
 
     def __init__(self, *, threads: int = THREADS, per_domain: int = THREADS_PER_DOMAIN) -> None:
-        self._threads = threads
+        reserve = threads // _RESERVE_PART
+        self._shares = FairShare(threads - reserve, reserve=reserve)
         self._per_domain = per_domain
+        self._by_domain: dict[str, FairShare] = {}
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="dns")
-        self._in_use: Counter[str] = Counter()
         self._lock = Lock()
 
     async def resolve(
@@ -46,32 +51,36 @@ class PooledResolver(AbstractResolver):
     def _look_up(
         self, host: str, port: int, family: socket.AddressFamily
     ) -> Future[list[ResolveResult]]:
-        domain = _domain(host)
-        self._reserve_thread(domain)
+        domain, customer_id = _domain(host), current_customer()
+        self._reserve_thread(domain, customer_id)
         try:
             future = self._pool.submit(_getaddrinfo, host, port, family)
         except RuntimeError:  # the system grants the process no further thread
-            self._release_thread(domain)
+            self._release_thread(domain, customer_id)
             raise HostBusy(reason="dns_busy") from None
         # Release when the future ends, not its awaiter: a cancelled fetch has not freed the thread.
-        future.add_done_callback(lambda _: self._release_thread(domain))
+        future.add_done_callback(lambda _: self._release_thread(domain, customer_id))
         return future
 
-    def _reserve_thread(self, domain: str) -> None:
+    def _reserve_thread(self, domain: str, customer_id: str) -> None:
         with self._lock:
-            if self._in_use.total() >= self._threads or self._in_use[domain] >= self._per_domain:
+            of_domain = self._by_domain.get(domain) or FairShare(self._per_domain)
+            if not (of_domain.admits(customer_id) and self._shares.take(customer_id)):
                 raise HostBusy(reason="dns_busy")
-            self._in_use[domain] += 1
+            of_domain.hold(customer_id)
+            self._by_domain[domain] = of_domain
 
-    def _release_thread(self, domain: str) -> None:
+    def _release_thread(self, domain: str, customer_id: str) -> None:
         with self._lock:
-            self._in_use[domain] -= 1
-            if not self._in_use[domain]:
-                del self._in_use[domain]
+            self._shares.release(customer_id)
+            of_domain = self._by_domain[domain]
+            of_domain.release(customer_id)
+            if not of_domain.total:
+                del self._by_domain[domain]
 
 
 def _domain(host: str) -> str:
-    """Return the last two labels. For suffixes such as co.uk, unrelated names share one limit."""
+    """Return the last two labels."""
     return ".".join(host.removesuffix(".").lower().rsplit(".", 2)[-2:])
 
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from consumer.fetching.connect_guard import ConnectGuard
 from consumer.fetching.host_visitor import HostBusy
 from consumer.fetching.resolver import PooledResolver
 
@@ -63,6 +64,32 @@ async def test_one_domain_cannot_take_every_thread(resolver: PooledResolver, dns
         await address(resolver, "fast.EVIL.test.")
     assert busy.value.reason == "dns_busy"
     assert await address(resolver, "victim.test") == "192.0.2.1"
+
+
+async def test_a_customer_leaves_threads_of_a_domain_to_others(dns: SlowDns) -> None:
+    """Many owners have names below co.uk. One of them, with names that hang, does not stop the lookups of others."""
+    guard, resolver = ConnectGuard(), PooledResolver(threads=16, per_domain=4)
+    with guard.record_connects("a"):
+        await hang(resolver, dns, *(f"slow{number}.evil.co.uk" for number in range(4)))
+        with pytest.raises(HostBusy):
+            await address(resolver, "fast.evil.co.uk")
+    with guard.record_connects("b"):
+        assert await address(resolver, "shop.co.uk") == "192.0.2.1"
+    dns.end.set()
+    await resolver.close()
+
+
+async def test_a_customer_leaves_threads_to_others(dns: SlowDns) -> None:
+    """Also one with names that hang below many domains."""
+    guard, resolver = ConnectGuard(), PooledResolver(threads=16)
+    with guard.record_connects("a"):
+        await hang(resolver, dns, *(f"slow.evil{number}.test" for number in range(14)))
+        with pytest.raises(HostBusy):
+            await address(resolver, "fast.test")
+    with guard.record_connects("b"):
+        assert await address(resolver, "shop.test") == "192.0.2.1"
+    dns.end.set()
+    await resolver.close()
 
 
 async def test_no_look_up_waits_for_another(resolver: PooledResolver, dns: SlowDns) -> None:

@@ -8,8 +8,8 @@ A batch is flushed in one of two cases:
 
 Otherwise items wait for a call to end. So an idle process adds no delay, and a busy process fills its batches.
 
-Customers take turns. While one of them holds a whole batch or more, the items of those that hold less do not wait for
-it: they have a call of their own, one at a time, which collects further ones meanwhile.
+Customers take turns. With `quick`, the items of customers that hold less than a batch do not wait for one that holds
+more: meanwhile they have a call of their own, one at a time, which collects further ones.
 """
 
 import asyncio
@@ -100,8 +100,8 @@ class Batcher(LoopBound, Generic[T, R]):
     `max_batch` is the API's limit of items in a call, and `max_bytes` that of their sizes together; a larger item
     is sent alone. `size` returns the bytes of an item; without it they are not counted. `max_pending` bounds the
     pending items, by default to that of `batching`; beyond it, submits raise Overloaded. `max_flushes` bounds the calls
-    in flight without that of customers with few items. Items with equal keys never share a batch: DynamoDB rejects two
-    statements on one key. If a caller is cancelled, its item is dropped if it is
+    in flight, except that of `quick`, which is for services whose calls have no price. Items with equal keys never
+    share a batch: DynamoDB rejects two statements on one key. If a caller is cancelled, its item is dropped if it is
     still pending, and committed otherwise. If `commit` raises RequestRejected, each item is sent alone, because one of
     them may be the cause.
     """
@@ -119,6 +119,7 @@ class Batcher(LoopBound, Generic[T, R]):
         max_flushes: int = 4,
         max_attempts: int = 5,
         key: Callable[[T], Hashable] = id,
+        quick: bool = False,
     ) -> None:
         self._commit = commit
         self._max_batch = min(max_batch, batching.max_batch)
@@ -129,9 +130,10 @@ class Batcher(LoopBound, Generic[T, R]):
         self._max_flushes = max_flushes
         self._max_attempts = max_attempts
         self._key = key
+        self._busy_from = self._max_batch if quick else math.inf
         self._customers: dict[str, _Customer[T, R]] = {}
         self._busy_customers = 0
-        """Customers that hold a whole batch or more."""
+        """Customers that hold `_busy_from` items or more."""
         self._pending = FairQueue[_Pending[T, R]]()
         self._quick = FairQueue[_Pending[T, R]]()
         """Items of customers that held less while others held a whole batch."""
@@ -161,10 +163,10 @@ class Batcher(LoopBound, Generic[T, R]):
         customer.held += 1
         future: asyncio.Future[R] = self._loop.create_future()
         pending = _Pending(item, self._key(item), future, customer, customer.line)
-        if customer.held < self._max_batch and self._busy_customers:
+        if self._busy_customers and customer.held < self._busy_from:
             self._append_quick(pending)
             return future
-        if customer.held == self._max_batch:
+        if customer.held == self._busy_from:
             self._busy_customers += 1
         self._pending.append(customer.line, pending)
         if not self._flushes or self._pending.length >= self._max_batch:
@@ -193,7 +195,7 @@ class Batcher(LoopBound, Generic[T, R]):
     def _settle(self, pending: _Pending[T, R]) -> None:
         """Note that an item is neither pending nor in flight any more."""
         customer = pending.customer
-        if customer.held == self._max_batch:
+        if customer.held == self._busy_from:
             self._busy_customers -= 1
         customer.held -= 1
         if not customer.held:

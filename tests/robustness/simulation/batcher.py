@@ -135,6 +135,7 @@ def _batcher(plan: BatcherPlan, backend: Backend) -> Batcher[Item, int]:
         max_flushes=plan.max_flushes,
         max_attempts=MAX_ATTEMPTS,
         key=lambda item: item.key,
+        quick=True,
     )
 
 

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+
+import pytest
 
 from core.batcher import Batcher, ItemResult, Ok, Retry
 from harness.virtual_time import run_virtually
@@ -32,8 +33,8 @@ class Backend:
         return Ok(item)
 
 
-def batcher_of(backend: Backend, **bounds: Any) -> Batcher[Item, Item]:
-    return Batcher("test", backend.commit, max_batch=MAX_BATCH, max_flushes=1, **bounds)
+def batcher_of(backend: Backend, *, quick: bool = True) -> Batcher[Item, Item]:
+    return Batcher("test", backend.commit, max_batch=MAX_BATCH, max_flushes=1, quick=quick)
 
 
 def submit(batcher: Batcher[Item, Item], *items: Item) -> list[asyncio.Future[Item]]:
@@ -76,10 +77,28 @@ def test_items_beside_a_busy_customer_share_one_call_at_a_time() -> None:
     run_virtually(scenario())
 
 
-def test_two_busy_customers_take_turns() -> None:
+def test_without_quick_calls_an_item_has_a_place_in_the_next_batch() -> None:
+    """Calls that have a price are not divided."""
+
     async def scenario() -> None:
         backend = Backend()
-        batcher = batcher_of(backend)
+        batcher = batcher_of(backend, quick=False)
+        futures = submit(batcher, *of("a", 20))
+        await asyncio.sleep(CALL_S / 2)
+        futures += submit(batcher, "b0")
+        await asyncio.gather(*futures)
+        batches = [items for _, items in backend.batches]
+        assert [len(items) for items in batches] == [4, 4, 4, 4, 4, 1]
+        assert "b0" in batches[1]
+
+    run_virtually(scenario())
+
+
+@pytest.mark.parametrize("quick", [False, True])
+def test_two_busy_customers_take_turns(quick: bool) -> None:
+    async def scenario() -> None:
+        backend = Backend()
+        batcher = batcher_of(backend, quick=quick)
         futures = submit(batcher, *of("a", 40), *of("c", 12))
         await asyncio.gather(*futures)
         order = [item for _, items in backend.batches for item in items]

@@ -18,6 +18,11 @@ JITTER_S = 4.0
 MAX_WAIT_S = MAX_DELAY_S - JITTER_S
 """The latest slot that is handed out: SQS delays a message by 900 s at most."""
 
+_RESERVE_PART = 4
+"""Of the slots, which one customer alone does not get while another one wants some."""
+_WANTED_S = 60.0
+"""Seconds for which a customer whose work was deferred counts as one that wants slots. It comes back before."""
+
 _SHORT_WAIT_S = 0.5
 _WEIGHT = 0.2
 _MIN_SERVICE_TIME_S = 0.001
@@ -113,10 +118,11 @@ class SlotLimiter(LoopBound):
 
     A few may wait here (see ServiceTime.max_waiting), because waiting work occupies the worker. A customer has its part
     of these places, and a slot goes to the customer that holds the fewest, so that nobody waits for another customer's
-    backlog. All other work is deferred at once, with a retry time. Retry times follow the rate at which slots are
-    returned, so most deferred work finds a free slot when it comes back. Work that loses its slot to a newcomer gets
-    another time; the number of its losses does not matter. Each slot serves one piece of work, so the backlog shrinks,
-    and all is served unless newcomers exceed the rate for ever.
+    backlog. While another customer wants slots, one gets three quarters of them at most: it may hold each for long, and
+    take it again at once. All other work is deferred at once, with a retry time. Retry times follow the rate at which
+    slots are returned, so most deferred work finds a free slot when it comes back. Work that loses its slot to a
+    newcomer gets another time; the number of its losses does not matter. Each slot serves one piece of work, so the
+    backlog shrinks, and all is served unless newcomers exceed the rate for ever.
     """
 
     def __init__(
@@ -132,6 +138,7 @@ class SlotLimiter(LoopBound):
             self._loop = loop
         self._kind = kind
         self._limit = limit
+        self._reserve = _reserve_of(limit)
         self._max_wait = max_wait
         self._held: set[Slot] = set()
         """Includes slots that were granted to a task that has not run yet."""
@@ -139,15 +146,25 @@ class SlotLimiter(LoopBound):
         """By customer. The customer that was granted a slot last comes last."""
         self._service_time = ServiceTime()
         self._schedule = RetrySchedule()
+        self._deferred: OrderedDict[str, float] = OrderedDict()
+        """The last two customers whose work was deferred, and when."""
 
     @property
     def is_free(self) -> bool:
-        """Whether `acquire` would not wait."""
+        """Whether a slot is free."""
         return len(self._held) < self._limit
+
+    def is_free_for(self, customer_id: str) -> bool:
+        """Return whether `acquire` would not wait."""
+        free = self._limit - len(self._held)
+        if free <= 0 or free > self._reserve:
+            return free > 0
+        held = sum(slot.customer_id == customer_id for slot in self._held)
+        return held < self._limit - self._reserve or not self._has_others(customer_id)
 
     def take(self, customer_id: str = "") -> Slot | None:
         """Take a slot if one is free; `release` returns it."""
-        if len(self._held) >= self._limit:
+        if not self.is_free_for(customer_id):
             return None
         return self._grant(customer_id, self._loop.time())
 
@@ -161,7 +178,7 @@ class SlotLimiter(LoopBound):
         now = self._loop.time()
         schedule = schedule or self._schedule
         if not self._may_wait(customer_id, now):
-            raise self._defer(schedule)
+            raise self._defer(customer_id, schedule)
         granted: asyncio.Future[Slot] = self._loop.create_future()
         self._waiting.setdefault(customer_id, deque()).append(granted)
         try:
@@ -173,7 +190,7 @@ class SlotLimiter(LoopBound):
             else:  # granted, but cancelled before it could be used
                 self.release(granted.result(), served=False)
             if isinstance(end, TimeoutError):
-                raise self._defer(schedule) from None
+                raise self._defer(customer_id, schedule) from None
             raise
 
     def release(self, slot: Slot, *, served: bool = True) -> None:
@@ -191,7 +208,17 @@ class SlotLimiter(LoopBound):
     def resize(self, limit: int) -> None:
         """Change the number of slots. Slots that are held above it stay until their work ends."""
         self._limit = limit
+        self._reserve = _reserve_of(limit)
         self._grant_waiting(self._loop.time())
+
+    def _has_others(self, customer_id: str) -> bool:
+        """Return whether another customer holds slots, waits for some, or has wanted some a short time ago."""
+        since = self._loop.time() - _WANTED_S
+        return (
+            any(other != customer_id for other in self._waiting)
+            or any(slot.customer_id != customer_id for slot in self._held)
+            or any(at >= since for other, at in self._deferred.items() if other != customer_id)
+        )
 
     def _may_wait(self, customer_id: str, now: float) -> bool:
         """Return whether the customer has a place to wait. One is left for each customer that has none."""
@@ -214,6 +241,8 @@ class SlotLimiter(LoopBound):
     def _grant_waiting(self, now: float) -> None:
         while self._waiting and self.is_free:
             customer_id = self._next_customer()
+            if not self.is_free_for(customer_id):
+                return
             waiting = self._waiting[customer_id]
             granted = waiting.popleft()
             if waiting:
@@ -235,8 +264,12 @@ class SlotLimiter(LoopBound):
         self._held.add(slot)
         return slot
 
-    def _defer(self, schedule: RetrySchedule) -> SlotsTaken:
+    def _defer(self, customer_id: str, schedule: RetrySchedule) -> SlotsTaken:
         now = self._loop.time()
+        self._deferred[customer_id] = now
+        self._deferred.move_to_end(customer_id)
+        if len(self._deferred) > 2:  # noqa: PLR2004  one of them is another than any given one
+            self._deferred.popitem(last=False)
         customers = len({slot.customer_id for slot in self._held})
         interval = self._service_time.estimate(self._age(now)) * customers / max(1, self._limit)
         return SlotsTaken(f"all slots are taken: {self._kind}", schedule.next(now, interval))
@@ -246,3 +279,8 @@ class SlotLimiter(LoopBound):
         if not self._held:
             return 0.0
         return sum(now - slot.acquired_at for slot in self._held) / len(self._held)
+
+
+def _reserve_of(limit: int) -> int:
+    """Return the slots that one customer does not get while another one wants some."""
+    return max(limit // _RESERVE_PART, int(limit > 1))

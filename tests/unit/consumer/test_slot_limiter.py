@@ -149,3 +149,29 @@ def test_a_customer_does_not_wait_for_the_retry_times_of_another() -> None:
         limiter.release(slot)
 
     run_virtually(run())
+
+
+def test_a_customer_leaves_slots_to_another_that_wants_some() -> None:
+    """It holds each of its slots for long, and takes each again at once. Alone, it gets all of them."""
+
+    async def run() -> None:
+        limiter = SlotLimiter("work", 8, max_wait=2)
+        held = [await limiter.acquire("a") for _ in range(8)]
+        with pytest.raises(SlotsTaken):
+            await limiter.acquire("b")
+        await asyncio.sleep(30)
+        for slot in held:
+            limiter.release(slot)
+        tasks = await acquire_all(limiter, "a", 8)
+        assert sum(task.done() for task in tasks) == 6
+        assert limiter.is_free_for("b")
+        assert not limiter.is_free_for("a")
+        limiter.release(await limiter.acquire("b"))
+        for slot in [task.result() for task in tasks if task.done()]:
+            limiter.release(slot)
+        for task in tasks[6:]:
+            limiter.release(await task)
+        await asyncio.sleep(60)
+        assert sum(task.done() for task in await acquire_all(limiter, "a", 8)) == 8
+
+    run_virtually(run())

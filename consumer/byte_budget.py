@@ -68,7 +68,9 @@ class ByteBudget:
 
     def fits(self, size: int, customer_id: str = "") -> bool:
         """Return whether a reservation of `size` bytes would not wait."""
-        return self._admits(size, customer_id) and not self._is_behind(customer_id)
+        if self._waiting and self._is_behind(customer_id):
+            return False
+        return self._admits(size, customer_id)
 
     def reserve(self, size: int, customer_id: str = "") -> Reservation:
         return Reservation(self, size, customer_id)

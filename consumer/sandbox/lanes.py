@@ -41,29 +41,26 @@ class _Lane(Generic[D]):
     """The claims that wait, with a line for each customer that has some."""
 
     def __init__(self) -> None:
+        self.claims = FairQueue[_Claim[D]]()
         self._lines: dict[str, Line[_Claim[D]]] = {}
-        self._claims = FairQueue[_Claim[D]]()
-
-    def __len__(self) -> int:
-        return self._claims.length
 
     def append(self, claim: _Claim[D]) -> None:
         line = self._lines.get(claim.customer_id)
         if line is None:
             line = self._lines[claim.customer_id] = Line()
-        self._claims.append(line, claim)
+        self.claims.append(line, claim)
 
     def first(self) -> _Claim[D] | None:
         """Return the next claim whose image was not cancelled."""
-        while self._claims.length:
-            claim = self._claims.first
+        while self.claims.length:
+            claim = self.claims.first
             if not claim.granted.cancelled():
                 return claim
             self.remove_first()
         return None
 
     def remove_first(self) -> None:
-        claim = self._claims.popleft()
+        claim = self.claims.popleft()
         if not self._lines[claim.customer_id]:
             del self._lines[claim.customer_id]
 
@@ -109,8 +106,11 @@ class Lanes(LoopBound, Generic[D]):
     def _grant(self) -> None:
         """Give every claim that is next in its lane a slot, if there is one."""
         granted = True
-        while granted and (self._expensive or self._cheap):
-            granted = any([self._grant_next(self._expensive), self._grant_next(self._cheap)])
+        while granted:
+            granted = False
+            for lane in (self._expensive, self._cheap):
+                if lane.claims.length and self._grant_next(lane):
+                    granted = True
 
     def _grant_next(self, lane: _Lane[D]) -> bool:
         claim = lane.first()
@@ -128,11 +128,12 @@ class Lanes(LoopBound, Generic[D]):
 
     def _has_place(self, slot: Slot[D], claim: _Claim[D]) -> bool:
         if claim.expensive:
-            its_turn = not (slot.expensive and slot.takes_cheap and self._cheap)
+            its_turn = not (slot.expensive and slot.takes_cheap and self._cheap.claims.length)
             return slot.takes_expensive and not slot.images and its_turn
         if not slot.takes_cheap:
             return False
-        if slot.takes_expensive and self._expensive and not (slot.expensive and not slot.images):
+        waiting = self._expensive.claims.length
+        if slot.takes_expensive and waiting and not (slot.expensive and not slot.images):
             return False
         if not slot.images:
             return True

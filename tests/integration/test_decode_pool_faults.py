@@ -258,7 +258,7 @@ async def test_expensive_images_do_not_stop_cheap_ones() -> None:
     """An image that takes long leaves the first decoder, at low priority. The first one is for cheap images."""
     async with open_pool(decoders=2) as pool:
         expensive = [asyncio.create_task(pool.inspect(SPIN)) for _ in range(3)]
-        await wait_for(lambda: len(pool._lanes._expensive) == 2, "one runs, two wait")
+        await wait_for(lambda: pool._lanes._expensive.claims.length == 2, "one runs, two wait")
         await pool.inspect(b"image")
         priorities = [os.getpriority(os.PRIO_PROCESS, pid) for pid in pids(pool)]
         assert priorities[1] == priorities[0] + 10

@@ -86,6 +86,7 @@ class Tables:
             max_batch=MAX_STATEMENTS,
             batching=batching,
             key=attrgetter("key"),
+            quick=True,
         )
         self._reads: Batcher[RowKey, schema.Item | None] = Batcher(
             "dynamodb reads", self._get, max_batch=MAX_KEYS, key=lambda key: key

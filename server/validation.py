@@ -8,7 +8,7 @@ from dataclasses import replace
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from core.model.object_url import is_object_url, parse_object_url
-from core.model.origin_url import InvalidOriginUrl, parse_origin_url
+from core.model.origin_url import InvalidOriginUrl, check_origin_url
 from core.model.rendition import Presets
 from core.model.request import CUSTOMER_ID, UUID, ImageRequest, new_request
 from core.runtime.clock import now_ms
@@ -114,9 +114,10 @@ def preset_violations(
             yield FieldViolation(f"{field}[{position}]", "Must not be the same as an earlier one.")
 
 
-def customer_violations(customer_id: str) -> Iterator[FieldViolation]:
-    if not CUSTOMER_ID.fullmatch(customer_id):
-        yield FieldViolation("customer_id", "Must be 1 to 128 of A-Z a-z 0-9 _ . : and -.")
+def customer_violations(customer_id: str) -> Sequence[FieldViolation]:
+    if CUSTOMER_ID.fullmatch(customer_id):
+        return ()
+    return (FieldViolation("customer_id", "Must be 1 to 128 of A-Z a-z 0-9 _ . : and -."),)
 
 
 def label_violations(labels: Mapping[str, str]) -> Iterator[FieldViolation]:
@@ -190,7 +191,7 @@ def _submit_violations(message: pb.SubmitImageRequest, presets: Presets) -> list
         if is_object_url(url):
             parse_object_url(url)
         else:
-            parse_origin_url(url)
+            check_origin_url(url)
     except InvalidOriginUrl as error:
         violations.append(FieldViolation("url", str(error)))
     violations += customer_violations(message.customer_id)

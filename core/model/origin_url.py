@@ -91,6 +91,16 @@ def parse_origin_url(text: str) -> OriginUrl:
 
     Raises InvalidOriginUrl; its text is for the caller.
     """
+    return OriginUrl(text, *_parse(text))
+
+
+def check_origin_url(text: str) -> None:
+    """Raise InvalidOriginUrl as `parse_origin_url` does."""
+    _parse(text)
+
+
+def _parse(text: str) -> tuple[str, str, int]:
+    """Return scheme, host and port. Raises InvalidOriginUrl."""
     _check_size(text)
     url = text.strip(_WHITESPACE)
     if not url:
@@ -101,7 +111,7 @@ def parse_origin_url(text: str) -> OriginUrl:
     if parts is None or scheme not in DEFAULT_PORTS:
         raise InvalidOriginUrl("The URL must begin with http:// or https://.")
     host, port = _parse_authority(parts["authority"])
-    return OriginUrl(text, scheme, host, port or DEFAULT_PORTS[scheme])
+    return scheme, host, port or DEFAULT_PORTS[scheme]
 
 
 def resolve_reference(base: OriginUrl, reference: str) -> OriginUrl:
@@ -175,11 +185,12 @@ def _check_characters(url: str) -> None:
     # Plain ASCII is by far the most common, and has none of them.
     if not (url.isascii() and url.isprintable()) and _REFUSED.search(url):
         raise InvalidOriginUrl("The URL must not contain control characters.")
-    _check_backslashes(url)
+    if "\\" in url:
+        _check_backslashes(url)
 
 
 def _check_backslashes(url: str) -> None:
-    if "\\" in url and _BACKSLASH.match(url):
+    if _BACKSLASH.match(url):
         raise InvalidOriginUrl("The URL must not contain backslashes before its query.")
 
 

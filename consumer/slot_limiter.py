@@ -137,7 +137,8 @@ class SlotLimiter(LoopBound):
         if loop is not None:
             self._loop = loop
         self._kind = kind
-        self._limit = limit
+        self.limit = limit
+        """`resize` changes it."""
         self._reserve = _reserve_of(limit)
         self._max_wait = max_wait
         self._held: set[Slot] = set()
@@ -152,15 +153,15 @@ class SlotLimiter(LoopBound):
     @property
     def is_free(self) -> bool:
         """Whether a slot is free."""
-        return len(self._held) < self._limit
+        return len(self._held) < self.limit
 
     def is_free_for(self, customer_id: str) -> bool:
         """Return whether `acquire` would not wait."""
-        free = self._limit - len(self._held)
+        free = self.limit - len(self._held)
         if free <= 0 or free > self._reserve:
             return free > 0
         held = sum(slot.customer_id == customer_id for slot in self._held)
-        return held < self._limit - self._reserve or not self._has_others(customer_id)
+        return held < self.limit - self._reserve or not self._has_others(customer_id)
 
     def take(self, customer_id: str = "") -> Slot | None:
         """Take a slot if one is free; `release` returns it."""
@@ -207,7 +208,7 @@ class SlotLimiter(LoopBound):
 
     def resize(self, limit: int) -> None:
         """Change the number of slots. Slots that are held above it stay until their work ends."""
-        self._limit = limit
+        self.limit = limit
         self._reserve = _reserve_of(limit)
         self._grant_waiting(self._loop.time())
 
@@ -222,7 +223,7 @@ class SlotLimiter(LoopBound):
 
     def _may_wait(self, customer_id: str, now: float) -> bool:
         """Return whether the customer has a place to wait. One is left for each customer that has none."""
-        places = self._service_time.max_waiting(max(1, self._limit), self._age(now))
+        places = self._service_time.max_waiting(max(1, self.limit), self._age(now))
         if sum(map(len, self._waiting.values())) < places:
             return True
         own = len(self._waiting.get(customer_id, ()))
@@ -271,7 +272,7 @@ class SlotLimiter(LoopBound):
         if len(self._deferred) > 2:  # noqa: PLR2004  one of them is another than any given one
             self._deferred.popitem(last=False)
         customers = len({slot.customer_id for slot in self._held})
-        interval = self._service_time.estimate(self._age(now)) * customers / max(1, self._limit)
+        interval = self._service_time.estimate(self._age(now)) * customers / max(1, self.limit)
         return SlotsTaken(f"all slots are taken: {self._kind}", schedule.next(now, interval))
 
     def _age(self, now: float) -> float:

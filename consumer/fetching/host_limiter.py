@@ -15,6 +15,8 @@ from core.errors import ImageFailure
 from core.redis.shared_limits import RENEW_S, SHARE_S, Demand, SharedLimits
 from core.runtime.loop_bound import LoopBound
 
+_ASKS_PER_RENEWAL = 8
+"""How often hosts without a slot ask for some, and hosts without a request give theirs back."""
 MAX_IDLE_VISITORS = 4_096
 """Customers of hosts that are kept without a current request."""
 
@@ -46,6 +48,8 @@ class HostLimiter(LoopBound):
         self._max_wait = max_wait
         self._shared = shared
         self._hosts: dict[str, _Host] = {}
+        self._with_share: set[str] = set()
+        """Hosts of which a share was taken and not given back."""
         self._idle: OrderedDict[tuple[str, str], Visitor] = OrderedDict()
         """By name of the host and customer; the one that has been idle longest comes first."""
 
@@ -122,22 +126,41 @@ class HostLimiter(LoopBound):
 
     async def renew_forever(self, shared: SharedLimits) -> None:
         """Renew the shares of all hosts that have requests, and give those of the others back, until cancelled."""
-        held: set[str] = set()
+        rates: set[str] = set()
         while True:
-            await asyncio.sleep(RENEW_S)
-            current = [
-                (name, host, visitor)
-                for name, host in self._hosts.items()
-                for visitor in host.visitors.values()
-                if visitor.requests
-            ]
-            keys = {name for name, _, _ in current}
-            keys |= {_rate_key(name, visitor) for name, _, visitor in current}
-            ended = [Demand(key, 0, 0, 0) for key in held - keys]
-            held = keys
+            await self._wait_to_renew(shared)
+            current = self._current()
+            keys = {_rate_key(name, visitor) for name, _, visitor in current}
+            ended = [Demand(key, 0, 0, 0) for key in rates - keys]
+            rates = keys
             await asyncio.gather(
                 *(self._share(*visit, shared) for visit in current), *map(shared.share, ended)
             )
+
+    async def _wait_to_renew(self, shared: SharedLimits) -> None:
+        """Sleep for RENEW_S. Meanwhile a host without requests gives its slots back, and one without a slot asks again.
+
+        Requests that wait for a slot, here or in other processes, do so only for a short time.
+        """
+        for _ in range(_ASKS_PER_RENEWAL):
+            await asyncio.sleep(RENEW_S / _ASKS_PER_RENEWAL)
+            current = self._current()
+            names = {name for name, _, _ in current}
+            ended = [Demand(name, 0, 0, 0) for name in self._with_share - names]
+            self._with_share &= names
+            starved = [visit for visit in current if not visit[1].slots.limit]
+            await asyncio.gather(
+                *(self._share(*visit, shared) for visit in starved), *map(shared.share, ended)
+            )
+
+    def _current(self) -> list[tuple[str, _Host, Visitor]]:
+        """Return the customers that have requests."""
+        return [
+            (name, host, visitor)
+            for name, host in self._hosts.items()
+            for visitor in host.visitors.values()
+            if visitor.requests
+        ]
 
     async def _share(self, name: str, host: _Host, visitor: Visitor, shared: SharedLimits) -> None:
         """Report the demand, and take the share. Concurrent calls for a visitor are one."""
@@ -154,6 +177,7 @@ class HostLimiter(LoopBound):
         rate = visitor.condition.rate
         closed = max(0.0, rate.closed_until - self._loop.time())
         limit = rate.limit if rate.limited else 0
+        self._with_share.add(name)
         try:
             slots, rates = await asyncio.gather(
                 shared.share(Demand(name, self._limit, 0, 0)),

@@ -3,8 +3,9 @@
     imageservice:<requests table>:host:<host>              a hash with the slots of each process
     imageservice:<requests table>:host:<host> <customer>   a hash with the rate that each process has learned
 
-A hash expires if it is not renewed. A process reports its demand when it begins with a host, and renews its share every
-few seconds. One script computes many shares. Only the clock of Redis is read.
+A hash expires if it is not renewed. A process reports its demand when it begins with a host, renews its share every few
+seconds, and gives its slots back soon after its last request. One script computes many shares. Only the clock of Redis
+is read.
 """
 
 import uuid

@@ -97,6 +97,43 @@ def test_a_share_is_renewed_in_the_background_and_given_back() -> None:
     run_virtually(run())
 
 
+def test_a_share_that_was_used_for_a_moment_is_given_back() -> None:
+    """Also if its requests end before the first renewal. Otherwise no other process gets a slot until it expires."""
+
+    async def run() -> None:
+        shares = ScriptedShares(Share(8, 0, 0, 0))
+        limiter: Any = limiter_with(shares)
+        renewing = asyncio.create_task(limiter.renew_forever(shares))
+        limiter.release(await limiter.acquire(HOST))
+        await asyncio.sleep(0.3)
+        assert [demand.slots for demand in shares.demands if demand.host == HOST] == [8, 0]
+        renewing.cancel()
+
+    run_virtually(run())
+
+
+def test_a_host_without_a_slot_asks_for_one_while_its_requests_wait() -> None:
+    """A request waits for a shorter time than that to the next renewal. Other processes may have returned slots."""
+
+    async def run() -> None:
+        shares = ScriptedShares(Share(0, 0, 0, 0))
+        limiter: Any = limiter_with(shares)
+        renewing = asyncio.create_task(limiter.renew_forever(shares))
+        waiting = asyncio.create_task(limiter.acquire(HOST))
+        await asyncio.sleep(0.1)
+        assert not waiting.done()
+        shares.answer = Share(1, 0, 0, 0)
+        await asyncio.sleep(0.3)
+        assert waiting.done()
+        count = len(shares.demands)
+        await asyncio.sleep(1)
+        assert len(shares.demands) == count
+        limiter.release(waiting.result())
+        renewing.cancel()
+
+    run_virtually(run())
+
+
 def test_a_closure_that_another_process_met_closes_the_host() -> None:
     """Its Retry-After was for all of us."""
 

@@ -39,8 +39,9 @@ OLDEST_MESSAGE_AGE_SECONDS = Gauge(
 )
 OLDEST_PENDING_AGE_SECONDS = Gauge(
     "consumer_oldest_pending_age_seconds",
-    "Longest time since acceptance, or since a retry by an operator, of the requests whose messages were held in the "
-    "last minute; 0 if there was none. A requeue does not reset it.",
+    "Longest time since acceptance, or since a retry by an operator, of a lane's requests whose messages were held in "
+    "the last minute; 0 if there was none. A requeue does not reset it.",
+    ["lane"],
 )
 PROCESS_SECONDS = Histogram(
     "consumer_process_duration_seconds",

@@ -45,7 +45,7 @@ class ReceiveQueue:
         """Messages whose copy was sent and whose receipt is not deleted yet."""
         self._deleting: set[str] = set()
         """Receipts whose delete is in progress."""
-        self._pending_age = PendingAge()
+        self._pending_ages = dict.fromkeys(Lane, PendingAge())
 
     @property
     def lanes(self) -> tuple[Lane, ...]:
@@ -60,7 +60,8 @@ class ReceiveQueue:
         for lane in self._queues:
             age = partial(self._oldest_message_age, lane)
             OLDEST_MESSAGE_AGE_SECONDS.labels(lane).set_function(age)
-        OLDEST_PENDING_AGE_SECONDS.set_function(self._oldest_pending_age)
+            pending_age = partial(self._oldest_pending_age, lane)
+            OLDEST_PENDING_AGE_SECONDS.labels(lane).set_function(pending_age)
 
     async def visibility_timeout(self) -> int:
         """Return the shortest visibility timeout of the queues in seconds. Raises DependencyUnavailable."""
@@ -179,7 +180,8 @@ class ReceiveQueue:
     def _record(self, messages: Iterable[ReceivedMessage]) -> None:
         now = now_ms()
         for message in messages:
-            self._pending_age = self._pending_age.record(message.message.pending_since, now)
+            age = self._pending_ages[message.lane]
+            self._pending_ages[message.lane] = age.record(message.message.pending_since, now)
 
     # The metrics server calls these from its thread. tuple() copies in one step of the interpreter.
 
@@ -188,9 +190,9 @@ class ReceiveQueue:
         sent = min(held, default=None)
         return 0.0 if sent is None else max(0.0, (now_ms() - sent) / 1000)
 
-    def _oldest_pending_age(self) -> float:
-        held = [message.message.pending_since for message in tuple(self._held)]
-        return self._pending_age.seconds(now_ms(), held)
+    def _oldest_pending_age(self, lane: Lane) -> float:
+        held = [each.message.pending_since for each in tuple(self._held) if each.lane is lane]
+        return self._pending_ages[lane].seconds(now_ms(), held)
 
 
 def _decode(incoming: IncomingMessage, lane: Lane) -> ReceivedMessage | None:

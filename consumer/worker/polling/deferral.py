@@ -10,9 +10,10 @@ from core.model.message import MAX_DELAY_S, Lane
 from core.resilience.backoff import Backoff
 
 MAX_DEFERRALS = 8
-"""Together at most 46 minutes of delay."""
-_DELAY = Backoff(15.0, MAX_DELAY_S, floor=0.5)
-"""Not full jitter: slots that are taken for long do not become free at once."""
+"""Together at most 17 minutes of delay."""
+_DELAY = Backoff(4.0, MAX_DELAY_S, floor=0.5)
+"""Short at first: a customer that is alone waits for its own delayed messages at the end of its backlog. Not full
+jitter: slots that are taken for long do not become free at once."""
 
 
 @dataclass(frozen=True, slots=True)

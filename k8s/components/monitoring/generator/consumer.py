@@ -81,7 +81,10 @@ _MESSAGES = Row(
                     "max by (lane) (consumer_oldest_message_age_seconds{<consumer>})",
                     "{{lane}} oldest held",
                 ),
-                Query("max(consumer_oldest_pending_age_seconds{<consumer>})", "longest PENDING"),
+                Query(
+                    "max by (lane) (consumer_oldest_pending_age_seconds{<consumer>})",
+                    "{{lane}} longest PENDING",
+                ),
             ),
         ),
     ),

@@ -51,7 +51,8 @@ class Notifier:
         if outcome.failure:
             # After the publish: retry-failed reopens a request of this queue without publishing its outcome again.
             await self._failed_requests.send(
-                failed_request_message_of(outcome, outcome.failure).encode()
+                failed_request_message_of(outcome, outcome.failure).encode(),
+                group=outcome.customer_id,
             )
 
     async def publish(self, outcome: Outcome) -> None:

@@ -102,7 +102,7 @@ class SqsQueue:
     async def _invoke_batch(self, operation: str, entries: list[dict[str, Any]]) -> dict[str, Any]:
         return await self._sqs.invoke(operation, {"QueueUrl": self._url, "Entries": entries})
 
-    async def send(self, body: str, *, delay: int = 0, group: str = "") -> None:
+    async def send(self, body: str, *, group: str, delay: int = 0) -> None:
         """Return once SQS has stored the message; it is delivered after `delay` seconds, at most 900.
 
         group: the tenant of a fair queue, 1 to 128 ASCII letters and punctuation (MessageGroupId, SQS Developer Guide,
@@ -110,7 +110,7 @@ class SqsQueue:
         """
         await self.send_nowait(body, delay=delay, group=group)
 
-    def send_nowait(self, body: str, *, delay: int = 0, group: str = "") -> asyncio.Future[None]:
+    def send_nowait(self, body: str, *, group: str, delay: int = 0) -> asyncio.Future[None]:
         """Start a send without a task; the future ends as `send` would. Raises Overloaded at once."""
         entry: dict[str, Any] = {"MessageBody": body}
         if group:

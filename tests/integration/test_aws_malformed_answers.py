@@ -97,7 +97,7 @@ async def reopen(aws: Aws) -> None:
 
 async def send(aws: Aws) -> None:
     sender = queue(aws)
-    await asyncio.gather(sender.send("a"), sender.send("b"))
+    await asyncio.gather(sender.send("a", group=""), sender.send("b", group=""))
 
 
 async def delete(aws: Aws) -> None:

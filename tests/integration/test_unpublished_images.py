@@ -88,7 +88,7 @@ class Race:
         await self.loser.gate.reached.wait()
         self.serve_nothing()
         # SQS may deliver a message twice.
-        await self.winner.clients.queue.send(first_message(await self.row()).encode())
+        await self.winner.clients.queue.send(first_message(await self.row()).encode(), group="acme")
         await self.winner.handle_next()
         assert (await self.row()).state is State.FAILED
         if self.step is Step.READ_ROW:
@@ -281,7 +281,7 @@ async def test_a_message_that_comes_again_after_its_worker_died_keeps_the_row(ra
         await asyncio.wait({dying})
         assert (await race.row()).expires_at is not None
         again = replace(first_message(await race.row()), revision=1, resent=True)
-        await race.winner.clients.queue.send(again.encode())
+        await race.winner.clients.queue.send(again.encode(), group="acme")
         await race.winner.handle_next()
         assert await race.all_agree() is State.FAILED
         assert (await race.row()).expires_at is None
@@ -292,7 +292,7 @@ async def test_the_row_of_a_failure_without_a_record_expires(races: Races) -> No
     async with races(Step.STORE) as race:
         losing = await race.lose()
         again = replace(first_message(await race.row()), revision=1, resent=True)
-        await race.winner.clients.queue.send(again.encode())
+        await race.winner.clients.queue.send(again.encode(), group="acme")
         await race.winner.handle_next()
         assert (await race.row()).expires_at is not None
         losing.cancel()

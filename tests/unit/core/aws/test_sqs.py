@@ -65,7 +65,7 @@ def test_a_failed_entry_is_sent_again_and_the_others_are_not() -> None:
 
     async def scenario() -> None:
         queue = sqs.queue
-        await asyncio.gather(queue.send("a"), queue.send("b", delay=3, group="acme"))
+        await asyncio.gather(queue.send("a", group=""), queue.send("b", delay=3, group="acme"))
 
     run_virtually(scenario())
     sent = [[entry["MessageBody"] for entry in entries] for _, entries in sqs.batches]
@@ -85,7 +85,7 @@ def test_a_fault_of_ours_fails_its_entry_alone(code: str, error: type[Exception]
 
     async def scenario() -> None:
         queue = sqs.queue
-        one, other = queue.send_nowait("a"), queue.send_nowait("b")
+        one, other = queue.send_nowait("a", group=""), queue.send_nowait("b", group="")
         await one
         with pytest.raises(error):
             await other
@@ -104,7 +104,7 @@ def test_a_batch_has_at_most_256_kib(body: str, counts: list[int]) -> None:
 
     async def send_all() -> None:
         queue = sqs.queue
-        await asyncio.gather(*(queue.send(body) for _ in range(12)))
+        await asyncio.gather(*(queue.send(body, group="") for _ in range(12)))
 
     run_virtually(send_all())
     assert [len(entries) for _, entries in sqs.batches] == counts

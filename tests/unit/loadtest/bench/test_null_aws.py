@@ -57,7 +57,7 @@ async def test_every_statement_and_message_of_a_batch_succeeds(aws: Aws, null: N
     rows, sender = tables(aws), SqsQueue(aws.http.sqs, f"{null.url}/0/queue")
     requests = [request('https://a.example/"Statement":"Id":"x"') for _ in range(60)]
     await asyncio.gather(*(rows.write(rows.statements.insert_request(each)) for each in requests))
-    await asyncio.gather(*(sender.send(json.dumps({"Id": "x"})) for _ in requests))
+    await asyncio.gather(*(sender.send(json.dumps({"Id": "x"}), group="") for _ in requests))
     counted = await null.calls()
     assert counted["items"]["dynamodb:BatchExecuteStatement"] == 60
     assert counted["items"]["sqs:SendMessageBatch"] == 60
@@ -122,8 +122,8 @@ async def test_a_message_that_a_consumer_sends_again_is_delivered_in_its_lane(
     message = first_message(request())
     for name in ("queue", "bulk"):
         lane = SqsQueue(aws.http.sqs, f"{null.url}/0/{name}")
-        await lane.send(message.encode())
-        await lane.send(message.requeued(suspect=name == "bulk").encode())
+        await lane.send(message.encode(), group="")
+        await lane.send(message.requeued(suspect=name == "bulk").encode(), group="")
         (again,) = await _receive(aws, null, wait=0, queue=name)
         assert decode_message(again["Body"]) == message.requeued(suspect=name == "bulk")
         assert await _receive(aws, null, wait=0, queue=name) == []

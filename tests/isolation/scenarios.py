@@ -113,6 +113,13 @@ def _delay_figures(alone: Times, beside: Times, *, at_most: float) -> list[Figur
     ]
 
 
+def _ratio(name: str, alone: Times, beside: Times) -> Figure:
+    """Compare medians. The limit is twice the time alone."""
+    ratio = beside.median / alone.median
+    value = f"{beside.median:.3f} s, {ratio:.2f}x {alone.median:.3f} s"
+    return Figure(name, value, "2x", ratio <= 2)
+
+
 async def _beside(running: System, a_urls: list[str], *, at_most: float = 2.0) -> list[Figure]:
     """Measure B alone, then while the requests of A wait."""
     async with rated_origin([_QUICK_HOST], RatedOrigin()) as quick:
@@ -197,12 +204,10 @@ async def quick_images(aws: RecordingAws, options: Options) -> list[Figure]:
         await submits
         after = await measure(running, "b", urls[2 * B_IMAGES + 1 : own])
         pending = (await count_outcomes(running, "a")).get("PENDING", 0)
-    ratio = after.median / alone.median
     return [
         *_delay_figures(alone, beside + after, at_most=2.0),
-        Figure("B's median while A submits", f"{beside.median:.2f} s"),
-        Figure("B's median beside A's backlog", f"{after.median:.2f} s"),
-        Figure("B's median beside A's backlog over alone", f"{ratio:.2f}x", "2x", ratio <= 2),
+        _ratio("B's median while A submits", alone, beside),
+        _ratio("B's median beside A's backlog", alone, after),
         Figure("A's requests that wait", f"{pending} of {len(a_urls)}"),
     ]
 

@@ -161,3 +161,20 @@ def test_a_call_that_is_not_answered_in_time_is_an_error() -> None:
     receipts = [str(number) for number in range(25)]
     errors = run_virtually(Hanging().queue.change_visibility(receipts, 0, within=2))
     assert errors == [VisibilityError("TimeoutError", "no answer in 2 s")]
+
+
+def test_groups_take_turns_in_the_batches_of_sends() -> None:
+    """A message does not wait for all those of another customer, and costs no further call."""
+
+    async def scenario() -> list[str]:
+        sqs = Sqs()
+        queue = sqs.queue
+        sends = [queue.send_nowait("a", group="a") for _ in range(200)]
+        sends.append(queue.send_nowait("b", group="b"))
+        await asyncio.gather(*sends)
+        return ["".join(entry["MessageBody"] for entry in entries) for _, entries in sqs.batches]
+
+    batches = run_virtually(scenario())
+    assert len(batches) == 21
+    # Eight calls are sent at once, before the message arrives.
+    assert "b" in batches[8]

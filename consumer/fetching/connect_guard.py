@@ -14,7 +14,7 @@ from typing import Self
 from aiohttp import AddrInfoType
 
 from consumer.fetching.address import BlockedReason, check_address
-from consumer.fetching.address_limiter import Address, AddressBusy, AddressLimiter, Visit
+from consumer.fetching.limits.address_limiter import Address, AddressBusy, AddressLimiter, Visit
 from consumer.fetching.networks import IPNetwork
 
 

@@ -25,9 +25,6 @@ from consumer.fetching.hop_headers import (
     is_conditional,
     no_credentials,
 )
-from consumer.fetching.host_condition import Answer, answer_of
-from consumer.fetching.host_limiter import HostLimiter
-from consumer.fetching.host_visitor import HostBusy
 from consumer.fetching.http.bounded_handler import BoundedConnector
 from consumer.fetching.http.client import (
     TRANSPORT_ERRORS,
@@ -47,6 +44,9 @@ from consumer.fetching.http.response import (
     resolve_redirect,
 )
 from consumer.fetching.http.robots import find_opt_out, product_of
+from consumer.fetching.limits.host_condition import Answer, answer_of
+from consumer.fetching.limits.host_customer import HostBusy
+from consumer.fetching.limits.host_limiter import HostLimiter
 from consumer.fetching.networks import IPNetwork
 from consumer.fetching.resolver import PooledResolver
 from consumer.metrics import FETCH_FAILURES, RESTRICTED_ORIGINS

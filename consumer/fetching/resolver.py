@@ -8,7 +8,7 @@ from threading import Lock
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from consumer.fetching.connect_guard import current_customer
-from consumer.fetching.host_visitor import HostBusy
+from consumer.fetching.limits.host_customer import HostBusy
 from core.resilience.fair_share import FairShare
 
 THREADS = 512

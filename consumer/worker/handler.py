@@ -4,7 +4,7 @@ import contextlib
 
 import structlog
 
-from consumer.fetching.host_visitor import HostBusy
+from consumer.fetching.limits.host_customer import HostBusy
 from consumer.metrics import ENDED
 from consumer.notify.finalize import (
     fail_request,

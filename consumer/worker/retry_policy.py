@@ -16,7 +16,7 @@ the caller and the consumer agree.
 
 from dataclasses import dataclass
 
-from consumer.fetching.host_visitor import HostBusy
+from consumer.fetching.limits.host_customer import HostBusy
 from core.errors import (
     Expired,
     ImageFailure,

@@ -1,7 +1,8 @@
 """Slots and rates of origin hosts that all consumers share.
 
-    imageservice:<requests table>:host:<host>              a hash with the slots of each process
-    imageservice:<requests table>:host:<host> <customer>   a hash with the rate that each process has learned
+    imageservice:<requests table>:host:<host>            a hash with the slots of each process
+    imageservice:<requests table>:host:<host> <digest>   a hash with the rate that each process has learned for the
+                                                         customer of that digest
 
 A hash expires if it is not renewed. A process reports its demand when it begins with a host, renews its share every few
 seconds, and gives its slots back soon after its last request. One script computes many shares. Only the clock of Redis
@@ -22,7 +23,7 @@ from core.redis.connection import RedisConnection, RedisUnavailable
 SHARE_S = 8.0
 """Time after which the share of a process that has died is free."""
 RENEW_S = 2.0
-MAX_KEY_BYTES = 400
+MAX_KEY_BYTES = 300
 
 _BATCH = 100
 _MAX_PENDING = 1_000

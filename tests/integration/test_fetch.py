@@ -11,7 +11,7 @@ from aiohttp.abc import ResolveResult
 
 from consumer.fetching.fetcher import Fetcher, FetchPolicy, FetchResult
 from consumer.fetching.hop_headers import Validator
-from consumer.fetching.host_visitor import HostBusy
+from consumer.fetching.limits.host_customer import HostBusy
 from core.errors import (
     BadRedirect,
     BadResponse,

@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from consumer.fetching import address_limiter
 from consumer.fetching.fetcher import Fetcher, FetchPolicy
-from consumer.fetching.host_visitor import HostBusy
+from consumer.fetching.limits import address_limiter
+from consumer.fetching.limits.host_customer import HostBusy
 from core.errors import ImageFailure, Timeout
 from harness.raw_origin import TableResolver, raw_origin
 

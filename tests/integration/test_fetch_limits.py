@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from consumer.fetching.fetcher import Fetcher, FetchPolicy, FetchResult
-from consumer.fetching.host_visitor import HostBusy
+from consumer.fetching.limits.host_customer import HostBusy
 from consumer.fetching.resolver import PooledResolver
 from core.errors import ImageServiceError, Timeout, TooLarge, TooSlow
 from harness.origin import Handler, Origin, origin, reply_with

@@ -6,8 +6,8 @@ from ipaddress import ip_network
 import pytest
 
 from consumer.fetching.fetcher import Fetcher, FetchPolicy
-from consumer.fetching.host_condition import MAX_TIMEOUTS
-from consumer.fetching.host_visitor import HostBusy
+from consumer.fetching.limits.host_condition import MAX_TIMEOUTS
+from consumer.fetching.limits.host_customer import HostBusy
 from core.errors import Timeout
 from harness.raw_origin import raw_origin
 

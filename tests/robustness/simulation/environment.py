@@ -14,7 +14,7 @@ import structlog
 
 from consumer.byte_budget import ByteBudget, Reservation
 from consumer.fetching.fetcher import FetchResult
-from consumer.fetching.host_visitor import HostBusy
+from consumer.fetching.limits.host_customer import HostBusy
 from consumer.imaging.result import InspectionResult
 from consumer.jobs import retry_failed
 from consumer.sandbox.decode_pool import Isolation

@@ -4,7 +4,7 @@ import re
 from typing import get_args
 
 from cluster.dashboards.rules import ROOT
-from consumer.fetching.host_visitor import BusyReason
+from consumer.fetching.limits.host_customer import BusyReason
 from consumer.metrics import REQUEUE_REASONS, STEPS
 from consumer.worker.retry_policy import INTERNAL_REASON
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from consumer.fetching.connect_guard import ConnectGuard
-from consumer.fetching.host_visitor import HostBusy
+from consumer.fetching.limits.host_customer import HostBusy
 from consumer.fetching.resolver import PooledResolver
 
 RESPONSE = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", 80))

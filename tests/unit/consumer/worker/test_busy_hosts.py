@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from consumer.fetching.host_limiter import HostLimiter
-from consumer.fetching.host_visitor import HostBusy
+from consumer.fetching.limits.host_customer import HostBusy
+from consumer.fetching.limits.host_limiter import HostLimiter
 from harness.virtual_time import run_virtually
 
 SLOTS = 64

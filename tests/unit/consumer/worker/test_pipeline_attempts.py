@@ -6,7 +6,7 @@ from typing import Any, cast
 import pytest
 
 from consumer.fetching.fetcher import FetchResult
-from consumer.fetching.host_visitor import HostBusy
+from consumer.fetching.limits.host_customer import HostBusy
 from consumer.run import Run
 from consumer.sandbox.admission import DecodersBusy
 from consumer.worker.pipeline import Pipeline

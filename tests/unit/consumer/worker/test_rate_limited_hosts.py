@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from consumer.fetching.host_condition import Answer
-from consumer.fetching.host_limiter import HostLimiter
-from consumer.fetching.host_visitor import HostBusy
+from consumer.fetching.limits.host_condition import Answer
+from consumer.fetching.limits.host_customer import HostBusy
+from consumer.fetching.limits.host_limiter import HostLimiter
 from core.errors import RateLimited
 from harness.virtual_time import run_virtually
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from consumer.fetching.host_visitor import HostBusy
+from consumer.fetching.limits.host_customer import HostBusy
 from consumer.worker.retry_policy import (
     LONGEST_WAIT_HERE_S,
     Decision,

@@ -13,7 +13,7 @@ from collections import Counter, OrderedDict
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
-from consumer.fetching.host_visitor import RETURN_INTERVAL_S, HostBusy
+from consumer.fetching.limits.host_customer import RETURN_INTERVAL_S, HostBusy
 from consumer.slot_limiter import RetrySchedule
 from core.errors import Timeout
 from core.lru_map import LruMap

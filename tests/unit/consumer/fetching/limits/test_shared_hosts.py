@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from consumer.fetching.host_condition import Answer
-from consumer.fetching.host_limiter import HostLimiter
-from consumer.fetching.host_rate import HostRate
-from consumer.fetching.host_visitor import HostBusy
+from consumer.fetching.limits.host_condition import Answer
+from consumer.fetching.limits.host_customer import HostBusy
+from consumer.fetching.limits.host_limiter import HostLimiter
+from consumer.fetching.limits.host_rate import HostRate
 from core.errors import RateLimited
 from core.redis.shared_limits import Demand, Share
 from harness.virtual_time import run_virtually
@@ -57,7 +57,9 @@ def test_a_process_uses_its_share(answer: Share | None, expected: int) -> None:
         shares = ScriptedShares(answer)
         limiter = limiter_with(shares)
         assert await held(limiter) == expected
-        assert shares.demands == [Demand(HOST, 8, 0, 0), Demand(f"{HOST} ", 0, 0, 0)]
+        slots, rate = shares.demands
+        assert slots == Demand(HOST, 8, 0, 0)
+        assert (rate.slots, rate.rate) == (0, 0)
 
     run_virtually(run())
 
@@ -170,10 +172,12 @@ def test_customers_share_slots_but_not_refusals() -> None:
     async def run() -> None:
         shares = ScriptedShares(Share(8, 0, 0, 0))
         limiter: Any = limiter_with(shares)
-        slot = await limiter.acquire(HOST, "a")
+        slot = await limiter.acquire(HOST, "acme")
         limiter.release(slot, Answer.REFUSED, RateLimited(retry_after=60))
-        await limiter.acquire(HOST, "b")
-        assert [demand.host for demand in shares.of_rates()] == [f"{HOST} a", f"{HOST} b"]
+        await limiter.acquire(HOST, "globex")
+        first, second = [demand.host for demand in shares.of_rates()]
+        assert first != second
+        assert "acme" not in first
         assert [demand.closed for demand in shares.demands] == [0, 0, 0, 0]
 
     run_virtually(run())

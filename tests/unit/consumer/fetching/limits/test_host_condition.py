@@ -5,9 +5,9 @@ import itertools
 
 import pytest
 
-from consumer.fetching.host_condition import Answer, HostCondition, answer_of
-from consumer.fetching.host_limiter import HostLimiter
-from consumer.fetching.host_visitor import HostBusy
+from consumer.fetching.limits.host_condition import Answer, HostCondition, answer_of
+from consumer.fetching.limits.host_customer import HostBusy
+from consumer.fetching.limits.host_limiter import HostLimiter
 from core.errors import (
     BadResponse,
     BlockedAddress,
@@ -157,7 +157,7 @@ def test_a_closed_host_is_remembered_while_it_is_idle() -> None:
         limiter = HostLimiter(8, max_wait=2)
         slot = await limiter.acquire(HOST)
         limiter.release(slot, Answer.REFUSED, RateLimited(retry_after=60))
-        assert (len(limiter), limiter.idle_visitors) == (0, 1)
+        assert (len(limiter), limiter.idle_customers) == (0, 1)
         await asyncio.sleep(30)
         with pytest.raises(HostBusy) as busy:
             await limiter.acquire(HOST)
@@ -165,6 +165,6 @@ def test_a_closed_host_is_remembered_while_it_is_idle() -> None:
         assert busy.value.failing_s == 30
         await asyncio.sleep(2_000)
         limiter.release(await limiter.acquire("b.example"), Answer.REFUSED, RateLimited())
-        assert limiter.idle_visitors == 1
+        assert limiter.idle_customers == 1
 
     run_virtually(run())

@@ -7,9 +7,10 @@ time, or come back later.
 
 import asyncio
 from collections import OrderedDict
+from hashlib import blake2b
 
-from consumer.fetching.host_condition import Answer
-from consumer.fetching.host_visitor import HostBusy, Visitor
+from consumer.fetching.limits.host_condition import Answer
+from consumer.fetching.limits.host_customer import HostBusy, HostCustomer
 from consumer.slot_limiter import Slot, SlotLimiter, SlotsTaken
 from core.errors import ImageFailure
 from core.redis.shared_limits import RENEW_S, SHARE_S, Demand, SharedLimits
@@ -17,26 +18,26 @@ from core.runtime.loop_bound import LoopBound
 
 _ASKS_PER_RENEWAL = 8
 """How often hosts without a slot ask for some, and hosts without a request give theirs back."""
-MAX_IDLE_VISITORS = 4_096
+MAX_IDLE_CUSTOMERS = 4_096
 """Customers of hosts that are kept without a current request."""
 
 
 class _Host:
     """The slots of one host, and the customers with requests to it, or of which something is known."""
 
-    __slots__ = ("slots", "visitors")
+    __slots__ = ("customers", "slots")
 
     def __init__(self, slots: SlotLimiter) -> None:
         self.slots = slots
-        self.visitors: dict[str, Visitor] = {}
+        self.customers: dict[str, HostCustomer] = {}
 
 
 class HostLimiter(LoopBound):
     """At most `limit` concurrent requests to each host, as SlotLimiter does, and as many as the host accepts.
 
     A customer of a host is kept while it has a request that holds or awaits a slot, and after that until its last
-    deferred request has come back, at most MAX_IDLE_VISITORS of them. Beyond that the one that has been idle longest is
-    forgotten; its requests then come back early, and its rate is learned again.
+    deferred request has come back, at most MAX_IDLE_CUSTOMERS of them. Beyond that the one that has been idle longest
+    is forgotten; its requests then come back early, and its rate is learned again.
     """
 
     def __init__(self, limit: int, *, max_wait: float, shared: SharedLimits | None = None) -> None:
@@ -50,22 +51,22 @@ class HostLimiter(LoopBound):
         self._hosts: dict[str, _Host] = {}
         self._with_share: set[str] = set()
         """Hosts of which a share was taken and not given back."""
-        self._idle: OrderedDict[tuple[str, str], Visitor] = OrderedDict()
+        self._idle: OrderedDict[tuple[str, str], HostCustomer] = OrderedDict()
         """By name of the host and customer; the one that has been idle longest comes first."""
 
     def __len__(self) -> int:
         """Count hosts with a slot that is held or awaited."""
-        return sum(any(each.requests for each in host.visitors.values()) for host in self._known())
+        return sum(any(each.requests for each in host.customers.values()) for host in self._known())
 
     @property
-    def idle_visitors(self) -> int:
+    def idle_customers(self) -> int:
         return len(self._idle)
 
     @property
     def rate_limited(self) -> int:
         """Count hosts with a learned rate. Another thread may call this, and `hung`."""
         return sum(
-            any(each.condition.rate.limited for each in tuple(host.visitors.values()))
+            any(each.condition.rate.limited for each in tuple(host.customers.values()))
             for host in self._known()
         )
 
@@ -73,34 +74,34 @@ class HostLimiter(LoopBound):
     def hung(self) -> int:
         """Count hosts that do not answer the requests of a customer."""
         return sum(
-            any(each.condition.hung for each in tuple(host.visitors.values()))
+            any(each.condition.hung for each in tuple(host.customers.values()))
             for host in self._known()
         )
 
     def take(self, name: str, customer_id: str = "") -> Slot | None:
         """Take a slot if nothing restricts the host and one is free; `release` returns it."""
-        host, visitor = self._begin_request(name, customer_id)
+        host, customer = self._begin_request(name, customer_id)
         slot = None
         if not (
-            visitor.condition.restricted
-            or (self._shared is not None and self._loop.time() >= visitor.shared_until)
+            customer.condition.restricted
+            or (self._shared is not None and self._loop.time() >= customer.shared_until)
         ):
             slot = host.slots.take(customer_id)
         if slot is None:
-            self._end_request(name, host, visitor)
+            self._end_request(name, host, customer)
         return slot
 
     async def acquire(self, name: str, customer_id: str = "") -> Slot:
         """Take a slot; `release` returns it. Raises HostBusy, at once or after the longest wait."""
-        host, visitor = self._begin_request(name, customer_id)
+        host, customer = self._begin_request(name, customer_id)
         try:
-            if self._shared is not None and self._loop.time() >= visitor.shared_until:
-                await self._share(name, host, visitor, self._shared)
-            return await self._acquire(host, visitor)
+            if self._shared is not None and self._loop.time() >= customer.shared_until:
+                await self._share(name, host, customer, self._shared)
+            return await self._acquire(host, customer)
         except BaseException as error:
-            self._end_request(name, host, visitor)
+            self._end_request(name, host, customer)
             if isinstance(error, SlotsTaken) and not isinstance(error, HostBusy):
-                raise visitor.busy(error.wait) from None
+                raise customer.busy(error.wait) from None
             raise
 
     def release(
@@ -108,21 +109,21 @@ class HostLimiter(LoopBound):
     ) -> None:
         """Return a slot, or pass it to a waiting request. `failure` is that of the request."""
         host = self._hosts[slot.kind]
-        visitor = host.visitors[slot.customer_id]
-        probe = visitor.probe is slot
+        customer = host.customers[slot.customer_id]
+        probe = customer.probe is slot
         if probe:
-            visitor.probe = None
-        visitor.condition.record(answer, sent_at=slot.acquired_at, failure=failure, probe=probe)
+            customer.probe = None
+        customer.condition.record(answer, sent_at=slot.acquired_at, failure=failure, probe=probe)
         host.slots.release(slot, served=answer is not Answer.UNSENT)
-        self._end_request(slot.kind, host, visitor)
+        self._end_request(slot.kind, host, customer)
 
     def defer_refused(self, name: str, customer_id: str = "") -> HostBusy:
         """Return the error of a fetch that the host has refused and that does not wait here."""
         host = self._hosts.get(name)
-        visitor = None if host is None else host.visitors.get(customer_id)
-        if visitor is None:
+        customer = None if host is None else host.customers.get(customer_id)
+        if customer is None:
             return HostBusy(reason="host_refused", refused=True)
-        return visitor.defer(refused=True)
+        return customer.defer(refused=True)
 
     async def renew_forever(self, shared: SharedLimits) -> None:
         """Renew the shares of all hosts that have requests, and give those of the others back, until cancelled."""
@@ -130,7 +131,7 @@ class HostLimiter(LoopBound):
         while True:
             await self._wait_to_renew(shared)
             current = self._current()
-            keys = {_rate_key(name, visitor) for name, _, visitor in current}
+            keys = {_rate_key(name, customer) for name, _, customer in current}
             ended = [Demand(key, 0, 0, 0) for key in rates - keys]
             rates = keys
             await asyncio.gather(
@@ -153,105 +154,110 @@ class HostLimiter(LoopBound):
                 *(self._share(*visit, shared) for visit in starved), *map(shared.share, ended)
             )
 
-    def _current(self) -> list[tuple[str, _Host, Visitor]]:
+    def _current(self) -> list[tuple[str, _Host, HostCustomer]]:
         """Return the customers that have requests."""
         return [
-            (name, host, visitor)
+            (name, host, customer)
             for name, host in self._hosts.items()
-            for visitor in host.visitors.values()
-            if visitor.requests
+            for customer in host.customers.values()
+            if customer.requests
         ]
 
-    async def _share(self, name: str, host: _Host, visitor: Visitor, shared: SharedLimits) -> None:
-        """Report the demand, and take the share. Concurrent calls for a visitor are one."""
-        if visitor.sharing is None:
-            visitor.sharing = self._loop.create_task(self._report(name, host, visitor, shared))
-        visitor.requests += 1  # It must not be forgotten before its share is used.
+    async def _share(
+        self, name: str, host: _Host, customer: HostCustomer, shared: SharedLimits
+    ) -> None:
+        """Report the demand, and take the share. Concurrent calls for a customer are one."""
+        if customer.sharing is None:
+            customer.sharing = self._loop.create_task(self._report(name, host, customer, shared))
+        customer.requests += 1  # It must not be forgotten before its share is used.
         try:
-            await asyncio.shield(visitor.sharing)
+            await asyncio.shield(customer.sharing)
         finally:
-            self._end_request(name, host, visitor)
+            self._end_request(name, host, customer)
 
-    async def _report(self, name: str, host: _Host, visitor: Visitor, shared: SharedLimits) -> None:
+    async def _report(
+        self, name: str, host: _Host, customer: HostCustomer, shared: SharedLimits
+    ) -> None:
         """Slots are those of the host, a rate is that of one customer."""
-        rate = visitor.condition.rate
+        rate = customer.condition.rate
         closed = max(0.0, rate.closed_until - self._loop.time())
         limit = rate.limit if rate.limited else 0
         self._with_share.add(name)
         try:
             slots, rates = await asyncio.gather(
                 shared.share(Demand(name, self._limit, 0, 0)),
-                shared.share(Demand(_rate_key(name, visitor), 0, limit, closed)),
+                shared.share(Demand(_rate_key(name, customer), 0, limit, closed)),
             )
             now = self._loop.time()
-            visitor.shared_until = now + SHARE_S - RENEW_S
+            customer.shared_until = now + SHARE_S - RENEW_S
             host.slots.resize(self._limit if slots is None else slots.slots)
             if rates is not None:
                 peers, peers_rate = rates.limited_peers, rates.peers_rate
                 rate.share(now, peers=peers, peers_rate=peers_rate, closed=rates.closed)
         finally:
-            visitor.sharing = None
-            self._keep_or_forget(name, host, visitor)
+            customer.sharing = None
+            self._keep_or_forget(name, host, customer)
 
-    async def _acquire(self, host: _Host, visitor: Visitor) -> Slot:
-        condition, customer_id = visitor.condition, visitor.customer_id
+    async def _acquire(self, host: _Host, customer: HostCustomer) -> Slot:
+        condition, customer_id = customer.condition, customer.customer_id
         while not condition.hung:
             if condition.rate.limited:
-                await visitor.pace(max_wait=self._max_wait, limit=self._limit)
+                await customer.pace(max_wait=self._max_wait, limit=self._limit)
             epoch = condition.rate.epoch
-            slot = await host.slots.acquire(customer_id, visitor.schedule)
+            slot = await host.slots.acquire(customer_id, customer.schedule)
             if condition.rate.epoch == epoch and not condition.hung:
                 return slot
             # The host has refused a request, or was found to hang, while this one waited.
             host.slots.release(slot, served=False)
-        if visitor.probe is not None or not condition.may_probe():
-            raise visitor.defer()
-        slot = visitor.probe = await host.slots.acquire(customer_id, visitor.schedule)
+        if customer.probe is not None or not condition.may_probe():
+            raise customer.defer()
+        slot = customer.probe = await host.slots.acquire(customer_id, customer.schedule)
         return slot
 
-    def _begin_request(self, name: str, customer_id: str) -> tuple[_Host, Visitor]:
+    def _begin_request(self, name: str, customer_id: str) -> tuple[_Host, HostCustomer]:
         host = self._hosts.get(name)
         if host is None:
             slots = SlotLimiter(name, self._limit, max_wait=self._max_wait, loop=self._loop)
             host = self._hosts[name] = _Host(slots)
-        visitor = host.visitors.get(customer_id)
-        if visitor is None:
-            visitor = host.visitors[customer_id] = Visitor(customer_id, self._loop.time)
-        elif not visitor.requests:
+        customer = host.customers.get(customer_id)
+        if customer is None:
+            customer = host.customers[customer_id] = HostCustomer(customer_id, self._loop.time)
+        elif not customer.requests:
             self._idle.pop((name, customer_id), None)
-        visitor.requests += 1
-        return host, visitor
+        customer.requests += 1
+        return host, customer
 
-    def _end_request(self, name: str, host: _Host, visitor: Visitor) -> None:
-        visitor.requests -= 1
-        self._keep_or_forget(name, host, visitor)
+    def _end_request(self, name: str, host: _Host, customer: HostCustomer) -> None:
+        customer.requests -= 1
+        self._keep_or_forget(name, host, customer)
 
-    def _keep_or_forget(self, name: str, host: _Host, visitor: Visitor) -> None:
-        if not visitor.is_idle or host.visitors.get(visitor.customer_id) is not visitor:
+    def _keep_or_forget(self, name: str, host: _Host, customer: HostCustomer) -> None:
+        if not customer.is_idle or host.customers.get(customer.customer_id) is not customer:
             return
         now = self._loop.time()
-        self._idle.pop((name, visitor.customer_id), None)
+        self._idle.pop((name, customer.customer_id), None)
         while self._idle:
             oldest, idle = next(iter(self._idle.items()))
-            if len(self._idle) < MAX_IDLE_VISITORS and idle.is_kept(now):
+            if len(self._idle) < MAX_IDLE_CUSTOMERS and idle.is_kept(now):
                 break
             self._forget(*oldest)
-        if visitor.is_kept(now):
-            self._idle[name, visitor.customer_id] = visitor
+        if customer.is_kept(now):
+            self._idle[name, customer.customer_id] = customer
         else:
-            self._forget(name, visitor.customer_id)
+            self._forget(name, customer.customer_id)
 
     def _forget(self, name: str, customer_id: str) -> None:
         self._idle.pop((name, customer_id), None)
         host = self._hosts[name]
-        del host.visitors[customer_id]
-        if not host.visitors:
+        del host.customers[customer_id]
+        if not host.customers:
             del self._hosts[name]
 
     def _known(self) -> tuple[_Host, ...]:
         return tuple(self._hosts.values())
 
 
-def _rate_key(name: str, visitor: Visitor) -> str:
-    """Return the key of a rate among those of hosts. No name of a host has a space."""
-    return f"{name} {visitor.customer_id}"
+def _rate_key(name: str, customer: HostCustomer) -> str:
+    """Return the key of a rate among those of hosts, without the customer's id. No name of a host has a space."""
+    digest = blake2b(customer.customer_id.encode(), digest_size=12).hexdigest()
+    return f"{name} {digest}"

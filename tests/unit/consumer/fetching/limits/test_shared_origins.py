@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from consumer.fetching import host_limiter
-from consumer.fetching.host_condition import Answer
-from consumer.fetching.host_limiter import HostLimiter
-from consumer.fetching.host_visitor import HostBusy
+from consumer.fetching.limits import host_limiter
+from consumer.fetching.limits.host_condition import Answer
+from consumer.fetching.limits.host_customer import HostBusy
+from consumer.fetching.limits.host_limiter import HostLimiter
 from core.errors import RateLimited, Timeout
 from harness.virtual_time import run_virtually
 
@@ -106,7 +106,7 @@ def test_customers_of_all_hosts_that_are_remembered_are_bounded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The one that has been idle longest is forgotten, with its host if it was the last."""
-    monkeypatch.setattr(host_limiter, "MAX_IDLE_VISITORS", 3)
+    monkeypatch.setattr(host_limiter, "MAX_IDLE_CUSTOMERS", 3)
 
     async def run() -> None:
         limiter = HostLimiter(8, max_wait=2)
@@ -114,7 +114,7 @@ def test_customers_of_all_hosts_that_are_remembered_are_bounded(
             for customer in "abcd":
                 slot = await limiter.acquire(host, customer)
                 limiter.release(slot, Answer.REFUSED, RateLimited(retry_after=60))
-        assert limiter.idle_visitors == 3
+        assert limiter.idle_customers == 3
         assert limiter.rate_limited == 1
         assert limiter.take("a.example", "d") is not None
         assert limiter.take("b.example", "b") is None

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.fetching import host_limiter
-from consumer.fetching.host_condition import Answer
-from consumer.fetching.host_limiter import HostLimiter
-from consumer.fetching.host_visitor import HostBusy
+from consumer.fetching.limits import host_limiter
+from consumer.fetching.limits.host_condition import Answer
+from consumer.fetching.limits.host_customer import HostBusy
+from consumer.fetching.limits.host_limiter import HostLimiter
 from harness.virtual_time import run_virtually
 
 HOST = "a.example"
@@ -100,7 +100,7 @@ async def test_an_idle_host_is_forgotten() -> None:
     cancelled.cancel()
     await asyncio.gather(cancelled, return_exceptions=True)
     limiter.release(slot)
-    assert (len(limiter), limiter.idle_visitors) == (0, 0)
+    assert (len(limiter), limiter.idle_customers) == (0, 0)
 
 
 async def defer(limiter: HostLimiter, host: str) -> float:
@@ -119,7 +119,7 @@ def test_a_schedule_is_kept_until_its_last_slot_has_passed() -> None:
     async def run() -> None:
         limiter = HostLimiter(1, max_wait=0.5)
         waits = [await defer(limiter, HOST)]
-        assert (len(limiter), limiter.idle_visitors) == (0, 1)
+        assert (len(limiter), limiter.idle_customers) == (0, 1)
         slot = await limiter.acquire(HOST)
         for _ in range(2):
             with pytest.raises(HostBusy) as busy:
@@ -130,14 +130,14 @@ def test_a_schedule_is_kept_until_its_last_slot_has_passed() -> None:
         assert (first < 10, 90 < second < 120, 180 < third < 220) == (True, True, True)
         await asyncio.sleep(1_000)
         await defer(limiter, "b.example")
-        assert limiter.idle_visitors == 1
+        assert limiter.idle_customers == 1
 
     run_virtually(run())
 
 
 def test_the_number_of_schedules_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """The schedule that was idle longest makes room for a new one."""
-    monkeypatch.setattr(host_limiter, "MAX_IDLE_VISITORS", 3)
+    monkeypatch.setattr(host_limiter, "MAX_IDLE_CUSTOMERS", 3)
 
     async def run() -> None:
         limiter = HostLimiter(1, max_wait=0.5)
@@ -147,7 +147,7 @@ def test_the_number_of_schedules_is_bounded(monkeypatch: pytest.MonkeyPatch) -> 
             with pytest.raises(HostBusy):
                 await limiter.acquire(f"{number}.example")
             limiter.release(slot)
-        assert (len(limiter), limiter.idle_visitors) == (0, 3)
+        assert (len(limiter), limiter.idle_customers) == (0, 3)
 
     run_virtually(run())
 

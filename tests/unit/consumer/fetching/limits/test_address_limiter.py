@@ -5,8 +5,8 @@ from ipaddress import ip_address
 
 import pytest
 
-from consumer.fetching import address_limiter
-from consumer.fetching.address_limiter import AddressBusy, AddressLimiter, Visit
+from consumer.fetching.limits import address_limiter
+from consumer.fetching.limits.address_limiter import AddressBusy, AddressLimiter, Visit
 from core.errors import Timeout
 from harness.virtual_time import run_virtually
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from enum import Enum
 
-from consumer.fetching.host_rate import HostRate
+from consumer.fetching.limits.host_rate import HostRate
 from core.errors import (
     BlockedAddress,
     ConnectFailed,

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 from typing import Literal
 
-from consumer.fetching.host_condition import HostCondition
+from consumer.fetching.limits.host_condition import HostCondition
 from consumer.slot_limiter import MIN_WAIT_S, RetrySchedule, Slot, SlotsTaken
 from core.errors import ImageFailure
 
@@ -50,7 +50,7 @@ class HostBusy(SlotsTaken):
         self.refused = refused
 
 
-class Visitor:
+class HostCustomer:
     """One customer at one host. `clock` returns seconds.
 
     requests: those that hold or await a slot of the host. probe: the slot of the one that tests whether it still hangs.

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from consumer.fetching.host_rate import HostRate
+from consumer.fetching.limits.host_rate import HostRate
 
 
 def refused_at_five() -> HostRate:

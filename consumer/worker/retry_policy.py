@@ -106,7 +106,7 @@ class RetryPolicy:
             patience = min(patience, SILENT_PATIENCE_S)
         if pending >= patience:
             if busy.failing_s >= min(patience, NO_SUCCESS_S):
-                return Fail(failure, max(attempts, 1))
+                return Fail(failure, attempts)
             if busy.refused:
                 # The host accepts others: it may refuse this URL for ever.
                 attempts += 1

@@ -1219,7 +1219,7 @@ class Failure(_message.Message):
     message: _builtins.str
     """A sentence for people. Not stable: match the code."""
     attempts: _builtins.int
-    """The number of fetch attempts."""
+    """The number of fetch attempts. It is 0 if none was spent, for example because the host refused all requests."""
     def __init__(
         self,
         *,

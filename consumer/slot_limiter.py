@@ -116,9 +116,9 @@ class Slot:
 class SlotLimiter(LoopBound):
     """At most `limit` slots at the same time for one kind of work.
 
-    A few may wait here (see ServiceTime.max_waiting), because waiting work occupies the worker. A customer has its part
-    of these places, and a slot goes to the customer that holds the fewest, so that nobody waits for another customer's
-    backlog. While another customer wants slots, one gets three quarters of them at most: it may hold each for long, and
+    A few may wait here (see ServiceTime.max_waiting), because waiting work occupies the worker. Each customer has a
+    part of these places. A slot goes to the customer that holds the fewest. So no customer waits for the backlog of
+    another one. While others want slots, a customer gets three quarters of them at most: it may hold each for long, and
     take it again at once. All other work is deferred at once, with a retry time. Retry times follow the rate at which
     slots are returned, so most deferred work finds a free slot when it comes back. Work that loses its slot to a
     newcomer gets another time; the number of its losses does not matter. Each slot serves one piece of work, so the

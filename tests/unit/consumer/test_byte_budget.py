@@ -111,7 +111,7 @@ async def test_the_reserve_is_for_customers_that_hold_less_than_their_share() ->
 
 
 async def test_returned_bytes_go_to_the_customer_that_holds_the_fewest() -> None:
-    """Whoever waits longest is first among equals."""
+    """Of customers that hold equally many bytes, the one that has waited longest comes first."""
     budget = ByteBudget(100)
     holders = [Borrower(budget, 50, "a"), Borrower(budget, 40, "a"), Borrower(budget, 10, "b")]
     await settle()
